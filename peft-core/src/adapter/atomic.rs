@@ -1,0 +1,102 @@
+//! Writing a file or folder so that no kill, crash or full disk leaves half of it under its name.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Result};
+
+/// The name under which something is written before it takes its own: beside it, so that the rename
+/// stays within one file system.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    path.with_file_name(format!(".{}.tmp", name.unwrap_or_default()))
+}
+
+/// Tells the disk, not just the kernel.
+fn sync(path: &Path) -> Result<()> {
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(Error::write(path))
+}
+
+fn sync_parent(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync(parent),
+        _ => sync(Path::new(".")),
+    }
+}
+
+/// Writes `bytes` to `path`: the old file or the new one is there, never a part.
+///
+/// # Errors
+///
+/// [`Error::Write`]; the temporary file is removed and the old file untouched.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary(path);
+    let written = fs::File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path));
+    if let Err(source) = written {
+        // Best effort: the error that matters is the one at hand.
+        let _ = fs::remove_file(&temporary);
+        return Err(Error::write(path)(source));
+    }
+    sync_parent(path)
+}
+
+/// Fills a folder through `fill` under a temporary name, then gives it the name `path`.
+///
+/// # Errors
+///
+/// What `fill` gives, or [`Error::Write`]; the temporary folder is removed.
+pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let temporary = temporary(path);
+    if temporary.exists() {
+        fs::remove_dir_all(&temporary).map_err(Error::write(&temporary))?;
+    }
+    fs::create_dir_all(&temporary).map_err(Error::write(path))?;
+    let filled = fill(&temporary).and_then(|()| {
+        sync(&temporary)?;
+        if path.exists() {
+            fs::remove_dir_all(path).map_err(Error::write(path))?;
+        }
+        fs::rename(&temporary, path).map_err(Error::write(path))
+    });
+    if filled.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+        return filled;
+    }
+    sync_parent(path)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        write_file(&path, b"old").unwrap();
+        // A folder in the place of the temporary file makes the write fail.
+        fs::create_dir(temporary(&path)).unwrap();
+        assert!(write_file(&path, b"new").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_failed_fill_leaves_no_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("step-1");
+        let failed = write_folder(&path, |inside| {
+            write_file(&inside.join("half"), b"x")?;
+            Err(Error::Mismatch("no".into()))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        write_folder(&path, |inside| write_file(&inside.join("whole"), b"x")).unwrap();
+        assert!(path.join("whole").exists());
+    }
+}

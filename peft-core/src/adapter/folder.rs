@@ -1,0 +1,260 @@
+//! Reading and writing an adapter folder.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+use super::{
+    atomic,
+    config::{AdapterConfig, PeftType},
+    layout::{self, PROMPT_EMBEDDINGS},
+};
+use crate::{
+    error::{Error, Result},
+    head::{Head, HeadLayout},
+    method::NamedTensors,
+    spec::ModelSpec,
+    virtual_tokens::VirtualTokens,
+};
+
+const CONFIG: &str = "adapter_config.json";
+const TENSORS: &str = "adapter_model.safetensors";
+/// PEFT's prefix for the tensors of heads.
+const BASE: &str = "base_model.";
+
+/// A trained adapter: its config, the folded method's tensor and the head's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapter {
+    /// What is in `adapter_config.json`.
+    pub config: AdapterConfig,
+    /// `prompt_embeddings`, and the head's tensors under the names they have in the base: f32.
+    pub tensors: NamedTensors,
+}
+
+/// The hexadecimal SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Serialises named tensors as a safetensors file, with the metadata that PEFT expects.
+///
+/// # Errors
+///
+/// [`Error::Tensor`] for a type that such files do not hold.
+pub fn to_safetensors(tensors: &NamedTensors, path: &Path) -> Result<Vec<u8>> {
+    let views = tensors
+        .iter()
+        .map(|(name, data)| {
+            let dtype = match data.dtype() {
+                DType::F32 => Dtype::F32,
+                DType::F64 => Dtype::F64,
+                DType::I64 => Dtype::I64,
+                other => {
+                    return Err(Error::tensor(path, name, format!("cannot store {other:?}")));
+                }
+            };
+            TensorView::new(dtype, data.shape().as_slice().to_vec(), data.as_bytes())
+                .map(|view| (name.as_str(), view))
+                .map_err(|error| Error::tensor(path, name, error.to_string()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    safetensors::serialize(views, Some(metadata))
+        .map_err(|error| Error::file(path, error.to_string()))
+}
+
+/// Reads all float tensors of a safetensors file, widened to f32.
+///
+/// # Errors
+///
+/// [`Error::File`] where the file is malformed or truncated, [`Error::Tensor`] where a tensor is not of
+/// floats.
+pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+        Error::file(path, format!("not a whole safetensors file: {error}"))
+    })?;
+    file.iter()
+        .map(|(name, view)| {
+            let dtype = match view.dtype() {
+                Dtype::F32 => DType::F32,
+                Dtype::F64 => DType::F64,
+                Dtype::F16 => DType::F16,
+                Dtype::BF16 => DType::BF16,
+                other => {
+                    return Err(Error::tensor(
+                        path,
+                        name,
+                        format!("found type {other:?}, expected F32, F16 or BF16"),
+                    ));
+                }
+            };
+            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape(), dtype);
+            let data = if dtype == DType::F64 { data } else { data.convert_dtype(DType::F32) };
+            Ok((name.to_string(), data))
+        })
+        .collect()
+}
+
+impl Adapter {
+    /// Whether `dir` holds an adapter.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(CONFIG).exists()
+    }
+
+    /// Writes the folder, made if it is missing. The tensors come first and the config, which holds
+    /// their SHA-256, last: a kill in between leaves a pair that [`load`](Self::load) refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir).map_err(Error::write(dir))?;
+        let stored: NamedTensors = self
+            .tensors
+            .iter()
+            .map(|(name, data)| {
+                let name = if name == PROMPT_EMBEDDINGS {
+                    name.clone()
+                } else {
+                    format!("{BASE}{name}")
+                };
+                (name, data.clone())
+            })
+            .collect();
+        let path = dir.join(TENSORS);
+        let bytes = to_safetensors(&stored, &path)?;
+        let mut config = self.config.clone();
+        config.own.tensors_sha256 = Some(sha256(&bytes));
+        let mut text = format!("{:#}", config.to_json());
+        text.push('\n');
+        atomic::write_file(&path, &bytes)?;
+        atomic::write_file(&dir.join(CONFIG), text.as_bytes())
+    }
+
+    /// Reads a folder written here or by PEFT.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] for a missing file; [`Error::Config`], [`Error::Tensor`] or [`Error::File`] naming
+    /// what is wrong in it.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let config_path = dir.join(CONFIG);
+        let text = fs::read_to_string(&config_path).map_err(Error::read(&config_path))?;
+        let json = serde_json::from_str(&text)
+            .map_err(|error| Error::file(&config_path, format!("not JSON: {error}")))?;
+        let config = AdapterConfig::from_json(json, &config_path)?;
+        let path = dir.join(TENSORS);
+        let bytes = fs::read(&path).map_err(Error::read(&path))?;
+        if let Some(expected) = &config.own.tensors_sha256 {
+            let found = sha256(&bytes);
+            if found != *expected {
+                return Err(Error::file(
+                    &path,
+                    format!(
+                        "has the SHA-256 {found}, {CONFIG} expects {expected}: the file is damaged, \
+                         or a save was interrupted"
+                    ),
+                ));
+            }
+        }
+        let mut tensors = from_safetensors(&bytes, &path)?;
+        let embeddings = tensors.get(PROMPT_EMBEDDINGS).ok_or_else(|| {
+            Error::tensor(&path, PROMPT_EMBEDDINGS, "is missing: this is no prompt or prefix")
+        })?;
+        let shape = embeddings.shape().as_slice().to_vec();
+        if shape.len() != 2 || shape[0] != config.num_virtual_tokens {
+            return Err(Error::tensor(
+                &path,
+                PROMPT_EMBEDDINGS,
+                format!(
+                    "has the shape {shape:?}, num_virtual_tokens in {CONFIG} is {}",
+                    config.num_virtual_tokens
+                ),
+            ));
+        }
+        tensors = tensors
+            .into_iter()
+            .map(|(name, data)| match name.strip_prefix(BASE) {
+                Some(inner) => (inner.to_string(), data),
+                None => (name, data),
+            })
+            .collect();
+        Ok(Self { config, tensors })
+    }
+
+    /// The virtual tokens, on the plain `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where the adapter was made for a model of another geometry.
+    pub fn virtual_tokens(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
+        let data = &self.tensors[PROMPT_EMBEDDINGS];
+        let shape = data.shape().as_slice().to_vec();
+        let flat = Tensor::<2>::from_data(data.clone(), (device, data.dtype()));
+        let p = self.config.num_virtual_tokens;
+        if self.config.peft_type.is_prompt() {
+            if shape[1] != spec.hidden_size {
+                return Err(Error::Mismatch(format!(
+                    "the adapter was made for another base model: its prompt has the shape \
+                     {shape:?}, this {} model needs [{p}, {}]",
+                    spec.model_type, spec.hidden_size
+                )));
+            }
+            return Ok(VirtualTokens::embeddings(flat.unsqueeze()));
+        }
+        let site = spec.self_site()?;
+        let layers = self.layers(site.num_layers)?;
+        let width = layers.len() * site.kv_width();
+        if shape[1] != width {
+            return Err(Error::Mismatch(format!(
+                "the adapter was made for another base model: its keys and values have the shape \
+                 {shape:?}, this {} model with {} layers, {} key/value heads of size {} needs \
+                 [{p}, {width}]",
+                spec.model_type,
+                layers.len(),
+                site.num_kv_heads,
+                site.head_dim
+            )));
+        }
+        Ok(VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]))
+    }
+
+    /// The layers that have virtual tokens, of a model with `num_layers`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for a layer that the model does not have.
+    pub fn layers(&self, num_layers: usize) -> Result<Vec<usize>> {
+        match (&self.config.own.layers, self.config.peft_type) {
+            (Some(layers), PeftType::PrefixTuningLayers) => {
+                match layers.iter().find(|layer| **layer >= num_layers) {
+                    Some(layer) => Err(Error::Mismatch(format!(
+                        "the adapter has virtual tokens for layer {layer}, the model has layers 0 to {}",
+                        num_layers - 1
+                    ))),
+                    None => Ok(layers.clone()),
+                }
+            }
+            _ => Ok((0..num_layers).collect()),
+        }
+    }
+
+    /// The trained head, where the adapter has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Head::from_state`].
+    pub fn head(
+        &self,
+        layout: HeadLayout,
+        spec: &ModelSpec,
+        device: &Device,
+    ) -> Result<Option<Head>> {
+        if !self.tensors.contains_key(&format!("{}.weight", layout.name)) {
+            return Ok(None);
+        }
+        Head::from_state(layout, spec.hidden_size, &self.tensors, device).map(Some)
+    }
+}

@@ -1,0 +1,212 @@
+//! Rows of token ids, padded to one length. They stay on the host: positions and masks are derived
+//! from them there, where they are easy to check, and only tensors go to the device.
+
+/// Which entries of a `[rows, len]` array are real.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    rows: usize,
+    len: usize,
+    real: Vec<bool>,
+}
+
+impl Mask {
+    /// A mask from its rows laid end to end; `real.len()` must be `rows * len`.
+    ///
+    /// Returns `None` when it is not.
+    pub fn new(rows: usize, len: usize, real: Vec<bool>) -> Option<Self> {
+        (real.len() == rows * len).then_some(Self { rows, len, real })
+    }
+
+    /// A mask with every entry real.
+    pub fn full(rows: usize, len: usize) -> Self {
+        Self { rows, len, real: vec![true; rows * len] }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Entries in a row.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether a row has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> &[bool] {
+        &self.real[row * self.len..(row + 1) * self.len]
+    }
+
+    /// Whether every entry of every row is real.
+    pub fn all(&self) -> bool {
+        self.real.iter().all(|real| *real)
+    }
+
+    /// Real entries of one row.
+    pub fn count(&self, row: usize) -> usize {
+        self.row(row).iter().filter(|real| **real).count()
+    }
+
+    /// Real entries of the fullest row.
+    pub fn max_count(&self) -> usize {
+        (0..self.rows).map(|row| self.count(row)).max().unwrap_or(0)
+    }
+
+    /// The same row `rows` times, for a mask of one row.
+    pub fn repeat(&self, rows: usize) -> Mask {
+        if self.rows == rows { self.clone() } else { self.concat(&Mask::full(rows, 0)) }
+    }
+
+    /// Puts `self` in front of `other`, row by row. A single row is shared by all rows of `other`.
+    pub fn concat(&self, other: &Mask) -> Mask {
+        let shared = self.rows == 1;
+        let real = (0..other.rows)
+            .flat_map(|row| {
+                let left = self.row(if shared { 0 } else { row });
+                left.iter().chain(other.row(row)).copied().collect::<Vec<_>>()
+            })
+            .collect();
+        Mask { rows: other.rows, len: self.len + other.len, real }
+    }
+}
+
+/// The side that padding goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PaddingSide {
+    /// Padding precedes the tokens, so that every row ends at the last column.
+    Left,
+    /// Padding follows the tokens.
+    #[default]
+    Right,
+}
+
+/// B rows of token ids, padded to T columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenBatch {
+    /// Token ids `[B, T]`, row by row; 0 where padded.
+    ids: Vec<u32>,
+    /// Segment ids `[B, T]`, for models that have them.
+    token_types: Option<Vec<u32>>,
+    mask: Mask,
+    side: PaddingSide,
+    decoder: Option<Box<TokenBatch>>,
+}
+
+impl TokenBatch {
+    /// Pads `rows` to the longest of them.
+    pub fn new(rows: &[&[u32]], side: PaddingSide) -> Self {
+        let len = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let mut ids = vec![0; rows.len() * len];
+        let mut real = vec![false; rows.len() * len];
+        for (index, row) in rows.iter().enumerate() {
+            let start = index * len + if side == PaddingSide::Left { len - row.len() } else { 0 };
+            ids[start..start + row.len()].copy_from_slice(row);
+            real[start..start + row.len()].fill(true);
+        }
+        let mask = Mask { rows: rows.len(), len, real };
+        Self { ids, token_types: None, mask, side, decoder: None }
+    }
+
+    /// Adds segment ids, one list a row, as long as the row.
+    pub fn with_token_types(mut self, rows: &[&[u32]]) -> Self {
+        let mut types = vec![0; self.ids.len()];
+        for (row, values) in rows.iter().enumerate() {
+            for (index, value) in values.iter().enumerate().take(self.row_len(row)) {
+                types[row * self.len() + self.column(row, index)] = *value;
+            }
+        }
+        self.token_types = Some(types);
+        self
+    }
+
+    /// Adds the decoder's rows, for encoder-decoders.
+    pub fn with_decoder(mut self, decoder: TokenBatch) -> Self {
+        self.decoder = Some(Box::new(decoder));
+        self
+    }
+
+    /// B.
+    pub fn rows(&self) -> usize {
+        self.mask.rows
+    }
+
+    /// T, padding included.
+    pub fn len(&self) -> usize {
+        self.mask.len
+    }
+
+    /// Whether there are no tokens.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Real tokens of one row.
+    pub fn row_len(&self, row: usize) -> usize {
+        self.mask.count(row)
+    }
+
+    /// Real tokens of all rows.
+    pub fn num_tokens(&self) -> usize {
+        self.mask.real.iter().filter(|real| **real).count()
+    }
+
+    /// Column of the `index`-th real token of a row.
+    pub fn column(&self, row: usize, index: usize) -> usize {
+        match self.side {
+            PaddingSide::Left => self.len() - self.row_len(row) + index,
+            PaddingSide::Right => index,
+        }
+    }
+
+    /// Which entries are real tokens.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Token ids `[B, T]`, row by row.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Segment ids `[B, T]`, row by row.
+    pub fn token_types(&self) -> Option<&[u32]> {
+        self.token_types.as_deref()
+    }
+
+    /// The decoder's rows.
+    pub fn decoder(&self) -> Option<&TokenBatch> {
+        self.decoder.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_goes_to_the_side_asked_for() {
+        let rows: [&[u32]; 2] = [&[5, 6, 7], &[8]];
+        let right = TokenBatch::new(&rows, PaddingSide::Right);
+        assert_eq!(right.ids(), [5, 6, 7, 8, 0, 0]);
+        assert_eq!(right.column(1, 0), 0);
+        let left = TokenBatch::new(&rows, PaddingSide::Left).with_token_types(&[&[0, 1, 1], &[1]]);
+        assert_eq!(left.ids(), [5, 6, 7, 0, 0, 8]);
+        assert_eq!(left.token_types(), Some([0, 1, 1, 0, 0, 1].as_slice()));
+        assert_eq!(left.column(1, 0), 2);
+        assert_eq!((left.row_len(1), left.num_tokens()), (1, 4));
+    }
+
+    #[test]
+    fn a_shared_row_is_put_in_front_of_all() {
+        let tokens = TokenBatch::new(&[&[1, 2], &[3]], PaddingSide::Left);
+        let joined = Mask::full(1, 1).concat(tokens.mask());
+        assert_eq!(joined.row(0), [true, true, true]);
+        assert_eq!(joined.row(1), [true, false, true]);
+        assert_eq!((joined.count(1), joined.max_count(), joined.all()), (2, 3, false));
+    }
+}

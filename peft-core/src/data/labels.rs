@@ -1,0 +1,338 @@
+//! The ordered label list of a classification task, and the labels of a data file.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::record::{Record, describe};
+use crate::error::{Error, Result};
+use crate::task::Task;
+
+/// The names of a task's classes; a name's place in the list is its class index.
+///
+/// Serialises as a plain list of strings. Never empty, no name twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Labels {
+    names: Vec<String>,
+    indices: HashMap<String, usize>,
+}
+
+impl Labels {
+    /// The label list in the order given.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an empty list, an empty name, or a name given twice.
+    pub fn from_list(names: Vec<String>) -> Result<Self> {
+        let fail = |message: String| Err(Error::setting("labels", message));
+        if names.is_empty() {
+            return fail("the list is empty, expected at least one label".to_owned());
+        }
+        let mut indices = HashMap::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            if name.is_empty() {
+                return fail(format!("label {index} has no name"));
+            }
+            if let Some(first) = indices.insert(name.clone(), index) {
+                return fail(format!("`{name}` is both label {first} and label {index}"));
+            }
+        }
+        Ok(Self { names, indices })
+    }
+
+    /// The distinct labels of an iterator, sorted: by value where all are integers (so that 10
+    /// comes after 9), else by code point.
+    ///
+    /// # Errors
+    /// As [`Labels::from_list`].
+    pub fn collect(labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        let distinct: BTreeSet<String> = labels.into_iter().map(Into::into).collect();
+        let mut names: Vec<String> = distinct.into_iter().collect();
+        if let Some(mut numbers) = names.iter().map(|name| integer(name)).collect::<Option<Vec<_>>>()
+        {
+            numbers.sort_unstable();
+            names = numbers.iter().map(i64::to_string).collect();
+        }
+        Self::from_list(names)
+    }
+
+    /// The class index of a label, `None` where it is not in the list.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.indices.get(name).copied()
+    }
+
+    /// The label of a class index, `None` beyond the list.
+    pub fn name(&self, index: usize) -> Option<&str> {
+        self.names.get(index).map(String::as_str)
+    }
+
+    /// All labels in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The number of classes, C.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Always false: there is no empty label list.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The class index of a record's label.
+    ///
+    /// # Errors
+    /// [`Error::Data`] at the record's line, naming the label and the list, where it is not in it.
+    pub(crate) fn index_in(&self, name: &str, record: &Record) -> Result<usize> {
+        self.index(name).ok_or_else(|| {
+            record.error(format!("found label `{name}`, expected one of: {}", self.list()))
+        })
+    }
+
+    /// The list for a message: the first labels, and how many more there are.
+    fn list(&self) -> String {
+        const SHOWN: usize = 20;
+        let shown = self.names[..self.len().min(SHOWN)].join(", ");
+        match self.len().saturating_sub(SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+}
+
+impl TryFrom<Vec<String>> for Labels {
+    type Error = Error;
+
+    fn try_from(names: Vec<String>) -> Result<Self> {
+        Self::from_list(names)
+    }
+}
+
+impl From<Labels> for Vec<String> {
+    fn from(labels: Labels) -> Self {
+        labels.names
+    }
+}
+
+/// The integer that a name spells, `None` where the spelling would not come back (`01`, `+1`).
+fn integer(name: &str) -> Option<i64> {
+    name.parse::<i64>().ok().filter(|number| number.to_string() == name)
+}
+
+/// A label as it stands in a record: strings as they are, integers and booleans as in JSON (`0`,
+/// `true`). `None` for anything else: fractions, empty strings, `null`, arrays, objects.
+pub fn label_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// The label in field `key` of a record.
+///
+/// # Errors
+/// [`Error::Data`] where the field is absent or no label, see [`label_text`].
+pub(crate) fn record_label(record: &Record, key: &str) -> Result<String> {
+    let value = record.get(key)?;
+    label_text(value).ok_or_else(|| not_a_label(record, key, value))
+}
+
+/// The labels in the array `key` of a record, one for each word.
+///
+/// # Errors
+/// [`Error::Data`] where the field is absent, no array, or holds something that is no label.
+pub(crate) fn record_tags(record: &Record, key: &str) -> Result<Vec<String>> {
+    let value = record.get(key)?;
+    let values =
+        value.as_array().ok_or_else(|| record.unexpected(key, value, "an array of tags"))?;
+    let tag = |(i, value)| {
+        label_text(value).ok_or_else(|| not_a_label(record, &format!("{key}[{i}]"), value))
+    };
+    values.iter().enumerate().map(tag).collect()
+}
+
+fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
+    let found = match value {
+        Value::String(_) => "an empty string".to_owned(),
+        other => describe(other),
+    };
+    record.error(format!(
+        "field `{key}`: found {found}, expected a label: a string, an integer or a boolean"
+    ))
+}
+
+/// The label list that the records of a training file imply.
+///
+/// The distinct values of `label` (or of `tags`, for tagging) in the order of [`Labels::collect`].
+/// Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
+/// highest index found.
+///
+/// # Errors
+/// [`Error::Data`] for a row without label or with a malformed one, or where rows of token ids stand
+/// among others; [`Error::Setting`] for tasks without labels and where no label is found.
+pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
+    let tags = match task {
+        Task::SeqCls => false,
+        Task::TokenCls => true,
+        other => return Err(Error::setting("--task", format!("{other} has no labels"))),
+    };
+    let by_index = records.first().is_some_and(is_id_row);
+    let mut distinct = BTreeSet::new();
+    let mut highest = None;
+    for record in records {
+        if is_id_row(record) != by_index {
+            return Err(record.error(
+                "rows of `input_ids` and other rows stand in one file; give the label list",
+            ));
+        }
+        match (by_index, tags) {
+            (true, true) => highest = highest.max(record.label_ids("labels")?.into_iter().max()),
+            (true, false) => highest = highest.max(record.get("label")?.as_i64()),
+            (false, true) => distinct.extend(record_tags(record, "tags")?),
+            (false, false) => _ = distinct.insert(record_label(record, "label")?),
+        }
+    }
+    if by_index {
+        // Negative ones are ignored targets (-100), or refused when the rows are encoded.
+        distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
+    }
+    Labels::collect(distinct)
+}
+
+/// Whether a row holds token ids rather than text.
+pub(crate) fn is_id_row(record: &Record) -> bool {
+    record.has("input_ids")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::record::tests::record;
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn list(names: &[&str]) -> Result<Labels> {
+        Labels::from_list(names.iter().map(ToString::to_string).collect())
+    }
+
+    fn rows(fields: &[Value]) -> Vec<Record> {
+        fields.iter().enumerate().map(|(i, fields)| record(i + 1, fields.clone())).collect()
+    }
+
+    fn failure(fields: &[Value], task: Task) -> String {
+        collect_labels(&rows(fields), task).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_given_order_is_kept() {
+        let labels = list(&["no", "yes", "maybe"]).unwrap();
+        assert_eq!(labels.index("yes"), Some(1));
+        assert_eq!(labels.index("Yes"), None);
+        assert_eq!(labels.name(2), Some("maybe"));
+        assert_eq!(labels.name(3), None);
+        assert_eq!((labels.len(), labels.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn bad_lists_are_refused() {
+        assert!(list(&[]).unwrap_err().to_string().contains("the list is empty"));
+        let twice = list(&["a", "b", "a"]).unwrap_err().to_string();
+        assert_eq!(twice, "labels: `a` is both label 0 and label 2");
+        assert!(list(&["a", ""]).unwrap_err().to_string().contains("label 1 has no name"));
+        assert!(serde_json::from_str::<Labels>("[]").is_err());
+        assert!(serde_json::from_str::<Labels>("[\"a\", \"a\"]").is_err());
+        assert!(serde_json::from_str::<Labels>("{\"names\": [\"a\"]}").is_err());
+    }
+
+    #[test]
+    fn json_is_a_plain_list() {
+        let labels = list(&["b", "a"]).unwrap();
+        assert_eq!(serde_json::to_string(&labels).unwrap(), "[\"b\",\"a\"]");
+        assert_eq!(serde_json::from_str::<Labels>("[\"b\",\"a\"]").unwrap(), labels);
+    }
+
+    #[test]
+    fn collected_labels_are_sorted() {
+        assert_eq!(Labels::collect(["b", "a", "B", "b"]).unwrap(), list(&["B", "a", "b"]).unwrap());
+        assert_eq!(
+            Labels::collect(["10", "9", "-1"]).unwrap(),
+            list(&["-1", "9", "10"]).unwrap(),
+            "by value"
+        );
+        assert_eq!(
+            Labels::collect(["10", "9", "09"]).unwrap(),
+            list(&["09", "10", "9"]).unwrap(),
+            "not all are plain integers"
+        );
+    }
+
+    #[test]
+    fn labels_may_be_strings_integers_and_booleans() {
+        let found = rows(&[json!({"label": 10}), json!({"label": 9}), json!({"label": "9"})]);
+        assert_eq!(collect_labels(&found, Task::SeqCls).unwrap().names(), ["9", "10"]);
+        let found = rows(&[json!({"label": true}), json!({"label": false})]);
+        assert_eq!(collect_labels(&found, Task::SeqCls).unwrap().names(), ["false", "true"]);
+        let found = rows(&[json!({"tags": ["O", "B-x"]}), json!({"tags": []})]);
+        assert_eq!(collect_labels(&found, Task::TokenCls).unwrap().names(), ["B-x", "O"]);
+    }
+
+    #[test]
+    fn malformed_labels_are_placed() {
+        let ok = json!({"label": "a"});
+        let line_2 = |bad: Value| failure(&[ok.clone(), bad], Task::SeqCls);
+        assert!(line_2(json!({"x": 1})).contains("line 2: field `label` is missing"));
+        assert!(line_2(json!({"label": 0.5})).contains("found the number 0.5, expected a label"));
+        assert!(line_2(json!({"label": ""})).contains("found an empty string"));
+        assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
+        let tags = |tags: Value| failure(&[json!({ "tags": tags })], Task::TokenCls);
+        assert!(tags(json!("O")).contains("expected an array of tags"));
+        assert!(tags(json!(["O", null])).contains("field `tags[1]`: found null"));
+        assert!(failure(&[], Task::SeqCls).contains("the list is empty"));
+        assert!(failure(&[json!({"tags": []})], Task::TokenCls).contains("the list is empty"));
+        for task in [Task::CausalLm, Task::Seq2SeqLm, Task::QuestionAns] {
+            assert!(failure(std::slice::from_ref(&ok), task).contains("has no labels"));
+        }
+    }
+
+    #[test]
+    fn rows_of_token_ids_give_numbered_labels() {
+        let ids = |label: i64| json!({"input_ids": [1], "label": label});
+        let labels = collect_labels(&rows(&[ids(2), ids(0)]), Task::SeqCls).unwrap();
+        assert_eq!(labels.names(), ["0", "1", "2"]);
+        let tagged = [json!({"input_ids": [1, 2], "labels": [-100, 1]})];
+        assert_eq!(collect_labels(&rows(&tagged), Task::TokenCls).unwrap().names(), ["0", "1"]);
+        let mixed = [ids(0), json!({"text": "a", "label": "b"})];
+        assert!(failure(&mixed, Task::SeqCls).contains("line 2: rows of `input_ids` and other"));
+        let ignored = [json!({"input_ids": [1], "labels": [-100]})];
+        assert!(failure(&ignored, Task::TokenCls).contains("the list is empty"));
+    }
+
+    #[test]
+    fn a_label_outside_the_list_is_named_with_the_list() {
+        let labels = list(&["a", "b"]).unwrap();
+        let error = labels.index_in("c", &record(4, json!({}))).unwrap_err().to_string();
+        assert_eq!(error, "rows.jsonl, line 4: found label `c`, expected one of: a, b");
+        let many = Labels::collect((0..25).map(|i| i.to_string())).unwrap();
+        let error = many.index_in("c", &record(4, json!({}))).unwrap_err().to_string();
+        assert!(error.ends_with("18, 19 and 5 more"), "{error}");
+    }
+
+    proptest! {
+        /// Names and indices are inverse to each other, whatever the labels are.
+        #[test]
+        fn names_and_indices_agree(names in prop::collection::vec("[a-c0-2-]{1,3}", 1..20)) {
+            let labels = Labels::collect(names.clone()).unwrap();
+            for name in &names {
+                prop_assert_eq!(labels.name(labels.index(name).unwrap()), Some(name.as_str()));
+            }
+            let json = serde_json::to_string(&labels).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Labels>(&json).unwrap(), labels);
+        }
+    }
+}

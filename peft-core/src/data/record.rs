@@ -1,0 +1,219 @@
+//! One line of a data file, with getters that say what is wrong and where.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+/// One line of a data file: named fields, and where they came from.
+///
+/// Values of CSV and TSV files are JSON strings. `null` counts as an absent field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The data file.
+    pub path: Arc<Path>,
+    /// The line on which the record begins, counted from 1.
+    pub line: usize,
+    /// The fields by name.
+    pub fields: Map<String, Value>,
+}
+
+impl Record {
+    /// An error at this record's line.
+    pub fn error(&self, message: impl Into<String>) -> Error {
+        Error::data(&self.path, self.line, message)
+    }
+
+    /// Whether the field is there and not `null`.
+    pub fn has(&self, key: &str) -> bool {
+        self.optional(key).is_some()
+    }
+
+    /// The field's value, `None` where it is absent or `null`.
+    pub fn optional(&self, key: &str) -> Option<&Value> {
+        self.fields.get(key).filter(|value| !value.is_null())
+    }
+
+    /// The field's value.
+    ///
+    /// # Errors
+    /// [`Error::Data`] listing the line's fields where it is absent or `null`.
+    pub fn get(&self, key: &str) -> Result<&Value> {
+        self.optional(key).ok_or_else(|| match self.fields.get(key) {
+            Some(_) => self.error(format!("field `{key}` is null")),
+            None => self.missing(key),
+        })
+    }
+
+    /// The field's text.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the field is absent or not a string.
+    pub fn text(&self, key: &str) -> Result<&str> {
+        let value = self.get(key)?;
+        value.as_str().ok_or_else(|| self.unexpected(key, value, "a string"))
+    }
+
+    /// The field's text, `None` where it is absent.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the field is there and not a string.
+    pub fn optional_text(&self, key: &str) -> Result<Option<&str>> {
+        self.has(key).then(|| self.text(key)).transpose()
+    }
+
+    /// The field's list of strings, such as words.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the field is absent or not an array of strings.
+    pub fn strings(&self, key: &str) -> Result<Vec<&str>> {
+        self.elements(key, "an array of strings", "a string", Value::as_str)
+    }
+
+    /// The field's list of token ids, or of other numbers from 0 to `u32::MAX`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the field is absent or not an array of such numbers.
+    pub fn ids(&self, key: &str) -> Result<Vec<u32>> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        self.elements(key, "an array of token ids", "a token id (0, 1, 2, ...)", id)
+    }
+
+    /// The field's list of token ids, `None` where it is absent.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the field is there and not an array of token ids.
+    pub fn optional_ids(&self, key: &str) -> Result<Option<Vec<u32>>> {
+        self.has(key).then(|| self.ids(key)).transpose()
+    }
+
+    /// The field's list of integers: targets, of which some may be -100 (ignored).
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the field is absent or not an array of integers.
+    pub fn label_ids(&self, key: &str) -> Result<Vec<i64>> {
+        self.elements(key, "an array of integers", "an integer", Value::as_i64)
+    }
+
+    /// The elements of an array, each converted by `convert`.
+    fn elements<'a, T>(
+        &'a self,
+        key: &str,
+        array: &str,
+        element: &str,
+        convert: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        let value = self.get(key)?;
+        let values = value.as_array().ok_or_else(|| self.unexpected(key, value, array))?;
+        values
+            .iter()
+            .enumerate()
+            .map(|(i, value)| {
+                convert(value)
+                    .ok_or_else(|| self.unexpected(&format!("{key}[{i}]"), value, element))
+            })
+            .collect()
+    }
+
+    pub(crate) fn missing(&self, key: &str) -> Error {
+        if self.fields.is_empty() {
+            return self.error(format!("field `{key}` is missing; the line has no fields"));
+        }
+        let known: Vec<&str> = self.fields.keys().map(String::as_str).collect();
+        self.error(format!("field `{key}` is missing; the line has: {}", known.join(", ")))
+    }
+
+    pub(crate) fn unexpected(&self, key: &str, value: &Value, expected: &str) -> Error {
+        self.error(format!("field `{key}`: found {}, expected {expected}", describe(value)))
+    }
+}
+
+/// A JSON value in a few words, for messages.
+pub(crate) fn describe(value: &Value) -> String {
+    /// Longer strings are cut: a message is not the place for a whole document.
+    const LONGEST: usize = 40;
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => format!("the boolean {value}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) if text.chars().count() > LONGEST => {
+            let start: String = text.chars().take(LONGEST).collect();
+            format!("the string `{start}...`")
+        }
+        Value::String(text) => format!("the string `{text}`"),
+        Value::Array(values) => format!("an array of {} values", values.len()),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A record of line `line` of `rows.jsonl`, for the tests of this folder.
+    pub(crate) fn record(line: usize, fields: serde_json::Value) -> Record {
+        let Value::Object(fields) = fields else { panic!("a record is an object") };
+        Record { path: Arc::from(Path::new("rows.jsonl")), line, fields }
+    }
+
+    fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn getters_return_what_is_there() {
+        let record = record(
+            1,
+            serde_json::json!({"t": "a", "w": ["b", "c"], "i": [0, 4294967295u32], "l": [-100, 2],
+                "n": null, "empty": []}),
+        );
+        assert_eq!(record.text("t").unwrap(), "a");
+        assert_eq!(record.strings("w").unwrap(), ["b", "c"]);
+        assert_eq!(record.ids("i").unwrap(), [0, u32::MAX]);
+        assert_eq!(record.label_ids("l").unwrap(), [-100, 2]);
+        assert_eq!(record.optional_text("n").unwrap(), None);
+        assert_eq!(record.optional_text("zz").unwrap(), None);
+        assert_eq!(record.optional_text("t").unwrap(), Some("a"));
+        assert_eq!(record.optional_ids("zz").unwrap(), None);
+        assert_eq!(record.optional_ids("empty").unwrap(), Some(vec![]));
+        assert!(record.has("t") && !record.has("n") && !record.has("zz"));
+    }
+
+    #[test]
+    fn a_missing_field_lists_those_present() {
+        let row = record(12, serde_json::json!({"b": 1, "a": 2, "n": null}));
+        assert_eq!(
+            message(row.text("x")),
+            "rows.jsonl, line 12: field `x` is missing; the line has: a, b, n"
+        );
+        assert_eq!(message(row.ids("n")), "rows.jsonl, line 12: field `n` is null");
+        let empty = record(3, serde_json::json!({}));
+        assert!(message(empty.text("x")).ends_with("the line has no fields"));
+    }
+
+    #[test]
+    fn wrong_types_are_named_with_their_place() {
+        let long = "é".repeat(50);
+        let row = record(
+            2,
+            serde_json::json!({"n": 3, "w": ["a", 4, "b"], "i": [1, -1], "big": [4294967296u64],
+                "f": [1.5], "s": "[1, 2]", "long": long, "o": {}, "flag": [true]}),
+        );
+        assert!(message(row.text("n")).ends_with("field `n`: found the number 3, expected a string"));
+        assert!(message(row.strings("w")).contains("field `w[1]`: found the number 4"));
+        assert!(message(row.ids("i")).contains("field `i[1]`: found the number -1"));
+        assert!(message(row.ids("big")).contains("`big[0]`"));
+        assert!(message(row.ids("f")).contains("found the number 1.5"));
+        assert!(message(row.label_ids("f")).contains("expected an integer"));
+        assert!(message(row.ids("s")).contains("found the string `[1, 2]`, expected an array"));
+        assert!(message(row.ids("long")).contains(&format!("`{}...`", "é".repeat(40))));
+        assert!(message(row.text("o")).contains("found an object"));
+        assert!(message(row.label_ids("flag")).contains("the boolean true"));
+        assert!(message(row.optional_text("n")).contains("expected a string"));
+        assert!(message(row.optional_ids("s")).contains("expected an array"));
+    }
+}

@@ -1,0 +1,260 @@
+//! Which rows make up which batch: a pure function of the seed and the step.
+
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::rng;
+
+/// The order in which training visits the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// A fresh permutation each epoch; an epoch's last batch may be smaller.
+    Shuffled,
+    /// The file's order, wrapping around at its end: batch k takes rows k·B to (k + 1)·B - 1,
+    /// modulo their number. Every batch is full.
+    Sequential,
+}
+
+/// How many batches are sorted by length together: enough for little padding, few enough that a
+/// batch is still a random draw.
+const BATCHES_PER_POOL: usize = 50;
+
+/// The batches of a training run.
+///
+/// [`Sampler::batch`] depends on the settings and the step's number alone, not on which batches were
+/// asked for before: a resumed run goes on exactly where it stopped.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    lengths: Vec<usize>,
+    batch_size: usize,
+    seed: u64,
+    order: Order,
+    bucket: bool,
+    /// The epoch whose batches were asked for last, and these batches.
+    plan: Option<(usize, Vec<Vec<usize>>)>,
+}
+
+impl Sampler {
+    /// A sampler over rows of the given lengths (in tokens).
+    ///
+    /// With `bucket`, shuffled rows are cut into pools of 50 batches, each pool is sorted by length
+    /// and cut into batches, and the batches of the epoch are shuffled: rows of similar length come
+    /// together and need little padding. Sequential order ignores it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a batch size of 0, [`Error::Mismatch`] where there are no rows.
+    pub fn new(
+        lengths: Vec<usize>,
+        batch_size: usize,
+        seed: u64,
+        order: Order,
+        bucket: bool,
+    ) -> Result<Self> {
+        if batch_size == 0 {
+            return Err(Error::setting("--batch-size", "found 0, expected at least 1"));
+        }
+        if lengths.is_empty() {
+            return Err(Error::Mismatch("there are no rows to train on".to_owned()));
+        }
+        Ok(Self { lengths, batch_size, seed, order, bucket, plan: None })
+    }
+
+    /// The number of batches in which every row is visited once (sequential order: at least once).
+    pub fn batches_per_epoch(&self) -> usize {
+        self.lengths.len().div_ceil(self.batch_size)
+    }
+
+    /// The rows of batch number `step`, counted from 0 over the whole run.
+    pub fn batch(&mut self, step: usize) -> Vec<usize> {
+        match self.order {
+            Order::Sequential => self.consecutive(step),
+            Order::Shuffled => {
+                let epoch = step / self.batches_per_epoch();
+                let within = step % self.batches_per_epoch();
+                match &self.plan {
+                    Some((planned, batches)) if *planned == epoch => batches[within].clone(),
+                    _ => {
+                        let batches = self.shuffled(epoch);
+                        let batch = batches[within].clone();
+                        self.plan = Some((epoch, batches));
+                        batch
+                    }
+                }
+            }
+        }
+    }
+
+    fn consecutive(&self, step: usize) -> Vec<usize> {
+        let rows = self.lengths.len();
+        // The product may exceed usize in a very long run; the remainder never does.
+        let first = (step as u128 * self.batch_size as u128 % rows as u128) as usize;
+        (0..rows).cycle().skip(first).take(self.batch_size).collect()
+    }
+
+    /// All batches of an epoch, `batches_per_epoch()` of them.
+    fn shuffled(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let mut rng = rng::stream(self.seed, epoch as u64, "data/shuffle");
+        let mut rows: Vec<usize> = (0..self.lengths.len()).collect();
+        rows.shuffle(&mut rng);
+        if self.bucket {
+            for pool in rows.chunks_mut(self.batch_size.saturating_mul(BATCHES_PER_POOL)) {
+                // Stable: rows of equal length stay in their random order.
+                pool.sort_by_key(|&row| self.lengths[row]);
+            }
+        }
+        let mut batches: Vec<Vec<usize>> =
+            rows.chunks(self.batch_size).map(<[usize]>::to_vec).collect();
+        if self.bucket {
+            batches.shuffle(&mut rng);
+        }
+        batches
+    }
+}
+
+/// Batches for evaluation: every row once, sorted by length (equal lengths in the file's order), so
+/// that padding is least. A batch size of 0 counts as 1.
+pub fn eval_batches(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+    let mut rows: Vec<usize> = (0..lengths.len()).collect();
+    rows.sort_by_key(|&row| lengths[row]);
+    rows.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sampler(lengths: &[usize], batch_size: usize, order: Order, bucket: bool) -> Sampler {
+        Sampler::new(lengths.to_vec(), batch_size, 42, order, bucket).unwrap()
+    }
+
+    #[test]
+    fn sequential_batches_wrap_around() {
+        let mut sampler = sampler(&[1; 5], 2, Order::Sequential, true);
+        let batches: Vec<_> = (0..4).map(|step| sampler.batch(step)).collect();
+        assert_eq!(batches, [[0, 1], [2, 3], [4, 0], [1, 2]]);
+        assert_eq!(sampler.batches_per_epoch(), 3);
+        assert_eq!(sampler.batch(usize::MAX).len(), 2);
+    }
+
+    #[test]
+    fn sequential_batches_may_hold_a_row_twice() {
+        assert_eq!(sampler(&[1, 1], 5, Order::Sequential, false).batch(1), [1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn epochs_and_seeds_differ() {
+        let lengths = [1; 64];
+        let mut first = sampler(&lengths, 64, Order::Shuffled, false);
+        assert_ne!(first.batch(0), first.batch(1), "two epochs");
+        assert_ne!(first.batch(0), (0..64).collect::<Vec<_>>(), "shuffled at all");
+        let mut other = Sampler::new(lengths.to_vec(), 64, 43, Order::Shuffled, false).unwrap();
+        assert_ne!(first.batch(0), other.batch(0), "two seeds");
+    }
+
+    /// Guards the order itself: a change here breaks every run that is resumed afterwards.
+    #[test]
+    fn the_order_does_not_drift() {
+        let mut sampler = sampler(&[5, 1, 4, 2, 3, 9, 8], 3, Order::Shuffled, true);
+        let epoch: Vec<_> = (0..3).map(|step| sampler.batch(step)).collect();
+        assert_eq!(epoch, [vec![5], vec![1, 3, 4], vec![2, 0, 6]]);
+    }
+
+    #[test]
+    fn without_buckets_only_the_last_batch_is_smaller() {
+        let mut sampler = sampler(&[1; 7], 3, Order::Shuffled, false);
+        let sizes: Vec<_> = (0..6).map(|step| sampler.batch(step).len()).collect();
+        assert_eq!(sizes, [3, 3, 1, 3, 3, 1]);
+    }
+
+    #[test]
+    fn settings_that_give_no_batch_are_refused() {
+        let no_rows = Sampler::new(vec![], 2, 0, Order::Shuffled, true).unwrap_err();
+        assert_eq!(no_rows.to_string(), "there are no rows to train on");
+        let no_size = Sampler::new(vec![1], 0, 0, Order::Shuffled, true).unwrap_err();
+        assert!(no_size.to_string().contains("--batch-size: found 0"));
+    }
+
+    #[test]
+    fn evaluation_sorts_by_length() {
+        assert_eq!(eval_batches(&[3, 1, 3, 2], 2), [[1, 3], [0, 2]]);
+        assert_eq!(eval_batches(&[3, 1, 3], 2), [vec![1, 0], vec![2]]);
+        assert_eq!(eval_batches(&[2, 1], 0), [[1], [0]]);
+        assert!(eval_batches(&[], 4).is_empty());
+    }
+
+    fn padding(batches: &[Vec<usize>], lengths: &[usize]) -> usize {
+        let wasted = |batch: &Vec<usize>| {
+            let longest = batch.iter().map(|&row| lengths[row]).max().unwrap_or(0);
+            batch.iter().map(|&row| longest - lengths[row]).sum::<usize>()
+        };
+        batches.iter().map(wasted).sum()
+    }
+
+    #[test]
+    fn buckets_save_padding() {
+        let lengths: Vec<usize> = (0..1000).map(|i| 1 + i * 37 % 101).collect();
+        let epoch = |bucket| {
+            let mut sampler = sampler(&lengths, 8, Order::Shuffled, bucket);
+            let batches: Vec<_> =
+                (0..sampler.batches_per_epoch()).map(|step| sampler.batch(step)).collect();
+            padding(&batches, &lengths)
+        };
+        assert!(epoch(true) * 10 < epoch(false), "{} {}", epoch(true), epoch(false));
+    }
+
+    proptest! {
+        /// Every epoch visits every row once, in batches of the size asked for and at most one rest.
+        #[test]
+        fn an_epoch_is_a_permutation(
+            lengths in prop::collection::vec(0usize..40, 1..200),
+            batch_size in 1usize..9, epoch in 0usize..4, bucket: bool,
+        ) {
+            let mut sampler = sampler(&lengths, batch_size, Order::Shuffled, bucket);
+            let steps = sampler.batches_per_epoch();
+            let mut rows = Vec::new();
+            let mut rests = 0;
+            for step in epoch * steps..(epoch + 1) * steps {
+                let batch = sampler.batch(step);
+                prop_assert!(!batch.is_empty() && batch.len() <= batch_size);
+                rests += usize::from(batch.len() < batch_size);
+                rows.extend(batch);
+            }
+            rows.sort_unstable();
+            prop_assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());
+            prop_assert!(rests <= 1);
+        }
+
+        /// A batch does not depend on what was asked before: resuming changes nothing.
+        #[test]
+        fn any_step_may_come_first(
+            lengths in prop::collection::vec(0usize..40, 1..60),
+            batch_size in 1usize..9, steps in prop::collection::vec(0usize..50, 1..20),
+            bucket: bool, shuffled: bool,
+        ) {
+            let order = if shuffled { Order::Shuffled } else { Order::Sequential };
+            let mut used = sampler(&lengths, batch_size, order, bucket);
+            for step in steps {
+                let mut fresh = sampler(&lengths, batch_size, order, bucket);
+                prop_assert_eq!(used.batch(step), fresh.batch(step));
+            }
+        }
+
+        /// Evaluation visits every row once and pads no more than the file's own order does.
+        #[test]
+        fn evaluation_visits_every_row(
+            lengths in prop::collection::vec(0usize..40, 0..60), batch_size in 1usize..9,
+        ) {
+            let batches = eval_batches(&lengths, batch_size);
+            let mut rows = batches.concat();
+            rows.sort_unstable();
+            let all: Vec<usize> = (0..lengths.len()).collect();
+            let unsorted: Vec<_> = all.chunks(batch_size).map(<[usize]>::to_vec).collect();
+            prop_assert!(padding(&batches, &lengths) <= padding(&unsorted, &lengths));
+            prop_assert_eq!(rows, all);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The one error type of the workspace's libraries.
+//!
+//! A message names the place (file, key, line, tensor), what was found and what was expected.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong, and where.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file or folder could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A line of a data file is not what it should be.
+    #[error("{}, line {line}: {message}", path.display())]
+    Data {
+        /// The data file.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// A file is malformed as a whole: no single line or key is to blame.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// A key of a configuration file is missing or holds a value that cannot be used.
+    #[error("{}: key `{key}`: {message}", path.display())]
+    Config {
+        /// The configuration file.
+        path: PathBuf,
+        /// The key, with dots for nesting.
+        key: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// A tensor is missing, surplus, or has the wrong shape or type.
+    #[error("{}: tensor `{name}`: {message}", path.display())]
+    Tensor {
+        /// The file that holds, or should hold, the tensor.
+        path: PathBuf,
+        /// Its name in that file.
+        name: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// A setting has a value that cannot be used.
+    #[error("{setting}: {message}")]
+    Setting {
+        /// The setting, spelled as users write it.
+        setting: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// Two pieces that are each fine do not fit together.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Virtual tokens, tokens and new tokens do not fit the model's context.
+    #[error(
+        "{virtual_tokens} virtual tokens + {tokens} tokens + {new_tokens} new tokens exceed the \
+         model's limit of {limit} positions"
+    )]
+    TooLong {
+        /// P.
+        virtual_tokens: usize,
+        /// T.
+        tokens: usize,
+        /// Tokens still to be generated.
+        new_tokens: usize,
+        /// The number of positions of that side of the model.
+        limit: usize,
+    },
+    /// The loss is not a number any more; nothing was written after the last good step.
+    #[error(
+        "the loss became {loss} at step {step}: lower the learning rate, or clip with --clip-norm"
+    )]
+    NotFinite {
+        /// The step whose loss it is, counted from 1.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+}
+
+/// A result of this workspace's libraries.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Pairs a read error with its path, for `map_err`.
+    pub fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Read { path: path.to_path_buf(), source }
+    }
+
+    /// Pairs a write error with its path, for `map_err`.
+    pub fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Write { path: path.to_path_buf(), source }
+    }
+
+    /// An error in line `line` (from 1) of a data file.
+    pub fn data(path: &Path, line: usize, message: impl Into<String>) -> Self {
+        Self::Data { path: path.to_path_buf(), line, message: message.into() }
+    }
+
+    /// An error of a whole file.
+    pub fn file(path: &Path, message: impl Into<String>) -> Self {
+        Self::File { path: path.to_path_buf(), message: message.into() }
+    }
+
+    /// An error at a key of a configuration file.
+    pub fn config(path: &Path, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Config { path: path.to_path_buf(), key: key.into(), message: message.into() }
+    }
+
+    /// An error at a tensor of a file.
+    pub fn tensor(path: &Path, name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Tensor { path: path.to_path_buf(), name: name.into(), message: message.into() }
+    }
+
+    /// A setting that cannot be used.
+    pub fn setting(setting: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Setting { setting: setting.into(), message: message.into() }
+    }
+}

@@ -1,0 +1,51 @@
+//! The contract between frozen transformers and the methods that train virtual tokens for them.
+//!
+//! A [`PeftMethod`] makes [`VirtualTokens`]; a [`FrozenModel`] takes them. Neither knows the other: a new
+//! method touches no model, a new model touches no method.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`spec`] | geometry of a model: what a method must know of it |
+//! | [`virtual_tokens`] | what a method contributes to one forward pass |
+//! | [`frozen`] | the model's side, with everything that is the same for all models |
+//! | [`sequence`] | one pass through a stack of layers: positions and visibility |
+//! | [`method`] | the method's side |
+//! | [`head`] | the task head that is trained beside the virtual tokens |
+//! | [`adapter`] | the folder on disk, as Python's `peft` reads it |
+//! | [`params`], [`mod@init`], [`rng`] | parameters as a flat list; initial values; random streams |
+//! | `data` | feature `data`: files, templates, tokenisation, batches |
+//! | `train`, `metrics` | feature `train`: optimisers, schedules, the loop, scores |
+//!
+//! Symbols, here and everywhere: B batch, T tokens in a row, P virtual tokens, H hidden size, L layers,
+//! N attention heads, K key/value heads, D head dimension, V vocabulary, C classes, R = 1 or B.
+
+pub mod adapter;
+pub mod batch;
+#[cfg(feature = "data")]
+pub mod data;
+pub mod error;
+pub mod frozen;
+pub mod head;
+pub mod init;
+#[cfg(feature = "train")]
+pub mod metrics;
+pub mod method;
+pub mod params;
+pub mod rng;
+pub mod sequence;
+pub mod spec;
+pub mod task;
+pub mod virtual_tokens;
+
+pub use adapter::{Adapter, AdapterConfig, MethodFields, PeftType, Pooling};
+pub use batch::{Mask, PaddingSide, TokenBatch};
+pub use error::{Error, Result};
+pub use frozen::{FrozenModel, Hidden};
+pub use head::{Head, HeadLayout};
+pub use method::{Mode, NamedTensors, PeftMethod};
+pub use sequence::{CrossInput, Run, Sequence, Side};
+pub use spec::{ModelSpec, Site, SiteSpec, Topology};
+pub use task::Task;
+pub use virtual_tokens::{
+    Content, LayerKeyValues, PrefixPositions, SiteKeyValues, VirtualTokens,
+};

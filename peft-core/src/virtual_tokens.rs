@@ -1,0 +1,301 @@
+//! What a method contributes to one forward pass, and the only thing that methods and models share.
+//!
+//! Keys and values of virtual tokens are what the field calls past key values: a K/V cache that was
+//! trained instead of computed. So the same type carries a cache through generation, see
+//! [`VirtualTokens::append`].
+
+use burn::tensor::{DType, Tensor};
+
+use crate::{
+    batch::Mask,
+    error::{Error, Result},
+    spec::{ModelSpec, Site},
+};
+
+/// Keys and values of one attention layer, `[R, K, P, D]` each, with R = 1 where the batch shares
+/// them.
+#[derive(Clone, Debug)]
+pub struct LayerKeyValues {
+    /// Keys. Where the model rotates keys, these count as rotated already.
+    pub key: Tensor<4>,
+    /// Values.
+    pub value: Tensor<4>,
+}
+
+impl LayerKeyValues {
+    /// The same for R = `rows`.
+    fn expand(self, rows: usize) -> Self {
+        let grow = |tensor: Tensor<4>| {
+            let [r, k, p, d] = tensor.dims();
+            if r == rows { tensor } else { tensor.expand([rows, k, p, d]) }
+        };
+        Self { key: grow(self.key), value: grow(self.value) }
+    }
+}
+
+/// Keys and values of one attention site, a layer each; `None` for a layer without virtual tokens.
+#[derive(Clone, Debug)]
+pub struct SiteKeyValues {
+    /// Which site.
+    pub site: Site,
+    /// One entry for each layer of the site.
+    pub layers: Vec<Option<LayerKeyValues>>,
+}
+
+/// The contribution itself.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Nothing: the base model.
+    None,
+    /// Rows `[R, P, H]` in front of the embedded input.
+    Embeddings(Tensor<3>),
+    /// Keys and values for the attention layers.
+    KeyValues(Vec<SiteKeyValues>),
+}
+
+/// Which position the first real token takes after a prefix. Causal models and encoders always use
+/// [`Shifted`](PrefixPositions::Shifted); implementations of encoder-decoder prefixes differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrefixPositions {
+    /// Position p, the row's count of unmasked virtual tokens.
+    #[default]
+    Shifted,
+    /// Position 0, as if the prefix were not there.
+    Unshifted,
+}
+
+/// The virtual tokens of one forward pass.
+#[derive(Clone, Debug)]
+pub struct VirtualTokens {
+    /// Embeddings, keys and values, or nothing.
+    pub content: Content,
+    /// P, masked tokens included.
+    len: usize,
+    /// `[R, P]`, where rows have different P. A masked virtual token is as good as absent.
+    mask: Option<Mask>,
+    /// Final hidden state `[R, 1, H]` of each row's last virtual token; it predicts token 0.
+    pub last_hidden: Option<Tensor<3>>,
+    /// Where positions start after a prefix.
+    pub positions: PrefixPositions,
+    /// Whether a relative position bias reaches over the prefix columns.
+    pub relative_bias: bool,
+}
+
+impl VirtualTokens {
+    fn with_content(content: Content, len: usize) -> Self {
+        Self {
+            content: if len == 0 { Content::None } else { content },
+            len,
+            mask: None,
+            last_hidden: None,
+            positions: PrefixPositions::Shifted,
+            relative_bias: true,
+        }
+    }
+
+    /// No virtual tokens: the base model.
+    pub fn none() -> Self {
+        Self::with_content(Content::None, 0)
+    }
+
+    /// Rows `[R, P, H]` in front of the embedded input.
+    pub fn embeddings(rows: Tensor<3>) -> Self {
+        let len = rows.dims()[1];
+        Self::with_content(Content::Embeddings(rows), len)
+    }
+
+    /// Keys and values, P of them in every layer that has any.
+    pub fn key_values(sites: Vec<SiteKeyValues>) -> Self {
+        let len = sites
+            .iter()
+            .flat_map(|site| site.layers.iter().flatten())
+            .map(|layer| layer.key.dims()[2])
+            .max()
+            .unwrap_or(0);
+        Self::with_content(Content::KeyValues(sites), len)
+    }
+
+    /// Marks which virtual tokens count, `[R, P]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where the mask is not as long as the virtual tokens are.
+    pub fn with_mask(mut self, mask: Mask) -> Result<Self> {
+        if mask.len() != self.len {
+            return Err(Error::Mismatch(format!(
+                "a mask of {} columns for {} virtual tokens",
+                mask.len(),
+                self.len
+            )));
+        }
+        self.mask = Some(mask);
+        Ok(self)
+    }
+
+    /// P, masked tokens included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether P = 0.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The mask `[R, P]`; all real where none was set.
+    pub fn mask(&self) -> Mask {
+        self.mask.clone().unwrap_or_else(|| Mask::full(1, self.len))
+    }
+
+    /// R: 1 where all rows of a batch share the virtual tokens.
+    pub fn rows(&self) -> usize {
+        let rows = match &self.content {
+            Content::None => 1,
+            Content::Embeddings(rows) => rows.dims()[0],
+            Content::KeyValues(sites) => sites
+                .iter()
+                .flat_map(|site| site.layers.iter().flatten())
+                .map(|layer| layer.key.dims()[0])
+                .next()
+                .unwrap_or(1),
+        };
+        rows.max(self.mask.as_ref().map_or(1, Mask::rows))
+    }
+
+    /// The same virtual tokens in another float type, differentiably.
+    pub fn cast(mut self, dtype: DType) -> Self {
+        let to = |tensor: &mut Tensor<4>| {
+            if tensor.dtype() != dtype {
+                *tensor = tensor.clone().cast(dtype);
+            }
+        };
+        match &mut self.content {
+            Content::None => {}
+            Content::Embeddings(rows) if rows.dtype() == dtype => {}
+            Content::Embeddings(rows) => *rows = rows.clone().cast(dtype),
+            Content::KeyValues(sites) => {
+                for layer in sites.iter_mut().flat_map(|site| site.layers.iter_mut().flatten()) {
+                    to(&mut layer.key);
+                    to(&mut layer.value);
+                }
+            }
+        }
+        self
+    }
+
+    /// Keys and values of one layer of one site.
+    pub fn layer(&self, site: Site, layer: usize) -> Option<&LayerKeyValues> {
+        match &self.content {
+            Content::KeyValues(sites) => {
+                sites.iter().find(|found| found.site == site)?.layers.get(layer)?.as_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds the keys and values of real tokens behind these: the K/V cache of generation.
+    ///
+    /// `mask` `[B, S]` tells which of the added tokens are real; every row of `self` is repeated to B
+    /// where it was shared.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where `self` holds embeddings: compile them first.
+    pub fn append(&self, site: Site, layers: Vec<LayerKeyValues>, mask: &Mask) -> Result<Self> {
+        let rows = mask.rows();
+        let old = match &self.content {
+            Content::None => None,
+            Content::KeyValues(sites) => sites.iter().find(|found| found.site == site),
+            Content::Embeddings(_) => {
+                return Err(Error::Mismatch(
+                    "keys and values cannot follow embeddings that were not compiled".into(),
+                ));
+            }
+        };
+        let virtual_mask = self.mask();
+        let joined = layers
+            .into_iter()
+            .enumerate()
+            .map(|(index, new)| {
+                let Some(old) = old else { return Some(new) };
+                // A layer without virtual tokens keeps fewer columns; attention takes the mask's
+                // rightmost ones, see `Sequence::hidden_keys`.
+                let Some(old) = old.layers.get(index).cloned().flatten() else {
+                    return Some(new);
+                };
+                let old = old.expand(rows);
+                Some(LayerKeyValues {
+                    key: Tensor::cat(vec![old.key, new.key], 2),
+                    value: Tensor::cat(vec![old.value, new.value], 2),
+                })
+            })
+            .collect();
+        let mut next = Self::key_values(vec![SiteKeyValues { site, layers: joined }]);
+        next.mask = Some(virtual_mask.concat(mask));
+        next.positions = self.positions;
+        next.relative_bias = self.relative_bias;
+        Ok(next)
+    }
+
+    /// Checks that these virtual tokens can serve a batch of `rows` rows on the model `spec`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] naming the shape found and the shape expected.
+    pub fn check(&self, spec: &ModelSpec, rows: usize) -> Result<()> {
+        let fits = |r: usize| r == 1 || r == rows;
+        let mismatch = |what: &str, found: Vec<usize>, expected: String| {
+            Err(Error::Mismatch(format!(
+                "{what} have the shape {found:?}, the {} model expects {expected}",
+                spec.model_type
+            )))
+        };
+        if !fits(self.rows()) {
+            return Err(Error::Mismatch(format!(
+                "virtual tokens for {} rows meet a batch of {rows} rows",
+                self.rows()
+            )));
+        }
+        match &self.content {
+            Content::None => {}
+            Content::Embeddings(tensor) => {
+                if tensor.dims()[2] != spec.hidden_size {
+                    let expected = format!("[1 or {rows}, P, {}]", spec.hidden_size);
+                    return mismatch("prompt rows", tensor.dims().to_vec(), expected);
+                }
+            }
+            Content::KeyValues(sites) => {
+                for found in sites {
+                    let Some(site) = spec.sites.iter().find(|site| site.site == found.site) else {
+                        return Err(Error::Mismatch(format!(
+                            "keys and values for {:?}, which a {} model does not have",
+                            found.site, spec.model_type
+                        )));
+                    };
+                    if found.layers.len() != site.num_layers {
+                        return Err(Error::Mismatch(format!(
+                            "keys and values for {} layers, the {} model has {}",
+                            found.layers.len(),
+                            spec.model_type,
+                            site.num_layers
+                        )));
+                    }
+                    for tensor in
+                        found.layers.iter().flatten().flat_map(|layer| [&layer.key, &layer.value])
+                    {
+                        let [r, k, p, d] = tensor.dims();
+                        if !fits(r) || p > self.len || (k, d) != (site.num_kv_heads, site.head_dim)
+                        {
+                            let expected = format!(
+                                "[1 or {rows}, {}, {}, {}]",
+                                site.num_kv_heads, self.len, site.head_dim
+                            );
+                            return mismatch("keys or values", tensor.dims().to_vec(), expected);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

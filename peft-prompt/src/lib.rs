@@ -1,0 +1,1 @@
+//! Prompt tuning (Lester et al. 2021) on Burn

@@ -1,0 +1,1 @@
+//! P-tuning v2 deep prompts (Liu et al. 2021) on Burn

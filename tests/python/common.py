@@ -1,0 +1,228 @@
+"""Helpers shared by the scripts of this folder: tiny models, rows, adapter folders, tensors of logits.
+
+Not a program. Versions that made the committed results: Python 3.11.7, torch 2.15.0, transformers 5.23.0,
+peft 0.21.2, safetensors 0.8.0, tokenizers 0.23.3, one thread on a CPU.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+VECTORS = HERE.parent / "vectors"
+SHARED = HERE.parents[2] / "shared"
+
+NUM_VIRTUAL_TOKENS = 5
+IGNORE = -100
+
+
+def quiet():
+    """One thread, no chatter: the same machine gives the same bytes."""
+    import warnings
+
+    import transformers
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore")
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def fresh(folder):
+    folder = Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+# Rows
+
+
+def read_jsonl(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
+
+
+def write_jsonl(path, rows):
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row) + "\n")
+
+
+def write_json(path, value):
+    Path(path).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def random_ids(gen, low, high, length):
+    return torch.randint(low, high, (length,), generator=gen).tolist()
+
+
+# Tensors
+
+
+def save_rows(path, tensors):
+    """One f32 tensor a row, named row_00000, row_00001, ..."""
+    from safetensors.torch import save_file
+
+    named = {f"row_{i:05d}": t.detach().float().contiguous().cpu() for i, t in enumerate(tensors)}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    save_file(named, str(path))
+
+
+ROW_INPUTS = ("input_ids", "token_type_ids", "decoder_input_ids")
+
+
+def row_inputs(row):
+    inputs = {k: torch.tensor([row[k]], dtype=torch.long) for k in ROW_INPUTS if row.get(k) is not None}
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    return inputs
+
+
+@torch.no_grad()
+def row_logits(model, row):
+    """The logits of one unpadded row; rows of virtual tokens, which PEFT puts in front, are cut off."""
+    inputs = row_inputs(row)
+    out = model(**inputs)
+    if hasattr(out, "start_logits"):
+        logits = torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1)
+    else:
+        logits = out.logits[0]
+    if logits.dim() == 2:
+        length = inputs.get("decoder_input_ids", inputs["input_ids"]).shape[1]
+        virtual = logits.shape[0] - length
+        expected = getattr(model, "peft_config", None)
+        allowed = {0} if expected is None else {0, model.active_peft_config.num_virtual_tokens}
+        if virtual not in allowed:
+            raise ValueError(f"{logits.shape[0]} positions of logits for {length} tokens")
+        logits = logits[virtual:]
+    return logits
+
+
+# Models
+
+
+def scale_weights(model, gen):
+    """Random weights for which logits vary by about 1 and attention is not uniform."""
+    tied = getattr(model.config, "tie_word_embeddings", False)
+    seen = set()
+    with torch.no_grad():
+        for name, p in sorted(model.named_parameters()):
+            if id(p) in seen:
+                continue
+            seen.add(id(p))
+            noise = torch.randn(p.shape, generator=gen)
+            if name.endswith("bias"):
+                p.copy_((0.1 if tied else 0.2) * noise)
+            elif p.dim() == 1:
+                p.copy_(1.0 + 0.2 * noise)
+            elif any(k in name for k in ("wte", "wpe", "embed")):
+                p.copy_((0.3 if tied and "wte" in name else 0.7) * noise)
+            else:
+                conv1d = any(k in name for k in ("c_attn", "c_proj", "c_fc"))
+                fan_in = p.shape[0] if conv1d else p.shape[1]
+                sharp = any(k in name for k in ("c_attn", "q_proj", "k_proj", "query", "key"))
+                head = any(k in name for k in ("lm_head", "classifier", "score"))
+                gain = 1.6 if sharp or head or tied else 1.0
+                p.copy_(gain * noise / fan_in**0.5)
+    return model.eval()
+
+
+TASKS = {
+    "gpt2": "CAUSAL_LM",
+    "llama": "CAUSAL_LM",
+    "bert": "SEQ_CLS",
+    "bert-tok": "TOKEN_CLS",
+    "gpt2-cls": "SEQ_CLS",
+    "llama-cls": "SEQ_CLS",
+}
+
+
+def auto_class(task_type):
+    import transformers
+
+    return {
+        "CAUSAL_LM": transformers.AutoModelForCausalLM,
+        "SEQ_CLS": transformers.AutoModelForSequenceClassification,
+        "TOKEN_CLS": transformers.AutoModelForTokenClassification,
+        "QUESTION_ANS": transformers.AutoModelForQuestionAnswering,
+        "SEQ_2_SEQ_LM": transformers.AutoModelForSeq2SeqLM,
+    }[task_type]
+
+
+def load_base(folder, task_type, **kwargs):
+    if not (Path(folder) / "config.json").is_file():
+        raise FileNotFoundError(f"{folder}: no config.json")
+    return auto_class(task_type).from_pretrained(str(folder), dtype=torch.float32, **kwargs).eval()
+
+
+# Adapters
+
+
+def peft_config(kind, task_type, hidden=16):
+    """`prompt`, `prefix` or `prefix-mlp` with five virtual tokens."""
+    from peft import PrefixTuningConfig, PromptTuningConfig
+
+    common = {"task_type": task_type, "num_virtual_tokens": NUM_VIRTUAL_TOKENS}
+    if kind == "prompt":
+        return PromptTuningConfig(**common)
+    if kind == "prefix":
+        return PrefixTuningConfig(**common)
+    return PrefixTuningConfig(**common, prefix_projection=True, encoder_hidden_size=hidden)
+
+
+def is_adapter_parameter(name):
+    return "prompt_encoder" in name or "modules_to_save" in name
+
+
+def randomise_adapter(model, gen, prompt_std=0.6, prefix_std=1.0):
+    """Random prompt rows, prefix or MLP, and a random head where the adapter has one."""
+    with torch.no_grad():
+        for name, p in sorted(model.named_parameters()):
+            if not is_adapter_parameter(name):
+                continue
+            noise = torch.randn(p.shape, generator=gen)
+            if "modules_to_save" in name:
+                p.copy_((0.2 if name.endswith("bias") else 1.6 / p.shape[-1] ** 0.5) * noise)
+            elif "embedding" in name:
+                prefix = model.active_peft_config.peft_type == "PREFIX_TUNING"
+                p.copy_((prefix_std if prefix else prompt_std) * noise)
+            elif name.endswith("bias"):
+                p.copy_(0.3 * noise)
+            else:
+                # The MLP of a prefix: a tanh between two layers of a sum that varies by about 1.
+                p.copy_(1.3 * noise / p.shape[1] ** 0.5)
+    return model.eval()
+
+
+def new_adapter(base, kind, task_type, gen, **kwargs):
+    from peft import get_peft_model
+
+    return randomise_adapter(get_peft_model(base, peft_config(kind, task_type)), gen, **kwargs)
+
+
+def save_adapter(model, folder, base_name):
+    """The folder save_pretrained writes, less the model card, with a name of the base that is no path of a machine."""
+    folder = Path(folder)
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = base_name
+    path.write_text(json.dumps(config, indent=2, sort_keys=True))
+
+
+def load_adapter(base, folder):
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(base, str(folder)).eval()
