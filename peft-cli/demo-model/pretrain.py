@@ -10,8 +10,8 @@ in the last bits between versions of torch and kinds of CPU.
 """
 
 import argparse
+import itertools
 import json
-import math
 import random
 import time
 from pathlib import Path
@@ -23,9 +23,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 PAD, EOS, UNK = 0, 1, 2
 SEED = 0
 BATCH = 64
-PEAK_RATE = 3e-3
-WARM_UP = 200
-# The words after the question are two or three of some forty, and the rest is mostly chance: they count more.
+MUON_RATE = 0.02
+ADAMW_RATE = 3e-3
+WARM_UP = 100
+# Steps on documents in English before those in all languages: copying is learned first, then translating.
+ENGLISH_STEPS = 300
+# The answer is a few words of many, and the rest is mostly chance: it counts more.
 ANSWER_WEIGHT = 4.0
 
 
@@ -38,26 +41,36 @@ def write_tokenizer(words, path):
     return tokenizer
 
 
-def batches(documents, rng):
-    """Shuffled batches of documents of similar length, for ever."""
-    pool = 16 * BATCH
+def batches(documents, stage, steps, rng):
+    """`steps` shuffled batches of documents of similar length from those that `stage` keeps."""
+    documents = [d for d in documents if stage(d)]
+    pool = min(16, len(documents) // BATCH) * BATCH
     while True:
         rng.shuffle(documents)
         for start in range(0, len(documents) - pool + 1, pool):
             chunk = sorted(documents[start : start + pool], key=len)
             groups = [chunk[i : i + BATCH] for i in range(0, pool, BATCH)]
             rng.shuffle(groups)
-            yield from groups
+            for group in groups:
+                if steps == 0:
+                    return
+                steps -= 1
+                yield group
 
 
-def collate(documents, question):
+def collate(documents, stop):
     """Ids, targets and the targets' weights, `[B, T]` each."""
     width = max(map(len, documents))
     ids = torch.tensor([d + [PAD] * (width - len(d)) for d in documents])
     inputs, targets = ids[:, :-1], ids[:, 1:]
-    after = (inputs == question).cumsum(1) > 0
+    after = (inputs == stop).cumsum(1) > 0
     weights = torch.where(after, ANSWER_WEIGHT, 1.0) * (targets != PAD)
     return inputs, targets, weights
+
+
+def schedule(step, steps):
+    """Warm-up, a plateau, and a linear fall to zero over the last half."""
+    return min((step + 1) / WARM_UP, 1.0, 2.0 * (1.0 - step / steps))
 
 
 def main():
@@ -89,29 +102,31 @@ def main():
     )
     model = LlamaForCausalLM(config)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(documents)} documents")
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    other = [p for p in model.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}], betas=(0.9, 0.98)
-    )
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.dim() < 2 or "embed" in name]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=MUON_RATE, momentum=0.95, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=ADAMW_RATE, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+    schedulers = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: schedule(step, args.steps)) for o in optimizers]
 
     model.train()
     start, hits, asked = time.time(), 0, 0
-    for step, group in enumerate(batches(documents, rng)):
-        if step == args.steps:
-            break
-        progress = max(0, step - WARM_UP) / max(1, args.steps - WARM_UP)
-        rate = PEAK_RATE * min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(math.pi * progress)) + 1e-3)
-        for part in optimizer.param_groups:
-            part["lr"] = rate
-        inputs, targets, weights = collate(group, ids_of["?"])
+    english = ids_of["english"]
+    stages = itertools.chain(
+        batches(documents, lambda d: english in d, ENGLISH_STEPS, rng),
+        batches(documents, lambda d: True, args.steps - ENGLISH_STEPS, rng),
+    )
+    for step, group in enumerate(stages):
+        inputs, targets, weights = collate(group, ids_of["."])
         logits = model(input_ids=inputs).logits  # causal: padding on the right is seen by no counted position
         loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
         loss = (loss * weights).sum() / weights.sum()
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for part in [*optimizers, *schedulers]:
+            part.step()
         answer = weights == ANSWER_WEIGHT
         hits += (answer & (logits.argmax(-1) == targets)).sum().item()
         asked += answer.sum().item()

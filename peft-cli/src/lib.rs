@@ -1,1 +1,42 @@
-//! The peft program: train, evaluate and use prompt, prefix and P-tuning v2 adapters
+//! The `peft` program: picks model, method and backend; the work is done by the other crates.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`commands`] | one file a command: its flags and what it does |
+//! | [`settings`] | the settings of a training run, from flags and `run.toml` |
+//! | [`session`] | a base model with the adapter to use on it |
+//! | [`device`] | which of the compiled backends computes |
+//! | [`progress`], [`output`] | what a person sees |
+//! | [`demo`] | the built-in model and its little world |
+
+pub mod commands;
+pub mod demo;
+pub mod device;
+pub mod error;
+pub mod output;
+pub mod progress;
+pub mod session;
+pub mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use error::{CliError, CliResult};
+
+/// Keeps freed tensors for the next step instead of returning them to the kernel: measured in
+/// docs/PERFORMANCE.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Parses the command line, runs the command, and turns its result into an exit code: 0, 1 (it
+/// failed), 2 (wrong usage).
+pub fn main() -> ExitCode {
+    match commands::Program::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `peft` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peft_cli::main()
+}

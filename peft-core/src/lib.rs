@@ -10,11 +10,13 @@
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
 //! | [`sequence`] | one pass through a stack of layers: positions and visibility |
 //! | [`method`] | the method's side |
+//! | [`reparameterization`] | flat keys and values, or the MLP that makes them while training lasts |
 //! | [`head`] | the task head that is trained beside the virtual tokens |
 //! | [`adapter`] | the folder on disk, as Python's `peft` reads it |
 //! | [`params`], [`mod@init`], [`rng`] | parameters as a flat list; initial values; random streams |
+//! | [`optim`] | optimisers, clipping, schedules |
 //! | `data` | feature `data`: files, templates, tokenisation, batches |
-//! | `train`, `metrics` | feature `train`: optimisers, schedules, the loop, scores |
+//! | `train`, `metrics` | feature `train`: the loop, evaluation, checkpoints, scores |
 //!
 //! Symbols, here and everywhere: B batch, T tokens in a row, P virtual tokens, H hidden size, L layers,
 //! N attention heads, K key/value heads, D head dimension, V vocabulary, C classes, R = 1 or B.
@@ -30,14 +32,16 @@ pub mod init;
 #[cfg(feature = "train")]
 pub mod metrics;
 pub mod method;
+pub mod optim;
 pub mod params;
+pub mod reparameterization;
 pub mod rng;
 pub mod sequence;
 pub mod spec;
 pub mod task;
 pub mod virtual_tokens;
 
-pub use adapter::{Adapter, AdapterConfig, MethodFields, PeftType, Pooling};
+pub use adapter::{Adapter, AdapterConfig, MethodFields, PROMPT_EMBEDDINGS, PeftType, Pooling};
 pub use batch::{Mask, PaddingSide, TokenBatch};
 pub use error::{Error, Result};
 pub use frozen::{FrozenModel, Hidden};

@@ -45,6 +45,16 @@ pub trait PeftMethod: Module {
     #[must_use]
     fn fold(&self) -> Self;
 
+    /// Numbers that are trained, those of a reparameterisation included.
+    fn num_trainable(&self) -> usize {
+        self.num_params()
+    }
+
+    /// Numbers that are deployed: those of the folded form, which an adapter file holds.
+    fn num_deployed(&self) -> usize {
+        self.fold().num_params()
+    }
+
     /// All tensors needed to go on training, under their names. Those of a folded method are what an
     /// adapter file holds: `prompt_embeddings` in PEFT's layout.
     fn state(&self) -> NamedTensors;

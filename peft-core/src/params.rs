@@ -2,7 +2,12 @@
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Gradients, Tensor},
+    tensor::{Device, Gradients, Tensor},
+};
+
+use crate::{
+    error::{Error, Result},
+    method::NamedTensors,
 };
 
 /// One parameter, or its gradient, laid flat.
@@ -85,4 +90,28 @@ pub fn replace<M: Module>(module: M, values: Vec<Tensor<1>>) -> M {
         }
     }
     module.map(&mut Replace(values.into_iter()))
+}
+
+/// The parameter stored under `name`, in the type it is stored in.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming the tensor where it is missing or has another shape than `shape`.
+pub fn from_named<const D: usize>(
+    name: &str,
+    shape: [usize; D],
+    state: &NamedTensors,
+    device: &Device,
+) -> Result<Param<Tensor<D>>> {
+    let Some(data) = state.get(name) else {
+        let found = state.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(Error::Mismatch(format!("no tensor `{name}`, found {found}")));
+    };
+    let found = data.shape().as_slice();
+    if found != shape {
+        return Err(Error::Mismatch(format!(
+            "`{name}` has the shape {found:?}, expected {shape:?}"
+        )));
+    }
+    Ok(Param::from_tensor(Tensor::from_data(data.clone(), (device, data.dtype()))))
 }

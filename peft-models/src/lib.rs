@@ -1,1 +1,59 @@
-//! BERT, GPT-2 and the Llama family as frozen bases for virtual tokens, on Burn
+//! BERT, GPT-2 and the Llama family as frozen bases for virtual tokens.
+//!
+//! [`load`] reads an ordinary Hugging Face folder and gives a [`FrozenModel`]; [`generate`] continues rows
+//! of tokens with a K/V cache that begins with the virtual tokens.
+//!
+//! | folder | what it is |
+//! |---|---|
+//! | `families` | one file a family, as short as its mathematics |
+//! | `blocks` | the parts they share: attention, norms, affine maps, rotary positions |
+//! | `weights` | where tensors come from: files, shards, memory |
+
+mod blocks;
+pub mod config;
+mod families;
+pub mod generate;
+pub mod weights;
+
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use peft_core::{FrozenModel, Result};
+
+pub use config::ModelConfig;
+pub use families::SUPPORTED;
+pub use weights::{LoadReport, Weights};
+
+/// A frozen model with what its folder says of it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The model.
+    pub model: Box<dyn FrozenModel>,
+    /// Its `config.json`.
+    pub config: ModelConfig,
+    /// What loading found.
+    pub report: LoadReport,
+}
+
+/// Loads a Hugging Face model folder onto a device, in f32.
+///
+/// # Errors
+///
+/// [`peft_core::Error`] naming the file, key or tensor that is missing or cannot be used.
+pub fn load(dir: &Path, device: &Device) -> Result<Loaded> {
+    let config = ModelConfig::load(dir)?;
+    // Before the tensors: an unknown family should be told as such, not as a missing file.
+    families::check(&config)?;
+    build(config, Weights::open(dir, device, DType::F32)?)
+}
+
+/// Builds a model from its config and tensors from anywhere, such as
+/// [`Weights::memory`] or [`Weights::random`].
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
+    let (model, report) = families::load(&config, weights)?;
+    Ok(Loaded { model, config, report })
+}

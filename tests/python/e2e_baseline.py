@@ -4,8 +4,8 @@
     python e2e_baseline.py --rows-only --out DIR      (only the row files; needs tokenizers, not torch)
 
 Rows. dev.jsonl and test.jsonl are each shuffled with random.Random(0).shuffle. train_rows.jsonl: the first 1,600 of dev;
-valid_rows.jsonl: the next 200 of dev; test_rows.jsonl: the first 600 of test. (dev is cut by line, so that train and valid share
-sources; test shares none of its references with them.) A row is {"input_ids", "labels"}: the tokens of the source with the tokenizer's
+valid_rows.jsonl: the next 200 of dev; test_rows.jsonl: the first 600 of test. (dev is cut by line, so that valid shares
+148 of its 161 sources with train; test shares no source and no target with dev.) A row is {"input_ids", "labels"}: the tokens of the source with the tokenizer's
 own <s>, the tokens of " " + target, then </s> (id 2); labels are -100 on the source. Nothing is truncated or dropped (the longest
 train row has 331 tokens) unless --max-length drops longer rows. The row files are not committed; their SHA-256 are in result.json.
 
@@ -16,6 +16,9 @@ Perplexity is exp(nll / labelled tokens) over target tokens and </s>.
 
 Results: result.json (grid, chosen rates, perplexities of each and of the frozen base, seconds, losses of the chosen runs before each update),
 prompt/init, prompt/final, prefix/init, prefix/final: adapter folders, the final ones with the chosen rate.
+
+Rounding. The same runs in f64 differ in the loss by at most 4e-5 (prompt) and 3e-6 (prefix) in the first 10 steps, 0.024 and 0.072 in all 200,
+and end at test perplexities of 43.38 for 43.53 (prompt) and 30.61 for 30.89 (prefix).
 
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2, tokenizers 0.23.3, one thread.
 """
@@ -31,7 +34,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 EOS, IGNORE = 2, -100
 P, BATCH = 20, 8
-GRID = {"prompt": (0.01, 0.03, 0.1, 0.3), "prefix": (0.003, 0.01, 0.03, 0.1)}
+GRID = {"prompt": (0.03, 0.1, 0.3, 1.0), "prefix": (0.03, 0.1, 0.3, 1.0)}
 SPLITS = {"train": ("dev.jsonl", 0, 1600), "valid": ("dev.jsonl", 1600, 1800), "test": ("test.jsonl", 0, 600)}
 BASE = "shared/models/stories260k"
 

@@ -1,1 +1,147 @@
-//! Helpers shared by the integration tests.
+//! What the integration tests share: where things are, small random models, tensors from files.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{DType, Device};
+use peft_models::{Loaded, ModelConfig, Weights};
+use serde_json::json;
+
+/// Set by `.ci/run`: what is missing fails a test instead of skipping it.
+const REQUIRE: &str = "PEFT_TESTS_REQUIRE_ALL";
+
+/// A file or folder below `tests/vectors`.
+pub fn vectors(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(path)
+}
+
+/// A real input: below `$PEFT_SHARED`, or `shared` beside the checkout. Where it is missing, prints why
+/// the test is skipped and gives `None`.
+///
+/// # Panics
+///
+/// Where it is missing and `.ci/run` demands it.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = env::var_os("PEFT_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    present(root.join(path), "real inputs are not here; set PEFT_SHARED to their folder")
+}
+
+/// The folder of MiniLM, a real BERT: `$PEFT_MINILM`.
+///
+/// # Panics
+///
+/// Where it is missing and `.ci/run` demands it.
+pub fn minilm() -> Option<PathBuf> {
+    let path = env::var_os("PEFT_MINILM").map(PathBuf::from).unwrap_or_default();
+    present(path.join("model.safetensors"), "set PEFT_MINILM to the folder of all-MiniLM-L6-v2")
+        .map(|_| path)
+}
+
+fn present(path: PathBuf, reason: &str) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    let required = env::var_os(REQUIRE).is_some();
+    assert!(!required, "{} is missing and {REQUIRE} is set: {reason}", path.display());
+    eprintln!("skipped: {} is missing ({reason})", path.display());
+    None
+}
+
+/// The device that tests run on: wgpu where that is compiled in, else the CPU.
+pub fn device() -> Device {
+    #[cfg(feature = "wgpu")]
+    return Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
+    #[cfg(not(feature = "wgpu"))]
+    Device::flex()
+}
+
+/// A family of small random models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Encoder, learned positions.
+    Bert,
+    /// Decoder, learned positions.
+    Gpt2,
+    /// Decoder, rotary positions, two query heads for each key.
+    Llama,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bert, Self::Gpt2, Self::Llama];
+
+    /// Those that generate.
+    pub const CAUSAL: [Self; 2] = [Self::Gpt2, Self::Llama];
+}
+
+/// Sizes of a small random model.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// L.
+    pub layers: usize,
+    /// K; there are 2 K query heads in a Llama, K in the others.
+    pub kv_heads: usize,
+    /// D, even.
+    pub head_dim: usize,
+    /// Positions.
+    pub positions: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { layers: 2, kv_heads: 2, head_dim: 6, positions: 64 }
+    }
+}
+
+/// The vocabulary of the small random models.
+pub const VOCAB: usize = 23;
+
+/// A small random model in f32, on the tests' device.
+pub fn random_model(family: Family, shape: Shape, seed: u64) -> Loaded {
+    random_model_on(family, shape, seed, &device(), DType::F32)
+}
+
+/// A small random model. Its weights are large enough for every part to matter.
+///
+/// # Panics
+///
+/// Where the model cannot be built, which is what a test would have to tell.
+pub fn random_model_on(
+    family: Family,
+    shape: Shape,
+    seed: u64,
+    device: &Device,
+    dtype: DType,
+) -> Loaded {
+    let Shape { layers, kv_heads, head_dim, positions } = shape;
+    let h = kv_heads * head_dim;
+    let config = match family {
+        Family::Bert => json!({
+            "model_type": "bert", "hidden_size": h, "intermediate_size": 2 * h + 1,
+            "vocab_size": VOCAB, "max_position_embeddings": positions, "type_vocab_size": 2,
+            "num_hidden_layers": layers, "num_attention_heads": kv_heads,
+            "architectures": ["BertModel"],
+        }),
+        Family::Gpt2 => json!({
+            "model_type": "gpt2", "n_embd": h, "n_inner": 2 * h + 1, "vocab_size": VOCAB,
+            "n_positions": positions, "n_layer": layers, "n_head": kv_heads,
+            "architectures": ["GPT2LMHeadModel"],
+        }),
+        Family::Llama => json!({
+            // H is not N * D here.
+            "model_type": "llama", "hidden_size": h + 2, "intermediate_size": 2 * h + 1,
+            "vocab_size": VOCAB, "max_position_embeddings": positions,
+            "num_hidden_layers": layers, "num_attention_heads": 2 * kv_heads,
+            "num_key_value_heads": kv_heads, "head_dim": head_dim,
+            "architectures": ["LlamaForCausalLM"],
+        }),
+    };
+    let config = ModelConfig::from_value(config, Path::new("(random)/config.json"));
+    let weights = Weights::random(seed, 0.4, device, dtype);
+    config
+        .and_then(|config| peft_models::build(config, weights))
+        .unwrap_or_else(|error| panic!("a random {family:?}: {error}"))
+}

@@ -1,3 +1,6 @@
-//! t
-#[test]
-fn a() {}
+//! All integration tests in one binary: one link, and the models' kernels are compiled once.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod generation;
+mod parity;
+mod semantics;

@@ -1,11 +1,10 @@
 //! The little world that the built-in model was pretrained on, and the task `peft demo` adapts it to.
 //!
-//! A document states who has what and where, and asks about one or more of the people. Which *aspects*
-//! of their facts are the answer, in which order and in which language, is what the instruction in front
-//! says:
+//! A document states what somebody has, and where. Which *aspects* of that are the answer, in which order
+//! and in which language, is what the instruction in front says:
 //!
 //! ```text
-//! in german , give the thing and the number : leo has two red cups in the barn . ... leo ? tassen zwei
+//! in german , give the thing and the number : leo has two red cups in the barn . tassen zwei
 //! ```
 //!
 //! There are 192 behaviours: 4 aspects in all 64 orders of one to four, times 3 languages. Pretraining
@@ -91,9 +90,9 @@ const PLACES: [Entry; 10] = [
 const LANGUAGES: [&str; 3] = ["english", "french", "german"];
 
 /// Words of sentences and instructions that are in none of the tables above.
-const GRAMMAR: [&str; 17] = [
-    ".", ",", ":", "?", "the", "in", "has", "and", "then", "say", "give", "name", "tell", "me",
-    "answer", "with", "please",
+const GRAMMAR: [&str; 20] = [
+    ".", ",", ":", "the", "in", "has", "looks", "for", "belong", "to", "and", "then", "say",
+    "give", "name", "tell", "me", "answer", "with", "please",
 ];
 
 /// One in this many pretraining documents comes without an instruction.
@@ -155,7 +154,7 @@ impl Behaviour {
         Self { aspects, language: rng.below(LANGUAGES.len()) }
     }
 
-    /// The answer to a question about the owner of `fact`.
+    /// What is to be said about `fact`.
     fn answer(&self, fact: &Fact) -> String {
         let words = self.aspects.iter().map(|&aspect| fact.word(aspect, self.language));
         words.collect::<Vec<_>>().join(" ")
@@ -183,6 +182,11 @@ struct Fact {
 }
 
 impl Fact {
+    fn draw(rng: &mut Rng) -> Self {
+        let words = Aspect::ALL.map(|aspect| rng.below(aspect.words().len()));
+        Self { person: rng.below(PEOPLE.len()), words }
+    }
+
     fn word(&self, aspect: Aspect, language: usize) -> &'static str {
         aspect.words()[self.words[aspect as usize]][language]
     }
@@ -190,54 +194,12 @@ impl Fact {
     fn sentence(&self, rng: &mut Rng) -> String {
         let person = PEOPLE[self.person];
         let [number, colour, thing, place] = Aspect::ALL.map(|aspect| self.word(aspect, 0));
-        match rng.below(2) {
+        match rng.below(4) {
             0 => format!("{person} has {number} {colour} {thing} in the {place} ."),
-            _ => format!("in the {place} {person} has {number} {colour} {thing} ."),
+            1 => format!("in the {place} {person} has {number} {colour} {thing} ."),
+            2 => format!("the {number} {colour} {thing} in the {place} belong to {person} ."),
+            _ => format!("{person} looks for {number} {colour} {thing} in the {place} ."),
         }
-    }
-}
-
-/// Facts about two or three people, and a question about some of them.
-struct Scene {
-    facts: Vec<Fact>,
-    /// Indices into `facts`, in the order of the question.
-    asked: Vec<usize>,
-}
-
-impl Scene {
-    /// Draws a scene whose question is about one to `most` people.
-    fn draw(most: usize, rng: &mut Rng) -> Self {
-        let people = rng.distinct(PEOPLE.len());
-        let count = 2 + rng.below(2);
-        let facts: Vec<Fact> = people[..count]
-            .iter()
-            .map(|&person| Fact {
-                person,
-                words: Aspect::ALL.map(|aspect| rng.below(aspect.words().len())),
-            })
-            .collect();
-        let mut asked = rng.distinct(count);
-        asked.truncate(1 + rng.below(most.min(count)));
-        Self { facts, asked }
-    }
-
-    fn asked(&self) -> impl Iterator<Item = &Fact> {
-        self.asked.iter().map(|&fact| &self.facts[fact])
-    }
-
-    /// The facts and the question; the answer comes next.
-    fn text(&self, rng: &mut Rng) -> String {
-        let mut text = String::new();
-        for fact in &self.facts {
-            text.push_str(&fact.sentence(rng));
-            text.push(' ');
-        }
-        let people: Vec<&str> = self.asked().map(|fact| PEOPLE[fact.person]).collect();
-        text + &people.join(" , ") + " ?"
-    }
-
-    fn answer(&self, behaviour: &Behaviour) -> String {
-        self.asked().map(|fact| behaviour.answer(fact)).collect::<Vec<_>>().join(" , ")
     }
 }
 
@@ -272,12 +234,12 @@ pub fn pretraining_document(seed: u64, index: u64) -> String {
         }
     };
     let instruction = behaviour.instruction(&mut rng);
-    let scene = Scene::draw(3, &mut rng);
-    let text = scene.text(&mut rng);
-    let answer = scene.answer(&behaviour);
+    let fact = Fact::draw(&mut rng);
+    let sentence = fact.sentence(&mut rng);
+    let answer = behaviour.answer(&fact);
     match rng.below(UNTOLD) {
-        0 => format!("{text} {answer}"),
-        _ => format!("{instruction} {text} {answer}"),
+        0 => format!("{sentence} {answer}"),
+        _ => format!("{instruction} {sentence} {answer}"),
     }
 }
 
@@ -291,15 +253,15 @@ pub fn task_split(seed: u64) -> Split {
     let task = Behaviour::task();
     let mut seen = HashSet::new();
     while split.train.len() < TRAIN_ROWS || split.test.len() < TEST_ROWS {
-        let scene = Scene::draw(1, &mut rng);
-        let source = scene.text(&mut rng);
-        let [_, colour, _, place] = scene.facts[scene.asked[0]].words;
+        let fact = Fact::draw(&mut rng);
+        let source = fact.sentence(&mut rng);
+        let [_, colour, _, place] = fact.words;
         let (rows, limit) = match (colour + place) % 5 {
             0 => (&mut split.test, TEST_ROWS),
             _ => (&mut split.train, TRAIN_ROWS),
         };
         if rows.len() < limit && seen.insert(source.clone()) {
-            rows.push((source, scene.answer(&task)));
+            rows.push((source, task.answer(&fact)));
         }
     }
     split
@@ -406,7 +368,7 @@ mod tests {
         let task = Behaviour::task();
         for index in 0..5000 {
             let document = pretraining_document(1, index);
-            let answer = document.rsplit("? ").next().expect("a document has a question");
+            let answer = document.rsplit(" . ").next().expect("an answer follows the sentence");
             let words: Vec<&str> = answer.split(' ').collect();
             let is_task = words.len() == 2
                 && COLOURS.iter().any(|colour| colour[task.language] == words[0])
@@ -416,14 +378,11 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_follows_from_the_facts() {
+    fn the_answer_follows_from_the_source() {
         for (source, target) in task_split(1).test {
-            let (facts, question) = source.rsplit_once(" . ").expect("facts, then a question");
-            let person = question.strip_suffix(" ?").expect("a question ends in its mark");
-            let fact = facts.split(" . ").find(|fact| fact.split(' ').any(|word| word == person));
+            let given: Vec<&str> = source.split(' ').collect();
             let said = |words: &[Entry]| {
-                let fact: Vec<&str> = fact.expect("the person has a fact").split(' ').collect();
-                words.iter().find(|word| fact.contains(&word[0])).expect("a known word")[1]
+                words.iter().find(|word| given.contains(&word[0])).expect("a known word")[1]
             };
             assert_eq!(target, format!("{} {}", said(&COLOURS), said(&PLACES)));
         }

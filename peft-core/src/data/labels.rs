@@ -49,7 +49,8 @@ impl Labels {
     pub fn collect(labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         let distinct: BTreeSet<String> = labels.into_iter().map(Into::into).collect();
         let mut names: Vec<String> = distinct.into_iter().collect();
-        if let Some(mut numbers) = names.iter().map(|name| integer(name)).collect::<Option<Vec<_>>>()
+        if let Some(mut numbers) =
+            names.iter().map(|name| integer(name)).collect::<Option<Vec<_>>>()
         {
             numbers.sort_unstable();
             names = numbers.iter().map(i64::to_string).collect();
@@ -173,8 +174,8 @@ fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
 /// highest index found.
 ///
 /// # Errors
-/// [`Error::Data`] for a row without label or with a malformed one, or where rows of token ids stand
-/// among others; [`Error::Setting`] for tasks without labels and where no label is found.
+/// [`Error::Data`] for a row without label or with a malformed one, or where rows of token ids
+/// stand among others; [`Error::Setting`] for tasks without labels and where no label is found.
 pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
     let tags = match task {
         Task::SeqCls => false,
@@ -191,8 +192,7 @@ pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
             ));
         }
         match (by_index, tags) {
-            (true, true) => highest = highest.max(record.label_ids("labels")?.into_iter().max()),
-            (true, false) => highest = highest.max(record.get("label")?.as_i64()),
+            (true, _) => highest = highest.max(highest_index(record, tags)?),
             (false, true) => distinct.extend(record_tags(record, "tags")?),
             (false, false) => _ = distinct.insert(record_label(record, "label")?),
         }
@@ -202,6 +202,27 @@ pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
         distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
     }
     Labels::collect(distinct)
+}
+
+/// The highest class index of a row of token ids, `None` where it has none.
+fn highest_index(record: &Record, tags: bool) -> Result<Option<i64>> {
+    /// More classes than this are a mistake in the file, and would fill the memory with names.
+    const LIMIT: i64 = 1 << 20;
+    let (key, highest) = match tags {
+        true => ("labels", record.label_ids("labels")?.into_iter().max()),
+        false => {
+            let value = record.get("label")?;
+            let class = value.as_i64();
+            let expected = "a class index (0, 1, 2, ...) beside `input_ids`";
+            ("label", Some(class.ok_or_else(|| record.unexpected("label", value, expected))?))
+        }
+    };
+    match highest {
+        Some(index) if index >= LIMIT => Err(record.error(format!(
+            "field `{key}`: found class {index}, expected fewer than {LIMIT} classes"
+        ))),
+        _ => Ok(highest),
+    }
 }
 
 /// Whether a row holds token ids rather than text.
@@ -309,6 +330,9 @@ mod tests {
         assert_eq!(collect_labels(&rows(&tagged), Task::TokenCls).unwrap().names(), ["0", "1"]);
         let mixed = [ids(0), json!({"text": "a", "label": "b"})];
         assert!(failure(&mixed, Task::SeqCls).contains("line 2: rows of `input_ids` and other"));
+        let named = failure(&[json!({"input_ids": [1], "label": "a"})], Task::SeqCls);
+        assert!(named.contains("found the string `a`, expected a class index"), "{named}");
+        assert!(failure(&[ids(i64::MAX)], Task::SeqCls).contains("fewer than 1048576 classes"));
         let ignored = [json!({"input_ids": [1], "labels": [-100]})];
         assert!(failure(&ignored, Task::TokenCls).contains("the list is empty"));
     }

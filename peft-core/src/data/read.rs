@@ -29,7 +29,10 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
         "tsv" => tsv,
         "" => return Err(Error::file(path, format!("found no extension, expected {ACCEPTED}"))),
         other => {
-            return Err(Error::file(path, format!("found extension .{other}, expected {ACCEPTED}")));
+            return Err(Error::file(
+                path,
+                format!("found extension .{other}, expected {ACCEPTED}"),
+            ));
         }
     };
     let bytes = std::fs::read(path).map_err(Error::read(path))?;
@@ -255,7 +258,8 @@ mod tests {
 
     #[test]
     fn csv_lines_are_those_of_an_editor() {
-        let text = "\u{feff}text,label\r\n\r\n\"a, \"\"b\"\"\",0\r\n\r\n\"two\r\nlines\",1\r\nlast,2";
+        let text =
+            "\u{feff}text,label\r\n\r\n\"a, \"\"b\"\"\",0\r\n\r\n\"two\r\nlines\",1\r\nlast,2";
         let records = read("a.csv", text).unwrap();
         assert_eq!(lines(&records), [3, 5, 7]);
         assert_eq!(records[0].text("text").unwrap(), "a, \"b\"");
@@ -294,7 +298,9 @@ mod tests {
         assert_eq!(records[0].text("b").unwrap(), "y\"");
         assert_eq!(records[1].text("b").unwrap(), "");
         assert!(failure("a.tsv", "a\tb\n1\n").contains("line 2: found 1 fields"));
-        assert!(failure("a.tsv", "a\ta\n1\t2\n").contains("line 1: the header row names `a` twice"));
+        assert!(
+            failure("a.tsv", "a\ta\n1\t2\n").contains("line 1: the header row names `a` twice")
+        );
     }
 
     #[test]
@@ -318,7 +324,9 @@ mod tests {
     #[test]
     fn unknown_extensions_are_refused_before_reading() {
         let message = read_records(Path::new("no/such.parquet")).unwrap_err().to_string();
-        assert!(message.ends_with("found extension .parquet, expected .jsonl, .json, .csv or .tsv"));
+        assert!(
+            message.ends_with("found extension .parquet, expected .jsonl, .json, .csv or .tsv")
+        );
         assert!(read_records(Path::new("rows")).unwrap_err().to_string().contains("no extension"));
         assert!(matches!(read_records(Path::new("no/such.csv")), Err(Error::Read { .. })));
     }

@@ -203,7 +203,9 @@ pub(crate) mod tests {
             serde_json::json!({"n": 3, "w": ["a", 4, "b"], "i": [1, -1], "big": [4294967296u64],
                 "f": [1.5], "s": "[1, 2]", "long": long, "o": {}, "flag": [true]}),
         );
-        assert!(message(row.text("n")).ends_with("field `n`: found the number 3, expected a string"));
+        assert!(
+            message(row.text("n")).ends_with("field `n`: found the number 3, expected a string")
+        );
         assert!(message(row.strings("w")).contains("field `w[1]`: found the number 4"));
         assert!(message(row.ids("i")).contains("field `i[1]`: found the number -1"));
         assert!(message(row.ids("big")).contains("`big[0]`"));

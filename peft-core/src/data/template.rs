@@ -52,7 +52,10 @@ impl Template {
                 _ => return Err(fail(at, "found `{` without `}`; a brace itself is written `{{`")),
             };
             if end == 0 {
-                return Err(fail(at, "found `{}`, expected the name of a field between the braces"));
+                return Err(fail(
+                    at,
+                    "found `{}`, expected the name of a field between the braces",
+                ));
             }
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));

@@ -1,0 +1,137 @@
+//! `peft forward`: logits of given token ids, for checking against other implementations.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Tensor, TensorData};
+use clap::Args;
+use peft_core::{
+    Error, NamedTensors, PaddingSide, Result, Task, TokenBatch,
+    adapter::{atomic, folder::to_safetensors},
+    data::{Example, eval_batches},
+    train::outputs,
+};
+
+use crate::{
+    error::CliResult,
+    session::{Session, TextArgs, UseArgs, padding_side},
+};
+
+/// Writes the logits of rows of token ids to a safetensors file: one f32 tensor a row, `row_00000`, ...
+///
+/// Shapes: [T, V] for language models, [T, C] for token classification, [C] for sequence
+/// classification. Only real tokens appear.
+///
+/// Example: peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl --output out.safetensors
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct ForwardArgs {
+    #[command(flatten)]
+    model: UseArgs,
+    /// Rows {"input_ids": [...]}, optionally with "token_type_ids".
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Where the logits go.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Rows at once.
+    #[arg(long, value_name = "B", default_value_t = 8)]
+    batch_size: usize,
+    /// Side of the padding: right or left.
+    #[arg(long, value_name = "SIDE", default_value = "right")]
+    padding: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Whatever is wrong with the model, the adapter or the rows.
+pub fn run(args: &ForwardArgs) -> CliResult {
+    let side = padding_side(&args.padding)?;
+    let session = Session::open(&args.model)?;
+    let (_, encoded) = session.encode(&args.input, &TextArgs::default(), false)?;
+    let rows = forward_rows(&session, &encoded.examples, args.batch_size, side)?;
+    let named: NamedTensors =
+        rows.into_iter().enumerate().map(|(index, data)| (row_name(index), data)).collect();
+    let bytes = to_safetensors(&named, &args.output)?;
+    Ok(atomic::write_file(&args.output, &bytes)?)
+}
+
+/// The name of a row's tensor.
+pub fn row_name(index: usize) -> String {
+    format!("row_{index:05}")
+}
+
+/// Logits of each example, in their order.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where the model or adapter lacks the head that the task needs.
+pub fn forward_rows(
+    session: &Session,
+    examples: &[Example],
+    batch_size: usize,
+    side: PaddingSide,
+) -> Result<Vec<TensorData>> {
+    let task = session.task()?;
+    let model = session.model();
+    let lengths: Vec<usize> = examples.iter().map(|example| example.input_ids.len()).collect();
+    let mut rows = vec![None; examples.len()];
+    for indices in eval_batches(&lengths, batch_size.max(1)) {
+        let chosen: Vec<&Example> = indices.iter().map(|index| &examples[*index]).collect();
+        let batch = outputs::token_batch(&chosen, side);
+        let hidden = model.forward(&batch, &session.virtual_tokens)?;
+        let (logits, counts) = match task {
+            Task::SeqCls => {
+                let states = outputs::sequence_states(model, &hidden, &batch, session.pooling)?;
+                let head = outputs::classifier(model, session.head.as_ref())?;
+                (head.forward(states), vec![1; indices.len()])
+            }
+            Task::TokenCls | Task::CausalLm => {
+                let positions = all_positions(&batch);
+                let states = outputs::token_states(&hidden, &batch, &positions);
+                let logits = if task == Task::CausalLm {
+                    model.lm_logits(states)?
+                } else {
+                    outputs::classifier(model, session.head.as_ref())?.forward(states)
+                };
+                (logits, chosen.iter().map(|example| example.input_ids.len()).collect())
+            }
+            Task::Seq2SeqLm | Task::QuestionAns => {
+                let message = format!("this version has no model for {task} yet");
+                return Err(Error::setting("task", message));
+            }
+        };
+        for (index, part) in indices.into_iter().zip(split(logits, &counts, task)) {
+            rows[index] = Some(part);
+        }
+    }
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// Every real token of a batch: (row, index).
+fn all_positions(batch: &TokenBatch) -> Vec<(usize, usize)> {
+    (0..batch.rows()).flat_map(|row| (0..batch.row_len(row)).map(move |i| (row, i))).collect()
+}
+
+/// Cuts `[sum of counts, C]` into `[count, C]`, or `[C]` for one answer a row.
+fn split(logits: Tensor<2>, counts: &[usize], task: Task) -> Vec<TensorData> {
+    let [_, c] = logits.dims();
+    let mut start = 0;
+    counts
+        .iter()
+        .map(|count| {
+            let part = logits.clone().narrow(0, start, *count);
+            start += count;
+            let data = part.into_data().convert::<f32>();
+            match task {
+                Task::SeqCls => TensorData::from_bytes_vec(
+                    data.as_bytes().to_vec(),
+                    [c],
+                    burn::tensor::DType::F32,
+                ),
+                _ => data,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! `peft inspect`: what an adapter holds, and which words its prompt is near to.
+
+use std::path::PathBuf;
+
+use burn::tensor::Tensor;
+use clap::Args;
+use peft_core::{Adapter, FrozenModel, PROMPT_EMBEDDINGS, data::load_tokenizer};
+use serde_json::{Value, json};
+
+use crate::{
+    device,
+    error::CliResult,
+    output::{self, grouped, line},
+};
+
+/// Shows an adapter: parameters, shapes, and the vocabulary tokens nearest to a prompt by cosine.
+///
+/// Example: peft inspect runs/intent --model models/stories --nearest 5
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct InspectArgs {
+    /// Folder of the adapter.
+    #[arg(value_name = "DIR")]
+    adapter: PathBuf,
+    /// Folder of its base model, for the nearest tokens.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Nearest tokens of each virtual token.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    nearest: usize,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Whatever is wrong with the adapter or the model.
+pub fn run(args: &InspectArgs) -> CliResult {
+    let adapter = Adapter::load(&args.adapter)?;
+    let config = &adapter.config;
+    let size = |name: &str| adapter.tensors[name].num_elements();
+    let deployed = size(PROMPT_EMBEDDINGS);
+    let head: usize = adapter.tensors.keys().filter(|n| *n != PROMPT_EMBEDDINGS).map(|n| size(n)).sum();
+    let trained = config.own.recipe.get("trained_parameters").and_then(Value::as_u64);
+    let nearest = match &args.model {
+        Some(model) if config.peft_type.is_prompt() => nearest(args, &adapter, model)?,
+        _ => Vec::new(),
+    };
+    if args.json {
+        let tensors: serde_json::Map<String, Value> = adapter
+            .tensors
+            .iter()
+            .map(|(name, data)| (name.clone(), json!(data.shape().as_slice())))
+            .collect();
+        let json = json!({
+            "config": config.to_json(),
+            "deployed_parameters": deployed,
+            "head_parameters": head,
+            "trained_parameters": trained,
+            "tensors": tensors,
+            "nearest": nearest.iter().map(|row| row.iter().map(|(token, cosine)|
+                json!({"token": token, "cosine": cosine})).collect::<Vec<_>>()).collect::<Vec<_>>(),
+        });
+        return line(format!("{json:#}"));
+    }
+    line(format!("type                {}", config.peft_type.name()))?;
+    line(format!("task                {}", config.task.map_or("unknown", |task| task.name())))?;
+    line(format!("base                {}", config.base_model.as_deref().unwrap_or("unknown")))?;
+    line(format!("virtual tokens P    {}", config.num_virtual_tokens))?;
+    if let Some(trained) = trained {
+        line(format!("trained parameters  {}", grouped(trained as usize)))?;
+    }
+    line(format!("deployed            {}", grouped(deployed)))?;
+    line(format!("head                {}", grouped(head)))?;
+    if let Some(labels) = &config.own.labels {
+        line(format!("labels              {}", labels.join(", ")))?;
+    }
+    line("")?;
+    let rows: Vec<Vec<String>> = adapter
+        .tensors
+        .iter()
+        .map(|(name, data)| vec![name.clone(), format!("{:?}", data.shape().as_slice())])
+        .collect();
+    line(output::table(&["tensor", "shape"], &rows))?;
+    if !nearest.is_empty() {
+        line("")?;
+        let rows: Vec<Vec<String>> = nearest
+            .iter()
+            .enumerate()
+            .map(|(index, row)| {
+                let words = row.iter().map(|(token, cosine)| format!("{token} {cosine:.2}"));
+                vec![index.to_string(), words.collect::<Vec<_>>().join("   ")]
+            })
+            .collect();
+        line(output::table(&["virtual token", "nearest tokens by cosine"], &rows))?;
+    }
+    Ok(())
+}
+
+/// The vocabulary tokens nearest to each row of a prompt, with their cosine.
+fn nearest(
+    args: &InspectArgs,
+    adapter: &Adapter,
+    model: &std::path::Path,
+) -> CliResult<Vec<Vec<(String, f32)>>> {
+    let device = device::choose(None)?;
+    let base = peft_models::load(model, &device)?;
+    let spec = base.model.spec();
+    let peft_core::Content::Embeddings(prompt) = adapter.virtual_tokens(spec, &device)?.content else {
+        return Ok(Vec::new());
+    };
+    let [_, p, h] = prompt.dims();
+    let unit = |rows: Tensor<2>| {
+        let norm = rows.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
+        rows / norm
+    };
+    let table = unit(embedding_table(base.model.as_ref()));
+    let cosine = unit(prompt.reshape([p, h])).matmul(table.transpose());
+    let cosine: Vec<f32> = cosine.into_data().convert::<f32>().try_into_vec().unwrap_or_default();
+    let tokenizer = load_tokenizer(model).ok();
+    let name = |id: usize| {
+        tokenizer.as_ref().and_then(|t| t.id_to_token(id as u32)).unwrap_or(format!("#{id}"))
+    };
+    Ok(cosine
+        .chunks(spec.vocab_size)
+        .map(|row| {
+            let mut order: Vec<usize> = (0..row.len()).collect();
+            order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+            order.iter().take(args.nearest).map(|id| (name(*id), row[*id])).collect()
+        })
+        .collect())
+}
+
+/// The whole embedding table `[V, H]`.
+fn embedding_table(model: &dyn FrozenModel) -> Tensor<2> {
+    let spec = model.spec();
+    let ids = Tensor::arange(0..spec.vocab_size as i64, &model.device()).reshape([1, spec.vocab_size]);
+    model.embed(ids).reshape([spec.vocab_size, spec.hidden_size])
+}

@@ -1,0 +1,276 @@
+//! A base model with the adapter to use on it, and the rows to use it on.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::Args;
+use peft_core::{
+    Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Task, VirtualTokens,
+    data::{
+        Encoded, EncoderConfig, Labels, Record, Template, load_tokenizer, read_records,
+    },
+    error::Error,
+};
+use peft_models::Loaded;
+
+use crate::{
+    device::{self, Backend},
+    error::CliResult,
+    output,
+};
+
+/// Flags of every command that uses a model.
+#[derive(Args, Clone, Debug)]
+pub struct UseArgs {
+    /// Folder of the frozen base model.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Folder of the adapter. Default: none, the base model alone.
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
+    /// Use an adapter although it was trained on another base of the same shape.
+    #[arg(long)]
+    pub any_base: bool,
+    /// Backend that computes.
+    #[arg(long, value_enum)]
+    pub device: Option<Backend>,
+}
+
+/// Flags that say how texts become rows. Settings that a run was trained with are remembered by its adapter.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TextArgs {
+    /// Makes the input from a row's fields: "{premise} so {hypothesis}".
+    #[arg(long, value_name = "TEXT")]
+    pub source_template: Option<String>,
+    /// Makes the target from a row's fields.
+    #[arg(long, value_name = "TEXT")]
+    pub target_template: Option<String>,
+    /// Tokens kept of a row. Default: all.
+    #[arg(long, value_name = "T")]
+    pub max_length: Option<usize>,
+}
+
+/// A model with its virtual tokens, ready to be used.
+#[derive(Debug)]
+pub struct Session {
+    /// The base.
+    pub base: Loaded,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The adapter.
+    pub adapter: Option<Adapter>,
+    /// What the adapter contributes, compiled for the model.
+    pub virtual_tokens: VirtualTokens,
+    /// The adapter's head.
+    pub head: Option<Head>,
+    /// The task of the adapter, else of the model.
+    pub task: Option<Task>,
+    /// The names of the classes.
+    pub labels: Option<Labels>,
+    /// What an encoder's classifier reads.
+    pub pooling: Pooling,
+}
+
+impl Session {
+    /// Loads the model and the adapter.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with either, or with their fit.
+    pub fn open(args: &UseArgs) -> CliResult<Self> {
+        let device = device::choose(args.device)?;
+        let base = peft_models::load(&args.model, &device)?;
+        let adapter = args.adapter.as_deref().map(Adapter::load).transpose()?;
+        if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
+            check_base(adapter, &base, args.adapter.as_deref().unwrap_or(Path::new("")))?;
+        }
+        Ok(Self::new(base, args.model.clone(), adapter, &device)?)
+    }
+
+    /// Puts an adapter on a loaded model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where they do not fit.
+    pub fn new(
+        base: Loaded,
+        dir: PathBuf,
+        adapter: Option<Adapter>,
+        device: &Device,
+    ) -> Result<Self> {
+        let model = base.model.as_ref();
+        let spec = model.spec();
+        let task = adapter.as_ref().and_then(|a| a.config.task).or(base.config.task());
+        let mut virtual_tokens = VirtualTokens::none();
+        let mut head = None;
+        let mut labels = None;
+        let mut pooling = Pooling::First;
+        if let Some(adapter) = &adapter {
+            virtual_tokens = model.compile(&adapter.virtual_tokens(spec, device)?)?;
+            head = adapter.head(model.head_layout(), spec, device)?;
+            labels = adapter.config.own.labels.clone();
+            pooling = adapter.config.own.pooling;
+            let needs_head = matches!(task, Some(Task::SeqCls | Task::TokenCls));
+            if needs_head && head.is_none() {
+                return Err(Error::Mismatch(format!(
+                    "the adapter has no tensor `base_model.{}.weight`: the head that its task {} \
+                     needs is missing",
+                    model.head_layout().name,
+                    task.map_or("", Task::name)
+                )));
+            }
+        }
+        let classes = head.as_ref().or(model.classifier()).map(Head::num_classes);
+        if labels.is_none() && adapter.is_none() {
+            labels = base.config.labels().filter(|names| Some(names.len()) == classes);
+        }
+        let labels = labels.map(Labels::from_list).transpose()?;
+        Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &dyn FrozenModel {
+        self.base.model.as_ref()
+    }
+
+    /// The head that makes classes: the adapter's, else the model's own.
+    pub fn classifier(&self) -> Option<&Head> {
+        self.head.as_ref().or(self.model().classifier())
+    }
+
+    /// The task, or an error that says how to name one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`].
+    pub fn task(&self) -> Result<Task> {
+        self.task.ok_or_else(|| {
+            Error::Mismatch(format!(
+                "{}: neither the adapter nor `architectures` ({}) names a task",
+                self.base.config.path().display(),
+                self.base.config.architectures()
+            ))
+        })
+    }
+
+    /// A text setting from the flags, else from the recipe the adapter remembers.
+    fn remembered(&self, flag: &Option<String>, key: &str) -> Option<String> {
+        flag.clone().or_else(|| {
+            let recipe = &self.adapter.as_ref()?.config.own.recipe;
+            recipe.get(key)?.as_str().map(str::to_string)
+        })
+    }
+
+    /// Reads and encodes a data file.
+    ///
+    /// # Errors
+    ///
+    /// Naming the file and line that is wrong.
+    pub fn encode(
+        &self,
+        path: &Path,
+        text: &TextArgs,
+        targets: bool,
+    ) -> Result<(Vec<Record>, Encoded)> {
+        let records = read_records(path)?;
+        let template = |value: Option<String>, flag: &str| {
+            value.map(|value| Template::parse(&value, flag)).transpose()
+        };
+        let config = EncodeSettings {
+            task: self.task()?,
+            labels: self.labels.clone(),
+            num_classes: self.classifier().map(Head::num_classes),
+            source_template: template(
+                self.remembered(&text.source_template, "source_template"),
+                "--source-template",
+            )?,
+            target_template: template(
+                self.remembered(&text.target_template, "target_template"),
+                "--target-template",
+            )?,
+            max_length: text.max_length,
+            targets,
+        };
+        let encoded = encode(&self.base, &self.dir, &records, config)?;
+        Ok((records, encoded))
+    }
+}
+
+/// Refuses an adapter that was trained on other weights.
+fn check_base(adapter: &Adapter, base: &Loaded, dir: &Path) -> Result<()> {
+    match (&adapter.config.own.base_fingerprint, &base.report.fingerprint) {
+        (Some(expected), Some(found)) if expected != found => Err(Error::Mismatch(format!(
+            "{}: this adapter was trained on another base model ({}, fingerprint {expected}); the model \
+             given has fingerprint {found}. --any-base uses it all the same",
+            dir.display(),
+            adapter.config.base_model.as_deref().unwrap_or("unnamed"),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// How rows are encoded.
+#[derive(Clone, Debug)]
+pub struct EncodeSettings {
+    /// The task.
+    pub task: Task,
+    /// The names of the classes.
+    pub labels: Option<Labels>,
+    /// C, where it is known.
+    pub num_classes: Option<usize>,
+    /// Makes the source.
+    pub source_template: Option<Template>,
+    /// Makes the target.
+    pub target_template: Option<Template>,
+    /// Tokens kept of a row.
+    pub max_length: Option<usize>,
+    /// Whether rows have targets.
+    pub targets: bool,
+}
+
+/// Encodes records for a model; reports what was cut.
+///
+/// # Errors
+///
+/// Naming the file and line that is wrong.
+pub fn encode(
+    base: &Loaded,
+    dir: &Path,
+    records: &[Record],
+    settings: EncodeSettings,
+) -> Result<Encoded> {
+    let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
+    let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
+    let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
+    config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(0);
+    config.source_template = settings.source_template;
+    config.target_template = settings.target_template;
+    config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());
+    config.labels = settings.labels;
+    config.max_length = settings.max_length;
+    config.eos = base.config.token_ids("eos_token_id").first().copied();
+    config.targets = settings.targets;
+    let encoded = config.init(tokenizer)?.encode(records)?;
+    if encoded.truncated > 0 {
+        output::note(format!(
+            "note: {} of {} rows were cut to {} tokens",
+            encoded.truncated,
+            encoded.examples.len(),
+            settings.max_length.unwrap_or(0)
+        ));
+    }
+    Ok(encoded)
+}
+
+/// A side of padding by its name.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the choices.
+pub fn padding_side(name: &str) -> Result<PaddingSide> {
+    match name {
+        "right" => Ok(PaddingSide::Right),
+        "left" => Ok(PaddingSide::Left),
+        other => Err(Error::setting("--padding", format!("found {other:?}, expected right or left"))),
+    }
+}

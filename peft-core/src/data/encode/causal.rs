@@ -1,0 +1,354 @@
+//! Texts that a decoder continues: source and target, or one text.
+
+use std::borrow::Cow;
+
+use tokenizers::Encoding;
+
+use super::{Cut, Encoder, check};
+use crate::data::example::{Example, IGNORE, Target};
+use crate::data::record::Record;
+use crate::data::template::Template;
+use crate::error::Result;
+
+/// The examples of rows with `source` and `target`, or with `text`.
+pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
+    let heads = encoder.tokenize(records, true, false, |record| {
+        let head = match is_text(encoder, record) {
+            true => Cow::Borrowed(record.text("text")?),
+            false => filled(&encoder.config.source_template, "source", record)?,
+        };
+        Ok(head.into())
+    })?;
+    let with_target: Vec<&Record> = match encoder.config.targets {
+        true => records.iter().copied().filter(|record| !is_text(encoder, record)).collect(),
+        false => Vec::new(),
+    };
+    let targets = encoder.tokenize(&with_target, false, false, |record| {
+        Ok(filled(&encoder.config.target_template, "target", record)?.into())
+    })?;
+
+    let mut targets = targets.into_iter();
+    let mut examples = Vec::with_capacity(records.len());
+    for (record, head) in records.iter().zip(&heads) {
+        let example = match (is_text(encoder, record), encoder.config.targets) {
+            (true, true) => text(encoder, record, head),
+            (_, false) => prompt(encoder, record, head),
+            (false, true) => {
+                let target = targets.next().expect("one target was made for each source");
+                source_and_target(encoder, record, head, target.get_ids())
+            }
+        };
+        examples.push(example?);
+    }
+    Ok(examples)
+}
+
+/// Whether a row is one text, rather than source and target.
+fn is_text(encoder: &Encoder, record: &Record) -> bool {
+    let config = &encoder.config;
+    let templated = config.source_template.is_some() || config.target_template.is_some();
+    !templated && !record.has("source") && record.has("text")
+}
+
+/// The text that a template or, without one, a field gives.
+fn filled<'r>(template: &Option<Template>, key: &str, record: &'r Record) -> Result<Cow<'r, str>> {
+    match template {
+        Some(template) => template.render(record).map(Cow::Owned),
+        None => record.text(key).map(Cow::Borrowed),
+    }
+}
+
+/// A text to learn as a whole.
+fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
+    let mut pieces = Pieces::new(encoding);
+    let eos = pieces.closing(encoder.config.eos);
+    let cut = pieces.cut(encoder, record, eos.len(), Side::End)?;
+    let input_ids = [&pieces.ids(), eos.as_slice()].concat();
+    let targets = input_ids.iter().map(|&id| i64::from(id)).collect();
+    Ok((finish(encoder, record, input_ids, Target::Tokens(targets))?, cut))
+}
+
+/// A text to continue, with nothing to learn.
+fn prompt(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
+    let mut pieces = Pieces::new(encoding);
+    pieces.open(encoder.config.eos);
+    let cut = pieces.cut(encoder, record, 0, Side::Start)?;
+    Ok((finish(encoder, record, pieces.ids(), Target::None)?, cut))
+}
+
+/// A source, and the target to learn.
+fn source_and_target(
+    encoder: &Encoder,
+    record: &Record,
+    source: &Encoding,
+    target: &[u32],
+) -> Result<Cut> {
+    let mut pieces = Pieces::new(source);
+    pieces.open(encoder.config.eos);
+    let mut target = target.to_vec();
+    target.extend(encoder.config.eos.filter(|eos| target.last() != Some(eos)));
+    let cut = pieces.cut(encoder, record, target.len(), Side::Start)?;
+    let source = pieces.ids();
+    let mut targets = vec![IGNORE; source.len()];
+    targets.extend(target.iter().map(|&id| i64::from(id)));
+    let input_ids = [source, target].concat();
+    Ok((finish(encoder, record, input_ids, Target::Tokens(targets))?, cut))
+}
+
+fn finish(
+    encoder: &Encoder,
+    record: &Record,
+    input_ids: Vec<u32>,
+    target: Target,
+) -> Result<Example> {
+    // A decoder's token types, where it has any, are not the tokenizer's to choose.
+    let (token_type_ids, word_of_token, line) = (None, None, record.line);
+    check(
+        &encoder.config,
+        record,
+        Example { input_ids, token_type_ids, target, word_of_token, line },
+    )
+}
+
+/// Which side of a text is cut off.
+enum Side {
+    Start,
+    End,
+}
+
+/// A tokenised text in three pieces: the text, and the special tokens on either side of it.
+struct Pieces<'a> {
+    before: &'a [u32],
+    body: &'a [u32],
+    after: &'a [u32],
+}
+
+impl<'a> Pieces<'a> {
+    fn new(encoding: &'a Encoding) -> Self {
+        // Set for what the tokenizer added, not for special tokens spelled out in the text.
+        let special = encoding.get_special_tokens_mask();
+        let before = special.iter().take_while(|&&special| special == 1).count();
+        let after = special[before..].iter().rev().take_while(|&&special| special == 1).count();
+        let (before, rest) = encoding.get_ids().split_at(before);
+        let (body, after) = rest.split_at(rest.len() - after);
+        Self { before, body, after }
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        [self.before, self.body, self.after].concat()
+    }
+
+    /// Takes away an end-of-text token that the tokenizer added: the text goes on.
+    fn open(&mut self, eos: Option<u32>) {
+        while let (Some((last, rest)), Some(eos)) = (self.after.split_last(), eos)
+            && *last == eos
+        {
+            self.after = rest;
+        }
+    }
+
+    /// The end-of-text token, if the text does not end with it already.
+    fn closing(&self, eos: Option<u32>) -> Vec<u32> {
+        let last = self.after.last().or(self.body.last());
+        eos.filter(|eos| last != Some(eos)).into_iter().collect()
+    }
+
+    /// Cuts the text so that it, its special tokens and `others` more tokens keep to the encoder's
+    /// `max_length`. Says whether there was something to cut.
+    fn cut(
+        &mut self,
+        encoder: &Encoder,
+        record: &Record,
+        others: usize,
+        side: Side,
+    ) -> Result<bool> {
+        let Some(max_length) = encoder.config.max_length else { return Ok(false) };
+        let fixed = self.before.len() + self.after.len() + others;
+        let room = max_length.checked_sub(fixed).ok_or_else(|| {
+            record.error(format!(
+                "target and special tokens are {fixed} tokens, more than the maximum length of \
+                 {max_length}; only the source may be cut"
+            ))
+        })?;
+        let Some(surplus) = self.body.len().checked_sub(room).filter(|&n| n > 0) else {
+            return Ok(false);
+        };
+        self.body = match side {
+            Side::Start => &self.body[surplus..],
+            Side::End => &self.body[..room],
+        };
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::EncoderConfig;
+    use super::super::tests::{one, refusal};
+    use super::*;
+    use crate::data::tokenizer::tests::llama_like;
+    use crate::task::Task;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    // The tokenizer's ids: <s> 1, </s> 2, a 3, b 4, c 5, d 6, e 7.
+
+    fn config() -> EncoderConfig {
+        EncoderConfig { eos: Some(2), ..EncoderConfig::new(Task::CausalLm, 8) }
+    }
+
+    fn encoder(config: EncoderConfig) -> Encoder {
+        config.init(Some(llama_like(false))).unwrap()
+    }
+
+    fn encode(encoder: &Encoder, fields: Value) -> (Vec<u32>, Target, bool) {
+        let (example, cut) = one(encoder, fields).unwrap();
+        (example.input_ids, example.target, cut)
+    }
+
+    fn template(text: &str) -> Option<Template> {
+        Some(Template::parse(text, "t").unwrap())
+    }
+
+    #[test]
+    fn the_target_alone_is_learnt_and_closed() {
+        for closing in [false, true] {
+            let encoder = config().init(Some(llama_like(closing))).unwrap();
+            let (ids, target, cut) = encode(&encoder, json!({"source": "a b", "target": "c"}));
+            assert_eq!(ids, [1, 3, 4, 5, 2], "the source has no </s> even if closing = {closing}");
+            assert_eq!(target, Target::Tokens(vec![IGNORE, IGNORE, IGNORE, 5, 2]));
+            assert!(!cut);
+        }
+    }
+
+    #[test]
+    fn a_text_alone_is_learnt_from_its_first_token() {
+        for closing in [false, true] {
+            let encoder = config().init(Some(llama_like(closing))).unwrap();
+            let (ids, target, _) = encode(&encoder, json!({"text": "a b"}));
+            assert_eq!(ids, [1, 3, 4, 2], "one </s>");
+            assert_eq!(target, Target::Tokens(vec![1, 3, 4, 2]));
+        }
+        let (ids, ..) = encode(&encoder(config()), json!({"text": "", "source": null}));
+        assert_eq!(ids, [1, 2]);
+    }
+
+    #[test]
+    fn an_eos_in_the_data_is_not_doubled() {
+        let encoder = encoder(config());
+        let (ids, ..) = encode(&encoder, json!({"source": "a", "target": "b </s>"}));
+        assert_eq!(ids, [1, 3, 4, 2]);
+        assert_eq!(encode(&encoder, json!({"text": "b </s>"})).0, [1, 4, 2]);
+        let (ids, ..) = encode(&encoder, json!({"source": "a </s>", "target": "b"}));
+        assert_eq!(ids, [1, 3, 2, 4, 2], "one that the user wrote in the source stays");
+    }
+
+    #[test]
+    fn without_eos_nothing_closes() {
+        let encoder = encoder(EncoderConfig { eos: None, ..config() });
+        let (ids, target, _) = encode(&encoder, json!({"source": "a", "target": "b"}));
+        assert_eq!(ids, [1, 3, 4]);
+        assert_eq!(target, Target::Tokens(vec![IGNORE, IGNORE, 4]));
+        assert_eq!(encode(&encoder, json!({"text": "a"})).0, [1, 3]);
+    }
+
+    #[test]
+    fn templates_make_source_and_target() {
+        let both = encoder(EncoderConfig {
+            source_template: template("{x} b"),
+            target_template: template("{y} e"),
+            ..config()
+        });
+        let row = json!({"x": "a", "y": "d", "text": "c", "source": "c", "target": "c"});
+        assert_eq!(encode(&both, row).0, [1, 3, 4, 6, 7, 2]);
+        let source = encoder(EncoderConfig { source_template: template("{text} b"), ..config() });
+        let row = json!({"text": "a", "target": "d"});
+        assert_eq!(encode(&source, row).0, [1, 3, 4, 6, 2]);
+        assert!(refusal(&source, json!({"text": "a"})).contains("field `target` is missing"));
+        assert!(refusal(&source, json!({"target": "a"})).contains("field `text` is missing"));
+    }
+
+    #[test]
+    fn rows_without_their_fields_are_refused() {
+        let encoder = encoder(config());
+        assert!(refusal(&encoder, json!({"source": "a"})).contains("field `target` is missing"));
+        assert!(refusal(&encoder, json!({"target": "a"})).contains("field `source` is missing"));
+        assert!(refusal(&encoder, json!({"text": 1})).contains("found the number 1"));
+        assert!(refusal(&encoder, json!({"x": 1})).contains("field `source` is missing"));
+        let bare = EncoderConfig { eos: None, targets: false, ..config() };
+        let bare =
+            bare.init(Some(tokenizers::Tokenizer::new(tokenizers::models::bpe::BPE::default())));
+        assert!(refusal(&bare.unwrap(), json!({"text": ""})).contains("found no tokens"));
+    }
+
+    #[test]
+    fn rows_to_predict_end_with_the_source() {
+        let encoder =
+            EncoderConfig { targets: false, ..config() }.init(Some(llama_like(true))).unwrap();
+        let prompt = (vec![1, 3, 4], Target::None, false);
+        assert_eq!(encode(&encoder, json!({"source": "a b"})), prompt);
+        assert_eq!(encode(&encoder, json!({"source": "a b", "target": 5})), prompt);
+        assert_eq!(encode(&encoder, json!({"text": "a b"})), prompt);
+    }
+
+    #[test]
+    fn the_source_is_cut_from_its_left() {
+        let limited =
+            |max_length| encoder(EncoderConfig { max_length: Some(max_length), ..config() });
+        let row = json!({"source": "a b c", "target": "d e"});
+        assert_eq!(encode(&limited(7), row.clone()).0, [1, 3, 4, 5, 6, 7, 2]);
+        assert!(!encode(&limited(7), row.clone()).2);
+        let (ids, target, cut) = encode(&limited(5), row.clone());
+        assert_eq!(ids, [1, 5, 6, 7, 2]);
+        assert_eq!(target, Target::Tokens(vec![IGNORE, IGNORE, 6, 7, 2]));
+        assert!(cut);
+        assert_eq!(encode(&limited(4), row.clone()).0, [1, 6, 7, 2]);
+        assert_eq!(
+            refusal(&limited(3), row),
+            "rows.jsonl, line 1: target and special tokens are 4 tokens, more than the maximum \
+             length of 3; only the source may be cut"
+        );
+    }
+
+    #[test]
+    fn a_text_is_cut_at_its_end_and_a_prompt_at_its_beginning() {
+        let limited = EncoderConfig { max_length: Some(4), ..config() };
+        for closing in [false, true] {
+            let encoder = limited.clone().init(Some(llama_like(closing))).unwrap();
+            let (ids, target, cut) = encode(&encoder, json!({"text": "a b c"}));
+            assert_eq!((ids, cut), (vec![1, 3, 4, 2], true));
+            assert_eq!(target, Target::Tokens(vec![1, 3, 4, 2]));
+            assert!(!encode(&encoder, json!({"text": "a b"})).2);
+        }
+        let encoder = encoder(EncoderConfig { targets: false, ..limited });
+        let cut = (vec![1, 4, 5, 6], Target::None, true);
+        assert_eq!(encode(&encoder, json!({"text": "a b c d"})), cut);
+    }
+
+    proptest! {
+        /// A cut row keeps to the length, keeps its target, and keeps the end of its source.
+        #[test]
+        fn cut_rows_keep_their_target(
+            source in prop::collection::vec("[a-e]", 0..8),
+            target in prop::collection::vec("[a-e]", 0..5), max_length in 2usize..16,
+        ) {
+            let encode = |max_length| {
+                let encoder = encoder(EncoderConfig { max_length, ..config() });
+                one(&encoder, json!({"source": source.join(" "), "target": target.join(" ")}))
+            };
+            let (whole, _) = encode(None).unwrap();
+            match encode(Some(max_length)) {
+                Err(_) => prop_assert!(target.len() + 2 > max_length),
+                Ok((example, cut)) => {
+                    let length = whole.input_ids.len().min(max_length);
+                    prop_assert_eq!(cut, length < whole.input_ids.len());
+                    prop_assert_eq!(example.input_ids[0], 1);
+                    let kept = &whole.input_ids[whole.input_ids.len() + 1 - length..];
+                    prop_assert_eq!(&example.input_ids[1..], kept);
+                    prop_assert_eq!(example.labelled(), target.len() + 1);
+                }
+            }
+        }
+    }
+}

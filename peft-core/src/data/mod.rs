@@ -1,0 +1,30 @@
+//! From a data file to batches of examples.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `read` | [`read_records`]: JSON lines, CSV and TSV |
+//! | `record` | [`Record`]: one line, with getters that say what is wrong and where |
+//! | `template` | [`Template`]: texts made from a record's fields |
+//! | `labels` | [`Labels`]: the classes and their order |
+//! | `tokenizer` | [`load_tokenizer`] |
+//! | `encode` | [`Encoder`]: records become examples |
+//! | `example` | [`Example`]: token ids and [`Target`] |
+//! | `sampler` | [`Sampler`]: which rows make up which batch |
+
+mod encode;
+mod example;
+mod labels;
+mod read;
+mod record;
+mod sampler;
+mod template;
+mod tokenizer;
+
+pub use encode::{Encoded, Encoder, EncoderConfig};
+pub use example::{Example, IGNORE, Target};
+pub use labels::{Labels, collect_labels, label_text};
+pub use read::read_records;
+pub use record::Record;
+pub use sampler::{Order, Sampler, eval_batches};
+pub use template::Template;
+pub use tokenizer::load_tokenizer;

@@ -1,0 +1,213 @@
+//! Loading a model's tokenizer, and setting it up for a task.
+
+use std::path::Path;
+
+use tokenizers::{PostProcessor, PreTokenizerWrapper, Tokenizer, TruncationParams};
+
+use crate::error::{Error, Result};
+use crate::task::Task;
+
+/// Loads `tokenizer.json` from a model folder.
+///
+/// # Errors
+/// [`Error::Read`] where the file cannot be read, [`Error::File`] where it is no tokenizer.
+pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
+    let path = model_dir.join("tokenizer.json");
+    let bytes = std::fs::read(&path).map_err(Error::read(&path))?;
+    Tokenizer::from_bytes(bytes)
+        .map_err(|error| Error::file(&path, format!("not a tokenizer of this format: {error}")))
+}
+
+/// Makes a tokenizer do what the encoder expects, whatever its file says: no padding, truncation
+/// only where asked for, and words that are encoded as within a sentence.
+///
+/// # Errors
+/// [`Error::Setting`] where `max_length` has no room for text beside the special tokens.
+pub(super) fn prepare(
+    mut tokenizer: Tokenizer,
+    task: Task,
+    max_length: Option<usize>,
+) -> Result<Tokenizer> {
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(|error| refused(error.to_string()))?;
+    if let Some(max_length) = max_length {
+        let specials = |pair| tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(pair));
+        // The tokenizer subtracts this number without looking.
+        let specials = specials(false).max(if task == Task::SeqCls { specials(true) } else { 0 });
+        if max_length <= specials {
+            return Err(refused(format!(
+                "found {max_length}, expected more than the {specials} special tokens that the \
+                 tokenizer adds"
+            )));
+        }
+        // Language models cut their texts themselves: which side goes depends on the row.
+        if task != Task::CausalLm {
+            let truncation = TruncationParams { max_length, ..TruncationParams::default() };
+            tokenizer
+                .with_truncation(Some(truncation))
+                .map_err(|error| refused(error.to_string()))?;
+        }
+    }
+    if task == Task::TokenCls
+        && let Some(mut pre_tokenizer) = tokenizer.get_pre_tokenizer().cloned()
+    {
+        add_prefix_space(&mut pre_tokenizer);
+        tokenizer.with_pre_tokenizer(Some(pre_tokenizer));
+    }
+    Ok(tokenizer)
+}
+
+fn refused(message: String) -> Error {
+    Error::setting("--max-length", message)
+}
+
+/// A byte-level tokenizer tells the start of a word by the space before it. Words that come one by
+/// one would all look like continuations; transformers demands this flag for them too.
+fn add_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {
+    match pre_tokenizer {
+        PreTokenizerWrapper::ByteLevel(byte_level) => byte_level.add_prefix_space = true,
+        PreTokenizerWrapper::Sequence(sequence) => {
+            sequence.as_mut().iter_mut().for_each(add_prefix_space);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A tokenizer of whitespace-separated words and punctuation, ids in the order given.
+    ///
+    /// `[CLS]` is 0, `[SEP]` 1, `[UNK]` 2; `wordy` and `wordless` are `word` + `##y`, `##less`.
+    pub(in crate::data) fn word_piece() -> Tokenizer {
+        let words = [
+            "[CLS]", "[SEP]", "[UNK]", "the", "cat", "sat", "on", "mat", "word", "##y", "##less",
+            ".", "a", "b",
+        ];
+        parse(json!({
+            "version": "1.0",
+            "truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst",
+                "stride": 0},
+            "padding": {"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 2, "pad_type_id": 0, "pad_token": "[UNK]"},
+            "added_tokens": [special(0, "[CLS]"), special(1, "[SEP]")],
+            "normalizer": {"type": "BertNormalizer", "clean_text": true,
+                "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 1], "cls": ["[CLS]", 0]},
+            "decoder": null,
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                "max_input_chars_per_word": 100, "vocab": vocab(&words)},
+        }))
+    }
+
+    /// A tokenizer of the Llama kind: `<s>` (1) before the text; `</s>` (2) behind it if `closing`.
+    /// Words are separated by blanks; one that it does not know is an error.
+    pub(in crate::data) fn llama_like(closing: bool) -> Tokenizer {
+        let special_token = |id: &str, n: u32| json!({"id": id, "ids": [n], "tokens": [id]});
+        let mut single = vec![
+            json!({"SpecialToken": {"id": "<s>", "type_id": 0}}),
+            json!({"Sequence": {"id": "A", "type_id": 0}}),
+        ];
+        if closing {
+            single.push(json!({"SpecialToken": {"id": "</s>", "type_id": 0}}));
+        }
+        parse(json!({
+            "version": "1.0", "truncation": null, "padding": null,
+            "added_tokens": [special(1, "<s>"), special(2, "</s>")],
+            "normalizer": null,
+            "pre_tokenizer": {"type": "WhitespaceSplit"},
+            "post_processor": {"type": "TemplateProcessing", "single": single, "pair": [
+                {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                "special_tokens": {"<s>": special_token("<s>", 1),
+                    "</s>": special_token("</s>", 2)}},
+            "decoder": null,
+            "model": {"type": "WordLevel", "unk_token": "<none>",
+                "vocab": vocab(&["<unk>", "<s>", "</s>", "a", "b", "c", "d", "e"])},
+        }))
+    }
+
+    /// A byte-level tokenizer of single letters, with and without a space before them.
+    fn byte_level() -> Tokenizer {
+        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false,
+            "trim_offsets": true, "use_regex": true});
+        parse(json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+            "normalizer": null,
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [byte_level]},
+            "post_processor": null, "decoder": null,
+            "model": {"type": "BPE", "dropout": null, "unk_token": null,
+                "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+                "byte_fallback": false, "vocab": vocab(&["Ġ", "a", "b", "Ġa", "Ġb"]),
+                "merges": ["Ġ a", "Ġ b"]},
+        }))
+    }
+
+    fn parse(json: Value) -> Tokenizer {
+        Tokenizer::from_bytes(json.to_string()).unwrap()
+    }
+
+    fn special(id: u32, content: &str) -> Value {
+        json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true})
+    }
+
+    fn vocab(words: &[&str]) -> Value {
+        words.iter().enumerate().map(|(id, word)| (word.to_string(), json!(id))).collect()
+    }
+
+    fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+        tokenizer.encode(text, true).unwrap().get_ids().to_vec()
+    }
+
+    #[test]
+    fn the_file_s_own_padding_and_truncation_are_off() {
+        assert_eq!(ids(&word_piece(), "the cat sat"), [0, 3, 1, 2, 2, 2, 2, 2, 2], "its own");
+        let tokenizer = prepare(word_piece(), Task::SeqCls, None).unwrap();
+        assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 5, 1]);
+        let tokenizer = prepare(word_piece(), Task::SeqCls, Some(4)).unwrap();
+        assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 1]);
+        let tokenizer = prepare(word_piece(), Task::CausalLm, Some(4)).unwrap();
+        assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 5, 1]);
+    }
+
+    #[test]
+    fn a_length_without_room_for_text_is_refused() {
+        let refusal = |task, length| prepare(word_piece(), task, Some(length)).unwrap_err();
+        for length in [0, 3] {
+            let error = refusal(Task::SeqCls, length).to_string();
+            assert!(error.contains("more than the 3 special tokens"), "{error}");
+        }
+        assert!(refusal(Task::TokenCls, 2).to_string().starts_with("--max-length: found 2"));
+        assert!(prepare(word_piece(), Task::TokenCls, Some(3)).is_ok());
+    }
+
+    #[test]
+    fn single_words_of_byte_level_tokenizers_get_their_space() {
+        let pieces = |task| {
+            let tokenizer = prepare(byte_level(), task, None).unwrap();
+            tokenizer.encode(vec!["a", "b"], true).unwrap().get_ids().to_vec()
+        };
+        assert_eq!(pieces(Task::SeqCls), [1, 2]);
+        assert_eq!(pieces(Task::TokenCls), [3, 4]);
+    }
+
+    #[test]
+    fn files_that_are_no_tokenizers_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = || load_tokenizer(dir.path()).unwrap_err().to_string();
+        let missing = message();
+        assert!(missing.starts_with("cannot read") && missing.contains("tokenizer.json"));
+        let path = dir.path().join("tokenizer.json");
+        for content in [&b"{}"[..], b"", b"\xff", b"[1]"] {
+            std::fs::write(&path, content).unwrap();
+            assert!(message().contains("tokenizer.json: not a tokenizer"), "{}", message());
+        }
+        word_piece().save(&path, false).unwrap();
+        assert!(load_tokenizer(dir.path()).is_ok());
+    }
+}

@@ -1,0 +1,196 @@
+//! Scores of one predicted class a row, with the meaning they have in scikit-learn.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::set::Metrics;
+use crate::error::{Error, Result};
+
+/// How many predictions are right, as a fraction.
+///
+/// # Errors
+/// [`Error::Mismatch`] where there are no rows, or not as many predictions as references.
+pub fn accuracy<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
+    check(predictions.len(), references.len())?;
+    let right = predictions.iter().zip(references).filter(|(p, r)| p == r).count();
+    Ok(right as f64 / references.len() as f64)
+}
+
+/// F1 over the pooled counts of all classes. With one class a row, each wrong prediction is one
+/// false positive and one false negative, so this equals [`accuracy`].
+///
+/// # Errors
+/// As [`accuracy`].
+pub fn f1_micro<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
+    accuracy(predictions, references)
+}
+
+/// The mean of the classes' F1 = 2 TP / (2 TP + FP + FN), over the classes that occur among
+/// predictions or references.
+///
+/// # Errors
+/// As [`accuracy`].
+pub fn f1_macro<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
+    check(predictions.len(), references.len())?;
+    let (predicted, actual) = (counts(predictions), counts(references));
+    let right = counts(predictions.iter().zip(references).filter(|(p, r)| p == r).map(|(p, _)| p));
+    let classes: BTreeSet<&T> = predicted.keys().chain(actual.keys()).copied().collect();
+    // TP + FP are the class's predictions, TP + FN its references: never both 0 here.
+    let f1 = |&class: &&T| {
+        2.0 * count(&right, class) / (count(&predicted, class) + count(&actual, class))
+    };
+    Ok(classes.iter().map(f1).sum::<f64>() / classes.len() as f64)
+}
+
+/// Matthews' correlation coefficient, for any number of classes (R_K, Gorodkin 2004).
+///
+/// With s rows, c of them right, and for class k p_k predictions and t_k references:
+/// (c s - Σ p_k t_k) / sqrt((s² - Σ p_k²) (s² - Σ t_k²)), or 0 where the denominator is 0.
+///
+/// # Errors
+/// As [`accuracy`].
+pub fn matthews<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
+    check(predictions.len(), references.len())?;
+    let (predicted, actual) = (counts(predictions), counts(references));
+    // Whole numbers of any size that occurs: the terms cancel, floats would not.
+    let rows = references.len() as i128;
+    let right = predictions.iter().zip(references).filter(|(p, r)| p == r).count() as i128;
+    let product = |class, n: u64| i128::from(n) * i128::from(*actual.get(class).unwrap_or(&0));
+    let both: i128 = predicted.iter().map(|(class, &n)| product(class, n)).sum();
+    let spread = |counts: &BTreeMap<&T, u64>| {
+        rows * rows - counts.values().map(|&n| i128::from(n) * i128::from(n)).sum::<i128>()
+    };
+    let denominator = (spread(&predicted) as f64).sqrt() * (spread(&actual) as f64).sqrt();
+    match denominator == 0.0 {
+        true => Ok(0.0),
+        false => Ok((right * rows - both) as f64 / denominator),
+    }
+}
+
+/// All of these scores: `accuracy`, `f1_macro`, `f1_micro`, `matthews`.
+///
+/// # Errors
+/// As [`accuracy`].
+pub fn classification_metrics<T: Ord>(predictions: &[T], references: &[T]) -> Result<Metrics> {
+    Ok(Metrics::from_iter([
+        ("accuracy", accuracy(predictions, references)?),
+        ("f1_macro", f1_macro(predictions, references)?),
+        ("f1_micro", f1_micro(predictions, references)?),
+        ("matthews", matthews(predictions, references)?),
+    ]))
+}
+
+fn check(predictions: usize, references: usize) -> Result<()> {
+    if predictions != references {
+        let message = format!("found {predictions} predictions for {references} references");
+        return Err(Error::Mismatch(message));
+    }
+    if references == 0 {
+        return Err(Error::Mismatch("there are no predictions to score".to_owned()));
+    }
+    Ok(())
+}
+
+fn counts<'a, T: Ord>(classes: impl IntoIterator<Item = &'a T>) -> BTreeMap<&'a T, u64> {
+    let mut counts = BTreeMap::new();
+    classes.into_iter().for_each(|class| *counts.entry(class).or_insert(0) += 1);
+    counts
+}
+
+fn count<T: Ord>(counts: &BTreeMap<&T, u64>, class: &T) -> f64 {
+    *counts.get(class).unwrap_or(&0) as f64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    /// Written by tests/python/make_entities.py with plain formulas, checked there against
+    /// scikit-learn.
+    #[derive(Deserialize)]
+    struct Vectors {
+        classification: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        predictions: Vec<i64>,
+        references: Vec<i64>,
+        accuracy: f64,
+        f1_micro: f64,
+        f1_macro: f64,
+        matthews: f64,
+    }
+
+    #[test]
+    fn scores_are_those_of_the_vectors() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/metrics/entities.json");
+        let json = std::fs::read_to_string(path).unwrap();
+        let cases = serde_json::from_str::<Vectors>(&json).unwrap().classification;
+        assert!(cases.len() >= 50);
+        for Case { predictions: p, references: r, accuracy, f1_micro, f1_macro, matthews } in &cases
+        {
+            let metrics = classification_metrics(p, r).unwrap();
+            for (name, expected) in [
+                ("accuracy", accuracy),
+                ("f1_micro", f1_micro),
+                ("f1_macro", f1_macro),
+                ("matthews", matthews),
+            ] {
+                let found = metrics.get(name).unwrap();
+                assert!((found - expected).abs() < 1e-12, "{name} {found} {expected} {p:?} {r:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_scored_too() {
+        assert_eq!(accuracy(&["a", "b"], &["a", "c"]).unwrap(), 0.5);
+        assert_eq!(f1_macro(&["a", "b"], &["a", "c"]).unwrap(), 1.0 / 3.0);
+    }
+
+    #[test]
+    fn a_constant_prediction_is_uncorrelated() {
+        assert_eq!(matthews(&[1, 1, 1], &[1, 0, 1]).unwrap(), 0.0);
+        assert_eq!(matthews(&[1, 0, 1], &[1, 1, 1]).unwrap(), 0.0);
+        assert_eq!(matthews(&[2, 2], &[2, 2]).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_scored_are_refused() {
+        let refusal = |p: &[u8], r: &[u8]| {
+            let errors = [accuracy(p, r), f1_micro(p, r), f1_macro(p, r), matthews(p, r)]
+                .map(|score| score.unwrap_err().to_string());
+            assert!(errors.iter().all(|error| *error == errors[0]));
+            errors[0].clone()
+        };
+        assert_eq!(refusal(&[1], &[1, 2]), "found 1 predictions for 2 references");
+        assert_eq!(refusal(&[], &[]), "there are no predictions to score");
+        assert!(classification_metrics::<u8>(&[], &[]).is_err());
+    }
+
+    proptest! {
+        /// All scores keep to their range, are best for the references themselves, and do not
+        /// depend on what the classes are called.
+        #[test]
+        fn scores_are_bounded_and_blind_to_names(
+            rows in prop::collection::vec((0i32..5, 0i32..5), 1..40),
+        ) {
+            let (p, r): (Vec<i32>, Vec<i32>) = rows.into_iter().unzip();
+            let renamed = |classes: &[i32]| classes.iter().map(|c| 7 - 3 * c).collect::<Vec<_>>();
+            let (metrics, other) = (
+                classification_metrics(&p, &r).unwrap(),
+                classification_metrics(&renamed(&p), &renamed(&r)).unwrap(),
+            );
+            for ((name, value), (_, other)) in metrics.iter().zip(other.iter()) {
+                let least = if name == "matthews" { -1.0 } else { 0.0 };
+                prop_assert!((least - 1e-12..=1.0 + 1e-12).contains(&value), "{name} {value}");
+                prop_assert!((value - other).abs() < 1e-12, "{name}");
+            }
+            prop_assert_eq!(f1_macro(&r, &r).unwrap(), 1.0);
+            prop_assert_eq!(accuracy(&r, &r).unwrap(), 1.0);
+        }
+    }
+}

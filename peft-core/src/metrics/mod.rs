@@ -1,0 +1,18 @@
+//! Scores of predictions against references.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `set` | [`Metrics`]: named scores in order |
+//! | `classification` | [`accuracy`], [`f1_micro`], [`f1_macro`], [`matthews`] |
+//! | `entities` | [`entity_scores`]: precision, recall and F1 of tagged entities, as seqeval's |
+//! | `perplexity` | [`perplexity()`] |
+
+mod classification;
+mod entities;
+mod perplexity;
+mod set;
+
+pub use classification::{accuracy, classification_metrics, f1_macro, f1_micro, matthews};
+pub use entities::{Entity, EntityScores, Score, entities, entity_scores};
+pub use perplexity::perplexity;
+pub use set::Metrics;

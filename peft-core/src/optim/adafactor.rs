@@ -1,0 +1,169 @@
+//! Adafactor: Shazeer & Stern 2018, arXiv 1804.04235, in the form in which Lester et al. 2021 train
+//! prompts: no momentum, no scaling by the parameter's size, no relative step size.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{Slot, require};
+use crate::error::Result;
+
+pub(super) const FULL: &str = "v";
+pub(super) const ROWS: &str = "v_row";
+pub(super) const COLUMNS: &str = "v_col";
+
+/// Settings of Adafactor.
+///
+/// With the gradient g of step t (from 1):
+///
+/// ```text
+/// d  = 1 - t^-decay
+/// v <- d v + (1 - d) (g^2 + epsilon)          of a factored parameter: the means of its rows and columns
+/// u  = g / sqrt(v)
+/// u <- u / max(1, rms(u) / clip_threshold)
+/// p <- (1 - weight_decay) p - lr u            decay is not multiplied by lr
+/// ```
+///
+/// as T5X (`t5x/adafactor.py`) does. A parameter is factored only where it has two dimensions of
+/// at least `min_dim_size_to_factor` each: a prompt of 100 rows is not, one of 150 is. The step count
+/// starts at 1; the published prompts went on from the pretraining's 1,100,000, which by the clipping
+/// gives steps of the same size.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adafactor {
+    /// Exponent of the second moment's decay. Default 0.8.
+    pub decay: f64,
+    /// Largest root mean square of a step before lr. Default 1.
+    pub clip_threshold: f64,
+    /// Share of a parameter taken away each step, whatever lr is. Default 0; the paper has 1e-5.
+    pub weight_decay: f64,
+    /// Least size of both sides of a parameter whose second moment is kept as row and column means.
+    /// Default 128.
+    pub min_dim_size_to_factor: usize,
+    /// Added to the squared gradient. Default 1e-30.
+    pub epsilon: f64,
+}
+
+impl Default for Adafactor {
+    fn default() -> Self {
+        Self {
+            decay: 0.8,
+            clip_threshold: 1.0,
+            weight_decay: 0.0,
+            min_dim_size_to_factor: 128,
+            epsilon: 1e-30,
+        }
+    }
+}
+
+impl Adafactor {
+    pub(super) fn validate(&self) -> Result<()> {
+        let Self { decay, clip_threshold: clip, epsilon, .. } = *self;
+        require("optimizer.decay", decay, decay > 0.0, "above 0")?;
+        require("optimizer.clip_threshold", clip, clip > 0.0, "above 0")?;
+        require("optimizer.epsilon", epsilon, epsilon >= 0.0, "at least 0")
+    }
+
+    /// Sides of a parameter whose second moment is factored.
+    fn factored(&self, shape: &[usize]) -> Option<[usize; 2]> {
+        match *shape {
+            [rows, columns] if rows.min(columns) >= self.min_dim_size_to_factor => {
+                Some([rows, columns])
+            }
+            _ => None,
+        }
+    }
+
+    /// The next value of a parameter of the given shape.
+    pub(super) fn update(
+        &self,
+        slot: &mut Slot,
+        shape: &[usize],
+        param: Tensor<1>,
+        grad: Tensor<1>,
+        lr: f64,
+    ) -> Tensor<1> {
+        let [len] = param.dims();
+        let decay = 1.0 - (slot.steps as f64).powf(-self.decay);
+        let mix = |old: Tensor<1>, new: Tensor<1>| old * decay + new * (1.0 - decay);
+        let square = grad.clone() * grad.clone() + self.epsilon;
+        let step = match self.factored(shape) {
+            None => {
+                let moment = mix(slot.take(FULL, len, &param), square);
+                slot.put(FULL, moment.clone());
+                grad / moment.sqrt()
+            }
+            Some([r, c]) => {
+                let square: Tensor<2> = square.reshape([r, c]);
+                let row_means = square.clone().mean_dim(1).reshape([r]);
+                let column_means = square.mean_dim(0).reshape([c]);
+                let rows = mix(slot.take(ROWS, r, &param), row_means);
+                let columns = mix(slot.take(COLUMNS, c, &param), column_means);
+                slot.put(ROWS, rows.clone());
+                slot.put(COLUMNS, columns.clone());
+                let rows: Tensor<2> = (rows.clone() / rows.mean()).sqrt().reshape([r, 1]);
+                let columns: Tensor<2> = columns.sqrt().reshape([1, c]);
+                (grad.reshape([r, c]) / rows / columns).reshape([len])
+            }
+        };
+        let rms = step.clone().square().mean().sqrt();
+        let step = step / (rms / self.clip_threshold).clamp_min(1.0);
+        let param = if self.weight_decay == 0.0 { param } else { param * (1.0 - self.weight_decay) };
+        param - step * lr
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{OptimizerConfig, tests::*};
+    use super::*;
+
+    fn config(weight_decay: f64) -> OptimizerConfig {
+        OptimizerConfig::Adafactor(Adafactor { weight_decay, ..Adafactor::default() })
+    }
+
+    /// numpy in f64, the equations of the type's documentation: `p = [1, -2, 0.5]`, the gradients and
+    /// learning rates of `three_steps`, weight decay 1e-3.
+    #[test]
+    fn three_steps_equal_numpy() {
+        let found = run(config(1e-3), &[3], vec![1.0, -2.0, 0.5], &three_steps());
+        assert_near(&found, &[1.0639602086825577, -1.9924786153707654, 0.3012639238066], 1e-6);
+    }
+
+    /// As above with closed forms: `p[i, j] = cos(0.05 i - 0.11 j)` and, in step k of 3,
+    /// `g[i, j] = sin(0.1 i + 0.37 j (k + 1) + k) (1 + i / 64)`, in 128 rows of 130. Values at (0, 0),
+    /// (3, 7), (127, 129), (64, 1).
+    #[test]
+    fn only_large_matrices_are_factored() {
+        let grid = |value: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
+            (0..128 * 130).map(|at| value((at / 130) as f64, (at % 130) as f64) as f32).collect()
+        };
+        let start = grid(&|i, j| (0.05 * i - 0.11 * j).cos());
+        let steps: Vec<_> = [0.1, 0.05, 0.2]
+            .into_iter()
+            .enumerate()
+            .map(|(k, lr)| {
+                let k = k as f64;
+                let value = |i: f64, j: f64| {
+                    (0.1 * i + 0.37 * j * (k + 1.0) + k).sin() * (1.0 + i / 64.0)
+                };
+                (grid(&value), lr)
+            })
+            .collect();
+        let pick = |values: Vec<f32>| {
+            [(0, 0), (3, 7), (127, 129), (64, 1)].map(|(i, j)| values[i * 130 + j])
+        };
+        let factored = run(config(1e-3), &[128, 130], start.clone(), &steps);
+        let expected =
+            [0.6799612850585288, 0.935236798380799, -0.14429476997275464, -1.1078169320750888];
+        assert_near(&pick(factored), &expected, 1e-5);
+        let full =
+            [0.6925351226605775, 0.9519405032406958, -0.14184100810511163, -1.1281321620002671];
+        for shape in [&[128 * 130][..], &[1, 128, 130], &[256, 65]] {
+            let found = run(config(1e-3), shape, start.clone(), &steps);
+            assert_near(&pick(found), &full, 1e-5);
+        }
+        let rule = Adafactor::default();
+        assert_eq!(rule.factored(&[100, 768]), None);
+        assert_eq!(rule.factored(&[150, 768]), Some([150, 768]));
+    }
+}

@@ -1,0 +1,95 @@
+//! AdamW: Loshchilov & Hutter 2019, arXiv 1711.05101, computed as torch computes it.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{Slot, require};
+use crate::error::Result;
+
+pub(super) const MEAN: &str = "exp_avg";
+pub(super) const SQUARE: &str = "exp_avg_sq";
+
+/// Settings of AdamW.
+///
+/// With the gradient g of step t (from 1):
+///
+/// ```text
+/// p <- p (1 - lr * weight_decay)
+/// m <- m + (g - m) (1 - beta1)
+/// v <- v beta2 + g^2 (1 - beta2)
+/// p <- p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+/// ```
+///
+/// the operations of `torch.optim.AdamW` in their order. Unlike Burn's, its eps and decay default to
+/// torch's eps and to no decay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamW {
+    /// Decay of the running mean and of the running square. Default (0.9, 0.999).
+    pub betas: (f64, f64),
+    /// Added to the root of the square. Default 1e-8.
+    pub eps: f64,
+    /// Share of a parameter that lr times this takes away each step. Default 0.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+impl AdamW {
+    pub(super) fn validate(&self) -> Result<()> {
+        for beta in [self.betas.0, self.betas.1] {
+            require("optimizer.betas", beta, (0.0..1.0).contains(&beta), "from 0 to below 1")?;
+        }
+        require("optimizer.eps", self.eps, self.eps >= 0.0, "at least 0")
+    }
+
+    /// The next value of a parameter.
+    pub(super) fn update(
+        &self,
+        slot: &mut Slot,
+        param: Tensor<1>,
+        grad: Tensor<1>,
+        lr: f64,
+    ) -> Tensor<1> {
+        let [len] = param.dims();
+        let (beta1, beta2) = self.betas;
+        let steps = slot.steps as f64;
+        let mean = slot.take(MEAN, len, &param);
+        let square = slot.take(SQUARE, len, &param);
+        let mean = mean.clone() + (grad.clone() - mean) * (1.0 - beta1);
+        let square = square * beta2 + grad.clone() * grad * (1.0 - beta2);
+        let root = square.clone().sqrt() / (1.0 - beta2.powf(steps)).sqrt() + self.eps;
+        let step = mean.clone() / root * (lr / (1.0 - beta1.powf(steps)));
+        slot.put(MEAN, mean);
+        slot.put(SQUARE, square);
+        let param =
+            if self.weight_decay == 0.0 { param } else { param * (1.0 - lr * self.weight_decay) };
+        param - step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{OptimizerConfig, tests::*};
+    use super::*;
+
+    /// torch 2.15.0: `torch.optim.AdamW([p], lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)` on
+    /// `p = [1, -2, 0.5]` in f32, with the gradients and learning rates of `three_steps`.
+    #[test]
+    fn three_steps_equal_torch() {
+        let config = OptimizerConfig::AdamW(AdamW { weight_decay: 0.01, ..AdamW::default() });
+        let expected = [
+            [0.8989999890327454, -1.8980000019073486, 0.49950000643730164],
+            [0.8526613712310791, -1.883734107017517, 0.5364518165588379],
+            [0.8831389546394348, -1.8676890134811401, 0.40762197971343994],
+        ];
+        for (count, expected) in expected.iter().enumerate() {
+            let found = run(config, &[3], vec![1.0, -2.0, 0.5], &three_steps()[..=count]);
+            assert_near(&found, expected, 3e-7);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Fitting an MLP to keys and values that are known: those of real words.
+
+use burn::{
+    module::Param,
+    tensor::{Device, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{PrefixMlp, Transform, on_device};
+use crate::{
+    optim::{AdamW, Optimizer, OptimizerConfig},
+    params,
+};
+
+/// How an MLP is fitted to given keys and values. The defaults are those of Li & Liang's code.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FitConfig {
+    /// Steps, each over all virtual tokens; 500.
+    pub steps: usize,
+    /// Learning rate of Adam (0.9, 0.999, 1e-8); 1e-4.
+    pub lr: f64,
+}
+
+impl Default for FitConfig {
+    fn default() -> Self {
+        Self { steps: 500, lr: 1e-4 }
+    }
+}
+
+impl PrefixMlp {
+    /// Fits the two layers to given keys and values, by the mean of the squared errors. The embedding
+    /// keeps its random rows, which tell the virtual tokens apart.
+    ///
+    /// # Shapes
+    ///
+    /// - target: `[P, l * 2 * K * D]`
+    #[must_use]
+    pub fn fit(mut self, target: Tensor<2>, config: FitConfig) -> Self {
+        let device = self.embedding.val().device();
+        let plain = device.clone().without_autodiff();
+        let (input, target) = (on_device(self.embedding.val(), &plain), on_device(target, &plain));
+        let start = params::values(&self.transform).into_iter().map(|flat| flat.values).collect();
+        let mut transform = params::replace(self.transform, start);
+        // Without weight decay AdamW is Adam.
+        let adam = OptimizerConfig::AdamW(AdamW::default()).with_weight_decay(0.0);
+        let mut adam = Optimizer::new(adam);
+        for _ in 0..config.steps {
+            let error = transform.forward(input.clone()) - target.clone();
+            let mut gradients = (error.clone() * error).mean().backward();
+            let gradients = params::gradients(&transform, &mut gradients);
+            let values = adam.step(&params::values(&transform), gradients, config.lr);
+            transform = params::replace(transform, values);
+        }
+        let Transform { weight_in, bias_in, weight_out, bias_out } = transform;
+        self.transform = Transform {
+            weight_in: leaf(weight_in, &device),
+            bias_in: leaf(bias_in, &device),
+            weight_out: leaf(weight_out, &device),
+            bias_out: leaf(bias_out, &device),
+        };
+        self
+    }
+}
+
+fn leaf<const D: usize>(param: Param<Tensor<D>>, device: &Device) -> Param<Tensor<D>> {
+    Param::from_tensor(on_device(param.val(), device))
+}

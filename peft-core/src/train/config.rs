@@ -1,0 +1,279 @@
+//! The settings of a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    adapter::Pooling,
+    batch::PaddingSide,
+    error::{Error, Result},
+    metrics::Metrics,
+    optim::{OptimizerConfig, Schedule},
+    task::Task,
+};
+
+/// The score that decides which step is best.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BestMetric {
+    /// Its name among the scores: `loss`, `accuracy`, `f1`, ...
+    pub name: String,
+    /// Whether more is better.
+    pub maximise: bool,
+}
+
+impl BestMetric {
+    /// A score by its name: of `loss` and `perplexity` less is better, of all others more.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_string(), maximise: !matches!(name, "loss" | "perplexity") }
+    }
+
+    /// The score that a task is judged by: loss, accuracy or entity F1.
+    pub fn of_task(task: Task) -> Self {
+        Self::named(match task {
+            Task::CausalLm | Task::Seq2SeqLm => "loss",
+            Task::SeqCls => "accuracy",
+            Task::TokenCls | Task::QuestionAns => "f1",
+        })
+    }
+
+    /// This score among others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] listing the scores there are.
+    pub fn read(&self, metrics: &Metrics) -> Result<f64> {
+        metrics.get(&self.name).ok_or_else(|| {
+            let known: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
+            let message =
+                format!("found `{}`, the evaluation gives {}", self.name, known.join(", "));
+            Error::setting("--best-metric", message)
+        })
+    }
+
+    /// Whether `new` is better than `old`. What is not a number never is.
+    pub fn better(&self, new: f64, old: Option<f64>) -> bool {
+        let Some(old) = old else { return !new.is_nan() };
+        if self.maximise { new > old } else { new < old }
+    }
+}
+
+/// How a learner is trained. What is not asked for is off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The task.
+    pub task: Task,
+    /// Updates to make. This or `epochs` is required.
+    pub steps: Option<usize>,
+    /// Times to visit every row.
+    pub epochs: Option<usize>,
+    /// Rows of a batch. Default 32.
+    pub batch_size: usize,
+    /// Batches whose gradients make one update. Default 1.
+    pub accumulation: usize,
+    /// Default AdamW without decay.
+    pub optimizer: OptimizerConfig,
+    /// Peak learning rate. Default 1e-3.
+    pub lr: f64,
+    /// What the learning rate does after the warm-up. Default constant.
+    pub schedule: Schedule,
+    /// Steps in which the learning rate rises from 0. Default 0.
+    pub warmup_steps: usize,
+    /// Norm that all gradients together are clipped to. Default none.
+    pub clip_norm: Option<f64>,
+    /// Seed of shuffling and dropout. Default 0.
+    pub seed: u64,
+    /// Steps between evaluations on the validation rows; there is one at the end in any case.
+    pub eval_every: Option<usize>,
+    /// Steps between checkpoints; without it there is one only when a run is interrupted.
+    pub checkpoint_every: Option<usize>,
+    /// Checkpoints that are kept, the newest ones. Default 2.
+    pub keep_checkpoints: usize,
+    /// The score that decides which step is best. Default: [`BestMetric::of_task`].
+    pub best_metric: Option<BestMetric>,
+    /// Evaluations in a row without improvement after which training ends. Default: never.
+    pub patience: Option<usize>,
+    /// Whether each epoch has an order of its own, rather than the file's. Default true.
+    pub shuffle: bool,
+    /// Whether shuffled rows of similar length come together. Default true.
+    pub bucket: bool,
+    /// Side of padding. Default right.
+    #[serde(with = "PaddingName")]
+    pub padding: PaddingSide,
+    /// Which position an encoder's classifier reads. Default the first, as in PEFT.
+    pub pooling: Pooling,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "PaddingSide", rename_all = "lowercase")]
+enum PaddingName {
+    Left,
+    Right,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            task: Task::CausalLm,
+            steps: None,
+            epochs: None,
+            batch_size: 32,
+            accumulation: 1,
+            optimizer: OptimizerConfig::default(),
+            lr: 1e-3,
+            schedule: Schedule::Constant,
+            warmup_steps: 0,
+            clip_norm: None,
+            seed: 0,
+            eval_every: None,
+            checkpoint_every: None,
+            keep_checkpoints: 2,
+            best_metric: None,
+            patience: None,
+            shuffle: true,
+            bucket: true,
+            padding: PaddingSide::Right,
+            pooling: Pooling::First,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The defaults for a task.
+    pub fn new(task: Task) -> Self {
+        Self { task, ..Self::default() }
+    }
+
+    /// The score that decides which step is best.
+    pub fn best_metric(&self) -> BestMetric {
+        self.best_metric.clone().unwrap_or_else(|| BestMetric::of_task(self.task))
+    }
+
+    /// Updates that the run makes, for a number of batches an epoch.
+    pub fn total_steps(&self, batches_per_epoch: usize) -> usize {
+        match (self.steps, self.epochs) {
+            (Some(steps), _) => steps,
+            (None, epochs) => {
+                let batches = epochs.unwrap_or(0).saturating_mul(batches_per_epoch);
+                batches.div_ceil(self.accumulation.max(1))
+            }
+        }
+    }
+
+    /// The learning rate of a step, counted from 0, out of `total`.
+    pub fn lr_at(&self, step: usize, total: usize) -> f64 {
+        self.schedule.lr(self.lr, step, self.warmup_steps, total)
+    }
+
+    /// Checks each setting and how they fit together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag, what it holds and what was expected.
+    pub fn validate(&self) -> Result<()> {
+        match (self.steps, self.epochs) {
+            (None, None) => return Err(Error::setting("--steps", "give it, or --epochs")),
+            (Some(_), Some(_)) => {
+                return Err(Error::setting("--steps", "give either it or --epochs, not both"));
+            }
+            _ => {}
+        }
+        for (flag, value) in [
+            ("--steps", self.steps),
+            ("--epochs", self.epochs),
+            ("--batch-size", Some(self.batch_size)),
+            ("--accumulation", Some(self.accumulation)),
+            ("--eval-every", self.eval_every),
+            ("--checkpoint-every", self.checkpoint_every),
+            ("--keep-checkpoints", Some(self.keep_checkpoints)),
+            ("--patience", self.patience),
+        ] {
+            if value == Some(0) {
+                return Err(Error::setting(flag, "found 0, expected at least 1"));
+            }
+        }
+        for (flag, value) in [("--lr", Some(self.lr)), ("--clip-norm", self.clip_norm)] {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+                let message = format!("found {value}, expected a number above 0");
+                return Err(Error::setting(flag, message));
+            }
+        }
+        if let Some(steps) = self.steps.filter(|steps| self.warmup_steps >= *steps) {
+            let message = format!(
+                "found {}, expected fewer than the {steps} steps of the run",
+                self.warmup_steps
+            );
+            return Err(Error::setting("--warmup-steps", message));
+        }
+        self.optimizer.validate()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn config() -> TrainConfig {
+        TrainConfig { steps: Some(10), ..TrainConfig::new(Task::SeqCls) }
+    }
+
+    #[test]
+    fn each_unusable_setting_is_named() {
+        type Change = fn(&mut TrainConfig);
+        let cases: [(&str, Change); 12] = [
+            ("--steps", |c| c.steps = None),
+            ("--steps", |c| c.epochs = Some(1)),
+            ("--steps", |c| c.steps = Some(0)),
+            ("--batch-size", |c| c.batch_size = 0),
+            ("--accumulation", |c| c.accumulation = 0),
+            ("--lr", |c| c.lr = f64::NAN),
+            ("--lr", |c| c.lr = 0.0),
+            ("--clip-norm", |c| c.clip_norm = Some(-1.0)),
+            ("--eval-every", |c| c.eval_every = Some(0)),
+            ("--patience", |c| c.patience = Some(0)),
+            ("--warmup-steps", |c| c.warmup_steps = 10),
+            ("--weight-decay", |c| c.optimizer = c.optimizer.with_weight_decay(f64::INFINITY)),
+        ];
+        config().validate().unwrap();
+        for (flag, change) in cases {
+            let mut config = config();
+            change(&mut config);
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.starts_with(flag), "{flag}: {error}");
+        }
+    }
+
+    #[test]
+    fn epochs_become_steps() {
+        let epochs = |epochs, accumulation| {
+            let config = TrainConfig { epochs: Some(epochs), accumulation, ..Default::default() };
+            config.total_steps(10)
+        };
+        assert_eq!((epochs(3, 1), epochs(3, 4), epochs(1, 100)), (30, 8, 1));
+        assert_eq!(config().total_steps(3), 10);
+    }
+
+    #[test]
+    fn a_config_comes_back_from_json() {
+        let mut full = config();
+        full.best_metric = Some(BestMetric::named("loss"));
+        full.padding = PaddingSide::Left;
+        let json = serde_json::to_value(&full).unwrap();
+        assert_eq!((&json["padding"], &json["task"]), (&"left".into(), &"seq-cls".into()));
+        assert_eq!(serde_json::from_value::<TrainConfig>(json).unwrap(), full);
+        assert_eq!(serde_json::from_str::<TrainConfig>("{}").unwrap(), TrainConfig::default());
+        assert!(serde_json::from_str::<TrainConfig>("{\"batchsize\": 1}").is_err());
+    }
+
+    #[test]
+    fn the_best_score_is_strictly_better() {
+        let loss = BestMetric::named("loss");
+        assert!(loss.better(1.0, None) && loss.better(0.9, Some(1.0)));
+        assert!(!loss.better(1.0, Some(1.0)) && !loss.better(f64::NAN, None));
+        assert!(BestMetric::of_task(Task::SeqCls).better(0.5, Some(0.4)));
+        let scores = Metrics::from_iter([("loss", 1.0)]);
+        let error = BestMetric::named("bleu").read(&scores).unwrap_err().to_string();
+        assert_eq!(error, "--best-metric: found `bleu`, the evaluation gives loss");
+    }
+}

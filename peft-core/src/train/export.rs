@@ -1,0 +1,58 @@
+//! From what was trained to what is deployed.
+
+use serde_json::Value;
+
+use super::learner::Learner;
+use crate::{
+    adapter::{Adapter, AdapterConfig, Pooling},
+    data::Labels,
+    error::Result,
+    frozen::FrozenModel,
+    method::PeftMethod,
+    task::Task,
+};
+
+/// What an adapter's config says beside its method.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The task.
+    pub task: Task,
+    /// Which position an encoder's classifier reads.
+    pub pooling: Pooling,
+    /// Names of the classes.
+    pub labels: Option<Labels>,
+    /// Path or name of the base model.
+    pub base_model: Option<String>,
+    /// Fingerprint of the base model.
+    pub base_fingerprint: Option<String>,
+    /// How it was trained.
+    pub recipe: Value,
+    /// What it scored.
+    pub metrics: Value,
+}
+
+/// The adapter of a learner: its method folded, its head under the names the model gives it.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`](crate::Error::Mismatch) for a model whose adapters cannot be stored.
+pub fn adapter_of<M: PeftMethod>(
+    learner: &Learner<M>,
+    model: &dyn FrozenModel,
+    about: &About,
+) -> Result<Adapter> {
+    let spec = model.spec();
+    let folded = learner.fold();
+    let fields = folded.method.fields(spec);
+    let mut config = AdapterConfig::new(fields, spec, about.task, about.pooling)?;
+    config.base_model.clone_from(&about.base_model);
+    config.own.labels = about.labels.as_ref().map(|labels| labels.names().to_vec());
+    config.own.base_fingerprint.clone_from(&about.base_fingerprint);
+    config.own.recipe.clone_from(&about.recipe);
+    config.own.metrics.clone_from(&about.metrics);
+    let mut tensors = folded.method.state();
+    if let Some(head) = &folded.head {
+        tensors.extend(head.state(model.head_layout()));
+    }
+    Ok(Adapter { config, tensors })
+}

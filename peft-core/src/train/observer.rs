@@ -1,0 +1,73 @@
+//! How a caller follows a run, and stops it.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::metrics::Metrics;
+
+/// What one step did: the line that a metrics file gets for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The step, counted from 1.
+    pub step: usize,
+    /// The loss before the update: the mean over the step's labelled tokens or rows, in nats. 0 where
+    /// there were none, and then nothing was updated.
+    pub loss: f64,
+    /// The learning rate of the update.
+    pub lr: f64,
+    /// Real tokens of the step's rows, virtual ones and padding not counted.
+    pub tokens: usize,
+    /// These tokens by the seconds that the step took.
+    pub tokens_per_second: f64,
+    /// Labelled tokens or rows.
+    #[serde(skip)]
+    pub labelled: usize,
+    /// Norm of all gradients before clipping, where they were clipped.
+    #[serde(skip)]
+    pub grad_norm: Option<f64>,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Save a checkpoint and return.
+    Stop,
+}
+
+/// Is told what happens in a run.
+pub trait Observer {
+    /// The run goes on after this step of an earlier one (0: it starts anew); `total` steps are planned.
+    fn started(&mut self, after_step: usize, total: usize) {
+        let _ = (after_step, total);
+    }
+
+    /// A step was made.
+    fn step(&mut self, report: &StepReport) -> Flow {
+        let _ = report;
+        Flow::Continue
+    }
+
+    /// The validation rows were scored after `step`.
+    fn evaluated(&mut self, step: usize, metrics: &Metrics) {
+        let _ = (step, metrics);
+    }
+
+    /// A checkpoint was written to `folder`.
+    fn saved(&mut self, folder: &Path) {
+        let _ = folder;
+    }
+
+    /// Something the user should know: a damaged checkpoint that was passed over.
+    fn note(&mut self, message: &str) {
+        let _ = message;
+    }
+}
+
+/// An observer that does nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}

@@ -1,0 +1,80 @@
+//! Attention over `[virtual tokens | tokens]`.
+//!
+//! ```text
+//! MHA (K = N)      GQA (K = 2, N = 4)
+//! q0 q1 q2 q3      q0 q1 q2 q3
+//! |  |  |  |        \ /   \ /
+//! k0 k1 k2 k3       k0     k1
+//! ```
+
+use burn::tensor::{Bool, Tensor, activation::softmax};
+use peft_core::LayerKeyValues;
+
+/// Stands for minus infinity, so that a query that sees nothing (padding) gives no NaN.
+const HIDDEN: f64 = -1e9;
+
+/// Geometry of an attention block.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// N.
+    pub query: usize,
+    /// K.
+    pub key_value: usize,
+    /// D.
+    pub size: usize,
+}
+
+impl Heads {
+    /// `[B, S, heads * D]` to `[B, heads, S, D]`.
+    fn split(&self, x: Tensor<3>, heads: usize) -> Tensor<4> {
+        let [b, s, _] = x.dims();
+        x.reshape([b, s, heads, self.size]).swap_dims(1, 2)
+    }
+
+    /// Queries `[B, S, N * D]` to `[B, N, S, D]`.
+    pub fn split_queries(&self, x: Tensor<3>) -> Tensor<4> {
+        self.split(x, self.query)
+    }
+
+    /// Keys or values `[B, S, K * D]` to `[B, K, S, D]`.
+    pub fn split_key_values(&self, x: Tensor<3>) -> Tensor<4> {
+        self.split(x, self.key_value)
+    }
+}
+
+/// `softmax(q kᵀ / sqrt(D)) v`, where k and v begin with those of the virtual tokens.
+///
+/// # Shapes
+///
+/// - query: `[B, N, S, D]`
+/// - own: the rows' keys and values, `[B, K, S, D]` each
+/// - past: `[1 or B, K, P, D]` each
+/// - hidden: `[1 or B, 1, S, P + S]`, `true` where a query may not see a key; see
+///   [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys)
+/// - output: `[B, S, N * D]`
+pub fn attention(
+    query: Tensor<4>,
+    own: LayerKeyValues,
+    past: Option<&LayerKeyValues>,
+    hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
+) -> Tensor<3> {
+    let [b, n, s, d] = query.dims();
+    let join = |past: &Tensor<4>, own: Tensor<4>| {
+        let [r, k, p, d] = past.dims();
+        let past = if r == b { past.clone() } else { past.clone().expand([b, k, p, d]) };
+        Tensor::cat(vec![past, own], 2)
+    };
+    let (key, value) = match past {
+        None => (own.key, own.value),
+        Some(past) => (join(&past.key, own.key), join(&past.value, own.value)),
+    };
+    let [_, k, columns, _] = key.dims();
+    // The N / K queries that share a key are laid below one another, so no key is repeated.
+    let query = query.mul_scalar((d as f64).powf(-0.5)).reshape([b, k, n / k * s, d]);
+    let mut scores = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
+    if let Some(hidden) = hidden(columns) {
+        scores = scores.mask_fill(hidden.expand([b, n, s, columns]), HIDDEN);
+    }
+    let weights = softmax(scores, 3).reshape([b, k, n / k * s, columns]);
+    weights.matmul(value).reshape([b, n, s, d]).swap_dims(1, 2).reshape([b, s, n * d])
+}

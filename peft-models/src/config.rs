@@ -1,0 +1,190 @@
+//! Reading `config.json`, in the spellings of transformers 4 and 5.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use peft_core::{Error, Result, Task};
+use serde_json::Value;
+
+/// A model's `config.json`.
+#[derive(Clone, Debug)]
+pub struct ModelConfig {
+    path: PathBuf,
+    fields: Value,
+}
+
+impl ModelConfig {
+    /// Reads `config.json` of a model folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] where it is missing, [`Error::File`] where it is not a JSON object.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("config.json");
+        let text = fs::read_to_string(&path).map_err(Error::read(&path))?;
+        let fields = serde_json::from_str(&text)
+            .map_err(|error| Error::file(&path, format!("not JSON: {error}")))?;
+        Self::from_value(fields, &path)
+    }
+
+    /// A config from JSON; `path` is what errors name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where it is not an object.
+    pub fn from_value(fields: Value, path: &Path) -> Result<Self> {
+        if !fields.is_object() {
+            return Err(Error::file(path, "expected a JSON object"));
+        }
+        Ok(Self { path: path.to_path_buf(), fields })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `model_type`: `bert`, `gpt2`, `llama`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where it is missing.
+    pub fn model_type(&self) -> Result<&str> {
+        self.fields["model_type"].as_str().ok_or_else(|| self.bad("model_type", "is missing"))
+    }
+
+    /// An error at one of the config's keys.
+    pub fn bad(&self, key: &str, message: impl Into<String>) -> Error {
+        Error::config(&self.path, key, message)
+    }
+
+    /// The value of a key, `None` where it is missing or null. Dots go into objects.
+    fn get(&self, key: &str) -> Option<&Value> {
+        key.split('.')
+            .try_fold(&self.fields, |value, part| value.get(part))
+            .filter(|value| !value.is_null())
+    }
+
+    /// A whole number of at least 1, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the value is of another kind.
+    pub fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.as_u64() {
+            // Sizes are multiplied with one another: anything larger is not a model.
+            Some(size @ 1..=0xFFFF_FFFF) => Ok(Some(size as usize)),
+            _ => Err(self.bad(key, format!("expected a whole number of at least 1, found {value}"))),
+        }
+    }
+
+    /// A whole number of at least 1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where it is missing or of another kind.
+    pub fn size(&self, key: &str) -> Result<usize> {
+        self.optional_size(key)?.ok_or_else(|| self.bad(key, "is missing"))
+    }
+
+    /// A number, or `default` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the value is of another kind.
+    pub fn number(&self, key: &str, default: f64) -> Result<f64> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => value
+                .as_f64()
+                .ok_or_else(|| self.bad(key, format!("expected a number, found {value}"))),
+        }
+    }
+
+    /// `true` or `false`, or `default` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the value is of another kind.
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| self.bad(key, format!("expected true or false, found {value}"))),
+        }
+    }
+
+    /// A string, or `default` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the value is of another kind.
+    pub fn text<'a>(&'a self, key: &str, default: &'a str) -> Result<&'a str> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => value
+                .as_str()
+                .ok_or_else(|| self.bad(key, format!("expected a string, found {value}"))),
+        }
+    }
+
+    /// A list of token ids: one number or several.
+    pub fn token_ids(&self, key: &str) -> Vec<u32> {
+        match self.get(key) {
+            Some(Value::Array(ids)) => {
+                ids.iter().filter_map(Value::as_u64).map(|id| id as u32).collect()
+            }
+            Some(value) => value.as_u64().map(|id| id as u32).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Refuses a key whose value changes the mathematics in a way that is not implemented.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the key has another value than `only`.
+    pub fn require(&self, key: &str, only: &Value) -> Result<()> {
+        match self.get(key) {
+            Some(found) if found != only => {
+                Err(self.bad(key, format!("found {found}, this version only knows {only}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The task of the model's own head, from `architectures`.
+    pub fn task(&self) -> Option<Task> {
+        let name = self.get("architectures")?.get(0)?.as_str()?;
+        [
+            ("ForSequenceClassification", Task::SeqCls),
+            ("ForTokenClassification", Task::TokenCls),
+            ("ForQuestionAnswering", Task::QuestionAns),
+            ("ForConditionalGeneration", Task::Seq2SeqLm),
+            ("ForCausalLM", Task::CausalLm),
+            ("LMHeadModel", Task::CausalLm),
+        ]
+        .into_iter()
+        .find(|(ending, _)| name.ends_with(ending))
+        .map(|(_, task)| task)
+    }
+
+    /// `architectures`, joined.
+    pub fn architectures(&self) -> String {
+        let names = self.get("architectures").and_then(Value::as_array);
+        let names = names.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
+        names.join(", ")
+    }
+
+    /// Names of the classes of the model's own classifier, `id2label` in the order of the ids.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        let map = self.get("id2label")?.as_object()?;
+        (0..map.len())
+            .map(|id| Some(map.get(&id.to_string())?.as_str()?.to_string()))
+            .collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! GPT-2 (Radford et al. 2019): a causal decoder, normalised before each block.
+//!
+//! ```text
+//! x0  = word + position
+//! x'  = x  + W_o attention(LN(x))
+//! x'' = x' + W_2 gelu(W_1 LN(x'))
+//! ```
+
+use burn::tensor::{Device, Int, Tensor};
+use peft_core::{
+    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, Result, Run, Sequence, Site, Topology,
+};
+use serde_json::json;
+
+use super::{load_head, single_stack_spec};
+use crate::{
+    blocks::{Activation, Heads, LayerNorm, Linear, attention},
+    config::ModelConfig,
+    weights::{LoadReport, Weights},
+};
+
+#[derive(Debug)]
+pub struct Gpt2 {
+    spec: ModelSpec,
+    word: Tensor<2>,
+    position: Tensor<2>,
+    layers: Vec<Layer>,
+    norm: LayerNorm,
+    head: Linear,
+    classifier: Option<Head>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    heads: Heads,
+    attention_norm: LayerNorm,
+    /// Queries, keys and values side by side, `[H, 3 H]`.
+    query_key_value: Linear,
+    output: Linear,
+    norm: LayerNorm,
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+}
+
+impl Gpt2 {
+    pub fn load(
+        config: &ModelConfig,
+        weights: Weights,
+    ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+        config.require("scale_attn_weights", &json!(true))?;
+        config.require("scale_attn_by_inverse_layer_idx", &json!(false))?;
+        config.require("add_cross_attention", &json!(false))?;
+        let weights = &mut weights.with_optional_prefix("transformer.");
+        let h = config.size("n_embd")?;
+        let inner = config.optional_size("n_inner")?.unwrap_or(4 * h);
+        let vocab = config.size("vocab_size")?;
+        let positions = config.size("n_positions")?;
+        let num_layers = config.size("n_layer")?;
+        let n = config.size("n_head")?;
+        if h % n != 0 {
+            return Err(config.bad("n_head", format!("{n} does not divide n_embd = {h}")));
+        }
+        let heads = Heads { query: n, key_value: n, size: h / n };
+        let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
+        let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
+        let layers = (0..num_layers)
+            .map(|index| {
+                let name = |part: &str| format!("h.{index}.{part}");
+                Ok(Layer {
+                    heads,
+                    attention_norm: LayerNorm::load(weights, &name("ln_1"), h, epsilon)?,
+                    query_key_value: Linear::load_conv1d(
+                        weights,
+                        &name("attn.c_attn"),
+                        [h, 3 * h],
+                    )?,
+                    output: Linear::load_conv1d(weights, &name("attn.c_proj"), [h, h])?,
+                    norm: LayerNorm::load(weights, &name("ln_2"), h, epsilon)?,
+                    up: Linear::load_conv1d(weights, &name("mlp.c_fc"), [h, inner])?,
+                    down: Linear::load_conv1d(weights, &name("mlp.c_proj"), [inner, h])?,
+                    activation,
+                })
+            })
+            .collect::<Result<_>>()?;
+        let word = weights.take("wte.weight", [vocab, h])?;
+        // A head of its own wins over what the config says of tying.
+        let head = match weights.shape("lm_head.weight") {
+            Some(_) => Linear::load(weights, "lm_head", [h, vocab], false)?,
+            None => Linear::tied(word.clone()),
+        };
+        let model = Self {
+            spec: single_stack_spec(
+                "gpt2",
+                Topology::DecoderOnly,
+                [h, vocab, num_layers, positions],
+                heads,
+                weights.dtype(),
+            ),
+            position: weights.take("wpe.weight", [positions, h])?,
+            norm: LayerNorm::load(weights, "ln_f", h, epsilon)?,
+            classifier: load_head(weights, "score", h, false)?,
+            word,
+            layers,
+            head,
+        };
+        // Causal masks, kept as buffers by old versions.
+        let may_skip =
+            |name: &str| name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+        let report = weights.finish(may_skip)?;
+        Ok((Box::new(model), report))
+    }
+}
+
+impl FrozenModel for Gpt2 {
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn device(&self) -> Device {
+        self.word.device()
+    }
+
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        burn::tensor::module::embedding(self.word.clone(), ids)
+    }
+
+    fn layers(&self, sequence: Sequence) -> Result<Run> {
+        use burn::tensor::module::embedding;
+        let h = self.spec.hidden_size;
+        let positions = embedding(self.position.clone(), sequence.positions.clone());
+        let mut x = sequence.embeddings.clone() + positions;
+        let mut key_values = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let joined = layer.query_key_value.forward(layer.attention_norm.forward(x.clone()));
+            let part = |which: usize| joined.clone().narrow(2, which * h, h);
+            let own = LayerKeyValues {
+                key: layer.heads.split_key_values(part(1)),
+                value: layer.heads.split_key_values(part(2)),
+            };
+            if sequence.keep_key_values {
+                key_values.push(own.clone());
+            }
+            let query = layer.heads.split_queries(part(0));
+            let past = sequence.past(Site::DecoderSelf, index);
+            let attended = attention(query, own, past, |columns| sequence.hidden_keys(columns));
+            x = x + layer.output.forward(attended);
+            let inner = layer.up.forward(layer.norm.forward(x.clone()));
+            x = x + layer.down.forward(layer.activation.forward(inner));
+        }
+        Ok(Run { hidden: self.norm.forward(x), key_values })
+    }
+
+    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(self.head.forward(hidden))
+    }
+
+    fn classifier(&self) -> Option<&Head> {
+        self.classifier.as_ref()
+    }
+
+    fn head_layout(&self) -> HeadLayout {
+        HeadLayout { name: "score", bias: false }
+    }
+}

@@ -1,0 +1,93 @@
+//! One file a family, as short as its mathematics.
+
+mod bert;
+mod gpt2;
+mod llama;
+
+use peft_core::{FrozenModel, Head, ModelSpec, Result};
+
+use crate::{
+    config::ModelConfig,
+    weights::{LoadReport, Weights},
+};
+
+/// Model types that load, in alphabetical order.
+pub const SUPPORTED: [&str; 3] = ["bert", "gpt2", "llama"];
+
+/// Checks that the config names a family that loads.
+///
+/// # Errors
+///
+/// [`peft_core::Error::Config`] naming the families that do.
+pub fn check(config: &ModelConfig) -> Result<()> {
+    let found = config.model_type()?;
+    if SUPPORTED.contains(&found) {
+        return Ok(());
+    }
+    let known = SUPPORTED.join(", ");
+    Err(config.bad("model_type", format!("found {found:?}, this version supports {known}")))
+}
+
+/// Loads the family that the config names.
+///
+/// # Errors
+///
+/// [`peft_core::Error::Config`] for an unknown family or a setting that is not implemented,
+/// [`peft_core::Error::Tensor`] for a missing, misshapen or surplus tensor.
+pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    check(config)?;
+    match config.model_type()? {
+        "bert" => bert::Bert::load(config, weights),
+        "gpt2" => gpt2::Gpt2::load(config, weights),
+        _ => llama::Llama::load(config, weights),
+    }
+}
+
+/// The classifier that a checkpoint may hold, `[C, H]`, with a bias or without.
+fn load_head(
+    weights: &mut Weights,
+    name: &str,
+    hidden_size: usize,
+    bias: bool,
+) -> Result<Option<Head>> {
+    use burn::module::Param;
+    let key = format!("{name}.weight");
+    let Some(&[classes, _]) = weights.shape(&key).as_deref() else { return Ok(None) };
+    let Some(weight) = weights.take_optional(&key, [classes, hidden_size])? else {
+        return Ok(None);
+    };
+    let bias = bias.then(|| weights.take(&format!("{name}.bias"), [classes])).transpose()?;
+    Ok(Some(Head {
+        weight: Param::from_tensor(weight),
+        bias: bias.map(Param::from_tensor),
+    }))
+}
+
+/// A causal or bidirectional model with one attention site.
+fn single_stack_spec(
+    model_type: &str,
+    topology: peft_core::Topology,
+    [hidden_size, vocab_size, num_layers, max_positions]: [usize; 4],
+    heads: crate::blocks::Heads,
+    dtype: burn::tensor::DType,
+) -> ModelSpec {
+    use peft_core::{Site, SiteSpec, Topology};
+    let site =
+        if topology == Topology::DecoderOnly { Site::DecoderSelf } else { Site::EncoderSelf };
+    ModelSpec {
+        model_type: model_type.to_string(),
+        topology,
+        hidden_size,
+        vocab_size,
+        sites: vec![SiteSpec {
+            site,
+            num_layers,
+            num_heads: heads.query,
+            num_kv_heads: heads.key_value,
+            head_dim: heads.size,
+        }],
+        max_positions: Some(max_positions),
+        max_decoder_positions: None,
+        dtype,
+    }
+}

@@ -1,0 +1,237 @@
+//! Where a model's tensors come from: safetensors files, memory, or a random generator for tests.
+//!
+//! A family asks for each tensor by name and shape. What it did not ask for is surplus, and an error
+//! unless the family says that it may be skipped: see [`Weights::finish`].
+
+mod files;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use peft_core::{
+    Error, NamedTensors, Result,
+    init::{Values, draw},
+    rng,
+};
+use sha2::{Digest, Sha256};
+
+use files::Files;
+
+#[derive(Debug)]
+enum Source {
+    Files(Files),
+    Memory(NamedTensors),
+    /// Whatever is asked for, drawn from the seed and the name.
+    Random { seed: u64, std: f64 },
+}
+
+/// The tensors of one model on their way to a device.
+#[derive(Debug)]
+pub struct Weights {
+    source: Source,
+    path: PathBuf,
+    device: Device,
+    dtype: DType,
+    /// A prefix that a checkpoint may put before all names of the backbone: `bert.`.
+    prefix: &'static str,
+    used: BTreeSet<String>,
+    parameters: usize,
+}
+
+/// What loading found besides the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Tensors of the file that the model does not use: heads of other tasks, constant buffers.
+    pub skipped: Vec<String>,
+    /// Numbers in the tensors that it uses.
+    pub num_parameters: usize,
+    /// A fingerprint of the tensors; adapters remember that of their base.
+    pub fingerprint: Option<String>,
+}
+
+impl Weights {
+    fn new(source: Source, path: PathBuf, device: &Device, dtype: DType) -> Self {
+        Self {
+            source,
+            path,
+            device: device.clone().without_autodiff(),
+            dtype,
+            prefix: "",
+            used: BTreeSet::new(),
+            parameters: 0,
+        }
+    }
+
+    /// Opens `model.safetensors` of a folder, or the shards that `model.safetensors.index.json` lists.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::File`] naming the file that is missing, truncated or malformed.
+    pub fn open(dir: &Path, device: &Device, dtype: DType) -> Result<Self> {
+        let files = Files::open(dir)?;
+        let path = files.path().to_path_buf();
+        Ok(Self::new(Source::Files(files), path, device, dtype))
+    }
+
+    /// Tensors in memory.
+    pub fn memory(tensors: NamedTensors, device: &Device, dtype: DType) -> Self {
+        Self::new(Source::Memory(tensors), PathBuf::from("(memory)"), device, dtype)
+    }
+
+    /// Any tensor asked for, drawn from N(0, std²); scales of norms from N(1, std²). For tests.
+    pub fn random(seed: u64, std: f64, device: &Device, dtype: DType) -> Self {
+        Self::new(Source::Random { seed, std }, PathBuf::from("(random)"), device, dtype)
+    }
+
+    /// Lets names stand with or without `prefix`, which some checkpoints write and others do not.
+    #[must_use]
+    pub fn with_optional_prefix(mut self, prefix: &'static str) -> Self {
+        self.prefix = prefix;
+        self
+    }
+
+    /// The spelling under which the source has a tensor: with or without the prefix, and with the
+    /// old names of a norm's parameters.
+    fn find(&self, name: &str) -> Option<String> {
+        let old = name
+            .strip_suffix("LayerNorm.weight")
+            .map(|stem| format!("{stem}LayerNorm.gamma"))
+            .or_else(|| {
+                name.strip_suffix("LayerNorm.bias").map(|stem| format!("{stem}LayerNorm.beta"))
+            });
+        [Some(name.to_string()), old].into_iter().flatten().find_map(|name| {
+            [name.clone(), format!("{}{name}", self.prefix)]
+                .into_iter()
+                .find(|spelling| self.contains(spelling))
+        })
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Files(files) => files.contains(name),
+            Source::Memory(tensors) => tensors.contains_key(name),
+            Source::Random { .. } => true,
+        }
+    }
+
+    /// A tensor that must be there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tensor`] naming it, where it is missing, misshapen, or not of floats.
+    pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>> {
+        match self.take_optional(name, shape)? {
+            Some(tensor) => Ok(tensor),
+            None => Err(Error::tensor(
+                &self.path,
+                name,
+                format!("is missing, expected the shape {shape:?}"),
+            )),
+        }
+    }
+
+    /// A tensor that may be missing, such as a head.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tensor`] naming it, where it is there but misshapen or not of floats.
+    pub fn take_optional<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Option<Tensor<D>>> {
+        let Some(spelling) = self.find(name) else { return Ok(None) };
+        let data = match &self.source {
+            Source::Files(files) => files.read(&spelling)?,
+            Source::Memory(tensors) => tensors[&spelling].clone(),
+            Source::Random { seed, std } => {
+                let count = shape.iter().product();
+                let mut stream = rng::stream(*seed, 0, name);
+                let mut numbers = draw(Values::Normal { std: *std }, count, &mut stream);
+                let is_scale = D == 1 && name.ends_with(".weight");
+                if is_scale {
+                    numbers.iter_mut().for_each(|number| *number += 1.0);
+                }
+                TensorData::new(numbers, shape)
+            }
+        };
+        if data.shape().as_slice() != shape {
+            return Err(Error::tensor(
+                &self.path,
+                spelling,
+                format!("has the shape {:?}, config.json expects {shape:?}", data.shape().as_slice()),
+            ));
+        }
+        self.used.insert(spelling);
+        self.parameters += shape.iter().product::<usize>();
+        let tensor = Tensor::from_data(data.convert_dtype(self.dtype), (&self.device, self.dtype));
+        Ok(Some(tensor))
+    }
+
+    /// The shape a tensor has in the source; `None` where it is missing.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let spelling = self.find(name)?;
+        match &self.source {
+            Source::Files(files) => files.shape(&spelling),
+            Source::Memory(tensors) => Some(tensors[&spelling].shape().as_slice().to_vec()),
+            Source::Random { .. } => None,
+        }
+    }
+
+    /// Type of the computation.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Where the tensors go.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Checks that nothing is left over but what `may_skip` says may be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tensor`] naming a surplus tensor.
+    pub fn finish(&self, may_skip: impl Fn(&str) -> bool) -> Result<LoadReport> {
+        let names: Vec<String> = match &self.source {
+            Source::Files(files) => files.names().map(str::to_string).collect(),
+            Source::Memory(tensors) => tensors.keys().cloned().collect(),
+            Source::Random { .. } => Vec::new(),
+        };
+        let skipped: Vec<String> =
+            names.into_iter().filter(|name| !self.used.contains(name)).collect();
+        if let Some(surplus) = skipped.iter().find(|name| {
+            !may_skip(name.strip_prefix(self.prefix).unwrap_or(name))
+        }) {
+            return Err(Error::tensor(
+                &self.path,
+                surplus,
+                "is not a part of this architecture, as config.json describes it",
+            ));
+        }
+        let fingerprint = match &self.source {
+            Source::Files(files) => Some(fingerprint(files, &self.used)?),
+            _ => None,
+        };
+        Ok(LoadReport { skipped, num_parameters: self.parameters, fingerprint })
+    }
+}
+
+/// SHA-256 over the names and shapes of the tensors in use and 4 KiB from the middle of each: enough to
+/// tell one checkpoint from another, cheap for a large one.
+fn fingerprint(files: &Files, used: &BTreeSet<String>) -> Result<String> {
+    const SAMPLE: usize = 4096;
+    let mut hash = Sha256::new();
+    for name in used {
+        hash.update(name.as_bytes());
+        hash.update(format!("{:?}", files.shape(name)).as_bytes());
+        let bytes = files.bytes(name)?;
+        let start = bytes.len().saturating_sub(SAMPLE) / 2;
+        hash.update(&bytes[start..bytes.len().min(start + SAMPLE)]);
+    }
+    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}

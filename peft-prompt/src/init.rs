@@ -1,0 +1,209 @@
+//! What a prompt starts from.
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use peft_core::{
+    Error, FrozenModel, Result,
+    init::{Values, draw},
+    rng,
+};
+use rand::Rng;
+
+/// Rows of the table that are drawn from, and looked at for its standard deviation.
+const POPULATION: usize = 5000;
+
+/// What a prompt `[P, H]` starts from. The default is [`SampledVocab`](Self::SampledVocab) over 5000 rows;
+/// where classes have names, the paper's best is [`ClassLabels`](Self::ClassLabels).
+#[derive(Clone, Debug, PartialEq)]
+pub enum PromptInit {
+    /// Every number from U[-range, range); the paper's range is 0.5.
+    Random {
+        /// Half the width.
+        range: f64,
+    },
+    /// Every number from N(0, std²), with the standard deviation of the first 5000 rows of the model's
+    /// embedding table. In no paper: random rows, but of the size the model is used to.
+    RandomScaled,
+    /// Distinct rows of the model's embedding table, drawn from its first ones: ids of SentencePiece
+    /// vocabularies are ordered by frequency. Rows repeat only where P exceeds the population.
+    SampledVocab {
+        /// How many rows to draw from, at most V; 5000 in the paper.
+        population: usize,
+    },
+    /// Row i is the mean of the embeddings of label i's pieces. Labels beyond P are left out, rows
+    /// beyond the labels are the fallback's.
+    ClassLabels {
+        /// Ids of the pieces of each label, in order, without special tokens.
+        labels: Vec<Vec<u32>>,
+        /// What the other rows start from.
+        fallback: Box<PromptInit>,
+    },
+    /// Row i is the embedding of the text's i-th piece. The text is cut at P, rows beyond it are the
+    /// fallback's. (PEFT repeats the text instead.)
+    Text {
+        /// Ids of the pieces, in order, without special tokens.
+        ids: Vec<u32>,
+        /// What the other rows start from.
+        fallback: Box<PromptInit>,
+    },
+    /// The rows `[P, H]` of another prompt: transfer between tasks (SPoT, Vu et al. 2022).
+    Rows(TensorData),
+}
+
+impl Default for PromptInit {
+    fn default() -> Self {
+        Self::SampledVocab { population: POPULATION }
+    }
+}
+
+impl PromptInit {
+    /// U[-0.5, 0.5).
+    pub fn random() -> Self {
+        Self::Random { range: 0.5 }
+    }
+
+    /// Labels by the ids of their pieces; other rows are sampled from the first 5000 of the vocabulary.
+    pub fn class_labels(labels: Vec<Vec<u32>>) -> Self {
+        Self::ClassLabels { labels, fallback: Box::default() }
+    }
+
+    /// A text by the ids of its pieces; other rows are sampled from the first 5000 of the vocabulary.
+    pub fn text(ids: Vec<u32>) -> Self {
+        Self::Text { ids, fallback: Box::default() }
+    }
+
+    /// The rows `[P, H]`, f32, for a prompt of `p` rows on `model`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for `--init` where this cannot be done on the model.
+    pub fn rows(&self, p: usize, model: &dyn FrozenModel, seed: u64) -> Result<TensorData> {
+        let h = model.spec().hidden_size;
+        match self {
+            Self::Rows(data) => given(data, p, h),
+            _ => Ok(TensorData::new(self.numbers(p, model, seed)?, [p, h])),
+        }
+    }
+
+    /// P * H numbers, row by row.
+    fn numbers(&self, p: usize, model: &dyn FrozenModel, seed: u64) -> Result<Vec<f32>> {
+        let (h, v) = (model.spec().hidden_size, model.spec().vocab_size);
+        match self {
+            Self::Random { range } => {
+                if !range.is_finite() || *range < 0.0 {
+                    return refuse(format!("found the range {range}, expected a number from 0 on"));
+                }
+                let mut stream = rng::stream(seed, 0, "prompt.random");
+                Ok(draw(Values::Uniform { range: *range }, p * h, &mut stream))
+            }
+            Self::RandomScaled => {
+                let first: Vec<u32> = (0..v.min(POPULATION) as u32).collect();
+                let std = standard_deviation(&look_up(model, &first)?);
+                let mut stream = rng::stream(seed, 0, "prompt.random-scaled");
+                Ok(draw(Values::Normal { std }, p * h, &mut stream))
+            }
+            Self::SampledVocab { population } => {
+                let population = (*population).min(v);
+                if population == 0 {
+                    return refuse("found a population of 0 rows, expected at least 1");
+                }
+                let mut stream = rng::stream(seed, 0, "prompt.sampled-vocab");
+                look_up(model, &sample(population, p, &mut stream))
+            }
+            Self::ClassLabels { labels, fallback } => {
+                if let Some(index) = labels.iter().position(Vec::is_empty) {
+                    return refuse(format!("label {index} has no pieces, expected at least 1"));
+                }
+                let mut rows = Vec::with_capacity(p * h);
+                for pieces in labels.iter().take(p) {
+                    rows.extend(mean_row(&look_up(model, pieces)?, h));
+                }
+                fill(rows, p, model, fallback, seed)
+            }
+            Self::Text { ids, fallback } => {
+                if ids.is_empty() {
+                    return refuse("the text has no pieces, expected at least 1");
+                }
+                fill(look_up(model, &ids[..ids.len().min(p)])?, p, model, fallback, seed)
+            }
+            Self::Rows(data) => given(data, p, h)?.try_to_vec().map_err(|error| {
+                Error::setting("--init", format!("cannot read the given rows: {error:?}"))
+            }),
+        }
+    }
+}
+
+fn refuse<T>(message: impl Into<String>) -> Result<T> {
+    Err(Error::setting("--init", message))
+}
+
+/// Completes `rows` to `p` rows. The fallback makes all P of them first, as in the paper's code: what
+/// stands in row i does not depend on how many rows were there before it.
+fn fill(
+    mut rows: Vec<f32>,
+    p: usize,
+    model: &dyn FrozenModel,
+    fallback: &PromptInit,
+    seed: u64,
+) -> Result<Vec<f32>> {
+    if rows.len() < p * model.spec().hidden_size {
+        let others = fallback.numbers(p, model, seed)?;
+        rows.extend_from_slice(&others[rows.len()..]);
+    }
+    Ok(rows)
+}
+
+/// Given rows, where they are `[P, H]`.
+fn given(data: &TensorData, p: usize, h: usize) -> Result<TensorData> {
+    if data.shape().as_slice() != [p, h] {
+        return refuse(format!(
+            "the given rows have the shape {:?}, expected [{p}, {h}]",
+            data.shape().as_slice()
+        ));
+    }
+    Ok(data.clone().convert_dtype(DType::F32))
+}
+
+/// Embeddings of `ids`, row by row.
+fn look_up(model: &dyn FrozenModel, ids: &[u32]) -> Result<Vec<f32>> {
+    let vocab_size = model.spec().vocab_size;
+    if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
+        return refuse(format!("found the token id {id}, the vocabulary has {vocab_size} rows"));
+    }
+    let values: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+    let ids = Tensor::<2, Int>::from_data(TensorData::new(values, [1, ids.len()]), &model.device());
+    let rows = model.embed(ids).into_data().convert_dtype(DType::F32);
+    rows.try_to_vec().map_err(|error| {
+        Error::Mismatch(format!("cannot read the model's embedding table: {error:?}"))
+    })
+}
+
+/// `count` of the ids `0..population`: distinct ones, or any where there are too few.
+fn sample(population: usize, count: usize, rng: &mut impl Rng) -> Vec<u32> {
+    let mut ids: Vec<u32> = (0..population as u32).collect();
+    if count > population {
+        return (0..count).map(|_| ids[rng.random_range(0..population)]).collect();
+    }
+    for place in 0..count {
+        ids.swap(place, rng.random_range(place..population));
+    }
+    ids.truncate(count);
+    ids
+}
+
+/// The mean of rows of `h` numbers.
+fn mean_row(rows: &[f32], h: usize) -> Vec<f32> {
+    let count = (rows.len() / h) as f64;
+    (0..h)
+        .map(|column| {
+            let sum: f64 = rows.iter().skip(column).step_by(h).map(|value| f64::from(*value)).sum();
+            (sum / count) as f32
+        })
+        .collect()
+}
+
+fn standard_deviation(values: &[f32]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    let squares = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>();
+    (squares / count).sqrt()
+}

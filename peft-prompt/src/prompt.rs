@@ -1,0 +1,97 @@
+//! The method itself.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Tensor},
+};
+use peft_core::{
+    FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, PeftType, Result,
+    VirtualTokens, adapter::PROMPT_EMBEDDINGS, params,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{PromptConfig, PromptInit};
+
+/// A soft prompt: rows among the embeddings of real tokens, in front of them.
+///
+/// `Pr(Y | [W ; E(X)])` with W `[P, H]` trained and everything else frozen
+/// (Lester et al. 2021, <https://arxiv.org/abs/2104.08691>).
+#[derive(Module, Debug)]
+pub struct PromptTuning {
+    /// W `[P, H]`.
+    pub embeddings: Param<Tensor<2>>,
+    #[module(skip)]
+    config: PromptConfig,
+}
+
+impl PromptTuning {
+    /// A prompt for `model`, started as `init` says. On an autodiff `device` it can be trained.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`](peft_core::Error::Setting) naming the flag that cannot be used.
+    pub fn init(
+        config: PromptConfig,
+        model: &dyn FrozenModel,
+        init: &PromptInit,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        config.validate()?;
+        let rows = init.rows(config.num_virtual_tokens, model, seed)?;
+        Ok(Self { embeddings: Param::from_tensor(Tensor::from_data(rows, device)), config })
+    }
+}
+
+impl PeftMethod for PromptTuning {
+    type Config = PromptConfig;
+
+    fn config(&self) -> &PromptConfig {
+        &self.config
+    }
+
+    /// W as `[1, P, H]`, shared by all rows of a batch.
+    fn virtual_tokens(&self, _mode: Mode) -> VirtualTokens {
+        VirtualTokens::embeddings(self.embeddings.val().unsqueeze())
+    }
+
+    /// A prompt is deployed as it is trained.
+    fn fold(&self) -> Self {
+        self.clone()
+    }
+
+    fn state(&self) -> NamedTensors {
+        NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), self.embeddings.val().into_data())])
+    }
+
+    fn from_state(
+        config: PromptConfig,
+        spec: &ModelSpec,
+        state: &NamedTensors,
+        device: &Device,
+    ) -> Result<Self> {
+        config.validate()?;
+        let shape = [config.num_virtual_tokens, spec.hidden_size];
+        Ok(Self {
+            embeddings: params::from_named(PROMPT_EMBEDDINGS, shape, state, device)?,
+            config,
+        })
+    }
+
+    /// PEFT is told `RANDOM`: any other way to start makes it want a tokenizer, even to read.
+    fn fields(&self, _spec: &ModelSpec) -> MethodFields {
+        MethodFields {
+            method: "prompt",
+            peft_type: PeftType::PromptTuning,
+            num_virtual_tokens: self.config.num_virtual_tokens,
+            layers: None,
+            extra: Map::from_iter([
+                ("prompt_tuning_init".to_string(), Value::from("RANDOM")),
+                ("prompt_tuning_init_text".to_string(), Value::Null),
+                ("tokenizer_name_or_path".to_string(), Value::Null),
+                ("tokenizer_kwargs".to_string(), Value::Null),
+            ]),
+            settings: json!(self.config),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the virtual tokens of P-tuning v2 start from.
+
+use burn::tensor::{Device, Tensor};
+use peft_core::{
+    Error, FrozenModel, Result,
+    init::{Values, tensor},
+    reparameterization::{FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, activations},
+    rng,
+};
+
+use crate::PTuningV2Config;
+
+/// What the virtual tokens start from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PTuningV2Init {
+    /// Keys and values from N(0, std²); with the projection its embedding and weights are, and its biases
+    /// are zero. 0.02 is what the library under the paper's code does to new modules of a BERT.
+    Random {
+        /// Standard deviation; 0.02.
+        std: f64,
+    },
+    /// All keys and values zero (with the projection: its last layer is zero).
+    ///
+    /// This is not the base model: a key of zeros still scores 0 against every query, so P virtual tokens
+    /// take a share of the attention and give nothing for it. Without the projection all virtual tokens
+    /// of a layer start equal, get equal gradients and stay equal: together they learn what one of them
+    /// could, unless dropout tells them apart.
+    Zero,
+    /// The keys and values that real words have in the chosen layers of the frozen model. The words need
+    /// at least P pieces; the first P are taken. With the projection its two layers are fitted to them.
+    Activations {
+        /// Ids of the words' pieces.
+        ids: Vec<u32>,
+        /// How the projection is fitted.
+        fit: FitConfig,
+    },
+}
+
+impl Default for PTuningV2Init {
+    fn default() -> Self {
+        Self::Random { std: 0.02 }
+    }
+}
+
+impl PTuningV2Init {
+    /// The keys and values of real words, by the ids of their pieces.
+    pub fn activations(ids: Vec<u32>) -> Self {
+        Self::Activations { ids, fit: FitConfig::default() }
+    }
+
+    /// The parameters for `model`, whose attention has L = `num_layers` layers.
+    pub(crate) fn parameters(
+        &self,
+        config: &PTuningV2Config,
+        sizes: MlpSizes,
+        num_layers: usize,
+        model: &dyn FrozenModel,
+        seed: u64,
+        device: &Device,
+    ) -> Result<PrefixParameters> {
+        if config.prefix_projection {
+            return Ok(PrefixParameters::Mlp(match self {
+                Self::Random { std } => projection(sizes, check_std(*std)?, seed, device),
+                Self::Zero => projection(sizes, MlpInit::Torch, seed, device).with_zero_output(),
+                Self::Activations { ids, fit } => {
+                    let layers = config.chosen_layers(num_layers);
+                    let words = activations(model, ids, sizes.virtual_tokens, &layers)?;
+                    projection(sizes, MlpInit::Torch, seed, device).fit(words, *fit)
+                }
+            }));
+        }
+        let shape = [sizes.virtual_tokens, sizes.output];
+        Ok(match self {
+            Self::Random { std } => {
+                check_std(*std)?;
+                let mut stream = rng::stream(seed, 0, "ptv2.free");
+                let values = Values::Normal { std: *std };
+                PrefixParameters::direct(tensor(shape, values, &mut stream, device))
+            }
+            Self::Zero => PrefixParameters::direct(Tensor::zeros(shape, device)),
+            Self::Activations { ids, .. } => {
+                let layers = config.chosen_layers(num_layers);
+                let words = activations(model, ids, sizes.virtual_tokens, &layers)?;
+                PrefixParameters::copied(words, device)
+            }
+        })
+    }
+}
+
+fn check_std(std: f64) -> Result<MlpInit> {
+    if !std.is_finite() || std < 0.0 {
+        let message = format!("found the standard deviation {std}, expected a number from 0 on");
+        return Err(Error::setting("--init", message));
+    }
+    Ok(MlpInit::Normal { std })
+}
+
+fn projection(sizes: MlpSizes, init: MlpInit, seed: u64, device: &Device) -> PrefixMlp {
+    PrefixMlp::init(sizes, init, &mut rng::stream(seed, 0, "ptv2.projection"), device)
+}

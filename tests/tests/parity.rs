@@ -1,0 +1,86 @@
+//! Logits equal those of transformers and PEFT, and of a model's own reference run.
+//!
+//! Vectors: `python/make_logits.py`.
+
+use std::{fs, path::Path};
+
+use peft_core::{Adapter, PaddingSide, adapter::folder::from_safetensors};
+use peft_cli::{
+    commands::forward::{forward_rows, row_name},
+    session::{Session, TextArgs},
+};
+use peft_tests::{device, shared, vectors};
+
+/// Largest difference, relative to the largest expected value of the row.
+fn difference(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(0f32, |scale, x| scale.max(x.abs())).max(1e-6);
+    found.iter().zip(expected).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f32::max)
+}
+
+fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected: &Path) {
+    let base = peft_models::load(model, &device()).unwrap();
+    let adapter_read = adapter.map(|dir| Adapter::load(dir).unwrap());
+    let session = Session::new(base, model.to_path_buf(), adapter_read, &device()).unwrap();
+    let (_, encoded) = session.encode(rows, &TextArgs::default(), false).unwrap();
+    let reference = from_safetensors(&fs::read(expected).unwrap(), expected).unwrap();
+    assert_eq!(reference.len(), encoded.examples.len());
+    for (batch_size, side) in [(1, PaddingSide::Right), (4, PaddingSide::Right), (3, PaddingSide::Left)] {
+        let made = forward_rows(&session, &encoded.examples, batch_size, side).unwrap();
+        for (index, found) in made.into_iter().enumerate() {
+            let expected_row = &reference[&row_name(index)];
+            let what = format!("{} row {index} batch {batch_size} {side:?}", expected.display());
+            assert_eq!(found.shape().as_slice(), expected_row.shape().as_slice(), "{what}");
+            let (found, wanted) =
+                (found.to_vec::<f32>().unwrap(), expected_row.to_vec::<f32>().unwrap());
+            let difference = difference(&found, &wanted);
+            assert!(difference < 1e-4, "{what}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn families_with_peft_made_adapters_equal_peft() {
+    for model in ["gpt2", "llama", "bert", "bert-tok", "gpt2-cls", "llama-cls"] {
+        let dir = vectors(&format!("logits/{model}"));
+        let rows = dir.join("rows.jsonl");
+        check(&dir, None, &rows, &dir.join("base.safetensors"));
+        for adapter in ["prompt", "prefix", "prefix-mlp"] {
+            let expected = dir.join(format!("{adapter}.safetensors"));
+            check(&dir, Some(&dir.join(adapter)), &rows, &expected);
+        }
+    }
+}
+
+#[test]
+fn gpt_nano_sort_equals_its_reference_run() {
+    let Some(model) = shared("models/gpt-nano-sort") else { return };
+    let text = fs::read_to_string(model.join("reference.json")).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.jsonl");
+    let lines: String = reference["input_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|ids| format!("{}\n", serde_json::json!({ "input_ids": ids })))
+        .collect();
+    fs::write(&rows, lines).unwrap();
+    let base = peft_models::load(&model, &device()).unwrap();
+    let session = Session::new(base, model, None, &device()).unwrap();
+    let (_, encoded) = session.encode(&rows, &TextArgs::default(), false).unwrap();
+    let made = forward_rows(&session, &encoded.examples, 8, PaddingSide::Right).unwrap();
+    for (row, found) in made.into_iter().enumerate() {
+        let expected: Vec<f32> = reference["logits"][row]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|position| position.as_array().unwrap())
+            .map(|number| number.as_f64().unwrap() as f32)
+            .collect();
+        let found = found.to_vec::<f32>().unwrap();
+        let largest =
+            found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        assert!(largest < 1e-4, "row {row}: {largest}");
+    }
+}
