@@ -2,8 +2,8 @@
 
 Needs Python with torch, transformers, tokenizers and safetensors. From the repository's root:
 
-    cargo run --release -p peft-cli -- demo --write-world world
-    python peft-cli/demo-model/pretrain.py --world world --out peft-cli/demo-model
+    cargo run --release -p peft-cli -- demo --write-world target/demo-world
+    python peft-cli/demo-model/pretrain.py --world target/demo-world --out peft-cli/demo-model
 
 The text comes from peft-cli/src/demo/world.rs. All random numbers are seeded; the weights still differ
 in the last bits between versions of torch and kinds of CPU.
@@ -77,10 +77,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--world", type=Path, required=True, help="folder that `peft demo --write-world` wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--layers", type=int, default=3)
-    parser.add_argument("--hidden", type=int, default=96)
-    parser.add_argument("--ff", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--hidden", type=int, default=64)
+    parser.add_argument("--ff", type=int, default=192)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -135,6 +135,7 @@ def main():
             hits = asked = 0
 
     model.save_pretrained(args.out, safe_serialization=True)
+    (args.out / "model.safetensors").chmod(0o644)
     (args.out / "generation_config.json").unlink(missing_ok=True)
     config = json.loads((args.out / "config.json").read_text())
     config.pop("transformers_version", None)

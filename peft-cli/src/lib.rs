@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`commands`] | one file a command: its flags and what it does |
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
+//! | [`methods`] | from settings to a method |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`progress`], [`output`] | what a person sees |
@@ -13,6 +14,7 @@ pub mod commands;
 pub mod demo;
 pub mod device;
 pub mod error;
+pub mod methods;
 pub mod output;
 pub mod progress;
 pub mod session;

@@ -39,6 +39,8 @@ pub mod rng;
 pub mod sequence;
 pub mod spec;
 pub mod task;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod virtual_tokens;
 
 pub use adapter::{Adapter, AdapterConfig, MethodFields, PROMPT_EMBEDDINGS, PeftType, Pooling};

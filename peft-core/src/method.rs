@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::{
-    module::Module,
+    module::{Module, ModuleDisplay},
     tensor::{Device, TensorData},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -31,7 +31,7 @@ pub enum Mode {
 ///
 /// A method is a Burn [`Module`]: its parameters are what is trained. It is not a function of the
 /// input, so it has no `forward(x)`: it says what it contributes, and the model takes it from there.
-pub trait PeftMethod: Module {
+pub trait PeftMethod: Module + ModuleDisplay {
     /// Its settings.
     type Config: Clone + Serialize + DeserializeOwned;
 
@@ -47,12 +47,12 @@ pub trait PeftMethod: Module {
 
     /// Numbers that are trained, those of a reparameterisation included.
     fn num_trainable(&self) -> usize {
-        self.num_params()
+        Module::num_params(self)
     }
 
     /// Numbers that are deployed: those of the folded form, which an adapter file holds.
     fn num_deployed(&self) -> usize {
-        self.fold().num_params()
+        Module::num_params(&self.fold())
     }
 
     /// All tensors needed to go on training, under their names. Those of a folded method are what an

@@ -183,6 +183,23 @@ impl VirtualTokens {
         self
     }
 
+    /// The same virtual tokens as constants on the plain device: for evaluation.
+    #[must_use]
+    pub fn without_autodiff(mut self) -> Self {
+        match &mut self.content {
+            Content::None => {}
+            Content::Embeddings(rows) => *rows = rows.clone().without_autodiff(),
+            Content::KeyValues(sites) => {
+                for layer in sites.iter_mut().flat_map(|site| site.layers.iter_mut().flatten()) {
+                    layer.key = layer.key.clone().without_autodiff();
+                    layer.value = layer.value.clone().without_autodiff();
+                }
+            }
+        }
+        self.last_hidden = self.last_hidden.map(Tensor::without_autodiff);
+        self
+    }
+
     /// Keys and values of one layer of one site.
     pub fn layer(&self, site: Site, layer: usize) -> Option<&LayerKeyValues> {
         match &self.content {

@@ -76,6 +76,9 @@ mod config;
 mod init;
 mod prefix;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::PrefixConfig;
 pub use init::PrefixInit;
 pub use peft_core::reparameterization::FitConfig;

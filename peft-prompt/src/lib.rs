@@ -74,6 +74,9 @@ mod config;
 mod init;
 mod prompt;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::PromptConfig;
 pub use init::PromptInit;
 pub use prompt::PromptTuning;

@@ -71,6 +71,9 @@ mod config;
 mod init;
 mod ptv2;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::PTuningV2Config;
 pub use init::PTuningV2Init;
 pub use peft_core::reparameterization::FitConfig;

@@ -32,7 +32,7 @@ fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected: &Path) {
             let what = format!("{} row {index} batch {batch_size} {side:?}", expected.display());
             assert_eq!(found.shape().as_slice(), expected_row.shape().as_slice(), "{what}");
             let (found, wanted) =
-                (found.to_vec::<f32>().unwrap(), expected_row.to_vec::<f32>().unwrap());
+                (found.try_to_vec::<f32>().unwrap(), expected_row.try_to_vec::<f32>().unwrap());
             let difference = difference(&found, &wanted);
             assert!(difference < 1e-4, "{what}: {difference}");
         }
@@ -78,7 +78,7 @@ fn gpt_nano_sort_equals_its_reference_run() {
             .flat_map(|position| position.as_array().unwrap())
             .map(|number| number.as_f64().unwrap() as f32)
             .collect();
-        let found = found.to_vec::<f32>().unwrap();
+        let found = found.try_to_vec::<f32>().unwrap();
         let largest =
             found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
         assert!(largest < 1e-4, "row {row}: {largest}");

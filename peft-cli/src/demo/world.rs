@@ -7,14 +7,19 @@
 //! in german , give the thing and the number : leo has two red cups in the barn . tassen zwei
 //! ```
 //!
-//! There are 192 behaviours: 4 aspects in all 64 orders of one to four, times 3 languages. Pretraining
-//! documents show 191. The one left out is the demo's task: the colour, then the place, in French. Its
-//! parts occur in other instructions, the combination in no document. A row of the task has no
-//! instruction, so the frozen model cannot know what is wanted; virtual tokens have to say it.
+//! There are 192 such [`Behaviour`]s: four aspects in all 64 orders of one to four, times three
+//! languages. One document in six has no instruction, and any of the 192 may follow.
 //!
-//! Everything here is a pure function of its arguments: the same text on every machine.
+//! The demo's task is none of them: the colour in French, then the place in German. No document mixes
+//! languages, no instruction can ask for it, and the task's rows have no instruction anyway. The frozen
+//! model knows every word that is needed; virtual tokens have to say what to do with them.
+//!
+//! All text is a function of its seed, the same on every machine.
 
 use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 /// Closes every document and every answer.
 pub const END_OF_TEXT: &str = "<eos>";
@@ -22,6 +27,14 @@ pub const END_OF_TEXT: &str = "<eos>";
 pub const PADDING: &str = "<pad>";
 /// Stands for words outside the vocabulary; the generator never writes it.
 pub const UNKNOWN: &str = "<unk>";
+
+/// The instruction that comes closest to the task: the right aspects, and half of the languages.
+pub const CLOSEST_INSTRUCTION: &str = "say the colour and the place in french :";
+
+/// Documents that the built-in model was pretrained on.
+pub const PRETRAINING_DOCUMENTS: u64 = 200_000;
+/// Their seed.
+pub const PRETRAINING_SEED: u64 = 0;
 
 /// Rows of the task to train on.
 pub const TRAIN_ROWS: usize = 1000;
@@ -88,6 +101,9 @@ const PLACES: [Entry; 10] = [
 
 /// Names of the languages, in the order of an [`Entry`].
 const LANGUAGES: [&str; 3] = ["english", "french", "german"];
+const ENGLISH: usize = 0;
+const FRENCH: usize = 1;
+const GERMAN: usize = 2;
 
 /// Words of sentences and instructions that are in none of the tables above.
 const GRAMMAR: [&str; 20] = [
@@ -133,20 +149,13 @@ impl Aspect {
     }
 }
 
-/// How a question is answered: the aspects to name, in order, and the language.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a pretraining document answers: the aspects to name, in order, and the language.
 struct Behaviour {
     aspects: Vec<Aspect>,
-    /// Index into [`LANGUAGES`].
     language: usize,
 }
 
 impl Behaviour {
-    /// The demo's task, which no pretraining document shows.
-    fn task() -> Self {
-        Self { aspects: vec![Aspect::Colour, Aspect::Place], language: 1 }
-    }
-
     fn draw(rng: &mut Rng) -> Self {
         let order = rng.distinct(Aspect::ALL.len());
         let count = 1 + rng.below(order.len());
@@ -193,7 +202,7 @@ impl Fact {
 
     fn sentence(&self, rng: &mut Rng) -> String {
         let person = PEOPLE[self.person];
-        let [number, colour, thing, place] = Aspect::ALL.map(|aspect| self.word(aspect, 0));
+        let [number, colour, thing, place] = Aspect::ALL.map(|aspect| self.word(aspect, ENGLISH));
         match rng.below(4) {
             0 => format!("{person} has {number} {colour} {thing} in the {place} ."),
             1 => format!("in the {place} {person} has {number} {colour} {thing} ."),
@@ -226,13 +235,7 @@ pub fn vocabulary() -> Vec<String> {
 /// Document `index` of the pretraining text of `seed`, without the closing [`END_OF_TEXT`].
 pub fn pretraining_document(seed: u64, index: u64) -> String {
     let mut rng = Rng::new(seed, index);
-    let task = Behaviour::task();
-    let behaviour = loop {
-        let behaviour = Behaviour::draw(&mut rng);
-        if behaviour != task {
-            break behaviour;
-        }
-    };
+    let behaviour = Behaviour::draw(&mut rng);
     let instruction = behaviour.instruction(&mut rng);
     let fact = Fact::draw(&mut rng);
     let sentence = fact.sentence(&mut rng);
@@ -250,7 +253,6 @@ pub fn pretraining_document(seed: u64, index: u64) -> String {
 pub fn task_split(seed: u64) -> Split {
     let mut rng = Rng::new(seed, TASK_STREAM);
     let mut split = Split { train: Vec::new(), test: Vec::new() };
-    let task = Behaviour::task();
     let mut seen = HashSet::new();
     while split.train.len() < TRAIN_ROWS || split.test.len() < TEST_ROWS {
         let fact = Fact::draw(&mut rng);
@@ -261,15 +263,24 @@ pub fn task_split(seed: u64) -> Split {
             _ => (&mut split.train, TRAIN_ROWS),
         };
         if rows.len() < limit && seen.insert(source.clone()) {
-            rows.push((source, task.answer(&fact)));
+            let colour = fact.word(Aspect::Colour, FRENCH);
+            let place = fact.word(Aspect::Place, GERMAN);
+            rows.push((source, format!("{colour} {place}")));
         }
     }
     split
 }
 
-/// The task in words, for showing what the virtual tokens have to say.
-pub fn task_instruction() -> &'static str {
-    "say the colour and the place in french :"
+/// Writes what `demo-model/pretrain.py` reads: `vocabulary.txt`, a word a line in the order of their ids,
+/// and `pretraining.txt`, a document a line.
+pub fn write_pretraining_text(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("vocabulary.txt"), vocabulary().join("\n") + "\n")?;
+    let mut file = BufWriter::new(File::create(folder.join("pretraining.txt"))?);
+    for index in 0..PRETRAINING_DOCUMENTS {
+        writeln!(file, "{}", pretraining_document(PRETRAINING_SEED, index))?;
+    }
+    file.flush()
 }
 
 /// SplitMix64: small, and the same on every machine.
@@ -339,7 +350,7 @@ mod tests {
             assert_known(source, &words);
             assert_known(target, &words);
         }
-        assert_known(task_instruction(), &words);
+        assert_known(CLOSEST_INSTRUCTION, &words);
     }
 
     #[test]
@@ -364,16 +375,18 @@ mod tests {
     }
 
     #[test]
-    fn no_pretraining_document_shows_the_task() {
-        let task = Behaviour::task();
+    fn no_pretraining_document_mixes_languages() {
+        let tables = Aspect::ALL.map(Aspect::words);
         for index in 0..5000 {
-            let document = pretraining_document(1, index);
+            let document = pretraining_document(PRETRAINING_SEED, index);
             let answer = document.rsplit(" . ").next().expect("an answer follows the sentence");
-            let words: Vec<&str> = answer.split(' ').collect();
-            let is_task = words.len() == 2
-                && COLOURS.iter().any(|colour| colour[task.language] == words[0])
-                && PLACES.iter().any(|place| place[task.language] == words[1]);
-            assert!(!is_task, "{document:?}");
+            let in_language = |word: &str, language: usize| {
+                tables.iter().any(|table| table.iter().any(|entry| entry[language] == word))
+            };
+            let pure = [ENGLISH, FRENCH, GERMAN]
+                .iter()
+                .any(|&language| answer.split(' ').all(|word| in_language(word, language)));
+            assert!(pure, "{document:?}");
         }
     }
 
@@ -381,10 +394,10 @@ mod tests {
     fn the_answer_follows_from_the_source() {
         for (source, target) in task_split(1).test {
             let given: Vec<&str> = source.split(' ').collect();
-            let said = |words: &[Entry]| {
-                words.iter().find(|word| given.contains(&word[0])).expect("a known word")[1]
+            let said = |table: &'static [Entry]| {
+                table.iter().find(|entry| given.contains(&entry[ENGLISH])).expect("a known word")
             };
-            assert_eq!(target, format!("{} {}", said(&COLOURS), said(&PLACES)));
+            assert_eq!(target, format!("{} {}", said(&COLOURS)[FRENCH], said(&PLACES)[GERMAN]));
         }
     }
 }

@@ -66,3 +66,36 @@ impl PrefixMlp {
 fn leaf<const D: usize>(param: Param<Tensor<D>>, device: &Device) -> Param<Tensor<D>> {
     Param::from_tensor(on_device(param.val(), device))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        init::{Values, tensor},
+        reparameterization::{MlpInit, MlpSizes},
+        rng,
+    };
+
+    #[test]
+    fn the_error_falls_and_the_embedding_stays() {
+        let device = Device::default();
+        let mut stream = rng::stream(3, 0, "test");
+        let sizes = MlpSizes { virtual_tokens: 4, embedding: 6, hidden: 32, output: 10 };
+        let mlp = PrefixMlp::init(sizes, MlpInit::Torch, &mut stream, &device);
+        let target = tensor([4, 10], Values::Normal { std: 1.0 }, &mut stream, &device);
+        let error =
+            |mlp: &PrefixMlp| (mlp.forward() - target.clone()).square().mean().into_scalar::<f32>();
+        let fitted = mlp.clone().fit(target.clone(), FitConfig { steps: 200, lr: 1e-2 });
+        assert!(error(&fitted) < 0.01 * error(&mlp), "{} {}", error(&fitted), error(&mlp));
+        assert_eq!(fitted.embedding.val().into_data(), mlp.embedding.val().into_data());
+        let unfitted = mlp.clone().fit(target.clone(), FitConfig { steps: 0, lr: 1e-2 });
+        assert_eq!(unfitted.state(), mlp.state());
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_papers_code() {
+        let read: FitConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(read, FitConfig { steps: 500, lr: 1e-4 });
+    }
+}

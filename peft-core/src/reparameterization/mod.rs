@@ -32,6 +32,7 @@ use crate::{
 
 /// Keys and values laid flat, `[P, l * 2 * K * D]`, or the MLP that makes them.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a run has one of these")]
 pub enum PrefixParameters {
     /// The numbers themselves.
     Direct(Param<Tensor<2>>),

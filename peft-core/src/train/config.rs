@@ -50,10 +50,10 @@ impl BestMetric {
         })
     }
 
-    /// Whether `new` is better than `old`. What is not a number never is.
+    /// Whether `new` is better than `old`. What is not finite never is.
     pub fn better(&self, new: f64, old: Option<f64>) -> bool {
-        let Some(old) = old else { return !new.is_nan() };
-        if self.maximise { new > old } else { new < old }
+        let beats = |old: f64| if self.maximise { new > old } else { new < old };
+        new.is_finite() && old.is_none_or(beats)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`loss`] | cross entropy over them |
 //! | [`evaluate`] | scores, class probabilities and tags |
 //! | [`observer`] | how a caller follows a run and stops it |
+//! | [`identity`] | what must be the same when a run is resumed |
 //! | [`export`] | from a learner to an adapter |
 //! | [`state`] | everything that a run is at one step |
 //! | [`checkpoint`] | that state as folders that survive kills |
@@ -21,6 +22,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod evaluate;
 pub mod export;
+pub mod identity;
 pub mod learner;
 pub mod loss;
 pub mod observer;

@@ -1,0 +1,78 @@
+//! `peft eval`: metrics of an adapter, or of the base model, on a file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use peft_core::{metrics::Metrics, train::Predictor};
+
+use crate::{
+    error::CliResult,
+    output::line,
+    session::{Session, TextArgs, UseArgs, padding_side},
+};
+
+/// Scores an adapter, or the base model alone, on a file of rows with targets.
+///
+/// Example: peft eval --model models/minilm --adapter runs/intent --data valid.jsonl
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    model: UseArgs,
+    #[command(flatten)]
+    text: TextArgs,
+    /// Rows with targets: .jsonl, .tsv or .csv.
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Rows at once; the scores do not depend on it.
+    #[arg(long, value_name = "B", default_value_t = 32)]
+    batch_size: usize,
+    /// Side of the padding: right or left; the scores do not depend on it.
+    #[arg(long, value_name = "SIDE", default_value = "right")]
+    padding: String,
+    /// Prints a JSON object keyed by metric name.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Whatever is wrong with the model, the adapter or the rows.
+pub fn run(args: &EvalArgs) -> CliResult {
+    let side = padding_side(&args.padding)?;
+    let session = Session::open(&args.model)?;
+    let (_, encoded) = session.encode(&args.data, &args.text, true)?;
+    let metrics = predictor(&session)?
+        .with_padding(side)
+        .with_batch_size(args.batch_size)
+        .evaluate(&encoded.examples, session.labels.as_ref())?;
+    if args.json {
+        return line(serde_json::to_string(&metrics).unwrap_or_default());
+    }
+    print(&metrics)
+}
+
+/// What scores and predicts with a session's adapter.
+///
+/// # Errors
+///
+/// [`peft_core::Error::Mismatch`] where a head is missing.
+pub fn predictor(session: &Session) -> peft_core::Result<Predictor<'_>> {
+    let (task, head) = (session.task()?, session.head.as_ref());
+    Ok(Predictor::new(session.model(), &session.virtual_tokens, head, task)?
+        .with_pooling(session.pooling))
+}
+
+/// Prints metrics, one a line.
+///
+/// # Errors
+///
+/// [`crate::CliError::Closed`].
+pub fn print(metrics: &Metrics) -> CliResult {
+    for (name, value) in metrics.iter() {
+        line(format!("{name:<10} {value:>9.4}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The built-in model and its little world.
+
+pub mod world;

@@ -1,0 +1,222 @@
+//! From settings to a method, ready to be trained.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use peft_core::{
+    Adapter, Error, FrozenModel, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod, PeftType, Result,
+    data::{Labels, load_tokenizer},
+};
+use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
+use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
+use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
+
+use crate::settings::{MethodName, Settings, parse_layers};
+
+/// What a method starts from.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The run's settings.
+    pub settings: &'a Settings,
+    /// The frozen model.
+    pub model: &'a dyn FrozenModel,
+    /// Its folder, where its tokenizer is.
+    pub dir: &'a Path,
+    /// Names of the classes, for `--init labels`.
+    pub labels: Option<&'a Labels>,
+    /// The adapter given by `--init-adapter`.
+    pub adapter: Option<&'a Adapter>,
+    /// The autodiff device.
+    pub device: Device,
+}
+
+/// The default learning rate of a method, by optimizer; measured in docs/RECIPES.md.
+pub fn default_lr(method: MethodName, projection: bool, optimizer: &str) -> f64 {
+    match (optimizer, method) {
+        // Lester et al.: a constant 0.3.
+        ("adafactor", _) => 0.3,
+        ("sgd", _) => 0.1,
+        (_, MethodName::Prompt) => 0.03,
+        // An MLP multiplies the step: Li & Liang and PEFT stay near 1e-3 and below.
+        (_, MethodName::Prefix | MethodName::Ptv2) if projection => 1e-3,
+        (_, MethodName::Prefix | MethodName::Ptv2) => 1e-2,
+    }
+}
+
+/// Whether the method of these settings has an MLP while it trains.
+pub fn has_projection(settings: &Settings, method: MethodName) -> bool {
+    let default = method == MethodName::Prefix && settings.init_adapter.is_none();
+    settings.prefix_projection.unwrap_or(default) && method != MethodName::Prompt
+}
+
+impl Start<'_> {
+    fn seed(&self) -> u64 {
+        self.settings.seed.unwrap_or(0)
+    }
+
+    /// P: the adapter's, else as set, else the default.
+    fn num_virtual_tokens(&self, default: usize) -> Result<usize> {
+        let asked = self.settings.num_virtual_tokens;
+        match (self.adapter.map(|adapter| adapter.config.num_virtual_tokens), asked) {
+            (Some(found), Some(asked)) if found != asked => Err(Error::setting(
+                "--num-virtual-tokens",
+                format!("found {asked}, the adapter of --init-adapter has {found}"),
+            )),
+            (Some(found), _) => Ok(found),
+            (None, asked) => Ok(asked.unwrap_or(default)),
+        }
+    }
+
+    /// The stored tensor of `--init-adapter`, checked to be of the method's kind.
+    fn adapter_state(&self, method: MethodName) -> Result<Option<NamedTensors>> {
+        let Some(adapter) = self.adapter else { return Ok(None) };
+        let found = adapter.config.peft_type;
+        if found.is_prompt() != (method == MethodName::Prompt) {
+            return Err(Error::setting(
+                "--init-adapter",
+                format!("holds {}, which cannot start {}", found.name(), method.name()),
+            ));
+        }
+        // Shapes are compared with the model here, where the message can name the adapter.
+        adapter.virtual_tokens(self.model.spec(), &self.device.clone().without_autodiff())?;
+        let tensor = adapter.tensors[PROMPT_EMBEDDINGS].clone();
+        Ok(Some(NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), tensor)])))
+    }
+
+    /// Token ids of a text, without special tokens.
+    fn pieces(&self, text: &str) -> Result<Vec<u32>> {
+        let path = self.dir.join("tokenizer.json");
+        let encoding = load_tokenizer(self.dir)?
+            .encode(text, false)
+            .map_err(|error| Error::file(&path, format!("cannot encode {text:?}: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    fn init_text(&self) -> Result<Vec<u32>> {
+        self.pieces(self.settings.required(&self.settings.init_text, "--init-text")?)
+    }
+
+    fn unknown_init<T>(&self, found: &str, known: &str) -> Result<T> {
+        Err(Error::setting("--init", format!("found {found:?}, expected one of {known}")))
+    }
+
+    fn unused(&self, method: MethodName, flags: &[(bool, &str)]) -> Result<()> {
+        match flags.iter().find(|(given, _)| *given) {
+            Some((_, flag)) => {
+                Err(Error::setting(*flag, format!("{} has no such setting", method.name())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Prompt tuning.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag that cannot be used.
+    pub fn prompt(&self) -> Result<PromptTuning> {
+        let settings = self.settings;
+        self.unused(MethodName::Prompt, &[
+            (settings.layers.is_some(), "--layers"),
+            (settings.prefix_projection.is_some(), "--prefix-projection"),
+            (settings.prefix_hidden_size.is_some(), "--prefix-hidden-size"),
+            (settings.prefix_dropout.is_some(), "--prefix-dropout"),
+        ])?;
+        let config = PromptConfig::new(self.num_virtual_tokens(20)?);
+        if let Some(state) = self.adapter_state(MethodName::Prompt)? {
+            return PromptTuning::from_state(config, self.model.spec(), &state, &self.device);
+        }
+        let init = match settings.init.as_deref().unwrap_or("vocab") {
+            "vocab" => PromptInit::default(),
+            "random" => PromptInit::random(),
+            "scaled" => PromptInit::RandomScaled,
+            "text" => PromptInit::text(self.init_text()?),
+            "labels" => {
+                let labels = self.labels.ok_or_else(|| {
+                    Error::setting("--init", "labels: this task has no classes with names")
+                })?;
+                let pieces = labels.names().iter().map(|name| self.pieces(name));
+                PromptInit::class_labels(pieces.collect::<Result<_>>()?)
+            }
+            other => return self.unknown_init(other, "vocab, random, scaled, labels, text"),
+        };
+        PromptTuning::init(config, self.model, &init, self.seed(), &self.device)
+    }
+
+    /// Prefix tuning.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag that cannot be used.
+    pub fn prefix(&self) -> Result<PrefixTuning> {
+        let settings = self.settings;
+        self.unused(MethodName::Prefix, &[(settings.layers.is_some(), "--layers")])?;
+        let mut config = PrefixConfig::new(self.num_virtual_tokens(20)?)
+            .with_prefix_projection(has_projection(settings, MethodName::Prefix))
+            .with_dropout(settings.prefix_dropout.unwrap_or(0.0));
+        if let Some(size) = settings.prefix_hidden_size {
+            config = config.with_hidden_size(size);
+        }
+        if let Some(state) = self.adapter_state(MethodName::Prefix)? {
+            self.no_projection(MethodName::Prefix)?;
+            return PrefixTuning::from_state(config, self.model.spec(), &state, &self.device);
+        }
+        let init = match settings.init.as_deref().unwrap_or("random") {
+            "random" => PrefixInit::Random,
+            "zero" => PrefixInit::Zero,
+            "words" => PrefixInit::activations(self.init_text()?),
+            other => return self.unknown_init(other, "random, zero, words"),
+        };
+        PrefixTuning::init(config, self.model, &init, self.seed(), &self.device)
+    }
+
+    /// P-tuning v2.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag that cannot be used.
+    pub fn ptv2(&self) -> Result<PTuningV2> {
+        let settings = self.settings;
+        let of_adapter = self
+            .adapter
+            .filter(|adapter| adapter.config.peft_type == PeftType::PrefixTuningLayers)
+            .and_then(|adapter| adapter.config.own.layers.clone());
+        let asked = settings.layers.as_deref().map(parse_layers).transpose()?;
+        let layers = match (of_adapter, asked) {
+            (Some(found), Some(asked)) if found != asked => {
+                let message = format!("found {asked:?}, the adapter of --init-adapter has {found:?}");
+                return Err(Error::setting("--layers", message));
+            }
+            (found, asked) => found.or(asked),
+        };
+        let mut config = PTuningV2Config::new(self.num_virtual_tokens(16)?)
+            .with_layers(layers)
+            .with_prefix_projection(has_projection(settings, MethodName::Ptv2))
+            .with_dropout(settings.prefix_dropout.unwrap_or(0.0));
+        if let Some(size) = settings.prefix_hidden_size {
+            config = config.with_hidden_size(size);
+        }
+        if let Some(state) = self.adapter_state(MethodName::Ptv2)? {
+            self.no_projection(MethodName::Ptv2)?;
+            return PTuningV2::from_state(config, self.model.spec(), &state, &self.device);
+        }
+        let init = match settings.init.as_deref().unwrap_or("random") {
+            "random" => PTuningV2Init::default(),
+            "zero" => PTuningV2Init::Zero,
+            "words" => PTuningV2Init::activations(self.init_text()?),
+            other => return self.unknown_init(other, "random, zero, words"),
+        };
+        PTuningV2::init(config, self.model, &init, self.seed(), &self.device)
+    }
+
+    /// An adapter's file holds folded keys and values, which no MLP can be started from.
+    fn no_projection(&self, method: MethodName) -> Result<()> {
+        if has_projection(self.settings, method) {
+            return Err(Error::setting(
+                "--prefix-projection",
+                "--init-adapter holds folded keys and values: they start a prefix without the MLP",
+            ));
+        }
+        Ok(())
+    }
+}

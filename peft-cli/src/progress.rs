@@ -1,0 +1,139 @@
+//! Following a training run: a bar for a person, a JSON line a step for a file, Ctrl-C for both.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use peft_core::{
+    Error, Result,
+    metrics::Metrics,
+    train::{Flow, Observer, StepReport},
+};
+
+use crate::output;
+
+/// Set by the first Ctrl-C; a second one ends the program at once.
+pub fn interrupt_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&flag);
+    // A second handler in one process (tests) is refused; the run then just cannot be interrupted.
+    let _ = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    flag
+}
+
+/// Follows a run.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    metrics: Option<(PathBuf, File)>,
+    interrupted: Arc<AtomicBool>,
+    /// What kept the metrics file from being written: the run is stopped for it.
+    pub failure: Option<Error>,
+    /// Tokens and seconds of the steps so far, for the mean speed.
+    smoothed: f64,
+}
+
+impl Progress {
+    /// A bar named `name` where a person watches, and a line a step to `metrics`.
+    ///
+    /// `keep` lines of that file are those of steps already made; what follows them is cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn new(
+        name: &str,
+        metrics: Option<&Path>,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        let metrics = metrics
+            .map(|path| {
+                let file = OpenOptions::new().create(true).append(true).open(path);
+                file.map(|file| (path.to_path_buf(), file)).map_err(Error::write(path))
+            })
+            .transpose()?;
+        let bar = if output::is_watched() {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
+        };
+        let style = "{prefix:>8} {bar:24} {pos}/{len}  {msg}  ETA {eta}";
+        // The template is a constant and valid.
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
+        bar.set_prefix(name.to_string());
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Ok(Self { bar, metrics, interrupted, failure: None, smoothed: 0.0 })
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn write(&mut self, report: &StepReport) -> Result<()> {
+        let Some((path, file)) = &mut self.metrics else { return Ok(()) };
+        let mut line = serde_json::to_string(report).unwrap_or_default();
+        line.push('\n');
+        file.write_all(line.as_bytes()).map_err(Error::write(path))
+    }
+
+    /// Drops the lines of steps after `step`: those a resumed run makes again.
+    fn cut(&mut self, step: usize) -> Result<()> {
+        let Some((path, file)) = &mut self.metrics else { return Ok(()) };
+        let text = fs::read_to_string(&*path).map_err(Error::read(path))?;
+        let kept: usize = text.split_inclusive('\n').take(step).map(str::len).sum();
+        file.set_len(kept as u64).map_err(Error::write(path))
+    }
+}
+
+impl Observer for Progress {
+    fn started(&mut self, after_step: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(after_step as u64);
+        self.bar.reset_eta();
+        if let Err(error) = self.cut(after_step) {
+            self.failure = Some(error);
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) -> Flow {
+        if let Err(error) = self.write(report) {
+            self.failure = Some(error);
+        }
+        self.smoothed = match self.smoothed {
+            0.0 => report.tokens_per_second,
+            before => 0.9 * before + 0.1 * report.tokens_per_second,
+        };
+        self.bar.set_position(report.step as u64);
+        self.bar.set_message(format!("loss {:.4}  {:.0} tokens/s", report.loss, self.smoothed));
+        if self.failure.is_some() || self.interrupted.load(Ordering::SeqCst) {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
+    }
+
+    fn evaluated(&mut self, step: usize, metrics: &Metrics) {
+        if output::is_watched() {
+            let scores: Vec<String> =
+                metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+            self.bar.println(format!("step {step}: {}", scores.join("  ")));
+        }
+    }
+
+    fn note(&mut self, message: &str) {
+        self.bar.suspend(|| output::note(format!("note: {message}")));
+    }
+}

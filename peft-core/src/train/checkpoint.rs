@@ -1,0 +1,149 @@
+//! Checkpoints: folders that hold a whole run at one step, or do not exist.
+//!
+//! ```text
+//! RUN/checkpoints/step-000123/adapter_config.json         the learner folded: an adapter like any other
+//!                             adapter_model.safetensors
+//!                             state.safetensors           parameters unfolded, moments, the best learner
+//!                             state.json                  counters, scores, SHA-256 of state.safetensors
+//! ```
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{identity::Identity, state::Progress};
+use crate::{
+    adapter::{
+        Adapter, atomic,
+        folder::{from_safetensors, sha256, to_safetensors},
+    },
+    error::{Error, Result},
+    method::NamedTensors,
+};
+
+const TENSORS: &str = "state.safetensors";
+const STATE: &str = "state.json";
+
+/// The state of a run, as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Counters and scores.
+    pub progress: Progress,
+    /// What must be the same when the run is resumed.
+    pub identity: Identity,
+    /// Tensors of the learner, the optimizer and the best learner.
+    pub tensors: NamedTensors,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateFile {
+    tensors_sha256: String,
+    progress: Progress,
+    identity: Identity,
+}
+
+/// The checkpoints of one run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    dir: PathBuf,
+    keep: usize,
+}
+
+impl Checkpoints {
+    /// The checkpoints of the run in `run_dir`, of which the newest `keep` are kept.
+    pub fn new(run_dir: &Path, keep: usize) -> Self {
+        Self { dir: run_dir.join("checkpoints"), keep }
+    }
+
+    /// Folders of all checkpoints with their steps, newest first; damaged ones are among them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] where the folder is there but cannot be read.
+    pub fn list(&self) -> Result<Vec<(usize, PathBuf)>> {
+        if !self.dir.exists() {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(&self.dir).map_err(Error::read(&self.dir))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(Error::read(&self.dir))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let step = name.and_then(|name| name.strip_prefix("step-")?.parse().ok());
+            found.extend(step.map(|step| (step, path)));
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
+    }
+
+    /// Writes a checkpoint, and removes those that are too old.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`]; then earlier checkpoints are all still there.
+    pub fn save(&self, stored: &Stored, adapter: &Adapter) -> Result<PathBuf> {
+        fs::create_dir_all(&self.dir).map_err(Error::write(&self.dir))?;
+        let path = self.dir.join(format!("step-{:06}", stored.progress.step));
+        let bytes = to_safetensors(&stored.tensors, &path.join(TENSORS))?;
+        let state = StateFile {
+            tensors_sha256: sha256(&bytes),
+            progress: stored.progress.clone(),
+            identity: stored.identity.clone(),
+        };
+        let state = serde_json::to_vec_pretty(&state)
+            .map_err(|error| Error::file(&path.join(STATE), error.to_string()))?;
+        atomic::write_folder(&path, |inside| {
+            adapter.save(inside)?;
+            atomic::write_file(&inside.join(TENSORS), &bytes)?;
+            atomic::write_file(&inside.join(STATE), &state)
+        })?;
+        for (_, old) in self.list()?.into_iter().skip(self.keep.max(1)) {
+            fs::remove_dir_all(&old).map_err(Error::write(&old))?;
+        }
+        Ok(path)
+    }
+
+    /// The newest checkpoint that is whole. Those that are not are passed over, and `note` is told.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] where the checkpoints' folder cannot be read.
+    pub fn newest(&self, mut note: impl FnMut(&str)) -> Result<Option<(PathBuf, Stored)>> {
+        for (_, path) in self.list()? {
+            match load(&path) {
+                Ok(stored) => return Ok(Some((path, stored))),
+                Err(error) => note(&format!(
+                    "the checkpoint {} is damaged and passed over: {error}",
+                    path.display()
+                )),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::File`] naming what is missing or damaged.
+pub fn load(folder: &Path) -> Result<Stored> {
+    Adapter::load(folder)?;
+    let path = folder.join(STATE);
+    let text = fs::read(&path).map_err(Error::read(&path))?;
+    let state: StateFile = serde_json::from_slice(&text)
+        .map_err(|error| Error::file(&path, format!("not the state of a run: {error}")))?;
+    let path = folder.join(TENSORS);
+    let bytes = fs::read(&path).map_err(Error::read(&path))?;
+    let found = sha256(&bytes);
+    if found != state.tensors_sha256 {
+        let expected = state.tensors_sha256;
+        let message = format!("has the SHA-256 {found}, {STATE} expects {expected}");
+        return Err(Error::file(&path, message));
+    }
+    let tensors = from_safetensors(&bytes, &path)?;
+    Ok(Stored { progress: state.progress, identity: state.identity, tensors })
+}

@@ -1,0 +1,254 @@
+//! What an adapted model answers, and how good that is. Nothing here has a gradient.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::softmax},
+};
+
+use super::{
+    loss::{cross_entropy_sum, predictions},
+    outputs::{check_task, classifier, logits, token_batch},
+    positions::Positions,
+};
+use crate::{
+    adapter::Pooling,
+    batch::{PaddingSide, TokenBatch},
+    data::{Example, Labels, eval_batches},
+    error::{Error, Result},
+    frozen::{FrozenModel, Hidden},
+    head::Head,
+    metrics::{Metrics, classification_metrics, entity_scores, perplexity},
+    task::Task,
+    virtual_tokens::VirtualTokens,
+};
+
+/// Logits that an evaluation makes at once, at most (a language model has V for each token).
+const LOGITS_AT_ONCE: usize = 1 << 24;
+
+/// A frozen model with virtual tokens, a head and a task: scores, classifies and tags examples.
+#[derive(Clone, Debug)]
+pub struct Predictor<'a> {
+    model: &'a dyn FrozenModel,
+    virtual_tokens: VirtualTokens,
+    head: Option<Head>,
+    task: Task,
+    pooling: Pooling,
+    padding: PaddingSide,
+    batch_size: usize,
+}
+
+impl<'a> Predictor<'a> {
+    /// Takes virtual tokens for all rows (R = 1) and compiles them, once, for the model; the head is the
+    /// learner's, where it has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a task that the model cannot do; [`Error::Mismatch`] where a head is
+    /// missing or the virtual tokens do not fit.
+    pub fn new(
+        model: &'a dyn FrozenModel,
+        virtual_tokens: &VirtualTokens,
+        head: Option<&Head>,
+        task: Task,
+    ) -> Result<Self> {
+        check_task(model, head, task)?;
+        if virtual_tokens.rows() != 1 {
+            return Err(Error::Mismatch(format!(
+                "found virtual tokens for {} rows, expected such that all rows share",
+                virtual_tokens.rows()
+            )));
+        }
+        virtual_tokens.check(model.spec(), 1)?;
+        Ok(Self {
+            virtual_tokens: model.compile(&virtual_tokens.clone().without_autodiff())?,
+            model,
+            head: head.map(Module::valid),
+            task,
+            pooling: Pooling::First,
+            padding: PaddingSide::Right,
+            batch_size: 32,
+        })
+    }
+
+    /// Which position an encoder's classifier reads. Default the first.
+    #[must_use]
+    pub fn with_pooling(mut self, pooling: Pooling) -> Self {
+        self.pooling = pooling;
+        self
+    }
+
+    /// The side of padding. Default right.
+    #[must_use]
+    pub fn with_padding(mut self, padding: PaddingSide) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// Rows at once. Default 32; the answers do not depend on it.
+    #[must_use]
+    pub fn with_batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size.max(1);
+        self
+    }
+
+    /// Names of the scores that [`evaluate`](Self::evaluate) gives, in their order.
+    pub fn score_names(task: Task, labels: bool) -> &'static [&'static str] {
+        match task {
+            Task::CausalLm | Task::Seq2SeqLm => &["loss", "perplexity"],
+            Task::SeqCls => &["loss", "accuracy", "f1_macro", "f1_micro", "matthews"],
+            Task::TokenCls if labels => &["loss", "accuracy", "precision", "recall", "f1"],
+            Task::TokenCls => &["loss", "accuracy"],
+            Task::QuestionAns => &["loss"],
+        }
+    }
+
+    /// Scores of examples with targets, over all labelled tokens or rows alike (not a mean of the means
+    /// of batches). The loss is in nats; all but loss and perplexity are fractions.
+    ///
+    /// Precision, recall and F1 of a tagger are those of whole entities and need the `labels`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where nothing has a target, or a target is not among the classes;
+    /// [`Error::TooLong`] where a row does not fit.
+    pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
+        let mut loss = 0.0;
+        let mut answers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); examples.len()];
+        let mut count = 0;
+        self.each_batch(examples, |rows, chosen, batch, hidden| {
+            let after_prompt = hidden.last_virtual.is_some();
+            let (positions, targets) = Positions::labelled(self.task, chosen, after_prompt);
+            if positions.is_empty() {
+                return Ok(());
+            }
+            count += targets.len();
+            let states = positions.states(self.model, batch, hidden, self.pooling)?;
+            let mut predicted = Vec::new();
+            for (chunk, targets) in self.chunks(states, &targets)? {
+                let logits = logits(self.model, self.head.as_ref(), self.task, chunk)?;
+                if self.task != Task::CausalLm {
+                    predicted.extend(predictions(logits.clone()));
+                }
+                loss += cross_entropy_sum(logits, targets)?.into_scalar::<f64>();
+            }
+            for ((row, class), target) in positions.rows().zip(predicted).zip(targets) {
+                answers[rows[row]].push((class, target));
+            }
+            Ok(())
+        })?;
+        if count == 0 {
+            return Err(Error::Mismatch("no row has a target to evaluate".into()));
+        }
+        let loss = loss / count as f64;
+        let mut metrics = Metrics::from_iter([("loss", loss)]);
+        if self.task == Task::CausalLm {
+            metrics.insert("perplexity", perplexity(loss));
+            return Ok(metrics);
+        }
+        let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
+        let scores = classification_metrics(&classes, &targets)?;
+        match (self.task, labels) {
+            (Task::SeqCls, _) => metrics.extend(scores.iter()),
+            (_, labels) => {
+                metrics.extend(scores.get("accuracy").map(|value| ("accuracy", value)));
+                if let Some(labels) = labels {
+                    let name = |class: usize| {
+                        labels.name(class).map_or_else(|| class.to_string(), str::to_string)
+                    };
+                    let tags = |side: fn(&(usize, usize)) -> usize| -> Vec<Vec<String>> {
+                        let of_row = |row: &Vec<_>| row.iter().map(|at| name(side(at))).collect();
+                        answers.iter().map(of_row).collect()
+                    };
+                    let entities = entity_scores(&tags(|at| at.0), &tags(|at| at.1))?;
+                    metrics.extend(entities.metrics().iter());
+                }
+            }
+        }
+        Ok(metrics)
+    }
+
+    /// Probability of each class for each example, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] where a row does not fit, [`Error::Mismatch`] for a row without tokens.
+    pub fn classify(&self, examples: &[Example]) -> Result<Vec<Vec<f32>>> {
+        let mut answers = vec![Vec::new(); examples.len()];
+        self.each_batch(examples, |rows, _, batch, hidden| {
+            let probabilities = self.probabilities(&Positions::all_rows(batch), batch, hidden)?;
+            for (row, found) in rows.iter().zip(probabilities) {
+                answers[*row] = found;
+            }
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+
+    /// The likeliest class of each token of each example and its probability, in their order; special
+    /// tokens and later pieces of words are among them, see [`Example::word_of_token`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] where a row does not fit.
+    pub fn tag(&self, examples: &[Example]) -> Result<Vec<Vec<(usize, f32)>>> {
+        let mut answers = vec![Vec::new(); examples.len()];
+        self.each_batch(examples, |rows, _, batch, hidden| {
+            let positions = Positions::all_tokens(batch);
+            let probabilities = self.probabilities(&positions, batch, hidden)?;
+            for (row, found) in positions.rows().zip(probabilities) {
+                // The first of equal ones, as `argmax`.
+                let best = found.iter().copied().enumerate().reduce(|best, next| {
+                    if next.1 > best.1 { next } else { best }
+                });
+                answers[rows[row]].extend(best);
+            }
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+
+    /// Softmax over the classes, for each position.
+    fn probabilities(
+        &self,
+        positions: &Positions,
+        batch: &TokenBatch,
+        hidden: &Hidden,
+    ) -> Result<Vec<Vec<f32>>> {
+        let states = positions.states(self.model, batch, hidden, self.pooling)?;
+        let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
+        let classes = logits.dims()[1];
+        let data: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
+        Ok(data.chunks(classes).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Runs the model over all examples, rows of similar length together. `visit` gets the indices of a
+    /// batch's examples, the examples, the batch and its hidden states.
+    fn each_batch(
+        &self,
+        examples: &[Example],
+        mut visit: impl FnMut(&[usize], &[&Example], &TokenBatch, &Hidden) -> Result<()>,
+    ) -> Result<()> {
+        let lengths: Vec<usize> = examples.iter().map(|example| example.input_ids.len()).collect();
+        for rows in eval_batches(&lengths, self.batch_size) {
+            let chosen: Vec<&Example> = rows.iter().map(|row| &examples[*row]).collect();
+            let batch = token_batch(&chosen, self.padding);
+            let hidden = self.model.forward(&batch, &self.virtual_tokens)?;
+            visit(&rows, &chosen, &batch, &hidden)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts states `[M, H]` and their targets so that the logits of a part fit in memory.
+    fn chunks<'t>(
+        &self,
+        states: Tensor<2>,
+        targets: &'t [usize],
+    ) -> Result<Vec<(Tensor<2>, &'t [usize])>> {
+        let width = match self.task {
+            Task::CausalLm => self.model.spec().vocab_size,
+            _ => classifier(self.model, self.head.as_ref())?.num_classes(),
+        };
+        let size = (LOGITS_AT_ONCE / width.max(1)).max(1);
+        Ok(states.split(size, 0).into_iter().zip(targets.chunks(size)).collect())
+    }
+}

@@ -1,0 +1,95 @@
+//! What must be the same when a run is resumed, so that it continues as if it had never stopped.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{config::TrainConfig, trainer::{Data, Run}};
+use crate::{
+    adapter::MethodFields,
+    data::{Example, Target},
+    error::{Error, Result},
+};
+
+/// Settings that may change: they decide what is stored, not what is computed.
+const MAY_CHANGE: [&str; 2] = ["checkpoint_every", "keep_checkpoints"];
+
+/// Settings, method, base model and data of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(Map<String, Value>);
+
+impl Identity {
+    /// The identity of a run.
+    pub fn new(config: &TrainConfig, method: &MethodFields, run: &Run, data: &Data<'_>) -> Self {
+        let mut parts = match json!(config) {
+            Value::Object(parts) => parts,
+            _ => Map::new(),
+        };
+        parts.retain(|key, _| !MAY_CHANGE.contains(&key.as_str()));
+        parts.insert("method".into(), method.method.into());
+        parts.insert("method settings".into(), method.settings.clone());
+        parts.insert("num_virtual_tokens".into(), method.num_virtual_tokens.into());
+        parts.insert("layers".into(), json!(method.layers));
+        parts.insert("base model".into(), json!(run.base_fingerprint));
+        parts.insert("labels".into(), json!(run.labels));
+        parts.insert("training rows".into(), digest(data.train).into());
+        parts.insert("validation rows".into(), digest(data.valid).into());
+        Self(parts)
+    }
+
+    /// Checks that this run is the one that was stored in `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] naming all that differs.
+    pub fn check(&self, stored: &Self, path: &Path) -> Result<()> {
+        let differing: Vec<String> = self
+            .0
+            .iter()
+            .map(|(key, now)| (key, stored.0.get(key).unwrap_or(&Value::Null), now))
+            .filter(|(_, then, now)| then != now)
+            .map(|(key, then, now)| match (then, now) {
+                _ if key.ends_with("rows") => format!("{key} (other content)"),
+                _ => format!("{key} (then {then}, now {now})"),
+            })
+            .collect();
+        if differing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Mismatch(format!(
+            "{} was made by a run with other settings, it cannot be resumed with these; what differs: \
+             {}",
+            path.display(),
+            differing.join(", ")
+        )))
+    }
+}
+
+/// SHA-256 of everything in examples that training reads.
+fn digest(examples: &[Example]) -> String {
+    let mut hash = Sha256::new();
+    let mut number = |value: i64| hash.update(value.to_le_bytes());
+    for example in examples {
+        number(example.input_ids.len() as i64);
+        example.input_ids.iter().for_each(|id| number(i64::from(*id)));
+        match &example.token_type_ids {
+            None => number(-1),
+            Some(types) => types.iter().for_each(|kind| number(i64::from(*kind))),
+        }
+        match &example.target {
+            Target::None => number(-1),
+            Target::Class(class) => {
+                number(-2);
+                number(*class as i64);
+            }
+            Target::Tokens(targets) => {
+                number(-3);
+                targets.iter().for_each(|target| number(*target));
+            }
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

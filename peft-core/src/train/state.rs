@@ -1,0 +1,148 @@
+//! Everything that a run is at one step.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    checkpoint::Stored,
+    config::BestMetric,
+    identity::Identity,
+    learner::{Learner, all_finite},
+};
+use crate::{
+    error::{Error, Result},
+    frozen::FrozenModel,
+    head::Head,
+    method::{NamedTensors, PeftMethod},
+    metrics::Metrics,
+    optim::{Optimizer, OptimizerConfig},
+};
+
+/// Scores on the validation rows after a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The step, counted from 1.
+    pub step: usize,
+    /// The scores.
+    pub metrics: Metrics,
+}
+
+/// Counters and scores of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps made.
+    pub step: usize,
+    /// The step whose learner scored best, and its score.
+    pub best: Option<(usize, f64)>,
+    /// Evaluations in a row that brought no better score.
+    pub without_improvement: usize,
+    /// All evaluations.
+    pub history: Vec<Evaluation>,
+}
+
+/// A run at one step.
+#[derive(Debug)]
+pub(crate) struct State<M: PeftMethod> {
+    pub(crate) progress: Progress,
+    /// What is trained, on the autodiff device.
+    pub(crate) learner: Learner<M>,
+    pub(crate) optimizer: Optimizer,
+    /// The learner that scored best, folded.
+    pub(crate) best: Option<Learner<M>>,
+}
+
+const LEARNER: &str = "learner/";
+const OPTIMIZER: &str = "optimizer/";
+const BEST_METHOD: &str = "best.method/";
+const BEST_HEAD: &str = "best.head/";
+
+impl<M: PeftMethod> State<M> {
+    /// A run before its first step.
+    pub(crate) fn new(learner: Learner<M>, optimizer: OptimizerConfig) -> Self {
+        Self {
+            progress: Progress::default(),
+            learner: learner.on_autodiff(),
+            optimizer: Optimizer::new(optimizer),
+            best: None,
+        }
+    }
+
+    /// Takes note of scores: keeps the learner where they are its best.
+    pub(crate) fn evaluated(&mut self, metrics: Metrics, by: &BestMetric) -> Result<()> {
+        let value = by.read(&metrics)?;
+        let step = self.progress.step;
+        if by.better(value, self.progress.best.map(|(_, value)| value)) {
+            self.progress.best = Some((step, value));
+            self.progress.without_improvement = 0;
+            self.best = Some(self.learner.fold());
+        } else {
+            self.progress.without_improvement += 1;
+        }
+        self.progress.history.push(Evaluation { step, metrics });
+        Ok(())
+    }
+
+    /// Refuses parameters that are not numbers any more; they must not be stored.
+    pub(crate) fn check_finite(&self) -> Result<()> {
+        if all_finite(&self.learner.parameters()) {
+            return Ok(());
+        }
+        Err(Error::NotFinite { step: self.progress.step, loss: f64::NAN })
+    }
+
+    /// As it is stored.
+    pub(crate) fn store(&self, model: &dyn FrozenModel, identity: Identity) -> Stored {
+        let mut tensors = NamedTensors::new();
+        let mut put = |prefix: &str, part: NamedTensors| {
+            tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
+        };
+        put(LEARNER, self.learner.parameters());
+        put(OPTIMIZER, self.optimizer.state());
+        if let Some(best) = &self.best {
+            put(BEST_METHOD, best.method.state());
+            put(
+                BEST_HEAD,
+                best.head.as_ref().map(|h| h.state(model.head_layout())).unwrap_or_default(),
+            );
+        }
+        Stored { progress: self.progress.clone(), identity, tensors }
+    }
+
+    /// Goes on from what [`store`](Self::store) gave; `path` is where it lies, for messages.
+    pub(crate) fn restore(
+        &mut self,
+        stored: Stored,
+        model: &dyn FrozenModel,
+        path: &Path,
+    ) -> Result<()> {
+        let device: Device = model.device();
+        let part = |prefix: &str| -> NamedTensors {
+            let own = |(name, data): (&String, _)| {
+                Some((name.strip_prefix(prefix)?.to_string(), Clone::clone(data)))
+            };
+            stored.tensors.iter().filter_map(own).collect()
+        };
+        self.learner = self
+            .learner
+            .clone()
+            .with_parameters(&part(LEARNER))
+            .map_err(|name| Error::tensor(path, name, "is missing or has another size"))?;
+        self.optimizer.load_state(&part(OPTIMIZER), &device)?;
+        let best = part(BEST_METHOD);
+        self.best = None;
+        if !best.is_empty() {
+            let spec = model.spec();
+            let config = self.learner.method.fold().config().clone();
+            let head = part(BEST_HEAD);
+            let head = (!head.is_empty())
+                .then(|| Head::from_state(model.head_layout(), spec.hidden_size, &head, &device))
+                .transpose()?;
+            let method = M::from_state(config, spec, &best, &device)?;
+            self.best = Some(Learner::new(method, head));
+        }
+        self.progress = stored.progress;
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+//! A tiny frozen model and a minimal method, for the tests of this folder.
+#![allow(clippy::unwrap_used)]
+
+use burn::{
+    module::{Module, Param},
+    tensor::{DType, Device, Int, Tensor, activation::softmax},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::learner::Learner;
+use crate::{
+    adapter::{MethodFields, PROMPT_EMBEDDINGS, PeftType, layout},
+    data::{Example, IGNORE, Target},
+    error::Result,
+    frozen::FrozenModel,
+    head::{Head, HeadLayout},
+    init::{Values, dropout, tensor},
+    method::{Mode, NamedTensors, PeftMethod},
+    params, rng,
+    sequence::{Run, Sequence},
+    spec::{ModelSpec, Site, SiteSpec, Topology},
+    virtual_tokens::{LayerKeyValues, VirtualTokens},
+};
+
+pub(super) const VOCAB: usize = 11;
+const H: usize = 8;
+const N: usize = 2;
+const K: usize = 1;
+const D: usize = 4;
+
+/// One attention layer over token and position embeddings; the embedding is the output layer too.
+#[derive(Debug)]
+pub(super) struct TinyModel {
+    spec: ModelSpec,
+    tokens: Tensor<2>,
+    positions: Tensor<2>,
+    query: Tensor<2>,
+    key: Tensor<2>,
+    value: Tensor<2>,
+}
+
+impl TinyModel {
+    pub(super) fn new(topology: Topology) -> Self {
+        let device = Device::default();
+        let mut stream = rng::stream(5, 0, "tiny model");
+        let mut draw = |rows, columns| {
+            tensor([rows, columns], Values::Normal { std: 0.5 }, &mut stream, &device)
+        };
+        let site = match topology {
+            Topology::DecoderOnly => Site::DecoderSelf,
+            _ => Site::EncoderSelf,
+        };
+        let sites =
+            vec![SiteSpec { site, num_layers: 1, num_heads: N, num_kv_heads: K, head_dim: D }];
+        Self {
+            tokens: draw(VOCAB, H),
+            positions: draw(32, H),
+            query: draw(H, N * D),
+            key: draw(H, K * D),
+            value: draw(H, K * D),
+            spec: ModelSpec {
+                model_type: "tiny".into(),
+                topology,
+                hidden_size: H,
+                vocab_size: VOCAB,
+                sites,
+                max_positions: Some(32),
+                max_decoder_positions: None,
+                dtype: DType::F32,
+            },
+        }
+    }
+
+    /// The bits of all weights.
+    pub(super) fn bits(&self) -> Vec<Vec<u8>> {
+        [&self.tokens, &self.positions, &self.query, &self.key, &self.value]
+            .map(|weight| weight.to_data().as_bytes().to_vec())
+            .to_vec()
+    }
+}
+
+impl FrozenModel for TinyModel {
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn device(&self) -> Device {
+        Device::default()
+    }
+
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [b, t] = ids.dims();
+        self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, H])
+    }
+
+    fn layers(&self, sequence: Sequence) -> Result<Run> {
+        let [b, s, _] = sequence.embeddings.dims();
+        let positions = sequence.positions.clone().reshape([b * s]);
+        let x = sequence.embeddings.clone()
+            + self.positions.clone().select(0, positions).reshape([b, s, H]);
+        let heads = |weight: &Tensor<2>, heads: usize| -> Tensor<4> {
+            let all = x.clone().matmul(weight.clone().unsqueeze());
+            all.reshape([b, s, heads, D]).permute([0, 2, 1, 3])
+        };
+        let own = LayerKeyValues { key: heads(&self.key, K), value: heads(&self.value, K) };
+        let (mut key, mut value) = (own.key.clone(), own.value.clone());
+        if let Some(past) = sequence.past(self.spec.sites[0].site, 0) {
+            let p = past.key.dims()[2];
+            key = Tensor::cat(vec![past.key.clone().expand([b, K, p, D]), key], 2);
+            value = Tensor::cat(vec![past.value.clone().expand([b, K, p, D]), value], 2);
+        }
+        let columns = key.dims()[2];
+        let grow = |tensor: Tensor<4>| tensor.expand([b, N, columns, D]);
+        let mut scores = heads(&self.query, N).matmul(grow(key).swap_dims(2, 3)) / 2.0;
+        if let Some(hidden) = sequence.hidden_keys(columns) {
+            scores = scores.mask_fill(hidden.expand([b, N, s, columns]), -1e9);
+        }
+        let mixed = softmax(scores, 3).matmul(grow(value)).permute([0, 2, 1, 3]);
+        let hidden = (x + mixed.reshape([b, s, H])).tanh();
+        let key_values = if sequence.keep_key_values { vec![own] } else { Vec::new() };
+        Ok(Run { hidden, key_values })
+    }
+
+    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(hidden.matmul(self.tokens.clone().transpose()))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    Prompt,
+    Prefix,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct TestConfig {
+    pub(super) kind: Kind,
+    site: Site,
+    pub(super) dropout: f64,
+}
+
+/// Rows, or keys and values, as they are, times a gain that `fold` multiplies in.
+#[derive(Module, Debug)]
+pub(super) struct TestMethod {
+    table: Param<Tensor<2>>,
+    gain: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    config: TestConfig,
+}
+
+impl TestMethod {
+    pub(super) fn new(model: &TinyModel, kind: Kind, p: usize, dropout: f64) -> Self {
+        let width = if kind == Kind::Prompt { H } else { 2 * K * D };
+        let mut stream = rng::stream(3, 0, "test method");
+        let device = Device::default();
+        let table = tensor([p, width], Values::Normal { std: 0.5 }, &mut stream, &device);
+        Self {
+            table: Param::from_tensor(table),
+            gain: Some(Param::from_tensor(Tensor::ones([width], &device))),
+            config: TestConfig { kind, site: model.spec.sites[0].site, dropout },
+        }
+    }
+
+    /// With one value replaced.
+    pub(super) fn with_value(mut self, value: f32) -> Self {
+        self.table = self.table.map(|table| table.slice_fill([0..1, 0..1], value));
+        self
+    }
+}
+
+impl PeftMethod for TestMethod {
+    type Config = TestConfig;
+
+    fn config(&self) -> &TestConfig {
+        &self.config
+    }
+
+    fn virtual_tokens(&self, mode: Mode) -> VirtualTokens {
+        let mut table = self.fold_table();
+        if let Mode::Train { seed, step } = mode {
+            table = dropout(table, self.config.dropout, &mut rng::stream(seed, step, "test"));
+        }
+        match self.config.kind {
+            Kind::Prompt => VirtualTokens::embeddings(table.unsqueeze()),
+            Kind::Prefix => {
+                let site = self.config.site;
+                let site =
+                    SiteSpec { site, num_layers: 1, num_heads: N, num_kv_heads: K, head_dim: D };
+                VirtualTokens::key_values(vec![layout::to_key_values(table, &site, &[0])])
+            }
+        }
+    }
+
+    fn fold(&self) -> Self {
+        let table = Param::from_tensor(self.fold_table().without_autodiff());
+        Self { table, gain: None, config: self.config.clone() }
+    }
+
+    fn state(&self) -> NamedTensors {
+        let mut state = NamedTensors::new();
+        state.insert(PROMPT_EMBEDDINGS.into(), self.table.val().into_data());
+        if let Some(gain) = &self.gain {
+            state.insert("gain".into(), gain.val().into_data());
+        }
+        state
+    }
+
+    fn from_state(
+        config: TestConfig,
+        _: &ModelSpec,
+        state: &NamedTensors,
+        device: &Device,
+    ) -> Result<Self> {
+        let table = state[PROMPT_EMBEDDINGS].shape();
+        let table = [table[0], table[1]];
+        let gain = state.contains_key("gain");
+        Ok(Self {
+            table: params::from_named(PROMPT_EMBEDDINGS, table, state, device)?,
+            gain: gain.then(|| params::from_named("gain", [table[1]], state, device)).transpose()?,
+            config,
+        })
+    }
+
+    fn fields(&self, _: &ModelSpec) -> MethodFields {
+        MethodFields {
+            method: "test",
+            peft_type: match self.config.kind {
+                Kind::Prompt => PeftType::PromptTuning,
+                Kind::Prefix => PeftType::PrefixTuning,
+            },
+            num_virtual_tokens: self.table.dims()[0],
+            layers: None,
+            extra: Map::new(),
+            settings: Value::Null,
+        }
+    }
+}
+
+impl TestMethod {
+    fn fold_table(&self) -> Tensor<2> {
+        match &self.gain {
+            Some(gain) => self.table.val() * gain.val().unsqueeze(),
+            None => self.table.val(),
+        }
+    }
+}
+
+/// A learner with three virtual tokens and, for `classes`, a head.
+pub(super) fn learner(
+    model: &TinyModel,
+    kind: Kind,
+    dropout: f64,
+    classes: Option<usize>,
+) -> Learner<TestMethod> {
+    let layout = HeadLayout { name: "classifier", bias: true };
+    let head = classes.map(|classes| Head::init(layout, classes, H, 1, &Device::default()));
+    Learner::new(TestMethod::new(model, kind, 3, dropout), head)
+}
+
+/// Rows of 1 to 7 tokens. Targets: a continuation that counts up (all but the first third of a row; some
+/// rows from their first token on), the parity of each token, or of the first token.
+pub(super) fn examples(count: usize, task: crate::Task) -> Vec<Example> {
+    (0..count)
+        .map(|row| {
+            let len = 1 + row * 5 % 7;
+            let input_ids: Vec<u32> =
+                (0..len).map(|i| ((row * 3 + i) % (VOCAB - 1)) as u32 + 1).collect();
+            let target = match task {
+                crate::Task::SeqCls => Target::Class(input_ids[0] as usize % 2),
+                crate::Task::TokenCls => Target::Tokens(
+                    input_ids.iter().map(|id| i64::from(*id % 2)).collect(),
+                ),
+                _ => Target::Tokens(
+                    input_ids
+                        .iter()
+                        .enumerate()
+                        .map(|(i, id)| if i < len / 3 { IGNORE } else { i64::from(*id) })
+                        .collect(),
+                ),
+            };
+            let (token_type_ids, word_of_token, line) = (None, None, row + 1);
+            Example { input_ids, token_type_ids, target, word_of_token, line }
+        })
+        .collect()
+}

@@ -1,0 +1,475 @@
+//! Properties of whole runs.
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, path::Path};
+
+use super::{
+    checkpoint::Checkpoints,
+    test_model::{Kind, TestMethod, TinyModel, examples, learner},
+    *,
+};
+use crate::{
+    Error, PaddingSide, PeftMethod, Task, Topology,
+    data::{Example, IGNORE, Labels, Target},
+    metrics::Metrics,
+    method::Mode,
+    optim::{OptimizerConfig, Sgd},
+    virtual_tokens::VirtualTokens,
+};
+
+/// The three tasks, each with a model and a kind of virtual tokens.
+const CASES: [(Task, Topology, Kind); 5] = [
+    (Task::CausalLm, Topology::DecoderOnly, Kind::Prompt),
+    (Task::CausalLm, Topology::DecoderOnly, Kind::Prefix),
+    (Task::SeqCls, Topology::EncoderOnly, Kind::Prompt),
+    (Task::SeqCls, Topology::DecoderOnly, Kind::Prefix),
+    (Task::TokenCls, Topology::EncoderOnly, Kind::Prefix),
+];
+
+#[derive(Default)]
+struct Watch {
+    reports: Vec<StepReport>,
+    notes: Vec<String>,
+    saved: usize,
+    started: Option<(usize, usize)>,
+    stop_at: Option<usize>,
+}
+
+impl Observer for Watch {
+    fn started(&mut self, after_step: usize, total: usize) {
+        self.started = Some((after_step, total));
+    }
+    fn step(&mut self, report: &StepReport) -> Flow {
+        self.reports.push(report.clone());
+        if self.stop_at == Some(report.step) { Flow::Stop } else { Flow::Continue }
+    }
+    fn saved(&mut self, _: &Path) {
+        self.saved += 1;
+    }
+    fn note(&mut self, message: &str) {
+        self.notes.push(message.into());
+    }
+}
+
+fn classes(task: Task) -> Option<usize> {
+    (task != Task::CausalLm).then_some(2)
+}
+
+fn labels() -> Option<Labels> {
+    Some(Labels::from_list(vec!["O".into(), "B-odd".into()]).unwrap())
+}
+
+fn config(task: Task, steps: usize) -> TrainConfig {
+    TrainConfig { steps: Some(steps), batch_size: 8, lr: 0.05, ..TrainConfig::new(task) }
+}
+
+struct Case {
+    task: Task,
+    model: TinyModel,
+    kind: Kind,
+    train: Vec<Example>,
+    valid: Vec<Example>,
+}
+
+impl Case {
+    fn new((task, topology, kind): (Task, Topology, Kind)) -> Self {
+        let mut train = examples(33, task);
+        let valid = train.split_off(24);
+        Self { task, model: TinyModel::new(topology), kind, train, valid }
+    }
+
+    fn learner(&self, dropout: f64) -> Learner<TestMethod> {
+        learner(&self.model, self.kind, dropout, classes(self.task))
+    }
+
+    fn run(
+        &self,
+        config: &TrainConfig,
+        run: &Run,
+        dropout: f64,
+        watch: &mut Watch,
+    ) -> crate::Result<Outcome<TestMethod>> {
+        let data = Data { train: &self.train, valid: &self.valid };
+        train(&self.model, self.learner(dropout), &data, config, run, watch)
+    }
+}
+
+fn in_folder(dir: &Path, resume: bool) -> Run {
+    Run { dir: Some(dir.to_path_buf()), resume, labels: labels(), ..Run::default() }
+}
+
+fn anywhere() -> Run {
+    Run { labels: labels(), ..Run::default() }
+}
+
+/// The bytes of everything an adapter would hold.
+fn bytes(model: &TinyModel, learner: &Learner<TestMethod>) -> Vec<(String, Vec<u8>)> {
+    let about = anywhere().about(&TrainConfig::new(Task::SeqCls), None);
+    let tensors = adapter_of(learner, model, &about).unwrap().tensors;
+    tensors.into_iter().map(|(name, data)| (name, data.as_bytes().to_vec())).collect()
+}
+
+#[test]
+fn the_loss_falls_and_the_frozen_model_stays_as_it_is() {
+    for case in CASES {
+        let case = Case::new(case);
+        let before = case.model.bits();
+        let mut watch = Watch::default();
+        let config = TrainConfig { padding: PaddingSide::Left, ..config(case.task, 60) };
+        let outcome = case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
+        let mean = |part: &[StepReport]| part.iter().map(|r| r.loss).sum::<f64>() / 6.0;
+        let (first, last) = (mean(&watch.reports[..6]), mean(&watch.reports[54..]));
+        assert!(last < 0.9 * first, "{:?} {:?}: {first} {last}", case.task, case.kind);
+        assert_eq!(case.model.bits(), before);
+        assert_eq!((outcome.last_step, outcome.step, outcome.history.len()), (60, 60, 1));
+        assert!(!outcome.interrupted && !outcome.stopped_early);
+        assert!(watch.reports.iter().all(|r| r.tokens > 0 && r.tokens_per_second > 0.0));
+    }
+}
+
+/// Rows are of unequal length, so a mean of the batches' means would be wrong.
+#[test]
+fn accumulated_batches_equal_one_large_batch() {
+    for case in CASES {
+        let case = Case::new(case);
+        let run = |batch_size, accumulation| {
+            let config = TrainConfig {
+                batch_size,
+                accumulation,
+                shuffle: false,
+                optimizer: OptimizerConfig::Sgd(Sgd::default()),
+                lr: 0.3,
+                ..config(case.task, 3)
+            };
+            let mut watch = Watch::default();
+            let outcome = case.run(&config, &anywhere(), 0.3, &mut watch).unwrap();
+            (outcome.learner.parameters(), watch.reports)
+        };
+        let (whole, whole_reports) = run(8, 1);
+        for (batch_size, accumulation) in [(4, 2), (2, 4), (1, 8)] {
+            let (parts, reports) = run(batch_size, accumulation);
+            for (name, data) in &whole {
+                for (a, b) in data.iter::<f64>().zip(parts[name].iter::<f64>()) {
+                    assert!((a - b).abs() < 1e-6, "{name} {a} {b}");
+                }
+            }
+            for (a, b) in whole_reports.iter().zip(reports) {
+                assert!((a.loss - b.loss).abs() < 1e-6, "{} {}", a.loss, b.loss);
+                assert_eq!((a.tokens, a.labelled), (b.tokens, b.labelled));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_equals_one_never_stopped() {
+    for case in CASES {
+        let case = Case::new(case);
+        let config = TrainConfig {
+            eval_every: Some(2),
+            checkpoint_every: Some(3),
+            accumulation: 2,
+            schedule: crate::optim::Schedule::Linear,
+            clip_norm: Some(0.5),
+            ..config(case.task, 11)
+        };
+        let mut watch = Watch::default();
+        let whole = case.run(&config, &anywhere(), 0.2, &mut watch).unwrap();
+        for stop in [1, 4, 6, 10] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut first = Watch { stop_at: Some(stop), ..Watch::default() };
+            let run = in_folder(dir.path(), false);
+            let stopped = case.run(&config, &run, 0.2, &mut first).unwrap();
+            assert!(stopped.interrupted && stopped.last_step == stop);
+            let mut second = Watch::default();
+            let run = in_folder(dir.path(), true);
+            let resumed = case.run(&config, &run, 0.2, &mut second).unwrap();
+            assert_eq!(second.started, Some((stop, 11)));
+            assert_eq!(bytes(&case.model, &resumed.learner), bytes(&case.model, &whole.learner));
+            assert_eq!((resumed.step, &resumed.history), (whole.step, &whole.history));
+            assert!(!resumed.interrupted);
+            let losses = |reports: &[StepReport]| reports.iter().map(|r| r.loss).collect::<Vec<_>>();
+            let joined = [losses(&first.reports), losses(&second.reports)].concat();
+            assert_eq!(joined, losses(&watch.reports));
+            // Once more: there is nothing left to do.
+            let again = case.run(&config, &run, 0.2, &mut Watch::default()).unwrap();
+            assert_eq!(bytes(&case.model, &again.learner), bytes(&case.model, &whole.learner));
+        }
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
+        ("SHA-256", |folder| {
+            let path = folder.join("state.safetensors");
+            let mut bytes = fs::read(&path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(path, bytes).unwrap();
+        }),
+        ("state.json", |folder| {
+            let path = folder.join("state.json");
+            let bytes = fs::read(&path).unwrap();
+            fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+        ("adapter_model.safetensors", |folder| {
+            fs::write(folder.join("adapter_model.safetensors"), b"").unwrap();
+        }),
+        ("state.safetensors", |folder| {
+            fs::remove_file(folder.join("state.safetensors")).unwrap();
+        }),
+    ];
+    let case = Case::new(CASES[0]);
+    let config = TrainConfig { checkpoint_every: Some(2), ..config(case.task, 8) };
+    let whole = case.run(&config, &anywhere(), 0.1, &mut Watch::default()).unwrap();
+    for (named, damage) in damages {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = Watch { stop_at: Some(5), ..Watch::default() };
+        case.run(&config, &in_folder(dir.path(), false), 0.1, &mut watch).unwrap();
+        let checkpoints = Checkpoints::new(dir.path(), 2);
+        let found = checkpoints.list().unwrap();
+        assert_eq!(found.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [5, 4]);
+        damage(&found[0].1);
+        let mut watch = Watch::default();
+        let run = in_folder(dir.path(), true);
+        let resumed = case.run(&config, &run, 0.1, &mut watch).unwrap();
+        assert_eq!(watch.started, Some((4, 8)));
+        let note = &watch.notes[0];
+        assert!(note.contains("step-000005") && note.contains(named), "{note}");
+        assert_eq!(bytes(&case.model, &resumed.learner), bytes(&case.model, &whole.learner));
+        for (_, folder) in checkpoints.list().unwrap() {
+            damage(&folder);
+        }
+        let mut watch = Watch::default();
+        case.run(&config, &run, 0.1, &mut watch).unwrap();
+        assert_eq!((watch.started, watch.notes.len()), (Some((0, 8)), 3));
+    }
+}
+
+#[test]
+fn a_run_with_other_settings_or_data_is_not_resumed() {
+    let case = Case::new(CASES[2]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(case.task, 8);
+    let mut watch = Watch { stop_at: Some(3), ..Watch::default() };
+    case.run(&config, &in_folder(dir.path(), false), 0.0, &mut watch).unwrap();
+    let run = in_folder(dir.path(), true);
+    let refused = |case: &Case, config: &TrainConfig, run: &Run| {
+        case.run(config, run, 0.0, &mut Watch::default()).unwrap_err().to_string()
+    };
+    let error = refused(&case, &TrainConfig { lr: 0.2, seed: 9, ..config.clone() }, &run);
+    assert!(error.contains("lr (then 0.05, now 0.2)"), "{error}");
+    assert!(error.contains("seed (then 0, now 9)") && !error.contains("steps"), "{error}");
+    let other_base = Run { base_fingerprint: Some("x".into()), ..run.clone() };
+    assert!(refused(&case, &config, &other_base).contains("base model"));
+    let mut other = Case::new(CASES[2]);
+    other.train[0].input_ids[0] += 1;
+    assert!(refused(&other, &config, &run).contains("training rows (other content)"));
+    let storing = TrainConfig { checkpoint_every: Some(4), keep_checkpoints: 1, ..config };
+    case.run(&storing, &run, 0.0, &mut Watch::default()).unwrap();
+    assert_eq!(Checkpoints::new(dir.path(), 1).list().unwrap().len(), 1);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
+    let case = Case::new(CASES[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = TrainConfig { checkpoint_every: Some(1), ..config(case.task, 8) };
+    let data = Data { train: &case.train, valid: &case.valid };
+    let run = in_folder(dir.path(), false);
+    let broken = Learner::new(case.learner(0.0).method.with_value(f32::NAN), None);
+    let error = train(&case.model, broken, &data, &config, &run, &mut Silent).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { step: 1, .. }), "{error}");
+    assert!(!dir.path().join("checkpoints").exists());
+    // An infinite step makes parameters that are no numbers: they must not become a checkpoint.
+    let sgd = OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 1.0 });
+    let explode = TrainConfig { optimizer: sgd, lr: 1e38, ..config };
+    let mut watch = Watch::default();
+    let error = case.run(&explode, &run, 0.0, &mut watch).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+    for (_, folder) in Checkpoints::new(dir.path(), 2).list().unwrap() {
+        checkpoint::load(&folder).unwrap();
+    }
+}
+
+#[test]
+fn training_ends_when_the_scores_get_no_better() {
+    let case = Case::new(CASES[2]);
+    // Steps too small to change any answer.
+    let config = TrainConfig {
+        lr: 1e-9,
+        eval_every: Some(2),
+        patience: Some(3),
+        ..config(case.task, 100)
+    };
+    let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
+    assert!(outcome.stopped_early && !outcome.interrupted);
+    assert_eq!((outcome.step, outcome.last_step, outcome.history.len()), (2, 8, 4));
+    assert_eq!(outcome.metrics.unwrap(), outcome.history[0].metrics);
+}
+
+#[test]
+fn the_best_step_is_kept() {
+    let case = Case::new(CASES[0]);
+    let config = TrainConfig { lr: 1.5, eval_every: Some(1), ..config(case.task, 12) };
+    let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
+    let losses: Vec<f64> =
+        outcome.history.iter().map(|found| found.metrics.get("loss").unwrap()).collect();
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(losses[outcome.step - 1], best);
+    assert!(outcome.step < 12, "a learning rate this high must overshoot: {losses:?}");
+    let tokens = outcome.learner.method.virtual_tokens(Mode::Evaluate);
+    let predictor = Predictor::new(&case.model, &tokens, None, case.task).unwrap();
+    let again = predictor.with_batch_size(8).evaluate(&case.valid, None).unwrap();
+    assert_eq!(again.get("loss"), Some(best));
+}
+
+#[test]
+fn clipping_bounds_the_step() {
+    let case = Case::new(CASES[1]);
+    let config = TrainConfig {
+        clip_norm: Some(1e-3),
+        optimizer: OptimizerConfig::Sgd(Sgd::default()),
+        lr: 1.0,
+        ..config(case.task, 1)
+    };
+    let mut watch = Watch::default();
+    let start = case.learner(0.0).fold().parameters();
+    let outcome = case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
+    assert!(watch.reports[0].grad_norm.unwrap() > 1e-2);
+    let end = outcome.learner.parameters();
+    let moved: f64 = start
+        .iter()
+        .flat_map(|(name, data)| data.iter::<f64>().zip(end[name].iter::<f64>()))
+        .map(|(a, b)| (a - b).powi(2))
+        .sum();
+    assert!(moved.sqrt() > 1e-5 && moved.sqrt() < 5e-3, "{}", moved.sqrt());
+}
+
+fn close(a: &Metrics, b: &Metrics) {
+    assert_eq!(a.len(), b.len());
+    for ((name, a), (_, b)) in a.iter().zip(b.iter()) {
+        assert!((a - b).abs() < 1e-5, "{name} {a} {b}");
+    }
+}
+
+#[test]
+fn answers_depend_neither_on_the_batch_nor_on_the_side_of_padding() {
+    for case in CASES {
+        let case = Case::new(case);
+        let learner = case.learner(0.0).fold();
+        let tokens = learner.method.virtual_tokens(Mode::Evaluate);
+        let predictor =
+            Predictor::new(&case.model, &tokens, learner.head.as_ref(), case.task).unwrap();
+        let ways = [1, 3, 64].into_iter().flat_map(|size| {
+            [PaddingSide::Left, PaddingSide::Right]
+                .map(|side| predictor.clone().with_batch_size(size).with_padding(side))
+        });
+        let expected = predictor.evaluate(&case.train, labels().as_ref()).unwrap();
+        let names: Vec<&str> = expected.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, Predictor::score_names(case.task, true));
+        for way in ways {
+            close(&way.evaluate(&case.train, labels().as_ref()).unwrap(), &expected);
+            if case.task == Task::SeqCls {
+                let found = way.classify(&case.train).unwrap().concat();
+                let expected = predictor.classify(&case.train).unwrap().concat();
+                assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+            }
+            if case.task == Task::TokenCls {
+                let found = way.tag(&case.train).unwrap();
+                let expected = predictor.tag(&case.train).unwrap();
+                for ((found, expected), example) in found.iter().zip(&expected).zip(&case.train) {
+                    assert_eq!(found.len(), example.input_ids.len());
+                    let same = |(a, b): (&(usize, f32), &(usize, f32))| {
+                        a.0 == b.0 && (a.1 - b.1).abs() < 1e-5
+                    };
+                    assert!(found.iter().zip(expected).all(same));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_prompt_predicts_the_first_token_and_a_prefix_does_not() {
+    let model = TinyModel::new(Topology::DecoderOnly);
+    let mut row = examples(1, Task::CausalLm).remove(0);
+    row.input_ids = vec![4, 5];
+    row.target = Target::Tokens(vec![4, IGNORE]);
+    let evaluate = |kind| {
+        let tokens = learner(&model, kind, 0.0, None).method.virtual_tokens(Mode::Evaluate);
+        let predictor = Predictor::new(&model, &tokens, None, Task::CausalLm).unwrap();
+        predictor.evaluate(std::slice::from_ref(&row), None)
+    };
+    assert!(evaluate(Kind::Prompt).unwrap().get("loss").unwrap() > 0.0);
+    let error = evaluate(Kind::Prefix).unwrap_err().to_string();
+    assert_eq!(error, "no row has a target to evaluate");
+}
+
+#[test]
+fn a_step_without_targets_changes_nothing() {
+    let mut case = Case::new(CASES[1]);
+    for example in &mut case.train[..8] {
+        example.target = Target::None;
+    }
+    let config = TrainConfig { shuffle: false, ..config(case.task, 1) };
+    let mut watch = Watch::default();
+    let outcome = case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
+    assert_eq!((watch.reports[0].labelled, watch.reports[0].loss), (0, 0.0));
+    let start = case.learner(0.0).fold();
+    assert_eq!(bytes(&case.model, &outcome.learner), bytes(&case.model, &start));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_the_first_step() {
+    let refused = |case: &Case, config: &TrainConfig, run: &Run| {
+        let mut watch = Watch::default();
+        let error = case.run(config, run, 0.0, &mut watch).unwrap_err().to_string();
+        assert!(watch.reports.is_empty());
+        error
+    };
+    let causal = Case::new(CASES[0]);
+    let base = config(Task::CausalLm, 5);
+    let with = |change: fn(&mut TrainConfig)| {
+        let mut config = base.clone();
+        change(&mut config);
+        refused(&causal, &config, &anywhere())
+    };
+    assert!(with(|c| c.task = Task::QuestionAns).starts_with("--task"));
+    assert!(with(|c| c.task = Task::SeqCls).contains("`classifier.weight`"));
+    assert!(with(|c| c.best_metric = Some(BestMetric::named("f1"))).starts_with("--best-metric"));
+    assert!(with(|c| c.warmup_steps = 5).starts_with("--warmup-steps"));
+    let resume = Run { resume: true, ..Run::default() };
+    assert!(refused(&causal, &base, &resume).starts_with("--resume"));
+
+    let mut long = Case::new(CASES[0]);
+    long.train[3].input_ids = vec![1; 30];
+    assert!(refused(&long, &base, &anywhere()).starts_with("3 virtual tokens + 30 tokens"));
+
+    let encoder = Case { model: TinyModel::new(Topology::EncoderOnly), ..Case::new(CASES[0]) };
+    assert!(refused(&encoder, &base, &anywhere()).contains("decoder-only"));
+
+    let mut empty = Case::new(CASES[0]);
+    empty.train.iter_mut().for_each(|example| example.target = Target::None);
+    assert!(refused(&empty, &base, &anywhere()).contains("no training row has a target"));
+    empty.train.clear();
+    assert!(refused(&empty, &base, &anywhere()).contains("no training row"));
+
+    let mut no_valid = Case::new(CASES[0]);
+    no_valid.valid.clear();
+    let patient = TrainConfig { patience: Some(1), ..base.clone() };
+    assert!(refused(&no_valid, &patient, &anywhere()).starts_with("--patience"));
+    let outcome = no_valid.run(&base, &anywhere(), 0.0, &mut Watch::default()).unwrap();
+    assert_eq!((outcome.step, outcome.metrics, outcome.history.len()), (5, None, 0));
+
+    let mut tagged = Case::new(CASES[4]);
+    tagged.train.iter_mut().for_each(|example| {
+        example.target = Target::Tokens(vec![7; example.input_ids.len()]);
+    });
+    let error = refused(&tagged, &config(Task::TokenCls, 5), &anywhere());
+    assert!(error.contains("is 7") && error.contains("0 to 1"), "{error}");
+    let error =
+        Predictor::new(&causal.model, &VirtualTokens::none(), None, Task::TokenCls).unwrap_err();
+    assert!(error.to_string().contains("classifier"), "{error}");
+}

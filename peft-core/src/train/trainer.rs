@@ -1,0 +1,340 @@
+//! The training loop.
+
+use std::{path::PathBuf, time::Instant};
+
+use burn::tensor::Tensor;
+use serde_json::{Value, json};
+
+use super::{
+    checkpoint::Checkpoints,
+    config::TrainConfig,
+    evaluate::Predictor,
+    export::{About, adapter_of},
+    identity::Identity,
+    learner::Learner,
+    loss::cross_entropy_sum,
+    observer::{Flow, Observer, StepReport},
+    outputs::{check_lengths, check_task, logits, token_batch},
+    positions::Positions,
+    state::{Evaluation, State},
+};
+use crate::{
+    data::{Example, Labels, Order, Sampler},
+    error::{Error, Result},
+    frozen::FrozenModel,
+    method::{Mode, PeftMethod},
+    metrics::Metrics,
+    optim::clip_global_norm,
+    params,
+};
+
+/// What is trained on.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a> {
+    /// Rows to learn.
+    pub train: &'a [Example],
+    /// Rows to choose the best step by; may be empty.
+    pub valid: &'a [Example],
+}
+
+/// Where a run lives, and what its adapter says of it.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// The run's folder; without it there are no checkpoints.
+    pub dir: Option<PathBuf>,
+    /// Whether to go on from the newest checkpoint in the folder.
+    pub resume: bool,
+    /// Names of the classes.
+    pub labels: Option<Labels>,
+    /// Path or name of the base model.
+    pub base_model: Option<String>,
+    /// Fingerprint of the base model.
+    pub base_fingerprint: Option<String>,
+    /// How the adapter is trained, as it is to be remembered.
+    pub recipe: Value,
+}
+
+impl Run {
+    /// What the adapter of this run says beside its method.
+    pub fn about(&self, config: &TrainConfig, metrics: Option<&Metrics>) -> About {
+        About {
+            task: config.task,
+            pooling: config.pooling,
+            labels: self.labels.clone(),
+            base_model: self.base_model.clone(),
+            base_fingerprint: self.base_fingerprint.clone(),
+            recipe: self.recipe.clone(),
+            metrics: metrics.map_or(Value::Null, |metrics| json!(metrics)),
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome<M: PeftMethod> {
+    /// What was learnt, folded, on the plain device: the best step where there are validation rows,
+    /// else the last.
+    pub learner: Learner<M>,
+    /// The step that `learner` is of, counted from 1; 0 is the start.
+    pub step: usize,
+    /// Scores of `learner` on the validation rows.
+    pub metrics: Option<Metrics>,
+    /// Steps made.
+    pub last_step: usize,
+    /// Steps planned.
+    pub total_steps: usize,
+    /// All evaluations.
+    pub history: Vec<Evaluation>,
+    /// Whether the observer stopped it: a resumed run would go on.
+    pub interrupted: bool,
+    /// Whether it ended early because the scores got no better.
+    pub stopped_early: bool,
+}
+
+/// Trains a method, and a head where there is one, on a frozen model.
+///
+/// A step makes the virtual tokens, runs `accumulation` batches through the model and makes one
+/// update. Each labelled token (or row) of the step weighs the same, so that k batches of b rows give
+/// the loss and the gradient of one batch of k b. The model gets no gradient and is never written.
+///
+/// # Errors
+///
+/// [`Error::Setting`] for a setting that cannot be used; [`Error::Mismatch`] where model, method, head
+/// and data do not fit, or a run is resumed with other settings; [`Error::TooLong`] where a row does not
+/// fit; [`Error::NotFinite`] where the loss is not a number any more: what was stored before is still
+/// there; [`Error::Write`] where a checkpoint cannot be stored.
+pub fn train<M: PeftMethod>(
+    model: &dyn FrozenModel,
+    learner: Learner<M>,
+    data: &Data<'_>,
+    config: &TrainConfig,
+    run: &Run,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<M>> {
+    let mut trainer = Trainer::new(model, &learner, data, config, run)?;
+    let mut state = State::new(learner, config.optimizer);
+    if run.resume {
+        trainer.resume(&mut state, observer)?;
+    }
+    observer.started(state.progress.step, trainer.total);
+    let mut interrupted = false;
+    while !trainer.done(&state) && !interrupted {
+        let report = trainer.step(&mut state)?;
+        let stop = observer.step(&report) == Flow::Stop;
+        let step = state.progress.step;
+        let due = |every: Option<usize>| every.is_some_and(|every| step.is_multiple_of(every));
+        if !data.valid.is_empty() && (due(config.eval_every) || step == trainer.total) {
+            trainer.evaluate(&mut state, observer)?;
+        }
+        let done = trainer.done(&state);
+        interrupted = stop && !done;
+        let last = done && config.checkpoint_every.is_some();
+        if interrupted || last || due(config.checkpoint_every) {
+            trainer.save(&state, observer)?;
+        }
+    }
+    state.check_finite()?;
+    let total_steps = trainer.total;
+    let stopped_early = !interrupted && state.progress.step < total_steps;
+    let (best_step, learner) = match (state.progress.best, state.best) {
+        (Some((step, _)), Some(best)) => (step, best),
+        _ => (state.progress.step, state.learner.fold()),
+    };
+    let scores = state.progress.history.iter().rfind(|found| found.step == best_step);
+    Ok(Outcome {
+        learner,
+        step: best_step,
+        metrics: scores.map(|found| found.metrics.clone()),
+        last_step: state.progress.step,
+        total_steps,
+        history: state.progress.history,
+        interrupted,
+        stopped_early,
+    })
+}
+
+/// What stays the same during a run.
+struct Trainer<'a> {
+    model: &'a dyn FrozenModel,
+    data: &'a Data<'a>,
+    config: &'a TrainConfig,
+    run: &'a Run,
+    sampler: Sampler,
+    total: usize,
+    checkpoints: Option<Checkpoints>,
+    identity: Identity,
+}
+
+impl<'a> Trainer<'a> {
+    fn new<M: PeftMethod>(
+        model: &'a dyn FrozenModel,
+        learner: &Learner<M>,
+        data: &'a Data<'a>,
+        config: &'a TrainConfig,
+        run: &'a Run,
+    ) -> Result<Self> {
+        config.validate()?;
+        check_task(model, learner.head.as_ref(), config.task)?;
+        let fields = learner.method.fields(model.spec());
+        let examples = data.train.iter().chain(data.valid);
+        check_lengths(model.spec(), fields.num_virtual_tokens, examples)?;
+        let known = Predictor::score_names(config.task, run.labels.is_some());
+        let best = config.best_metric().name;
+        if !data.valid.is_empty() && !known.contains(&best.as_str()) {
+            let message = format!("found `{best}`, expected one of {}", known.join(", "));
+            return Err(Error::setting("--best-metric", message));
+        }
+        if data.valid.is_empty() && config.patience.is_some() {
+            return Err(Error::setting("--patience", "needs validation rows (--valid)"));
+        }
+        if data.train.iter().all(|example| example.labelled() == 0) {
+            return Err(Error::Mismatch("no training row has a target to learn".into()));
+        }
+        let lengths = data.train.iter().map(|example| example.input_ids.len()).collect();
+        let order = if config.shuffle { Order::Shuffled } else { Order::Sequential };
+        let sampler =
+            Sampler::new(lengths, config.batch_size, config.seed, order, config.bucket)?;
+        let total = config.total_steps(sampler.batches_per_epoch());
+        if config.warmup_steps >= total {
+            let message =
+                format!("found {}, the run has {total} steps", config.warmup_steps);
+            return Err(Error::setting("--warmup-steps", message));
+        }
+        let checkpoints =
+            run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
+        let identity = Identity::new(config, &fields, run, data);
+        Ok(Self { model, data, config, run, sampler, total, checkpoints, identity })
+    }
+
+    fn done<M: PeftMethod>(&self, state: &State<M>) -> bool {
+        let patience = self.config.patience;
+        state.progress.step >= self.total
+            || patience.is_some_and(|patience| state.progress.without_improvement >= patience)
+    }
+
+    /// Goes on from the newest whole checkpoint, where there is one.
+    fn resume<M: PeftMethod>(
+        &self,
+        state: &mut State<M>,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let Some(checkpoints) = &self.checkpoints else {
+            return Err(Error::setting("--resume", "needs the run's folder (--out)"));
+        };
+        match checkpoints.newest(|message| observer.note(message))? {
+            Some((path, stored)) => {
+                self.identity.check(&stored.identity, &path)?;
+                state.restore(stored, self.model, &path)
+            }
+            None => {
+                observer.note("there is no whole checkpoint to resume from: starting anew");
+                Ok(())
+            }
+        }
+    }
+
+    /// One update.
+    fn step<M: PeftMethod>(&mut self, state: &mut State<M>) -> Result<StepReport> {
+        let start = Instant::now();
+        let (config, step) = (self.config, state.progress.step);
+        let lr = config.lr_at(step, self.total);
+        // The same dropout masks for all batches of the step.
+        let mode = Mode::Train { seed: config.seed, step: step as u64 };
+        let k = config.accumulation;
+        let batches: Vec<Vec<&Example>> = (step * k..(step + 1) * k)
+            .map(|at| self.sampler.batch(at).into_iter().map(|row| &self.data.train[row]).collect())
+            .collect();
+
+        let (mut loss, mut tokens, mut labelled) = (0.0, 0, None);
+        let mut grads: Vec<Option<Tensor<1>>> = Vec::new();
+        for examples in &batches {
+            tokens += examples.iter().map(|example| example.input_ids.len()).sum::<usize>();
+            // A backward pass consumes the graph, the method's part of it included: so each batch
+            // makes the virtual tokens itself.
+            let virtual_tokens = self.model.compile(&state.learner.method.virtual_tokens(mode))?;
+            let after_prompt = virtual_tokens.last_hidden.is_some();
+            let count = |rows: &Vec<&Example>| {
+                Positions::labelled(config.task, rows, after_prompt).1.len()
+            };
+            let total = *labelled.get_or_insert_with(|| batches.iter().map(count).sum::<usize>());
+            let (positions, targets) =
+                Positions::labelled(config.task, examples, after_prompt);
+            if positions.is_empty() {
+                continue;
+            }
+            let batch = token_batch(examples, config.padding);
+            let hidden = self.model.forward(&batch, &virtual_tokens)?;
+            let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
+            let head = state.learner.head.as_ref();
+            let logits = logits(self.model, head, config.task, states)?;
+            let part = cross_entropy_sum(logits, &targets)? / total as f64;
+            let mut gradients = part.backward();
+            loss += part.into_scalar::<f64>();
+            if !loss.is_finite() {
+                return Err(Error::NotFinite { step: step + 1, loss });
+            }
+            add(&mut grads, params::gradients(&state.learner, &mut gradients));
+        }
+
+        let grad_norm = config.clip_norm.map(|limit| clip_global_norm(&mut grads, limit));
+        if !grads.is_empty() {
+            let values = params::values(&state.learner);
+            let next = state.optimizer.step(&values, grads, lr);
+            state.learner = params::replace(state.learner.clone(), next);
+        }
+        state.progress.step += 1;
+        Ok(StepReport {
+            step: state.progress.step,
+            loss,
+            lr,
+            tokens,
+            tokens_per_second: tokens as f64 / start.elapsed().as_secs_f64().max(1e-9),
+            labelled: labelled.unwrap_or(0),
+            grad_norm,
+        })
+    }
+
+    fn evaluate<M: PeftMethod>(
+        &self,
+        state: &mut State<M>,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let config = self.config;
+        let folded = state.learner.fold();
+        let virtual_tokens = folded.method.virtual_tokens(Mode::Evaluate);
+        let metrics =
+            Predictor::new(self.model, &virtual_tokens, folded.head.as_ref(), config.task)?
+                .with_pooling(config.pooling)
+                .with_padding(config.padding)
+                .with_batch_size(config.batch_size)
+                .evaluate(self.data.valid, self.run.labels.as_ref())?;
+        observer.evaluated(state.progress.step, &metrics);
+        state.evaluated(metrics, &config.best_metric())
+    }
+
+    fn save<M: PeftMethod>(&self, state: &State<M>, observer: &mut dyn Observer) -> Result<()> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        state.check_finite()?;
+        let last = state.progress.history.last();
+        let metrics = last.filter(|found| found.step == state.progress.step);
+        let about = self.run.about(self.config, metrics.map(|found| &found.metrics));
+        let adapter = adapter_of(&state.learner, self.model, &about)?;
+        let path = checkpoints.save(&state.store(self.model, self.identity.clone()), &adapter)?;
+        observer.saved(&path);
+        Ok(())
+    }
+}
+
+/// Adds the gradients of one batch to those of the batches before it.
+fn add(sum: &mut Vec<Option<Tensor<1>>>, grads: Vec<Option<Tensor<1>>>) {
+    if sum.is_empty() {
+        *sum = grads;
+        return;
+    }
+    for (sum, grad) in sum.iter_mut().zip(grads) {
+        *sum = match (sum.take(), grad) {
+            (Some(sum), Some(grad)) => Some(sum + grad),
+            (sum, grad) => sum.or(grad),
+        };
+    }
+}
