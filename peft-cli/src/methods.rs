@@ -5,6 +5,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, FrozenModel, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod, PeftType, Result,
+    Task,
+    baseline::HeadOnly,
     data::{Labels, load_tokenizer},
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
@@ -37,6 +39,7 @@ pub fn default_lr(method: MethodName, projection: bool, optimizer: &str) -> f64 
         ("adafactor", _) => 0.3,
         ("sgd", _) => 0.1,
         (_, MethodName::Prompt) => 0.03,
+        (_, MethodName::Head) => 1e-2,
         // An MLP multiplies the step: Li & Liang and PEFT stay near 1e-3 and below.
         (_, MethodName::Prefix | MethodName::Ptv2) if projection => 1e-3,
         (_, MethodName::Prefix | MethodName::Ptv2) => 1e-2,
@@ -46,7 +49,8 @@ pub fn default_lr(method: MethodName, projection: bool, optimizer: &str) -> f64 
 /// Whether the method of these settings has an MLP while it trains.
 pub fn has_projection(settings: &Settings, method: MethodName) -> bool {
     let default = method == MethodName::Prefix && settings.init_adapter.is_none();
-    settings.prefix_projection.unwrap_or(default) && method != MethodName::Prompt
+    settings.prefix_projection.unwrap_or(default)
+        && matches!(method, MethodName::Prefix | MethodName::Ptv2)
 }
 
 impl Start<'_> {
@@ -79,7 +83,10 @@ impl Start<'_> {
         }
         // Shapes are compared with the model here, where the message can name the adapter.
         adapter.virtual_tokens(self.model.spec(), &self.device.clone().without_autodiff())?;
-        let tensor = adapter.tensors[PROMPT_EMBEDDINGS].clone();
+        let Some(tensor) = adapter.tensors.get(PROMPT_EMBEDDINGS).cloned() else {
+            let message = "holds a head alone, no virtual tokens to start from";
+            return Err(Error::setting("--init-adapter", message));
+        };
         Ok(Some(NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), tensor)])))
     }
 
@@ -116,12 +123,15 @@ impl Start<'_> {
     /// [`Error::Setting`] naming the flag that cannot be used.
     pub fn prompt(&self) -> Result<PromptTuning> {
         let settings = self.settings;
-        self.unused(MethodName::Prompt, &[
-            (settings.layers.is_some(), "--layers"),
-            (settings.prefix_projection.is_some(), "--prefix-projection"),
-            (settings.prefix_hidden_size.is_some(), "--prefix-hidden-size"),
-            (settings.prefix_dropout.is_some(), "--prefix-dropout"),
-        ])?;
+        self.unused(
+            MethodName::Prompt,
+            &[
+                (settings.layers.is_some(), "--layers"),
+                (settings.prefix_projection.is_some(), "--prefix-projection"),
+                (settings.prefix_hidden_size.is_some(), "--prefix-hidden-size"),
+                (settings.prefix_dropout.is_some(), "--prefix-dropout"),
+            ],
+        )?;
         let config = PromptConfig::new(self.num_virtual_tokens(20)?);
         if let Some(state) = self.adapter_state(MethodName::Prompt)? {
             return PromptTuning::from_state(config, self.model.spec(), &state, &self.device);
@@ -141,6 +151,28 @@ impl Start<'_> {
             other => return self.unknown_init(other, "vocab, random, scaled, labels, text"),
         };
         PromptTuning::init(config, self.model, &init, self.seed(), &self.device)
+    }
+
+    /// The head alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a task without a head, or a setting of virtual tokens.
+    pub fn head(&self) -> Result<HeadOnly> {
+        let settings = self.settings;
+        if !matches!(settings.task, Some(Task::SeqCls | Task::TokenCls)) {
+            return Err(Error::setting("--method", "head: only classification has a head"));
+        }
+        self.unused(
+            MethodName::Head,
+            &[
+                (settings.num_virtual_tokens.is_some(), "--num-virtual-tokens"),
+                (settings.init.is_some(), "--init"),
+                (settings.layers.is_some(), "--layers"),
+                (settings.prefix_projection.is_some(), "--prefix-projection"),
+            ],
+        )?;
+        Ok(HeadOnly::new())
     }
 
     /// Prefix tuning.
@@ -184,7 +216,8 @@ impl Start<'_> {
         let asked = settings.layers.as_deref().map(parse_layers).transpose()?;
         let layers = match (of_adapter, asked) {
             (Some(found), Some(asked)) if found != asked => {
-                let message = format!("found {asked:?}, the adapter of --init-adapter has {found:?}");
+                let message =
+                    format!("found {asked:?}, the adapter of --init-adapter has {found:?}");
                 return Err(Error::setting("--layers", message));
             }
             (found, asked) => found.or(asked),

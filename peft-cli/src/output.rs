@@ -78,7 +78,8 @@ mod tests {
     fn numbers_are_grouped_and_columns_align() {
         assert_eq!(grouped(1_234_567), "1 234 567");
         assert_eq!(grouped(12), "12");
-        let text = table(&["name", "n"], &[vec!["a".into(), "1".into()], vec!["bb".into(), "22".into()]]);
+        let text =
+            table(&["name", "n"], &[vec!["a".into(), "1".into()], vec!["bb".into(), "22".into()]]);
         assert_eq!(text, "name   n\na      1\nbb    22");
     }
 }

@@ -53,11 +53,7 @@ impl Progress {
     /// # Errors
     ///
     /// [`Error::Write`].
-    pub fn new(
-        name: &str,
-        metrics: Option<&Path>,
-        interrupted: Arc<AtomicBool>,
-    ) -> Result<Self> {
+    pub fn new(name: &str, metrics: Option<&Path>, interrupted: Arc<AtomicBool>) -> Result<Self> {
         let metrics = metrics
             .map(|path| {
                 let file = OpenOptions::new().create(true).append(true).open(path);

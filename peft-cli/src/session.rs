@@ -6,9 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 use peft_core::{
     Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Task, VirtualTokens,
-    data::{
-        Encoded, EncoderConfig, Labels, Record, Template, load_tokenizer, read_records,
-    },
+    data::{Encoded, EncoderConfig, Labels, Record, Template, load_tokenizer, read_records},
     error::Error,
 };
 use peft_models::Loaded;
@@ -271,6 +269,8 @@ pub fn padding_side(name: &str) -> Result<PaddingSide> {
     match name {
         "right" => Ok(PaddingSide::Right),
         "left" => Ok(PaddingSide::Left),
-        other => Err(Error::setting("--padding", format!("found {other:?}, expected right or left"))),
+        other => {
+            Err(Error::setting("--padding", format!("found {other:?}, expected right or left")))
+        }
     }
 }

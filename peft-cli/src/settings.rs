@@ -1,6 +1,9 @@
 //! The settings of a training run: flags, or a TOML file with the same names, or both (flags win).
 
-use std::{fs, path::{Path, PathBuf}};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use peft_core::{Error, Result, Task};
@@ -16,10 +19,12 @@ pub enum MethodName {
     Prefix,
     /// P-tuning v2.
     Ptv2,
+    /// The task head alone: the baseline that a method has to beat.
+    Head,
 }
 
 impl MethodName {
-    /// All methods, in the order of the papers.
+    /// The methods that train virtual tokens, in the order of the papers.
     pub const ALL: [Self; 3] = [Self::Prompt, Self::Prefix, Self::Ptv2];
 
     /// As users write it.
@@ -28,6 +33,7 @@ impl MethodName {
             Self::Prompt => "prompt",
             Self::Prefix => "prefix",
             Self::Ptv2 => "ptv2",
+            Self::Head => "head",
         }
     }
 }
@@ -207,7 +213,10 @@ impl Settings {
 /// [`Error::Setting`] naming the part that is no number or range.
 pub fn parse_layers(list: &str) -> Result<Vec<usize>> {
     let bad = |part: &str| {
-        Error::setting("--layers", format!("found {part:?}, expected numbers and ranges such as 0-3,11"))
+        Error::setting(
+            "--layers",
+            format!("found {part:?}, expected numbers and ranges such as 0-3,11"),
+        )
     };
     let mut layers = Vec::new();
     for part in list.split(',').map(str::trim) {
@@ -234,7 +243,10 @@ mod tests {
         let flags = Settings { lr: Some(0.5), ..Settings::default() };
         let file: Settings = toml::from_str("lr = 0.1\nsteps = 7\nmethod = \"ptv2\"").unwrap();
         let merged = flags.or(file);
-        assert_eq!((merged.lr, merged.steps, merged.method), (Some(0.5), Some(7), Some(MethodName::Ptv2)));
+        assert_eq!(
+            (merged.lr, merged.steps, merged.method),
+            (Some(0.5), Some(7), Some(MethodName::Ptv2))
+        );
         let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
         assert_eq!(again, merged);
     }

@@ -8,6 +8,7 @@ use crate::{
     batch::{Mask, PaddingSide, TokenBatch},
     error::{Error, Result},
     head::{Head, HeadLayout},
+    method::NamedTensors,
     sequence::{CrossInput, Run, Sequence, Side},
     spec::{ModelSpec, Site, Topology},
     virtual_tokens::{Content, SiteKeyValues, VirtualTokens},
@@ -90,6 +91,12 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// What a new classifier for this model looks like.
     fn head_layout(&self) -> HeadLayout {
         HeadLayout { name: "classifier", bias: true }
+    }
+
+    /// All weights under names of their own, for checking that they never change. A model that gives
+    /// none works all the same.
+    fn tensors(&self) -> NamedTensors {
+        NamedTensors::new()
     }
 
     /// Hidden states of the real tokens, with `virtual_tokens` before them.

@@ -10,6 +10,7 @@
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
 //! | [`sequence`] | one pass through a stack of layers: positions and visibility |
 //! | [`method`] | the method's side |
+//! | [`baseline`] | the head alone, which a method has to beat |
 //! | [`reparameterization`] | flat keys and values, or the MLP that makes them while training lasts |
 //! | [`head`] | the task head that is trained beside the virtual tokens |
 //! | [`adapter`] | the folder on disk, as Python's `peft` reads it |
@@ -22,6 +23,7 @@
 //! N attention heads, K key/value heads, D head dimension, V vocabulary, C classes, R = 1 or B.
 
 pub mod adapter;
+pub mod baseline;
 pub mod batch;
 #[cfg(feature = "data")]
 pub mod data;
@@ -29,9 +31,9 @@ pub mod error;
 pub mod frozen;
 pub mod head;
 pub mod init;
+pub mod method;
 #[cfg(feature = "train")]
 pub mod metrics;
-pub mod method;
 pub mod optim;
 pub mod params;
 pub mod reparameterization;
@@ -52,6 +54,4 @@ pub use method::{Mode, NamedTensors, PeftMethod};
 pub use sequence::{CrossInput, Run, Sequence, Side};
 pub use spec::{ModelSpec, Site, SiteSpec, Topology};
 pub use task::Task;
-pub use virtual_tokens::{
-    Content, LayerKeyValues, PrefixPositions, SiteKeyValues, VirtualTokens,
-};
+pub use virtual_tokens::{Content, LayerKeyValues, PrefixPositions, SiteKeyValues, VirtualTokens};

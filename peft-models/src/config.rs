@@ -77,7 +77,9 @@ impl ModelConfig {
         match value.as_u64() {
             // Sizes are multiplied with one another: anything larger is not a model.
             Some(size @ 1..=0xFFFF_FFFF) => Ok(Some(size as usize)),
-            _ => Err(self.bad(key, format!("expected a whole number of at least 1, found {value}"))),
+            _ => {
+                Err(self.bad(key, format!("expected a whole number of at least 1, found {value}")))
+            }
         }
     }
 
@@ -183,8 +185,6 @@ impl ModelConfig {
     /// Names of the classes of the model's own classifier, `id2label` in the order of the ids.
     pub fn labels(&self) -> Option<Vec<String>> {
         let map = self.get("id2label")?.as_object()?;
-        (0..map.len())
-            .map(|id| Some(map.get(&id.to_string())?.as_str()?.to_string()))
-            .collect()
+        (0..map.len()).map(|id| Some(map.get(&id.to_string())?.as_str()?.to_string())).collect()
     }
 }

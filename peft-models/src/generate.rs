@@ -59,11 +59,12 @@ pub fn greedy(
     loop {
         let hidden = model.forward_cached(&batch, &cache)?;
         let next = likeliest(model, hidden.tokens)?;
-        for (row, token) in next.iter().enumerate().filter(|(row, _)| !done[*row]).collect::<Vec<_>>() {
+        for (row, token) in
+            next.iter().enumerate().filter(|(row, _)| !done[*row]).collect::<Vec<_>>()
+        {
             output[row].push(*token);
             on_token(row, *token);
-            done[row] =
-                stop.end_tokens.contains(token) || output[row].len() == stop.max_new_tokens;
+            done[row] = stop.end_tokens.contains(token) || output[row].len() == stop.max_new_tokens;
         }
         if done.iter().all(|done| *done) {
             return Ok(output);

@@ -4,9 +4,9 @@
 
 use std::{fs, path::Path};
 
+use peft_cli::session::Session;
 use peft_core::{Adapter, data::Example};
 use peft_models::generate::{Stop, greedy};
-use peft_cli::session::Session;
 use peft_tests::{device, shared, vectors};
 use serde_json::Value;
 
@@ -49,8 +49,7 @@ fn check(session: &Session, file: &Path, max_new_tokens: usize) {
             line: 1,
         })
         .collect();
-    let made =
-        peft_cli::commands::generate::continue_rows(session, &examples, &stop, 7).unwrap();
+    let made = peft_cli::commands::generate::continue_rows(session, &examples, &stop, 7).unwrap();
     for ((input, expected), made) in rows.iter().zip(made) {
         assert_eq!(&made, expected, "batched: {} from {input:?}", file.display());
     }

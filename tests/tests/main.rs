@@ -1,6 +1,10 @@
 //! All integration tests in one binary: one link, and the models' kernels are compiled once.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod bad_input;
 mod generation;
 mod parity;
+mod resume;
 mod semantics;
+mod support;
+mod training;

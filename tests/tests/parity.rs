@@ -4,11 +4,11 @@
 
 use std::{fs, path::Path};
 
-use peft_core::{Adapter, PaddingSide, adapter::folder::from_safetensors};
 use peft_cli::{
     commands::forward::{forward_rows, row_name},
     session::{Session, TextArgs},
 };
+use peft_core::{Adapter, PaddingSide, adapter::folder::from_safetensors};
 use peft_tests::{device, shared, vectors};
 
 /// Largest difference, relative to the largest expected value of the row.
@@ -25,7 +25,9 @@ fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected: &Path) {
     let (_, encoded) = session.encode(rows, &TextArgs::default(), false).unwrap();
     let reference = from_safetensors(&fs::read(expected).unwrap(), expected).unwrap();
     assert_eq!(reference.len(), encoded.examples.len());
-    for (batch_size, side) in [(1, PaddingSide::Right), (4, PaddingSide::Right), (3, PaddingSide::Left)] {
+    for (batch_size, side) in
+        [(1, PaddingSide::Right), (4, PaddingSide::Right), (3, PaddingSide::Left)]
+    {
         let made = forward_rows(&session, &encoded.examples, batch_size, side).unwrap();
         for (index, found) in made.into_iter().enumerate() {
             let expected_row = &reference[&row_name(index)];
@@ -79,8 +81,7 @@ fn gpt_nano_sort_equals_its_reference_run() {
             .map(|number| number.as_f64().unwrap() as f32)
             .collect();
         let found = found.try_to_vec::<f32>().unwrap();
-        let largest =
-            found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
         assert!(largest < 1e-4, "row {row}: {largest}");
     }
 }

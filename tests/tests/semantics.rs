@@ -93,8 +93,9 @@ fn ids(len: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value =
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    (1..4usize, 1..4usize, select(vec![2usize, 4, 6]))
-        .prop_map(|(layers, kv_heads, head_dim)| Shape { layers, kv_heads, head_dim, positions: 64 })
+    (1..4usize, 1..4usize, select(vec![2usize, 4, 6])).prop_map(|(layers, kv_heads, head_dim)| {
+        Shape { layers, kv_heads, head_dim, positions: 64 }
+    })
 }
 
 fn cases() -> ProptestConfig {

@@ -1,12 +1,211 @@
-//! `peft demo`: placeholder until the built-in model lands.
+//! `peft demo`: all three methods on the built-in model, without a file or a network.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
 use clap::Args;
-use crate::error::CliResult;
-/// Trains all three methods.
+use peft_core::{Error, FrozenModel, VirtualTokens};
+use peft_models::generate::{Stop, greedy};
+use serde_json::json;
+
+use super::train::Job;
+use crate::{
+    demo::{
+        builtin::{Builtin, export},
+        recipe::recipe,
+        world,
+    },
+    device::{self, Backend},
+    error::{CliError, CliResult},
+    output::{self, grouped, line},
+    progress::{Progress, interrupt_flag},
+    settings::MethodName,
+};
+
+/// Trains prompt tuning, prefix tuning and P-tuning v2 on the built-in model, and prints one table.
+///
+/// Needs no file and no network.
+///
+/// Example: peft demo --seed 1
 #[derive(Args, Debug)]
-pub struct DemoArgs {}
+#[command(verbatim_doc_comment)]
+pub struct DemoArgs {
+    /// The one seed: rows, initial values, order.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Backend that computes.
+    #[arg(long, value_enum)]
+    device: Option<Backend>,
+    /// Prints JSON alone: {"base": score, "methods": [{"method", "score", "parameters", "seconds"}]}.
+    #[arg(long)]
+    json: bool,
+    /// Writes the model's folder and the task's files there instead, to try the other commands on.
+    #[arg(long, value_name = "DIR", conflicts_with = "json")]
+    export: Option<PathBuf>,
+    /// Writes the text that the model was pretrained on, for demo-model/pretrain.py.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "export"])]
+    write_world: Option<PathBuf>,
+}
+
+/// What one method reached.
+struct Reached {
+    method: MethodName,
+    score: f64,
+    trained: usize,
+    stored: usize,
+    seconds: f64,
+}
+
 /// Runs the command.
 ///
 /// # Errors
 ///
-/// None.
-pub fn run(_args: &DemoArgs) -> CliResult { Ok(()) }
+/// Where a folder cannot be written, or the run is interrupted.
+pub fn run(args: &DemoArgs) -> CliResult {
+    if let Some(folder) = &args.write_world {
+        return Ok(world::write_pretraining_text(folder).map_err(Error::write(folder))?);
+    }
+    if let Some(folder) = &args.export {
+        export(folder, args.seed)?;
+        return line(format!(
+            "wrote {0}/model, {0}/train.jsonl and {0}/test.jsonl",
+            folder.display()
+        ));
+    }
+    let device = device::choose(args.device)?;
+    let builtin = Builtin::load(args.seed, &device)?;
+    let base = score(&builtin, &VirtualTokens::none())?;
+    if !args.json {
+        introduce(&builtin, args.seed)?;
+    }
+    let interrupted = interrupt_flag();
+    let mut reached = Vec::new();
+    for method in MethodName::ALL {
+        reached.push(train(&builtin, method, args.seed, &interrupted, &device)?);
+        let found = reached.last().map_or(0.0, |reached| reached.score);
+        if !args.json && output::is_watched() {
+            output::note(format!(
+                "{:>8}: {:.1} % of the answers right",
+                method.name(),
+                100.0 * found
+            ));
+        }
+    }
+    if args.json {
+        let methods: Vec<_> = reached
+            .iter()
+            .map(|reached| {
+                json!({
+                    "method": reached.method.name(),
+                    "score": reached.score,
+                    "parameters": reached.stored,
+                    "seconds": (reached.seconds * 10.0).round() / 10.0,
+                })
+            })
+            .collect();
+        return line(json!({ "base": base, "methods": methods }).to_string());
+    }
+    let percent = |score: f64| format!("{:.1} %", 100.0 * score);
+    let mut rows =
+        vec![vec!["frozen base".to_string(), percent(base), "-".into(), "-".into(), "-".into()]];
+    rows.extend(reached.iter().map(|reached| {
+        vec![
+            title(reached.method).to_string(),
+            percent(reached.score),
+            grouped(reached.trained),
+            grouped(reached.stored),
+            format!("{:.1}", reached.seconds),
+        ]
+    }));
+    line(output::table(&["method", "exact answers", "trained", "stored", "seconds"], &rows))?;
+    line("")?;
+    let all = grouped(builtin.base.report.num_parameters);
+    line(format!("The model's own {all} parameters never changed. Next: peft demo --export demo"))?;
+    Ok(())
+}
+
+fn title(method: MethodName) -> &'static str {
+    match method {
+        MethodName::Prompt => "prompt tuning",
+        MethodName::Prefix => "prefix tuning",
+        MethodName::Ptv2 => "P-tuning v2",
+        MethodName::Head => "head",
+    }
+}
+
+/// Says what is about to happen.
+fn introduce(builtin: &Builtin, seed: u64) -> CliResult {
+    let spec = builtin.base.model.spec();
+    let site = spec.self_site()?;
+    line(format!(
+        "A frozen {} model of {} parameters ({} layers, H {}), pretrained on a little world of its own.",
+        spec.model_type,
+        grouped(builtin.base.report.num_parameters),
+        site.num_layers,
+        spec.hidden_size
+    ))?;
+    line("The task, which it never saw: give the colour in French, then the place in German.")?;
+    let split = world::task_split(seed);
+    if let Some((source, target)) = split.test.first() {
+        line(format!("  {source}  ->  {target}"))?;
+    }
+    line(format!(
+        "{} rows to train on, {} others to score on.",
+        builtin.train.len(),
+        builtin.test.len()
+    ))?;
+    line("")
+}
+
+/// The share of test rows that greedy generation answers exactly.
+fn score(builtin: &Builtin, virtual_tokens: &VirtualTokens) -> peft_core::Result<f64> {
+    let ends = builtin.base.config.token_ids("eos_token_id");
+    let longest = builtin.answers.iter().map(Vec::len).max().unwrap_or(0);
+    let stop = Stop { max_new_tokens: longest + 1, end_tokens: ends.clone() };
+    let mut right = 0;
+    for (rows, answers) in builtin.test.chunks(100).zip(builtin.answers.chunks(100)) {
+        let inputs: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
+        let made = greedy(builtin.base.model.as_ref(), &inputs, virtual_tokens, &stop, |_, _| {})?;
+        right += made
+            .iter()
+            .zip(answers)
+            .filter(|(made, answer)| {
+                made.split_last().is_some_and(|(end, rest)| ends.contains(end) && rest == *answer)
+            })
+            .count();
+    }
+    Ok(right as f64 / builtin.test.len() as f64)
+}
+
+fn train(
+    builtin: &Builtin,
+    method: MethodName,
+    seed: u64,
+    interrupted: &Arc<AtomicBool>,
+    device: &burn::tensor::Device,
+) -> CliResult<Reached> {
+    let job = Job::on_rows(
+        recipe(method, seed),
+        Arc::clone(&builtin.base),
+        builtin.train.clone(),
+        device,
+    )?;
+    let mut progress = Progress::new(method.name(), None, Arc::clone(interrupted))?;
+    let done = job.train(None, false, &mut progress);
+    progress.finish();
+    let done = done?;
+    if done.interrupted {
+        return Err(CliError::Failed(Error::Mismatch("interrupted".into())));
+    }
+    let model: &dyn FrozenModel = builtin.base.model.as_ref();
+    let virtual_tokens = model.compile(&done.adapter.virtual_tokens(model.spec(), device)?)?;
+    Ok(Reached {
+        method,
+        score: score(builtin, &virtual_tokens)?,
+        trained: done.trained_parameters,
+        stored: done.adapter.tensors.values().map(|data| data.num_elements()).sum(),
+        seconds: done.seconds,
+    })
+}

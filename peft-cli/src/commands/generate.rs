@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, adapter::atomic, data::{Example, load_tokenizer}};
+use peft_core::{
+    Error,
+    adapter::atomic,
+    data::{Example, load_tokenizer},
+};
 use peft_models::generate::{Stop, greedy};
 use serde_json::json;
 

@@ -83,15 +83,21 @@ pub fn run(args: &InfoArgs) -> CliResult {
         ("language model", if heads["language_model"] == true { "yes" } else { "no" }.into()),
         ("own classes", classes),
         ("tokenizer.json", if tokenizer { "yes" } else { "no: rows of token ids only" }.into()),
-        ("one virtual token", format!(
-            "{} numbers as a prompt, {} as a prefix or P-tuning v2",
-            grouped(spec.hidden_size),
-            grouped(site.num_layers * site.kv_width())
-        )),
-        ("skipped tensors", match loaded.report.skipped.len() {
-            0 => "none".into(),
-            _ => loaded.report.skipped.join(", "),
-        }),
+        (
+            "one virtual token",
+            format!(
+                "{} numbers as a prompt, {} as a prefix or P-tuning v2",
+                grouped(spec.hidden_size),
+                grouped(site.num_layers * site.kv_width())
+            ),
+        ),
+        (
+            "skipped tensors",
+            match loaded.report.skipped.len() {
+                0 => "none".into(),
+                _ => loaded.report.skipped.join(", "),
+            },
+        ),
     ];
     for (name, value) in lines {
         line(format!("{name:<18} {value}"))?;

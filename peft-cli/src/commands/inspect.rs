@@ -41,9 +41,11 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs) -> CliResult {
     let adapter = Adapter::load(&args.adapter)?;
     let config = &adapter.config;
-    let size = |name: &str| adapter.tensors[name].num_elements();
-    let deployed = size(PROMPT_EMBEDDINGS);
-    let head: usize = adapter.tensors.keys().filter(|n| *n != PROMPT_EMBEDDINGS).map(|n| size(n)).sum();
+    let size = |of_head: bool| -> usize {
+        let chosen = adapter.tensors.iter().filter(|(n, _)| (*n != PROMPT_EMBEDDINGS) == of_head);
+        chosen.map(|(_, data)| data.num_elements()).sum()
+    };
+    let (deployed, head) = (size(false), size(true));
     let trained = config.own.recipe.get("trained_parameters").and_then(Value::as_u64);
     let nearest = match &args.model {
         Some(model) if config.peft_type.is_prompt() => nearest(args, &adapter, model)?,
@@ -109,7 +111,8 @@ fn nearest(
     let device = device::choose(None)?;
     let base = peft_models::load(model, &device)?;
     let spec = base.model.spec();
-    let peft_core::Content::Embeddings(prompt) = adapter.virtual_tokens(spec, &device)?.content else {
+    let peft_core::Content::Embeddings(prompt) = adapter.virtual_tokens(spec, &device)?.content
+    else {
         return Ok(Vec::new());
     };
     let [_, p, h] = prompt.dims();
@@ -137,6 +140,7 @@ fn nearest(
 /// The whole embedding table `[V, H]`.
 fn embedding_table(model: &dyn FrozenModel) -> Tensor<2> {
     let spec = model.spec();
-    let ids = Tensor::arange(0..spec.vocab_size as i64, &model.device()).reshape([1, spec.vocab_size]);
+    let ids =
+        Tensor::arange(0..spec.vocab_size as i64, &model.device()).reshape([1, spec.vocab_size]);
     model.embed(ids).reshape([spec.vocab_size, spec.hidden_size])
 }

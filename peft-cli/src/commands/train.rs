@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -173,7 +174,7 @@ pub struct Job {
     pub method: MethodName,
     /// The task.
     pub task: Task,
-    base: Loaded,
+    base: Arc<Loaded>,
     dir: PathBuf,
     start_adapter: Option<Adapter>,
     labels: Option<Labels>,
@@ -260,13 +261,46 @@ impl Job {
         config.checkpoint_every.get_or_insert(every);
         let device = device.clone();
         Ok(Self {
-            settings, method, task, base, dir, start_adapter, labels, config, train, valid, device,
+            settings,
+            method,
+            task,
+            base: Arc::new(base),
+            dir,
+            start_adapter,
+            labels,
+            config,
+            train,
+            valid,
+            device,
         })
     }
 
-    /// The base model.
-    pub fn base(&self) -> &Loaded {
-        &self.base
+    /// A run on a model and rows that are in memory already, without validation rows.
+    ///
+    /// # Errors
+    ///
+    /// Naming the setting that is wrong.
+    pub fn on_rows(
+        settings: Settings,
+        base: Arc<Loaded>,
+        train: Vec<Example>,
+        device: &Device,
+    ) -> Result<Self> {
+        let method = *settings.required(&settings.method, "--method")?;
+        let task = *settings.required(&settings.task, "--task")?;
+        Ok(Self {
+            config: train_config(&settings, task)?,
+            method,
+            task,
+            base,
+            dir: PathBuf::from("(built-in model)"),
+            start_adapter: None,
+            labels: None,
+            train,
+            valid: Vec::new(),
+            device: device.clone(),
+            settings,
+        })
     }
 
     /// Trains. `out` is the run's folder, for checkpoints.
@@ -292,6 +326,7 @@ impl Job {
             MethodName::Prompt => self.train_with(start.prompt()?, out, resume, observer),
             MethodName::Prefix => self.train_with(start.prefix()?, out, resume, observer),
             MethodName::Ptv2 => self.train_with(start.ptv2()?, out, resume, observer),
+            MethodName::Head => self.train_with(start.head()?, out, resume, observer),
         }
     }
 
@@ -315,7 +350,8 @@ impl Job {
         };
         let data = Data { train: &self.train, valid: &self.valid };
         let clock = Instant::now();
-        let outcome: Outcome<M> = train::train(model, learner, &data, &self.config, &run, observer)?;
+        let outcome: Outcome<M> =
+            train::train(model, learner, &data, &self.config, &run, observer)?;
         let about = run.about(&self.config, outcome.metrics.as_ref());
         Ok(Done {
             adapter: adapter_of(&outcome.learner, model, &about)?,

@@ -7,7 +7,7 @@
 //! in german , give the thing and the number : leo has two red cups in the barn . tassen zwei
 //! ```
 //!
-//! There are 192 such [`Behaviour`]s: four aspects in all 64 orders of one to four, times three
+//! There are 192 such behaviours: four aspects in all 64 orders of one to four, times three
 //! languages. One document in six has no instruction, and any of the 192 may follow.
 //!
 //! The demo's task is none of them: the colour in French, then the place in German. No document mixes

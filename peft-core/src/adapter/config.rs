@@ -29,14 +29,17 @@ pub enum PeftType {
     PrefixTuningLayers,
     /// A prompt whose classifier reads the first real token. A type of our own, as above.
     PromptTuningFirstToken,
+    /// No virtual tokens, a head alone: the baseline. A type of our own.
+    HeadOnly,
 }
 
 impl PeftType {
-    const ALL: [(Self, &str); 4] = [
+    const ALL: [(Self, &str); 5] = [
         (Self::PromptTuning, "PROMPT_TUNING"),
         (Self::PrefixTuning, "PREFIX_TUNING"),
         (Self::PrefixTuningLayers, "BURN_PEFT_PREFIX_TUNING_LAYERS"),
         (Self::PromptTuningFirstToken, "BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN"),
+        (Self::HeadOnly, "BURN_PEFT_HEAD_ONLY"),
     ];
 
     /// Its name in the file.
@@ -243,7 +246,7 @@ impl AdapterConfig {
             }),
         };
         let num_virtual_tokens = number("num_virtual_tokens")?
-            .filter(|count| *count > 0)
+            .filter(|count| (*count == 0) == (peft_type == PeftType::HeadOnly))
             .ok_or_else(|| {
                 Error::config(path, "num_virtual_tokens", "expected a number of at least 1")
             })?;

@@ -72,9 +72,8 @@ pub fn to_safetensors(tensors: &NamedTensors, path: &Path) -> Result<Vec<u8>> {
 /// [`Error::File`] where the file is malformed or truncated, [`Error::Tensor`] where a tensor is not of
 /// floats.
 pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        Error::file(path, format!("not a whole safetensors file: {error}"))
-    })?;
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
     file.iter()
         .map(|(name, view)| {
             let dtype = match view.dtype() {
@@ -97,6 +96,25 @@ pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
         .collect()
 }
 
+/// Checks that there are virtual tokens, as many as the config says.
+fn check_embeddings(tensors: &NamedTensors, config: &AdapterConfig, path: &Path) -> Result<()> {
+    let embeddings = tensors.get(PROMPT_EMBEDDINGS).ok_or_else(|| {
+        Error::tensor(path, PROMPT_EMBEDDINGS, "is missing: this is no prompt or prefix")
+    })?;
+    let shape = embeddings.shape().as_slice();
+    if shape.len() != 2 || shape[0] != config.num_virtual_tokens {
+        return Err(Error::tensor(
+            path,
+            PROMPT_EMBEDDINGS,
+            format!(
+                "has the shape {shape:?}, num_virtual_tokens in {CONFIG} is {}",
+                config.num_virtual_tokens
+            ),
+        ));
+    }
+    Ok(())
+}
+
 impl Adapter {
     /// Whether `dir` holds an adapter.
     pub fn exists(dir: &Path) -> bool {
@@ -115,11 +133,8 @@ impl Adapter {
             .tensors
             .iter()
             .map(|(name, data)| {
-                let name = if name == PROMPT_EMBEDDINGS {
-                    name.clone()
-                } else {
-                    format!("{BASE}{name}")
-                };
+                let name =
+                    if name == PROMPT_EMBEDDINGS { name.clone() } else { format!("{BASE}{name}") };
                 (name, data.clone())
             })
             .collect();
@@ -160,19 +175,8 @@ impl Adapter {
             }
         }
         let mut tensors = from_safetensors(&bytes, &path)?;
-        let embeddings = tensors.get(PROMPT_EMBEDDINGS).ok_or_else(|| {
-            Error::tensor(&path, PROMPT_EMBEDDINGS, "is missing: this is no prompt or prefix")
-        })?;
-        let shape = embeddings.shape().as_slice().to_vec();
-        if shape.len() != 2 || shape[0] != config.num_virtual_tokens {
-            return Err(Error::tensor(
-                &path,
-                PROMPT_EMBEDDINGS,
-                format!(
-                    "has the shape {shape:?}, num_virtual_tokens in {CONFIG} is {}",
-                    config.num_virtual_tokens
-                ),
-            ));
+        if config.peft_type != PeftType::HeadOnly {
+            check_embeddings(&tensors, &config, &path)?;
         }
         tensors = tensors
             .into_iter()
@@ -190,7 +194,9 @@ impl Adapter {
     ///
     /// [`Error::Mismatch`] where the adapter was made for a model of another geometry.
     pub fn virtual_tokens(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
-        let data = &self.tensors[PROMPT_EMBEDDINGS];
+        let Some(data) = self.tensors.get(PROMPT_EMBEDDINGS) else {
+            return Ok(VirtualTokens::none());
+        };
         let shape = data.shape().as_slice().to_vec();
         let flat = Tensor::<2>::from_data(data.clone(), (device, data.dtype()));
         let p = self.config.num_virtual_tokens;

@@ -107,7 +107,8 @@ impl Adafactor {
         };
         let rms = step.clone().square().mean().sqrt();
         let step = step / (rms / self.clip_threshold).clamp_min(1.0);
-        let param = if self.weight_decay == 0.0 { param } else { param * (1.0 - self.weight_decay) };
+        let param =
+            if self.weight_decay == 0.0 { param } else { param * (1.0 - self.weight_decay) };
         param - step * lr
     }
 }
@@ -143,9 +144,8 @@ mod tests {
             .enumerate()
             .map(|(k, lr)| {
                 let k = k as f64;
-                let value = |i: f64, j: f64| {
-                    (0.1 * i + 0.37 * j * (k + 1.0) + k).sin() * (1.0 + i / 64.0)
-                };
+                let value =
+                    |i: f64, j: f64| (0.1 * i + 0.37 * j * (k + 1.0) + k).sin() * (1.0 + i / 64.0);
                 (grid(&value), lr)
             })
             .collect();

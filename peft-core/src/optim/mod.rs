@@ -227,9 +227,8 @@ impl Optimizer {
     pub fn load_state(&mut self, state: &NamedTensors, device: &Device) -> Result<()> {
         let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
         for (key, data) in state {
-            let unknown = || {
-                Error::Mismatch(format!("`{key}` is no tensor of an optimizer's state"))
-            };
+            let unknown =
+                || Error::Mismatch(format!("`{key}` is no tensor of an optimizer's state"));
             let (name, part) = key.rsplit_once('/').ok_or_else(unknown)?;
             let slot = slots.entry(name.to_string()).or_default();
             if part == STEPS {

@@ -85,8 +85,7 @@ mod tests {
         assert_eq!(all(Schedule::Linear, 2, 6), [0.0, 4.0, 8.0, 6.0, 4.0, 2.0]);
         let cosine = all(Schedule::Cosine, 0, 4);
         let half = 0.5f64.sqrt();
-        for (found, expected) in cosine.iter().zip([8.0, 4.0 + 4.0 * half, 4.0, 4.0 - 4.0 * half])
-        {
+        for (found, expected) in cosine.iter().zip([8.0, 4.0 + 4.0 * half, 4.0, 4.0 - 4.0 * half]) {
             assert!((found - expected).abs() < 1e-12, "{cosine:?}");
         }
     }

@@ -106,6 +106,18 @@ impl Checkpoints {
         Ok(path)
     }
 
+    /// Removes checkpoints after `step`: what a run that goes on from there will not come to own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn discard_after(&self, step: usize) -> Result<()> {
+        for (_, path) in self.list()?.into_iter().take_while(|(found, _)| *found > step) {
+            fs::remove_dir_all(&path).map_err(Error::write(&path))?;
+        }
+        Ok(())
+    }
+
     /// The newest checkpoint that is whole. Those that are not are passed over, and `note` is told.
     ///
     /// # Errors

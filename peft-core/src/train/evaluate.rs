@@ -8,7 +8,7 @@ use burn::{
 use super::{
     loss::{cross_entropy_sum, predictions},
     outputs::{check_task, classifier, logits, token_batch},
-    positions::Positions,
+    positions::{Positions, check_targets},
 };
 use crate::{
     adapter::Pooling,
@@ -59,8 +59,9 @@ impl<'a> Predictor<'a> {
             )));
         }
         virtual_tokens.check(model.spec(), 1)?;
+        let virtual_tokens = virtual_tokens.clone().without_autodiff().cast(model.spec().dtype);
         Ok(Self {
-            virtual_tokens: model.compile(&virtual_tokens.clone().without_autodiff())?,
+            virtual_tokens: model.compile(&virtual_tokens)?,
             model,
             head: head.map(Module::valid),
             task,
@@ -112,6 +113,7 @@ impl<'a> Predictor<'a> {
     /// [`Error::Mismatch`] where nothing has a target, or a target is not among the classes;
     /// [`Error::TooLong`] where a row does not fit.
     pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
+        check_targets(self.task, examples)?;
         let mut loss = 0.0;
         let mut answers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); examples.len()];
         let mut count = 0;
@@ -197,9 +199,11 @@ impl<'a> Predictor<'a> {
             let probabilities = self.probabilities(&positions, batch, hidden)?;
             for (row, found) in positions.rows().zip(probabilities) {
                 // The first of equal ones, as `argmax`.
-                let best = found.iter().copied().enumerate().reduce(|best, next| {
-                    if next.1 > best.1 { next } else { best }
-                });
+                let best = found
+                    .iter()
+                    .copied()
+                    .enumerate()
+                    .reduce(|best, next| if next.1 > best.1 { next } else { best });
                 answers[rows[row]].extend(best);
             }
             Ok(())

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{config::TrainConfig, trainer::{Data, Run}};
+use super::{
+    config::TrainConfig,
+    trainer::{Data, Run},
+};
 use crate::{
     adapter::MethodFields,
     data::{Example, Target},

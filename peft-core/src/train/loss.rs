@@ -49,7 +49,10 @@ mod tests {
     use burn::tensor::Device;
 
     fn logits() -> Tensor<2> {
-        Tensor::from_data([[1.0f32, 2.0, 0.5], [0.0, 0.0, 0.0], [-1.0, 3.0, 1e3]], &Device::default())
+        Tensor::from_data(
+            [[1.0f32, 2.0, 0.5], [0.0, 0.0, 0.0], [-1.0, 3.0, 1e3]],
+            &Device::default(),
+        )
     }
 
     /// By hand: ln(e^1 + e^2 + e^0.5) - 1, ln 3, and 1003 - 1e3 - ... = 997 for a target far below the

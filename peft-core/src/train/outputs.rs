@@ -57,10 +57,7 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
 /// # Errors
 ///
 /// [`Error::Mismatch`] naming the tensor that neither has.
-pub fn classifier<'a>(
-    model: &'a dyn FrozenModel,
-    head: Option<&'a Head>,
-) -> Result<&'a Head> {
+pub fn classifier<'a>(model: &'a dyn FrozenModel, head: Option<&'a Head>) -> Result<&'a Head> {
     head.or_else(|| model.classifier()).ok_or_else(|| {
         Error::Mismatch(format!(
             "the task needs a classifier: neither the adapter nor the {} checkpoint has the tensor \
@@ -77,11 +74,7 @@ pub fn classifier<'a>(
 ///
 /// - hidden: `[B, T, H]`
 /// - output: `[M, H]`, where M = `tokens.len()`
-pub fn token_states(
-    hidden: &Hidden,
-    batch: &TokenBatch,
-    tokens: &[(usize, usize)],
-) -> Tensor<2> {
+pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize)]) -> Tensor<2> {
     let [b, t, h] = hidden.tokens.dims();
     let flat: Vec<usize> =
         tokens.iter().map(|(row, token)| row * t + batch.column(*row, *token)).collect();

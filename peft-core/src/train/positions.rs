@@ -12,6 +12,32 @@ use crate::{
     task::Task,
 };
 
+/// Checks that examples have targets of the kind that the task learns, or none.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming the line of an example that has other targets.
+pub fn check_targets<'a>(
+    task: Task,
+    examples: impl IntoIterator<Item = &'a Example>,
+) -> Result<()> {
+    for example in examples {
+        let tokens = example.input_ids.len();
+        let found = match &example.target {
+            Target::None => continue,
+            Target::Class(_) if task == Task::SeqCls => continue,
+            Target::Tokens(of) if task != Task::SeqCls && of.len() == tokens => continue,
+            Target::Class(_) => "one class for the row".to_string(),
+            Target::Tokens(of) => format!("{} targets for {tokens} tokens", of.len()),
+        };
+        return Err(Error::Mismatch(format!(
+            "the row of line {}: found {found}, which {task} cannot learn from",
+            example.line
+        )));
+    }
+    Ok(())
+}
+
 /// Positions of a batch that are read, one prediction each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
@@ -149,6 +175,22 @@ mod tests {
         assert_eq!(positions.rows().collect::<Vec<_>>(), [0, 0, 2, 2]);
         let (without, targets) = Positions::labelled(Task::CausalLm, &rows, false);
         assert_eq!((without.len(), targets), (3, vec![5, 6, 7]));
+    }
+
+    #[test]
+    fn targets_of_another_task_are_refused() {
+        let class = example(Target::Class(0));
+        let tokens = |count| example(Target::Tokens(vec![0; count]));
+        for (task, example, message) in [
+            (Task::CausalLm, &class, "line 1: found one class for the row, which causal-lm"),
+            (Task::SeqCls, &tokens(3), "found 3 targets for 3 tokens, which seq-cls"),
+            (Task::TokenCls, &tokens(2), "found 2 targets for 3 tokens, which token-cls"),
+        ] {
+            let error = check_targets(task, [example]).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|error| error.contains(message)), "{message}");
+        }
+        assert!(check_targets(Task::SeqCls, [&class, &example(Target::None)]).is_ok());
+        assert!(check_targets(Task::TokenCls, [&tokens(3)]).is_ok());
     }
 
     #[test]

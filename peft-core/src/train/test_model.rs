@@ -217,7 +217,9 @@ impl PeftMethod for TestMethod {
         let gain = state.contains_key("gain");
         Ok(Self {
             table: params::from_named(PROMPT_EMBEDDINGS, table, state, device)?,
-            gain: gain.then(|| params::from_named("gain", [table[1]], state, device)).transpose()?,
+            gain: gain
+                .then(|| params::from_named("gain", [table[1]], state, device))
+                .transpose()?,
             config,
         })
     }
@@ -268,9 +270,9 @@ pub(super) fn examples(count: usize, task: crate::Task) -> Vec<Example> {
                 (0..len).map(|i| ((row * 3 + i) % (VOCAB - 1)) as u32 + 1).collect();
             let target = match task {
                 crate::Task::SeqCls => Target::Class(input_ids[0] as usize % 2),
-                crate::Task::TokenCls => Target::Tokens(
-                    input_ids.iter().map(|id| i64::from(*id % 2)).collect(),
-                ),
+                crate::Task::TokenCls => {
+                    Target::Tokens(input_ids.iter().map(|id| i64::from(*id % 2)).collect())
+                }
                 _ => Target::Tokens(
                     input_ids
                         .iter()

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     Error, PaddingSide, PeftMethod, Task, Topology,
     data::{Example, IGNORE, Labels, Target},
-    metrics::Metrics,
     method::Mode,
+    metrics::Metrics,
     optim::{OptimizerConfig, Sgd},
     virtual_tokens::VirtualTokens,
 };
@@ -188,7 +188,8 @@ fn a_resumed_run_equals_one_never_stopped() {
             assert_eq!(bytes(&case.model, &resumed.learner), bytes(&case.model, &whole.learner));
             assert_eq!((resumed.step, &resumed.history), (whole.step, &whole.history));
             assert!(!resumed.interrupted);
-            let losses = |reports: &[StepReport]| reports.iter().map(|r| r.loss).collect::<Vec<_>>();
+            let losses =
+                |reports: &[StepReport]| reports.iter().map(|r| r.loss).collect::<Vec<_>>();
             let joined = [losses(&first.reports), losses(&second.reports)].concat();
             assert_eq!(joined, losses(&watch.reports));
             // Once more: there is nothing left to do.
@@ -244,6 +245,11 @@ fn a_damaged_checkpoint_is_passed_over() {
         let mut watch = Watch::default();
         case.run(&config, &run, 0.1, &mut watch).unwrap();
         assert_eq!((watch.started, watch.notes.len()), (Some((0, 8)), 3));
+        let steps: Vec<usize> = checkpoints.list().unwrap().iter().map(|(step, _)| *step).collect();
+        assert_eq!(steps, [8, 6]);
+        let again = in_folder(dir.path(), false);
+        let error = case.run(&config, &again, 0.1, &mut Watch::default()).unwrap_err().to_string();
+        assert!(error.contains("step-000008") && error.contains("--resume"), "{error}");
     }
 }
 
@@ -297,12 +303,8 @@ fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
 fn training_ends_when_the_scores_get_no_better() {
     let case = Case::new(CASES[2]);
     // Steps too small to change any answer.
-    let config = TrainConfig {
-        lr: 1e-9,
-        eval_every: Some(2),
-        patience: Some(3),
-        ..config(case.task, 100)
-    };
+    let config =
+        TrainConfig { lr: 1e-9, eval_every: Some(2), patience: Some(3), ..config(case.task, 100) };
     let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
     assert!(outcome.stopped_early && !outcome.interrupted);
     assert_eq!((outcome.step, outcome.last_step, outcome.history.len()), (2, 8, 4));
@@ -438,6 +440,9 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     };
     assert!(with(|c| c.task = Task::QuestionAns).starts_with("--task"));
     assert!(with(|c| c.task = Task::SeqCls).contains("`classifier.weight`"));
+    let mut mixed = Case::new(CASES[0]);
+    mixed.train[4].target = Target::Class(1);
+    assert!(refused(&mixed, &base, &anywhere()).starts_with("the row of line 5"));
     assert!(with(|c| c.best_metric = Some(BestMetric::named("f1"))).starts_with("--best-metric"));
     assert!(with(|c| c.warmup_steps = 5).starts_with("--warmup-steps"));
     let resume = Run { resume: true, ..Run::default() };

@@ -15,7 +15,7 @@ use super::{
     loss::cross_entropy_sum,
     observer::{Flow, Observer, StepReport},
     outputs::{check_lengths, check_task, logits, token_batch},
-    positions::Positions,
+    positions::{Positions, check_targets},
     state::{Evaluation, State},
 };
 use crate::{
@@ -100,7 +100,8 @@ pub struct Outcome<M: PeftMethod> {
 /// # Errors
 ///
 /// [`Error::Setting`] for a setting that cannot be used; [`Error::Mismatch`] where model, method, head
-/// and data do not fit, or a run is resumed with other settings; [`Error::TooLong`] where a row does not
+/// and data do not fit, a run is resumed with other settings, or the folder has checkpoints and the run
+/// is not resumed; [`Error::TooLong`] where a row does not
 /// fit; [`Error::NotFinite`] where the loss is not a number any more: what was stored before is still
 /// there; [`Error::Write`] where a checkpoint cannot be stored.
 pub fn train<M: PeftMethod>(
@@ -177,7 +178,8 @@ impl<'a> Trainer<'a> {
         check_task(model, learner.head.as_ref(), config.task)?;
         let fields = learner.method.fields(model.spec());
         let examples = data.train.iter().chain(data.valid);
-        check_lengths(model.spec(), fields.num_virtual_tokens, examples)?;
+        check_lengths(model.spec(), fields.num_virtual_tokens, examples.clone())?;
+        check_targets(config.task, examples)?;
         let known = Predictor::score_names(config.task, run.labels.is_some());
         let best = config.best_metric().name;
         if !data.valid.is_empty() && !known.contains(&best.as_str()) {
@@ -192,16 +194,23 @@ impl<'a> Trainer<'a> {
         }
         let lengths = data.train.iter().map(|example| example.input_ids.len()).collect();
         let order = if config.shuffle { Order::Shuffled } else { Order::Sequential };
-        let sampler =
-            Sampler::new(lengths, config.batch_size, config.seed, order, config.bucket)?;
+        let sampler = Sampler::new(lengths, config.batch_size, config.seed, order, config.bucket)?;
         let total = config.total_steps(sampler.batches_per_epoch());
         if config.warmup_steps >= total {
-            let message =
-                format!("found {}, the run has {total} steps", config.warmup_steps);
+            let message = format!("found {}, the run has {total} steps", config.warmup_steps);
             return Err(Error::setting("--warmup-steps", message));
         }
         let checkpoints =
             run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
+        if let Some(checkpoints) = checkpoints.as_ref().filter(|_| !run.resume)
+            && let Some((_, found)) = checkpoints.list()?.first()
+        {
+            return Err(Error::Mismatch(format!(
+                "{} is a checkpoint of an earlier run: go on from it with --resume, remove it, or give \
+                 another --out",
+                found.display()
+            )));
+        }
         let identity = Identity::new(config, &fields, run, data);
         Ok(Self { model, data, config, run, sampler, total, checkpoints, identity })
     }
@@ -224,13 +233,12 @@ impl<'a> Trainer<'a> {
         match checkpoints.newest(|message| observer.note(message))? {
             Some((path, stored)) => {
                 self.identity.check(&stored.identity, &path)?;
-                state.restore(stored, self.model, &path)
+                state.restore(stored, self.model, &path)?;
             }
-            None => {
-                observer.note("there is no whole checkpoint to resume from: starting anew");
-                Ok(())
-            }
+            None => observer.note("there is no whole checkpoint to resume from: starting anew"),
         }
+        // Later ones are damaged, else they would have been taken.
+        checkpoints.discard_after(state.progress.step)
     }
 
     /// One update.
@@ -251,14 +259,14 @@ impl<'a> Trainer<'a> {
             tokens += examples.iter().map(|example| example.input_ids.len()).sum::<usize>();
             // A backward pass consumes the graph, the method's part of it included: so each batch
             // makes the virtual tokens itself.
-            let virtual_tokens = self.model.compile(&state.learner.method.virtual_tokens(mode))?;
+            let virtual_tokens = state.learner.method.virtual_tokens(mode);
+            let virtual_tokens =
+                self.model.compile(&virtual_tokens.cast(self.model.spec().dtype))?;
             let after_prompt = virtual_tokens.last_hidden.is_some();
-            let count = |rows: &Vec<&Example>| {
-                Positions::labelled(config.task, rows, after_prompt).1.len()
-            };
+            let count =
+                |rows: &Vec<&Example>| Positions::labelled(config.task, rows, after_prompt).1.len();
             let total = *labelled.get_or_insert_with(|| batches.iter().map(count).sum::<usize>());
-            let (positions, targets) =
-                Positions::labelled(config.task, examples, after_prompt);
+            let (positions, targets) = Positions::labelled(config.task, examples, after_prompt);
             if positions.is_empty() {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! A frozen affine map.
 
 use burn::tensor::{Tensor, module::linear};
-use peft_core::Result;
+use peft_core::{NamedTensors, Result};
 
 use crate::weights::Weights;
 
@@ -47,6 +47,14 @@ impl Linear {
     /// A map from a matrix that is stored elsewhere too: a head tied to the embedding `[out, in]`.
     pub fn tied(weight: Tensor<2>) -> Self {
         Self { weight: weight.transpose(), bias: None }
+    }
+
+    /// Adds its tensors to `into`, under `name`.
+    pub fn collect(&self, name: &str, into: &mut NamedTensors) {
+        into.insert(format!("{name}.weight"), self.weight.to_data());
+        if let Some(bias) = &self.bias {
+            into.insert(format!("{name}.bias"), bias.to_data());
+        }
     }
 
     /// `[.., in]` to `[.., out]`.

@@ -1,7 +1,7 @@
 //! Normalisation over the last dimension.
 
 use burn::tensor::{Tensor, module::layer_norm};
-use peft_core::Result;
+use peft_core::{NamedTensors, Result};
 
 use crate::weights::Weights;
 
@@ -27,6 +27,12 @@ impl LayerNorm {
         })
     }
 
+    /// Adds its tensors to `into`, under `name`.
+    pub fn collect(&self, name: &str, into: &mut NamedTensors) {
+        into.insert(format!("{name}.weight"), self.scale.to_data());
+        into.insert(format!("{name}.bias"), self.shift.to_data());
+    }
+
     /// `[.., H]` to `[.., H]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         layer_norm(x, self.scale.clone(), Some(self.shift.clone()), self.epsilon)
@@ -48,6 +54,11 @@ impl RmsNorm {
     /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor.
     pub fn load(weights: &mut Weights, name: &str, size: usize, epsilon: f64) -> Result<Self> {
         Ok(Self { scale: weights.take(&format!("{name}.weight"), [size])?, epsilon })
+    }
+
+    /// Adds its tensor to `into`, under `name`.
+    pub fn collect(&self, name: &str, into: &mut NamedTensors) {
+        into.insert(format!("{name}.weight"), self.scale.to_data());
     }
 
     /// `[.., H]` to `[.., H]`.

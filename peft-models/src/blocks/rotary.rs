@@ -21,9 +21,8 @@ pub struct RotaryTable {
 impl Rotary {
     /// The rotation of heads of size D = `head_dim` with base `base` (`rope_theta`).
     pub fn new(head_dim: usize, base: f64) -> Self {
-        let inverse_frequencies = (0..head_dim / 2)
-            .map(|i| base.powf(-((2 * i) as f64) / head_dim as f64))
-            .collect();
+        let inverse_frequencies =
+            (0..head_dim / 2).map(|i| base.powf(-((2 * i) as f64) / head_dim as f64)).collect();
         Self { inverse_frequencies }
     }
 
@@ -33,8 +32,8 @@ impl Rotary {
         let half = self.inverse_frequencies.len();
         let device = positions.device();
         let options = (&device, like.dtype());
-        let frequencies =
-            Tensor::<1>::from_data(self.inverse_frequencies.as_slice(), options).reshape([1, 1, half]);
+        let frequencies = Tensor::<1>::from_data(self.inverse_frequencies.as_slice(), options)
+            .reshape([1, 1, half]);
         let angles = positions.float().cast(like.dtype()).reshape([b, s, 1]) * frequencies;
         let both = Tensor::cat(vec![angles.clone(), angles], 2).reshape([b, 1, s, 2 * half]);
         RotaryTable { cos: both.clone().cos(), sin: both.sin() }
@@ -45,8 +44,10 @@ impl RotaryTable {
     /// Rotates queries or keys `[B, heads, S, D]`.
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
         let half = x.dims()[3] / 2;
-        let turned =
-            Tensor::cat(vec![x.clone().narrow(3, half, half).neg(), x.clone().narrow(3, 0, half)], 3);
+        let turned = Tensor::cat(
+            vec![x.clone().narrow(3, half, half).neg(), x.clone().narrow(3, 0, half)],
+            3,
+        );
         x * self.cos.clone() + turned * self.sin.clone()
     }
 }

@@ -8,7 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, LayerKeyValues, ModelSpec, Result, Run, Sequence, Site, Topology,
+    FrozenModel, Head, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence, Site,
+    Topology,
 };
 use serde_json::json;
 
@@ -69,8 +70,7 @@ impl Bert {
         let layers = (0..num_layers)
             .map(|index| {
                 let name = |part: &str| format!("encoder.layer.{index}.{part}");
-                let mut square =
-                    |part: &str| Linear::load(weights, &name(part), [h, h], true);
+                let mut square = |part: &str| Linear::load(weights, &name(part), [h, h], true);
                 let query = square("attention.self.query")?;
                 let key = square("attention.self.key")?;
                 let value = square("attention.self.value")?;
@@ -134,6 +134,29 @@ impl FrozenModel for Bert {
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         burn::tensor::module::embedding(self.word.clone(), ids)
+    }
+
+    fn tensors(&self) -> NamedTensors {
+        let mut all = NamedTensors::new();
+        all.insert("word".into(), self.word.to_data());
+        all.insert("position".into(), self.position.to_data());
+        all.insert("segment".into(), self.segment.to_data());
+        self.norm.collect("norm", &mut all);
+        if let Some(pooler) = &self.pooler {
+            pooler.collect("pooler", &mut all);
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let name = |part: &str| format!("layers.{index}.{part}");
+            layer.query.collect(&name("query"), &mut all);
+            layer.key.collect(&name("key"), &mut all);
+            layer.value.collect(&name("value"), &mut all);
+            layer.output.collect(&name("output"), &mut all);
+            layer.attention_norm.collect(&name("attention_norm"), &mut all);
+            layer.up.collect(&name("up"), &mut all);
+            layer.down.collect(&name("down"), &mut all);
+            layer.norm.collect(&name("norm"), &mut all);
+        }
+        all
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {

@@ -8,7 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, Result, Run, Sequence, Site, Topology,
+    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
+    Site, Topology,
 };
 use serde_json::json;
 
@@ -123,6 +124,24 @@ impl FrozenModel for Gpt2 {
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         burn::tensor::module::embedding(self.word.clone(), ids)
+    }
+
+    fn tensors(&self) -> NamedTensors {
+        let mut all = NamedTensors::new();
+        all.insert("word".into(), self.word.to_data());
+        all.insert("position".into(), self.position.to_data());
+        self.norm.collect("norm", &mut all);
+        self.head.collect("head", &mut all);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let name = |part: &str| format!("layers.{index}.{part}");
+            layer.attention_norm.collect(&name("attention_norm"), &mut all);
+            layer.query_key_value.collect(&name("query_key_value"), &mut all);
+            layer.output.collect(&name("output"), &mut all);
+            layer.norm.collect(&name("norm"), &mut all);
+            layer.up.collect(&name("up"), &mut all);
+            layer.down.collect(&name("down"), &mut all);
+        }
+        all
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {

@@ -8,7 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, Result, Run, Sequence, Site, Topology,
+    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
+    Site, Topology,
 };
 use serde_json::json;
 
@@ -65,10 +66,14 @@ impl Llama {
         let d = match config.optional_size("head_dim")? {
             Some(d) => d,
             None if h % n == 0 => h / n,
-            None => return Err(config.bad("num_attention_heads", format!("{n} does not divide {h}"))),
+            None => {
+                return Err(config.bad("num_attention_heads", format!("{n} does not divide {h}")));
+            }
         };
         if d % 2 != 0 {
-            return Err(config.bad("head_dim", format!("found {d}, rotary heads have an even size")));
+            return Err(
+                config.bad("head_dim", format!("found {d}, rotary heads have an even size"))
+            );
         }
         let heads = Heads { query: n, key_value: k, size: d };
         let epsilon = config.number("rms_norm_eps", 1e-6)?;
@@ -78,9 +83,8 @@ impl Llama {
         let layers = (0..num_layers)
             .map(|index| {
                 let name = |part: &str| format!("layers.{index}.{part}");
-                let mut linear = |part: &str, sizes, bias| {
-                    Linear::load(weights, &name(part), sizes, bias)
-                };
+                let mut linear =
+                    |part: &str, sizes, bias| Linear::load(weights, &name(part), sizes, bias);
                 let query = linear("self_attn.q_proj", [h, n * d], attention_bias)?;
                 let key = linear("self_attn.k_proj", [h, k * d], attention_bias)?;
                 let value = linear("self_attn.v_proj", [h, k * d], attention_bias)?;
@@ -158,6 +162,28 @@ impl FrozenModel for Llama {
         burn::tensor::module::embedding(self.word.clone(), ids)
     }
 
+    fn tensors(&self) -> NamedTensors {
+        let mut all = NamedTensors::new();
+        all.insert("word".into(), self.word.to_data());
+        self.norm.collect("norm", &mut all);
+        if let Some(head) = &self.head {
+            head.collect("head", &mut all);
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let name = |part: &str| format!("layers.{index}.{part}");
+            layer.attention_norm.collect(&name("attention_norm"), &mut all);
+            layer.query.collect(&name("query"), &mut all);
+            layer.key.collect(&name("key"), &mut all);
+            layer.value.collect(&name("value"), &mut all);
+            layer.output.collect(&name("output"), &mut all);
+            layer.norm.collect(&name("norm"), &mut all);
+            layer.gate.collect(&name("gate"), &mut all);
+            layer.up.collect(&name("up"), &mut all);
+            layer.down.collect(&name("down"), &mut all);
+        }
+        all
+    }
+
     fn layers(&self, sequence: Sequence) -> Result<Run> {
         let rotary = self.rotary.table(sequence.positions.clone(), &sequence.embeddings);
         let mut x = sequence.embeddings.clone();
@@ -165,8 +191,7 @@ impl FrozenModel for Llama {
         for (index, layer) in self.layers.iter().enumerate() {
             let normed = layer.attention_norm.forward(x.clone());
             let own = LayerKeyValues {
-                key: rotary
-                    .rotate(layer.heads.split_key_values(layer.key.forward(normed.clone()))),
+                key: rotary.rotate(layer.heads.split_key_values(layer.key.forward(normed.clone()))),
                 value: layer.heads.split_key_values(layer.value.forward(normed.clone())),
             };
             if sequence.keep_key_values {

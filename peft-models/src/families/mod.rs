@@ -57,10 +57,7 @@ fn load_head(
         return Ok(None);
     };
     let bias = bias.then(|| weights.take(&format!("{name}.bias"), [classes])).transpose()?;
-    Ok(Some(Head {
-        weight: Param::from_tensor(weight),
-        bias: bias.map(Param::from_tensor),
-    }))
+    Ok(Some(Head { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
 }
 
 /// A causal or bidirectional model with one attention site.

@@ -36,11 +36,8 @@ impl Files {
         let single = dir.join(SINGLE);
         let index = dir.join(INDEX);
         if single.exists() || !index.exists() {
-            let mut files = Self {
-                path: single.clone(),
-                shards: Vec::new(),
-                entries: BTreeMap::new(),
-            };
+            let mut files =
+                Self { path: single.clone(), shards: Vec::new(), entries: BTreeMap::new() };
             files.add(&single)?;
             return Ok(files);
         }
@@ -52,10 +49,8 @@ impl Files {
         })?;
         let mut names = BTreeMap::<&str, Vec<&str>>::new();
         for (tensor, shard) in map {
-            let shard = shard
-                .as_str()
-                .filter(|name| !name.contains(['/', '\\']))
-                .ok_or_else(|| {
+            let shard =
+                shard.as_str().filter(|name| !name.contains(['/', '\\'])).ok_or_else(|| {
                     Error::config(
                         &index,
                         format!("weight_map.{tensor}"),
@@ -69,7 +64,11 @@ impl Files {
             let path = dir.join(shard);
             files.add(&path)?;
             if let Some(missing) = tensors.iter().find(|name| !files.entries.contains_key(**name)) {
-                return Err(Error::tensor(&path, *missing, format!("is missing, {INDEX} lists it")));
+                return Err(Error::tensor(
+                    &path,
+                    *missing,
+                    format!("is missing, {INDEX} lists it"),
+                ));
             }
         }
         Ok(files)
@@ -81,9 +80,8 @@ impl Files {
         // truncates the file while it is mapped could end this one, as with any mapped file.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
         let start = map.as_ptr() as usize;
-        let parsed = SafeTensors::deserialize(&map).map_err(|error| {
-            Error::file(path, format!("not a whole safetensors file: {error}"))
-        })?;
+        let parsed = SafeTensors::deserialize(&map)
+            .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
         for (name, view) in parsed.iter() {
             let offset = view.data().as_ptr() as usize - start;
             let entry = Entry {

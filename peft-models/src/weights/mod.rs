@@ -25,7 +25,10 @@ enum Source {
     Files(Files),
     Memory(NamedTensors),
     /// Whatever is asked for, drawn from the seed and the name.
-    Random { seed: u64, std: f64 },
+    Random {
+        seed: u64,
+        std: f64,
+    },
 }
 
 /// The tensors of one model on their way to a device.
@@ -162,7 +165,10 @@ impl Weights {
             return Err(Error::tensor(
                 &self.path,
                 spelling,
-                format!("has the shape {:?}, config.json expects {shape:?}", data.shape().as_slice()),
+                format!(
+                    "has the shape {:?}, config.json expects {shape:?}",
+                    data.shape().as_slice()
+                ),
             ));
         }
         self.used.insert(spelling);
@@ -204,9 +210,9 @@ impl Weights {
         };
         let skipped: Vec<String> =
             names.into_iter().filter(|name| !self.used.contains(name)).collect();
-        if let Some(surplus) = skipped.iter().find(|name| {
-            !may_skip(name.strip_prefix(self.prefix).unwrap_or(name))
-        }) {
+        if let Some(surplus) =
+            skipped.iter().find(|name| !may_skip(name.strip_prefix(self.prefix).unwrap_or(name)))
+        {
             return Err(Error::tensor(
                 &self.path,
                 surplus,

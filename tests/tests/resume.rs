@@ -1,0 +1,332 @@
+//! A run that is killed or interrupted, and resumed, is the run that was never stopped.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use peft_core::{
+    Adapter,
+    adapter::folder::sha256,
+    rng,
+    train::checkpoint,
+};
+use proptest::prelude::Rng;
+use serde_json::Value;
+
+use crate::support::{peft, root, succeed, tiny_model};
+
+/// A run to be disturbed.
+struct Case {
+    model: &'static str,
+    rows: &'static str,
+    valid: &'static str,
+    flags: &'static [&'static str],
+}
+
+const STEPS: usize = 40;
+
+/// Validation, checkpoints and dropout fall on different steps; each method, optimizer and schedule once.
+const CASES: [Case; 3] = [
+    Case {
+        model: "gpt2",
+        rows: "gpt2-prompt",
+        valid: "gpt2-prefix",
+        flags: &[
+            "--method=prompt", "--task=causal-lm", "--num-virtual-tokens=4", "--optimizer=adafactor",
+            "--schedule=constant",
+        ],
+    },
+    Case {
+        model: "llama",
+        rows: "llama-prefix",
+        valid: "gpt2-prefix",
+        flags: &[
+            "--method=prefix", "--task=causal-lm", "--num-virtual-tokens=3", "--prefix-hidden-size=8",
+            "--prefix-dropout=0.2", "--schedule=cosine", "--warmup-steps=5", "--lr=0.01",
+        ],
+    },
+    Case {
+        model: "bert",
+        rows: "bert-prefix",
+        valid: "bert-prompt",
+        flags: &[
+            "--method=ptv2", "--task=seq-cls", "--num-virtual-tokens=4", "--prefix-dropout=0.1",
+            "--accumulation=2", "--clip-norm=0.5", "--weight-decay=0.01", "--lr=0.02",
+        ],
+    },
+];
+
+impl Case {
+    fn rows(&self, name: &str) -> String {
+        format!("tests/vectors/training/{name}/rows.jsonl")
+    }
+
+    /// The command that starts the run.
+    fn start(&self, out: &Path, steps: usize, checkpoint_every: usize) -> Command {
+        let mut command = peft(&root());
+        command.args(["train", "--model", &tiny_model(self.model)]);
+        command.args(["--train", &self.rows(self.rows), "--valid", &self.rows(self.valid)]);
+        command.args(["--steps", &steps.to_string(), "--batch-size=4", "--eval-every=6"]);
+        command.args(["--checkpoint-every", &checkpoint_every.to_string(), "--seed=7"]);
+        command.args(self.flags).arg("--out").arg(out);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+/// The command that goes on with a run, or starts it where it was killed before it left anything.
+fn go_on(case: &Case, out: &Path, steps: usize, checkpoint_every: usize) -> Command {
+    if !out.join("run.toml").exists() {
+        return case.start(out, steps, checkpoint_every);
+    }
+    let mut command = peft(&root());
+    command.args(["train", "--resume", "--out"]).arg(out);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Random moments: other ones in each test run, told by name where a test fails.
+fn moments(what: &str) -> impl Rng {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    println!("{what}: seed of the random moments {seed}");
+    rng::stream(seed, 0, what)
+}
+
+/// Steps that the run has written a line for.
+fn steps_made(out: &Path) -> usize {
+    fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
+}
+
+/// Waits until the run has made more steps than `steps`; false where it ended before.
+fn wait_for_step(child: &mut Child, out: &Path, steps: usize) -> bool {
+    let start = Instant::now();
+    while steps_made(out) <= steps {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "no step {steps} in a minute");
+        sleep(Duration::from_micros(300));
+    }
+    true
+}
+
+/// SIGKILL.
+fn kill(mut child: Child) -> Output {
+    child.kill().unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn assert_same_adapter(found: &Path, expected: &Path) {
+    for name in ["adapter_model.safetensors", "adapter_config.json"] {
+        let read = |dir: &Path| fs::read(dir.join(name)).unwrap();
+        assert!(read(found) == read(expected), "{name} differs from that of the undisturbed run");
+    }
+}
+
+/// Steps, losses and learning rates of a run's lines: each step once, in order.
+fn lines(out: &Path) -> Vec<(u64, f64, f64)> {
+    fs::read_to_string(out.join("metrics.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| {
+            let number = |key: &str| line[key].as_f64().unwrap();
+            (line["step"].as_u64().unwrap(), number("loss"), number("lr"))
+        })
+        .collect()
+}
+
+fn killed_and_resumed(case: &Case) {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    succeed(&mut case.start(&whole, STEPS, 4));
+    let mut random = moments(case.flags[0]);
+    let mut kills = Vec::new();
+    for _ in 0..4 {
+        let made = steps_made(&broken);
+        let at = made + random.random_range(0..=(STEPS - made) / 2);
+        let mut child = go_on(case, &broken, STEPS, 4).spawn().unwrap();
+        if !wait_for_step(&mut child, &broken, at) {
+            break;
+        }
+        sleep(Duration::from_micros(random.random_range(0..8000)));
+        let output = kill(child);
+        if output.status.success() {
+            break;
+        }
+        kills.push(steps_made(&broken));
+    }
+    println!("{}: killed after {kills:?} of {STEPS} steps", case.flags[0]);
+    assert!(!kills.is_empty());
+    succeed(&mut go_on(case, &broken, STEPS, 4));
+    assert_same_adapter(&broken, &whole);
+    assert_eq!(lines(&broken), lines(&whole));
+    assert_eq!(lines(&broken).len(), STEPS);
+}
+
+#[test]
+fn a_killed_prompt_is_resumed_bit_for_bit() {
+    killed_and_resumed(&CASES[0]);
+}
+
+#[test]
+fn a_killed_prefix_with_its_mlp_is_resumed_bit_for_bit() {
+    killed_and_resumed(&CASES[1]);
+}
+
+#[test]
+fn a_killed_p_tuning_v2_with_its_head_is_resumed_bit_for_bit() {
+    killed_and_resumed(&CASES[2]);
+}
+
+/// Ctrl-C: what was learnt is saved, the message says how to go on, and going on gives the same bytes.
+#[test]
+fn an_interrupted_run_is_saved_and_says_how_to_resume() {
+    let case = &CASES[1];
+    let steps = 150;
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    succeed(&mut case.start(&whole, steps, 1000));
+    let mut child = case.start(&broken, steps, 1000).spawn().unwrap();
+    assert!(wait_for_step(&mut child, &broken, 4));
+    let signal = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    assert!(signal.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{:?}", output.status);
+    let message = String::from_utf8(output.stderr).unwrap();
+    let how = format!("peft train --out {} --resume", broken.display());
+    assert!(message.contains("interrupted after step"), "{message}");
+    assert!(message.contains(&how), "{message}");
+    assert!(!Adapter::exists(&broken), "an unfinished run is no adapter yet");
+    let saved = folders(&broken);
+    assert_eq!(saved.len(), 1, "{saved:?}");
+    let step = checkpoint::load(&saved[0]).unwrap().progress.step;
+    assert!((4..steps).contains(&step), "{step}");
+    assert_eq!(step, steps_made(&broken));
+    assert!(message.contains(&format!("after step {step} of {steps}")), "{message}");
+
+    succeed(&mut go_on(case, &broken, steps, 1000));
+    assert_same_adapter(&broken, &whole);
+    assert_eq!(lines(&broken), lines(&whole));
+}
+
+/// The checkpoints of a run, whole or not, under their final names.
+fn folders(out: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(out.join("checkpoints")) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.')).collect()
+}
+
+/// Whether a folder holds an adapter, which then is whole.
+fn is_whole(folder: &Path) -> bool {
+    if !Adapter::exists(folder) {
+        return false;
+    }
+    let text = fs::read_to_string(folder.join("adapter_config.json")).unwrap();
+    let config: Value = serde_json::from_str(&text).expect("a config is written at once");
+    match Adapter::load(folder) {
+        Ok(adapter) => {
+            let bytes = fs::read(folder.join("adapter_model.safetensors")).unwrap();
+            assert_eq!(config["burn_peft"]["tensors_sha256"], sha256(&bytes));
+            assert!(adapter.tensors.values().all(|t| t.iter::<f32>().all(f32::is_finite)));
+            true
+        }
+        Err(error) => {
+            let message = error.to_string();
+            assert!(message.contains(folder.to_str().unwrap()), "{message}");
+            false
+        }
+    }
+}
+
+/// With a checkpoint after each step, most of the time goes into saving: kills land there.
+#[test]
+fn a_kill_during_a_save_leaves_nothing_that_loads_wrongly() {
+    let case = &CASES[2];
+    let steps = 24;
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    succeed(&mut case.start(&whole, steps, 1));
+    let mut random = moments("kills during saves");
+    let (mut kills, mut newest) = (0, 0);
+    for _ in 0..60 {
+        let mut child = go_on(case, &broken, steps, 1).spawn().unwrap();
+        // The last step that was made may be made again.
+        if !wait_for_step(&mut child, &broken, steps_made(&broken).saturating_sub(1)) {
+            break;
+        }
+        sleep(Duration::from_micros(random.random_range(0..25_000)));
+        if kill(child).status.success() {
+            break;
+        }
+        kills += 1;
+        is_whole(&broken);
+        let mut whole_steps = Vec::new();
+        for folder in folders(&broken) {
+            let adapter = is_whole(&folder);
+            if let Ok(stored) = checkpoint::load(&folder) {
+                assert!(adapter);
+                let step = stored.progress.step;
+                assert!(folder.ends_with(format!("step-{step:06}")));
+                whole_steps.push(step);
+            }
+        }
+        // What was saved once is not lost by a later kill.
+        let best = whole_steps.into_iter().max().unwrap_or(0);
+        assert!(best >= newest, "the newest whole checkpoint went from {newest} to {best}");
+        newest = best;
+    }
+    println!("{kills} kills, the last one after checkpoint {newest}");
+    assert!(kills > 2);
+    succeed(&mut go_on(case, &broken, steps, 1));
+    assert!(is_whole(&broken));
+    assert_same_adapter(&broken, &whole);
+}
+
+/// Every state that a folder goes through while one adapter replaces another there.
+#[test]
+fn a_pair_of_two_adapters_is_refused() {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/logits/gpt2/prefix");
+    let adapter = Adapter::load(&old).unwrap();
+    let mut other = adapter.clone();
+    for data in other.tensors.values_mut() {
+        let shape = data.shape().clone();
+        let numbers: Vec<f32> = data.iter::<f32>().map(|x| x + 1.0).collect();
+        *data = burn::tensor::TensorData::new(numbers, shape);
+    }
+    let (names, dir) = (["adapter_config.json", "adapter_model.safetensors"], tempfile::tempdir().unwrap());
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    adapter.save(&first).unwrap();
+    other.save(&second).unwrap();
+    // The old folder written here, or by PEFT, which notes no checksum: then the order of the two
+    // renames matters, the config goes first.
+    for (before, written) in [(&first, [true, false]), (&first, [false, true]), (&old, [true, false])] {
+        let mixed = tempfile::tempdir().unwrap();
+        for (name, new) in names.into_iter().zip(written) {
+            let from = if new { &second } else { before };
+            fs::copy(from.join(name), mixed.path().join(name)).unwrap();
+        }
+        let error = Adapter::load(mixed.path()).unwrap_err().to_string();
+        assert!(error.contains("SHA-256"), "{error}");
+    }
+    // One half alone.
+    for name in names {
+        let half = tempfile::tempdir().unwrap();
+        fs::copy(second.join(name), half.path().join(name)).unwrap();
+        let error = Adapter::load(half.path()).unwrap_err().to_string();
+        assert!(error.contains("cannot read"), "{error}");
+    }
+    // A save over a folder of PEFT's leaves the new adapter, and nothing temporary.
+    let over = tempfile::tempdir().unwrap();
+    for name in names {
+        fs::copy(old.join(name), over.path().join(name)).unwrap();
+    }
+    other.save(over.path()).unwrap();
+    assert_eq!(fs::read_dir(over.path()).unwrap().count(), 2);
+    assert_eq!(Adapter::load(over.path()).unwrap().tensors, other.tensors);
+}

@@ -1,0 +1,186 @@
+//! Training gives the losses and the tensors that PEFT and torch's AdamW give, step by step.
+//!
+//! Vectors: `python/make_training.py`, which says how they were made.
+
+use std::fs;
+
+use peft_cli::session::{EncodeSettings, encode};
+use peft_core::{
+    PeftMethod, Task,
+    data::read_records,
+    train::{self, Data, Flow, Learner, Observer, Run, StepReport, TrainConfig},
+};
+use peft_prefix::{PrefixConfig, PrefixTuning};
+use peft_tests::{device, vectors};
+use serde_json::Value;
+
+use crate::support::{
+    assert_tensors_near, peft, read_tensors, read_vectors, root, succeed, task_of, tiny_model,
+};
+
+/// What a case was trained with, and its losses.
+struct Case {
+    name: &'static str,
+    model: String,
+    task: Task,
+    lr: f64,
+    weight_decay: f64,
+    batch_size: usize,
+    losses: Vec<f64>,
+}
+
+impl Case {
+    fn read(name: &'static str) -> Self {
+        let text = fs::read_to_string(vectors(&format!("training/{name}/losses.json"))).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        let number = |key: &str| json[key].as_f64().unwrap();
+        let model = json["model"].as_str().unwrap().rsplit('/').next().unwrap().to_string();
+        Self {
+            name,
+            task: task_of(&model),
+            model,
+            lr: number("lr"),
+            weight_decay: number("weight_decay"),
+            batch_size: number("batch_size") as usize,
+            losses: json["losses"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|x| x.as_f64().unwrap())
+                .collect(),
+        }
+    }
+
+    /// A file of the case, as a path from the repository's root.
+    fn file(&self, file: &str) -> String {
+        format!("tests/vectors/training/{}/{file}", self.name)
+    }
+
+    fn check_losses(&self, found: &[f64]) {
+        assert_eq!((found.len(), self.losses.len()), (20, 20), "{}", self.name);
+        let mut largest = 0f64;
+        for (step, (found, expected)) in found.iter().zip(&self.losses).enumerate() {
+            let difference = (found - expected).abs() / expected.abs();
+            assert!(difference < 1e-4, "{} step {}: {found}, not {expected}", self.name, step + 1);
+            largest = largest.max(difference);
+        }
+        println!("{}: losses within {largest:.1e}", self.name);
+    }
+
+    /// Runs `peft train` as section 9 of the design says, from the adapter of step 0.
+    fn train_as_process(&self, method: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let (out, metrics) = (dir.path().join("out"), dir.path().join("steps.jsonl"));
+        let mut command = peft(&root());
+        command.args(["train", "--model", &tiny_model(&self.model), "--method", method]);
+        command.args(["--task", self.task.name(), "--train", &self.file("rows.jsonl")]);
+        command.args(["--init-adapter", &self.file("init"), "--no-shuffle"]);
+        command.args(["--optimizer", "adamw", "--schedule", "constant"]);
+        command.args(["--lr", &self.lr.to_string()]);
+        command.args(["--weight-decay", &self.weight_decay.to_string()]);
+        command.args(["--batch-size", &self.batch_size.to_string(), "--steps", "20"]);
+        command.arg("--out").arg(&out).arg("--metrics-file").arg(&metrics);
+        succeed(&mut command);
+
+        let lines: Vec<Value> = fs::read_to_string(&metrics)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        for (index, line) in lines.iter().enumerate() {
+            assert_eq!(line["step"], index + 1);
+            assert_eq!(line["lr"], self.lr);
+            assert!(line["tokens"].as_u64().unwrap() > 0);
+            assert!(line["tokens_per_second"].as_f64().unwrap() > 0.0);
+        }
+        let losses: Vec<f64> = lines.iter().map(|line| line["loss"].as_f64().unwrap()).collect();
+        self.check_losses(&losses);
+        let found = read_tensors(&out.join("adapter_model.safetensors"));
+        let expected =
+            read_vectors(&format!("training/{}/final/adapter_model.safetensors", self.name));
+        let largest = assert_tensors_near(&found, &expected, 1e-3);
+        println!("{}: final tensors within {largest:.1e}", self.name);
+    }
+}
+
+#[test]
+fn prompts_follow_torch() {
+    for name in ["gpt2-prompt", "bert-prompt"] {
+        Case::read(name).train_as_process("prompt");
+    }
+}
+
+#[test]
+fn prefixes_without_the_mlp_follow_torch() {
+    for name in ["gpt2-prefix", "llama-prefix", "bert-prefix", "bert-tok-prefix"] {
+        Case::read(name).train_as_process("prefix");
+    }
+}
+
+#[test]
+fn p_tuning_v2_follows_torch() {
+    // On all layers it is a prefix without the MLP, so PEFT's prefixes are references for it too.
+    for name in ["gpt2-ptv2", "bert-tok-prefix"] {
+        Case::read(name).train_as_process("ptv2");
+    }
+}
+
+/// The losses of a run.
+#[derive(Default)]
+struct Losses(Vec<f64>);
+
+impl Observer for Losses {
+    fn step(&mut self, report: &StepReport) -> Flow {
+        self.0.push(report.loss);
+        Flow::Continue
+    }
+}
+
+/// No adapter folder holds an MLP: its tensors are read from beside it.
+#[test]
+fn a_prefix_with_its_mlp_follows_torch() {
+    let case = Case::read("gpt2-prefix-mlp");
+    let dir = vectors(&format!("logits/{}", case.model));
+    let base = peft_models::load(&dir, &device()).unwrap();
+    let model = base.model.as_ref();
+    let mlp = read_vectors("training/gpt2-prefix-mlp/init_mlp.safetensors");
+    let sizes = |name: &str| mlp[name].shape().as_slice().to_vec();
+    let (embedding, hidden) = (sizes("embedding.weight"), sizes("transform.0.bias"));
+    let config = PrefixConfig::new(embedding[0])
+        .with_embedding_size(Some(embedding[1]))
+        .with_hidden_size(hidden[0]);
+    let prefix =
+        PrefixTuning::from_state(config, model.spec(), &mlp, &device().autodiff()).unwrap();
+    assert!(!prefix.is_folded());
+
+    let records = read_records(&root().join(case.file("rows.jsonl"))).unwrap();
+    let settings = EncodeSettings {
+        task: case.task,
+        labels: None,
+        num_classes: None,
+        source_template: None,
+        target_template: None,
+        max_length: None,
+        targets: true,
+    };
+    let examples = encode(&base, &dir, &records, settings).unwrap().examples;
+    let mut train_config = TrainConfig {
+        steps: Some(20),
+        batch_size: case.batch_size,
+        lr: case.lr,
+        shuffle: false,
+        bucket: false,
+        ..TrainConfig::new(case.task)
+    };
+    train_config.optimizer = train_config.optimizer.with_weight_decay(case.weight_decay);
+    let mut losses = Losses::default();
+    let data = Data { train: &examples, valid: &[] };
+    let learner = Learner::new(prefix, None);
+    let outcome =
+        train::train(model, learner, &data, &train_config, &Run::default(), &mut losses).unwrap();
+    case.check_losses(&losses.0);
+    assert!(outcome.learner.method.is_folded());
+    let expected = read_vectors("training/gpt2-prefix-mlp/final/adapter_model.safetensors");
+    let largest = assert_tensors_near(&outcome.learner.method.state(), &expected, 1e-3);
+    println!("{}: final tensors within {largest:.1e}", case.name);
+}
