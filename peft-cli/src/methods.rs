@@ -42,7 +42,7 @@ pub fn default_lr(method: MethodName, projection: bool, optimizer: &str) -> f64 
         (_, MethodName::Head) => 1e-2,
         // An MLP multiplies the step: Li & Liang and PEFT stay near 1e-3 and below.
         (_, MethodName::Prefix | MethodName::Ptv2) if projection => 1e-3,
-        (_, MethodName::Prefix | MethodName::Ptv2) => 1e-2,
+        (_, MethodName::Prefix | MethodName::Ptv2) => 3e-2,
     }
 }
 

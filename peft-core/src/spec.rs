@@ -90,6 +90,27 @@ impl ModelSpec {
         }
     }
 
+    /// Checks that virtual tokens, a row's tokens and those that are to come have positions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`].
+    pub fn check_length(
+        &self,
+        virtual_tokens: usize,
+        tokens: usize,
+        new_tokens: usize,
+    ) -> Result<()> {
+        // The last new token is never fed back, so it needs no position.
+        let needed = virtual_tokens + tokens + new_tokens.saturating_sub(1);
+        match self.max_positions {
+            Some(limit) if needed > limit => {
+                Err(Error::TooLong { virtual_tokens, tokens, new_tokens, limit })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether tokens see only what stands before them on the input side.
     pub fn is_causal(&self) -> bool {
         self.topology == Topology::DecoderOnly

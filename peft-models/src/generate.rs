@@ -38,16 +38,7 @@ pub fn greedy(
     }
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     let virtual_count = virtual_tokens.mask().max_count();
-    // The last new token is never fed back, so it needs no position.
-    let needed = virtual_count + longest + stop.max_new_tokens.saturating_sub(1);
-    if let Some(limit) = model.spec().max_positions.filter(|limit| needed > *limit) {
-        return Err(Error::TooLong {
-            virtual_tokens: virtual_count,
-            tokens: longest,
-            new_tokens: stop.max_new_tokens,
-            limit,
-        });
-    }
+    model.spec().check_length(virtual_count, longest, stop.max_new_tokens)?;
     let mut output = vec![Vec::new(); rows.len()];
     if rows.is_empty() || stop.max_new_tokens == 0 {
         return Ok(output);

@@ -7,7 +7,8 @@ Rows. dev.jsonl and test.jsonl are each shuffled with random.Random(0).shuffle. 
 valid_rows.jsonl: the next 200 of dev; test_rows.jsonl: the first 600 of test. (dev is cut by line, so that valid shares
 148 of its 161 sources with train; test shares no source and no target with dev.) A row is {"input_ids", "labels"}: the tokens of the source with the tokenizer's
 own <s>, the tokens of " " + target, then </s> (id 2); labels are -100 on the source. Nothing is truncated or dropped (the longest
-train row has 331 tokens) unless --max-length drops longer rows. The row files are not committed; their SHA-256 are in result.json.
+train row has 331 tokens) unless --max-length drops longer rows. The row files are not committed; their SHA-256 are in result.json and
+the lines they are made of, counted from 0, in order.json.
 
 Training. 20 virtual tokens, 200 steps of 8 consecutive rows (one pass over train), AdamW without decay (betas 0.9 and 0.999, eps 1e-8),
 rate lr * (1 - s/200) at step s = 0, 1, ...; no dropout, no clipping. Prompt: initial rows are embeddings of 20 random ids. Prefix: keys and
@@ -45,13 +46,15 @@ def make_rows(shared, out, max_length):
 
     tokenizer = Tokenizer.from_file(str(shared / "models" / "stories260k" / "tokenizer.json"))
     out.mkdir(parents=True, exist_ok=True)
-    made, facts = {}, {}
+    made, facts, orders = {}, {}, {}
     for split, (name, start, end) in SPLITS.items():
         text = (shared / "data" / "e2e-nlg" / name).read_text(encoding="utf-8")
         records = [json.loads(line) for line in text.split("\n") if line]
-        random.Random(0).shuffle(records)
+        order = list(range(len(records)))
+        random.Random(0).shuffle(order)
+        orders[split] = order[start:end]
         rows = []
-        for record in records[start:end]:
+        for record in (records[i] for i in orders[split]):
             source = tokenizer.encode(record["source"]).ids
             target = tokenizer.encode(" " + record["target"], add_special_tokens=False).ids + [EOS]
             rows.append({"input_ids": source + target, "labels": [IGNORE] * len(source) + target})
@@ -66,6 +69,7 @@ def make_rows(shared, out, max_length):
             "longest": max(len(r["input_ids"]) for r in rows),
             "sha256": hashlib.sha256(content).hexdigest(),
         }
+    (out / "order.json").write_text(json.dumps(orders) + "\n")
     return made, facts
 
 

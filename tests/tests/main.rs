@@ -4,6 +4,7 @@
 mod bad_input;
 mod generation;
 mod parity;
+mod real;
 mod resume;
 mod semantics;
 mod support;

@@ -75,11 +75,15 @@ pub fn run(args: TrainArgs) -> CliResult {
     let run_file = out.join(RUN_FILE);
     if args.resume {
         settings = settings.or(Settings::load(&run_file)?);
-    } else {
-        make_room(&out, args.overwrite)?;
+    } else if !args.overwrite {
+        refuse_existing(&out)?;
     }
     let settings = resolve(settings)?;
     let job = Job::new(settings, &device::choose(args.device)?)?;
+    if args.overwrite {
+        // Only now: settings that cannot start a run must not cost an earlier one.
+        clear(&out)?;
+    }
     fs::create_dir_all(&out).map_err(Error::write(&out))?;
     atomic::write_file(&run_file, job.settings.to_toml().as_bytes())?;
     let metrics_file =
@@ -123,26 +127,29 @@ pub fn run(args: TrainArgs) -> CliResult {
     done.metrics.as_ref().map_or(Ok(()), eval::print)
 }
 
-/// Refuses a folder that holds a run already, or clears it.
-fn make_room(out: &Path, overwrite: bool) -> CliResult {
+/// Refuses a folder that holds a run already.
+fn refuse_existing(out: &Path) -> CliResult {
     if !Adapter::exists(out) && !out.join(RUN_FILE).exists() {
         return Ok(());
     }
-    if !overwrite {
-        return Err(CliError::Usage(format!(
-            "--out {}: holds a run already; use --resume to go on with it or --overwrite to replace it",
-            out.display()
-        )));
+    Err(CliError::Usage(format!(
+        "--out {}: holds a run already; use --resume to go on with it or --overwrite to replace it",
+        out.display()
+    )))
+}
+
+/// Removes what an earlier run left. The file that marks the folder as a run's goes last: a kill in between
+/// leaves no checkpoints that nobody knows of.
+fn clear(out: &Path) -> Result<()> {
+    let checkpoints = out.join("checkpoints");
+    if checkpoints.exists() {
+        fs::remove_dir_all(&checkpoints).map_err(Error::write(&checkpoints))?;
     }
-    for name in ["adapter_config.json", "adapter_model.safetensors", RUN_FILE, "metrics.jsonl"] {
+    for name in ["adapter_config.json", "adapter_model.safetensors", "metrics.jsonl", RUN_FILE] {
         let path = out.join(name);
         if path.exists() {
             fs::remove_file(&path).map_err(Error::write(&path))?;
         }
-    }
-    let checkpoints = out.join("checkpoints");
-    if checkpoints.exists() {
-        fs::remove_dir_all(&checkpoints).map_err(Error::write(&checkpoints))?;
     }
     Ok(())
 }

@@ -33,16 +33,37 @@ fn sync_parent(path: &Path) -> Result<()> {
 ///
 /// [`Error::Write`]; the temporary file is removed and the old file untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = temporary(path);
-    let written = fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
-    if let Err(source) = written {
-        // Best effort: the error that matters is the one at hand.
-        let _ = fs::remove_file(&temporary);
-        return Err(Error::write(path)(source));
+    write_files(&[(path, bytes)])
+}
+
+/// Writes files of one folder. All are written and synced under temporary names before the first takes
+/// its own; they take them in the order given, so a kill in between leaves the first ones new and the
+/// others old.
+///
+/// # Errors
+///
+/// [`Error::Write`]; the temporary files are removed. What kept one from being written (a full disk)
+/// leaves all old files untouched.
+pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
+    let write = |path: &Path, bytes: &[u8]| {
+        fs::File::create(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+    };
+    let written = files
+        .iter()
+        .try_for_each(|(path, bytes)| write(&temporary(path), bytes).map_err(Error::write(path)))
+        .and_then(|()| {
+            files.iter().try_for_each(|(path, _)| {
+                fs::rename(temporary(path), path).map_err(Error::write(path))?;
+                sync_parent(path)
+            })
+        });
+    if written.is_err() {
+        for (path, _) in files {
+            // Best effort: the error that matters is the one at hand.
+            let _ = fs::remove_file(temporary(path));
+        }
     }
-    sync_parent(path)
+    written
 }
 
 /// Fills a folder through `fill` under a temporary name, then gives it the name `path`.

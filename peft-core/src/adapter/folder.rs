@@ -121,8 +121,9 @@ impl Adapter {
         dir.join(CONFIG).exists()
     }
 
-    /// Writes the folder, made if it is missing. The tensors come first and the config, which holds
-    /// their SHA-256, last: a kill in between leaves a pair that [`load`](Self::load) refuses.
+    /// Writes the folder, made if it is missing. Both files are written before either takes the place of
+    /// an old one. The config, which holds the SHA-256 of the tensors, is the first: a kill in between
+    /// leaves a pair that [`load`](Self::load) refuses, also where the old one is PEFT's and holds none.
     ///
     /// # Errors
     ///
@@ -144,8 +145,7 @@ impl Adapter {
         config.own.tensors_sha256 = Some(sha256(&bytes));
         let mut text = format!("{:#}", config.to_json());
         text.push('\n');
-        atomic::write_file(&path, &bytes)?;
-        atomic::write_file(&dir.join(CONFIG), text.as_bytes())
+        atomic::write_files(&[(&dir.join(CONFIG), text.as_bytes()), (&path, &bytes)])
     }
 
     /// Reads a folder written here or by PEFT.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::metrics::Metrics;
+use crate::{error::Result, metrics::Metrics};
 
 /// What one step did: the line that a metrics file gets for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,8 +40,14 @@ pub enum Flow {
 /// Is told what happens in a run.
 pub trait Observer {
     /// The run goes on after this step of an earlier one (0: it starts anew); `total` steps are planned.
-    fn started(&mut self, after_step: usize, total: usize) {
+    /// Everything was checked, and nothing was written yet.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the run from beginning, such as a folder that cannot be written.
+    fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
         let _ = (after_step, total);
+        Ok(())
     }
 
     /// A step was made.

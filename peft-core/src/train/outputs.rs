@@ -171,10 +171,5 @@ pub fn check_lengths<'a>(
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
     let longest = examples.into_iter().map(|example| example.input_ids.len()).max().unwrap_or(0);
-    match spec.max_positions {
-        Some(limit) if virtual_tokens + longest > limit => {
-            Err(Error::TooLong { virtual_tokens, tokens: longest, new_tokens: 0, limit })
-        }
-        _ => Ok(()),
-    }
+    spec.check_length(virtual_tokens, longest, 0)
 }

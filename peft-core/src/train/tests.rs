@@ -36,8 +36,9 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    fn started(&mut self, after_step: usize, total: usize) {
+    fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
         self.started = Some((after_step, total));
+        Ok(())
     }
     fn step(&mut self, report: &StepReport) -> Flow {
         self.reports.push(report.clone());
@@ -288,14 +289,19 @@ fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
     let error = train(&case.model, broken, &data, &config, &run, &mut Silent).unwrap_err();
     assert!(matches!(error, Error::NotFinite { step: 1, .. }), "{error}");
     assert!(!dir.path().join("checkpoints").exists());
-    // An infinite step makes parameters that are no numbers: they must not become a checkpoint.
-    let sgd = OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 1.0 });
-    let explode = TrainConfig { optimizer: sgd, lr: 1e38, ..config };
-    let mut watch = Watch::default();
-    let error = case.run(&explode, &run, 0.0, &mut watch).unwrap_err();
-    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
-    for (_, folder) in Checkpoints::new(dir.path(), 2).list().unwrap() {
-        checkpoint::load(&folder).unwrap();
+    // The first update makes the parameters infinite: they must not become a checkpoint, or a result.
+    let sgd = OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 1e10 });
+    for steps in [1, 8] {
+        let explode = TrainConfig {
+            optimizer: sgd,
+            lr: 1e38,
+            steps: Some(steps),
+            checkpoint_every: (steps > 1).then_some(1),
+            ..config.clone()
+        };
+        let error = case.run(&explode, &run, 0.0, &mut Watch::default()).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { step: 1, .. }), "{error}");
+        assert!(!dir.path().join("checkpoints").exists());
     }
 }
 

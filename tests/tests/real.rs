@@ -1,0 +1,181 @@
+//! Runs on real models and data. They take minutes: only with `PEFT_TESTS_LONG=1`, as `.ci/run` does.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use peft_tests::{minilm, shared, vectors};
+use serde_json::{Value, json};
+
+/// Whether long runs are asked for; says so where they are not.
+fn long() -> bool {
+    let asked = env::var_os("PEFT_TESTS_LONG").is_some();
+    if !asked {
+        eprintln!("skipped: a run of minutes; set PEFT_TESTS_LONG=1");
+    }
+    asked
+}
+
+/// Runs the program and gives its stdout.
+fn peft(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_peft-under-test")).args(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "peft {}: {stderr}", args.join(" "));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Trains with `flags` and scores the last step's adapter, which no validation row has seen.
+fn train_and_score(model: &Path, out: &Path, flags: &[&str], data: &Path) -> (Value, f64) {
+    let start = Instant::now();
+    let mut args = vec!["train", "--model", text(model), "--out", text(out)];
+    args.extend(flags);
+    peft(&args);
+    let seconds = start.elapsed().as_secs_f64();
+    let scores = peft(&[
+        "eval", "--model", text(model), "--adapter", text(out), "--data", text(data), "--json",
+    ]);
+    (serde_json::from_str(&scores).unwrap(), seconds)
+}
+
+/// SNIPS intents with MiniLM, 430 steps of 32, the last step: all methods and the head alone.
+///
+/// PEFT with the same budget: P-tuning v2 0.980, its prefix tuning with the MLP 0.980, the head alone 0.879.
+#[test]
+fn minilm_learns_snips_intents() {
+    let (true, Some(model), Some(data)) = (long(), minilm(), shared("data/snips-intent")) else {
+        return;
+    };
+    let (train, valid) = (data.join("train.jsonl"), data.join("valid.jsonl"));
+    let dir = tempfile::tempdir().unwrap();
+    println!("\nSNIPS intents, MiniLM, 430 steps of 32, last step\nmethod  seed  accuracy  seconds");
+    let mut of_ptv2 = Vec::new();
+    for (method, seeds, flags) in [
+        ("ptv2", 0..3, vec!["--num-virtual-tokens", "16"]),
+        ("prefix", 0..1, vec!["--num-virtual-tokens", "16"]),
+        ("prompt", 0..1, vec!["--num-virtual-tokens", "16"]),
+        ("head", 0..1, vec![]),
+    ] {
+        for seed in seeds {
+            let out = dir.path().join(format!("{method}-{seed}"));
+            let seed_text = seed.to_string();
+            let mut all = vec![
+                "--method", method, "--task", "seq-cls", "--train", text(&train), "--steps", "430",
+                "--batch-size", "32", "--seed", &seed_text,
+            ];
+            all.extend(&flags);
+            let (scores, seconds) = train_and_score(&model, &out, &all, &valid);
+            let accuracy = scores["accuracy"].as_f64().unwrap();
+            println!("{method:<6} {seed:>5} {accuracy:>9.4} {seconds:>8.1}");
+            match method {
+                "ptv2" => of_ptv2.push(accuracy),
+                // Well above chance, 1 in 7, and above what the head alone reaches.
+                "head" => assert!(accuracy > 0.80, "{accuracy}"),
+                _ => assert!(accuracy > 0.90, "{method}: {accuracy}"),
+            }
+        }
+    }
+    let mean = of_ptv2.iter().sum::<f64>() / of_ptv2.len() as f64;
+    println!("P-tuning v2, mean of {} seeds: {mean:.4}", of_ptv2.len());
+    assert!(mean >= 0.98, "{mean}");
+}
+
+/// WNUT 2017, token classification: trains, and finds entities.
+#[test]
+fn minilm_learns_wnut17_entities() {
+    let (true, Some(model), Some(data)) = (long(), minilm(), shared("data/wnut17")) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("ner");
+    let train = data.join("train.jsonl");
+    let flags = [
+        "--method", "ptv2", "--task", "token-cls", "--train", text(&train), "--num-virtual-tokens",
+        "32", "--steps", "212", "--batch-size", "16", "--max-length", "128",
+    ];
+    let (scores, seconds) = train_and_score(&model, &out, &flags, &data.join("dev.jsonl"));
+    println!("\nWNUT17 dev, MiniLM, P-tuning v2, 212 steps of 16: {scores} in {seconds:.1} s");
+    assert!(scores["f1"].as_f64().unwrap() > 0.2, "{scores}");
+}
+
+/// The rows of `python/e2e_baseline.py`: the same lines, in the same order, encoded by us.
+fn e2e_rows(data: &Path, split: &str, template: &str, order: &Value) -> String {
+    use peft_core::{
+        Task,
+        data::{EncoderConfig, Target, Template, load_tokenizer, read_records},
+    };
+    let file = data.join(if split == "train" { "dev.jsonl" } else { "test.jsonl" });
+    let records = read_records(&file).unwrap();
+    let chosen: Vec<_> = order[split]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| records[line.as_u64().unwrap() as usize].clone())
+        .collect();
+    let mut config = EncoderConfig::new(Task::CausalLm, 512);
+    config.target_template = Some(Template::parse(template, "--target-template").unwrap());
+    config.eos = Some(2);
+    let model = shared("models/stories260k").unwrap();
+    let encoder = config.init(Some(load_tokenizer(&model).unwrap())).unwrap();
+    encoder
+        .encode(&chosen)
+        .unwrap()
+        .examples
+        .into_iter()
+        .map(|example| {
+            let Target::Tokens(labels) = example.target else { panic!("no target") };
+            // As Python's json.dumps writes it.
+            let list = |text: String| text.replace(',', ", ");
+            let (ids, labels) = (json!(example.input_ids), json!(labels));
+            format!(
+                "{{\"input_ids\": {}, \"labels\": {}}}\n",
+                list(ids.to_string()),
+                list(labels.to_string())
+            )
+        })
+        .collect()
+}
+
+/// stories260k, a real Llama with grouped keys, on E2E: with the same initial adapter, rows, order and
+/// budget as PEFT, the perplexity of the target tokens on test is within 2 % of PEFT's, or better.
+#[test]
+fn stories260k_learns_e2e_as_with_peft() {
+    let (true, Some(model), Some(data)) =
+        (long(), shared("models/stories260k"), shared("data/e2e-nlg"))
+    else {
+        return;
+    };
+    let read = |name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(vectors(name)).unwrap()).unwrap()
+    };
+    let (order, result) = (read("e2e/order.json"), read("e2e/result.json"));
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |split: &str| -> PathBuf {
+        let content = e2e_rows(&data, split, " {target}", &order);
+        let digest = peft_core::adapter::folder::sha256(content.as_bytes());
+        assert_eq!(result["rows"][split]["sha256"], digest, "{split}");
+        let path = dir.path().join(format!("{split}.jsonl"));
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let (train, test) = (rows("train"), rows("test"));
+    println!("\nE2E, stories260k, P 20, 200 steps of 8\nmethod  perplexity      PEFT  seconds");
+    for (name, method) in [("prompt", "prompt"), ("prefix", "ptv2")] {
+        let peer = &result["methods"][name];
+        let (init, out) = (vectors(&format!("e2e/{name}/init")), dir.path().join(name));
+        let lr = peer["lr"].to_string();
+        let flags = [
+            "--method", method, "--task", "causal-lm", "--train", text(&train), "--steps", "200",
+            "--batch-size", "8", "--lr", &lr, "--no-shuffle", "--init-adapter", text(&init),
+        ];
+        let (scores, seconds) = train_and_score(&model, &out, &flags, &test);
+        let perplexity = scores["perplexity"].as_f64().unwrap();
+        let of_peft = peer["test_perplexity"].as_f64().unwrap();
+        println!("{name:<7} {perplexity:>10.2} {of_peft:>9.2} {seconds:>8.1}");
+        assert!(perplexity <= of_peft * 1.02, "{name}: {perplexity}, PEFT {of_peft}");
+    }
+}
