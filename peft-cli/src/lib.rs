@@ -5,6 +5,7 @@
 //! | [`commands`] | one file a command: its flags and what it does |
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
 //! | [`methods`] | from settings to a method |
+//! | [`run_folder`] | what a training run begins with on disk |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`progress`], [`output`] | what a person sees |
@@ -17,6 +18,7 @@ pub mod error;
 pub mod methods;
 pub mod output;
 pub mod progress;
+pub mod run_folder;
 pub mod session;
 pub mod settings;
 

@@ -13,6 +13,7 @@ use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 
+use crate::session::in_adapter;
 use crate::settings::{MethodName, Settings, parse_layers};
 
 /// What a method starts from.
@@ -82,7 +83,9 @@ impl Start<'_> {
             ));
         }
         // Shapes are compared with the model here, where the message can name the adapter.
-        adapter.virtual_tokens(self.model.spec(), &self.device.clone().without_autodiff())?;
+        let dir = self.settings.init_adapter.as_deref().unwrap_or(Path::new(""));
+        let device = self.device.clone().without_autodiff();
+        adapter.virtual_tokens(self.model.spec(), &device).map_err(in_adapter(dir))?;
         let Some(tensor) = adapter.tensors.get(PROMPT_EMBEDDINGS).cloned() else {
             let message = "holds a head alone, no virtual tokens to start from";
             return Err(Error::setting("--init-adapter", message));

@@ -1,9 +1,9 @@
 //! Following a training run: a bar for a person, a JSON line a step for a file, Ctrl-C for both.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::Write,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +18,7 @@ use peft_core::{
     train::{Flow, Observer, StepReport},
 };
 
-use crate::output;
+use crate::{output, run_folder::RunFolder};
 
 /// Set by the first Ctrl-C; a second one ends the program at once.
 pub fn interrupt_flag() -> Arc<AtomicBool> {
@@ -37,6 +37,7 @@ pub fn interrupt_flag() -> Arc<AtomicBool> {
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    folder: Option<RunFolder>,
     metrics: Option<(PathBuf, File)>,
     interrupted: Arc<AtomicBool>,
     /// What kept the metrics file from being written: the run is stopped for it.
@@ -46,20 +47,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar named `name` where a person watches, and a line a step to `metrics`.
-    ///
-    /// `keep` lines of that file are those of steps already made; what follows them is cut off.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Write`].
-    pub fn new(name: &str, metrics: Option<&Path>, interrupted: Arc<AtomicBool>) -> Result<Self> {
-        let metrics = metrics
-            .map(|path| {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                file.map(|file| (path.to_path_buf(), file)).map_err(Error::write(path))
-            })
-            .transpose()?;
+    /// A bar named `name` where a person watches, and a line a step to the file of the run's `folder`,
+    /// which is made when the run begins.
+    pub fn new(name: &str, folder: Option<RunFolder>, interrupted: Arc<AtomicBool>) -> Self {
         let bar = if output::is_watched() {
             ProgressBar::new(0)
         } else {
@@ -70,7 +60,7 @@ impl Progress {
         bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
         bar.set_prefix(name.to_string());
         bar.enable_steady_tick(Duration::from_millis(500));
-        Ok(Self { bar, metrics, interrupted, failure: None, smoothed: 0.0 })
+        Self { bar, folder, metrics: None, interrupted, failure: None, smoothed: 0.0 }
     }
 
     /// Removes the bar.
@@ -84,24 +74,15 @@ impl Progress {
         line.push('\n');
         file.write_all(line.as_bytes()).map_err(Error::write(path))
     }
-
-    /// Drops the lines of steps after `step`: those a resumed run makes again.
-    fn cut(&mut self, step: usize) -> Result<()> {
-        let Some((path, file)) = &mut self.metrics else { return Ok(()) };
-        let text = fs::read_to_string(&*path).map_err(Error::read(path))?;
-        let kept: usize = text.split_inclusive('\n').take(step).map(str::len).sum();
-        file.set_len(kept as u64).map_err(Error::write(path))
-    }
 }
 
 impl Observer for Progress {
-    fn started(&mut self, after_step: usize, total: usize) {
+    fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
+        self.metrics = self.folder.as_ref().map(|folder| folder.begin(after_step)).transpose()?;
         self.bar.set_length(total as u64);
         self.bar.set_position(after_step as u64);
         self.bar.reset_eta();
-        if let Err(error) = self.cut(after_step) {
-            self.failure = Some(error);
-        }
+        Ok(())
     }
 
     fn step(&mut self, report: &StepReport) -> Flow {

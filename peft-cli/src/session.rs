@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::Args;
 use peft_core::{
-    Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Task, VirtualTokens,
-    data::{Encoded, EncoderConfig, Labels, Record, Template, load_tokenizer, read_records},
+    Adapter, FrozenModel, Head, ModelSpec, PaddingSide, Pooling, Result, Task, VirtualTokens,
+    data::{
+        Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer, read_records,
+    },
     error::Error,
 };
 use peft_models::Loaded;
@@ -82,7 +84,8 @@ impl Session {
         if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
             check_base(adapter, &base, args.adapter.as_deref().unwrap_or(Path::new("")))?;
         }
-        Ok(Self::new(base, args.model.clone(), adapter, &device)?)
+        let in_adapter = in_adapter(args.adapter.as_deref().unwrap_or(Path::new("")));
+        Ok(Self::new(base, args.model.clone(), adapter, &device).map_err(in_adapter)?)
     }
 
     /// Puts an adapter on a loaded model.
@@ -190,7 +193,47 @@ impl Session {
             targets,
         };
         let encoded = encode(&self.base, &self.dir, &records, config)?;
+        self.check_lengths(&encoded.examples, 0, path)?;
         Ok((records, encoded))
+    }
+
+    /// Checks that the rows of the file `path`, and what is to be generated, fit the model's positions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] at the first row that does not.
+    pub fn check_lengths(&self, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
+        let p = self.virtual_tokens.mask().max_count();
+        check_lengths(self.model().spec(), p, rows, new_tokens, path)
+    }
+}
+
+/// Checks that P virtual tokens, the rows of the file `path` and new tokens fit a model's positions.
+///
+/// # Errors
+///
+/// [`Error::Data`] at the first row that does not.
+pub fn check_lengths(
+    spec: &ModelSpec,
+    virtual_tokens: usize,
+    rows: &[Example],
+    new_tokens: usize,
+    path: &Path,
+) -> Result<()> {
+    rows.iter().try_for_each(|row| {
+        spec.check_length(virtual_tokens, row.input_ids.len(), new_tokens)
+            .map_err(|error| Error::data(path, row.line, error.to_string()))
+    })
+}
+
+/// Puts the adapter's folder in front of what does not fit.
+pub fn in_adapter(dir: &Path) -> impl FnOnce(Error) -> Error + '_ {
+    move |error| match error {
+        // Its label list is not a setting of this command.
+        Error::Mismatch(_) | Error::Setting { .. } => {
+            Error::Mismatch(format!("{}: {error}", dir.display()))
+        }
+        other => other,
     }
 }
 
@@ -247,8 +290,19 @@ pub fn encode(
     config.labels = settings.labels;
     config.max_length = settings.max_length;
     config.eos = base.config.token_ids("eos_token_id").first().copied();
+    if let Some(eos) = config.eos.filter(|eos| *eos as usize >= config.vocab_size) {
+        let message = format!("found {eos}, outside the vocabulary of {}", config.vocab_size);
+        return Err(base.config.bad("eos_token_id", message));
+    }
     config.targets = settings.targets;
+    let targets = config.targets;
     let encoded = config.init(tokenizer)?.encode(records)?;
+    if let Some(first) = records.first()
+        && targets
+        && encoded.examples.iter().all(|example| example.labelled() == 0)
+    {
+        return Err(Error::file(&first.path, "no row has a target"));
+    }
     if encoded.truncated > 0 {
         output::note(format!(
             "note: {} of {} rows were cut to {} tokens",

@@ -54,7 +54,11 @@ macro_rules! settings {
         impl Settings {
             /// These settings, and `other` where they say nothing.
             #[must_use]
-            pub fn or(self, other: Self) -> Self {
+            pub fn or(self, mut other: Self) -> Self {
+                // Steps and epochs are two ways to say the same.
+                if self.steps.is_some() || self.epochs.is_some() {
+                    (other.steps, other.epochs) = (None, None);
+                }
                 Self { $($name: self.$name.or(other.$name),)* }
             }
         }
@@ -247,6 +251,8 @@ mod tests {
             (merged.lr, merged.steps, merged.method),
             (Some(0.5), Some(7), Some(MethodName::Ptv2))
         );
+        let epochs = Settings { epochs: Some(2), ..Settings::default() }.or(merged.clone());
+        assert_eq!((epochs.epochs, epochs.steps), (Some(2), None));
         let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
         assert_eq!(again, merged);
     }

@@ -15,6 +15,18 @@ pub struct Stop {
     pub end_tokens: Vec<u32>,
 }
 
+/// Checks that a model generates at all.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for an encoder.
+pub fn check_causal(model: &dyn FrozenModel) -> Result<()> {
+    if model.spec().is_causal() {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!("a {} model does not generate text", model.spec().model_type)))
+}
+
 /// Continues each row by the likeliest token, one at a time. Gives the new tokens of each row.
 ///
 /// `on_token` is called with the row's index and each new token, as it is made.
@@ -30,12 +42,7 @@ pub fn greedy(
     stop: &Stop,
     mut on_token: impl FnMut(usize, u32),
 ) -> Result<Vec<Vec<u32>>> {
-    if !model.spec().is_causal() {
-        return Err(Error::Mismatch(format!(
-            "a {} model does not generate text",
-            model.spec().model_type
-        )));
-    }
+    check_causal(model)?;
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     let virtual_count = virtual_tokens.mask().max_count();
     model.spec().check_length(virtual_count, longest, stop.max_new_tokens)?;

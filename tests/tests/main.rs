@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod generation;
+mod gradients;
+mod methods;
 mod parity;
 mod real;
 mod resume;

@@ -39,7 +39,14 @@ fn train_and_score(model: &Path, out: &Path, flags: &[&str], data: &Path) -> (Va
     peft(&args);
     let seconds = start.elapsed().as_secs_f64();
     let scores = peft(&[
-        "eval", "--model", text(model), "--adapter", text(out), "--data", text(data), "--json",
+        "eval",
+        "--model",
+        text(model),
+        "--adapter",
+        text(out),
+        "--data",
+        text(data),
+        "--json",
     ]);
     (serde_json::from_str(&scores).unwrap(), seconds)
 }
@@ -54,7 +61,9 @@ fn minilm_learns_snips_intents() {
     };
     let (train, valid) = (data.join("train.jsonl"), data.join("valid.jsonl"));
     let dir = tempfile::tempdir().unwrap();
-    println!("\nSNIPS intents, MiniLM, 430 steps of 32, last step\nmethod  seed  accuracy  seconds");
+    println!(
+        "\nSNIPS intents, MiniLM, 430 steps of 32, last step\nmethod  seed  accuracy  seconds"
+    );
     let mut of_ptv2 = Vec::new();
     for (method, seeds, flags) in [
         ("ptv2", 0..3, vec!["--num-virtual-tokens", "16"]),
@@ -66,8 +75,18 @@ fn minilm_learns_snips_intents() {
             let out = dir.path().join(format!("{method}-{seed}"));
             let seed_text = seed.to_string();
             let mut all = vec![
-                "--method", method, "--task", "seq-cls", "--train", text(&train), "--steps", "430",
-                "--batch-size", "32", "--seed", &seed_text,
+                "--method",
+                method,
+                "--task",
+                "seq-cls",
+                "--train",
+                text(&train),
+                "--steps",
+                "430",
+                "--batch-size",
+                "32",
+                "--seed",
+                &seed_text,
             ];
             all.extend(&flags);
             let (scores, seconds) = train_and_score(&model, &out, &all, &valid);
@@ -94,8 +113,20 @@ fn minilm_learns_wnut17_entities() {
     let out = dir.path().join("ner");
     let train = data.join("train.jsonl");
     let flags = [
-        "--method", "ptv2", "--task", "token-cls", "--train", text(&train), "--num-virtual-tokens",
-        "32", "--steps", "212", "--batch-size", "16", "--max-length", "128",
+        "--method",
+        "ptv2",
+        "--task",
+        "token-cls",
+        "--train",
+        text(&train),
+        "--num-virtual-tokens",
+        "32",
+        "--steps",
+        "212",
+        "--batch-size",
+        "16",
+        "--max-length",
+        "128",
     ];
     let (scores, seconds) = train_and_score(&model, &out, &flags, &data.join("dev.jsonl"));
     println!("\nWNUT17 dev, MiniLM, P-tuning v2, 212 steps of 16: {scores} in {seconds:.1} s");
@@ -169,8 +200,21 @@ fn stories260k_learns_e2e_as_with_peft() {
         let (init, out) = (vectors(&format!("e2e/{name}/init")), dir.path().join(name));
         let lr = peer["lr"].to_string();
         let flags = [
-            "--method", method, "--task", "causal-lm", "--train", text(&train), "--steps", "200",
-            "--batch-size", "8", "--lr", &lr, "--no-shuffle", "--init-adapter", text(&init),
+            "--method",
+            method,
+            "--task",
+            "causal-lm",
+            "--train",
+            text(&train),
+            "--steps",
+            "200",
+            "--batch-size",
+            "8",
+            "--lr",
+            &lr,
+            "--no-shuffle",
+            "--init-adapter",
+            text(&init),
         ];
         let (scores, seconds) = train_and_score(&model, &out, &flags, &test);
         let perplexity = scores["perplexity"].as_f64().unwrap();

@@ -9,12 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use peft_core::{
-    Adapter,
-    adapter::folder::sha256,
-    rng,
-    train::checkpoint,
-};
+use peft_core::{Adapter, adapter::folder::sha256, rng, train::checkpoint};
 use rand::Rng;
 use serde_json::Value;
 
@@ -40,7 +35,10 @@ const CASES: [Case; 3] = [
         rows: "gpt2-prompt",
         valid: "gpt2-prefix",
         flags: &[
-            "--method=prompt", "--task=causal-lm", "--num-virtual-tokens=4", "--optimizer=adafactor",
+            "--method=prompt",
+            "--task=causal-lm",
+            "--num-virtual-tokens=4",
+            "--optimizer=adafactor",
             "--schedule=constant",
         ],
     },
@@ -49,8 +47,14 @@ const CASES: [Case; 3] = [
         rows: "llama-prefix",
         valid: "llama-prefix",
         flags: &[
-            "--method=prefix", "--task=causal-lm", "--num-virtual-tokens=3", "--prefix-hidden-size=8",
-            "--prefix-dropout=0.2", "--schedule=cosine", "--warmup-steps=5", "--lr=0.01",
+            "--method=prefix",
+            "--task=causal-lm",
+            "--num-virtual-tokens=3",
+            "--prefix-hidden-size=8",
+            "--prefix-dropout=0.2",
+            "--schedule=cosine",
+            "--warmup-steps=5",
+            "--lr=0.01",
         ],
     },
     Case {
@@ -58,8 +62,14 @@ const CASES: [Case; 3] = [
         rows: "bert-prefix",
         valid: "bert-prompt",
         flags: &[
-            "--method=ptv2", "--task=seq-cls", "--num-virtual-tokens=4", "--prefix-dropout=0.1",
-            "--accumulation=2", "--clip-norm=0.5", "--weight-decay=0.01", "--lr=0.02",
+            "--method=ptv2",
+            "--task=seq-cls",
+            "--num-virtual-tokens=4",
+            "--prefix-dropout=0.1",
+            "--accumulation=2",
+            "--clip-norm=0.5",
+            "--weight-decay=0.01",
+            "--lr=0.02",
         ],
     },
 ];
@@ -309,7 +319,9 @@ fn a_pair_of_two_adapters_is_refused() {
     other.save(&second).unwrap();
     // The old folder written here, or by PEFT, which notes no checksum: then the order of the two
     // renames matters, the config goes first.
-    for (before, written) in [(&first, [true, false]), (&first, [false, true]), (&old, [true, false])] {
+    for (before, written) in
+        [(&first, [true, false]), (&first, [false, true]), (&old, [true, false])]
+    {
         let mixed = tempfile::tempdir().unwrap();
         for (name, new) in NAMES.into_iter().zip(written) {
             let from = if new { &second } else { before };

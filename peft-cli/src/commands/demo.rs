@@ -192,7 +192,7 @@ fn train(
         builtin.train.clone(),
         device,
     )?;
-    let mut progress = Progress::new(method.name(), None, Arc::clone(interrupted))?;
+    let mut progress = Progress::new(method.name(), None, Arc::clone(interrupted));
     let done = job.train(None, false, &mut progress);
     progress.finish();
     let done = done?;

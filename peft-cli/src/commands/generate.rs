@@ -8,7 +8,7 @@ use peft_core::{
     adapter::atomic,
     data::{Example, load_tokenizer},
 };
-use peft_models::generate::{Stop, greedy};
+use peft_models::generate::{Stop, check_causal, greedy};
 use serde_json::json;
 
 use crate::{
@@ -53,6 +53,7 @@ pub struct GenerateArgs {
 /// Whatever is wrong with the model, the adapter or the rows.
 pub fn run(args: &GenerateArgs) -> CliResult {
     let session = Session::open(&args.model)?;
+    check_causal(session.model())?;
     let stop = Stop {
         max_new_tokens: args.max_new_tokens,
         end_tokens: session.base.config.token_ids("eos_token_id"),
@@ -61,6 +62,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
         (Some(prompt), _) => continue_text(&session, prompt, &stop),
         (None, Some(input)) => {
             let (records, encoded) = session.encode(input, &args.text, false)?;
+            session.check_lengths(&encoded.examples, args.max_new_tokens, input)?;
             let texts = records.iter().any(|record| !record.has("input_ids"));
             let outputs = continue_rows(&session, &encoded.examples, &stop, args.batch_size)?;
             let tokenizer = texts.then(|| load_tokenizer(&session.dir)).transpose()?;
@@ -91,13 +93,26 @@ fn continue_text(session: &Session, prompt: &str, stop: &Stop) -> CliResult {
     let tokenizer = load_tokenizer(&session.dir)?;
     let failed = |error| CliError::Failed(Error::Mismatch(format!("tokenizer: {error}")));
     let ids = tokenizer.encode(prompt, true).map_err(failed)?.get_ids().to_vec();
-    output::piece(prompt)?;
+    if ids.is_empty() {
+        return Err(CliError::Usage("--prompt: found no tokens, expected at least one".into()));
+    }
+    let limit = session.model().spec().vocab_size;
+    if let Some(id) = ids.iter().find(|id| **id as usize >= limit) {
+        let message =
+            format!("--prompt: token id {id} is outside the model's vocabulary of {limit}");
+        return Err(Error::file(&session.dir.join("tokenizer.json"), message).into());
+    }
     let mut so_far = ids.clone();
     // Pieces only become text together: print what the longer sequence adds.
     let mut shown = tokenizer.decode(&so_far, true).map_err(failed)?.len();
+    // With the first token: nothing is printed of what cannot be continued.
+    let mut begun = false;
     let mut closed = Ok(());
     greedy(session.model(), &[&ids], &session.virtual_tokens, stop, |_, token| {
         so_far.push(token);
+        if !std::mem::replace(&mut begun, true) {
+            closed = output::piece(prompt);
+        }
         if let Ok(text) = tokenizer.decode(&so_far, true)
             && let Some(new) = text.get(shown..)
             // An unfinished character decodes to the replacement character: wait for the rest.
@@ -110,7 +125,7 @@ fn continue_text(session: &Session, prompt: &str, stop: &Stop) -> CliResult {
         }
     })?;
     closed?;
-    output::line("")
+    output::line(if begun { "" } else { prompt })
 }
 
 /// Continues rows of token ids; rows of similar length together, results in the order of the rows.

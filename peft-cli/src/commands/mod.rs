@@ -17,7 +17,7 @@ use crate::error::CliResult;
 ///
 /// Begin with `peft demo`: it needs no file and no network.
 #[derive(Debug, Parser)]
-#[command(name = "peft", version, disable_help_subcommand = true)]
+#[command(name = "peft", bin_name = "peft", version, disable_help_subcommand = true)]
 pub struct Program {
     #[command(subcommand)]
     command: Command,

@@ -1,7 +1,6 @@
 //! `peft train`: trains one method on one task.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -11,7 +10,6 @@ use burn::{module::Module, tensor::Device};
 use clap::Args;
 use peft_core::{
     Adapter, Error, Head, PeftMethod, Pooling, Result, Task,
-    adapter::atomic,
     data::{Example, Labels, Template, collect_labels, read_records},
     optim::{OptimizerConfig, Schedule},
     train::{self, BestMetric, Data, Learner, Observer, Outcome, Run, TrainConfig, adapter_of},
@@ -26,7 +24,8 @@ use crate::{
     methods::{Start, default_lr, has_projection},
     output::{self, grouped},
     progress::{Progress, interrupt_flag},
-    session::{EncodeSettings, encode, padding_side},
+    run_folder::{self, RunFolder},
+    session::{EncodeSettings, check_lengths, encode, in_adapter, padding_side},
     settings::{MethodName, Settings},
 };
 
@@ -46,7 +45,7 @@ pub struct TrainArgs {
     /// Go on with the run in --out, from its newest checkpoint and with its settings.
     #[arg(long)]
     resume: bool,
-    /// Replace what an earlier run left in --out.
+    /// Replace the run in --out. Its adapter stays until the new one is there.
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     /// Backend that computes.
@@ -59,8 +58,6 @@ pub struct TrainArgs {
     settings: Settings,
 }
 
-const RUN_FILE: &str = "run.toml";
-
 /// Runs the command.
 ///
 /// # Errors
@@ -69,29 +66,19 @@ const RUN_FILE: &str = "run.toml";
 pub fn run(args: TrainArgs) -> CliResult {
     let mut settings = args.settings;
     if let Some(path) = &args.config {
-        settings = settings.or(Settings::load(path)?);
+        settings = settings.or(Settings::load(path).map_err(in_config)?);
     }
     let out = settings.required(&settings.out, "--out")?.clone();
-    let run_file = out.join(RUN_FILE);
     if args.resume {
-        settings = settings.or(Settings::load(&run_file)?);
+        settings = settings.or(run_folder::settings_of(&out)?);
     } else if !args.overwrite {
-        refuse_existing(&out)?;
+        run_folder::refuse_existing(&out)?;
     }
     let settings = resolve(settings)?;
     let job = Job::new(settings, &device::choose(args.device)?)?;
-    if args.overwrite {
-        // Only now: settings that cannot start a run must not cost an earlier one.
-        clear(&out)?;
-    }
-    fs::create_dir_all(&out).map_err(Error::write(&out))?;
-    atomic::write_file(&run_file, job.settings.to_toml().as_bytes())?;
-    let metrics_file =
-        job.settings.metrics_file.clone().unwrap_or_else(|| out.join("metrics.jsonl"));
-    if !args.resume {
-        fs::write(&metrics_file, "").map_err(Error::write(&metrics_file))?;
-    }
-    let mut progress = Progress::new(job.method.name(), Some(&metrics_file), interrupt_flag())?;
+    // Written when the run begins: settings that cannot start one must not cost an earlier one.
+    let folder = RunFolder::new(&out, &job.settings, args.overwrite);
+    let mut progress = Progress::new(job.method.name(), Some(folder), interrupt_flag());
     let done = job.train(Some(&out), args.resume, &mut progress);
     progress.finish();
     if let Some(error) = progress.failure.take() {
@@ -127,31 +114,12 @@ pub fn run(args: TrainArgs) -> CliResult {
     done.metrics.as_ref().map_or(Ok(()), eval::print)
 }
 
-/// Refuses a folder that holds a run already.
-fn refuse_existing(out: &Path) -> CliResult {
-    if !Adapter::exists(out) && !out.join(RUN_FILE).exists() {
-        return Ok(());
+/// A key or value in `--config` that makes no sense is wrong usage, as it would be as a flag.
+fn in_config(error: Error) -> CliError {
+    match error {
+        Error::File { .. } => CliError::Usage(error.to_string()),
+        other => other.into(),
     }
-    Err(CliError::Usage(format!(
-        "--out {}: holds a run already; use --resume to go on with it or --overwrite to replace it",
-        out.display()
-    )))
-}
-
-/// Removes what an earlier run left. The file that marks the folder as a run's goes last: a kill in between
-/// leaves no checkpoints that nobody knows of.
-fn clear(out: &Path) -> Result<()> {
-    let checkpoints = out.join("checkpoints");
-    if checkpoints.exists() {
-        fs::remove_dir_all(&checkpoints).map_err(Error::write(&checkpoints))?;
-    }
-    for name in ["adapter_config.json", "adapter_model.safetensors", "metrics.jsonl", RUN_FILE] {
-        let path = out.join(name);
-        if path.exists() {
-            fs::remove_file(&path).map_err(Error::write(&path))?;
-        }
-    }
-    Ok(())
 }
 
 /// Fills in every default that does not depend on the data.
@@ -345,6 +313,13 @@ impl Job {
         observer: &mut dyn Observer,
     ) -> Result<Done> {
         let model = self.base.model.as_ref();
+        let p = method.fields(model.spec()).num_virtual_tokens;
+        for (rows, path) in
+            [(&self.train, &self.settings.train), (&self.valid, &self.settings.valid)]
+        {
+            let path = path.as_deref().unwrap_or(Path::new(""));
+            check_lengths(model.spec(), p, rows, 0, path)?;
+        }
         let learner = Learner::new(method, self.head()?);
         let trained_parameters = learner.num_params();
         let run = Run {
@@ -383,7 +358,10 @@ impl Job {
         let classes = self.labels.as_ref().map_or(0, Labels::len);
         let plain = &self.device;
         let found = match &self.start_adapter {
-            Some(adapter) => adapter.head(layout, spec, plain)?,
+            Some(adapter) => {
+                let dir = self.settings.init_adapter.as_deref().unwrap_or(Path::new(""));
+                adapter.head(layout, spec, plain).map_err(in_adapter(dir))?
+            }
             None => None,
         };
         let head = match found {

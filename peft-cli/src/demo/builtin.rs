@@ -11,7 +11,7 @@ use peft_core::{
 use peft_models::{Loaded, ModelConfig, Weights};
 use serde_json::json;
 
-use super::world::{Split, task_split};
+use super::world::{CLOSEST_INSTRUCTION, Split, task_split};
 
 const FILES: [(&str, &[u8]); 3] = [
     ("config.json", include_bytes!("../../demo-model/config.json")),
@@ -28,6 +28,8 @@ pub struct Builtin {
     pub train: Vec<Example>,
     /// Sources of the rows to score on.
     pub test: Vec<Example>,
+    /// The same behind the instruction that comes closest to the task.
+    pub told: Vec<Example>,
     /// What the model should answer to each, the end-of-text token left out.
     pub answers: Vec<Vec<u32>>,
 }
@@ -54,7 +56,14 @@ impl Builtin {
         let train =
             settings.clone().init(Some(tokenizer.clone()))?.encode(&records(&split.train))?;
         settings.targets = false;
-        let test = settings.init(Some(tokenizer.clone()))?.encode(&records(&split.test))?;
+        let encoder = settings.init(Some(tokenizer.clone()))?;
+        let test = encoder.encode(&records(&split.test))?;
+        let told: Vec<(String, String)> = split
+            .test
+            .iter()
+            .map(|(source, target)| (format!("{CLOSEST_INSTRUCTION} {source}"), target.clone()))
+            .collect();
+        let told = encoder.encode(&records(&told))?;
         let answers = split
             .test
             .iter()
@@ -65,7 +74,13 @@ impl Builtin {
                 Ok(encoding.get_ids().to_vec())
             })
             .collect::<Result<_>>()?;
-        Ok(Self { base: Arc::new(base), train: train.examples, test: test.examples, answers })
+        Ok(Self {
+            base: Arc::new(base),
+            train: train.examples,
+            test: test.examples,
+            told: told.examples,
+            answers,
+        })
     }
 }
 

@@ -46,7 +46,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// leaves all old files untouched.
 pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
     let write = |path: &Path, bytes: &[u8]| {
-        fs::File::create(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        fs::File::create(path)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
     };
     let written = files
         .iter()

@@ -118,11 +118,16 @@ impl Record {
     }
 
     pub(crate) fn missing(&self, key: &str) -> Error {
+        self.lacks(&format!("field `{key}` is missing"))
+    }
+
+    /// An error about a field that is not there, with those that are.
+    pub(crate) fn lacks(&self, what: &str) -> Error {
         if self.fields.is_empty() {
-            return self.error(format!("field `{key}` is missing; the line has no fields"));
+            return self.error(format!("{what}; the line has no fields"));
         }
         let known: Vec<&str> = self.fields.keys().map(String::as_str).collect();
-        self.error(format!("field `{key}` is missing; the line has: {}", known.join(", ")))
+        self.error(format!("{what}; the line has: {}", known.join(", ")))
     }
 
     pub(crate) fn unexpected(&self, key: &str, value: &Value, expected: &str) -> Error {

@@ -36,7 +36,7 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
+    fn started(&mut self, after_step: usize, total: usize) -> crate::Result<()> {
         self.started = Some((after_step, total));
         Ok(())
     }

@@ -117,7 +117,10 @@ pub fn train<M: PeftMethod>(
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
-    observer.started(state.progress.step, trainer.total);
+    observer.started(state.progress.step, trainer.total)?;
+    if !run.resume {
+        trainer.refuse_old_checkpoints()?;
+    }
     let mut interrupted = false;
     while !trainer.done(&state) && !interrupted {
         let report = trainer.step(&mut state)?;
@@ -202,15 +205,6 @@ impl<'a> Trainer<'a> {
         }
         let checkpoints =
             run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
-        if let Some(checkpoints) = checkpoints.as_ref().filter(|_| !run.resume)
-            && let Some((_, found)) = checkpoints.list()?.first()
-        {
-            return Err(Error::Mismatch(format!(
-                "{} is a checkpoint of an earlier run: go on from it with --resume, remove it, or give \
-                 another --out",
-                found.display()
-            )));
-        }
         let identity = Identity::new(config, &fields, run, data);
         Ok(Self { model, data, config, run, sampler, total, checkpoints, identity })
     }
@@ -219,6 +213,19 @@ impl<'a> Trainer<'a> {
         let patience = self.config.patience;
         state.progress.step >= self.total
             || patience.is_some_and(|patience| state.progress.without_improvement >= patience)
+    }
+
+    /// A resumed run would take them for its own. Whoever started the run had the chance to remove them.
+    fn refuse_old_checkpoints(&self) -> Result<()> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        match checkpoints.list()?.first() {
+            None => Ok(()),
+            Some((_, found)) => Err(Error::Mismatch(format!(
+                "{} is a checkpoint of an earlier run: go on from it with --resume, remove it, or give \
+                 another --out",
+                found.display()
+            ))),
+        }
     }
 
     /// Goes on from the newest whole checkpoint, where there is one.

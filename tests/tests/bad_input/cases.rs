@@ -344,7 +344,11 @@ pub const ADAPTER: &[Case] = &[
         name: "adapter for another base of the same shape",
         build: |dir| {
             trained_here(dir);
-            flip(&dir.join("model/model.safetensors"));
+            weights(dir, |all| {
+                let numbers = &mut all.get_mut("transformer.wte.weight").unwrap().2;
+                let middle = numbers.len() / 2;
+                numbers[middle] ^= 1;
+            });
             eval()
         },
         says: &["adapter: ", "another base model", "fingerprint", "--any-base"],
@@ -454,7 +458,8 @@ pub const DATA: &[Case] = &[
         name: "text that is not UTF-8",
         build: |dir| {
             model(dir, "gpt2");
-            fs::write(dir.join("rows.jsonl"), b"{\"input_ids\": [1]}\n{\"text\": \"\xff\"}\n").unwrap();
+            fs::write(dir.join("rows.jsonl"), b"{\"input_ids\": [1]}\n{\"text\": \"\xff\"}\n")
+                .unwrap();
             forward()
         },
         says: &["rows.jsonl, line 2", "not UTF-8", "0xff"],
@@ -537,7 +542,7 @@ pub const DATA: &[Case] = &[
             rows(dir, "{\"input_ids\": [1, 2], \"labels\": [-100, -100]}\n");
             train("")
         },
-        says: &["no training row has a target to learn"],
+        says: &["rows.jsonl: no row has a target"],
         ..CASE
     },
     Case {
@@ -639,6 +644,31 @@ pub const DATA: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a text of no tokens to continue",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            let mut args = words("generate --model model --prompt");
+            args.push(String::new());
+            args
+        },
+        says: &["--prompt: found no tokens"],
+        ..USAGE
+    },
+    Case {
+        name: "a tokenizer of a larger vocabulary",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            edit(&dir.join("model/tokenizer.json"), |json| {
+                json["model"]["vocab"]["red"] = json!(71)
+            });
+            words("generate --model model --prompt red")
+        },
+        says: &["model/tokenizer.json", "token id 71", "vocabulary of 71"],
+        ..CASE
+    },
+    Case {
         name: "a text too long to continue",
         build: |dir| {
             pair(dir, "gpt2");
@@ -661,12 +691,7 @@ pub const SETTINGS: &[Case] = &[
         says: &["--learning-rate", "peft train"],
         ..USAGE
     },
-    Case {
-        name: "unknown command",
-        build: |_| words("finetune"),
-        says: &["finetune"],
-        ..USAGE
-    },
+    Case { name: "unknown command", build: |_| words("finetune"), says: &["finetune"], ..USAGE },
     Case {
         name: "required flag missing",
         build: |dir| {
@@ -875,7 +900,7 @@ pub const OUTPUT: &[Case] = &[
         name: "--output in a folder that is not there",
         build: |dir| {
             model(dir, "gpt2");
-            words("generate --model model --input rows.jsonl --output no/out.jsonl")
+            words("forward --model model --input rows.jsonl --output no/out.jsonl")
         },
         says: &["cannot write no/out.jsonl", "No such file"],
         ..CASE
@@ -941,8 +966,8 @@ pub const OUTPUT: &[Case] = &[
     Case {
         name: "loss that is no number",
         build: |dir| {
-            model(dir, "gpt2");
-            train("--lr 1e30 --steps 9")
+            model(dir, "bert");
+            classify("--lr 1e38 --steps 9")
         },
         says: &["the loss became", "at step", "--clip-norm"],
         leaves: &["out", "out/run.toml", "out/metrics.jsonl"],
@@ -952,7 +977,8 @@ pub const OUTPUT: &[Case] = &[
         name: "loss that is no number, over an old run",
         build: |dir| {
             run(dir);
-            train("--lr 1e30 --steps 9 --overwrite")
+            model(dir, "bert");
+            classify("--lr 1e38 --steps 9 --overwrite")
         },
         says: &["the loss became", "at step", "--clip-norm"],
         leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints"],
@@ -985,13 +1011,23 @@ pub const OUTPUT: &[Case] = &[
     Case {
         name: "disk full at the last save of a resumed run",
         build: |dir| {
-            model(dir, "gpt2");
-            rows(dir, &fs::read_to_string(dir.join("rows.jsonl")).unwrap());
             run(dir);
             words("train --out out --resume")
         },
         blocks: 4,
         says: &["cannot write out/adapter_model.safetensors", "File too large"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "disk full between the adapter's two files",
+        build: |dir| {
+            model(dir, "gpt2");
+            must(dir, &train("--num-virtual-tokens 1"));
+            words("train --out out --resume")
+        },
+        blocks: 2,
+        says: &["cannot write out/adapter_config.json", "File too large"],
         then: "inspect out",
         ..CASE
     },

@@ -78,7 +78,7 @@ pub fn pair(dir: &Path, name: &str) {
 /// `model`, and `out` with a finished run of [`train`] on it.
 pub fn run(dir: &Path) {
     model(dir, "gpt2");
-    peft(dir, &train(""));
+    must(dir, &train(""));
 }
 
 /// `model`, and `adapter` trained here on it.
@@ -88,7 +88,7 @@ pub fn trained_here(dir: &Path) {
 }
 
 /// Runs the program, which must succeed.
-fn peft(dir: &Path, args: &[String]) {
+pub fn must(dir: &Path, args: &[String]) {
     let output = Command::new(super::PEFT).args(args).current_dir(dir).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -161,11 +161,9 @@ pub fn tensors(path: &Path, change: impl FnOnce(&mut BTreeMap<String, Stored>)) 
         })
         .collect();
     change(&mut all);
-    let views = all
-        .iter()
-        .map(|(name, (dtype, shape, data))| {
-            (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
-        });
+    let views = all.iter().map(|(name, (dtype, shape, data))| {
+        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
     fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 

@@ -15,6 +15,11 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
     if token_type_ids.is_some() && config.type_vocab_size == 0 {
         return Err(record.error("field `token_type_ids`: the model has no token types"));
     }
+    let key = if config.task == Task::SeqCls { "label" } else { "labels" };
+    if config.targets && !record.fields.contains_key(key) {
+        let message = format!("field `{key}` is missing, which {} needs", config.task);
+        return Err(record.lacks(&message));
+    }
     let target = match config.task {
         _ if !config.targets => Target::None,
         Task::SeqCls => Target::Class(class(config, record)?),

@@ -1,0 +1,133 @@
+//! The folder of a training run, `--out`: what an earlier run left in it, and what a new one begins with.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use peft_core::{Adapter, Error, Result, adapter::atomic};
+use serde_json::Value;
+
+use crate::{
+    error::{CliError, CliResult},
+    settings::Settings,
+};
+
+const RUN_FILE: &str = "run.toml";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
+
+/// What a run writes before its first step, when nothing keeps it from beginning any more.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    run_toml: String,
+    metrics: PathBuf,
+    replace: bool,
+}
+
+impl RunFolder {
+    /// The folder `path` of a run with these settings. With `replace`, what an earlier run left goes when
+    /// this one begins, but for its adapter, which stays until there is a new one.
+    pub fn new(path: &Path, settings: &Settings, replace: bool) -> Self {
+        let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
+        Self { path: path.to_path_buf(), run_toml: settings.to_toml(), metrics, replace }
+    }
+
+    /// Makes the folder with its `run.toml`. Gives the file for a JSON line a step and its path; in it are
+    /// the lines of the steps up to `after_step`, those that a resumed run does not make again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`]; no new folder is left.
+    pub fn begin(&self, after_step: usize) -> Result<(PathBuf, File)> {
+        let is_new = !self.path.exists();
+        fs::create_dir_all(&self.path).map_err(Error::write(&self.path))?;
+        let path = &self.metrics;
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            if is_new {
+                // Best effort: the error that matters is the one at hand.
+                let _ = fs::remove_dir(&self.path);
+            }
+            Error::write(path)(error)
+        })?;
+        if self.replace {
+            self.clear()?;
+        }
+        // A terminal or a pipe has no lines to drop.
+        if path.is_file() {
+            let text = fs::read_to_string(path).map_err(Error::read(path))?;
+            file.set_len(lines_up_to(after_step, &text)).map_err(Error::write(path))?;
+        }
+        atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;
+        Ok((path.clone(), file))
+    }
+
+    /// Removes what an earlier run left and this one will not replace.
+    fn clear(&self) -> Result<()> {
+        let checkpoints = self.path.join(CHECKPOINTS);
+        if checkpoints.exists() {
+            fs::remove_dir_all(&checkpoints).map_err(Error::write(&checkpoints))?;
+        }
+        let metrics = self.path.join(METRICS);
+        if metrics.exists() && metrics != self.metrics {
+            fs::remove_file(&metrics).map_err(Error::write(&metrics))?;
+        }
+        Ok(())
+    }
+}
+
+/// The length of the whole lines of steps up to `step`.
+fn lines_up_to(step: usize, text: &str) -> u64 {
+    let step_of = |line: &str| serde_json::from_str::<Value>(line).ok()?["step"].as_u64();
+    text.split_inclusive('\n')
+        .take_while(|line| line.ends_with('\n') && step_of(line).is_some_and(|s| s <= step as u64))
+        .map(|line| line.len() as u64)
+        .sum()
+}
+
+/// Refuses a folder that holds a run already.
+///
+/// # Errors
+///
+/// [`CliError::Usage`].
+pub fn refuse_existing(out: &Path) -> CliResult {
+    let holds = |name: &str| out.join(name).exists();
+    if !Adapter::exists(out) && !holds(RUN_FILE) && !holds(CHECKPOINTS) {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!(
+        "--out {}: holds a run already; use --resume to go on with it or --overwrite to replace it",
+        out.display()
+    )))
+}
+
+/// The settings of the run in a folder, to go on with it.
+///
+/// # Errors
+///
+/// [`CliError::Usage`] where there is no run.
+pub fn settings_of(out: &Path) -> CliResult<Settings> {
+    let path = out.join(RUN_FILE);
+    if !path.exists() {
+        return Err(CliError::Usage(format!(
+            "--resume: {} holds no run ({} is missing); without --resume a run is started",
+            out.display(),
+            path.display()
+        )));
+    }
+    Ok(Settings::load(&path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_lines_of_earlier_steps_are_kept() {
+        let text = "{\"step\": 1}\n{\"step\": 2}\n{\"step\": 3}\n{\"st";
+        let kept = |step| lines_up_to(step, text);
+        assert_eq!((kept(0), kept(1), kept(2), kept(9)), (0, 12, 24, 36));
+        assert_eq!(lines_up_to(9, "{\"step\": 1}\nnothing\n{\"step\": 2}\n"), 12);
+    }
+}

@@ -1,0 +1,418 @@
+//! What must hold between the methods, and for each of them on every family: properties over random
+//! shapes. The numbers are those of the design's section on semantics.
+
+use std::fs;
+
+use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use peft_core::{
+    Adapter, FrozenModel, Head, Mode, NamedTensors, PROMPT_EMBEDDINGS, PaddingSide, PeftMethod,
+    Pooling, Task, TokenBatch, VirtualTokens,
+    adapter::folder::sha256,
+    data::{Example, IGNORE, Target},
+    init::{Values, draw},
+    rng,
+    train::{
+        About, Data, Learner, Predictor, Run, Silent, TrainConfig, adapter_of,
+        outputs::{sequence_states, token_batch},
+        train,
+    },
+};
+use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
+use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
+use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
+use peft_tests::{Family, Shape, VOCAB, device, random_model};
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::Value;
+
+fn ids(len: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<u32>> {
+    vec(0..VOCAB as u32, len)
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    (1..4usize, 1..4usize, select(vec![2usize, 4, 6]))
+        .prop_map(|(layers, kv_heads, head_dim)| Shape { layers, kv_heads, head_dim, positions: 64 })
+}
+
+fn family() -> impl Strategy<Value = Family> {
+    select(Family::ALL.to_vec())
+}
+
+fn cases() -> ProptestConfig {
+    // Each case builds a model and runs it several times; a GPU in software is slow at that.
+    ProptestConfig::with_cases(if cfg!(feature = "wgpu") { 2 } else { 24 })
+}
+
+fn numbers<const D: usize>(shape: [usize; D], seed: u64, name: &str) -> TensorData {
+    let mut stream = rng::stream(seed, 0, name);
+    let drawn = draw(Values::Normal { std: 0.7 }, shape.iter().product(), &mut stream);
+    TensorData::new(drawn, shape)
+}
+
+fn stored(shape: [usize; 2], seed: u64) -> NamedTensors {
+    NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), numbers(shape, seed, "stored"))])
+}
+
+/// `2 * K * D` over the layers.
+fn width(model: &dyn FrozenModel, layers: usize) -> usize {
+    let site = model.spec().self_site().unwrap();
+    assert_eq!(site.kv_width(), 2 * site.num_kv_heads * site.head_dim);
+    layers * site.kv_width()
+}
+
+fn num_layers(model: &dyn FrozenModel) -> usize {
+    model.spec().self_site().unwrap().num_layers
+}
+
+/// Bits of the hidden states of all rows, and of what a classifier of rows reads.
+fn bits(
+    model: &dyn FrozenModel,
+    rows: &[Vec<u32>],
+    virtual_tokens: &VirtualTokens,
+) -> Vec<Vec<u8>> {
+    let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+    let batch = TokenBatch::new(&rows, PaddingSide::Right);
+    let hidden = model.forward(&batch, &virtual_tokens.clone().without_autodiff()).unwrap();
+    [Some(hidden.tokens), hidden.first, hidden.last_virtual]
+        .into_iter()
+        .flatten()
+        .map(|tensor| tensor.into_data().as_bytes().to_vec())
+        .collect()
+}
+
+fn about(task: Task) -> About {
+    About {
+        task,
+        pooling: Pooling::First,
+        labels: None,
+        base_model: None,
+        base_fingerprint: None,
+        recipe: Value::Null,
+        metrics: Value::Null,
+    }
+}
+
+/// The methods of a model with random numbers in them, each through the same check.
+trait Check {
+    fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, deployed: usize);
+}
+
+/// Prompt, prefix with and without the MLP, and P-tuning v2 with and without the projection and on a
+/// subset of the layers; each with the number of parameters it must deploy.
+fn each_method(model: &dyn FrozenModel, p: usize, seed: u64, check: &impl Check) {
+    let (spec, device) = (model.spec(), device().autodiff());
+    let (layers, all) = (num_layers(model), width(model, num_layers(model)));
+    let prompt = PromptConfig::new(p);
+    let state = stored([p, spec.hidden_size], seed);
+    let method = PromptTuning::from_state(prompt, spec, &state, &device).unwrap();
+    check.check(model, method, p * spec.hidden_size);
+
+    for mlp in [false, true] {
+        let config = PrefixConfig::new(p).with_prefix_projection(mlp).with_hidden_size(5);
+        let method = PrefixTuning::init(config, model, &PrefixInit::Random, seed, &device).unwrap();
+        assert_eq!(method.is_folded(), !mlp);
+        check.check(model, method, p * all);
+    }
+    let chosen: Vec<usize> = (0..layers).filter(|layer| layer % 2 == layers % 2).collect();
+    let chosen = if chosen.is_empty() { vec![0] } else { chosen };
+    for (of_layers, projection) in [(None, false), (None, true), (Some(chosen), false)] {
+        let deployed = of_layers.as_ref().map_or(all, |chosen| width(model, chosen.len()));
+        let config = PTuningV2Config::new(p)
+            .with_layers(of_layers)
+            .with_prefix_projection(projection)
+            .with_hidden_size(5);
+        let init = PTuningV2Init::Random { std: 0.7 };
+        let method = PTuningV2::init(config, model, &init, seed, &device).unwrap();
+        check.check(model, method, p * deployed);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// Prefix tuning without its MLP = P-tuning v2 on all layers with the same values.
+    #[test]
+    fn a_prefix_without_its_mlp_is_p_tuning_v2(
+        family in family(), shape in shape(), rows in vec(ids(1..7), 1..4), p in 1..5usize, seed: u64,
+    ) {
+        let loaded = random_model(family, shape, seed);
+        let model = loaded.model.as_ref();
+        let (spec, layers) = (model.spec(), num_layers(model));
+        let state = stored([p, width(model, layers)], seed);
+        let config = PrefixConfig::new(p).with_prefix_projection(false);
+        let prefix = PrefixTuning::from_state(config, spec, &state, &device()).unwrap();
+        let named = (seed % 2 == 0).then(|| (0..layers).collect());
+        let config = PTuningV2Config::new(p).with_layers(named);
+        let ptv2 = PTuningV2::from_state(config, spec, &state, &device()).unwrap();
+        let of = |tokens| bits(model, &rows, &tokens);
+        prop_assert_eq!(
+            of(prefix.virtual_tokens(Mode::Evaluate)),
+            of(ptv2.virtual_tokens(Mode::Evaluate))
+        );
+        prop_assert_eq!(prefix.state(), ptv2.state());
+    }
+
+    /// Folded = unfolded; a round trip through a folder keeps every bit; as many parameters are deployed as
+    /// the equations say.
+    #[test]
+    fn folding_and_storing_change_nothing(
+        family in family(), shape in shape(), rows in vec(ids(1..7), 1..4), p in 1..5usize, seed: u64,
+    ) {
+        struct Kept<'a>(&'a [Vec<u32>]);
+        impl Check for Kept<'_> {
+            fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, deployed: usize) {
+                let of = |tokens: VirtualTokens| bits(model, self.0, &tokens);
+                let unfolded = of(method.virtual_tokens(Mode::Evaluate));
+                let folded = method.fold();
+                assert_eq!(of(folded.virtual_tokens(Mode::Evaluate)), unfolded);
+                assert_eq!(folded.num_trainable(), deployed);
+                assert_eq!(method.num_deployed(), deployed);
+
+                let learner = Learner::new(method, None);
+                let adapter = adapter_of(&learner, model, &about(Task::CausalLm)).unwrap();
+                let dir = tempfile::tempdir().unwrap();
+                adapter.save(dir.path()).unwrap();
+                let read = Adapter::load(dir.path()).unwrap();
+                let stored: usize = read.tensors.values().map(TensorData::num_elements).sum();
+                assert_eq!(stored, deployed);
+                assert_eq!(of(read.virtual_tokens(model.spec(), &device()).unwrap()), unfolded);
+                assert_eq!(read.config.num_virtual_tokens, adapter.config.num_virtual_tokens);
+            }
+        }
+        let loaded = random_model(family, shape, seed);
+        each_method(loaded.model.as_ref(), p, seed, &Kept(&rows));
+    }
+
+    /// 7. The last virtual token of a causal prompt predicts the first real token, where that has a label.
+    /// No virtual position is a target. Checked on a prompt of real tokens, against the base on those and
+    /// the row.
+    #[test]
+    fn p7_a_prompt_predicts_the_first_token(
+        family in select(Family::CAUSAL.to_vec()), shape in shape(), words in ids(1..6),
+        rows in vec(ids(1..7), 1..4), seed: u64,
+    ) {
+        let loaded = random_model(family, shape, seed);
+        let model = loaded.model.as_ref();
+        let index: Vec<i64> = words.iter().map(|id| i64::from(*id)).collect();
+        let index = Tensor::<2, Int>::from_data(TensorData::new(index, [1, words.len()]), &device());
+        let prompt = VirtualTokens::embeddings(model.embed(index));
+        let predictor = Predictor::new(model, &prompt, None, Task::CausalLm).unwrap();
+        for from in 0..2 {
+            let examples = labelled(&rows, from);
+            let mut expected = Vec::new();
+            for row in &rows {
+                let joined = [words.clone(), row.clone()].concat();
+                expected.extend(surprises(model, &joined).split_off(words.len() - 1 + from));
+            }
+            if expected.is_empty() {
+                prop_assert!(predictor.evaluate(&examples, None).is_err());
+                continue;
+            }
+            let mean = expected.iter().sum::<f64>() / expected.len() as f64;
+            let found = predictor.evaluate(&examples, None).unwrap().get("loss").unwrap();
+            prop_assert!((found - mean).abs() < 1e-4 * (1.0 + mean), "{} is not {}", found, mean);
+        }
+    }
+
+    /// 7. With a native prefix nothing predicts the first token: its label counts for nothing.
+    #[test]
+    fn p7_a_prefix_does_not_predict_the_first_token(
+        family in select(Family::CAUSAL.to_vec()), shape in shape(), rows in vec(ids(1..7), 1..4),
+        p in 1..5usize, seed: u64,
+    ) {
+        let loaded = random_model(family, shape, seed);
+        let model = loaded.model.as_ref();
+        let state = stored([p, width(model, num_layers(model))], seed);
+        let config = PrefixConfig::new(p).with_prefix_projection(false);
+        let prefix = PrefixTuning::from_state(config, model.spec(), &state, &device()).unwrap();
+        let tokens = prefix.virtual_tokens(Mode::Evaluate);
+        let predictor = Predictor::new(model, &tokens, None, Task::CausalLm).unwrap();
+        let loss = |from| {
+            predictor.evaluate(&labelled(&rows, from), None).ok().map(|scores| scores.get("loss"))
+        };
+        let single = rows.iter().all(|row| row.len() == 1);
+        prop_assert_eq!(loss(0).is_none(), single);
+        prop_assert_eq!(loss(0), loss(1));
+    }
+
+    /// 7. A decoder is classified at its last real token, whatever the padding; an encoder at the first
+    /// position of its sequence, a prompt's first row, or with `first_token` at the first real one.
+    #[test]
+    fn p7_a_classifier_reads_the_right_position(
+        family in family(), shape in shape(), rows in vec(ids(1..7), 1..4), p in 1..5usize, seed: u64,
+    ) {
+        let loaded = random_model(family, shape, seed);
+        let model = loaded.model.as_ref();
+        let h = model.spec().hidden_size;
+        let state = stored([p, h], seed);
+        let prompt =
+            PromptTuning::from_state(PromptConfig::new(p), model.spec(), &state, &device()).unwrap();
+        let tokens = prompt.virtual_tokens(Mode::Evaluate);
+        let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        for side in [PaddingSide::Left, PaddingSide::Right] {
+            let batch = TokenBatch::new(&slices, side);
+            let hidden = model.forward(&batch, &tokens).unwrap();
+            for pooling in [Pooling::First, Pooling::FirstToken] {
+                let found = sequence_states(model, &hidden, &batch, pooling).unwrap();
+                for (index, row) in slices.iter().enumerate() {
+                    let alone = TokenBatch::new(&[row], PaddingSide::Right);
+                    let alone = model.forward(&alone, &tokens).unwrap();
+                    let at = |token: usize| alone.tokens.clone().narrow(1, token, 1);
+                    let expected = match (model.spec().is_causal(), pooling) {
+                        (true, _) => at(row.len() - 1),
+                        (false, Pooling::First) => alone.first.clone().unwrap(),
+                        (false, Pooling::FirstToken) => at(0),
+                    };
+                    let expected = model.pool(expected.reshape([1, h])).into_data();
+                    let found = found.clone().narrow(0, index, 1).into_data();
+                    for (a, b) in found.iter::<f32>().zip(expected.iter::<f32>()) {
+                        prop_assert!((a - b).abs() < 2e-5 * (1.0 + b.abs()), "{} is not {}", a, b);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows that are their own targets from token `from` on.
+fn labelled(rows: &[Vec<u32>], from: usize) -> Vec<Example> {
+    rows.iter()
+        .enumerate()
+        .map(|(index, row)| {
+            let of_token = |(i, id): (usize, &u32)| if i < from { IGNORE } else { i64::from(*id) };
+            Example {
+                input_ids: row.clone(),
+                token_type_ids: None,
+                target: Target::Tokens(row.iter().enumerate().map(of_token).collect()),
+                word_of_token: None,
+                line: index + 1,
+            }
+        })
+        .collect()
+}
+
+/// `-ln p` of each token but the first, by the base alone.
+fn surprises(model: &dyn FrozenModel, row: &[u32]) -> Vec<f64> {
+    let batch = TokenBatch::new(&[row], PaddingSide::Right);
+    let hidden = model.forward(&batch, &VirtualTokens::none()).unwrap().tokens;
+    let logits = model.lm_logits(hidden.squeeze_dim(0)).unwrap();
+    let [_, v] = logits.dims();
+    let log: Vec<f64> = log_softmax(logits, 1).into_data().iter().collect();
+    row.iter().skip(1).enumerate().map(|(at, id)| -log[at * v + *id as usize]).collect()
+}
+
+/// SHA-256 of the bytes of every tensor.
+fn hashes(tensors: &NamedTensors) -> Vec<(String, String)> {
+    tensors.iter().map(|(name, data)| (name.clone(), sha256(data.as_bytes()))).collect()
+}
+
+/// Trains a learner and gives the bytes of its adapter's two files.
+fn trained<M: PeftMethod>(
+    model: &dyn FrozenModel,
+    method: M,
+    head: Option<Head>,
+    seed: u64,
+) -> [Vec<u8>; 2] {
+    let task = if head.is_some() { Task::SeqCls } else { Task::CausalLm };
+    let rows: Vec<Vec<u32>> = (0..20u32)
+        .map(|row| (0..=row * 5 % 7).map(|i| (row * 3 + i) % VOCAB as u32).collect())
+        .collect();
+    let mut examples = labelled(&rows, 0);
+    if head.is_some() {
+        for (index, example) in examples.iter_mut().enumerate() {
+            example.target = Target::Class(index % 3);
+        }
+    }
+    let valid = examples.split_off(14);
+    let config = TrainConfig {
+        steps: Some(if cfg!(feature = "wgpu") { 3 } else { 12 }),
+        batch_size: 4,
+        lr: 0.05,
+        eval_every: Some(5),
+        seed,
+        ..TrainConfig::new(task)
+    };
+    let data = Data { train: &examples, valid: &valid };
+    let learner = Learner::new(method, head);
+    let run = Run::default();
+    let outcome = train(model, learner, &data, &config, &run, &mut Silent).unwrap();
+    let about = run.about(&config, outcome.metrics.as_ref());
+    let dir = tempfile::tempdir().unwrap();
+    adapter_of(&outcome.learner, model, &about).unwrap().save(dir.path()).unwrap();
+    ["adapter_config.json", "adapter_model.safetensors"]
+        .map(|name| fs::read(dir.path().join(name)).unwrap())
+}
+
+/// Trains a method from a seed: prompt, prefix with its MLP and dropout, P-tuning v2 with dropout.
+fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 2] {
+    let loaded = random_model(family, Shape::default(), 3);
+    let model = loaded.model.as_ref();
+    let before = hashes(&model.tensors());
+    // Word, position, and several tensors a layer.
+    assert!(before.len() > 12, "{}", before.len());
+    let device = device().autodiff();
+    let h = model.spec().hidden_size;
+    let head = (family == Family::Bert).then(|| Head::init(model.head_layout(), 3, h, seed, &device));
+    let files = match which {
+        0 => {
+            let init = PromptInit::default();
+            let config = PromptConfig::new(3);
+            let method = PromptTuning::init(config, model, &init, seed, &device).unwrap();
+            trained(model, method, head, seed)
+        }
+        1 => {
+            let config = PrefixConfig::new(3).with_hidden_size(6).with_dropout(0.2);
+            let init = PrefixInit::Random;
+            let method = PrefixTuning::init(config, model, &init, seed, &device).unwrap();
+            trained(model, method, head, seed)
+        }
+        _ => {
+            let config = PTuningV2Config::new(3).with_dropout(0.2);
+            let init = PTuningV2Init::default();
+            let method = PTuningV2::init(config, model, &init, seed, &device).unwrap();
+            trained(model, method, head, seed)
+        }
+    };
+    assert!(hashes(&model.tensors()) == before, "training changed the {family:?} model");
+    files
+}
+
+/// 10. and 11. The frozen tensors are the same after training, and a seed gives the same bytes each time.
+#[test]
+fn p10_p11_a_seed_gives_the_same_bytes_and_the_model_stays() {
+    for family in Family::ALL {
+        for which in 0..3 {
+            let once = trained_anew(family, which, 5);
+            // On a GPU the order of sums is not fixed.
+            if cfg!(not(feature = "wgpu")) {
+                assert!(once == trained_anew(family, which, 5), "{family:?}, method {which}");
+                let other = trained_anew(family, which, 6);
+                assert!(once[1] != other[1], "{family:?}, method {which}: the seed is not used");
+            }
+        }
+    }
+}
+
+/// 10. Nothing but the method's own dropout exists: without it a training step computes what an evaluation
+/// does, and what the model does with virtual tokens does not depend on either.
+#[test]
+fn p10_only_the_methods_own_dropout_exists() {
+    for family in Family::ALL {
+        let loaded = random_model(family, Shape::default(), 4);
+        let model = loaded.model.as_ref();
+        let rows = vec![vec![1, 2, 3], vec![4, 5]];
+        let prefix = |dropout: f64| {
+            let config = PrefixConfig::new(3).with_hidden_size(6).with_dropout(dropout);
+            PrefixTuning::init(config, model, &PrefixInit::Random, 1, &device().autodiff()).unwrap()
+        };
+        let train = |step| Mode::Train { seed: 1, step };
+        let of = |dropout: f64, mode| bits(model, &rows, &prefix(dropout).virtual_tokens(mode));
+        assert_eq!(of(0.0, train(0)), of(0.0, Mode::Evaluate));
+        assert_eq!(of(0.5, Mode::Evaluate), of(0.0, Mode::Evaluate));
+        assert_ne!(of(0.5, train(0)), of(0.5, Mode::Evaluate));
+        assert_eq!(of(0.5, train(1)), of(0.5, train(1)));
+        assert_ne!(of(0.5, train(1)), of(0.5, train(2)));
+        let examples = labelled(&rows, 0);
+        let batch = token_batch(&examples.iter().collect::<Vec<_>>(), PaddingSide::Right);
+        assert_eq!(batch.num_tokens(), 5);
+    }
+}
