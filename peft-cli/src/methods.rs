@@ -68,7 +68,17 @@ impl Start<'_> {
                 format!("found {asked}, the adapter of --init-adapter has {found}"),
             )),
             (Some(found), _) => Ok(found),
-            (None, asked) => Ok(asked.unwrap_or(default)),
+            (None, asked) => {
+                let p = asked.unwrap_or(default);
+                // Before anything of that size is made; rows are looked at later.
+                match self.model.spec().max_positions {
+                    Some(limit) if p >= limit => Err(Error::setting(
+                        "--num-virtual-tokens",
+                        format!("found {p}, the model has {limit} positions for them and the rows"),
+                    )),
+                    _ => Ok(p),
+                }
+            }
         }
     }
 

@@ -125,6 +125,14 @@ impl Session {
         if labels.is_none() && adapter.is_none() {
             labels = base.config.labels().filter(|names| Some(names.len()) == classes);
         }
+        if let (Some(labels), Some(classes)) = (&labels, classes)
+            && labels.len() != classes
+        {
+            let count = labels.len();
+            return Err(Error::Mismatch(format!(
+                "the adapter names {count} labels, its head has {classes} classes"
+            )));
+        }
         let labels = labels.map(Labels::from_list).transpose()?;
         Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling })
     }

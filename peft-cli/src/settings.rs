@@ -124,10 +124,10 @@ settings! {
     #[arg(long, value_name = "K", help_heading = "Training")]
     accumulation: usize,
     /// Learning rate. Default: by method and optimizer, see docs/RECIPES.md.
-    #[arg(long, value_name = "LR", help_heading = "Training")]
+    #[arg(long, value_name = "LR", allow_negative_numbers = true, help_heading = "Training")]
     lr: f64,
     /// Weight decay, on everything that is trained. Default: 0.
-    #[arg(long, value_name = "WD", help_heading = "Training")]
+    #[arg(long, value_name = "WD", allow_negative_numbers = true, help_heading = "Training")]
     weight_decay: f64,
     /// Optimizer: adamw (default), adafactor, sgd.
     #[arg(long, value_name = "NAME", help_heading = "Training")]
@@ -139,7 +139,7 @@ settings! {
     #[arg(long, value_name = "N", help_heading = "Training")]
     warmup_steps: usize,
     /// Largest norm of all gradients together. Default: no clipping.
-    #[arg(long, value_name = "NORM", help_heading = "Training")]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training")]
     clip_norm: f64,
     /// The one seed of the run. Default: 0.
     #[arg(long, value_name = "N", help_heading = "Training")]

@@ -133,12 +133,11 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// As [`forward`](Self::forward).
     fn compile(&self, virtual_tokens: &VirtualTokens) -> Result<VirtualTokens> {
         let spec = self.spec();
-        let Content::Embeddings(rows) = &virtual_tokens.content else {
-            return Ok(virtual_tokens.clone());
+        let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
+        let rows = match &virtual_tokens.content {
+            Content::Embeddings(rows) if spec.is_causal() => rows,
+            _ => return Ok(virtual_tokens),
         };
-        if !spec.is_causal() {
-            return Ok(virtual_tokens.clone());
-        }
         let r = virtual_tokens.rows();
         virtual_tokens.check(spec, r)?;
         let mask = virtual_tokens.mask().repeat(r);

@@ -103,9 +103,9 @@ impl Head {
                 shape(weight)
             )));
         };
-        if width != hidden_size {
+        if width != hidden_size || classes == 0 {
             return Err(Error::Mismatch(format!(
-                "`{}.weight` has the shape [{classes}, {width}], expected [C, {hidden_size}]",
+                "`{}.weight` has the shape [{classes}, {width}], expected [C, {hidden_size}] with C of at least 1",
                 layout.name
             )));
         }

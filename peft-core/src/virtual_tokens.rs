@@ -43,6 +43,8 @@ pub struct SiteKeyValues {
 }
 
 /// The contribution itself.
+// There is one of these in a forward pass: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Content {
     /// Nothing: the base model.

@@ -52,7 +52,10 @@ impl ModelConfig {
     ///
     /// [`Error::Config`] where it is missing.
     pub fn model_type(&self) -> Result<&str> {
-        self.fields["model_type"].as_str().ok_or_else(|| self.bad("model_type", "is missing"))
+        match self.text("model_type", "")? {
+            "" => Err(self.bad("model_type", "is missing")),
+            name => Ok(name),
+        }
     }
 
     /// An error at one of the config's keys.
@@ -131,6 +134,22 @@ impl ModelConfig {
             Some(value) => value
                 .as_str()
                 .ok_or_else(|| self.bad(key, format!("expected a string, found {value}"))),
+        }
+    }
+
+    /// Checks that a key, where it is there, holds a token id or several.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the value is of another kind.
+    pub fn check_token_ids(&self, key: &str) -> Result<()> {
+        let is_id = |value: &Value| value.as_u64().is_some_and(|id| u32::try_from(id).is_ok());
+        match self.get(key) {
+            Some(Value::Array(ids)) if ids.iter().all(is_id) => Ok(()),
+            Some(value) if !is_id(value) => {
+                Err(self.bad(key, format!("expected a token id or a list of them, found {value}")))
+            }
+            _ => Ok(()),
         }
     }
 

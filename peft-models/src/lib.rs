@@ -54,6 +54,7 @@ pub fn load(dir: &Path, device: &Device) -> Result<Loaded> {
 ///
 /// As [`load`].
 pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
+    config.check_token_ids("eos_token_id")?;
     let (model, report) = families::load(&config, weights)?;
     Ok(Loaded { model, config, report })
 }

@@ -82,7 +82,7 @@ impl PrefixConfig {
         for (flag, size) in [
             ("--num-virtual-tokens", self.num_virtual_tokens),
             ("--embedding-size", self.embedding_size.unwrap_or(1)),
-            ("--hidden-size", self.hidden_size),
+            ("--prefix-hidden-size", self.hidden_size),
         ] {
             if size == 0 {
                 return Err(Error::setting(flag, "found 0, expected at least 1"));
@@ -90,7 +90,7 @@ impl PrefixConfig {
         }
         if !(0.0..1.0).contains(&self.dropout) {
             let message = format!("found {}, expected a number from 0 to below 1", self.dropout);
-            return Err(Error::setting("--dropout", message));
+            return Err(Error::setting("--prefix-dropout", message));
         }
         Ok(())
     }

@@ -283,10 +283,10 @@ fn settings_that_cannot_be_used_are_named() {
     };
     for (config, flag) in [
         (small(0), "--num-virtual-tokens: found 0"),
-        (small(2).with_hidden_size(0), "--hidden-size: found 0"),
+        (small(2).with_hidden_size(0), "--prefix-hidden-size: found 0"),
         (small(2).with_embedding_size(Some(0)), "--embedding-size: found 0"),
-        (small(2).with_dropout(1.0), "--dropout: found 1"),
-        (small(2).with_dropout(f64::NAN), "--dropout: found NaN"),
+        (small(2).with_dropout(1.0), "--prefix-dropout: found 1"),
+        (small(2).with_dropout(f64::NAN), "--prefix-dropout: found NaN"),
     ] {
         let error = refused(config, &PrefixInit::Random);
         assert!(error.starts_with(flag), "{error}");

@@ -82,16 +82,17 @@ impl PTuningV2Config {
     ///
     /// [`Error::Setting`] naming the flag.
     pub fn validate(&self, num_layers: usize) -> Result<()> {
-        for (flag, size) in
-            [("--num-virtual-tokens", self.num_virtual_tokens), ("--hidden-size", self.hidden_size)]
-        {
+        for (flag, size) in [
+            ("--num-virtual-tokens", self.num_virtual_tokens),
+            ("--prefix-hidden-size", self.hidden_size),
+        ] {
             if size == 0 {
                 return Err(Error::setting(flag, "found 0, expected at least 1"));
             }
         }
         if !(0.0..1.0).contains(&self.dropout) {
             let message = format!("found {}, expected a number from 0 to below 1", self.dropout);
-            return Err(Error::setting("--dropout", message));
+            return Err(Error::setting("--prefix-dropout", message));
         }
         let Some(layers) = &self.layers else { return Ok(()) };
         let refuse = |message: String| Err(Error::setting("--layers", message));

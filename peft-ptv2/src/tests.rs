@@ -243,8 +243,8 @@ fn settings_that_cannot_be_used_are_named() {
     };
     for (config, flag) in [
         (some(0, &[0]), "--num-virtual-tokens: found 0"),
-        (some(2, &[0]).with_hidden_size(0), "--hidden-size: found 0"),
-        (some(2, &[0]).with_dropout(1.0), "--dropout: found 1"),
+        (some(2, &[0]).with_hidden_size(0), "--prefix-hidden-size: found 0"),
+        (some(2, &[0]).with_dropout(1.0), "--prefix-dropout: found 1"),
         (some(2, &[]), "--layers: found no layer"),
         (some(2, &[1, 0]), "--layers: found 1 before 0"),
         (some(2, &[1, 1]), "--layers: found 1 before 1"),

@@ -42,7 +42,13 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(root).unwrap().to_path_buf();
-            if path.is_dir() {
+            if path.is_symlink() {
+                // What it leads to may have no end.
+                found.insert(
+                    name,
+                    Some(fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()),
+                );
+            } else if path.is_dir() {
                 visit(root, &path, found);
                 found.insert(name, None);
             } else {

@@ -1,5 +1,8 @@
 //! Gradients of each method on each family: those of central differences in f64, and in f32 the same.
 //! They reach all parameters of the method and the head, and nothing else.
+//!
+//! f64 is the CPU's business; with a GPU beside it, f32 is the GPU's.
+#![cfg(feature = "cpu")]
 
 use burn::{
     module::Module,
@@ -217,20 +220,17 @@ fn everywhere(dtype: DType, device: &Device, visit: &mut impl Visit) {
 }
 
 /// Differences of fourth order: f(x + h) - f(x - h) and the same for 2 h.
-#[cfg(not(feature = "wgpu"))]
 fn slope(at: impl Fn(f64) -> f64) -> f64 {
     const H: f64 = 1e-3;
     (8.0 * (at(H) - at(-H)) - (at(2.0 * H) - at(-2.0 * H))) / (12.0 * H)
 }
 
-#[cfg(not(feature = "wgpu"))]
 #[derive(Default)]
 struct FiniteDifferences {
     largest: f64,
     checked: usize,
 }
 
-#[cfg(not(feature = "wgpu"))]
 impl FiniteDifferences {
     fn compare(&mut self, found: f64, expected: f64, floor: f64, what: &str) {
         let difference = (found - expected).abs() / expected.abs().max(floor);
@@ -243,7 +243,6 @@ impl FiniteDifferences {
     }
 }
 
-#[cfg(not(feature = "wgpu"))]
 impl Visit for FiniteDifferences {
     fn visit<M: PeftMethod>(
         &mut self,
@@ -293,7 +292,6 @@ impl Visit for FiniteDifferences {
     }
 }
 
-#[cfg(not(feature = "wgpu"))]
 #[test]
 fn gradients_equal_finite_differences() {
     let mut visit = FiniteDifferences::default();
@@ -338,7 +336,6 @@ fn gradients_in_f32_equal_those_in_f64() {
 }
 
 /// Each number of each parameter matters to the loss, and has a gradient that says so.
-#[cfg(not(feature = "wgpu"))]
 #[test]
 fn gradients_reach_every_parameter() {
     let mut visit = Collect::default();

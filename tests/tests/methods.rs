@@ -13,8 +13,7 @@ use peft_core::{
     rng,
     train::{
         About, Data, Learner, Predictor, Run, Silent, TrainConfig, adapter_of,
-        outputs::{sequence_states, token_batch},
-        train,
+        outputs::sequence_states, train,
     },
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
@@ -29,8 +28,9 @@ fn ids(len: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value =
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    (1..4usize, 1..4usize, select(vec![2usize, 4, 6]))
-        .prop_map(|(layers, kv_heads, head_dim)| Shape { layers, kv_heads, head_dim, positions: 64 })
+    (1..4usize, 1..4usize, select(vec![2usize, 4, 6])).prop_map(|(layers, kv_heads, head_dim)| {
+        Shape { layers, kv_heads, head_dim, positions: 64 }
+    })
 }
 
 fn family() -> impl Strategy<Value = Family> {
@@ -63,20 +63,30 @@ fn num_layers(model: &dyn FrozenModel) -> usize {
     model.spec().self_site().unwrap().num_layers
 }
 
-/// Bits of the hidden states of all rows, and of what a classifier of rows reads.
-fn bits(
+/// Hidden states of all rows, what a classifier of rows reads, and what predicts token 0.
+fn states(
     model: &dyn FrozenModel,
     rows: &[Vec<u32>],
     virtual_tokens: &VirtualTokens,
-) -> Vec<Vec<u8>> {
+) -> Vec<Vec<f32>> {
     let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
     let batch = TokenBatch::new(&rows, PaddingSide::Right);
     let hidden = model.forward(&batch, &virtual_tokens.clone().without_autodiff()).unwrap();
     [Some(hidden.tokens), hidden.first, hidden.last_virtual]
         .into_iter()
         .flatten()
-        .map(|tensor| tensor.into_data().as_bytes().to_vec())
+        .map(|tensor| tensor.into_data().iter().collect())
         .collect()
+}
+
+/// Bit for bit on the CPU; a GPU may fuse the same operations differently.
+fn assert_same(found: &[Vec<f32>], expected: &[Vec<f32>]) {
+    if cfg!(not(feature = "wgpu")) {
+        assert_eq!(found, expected);
+    }
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!((found - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{found}, {expected}");
+    }
 }
 
 fn about(task: Task) -> About {
@@ -143,11 +153,9 @@ proptest! {
         let named = (seed % 2 == 0).then(|| (0..layers).collect());
         let config = PTuningV2Config::new(p).with_layers(named);
         let ptv2 = PTuningV2::from_state(config, spec, &state, &device()).unwrap();
-        let of = |tokens| bits(model, &rows, &tokens);
-        prop_assert_eq!(
-            of(prefix.virtual_tokens(Mode::Evaluate)),
-            of(ptv2.virtual_tokens(Mode::Evaluate))
-        );
+        let of = |tokens| states(model, &rows, &tokens);
+        let expected = of(ptv2.virtual_tokens(Mode::Evaluate));
+        assert_same(&of(prefix.virtual_tokens(Mode::Evaluate)), &expected);
         prop_assert_eq!(prefix.state(), ptv2.state());
     }
 
@@ -160,10 +168,10 @@ proptest! {
         struct Kept<'a>(&'a [Vec<u32>]);
         impl Check for Kept<'_> {
             fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, deployed: usize) {
-                let of = |tokens: VirtualTokens| bits(model, self.0, &tokens);
+                let of = |tokens: VirtualTokens| states(model, self.0, &tokens);
                 let unfolded = of(method.virtual_tokens(Mode::Evaluate));
                 let folded = method.fold();
-                assert_eq!(of(folded.virtual_tokens(Mode::Evaluate)), unfolded);
+                assert_same(&of(folded.virtual_tokens(Mode::Evaluate)), &unfolded);
                 assert_eq!(folded.num_trainable(), deployed);
                 assert_eq!(method.num_deployed(), deployed);
 
@@ -174,7 +182,7 @@ proptest! {
                 let read = Adapter::load(dir.path()).unwrap();
                 let stored: usize = read.tensors.values().map(TensorData::num_elements).sum();
                 assert_eq!(stored, deployed);
-                assert_eq!(of(read.virtual_tokens(model.spec(), &device()).unwrap()), unfolded);
+                assert_same(&of(read.virtual_tokens(model.spec(), &device()).unwrap()), &unfolded);
                 assert_eq!(read.config.num_virtual_tokens, adapter.config.num_virtual_tokens);
             }
         }
@@ -231,7 +239,9 @@ proptest! {
         };
         let single = rows.iter().all(|row| row.len() == 1);
         prop_assert_eq!(loss(0).is_none(), single);
-        prop_assert_eq!(loss(0), loss(1));
+        if let (Some(Some(all)), Some(Some(rest))) = (loss(0), loss(1)) {
+            prop_assert!((all - rest).abs() < 1e-6, "{} is not {}", all, rest);
+        }
     }
 
     /// 7. A decoder is classified at its last real token, whatever the padding; an encoder at the first
@@ -351,7 +361,8 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 2] {
     assert!(before.len() > 12, "{}", before.len());
     let device = device().autodiff();
     let h = model.spec().hidden_size;
-    let head = (family == Family::Bert).then(|| Head::init(model.head_layout(), 3, h, seed, &device));
+    let head =
+        (family == Family::Bert).then(|| Head::init(model.head_layout(), 3, h, seed, &device));
     let files = match which {
         0 => {
             let init = PromptInit::default();
@@ -405,14 +416,11 @@ fn p10_only_the_methods_own_dropout_exists() {
             PrefixTuning::init(config, model, &PrefixInit::Random, 1, &device().autodiff()).unwrap()
         };
         let train = |step| Mode::Train { seed: 1, step };
-        let of = |dropout: f64, mode| bits(model, &rows, &prefix(dropout).virtual_tokens(mode));
-        assert_eq!(of(0.0, train(0)), of(0.0, Mode::Evaluate));
-        assert_eq!(of(0.5, Mode::Evaluate), of(0.0, Mode::Evaluate));
+        let of = |dropout: f64, mode| states(model, &rows, &prefix(dropout).virtual_tokens(mode));
+        assert_same(&of(0.0, train(0)), &of(0.0, Mode::Evaluate));
+        assert_same(&of(0.5, Mode::Evaluate), &of(0.0, Mode::Evaluate));
         assert_ne!(of(0.5, train(0)), of(0.5, Mode::Evaluate));
-        assert_eq!(of(0.5, train(1)), of(0.5, train(1)));
+        assert_same(&of(0.5, train(1)), &of(0.5, train(1)));
         assert_ne!(of(0.5, train(1)), of(0.5, train(2)));
-        let examples = labelled(&rows, 0);
-        let batch = token_batch(&examples.iter().collect::<Vec<_>>(), PaddingSide::Right);
-        assert_eq!(batch.num_tokens(), 5);
     }
 }

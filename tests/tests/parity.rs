@@ -18,7 +18,9 @@ fn difference(found: &[f32], expected: &[f32]) -> f32 {
     found.iter().zip(expected).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f32::max)
 }
 
-fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected: &Path) {
+/// Gives the largest difference.
+pub(crate) fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected: &Path) -> f32 {
+    let mut largest = 0f32;
     let base = peft_models::load(model, &device()).unwrap();
     let adapter_read = adapter.map(|dir| Adapter::load(dir).unwrap());
     let session = Session::new(base, model.to_path_buf(), adapter_read, &device()).unwrap();
@@ -37,8 +39,10 @@ fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected: &Path) {
                 (found.try_to_vec::<f32>().unwrap(), expected_row.try_to_vec::<f32>().unwrap());
             let difference = difference(&found, &wanted);
             assert!(difference < 1e-4, "{what}: {difference}");
+            largest = largest.max(difference);
         }
     }
+    largest
 }
 
 #[test]

@@ -4,18 +4,20 @@
 
 use std::fs;
 
+use burn::tensor::TensorData;
 use peft_cli::session::{EncodeSettings, encode};
 use peft_core::{
     PeftMethod, Task,
     data::read_records,
-    train::{self, Data, Flow, Learner, Observer, Run, StepReport, TrainConfig},
+    train::{self, Data, Flow, Learner, Observer, Run, StepReport, TrainConfig, checkpoint},
 };
 use peft_prefix::{PrefixConfig, PrefixTuning};
 use peft_tests::{device, vectors};
 use serde_json::Value;
 
 use crate::support::{
-    assert_tensors_near, peft, read_tensors, read_vectors, root, succeed, task_of, tiny_model,
+    assert_tensors_near, difference, peft, read_tensors, read_vectors, root, succeed, task_of,
+    tiny_model,
 };
 
 /// What a case was trained with, and its losses.
@@ -170,17 +172,38 @@ fn a_prefix_with_its_mlp_follows_torch() {
         lr: case.lr,
         shuffle: false,
         bucket: false,
+        checkpoint_every: Some(20),
         ..TrainConfig::new(case.task)
     };
     train_config.optimizer = train_config.optimizer.with_weight_decay(case.weight_decay);
     let mut losses = Losses::default();
     let data = Data { train: &examples, valid: &[] };
     let learner = Learner::new(prefix, None);
-    let outcome =
-        train::train(model, learner, &data, &train_config, &Run::default(), &mut losses).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let run = Run { dir: Some(dir.path().to_path_buf()), ..Run::default() };
+    let outcome = train::train(model, learner, &data, &train_config, &run, &mut losses).unwrap();
     case.check_losses(&losses.0);
     assert!(outcome.learner.method.is_folded());
     let expected = read_vectors("training/gpt2-prefix-mlp/final/adapter_model.safetensors");
     let largest = assert_tensors_near(&outcome.learner.method.state(), &expected, 1e-3);
     println!("{}: final tensors within {largest:.1e}", case.name);
+
+    // What made them is in the checkpoint, laid flat.
+    let stored = checkpoint::load(&dir.path().join("checkpoints/step-000020")).unwrap().tensors;
+    let expected = read_vectors("training/gpt2-prefix-mlp/final_mlp.safetensors");
+    for (part, name) in [
+        ("embedding", "embedding.weight"),
+        ("weight_in", "transform.0.weight"),
+        ("bias_in", "transform.0.bias"),
+        ("weight_out", "transform.2.weight"),
+        ("bias_out", "transform.2.bias"),
+    ] {
+        let named = |found: &str| found.starts_with("learner/") && found.ends_with(part);
+        let (_, found) = stored.iter().find(|(found, _)| named(found)).unwrap();
+        let numbers: Vec<f32> = found.iter().collect();
+        let found = TensorData::new(numbers, expected[name].shape().clone());
+        let difference = difference(&found, &expected[name]);
+        assert!(difference < 1e-3, "{name}: {difference}");
+        println!("{}: {name} within {difference:.1e}", case.name);
+    }
 }

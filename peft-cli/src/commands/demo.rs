@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use peft_core::{Error, FrozenModel, VirtualTokens};
+use peft_core::{Error, FrozenModel, VirtualTokens, data::Example};
 use peft_models::generate::{Stop, greedy};
 use serde_json::json;
 
@@ -76,7 +76,7 @@ pub fn run(args: &DemoArgs) -> CliResult {
     }
     let device = device::choose(args.device)?;
     let builtin = Builtin::load(args.seed, &device)?;
-    let base = score(&builtin, &VirtualTokens::none())?;
+    let base = score(&builtin, &builtin.test, &VirtualTokens::none())?;
     if !args.json {
         introduce(&builtin, args.seed)?;
     }
@@ -108,8 +108,11 @@ pub fn run(args: &DemoArgs) -> CliResult {
         return line(json!({ "base": base, "methods": methods }).to_string());
     }
     let percent = |score: f64| format!("{:.1} %", 100.0 * score);
-    let mut rows =
-        vec![vec!["frozen base".to_string(), percent(base), "-".into(), "-".into(), "-".into()]];
+    let told = score(&builtin, &builtin.told, &VirtualTokens::none())?;
+    let untrained = |name: &str, score: f64| {
+        vec![name.to_string(), percent(score), "-".into(), "-".into(), "-".into()]
+    };
+    let mut rows = vec![untrained("frozen base", base), untrained("frozen base, told *", told)];
     rows.extend(reached.iter().map(|reached| {
         vec![
             title(reached.method).to_string(),
@@ -121,6 +124,7 @@ pub fn run(args: &DemoArgs) -> CliResult {
     }));
     line(output::table(&["method", "exact answers", "trained", "stored", "seconds"], &rows))?;
     line("")?;
+    line(format!("* in front of each row: {}", world::CLOSEST_INSTRUCTION))?;
     let all = grouped(builtin.base.report.num_parameters);
     line(format!("The model's own {all} parameters never changed. Next: peft demo --export demo"))?;
     Ok(())
@@ -160,12 +164,16 @@ fn introduce(builtin: &Builtin, seed: u64) -> CliResult {
 }
 
 /// The share of test rows that greedy generation answers exactly.
-fn score(builtin: &Builtin, virtual_tokens: &VirtualTokens) -> peft_core::Result<f64> {
+fn score(
+    builtin: &Builtin,
+    rows: &[Example],
+    virtual_tokens: &VirtualTokens,
+) -> peft_core::Result<f64> {
     let ends = builtin.base.config.token_ids("eos_token_id");
     let longest = builtin.answers.iter().map(Vec::len).max().unwrap_or(0);
     let stop = Stop { max_new_tokens: longest + 1, end_tokens: ends.clone() };
     let mut right = 0;
-    for (rows, answers) in builtin.test.chunks(100).zip(builtin.answers.chunks(100)) {
+    for (rows, answers) in rows.chunks(100).zip(builtin.answers.chunks(100)) {
         let inputs: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
         let made = greedy(builtin.base.model.as_ref(), &inputs, virtual_tokens, &stop, |_, _| {})?;
         right += made
@@ -176,7 +184,7 @@ fn score(builtin: &Builtin, virtual_tokens: &VirtualTokens) -> peft_core::Result
             })
             .count();
     }
-    Ok(right as f64 / builtin.test.len() as f64)
+    Ok(right as f64 / rows.len() as f64)
 }
 
 fn train(
@@ -203,7 +211,7 @@ fn train(
     let virtual_tokens = model.compile(&done.adapter.virtual_tokens(model.spec(), device)?)?;
     Ok(Reached {
         method,
-        score: score(builtin, &virtual_tokens)?,
+        score: score(builtin, &builtin.test, &virtual_tokens)?,
         trained: done.trained_parameters,
         stored: done.adapter.tensors.values().map(|data| data.num_elements()).sum(),
         seconds: done.seconds,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{metrics::Metrics, train::Predictor};
+use peft_core::{Error, metrics::Metrics, train::Predictor};
 
 use crate::{
     error::CliResult,
@@ -47,7 +47,11 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let metrics = predictor(&session)?
         .with_padding(side)
         .with_batch_size(args.batch_size)
-        .evaluate(&encoded.examples, session.labels.as_ref())?;
+        .evaluate(&encoded.examples, session.labels.as_ref())
+        .map_err(|error| match error {
+            Error::Mismatch(message) => Error::file(&args.data, message),
+            other => other,
+        })?;
     if args.json {
         return line(serde_json::to_string(&metrics).unwrap_or_default());
     }

@@ -11,6 +11,7 @@ use crate::{
     device,
     error::CliResult,
     output::{self, grouped, line},
+    session::in_adapter,
 };
 
 /// Shows an adapter: parameters, shapes, and the vocabulary tokens nearest to a prompt by cosine.
@@ -111,7 +112,8 @@ fn nearest(
     let device = device::choose(None)?;
     let base = peft_models::load(model, &device)?;
     let spec = base.model.spec();
-    let peft_core::Content::Embeddings(prompt) = adapter.virtual_tokens(spec, &device)?.content
+    let peft_core::Content::Embeddings(prompt) =
+        adapter.virtual_tokens(spec, &device).map_err(in_adapter(&args.adapter))?.content
     else {
         return Ok(Vec::new());
     };

@@ -199,7 +199,11 @@ impl Job {
         let valid_records = settings.valid.as_deref().map(read_records).transpose()?;
         let labels = match (&settings.labels, task) {
             (Some(list), _) => {
-                Some(Labels::from_list(list.split(',').map(|l| l.trim().to_string()).collect())?)
+                let names = list.split(',').map(|name| name.trim().to_string()).collect();
+                Some(Labels::from_list(names).map_err(|error| match error {
+                    Error::Setting { message, .. } => Error::setting("--labels", message),
+                    other => other,
+                })?)
             }
             (None, Task::SeqCls | Task::TokenCls) => {
                 let of_adapter = start_adapter.as_ref().and_then(|a| a.config.own.labels.clone());

@@ -27,12 +27,17 @@ fn sync_parent(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes `bytes` to `path`: the old file or the new one is there, never a part.
+/// Writes `bytes` to `path`: the old file or the new one is there, never a part. A device or a pipe, such as
+/// `/dev/stdout`, is not replaced by a file but written to.
 ///
 /// # Errors
 ///
 /// [`Error::Write`]; the temporary file is removed and the old file untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let opened = fs::OpenOptions::new().write(true).open(path);
+        return opened.and_then(|mut file| file.write_all(bytes)).map_err(Error::write(path));
+    }
     write_files(&[(path, bytes)])
 }
 

@@ -178,11 +178,19 @@ impl Adapter {
         if config.peft_type != PeftType::HeadOnly {
             check_embeddings(&tensors, &config, &path)?;
         }
+        for (name, data) in &tensors {
+            if data.iter::<f64>().any(|number| !number.is_finite()) {
+                return Err(Error::tensor(&path, name, "holds numbers that are not finite"));
+            }
+        }
         tensors = tensors
             .into_iter()
-            .map(|(name, data)| match name.strip_prefix(BASE) {
-                Some(inner) => (inner.to_string(), data),
-                None => (name, data),
+            .map(|(name, data)| {
+                let data = data.convert_dtype(DType::F32);
+                match name.strip_prefix(BASE) {
+                    Some(inner) => (inner.to_string(), data),
+                    None => (name, data),
+                }
             })
             .collect();
         Ok(Self { config, tensors })
@@ -231,10 +239,16 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] for a layer that the model does not have.
+    /// [`Error::Mismatch`] for a layer that the model does not have, or layers that are not in order.
     pub fn layers(&self, num_layers: usize) -> Result<Vec<usize>> {
         match (&self.config.own.layers, self.config.peft_type) {
             (Some(layers), PeftType::PrefixTuningLayers) => {
+                if layers.is_empty() || !layers.is_sorted_by(|a, b| a < b) {
+                    return Err(Error::Mismatch(format!(
+                        "the adapter has virtual tokens for the layers {layers:?}, expected at least one, \
+                         each once, in rising order"
+                    )));
+                }
                 match layers.iter().find(|layer| **layer >= num_layers) {
                     Some(layer) => Err(Error::Mismatch(format!(
                         "the adapter has virtual tokens for layer {layer}, the model has layers 0 to {}",

@@ -53,6 +53,9 @@ fn load_head(
     use burn::module::Param;
     let key = format!("{name}.weight");
     let Some(&[classes, _]) = weights.shape(&key).as_deref() else { return Ok(None) };
+    if classes == 0 {
+        return Err(weights.bad(&key, "is a head for no classes"));
+    }
     let Some(weight) = weights.take_optional(&key, [classes, hidden_size])? else {
         return Ok(None);
     };

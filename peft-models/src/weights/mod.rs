@@ -177,6 +177,11 @@ impl Weights {
         Ok(Some(tensor))
     }
 
+    /// An error at a tensor.
+    pub fn bad(&self, name: &str, message: &str) -> Error {
+        Error::tensor(&self.path, self.find(name).unwrap_or_else(|| name.to_string()), message)
+    }
+
     /// The shape a tensor has in the source; `None` where it is missing.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let spelling = self.find(name)?;

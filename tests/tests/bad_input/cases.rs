@@ -85,6 +85,16 @@ pub const MODEL: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "end-of-text token of the wrong kind",
+        build: |dir| {
+            model(dir, "gpt2");
+            config(dir, "eos_token_id", json!("</s>"));
+            forward()
+        },
+        says: &["model/config.json: key `eos_token_id`", "a token id", "found \"</s>\""],
+        ..CASE
+    },
+    Case {
         name: "heads that do not divide the hidden size",
         build: |dir| {
             model(dir, "bert");
@@ -307,6 +317,18 @@ pub const ADAPTER: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "adapter of numbers that are none",
+        build: |dir| {
+            pair(dir, "gpt2");
+            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
+                all.get_mut("prompt_embeddings").unwrap().2[..4].fill(0xff);
+            });
+            eval()
+        },
+        says: &["adapter_model.safetensors: tensor `prompt_embeddings`", "not finite"],
+        ..CASE
+    },
+    Case {
         name: "adapter whose bytes changed after it was saved",
         build: |dir| {
             trained_here(dir);
@@ -365,6 +387,41 @@ pub const ADAPTER: &[Case] = &[
             eval()
         },
         says: &["adapter: ", "`base_model.classifier.weight`", "seq-cls", "missing"],
+        ..CASE
+    },
+    Case {
+        name: "adapter's head has no classes",
+        build: |dir| {
+            pair(dir, "bert");
+            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
+                let empty = |shape| (Dtype::F32, shape, Vec::new());
+                all.insert("base_model.classifier.weight".into(), empty(vec![0, 32]));
+                all.insert("base_model.classifier.bias".into(), empty(vec![0]));
+            });
+            words("predict --model model --adapter adapter --input rows.jsonl --output out.jsonl")
+        },
+        says: &["adapter: ", "`classifier.weight`", "[0, 32]", "at least 1"],
+        ..CASE
+    },
+    Case {
+        name: "adapter names fewer labels than its head has classes",
+        build: |dir| {
+            pair(dir, "bert");
+            adapter_config(dir, "burn_peft", json!({"labels": ["calm", "rough"]}));
+            eval()
+        },
+        says: &["adapter: ", "2 labels", "3 classes"],
+        ..CASE
+    },
+    Case {
+        name: "adapter's layers are not in order",
+        build: |dir| {
+            pair(dir, "gpt2");
+            adapter_config(dir, "peft_type", "BURN_PEFT_PREFIX_TUNING_LAYERS");
+            adapter_config(dir, "burn_peft", json!({"layers": [2, 0, 1]}));
+            eval()
+        },
+        says: &["adapter: ", "[2, 0, 1]", "rising order"],
         ..CASE
     },
     Case {
@@ -575,7 +632,7 @@ pub const DATA: &[Case] = &[
             model(dir, "bert");
             classify("--labels calm,rough,calm")
         },
-        says: &["labels: `calm` is both label 0 and label 2"],
+        says: &["--labels: `calm` is both label 0 and label 2"],
         ..USAGE
     },
     Case {
@@ -732,9 +789,9 @@ pub const SETTINGS: &[Case] = &[
         name: "learning rate below 0",
         build: |dir| {
             model(dir, "gpt2");
-            train("--lr=-1 --batch-size 2")
+            train("--lr -1")
         },
-        says: &["--lr"],
+        says: &["--lr: found -1, expected a number above 0"],
         ..USAGE
     },
     Case {
@@ -771,6 +828,24 @@ pub const SETTINGS: &[Case] = &[
             train("--num-virtual-tokens 0")
         },
         says: &["--num-virtual-tokens", "found 0"],
+        ..USAGE
+    },
+    Case {
+        name: "more virtual tokens than fit any memory",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--num-virtual-tokens 99999999999")
+        },
+        says: &["--num-virtual-tokens: found 99999999999", "64 positions"],
+        ..USAGE
+    },
+    Case {
+        name: "dropout above 1",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--prefix-dropout 2")
+        },
+        says: &["--prefix-dropout: found 2, expected a number from 0 to below 1"],
         ..USAGE
     },
     Case {
@@ -816,7 +891,7 @@ pub const SETTINGS: &[Case] = &[
             model(dir, "bert");
             words("generate --model model --input rows.jsonl --output out.jsonl")
         },
-        says: &["bert", "does not generate"],
+        says: &["a bert model", "does not generate"],
         ..CASE
     },
     Case {
@@ -1029,6 +1104,16 @@ pub const OUTPUT: &[Case] = &[
         blocks: 2,
         says: &["cannot write out/adapter_config.json", "File too large"],
         then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "a device without space",
+        build: |dir| {
+            model(dir, "bert");
+            std::os::unix::fs::symlink("/dev/full", dir.join("out.jsonl")).unwrap();
+            words("predict --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &["cannot write out.jsonl", "No space left on device"],
         ..CASE
     },
     Case {
