@@ -387,7 +387,7 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 2] {
     files
 }
 
-/// 10. and 11. The frozen tensors are the same after training, and a seed gives the same bytes each time.
+/// Items 10 and 11: the frozen tensors are the same after training, and a seed gives the same bytes each time.
 #[test]
 fn p10_p11_a_seed_gives_the_same_bytes_and_the_model_stays() {
     for family in Family::ALL {
@@ -403,8 +403,8 @@ fn p10_p11_a_seed_gives_the_same_bytes_and_the_model_stays() {
     }
 }
 
-/// 10. Nothing but the method's own dropout exists: without it a training step computes what an evaluation
-/// does, and what the model does with virtual tokens does not depend on either.
+/// Item 10: nothing but the method's own dropout exists. Without it a training step computes what an
+/// evaluation does.
 #[test]
 fn p10_only_the_methods_own_dropout_exists() {
     for family in Family::ALL {

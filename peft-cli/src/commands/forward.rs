@@ -18,7 +18,7 @@ use crate::{
 
 /// Writes the logits of rows of token ids to a safetensors file: one f32 tensor a row, `row_00000`, ...
 ///
-/// Shapes: [T, V] for language models, [T, C] for token classification, [C] for sequence
+/// Shapes: `[T, V]` for language models, `[T, C]` for token classification, `[C]` for sequence
 /// classification. Only real tokens appear.
 ///
 /// Example: peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl --output out.safetensors

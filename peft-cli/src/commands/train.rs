@@ -209,7 +209,17 @@ impl Job {
                 let of_adapter = start_adapter.as_ref().and_then(|a| a.config.own.labels.clone());
                 match of_adapter {
                     Some(labels) => Some(Labels::from_list(labels)?),
-                    None => Some(collect_labels(&train_records, task)?),
+                    None => {
+                        let found = collect_labels(&train_records, task)?;
+                        let head = match &start_adapter {
+                            Some(adapter) => {
+                                let model = base.model.as_ref();
+                                adapter.head(model.head_layout(), model.spec(), device)?
+                            }
+                            None => base.model.classifier().cloned(),
+                        };
+                        Some(with_all_classes(found, head.as_ref())?)
+                    }
                 }
             }
             _ => None,
@@ -398,6 +408,17 @@ impl Job {
             fields.insert("trained_parameters".into(), json!(trained_parameters));
         }
         recipe
+    }
+}
+
+/// Rows with class indices need not show every class: a head that is there knows how many there are.
+fn with_all_classes(found: Labels, head: Option<&Head>) -> Result<Labels> {
+    let are_indices = found.names().iter().enumerate().all(|(i, name)| *name == i.to_string());
+    match head.map(Head::num_classes) {
+        Some(classes) if are_indices && classes > found.len() => {
+            Labels::from_list((0..classes).map(|class| class.to_string()).collect())
+        }
+        _ => Ok(found),
     }
 }
 
