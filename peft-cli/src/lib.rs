@@ -8,9 +8,11 @@
 //! | [`run_folder`] | what a training run begins with on disk |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`device`] | which of the compiled backends computes |
+//! | [`allocator`] | how memory is kept |
 //! | [`progress`], [`output`] | what a person sees |
 //! | [`demo`] | the built-in model and its little world |
 
+pub mod allocator;
 pub mod commands;
 pub mod demo;
 pub mod device;
@@ -28,14 +30,10 @@ use clap::Parser;
 
 pub use error::{CliError, CliResult};
 
-/// Keeps freed tensors for the next step instead of returning them to the kernel: measured in
-/// docs/PERFORMANCE.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Parses the command line, runs the command, and turns its result into an exit code: 0, 1 (it
 /// failed), 2 (wrong usage).
 pub fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     match commands::Program::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

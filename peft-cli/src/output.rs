@@ -43,14 +43,18 @@ pub fn is_watched() -> bool {
     stderr().is_terminal()
 }
 
-/// An aligned table: the first column to the left, numbers to the right.
+/// An aligned table: columns of numbers to the right, others to the left.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(header);
     table.add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
-        if index > 0 {
+        let numbers = rows
+            .iter()
+            .filter_map(|row| row.get(index))
+            .all(|cell| cell.starts_with(|first: char| first.is_ascii_digit() || first == '-'));
+        if numbers {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
