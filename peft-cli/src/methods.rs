@@ -16,6 +16,9 @@ use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use crate::session::in_adapter;
 use crate::settings::{MethodName, Settings, parse_layers};
 
+/// The largest batch, width or number of virtual tokens: a slip of the finger beyond.
+pub const LARGEST: usize = 1_000_000;
+
 /// What a method starts from.
 #[derive(Debug)]
 pub struct Start<'a> {
@@ -47,6 +50,16 @@ pub fn default_lr(method: MethodName, projection: bool, optimizer: &str) -> f64 
     }
 }
 
+/// The P of a method where none is asked for.
+pub fn default_num_virtual_tokens(method: MethodName) -> usize {
+    if method == MethodName::Ptv2 { 16 } else { 20 }
+}
+
+/// What the virtual tokens of a method are at first.
+pub fn default_init(method: MethodName) -> &'static str {
+    if method == MethodName::Prompt { "vocab" } else { "random" }
+}
+
 /// Whether the method of these settings has an MLP while it trains.
 pub fn has_projection(settings: &Settings, method: MethodName) -> bool {
     let default = method == MethodName::Prefix && settings.init_adapter.is_none();
@@ -60,7 +73,8 @@ impl Start<'_> {
     }
 
     /// P: the adapter's, else as set, else the default.
-    fn num_virtual_tokens(&self, default: usize) -> Result<usize> {
+    fn num_virtual_tokens(&self, method: MethodName) -> Result<usize> {
+        let default = default_num_virtual_tokens(method);
         let asked = self.settings.num_virtual_tokens;
         match (self.adapter.map(|adapter| adapter.config.num_virtual_tokens), asked) {
             (Some(found), Some(asked)) if found != asked => Err(Error::setting(
@@ -76,15 +90,46 @@ impl Start<'_> {
                         "--num-virtual-tokens",
                         format!("found {p}, the model has {limit} positions for them and the rows"),
                     )),
+                    _ if p > LARGEST => Err(Error::setting(
+                        "--num-virtual-tokens",
+                        format!("found {p}, expected at most {LARGEST}"),
+                    )),
                     _ => Ok(p),
                 }
             }
         }
     }
 
+    /// How virtual tokens are to begin.
+    fn init(&self, method: MethodName) -> Result<&str> {
+        let init = self.settings.init.as_deref().unwrap_or(default_init(method));
+        if self.settings.init_text.is_some() && !matches!(init, "text" | "words") {
+            return Err(Error::setting("--init-text", format!("not used by --init {init}")));
+        }
+        Ok(init)
+    }
+
+    /// The width of the MLP, where it is asked for and there is one.
+    fn hidden_size(&self, method: MethodName) -> Result<Option<usize>> {
+        let asked = self.settings.prefix_hidden_size;
+        if asked.is_some() && !has_projection(self.settings, method) {
+            let message = "not used without --prefix-projection";
+            return Err(Error::setting("--prefix-hidden-size", message));
+        }
+        Ok(asked)
+    }
+
     /// The stored tensor of `--init-adapter`, checked to be of the method's kind.
     fn adapter_state(&self, method: MethodName) -> Result<Option<NamedTensors>> {
         let Some(adapter) = self.adapter else { return Ok(None) };
+        for (flag, given) in [
+            ("--init", self.settings.init.is_some()),
+            ("--init-text", self.settings.init_text.is_some()),
+        ] {
+            if given {
+                return Err(Error::setting(flag, "not used where --init-adapter is the start"));
+            }
+        }
         let found = adapter.config.peft_type;
         if found.is_prompt() != (method == MethodName::Prompt) {
             return Err(Error::setting(
@@ -145,11 +190,11 @@ impl Start<'_> {
                 (settings.prefix_dropout.is_some(), "--prefix-dropout"),
             ],
         )?;
-        let config = PromptConfig::new(self.num_virtual_tokens(20)?);
+        let config = PromptConfig::new(self.num_virtual_tokens(MethodName::Prompt)?);
         if let Some(state) = self.adapter_state(MethodName::Prompt)? {
             return PromptTuning::from_state(config, self.model.spec(), &state, &self.device);
         }
-        let init = match settings.init.as_deref().unwrap_or("vocab") {
+        let init = match self.init(MethodName::Prompt)? {
             "vocab" => PromptInit::default(),
             "random" => PromptInit::random(),
             "scaled" => PromptInit::RandomScaled,
@@ -181,8 +226,11 @@ impl Start<'_> {
             &[
                 (settings.num_virtual_tokens.is_some(), "--num-virtual-tokens"),
                 (settings.init.is_some(), "--init"),
+                (settings.init_text.is_some(), "--init-text"),
                 (settings.layers.is_some(), "--layers"),
                 (settings.prefix_projection.is_some(), "--prefix-projection"),
+                (settings.prefix_hidden_size.is_some(), "--prefix-hidden-size"),
+                (settings.prefix_dropout.is_some(), "--prefix-dropout"),
             ],
         )?;
         Ok(HeadOnly::new())
@@ -196,17 +244,17 @@ impl Start<'_> {
     pub fn prefix(&self) -> Result<PrefixTuning> {
         let settings = self.settings;
         self.unused(MethodName::Prefix, &[(settings.layers.is_some(), "--layers")])?;
-        let mut config = PrefixConfig::new(self.num_virtual_tokens(20)?)
+        let mut config = PrefixConfig::new(self.num_virtual_tokens(MethodName::Prefix)?)
             .with_prefix_projection(has_projection(settings, MethodName::Prefix))
             .with_dropout(settings.prefix_dropout.unwrap_or(0.0));
-        if let Some(size) = settings.prefix_hidden_size {
+        if let Some(size) = self.hidden_size(MethodName::Prefix)? {
             config = config.with_hidden_size(size);
         }
         if let Some(state) = self.adapter_state(MethodName::Prefix)? {
             self.no_projection(MethodName::Prefix)?;
             return PrefixTuning::from_state(config, self.model.spec(), &state, &self.device);
         }
-        let init = match settings.init.as_deref().unwrap_or("random") {
+        let init = match self.init(MethodName::Prefix)? {
             "random" => PrefixInit::Random,
             "zero" => PrefixInit::Zero,
             "words" => PrefixInit::activations(self.init_text()?),
@@ -235,18 +283,18 @@ impl Start<'_> {
             }
             (found, asked) => found.or(asked),
         };
-        let mut config = PTuningV2Config::new(self.num_virtual_tokens(16)?)
+        let mut config = PTuningV2Config::new(self.num_virtual_tokens(MethodName::Ptv2)?)
             .with_layers(layers)
             .with_prefix_projection(has_projection(settings, MethodName::Ptv2))
             .with_dropout(settings.prefix_dropout.unwrap_or(0.0));
-        if let Some(size) = settings.prefix_hidden_size {
+        if let Some(size) = self.hidden_size(MethodName::Ptv2)? {
             config = config.with_hidden_size(size);
         }
         if let Some(state) = self.adapter_state(MethodName::Ptv2)? {
             self.no_projection(MethodName::Ptv2)?;
             return PTuningV2::from_state(config, self.model.spec(), &state, &self.device);
         }
-        let init = match settings.init.as_deref().unwrap_or("random") {
+        let init = match self.init(MethodName::Ptv2)? {
             "random" => PTuningV2Init::default(),
             "zero" => PTuningV2Init::Zero,
             "words" => PTuningV2Init::activations(self.init_text()?),

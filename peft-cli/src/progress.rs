@@ -1,7 +1,7 @@
 //! Following a training run: a bar for a person, a JSON line a step for a file, Ctrl-C for both.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::Write,
     path::PathBuf,
     sync::{
@@ -17,6 +17,8 @@ use peft_core::{
     metrics::Metrics,
     train::{Flow, Observer, StepReport},
 };
+
+use serde_json::json;
 
 use crate::{output, run_folder::RunFolder};
 
@@ -74,6 +76,21 @@ impl Progress {
         line.push('\n');
         file.write_all(line.as_bytes()).map_err(Error::write(path))
     }
+
+    fn write_scores(&self, step: usize, metrics: &Metrics) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = folder.evaluations();
+        let mut line = json!({ "step": step });
+        for (name, value) in metrics.iter() {
+            line[name] = json!(value);
+        }
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
+            .map_err(Error::write(&path))
+    }
 }
 
 impl Observer for Progress {
@@ -103,6 +120,9 @@ impl Observer for Progress {
     }
 
     fn evaluated(&mut self, step: usize, metrics: &Metrics) {
+        if let Err(error) = self.write_scores(step, metrics) {
+            self.failure = Some(error);
+        }
         if output::is_watched() {
             let scores: Vec<String> =
                 metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();

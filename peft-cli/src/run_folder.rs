@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use peft_core::{Adapter, Error, Result, adapter::atomic};
+use peft_core::{Adapter, Error, Result, adapter::atomic, train::checkpoint::Checkpoints};
 use serde_json::Value;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
 
 const RUN_FILE: &str = "run.toml";
 const METRICS: &str = "metrics.jsonl";
+const EVALUATIONS: &str = "evaluations.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// What a run writes before its first step, when nothing keeps it from beginning any more.
@@ -59,8 +60,22 @@ impl RunFolder {
             let text = fs::read_to_string(path).map_err(Error::read(path))?;
             file.set_len(lines_up_to(after_step, &text)).map_err(Error::write(path))?;
         }
+        let evaluations = self.evaluations();
+        if evaluations.is_file() {
+            let text = fs::read_to_string(&evaluations).map_err(Error::read(&evaluations))?;
+            OpenOptions::new()
+                .write(true)
+                .open(&evaluations)
+                .and_then(|file| file.set_len(lines_up_to(after_step, &text)))
+                .map_err(Error::write(&evaluations))?;
+        }
         atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;
         Ok((path.clone(), file))
+    }
+
+    /// The file for a JSON line an evaluation.
+    pub fn evaluations(&self) -> PathBuf {
+        self.path.join(EVALUATIONS)
     }
 
     /// Removes what an earlier run left and this one will not replace.
@@ -69,9 +84,10 @@ impl RunFolder {
         if checkpoints.exists() {
             fs::remove_dir_all(&checkpoints).map_err(Error::write(&checkpoints))?;
         }
-        let metrics = self.path.join(METRICS);
-        if metrics.exists() && metrics != self.metrics {
-            fs::remove_file(&metrics).map_err(Error::write(&metrics))?;
+        for file in [self.path.join(METRICS), self.evaluations()] {
+            if file.exists() && file != self.metrics {
+                fs::remove_file(&file).map_err(Error::write(&file))?;
+            }
         }
         Ok(())
     }
@@ -117,6 +133,73 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
         )));
     }
     Ok(Settings::load(&path)?)
+}
+
+/// Refuses to go on with a run that left results but no whole checkpoint: it would start anew. One that
+/// was killed before it had a checkpoint has nothing to lose.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`].
+pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
+    let metrics = settings.metrics_file.clone().unwrap_or_else(|| out.join(METRICS));
+    // A pipe has no end to wait for.
+    let text = metrics.is_file().then(|| fs::read_to_string(&metrics)).transpose();
+    let steps = text.map_err(Error::read(&metrics))?.map_or(0, |text| text.lines().count());
+    if (!Adapter::exists(out) && steps <= settings.checkpoint_every.unwrap_or(0))
+        || Checkpoints::new(out, 1).newest(|_| {})?.is_some()
+    {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!(
+        "--resume: {} holds no whole checkpoint to go on from, and starting anew would replace what the \
+         run left in {}; --overwrite does that",
+        out.join(CHECKPOINTS).display(),
+        out.display()
+    )))
+}
+
+/// Refuses a file for the lines of the steps that holds something else.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming `--metrics-file`.
+pub fn check_metrics_file(
+    path: &Path,
+    settings: &Settings,
+    config: Option<&Path>,
+    may_replace: bool,
+) -> Result<()> {
+    let refuse = |what: String| {
+        let message = format!("found {}, {what}", path.display());
+        Err(Error::setting("--metrics-file", message))
+    };
+    let evaluations = settings.out.as_deref().map(|out| out.join(EVALUATIONS));
+    let run_file = settings.out.as_deref().map(|out| out.join(RUN_FILE));
+    for (other, flag) in [
+        (settings.train.as_deref(), "the file of --train"),
+        (settings.valid.as_deref(), "the file of --valid"),
+        (config, "the file of --config"),
+        (run_file.as_deref(), "where the settings of the run go"),
+        (evaluations.as_deref(), "where the evaluations of the run go"),
+    ] {
+        if other.is_some_and(|other| is_same(path, other)) {
+            return refuse(flag.to_string());
+        }
+    }
+    if !may_replace && has_content(path) {
+        return refuse("which is there already; --overwrite replaces it".to_string());
+    }
+    Ok(())
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Whether there is a file that is not empty.
+fn has_content(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
 }
 
 #[cfg(test)]

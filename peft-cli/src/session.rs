@@ -1,6 +1,9 @@
 //! A base model with the adapter to use on it, and the rows to use it on.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use burn::tensor::Device;
 use clap::Args;
@@ -45,7 +48,7 @@ pub struct TextArgs {
     /// Makes the target from a row's fields.
     #[arg(long, value_name = "TEXT")]
     pub target_template: Option<String>,
-    /// Tokens kept of a row. Default: all.
+    /// Tokens kept of a row. Default: as in training, else all.
     #[arg(long, value_name = "T")]
     pub max_length: Option<usize>,
 }
@@ -108,7 +111,8 @@ impl Session {
         let mut pooling = Pooling::First;
         if let Some(adapter) = &adapter {
             virtual_tokens = model.compile(&adapter.virtual_tokens(spec, device)?)?;
-            head = adapter.head(model.head_layout(), spec, device)?;
+            let layout = model.head_layout(task.unwrap_or(Task::SeqCls));
+            head = adapter.head(layout, spec, device)?;
             labels = adapter.config.own.labels.clone();
             pooling = adapter.config.own.pooling;
             let needs_head = matches!(task, Some(Task::SeqCls | Task::TokenCls));
@@ -116,14 +120,16 @@ impl Session {
                 return Err(Error::Mismatch(format!(
                     "the adapter has no tensor `base_model.{}.weight`: the head that its task {} \
                      needs is missing",
-                    model.head_layout().name,
+                    layout.name,
                     task.map_or("", Task::name)
                 )));
             }
         }
         let classes = head.as_ref().or(model.classifier()).map(Head::num_classes);
-        if labels.is_none() && adapter.is_none() {
-            labels = base.config.labels().filter(|names| Some(names.len()) == classes);
+        if labels.is_none() {
+            let of_base = base.config.labels().filter(|names| Some(names.len()) == classes);
+            // LABEL_0 and so on are no names: transformers writes them where it knows none.
+            labels = of_base.filter(|names| adapter.is_none() || !are_placeholders(names));
         }
         if let (Some(labels), Some(classes)) = (&labels, classes)
             && labels.len() != classes
@@ -135,6 +141,25 @@ impl Session {
         }
         let labels = labels.map(Labels::from_list).transpose()?;
         Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling })
+    }
+
+    /// With the class names of `--labels`, where they are given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] where the head has another number of classes.
+    pub fn with_labels(mut self, list: Option<&str>) -> Result<Self> {
+        let Some(list) = list else { return Ok(self) };
+        let labels = parse_labels(list)?;
+        if let Some(classes) = self.classifier().map(Head::num_classes)
+            && classes != labels.len()
+        {
+            let count = labels.len();
+            let message = format!("found {count} labels, the head has {classes} classes");
+            return Err(Error::setting("--labels", message));
+        }
+        self.labels = Some(labels);
+        Ok(self)
     }
 
     /// The model.
@@ -153,6 +178,14 @@ impl Session {
     ///
     /// [`Error::Mismatch`].
     pub fn task(&self) -> Result<Task> {
+        let of_adapter = self.adapter.as_ref().and_then(|adapter| adapter.config.task);
+        if let Some(task @ (Task::QuestionAns | Task::Seq2SeqLm)) = self.task
+            && of_adapter.is_none()
+        {
+            let found = self.base.config.architectures();
+            let message = format!("found {found}, this version has no model for {task} yet");
+            return Err(self.base.config.bad("architectures", message));
+        }
         self.task.ok_or_else(|| {
             Error::Mismatch(format!(
                 "{}: neither the adapter nor `architectures` ({}) names a task",
@@ -182,6 +215,22 @@ impl Session {
         targets: bool,
     ) -> Result<(Vec<Record>, Encoded)> {
         let records = read_records(path)?;
+        let encoded = self.encode_records(&records, text, targets)?;
+        self.check_lengths(&encoded.examples, 0, path)?;
+        Ok((records, encoded))
+    }
+
+    /// Encodes records, by the flags or else as the adapter remembers.
+    ///
+    /// # Errors
+    ///
+    /// Naming the file and line that is wrong.
+    pub fn encode_records(
+        &self,
+        records: &[Record],
+        text: &TextArgs,
+        targets: bool,
+    ) -> Result<Encoded> {
         let template = |value: Option<String>, flag: &str| {
             value.map(|value| Template::parse(&value, flag)).transpose()
         };
@@ -197,12 +246,41 @@ impl Session {
                 self.remembered(&text.target_template, "target_template"),
                 "--target-template",
             )?,
-            max_length: text.max_length,
+            max_length: text.max_length.or_else(|| self.remembered_length()),
             targets,
         };
-        let encoded = encode(&self.base, &self.dir, &records, config)?;
-        self.check_lengths(&encoded.examples, 0, path)?;
-        Ok((records, encoded))
+        encode(&self.base, &self.dir, records, config)
+    }
+
+    /// The text `prompt` as token ids, as the source of a row is encoded. Templates are for rows: only
+    /// those of the flags are used.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where it has no tokens, or some that the model does not know.
+    pub fn encode_prompt(&self, prompt: &str, text: &TextArgs) -> Result<Vec<u32>> {
+        let template = |value: &Option<String>, flag: &str| {
+            value.as_deref().map(|value| Template::parse(value, flag)).transpose()
+        };
+        let fields = [("text".to_string(), prompt.into())].into_iter().collect();
+        let record = Record { path: Arc::from(Path::new("--prompt")), line: 1, fields };
+        let config = EncodeSettings {
+            task: Task::CausalLm,
+            labels: None,
+            num_classes: None,
+            source_template: template(&text.source_template, "--source-template")?,
+            target_template: template(&text.target_template, "--target-template")?,
+            max_length: text.max_length.or_else(|| self.remembered_length()),
+            targets: false,
+        };
+        let encoded = encode(&self.base, &self.dir, &[record], config)?;
+        Ok(encoded.examples.into_iter().next().map_or_else(Vec::new, |row| row.input_ids))
+    }
+
+    /// The length that the adapter's training rows were cut to.
+    fn remembered_length(&self) -> Option<usize> {
+        let recipe = &self.adapter.as_ref()?.config.own.recipe;
+        usize::try_from(recipe.get("max_length")?.as_u64()?).ok()
     }
 
     /// Checks that the rows of the file `path`, and what is to be generated, fit the model's positions.
@@ -214,6 +292,23 @@ impl Session {
         let p = self.virtual_tokens.mask().max_count();
         check_lengths(self.model().spec(), p, rows, new_tokens, path)
     }
+}
+
+/// The class names of `--labels`.
+///
+/// # Errors
+///
+/// [`Error::Setting`] for an empty name, or one given twice.
+pub fn parse_labels(list: &str) -> Result<Labels> {
+    let names = list.split(',').map(|name| name.trim().to_string()).collect();
+    Labels::from_list(names).map_err(|error| match error {
+        Error::Setting { message, .. } => Error::setting("--labels", message),
+        other => other,
+    })
+}
+
+fn are_placeholders(names: &[String]) -> bool {
+    names.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"))
 }
 
 /// Checks that P virtual tokens, the rows of the file `path` and new tokens fit a model's positions.
@@ -291,7 +386,9 @@ pub fn encode(
     let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
     let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
     let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
-    config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(0);
+    // A BERT has two where nothing is said, as in transformers.
+    let token_types = if base.config.model_type()? == "bert" { 2 } else { 0 };
+    config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;
     config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());

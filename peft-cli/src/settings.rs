@@ -59,6 +59,10 @@ macro_rules! settings {
                 if self.steps.is_some() || self.epochs.is_some() {
                     (other.steps, other.epochs) = (None, None);
                 }
+                // An adapter is a start of its own.
+                if self.init_adapter.is_some() && other.init_adapter.is_none() {
+                    (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);
+                }
                 Self { $($name: self.$name.or(other.$name),)* }
             }
         }
@@ -144,7 +148,7 @@ settings! {
     /// The one seed of the run. Default: 0.
     #[arg(long, value_name = "N", help_heading = "Training")]
     seed: u64,
-    /// Steps between evaluations on the validation rows. Default: once an epoch.
+    /// Steps between evaluations on the validation rows. Default: once an epoch, 50 times at most.
     #[arg(long, value_name = "N", help_heading = "Training")]
     eval_every: usize,
     /// Steps between checkpoints. Default: at every evaluation, and when interrupted.
@@ -191,8 +195,12 @@ impl Settings {
     /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::read(path))?;
-        toml::from_str(&text)
-            .map_err(|error| Error::file(path, error.to_string().trim().to_string()))
+        let found: Self = toml::from_str(&text)
+            .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
+        if found.steps.is_some() && found.epochs.is_some() {
+            return Err(Error::file(path, "holds both `steps` and `epochs`, expected one of them"));
+        }
+        Ok(found)
     }
 
     /// As a TOML file.

@@ -11,6 +11,7 @@ use crate::{
     method::NamedTensors,
     sequence::{CrossInput, Run, Sequence, Side},
     spec::{ModelSpec, Site, Topology},
+    task::Task,
     virtual_tokens::{Content, SiteKeyValues, VirtualTokens},
 };
 
@@ -88,8 +89,10 @@ pub trait FrozenModel: Debug + Send + Sync {
         None
     }
 
-    /// What a new classifier for this model looks like.
-    fn head_layout(&self) -> HeadLayout {
+    /// What a classifier for a task looks like on this model. For a task without a classifier it is
+    /// that of whole rows.
+    fn head_layout(&self, task: Task) -> HeadLayout {
+        let _ = task;
         HeadLayout { name: "classifier", bias: true }
     }
 
@@ -189,11 +192,18 @@ pub(crate) fn upload(values: &[u32], rows: usize, device: &Device) -> Tensor<2, 
 
 fn check_length(limit: Option<usize>, virtual_tokens: usize, tokens: usize) -> Result<()> {
     match limit {
-        Some(limit) if virtual_tokens + tokens > limit => {
+        Some(limit) if virtual_tokens.saturating_add(tokens) > limit => {
             Err(Error::TooLong { virtual_tokens, tokens, new_tokens: 0, limit })
         }
         _ => Ok(()),
     }
+}
+
+/// As [`check_length`] for each row of a batch, of which `past` may be shared by all.
+fn check_rows(limit: Option<usize>, past: &Mask, tokens: &Mask) -> Result<()> {
+    (0..tokens.rows()).try_for_each(|row| {
+        check_length(limit, past.count(if past.rows() == 1 { 0 } else { row }), tokens.count(row))
+    })
 }
 
 /// One column of each row of `hidden` `[B, S, H]`, chosen by its mask: `[B, 1, H]`.
@@ -258,8 +268,7 @@ fn forward<M: FrozenModel + ?Sized>(
                 _ => VirtualTokens::none(),
             };
             let (run, _, mask) = encode(model, batch, past)?;
-            let p = decoder_past.mask().max_count();
-            check_length(spec.max_decoder_positions, p, decoder.mask().max_count())?;
+            check_rows(spec.max_decoder_positions, &decoder_past.mask(), decoder.mask())?;
             let rows = embed(model, decoder);
             let mut sequence = Sequence::new(Side::Decoder, rows, decoder.mask(), decoder_past);
             sequence.cross = Some(CrossInput { hidden: run.hidden, mask });
@@ -281,7 +290,7 @@ fn causal<M: FrozenModel + ?Sized>(
 ) -> Result<Hidden> {
     let mut past = model.compile(&virtual_tokens)?;
     let last_virtual = past.last_hidden.take();
-    check_length(model.spec().max_positions, past.mask().max_count(), batch.mask().max_count())?;
+    check_rows(model.spec().max_positions, &past.mask(), batch.mask())?;
     let rows = embed(model, batch);
     let mut sequence = Sequence::new(Side::Decoder, rows, batch.mask(), past.clone());
     sequence.keep_key_values = keep_cache;
@@ -300,7 +309,7 @@ fn encode<M: FrozenModel + ?Sized>(
 ) -> Result<(Run, usize, Mask)> {
     let limit = model.spec().max_positions;
     let virtual_mask = virtual_tokens.mask();
-    check_length(limit, virtual_mask.max_count(), batch.mask().max_count())?;
+    check_rows(limit, &virtual_mask, batch.mask())?;
     let tokens = embed(model, batch);
     let (rows, in_front, mask, past) = match virtual_tokens.content {
         Content::Embeddings(prompt) => {

@@ -23,6 +23,34 @@ pub struct HeadLayout {
     pub bias: bool,
 }
 
+/// Names that heads have in checkpoints of the models of transformers.
+const HEADS: [&str; 3] = ["classifier", "score", "qa_outputs"];
+
+impl HeadLayout {
+    /// Checks that a state has no tensor of a head that this one does not read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] naming the tensor.
+    pub fn check_no_other(&self, state: &NamedTensors) -> Result<()> {
+        let other = state.keys().find(|name| match name.split_once('.') {
+            Some((head, part)) if HEADS.contains(&head) => {
+                head != self.name || !(part == "weight" || self.bias && part == "bias")
+            }
+            _ => false,
+        });
+        match other {
+            None => Ok(()),
+            Some(name) => Err(Error::Mismatch(format!(
+                "the adapter has the tensor `{name}`, the head of its task on this model is `{}` {} a \
+                 bias",
+                self.name,
+                if self.bias { "with" } else { "without" }
+            ))),
+        }
+    }
+}
+
 /// Linear classifier `logits = hidden W^T + b`.
 #[derive(Module, Debug)]
 pub struct Head {

@@ -102,7 +102,8 @@ impl ModelSpec {
         new_tokens: usize,
     ) -> Result<()> {
         // The last new token is never fed back, so it needs no position.
-        let needed = virtual_tokens + tokens + new_tokens.saturating_sub(1);
+        let needed =
+            virtual_tokens.saturating_add(tokens).saturating_add(new_tokens.saturating_sub(1));
         match self.max_positions {
             Some(limit) if needed > limit => {
                 Err(Error::TooLong { virtual_tokens, tokens, new_tokens, limit })

@@ -145,6 +145,8 @@ TASKS = {
     "bert-tok": "TOKEN_CLS",
     "gpt2-cls": "SEQ_CLS",
     "llama-cls": "SEQ_CLS",
+    "gpt2-tok": "TOKEN_CLS",
+    "llama-tok": "TOKEN_CLS",
 }
 
 

@@ -1,8 +1,8 @@
 """Makes vectors/logits: tiny random checkpoints, PEFT adapters for them, and the logits of both.
 
-    python make_logits.py [--out ../vectors/logits]
+    python make_logits.py [--out ../vectors/logits] [--only gpt2-tok llama-tok]
 
-For each of gpt2, llama, bert, bert-tok, gpt2-cls, llama-cls a folder with
+For each of gpt2, llama, bert, bert-tok, gpt2-cls, llama-cls, gpt2-tok, llama-tok a folder with
 - config.json, generation_config.json (language models), model.safetensors: as save_pretrained writes them;
 - rows.jsonl: four rows of token ids (bert, bert-tok: the second with token_type_ids);
 - base.safetensors: logits of the plain model, each row alone and unpadded;
@@ -59,7 +59,7 @@ def build(name):
             return tf.GPT2LMHeadModel(config)
         config.n_inner, config.pad_token_id = 48, 0
         config.id2label, config.label2id = labels(4).values()
-        return tf.GPT2ForSequenceClassification(config)
+        return tf.GPT2ForTokenClassification(config) if name == "gpt2-tok" else tf.GPT2ForSequenceClassification(config)
     if name.startswith("llama"):
         # head_dim 12 is not 32 / 4; two key/value heads serve four heads.
         config = tf.LlamaConfig(
@@ -70,7 +70,7 @@ def build(name):
         if name == "llama":
             return tf.LlamaForCausalLM(config)
         config.id2label, config.label2id = labels(3).values()
-        return tf.LlamaForSequenceClassification(config)
+        return tf.LlamaForTokenClassification(config) if name == "llama-tok" else tf.LlamaForSequenceClassification(config)
     config = tf.BertConfig(
         vocab_size=89, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
         max_position_embeddings=64, type_vocab_size=2, pad_token_id=0,
@@ -176,10 +176,12 @@ def make_model(name, seed, out):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=VECTORS / "logits")
+    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
     args = parser.parse_args()
     quiet()
     for seed, name in enumerate(TASKS):
-        make_model(name, 1000 + seed, args.out)
+        if name in args.only:
+            make_model(name, 1000 + seed, args.out)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ pub(crate) fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected:
 
 #[test]
 fn families_with_peft_made_adapters_equal_peft() {
-    for model in ["gpt2", "llama", "bert", "bert-tok", "gpt2-cls", "llama-cls"] {
+    let models =
+        ["gpt2", "llama", "bert", "bert-tok", "gpt2-cls", "llama-cls", "gpt2-tok", "llama-tok"];
+    for model in models {
         let dir = vectors(&format!("logits/{model}"));
         let rows = dir.join("rows.jsonl");
         check(&dir, None, &rows, &dir.join("base.safetensors"));

@@ -29,7 +29,7 @@ const STEPS: usize = 40;
 const NAMES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 
 /// Validation, checkpoints and dropout fall on different steps; each method, optimizer and schedule once.
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         model: "gpt2",
         rows: "gpt2-prompt",
@@ -71,6 +71,13 @@ const CASES: [Case; 3] = [
             "--weight-decay=0.01",
             "--lr=0.02",
         ],
+    },
+    Case {
+        model: "bert",
+        rows: "bert-prefix",
+        valid: "bert-prompt",
+        // So fast that the scores go down again: the best step is not the last one.
+        flags: &["--method=head", "--task=seq-cls", "--best-metric=loss", "--lr=0.6"],
     },
 ];
 
@@ -195,6 +202,11 @@ fn a_killed_prefix_with_its_mlp_is_resumed_bit_for_bit() {
 #[test]
 fn a_killed_p_tuning_v2_with_its_head_is_resumed_bit_for_bit() {
     killed_and_resumed(&CASES[2]);
+}
+
+#[test]
+fn a_killed_head_alone_is_resumed_bit_for_bit() {
+    killed_and_resumed(&CASES[3]);
 }
 
 /// Ctrl-C: what was learnt is saved, the message says how to go on, and going on gives the same bytes.

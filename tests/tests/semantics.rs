@@ -4,14 +4,15 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use peft_core::{
-    Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, SiteKeyValues, TokenBatch,
-    VirtualTokens,
+    Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Sequence,
+    Side, SiteKeyValues, TokenBatch, VirtualTokens,
     frozen::activations,
     init::{Values, tensor},
     rng,
 };
 use peft_tests::{Family, Shape, VOCAB, device, random_model};
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use rand::Rng as _;
 
 /// Kinds of virtual tokens a model can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +222,75 @@ proptest! {
             let own = keep_last(&one_row(&all, index), index + 1);
             let alone = states(model, std::slice::from_ref(row), PaddingSide::Left, &own);
             assert_close(&batched[index], &alone[0], 2e-5)?;
+        }
+    }
+
+    /// 5. Real token i of row r has position p_r + i, or i where the prefix shifts nothing: wherever the
+    /// padding is, and whichever virtual tokens are masked.
+    #[test]
+    fn p5_positions_count_real_entries(
+        family in select(Family::ALL.to_vec()), s in 1..8usize, p in 0..6usize, b in 1..5usize,
+        shared: bool, padding in option::of(select(vec![PaddingSide::Left, PaddingSide::Right])),
+        seed: u64,
+    ) {
+        let mut stream = rng::stream(seed, 0, "test");
+        let rows: Vec<Vec<u32>> = (0..b).map(|_| vec![1; stream.random_range(1..=s)]).collect();
+        let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let mut random =
+            |r, len| Mask::new(r, len, (0..r * len).map(|_| stream.random()).collect()).unwrap();
+        let past_mask = random(if shared { 1 } else { b }, p);
+        // Without a side the padding is anywhere, between the tokens too.
+        let mask = match padding {
+            Some(side) => TokenBatch::new(&slices, side).mask().clone(),
+            None => random(b, s),
+        };
+        let loaded = random_model(family, Shape::default(), seed);
+        let shape = [past_mask.rows(), p];
+        let mut past = virtual_tokens(loaded.model.as_ref(), Kind::KeyValues, shape, seed)
+            .with_mask(past_mask.clone())
+            .unwrap();
+        for way in [PrefixPositions::Shifted, PrefixPositions::Unshifted] {
+            past.positions = way;
+            let rows = Tensor::zeros([b, mask.len(), 2], &device());
+            let found = Sequence::new(Side::Decoder, rows, &mask, past.clone()).positions;
+            let found: Vec<i64> = found.into_data().iter().collect();
+            for row in 0..b {
+                let p_r = match way {
+                    PrefixPositions::Shifted => past_mask.count(if shared { 0 } else { row }),
+                    PrefixPositions::Unshifted => 0,
+                };
+                let found = found[row * mask.len()..][..mask.len()].iter();
+                let real: Vec<i64> =
+                    found.zip(mask.row(row)).filter(|(_, real)| **real).map(|(at, _)| *at).collect();
+                let expected: Vec<i64> = (0..mask.count(row)).map(|i| (p_r + i) as i64).collect();
+                prop_assert_eq!(real, expected);
+            }
+        }
+    }
+
+    /// 8. The limit is that of each row: a long row with few virtual tokens may stand beside a short one
+    /// with many.
+    #[test]
+    fn p8_the_limit_counts_row_by_row(
+        family in select(Family::ALL.to_vec()), kind in select(KINDS[1..].to_vec()),
+        p in vec(0..7usize, 2), t in vec(1..9usize, 2), seed: u64,
+    ) {
+        let loaded = random_model(family, Shape { positions: 10, ..Shape::default() }, seed);
+        let model = loaded.model.as_ref();
+        let real = p.iter().flat_map(|p| (0..6).map(move |i| i + p >= 6)).collect();
+        let tokens = virtual_tokens(model, kind, [2, 6], seed)
+            .with_mask(Mask::new(2, 6, real).unwrap())
+            .unwrap();
+        let rows: Vec<Vec<u32>> = t.iter().map(|t| vec![1; *t]).collect();
+        let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let most = p.iter().zip(&t).map(|(p, t)| p + t).max().unwrap();
+        match model.forward(&TokenBatch::new(&slices, PaddingSide::Right), &tokens) {
+            Ok(_) => prop_assert!(most <= 10),
+            Err(Error::TooLong { virtual_tokens, tokens, limit: 10, .. }) => {
+                prop_assert!(virtual_tokens + tokens > 10);
+                prop_assert!(p.iter().zip(&t).any(|(p, t)| (*p, *t) == (virtual_tokens, tokens)));
+            }
+            Err(other) => prop_assert!(false, "{}", other),
         }
     }
 

@@ -21,6 +21,9 @@ pub struct EvalArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
+    /// Class names in order, separated by commas. Default: those of the adapter or the model.
+    #[arg(long, value_name = "LIST")]
+    labels: Option<String>,
     /// Rows with targets: .jsonl, .tsv or .csv.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -42,7 +45,7 @@ pub struct EvalArgs {
 /// Whatever is wrong with the model, the adapter or the rows.
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = padding_side(&args.padding)?;
-    let session = Session::open(&args.model)?;
+    let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
     let (_, encoded) = session.encode(&args.data, &args.text, true)?;
     let metrics = predictor(&session)?
         .with_padding(side)

@@ -84,7 +84,7 @@ pub fn forward_rows(
         let (logits, counts) = match task {
             Task::SeqCls => {
                 let states = outputs::sequence_states(model, &hidden, &batch, session.pooling)?;
-                let head = outputs::classifier(model, session.head.as_ref())?;
+                let head = outputs::classifier(model, session.head.as_ref(), task)?;
                 (head.forward(states), vec![1; indices.len()])
             }
             Task::TokenCls | Task::CausalLm => {
@@ -93,7 +93,7 @@ pub fn forward_rows(
                 let logits = if task == Task::CausalLm {
                     model.lm_logits(states)?
                 } else {
-                    outputs::classifier(model, session.head.as_ref())?.forward(states)
+                    outputs::classifier(model, session.head.as_ref(), task)?.forward(states)
                 };
                 (logits, chosen.iter().map(|example| example.input_ids.len()).collect())
             }

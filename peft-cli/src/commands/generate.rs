@@ -59,7 +59,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
         end_tokens: session.base.config.token_ids("eos_token_id"),
     };
     match (&args.prompt, &args.input) {
-        (Some(prompt), _) => continue_text(&session, prompt, &stop),
+        (Some(prompt), _) => continue_text(&session, prompt, &args.text, &stop),
         (None, Some(input)) => {
             let (records, encoded) = session.encode(input, &args.text, false)?;
             session.check_lengths(&encoded.examples, args.max_new_tokens, input)?;
@@ -89,19 +89,18 @@ pub fn run(args: &GenerateArgs) -> CliResult {
 }
 
 /// Prints a text and its continuation as it is made.
-fn continue_text(session: &Session, prompt: &str, stop: &Stop) -> CliResult {
+fn continue_text(session: &Session, prompt: &str, text: &TextArgs, stop: &Stop) -> CliResult {
     let tokenizer = load_tokenizer(&session.dir)?;
     let failed = |error| CliError::Failed(Error::Mismatch(format!("tokenizer: {error}")));
-    let ids = tokenizer.encode(prompt, true).map_err(failed)?.get_ids().to_vec();
-    if ids.is_empty() {
-        return Err(CliError::Usage("--prompt: found no tokens, expected at least one".into()));
-    }
-    let limit = session.model().spec().vocab_size;
-    if let Some(id) = ids.iter().find(|id| **id as usize >= limit) {
-        let message =
-            format!("--prompt: token id {id} is outside the model's vocabulary of {limit}");
-        return Err(Error::file(&session.dir.join("tokenizer.json"), message).into());
-    }
+    let ids = session.encode_prompt(prompt, text).map_err(|error| match error {
+        // No fault of the text, but of the tokenizer.
+        Error::Data { message, .. } if message.starts_with("token id") => {
+            let path = session.dir.join("tokenizer.json");
+            Error::file(&path, format!("--prompt: {message}")).into()
+        }
+        Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
+        other => other.into(),
+    })?;
     let mut so_far = ids.clone();
     // Pieces only become text together: print what the longer sequence adds.
     let mut shown = tokenizer.decode(&so_far, true).map_err(failed)?.len();

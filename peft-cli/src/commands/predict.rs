@@ -23,6 +23,9 @@ pub struct PredictArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
+    /// Class names in order, separated by commas. Default: those of the adapter or the model.
+    #[arg(long, value_name = "LIST")]
+    labels: Option<String>,
     /// Rows: .jsonl, .tsv or .csv.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
@@ -40,7 +43,7 @@ pub struct PredictArgs {
 ///
 /// Whatever is wrong with the model, the adapter or the rows.
 pub fn run(args: &PredictArgs) -> CliResult {
-    let session = Session::open(&args.model)?;
+    let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
     let (records, encoded) = session.encode(&args.input, &args.text, false)?;
     let predictor = predictor(&session)?.with_batch_size(args.batch_size);
     let labels = session.labels.as_ref();
@@ -48,7 +51,9 @@ pub fn run(args: &PredictArgs) -> CliResult {
     match session.task()? {
         Task::SeqCls => {
             for probabilities in predictor.classify(&encoded.examples)? {
+                // The last of equals is taken: reversed, the first, as `eval` does.
                 let best = (0..probabilities.len())
+                    .rev()
                     .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
                     .unwrap_or(0);
                 let json = json!({

@@ -21,11 +21,13 @@ use super::eval;
 use crate::{
     device::{self, Backend},
     error::{CliError, CliResult},
-    methods::{Start, default_lr, has_projection},
+    methods::{
+        LARGEST, Start, default_init, default_lr, default_num_virtual_tokens, has_projection,
+    },
     output::{self, grouped},
     progress::{Progress, interrupt_flag},
     run_folder::{self, RunFolder},
-    session::{EncodeSettings, check_lengths, encode, in_adapter, padding_side},
+    session::{EncodeSettings, check_lengths, encode, in_adapter, padding_side, parse_labels},
     settings::{MethodName, Settings},
 };
 
@@ -69,12 +71,21 @@ pub fn run(args: TrainArgs) -> CliResult {
         settings = settings.or(Settings::load(path).map_err(in_config)?);
     }
     let out = settings.required(&settings.out, "--out")?.clone();
+    let mut begun_metrics = None;
     if args.resume {
-        settings = settings.or(run_folder::settings_of(&out)?);
+        let begun = run_folder::settings_of(&out)?;
+        begun_metrics = begun.metrics_file.clone();
+        run_folder::check_resume(&out, &begun)?;
+        settings = settings.or(begun);
     } else if !args.overwrite {
         run_folder::refuse_existing(&out)?;
     }
     let settings = resolve(settings)?;
+    if let Some(path) = &settings.metrics_file {
+        let goes_on = args.resume && begun_metrics.as_ref() == Some(path);
+        let may_replace = args.overwrite || goes_on;
+        run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may_replace)?;
+    }
     let job = Job::new(settings, &device::choose(args.device)?)?;
     // Written when the run begins: settings that cannot start one must not cost an earlier one.
     let folder = RunFolder::new(&out, &job.settings, args.overwrite);
@@ -128,16 +139,73 @@ fn resolve(mut settings: Settings) -> Result<Settings> {
     settings.required(&settings.model, "--model")?;
     settings.required(&settings.task, "--task")?;
     settings.required(&settings.train, "--train")?;
+    check_sizes(&settings)?;
+    check_needs_valid(&settings)?;
     let optimizer = settings.optimizer.get_or_insert_with(|| "adamw".into()).clone();
     let projection = has_projection(&settings, method);
     settings.lr.get_or_insert(default_lr(method, projection, &optimizer));
     settings.schedule.get_or_insert_with(|| "linear".into());
     settings.batch_size.get_or_insert(32);
     settings.seed.get_or_insert(0);
+    settings.accumulation.get_or_insert(1);
+    settings.warmup_steps.get_or_insert(0);
+    settings.padding.get_or_insert_with(|| "right".into());
     if settings.steps.is_none() {
         settings.epochs.get_or_insert(3);
     }
+    // An adapter to start from has its own.
+    if method != MethodName::Head && settings.init_adapter.is_none() {
+        settings.num_virtual_tokens.get_or_insert(default_num_virtual_tokens(method));
+        settings.init.get_or_insert_with(|| default_init(method).into());
+    }
+    if matches!(method, MethodName::Prefix | MethodName::Ptv2) {
+        settings.prefix_projection.get_or_insert(projection);
+        settings.prefix_dropout.get_or_insert(0.0);
+        if projection {
+            settings.prefix_hidden_size.get_or_insert(512);
+        }
+    }
     Ok(settings)
+}
+
+/// Refuses settings of evaluations where there will be none.
+fn check_needs_valid(settings: &Settings) -> Result<()> {
+    let given = [
+        ("--eval-every", settings.eval_every.is_some()),
+        ("--best-metric", settings.best_metric.is_some()),
+        ("--patience", settings.patience.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given && settings.valid.is_none()) {
+        Some((flag, _)) => Err(Error::setting(flag, "needs validation rows (--valid)")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses numbers that no memory has room for, and paths that `run.toml` cannot hold.
+fn check_sizes(settings: &Settings) -> Result<()> {
+    for (flag, value) in [
+        ("--batch-size", settings.batch_size),
+        ("--prefix-hidden-size", settings.prefix_hidden_size),
+    ] {
+        if let Some(value) = value.filter(|value| *value > LARGEST) {
+            let message = format!("found {value}, expected at most {LARGEST}");
+            return Err(Error::setting(flag, message));
+        }
+    }
+    for (flag, path) in [
+        ("--model", &settings.model),
+        ("--train", &settings.train),
+        ("--valid", &settings.valid),
+        ("--out", &settings.out),
+        ("--init-adapter", &settings.init_adapter),
+        ("--metrics-file", &settings.metrics_file),
+    ] {
+        if let Some(path) = path.as_deref().filter(|path| path.to_str().is_none()) {
+            let message = format!("found {}, expected a path in UTF-8", path.display());
+            return Err(Error::setting(flag, message));
+        }
+    }
+    Ok(())
 }
 
 /// A run that is ready to be made: everything is read, checked and encoded.
@@ -186,7 +254,7 @@ impl Job {
     /// # Errors
     ///
     /// Naming the flag, file, line, key or tensor that is wrong.
-    pub fn new(settings: Settings, device: &Device) -> Result<Self> {
+    pub fn new(mut settings: Settings, device: &Device) -> Result<Self> {
         let method = *settings.required(&settings.method, "--method")?;
         let task = *settings.required(&settings.task, "--task")?;
         let dir = settings.required(&settings.model, "--model")?.clone();
@@ -194,17 +262,17 @@ impl Job {
         let mut config = train_config(&settings, task)?;
         let base = peft_models::load(&dir, device)?;
         let start_adapter = settings.init_adapter.as_deref().map(Adapter::load).transpose()?;
+        if let Some(adapter) = &start_adapter
+            && let Some(then) = &adapter.config.own.base_fingerprint
+            && base.report.fingerprint.as_ref().is_some_and(|now| now != then)
+        {
+            output::note("note: the adapter of --init-adapter was trained on another base model");
+        }
         let train_path = settings.required(&settings.train, "--train")?;
         let train_records = read_records(train_path)?;
         let valid_records = settings.valid.as_deref().map(read_records).transpose()?;
         let labels = match (&settings.labels, task) {
-            (Some(list), _) => {
-                let names = list.split(',').map(|name| name.trim().to_string()).collect();
-                Some(Labels::from_list(names).map_err(|error| match error {
-                    Error::Setting { message, .. } => Error::setting("--labels", message),
-                    other => other,
-                })?)
-            }
+            (Some(list), _) => Some(parse_labels(list)?),
             (None, Task::SeqCls | Task::TokenCls) => {
                 let of_adapter = start_adapter.as_ref().and_then(|a| a.config.own.labels.clone());
                 match of_adapter {
@@ -214,11 +282,16 @@ impl Job {
                         let head = match &start_adapter {
                             Some(adapter) => {
                                 let model = base.model.as_ref();
-                                adapter.head(model.head_layout(), model.spec(), device)?
+                                adapter.head(model.head_layout(task), model.spec(), device)?
                             }
                             None => base.model.classifier().cloned(),
                         };
-                        Some(with_all_classes(found, head.as_ref())?)
+                        let found = with_all_classes(found, head.as_ref())?;
+                        match base.config.labels().filter(|own| same_names(own, &found)) {
+                            // The base's own order, in which its head has them.
+                            Some(own) if start_adapter.is_none() => Some(Labels::from_list(own)?),
+                            _ => Some(found),
+                        }
                     }
                 }
             }
@@ -241,13 +314,21 @@ impl Job {
             Some(records) => encode(&base, &dir, records, encode_settings)?.examples,
             None => Vec::new(),
         };
-        // Evaluation and checkpoints go together, once an epoch.
-        let per_epoch = train.len().div_ceil(config.batch_size * config.accumulation).max(1);
+        // Evaluation and checkpoints go together, once an epoch, but fifty times at most.
+        let batches = train.len().div_ceil(config.batch_size);
+        let fiftieth = config.total_steps(batches) / 50;
+        let per_epoch = train
+            .len()
+            .div_ceil(config.batch_size.saturating_mul(config.accumulation))
+            .max(1)
+            .max(fiftieth);
         if !valid.is_empty() {
             config.eval_every.get_or_insert(per_epoch);
         }
         let every = config.eval_every.unwrap_or(per_epoch);
         config.checkpoint_every.get_or_insert(every);
+        settings.eval_every = config.eval_every;
+        settings.checkpoint_every = config.checkpoint_every;
         let device = device.clone();
         Ok(Self {
             settings,
@@ -368,7 +449,7 @@ impl Job {
             return Ok(None);
         }
         let model = self.base.model.as_ref();
-        let (spec, layout) = (model.spec(), model.head_layout());
+        let (spec, layout) = (model.spec(), model.head_layout(self.task));
         let classes = self.labels.as_ref().map_or(0, Labels::len);
         let plain = &self.device;
         let found = match &self.start_adapter {
@@ -387,7 +468,13 @@ impl Job {
             }
             Some(head) => head,
             None => match model.classifier() {
-                Some(own) if own.num_classes() == classes => own.clone(),
+                Some(own)
+                    if own.num_classes() == classes
+                        && own.bias.is_some() == layout.bias
+                        && self.has_labels_of_base() =>
+                {
+                    own.clone()
+                }
                 _ => {
                     let seed = self.settings.seed.unwrap_or(0);
                     Head::init(layout, classes, spec.hidden_size, seed, plain)
@@ -395,6 +482,14 @@ impl Job {
             },
         };
         Ok(Some(head))
+    }
+
+    /// Whether the classes are those of the base's own classifier, in its order.
+    fn has_labels_of_base(&self) -> bool {
+        self.labels.as_ref().is_none_or(|labels| {
+            are_indices(labels)
+                || self.base.config.labels().is_some_and(|own| own == labels.names())
+        })
     }
 
     /// What an adapter remembers of its training.
@@ -411,11 +506,20 @@ impl Job {
     }
 }
 
+/// Whether the classes have no names but their indices.
+fn are_indices(labels: &Labels) -> bool {
+    labels.names().iter().enumerate().all(|(i, name)| *name == i.to_string())
+}
+
+/// Whether both have the same names, in whatever order.
+fn same_names(own: &[String], labels: &Labels) -> bool {
+    own.len() == labels.len() && labels.names().iter().all(|name| own.contains(name))
+}
+
 /// Rows with class indices need not show every class: a head that is there knows how many there are.
 fn with_all_classes(found: Labels, head: Option<&Head>) -> Result<Labels> {
-    let are_indices = found.names().iter().enumerate().all(|(i, name)| *name == i.to_string());
     match head.map(Head::num_classes) {
-        Some(classes) if are_indices && classes > found.len() => {
+        Some(classes) if are_indices(&found) && classes > found.len() => {
             Labels::from_list((0..classes).map(|class| class.to_string()).collect())
         }
         _ => Ok(found),

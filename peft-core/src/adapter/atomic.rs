@@ -72,6 +72,30 @@ pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
     written
 }
 
+/// Removes what killed writes of files or folders whose names begin with `start` left in `dir`. A folder
+/// that is not there has nothing in it.
+///
+/// # Errors
+///
+/// [`Error::Read`] where the folder cannot be read, [`Error::Write`] where something in it cannot be
+/// removed.
+pub fn sweep(dir: &Path, start: &str) -> Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir).map_err(Error::read(dir))? {
+        let path = entry.map_err(Error::read(dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let own = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+        if own.is_some_and(|own| own.starts_with(start)) {
+            let removed =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(Error::write(&path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Fills a folder through `fill` under a temporary name, then gives it the name `path`.
 ///
 /// # Errors
@@ -111,6 +135,25 @@ mod tests {
         fs::create_dir(temporary(&path)).unwrap();
         assert!(write_file(&path, b"new").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn only_leftovers_of_that_name_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = || {
+            let mut names: Vec<_> =
+                fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        fs::create_dir(dir.path().join(".step-000003.tmp")).unwrap();
+        fs::create_dir(dir.path().join("step-000002")).unwrap();
+        for name in [".step-000003.tmp/a", ".step-1.tmp", ".other.tmp", ".step-1"] {
+            fs::write(dir.path().join(name), b"x").unwrap();
+        }
+        sweep(dir.path(), "step-").unwrap();
+        assert_eq!(names(), [".other.tmp", ".step-1", "step-000002"]);
+        sweep(&dir.path().join("none"), "step-").unwrap();
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, Result},
-    spec::ModelSpec,
+    spec::{ModelSpec, Topology},
     task::Task,
 };
 
@@ -139,6 +139,9 @@ pub struct AdapterConfig {
 impl AdapterConfig {
     /// The config of an adapter trained by a method on a model.
     ///
+    /// The pooling is stored where it decides what is computed: for a prompt that classifies rows on an
+    /// encoder. Everywhere else it is [`Pooling::First`].
+    ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] for a model with several attention sites.
@@ -150,13 +153,17 @@ impl AdapterConfig {
     ) -> Result<Self> {
         let site = spec.self_site()?;
         let prompt = method.peft_type.is_prompt();
-        let first_token = prompt && pooling == Pooling::FirstToken;
+        // Elsewhere both poolings read the same, or nothing is pooled.
+        let first_token = prompt
+            && pooling == Pooling::FirstToken
+            && task == Task::SeqCls
+            && spec.topology == Topology::EncoderOnly;
+        let (peft_type, pooling) = match first_token {
+            true => (PeftType::PromptTuningFirstToken, Pooling::FirstToken),
+            false => (method.peft_type, Pooling::First),
+        };
         Ok(Self {
-            peft_type: if first_token {
-                PeftType::PromptTuningFirstToken
-            } else {
-                method.peft_type
-            },
+            peft_type,
             task: Some(task),
             base_model: None,
             num_virtual_tokens: method.num_virtual_tokens,

@@ -193,6 +193,13 @@ impl Adapter {
                 }
             })
             .collect();
+        if config.peft_type == PeftType::HeadOnly && tensors.contains_key(PROMPT_EMBEDDINGS) {
+            let message = format!(
+                "is there, but an adapter of the peft_type {} in {CONFIG} has no virtual tokens",
+                config.peft_type.name()
+            );
+            return Err(Error::tensor(&path, PROMPT_EMBEDDINGS, message));
+        }
         Ok(Self { config, tensors })
     }
 
@@ -265,13 +272,14 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// As [`Head::from_state`].
+    /// As [`Head::from_state`], and for a tensor of a head that `layout` does not have.
     pub fn head(
         &self,
         layout: HeadLayout,
         spec: &ModelSpec,
         device: &Device,
     ) -> Result<Option<Head>> {
+        layout.check_no_other(&self.tensors)?;
         if !self.tensors.contains_key(&format!("{}.weight", layout.name)) {
             return Ok(None);
         }

@@ -83,6 +83,12 @@ impl Labels {
         self.names.is_empty()
     }
 
+    /// Whether all labels are tags of entities: `O`, or `B-`, `I-`, `E-` or `S-` before a type.
+    pub fn are_tags(&self) -> bool {
+        let begins = |name: &str| ["B-", "I-", "E-", "S-"].iter().any(|tag| name.starts_with(tag));
+        self.names.iter().all(|name| name == "O" || begins(name))
+    }
+
     /// The class index of a record's label.
     ///
     /// # Errors

@@ -25,6 +25,6 @@ pub use example::{Example, IGNORE, Target};
 pub use labels::{Labels, collect_labels, label_text};
 pub use read::read_records;
 pub use record::Record;
-pub use sampler::{Order, Sampler, eval_batches};
+pub use sampler::{MAX_BATCH_SIZE, Order, Sampler, eval_batches};
 pub use template::Template;
 pub use tokenizer::load_tokenizer;

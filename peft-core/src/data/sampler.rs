@@ -17,6 +17,9 @@ pub enum Order {
     Sequential,
 }
 
+/// Rows of a batch, at most.
+pub const MAX_BATCH_SIZE: usize = 1_000_000;
+
 /// How many batches are sorted by length together: enough for little padding, few enough that a
 /// batch is still a random draw.
 const BATCHES_PER_POOL: usize = 50;
@@ -44,7 +47,7 @@ impl Sampler {
     /// together and need little padding. Sequential order ignores it.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a batch size of 0, [`Error::Mismatch`] where there are no rows.
+    /// [`Error::Setting`] for a batch size of 0 or above [`MAX_BATCH_SIZE`], [`Error::Mismatch`] where there are no rows.
     pub fn new(
         lengths: Vec<usize>,
         batch_size: usize,
@@ -54,6 +57,10 @@ impl Sampler {
     ) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::setting("--batch-size", "found 0, expected at least 1"));
+        }
+        if batch_size > MAX_BATCH_SIZE {
+            let message = format!("found {batch_size}, expected at most {MAX_BATCH_SIZE}");
+            return Err(Error::setting("--batch-size", message));
         }
         if lengths.is_empty() {
             return Err(Error::Mismatch("there are no rows to train on".to_owned()));
@@ -180,6 +187,8 @@ mod tests {
         assert_eq!(no_rows.to_string(), "there are no rows to train on");
         let no_size = Sampler::new(vec![1], 0, 0, Order::Shuffled, true).unwrap_err();
         assert!(no_size.to_string().contains("--batch-size: found 0"));
+        let huge = Sampler::new(vec![1], usize::MAX, 0, Order::Sequential, true).unwrap_err();
+        assert!(huge.to_string().contains("expected at most 1000000"));
     }
 
     #[test]

@@ -79,13 +79,17 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// Writes a checkpoint, and removes those that are too old.
+    /// Writes a checkpoint, and removes those that are too old and what killed saves left.
     ///
     /// # Errors
     ///
     /// [`Error::Write`]; then earlier checkpoints are all still there.
     pub fn save(&self, stored: &Stored, adapter: &Adapter) -> Result<PathBuf> {
         fs::create_dir_all(&self.dir).map_err(Error::write(&self.dir))?;
+        atomic::sweep(&self.dir, "step-")?;
+        if let Some(run_dir) = self.dir.parent() {
+            atomic::sweep(run_dir, "adapter_")?;
+        }
         let path = self.dir.join(format!("step-{:06}", stored.progress.step));
         let bytes = to_safetensors(&stored.tensors, &path.join(TENSORS))?;
         let state = StateFile {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     adapter::Pooling,
     batch::PaddingSide,
+    data::{Labels, MAX_BATCH_SIZE},
     error::{Error, Result},
     metrics::Metrics,
     optim::{OptimizerConfig, Schedule},
@@ -27,12 +28,13 @@ impl BestMetric {
         Self { name: name.to_string(), maximise: !matches!(name, "loss" | "perplexity") }
     }
 
-    /// The score that a task is judged by: loss, accuracy or entity F1.
-    pub fn of_task(task: Task) -> Self {
+    /// The score that a task is judged by: loss, accuracy, or entity F1 where the labels of a tagger
+    /// are tags of entities ([`Labels::are_tags`]).
+    pub fn of_task(task: Task, labels: Option<&Labels>) -> Self {
         Self::named(match task {
-            Task::CausalLm | Task::Seq2SeqLm => "loss",
-            Task::SeqCls => "accuracy",
-            Task::TokenCls | Task::QuestionAns => "f1",
+            Task::CausalLm | Task::Seq2SeqLm | Task::QuestionAns => "loss",
+            Task::TokenCls if labels.is_some_and(Labels::are_tags) => "f1",
+            Task::SeqCls | Task::TokenCls => "accuracy",
         })
     }
 
@@ -145,8 +147,8 @@ impl TrainConfig {
     }
 
     /// The score that decides which step is best.
-    pub fn best_metric(&self) -> BestMetric {
-        self.best_metric.clone().unwrap_or_else(|| BestMetric::of_task(self.task))
+    pub fn best_metric(&self, labels: Option<&Labels>) -> BestMetric {
+        self.best_metric.clone().unwrap_or_else(|| BestMetric::of_task(self.task, labels))
     }
 
     /// Updates that the run makes, for a number of batches an epoch.
@@ -192,6 +194,14 @@ impl TrainConfig {
                 return Err(Error::setting(flag, "found 0, expected at least 1"));
             }
         }
+        for (flag, value) in
+            [("--batch-size", self.batch_size), ("--accumulation", self.accumulation)]
+        {
+            if value > MAX_BATCH_SIZE {
+                let message = format!("found {value}, expected at most {MAX_BATCH_SIZE}");
+                return Err(Error::setting(flag, message));
+            }
+        }
         for (flag, value) in [("--lr", Some(self.lr)), ("--clip-norm", self.clip_norm)] {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
                 let message = format!("found {value}, expected a number above 0");
@@ -221,12 +231,14 @@ mod tests {
     #[test]
     fn each_unusable_setting_is_named() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 12] = [
+        let cases: [(&str, Change); 14] = [
             ("--steps", |c| c.steps = None),
             ("--steps", |c| c.epochs = Some(1)),
             ("--steps", |c| c.steps = Some(0)),
             ("--batch-size", |c| c.batch_size = 0),
             ("--accumulation", |c| c.accumulation = 0),
+            ("--batch-size", |c| c.batch_size = usize::MAX),
+            ("--accumulation", |c| c.accumulation = usize::MAX),
             ("--lr", |c| c.lr = f64::NAN),
             ("--lr", |c| c.lr = 0.0),
             ("--clip-norm", |c| c.clip_norm = Some(-1.0)),
@@ -271,7 +283,7 @@ mod tests {
         let loss = BestMetric::named("loss");
         assert!(loss.better(1.0, None) && loss.better(0.9, Some(1.0)));
         assert!(!loss.better(1.0, Some(1.0)) && !loss.better(f64::NAN, None));
-        assert!(BestMetric::of_task(Task::SeqCls).better(0.5, Some(0.4)));
+        assert!(BestMetric::of_task(Task::SeqCls, None).better(0.5, Some(0.4)));
         let scores = Metrics::from_iter([("loss", 1.0)]);
         let error = BestMetric::named("bleu").read(&scores).unwrap_err().to_string();
         assert_eq!(error, "--best-metric: found `bleu`, the evaluation gives loss");

@@ -8,7 +8,7 @@ use burn::{
 use super::{
     loss::{cross_entropy_sum, predictions},
     outputs::{check_task, classifier, logits, token_batch},
-    positions::{Positions, check_targets},
+    positions::{Positions, after_prompt, check_targets},
 };
 use crate::{
     adapter::Pooling,
@@ -93,11 +93,15 @@ impl<'a> Predictor<'a> {
     }
 
     /// Names of the scores that [`evaluate`](Self::evaluate) gives, in their order.
-    pub fn score_names(task: Task, labels: bool) -> &'static [&'static str] {
+    ///
+    /// A tagger has those of entities only where its labels are tags of entities.
+    pub fn score_names(task: Task, labels: Option<&Labels>) -> &'static [&'static str] {
         match task {
             Task::CausalLm | Task::Seq2SeqLm => &["loss", "perplexity"],
             Task::SeqCls => &["loss", "accuracy", "f1_macro", "f1_micro", "matthews"],
-            Task::TokenCls if labels => &["loss", "accuracy", "precision", "recall", "f1"],
+            Task::TokenCls if labels.is_some_and(Labels::are_tags) => {
+                &["loss", "accuracy", "precision", "recall", "f1"]
+            }
             Task::TokenCls => &["loss", "accuracy"],
             Task::QuestionAns => &["loss"],
         }
@@ -106,7 +110,8 @@ impl<'a> Predictor<'a> {
     /// Scores of examples with targets, over all labelled tokens or rows alike (not a mean of the means
     /// of batches). The loss is in nats; all but loss and perplexity are fractions.
     ///
-    /// Precision, recall and F1 of a tagger are those of whole entities and need the `labels`.
+    /// Precision, recall and F1 of a tagger are those of whole entities; it has them where its `labels` are
+    /// tags of entities ([`Labels::are_tags`]).
     ///
     /// # Errors
     ///
@@ -118,8 +123,8 @@ impl<'a> Predictor<'a> {
         let mut answers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); examples.len()];
         let mut count = 0;
         self.each_batch(examples, |rows, chosen, batch, hidden| {
-            let after_prompt = hidden.last_virtual.is_some();
-            let (positions, targets) = Positions::labelled(self.task, chosen, after_prompt);
+            let (positions, targets) =
+                Positions::labelled_rows(self.task, chosen, after_prompt(&self.virtual_tokens));
             if positions.is_empty() {
                 return Ok(());
             }
@@ -153,7 +158,7 @@ impl<'a> Predictor<'a> {
             (Task::SeqCls, _) => metrics.extend(scores.iter()),
             (_, labels) => {
                 metrics.extend(scores.get("accuracy").map(|value| ("accuracy", value)));
-                if let Some(labels) = labels {
+                if let Some(labels) = labels.filter(|labels| labels.are_tags()) {
                     let name = |class: usize| {
                         labels.name(class).map_or_else(|| class.to_string(), str::to_string)
                     };
@@ -250,7 +255,7 @@ impl<'a> Predictor<'a> {
     ) -> Result<Vec<(Tensor<2>, &'t [usize])>> {
         let width = match self.task {
             Task::CausalLm => self.model.spec().vocab_size,
-            _ => classifier(self.model, self.head.as_ref())?.num_classes(),
+            _ => classifier(self.model, self.head.as_ref(), self.task)?.num_classes(),
         };
         let size = (LOGITS_AT_ONCE / width.max(1)).max(1);
         Ok(states.split(size, 0).into_iter().zip(targets.chunks(size)).collect())

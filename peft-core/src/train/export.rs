@@ -52,7 +52,7 @@ pub fn adapter_of<M: PeftMethod>(
     config.own.metrics.clone_from(&about.metrics);
     let mut tensors = folded.method.state();
     if let Some(head) = &folded.head {
-        tensors.extend(head.state(model.head_layout()));
+        tensors.extend(head.state(model.head_layout(about.task)));
     }
     Ok(Adapter { config, tensors })
 }

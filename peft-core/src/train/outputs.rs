@@ -48,7 +48,7 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
             Err(Error::Mismatch("causal-lm has no classification head to train".into()))
         }
         Task::CausalLm => Ok(()),
-        Task::SeqCls | Task::TokenCls => classifier(model, head).map(|_| ()),
+        Task::SeqCls | Task::TokenCls => classifier(model, head, task).map(|_| ()),
     }
 }
 
@@ -57,13 +57,17 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
 /// # Errors
 ///
 /// [`Error::Mismatch`] naming the tensor that neither has.
-pub fn classifier<'a>(model: &'a dyn FrozenModel, head: Option<&'a Head>) -> Result<&'a Head> {
+pub fn classifier<'a>(
+    model: &'a dyn FrozenModel,
+    head: Option<&'a Head>,
+    task: Task,
+) -> Result<&'a Head> {
     head.or_else(|| model.classifier()).ok_or_else(|| {
         Error::Mismatch(format!(
             "the task needs a classifier: neither the adapter nor the {} checkpoint has the tensor \
              `{}.weight`",
             model.spec().model_type,
-            model.head_layout().name
+            model.head_layout(task).name
         ))
     })
 }
@@ -147,7 +151,7 @@ pub fn logits(
     let logits = if task == Task::CausalLm {
         model.lm_logits(states)?
     } else {
-        let head = classifier(model, head)?;
+        let head = classifier(model, head, task)?;
         head.forward(to(states, head.weight.val().dtype()))
     };
     Ok(match logits.dtype() {

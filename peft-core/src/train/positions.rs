@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     frozen::{FrozenModel, Hidden, select_rows},
     task::Task,
+    virtual_tokens::VirtualTokens,
 };
 
 /// Checks that examples have targets of the kind that the task learns, or none.
@@ -38,6 +39,14 @@ pub fn check_targets<'a>(
     Ok(())
 }
 
+/// Which rows have a last virtual token that predicts token 0: under a compiled prompt, those that have
+/// any virtual token that is not masked.
+pub(crate) fn after_prompt(virtual_tokens: &VirtualTokens) -> impl Fn(usize) -> bool + use<> {
+    let mask = virtual_tokens.mask();
+    let prompt = virtual_tokens.last_hidden.is_some();
+    move |row| prompt && mask.count(if mask.rows() == 1 { 0 } else { row }) > 0
+}
+
 /// Positions of a batch that are read, one prediction each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
@@ -55,6 +64,15 @@ impl Positions {
     /// In a language model token i predicts token i + 1. Token 0 is predicted by the last virtual
     /// token where there is one (`after_prompt`), else by nothing.
     pub fn labelled(task: Task, examples: &[&Example], after_prompt: bool) -> (Self, Vec<usize>) {
+        Self::labelled_rows(task, examples, |_| after_prompt)
+    }
+
+    /// As [`labelled`](Self::labelled), where only some rows have a last virtual token.
+    pub fn labelled_rows(
+        task: Task,
+        examples: &[&Example],
+        after_prompt: impl Fn(usize) -> bool,
+    ) -> (Self, Vec<usize>) {
         let mut positions = Self::default();
         let (mut targets, mut first_targets) = (Vec::new(), Vec::new());
         for (row, example) in examples.iter().enumerate() {
@@ -71,7 +89,7 @@ impl Positions {
                 // Readers refuse negative targets; one made by hand is refused as out of range.
                 let target = usize::try_from(*target).unwrap_or(usize::MAX);
                 match (task, token) {
-                    (Task::CausalLm, 0) if after_prompt => {
+                    (Task::CausalLm, 0) if after_prompt(row) => {
                         positions.last_virtual.push(row);
                         first_targets.push(target);
                     }
@@ -173,6 +191,8 @@ mod tests {
         assert_eq!(positions.last_virtual, [2]);
         assert_eq!(targets, [5, 6, 7, 4]);
         assert_eq!(positions.rows().collect::<Vec<_>>(), [0, 0, 2, 2]);
+        let (some, _) = Positions::labelled_rows(Task::CausalLm, &rows, |row| row != 2);
+        assert_eq!((some.last_virtual.len(), some.len()), (0, 3));
         let (without, targets) = Positions::labelled(Task::CausalLm, &rows, false);
         assert_eq!((without.len(), targets), (3, vec![5, 6, 7]));
     }

@@ -18,6 +18,7 @@ use crate::{
     method::{NamedTensors, PeftMethod},
     metrics::Metrics,
     optim::{Optimizer, OptimizerConfig},
+    task::Task,
 };
 
 /// Scores on the validation rows after a step.
@@ -93,7 +94,7 @@ impl<M: PeftMethod> State<M> {
     }
 
     /// As it is stored.
-    pub(crate) fn store(&self, model: &dyn FrozenModel, identity: Identity) -> Stored {
+    pub(crate) fn store(&self, model: &dyn FrozenModel, task: Task, identity: Identity) -> Stored {
         let mut tensors = NamedTensors::new();
         let mut put = |prefix: &str, part: NamedTensors| {
             tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
@@ -104,7 +105,7 @@ impl<M: PeftMethod> State<M> {
             put(BEST_METHOD, best.method.state());
             put(
                 BEST_HEAD,
-                best.head.as_ref().map(|h| h.state(model.head_layout())).unwrap_or_default(),
+                best.head.as_ref().map(|h| h.state(model.head_layout(task))).unwrap_or_default(),
             );
         }
         Stored { progress: self.progress.clone(), identity, tensors }
@@ -115,6 +116,7 @@ impl<M: PeftMethod> State<M> {
         &mut self,
         stored: Stored,
         model: &dyn FrozenModel,
+        task: Task,
         path: &Path,
     ) -> Result<()> {
         let device: Device = model.device();
@@ -130,14 +132,17 @@ impl<M: PeftMethod> State<M> {
             .with_parameters(&part(LEARNER))
             .map_err(|name| Error::tensor(path, name, "is missing or has another size"))?;
         self.optimizer.load_state(&part(OPTIMIZER), &device)?;
-        let best = part(BEST_METHOD);
         self.best = None;
-        if !best.is_empty() {
+        // A method without tensors (the head alone) leaves nothing under `BEST_METHOD`.
+        if stored.progress.best.is_some() {
+            let best = part(BEST_METHOD);
             let spec = model.spec();
             let config = self.learner.method.fold().config().clone();
             let head = part(BEST_HEAD);
             let head = (!head.is_empty())
-                .then(|| Head::from_state(model.head_layout(), spec.hidden_size, &head, &device))
+                .then(|| {
+                    Head::from_state(model.head_layout(task), spec.hidden_size, &head, &device)
+                })
                 .transpose()?;
             let method = M::from_state(config, spec, &best, &device)?;
             self.best = Some(Learner::new(method, head));

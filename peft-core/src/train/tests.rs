@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    Error, PaddingSide, PeftMethod, Task, Topology,
+    Error, Mask, PaddingSide, PeftMethod, Task, Topology,
     data::{Example, IGNORE, Labels, Target},
     method::Mode,
     metrics::Metrics,
@@ -376,7 +376,7 @@ fn answers_depend_neither_on_the_batch_nor_on_the_side_of_padding() {
         });
         let expected = predictor.evaluate(&case.train, labels().as_ref()).unwrap();
         let names: Vec<&str> = expected.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, Predictor::score_names(case.task, true));
+        assert_eq!(names, Predictor::score_names(case.task, labels().as_ref()));
         for way in ways {
             close(&way.evaluate(&case.train, labels().as_ref()).unwrap(), &expected);
             if case.task == Task::SeqCls {
@@ -413,6 +413,47 @@ fn a_prompt_predicts_the_first_token_and_a_prefix_does_not() {
     assert!(evaluate(Kind::Prompt).unwrap().get("loss").unwrap() > 0.0);
     let error = evaluate(Kind::Prefix).unwrap_err().to_string();
     assert_eq!(error, "no row has a target to evaluate");
+}
+
+#[test]
+fn a_masked_prompt_predicts_no_first_token() {
+    let model = TinyModel::new(Topology::DecoderOnly);
+    let mut row = examples(1, Task::CausalLm).remove(0);
+    row.input_ids = vec![4, 5];
+    row.target = Target::Tokens(vec![4, IGNORE]);
+    let tokens = learner(&model, Kind::Prompt, 0.0, None).method.virtual_tokens(Mode::Evaluate);
+    let evaluate = |left: usize| {
+        let real = (0..tokens.len()).map(|at| at < left).collect();
+        let mask = Mask::new(1, tokens.len(), real).unwrap();
+        let tokens = tokens.clone().with_mask(mask).unwrap();
+        let predictor = Predictor::new(&model, &tokens, None, Task::CausalLm).unwrap();
+        predictor.evaluate(std::slice::from_ref(&row), None)
+    };
+    assert!(evaluate(1).is_ok());
+    assert_eq!(evaluate(0).unwrap_err().to_string(), "no row has a target to evaluate");
+}
+
+#[test]
+fn a_tagger_is_judged_by_entities_only_where_its_labels_are_tags() {
+    let names = |names: &[&str]| {
+        Some(Labels::from_list(names.iter().map(ToString::to_string).collect()).unwrap())
+    };
+    let mut case = Case::new(CASES[4]);
+    case.valid.truncate(4);
+    for (labels, best) in [
+        (names(&["O", "B-odd"]), "f1"),
+        (names(&["0", "1"]), "accuracy"),
+        (names(&["O", "odd"]), "accuracy"),
+        (None, "accuracy"),
+    ] {
+        assert_eq!(BestMetric::of_task(case.task, labels.as_ref()).name, best);
+        let run = Run { labels: labels.clone(), ..Run::default() };
+        let outcome = case.run(&config(case.task, 2), &run, 0.0, &mut Watch::default()).unwrap();
+        let metrics = outcome.metrics.unwrap();
+        let found: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
+        assert_eq!(found, Predictor::score_names(case.task, labels.as_ref()));
+        assert_eq!(found.contains(&"f1"), best == "f1");
+    }
 }
 
 #[test]
@@ -466,6 +507,16 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     assert!(refused(&empty, &base, &anywhere()).contains("no training row has a target"));
     empty.train.clear();
     assert!(refused(&empty, &base, &anywhere()).contains("no training row"));
+
+    // Nothing predicts token 0 behind a prefix.
+    let mut first = Case::new(CASES[1]);
+    first.train.iter_mut().for_each(|example| {
+        example.input_ids = vec![4, 5];
+        example.target = Target::Tokens(vec![4, IGNORE]);
+    });
+    assert!(refused(&first, &base, &anywhere()).contains("no training row has a target"));
+    first.kind = Kind::Prompt;
+    first.run(&base, &anywhere(), 0.0, &mut Watch::default()).unwrap();
 
     let mut no_valid = Case::new(CASES[0]);
     no_valid.valid.clear();

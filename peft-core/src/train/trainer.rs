@@ -15,7 +15,7 @@ use super::{
     loss::cross_entropy_sum,
     observer::{Flow, Observer, StepReport},
     outputs::{check_lengths, check_task, logits, token_batch},
-    positions::{Positions, check_targets},
+    positions::{Positions, after_prompt, check_targets},
     state::{Evaluation, State},
 };
 use crate::{
@@ -183,8 +183,8 @@ impl<'a> Trainer<'a> {
         let examples = data.train.iter().chain(data.valid);
         check_lengths(model.spec(), fields.num_virtual_tokens, examples.clone())?;
         check_targets(config.task, examples)?;
-        let known = Predictor::score_names(config.task, run.labels.is_some());
-        let best = config.best_metric().name;
+        let known = Predictor::score_names(config.task, run.labels.as_ref());
+        let best = config.best_metric(run.labels.as_ref()).name;
         if !data.valid.is_empty() && !known.contains(&best.as_str()) {
             let message = format!("found `{best}`, expected one of {}", known.join(", "));
             return Err(Error::setting("--best-metric", message));
@@ -192,7 +192,10 @@ impl<'a> Trainer<'a> {
         if data.valid.is_empty() && config.patience.is_some() {
             return Err(Error::setting("--patience", "needs validation rows (--valid)"));
         }
-        if data.train.iter().all(|example| example.labelled() == 0) {
+        // Nothing predicts token 0 where there is no prompt before it.
+        let prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
+        let learnt = |row: &Example| Positions::labelled(config.task, &[row], prompt).1.len();
+        if data.train.iter().all(|row| learnt(row) == 0) {
             return Err(Error::Mismatch("no training row has a target to learn".into()));
         }
         let lengths = data.train.iter().map(|example| example.input_ids.len()).collect();
@@ -240,7 +243,7 @@ impl<'a> Trainer<'a> {
         match checkpoints.newest(|message| observer.note(message))? {
             Some((path, stored)) => {
                 self.identity.check(&stored.identity, &path)?;
-                state.restore(stored, self.model, &path)?;
+                state.restore(stored, self.model, self.config.task, &path)?;
             }
             None => observer.note("there is no whole checkpoint to resume from: starting anew"),
         }
@@ -256,7 +259,7 @@ impl<'a> Trainer<'a> {
         // The same dropout masks for all batches of the step.
         let mode = Mode::Train { seed: config.seed, step: step as u64 };
         let k = config.accumulation;
-        let batches: Vec<Vec<&Example>> = (step * k..(step + 1) * k)
+        let batches: Vec<Vec<&Example>> = (step.saturating_mul(k)..(step + 1).saturating_mul(k))
             .map(|at| self.sampler.batch(at).into_iter().map(|row| &self.data.train[row]).collect())
             .collect();
 
@@ -269,11 +272,11 @@ impl<'a> Trainer<'a> {
             let virtual_tokens = state.learner.method.virtual_tokens(mode);
             let virtual_tokens =
                 self.model.compile(&virtual_tokens.cast(self.model.spec().dtype))?;
-            let after_prompt = virtual_tokens.last_hidden.is_some();
-            let count =
-                |rows: &Vec<&Example>| Positions::labelled(config.task, rows, after_prompt).1.len();
+            let after_prompt = after_prompt(&virtual_tokens);
+            let of = |rows: &[&Example]| Positions::labelled_rows(config.task, rows, &after_prompt);
+            let count = |rows: &Vec<&Example>| of(rows).1.len();
             let total = *labelled.get_or_insert_with(|| batches.iter().map(count).sum::<usize>());
-            let (positions, targets) = Positions::labelled(config.task, examples, after_prompt);
+            let (positions, targets) = of(examples);
             if positions.is_empty() {
                 continue;
             }
@@ -324,7 +327,7 @@ impl<'a> Trainer<'a> {
                 .with_batch_size(config.batch_size)
                 .evaluate(self.data.valid, self.run.labels.as_ref())?;
         observer.evaluated(state.progress.step, &metrics);
-        state.evaluated(metrics, &config.best_metric())
+        state.evaluated(metrics, &config.best_metric(self.run.labels.as_ref()))
     }
 
     fn save<M: PeftMethod>(&self, state: &State<M>, observer: &mut dyn Observer) -> Result<()> {
@@ -334,7 +337,8 @@ impl<'a> Trainer<'a> {
         let metrics = last.filter(|found| found.step == state.progress.step);
         let about = self.run.about(self.config, metrics.map(|found| &found.metrics));
         let adapter = adapter_of(&state.learner, self.model, &about)?;
-        let path = checkpoints.save(&state.store(self.model, self.identity.clone()), &adapter)?;
+        let path = checkpoints
+            .save(&state.store(self.model, self.config.task, self.identity.clone()), &adapter)?;
         observer.saved(&path);
         Ok(())
     }

@@ -8,12 +8,12 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence, Site,
+    FrozenModel, Head, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
     Topology,
 };
 use serde_json::json;
 
-use super::{load_head, single_stack_spec};
+use super::{is_other_head, load_head, single_stack_spec};
 use crate::{
     blocks::{Activation, Heads, LayerNorm, Linear, attention},
     config::ModelConfig,
@@ -94,7 +94,9 @@ impl Bert {
                 })
             })
             .collect::<Result<_>>()?;
-        let has_pooler = weights.shape("pooler.dense.weight").is_some();
+        // Without it, a classifier of whole rows would read what it was not trained on.
+        let has_pooler =
+            weights.shape("pooler.dense.weight").is_some() || config.task() == Some(Task::SeqCls);
         let model = Self {
             spec: single_stack_spec(
                 "bert",
@@ -114,9 +116,7 @@ impl Bert {
             classifier: load_head(weights, "classifier", h, true)?,
         };
         let may_skip = |name: &str| {
-            name == "embeddings.position_ids"
-                || name.starts_with("cls.")
-                || name.starts_with("qa_outputs.")
+            name == "embeddings.position_ids" || name.starts_with("cls.") || is_other_head(name)
         };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))

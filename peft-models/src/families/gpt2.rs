@@ -9,11 +9,11 @@
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
     FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
-    Site, Topology,
+    Site, Task, Topology,
 };
 use serde_json::json;
 
-use super::{load_head, single_stack_spec};
+use super::{is_other_head, load_head, single_stack_spec};
 use crate::{
     blocks::{Activation, Heads, LayerNorm, Linear, attention},
     config::ModelConfig,
@@ -27,7 +27,7 @@ pub struct Gpt2 {
     position: Tensor<2>,
     layers: Vec<Layer>,
     norm: LayerNorm,
-    head: Linear,
+    head: Option<Linear>,
     classifier: Option<Head>,
 }
 
@@ -85,10 +85,17 @@ impl Gpt2 {
             })
             .collect::<Result<_>>()?;
         let word = weights.take("wte.weight", [vocab, h])?;
-        // A head of its own wins over what the config says of tying.
-        let head = match weights.shape("lm_head.weight") {
-            Some(_) => Linear::load(weights, "lm_head", [h, vocab], false)?,
-            None => Linear::tied(word.clone()),
+        let layout = layout(config.task().unwrap_or(Task::SeqCls));
+        let classifier = load_head(weights, layout.name, h, layout.bias)?;
+        // A head of its own wins over what the config says of tying. A classifier's checkpoint has none.
+        let head = if weights.shape("lm_head.weight").is_some() {
+            Some(Linear::load(weights, "lm_head", [h, vocab], false)?)
+        } else if config.flag("tie_word_embeddings", true)? {
+            Some(Linear::tied(word.clone()))
+        } else if classifier.is_some() {
+            None
+        } else {
+            Some(Linear::load(weights, "lm_head", [h, vocab], false)?)
         };
         let model = Self {
             spec: single_stack_spec(
@@ -100,16 +107,27 @@ impl Gpt2 {
             ),
             position: weights.take("wpe.weight", [positions, h])?,
             norm: LayerNorm::load(weights, "ln_f", h, epsilon)?,
-            classifier: load_head(weights, "score", h, false)?,
             word,
             layers,
             head,
+            classifier,
         };
         // Causal masks, kept as buffers by old versions.
-        let may_skip =
-            |name: &str| name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+        let may_skip = |name: &str| {
+            name.ends_with(".attn.bias")
+                || name.ends_with(".attn.masked_bias")
+                || is_other_head(name)
+        };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))
+    }
+}
+
+/// As GPT2ForSequenceClassification and GPT2ForTokenClassification have it.
+fn layout(task: Task) -> HeadLayout {
+    match task {
+        Task::TokenCls => HeadLayout { name: "classifier", bias: true },
+        _ => HeadLayout { name: "score", bias: false },
     }
 }
 
@@ -131,7 +149,9 @@ impl FrozenModel for Gpt2 {
         all.insert("word".into(), self.word.to_data());
         all.insert("position".into(), self.position.to_data());
         self.norm.collect("norm", &mut all);
-        self.head.collect("head", &mut all);
+        if let Some(head) = &self.head {
+            head.collect("head", &mut all);
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             let name = |part: &str| format!("layers.{index}.{part}");
             layer.attention_norm.collect(&name("attention_norm"), &mut all);
@@ -171,14 +191,19 @@ impl FrozenModel for Gpt2 {
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        Ok(self.head.forward(hidden))
+        match &self.head {
+            Some(head) => Ok(head.forward(hidden)),
+            None => Err(peft_core::Error::Mismatch(
+                "this gpt2 checkpoint has no language-model head".into(),
+            )),
+        }
     }
 
     fn classifier(&self) -> Option<&Head> {
         self.classifier.as_ref()
     }
 
-    fn head_layout(&self) -> HeadLayout {
-        HeadLayout { name: "score", bias: false }
+    fn head_layout(&self, task: Task) -> HeadLayout {
+        layout(task)
     }
 }

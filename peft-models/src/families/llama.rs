@@ -9,11 +9,11 @@
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
     FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
-    Site, Topology,
+    Site, Task, Topology,
 };
 use serde_json::json;
 
-use super::{load_head, single_stack_spec};
+use super::{is_other_head, load_head, single_stack_spec};
 use crate::{
     blocks::{Activation, Heads, Linear, RmsNorm, Rotary, attention},
     config::ModelConfig,
@@ -108,7 +108,8 @@ impl Llama {
             })
             .collect::<Result<_>>()?;
         let word = weights.take("embed_tokens.weight", [vocab, h])?;
-        let classifier = load_head(weights, "score", h, false)?;
+        let layout = layout(config.task().unwrap_or(Task::SeqCls));
+        let classifier = load_head(weights, layout.name, h, layout.bias)?;
         // A head of its own wins over what the config says of tying. A classifier's checkpoint has none.
         let head = if weights.shape("lm_head.weight").is_some() {
             Some(Linear::load(weights, "lm_head", [h, vocab], false)?)
@@ -134,9 +135,15 @@ impl Llama {
             head,
             classifier,
         };
-        let report = weights.finish(|name| name.ends_with("rotary_emb.inv_freq"))?;
+        let report =
+            weights.finish(|name| name.ends_with("rotary_emb.inv_freq") || is_other_head(name))?;
         Ok((Box::new(model), report))
     }
+}
+
+/// As LlamaForSequenceClassification and LlamaForTokenClassification have it.
+fn layout(task: Task) -> HeadLayout {
+    HeadLayout { name: "score", bias: task == Task::TokenCls }
 }
 
 /// `rope_theta`, or transformers 5's `rope_parameters.rope_theta`.
@@ -221,7 +228,7 @@ impl FrozenModel for Llama {
         self.classifier.as_ref()
     }
 
-    fn head_layout(&self) -> HeadLayout {
-        HeadLayout { name: "score", bias: false }
+    fn head_layout(&self, task: Task) -> HeadLayout {
+        layout(task)
     }
 }

@@ -3,6 +3,9 @@
 mod bert;
 mod gpt2;
 mod llama;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use peft_core::{FrozenModel, Head, ModelSpec, Result};
 
@@ -43,23 +46,36 @@ pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenMod
     }
 }
 
-/// The classifier that a checkpoint may hold, `[C, H]`, with a bias or without.
+/// Tensors of heads, which a checkpoint made for a task that does not need them may hold.
+fn is_other_head(name: &str) -> bool {
+    ["classifier.", "score.", "qa_outputs."].iter().any(|head| name.starts_with(head))
+}
+
+/// The classifier that a checkpoint may hold, `[C, H]`, with a bias where the file has one. Where
+/// `needs_bias`, it must.
 fn load_head(
     weights: &mut Weights,
     name: &str,
     hidden_size: usize,
-    bias: bool,
+    needs_bias: bool,
 ) -> Result<Option<Head>> {
     use burn::module::Param;
     let key = format!("{name}.weight");
-    let Some(&[classes, _]) = weights.shape(&key).as_deref() else { return Ok(None) };
+    let Some(shape) = weights.shape(&key) else { return Ok(None) };
+    let [classes, _] = shape[..] else {
+        return Err(weights.bad(&key, &format!("has the shape {shape:?}, a head has two sizes")));
+    };
     if classes == 0 {
         return Err(weights.bad(&key, "is a head for no classes"));
     }
     let Some(weight) = weights.take_optional(&key, [classes, hidden_size])? else {
         return Ok(None);
     };
-    let bias = bias.then(|| weights.take(&format!("{name}.bias"), [classes])).transpose()?;
+    let key = format!("{name}.bias");
+    let bias = match needs_bias {
+        true => Some(weights.take(&key, [classes])?),
+        false => weights.take_optional(&key, [classes])?,
+    };
     Ok(Some(Head { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
 }
 

@@ -6,7 +6,7 @@
 mod files;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -40,7 +40,8 @@ pub struct Weights {
     dtype: DType,
     /// A prefix that a checkpoint may put before all names of the backbone: `bert.`.
     prefix: &'static str,
-    used: BTreeSet<String>,
+    /// Spellings of the tensors taken, by their canonical names.
+    used: BTreeMap<String, String>,
     parameters: usize,
 }
 
@@ -63,7 +64,7 @@ impl Weights {
             device: device.clone().without_autodiff(),
             dtype,
             prefix: "",
-            used: BTreeSet::new(),
+            used: BTreeMap::new(),
             parameters: 0,
         }
     }
@@ -110,6 +111,13 @@ impl Weights {
                 .into_iter()
                 .find(|spelling| self.contains(spelling))
         })
+    }
+
+    /// One name whatever the spelling: as it stands in a checkpoint with a head, where the backbone has
+    /// the prefix and the head has none.
+    fn canonical(&self, name: &str) -> String {
+        let is_head = ["lm_head.", "classifier.", "score."].iter().any(|h| name.starts_with(h));
+        if is_head { name.to_string() } else { format!("{}{name}", self.prefix) }
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -171,7 +179,7 @@ impl Weights {
                 ),
             ));
         }
-        self.used.insert(spelling);
+        self.used.insert(self.canonical(name), spelling);
         self.parameters += shape.iter().product::<usize>();
         let tensor = Tensor::from_data(data.convert_dtype(self.dtype), (&self.device, self.dtype));
         Ok(Some(tensor))
@@ -213,8 +221,8 @@ impl Weights {
             Source::Memory(tensors) => tensors.keys().cloned().collect(),
             Source::Random { .. } => Vec::new(),
         };
-        let skipped: Vec<String> =
-            names.into_iter().filter(|name| !self.used.contains(name)).collect();
+        let used: BTreeSet<&String> = self.used.values().collect();
+        let skipped: Vec<String> = names.into_iter().filter(|name| !used.contains(name)).collect();
         if let Some(surplus) =
             skipped.iter().find(|name| !may_skip(name.strip_prefix(self.prefix).unwrap_or(name)))
         {
@@ -232,15 +240,15 @@ impl Weights {
     }
 }
 
-/// SHA-256 over the names and shapes of the tensors in use and 4 KiB from the middle of each: enough to
+/// SHA-256 over the canonical names and the shapes of the tensors in use and 4 KiB from the middle of each: enough to
 /// tell one checkpoint from another, cheap for a large one.
-fn fingerprint(files: &Files, used: &BTreeSet<String>) -> Result<String> {
+fn fingerprint(files: &Files, used: &BTreeMap<String, String>) -> Result<String> {
     const SAMPLE: usize = 4096;
     let mut hash = Sha256::new();
-    for name in used {
+    for (name, spelling) in used {
         hash.update(name.as_bytes());
-        hash.update(format!("{:?}", files.shape(name)).as_bytes());
-        let bytes = files.bytes(name)?;
+        hash.update(format!("{:?}", files.shape(spelling)).as_bytes());
+        let bytes = files.bytes(spelling)?;
         let start = bytes.len().saturating_sub(SAMPLE) / 2;
         hash.update(&bytes[start..bytes.len().min(start + SAMPLE)]);
     }

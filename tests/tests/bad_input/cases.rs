@@ -339,6 +339,18 @@ pub const ADAPTER: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "adapter with a part of a head that its task does not have",
+        build: |dir| {
+            pair(dir, "gpt2-cls");
+            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
+                all.insert("base_model.score.bias".into(), (Dtype::F32, vec![4], vec![0; 16]));
+            });
+            eval()
+        },
+        says: &["adapter: ", "`score.bias`", "`score` without a bias"],
+        ..CASE
+    },
+    Case {
         name: "prefix for another base",
         build: |dir| {
             model(dir, "llama");
@@ -913,6 +925,64 @@ pub const SETTINGS: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "init text without a text init",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--init-text sea")
+        },
+        says: &["--init-text: not used by --init random"],
+        ..USAGE
+    },
+    Case {
+        name: "width of an MLP that is not there",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--prefix-projection false --prefix-hidden-size 8")
+        },
+        says: &["--prefix-hidden-size: not used without --prefix-projection"],
+        ..USAGE
+    },
+    Case {
+        name: "init and an adapter to start from",
+        build: |dir| {
+            pair(dir, "gpt2");
+            train("--num-virtual-tokens 5 --init-adapter adapter --init zero")
+        },
+        says: &["--init: not used where --init-adapter"],
+        ..USAGE
+    },
+    Case {
+        name: "dropout for the head alone",
+        build: |dir| {
+            model(dir, "bert");
+            words(
+                "train --model model --method head --task seq-cls --train rows.jsonl --out out \
+                 --prefix-dropout 0.1",
+            )
+        },
+        says: &["--prefix-dropout: head has no such setting"],
+        ..USAGE
+    },
+    Case {
+        name: "evaluations without validation rows",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--eval-every 2")
+        },
+        says: &["--eval-every: needs validation rows (--valid)"],
+        ..USAGE
+    },
+    Case {
+        name: "steps and epochs in run.toml",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("run.toml"), "steps = 3\nepochs = 1\n").unwrap();
+            train("--config run.toml")
+        },
+        says: &["run.toml: holds both `steps` and `epochs`"],
+        ..USAGE
+    },
+    Case {
         name: "missing run.toml",
         build: |_| words("train --config run.toml"),
         says: &["cannot read run.toml", "No such file"],
@@ -1019,6 +1089,36 @@ pub const OUTPUT: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "--resume of a run without a whole checkpoint",
+        build: |dir| {
+            run(dir);
+            fs::remove_dir_all(dir.join("out/checkpoints")).unwrap();
+            words("train --out out --resume")
+        },
+        says: &["--resume: out/checkpoints holds no whole checkpoint", "--overwrite"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "--metrics-file is the file of --train",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--metrics-file ./rows.jsonl --overwrite")
+        },
+        says: &["--metrics-file: found ./rows.jsonl, the file of --train"],
+        ..USAGE
+    },
+    Case {
+        name: "--metrics-file holds something",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("notes.jsonl"), "mine").unwrap();
+            train("--metrics-file notes.jsonl")
+        },
+        says: &["--metrics-file: found notes.jsonl", "there already", "--overwrite"],
+        ..USAGE
+    },
+    Case {
         name: "--resume with other settings",
         build: |dir| {
             run(dir);
@@ -1032,7 +1132,7 @@ pub const OUTPUT: &[Case] = &[
         name: "--resume with other rows",
         build: |dir| {
             run(dir);
-            rows(dir, "{\"input_ids\": [9], \"labels\": [9]}\n");
+            rows(dir, "{\"input_ids\": [9, 8], \"labels\": [9, 8]}\n");
             words("train --out out --resume")
         },
         says: &["out/checkpoints/step-000002", "training rows (other content)"],
