@@ -51,9 +51,11 @@ fn train_and_score(model: &Path, out: &Path, flags: &[&str], data: &Path) -> (Va
     (serde_json::from_str(&scores).unwrap(), seconds)
 }
 
-/// SNIPS intents with MiniLM, 430 steps of 32, the last step: all methods and the head alone.
+/// SNIPS intents with MiniLM, steps of 32 rows, the last step: P-tuning v2 with three seeds and the whole
+/// budget of 430 steps, the others with a quarter of it, to keep CI short. docs/RESULTS.md has all of them
+/// with the whole budget.
 ///
-/// PEFT with the same budget: P-tuning v2 0.980, its prefix tuning with the MLP 0.980, the head alone 0.879.
+/// PEFT with 430 steps: P-tuning v2 0.980, its prefix tuning with the MLP 0.980, the head alone 0.879.
 #[test]
 fn minilm_learns_snips_intents() {
     let (true, Some(model), Some(data)) = (long(), minilm(), shared("data/snips-intent")) else {
@@ -61,15 +63,13 @@ fn minilm_learns_snips_intents() {
     };
     let (train, valid) = (data.join("train.jsonl"), data.join("valid.jsonl"));
     let dir = tempfile::tempdir().unwrap();
-    println!(
-        "\nSNIPS intents, MiniLM, 430 steps of 32, last step\nmethod  seed  accuracy  seconds"
-    );
+    println!("\nSNIPS intents, MiniLM, last step\nmethod  steps  seed  accuracy  seconds");
     let mut of_ptv2 = Vec::new();
-    for (method, seeds, flags) in [
-        ("ptv2", 0..3, vec!["--num-virtual-tokens", "16"]),
-        ("prefix", 0..1, vec!["--num-virtual-tokens", "16"]),
-        ("prompt", 0..1, vec!["--num-virtual-tokens", "16"]),
-        ("head", 0..1, vec![]),
+    for (method, steps, seeds, flags) in [
+        ("ptv2", "430", 0..3, vec!["--num-virtual-tokens", "16"]),
+        ("prefix", "108", 0..1, vec!["--num-virtual-tokens", "16"]),
+        ("prompt", "108", 0..1, vec!["--num-virtual-tokens", "16"]),
+        ("head", "108", 0..1, vec![]),
     ] {
         for seed in seeds {
             let out = dir.path().join(format!("{method}-{seed}"));
@@ -82,7 +82,7 @@ fn minilm_learns_snips_intents() {
                 "--train",
                 text(&train),
                 "--steps",
-                "430",
+                steps,
                 "--batch-size",
                 "32",
                 "--seed",
@@ -91,12 +91,12 @@ fn minilm_learns_snips_intents() {
             all.extend(&flags);
             let (scores, seconds) = train_and_score(&model, &out, &all, &valid);
             let accuracy = scores["accuracy"].as_f64().unwrap();
-            println!("{method:<6} {seed:>5} {accuracy:>9.4} {seconds:>8.1}");
+            println!("{method:<6} {steps:>6} {seed:>5} {accuracy:>9.4} {seconds:>8.1}");
             match method {
                 "ptv2" => of_ptv2.push(accuracy),
-                // Well above chance, 1 in 7, and above what the head alone reaches.
-                "head" => assert!(accuracy > 0.80, "{accuracy}"),
-                _ => assert!(accuracy > 0.90, "{method}: {accuracy}"),
+                // Far above chance, 1 in 7: seed 0 has 0.954 (prompt), 0.856 (prefix), 0.801 (head).
+                "prompt" => assert!(accuracy > 0.92, "{accuracy}"),
+                _ => assert!(accuracy > 0.75, "{method}: {accuracy}"),
             }
         }
     }
