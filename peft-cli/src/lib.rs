@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`commands`] | one file a command: its flags and what it does |
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
+//! | [`job`] | a training run made ready, and made |
 //! | [`methods`] | from settings to a method |
 //! | [`run_folder`] | what a training run begins with on disk |
 //! | [`session`] | a base model with the adapter to use on it |
@@ -17,6 +18,7 @@ pub mod commands;
 pub mod demo;
 pub mod device;
 pub mod error;
+pub mod job;
 pub mod methods;
 pub mod output;
 pub mod progress;

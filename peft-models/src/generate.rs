@@ -43,9 +43,11 @@ pub fn greedy(
     mut on_token: impl FnMut(usize, u32),
 ) -> Result<Vec<Vec<u32>>> {
     check_causal(model)?;
-    let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    let virtual_count = virtual_tokens.mask().max_count();
-    model.spec().check_length(virtual_count, longest, stop.max_new_tokens)?;
+    let virtual_mask = virtual_tokens.mask();
+    for (index, row) in rows.iter().enumerate() {
+        let p = virtual_mask.count(if virtual_mask.rows() == 1 { 0 } else { index });
+        model.spec().check_length(p, row.len(), stop.max_new_tokens)?;
+    }
     let mut output = vec![Vec::new(); rows.len()];
     if rows.is_empty() || stop.max_new_tokens == 0 {
         return Ok(output);

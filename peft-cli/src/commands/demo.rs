@@ -10,7 +10,6 @@ use peft_core::{Error, FrozenModel, VirtualTokens, data::Example};
 use peft_models::generate::{Stop, greedy};
 use serde_json::json;
 
-use super::train::Job;
 use crate::{
     demo::{
         builtin::{Builtin, export},
@@ -19,6 +18,7 @@ use crate::{
     },
     device::{self, Backend},
     error::{CliError, CliResult},
+    job::Job,
     output::{self, grouped, line},
     progress::{Progress, interrupt_flag},
     settings::MethodName,
