@@ -1,6 +1,8 @@
 //! Which of the compiled backends computes.
 
 use burn::tensor::Device;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn::tensor::DeviceType;
 use clap::ValueEnum;
 
 use crate::error::{CliError, CliResult};
@@ -35,6 +37,17 @@ impl Backend {
         }
     }
 
+    /// Whether this machine has such a device. Opening one that is not there would end the program.
+    fn is_present(self) -> bool {
+        match self {
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => !Device::enumerate(DeviceType::Wgpu).into_vec().is_empty(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => !Device::enumerate(DeviceType::Cuda).into_vec().is_empty(),
+            _ => true,
+        }
+    }
+
     fn open(self) -> Option<Device> {
         match self {
             #[cfg(feature = "cpu")]
@@ -54,7 +67,8 @@ impl Backend {
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`] where the wish is not compiled in, or no backend is.
+/// [`CliError::Usage`] where the wish is not compiled in, no backend is, or the machine has no such
+/// device.
 pub fn choose(wish: Option<Backend>) -> CliResult<Device> {
     let compiled: Vec<&str> =
         Backend::ALL.into_iter().filter(|b| b.is_compiled()).map(Backend::name).collect();
@@ -63,6 +77,12 @@ pub fn choose(wish: Option<Backend>) -> CliResult<Device> {
         None if Backend::Cpu.is_compiled() => Backend::Cpu,
         None => Backend::ALL.into_iter().find(|b| b.is_compiled()).unwrap_or(Backend::Cpu),
     };
+    if !chosen.is_present() {
+        return Err(CliError::Usage(format!(
+            "--device {}: no such device was found on this machine, or its driver is missing",
+            chosen.name()
+        )));
+    }
     chosen.open().ok_or_else(|| {
         CliError::Usage(format!(
             "--device {}: this program was built without that backend (built with: {}); build it with \
