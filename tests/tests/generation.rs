@@ -41,13 +41,7 @@ fn check(session: &Session, file: &Path, max_new_tokens: usize) {
     }
     let examples: Vec<Example> = rows
         .iter()
-        .map(|(input, _)| Example {
-            input_ids: input.clone(),
-            token_type_ids: None,
-            target: peft_core::data::Target::None,
-            word_of_token: None,
-            line: 1,
-        })
+        .map(|(input, _)| Example::new(input.clone(), peft_core::data::Target::None, 1))
         .collect();
     let made = peft_cli::commands::generate::continue_rows(session, &examples, &stop, 7).unwrap();
     for ((input, expected), made) in rows.iter().zip(made) {

@@ -1,9 +1,14 @@
-//! `peft predict`: labels or tags with their probability.
+//! `peft predict`: labels, tags or answers with their probability.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, Task, adapter::atomic, data::Labels};
+use peft_core::{
+    Error, Task,
+    adapter::atomic,
+    data::{Example, Labels},
+    train::Answer,
+};
 use serde_json::{Value, json};
 
 use super::eval::predictor;
@@ -13,7 +18,8 @@ use crate::{
     session::{Session, TextArgs, UseArgs},
 };
 
-/// Predicts a label for each row, or a tag for each word, with its probability: a JSON line a row.
+/// Predicts a label for each row, a tag for each word, or the answer to each question, with its probability:
+/// a JSON line a row.
 ///
 /// Example: peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
 #[derive(Args, Debug)]
@@ -88,9 +94,15 @@ pub fn run(args: &PredictArgs) -> CliResult {
                 lines += &format!("{json}\n");
             }
         }
-        other => {
+        Task::QuestionAns => {
+            let predictor = predictor.with_max_answer_length(session.max_answer_length(&args.text)?);
+            for answer in predictor.answer(&encoded.examples)? {
+                lines += &format!("{}\n", answered(&encoded.examples[answer.example], &answer));
+            }
+        }
+        other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
-                "predict is for classification; for {other} use `peft generate`"
+                "predict is for classification and qa; for {other} use `peft generate`"
             ))
             .into());
         }
@@ -98,6 +110,22 @@ pub fn run(args: &PredictArgs) -> CliResult {
     match &args.output {
         Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
         None => output::piece(&lines),
+    }
+}
+
+/// The answer's text and its characters in the context; of a row of token ids, its first and last token.
+fn answered(example: &Example, answer: &Answer) -> Value {
+    let probability = answer.probability;
+    let excerpt = example.window.as_ref().and_then(|w| w.excerpt(answer.start, answer.end));
+    match excerpt {
+        Some(found) => json!({
+            "answer": found.text, "start": found.start, "end": found.end,
+            "probability": probability,
+        }),
+        None => json!({
+            "start_position": answer.start, "end_position": answer.end,
+            "probability": probability,
+        }),
     }
 }
 
