@@ -1,5 +1,7 @@
 //! One pass through a stack of layers: embedded rows, their positions, and who may see whom.
 
+use std::cell::OnceCell;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::{
@@ -45,6 +47,10 @@ pub struct Sequence {
     pub keep_key_values: bool,
     /// Whether any key is hidden from any query, `true` = hidden: `[B or 1, 1, S, P + S]`.
     hidden: Option<Tensor<4, Bool>>,
+    /// The same within a window, once a layer has asked for it. A model has one window at most.
+    hidden_in_window: OnceCell<(usize, Option<Tensor<4, Bool>>)>,
+    /// `[B, S]`.
+    mask: Mask,
 }
 
 impl Sequence {
@@ -60,7 +66,9 @@ impl Sequence {
             token_types: None,
             cross: None,
             keep_key_values: false,
-            hidden: hidden_keys(mask, &past_mask, side == Side::Decoder, &device),
+            hidden: hidden_keys(mask, &past_mask, side == Side::Decoder, None, &device),
+            hidden_in_window: OnceCell::new(),
+            mask: mask.clone(),
             embeddings,
             past,
         }
@@ -74,11 +82,28 @@ impl Sequence {
     /// Which keys are hidden (`true`) from which queries, `[B or 1, 1, S, columns]`, for a layer whose
     /// keys, its past ones included, have `columns` columns. `None` where all are visible.
     pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
-        let hidden = self.hidden.clone()?;
-        // A layer without virtual tokens has only the rightmost columns.
-        let extra = hidden.dims()[3] - columns;
-        Some(if extra == 0 { hidden } else { hidden.narrow(3, extra, columns) })
+        self.hidden.clone().map(|hidden| rightmost(hidden, columns))
     }
+
+    /// As [`hidden_keys`](Self::hidden_keys) for a layer with a sliding window: a query at position q sees
+    /// the keys at positions above `q - window`. Positions count virtual tokens, so these leave the window
+    /// as other tokens do.
+    pub fn hidden_keys_in_window(&self, columns: usize, window: usize) -> Option<Tensor<4, Bool>> {
+        let compute = || {
+            let device = self.embeddings.device().without_autodiff();
+            let causal = self.side == Side::Decoder;
+            hidden_keys(&self.mask, &self.past.mask(), causal, Some(window), &device)
+        };
+        let (known, hidden) = self.hidden_in_window.get_or_init(|| (window, compute()));
+        let hidden = if *known == window { hidden.clone() } else { compute() };
+        hidden.map(|hidden| rightmost(hidden, columns))
+    }
+}
+
+/// The columns of a layer: one without virtual tokens has only the rightmost.
+fn rightmost(hidden: Tensor<4, Bool>, columns: usize) -> Tensor<4, Bool> {
+    let extra = hidden.dims()[3] - columns;
+    if extra == 0 { hidden } else { hidden.narrow(3, extra, columns) }
 }
 
 /// What a stack of layers gives back.
@@ -115,23 +140,37 @@ fn hidden_keys(
     mask: &Mask,
     past_mask: &Mask,
     causal: bool,
+    window: Option<usize>,
     device: &Device,
 ) -> Option<Tensor<4, Bool>> {
     let queries = mask.len();
+    let past_len = past_mask.len();
+    // A window as long as the rows hides nothing.
+    let window = window.filter(|window| *window < past_len + queries);
     let padded = !(mask.all() && past_mask.all());
-    if !padded && (!causal || queries <= 1) {
+    if !padded && window.is_none() && (!causal || queries <= 1) {
         return None;
     }
     // Without padding all rows see the same: one row is enough.
     let rows = if padded { mask.rows() } else { 1 };
-    let past_len = past_mask.len();
     let mut hidden = Vec::with_capacity(rows * queries * (past_len + queries));
     for row in 0..rows {
         let past_row = past_mask.row(if past_mask.rows() == 1 { 0 } else { row });
-        let own = mask.row(row);
-        for query in 0..queries {
-            hidden.extend(past_row.iter().map(|real| !real));
-            hidden.extend(own.iter().enumerate().map(|(key, real)| !real || causal && key > query));
+        let keys: Vec<bool> = past_row.iter().chain(mask.row(row)).copied().collect();
+        let positions: Vec<usize> = keys
+            .iter()
+            .scan(0, |next, real| {
+                let position = *next;
+                *next += usize::from(*real);
+                Some(position)
+            })
+            .collect();
+        for query in past_len..past_len + queries {
+            let seen_from =
+                window.map_or(0, |window| (positions[query] + 1).saturating_sub(window));
+            hidden.extend(keys.iter().zip(&positions).enumerate().map(
+                |(key, (real, position))| !real || causal && key > query || *position < seen_from,
+            ));
         }
     }
     Some(Tensor::from_data(TensorData::new(hidden, [rows, 1, queries, past_len + queries]), device))
