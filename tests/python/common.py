@@ -14,6 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch  # noqa: E402
+from names import EAGER  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "vectors"
@@ -136,6 +137,15 @@ def row_logits(model, row):
     return logits
 
 
+# Comparing
+
+
+def close(a, b, what, tolerance=2e-5):
+    worst = (a - b).abs().max().item()
+    assert a.shape == b.shape and worst <= tolerance, f"{what}: {tuple(a.shape)} {tuple(b.shape)} differ by {worst}"
+    return worst
+
+
 # Models
 
 
@@ -177,49 +187,6 @@ def scale_weights(model, gen):
                 gain = 1.6 if sharp or head or tied else 1.0
                 p.copy_(gain * noise / fan_in**0.5)
     return model.eval()
-
-
-# Checkpoints of vectors/logits with adapters: a name's place is its seed, so new ones go to the end.
-TASKS = {
-    "gpt2": "CAUSAL_LM",
-    "llama": "CAUSAL_LM",
-    "bert": "SEQ_CLS",
-    "bert-tok": "TOKEN_CLS",
-    "gpt2-cls": "SEQ_CLS",
-    "llama-cls": "SEQ_CLS",
-    "gpt2-tok": "TOKEN_CLS",
-    "llama-tok": "TOKEN_CLS",
-    "gpt2-qa": "QUESTION_ANS",
-    "llama-qa": "QUESTION_ANS",
-    "mistral": "CAUSAL_LM",
-    "mistral-window": "CAUSAL_LM",
-    "mistral-cls": "SEQ_CLS",
-    "mistral-tok": "TOKEN_CLS",
-    "mistral-qa": "QUESTION_ANS",
-    "qwen2": "CAUSAL_LM",
-    "qwen2-cls": "SEQ_CLS",
-    "qwen2-tok": "TOKEN_CLS",
-    "qwen2-qa": "QUESTION_ANS",
-    "qwen3": "CAUSAL_LM",
-    "qwen3-cls": "SEQ_CLS",
-    "qwen3-tok": "TOKEN_CLS",
-    "qwen3-qa": "QUESTION_ANS",
-    "llama3": "CAUSAL_LM",
-    "llama-linear": "CAUSAL_LM",
-    "smollm": "CAUSAL_LM",
-    "bert-qa": "QUESTION_ANS",
-    "roberta-cls": "SEQ_CLS",
-    "roberta-tok": "TOKEN_CLS",
-    "roberta-qa": "QUESTION_ANS",
-    "t5": "SEQ_2_SEQ_LM",
-    "t5v11": "SEQ_2_SEQ_LM",
-    "bart": "SEQ_2_SEQ_LM",
-    "bart-noscale": "SEQ_2_SEQ_LM",
-}
-
-
-# Checkpoints that are computed with transformers' plain attention, whatever the machine offers.
-EAGER = ("mistral-window",)
 
 
 def auto_class(task_type):

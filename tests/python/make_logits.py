@@ -2,7 +2,7 @@
 
     python make_logits.py [--out ../vectors/logits] [--only gpt2-tok llama-tok]
 
-For each name in common.TASKS (built by tiny_models.py) a folder with
+For each name in names.TASKS (built by tiny_models.py) a folder with
 - config.json, generation_config.json (language models), model.safetensors: as save_pretrained writes them;
 - rows.jsonl: four rows of token ids (BERT: the second with token_type_ids; encoder-decoders: with decoder_input_ids, which
   begin with decoder_start_token_id);
@@ -40,8 +40,8 @@ from pathlib import Path
 import torch
 from common import (
     NUM_VIRTUAL_TOKENS,
-    TASKS,
     VECTORS,
+    close,
     decoder_geometry,
     fresh,
     generator,
@@ -58,6 +58,7 @@ from common import (
     token_types_kept,
     write_jsonl,
 )
+from names import TASKS
 from safetensors.torch import load_file
 from tiny_models import build, make_rows
 
@@ -128,12 +129,6 @@ def by_hand(base, adapter, saved, row):
         out = getattr(base, base.base_model_prefix)(**inputs, past_key_values=cache)
         return head_of(base, out.last_hidden_state, out)[0]
     return base(**inputs, past_key_values=cache).logits[0]
-
-
-def close(a, b, what, tolerance=2e-5):
-    worst = (a - b).abs().max().item()
-    assert a.shape == b.shape and worst <= tolerance, f"{what}: {tuple(a.shape)} {tuple(b.shape)} differ by {worst}"
-    return worst
 
 
 @torch.no_grad()
