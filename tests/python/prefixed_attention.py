@@ -35,3 +35,25 @@ def prefixed(model, prefixes, biases=None):
         yield
     finally:
         modeling.eager_attention_forward = plain
+
+
+@contextmanager
+def hidden(model, modules, count):
+    """Until it ends, the attention modules in `modules` do not see their first `count` keys."""
+    assert model.config._attn_implementation == "eager"
+    modeling = importlib.import_module(type(model).__module__)
+    plain = modeling.eager_attention_forward
+
+    def attention(module, query, key, value, attention_mask, *args, **kwargs):
+        if module in modules:
+            if attention_mask is None:
+                attention_mask = torch.zeros(1, 1, query.shape[2], key.shape[2])
+            attention_mask = attention_mask.clone()
+            attention_mask[..., :count] = torch.finfo(torch.float32).min
+        return plain(module, query, key, value, attention_mask, *args, **kwargs)
+
+    modeling.eager_attention_forward = attention
+    try:
+        yield
+    finally:
+        modeling.eager_attention_forward = plain
