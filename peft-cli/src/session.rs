@@ -8,7 +8,8 @@ use std::{
 use burn::tensor::Device;
 use clap::Args;
 use peft_core::{
-    Adapter, FrozenModel, Head, ModelSpec, PaddingSide, Pooling, Result, Task, VirtualTokens,
+    Adapter, FrozenModel, Head, ModelSpec, PaddingSide, Pooling, Result, Task, Topology,
+    VirtualTokens,
     data::{
         Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer, read_records,
     },
@@ -115,7 +116,8 @@ impl Session {
             head = adapter.head(layout, spec, device)?;
             labels = adapter.config.own.labels.clone();
             pooling = adapter.config.own.pooling;
-            let needs_head = matches!(task, Some(Task::SeqCls | Task::TokenCls | Task::QuestionAns));
+            let needs_head =
+                matches!(task, Some(Task::SeqCls | Task::TokenCls | Task::QuestionAns));
             if needs_head && head.is_none() {
                 return Err(Error::Mismatch(format!(
                     "the adapter has no tensor `base_model.{}.weight`: the head that its task {} \
