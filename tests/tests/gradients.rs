@@ -45,9 +45,9 @@ const KINDS: [Kind; 5] =
 
 /// The tasks that a family does, each with its own way from hidden states to a loss.
 fn tasks(family: Family) -> &'static [Task] {
-    match family {
-        Family::Bert => &[Task::TokenCls, Task::SeqCls],
-        _ => &[Task::CausalLm, Task::SeqCls],
+    match family.is_causal() {
+        false => &[Task::TokenCls, Task::SeqCls],
+        true => &[Task::CausalLm, Task::SeqCls],
     }
 }
 
@@ -67,7 +67,7 @@ fn head(model: &dyn FrozenModel, task: Task, dtype: DType, device: &Device) -> O
     if task == Task::CausalLm {
         return None;
     }
-    let layout = HeadLayout { name: "classifier", bias: true };
+    let layout = HeadLayout::linear("classifier", true);
     let h = model.spec().hidden_size;
     let state = NamedTensors::from([
         ("classifier.weight".into(), numbers([CLASSES, h], 0.5, "head.weight", dtype)),

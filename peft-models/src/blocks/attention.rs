@@ -53,12 +53,14 @@ pub struct SelfAttention<'a> {
     sequence: &'a Sequence,
     site: Site,
     key_values: Vec<LayerKeyValues>,
+    /// A window, and what it hides in layers with all columns. Models have one window at most.
+    windowed: Option<(usize, Option<Tensor<4, Bool>>)>,
 }
 
 impl<'a> SelfAttention<'a> {
     /// Of the rows of `sequence` at `site`.
     pub fn new(sequence: &'a Sequence, site: Site) -> Self {
-        Self { sequence, site, key_values: Vec::new() }
+        Self { sequence, site, key_values: Vec::new(), windowed: None }
     }
 
     /// What the rows read in the layer `layer`, from its virtual tokens and from one another. With a
@@ -81,16 +83,27 @@ impl<'a> SelfAttention<'a> {
             self.key_values.push(own.clone());
         }
         let past = self.sequence.past(self.site, layer);
-        let hidden = |columns| match window {
-            None => self.sequence.hidden_keys(columns),
-            Some(window) => self.sequence.hidden_keys_in_window(columns, window),
+        let Some(window) = window else {
+            let hidden = |columns| self.sequence.hidden_keys(columns);
+            return attention(query, own, past, scale, hidden);
         };
-        attention(query, own, past, scale, hidden)
+        let hidden = match self.windowed.take().filter(|(known, _)| *known == window) {
+            Some((_, hidden)) => hidden,
+            None => self.sequence.hidden_keys_in_window(window),
+        };
+        self.windowed = Some((window, hidden.clone()));
+        attention(query, own, past, scale, |columns| {
+            // A layer without virtual tokens has only the rightmost columns.
+            hidden.map(|hidden| {
+                let extra = hidden.dims()[3] - columns;
+                hidden.narrow(3, extra, columns)
+            })
+        })
     }
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
     pub fn finish(self, hidden: Tensor<3>) -> Run {
-        Run { hidden, key_values: self.key_values }
+        Run { hidden, key_values: self.key_values, cross_key_values: Vec::new() }
     }
 }
 

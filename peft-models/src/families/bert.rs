@@ -77,7 +77,7 @@ pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenMod
 /// As BertForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
 fn layout(task: Task) -> HeadLayout {
     let name = if task == Task::QuestionAns { "qa_outputs" } else { "classifier" };
-    HeadLayout { name, bias: true }
+    HeadLayout::linear(name, true)
 }
 
 impl Bert {

@@ -129,9 +129,9 @@ impl Gpt2 {
 /// As GPT2ForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
 fn layout(task: Task) -> HeadLayout {
     match task {
-        Task::QuestionAns => HeadLayout { name: "qa_outputs", bias: true },
-        Task::TokenCls => HeadLayout { name: "classifier", bias: true },
-        _ => HeadLayout { name: "score", bias: false },
+        Task::QuestionAns => HeadLayout::linear("qa_outputs", true),
+        Task::TokenCls => HeadLayout::linear("classifier", true),
+        _ => HeadLayout::linear("score", false),
     }
 }
 

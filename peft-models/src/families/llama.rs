@@ -144,8 +144,8 @@ impl Layer {
 /// As LlamaForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
 fn layout(task: Task) -> HeadLayout {
     match task {
-        Task::QuestionAns => HeadLayout { name: "qa_outputs", bias: true },
-        _ => HeadLayout { name: "score", bias: task == Task::TokenCls },
+        Task::QuestionAns => HeadLayout::linear("qa_outputs", true),
+        _ => HeadLayout::linear("score", task == Task::TokenCls),
     }
 }
 

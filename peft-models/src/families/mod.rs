@@ -9,7 +9,9 @@ mod roberta;
 mod tests;
 
 use burn::tensor::Tensor;
-use peft_core::{Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task};
+use peft_core::{
+    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task, head::Dense,
+};
 
 use crate::{
     blocks::{Linear, Part},
@@ -63,36 +65,41 @@ fn all_tensors(model: &impl Part) -> NamedTensors {
     all
 }
 
-/// The classifier that a checkpoint may hold, `[C, H]`, with a bias where the file has one. Where the
-/// layout has one, it must.
+/// The classifier that a checkpoint may hold, with a bias where the file has one; where the `layout` has
+/// a bias, the file must.
 fn load_head(
     weights: &mut Weights,
     layout: HeadLayout,
     hidden_size: usize,
 ) -> Result<Option<Head>> {
     use burn::module::Param;
-    let name = layout.name;
-    let key = format!("{name}.weight");
-    let Some(shape) = weights.shape(&key) else { return Ok(None) };
+    let [key, rest @ ..] = &layout.names()[..] else { return Ok(None) };
+    let Some(shape) = weights.shape(key) else { return Ok(None) };
     let [classes, _] = shape[..] else {
-        return Err(weights.bad(&key, &format!("has the shape {shape:?}, a head has two sizes")));
+        return Err(weights.bad(key, &format!("has the shape {shape:?}, a head has two sizes")));
     };
     if classes == 0 {
-        return Err(weights.bad(&key, "is a head for no classes"));
+        return Err(weights.bad(key, "is a head for no classes"));
     }
-    if name == "qa_outputs" && classes != 2 {
+    if layout.name == "qa_outputs" && classes != 2 {
         let message = format!("is a head of {classes} rows, answers have a start and an end");
-        return Err(weights.bad(&key, &message));
+        return Err(weights.bad(key, &message));
     }
-    let Some(weight) = weights.take_optional(&key, [classes, hidden_size])? else {
+    let Some(weight) = weights.take_optional(key, [classes, hidden_size])? else {
         return Ok(None);
     };
-    let key = format!("{name}.bias");
-    let bias = match layout.bias {
-        true => Some(weights.take(&key, [classes])?),
-        false => weights.take_optional(&key, [classes])?,
+    let bias = match rest.first() {
+        Some(key) => Some(weights.take(key, [classes])?),
+        None => weights.take_optional(&format!("{}.bias", layout.name), [classes])?,
     };
-    Ok(Some(Head { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
+    let dense = match rest {
+        [_, weight, bias] => Some(Dense {
+            weight: Param::from_tensor(weights.take(weight, [hidden_size, hidden_size])?),
+            bias: Param::from_tensor(weights.take(bias, [hidden_size])?),
+        }),
+        _ => None,
+    };
+    Ok(Some(Head { dense, weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
 }
 
 /// The language-model head `[V, H]` of a decoder: one of its own, which wins over what the config says

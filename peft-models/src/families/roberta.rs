@@ -27,6 +27,9 @@ pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenMod
 
 /// As RobertaForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
 fn layout(task: Task) -> HeadLayout {
-    let name = if task == Task::QuestionAns { "qa_outputs" } else { "classifier" };
-    HeadLayout { name, bias: true }
+    match task {
+        Task::QuestionAns => HeadLayout::linear("qa_outputs", true),
+        Task::TokenCls => HeadLayout::linear("classifier", true),
+        _ => HeadLayout::with_hidden("classifier"),
+    }
 }
