@@ -24,6 +24,7 @@ from pathlib import Path
 
 import own_forward
 import torch
+from check_interop import refusal
 from common import (
     NUM_VIRTUAL_TOKENS,
     VECTORS,
@@ -154,6 +155,7 @@ def make_model(name, seed, out):
             moved = max((patched(model, r, sites, False) - got).abs().max().item() for r, got in zip(rows, logits))
             assert moved > 0.05, f"{name} {adapter}: positions do not matter"
         save(folder / adapter, name, sites, shifted, relative_bias)
+        assert refusal(folder, folder / adapter), "PEFT loads it"
         save_rows(folder / f"{adapter}.safetensors", logits)
         moved = max((a - b).abs().max().item() for a, b in zip(logits, plain))
         print(f"  {adapter}: {', '.join(f'{s} {tuple(v.shape)}' for s, v in sites.items())}, logits moved by at most {moved:.2f}")
