@@ -110,6 +110,6 @@ def beams(step, start, search, eos, forced_eos):
 
 
 def search(step, start, settings, eos, forced_eos=None):
-    """`eos`: a list. The new ids, and how near another answer was: the smallest distance between two scores that decided something."""
+    """`eos`: a list. The new ids, and the smallest distance between two scores that decided something."""
     with torch.no_grad():
         return (greedy if settings.num_beams == 1 else beams)(step, start, settings, eos, forced_eos)
