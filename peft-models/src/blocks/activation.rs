@@ -136,7 +136,10 @@ mod tests {
             let x = Tensor::<1>::from_data(x, &Device::default());
             let found: Vec<f32> = named(name).unwrap().forward(x).into_data().try_to_vec().unwrap();
             for (found, expected) in found.iter().zip(expected) {
-                assert!((found - expected).abs() < 2e-6 * (1.0 + expected.abs()), "{name}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 2e-6 * (1.0 + expected.abs()),
+                    "{name}: {found} {expected}"
+                );
             }
         }
         assert_eq!(EXPECTED.map(|(name, _)| name), NAMES.map(|(name, _)| name));
