@@ -7,6 +7,7 @@ mod gradients;
 mod hub;
 mod interop;
 mod methods;
+mod mixture;
 mod parity;
 mod real;
 mod resume;
