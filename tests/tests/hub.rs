@@ -37,6 +37,7 @@ impl Place {
     fn peft(&self, line: &str) -> Command {
         let mut command = peft(self.dir.path());
         for variable in [
+            "SSL_CERT_FILE",
             "HF_TOKEN",
             "HUGGING_FACE_HUB_TOKEN",
             "HF_TOKEN_PATH",
@@ -309,8 +310,11 @@ fn what_cannot_be_had_is_told() {
     let message = place.failure(&mut place.peft("inspect org/tiny"), 1);
     assert_says(&message, &["org/tiny", "no file adapter_config.json"]);
 
-    // The cache cannot be written.
     fs::write(place.dir.path().join("file"), "").unwrap();
+    let message = place.failure(place.peft("info org/tiny").env("SSL_CERT_FILE", "file"), 2);
+    assert_says(&message, &["SSL_CERT_FILE", "file", "no certificate"]);
+
+    // The cache cannot be written.
     let message = place.failure(place.peft("info org/tiny").env("HF_HOME", "file"), 1);
     assert_says(&message, &["cannot write", "file/hub", "HF_HOME"]);
 }

@@ -1,11 +1,12 @@
 //! Requests to the Hub.
 
-use std::{thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use hf_hub::api::RepoInfo;
 use ureq::{
     Agent, Body,
     http::{Response, StatusCode, Uri, header},
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 use super::{cache::is_plain, config::HubConfig, error::HubError, name::RepoName};
@@ -67,8 +68,15 @@ enum Method {
 
 impl<'a> Client<'a> {
     /// For a repository.
-    pub fn new(config: &'a HubConfig, name: &'a RepoName) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Setting`] where there are no certificates in the file that names them.
+    pub fn new(config: &'a HubConfig, name: &'a RepoName) -> Result<Self, HubError> {
+        let roots = config.certificates.as_deref().map(certificates).transpose()?;
+        let roots = roots.unwrap_or(RootCerts::WebPki);
         let agent = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
             // Redirects are followed here: the token must not go along.
             .max_redirects(0)
@@ -81,7 +89,7 @@ impl<'a> Client<'a> {
             .timeout_per_write(Some(SILENCE))
             .build()
             .new_agent();
-        Self { agent, config, name }
+        Ok(Self { agent, config, name })
     }
 
     /// The repository.
@@ -317,6 +325,27 @@ impl<'a> Client<'a> {
             _ => self.network(url, said, Again::Never),
         }
     }
+}
+
+/// The certificates in a PEM file.
+fn certificates(path: &Path) -> Result<RootCerts, HubError> {
+    let bad = |what: String| HubError::Setting {
+        variable: "SSL_CERT_FILE",
+        message: format!("{}: {what}", path.display()),
+    };
+    let pem = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let found: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| bad(error.to_string()))?;
+    if found.is_empty() {
+        return Err(bad("found no certificate in it, expected PEM".into()));
+    }
+    Ok(RootCerts::from(found))
 }
 
 /// Whether two addresses are of one scheme, host and port.

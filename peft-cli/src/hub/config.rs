@@ -24,6 +24,9 @@ pub struct HubConfig {
     pub cache: PathBuf,
     /// `HF_TOKEN`, else what is in the file `HF_TOKEN_PATH`, else in `token` in `HF_HOME`.
     pub token: Option<String>,
+    /// `SSL_CERT_FILE`: the certificates to trust instead of those that come with the program, as behind a
+    /// proxy that reads along.
+    pub certificates: Option<PathBuf>,
     /// `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: no requests.
     pub offline: bool,
 }
@@ -79,6 +82,7 @@ impl HubConfig {
             endpoint: endpoint.trim_end_matches('/').to_string(),
             cache: std::path::absolute(&cache).unwrap_or(cache),
             token,
+            certificates: path("SSL_CERT_FILE"),
             offline: is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE"),
         })
     }
@@ -91,6 +95,7 @@ impl fmt::Debug for HubConfig {
             .field("endpoint", &self.endpoint)
             .field("cache", &self.cache)
             .field("token", &self.token.as_ref().map(|_| "..."))
+            .field("certificates", &self.certificates)
             .field("offline", &self.offline)
             .finish()
     }

@@ -129,7 +129,7 @@ fn download(
     kind: Kind,
     cache: &RepoCache,
 ) -> Result<PathBuf, HubError> {
-    let client = Client::new(config, name);
+    let client = Client::new(config, name)?;
     let listing = client.listing(revision)?;
     let commit = listing.commit;
     let snapshot = cache.snapshot(&commit);
