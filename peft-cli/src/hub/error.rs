@@ -117,9 +117,9 @@ pub enum HubError {
     },
     /// No answer, or half of one.
     #[error(
-        "{name}: cannot download from {url}: {said}. {partial}Check the network, HTTPS_PROXY and \
-         HF_ENDPOINT; or download it elsewhere (`hf download {name} --local-dir folder`), copy the folder \
-         and give its path"
+        "{name}: cannot download from {url}: {said}. {partial}Check the network, HTTPS_PROXY, \
+         SSL_CERT_FILE and HF_ENDPOINT; or download it elsewhere (`hf download {name} --local-dir \
+         folder`), copy the folder and give its path"
     )]
     Network {
         /// The repository, without a revision.
