@@ -5,11 +5,17 @@ use std::{fs, path::Path, thread, time::Duration};
 use hf_hub::api::RepoInfo;
 use ureq::{
     Agent, Body,
-    http::{Response, StatusCode, Uri, header},
+    http::{Response, StatusCode, header},
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use super::{cache::is_plain, config::HubConfig, error::HubError, name::RepoName};
+use super::{
+    address::{join, same_origin},
+    cache::is_plain,
+    config::HubConfig,
+    error::HubError,
+    name::RepoName,
+};
 
 /// Longer without a byte, and a connection is given up.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -346,53 +352,4 @@ fn certificates(path: &Path) -> Result<RootCerts, HubError> {
         return Err(bad("found no certificate in it, expected PEM".into()));
     }
     Ok(RootCerts::from(found))
-}
-
-/// Whether two addresses are of one scheme, host and port.
-fn same_origin(one: &str, other: &str) -> bool {
-    let origin = |url: &str| {
-        let url: Uri = url.parse().ok()?;
-        let (scheme, host) = (url.scheme_str()?.to_string(), url.host()?.to_ascii_lowercase());
-        let port = url.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-        Some((scheme, host, port))
-    };
-    origin(one).is_some_and(|one| origin(other) == Some(one))
-}
-
-/// Where a redirect from `url` leads.
-fn join(url: &str, location: &str) -> Option<String> {
-    if location.starts_with("https://") || location.starts_with("http://") {
-        return Some(location.to_string());
-    }
-    let base: Uri = url.parse().ok()?;
-    let (scheme, authority) = (base.scheme_str()?, base.authority()?);
-    match location.strip_prefix("//") {
-        Some(rest) => Some(format!("{scheme}://{rest}")),
-        None => location.starts_with('/').then(|| format!("{scheme}://{authority}{location}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redirect_leads_where_it_says_and_only_one_origin_is_the_hub() {
-        let from = "https://hub.example/a/b/resolve/main/x?y=1";
-        let to = |location: &str| join(from, location).unwrap_or_default();
-        assert_eq!(to("/c?d=2"), "https://hub.example/c?d=2");
-        assert_eq!(to("//cdn.example/c"), "https://cdn.example/c");
-        assert_eq!(to("http://cdn.example/c"), "http://cdn.example/c");
-        assert_eq!(to("ftp://cdn.example/c"), "");
-        assert!(same_origin(from, "https://HUB.example:443"));
-        for other in [
-            "http://hub.example",
-            "https://hub.example:8443",
-            "https://cdn.hub.example",
-            "https://hub.example@evil.example/",
-            "hub.example",
-        ] {
-            assert!(!same_origin(from, other), "{other}");
-        }
-    }
 }

@@ -13,10 +13,12 @@
 //! | [`cache`] | the cache folder: refs, snapshots, blobs, locks |
 //! | [`files`] | which files of a repository are needed |
 //! | [`client`] | requests, redirects, who gets the token |
+//! | [`address`] | which addresses are the Hub's own |
 //! | [`transfer`] | a file from the Hub to the cache: resumed, checked, put in place |
 //! | [`checksum`] | what a file's ETag says of its bytes |
 //! | [`watch`] | what a person sees of it |
 
+pub mod address;
 pub mod cache;
 pub mod checksum;
 pub mod client;
