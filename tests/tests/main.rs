@@ -4,8 +4,10 @@
 mod bad_input;
 mod generation;
 mod gradients;
+mod hub;
 mod interop;
 mod methods;
+mod mixture;
 mod parity;
 mod real;
 mod resume;
