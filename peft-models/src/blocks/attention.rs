@@ -40,9 +40,14 @@ impl Heads {
     pub fn split_key_values(&self, x: Tensor<3>) -> Tensor<4> {
         self.split(x, self.key_value)
     }
+
+    /// `1 / sqrt(D)`, the usual scale of scores.
+    pub fn scale(&self) -> f64 {
+        (self.size as f64).powf(-0.5)
+    }
 }
 
-/// `softmax(q kᵀ / sqrt(D)) v`, where k and v begin with those of the virtual tokens.
+/// `softmax(scale q kᵀ) v`, where k and v begin with those of the virtual tokens.
 ///
 /// # Shapes
 ///
@@ -56,6 +61,21 @@ pub fn attention(
     query: Tensor<4>,
     own: LayerKeyValues,
     past: Option<&LayerKeyValues>,
+    scale: f64,
+    hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
+) -> Tensor<3> {
+    biased_attention(query, own, past, scale, |_| None, hidden)
+}
+
+/// `softmax(scale q kᵀ + bias) v`: as [`attention`], with a number of its own for each query and key.
+///
+/// `bias` is asked for with the number of keys, `[1 or B, N, S, P + S]`.
+pub fn biased_attention(
+    query: Tensor<4>,
+    own: LayerKeyValues,
+    past: Option<&LayerKeyValues>,
+    scale: f64,
+    bias: impl FnOnce(usize) -> Option<Tensor<4>>,
     hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
 ) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
@@ -70,8 +90,11 @@ pub fn attention(
     };
     let [_, k, columns, _] = key.dims();
     // The N / K queries that share a key are laid below one another, so no key is repeated.
-    let query = query.mul_scalar((d as f64).powf(-0.5)).reshape([b, k, n / k * s, d]);
+    let query = query.mul_scalar(scale).reshape([b, k, n / k * s, d]);
     let mut scores = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
+    if let Some(bias) = bias(columns) {
+        scores = scores + bias;
+    }
     if let Some(hidden) = hidden(columns) {
         scores = scores.mask_fill(hidden.expand([b, n, s, columns]), HIDDEN);
     }

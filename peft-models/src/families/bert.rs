@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{is_other_head, load_head, single_stack_spec};
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, attention},
+    blocks::{Activation, Heads, LayerNorm, Linear, Part, attention},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -178,7 +178,9 @@ impl FrozenModel for Bert {
             }
             let query = layer.heads.split_queries(layer.query.forward(x.clone()));
             let past = sequence.past(Site::EncoderSelf, index);
-            let attended = attention(query, own, past, |columns| sequence.hidden_keys(columns));
+            let attended = attention(query, own, past, layer.heads.scale(), |columns| {
+                sequence.hidden_keys(columns)
+            });
             x = layer.attention_norm.forward(x + layer.output.forward(attended));
             let inner = layer.activation.forward(layer.up.forward(x.clone()));
             x = layer.norm.forward(x + layer.down.forward(inner));

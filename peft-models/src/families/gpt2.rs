@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{is_other_head, load_head, single_stack_spec};
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, attention},
+    blocks::{Activation, Heads, LayerNorm, Linear, Part, attention},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -182,7 +182,9 @@ impl FrozenModel for Gpt2 {
             }
             let query = layer.heads.split_queries(part(0));
             let past = sequence.past(Site::DecoderSelf, index);
-            let attended = attention(query, own, past, |columns| sequence.hidden_keys(columns));
+            let attended = attention(query, own, past, layer.heads.scale(), |columns| {
+                sequence.hidden_keys(columns)
+            });
             x = x + layer.output.forward(attended);
             let inner = layer.up.forward(layer.norm.forward(x.clone()));
             x = x + layer.down.forward(layer.activation.forward(inner));

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{is_other_head, load_head, single_stack_spec};
 use crate::{
-    blocks::{Activation, Heads, Linear, RmsNorm, Rotary, attention},
+    blocks::{Activation, Heads, Linear, Part, RmsNorm, Rotary, attention},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -206,7 +206,9 @@ impl FrozenModel for Llama {
             }
             let query = rotary.rotate(layer.heads.split_queries(layer.query.forward(normed)));
             let past = sequence.past(Site::DecoderSelf, index);
-            let attended = attention(query, own, past, |columns| sequence.hidden_keys(columns));
+            let attended = attention(query, own, past, layer.heads.scale(), |columns| {
+                sequence.hidden_keys(columns)
+            });
             x = x + layer.output.forward(attended);
             let normed = layer.norm.forward(x.clone());
             let gate = layer.activation.forward(layer.gate.forward(normed.clone()));

@@ -1,21 +1,25 @@
 //! One file a family, as short as its mathematics.
 
+mod bart;
 mod bert;
+mod encoder_decoder;
 mod gpt2;
 mod llama;
+mod t5;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, Result, head::Dense};
+use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, head::Dense};
 
 use crate::{
+    blocks::Part,
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
 
 /// Model types that load, in alphabetical order.
-pub const SUPPORTED: [&str; 3] = ["bert", "gpt2", "llama"];
+pub const SUPPORTED: [&str; 6] = ["bart", "bert", "gpt2", "llama", "mt5", "t5"];
 
 /// Checks that the config names a family that loads.
 ///
@@ -40,15 +44,26 @@ pub fn check(config: &ModelConfig) -> Result<()> {
 pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     check(config)?;
     match config.model_type()? {
+        "bart" => bart::load(config, weights),
         "bert" => bert::Bert::load(config, weights),
         "gpt2" => gpt2::Gpt2::load(config, weights),
+        "mt5" | "t5" => t5::load(config, weights),
         _ => llama::Llama::load(config, weights),
     }
 }
 
 /// Tensors of heads, which a checkpoint made for a task that does not need them may hold.
 fn is_other_head(name: &str) -> bool {
-    ["classifier.", "score.", "qa_outputs."].iter().any(|head| name.starts_with(head))
+    ["classification_head.", "classifier.", "score.", "qa_outputs."]
+        .iter()
+        .any(|head| name.starts_with(head))
+}
+
+/// All weights of a model, under the names of its parts.
+fn all_tensors(model: &impl Part) -> NamedTensors {
+    let mut all = NamedTensors::new();
+    model.collect("", &mut all);
+    all
 }
 
 /// The classifier that a checkpoint may hold, with a bias where the file has one; where the `layout` has
