@@ -21,6 +21,7 @@ import argparse
 from pathlib import Path
 
 import torch
+from check_interop import refusal
 from common import (
     NUM_VIRTUAL_TOKENS,
     VECTORS,
@@ -178,6 +179,7 @@ def make_case(case, seed, out):
             "token_dim": token_dim,
         },
     )
+    assert refusal(folder, folder / adapter), "PEFT loads it"
     save_rows(folder / f"{adapter}.safetensors", logits)
     moved = max((a - b).abs().max().item() for a, b in zip(logits, plain))
     print(f"{name}/{adapter}: prompt_embeddings {tuple(saved.shape)}, logits moved by at most {moved:.2f}")

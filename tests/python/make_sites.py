@@ -24,6 +24,7 @@ from pathlib import Path
 
 import own_forward
 import torch
+from check_interop import refusal
 from common import (
     NUM_VIRTUAL_TOKENS,
     VECTORS,
@@ -148,15 +149,18 @@ def make_model(name, seed, out):
         relative_bias = shifted and config.model_type == "t5"
         logits = [patched(model, r, sites, shifted) for r in rows]
         for row, got, before in zip(rows, logits, plain):
-            close(own_forward.forward(tensors, config, row, Prefixes(sites, shifted, relative_bias)), got, f"{name} {adapter}", FAR)
+            by_hand = own_forward.forward(tensors, config, row, Prefixes(sites, shifted, relative_bias))
+            close(by_hand, got, f"{name} {adapter}", FAR)
             assert (got - before).abs().max() > 0.05, f"{name} {adapter} changes nothing"
         if shifted:
             moved = max((patched(model, r, sites, False) - got).abs().max().item() for r, got in zip(rows, logits))
             assert moved > 0.05, f"{name} {adapter}: positions do not matter"
         save(folder / adapter, name, sites, shifted, relative_bias)
+        assert refusal(folder, folder / adapter), "PEFT loads it"
         save_rows(folder / f"{adapter}.safetensors", logits)
         moved = max((a - b).abs().max().item() for a, b in zip(logits, plain))
-        print(f"  {adapter}: {', '.join(f'{s} {tuple(v.shape)}' for s, v in sites.items())}, logits moved by at most {moved:.2f}")
+        shapes = ", ".join(f"{s} {tuple(v.shape)}" for s, v in sites.items())
+        print(f"  {adapter}: {shapes}, logits moved by at most {moved:.2f}")
 
 
 def main():

@@ -20,8 +20,8 @@ def prefixed(model, prefixes, biases=None):
     def attention(module, query, key, value, attention_mask, *args, **kwargs):
         prefix = prefixes.get(module)
         if prefix is not None:
-            # [P, 2, K, D] to two of [1, K, P, D]
-            k, v = prefix.permute(1, 2, 0, 3)[:, None]
+            # [P, 2, K, D] to two of [B, K, P, D]
+            k, v = prefix.permute(1, 2, 0, 3)[:, None].expand(-1, len(key), -1, -1, -1)
             key, value = torch.cat([k, key], dim=2), torch.cat([v, value], dim=2)
             if attention_mask is not None:
                 attention_mask = torch.nn.functional.pad(attention_mask, (len(prefix), 0))

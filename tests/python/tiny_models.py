@@ -22,6 +22,9 @@ LLAMA3_ROPE = {
 }  # fmt: skip
 LINEAR_ROPE = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
 
+# End-of-text tokens that these random models do come to; a list as Llama 3 and Qwen have it.
+END = {"qwen3": [62, 18], "t5": 55, "t5v11": 15, "bart": 52}
+
 CLASSES = {"cls": "SequenceClassification", "tok": "TokenClassification", "qa": "QuestionAnswering"}
 
 
@@ -74,6 +77,8 @@ def build_llama_like(name):
         kwargs["tie_word_embeddings"] = True
     elif family == "qwen3":
         kwargs.update(head_dim=10, rms_norm_eps=1e-6)
+        if name == "qwen3":
+            kwargs["eos_token_id"] = END[name]
     if variant in CLASSES:
         kwargs.update(labels(2 if variant == "qa" else 3))
     prefix = {"mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}.get(family, "Llama")
@@ -117,8 +122,8 @@ def build_t5(name):
 
     common = {
         "vocab_size": 61, "d_model": 24, "d_ff": 32, "num_heads": 3, "d_kv": 6, "num_layers": 2,
-        "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12, "pad_token_id": 0, "eos_token_id": 1,
-        "decoder_start_token_id": 0,
+        "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12, "pad_token_id": 0,
+        "eos_token_id": END["t5" if name == "t5" else "t5v11"], "decoder_start_token_id": 0,
     }  # fmt: skip
     if name == "t5":
         return tf.T5ForConditionalGeneration(tf.T5Config(num_decoder_layers=3, feed_forward_proj="relu", **common))
@@ -137,8 +142,8 @@ def build_bart(name):
         sizes = {"d_model": 20, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 2, "decoder_attention_heads": 4}
     config = tf.BartConfig(
         vocab_size=59, encoder_ffn_dim=32, decoder_ffn_dim=40, max_position_embeddings=40,
-        scale_embedding=name == "bart", pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
-        forced_eos_token_id=2, **sizes,
+        scale_embedding=name == "bart", pad_token_id=1, bos_token_id=0, decoder_start_token_id=2,
+        eos_token_id=END.get(name, 2), forced_eos_token_id=END.get(name, 2), **sizes,
     )  # fmt: skip
     return tf.BartForConditionalGeneration(config)
 

@@ -10,7 +10,7 @@ mod rotary;
 mod two_sided;
 
 pub use activation::Activation;
-pub use attention::{Heads, attention, biased_attention};
+pub use attention::{Heads, SelfAttention, attention};
 pub use linear::Linear;
 pub use norm::{LayerNorm, RmsNorm};
 pub(crate) use part::parts;

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use peft_core::{CrossInput, Error, LayerKeyValues, Result, Run, Sequence, Side, Site};
 
-use super::{Heads, Linear, attention, biased_attention, part::parts};
+use super::{Heads, Linear, SelfAttention, attention, part::parts};
 use crate::weights::Weights;
 
 /// One attention block with its four maps.
@@ -73,8 +73,7 @@ impl Attention {
 #[derive(Debug)]
 pub struct SidePass<'a> {
     sequence: &'a Sequence,
-    site: Site,
-    key_values: Vec<LayerKeyValues>,
+    own: SelfAttention<'a>,
     cross_key_values: Vec<LayerKeyValues>,
 }
 
@@ -85,12 +84,12 @@ impl<'a> SidePass<'a> {
             Side::Encoder => Site::EncoderSelf,
             Side::Decoder => Site::DecoderSelf,
         };
-        Self { sequence, site, key_values: Vec::new(), cross_key_values: Vec::new() }
+        Self { sequence, own: SelfAttention::new(sequence, site), cross_key_values: Vec::new() }
     }
 
     /// What the rows read from the layer's virtual tokens and from one another.
     ///
-    /// `bias` is asked for with the number of keys, see [`biased_attention`].
+    /// `bias` is asked for with the number of keys, see [`SelfAttention::attend_with_bias`].
     ///
     /// # Shapes
     ///
@@ -104,12 +103,7 @@ impl<'a> SidePass<'a> {
         bias: impl FnOnce(usize) -> Option<Tensor<4>>,
     ) -> Tensor<3> {
         let own = block.key_values(x.clone());
-        if self.sequence.keep_key_values {
-            self.key_values.push(own.clone());
-        }
-        let past = self.sequence.past(self.site, layer);
-        let hidden = |columns| self.sequence.hidden_keys(columns);
-        let read = biased_attention(block.queries(x), own, past, block.scale, bias, hidden);
+        let read = self.own.attend_with_bias(layer, block.queries(x), own, block.scale, bias);
         block.output.forward(read)
     }
 
@@ -147,6 +141,6 @@ impl<'a> SidePass<'a> {
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
     pub fn finish(self, hidden: Tensor<3>) -> Run {
-        Run { hidden, key_values: self.key_values, cross_key_values: self.cross_key_values }
+        Run { cross_key_values: self.cross_key_values, ..self.own.finish(hidden) }
     }
 }

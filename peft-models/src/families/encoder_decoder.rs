@@ -38,9 +38,10 @@ impl Embedding {
         [vocab, h]: [usize; 2],
     ) -> Result<Self> {
         let found = EMBEDDING.into_iter().find(|name| weights.shape(name).is_some());
-        let is_tied = match weights.shape(LM_HEAD) {
-            Some(_) => found.is_some_and(|name| weights.are_equal(name, LM_HEAD)),
-            None => config.flag("tie_word_embeddings", true)?,
+        let is_tied = match (weights.shape(LM_HEAD), found) {
+            (Some(_), Some(name)) => weights.are_equal(name, LM_HEAD)?,
+            (Some(_), None) => false,
+            (None, _) => config.flag("tie_word_embeddings", true)?,
         };
         Ok(Self {
             word: weights.take_one_of(EMBEDDING, [vocab, h])?,
