@@ -21,7 +21,9 @@ use crate::{
     hub,
     methods::Start,
     output,
-    session::{EncodeSettings, Lengths, check_lengths, encode, in_adapter, padding_side, parse_labels},
+    session::{
+        EncodeSettings, Lengths, check_lengths, encode, in_adapter, padding_side, parse_labels,
+    },
     settings::{MethodName, Settings},
 };
 

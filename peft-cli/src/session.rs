@@ -269,7 +269,11 @@ impl Session {
         let fields = [("text".to_string(), prompt.into())].into_iter().collect();
         let record = Record { path: Arc::from(Path::new("--prompt")), line: 1, fields };
         let config = EncodeSettings {
-            task: Task::CausalLm,
+            task: if self.model().spec().is_encoder_decoder() {
+                Task::Seq2SeqLm
+            } else {
+                Task::CausalLm
+            },
             labels: None,
             num_classes: None,
             source_template: template(&text.source_template, "--source-template")?,
@@ -427,8 +431,7 @@ pub fn encode(
     config.labels = settings.labels;
     let lengths = settings.lengths;
     config.max_length = lengths.max_length;
-    config.max_target_length =
-        lengths.max_target_length.filter(|_| settings.task == Task::Seq2SeqLm);
+    config.max_target_length = lengths.max_target_length;
     config.doc_stride = lengths.doc_stride.unwrap_or(config.doc_stride);
     let token = |key: &str| base.config.token_ids(key).first().copied();
     config.eos = token("eos_token_id");

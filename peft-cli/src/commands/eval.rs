@@ -79,8 +79,9 @@ pub fn predictor(session: &Session) -> peft_core::Result<Predictor<'_>> {
 ///
 /// [`crate::CliError::Closed`].
 pub fn print(metrics: &Metrics) -> CliResult {
+    let width = metrics.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(10);
     for (name, value) in metrics.iter() {
-        line(format!("{name:<11} {value:>9.4}"))?;
+        line(format!("{name:<width$} {value:>9.4}"))?;
     }
     Ok(())
 }

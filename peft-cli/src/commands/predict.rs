@@ -95,7 +95,8 @@ pub fn run(args: &PredictArgs) -> CliResult {
             }
         }
         Task::QuestionAns => {
-            let predictor = predictor.with_max_answer_length(session.max_answer_length(&args.text)?);
+            let predictor =
+                predictor.with_max_answer_length(session.max_answer_length(&args.text)?);
             for answer in predictor.answer(&encoded.examples)? {
                 lines += &format!("{}\n", answered(&encoded.examples[answer.example], &answer));
             }

@@ -35,7 +35,8 @@ pub fn answer_f1(prediction: &str, answers: &[String]) -> f64 {
     let prediction = normalized_answer(prediction);
     let of_answer = |answer: &String| {
         let answer = normalized_answer(answer);
-        let words = |text: &str| text.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+        let words =
+            |text: &str| text.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
         overlap_f1::<String>(words(&prediction), words(&answer))
     };
     answers.iter().map(of_answer).fold(0.0, f64::max)

@@ -44,10 +44,9 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
     let spec = model.spec();
     let fail = |message: String| Err(Error::setting("--task", message));
     match task {
-        Task::Seq2SeqLm if !spec.is_encoder_decoder() => fail(format!(
-            "seq2seq-lm needs an encoder-decoder, {} has one stack",
-            spec.model_type
-        )),
+        Task::Seq2SeqLm if !spec.is_encoder_decoder() => {
+            fail(format!("seq2seq-lm needs an encoder-decoder, {} has one stack", spec.model_type))
+        }
         Task::CausalLm | Task::SeqCls | Task::TokenCls | Task::QuestionAns
             if spec.is_encoder_decoder() =>
         {

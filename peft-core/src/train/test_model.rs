@@ -137,7 +137,8 @@ impl FrozenModel for TinyModel {
         let positions = sequence.positions.clone().reshape([b * s]);
         let x = sequence.embeddings.clone()
             + self.positions.clone().select(0, positions).reshape([b, s, H]);
-        let site = if sequence.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
+        let site =
+            if sequence.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
         let own = self.key_values(&x);
         let mixed =
             self.attend(&x, &own, sequence.past(site, 0), |columns| sequence.hidden_keys(columns));

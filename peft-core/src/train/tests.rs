@@ -540,7 +540,10 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     let mut outside = Case::new(CASES[7]);
     outside.train[3].target = Target::Span { start: 0, end: 9 };
     let error = refused(&outside, &qa, &anywhere());
-    assert!(error.contains("line 4: found an answer from token 0 to token 9 in 2 tokens"), "{error}");
+    assert!(
+        error.contains("line 4: found an answer from token 0 to token 9 in 2 tokens"),
+        "{error}"
+    );
 
     let mut empty = Case::new(CASES[0]);
     empty.train.iter_mut().for_each(|example| example.target = Target::None);

@@ -70,9 +70,8 @@ fn span(record: &Record, length: usize) -> Result<Target> {
     match (position("start_positions")?, position("end_positions")?) {
         (None, None) => Ok(Target::None),
         (Some(start), Some(end)) if start <= end => Ok(Target::Span { start, end }),
-        (Some(start), Some(end)) => Err(record.error(format!(
-            "the answer ends at token {end}, before it starts at token {start}"
-        ))),
+        (Some(start), Some(end)) => Err(record
+            .error(format!("the answer ends at token {end}, before it starts at token {start}"))),
         _ => Err(record.error(format!(
             "`start_positions` or `end_positions` is {IGNORE}, expected both of them or none"
         ))),
@@ -260,9 +259,7 @@ mod tests {
     #[test]
     fn answers_are_tokens_of_the_row() {
         let encoder = encoder(Task::QuestionAns);
-        let row = |start: Value, end: Value| {
-            json!({"input_ids": [1, 2, 3], "start_positions": start, "end_positions": end})
-        };
+        let row = |start: Value, end: Value| json!({"input_ids": [1, 2, 3], "start_positions": start, "end_positions": end});
         let target = |start, end| one(&encoder, row(start, end)).unwrap().0.target;
         assert_eq!(target(json!(1), json!(2)), Target::Span { start: 1, end: 2 });
         assert_eq!(target(json!(-100), json!(-100)), Target::None);

@@ -63,8 +63,7 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
     let mut start = from;
     loop {
         let end = (start + room).min(to + 1);
-        let chosen: Vec<usize> =
-            before.clone().chain(start..end).chain(after.clone()).collect();
+        let chosen: Vec<usize> = before.clone().chain(start..end).chain(after.clone()).collect();
         let pick = |values: &[u32]| chosen.iter().map(|token| values[*token]).collect::<Vec<_>>();
         let target = match found {
             None => Target::None,
@@ -118,9 +117,7 @@ fn answers(record: &Record) -> Result<Vec<Answer<'_>>> {
         Value::Object(lists) => {
             let list = |key: &str| match lists.get(key) {
                 Some(Value::Array(values)) => Ok(values),
-                Some(other) => {
-                    Err(record.unexpected(&format!("answers.{key}"), other, "an array"))
-                }
+                Some(other) => Err(record.unexpected(&format!("answers.{key}"), other, "an array")),
                 None => Err(record.error(format!("field `answers` has no `{key}`"))),
             };
             let (texts, starts) = (list("text")?, list("answer_start")?);
@@ -299,7 +296,9 @@ mod tests {
         assert!(with(json!({"text": [], "answer_start": []})).contains("found none, expected at"));
         assert!(with(json!([])).contains("found none, expected at least one"));
         assert!(with(json!({"text": ["b"]})).contains("field `answers` has no `answer_start`"));
-        assert!(with(json!({"text": "b", "answer_start": [0]})).contains("`answers.text`: found the"));
+        assert!(
+            with(json!({"text": "b", "answer_start": [0]})).contains("`answers.text`: found the")
+        );
         let error = with(json!({"text": ["b"], "answer_start": []}));
         assert!(error.contains("found 1 texts and 0 starts"), "{error}");
         assert!(with(json!("b")).contains("found the string `b`, expected {"));

@@ -19,9 +19,8 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
         }
     })?;
     let with_target = if learnt { records } else { &[] };
-    let targets = encoder.tokenize(with_target, true, false, |record| {
-        Ok(texts::target(encoder, record)?.into())
-    })?;
+    let targets = encoder
+        .tokenize(with_target, true, false, |record| Ok(texts::target(encoder, record)?.into()))?;
     let mut targets = targets.iter();
     records
         .iter()
@@ -48,7 +47,8 @@ fn row(
         example.decoder_input_ids = Some(decoder_inputs(config, record, &targets)?);
         if let Some(id) = targets.iter().find(|&&id| id as usize >= config.vocab_size) {
             let limit = config.vocab_size;
-            let message = format!("token id {id} of the target is outside the vocabulary of {limit}");
+            let message =
+                format!("token id {id} of the target is outside the vocabulary of {limit}");
             return Err(record.error(message));
         }
         example.target = Target::Tokens(targets);

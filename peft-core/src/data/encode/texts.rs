@@ -26,11 +26,7 @@ pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r
     filled(encoder.config.target_template.as_ref(), "target", record)
 }
 
-fn filled<'r>(
-    template: Option<&Template>,
-    key: &str,
-    record: &'r Record,
-) -> Result<Cow<'r, str>> {
+fn filled<'r>(template: Option<&Template>, key: &str, record: &'r Record) -> Result<Cow<'r, str>> {
     match template {
         Some(template) => template.render(record).map(Cow::Owned),
         None => record.text(key).map(Cow::Borrowed),
