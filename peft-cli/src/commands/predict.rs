@@ -18,8 +18,7 @@ use crate::{
     session::{Session, TextArgs, UseArgs},
 };
 
-/// Predicts a label for each row, a tag for each word, or the answer to each question, with its probability:
-/// a JSON line a row.
+/// Predicts a label for each row, a tag for each word or an answer to each question: a JSON line a row.
 ///
 /// Example: peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
 #[derive(Args, Debug)]

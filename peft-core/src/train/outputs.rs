@@ -41,23 +41,8 @@ pub fn token_batch(examples: &[&Example], side: PaddingSide) -> TokenBatch {
 /// [`Error::Setting`] for a task that this kind of model cannot do, [`Error::Mismatch`] where a head is
 /// missing, one too many, or of another size.
 pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> Result<()> {
-    let spec = model.spec();
-    let fail = |message: String| Err(Error::setting("--task", message));
+    check_topology(model.spec(), task)?;
     match task {
-        Task::Seq2SeqLm if !spec.is_encoder_decoder() => {
-            fail(format!("seq2seq-lm needs an encoder-decoder, {} has one stack", spec.model_type))
-        }
-        Task::CausalLm | Task::SeqCls | Task::TokenCls | Task::QuestionAns
-            if spec.is_encoder_decoder() =>
-        {
-            fail(format!(
-                "{task} needs a model of one stack, {} has two and does seq2seq-lm",
-                spec.model_type
-            ))
-        }
-        Task::CausalLm if !spec.is_causal() => {
-            fail(format!("causal-lm needs a decoder-only model, {} is none", spec.model_type))
-        }
         Task::CausalLm | Task::Seq2SeqLm if head.is_some() => {
             Err(Error::Mismatch(format!("{task} has no classification head to train")))
         }
@@ -71,6 +56,29 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
             ))),
         },
     }
+}
+
+/// Checks that a task can be done by models of a kind.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming what the task needs and what the model is.
+pub fn check_topology(spec: &ModelSpec, task: Task) -> Result<()> {
+    let name = &spec.model_type;
+    let message = match task {
+        Task::Seq2SeqLm if !spec.is_encoder_decoder() => {
+            format!("seq2seq-lm needs an encoder-decoder, {name} has one stack")
+        }
+        Task::Seq2SeqLm => return Ok(()),
+        _ if spec.is_encoder_decoder() => {
+            format!("{task} needs a model of one stack, {name} has two and does seq2seq-lm")
+        }
+        Task::CausalLm if !spec.is_causal() => {
+            format!("causal-lm needs a decoder-only model, {name} is none")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::setting("--task", message))
 }
 
 /// The classifier to use: the learner's or adapter's `head`, else the one found in the checkpoint.

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_long_context_becomes_windows_that_overlap() {
-        let short = EncoderConfig { max_length: Some(9), doc_stride: 2, ..config() };
+        let short = EncoderConfig { max_length: Some(10), doc_stride: 2, ..config() };
         // Room for 5 of 11 tokens: windows at 0, 3 and 6.
         let context = "the cat sat on the mat on a b a mat";
         let examples = encode(&encoder(short.clone()), row(context, "mat on", 19));
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(encode(&encoder(wide), row(context, "mat on", 19)).len(), 3);
         let none = EncoderConfig { max_length: Some(4), ..config() };
         let error = refusal(&encoder(none), row(context, "mat on", 19));
-        assert!(error.contains("are 4 tokens") && error.contains("maximum length of 4"), "{error}");
+        assert!(error.contains("are 5 tokens") && error.contains("maximum length of 4"), "{error}");
     }
 
     #[test]
