@@ -27,6 +27,7 @@ pub mod progress;
 pub mod run_folder;
 pub mod session;
 pub mod settings;
+mod several;
 
 use std::process::ExitCode;
 
