@@ -101,7 +101,7 @@ fn heads(config: &ModelConfig, kind: &str, hidden_size: usize) -> Result<Heads> 
     let d = match config.optional_size(key)? {
         Some(d) => d,
         None if kind == "qwen3" && !config.is_null(key) => 128,
-        None if hidden_size % n == 0 => hidden_size / n,
+        None if hidden_size.is_multiple_of(n) => hidden_size / n,
         None => {
             let message = format!("{n} does not divide {hidden_size}");
             return Err(config.bad("num_attention_heads", message));
