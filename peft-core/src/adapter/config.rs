@@ -24,6 +24,9 @@ pub enum PeftType {
     PromptTuning,
     /// Keys and values for every layer.
     PrefixTuning,
+    /// P-tuning v1, whose stored rows are what its encoder gave: a prompt. Read, never written:
+    /// [`into_prompt_tuning`](super::prompt_file::into_prompt_tuning).
+    PTuning,
     /// Keys and values for some of the layers. A type of our own: PEFT has no such thing, and refuses
     /// it by its name instead of computing something else.
     PrefixTuningLayers,
@@ -34,9 +37,10 @@ pub enum PeftType {
 }
 
 impl PeftType {
-    const ALL: [(Self, &str); 5] = [
+    const ALL: [(Self, &str); 6] = [
         (Self::PromptTuning, "PROMPT_TUNING"),
         (Self::PrefixTuning, "PREFIX_TUNING"),
+        (Self::PTuning, "P_TUNING"),
         (Self::PrefixTuningLayers, "BURN_PEFT_PREFIX_TUNING_LAYERS"),
         (Self::PromptTuningFirstToken, "BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN"),
         (Self::HeadOnly, "BURN_PEFT_HEAD_ONLY"),
@@ -49,7 +53,7 @@ impl PeftType {
 
     /// Whether rows in front of the input are stored, rather than keys and values.
     pub fn is_prompt(self) -> bool {
-        matches!(self, Self::PromptTuning | Self::PromptTuningFirstToken)
+        matches!(self, Self::PromptTuning | Self::PTuning | Self::PromptTuningFirstToken)
     }
 }
 
