@@ -86,7 +86,7 @@ fn fuzz(reader: &Reader, number: usize, count: usize) -> Tally {
 
 #[test]
 fn damaged_files_give_errors_within_bounded_memory() {
-    let count = env::var("PEFT_FUZZ_INPUTS").map_or(20_000, |text| text.parse().unwrap());
+    let count: usize = env::var("PEFT_FUZZ_INPUTS").map_or(20_000, |text| text.parse().unwrap());
     let readers = readers::readers();
     let each = count.div_ceil(readers.len());
     println!(
