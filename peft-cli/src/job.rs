@@ -8,7 +8,7 @@ use std::{
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
-    Adapter, Error, Head, PeftMethod, Pooling, Result, Task,
+    Adapter, Error, Head, Mode, PeftMethod, Pooling, Result, Room, Task,
     data::{Example, Labels, Template, collect_labels, read_records},
     optim::{OptimizerConfig, Schedule},
     train::{self, BestMetric, Data, Learner, Observer, Outcome, Run, TrainConfig, adapter_of},
@@ -223,12 +223,12 @@ impl Job {
         observer: &mut dyn Observer,
     ) -> Result<Done> {
         let model = self.base.model.as_ref();
-        let p = method.fields(model.spec()).num_virtual_tokens;
+        let room = Room::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
         for (rows, path) in
             [(&self.train, &self.settings.train), (&self.valid, &self.settings.valid)]
         {
             let path = path.as_deref().unwrap_or(Path::new(""));
-            check_lengths(model.spec(), p, rows, 0, path)?;
+            check_lengths(room, rows, 0, path)?;
         }
         let learner = Learner::new(method, self.head()?);
         let trained_parameters = learner.num_params();

@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::Device;
 use clap::Args;
 use peft_core::{
-    Adapter, FrozenModel, Head, ModelSpec, PaddingSide, Pooling, Result, Task, VirtualTokens,
+    Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Room, Task, VirtualTokens,
     data::{
         Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer, read_records,
     },
@@ -118,9 +118,9 @@ impl Session {
             let needs_head = matches!(task, Some(Task::SeqCls | Task::TokenCls));
             if needs_head && head.is_none() {
                 return Err(Error::Mismatch(format!(
-                    "the adapter has no tensor `base_model.{}.weight`: the head that its task {} \
-                     needs is missing",
-                    layout.name,
+                    "the adapter has no tensor `base_model.{}`: the head that its task {} needs \
+                     is missing",
+                    layout.weight_name(),
                     task.map_or("", Task::name)
                 )));
             }
@@ -289,8 +289,8 @@ impl Session {
     ///
     /// [`Error::Data`] at the first row that does not.
     pub fn check_lengths(&self, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
-        let p = self.virtual_tokens.mask().max_count();
-        check_lengths(self.model().spec(), p, rows, new_tokens, path)
+        let room = Room::new(self.model().spec(), &self.virtual_tokens);
+        check_lengths(room, rows, new_tokens, path)
     }
 }
 
@@ -311,20 +311,14 @@ fn are_placeholders(names: &[String]) -> bool {
     names.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"))
 }
 
-/// Checks that P virtual tokens, the rows of the file `path` and new tokens fit a model's positions.
+/// Checks that the rows of the file `path` and new tokens fit the room that virtual tokens leave.
 ///
 /// # Errors
 ///
 /// [`Error::Data`] at the first row that does not.
-pub fn check_lengths(
-    spec: &ModelSpec,
-    virtual_tokens: usize,
-    rows: &[Example],
-    new_tokens: usize,
-    path: &Path,
-) -> Result<()> {
+pub fn check_lengths(room: Room, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
     rows.iter().try_for_each(|row| {
-        spec.check_length(virtual_tokens, row.input_ids.len(), new_tokens)
+        room.check(row.input_ids.len(), 0, new_tokens)
             .map_err(|error| Error::data(path, row.line, error.to_string()))
     })
 }

@@ -64,6 +64,7 @@ impl PeftMethod for HeadOnly {
             peft_type: PeftType::HeadOnly,
             num_virtual_tokens: 0,
             layers: None,
+            sites: None,
             extra: serde_json::Map::new(),
             settings: serde_json::Value::Null,
         }

@@ -62,6 +62,16 @@ impl Mask {
         if self.rows == rows { self.clone() } else { self.concat(&Mask::full(rows, 0)) }
     }
 
+    /// Chosen rows, in the order given; a mask of one row is shared and stays so.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Mask {
+        if self.rows == 1 {
+            return self.clone();
+        }
+        let real = rows.iter().flat_map(|row| self.row(*row).iter().copied()).collect();
+        Mask { rows: rows.len(), len: self.len, real }
+    }
+
     /// Puts `self` in front of `other`, row by row. A single row is shared by all rows of `other`.
     pub fn concat(&self, other: &Mask) -> Mask {
         let shared = self.rows == 1;

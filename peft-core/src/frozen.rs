@@ -2,18 +2,23 @@
 
 use std::fmt::Debug;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::{
-    batch::{Mask, PaddingSide, TokenBatch},
+    batch::{PaddingSide, TokenBatch},
     error::{Error, Result},
     head::{Head, HeadLayout},
     method::NamedTensors,
     sequence::{CrossInput, Run, Sequence, Side},
-    spec::{ModelSpec, Site, Topology},
+    spec::{ModelSpec, Site},
     task::Task,
     virtual_tokens::{Content, SiteKeyValues, VirtualTokens},
 };
+
+mod pass;
+
+pub(crate) use pass::select_first;
+use pass::{check_length, embed, pick_columns, repeat_rows};
 
 /// Hidden states of the real tokens of a batch. No caller counts virtual tokens.
 #[derive(Clone, Debug)]
@@ -26,8 +31,28 @@ pub struct Hidden {
     pub first: Option<Tensor<3>>,
     /// `[1 or B, 1, H]`, the last virtual token of a causal prompt. It predicts token 0.
     pub last_virtual: Option<Tensor<3>>,
-    /// Virtual tokens followed by the batch: the cache to continue from, where it was asked for.
-    pub cache: Option<VirtualTokens>,
+    /// What to continue from, where it was asked for.
+    pub cache: Option<Cache>,
+}
+
+/// What generation continues from: keys and values of everything before the next token.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Virtual tokens followed by the tokens read so far.
+    pub past: VirtualTokens,
+    /// What the decoder of an encoder-decoder reads.
+    pub cross: Option<CrossInput>,
+}
+
+impl Cache {
+    /// The cache of chosen rows, in the order given: for beams, and for rows that go on alone.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        Self {
+            past: self.past.select_rows(rows),
+            cross: self.cross.as_ref().map(|cross| cross.select_rows(rows)),
+        }
+    }
 }
 
 /// A pretrained transformer whose weights never change.
@@ -93,7 +118,7 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// that of whole rows.
     fn head_layout(&self, task: Task) -> HeadLayout {
         let _ = task;
-        HeadLayout { name: "classifier", bias: true }
+        HeadLayout::linear("classifier", true)
     }
 
     /// All weights under names of their own, for checking that they never change. A model that gives
@@ -113,16 +138,27 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// [`Error::TooLong`] where P + T exceeds the model's positions, [`Error::Mismatch`] where the
     /// virtual tokens have another geometry than the model.
     fn forward(&self, batch: &TokenBatch, virtual_tokens: &VirtualTokens) -> Result<Hidden> {
-        forward(self, batch, virtual_tokens, false)
+        pass::forward(self, batch, virtual_tokens)
     }
 
-    /// As [`forward`](Self::forward) on a causal model, and gives the K/V cache to continue from.
+    /// The cache that generation starts from. A causal model has read nothing but the virtual tokens,
+    /// compiled; the encoder of an encoder-decoder has read `batch`.
+    ///
+    /// # Errors
+    ///
+    /// As [`forward`](Self::forward); [`Error::Mismatch`] for an encoder, which does not generate.
+    fn begin(&self, batch: &TokenBatch, virtual_tokens: &VirtualTokens) -> Result<Cache> {
+        pass::begin(self, batch, virtual_tokens)
+    }
+
+    /// Reads `batch` behind a cache and gives the cache that holds it too. The batch is one of decoder
+    /// tokens where the model has two sides.
     ///
     /// # Errors
     ///
     /// As [`forward`](Self::forward).
-    fn forward_cached(&self, batch: &TokenBatch, past: &VirtualTokens) -> Result<Hidden> {
-        forward(self, batch, past, true)
+    fn forward_cached(&self, batch: &TokenBatch, cache: &Cache) -> Result<Hidden> {
+        pass::decode(self, batch, cache.clone(), true)
     }
 
     /// Turns an embedding prompt into the keys and values it has in every layer, differentiably.
@@ -181,149 +217,4 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     sequence.keep_key_values = true;
     let layers = model.layers(sequence)?.key_values.into_iter().map(Some).collect();
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))
-}
-
-/// Uploads `[B, T]` host numbers.
-pub(crate) fn upload(values: &[u32], rows: usize, device: &Device) -> Tensor<2, Int> {
-    let columns = values.len() / rows.max(1);
-    let values: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
-    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
-}
-
-fn check_length(limit: Option<usize>, virtual_tokens: usize, tokens: usize) -> Result<()> {
-    match limit {
-        Some(limit) if virtual_tokens.saturating_add(tokens) > limit => {
-            Err(Error::TooLong { virtual_tokens, tokens, new_tokens: 0, limit })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As [`check_length`] for each row of a batch, of which `past` may be shared by all.
-fn check_rows(limit: Option<usize>, past: &Mask, tokens: &Mask) -> Result<()> {
-    (0..tokens.rows()).try_for_each(|row| {
-        check_length(limit, past.count(if past.rows() == 1 { 0 } else { row }), tokens.count(row))
-    })
-}
-
-/// One column of each row of `hidden` `[B, S, H]`, chosen by its mask: `[B, 1, H]`.
-fn pick_columns(
-    hidden: Tensor<3>,
-    mask: &Mask,
-    choose: impl Fn(&[bool]) -> Option<usize>,
-) -> Tensor<3> {
-    let [b, s, h] = hidden.dims();
-    let columns: Vec<usize> = (0..b).map(|row| choose(mask.row(row)).unwrap_or(0)).collect();
-    if columns.iter().all(|column| *column == columns[0]) {
-        return hidden.narrow(1, columns[0], 1);
-    }
-    let flat = columns.iter().enumerate().map(|(row, column)| row * s + column).collect::<Vec<_>>();
-    select_rows(hidden.reshape([b * s, h]), &flat).reshape([b, 1, h])
-}
-
-/// Chosen rows of `[rows, H]`.
-pub(crate) fn select_rows(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
-    let index: Vec<i64> = chosen.iter().map(|row| *row as i64).collect();
-    let device = rows.device().without_autodiff();
-    rows.select(0, Tensor::from_data(TensorData::new(index, [chosen.len()]), &device))
-}
-
-/// `rows` `[1 or B, P, H]` repeated to B.
-fn repeat_rows(rows: Tensor<3>, batch: usize) -> Tensor<3> {
-    let [r, p, h] = rows.dims();
-    if r == batch { rows } else { rows.expand([batch, p, h]) }
-}
-
-fn forward<M: FrozenModel + ?Sized>(
-    model: &M,
-    batch: &TokenBatch,
-    virtual_tokens: &VirtualTokens,
-    keep_cache: bool,
-) -> Result<Hidden> {
-    let spec = model.spec();
-    if batch.is_empty() {
-        return Err(Error::Mismatch("a batch without tokens".into()));
-    }
-    virtual_tokens.check(spec, batch.rows())?;
-    let past = virtual_tokens.clone().cast(spec.dtype);
-    match spec.topology {
-        Topology::DecoderOnly => causal(model, batch, past, keep_cache),
-        Topology::EncoderOnly => {
-            let (run, p, mask) = encode(model, batch, past)?;
-            let total = run.hidden.dims()[1];
-            let first = pick_columns(run.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
-            Ok(Hidden {
-                first: Some(first),
-                last_virtual: None,
-                tokens: run.hidden.narrow(1, p, total - p),
-                cache: None,
-            })
-        }
-        Topology::EncoderDecoder => {
-            let decoder = batch.decoder().ok_or_else(|| {
-                Error::Mismatch("an encoder-decoder needs decoder_input_ids".into())
-            })?;
-            let decoder_past = match past.content {
-                Content::KeyValues(_) => past.clone(),
-                _ => VirtualTokens::none(),
-            };
-            let (run, _, mask) = encode(model, batch, past)?;
-            check_rows(spec.max_decoder_positions, &decoder_past.mask(), decoder.mask())?;
-            let rows = embed(model, decoder);
-            let mut sequence = Sequence::new(Side::Decoder, rows, decoder.mask(), decoder_past);
-            sequence.cross = Some(CrossInput { hidden: run.hidden, mask });
-            let run = model.layers(sequence)?;
-            Ok(Hidden { tokens: run.hidden, first: None, last_virtual: None, cache: None })
-        }
-    }
-}
-
-fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {
-    model.embed(upload(batch.ids(), batch.rows(), &model.device()))
-}
-
-fn causal<M: FrozenModel + ?Sized>(
-    model: &M,
-    batch: &TokenBatch,
-    virtual_tokens: VirtualTokens,
-    keep_cache: bool,
-) -> Result<Hidden> {
-    let mut past = model.compile(&virtual_tokens)?;
-    let last_virtual = past.last_hidden.take();
-    check_rows(model.spec().max_positions, &past.mask(), batch.mask())?;
-    let rows = embed(model, batch);
-    let mut sequence = Sequence::new(Side::Decoder, rows, batch.mask(), past.clone());
-    sequence.keep_key_values = keep_cache;
-    let run = model.layers(sequence)?;
-    let cache = keep_cache
-        .then(|| past.append(Site::DecoderSelf, run.key_values, batch.mask()))
-        .transpose()?;
-    Ok(Hidden { tokens: run.hidden, first: None, last_virtual, cache })
-}
-
-/// The encoder's pass: its run, the rows that stand before the tokens in it, and its mask.
-fn encode<M: FrozenModel + ?Sized>(
-    model: &M,
-    batch: &TokenBatch,
-    virtual_tokens: VirtualTokens,
-) -> Result<(Run, usize, Mask)> {
-    let limit = model.spec().max_positions;
-    let virtual_mask = virtual_tokens.mask();
-    check_rows(limit, &virtual_mask, batch.mask())?;
-    let tokens = embed(model, batch);
-    let (rows, in_front, mask, past) = match virtual_tokens.content {
-        Content::Embeddings(prompt) => {
-            let p = prompt.dims()[1];
-            let rows = Tensor::cat(vec![repeat_rows(prompt, batch.rows()), tokens], 1);
-            (rows, p, virtual_mask.concat(batch.mask()), VirtualTokens::none())
-        }
-        _ => (tokens, 0, batch.mask().clone(), virtual_tokens),
-    };
-    let mut sequence = Sequence::new(Side::Encoder, rows, &mask, past);
-    sequence.token_types = batch.token_types().map(|types| {
-        let own = upload(types, batch.rows(), &model.device());
-        let front = Tensor::zeros([batch.rows(), in_front], &model.device());
-        if in_front == 0 { own } else { Tensor::cat(vec![front, own], 1) }
-    });
-    Ok((model.layers(sequence)?, in_front, mask))
 }

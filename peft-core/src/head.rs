@@ -17,43 +17,86 @@ use crate::{
 /// Where the head of a model type stands in its checkpoint, and which parts it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLayout {
-    /// Module name: `classifier` (BERT), `score` (decoders).
+    /// Module name: `classifier` (BERT), `score` (decoders), `qa_outputs`.
     pub name: &'static str,
     /// Whether it has a bias.
     pub bias: bool,
+    /// Whether it has a hidden layer: `name.dense`, then `name.out_proj`, both with a bias (RoBERTa).
+    pub hidden: bool,
 }
 
 /// Names that heads have in checkpoints of the models of transformers.
 const HEADS: [&str; 3] = ["classifier", "score", "qa_outputs"];
 
 impl HeadLayout {
+    /// A linear map, `name.weight` and perhaps `name.bias`.
+    pub const fn linear(name: &'static str, bias: bool) -> Self {
+        Self { name, bias, hidden: false }
+    }
+
+    /// A hidden layer with tanh and a linear map, `name.dense` and `name.out_proj`.
+    pub const fn with_hidden(name: &'static str) -> Self {
+        Self { name, bias: true, hidden: true }
+    }
+
+    /// Name of the tensor that holds the rows of the classes.
+    pub fn weight_name(&self) -> String {
+        self.part("weight")
+    }
+
+    /// Name of a tensor of the last map.
+    fn part(&self, part: &str) -> String {
+        let module = if self.hidden { ".out_proj" } else { "" };
+        format!("{}{module}.{part}", self.name)
+    }
+
+    /// Name of a tensor of the hidden layer.
+    fn dense_part(&self, part: &str) -> String {
+        format!("{}.dense.{part}", self.name)
+    }
+
+    /// Names of all its tensors.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = vec![self.weight_name()];
+        names.extend(self.bias.then(|| self.part("bias")));
+        if self.hidden {
+            names.extend(["weight", "bias"].map(|part| self.dense_part(part)));
+        }
+        names
+    }
+
     /// Checks that a state has no tensor of a head that this one does not read.
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] naming the tensor.
     pub fn check_no_other(&self, state: &NamedTensors) -> Result<()> {
-        let other = state.keys().find(|name| match name.split_once('.') {
-            Some((head, part)) if HEADS.contains(&head) => {
-                head != self.name || !(part == "weight" || self.bias && part == "bias")
-            }
-            _ => false,
-        });
-        match other {
+        let own = self.names();
+        let is_head = |name: &str| name.split_once('.').is_some_and(|(m, _)| HEADS.contains(&m));
+        match state.keys().find(|name| is_head(name) && !own.contains(name)) {
             None => Ok(()),
             Some(name) => Err(Error::Mismatch(format!(
-                "the adapter has the tensor `{name}`, the head of its task on this model is `{}` {} a \
-                 bias",
-                self.name,
-                if self.bias { "with" } else { "without" }
+                "the adapter has the tensor `{name}`, the head of its task on this model is {}",
+                own.join(", ")
             ))),
         }
     }
 }
 
-/// Linear classifier `logits = hidden W^T + b`.
+/// A hidden layer `tanh(x W^T + b)`.
+#[derive(Module, Debug)]
+pub struct Dense {
+    /// W `[H, H]`.
+    pub weight: Param<Tensor<2>>,
+    /// b `[H]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+/// Classifier `logits = x W^T + b`, where x is the hidden state, or a hidden layer of it.
 #[derive(Module, Debug)]
 pub struct Head {
+    /// The hidden layer, on models whose head has one.
+    pub dense: Option<Dense>,
     /// W `[C, H]`.
     pub weight: Param<Tensor<2>>,
     /// b `[C]`.
@@ -61,7 +104,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// A new head: W from N(0, 0.02), b = 0, the initialisation of the models themselves.
+    /// A new head: weights from N(0, 0.02), biases 0, the initialisation of the models themselves.
     pub fn init(
         layout: HeadLayout,
         classes: usize,
@@ -69,11 +112,20 @@ impl Head {
         seed: u64,
         device: &Device,
     ) -> Self {
-        let mut stream = rng::stream(seed, 0, "head.weight");
-        let weight =
-            tensor([classes, hidden_size], Values::Normal { std: 0.02 }, &mut stream, device);
-        let bias = layout.bias.then(|| Param::from_tensor(Tensor::zeros([classes], device)));
-        Self { weight: Param::from_tensor(weight), bias }
+        let weight = |rows: usize, place: &str| {
+            let mut stream = rng::stream(seed, 0, place);
+            let values = Values::Normal { std: 0.02 };
+            Param::from_tensor(tensor([rows, hidden_size], values, &mut stream, device))
+        };
+        let zeros = |size: usize| Param::from_tensor(Tensor::zeros([size], device));
+        Self {
+            dense: layout.hidden.then(|| Dense {
+                weight: weight(hidden_size, "head.dense.weight"),
+                bias: zeros(hidden_size),
+            }),
+            weight: weight(classes, "head.weight"),
+            bias: layout.bias.then(|| zeros(classes)),
+        }
     }
 
     /// C.
@@ -88,6 +140,13 @@ impl Head {
     /// - hidden: `[M, H]`
     /// - output: `[M, C]`
     pub fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let hidden = match &self.dense {
+            Some(dense) => {
+                let sum = hidden.matmul(dense.weight.val().transpose());
+                (sum + dense.bias.val().unsqueeze()).tanh()
+            }
+            None => hidden,
+        };
         let logits = hidden.matmul(self.weight.val().transpose());
         match &self.bias {
             Some(bias) => logits + bias.val().unsqueeze(),
@@ -98,9 +157,13 @@ impl Head {
     /// The head's tensors under the names they have in a checkpoint: `classifier.weight`.
     pub fn state(&self, layout: HeadLayout) -> NamedTensors {
         let mut state = BTreeMap::new();
-        state.insert(format!("{}.weight", layout.name), self.weight.val().into_data());
+        state.insert(layout.weight_name(), self.weight.val().into_data());
         if let Some(bias) = &self.bias {
-            state.insert(format!("{}.bias", layout.name), bias.val().into_data());
+            state.insert(layout.part("bias"), bias.val().into_data());
+        }
+        if let Some(dense) = &self.dense {
+            state.insert(layout.dense_part("weight"), dense.weight.val().into_data());
+            state.insert(layout.dense_part("bias"), dense.bias.val().into_data());
         }
         state
     }
@@ -116,39 +179,59 @@ impl Head {
         state: &NamedTensors,
         device: &Device,
     ) -> Result<Self> {
-        let get = |part: &str| -> Result<&TensorData> {
-            let name = format!("{}.{part}", layout.name);
-            state.get(&name).ok_or_else(|| {
-                Error::Mismatch(format!("the adapter has no tensor `{name}`, its task needs one"))
-            })
-        };
-        let shape = |data: &TensorData| data.shape().as_slice().to_vec();
-        let weight = get("weight")?;
-        let [classes, width] = shape(weight)[..] else {
-            return Err(Error::Mismatch(format!(
-                "`{}.weight` has the shape {:?}, expected [C, {hidden_size}]",
-                layout.name,
-                shape(weight)
-            )));
-        };
+        let read = Reader { state, device };
+        let (weight, [classes, width]) = read.param::<2>(&layout.weight_name())?;
         if width != hidden_size || classes == 0 {
             return Err(Error::Mismatch(format!(
-                "`{}.weight` has the shape [{classes}, {width}], expected [C, {hidden_size}] with C of at least 1",
-                layout.name
+                "`{}` has the shape [{classes}, {width}], expected [C, {hidden_size}] with C of at least 1",
+                layout.weight_name()
             )));
         }
-        let bias = layout.bias.then(|| get("bias")).transpose()?;
-        if let Some(bias) = bias.filter(|bias| shape(bias) != [classes]) {
-            return Err(Error::Mismatch(format!(
-                "`{}.bias` has the shape {:?}, expected [{classes}]",
-                layout.name,
-                shape(bias)
-            )));
-        }
-        let dtype = |data: &TensorData| (device, data.dtype());
+        let bias = |name: String, size: usize| {
+            read.param::<1>(&name).and_then(|(bias, found)| match found == [size] {
+                true => Ok(bias),
+                false => Err(Error::Mismatch(format!(
+                    "`{name}` has the shape {found:?}, expected [{size}]"
+                ))),
+            })
+        };
+        let dense = layout.hidden.then(|| {
+            let name = layout.dense_part("weight");
+            let (weight, shape) = read.param::<2>(&name)?;
+            if shape != [hidden_size, hidden_size] {
+                return Err(Error::Mismatch(format!(
+                    "`{name}` has the shape {shape:?}, expected [{hidden_size}, {hidden_size}]"
+                )));
+            }
+            Ok(Dense { weight, bias: bias(layout.dense_part("bias"), hidden_size)? })
+        });
         Ok(Self {
-            weight: Param::from_tensor(Tensor::from_data(weight.clone(), dtype(weight))),
-            bias: bias.map(|b| Param::from_tensor(Tensor::from_data(b.clone(), dtype(b)))),
+            weight,
+            bias: layout.bias.then(|| bias(layout.part("bias"), classes)).transpose()?,
+            dense: dense.transpose()?,
         })
+    }
+}
+
+/// Tensors of a head on their way to a device.
+struct Reader<'a> {
+    state: &'a NamedTensors,
+    device: &'a Device,
+}
+
+impl Reader<'_> {
+    /// A tensor and its shape.
+    fn param<const D: usize>(&self, name: &str) -> Result<(Param<Tensor<D>>, [usize; D])> {
+        let data: &TensorData = self.state.get(name).ok_or_else(|| {
+            Error::Mismatch(format!("the adapter has no tensor `{name}`, its task needs one"))
+        })?;
+        let shape: [usize; D] = data.shape().as_slice().try_into().map_err(|_| {
+            Error::Mismatch(format!(
+                "`{name}` has the shape {:?}, expected one of {D} sizes",
+                data.shape().as_slice()
+            ))
+        })?;
+        let tensor = Tensor::from_data(data.clone(), (self.device, data.dtype()));
+        Ok((Param::from_tensor(tensor), shape))
     }
 }

@@ -9,6 +9,7 @@
 //! | [`virtual_tokens`] | what a method contributes to one forward pass |
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
 //! | [`sequence`] | one pass through a stack of layers: positions and visibility |
+//! | [`room`] | whether rows fit beside the virtual tokens |
 //! | [`method`] | the method's side |
 //! | [`baseline`] | the head alone, which a method has to beat |
 //! | [`reparameterization`] | flat keys and values, or the MLP that makes them while training lasts |
@@ -38,20 +39,23 @@ pub mod optim;
 pub mod params;
 pub mod reparameterization;
 pub mod rng;
+pub mod room;
 pub mod sequence;
 pub mod spec;
 pub mod task;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod virtual_tokens;
+mod visibility;
 
 pub use adapter::{Adapter, AdapterConfig, MethodFields, PROMPT_EMBEDDINGS, PeftType, Pooling};
 pub use batch::{Mask, PaddingSide, TokenBatch};
 pub use error::{Error, Result};
-pub use frozen::{FrozenModel, Hidden};
+pub use frozen::{Cache, FrozenModel, Hidden};
 pub use head::{Head, HeadLayout};
 pub use method::{Mode, NamedTensors, PeftMethod};
-pub use sequence::{CrossInput, Run, Sequence, Side};
+pub use room::Room;
+pub use sequence::{CrossInput, Distances, Run, Sequence, Side};
 pub use spec::{ModelSpec, Site, SiteSpec, Topology};
 pub use task::Task;
 pub use virtual_tokens::{Content, LayerKeyValues, PrefixPositions, SiteKeyValues, VirtualTokens};

@@ -1,12 +1,15 @@
 //! One pass through a stack of layers: embedded rows, their positions, and who may see whom.
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::{
     batch::Mask,
     spec::Site,
     virtual_tokens::{LayerKeyValues, VirtualTokens},
+    visibility::{Visibility, rightmost},
 };
+
+pub use crate::visibility::Distances;
 
 /// A stack of layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,15 +18,6 @@ pub enum Side {
     Encoder,
     /// The causal stack.
     Decoder,
-}
-
-/// What the decoder of an encoder-decoder reads.
-#[derive(Clone, Debug)]
-pub struct CrossInput {
-    /// The encoder's output `[B, S, H]`, rows of a prompt included.
-    pub hidden: Tensor<3>,
-    /// Which of its positions are real, `[B, S]`.
-    pub mask: Mask,
 }
 
 /// Embedded rows on their way through the layers of one stack.
@@ -37,14 +31,16 @@ pub struct Sequence {
     pub positions: Tensor<2, Int>,
     /// Segment ids `[B, S]`, where the batch has them.
     pub token_types: Option<Tensor<2, Int>>,
-    /// Keys and values that precede the rows.
+    /// Keys and values that precede the rows in self-attention.
     pub past: VirtualTokens,
-    /// The encoder's output, where this is the decoder of an encoder-decoder.
+    /// What the decoder of an encoder-decoder reads.
     pub cross: Option<CrossInput>,
-    /// Whether the caller wants the keys and values of the rows themselves.
+    /// Whether the caller wants the keys and values of the rows themselves, and of what they read.
     pub keep_key_values: bool,
+    visibility: Visibility,
     /// Whether any key is hidden from any query, `true` = hidden: `[B or 1, 1, S, P + S]`.
     hidden: Option<Tensor<4, Bool>>,
+    device: Device,
 }
 
 impl Sequence {
@@ -53,16 +49,18 @@ impl Sequence {
     /// `mask` `[B, S]` tells which entries of `embeddings` are real.
     pub fn new(side: Side, embeddings: Tensor<3>, mask: &Mask, past: VirtualTokens) -> Self {
         let device = embeddings.device().without_autodiff();
-        let past_mask = past.mask();
+        let visibility = Visibility::new(mask, &past, side == Side::Decoder);
         Self {
             side,
-            positions: positions(mask, &past_mask, &past, &device),
+            positions: visibility.positions(mask.rows(), &device),
             token_types: None,
             cross: None,
             keep_key_values: false,
-            hidden: hidden_keys(mask, &past_mask, side == Side::Decoder, &device),
+            hidden: visibility.hidden(None, &device),
             embeddings,
             past,
+            visibility,
+            device,
         }
     }
 
@@ -74,10 +72,73 @@ impl Sequence {
     /// Which keys are hidden (`true`) from which queries, `[B or 1, 1, S, columns]`, for a layer whose
     /// keys, its past ones included, have `columns` columns. `None` where all are visible.
     pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
-        let hidden = self.hidden.clone()?;
         // A layer without virtual tokens has only the rightmost columns.
-        let extra = hidden.dims()[3] - columns;
-        Some(if extra == 0 { hidden } else { hidden.narrow(3, extra, columns) })
+        self.hidden.clone().map(|hidden| rightmost(hidden, columns))
+    }
+
+    /// As [`hidden_keys`](Self::hidden_keys) where a query sees only keys less than `window` positions
+    /// behind it, virtual tokens and cached ones among them. Built anew at each call: call it once a pass.
+    pub fn hidden_keys_in_window(&self, window: usize) -> Option<Tensor<4, Bool>> {
+        self.visibility.hidden(Some(window), &self.device)
+    }
+
+    /// How far each key stands from each query, for models with a relative position bias.
+    pub fn distances(&self) -> Distances {
+        self.visibility.distances()
+    }
+}
+
+/// What the decoder of an encoder-decoder reads: the encoder's output, with the virtual tokens of the
+/// cross-attention before it.
+#[derive(Clone, Debug)]
+pub struct CrossInput {
+    /// The encoder's output `[B, S, H]`, rows of a prompt included.
+    pub hidden: Tensor<3>,
+    /// Keys and values of the encoder's output, a layer each `[B, K, S, D]`, once a pass has made them;
+    /// empty before.
+    pub key_values: Vec<LayerKeyValues>,
+    past: VirtualTokens,
+    /// `[B, P + S]`.
+    mask: Mask,
+}
+
+impl CrossInput {
+    /// The encoder's output, of which the entries of `mask` `[B, S]` are real, behind the keys and values
+    /// that `virtual_tokens` have for [`Site::Cross`].
+    pub fn new(hidden: Tensor<3>, mask: &Mask, virtual_tokens: &VirtualTokens) -> Self {
+        let past = virtual_tokens.at(Site::Cross);
+        let mask = past.mask().concat(mask);
+        Self { hidden, key_values: Vec::new(), past, mask }
+    }
+
+    /// Keys and values of virtual tokens in one layer, `[1 or B, K, P, D]`.
+    pub fn past(&self, layer: usize) -> Option<&LayerKeyValues> {
+        self.past.layer(Site::Cross, layer)
+    }
+
+    /// Which keys are hidden (`true`) from all queries, `[B, 1, 1, columns]`, for a layer with `columns`
+    /// of them, its virtual tokens included. `None` where all are visible.
+    pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
+        if self.mask.all() {
+            return None;
+        }
+        let (rows, all) = (self.mask.rows(), self.mask.len());
+        let hidden: Vec<bool> =
+            (0..rows).flat_map(|row| self.mask.row(row).iter().map(|real| !real)).collect();
+        let data = burn::tensor::TensorData::new(hidden, [rows, 1, 1, all]);
+        let device = self.hidden.device().without_autodiff();
+        Some(rightmost(Tensor::from_data(data, &device), columns))
+    }
+
+    /// Chosen rows, in the order given.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        Self {
+            hidden: crate::frozen::select_first(self.hidden.clone(), rows),
+            key_values: self.key_values.iter().map(|layer| layer.select_rows(rows)).collect(),
+            past: self.past.select_rows(rows),
+            mask: self.mask.select_rows(rows),
+        }
     }
 }
 
@@ -88,51 +149,7 @@ pub struct Run {
     pub hidden: Tensor<3>,
     /// Keys and values of the rows, a layer each `[B, K, S, D]`; empty unless they were asked for.
     pub key_values: Vec<LayerKeyValues>,
-}
-
-/// Position of every entry: the number of real entries, past ones included, that stand before it.
-fn positions(
-    mask: &Mask,
-    past_mask: &Mask,
-    past: &VirtualTokens,
-    device: &Device,
-) -> Tensor<2, Int> {
-    use crate::virtual_tokens::PrefixPositions::Shifted;
-    let mut values = Vec::with_capacity(mask.rows() * mask.len());
-    for row in 0..mask.rows() {
-        let before = past_mask.count(if past_mask.rows() == 1 { 0 } else { row });
-        let mut next = if past.positions == Shifted { before as i64 } else { 0 };
-        for real in mask.row(row) {
-            values.push(if *real { next } else { 0 });
-            next += i64::from(*real);
-        }
-    }
-    Tensor::from_data(TensorData::new(values, [mask.rows(), mask.len()]), device)
-}
-
-/// The visibility matrix, or `None` where every key is visible to every query.
-fn hidden_keys(
-    mask: &Mask,
-    past_mask: &Mask,
-    causal: bool,
-    device: &Device,
-) -> Option<Tensor<4, Bool>> {
-    let queries = mask.len();
-    let padded = !(mask.all() && past_mask.all());
-    if !padded && (!causal || queries <= 1) {
-        return None;
-    }
-    // Without padding all rows see the same: one row is enough.
-    let rows = if padded { mask.rows() } else { 1 };
-    let past_len = past_mask.len();
-    let mut hidden = Vec::with_capacity(rows * queries * (past_len + queries));
-    for row in 0..rows {
-        let past_row = past_mask.row(if past_mask.rows() == 1 { 0 } else { row });
-        let own = mask.row(row);
-        for query in 0..queries {
-            hidden.extend(past_row.iter().map(|real| !real));
-            hidden.extend(own.iter().enumerate().map(|(key, real)| !real || causal && key > query));
-        }
-    }
-    Some(Tensor::from_data(TensorData::new(hidden, [rows, 1, queries, past_len + queries]), device))
+    /// Keys and values of the encoder's output, a layer each, where they were asked for and the stack
+    /// reads one.
+    pub cross_key_values: Vec<LayerKeyValues>,
 }

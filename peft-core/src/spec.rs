@@ -1,9 +1,14 @@
 //! Geometry of a frozen model: what a method must know to make virtual tokens for it.
 
+use std::{fmt, str::FromStr};
+
 use burn::tensor::DType;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sequence::Side,
+};
 
 /// How the model's parts are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,40 @@ pub enum Site {
     DecoderSelf,
     /// Attention of a decoder to the encoder's output.
     Cross,
+}
+
+impl Site {
+    /// Its name in settings, files and tensors: `encoder-self`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EncoderSelf => "encoder-self",
+            Self::DecoderSelf => "decoder-self",
+            Self::Cross => "cross",
+        }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Site {
+    type Err = Error;
+
+    /// Also by the short names `encoder` and `decoder`.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "encoder-self" | "encoder" => Ok(Self::EncoderSelf),
+            "decoder-self" | "decoder" => Ok(Self::DecoderSelf),
+            "cross" => Ok(Self::Cross),
+            _ => Err(Error::setting(
+                "--sites",
+                format!("found `{name}`, expected encoder, decoder or cross"),
+            )),
+        }
+    }
 }
 
 /// Geometry of one attention site.
@@ -90,26 +129,22 @@ impl ModelSpec {
         }
     }
 
-    /// Checks that virtual tokens, a row's tokens and those that are to come have positions.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooLong`].
-    pub fn check_length(
-        &self,
-        virtual_tokens: usize,
-        tokens: usize,
-        new_tokens: usize,
-    ) -> Result<()> {
-        // The last new token is never fed back, so it needs no position.
-        let needed =
-            virtual_tokens.saturating_add(tokens).saturating_add(new_tokens.saturating_sub(1));
-        match self.max_positions {
-            Some(limit) if needed > limit => {
-                Err(Error::TooLong { virtual_tokens, tokens, new_tokens, limit })
-            }
-            _ => Ok(()),
+    /// Geometry of one attention site, where the model has it.
+    pub fn site(&self, site: Site) -> Option<&SiteSpec> {
+        self.sites.iter().find(|found| found.site == site)
+    }
+
+    /// Positions of a side; `None` where there is no limit.
+    pub fn positions(&self, side: Side) -> Option<usize> {
+        match (side, self.topology) {
+            (Side::Decoder, Topology::EncoderDecoder) => self.max_decoder_positions,
+            _ => self.max_positions,
         }
+    }
+
+    /// Whether a decoder reads an encoder's output.
+    pub fn is_encoder_decoder(&self) -> bool {
+        self.topology == Topology::EncoderDecoder
     }
 
     /// Whether tokens see only what stands before them on the input side.

@@ -4,11 +4,16 @@
 //! trained instead of computed. So the same type carries a cache through generation, see
 //! [`VirtualTokens::append`].
 
+mod rows;
+
 use burn::tensor::{DType, Tensor};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::Mask,
     error::{Error, Result},
+    sequence::Side,
     spec::{ModelSpec, Site},
 };
 
@@ -57,7 +62,8 @@ pub enum Content {
 
 /// Which position the first real token takes after a prefix. Causal models and encoders always use
 /// [`Shifted`](PrefixPositions::Shifted); implementations of encoder-decoder prefixes differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PrefixPositions {
     /// Position p, the row's count of unmasked virtual tokens.
     #[default]
@@ -75,6 +81,8 @@ pub struct VirtualTokens {
     len: usize,
     /// `[R, P]`, where rows have different P. A masked virtual token is as good as absent.
     mask: Option<Mask>,
+    /// How many of the last columns are real tokens that [`append`](Self::append) added.
+    cached: usize,
     /// Final hidden state `[R, 1, H]` of each row's last virtual token; it predicts token 0.
     pub last_hidden: Option<Tensor<3>>,
     /// Where positions start after a prefix.
@@ -89,6 +97,7 @@ impl VirtualTokens {
             content: if len == 0 { Content::None } else { content },
             len,
             mask: None,
+            cached: 0,
             last_hidden: None,
             positions: PrefixPositions::Shifted,
             relative_bias: true,
@@ -202,6 +211,52 @@ impl VirtualTokens {
         self
     }
 
+    /// How many of the columns are virtual tokens; the others are real tokens of a cache and stand last.
+    pub fn num_virtual(&self) -> usize {
+        self.len - self.cached
+    }
+
+    /// What one attention site gets of these: keys and values of the other sites are left out, and where
+    /// it has none, there are no virtual tokens. Embeddings belong to the input side.
+    #[must_use]
+    pub fn at(&self, site: Site) -> Self {
+        let content = match &self.content {
+            Content::KeyValues(sites) => {
+                let own = sites.iter().find(|found| found.site == site);
+                match own.filter(|found| found.layers.iter().any(Option::is_some)) {
+                    Some(own) => Content::KeyValues(vec![own.clone()]),
+                    None => Content::None,
+                }
+            }
+            Content::Embeddings(_) if site != Site::EncoderSelf => Content::None,
+            content => content.clone(),
+        };
+        match content {
+            Content::None => Self::none(),
+            content => Self { content, ..self.clone() },
+        }
+    }
+
+    /// Positions of a side that the virtual tokens of each row take, 0 where they take none: `[R]`.
+    ///
+    /// `encoder_decoder` says whether the model has two sides; a prompt of such a model stands on the
+    /// encoder's.
+    pub fn positions_taken(&self, side: Side, encoder_decoder: bool) -> Vec<usize> {
+        let own = match (side, encoder_decoder) {
+            (_, false) => self.clone(),
+            (Side::Encoder, true) => self.at(Site::EncoderSelf),
+            (Side::Decoder, true) => self.at(Site::DecoderSelf),
+        };
+        let unshifted = own.positions == PrefixPositions::Unshifted
+            && matches!(own.content, Content::KeyValues(_));
+        let mask = own.mask();
+        let virtual_tokens = own.num_virtual();
+        let skipped = if unshifted { virtual_tokens } else { 0 };
+        (0..mask.rows())
+            .map(|row| mask.row(row)[skipped..].iter().filter(|real| **real).count())
+            .collect()
+    }
+
     /// Keys and values of one layer of one site.
     pub fn layer(&self, site: Site, layer: usize) -> Option<&LayerKeyValues> {
         match &self.content {
@@ -250,7 +305,10 @@ impl VirtualTokens {
             })
             .collect();
         let mut next = Self::key_values(vec![SiteKeyValues { site, layers: joined }]);
+        // Where some layers have no virtual tokens, or no layer has, the mask still has all columns.
+        next.len = self.len + mask.len();
         next.mask = Some(virtual_mask.concat(mask));
+        next.cached = self.cached + mask.len();
         next.positions = self.positions;
         next.relative_bias = self.relative_bias;
         Ok(next)

@@ -4,7 +4,7 @@
 //! a prompt, a prefix and the tokens produced so far are all one cache.
 
 use burn::tensor::{Int, Tensor};
-use peft_core::{Error, FrozenModel, PaddingSide, Result, TokenBatch, VirtualTokens};
+use peft_core::{Error, FrozenModel, PaddingSide, Result, Room, TokenBatch, VirtualTokens};
 
 /// When generation stops.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,11 +43,8 @@ pub fn greedy(
     mut on_token: impl FnMut(usize, u32),
 ) -> Result<Vec<Vec<u32>>> {
     check_causal(model)?;
-    let virtual_mask = virtual_tokens.mask();
-    for (index, row) in rows.iter().enumerate() {
-        let p = virtual_mask.count(if virtual_mask.rows() == 1 { 0 } else { index });
-        model.spec().check_length(p, row.len(), stop.max_new_tokens)?;
-    }
+    let room = Room::new(model.spec(), virtual_tokens);
+    rows.iter().try_for_each(|row| room.check(row.len(), 0, stop.max_new_tokens))?;
     let mut output = vec![Vec::new(); rows.len()];
     if rows.is_empty() || stop.max_new_tokens == 0 {
         return Ok(output);
@@ -55,7 +52,7 @@ pub fn greedy(
     let mut done = vec![false; rows.len()];
     // Left padding: every row's next token is in the last column.
     let mut batch = TokenBatch::new(rows, PaddingSide::Left);
-    let mut cache = model.compile(virtual_tokens)?;
+    let mut cache = model.begin(&batch, virtual_tokens)?;
     loop {
         let hidden = model.forward_cached(&batch, &cache)?;
         let next = likeliest(model, hidden.tokens)?;
@@ -69,7 +66,7 @@ pub fn greedy(
         if done.iter().all(|done| *done) {
             return Ok(output);
         }
-        cache = hidden.cache.unwrap_or_else(VirtualTokens::none);
+        cache = hidden.cache.ok_or_else(|| Error::Mismatch("the model gave no cache".into()))?;
         // Rows that are done go on with what they produce, unread, until the last one is.
         let next: Vec<&[u32]> = next.chunks(1).collect();
         batch = TokenBatch::new(&next, PaddingSide::Left);

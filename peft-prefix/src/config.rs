@@ -1,6 +1,9 @@
 //! Settings of prefix tuning.
 
-use peft_core::{Error, ModelSpec, Result, SiteSpec, reparameterization::MlpSizes};
+use peft_core::{
+    Error, ModelSpec, Result,
+    reparameterization::{MlpSizes, Placement, Slot},
+};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`PrefixTuning`](crate::PrefixTuning).
@@ -18,6 +21,10 @@ pub struct PrefixConfig {
     pub hidden_size: usize,
     /// Share of the prefix's keys and values that a training step leaves out; 0, as in the paper.
     pub dropout: f64,
+    /// On an encoder-decoder: the attention sites that get a prefix, all three as in the paper, and how
+    /// positions go on after it.
+    #[serde(flatten)]
+    pub placement: Placement,
 }
 
 impl Default for PrefixConfig {
@@ -35,6 +42,7 @@ impl PrefixConfig {
             embedding_size: None,
             hidden_size: 512,
             dropout: 0.0,
+            placement: Placement::default(),
         }
     }
 
@@ -73,6 +81,13 @@ impl PrefixConfig {
         self
     }
 
+    /// Sets where the prefix goes on an encoder-decoder.
+    #[must_use]
+    pub fn with_placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -95,13 +110,13 @@ impl PrefixConfig {
         Ok(())
     }
 
-    /// Sizes of the MLP for the attention `site` of the model `spec`.
-    pub(crate) fn sizes(&self, spec: &ModelSpec, site: &SiteSpec) -> MlpSizes {
+    /// Sizes of the MLP for one attention site of the model `spec`.
+    pub(crate) fn sizes(&self, spec: &ModelSpec, slot: &Slot) -> MlpSizes {
         MlpSizes {
             virtual_tokens: self.num_virtual_tokens,
             embedding: self.embedding_size.unwrap_or(spec.hidden_size),
             hidden: self.hidden_size,
-            output: site.num_layers * site.kv_width(),
+            output: slot.width(),
         }
     }
 }

@@ -4,7 +4,9 @@ use burn::tensor::{Device, Tensor};
 use peft_core::{
     FrozenModel, Result,
     init::{Values, tensor},
-    reparameterization::{FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, activations},
+    reparameterization::{
+        FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, Slot, activations,
+    },
     rng,
 };
 
@@ -41,29 +43,29 @@ impl PrefixInit {
         Self::Activations { ids, fit: FitConfig::default() }
     }
 
-    /// The parameters of a prefix for `model`.
+    /// The parameters of a prefix for one attention site of `model`.
     pub(crate) fn parameters(
         &self,
         config: &PrefixConfig,
-        sizes: MlpSizes,
+        slot: &Slot,
         model: &dyn FrozenModel,
         seed: u64,
         device: &Device,
     ) -> Result<PrefixParameters> {
+        let sizes = config.sizes(model.spec(), slot);
         let words = match self {
             Self::Activations { ids, .. } => {
-                let layers: Vec<usize> = (0..model.spec().self_site()?.num_layers).collect();
-                Some(activations(model, ids, sizes.virtual_tokens, &layers)?)
+                Some(activations(model, ids, sizes.virtual_tokens, &slot.layers)?)
             }
             _ => None,
         };
         if !config.prefix_projection {
             return Ok(match words {
                 Some(flat) => PrefixParameters::copied(flat, device),
-                None => PrefixParameters::direct(self.free(sizes, seed, device)),
+                None => PrefixParameters::direct(self.free(sizes, slot, seed, device)),
             });
         }
-        let mut stream = rng::stream(seed, 0, "prefix.mlp");
+        let mut stream = rng::stream(seed, 0, &slot.name("prefix.mlp"));
         let mlp = PrefixMlp::init(sizes, MlpInit::Torch, &mut stream, device);
         Ok(PrefixParameters::Mlp(match (self, words) {
             (Self::Activations { fit, .. }, Some(flat)) => mlp.fit(flat, *fit),
@@ -73,12 +75,12 @@ impl PrefixInit {
     }
 
     /// Free parameters `[P, L * 2 * K * D]`.
-    fn free(&self, sizes: MlpSizes, seed: u64, device: &Device) -> Tensor<2> {
+    fn free(&self, sizes: MlpSizes, slot: &Slot, seed: u64, device: &Device) -> Tensor<2> {
         let shape = [sizes.virtual_tokens, sizes.output];
         match self {
             Self::Zero => Tensor::zeros(shape, device),
             _ => {
-                let mut stream = rng::stream(seed, 0, "prefix.free");
+                let mut stream = rng::stream(seed, 0, &slot.name("prefix.free"));
                 tensor(shape, Values::Normal { std: 0.02 }, &mut stream, device)
             }
         }

@@ -3,8 +3,8 @@
 use burn::{module::Module, tensor::Device};
 use peft_core::{
     FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, PeftType, Result,
-    SiteSpec, VirtualTokens, adapter::layout, init::dropout, reparameterization::PrefixParameters,
-    rng,
+    VirtualTokens,
+    reparameterization::{SitePrefixes, Slot},
 };
 use serde_json::{Map, Value, json};
 
@@ -15,12 +15,12 @@ use crate::{PrefixConfig, PrefixInit};
 /// (Li & Liang 2021, <https://arxiv.org/abs/2101.00190>).
 ///
 /// P' is `[P, E]`, the result `[P, L * 2 * K * D]`. [`fold`](PeftMethod::fold) keeps the result only.
+///
+/// An encoder-decoder has a prefix for each of its three attention sites, each made by an MLP of its own.
 #[derive(Module, Debug)]
 pub struct PrefixTuning {
-    /// The MLP, or the keys and values themselves.
-    pub parameters: PrefixParameters,
-    #[module(skip)]
-    site: SiteSpec,
+    /// The MLP, or the keys and values themselves, for each attention site.
+    pub prefixes: SitePrefixes,
     #[module(skip)]
     config: PrefixConfig,
 }
@@ -31,7 +31,7 @@ impl PrefixTuning {
     /// # Errors
     ///
     /// [`Error::Setting`](peft_core::Error::Setting) naming the flag that cannot be used,
-    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for an encoder-decoder.
+    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for words on an encoder-decoder.
     pub fn init(
         config: PrefixConfig,
         model: &dyn FrozenModel,
@@ -40,15 +40,15 @@ impl PrefixTuning {
         device: &Device,
     ) -> Result<Self> {
         config.validate()?;
-        let site = model.spec().self_site()?.clone();
-        let sizes = config.sizes(model.spec(), &site);
-        let parameters = init.parameters(&config, sizes, model, seed, device)?;
-        Ok(Self { parameters, site, config })
+        let placed = config.placement.resolve(model.spec(), None)?;
+        let prefixes =
+            SitePrefixes::new(placed, |slot| init.parameters(&config, slot, model, seed, device))?;
+        Ok(Self { prefixes, config })
     }
 
     /// Whether the MLP is gone, or never was.
     pub fn is_folded(&self) -> bool {
-        matches!(self.parameters, PrefixParameters::Direct(_))
+        self.prefixes.is_folded()
     }
 }
 
@@ -59,25 +59,20 @@ impl PeftMethod for PrefixTuning {
         &self.config
     }
 
-    /// A key and a value `[1, K, P, D]` for every layer, shared by all rows of a batch.
+    /// A key and a value `[1, K, P, D]` for every layer of every chosen site, shared by all rows of a
+    /// batch.
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens {
-        let mut flat = self.parameters.flat();
-        if let Mode::Train { seed, step } = mode {
-            let mut stream = rng::stream(seed, step, "prefix.dropout");
-            flat = dropout(flat, self.config.dropout, &mut stream);
-        }
-        let layers: Vec<usize> = (0..self.site.num_layers).collect();
-        VirtualTokens::key_values(vec![layout::to_key_values(flat, &self.site, &layers)])
+        self.prefixes.virtual_tokens(mode, self.config.dropout, "prefix.dropout")
     }
 
     fn fold(&self) -> Self {
-        Self { parameters: self.parameters.fold(), ..self.clone() }
+        Self { prefixes: self.prefixes.fold(), config: self.config.clone() }
     }
 
     /// Folded: `prompt_embeddings`. Else the MLP under PEFT's names: `embedding.weight`,
-    /// `transform.{0,2}.{weight,bias}`.
+    /// `transform.{0,2}.{weight,bias}`. On an encoder-decoder each with its site, `prompt_embeddings.cross`.
     fn state(&self) -> NamedTensors {
-        self.parameters.state()
+        self.prefixes.state()
     }
 
     fn from_state(
@@ -87,9 +82,10 @@ impl PeftMethod for PrefixTuning {
         device: &Device,
     ) -> Result<Self> {
         config.validate()?;
-        let site = spec.self_site()?.clone();
-        let parameters = PrefixParameters::from_state(config.sizes(spec, &site), state, device)?;
-        Ok(Self { parameters, site, config })
+        let placed = config.placement.resolve(spec, None)?;
+        let sizes = |slot: &Slot| config.sizes(spec, slot);
+        let prefixes = SitePrefixes::from_state(placed, sizes, state, device)?;
+        Ok(Self { prefixes, config })
     }
 
     /// PEFT is told of no projection, whatever made the numbers: a folder holds the folded tensor, and
@@ -97,9 +93,10 @@ impl PeftMethod for PrefixTuning {
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
         MethodFields {
             method: "prefix",
-            peft_type: PeftType::PrefixTuning,
+            peft_type: PeftType::of_prefix(&self.prefixes),
             num_virtual_tokens: self.config.num_virtual_tokens,
             layers: None,
+            sites: self.prefixes.stored(),
             extra: Map::from_iter([
                 ("prefix_projection".to_string(), Value::Bool(false)),
                 ("encoder_hidden_size".to_string(), json!(self.config.hidden_size)),

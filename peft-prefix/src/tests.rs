@@ -267,7 +267,7 @@ fn the_mlp_is_fitted_and_its_embedding_stays() {
         let random = make(config.clone(), &PrefixInit::Random, 7);
         assert!(error(&fitted) < 0.01 * error(&random), "{} {}", error(&fitted), error(&random));
         assert_eq!(fitted.state()["embedding.weight"], random.state()["embedding.weight"]);
-        let PrefixParameters::Mlp(mlp) = &fitted.parameters else { panic!("no MLP") };
+        let PrefixParameters::Mlp(mlp) = &fitted.prefixes.parameters[0] else { panic!("no MLP") };
         assert_eq!(mlp.transform.weight_out.val().is_require_grad(), device.is_autodiff());
         if device.is_autodiff() {
             assert!(gradients_of(&fitted).iter().all(|of| of.iter().any(|number| *number != 0.0)));

@@ -88,7 +88,7 @@ impl FrozenModel for Block {
             let mixed = softmax(scores, 3).matmul(values).swap_dims(1, 2).reshape([b, s, 12]);
             rows = rows + mixed.matmul(output.unsqueeze());
         }
-        Ok(Run { hidden: rows, key_values })
+        Ok(Run { hidden: rows, key_values, cross_key_values: Vec::new() })
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {

@@ -85,6 +85,7 @@ impl PeftMethod for PromptTuning {
             peft_type: PeftType::PromptTuning,
             num_virtual_tokens: self.config.num_virtual_tokens,
             layers: None,
+            sites: None,
             extra: Map::from_iter([
                 ("prompt_tuning_init".to_string(), Value::from("RANDOM")),
                 ("prompt_tuning_init_text".to_string(), Value::Null),

@@ -1,6 +1,9 @@
 //! Settings of P-tuning v2.
 
-use peft_core::{Error, ModelSpec, Result, SiteSpec, reparameterization::MlpSizes};
+use peft_core::{
+    Error, ModelSpec, Result,
+    reparameterization::{MlpSizes, Placed, Placement, Slot},
+};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`PTuningV2`](crate::PTuningV2).
@@ -21,6 +24,10 @@ pub struct PTuningV2Config {
     pub prefix_projection: bool,
     /// M: width of the MLP's hidden layer; 512.
     pub hidden_size: usize,
+    /// On an encoder-decoder: the attention sites that get virtual tokens, all three, and how positions
+    /// go on after them.
+    #[serde(flatten)]
+    pub placement: Placement,
 }
 
 impl Default for PTuningV2Config {
@@ -38,6 +45,7 @@ impl PTuningV2Config {
             dropout: 0.0,
             prefix_projection: false,
             hidden_size: 512,
+            placement: Placement::default(),
         }
     }
 
@@ -76,12 +84,19 @@ impl PTuningV2Config {
         self
     }
 
-    /// Checks the settings for a model of L = `num_layers` layers.
+    /// Sets where the virtual tokens go on an encoder-decoder.
+    #[must_use]
+    pub fn with_placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// Checks the settings that need no model.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] naming the flag.
-    pub fn validate(&self, num_layers: usize) -> Result<()> {
+    pub fn validate(&self) -> Result<()> {
         for (flag, size) in [
             ("--num-virtual-tokens", self.num_virtual_tokens),
             ("--prefix-hidden-size", self.hidden_size),
@@ -94,38 +109,22 @@ impl PTuningV2Config {
             let message = format!("found {}, expected a number from 0 to below 1", self.dropout);
             return Err(Error::setting("--prefix-dropout", message));
         }
-        let Some(layers) = &self.layers else { return Ok(()) };
-        let refuse = |message: String| Err(Error::setting("--layers", message));
-        if layers.is_empty() {
-            return refuse("found no layer, expected at least one".into());
-        }
-        if let Some(pair) = layers.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return refuse(format!(
-                "found {} before {}, expected each layer once, in rising order",
-                pair[0], pair[1]
-            ));
-        }
-        if let Some(layer) = layers.iter().find(|layer| **layer >= num_layers) {
-            return refuse(format!(
-                "found {layer}, the model has the layers 0 to {}",
-                num_layers - 1
-            ));
-        }
         Ok(())
     }
 
-    /// The layers that have virtual tokens, of L.
-    pub fn chosen_layers(&self, num_layers: usize) -> Vec<usize> {
-        self.layers.clone().unwrap_or_else(|| (0..num_layers).collect())
+    /// The attention sites and layers of the model `spec` that get virtual tokens.
+    pub(crate) fn place(&self, spec: &ModelSpec) -> Result<Placed> {
+        self.validate()?;
+        self.placement.resolve(spec, self.layers.as_deref())
     }
 
-    /// Sizes of the tensors for the attention `site` of the model `spec`.
-    pub(crate) fn sizes(&self, spec: &ModelSpec, site: &SiteSpec) -> MlpSizes {
+    /// Sizes of the tensors for one attention site of the model `spec`.
+    pub(crate) fn sizes(&self, spec: &ModelSpec, slot: &Slot) -> MlpSizes {
         MlpSizes {
             virtual_tokens: self.num_virtual_tokens,
             embedding: spec.hidden_size,
             hidden: self.hidden_size,
-            output: self.chosen_layers(site.num_layers).len() * site.kv_width(),
+            output: slot.width(),
         }
     }
 }

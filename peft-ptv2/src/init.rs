@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use peft_core::{
     Error, FrozenModel, Result,
     init::{Values, tensor},
-    reparameterization::{FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, activations},
+    reparameterization::{FitConfig, MlpInit, PrefixMlp, PrefixParameters, Slot, activations},
     rng,
 };
 
@@ -48,24 +48,27 @@ impl PTuningV2Init {
         Self::Activations { ids, fit: FitConfig::default() }
     }
 
-    /// The parameters for `model`, whose attention has L = `num_layers` layers.
+    /// The parameters for one attention site of `model`.
     pub(crate) fn parameters(
         &self,
         config: &PTuningV2Config,
-        sizes: MlpSizes,
-        num_layers: usize,
+        slot: &Slot,
         model: &dyn FrozenModel,
         seed: u64,
         device: &Device,
     ) -> Result<PrefixParameters> {
+        let sizes = config.sizes(model.spec(), slot);
         if config.prefix_projection {
+            let projection = |init| {
+                let mut stream = rng::stream(seed, 0, &slot.name("ptv2.projection"));
+                PrefixMlp::init(sizes, init, &mut stream, device)
+            };
             return Ok(PrefixParameters::Mlp(match self {
-                Self::Random { std } => projection(sizes, check_std(*std)?, seed, device),
-                Self::Zero => projection(sizes, MlpInit::Torch, seed, device).with_zero_output(),
+                Self::Random { std } => projection(check_std(*std)?),
+                Self::Zero => projection(MlpInit::Torch).with_zero_output(),
                 Self::Activations { ids, fit } => {
-                    let layers = config.chosen_layers(num_layers);
-                    let words = activations(model, ids, sizes.virtual_tokens, &layers)?;
-                    projection(sizes, MlpInit::Torch, seed, device).fit(words, *fit)
+                    let words = activations(model, ids, sizes.virtual_tokens, &slot.layers)?;
+                    projection(MlpInit::Torch).fit(words, *fit)
                 }
             }));
         }
@@ -73,14 +76,13 @@ impl PTuningV2Init {
         Ok(match self {
             Self::Random { std } => {
                 check_std(*std)?;
-                let mut stream = rng::stream(seed, 0, "ptv2.free");
+                let mut stream = rng::stream(seed, 0, &slot.name("ptv2.free"));
                 let values = Values::Normal { std: *std };
                 PrefixParameters::direct(tensor(shape, values, &mut stream, device))
             }
             Self::Zero => PrefixParameters::direct(Tensor::zeros(shape, device)),
             Self::Activations { ids, .. } => {
-                let layers = config.chosen_layers(num_layers);
-                let words = activations(model, ids, sizes.virtual_tokens, &layers)?;
+                let words = activations(model, ids, sizes.virtual_tokens, &slot.layers)?;
                 PrefixParameters::copied(words, device)
             }
         })
@@ -93,8 +95,4 @@ fn check_std(std: f64) -> Result<MlpInit> {
         return Err(Error::setting("--init", message));
     }
     Ok(MlpInit::Normal { std })
-}
-
-fn projection(sizes: MlpSizes, init: MlpInit, seed: u64, device: &Device) -> PrefixMlp {
-    PrefixMlp::init(sizes, init, &mut rng::stream(seed, 0, "ptv2.projection"), device)
 }

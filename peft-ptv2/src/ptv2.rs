@@ -3,8 +3,8 @@
 use burn::{module::Module, tensor::Device};
 use peft_core::{
     FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, PeftType, Result,
-    SiteSpec, VirtualTokens, adapter::layout, init::dropout, reparameterization::PrefixParameters,
-    rng,
+    VirtualTokens,
+    reparameterization::{SitePrefixes, Slot},
 };
 use serde_json::{Map, Value, json};
 
@@ -15,10 +15,9 @@ use crate::{PTuningV2Config, PTuningV2Init};
 /// (Liu et al. 2021, <https://arxiv.org/abs/2110.07602>).
 #[derive(Module, Debug)]
 pub struct PTuningV2 {
-    /// The keys and values `[P, l * 2 * K * D]` of the chosen layers, or the projection that makes them.
-    pub parameters: PrefixParameters,
-    #[module(skip)]
-    site: SiteSpec,
+    /// The keys and values `[P, l * 2 * K * D]` of the chosen layers, or the projection that makes them,
+    /// for each attention site.
+    pub prefixes: SitePrefixes,
     #[module(skip)]
     config: PTuningV2Config,
 }
@@ -29,7 +28,7 @@ impl PTuningV2 {
     /// # Errors
     ///
     /// [`Error::Setting`](peft_core::Error::Setting) naming the flag that cannot be used,
-    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for an encoder-decoder.
+    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for words on an encoder-decoder.
     pub fn init(
         config: PTuningV2Config,
         model: &dyn FrozenModel,
@@ -37,16 +36,15 @@ impl PTuningV2 {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let site = model.spec().self_site()?.clone();
-        config.validate(site.num_layers)?;
-        let sizes = config.sizes(model.spec(), &site);
-        let parameters = init.parameters(&config, sizes, site.num_layers, model, seed, device)?;
-        Ok(Self { parameters, site, config })
+        let placed = config.place(model.spec())?;
+        let prefixes =
+            SitePrefixes::new(placed, |slot| init.parameters(&config, slot, model, seed, device))?;
+        Ok(Self { prefixes, config })
     }
 
-    /// The layers that have virtual tokens.
-    pub fn layers(&self) -> Vec<usize> {
-        self.config.chosen_layers(self.site.num_layers)
+    /// The layers that have virtual tokens, of each site in the order of the sites.
+    pub fn layers(&self) -> Vec<Vec<usize>> {
+        self.prefixes.placed().slots.iter().map(|slot| slot.layers.clone()).collect()
     }
 }
 
@@ -57,24 +55,21 @@ impl PeftMethod for PTuningV2 {
         &self.config
     }
 
-    /// A key and a value `[1, K, P, D]` for each chosen layer, shared by all rows of a batch.
+    /// A key and a value `[1, K, P, D]` for each chosen layer of each chosen site, shared by all rows of
+    /// a batch.
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens {
-        let mut flat = self.parameters.flat();
-        if let Mode::Train { seed, step } = mode {
-            let mut stream = rng::stream(seed, step, "ptv2.dropout");
-            flat = dropout(flat, self.config.dropout, &mut stream);
-        }
-        VirtualTokens::key_values(vec![layout::to_key_values(flat, &self.site, &self.layers())])
+        self.prefixes.virtual_tokens(mode, self.config.dropout, "ptv2.dropout")
     }
 
     fn fold(&self) -> Self {
-        Self { parameters: self.parameters.fold(), ..self.clone() }
+        Self { prefixes: self.prefixes.fold(), config: self.config.clone() }
     }
 
     /// `prompt_embeddings` of the chosen layers; with the projection, until it is folded, the tensors of
-    /// the MLP under PEFT's names: `embedding.weight`, `transform.{0,2}.{weight,bias}`.
+    /// the MLP under PEFT's names: `embedding.weight`, `transform.{0,2}.{weight,bias}`. On an
+    /// encoder-decoder each with its site, `prompt_embeddings.cross`.
     fn state(&self) -> NamedTensors {
-        self.parameters.state()
+        self.prefixes.state()
     }
 
     fn from_state(
@@ -83,23 +78,22 @@ impl PeftMethod for PTuningV2 {
         state: &NamedTensors,
         device: &Device,
     ) -> Result<Self> {
-        let site = spec.self_site()?.clone();
-        config.validate(site.num_layers)?;
-        let parameters = PrefixParameters::from_state(config.sizes(spec, &site), state, device)?;
-        Ok(Self { parameters, site, config })
+        let placed = config.place(spec)?;
+        let sizes = |slot: &Slot| config.sizes(spec, slot);
+        let prefixes = SitePrefixes::from_state(placed, sizes, state, device)?;
+        Ok(Self { prefixes, config })
     }
 
-    /// PEFT's `PREFIX_TUNING` where all layers have virtual tokens; else a type of our own, because PEFT
-    /// has none that leaves layers out. `prefix_projection` is false whatever made the numbers, since a
+    /// PEFT's `PREFIX_TUNING` where all layers of the only site have virtual tokens; else a type of our
+    /// own, because PEFT has none that leaves layers out or reaches three sites. `prefix_projection` is false whatever made the numbers, since a
     /// folder holds the folded tensor.
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
-        let layers = self.layers();
-        let subset = layers.len() < self.site.num_layers;
         MethodFields {
             method: "ptv2",
-            peft_type: if subset { PeftType::PrefixTuningLayers } else { PeftType::PrefixTuning },
+            peft_type: PeftType::of_prefix(&self.prefixes),
             num_virtual_tokens: self.config.num_virtual_tokens,
-            layers: subset.then_some(layers),
+            layers: self.prefixes.chosen_layers(),
+            sites: self.prefixes.stored(),
             extra: Map::from_iter([
                 ("prefix_projection".to_string(), Value::Bool(false)),
                 ("encoder_hidden_size".to_string(), json!(self.config.hidden_size)),

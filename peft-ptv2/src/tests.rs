@@ -70,7 +70,7 @@ proptest! {
         let mlp = p * 16 + m * (16 + 1) + width * (m + 1);
         let trained = if config.prefix_projection { mlp } else { p * width };
         prop_assert_eq!((deep.num_trainable(), deep.num_deployed()), (trained, p * width));
-        prop_assert_eq!(&deep.layers(), &chosen);
+        prop_assert_eq!(&deep.layers()[0], &chosen);
         let tokens = deep.virtual_tokens(EVALUATE);
         prop_assert_eq!((tokens.len(), tokens.rows()), (p, 1));
         for layer in 0..2 {
@@ -86,7 +86,7 @@ proptest! {
         let (p, folded) = (deep.config().num_virtual_tokens, deep.fold());
         let numbers = flat(&folded.virtual_tokens(EVALUATE));
         prop_assert_eq!(&numbers, &flat(&deep.virtual_tokens(EVALUATE)));
-        let width = deep.layers().len() * LAYER;
+        let width = deep.layers()[0].len() * LAYER;
         let file = folded.state();
         prop_assert_eq!(file.keys().collect::<Vec<_>>(), ["prompt_embeddings"]);
         prop_assert_eq!(&file["prompt_embeddings"], &TensorData::new(numbers, [p, width]));
@@ -201,9 +201,9 @@ fn a_layer_left_out_computes_what_the_base_does() {
     let batch = TokenBatch::new(&[&[1, 2, 3]], PaddingSide::Right);
     let keys = |layers: &[usize], seed| {
         let deep = make(some(2, layers), &PTuningV2Init::Random { std: 1.0 }, seed);
-        let hidden = model.forward_cached(&batch, &deep.virtual_tokens(EVALUATE)).unwrap();
-        let cache = hidden.cache.unwrap();
-        let key = cache.layer(Site::DecoderSelf, 1).unwrap().key.clone();
+        let cache = model.begin(&batch, &deep.virtual_tokens(EVALUATE)).unwrap();
+        let cache = model.forward_cached(&batch, &cache).unwrap().cache.unwrap();
+        let key = cache.past.layer(Site::DecoderSelf, 1).unwrap().key.clone();
         let columns = key.dims()[2];
         key.narrow(2, columns - 3, 3).into_data()
     };

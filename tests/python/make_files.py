@@ -3,6 +3,7 @@
     python make_files.py [--out ../vectors/files]
 
 - torch/*.bin, *.pt: torch.save of tensors in several types and layouts, and of what is no tensor;
+  made again, old-format.bin differs in an address that it holds;
 - torch/expected.safetensors: the numbers of the good ones, in f32, under the names `file:tensor`;
 - npy/*.npy: numpy.save of matrices;
 - p-tuning/, seq2seq/: adapters of PEFT: P-tuning v1, and prompt tuning of an encoder-decoder with rows for two submodules;
@@ -181,6 +182,9 @@ def tokenizers(out):
                       "vocab": [["<unk>", 0.0], ["\u2581the", -1.5], ["\u2581", -2.0], ["sea", -3.0]]},
         },
     }
+    # A trie of one unit, then a text.
+    charsmap = {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAABh"}
+    cases["precompiled"] = {**cases["unigram"], "normalizer": {"type": "Sequence", "normalizers": [charsmap]}}
     for name, case in cases.items():
         text = json.dumps({**common, **case}, ensure_ascii=False)
         (out / f"tokenizer-{name}.json").write_text(text, encoding="utf-8")

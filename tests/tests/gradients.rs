@@ -67,7 +67,7 @@ fn head(model: &dyn FrozenModel, task: Task, dtype: DType, device: &Device) -> O
     if task == Task::CausalLm {
         return None;
     }
-    let layout = HeadLayout { name: "classifier", bias: true };
+    let layout = HeadLayout::linear("classifier", true);
     let h = model.spec().hidden_size;
     let state = NamedTensors::from([
         ("classifier.weight".into(), numbers([CLASSES, h], 0.5, "head.weight", dtype)),

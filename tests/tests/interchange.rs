@@ -221,11 +221,11 @@ fn p_tuning_becomes_prompt_tuning_and_starts_a_prompt() {
 
     let mut train = peft(dir);
     train.args(["train", "--method", "prompt", "--task", "causal-lm", "--train", "rows.jsonl"]);
-    train.args(["--steps", "1", "--lr", "0", "--out", "run", "--model"]).arg(&model);
+    train.args(["--steps", "1", "--lr", "1e-9", "--out", "run", "--model"]).arg(&model);
     succeed(train.arg("--init-adapter").arg(&from));
     let started = Adapter::load(&dir.join("run")).unwrap();
     assert_eq!(started.config.peft_type, PeftType::PromptTuning);
-    assert_eq!(started.tensors, read.tensors);
+    assert_tensors_near(&started.tensors, &read.tensors, 1e-7);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn prompts_alone_need_a_task_and_fit_their_model() {
         ),
         ("--from state.bin --to x --task causal-lm", 1, "holds 2 tensors (bias, weight)"),
         ("--from none.npy --to x --task causal-lm", 1, "cannot read none.npy"),
-        ("--from none --to x --task causal-lm", 1, "expected an adapter folder, .npy"),
+        ("--from none --to x --task causal-lm", 1, "cannot read none"),
         ("--from made --to bare.pt", 1, "is a file, expected a folder"),
         ("--from made --to again --format npy", 1, "cannot read again"),
         ("--from f16.bin --to prompt.npy", 1, "--force overwrites it"),

@@ -7,6 +7,7 @@ mod gradients;
 mod interchange;
 mod interop;
 mod methods;
+mod mixture;
 mod parity;
 mod real;
 mod resume;

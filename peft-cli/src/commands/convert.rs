@@ -19,9 +19,10 @@ use crate::{
     session::in_adapter,
 };
 
-/// Converts an adapter: PEFT's folders, old ones with adapter_model.bin and those of P-tuning v1 too, and
-/// prompts alone in a file (.npy of the original prompt tuning code, .safetensors, .bin, .pt), to a PEFT
-/// folder or to .npy.
+/// Converts adapters and prompts to PEFT folders or to .npy.
+///
+/// Reads PEFT's folders, also old ones with adapter_model.bin and those of P-tuning v1, and prompts alone in
+/// a file: .npy of the original prompt tuning code, .safetensors, .bin, .pt.
 ///
 /// Example: peft convert --from sst2.npy --to sst2 --task seq2seq-lm --base-model google/t5-base-lm-adapt
 #[derive(Args, Debug)]

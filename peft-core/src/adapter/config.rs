@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, Result},
-    spec::{ModelSpec, Topology},
+    reparameterization::SitePrefixes,
+    spec::{ModelSpec, Site, Topology},
     task::Task,
+    virtual_tokens::PrefixPositions,
 };
 
 /// The version of PEFT whose layout is written.
@@ -30,6 +32,9 @@ pub enum PeftType {
     /// Keys and values for some of the layers. A type of our own: PEFT has no such thing, and refuses
     /// it by its name instead of computing something else.
     PrefixTuningLayers,
+    /// Keys and values for chosen attention sites of an encoder-decoder. A type of our own: PEFT has only
+    /// half a decoder's.
+    PrefixTuningSites,
     /// A prompt whose classifier reads the first real token. A type of our own, as above.
     PromptTuningFirstToken,
     /// No virtual tokens, a head alone: the baseline. A type of our own.
@@ -37,11 +42,12 @@ pub enum PeftType {
 }
 
 impl PeftType {
-    const ALL: [(Self, &str); 6] = [
+    const ALL: [(Self, &str); 7] = [
         (Self::PromptTuning, "PROMPT_TUNING"),
         (Self::PrefixTuning, "PREFIX_TUNING"),
         (Self::PTuning, "P_TUNING"),
         (Self::PrefixTuningLayers, "BURN_PEFT_PREFIX_TUNING_LAYERS"),
+        (Self::PrefixTuningSites, "BURN_PEFT_PREFIX_TUNING_SITES"),
         (Self::PromptTuningFirstToken, "BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN"),
         (Self::HeadOnly, "BURN_PEFT_HEAD_ONLY"),
     ];
@@ -49,6 +55,17 @@ impl PeftType {
     /// Its name in the file.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(found, _)| *found == self).map_or("", |(_, name)| name)
+    }
+
+    /// The type of a prefix, by where it goes.
+    pub fn of_prefix(prefix: &SitePrefixes) -> Self {
+        if prefix.stored().is_some() {
+            Self::PrefixTuningSites
+        } else if prefix.chosen_layers().is_some() {
+            Self::PrefixTuningLayers
+        } else {
+            Self::PrefixTuning
+        }
     }
 
     /// Whether rows in front of the input are stored, rather than keys and values.
@@ -79,10 +96,23 @@ pub struct MethodFields {
     pub num_virtual_tokens: usize,
     /// The layers that have virtual tokens, where not all have.
     pub layers: Option<Vec<usize>>,
+    /// Where a prefix of an encoder-decoder goes.
+    pub sites: Option<StoredSites>,
     /// Fields of PEFT that only this type has.
     pub extra: Map<String, Value>,
     /// The method's settings, as this workspace spells them.
     pub settings: Value,
+}
+
+/// Where the prefix of an encoder-decoder goes, and the rules it was trained with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSites {
+    /// The attention sites, in the model's order.
+    pub sites: Vec<Site>,
+    /// Where positions start after a prefix.
+    pub positions: PrefixPositions,
+    /// Whether a relative position bias reaches over it.
+    pub relative_bias: bool,
 }
 
 /// Fields of our own.
@@ -97,6 +127,15 @@ pub struct OwnFields {
     /// The layers that have virtual tokens, where not all have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<usize>>,
+    /// The attention sites of an encoder-decoder that have virtual tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sites: Option<Vec<Site>>,
+    /// Where positions start after the prefix of an encoder-decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_positions: Option<PrefixPositions>,
+    /// Whether a relative position bias reaches over that prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_bias: Option<bool>,
     /// Which position an encoder's classifier reads.
     #[serde(default)]
     pub pooling: Pooling,
@@ -146,16 +185,31 @@ impl AdapterConfig {
     /// The pooling is stored where it decides what is computed: for a prompt that classifies rows on an
     /// encoder. Everywhere else it is [`Pooling::First`].
     ///
+    /// The geometry is that of the side that a prompt, or else the first prefix, goes to.
+    ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] for a model with several attention sites.
+    /// [`Error::Mismatch`] for a model without attention.
     pub fn new(
         method: MethodFields,
         spec: &ModelSpec,
         task: Task,
         pooling: Pooling,
     ) -> Result<Self> {
-        let site = spec.self_site()?;
+        let first = method.sites.as_ref().and_then(|stored| stored.sites.first());
+        let site = match first {
+            Some(site) => spec.site(*site),
+            None => spec.sites.first(),
+        };
+        let site = site.ok_or_else(|| {
+            Error::Mismatch(format!("a {} model without such attention", spec.model_type))
+        })?;
+        let (sites, prefix_positions, relative_bias) = match method.sites {
+            Some(stored) => {
+                (Some(stored.sites), Some(stored.positions), Some(stored.relative_bias))
+            }
+            None => (None, None, None),
+        };
         let prompt = method.peft_type.is_prompt();
         // Elsewhere both poolings read the same, or nothing is pooled.
         let first_token = prompt
@@ -179,6 +233,9 @@ impl AdapterConfig {
                 method: Some(method.method.to_string()),
                 settings: method.settings,
                 layers: method.layers,
+                sites,
+                prefix_positions,
+                relative_bias,
                 pooling,
                 ..OwnFields::default()
             },
@@ -192,6 +249,10 @@ impl AdapterConfig {
             Some(Task::QuestionAns) => json!(["qa_outputs"]),
             _ => Value::Null,
         };
+        // Of an encoder-decoder's prefix in PEFT's own type, PEFT reads every slot twice. Of a prompt for one,
+        // it would leave the second half unread.
+        let is_pair =
+            self.peft_type == PeftType::PrefixTuning && self.task == Some(Task::Seq2SeqLm);
         let mut fields = self.extra.clone();
         let common = json!({
             "peft_type": self.peft_type.name(),
@@ -205,7 +266,7 @@ impl AdapterConfig {
             "token_dim": self.token_dim,
             "num_attention_heads": self.num_attention_heads,
             "num_layers": self.num_layers,
-            "num_transformer_submodules": 1,
+            "num_transformer_submodules": if is_pair { 2 } else { 1 },
             "modules_to_save": heads,
         });
         if let Value::Object(common) = common {

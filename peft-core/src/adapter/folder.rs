@@ -6,22 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
 use super::{
     atomic,
     config::{AdapterConfig, PeftType},
-    layout::{self, PROMPT_EMBEDDINGS},
+    layout::{self, PROMPT_EMBEDDINGS, is_virtual},
     stored,
 };
 use crate::{
     error::{Error, Result},
-    head::{Head, HeadLayout},
     method::NamedTensors,
-    spec::ModelSpec,
-    virtual_tokens::VirtualTokens,
 };
 
 pub(super) const CONFIG: &str = "adapter_config.json";
@@ -102,19 +99,35 @@ pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
 
 /// Checks that there are virtual tokens, as many as the config says.
 fn check_embeddings(tensors: &NamedTensors, config: &AdapterConfig, path: &Path) -> Result<()> {
-    let embeddings = tensors.get(PROMPT_EMBEDDINGS).ok_or_else(|| {
-        Error::tensor(path, PROMPT_EMBEDDINGS, "is missing: this is no prompt or prefix")
-    })?;
-    let shape = embeddings.shape().as_slice();
-    if shape.len() != 2 || shape[0] != config.num_virtual_tokens {
-        return Err(Error::tensor(
-            path,
-            PROMPT_EMBEDDINGS,
-            format!(
+    let sites = config.own.sites.as_deref().unwrap_or_default();
+    let expected = match config.peft_type {
+        PeftType::HeadOnly => Vec::new(),
+        PeftType::PrefixTuningSites => sites.iter().map(|site| layout::tensor_of(*site)).collect(),
+        _ => vec![PROMPT_EMBEDDINGS.to_string()],
+    };
+    if let Some(name) = tensors.keys().find(|name| is_virtual(name) && !expected.contains(name)) {
+        let message = format!(
+            "is there, but an adapter of the peft_type {} in {CONFIG} has {}",
+            config.peft_type.name(),
+            match expected.as_slice() {
+                [] => "no virtual tokens".to_string(),
+                names => names.join(", "),
+            }
+        );
+        return Err(Error::tensor(path, name, message));
+    }
+    for name in &expected {
+        let embeddings = tensors
+            .get(name)
+            .ok_or_else(|| Error::tensor(path, name, "is missing: this is no prompt or prefix"))?;
+        let shape = embeddings.shape().as_slice();
+        if shape.len() != 2 || shape[0] != config.num_virtual_tokens {
+            let message = format!(
                 "has the shape {shape:?}, num_virtual_tokens in {CONFIG} is {}",
                 config.num_virtual_tokens
-            ),
-        ));
+            );
+            return Err(Error::tensor(path, name, message));
+        }
     }
     Ok(())
 }
@@ -139,8 +152,7 @@ impl Adapter {
             )));
         }
         let named = |(name, data): (&String, &TensorData)| {
-            let name =
-                if name == PROMPT_EMBEDDINGS { name.clone() } else { format!("{BASE}{name}") };
+            let name = if is_virtual(name) { name.clone() } else { format!("{BASE}{name}") };
             (name, data.clone())
         };
         let path = dir.join(TENSORS);
@@ -193,9 +205,7 @@ impl Adapter {
         }
         let mut tensors = stored::parse(&bytes, &path)?;
         stored::keep_used_rows(&mut tensors, &config, submodules);
-        if config.peft_type != PeftType::HeadOnly {
-            check_embeddings(&tensors, &config, &path)?;
-        }
+        check_embeddings(&tensors, &config, &path)?;
         for (name, data) in &mut tensors {
             // f64 may be too large for f32.
             *data = data.clone().convert_dtype(DType::F32);
@@ -210,96 +220,6 @@ impl Adapter {
                 None => (name, data),
             })
             .collect();
-        if config.peft_type == PeftType::HeadOnly && tensors.contains_key(PROMPT_EMBEDDINGS) {
-            let message = format!(
-                "is there, but an adapter of the peft_type {} in {CONFIG} has no virtual tokens",
-                config.peft_type.name()
-            );
-            return Err(Error::tensor(&path, PROMPT_EMBEDDINGS, message));
-        }
         Ok(Self { config, tensors })
-    }
-
-    /// The virtual tokens, on the plain `device`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mismatch`] where the adapter was made for a model of another geometry.
-    pub fn virtual_tokens(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
-        let Some(data) = self.tensors.get(PROMPT_EMBEDDINGS) else {
-            return Ok(VirtualTokens::none());
-        };
-        let shape = data.shape().as_slice().to_vec();
-        let flat = Tensor::<2>::from_data(data.clone(), (device, data.dtype()));
-        let p = self.config.num_virtual_tokens;
-        if self.config.peft_type.is_prompt() {
-            if shape[1] != spec.hidden_size {
-                return Err(Error::Mismatch(format!(
-                    "the adapter was made for another base model: its prompt has the shape \
-                     {shape:?}, this {} model needs [{p}, {}]",
-                    spec.model_type, spec.hidden_size
-                )));
-            }
-            return Ok(VirtualTokens::embeddings(flat.unsqueeze()));
-        }
-        let site = spec.self_site()?;
-        let layers = self.layers(site.num_layers)?;
-        let width = layers.len() * site.kv_width();
-        if shape[1] != width {
-            return Err(Error::Mismatch(format!(
-                "the adapter was made for another base model: its keys and values have the shape \
-                 {shape:?}, this {} model with {} layers, {} key/value heads of size {} needs \
-                 [{p}, {width}]",
-                spec.model_type,
-                layers.len(),
-                site.num_kv_heads,
-                site.head_dim
-            )));
-        }
-        Ok(VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]))
-    }
-
-    /// The layers that have virtual tokens, of a model with `num_layers`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mismatch`] for a layer that the model does not have, or layers that are not in order.
-    pub fn layers(&self, num_layers: usize) -> Result<Vec<usize>> {
-        match (&self.config.own.layers, self.config.peft_type) {
-            (Some(layers), PeftType::PrefixTuningLayers) => {
-                if layers.is_empty() || !layers.is_sorted_by(|a, b| a < b) {
-                    return Err(Error::Mismatch(format!(
-                        "the adapter has virtual tokens for the layers {layers:?}, expected at least one, \
-                         each once, in rising order"
-                    )));
-                }
-                match layers.iter().find(|layer| **layer >= num_layers) {
-                    Some(layer) => Err(Error::Mismatch(format!(
-                        "the adapter has virtual tokens for layer {layer}, the model has layers 0 to {}",
-                        num_layers - 1
-                    ))),
-                    None => Ok(layers.clone()),
-                }
-            }
-            _ => Ok((0..num_layers).collect()),
-        }
-    }
-
-    /// The trained head, where the adapter has one.
-    ///
-    /// # Errors
-    ///
-    /// As [`Head::from_state`], and for a tensor of a head that `layout` does not have.
-    pub fn head(
-        &self,
-        layout: HeadLayout,
-        spec: &ModelSpec,
-        device: &Device,
-    ) -> Result<Option<Head>> {
-        layout.check_no_other(&self.tensors)?;
-        if !self.tensors.contains_key(&format!("{}.weight", layout.name)) {
-            return Ok(None);
-        }
-        Head::from_state(layout, spec.hidden_size, &self.tensors, device).map(Some)
     }
 }

@@ -7,12 +7,23 @@
 use burn::tensor::Tensor;
 
 use crate::{
-    spec::SiteSpec,
+    spec::{Site, SiteSpec},
     virtual_tokens::{LayerKeyValues, SiteKeyValues},
 };
 
 /// The key of PEFT's one tensor.
 pub const PROMPT_EMBEDDINGS: &str = "prompt_embeddings";
+
+/// The tensor of one attention site of an encoder-decoder: `prompt_embeddings.cross`.
+pub fn tensor_of(site: Site) -> String {
+    format!("{PROMPT_EMBEDDINGS}.{site}")
+}
+
+/// Whether a tensor holds virtual tokens, rather than a head.
+pub fn is_virtual(name: &str) -> bool {
+    name.strip_prefix(PROMPT_EMBEDDINGS)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
 
 /// Cuts flat keys and values into layers, differentiably.
 ///

@@ -10,10 +10,12 @@
 //! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
 //! | [`npy`] | prompts as `.npy` files |
 //! | [`prompt_file`] | a prompt that stands alone in a file, and the adapter it becomes |
+//! | `adapter/deploy.rs` | from the stored tensors to virtual tokens, also those that PEFT made |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
 
 pub mod atomic;
 pub mod config;
+mod deploy;
 pub mod folder;
 pub mod layout;
 pub mod npy;
@@ -21,6 +23,7 @@ pub mod prompt_file;
 pub mod stored;
 pub mod torch_file;
 
-pub use config::{AdapterConfig, MethodFields, OwnFields, PeftType, Pooling};
+pub use config::{AdapterConfig, MethodFields, OwnFields, PeftType, Pooling, StoredSites};
+pub use deploy::peft_decoder_prefix;
 pub use folder::Adapter;
 pub use layout::PROMPT_EMBEDDINGS;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokenizers::{PostProcessor, PreTokenizerWrapper, Tokenizer, TruncationParams};
 
+use super::tokenizer_file;
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -14,7 +15,11 @@ use crate::task::Task;
 pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
     let path = model_dir.join("tokenizer.json");
     let bytes = std::fs::read(&path).map_err(Error::read(&path))?;
-    let malformed = |error| Error::file(&path, format!("not a tokenizer of this format: {error}"));
+    let refused = |what: &dyn std::fmt::Display| {
+        Error::file(&path, format!("not a tokenizer of this format: {what}"))
+    };
+    tokenizer_file::check(&bytes).map_err(|error| refused(&error))?;
+    let malformed = |error: tokenizers::Error| refused(&error);
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(malformed)?;
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(malformed)?;

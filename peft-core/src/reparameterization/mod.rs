@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`PrefixParameters`] | the one or the other; folds, is stored and read back |
 //! | [`PrefixMlp`] | Embedding, Linear, Tanh, Linear (Li & Liang 2021, section 4.3) |
+//! | [`SitePrefixes`] | a set of them for every attention site that a prefix goes to |
 //! | [`FitConfig`] | how an MLP is fitted to given keys and values |
 //! | [`activations`] | the keys and values of real words, laid flat |
 //!
@@ -12,6 +13,7 @@
 
 mod fit;
 mod mlp;
+mod sites;
 
 use burn::{
     module::{Module, Param},
@@ -20,6 +22,7 @@ use burn::{
 
 pub use fit::FitConfig;
 pub use mlp::{MlpInit, MlpSizes, PrefixMlp, Transform};
+pub use sites::{Placed, Placement, SitePrefixes, Slot};
 
 use crate::{
     adapter::{PROMPT_EMBEDDINGS, layout},

@@ -7,10 +7,12 @@ use crate::{
     batch::{PaddingSide, TokenBatch},
     data::Example,
     error::{Error, Result},
-    frozen::{FrozenModel, Hidden, select_rows},
+    frozen::{FrozenModel, Hidden, select_first},
     head::Head,
+    room::Room,
     spec::{ModelSpec, Topology},
     task::Task,
+    virtual_tokens::VirtualTokens,
 };
 
 /// Pads examples to one batch.
@@ -65,9 +67,9 @@ pub fn classifier<'a>(
     head.or_else(|| model.classifier()).ok_or_else(|| {
         Error::Mismatch(format!(
             "the task needs a classifier: neither the adapter nor the {} checkpoint has the tensor \
-             `{}.weight`",
+             `{}`",
             model.spec().model_type,
-            model.head_layout(task).name
+            model.head_layout(task).weight_name()
         ))
     })
 }
@@ -127,7 +129,7 @@ pub fn sequence_states(
 
 /// Chosen rows; all of them where that is what was chosen.
 pub(crate) fn choose(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
-    if chosen.iter().copied().eq(0..rows.dims()[0]) { rows } else { select_rows(rows, chosen) }
+    if chosen.iter().copied().eq(0..rows.dims()[0]) { rows } else { select_first(rows, chosen) }
 }
 
 /// Logits of chosen hidden states, at least in f32.
@@ -164,16 +166,16 @@ fn to(tensor: Tensor<2>, dtype: DType) -> Tensor<2> {
     if tensor.dtype() == dtype { tensor } else { tensor.cast(dtype) }
 }
 
-/// Checks that all examples fit a model together with P virtual tokens.
+/// Checks that all examples fit a model together with virtual tokens.
 ///
 /// # Errors
 ///
-/// [`Error::TooLong`] with the longest example.
+/// [`Error::TooLong`] with the first example that does not.
 pub fn check_lengths<'a>(
     spec: &ModelSpec,
-    virtual_tokens: usize,
+    virtual_tokens: &VirtualTokens,
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
-    let longest = examples.into_iter().map(|example| example.input_ids.len()).max().unwrap_or(0);
-    spec.check_length(virtual_tokens, longest, 0)
+    let room = Room::new(spec, virtual_tokens);
+    examples.into_iter().try_for_each(|example| room.check(example.input_ids.len(), 0, 0))
 }

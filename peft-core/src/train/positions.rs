@@ -8,7 +8,7 @@ use crate::{
     batch::TokenBatch,
     data::{Example, IGNORE, Target},
     error::{Error, Result},
-    frozen::{FrozenModel, Hidden, select_rows},
+    frozen::{FrozenModel, Hidden, select_first},
     task::Task,
     virtual_tokens::VirtualTokens,
 };
@@ -161,7 +161,7 @@ impl Positions {
         })?;
         let [r, _, h] = last.dims();
         let of_row = self.last_virtual.iter().map(|row| if r == 1 { 0 } else { *row });
-        let last = select_rows(last.reshape([r, h]), &of_row.collect::<Vec<_>>());
+        let last = select_first(last.reshape([r, h]), &of_row.collect::<Vec<_>>());
         Ok(match self.tokens.is_empty() {
             true => last,
             false => Tensor::cat(vec![token_states(hidden, batch, &self.tokens), last], 0),

@@ -119,7 +119,7 @@ impl FrozenModel for TinyModel {
         let mixed = softmax(scores, 3).matmul(grow(value)).permute([0, 2, 1, 3]);
         let hidden = (x + mixed.reshape([b, s, H])).tanh();
         let key_values = if sequence.keep_key_values { vec![own] } else { Vec::new() };
-        Ok(Run { hidden, key_values })
+        Ok(Run { hidden, key_values, cross_key_values: Vec::new() })
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
@@ -233,6 +233,7 @@ impl PeftMethod for TestMethod {
             },
             num_virtual_tokens: self.table.dims()[0],
             layers: None,
+            sites: None,
             extra: Map::new(),
             settings: Value::Null,
         }
@@ -255,7 +256,7 @@ pub(super) fn learner(
     dropout: f64,
     classes: Option<usize>,
 ) -> Learner<TestMethod> {
-    let layout = HeadLayout { name: "classifier", bias: true };
+    let layout = HeadLayout::linear("classifier", true);
     let head = classes.map(|classes| Head::init(layout, classes, H, 1, &Device::default()));
     Learner::new(TestMethod::new(model, kind, 3, dropout), head)
 }

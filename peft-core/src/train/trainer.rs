@@ -181,7 +181,8 @@ impl<'a> Trainer<'a> {
         check_task(model, learner.head.as_ref(), config.task)?;
         let fields = learner.method.fields(model.spec());
         let examples = data.train.iter().chain(data.valid);
-        check_lengths(model.spec(), fields.num_virtual_tokens, examples.clone())?;
+        let virtual_tokens = learner.method.fold().virtual_tokens(Mode::Evaluate);
+        check_lengths(model.spec(), &virtual_tokens, examples.clone())?;
         check_targets(config.task, examples)?;
         let known = Predictor::score_names(config.task, run.labels.as_ref());
         let best = config.best_metric(run.labels.as_ref()).name;

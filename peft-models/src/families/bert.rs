@@ -8,8 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
-    Topology,
+    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
+    Site, Task, Topology,
 };
 use serde_json::json;
 
@@ -113,7 +113,7 @@ impl Bert {
             pooler: has_pooler
                 .then(|| Linear::load(weights, "pooler.dense", [h, h], true))
                 .transpose()?,
-            classifier: load_head(weights, "classifier", h, true)?,
+            classifier: load_head(weights, HeadLayout::linear("classifier", true), h)?,
         };
         let may_skip = |name: &str| {
             name == "embeddings.position_ids" || name.starts_with("cls.") || is_other_head(name)
@@ -183,7 +183,7 @@ impl FrozenModel for Bert {
             let inner = layer.activation.forward(layer.up.forward(x.clone()));
             x = layer.norm.forward(x + layer.down.forward(inner));
         }
-        Ok(Run { hidden: x, key_values })
+        Ok(Run { hidden: x, key_values, cross_key_values: Vec::new() })
     }
 
     /// `tanh(W x + b)`.

@@ -86,7 +86,7 @@ impl Gpt2 {
             .collect::<Result<_>>()?;
         let word = weights.take("wte.weight", [vocab, h])?;
         let layout = layout(config.task().unwrap_or(Task::SeqCls));
-        let classifier = load_head(weights, layout.name, h, layout.bias)?;
+        let classifier = load_head(weights, layout, h)?;
         // A head of its own wins over what the config says of tying. A classifier's checkpoint has none.
         let head = if weights.shape("lm_head.weight").is_some() {
             Some(Linear::load(weights, "lm_head", [h, vocab], false)?)
@@ -126,8 +126,8 @@ impl Gpt2 {
 /// As GPT2ForSequenceClassification and GPT2ForTokenClassification have it.
 fn layout(task: Task) -> HeadLayout {
     match task {
-        Task::TokenCls => HeadLayout { name: "classifier", bias: true },
-        _ => HeadLayout { name: "score", bias: false },
+        Task::TokenCls => HeadLayout::linear("classifier", true),
+        _ => HeadLayout::linear("score", false),
     }
 }
 
@@ -187,7 +187,7 @@ impl FrozenModel for Gpt2 {
             let inner = layer.up.forward(layer.norm.forward(x.clone()));
             x = x + layer.down.forward(layer.activation.forward(inner));
         }
-        Ok(Run { hidden: self.norm.forward(x), key_values })
+        Ok(Run { hidden: self.norm.forward(x), key_values, cross_key_values: Vec::new() })
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {

@@ -109,7 +109,7 @@ impl Llama {
             .collect::<Result<_>>()?;
         let word = weights.take("embed_tokens.weight", [vocab, h])?;
         let layout = layout(config.task().unwrap_or(Task::SeqCls));
-        let classifier = load_head(weights, layout.name, h, layout.bias)?;
+        let classifier = load_head(weights, layout, h)?;
         // A head of its own wins over what the config says of tying. A classifier's checkpoint has none.
         let head = if weights.shape("lm_head.weight").is_some() {
             Some(Linear::load(weights, "lm_head", [h, vocab], false)?)
@@ -143,7 +143,7 @@ impl Llama {
 
 /// As LlamaForSequenceClassification and LlamaForTokenClassification have it.
 fn layout(task: Task) -> HeadLayout {
-    HeadLayout { name: "score", bias: task == Task::TokenCls }
+    HeadLayout::linear("score", task == Task::TokenCls)
 }
 
 /// `rope_theta`, or transformers 5's `rope_parameters.rope_theta`.
@@ -212,7 +212,7 @@ impl FrozenModel for Llama {
             let gate = layer.activation.forward(layer.gate.forward(normed.clone()));
             x = x + layer.down.forward(gate * layer.up.forward(normed));
         }
-        Ok(Run { hidden: self.norm.forward(x), key_values })
+        Ok(Run { hidden: self.norm.forward(x), key_values, cross_key_values: Vec::new() })
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {

@@ -7,7 +7,7 @@ mod llama;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use peft_core::{FrozenModel, Head, ModelSpec, Result};
+use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, Result, head::Dense};
 
 use crate::{
     config::ModelConfig,
@@ -51,32 +51,37 @@ fn is_other_head(name: &str) -> bool {
     ["classifier.", "score.", "qa_outputs."].iter().any(|head| name.starts_with(head))
 }
 
-/// The classifier that a checkpoint may hold, `[C, H]`, with a bias where the file has one. Where
-/// `needs_bias`, it must.
+/// The classifier that a checkpoint may hold, with a bias where the file has one; where the `layout` has
+/// a bias, the file must.
 fn load_head(
     weights: &mut Weights,
-    name: &str,
+    layout: HeadLayout,
     hidden_size: usize,
-    needs_bias: bool,
 ) -> Result<Option<Head>> {
     use burn::module::Param;
-    let key = format!("{name}.weight");
-    let Some(shape) = weights.shape(&key) else { return Ok(None) };
+    let [key, rest @ ..] = &layout.names()[..] else { return Ok(None) };
+    let Some(shape) = weights.shape(key) else { return Ok(None) };
     let [classes, _] = shape[..] else {
-        return Err(weights.bad(&key, &format!("has the shape {shape:?}, a head has two sizes")));
+        return Err(weights.bad(key, &format!("has the shape {shape:?}, a head has two sizes")));
     };
     if classes == 0 {
-        return Err(weights.bad(&key, "is a head for no classes"));
+        return Err(weights.bad(key, "is a head for no classes"));
     }
-    let Some(weight) = weights.take_optional(&key, [classes, hidden_size])? else {
+    let Some(weight) = weights.take_optional(key, [classes, hidden_size])? else {
         return Ok(None);
     };
-    let key = format!("{name}.bias");
-    let bias = match needs_bias {
-        true => Some(weights.take(&key, [classes])?),
-        false => weights.take_optional(&key, [classes])?,
+    let bias = match rest.first() {
+        Some(key) => Some(weights.take(key, [classes])?),
+        None => weights.take_optional(&format!("{}.bias", layout.name), [classes])?,
     };
-    Ok(Some(Head { weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
+    let dense = match rest {
+        [_, weight, bias] => Some(Dense {
+            weight: Param::from_tensor(weights.take(weight, [hidden_size, hidden_size])?),
+            bias: Param::from_tensor(weights.take(bias, [hidden_size])?),
+        }),
+        _ => None,
+    };
+    Ok(Some(Head { dense, weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
 }
 
 /// A causal or bidirectional model with one attention site.

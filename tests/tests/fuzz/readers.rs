@@ -51,6 +51,14 @@ fn tensors(family: &str) -> NamedTensors {
     from_safetensors(&fs::read(&path).unwrap(), &path).unwrap()
 }
 
+/// Writes a file anew: one that is cut to nothing and written again waits for the disk.
+fn write(dir: &Path, name: &str, bytes: &[u8]) {
+    let path = dir.join(name);
+    // It is not there yet the first time.
+    let _ = fs::remove_file(&path);
+    fs::write(path, bytes).unwrap();
+}
+
 fn nothing(_: &mut [u8]) {}
 
 pub fn readers() -> Vec<Reader> {
@@ -64,7 +72,7 @@ pub fn readers() -> Vec<Reader> {
             ]),
             repair: mutate::repair_safetensors,
             read: |dir, bytes| {
-                fs::write(dir.join("adapter_model.safetensors"), bytes).unwrap();
+                write(dir, "adapter_model.safetensors", bytes);
                 Adapter::load(dir).map(drop)
             },
             beside: vec![(file("p-tuning/adapter_config.json"), "adapter_config.json")],
@@ -79,7 +87,7 @@ pub fn readers() -> Vec<Reader> {
             ]),
             repair: nothing,
             read: |dir, bytes| {
-                fs::write(dir.join("adapter_config.json"), bytes).unwrap();
+                write(dir, "adapter_config.json", bytes);
                 let adapter = prompt_file::into_prompt_tuning(Adapter::load(dir)?);
                 adapter.files(dir).map(drop)
             },
@@ -114,7 +122,7 @@ pub fn readers() -> Vec<Reader> {
             ]),
             repair: nothing,
             read: |dir, bytes| {
-                fs::write(dir.join("config.json"), bytes).unwrap();
+                write(dir, "config.json", bytes);
                 let config = ModelConfig::load(dir)?;
                 let family = match config.model_type()? {
                     "gpt2" => "gpt2",
@@ -131,7 +139,7 @@ pub fn readers() -> Vec<Reader> {
             seeds: seeds(&["files/gpt2/model.safetensors"]),
             repair: mutate::repair_safetensors,
             read: |dir, bytes| {
-                fs::write(dir.join("model.safetensors"), bytes).unwrap();
+                write(dir, "model.safetensors", bytes);
                 peft_models::load(dir, &Device::flex()).map(drop)
             },
             beside: vec![(file("gpt2/config.json"), "config.json")],
@@ -145,7 +153,7 @@ pub fn readers() -> Vec<Reader> {
             ],
             repair: nothing,
             read: |dir, bytes| {
-                fs::write(dir.join("model.safetensors.index.json"), bytes).unwrap();
+                write(dir, "model.safetensors.index.json", bytes);
                 Weights::open(dir, &Device::flex(), DType::F32)?.finish(|_| true).map(drop)
             },
             beside: vec![
@@ -155,10 +163,10 @@ pub fn readers() -> Vec<Reader> {
         },
         Reader {
             name: "tokenizer.json",
-            seeds: all(".", &["words.json", "pieces.json", "bytes.json", "unigram.json"]),
+            seeds: all(".", &["words.json", "pieces.json", "bytes.json", "unigram.json", "precompiled.json"]),
             repair: nothing,
             read: |dir, bytes| {
-                fs::write(dir.join("tokenizer.json"), bytes).unwrap();
+                write(dir, "tokenizer.json", bytes);
                 load_tokenizer(dir).map(drop)
             },
             beside: Vec::new(),
@@ -171,7 +179,7 @@ pub fn readers() -> Vec<Reader> {
             ],
             repair: nothing,
             read: |dir, bytes| {
-                fs::write(dir.join("rows.jsonl"), bytes).unwrap();
+                write(dir, "rows.jsonl", bytes);
                 read_records(&dir.join("rows.jsonl")).map(drop)
             },
             beside: Vec::new(),
@@ -181,7 +189,7 @@ pub fn readers() -> Vec<Reader> {
             seeds: vec![b"text,label\n\"the \"\"sea\"\", and\nmore\",1\r\nis,2\n".to_vec()],
             repair: nothing,
             read: |dir, bytes| {
-                fs::write(dir.join("rows.csv"), bytes).unwrap();
+                write(dir, "rows.csv", bytes);
                 read_records(&dir.join("rows.csv")).map(drop)
             },
             beside: Vec::new(),

@@ -1,0 +1,228 @@
+//! From what an adapter stores to what a model takes.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{
+    config::PeftType,
+    folder::Adapter,
+    layout::{self, PROMPT_EMBEDDINGS},
+};
+use crate::{
+    error::{Error, Result},
+    head::{Head, HeadLayout},
+    method::NamedTensors,
+    reparameterization::Placement,
+    spec::{ModelSpec, Site, SiteSpec},
+    virtual_tokens::{Content, PrefixPositions, SiteKeyValues, VirtualTokens},
+};
+
+impl Adapter {
+    /// The virtual tokens, on the plain `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where the adapter was made for a model of another geometry.
+    pub fn virtual_tokens(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
+        if self.config.peft_type == PeftType::PrefixTuningSites {
+            return self.three_sites(spec, device);
+        }
+        let Some(data) = self.tensors.get(PROMPT_EMBEDDINGS) else {
+            return Ok(VirtualTokens::none());
+        };
+        if self.config.peft_type.is_prompt() {
+            let shape = data.shape().as_slice();
+            if shape[1] != spec.hidden_size {
+                return Err(Error::Mismatch(format!(
+                    "the adapter was made for another base model: its prompt has the shape \
+                     {shape:?}, this {} model needs [{}, {}]",
+                    spec.model_type, self.config.num_virtual_tokens, spec.hidden_size
+                )));
+            }
+            return Ok(VirtualTokens::embeddings(upload(data, device).unsqueeze()));
+        }
+        if spec.is_encoder_decoder() {
+            let site = decoder_site(spec)?;
+            let made = peft_decoder_prefix(upload(data, device), site, &self.config.num_layers)?;
+            return Ok(VirtualTokens::key_values(vec![made]));
+        }
+        let site = spec.self_site()?;
+        let layers = self.layers(site.num_layers)?;
+        self.check_width(data, spec, site, layers.len())?;
+        let flat = upload(data, device);
+        Ok(VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]))
+    }
+
+    /// The tensors that a method starts from to train this adapter on: `prompt_embeddings`, with the site
+    /// behind it for the prefixes of an encoder-decoder. What PEFT leaves unread is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`virtual_tokens`](Self::virtual_tokens).
+    pub fn start_state(&self, spec: &ModelSpec, device: &Device) -> Result<NamedTensors> {
+        let made = self.virtual_tokens(spec, device)?;
+        let Content::KeyValues(sites) = &made.content else {
+            let stored = self.tensors.iter().filter(|(name, _)| layout::is_virtual(name));
+            return Ok(stored.map(|(name, data)| (name.clone(), data.clone())).collect());
+        };
+        let name = |site| match spec.is_encoder_decoder() {
+            true => layout::tensor_of(site),
+            false => PROMPT_EMBEDDINGS.to_string(),
+        };
+        let flat = sites
+            .iter()
+            .filter_map(|site| Some((name(site.site), layout::to_flat(site)?.into_data())));
+        Ok(flat.collect())
+    }
+
+    /// Where the prefix goes: as the adapter says or, where PEFT made it, as PEFT computes it.
+    pub fn placement(&self, spec: &ModelSpec) -> Placement {
+        if !spec.is_encoder_decoder() || self.config.peft_type.is_prompt() {
+            return Placement::default();
+        }
+        let own = &self.config.own;
+        match self.config.peft_type {
+            PeftType::PrefixTuningSites => Placement {
+                sites: own.sites.clone(),
+                prefix_positions: own.prefix_positions,
+                relative_bias: own.relative_bias,
+            },
+            _ => Placement {
+                sites: Some(vec![Site::DecoderSelf]),
+                prefix_positions: Some(PrefixPositions::Shifted),
+                relative_bias: Some(true),
+            },
+        }
+    }
+
+    /// The prefixes of an encoder-decoder, one for each site that has one.
+    fn three_sites(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
+        let mut made = Vec::new();
+        for site in self.config.own.sites.iter().flatten() {
+            let Some(site) = spec.site(*site).filter(|_| spec.is_encoder_decoder()) else {
+                return Err(Error::Mismatch(format!(
+                    "the adapter has a prefix for the attention site {site} of an encoder-decoder, this \
+                     is a {} model",
+                    spec.model_type
+                )));
+            };
+            let name = layout::tensor_of(site.site);
+            let data = self
+                .tensors
+                .get(&name)
+                .ok_or_else(|| Error::Mismatch(format!("the adapter has no tensor `{name}`")))?;
+            let layers = self.layers(site.num_layers)?;
+            self.check_width(data, spec, site, layers.len())?;
+            made.push(layout::to_key_values(upload(data, device), site, &layers));
+        }
+        let mut made = VirtualTokens::key_values(made);
+        made.positions = self.config.own.prefix_positions.unwrap_or(PrefixPositions::Unshifted);
+        made.relative_bias = self.config.own.relative_bias.unwrap_or(false);
+        Ok(made)
+    }
+
+    fn check_width(
+        &self,
+        data: &TensorData,
+        spec: &ModelSpec,
+        site: &SiteSpec,
+        layers: usize,
+    ) -> Result<()> {
+        let shape = data.shape().as_slice();
+        let width = layers * site.kv_width();
+        if shape[1] == width {
+            return Ok(());
+        }
+        Err(Error::Mismatch(format!(
+            "the adapter was made for another base model: its keys and values have the shape {shape:?}, \
+             this {} model with {layers} layers, {} key/value heads of size {} needs [{}, {width}]",
+            spec.model_type, site.num_kv_heads, site.head_dim, self.config.num_virtual_tokens
+        )))
+    }
+
+    /// The layers that have virtual tokens, of a model with `num_layers`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for a layer that the model does not have, or layers that are not in order.
+    pub fn layers(&self, num_layers: usize) -> Result<Vec<usize>> {
+        match (&self.config.own.layers, self.config.peft_type) {
+            (Some(layers), PeftType::PrefixTuningLayers | PeftType::PrefixTuningSites) => {
+                if layers.is_empty() || !layers.is_sorted_by(|a, b| a < b) {
+                    return Err(Error::Mismatch(format!(
+                        "the adapter has virtual tokens for the layers {layers:?}, expected at least one, \
+                         each once, in rising order"
+                    )));
+                }
+                match layers.iter().find(|layer| **layer >= num_layers) {
+                    Some(layer) => Err(Error::Mismatch(format!(
+                        "the adapter has virtual tokens for layer {layer}, the model has layers 0 to {}",
+                        num_layers - 1
+                    ))),
+                    None => Ok(layers.clone()),
+                }
+            }
+            _ => Ok((0..num_layers).collect()),
+        }
+    }
+
+    /// The trained head, where the adapter has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Head::from_state`], and for a tensor of a head that `layout` does not have.
+    pub fn head(
+        &self,
+        layout: HeadLayout,
+        spec: &ModelSpec,
+        device: &Device,
+    ) -> Result<Option<Head>> {
+        layout.check_no_other(&self.tensors)?;
+        if !self.tensors.contains_key(&layout.weight_name()) {
+            return Ok(None);
+        }
+        Head::from_state(layout, spec.hidden_size, &self.tensors, device).map(Some)
+    }
+}
+
+/// The attention site of an encoder-decoder that PEFT's prefixes reach.
+fn decoder_site(spec: &ModelSpec) -> Result<&SiteSpec> {
+    spec.site(Site::DecoderSelf)
+        .ok_or_else(|| Error::Mismatch(format!("a {} model has no decoder", spec.model_type)))
+}
+
+/// What PEFT computes with a prefix on an encoder-decoder: layer i of the decoder's self-attention reads
+/// slot `2 i mod L` of the L that are stored, and nothing reads the others.
+///
+/// # Shapes
+///
+/// - flat: `[P, L * 2 * K * D]`
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where the tensor holds another number of slots than `num_layers`, or no whole one.
+pub fn peft_decoder_prefix(
+    flat: Tensor<2>,
+    site: &SiteSpec,
+    num_layers: &Option<usize>,
+) -> Result<SiteKeyValues> {
+    let [p, width] = flat.dims();
+    let slots = width / site.kv_width();
+    if slots * site.kv_width() != width || slots == 0 || num_layers.is_some_and(|l| l != slots) {
+        return Err(Error::Mismatch(format!(
+            "the adapter was made for another base model: its keys and values have the shape \
+             [{p}, {width}], {} layers of {} heads of size {} need [{p}, {}]",
+            num_layers.unwrap_or(site.num_layers),
+            site.num_kv_heads,
+            site.head_dim,
+            num_layers.unwrap_or(site.num_layers) * site.kv_width()
+        )));
+    }
+    let stored = SiteSpec { num_layers: slots, ..site.clone() };
+    let stored = layout::to_key_values(flat, &stored, &(0..slots).collect::<Vec<_>>());
+    let layers = (0..site.num_layers).map(|layer| stored.layers[2 * layer % slots].clone());
+    Ok(SiteKeyValues { site: site.site, layers: layers.collect() })
+}
+
+fn upload(data: &TensorData, device: &Device) -> Tensor<2> {
+    Tensor::from_data(data.clone(), (device, data.dtype()))
+}

@@ -1,0 +1,189 @@
+//! How virtual tokens pass through a model: the same for all of them.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::{Cache, FrozenModel, Hidden};
+use crate::{
+    batch::{Mask, TokenBatch},
+    error::{Error, Result},
+    sequence::{CrossInput, Run, Sequence, Side},
+    spec::{Site, Topology},
+    virtual_tokens::{Content, VirtualTokens},
+};
+
+/// See [`FrozenModel::forward`].
+pub(super) fn forward<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+) -> Result<Hidden> {
+    match model.spec().topology {
+        Topology::EncoderOnly => {
+            let (run, p, mask) = encode(model, batch, virtual_tokens)?;
+            let total = run.hidden.dims()[1];
+            let first = pick_columns(run.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
+            Ok(Hidden {
+                first: Some(first),
+                last_virtual: None,
+                tokens: run.hidden.narrow(1, p, total - p),
+                cache: None,
+            })
+        }
+        Topology::DecoderOnly => decode(model, batch, begin(model, batch, virtual_tokens)?, false),
+        Topology::EncoderDecoder => {
+            let decoder = batch.decoder().ok_or_else(|| {
+                Error::Mismatch("an encoder-decoder needs decoder_input_ids".into())
+            })?;
+            decode(model, decoder, begin(model, batch, virtual_tokens)?, false)
+        }
+    }
+}
+
+/// See [`FrozenModel::begin`].
+pub(super) fn begin<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+) -> Result<Cache> {
+    let spec = model.spec();
+    match spec.topology {
+        Topology::EncoderOnly => {
+            Err(Error::Mismatch(format!("a {} model does not generate text", spec.model_type)))
+        }
+        Topology::DecoderOnly => {
+            virtual_tokens.check(spec, batch.rows())?;
+            Ok(Cache { past: model.compile(virtual_tokens)?, cross: None })
+        }
+        Topology::EncoderDecoder => {
+            let (run, _, mask) = encode(model, batch, virtual_tokens)?;
+            let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
+            let cross = CrossInput::new(run.hidden, &mask, &virtual_tokens);
+            Ok(Cache { past: virtual_tokens.at(Site::DecoderSelf), cross: Some(cross) })
+        }
+    }
+}
+
+/// Runs the rows of `batch` behind a cache.
+pub(super) fn decode<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    cache: Cache,
+    keep_cache: bool,
+) -> Result<Hidden> {
+    let spec = model.spec();
+    if batch.is_empty() {
+        return Err(Error::Mismatch("a batch without tokens".into()));
+    }
+    let Cache { mut past, mut cross } = cache;
+    past.check(spec, batch.rows())?;
+    let last_virtual = past.last_hidden.take();
+    let taken = past.positions_taken(Side::Decoder, spec.is_encoder_decoder());
+    check_rows(spec.positions(Side::Decoder), &taken, batch.mask())?;
+    let rows = embed(model, batch);
+    let mut sequence = Sequence::new(Side::Decoder, rows, batch.mask(), past.clone());
+    sequence.keep_key_values = keep_cache;
+    sequence.cross.clone_from(&cross);
+    let run = model.layers(sequence)?;
+    let cache = if keep_cache {
+        if let Some(cross) = &mut cross {
+            cross.key_values = run.cross_key_values;
+        }
+        let past = past.append(Site::DecoderSelf, run.key_values, batch.mask())?;
+        Some(Cache { past, cross })
+    } else {
+        None
+    };
+    Ok(Hidden { tokens: run.hidden, first: None, last_virtual, cache })
+}
+
+/// The encoder's pass: its run, how many rows stand before the tokens in it, and its mask.
+fn encode<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+) -> Result<(Run, usize, Mask)> {
+    let spec = model.spec();
+    if batch.is_empty() {
+        return Err(Error::Mismatch("a batch without tokens".into()));
+    }
+    virtual_tokens.check(spec, batch.rows())?;
+    let own = virtual_tokens.at(Site::EncoderSelf).cast(spec.dtype);
+    let taken = own.positions_taken(Side::Encoder, spec.is_encoder_decoder());
+    check_rows(spec.positions(Side::Encoder), &taken, batch.mask())?;
+    let virtual_mask = own.mask();
+    let tokens = embed(model, batch);
+    let (rows, in_front, mask, past) = match own.content {
+        Content::Embeddings(prompt) => {
+            let p = prompt.dims()[1];
+            let rows = Tensor::cat(vec![repeat_rows(prompt, batch.rows()), tokens], 1);
+            (rows, p, virtual_mask.concat(batch.mask()), VirtualTokens::none())
+        }
+        _ => (tokens, 0, batch.mask().clone(), own),
+    };
+    let mut sequence = Sequence::new(Side::Encoder, rows, &mask, past);
+    sequence.token_types = batch.token_types().map(|types| {
+        let own = upload(types, batch.rows(), &model.device());
+        let front = Tensor::zeros([batch.rows(), in_front], &model.device());
+        if in_front == 0 { own } else { Tensor::cat(vec![front, own], 1) }
+    });
+    Ok((model.layers(sequence)?, in_front, mask))
+}
+
+pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {
+    model.embed(upload(batch.ids(), batch.rows(), &model.device()))
+}
+
+/// Uploads `[B, T]` host numbers.
+pub(crate) fn upload(values: &[u32], rows: usize, device: &Device) -> Tensor<2, Int> {
+    let columns = values.len() / rows.max(1);
+    let values: Vec<i64> = values.iter().map(|value| i64::from(*value)).collect();
+    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+}
+
+pub(super) fn check_length(
+    limit: Option<usize>,
+    virtual_tokens: usize,
+    tokens: usize,
+) -> Result<()> {
+    match limit {
+        Some(limit) if virtual_tokens.saturating_add(tokens) > limit => {
+            Err(Error::TooLong { virtual_tokens, tokens, new_tokens: 0, limit })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As [`check_length`] for each row of a batch, of which `past` may be shared by all.
+fn check_rows(limit: Option<usize>, taken: &[usize], tokens: &Mask) -> Result<()> {
+    (0..tokens.rows()).try_for_each(|row| {
+        check_length(limit, taken[if taken.len() == 1 { 0 } else { row }], tokens.count(row))
+    })
+}
+
+/// One column of each row of `hidden` `[B, S, H]`, chosen by its mask: `[B, 1, H]`.
+pub(super) fn pick_columns(
+    hidden: Tensor<3>,
+    mask: &Mask,
+    choose: impl Fn(&[bool]) -> Option<usize>,
+) -> Tensor<3> {
+    let [b, s, h] = hidden.dims();
+    let columns: Vec<usize> = (0..b).map(|row| choose(mask.row(row)).unwrap_or(0)).collect();
+    if columns.iter().all(|column| *column == columns[0]) {
+        return hidden.narrow(1, columns[0], 1);
+    }
+    let flat = columns.iter().enumerate().map(|(row, column)| row * s + column).collect::<Vec<_>>();
+    select_first(hidden.reshape([b * s, h]), &flat).reshape([b, 1, h])
+}
+
+/// Chosen entries of the first dimension, in the order given.
+pub(crate) fn select_first<const D: usize>(rows: Tensor<D>, chosen: &[usize]) -> Tensor<D> {
+    let index: Vec<i64> = chosen.iter().map(|row| *row as i64).collect();
+    let device = rows.device().without_autodiff();
+    rows.select(0, Tensor::from_data(TensorData::new(index, [chosen.len()]), &device))
+}
+
+/// `rows` `[1 or B, P, H]` repeated to B.
+pub(super) fn repeat_rows(rows: Tensor<3>, batch: usize) -> Tensor<3> {
+    let [r, p, h] = rows.dims();
+    if r == batch { rows } else { rows.expand([batch, p, h]) }
+}

@@ -1,0 +1,190 @@
+//! Where the entries of a pass stand, and who may see whom: worked out on the host from masks.
+//!
+//! Columns are keys: virtual tokens, then cached tokens, then the rows' own. A layer without virtual
+//! tokens has only the rightmost of them.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use crate::{
+    batch::Mask,
+    virtual_tokens::{PrefixPositions, VirtualTokens},
+};
+
+/// Positions and visibility of one pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Visibility {
+    /// Rows that differ: B, or 1 where all rows are alike.
+    rows: usize,
+    /// S.
+    queries: usize,
+    /// Keys, past ones included.
+    columns: usize,
+    /// The first columns that a relative position bias does not reach.
+    unbiased: usize,
+    /// `[rows, columns]`; 0 where padded.
+    positions: Vec<i64>,
+    /// `[rows, columns]`.
+    real: Vec<bool>,
+    causal: bool,
+}
+
+/// How far each key stands from each query: what a relative position bias is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distances {
+    /// Rows that differ: B, or 1.
+    pub rows: usize,
+    /// S.
+    pub queries: usize,
+    /// Keys, past ones included.
+    pub columns: usize,
+    /// `[rows, S, columns]`: position of the key less that of the query; `None` where there is no bias.
+    pub values: Vec<Option<i64>>,
+}
+
+impl Visibility {
+    pub(crate) fn new(mask: &Mask, past: &VirtualTokens, causal: bool) -> Self {
+        let past_mask = past.mask();
+        let padded = !(mask.all() && past_mask.all());
+        let rows = if padded { mask.rows() } else { mask.rows().min(1) };
+        let columns = past_mask.len() + mask.len();
+        let virtual_tokens = past.num_virtual();
+        let mut positions = Vec::with_capacity(rows * columns);
+        let mut real = Vec::with_capacity(rows * columns);
+        for row in 0..rows {
+            let past_row = past_mask.row(if past_mask.rows() == 1 { 0 } else { row });
+            // Unshifted virtual tokens stand before position 0.
+            let before = past_row[..virtual_tokens].iter().filter(|real| **real).count() as i64;
+            let mut next = if past.positions == PrefixPositions::Shifted { 0 } else { -before };
+            for is_real in past_row.iter().chain(mask.row(row)) {
+                positions.push(if *is_real { next } else { 0 });
+                next += i64::from(*is_real);
+                real.push(*is_real);
+            }
+        }
+        let unbiased = if past.relative_bias { 0 } else { virtual_tokens };
+        Self { rows, queries: mask.len(), columns, unbiased, positions, real, causal }
+    }
+
+    fn past(&self) -> usize {
+        self.columns - self.queries
+    }
+
+    /// Position of each row's own entries, `[batch, S]`.
+    pub(crate) fn positions(&self, batch: usize, device: &Device) -> Tensor<2, Int> {
+        let mut values = Vec::with_capacity(batch * self.queries);
+        for row in 0..batch {
+            let start = if self.rows == batch { row } else { 0 } * self.columns;
+            values.extend_from_slice(&self.positions[start + self.past()..start + self.columns]);
+        }
+        Tensor::from_data(TensorData::new(values, [batch, self.queries]), device)
+    }
+
+    /// The visibility matrix `[rows, 1, S, columns]`, `true` = hidden, or `None` where every key is
+    /// visible to every query. Within a `window`, a key as far as that behind its query is hidden too.
+    pub(crate) fn hidden(&self, window: Option<usize>, device: &Device) -> Option<Tensor<4, Bool>> {
+        let window = window.map(|window| window as i64);
+        // The largest distance there can be is that of the last query from the first key.
+        let window = window.filter(|window| *window < self.columns as i64);
+        let all_real = self.real.iter().all(|real| *real);
+        if all_real && window.is_none() && (!self.causal || self.queries <= 1) {
+            return None;
+        }
+        let past = self.past();
+        let mut hidden = Vec::with_capacity(self.rows * self.queries * self.columns);
+        for row in 0..self.rows {
+            let start = row * self.columns;
+            let real = &self.real[start..start + self.columns];
+            let positions = &self.positions[start..start + self.columns];
+            for query in 0..self.queries {
+                let at = positions[past + query];
+                hidden.extend((0..self.columns).map(|key| {
+                    !real[key]
+                        || self.causal && key > past + query
+                        || window.is_some_and(|window| at - positions[key] >= window)
+                }));
+            }
+        }
+        let shape = [self.rows, 1, self.queries, self.columns];
+        Some(Tensor::from_data(TensorData::new(hidden, shape), device))
+    }
+
+    pub(crate) fn distances(&self) -> Distances {
+        let past = self.past();
+        let mut values = Vec::with_capacity(self.rows * self.queries * self.columns);
+        for row in 0..self.rows {
+            let positions = &self.positions[row * self.columns..(row + 1) * self.columns];
+            for query in 0..self.queries {
+                let at = positions[past + query];
+                values.extend(
+                    (0..self.columns)
+                        .map(|key| (key >= self.unbiased).then(|| positions[key] - at)),
+                );
+            }
+        }
+        Distances { rows: self.rows, queries: self.queries, columns: self.columns, values }
+    }
+}
+
+/// The rightmost `columns` of a mask `[.., all columns]`.
+pub(crate) fn rightmost<const D: usize>(
+    tensor: Tensor<D, Bool>,
+    columns: usize,
+) -> Tensor<D, Bool> {
+    let extra = tensor.dims()[D - 1] - columns;
+    if extra == 0 { tensor } else { tensor.narrow(D - 1, extra, columns) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        spec::Site,
+        virtual_tokens::{LayerKeyValues, SiteKeyValues},
+    };
+
+    fn prefix(p: usize) -> VirtualTokens {
+        let zeros = || Tensor::<4>::zeros([1, 1, p, 2], &Device::flex());
+        let layers = vec![Some(LayerKeyValues { key: zeros(), value: zeros() })];
+        VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }])
+    }
+
+    #[test]
+    fn distances_reach_over_the_prefix_or_not() {
+        let mask = Mask::full(3, 2);
+        let mut past = prefix(2);
+        let found = Visibility::new(&mask, &past, true).distances();
+        assert_eq!((found.rows, found.queries, found.columns), (1, 2, 4));
+        let some = |values: [i64; 4]| values.map(Some);
+        assert_eq!(found.values, [some([-2, -1, 0, 1]), some([-3, -2, -1, 0])].concat());
+        // Where positions start makes no difference to distances.
+        past.positions = PrefixPositions::Unshifted;
+        assert_eq!(Visibility::new(&mask, &past, true).distances().values, found.values);
+        past.relative_bias = false;
+        let found = Visibility::new(&mask, &past, true);
+        let without = [None, None, Some(0), Some(1), None, None, Some(-1), Some(0)];
+        assert_eq!(found.distances().values, without);
+        let positions = found.positions(3, &Device::flex()).into_data();
+        assert_eq!(positions.iter::<i64>().collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn padding_between_prefix_and_text_is_no_distance() {
+        let mask = Mask::new(2, 2, vec![false, true, true, true]).unwrap();
+        let found = Visibility::new(&mask, &prefix(1), true).distances();
+        assert_eq!(found.values[3..6], [Some(-1), Some(-1), Some(0)]);
+    }
+
+    #[test]
+    fn a_window_hides_what_is_that_far_behind() {
+        let device = Device::flex();
+        let seen = Visibility::new(&Mask::full(1, 3), &prefix(1), true);
+        let hidden = seen.hidden(Some(2), &device).unwrap().into_data();
+        let rows =
+            [[false, false, true, true], [true, false, false, true], [true, true, false, false]];
+        assert_eq!(hidden.iter::<bool>().collect::<Vec<_>>(), rows.concat());
+        // A window that reaches everywhere changes nothing, also for a single query.
+        let one = Visibility::new(&Mask::full(1, 1), &prefix(3), true);
+        assert!(one.hidden(Some(4), &device).is_none() && one.hidden(Some(3), &device).is_some());
+    }
+}
