@@ -156,7 +156,7 @@ impl Weights {
     ) -> Result<Option<Tensor<D>>> {
         let Some(spelling) = self.find(name) else { return Ok(None) };
         let data = match &self.source {
-            Source::Files(files) => files.read(&spelling)?,
+            Source::Files(files) => files.read(&spelling, self.dtype)?,
             Source::Memory(tensors) => tensors[&spelling].clone(),
             Source::Random { seed, std } => {
                 let count = shape.iter().product();
@@ -248,9 +248,7 @@ fn fingerprint(files: &Files, used: &BTreeMap<String, String>) -> Result<String>
     for (name, spelling) in used {
         hash.update(name.as_bytes());
         hash.update(format!("{:?}", files.shape(spelling)).as_bytes());
-        let bytes = files.bytes(spelling)?;
-        let start = bytes.len().saturating_sub(SAMPLE) / 2;
-        hash.update(&bytes[start..bytes.len().min(start + SAMPLE)]);
+        hash.update(files.sample(spelling, SAMPLE)?);
     }
     Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }

@@ -347,7 +347,11 @@ pub const ADAPTER: &[Case] = &[
             });
             eval()
         },
-        says: &["adapter: ", "`score.bias`", "`score` without a bias"],
+        says: &[
+            "adapter: ",
+            "`score.bias`",
+            "`score.bias`, the head of its task on this model is score.weight",
+        ],
         ..CASE
     },
     Case {
