@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 use clap::Args;
-use peft_core::{Adapter, FrozenModel, PROMPT_EMBEDDINGS, adapter::stored, data::load_tokenizer};
+use peft_core::{
+    Adapter, FrozenModel,
+    adapter::{layout::is_virtual, stored},
+    data::load_tokenizer,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -45,7 +49,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
     let file = stored::path(&args.adapter)?;
     let file = file.file_name().unwrap_or_default().to_string_lossy();
     let size = |of_head: bool| -> usize {
-        let chosen = adapter.tensors.iter().filter(|(n, _)| (*n != PROMPT_EMBEDDINGS) == of_head);
+        let chosen = adapter.tensors.iter().filter(|(n, _)| is_virtual(n) != of_head);
         chosen.map(|(_, data)| data.num_elements()).sum()
     };
     let (deployed, head) = (size(false), size(true));
