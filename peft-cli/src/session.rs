@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::Device;
 use clap::Args;
 use peft_core::{
-    Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Room, Task, VirtualTokens,
+    Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Room, Task, Topology, VirtualTokens,
     data::{
         Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer, read_records,
     },
@@ -19,17 +19,17 @@ use peft_models::Loaded;
 use crate::{
     device::{self, Backend},
     error::CliResult,
-    output,
+    hub, output,
 };
 
 /// Flags of every command that uses a model.
 #[derive(Args, Clone, Debug)]
 pub struct UseArgs {
-    /// Folder of the frozen base model.
-    #[arg(long, value_name = "DIR")]
+    /// The frozen base model: its folder, or org/name on the Hugging Face Hub.
+    #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Folder of the adapter. Default: none, the base model alone.
-    #[arg(long, value_name = "DIR")]
+    /// The adapter: its folder, or org/name on the Hub. Default: none, the base model alone.
+    #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<PathBuf>,
     /// Use an adapter although it was trained on another base of the same shape.
     #[arg(long)]
@@ -82,13 +82,15 @@ impl Session {
     /// Whatever is wrong with either, or with their fit.
     pub fn open(args: &UseArgs) -> CliResult<Self> {
         let device = device::choose(args.device)?;
-        let base = peft_models::load(&args.model, &device)?;
-        let adapter = args.adapter.as_deref().map(Adapter::load).transpose()?;
+        let dir = hub::model(&args.model)?;
+        let adapter_dir = args.adapter.as_deref().map(hub::adapter).transpose()?;
+        let base = peft_models::load(&dir, &device)?;
+        let adapter = adapter_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
             check_base(adapter, &base, args.adapter.as_deref().unwrap_or(Path::new("")))?;
         }
         let in_adapter = in_adapter(args.adapter.as_deref().unwrap_or(Path::new("")));
-        Ok(Self::new(base, args.model.clone(), adapter, &device).map_err(in_adapter)?)
+        Ok(Self::new(base, dir, adapter, &device).map_err(in_adapter)?)
     }
 
     /// Puts an adapter on a loaded model.
@@ -115,7 +117,8 @@ impl Session {
             head = adapter.head(layout, spec, device)?;
             labels = adapter.config.own.labels.clone();
             pooling = adapter.config.own.pooling;
-            let needs_head = matches!(task, Some(Task::SeqCls | Task::TokenCls));
+            let needs_head =
+                matches!(task, Some(Task::SeqCls | Task::TokenCls | Task::QuestionAns));
             if needs_head && head.is_none() {
                 return Err(Error::Mismatch(format!(
                     "the adapter has no tensor `base_model.{}`: the head that its task {} needs \
@@ -179,7 +182,7 @@ impl Session {
     /// [`Error::Mismatch`].
     pub fn task(&self) -> Result<Task> {
         let of_adapter = self.adapter.as_ref().and_then(|adapter| adapter.config.task);
-        if let Some(task @ (Task::QuestionAns | Task::Seq2SeqLm)) = self.task
+        if let Some(task @ Task::Seq2SeqLm) = self.task
             && of_adapter.is_none()
         {
             let found = self.base.config.architectures();
@@ -380,8 +383,8 @@ pub fn encode(
     let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
     let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
     let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
-    // A BERT has two where nothing is said, as in transformers.
-    let token_types = if base.config.model_type()? == "bert" { 2 } else { 0 };
+    // BERT's kind has two where nothing is said, as in transformers.
+    let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
     config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;

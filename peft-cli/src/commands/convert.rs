@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::{
     device,
     error::CliResult,
+    hub,
     output::{grouped, line},
     session::in_adapter,
 };
@@ -43,8 +44,8 @@ pub struct ConvertArgs {
     /// Name or path of the base model to write into the config. Default: the source's, else --model.
     #[arg(long, value_name = "NAME")]
     base_model: Option<String>,
-    /// Folder of the base model, to check that the adapter fits it.
-    #[arg(long, value_name = "DIR")]
+    /// The base model, a folder or org/name, to check that the adapter fits it.
+    #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Overwrites another adapter or prompt at --to.
     #[arg(long)]
@@ -85,7 +86,7 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     let format = args.format.unwrap_or(by_name);
     let (adapter, was) = read(args, format)?;
     if let Some(model) = &args.model {
-        let base = peft_models::load(model, &device::choose(None)?)?;
+        let base = peft_models::load(&hub::model(model)?, &device::choose(None)?)?;
         let fit = adapter.virtual_tokens(base.model.spec(), &device::choose(None)?);
         fit.map_err(in_adapter(&args.from))?;
     }

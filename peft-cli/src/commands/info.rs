@@ -1,6 +1,6 @@
 //! `peft info`: what a model folder holds and whether it is supported.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
@@ -11,17 +11,20 @@ use serde_json::json;
 use crate::{
     device,
     error::CliResult,
+    hub,
     output::{grouped, line},
 };
 
-/// Tells what a model folder holds and whether it is supported.
+/// Tells what a model holds and whether it is supported.
 ///
-/// Example: peft info models/all-MiniLM-L6-v2
+/// Examples:
+///   peft info models/all-MiniLM-L6-v2
+///   peft info sentence-transformers/all-MiniLM-L6-v2
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InfoArgs {
-    /// Folder of the model.
-    #[arg(value_name = "DIR")]
+    /// The model: its folder, or org/name on the Hugging Face Hub.
+    #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Prints JSON.
     #[arg(long)]
@@ -35,9 +38,10 @@ pub struct InfoArgs {
 /// Naming the file that cannot be read. A model that is not supported is an answer, not an error.
 pub fn run(args: &InfoArgs) -> CliResult {
     let device: Device = device::choose(None)?;
-    let loaded = match peft_models::load(&args.model, &device) {
+    let dir = hub::model(&args.model)?;
+    let loaded = match peft_models::load(&dir, &device) {
         Ok(loaded) => loaded,
-        Err(error) => return unsupported(args, error),
+        Err(error) => return unsupported(args, &dir, error),
     };
     let spec = loaded.model.spec();
     let site = spec.self_site()?;
@@ -46,7 +50,7 @@ pub fn run(args: &InfoArgs) -> CliResult {
             [1, spec.hidden_size], &device)).is_ok(),
         "classes": loaded.model.classifier().map(peft_core::Head::num_classes),
     });
-    let tokenizer = args.model.join("tokenizer.json").exists();
+    let tokenizer = dir.join("tokenizer.json").exists();
     if args.json {
         let json = json!({
             "supported": true,
@@ -111,11 +115,11 @@ pub fn run(args: &InfoArgs) -> CliResult {
 }
 
 /// Tells why a model whose files are whole does not load.
-fn unsupported(args: &InfoArgs, error: Error) -> CliResult {
+fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
     if !matches!(error, Error::Config { .. } | Error::Tensor { .. } | Error::Mismatch(_)) {
         return Err(error.into());
     }
-    let config = ModelConfig::load(&args.model)?;
+    let config = ModelConfig::load(dir)?;
     let model_type = config.model_type().ok();
     let reason = error.to_string();
     if args.json {

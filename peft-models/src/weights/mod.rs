@@ -38,8 +38,8 @@ pub struct Weights {
     path: PathBuf,
     device: Device,
     dtype: DType,
-    /// A prefix that a checkpoint may put before all names of the backbone: `bert.`.
-    prefix: &'static str,
+    /// Prefixes that a checkpoint may put before all names of the backbone: `bert.`.
+    prefixes: Vec<&'static str>,
     /// Spellings of the tensors taken, by their canonical names.
     used: BTreeMap<String, String>,
     parameters: usize,
@@ -63,7 +63,7 @@ impl Weights {
             path,
             device: device.clone().without_autodiff(),
             dtype,
-            prefix: "",
+            prefixes: Vec::new(),
             used: BTreeMap::new(),
             parameters: 0,
         }
@@ -90,10 +90,11 @@ impl Weights {
         Self::new(Source::Random { seed, std }, PathBuf::from("(random)"), device, dtype)
     }
 
-    /// Lets names stand with or without `prefix`, which some checkpoints write and others do not.
+    /// Lets names stand with or without `prefix`, which some checkpoints write and others do not. May be
+    /// called for several; the first is the usual one.
     #[must_use]
     pub fn with_optional_prefix(mut self, prefix: &'static str) -> Self {
-        self.prefix = prefix;
+        self.prefixes.push(prefix);
         self
     }
 
@@ -107,8 +108,9 @@ impl Weights {
                 name.strip_suffix("LayerNorm.bias").map(|stem| format!("{stem}LayerNorm.beta"))
             });
         [Some(name.to_string()), old].into_iter().flatten().find_map(|name| {
-            [name.clone(), format!("{}{name}", self.prefix)]
-                .into_iter()
+            let prefixes = std::iter::once("").chain(self.prefixes.iter().copied());
+            prefixes
+                .map(|prefix| format!("{prefix}{name}"))
                 .find(|spelling| self.contains(spelling))
         })
     }
@@ -116,8 +118,12 @@ impl Weights {
     /// One name whatever the spelling: as it stands in a checkpoint with a head, where the backbone has
     /// the prefix and the head has none.
     fn canonical(&self, name: &str) -> String {
-        let is_head = ["lm_head.", "classifier.", "score."].iter().any(|h| name.starts_with(h));
-        if is_head { name.to_string() } else { format!("{}{name}", self.prefix) }
+        let heads = ["lm_head.", "classifier.", "score.", "qa_outputs."];
+        let prefix = match heads.iter().any(|head| name.starts_with(head)) {
+            true => "",
+            false => self.prefixes.first().unwrap_or(&""),
+        };
+        format!("{prefix}{name}")
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -223,9 +229,11 @@ impl Weights {
         };
         let used: BTreeSet<&String> = self.used.values().collect();
         let skipped: Vec<String> = names.into_iter().filter(|name| !used.contains(name)).collect();
-        if let Some(surplus) =
-            skipped.iter().find(|name| !may_skip(name.strip_prefix(self.prefix).unwrap_or(name)))
-        {
+        let bare = |name: &str| -> String {
+            let prefix = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+            prefix.unwrap_or(name).to_string()
+        };
+        if let Some(surplus) = skipped.iter().find(|name| !may_skip(&bare(name))) {
             return Err(Error::tensor(
                 &self.path,
                 surplus,

@@ -51,7 +51,11 @@ pub const MODEL: &[Case] = &[
             config(dir, "model_type", json!("mamba"));
             forward()
         },
-        says: &["model/config.json: key `model_type`", "\"mamba\"", "bert, gpt2, llama"],
+        says: &[
+            "model/config.json: key `model_type`",
+            "\"mamba\"",
+            "bert, camembert, gpt2, llama, mistral",
+        ],
         ..CASE
     },
     Case {
@@ -78,10 +82,14 @@ pub const MODEL: &[Case] = &[
         name: "a mechanism that is not implemented",
         build: |dir| {
             model(dir, "llama");
-            config(dir, "rope_parameters", json!({"rope_type": "yarn", "rope_theta": 1e4}));
+            config(dir, "rope_parameters", json!({"rope_type": "longrope"}));
             forward()
         },
-        says: &["model/config.json: key `rope_parameters.rope_type`", "\"yarn\"", "\"default\""],
+        says: &[
+            "model/config.json: key `rope_parameters.rope_type`",
+            "\"longrope\"",
+            "default, linear",
+        ],
         ..CASE
     },
     Case {

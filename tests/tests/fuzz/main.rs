@@ -20,9 +20,8 @@ use std::{
 use rand::Rng;
 use readers::Reader;
 
-/// The most bytes that reading may take: these many, and these for each byte of the file. JSON is the worst: two
+/// Bytes that reading may take for each byte of the file, beside the reader's allowance. JSON is the worst: two
 /// bytes of it make a value of 32, in a list that doubles as it grows.
-const BYTES: usize = 1 << 20;
 const BYTES_PER_BYTE: usize = 64;
 
 #[derive(Default)]
@@ -79,7 +78,7 @@ fn fuzz(reader: &Reader, number: usize, count: usize) -> Result<Tally, String> {
                 return Err(format!("{}\npanicked: {}", show(), message(panic.as_ref())));
             }
         }
-        let limit = BYTES + BYTES_PER_BYTE * bytes.len();
+        let limit = reader.allowance + BYTES_PER_BYTE * bytes.len();
         if peak > limit {
             return Err(format!("{}\ntook {peak} bytes", show()));
         }

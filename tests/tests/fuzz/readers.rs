@@ -16,6 +16,12 @@ use peft_tests::vectors;
 
 use crate::mutate;
 
+/// What a reader may take for a small file.
+const SMALL: usize = 1 << 20;
+/// The same where a regular expression may be in it: the library compiles one to about 16 MiB before it refuses
+/// it, such as `a{1,2147483648}`.
+const LARGE: usize = 64 << 20;
+
 /// A reader with its valid files.
 pub struct Reader {
     pub name: &'static str,
@@ -24,6 +30,8 @@ pub struct Reader {
     pub repair: fn(&mut [u8]),
     /// Reads some bytes; a folder of its own holds what else it needs.
     pub read: fn(&Path, &[u8]) -> Result<()>,
+    /// Bytes that reading may take whatever the file's size.
+    pub allowance: usize,
     /// What must be in the folder: files of `tests/vectors`, by their names there.
     pub beside: Vec<(PathBuf, &'static str)>,
 }
@@ -75,6 +83,7 @@ pub fn readers() -> Vec<Reader> {
                 write(dir, "adapter_model.safetensors", bytes);
                 Adapter::load(dir).map(drop)
             },
+            allowance: SMALL,
             beside: vec![(file("p-tuning/adapter_config.json"), "adapter_config.json")],
         },
         Reader {
@@ -91,6 +100,7 @@ pub fn readers() -> Vec<Reader> {
                 let adapter = prompt_file::into_prompt_tuning(Adapter::load(dir)?);
                 adapter.files(dir).map(drop)
             },
+            allowance: SMALL,
             beside: vec![(
                 vectors("interop/gpt2-prompt/adapter_model.safetensors"),
                 "adapter_model.safetensors",
@@ -101,6 +111,7 @@ pub fn readers() -> Vec<Reader> {
             seeds: all("torch", &[".bin", ".pt"]),
             repair: mutate::repair_zip,
             read: |_, bytes| torch_file::read(bytes, Path::new("m.bin")).map(drop),
+            allowance: SMALL,
             beside: Vec::new(),
         },
         Reader {
@@ -111,6 +122,7 @@ pub fn readers() -> Vec<Reader> {
                 let path = Path::new("p.npy");
                 npy::write(&npy::read(bytes, path)?, path).map(drop)
             },
+            allowance: SMALL,
             beside: Vec::new(),
         },
         Reader {
@@ -132,6 +144,7 @@ pub fn readers() -> Vec<Reader> {
                 let weights = Weights::memory(tensors(family), &Device::flex(), DType::F32);
                 peft_models::build(config, weights).map(drop)
             },
+            allowance: SMALL,
             beside: Vec::new(),
         },
         Reader {
@@ -142,6 +155,7 @@ pub fn readers() -> Vec<Reader> {
                 write(dir, "model.safetensors", bytes);
                 peft_models::load(dir, &Device::flex()).map(drop)
             },
+            allowance: SMALL,
             beside: vec![(file("gpt2/config.json"), "config.json")],
         },
         Reader {
@@ -156,6 +170,7 @@ pub fn readers() -> Vec<Reader> {
                 write(dir, "model.safetensors.index.json", bytes);
                 Weights::open(dir, &Device::flex(), DType::F32)?.finish(|_| true).map(drop)
             },
+            allowance: SMALL,
             beside: vec![
                 (file("gpt2/model.safetensors"), "a.safetensors"),
                 (file("gpt2/model.safetensors"), "b.safetensors"),
@@ -169,6 +184,7 @@ pub fn readers() -> Vec<Reader> {
                 write(dir, "tokenizer.json", bytes);
                 load_tokenizer(dir).map(drop)
             },
+            allowance: LARGE,
             beside: Vec::new(),
         },
         Reader {
@@ -182,6 +198,7 @@ pub fn readers() -> Vec<Reader> {
                 write(dir, "rows.jsonl", bytes);
                 read_records(&dir.join("rows.jsonl")).map(drop)
             },
+            allowance: SMALL,
             beside: Vec::new(),
         },
         Reader {
@@ -192,6 +209,7 @@ pub fn readers() -> Vec<Reader> {
                 write(dir, "rows.csv", bytes);
                 read_records(&dir.join("rows.csv")).map(drop)
             },
+            allowance: SMALL,
             beside: Vec::new(),
         },
     ]

@@ -147,7 +147,7 @@ impl<'a> Machine<'a> {
             0x86 => self.tuple(2)?,
             0x87 => self.tuple(3)?,
             b't' => {
-                let items = self.from_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push(Object::Tuple(items));
             }
             b'}' => self.push(Object::Dict(Vec::new())),
@@ -157,7 +157,7 @@ impl<'a> Machine<'a> {
                 self.set_items(&items)?;
             }
             b'u' => {
-                let items = self.from_mark()?;
+                let items = self.pop_to_mark()?;
                 self.set_items(&items)?;
             }
             // BUILD: attributes of a dict, such as the `_metadata` of a module's state.
@@ -243,7 +243,7 @@ impl<'a> Machine<'a> {
         Ok(self.pop_many(1)?[0])
     }
 
-    fn from_mark(&mut self) -> Result<Vec<Id>> {
+    fn pop_to_mark(&mut self) -> Result<Vec<Id>> {
         let start = self.marks.pop().ok_or("its pickle has no mark where one is needed")?;
         Ok(self.stack.split_off(start.min(self.stack.len())))
     }
