@@ -5,6 +5,7 @@ mod bad_input;
 mod generation;
 mod gradients;
 mod hub;
+mod interchange;
 mod interop;
 mod methods;
 mod mixture;

@@ -1,9 +1,11 @@
 //! `peft info`: what a model folder holds and whether it is supported.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use peft_core::Error;
+use peft_models::ModelConfig;
 use serde_json::json;
 
 use crate::{
@@ -33,11 +35,14 @@ pub struct InfoArgs {
 ///
 /// # Errors
 ///
-/// Naming what keeps the model from loading.
+/// Naming the file that cannot be read. A model that is not supported is an answer, not an error.
 pub fn run(args: &InfoArgs) -> CliResult {
     let device: Device = device::choose(None)?;
     let dir = hub::model(&args.model)?;
-    let loaded = peft_models::load(&dir, &device)?;
+    let loaded = match peft_models::load(&dir, &device) {
+        Ok(loaded) => loaded,
+        Err(error) => return unsupported(args, &dir, error),
+    };
     let spec = loaded.model.spec();
     let site = spec.self_site()?;
     let heads = json!({
@@ -107,4 +112,25 @@ pub fn run(args: &InfoArgs) -> CliResult {
         line(format!("{name:<18} {value}"))?;
     }
     Ok(())
+}
+
+/// Tells why a model whose files are whole does not load.
+fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
+    if !matches!(error, Error::Config { .. } | Error::Tensor { .. } | Error::Mismatch(_)) {
+        return Err(error.into());
+    }
+    let config = ModelConfig::load(dir)?;
+    let model_type = config.model_type().ok();
+    let reason = error.to_string();
+    if args.json {
+        let json = json!({
+            "supported": false,
+            "reason": reason,
+            "model_type": model_type,
+            "architectures": config.architectures(),
+        });
+        return line(format!("{json:#}"));
+    }
+    let name = model_type.map_or("This".into(), |name| format!("This {name}"));
+    line(format!("{name} model is not supported: {reason}."))
 }

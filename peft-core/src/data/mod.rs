@@ -19,6 +19,7 @@ mod record;
 mod sampler;
 mod template;
 mod tokenizer;
+mod tokenizer_file;
 
 pub use encode::{Encoded, Encoder, EncoderConfig};
 pub use example::{Example, IGNORE, Target};
