@@ -10,6 +10,7 @@
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how memory is kept |
+//! | [`hub`] | models and adapters of the Hugging Face Hub |
 //! | [`progress`], [`output`] | what a person sees |
 //! | [`demo`] | the built-in model and its little world |
 
@@ -18,6 +19,7 @@ pub mod commands;
 pub mod demo;
 pub mod device;
 pub mod error;
+pub mod hub;
 pub mod job;
 pub mod methods;
 pub mod output;

@@ -5,6 +5,7 @@ mod bad_input;
 mod encoder_decoder;
 mod generation;
 mod gradients;
+mod hub;
 mod interop;
 mod methods;
 mod mixture;
