@@ -79,14 +79,10 @@ impl<'a> SelfAttention<'a> {
         scale: f64,
         window: Option<usize>,
     ) -> Tensor<3> {
-        if self.sequence.keep_key_values {
-            self.key_values.push(own.clone());
-        }
-        let past = self.sequence.past(self.site, layer);
         let Some(window) = window else {
-            let hidden = |columns| self.sequence.hidden_keys(columns);
-            return attention(query, own, past, scale, hidden);
+            return self.attend_with_bias(layer, query, own, scale, |_| None);
         };
+        let past = self.keep(layer, &own);
         let hidden = match self.windowed.take().filter(|(known, _)| *known == window) {
             Some((_, hidden)) => hidden,
             None => self.sequence.hidden_keys_in_window(window),
@@ -99,6 +95,29 @@ impl<'a> SelfAttention<'a> {
                 hidden.narrow(3, extra, columns)
             })
         })
+    }
+
+    /// As [`attend`](Self::attend) where `bias` gives a number for each query and key, `[1 or B, N, S, P + S]`;
+    /// it is asked for with the number of keys.
+    pub fn attend_with_bias(
+        &mut self,
+        layer: usize,
+        query: Tensor<4>,
+        own: LayerKeyValues,
+        scale: f64,
+        bias: impl FnOnce(usize) -> Option<Tensor<4>>,
+    ) -> Tensor<3> {
+        let past = self.keep(layer, &own);
+        let hidden = |columns| self.sequence.hidden_keys(columns);
+        biased_attention(query, own, past, scale, bias, hidden)
+    }
+
+    /// Keeps a layer's keys and values where the caller wants them; gives those that precede them.
+    fn keep(&mut self, layer: usize, own: &LayerKeyValues) -> Option<&'a LayerKeyValues> {
+        if self.sequence.keep_key_values {
+            self.key_values.push(own.clone());
+        }
+        self.sequence.past(self.site, layer)
     }
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
@@ -124,6 +143,20 @@ pub fn attention(
     scale: f64,
     hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
 ) -> Tensor<3> {
+    biased_attention(query, own, past, scale, |_| None, hidden)
+}
+
+/// `softmax(scale q kᵀ + bias) v`: as [`attention`], with a number of its own for each query and key.
+///
+/// `bias` is asked for with the number of keys, `[1 or B, N, S, P + S]`.
+fn biased_attention(
+    query: Tensor<4>,
+    own: LayerKeyValues,
+    past: Option<&LayerKeyValues>,
+    scale: f64,
+    bias: impl FnOnce(usize) -> Option<Tensor<4>>,
+    hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
+) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
     let join = |past: &Tensor<4>, own: Tensor<4>| {
         let [r, k, p, d] = past.dims();
@@ -138,6 +171,9 @@ pub fn attention(
     // The N / K queries that share a key are laid below one another, so no key is repeated.
     let query = query.mul_scalar(scale).reshape([b, k, n / k * s, d]);
     let mut scores = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
+    if let Some(bias) = bias(columns) {
+        scores = scores + bias;
+    }
     if let Some(hidden) = hidden(columns) {
         scores = scores.mask_fill(hidden.expand([b, n, s, columns]), HIDDEN);
     }

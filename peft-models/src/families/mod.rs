@@ -1,9 +1,12 @@
 //! One file a family, as short as its mathematics.
 
+mod bart;
 mod bert;
+mod encoder_decoder;
 mod gpt2;
 mod llama;
 mod roberta;
+mod t5;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -20,8 +23,20 @@ use crate::{
 };
 
 /// Model types that load, in alphabetical order.
-pub const SUPPORTED: [&str; 9] =
-    ["bert", "camembert", "gpt2", "llama", "mistral", "qwen2", "qwen3", "roberta", "xlm-roberta"];
+pub const SUPPORTED: [&str; 12] = [
+    "bart",
+    "bert",
+    "camembert",
+    "gpt2",
+    "llama",
+    "mistral",
+    "mt5",
+    "qwen2",
+    "qwen3",
+    "roberta",
+    "t5",
+    "xlm-roberta",
+];
 
 /// Checks that the config names a family that loads.
 ///
@@ -46,16 +61,20 @@ pub fn check(config: &ModelConfig) -> Result<()> {
 pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     check(config)?;
     match config.model_type()? {
+        "bart" => bart::load(config, weights),
         "bert" => bert::load(config, weights),
         "camembert" | "roberta" | "xlm-roberta" => roberta::load(config, weights),
         "gpt2" => gpt2::Gpt2::load(config, weights),
+        "mt5" | "t5" => t5::load(config, weights),
         _ => llama::Llama::load(config, weights),
     }
 }
 
 /// Tensors of heads, which a checkpoint made for a task that does not need them may hold.
 fn is_other_head(name: &str) -> bool {
-    ["classifier.", "score.", "qa_outputs."].iter().any(|head| name.starts_with(head))
+    ["classification_head.", "classifier.", "score.", "qa_outputs."]
+        .iter()
+        .any(|head| name.starts_with(head))
 }
 
 /// All weights of a model, under the names of its parts.

@@ -29,7 +29,7 @@ struct Entry {
     bytes: usize,
 }
 
-/// Numbers that are widened at once.
+/// Numbers that are widened, or bytes that are compared, at once.
 const AT_ONCE: usize = 1 << 16;
 
 /// The tensors of all shards of a checkpoint.
@@ -136,6 +136,25 @@ impl Files {
         let mut bytes = vec![0; entry.bytes.min(count)];
         self.fill(entry, start, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Whether two tensors are equal bit by bit, compared part by part.
+    pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
+        let (one, other) = (self.entry(one)?, self.entry(other)?);
+        if (one.dtype, &one.shape) != (other.dtype, &other.shape) {
+            return Ok(false);
+        }
+        let (mut left, mut right) =
+            (vec![0; one.bytes.min(AT_ONCE)], vec![0; one.bytes.min(AT_ONCE)]);
+        for start in (0..one.bytes).step_by(AT_ONCE) {
+            let len = AT_ONCE.min(one.bytes - start);
+            self.fill(one, start, &mut left[..len])?;
+            self.fill(other, start, &mut right[..len])?;
+            if left[..len] != right[..len] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Reads bytes of a tensor, from its byte `start` on.

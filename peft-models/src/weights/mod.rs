@@ -160,7 +160,57 @@ impl Weights {
         name: &str,
         shape: [usize; D],
     ) -> Result<Option<Tensor<D>>> {
-        let Some(spelling) = self.find(name) else { return Ok(None) };
+        self.take_spelled(name, name, shape)
+    }
+
+    /// A tensor that must be there, under one of several names of which the first is the usual one. Where
+    /// it is there under more than one, they must be equal.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tensor`] as [`take`](Self::take), and where two of them differ.
+    pub fn take_one_of<const D: usize>(
+        &mut self,
+        names: [&str; 3],
+        shape: [usize; D],
+    ) -> Result<Tensor<D>> {
+        let there: Vec<&str> =
+            names.into_iter().filter(|name| self.shape(name).is_some()).collect();
+        let chosen = there.first().copied().unwrap_or(names[0]);
+        for other in there.iter().skip(1) {
+            if !self.are_equal(chosen, other)? {
+                let message = format!("differs from `{chosen}`, which is the same tensor");
+                return Err(self.bad(other, &message));
+            }
+        }
+        match self.take_spelled(names[0], chosen, shape)? {
+            Some(tensor) => Ok(tensor),
+            None => self.take(chosen, shape),
+        }
+    }
+
+    /// Whether two tensors are there and equal, bit by bit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] where the file cannot be read.
+    pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
+        let (Some(one), Some(other)) = (self.find(one), self.find(other)) else { return Ok(false) };
+        match &self.source {
+            Source::Files(files) => files.are_equal(&one, &other),
+            Source::Memory(tensors) => Ok(tensors[&one] == tensors[&other]),
+            Source::Random { .. } => Ok(one == other),
+        }
+    }
+
+    /// The tensor `name` as it stands under the name `chosen`.
+    fn take_spelled<const D: usize>(
+        &mut self,
+        name: &str,
+        chosen: &str,
+        shape: [usize; D],
+    ) -> Result<Option<Tensor<D>>> {
+        let Some(spelling) = self.find(chosen) else { return Ok(None) };
         let data = match &self.source {
             Source::Files(files) => files.read(&spelling, self.dtype)?,
             Source::Memory(tensors) => tensors[&spelling].clone(),
