@@ -4,17 +4,17 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Error, FrozenModel, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod, PeftType, Result,
-    Task,
+    Adapter, Error, FrozenModel, NamedTensors, PeftMethod, PeftType, Result, Task,
     baseline::HeadOnly,
     data::{Labels, load_tokenizer},
+    reparameterization::Placement,
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 
 use crate::session::in_adapter;
-use crate::settings::{MethodName, Settings, parse_layers};
+use crate::settings::{MethodName, Settings, parse_layers, parse_positions, parse_sites};
 
 /// The largest batch, width or number of virtual tokens: a slip of the finger beyond.
 pub const LARGEST: usize = 1_000_000;
@@ -140,12 +140,45 @@ impl Start<'_> {
         // Shapes are compared with the model here, where the message can name the adapter.
         let dir = self.settings.init_adapter.as_deref().unwrap_or(Path::new(""));
         let device = self.device.clone().without_autodiff();
-        adapter.virtual_tokens(self.model.spec(), &device).map_err(in_adapter(dir))?;
-        let Some(tensor) = adapter.tensors.get(PROMPT_EMBEDDINGS).cloned() else {
+        let state = adapter.start_state(self.model.spec(), &device).map_err(in_adapter(dir))?;
+        if state.is_empty() {
             let message = "holds a head alone, no virtual tokens to start from";
             return Err(Error::setting("--init-adapter", message));
+        }
+        Ok(Some(state))
+    }
+
+    /// Where a prefix goes on an encoder-decoder: as the adapter to start from has it, else as set.
+    fn placement(&self) -> Result<Placement> {
+        let settings = self.settings;
+        let asked = Placement {
+            sites: settings.sites.as_deref().map(parse_sites).transpose()?,
+            prefix_positions: settings
+                .prefix_positions
+                .as_deref()
+                .map(parse_positions)
+                .transpose()?,
+            relative_bias: settings.relative_bias,
         };
-        Ok(Some(NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), tensor)])))
+        let given = [
+            ("--sites", asked.sites.is_some()),
+            ("--prefix-positions", asked.prefix_positions.is_some()),
+            ("--relative-bias", asked.relative_bias.is_some()),
+        ];
+        let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) else {
+            let of_adapter = |adapter: &Adapter| adapter.placement(self.model.spec());
+            return Ok(self.adapter.map(of_adapter).unwrap_or_default());
+        };
+        if self.adapter.is_some() {
+            let message = "not used where --init-adapter is the start: it has its own";
+            return Err(Error::setting(flag, message));
+        }
+        if !self.model.spec().is_encoder_decoder() {
+            let name = &self.model.spec().model_type;
+            let message = format!("not used by a {name} model, which has one attention site");
+            return Err(Error::setting(flag, message));
+        }
+        Ok(asked)
     }
 
     /// Token ids of a text, without special tokens.
@@ -188,6 +221,9 @@ impl Start<'_> {
                 (settings.prefix_projection.is_some(), "--prefix-projection"),
                 (settings.prefix_hidden_size.is_some(), "--prefix-hidden-size"),
                 (settings.prefix_dropout.is_some(), "--prefix-dropout"),
+                (settings.sites.is_some(), "--sites"),
+                (settings.prefix_positions.is_some(), "--prefix-positions"),
+                (settings.relative_bias.is_some(), "--relative-bias"),
             ],
         )?;
         let config = PromptConfig::new(self.num_virtual_tokens(MethodName::Prompt)?);
@@ -218,7 +254,7 @@ impl Start<'_> {
     /// [`Error::Setting`] for a task without a head, or a setting of virtual tokens.
     pub fn head(&self) -> Result<HeadOnly> {
         let settings = self.settings;
-        if !matches!(settings.task, Some(Task::SeqCls | Task::TokenCls)) {
+        if !matches!(settings.task, Some(Task::SeqCls | Task::TokenCls | Task::QuestionAns)) {
             return Err(Error::setting("--method", "head: only classification has a head"));
         }
         self.unused(
@@ -231,6 +267,9 @@ impl Start<'_> {
                 (settings.prefix_projection.is_some(), "--prefix-projection"),
                 (settings.prefix_hidden_size.is_some(), "--prefix-hidden-size"),
                 (settings.prefix_dropout.is_some(), "--prefix-dropout"),
+                (settings.sites.is_some(), "--sites"),
+                (settings.prefix_positions.is_some(), "--prefix-positions"),
+                (settings.relative_bias.is_some(), "--relative-bias"),
             ],
         )?;
         Ok(HeadOnly::new())
@@ -245,6 +284,7 @@ impl Start<'_> {
         let settings = self.settings;
         self.unused(MethodName::Prefix, &[(settings.layers.is_some(), "--layers")])?;
         let mut config = PrefixConfig::new(self.num_virtual_tokens(MethodName::Prefix)?)
+            .with_placement(self.placement()?)
             .with_prefix_projection(has_projection(settings, MethodName::Prefix))
             .with_dropout(settings.prefix_dropout.unwrap_or(0.0));
         if let Some(size) = self.hidden_size(MethodName::Prefix)? {
@@ -272,7 +312,7 @@ impl Start<'_> {
         let settings = self.settings;
         let of_adapter = self
             .adapter
-            .filter(|adapter| adapter.config.peft_type == PeftType::PrefixTuningLayers)
+            .filter(|adapter| adapter.config.peft_type != PeftType::PrefixTuning)
             .and_then(|adapter| adapter.config.own.layers.clone());
         let asked = settings.layers.as_deref().map(parse_layers).transpose()?;
         let layers = match (of_adapter, asked) {
@@ -285,6 +325,7 @@ impl Start<'_> {
         };
         let mut config = PTuningV2Config::new(self.num_virtual_tokens(MethodName::Ptv2)?)
             .with_layers(layers)
+            .with_placement(self.placement()?)
             .with_prefix_projection(has_projection(settings, MethodName::Ptv2))
             .with_dropout(settings.prefix_dropout.unwrap_or(0.0));
         if let Some(size) = self.hidden_size(MethodName::Ptv2)? {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use peft_core::{Error, Result, Task};
+use peft_core::{Error, PrefixPositions, Result, Site, Task};
 use serde::{Deserialize, Serialize};
 
 /// A method's name on the command line.
@@ -76,7 +76,7 @@ settings! {
     /// Method.
     #[arg(long, value_enum, help_heading = "What to train")]
     method: MethodName,
-    /// Task: causal-lm, seq-cls or token-cls.
+    /// Task: causal-lm, seq2seq-lm, seq-cls, token-cls or qa.
     #[arg(long, help_heading = "What to train")]
     task: Task,
     /// Training rows: .jsonl, .tsv or .csv.
@@ -105,6 +105,15 @@ settings! {
     /// Layers that get virtual tokens (ptv2), such as 0-3,11. Default: all.
     #[arg(long, value_name = "LIST", help_heading = "Method")]
     layers: String,
+    /// Attention sites of an encoder-decoder that get a prefix: encoder, decoder, cross. Default: all three.
+    #[arg(long, value_name = "LIST", help_heading = "Method")]
+    sites: String,
+    /// Positions after a prefix on an encoder-decoder: unshifted (default) or shifted, as PEFT has them.
+    #[arg(long, value_name = "RULE", help_heading = "Method")]
+    prefix_positions: String,
+    /// Let the relative position bias of a T5 reach over the prefix, as in PEFT. Default: false.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method")]
+    relative_bias: bool,
     /// Make the prefix by an MLP that is folded away afterwards. Default: true for prefix, false for ptv2.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method")]
     prefix_projection: bool,
@@ -243,6 +252,31 @@ pub fn parse_layers(list: &str) -> Result<Vec<usize>> {
     layers.sort_unstable();
     layers.dedup();
     Ok(layers)
+}
+
+/// Parses a list of attention sites such as `encoder,cross`.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the part that is no site.
+pub fn parse_sites(list: &str) -> Result<Vec<Site>> {
+    list.split(',').map(|name| name.trim().parse()).collect()
+}
+
+/// Parses the rule of positions after a prefix.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the rules there are.
+pub fn parse_positions(rule: &str) -> Result<PrefixPositions> {
+    match rule {
+        "shifted" => Ok(PrefixPositions::Shifted),
+        "unshifted" => Ok(PrefixPositions::Unshifted),
+        _ => Err(Error::setting(
+            "--prefix-positions",
+            format!("found {rule:?}, expected shifted or unshifted"),
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ import json
 import sys
 from pathlib import Path
 
-from common import TASKS, load_adapter, load_base, quiet, read_jsonl, row_logits, save_rows
+from common import load_adapter, load_base, quiet, read_jsonl, row_logits, save_rows
+from names import TASKS
 
 HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 

@@ -7,12 +7,14 @@ peft 0.21.2, safetensors 0.8.0, tokenizers 0.23.3, one thread on a CPU.
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch  # noqa: E402
+from names import EAGER  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "vectors"
@@ -89,15 +91,41 @@ def row_inputs(row):
     return inputs
 
 
+def output_logits(out):
+    """[B, T, V], [B, T, C], [B, C] or, for question answering, [B, T, 2]."""
+    if hasattr(out, "start_logits"):
+        return torch.stack([out.start_logits, out.end_logits], dim=-1)
+    return out.logits
+
+
+@contextmanager
+def token_types_kept(model, inputs):
+    """PEFT's question answering takes token_type_ids and forgets them: here they reach the embeddings, 0 for virtual tokens."""
+    types = inputs.get("token_type_ids")
+    if types is None or type(model).__name__ != "PeftModelForQuestionAnswering":
+        yield
+        return
+
+    def hook(_, args, kwargs):
+        seen = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
+        virtual = torch.zeros(len(types), seen.shape[1] - types.shape[1], dtype=torch.long)
+        return args, {**kwargs, "token_type_ids": torch.cat([virtual, types], dim=1)}
+
+    base = model.get_base_model()
+    embeddings = getattr(base, base.base_model_prefix).embeddings
+    handle = embeddings.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 @torch.no_grad()
 def row_logits(model, row):
     """The logits of one unpadded row; rows of virtual tokens, which PEFT puts in front, are cut off."""
     inputs = row_inputs(row)
-    out = model(**inputs)
-    if hasattr(out, "start_logits"):
-        logits = torch.stack([out.start_logits[0], out.end_logits[0]], dim=-1)
-    else:
-        logits = out.logits[0]
+    with token_types_kept(model, inputs):
+        logits = output_logits(model(**inputs))[0]
     if logits.dim() == 2:
         length = inputs.get("decoder_input_ids", inputs["input_ids"]).shape[1]
         virtual = logits.shape[0] - length
@@ -109,7 +137,25 @@ def row_logits(model, row):
     return logits
 
 
+# Comparing
+
+
+def close(a, b, what, tolerance=2e-5):
+    worst = (a - b).abs().max().item()
+    assert a.shape == b.shape and worst <= tolerance, f"{what}: {tuple(a.shape)} {tuple(b.shape)} differ by {worst}"
+    return worst
+
+
 # Models
+
+
+def embedding_std(config, name, tied):
+    if config.model_type == "t5":
+        # Its tied head divides by the square root of the hidden size.
+        return 1.0 if config.scale_decoder_outputs else 0.7
+    if tied and any(k in name for k in ("wte", "embed_tokens", "shared")):
+        return 0.3
+    return 0.7
 
 
 def scale_weights(model, gen):
@@ -126,8 +172,13 @@ def scale_weights(model, gen):
                 p.copy_((0.1 if tied else 0.2) * noise)
             elif p.dim() == 1:
                 p.copy_(1.0 + 0.2 * noise)
-            elif any(k in name for k in ("wte", "wpe", "embed")):
-                p.copy_((0.3 if tied and "wte" in name else 0.7) * noise)
+            elif "relative_attention_bias" in name:
+                p.copy_(noise)
+            elif any(k in name for k in ("wte", "wpe", "embed", "shared")):
+                p.copy_(embedding_std(model.config, name, tied) * noise)
+            elif name.endswith("Attention.q.weight"):
+                # T5 does not divide attention scores by the square root of the head's size.
+                p.copy_(0.7 * noise / p.shape[1] ** 0.5)
             else:
                 conv1d = any(k in name for k in ("c_attn", "c_proj", "c_fc"))
                 fan_in = p.shape[0] if conv1d else p.shape[1]
@@ -136,18 +187,6 @@ def scale_weights(model, gen):
                 gain = 1.6 if sharp or head or tied else 1.0
                 p.copy_(gain * noise / fan_in**0.5)
     return model.eval()
-
-
-TASKS = {
-    "gpt2": "CAUSAL_LM",
-    "llama": "CAUSAL_LM",
-    "bert": "SEQ_CLS",
-    "bert-tok": "TOKEN_CLS",
-    "gpt2-cls": "SEQ_CLS",
-    "llama-cls": "SEQ_CLS",
-    "gpt2-tok": "TOKEN_CLS",
-    "llama-tok": "TOKEN_CLS",
-}
 
 
 def auto_class(task_type):
@@ -165,19 +204,42 @@ def auto_class(task_type):
 def load_base(folder, task_type, **kwargs):
     if not (Path(folder) / "config.json").is_file():
         raise FileNotFoundError(f"{folder}: no config.json")
+    if Path(folder).name in EAGER:
+        kwargs.setdefault("attn_implementation", "eager")
     return auto_class(task_type).from_pretrained(str(folder), dtype=torch.float32, **kwargs).eval()
 
 
 # Adapters
 
 
-def peft_config(kind, task_type, hidden=16):
-    """`prompt`, `prefix` or `prefix-mlp` with five virtual tokens."""
-    from peft import PrefixTuningConfig, PromptTuningConfig
+def decoder_geometry(config):
+    """What PEFT has to be told of an encoder-decoder's prefix, where it guesses from the encoder or from H / N."""
+    if config.model_type == "t5":
+        layers, heads, dim = config.num_decoder_layers, config.num_heads, config.d_kv
+    else:
+        layers, heads = config.decoder_layers, config.decoder_attention_heads
+        dim = config.d_model // heads
+    return {"num_layers": layers, "num_attention_heads": heads, "token_dim": heads * dim}
+
+
+def peft_config(kind, task_type, hidden=16, base=None):
+    """PEFT's config with five virtual tokens.
+
+    `prompt`, `prefix`, `prefix-mlp`; `p-tuning` (PEFT's P_TUNING with its MLP); `prompt-2`, the prompt of an encoder-decoder
+    as PEFT makes it when it is told nothing, with a second half that nothing reads. `base`: the model's config, needed for
+    the prefix of an encoder-decoder.
+    """
+    from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig
 
     common = {"task_type": task_type, "num_virtual_tokens": NUM_VIRTUAL_TOKENS}
-    if kind == "prompt":
+    if kind == "prompt" and task_type == "SEQ_2_SEQ_LM":
+        return PromptTuningConfig(**common, num_transformer_submodules=1)
+    if kind in ("prompt", "prompt-2"):
         return PromptTuningConfig(**common)
+    if kind == "p-tuning":
+        return PromptEncoderConfig(**common, encoder_hidden_size=hidden)
+    if task_type == "SEQ_2_SEQ_LM":
+        common.update(decoder_geometry(base))
     if kind == "prefix":
         return PrefixTuningConfig(**common)
     return PrefixTuningConfig(**common, prefix_projection=True, encoder_hidden_size=hidden)
@@ -210,7 +272,7 @@ def randomise_adapter(model, gen, prompt_std=0.6, prefix_std=1.0):
 def new_adapter(base, kind, task_type, gen, **kwargs):
     from peft import get_peft_model
 
-    return randomise_adapter(get_peft_model(base, peft_config(kind, task_type)), gen, **kwargs)
+    return randomise_adapter(get_peft_model(base, peft_config(kind, task_type, base=base.config)), gen, **kwargs)
 
 
 def save_adapter(model, folder, base_name):

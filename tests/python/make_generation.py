@@ -12,6 +12,8 @@ Every row is compared with a loop of our own that calls forward on the whole seq
 largest logit. A row where the two largest logits ever come closer than 0.002 is left out (an assertion keeps the count),
 so that rounding cannot change an answer.
 
+Beams, penalties and encoder-decoders: make_search.py.
+
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2, tokenizers 0.23.3.
 """
 

@@ -1,13 +1,17 @@
 """Makes vectors/interop: adapters that the `peft` program trained, and the logits that the real PEFT computes with them.
 
-    python make_interop.py --peft ../../target/release/peft [--out ../vectors/interop] [--check]
+    python make_interop.py --peft ../../target/release/peft [--out ../vectors/interop] [--only gpt2-prompt t5-prompt]
+    python make_interop.py --check [--only gpt2-prompt]
+    python make_interop.py --rows
 
 One folder a case:
-- adapter_config.json, adapter_model.safetensors: as `peft train` left them, from the rows of vectors/training and a fixed seed;
+- adapter_config.json, adapter_model.safetensors: as `peft train` left them, from a fixed seed and the rows of vectors/training,
+  or of rows/ here (--rows makes them) where training has none: {"input_ids", "label"}, for question answering {"input_ids",
+  "start_positions", "end_positions"}, for encoder-decoders {"input_ids", "labels"}, labels being the decoder's targets;
 - logits.safetensors: PEFT's logits of the base's rows.jsonl, a row alone and unpadded (check_interop.py);
-- or, where PEFT has to refuse the adapter (a subset of the layers), no logits: the reason is in result.json.
+- or, where PEFT has to refuse the adapter (a subset of the layers, three sites), no logits: the reason is in result.json.
 
-result.json: versions, the command of each case and what PEFT said.
+result.json: versions, the command of each case and what PEFT said. Cases that --only leaves out stay as they are.
 
 --check trains nothing: it computes PEFT's logits of the committed adapters again and compares them with the committed ones
 (within 1e-5 of their scale), and that PEFT still refuses what it has to. Exit code 0 if all is as expected, else 1.
@@ -19,6 +23,7 @@ Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -29,41 +34,92 @@ import peft
 import torch
 import transformers
 from check_interop import logits, refusal
-from common import VECTORS, fresh, quiet, read_jsonl, save_rows, write_json
+from common import VECTORS, fresh, generator, quiet, random_ids, read_jsonl, save_rows, write_json, write_jsonl
 from safetensors.torch import load_file
 
 ROOT = VECTORS.parents[1]
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 COMMON = ("--steps", "30", "--batch-size", "8", "--weight-decay", "0.01", "--seed", "11")
-# case: base, rows of vectors/training, flags, whether PEFT loads it
+METHODS = {
+    "prompt": ["--method", "prompt", "--num-virtual-tokens", "6", "--init", "vocab", "--lr", "0.1"],
+    "prefix": ["--method", "prefix", "--num-virtual-tokens", "5", "--prefix-hidden-size", "12", "--lr", "0.02"],
+    "ptv2": ["--method", "ptv2", "--num-virtual-tokens", "4", "--lr", "0.1"],
+}
+# base: the program's name of its task, rows
+BASES = {
+    "gpt2": ("causal-lm", "training/gpt2-prompt/rows.jsonl"),
+    "llama": ("causal-lm", "training/llama-prefix/rows.jsonl"),
+    # The same vocabulary as llama.
+    "qwen2": ("causal-lm", "training/llama-prefix/rows.jsonl"),
+    "bert": ("seq-cls", "training/bert-prefix/rows.jsonl"),
+    "roberta-cls": ("seq-cls", "interop/rows/roberta-cls.jsonl"),
+    "bert-tok": ("token-cls", "training/bert-tok-prefix/rows.jsonl"),
+    "bert-qa": ("qa", "interop/rows/bert-qa.jsonl"),
+    "gpt2-cls": ("seq-cls", "interop/rows/gpt2-cls.jsonl"),
+    "t5": ("seq2seq-lm", "interop/rows/t5.jsonl"),
+    "bart": ("seq2seq-lm", "interop/rows/bart.jsonl"),
+}
+# case: base, rows below vectors, whether PEFT loads it, flags
 CASES = {
     "gpt2-prompt": (
-        "gpt2", "gpt2-prompt", True,
+        "gpt2", "training/gpt2-prompt/rows.jsonl", True,
         ["--method", "prompt", "--task", "causal-lm", "--num-virtual-tokens", "6", "--init", "random", "--lr", "0.1"],
     ),
     "llama-prefix": (
-        "llama", "llama-prefix", True,
+        "llama", "training/llama-prefix/rows.jsonl", True,
         ["--method", "prefix", "--task", "causal-lm", "--num-virtual-tokens", "5", "--prefix-hidden-size", "12", "--lr", "0.02"],
     ),
     "bert-ptv2": (
-        "bert", "bert-prefix", True,
+        "bert", "training/bert-prefix/rows.jsonl", True,
         ["--method", "ptv2", "--task", "seq-cls", "--num-virtual-tokens", "4", "--prefix-dropout", "0.1", "--lr", "0.1"],
     ),
     "bert-tok-prompt": (
-        "bert-tok", "bert-tok-prefix", True,
+        "bert-tok", "training/bert-tok-prefix/rows.jsonl", True,
         ["--method", "prompt", "--task", "token-cls", "--num-virtual-tokens", "3", "--init", "vocab", "--lr", "0.1"],
     ),
     "gpt2-ptv2-layers": (
-        "gpt2", "gpt2-ptv2", False,
+        "gpt2", "training/gpt2-ptv2/rows.jsonl", False,
         ["--method", "ptv2", "--task", "causal-lm", "--num-virtual-tokens", "4", "--layers", "1-2", "--lr", "0.1"],
     ),
-}
+}  # fmt: skip
+for base, (task, rows) in BASES.items():
+    for method, flags in METHODS.items():
+        seq2seq = task == "seq2seq-lm"
+        if seq2seq and method == "ptv2":
+            continue
+        # A prefix of an encoder-decoder has three sites: PEFT has no such thing and must refuse it by its type.
+        sites = seq2seq and method == "prefix"
+        case = f"{base}-{method}-sites" if sites else f"{base}-{method}"
+        CASES.setdefault(case, (base, rows, not sites, [*flags[:2], "--task", task, *flags[2:]]))
+
+
+def make_rows(base, gen):
+    """Rows to train on, of a rule that a tiny model can learn a little of."""
+    config = json.loads((VECTORS / "logits" / base / "config.json").read_text(encoding="utf-8"))
+    rows = []
+    for _ in range(40):
+        ids = random_ids(gen, 4, config["vocab_size"], 4 + int(torch.randint(0, 9, (1,), generator=gen)))
+        if base == "roberta-cls":
+            ids[0] = config["bos_token_id"]
+        elif base == "bert-qa":
+            ids[0] = 2
+        row = {"input_ids": ids}
+        if BASES[base][0] == "seq2seq-lm":
+            # The input backwards, and the end. These are targets: the model puts decoder_start_token_id in front.
+            row["labels"] = [*ids[::-1][:6], config["eos_token_id"]]
+        elif BASES[base][0] == "qa":
+            largest = max(range(1, len(ids)), key=ids.__getitem__)
+            row.update(start_positions=largest, end_positions=min(largest + 1, len(ids) - 1))
+        else:
+            row["label"] = sum(ids) % len(config["id2label"])
+        rows.append(row)
+    return rows
 
 
 def train(program, case, folder):
     """Paths are relative to the repository's root, so that the adapter's config names none of this machine."""
     base, rows, _, flags = CASES[case]
-    command = ["train", "--model", f"tests/vectors/logits/{base}", "--train", f"tests/vectors/training/{rows}/rows.jsonl"]
+    command = ["train", "--model", f"tests/vectors/logits/{base}", "--train", f"tests/vectors/{rows}"]
     command += [*flags, *COMMON]
     with tempfile.TemporaryDirectory() as out:
         subprocess.run([str(program), *command, "--out", f"{out}/run"], cwd=ROOT, check=True)
@@ -77,10 +133,11 @@ def base_logits(base, folder=None):
     return logits(dir, folder, read_jsonl(dir / "rows.jsonl")) if folder else load_file(str(dir / "base.safetensors"))
 
 
-def check(out):
+def check(out, wanted):
     """What is not as expected."""
     wrong = []
-    for case, (base, _, loads, _) in CASES.items():
+    for case in wanted:
+        base, _, loads, _ = CASES[case]
         reason = refusal(VECTORS / "logits" / base, out / case)
         print(f"{case}: {'refused: ' + reason if reason else 'PEFT loads it'}")
         if loads == bool(reason):
@@ -96,9 +153,17 @@ def check(out):
     return wrong
 
 
-def make(program, out):
-    result = {"versions": {m.__name__: m.__version__ for m in (torch, transformers, peft)}, "cases": {}}
-    for case, (base, _, loads, _) in CASES.items():
+def committed(out):
+    """The cases of result.json."""
+    path = out / "result.json"
+    return json.loads(path.read_text(encoding="utf-8"))["cases"] if path.is_file() else {}
+
+
+def make(program, out, wanted):
+    """Makes the cases wanted; those that result.json has besides stay as they are."""
+    cases = committed(out)
+    for case in wanted:
+        base, _, loads, _ = CASES[case]
         folder = fresh(out / case)
         command = train(program, case, folder)
         reason = refusal(VECTORS / "logits" / base, folder)
@@ -110,28 +175,37 @@ def make(program, out):
             moved = max((t - plain[f"row_{i:05d}"]).abs().max().item() for i, t in enumerate(found))
             print(f"{case}: the adapter moves logits by {moved:.2f}")
             save_rows(folder / "logits.safetensors", found)
-        result["cases"][case] = {
+        cases[case] = {
             "model": f"tests/vectors/logits/{base}",
             "command": command,
             "peft": f"refuses it: {reason}" if reason else "loads it",
         }
-    write_json(out / "result.json", result)
+        versions = {m.__name__: m.__version__ for m in (torch, transformers, peft)}
+        write_json(out / "result.json", {"versions": versions, "cases": {c: cases[c] for c in CASES if c in cases}})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peft", type=Path, help="the program, needed without --check")
+    parser.add_argument("--peft", type=Path, help="the program, needed without --check and --rows")
     parser.add_argument("--out", type=Path, default=VECTORS / "interop")
+    parser.add_argument("--only", nargs="+", choices=CASES, help="these cases; with --check those of result.json if not given")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--rows", action="store_true", help="make rows/ and nothing else")
     args = parser.parse_args()
     quiet()
+    if args.rows:
+        (args.out / "rows").mkdir(parents=True, exist_ok=True)
+        for seed, (base, (_, rows)) in enumerate(BASES.items()):
+            if rows.startswith("interop/"):
+                write_jsonl(args.out / rows.removeprefix("interop/"), make_rows(base, generator(7000 + seed)))
+        return 0
     if args.check:
-        wrong = check(args.out)
+        wrong = check(args.out, args.only or committed(args.out))
         print("\n".join(wrong) or "as expected")
         return 1 if wrong else 0
     if not args.peft:
         parser.error("--peft is needed")
-    make(args.peft.resolve(), args.out)
+    make(args.peft.resolve(), args.out, args.only or CASES)
     return 0
 
 

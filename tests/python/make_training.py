@@ -29,7 +29,6 @@ from pathlib import Path
 import torch
 from common import (
     IGNORE,
-    TASKS,
     VECTORS,
     fresh,
     generator,
@@ -44,6 +43,7 @@ from common import (
     write_json,
     write_jsonl,
 )
+from names import TASKS
 from peft import get_peft_model
 from safetensors.torch import load_file, save_file
 

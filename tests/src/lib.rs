@@ -1,5 +1,7 @@
 //! What the integration tests share: where things are, small random models, tensors from files.
 
+pub mod g2p;
+
 use std::{
     env,
     path::{Path, PathBuf},

@@ -6,6 +6,7 @@ mod generation;
 mod gradients;
 mod interop;
 mod methods;
+mod mixture;
 mod parity;
 mod real;
 mod resume;

@@ -10,8 +10,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     head::{Head, HeadLayout},
+    method::NamedTensors,
+    reparameterization::Placement,
     spec::{ModelSpec, Site, SiteSpec},
-    virtual_tokens::{PrefixPositions, SiteKeyValues, VirtualTokens},
+    virtual_tokens::{Content, PrefixPositions, SiteKeyValues, VirtualTokens},
 };
 
 impl Adapter {
@@ -48,6 +50,48 @@ impl Adapter {
         self.check_width(data, spec, site, layers.len())?;
         let flat = upload(data, device);
         Ok(VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]))
+    }
+
+    /// The tensors that a method starts from to train this adapter on: `prompt_embeddings`, with the site
+    /// behind it for the prefixes of an encoder-decoder. What PEFT leaves unread is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`virtual_tokens`](Self::virtual_tokens).
+    pub fn start_state(&self, spec: &ModelSpec, device: &Device) -> Result<NamedTensors> {
+        let made = self.virtual_tokens(spec, device)?;
+        let Content::KeyValues(sites) = &made.content else {
+            let stored = self.tensors.iter().filter(|(name, _)| layout::is_virtual(name));
+            return Ok(stored.map(|(name, data)| (name.clone(), data.clone())).collect());
+        };
+        let name = |site| match spec.is_encoder_decoder() {
+            true => layout::tensor_of(site),
+            false => PROMPT_EMBEDDINGS.to_string(),
+        };
+        let flat = sites
+            .iter()
+            .filter_map(|site| Some((name(site.site), layout::to_flat(site)?.into_data())));
+        Ok(flat.collect())
+    }
+
+    /// Where the prefix goes: as the adapter says or, where PEFT made it, as PEFT computes it.
+    pub fn placement(&self, spec: &ModelSpec) -> Placement {
+        if !spec.is_encoder_decoder() || self.config.peft_type.is_prompt() {
+            return Placement::default();
+        }
+        let own = &self.config.own;
+        match self.config.peft_type {
+            PeftType::PrefixTuningSites => Placement {
+                sites: own.sites.clone(),
+                prefix_positions: own.prefix_positions,
+                relative_bias: own.relative_bias,
+            },
+            _ => Placement {
+                sites: Some(vec![Site::DecoderSelf]),
+                prefix_positions: Some(PrefixPositions::Shifted),
+                relative_bias: Some(true),
+            },
+        }
     }
 
     /// The prefixes of an encoder-decoder, one for each site that has one.

@@ -6,13 +6,16 @@
 //! | `classification` | [`accuracy`], [`f1_micro`], [`f1_macro`], [`matthews`] |
 //! | `entities` | [`entity_scores`]: precision, recall and F1 of tagged entities, as seqeval's |
 //! | `perplexity` | [`perplexity()`] |
+//! | `sequences` | [`edit_distance`], exact matches and token error rate of produced sequences |
 
 mod classification;
 mod entities;
 mod perplexity;
+mod sequences;
 mod set;
 
 pub use classification::{accuracy, classification_metrics, f1_macro, f1_micro, matthews};
 pub use entities::{Entity, EntityScores, Score, entities, entity_scores};
 pub use perplexity::perplexity;
+pub use sequences::{edit_distance, sequence_metrics};
 pub use set::Metrics;

@@ -1,0 +1,72 @@
+"""The checkpoints of vectors/logits and their tasks. Not a program."""
+
+# Checkpoints of vectors/logits with adapters: a name's place is its seed, so new ones go to the end.
+TASKS = {
+    "gpt2": "CAUSAL_LM",
+    "llama": "CAUSAL_LM",
+    "bert": "SEQ_CLS",
+    "bert-tok": "TOKEN_CLS",
+    "gpt2-cls": "SEQ_CLS",
+    "llama-cls": "SEQ_CLS",
+    "gpt2-tok": "TOKEN_CLS",
+    "llama-tok": "TOKEN_CLS",
+    "gpt2-qa": "QUESTION_ANS",
+    "llama-qa": "QUESTION_ANS",
+    "mistral": "CAUSAL_LM",
+    "mistral-window": "CAUSAL_LM",
+    "mistral-cls": "SEQ_CLS",
+    "mistral-tok": "TOKEN_CLS",
+    "mistral-qa": "QUESTION_ANS",
+    "qwen2": "CAUSAL_LM",
+    "qwen2-cls": "SEQ_CLS",
+    "qwen2-tok": "TOKEN_CLS",
+    "qwen2-qa": "QUESTION_ANS",
+    "qwen3": "CAUSAL_LM",
+    "qwen3-cls": "SEQ_CLS",
+    "qwen3-tok": "TOKEN_CLS",
+    "qwen3-qa": "QUESTION_ANS",
+    "llama3": "CAUSAL_LM",
+    "llama-linear": "CAUSAL_LM",
+    "smollm": "CAUSAL_LM",
+    "bert-qa": "QUESTION_ANS",
+    "roberta-cls": "SEQ_CLS",
+    "roberta-tok": "TOKEN_CLS",
+    "roberta-qa": "QUESTION_ANS",
+    "t5": "SEQ_2_SEQ_LM",
+    "t5v11": "SEQ_2_SEQ_LM",
+    "bart": "SEQ_2_SEQ_LM",
+    "bart-noscale": "SEQ_2_SEQ_LM",
+}
+
+
+# Checkpoints of vectors/logits without adapters (make_spellings.py); a name's place is its seed.
+BASE_ONLY = {
+    "gpt2-relu": "CAUSAL_LM",
+    "gpt2-gelu": "CAUSAL_LM",
+    "gpt2-silu": "CAUSAL_LM",
+    "gpt2-tanh": "CAUSAL_LM",
+    "gpt2-gelu-fast": "CAUSAL_LM",
+    "gpt2-gelu-pytorch-tanh": "CAUSAL_LM",
+    "gpt2-quick-gelu": "CAUSAL_LM",
+    "gpt2-inverse-layer": "CAUSAL_LM",
+    "gpt2-unscaled": "CAUSAL_LM",
+    "llama-bf16": "CAUSAL_LM",
+    "bert-f16": "SEQ_CLS",
+    "llama-sharded": "CAUSAL_LM",
+    "gpt2-v4": "CAUSAL_LM",
+    "llama3-v4": "CAUSAL_LM",
+    "llama-linear-v4": "CAUSAL_LM",
+    "smollm-v4": "CAUSAL_LM",
+    "mistral-v4": "CAUSAL_LM",
+    "qwen2-v4": "CAUSAL_LM",
+    "qwen3-v4": "CAUSAL_LM",
+    "bert-v4": "SEQ_CLS",
+    "bert-gamma-v4": "SEQ_CLS",
+    "roberta-v4": "TOKEN_CLS",
+    "t5-v4": "SEQ_2_SEQ_LM",
+    "t5v11-v4": "SEQ_2_SEQ_LM",
+    "bart-v4": "SEQ_2_SEQ_LM",
+}
+
+# Checkpoints that are computed with transformers' plain attention, whatever the machine offers.
+EAGER = ("mistral-window",)
