@@ -11,10 +11,13 @@
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how memory is kept |
 //! | [`progress`], [`output`] | what a person sees |
+//! | [`decoding`] | the flags of generation |
+//! | [`text_stream`] | text from new tokens, piece by piece |
 //! | [`demo`] | the built-in model and its little world |
 
 pub mod allocator;
 pub mod commands;
+pub mod decoding;
 pub mod demo;
 pub mod device;
 pub mod error;
@@ -25,6 +28,7 @@ pub mod progress;
 pub mod run_folder;
 pub mod session;
 pub mod settings;
+pub mod text_stream;
 
 use std::process::ExitCode;
 

@@ -50,8 +50,7 @@ pub(super) fn run(
         let tokens: Vec<u32> =
             running().map(|beam| beam.new.last().copied().unwrap_or(0)).collect();
         decoder.select(&parents);
-        for (place, beam) in
-            searches.iter_mut().flat_map(|search| &mut search.running).enumerate()
+        for (place, beam) in searches.iter_mut().flat_map(|search| &mut search.running).enumerate()
         {
             beam.place = place;
         }
@@ -97,12 +96,7 @@ struct Candidate {
 }
 
 impl<'a> Search<'a> {
-    fn new(
-        config: &'a GenerateConfig,
-        beams: &'a Beams,
-        row: usize,
-        read: &'a [u32],
-    ) -> Self {
+    fn new(config: &'a GenerateConfig, beams: &'a Beams, row: usize, read: &'a [u32]) -> Self {
         let running = vec![Beam { new: Vec::new(), score: 0.0, place: row }];
         Self { config, beams, row, read, running, finished: Vec::new() }
     }
@@ -120,9 +114,8 @@ impl<'a> Search<'a> {
             let beam = &self.running[candidate.beam];
             let mut new = beam.new.clone();
             new.push(candidate.token);
-            let ended = self.config.end_tokens.contains(&candidate.token)
-                || len == longest
-                || ends(&new);
+            let ended =
+                self.config.end_tokens.contains(&candidate.token) || len == longest || ends(&new);
             if !ended {
                 if running.len() < num_beams {
                     running.push(Beam { new, score: candidate.score, place: beam.place });

@@ -191,6 +191,8 @@ impl Batch<'_> {
     /// The error of a row whose scores allow no token.
     fn no_token(&self, row: usize) -> Error {
         let row = self.indices[row];
-        Error::Mismatch(format!("row {row}: no token can follow: the model's scores are no numbers"))
+        Error::Mismatch(format!(
+            "row {row}: no token can follow: the model's scores are no numbers"
+        ))
     }
 }

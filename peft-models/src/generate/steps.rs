@@ -30,7 +30,8 @@ pub(super) fn run(
 ) -> Result<Vec<Vec<Generated>>> {
     let (mut decoder, mut logits) =
         Decoder::start(batch.model, &batch.rows, &batch.virtual_tokens, batch.start)?;
-    let mut output = vec![vec![Generated::default(); config.num_return_sequences]; batch.rows.len()];
+    let mut output =
+        vec![vec![Generated::default(); config.num_return_sequences]; batch.rows.len()];
     let mut open = vec![config.num_return_sequences; batch.rows.len()];
     let mut sequences: Vec<Sequence> = (0..batch.rows.len())
         .flat_map(|row| (0..config.num_return_sequences).map(move |number| (row, number)))
