@@ -1,9 +1,11 @@
 //! The text of new tokens: cut before a stop text, and piece by piece while it is made.
 
+/// Turns ids into text, special tokens left out; `None` where they are none.
+type Decode<'a> = dyn Fn(&[u32]) -> Option<String> + 'a;
+
 /// The text that new tokens add to what stands before them.
 pub struct NewText<'a> {
-    /// Turns ids into text, special tokens left out; `None` where they are none.
-    decode: Box<dyn Fn(&[u32]) -> Option<String> + 'a>,
+    decode: Box<Decode<'a>>,
     before: Vec<u32>,
     /// Bytes of the text before.
     start: usize,

@@ -124,9 +124,6 @@ fn searches_find_what_transformers_finds() {
             None => (name, None),
         };
         let dir = vectors(&format!("logits/{model}"));
-        if peft_models::load(&dir, &device()).is_err() {
-            continue;
-        } // TEMPORARY
         let adapter = adapter.map(|adapter| dir.join(adapter));
         let rows = rows(&file);
         check(&session(&dir, adapter.as_deref()), &rows, name);
