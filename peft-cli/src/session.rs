@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::Device;
 use clap::Args;
 use peft_core::{
-    Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Room, Task, VirtualTokens,
+    Adapter, FrozenModel, Head, PaddingSide, Pooling, Result, Room, Task, Topology, VirtualTokens,
     data::{
         Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer, read_records,
     },
@@ -115,7 +115,8 @@ impl Session {
             head = adapter.head(layout, spec, device)?;
             labels = adapter.config.own.labels.clone();
             pooling = adapter.config.own.pooling;
-            let needs_head = matches!(task, Some(Task::SeqCls | Task::TokenCls));
+            let needs_head =
+                matches!(task, Some(Task::SeqCls | Task::TokenCls | Task::QuestionAns));
             if needs_head && head.is_none() {
                 return Err(Error::Mismatch(format!(
                     "the adapter has no tensor `base_model.{}`: the head that its task {} needs \
@@ -179,7 +180,7 @@ impl Session {
     /// [`Error::Mismatch`].
     pub fn task(&self) -> Result<Task> {
         let of_adapter = self.adapter.as_ref().and_then(|adapter| adapter.config.task);
-        if let Some(task @ (Task::QuestionAns | Task::Seq2SeqLm)) = self.task
+        if let Some(task @ Task::Seq2SeqLm) = self.task
             && of_adapter.is_none()
         {
             let found = self.base.config.architectures();
@@ -386,8 +387,8 @@ pub fn encode(
     let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
     let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
     let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
-    // A BERT has two where nothing is said, as in transformers.
-    let token_types = if base.config.model_type()? == "bert" { 2 } else { 0 };
+    // BERT's kind has two where nothing is said, as in transformers.
+    let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
     config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;

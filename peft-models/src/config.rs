@@ -70,6 +70,49 @@ impl ModelConfig {
             .filter(|value| !value.is_null())
     }
 
+    /// Whether a key has a value other than null.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Whether a key is there and null, which some keys mean something by.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.fields.get(key).is_some_and(Value::is_null)
+    }
+
+    /// The first of several keys that has an object with anything in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where one of them has a value of another kind.
+    pub fn first_object<'a>(&self, keys: &[&'a str]) -> Result<Option<&'a str>> {
+        for key in keys {
+            match self.get(key) {
+                None => {}
+                Some(Value::Object(fields)) if fields.is_empty() => {}
+                Some(Value::Object(_)) => return Ok(Some(key)),
+                Some(value) => {
+                    return Err(self.bad(key, format!("expected an object, found {value}")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A list of strings, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the value is of another kind.
+    pub fn optional_texts(&self, key: &str) -> Result<Option<Vec<&str>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let texts = value.as_array().map(|list| list.iter().map(Value::as_str).collect());
+        match texts.flatten() {
+            Some(texts) => Ok(Some(texts)),
+            None => Err(self.bad(key, format!("expected a list of strings, found {value}"))),
+        }
+    }
+
     /// A whole number of at least 1, if there is one.
     ///
     /// # Errors
@@ -93,6 +136,18 @@ impl ModelConfig {
     /// [`Error::Config`] where it is missing or of another kind.
     pub fn size(&self, key: &str) -> Result<usize> {
         self.optional_size(key)?.ok_or_else(|| self.bad(key, "is missing"))
+    }
+
+    /// A whole number, or `default` where the key is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the value is of another kind.
+    pub fn count(&self, key: &str, default: usize) -> Result<usize> {
+        match self.get(key) {
+            Some(value) if value.as_u64() == Some(0) => Ok(0),
+            _ => Ok(self.optional_size(key)?.unwrap_or(default)),
+        }
     }
 
     /// A number, or `default` where the key is missing.

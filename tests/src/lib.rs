@@ -69,14 +69,36 @@ pub enum Family {
     Gpt2,
     /// Decoder, rotary positions, two query heads for each key.
     Llama,
+    /// Encoder, positions from the padding token's id on.
+    Roberta,
+    /// A Llama whose layers see the last few positions only.
+    Mistral,
+    /// A Llama with biases, and a window in its last layer.
+    Qwen2,
+    /// A Llama with norms of queries and keys.
+    Qwen3,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Bert, Self::Gpt2, Self::Llama];
+    pub const ALL: [Self; 7] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::Gpt2,
+        Self::Llama,
+        Self::Mistral,
+        Self::Qwen2,
+        Self::Qwen3,
+    ];
 
     /// Those that generate.
-    pub const CAUSAL: [Self; 2] = [Self::Gpt2, Self::Llama];
+    pub const CAUSAL: [Self; 5] =
+        [Self::Gpt2, Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
+
+    /// Whether it is one of those.
+    pub fn is_causal(self) -> bool {
+        Self::CAUSAL.contains(&self)
+    }
 }
 
 /// Sizes of a small random model.
@@ -120,7 +142,37 @@ pub fn random_model_on(
 ) -> Loaded {
     let Shape { layers, kv_heads, head_dim, positions } = shape;
     let h = kv_heads * head_dim;
+    // H is not N * D here.
+    let llama = |model_type: &str, architecture: &str| {
+        json!({
+            "model_type": model_type, "hidden_size": h + 2, "intermediate_size": 2 * h + 1,
+            "vocab_size": VOCAB, "max_position_embeddings": positions,
+            "num_hidden_layers": layers, "num_attention_heads": 2 * kv_heads,
+            "num_key_value_heads": kv_heads, "head_dim": head_dim,
+            "architectures": [architecture],
+        })
+    };
     let config = match family {
+        Family::Roberta => json!({
+            // The table has rows that no token takes.
+            "model_type": "roberta", "hidden_size": h, "intermediate_size": 2 * h + 1,
+            "vocab_size": VOCAB, "max_position_embeddings": positions + 3, "pad_token_id": 2,
+            "type_vocab_size": 1, "num_hidden_layers": layers, "num_attention_heads": kv_heads,
+            "architectures": ["RobertaModel"],
+        }),
+        Family::Mistral => {
+            let mut config = llama("mistral", "MistralForCausalLM");
+            config["sliding_window"] = json!(4);
+            config
+        }
+        Family::Qwen2 => {
+            let mut config = llama("qwen2", "Qwen2ForCausalLM");
+            config["use_sliding_window"] = json!(true);
+            config["sliding_window"] = json!(3);
+            config["max_window_layers"] = json!(layers - 1);
+            config
+        }
+        Family::Qwen3 => llama("qwen3", "Qwen3ForCausalLM"),
         Family::Bert => json!({
             "model_type": "bert", "hidden_size": h, "intermediate_size": 2 * h + 1,
             "vocab_size": VOCAB, "max_position_embeddings": positions, "type_vocab_size": 2,
@@ -132,14 +184,7 @@ pub fn random_model_on(
             "n_positions": positions, "n_layer": layers, "n_head": kv_heads,
             "architectures": ["GPT2LMHeadModel"],
         }),
-        Family::Llama => json!({
-            // H is not N * D here.
-            "model_type": "llama", "hidden_size": h + 2, "intermediate_size": 2 * h + 1,
-            "vocab_size": VOCAB, "max_position_embeddings": positions,
-            "num_hidden_layers": layers, "num_attention_heads": 2 * kv_heads,
-            "num_key_value_heads": kv_heads, "head_dim": head_dim,
-            "architectures": ["LlamaForCausalLM"],
-        }),
+        Family::Llama => llama("llama", "LlamaForCausalLM"),
     };
     let config = ModelConfig::from_value(config, Path::new("(random)/config.json"));
     let weights = Weights::random(seed, 0.4, device, dtype);

@@ -45,9 +45,9 @@ const KINDS: [Kind; 5] =
 
 /// The tasks that a family does, each with its own way from hidden states to a loss.
 fn tasks(family: Family) -> &'static [Task] {
-    match family {
-        Family::Bert => &[Task::TokenCls, Task::SeqCls],
-        _ => &[Task::CausalLm, Task::SeqCls],
+    match family.is_causal() {
+        false => &[Task::TokenCls, Task::SeqCls],
+        true => &[Task::CausalLm, Task::SeqCls],
     }
 }
 

@@ -361,7 +361,7 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 2] {
     assert!(before.len() > 12, "{}", before.len());
     let device = device().autodiff();
     let h = model.spec().hidden_size;
-    let head = (family == Family::Bert)
+    let head = (!family.is_causal())
         .then(|| Head::init(model.head_layout(Task::SeqCls), 3, h, seed, &device));
     let files = match which {
         0 => {

@@ -47,9 +47,17 @@ pub(crate) fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected:
 
 #[test]
 fn families_with_peft_made_adapters_equal_peft() {
-    let models =
-        ["gpt2", "llama", "bert", "bert-tok", "gpt2-cls", "llama-cls", "gpt2-tok", "llama-tok"];
-    for model in models {
+    let families = ["llama", "mistral", "qwen2", "qwen3", "gpt2", "bert", "roberta"];
+    let heads = families.iter().flat_map(|name| {
+        let heads = match *name {
+            "bert" => ["", "-tok", "-qa"],
+            _ => ["-cls", "-tok", "-qa"],
+        };
+        heads.map(|head| format!("{name}{head}"))
+    });
+    let more = ["gpt2", "llama", "llama3", "llama-linear", "smollm", "mistral", "mistral-window"];
+    let more = more.into_iter().chain(["qwen2", "qwen3"]).map(str::to_string);
+    for model in heads.chain(more) {
         let dir = vectors(&format!("logits/{model}"));
         let rows = dir.join("rows.jsonl");
         check(&dir, None, &rows, &dir.join("base.safetensors"));
@@ -57,6 +65,50 @@ fn families_with_peft_made_adapters_equal_peft() {
             let expected = dir.join(format!("{adapter}.safetensors"));
             check(&dir, Some(&dir.join(adapter)), &rows, &expected);
         }
+    }
+}
+
+/// Settings of GPT-2, half precision, shards, and names and configs as transformers 4 wrote them.
+#[test]
+fn settings_and_spellings_equal_transformers() {
+    let models = [
+        "gpt2-gelu",
+        "gpt2-gelu-fast",
+        "gpt2-gelu-pytorch-tanh",
+        "gpt2-quick-gelu",
+        "gpt2-relu",
+        "gpt2-silu",
+        "gpt2-tanh",
+        "gpt2-inverse-layer",
+        "gpt2-unscaled",
+        "gpt2-v4",
+        "bert-f16",
+        "bert-v4",
+        "bert-gamma-v4",
+        "roberta-v4",
+        "llama-bf16",
+        "llama-sharded",
+        "llama-linear-v4",
+        "llama3-v4",
+        "smollm-v4",
+        "mistral-v4",
+        "qwen2-v4",
+        "qwen3-v4",
+    ];
+    for model in models {
+        let dir = vectors(&format!("logits/{model}"));
+        check(&dir, None, &dir.join("rows.jsonl"), &dir.join("base.safetensors"));
+    }
+}
+
+/// A head that reads the first real token instead of the first virtual one.
+#[test]
+fn first_token_pooling_equals_its_definition() {
+    for model in ["bert", "roberta-cls"] {
+        let dir = vectors(&format!("logits/{model}"));
+        let adapter = dir.join("prompt-first-token");
+        let expected = dir.join("prompt-first-token.safetensors");
+        check(&dir, Some(&adapter), &dir.join("rows.jsonl"), &expected);
     }
 }
 

@@ -18,8 +18,8 @@ use crate::{
 
 /// Writes the logits of rows of token ids to a safetensors file: one f32 tensor a row, `row_00000`, ...
 ///
-/// Shapes: `[T, V]` for language models, `[T, C]` for token classification, `[C]` for sequence
-/// classification. Only real tokens appear.
+/// Shapes: `[T, V]` for language models, `[T, C]` for token classification, `[T, 2]` (start, end) for
+/// question answering, `[C]` for sequence classification. Only real tokens appear.
 ///
 /// Example: peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl --output out.safetensors
 #[derive(Args, Debug)]
@@ -87,7 +87,7 @@ pub fn forward_rows(
                 let head = outputs::classifier(model, session.head.as_ref(), task)?;
                 (head.forward(states), vec![1; indices.len()])
             }
-            Task::TokenCls | Task::CausalLm => {
+            Task::TokenCls | Task::QuestionAns | Task::CausalLm => {
                 let positions = all_positions(&batch);
                 let states = outputs::token_states(&hidden, &batch, &positions);
                 let logits = if task == Task::CausalLm {
@@ -97,7 +97,7 @@ pub fn forward_rows(
                 };
                 (logits, chosen.iter().map(|example| example.input_ids.len()).collect())
             }
-            Task::Seq2SeqLm | Task::QuestionAns => {
+            Task::Seq2SeqLm => {
                 let message = format!("this version has no model for {task} yet");
                 return Err(Error::setting("task", message));
             }

@@ -75,7 +75,8 @@ impl EncoderConfig {
     /// not use, an `eos` outside the vocabulary, or a `max_length` without room for text;
     /// [`Error::Mismatch`] where `labels` and `num_classes` disagree.
     pub fn init(mut self, tokenizer: Option<Tokenizer>) -> Result<Encoder> {
-        if matches!(self.task, Task::Seq2SeqLm | Task::QuestionAns) {
+        // Rows of token ids can be asked without an answer to learn.
+        if self.task == Task::Seq2SeqLm || self.task == Task::QuestionAns && self.targets {
             let message = format!("this version has no model for {} yet", self.task);
             return Err(Error::setting("--task", message));
         }

@@ -223,19 +223,18 @@ impl<'a> Mixture<'a> {
 
 /// Gives members that one pass can hold the same number.
 fn kinds(members: &[Member]) -> Vec<usize> {
-    let mut first_of: Vec<usize> = Vec::new();
-    let mut kinds = Vec::with_capacity(members.len());
-    for (index, member) in members.iter().enumerate() {
-        let fits = |first: &usize| {
-            let other = &members[*first];
-            let pair = [other.virtual_tokens.clone(), member.virtual_tokens.clone()];
-            other.pooling == member.pooling && VirtualTokens::per_row(&pair, &[0, 1]).is_ok()
+    let mut kinds: Vec<usize> = Vec::with_capacity(members.len());
+    for member in members {
+        // A member without virtual tokens fits any kind: it has to be compared with all of one.
+        let fits = |kind: usize| {
+            let same = members.iter().zip(&kinds).filter(|(_, other)| **other == kind);
+            same.into_iter().all(|(other, _)| {
+                let pair = [other.virtual_tokens.clone(), member.virtual_tokens.clone()];
+                other.pooling == member.pooling && VirtualTokens::per_row(&pair, &[0, 1]).is_ok()
+            })
         };
-        let kind = first_of.iter().position(fits).unwrap_or_else(|| {
-            first_of.push(index);
-            first_of.len() - 1
-        });
-        kinds.push(kind);
+        let next = kinds.iter().max().map_or(0, |last| last + 1);
+        kinds.push((0..next).find(|kind| fits(*kind)).unwrap_or(next));
     }
     kinds
 }

@@ -8,7 +8,7 @@
 //! ```
 
 use burn::tensor::{Bool, Tensor, activation::softmax};
-use peft_core::LayerKeyValues;
+use peft_core::{LayerKeyValues, Run, Sequence, Site};
 
 /// Stands for minus infinity, so that a query that sees nothing (padding) gives no NaN.
 const HIDDEN: f64 = -1e9;
@@ -40,9 +40,93 @@ impl Heads {
     pub fn split_key_values(&self, x: Tensor<3>) -> Tensor<4> {
         self.split(x, self.key_value)
     }
+
+    /// `1 / sqrt(D)`, the usual scale of scores.
+    pub fn scale(&self) -> f64 {
+        (self.size as f64).powf(-0.5)
+    }
 }
 
-/// `softmax(q kᵀ / sqrt(D)) v`, where k and v begin with those of the virtual tokens.
+/// The self-attention of one pass through a stack, layer after layer.
+#[derive(Debug)]
+pub struct SelfAttention<'a> {
+    sequence: &'a Sequence,
+    site: Site,
+    key_values: Vec<LayerKeyValues>,
+    /// A window, and what it hides in layers with all columns. Models have one window at most.
+    windowed: Option<(usize, Option<Tensor<4, Bool>>)>,
+}
+
+impl<'a> SelfAttention<'a> {
+    /// Of the rows of `sequence` at `site`.
+    pub fn new(sequence: &'a Sequence, site: Site) -> Self {
+        Self { sequence, site, key_values: Vec::new(), windowed: None }
+    }
+
+    /// What the rows read in the layer `layer`, from its virtual tokens and from one another. With a
+    /// window, a query sees the keys that stand fewer than so many positions before it.
+    ///
+    /// # Shapes
+    ///
+    /// - query: `[B, N, S, D]`
+    /// - own: keys and values `[B, K, S, D]` each
+    /// - output: `[B, S, N * D]`
+    pub fn attend(
+        &mut self,
+        layer: usize,
+        query: Tensor<4>,
+        own: LayerKeyValues,
+        scale: f64,
+        window: Option<usize>,
+    ) -> Tensor<3> {
+        let Some(window) = window else {
+            return self.attend_with_bias(layer, query, own, scale, |_| None);
+        };
+        let past = self.keep(layer, &own);
+        let hidden = match self.windowed.take().filter(|(known, _)| *known == window) {
+            Some((_, hidden)) => hidden,
+            None => self.sequence.hidden_keys_in_window(window),
+        };
+        self.windowed = Some((window, hidden.clone()));
+        attention(query, own, past, scale, |columns| {
+            // A layer without virtual tokens has only the rightmost columns.
+            hidden.map(|hidden| {
+                let extra = hidden.dims()[3] - columns;
+                hidden.narrow(3, extra, columns)
+            })
+        })
+    }
+
+    /// As [`attend`](Self::attend) where `bias` gives a number for each query and key, `[1 or B, N, S, P + S]`;
+    /// it is asked for with the number of keys.
+    pub fn attend_with_bias(
+        &mut self,
+        layer: usize,
+        query: Tensor<4>,
+        own: LayerKeyValues,
+        scale: f64,
+        bias: impl FnOnce(usize) -> Option<Tensor<4>>,
+    ) -> Tensor<3> {
+        let past = self.keep(layer, &own);
+        let hidden = |columns| self.sequence.hidden_keys(columns);
+        biased_attention(query, own, past, scale, bias, hidden)
+    }
+
+    /// Keeps a layer's keys and values where the caller wants them; gives those that precede them.
+    fn keep(&mut self, layer: usize, own: &LayerKeyValues) -> Option<&'a LayerKeyValues> {
+        if self.sequence.keep_key_values {
+            self.key_values.push(own.clone());
+        }
+        self.sequence.past(self.site, layer)
+    }
+
+    /// The end of the pass, with `hidden` `[B, S, H]` as its output.
+    pub fn finish(self, hidden: Tensor<3>) -> Run {
+        Run { hidden, key_values: self.key_values, cross_key_values: Vec::new() }
+    }
+}
+
+/// `softmax(scale q kᵀ) v`, where k and v begin with those of the virtual tokens.
 ///
 /// # Shapes
 ///
@@ -56,6 +140,21 @@ pub fn attention(
     query: Tensor<4>,
     own: LayerKeyValues,
     past: Option<&LayerKeyValues>,
+    scale: f64,
+    hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
+) -> Tensor<3> {
+    biased_attention(query, own, past, scale, |_| None, hidden)
+}
+
+/// `softmax(scale q kᵀ + bias) v`: as [`attention`], with a number of its own for each query and key.
+///
+/// `bias` is asked for with the number of keys, `[1 or B, N, S, P + S]`.
+fn biased_attention(
+    query: Tensor<4>,
+    own: LayerKeyValues,
+    past: Option<&LayerKeyValues>,
+    scale: f64,
+    bias: impl FnOnce(usize) -> Option<Tensor<4>>,
     hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
 ) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
@@ -70,8 +169,11 @@ pub fn attention(
     };
     let [_, k, columns, _] = key.dims();
     // The N / K queries that share a key are laid below one another, so no key is repeated.
-    let query = query.mul_scalar((d as f64).powf(-0.5)).reshape([b, k, n / k * s, d]);
+    let query = query.mul_scalar(scale).reshape([b, k, n / k * s, d]);
     let mut scores = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
+    if let Some(bias) = bias(columns) {
+        scores = scores + bias;
+    }
     if let Some(hidden) = hidden(columns) {
         scores = scores.mask_fill(hidden.expand([b, n, s, columns]), HIDDEN);
     }

@@ -1,8 +1,9 @@
 //! A frozen affine map.
 
 use burn::tensor::{Tensor, module::linear};
-use peft_core::{NamedTensors, Result};
+use peft_core::Result;
 
+use super::part::parts;
 use crate::weights::Weights;
 
 /// `y = x W + b`, with W as `[in, out]`.
@@ -11,6 +12,8 @@ pub struct Linear {
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 }
+
+parts!(Linear { weight, bias });
 
 impl Linear {
     /// Loads `name.weight`, stored `[out, in]` as PyTorch's `Linear` is, and `name.bias`.
@@ -47,14 +50,6 @@ impl Linear {
     /// A map from a matrix that is stored elsewhere too: a head tied to the embedding `[out, in]`.
     pub fn tied(weight: Tensor<2>) -> Self {
         Self { weight: weight.transpose(), bias: None }
-    }
-
-    /// Adds its tensors to `into`, under `name`.
-    pub fn collect(&self, name: &str, into: &mut NamedTensors) {
-        into.insert(format!("{name}.weight"), self.weight.to_data());
-        if let Some(bias) = &self.bias {
-            into.insert(format!("{name}.bias"), bias.to_data());
-        }
     }
 
     /// `[.., in]` to `[.., out]`.

@@ -1,17 +1,20 @@
 //! Normalisation over the last dimension.
 
 use burn::tensor::{Tensor, module::layer_norm};
-use peft_core::{NamedTensors, Result};
+use peft_core::Result;
 
+use super::part::parts;
 use crate::weights::Weights;
 
 /// `(x - mean) / sqrt(var + ε) * γ + β`.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    scale: Tensor<1>,
-    shift: Tensor<1>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
     epsilon: f64,
 }
+
+parts!(LayerNorm { weight, bias });
 
 impl LayerNorm {
     /// Loads `name.weight` and `name.bias`.
@@ -21,30 +24,26 @@ impl LayerNorm {
     /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor.
     pub fn load(weights: &mut Weights, name: &str, size: usize, epsilon: f64) -> Result<Self> {
         Ok(Self {
-            scale: weights.take(&format!("{name}.weight"), [size])?,
-            shift: weights.take(&format!("{name}.bias"), [size])?,
+            weight: weights.take(&format!("{name}.weight"), [size])?,
+            bias: weights.take(&format!("{name}.bias"), [size])?,
             epsilon,
         })
     }
 
-    /// Adds its tensors to `into`, under `name`.
-    pub fn collect(&self, name: &str, into: &mut NamedTensors) {
-        into.insert(format!("{name}.weight"), self.scale.to_data());
-        into.insert(format!("{name}.bias"), self.shift.to_data());
-    }
-
     /// `[.., H]` to `[.., H]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        layer_norm(x, self.scale.clone(), Some(self.shift.clone()), self.epsilon)
+        layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.epsilon)
     }
 }
 
 /// `x / sqrt(mean(x²) + ε) * γ`.
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
-    scale: Tensor<1>,
+    weight: Tensor<1>,
     epsilon: f64,
 }
+
+parts!(RmsNorm { weight });
 
 impl RmsNorm {
     /// Loads `name.weight`.
@@ -53,17 +52,12 @@ impl RmsNorm {
     ///
     /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor.
     pub fn load(weights: &mut Weights, name: &str, size: usize, epsilon: f64) -> Result<Self> {
-        Ok(Self { scale: weights.take(&format!("{name}.weight"), [size])?, epsilon })
-    }
-
-    /// Adds its tensor to `into`, under `name`.
-    pub fn collect(&self, name: &str, into: &mut NamedTensors) {
-        into.insert(format!("{name}.weight"), self.scale.to_data());
+        Ok(Self { weight: weights.take(&format!("{name}.weight"), [size])?, epsilon })
     }
 
     /// `[.., H]` to `[.., H]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let rms = x.clone().square().mean_dim(D - 1).add_scalar(self.epsilon).sqrt();
-        x / rms * self.scale.clone().unsqueeze()
+        x / rms * self.weight.clone().unsqueeze()
     }
 }

@@ -6,20 +6,21 @@
 //! x'' = LN(x' + W_2 gelu(W_1 x'))
 //! ```
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
     FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
     Site, Task, Topology,
 };
 use serde_json::json;
 
-use super::{is_other_head, load_head, single_stack_spec};
+use super::{all_tensors, is_other_head, load_head, single_stack_spec};
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, attention},
+    blocks::{Activation, Heads, LayerNorm, Linear, SelfAttention, parts},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
 
+/// An encoder of BERT's shape.
 #[derive(Debug)]
 pub struct Bert {
     spec: ModelSpec,
@@ -30,6 +31,24 @@ pub struct Bert {
     layers: Vec<Layer>,
     pooler: Option<Linear>,
     classifier: Option<Head>,
+    variant: Variant,
+}
+
+parts!(Bert { word, position, segment, norm, pooler, layers });
+
+/// In what models of this shape differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// What a checkpoint may put before all names of the backbone.
+    pub prefix: &'static str,
+    /// Prefix of the language-model head's names, which no task here uses.
+    pub lm_head: &'static str,
+    /// Row of the position table that the first token takes.
+    pub first_position: usize,
+    /// Whether classifiers of whole rows read the pooler's output.
+    pub has_pooler: bool,
+    /// The task's head.
+    pub layout: fn(Task) -> HeadLayout,
 }
 
 #[derive(Debug)]
@@ -46,14 +65,30 @@ struct Layer {
     activation: Activation,
 }
 
+parts!(Layer { query, key, value, output, attention_norm, up, down, norm });
+
+/// Loads a BERT.
+pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    let variant =
+        Variant { prefix: "bert.", lm_head: "cls.", first_position: 0, has_pooler: true, layout };
+    Bert::load(config, weights, variant)
+}
+
+/// As BertForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
+fn layout(task: Task) -> HeadLayout {
+    let name = if task == Task::QuestionAns { "qa_outputs" } else { "classifier" };
+    HeadLayout::linear(name, true)
+}
+
 impl Bert {
     pub fn load(
         config: &ModelConfig,
         weights: Weights,
+        variant: Variant,
     ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
         config.require("position_embedding_type", &json!("absolute"))?;
         config.require("is_decoder", &json!(false))?;
-        let weights = &mut weights.with_optional_prefix("bert.");
+        let weights = &mut weights.with_optional_prefix(variant.prefix);
         let h = config.size("hidden_size")?;
         let inner = config.size("intermediate_size")?;
         let vocab = config.size("vocab_size")?;
@@ -63,6 +98,13 @@ impl Bert {
         let n = config.size("num_attention_heads")?;
         if h % n != 0 {
             return Err(config.bad("num_attention_heads", format!("{n} does not divide {h}")));
+        }
+        if positions <= variant.first_position {
+            let message = format!(
+                "found {positions}, the first token takes position {}",
+                variant.first_position
+            );
+            return Err(config.bad("max_position_embeddings", message));
         }
         let heads = Heads { query: n, key_value: n, size: h / n };
         let epsilon = config.number("layer_norm_eps", 1e-12)?;
@@ -75,33 +117,35 @@ impl Bert {
                 let key = square("attention.self.key")?;
                 let value = square("attention.self.value")?;
                 let output = square("attention.output.dense")?;
+                let mut norm = |part: &str| LayerNorm::load(weights, &name(part), h, epsilon);
+                let attention_norm = norm("attention.output.LayerNorm")?;
+                let norm = norm("output.LayerNorm")?;
+                let up = Linear::load(weights, &name("intermediate.dense"), [h, inner], true)?;
+                let down = Linear::load(weights, &name("output.dense"), [inner, h], true)?;
                 Ok(Layer {
                     heads,
                     query,
                     key,
                     value,
                     output,
-                    attention_norm: LayerNorm::load(
-                        weights,
-                        &name("attention.output.LayerNorm"),
-                        h,
-                        epsilon,
-                    )?,
-                    up: Linear::load(weights, &name("intermediate.dense"), [h, inner], true)?,
-                    down: Linear::load(weights, &name("output.dense"), [inner, h], true)?,
-                    norm: LayerNorm::load(weights, &name("output.LayerNorm"), h, epsilon)?,
+                    attention_norm,
+                    up,
+                    down,
+                    norm,
                     activation,
                 })
             })
             .collect::<Result<_>>()?;
+        let task = config.task().unwrap_or(Task::SeqCls);
         // Without it, a classifier of whole rows would read what it was not trained on.
-        let has_pooler =
-            weights.shape("pooler.dense.weight").is_some() || config.task() == Some(Task::SeqCls);
+        let has_pooler = variant.has_pooler
+            && (weights.shape("pooler.dense.weight").is_some()
+                || config.task() == Some(Task::SeqCls));
         let model = Self {
             spec: single_stack_spec(
-                "bert",
+                config.model_type()?,
                 Topology::EncoderOnly,
-                [h, vocab, num_layers, positions],
+                [h, vocab, num_layers, positions - variant.first_position],
                 heads,
                 weights.dtype(),
             ),
@@ -113,10 +157,14 @@ impl Bert {
             pooler: has_pooler
                 .then(|| Linear::load(weights, "pooler.dense", [h, h], true))
                 .transpose()?,
-            classifier: load_head(weights, HeadLayout::linear("classifier", true), h)?,
+            classifier: load_head(weights, (variant.layout)(task), h)?,
+            variant,
         };
         let may_skip = |name: &str| {
-            name == "embeddings.position_ids" || name.starts_with("cls.") || is_other_head(name)
+            name == "embeddings.position_ids"
+                || name.starts_with(variant.lm_head)
+                || !variant.has_pooler && name.starts_with("pooler.")
+                || is_other_head(name)
         };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))
@@ -133,57 +181,35 @@ impl FrozenModel for Bert {
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        burn::tensor::module::embedding(self.word.clone(), ids)
+        embedding(self.word.clone(), ids)
     }
 
     fn tensors(&self) -> NamedTensors {
-        let mut all = NamedTensors::new();
-        all.insert("word".into(), self.word.to_data());
-        all.insert("position".into(), self.position.to_data());
-        all.insert("segment".into(), self.segment.to_data());
-        self.norm.collect("norm", &mut all);
-        if let Some(pooler) = &self.pooler {
-            pooler.collect("pooler", &mut all);
-        }
-        for (index, layer) in self.layers.iter().enumerate() {
-            let name = |part: &str| format!("layers.{index}.{part}");
-            layer.query.collect(&name("query"), &mut all);
-            layer.key.collect(&name("key"), &mut all);
-            layer.value.collect(&name("value"), &mut all);
-            layer.output.collect(&name("output"), &mut all);
-            layer.attention_norm.collect(&name("attention_norm"), &mut all);
-            layer.up.collect(&name("up"), &mut all);
-            layer.down.collect(&name("down"), &mut all);
-            layer.norm.collect(&name("norm"), &mut all);
-        }
-        all
+        all_tensors(self)
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {
-        use burn::tensor::module::embedding;
         let segments = match &sequence.token_types {
             Some(types) => embedding(self.segment.clone(), types.clone()),
             None => self.segment.clone().narrow(0, 0, 1).unsqueeze(),
         };
-        let positions = embedding(self.position.clone(), sequence.positions.clone());
+        let rows = sequence.positions.clone().add_scalar(self.variant.first_position as i64);
+        let positions = embedding(self.position.clone(), rows);
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions + segments);
-        let mut key_values = Vec::new();
+        let mut attention = SelfAttention::new(&sequence, Site::EncoderSelf);
         for (index, layer) in self.layers.iter().enumerate() {
+            let heads = &layer.heads;
             let own = LayerKeyValues {
-                key: layer.heads.split_key_values(layer.key.forward(x.clone())),
-                value: layer.heads.split_key_values(layer.value.forward(x.clone())),
+                key: heads.split_key_values(layer.key.forward(x.clone())),
+                value: heads.split_key_values(layer.value.forward(x.clone())),
             };
-            if sequence.keep_key_values {
-                key_values.push(own.clone());
-            }
-            let query = layer.heads.split_queries(layer.query.forward(x.clone()));
-            let past = sequence.past(Site::EncoderSelf, index);
-            let attended = attention(query, own, past, |columns| sequence.hidden_keys(columns));
+            let query = heads.split_queries(layer.query.forward(x.clone()));
+            let attended = attention.attend(index, query, own, heads.scale(), None);
             x = layer.attention_norm.forward(x + layer.output.forward(attended));
             let inner = layer.activation.forward(layer.up.forward(x.clone()));
             x = layer.norm.forward(x + layer.down.forward(inner));
         }
-        Ok(Run { hidden: x, key_values, cross_key_values: Vec::new() })
+        Ok(attention.finish(x))
     }
 
     /// `tanh(W x + b)`.
@@ -196,5 +222,9 @@ impl FrozenModel for Bert {
 
     fn classifier(&self) -> Option<&Head> {
         self.classifier.as_ref()
+    }
+
+    fn head_layout(&self, task: Task) -> HeadLayout {
+        (self.variant.layout)(task)
     }
 }

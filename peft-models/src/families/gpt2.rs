@@ -6,16 +6,16 @@
 //! x'' = x' + W_2 gelu(W_1 LN(x'))
 //! ```
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
     FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
     Site, Task, Topology,
 };
 use serde_json::json;
 
-use super::{is_other_head, load_head, single_stack_spec};
+use super::{all_tensors, is_other_head, lm_logits, load_head, load_lm_head, single_stack_spec};
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, attention},
+    blocks::{Activation, Heads, LayerNorm, Linear, SelfAttention, parts},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -31,9 +31,13 @@ pub struct Gpt2 {
     classifier: Option<Head>,
 }
 
+parts!(Gpt2 { word, position, norm, head, layers });
+
 #[derive(Debug)]
 struct Layer {
     heads: Heads,
+    /// What scores are multiplied with.
+    scale: f64,
     attention_norm: LayerNorm,
     /// Queries, keys and values side by side, `[H, 3 H]`.
     query_key_value: Linear,
@@ -44,13 +48,14 @@ struct Layer {
     activation: Activation,
 }
 
+parts!(Layer { attention_norm, query_key_value, output, norm, up, down });
+
 impl Gpt2 {
     pub fn load(
         config: &ModelConfig,
         weights: Weights,
     ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-        config.require("scale_attn_weights", &json!(true))?;
-        config.require("scale_attn_by_inverse_layer_idx", &json!(false))?;
+        // `reorder_and_upcast_attn` changes the order of roundings only.
         config.require("add_cross_attention", &json!(false))?;
         let weights = &mut weights.with_optional_prefix("transformer.");
         let h = config.size("n_embd")?;
@@ -65,11 +70,18 @@ impl Gpt2 {
         let heads = Heads { query: n, key_value: n, size: h / n };
         let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
         let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
+        let scaled = config.flag("scale_attn_weights", true)?;
+        let scaled_by_layer = config.flag("scale_attn_by_inverse_layer_idx", false)?;
+        let scale = |index: usize| {
+            let scale = if scaled { heads.scale() } else { 1.0 };
+            if scaled_by_layer { scale / (index + 1) as f64 } else { scale }
+        };
         let layers = (0..num_layers)
             .map(|index| {
                 let name = |part: &str| format!("h.{index}.{part}");
                 Ok(Layer {
                     heads,
+                    scale: scale(index),
                     attention_norm: LayerNorm::load(weights, &name("ln_1"), h, epsilon)?,
                     query_key_value: Linear::load_conv1d(
                         weights,
@@ -87,16 +99,7 @@ impl Gpt2 {
         let word = weights.take("wte.weight", [vocab, h])?;
         let layout = layout(config.task().unwrap_or(Task::SeqCls));
         let classifier = load_head(weights, layout, h)?;
-        // A head of its own wins over what the config says of tying. A classifier's checkpoint has none.
-        let head = if weights.shape("lm_head.weight").is_some() {
-            Some(Linear::load(weights, "lm_head", [h, vocab], false)?)
-        } else if config.flag("tie_word_embeddings", true)? {
-            Some(Linear::tied(word.clone()))
-        } else if classifier.is_some() {
-            None
-        } else {
-            Some(Linear::load(weights, "lm_head", [h, vocab], false)?)
-        };
+        let head = load_lm_head(weights, config, &word, true)?;
         let model = Self {
             spec: single_stack_spec(
                 "gpt2",
@@ -123,9 +126,10 @@ impl Gpt2 {
     }
 }
 
-/// As GPT2ForSequenceClassification and GPT2ForTokenClassification have it.
+/// As GPT2ForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
 fn layout(task: Task) -> HeadLayout {
     match task {
+        Task::QuestionAns => HeadLayout::linear("qa_outputs", true),
         Task::TokenCls => HeadLayout::linear("classifier", true),
         _ => HeadLayout::linear("score", false),
     }
@@ -141,35 +145,18 @@ impl FrozenModel for Gpt2 {
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        burn::tensor::module::embedding(self.word.clone(), ids)
+        embedding(self.word.clone(), ids)
     }
 
     fn tensors(&self) -> NamedTensors {
-        let mut all = NamedTensors::new();
-        all.insert("word".into(), self.word.to_data());
-        all.insert("position".into(), self.position.to_data());
-        self.norm.collect("norm", &mut all);
-        if let Some(head) = &self.head {
-            head.collect("head", &mut all);
-        }
-        for (index, layer) in self.layers.iter().enumerate() {
-            let name = |part: &str| format!("layers.{index}.{part}");
-            layer.attention_norm.collect(&name("attention_norm"), &mut all);
-            layer.query_key_value.collect(&name("query_key_value"), &mut all);
-            layer.output.collect(&name("output"), &mut all);
-            layer.norm.collect(&name("norm"), &mut all);
-            layer.up.collect(&name("up"), &mut all);
-            layer.down.collect(&name("down"), &mut all);
-        }
-        all
+        all_tensors(self)
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {
-        use burn::tensor::module::embedding;
         let h = self.spec.hidden_size;
         let positions = embedding(self.position.clone(), sequence.positions.clone());
         let mut x = sequence.embeddings.clone() + positions;
-        let mut key_values = Vec::new();
+        let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf);
         for (index, layer) in self.layers.iter().enumerate() {
             let joined = layer.query_key_value.forward(layer.attention_norm.forward(x.clone()));
             let part = |which: usize| joined.clone().narrow(2, which * h, h);
@@ -177,26 +164,17 @@ impl FrozenModel for Gpt2 {
                 key: layer.heads.split_key_values(part(1)),
                 value: layer.heads.split_key_values(part(2)),
             };
-            if sequence.keep_key_values {
-                key_values.push(own.clone());
-            }
             let query = layer.heads.split_queries(part(0));
-            let past = sequence.past(Site::DecoderSelf, index);
-            let attended = attention(query, own, past, |columns| sequence.hidden_keys(columns));
+            let attended = attention.attend(index, query, own, layer.scale, None);
             x = x + layer.output.forward(attended);
             let inner = layer.up.forward(layer.norm.forward(x.clone()));
             x = x + layer.down.forward(layer.activation.forward(inner));
         }
-        Ok(Run { hidden: self.norm.forward(x), key_values, cross_key_values: Vec::new() })
+        Ok(attention.finish(self.norm.forward(x)))
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        match &self.head {
-            Some(head) => Ok(head.forward(hidden)),
-            None => Err(peft_core::Error::Mismatch(
-                "this gpt2 checkpoint has no language-model head".into(),
-            )),
-        }
+        lm_logits(&self.head, &self.spec, hidden)
     }
 
     fn classifier(&self) -> Option<&Head> {

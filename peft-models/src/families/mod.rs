@@ -1,21 +1,42 @@
 //! One file a family, as short as its mathematics.
 
+mod bart;
 mod bert;
+mod encoder_decoder;
 mod gpt2;
 mod llama;
+mod roberta;
+mod t5;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, Result, head::Dense};
+use burn::tensor::Tensor;
+use peft_core::{
+    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task, head::Dense,
+};
 
 use crate::{
+    blocks::{Linear, Part},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
 
 /// Model types that load, in alphabetical order.
-pub const SUPPORTED: [&str; 3] = ["bert", "gpt2", "llama"];
+pub const SUPPORTED: [&str; 12] = [
+    "bart",
+    "bert",
+    "camembert",
+    "gpt2",
+    "llama",
+    "mistral",
+    "mt5",
+    "qwen2",
+    "qwen3",
+    "roberta",
+    "t5",
+    "xlm-roberta",
+];
 
 /// Checks that the config names a family that loads.
 ///
@@ -40,15 +61,27 @@ pub fn check(config: &ModelConfig) -> Result<()> {
 pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     check(config)?;
     match config.model_type()? {
-        "bert" => bert::Bert::load(config, weights),
+        "bart" => bart::load(config, weights),
+        "bert" => bert::load(config, weights),
+        "camembert" | "roberta" | "xlm-roberta" => roberta::load(config, weights),
         "gpt2" => gpt2::Gpt2::load(config, weights),
+        "mt5" | "t5" => t5::load(config, weights),
         _ => llama::Llama::load(config, weights),
     }
 }
 
 /// Tensors of heads, which a checkpoint made for a task that does not need them may hold.
 fn is_other_head(name: &str) -> bool {
-    ["classifier.", "score.", "qa_outputs."].iter().any(|head| name.starts_with(head))
+    ["classification_head.", "classifier.", "score.", "qa_outputs."]
+        .iter()
+        .any(|head| name.starts_with(head))
+}
+
+/// All weights of a model, under the names of its parts.
+fn all_tensors(model: &impl Part) -> NamedTensors {
+    let mut all = NamedTensors::new();
+    model.collect("", &mut all);
+    all
 }
 
 /// The classifier that a checkpoint may hold, with a bias where the file has one; where the `layout` has
@@ -67,6 +100,10 @@ fn load_head(
     if classes == 0 {
         return Err(weights.bad(key, "is a head for no classes"));
     }
+    if layout.name == "qa_outputs" && classes != 2 {
+        let message = format!("is a head of {classes} rows, answers have a start and an end");
+        return Err(weights.bad(key, &message));
+    }
     let Some(weight) = weights.take_optional(key, [classes, hidden_size])? else {
         return Ok(None);
     };
@@ -82,6 +119,41 @@ fn load_head(
         _ => None,
     };
     Ok(Some(Head { dense, weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
+}
+
+/// The language-model head `[V, H]` of a decoder: one of its own, which wins over what the config says
+/// of tying, else the embedding. A checkpoint without a language model has none.
+fn load_lm_head(
+    weights: &mut Weights,
+    config: &ModelConfig,
+    word: &Tensor<2>,
+    tied_by_default: bool,
+) -> Result<Option<Linear>> {
+    let [vocab, h] = word.dims();
+    let is_other = match config.task() {
+        Some(task) => task != Task::CausalLm,
+        None => config.has("architectures"),
+    };
+    if weights.shape("lm_head.weight").is_some() {
+        Linear::load(weights, "lm_head", [h, vocab], false).map(Some)
+    } else if config.flag("tie_word_embeddings", tied_by_default)? {
+        Ok(Some(Linear::tied(word.clone())))
+    } else if is_other {
+        Ok(None)
+    } else {
+        Linear::load(weights, "lm_head", [h, vocab], false).map(Some)
+    }
+}
+
+/// Logits `[M, V]` of hidden states `[M, H]`.
+fn lm_logits(head: &Option<Linear>, spec: &ModelSpec, hidden: Tensor<2>) -> Result<Tensor<2>> {
+    match head {
+        Some(head) => Ok(head.forward(hidden)),
+        None => Err(Error::Mismatch(format!(
+            "this {} checkpoint has no language-model head",
+            spec.model_type
+        ))),
+    }
 }
 
 /// A causal or bidirectional model with one attention site.

@@ -43,13 +43,23 @@ fn the_layout_of_a_task_is_that_of_its_checkpoint() {
         ("llama-tok", Task::TokenCls),
         ("bert", Task::SeqCls),
         ("bert-tok", Task::TokenCls),
+        ("bert-qa", Task::QuestionAns),
+        ("roberta-cls", Task::SeqCls),
+        ("roberta-tok", Task::TokenCls),
+        ("roberta-qa", Task::QuestionAns),
+        ("gpt2-qa", Task::QuestionAns),
+        ("llama-qa", Task::QuestionAns),
+        ("mistral-qa", Task::QuestionAns),
+        ("qwen2-qa", Task::QuestionAns),
+        ("qwen3-qa", Task::QuestionAns),
+        ("qwen3-tok", Task::TokenCls),
     ] {
         let (config, tensors) = read(name);
         let loaded = build(config, tensors.clone()).unwrap();
         assert!(loaded.report.skipped.is_empty(), "{name}");
         let layout = loaded.model.head_layout(task);
         let state = loaded.model.classifier().unwrap().state(layout);
-        assert_eq!(state.len(), 1 + usize::from(layout.bias), "{name}");
+        assert_eq!(state.len(), layout.names().len(), "{name}");
         for (tensor, data) in state {
             assert_eq!(tensors.get(&tensor), Some(&data), "{name} {tensor}");
         }
@@ -123,4 +133,117 @@ fn the_fingerprint_does_not_depend_on_the_spelling() {
     other.insert("classifier.bias".into(), zeros([3]));
     fs::write(&path, to_safetensors(&other, &path).unwrap()).unwrap();
     assert_ne!(fingerprint(dir.path()), expected);
+}
+
+/// The error of a checkpoint whose config was changed.
+fn refusal(name: &str, change: impl FnOnce(&mut Value, &mut NamedTensors)) -> String {
+    let (mut config, mut tensors) = read(name);
+    change(&mut config, &mut tensors);
+    build(config, tensors).unwrap_err().to_string()
+}
+
+fn assert_all(error: &str, parts: &[&str]) {
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+}
+
+#[test]
+fn windows_that_cannot_be_are_refused() {
+    let types = |types: Value| {
+        refusal("qwen3", |config, _| {
+            config["use_sliding_window"] = json!(true);
+            config["sliding_window"] = json!(4);
+            config["layer_types"] = types;
+        })
+    };
+    assert_all(&types(json!(["full_attention"])), &["layer_types", "found 1 of them"]);
+    assert_all(&types(json!("full_attention")), &["layer_types", "a list of strings"]);
+    let chunked = types(json!(["full_attention", "chunked_attention"]));
+    assert_all(&chunked, &["layer_types", "chunked_attention", "sliding_attention"]);
+    let off = refusal("qwen2", |config, _| {
+        config["layer_types"] = json!(["full_attention", "sliding_attention"]);
+    });
+    assert_all(&off, &["layer_types", "use_sliding_window"]);
+    let mixed = refusal("mistral-window", |config, _| {
+        config["layer_types"] = json!(["full_attention", "sliding_attention"]);
+    });
+    assert_all(&mixed, &["layer_types", "full_attention", "mistral"]);
+    let none = refusal("mistral-window", |config, _| config["sliding_window"] = json!(0));
+    assert_all(&none, &["sliding_window", "found 0"]);
+}
+
+#[test]
+fn parts_of_another_member_of_the_family_are_surplus() {
+    let norms = refusal("qwen2", |config, _| {
+        config["model_type"] = json!("qwen3");
+        config["attention_bias"] = json!(true);
+        config["head_dim"] = json!(8);
+    });
+    // Its map from attention's output has no bias either.
+    assert_all(&norms, &["layers.0.self_attn.o_proj.bias", "is missing"]);
+    let biases = refusal("qwen2", |config, _| config["model_type"] = json!("llama"));
+    assert_all(&biases, &["self_attn.", "_proj.bias", "not a part"]);
+    let norms = refusal("qwen3", |config, _| config["model_type"] = json!("llama"));
+    assert_all(&norms, &["_norm.weight", "not a part"]);
+}
+
+#[test]
+fn a_head_for_answers_has_two_rows() {
+    let error = refusal("gpt2-qa", |_, tensors| {
+        tensors.insert("qa_outputs.weight".into(), zeros([3, 32]));
+    });
+    assert_all(&error, &["qa_outputs.weight", "3 rows"]);
+    let error = refusal("roberta-qa", |_, tensors| {
+        tensors.remove("qa_outputs.bias");
+    });
+    assert_all(&error, &["qa_outputs.bias", "is missing"]);
+}
+
+#[test]
+fn a_roberta_counts_positions_from_its_padding_id_on() {
+    let (config, tensors) = read("roberta-tok");
+    let table = config["max_position_embeddings"].as_u64().unwrap() as usize;
+    let padding = config["pad_token_id"].as_u64().unwrap() as usize;
+    let loaded = build(config, tensors).unwrap();
+    assert_eq!(loaded.model.spec().max_positions, Some(table - padding - 1));
+    let error = refusal("roberta-tok", |config, _| config["pad_token_id"] = json!(table));
+    assert_all(&error, &["max_position_embeddings", "first token"]);
+    let error = refusal("roberta-tok", |config, _| config["pad_token_id"] = json!("a"));
+    assert_all(&error, &["pad_token_id", "token id"]);
+}
+
+#[test]
+fn what_a_roberta_does_not_use_is_skipped_and_listed() {
+    let (mut config, mut tensors) = read("roberta-tok");
+    tensors.insert("roberta.pooler.dense.weight".into(), zeros([32, 32]));
+    tensors.insert("roberta.embeddings.position_ids".into(), zeros([1, 42]));
+    tensors.insert("lm_head.dense.bias".into(), zeros([32]));
+    for model_type in ["roberta", "xlm-roberta", "camembert"] {
+        config["model_type"] = json!(model_type);
+        let loaded = build(config.clone(), tensors.clone()).unwrap();
+        assert_eq!(
+            loaded.report.skipped,
+            [
+                "lm_head.dense.bias",
+                "roberta.embeddings.position_ids",
+                "roberta.pooler.dense.weight"
+            ]
+        );
+        assert_eq!(loaded.model.spec().model_type, model_type);
+    }
+    tensors.insert("roberta.encoder.layer.0.crossattention.self.query.bias".into(), zeros([32]));
+    let error = build(config, tensors).unwrap_err().to_string();
+    assert_all(&error, &["crossattention", "not a part"]);
+}
+
+#[test]
+fn a_backbone_alone_has_no_language_model() {
+    let (mut config, tensors) = read("mistral");
+    let tensors = tensors.into_iter().filter(|(name, _)| name != "lm_head.weight");
+    let tensors: NamedTensors =
+        tensors.map(|(name, data)| (name.replace("model.", ""), data)).collect();
+    config["architectures"] = json!(["MistralModel"]);
+    let loaded = build(config, tensors).unwrap();
+    let hidden = burn::tensor::Tensor::zeros([1, 32], &Device::default());
+    let error = loaded.model.lm_logits(hidden).unwrap_err().to_string();
+    assert_all(&error, &["mistral", "no language-model head"]);
 }

@@ -1,12 +1,16 @@
-//! A checkpoint as one safetensors file or several shards, mapped into memory.
+//! A checkpoint as one safetensors file or several shards.
+//!
+//! Only headers are mapped into memory. Tensors are read straight into the memory that they stay in, so
+//! that loading takes no more of it than the model does.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, TensorData, bf16, f16};
 use memmap2::Mmap;
 use peft_core::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
@@ -20,14 +24,19 @@ struct Entry {
     shard: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    range: std::ops::Range<usize>,
+    /// First byte in the file.
+    offset: u64,
+    bytes: usize,
 }
+
+/// Numbers that are widened, or bytes that are compared, at once.
+const AT_ONCE: usize = 1 << 16;
 
 /// The tensors of all shards of a checkpoint.
 #[derive(Debug)]
 pub struct Files {
     path: PathBuf,
-    shards: Vec<(PathBuf, Mmap)>,
+    shards: Vec<(PathBuf, File)>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -76,23 +85,26 @@ impl Files {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let file = File::open(path).map_err(Error::read(path))?;
-        // SAFETY: the mapping is read-only and private to this process. Another process that
-        // truncates the file while it is mapped could end this one, as with any mapped file.
+        // SAFETY: the mapping is read-only, private to this process, and gone when this function ends.
+        // Another process that truncates the file in the meantime could end this one, as with any
+        // mapped file.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
         let start = map.as_ptr() as usize;
         let parsed = SafeTensors::deserialize(&map)
             .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
         for (name, view) in parsed.iter() {
-            let offset = view.data().as_ptr() as usize - start;
+            let offset = (view.data().as_ptr() as usize - start) as u64;
             let entry = Entry {
                 shard: self.shards.len(),
                 dtype: view.dtype(),
                 shape: view.shape().to_vec(),
-                range: offset..offset + view.data().len(),
+                offset,
+                bytes: view.data().len(),
             };
             self.entries.insert(name.to_string(), entry);
         }
-        self.shards.push((path.to_path_buf(), map));
+        drop(map);
+        self.shards.push((path.to_path_buf(), file));
         Ok(())
     }
 
@@ -117,16 +129,48 @@ impl Files {
         self.entries.get(name).ok_or_else(|| Error::tensor(&self.path, name, "is missing"))
     }
 
-    /// A tensor's bytes as they stand in the file.
-    pub fn bytes(&self, name: &str) -> Result<&[u8]> {
+    /// At most `count` bytes from the middle of a tensor, as they stand in the file.
+    pub fn sample(&self, name: &str, count: usize) -> Result<Vec<u8>> {
         let entry = self.entry(name)?;
-        Ok(&self.shards[entry.shard].1[entry.range.clone()])
+        let start = entry.bytes.saturating_sub(count) / 2;
+        let mut bytes = vec![0; entry.bytes.min(count)];
+        self.fill(entry, start, &mut bytes)?;
+        Ok(bytes)
     }
 
-    /// A tensor of floats, in the type it has in the file.
-    pub fn read(&self, name: &str) -> Result<TensorData> {
+    /// Whether two tensors are equal bit by bit, compared part by part.
+    pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
+        let (one, other) = (self.entry(one)?, self.entry(other)?);
+        if (one.dtype, &one.shape) != (other.dtype, &other.shape) {
+            return Ok(false);
+        }
+        let (mut left, mut right) =
+            (vec![0; one.bytes.min(AT_ONCE)], vec![0; one.bytes.min(AT_ONCE)]);
+        for start in (0..one.bytes).step_by(AT_ONCE) {
+            let len = AT_ONCE.min(one.bytes - start);
+            self.fill(one, start, &mut left[..len])?;
+            self.fill(other, start, &mut right[..len])?;
+            if left[..len] != right[..len] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads bytes of a tensor, from its byte `start` on.
+    fn fill(&self, entry: &Entry, start: usize, into: &mut [u8]) -> Result<()> {
+        let (path, file) = &self.shards[entry.shard];
+        let mut file = file;
+        file.seek(SeekFrom::Start(entry.offset + start as u64))
+            .and_then(|_| file.read_exact(into))
+            .map_err(Error::read(path))
+    }
+
+    /// A tensor of floats as `dtype`.
+    pub fn read(&self, name: &str, dtype: DType) -> Result<TensorData> {
         let entry = self.entry(name)?;
-        let dtype = match entry.dtype {
+        let shape = entry.shape.as_slice();
+        let stored = match entry.dtype {
             Dtype::F64 => DType::F64,
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
@@ -137,7 +181,36 @@ impl Files {
                 return Err(Error::tensor(path, name, message));
             }
         };
-        let bytes = self.bytes(name)?.to_vec();
-        Ok(TensorData::from_bytes_vec(bytes, entry.shape.as_slice(), dtype))
+        match (stored, dtype) {
+            (DType::F32, DType::F32) => {
+                let mut numbers = vec![0f32; entry.bytes / size_of::<f32>()];
+                self.fill(entry, 0, bytemuck::cast_slice_mut(&mut numbers))?;
+                Ok(TensorData::new(numbers, shape))
+            }
+            (DType::F16, DType::F32) => {
+                self.widen(entry, |bytes| f16::from_le_bytes(bytes).to_f32())
+            }
+            (DType::BF16, DType::F32) => {
+                self.widen(entry, |bytes| bf16::from_le_bytes(bytes).to_f32())
+            }
+            _ => {
+                let mut bytes = vec![0; entry.bytes];
+                self.fill(entry, 0, &mut bytes)?;
+                Ok(TensorData::from_bytes_vec(bytes, shape, stored).convert_dtype(dtype))
+            }
+        }
+    }
+
+    /// A tensor of two bytes a number, widened part by part.
+    fn widen(&self, entry: &Entry, one: impl Fn([u8; 2]) -> f32) -> Result<TensorData> {
+        let count = entry.bytes / 2;
+        let mut numbers = Vec::with_capacity(count);
+        let mut bytes = vec![0; 2 * AT_ONCE.min(count)];
+        while numbers.len() < count {
+            let part = &mut bytes[..2 * AT_ONCE.min(count - numbers.len())];
+            self.fill(entry, 2 * numbers.len(), part)?;
+            numbers.extend(part.chunks_exact(2).map(|pair| one([pair[0], pair[1]])));
+        }
+        Ok(TensorData::new(numbers, entry.shape.as_slice()))
     }
 }

@@ -38,8 +38,8 @@ pub struct Weights {
     path: PathBuf,
     device: Device,
     dtype: DType,
-    /// A prefix that a checkpoint may put before all names of the backbone: `bert.`.
-    prefix: &'static str,
+    /// Prefixes that a checkpoint may put before all names of the backbone: `bert.`.
+    prefixes: Vec<&'static str>,
     /// Spellings of the tensors taken, by their canonical names.
     used: BTreeMap<String, String>,
     parameters: usize,
@@ -63,7 +63,7 @@ impl Weights {
             path,
             device: device.clone().without_autodiff(),
             dtype,
-            prefix: "",
+            prefixes: Vec::new(),
             used: BTreeMap::new(),
             parameters: 0,
         }
@@ -90,10 +90,11 @@ impl Weights {
         Self::new(Source::Random { seed, std }, PathBuf::from("(random)"), device, dtype)
     }
 
-    /// Lets names stand with or without `prefix`, which some checkpoints write and others do not.
+    /// Lets names stand with or without `prefix`, which some checkpoints write and others do not. May be
+    /// called for several; the first is the usual one.
     #[must_use]
     pub fn with_optional_prefix(mut self, prefix: &'static str) -> Self {
-        self.prefix = prefix;
+        self.prefixes.push(prefix);
         self
     }
 
@@ -107,8 +108,9 @@ impl Weights {
                 name.strip_suffix("LayerNorm.bias").map(|stem| format!("{stem}LayerNorm.beta"))
             });
         [Some(name.to_string()), old].into_iter().flatten().find_map(|name| {
-            [name.clone(), format!("{}{name}", self.prefix)]
-                .into_iter()
+            let prefixes = std::iter::once("").chain(self.prefixes.iter().copied());
+            prefixes
+                .map(|prefix| format!("{prefix}{name}"))
                 .find(|spelling| self.contains(spelling))
         })
     }
@@ -116,8 +118,12 @@ impl Weights {
     /// One name whatever the spelling: as it stands in a checkpoint with a head, where the backbone has
     /// the prefix and the head has none.
     fn canonical(&self, name: &str) -> String {
-        let is_head = ["lm_head.", "classifier.", "score."].iter().any(|h| name.starts_with(h));
-        if is_head { name.to_string() } else { format!("{}{name}", self.prefix) }
+        let heads = ["lm_head.", "classifier.", "score.", "qa_outputs."];
+        let prefix = match heads.iter().any(|head| name.starts_with(head)) {
+            true => "",
+            false => self.prefixes.first().unwrap_or(&""),
+        };
+        format!("{prefix}{name}")
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -154,9 +160,59 @@ impl Weights {
         name: &str,
         shape: [usize; D],
     ) -> Result<Option<Tensor<D>>> {
-        let Some(spelling) = self.find(name) else { return Ok(None) };
+        self.take_spelled(name, name, shape)
+    }
+
+    /// A tensor that must be there, under one of several names of which the first is the usual one. Where
+    /// it is there under more than one, they must be equal.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tensor`] as [`take`](Self::take), and where two of them differ.
+    pub fn take_one_of<const D: usize>(
+        &mut self,
+        names: [&str; 3],
+        shape: [usize; D],
+    ) -> Result<Tensor<D>> {
+        let there: Vec<&str> =
+            names.into_iter().filter(|name| self.shape(name).is_some()).collect();
+        let chosen = there.first().copied().unwrap_or(names[0]);
+        for other in there.iter().skip(1) {
+            if !self.are_equal(chosen, other)? {
+                let message = format!("differs from `{chosen}`, which is the same tensor");
+                return Err(self.bad(other, &message));
+            }
+        }
+        match self.take_spelled(names[0], chosen, shape)? {
+            Some(tensor) => Ok(tensor),
+            None => self.take(chosen, shape),
+        }
+    }
+
+    /// Whether two tensors are there and equal, bit by bit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] where the file cannot be read.
+    pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
+        let (Some(one), Some(other)) = (self.find(one), self.find(other)) else { return Ok(false) };
+        match &self.source {
+            Source::Files(files) => files.are_equal(&one, &other),
+            Source::Memory(tensors) => Ok(tensors[&one] == tensors[&other]),
+            Source::Random { .. } => Ok(one == other),
+        }
+    }
+
+    /// The tensor `name` as it stands under the name `chosen`.
+    fn take_spelled<const D: usize>(
+        &mut self,
+        name: &str,
+        chosen: &str,
+        shape: [usize; D],
+    ) -> Result<Option<Tensor<D>>> {
+        let Some(spelling) = self.find(chosen) else { return Ok(None) };
         let data = match &self.source {
-            Source::Files(files) => files.read(&spelling)?,
+            Source::Files(files) => files.read(&spelling, self.dtype)?,
             Source::Memory(tensors) => tensors[&spelling].clone(),
             Source::Random { seed, std } => {
                 let count = shape.iter().product();
@@ -223,9 +279,11 @@ impl Weights {
         };
         let used: BTreeSet<&String> = self.used.values().collect();
         let skipped: Vec<String> = names.into_iter().filter(|name| !used.contains(name)).collect();
-        if let Some(surplus) =
-            skipped.iter().find(|name| !may_skip(name.strip_prefix(self.prefix).unwrap_or(name)))
-        {
+        let bare = |name: &str| -> String {
+            let prefix = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+            prefix.unwrap_or(name).to_string()
+        };
+        if let Some(surplus) = skipped.iter().find(|name| !may_skip(&bare(name))) {
             return Err(Error::tensor(
                 &self.path,
                 surplus,
@@ -248,9 +306,7 @@ fn fingerprint(files: &Files, used: &BTreeMap<String, String>) -> Result<String>
     for (name, spelling) in used {
         hash.update(name.as_bytes());
         hash.update(format!("{:?}", files.shape(spelling)).as_bytes());
-        let bytes = files.bytes(spelling)?;
-        let start = bytes.len().saturating_sub(SAMPLE) / 2;
-        hash.update(&bytes[start..bytes.len().min(start + SAMPLE)]);
+        hash.update(files.sample(spelling, SAMPLE)?);
     }
     Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }

@@ -51,7 +51,11 @@ pub const MODEL: &[Case] = &[
             config(dir, "model_type", json!("mamba"));
             words("info model --json")
         },
-        says: &["model/config.json: key `model_type`", "\"mamba\"", "bert, gpt2, llama"],
+        says: &[
+            "model/config.json: key `model_type`",
+            "\"mamba\"",
+            "bert, camembert, gpt2, llama, mistral",
+        ],
         ..CASE
     },
     Case {
@@ -78,10 +82,14 @@ pub const MODEL: &[Case] = &[
         name: "a mechanism that is not implemented",
         build: |dir| {
             model(dir, "llama");
-            config(dir, "rope_parameters", json!({"rope_type": "yarn", "rope_theta": 1e4}));
+            config(dir, "rope_parameters", json!({"rope_type": "longrope"}));
             forward()
         },
-        says: &["model/config.json: key `rope_parameters.rope_type`", "\"yarn\"", "\"default\""],
+        says: &[
+            "model/config.json: key `rope_parameters.rope_type`",
+            "\"longrope\"",
+            "default, linear",
+        ],
         ..CASE
     },
     Case {
@@ -347,7 +355,11 @@ pub const ADAPTER: &[Case] = &[
             });
             eval()
         },
-        says: &["adapter: ", "`score.bias`", "`score` without a bias"],
+        says: &[
+            "adapter: ",
+            "`score.bias`",
+            "`score.bias`, the head of its task on this model is score.weight",
+        ],
         ..CASE
     },
     Case {

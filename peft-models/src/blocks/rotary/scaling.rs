@@ -1,0 +1,157 @@
+//! Ways to stretch a rotation to longer rows than a model was trained on first, and how configs spell them.
+
+use std::f64::consts::{PI, TAU};
+
+use peft_core::Result;
+
+use crate::config::ModelConfig;
+
+/// The base that configs without one mean.
+const BASE: f64 = 10_000.0;
+
+/// Known kinds, as `rope_type` names them.
+const KNOWN: &str = "default, linear, dynamic, llama3, yarn";
+
+/// How the frequencies `f` of a rotation are changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scaling {
+    /// Not at all.
+    None,
+    /// `f / factor`.
+    Linear { factor: f64 },
+    /// Llama 3.1's: waves longer than `context / low` are stretched, those shorter than `context / high` are
+    /// not, those between in part.
+    Llama3 { factor: f64, low: f64, high: f64, context: f64 },
+    /// YaRN (Peng et al. 2023, arXiv 2309.00071): frequencies that turn fewer than `slow` times in the
+    /// context are stretched, those that turn more than `fast` times are not; `scale` sharpens attention.
+    Yarn { factor: f64, fast: f64, slow: f64, context: f64, truncate: bool, scale: f64 },
+}
+
+impl Scaling {
+    /// Scaled frequencies, and what cosines and sines are multiplied with.
+    pub fn apply(&self, plain: &[f32], base: f64) -> (Vec<f32>, f64) {
+        let each = |change: &dyn Fn(usize, f64) -> f64| {
+            let pairs = plain.iter().enumerate();
+            pairs.map(|(i, frequency)| change(i, f64::from(*frequency)) as f32).collect()
+        };
+        match *self {
+            Self::None => (plain.to_vec(), 1.0),
+            Self::Linear { factor } => (each(&|_, f| f / factor), 1.0),
+            Self::Llama3 { factor, low, high, context } => {
+                let change = |_, f: f64| {
+                    let wave = TAU / f;
+                    if wave < context / high {
+                        f
+                    } else if wave > context / low {
+                        f / factor
+                    } else {
+                        let kept = (context / wave - low) / (high - low);
+                        (1.0 - kept) * f / factor + kept * f
+                    }
+                };
+                (each(&change), 1.0)
+            }
+            Self::Yarn { factor, fast, slow, context, truncate, scale } => {
+                let dim = (2 * plain.len()) as f64;
+                // The index whose frequency makes so many turns in the context.
+                let index =
+                    |turns: f64| dim * (context / (turns * 2.0 * PI)).ln() / (2.0 * base.ln());
+                let (mut first, mut last) = (index(fast), index(slow));
+                if truncate {
+                    (first, last) = (first.floor(), last.ceil());
+                }
+                let (first, mut last) = (first.max(0.0), last.min(dim - 1.0));
+                if first == last {
+                    last += 0.001;
+                }
+                let change = |i, f: f64| {
+                    let stretched = ((i as f64 - first) / (last - first)).clamp(0.0, 1.0);
+                    f / factor * stretched + f * (1.0 - stretched)
+                };
+                (each(&change), scale)
+            }
+        }
+    }
+}
+
+/// The base of a model's rotation and its scaling.
+///
+/// transformers 4 writes `rope_theta` and `rope_scaling`, transformers 5 puts both into
+/// `rope_parameters`; where a config has both, the older one counts, as it does there.
+pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
+    let base = positive(config, "rope_theta", Some(BASE))?;
+    whole(config, "partial_rotary_factor")?;
+    let Some(object) = config.first_object(&["rope_scaling", "rope_parameters"])? else {
+        return Ok((base, Scaling::None));
+    };
+    let key = |name: &str| format!("{object}.{name}");
+    for layers in ["full_attention", "sliding_attention"] {
+        if config.has(&key(layers)) {
+            return Err(config.bad(&key(layers), "this family has one rotation for all layers"));
+        }
+    }
+    let base = positive(config, &key("rope_theta"), Some(base))?;
+    whole(config, &key("partial_rotary_factor"))?;
+    let kind = if config.has(&key("rope_type")) { key("rope_type") } else { key("type") };
+    let number = |name: &str, default| positive(config, &key(name), default);
+    // The length of training before it was stretched, wherever it stands.
+    let context = || {
+        let limit = config.optional_size("max_position_embeddings")?.map(|limit| limit as f64);
+        let limit = number("original_max_position_embeddings", limit.or(Some(0.0)))?;
+        positive(config, "original_max_position_embeddings", Some(limit))
+    };
+    let scaling = match config.text(&kind, "default")? {
+        // `dynamic` changes the base for rows beyond the model's limit, which are refused.
+        "default" | "dynamic" => Scaling::None,
+        "linear" => Scaling::Linear { factor: number("factor", None)? },
+        "llama3" => Scaling::Llama3 {
+            factor: number("factor", None)?,
+            low: number("low_freq_factor", None)?,
+            high: number("high_freq_factor", None)?,
+            context: context()?,
+        },
+        "yarn" => {
+            let factor = number("factor", None)?;
+            let grown = |by: f64| if factor <= 1.0 { 1.0 } else { 0.1 * by * factor.ln() + 1.0 };
+            let scale = match [config.has(&key("mscale")), config.has(&key("mscale_all_dim"))] {
+                [true, true] => {
+                    grown(number("mscale", None)?) / grown(number("mscale_all_dim", None)?)
+                }
+                _ => grown(1.0),
+            };
+            Scaling::Yarn {
+                factor,
+                fast: number("beta_fast", Some(32.0))?,
+                slow: number("beta_slow", Some(1.0))?,
+                context: context()?,
+                truncate: config.flag(&key("truncate"), true)?,
+                scale: number("attention_factor", Some(scale))?,
+            }
+        }
+        other => {
+            let message = format!("found {other:?}, this version knows {KNOWN}");
+            return Err(config.bad(&kind, message));
+        }
+    };
+    Ok((base, scaling))
+}
+
+/// A number above 0; without a default it must be there.
+fn positive(config: &ModelConfig, key: &str, default: Option<f64>) -> Result<f64> {
+    if default.is_none() && !config.has(key) {
+        return Err(config.bad(key, "is missing"));
+    }
+    let value = config.number(key, default.unwrap_or_default())?;
+    if value > 0.0 && value.is_finite() {
+        return Ok(value);
+    }
+    Err(config.bad(key, format!("expected a number above 0, found {value}")))
+}
+
+/// Refuses a rotation of a part of the head.
+fn whole(config: &ModelConfig, key: &str) -> Result<()> {
+    match config.number(key, 1.0)? {
+        1.0 => Ok(()),
+        part => Err(config.bad(key, format!("found {part}, this version rotates whole heads"))),
+    }
+}

@@ -1,0 +1,249 @@
+//! BART (Lewis et al. 2019, arXiv 1910.13461): an encoder-decoder with learned positions, normalised after
+//! each block.
+//!
+//! ```text
+//! x0  = LN(scale * word + position)      scale = sqrt(H) or 1; position p stands in row p + 2
+//! x'  = LN(x  + W_o attention(x))
+//! x'' = LN(x' + W_o attention(x', encoder))   decoder only
+//! y   = LN(x'' + W_2 gelu(W_1 x''))
+//! ```
+
+use burn::tensor::{Device, Int, Tensor, module::embedding};
+use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
+use serde_json::json;
+
+use super::{
+    all_tensors,
+    encoder_decoder::{Embedding, StackSize, is_copy, spec},
+    is_other_head,
+};
+use crate::{
+    blocks::{Activation, Attention, AttentionNames, Heads, LayerNorm, Linear, SidePass, parts},
+    config::ModelConfig,
+    weights::{LoadReport, Weights},
+};
+
+/// Rows of the position table before that of position 0.
+const OFFSET: usize = 2;
+
+const EPSILON: f64 = 1e-5;
+
+#[derive(Debug)]
+struct Bart {
+    spec: ModelSpec,
+    word: Tensor<2>,
+    /// What embedded tokens are multiplied with. Rows of a prompt stand among scaled ones as they are.
+    word_scale: f64,
+    encoder: Stack,
+    decoder: Stack,
+    head: Linear,
+    /// `[1, V]`.
+    logits_bias: Option<Tensor<2>>,
+}
+
+parts!(Bart { word, encoder, decoder, head, logits_bias });
+
+#[derive(Debug)]
+struct Stack {
+    /// `[positions + 2, H]`.
+    position: Tensor<2>,
+    norm: LayerNorm,
+    layers: Vec<Layer>,
+}
+
+parts!(Stack { position, norm, layers });
+
+#[derive(Debug)]
+struct Layer {
+    attention: Attention,
+    attention_norm: LayerNorm,
+    cross: Option<Cross>,
+    up: Linear,
+    down: Linear,
+    norm: LayerNorm,
+    activation: Activation,
+}
+
+parts!(Layer { attention, attention_norm, cross, up, down, norm });
+
+#[derive(Debug)]
+struct Cross {
+    attention: Attention,
+    norm: LayerNorm,
+}
+
+parts!(Cross { attention, norm });
+
+/// Sizes and choices of one stack.
+#[derive(Clone, Copy, Debug)]
+struct StackConfig {
+    side: Side,
+    name: &'static str,
+    hidden_size: usize,
+    inner_size: usize,
+    positions: usize,
+    size: StackSize,
+    activation: Activation,
+}
+
+impl StackConfig {
+    fn read(config: &ModelConfig, side: Side) -> Result<Self> {
+        let name = match side {
+            Side::Encoder => "encoder",
+            Side::Decoder => "decoder",
+        };
+        let size = |part: &str, default| {
+            Ok(config.optional_size(&format!("{name}_{part}"))?.unwrap_or(default))
+        };
+        let h = config.optional_size("d_model")?.unwrap_or(1024);
+        let n = size("attention_heads", 16)?;
+        if h % n != 0 {
+            let key = format!("{name}_attention_heads");
+            return Err(config.bad(&key, format!("{n} does not divide d_model = {h}")));
+        }
+        Ok(Self {
+            side,
+            name,
+            hidden_size: h,
+            inner_size: size("ffn_dim", 4096)?,
+            positions: config.optional_size("max_position_embeddings")?.unwrap_or(1024),
+            size: StackSize {
+                layers: size("layers", 12)?,
+                heads: Heads { query: n, key_value: n, size: h / n },
+            },
+            activation: Activation::from_config(config, "activation_function", "gelu")?,
+        })
+    }
+}
+
+/// Loads a BART.
+pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    // Keys of the first versions, which some relatives of BART set otherwise.
+    for (key, only) in [
+        ("is_encoder_decoder", true),
+        ("normalize_before", false),
+        ("add_final_layer_norm", false),
+        ("normalize_embedding", true),
+        ("static_position_embeddings", false),
+    ] {
+        config.require(key, &json!(only))?;
+    }
+    let weights = &mut weights.with_optional_prefix("model.");
+    let encoder = StackConfig::read(config, Side::Encoder)?;
+    let decoder = StackConfig::read(config, Side::Decoder)?;
+    let (h, positions) = (encoder.hidden_size, Some(encoder.positions));
+    let vocab = config.size("vocab_size")?;
+    let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
+    let scaled = config.flag("scale_embedding", false)?;
+    let model = Bart {
+        spec: spec("bart", [h, vocab], encoder.size, decoder.size, positions, weights.dtype()),
+        word_scale: if scaled { (h as f64).sqrt() } else { 1.0 },
+        encoder: Stack::load(&encoder, weights)?,
+        decoder: Stack::load(&decoder, weights)?,
+        head: own_head.unwrap_or_else(|| Linear::tied(word.clone())),
+        logits_bias: weights.take_optional("final_logits_bias", [1, vocab])?,
+        word,
+    };
+    let may_skip = |name: &str| {
+        ["encoder.version", "decoder.version"].contains(&name)
+            || is_copy(name)
+            || is_other_head(name)
+    };
+    let report = weights.finish(may_skip)?;
+    Ok((Box::new(model), report))
+}
+
+impl Stack {
+    fn load(config: &StackConfig, weights: &mut Weights) -> Result<Self> {
+        let StackConfig { name, hidden_size: h, positions, size, .. } = *config;
+        let table = format!("{name}.embed_positions.weight");
+        Ok(Self {
+            position: weights.take(&table, [positions + OFFSET, h])?,
+            norm: LayerNorm::load(weights, &format!("{name}.layernorm_embedding"), h, EPSILON)?,
+            layers: (0..size.layers)
+                .map(|index| Layer::load(config, weights, &format!("{name}.layers.{index}")))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn forward(&self, sequence: &Sequence) -> Result<Run> {
+        let rows = sequence.positions.clone().add_scalar(OFFSET as i64);
+        let positions = embedding(self.position.clone(), rows);
+        let mut pass = SidePass::new(sequence);
+        let mut x = self.norm.forward(sequence.embeddings.clone() + positions);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let read = pass.read_self(index, &layer.attention, x.clone(), |_| None);
+            x = layer.attention_norm.forward(x + read);
+            if let Some(cross) = &layer.cross {
+                let read = pass.read_encoder(index, &cross.attention, x.clone())?;
+                x = cross.norm.forward(x + read);
+            }
+            let inner = layer.activation.forward(layer.up.forward(x.clone()));
+            x = layer.norm.forward(x + layer.down.forward(inner));
+        }
+        Ok(pass.finish(x))
+    }
+}
+
+impl Layer {
+    fn load(config: &StackConfig, weights: &mut Weights, name: &str) -> Result<Self> {
+        const NAMES: AttentionNames =
+            AttentionNames { maps: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: true };
+        let StackConfig { hidden_size: h, inner_size: inner, size, .. } = *config;
+        let scale = size.heads.scale();
+        let attention = |weights: &mut Weights, part: &str| {
+            Attention::load(weights, &format!("{name}.{part}"), NAMES, h, size.heads, scale)
+        };
+        let norm = |weights: &mut Weights, part: &str| {
+            LayerNorm::load(weights, &format!("{name}.{part}"), h, EPSILON)
+        };
+        let cross = |weights: &mut Weights| -> Result<Cross> {
+            Ok(Cross {
+                attention: attention(weights, "encoder_attn")?,
+                norm: norm(weights, "encoder_attn_layer_norm")?,
+            })
+        };
+        Ok(Self {
+            attention: attention(weights, "self_attn")?,
+            attention_norm: norm(weights, "self_attn_layer_norm")?,
+            cross: (config.side == Side::Decoder).then(|| cross(weights)).transpose()?,
+            up: Linear::load(weights, &format!("{name}.fc1"), [h, inner], true)?,
+            down: Linear::load(weights, &format!("{name}.fc2"), [inner, h], true)?,
+            norm: norm(weights, "final_layer_norm")?,
+            activation: config.activation,
+        })
+    }
+}
+
+impl FrozenModel for Bart {
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn device(&self) -> Device {
+        self.word.device()
+    }
+
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        embedding(self.word.clone(), ids).mul_scalar(self.word_scale)
+    }
+
+    fn layers(&self, sequence: Sequence) -> Result<Run> {
+        match sequence.side {
+            Side::Encoder => self.encoder.forward(&sequence),
+            Side::Decoder => self.decoder.forward(&sequence),
+        }
+    }
+
+    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
+        let logits = self.head.forward(hidden);
+        Ok(match &self.logits_bias {
+            Some(bias) => logits + bias.clone(),
+            None => logits,
+        })
+    }
+
+    fn tensors(&self) -> NamedTensors {
+        all_tensors(self)
+    }
+}

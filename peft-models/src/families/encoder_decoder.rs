@@ -1,0 +1,100 @@
+//! What the encoder-decoders share: their geometry, and the one embedding behind several names.
+
+use burn::tensor::{DType, Tensor};
+use peft_core::{ModelSpec, Result, Site, SiteSpec, Topology};
+
+use crate::{
+    blocks::{Heads, Linear},
+    config::ModelConfig,
+    weights::Weights,
+};
+
+/// Names of the embedding; a checkpoint has one of them or several.
+const EMBEDDING: [&str; 3] =
+    ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+
+const LM_HEAD: &str = "lm_head.weight";
+
+/// The embedding, and the language model's head where that is another matrix.
+#[derive(Debug)]
+pub struct Embedding {
+    /// `[V, H]`.
+    pub word: Tensor<2>,
+    /// `[V, H]`, transposed.
+    pub own_head: Option<Linear>,
+}
+
+impl Embedding {
+    /// Loads both. Where the config says that they are tied and the file has two matrices that differ, the
+    /// file is right: transformers 5 writes `tie_word_embeddings: true` whatever the model.
+    ///
+    /// # Errors
+    ///
+    /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor, a head among them where the config
+    /// says that it is not tied; and where the embeddings of both sides differ.
+    pub fn load(
+        weights: &mut Weights,
+        config: &ModelConfig,
+        [vocab, h]: [usize; 2],
+    ) -> Result<Self> {
+        let found = EMBEDDING.into_iter().find(|name| weights.shape(name).is_some());
+        let is_tied = match (weights.shape(LM_HEAD), found) {
+            (Some(_), Some(name)) => weights.are_equal(name, LM_HEAD)?,
+            (Some(_), None) => false,
+            (None, _) => config.flag("tie_word_embeddings", true)?,
+        };
+        Ok(Self {
+            word: weights.take_one_of(EMBEDDING, [vocab, h])?,
+            own_head: match is_tied {
+                true => None,
+                false => Some(Linear::load(weights, "lm_head", [h, vocab], false)?),
+            },
+        })
+    }
+}
+
+/// Whether a tensor is a copy of the embedding, which loading has compared with it.
+pub fn is_copy(name: &str) -> bool {
+    name == LM_HEAD || EMBEDDING.contains(&name)
+}
+
+/// Sizes of one stack.
+#[derive(Clone, Copy, Debug)]
+pub struct StackSize {
+    /// L.
+    pub layers: usize,
+    /// N, K and D.
+    pub heads: Heads,
+}
+
+/// Geometry of a model with two stacks, whose decoder reads the encoder in every layer.
+pub fn spec(
+    model_type: &str,
+    [hidden_size, vocab_size]: [usize; 2],
+    encoder: StackSize,
+    decoder: StackSize,
+    positions: Option<usize>,
+    dtype: DType,
+) -> ModelSpec {
+    let site = |site, StackSize { layers, heads }: StackSize| SiteSpec {
+        site,
+        num_layers: layers,
+        num_heads: heads.query,
+        num_kv_heads: heads.key_value,
+        head_dim: heads.size,
+    };
+    ModelSpec {
+        model_type: model_type.to_string(),
+        topology: Topology::EncoderDecoder,
+        hidden_size,
+        vocab_size,
+        sites: vec![
+            site(Site::EncoderSelf, encoder),
+            site(Site::DecoderSelf, decoder),
+            site(Site::Cross, decoder),
+        ],
+        max_positions: positions,
+        max_decoder_positions: positions,
+        dtype,
+    }
+}

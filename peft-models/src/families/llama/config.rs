@@ -1,0 +1,162 @@
+//! What the members of the Llama family differ in, and where their configs say so.
+//!
+//! | | biases of q, k, v | bias of o | norms of q, k | window |
+//! |---|---|---|---|---|
+//! | llama | `attention_bias` | `attention_bias` | no | none |
+//! | mistral | no | no | no | all layers |
+//! | qwen2 | yes | no | no | chosen layers |
+//! | qwen3 | `attention_bias` | `attention_bias` | yes | chosen layers |
+
+use peft_core::Result;
+
+use crate::{
+    blocks::{Activation, Heads},
+    config::ModelConfig,
+};
+
+/// `sliding_window` and `max_window_layers` where a config lacks them.
+const WINDOW: usize = 4096;
+const FULL_LAYERS: usize = 28;
+
+/// Names in `layer_types`.
+const FULL: &str = "full_attention";
+const SLIDING: &str = "sliding_attention";
+
+/// A model of the family.
+#[derive(Clone, Debug)]
+pub struct LlamaConfig {
+    /// H.
+    pub hidden_size: usize,
+    /// Width of the feed-forward block.
+    pub inner_size: usize,
+    /// V.
+    pub vocab_size: usize,
+    /// Positions.
+    pub positions: usize,
+    pub heads: Heads,
+    /// ε of all norms.
+    pub epsilon: f64,
+    pub activation: Activation,
+    /// Whether the maps to queries, keys and values have biases.
+    pub input_bias: bool,
+    /// Whether the map from attention's output has a bias.
+    pub output_bias: bool,
+    /// Whether the feed-forward maps have biases.
+    pub mlp_bias: bool,
+    /// Whether each head's queries and keys are normalised.
+    pub head_norms: bool,
+    /// The window of each layer; `None` where it sees everything.
+    pub windows: Vec<Option<usize>>,
+}
+
+impl LlamaConfig {
+    /// Reads the config; defaults are those of transformers' config classes.
+    ///
+    /// # Errors
+    ///
+    /// [`peft_core::Error::Config`] naming a key that is missing, of another kind, or not possible.
+    pub fn read(config: &ModelConfig) -> Result<Self> {
+        let kind = config.model_type()?;
+        let hidden_size = config.size("hidden_size")?;
+        let bias = || config.flag("attention_bias", false);
+        let (input_bias, output_bias) = match kind {
+            "mistral" => (false, false),
+            "qwen2" => (true, false),
+            _ => (bias()?, bias()?),
+        };
+        Ok(Self {
+            hidden_size,
+            inner_size: config.size("intermediate_size")?,
+            vocab_size: config.size("vocab_size")?,
+            positions: config.size("max_position_embeddings")?,
+            heads: heads(config, kind, hidden_size)?,
+            epsilon: config.number("rms_norm_eps", 1e-6)?,
+            activation: Activation::from_config(config, "hidden_act", "silu")?,
+            input_bias,
+            output_bias,
+            mlp_bias: kind == "llama" && config.flag("mlp_bias", false)?,
+            head_norms: kind == "qwen3",
+            windows: windows(config, kind, config.size("num_hidden_layers")?)?,
+        })
+    }
+}
+
+fn heads(config: &ModelConfig, kind: &str, hidden_size: usize) -> Result<Heads> {
+    let n = config.size("num_attention_heads")?;
+    let missing = match kind {
+        "mistral" => 8,
+        "qwen2" | "qwen3" => 32,
+        _ => n,
+    };
+    let key = "num_key_value_heads";
+    let k = match config.optional_size(key)? {
+        Some(k) => k,
+        None if config.is_null(key) => n,
+        None => missing,
+    };
+    if n % k != 0 {
+        return Err(config.bad(key, format!("{k} does not divide {n}")));
+    }
+    let key = "head_dim";
+    let d = match config.optional_size(key)? {
+        Some(d) => d,
+        None if kind == "qwen3" && !config.is_null(key) => 128,
+        None if hidden_size % n == 0 => hidden_size / n,
+        None => {
+            let message = format!("{n} does not divide {hidden_size}");
+            return Err(config.bad("num_attention_heads", message));
+        }
+    };
+    if d % 2 != 0 {
+        return Err(config.bad(key, format!("found {d}, rotary heads have an even size")));
+    }
+    Ok(Heads { query: n, key_value: k, size: d })
+}
+
+/// The window of each of `layers` layers.
+fn windows(config: &ModelConfig, kind: &str, layers: usize) -> Result<Vec<Option<usize>>> {
+    let on = match kind {
+        "mistral" => true,
+        "qwen2" | "qwen3" => config.flag("use_sliding_window", false)?,
+        _ => return Ok(vec![None; layers]),
+    };
+    let window = match config.optional_size("sliding_window")? {
+        _ if !on => None,
+        Some(window) => Some(window),
+        None if config.is_null("sliding_window") => None,
+        None => Some(WINDOW),
+    };
+    let types = config.optional_texts("layer_types")?;
+    if kind == "mistral" {
+        // All its layers are alike; a config that says otherwise is of another model.
+        let all = if window.is_some() { SLIDING } else { FULL };
+        if let Some(other) = types.iter().flatten().find(|name| **name != all) {
+            let message = format!("found {other:?}, all layers of this mistral are {all:?}");
+            return Err(config.bad("layer_types", message));
+        }
+        return Ok(vec![window; layers]);
+    }
+    let Some(types) = types else {
+        let first = config.count("max_window_layers", FULL_LAYERS)?;
+        return Ok((0..layers).map(|layer| window.filter(|_| layer >= first)).collect());
+    };
+    if types.len() != layers {
+        let message = format!("found {} of them for {layers} layers", types.len());
+        return Err(config.bad("layer_types", message));
+    }
+    types
+        .into_iter()
+        .map(|name| match (name, window) {
+            (FULL, _) => Ok(None),
+            (SLIDING, Some(window)) => Ok(Some(window)),
+            (SLIDING, None) => Err(config.bad(
+                "layer_types",
+                format!("found {SLIDING:?}, but `use_sliding_window` or `sliding_window` is off"),
+            )),
+            _ => {
+                let message = format!("found {name:?}, this version knows {FULL} and {SLIDING}");
+                Err(config.bad("layer_types", message))
+            }
+        })
+        .collect()
+}

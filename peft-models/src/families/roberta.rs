@@ -1,0 +1,35 @@
+//! RoBERTa (Liu et al. 2019, arXiv 1907.11692) and those that share its shape, XLM-RoBERTa and CamemBERT.
+//!
+//! The layers are BERT's. Positions are counted from the padding token's id on, there is no pooler, and a
+//! classifier of whole rows has a hidden layer of its own.
+
+use peft_core::{FrozenModel, HeadLayout, Result, Task};
+
+use super::bert::{Bert, Variant};
+use crate::{
+    config::ModelConfig,
+    weights::{LoadReport, Weights},
+};
+
+/// Loads a RoBERTa.
+pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    config.check_token_ids("pad_token_id")?;
+    let padding = config.token_ids("pad_token_id").first().map_or(1, |id| *id as usize);
+    let variant = Variant {
+        prefix: "roberta.",
+        lm_head: "lm_head.",
+        first_position: padding + 1,
+        has_pooler: false,
+        layout,
+    };
+    Bert::load(config, weights, variant)
+}
+
+/// As RobertaForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
+fn layout(task: Task) -> HeadLayout {
+    match task {
+        Task::QuestionAns => HeadLayout::linear("qa_outputs", true),
+        Task::TokenCls => HeadLayout::linear("classifier", true),
+        _ => HeadLayout::with_hidden("classifier"),
+    }
+}

@@ -1,0 +1,267 @@
+//! T5 (Raffel et al. 2020, arXiv 1910.10683), T5 1.1 and its LM-adapted and Flan checkpoints, mT5: an
+//! encoder-decoder with a relative position bias, normalised before each block.
+//!
+//! ```text
+//! x'  = x  + W_o attention(RMS(x))            scores are not scaled, bias(distance) is added
+//! x'' = x' + W_o attention(RMS(x'), encoder)  decoder only, no bias
+//! y   = x'' + W_2 f(RMS(x''))                 f = relu(W_1 x), or gelu(W_1 x) * W_3 x
+//! ```
+//!
+//! A tied head reads hidden states scaled by `H^-0.5`; one of its own, as T5 1.1 has it, reads them as
+//! they are.
+
+use burn::tensor::{Device, Int, Tensor, module::embedding};
+use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
+use serde_json::json;
+
+use super::{
+    all_tensors,
+    encoder_decoder::{Embedding, StackSize, is_copy, spec},
+    is_other_head,
+};
+use crate::{
+    blocks::{
+        Activation, Attention, AttentionNames, Buckets, Heads, Linear, RelativeBias, RmsNorm,
+        SidePass, parts,
+    },
+    config::ModelConfig,
+    weights::{LoadReport, Weights},
+};
+
+#[derive(Debug)]
+struct T5 {
+    spec: ModelSpec,
+    word: Tensor<2>,
+    encoder: Stack,
+    decoder: Stack,
+    head: Linear,
+    /// What hidden states are multiplied with before the head.
+    head_scale: f64,
+}
+
+parts!(T5 { word, encoder, decoder, head });
+
+#[derive(Debug)]
+struct Stack {
+    bias: RelativeBias,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+}
+
+parts!(Stack { bias, layers, norm });
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: RmsNorm,
+    attention: Attention,
+    cross: Option<Cross>,
+    norm: RmsNorm,
+    gate: Option<Linear>,
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+}
+
+parts!(Layer { attention_norm, attention, cross, norm, gate, up, down });
+
+#[derive(Debug)]
+struct Cross {
+    norm: RmsNorm,
+    attention: Attention,
+}
+
+parts!(Cross { norm, attention });
+
+/// The sizes and choices that both stacks share.
+#[derive(Clone, Copy, Debug)]
+struct T5Config {
+    hidden_size: usize,
+    inner_size: usize,
+    heads: Heads,
+    epsilon: f64,
+    gated: bool,
+    activation: Activation,
+}
+
+impl T5Config {
+    fn read(config: &ModelConfig, default_forward: &str) -> Result<Self> {
+        let n = config.optional_size("num_heads")?.unwrap_or(8);
+        let forward = config.text("feed_forward_proj", default_forward)?;
+        let (gated, name) = match forward.split_once('-') {
+            None => (false, forward),
+            Some(("gated", name)) => (true, name),
+            Some(_) => {
+                let message =
+                    format!("found {forward:?}, expected an activation or gated-activation");
+                return Err(config.bad("feed_forward_proj", message));
+            }
+        };
+        let name = if (gated, name) == (true, "gelu") { "gelu_new" } else { name };
+        Ok(Self {
+            hidden_size: config.optional_size("d_model")?.unwrap_or(512),
+            inner_size: config.optional_size("d_ff")?.unwrap_or(2048),
+            heads: Heads {
+                query: n,
+                key_value: n,
+                size: config.optional_size("d_kv")?.unwrap_or(64),
+            },
+            epsilon: config.number("layer_norm_epsilon", 1e-6)?,
+            gated: config.flag("is_gated_act", gated)?,
+            activation: Activation::from_config(config, "dense_act_fn", name)?,
+        })
+    }
+}
+
+/// Loads a T5 or an mT5.
+pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    config.require("is_encoder_decoder", &json!(true))?;
+    let is_mt5 = config.model_type()? == "mt5";
+    let weights = &mut weights.with_optional_prefix("transformer.");
+    let read = T5Config::read(config, if is_mt5 { "gated-gelu" } else { "relu" })?;
+    let h = read.hidden_size;
+    let vocab = config.size("vocab_size")?;
+    let num_layers = config.optional_size("num_layers")?.unwrap_or(6);
+    let size = |layers| StackSize { layers, heads: read.heads };
+    let encoder = size(num_layers);
+    let decoder = size(config.optional_size("num_decoder_layers")?.unwrap_or(num_layers));
+    let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
+    // Untied configs of version 4 and models with a head of their own are T5 1.1 and do not scale.
+    let tied = own_head.is_none() && config.flag("tie_word_embeddings", true)?;
+    let scaled = !is_mt5 && config.flag("scale_decoder_outputs", tied)?;
+    let model = T5 {
+        spec: spec(config.model_type()?, [h, vocab], encoder, decoder, None, weights.dtype()),
+        encoder: Stack::load(config, &read, weights, Side::Encoder, encoder.layers)?,
+        decoder: Stack::load(config, &read, weights, Side::Decoder, decoder.layers)?,
+        head: own_head.unwrap_or_else(|| Linear::tied(word.clone())),
+        head_scale: if scaled { (h as f64).powf(-0.5) } else { 1.0 },
+        word,
+    };
+    // Old checkpoints have a bias of the cross-attention, which nothing ever read.
+    let may_skip = |name: &str| {
+        name.ends_with(".EncDecAttention.relative_attention_bias.weight")
+            || is_copy(name)
+            || is_other_head(name)
+    };
+    let report = weights.finish(may_skip)?;
+    Ok((Box::new(model), report))
+}
+
+impl Stack {
+    fn load(
+        config: &ModelConfig,
+        read: &T5Config,
+        weights: &mut Weights,
+        side: Side,
+        num_layers: usize,
+    ) -> Result<Self> {
+        let (name, has_cross) = match side {
+            Side::Encoder => ("encoder", false),
+            Side::Decoder => ("decoder", true),
+        };
+        let T5Config { hidden_size: h, epsilon, heads, .. } = *read;
+        let bias = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias");
+        let buckets = Buckets::from_config(config, side == Side::Encoder)?;
+        Ok(Self {
+            bias: RelativeBias::load(weights, &bias, buckets, heads.query)?,
+            layers: (0..num_layers)
+                .map(|index| {
+                    Layer::load(read, weights, &format!("{name}.block.{index}"), has_cross)
+                })
+                .collect::<Result<_>>()?,
+            norm: RmsNorm::load(weights, &format!("{name}.final_layer_norm"), h, epsilon)?,
+        })
+    }
+
+    fn forward(&self, sequence: &Sequence) -> Result<Run> {
+        let bias = self.bias.of_pass(sequence);
+        let mut pass = SidePass::new(sequence);
+        let mut x = sequence.embeddings.clone();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let normed = layer.attention_norm.forward(x.clone());
+            let bias = |columns| Some(bias.rightmost(columns));
+            x = x + pass.read_self(index, &layer.attention, normed, bias);
+            if let Some(cross) = &layer.cross {
+                let normed = cross.norm.forward(x.clone());
+                x = x + pass.read_encoder(index, &cross.attention, normed)?;
+            }
+            x = x.clone() + layer.feed_forward(layer.norm.forward(x));
+        }
+        Ok(pass.finish(self.norm.forward(x)))
+    }
+}
+
+impl Layer {
+    fn load(config: &T5Config, weights: &mut Weights, name: &str, has_cross: bool) -> Result<Self> {
+        const NAMES: AttentionNames = AttentionNames { maps: ["q", "k", "v", "o"], bias: false };
+        let T5Config { hidden_size: h, inner_size: inner, heads, epsilon, .. } = *config;
+        let attention = |weights: &mut Weights, part: &str| {
+            Attention::load(weights, &format!("{name}.layer.{part}"), NAMES, h, heads, 1.0)
+        };
+        let norm = |weights: &mut Weights, layer: usize| {
+            RmsNorm::load(weights, &format!("{name}.layer.{layer}.layer_norm"), h, epsilon)
+        };
+        let last = 1 + usize::from(has_cross);
+        let linear = |weights: &mut Weights, part: &str, sizes| {
+            Linear::load(
+                weights,
+                &format!("{name}.layer.{last}.DenseReluDense.{part}"),
+                sizes,
+                false,
+            )
+        };
+        let cross = |weights: &mut Weights| -> Result<Cross> {
+            Ok(Cross {
+                norm: norm(weights, 1)?,
+                attention: attention(weights, "1.EncDecAttention")?,
+            })
+        };
+        let (gate, up) = if config.gated { (Some("wi_0"), "wi_1") } else { (None, "wi") };
+        Ok(Self {
+            attention_norm: norm(weights, 0)?,
+            attention: attention(weights, "0.SelfAttention")?,
+            cross: has_cross.then(|| cross(weights)).transpose()?,
+            norm: norm(weights, last)?,
+            gate: gate.map(|part| linear(weights, part, [h, inner])).transpose()?,
+            up: linear(weights, up, [h, inner])?,
+            down: linear(weights, "wo", [inner, h])?,
+            activation: config.activation,
+        })
+    }
+
+    fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let inner = match &self.gate {
+            Some(gate) => self.activation.forward(gate.forward(x.clone())) * self.up.forward(x),
+            None => self.activation.forward(self.up.forward(x)),
+        };
+        self.down.forward(inner)
+    }
+}
+
+impl FrozenModel for T5 {
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn device(&self) -> Device {
+        self.word.device()
+    }
+
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        embedding(self.word.clone(), ids)
+    }
+
+    fn layers(&self, sequence: Sequence) -> Result<Run> {
+        match sequence.side {
+            Side::Encoder => self.encoder.forward(&sequence),
+            Side::Decoder => self.decoder.forward(&sequence),
+        }
+    }
+
+    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(self.head.forward(hidden.mul_scalar(self.head_scale)))
+    }
+
+    fn tensors(&self) -> NamedTensors {
+        all_tensors(self)
+    }
+}
