@@ -2,6 +2,8 @@
 
 use peft_core::Error;
 
+use crate::hub::HubError;
+
 /// A command's failure, with the exit code it leads to.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -11,6 +13,9 @@ pub enum CliError {
     /// The work failed.
     #[error(transparent)]
     Failed(#[from] Error),
+    /// A model or an adapter of the Hugging Face Hub cannot be had.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// The output has no reader any more, as under `| head`: nothing went wrong.
     #[error("")]
     Closed,
@@ -24,8 +29,10 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Closed => 0,
-            Self::Usage(_) | Self::Failed(Error::Setting { .. }) => 2,
-            Self::Failed(_) => 1,
+            Self::Usage(_)
+            | Self::Failed(Error::Setting { .. })
+            | Self::Hub(HubError::Setting { .. }) => 2,
+            Self::Failed(_) | Self::Hub(_) => 1,
         }
     }
 }

@@ -17,6 +17,8 @@ use peft_models::Loaded;
 use serde_json::json;
 
 use crate::{
+    error::CliResult,
+    hub,
     methods::Start,
     output,
     session::{EncodeSettings, check_lengths, encode, in_adapter, padding_side, parse_labels},
@@ -34,6 +36,7 @@ pub struct Job {
     pub task: Task,
     base: Arc<Loaded>,
     dir: PathBuf,
+    base_name: String,
     start_adapter: Option<Adapter>,
     labels: Option<Labels>,
     config: TrainConfig,
@@ -69,14 +72,17 @@ impl Job {
     /// # Errors
     ///
     /// Naming the flag, file, line, key or tensor that is wrong.
-    pub fn new(mut settings: Settings, device: &Device) -> Result<Self> {
+    pub fn new(mut settings: Settings, device: &Device) -> CliResult<Self> {
         let method = *settings.required(&settings.method, "--method")?;
         let task = *settings.required(&settings.task, "--task")?;
-        let dir = settings.required(&settings.model, "--model")?.clone();
+        let model = settings.required(&settings.model, "--model")?;
+        let base_name = hub::base_name(model);
         // Settings are checked before anything is loaded: a typo should not cost a minute.
         let mut config = train_config(&settings, task)?;
+        let dir = hub::model(model)?;
+        let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
         let base = peft_models::load(&dir, device)?;
-        let start_adapter = settings.init_adapter.as_deref().map(Adapter::load).transpose()?;
+        let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint
             && base.report.fingerprint.as_ref().is_some_and(|now| now != then)
@@ -151,6 +157,7 @@ impl Job {
             task,
             base: Arc::new(base),
             dir,
+            base_name,
             start_adapter,
             labels,
             config,
@@ -179,6 +186,7 @@ impl Job {
             task,
             base,
             dir: PathBuf::from("(built-in model)"),
+            base_name: "(built-in model)".into(),
             start_adapter: None,
             labels: None,
             train,
@@ -236,7 +244,7 @@ impl Job {
             dir: out.map(Path::to_path_buf),
             resume,
             labels: self.labels.clone(),
-            base_model: Some(self.dir.display().to_string()),
+            base_model: Some(self.base_name.clone()),
             base_fingerprint: self.base.report.fingerprint.clone(),
             recipe: self.recipe(trained_parameters),
         };

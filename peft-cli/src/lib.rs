@@ -10,6 +10,7 @@
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how memory is kept |
+//! | [`hub`] | models and adapters of the Hugging Face Hub |
 //! | [`progress`], [`output`] | what a person sees |
 //! | [`decoding`] | the flags of generation |
 //! | [`text_stream`] | text from new tokens, piece by piece |
@@ -21,6 +22,7 @@ pub mod decoding;
 pub mod demo;
 pub mod device;
 pub mod error;
+pub mod hub;
 pub mod job;
 pub mod methods;
 pub mod output;

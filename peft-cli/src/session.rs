@@ -19,17 +19,17 @@ use peft_models::Loaded;
 use crate::{
     device::{self, Backend},
     error::CliResult,
-    output,
+    hub, output,
 };
 
 /// Flags of every command that uses a model.
 #[derive(Args, Clone, Debug)]
 pub struct UseArgs {
-    /// Folder of the frozen base model.
-    #[arg(long, value_name = "DIR")]
+    /// The frozen base model: its folder, or org/name on the Hugging Face Hub.
+    #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// Folder of the adapter. Default: none, the base model alone.
-    #[arg(long, value_name = "DIR")]
+    /// The adapter: its folder, or org/name on the Hub. Default: none, the base model alone.
+    #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<PathBuf>,
     /// Use an adapter although it was trained on another base of the same shape.
     #[arg(long)]
@@ -82,13 +82,15 @@ impl Session {
     /// Whatever is wrong with either, or with their fit.
     pub fn open(args: &UseArgs) -> CliResult<Self> {
         let device = device::choose(args.device)?;
-        let base = peft_models::load(&args.model, &device)?;
-        let adapter = args.adapter.as_deref().map(Adapter::load).transpose()?;
+        let dir = hub::model(&args.model)?;
+        let adapter_dir = args.adapter.as_deref().map(hub::adapter).transpose()?;
+        let base = peft_models::load(&dir, &device)?;
+        let adapter = adapter_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
             check_base(adapter, &base, args.adapter.as_deref().unwrap_or(Path::new("")))?;
         }
         let in_adapter = in_adapter(args.adapter.as_deref().unwrap_or(Path::new("")));
-        Ok(Self::new(base, args.model.clone(), adapter, &device).map_err(in_adapter)?)
+        Ok(Self::new(base, dir, adapter, &device).map_err(in_adapter)?)
     }
 
     /// Puts an adapter on a loaded model.

@@ -70,8 +70,8 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Folder of the frozen base model.
-    #[arg(long, value_name = "DIR", help_heading = "What to train")]
+    /// The frozen base model: its folder, or org/name on the Hugging Face Hub.
+    #[arg(long, value_name = "MODEL", help_heading = "What to train")]
     model: PathBuf,
     /// Method.
     #[arg(long, value_enum, help_heading = "What to train")]
@@ -99,8 +99,8 @@ settings! {
     /// The text of `--init text` and the words of `--init words`.
     #[arg(long, value_name = "TEXT", help_heading = "Method")]
     init_text: String,
-    /// Start from an adapter, its P included.
-    #[arg(long, value_name = "DIR", help_heading = "Method")]
+    /// Start from an adapter (a folder, or org/name on the Hub), its P included.
+    #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
     init_adapter: PathBuf,
     /// Layers that get virtual tokens (ptv2), such as 0-3,11. Default: all.
     #[arg(long, value_name = "LIST", help_heading = "Method")]

@@ -168,7 +168,7 @@ pub fn random_model_on(
         Family::Qwen2 => {
             let mut config = llama("qwen2", "Qwen2ForCausalLM");
             config["use_sliding_window"] = json!(true);
-            config["sliding_window"] = json!(3);
+            config["sliding_window"] = json!(4);
             config["max_window_layers"] = json!(layers - 1);
             config
         }

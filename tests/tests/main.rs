@@ -4,6 +4,7 @@
 mod bad_input;
 mod generation;
 mod gradients;
+mod hub;
 mod interop;
 mod methods;
 mod mixture;

@@ -9,17 +9,20 @@ use serde_json::json;
 use crate::{
     device,
     error::CliResult,
+    hub,
     output::{grouped, line},
 };
 
-/// Tells what a model folder holds and whether it is supported.
+/// Tells what a model holds and whether it is supported.
 ///
-/// Example: peft info models/all-MiniLM-L6-v2
+/// Examples:
+///   peft info models/all-MiniLM-L6-v2
+///   peft info sentence-transformers/all-MiniLM-L6-v2
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InfoArgs {
-    /// Folder of the model.
-    #[arg(value_name = "DIR")]
+    /// The model: its folder, or org/name on the Hugging Face Hub.
+    #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Prints JSON.
     #[arg(long)]
@@ -33,7 +36,8 @@ pub struct InfoArgs {
 /// Naming what keeps the model from loading.
 pub fn run(args: &InfoArgs) -> CliResult {
     let device: Device = device::choose(None)?;
-    let loaded = peft_models::load(&args.model, &device)?;
+    let dir = hub::model(&args.model)?;
+    let loaded = peft_models::load(&dir, &device)?;
     let spec = loaded.model.spec();
     let site = spec.self_site()?;
     let heads = json!({
@@ -41,7 +45,7 @@ pub fn run(args: &InfoArgs) -> CliResult {
             [1, spec.hidden_size], &device)).is_ok(),
         "classes": loaded.model.classifier().map(peft_core::Head::num_classes),
     });
-    let tokenizer = args.model.join("tokenizer.json").exists();
+    let tokenizer = dir.join("tokenizer.json").exists();
     if args.json {
         let json = json!({
             "supported": true,

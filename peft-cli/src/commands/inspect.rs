@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     device,
     error::CliResult,
+    hub,
     output::{self, grouped, line},
     session::in_adapter,
 };
@@ -20,11 +21,11 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InspectArgs {
-    /// Folder of the adapter.
-    #[arg(value_name = "DIR")]
+    /// The adapter: its folder, or org/name on the Hugging Face Hub.
+    #[arg(value_name = "ADAPTER")]
     adapter: PathBuf,
-    /// Folder of its base model, for the nearest tokens.
-    #[arg(long, value_name = "DIR")]
+    /// Its base model, a folder or org/name, for the nearest tokens.
+    #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Nearest tokens of each virtual token.
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -40,7 +41,7 @@ pub struct InspectArgs {
 ///
 /// Whatever is wrong with the adapter or the model.
 pub fn run(args: &InspectArgs) -> CliResult {
-    let adapter = Adapter::load(&args.adapter)?;
+    let adapter = Adapter::load(&hub::adapter(&args.adapter)?)?;
     let config = &adapter.config;
     let size = |of_head: bool| -> usize {
         let chosen = adapter.tensors.iter().filter(|(n, _)| (*n != PROMPT_EMBEDDINGS) == of_head);
@@ -49,7 +50,9 @@ pub fn run(args: &InspectArgs) -> CliResult {
     let (deployed, head) = (size(false), size(true));
     let trained = config.own.recipe.get("trained_parameters").and_then(Value::as_u64);
     let nearest = match &args.model {
-        Some(model) if config.peft_type.is_prompt() => nearest(args, &adapter, model)?,
+        Some(model) if config.peft_type.is_prompt() => {
+            nearest(args, &adapter, &hub::model(model)?)?
+        }
         _ => Vec::new(),
     };
     if args.json {

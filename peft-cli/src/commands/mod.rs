@@ -15,7 +15,8 @@ use crate::error::CliResult;
 
 /// Adapts frozen language models by training virtual tokens: prompt tuning, prefix tuning, P-tuning v2.
 ///
-/// Begin with `peft demo`: it needs no file and no network.
+/// Begin with `peft demo`: it needs no file and no network. Models are folders, or org/name on the Hugging
+/// Face Hub: downloaded once into its cache (HF_HOME, HF_TOKEN, HF_HUB_OFFLINE, HF_ENDPOINT are heeded).
 #[derive(Debug, Parser)]
 #[command(name = "peft", bin_name = "peft", version, disable_help_subcommand = true)]
 pub struct Program {

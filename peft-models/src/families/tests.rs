@@ -175,11 +175,9 @@ fn windows_that_cannot_be_are_refused() {
 fn parts_of_another_member_of_the_family_are_surplus() {
     let norms = refusal("qwen2", |config, _| {
         config["model_type"] = json!("qwen3");
-        config["attention_bias"] = json!(true);
         config["head_dim"] = json!(8);
     });
-    // Its map from attention's output has no bias either.
-    assert_all(&norms, &["layers.0.self_attn.o_proj.bias", "is missing"]);
+    assert_all(&norms, &["layers.0.self_attn.q_norm.weight", "is missing"]);
     let biases = refusal("qwen2", |config, _| config["model_type"] = json!("llama"));
     assert_all(&biases, &["self_attn.", "_proj.bias", "not a part"]);
     let norms = refusal("qwen3", |config, _| config["model_type"] = json!("llama"));

@@ -1,0 +1,86 @@
+//! What a file's ETag says of its bytes.
+
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+
+/// The sum that an ETag names, computed as bytes come.
+#[derive(Clone, Debug)]
+pub enum Checksum {
+    /// Of a large file: its SHA-256.
+    Sha256(Sha256),
+    /// Of a small one: its name in git, the SHA-1 of a header and the bytes. Some mirrors give the plain
+    /// SHA-1 of the bytes instead.
+    Sha1 {
+        /// With git's header.
+        git: Sha1,
+        /// Without.
+        plain: Sha1,
+    },
+    /// Anything else says nothing: the size alone is checked.
+    None,
+}
+
+impl Checksum {
+    /// The sum that `etag` names, for a file of `size` bytes.
+    pub fn of(etag: &str, size: u64) -> Self {
+        let is_hex = etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match etag.len() {
+            64 if is_hex => Self::Sha256(Sha256::new()),
+            40 if is_hex => Self::Sha1 {
+                git: Sha1::new_with_prefix(format!("blob {size}\0")),
+                plain: Sha1::new(),
+            },
+            _ => Self::None,
+        }
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(sum) => sum.update(bytes),
+            Self::Sha1 { git, plain } => {
+                git.update(bytes);
+                plain.update(bytes);
+            }
+            Self::None => {}
+        }
+    }
+
+    /// The name of the sum and its value, where it is not that of `etag`.
+    pub fn differs(&self, etag: &str) -> Option<(&'static str, String)> {
+        let (kind, found) = match self {
+            Self::Sha256(sum) => ("SHA-256", vec![format!("{:x}", sum.clone().finalize())]),
+            Self::Sha1 { git, plain } => {
+                let sums = [git, plain].map(|sum| format!("{:x}", sum.clone().finalize()));
+                ("git SHA-1", sums.to_vec())
+            }
+            Self::None => return None,
+        };
+        let is_equal = found.iter().any(|sum| sum.eq_ignore_ascii_case(etag));
+        found.into_iter().next().filter(|_| !is_equal).map(|found| (kind, found))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_names_its_sum() {
+        let differs = |etag: &str, bytes: &[u8]| {
+            let mut sum = Checksum::of(etag, bytes.len() as u64);
+            sum.update(bytes);
+            sum.differs(etag)
+        };
+        // As `git hash-object`, `sha1sum` and `sha256sum` print them.
+        let git = "ce013625030ba8dba906f756967f9e9ca394464a";
+        let plain = "f572d396fae9206628714fb2ce00f72e94f2258f";
+        let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+        for etag in [git, plain, sha256, "\"anything\""] {
+            assert_eq!(differs(etag, b"hello\n"), None, "{etag}");
+        }
+        assert_eq!(differs(git, b"hallo\n").unwrap().0, "git SHA-1");
+        assert_eq!(differs(sha256, b"hallo\n").unwrap().0, "SHA-256");
+    }
+}

@@ -1,0 +1,156 @@
+//! Where the Hub is and where its files are kept, from the environment variables that Python's
+//! `huggingface_hub` reads.
+
+use std::{
+    env,
+    ffi::OsString,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use hf_hub::Cache;
+
+use super::error::HubError;
+
+const ENDPOINT: &str = "https://huggingface.co";
+
+/// What the environment says of the Hub.
+#[derive(Clone)]
+pub struct HubConfig {
+    /// `HF_ENDPOINT`, without a slash at its end.
+    pub endpoint: String,
+    /// The cache folder: `HF_HUB_CACHE`, else `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`, which is
+    /// `~/.cache/huggingface` where it is not set.
+    pub cache: PathBuf,
+    /// `HF_TOKEN`, else what is in the file `HF_TOKEN_PATH`, else in `token` in `HF_HOME`.
+    pub token: Option<String>,
+    /// `SSL_CERT_FILE`: the certificates to trust instead of those that come with the program, as behind a
+    /// proxy that reads along.
+    pub certificates: Option<PathBuf>,
+    /// `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: no requests.
+    pub offline: bool,
+}
+
+impl HubConfig {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Setting`] where the endpoint is no URL, or there is no folder for the cache.
+    pub fn from_env() -> Result<Self, HubError> {
+        Self::read(|variable| env::var_os(variable), env::home_dir())
+    }
+
+    fn read(
+        variable: impl Fn(&str) -> Option<OsString>,
+        user: Option<PathBuf>,
+    ) -> Result<Self, HubError> {
+        let path = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let text = |name: &str| path(name)?.to_str().map(|text| text.trim().to_string());
+        let home = path("HF_HOME")
+            .or_else(|| path("XDG_CACHE_HOME").map(|dir| dir.join("huggingface")))
+            .or_else(|| user.map(|dir| dir.join(".cache/huggingface")));
+        let cache = path("HF_HUB_CACHE")
+            .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
+            .or_else(|| home.as_ref().map(|home| home.join("hub")));
+        let Some(cache) = cache else {
+            let message = "is not set, and there is no home folder to keep downloads in".into();
+            return Err(HubError::Setting { variable: "HF_HOME", message });
+        };
+        let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_string());
+        if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
+            let message = format!("found {endpoint:?}, expected a URL such as {ENDPOINT}");
+            return Err(HubError::Setting { variable: "HF_ENDPOINT", message });
+        }
+        let token = text("HF_TOKEN")
+            .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
+            .or_else(|| match path("HF_TOKEN_PATH") {
+                Some(file) => token_in(&file),
+                None => Cache::new(home.as_ref()?.join("hub")).token(),
+            })
+            .filter(|token| !token.is_empty());
+        if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+            let message = "holds characters that no token has".into();
+            return Err(HubError::Setting { variable: "HF_TOKEN", message });
+        }
+        let is_true = |name: &str| {
+            text(name).is_some_and(|value| {
+                ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
+            })
+        };
+        Ok(Self {
+            endpoint: endpoint.trim_end_matches('/').to_string(),
+            cache: std::path::absolute(&cache).unwrap_or(cache),
+            token,
+            certificates: path("SSL_CERT_FILE"),
+            offline: is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE"),
+        })
+    }
+}
+
+/// Without the token, which is nobody's business.
+impl fmt::Debug for HubConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubConfig")
+            .field("endpoint", &self.endpoint)
+            .field("cache", &self.cache)
+            .field("token", &self.token.as_ref().map(|_| "..."))
+            .field("certificates", &self.certificates)
+            .field("offline", &self.offline)
+            .finish()
+    }
+}
+
+fn token_in(file: &Path) -> Option<String> {
+    Some(fs::read_to_string(file).ok()?.trim().to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<HubConfig, HubError> {
+        let find = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, v)| v.into());
+        HubConfig::read(find, Some("/home/ana".into()))
+    }
+
+    #[test]
+    fn folders_and_endpoint_are_those_of_python() {
+        let plain = read(&[]).unwrap();
+        assert_eq!(plain.endpoint, "https://huggingface.co");
+        assert_eq!(plain.cache, Path::new("/home/ana/.cache/huggingface/hub"));
+        assert!(!plain.offline && plain.token.is_none());
+        let cache = |pairs: &[(&str, &str)]| read(pairs).unwrap().cache;
+        assert_eq!(cache(&[("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
+        assert_eq!(cache(&[("HF_HOME", "/h"), ("XDG_CACHE_HOME", "/x")]), Path::new("/h/hub"));
+        let both = [("HF_HOME", "/h"), ("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")];
+        assert_eq!(cache(&both), Path::new("/new"));
+        assert_eq!(cache(&both[..2]), Path::new("/old"));
+        let own =
+            read(&[("HF_ENDPOINT", "http://127.0.0.1:8/"), ("HF_HUB_OFFLINE", "True")]).unwrap();
+        assert_eq!((own.endpoint.as_str(), own.offline), ("http://127.0.0.1:8", true));
+        assert!(read(&[("TRANSFORMERS_OFFLINE", "1")]).unwrap().offline);
+        assert!(!read(&[("HF_HUB_OFFLINE", "0")]).unwrap().offline);
+        let bad = read(&[("HF_ENDPOINT", "huggingface.co")]).unwrap_err();
+        assert!(bad.to_string().contains("HF_ENDPOINT"), "{bad}");
+    }
+
+    #[test]
+    fn a_token_is_a_variable_or_a_file_and_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_str().unwrap();
+        fs::write(dir.path().join("token"), "hf_file\n").unwrap();
+        fs::write(dir.path().join("other"), "hf_other").unwrap();
+        let token = |pairs: &[(&str, &str)]| read(pairs).unwrap().token;
+        assert_eq!(token(&[("HF_HOME", home)]).unwrap(), "hf_file");
+        assert_eq!(token(&[("HF_HOME", home), ("HF_TOKEN", " hf_own ")]).unwrap(), "hf_own");
+        let other = dir.path().join("other");
+        let set = [("HF_HOME", home), ("HF_TOKEN_PATH", other.to_str().unwrap())];
+        assert_eq!(token(&set).unwrap(), "hf_other");
+        let shown = format!("{:?}", read(&set).unwrap());
+        assert!(!shown.contains("hf_other"), "{shown}");
+        let bad = read(&[("HF_TOKEN", "hf_a\nX: y")]).unwrap_err().to_string();
+        assert!(bad.contains("HF_TOKEN") && !bad.contains("hf_a"), "{bad}");
+    }
+}

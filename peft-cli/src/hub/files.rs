@@ -1,0 +1,203 @@
+//! Which files of a repository are needed, and whether the cache has them.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::{error::HubError, name::RepoName};
+
+/// The list of a model's shards.
+pub const INDEX: &str = "model.safetensors.index.json";
+const WEIGHTS: &str = "model.safetensors";
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// What a model may have and works without.
+const OPTIONAL: [&str; 2] = ["generation_config.json", "tokenizer.json"];
+
+/// What a repository is used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A base model.
+    Model,
+    /// A PEFT adapter.
+    Adapter,
+}
+
+impl Kind {
+    /// As users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Adapter => "adapter",
+        }
+    }
+
+    /// The file that every one of the kind has.
+    pub fn config(self) -> &'static str {
+        match self {
+            Self::Model => "config.json",
+            Self::Adapter => "adapter_config.json",
+        }
+    }
+
+    /// The files that hold the weights; the first that is there is used.
+    fn weights(self) -> [&'static str; 2] {
+        match self {
+            Self::Model => [WEIGHTS, INDEX],
+            Self::Adapter => [ADAPTER_WEIGHTS, "adapter_model.bin"],
+        }
+    }
+
+    fn optional(self) -> &'static [&'static str] {
+        match self {
+            Self::Model => &OPTIONAL,
+            Self::Adapter => &[],
+        }
+    }
+}
+
+/// What a folder of the cache holds of what is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// All there is.
+    Whole,
+    /// Enough; the repository may have more, such as a tokenizer.
+    Unsure,
+    /// Too little: this file is not there.
+    Missing(String),
+}
+
+/// What `dir` holds; `is_absent` says which files the repository is known not to have.
+pub fn held(kind: Kind, dir: &Path, is_absent: impl Fn(&str) -> bool) -> Held {
+    let has = |file: &str| dir.join(file).is_file();
+    if !has(kind.config()) {
+        return Held::Missing(kind.config().into());
+    }
+    match kind.weights().into_iter().find(|file| has(file)) {
+        None => return Held::Missing(kind.weights()[0].into()),
+        // One that cannot be read is downloaded anew, and then is an error.
+        Some(INDEX) => match shards_of(&dir.join(INDEX)) {
+            Err(_) => return Held::Missing(INDEX.into()),
+            Ok(shards) => {
+                if let Some(missing) = shards.into_iter().find(|shard| !has(shard)) {
+                    return Held::Missing(missing);
+                }
+            }
+        },
+        Some(_) => {}
+    }
+    let known = |file: &&str| has(file) || is_absent(file);
+    if kind.optional().iter().all(known) { Held::Whole } else { Held::Unsure }
+}
+
+/// The files to download of those `listed`, shards apart, and those that the repository has not.
+///
+/// # Errors
+///
+/// [`HubError::NoFile`] or [`HubError::NoWeights`].
+pub fn wanted(
+    kind: Kind,
+    listed: &[String],
+    name: &RepoName,
+) -> Result<(Vec<&'static str>, Vec<&'static str>), HubError> {
+    let has = |file: &&str| listed.iter().any(|other| other == file);
+    let lacks = |file: &str| HubError::NoFile { name: name.to_string(), file: file.into() };
+    if !has(&kind.config()) {
+        return Err(lacks(kind.config()));
+    }
+    let Some(weights) = kind.weights().into_iter().find(has) else {
+        let is_other = |file: &&String| {
+            [".bin", ".h5", ".msgpack", ".gguf", ".onnx", ".pt", ".pth"]
+                .iter()
+                .any(|end| file.ends_with(end))
+        };
+        return Err(match (kind, listed.iter().find(is_other)) {
+            (Kind::Adapter, _) => lacks(ADAPTER_WEIGHTS),
+            (Kind::Model, other) => HubError::NoWeights {
+                name: name.to_string(),
+                id: name.id().to_string(),
+                found: other.map_or("no weights at all".into(), |file| format!("found {file}")),
+            },
+        });
+    };
+    let (there, absent) = kind.optional().iter().copied().partition::<Vec<_>, _>(has);
+    Ok(([kind.config()].into_iter().chain(there).chain([weights]).collect(), absent))
+}
+
+/// The files that an index lists, each once.
+///
+/// # Errors
+///
+/// [`HubError::Read`] or [`HubError::Index`].
+pub fn shards_of(index: &Path) -> Result<BTreeSet<String>, HubError> {
+    let bad = |message: String| HubError::Index { path: index.to_path_buf(), message };
+    let text = fs::read_to_string(index).map_err(HubError::read(index))?;
+    let json: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| bad(format!("not JSON: {error}")))?;
+    let map = json["weight_map"]
+        .as_object()
+        .ok_or_else(|| bad("key `weight_map`: is missing, or is not an object".into()))?;
+    map.values()
+        .map(|shard| {
+            let name = shard.as_str().filter(|name| super::cache::is_plain(name));
+            let expected = "expected the name of a file beside it, found";
+            name.map(str::to_string)
+                .ok_or_else(|| bad(format!("key `weight_map`: {expected} {shard}")))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn choose(
+        kind: Kind,
+        listed: &[&str],
+    ) -> Result<(Vec<&'static str>, Vec<&'static str>), HubError> {
+        let listed: Vec<String> = listed.iter().map(ToString::to_string).collect();
+        wanted(kind, &listed, &RepoName::parse("org/name").unwrap())
+    }
+
+    #[test]
+    fn only_what_is_needed_is_downloaded() {
+        let all =
+            ["README.md", "config.json", WEIGHTS, INDEX, "pytorch_model.bin", "tokenizer.json"];
+        let (needed, absent) = choose(Kind::Model, &all).unwrap();
+        assert_eq!(needed, ["config.json", "tokenizer.json", WEIGHTS]);
+        assert_eq!(absent, ["generation_config.json"]);
+        let (needed, _) = choose(Kind::Model, &["config.json", INDEX]).unwrap();
+        assert_eq!(needed, ["config.json", INDEX]);
+        let adapter = ["adapter_config.json", "adapter_model.bin", "tokenizer.json"];
+        let (needed, absent) = choose(Kind::Adapter, &adapter).unwrap();
+        assert_eq!(needed, ["adapter_config.json", "adapter_model.bin"]);
+        assert!(absent.is_empty());
+        let says = |kind, listed: &[&str]| choose(kind, listed).unwrap_err().to_string();
+        let old = says(Kind::Model, &["config.json", "pytorch_model.bin"]);
+        assert!(
+            old.contains("found pytorch_model.bin") && old.contains("save_pretrained"),
+            "{old}"
+        );
+        assert!(says(Kind::Model, &["model.safetensors"]).contains("config.json"));
+        assert!(says(Kind::Adapter, &["adapter_config.json"]).contains(ADAPTER_WEIGHTS));
+    }
+
+    #[test]
+    fn a_folder_is_whole_with_all_its_shards() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let write = |file: &str, text: &str| fs::write(dir.join(file), text).unwrap();
+        let held = |absent: bool| held(Kind::Model, dir, |_| absent);
+        assert_eq!(held(true), Held::Missing("config.json".into()));
+        write("config.json", "{}");
+        assert_eq!(held(true), Held::Missing(WEIGHTS.into()));
+        write(INDEX, r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#);
+        write("1.safetensors", "");
+        assert_eq!(held(true), Held::Missing("2.safetensors".into()));
+        write("2.safetensors", "");
+        assert_eq!((held(true), held(false)), (Held::Whole, Held::Unsure));
+        for bad in ["../x", "a/b", ".x", ""] {
+            write(INDEX, &format!(r#"{{"weight_map": {{"a": {bad:?}}}}}"#));
+            let error = shards_of(&dir.join(INDEX)).unwrap_err().to_string();
+            assert!(error.contains("weight_map"), "{error}");
+        }
+    }
+}

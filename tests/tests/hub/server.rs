@@ -1,0 +1,280 @@
+//! A small server on loopback that speaks as the Hugging Face Hub does: the list of a revision's files, and
+//! the files with their ETags, the large ones by a redirect to where their bytes are. It can do what goes
+//! wrong on a network, and remembers what it was asked.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use serde_json::json;
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+
+/// What happens to the next download of a file's bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// The connection ends after so many bytes.
+    Cut(usize),
+    /// An error, to be tried again at once.
+    Status(u16),
+    /// A bit is wrong.
+    Corrupt,
+    /// Ranges are ignored.
+    NoRange,
+    /// It comes after so many milliseconds.
+    Slow(u64),
+}
+
+/// What the server was asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub range: Option<String>,
+    pub token: Option<String>,
+    /// Bytes of the body that were sent.
+    pub sent: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// By `org/name`, then by revision.
+    repos: BTreeMap<String, BTreeMap<String, Revision>>,
+    /// What only this token may read, and what is said to others.
+    gate: Option<(String, u16, &'static str)>,
+    faults: BTreeMap<String, VecDeque<Fault>>,
+    requests: Vec<Request>,
+    /// Where large files are kept. Empty: here.
+    store: String,
+}
+
+#[derive(Clone)]
+struct Revision {
+    commit: String,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// The server.
+#[derive(Clone)]
+pub struct Hub {
+    /// Its URL.
+    pub url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Hub {
+    /// One without repositories.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hub = Self { url, state: Arc::default() };
+        let server = hub.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let server = server.clone();
+                // A client that goes away early is no fault of the server.
+                thread::spawn(move || server.answer(stream.unwrap()).ok());
+            }
+        });
+        hub
+    }
+
+    /// Makes files the content of a revision, which gets `commit`.
+    pub fn put(&self, repo: &str, revision: &str, commit: char, files: &[(&str, Vec<u8>)]) {
+        let commit = commit.to_string().repeat(40);
+        let files = files.iter().map(|(name, bytes)| (name.to_string(), bytes.clone())).collect();
+        let made = Revision { commit: commit.clone(), files };
+        let mut state = self.state.lock().unwrap();
+        let revisions = state.repos.entry(repo.to_string()).or_default();
+        revisions.insert(revision.to_string(), made.clone());
+        revisions.insert(commit, made);
+    }
+
+    /// Makes the files of a folder the content of `main`.
+    pub fn put_folder(&self, repo: &str, dir: &Path, also: &[(&str, Vec<u8>)]) {
+        let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+            .map(|path| {
+                (path.file_name().unwrap().to_str().unwrap().to_string(), fs::read(path).unwrap())
+            })
+            .collect();
+        files.extend(also.iter().map(|(name, bytes)| (name.to_string(), bytes.clone())));
+        let files: Vec<(&str, Vec<u8>)> =
+            files.iter().map(|(n, b)| (n.as_str(), b.clone())).collect();
+        self.put(repo, "main", 'a', &files);
+    }
+
+    /// Lets only `token` in.
+    pub fn gate(&self, token: &str, status: u16, code: &'static str) {
+        self.state.lock().unwrap().gate = Some((token.to_string(), status, code));
+    }
+
+    /// Says what happens to the next downloads of a file, one after the other.
+    pub fn plan(&self, file: &str, faults: &[Fault]) {
+        let faults = faults.iter().copied().collect();
+        self.state.lock().unwrap().faults.insert(file.to_string(), faults);
+    }
+
+    /// Keeps large files on another server.
+    pub fn store_at(&self, other: &Self) {
+        let mut state = self.state.lock().unwrap();
+        other.state.lock().unwrap().repos = state.repos.clone();
+        state.store.clone_from(&other.url);
+    }
+
+    /// What it was asked so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.lock().unwrap().requests.clone()
+    }
+
+    /// The requests for the bytes of the large file `name`.
+    pub fn downloads(&self, name: &str) -> Vec<Request> {
+        let end = format!("/{name}");
+        let is_download = |r: &Request| r.path.starts_with("/store/") && r.path.ends_with(&end);
+        self.requests().into_iter().filter(is_download).collect()
+    }
+
+    fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let mut lines = BufReader::new(stream.try_clone()?).lines();
+        let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+        let mut words = first.split(' ').map(str::to_string);
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut headers = BTreeMap::new();
+        for line in lines {
+            let line = line?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_string());
+        }
+        if path.is_empty() {
+            return Ok(());
+        }
+        let request = Request {
+            method,
+            path: path.split('?').next().unwrap_or_default().to_string(),
+            range: headers.get("range").cloned(),
+            token: headers.get("authorization").cloned(),
+            sent: 0,
+        };
+        let (head, body, length) = self.reply(&request);
+        let sent = if request.method == "HEAD" { &[][..] } else { &body[..length] };
+        let request = Request { sent: sent.len(), ..request };
+        self.state.lock().unwrap().requests.push(request);
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(sent)
+    }
+
+    /// The head and the body of an answer, and how much of the body is sent.
+    fn reply(&self, request: &Request) -> (String, Vec<u8>, usize) {
+        let mut state = self.state.lock().unwrap();
+        let refuse = |status: u16, code: &str| {
+            let text = format!(
+                "HTTP/1.1 {status} Refused\r\nX-Error-Code: {code}\r\nX-Error-Message: told so\r\n\
+                 Retry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            (text, Vec::new(), 0)
+        };
+        let parts: Vec<&str> = request.path.split('/').skip(1).collect();
+        let (repo, revision, file) = match parts[..] {
+            ["api", "models", org, name, "revision", revision] => {
+                (format!("{org}/{name}"), revision, None)
+            }
+            [org, name, "resolve", revision, file] => {
+                (format!("{org}/{name}"), revision, Some(file))
+            }
+            ["store", org, name, revision, file] => (format!("{org}/{name}"), revision, Some(file)),
+            _ => return refuse(400, ""),
+        };
+        let is_store = parts[0] == "store";
+        if let Some((token, status, code)) = state.gate.as_ref().filter(|_| !is_store)
+            && request.token.as_deref() != Some(&format!("Bearer {token}"))
+        {
+            return refuse(*status, code);
+        }
+        let Some(revisions) = state.repos.get(&repo) else {
+            // What the Hub says to those without a token.
+            return refuse(401, "RepoNotFound");
+        };
+        let Some(found) = revisions.get(&revision.replace("%2F", "/")).cloned() else {
+            return refuse(404, "RevisionNotFound");
+        };
+        let commit = &found.commit;
+        let Some(file) = file else {
+            let siblings: Vec<_> = found.files.keys().map(|f| json!({"rfilename": f})).collect();
+            let text = json!({"id": repo, "sha": commit, "siblings": siblings, "private": false});
+            let body = text.to_string().into_bytes();
+            let length = body.len();
+            return (
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"),
+                body,
+                length,
+            );
+        };
+        let Some(bytes) = found.files.get(file) else { return refuse(404, "EntryNotFound") };
+        let (mut body, size) = (bytes.clone(), bytes.len());
+        if is_large(file) && !is_store {
+            let (etag, store) = (sha256(&body), &state.store);
+            let head = format!(
+                "HTTP/1.1 302 Found\r\nLocation: {store}/store/{repo}/{commit}/{file}?key=secret\r\n\
+                 X-Repo-Commit: {commit}\r\nX-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {size}\r\n\
+                 ETag: \"of the redirect\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            return (head, Vec::new(), 0);
+        }
+        let fault = match request.method.as_str() {
+            "GET" => state.faults.get_mut(file).and_then(VecDeque::pop_front),
+            _ => None,
+        };
+        drop(state);
+        let etag = git_name(&body);
+        let mut status = "200 OK".to_string();
+        let mut extra = String::new();
+        let from = request
+            .range
+            .as_ref()
+            .and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+        if let Some(from) = from.filter(|_| !matches!(fault, Some(Fault::NoRange))) {
+            status = "206 Partial Content".into();
+            extra = format!("Content-Range: bytes {from}-{}/{size}\r\n", size - 1);
+            body.drain(..from);
+        }
+        let mut length = body.len();
+        match fault {
+            Some(Fault::Status(status)) => return refuse(status, ""),
+            Some(Fault::Cut(at)) => length = at.min(length),
+            Some(Fault::Corrupt) => body[length / 2] ^= 1,
+            Some(Fault::Slow(milliseconds)) => thread::sleep(Duration::from_millis(milliseconds)),
+            Some(Fault::NoRange) | None => {}
+        }
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{extra}\
+             X-Repo-Commit: {commit}\r\nETag: W/\"{etag}\"\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        (head, body, length)
+    }
+}
+
+/// Whether the Hub keeps a file elsewhere.
+fn is_large(file: &str) -> bool {
+    file.ends_with(".safetensors")
+}
+
+/// The SHA-256, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// The name that git gives to the bytes.
+pub fn git_name(bytes: &[u8]) -> String {
+    let header = format!("blob {}\0", bytes.len());
+    format!("{:x}", Sha1::new_with_prefix(header).chain_update(bytes).finalize())
+}

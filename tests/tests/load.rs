@@ -1,0 +1,118 @@
+//! Loading takes the memory of the model and hardly more. A binary of its own: it measures the peak of its
+//! whole process.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Read, Write},
+    path::Path,
+    time::Instant,
+};
+
+use burn::tensor::Device;
+use peft_tests::minilm;
+use serde_json::{Map, Value, json};
+
+/// A number of `/proc/self/status`, in bytes; 0 where there is no such file.
+fn status(key: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    let kib: u64 = line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+    kib * 1024
+}
+
+/// Writes a Llama of 124 million numbers in f32.
+fn write_checkpoint(dir: &Path) {
+    let (h, inner, vocab, layers) = (768, 2048, 50_000, 12);
+    let config = json!({
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": h,
+        "intermediate_size": inner, "vocab_size": vocab, "num_hidden_layers": layers,
+        "num_attention_heads": 12, "num_key_value_heads": 12, "max_position_embeddings": 1024,
+        "tie_word_embeddings": true,
+    });
+    fs::write(dir.join("config.json"), config.to_string()).unwrap();
+    let mut tensors: Vec<(String, Vec<usize>)> = vec![
+        ("model.embed_tokens.weight".into(), vec![vocab, h]),
+        ("model.norm.weight".into(), vec![h]),
+    ];
+    for layer in 0..layers {
+        for (part, shape) in [
+            ("self_attn.q_proj", vec![h, h]),
+            ("self_attn.k_proj", vec![h, h]),
+            ("self_attn.v_proj", vec![h, h]),
+            ("self_attn.o_proj", vec![h, h]),
+            ("mlp.gate_proj", vec![inner, h]),
+            ("mlp.up_proj", vec![inner, h]),
+            ("mlp.down_proj", vec![h, inner]),
+            ("input_layernorm", vec![h]),
+            ("post_attention_layernorm", vec![h]),
+        ] {
+            tensors.push((format!("model.layers.{layer}.{part}.weight"), shape));
+        }
+    }
+    let (mut header, mut offset) = (Map::new(), 0usize);
+    for (name, shape) in &tensors {
+        let end = offset + 4 * shape.iter().product::<usize>();
+        let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [offset, end] });
+        header.insert(name.clone(), entry);
+        offset = end;
+    }
+    let header = Value::Object(header).to_string();
+    let mut file = BufWriter::new(File::create(dir.join("model.safetensors")).unwrap());
+    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    let block: Vec<u8> =
+        (0..1 << 18).flat_map(|i: u32| ((i % 251) as f32 * 1e-3).to_le_bytes()).collect();
+    while offset > 0 {
+        let part = block.len().min(offset);
+        file.write_all(&block[..part]).unwrap();
+        offset -= part;
+    }
+    file.flush().unwrap();
+}
+
+/// Seconds to read a file through a buffer, the second time.
+fn read(path: &Path) -> f64 {
+    let mut buffer = vec![0u8; 1 << 20];
+    let mut once = || {
+        let start = Instant::now();
+        let mut file = File::open(path).unwrap();
+        while file.read(&mut buffer).unwrap() > 0 {}
+        start.elapsed().as_secs_f64()
+    };
+    once();
+    once()
+}
+
+fn measure(name: &str, dir: &Path) {
+    let file = dir.join("model.safetensors");
+    let once = read(&file);
+    let before = status("VmRSS:");
+    // The peak so far does not count.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+    let start = Instant::now();
+    let loaded = peft_models::load(dir, &Device::flex()).unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    let peak = status("VmHWM:").saturating_sub(before);
+    let tensors = 4 * loaded.report.num_parameters as u64;
+    let ratio = peak as f64 / tensors as f64;
+    println!(
+        "{name}: {:.1} MB of tensors, {:.1} MB more at the peak ({ratio:.3}); loaded in {seconds:.3} s, the \
+         file read in {once:.3} s",
+        tensors as f64 / 1e6,
+        peak as f64 / 1e6,
+    );
+    if status("VmHWM:") > 0 {
+        assert!(ratio < 1.2, "{name}: {ratio}");
+    }
+}
+
+#[test]
+fn loading_takes_the_memory_of_the_tensors() {
+    let dir = tempfile::tempdir().unwrap();
+    write_checkpoint(dir.path());
+    measure("Llama of 500 MB", dir.path());
+    if let Some(model) = minilm() {
+        measure("MiniLM", &model);
+    }
+}
