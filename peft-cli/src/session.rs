@@ -295,7 +295,11 @@ impl Session {
         let fields = [("text".to_string(), prompt.into())].into_iter().collect();
         let record = Record { path: Arc::from(Path::new("--prompt")), line: 1, fields };
         let config = EncodeSettings {
-            task: Task::CausalLm,
+            task: if self.model().spec().is_encoder_decoder() {
+                Task::Seq2SeqLm
+            } else {
+                Task::CausalLm
+            },
             labels: None,
             num_classes: None,
             source_template: template(&text.source_template, "--source-template")?,
@@ -347,8 +351,10 @@ fn are_placeholders(names: &[String]) -> bool {
 ///
 /// [`Error::Data`] at the first row that does not.
 pub fn check_lengths(room: Room, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
+    // A decoder of its own reads the token it starts from.
+    let start = usize::from(new_tokens > 0);
     rows.iter().try_for_each(|row| {
-        room.check(row.input_ids.len(), 0, new_tokens)
+        room.check(row.input_ids.len(), start, new_tokens)
             .map_err(|error| Error::data(path, row.line, error.to_string()))
     })
 }
