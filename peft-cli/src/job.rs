@@ -21,7 +21,9 @@ use crate::{
     hub,
     methods::Start,
     output,
-    session::{EncodeSettings, check_lengths, encode, in_adapter, padding_side, parse_labels},
+    session::{
+        EncodeSettings, Lengths, check_lengths, encode, in_adapter, padding_side, parse_labels,
+    },
     settings::{MethodName, Settings},
 };
 
@@ -79,6 +81,7 @@ impl Job {
         let base_name = hub::base_name(model);
         // Settings are checked before anything is loaded: a typo should not cost a minute.
         let mut config = train_config(&settings, task)?;
+        check_uses(&settings, task)?;
         let dir = hub::model(model)?;
         let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
         let base = peft_models::load(&dir, device)?;
@@ -127,7 +130,11 @@ impl Job {
             num_classes: None,
             source_template: template(&settings.source_template, "--source-template")?,
             target_template: template(&settings.target_template, "--target-template")?,
-            max_length: settings.max_length,
+            lengths: Lengths {
+                max_length: settings.max_length,
+                max_target_length: settings.max_target_length,
+                doc_stride: settings.doc_stride,
+            },
             targets: true,
         };
         let train = encode(&base, &dir, &train_records, encode_settings.clone())?.examples;
@@ -268,12 +275,13 @@ impl Job {
     /// The head to train: that of `--init-adapter`, else the base's own where it has the classes, else
     /// a new one.
     fn head(&self) -> Result<Option<Head>> {
-        if !matches!(self.task, Task::SeqCls | Task::TokenCls) {
+        if !self.task.has_head() {
             return Ok(None);
         }
         let model = self.base.model.as_ref();
         let (spec, layout) = (model.spec(), model.head_layout(self.task));
-        let classes = self.labels.as_ref().map_or(0, Labels::len);
+        let asks = self.task == Task::QuestionAns;
+        let classes = if asks { 2 } else { self.labels.as_ref().map_or(0, Labels::len) };
         let plain = &self.device;
         let found = match &self.start_adapter {
             Some(adapter) => {
@@ -294,7 +302,9 @@ impl Job {
                 Some(own)
                     if own.num_classes() == classes
                         && own.bias.is_some() == layout.bias
-                        && self.has_labels_of_base() =>
+                        && self.has_labels_of_base()
+                        // Two classes of another task are no start and end.
+                        && asks == (self.base.config.task() == Some(Task::QuestionAns)) =>
                 {
                     own.clone()
                 }
@@ -349,6 +359,21 @@ fn with_all_classes(found: Labels, head: Option<&Head>) -> Result<Labels> {
     }
 }
 
+/// Refuses settings that the task does not use.
+fn check_uses(settings: &Settings, task: Task) -> Result<()> {
+    let given = [
+        ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
+        ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),
+        ("--max-answer-length", settings.max_answer_length.is_some(), Task::QuestionAns),
+    ];
+    match given.into_iter().find(|(_, given, of)| *given && *of != task) {
+        Some((flag, _, of)) => {
+            Err(Error::setting(flag, format!("not used by {task}, it is a setting of {of}")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The training loop's settings.
 fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
     let optimizer = OptimizerConfig::from_name(settings.optimizer.as_deref().unwrap_or("adamw"))?;
@@ -381,6 +406,7 @@ fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
                 return Err(Error::setting("--pooling", message));
             }
         },
+        max_answer_length: settings.max_answer_length.unwrap_or(30),
         ..TrainConfig::new(task)
     };
     config.validate()?;

@@ -52,6 +52,15 @@ pub struct TextArgs {
     /// Tokens kept of a row. Default: as in training, else all.
     #[arg(long, value_name = "T")]
     pub max_length: Option<usize>,
+    /// seq2seq-lm: tokens kept of a target. Default: as in training, else all.
+    #[arg(long, value_name = "T")]
+    pub max_target_length: Option<usize>,
+    /// qa: tokens that windows onto a long context share. Default: as in training, else 128.
+    #[arg(long, value_name = "N")]
+    pub doc_stride: Option<usize>,
+    /// qa: tokens of an answer, at most. Default: as in training, else 30.
+    #[arg(long, value_name = "N")]
+    pub max_answer_length: Option<usize>,
 }
 
 /// A model with its virtual tokens, ready to be used.
@@ -144,8 +153,7 @@ impl Session {
             head = adapter.head(layout, spec, device)?;
             labels = adapter.config.own.labels.clone();
             pooling = adapter.config.own.pooling;
-            let needs_head =
-                matches!(task, Some(Task::SeqCls | Task::TokenCls | Task::QuestionAns));
+            let needs_head = task.is_some_and(Task::has_head);
             if needs_head && head.is_none() {
                 return Err(Error::Mismatch(format!(
                     "the adapter has no tensor `base_model.{}`: the head that its task {} needs \
@@ -156,7 +164,8 @@ impl Session {
             }
         }
         let classes = head.as_ref().or(model.classifier()).map(Head::num_classes);
-        if labels.is_none() {
+        // The two outputs of a question answering head are no classes.
+        if labels.is_none() && task != Some(Task::QuestionAns) {
             let of_base = base.config.labels().filter(|names| Some(names.len()) == classes);
             // LABEL_0 and so on are no names: transformers writes them where it knows none.
             labels = of_base.filter(|names| adapter.is_none() || !are_placeholders(names));
@@ -208,14 +217,6 @@ impl Session {
     ///
     /// [`Error::Mismatch`].
     pub fn task(&self) -> Result<Task> {
-        let of_adapter = self.adapter.as_ref().and_then(|adapter| adapter.config.task);
-        if let Some(task @ Task::Seq2SeqLm) = self.task
-            && of_adapter.is_none()
-        {
-            let found = self.base.config.architectures();
-            let message = format!("found {found}, this version has no model for {task} yet");
-            return Err(self.base.config.bad("architectures", message));
-        }
         self.task.ok_or_else(|| {
             Error::Mismatch(format!(
                 "{}: neither the adapter nor `architectures` ({}) names a task",
@@ -276,7 +277,7 @@ impl Session {
                 self.remembered(&text.target_template, "target_template"),
                 "--target-template",
             )?,
-            max_length: text.max_length.or_else(|| self.remembered_length()),
+            lengths: self.lengths(text),
             targets,
         };
         encode(&self.base, &self.dir, records, config)
@@ -304,17 +305,40 @@ impl Session {
             num_classes: None,
             source_template: template(&text.source_template, "--source-template")?,
             target_template: template(&text.target_template, "--target-template")?,
-            max_length: text.max_length.or_else(|| self.remembered_length()),
+            lengths: Lengths { max_length: self.lengths(text).max_length, ..Lengths::default() },
             targets: false,
         };
         let encoded = encode(&self.base, &self.dir, &[record], config)?;
         Ok(encoded.examples.into_iter().next().map_or_else(Vec::new, |row| row.input_ids))
     }
 
-    /// The length that the adapter's training rows were cut to.
-    fn remembered_length(&self) -> Option<usize> {
-        let recipe = &self.adapter.as_ref()?.config.own.recipe;
-        usize::try_from(recipe.get("max_length")?.as_u64()?).ok()
+    /// A length from the flags, else the one that the adapter was trained with.
+    fn length(&self, flag: Option<usize>, key: &str) -> Option<usize> {
+        flag.or_else(|| {
+            let recipe = &self.adapter.as_ref()?.config.own.recipe;
+            usize::try_from(recipe.get(key)?.as_u64()?).ok()
+        })
+    }
+
+    /// The lengths that rows are cut to.
+    fn lengths(&self, text: &TextArgs) -> Lengths {
+        Lengths {
+            max_length: self.length(text.max_length, "max_length"),
+            max_target_length: self.length(text.max_target_length, "max_target_length"),
+            doc_stride: self.length(text.doc_stride, "doc_stride"),
+        }
+    }
+
+    /// Tokens of an answer, at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for 0.
+    pub fn max_answer_length(&self, text: &TextArgs) -> Result<usize> {
+        match self.length(text.max_answer_length, "max_answer_length").unwrap_or(30) {
+            0 => Err(Error::setting("--max-answer-length", "found 0, expected at least 1")),
+            length => Ok(length),
+        }
     }
 
     /// Checks that the rows of the file `path`, and what is to be generated, fit the model's positions.
@@ -354,7 +378,7 @@ pub fn check_lengths(room: Room, rows: &[Example], new_tokens: usize, path: &Pat
     // A decoder of its own reads the token it starts from.
     let start = usize::from(new_tokens > 0);
     rows.iter().try_for_each(|row| {
-        room.check(row.input_ids.len(), start, new_tokens)
+        room.check(row.input_ids.len(), start.max(row.decoder_len()), new_tokens)
             .map_err(|error| Error::data(path, row.line, error.to_string()))
     })
 }
@@ -383,6 +407,17 @@ fn check_base(adapter: &Adapter, base: &Loaded, dir: &Path) -> Result<()> {
     }
 }
 
+/// What rows are cut to, in tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lengths {
+    /// Of a row.
+    pub max_length: Option<usize>,
+    /// Of the target of an encoder-decoder.
+    pub max_target_length: Option<usize>,
+    /// What windows onto a context share.
+    pub doc_stride: Option<usize>,
+}
+
 /// How rows are encoded.
 #[derive(Clone, Debug)]
 pub struct EncodeSettings {
@@ -396,8 +431,8 @@ pub struct EncodeSettings {
     pub source_template: Option<Template>,
     /// Makes the target.
     pub target_template: Option<Template>,
-    /// Tokens kept of a row.
-    pub max_length: Option<usize>,
+    /// What rows are cut to.
+    pub lengths: Lengths,
     /// Whether rows have targets.
     pub targets: bool,
 }
@@ -423,28 +458,46 @@ pub fn encode(
     config.target_template = settings.target_template;
     config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());
     config.labels = settings.labels;
-    config.max_length = settings.max_length;
-    config.eos = base.config.token_ids("eos_token_id").first().copied();
-    if let Some(eos) = config.eos.filter(|eos| *eos as usize >= config.vocab_size) {
-        let message = format!("found {eos}, outside the vocabulary of {}", config.vocab_size);
-        return Err(base.config.bad("eos_token_id", message));
+    let lengths = settings.lengths;
+    config.max_length = lengths.max_length;
+    config.max_target_length = lengths.max_target_length;
+    config.doc_stride = lengths.doc_stride.unwrap_or(config.doc_stride);
+    let token = |key: &str| base.config.token_ids(key).first().copied();
+    config.eos = token("eos_token_id");
+    if settings.task == Task::Seq2SeqLm {
+        config.decoder_start = token("decoder_start_token_id");
+        config.pad = token("pad_token_id");
     }
     config.targets = settings.targets;
     let targets = config.targets;
-    let encoded = config.init(tokenizer)?.encode(records)?;
+    // Special tokens are keys of the model's config, not flags.
+    let in_config = |error| match error {
+        Error::Setting { setting, message } if setting.ends_with("_token_id") => {
+            base.config.bad(&setting, message)
+        }
+        other => other,
+    };
+    let encoder = config.init(tokenizer).map_err(in_config)?;
+    let encoded = encoder.encode(records).map_err(in_config)?;
     if let Some(first) = records.first()
         && targets
         && encoded.examples.iter().all(|example| example.labelled() == 0)
     {
         return Err(Error::file(&first.path, "no row has a target"));
     }
-    if encoded.truncated > 0 {
-        output::note(format!(
-            "note: {} of {} rows were cut to {} tokens",
-            encoded.truncated,
-            encoded.examples.len(),
-            settings.max_length.unwrap_or(0)
-        ));
+    let rows = records.len();
+    for (count, what, length) in [
+        (encoded.truncated, "rows", lengths.max_length),
+        (encoded.truncated_targets, "targets", lengths.max_target_length),
+    ] {
+        if count > 0 {
+            let length = length.unwrap_or(0);
+            output::note(format!("note: {count} of {rows} {what} were cut to {length} tokens"));
+        }
+    }
+    if encoded.examples.len() > rows {
+        let windows = encoded.examples.len();
+        output::note(format!("note: {rows} rows became {windows} windows onto their contexts"));
     }
     Ok(encoded)
 }

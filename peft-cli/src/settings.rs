@@ -170,9 +170,18 @@ settings! {
     #[arg(long, value_name = "N", help_heading = "Training")]
     patience: usize,
 
-    /// Tokens kept of a row. Default: all; too long a row is an error.
+    /// Tokens kept of a row. Default: all; too long a row is an error. qa: tokens of a window onto the context.
     #[arg(long, value_name = "T", help_heading = "Data")]
     max_length: usize,
+    /// seq2seq-lm: tokens kept of a target. Default: all.
+    #[arg(long, value_name = "T", help_heading = "Data")]
+    max_target_length: usize,
+    /// qa: tokens that windows onto a long context share. Default: 128, half a window at most.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    doc_stride: usize,
+    /// qa: tokens of an answer, at most. Default: 30.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    max_answer_length: usize,
     /// Makes the input from a row's fields: "{premise} so {hypothesis}".
     #[arg(long, value_name = "TEXT", help_heading = "Data")]
     source_template: String,

@@ -69,6 +69,21 @@ impl Several {
         Ok(self)
     }
 
+    /// The only one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] where there are several, which `task` does not take.
+    pub fn only(mut self, task: &str) -> Result<Session> {
+        match (self.sessions.pop(), self.sessions.len()) {
+            (Some(session), 0) => Ok(session),
+            _ => {
+                let message = format!("{task} takes one adapter, found {}", self.names.len());
+                Err(Error::setting("--adapter", message))
+            }
+        }
+    }
+
     /// The task of all of them.
     ///
     /// # Errors

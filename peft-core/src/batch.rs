@@ -188,6 +188,11 @@ impl TokenBatch {
         self.token_types.as_deref()
     }
 
+    /// The rows that a model gives hidden states for: the decoder's where there are any, else these.
+    pub fn output_rows(&self) -> &TokenBatch {
+        self.decoder().unwrap_or(self)
+    }
+
     /// The decoder's rows.
     pub fn decoder(&self) -> Option<&TokenBatch> {
         self.decoder.as_deref()

@@ -46,6 +46,11 @@ impl Task {
         }
     }
 
+    /// Whether it is done with a head of its own, beside or in place of the model's language-model head.
+    pub const fn has_head(self) -> bool {
+        matches!(self, Self::SeqCls | Self::TokenCls | Self::QuestionAns)
+    }
+
     /// The name in the `task_type` key of PEFT's `adapter_config.json`, such as `CAUSAL_LM`.
     pub const fn peft_name(self) -> &'static str {
         match self {

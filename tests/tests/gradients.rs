@@ -97,8 +97,7 @@ fn examples(task: Task) -> Vec<Example> {
                         .collect(),
                 ),
             };
-            let (token_type_ids, word_of_token, line) = (None, None, row + 1);
-            Example { input_ids, token_type_ids, target, word_of_token, line }
+            Example::new(input_ids, target, row + 1)
         })
         .collect()
 }

@@ -11,6 +11,7 @@ mod interop;
 mod methods;
 mod mixture;
 mod parity;
+mod questions;
 mod real;
 mod resume;
 mod semantics;

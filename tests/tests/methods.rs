@@ -289,13 +289,8 @@ fn labelled(rows: &[Vec<u32>], from: usize) -> Vec<Example> {
         .enumerate()
         .map(|(index, row)| {
             let of_token = |(i, id): (usize, &u32)| if i < from { IGNORE } else { i64::from(*id) };
-            Example {
-                input_ids: row.clone(),
-                token_type_ids: None,
-                target: Target::Tokens(row.iter().enumerate().map(of_token).collect()),
-                word_of_token: None,
-                line: index + 1,
-            }
+            let target = Target::Tokens(row.iter().enumerate().map(of_token).collect());
+            Example::new(row.clone(), target, index + 1)
         })
         .collect()
 }

@@ -62,18 +62,8 @@ fn member(
 }
 
 fn examples(rows: &[Vec<u32>]) -> Vec<Example> {
-    let example = |ids: &Vec<u32>| Example { input_ids: ids.clone(), ..blank() };
+    let example = |ids: &Vec<u32>| Example::new(ids.clone(), Target::None, 1);
     rows.iter().map(example).collect()
-}
-
-fn blank() -> Example {
-    Example {
-        input_ids: Vec::new(),
-        token_type_ids: None,
-        target: Target::None,
-        word_of_token: None,
-        line: 1,
-    }
 }
 
 fn assert_near(found: &[f32], expected: &[f32]) -> Result<(), TestCaseError> {

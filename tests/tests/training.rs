@@ -5,7 +5,7 @@
 use std::fs;
 
 use burn::tensor::TensorData;
-use peft_cli::session::{EncodeSettings, encode};
+use peft_cli::session::{EncodeSettings, Lengths, encode};
 use peft_core::{
     PeftMethod, Task,
     data::read_records,
@@ -162,7 +162,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         num_classes: None,
         source_template: None,
         target_template: None,
-        max_length: None,
+        lengths: Lengths::default(),
         targets: true,
     };
     let examples = encode(&base, &dir, &records, settings).unwrap().examples;

@@ -48,6 +48,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
     let (_, encoded) = session.encode(&args.data, &args.text, true)?;
     let metrics = predictor(&session)?
+        .with_max_answer_length(session.max_answer_length(&args.text)?)
         .with_padding(side)
         .with_batch_size(args.batch_size)
         .evaluate(&encoded.examples, session.labels.as_ref())
@@ -78,8 +79,9 @@ pub fn predictor(session: &Session) -> peft_core::Result<Predictor<'_>> {
 ///
 /// [`crate::CliError::Closed`].
 pub fn print(metrics: &Metrics) -> CliResult {
+    let width = metrics.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(10);
     for (name, value) in metrics.iter() {
-        line(format!("{name:<10} {value:>9.4}"))?;
+        line(format!("{name:<width$} {value:>9.4}"))?;
     }
     Ok(())
 }

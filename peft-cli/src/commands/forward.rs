@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use peft_core::{
-    Error, NamedTensors, PaddingSide, Result, Task, TokenBatch,
+    NamedTensors, PaddingSide, Result, Task, TokenBatch,
     adapter::{atomic, folder::to_safetensors},
     data::{Example, eval_batches},
     train::outputs,
@@ -18,8 +18,9 @@ use crate::{
 
 /// Writes the logits of rows of token ids to a safetensors file: one f32 tensor a row, `row_00000`, ...
 ///
-/// Shapes: `[T, V]` for language models, `[T, C]` for token classification, `[T, 2]` (start, end) for
-/// question answering, `[C]` for sequence classification. Only real tokens appear.
+/// Shapes: `[T, V]` for language models, on an encoder-decoder for the decoder's tokens, `[T, C]` for token
+/// classification, `[T, 2]` (start, end) for question answering, `[C]` for sequence classification. Only real
+/// tokens appear.
 ///
 /// Example: peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl --output out.safetensors
 #[derive(Args, Debug)]
@@ -27,7 +28,8 @@ use crate::{
 pub struct ForwardArgs {
     #[command(flatten)]
     model: UseArgs,
-    /// Rows {"input_ids": [...]}, optionally with "token_type_ids".
+    /// Rows {"input_ids": [...]}, optionally with "token_type_ids"; for encoder-decoders with
+    /// "decoder_input_ids".
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// Where the logits go.
@@ -49,7 +51,10 @@ pub struct ForwardArgs {
 pub fn run(args: &ForwardArgs) -> CliResult {
     let side = padding_side(&args.padding)?;
     let session = Session::open(&args.model)?;
-    let (_, encoded) = session.encode(&args.input, &TextArgs::default(), false)?;
+    let (records, encoded) = session.encode(&args.input, &TextArgs::default(), false)?;
+    if session.task()? == Task::Seq2SeqLm {
+        records.iter().try_for_each(|record| record.ids("decoder_input_ids").map(drop))?;
+    }
     let rows = forward_rows(&session, &encoded.examples, args.batch_size, side)?;
     let named: NamedTensors =
         rows.into_iter().enumerate().map(|(index, data)| (row_name(index), data)).collect();
@@ -75,7 +80,7 @@ pub fn forward_rows(
 ) -> Result<Vec<TensorData>> {
     let task = session.task()?;
     let model = session.model();
-    let lengths: Vec<usize> = examples.iter().map(|example| example.input_ids.len()).collect();
+    let lengths: Vec<usize> = examples.iter().map(Example::num_tokens).collect();
     let mut rows = vec![None; examples.len()];
     for indices in eval_batches(&lengths, batch_size.max(1)) {
         let chosen: Vec<&Example> = indices.iter().map(|index| &examples[*index]).collect();
@@ -87,19 +92,15 @@ pub fn forward_rows(
                 let head = outputs::classifier(model, session.head.as_ref(), task)?;
                 (head.forward(states), vec![1; indices.len()])
             }
-            Task::TokenCls | Task::QuestionAns | Task::CausalLm => {
-                let positions = all_positions(&batch);
-                let states = outputs::token_states(&hidden, &batch, &positions);
-                let logits = if task == Task::CausalLm {
-                    model.lm_logits(states)?
-                } else {
+            Task::TokenCls | Task::QuestionAns | Task::CausalLm | Task::Seq2SeqLm => {
+                let rows = batch.output_rows();
+                let states = outputs::token_states(&hidden, &batch, &all_positions(rows));
+                let logits = if task.has_head() {
                     outputs::classifier(model, session.head.as_ref(), task)?.forward(states)
+                } else {
+                    model.lm_logits(states)?
                 };
-                (logits, chosen.iter().map(|example| example.input_ids.len()).collect())
-            }
-            Task::Seq2SeqLm => {
-                let message = format!("this version has no model for {task} yet");
-                return Err(Error::setting("task", message));
+                (logits, (0..rows.rows()).map(|row| rows.row_len(row)).collect())
             }
         };
         for (index, part) in indices.into_iter().zip(split(logits, &counts, task)) {

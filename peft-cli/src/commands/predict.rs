@@ -1,4 +1,4 @@
-//! `peft predict`: labels or tags with their probability.
+//! `peft predict`: labels, tags or answers with their probability.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,11 @@ use peft_core::{
     Error, Task,
     adapter::atomic,
     data::{Example, Labels, Record, read_records},
-    train::{Vote, mixture::Answer},
+    train::{Answer, Vote, mixture::PerPosition},
 };
 use serde_json::{Map, Value, json};
+
+use super::eval::predictor;
 
 use crate::{
     error::CliResult,
@@ -18,7 +20,8 @@ use crate::{
     several::{Several, VoteName},
 };
 
-/// Predicts a label for each row, or a tag for each word, with its probability: a JSON line a row.
+/// Predicts a label for each row, a tag for each word, or the answer to each question, with its probability:
+/// a JSON line a row.
 ///
 /// Several adapters share one pass: each row names its own in the field `adapter` (the folder's name, or
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.
@@ -60,9 +63,10 @@ pub fn run(args: &PredictArgs) -> CliResult {
             None => by_named(args, &several)?,
             Some(how) => by_vote(args, &several, how.into())?,
         },
-        other => {
+        Task::QuestionAns => questions(args, several)?,
+        other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
-                "predict is for classification; for {other} use `peft generate`"
+                "predict is for classification and qa; for {other} use `peft generate`"
             ))
             .into());
         }
@@ -71,6 +75,23 @@ pub fn run(args: &PredictArgs) -> CliResult {
         Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
         None => output::piece(&lines),
     }
+}
+
+/// The answers of one adapter to questions.
+fn questions(args: &PredictArgs, several: Several) -> CliResult<String> {
+    let session = several.only("qa")?;
+    if args.vote.is_some() {
+        return Err(Error::setting("--vote", "not used by qa").into());
+    }
+    let (_, encoded) = session.encode(&args.input, &args.text, false)?;
+    let predictor = predictor(&session)?
+        .with_batch_size(args.batch_size)
+        .with_max_answer_length(session.max_answer_length(&args.text)?);
+    let mut lines = String::new();
+    for answer in predictor.answer(&encoded.examples)? {
+        lines += &format!("{}\n", answered(&encoded.examples[answer.example], &answer));
+    }
+    Ok(lines)
 }
 
 /// Each row by the adapter that it names.
@@ -111,7 +132,7 @@ fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<Strin
     let labels = several.labels(0);
     let mut lines = String::new();
     for (row, record) in records.iter().enumerate() {
-        let of_members: Vec<Answer> = (0..count)
+        let of_members: Vec<PerPosition> = (0..count)
             .map(|member| {
                 let answer = &answers[member * records.len() + row];
                 let reorder = |p: &Vec<f32>| order[member].iter().map(|class| p[*class]).collect();
@@ -124,7 +145,7 @@ fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<Strin
             let message = format!("{name} was trained on rows made or cut in another way");
             return Err(record.error(message).into());
         }
-        let at = |place: usize| -> Answer {
+        let at = |place: usize| -> PerPosition {
             of_members.iter().map(|answer| answer[place].clone()).collect()
         };
         let chosen: Vec<(usize, Vec<f32>)> =
@@ -175,6 +196,22 @@ fn row_fields(
     fields.insert("tags".into(), Value::Array(tags));
     fields.insert("probabilities".into(), Value::Array(p));
     Ok(fields)
+}
+
+/// The answer's text and its characters in the context; of a row of token ids, its first and last token.
+fn answered(example: &Example, answer: &Answer) -> Value {
+    let probability = answer.probability;
+    let excerpt = example.window.as_ref().and_then(|w| w.excerpt(answer.start, answer.end));
+    match excerpt {
+        Some(found) => json!({
+            "answer": found.text, "start": found.start, "end": found.end,
+            "probability": probability,
+        }),
+        None => json!({
+            "start_position": answer.start, "end_position": answer.end,
+            "probability": probability,
+        }),
+    }
 }
 
 /// The name of a class, or its index where classes have no names.

@@ -3,13 +3,19 @@
 //! | file | rows |
 //! |---|---|
 //! | `encode/ids.rs` | token ids, for any task |
+//! | `encode/texts.rs` | sources and targets, and how they are cut |
 //! | `encode/causal.rs` | texts to continue |
+//! | `encode/seq2seq.rs` | texts to turn into others |
 //! | `encode/seq_cls.rs` | texts with a class |
 //! | `encode/token_cls.rs` | words with tags |
+//! | `encode/qa.rs` | questions with a context |
 
 mod causal;
 mod ids;
+mod qa;
+mod seq2seq;
 mod seq_cls;
+mod texts;
 mod token_cls;
 
 use tokenizers::{EncodeInput, Encoding, Tokenizer};
@@ -45,8 +51,18 @@ pub struct EncoderConfig {
     pub num_classes: Option<usize>,
     /// Texts are cut to this many tokens. Default none: nothing is cut.
     pub max_length: Option<usize>,
+    /// Targets of an encoder-decoder are cut to this many tokens. Default none: nothing is cut.
+    pub max_target_length: Option<usize>,
+    /// Tokens that windows onto a long context have in common, half a window's at most. Default 128.
+    pub doc_stride: usize,
     /// The end-of-text token that closes the text of a language model. Default none: nothing does.
     pub eos: Option<u32>,
+    /// The token that the decoder of an encoder-decoder begins with (`decoder_start_token_id`). Default
+    /// none; text with targets needs it.
+    pub decoder_start: Option<u32>,
+    /// What a decoder reads in place of a target that is ignored (`pad_token_id`). Default none; rows
+    /// with such targets need it.
+    pub pad: Option<u32>,
     /// Whether the rows have targets. Default true; false for rows to predict.
     pub targets: bool,
 }
@@ -63,7 +79,11 @@ impl EncoderConfig {
             labels: None,
             num_classes: None,
             max_length: None,
+            max_target_length: None,
+            doc_stride: 128,
             eos: None,
+            decoder_start: None,
+            pad: None,
             targets: true,
         }
     }
@@ -71,15 +91,10 @@ impl EncoderConfig {
     /// The encoder. Rows of token ids need no tokenizer.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a task without models in this version, a template that the task does
-    /// not use, an `eos` outside the vocabulary, or a `max_length` without room for text;
-    /// [`Error::Mismatch`] where `labels` and `num_classes` disagree.
+    /// [`Error::Setting`] for a template or length that the task does not use, a special token outside
+    /// the vocabulary, or a length without room for text; [`Error::Mismatch`] where `labels` and
+    /// `num_classes` disagree.
     pub fn init(mut self, tokenizer: Option<Tokenizer>) -> Result<Encoder> {
-        // Rows of token ids can be asked without an answer to learn.
-        if self.task == Task::Seq2SeqLm || self.task == Task::QuestionAns && self.targets {
-            let message = format!("this version has no model for {} yet", self.task);
-            return Err(Error::setting("--task", message));
-        }
         let unused = |template: &Option<Template>, name: &str, instead: &str| match template {
             None => Ok(()),
             Some(_) => Err(Error::setting(
@@ -93,7 +108,16 @@ impl EncoderConfig {
                 unused(&self.source_template, "--source-template", "field `tokens`")?;
                 unused(&self.target_template, "--target-template", "field `tags`")?;
             }
-            _ => {}
+            Task::QuestionAns => {
+                let fields = "fields `question` and `context`";
+                unused(&self.source_template, "--source-template", fields)?;
+                unused(&self.target_template, "--target-template", "field `answers`")?;
+            }
+            Task::CausalLm | Task::Seq2SeqLm => {}
+        }
+        if self.max_target_length.is_some() && self.task != Task::Seq2SeqLm {
+            let message = format!("not used by {}, which has no targets apart", self.task);
+            return Err(Error::setting("--max-target-length", message));
         }
         if let Some(labels) = &self.labels {
             let classes = *self.num_classes.get_or_insert(labels.len());
@@ -104,17 +128,25 @@ impl EncoderConfig {
                 )));
             }
         }
-        if let Some(eos) = self.eos
-            && eos as usize >= self.vocab_size
-        {
-            let message = format!("found {eos}, outside the vocabulary of {}", self.vocab_size);
-            return Err(Error::setting("eos_token_id", message));
+        for (key, id) in [
+            ("eos_token_id", self.eos),
+            ("decoder_start_token_id", self.decoder_start),
+            ("pad_token_id", self.pad),
+        ] {
+            if let Some(id) = id.filter(|id| *id as usize >= self.vocab_size) {
+                let message = format!("found {id}, outside the vocabulary of {}", self.vocab_size);
+                return Err(Error::setting(key, message));
+            }
         }
-        if self.max_length == Some(0) {
-            return Err(Error::setting("--max-length", "found 0, expected at least 1"));
+        for (flag, length) in
+            [("--max-length", self.max_length), ("--max-target-length", self.max_target_length)]
+        {
+            if length == Some(0) {
+                return Err(Error::setting(flag, "found 0, expected at least 1"));
+            }
         }
         let tokenizer = tokenizer
-            .map(|tokenizer| prepare(tokenizer, self.task, self.max_length))
+            .map(|own| prepare(own, self.task, self.max_length, self.max_target_length))
             .transpose()?;
         Ok(Encoder { config: self, tokenizer })
     }
@@ -123,20 +155,29 @@ impl EncoderConfig {
 /// Turns records into examples. Should be created with [`EncoderConfig`].
 ///
 /// - Rows with `input_ids` are taken as they are, uncut: with `labels` (one for each token, -100
-///   where there is none) or, for `seq-cls`, `label` (a class index, or a name in the list).
+///   where there is none); for `seq-cls`, `label` (a class index, or a name in the list); for `qa`,
+///   `start_positions` and `end_positions` (tokens counted from 0, both -100 where there are none); for
+///   `seq2seq-lm`, `labels` of any number, with `decoder_input_ids` or without: then the labels are
+///   what the decoder reads too, one position later, behind the token it begins with.
 /// - `seq-cls`: `text` (and `text_pair`) with `label`.
 /// - `token-cls`: `tokens` with `tags`, one for each word. The tag is the target of the word's
 ///   first piece; its other pieces and the special tokens have none.
 /// - `causal-lm`: `source` with `target`, tokenised apart: the source with the tokenizer's special
 ///   tokens, but no end-of-text token behind it; the target with none, closed by `eos`; the target
 ///   is what is learnt. Or `text` alone, closed by `eos`, all of it learnt.
+/// - `seq2seq-lm`: `source` with `target`, each with the tokenizer's special tokens; the target is closed
+///   by `eos` where the tokenizer does not do that.
+/// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD: `{"text": [...],
+///   "answer_start": [...]}`, counted in characters, or a list of `{"text", "answer_start"}`. The first is
+///   learnt, all of them count in scores.
 ///
-/// Without `targets`, `label`, `tags`, `labels` and `target` are not read and nothing is closed by
-/// `eos`: what comes next is what the model is asked for.
+/// Without `targets`, `label`, `tags`, `labels`, `answers` and `target` are not read and nothing is closed
+/// by `eos`: what comes next is what the model is asked for. A `seq2seq-lm` row may then be `text` alone.
 ///
 /// With `max_length`, text is cut at its end and keeps its special tokens (of a pair, the longer
-/// text is cut first). A `source` is cut at its beginning, so that the target stays whole, and so is a
-/// `text` without targets.
+/// text is cut first). What a decoder-only model continues (a `source`, a `text` without targets) is cut
+/// at its beginning, so that what is next to the target stays. A long context is not cut, it becomes
+/// several examples: windows that overlap by `doc_stride` tokens.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     config: EncoderConfig,
@@ -146,14 +187,29 @@ pub struct Encoder {
 /// The examples of some records, in the same order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
-    /// One example for each record.
+    /// One example for each record; of a question with a long context, one for each window.
     pub examples: Vec<Example>,
-    /// How many of them were cut to `max_length`.
+    /// How many records were cut to `max_length`.
     pub truncated: usize,
+    /// How many targets were cut to `max_target_length`.
+    pub truncated_targets: usize,
 }
 
 /// An example, and whether it was cut.
 type Cut = (Example, bool);
+
+/// What one record became.
+struct Row {
+    examples: Vec<Example>,
+    cut: bool,
+    target_cut: bool,
+}
+
+impl From<Cut> for Row {
+    fn from((example, cut): Cut) -> Self {
+        Self { examples: vec![example], cut, target_cut: false }
+    }
+}
 
 impl Encoder {
     /// What the encoder was made for; `num_classes` is filled in from the labels.
@@ -180,27 +236,27 @@ impl Encoder {
             let texts: Vec<&Record> = chunk.iter().filter(|record| !is_id_row(record)).collect();
             let mut texts = self.encode_texts(&texts)?.into_iter();
             for record in chunk {
-                let (example, cut) = match is_id_row(record) {
-                    true => (ids::example(&self.config, record)?, false),
-                    false => texts.next().expect("one example was made for each text"),
+                let row = match is_id_row(record) {
+                    true => (ids::example(&self.config, record)?, false).into(),
+                    false => texts.next().expect("one row was made for each text"),
                 };
-                encoded.examples.push(example);
-                encoded.truncated += usize::from(cut);
+                encoded.examples.extend(row.examples);
+                encoded.truncated += usize::from(row.cut);
+                encoded.truncated_targets += usize::from(row.target_cut);
             }
         }
         Ok(encoded)
     }
 
-    fn encode_texts(&self, records: &[&Record]) -> Result<Vec<Cut>> {
+    fn encode_texts(&self, records: &[&Record]) -> Result<Vec<Row>> {
+        let single = |examples: Vec<Cut>| examples.into_iter().map(Row::from).collect();
         match self.config.task {
             _ if records.is_empty() => Ok(Vec::new()),
-            Task::CausalLm => causal::examples(self, records),
-            Task::SeqCls => seq_cls::examples(self, records),
-            Task::TokenCls => token_cls::examples(self, records),
-            Task::Seq2SeqLm | Task::QuestionAns => {
-                let message = format!("this version has no model for {} yet", self.config.task);
-                Err(Error::setting("--task", message))
-            }
+            Task::CausalLm => causal::examples(self, records).map(single),
+            Task::Seq2SeqLm => seq2seq::rows(self, records),
+            Task::SeqCls => seq_cls::examples(self, records).map(single),
+            Task::TokenCls => token_cls::examples(self, records).map(single),
+            Task::QuestionAns => qa::rows(self, records),
         }
     }
 
@@ -252,13 +308,8 @@ impl Encoder {
         // Where all tokens are of one type, the tokenizer's opinion on types is of no use, and
         // often not what the model was trained with.
         let types = (self.config.type_vocab_size > 1).then(|| encoding.get_type_ids().to_vec());
-        let example = Example {
-            input_ids: encoding.get_ids().to_vec(),
-            token_type_ids: types,
-            target,
-            word_of_token: None,
-            line: record.line,
-        };
+        let ids = encoding.get_ids().to_vec();
+        let example = Example { token_type_ids: types, ..Example::new(ids, target, record.line) };
         check(&self.config, record, example)
     }
 }
@@ -268,7 +319,11 @@ fn check(config: &EncoderConfig, record: &Record, example: Example) -> Result<Ex
     if example.input_ids.is_empty() {
         return Err(record.error("found no tokens, expected at least one"));
     }
-    if let Some(id) = example.input_ids.iter().find(|&&id| id as usize >= config.vocab_size) {
+    if example.decoder_input_ids.as_ref().is_some_and(Vec::is_empty) {
+        return Err(record.error("found no tokens for the decoder, expected at least one"));
+    }
+    let mut ids = example.input_ids.iter().chain(example.decoder_input_ids.iter().flatten());
+    if let Some(id) = ids.find(|&&id| id as usize >= config.vocab_size) {
         let limit = config.vocab_size;
         return Err(record.error(format!("token id {id} is outside the vocabulary of {limit}")));
     }
@@ -326,11 +381,15 @@ pub(crate) mod tests {
     fn settings_that_cannot_be_used_are_refused() {
         let of = |task| EncoderConfig::new(task, 14);
         let template = Some(Template::parse("{a}", "t").unwrap());
+        let config = EncoderConfig { source_template: template.clone(), ..of(Task::QuestionAns) };
         assert_eq!(
-            init_error(of(Task::Seq2SeqLm)),
-            "--task: this version has no model for seq2seq-lm yet"
+            init_error(config),
+            "--source-template: not used by qa, which reads fields `question` and `context`"
         );
-        assert!(init_error(of(Task::QuestionAns)).contains("no model for qa yet"));
+        let config = EncoderConfig { max_target_length: Some(5), ..of(Task::CausalLm) };
+        assert!(init_error(config).starts_with("--max-target-length: not used by causal-lm"));
+        let config = EncoderConfig { decoder_start: Some(14), ..of(Task::Seq2SeqLm) };
+        assert!(init_error(config).contains("decoder_start_token_id: found 14, outside the"));
         let config = EncoderConfig { source_template: template.clone(), ..of(Task::TokenCls) };
         assert_eq!(
             init_error(config),

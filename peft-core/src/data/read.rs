@@ -7,12 +7,14 @@ use csv::{ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
 use super::record::{Record, describe};
+use super::squad;
 use crate::error::{Error, Result};
 
 /// Reads all records of a data file, in the file's order.
 ///
 /// The extension says how, in either case of letters:
-/// - `.jsonl`, `.json`: one JSON object a line;
+/// - `.jsonl`, `.json`: one JSON object a line; or, `.json` alone, one document in the layout of SQuAD's
+///   own files, which gives a record for each question;
 /// - `.csv`: a header row, fields in double quotes where needed (RFC 4180), lines of any ending;
 /// - `.tsv`: a header row, fields separated by tabs, no quoting: a quote is a quote.
 ///
@@ -24,7 +26,8 @@ use crate::error::{Error, Result};
 pub fn read_records(path: &Path) -> Result<Vec<Record>> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
     let parse = match extension.as_str() {
-        "jsonl" | "json" => json_lines,
+        "jsonl" => json_lines,
+        "json" => json,
         "csv" => csv,
         "tsv" => tsv,
         "" => return Err(Error::file(path, format!("found no extension, expected {ACCEPTED}"))),
@@ -58,6 +61,13 @@ fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str> {
 
 fn line_ends(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+fn json(path: &Arc<Path>, text: &str) -> Result<Vec<Record>> {
+    match squad::records(path, text)? {
+        Some(records) => Ok(records),
+        None => json_lines(path, text),
+    }
 }
 
 fn json_lines(path: &Arc<Path>, text: &str) -> Result<Vec<Record>> {

@@ -37,26 +37,34 @@ pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
 /// only where asked for, and words that are encoded as within a sentence.
 ///
 /// # Errors
-/// [`Error::Setting`] where `max_length` has no room for text beside the special tokens.
+/// [`Error::Setting`] where a length has no room for text beside the special tokens.
 pub(super) fn prepare(
     mut tokenizer: Tokenizer,
     task: Task,
     max_length: Option<usize>,
+    max_target_length: Option<usize>,
 ) -> Result<Tokenizer> {
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(|error| refused(error.to_string()))?;
-    if let Some(max_length) = max_length {
-        let specials = |pair| tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(pair));
+    let specials = |pair| tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(pair));
+    let pairs = matches!(task, Task::SeqCls | Task::QuestionAns);
+    let of_source = specials(false).max(if pairs { specials(true) } else { 0 });
+    for (flag, length, specials) in [
+        ("--max-length", max_length, of_source),
+        ("--max-target-length", max_target_length, specials(false)),
+    ] {
         // The tokenizer subtracts this number without looking.
-        let specials = specials(false).max(if task == Task::SeqCls { specials(true) } else { 0 });
-        if max_length <= specials {
-            return Err(refused(format!(
-                "found {max_length}, expected more than the {specials} special tokens that the \
+        if let Some(length) = length.filter(|length| *length <= specials) {
+            let message = format!(
+                "found {length}, expected more than the {specials} special tokens that the \
                  tokenizer adds"
-            )));
+            );
+            return Err(Error::setting(flag, message));
         }
-        // Language models cut their texts themselves: which side goes depends on the row.
-        if task != Task::CausalLm {
+    }
+    if let Some(max_length) = max_length {
+        // The other tasks cut their texts themselves.
+        if matches!(task, Task::SeqCls | Task::TokenCls) {
             let truncation = TruncationParams { max_length, ..TruncationParams::default() };
             tokenizer
                 .with_truncation(Some(truncation))
@@ -182,29 +190,33 @@ pub(super) mod tests {
     #[test]
     fn the_file_s_own_padding_and_truncation_are_off() {
         assert_eq!(ids(&word_piece(), "the cat sat"), [0, 3, 1, 2, 2, 2, 2, 2, 2], "its own");
-        let tokenizer = prepare(word_piece(), Task::SeqCls, None).unwrap();
+        let tokenizer = prepare(word_piece(), Task::SeqCls, None, None).unwrap();
         assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 5, 1]);
-        let tokenizer = prepare(word_piece(), Task::SeqCls, Some(4)).unwrap();
+        let tokenizer = prepare(word_piece(), Task::SeqCls, Some(4), None).unwrap();
         assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 1]);
-        let tokenizer = prepare(word_piece(), Task::CausalLm, Some(4)).unwrap();
+        let tokenizer = prepare(word_piece(), Task::CausalLm, Some(4), None).unwrap();
         assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 5, 1]);
     }
 
     #[test]
     fn a_length_without_room_for_text_is_refused() {
-        let refusal = |task, length| prepare(word_piece(), task, Some(length)).unwrap_err();
+        let refusal = |task, length| prepare(word_piece(), task, Some(length), None).unwrap_err();
         for length in [0, 3] {
-            let error = refusal(Task::SeqCls, length).to_string();
-            assert!(error.contains("more than the 3 special tokens"), "{error}");
+            for task in [Task::SeqCls, Task::QuestionAns] {
+                let error = refusal(task, length).to_string();
+                assert!(error.contains("more than the 3 special tokens"), "{error}");
+            }
         }
         assert!(refusal(Task::TokenCls, 2).to_string().starts_with("--max-length: found 2"));
-        assert!(prepare(word_piece(), Task::TokenCls, Some(3)).is_ok());
+        assert!(prepare(word_piece(), Task::TokenCls, Some(3), None).is_ok());
+        let error = prepare(word_piece(), Task::Seq2SeqLm, None, Some(2)).unwrap_err().to_string();
+        assert!(error.starts_with("--max-target-length: found 2"), "{error}");
     }
 
     #[test]
     fn single_words_of_byte_level_tokenizers_get_their_space() {
         let pieces = |task| {
-            let tokenizer = prepare(byte_level(), task, None).unwrap();
+            let tokenizer = prepare(byte_level(), task, None, None).unwrap();
             tokenizer.encode(vec!["a", "b"], true).unwrap().get_ids().to_vec()
         };
         assert_eq!(pieces(Task::SeqCls), [1, 2]);

@@ -28,11 +28,12 @@ impl BestMetric {
         Self { name: name.to_string(), maximise: !matches!(name, "loss" | "perplexity") }
     }
 
-    /// The score that a task is judged by: loss, accuracy, or entity F1 where the labels of a tagger
-    /// are tags of entities ([`Labels::are_tags`]).
+    /// The score that a task is judged by: loss, accuracy, F1 of answers, or entity F1 where the labels
+    /// of a tagger are tags of entities ([`Labels::are_tags`]).
     pub fn of_task(task: Task, labels: Option<&Labels>) -> Self {
         Self::named(match task {
-            Task::CausalLm | Task::Seq2SeqLm | Task::QuestionAns => "loss",
+            Task::CausalLm | Task::Seq2SeqLm => "loss",
+            Task::QuestionAns => "f1",
             Task::TokenCls if labels.is_some_and(Labels::are_tags) => "f1",
             Task::SeqCls | Task::TokenCls => "accuracy",
         })
@@ -104,6 +105,8 @@ pub struct TrainConfig {
     pub padding: PaddingSide,
     /// Which position an encoder's classifier reads. Default the first, as in PEFT.
     pub pooling: Pooling,
+    /// Tokens of an answer at most, when validation rows of questions are answered. Default 30.
+    pub max_answer_length: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +139,7 @@ impl Default for TrainConfig {
             bucket: true,
             padding: PaddingSide::Right,
             pooling: Pooling::First,
+            max_answer_length: 30,
         }
     }
 }
@@ -189,6 +193,7 @@ impl TrainConfig {
             ("--checkpoint-every", self.checkpoint_every),
             ("--keep-checkpoints", Some(self.keep_checkpoints)),
             ("--patience", self.patience),
+            ("--max-answer-length", Some(self.max_answer_length)),
         ] {
             if value == Some(0) {
                 return Err(Error::setting(flag, "found 0, expected at least 1"));

@@ -1,9 +1,13 @@
 //! What an adapted model answers, and how good that is. Nothing here has a gradient.
 
+mod answers;
+
 use burn::{
     module::Module,
     tensor::{Tensor, activation::softmax},
 };
+
+pub use answers::Answer;
 
 use super::{
     loss::{cross_entropy_sum, predictions},
@@ -17,7 +21,7 @@ use crate::{
     error::{Error, Result},
     frozen::{FrozenModel, Hidden},
     head::Head,
-    metrics::{Metrics, classification_metrics, entity_scores, perplexity},
+    metrics::{Metrics, accuracy, classification_metrics, entity_scores, perplexity},
     task::Task,
     virtual_tokens::VirtualTokens,
 };
@@ -35,6 +39,7 @@ pub struct Predictor<'a> {
     pooling: Pooling,
     padding: PaddingSide,
     batch_size: usize,
+    max_answer_length: usize,
 }
 
 impl<'a> Predictor<'a> {
@@ -68,6 +73,7 @@ impl<'a> Predictor<'a> {
             pooling: Pooling::First,
             padding: PaddingSide::Right,
             batch_size: 32,
+            max_answer_length: 30,
         })
     }
 
@@ -92,18 +98,26 @@ impl<'a> Predictor<'a> {
         self
     }
 
+    /// Tokens of an answer, at most. Default 30.
+    #[must_use]
+    pub fn with_max_answer_length(mut self, tokens: usize) -> Self {
+        self.max_answer_length = tokens.max(1);
+        self
+    }
+
     /// Names of the scores that [`evaluate`](Self::evaluate) gives, in their order.
     ///
     /// A tagger has those of entities only where its labels are tags of entities.
     pub fn score_names(task: Task, labels: Option<&Labels>) -> &'static [&'static str] {
         match task {
-            Task::CausalLm | Task::Seq2SeqLm => &["loss", "perplexity"],
+            Task::CausalLm => &["loss", "perplexity"],
+            Task::Seq2SeqLm => &["loss", "perplexity", "accuracy"],
             Task::SeqCls => &["loss", "accuracy", "f1_macro", "f1_micro", "matthews"],
             Task::TokenCls if labels.is_some_and(Labels::are_tags) => {
                 &["loss", "accuracy", "precision", "recall", "f1"]
             }
             Task::TokenCls => &["loss", "accuracy"],
-            Task::QuestionAns => &["loss"],
+            Task::QuestionAns => &["loss", "exact_match", "f1"],
         }
     }
 
@@ -111,7 +125,9 @@ impl<'a> Predictor<'a> {
     /// of batches). The loss is in nats; all but loss and perplexity are fractions.
     ///
     /// Precision, recall and F1 of a tagger are those of whole entities; it has them where its `labels` are
-    /// tags of entities ([`Labels::are_tags`]).
+    /// tags of entities ([`Labels::are_tags`]). The accuracy of an encoder-decoder is that of tokens, each
+    /// behind the right ones. Exact match and F1 of answers are SQuAD's, over questions; the words of an
+    /// answer in a row of token ids are its ids.
     ///
     /// # Errors
     ///
@@ -119,6 +135,9 @@ impl<'a> Predictor<'a> {
     /// [`Error::TooLong`] where a row does not fit.
     pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
         check_targets(self.task, examples)?;
+        if self.task == Task::QuestionAns {
+            return self.evaluate_answers(examples);
+        }
         let mut loss = 0.0;
         let mut answers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); examples.len()];
         let mut count = 0;
@@ -148,11 +167,18 @@ impl<'a> Predictor<'a> {
         }
         let loss = loss / count as f64;
         let mut metrics = Metrics::from_iter([("loss", loss)]);
-        if self.task == Task::CausalLm {
+        if matches!(self.task, Task::CausalLm | Task::Seq2SeqLm) {
             metrics.insert("perplexity", perplexity(loss));
-            return Ok(metrics);
         }
         let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
+        match self.task {
+            Task::CausalLm => return Ok(metrics),
+            Task::Seq2SeqLm => {
+                metrics.insert("accuracy", accuracy(&classes, &targets)?);
+                return Ok(metrics);
+            }
+            _ => {}
+        }
         let scores = classification_metrics(&classes, &targets)?;
         match (self.task, labels) {
             (Task::SeqCls, _) => metrics.extend(scores.iter()),
@@ -237,7 +263,7 @@ impl<'a> Predictor<'a> {
         examples: &[Example],
         mut visit: impl FnMut(&[usize], &[&Example], &TokenBatch, &Hidden) -> Result<()>,
     ) -> Result<()> {
-        let lengths: Vec<usize> = examples.iter().map(|example| example.input_ids.len()).collect();
+        let lengths: Vec<usize> = examples.iter().map(Example::num_tokens).collect();
         for rows in eval_batches(&lengths, self.batch_size) {
             let chosen: Vec<&Example> = rows.iter().map(|row| &examples[*row]).collect();
             let batch = token_batch(&chosen, self.padding);
@@ -254,7 +280,7 @@ impl<'a> Predictor<'a> {
         targets: &'t [usize],
     ) -> Result<Vec<(Tensor<2>, &'t [usize])>> {
         let width = match self.task {
-            Task::CausalLm => self.model.spec().vocab_size,
+            Task::CausalLm | Task::Seq2SeqLm => self.model.spec().vocab_size,
             _ => classifier(self.model, self.head.as_ref(), self.task)?.num_classes(),
         };
         let size = (LOGITS_AT_ONCE / width.max(1)).max(1);

@@ -82,8 +82,16 @@ fn digest(examples: &[Example]) -> String {
             None => number(-1),
             Some(types) => types.iter().for_each(|kind| number(i64::from(*kind))),
         }
+        if let Some(ids) = &example.decoder_input_ids {
+            number(-4);
+            ids.iter().for_each(|id| number(i64::from(*id)));
+        }
         match &example.target {
             Target::None => number(-1),
+            Target::Span { start, end } => {
+                number(-5);
+                [start, end].into_iter().for_each(|token| number(*token as i64));
+            }
             Target::Class(class) => {
                 number(-2);
                 number(*class as i64);

@@ -7,7 +7,7 @@
 //! | [`positions`] | which positions are read, and what is to be predicted there |
 //! | [`outputs`] | the logits there |
 //! | [`loss`] | cross entropy over them |
-//! | [`evaluate`] | scores, class probabilities and tags |
+//! | [`evaluate`] | scores, class probabilities, tags and answers |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
 //! | [`export`] | from a learner to an adapter |
@@ -38,7 +38,7 @@ mod test_model;
 mod tests;
 
 pub use config::{BestMetric, TrainConfig};
-pub use evaluate::Predictor;
+pub use evaluate::{Answer, Predictor};
 pub use export::{About, adapter_of};
 pub use learner::Learner;
 pub use mixture::{Member, Mixture, Vote};

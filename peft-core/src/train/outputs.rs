@@ -10,15 +10,22 @@ use crate::{
     frozen::{FrozenModel, Hidden, select_first},
     head::Head,
     room::Room,
-    spec::{ModelSpec, Topology},
+    spec::ModelSpec,
     task::Task,
     virtual_tokens::VirtualTokens,
 };
 
-/// Pads examples to one batch.
+/// Pads examples to one batch, on both sides where they have two.
 pub fn token_batch(examples: &[&Example], side: PaddingSide) -> TokenBatch {
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.input_ids.as_slice()).collect();
-    let batch = TokenBatch::new(&rows, side);
+    let mut batch = TokenBatch::new(&rows, side);
+    if examples.iter().any(|example| example.decoder_input_ids.is_some()) {
+        let rows: Vec<&[u32]> = examples
+            .iter()
+            .map(|example| example.decoder_input_ids.as_deref().unwrap_or(&[]))
+            .collect();
+        batch = batch.with_decoder(TokenBatch::new(&rows, side));
+    }
     if examples.iter().all(|example| example.token_type_ids.is_none()) {
         return batch;
     }
@@ -31,26 +38,38 @@ pub fn token_batch(examples: &[&Example], side: PaddingSide) -> TokenBatch {
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] for a task that this version or this kind of model cannot do,
-/// [`Error::Mismatch`] where a head is missing or one too many.
+/// [`Error::Setting`] for a task that this kind of model cannot do, [`Error::Mismatch`] where a head is
+/// missing, one too many, or of another size.
 pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> Result<()> {
     let spec = model.spec();
     let fail = |message: String| Err(Error::setting("--task", message));
     match task {
-        Task::Seq2SeqLm | Task::QuestionAns => {
-            fail(format!("this version can do causal-lm, seq-cls and token-cls, found {task}"))
+        Task::Seq2SeqLm if !spec.is_encoder_decoder() => {
+            fail(format!("seq2seq-lm needs an encoder-decoder, {} has one stack", spec.model_type))
         }
-        _ if spec.topology == Topology::EncoderDecoder => {
-            fail(format!("{task} needs a model of one stack, {} has two", spec.model_type))
+        Task::CausalLm | Task::SeqCls | Task::TokenCls | Task::QuestionAns
+            if spec.is_encoder_decoder() =>
+        {
+            fail(format!(
+                "{task} needs a model of one stack, {} has two and does seq2seq-lm",
+                spec.model_type
+            ))
         }
         Task::CausalLm if !spec.is_causal() => {
             fail(format!("causal-lm needs a decoder-only model, {} is none", spec.model_type))
         }
-        Task::CausalLm if head.is_some() => {
-            Err(Error::Mismatch("causal-lm has no classification head to train".into()))
+        Task::CausalLm | Task::Seq2SeqLm if head.is_some() => {
+            Err(Error::Mismatch(format!("{task} has no classification head to train")))
         }
-        Task::CausalLm => Ok(()),
+        Task::CausalLm | Task::Seq2SeqLm => Ok(()),
         Task::SeqCls | Task::TokenCls => classifier(model, head, task).map(|_| ()),
+        Task::QuestionAns => match classifier(model, head, task)?.num_classes() {
+            2 => Ok(()),
+            outputs => Err(Error::Mismatch(format!(
+                "the head `{}` has {outputs} outputs, qa needs 2: start and end",
+                model.head_layout(task).weight_name()
+            ))),
+        },
     }
 }
 
@@ -74,14 +93,15 @@ pub fn classifier<'a>(
     })
 }
 
-/// Hidden states of real tokens, each given as its row and its place in the row, padding not counted.
+/// Hidden states of real tokens, each given as its row and its place in the row, padding not counted. On an
+/// encoder-decoder they are the decoder's.
 ///
 /// # Shapes
 ///
 /// - hidden: `[B, T, H]`
 /// - output: `[M, H]`, where M = `tokens.len()`
 pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize)]) -> Tensor<2> {
-    let [b, t, h] = hidden.tokens.dims();
+    let (batch, [b, t, h]) = (batch.output_rows(), hidden.tokens.dims());
     let flat: Vec<usize> =
         tokens.iter().map(|(row, token)| row * t + batch.column(*row, *token)).collect();
     choose(hidden.tokens.clone().reshape([b * t, h]), &flat)
@@ -139,7 +159,7 @@ pub(crate) fn choose(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
 /// # Shapes
 ///
 /// - states: `[M, H]`
-/// - output: `[M, V]` for language models, else `[M, C]`
+/// - output: `[M, V]` for language models, else `[M, C]`; for question answering C = 2, start and end
 ///
 /// # Errors
 ///
@@ -150,7 +170,7 @@ pub fn logits(
     task: Task,
     states: Tensor<2>,
 ) -> Result<Tensor<2>> {
-    let logits = if task == Task::CausalLm {
+    let logits = if matches!(task, Task::CausalLm | Task::Seq2SeqLm) {
         model.lm_logits(states)?
     } else {
         let head = classifier(model, head, task)?;
@@ -177,5 +197,7 @@ pub fn check_lengths<'a>(
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
     let room = Room::new(spec, virtual_tokens);
-    examples.into_iter().try_for_each(|example| room.check(example.input_ids.len(), 0, 0))
+    examples
+        .into_iter()
+        .try_for_each(|example| room.check(example.input_ids.len(), example.decoder_len(), 0))
 }

@@ -1,6 +1,6 @@
 //! Which positions of a batch are read, and what is to be predicted there.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor, TensorData};
 
 use super::outputs::{choose, sequence_states, token_states};
 use crate::{
@@ -23,13 +23,25 @@ pub fn check_targets<'a>(
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
     for example in examples {
-        let tokens = example.input_ids.len();
+        let (tokens, side) = match task {
+            Task::Seq2SeqLm => (example.decoder_len(), "decoder tokens"),
+            _ => (example.input_ids.len(), "tokens"),
+        };
+        let of_tokens = matches!(task, Task::CausalLm | Task::Seq2SeqLm | Task::TokenCls);
         let found = match &example.target {
             Target::None => continue,
             Target::Class(_) if task == Task::SeqCls => continue,
-            Target::Tokens(of) if task != Task::SeqCls && of.len() == tokens => continue,
+            Target::Tokens(of) if of_tokens && of.len() == tokens => continue,
+            Target::Span { start, end }
+                if task == Task::QuestionAns && start <= end && *end < tokens =>
+            {
+                continue;
+            }
             Target::Class(_) => "one class for the row".to_string(),
-            Target::Tokens(of) => format!("{} targets for {tokens} tokens", of.len()),
+            Target::Tokens(of) => format!("{} targets for {tokens} {side}", of.len()),
+            Target::Span { start, end } => {
+                format!("an answer from token {start} to token {end} in {tokens} {side}")
+            }
         };
         return Err(Error::Mismatch(format!(
             "the row of line {}: found {found}, which {task} cannot learn from",
@@ -56,13 +68,16 @@ pub struct Positions {
     last_virtual: Vec<usize>,
     /// Rows that are read as a whole, for classification; then there is nothing else.
     rows: Vec<usize>,
+    /// How many of the tokens are each row's, where a start and an end are chosen among them.
+    spans: Vec<usize>,
 }
 
 impl Positions {
     /// Positions with a target, and these targets, in the order of the logits.
     ///
-    /// In a language model token i predicts token i + 1. Token 0 is predicted by the last virtual
-    /// token where there is one (`after_prompt`), else by nothing.
+    /// In a decoder-only language model token i predicts token i + 1. Token 0 is predicted by the last
+    /// virtual token where there is one (`after_prompt`), else by nothing. For a span all tokens of its
+    /// row are read, and there are two targets, see [`choices`](Self::choices).
     pub fn labelled(task: Task, examples: &[&Example], after_prompt: bool) -> (Self, Vec<usize>) {
         Self::labelled_rows(task, examples, |_| after_prompt)
     }
@@ -81,6 +96,13 @@ impl Positions {
                 Target::Class(class) => {
                     positions.rows.push(row);
                     targets.push(*class);
+                    continue;
+                }
+                Target::Span { start, end } => {
+                    let tokens = example.input_ids.len();
+                    positions.tokens.extend((0..tokens).map(|token| (row, token)));
+                    positions.spans.push(tokens);
+                    targets.extend([*start, *end]);
                     continue;
                 }
                 Target::Tokens(of_tokens) => of_tokens,
@@ -111,8 +133,9 @@ impl Positions {
         Self { rows: (0..batch.rows()).collect(), ..Self::default() }
     }
 
-    /// Every real token of every row, row by row.
+    /// Every real token of every row, row by row; the decoder's on an encoder-decoder.
     pub fn all_tokens(batch: &TokenBatch) -> Self {
+        let batch = batch.output_rows();
         let of_row = |row| (0..batch.row_len(row)).map(move |token| (row, token));
         Self { tokens: (0..batch.rows()).flat_map(of_row).collect(), ..Self::default() }
     }
@@ -131,6 +154,31 @@ impl Positions {
     pub fn rows(&self) -> impl Iterator<Item = usize> {
         let of_tokens = self.tokens.iter().map(|(row, _)| *row);
         of_tokens.chain(self.last_virtual.iter().copied()).chain(self.rows.iter().copied())
+    }
+
+    /// Logits as choices, one for each target: those of each position; for spans the logits that a row's
+    /// tokens have to be its start, then those to be its end. Only real tokens can be chosen.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[M, C]`
+    /// - output: `[M, C]`; for r spans in rows of at most T tokens `[2 r, T]`
+    pub fn choices(&self, logits: Tensor<2>) -> Tensor<2> {
+        let (r, t) = (self.spans.len(), self.spans.iter().max().copied().unwrap_or_default());
+        if r == 0 {
+            return logits;
+        }
+        let (mut index, mut hidden) = (Vec::with_capacity(r * t), Vec::with_capacity(r * t));
+        let mut first = 0;
+        for tokens in &self.spans {
+            index.extend((0..t).map(|token| if token < *tokens { first + token } else { 0 }));
+            hidden.extend((0..t).map(|token| token >= *tokens));
+            first += tokens;
+        }
+        let device = logits.device().without_autodiff();
+        let hidden = Tensor::<3, Bool>::from_data(TensorData::new(hidden, [r, 1, t]), &device);
+        let columns = select_first(logits, &index).reshape([r, t, 2]).swap_dims(1, 2);
+        columns.mask_fill(hidden.expand([r, 2, t]), -1e30).reshape([2 * r, t])
     }
 
     /// Hidden states of these positions.
@@ -174,8 +222,7 @@ mod tests {
     use super::*;
 
     fn example(target: Target) -> Example {
-        let input_ids = vec![1; 3];
-        Example { input_ids, token_type_ids: None, target, word_of_token: None, line: 1 }
+        Example::new(vec![1; 3], target, 1)
     }
 
     #[test]

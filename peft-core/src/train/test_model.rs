@@ -3,7 +3,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{DType, Device, Int, Tensor, activation::softmax},
+    tensor::{Bool, DType, Device, Int, Tensor, activation::softmax},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ use crate::{
     init::{Values, dropout, tensor},
     method::{Mode, NamedTensors, PeftMethod},
     params, rng,
-    sequence::{Run, Sequence},
+    sequence::{Run, Sequence, Side},
     spec::{ModelSpec, Site, SiteSpec, Topology},
     virtual_tokens::{LayerKeyValues, VirtualTokens},
 };
@@ -29,7 +29,8 @@ const N: usize = 2;
 const K: usize = 1;
 const D: usize = 4;
 
-/// One attention layer over token and position embeddings; the embedding is the output layer too.
+/// One attention layer over token and position embeddings; the embedding is the output layer too. With two
+/// sides both have the same weights, and the decoder attends to the encoder's output with them once more.
 #[derive(Debug)]
 pub(super) struct TinyModel {
     spec: ModelSpec,
@@ -47,12 +48,14 @@ impl TinyModel {
         let mut draw = |rows, columns| {
             tensor([rows, columns], Values::Normal { std: 0.5 }, &mut stream, &device)
         };
-        let site = match topology {
-            Topology::DecoderOnly => Site::DecoderSelf,
-            _ => Site::EncoderSelf,
+        let sites: &[Site] = match topology {
+            Topology::DecoderOnly => &[Site::DecoderSelf],
+            Topology::EncoderOnly => &[Site::EncoderSelf],
+            Topology::EncoderDecoder => &[Site::EncoderSelf, Site::DecoderSelf, Site::Cross],
         };
-        let sites =
-            vec![SiteSpec { site, num_layers: 1, num_heads: N, num_kv_heads: K, head_dim: D }];
+        let of_site =
+            |&site| SiteSpec { site, num_layers: 1, num_heads: N, num_kv_heads: K, head_dim: D };
+        let sites = sites.iter().map(of_site).collect();
         Self {
             tokens: draw(VOCAB, H),
             positions: draw(32, H),
@@ -66,10 +69,39 @@ impl TinyModel {
                 vocab_size: VOCAB,
                 sites,
                 max_positions: Some(32),
-                max_decoder_positions: None,
+                max_decoder_positions: (topology == Topology::EncoderDecoder).then_some(16),
                 dtype: DType::F32,
             },
         }
+    }
+
+    /// Keys and values of hidden states `[B, S, H]`.
+    fn key_values(&self, x: &Tensor<3>) -> LayerKeyValues {
+        LayerKeyValues { key: heads(x, &self.key, K), value: heads(x, &self.value, K) }
+    }
+
+    /// What `x` `[B, S, H]` reads from `own` behind `past`.
+    fn attend(
+        &self,
+        x: &Tensor<3>,
+        own: &LayerKeyValues,
+        past: Option<&LayerKeyValues>,
+        hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
+    ) -> Tensor<3> {
+        let [b, s, _] = x.dims();
+        let (mut key, mut value) = (own.key.clone(), own.value.clone());
+        if let Some(past) = past {
+            let p = past.key.dims()[2];
+            key = Tensor::cat(vec![past.key.clone().expand([b, K, p, D]), key], 2);
+            value = Tensor::cat(vec![past.value.clone().expand([b, K, p, D]), value], 2);
+        }
+        let columns = key.dims()[2];
+        let grow = |tensor: Tensor<4>| tensor.expand([b, N, columns, D]);
+        let mut scores = heads(x, &self.query, N).matmul(grow(key).swap_dims(2, 3)) / 2.0;
+        if let Some(hidden) = hidden(columns) {
+            scores = scores.mask_fill(hidden.expand([b, N, s, columns]), -1e9);
+        }
+        softmax(scores, 3).matmul(grow(value)).permute([0, 2, 1, 3]).reshape([b, s, H])
     }
 
     /// The bits of all weights.
@@ -78,6 +110,12 @@ impl TinyModel {
             .map(|weight| weight.to_data().as_bytes().to_vec())
             .to_vec()
     }
+}
+
+fn heads(x: &Tensor<3>, weight: &Tensor<2>, heads: usize) -> Tensor<4> {
+    let [b, s, _] = x.dims();
+    let all = x.clone().matmul(weight.clone().unsqueeze());
+    all.reshape([b, s, heads, D]).permute([0, 2, 1, 3])
 }
 
 impl FrozenModel for TinyModel {
@@ -99,27 +137,25 @@ impl FrozenModel for TinyModel {
         let positions = sequence.positions.clone().reshape([b * s]);
         let x = sequence.embeddings.clone()
             + self.positions.clone().select(0, positions).reshape([b, s, H]);
-        let heads = |weight: &Tensor<2>, heads: usize| -> Tensor<4> {
-            let all = x.clone().matmul(weight.clone().unsqueeze());
-            all.reshape([b, s, heads, D]).permute([0, 2, 1, 3])
-        };
-        let own = LayerKeyValues { key: heads(&self.key, K), value: heads(&self.value, K) };
-        let (mut key, mut value) = (own.key.clone(), own.value.clone());
-        if let Some(past) = sequence.past(self.spec.sites[0].site, 0) {
-            let p = past.key.dims()[2];
-            key = Tensor::cat(vec![past.key.clone().expand([b, K, p, D]), key], 2);
-            value = Tensor::cat(vec![past.value.clone().expand([b, K, p, D]), value], 2);
+        let site =
+            if sequence.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
+        let own = self.key_values(&x);
+        let mixed =
+            self.attend(&x, &own, sequence.past(site, 0), |columns| sequence.hidden_keys(columns));
+        let mut hidden = (x + mixed).tanh();
+        let mut cross_key_values = Vec::new();
+        if let Some(cross) = &sequence.cross {
+            let read =
+                cross.key_values.first().cloned().unwrap_or_else(|| self.key_values(&cross.hidden));
+            let mixed =
+                self.attend(&hidden, &read, cross.past(0), |columns| cross.hidden_keys(columns));
+            hidden = (hidden + mixed).tanh();
+            cross_key_values.push(read);
         }
-        let columns = key.dims()[2];
-        let grow = |tensor: Tensor<4>| tensor.expand([b, N, columns, D]);
-        let mut scores = heads(&self.query, N).matmul(grow(key).swap_dims(2, 3)) / 2.0;
-        if let Some(hidden) = sequence.hidden_keys(columns) {
-            scores = scores.mask_fill(hidden.expand([b, N, s, columns]), -1e9);
+        if !sequence.keep_key_values {
+            return Ok(Run { hidden, key_values: Vec::new(), cross_key_values: Vec::new() });
         }
-        let mixed = softmax(scores, 3).matmul(grow(value)).permute([0, 2, 1, 3]);
-        let hidden = (x + mixed.reshape([b, s, H])).tanh();
-        let key_values = if sequence.keep_key_values { vec![own] } else { Vec::new() };
-        Ok(Run { hidden, key_values, cross_key_values: Vec::new() })
+        Ok(Run { hidden, key_values: vec![own], cross_key_values })
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
@@ -262,28 +298,36 @@ pub(super) fn learner(
 }
 
 /// Rows of 1 to 7 tokens. Targets: a continuation that counts up (all but the first third of a row; some
-/// rows from their first token on), the parity of each token, or of the first token.
+/// rows from their first token on), the parity of each token, or of the first token, the place of the
+/// largest token, or, for an encoder-decoder, the row again, backwards.
 pub(super) fn examples(count: usize, task: crate::Task) -> Vec<Example> {
     (0..count)
         .map(|row| {
             let len = 1 + row * 5 % 7;
             let input_ids: Vec<u32> =
                 (0..len).map(|i| ((row * 3 + i) % (VOCAB - 1)) as u32 + 1).collect();
+            let of_tokens = |target: &dyn Fn(usize, u32) -> i64| {
+                Target::Tokens(input_ids.iter().enumerate().map(|(i, id)| target(i, *id)).collect())
+            };
             let target = match task {
                 crate::Task::SeqCls => Target::Class(input_ids[0] as usize % 2),
-                crate::Task::TokenCls => {
-                    Target::Tokens(input_ids.iter().map(|id| i64::from(*id % 2)).collect())
+                crate::Task::TokenCls => of_tokens(&|_, id| i64::from(id % 2)),
+                crate::Task::QuestionAns => {
+                    let start = (0..len).max_by_key(|token| input_ids[*token]).unwrap();
+                    Target::Span { start, end: start.max(len / 2) }
                 }
-                _ => Target::Tokens(
-                    input_ids
-                        .iter()
-                        .enumerate()
-                        .map(|(i, id)| if i < len / 3 { IGNORE } else { i64::from(*id) })
-                        .collect(),
-                ),
+                crate::Task::CausalLm => {
+                    of_tokens(&|i, id| if i < len / 3 { IGNORE } else { i64::from(id) })
+                }
+                crate::Task::Seq2SeqLm => of_tokens(&|i, _| i64::from(input_ids[len - 1 - i])),
             };
-            let (token_type_ids, word_of_token, line) = (None, None, row + 1);
-            Example { input_ids, token_type_ids, target, word_of_token, line }
+            let backwards = input_ids.iter().rev().copied().take(len - 1);
+            let decoder_input_ids: Vec<u32> = std::iter::once(0).chain(backwards).collect();
+            let seq2seq = task == crate::Task::Seq2SeqLm;
+            Example {
+                decoder_input_ids: seq2seq.then_some(decoder_input_ids),
+                ..Example::new(input_ids, target, row + 1)
+            }
         })
         .collect()
 }

@@ -10,20 +10,25 @@ use super::{
 };
 use crate::{
     Error, Mask, PaddingSide, PeftMethod, Task, Topology,
-    data::{Example, IGNORE, Labels, Target},
+    data::{Example, IGNORE, Labels, Passage, Target, Window},
     method::Mode,
     metrics::Metrics,
     optim::{OptimizerConfig, Sgd},
     virtual_tokens::VirtualTokens,
 };
 
-/// The three tasks, each with a model and a kind of virtual tokens.
-const CASES: [(Task, Topology, Kind); 5] = [
+/// The tasks, each with a model and a kind of virtual tokens.
+const CASES: [(Task, Topology, Kind); 10] = [
     (Task::CausalLm, Topology::DecoderOnly, Kind::Prompt),
     (Task::CausalLm, Topology::DecoderOnly, Kind::Prefix),
     (Task::SeqCls, Topology::EncoderOnly, Kind::Prompt),
     (Task::SeqCls, Topology::DecoderOnly, Kind::Prefix),
     (Task::TokenCls, Topology::EncoderOnly, Kind::Prefix),
+    (Task::Seq2SeqLm, Topology::EncoderDecoder, Kind::Prompt),
+    (Task::Seq2SeqLm, Topology::EncoderDecoder, Kind::Prefix),
+    (Task::QuestionAns, Topology::EncoderOnly, Kind::Prompt),
+    (Task::QuestionAns, Topology::EncoderOnly, Kind::Prefix),
+    (Task::QuestionAns, Topology::DecoderOnly, Kind::Prompt),
 ];
 
 #[derive(Default)]
@@ -53,7 +58,7 @@ impl Observer for Watch {
 }
 
 fn classes(task: Task) -> Option<usize> {
-    (task != Task::CausalLm).then_some(2)
+    (!matches!(task, Task::CausalLm | Task::Seq2SeqLm)).then_some(2)
 }
 
 fn labels() -> Option<Labels> {
@@ -384,6 +389,15 @@ fn answers_depend_neither_on_the_batch_nor_on_the_side_of_padding() {
                 let expected = predictor.classify(&case.train).unwrap().concat();
                 assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
             }
+            if case.task == Task::QuestionAns {
+                let found = way.answer(&case.train).unwrap();
+                let expected = predictor.answer(&case.train).unwrap();
+                assert_eq!(found.len(), case.train.len());
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!((found.start, found.end), (expected.start, expected.end));
+                    assert!((found.probability - expected.probability).abs() < 1e-5);
+                }
+            }
             if case.task == Task::TokenCls {
                 let found = way.tag(&case.train).unwrap();
                 let expected = predictor.tag(&case.train).unwrap();
@@ -485,7 +499,8 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
         change(&mut config);
         refused(&causal, &config, &anywhere())
     };
-    assert!(with(|c| c.task = Task::QuestionAns).starts_with("--task"));
+    assert!(with(|c| c.task = Task::Seq2SeqLm).starts_with("--task: seq2seq-lm needs an encoder-"));
+    assert!(with(|c| c.task = Task::QuestionAns).contains("`classifier.weight`"));
     assert!(with(|c| c.task = Task::SeqCls).contains("`classifier.weight`"));
     let mut mixed = Case::new(CASES[0]);
     mixed.train[4].target = Target::Class(1);
@@ -501,6 +516,34 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
 
     let encoder = Case { model: TinyModel::new(Topology::EncoderOnly), ..Case::new(CASES[0]) };
     assert!(refused(&encoder, &base, &anywhere()).contains("decoder-only"));
+
+    let two_sides = Case { model: TinyModel::new(Topology::EncoderDecoder), ..Case::new(CASES[0]) };
+    for task in [Task::CausalLm, Task::SeqCls, Task::TokenCls, Task::QuestionAns] {
+        let error = refused(&two_sides, &config(task, 5), &anywhere());
+        assert!(error.contains("tiny has two and does seq2seq-lm"), "{error}");
+    }
+    let seq2seq = config(Task::Seq2SeqLm, 5);
+    let mut long = Case::new(CASES[5]);
+    long.train[3].decoder_input_ids = Some(vec![1; 17]);
+    long.train[3].target = Target::Tokens(vec![1; 17]);
+    assert!(refused(&long, &seq2seq, &anywhere()).starts_with("0 virtual tokens + 17 tokens"));
+    let mut unequal = Case::new(CASES[5]);
+    unequal.train[3].decoder_input_ids = Some(vec![1; 9]);
+    let error = refused(&unequal, &seq2seq, &anywhere());
+    assert!(error.contains("line 4: found 2 targets for 9 decoder tokens"), "{error}");
+    let asking = Case::new(CASES[7]);
+    let qa = config(Task::QuestionAns, 5);
+    let data = Data { train: &asking.train, valid: &asking.valid };
+    let wide = learner(&asking.model, Kind::Prompt, 0.0, Some(3));
+    let error = train(&asking.model, wide, &data, &qa, &anywhere(), &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("has 3 outputs, qa needs 2"), "{error}");
+    let mut outside = Case::new(CASES[7]);
+    outside.train[3].target = Target::Span { start: 0, end: 9 };
+    let error = refused(&outside, &qa, &anywhere());
+    assert!(
+        error.contains("line 4: found an answer from token 0 to token 9 in 2 tokens"),
+        "{error}"
+    );
 
     let mut empty = Case::new(CASES[0]);
     empty.train.iter_mut().for_each(|example| example.target = Target::None);
@@ -534,4 +577,91 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     let error =
         Predictor::new(&causal.model, &VirtualTokens::none(), None, Task::TokenCls).unwrap_err();
     assert!(error.to_string().contains("classifier"), "{error}");
+}
+
+/// The loss of a step is that of an evaluation before it, whose own arithmetic is another for spans.
+#[test]
+fn a_step_s_loss_is_the_evaluation_s() {
+    for case in CASES {
+        let case = Case::new(case);
+        let config = TrainConfig {
+            batch_size: case.train.len(),
+            padding: PaddingSide::Left,
+            ..config(case.task, 1)
+        };
+        let mut watch = Watch::default();
+        case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
+        let learner = case.learner(0.0).fold();
+        let tokens = learner.method.virtual_tokens(Mode::Evaluate);
+        let predictor =
+            Predictor::new(&case.model, &tokens, learner.head.as_ref(), case.task).unwrap();
+        let metrics = predictor.evaluate(&case.train, None).unwrap();
+        let (loss, expected) = (watch.reports[0].loss, metrics.get("loss").unwrap());
+        assert!((loss - expected).abs() < 1e-5, "{:?}: {loss} {expected}", case.task);
+    }
+}
+
+#[test]
+fn the_best_window_of_a_question_answers_it() {
+    let case = Case::new(CASES[8]);
+    let learner = case.learner(0.0).fold();
+    let tokens = learner.method.virtual_tokens(Mode::Evaluate);
+    let predictor = Predictor::new(&case.model, &tokens, learner.head.as_ref(), case.task).unwrap();
+    let alone = predictor.answer(&case.train).unwrap();
+    // Rows 1 to 4 are windows of one question; a window's first token is no context.
+    let passage = |answers: &[&str]| {
+        let answers = answers.iter().map(ToString::to_string).collect();
+        std::sync::Arc::new(Passage { context: "abcdefgh".into(), answers })
+    };
+    let shared = passage(&["the h", "x"]);
+    let mut rows = case.train[..6].to_vec();
+    for (at, row) in rows.iter_mut().enumerate() {
+        let passage = if (1..=4).contains(&at) { shared.clone() } else { passage(&["a"]) };
+        let tokens = row.input_ids.len();
+        let bytes = (0..tokens).map(|token| {
+            let context = tokens == 1 || token > 0;
+            context.then_some((token, token + 1))
+        });
+        row.window = Some(Window { passage, bytes: bytes.collect() });
+    }
+    let answers = predictor.answer(&rows).unwrap();
+    assert_eq!(answers.len(), 3);
+    assert_eq!((answers[0].example, answers[2].example), (0, 5));
+    let chosen = answers[1];
+    assert!((1..=4).contains(&chosen.example));
+    for (row, own) in rows.iter().zip(&alone).take(5).skip(1) {
+        // Fewer tokens may be chosen, so no window beats what it had when all of them could be.
+        let single = predictor.answer(std::slice::from_ref(row)).unwrap()[0];
+        assert!(single.probability <= own.probability + 1e-9);
+        assert!(single.probability <= chosen.probability + 1e-6);
+        assert!(row.input_ids.len() == 1 || single.start > 0);
+    }
+    let one = predictor.clone().with_max_answer_length(1).answer(&rows).unwrap();
+    assert!(one.iter().all(|answer| answer.start == answer.end));
+    let metrics = predictor.evaluate(&rows, None).unwrap();
+    let words = |answer: &Answer| {
+        let window = rows[answer.example].window.clone().unwrap();
+        window.excerpt(answer.start, answer.end).unwrap().text.to_owned()
+    };
+    let right = |text: String, of: &[&str]| f64::from(u8::from(of.contains(&text.as_str())));
+    let expected = right(words(&answers[0]), &["a", ""])
+        + right(words(&answers[1]), &["h", "x"])
+        + right(words(&answers[2]), &["a", ""]);
+    assert!((metrics.get("exact_match").unwrap() - expected / 3.0).abs() < 1e-9);
+}
+
+/// The frozen model never saw a row backwards; a prefix teaches it more than to guess.
+#[test]
+fn an_encoder_decoder_learns_to_turn_rows_around() {
+    let mut case = Case::new(CASES[6]);
+    case.valid = case.train.clone();
+    let config = TrainConfig { eval_every: Some(150), ..config(case.task, 300) };
+    let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
+    let score = |at: usize, name: &str| outcome.history[at].metrics.get(name).unwrap();
+    let tokens = case.learner(0.0).fold().method.virtual_tokens(Mode::Evaluate);
+    let before = Predictor::new(&case.model, &tokens, None, case.task).unwrap();
+    let before = before.evaluate(&case.valid, None).unwrap();
+    assert!(score(1, "loss") < 0.8 * before.get("loss").unwrap());
+    assert!(score(1, "accuracy") > before.get("accuracy").unwrap() + 0.1);
+    assert!((score(1, "perplexity") - score(1, "loss").exp()).abs() < 1e-9);
 }

@@ -199,7 +199,7 @@ impl<'a> Trainer<'a> {
         if data.train.iter().all(|row| learnt(row) == 0) {
             return Err(Error::Mismatch("no training row has a target to learn".into()));
         }
-        let lengths = data.train.iter().map(|example| example.input_ids.len()).collect();
+        let lengths = data.train.iter().map(Example::num_tokens).collect();
         let order = if config.shuffle { Order::Shuffled } else { Order::Sequential };
         let sampler = Sampler::new(lengths, config.batch_size, config.seed, order, config.bucket)?;
         let total = config.total_steps(sampler.batches_per_epoch());
@@ -267,7 +267,7 @@ impl<'a> Trainer<'a> {
         let (mut loss, mut tokens, mut labelled) = (0.0, 0, None);
         let mut grads: Vec<Option<Tensor<1>>> = Vec::new();
         for examples in &batches {
-            tokens += examples.iter().map(|example| example.input_ids.len()).sum::<usize>();
+            tokens += examples.iter().map(|example| example.num_tokens()).sum::<usize>();
             // A backward pass consumes the graph, the method's part of it included: so each batch
             // makes the virtual tokens itself.
             let virtual_tokens = state.learner.method.virtual_tokens(mode);
@@ -285,7 +285,7 @@ impl<'a> Trainer<'a> {
             let hidden = self.model.forward(&batch, &virtual_tokens)?;
             let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
             let head = state.learner.head.as_ref();
-            let logits = logits(self.model, head, config.task, states)?;
+            let logits = positions.choices(logits(self.model, head, config.task, states)?);
             let part = cross_entropy_sum(logits, &targets)? / total as f64;
             let mut gradients = part.backward();
             loss += part.into_scalar::<f64>();
@@ -326,6 +326,7 @@ impl<'a> Trainer<'a> {
                 .with_pooling(config.pooling)
                 .with_padding(config.padding)
                 .with_batch_size(config.batch_size)
+                .with_max_answer_length(config.max_answer_length)
                 .evaluate(self.data.valid, self.run.labels.as_ref())?;
         observer.evaluated(state.progress.step, &metrics);
         state.evaluated(metrics, &config.best_metric(self.run.labels.as_ref()))

@@ -487,6 +487,110 @@ pub const ADAPTER: &[Case] = &[
 /// What is wrong with the rows.
 pub const DATA: &[Case] = &[
     Case {
+        name: "answer_start outside of the context",
+        build: |dir| {
+            let row = r#"{"question": "the", "context": "sea", "answers": [{"text": "sea",
+                "answer_start": 3}]}"#;
+            ask(dir, &row.replace('\n', ""), "")
+        },
+        says: &["rows.jsonl, line 1: field `answers`", "answer_start is 3, the context has 3"],
+        ..CASE
+    },
+    Case {
+        name: "an answer that stands elsewhere",
+        build: |dir| {
+            let row = r#"{"question": "the", "context": "is sea", "answers": {"text": ["sea"],
+                "answer_start": [0]}}"#;
+            ask(dir, &row.replace('\n', ""), "")
+        },
+        says: &["rows.jsonl, line 1", "the context has `is ` at character 0, expected `sea`"],
+        ..CASE
+    },
+    Case {
+        name: "a question without room for its context",
+        build: |dir| {
+            let row = r#"{"question": "the sea is blue", "context": "is sea", "answers": {"text":
+                ["sea"], "answer_start": [3]}}"#;
+            ask(dir, &row.replace('\n', ""), "--max-length 4")
+        },
+        says: &["rows.jsonl, line 1", "4 tokens, which leaves no room for the context", "of 4"],
+        ..CASE
+    },
+    Case {
+        name: "an answer behind the row's end",
+        build: |dir| {
+            let row = "{\"input_ids\": [3], \"start_positions\": 0, \"end_positions\": 1}\n";
+            ask(dir, row, "")
+        },
+        says: &["rows.jsonl, line 1: field `end_positions`: found the number 1", "1 tokens"],
+        ..CASE
+    },
+    Case {
+        name: "SQuAD's layout without questions",
+        build: |dir| {
+            let args = ask(dir, "", "");
+            fs::write(dir.join("rows.json"), "{\"data\": [{\"paragraphs\": [{}]}]}").unwrap();
+            fs::remove_file(dir.join("rows.jsonl")).unwrap();
+            args.iter().map(|arg| arg.replace("rows.jsonl", "rows.json")).collect()
+        },
+        says: &["rows.json: data[0].paragraphs[0] has no `qas`"],
+        ..CASE
+    },
+    Case {
+        name: "no token to begin the decoder with",
+        build: |dir| {
+            model(dir, "t5");
+            config(dir, "decoder_start_token_id", json!(null));
+            turn("")
+        },
+        says: &["model/config.json: key `decoder_start_token_id`: is missing"],
+        ..CASE
+    },
+    Case {
+        name: "no token to pad the decoder with",
+        build: |dir| {
+            model(dir, "t5");
+            rows(dir, "{\"input_ids\": [3, 4], \"labels\": [-100, 3]}\n");
+            config(dir, "pad_token_id", json!(null));
+            turn("")
+        },
+        says: &["model/config.json: key `pad_token_id`: is missing"],
+        ..CASE
+    },
+    Case {
+        name: "labels longer than the decoder",
+        build: |dir| {
+            model(dir, "bart");
+            let ids = vec![3; 200];
+            rows(dir, &format!("{{\"input_ids\": [3, 4], \"labels\": {ids:?}}}\n"));
+            turn("")
+        },
+        says: &["rows.jsonl, line 1: 0 virtual tokens + 200 tokens", "positions"],
+        ..CASE
+    },
+    Case {
+        name: "labels that do not fit the decoder's tokens",
+        build: |dir| {
+            model(dir, "t5");
+            rows(
+                dir,
+                "{\"input_ids\": [3], \"labels\": [3, 4], \"decoder_input_ids\": [0, 3, 4]}\n",
+            );
+            turn("")
+        },
+        says: &["line 1: field `labels`: found 2 of them, expected one for each of 3 decoder"],
+        ..CASE
+    },
+    Case {
+        name: "forward without the decoder's tokens",
+        build: |dir| {
+            model(dir, "t5");
+            forward()
+        },
+        says: &["rows.jsonl, line 1: field `decoder_input_ids` is missing"],
+        ..CASE
+    },
+    Case {
         name: "missing data file",
         build: |dir| {
             model(dir, "gpt2");
@@ -907,6 +1011,52 @@ pub const SETTINGS: &[Case] = &[
             train("")
         },
         says: &["--task: causal-lm needs a decoder-only model, bert is none"],
+        ..USAGE
+    },
+    Case {
+        name: "seq2seq-lm on GPT-2",
+        build: |dir| {
+            model(dir, "gpt2");
+            turn("")
+        },
+        says: &["--task: seq2seq-lm needs an encoder-decoder, gpt2 has one stack"],
+        ..USAGE
+    },
+    Case {
+        name: "seq-cls on T5",
+        build: |dir| {
+            model(dir, "t5");
+            rows(dir, "{\"input_ids\": [3], \"label\": 0}\n{\"input_ids\": [3], \"label\": 1}\n");
+            train("--task seq-cls --method prompt")
+        },
+        says: &["--task: seq-cls needs a model of one stack, t5 has two"],
+        ..USAGE
+    },
+    Case {
+        name: "a setting of another task",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--doc-stride 3")
+        },
+        says: &["--doc-stride: not used by causal-lm, it is a setting of qa"],
+        ..USAGE
+    },
+    Case {
+        name: "answers of no tokens",
+        build: |dir| {
+            model(dir, "bert-qa");
+            train("--task qa --max-answer-length 0")
+        },
+        says: &["--max-answer-length: found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
+        name: "template for qa",
+        build: |dir| {
+            model(dir, "bert-qa");
+            train("--task qa --source-template {context}")
+        },
+        says: &["--source-template: not used by qa, which reads fields `question` and `context`"],
         ..USAGE
     },
     Case {

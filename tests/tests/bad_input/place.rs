@@ -27,6 +27,19 @@ pub fn classify(own: &str) -> Vec<String> {
     train(&format!("--task seq-cls {own}"))
 }
 
+/// As [`train`], for question answering on `bert-qa`, with these rows.
+pub fn ask(dir: &Path, text: &str, own: &str) -> Vec<String> {
+    model(dir, "bert-qa");
+    tokenizer(dir);
+    rows(dir, text);
+    train(&format!("--task qa {own}"))
+}
+
+/// As [`train`], for an encoder-decoder.
+pub fn turn(own: &str) -> Vec<String> {
+    train(&format!("--task seq2seq-lm --method prompt {own}"))
+}
+
 /// `peft eval` of `adapter` on `model` and `rows.jsonl`.
 pub fn eval() -> Vec<String> {
     words("eval --model model --adapter adapter --data rows.jsonl --json")
@@ -58,6 +71,8 @@ pub fn model(dir: &Path, name: &str) {
     let target = match name {
         "gpt2" | "llama" => r#""labels": [3, 4, 5]"#,
         "bert-tok" => r#""labels": [0, 1, 4]"#,
+        "bert-qa" => r#""start_positions": 1, "end_positions": 2"#,
+        "t5" | "bart" => r#""labels": [3, 4]"#,
         _ => r#""label": 1"#,
     };
     let row = format!("{{\"input_ids\": [3, 4, 5], {target}}}\n");

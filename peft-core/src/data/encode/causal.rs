@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use tokenizers::Encoding;
 
+use super::texts::{self, Pieces, Side, is_text};
 use super::{Cut, Encoder, check};
 use crate::data::example::{Example, IGNORE, Target};
 use crate::data::record::Record;
-use crate::data::template::Template;
 use crate::error::Result;
 
 /// The examples of rows with `source` and `target`, or with `text`.
@@ -15,7 +15,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
     let heads = encoder.tokenize(records, true, false, |record| {
         let head = match is_text(encoder, record) {
             true => Cow::Borrowed(record.text("text")?),
-            false => filled(&encoder.config.source_template, "source", record)?,
+            false => texts::source(encoder, record)?,
         };
         Ok(head.into())
     })?;
@@ -24,7 +24,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
         false => Vec::new(),
     };
     let targets = encoder.tokenize(&with_target, false, false, |record| {
-        Ok(filled(&encoder.config.target_template, "target", record)?.into())
+        Ok(texts::target(encoder, record)?.into())
     })?;
 
     let mut targets = targets.into_iter();
@@ -43,26 +43,11 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
     Ok(examples)
 }
 
-/// Whether a row is one text, rather than source and target.
-fn is_text(encoder: &Encoder, record: &Record) -> bool {
-    let config = &encoder.config;
-    let templated = config.source_template.is_some() || config.target_template.is_some();
-    !templated && !record.has("source") && record.has("text")
-}
-
-/// The text that a template or, without one, a field gives.
-fn filled<'r>(template: &Option<Template>, key: &str, record: &'r Record) -> Result<Cow<'r, str>> {
-    match template {
-        Some(template) => template.render(record).map(Cow::Owned),
-        None => record.text(key).map(Cow::Borrowed),
-    }
-}
-
 /// A text to learn as a whole.
 fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
     let mut pieces = Pieces::new(encoding);
     let eos = pieces.closing(encoder.config.eos);
-    let cut = pieces.cut(encoder, record, eos.len(), Side::End)?;
+    let cut = cut(&mut pieces, encoder, record, eos.len(), Side::End)?;
     let input_ids = [&pieces.ids(), eos.as_slice()].concat();
     let targets = input_ids.iter().map(|&id| i64::from(id)).collect();
     Ok((finish(encoder, record, input_ids, Target::Tokens(targets))?, cut))
@@ -72,7 +57,7 @@ fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> 
 fn prompt(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
     let mut pieces = Pieces::new(encoding);
     pieces.open(encoder.config.eos);
-    let cut = pieces.cut(encoder, record, 0, Side::Start)?;
+    let cut = cut(&mut pieces, encoder, record, 0, Side::Start)?;
     Ok((finish(encoder, record, pieces.ids(), Target::None)?, cut))
 }
 
@@ -87,7 +72,7 @@ fn source_and_target(
     pieces.open(encoder.config.eos);
     let mut target = target.to_vec();
     target.extend(encoder.config.eos.filter(|eos| target.last() != Some(eos)));
-    let cut = pieces.cut(encoder, record, target.len(), Side::Start)?;
+    let cut = cut(&mut pieces, encoder, record, target.len(), Side::Start)?;
     let source = pieces.ids();
     let mut targets = vec![IGNORE; source.len()];
     targets.extend(target.iter().map(|&id| i64::from(id)));
@@ -102,83 +87,27 @@ fn finish(
     target: Target,
 ) -> Result<Example> {
     // A decoder's token types, where it has any, are not the tokenizer's to choose.
-    let (token_type_ids, word_of_token, line) = (None, None, record.line);
-    check(
-        &encoder.config,
-        record,
-        Example { input_ids, token_type_ids, target, word_of_token, line },
-    )
+    check(&encoder.config, record, Example::new(input_ids, target, record.line))
 }
 
-/// Which side of a text is cut off.
-enum Side {
-    Start,
-    End,
-}
-
-/// A tokenised text in three pieces: the text, and the special tokens on either side of it.
-struct Pieces<'a> {
-    before: &'a [u32],
-    body: &'a [u32],
-    after: &'a [u32],
-}
-
-impl<'a> Pieces<'a> {
-    fn new(encoding: &'a Encoding) -> Self {
-        // Set for what the tokenizer added, not for special tokens spelled out in the text.
-        let special = encoding.get_special_tokens_mask();
-        let before = special.iter().take_while(|&&special| special == 1).count();
-        let after = special[before..].iter().rev().take_while(|&&special| special == 1).count();
-        let (before, rest) = encoding.get_ids().split_at(before);
-        let (body, after) = rest.split_at(rest.len() - after);
-        Self { before, body, after }
-    }
-
-    fn ids(&self) -> Vec<u32> {
-        [self.before, self.body, self.after].concat()
-    }
-
-    /// Takes away an end-of-text token that the tokenizer added: the text goes on.
-    fn open(&mut self, eos: Option<u32>) {
-        while let (Some((last, rest)), Some(eos)) = (self.after.split_last(), eos)
-            && *last == eos
-        {
-            self.after = rest;
-        }
-    }
-
-    /// The end-of-text token, if the text does not end with it already.
-    fn closing(&self, eos: Option<u32>) -> Vec<u32> {
-        let last = self.after.last().or(self.body.last());
-        eos.filter(|eos| last != Some(eos)).into_iter().collect()
-    }
-
-    /// Cuts the text so that it, its special tokens and `others` more tokens keep to the encoder's
-    /// `max_length`. Says whether there was something to cut.
-    fn cut(
-        &mut self,
-        encoder: &Encoder,
-        record: &Record,
-        others: usize,
-        side: Side,
-    ) -> Result<bool> {
-        let Some(max_length) = encoder.config.max_length else { return Ok(false) };
-        let fixed = self.before.len() + self.after.len() + others;
-        let room = max_length.checked_sub(fixed).ok_or_else(|| {
-            record.error(format!(
-                "target and special tokens are {fixed} tokens, more than the maximum length of \
-                 {max_length}; only the source may be cut"
-            ))
-        })?;
-        let Some(surplus) = self.body.len().checked_sub(room).filter(|&n| n > 0) else {
-            return Ok(false);
-        };
-        self.body = match side {
-            Side::Start => &self.body[surplus..],
-            Side::End => &self.body[..room],
-        };
-        Ok(true)
-    }
+/// Cuts the text so that it, its special tokens and `others` more tokens keep to the encoder's
+/// `max_length`. Says whether there was something to cut.
+fn cut(
+    pieces: &mut Pieces<'_>,
+    encoder: &Encoder,
+    record: &Record,
+    others: usize,
+    side: Side,
+) -> Result<bool> {
+    let Some(max_length) = encoder.config.max_length else { return Ok(false) };
+    let fixed = pieces.specials() + others;
+    let room = max_length.checked_sub(fixed).ok_or_else(|| {
+        record.error(format!(
+            "target and special tokens are {fixed} tokens, more than the maximum length of \
+             {max_length}; only the source may be cut"
+        ))
+    })?;
+    Ok(pieces.cut(room, side))
 }
 
 #[cfg(test)]
@@ -187,6 +116,7 @@ mod tests {
     use super::super::EncoderConfig;
     use super::super::tests::{one, refusal};
     use super::*;
+    use crate::data::template::Template;
     use crate::data::tokenizer::tests::llama_like;
     use crate::task::Task;
     use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{EncoderConfig, check};
+use super::{EncoderConfig, check, seq2seq};
 use crate::data::example::{Example, IGNORE, Target};
 use crate::data::record::Record;
 use crate::error::Result;
@@ -15,19 +15,67 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
     if token_type_ids.is_some() && config.type_vocab_size == 0 {
         return Err(record.error("field `token_type_ids`: the model has no token types"));
     }
-    let key = if config.task == Task::SeqCls { "label" } else { "labels" };
-    if config.targets && !record.fields.contains_key(key) {
+    let keys: &[&str] = match config.task {
+        Task::SeqCls => &["label"],
+        Task::QuestionAns => &["start_positions", "end_positions"],
+        _ => &["labels"],
+    };
+    if let Some(key) = keys.iter().find(|key| config.targets && !record.fields.contains_key(**key))
+    {
         let message = format!("field `{key}` is missing, which {} needs", config.task);
         return Err(record.lacks(&message));
     }
+    let mut decoder_input_ids = match config.task {
+        Task::Seq2SeqLm => record.optional_ids("decoder_input_ids")?,
+        _ => None,
+    };
+    let (vocab, length) = (Some(config.vocab_size), input_ids.len());
     let target = match config.task {
         _ if !config.targets => Target::None,
         Task::SeqCls => Target::Class(class(config, record)?),
-        Task::TokenCls => tokens(record, input_ids.len(), config.num_classes, "class")?,
-        _ => tokens(record, input_ids.len(), Some(config.vocab_size), "token id")?,
+        Task::QuestionAns => span(record, length)?,
+        Task::TokenCls => tokens(record, Some((length, "token")), config.num_classes, "class")?,
+        Task::CausalLm => tokens(record, Some((length, "token")), vocab, "token id")?,
+        Task::Seq2SeqLm => {
+            let read = decoder_input_ids.as_ref().map(|ids| (ids.len(), "decoder token"));
+            tokens(record, read, vocab, "token id")?
+        }
     };
-    let line = record.line;
-    check(config, record, Example { input_ids, token_type_ids, target, word_of_token: None, line })
+    if let (Task::Seq2SeqLm, Target::Tokens(targets), None) =
+        (config.task, &target, &decoder_input_ids)
+    {
+        decoder_input_ids = Some(seq2seq::decoder_inputs(config, record, targets)?);
+    }
+    let example = Example {
+        token_type_ids,
+        decoder_input_ids,
+        ..Example::new(input_ids, target, record.line)
+    };
+    check(config, record, example)
+}
+
+/// The answer in `start_positions` and `end_positions`, tokens of a row that has `length`.
+fn span(record: &Record, length: usize) -> Result<Target> {
+    let position = |key: &str| -> Result<Option<usize>> {
+        let value = record.get(key)?;
+        if value.as_i64() == Some(IGNORE) {
+            return Ok(None);
+        }
+        let position = value.as_u64().and_then(|position| usize::try_from(position).ok());
+        position.filter(|position| *position < length).map(Some).ok_or_else(|| {
+            let expected = format!("one of the row's {length} tokens (0, 1, 2, ...), or {IGNORE}");
+            record.unexpected(key, value, &expected)
+        })
+    };
+    match (position("start_positions")?, position("end_positions")?) {
+        (None, None) => Ok(Target::None),
+        (Some(start), Some(end)) if start <= end => Ok(Target::Span { start, end }),
+        (Some(start), Some(end)) => Err(record
+            .error(format!("the answer ends at token {end}, before it starts at token {start}"))),
+        _ => Err(record.error(format!(
+            "`start_positions` or `end_positions` is {IGNORE}, expected both of them or none"
+        ))),
+    }
 }
 
 /// The class in `label`: an index, or a name in the label list.
@@ -48,12 +96,18 @@ fn class(config: &EncoderConfig, record: &Record) -> Result<usize> {
     }
 }
 
-/// The targets in `labels`, one for each token: below `limit`, or ignored.
-fn tokens(record: &Record, length: usize, limit: Option<usize>, what: &str) -> Result<Target> {
+/// The targets in `labels`: below `limit`, or ignored; one for each of what the row has, if `each` says
+/// how many of what.
+fn tokens(
+    record: &Record,
+    each: Option<(usize, &str)>,
+    limit: Option<usize>,
+    what: &str,
+) -> Result<Target> {
     let targets = record.label_ids("labels")?;
-    if targets.len() != length {
+    if let Some((length, name)) = each.filter(|(length, _)| *length != targets.len()) {
         return Err(record.error(format!(
-            "field `labels`: found {} of them, expected one for each of {length} tokens",
+            "field `labels`: found {} of them, expected one for each of {length} {name}s",
             targets.len()
         )));
     }
@@ -169,8 +223,59 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_what_the_decoder_reads_one_position_later() {
+        let config = EncoderConfig {
+            decoder_start: Some(1),
+            pad: Some(0),
+            ..EncoderConfig::new(Task::Seq2SeqLm, 10)
+        };
+        let encoder = config.clone().init(None).unwrap();
+        let row = json!({"input_ids": [9, 8, 7, 6], "labels": [4, -100, 2]});
+        let (example, _) = one(&encoder, row.clone()).unwrap();
+        assert_eq!(example.decoder_input_ids, Some(vec![1, 4, 0]));
+        assert_eq!(example.target, Target::Tokens(vec![4, -100, 2]));
+        let own = json!({"input_ids": [9], "labels": [4, 5], "decoder_input_ids": [3, 3]});
+        let (example, _) = one(&encoder, own).unwrap();
+        assert_eq!(example.decoder_input_ids, Some(vec![3, 3]));
+        let short = json!({"input_ids": [9], "labels": [4, 5], "decoder_input_ids": [3]});
+        assert_eq!(
+            refusal(&encoder, short),
+            "rows.jsonl, line 1: field `labels`: found 2 of them, expected one for each of 1 \
+             decoder tokens"
+        );
+        let high = json!({"input_ids": [9], "labels": [4], "decoder_input_ids": [10]});
+        assert!(refusal(&encoder, high).contains("token id 10 is outside the vocabulary"));
+        let none = json!({"input_ids": [9], "labels": []});
+        assert!(refusal(&encoder, none).contains("no tokens for the decoder"));
+        let without = EncoderConfig { decoder_start: None, ..config.clone() }.init(None).unwrap();
+        let error = refusal(&without, row.clone());
+        assert!(error.starts_with("decoder_start_token_id: is missing"), "{error}");
+        let without = EncoderConfig { pad: None, ..config.clone() }.init(None).unwrap();
+        assert!(refusal(&without, row.clone()).starts_with("pad_token_id: is missing"));
+        let predicted = EncoderConfig { targets: false, ..config }.init(None).unwrap();
+        assert_eq!(one(&predicted, row).unwrap().0.decoder_input_ids, None);
+    }
+
+    #[test]
+    fn answers_are_tokens_of_the_row() {
+        let encoder = encoder(Task::QuestionAns);
+        let row = |start: Value, end: Value| json!({"input_ids": [1, 2, 3], "start_positions": start, "end_positions": end});
+        let target = |start, end| one(&encoder, row(start, end)).unwrap().0.target;
+        assert_eq!(target(json!(1), json!(2)), Target::Span { start: 1, end: 2 });
+        assert_eq!(target(json!(-100), json!(-100)), Target::None);
+        let refused = |start, end| refusal(&encoder, row(start, end));
+        let error = refused(json!(1), json!(3));
+        assert!(error.contains("`end_positions`: found the number 3, expected one of the row's 3"));
+        assert!(refused(json!(2), json!(1)).contains("ends at token 1, before it starts at token"));
+        assert!(refused(json!(2), json!(-100)).contains("expected both of them or none"));
+        assert!(refused(json!([1]), json!([2])).contains("found an array of 1 values"));
+        let error = refusal(&encoder, json!({"input_ids": [1], "start_positions": 0}));
+        assert!(error.contains("field `end_positions` is missing, which qa needs"), "{error}");
+    }
+
+    #[test]
     fn rows_to_predict_need_no_targets() {
-        for task in [Task::CausalLm, Task::SeqCls, Task::TokenCls] {
+        for task in Task::ALL {
             let config = EncoderConfig { targets: false, ..EncoderConfig::new(task, 10) };
             let (example, _) = one(&config.init(None).unwrap(), json!({"input_ids": [1]})).unwrap();
             assert_eq!(example.target, Target::None);

@@ -1,0 +1,127 @@
+//! Scores of extracted answers, as SQuAD's own script has them (Rajpurkar et al. 2016, arXiv
+//! 1606.05250).
+
+use std::collections::HashMap;
+
+use super::set::Metrics;
+use crate::error::{Error, Result};
+
+/// An answer as it is compared: in lower case, without ASCII punctuation and the articles a, an and the,
+/// with single blanks.
+pub fn normalized_answer(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let letters: String = lower.chars().filter(|c| !c.is_ascii_punctuation()).collect();
+    let mut words = String::with_capacity(letters.len());
+    // An article is one between any two characters that are no letters or digits, not just blanks.
+    let mut rest = letters.as_str();
+    while !rest.is_empty() {
+        let in_word = rest.starts_with(char::is_alphanumeric);
+        let end = rest.find(|c: char| c.is_alphanumeric() != in_word).unwrap_or(rest.len());
+        let (run, behind) = rest.split_at(end);
+        words.push_str(if matches!(run, "a" | "an" | "the") { " " } else { run });
+        rest = behind;
+    }
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a prediction is one of the answers, both normalised.
+pub fn exact_match(prediction: &str, answers: &[String]) -> bool {
+    let prediction = normalized_answer(prediction);
+    answers.iter().any(|answer| normalized_answer(answer) == prediction)
+}
+
+/// The harmonic mean of precision and recall of a prediction's words, the best over all answers.
+pub fn answer_f1(prediction: &str, answers: &[String]) -> f64 {
+    let prediction = normalized_answer(prediction);
+    let of_answer = |answer: &String| {
+        let answer = normalized_answer(answer);
+        let words =
+            |text: &str| text.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+        overlap_f1::<String>(words(&prediction), words(&answer))
+    };
+    answers.iter().map(of_answer).fold(0.0, f64::max)
+}
+
+/// F1 of two bags of words; 0 where they share none.
+pub fn overlap_f1<W: Eq + std::hash::Hash>(prediction: Vec<W>, answer: Vec<W>) -> f64 {
+    let (found, wanted) = (prediction.len() as f64, answer.len() as f64);
+    let mut counts: HashMap<W, usize> = HashMap::new();
+    answer.into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
+    let mut shared = 0.0;
+    for word in prediction {
+        if let Some(left) = counts.get_mut(&word).filter(|left| **left > 0) {
+            *left -= 1;
+            shared += 1.0;
+        }
+    }
+    if shared == 0.0 {
+        return 0.0;
+    }
+    let (precision, recall) = (shared / found, shared / wanted);
+    2.0 * precision * recall / (precision + recall)
+}
+
+/// `exact_match` and `f1` of predictions, each with its answers: means over the questions, as fractions.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where there are no questions.
+pub fn squad_scores<'a>(
+    questions: impl IntoIterator<Item = (&'a str, &'a [String])>,
+) -> Result<Metrics> {
+    let (mut count, mut exact, mut f1) = (0.0, 0.0, 0.0);
+    for (prediction, answers) in questions {
+        count += 1.0;
+        exact += f64::from(u8::from(exact_match(prediction, answers)));
+        f1 += answer_f1(prediction, answers);
+    }
+    if count == 0.0 {
+        return Err(Error::Mismatch("there are no answers to score".to_owned()));
+    }
+    Ok(Metrics::from_iter([("exact_match", exact / count), ("f1", f1 / count)]))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    /// Written by tests/python/make_squad.py.
+    #[derive(Deserialize)]
+    struct Case {
+        prediction: String,
+        answers: Vec<String>,
+        normalized: String,
+        exact_match: bool,
+        f1: f64,
+    }
+
+    #[test]
+    fn scores_are_those_of_the_vectors() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/metrics/squad.json");
+        let json = std::fs::read_to_string(path).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(&json).unwrap();
+        assert!(cases.len() >= 300);
+        for case in &cases {
+            let (prediction, answers) = (&case.prediction, &case.answers);
+            assert_eq!(normalized_answer(prediction), case.normalized, "{prediction:?}");
+            assert_eq!(exact_match(prediction, answers), case.exact_match, "{prediction:?}");
+            let f1 = answer_f1(prediction, answers);
+            assert!((f1 - case.f1).abs() < 1e-12, "{prediction:?} {answers:?}: {f1} {}", case.f1);
+        }
+        let questions = cases.iter().map(|c| (c.prediction.as_str(), c.answers.as_slice()));
+        let scores = squad_scores(questions).unwrap();
+        let mean = cases.iter().map(|c| c.f1).sum::<f64>() / cases.len() as f64;
+        assert!((scores.get("f1").unwrap() - mean).abs() < 1e-12);
+    }
+
+    #[test]
+    fn articles_go_and_words_that_begin_like_them_stay() {
+        assert_eq!(normalized_answer(" The  Theatre, an A-frame–a "), "theatre aframe–");
+        assert!(exact_match("the U.S.", &["x".into(), "us".into()]));
+        assert_eq!(answer_f1("a b b", &["b c".into()]), 0.5);
+        assert_eq!(answer_f1("", &["b".into()]), 0.0);
+        assert!(squad_scores([]).is_err());
+    }
+}
