@@ -26,6 +26,7 @@ pub mod hub;
 pub mod job;
 pub mod methods;
 pub mod output;
+mod produced;
 pub mod progress;
 pub mod run_folder;
 pub mod session;
