@@ -76,7 +76,7 @@ impl LlamaConfig {
             output_bias,
             mlp_bias: kind == "llama" && config.flag("mlp_bias", false)?,
             head_norms: kind == "qwen3",
-            windows: windows(config, kind, config.size("num_hidden_layers")?)?,
+            windows: windows(config, kind, config.layers("num_hidden_layers")?)?,
         })
     }
 }
