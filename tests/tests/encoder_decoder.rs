@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_cli::commands::forward::row_name;
 use peft_core::{
     Adapter, Cache, Error, FrozenModel, Head, LayerKeyValues, PaddingSide, PrefixPositions, Site,
@@ -16,7 +16,8 @@ use peft_core::{
     rng,
     train::outputs::check_task,
 };
-use peft_tests::{Family, Shape, VOCAB, device, random_model, shared, vectors};
+use peft_models::Loaded;
+use peft_tests::{Family, Shape, VOCAB, device, random_model, random_model_on, shared, vectors};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::Value;
 
@@ -81,6 +82,23 @@ fn check(
     largest
 }
 
+/// Reads each row's decoder tokens one by one behind a cache and compares with one pass. Gives the largest
+/// difference.
+fn check_steps(model: &dyn FrozenModel, virtual_tokens: &VirtualTokens, rows: &[Row]) -> f64 {
+    let mut largest = 0f64;
+    for row in rows {
+        let alone = std::slice::from_ref(row);
+        let expected = logits(model, virtual_tokens, alone, PaddingSide::Right).remove(0);
+        let mut cache = model.begin(&batch(alone, PaddingSide::Right), virtual_tokens).unwrap();
+        for (token, id) in row.1.iter().enumerate() {
+            let found = step(model, &mut cache, &[*id]).remove(0);
+            largest = largest.max(difference(&found, &at(&expected, token)));
+        }
+    }
+    assert!(largest < 1e-5, "token by token: {largest}");
+    largest
+}
+
 #[test]
 fn families_with_adapters_equal_transformers_and_peft() {
     let of_peft = ["prompt", "prefix", "prefix-mlp"].as_slice();
@@ -99,6 +117,7 @@ fn families_with_adapters_equal_transformers_and_peft() {
         let loaded = peft_models::load(&dir, &device()).unwrap();
         let model = loaded.model.as_ref();
         let rows = read_rows(&dir.join("rows.jsonl"));
+        let mut stepped = check_steps(model, &VirtualTokens::none(), &rows);
         let mut largest =
             check(model, &VirtualTokens::none(), &rows, &dir.join("base.safetensors"));
         for adapter in adapters {
@@ -106,8 +125,9 @@ fn families_with_adapters_equal_transformers_and_peft() {
             let virtual_tokens = read.virtual_tokens(model.spec(), &device()).unwrap();
             let expected = dir.join(format!("{adapter}.safetensors"));
             largest = largest.max(check(model, &virtual_tokens, &rows, &expected));
+            stepped = stepped.max(check_steps(model, &virtual_tokens, &rows));
         }
-        println!("{name}: logits within {largest:.1e} of their scale");
+        println!("{name}: logits within {largest:.1e} of their scale, by steps {stepped:.1e}");
     }
 }
 
@@ -188,7 +208,7 @@ fn virtual_tokens(model: &dyn FrozenModel, kind: &Kind, p: usize, seed: u64) -> 
                 [1, p, spec.hidden_size],
                 values,
                 &mut stream,
-                &device(),
+                &Device::flex(),
             )),
         };
     };
@@ -197,8 +217,8 @@ fn virtual_tokens(model: &dyn FrozenModel, kind: &Kind, p: usize, seed: u64) -> 
         let shape = [1, site.num_kv_heads, p, site.head_dim];
         let layers = (0..site.num_layers).map(|layer| {
             (!last_layer || layer + 1 == site.num_layers).then(|| LayerKeyValues {
-                key: tensor(shape, values, &mut stream, &device()),
-                value: tensor(shape, values, &mut stream, &device()),
+                key: tensor(shape, values, &mut stream, &Device::flex()),
+                value: tensor(shape, values, &mut stream, &Device::flex()),
             })
         });
         SiteKeyValues { site: site.site, layers: layers.collect() }
@@ -213,9 +233,14 @@ fn ids(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u32>> {
     vec(0..VOCAB as u32, len)
 }
 
+/// A small random model in f64, where a difference is no rounding.
+fn exact_model(family: Family, seed: u64) -> Loaded {
+    random_model_on(family, Shape::default(), seed, &Device::flex(), DType::F64)
+}
+
 fn near(found: &TensorData, expected: &TensorData, what: &str) {
     let difference = difference(found, expected);
-    assert!(difference < 1e-5, "{what}: {difference}");
+    assert!(difference < 1e-10, "{what}: {difference}");
 }
 
 /// Reads one more decoder token in each row behind the cache; gives logits `[1, V]` of each.
@@ -229,7 +254,7 @@ fn step(model: &dyn FrozenModel, cache: &mut Cache, tokens: &[u32]) -> Vec<Tenso
 
 /// The logits of one token.
 fn at(logits: &TensorData, token: usize) -> TensorData {
-    let all: Tensor<2> = Tensor::from_data(logits.clone(), &device());
+    let all: Tensor<2> = Tensor::from_data(logits.clone(), (&Device::flex(), logits.dtype()));
     all.narrow(0, token, 1).into_data()
 }
 
@@ -242,7 +267,7 @@ proptest! {
         family in select(Family::TWO_SIDED.to_vec()), kind in kinds(), p in 1..5usize,
         rows in vec((ids(1..7), ids(1..6)), 1..4), seed in any::<u64>(),
     ) {
-        let loaded = random_model(family, Shape::default(), seed);
+        let loaded = exact_model(family, seed);
         let model = loaded.model.as_ref();
         let prefix = virtual_tokens(model, &kind, p, seed);
         let alone: Vec<TensorData> = rows
@@ -264,7 +289,7 @@ proptest! {
         rows in vec((ids(1..7), ids(1..4), ids(4..5)), 1..4), order in vec(0..3usize, 1..5),
         seed in any::<u64>(),
     ) {
-        let loaded = random_model(family, Shape::default(), seed);
+        let loaded = exact_model(family, seed);
         let model = loaded.model.as_ref();
         let prefix = virtual_tokens(model, &kind, p, seed);
         let what = format!("{family:?} {kind:?}");
@@ -327,7 +352,7 @@ fn only_bart_has_a_limit_of_positions_on_each_side() {
     let shape = Shape { positions: 8, ..Shape::default() };
     let rows = |source: usize, target: usize| [(vec![1; source], vec![1; target])];
     for family in Family::TWO_SIDED {
-        let loaded = random_model(family, shape, 5);
+        let loaded = random_model_on(family, shape, 5, &Device::flex(), DType::F32);
         let model = loaded.model.as_ref();
         let is_bart = family == Family::Bart;
         let prompt = virtual_tokens(model, &Kind::Prompt, 3, 1);
