@@ -22,8 +22,9 @@ fn rows(count: usize, stream: u64) -> String {
         let at = random.random_range(0..8usize);
         ids[at] = name;
         ids[(at + random.random_range(1..8usize)) % 8] = other;
+        let input_ids = [&[name, 1], ids.as_slice()].concat();
         let row = json!({
-            "input_ids": ([&[name, 1], ids.as_slice()].concat()),
+            "input_ids": input_ids,
             "start_positions": at + 2, "end_positions": at + 2,
         });
         writeln!(text, "{row}").unwrap();
