@@ -10,6 +10,7 @@ mod interchange;
 mod interop;
 mod methods;
 mod mixture;
+mod padding;
 mod parity;
 mod questions;
 mod real;
