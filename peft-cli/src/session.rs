@@ -13,6 +13,7 @@ use peft_core::{
         Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer, read_records,
     },
     error::Error,
+    train::outputs::check_topology,
 };
 use peft_models::Loaded;
 
@@ -464,6 +465,7 @@ pub fn encode(
     config.doc_stride = lengths.doc_stride.unwrap_or(config.doc_stride);
     let token = |key: &str| base.config.token_ids(key).first().copied();
     config.eos = token("eos_token_id");
+    check_topology(base.model.spec(), settings.task)?;
     if settings.task == Task::Seq2SeqLm {
         config.decoder_start = token("decoder_start_token_id");
         config.pad = token("pad_token_id");

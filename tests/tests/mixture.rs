@@ -212,7 +212,7 @@ fn predict_takes_several_adapters() {
     }
     // Errors name the row, the field and what was expected.
     for (flags, says) in [
-        ([&both[..], &[&plain]].concat(), "plain.jsonl:1: `adapter` is missing"),
+        ([&both[..], &[&plain]].concat(), "plain.jsonl, line 1: `adapter` is missing"),
         (
             vec!["--model", &model, "--adapter", &prompt, "--adapter", &prompt, "--input", &plain],
             "found two called",

@@ -65,8 +65,8 @@ fn a_random_bert_learns_where_a_named_word_stands() {
         assert!(tensors.contains_key("base_model.qa_outputs.bias"));
         let scores = scores(&model, &out, &valid);
         println!("{method}: {scores}");
-        // One word is right or wrong.
-        assert_eq!(scores["exact_match"], scores["f1"]);
+        // A span that holds the word and more is partly right.
+        assert!(scores["exact_match"].as_f64() <= scores["f1"].as_f64());
         scores["exact_match"].as_f64().unwrap()
     };
     let head = exact("head", &["--lr", "0.03"]);

@@ -20,8 +20,7 @@ use crate::{
     several::{Several, VoteName},
 };
 
-/// Predicts a label for each row, a tag for each word, or the answer to each question, with its probability:
-/// a JSON line a row.
+/// Predicts labels, tags or answers, each with its probability: a JSON line a row.
 ///
 /// Several adapters share one pass: each row names its own in the field `adapter` (the folder's name, or
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.

@@ -41,7 +41,29 @@ pub fn token_batch(examples: &[&Example], side: PaddingSide) -> TokenBatch {
 /// [`Error::Setting`] for a task that this kind of model cannot do, [`Error::Mismatch`] where a head is
 /// missing, one too many, or of another size.
 pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> Result<()> {
-    let spec = model.spec();
+    check_topology(model.spec(), task)?;
+    match task {
+        Task::CausalLm | Task::Seq2SeqLm if head.is_some() => {
+            Err(Error::Mismatch(format!("{task} has no classification head to train")))
+        }
+        Task::CausalLm | Task::Seq2SeqLm => Ok(()),
+        Task::SeqCls | Task::TokenCls => classifier(model, head, task).map(|_| ()),
+        Task::QuestionAns => match classifier(model, head, task)?.num_classes() {
+            2 => Ok(()),
+            outputs => Err(Error::Mismatch(format!(
+                "the head `{}` has {outputs} outputs, qa needs 2: start and end",
+                model.head_layout(task).weight_name()
+            ))),
+        },
+    }
+}
+
+/// Checks that a task can be done with this kind of model.
+///
+/// # Errors
+///
+/// [`Error::Setting`] where it cannot.
+pub fn check_topology(spec: &ModelSpec, task: Task) -> Result<()> {
     let fail = |message: String| Err(Error::setting("--task", message));
     match task {
         Task::Seq2SeqLm if !spec.is_encoder_decoder() => {
@@ -58,18 +80,7 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
         Task::CausalLm if !spec.is_causal() => {
             fail(format!("causal-lm needs a decoder-only model, {} is none", spec.model_type))
         }
-        Task::CausalLm | Task::Seq2SeqLm if head.is_some() => {
-            Err(Error::Mismatch(format!("{task} has no classification head to train")))
-        }
-        Task::CausalLm | Task::Seq2SeqLm => Ok(()),
-        Task::SeqCls | Task::TokenCls => classifier(model, head, task).map(|_| ()),
-        Task::QuestionAns => match classifier(model, head, task)?.num_classes() {
-            2 => Ok(()),
-            outputs => Err(Error::Mismatch(format!(
-                "the head `{}` has {outputs} outputs, qa needs 2: start and end",
-                model.head_layout(task).weight_name()
-            ))),
-        },
+        _ => Ok(()),
     }
 }
 

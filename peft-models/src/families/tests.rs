@@ -326,7 +326,7 @@ fn what_changes_the_mathematics_of_two_stacks_is_refused() {
         ("t5", "model_type", json!("umt5")),
         ("bart", "model_type", json!("mbart")),
         ("t5", "feed_forward_proj", json!("sparse-relu")),
-        ("t5", "dense_act_fn", json!("mish")),
+        ("t5", "dense_act_fn", json!("prelu")),
         ("t5", "relative_attention_num_buckets", json!(7)),
         ("t5", "is_encoder_decoder", json!(false)),
         ("bart", "normalize_before", json!(true)),

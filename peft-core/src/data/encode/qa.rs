@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_long_context_becomes_windows_that_overlap() {
-        let short = EncoderConfig { max_length: Some(9), doc_stride: 2, ..config() };
+        let short = EncoderConfig { max_length: Some(10), doc_stride: 2, ..config() };
         // Room for 5 of 11 tokens: windows at 0, 3 and 6.
         let context = "the cat sat on the mat on a b a mat";
         let examples = encode(&encoder(short.clone()), row(context, "mat on", 19));
