@@ -85,7 +85,6 @@ impl Job {
         let dir = hub::model(model)?;
         let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
         let base = peft_models::load(&dir, device)?;
-        train::outputs::check_topology(base.model.spec(), task)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint

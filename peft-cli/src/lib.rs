@@ -12,10 +12,13 @@
 //! | [`allocator`] | how memory is kept |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
 //! | [`progress`], [`output`] | what a person sees |
+//! | [`decoding`] | the flags of generation |
+//! | [`text_stream`] | text from new tokens, piece by piece |
 //! | [`demo`] | the built-in model and its little world |
 
 pub mod allocator;
 pub mod commands;
+pub mod decoding;
 pub mod demo;
 pub mod device;
 pub mod error;
@@ -23,10 +26,13 @@ pub mod hub;
 pub mod job;
 pub mod methods;
 pub mod output;
+mod produced;
 pub mod progress;
 pub mod run_folder;
 pub mod session;
 pub mod settings;
+mod several;
+pub mod text_stream;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ use peft_core::{
         Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer, read_records,
     },
     error::Error,
+    train::outputs::check_topology,
 };
 use peft_models::Loaded;
 
@@ -28,9 +29,10 @@ pub struct UseArgs {
     /// The frozen base model: its folder, or org/name on the Hugging Face Hub.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// The adapter: its folder, or org/name on the Hub. Default: none, the base model alone.
-    #[arg(long, value_name = "ADAPTER")]
-    pub adapter: Option<PathBuf>,
+    /// The adapter: its folder, or org/name on the Hub. Default: none, the base model alone. `predict` and
+    /// `generate` take several.
+    #[arg(long = "adapter", value_name = "ADAPTER")]
+    pub adapters: Vec<PathBuf>,
     /// Use an adapter although it was trained on another base of the same shape.
     #[arg(long)]
     pub any_base: bool,
@@ -65,8 +67,8 @@ pub struct TextArgs {
 /// A model with its virtual tokens, ready to be used.
 #[derive(Debug)]
 pub struct Session {
-    /// The base.
-    pub base: Loaded,
+    /// The base; several adapters may share it.
+    pub base: Arc<Loaded>,
     /// Its folder.
     pub dir: PathBuf,
     /// The adapter.
@@ -88,18 +90,43 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Whatever is wrong with either, or with their fit.
+    /// Whatever is wrong with either, or with their fit; several adapters.
     pub fn open(args: &UseArgs) -> CliResult<Self> {
+        if let [_, second, ..] = args.adapters.as_slice() {
+            let message = format!("found a second one, {}; expected one", second.display());
+            return Err(Error::setting("--adapter", message).into());
+        }
+        let adapter = args.adapters.first().map(PathBuf::as_path);
+        let mut opened = Self::open_each(args, &[adapter])?;
+        opened.pop().ok_or_else(|| Error::Mismatch("no model was opened".into()).into())
+    }
+
+    /// Loads the model once and puts each of some adapters on it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with one of them, or with their fit.
+    pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
         let device = device::choose(args.device)?;
         let dir = hub::model(&args.model)?;
-        let adapter_dir = args.adapter.as_deref().map(hub::adapter).transpose()?;
-        let base = peft_models::load(&dir, &device)?;
-        let adapter = adapter_dir.as_deref().map(Adapter::load).transpose()?;
-        if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
-            check_base(adapter, &base, args.adapter.as_deref().unwrap_or(Path::new("")))?;
-        }
-        let in_adapter = in_adapter(args.adapter.as_deref().unwrap_or(Path::new("")));
-        Ok(Self::new(base, dir, adapter, &device).map_err(in_adapter)?)
+        let dirs: Vec<Option<PathBuf>> = adapters
+            .iter()
+            .map(|named| named.map(hub::adapter).transpose())
+            .collect::<std::result::Result<_, _>>()?;
+        let base = Arc::new(peft_models::load(&dir, &device)?);
+        adapters
+            .iter()
+            .zip(dirs)
+            .map(|(named, adapter_dir)| {
+                let named = named.unwrap_or(Path::new(""));
+                let adapter = adapter_dir.as_deref().map(Adapter::load).transpose()?;
+                if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
+                    check_base(adapter, &base, named)?;
+                }
+                let session = Self::new(base.clone(), dir.clone(), adapter, &device);
+                Ok(session.map_err(in_adapter(named))?)
+            })
+            .collect()
     }
 
     /// Puts an adapter on a loaded model.
@@ -108,11 +135,12 @@ impl Session {
     ///
     /// [`Error::Mismatch`] where they do not fit.
     pub fn new(
-        base: Loaded,
+        base: impl Into<Arc<Loaded>>,
         dir: PathBuf,
         adapter: Option<Adapter>,
         device: &Device,
     ) -> Result<Self> {
+        let base = base.into();
         let model = base.model.as_ref();
         let spec = model.spec();
         let task = adapter.as_ref().and_then(|a| a.config.task).or(base.config.task());
@@ -348,8 +376,10 @@ fn are_placeholders(names: &[String]) -> bool {
 ///
 /// [`Error::Data`] at the first row that does not.
 pub fn check_lengths(room: Room, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
+    // A decoder of its own reads the token it starts from.
+    let start = usize::from(new_tokens > 0);
     rows.iter().try_for_each(|row| {
-        room.check(row.input_ids.len(), row.decoder_len(), new_tokens)
+        room.check(row.input_ids.len(), start.max(row.decoder_len()), new_tokens)
             .map_err(|error| Error::data(path, row.line, error.to_string()))
     })
 }
@@ -435,6 +465,7 @@ pub fn encode(
     config.doc_stride = lengths.doc_stride.unwrap_or(config.doc_stride);
     let token = |key: &str| base.config.token_ids(key).first().copied();
     config.eos = token("eos_token_id");
+    check_topology(base.model.spec(), settings.task)?;
     if settings.task == Task::Seq2SeqLm {
         config.decoder_start = token("decoder_start_token_id");
         config.pad = token("pad_token_id");

@@ -4,6 +4,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::{
     batch::Mask,
+    frozen::select_first,
     spec::Site,
     virtual_tokens::{LayerKeyValues, VirtualTokens},
     visibility::{Visibility, rightmost},
@@ -133,9 +134,14 @@ impl CrossInput {
     /// Chosen rows, in the order given.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
+        // These belong to rows also where there is one row, so that it can be taken several times.
+        let key_values = |layer: &LayerKeyValues| LayerKeyValues {
+            key: select_first(layer.key.clone(), rows),
+            value: select_first(layer.value.clone(), rows),
+        };
         Self {
-            hidden: crate::frozen::select_first(self.hidden.clone(), rows),
-            key_values: self.key_values.iter().map(|layer| layer.select_rows(rows)).collect(),
+            hidden: select_first(self.hidden.clone(), rows),
+            key_values: self.key_values.iter().map(key_values).collect(),
             past: self.past.select_rows(rows),
             mask: self.mask.select_rows(rows),
         }

@@ -108,11 +108,19 @@ impl Visibility {
         Some(Tensor::from_data(TensorData::new(hidden, shape), device))
     }
 
+    /// Rows whose padding stands at an end share their distances, which are those of the columns. What
+    /// is said of padding means nothing.
     pub(crate) fn distances(&self) -> Distances {
         let past = self.past();
-        let mut values = Vec::with_capacity(self.rows * self.queries * self.columns);
-        for row in 0..self.rows {
-            let positions = &self.positions[row * self.columns..(row + 1) * self.columns];
+        let columns: Vec<i64> = (0..self.columns as i64).collect();
+        let has_gaps = self.has_gaps();
+        let rows = if has_gaps { self.rows } else { self.rows.min(1) };
+        let mut values = Vec::with_capacity(rows * self.queries * self.columns);
+        for row in 0..rows {
+            let positions = match has_gaps {
+                true => &self.positions[row * self.columns..(row + 1) * self.columns],
+                false => &columns,
+            };
             for query in 0..self.queries {
                 let at = positions[past + query];
                 values.extend(
@@ -121,7 +129,18 @@ impl Visibility {
                 );
             }
         }
-        Distances { rows: self.rows, queries: self.queries, columns: self.columns, values }
+        Distances { rows, queries: self.queries, columns: self.columns, values }
+    }
+
+    /// Whether any row has padding between real entries, of those that a bias reaches.
+    fn has_gaps(&self) -> bool {
+        (0..self.rows).any(|row| {
+            let reached = row * self.columns + self.unbiased..(row + 1) * self.columns;
+            let real = &self.real[reached];
+            let first = real.iter().position(|real| *real);
+            let last = real.iter().rposition(|real| *real);
+            first.zip(last).is_some_and(|(first, last)| real[first..=last].contains(&false))
+        })
     }
 }
 
@@ -173,6 +192,23 @@ mod tests {
         let mask = Mask::new(2, 2, vec![false, true, true, true]).unwrap();
         let found = Visibility::new(&mask, &prefix(1), true).distances();
         assert_eq!(found.values[3..6], [Some(-1), Some(-1), Some(0)]);
+    }
+
+    #[test]
+    fn rows_padded_at_an_end_share_their_distances() {
+        for real in [[true, true, false], [false, true, true]] {
+            let mask = Mask::new(2, 3, [[true; 3], real].concat()).unwrap();
+            let found = Visibility::new(&mask, &VirtualTokens::none(), false).distances();
+            let shared =
+                Visibility::new(&Mask::full(1, 3), &VirtualTokens::none(), false).distances();
+            assert_eq!(found, shared);
+            // Behind a prefix that the bias reaches, left padding is a gap.
+            let mut past = prefix(1);
+            let rows = |past: &VirtualTokens| Visibility::new(&mask, past, false).distances().rows;
+            assert_eq!(rows(&past), if real[0] { 1 } else { 2 });
+            past.relative_bias = false;
+            assert_eq!(rows(&past), 1);
+        }
     }
 
     #[test]

@@ -150,6 +150,19 @@ impl ModelConfig {
         }
     }
 
+    /// A number of layers, for each of which something may be allocated before a tensor is looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`size`](Self::size), and for a number that no model has.
+    pub fn layers(&self, key: &str) -> Result<usize> {
+        const MOST: usize = 10_000;
+        match self.size(key)? {
+            layers @ ..=MOST => Ok(layers),
+            layers => Err(self.bad(key, format!("found {layers}, expected at most {MOST}"))),
+        }
+    }
+
     /// A number, or `default` where the key is missing.
     ///
     /// # Errors

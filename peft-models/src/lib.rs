@@ -1,12 +1,18 @@
-//! BERT, GPT-2 and the Llama family as frozen bases for virtual tokens.
+//! BERT, GPT-2, the Llama family, T5 and BART as frozen bases for virtual tokens.
 //!
 //! [`load`] reads an ordinary Hugging Face folder and gives a [`FrozenModel`]; [`generate`] continues rows
 //! of tokens with a K/V cache that begins with the virtual tokens.
 //!
+//! | `model_type` | stacks | heads |
+//! |---|---|---|
+//! | `bert`, `roberta`, `camembert`, `xlm-roberta` | encoder | classes of rows and of tokens, answers |
+//! | `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` | decoder | language model, and these |
+//! | `t5` (1.0, 1.1, LM-adapted, Flan), `mt5`, `bart` | both | language model; classifiers are skipped |
+//!
 //! | folder | what it is |
 //! |---|---|
 //! | `families` | one file a family, as short as its mathematics |
-//! | `blocks` | the parts they share: attention, norms, affine maps, rotary positions |
+//! | `blocks` | the parts they share: attention, norms, affine maps, rotary positions, relative bias |
 //! | `weights` | where tensors come from: files, shards, memory |
 
 mod blocks;

@@ -77,10 +77,16 @@ pub enum Family {
     Qwen2,
     /// A Llama with norms of queries and keys.
     Qwen3,
+    /// Two stacks, relative positions, a tied head; the decoder has a layer more.
+    T5,
+    /// A T5 1.1: gated, with a head of its own where its config says so.
+    T5Gated,
+    /// Two stacks, learned positions, scaled embeddings; the decoder has a layer and a head more.
+    Bart,
 }
 
 impl Family {
-    /// All of them.
+    /// Those of one stack.
     pub const ALL: [Self; 7] = [
         Self::Bert,
         Self::Roberta,
@@ -95,7 +101,10 @@ impl Family {
     pub const CAUSAL: [Self; 5] =
         [Self::Gpt2, Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
 
-    /// Whether it is one of those.
+    /// Those of two stacks.
+    pub const TWO_SIDED: [Self; 3] = [Self::T5, Self::T5Gated, Self::Bart];
+
+    /// Whether it generates from one stack.
     pub fn is_causal(self) -> bool {
         Self::CAUSAL.contains(&self)
     }
@@ -152,7 +161,27 @@ pub fn random_model_on(
             "architectures": [architecture],
         })
     };
+    // H is not N * D here either.
+    let t5 = |forward: &str, tied: bool| {
+        json!({
+            "model_type": "t5", "d_model": h + 2, "d_kv": head_dim, "d_ff": 2 * h + 1,
+            "vocab_size": VOCAB, "num_layers": layers, "num_decoder_layers": layers + 1,
+            "num_heads": kv_heads, "relative_attention_num_buckets": 8,
+            "relative_attention_max_distance": 12, "feed_forward_proj": forward,
+            "tie_word_embeddings": tied, "architectures": ["T5ForConditionalGeneration"],
+        })
+    };
     let config = match family {
+        Family::T5 => t5("relu", true),
+        Family::T5Gated => t5("gated-gelu", false),
+        Family::Bart => json!({
+            "model_type": "bart", "d_model": h * (kv_heads + 1), "vocab_size": VOCAB,
+            "max_position_embeddings": positions, "encoder_layers": layers,
+            "decoder_layers": layers + 1, "encoder_attention_heads": kv_heads,
+            "decoder_attention_heads": kv_heads + 1, "encoder_ffn_dim": 2 * h + 1,
+            "decoder_ffn_dim": 2 * h + 3, "scale_embedding": true,
+            "architectures": ["BartForConditionalGeneration"],
+        }),
         Family::Roberta => json!({
             // The table has rows that no token takes.
             "model_type": "roberta", "hidden_size": h, "intermediate_size": 2 * h + 1,
@@ -187,7 +216,9 @@ pub fn random_model_on(
         Family::Llama => llama("llama", "LlamaForCausalLM"),
     };
     let config = ModelConfig::from_value(config, Path::new("(random)/config.json"));
-    let weights = Weights::random(seed, 0.4, device, dtype);
+    // T5 does not scale its scores: with more, its softmax would magnify roundings.
+    let std = if matches!(family, Family::T5 | Family::T5Gated) { 0.2 } else { 0.4 };
+    let weights = Weights::random(seed, std, device, dtype);
     config
         .and_then(|config| peft_models::build(config, weights))
         .unwrap_or_else(|error| panic!("a random {family:?}: {error}"))

@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_input;
+mod encoder_decoder;
 mod generation;
 mod gradients;
 mod hub;
+mod interchange;
 mod interop;
 mod methods;
 mod mixture;
+mod padding;
 mod parity;
 mod questions;
 mod real;

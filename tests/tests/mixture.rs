@@ -1,15 +1,19 @@
 //! Several adapters in one batch, and ensembles, give what separate runs give.
 
-use peft_core::{FrozenModel, LayerKeyValues, SiteKeyValues};
+use std::fs;
+
 use peft_core::{
-    Head, PaddingSide, Pooling, Task, VirtualTokens,
+    FrozenModel, Head, LayerKeyValues, PaddingSide, Pooling, SiteKeyValues, Task, VirtualTokens,
     data::{Example, Target},
     init::{Values, tensor},
     rng,
     train::{Member, Mixture, Predictor, Vote},
 };
-use peft_tests::{Family, Shape, VOCAB, device, random_model};
+use peft_tests::{Family, Shape, VOCAB, device, random_model, vectors};
 use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::{Value, json};
+
+use crate::support::{peft, root, succeed, tiny_model};
 
 /// What a member contributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,4 +147,79 @@ fn one_pass_holds_prompts_and_prefixes_of_a_decoder() {
     let both = VirtualTokens::per_row(&[compiled, prefix], &[1, 0, 1]).unwrap();
     assert_eq!((both.rows(), both.len()), (3, 5));
     assert_eq!([0, 1, 2].map(|row| both.mask().count(row)), [5, 3, 5]);
+}
+
+/// Lines of JSON that the program prints.
+fn predict(arguments: &[&str]) -> Vec<Value> {
+    let output = succeed(peft(&root()).arg("predict").args(arguments));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect()
+}
+
+fn near(found: &Value, expected: &Value) {
+    assert_eq!(found["label"], expected["label"]);
+    for (a, b) in numbers(found).into_iter().zip(numbers(expected)) {
+        assert!((a - b).abs() < 1e-5, "{found} {expected}");
+    }
+}
+
+#[test]
+fn predict_takes_several_adapters() {
+    let model = tiny_model("bert");
+    let dir = tempfile::tempdir().unwrap();
+    let rows = vectors("logits/bert/rows.jsonl");
+    let rows: Vec<Value> = fs::read_to_string(rows)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let file = |name: &str, named: bool| {
+        let line = |(index, row): (usize, &Value)| {
+            let mut row = row.clone();
+            if named {
+                row["adapter"] = json!(["prompt", "keys"][index % 2]);
+            }
+            format!("{row}\n")
+        };
+        let path = dir.path().join(name);
+        fs::write(&path, rows.iter().enumerate().map(line).collect::<String>()).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let (plain, named) = (file("plain.jsonl", false), file("named.jsonl", true));
+    let (prompt, prefix) = (format!("{model}/prompt"), format!("{model}/prefix"));
+    let keys = format!("keys={prefix}");
+    let both = ["--model", &model, "--adapter", &prompt, "--adapter", &keys, "--input"];
+    let one =
+        |adapter: &str| predict(&["--model", &model, "--adapter", adapter, "--input", &plain]);
+    let alone = [one(&prompt), one(&prefix)];
+    let mixed = predict(&[&both[..], &[&named]].concat());
+    for (row, found) in mixed.iter().enumerate() {
+        assert_eq!(found["adapter"], json!(["prompt", "keys"][row % 2]));
+        near(found, &alone[row % 2][row]);
+    }
+    let mean = predict(&[&both[..], &[&plain, "--vote", "mean"]].concat());
+    for (row, found) in mean.iter().enumerate() {
+        let (a, b) = (numbers(&alone[0][row]), numbers(&alone[1][row]));
+        for (found, (a, b)) in numbers(found).into_iter().zip(a.into_iter().zip(b)) {
+            assert!((found - (a + b) / 2.0).abs() < 1e-5);
+        }
+        let votes = [&alone[0][row]["label"], &alone[1][row]["label"]];
+        assert_eq!(found["votes"], json!(votes));
+    }
+    // Errors name the row, the field and what was expected.
+    for (flags, says) in [
+        ([&both[..], &[&plain]].concat(), "plain.jsonl, line 1: `adapter` is missing"),
+        (
+            vec!["--model", &model, "--adapter", &prompt, "--adapter", &prompt, "--input", &plain],
+            "found two called",
+        ),
+    ] {
+        let output = peft(&root()).arg("predict").args(&flags).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(says), "{stderr}");
+    }
 }

@@ -65,9 +65,9 @@ fn a_random_bert_learns_where_a_named_word_stands() {
         assert!(tensors.contains_key("base_model.qa_outputs.bias"));
         let scores = scores(&model, &out, &valid);
         println!("{method}: {scores}");
-        let [exact, f1] = ["exact_match", "f1"].map(|name| scores[name].as_f64().unwrap());
-        assert!(f1 >= exact);
-        exact
+        // A span that holds the word and more is partly right.
+        assert!(scores["exact_match"].as_f64() <= scores["f1"].as_f64());
+        scores["exact_match"].as_f64().unwrap()
     };
     let head = exact("head", &["--lr", "0.03"]);
     let ptv2 = exact("ptv2", &["--lr", "0.03"]);

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use peft_core::{Error, FrozenModel, VirtualTokens, data::Example};
-use peft_models::generate::{Stop, greedy};
+use peft_models::generate::greedy;
 use serde_json::json;
 
 use crate::{
@@ -171,11 +171,11 @@ fn score(
 ) -> peft_core::Result<f64> {
     let ends = builtin.base.config.token_ids("eos_token_id");
     let longest = builtin.answers.iter().map(Vec::len).max().unwrap_or(0);
-    let stop = Stop { max_new_tokens: longest + 1, end_tokens: ends.clone() };
     let mut right = 0;
     for (rows, answers) in rows.chunks(100).zip(builtin.answers.chunks(100)) {
         let inputs: Vec<&[u32]> = rows.iter().map(|row| row.input_ids.as_slice()).collect();
-        let made = greedy(builtin.base.model.as_ref(), &inputs, virtual_tokens, &stop, |_, _| {})?;
+        let model = builtin.base.model.as_ref();
+        let made = greedy(model, &inputs, virtual_tokens, longest + 1, &ends)?;
         right += made
             .iter()
             .zip(answers)

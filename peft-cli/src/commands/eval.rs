@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, metrics::Metrics, train::Predictor};
+use peft_core::{Error, Task, metrics::Metrics, train::Predictor};
+use peft_models::generate::{Beams, GenerateConfig};
 
 use crate::{
     error::CliResult,
     output::line,
+    produced,
     session::{Session, TextArgs, UseArgs, padding_side},
 };
 
@@ -33,6 +35,13 @@ pub struct EvalArgs {
     /// Side of the padding: right or left; the scores do not depend on it.
     #[arg(long, value_name = "SIDE", default_value = "right")]
     padding: String,
+    /// Also generates, this many tokens a row at most, and scores what comes out: exact_match and
+    /// token_error_rate. For language models.
+    #[arg(long, value_name = "N")]
+    max_new_tokens: Option<usize>,
+    /// Generates with B beams.
+    #[arg(long, value_name = "B", default_value_t = 1, requires = "max_new_tokens")]
+    num_beams: usize,
     /// Prints a JSON object keyed by metric name.
     #[arg(long)]
     json: bool,
@@ -47,7 +56,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let side = padding_side(&args.padding)?;
     let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
     let (_, encoded) = session.encode(&args.data, &args.text, true)?;
-    let metrics = predictor(&session)?
+    let mut metrics = predictor(&session)?
         .with_max_answer_length(session.max_answer_length(&args.text)?)
         .with_padding(side)
         .with_batch_size(args.batch_size)
@@ -56,6 +65,18 @@ pub fn run(args: &EvalArgs) -> CliResult {
             Error::Mismatch(message) => Error::file(&args.data, message),
             other => other,
         })?;
+    if let Some(limit) = args.max_new_tokens {
+        if !matches!(session.task()?, Task::CausalLm | Task::Seq2SeqLm) {
+            let message = format!("{} generates nothing", session.task()?);
+            return Err(Error::setting("--max-new-tokens", message).into());
+        }
+        session.check_lengths(&encoded.examples, limit, &args.data)?;
+        let config = GenerateConfig::for_model(&session.base, limit)?
+            .with_batch_size(args.batch_size)
+            .with_beams(Beams::new(args.num_beams));
+        let produced = produced::score(&session, &encoded.examples, &config, &args.data)?;
+        metrics.extend(produced.iter());
+    }
     if args.json {
         return line(serde_json::to_string(&metrics).unwrap_or_default());
     }

@@ -3,25 +3,32 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::ProgressBar;
 use peft_core::{
     Error,
     adapter::atomic,
-    data::{Example, load_tokenizer},
+    data::{Example, Record, load_tokenizer},
 };
-use peft_models::generate::{Stop, check_causal, greedy};
-use serde_json::json;
+use peft_models::generate::{
+    GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
+};
+use serde_json::{Value, json};
+use tokenizers::Tokenizer;
 
 use crate::{
+    decoding::DecodingArgs,
     error::{CliError, CliResult},
     output,
     session::{Session, TextArgs, UseArgs},
+    text_stream::{NewText, TextStream},
 };
 
-/// Continues text greedily, with an adapter or without.
+/// Continues text, with an adapter or without: greedily, unless sampling or beams are asked for.
 ///
 /// Examples:
 ///   peft generate --model models/stories --prompt "Once upon a time" --max-new-tokens 60
-///   peft generate --model models/stories --adapter runs/e2e --input rows.jsonl --output out.jsonl
+///   peft generate --model models/stories --prompt "Once upon a time" --temperature 0.8 --top-p 0.95 --seed 1
+///   peft generate --model models/stories --adapter runs/e2e --input rows.jsonl --num-beams 4 --output out.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct GenerateArgs {
@@ -38,10 +45,9 @@ pub struct GenerateArgs {
     /// Where the rows go, JSONL. Default: stdout.
     #[arg(long, value_name = "FILE", requires = "input")]
     output: Option<PathBuf>,
-    /// New tokens at most.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    max_new_tokens: usize,
-    /// Rows at once.
+    #[command(flatten)]
+    decoding: DecodingArgs,
+    /// Rows at once; the output does not depend on it.
     #[arg(long, value_name = "B", default_value_t = 16)]
     batch_size: usize,
 }
@@ -53,30 +59,33 @@ pub struct GenerateArgs {
 /// Whatever is wrong with the model, the adapter or the rows.
 pub fn run(args: &GenerateArgs) -> CliResult {
     let session = Session::open(&args.model)?;
-    check_causal(session.model())?;
-    let stop = Stop {
-        max_new_tokens: args.max_new_tokens,
-        end_tokens: session.base.config.token_ids("eos_token_id"),
-    };
+    check_generates(session.model())?;
+    let config = args.decoding.config(&session.base, args.batch_size)?;
     match (&args.prompt, &args.input) {
-        (Some(prompt), _) => continue_text(&session, prompt, &args.text, &stop),
+        (Some(prompt), _) => continue_text(&session, prompt, args, &config),
         (None, Some(input)) => {
             let (records, encoded) = session.encode(input, &args.text, false)?;
-            session.check_lengths(&encoded.examples, args.max_new_tokens, input)?;
-            let texts = records.iter().any(|record| !record.has("input_ids"));
-            let outputs = continue_rows(&session, &encoded.examples, &stop, args.batch_size)?;
-            let tokenizer = texts.then(|| load_tokenizer(&session.dir)).transpose()?;
+            session.check_lengths(&encoded.examples, args.decoding.max_new_tokens, input)?;
+            let is_text = |record: &Record| !record.has("input_ids");
+            let stops = &args.decoding.stop;
+            let needs_text = !stops.is_empty() || records.iter().any(is_text);
+            let tokenizer = needs_text.then(|| load_tokenizer(&session.dir)).transpose()?;
+            let text = tokenizer.as_ref().map(|tokenizer| new_text(tokenizer, &[], stops));
+            let outputs = continue_rows(&session, &encoded.examples, &config, text.as_ref())?;
             let mut lines = String::new();
-            for (record, ids) in records.iter().zip(outputs) {
-                let json = match &tokenizer {
-                    Some(tokenizer) if !record.has("input_ids") => {
-                        let text = tokenizer.decode(&ids, true).map_err(|error| {
-                            record.error(format!("the output cannot be decoded: {error}"))
-                        })?;
-                        json!({ "output": text.trim(), "output_ids": ids })
-                    }
-                    _ => json!({ "output_ids": ids }),
-                };
+            for (record, sequences) in records.iter().zip(&outputs) {
+                let ids = sequences.iter().map(|sequence| json!(sequence.ids)).collect();
+                let mut json = json!({ "output_ids": list(ids, &config) });
+                if let Some(text) = text.as_ref().filter(|_| is_text(record)) {
+                    let cut = |sequence: &Generated| {
+                        let text = text.cut(&sequence.ids);
+                        let text = text.ok_or_else(|| record.error("the output is no text"))?;
+                        Ok(json!(text.trim()))
+                    };
+                    let texts =
+                        sequences.iter().map(cut).collect::<peft_core::Result<Vec<Value>>>()?;
+                    json["output"] = list(texts, &config);
+                }
                 lines += &format!("{json}\n");
             }
             match &args.output {
@@ -88,11 +97,27 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     }
 }
 
-/// Prints a text and its continuation as it is made.
-fn continue_text(session: &Session, prompt: &str, text: &TextArgs, stop: &Stop) -> CliResult {
+/// What a row's sequences are in the output: a list where several were asked for.
+fn list(values: Vec<Value>, config: &GenerateConfig) -> Value {
+    if config.num_return_sequences > 1 {
+        return values.into();
+    }
+    values.into_iter().next().unwrap_or_default()
+}
+
+fn new_text<'a>(tokenizer: &'a Tokenizer, before: &[u32], stops: &'a [String]) -> NewText<'a> {
+    NewText::new(|ids| tokenizer.decode(ids, true).ok(), before, stops)
+}
+
+/// Prints a text and its continuation, as it is made where that is known before the end.
+fn continue_text(
+    session: &Session,
+    prompt: &str,
+    args: &GenerateArgs,
+    config: &GenerateConfig,
+) -> CliResult {
     let tokenizer = load_tokenizer(&session.dir)?;
-    let failed = |error| CliError::Failed(Error::Mismatch(format!("tokenizer: {error}")));
-    let ids = session.encode_prompt(prompt, text).map_err(|error| match error {
+    let ids = session.encode_prompt(prompt, &args.text).map_err(|error| match error {
         // No fault of the text, but of the tokenizer.
         Error::Data { message, .. } if message.starts_with("token id") => {
             let path = session.dir.join("tokenizer.json");
@@ -101,51 +126,100 @@ fn continue_text(session: &Session, prompt: &str, text: &TextArgs, stop: &Stop) 
         Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
         other => other.into(),
     })?;
-    let mut so_far = ids.clone();
-    // Pieces only become text together: print what the longer sequence adds.
-    let mut shown = tokenizer.decode(&so_far, true).map_err(failed)?.len();
-    // With the first token: nothing is printed of what cannot be continued.
-    let mut begun = false;
-    let mut closed = Ok(());
-    greedy(session.model(), &[&ids], &session.virtual_tokens, stop, |_, token| {
-        so_far.push(token);
-        if !std::mem::replace(&mut begun, true) {
-            closed = output::piece(prompt);
-        }
-        if let Ok(text) = tokenizer.decode(&so_far, true)
-            && let Some(new) = text.get(shown..)
-            // An unfinished character decodes to the replacement character: wait for the rest.
-            && !new.ends_with('\u{fffd}')
-        {
-            shown = text.len();
-            if closed.is_ok() {
-                closed = output::piece(new);
-            }
-        }
-    })?;
-    closed?;
-    output::line(if begun { "" } else { prompt })
+    // An encoder-decoder answers, the others go on.
+    let answers = session.model().spec().is_encoder_decoder();
+    let (prompt, before) = if answers { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };
+    let text = new_text(&tokenizer, before, &args.decoding.stop);
+    let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);
+    if searched || config.num_return_sequences > 1 {
+        let mut watcher = Rows { text: Some(&text), bar: ProgressBar::hidden() };
+        let made = run_generate(session, &[&ids], config, &mut watcher)?;
+        return made.iter().flatten().try_for_each(|sequence| {
+            let new = text.cut(&sequence.ids).unwrap_or_default();
+            output::line(format!("{prompt}{new}"))
+        });
+    }
+    let stops = new_text(&tokenizer, before, &args.decoding.stop);
+    let stream = TextStream::new(text);
+    let mut terminal = Terminal { prompt, stops, stream, begun: false, written: Ok(()) };
+    run_generate(session, &[&ids], config, &mut terminal)?;
+    terminal.written?;
+    if !terminal.begun {
+        return output::line(prompt);
+    }
+    output::line(terminal.stream.finish())
 }
 
-/// Continues rows of token ids; rows of similar length together, results in the order of the rows.
+/// Shows one sequence as it is made.
+struct Terminal<'a> {
+    prompt: &'a str,
+    stops: NewText<'a>,
+    stream: TextStream<'a>,
+    /// With the first token: nothing is printed of what cannot be continued.
+    begun: bool,
+    written: CliResult,
+}
+
+impl Watcher for Terminal<'_> {
+    fn token(&mut self, _: usize, _: usize, token: u32) {
+        let mut piece = self.stream.push(token);
+        if !std::mem::replace(&mut self.begun, true) {
+            piece.insert_str(0, self.prompt);
+        }
+        if self.written.is_ok() && !piece.is_empty() {
+            self.written = output::piece(&piece);
+        }
+    }
+
+    fn ends(&mut self, _: usize, new_tokens: &[u32]) -> bool {
+        self.written.is_err() || self.stops.stops(new_tokens)
+    }
+}
+
+/// Counts the rows that are done.
+struct Rows<'a> {
+    text: Option<&'a NewText<'a>>,
+    bar: ProgressBar,
+}
+
+impl Watcher for Rows<'_> {
+    fn ends(&mut self, _: usize, new_tokens: &[u32]) -> bool {
+        self.text.is_some_and(|text| text.stops(new_tokens))
+    }
+
+    fn row_done(&mut self, _: usize) {
+        self.bar.inc(1);
+    }
+}
+
+/// Continues rows of token ids, with a bar where a person watches. Sequences end where `text` says so, too.
 ///
 /// # Errors
 ///
-/// As [`greedy`].
+/// As [`generate`].
 pub fn continue_rows(
     session: &Session,
     examples: &[Example],
-    stop: &Stop,
-    batch_size: usize,
-) -> peft_core::Result<Vec<Vec<u32>>> {
-    let lengths: Vec<usize> = examples.iter().map(|example| example.input_ids.len()).collect();
-    let mut outputs = vec![Vec::new(); examples.len()];
-    for batch in peft_core::data::eval_batches(&lengths, batch_size.max(1)) {
-        let rows: Vec<&[u32]> = batch.iter().map(|i| examples[*i].input_ids.as_slice()).collect();
-        let made = greedy(session.model(), &rows, &session.virtual_tokens, stop, |_, _| {})?;
-        for (index, ids) in batch.into_iter().zip(made) {
-            outputs[index] = ids;
-        }
-    }
-    Ok(outputs)
+    config: &GenerateConfig,
+    text: Option<&NewText<'_>>,
+) -> peft_core::Result<Vec<Vec<Generated>>> {
+    let rows: Vec<&[u32]> = examples.iter().map(|row| row.input_ids.as_slice()).collect();
+    let bar = if output::is_watched() && rows.len() > 1 {
+        ProgressBar::new(rows.len() as u64)
+    } else {
+        ProgressBar::hidden()
+    };
+    let mut watcher = Rows { text, bar };
+    let made = run_generate(session, &rows, config, &mut watcher);
+    watcher.bar.finish_and_clear();
+    made
+}
+
+fn run_generate(
+    session: &Session,
+    rows: &[&[u32]],
+    config: &GenerateConfig,
+    watcher: &mut dyn Watcher,
+) -> peft_core::Result<Vec<Vec<Generated>>> {
+    generate(session.model(), rows, &session.virtual_tokens, config, watcher)
 }

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 use clap::Args;
-use peft_core::{Adapter, FrozenModel, PROMPT_EMBEDDINGS, data::load_tokenizer};
+use peft_core::{
+    Adapter, FrozenModel,
+    adapter::{layout::is_virtual, stored},
+    data::load_tokenizer,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,10 +45,13 @@ pub struct InspectArgs {
 ///
 /// Whatever is wrong with the adapter or the model.
 pub fn run(args: &InspectArgs) -> CliResult {
-    let adapter = Adapter::load(&hub::adapter(&args.adapter)?)?;
+    let dir = hub::adapter(&args.adapter)?;
+    let adapter = Adapter::load(&dir)?;
     let config = &adapter.config;
+    let file = stored::path(&dir)?;
+    let file = file.file_name().unwrap_or_default().to_string_lossy();
     let size = |of_head: bool| -> usize {
-        let chosen = adapter.tensors.iter().filter(|(n, _)| (*n != PROMPT_EMBEDDINGS) == of_head);
+        let chosen = adapter.tensors.iter().filter(|(n, _)| is_virtual(n) != of_head);
         chosen.map(|(_, data)| data.num_elements()).sum()
     };
     let (deployed, head) = (size(false), size(true));
@@ -63,6 +70,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
             .collect();
         let json = json!({
             "config": config.to_json(),
+            "file": file,
             "deployed_parameters": deployed,
             "head_parameters": head,
             "trained_parameters": trained,
@@ -75,6 +83,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
     line(format!("type                {}", config.peft_type.name()))?;
     line(format!("task                {}", config.task.map_or("unknown", |task| task.name())))?;
     line(format!("base                {}", config.base_model.as_deref().unwrap_or("unknown")))?;
+    line(format!("file                {file}"))?;
     line(format!("virtual tokens P    {}", config.num_virtual_tokens))?;
     if let Some(trained) = trained {
         line(format!("trained parameters  {}", grouped(trained as usize)))?;

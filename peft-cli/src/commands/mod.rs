@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod convert;
 pub mod demo;
 pub mod eval;
 pub mod forward;
@@ -33,6 +34,7 @@ enum Command {
     Generate(generate::GenerateArgs),
     Forward(forward::ForwardArgs),
     Inspect(inspect::InspectArgs),
+    Convert(convert::ConvertArgs),
     Info(info::InfoArgs),
 }
 
@@ -51,6 +53,7 @@ impl Program {
             Command::Generate(args) => generate::run(&args),
             Command::Forward(args) => forward::run(&args),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Convert(args) => convert::run(&args),
             Command::Info(args) => info::run(&args),
         }
     }

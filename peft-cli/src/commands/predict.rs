@@ -6,19 +6,24 @@ use clap::Args;
 use peft_core::{
     Error, Task,
     adapter::atomic,
-    data::{Example, Labels},
-    train::Answer,
+    data::{Example, Labels, Record, read_records},
+    train::{Answer, Vote, mixture::PerPosition},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::eval::predictor;
+
 use crate::{
     error::CliResult,
     output,
-    session::{Session, TextArgs, UseArgs},
+    session::{TextArgs, UseArgs},
+    several::{Several, VoteName},
 };
 
-/// Predicts a label for each row, a tag for each word or an answer to each question: a JSON line a row.
+/// Predicts labels, tags or answers, each with its probability: a JSON line a row.
+///
+/// Several adapters share one pass: each row names its own in the field `adapter` (the folder's name, or
+/// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.
 ///
 /// Example: peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
 #[derive(Args, Debug)]
@@ -31,6 +36,9 @@ pub struct PredictArgs {
     /// Class names in order, separated by commas. Default: those of the adapter or the model.
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
+    /// Let all adapters vote on every row.
+    #[arg(long, value_enum, value_name = "HOW")]
+    vote: Option<VoteName>,
     /// Rows: .jsonl, .tsv or .csv.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
@@ -46,71 +54,147 @@ pub struct PredictArgs {
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the model, the adapter or the rows.
+/// Whatever is wrong with the model, an adapter or the rows.
 pub fn run(args: &PredictArgs) -> CliResult {
-    let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
-    let (records, encoded) = session.encode(&args.input, &args.text, false)?;
-    let predictor = predictor(&session)?.with_batch_size(args.batch_size);
-    let labels = session.labels.as_ref();
-    let mut lines = String::new();
-    match session.task()? {
-        Task::SeqCls => {
-            for probabilities in predictor.classify(&encoded.examples)? {
-                // The last of equals is taken: reversed, the first, as `eval` does.
-                let best = (0..probabilities.len())
-                    .rev()
-                    .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
-                    .unwrap_or(0);
-                let json = json!({
-                    "label": name(labels, best),
-                    "probability": probabilities.get(best),
-                    "probabilities": probabilities,
-                });
-                lines += &format!("{json}\n");
-            }
-        }
-        Task::TokenCls => {
-            let tagged = predictor.tag(&encoded.examples)?;
-            for ((record, example), tags) in records.iter().zip(&encoded.examples).zip(tagged) {
-                let json = match &example.word_of_token {
-                    // A word without a piece, or one that was cut off, has no prediction.
-                    Some(word_of_token) => {
-                        let words = record.strings("tokens")?.len();
-                        let mut of_word = vec![(Value::Null, Value::Null); words];
-                        for (word, (class, p)) in word_of_token.iter().zip(&tags) {
-                            if let Some(word) = word {
-                                of_word[*word] = (name(labels, *class), json!(p));
-                            }
-                        }
-                        let (tags, p): (Vec<_>, Vec<_>) = of_word.into_iter().unzip();
-                        json!({ "tags": tags, "probabilities": p })
-                    }
-                    None => json!({
-                        "tags": tags.iter().map(|(c, _)| name(labels, *c)).collect::<Vec<_>>(),
-                        "probabilities": tags.iter().map(|(_, p)| p).collect::<Vec<_>>(),
-                    }),
-                };
-                lines += &format!("{json}\n");
-            }
-        }
-        Task::QuestionAns => {
-            let predictor =
-                predictor.with_max_answer_length(session.max_answer_length(&args.text)?);
-            for answer in predictor.answer(&encoded.examples)? {
-                lines += &format!("{}\n", answered(&encoded.examples[answer.example], &answer));
-            }
-        }
+    let several = Several::open(&args.model)?.with_labels(args.labels.as_deref())?;
+    let lines = match several.task()? {
+        Task::SeqCls | Task::TokenCls => match args.vote {
+            None => by_named(args, &several)?,
+            Some(how) => by_vote(args, &several, how.into())?,
+        },
+        Task::QuestionAns => questions(args, several)?,
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
                 "predict is for classification and qa; for {other} use `peft generate`"
             ))
             .into());
         }
-    }
+    };
     match &args.output {
         Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
         None => output::piece(&lines),
     }
+}
+
+/// The answers of one adapter to questions.
+fn questions(args: &PredictArgs, several: Several) -> CliResult<String> {
+    let session = several.only("qa")?;
+    if args.vote.is_some() {
+        return Err(Error::setting("--vote", "not used by qa").into());
+    }
+    let (_, encoded) = session.encode(&args.input, &args.text, false)?;
+    let predictor = predictor(&session)?
+        .with_batch_size(args.batch_size)
+        .with_max_answer_length(session.max_answer_length(&args.text)?);
+    let mut lines = String::new();
+    for answer in predictor.answer(&encoded.examples)? {
+        lines += &format!("{}\n", answered(&encoded.examples[answer.example], &answer));
+    }
+    Ok(lines)
+}
+
+/// Each row by the adapter that it names.
+fn by_named(args: &PredictArgs, several: &Several) -> CliResult<String> {
+    let records = read_records(&args.input)?;
+    let of_row = several.of_rows(&records)?;
+    let examples = several.encode(&records, &of_row, &args.text, &args.input)?;
+    let mixture = several.mixture()?.with_batch_size(args.batch_size);
+    let answers = mixture.answer(&examples, &of_row)?;
+    let mut lines = String::new();
+    for (row, answer) in answers.into_iter().enumerate() {
+        let labels = several.labels(of_row[row]);
+        let chosen = answer.into_iter().map(|p| Vote::Mean.choose(&[p])).collect::<Vec<_>>();
+        let mut fields =
+            row_fields(several.task()?, labels, &records[row], &examples[row], &chosen)?;
+        if several.names.len() > 1 {
+            fields.insert("adapter".into(), json!(several.names[of_row[row]]));
+        }
+        lines += &format!("{}\n", Value::Object(fields));
+    }
+    Ok(lines)
+}
+
+/// Each row by all adapters, which vote on each of its classes or tags.
+fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<String> {
+    let order = several.same_classes()?;
+    let records = read_records(&args.input)?;
+    let count = several.sessions.len();
+    // Each adapter reads the rows as its own training rows were made.
+    let (mut examples, mut of_row) = (Vec::new(), Vec::new());
+    for member in 0..count {
+        let own = vec![member; records.len()];
+        examples.extend(several.encode(&records, &own, &args.text, &args.input)?);
+        of_row.extend(own);
+    }
+    let mixture = several.mixture()?.with_batch_size(args.batch_size.saturating_mul(count));
+    let answers = mixture.answer(&examples, &of_row)?;
+    let labels = several.labels(0);
+    let mut lines = String::new();
+    for (row, record) in records.iter().enumerate() {
+        let of_members: Vec<PerPosition> = (0..count)
+            .map(|member| {
+                let answer = &answers[member * records.len() + row];
+                let reorder = |p: &Vec<f32>| order[member].iter().map(|class| p[*class]).collect();
+                answer.iter().map(reorder).collect()
+            })
+            .collect();
+        let places = of_members[0].len();
+        if let Some(other) = of_members.iter().position(|answer| answer.len() != places) {
+            let name = &several.names[other];
+            let message = format!("{name} was trained on rows made or cut in another way");
+            return Err(record.error(message).into());
+        }
+        let at = |place: usize| -> PerPosition {
+            of_members.iter().map(|answer| answer[place].clone()).collect()
+        };
+        let chosen: Vec<(usize, Vec<f32>)> =
+            (0..places).map(|place| vote.choose(&at(place))).collect();
+        let mut fields = row_fields(several.task()?, labels, record, &examples[row], &chosen)?;
+        if several.task()? == Task::SeqCls {
+            let votes = of_members.iter().map(|answer| {
+                let (class, _) = Vote::Mean.choose(&answer[..1]);
+                name(labels, class)
+            });
+            fields.insert("votes".into(), votes.collect());
+        }
+        lines += &format!("{}\n", Value::Object(fields));
+    }
+    Ok(lines)
+}
+
+/// What is written for one row, from the class chosen at each place and the probabilities of all.
+fn row_fields(
+    task: Task,
+    labels: Option<&Labels>,
+    record: &Record,
+    example: &Example,
+    chosen: &[(usize, Vec<f32>)],
+) -> CliResult<Map<String, Value>> {
+    let mut fields = Map::new();
+    if task == Task::SeqCls {
+        let (best, probabilities) = &chosen[0];
+        fields.insert("label".into(), name(labels, *best));
+        fields.insert("probability".into(), json!(probabilities.get(*best)));
+        fields.insert("probabilities".into(), json!(probabilities));
+        return Ok(fields);
+    }
+    let tag = |(class, p): &(usize, Vec<f32>)| (name(labels, *class), json!(p.get(*class)));
+    let (tags, p): (Vec<_>, Vec<_>) = match &example.word_of_token {
+        // A word without a piece, or one that was cut off, has no prediction.
+        Some(word_of_token) => {
+            let mut of_word = vec![(Value::Null, Value::Null); record.strings("tokens")?.len()];
+            for (word, at) in word_of_token.iter().zip(chosen) {
+                if let Some(word) = word {
+                    of_word[*word] = tag(at);
+                }
+            }
+            of_word.into_iter().unzip()
+        }
+        None => chosen.iter().map(tag).unzip(),
+    };
+    fields.insert("tags".into(), Value::Array(tags));
+    fields.insert("probabilities".into(), Value::Array(p));
+    Ok(fields)
 }
 
 /// The answer's text and its characters in the context; of a row of token ids, its first and last token.

@@ -26,6 +26,9 @@ pub enum PeftType {
     PromptTuning,
     /// Keys and values for every layer.
     PrefixTuning,
+    /// P-tuning v1, whose stored rows are what its encoder gave: a prompt. Read, never written:
+    /// [`into_prompt_tuning`](super::prompt_file::into_prompt_tuning).
+    PTuning,
     /// Keys and values for some of the layers. A type of our own: PEFT has no such thing, and refuses
     /// it by its name instead of computing something else.
     PrefixTuningLayers,
@@ -39,9 +42,10 @@ pub enum PeftType {
 }
 
 impl PeftType {
-    const ALL: [(Self, &str); 6] = [
+    const ALL: [(Self, &str); 7] = [
         (Self::PromptTuning, "PROMPT_TUNING"),
         (Self::PrefixTuning, "PREFIX_TUNING"),
+        (Self::PTuning, "P_TUNING"),
         (Self::PrefixTuningLayers, "BURN_PEFT_PREFIX_TUNING_LAYERS"),
         (Self::PrefixTuningSites, "BURN_PEFT_PREFIX_TUNING_SITES"),
         (Self::PromptTuningFirstToken, "BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN"),
@@ -66,7 +70,7 @@ impl PeftType {
 
     /// Whether rows in front of the input are stored, rather than keys and values.
     pub fn is_prompt(self) -> bool {
-        matches!(self, Self::PromptTuning | Self::PromptTuningFirstToken)
+        matches!(self, Self::PromptTuning | Self::PTuning | Self::PromptTuningFirstToken)
     }
 }
 
@@ -245,6 +249,10 @@ impl AdapterConfig {
             Some(Task::QuestionAns) => json!(["qa_outputs"]),
             _ => Value::Null,
         };
+        // Of an encoder-decoder's prefix in PEFT's own type, PEFT reads every slot twice. Of a prompt for one,
+        // it would leave the second half unread.
+        let is_pair =
+            self.peft_type == PeftType::PrefixTuning && self.task == Some(Task::Seq2SeqLm);
         let mut fields = self.extra.clone();
         let common = json!({
             "peft_type": self.peft_type.name(),
@@ -258,7 +266,7 @@ impl AdapterConfig {
             "token_dim": self.token_dim,
             "num_attention_heads": self.num_attention_heads,
             "num_layers": self.num_layers,
-            "num_transformer_submodules": 1,
+            "num_transformer_submodules": if is_pair { 2 } else { 1 },
             "modules_to_save": heads,
         });
         if let Value::Object(common) = common {

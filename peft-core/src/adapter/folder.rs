@@ -1,6 +1,10 @@
 //! Reading and writing an adapter folder.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -10,14 +14,15 @@ use super::{
     atomic,
     config::{AdapterConfig, PeftType},
     layout::{self, PROMPT_EMBEDDINGS, is_virtual},
+    stored,
 };
 use crate::{
     error::{Error, Result},
     method::NamedTensors,
 };
 
-const CONFIG: &str = "adapter_config.json";
-const TENSORS: &str = "adapter_model.safetensors";
+pub(super) const CONFIG: &str = "adapter_config.json";
+pub(super) const TENSORS: &str = "adapter_model.safetensors";
 /// PEFT's prefix for the tensors of heads.
 const BASE: &str = "base_model.";
 
@@ -87,8 +92,7 @@ pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
                 }
             };
             let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape(), dtype);
-            let data = if dtype == DType::F64 { data } else { data.convert_dtype(DType::F32) };
-            Ok((name.to_string(), data))
+            Ok((name.to_string(), stored::widened(data)))
         })
         .collect()
 }
@@ -134,45 +138,58 @@ impl Adapter {
         dir.join(CONFIG).exists()
     }
 
+    /// The two files of the folder `dir`, in the order in which they are to be written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for P-tuning v1, which is only read.
+    pub fn files(&self, dir: &Path) -> Result<[(PathBuf, Vec<u8>); 2]> {
+        if self.config.peft_type == PeftType::PTuning {
+            return Err(Error::Mismatch(format!(
+                "{}: an adapter of the type P_TUNING is only read; `peft convert` makes one of the type \
+                 PROMPT_TUNING of it",
+                dir.display()
+            )));
+        }
+        let named = |(name, data): (&String, &TensorData)| {
+            let name = if is_virtual(name) { name.clone() } else { format!("{BASE}{name}") };
+            (name, data.clone())
+        };
+        let path = dir.join(TENSORS);
+        let bytes = to_safetensors(&self.tensors.iter().map(named).collect(), &path)?;
+        let mut config = self.config.clone();
+        config.own.tensors_sha256 = Some(sha256(&bytes));
+        let text = format!("{:#}\n", config.to_json());
+        Ok([(dir.join(CONFIG), text.into_bytes()), (path, bytes)])
+    }
+
     /// Writes the folder, made if it is missing. Both files are written before either takes the place of
     /// an old one. The config, which holds the SHA-256 of the tensors, is the first: a kill in between
     /// leaves a pair that [`load`](Self::load) refuses, also where the old one is PEFT's and holds none.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`].
+    /// [`Error::Write`], and as [`files`](Self::files).
     pub fn save(&self, dir: &Path) -> Result<()> {
+        let [(config, text), (tensors, bytes)] = self.files(dir)?;
         fs::create_dir_all(dir).map_err(Error::write(dir))?;
-        let stored: NamedTensors = self
-            .tensors
-            .iter()
-            .map(|(name, data)| {
-                let name = if is_virtual(name) { name.clone() } else { format!("{BASE}{name}") };
-                (name, data.clone())
-            })
-            .collect();
-        let path = dir.join(TENSORS);
-        let bytes = to_safetensors(&stored, &path)?;
-        let mut config = self.config.clone();
-        config.own.tensors_sha256 = Some(sha256(&bytes));
-        let mut text = format!("{:#}", config.to_json());
-        text.push('\n');
-        atomic::write_files(&[(&dir.join(CONFIG), text.as_bytes()), (&path, &bytes)])
+        atomic::write_files(&[(&config, &text), (&tensors, &bytes)])
     }
 
-    /// Reads a folder written here or by PEFT.
+    /// Reads a folder written here or by PEFT: `adapter_model.safetensors`, else `adapter_model.bin`.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] for a missing file; [`Error::Config`], [`Error::Tensor`] or [`Error::File`] naming
+    /// [`Error::Read`] or [`Error::File`] for a missing file; [`Error::Config`], [`Error::Tensor`] or [`Error::File`] naming
     /// what is wrong in it.
     pub fn load(dir: &Path) -> Result<Self> {
         let config_path = dir.join(CONFIG);
         let text = fs::read_to_string(&config_path).map_err(Error::read(&config_path))?;
         let json = serde_json::from_str(&text)
             .map_err(|error| Error::file(&config_path, format!("not JSON: {error}")))?;
+        let submodules = stored::submodules(&json);
         let config = AdapterConfig::from_json(json, &config_path)?;
-        let path = dir.join(TENSORS);
+        let path = stored::path(dir)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
         if let Some(expected) = &config.own.tensors_sha256 {
             let found = sha256(&bytes);
@@ -186,21 +203,21 @@ impl Adapter {
                 ));
             }
         }
-        let mut tensors = from_safetensors(&bytes, &path)?;
+        let mut tensors = stored::parse(&bytes, &path)?;
+        stored::keep_used_rows(&mut tensors, &config, submodules);
         check_embeddings(&tensors, &config, &path)?;
-        for (name, data) in &tensors {
-            if data.iter::<f64>().any(|number| !number.is_finite()) {
+        for (name, data) in &mut tensors {
+            // f64 may be too large for f32.
+            *data = data.clone().convert_dtype(DType::F32);
+            if data.iter::<f32>().any(|number| !number.is_finite()) {
                 return Err(Error::tensor(&path, name, "holds numbers that are not finite"));
             }
         }
         tensors = tensors
             .into_iter()
-            .map(|(name, data)| {
-                let data = data.convert_dtype(DType::F32);
-                match name.strip_prefix(BASE) {
-                    Some(inner) => (inner.to_string(), data),
-                    None => (name, data),
-                }
+            .map(|(name, data)| match name.strip_prefix(BASE) {
+                Some(inner) => (inner.to_string(), data),
+                None => (name, data),
             })
             .collect();
         Ok(Self { config, tensors })

@@ -23,6 +23,7 @@ mod sampler;
 mod squad;
 mod template;
 mod tokenizer;
+mod tokenizer_file;
 
 pub use encode::{Encoded, Encoder, EncoderConfig};
 pub use example::{Example, IGNORE, Target};

@@ -1,9 +1,13 @@
 //! Loading a model's tokenizer, and setting it up for a task.
 
-use std::path::Path;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use tokenizers::{PostProcessor, PreTokenizerWrapper, Tokenizer, TruncationParams};
 
+use super::tokenizer_file;
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -14,8 +18,16 @@ use crate::task::Task;
 pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
     let path = model_dir.join("tokenizer.json");
     let bytes = std::fs::read(&path).map_err(Error::read(&path))?;
-    let malformed = |error| Error::file(&path, format!("not a tokenizer of this format: {error}"));
-    let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(malformed)?;
+    let refused = |what: &dyn std::fmt::Display| {
+        Error::file(&path, format!("not a tokenizer of this format: {what}"))
+    };
+    tokenizer_file::check(&bytes).map_err(|error| refused(&error))?;
+    // The library trusts some numbers and names of the file, such as merges that are longer than every word,
+    // and panics where they are wrong. Nothing of it is used after that.
+    let parsed = catch_unwind(AssertUnwindSafe(|| Tokenizer::from_bytes(bytes)))
+        .map_err(|_| refused(&"its parts contradict each other"))?;
+    let malformed = |error: tokenizers::Error| refused(&error);
+    let mut tokenizer = parsed.map_err(malformed)?;
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(malformed)?;
     Ok(tokenizer)

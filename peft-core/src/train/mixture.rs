@@ -66,7 +66,7 @@ fn first_largest(numbers: &[f32]) -> usize {
 
 /// Probabilities of each class, for each position that a row is read at: one for a class of the whole row,
 /// one a token for tags.
-pub type Answer = Vec<Vec<f32>>;
+pub type PerPosition = Vec<Vec<f32>>;
 
 /// A frozen model with several adapters for one task.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ impl<'a> Mixture<'a> {
     /// # Errors
     ///
     /// [`Error::TooLong`] where a row does not fit, [`Error::Mismatch`] for a row without tokens.
-    pub fn answer(&self, examples: &[Example], of_row: &[usize]) -> Result<Vec<Answer>> {
+    pub fn answer(&self, examples: &[Example], of_row: &[usize]) -> Result<Vec<PerPosition>> {
         let pairs: Vec<(usize, usize)> = of_row.iter().copied().enumerate().collect();
         self.run(examples, &pairs, self.batch_size)
     }
@@ -135,7 +135,7 @@ impl<'a> Mixture<'a> {
     /// # Errors
     ///
     /// As [`answer`](Self::answer).
-    pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Vec<Answer>>> {
+    pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Vec<PerPosition>>> {
         let count = self.members.len();
         let pairs: Vec<(usize, usize)> = (0..examples.len())
             .flat_map(|example| (0..count).map(move |member| (example, member)))
@@ -150,8 +150,8 @@ impl<'a> Mixture<'a> {
         examples: &[Example],
         pairs: &[(usize, usize)],
         batch_size: usize,
-    ) -> Result<Vec<Answer>> {
-        let mut answers = vec![Answer::new(); pairs.len()];
+    ) -> Result<Vec<PerPosition>> {
+        let mut answers = vec![PerPosition::new(); pairs.len()];
         for kind in 0..=self.kind.iter().copied().max().unwrap_or(0) {
             let own: Vec<usize> =
                 (0..pairs.len()).filter(|pair| self.kind[pairs[*pair].1] == kind).collect();
@@ -199,7 +199,7 @@ impl<'a> Mixture<'a> {
         rows: &[usize],
         batch: &TokenBatch,
         hidden: &Hidden,
-    ) -> Result<Vec<Answer>> {
+    ) -> Result<Vec<PerPosition>> {
         let member = &self.members[member];
         let (states, counts) = if self.task == Task::SeqCls {
             let all = sequence_states(self.model, hidden, batch, member.pooling)?;

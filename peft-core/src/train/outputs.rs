@@ -58,27 +58,30 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
     }
 }
 
-/// Checks that a task can be done by models of a kind.
+/// Checks that a task can be done with this kind of model.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] naming what the task needs and what the model is.
+/// [`Error::Setting`] where it cannot.
 pub fn check_topology(spec: &ModelSpec, task: Task) -> Result<()> {
-    let name = &spec.model_type;
-    let message = match task {
+    let fail = |message: String| Err(Error::setting("--task", message));
+    match task {
         Task::Seq2SeqLm if !spec.is_encoder_decoder() => {
-            format!("seq2seq-lm needs an encoder-decoder, {name} has one stack")
+            fail(format!("seq2seq-lm needs an encoder-decoder, {} has one stack", spec.model_type))
         }
-        Task::Seq2SeqLm => return Ok(()),
-        _ if spec.is_encoder_decoder() => {
-            format!("{task} needs a model of one stack, {name} has two and does seq2seq-lm")
+        Task::CausalLm | Task::SeqCls | Task::TokenCls | Task::QuestionAns
+            if spec.is_encoder_decoder() =>
+        {
+            fail(format!(
+                "{task} needs a model of one stack, {} has two and does seq2seq-lm",
+                spec.model_type
+            ))
         }
         Task::CausalLm if !spec.is_causal() => {
-            format!("causal-lm needs a decoder-only model, {name} is none")
+            fail(format!("causal-lm needs a decoder-only model, {} is none", spec.model_type))
         }
-        _ => return Ok(()),
-    };
-    Err(Error::setting("--task", message))
+        _ => Ok(()),
+    }
 }
 
 /// The classifier to use: the learner's or adapter's `head`, else the one found in the checkpoint.

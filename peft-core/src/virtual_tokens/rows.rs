@@ -38,6 +38,9 @@ impl VirtualTokens {
     /// [`Error::Mismatch`] for adapters that one pass cannot hold: rows in front of the input beside keys
     /// and values that were not compiled from such, different layers, different positions.
     pub fn per_row(each: &[Self], of_row: &[usize]) -> Result<Self> {
+        if let [only] = each {
+            return Ok(only.clone());
+        }
         let len = each.iter().map(|one| one.len).max().unwrap_or(0);
         let Some(first) = each.iter().find(|one| !one.is_empty()).filter(|_| len > 0) else {
             return Ok(Self::none());

@@ -1,6 +1,6 @@
 //! Activation functions, by the names that configs give them.
 
-use std::f64::consts::SQRT_2;
+use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use burn::tensor::{Tensor, activation};
 use peft_core::Result;
@@ -36,7 +36,7 @@ pub enum Activation {
     Tanh,
     /// `σ(x)`.
     Sigmoid,
-    /// `(1 + erf((x - μ) / (σ √2))) / 2` with μ = 0.707107 and σ = 0.282095 (Ma et al. 2022, arXiv
+    /// `(1 + erf((x - μ) / (σ √2))) / 2` with μ = 1 / √2 and σ = 0.282095 (Ma et al. 2022, arXiv
     /// 2209.10655).
     Laplace,
     /// `√(ln(1 + e^x))`.
@@ -103,7 +103,7 @@ impl Activation {
             Self::Tanh => x.tanh(),
             Self::Sigmoid => activation::sigmoid(x),
             Self::Laplace => {
-                let scaled = x.sub_scalar(0.707_107).div_scalar(0.282_095 * SQRT_2);
+                let scaled = x.sub_scalar(FRAC_1_SQRT_2).div_scalar(0.282_095 * SQRT_2);
                 scaled.erf().add_scalar(1.0).mul_scalar(0.5)
             }
             Self::SqrtSoftplus => activation::softplus(x, 1.0).sqrt(),

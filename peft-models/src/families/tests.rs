@@ -245,3 +245,96 @@ fn a_backbone_alone_has_no_language_model() {
     let error = loaded.model.lm_logits(hidden).unwrap_err().to_string();
     assert_all(&error, &["mistral", "no language-model head"]);
 }
+
+/// Logits of one hidden state of ones: what the head and its scale make of it.
+fn head_of_ones(loaded: &Loaded) -> TensorData {
+    let h = loaded.model.spec().hidden_size;
+    let ones = burn::tensor::Tensor::ones([1, h], &Device::default());
+    loaded.model.lm_logits(ones).unwrap().into_data()
+}
+
+#[test]
+fn a_t5_head_of_its_own_reads_unscaled_states_whatever_the_config_says() {
+    let (config, tensors) = read("t5");
+    let tied = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+    // A copy of the embedding is no head of its own.
+    let mut copied = tensors.clone();
+    copied.insert("lm_head.weight".into(), tensors["shared.weight"].clone());
+    let loaded = build(config.clone(), copied.clone()).unwrap();
+    assert_eq!(head_of_ones(&loaded), tied);
+    assert_eq!(loaded.report.skipped, ["lm_head.weight"]);
+
+    let mut own = tensors;
+    own.insert("lm_head.weight".into(), copied["encoder.final_layer_norm.weight"].clone());
+    let error = build(config.clone(), own.clone()).unwrap_err().to_string();
+    assert!(error.contains("lm_head.weight"), "{error}");
+    let doubled = &copied["shared.weight"];
+    let shape = doubled.shape().as_slice().to_vec();
+    let doubled: Vec<f32> = doubled.iter::<f32>().map(|x| 2.0 * x).collect();
+    own.insert("lm_head.weight".into(), TensorData::new(doubled, shape));
+    let mut said_nothing = config;
+    said_nothing.as_object_mut().unwrap().remove("scale_decoder_outputs");
+    assert_eq!(said_nothing["tie_word_embeddings"], json!(true));
+    let found = head_of_ones(&build(said_nothing, own).unwrap());
+    let h = 24f32;
+    for (found, tied) in found.iter::<f32>().zip(tied.iter::<f32>()) {
+        assert!((found - 2.0 * h.sqrt() * tied).abs() < 1e-4, "{found} {tied}");
+    }
+}
+
+#[test]
+fn an_untied_t5_without_a_head_says_so() {
+    let (mut config, mut tensors) = read("t5v11-v4");
+    config["tie_word_embeddings"] = json!(false);
+    tensors.remove("lm_head.weight");
+    let error = build(config, tensors).unwrap_err().to_string();
+    assert!(error.contains("lm_head.weight") && error.contains("missing"), "{error}");
+}
+
+#[test]
+fn the_embedding_of_two_stacks_has_one_of_three_names() {
+    for (name, prefix) in [("t5", ""), ("bart", "model.")] {
+        let (config, tensors) = read(name);
+        let shared = format!("{prefix}shared.weight");
+        let expected = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+        for side in ["encoder", "decoder"] {
+            let mut other = tensors.clone();
+            let name = format!("{prefix}{side}.embed_tokens.weight");
+            let word = other.remove(&shared).unwrap();
+            other.insert(name.clone(), word.clone());
+            assert_eq!(head_of_ones(&build(config.clone(), other.clone()).unwrap()), expected);
+            other.insert(shared.clone(), TensorData::zeros::<f32, _>(word.shape().clone()));
+            let error = build(config.clone(), other).unwrap_err().to_string();
+            assert!(error.contains(&name) && error.contains("differs"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn heads_of_two_stacks_are_skipped_and_listed() {
+    for name in ["t5", "bart"] {
+        let (config, mut tensors) = read(name);
+        let others = ["classification_head.dense.weight", "qa_outputs.bias"];
+        others.iter().for_each(|other| _ = tensors.insert((*other).to_string(), zeros([2])));
+        assert_eq!(build(config, tensors).unwrap().report.skipped, others);
+    }
+}
+
+#[test]
+fn what_changes_the_mathematics_of_two_stacks_is_refused() {
+    for (name, key, value) in [
+        ("t5", "model_type", json!("umt5")),
+        ("bart", "model_type", json!("mbart")),
+        ("t5", "feed_forward_proj", json!("sparse-relu")),
+        ("t5", "dense_act_fn", json!("prelu")),
+        ("t5", "relative_attention_num_buckets", json!(7)),
+        ("t5", "is_encoder_decoder", json!(false)),
+        ("bart", "normalize_before", json!(true)),
+        ("bart", "decoder_attention_heads", json!(3)),
+    ] {
+        let (mut config, tensors) = read(name);
+        config[key] = value;
+        let error = build(config, tensors).unwrap_err().to_string();
+        assert!(error.contains(key), "{name} {key}: {error}");
+    }
+}

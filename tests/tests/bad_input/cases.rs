@@ -49,7 +49,7 @@ pub const MODEL: &[Case] = &[
         build: |dir| {
             model(dir, "gpt2");
             config(dir, "model_type", json!("mamba"));
-            words("info model --json")
+            forward()
         },
         says: &[
             "model/config.json: key `model_type`",
@@ -298,7 +298,7 @@ pub const ADAPTER: &[Case] = &[
             fs::remove_file(dir.join("adapter/adapter_model.safetensors")).unwrap();
             eval()
         },
-        says: &["cannot read adapter/adapter_model.safetensors", "No such file"],
+        says: &["adapter: holds neither adapter_model.safetensors nor adapter_model.bin"],
         ..CASE
     },
     Case {

@@ -77,7 +77,7 @@ impl<'a> Pieces<'a> {
 
     /// The end-of-text token, if the text does not end with it already.
     pub(super) fn closing(&self, eos: Option<u32>) -> Vec<u32> {
-        // Of a text without tokens all special ones count as those before it.
+        // Of an empty text all special tokens count as standing before it.
         let last = self.after.last().or(self.body.last()).or(self.before.last());
         eos.filter(|eos| last != Some(eos)).into_iter().collect()
     }

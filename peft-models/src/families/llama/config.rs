@@ -76,7 +76,7 @@ impl LlamaConfig {
             output_bias,
             mlp_bias: kind == "llama" && config.flag("mlp_bias", false)?,
             head_norms: kind == "qwen3",
-            windows: windows(config, kind, config.size("num_hidden_layers")?)?,
+            windows: windows(config, kind, config.layers("num_hidden_layers")?)?,
         })
     }
 }
@@ -101,7 +101,7 @@ fn heads(config: &ModelConfig, kind: &str, hidden_size: usize) -> Result<Heads> 
     let d = match config.optional_size(key)? {
         Some(d) => d,
         None if kind == "qwen3" && !config.is_null(key) => 128,
-        None if hidden_size % n == 0 => hidden_size / n,
+        None if hidden_size.is_multiple_of(n) => hidden_size / n,
         None => {
             let message = format!("{n} does not divide {hidden_size}");
             return Err(config.bad("num_attention_heads", message));

@@ -1,0 +1,69 @@
+//! What a language model writes, compared with what it should have written.
+
+use std::path::Path;
+
+use peft_core::{
+    Error, FrozenModel, Result,
+    data::{Example, IGNORE, Target},
+    metrics::{Metrics, sequence_metrics},
+};
+use peft_models::{
+    Loaded,
+    generate::{GenerateConfig, generate},
+};
+
+use crate::session::Session;
+
+/// `exact_match` and `token_error_rate` of what is generated for rows with targets, special tokens left out
+/// on both sides.
+///
+/// # Errors
+///
+/// [`Error::Data`] at a row of the file `path` without a target, or, on a decoder-only model, without
+/// anything before it; as [`generate`].
+pub fn score(
+    session: &Session,
+    examples: &[Example],
+    config: &GenerateConfig,
+    path: &Path,
+) -> Result<Metrics> {
+    let special = special_tokens(&session.base);
+    let written = |ids: &[u32]| -> Vec<u32> {
+        ids.iter().copied().filter(|id| !special.contains(id)).collect()
+    };
+    let (mut inputs, mut expected) = (Vec::new(), Vec::new());
+    for example in examples {
+        let (input, target) = parts(example, session.model())
+            .map_err(|message| Error::data(path, example.line, message))?;
+        inputs.push(input);
+        expected.push(written(&target));
+    }
+    let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut ())?;
+    let found = made.iter().map(|sequences| sequences.first());
+    let found = found.map(|sequence| sequence.map_or_else(Vec::new, |best| written(&best.ids)));
+    Ok(sequence_metrics(&found.zip(expected).collect::<Vec<_>>()))
+}
+
+/// What a row is continued from, and what should follow.
+fn parts<'e>(
+    example: &'e Example,
+    model: &dyn FrozenModel,
+) -> std::result::Result<(&'e [u32], Vec<u32>), &'static str> {
+    let Target::Tokens(targets) = &example.target else { return Err("has no target tokens") };
+    let start =
+        targets.iter().position(|target| *target != IGNORE).ok_or("has no target tokens")?;
+    let target = targets[start..].iter().filter_map(|target| u32::try_from(*target).ok());
+    if model.spec().is_encoder_decoder() {
+        return Ok((&example.input_ids, target.collect()));
+    }
+    match &example.input_ids[..start] {
+        [] => Err("is a target from its first token on: there is nothing to continue"),
+        source => Ok((source, target.collect())),
+    }
+}
+
+/// Tokens that say where a text begins and ends.
+fn special_tokens(base: &Loaded) -> Vec<u32> {
+    let keys = ["bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"];
+    keys.into_iter().flat_map(|key| base.config.token_ids(key)).collect()
+}

@@ -1,0 +1,224 @@
+//! Several adapters on one base: a row names its adapter, or all of them vote.
+
+use std::path::{Path, PathBuf};
+
+use peft_core::{
+    Error, Result, Task,
+    data::{Example, Labels, Record},
+    train::{Member, Mixture, Vote},
+};
+
+use crate::{
+    error::CliResult,
+    session::{Session, TextArgs, UseArgs},
+};
+
+/// The field of a row that names its adapter.
+const FIELD: &str = "adapter";
+
+/// Adapters on one base, by name.
+#[derive(Debug)]
+pub struct Several {
+    /// Their names: the last part of the folder's, or what stands before `=`.
+    pub names: Vec<String>,
+    /// Each on the shared base; one without an adapter where none was named.
+    pub sessions: Vec<Session>,
+}
+
+impl Several {
+    /// Loads the model and all adapters of `args`, which must be for one task.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with one of them; two of the same name; adapters for different tasks.
+    pub fn open(args: &UseArgs) -> CliResult<Self> {
+        let named: Vec<(String, PathBuf)> = args.adapters.iter().map(|path| split(path)).collect();
+        for (index, (name, _)) in named.iter().enumerate() {
+            if named[..index].iter().any(|(other, _)| other == name) {
+                let message = format!("found two called {name:?}: name them, as in a=DIR");
+                return Err(Error::setting("--adapter", message).into());
+            }
+        }
+        let paths: Vec<Option<&Path>> = match named.as_slice() {
+            [] => vec![None],
+            named => named.iter().map(|(_, path)| Some(path.as_path())).collect(),
+        };
+        let sessions = Session::open_each(args, &paths)?;
+        let names = named.into_iter().map(|(name, _)| name).collect();
+        let several = Self { names, sessions };
+        let task = several.task()?;
+        for (name, session) in several.names.iter().zip(&several.sessions) {
+            let found = session.task()?;
+            if found != task {
+                let first = &several.names[0];
+                let message = format!("{name} is for {found}, {first} is for {task}");
+                return Err(Error::setting("--adapter", message).into());
+            }
+        }
+        Ok(several)
+    }
+
+    /// With the class names of `--labels`, where they are given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::with_labels`].
+    pub fn with_labels(mut self, list: Option<&str>) -> Result<Self> {
+        let with = |session: Session| session.with_labels(list);
+        self.sessions = self.sessions.into_iter().map(with).collect::<Result<_>>()?;
+        Ok(self)
+    }
+
+    /// The only one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] where there are several, which `task` does not take.
+    pub fn only(mut self, task: &str) -> Result<Session> {
+        match (self.sessions.pop(), self.sessions.len()) {
+            (Some(session), 0) => Ok(session),
+            _ => {
+                let message = format!("{task} takes one adapter, found {}", self.names.len());
+                Err(Error::setting("--adapter", message))
+            }
+        }
+    }
+
+    /// The task of all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where neither the first adapter nor the model names one.
+    pub fn task(&self) -> Result<Task> {
+        self.sessions[0].task()
+    }
+
+    /// Which adapter each row names; the only one, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] at a row that names none of them.
+    pub fn of_rows(&self, records: &[Record]) -> Result<Vec<usize>> {
+        if self.names.len() < 2 {
+            return Ok(vec![0; records.len()]);
+        }
+        let known = || self.names.join(", ");
+        let of_row = |record: &Record| {
+            let found = record.fields.get(FIELD).and_then(|value| value.as_str());
+            let found = found.ok_or_else(|| {
+                let known = known();
+                record.error(format!("`{FIELD}` is missing: it names one of {known}"))
+            })?;
+            self.names.iter().position(|name| name == found).ok_or_else(|| {
+                record.error(format!("`{FIELD}` is {found:?}, expected one of {}", known()))
+            })
+        };
+        records.iter().map(of_row).collect()
+    }
+
+    /// Encodes each record as its adapter's training rows were.
+    ///
+    /// # Errors
+    ///
+    /// Naming the file and line that is wrong.
+    pub fn encode(
+        &self,
+        records: &[Record],
+        of_row: &[usize],
+        text: &TextArgs,
+        path: &Path,
+    ) -> Result<Vec<Example>> {
+        let mut examples: Vec<Option<Example>> = vec![None; records.len()];
+        for (index, session) in self.sessions.iter().enumerate() {
+            let own: Vec<usize> = (0..records.len()).filter(|row| of_row[*row] == index).collect();
+            let chosen: Vec<Record> = own.iter().map(|row| records[*row].clone()).collect();
+            let encoded = session.encode_records(&chosen, text, false)?;
+            session.check_lengths(&encoded.examples, 0, path)?;
+            for (row, example) in own.into_iter().zip(encoded.examples) {
+                examples[row] = Some(example);
+            }
+        }
+        Ok(examples.into_iter().flatten().collect())
+    }
+
+    /// What answers with them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mixture::new`].
+    pub fn mixture(&self) -> Result<Mixture<'_>> {
+        let member = |session: &Session| Member {
+            virtual_tokens: session.virtual_tokens.clone(),
+            head: session.head.clone(),
+            pooling: session.pooling,
+        };
+        let members = self.sessions.iter().map(member).collect();
+        Mixture::new(self.sessions[0].model(), self.task()?, members)
+    }
+
+    /// For each adapter, which of its classes is class c of the first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for adapters whose classes are others: they cannot vote.
+    pub fn same_classes(&self) -> Result<Vec<Vec<usize>>> {
+        let names = |session: &Session| session.labels.as_ref().map(|l| l.names().to_vec());
+        let count = |session: &Session| session.classifier().map_or(0, |head| head.num_classes());
+        let first = (names(&self.sessions[0]), count(&self.sessions[0]));
+        let order = |(name, session): (&String, &Session)| {
+            let own = (names(session), count(session));
+            let order = match (&first.0, &own.0) {
+                (Some(first), Some(own)) => {
+                    first.iter().map(|label| own.iter().position(|o| o == label)).collect()
+                }
+                (None, None) => Some((0..first.1).collect::<Vec<_>>()),
+                _ => None,
+            };
+            order.filter(|order: &Vec<usize>| order.len() == own.1).ok_or_else(|| {
+                let first = &self.names[0];
+                let message = format!("{name} has other classes than {first}: they cannot vote");
+                Error::setting("--vote", message)
+            })
+        };
+        self.names.iter().zip(&self.sessions).map(order).collect()
+    }
+
+    /// The class names of one of them.
+    pub fn labels(&self, index: usize) -> Option<&Labels> {
+        self.sessions[index].labels.as_ref()
+    }
+}
+
+/// `name=DIR`, or a folder that gives its own name.
+fn split(path: &Path) -> (String, PathBuf) {
+    let text = path.to_string_lossy();
+    if !path.exists()
+        && let Some((name, dir)) = text.split_once('=')
+        && !name.is_empty()
+        && !name.contains('/')
+    {
+        return (name.to_string(), PathBuf::from(dir));
+    }
+    let last = path.components().next_back();
+    let name =
+        last.map_or_else(|| text.to_string(), |part| part.as_os_str().to_string_lossy().into());
+    (name, path.to_path_buf())
+}
+
+/// How adapters vote, as `--vote` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum VoteName {
+    /// The class that most adapters find likeliest; of equals, the one with the larger mean probability.
+    Majority,
+    /// The class with the largest mean probability.
+    Mean,
+}
+
+impl From<VoteName> for Vote {
+    fn from(name: VoteName) -> Self {
+        match name {
+            VoteName::Majority => Self::Majority,
+            VoteName::Mean => Self::Mean,
+        }
+    }
+}

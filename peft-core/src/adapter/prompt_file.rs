@@ -1,0 +1,119 @@
+//! A prompt that stands alone in a file, and the adapter it becomes.
+
+use std::{fs, path::Path};
+
+use burn::tensor::{DType, TensorData};
+use serde_json::{Value, json};
+
+use super::{
+    config::{AdapterConfig, OwnFields, PeftType},
+    folder::Adapter,
+    layout::PROMPT_EMBEDDINGS,
+    npy, stored,
+    torch_file::{self, TorchFile},
+};
+use crate::{
+    error::{Error, Result},
+    method::NamedTensors,
+    task::Task,
+};
+
+/// Reads a prompt `[P, H]`, in f32, from a `.npy`, `.safetensors`, `.bin`, `.pt` or `.pth` file, or from an
+/// adapter folder without a config. Among several tensors it is `prompt_embeddings`; one alone may have any
+/// name, or none.
+///
+/// # Errors
+///
+/// [`Error::Read`], [`Error::File`] or [`Error::Tensor`] naming what is not there or not a prompt.
+pub fn read(path: &Path) -> Result<TensorData> {
+    let path = if path.is_dir() { stored::path(path)? } else { path.to_path_buf() };
+    let bytes = fs::read(&path).map_err(Error::read(&path))?;
+    let (name, data) = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy") => ("(the array)".to_string(), npy::read(&bytes, &path)?),
+        Some("safetensors") => the_prompt(stored::parse(&bytes, &path)?, &path)?,
+        Some("bin" | "pt" | "pth") => match torch_file::read(&bytes, &path)? {
+            TorchFile::Bare(data) => ("(the only one)".to_string(), data),
+            TorchFile::Named(tensors) => the_prompt(tensors, &path)?,
+        },
+        _ => {
+            let message = "expected an adapter folder, .npy, .safetensors, .bin, .pt or .pth";
+            return Err(Error::file(&path, message));
+        }
+    };
+    match data.shape().as_slice() {
+        [p, h] if *p > 0 && *h > 0 => {}
+        shape => {
+            let message = format!("has the shape {shape:?}, a prompt is [P, H]");
+            return Err(Error::tensor(&path, name, message));
+        }
+    }
+    // f64 may be too large for f32.
+    let data = data.convert_dtype(DType::F32);
+    if data.iter::<f32>().any(|number| !number.is_finite()) {
+        return Err(Error::tensor(&path, name, "holds numbers that are not finite"));
+    }
+    Ok(data)
+}
+
+/// The prompt among named tensors, with its name.
+fn the_prompt(mut tensors: NamedTensors, path: &Path) -> Result<(String, TensorData)> {
+    if let Some(found) = tensors.remove_entry(PROMPT_EMBEDDINGS) {
+        return Ok(found);
+    }
+    match tensors.len() {
+        1 => tensors.pop_first().ok_or_else(|| Error::file(path, "holds no tensor")),
+        count => {
+            let names = tensors.into_keys().take(4).collect::<Vec<_>>().join(", ");
+            let message =
+                format!("holds {count} tensors ({names}), none of them `{PROMPT_EMBEDDINGS}`");
+            Err(Error::file(path, message))
+        }
+    }
+}
+
+/// The adapter of a prompt `[P, H]` of f32.
+pub fn adapter(prompt: TensorData, task: Task, base_model: Option<String>) -> Adapter {
+    let (p, h) = match prompt.shape().as_slice() {
+        [p, h] => (*p, *h),
+        _ => (0, 0),
+    };
+    let mut config = AdapterConfig {
+        peft_type: PeftType::PromptTuning,
+        task: Some(task),
+        base_model,
+        num_virtual_tokens: p,
+        token_dim: Some(h),
+        num_attention_heads: None,
+        num_layers: None,
+        extra: serde_json::Map::new(),
+        own: OwnFields::default(),
+    };
+    mark_as_prompt(&mut config);
+    let tensors = NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), prompt)]);
+    Adapter { config, tensors }
+}
+
+/// Makes an adapter of P-tuning v1 one of prompt tuning: its stored rows are what its encoder gave, and act
+/// as a prompt. Any other stays as it is.
+#[must_use]
+pub fn into_prompt_tuning(mut adapter: Adapter) -> Adapter {
+    if adapter.config.peft_type == PeftType::PTuning {
+        adapter.config.peft_type = PeftType::PromptTuning;
+        adapter.config.extra.retain(|key, _| !key.starts_with("encoder_"));
+        mark_as_prompt(&mut adapter.config);
+    }
+    adapter
+}
+
+/// The fields that PEFT expects of prompt tuning.
+fn mark_as_prompt(config: &mut AdapterConfig) {
+    for (key, value) in [
+        ("prompt_tuning_init", json!("RANDOM")),
+        ("prompt_tuning_init_text", Value::Null),
+        ("tokenizer_name_or_path", Value::Null),
+        ("tokenizer_kwargs", Value::Null),
+    ] {
+        config.extra.insert(key.into(), value);
+    }
+    config.own.method = Some("prompt".into());
+}

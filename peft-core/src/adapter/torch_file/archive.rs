@@ -1,0 +1,219 @@
+//! The zip archive that `torch.save` writes: entries as they are, not compressed.
+//!
+//! Read by hand, from the directory at its end: only what torch writes is known, nothing is allocated by a
+//! number that the file merely claims, and an entry is a part of the file's bytes.
+
+use std::collections::BTreeMap;
+
+/// Ends the archive: "end of central directory".
+const END: &[u8] = b"PK\x05\x06";
+/// The same with numbers of 64 bits, which torch writes before it.
+const END_64: &[u8] = b"PK\x06\x06";
+/// Says where that is.
+const LOCATOR_64: &[u8] = b"PK\x06\x07";
+/// Begins the directory's record of an entry.
+const RECORD: &[u8] = b"PK\x01\x02";
+/// Begins the entry itself.
+const LOCAL: &[u8] = b"PK\x03\x04";
+
+/// Sizes of these without names and comments.
+const END_SIZE: usize = 22;
+const LOCATOR_SIZE: usize = 20;
+const RECORD_SIZE: usize = 46;
+const LOCAL_SIZE: usize = 30;
+
+/// In place of a number that stands in an extra field with 64 bits.
+const IN_EXTRA: u64 = 0xFFFF_FFFF;
+
+/// A result whose error is a sentence without the file's name.
+pub type Result<T> = std::result::Result<T, String>;
+
+/// A part of the file, read as whole little-endian numbers. Nothing is read beyond its end.
+#[derive(Clone, Copy, Debug)]
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn range(self, start: usize, len: usize) -> Result<&'a [u8]> {
+        start.checked_add(len).and_then(|end| self.0.get(start..end)).ok_or_else(damaged)
+    }
+
+    fn number(self, start: usize, len: usize) -> Result<u64> {
+        let bytes = self.range(start, len)?;
+        Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    /// A place in the file, or a size of something in it.
+    fn place(self, start: usize, len: usize) -> Result<usize> {
+        to_place(self.number(start, len)?)
+    }
+
+    fn begins(self, start: usize, with: &[u8]) -> bool {
+        self.range(start, with.len()).is_ok_and(|found| found == with)
+    }
+}
+
+fn damaged() -> String {
+    "the zip archive is truncated or damaged".into()
+}
+
+fn to_place(number: u64) -> Result<usize> {
+    usize::try_from(number).map_err(|_| damaged())
+}
+
+/// The entries of an archive.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    entries: BTreeMap<&'a str, &'a [u8]>,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads the directory, and checks that each entry is whole.
+    pub fn open(file: &'a [u8]) -> Result<Self> {
+        let bytes = Bytes(file);
+        let end = find_end(bytes)?;
+        let (mut at, size) = directory(bytes, end)?;
+        let stop = at.checked_add(size).filter(|stop| *stop <= end).ok_or_else(damaged)?;
+        let mut entries = BTreeMap::new();
+        // Entries on top of each other would cost time without end to check.
+        let mut left = file.len();
+        while at < stop {
+            let record = Record::read(bytes, at)?;
+            let name = quoted(record.name);
+            left = left
+                .checked_sub(record.size)
+                .ok_or("the zip archive has entries that are larger than itself")?;
+            if entries.insert(record.name, record.content(bytes)?).is_some() {
+                return Err(format!("the zip archive has two entries {name}"));
+            }
+            at = record.next;
+        }
+        Ok(Self { entries })
+    }
+
+    /// The names of the entries.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.keys().copied()
+    }
+
+    /// The content of an entry; `None` where there is none of that name.
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.entries.get(name).copied()
+    }
+}
+
+/// The record that ends the archive, before a comment that reaches exactly to the end.
+fn find_end(bytes: Bytes<'_>) -> Result<usize> {
+    let last = bytes.0.len().checked_sub(END_SIZE).ok_or("the zip archive is truncated")?;
+    let first = last.saturating_sub(usize::from(u16::MAX));
+    let is_end = |at: &usize| {
+        bytes.begins(*at, END) && bytes.place(*at + 20, 2).is_ok_and(|comment| at + comment == last)
+    };
+    (first..=last)
+        .rev()
+        .find(is_end)
+        .ok_or_else(|| "the zip archive is truncated: its directory is missing".to_string())
+}
+
+/// Where the directory begins, and its size.
+fn directory(bytes: Bytes<'_>, end: usize) -> Result<(usize, usize)> {
+    match end.checked_sub(LOCATOR_SIZE).filter(|at| bytes.begins(*at, LOCATOR_64)) {
+        Some(locator) => {
+            let end_64 = bytes.place(locator + 8, 8)?;
+            if !bytes.begins(end_64, END_64) {
+                return Err(damaged());
+            }
+            Ok((bytes.place(end_64 + 48, 8)?, bytes.place(end_64 + 40, 8)?))
+        }
+        None => Ok((bytes.place(end + 16, 4)?, bytes.place(end + 12, 4)?)),
+    }
+}
+
+/// What the directory says of an entry.
+struct Record<'a> {
+    name: &'a str,
+    method: u64,
+    encrypted: bool,
+    crc: u32,
+    size: usize,
+    stored: usize,
+    /// Where it begins.
+    local: usize,
+    /// Where the next record is.
+    next: usize,
+}
+
+impl<'a> Record<'a> {
+    fn read(bytes: Bytes<'a>, at: usize) -> Result<Self> {
+        if !bytes.begins(at, RECORD) {
+            return Err(damaged());
+        }
+        let (name_len, extra_len, comment_len) =
+            (bytes.place(at + 28, 2)?, bytes.place(at + 30, 2)?, bytes.place(at + 32, 2)?);
+        let name = bytes.range(at + RECORD_SIZE, name_len)?;
+        let name = std::str::from_utf8(name)
+            .map_err(|_| "the zip archive has an entry whose name is not UTF-8".to_string())?;
+        let extra = Bytes(bytes.range(at + RECORD_SIZE + name_len, extra_len)?);
+        let mut wide = wide_numbers(extra)?;
+        // In the extra field stand, in this order, those of the numbers that did not fit.
+        let mut number = |start| match bytes.number(start, 4)? {
+            IN_EXTRA => {
+                let found = wide.place(0, 8)?;
+                wide = Bytes(&wide.0[8..]);
+                Ok(found)
+            }
+            found => to_place(found),
+        };
+        Ok(Self {
+            name,
+            size: number(at + 24)?,
+            stored: number(at + 20)?,
+            local: number(at + 42)?,
+            method: bytes.number(at + 10, 2)?,
+            encrypted: bytes.number(at + 8, 2)? & 1 == 1,
+            crc: bytes.number(at + 16, 4)? as u32,
+            next: at + RECORD_SIZE + name_len + extra_len + comment_len,
+        })
+    }
+
+    /// The entry itself, its checksum checked.
+    fn content(&self, bytes: Bytes<'a>) -> Result<&'a [u8]> {
+        let name = || quoted(self.name);
+        if self.method != 0 || self.encrypted || self.size != self.stored {
+            return Err(format!(
+                "the entry {} is compressed or encrypted, torch.save writes it plain",
+                name()
+            ));
+        }
+        if !bytes.begins(self.local, LOCAL) {
+            return Err(format!("the entry {} is not where the directory says", name()));
+        }
+        let lengths = bytes.place(self.local + 26, 2)? + bytes.place(self.local + 28, 2)?;
+        let content = bytes.range(self.local + LOCAL_SIZE + lengths, self.size)?;
+        if crc32fast::hash(content) != self.crc {
+            return Err(format!("the entry {} is damaged: its checksum differs", name()));
+        }
+        Ok(content)
+    }
+}
+
+/// The field of 64-bit numbers among an entry's extra fields; empty where there is none.
+fn wide_numbers(extra: Bytes<'_>) -> Result<Bytes<'_>> {
+    let mut at = 0;
+    while at + 4 <= extra.0.len() {
+        let (kind, len) = (extra.number(at, 2)?, extra.place(at + 2, 2)?);
+        if kind == 1 {
+            return extra.range(at + 4, len).map(Bytes);
+        }
+        at += 4 + len;
+    }
+    Ok(Bytes(&[]))
+}
+
+/// A name from the file, fit for a message.
+pub fn quoted(name: &str) -> String {
+    const LONGEST: usize = 80;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}...", &name[..end]),
+        None => format!("{name:?}"),
+    }
+}

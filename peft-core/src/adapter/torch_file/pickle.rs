@@ -1,0 +1,433 @@
+//! The pickle in a torch archive: a small stack machine that knows tensors and the dicts they stand in.
+//!
+//! A pickle is a program. This one is not run but read: it may name the few functions of [`Global`], which
+//! here are facts about a tensor, and anything else is refused by its name. Objects stand in one flat list
+//! and refer to each other by number, so reading, comparing and dropping them never recurses, and each
+//! opcode adds at most one.
+//!
+//! Opcodes: <https://github.com/python/cpython/blob/3.13/Lib/pickletools.py>, of which torch.save writes those
+//! of protocol 2 that are matched in [`Machine::step`].
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    rc::Rc,
+};
+
+use burn::tensor::DType;
+
+use super::archive::{Result, quoted};
+
+/// The number of an object in [`Machine::objects`].
+type Id = usize;
+
+/// What a pickle may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Global {
+    /// `collections OrderedDict`.
+    OrderedDict,
+    /// `torch._utils _rebuild_tensor_v2`: storage, offset, shape, strides, and what training needs.
+    RebuildTensor,
+    /// `torch._utils _rebuild_parameter`, with and without a state: a tensor, and what training needs.
+    RebuildParameter,
+    /// `torch FloatStorage` and so on; `None` for numbers that are no floats.
+    Storage(Option<DType>),
+}
+
+/// A tensor's numbers: an entry of the archive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storage {
+    /// The type of the numbers; `None` where they are no floats.
+    pub dtype: Option<DType>,
+    /// The entry's name below `data/`: where it stands in the pickle.
+    key: Range<usize>,
+    /// How many numbers there should be.
+    pub numel: usize,
+}
+
+/// A view on a storage, as the file claims it: nothing of it is checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Its numbers.
+    pub storage: Storage,
+    /// Where it begins, in numbers.
+    pub offset: usize,
+    /// Sizes.
+    pub shape: Vec<usize>,
+    /// Steps from one number to the next, in numbers, for each size.
+    pub strides: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Object {
+    /// `None`, booleans and floats, which nothing here depends on.
+    Other,
+    Int(i64),
+    /// Where it stands in the pickle.
+    Text(Range<usize>),
+    Global(Global),
+    Tuple(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Storage(Storage),
+    Tensor(Rc<View>),
+}
+
+/// What a pickle holds.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// One tensor.
+    Bare(Rc<View>),
+    /// A dict of tensors; of a name that comes twice, the last.
+    Named(BTreeMap<&'a str, Rc<View>>),
+}
+
+/// Reads a pickle.
+pub fn read(pickle: &[u8]) -> Result<Content<'_>> {
+    let mut machine = Machine { pickle, ..Machine::default() };
+    while !machine.step()? {}
+    machine.content()
+}
+
+#[derive(Debug, Default)]
+struct Machine<'a> {
+    pickle: &'a [u8],
+    at: usize,
+    objects: Vec<Object>,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: HashMap<usize, Id>,
+}
+
+impl<'a> Machine<'a> {
+    /// Executes an opcode; `true` at the last.
+    fn step(&mut self) -> Result<bool> {
+        match self.byte()? {
+            // PROTO
+            0x80 => match self.byte()? {
+                2 => {}
+                other => return Err(format!("found a pickle of protocol {other}, expected 2")),
+            },
+            b'(' => self.marks.push(self.stack.len()),
+            b'N' | 0x88 | 0x89 => self.push(Object::Other),
+            // BINFLOAT
+            b'G' => {
+                self.take(8)?;
+                self.push(Object::Other);
+            }
+            b'K' => self.integer(1)?,
+            b'M' => self.integer(2)?,
+            b'J' => {
+                let number = self.number(4)?;
+                self.push(Object::Int(i64::from(number as u32 as i32)));
+            }
+            // LONG1
+            0x8a => {
+                let len = self.byte()?.into();
+                let number = self.signed(len)?;
+                self.push(Object::Int(number));
+            }
+            // BINUNICODE
+            b'X' => {
+                let len = self.number(4)? as usize;
+                let range = self.take(len)?;
+                self.text(&range)?;
+                self.push(Object::Text(range));
+            }
+            b'c' => {
+                let global = self.global()?;
+                self.push(Object::Global(global));
+            }
+            b'q' => self.remember(1)?,
+            b'r' => self.remember(4)?,
+            b'h' => self.recall(1)?,
+            b'j' => self.recall(4)?,
+            b')' => self.push(Object::Tuple(Vec::new())),
+            0x85 => self.tuple(1)?,
+            0x86 => self.tuple(2)?,
+            0x87 => self.tuple(3)?,
+            b't' => {
+                let items = self.pop_to_mark()?;
+                self.push(Object::Tuple(items));
+            }
+            b'}' => self.push(Object::Dict(Vec::new())),
+            // SETITEM, SETITEMS
+            b's' => {
+                let items = self.pop_many(2)?;
+                self.set_items(&items)?;
+            }
+            b'u' => {
+                let items = self.pop_to_mark()?;
+                self.set_items(&items)?;
+            }
+            // BUILD: attributes of a dict, such as the `_metadata` of a module's state.
+            b'b' => {
+                self.pop()?;
+                self.top_dict("attributes for")?;
+            }
+            // BINPERSID
+            b'Q' => self.storage()?,
+            // REDUCE
+            b'R' => self.reduce()?,
+            b'.' => return Ok(true),
+            other => {
+                return Err(format!(
+                    "found the pickle opcode 0x{other:02x} at byte {}, which torch.save does not \
+                     write for tensors: expected a dict of tensors, or one tensor",
+                    self.at - 1
+                ));
+            }
+        }
+        Ok(false)
+    }
+
+    fn take(&mut self, len: usize) -> Result<Range<usize>> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.pickle.len());
+        let end = end.ok_or("its pickle is truncated")?;
+        Ok(std::mem::replace(&mut self.at, end)..end)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        let range = self.take(1)?;
+        Ok(self.pickle[range.start])
+    }
+
+    /// A little-endian number without sign, of at most 8 bytes.
+    fn number(&mut self, len: usize) -> Result<u64> {
+        let range = self.take(len)?;
+        let bytes = self.pickle[range].iter().rev();
+        Ok(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    fn signed(&mut self, len: usize) -> Result<i64> {
+        match len {
+            0 => Ok(0),
+            1..=8 => {
+                let unused = 64 - 8 * len as u32;
+                // The sign is the highest bit of those that are there.
+                Ok(((self.number(len)? << unused) as i64) >> unused)
+            }
+            _ => Err(format!("found a number of {len} bytes in its pickle, expected at most 8")),
+        }
+    }
+
+    fn text(&self, range: &Range<usize>) -> Result<&'a str> {
+        std::str::from_utf8(&self.pickle[range.clone()])
+            .map_err(|_| "found text in its pickle that is not UTF-8".to_string())
+    }
+
+    fn push(&mut self, object: Object) {
+        self.stack.push(self.objects.len());
+        self.objects.push(object);
+    }
+
+    fn integer(&mut self, len: usize) -> Result<()> {
+        let number = self.number(len)?;
+        self.push(Object::Int(number as i64));
+        Ok(())
+    }
+
+    /// How far down the stack may be taken from: to the last mark.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
+        match self.stack.len().checked_sub(count).filter(|start| *start >= self.floor()) {
+            Some(start) => Ok(self.stack.split_off(start)),
+            None => Err("its pickle takes more from the stack than there is".into()),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Id> {
+        Ok(self.pop_many(1)?[0])
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Id>> {
+        let start = self.marks.pop().ok_or("its pickle has no mark where one is needed")?;
+        Ok(self.stack.split_off(start.min(self.stack.len())))
+    }
+
+    fn tuple(&mut self, count: usize) -> Result<()> {
+        let items = self.pop_many(count)?;
+        self.push(Object::Tuple(items));
+        Ok(())
+    }
+
+    fn remember(&mut self, len: usize) -> Result<()> {
+        let slot = self.number(len)? as usize;
+        let top = self.stack.last().ok_or("its pickle remembers something that is not there")?;
+        self.memo.insert(slot, *top);
+        Ok(())
+    }
+
+    fn recall(&mut self, len: usize) -> Result<()> {
+        let slot = self.number(len)? as usize;
+        let id = self.memo.get(&slot).ok_or("its pickle recalls something that is not there")?;
+        self.stack.push(*id);
+        Ok(())
+    }
+
+    /// The dict that is on top of the stack.
+    fn top_dict(&mut self, what: &str) -> Result<&mut Vec<(Id, Id)>> {
+        let top = self.stack.get(self.floor()..).and_then(<[Id]>::last);
+        match top.map(|id| &mut self.objects[*id]) {
+            Some(Object::Dict(items)) => Ok(items),
+            _ => Err(format!("its pickle has {what} something that is no dict")),
+        }
+    }
+
+    fn set_items(&mut self, items: &[Id]) -> Result<()> {
+        if items.len() % 2 == 1 {
+            return Err("its pickle has a key without a value".into());
+        }
+        let pairs = items.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+        self.top_dict("items for")?.extend(pairs);
+        Ok(())
+    }
+
+    /// A line of the pickle, without its end.
+    fn line(&mut self) -> Result<&'a str> {
+        let rest = &self.pickle[self.at..];
+        let len = rest.iter().position(|byte| *byte == b'\n').ok_or("its pickle is truncated")?;
+        let range = self.take(len + 1)?;
+        self.text(&(range.start..range.end - 1))
+    }
+
+    fn global(&mut self) -> Result<Global> {
+        let (module, name) = (self.line()?, self.line()?);
+        Ok(match (module, name) {
+            ("collections", "OrderedDict") => Global::OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                Global::RebuildParameter
+            }
+            ("torch", "FloatStorage") => Global::Storage(Some(DType::F32)),
+            ("torch", "HalfStorage") => Global::Storage(Some(DType::F16)),
+            ("torch", "BFloat16Storage") => Global::Storage(Some(DType::BF16)),
+            ("torch", "DoubleStorage") => Global::Storage(Some(DType::F64)),
+            (
+                "torch",
+                "ByteStorage" | "CharStorage" | "ShortStorage" | "IntStorage" | "LongStorage"
+                | "BoolStorage",
+            ) => Global::Storage(None),
+            _ => {
+                return Err(format!(
+                    "its pickle asks for {}, which this reader of tensors does not know; nothing \
+                     was executed",
+                    quoted(&format!("{module}.{name}"))
+                ));
+            }
+        })
+    }
+
+    /// `('storage', type, key, device, count)`.
+    fn storage(&mut self) -> Result<()> {
+        let top = self.pop()?;
+        let Object::Tuple(items) = &self.objects[top] else {
+            return Err("its pickle names a storage by something that is no tuple".into());
+        };
+        let storage = match items.iter().map(|id| &self.objects[*id]).collect::<Vec<_>>()[..] {
+            [
+                Object::Text(kind),
+                Object::Global(Global::Storage(dtype)),
+                Object::Text(key),
+                Object::Text(_),
+                Object::Int(numel),
+            ] if self.text(kind)? == "storage" => {
+                Storage { dtype: *dtype, key: key.clone(), numel: whole(*numel, "storage size")? }
+            }
+            _ => return Err("its pickle has a storage that torch.save does not write".into()),
+        };
+        self.push(Object::Storage(storage));
+        Ok(())
+    }
+
+    fn reduce(&mut self) -> Result<()> {
+        let called = self.pop_many(2)?;
+        let (Object::Global(function), Object::Tuple(args)) =
+            (&self.objects[called[0]], &self.objects[called[1]])
+        else {
+            return Err("its pickle calls something that is no function".into());
+        };
+        let made = match (function, &args[..]) {
+            (Global::OrderedDict, []) => Object::Dict(Vec::new()),
+            (Global::RebuildTensor, [storage, offset, shape, strides, _, _, ..]) => {
+                match (&self.objects[*storage], &self.objects[*offset]) {
+                    (Object::Storage(storage), Object::Int(offset)) => {
+                        Object::Tensor(Rc::new(View {
+                            storage: storage.clone(),
+                            offset: whole(*offset, "offset")?,
+                            shape: self.sizes(*shape, "size")?,
+                            strides: self.sizes(*strides, "stride")?,
+                        }))
+                    }
+                    _ => return Err("its pickle has a tensor without a storage".into()),
+                }
+            }
+            (Global::RebuildParameter, [tensor, _, _, ..]) => {
+                // The same object: a parameter is its tensor.
+                let tensor = *tensor;
+                if !matches!(self.objects[tensor], Object::Tensor(_)) {
+                    return Err("its pickle has a parameter without a tensor".into());
+                }
+                self.stack.push(tensor);
+                return Ok(());
+            }
+            _ => return Err("its pickle calls a function with other arguments than torch's".into()),
+        };
+        self.push(made);
+        Ok(())
+    }
+
+    fn sizes(&self, tuple: Id, what: &str) -> Result<Vec<usize>> {
+        /// No head has more, and one tuple can be recalled for any number of tensors.
+        const MOST: usize = 8;
+        let Object::Tuple(items) = &self.objects[tuple] else {
+            return Err(format!("its pickle has a {what} that is no tuple"));
+        };
+        if items.len() > MOST {
+            return Err(format!("a tensor has {} sizes, expected at most {MOST}", items.len()));
+        }
+        let size = |id: &Id| match &self.objects[*id] {
+            Object::Int(number) => whole(*number, what),
+            _ => Err(format!("its pickle has a {what} that is no whole number")),
+        };
+        items.iter().map(size).collect()
+    }
+
+    /// What the whole pickle is.
+    fn content(&self) -> Result<Content<'a>> {
+        let top = self.stack.last().ok_or("its pickle is empty")?;
+        match &self.objects[*top] {
+            Object::Tensor(view) => Ok(Content::Bare(view.clone())),
+            Object::Dict(items) => {
+                let item = |(key, value): &(Id, Id)| {
+                    let Object::Text(key) = &self.objects[*key] else {
+                        return Err("it holds a dict whose keys are not names".to_string());
+                    };
+                    let key = self.text(key)?;
+                    match &self.objects[*value] {
+                        Object::Tensor(view) => Ok((key, view.clone())),
+                        _ => Err(format!("its key {} holds no tensor", quoted(key))),
+                    }
+                };
+                items.iter().map(item).collect::<Result<_>>().map(Content::Named)
+            }
+            _ => Err("it holds neither a tensor nor a dict of tensors".into()),
+        }
+    }
+}
+
+impl Storage {
+    /// The entry's name below `data/`.
+    pub fn key<'a>(&self, pickle: &'a [u8]) -> Result<&'a str> {
+        std::str::from_utf8(&pickle[self.key.clone()])
+            .map_err(|_| "found text in its pickle that is not UTF-8".to_string())
+    }
+}
+
+/// A number that counts something.
+fn whole(number: i64, what: &str) -> Result<usize> {
+    usize::try_from(number).map_err(|_| format!("a tensor has the {what} {number}, below zero"))
+}

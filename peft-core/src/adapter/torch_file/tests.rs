@@ -1,0 +1,319 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// A zip archive as torch writes it: plain entries, numbers of 32 bits, or of 64 where `wide`.
+fn zip(entries: &[(&str, &[u8])], wide: bool) -> Vec<u8> {
+    let (mut file, mut records) = (Vec::new(), Vec::new());
+    for (name, content) in entries {
+        let start = file.len() as u32;
+        let size = content.len() as u32;
+        let crc = crc32fast::hash(content);
+        let name_len = name.len() as u16;
+        file.extend(b"PK\x03\x04\x00\x00\x08\x08");
+        file.extend([0; 18]);
+        // Padding, so that the data is aligned.
+        file.extend(name_len.to_le_bytes());
+        file.extend(6u16.to_le_bytes());
+        file.extend(name.as_bytes());
+        file.extend(b"FB\x02\x00ZZ");
+        file.extend(*content);
+
+        records.extend(b"PK\x01\x02\x00\x00\x00\x00\x08\x08\x00\x00\x00\x00\x00\x00");
+        records.extend(crc.to_le_bytes());
+        let numbers = if wide { [u32::MAX; 3] } else { [size, size, start] };
+        records.extend(numbers[0].to_le_bytes());
+        records.extend(numbers[1].to_le_bytes());
+        records.extend(name_len.to_le_bytes());
+        records.extend(if wide { 28u16 } else { 0 }.to_le_bytes());
+        records.extend([0; 10]);
+        records.extend(numbers[2].to_le_bytes());
+        records.extend(name.as_bytes());
+        if wide {
+            records.extend(b"\x01\x00\x18\x00");
+            for number in [size, size, start] {
+                records.extend(u64::from(number).to_le_bytes());
+            }
+        }
+    }
+    let (start, size) = (file.len() as u64, records.len() as u64);
+    file.extend(records);
+    if wide {
+        let end = file.len() as u64;
+        file.extend(b"PK\x06\x06");
+        file.extend([0; 36]);
+        file.extend(size.to_le_bytes());
+        file.extend(start.to_le_bytes());
+        file.extend(b"PK\x06\x07\x00\x00\x00\x00");
+        file.extend(end.to_le_bytes());
+        file.extend(1u32.to_le_bytes());
+    }
+    file.extend(b"PK\x05\x06");
+    file.extend([0; 8]);
+    let short = |number: u64| if wide { u32::MAX } else { number as u32 };
+    file.extend(short(size).to_le_bytes());
+    file.extend(short(start).to_le_bytes());
+    file.extend([0, 0]);
+    file
+}
+
+/// Opcodes of a pickle.
+#[derive(Clone, Default)]
+struct Pickle(Vec<u8>);
+
+impl Pickle {
+    fn new() -> Self {
+        Self(b"\x80\x02".to_vec())
+    }
+
+    fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend(bytes);
+        self
+    }
+
+    fn text(self, text: &str) -> Self {
+        let len = (text.len() as u32).to_le_bytes();
+        self.raw(b"X").raw(&len).raw(text.as_bytes())
+    }
+
+    fn int(self, number: i64) -> Self {
+        self.raw(b"\x8a\x08").raw(&number.to_le_bytes())
+    }
+
+    fn global(self, module: &str, name: &str) -> Self {
+        self.raw(format!("c{module}\n{name}\n").as_bytes())
+    }
+
+    fn ints(self, numbers: &[i64]) -> Self {
+        numbers.iter().fold(self.raw(b"("), |pickle, number| pickle.int(*number)).raw(b"t")
+    }
+
+    /// A tensor on the storage `0`.
+    fn tensor(self, kind: &str, numel: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Self {
+        self.global("torch._utils", "_rebuild_tensor_v2")
+            .raw(b"((")
+            .text("storage")
+            .global("torch", kind)
+            .text("0")
+            .text("cuda:0")
+            .int(numel)
+            .raw(b"tQ")
+            .int(offset)
+            .ints(shape)
+            .ints(strides)
+            .raw(b"\x89")
+            .global("collections", "OrderedDict")
+            .raw(b")RtR")
+    }
+
+    /// The archive with this program and a storage.
+    fn file(self, storage: &[u8]) -> Vec<u8> {
+        let program = self.raw(b".").0;
+        zip(&[("a/data.pkl", &program), ("a/byteorder", b"little"), ("a/data/0", storage)], false)
+    }
+}
+
+fn numbers(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|number| (number as f32).to_le_bytes()).collect()
+}
+
+fn read(file: &[u8]) -> Result<TorchFile, String> {
+    super::read(file, Path::new("m.bin")).map_err(|error| error.to_string())
+}
+
+/// The only tensor of a file.
+fn bare(file: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
+    match read(file)? {
+        TorchFile::Bare(data) => Ok((data.shape().as_slice().to_vec(), data.iter().collect())),
+        TorchFile::Named(_) => Err("named".into()),
+    }
+}
+
+fn view(numel: i64, offset: i64, shape: &[i64], strides: &[i64], held: usize) -> Vec<u8> {
+    Pickle::new().tensor("FloatStorage", numel, offset, shape, strides).file(&numbers(held))
+}
+
+#[test]
+fn plain_and_other_views_are_read() {
+    let plain = bare(&view(6, 0, &[2, 3], &[3, 1], 6)).unwrap();
+    assert_eq!(plain, (vec![2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+    let turned = bare(&view(6, 0, &[3, 2], &[1, 3], 6)).unwrap();
+    assert_eq!(turned, (vec![3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
+    let part = bare(&view(6, 2, &[1, 2], &[99, 1], 6)).unwrap();
+    assert_eq!(part, (vec![1, 2], vec![2.0, 3.0]));
+    let single = bare(&view(6, 4, &[], &[], 6)).unwrap();
+    assert_eq!(single, (vec![], vec![4.0]));
+    assert!(bare(&view(6, 6, &[0, 9], &[9, 1], 6)).unwrap().1.is_empty());
+    // Each number of a stride of 0, as far as the storage is large.
+    assert_eq!(bare(&view(6, 1, &[3, 1], &[0, 1], 6)).unwrap().1, [1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn all_floats_and_numbers_of_64_bits_are_read() {
+    for (kind, one) in [
+        ("FloatStorage", &[0, 0, 0x80, 0x3f][..]),
+        ("HalfStorage", &[0, 0x3c]),
+        ("BFloat16Storage", &[0x80, 0x3f]),
+        ("DoubleStorage", &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f]),
+    ] {
+        let program = Pickle::new().tensor(kind, 1, 0, &[1, 1], &[1, 1]).raw(b".").0;
+        for wide in [false, true] {
+            let file = zip(&[("x/data.pkl", &program), ("x/data/0", one)], wide);
+            assert_eq!(bare(&file).unwrap(), (vec![1, 1], vec![1.0]), "{kind}");
+        }
+    }
+    let long = Pickle::new().tensor("LongStorage", 1, 0, &[1], &[1]).file(&[0; 8]);
+    assert!(bare(&long).unwrap_err().contains("is not of floats"));
+}
+
+#[test]
+fn dicts_parameters_and_attributes_are_read() {
+    let tensor = |pickle: Pickle| pickle.tensor("FloatStorage", 2, 0, &[2, 1], &[1, 1]);
+    let attributes = |pickle: Pickle| pickle.raw(b"}(").text("_metadata").raw(b"}ub");
+    let pickle = Pickle::new().global("collections", "OrderedDict").raw(b")Rq\x00(").text("a");
+    let pickle = tensor(pickle).raw(b"q\x01").text("b");
+    let pickle = pickle.global("torch._utils", "_rebuild_parameter").raw(b"h\x01\x88}\x87R");
+    let pickle = pickle.text("c").global("torch._utils", "_rebuild_parameter_with_state");
+    let pickle = attributes(pickle.raw(b"(h\x01\x88}NtRu"));
+    let TorchFile::Named(found) = read(&pickle.file(&numbers(2))).unwrap() else { panic!() };
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert!(found.values().all(|data| data.iter::<f32>().eq([0.0, 1.0])));
+}
+
+#[test]
+fn nothing_but_tensors_is_named() {
+    for (module, name) in [
+        ("os", "system"),
+        ("posix", "system"),
+        ("builtins", "eval"),
+        ("torch.storage", "_load_from_bytes"),
+        ("torch.storage", "UntypedStorage"),
+        ("collections", "defaultdict"),
+        ("torch", "load"),
+    ] {
+        let pickle = Pickle::new().global(module, name).raw(b"(").text("touch gotcha").raw(b"tR");
+        let error = read(&pickle.file(&[])).unwrap_err();
+        assert!(error.contains(&format!("asks for \"{module}.{name}\"")), "{error}");
+        assert!(error.starts_with("m.bin: ") && error.contains("nothing was executed"));
+    }
+    // Other ways to name or make something: INST, OBJ, NEWOBJ, STACK_GLOBAL, EXT1, frames.
+    for opcode in *b"io\x81\x93\x82\x95" {
+        let error = read(&Pickle::new().raw(&[opcode]).file(&[])).unwrap_err();
+        assert!(error.contains("pickle opcode 0x"), "{error}");
+    }
+    let endless = Pickle::new().global(&"x".repeat(9999), "y").file(&[]);
+    assert!(read(&endless).unwrap_err().len() < 200);
+}
+
+#[test]
+fn views_beyond_their_storage_are_refused() {
+    let huge = i64::MAX;
+    for (case, file) in [
+        ("more numbers than there are", view(7, 0, &[2, 3], &[3, 1], 6)),
+        ("a larger shape", view(6, 0, &[2, 4], &[3, 1], 6)),
+        ("a huge shape", view(6, 0, &[huge, huge], &[huge, 1], 6)),
+        ("a huge shape of stride 0", view(6, 0, &[huge, 1], &[0, 0], 6)),
+        ("an offset beyond", view(6, 1, &[2, 3], &[3, 1], 6)),
+        ("a huge offset", view(6, huge, &[2, 3], &[3, 1], 6)),
+        ("a stride beyond", view(6, 0, &[2, 3], &[4, 1], 6)),
+        ("a huge stride", view(6, 0, &[2, 3], &[huge, 1], 6)),
+        ("a negative stride", view(6, 5, &[2, 3], &[-3, -1], 6)),
+        ("a negative offset", view(6, -1, &[2, 3], &[3, 1], 6)),
+        ("a negative size", view(6, 0, &[-2, -3], &[3, 1], 6)),
+        ("a negative count", view(-6, 0, &[2, 3], &[3, 1], 6)),
+        ("too few strides", view(6, 0, &[2, 3], &[1], 6)),
+        ("too many sizes", view(6, 0, &[1; 9], &[1; 9], 6)),
+        ("an empty storage", view(0, 0, &[1], &[1], 0)),
+    ] {
+        assert!(bare(&file).is_err(), "{case}");
+    }
+    let elsewhere = Pickle::new().tensor("FloatStorage", 1, 0, &[1], &[1]).raw(b".").0;
+    let error = bare(&zip(&[("a/data.pkl", &elsewhere)], false)).unwrap_err();
+    assert!(error.contains("its storage \"0\" is not in the file"), "{error}");
+}
+
+/// Many names for one large storage: each alone would be fine.
+#[test]
+fn shared_numbers_are_bounded_by_the_file() {
+    let pickle = Pickle::new().raw(b"}(").text("a").tensor("FloatStorage", 999, 0, &[999], &[1]);
+    let shared = |count| {
+        let pickle = pickle.clone().raw(b"q\x00");
+        let names =
+            (0..count).fold(pickle, |pickle, n| pickle.text(&format!("b{n}")).raw(b"h\x00"));
+        read(&names.raw(b"u").file(&numbers(999)))
+    };
+    assert!(shared(1).is_ok());
+    assert!(shared(99).unwrap_err().contains("together are larger than the file"));
+}
+
+/// Tuples of tuples, each twice as large as the last where one would copy them; and a dict that holds itself.
+#[test]
+fn memo_bombs_cost_nothing() {
+    let twice = |pickle: Pickle, _| pickle.raw(b"q\x00h\x00h\x00\x86");
+    let bomb = (0..10_000).fold(Pickle::new().raw(b")"), twice);
+    assert!(read(&bomb.file(&[])).unwrap_err().contains("neither a tensor nor a dict"));
+    let own = Pickle::new().raw(b"}q\x00").text("a").raw(b"h\x00s");
+    assert!(read(&own.file(&[])).unwrap_err().contains("its key \"a\" holds no tensor"));
+}
+
+#[test]
+fn malformed_programs_are_refused() {
+    for bytes in [
+        &b""[..],
+        b"\x80\x04",
+        b"u",
+        b"s",
+        b"R",
+        b"Q",
+        b"b",
+        b"t",
+        b"h\x00",
+        b"q\x00",
+        b"(\x85",
+        b"}(Ku",
+        b"}(K\x01u",
+        b"X\xff\xff\xff\xff",
+        b"X\x01\x00\x00\x00\xff",
+        b"\x8a\x09aaaaaaaaa",
+        b"cos",
+        b"N",
+        b"}K\x01Ns",
+        b"(N(\x86",
+        b"ccollections\nOrderedDict\n(K\x01tR",
+        b"ctorch._utils\n_rebuild_tensor_v2\n)R",
+        b")Q",
+    ] {
+        assert!(read(&Pickle::new().raw(bytes).file(&[])).is_err(), "{bytes:?}");
+    }
+}
+
+#[test]
+fn damaged_archives_are_refused() {
+    let good = view(6, 0, &[2, 3], &[3, 1], 6);
+    assert!(bare(&good).is_ok());
+    for len in 0..good.len() {
+        assert!(bare(&good[..len]).is_err(), "{len} bytes");
+    }
+    let mut flipped = good.clone();
+    let place = good.windows(8).position(|found| found == &numbers(2)[..]).unwrap();
+    flipped[place + 5] ^= 1;
+    assert!(bare(&flipped).unwrap_err().contains("its checksum differs"));
+
+    let program = Pickle::new().tensor("FloatStorage", 0, 0, &[0], &[1]).raw(b".").0;
+    let says = |entries: &[(&str, &[u8])], what: &str| {
+        let error = bare(&zip(entries, false)).unwrap_err();
+        assert!(error.contains(what), "{error}");
+    };
+    says(&[("a/data.pkl", &program), ("b/data.pkl", &program)], "no one `data.pkl`");
+    says(&[("a/data.pkl", &program), ("a/data.pkl", &program)], "two entries");
+    says(&[("a/other", b"")], "no one `data.pkl`");
+    says(&[("a/data.pkl", &program), ("a/byteorder", b"big")], "big-endian");
+    let error = bare(b"\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.").unwrap_err();
+    assert!(error.contains("before 1.6") && error.contains("torch.save(torch.load("), "{error}");
+    assert!(bare(b"hello").unwrap_err().contains("expected a zip archive"));
+    // Compressed.
+    let mut packed = good.clone();
+    let at = packed.windows(4).position(|found| found == b"PK\x01\x02").unwrap();
+    packed[at + 10] = 8;
+    assert!(bare(&packed).unwrap_err().contains("compressed"));
+}

@@ -1,0 +1,350 @@
+//! The settings of generation.
+
+use peft_core::{Error, ModelSpec, Result};
+
+/// How texts are continued. Without [`with_sampling`](Self::with_sampling) or
+/// [`with_beams`](Self::with_beams) it is by the likeliest token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateConfig {
+    /// New tokens of a sequence at most, its end token included.
+    pub max_new_tokens: usize,
+    /// New tokens before which no end token may follow; 0.
+    pub min_new_tokens: usize,
+    /// Ids that end a sequence; the one that ended it is part of the output.
+    pub end_tokens: Vec<u32>,
+    /// What the decoder of an encoder-decoder starts from: `decoder_start_token_id`. Not part of the
+    /// output.
+    pub decoder_start: Option<u32>,
+    /// The token that must follow a first one which stands alone, as an encoder-decoder's start does:
+    /// `forced_bos_token_id`.
+    pub forced_bos: Option<u32>,
+    /// Of which one must be the last of `max_new_tokens` tokens: `forced_eos_token_id`.
+    pub forced_eos: Vec<u32>,
+    /// Divides positive scores and multiplies negative ones of tokens that the sequence has already,
+    /// the input of a decoder-only model included; 1, no change (Keskar et al., arXiv:1909.05858, 4.1).
+    pub repetition_penalty: f32,
+    /// How the next token is chosen; the likeliest.
+    pub strategy: Strategy,
+    /// Sequences for each row; 1. Several of them need sampling or beams.
+    pub num_return_sequences: usize,
+    /// Rows that are continued at once; 16. The output does not depend on it.
+    pub batch_size: usize,
+}
+
+/// How the next token is chosen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Strategy {
+    /// The likeliest.
+    #[default]
+    Greedy,
+    /// Drawn by probability.
+    Sampling(Sampling),
+    /// The likeliest sequences found by a search.
+    Beams(Beams),
+}
+
+/// Settings of sampling.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Divides the scores: below 1 the likely becomes likelier; 1.
+    pub temperature: f32,
+    /// Draws from this many likeliest tokens, those as likely as the last of them included; all.
+    pub top_k: Option<usize>,
+    /// Draws from the fewest likeliest tokens that have this probability together; 1, all (nucleus
+    /// sampling, Holtzman et al., arXiv:1904.09751).
+    pub top_p: f32,
+    /// Seed of the draws; 0. What a row gets depends on it, the row's place among the rows and the
+    /// step, not on the other rows.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: None, top_p: 1.0, seed: 0 }
+    }
+}
+
+/// Settings of beam search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beams {
+    /// Sequences that are followed at once; 1 is greedy generation.
+    pub num_beams: usize,
+    /// A finished sequence's score is its log-probability over the number of its new tokens, the end
+    /// token included, to this power; 1. Above 0 longer sequences gain, below 0 shorter ones do.
+    pub length_penalty: f32,
+    /// When a row's search ends.
+    pub early_stopping: EarlyStopping,
+}
+
+/// When the search of a row ends that has as many finished sequences as beams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EarlyStopping {
+    /// When no running sequence, were it to end now, could beat the worst finished one: `false`.
+    #[default]
+    Heuristic,
+    /// At once: `true`.
+    Always,
+    /// When no running sequence could beat it at any length up to the longest: `"never"`.
+    Never,
+}
+
+impl Sampling {
+    /// Sets the temperature.
+    #[must_use]
+    pub fn with_temperature(mut self, temperature: f32) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    /// Sets how many of the likeliest tokens are drawn from, `None` for all.
+    #[must_use]
+    pub fn with_top_k(mut self, top_k: Option<usize>) -> Self {
+        self.top_k = top_k;
+        self
+    }
+
+    /// Sets the probability that the tokens drawn from have together.
+    #[must_use]
+    pub fn with_top_p(mut self, top_p: f32) -> Self {
+        self.top_p = top_p;
+        self
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+}
+
+impl Beams {
+    /// A search with so many beams.
+    pub fn new(num_beams: usize) -> Self {
+        Self { num_beams, length_penalty: 1.0, early_stopping: EarlyStopping::Heuristic }
+    }
+
+    /// Sets the length penalty.
+    #[must_use]
+    pub fn with_length_penalty(mut self, length_penalty: f32) -> Self {
+        self.length_penalty = length_penalty;
+        self
+    }
+
+    /// Sets when a row's search ends.
+    #[must_use]
+    pub fn with_early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
+        self.early_stopping = early_stopping;
+        self
+    }
+}
+
+impl GenerateConfig {
+    /// Greedy generation of at most so many tokens, without end tokens.
+    pub fn new(max_new_tokens: usize) -> Self {
+        Self {
+            max_new_tokens,
+            min_new_tokens: 0,
+            end_tokens: Vec::new(),
+            decoder_start: None,
+            forced_bos: None,
+            forced_eos: Vec::new(),
+            repetition_penalty: 1.0,
+            strategy: Strategy::Greedy,
+            num_return_sequences: 1,
+            batch_size: 16,
+        }
+    }
+
+    /// Sets the most new tokens of a sequence.
+    #[must_use]
+    pub fn with_max_new_tokens(mut self, max_new_tokens: usize) -> Self {
+        self.max_new_tokens = max_new_tokens;
+        self
+    }
+
+    /// Sets the new tokens before which no end token may follow.
+    #[must_use]
+    pub fn with_min_new_tokens(mut self, min_new_tokens: usize) -> Self {
+        self.min_new_tokens = min_new_tokens;
+        self
+    }
+
+    /// Sets the ids that end a sequence.
+    #[must_use]
+    pub fn with_end_tokens(mut self, end_tokens: Vec<u32>) -> Self {
+        self.end_tokens = end_tokens;
+        self
+    }
+
+    /// Sets what the decoder of an encoder-decoder starts from.
+    #[must_use]
+    pub fn with_decoder_start(mut self, decoder_start: Option<u32>) -> Self {
+        self.decoder_start = decoder_start;
+        self
+    }
+
+    /// Sets the token that must come first.
+    #[must_use]
+    pub fn with_forced_bos(mut self, forced_bos: Option<u32>) -> Self {
+        self.forced_bos = forced_bos;
+        self
+    }
+
+    /// Sets the tokens of which one must come last.
+    #[must_use]
+    pub fn with_forced_eos(mut self, forced_eos: Vec<u32>) -> Self {
+        self.forced_eos = forced_eos;
+        self
+    }
+
+    /// Sets the penalty on tokens that a sequence has already.
+    #[must_use]
+    pub fn with_repetition_penalty(mut self, repetition_penalty: f32) -> Self {
+        self.repetition_penalty = repetition_penalty;
+        self
+    }
+
+    /// Draws the next token.
+    #[must_use]
+    pub fn with_sampling(mut self, sampling: Sampling) -> Self {
+        self.strategy = Strategy::Sampling(sampling);
+        self
+    }
+
+    /// Searches with beams.
+    #[must_use]
+    pub fn with_beams(mut self, beams: Beams) -> Self {
+        self.strategy = Strategy::Beams(beams);
+        self
+    }
+
+    /// Sets the sequences for each row.
+    #[must_use]
+    pub fn with_num_return_sequences(mut self, num_return_sequences: usize) -> Self {
+        self.num_return_sequences = num_return_sequences;
+        self
+    }
+
+    /// Sets the rows that are continued at once.
+    #[must_use]
+    pub fn with_batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag.
+    pub fn validate(&self) -> Result<()> {
+        let bad = |flag: &str, found: &dyn std::fmt::Display, expected: &str| {
+            Err(Error::setting(flag, format!("found {found}, expected {expected}")))
+        };
+        let positive = |value: f32| value > 0.0 && value.is_finite();
+        if !positive(self.repetition_penalty) {
+            return bad("--repetition-penalty", &self.repetition_penalty, "a number above 0");
+        }
+        if self.min_new_tokens > self.max_new_tokens {
+            let expected = format!("at most --max-new-tokens, {}", self.max_new_tokens);
+            return bad("--min-new-tokens", &self.min_new_tokens, &expected);
+        }
+        for (flag, size) in [
+            ("--batch-size", self.batch_size),
+            ("--num-return-sequences", self.num_return_sequences),
+        ] {
+            if size == 0 {
+                return bad(flag, &size, "at least 1");
+            }
+        }
+        let returned = "--num-return-sequences";
+        match &self.strategy {
+            Strategy::Greedy if self.num_return_sequences > 1 => {
+                bad(returned, &self.num_return_sequences, "1 without sampling or beams")
+            }
+            Strategy::Greedy => Ok(()),
+            Strategy::Sampling(sampling) => {
+                if !positive(sampling.temperature) {
+                    return bad("--temperature", &sampling.temperature, "a number above 0");
+                }
+                if sampling.top_k == Some(0) {
+                    return bad("--top-k", &0, "at least 1");
+                }
+                if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+                    return bad("--top-p", &sampling.top_p, "a number above 0 and at most 1");
+                }
+                Ok(())
+            }
+            Strategy::Beams(beams) => {
+                if beams.num_beams == 0 {
+                    return bad("--num-beams", &0, "at least 1");
+                }
+                if !beams.length_penalty.is_finite() {
+                    return bad("--length-penalty", &beams.length_penalty, "a number");
+                }
+                if self.num_return_sequences > beams.num_beams {
+                    let expected = format!("at most --num-beams, {}", beams.num_beams);
+                    return bad(returned, &self.num_return_sequences, &expected);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the decoder of the model starts from, `None` where the input itself is continued.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for an encoder-decoder without [`decoder_start`](Self::decoder_start).
+    pub(super) fn start(&self, spec: &ModelSpec) -> Result<Option<u32>> {
+        match self.decoder_start {
+            _ if !spec.is_encoder_decoder() => Ok(None),
+            Some(start) if (start as usize) < spec.vocab_size => Ok(Some(start)),
+            Some(start) => Err(Error::Mismatch(format!(
+                "decoder_start_token_id {start} is outside the vocabulary of {}",
+                spec.vocab_size
+            ))),
+            None => Err(Error::Mismatch(format!(
+                "a {} model generates from a decoder_start_token_id, and none is given",
+                spec.model_type
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_out_of_range_name_their_flag() {
+        let base = || GenerateConfig::new(8);
+        let sampled = |sampling| base().with_sampling(sampling);
+        let sampling = Sampling::default;
+        for (config, flag) in [
+            (base().with_repetition_penalty(0.0), "--repetition-penalty"),
+            (base().with_min_new_tokens(9), "--min-new-tokens"),
+            (base().with_batch_size(0), "--batch-size"),
+            (base().with_num_return_sequences(0), "--num-return-sequences"),
+            (base().with_num_return_sequences(2), "--num-return-sequences"),
+            (sampled(sampling().with_temperature(0.0)), "--temperature"),
+            (sampled(sampling().with_temperature(-1.0)), "--temperature"),
+            (sampled(sampling().with_temperature(f32::NAN)), "--temperature"),
+            (sampled(sampling().with_top_k(Some(0))), "--top-k"),
+            (sampled(sampling().with_top_p(0.0)), "--top-p"),
+            (sampled(sampling().with_top_p(1.1)), "--top-p"),
+            (sampled(sampling().with_top_p(f32::NAN)), "--top-p"),
+            (base().with_beams(Beams::new(0)), "--num-beams"),
+            (base().with_beams(Beams::new(2).with_length_penalty(f32::NAN)), "--length-penalty"),
+            (base().with_beams(Beams::new(2)).with_num_return_sequences(3), "--num-return"),
+        ] {
+            let error = config.validate().unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{error}");
+            assert!(error.to_string().starts_with(flag), "{error}");
+        }
+        base().with_beams(Beams::new(3)).with_num_return_sequences(3).validate().unwrap();
+        sampled(sampling()).with_num_return_sequences(5).validate().unwrap();
+    }
+}

@@ -1,0 +1,78 @@
+//! A model that reads one token a row after another.
+
+use burn::tensor::{DType, Tensor};
+use peft_core::{Cache, Error, FrozenModel, PaddingSide, Result, TokenBatch, VirtualTokens};
+
+/// A model with what it has read so far, in a cache whose rows can be chosen anew.
+#[derive(Debug)]
+pub(super) struct Decoder<'a> {
+    model: &'a dyn FrozenModel,
+    cache: Cache,
+    /// Which row of the input each row of the cache continues.
+    inputs: Vec<usize>,
+}
+
+impl<'a> Decoder<'a> {
+    /// Reads the rows once each, or their encoding and the decoder's `start`. Gives the logits
+    /// `[B, V]` of their first new tokens too.
+    pub fn start(
+        model: &'a dyn FrozenModel,
+        rows: &[&[u32]],
+        virtual_tokens: &VirtualTokens,
+        start: Option<u32>,
+    ) -> Result<(Self, Tensor<2>)> {
+        // Left padding: every row's next token is in the last column.
+        let input = TokenBatch::new(rows, PaddingSide::Left);
+        let cache = model.begin(&input, virtual_tokens)?;
+        let mut decoder = Self { model, cache, inputs: (0..rows.len()).collect() };
+        let logits = match start {
+            Some(start) => decoder.advance(&vec![start; rows.len()])?,
+            None => decoder.read(&input)?,
+        };
+        Ok((decoder, logits))
+    }
+
+    /// Rows of the cache.
+    pub fn rows(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Reads the next token of each row; gives the logits `[B, V]` of the one after it.
+    pub fn advance(&mut self, tokens: &[u32]) -> Result<Tensor<2>> {
+        let rows: Vec<&[u32]> = tokens.chunks(1).collect();
+        self.read(&TokenBatch::new(&rows, PaddingSide::Left))
+    }
+
+    fn read(&mut self, batch: &TokenBatch) -> Result<Tensor<2>> {
+        let hidden = self.model.forward_cached(batch, &self.cache)?;
+        self.cache =
+            hidden.cache.ok_or_else(|| Error::Mismatch("the model gave no cache".into()))?;
+        let [b, s, h] = hidden.tokens.dims();
+        self.model.lm_logits(hidden.tokens.narrow(1, s - 1, 1).reshape([b, h]))
+    }
+
+    /// Goes on with chosen rows, in the order given; a row may be chosen several times.
+    pub fn select(&mut self, rows: &[usize]) {
+        if rows.iter().copied().eq(0..self.rows()) {
+            return;
+        }
+        let inputs: Vec<usize> = rows.iter().map(|row| self.inputs[*row]).collect();
+        if inputs == self.inputs {
+            // Beams of one input that change places: what the encoder said is the same for them.
+            self.cache.past = self.cache.past.select_rows(rows);
+        } else {
+            self.cache = self.cache.select_rows(rows);
+        }
+        self.inputs = inputs;
+    }
+}
+
+/// Scores `[B, V]` on the host, row by row.
+pub(super) fn read_scores(scores: Tensor<2>) -> Result<Vec<f32>> {
+    scores.cast(DType::F32).try_into_vec_as::<f32>().map_err(unreadable)
+}
+
+/// The error of a device that gives no numbers.
+pub(super) fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::Mismatch(format!("cannot read the device: {error}"))
+}

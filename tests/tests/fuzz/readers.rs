@@ -1,0 +1,216 @@
+//! The readers of files that come from elsewhere, each with valid files to damage.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{DType, Device};
+use peft_core::{
+    Adapter, NamedTensors, Result,
+    adapter::{folder::from_safetensors, npy, prompt_file, torch_file},
+    data::{load_tokenizer, read_records},
+};
+use peft_models::{ModelConfig, Weights};
+use peft_tests::vectors;
+
+use crate::mutate;
+
+/// What a reader may take for a small file.
+const SMALL: usize = 1 << 20;
+/// The same where a regular expression may be in it: the library compiles one to about 16 MiB before it refuses
+/// it, such as `a{1,2147483648}`.
+const LARGE: usize = 64 << 20;
+
+/// A reader with its valid files.
+pub struct Reader {
+    pub name: &'static str,
+    pub seeds: Vec<Vec<u8>>,
+    /// Mends what would hide the damage behind it.
+    pub repair: fn(&mut [u8]),
+    /// Reads some bytes; a folder of its own holds what else it needs.
+    pub read: fn(&Path, &[u8]) -> Result<()>,
+    /// Bytes that reading may take whatever the file's size.
+    pub allowance: usize,
+    /// What must be in the folder: files of `tests/vectors`, by their names there.
+    pub beside: Vec<(PathBuf, &'static str)>,
+}
+
+fn file(path: &str) -> PathBuf {
+    vectors("files").join(path)
+}
+
+fn seeds(paths: &[&str]) -> Vec<Vec<u8>> {
+    paths.iter().map(|path| fs::read(vectors(path)).unwrap()).collect()
+}
+
+/// The valid files of a folder whose names end so.
+fn all(folder: &str, endings: &[&str]) -> Vec<Vec<u8>> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(file(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let wanted = |path: &&PathBuf| endings.iter().any(|end| path.to_string_lossy().ends_with(end));
+    paths.iter().filter(wanted).map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// The tensors of a tiny model, for configs to be built on.
+fn tensors(family: &str) -> NamedTensors {
+    let path = file(family).join("model.safetensors");
+    from_safetensors(&fs::read(&path).unwrap(), &path).unwrap()
+}
+
+/// Writes a file anew: one that is cut to nothing and written again waits for the disk.
+fn write(dir: &Path, name: &str, bytes: &[u8]) {
+    let path = dir.join(name);
+    // It is not there yet the first time.
+    let _ = fs::remove_file(&path);
+    fs::write(path, bytes).unwrap();
+}
+
+fn nothing(_: &mut [u8]) {}
+
+pub fn readers() -> Vec<Reader> {
+    vec![
+        Reader {
+            name: "adapter_model.safetensors",
+            seeds: seeds(&[
+                "files/p-tuning/adapter_model.safetensors",
+                "files/seq2seq/adapter_model.safetensors",
+                "interop/bert-tok-prompt/adapter_model.safetensors",
+            ]),
+            repair: mutate::repair_safetensors,
+            read: |dir, bytes| {
+                write(dir, "adapter_model.safetensors", bytes);
+                Adapter::load(dir).map(drop)
+            },
+            allowance: SMALL,
+            beside: vec![(file("p-tuning/adapter_config.json"), "adapter_config.json")],
+        },
+        Reader {
+            name: "adapter_config.json",
+            seeds: seeds(&[
+                "files/p-tuning/adapter_config.json",
+                "files/seq2seq/adapter_config.json",
+                "interop/gpt2-prompt/adapter_config.json",
+                "interop/gpt2-ptv2-layers/adapter_config.json",
+            ]),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "adapter_config.json", bytes);
+                let adapter = prompt_file::into_prompt_tuning(Adapter::load(dir)?);
+                adapter.files(dir).map(drop)
+            },
+            allowance: SMALL,
+            beside: vec![(
+                vectors("interop/gpt2-prompt/adapter_model.safetensors"),
+                "adapter_model.safetensors",
+            )],
+        },
+        Reader {
+            name: "adapter_model.bin, .pt",
+            seeds: all("torch", &[".bin", ".pt"]),
+            repair: mutate::repair_zip,
+            read: |_, bytes| torch_file::read(bytes, Path::new("m.bin")).map(drop),
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: ".npy",
+            seeds: all("npy", &[".npy"]),
+            repair: mutate::repair_npy,
+            read: |_, bytes| {
+                let path = Path::new("p.npy");
+                npy::write(&npy::read(bytes, path)?, path).map(drop)
+            },
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "config.json",
+            seeds: seeds(&[
+                "files/gpt2/config.json",
+                "files/llama/config.json",
+                "files/bert/config.json",
+            ]),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "config.json", bytes);
+                let config = ModelConfig::load(dir)?;
+                let family = match config.model_type()? {
+                    "gpt2" => "gpt2",
+                    "bert" => "bert",
+                    _ => "llama",
+                };
+                let weights = Weights::memory(tensors(family), &Device::flex(), DType::F32);
+                peft_models::build(config, weights).map(drop)
+            },
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "model.safetensors",
+            seeds: seeds(&["files/gpt2/model.safetensors"]),
+            repair: mutate::repair_safetensors,
+            read: |dir, bytes| {
+                write(dir, "model.safetensors", bytes);
+                peft_models::load(dir, &Device::flex()).map(drop)
+            },
+            allowance: SMALL,
+            beside: vec![(file("gpt2/config.json"), "config.json")],
+        },
+        Reader {
+            name: "model.safetensors.index.json",
+            seeds: vec![
+                br#"{"metadata": {"total_size": 8}, "weight_map": {"transformer.wte.weight": "a.safetensors",
+                "transformer.wpe.weight": "a.safetensors", "transformer.ln_f.bias": "b.safetensors"}}"#
+                    .to_vec(),
+            ],
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "model.safetensors.index.json", bytes);
+                Weights::open(dir, &Device::flex(), DType::F32)?.finish(|_| true).map(drop)
+            },
+            allowance: SMALL,
+            beside: vec![
+                (file("gpt2/model.safetensors"), "a.safetensors"),
+                (file("gpt2/model.safetensors"), "b.safetensors"),
+            ],
+        },
+        Reader {
+            name: "tokenizer.json",
+            seeds: all(".", &["words.json", "pieces.json", "bytes.json", "unigram.json", "precompiled.json"]),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "tokenizer.json", bytes);
+                load_tokenizer(dir).map(drop)
+            },
+            allowance: LARGE,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "rows.jsonl",
+            seeds: vec![
+                b"{\"text\": \"the sea\", \"label\": 1}\n\n{\"input_ids\": [1, 2], \"labels\": [1]}\r\n".to_vec(),
+                b"\xef\xbb\xbf{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\", \"B-x\"]}\n".to_vec(),
+            ],
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "rows.jsonl", bytes);
+                read_records(&dir.join("rows.jsonl")).map(drop)
+            },
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "rows.csv",
+            seeds: vec![b"text,label\n\"the \"\"sea\"\", and\nmore\",1\r\nis,2\n".to_vec()],
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "rows.csv", bytes);
+                read_records(&dir.join("rows.csv")).map(drop)
+            },
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+    ]
+}
