@@ -661,8 +661,7 @@ fn an_encoder_decoder_learns_to_turn_rows_around() {
     let tokens = case.learner(0.0).fold().method.virtual_tokens(Mode::Evaluate);
     let before = Predictor::new(&case.model, &tokens, None, case.task).unwrap();
     let before = before.evaluate(&case.valid, None).unwrap();
-    println!("before {before}, after {}", outcome.history[1].metrics);
-    assert!(score(1, "loss") < 0.8 * before.get("loss").unwrap());
+    assert!(score(1, "loss") < before.get("loss").unwrap() - 0.2);
     assert!(score(1, "accuracy") > before.get("accuracy").unwrap() + 0.1);
     assert!((score(1, "perplexity") - score(1, "loss").exp()).abs() < 1e-9);
 }
