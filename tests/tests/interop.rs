@@ -1,7 +1,7 @@
 //! Adapters that were trained here, as Python's PEFT reads them.
 //!
 //! `python/make_interop.py` trained them with the program, had PEFT compute logits with them, and found that
-//! PEFT refuses the one it has no name for. What is checked here: that the writer still writes those bytes,
+//! PEFT refuses those it has no name for. What is checked here: that the writer still writes those bytes,
 //! and that the forward pass still gives those logits.
 
 use std::fs;
@@ -24,7 +24,7 @@ fn cases() -> Vec<(String, String, bool)> {
     let text = fs::read_to_string(vectors("interop/result.json")).unwrap();
     let result: Value = serde_json::from_str(&text).unwrap();
     let cases = result["cases"].as_object().unwrap();
-    assert_eq!(cases.len(), 5);
+    assert_eq!(cases.len(), 29);
     let case = |(name, case): (&String, &Value)| {
         let text = |key: &str| case[key].as_str().unwrap().to_string();
         (name.clone(), text("model"), text("peft") == "loads it")
@@ -65,7 +65,9 @@ fn the_forward_pass_gives_the_logits_that_peft_gave() {
 /// PEFT refuses it by its type; here it is used like any other, and only on its own layers.
 #[test]
 fn a_subset_of_the_layers_is_used_here_and_refused_there() {
-    let refused: Vec<_> = cases().into_iter().filter(|(_, _, loads)| !loads).collect();
+    let mut refused: Vec<_> = cases().into_iter().filter(|(_, _, loads)| !loads).collect();
+    // The other two are prefixes at three sites.
+    refused.retain(|(case, _, _)| !case.ends_with("-sites"));
     let [(case, model, _)] = refused.as_slice() else { panic!("{refused:?}") };
     let adapter = Adapter::load(&vectors(&format!("interop/{case}"))).unwrap();
     assert_eq!(adapter.config.peft_type, PeftType::PrefixTuningLayers);
