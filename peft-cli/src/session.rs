@@ -29,8 +29,8 @@ pub struct UseArgs {
     /// The frozen base model: its folder, or org/name on the Hugging Face Hub.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
-    /// The adapter: its folder, or org/name on the Hub. Default: none, the base model alone. `predict` and
-    /// `generate` take several.
+    /// The adapter: its folder, or org/name on the Hub. Default: none, the base model alone. `predict` takes
+    /// several.
     #[arg(long = "adapter", value_name = "ADAPTER")]
     pub adapters: Vec<PathBuf>,
     /// Use an adapter although it was trained on another base of the same shape.
