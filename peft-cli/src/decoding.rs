@@ -99,7 +99,7 @@ impl DecodingArgs {
             .with_min_new_tokens(self.min_new_tokens)
             .with_repetition_penalty(self.repetition_penalty.unwrap_or(1.0))
             .with_num_return_sequences(self.num_return_sequences)
-            .with_batch_size(batch_size.max(1));
+            .with_batch_size(batch_size);
         if self.stop.iter().any(String::is_empty) {
             return Err(Error::setting("--stop", "found an empty text"));
         }

@@ -27,7 +27,7 @@ pub fn score(
     config: &GenerateConfig,
     path: &Path,
 ) -> Result<Metrics> {
-    let special = special_tokens(&session.base);
+    let special = special_tokens(&session.base, config);
     let written = |ids: &[u32]| -> Vec<u32> {
         ids.iter().copied().filter(|id| !special.contains(id)).collect()
     };
@@ -62,8 +62,9 @@ fn parts<'e>(
     }
 }
 
-/// Tokens that say where a text begins and ends.
-fn special_tokens(base: &Loaded) -> Vec<u32> {
+/// Tokens that say where a text begins and ends, also those that only `generation_config.json` names.
+fn special_tokens(base: &Loaded, config: &GenerateConfig) -> Vec<u32> {
     let keys = ["bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"];
-    keys.into_iter().flat_map(|key| base.config.token_ids(key)).collect()
+    let of_model = keys.into_iter().flat_map(|key| base.config.token_ids(key));
+    of_model.chain(config.end_tokens.iter().copied()).chain(config.decoder_start).collect()
 }

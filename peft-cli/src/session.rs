@@ -15,7 +15,7 @@ use peft_core::{
     error::Error,
     train::outputs::check_topology,
 };
-use peft_models::Loaded;
+use peft_models::{Loaded, generate::GenerateConfig};
 
 use crate::{
     device::{self, Backend},
@@ -467,7 +467,8 @@ pub fn encode(
     config.eos = token("eos_token_id");
     check_topology(base.model.spec(), settings.task)?;
     if settings.task == Task::Seq2SeqLm {
-        config.decoder_start = token("decoder_start_token_id");
+        let start = || GenerateConfig::for_model(base, 1).ok()?.decoder_start;
+        config.decoder_start = token("decoder_start_token_id").or_else(start);
         config.pad = token("pad_token_id");
     }
     config.targets = settings.targets;

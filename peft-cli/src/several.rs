@@ -62,8 +62,12 @@ impl Several {
     ///
     /// # Errors
     ///
-    /// As [`Session::with_labels`].
+    /// As [`Session::with_labels`]; [`Error::Setting`] where there are several adapters.
     pub fn with_labels(mut self, list: Option<&str>) -> Result<Self> {
+        if list.is_some() && self.names.len() > 1 {
+            let message = "not used with several adapters: each has its own class names";
+            return Err(Error::setting("--labels", message));
+        }
         let with = |session: Session| session.with_labels(list);
         self.sessions = self.sessions.into_iter().map(with).collect::<Result<_>>()?;
         Ok(self)

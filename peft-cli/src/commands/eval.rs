@@ -26,7 +26,7 @@ pub struct EvalArgs {
     /// Class names in order, separated by commas. Default: those of the adapter or the model.
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
-    /// Rows with targets: .jsonl, .tsv or .csv.
+    /// Rows with targets: .jsonl, .tsv, .csv, or SQuAD's .json.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Rows at once; the scores do not depend on it.
@@ -70,9 +70,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
             let message = format!("{} generates nothing", session.task()?);
             return Err(Error::setting("--max-new-tokens", message).into());
         }
-        session.check_lengths(&encoded.examples, limit, &args.data)?;
         let config = GenerateConfig::for_model(&session.base, limit)?
-            .with_batch_size(args.batch_size)
+            .with_batch_size(args.batch_size.max(1))
             .with_beams(Beams::new(args.num_beams));
         let produced = produced::score(&session, &encoded.examples, &config, &args.data)?;
         metrics.extend(produced.iter());

@@ -39,7 +39,7 @@ pub struct PredictArgs {
     /// Let all adapters vote on every row.
     #[arg(long, value_enum, value_name = "HOW")]
     vote: Option<VoteName>,
-    /// Rows: .jsonl, .tsv or .csv.
+    /// Rows: .jsonl, .tsv, .csv, or SQuAD's .json.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// Where the predictions go. Default: stdout.
@@ -116,6 +116,9 @@ fn by_named(args: &PredictArgs, several: &Several) -> CliResult<String> {
 
 /// Each row by all adapters, which vote on each of its classes or tags.
 fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<String> {
+    if several.names.is_empty() {
+        return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
+    }
     let order = several.same_classes()?;
     let records = read_records(&args.input)?;
     let count = several.sessions.len();

@@ -96,8 +96,15 @@ impl Adapter {
 
     /// The prefixes of an encoder-decoder, one for each site that has one.
     fn three_sites(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
+        let sites = self.config.own.sites.as_deref().unwrap_or_default();
+        if sites.is_empty() || !sites.is_sorted_by(|a, b| a < b) {
+            return Err(Error::Mismatch(format!(
+                "the adapter has prefixes for the attention sites {sites:?}, expected at least one, each \
+                 once, in the order encoder-self, decoder-self, cross"
+            )));
+        }
         let mut made = Vec::new();
-        for site in self.config.own.sites.iter().flatten() {
+        for site in sites {
             let Some(site) = spec.site(*site).filter(|_| spec.is_encoder_decoder()) else {
                 return Err(Error::Mismatch(format!(
                     "the adapter has a prefix for the attention site {site} of an encoder-decoder, this \

@@ -42,15 +42,23 @@ pub enum Vote {
 
 impl Vote {
     /// The class chosen and the mean probability of each, from the probabilities that each member gives.
+    /// Members know the same classes; a class that one lacks counts as impossible to it.
     pub fn choose(self, of_members: &[Vec<f32>]) -> (usize, Vec<f32>) {
         let classes = of_members.first().map_or(0, Vec::len);
         let count = of_members.len().max(1) as f32;
         let mean: Vec<f32> = (0..classes)
-            .map(|class| of_members.iter().map(|member| member[class]).sum::<f32>() / count)
+            .map(|class| {
+                of_members
+                    .iter()
+                    .map(|member| member.get(class).copied().unwrap_or(0.0))
+                    .sum::<f32>()
+                    / count
+            })
             .collect();
         let mut votes = vec![0usize; classes];
         if self == Self::Majority {
-            of_members.iter().for_each(|member| votes[first_largest(member)] += 1);
+            let of_each = of_members.iter().map(|member| first_largest(member));
+            of_each.filter(|class| *class < classes).for_each(|class| votes[class] += 1);
         }
         let better = |a: usize, b: usize| (votes[b], mean[b]) > (votes[a], mean[a]);
         let best = (0..classes).reduce(|best, next| if better(best, next) { next } else { best });
@@ -124,8 +132,17 @@ impl<'a> Mixture<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] where a row does not fit, [`Error::Mismatch`] for a row without tokens.
+    /// [`Error::TooLong`] where a row does not fit; [`Error::Mismatch`] for a row without tokens, or an
+    /// `of_row` that is not one member for each example.
     pub fn answer(&self, examples: &[Example], of_row: &[usize]) -> Result<Vec<PerPosition>> {
+        let members = self.members.len();
+        if of_row.len() != examples.len() || of_row.iter().any(|member| *member >= members) {
+            return Err(Error::Mismatch(format!(
+                "{} rows name their member, expected {} rows and members below {members}",
+                of_row.len(),
+                examples.len()
+            )));
+        }
         let pairs: Vec<(usize, usize)> = of_row.iter().copied().enumerate().collect();
         self.run(examples, &pairs, self.batch_size)
     }

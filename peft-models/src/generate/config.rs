@@ -2,6 +2,9 @@
 
 use peft_core::{Error, ModelSpec, Result};
 
+/// The most rows, sequences or beams at once: a slip of the finger beyond.
+const LARGEST: usize = 65_536;
+
 /// How texts are continued. Without [`with_sampling`](Self::with_sampling) or
 /// [`with_beams`](Self::with_beams) it is by the likeliest token.
 #[derive(Clone, Debug, PartialEq)]
@@ -254,8 +257,8 @@ impl GenerateConfig {
             ("--batch-size", self.batch_size),
             ("--num-return-sequences", self.num_return_sequences),
         ] {
-            if size == 0 {
-                return bad(flag, &size, "at least 1");
+            if size == 0 || size > LARGEST {
+                return bad(flag, &size, &format!("1 to {LARGEST}"));
             }
         }
         let returned = "--num-return-sequences";
@@ -277,8 +280,8 @@ impl GenerateConfig {
                 Ok(())
             }
             Strategy::Beams(beams) => {
-                if beams.num_beams == 0 {
-                    return bad("--num-beams", &0, "at least 1");
+                if beams.num_beams == 0 || beams.num_beams > LARGEST {
+                    return bad("--num-beams", &beams.num_beams, &format!("1 to {LARGEST}"));
                 }
                 if !beams.length_penalty.is_finite() {
                     return bad("--length-penalty", &beams.length_penalty, "a number");

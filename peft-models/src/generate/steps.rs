@@ -88,8 +88,14 @@ fn choose(
         !sequence.done && adjusts(config, batch.context(sequence.row, &sequence.new))
     };
     if sampling.is_none() && !sequences.iter().any(adjusted) {
+        let largest = logits.clone().max_dim(1).reshape([rows]).into_data();
         let best: Tensor<1, Int> = logits.argmax(1).reshape([rows]);
         let best = best.try_into_vec_as::<i64>().map_err(unreadable)?;
+        let numbers: Vec<bool> = largest.iter::<f32>().map(|score| !score.is_nan()).collect();
+        let lost = sequences.iter().zip(places).find(|(s, place)| !s.done && !numbers[**place]);
+        if let Some((sequence, _)) = lost {
+            return Err(batch.no_token(sequence.row));
+        }
         return Ok(places.iter().map(|place| best[*place] as u32).collect());
     }
     let scores = read_scores(logits)?;
