@@ -71,7 +71,7 @@ pub fn row_name(index: usize) -> String {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where the model or adapter lacks the head that the task needs.
+/// [`peft_core::Error::Mismatch`] where the model or adapter lacks the head that the task needs.
 pub fn forward_rows(
     session: &Session,
     examples: &[Example],
