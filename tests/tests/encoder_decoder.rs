@@ -2,6 +2,8 @@
 //!
 //! Vectors: `python/make_logits.py`, `python/make_sites.py`, `python/make_spellings.py` and, for the trained
 //! models, `python/make_trained_seq2seq.py`.
+// Its properties are in f64, which GPUs lack.
+#![cfg(feature = "cpu")]
 
 use std::{fs, path::Path};
 
