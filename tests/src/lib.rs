@@ -86,7 +86,12 @@ pub enum Family {
 }
 
 impl Family {
+    /// Those of one stack. A GPU in software is slow: there one of a kind stands for the others.
+    #[cfg(feature = "wgpu")]
+    pub const ALL: [Self; 3] = [Self::Bert, Self::Gpt2, Self::Llama];
+
     /// Those of one stack.
+    #[cfg(not(feature = "wgpu"))]
     pub const ALL: [Self; 7] = [
         Self::Bert,
         Self::Roberta,
