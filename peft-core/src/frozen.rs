@@ -8,6 +8,7 @@ use crate::{
     batch::{PaddingSide, TokenBatch},
     error::{Error, Result},
     head::{Head, HeadLayout},
+    loss::{at_least_f32, cross_entropy_sum},
     method::NamedTensors,
     sequence::{CrossInput, Run, Sequence, Side},
     spec::{ModelSpec, Site},
@@ -102,6 +103,22 @@ pub trait FrozenModel: Debug + Send + Sync {
             "this {} checkpoint has no language-model head",
             self.spec().model_type
         )))
+    }
+
+    /// The cross entropy of the language-model head: the sum of the negative log-likelihoods of the targets,
+    /// in nats, `[1]`. A model may do it without ever holding all logits.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[M, H]`, chosen positions only
+    /// - targets: M token ids
+    ///
+    /// # Errors
+    ///
+    /// As [`lm_logits`](Self::lm_logits); [`Error::Mismatch`] for a target that is not below V.
+    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
+        let logits = self.lm_logits(hidden)?;
+        cross_entropy_sum(at_least_f32(logits), targets)
     }
 
     /// The frozen pooler between the hidden state of a sequence `[B, H]` and its classifier.

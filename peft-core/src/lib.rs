@@ -32,6 +32,7 @@ pub mod error;
 pub mod frozen;
 pub mod head;
 pub mod init;
+pub mod loss;
 pub mod method;
 #[cfg(feature = "train")]
 pub mod metrics;

@@ -13,12 +13,15 @@
 //! |---|---|
 //! | `families` | one file a family, as short as its mathematics |
 //! | `blocks` | the parts they share: attention, norms, affine maps, rotary positions, relative bias |
+//! | `kernels` | what the CPU does in place of general operations (Cargo feature `cpu`) |
 //! | `weights` | where tensors come from: files, shards, memory |
 
 mod blocks;
 pub mod config;
 mod families;
 pub mod generate;
+#[cfg(feature = "cpu")]
+pub mod kernels;
 pub mod weights;
 
 use std::path::Path;

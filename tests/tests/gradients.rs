@@ -13,10 +13,10 @@ use peft_core::{
     VirtualTokens,
     data::{Example, IGNORE, Target},
     init::{Values, draw},
+    loss::cross_entropy_sum,
     params, rng,
     train::{
         Learner, Positions,
-        loss::cross_entropy_sum,
         outputs::{logits, token_batch},
     },
 };

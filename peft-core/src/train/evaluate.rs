@@ -10,7 +10,6 @@ use burn::{
 pub use answers::Answer;
 
 use super::{
-    loss::{cross_entropy_sum, predictions},
     outputs::{check_task, classifier, logits, token_batch},
     positions::{Positions, after_prompt, check_targets},
 };
@@ -21,6 +20,7 @@ use crate::{
     error::{Error, Result},
     frozen::{FrozenModel, Hidden},
     head::Head,
+    loss::{cross_entropy_sum, predictions},
     metrics::{Metrics, accuracy, classification_metrics, entity_scores, perplexity},
     task::Task,
     virtual_tokens::VirtualTokens,

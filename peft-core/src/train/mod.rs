@@ -6,7 +6,6 @@
 //! | [`config`] | the settings of a run |
 //! | [`positions`] | which positions are read, and what is to be predicted there |
 //! | [`outputs`] | the logits there |
-//! | [`loss`] | cross entropy over them |
 //! | [`evaluate`] | scores, class probabilities, tags and answers |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
@@ -24,7 +23,6 @@ pub mod evaluate;
 pub mod export;
 pub mod identity;
 pub mod learner;
-pub mod loss;
 pub mod mixture;
 pub mod observer;
 pub mod outputs;

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     frozen::{FrozenModel, Hidden, select_first},
     head::Head,
+    loss::at_least_f32,
     room::Room,
     spec::ModelSpec,
     task::Task,
@@ -187,10 +188,7 @@ pub fn logits(
         let head = classifier(model, head, task)?;
         head.forward(to(states, head.weight.val().dtype()))
     };
-    Ok(match logits.dtype() {
-        DType::F16 | DType::BF16 => logits.cast(DType::F32),
-        _ => logits,
-    })
+    Ok(at_least_f32(logits))
 }
 
 fn to(tensor: Tensor<2>, dtype: DType) -> Tensor<2> {

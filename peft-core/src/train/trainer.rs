@@ -12,7 +12,6 @@ use super::{
     export::{About, adapter_of},
     identity::Identity,
     learner::Learner,
-    loss::cross_entropy_sum,
     observer::{Flow, Observer, StepReport},
     outputs::{check_lengths, check_task, logits, token_batch},
     positions::{Positions, after_prompt, check_targets},
@@ -22,6 +21,7 @@ use crate::{
     data::{Example, Labels, Order, Sampler},
     error::{Error, Result},
     frozen::FrozenModel,
+    loss::cross_entropy_sum,
     method::{Mode, PeftMethod},
     metrics::Metrics,
     optim::clip_global_norm,
@@ -285,8 +285,13 @@ impl<'a> Trainer<'a> {
             let hidden = self.model.forward(&batch, &virtual_tokens)?;
             let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
             let head = state.learner.head.as_ref();
-            let logits = positions.choices(logits(self.model, head, config.task, states)?);
-            let part = cross_entropy_sum(logits, &targets)? / total as f64;
+            let sum = if config.task.has_head() {
+                let logits = logits(self.model, head, config.task, states)?;
+                cross_entropy_sum(positions.choices(logits), &targets)?
+            } else {
+                self.model.lm_cross_entropy(states, &targets)?
+            };
+            let part = sum / total as f64;
             let mut gradients = part.backward();
             loss += part.into_scalar::<f64>();
             if !loss.is_finite() {

@@ -6,6 +6,8 @@ use burn::tensor::{Tensor, activation};
 use peft_core::Result;
 
 use crate::config::ModelConfig;
+#[cfg(feature = "cpu")]
+use crate::kernels::{self, activation::Nonlinearity};
 
 /// The nonlinearity of a feed-forward block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +88,42 @@ impl Activation {
         })
     }
 
+    /// Its kernel, where there is one.
+    #[cfg(feature = "cpu")]
+    pub(crate) fn kernel(self) -> Option<Nonlinearity> {
+        match self {
+            Self::Gelu => Some(Nonlinearity::Gelu),
+            Self::GeluTanh => Some(Nonlinearity::GeluTanh),
+            Self::Silu => Some(Nonlinearity::Silu),
+            Self::Relu => Some(Nonlinearity::Relu),
+            _ => None,
+        }
+    }
+
+    /// `f(gate) up` of rows `[gate | up]`.
+    ///
+    /// # Shapes
+    ///
+    /// - gate_up: `[B, S, 2 F]`
+    /// - output: `[B, S, F]`
+    pub fn gated(self, gate_up: Tensor<3>) -> Tensor<3> {
+        #[cfg(feature = "cpu")]
+        if self == Self::Silu && kernels::serve(&gate_up) {
+            return kernels::activation::gated(gate_up);
+        }
+        let half = gate_up.dims()[2] / 2;
+        let gate = gate_up.clone().narrow(2, 0, half);
+        self.forward(gate) * gate_up.narrow(2, half, half)
+    }
+
     /// Applies it element by element.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&x)
+            && let Some(function) = self.kernel()
+        {
+            return kernels::activation::activation(x, function);
+        }
         match self {
             Self::Gelu => activation::gelu(x),
             Self::ClippedGelu => activation::gelu(x).clamp(-10.0, 10.0),

@@ -10,6 +10,9 @@
 use burn::tensor::{Bool, Tensor, activation::softmax};
 use peft_core::{LayerKeyValues, Run, Sequence, Site};
 
+#[cfg(feature = "cpu")]
+use crate::kernels::{self, attention::Scores};
+
 /// Stands for minus infinity, so that a query that sees nothing (padding) gives no NaN.
 const HIDDEN: f64 = -1e9;
 
@@ -83,18 +86,65 @@ impl<'a> SelfAttention<'a> {
             return self.attend_with_bias(layer, query, own, scale, |_| None);
         };
         let past = self.keep(layer, &own);
+        attention(query, own, past, scale, |columns| self.hidden_in_window(window, columns))
+    }
+
+    /// What a window hides in a layer with so many columns.
+    fn hidden_in_window(&mut self, window: usize, columns: usize) -> Option<Tensor<4, Bool>> {
         let hidden = match self.windowed.take().filter(|(known, _)| *known == window) {
             Some((_, hidden)) => hidden,
             None => self.sequence.hidden_keys_in_window(window),
         };
         self.windowed = Some((window, hidden.clone()));
-        attention(query, own, past, scale, |columns| {
-            // A layer without virtual tokens has only the rightmost columns.
-            hidden.map(|hidden| {
-                let extra = hidden.dims()[3] - columns;
-                hidden.narrow(3, extra, columns)
-            })
+        // A layer without virtual tokens has only the rightmost columns.
+        hidden.map(|hidden| {
+            let extra = hidden.dims()[3] - columns;
+            hidden.narrow(3, extra, columns)
         })
+    }
+
+    /// As [`attend`](Self::attend), of queries, keys and values that stand side by side.
+    ///
+    /// # Shapes
+    ///
+    /// - rows: `[B, S, (N + 2 K) D]`
+    /// - output: `[B, S, N * D]`
+    pub fn attend_joined(
+        &mut self,
+        layer: usize,
+        rows: Tensor<3>,
+        heads: Heads,
+        scale: f64,
+        window: Option<usize>,
+    ) -> Tensor<3> {
+        let Heads { query: n, key_value: k, size: d } = heads;
+        let part = |start: usize, count: usize| rows.clone().narrow(2, start * d, count * d);
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&rows) && rows.dims()[0] > 0 {
+            let keep = self.sequence.keep_key_values.then(|| LayerKeyValues {
+                key: heads.split_key_values(part(n, k)),
+                value: heads.split_key_values(part(n + k, k)),
+            });
+            self.key_values.extend(keep);
+            let past = self.sequence.past(self.site, layer);
+            let columns = rows.dims()[1] + past.map_or(0, |past| past.key.dims()[2]);
+            let hidden = match window {
+                Some(window) => self.hidden_in_window(window, columns),
+                None => self.sequence.hidden_keys(columns),
+            };
+            let scores = Scores { scale, hidden, bias: None };
+            if let Some(read) = kernels::attention::joined(rows.clone(), past, heads, scores) {
+                return read;
+            }
+            if self.sequence.keep_key_values {
+                self.key_values.pop();
+            }
+        }
+        let own = LayerKeyValues {
+            key: heads.split_key_values(part(n, k)),
+            value: heads.split_key_values(part(n + k, k)),
+        };
+        self.attend(layer, heads.split_queries(part(0, n)), own, scale, window)
     }
 
     /// As [`attend`](Self::attend) where `bias` gives a number for each query and key, `[1 or B, N, S, P + S]`;
@@ -158,6 +208,20 @@ fn biased_attention(
     hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
 ) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
+    #[cfg(feature = "cpu")]
+    let (bias, hidden) = {
+        let columns = own.key.dims()[2] + past.map_or(0, |past| past.key.dims()[2]);
+        let (bias, hidden) = (bias(columns), hidden(columns));
+        if kernels::serve(&query) && kernels::serve(&own.key) {
+            let scores = Scores { scale, hidden: hidden.clone(), bias: bias.clone() };
+            if let Some(read) =
+                kernels::attention::separate(query.clone(), own.clone(), past, scores)
+            {
+                return read;
+            }
+        }
+        (|_| bias, |_| hidden)
+    };
     let join = |past: &Tensor<4>, own: Tensor<4>| {
         let [r, k, p, d] = past.dims();
         let past = if r == b { past.clone() } else { past.clone().expand([b, k, p, d]) };

@@ -3,7 +3,9 @@
 use burn::tensor::{Tensor, module::linear};
 use peft_core::Result;
 
-use super::part::parts;
+use super::{Activation, part::parts};
+#[cfg(feature = "cpu")]
+use crate::kernels;
 use crate::weights::Weights;
 
 /// `y = x W + b`, with W as `[in, out]`.
@@ -52,8 +54,80 @@ impl Linear {
         Self { weight: weight.transpose(), bias: None }
     }
 
+    /// Several maps of the same rows as one, whose outputs stand side by side. All have a bias, or none has.
+    pub fn side_by_side(maps: Vec<Self>) -> Self {
+        let biases: Option<Vec<_>> = maps.iter().map(|map| map.bias.clone()).collect();
+        // As they are stored, `[out, in]`, rows of outputs follow one another.
+        let weights = maps.into_iter().map(|map| map.weight.transpose()).collect();
+        let weight = Tensor::cat(weights, 0).transpose();
+        Self { weight, bias: biases.map(|biases| Tensor::cat(biases, 0)) }
+    }
+
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&x)
+            && let Some(y) = self.kernel(&x, None)
+        {
+            return y;
+        }
         linear(x, self.weight.clone(), self.bias.clone())
+    }
+
+    /// `f(x W + b)`.
+    pub fn activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&x)
+            && let Some(function) = activation.kernel()
+            && let Some(y) = self.kernel(&x, Some(function))
+        {
+            return y;
+        }
+        activation.forward(self.forward(x))
+    }
+
+    /// `residual + x W + b`.
+    pub fn onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&x)
+            && let Some(y) = kernels::linear::linear_onto(
+                x.clone(),
+                &self.weight,
+                self.bias.as_ref(),
+                residual.clone(),
+            )
+        {
+            return y;
+        }
+        residual + self.forward(x)
+    }
+
+    #[cfg(feature = "cpu")]
+    fn kernel<const D: usize>(
+        &self,
+        x: &Tensor<D>,
+        function: Option<kernels::activation::Nonlinearity>,
+    ) -> Option<Tensor<D>> {
+        kernels::linear::linear(x.clone(), &self.weight, self.bias.as_ref(), function)
+    }
+
+    /// The cross entropy of a language-model head without a bias: the sum over rows `[M, H]` of the negative
+    /// log-likelihood of their targets. `None` where no kernel does it.
+    ///
+    /// # Errors
+    ///
+    /// [`peft_core::Error::Mismatch`] for a target that is not below V.
+    pub fn cross_entropy(
+        &self,
+        hidden: &Tensor<2>,
+        targets: &[usize],
+    ) -> Result<Option<Tensor<1>>> {
+        peft_core::loss::check_classes(targets, self.weight.dims()[1])?;
+        #[cfg(feature = "cpu")]
+        if kernels::serve(hidden) && self.bias.is_none() {
+            let hidden = hidden.clone();
+            return Ok(kernels::cross_entropy::cross_entropy(hidden, &self.weight, targets));
+        }
+        Ok(None)
     }
 }

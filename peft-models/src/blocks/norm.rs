@@ -4,6 +4,8 @@ use burn::tensor::{Tensor, module::layer_norm};
 use peft_core::Result;
 
 use super::part::parts;
+#[cfg(feature = "cpu")]
+use crate::kernels;
 use crate::weights::Weights;
 
 /// `(x - mean) / sqrt(var + ε) * γ + β`.
@@ -32,6 +34,13 @@ impl LayerNorm {
 
     /// `[.., H]` to `[.., H]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&x) {
+            let shift = Some(&self.bias);
+            if let Some(y) = kernels::norm::norm(x.clone(), &self.weight, shift, self.epsilon) {
+                return y;
+            }
+        }
         layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.epsilon)
     }
 }
@@ -57,6 +66,12 @@ impl RmsNorm {
 
     /// `[.., H]` to `[.., H]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&x)
+            && let Some(y) = kernels::norm::norm(x.clone(), &self.weight, None, self.epsilon)
+        {
+            return y;
+        }
         let rms = x.clone().square().mean_dim(D - 1).add_scalar(self.epsilon).sqrt();
         x / rms * self.weight.clone().unsqueeze()
     }

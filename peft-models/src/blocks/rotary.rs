@@ -8,6 +8,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData, module::embedding};
 use peft_core::Result;
 
 use crate::config::ModelConfig;
+#[cfg(feature = "cpu")]
+use crate::kernels;
 use scaling::Scaling;
 
 /// The rotation of a model: `angle(p, i) = p f_i`, where `f_i = base^(-2i / D)` unless it is scaled.
@@ -98,6 +100,20 @@ impl Rotary {
 }
 
 impl RotaryTable {
+    /// Rotates the first `heads` heads of rows `[B, S, any * D]`, and leaves the others as they are.
+    pub fn rotate_joined(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&x)
+            && let Some(y) = kernels::rotate::rotate(x.clone(), &self.cos, &self.sin, heads)
+        {
+            return y;
+        }
+        let ([b, s, width], d) = (x.dims(), self.cos.dims()[3]);
+        let turned = x.clone().narrow(2, 0, heads * d).reshape([b, s, heads, d]).swap_dims(1, 2);
+        let turned = self.rotate(turned).swap_dims(1, 2).reshape([b, s, heads * d]);
+        Tensor::cat(vec![turned, x.narrow(2, heads * d, width - heads * d)], 2)
+    }
+
     /// Rotates queries or keys `[B, heads, S, D]`.
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
         let half = x.dims()[3] / 2;

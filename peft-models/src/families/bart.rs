@@ -178,8 +178,8 @@ impl Stack {
                 let read = pass.read_encoder(index, &cross.attention, x.clone())?;
                 x = cross.norm.forward(x + read);
             }
-            let inner = layer.activation.forward(layer.up.forward(x.clone()));
-            x = layer.norm.forward(x + layer.down.forward(inner));
+            let inner = layer.up.activated(x.clone(), layer.activation);
+            x = layer.norm.forward(layer.down.onto(x, inner));
         }
         Ok(pass.finish(x))
     }

@@ -8,7 +8,7 @@
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence,
     Site, Task, Topology,
 };
 use serde_json::json;
@@ -54,9 +54,8 @@ pub struct Variant {
 #[derive(Debug)]
 struct Layer {
     heads: Heads,
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    /// Queries, keys and values side by side, `[H, 3 H]`.
+    query_key_value: Linear,
     output: Linear,
     attention_norm: LayerNorm,
     up: Linear,
@@ -65,7 +64,7 @@ struct Layer {
     activation: Activation,
 }
 
-parts!(Layer { query, key, value, output, attention_norm, up, down, norm });
+parts!(Layer { query_key_value, output, attention_norm, up, down, norm });
 
 /// Loads a BERT.
 pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
@@ -124,9 +123,7 @@ impl Bert {
                 let down = Linear::load(weights, &name("output.dense"), [inner, h], true)?;
                 Ok(Layer {
                     heads,
-                    query,
-                    key,
-                    value,
+                    query_key_value: Linear::side_by_side(vec![query, key, value]),
                     output,
                     attention_norm,
                     up,
@@ -198,16 +195,12 @@ impl FrozenModel for Bert {
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions + segments);
         let mut attention = SelfAttention::new(&sequence, Site::EncoderSelf);
         for (index, layer) in self.layers.iter().enumerate() {
-            let heads = &layer.heads;
-            let own = LayerKeyValues {
-                key: heads.split_key_values(layer.key.forward(x.clone())),
-                value: heads.split_key_values(layer.value.forward(x.clone())),
-            };
-            let query = heads.split_queries(layer.query.forward(x.clone()));
-            let attended = attention.attend(index, query, own, heads.scale(), None);
-            x = layer.attention_norm.forward(x + layer.output.forward(attended));
-            let inner = layer.activation.forward(layer.up.forward(x.clone()));
-            x = layer.norm.forward(x + layer.down.forward(inner));
+            let joined = layer.query_key_value.forward(x.clone());
+            let heads = layer.heads;
+            let attended = attention.attend_joined(index, joined, heads, heads.scale(), None);
+            x = layer.attention_norm.forward(layer.output.onto(x, attended));
+            let inner = layer.up.activated(x.clone(), layer.activation);
+            x = layer.norm.forward(layer.down.onto(x, inner));
         }
         Ok(attention.finish(x))
     }

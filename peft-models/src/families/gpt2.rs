@@ -8,12 +8,15 @@
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence,
     Site, Task, Topology,
 };
 use serde_json::json;
 
-use super::{all_tensors, is_other_head, lm_logits, load_head, load_lm_head, single_stack_spec};
+use super::{
+    all_tensors, is_other_head, lm_cross_entropy, lm_logits, load_head, load_lm_head,
+    single_stack_spec,
+};
 use crate::{
     blocks::{Activation, Heads, LayerNorm, Linear, SelfAttention, parts},
     config::ModelConfig,
@@ -153,28 +156,25 @@ impl FrozenModel for Gpt2 {
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {
-        let h = self.spec.hidden_size;
         let positions = embedding(self.position.clone(), sequence.positions.clone());
         let mut x = sequence.embeddings.clone() + positions;
         let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf);
         for (index, layer) in self.layers.iter().enumerate() {
             let joined = layer.query_key_value.forward(layer.attention_norm.forward(x.clone()));
-            let part = |which: usize| joined.clone().narrow(2, which * h, h);
-            let own = LayerKeyValues {
-                key: layer.heads.split_key_values(part(1)),
-                value: layer.heads.split_key_values(part(2)),
-            };
-            let query = layer.heads.split_queries(part(0));
-            let attended = attention.attend(index, query, own, layer.scale, None);
-            x = x + layer.output.forward(attended);
-            let inner = layer.up.forward(layer.norm.forward(x.clone()));
-            x = x + layer.down.forward(layer.activation.forward(inner));
+            let attended = attention.attend_joined(index, joined, layer.heads, layer.scale, None);
+            x = layer.output.onto(x, attended);
+            let inner = layer.up.activated(layer.norm.forward(x.clone()), layer.activation);
+            x = layer.down.onto(x, inner);
         }
         Ok(attention.finish(self.norm.forward(x)))
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         lm_logits(&self.head, &self.spec, hidden)
+    }
+
+    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
+        lm_cross_entropy(&self.head, &self.spec, hidden, targets)
     }
 
     fn classifier(&self) -> Option<&Head> {

@@ -10,13 +10,16 @@ mod config;
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, LayerKeyValues, ModelSpec, NamedTensors, Result, Run, Sequence,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence,
     Site, Task, Topology,
 };
 
-use super::{all_tensors, is_other_head, lm_logits, load_head, load_lm_head, single_stack_spec};
+use super::{
+    all_tensors, is_other_head, lm_cross_entropy, lm_logits, load_head, load_lm_head,
+    single_stack_spec,
+};
 use crate::{
-    blocks::{Linear, RmsNorm, Rotary, SelfAttention, parts},
+    blocks::{Heads, Linear, RmsNorm, Rotary, SelfAttention, parts},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -39,31 +42,27 @@ parts!(Llama { word, norm, head, layers });
 #[derive(Debug)]
 struct Layer {
     attention_norm: RmsNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    /// Queries, keys and values side by side, `[H, (N + 2 K) D]`.
+    query_key_value: Linear,
     /// Of each head's queries, before they are rotated (Qwen3).
     query_norm: Option<RmsNorm>,
     /// Of each head's keys, before they are rotated (Qwen3).
     key_norm: Option<RmsNorm>,
     output: Linear,
     norm: RmsNorm,
-    gate: Linear,
-    up: Linear,
+    /// Side by side, `[H, 2 F]`.
+    gate_up: Linear,
     down: Linear,
 }
 
 parts!(Layer {
     attention_norm,
-    query,
-    key,
-    value,
+    query_key_value,
     query_norm,
     key_norm,
     output,
     norm,
-    gate,
-    up,
+    gate_up,
     down,
 });
 
@@ -127,17 +126,31 @@ impl Layer {
         let norm = norm("post_attention_layernorm", h)?;
         Ok(Self {
             attention_norm,
-            query,
-            key,
-            value,
+            query_key_value: Linear::side_by_side(vec![query, key, value]),
             query_norm,
             key_norm,
             output,
             norm,
-            gate,
-            up,
+            gate_up: Linear::side_by_side(vec![gate, up]),
             down,
         })
+    }
+}
+
+impl Layer {
+    /// Each head's queries and keys `[B, S, (N + 2 K) D]` normalised, where the model does that.
+    fn normed_heads(&self, joined: Tensor<3>, heads: Heads) -> Tensor<3> {
+        let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) else {
+            return joined;
+        };
+        let [b, s, _] = joined.dims();
+        let Heads { query: n, key_value: k, size: d } = heads;
+        let normed = |norm: &RmsNorm, start: usize, count: usize| {
+            let part = joined.clone().narrow(2, start * d, count * d);
+            norm.forward(part.reshape([b, s, count, d])).reshape([b, s, count * d])
+        };
+        let value = joined.clone().narrow(2, (n + k) * d, k * d);
+        Tensor::cat(vec![normed(query_norm, 0, n), normed(key_norm, n, k), value], 2)
     }
 }
 
@@ -171,31 +184,28 @@ impl FrozenModel for Llama {
         let mut x = sequence.embeddings.clone();
         let columns = sequence.past.len() + x.dims()[1];
         let rotary = self.rotary.table(sequence.positions.clone(), columns, self.spec.dtype);
-        let normed = |norm: &Option<RmsNorm>, x: Tensor<4>| match norm {
-            Some(norm) => norm.forward(x),
-            None => x,
-        };
         let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf);
         for (index, (layer, window)) in self.layers.iter().zip(&self.config.windows).enumerate() {
-            let input = layer.attention_norm.forward(x.clone());
-            let key = heads.split_key_values(layer.key.forward(input.clone()));
-            let own = LayerKeyValues {
-                key: rotary.rotate(normed(&layer.key_norm, key)),
-                value: heads.split_key_values(layer.value.forward(input.clone())),
-            };
-            let query = heads.split_queries(layer.query.forward(input));
-            let query = rotary.rotate(normed(&layer.query_norm, query));
-            let attended = attention.attend(index, query, own, heads.scale(), *window);
-            x = x + layer.output.forward(attended);
-            let input = layer.norm.forward(x.clone());
-            let gate = activation.forward(layer.gate.forward(input.clone()));
-            x = x + layer.down.forward(gate * layer.up.forward(input));
+            let joined = layer.query_key_value.forward(layer.attention_norm.forward(x.clone()));
+            let joined = rotary.rotate_joined(
+                layer.normed_heads(joined, heads),
+                heads.query + heads.key_value,
+            );
+            let attended =
+                attention.attend_joined(index, joined, heads, heads.scale(), *window);
+            x = layer.output.onto(x, attended);
+            let gate_up = layer.gate_up.forward(layer.norm.forward(x.clone()));
+            x = layer.down.onto(x, activation.gated(gate_up));
         }
         Ok(attention.finish(self.norm.forward(x)))
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         lm_logits(&self.head, &self.spec, hidden)
+    }
+
+    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
+        lm_cross_entropy(&self.head, &self.spec, hidden, targets)
     }
 
     fn classifier(&self) -> Option<&Head> {

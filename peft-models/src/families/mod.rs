@@ -13,7 +13,9 @@ mod tests;
 
 use burn::tensor::Tensor;
 use peft_core::{
-    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task, head::Dense,
+    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task,
+    head::Dense,
+    loss::{at_least_f32, cross_entropy_sum},
 };
 
 use crate::{
@@ -154,6 +156,21 @@ fn lm_logits(head: &Option<Linear>, spec: &ModelSpec, hidden: Tensor<2>) -> Resu
             spec.model_type
         ))),
     }
+}
+
+/// The cross entropy of a language-model head: see [`FrozenModel::lm_cross_entropy`].
+fn lm_cross_entropy(
+    head: &Option<Linear>,
+    spec: &ModelSpec,
+    hidden: Tensor<2>,
+    targets: &[usize],
+) -> Result<Tensor<1>> {
+    if let Some(head) = head
+        && let Some(loss) = head.cross_entropy(&hidden, targets)?
+    {
+        return Ok(loss);
+    }
+    cross_entropy_sum(at_least_f32(lm_logits(head, spec, hidden)?), targets)
 }
 
 /// A causal or bidirectional model with one attention site.

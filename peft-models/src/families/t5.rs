@@ -11,7 +11,10 @@
 //! they are.
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
-use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
+use peft_core::{
+    FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side,
+    loss::{at_least_f32, cross_entropy_sum},
+};
 use serde_json::json;
 
 use super::{
@@ -184,7 +187,8 @@ impl Stack {
                 let normed = cross.norm.forward(x.clone());
                 x = x + pass.read_encoder(index, &cross.attention, normed)?;
             }
-            x = x.clone() + layer.feed_forward(layer.norm.forward(x));
+            let normed = layer.norm.forward(x.clone());
+            x = layer.feed_forward(x, normed);
         }
         Ok(pass.finish(self.norm.forward(x)))
     }
@@ -228,12 +232,12 @@ impl Layer {
         })
     }
 
-    fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn feed_forward(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
         let inner = match &self.gate {
             Some(gate) => self.activation.forward(gate.forward(x.clone())) * self.up.forward(x),
-            None => self.activation.forward(self.up.forward(x)),
+            None => self.up.activated(x, self.activation),
         };
-        self.down.forward(inner)
+        self.down.onto(residual, inner)
     }
 }
 
@@ -259,6 +263,14 @@ impl FrozenModel for T5 {
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         Ok(self.head.forward(hidden.mul_scalar(self.head_scale)))
+    }
+
+    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
+        let hidden = hidden.mul_scalar(self.head_scale);
+        match self.head.cross_entropy(&hidden, targets)? {
+            Some(loss) => Ok(loss),
+            None => cross_entropy_sum(at_least_f32(self.head.forward(hidden)), targets),
+        }
     }
 
     fn tensors(&self) -> NamedTensors {

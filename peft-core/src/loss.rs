@@ -1,13 +1,12 @@
 //! Cross entropy over chosen positions.
 
-use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{DType, Int, Tensor, TensorData, activation::log_softmax};
 
 use crate::error::{Error, Result};
 
 /// The sum of the negative log-likelihoods of the targets, in nats: `[1]`.
 ///
-/// A sum and not a mean: micro-batches are weighted by what they hold, see
-/// [`train`](super::trainer::train).
+/// A sum and not a mean: micro-batches are weighted by what they hold, see the training loop.
 ///
 /// # Shapes
 ///
@@ -19,16 +18,34 @@ use crate::error::{Error, Result};
 /// [`Error::Mismatch`] for a target that is not below C.
 pub fn cross_entropy_sum(logits: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
     let [m, classes] = logits.dims();
-    if let Some(target) = targets.iter().find(|target| **target >= classes) {
-        return Err(Error::Mismatch(format!(
-            "a target of the data is {target}, the head has the classes 0 to {}",
-            classes.saturating_sub(1)
-        )));
-    }
+    check_classes(targets, classes)?;
     let device = logits.device().without_autodiff();
     let index: Vec<i64> = targets.iter().map(|target| *target as i64).collect();
     let index = Tensor::<2, Int>::from_data(TensorData::new(index, [m, 1]), &device);
     Ok(log_softmax(logits, 1).gather(1, index).sum().neg())
+}
+
+/// Logits in f32, where they are in a type with fewer digits.
+pub fn at_least_f32(logits: Tensor<2>) -> Tensor<2> {
+    match logits.dtype() {
+        DType::F16 | DType::BF16 => logits.cast(DType::F32),
+        _ => logits,
+    }
+}
+
+/// Checks that all targets are below C.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] with the first that is not.
+pub fn check_classes(targets: &[usize], classes: usize) -> Result<()> {
+    match targets.iter().find(|target| **target >= classes) {
+        None => Ok(()),
+        Some(target) => Err(Error::Mismatch(format!(
+            "a target of the data is {target}, the head has the classes 0 to {}",
+            classes.saturating_sub(1)
+        ))),
+    }
 }
 
 /// The class with the highest logit at each position.

@@ -1,0 +1,252 @@
+//! Elementwise nonlinearities and their derivatives.
+//!
+//! ```text
+//! gelu       x Φ(x)                                 Φ(x) + x φ(x)
+//! gelu tanh  x (1 + t) / 2, t = tanh(c (x + a x³))  (1 + t) / 2 + x (1 - t²) c (1 + 3 a x²) / 2
+//! silu       x σ(x)                                 σ(x) (1 + x (1 - σ(x)))
+//! gated      silu(g) u, of [g | u]
+//! ```
+
+use burn::{
+    backend::flex::FlexTensor,
+    tensor::Tensor,
+};
+
+use super::{
+    node::{Inputs, Kernel, run},
+    parallel::{Target, over_rows},
+    simd::{exp, mul_add, normal_cdf, sigmoid, tanh, vectorised},
+    tensors::{floats, in_order, rows_of, sizes, tensor},
+};
+
+/// A nonlinearity that has a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nonlinearity {
+    /// With the error function.
+    Gelu,
+    /// Through tanh.
+    GeluTanh,
+    /// `x σ(x)`.
+    Silu,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+/// √(2 / π).
+const C: f32 = 0.797_884_6;
+const A: f32 = 0.044_715;
+/// 1 / √(2 π).
+const PEAK: f32 = 0.398_942_3;
+
+impl Nonlinearity {
+    #[inline(always)]
+    fn value<const FMA: bool>(self, x: f32) -> f32 {
+        match self {
+            Self::Gelu => x * normal_cdf::<FMA>(x),
+            Self::GeluTanh => {
+                let t = tanh::<FMA>(C * x * mul_add::<FMA>(A * x, x, 1.0));
+                0.5 * x * (1.0 + t)
+            }
+            Self::Silu => x * sigmoid::<FMA>(x),
+            // Written so that a NaN stays one.
+            Self::Relu => if x < 0.0 { 0.0 } else { x },
+        }
+    }
+
+    #[inline(always)]
+    fn slope<const FMA: bool>(self, x: f32) -> f32 {
+        match self {
+            Self::Gelu => {
+                let density = PEAK * exp::<FMA>(-0.5 * x * x);
+                mul_add::<FMA>(x, density, normal_cdf::<FMA>(x))
+            }
+            Self::GeluTanh => {
+                let t = tanh::<FMA>(C * x * mul_add::<FMA>(A * x, x, 1.0));
+                let inner = C * mul_add::<FMA>(3.0 * A * x, x, 1.0);
+                0.5 * (1.0 + t) + 0.5 * x * mul_add::<FMA>(-t, t, 1.0) * inner
+            }
+            Self::Silu => {
+                let s = sigmoid::<FMA>(x);
+                s * mul_add::<FMA>(x, 1.0 - s, 1.0)
+            }
+            Self::Relu => if x > 0.0 { 1.0 } else { 0.0 },
+        }
+    }
+
+    /// Its value at each of `x`.
+    pub(super) fn values(self, x: &[f32], out: &mut [f32]) {
+        match self {
+            Self::Gelu => gelu(x, out),
+            Self::GeluTanh => gelu_tanh(x, out),
+            Self::Silu => silu(x, out),
+            Self::Relu => relu(x, out),
+        }
+    }
+
+    /// The gradient of `x` from that of its values: `out = gradient f'(x)`.
+    pub(super) fn gradients(self, x: &[f32], gradient: &[f32], out: &mut [f32]) {
+        match self {
+            Self::Gelu => gelu_gradient(x, gradient, out),
+            Self::GeluTanh => gelu_tanh_gradient(x, gradient, out),
+            Self::Silu => silu_gradient(x, gradient, out),
+            Self::Relu => relu_gradient(x, gradient, out),
+        }
+    }
+}
+
+#[inline(always)]
+fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = f(*x);
+    }
+}
+
+#[inline(always)]
+fn map_pairs(x: &[f32], y: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    for (out, (x, y)) in out.iter_mut().zip(x.iter().zip(y)) {
+        *out = f(*x, *y);
+    }
+}
+
+// A loop each, so that none asks at every element which function it is.
+vectorised! {
+    fn gelu<FMA>(x: &[f32], out: &mut [f32]) {
+        map(x, out, |x| Nonlinearity::Gelu.value::<FMA>(x));
+    }
+    fn gelu_tanh<FMA>(x: &[f32], out: &mut [f32]) {
+        map(x, out, |x| Nonlinearity::GeluTanh.value::<FMA>(x));
+    }
+    fn silu<FMA>(x: &[f32], out: &mut [f32]) {
+        map(x, out, |x| Nonlinearity::Silu.value::<FMA>(x));
+    }
+    fn relu<FMA>(x: &[f32], out: &mut [f32]) {
+        map(x, out, |x| Nonlinearity::Relu.value::<FMA>(x));
+    }
+    fn gelu_gradient<FMA>(x: &[f32], gradient: &[f32], out: &mut [f32]) {
+        map_pairs(x, gradient, out, |x, g| g * Nonlinearity::Gelu.slope::<FMA>(x));
+    }
+    fn gelu_tanh_gradient<FMA>(x: &[f32], gradient: &[f32], out: &mut [f32]) {
+        map_pairs(x, gradient, out, |x, g| g * Nonlinearity::GeluTanh.slope::<FMA>(x));
+    }
+    fn silu_gradient<FMA>(x: &[f32], gradient: &[f32], out: &mut [f32]) {
+        map_pairs(x, gradient, out, |x, g| g * Nonlinearity::Silu.slope::<FMA>(x));
+    }
+    fn relu_gradient<FMA>(x: &[f32], gradient: &[f32], out: &mut [f32]) {
+        map_pairs(x, gradient, out, |x, g| g * Nonlinearity::Relu.slope::<FMA>(x));
+    }
+    fn gated_silu<FMA>(gate: &[f32], up: &[f32], out: &mut [f32]) {
+        map_pairs(gate, up, out, |g, u| u * Nonlinearity::Silu.value::<FMA>(g));
+    }
+    /// The gradients of gate and up, from that of `silu(gate) up`.
+    fn gated_silu_gradient<FMA>(
+        gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut [f32], to_up: &mut [f32],
+    ) {
+        map_pairs(gate, up, to_gate, |g, u| u * Nonlinearity::Silu.slope::<FMA>(g));
+        for (to, g) in to_gate.iter_mut().zip(gradient) {
+            *to *= g;
+        }
+        map_pairs(gate, gradient, to_up, |g, d| d * Nonlinearity::Silu.value::<FMA>(g));
+    }
+}
+
+/// `f(x)`, elementwise.
+pub(crate) fn activation<const D: usize>(x: Tensor<D>, function: Nonlinearity) -> Tensor<D> {
+    run(Elementwise(function), Inputs::One(x.into_dispatch()))
+}
+
+#[derive(Debug)]
+struct Elementwise(Nonlinearity);
+
+impl Kernel for Elementwise {
+    fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let x = in_order(&inputs[0]);
+        let (rows, width) = rows_of(&x);
+        let mut out = vec![0.0; rows * width];
+        let target = Target::new(&mut out);
+        over_rows(rows, width, |range| {
+            let places = range.start * width..range.end * width;
+            // SAFETY: the ranges of rows do not overlap.
+            self.0.values(&floats(&x)[places.clone()], unsafe { target.slice(places) });
+        });
+        let out = tensor(out, sizes(&x));
+        (out, if keep { vec![x] } else { Vec::new() })
+    }
+
+    fn backward(
+        &self,
+        saved: &[FlexTensor],
+        gradient: &FlexTensor,
+        _: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let (x, gradient) = (&saved[0], in_order(gradient));
+        let (rows, width) = rows_of(x);
+        let mut out = vec![0.0; rows * width];
+        let target = Target::new(&mut out);
+        over_rows(rows, width, |range| {
+            let places = range.start * width..range.end * width;
+            // SAFETY: the ranges of rows do not overlap.
+            let out = unsafe { target.slice(places.clone()) };
+            self.0.gradients(&floats(x)[places.clone()], &floats(&gradient)[places], out);
+        });
+        vec![Some(tensor(out, sizes(x)))]
+    }
+}
+
+/// `silu(g) u` of rows `[g | u]`: SwiGLU's product (Shazeer 2020, arXiv 2002.05202).
+///
+/// # Shapes
+///
+/// - gate_up: `[B, S, 2 F]`
+/// - output: `[B, S, F]`
+pub(crate) fn gated(gate_up: Tensor<3>) -> Tensor<3> {
+    run(Gated, Inputs::One(gate_up.into_dispatch()))
+}
+
+#[derive(Debug)]
+struct Gated;
+
+impl Kernel for Gated {
+    fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let x = in_order(&inputs[0]);
+        let (rows, width) = rows_of(&x);
+        let half = width / 2;
+        let mut out = vec![0.0; rows * half];
+        let target = Target::new(&mut out);
+        over_rows(rows, half, |range| {
+            for row in range {
+                let (gate, up) = floats(&x)[row * width..(row + 1) * width].split_at(half);
+                // SAFETY: each row belongs to one range.
+                gated_silu(gate, up, unsafe { target.slice(row * half..(row + 1) * half) });
+            }
+        });
+        let mut shape = sizes(&x);
+        if let Some(last) = shape.last_mut() {
+            *last = half;
+        }
+        (tensor(out, shape), if keep { vec![x] } else { Vec::new() })
+    }
+
+    fn backward(
+        &self,
+        saved: &[FlexTensor],
+        gradient: &FlexTensor,
+        _: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let (x, gradient) = (&saved[0], in_order(gradient));
+        let (rows, width) = rows_of(x);
+        let half = width / 2;
+        let mut out = vec![0.0; rows * width];
+        let target = Target::new(&mut out);
+        over_rows(rows, width, |range| {
+            for row in range {
+                let places = row * width..(row + 1) * width;
+                let (gate, up) = floats(x)[places.clone()].split_at(half);
+                // SAFETY: each row belongs to one range.
+                let (to_gate, to_up) = unsafe { target.slice(places) }.split_at_mut(half);
+                let gradient = &floats(&gradient)[row * half..(row + 1) * half];
+                gated_silu_gradient(gate, up, gradient, to_gate, to_up);
+            }
+        });
+        vec![Some(tensor(out, sizes(x)))]
+    }
+}

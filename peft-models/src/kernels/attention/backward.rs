@@ -1,0 +1,205 @@
+//! The gradients of queries, keys and values.
+
+use std::ops::Range;
+
+use burn::backend::flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        parallel::Target,
+        product::{Matrix, product},
+        tensors::{floats, in_order, sizes, tensor},
+    },
+    Attention, Plan, QUERIES,
+    place::Place,
+    softmax,
+};
+
+/// See the [module](super). `saved` is what the forward pass kept.
+pub(super) fn backward(
+    kernel: &Attention,
+    saved: &[FlexTensor],
+    gradient: &FlexTensor,
+    wanted: &[bool],
+) -> Vec<Option<FlexTensor>> {
+    let Some((denominators, inputs)) = saved.split_last() else { return Vec::new() };
+    let (plan, tensors) = kernel.plan(inputs);
+    let data: Vec<&[f32]> = tensors.iter().map(|tensor| tensor.storage()).collect();
+    let gradient = in_order(gradient);
+    let Plan { b, k, p, r, d, .. } = plan;
+    let num_own = if kernel.joined.is_some() { 1 } else { 3 };
+    let of_own = wanted[..num_own].contains(&true);
+    let of_past = wanted[num_own..].contains(&true);
+
+    let mut own: Vec<Vec<f32>> = inputs[..num_own]
+        .iter()
+        .map(|input| vec![0.0; if of_own { sizes(input).iter().product() } else { 0 }])
+        .collect();
+    let places = match kernel.joined {
+        Some(_) => [plan.query, plan.key, plan.value],
+        None => [(plan.n, plan.s), (k, plan.t), (k, plan.t)]
+            .map(|(heads, rows)| Place::dense(heads, rows, d)),
+    };
+    // Several rows of the batch add to the same virtual tokens: in as many parts as keep the cores busy,
+    // added up at the end, always in the same order.
+    let parts = if r == 1 { (2 * rayon::current_num_threads()).div_ceil(k).min(b) } else { b };
+    let size = k * p * d;
+    let mut past =
+        [(); 2].map(|()| vec![0.0; if of_past { parts * size } else { 0 }]);
+    let pass = Pass {
+        kernel,
+        plan: &plan,
+        data: &data,
+        gradient: floats(&gradient),
+        denominators: floats(denominators),
+        own: of_own.then(|| {
+            let targets: Vec<Target> = own.iter_mut().map(|own| Target::new(own)).collect();
+            let of = |which: usize| targets[if num_own == 1 { 0 } else { which }];
+            [0, 1, 2].map(|which| (of(which), places[which]))
+        }),
+        past: of_past.then(|| past.each_mut().map(|past| Target::new(past))),
+    };
+    (0..parts * k).into_par_iter().for_each_init(Scratch::default, |scratch, task| {
+        let (part, head) = (task / k, task % k);
+        for batch in b * part / parts..b * (part + 1) / parts {
+            pass.head(batch, head, part, scratch);
+        }
+    });
+    let mut gradients: Vec<Option<FlexTensor>> = own
+        .into_iter()
+        .zip(inputs)
+        .zip(wanted)
+        .map(|((own, input), wanted)| wanted.then(|| tensor(own, sizes(input))))
+        .collect();
+    for ((mut past, input), wanted) in
+        past.into_iter().zip(&inputs[num_own..]).zip(&wanted[num_own..])
+    {
+        gradients.push(wanted.then(|| {
+            if r == 1 && parts > 1 {
+                let (sum, others) = past.split_at_mut(size);
+                for other in others.chunks(size) {
+                    sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+                }
+                past.truncate(size);
+            }
+            tensor(past, sizes(input))
+        }));
+    }
+    gradients
+}
+
+/// Room for one block of queries.
+#[derive(Default)]
+struct Scratch {
+    weights: Vec<f32>,
+    products: Vec<f32>,
+}
+
+struct Pass<'a> {
+    kernel: &'a Attention,
+    plan: &'a Plan,
+    data: &'a [&'a [f32]],
+    /// `[B, S, N * D]`.
+    gradient: &'a [f32],
+    /// `[B, N, S]`.
+    denominators: &'a [f32],
+    /// Where the gradients of queries, keys and values go.
+    own: Option<[(Target, Place); 3]>,
+    /// Where those of virtual keys and values go: `[parts, K, P, D]` each.
+    past: Option<[Target; 2]>,
+}
+
+impl Pass<'_> {
+    /// One head of keys with all the queries that read it.
+    fn head(&self, batch: usize, head: usize, part: usize, scratch: &mut Scratch) {
+        let Plan { n, k, s, .. } = *self.plan;
+        let group = n / k;
+        for query_head in head * group..(head + 1) * group {
+            for start in (0..s).step_by(QUERIES) {
+                self.block([batch, query_head, head, part], start..(start + QUERIES).min(s), scratch);
+            }
+        }
+    }
+
+    fn block(
+        &self,
+        [batch, query_head, head, part]: [usize; 4],
+        queries: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
+        let (plan, scale) = (self.plan, self.kernel.scale);
+        let (rows, d, p) = (queries.len(), plan.d, plan.p);
+        let reach = self.kernel.reach(plan, batch, queries.clone());
+        let columns = p + reach;
+        let Scratch { weights, products } = scratch;
+        for buffer in [&mut *weights, &mut *products] {
+            buffer.clear();
+            buffer.resize(rows * columns, 0.0);
+        }
+        let matrix = |place: Place, head: usize, rows: Range<usize>| {
+            place.matrix(self.data[place.tensor], [batch, head], rows, d)
+        };
+        let query = matrix(plan.query, query_head, queries.clone());
+        let by_row = Place::by_row(plan.n, plan.s, d);
+        let gradient = by_row.matrix(self.gradient, [batch, query_head], queries.clone(), d);
+
+        // Keys and values of virtual tokens, then those of tokens: place, count, first column.
+        let of = |which: usize| {
+            let own = [plan.key, plan.value][which];
+            [(plan.past.map_or(own, |past| past[which]), p, 0), (own, reach, p)]
+        };
+        for (left, which, into) in [(query, 0, &mut *weights), (gradient, 1, &mut *products)] {
+            for (place, count, column) in of(which) {
+                let right = matrix(place, head, 0..count).transposed();
+                let to = into[column.min(rows * columns)..].as_mut_ptr();
+                // SAFETY: the columns from `column` on, `count` of them, are inside the buffer.
+                unsafe { product(to, columns, left, right, false) };
+            }
+        }
+        for (row, (weights, products)) in
+            weights.chunks_mut(columns.max(1)).zip(products.chunks_mut(columns.max(1))).enumerate()
+        {
+            let query = queries.start + row;
+            let added = self.kernel.row(plan, batch, query_head, query).first(columns);
+            let denominator = self.denominators[(batch * plan.n + query_head) * plan.s + query];
+            softmax::weights_again(weights, scale, added, denominator);
+            softmax::gradient(weights, products, scale);
+        }
+
+        let columns_of = |buffer: &'_ [f32], column: usize, count: usize| {
+            let data: *const [f32] = &buffer[column.min(buffer.len())..];
+            // SAFETY: the buffers live and do not change until the end of this function.
+            Matrix::rows(unsafe { &*data }, rows, count, columns)
+        };
+        if let Some([(target, place), ..]) = &self.own {
+            let start = place.at(batch, query_head, queries.start);
+            let to = target.at(start, place.span(rows, d));
+            for (from, count, column) in of(0) {
+                let key = matrix(from, head, 0..count);
+                let ds = columns_of(products, column, count);
+                if count > 0 {
+                    // SAFETY: this head of this row of the batch belongs to this task alone.
+                    unsafe { product(to, place.row, ds, key, true) };
+                }
+            }
+        }
+        // `dsᵀ q` for keys, `pᵀ do` for values.
+        for (which, buffer, right) in [(0, &*products, query), (1, &*weights, gradient)] {
+            if let Some(past) = self.past.as_ref().filter(|_| p > 0) {
+                let start = (part * plan.k + head) * p * d;
+                let to = past[which].at(start, p * d);
+                let left = columns_of(buffer, 0, p).transposed();
+                // SAFETY: this head of this part belongs to this task alone.
+                unsafe { product(to, d, left, right, true) };
+            }
+            if let Some(own) = self.own.as_ref().filter(|_| reach > 0) {
+                let (target, place) = own[which + 1];
+                let to = target.at(place.at(batch, head, 0), place.span(reach, d));
+                let left = columns_of(buffer, p, reach).transposed();
+                // SAFETY: this head of this row of the batch belongs to this task alone.
+                unsafe { product(to, place.row, left, right, true) };
+            }
+        }
+    }
+}

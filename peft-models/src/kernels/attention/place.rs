@@ -1,0 +1,76 @@
+//! Where the rows of a head lie in a tensor.
+
+use burn::backend::flex::FlexTensor;
+
+use super::super::product::Matrix;
+
+/// Rows of D numbers, for each head of each row of the batch. Strides are counted in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Which of the tensors of a pass.
+    pub tensor: usize,
+    pub start: usize,
+    pub batch: usize,
+    pub head: usize,
+    pub row: usize,
+}
+
+impl Place {
+    /// A tensor `[B, heads, rows, D]`, in place where its last dimension has no gaps and no stride is negative.
+    pub(super) fn add(tensor: &FlexTensor, tensors: &mut Vec<FlexTensor>) -> Self {
+        let in_place =
+            |tensor: &FlexTensor| match *tensor.layout().strides() {
+                [batch, head, row, 1] if batch >= 0 && head >= 0 && row >= 0 => {
+                    Some([batch as usize, head as usize, row as usize])
+                }
+                _ => None,
+            };
+        let (tensor, strides) = match in_place(tensor) {
+            Some(strides) => (tensor.clone(), strides),
+            None => {
+                let copy = tensor.to_contiguous();
+                let shape = copy.layout().shape().to_vec();
+                let [heads, rows, size] = [shape[1], shape[2], shape[3]];
+                (copy, [heads * rows * size, rows * size, size])
+            }
+        };
+        let [batch, head, row] = strides;
+        let place =
+            Self { tensor: tensors.len(), start: tensor.layout().start_offset(), batch, head, row };
+        tensors.push(tensor);
+        place
+    }
+
+    /// The same of a buffer that is laid out `[B, heads, rows, D]` without gaps.
+    pub(super) fn dense(heads: usize, rows: usize, size: usize) -> Self {
+        Self { tensor: 0, start: 0, batch: heads * rows * size, head: rows * size, row: size }
+    }
+
+    /// The same of a buffer laid out `[B, rows, heads * D]`.
+    pub(super) fn by_row(heads: usize, rows: usize, size: usize) -> Self {
+        let width = heads * size;
+        Self { tensor: 0, start: 0, batch: rows * width, head: size, row: width }
+    }
+
+    /// Where a row begins.
+    pub(super) fn at(&self, batch: usize, head: usize, row: usize) -> usize {
+        self.start + batch * self.batch + head * self.head + row * self.row
+    }
+
+    /// Rows of one head as a matrix `[rows, D]`.
+    pub(super) fn matrix<'a>(
+        &self,
+        data: &'a [f32],
+        [batch, head]: [usize; 2],
+        rows: std::ops::Range<usize>,
+        size: usize,
+    ) -> Matrix<'a> {
+        let start = self.at(batch, head, rows.start).min(data.len());
+        Matrix::rows(&data[start..], rows.len(), size, self.row)
+    }
+
+    /// How many numbers such rows span in memory.
+    pub(super) fn span(&self, rows: usize, size: usize) -> usize {
+        rows.saturating_sub(1) * self.row + size
+    }
+}

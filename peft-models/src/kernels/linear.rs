@@ -1,0 +1,163 @@
+//! `y = f(x W + b)` and `y = r + x W + b` with W and b frozen: of the inputs alone there is a gradient,
+//!
+//! ```text
+//! dz = dy f'(z)      dx = dz Wᵀ      dr = dy
+//! ```
+
+use burn::{backend::flex::FlexTensor, tensor::Tensor};
+
+use super::{
+    activation::Nonlinearity,
+    node::{Inputs, Kernel, run},
+    parallel::{Target, over_rows},
+    product::{Block, Matrix, product_by_columns},
+    tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
+};
+
+/// `f(x W + b)`, or without `f`. `None` where the weights cannot be read in place.
+///
+/// # Shapes
+///
+/// - x: `[.., in]`
+/// - weight: `[in, out]`, bias: `[out]`
+/// - output: `[.., out]`
+pub(crate) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+    function: Option<Nonlinearity>,
+) -> Option<Tensor<D>> {
+    let kernel = Linear::new(weight, bias, function)?;
+    Some(run(kernel, Inputs::One(x.into_dispatch())))
+}
+
+/// `residual + x W + b`. `None` where the weights cannot be read in place.
+pub(crate) fn linear_onto<const D: usize>(
+    x: Tensor<D>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+    residual: Tensor<D>,
+) -> Option<Tensor<D>> {
+    let kernel = Linear::new(weight, bias, None)?;
+    Some(run(kernel, Inputs::Two(x.into_dispatch(), residual.into_dispatch())))
+}
+
+#[derive(Debug)]
+struct Linear {
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    function: Option<Nonlinearity>,
+}
+
+impl Linear {
+    fn new(
+        weight: &Tensor<2>,
+        bias: Option<&Tensor<1>>,
+        function: Option<Nonlinearity>,
+    ) -> Option<Self> {
+        let bias = match bias {
+            Some(bias) => Some(in_order(&frozen(bias)?)),
+            None => None,
+        };
+        Some(Self { weight: frozen(weight)?, bias, function })
+    }
+}
+
+impl Kernel for Linear {
+    fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let x = in_order(&inputs[0]);
+        let residual = inputs.get(1).map(in_order);
+        let weight = Matrix::of(&self.weight);
+        let (rows, width) = rows_of(&x);
+        let outputs = weight.num_columns();
+        let mut shape = sizes(&x);
+        if let Some(last) = shape.last_mut() {
+            *last = outputs;
+        }
+        let bias = self.bias.as_ref().map(floats);
+        let residual = residual.as_ref().map(floats);
+        let start = |block: Block| {
+            let bias = bias.map(|bias| &bias[block.start..block.start + block.len]);
+            block.each_row(|at, to| match (bias, residual.map(|r| &r[at..at + to.len()])) {
+                (Some(bias), None) => to.copy_from_slice(bias),
+                (None, Some(residual)) => to.copy_from_slice(residual),
+                (Some(bias), Some(residual)) => {
+                    for (to, (bias, residual)) in to.iter_mut().zip(bias.iter().zip(residual)) {
+                        *to = bias + residual;
+                    }
+                }
+                (None, None) => {}
+            });
+        };
+        let start = (bias.is_some() || residual.is_some())
+            .then_some(&start as &(dyn Fn(Block) + Sync));
+        let a = Matrix::rows(floats(&x), rows, width, width);
+        let mut z = vec![0.0; rows * outputs];
+        let Some(function) = self.function else {
+            product_by_columns(&mut z, a, weight, start, None);
+            return (tensor(z, shape), Vec::new());
+        };
+        if !keep {
+            // In place: nothing asks for z again.
+            let finish = |block: Block| {
+                block.each_row(|_, z| {
+                    let mut part = [0.0; 256];
+                    for z in z.chunks_mut(part.len()) {
+                        let part = &mut part[..z.len()];
+                        part.copy_from_slice(z);
+                        function.values(part, z);
+                    }
+                });
+            };
+            product_by_columns(&mut z, a, weight, start, Some(&finish));
+            return (tensor(z, shape), Vec::new());
+        }
+        let mut y = vec![0.0; rows * outputs];
+        let target = Target::new(&mut y);
+        let finish = |block: Block| {
+            block.each_row(|at, z| {
+                // SAFETY: the places of a block belong to one piece of the work.
+                function.values(z, unsafe { target.slice(at..at + z.len()) });
+            });
+        };
+        product_by_columns(&mut z, a, weight, start, Some(&finish));
+        (tensor(y, shape.clone()), vec![tensor(z, shape)])
+    }
+
+    fn backward(
+        &self,
+        saved: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let gradient = in_order(gradient);
+        let of_residual = wanted.get(1).is_some_and(|wanted| *wanted).then(|| gradient.clone());
+        let of_x = wanted[0].then(|| {
+            let (rows, outputs) = rows_of(&gradient);
+            let turned = self.function.map(|function| {
+                let z = floats(&saved[0]);
+                let mut turned = vec![0.0; rows * outputs];
+                let target = Target::new(&mut turned);
+                over_rows(rows, outputs, |range| {
+                    let places = range.start * outputs..range.end * outputs;
+                    // SAFETY: the ranges of rows do not overlap.
+                    let out = unsafe { target.slice(places.clone()) };
+                    function.gradients(&z[places.clone()], &floats(&gradient)[places], out);
+                });
+                turned
+            });
+            let dz = turned.as_deref().unwrap_or_else(|| floats(&gradient));
+            let weight = Matrix::of(&self.weight).transposed();
+            let inputs = weight.num_columns();
+            let mut dx = vec![0.0; rows * inputs];
+            let dz = Matrix::rows(dz, rows, outputs, outputs);
+            product_by_columns(&mut dx, dz, weight, None, None);
+            let mut shape = sizes(&gradient);
+            if let Some(last) = shape.last_mut() {
+                *last = inputs;
+            }
+            tensor(dx, shape)
+        });
+        vec![of_x, of_residual]
+    }
+}

@@ -1,0 +1,66 @@
+//! Work on all cores, in pieces that write to different places of one buffer.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// Elements that are worth a thread.
+const GRAIN: usize = 16 * 1024;
+
+/// Runs `work` on ranges that together are `0..rows`, where a row is so many elements of work.
+pub(super) fn over_rows(rows: usize, elements: usize, work: impl Fn(Range<usize>) + Sync) {
+    let worth = (rows * elements.max(1) / GRAIN).max(1);
+    pieces(rows, worth.min(rayon::current_num_threads()), work);
+}
+
+/// Runs `work` on `count` ranges of nearly equal length that together are `0..total`.
+pub(super) fn pieces(total: usize, count: usize, work: impl Fn(Range<usize>) + Sync) {
+    let count = count.clamp(1, total.max(1));
+    if count == 1 {
+        return work(0..total);
+    }
+    (0..count).into_par_iter().for_each(|index| {
+        work(total * index / count..total * (index + 1) / count);
+    });
+}
+
+/// A buffer that several threads write to, each in places of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    start: *mut f32,
+    len: usize,
+}
+
+// SAFETY: a pointer is only read through `slice` and `at`, whose callers promise disjoint places.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    pub(super) fn new(buffer: &mut [f32]) -> Self {
+        Self { start: buffer.as_mut_ptr(), len: buffer.len() }
+    }
+
+    /// The elements of a range.
+    ///
+    /// # Safety
+    ///
+    /// The buffer is alive, and nobody else has any of these elements meanwhile.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn slice<'a>(self, range: Range<usize>) -> &'a mut [f32] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: the range is inside the buffer; the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+
+    /// A pointer to the elements of `offset..offset + len`, for strided writes into them.
+    ///
+    /// # Panics
+    ///
+    /// Where they are not inside the buffer.
+    pub(super) fn at(self, offset: usize, len: usize) -> *mut f32 {
+        assert!(offset + len <= self.len);
+        // SAFETY: inside the buffer.
+        unsafe { self.start.add(offset) }
+    }
+}

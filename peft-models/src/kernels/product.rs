@@ -1,0 +1,176 @@
+//! Matrix products: the `gemm` crate, which Burn's flex uses too, called on strided views, and spread over the
+//! cores by columns of the result.
+
+use burn::backend::flex::FlexTensor;
+
+use super::parallel::{Target, pieces};
+
+/// A matrix inside a slice.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` numbers each, `row_stride` apart.
+    pub(super) fn rows(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self::strided(data, [rows, columns], [row_stride, 1])
+    }
+
+    fn strided(
+        data: &'a [f32],
+        [rows, columns]: [usize; 2],
+        [row_stride, column_stride]: [usize; 2],
+    ) -> Self {
+        if rows > 0 && columns > 0 {
+            let last = (rows - 1) * row_stride + (columns - 1) * column_stride;
+            assert!(last < data.len(), "a matrix beyond its slice");
+        }
+        Self { data, rows, columns, row_stride, column_stride }
+    }
+
+    /// A tensor of two dimensions as it lies in memory: a weight may be a transposed view.
+    pub(super) fn of(tensor: &'a FlexTensor) -> Self {
+        let layout = tensor.layout();
+        let (shape, strides) = (layout.shape(), layout.strides());
+        let data = &tensor.storage::<f32>()[layout.start_offset()..];
+        let stride = |axis: usize| usize::try_from(strides[axis]).unwrap_or(0);
+        Self::strided(data, [shape[0], shape[1]], [stride(0), stride(1)])
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    pub(super) fn num_columns(&self) -> usize {
+        self.columns
+    }
+
+    fn columns_from(self, start: usize, columns: usize) -> Self {
+        let data = &self.data[(start * self.column_stride).min(self.data.len())..];
+        Self { data, columns, ..self }
+    }
+
+    /// One column.
+    pub(super) fn column(&self, index: usize) -> impl Iterator<Item = f32> + '_ {
+        assert!(index < self.columns);
+        let start = index * self.column_stride;
+        (0..self.rows).map(move |row| self.data[start + row * self.row_stride])
+    }
+}
+
+/// `to = a b`, or `to += a b` where `accumulate` says so, on one core. Rows of `to` are `row_stride` apart.
+///
+/// # Safety
+///
+/// `to` points to rows that nobody else has meanwhile, and that are initialised where they are added to.
+pub(super) unsafe fn product(
+    to: *mut f32,
+    row_stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    accumulate: bool,
+) {
+    assert_eq!(a.columns, b.rows, "sizes of a product");
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    if m == 0 || n == 0 {
+        return;
+    }
+    let stride = |value: usize| value as isize;
+    // SAFETY: a and b lie inside their slices (checked where they are made); `to` is the caller's promise.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            to,
+            1,
+            stride(row_stride),
+            accumulate,
+            a.data.as_ptr(),
+            stride(a.column_stride),
+            stride(a.row_stride),
+            b.data.as_ptr(),
+            stride(b.column_stride),
+            stride(b.row_stride),
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Columns of one piece of a large product: few enough that what follows finds them in the cache.
+const PIECE: usize = 1024;
+
+/// `to [M, N] = start + a b` on all cores. `start` fills the rows of a range of columns before the product
+/// is added, or says that there is nothing to add to; `finish` sees these columns of all rows afterwards.
+///
+/// The order of additions does not depend on the number of threads.
+pub(super) fn product_by_columns(
+    to: &mut [f32],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    start: Option<&(dyn Fn(Block) + Sync)>,
+    finish: Option<&(dyn Fn(Block) + Sync)>,
+) {
+    let (m, n) = (a.rows, b.columns);
+    assert_eq!(to.len(), m * n, "size of a result");
+    let target = Target::new(to);
+    let threads = rayon::current_num_threads();
+    // As many as there are threads, or a multiple, in whole vectors.
+    let count = n.div_ceil(PIECE).next_multiple_of(threads).min(n.div_ceil(32)).max(1);
+    pieces(n.div_ceil(32), count, |range| {
+        let columns = range.start * 32..(range.end * 32).min(n);
+        if columns.is_empty() || m == 0 {
+            return;
+        }
+        let block = Block { target, rows: m, width: n, start: columns.start, len: columns.len() };
+        if let Some(start) = start {
+            start(block);
+        }
+        let part = b.columns_from(columns.start, columns.len());
+        let to = target.at(columns.start, (m - 1) * n + columns.len());
+        // SAFETY: these columns belong to this piece alone, and `start` initialised them.
+        unsafe { product(to, n, a, part, start.is_some()) };
+        if let Some(finish) = finish {
+            finish(block);
+        }
+    });
+}
+
+/// Some columns of all rows of a result that is being made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    target: Target,
+    rows: usize,
+    width: usize,
+    /// The first column.
+    pub(super) start: usize,
+    /// How many columns.
+    pub(super) len: usize,
+}
+
+impl Block {
+    /// The part of each row that belongs to the block, with where it stands in the whole.
+    pub(super) fn each_row(self, mut work: impl FnMut(usize, &mut [f32])) {
+        for row in 0..self.rows {
+            let at = row * self.width + self.start;
+            // SAFETY: the columns of a block belong to one piece of the work.
+            work(at, unsafe { self.target.slice(at..at + self.len) });
+        }
+    }
+}
