@@ -168,14 +168,15 @@ pub trait FrozenModel: Debug + Send + Sync {
         pass::begin(self, batch, virtual_tokens)
     }
 
-    /// Reads `batch` behind a cache and gives the cache that holds it too. The batch is one of decoder
+    /// Reads `batch` behind a cache and gives the cache that holds it too: the same, grown in place, where the
+    /// caller kept no copy. The batch is one of decoder
     /// tokens where the model has two sides.
     ///
     /// # Errors
     ///
     /// As [`forward`](Self::forward).
-    fn forward_cached(&self, batch: &TokenBatch, cache: &Cache) -> Result<Hidden> {
-        pass::decode(self, batch, cache.clone(), true)
+    fn forward_cached(&self, batch: &TokenBatch, cache: Cache) -> Result<Hidden> {
+        pass::decode(self, batch, cache, true)
     }
 
     /// Turns an embedding prompt into the keys and values it has in every layer, differentiably.

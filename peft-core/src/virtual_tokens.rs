@@ -83,6 +83,8 @@ pub struct VirtualTokens {
     mask: Option<Mask>,
     /// How many of the last columns are real tokens that [`append`](Self::append) added.
     cached: usize,
+    /// What the keys and values of a cache are views of, with room behind them; empty where they are none.
+    rooms: Vec<LayerKeyValues>,
     /// Final hidden state `[R, 1, H]` of each row's last virtual token; it predicts token 0.
     pub last_hidden: Option<Tensor<3>>,
     /// Where positions start after a prefix.
@@ -98,6 +100,7 @@ impl VirtualTokens {
             len,
             mask: None,
             cached: 0,
+            rooms: Vec::new(),
             last_hidden: None,
             positions: PrefixPositions::Shifted,
             relative_bias: true,
@@ -175,9 +178,11 @@ impl VirtualTokens {
 
     /// The same virtual tokens in another float type, differentiably.
     pub fn cast(mut self, dtype: DType) -> Self {
-        let to = |tensor: &mut Tensor<4>| {
+        let rooms = &mut self.rooms;
+        let mut to = |tensor: &mut Tensor<4>| {
             if tensor.dtype() != dtype {
                 *tensor = tensor.clone().cast(dtype);
+                rooms.clear();
             }
         };
         match &mut self.content {
@@ -197,6 +202,7 @@ impl VirtualTokens {
     /// The same virtual tokens as constants on the plain device: for evaluation.
     #[must_use]
     pub fn without_autodiff(mut self) -> Self {
+        self.rooms.clear();
         match &mut self.content {
             Content::None => {}
             Content::Embeddings(rows) => *rows = rows.clone().without_autodiff(),
@@ -270,47 +276,42 @@ impl VirtualTokens {
     /// Adds the keys and values of real tokens behind these: the K/V cache of generation.
     ///
     /// `mask` `[B, S]` tells which of the added tokens are real; every row of `self` is repeated to B
-    /// where it was shared.
+    /// where it was shared. A cache that nobody else holds grows in place.
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] where `self` holds embeddings: compile them first.
-    pub fn append(&self, site: Site, layers: Vec<LayerKeyValues>, mask: &Mask) -> Result<Self> {
-        let rows = mask.rows();
-        let old = match &self.content {
-            Content::None => None,
-            Content::KeyValues(sites) => sites.iter().find(|found| found.site == site),
+    pub fn append(mut self, site: Site, layers: Vec<LayerKeyValues>, mask: &Mask) -> Result<Self> {
+        let mut old = match std::mem::replace(&mut self.content, Content::None) {
+            Content::None => Vec::new(),
+            Content::KeyValues(sites) => {
+                sites.into_iter().find(|found| found.site == site).map_or(Vec::new(), |s| s.layers)
+            }
             Content::Embeddings(_) => {
                 return Err(Error::Mismatch(
                     "keys and values cannot follow embeddings that were not compiled".into(),
                 ));
             }
         };
-        let virtual_mask = self.mask();
-        let joined = layers
-            .into_iter()
-            .enumerate()
-            .map(|(index, new)| {
-                let Some(old) = old else { return Some(new) };
-                // A layer without virtual tokens keeps fewer columns; attention takes the mask's
-                // rightmost ones, see `Sequence::hidden_keys`.
-                let Some(old) = old.layers.get(index).cloned().flatten() else {
-                    return Some(new);
-                };
-                let old = old.expand(rows);
-                Some(LayerKeyValues {
-                    key: Tensor::cat(vec![old.key, new.key], 2),
-                    value: Tensor::cat(vec![old.value, new.value], 2),
-                })
-            })
-            .collect();
-        let mut next = Self::key_values(vec![SiteKeyValues { site, layers: joined }]);
+        old.resize(layers.len(), None);
+        let mut rooms = std::mem::take(&mut self.rooms).into_iter();
+        let mut next = self.clone();
+        let mut joined = Vec::with_capacity(layers.len());
+        for (old, new) in old.into_iter().zip(layers) {
+            // A layer without virtual tokens keeps fewer columns; attention takes the mask's rightmost
+            // ones, see `Sequence::hidden_keys`.
+            let used = old.as_ref().map_or(0, |old| old.key.dims()[2]);
+            let room = rooms.next();
+            let (layer, room) = grow(old, room, used, new);
+            joined.push(Some(layer));
+            next.rooms.push(room);
+        }
+        next.content = Content::KeyValues(vec![SiteKeyValues { site, layers: joined }]);
+        next.last_hidden = None;
         // Where some layers have no virtual tokens, or no layer has, the mask still has all columns.
         next.len = self.len + mask.len();
-        next.mask = Some(virtual_mask.concat(mask));
+        next.mask = Some(self.mask().concat(mask));
         next.cached = self.cached + mask.len();
-        next.positions = self.positions;
-        next.relative_bias = self.relative_bias;
         Ok(next)
     }
 
@@ -375,4 +376,51 @@ impl VirtualTokens {
         }
         Ok(())
     }
+}
+
+/// Columns by which a cache grows at once.
+const ROOM: usize = 64;
+
+/// `new` keys and values behind the first `used` columns of `room`, of which `old` is a view. Without room
+/// for them, behind a copy of `old` with more. Gives the view and what it is a view of.
+fn grow(
+    old: Option<LayerKeyValues>,
+    room: Option<LayerKeyValues>,
+    used: usize,
+    new: LayerKeyValues,
+) -> (LayerKeyValues, LayerKeyValues) {
+    let [rows, k, added, d] = new.key.dims();
+    let total = used + added;
+    let write = |into: Tensor<4>, from: usize, values: Tensor<4>| {
+        let to = from + values.dims()[2];
+        into.slice_assign([0..rows, 0..k, from..to, 0..d], values)
+    };
+    let room = room.filter(|room| room.key.dims()[2] >= total && room.key.dims()[0] == rows);
+    let room = match room {
+        // The view goes first: a buffer with one owner is written in place.
+        Some(room) => {
+            drop(old);
+            room
+        }
+        None => {
+            let columns = total + ROOM;
+            let zeros = |like: &Tensor<4>| {
+                Tensor::zeros([rows, k, columns, d], (&like.device(), like.dtype()))
+            };
+            let empty = LayerKeyValues { key: zeros(&new.key), value: zeros(&new.value) };
+            match old.map(|old| old.expand(rows)) {
+                Some(old) => LayerKeyValues {
+                    key: write(empty.key, 0, old.key),
+                    value: write(empty.value, 0, old.value),
+                },
+                None => empty,
+            }
+        }
+    };
+    let room = LayerKeyValues {
+        key: write(room.key, used, new.key),
+        value: write(room.value, used, new.value),
+    };
+    let view = |tensor: &Tensor<4>| tensor.clone().narrow(2, 0, total);
+    (LayerKeyValues { key: view(&room.key), value: view(&room.value) }, room)
 }

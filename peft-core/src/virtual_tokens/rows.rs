@@ -14,6 +14,7 @@ impl VirtualTokens {
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         let mut chosen = self.clone();
+        chosen.rooms.clear();
         match &mut chosen.content {
             Content::None => {}
             Content::Embeddings(tensor) => *tensor = select_shared(tensor.clone(), rows),

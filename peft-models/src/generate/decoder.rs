@@ -7,7 +7,8 @@ use peft_core::{Cache, Error, FrozenModel, PaddingSide, Result, TokenBatch, Virt
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
     model: &'a dyn FrozenModel,
-    cache: Cache,
+    /// What was read; taken out during a pass, so that the pass can let it grow in place.
+    cache: Option<Cache>,
     /// Which row of the input each row of the cache continues.
     inputs: Vec<usize>,
 }
@@ -24,7 +25,7 @@ impl<'a> Decoder<'a> {
         // Left padding: every row's next token is in the last column.
         let input = TokenBatch::new(rows, PaddingSide::Left);
         let cache = model.begin(&input, virtual_tokens)?;
-        let mut decoder = Self { model, cache, inputs: (0..rows.len()).collect() };
+        let mut decoder = Self { model, cache: Some(cache), inputs: (0..rows.len()).collect() };
         let logits = match start {
             Some(start) => decoder.advance(&vec![start; rows.len()])?,
             None => decoder.read(&input)?,
@@ -44,9 +45,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn read(&mut self, batch: &TokenBatch) -> Result<Tensor<2>> {
-        let hidden = self.model.forward_cached(batch, &self.cache)?;
-        self.cache =
-            hidden.cache.ok_or_else(|| Error::Mismatch("the model gave no cache".into()))?;
+        let lost = || Error::Mismatch("the model gave no cache".into());
+        let cache = self.cache.take().ok_or_else(lost)?;
+        let hidden = self.model.forward_cached(batch, cache)?;
+        self.cache = Some(hidden.cache.ok_or_else(lost)?);
         let [b, s, h] = hidden.tokens.dims();
         self.model.lm_logits(hidden.tokens.narrow(1, s - 1, 1).reshape([b, h]))
     }
@@ -57,11 +59,13 @@ impl<'a> Decoder<'a> {
             return;
         }
         let inputs: Vec<usize> = rows.iter().map(|row| self.inputs[*row]).collect();
-        if inputs == self.inputs {
-            // Beams of one input that change places: what the encoder said is the same for them.
-            self.cache.past = self.cache.past.select_rows(rows);
-        } else {
-            self.cache = self.cache.select_rows(rows);
+        if let Some(cache) = &mut self.cache {
+            if inputs == self.inputs {
+                // Beams of one input that change places: what the encoder said is the same for them.
+                cache.past = cache.past.select_rows(rows);
+            } else {
+                *cache = cache.select_rows(rows);
+            }
         }
         self.inputs = inputs;
     }

@@ -13,7 +13,7 @@
 //! | [`attention`] | attention over `[virtual tokens \| tokens]` |
 //! | [`cross_entropy`] | a language-model head with its loss |
 //! | [`node`] | how these become operations of Burn |
-//! | [`product`], [`parallel`], [`simd`], [`tensors`] | what they are made of |
+//! | [`product`], `tiles`, [`parallel`], [`simd`], [`tensors`] | what they are made of |
 //!
 //! Products are those of the `gemm` crate, with AVX-512 where the machine has it. `PEFT_KERNELS=off` turns all
 //! kernels off, and [`set_enabled`] does so for a test.
@@ -29,6 +29,8 @@ mod product;
 pub(crate) mod rotate;
 mod simd;
 mod tensors;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 #[cfg(test)]
 mod tests;
 

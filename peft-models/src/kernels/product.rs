@@ -4,6 +4,11 @@
 use burn::backend::flex::FlexTensor;
 
 use super::parallel::{Target, pieces};
+#[cfg(target_arch = "x86_64")]
+use super::{
+    simd::Level,
+    tiles::{Rows, dot_products},
+};
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +74,10 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Up to so many rows are worth products without packing, see [`tiles`](super::tiles).
+#[cfg(target_arch = "x86_64")]
+const FEW: usize = 128;
+
 /// `to = a b`, or `to += a b` where `accumulate` says so, on one core. Rows of `to` are `row_stride` apart.
 ///
 /// # Safety
@@ -85,6 +94,14 @@ pub(super) unsafe fn product(
     let (m, n, k) = (a.rows, b.columns, a.columns);
     if m == 0 || n == 0 {
         return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if m <= FEW && a.column_stride == 1 && b.row_stride == 1 && Level::of_machine() == Level::Avx512
+    {
+        let a = Rows { data: a.data, count: m, depth: k, stride: a.row_stride };
+        let b = Rows { data: b.data, count: n, depth: k, stride: b.column_stride };
+        // SAFETY: the machine was asked; `to` is the caller's promise.
+        return unsafe { dot_products(to, row_stride, a, b, accumulate) };
     }
     let stride = |value: usize| value as isize;
     // SAFETY: a and b lie inside their slices (checked where they are made); `to` is the caller's promise.
