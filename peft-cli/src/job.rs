@@ -143,13 +143,13 @@ impl Job {
             None => Vec::new(),
         };
         // Evaluation and checkpoints go together, once an epoch, but fifty times at most.
-        let batches = train.len().div_ceil(config.batch_size);
+        let batches = match config.batch_tokens {
+            // About so many: padding is little where rows are sorted.
+            Some(budget) => train.iter().map(Example::num_tokens).sum::<usize>().div_ceil(budget),
+            None => train.len().div_ceil(config.batch_size),
+        };
         let fiftieth = config.total_steps(batches) / 50;
-        let per_epoch = train
-            .len()
-            .div_ceil(config.batch_size.saturating_mul(config.accumulation))
-            .max(1)
-            .max(fiftieth);
+        let per_epoch = batches.div_ceil(config.accumulation).max(1).max(fiftieth);
         if !valid.is_empty() {
             config.eval_every.get_or_insert(per_epoch);
         }
@@ -381,6 +381,7 @@ fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
         steps: settings.steps,
         epochs: settings.epochs.filter(|_| settings.steps.is_none()),
         batch_size: settings.batch_size.unwrap_or(32),
+        batch_tokens: settings.batch_tokens,
         accumulation: settings.accumulation.unwrap_or(1),
         optimizer: match settings.weight_decay {
             Some(decay) => optimizer.with_weight_decay(decay),

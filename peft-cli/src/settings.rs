@@ -59,6 +59,10 @@ macro_rules! settings {
                 if self.steps.is_some() || self.epochs.is_some() {
                     (other.steps, other.epochs) = (None, None);
                 }
+                // So are rows and tokens of a batch.
+                if self.batch_size.is_some() || self.batch_tokens.is_some() {
+                    (other.batch_size, other.batch_tokens) = (None, None);
+                }
                 // An adapter is a start of its own.
                 if self.init_adapter.is_some() && other.init_adapter.is_none() {
                     (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);
@@ -133,6 +137,10 @@ settings! {
     /// Rows a batch. Default: 32.
     #[arg(long, value_name = "B", help_heading = "Training")]
     batch_size: usize,
+    /// Tokens a batch at most, padding included, instead of rows: rows of similar length come together, and
+    /// each step costs about the same.
+    #[arg(long, value_name = "N", conflicts_with = "batch_size", help_heading = "Training")]
+    batch_tokens: usize,
     /// Batches that make one step. Default: 1.
     #[arg(long, value_name = "K", help_heading = "Training")]
     accumulation: usize,

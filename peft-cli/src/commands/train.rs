@@ -132,7 +132,9 @@ fn resolve(mut settings: Settings) -> Result<Settings> {
     let projection = has_projection(&settings, method);
     settings.lr.get_or_insert(default_lr(method, projection, &optimizer));
     settings.schedule.get_or_insert_with(|| "linear".into());
-    settings.batch_size.get_or_insert(32);
+    if settings.batch_tokens.is_none() {
+        settings.batch_size.get_or_insert(32);
+    }
     settings.seed.get_or_insert(0);
     settings.accumulation.get_or_insert(1);
     settings.warmup_steps.get_or_insert(0);
@@ -172,6 +174,7 @@ fn check_needs_valid(settings: &Settings) -> Result<()> {
 fn check_sizes(settings: &Settings) -> Result<()> {
     for (flag, value) in [
         ("--batch-size", settings.batch_size),
+        ("--batch-tokens", settings.batch_tokens),
         ("--prefix-hidden-size", settings.prefix_hidden_size),
     ] {
         if let Some(value) = value.filter(|value| *value > LARGEST) {

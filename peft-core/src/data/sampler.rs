@@ -35,6 +35,8 @@ pub struct Sampler {
     seed: u64,
     order: Order,
     bucket: bool,
+    /// Rows of each batch of an epoch, before the batches are shuffled; empty where all have `batch_size`.
+    cuts: Vec<usize>,
     /// The epoch whose batches were asked for last, and these batches.
     plan: Option<(usize, Vec<Vec<usize>>)>,
 }
@@ -65,12 +67,45 @@ impl Sampler {
         if lengths.is_empty() {
             return Err(Error::Mismatch("there are no rows to train on".to_owned()));
         }
-        Ok(Self { lengths, batch_size, seed, order, bucket, plan: None })
+        Ok(Self { lengths, batch_size, seed, order, bucket, cuts: Vec::new(), plan: None })
+    }
+
+    /// The same in batches of as many rows as have at most `tokens` together, padding included; a longer row
+    /// is a batch of its own. Shuffled rows only: all of an epoch are sorted by length, those of equal length
+    /// in random order, cut, and the batches shuffled. The batch size no longer counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a budget of 0, or rows in the file's order.
+    pub fn with_token_budget(mut self, tokens: usize) -> Result<Self> {
+        let refuse = |message: &str| Err(Error::setting("--batch-tokens", message));
+        if tokens == 0 {
+            return refuse("found 0, expected at least 1");
+        }
+        if self.order == Order::Sequential {
+            return refuse("rows in the file's order have a --batch-size");
+        }
+        // The sorted lengths are the same in each epoch, so the cuts are too.
+        let mut sorted = self.lengths.clone();
+        sorted.sort_unstable();
+        let mut rows = 0usize;
+        for longest in sorted {
+            if rows > 0 && (rows + 1).saturating_mul(longest) > tokens {
+                self.cuts.push(rows);
+                rows = 0;
+            }
+            rows += 1;
+        }
+        self.cuts.push(rows);
+        Ok(self)
     }
 
     /// The number of batches in which every row is visited once (sequential order: at least once).
     pub fn batches_per_epoch(&self) -> usize {
-        self.lengths.len().div_ceil(self.batch_size)
+        match self.cuts.len() {
+            0 => self.lengths.len().div_ceil(self.batch_size),
+            cuts => cuts,
+        }
     }
 
     /// The rows of batch number `step`, counted from 0 over the whole run.
@@ -105,6 +140,18 @@ impl Sampler {
         let mut rng = rng::stream(self.seed, epoch as u64, "data/shuffle");
         let mut rows: Vec<usize> = (0..self.lengths.len()).collect();
         rows.shuffle(&mut rng);
+        if !self.cuts.is_empty() {
+            rows.sort_by_key(|&row| self.lengths[row]);
+            let mut rest = rows.as_slice();
+            let mut batches = Vec::with_capacity(self.cuts.len());
+            for cut in &self.cuts {
+                let (batch, others) = rest.split_at(*cut);
+                batches.push(batch.to_vec());
+                rest = others;
+            }
+            batches.shuffle(&mut rng);
+            return batches;
+        }
         if self.bucket {
             for pool in rows.chunks_mut(self.batch_size.saturating_mul(BATCHES_PER_POOL)) {
                 // Stable: rows of equal length stay in their random order.
@@ -205,6 +252,34 @@ mod tests {
             batch.iter().map(|&row| longest - lengths[row]).sum::<usize>()
         };
         batches.iter().map(wasted).sum()
+    }
+
+    #[test]
+    fn a_budget_needs_tokens_and_shuffled_rows() {
+        for (order, tokens) in [(Order::Shuffled, 0), (Order::Sequential, 8)] {
+            let found = sampler(&[1, 2], 1, order, true).with_token_budget(tokens);
+            assert!(found.unwrap_err().to_string().starts_with("--batch-tokens"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_budget_holds_and_every_row_comes_once(
+            lengths in prop::collection::vec(0usize..30, 1..80), tokens in 1usize..100, epoch in 0usize..3,
+        ) {
+            let budgeted = sampler(&lengths, 1, Order::Shuffled, true).with_token_budget(tokens);
+            let mut budgeted = budgeted.unwrap();
+            let count = budgeted.batches_per_epoch();
+            let mut seen = Vec::new();
+            for step in 0..count {
+                let batch = budgeted.batch(epoch * count + step);
+                let longest = batch.iter().map(|row| lengths[*row]).max().unwrap();
+                prop_assert!(batch.len() == 1 || batch.len() * longest <= tokens);
+                seen.extend(batch);
+            }
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
+        }
     }
 
     #[test]

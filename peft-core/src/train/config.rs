@@ -72,6 +72,8 @@ pub struct TrainConfig {
     pub epochs: Option<usize>,
     /// Rows of a batch. Default 32.
     pub batch_size: usize,
+    /// Tokens of a batch at most, padding included, in place of a number of rows. Default none.
+    pub batch_tokens: Option<usize>,
     /// Batches whose gradients make one update. Default 1.
     pub accumulation: usize,
     /// Default AdamW without decay.
@@ -123,6 +125,7 @@ impl Default for TrainConfig {
             steps: None,
             epochs: None,
             batch_size: 32,
+            batch_tokens: None,
             accumulation: 1,
             optimizer: OptimizerConfig::default(),
             lr: 1e-3,
@@ -188,6 +191,7 @@ impl TrainConfig {
             ("--steps", self.steps),
             ("--epochs", self.epochs),
             ("--batch-size", Some(self.batch_size)),
+            ("--batch-tokens", self.batch_tokens),
             ("--accumulation", Some(self.accumulation)),
             ("--eval-every", self.eval_every),
             ("--checkpoint-every", self.checkpoint_every),
@@ -236,11 +240,12 @@ mod tests {
     #[test]
     fn each_unusable_setting_is_named() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 14] = [
+        let cases: [(&str, Change); 15] = [
             ("--steps", |c| c.steps = None),
             ("--steps", |c| c.epochs = Some(1)),
             ("--steps", |c| c.steps = Some(0)),
             ("--batch-size", |c| c.batch_size = 0),
+            ("--batch-tokens", |c| c.batch_tokens = Some(0)),
             ("--accumulation", |c| c.accumulation = 0),
             ("--batch-size", |c| c.batch_size = usize::MAX),
             ("--accumulation", |c| c.accumulation = usize::MAX),

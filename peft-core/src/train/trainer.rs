@@ -201,7 +201,11 @@ impl<'a> Trainer<'a> {
         }
         let lengths = data.train.iter().map(Example::num_tokens).collect();
         let order = if config.shuffle { Order::Shuffled } else { Order::Sequential };
-        let sampler = Sampler::new(lengths, config.batch_size, config.seed, order, config.bucket)?;
+        let mut sampler =
+            Sampler::new(lengths, config.batch_size, config.seed, order, config.bucket)?;
+        if let Some(tokens) = config.batch_tokens {
+            sampler = sampler.with_token_budget(tokens)?;
+        }
         let total = config.total_steps(sampler.batches_per_epoch());
         if config.warmup_steps >= total {
             let message = format!("found {}, the run has {total} steps", config.warmup_steps);

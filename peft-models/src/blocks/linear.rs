@@ -3,15 +3,15 @@
 use burn::tensor::{Tensor, module::linear};
 use peft_core::Result;
 
-use super::{Activation, part::parts};
+use super::{Activation, Matrix, part::parts};
 #[cfg(feature = "cpu")]
 use crate::kernels;
 use crate::weights::Weights;
 
-/// `y = x W + b`, with W as `[in, out]`.
+/// `y = x Wᵀ + b`, with W as `[out, in]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Tensor<2>,
+    weight: Matrix,
     bias: Option<Tensor<1>>,
 }
 
@@ -29,7 +29,7 @@ impl Linear {
         [input, output]: [usize; 2],
         bias: bool,
     ) -> Result<Self> {
-        let weight = weights.take(&format!("{name}.weight"), [output, input])?.transpose();
+        let weight = weights.take_matrix(&format!("{name}.weight"), [output, input])?;
         let bias = bias.then(|| weights.take(&format!("{name}.bias"), [output])).transpose()?;
         Ok(Self { weight, bias })
     }
@@ -44,23 +44,24 @@ impl Linear {
         name: &str,
         [input, output]: [usize; 2],
     ) -> Result<Self> {
-        let weight = weights.take(&format!("{name}.weight"), [input, output])?;
+        let weight = weights.take(&format!("{name}.weight"), [input, output])?.transpose();
         let bias = Some(weights.take(&format!("{name}.bias"), [output])?);
-        Ok(Self { weight, bias })
+        Ok(Self { weight: Matrix::new(weight, weights.format()), bias })
     }
 
     /// A map from a matrix that is stored elsewhere too: a head tied to the embedding `[out, in]`.
-    pub fn tied(weight: Tensor<2>) -> Self {
-        Self { weight: weight.transpose(), bias: None }
+    pub fn tied(weight: Matrix) -> Self {
+        Self { weight, bias: None }
     }
 
     /// Several maps of the same rows as one, whose outputs stand side by side. All have a bias, or none has.
     pub fn side_by_side(maps: Vec<Self>) -> Self {
         let biases: Option<Vec<_>> = maps.iter().map(|map| map.bias.clone()).collect();
-        // As they are stored, `[out, in]`, rows of outputs follow one another.
-        let weights = maps.into_iter().map(|map| map.weight.transpose()).collect();
-        let weight = Tensor::cat(weights, 0).transpose();
-        Self { weight, bias: biases.map(|biases| Tensor::cat(biases, 0)) }
+        let weights = maps.into_iter().map(|map| map.weight).collect();
+        Self {
+            weight: Matrix::below_one_another(weights),
+            bias: biases.map(|biases| Tensor::cat(biases, 0)),
+        }
     }
 
     /// `[.., in]` to `[.., out]`.
@@ -71,7 +72,8 @@ impl Linear {
         {
             return y;
         }
-        linear(x, self.weight.clone(), self.bias.clone())
+        let weight = self.weight.full(x.dtype()).transpose();
+        linear(x, weight, self.bias.clone())
     }
 
     /// `f(x W + b)`.
@@ -90,9 +92,10 @@ impl Linear {
     pub fn onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "cpu")]
         if kernels::serve(&x)
+            && let Some(weight) = self.weight.kernel()
             && let Some(y) = kernels::linear::linear_onto(
                 x.clone(),
-                &self.weight,
+                weight,
                 self.bias.as_ref(),
                 residual.clone(),
             )
@@ -108,7 +111,7 @@ impl Linear {
         x: &Tensor<D>,
         function: Option<kernels::activation::Nonlinearity>,
     ) -> Option<Tensor<D>> {
-        kernels::linear::linear(x.clone(), &self.weight, self.bias.as_ref(), function)
+        kernels::linear::linear(x.clone(), self.weight.kernel()?, self.bias.as_ref(), function)
     }
 
     /// The cross entropy of a language-model head without a bias: the sum over rows `[M, H]` of the negative
@@ -122,11 +125,12 @@ impl Linear {
         hidden: &Tensor<2>,
         targets: &[usize],
     ) -> Result<Option<Tensor<1>>> {
-        peft_core::loss::check_classes(targets, self.weight.dims()[1])?;
+        peft_core::loss::check_classes(targets, self.weight.dims()[0])?;
         #[cfg(feature = "cpu")]
         if kernels::serve(hidden) && self.bias.is_none() {
-            let hidden = hidden.clone();
-            return Ok(kernels::cross_entropy::cross_entropy(hidden, &self.weight, targets));
+            return Ok(self.weight.kernel().map(|weight| {
+                kernels::cross_entropy::cross_entropy(hidden.clone(), weight, targets)
+            }));
         }
         Ok(None)
     }

@@ -8,6 +8,7 @@ mod part;
 mod relative_bias;
 mod rotary;
 mod two_sided;
+mod weight;
 
 pub use activation::Activation;
 pub use attention::{Heads, SelfAttention, attention};
@@ -18,3 +19,4 @@ pub use part::{Part, join};
 pub use relative_bias::{Buckets, RelativeBias};
 pub use rotary::Rotary;
 pub use two_sided::{Attention, AttentionNames, SidePass};
+pub use weight::Matrix;

@@ -18,7 +18,7 @@ use super::{
     is_other_head,
 };
 use crate::{
-    blocks::{Activation, Attention, AttentionNames, Heads, LayerNorm, Linear, SidePass, parts},
+    blocks::{Activation, Attention, AttentionNames, Heads, LayerNorm, Linear, Matrix, SidePass, parts},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -31,7 +31,7 @@ const EPSILON: f64 = 1e-5;
 #[derive(Debug)]
 struct Bart {
     spec: ModelSpec,
-    word: Tensor<2>,
+    word: Matrix,
     /// What embedded tokens are multiplied with. Rows of a prompt stand among scaled ones as they are.
     word_scale: f64,
     encoder: Stack,
@@ -225,7 +225,7 @@ impl FrozenModel for Bart {
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        embedding(self.word.clone(), ids).mul_scalar(self.word_scale)
+        self.word.rows(ids, self.spec.dtype).mul_scalar(self.word_scale)
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{all_tensors, is_other_head, load_head, single_stack_spec};
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, SelfAttention, parts},
+    blocks::{Activation, Heads, LayerNorm, Linear, Matrix, SelfAttention, parts},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Bert {
     spec: ModelSpec,
-    word: Tensor<2>,
+    word: Matrix,
     position: Tensor<2>,
     segment: Tensor<2>,
     norm: LayerNorm,
@@ -146,7 +146,7 @@ impl Bert {
                 heads,
                 weights.dtype(),
             ),
-            word: weights.take("embeddings.word_embeddings.weight", [vocab, h])?,
+            word: weights.take_matrix("embeddings.word_embeddings.weight", [vocab, h])?,
             position: weights.take("embeddings.position_embeddings.weight", [positions, h])?,
             segment: weights.take("embeddings.token_type_embeddings.weight", [segments, h])?,
             norm: LayerNorm::load(weights, "embeddings.LayerNorm", h, epsilon)?,
@@ -178,7 +178,7 @@ impl FrozenModel for Bert {
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        embedding(self.word.clone(), ids)
+        self.word.rows(ids, self.spec.dtype)
     }
 
     fn tensors(&self) -> NamedTensors {

@@ -1,10 +1,10 @@
 //! What the encoder-decoders share: their geometry, and the one embedding behind several names.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::DType;
 use peft_core::{ModelSpec, Result, Site, SiteSpec, Topology};
 
 use crate::{
-    blocks::{Heads, Linear},
+    blocks::{Heads, Linear, Matrix},
     config::ModelConfig,
     weights::Weights,
 };
@@ -19,7 +19,7 @@ const LM_HEAD: &str = "lm_head.weight";
 #[derive(Debug)]
 pub struct Embedding {
     /// `[V, H]`.
-    pub word: Tensor<2>,
+    pub word: Matrix,
     /// `[V, H]`, transposed.
     pub own_head: Option<Linear>,
 }
@@ -44,7 +44,7 @@ impl Embedding {
             (None, _) => config.flag("tie_word_embeddings", true)?,
         };
         Ok(Self {
-            word: weights.take_one_of(EMBEDDING, [vocab, h])?,
+            word: Matrix::new(weights.take_one_of(EMBEDDING, [vocab, h])?, weights.format()),
             own_head: match is_tied {
                 true => None,
                 false => Some(Linear::load(weights, "lm_head", [h, vocab], false)?),

@@ -18,7 +18,7 @@ use super::{
     single_stack_spec,
 };
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, SelfAttention, parts},
+    blocks::{Activation, Heads, LayerNorm, Linear, Matrix, SelfAttention, parts},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Gpt2 {
     spec: ModelSpec,
-    word: Tensor<2>,
+    word: Matrix,
     position: Tensor<2>,
     layers: Vec<Layer>,
     norm: LayerNorm,
@@ -99,7 +99,7 @@ impl Gpt2 {
                 })
             })
             .collect::<Result<_>>()?;
-        let word = weights.take("wte.weight", [vocab, h])?;
+        let word = weights.take_matrix("wte.weight", [vocab, h])?;
         let layout = layout(config.task().unwrap_or(Task::SeqCls));
         let classifier = load_head(weights, layout, h)?;
         let head = load_lm_head(weights, config, &word, true)?;
@@ -148,7 +148,7 @@ impl FrozenModel for Gpt2 {
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        embedding(self.word.clone(), ids)
+        self.word.rows(ids, self.spec.dtype)
     }
 
     fn tensors(&self) -> NamedTensors {

@@ -8,7 +8,7 @@
 
 mod config;
 
-use burn::tensor::{Device, Int, Tensor, module::embedding};
+use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
     FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence,
     Site, Task, Topology,
@@ -19,7 +19,7 @@ use super::{
     single_stack_spec,
 };
 use crate::{
-    blocks::{Heads, Linear, RmsNorm, Rotary, SelfAttention, parts},
+    blocks::{Heads, Linear, Matrix, RmsNorm, Rotary, SelfAttention, parts},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -30,7 +30,7 @@ pub struct Llama {
     spec: ModelSpec,
     config: LlamaConfig,
     rotary: Rotary,
-    word: Tensor<2>,
+    word: Matrix,
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Option<Linear>,
@@ -80,7 +80,7 @@ impl Llama {
         let layers = (0..read.windows.len())
             .map(|index| Layer::load(&read, weights, &format!("layers.{index}.")))
             .collect::<Result<_>>()?;
-        let word = weights.take("embed_tokens.weight", [vocab, h])?;
+        let word = weights.take_matrix("embed_tokens.weight", [vocab, h])?;
         let layout = layout(config.task().unwrap_or(Task::SeqCls));
         let model = Self {
             spec: single_stack_spec(
@@ -172,7 +172,7 @@ impl FrozenModel for Llama {
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        embedding(self.word.clone(), ids)
+        self.word.rows(ids, self.spec.dtype)
     }
 
     fn tensors(&self) -> NamedTensors {

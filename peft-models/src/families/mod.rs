@@ -19,7 +19,7 @@ use peft_core::{
 };
 
 use crate::{
-    blocks::{Linear, Part},
+    blocks::{Linear, Matrix, Part},
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };
@@ -128,7 +128,7 @@ fn load_head(
 fn load_lm_head(
     weights: &mut Weights,
     config: &ModelConfig,
-    word: &Tensor<2>,
+    word: &Matrix,
     tied_by_default: bool,
 ) -> Result<Option<Linear>> {
     let [vocab, h] = word.dims();

@@ -10,7 +10,7 @@
 //! A tied head reads hidden states scaled by `H^-0.5`; one of its own, as T5 1.1 has it, reads them as
 //! they are.
 
-use burn::tensor::{Device, Int, Tensor, module::embedding};
+use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
     FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side,
     loss::{at_least_f32, cross_entropy_sum},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     blocks::{
-        Activation, Attention, AttentionNames, Buckets, Heads, Linear, RelativeBias, RmsNorm,
+        Activation, Attention, AttentionNames, Buckets, Heads, Linear, Matrix, RelativeBias, RmsNorm,
         SidePass, parts,
     },
     config::ModelConfig,
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 struct T5 {
     spec: ModelSpec,
-    word: Tensor<2>,
+    word: Matrix,
     encoder: Stack,
     decoder: Stack,
     head: Linear,
@@ -251,7 +251,7 @@ impl FrozenModel for T5 {
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        embedding(self.word.clone(), ids)
+        self.word.rows(ids, self.spec.dtype)
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {

@@ -9,33 +9,33 @@
 use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
+    frozen::Frozen,
     node::{Inputs, Kernel, run},
     parallel::{Target, over_rows},
     product::{Matrix, product_by_columns},
     simd::{exp, max_body, sum_body, vectorised},
-    tensors::{floats, frozen, in_order, rows_of, tensor},
+    tensors::{floats, in_order, rows_of, tensor},
 };
 
-/// The sum over rows of the negative log-likelihood of their targets. `None` where the head cannot be read
-/// in place.
+/// The sum over rows of the negative log-likelihood of their targets.
 ///
 /// # Shapes
 ///
 /// - hidden: `[M, H]`
-/// - head: `[H, V]`
+/// - head: `[V, H]`
 /// - targets: M, each below V
 pub(crate) fn cross_entropy(
     hidden: Tensor<2>,
-    head: &Tensor<2>,
+    head: Frozen,
     targets: &[usize],
-) -> Option<Tensor<1>> {
-    let kernel = CrossEntropy { head: frozen(head)?, targets: targets.to_vec() };
-    Some(run(kernel, Inputs::One(hidden.into_dispatch())))
+) -> Tensor<1> {
+    let kernel = CrossEntropy { head, targets: targets.to_vec() };
+    run(kernel, Inputs::One(hidden.into_dispatch()))
 }
 
 #[derive(Debug)]
 struct CrossEntropy {
-    head: FlexTensor,
+    head: Frozen,
     targets: Vec<usize>,
 }
 
@@ -69,7 +69,7 @@ impl Kernel for CrossEntropy {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let hidden = in_order(&inputs[0]);
         let (rows, width) = rows_of(&hidden);
-        let head = Matrix::of(&self.head);
+        let head = self.head.map();
         let classes = head.num_columns();
         let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));
         let mut logits = vec![0.0; step * classes];
@@ -103,13 +103,16 @@ impl Kernel for CrossEntropy {
             }
             let gradient = &mut gradient[start * width..(start + count) * width];
             let exponentials = Matrix::rows(logits, count, classes, classes);
-            product_by_columns(gradient, exponentials, head.transposed(), None, None);
+            product_by_columns(gradient, exponentials, self.head.map_back(), None, None);
             let of_gradient = Target::new(gradient);
             over_rows(count, width, |range| {
                 for row in range {
                     // SAFETY: each row belongs to one range.
                     let to = unsafe { of_gradient.slice(row * width..(row + 1) * width) };
-                    let target: Vec<f32> = head.column(self.targets[start + row]).collect();
+                    let target = self.targets[start + row];
+                    let mut room = Vec::new();
+                    let target: Vec<f32> =
+                        head.columns(target..target + 1, &mut room).numbers().collect();
                     scale_and_subtract(to, 1.0 / scores[row * 2 + 1], &target);
                 }
             });

@@ -8,22 +8,23 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     activation::Nonlinearity,
+    frozen::Frozen,
     node::{Inputs, Kernel, run},
     parallel::{Target, over_rows},
     product::{Block, Matrix, product_by_columns},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
 };
 
-/// `f(x W + b)`, or without `f`. `None` where the weights cannot be read in place.
+/// `f(x W + b)`, or without `f`. `None` where the bias cannot be read in place.
 ///
 /// # Shapes
 ///
 /// - x: `[.., in]`
-/// - weight: `[in, out]`, bias: `[out]`
+/// - weight: `[out, in]`, bias: `[out]`
 /// - output: `[.., out]`
 pub(crate) fn linear<const D: usize>(
     x: Tensor<D>,
-    weight: &Tensor<2>,
+    weight: Frozen,
     bias: Option<&Tensor<1>>,
     function: Option<Nonlinearity>,
 ) -> Option<Tensor<D>> {
@@ -31,10 +32,10 @@ pub(crate) fn linear<const D: usize>(
     Some(run(kernel, Inputs::One(x.into_dispatch())))
 }
 
-/// `residual + x W + b`. `None` where the weights cannot be read in place.
+/// `residual + x W + b`. `None` where the bias cannot be read in place.
 pub(crate) fn linear_onto<const D: usize>(
     x: Tensor<D>,
-    weight: &Tensor<2>,
+    weight: Frozen,
     bias: Option<&Tensor<1>>,
     residual: Tensor<D>,
 ) -> Option<Tensor<D>> {
@@ -44,14 +45,14 @@ pub(crate) fn linear_onto<const D: usize>(
 
 #[derive(Debug)]
 struct Linear {
-    weight: FlexTensor,
+    weight: Frozen,
     bias: Option<FlexTensor>,
     function: Option<Nonlinearity>,
 }
 
 impl Linear {
     fn new(
-        weight: &Tensor<2>,
+        weight: Frozen,
         bias: Option<&Tensor<1>>,
         function: Option<Nonlinearity>,
     ) -> Option<Self> {
@@ -59,7 +60,7 @@ impl Linear {
             Some(bias) => Some(in_order(&frozen(bias)?)),
             None => None,
         };
-        Some(Self { weight: frozen(weight)?, bias, function })
+        Some(Self { weight, bias, function })
     }
 }
 
@@ -67,7 +68,7 @@ impl Kernel for Linear {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let x = in_order(&inputs[0]);
         let residual = inputs.get(1).map(in_order);
-        let weight = Matrix::of(&self.weight);
+        let weight = self.weight.map();
         let (rows, width) = rows_of(&x);
         let outputs = weight.num_columns();
         let mut shape = sizes(&x);
@@ -147,7 +148,7 @@ impl Kernel for Linear {
                 turned
             });
             let dz = turned.as_deref().unwrap_or_else(|| floats(&gradient));
-            let weight = Matrix::of(&self.weight).transposed();
+            let weight = self.weight.map_back();
             let inputs = weight.num_columns();
             let mut dx = vec![0.0; rows * inputs];
             let dz = Matrix::rows(dz, rows, outputs, outputs);

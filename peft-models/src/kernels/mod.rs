@@ -12,6 +12,7 @@
 //! | [`rotate`] | rotary positions |
 //! | [`attention`] | attention over `[virtual tokens \| tokens]` |
 //! | [`cross_entropy`] | a language-model head with its loss |
+//! | [`frozen`] | frozen matrices, also in fewer bits |
 //! | [`node`] | how these become operations of Burn |
 //! | [`product`], `tiles`, [`parallel`], [`simd`], [`tensors`] | what they are made of |
 //!
@@ -21,6 +22,7 @@
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod cross_entropy;
+mod frozen;
 pub(crate) mod linear;
 mod node;
 pub(crate) mod norm;
@@ -40,6 +42,7 @@ use std::sync::{
 };
 
 use burn::tensor::{DType, Device, Tensor};
+pub(crate) use frozen::Frozen;
 
 static ENABLED: LazyLock<AtomicBool> = LazyLock::new(|| {
     let off = std::env::var_os("PEFT_KERNELS").is_some_and(|value| value == "off");
@@ -59,4 +62,23 @@ pub fn enabled() -> bool {
 /// Whether a kernel is to compute with `x`.
 pub(crate) fn serve<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && x.dims().iter().all(|size| *size > 0) && enabled() && x.device() == Device::flex()
+}
+
+/// What the benchmarks of the workspace measure: parts that compute with kernels or, where these are turned
+/// off, without.
+#[doc(hidden)]
+pub mod bench {
+    use burn::tensor::Tensor;
+
+    pub use crate::blocks::{Activation, Heads, LayerNorm, RmsNorm, SelfAttention};
+    use crate::{
+        blocks::{Linear, Matrix},
+        weights::WeightFormat,
+    };
+
+    /// `x W`, with W as `[in, out]`, in whatever order it lies in memory.
+    pub fn affine(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+        let weight = Matrix::new(weight.clone().transpose(), WeightFormat::F32);
+        Linear::tied(weight).forward(x)
+    }
 }

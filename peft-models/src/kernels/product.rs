@@ -1,9 +1,10 @@
 //! Matrix products: the `gemm` crate, which Burn's flex uses too, called on strided views, and spread over the
 //! cores by columns of the result.
 
-use burn::backend::flex::FlexTensor;
-
-use super::parallel::{Target, pieces};
+use super::{
+    frozen::Weight,
+    parallel::{Target, pieces},
+};
 #[cfg(target_arch = "x86_64")]
 use super::{
     simd::Level,
@@ -26,7 +27,7 @@ impl<'a> Matrix<'a> {
         Self::strided(data, [rows, columns], [row_stride, 1])
     }
 
-    fn strided(
+    pub(super) fn strided(
         data: &'a [f32],
         [rows, columns]: [usize; 2],
         [row_stride, column_stride]: [usize; 2],
@@ -36,15 +37,6 @@ impl<'a> Matrix<'a> {
             assert!(last < data.len(), "a matrix beyond its slice");
         }
         Self { data, rows, columns, row_stride, column_stride }
-    }
-
-    /// A tensor of two dimensions as it lies in memory: a weight may be a transposed view.
-    pub(super) fn of(tensor: &'a FlexTensor) -> Self {
-        let layout = tensor.layout();
-        let (shape, strides) = (layout.shape(), layout.strides());
-        let data = &tensor.storage::<f32>()[layout.start_offset()..];
-        let stride = |axis: usize| usize::try_from(strides[axis]).unwrap_or(0);
-        Self::strided(data, [shape[0], shape[1]], [stride(0), stride(1)])
     }
 
     pub(super) fn transposed(self) -> Self {
@@ -57,20 +49,12 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    pub(super) fn num_columns(&self) -> usize {
-        self.columns
-    }
-
-    fn columns_from(self, start: usize, columns: usize) -> Self {
-        let data = &self.data[(start * self.column_stride).min(self.data.len())..];
-        Self { data, columns, ..self }
-    }
-
-    /// One column.
-    pub(super) fn column(&self, index: usize) -> impl Iterator<Item = f32> + '_ {
-        assert!(index < self.columns);
-        let start = index * self.column_stride;
-        (0..self.rows).map(move |row| self.data[start + row * self.row_stride])
+    /// Its numbers, row by row.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = f32> + '_ {
+        (0..self.rows * self.columns).map(move |index| {
+            let (row, column) = (index / self.columns, index % self.columns);
+            self.data[row * self.row_stride + column * self.column_stride]
+        })
     }
 }
 
@@ -140,11 +124,11 @@ const PIECE: usize = 1024;
 pub(super) fn product_by_columns(
     to: &mut [f32],
     a: Matrix<'_>,
-    b: Matrix<'_>,
+    b: Weight<'_>,
     start: Option<&(dyn Fn(Block) + Sync)>,
     finish: Option<&(dyn Fn(Block) + Sync)>,
 ) {
-    let (m, n) = (a.rows, b.columns);
+    let (m, n) = (a.rows, b.num_columns());
     assert_eq!(to.len(), m * n, "size of a result");
     let target = Target::new(to);
     let threads = rayon::current_num_threads();
@@ -159,7 +143,8 @@ pub(super) fn product_by_columns(
         if let Some(start) = start {
             start(block);
         }
-        let part = b.columns_from(columns.start, columns.len());
+        let mut room = Vec::new();
+        let part = b.columns(columns.clone(), &mut room);
         let to = target.at(columns.start, (m - 1) * n + columns.len());
         // SAFETY: these columns belong to this piece alone, and `start` initialised them.
         unsafe { product(to, n, a, part, start.is_some()) };

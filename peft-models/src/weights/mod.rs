@@ -4,6 +4,7 @@
 //! unless the family says that it may be skipped: see [`Weights::finish`].
 
 mod files;
+mod format;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,9 @@ use peft_core::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::blocks::Matrix;
 use files::Files;
+pub use format::WeightFormat;
 
 #[derive(Debug)]
 enum Source {
@@ -38,6 +41,7 @@ pub struct Weights {
     path: PathBuf,
     device: Device,
     dtype: DType,
+    format: WeightFormat,
     /// Prefixes that a checkpoint may put before all names of the backbone: `bert.`.
     prefixes: Vec<&'static str>,
     /// Spellings of the tensors taken, by their canonical names.
@@ -63,6 +67,7 @@ impl Weights {
             path,
             device: device.clone().without_autodiff(),
             dtype,
+            format: WeightFormat::F32,
             prefixes: Vec::new(),
             used: BTreeMap::new(),
             parameters: 0,
@@ -88,6 +93,27 @@ impl Weights {
     /// Any tensor asked for, drawn from N(0, std²); scales of norms from N(1, std²). For tests.
     pub fn random(seed: u64, std: f64, device: &Device, dtype: DType) -> Self {
         Self::new(Source::Random { seed, std }, PathBuf::from("(random)"), device, dtype)
+    }
+
+    /// Keeps the large matrices in another format than they are computed in.
+    #[must_use]
+    pub fn with_format(mut self, format: WeightFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// How large matrices are kept.
+    pub fn format(&self) -> WeightFormat {
+        self.format
+    }
+
+    /// A large matrix that must be there, in the format that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub(crate) fn take_matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix> {
+        Ok(Matrix::new(self.take(name, shape)?, self.format))
     }
 
     /// Lets names stand with or without `prefix`, which some checkpoints write and others do not. May be
