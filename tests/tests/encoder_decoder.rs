@@ -248,7 +248,8 @@ fn near(found: &TensorData, expected: &TensorData, what: &str) {
 /// Reads one more decoder token in each row behind the cache; gives logits `[1, V]` of each.
 fn step(model: &dyn FrozenModel, cache: &mut Cache, tokens: &[u32]) -> Vec<TensorData> {
     let rows: Vec<&[u32]> = tokens.chunks(1).collect();
-    let read = model.forward_cached(&TokenBatch::new(&rows, PaddingSide::Left), cache.clone()).unwrap();
+    let read =
+        model.forward_cached(&TokenBatch::new(&rows, PaddingSide::Left), cache.clone()).unwrap();
     *cache = read.cache.unwrap();
     let row = |row: usize| row_logits(model, read.tokens.clone().narrow(0, row, 1));
     (0..rows.len()).map(row).collect()

@@ -12,6 +12,8 @@ use crate::weights::WeightFormat;
 ///
 /// In eight bits a number is `q s`, where `q` is from -127 to 127 and each row has an `s` of its own, the
 /// largest magnitude of the row over 127.
+// There are some dozens of these in a model: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Matrix {
     /// Of floats, `[rows, columns]`.

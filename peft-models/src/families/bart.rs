@@ -18,7 +18,9 @@ use super::{
     is_other_head,
 };
 use crate::{
-    blocks::{Activation, Attention, AttentionNames, Heads, LayerNorm, Linear, Matrix, SidePass, parts},
+    blocks::{
+        Activation, Attention, AttentionNames, Heads, LayerNorm, Linear, Matrix, SidePass, parts,
+    },
     config::ModelConfig,
     weights::{LoadReport, Weights},
 };

@@ -8,8 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence,
-    Site, Task, Topology,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
+    Topology,
 };
 use serde_json::json;
 

@@ -10,8 +10,8 @@ mod config;
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence,
-    Site, Task, Topology,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
+    Topology,
 };
 
 use super::{
@@ -187,12 +187,9 @@ impl FrozenModel for Llama {
         let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf);
         for (index, (layer, window)) in self.layers.iter().zip(&self.config.windows).enumerate() {
             let joined = layer.query_key_value.forward(layer.attention_norm.forward(x.clone()));
-            let joined = rotary.rotate_joined(
-                layer.normed_heads(joined, heads),
-                heads.query + heads.key_value,
-            );
-            let attended =
-                attention.attend_joined(index, joined, heads, heads.scale(), *window);
+            let joined = rotary
+                .rotate_joined(layer.normed_heads(joined, heads), heads.query + heads.key_value);
+            let attended = attention.attend_joined(index, joined, heads, heads.scale(), *window);
             x = layer.output.onto(x, attended);
             let gate_up = layer.gate_up.forward(layer.norm.forward(x.clone()));
             x = layer.down.onto(x, activation.gated(gate_up));

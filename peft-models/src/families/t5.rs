@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     blocks::{
-        Activation, Attention, AttentionNames, Buckets, Heads, Linear, Matrix, RelativeBias, RmsNorm,
-        SidePass, parts,
+        Activation, Attention, AttentionNames, Buckets, Heads, Linear, Matrix, RelativeBias,
+        RmsNorm, SidePass, parts,
     },
     config::ModelConfig,
     weights::{LoadReport, Weights},

@@ -7,10 +7,7 @@
 //! gated      silu(g) u, of [g | u]
 //! ```
 
-use burn::{
-    backend::flex::FlexTensor,
-    tensor::Tensor,
-};
+use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     node::{Inputs, Kernel, run},
@@ -49,7 +46,13 @@ impl Nonlinearity {
             }
             Self::Silu => x * sigmoid::<FMA>(x),
             // Written so that a NaN stays one.
-            Self::Relu => if x < 0.0 { 0.0 } else { x },
+            Self::Relu => {
+                if x < 0.0 {
+                    0.0
+                } else {
+                    x
+                }
+            }
         }
     }
 
@@ -69,7 +72,13 @@ impl Nonlinearity {
                 let s = sigmoid::<FMA>(x);
                 s * mul_add::<FMA>(x, 1.0 - s, 1.0)
             }
-            Self::Relu => if x > 0.0 { 1.0 } else { 0.0 },
+            Self::Relu => {
+                if x > 0.0 {
+                    1.0
+                } else {
+                    0.0
+                }
+            }
         }
     }
 

@@ -24,11 +24,7 @@ use super::{
 /// - hidden: `[M, H]`
 /// - head: `[V, H]`
 /// - targets: M, each below V
-pub(crate) fn cross_entropy(
-    hidden: Tensor<2>,
-    head: Frozen,
-    targets: &[usize],
-) -> Tensor<1> {
+pub(crate) fn cross_entropy(hidden: Tensor<2>, head: Frozen, targets: &[usize]) -> Tensor<1> {
     let kernel = CrossEntropy { head, targets: targets.to_vec() };
     run(kernel, Inputs::One(hidden.into_dispatch()))
 }

@@ -90,8 +90,8 @@ impl Kernel for Linear {
                 (None, None) => {}
             });
         };
-        let start = (bias.is_some() || residual.is_some())
-            .then_some(&start as &(dyn Fn(Block) + Sync));
+        let start =
+            (bias.is_some() || residual.is_some()).then_some(&start as &(dyn Fn(Block) + Sync));
         let a = Matrix::rows(floats(&x), rows, width, width);
         let mut z = vec![0.0; rows * outputs];
         let Some(function) = self.function else {

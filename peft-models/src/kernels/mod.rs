@@ -6,15 +6,15 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`linear`] | affine maps, with an activation or onto a residual |
-//! | [`activation`] | GELU, SiLU, ReLU, SwiGLU's product |
-//! | [`norm`] | LayerNorm and RMSNorm |
-//! | [`rotate`] | rotary positions |
-//! | [`attention`] | attention over `[virtual tokens \| tokens]` |
-//! | [`cross_entropy`] | a language-model head with its loss |
-//! | [`frozen`] | frozen matrices, also in fewer bits |
-//! | [`node`] | how these become operations of Burn |
-//! | [`product`], `tiles`, [`parallel`], [`simd`], [`tensors`] | what they are made of |
+//! | `linear` | affine maps, with an activation or onto a residual |
+//! | `activation` | GELU, SiLU, ReLU, SwiGLU's product |
+//! | `norm` | LayerNorm and RMSNorm |
+//! | `rotate` | rotary positions |
+//! | `attention` | attention over `[virtual tokens \| tokens]` |
+//! | `cross_entropy` | a language-model head with its loss |
+//! | `frozen` | frozen matrices, also in fewer bits |
+//! | `node` | how these become operations of Burn |
+//! | `product`, `tiles`, `parallel`, `simd`, `tensors` | what they are made of |
 //!
 //! Products are those of the `gemm` crate, with AVX-512 where the machine has it. `PEFT_KERNELS=off` turns all
 //! kernels off, and [`set_enabled`] does so for a test.
@@ -31,10 +31,10 @@ mod product;
 pub(crate) mod rotate;
 mod simd;
 mod tensors;
-#[cfg(target_arch = "x86_64")]
-mod tiles;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use std::sync::{
     LazyLock,
@@ -61,7 +61,10 @@ pub fn enabled() -> bool {
 
 /// Whether a kernel is to compute with `x`.
 pub(crate) fn serve<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && x.dims().iter().all(|size| *size > 0) && enabled() && x.device() == Device::flex()
+    x.dtype() == DType::F32
+        && x.dims().iter().all(|size| *size > 0)
+        && enabled()
+        && x.device() == Device::flex()
 }
 
 /// What the benchmarks of the workspace measure: parts that compute with kernels or, where these are turned

@@ -102,8 +102,7 @@ impl Kernel for Norm {
                 let places = row * width..(row + 1) * width;
                 let x = &floats(&x)[places.clone()];
                 // SAFETY: each row belongs to one range.
-                let (out, kept) =
-                    unsafe { (to.slice(places), kept.slice(row * 2..row * 2 + 2)) };
+                let (out, kept) = unsafe { (to.slice(places), kept.slice(row * 2..row * 2 + 2)) };
                 kept.copy_from_slice(&match &self.shift {
                     Some(shift) => layer_norm_row(x, scale, floats(shift), self.epsilon, out),
                     None => rms_norm_row(x, scale, self.epsilon, out),

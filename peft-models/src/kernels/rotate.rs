@@ -72,8 +72,7 @@ impl Rotate {
             for row in range {
                 let places = row * width..(row + 1) * width;
                 let angles = row * size..(row + 1) * size;
-                let (cos, sin) =
-                    (&floats(&self.cos)[angles.clone()], &floats(&self.sin)[angles]);
+                let (cos, sin) = (&floats(&self.cos)[angles.clone()], &floats(&self.sin)[angles]);
                 // SAFETY: each row belongs to one range.
                 let out = unsafe { target.slice(places.clone()) };
                 rotate_row(&floats(&x)[places], cos, sin, self.heads, direction, out);

@@ -123,14 +123,14 @@ pub(super) fn normal_cdf<const FMA: bool>(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / mul_add::<FMA>(0.5, z, 1.0);
     let p = mul_add::<FMA>(t, 0.170_872_77, -0.822_152_23);
-    let p = mul_add::<FMA>(t, p, 1.488_515_87);
-    let p = mul_add::<FMA>(t, p, -1.135_203_98);
+    let p = mul_add::<FMA>(t, p, 1.488_515_9);
+    let p = mul_add::<FMA>(t, p, -1.135_204);
     let p = mul_add::<FMA>(t, p, 0.278_868_07);
     let p = mul_add::<FMA>(t, p, -0.186_288_06);
     let p = mul_add::<FMA>(t, p, 0.096_784_18);
     let p = mul_add::<FMA>(t, p, 0.374_091_96);
-    let p = mul_add::<FMA>(t, p, 1.000_023_68);
-    let p = mul_add::<FMA>(t, p, -1.265_512_23);
+    let p = mul_add::<FMA>(t, p, 1.000_023_7);
+    let p = mul_add::<FMA>(t, p, -1.265_512_2);
     let half_erfc = 0.5 * t * exp::<FMA>(mul_add::<FMA>(-z, z, p));
     if x < 0.0 { half_erfc } else { 1.0 - half_erfc }
 }
@@ -169,7 +169,7 @@ pub(super) fn sum_pairs<const FMA: bool>(
 /// `Σ a b`.
 #[inline(always)]
 pub(super) fn dot_body<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
-    sum_pairs::<FMA>(a, b, |a, b, sum| mul_add::<FMA>(a, b, sum))
+    sum_pairs::<FMA>(a, b, mul_add::<FMA>)
 }
 
 /// `Σ a`.

@@ -3,8 +3,8 @@
 //! which costs as much as the product itself where rows are few. AVX-512 only: its 32 registers hold a tile.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _mm512_fmadd_ps, _mm512_maskz_loadu_ps,
-    _mm512_reduce_add_ps, _mm512_setzero_ps,
+    __m512, __mmask16, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps,
+    _mm512_setzero_ps,
 };
 
 /// Numbers in a vector.
@@ -102,8 +102,9 @@ fn tile<const M: usize>(a: [&[f32]; M], b: [&[f32]; COLUMNS]) -> [[f32; COLUMNS]
         let left = depth - at;
         let mask: __mmask16 = if left >= LANES { !0 } else { (1 << left) - 1 };
         // SAFETY: the mask keeps the load inside the row.
-        let load =
-            |row: &[f32]| -> __m512 { unsafe { _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)) } };
+        let load = |row: &[f32]| -> __m512 {
+            unsafe { _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)) }
+        };
         let of_b = [load(b[0]), load(b[1]), load(b[2])];
         for (sums, row) in sums.iter_mut().zip(a) {
             let x = load(row);

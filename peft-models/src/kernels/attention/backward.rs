@@ -45,8 +45,7 @@ pub(super) fn backward(
     // added up at the end, always in the same order.
     let parts = if r == 1 { (2 * rayon::current_num_threads()).div_ceil(k).min(b) } else { b };
     let size = k * p * d;
-    let mut past =
-        [(); 2].map(|()| vec![0.0; if of_past { parts * size } else { 0 }]);
+    let mut past = [(); 2].map(|()| vec![0.0; if of_past { parts * size } else { 0 }]);
     let pass = Pass {
         kernel,
         plan: &plan,
@@ -117,7 +116,11 @@ impl Pass<'_> {
         let group = n / k;
         for query_head in head * group..(head + 1) * group {
             for start in (0..s).step_by(QUERIES) {
-                self.block([batch, query_head, head, part], start..(start + QUERIES).min(s), scratch);
+                self.block(
+                    [batch, query_head, head, part],
+                    start..(start + QUERIES).min(s),
+                    scratch,
+                );
             }
         }
     }

@@ -35,7 +35,11 @@ pub(super) fn forward(
         let (batch, head, block) = (task / (n * blocks), task / blocks % n, task % blocks);
         let queries = block * QUERIES..((block + 1) * QUERIES).min(s);
         let pass = Block { kernel, plan: &plan, data: &data, targets, batch, head };
-        if queries.len() <= FEW { pass.few(queries, products) } else { pass.many(queries, products) }
+        if queries.len() <= FEW {
+            pass.few(queries, products)
+        } else {
+            pass.many(queries, products)
+        }
     });
     let out = tensor(out, [b, s, n * d]);
     if !keep {

@@ -18,13 +18,12 @@ pub(super) struct Place {
 impl Place {
     /// A tensor `[B, heads, rows, D]`, in place where its last dimension has no gaps and no stride is negative.
     pub(super) fn add(tensor: &FlexTensor, tensors: &mut Vec<FlexTensor>) -> Self {
-        let in_place =
-            |tensor: &FlexTensor| match *tensor.layout().strides() {
-                [batch, head, row, 1] if batch >= 0 && head >= 0 && row >= 0 => {
-                    Some([batch as usize, head as usize, row as usize])
-                }
-                _ => None,
-            };
+        let in_place = |tensor: &FlexTensor| match *tensor.layout().strides() {
+            [batch, head, row, 1] if batch >= 0 && head >= 0 && row >= 0 => {
+                Some([batch as usize, head as usize, row as usize])
+            }
+            _ => None,
+        };
         let (tensor, strides) = match in_place(tensor) {
             Some(strides) => (tensor.clone(), strides),
             None => {

@@ -1,0 +1,64 @@
+"""Runs a program and measures it from outside, the same way whoever wrote it."""
+
+import os
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+
+POLL_SECONDS = 0.001
+
+
+@dataclass
+class Run:
+    seconds: float  # from start to exit
+    cpu_seconds: float  # of all threads
+    others: float  # cores that other programs kept busy meanwhile
+    peak_mb: float  # largest resident memory
+    first_line: float | None  # from start to the first line in the file that was watched
+    stdout: str
+
+
+def environment(threads):
+    """The same number of threads for everything that computes or tokenises."""
+    names = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    quiet = {"PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
+    return {**os.environ, **dict.fromkeys(names, str(threads)), **quiet}
+
+
+def busy_seconds():
+    """What all cores together have worked since the machine started, what a host took from it included; Linux only."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = map(int, file.readline().split()[1:])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def run(command, threads, watch=None):
+    """Runs to the end; `watch` is a file, not there yet, that the program writes lines to.
+
+    The kernel counts this process's own memory as the child's until the child is loaded, so this one has to stay small: it never
+    imports torch.
+    """
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        start, busy = time.perf_counter(), busy_seconds()
+        child = subprocess.Popen([str(part) for part in command], env=environment(threads), stdout=stdout, stderr=stderr)
+        first_line = usage = None
+        while watch and not first_line and not usage:
+            time.sleep(POLL_SECONDS)
+            if watch.exists() and watch.stat().st_size:
+                first_line = time.perf_counter() - start
+            ended, status, found = os.wait4(child.pid, os.WNOHANG)
+            usage = found if ended else None
+        if not usage:
+            _, status, usage = os.wait4(child.pid, 0)
+        seconds, busy = time.perf_counter() - start, busy_seconds() - busy
+        child.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for file in (stdout, stderr):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+    if child.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}\nfailed with {child.returncode}:\n{texts[1][-3000:]}")
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    others = max(0.0, busy - cpu_seconds) / seconds
+    return Run(seconds, cpu_seconds, others, usage.ru_maxrss * 1024 / 1e6, first_line, texts[0])
