@@ -13,7 +13,7 @@ use peft_core::{
     optim::{OptimizerConfig, Schedule},
     train::{self, BestMetric, Data, Learner, Observer, Outcome, Run, TrainConfig, adapter_of},
 };
-use peft_models::Loaded;
+use peft_models::{LoadOptions, Loaded};
 use serde_json::json;
 
 use crate::{
@@ -84,7 +84,11 @@ impl Job {
         check_uses(&settings, task)?;
         let dir = hub::model(model)?;
         let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
-        let base = peft_models::load(&dir, device)?;
+        let options = LoadOptions {
+            recompute: settings.recompute.unwrap_or(false),
+            ..LoadOptions::default()
+        };
+        let base = peft_models::load_with(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint
@@ -333,6 +337,8 @@ impl Job {
             for place in ["model", "train", "valid", "out", "metrics_file", "init_adapter"] {
                 fields.remove(place);
             }
+            // Nor is what changes no result: a resumed run may do it otherwise.
+            fields.remove("recompute");
             fields.insert("trained_parameters".into(), json!(trained_parameters));
         }
         recipe

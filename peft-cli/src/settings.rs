@@ -162,6 +162,10 @@ settings! {
     /// Largest norm of all gradients together. Default: no clipping.
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training")]
     clip_norm: f64,
+    /// Keep only the inputs of each layer for the way back, and run each layer again there: saves most of the
+    /// memory of activations, costs about a third more time a step. CPU only. Default: false.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training")]
+    recompute: bool,
     /// The one seed of the run. Default: 0.
     #[arg(long, value_name = "N", help_heading = "Training")]
     seed: u64,

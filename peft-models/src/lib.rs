@@ -22,6 +22,7 @@ mod families;
 pub mod generate;
 #[cfg(feature = "cpu")]
 pub mod kernels;
+mod options;
 pub mod weights;
 
 use std::path::Path;
@@ -31,6 +32,7 @@ use peft_core::{FrozenModel, Result};
 
 pub use config::ModelConfig;
 pub use families::SUPPORTED;
+pub use options::LoadOptions;
 pub use weights::{LoadReport, Weights};
 
 /// A frozen model with what its folder says of it.
@@ -50,10 +52,20 @@ pub struct Loaded {
 ///
 /// [`peft_core::Error`] naming the file, key or tensor that is missing or cannot be used.
 pub fn load(dir: &Path, device: &Device) -> Result<Loaded> {
+    load_with(dir, device, LoadOptions::default())
+}
+
+/// As [`load`], with options.
+///
+/// # Errors
+///
+/// As [`load`]; [`peft_core::Error::Setting`] naming an option that the device cannot.
+pub fn load_with(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded> {
+    options.check(device)?;
     let config = ModelConfig::load(dir)?;
     // Before the tensors: an unknown family should be told as such, not as a missing file.
     families::check(&config)?;
-    build(config, Weights::open(dir, device, DType::F32)?)
+    build_with(config, Weights::open(dir, device, DType::F32)?, options)
 }
 
 /// Builds a model from its config and tensors from anywhere, such as
@@ -63,7 +75,17 @@ pub fn load(dir: &Path, device: &Device) -> Result<Loaded> {
 ///
 /// As [`load`].
 pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
+    build_with(config, weights, LoadOptions::default())
+}
+
+/// As [`build`], with options.
+///
+/// # Errors
+///
+/// As [`load_with`].
+pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -> Result<Loaded> {
     config.check_token_ids("eos_token_id")?;
-    let (model, report) = families::load(&config, weights)?;
+    let (model, report) = families::load(&config, weights, options)?;
+    options.check(&model.device())?;
     Ok(Loaded { model, config, report })
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use burn::tensor::{DType, Device};
-use peft_models::{Loaded, ModelConfig, Weights};
+use peft_models::{LoadOptions, Loaded, ModelConfig, Weights};
 use serde_json::json;
 
 /// Set by `.ci/run`: what is missing fails a test instead of skipping it.
@@ -154,6 +154,22 @@ pub fn random_model_on(
     device: &Device,
     dtype: DType,
 ) -> Loaded {
+    random_model_with(family, shape, seed, device, dtype, LoadOptions::default())
+}
+
+/// As [`random_model_on`], with options.
+///
+/// # Panics
+///
+/// As [`random_model_on`].
+pub fn random_model_with(
+    family: Family,
+    shape: Shape,
+    seed: u64,
+    device: &Device,
+    dtype: DType,
+    options: LoadOptions,
+) -> Loaded {
     let Shape { layers, kv_heads, head_dim, positions } = shape;
     let h = kv_heads * head_dim;
     // H is not N * D here.
@@ -225,6 +241,6 @@ pub fn random_model_on(
     let std = if matches!(family, Family::T5 | Family::T5Gated) { 0.2 } else { 0.4 };
     let weights = Weights::random(seed, std, device, dtype);
     config
-        .and_then(|config| peft_models::build(config, weights))
+        .and_then(|config| peft_models::build_with(config, weights, options))
         .unwrap_or_else(|error| panic!("a random {family:?}: {error}"))
 }

@@ -14,6 +14,7 @@ mod padding;
 mod parity;
 mod questions;
 mod real;
+mod recompute;
 mod resume;
 mod semantics;
 mod support;

@@ -10,6 +10,7 @@
 use burn::tensor::{Bool, Tensor, activation::softmax};
 use peft_core::{LayerKeyValues, Run, Sequence, Site};
 
+use super::LayerInputs;
 #[cfg(feature = "cpu")]
 use crate::kernels::{self, attention::Scores};
 
@@ -55,38 +56,54 @@ impl Heads {
 pub struct SelfAttention<'a> {
     sequence: &'a Sequence,
     site: Site,
+    recompute: bool,
     key_values: Vec<LayerKeyValues>,
     /// A window, and what it hides in layers with all columns. Models have one window at most.
     windowed: Option<(usize, Option<Tensor<4, Bool>>)>,
 }
 
 impl<'a> SelfAttention<'a> {
-    /// Of the rows of `sequence` at `site`.
-    pub fn new(sequence: &'a Sequence, site: Site) -> Self {
-        Self { sequence, site, key_values: Vec::new(), windowed: None }
+    /// Of the rows of `sequence` at `site`. With `recompute`, layers keep their inputs alone for the way back:
+    /// see [`LayerInputs::run`].
+    pub fn new(sequence: &'a Sequence, site: Site, recompute: bool) -> Self {
+        Self { sequence, site, recompute, key_values: Vec::new(), windowed: None }
     }
 
-    /// What the rows read in the layer `layer`, from its virtual tokens and from one another. With a
-    /// window, a query sees the keys that stand fewer than so many positions before it.
-    ///
-    /// # Shapes
-    ///
-    /// - query: `[B, N, S, D]`
-    /// - own: keys and values `[B, K, S, D]` each
-    /// - output: `[B, S, N * D]`
-    pub fn attend(
+    /// One layer, `body`, of rows `[B, S, H]`. With a window, a query sees the keys that stand fewer than so
+    /// many positions before it.
+    pub fn layer(
         &mut self,
-        layer: usize,
-        query: Tensor<4>,
-        own: LayerKeyValues,
-        scale: f64,
+        index: usize,
+        x: Tensor<3>,
         window: Option<usize>,
+        body: impl Fn(Tensor<3>, &mut LayerAttention) -> Tensor<3> + Send + Sync + 'static,
     ) -> Tensor<3> {
-        let Some(window) = window else {
-            return self.attend_with_bias(layer, query, own, scale, |_| None);
+        let mut attention = self.of_layer(index, x.dims()[1], window);
+        if self.sequence.keep_key_values {
+            let y = body(x, &mut attention);
+            self.keep(attention);
+            return y;
+        }
+        let LayerAttention { past, hidden, .. } = attention;
+        LayerInputs { x, past, encoded: None }.run(self.recompute, move |inputs| {
+            body(inputs.x, &mut LayerAttention::new(inputs.past, hidden.clone(), false))
+        })
+    }
+
+    /// That of one layer, of so many rows.
+    pub(super) fn of_layer(
+        &mut self,
+        index: usize,
+        rows: usize,
+        window: Option<usize>,
+    ) -> LayerAttention {
+        let past = self.sequence.past(self.site, index).cloned();
+        let columns = rows + past.as_ref().map_or(0, |past| past.key.dims()[2]);
+        let hidden = match window {
+            Some(window) => self.hidden_in_window(window, columns),
+            None => self.sequence.hidden_keys(columns),
         };
-        let past = self.keep(layer, &own);
-        attention(query, own, past, scale, |columns| self.hidden_in_window(window, columns))
+        LayerAttention::new(past, hidden, self.sequence.keep_key_values)
     }
 
     /// What a window hides in a layer with so many columns.
@@ -103,71 +120,9 @@ impl<'a> SelfAttention<'a> {
         })
     }
 
-    /// As [`attend`](Self::attend), of queries, keys and values that stand side by side.
-    ///
-    /// # Shapes
-    ///
-    /// - rows: `[B, S, (N + 2 K) D]`
-    /// - output: `[B, S, N * D]`
-    pub fn attend_joined(
-        &mut self,
-        layer: usize,
-        rows: Tensor<3>,
-        heads: Heads,
-        scale: f64,
-        window: Option<usize>,
-    ) -> Tensor<3> {
-        let Heads { query: n, key_value: k, size: d } = heads;
-        let part = |start: usize, count: usize| rows.clone().narrow(2, start * d, count * d);
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&rows) && rows.dims()[0] > 0 {
-            let keep = self.sequence.keep_key_values.then(|| LayerKeyValues {
-                key: heads.split_key_values(part(n, k)),
-                value: heads.split_key_values(part(n + k, k)),
-            });
-            self.key_values.extend(keep);
-            let past = self.sequence.past(self.site, layer);
-            let columns = rows.dims()[1] + past.map_or(0, |past| past.key.dims()[2]);
-            let hidden = match window {
-                Some(window) => self.hidden_in_window(window, columns),
-                None => self.sequence.hidden_keys(columns),
-            };
-            let scores = Scores { scale, hidden, bias: None };
-            if let Some(read) = kernels::attention::joined(rows.clone(), past, heads, scores) {
-                return read;
-            }
-            if self.sequence.keep_key_values {
-                self.key_values.pop();
-            }
-        }
-        let own = LayerKeyValues {
-            key: heads.split_key_values(part(n, k)),
-            value: heads.split_key_values(part(n + k, k)),
-        };
-        self.attend(layer, heads.split_queries(part(0, n)), own, scale, window)
-    }
-
-    /// As [`attend`](Self::attend) where `bias` gives a number for each query and key, `[1 or B, N, S, P + S]`;
-    /// it is asked for with the number of keys.
-    pub fn attend_with_bias(
-        &mut self,
-        layer: usize,
-        query: Tensor<4>,
-        own: LayerKeyValues,
-        scale: f64,
-        bias: impl FnOnce(usize) -> Option<Tensor<4>>,
-    ) -> Tensor<3> {
-        let past = self.keep(layer, &own);
-        let hidden = |columns| self.sequence.hidden_keys(columns);
-        biased_attention(query, own, past, scale, bias, hidden)
-    }
-
-    /// Keeps a layer's keys and values where the caller wants them; gives those that precede them.
-    fn keep(&mut self, layer: usize, own: &LayerKeyValues) -> Option<&'a LayerKeyValues> {
-        if self.sequence.keep_key_values {
-            self.key_values.push(own.clone());
-        }
-        self.sequence.past(self.site, layer)
+    /// Keeps a layer's keys and values where the caller of the pass wants them.
+    pub(super) fn keep(&mut self, layer: LayerAttention) {
+        self.key_values.extend(layer.own);
     }
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
@@ -176,13 +131,87 @@ impl<'a> SelfAttention<'a> {
     }
 }
 
-/// `softmax(scale q kᵀ) v`, where k and v begin with those of the virtual tokens.
+/// The self-attention of one layer.
+#[derive(Debug)]
+pub struct LayerAttention {
+    past: Option<LayerKeyValues>,
+    /// `[1 or B, 1, S, P + S]`.
+    hidden: Option<Tensor<4, Bool>>,
+    keeps: bool,
+    /// The rows' own, once they are known and where they are kept.
+    own: Option<LayerKeyValues>,
+}
+
+impl LayerAttention {
+    /// Of rows behind `past`, which see what is not `hidden`.
+    pub(super) fn new(
+        past: Option<LayerKeyValues>,
+        hidden: Option<Tensor<4, Bool>>,
+        keeps: bool,
+    ) -> Self {
+        Self { past, hidden, keeps, own: None }
+    }
+
+    /// Keys and values that precede the rows, and which keys are hidden from which rows.
+    pub(super) fn into_parts(self) -> (Option<LayerKeyValues>, Option<Tensor<4, Bool>>) {
+        (self.past, self.hidden)
+    }
+
+    /// What the rows read from the layer's virtual tokens and from one another. `bias` gives a number for each
+    /// query and key, `[1 or B, N, S, P + S]`; it is asked for with the number of keys.
+    ///
+    /// # Shapes
+    ///
+    /// - query: `[B, N, S, D]`
+    /// - own: keys and values `[B, K, S, D]` each
+    /// - output: `[B, S, N * D]`
+    pub fn attend(
+        &mut self,
+        query: Tensor<4>,
+        own: LayerKeyValues,
+        scale: f64,
+        bias: impl FnOnce(usize) -> Option<Tensor<4>>,
+    ) -> Tensor<3> {
+        if self.keeps {
+            self.own = Some(own.clone());
+        }
+        attention(query, own, self.past.as_ref(), scale, bias, self.hidden.clone())
+    }
+
+    /// As [`attend`](Self::attend), of queries, keys and values that stand side by side, and without a bias.
+    ///
+    /// # Shapes
+    ///
+    /// - rows: `[B, S, (N + 2 K) D]`
+    /// - output: `[B, S, N * D]`
+    pub fn attend_joined(&mut self, rows: Tensor<3>, heads: Heads, scale: f64) -> Tensor<3> {
+        let Heads { query: n, key_value: k, size: d } = heads;
+        let part = |start: usize, count: usize| rows.clone().narrow(2, start * d, count * d);
+        let own = || LayerKeyValues {
+            key: heads.split_key_values(part(n, k)),
+            value: heads.split_key_values(part(n + k, k)),
+        };
+        #[cfg(feature = "cpu")]
+        if kernels::serve(&rows) {
+            let scores = Scores { scale, hidden: self.hidden.clone(), bias: None };
+            let past = self.past.as_ref();
+            if let Some(read) = kernels::attention::joined(rows.clone(), past, heads, scores) {
+                self.own = self.keeps.then(own);
+                return read;
+            }
+        }
+        self.attend(heads.split_queries(part(0, n)), own(), scale, |_| None)
+    }
+}
+
+/// `softmax(scale q kᵀ + bias) v`, where k and v begin with those of the virtual tokens.
 ///
 /// # Shapes
 ///
 /// - query: `[B, N, S, D]`
 /// - own: the rows' keys and values, `[B, K, S, D]` each
 /// - past: `[1 or B, K, P, D]` each
+/// - bias: a number for each query and key, `[1 or B, N, S, P + S]`, asked for with the number of keys
 /// - hidden: `[1 or B, 1, S, P + S]`, `true` where a query may not see a key; see
 ///   [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys)
 /// - output: `[B, S, N * D]`
@@ -191,37 +220,18 @@ pub fn attention(
     own: LayerKeyValues,
     past: Option<&LayerKeyValues>,
     scale: f64,
-    hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
-) -> Tensor<3> {
-    biased_attention(query, own, past, scale, |_| None, hidden)
-}
-
-/// `softmax(scale q kᵀ + bias) v`: as [`attention`], with a number of its own for each query and key.
-///
-/// `bias` is asked for with the number of keys, `[1 or B, N, S, P + S]`.
-fn biased_attention(
-    query: Tensor<4>,
-    own: LayerKeyValues,
-    past: Option<&LayerKeyValues>,
-    scale: f64,
     bias: impl FnOnce(usize) -> Option<Tensor<4>>,
-    hidden: impl FnOnce(usize) -> Option<Tensor<4, Bool>>,
+    hidden: Option<Tensor<4, Bool>>,
 ) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
+    let bias = bias(own.key.dims()[2] + past.map_or(0, |past| past.key.dims()[2]));
     #[cfg(feature = "cpu")]
-    let (bias, hidden) = {
-        let columns = own.key.dims()[2] + past.map_or(0, |past| past.key.dims()[2]);
-        let (bias, hidden) = (bias(columns), hidden(columns));
-        if kernels::serve(&query) && kernels::serve(&own.key) {
-            let scores = Scores { scale, hidden: hidden.clone(), bias: bias.clone() };
-            if let Some(read) =
-                kernels::attention::separate(query.clone(), own.clone(), past, scores)
-            {
-                return read;
-            }
+    if kernels::serve(&query) && kernels::serve(&own.key) {
+        let scores = Scores { scale, hidden: hidden.clone(), bias: bias.clone() };
+        if let Some(read) = kernels::attention::separate(query.clone(), own.clone(), past, scores) {
+            return read;
         }
-        (|_| bias, |_| hidden)
-    };
+    }
     let join = |past: &Tensor<4>, own: Tensor<4>| {
         let [r, k, p, d] = past.dims();
         let past = if r == b { past.clone() } else { past.clone().expand([b, k, p, d]) };
@@ -235,10 +245,10 @@ fn biased_attention(
     // The N / K queries that share a key are laid below one another, so no key is repeated.
     let query = query.mul_scalar(scale).reshape([b, k, n / k * s, d]);
     let mut scores = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
-    if let Some(bias) = bias(columns) {
+    if let Some(bias) = bias {
         scores = scores + bias;
     }
-    if let Some(hidden) = hidden(columns) {
+    if let Some(hidden) = hidden {
         scores = scores.mask_fill(hidden.expand([b, n, s, columns]), HIDDEN);
     }
     let weights = softmax(scores, 3).reshape([b, k, n / k * s, columns]);

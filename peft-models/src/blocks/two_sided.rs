@@ -1,9 +1,11 @@
 //! Attention in a model with two stacks, whose decoder reads itself and the encoder.
 
-use burn::tensor::Tensor;
-use peft_core::{CrossInput, Error, LayerKeyValues, Result, Run, Sequence, Side, Site};
+use burn::tensor::{Bool, Tensor};
+use peft_core::{Error, LayerKeyValues, Result, Run, Sequence, Side, Site};
 
-use super::{Heads, Linear, SelfAttention, attention, part::parts};
+use super::{
+    Encoded, Heads, LayerAttention, LayerInputs, Linear, SelfAttention, attention, part::parts,
+};
 use crate::weights::Weights;
 
 /// One attention block with its four maps.
@@ -73,23 +75,107 @@ impl Attention {
 #[derive(Debug)]
 pub struct SidePass<'a> {
     sequence: &'a Sequence,
+    recompute: bool,
     own: SelfAttention<'a>,
     cross_key_values: Vec<LayerKeyValues>,
 }
 
 impl<'a> SidePass<'a> {
-    /// Of the rows of `sequence` through the stack it names.
-    pub fn new(sequence: &'a Sequence) -> Self {
+    /// Of the rows of `sequence` through the stack it names. With `recompute`, layers keep their inputs alone
+    /// for the way back: see [`LayerInputs::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for a decoder without an encoder's output.
+    pub fn new(sequence: &'a Sequence, recompute: bool) -> Result<Self> {
         let site = match sequence.side {
             Side::Encoder => Site::EncoderSelf,
-            Side::Decoder => Site::DecoderSelf,
+            Side::Decoder if sequence.cross.is_some() => Site::DecoderSelf,
+            Side::Decoder => {
+                let message = "the decoder has nothing to read: no encoder's output";
+                return Err(Error::Mismatch(message.into()));
+            }
         };
-        Self { sequence, own: SelfAttention::new(sequence, site), cross_key_values: Vec::new() }
+        let own = SelfAttention::new(sequence, site, recompute);
+        Ok(Self { sequence, recompute, own, cross_key_values: Vec::new() })
     }
 
+    /// One layer, `body`, of rows `[B, S, H]`.
+    pub fn layer(
+        &mut self,
+        index: usize,
+        x: Tensor<3>,
+        body: impl Fn(Tensor<3>, &mut LayerPass) -> Tensor<3> + Send + Sync + 'static,
+    ) -> Tensor<3> {
+        let own = self.own.of_layer(index, x.dims()[1], None);
+        let cross = self.sequence.cross.as_ref().filter(|_| self.sequence.side == Side::Decoder);
+        let made = cross.and_then(|cross| cross.key_values.get(index));
+        let encoded = cross.map(|cross| Encoded {
+            hidden: cross.hidden.clone(),
+            past: cross.past(index).cloned(),
+        });
+        let hidden_of_encoder = cross.and_then(|cross| {
+            let keys = made.map_or(cross.hidden.dims()[1], |made| made.key.dims()[2]);
+            let past = cross.past(index).map_or(0, |past| past.key.dims()[2]);
+            cross.hidden_keys(past + keys)
+        });
+        if self.sequence.keep_key_values || made.is_some() {
+            let cross = encoded.map(|encoded| EncoderAttention {
+                encoded,
+                hidden: hidden_of_encoder,
+                made: made.cloned(),
+            });
+            let mut pass = LayerPass { own, cross };
+            let y = body(x, &mut pass);
+            self.own.keep(pass.own);
+            if self.sequence.keep_key_values {
+                self.cross_key_values.extend(pass.cross.and_then(|cross| cross.made));
+            }
+            return y;
+        }
+        let (past, hidden) = own.into_parts();
+        LayerInputs { x, past, encoded }.run(
+            self.recompute,
+            move |LayerInputs { x, past, encoded }| {
+                let own = LayerAttention::new(past, hidden.clone(), false);
+                let cross = encoded.map(|encoded| EncoderAttention {
+                    encoded,
+                    hidden: hidden_of_encoder.clone(),
+                    made: None,
+                });
+                body(x, &mut LayerPass { own, cross })
+            },
+        )
+    }
+
+    /// The end of the pass, with `hidden` `[B, S, H]` as its output.
+    pub fn finish(self, hidden: Tensor<3>) -> Run {
+        Run { cross_key_values: self.cross_key_values, ..self.own.finish(hidden) }
+    }
+}
+
+/// What one layer of a pass reads.
+#[derive(Debug)]
+pub struct LayerPass {
+    own: LayerAttention,
+    /// Of a decoder.
+    cross: Option<EncoderAttention>,
+}
+
+/// What one layer of a decoder reads from the encoder.
+#[derive(Debug)]
+struct EncoderAttention {
+    encoded: Encoded,
+    /// `[B, 1, 1, P + S]`.
+    hidden: Option<Tensor<4, Bool>>,
+    /// Keys and values of the encoder's output, once this or an earlier pass has made them.
+    made: Option<LayerKeyValues>,
+}
+
+impl LayerPass {
     /// What the rows read from the layer's virtual tokens and from one another.
     ///
-    /// `bias` is asked for with the number of keys, see [`SelfAttention::attend_with_bias`].
+    /// `bias` is asked for with the number of keys, see [`LayerAttention::attend`].
     ///
     /// # Shapes
     ///
@@ -97,50 +183,27 @@ impl<'a> SidePass<'a> {
     /// - output: `[B, S, H]`
     pub fn read_self(
         &mut self,
-        layer: usize,
         block: &Attention,
         x: Tensor<3>,
         bias: impl FnOnce(usize) -> Option<Tensor<4>>,
     ) -> Tensor<3> {
         let own = block.key_values(x.clone());
-        let read = self.own.attend_with_bias(layer, block.queries(x), own, block.scale, bias);
+        let read = self.own.attend(block.queries(x), own, block.scale, bias);
         block.output.forward(read)
     }
 
     /// What the decoder's rows read from the layer's virtual tokens and from the encoder's output. Keys
-    /// and values that an earlier pass made of it are used again.
+    /// and values that an earlier pass made of it are used again. `None` in an encoder.
     ///
     /// # Shapes
     ///
     /// - x: `[B, S, H]`
     /// - output: `[B, S, H]`
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mismatch`] where there is no encoder's output.
-    pub fn read_encoder(
-        &mut self,
-        layer: usize,
-        block: &Attention,
-        x: Tensor<3>,
-    ) -> Result<Tensor<3>> {
-        let cross: &CrossInput = self.sequence.cross.as_ref().ok_or_else(|| {
-            Error::Mismatch("the decoder has nothing to read: no encoder's output".into())
-        })?;
-        let own = match cross.key_values.get(layer) {
-            Some(made) => made.clone(),
-            None => block.key_values(cross.hidden.clone()),
-        };
-        if self.sequence.keep_key_values {
-            self.cross_key_values.push(own.clone());
-        }
-        let hidden = |columns| cross.hidden_keys(columns);
-        let read = attention(block.queries(x), own, cross.past(layer), block.scale, hidden);
-        Ok(block.output.forward(read))
-    }
-
-    /// The end of the pass, with `hidden` `[B, S, H]` as its output.
-    pub fn finish(self, hidden: Tensor<3>) -> Run {
-        Run { cross_key_values: self.cross_key_values, ..self.own.finish(hidden) }
+    pub fn read_encoder(&mut self, block: &Attention, x: Tensor<3>) -> Option<Tensor<3>> {
+        let EncoderAttention { encoded, hidden, made } = self.cross.as_mut()?;
+        let own = made.get_or_insert_with(|| block.key_values(encoded.hidden.clone())).clone();
+        let past = encoded.past.as_ref();
+        let read = attention(block.queries(x), own, past, block.scale, |_| None, hidden.clone());
+        Some(block.output.forward(read))
     }
 }

@@ -19,9 +19,11 @@ use super::{
 };
 use crate::{
     blocks::{
-        Activation, Attention, AttentionNames, Heads, LayerNorm, Linear, Matrix, SidePass, parts,
+        Activation, Attention, AttentionNames, Heads, LayerNorm, LayerPass, Linear, Matrix,
+        SidePass, parts,
     },
     config::ModelConfig,
+    options::LoadOptions,
     weights::{LoadReport, Weights},
 };
 
@@ -41,6 +43,7 @@ struct Bart {
     head: Linear,
     /// `[1, V]`.
     logits_bias: Option<Tensor<2>>,
+    recompute: bool,
 }
 
 parts!(Bart { word, encoder, decoder, head, logits_bias });
@@ -55,7 +58,7 @@ struct Stack {
 
 parts!(Stack { position, norm, layers });
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layer {
     attention: Attention,
     attention_norm: LayerNorm,
@@ -68,7 +71,7 @@ struct Layer {
 
 parts!(Layer { attention, attention_norm, cross, up, down, norm });
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cross {
     attention: Attention,
     norm: LayerNorm,
@@ -119,7 +122,11 @@ impl StackConfig {
 }
 
 /// Loads a BART.
-pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+pub fn load(
+    config: &ModelConfig,
+    weights: Weights,
+    options: LoadOptions,
+) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     // Keys of the first versions, which some relatives of BART set otherwise.
     for (key, only) in [
         ("is_encoder_decoder", true),
@@ -145,6 +152,7 @@ pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenMod
         head: own_head.unwrap_or_else(|| Linear::tied(word.clone())),
         logits_bias: weights.take_optional("final_logits_bias", [1, vocab])?,
         word,
+        recompute: options.recompute,
     };
     let may_skip = |name: &str| {
         ["encoder.version", "decoder.version"].contains(&name)
@@ -168,20 +176,14 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &Sequence) -> Result<Run> {
+    fn forward(&self, sequence: &Sequence, recompute: bool) -> Result<Run> {
         let rows = sequence.positions.clone().add_scalar(OFFSET as i64);
         let positions = embedding(self.position.clone(), rows);
-        let mut pass = SidePass::new(sequence);
+        let mut pass = SidePass::new(sequence, recompute)?;
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let read = pass.read_self(index, &layer.attention, x.clone(), |_| None);
-            x = layer.attention_norm.forward(x + read);
-            if let Some(cross) = &layer.cross {
-                let read = pass.read_encoder(index, &cross.attention, x.clone())?;
-                x = cross.norm.forward(x + read);
-            }
-            let inner = layer.up.activated(x.clone(), layer.activation);
-            x = layer.norm.forward(layer.down.onto(x, inner));
+        for (index, layer) in self.layers.iter().cloned().enumerate() {
+            let body = move |x, pass: &mut _| layer.forward(x, pass);
+            x = pass.layer(index, x, body);
         }
         Ok(pass.finish(x))
     }
@@ -215,6 +217,18 @@ impl Layer {
             activation: config.activation,
         })
     }
+
+    fn forward(&self, x: Tensor<3>, pass: &mut LayerPass) -> Tensor<3> {
+        let read = pass.read_self(&self.attention, x.clone(), |_| None);
+        let mut x = self.attention_norm.forward(x + read);
+        if let Some(cross) = &self.cross
+            && let Some(read) = pass.read_encoder(&cross.attention, x.clone())
+        {
+            x = cross.norm.forward(x + read);
+        }
+        let inner = self.up.activated(x.clone(), self.activation);
+        self.norm.forward(self.down.onto(x, inner))
+    }
 }
 
 impl FrozenModel for Bart {
@@ -232,8 +246,8 @@ impl FrozenModel for Bart {
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {
         match sequence.side {
-            Side::Encoder => self.encoder.forward(&sequence),
-            Side::Decoder => self.decoder.forward(&sequence),
+            Side::Encoder => self.encoder.forward(&sequence, self.recompute),
+            Side::Decoder => self.decoder.forward(&sequence, self.recompute),
         }
     }
 

@@ -15,8 +15,9 @@ use serde_json::json;
 
 use super::{all_tensors, is_other_head, load_head, single_stack_spec};
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, Matrix, SelfAttention, parts},
+    blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, Matrix, SelfAttention, parts},
     config::ModelConfig,
+    options::LoadOptions,
     weights::{LoadReport, Weights},
 };
 
@@ -32,6 +33,7 @@ pub struct Bert {
     pooler: Option<Linear>,
     classifier: Option<Head>,
     variant: Variant,
+    recompute: bool,
 }
 
 parts!(Bert { word, position, segment, norm, pooler, layers });
@@ -51,7 +53,7 @@ pub struct Variant {
     pub layout: fn(Task) -> HeadLayout,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layer {
     heads: Heads,
     /// Queries, keys and values side by side, `[H, 3 H]`.
@@ -67,10 +69,14 @@ struct Layer {
 parts!(Layer { query_key_value, output, attention_norm, up, down, norm });
 
 /// Loads a BERT.
-pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+pub fn load(
+    config: &ModelConfig,
+    weights: Weights,
+    options: LoadOptions,
+) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     let variant =
         Variant { prefix: "bert.", lm_head: "cls.", first_position: 0, has_pooler: true, layout };
-    Bert::load(config, weights, variant)
+    Bert::load(config, weights, options, variant)
 }
 
 /// As BertForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
@@ -83,6 +89,7 @@ impl Bert {
     pub fn load(
         config: &ModelConfig,
         weights: Weights,
+        options: LoadOptions,
         variant: Variant,
     ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
         config.require("position_embedding_type", &json!("absolute"))?;
@@ -156,6 +163,7 @@ impl Bert {
                 .transpose()?,
             classifier: load_head(weights, (variant.layout)(task), h)?,
             variant,
+            recompute: options.recompute,
         };
         let may_skip = |name: &str| {
             name == "embeddings.position_ids"
@@ -165,6 +173,16 @@ impl Bert {
         };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))
+    }
+}
+
+impl Layer {
+    fn forward(&self, x: Tensor<3>, attention: &mut LayerAttention) -> Tensor<3> {
+        let joined = self.query_key_value.forward(x.clone());
+        let attended = attention.attend_joined(joined, self.heads, self.heads.scale());
+        let x = self.attention_norm.forward(self.output.onto(x, attended));
+        let inner = self.up.activated(x.clone(), self.activation);
+        self.norm.forward(self.down.onto(x, inner))
     }
 }
 
@@ -193,14 +211,10 @@ impl FrozenModel for Bert {
         let rows = sequence.positions.clone().add_scalar(self.variant.first_position as i64);
         let positions = embedding(self.position.clone(), rows);
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions + segments);
-        let mut attention = SelfAttention::new(&sequence, Site::EncoderSelf);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let joined = layer.query_key_value.forward(x.clone());
-            let heads = layer.heads;
-            let attended = attention.attend_joined(index, joined, heads, heads.scale(), None);
-            x = layer.attention_norm.forward(layer.output.onto(x, attended));
-            let inner = layer.up.activated(x.clone(), layer.activation);
-            x = layer.norm.forward(layer.down.onto(x, inner));
+        let mut attention = SelfAttention::new(&sequence, Site::EncoderSelf, self.recompute);
+        for (index, layer) in self.layers.iter().cloned().enumerate() {
+            let body = move |x, attention: &mut _| layer.forward(x, attention);
+            x = attention.layer(index, x, None, body);
         }
         Ok(attention.finish(x))
     }

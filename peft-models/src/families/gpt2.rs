@@ -18,8 +18,9 @@ use super::{
     single_stack_spec,
 };
 use crate::{
-    blocks::{Activation, Heads, LayerNorm, Linear, Matrix, SelfAttention, parts},
+    blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, Matrix, SelfAttention, parts},
     config::ModelConfig,
+    options::LoadOptions,
     weights::{LoadReport, Weights},
 };
 
@@ -32,11 +33,12 @@ pub struct Gpt2 {
     norm: LayerNorm,
     head: Option<Linear>,
     classifier: Option<Head>,
+    recompute: bool,
 }
 
 parts!(Gpt2 { word, position, norm, head, layers });
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layer {
     heads: Heads,
     /// What scores are multiplied with.
@@ -57,6 +59,7 @@ impl Gpt2 {
     pub fn load(
         config: &ModelConfig,
         weights: Weights,
+        options: LoadOptions,
     ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
         // `reorder_and_upcast_attn` changes the order of roundings only.
         config.require("add_cross_attention", &json!(false))?;
@@ -117,6 +120,7 @@ impl Gpt2 {
             layers,
             head,
             classifier,
+            recompute: options.recompute,
         };
         // Causal masks, kept as buffers by old versions.
         let may_skip = |name: &str| {
@@ -126,6 +130,16 @@ impl Gpt2 {
         };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))
+    }
+}
+
+impl Layer {
+    fn forward(&self, x: Tensor<3>, attention: &mut LayerAttention) -> Tensor<3> {
+        let joined = self.query_key_value.forward(self.attention_norm.forward(x.clone()));
+        let attended = attention.attend_joined(joined, self.heads, self.scale);
+        let x = self.output.onto(x, attended);
+        let inner = self.up.activated(self.norm.forward(x.clone()), self.activation);
+        self.down.onto(x, inner)
     }
 }
 
@@ -158,13 +172,10 @@ impl FrozenModel for Gpt2 {
     fn layers(&self, sequence: Sequence) -> Result<Run> {
         let positions = embedding(self.position.clone(), sequence.positions.clone());
         let mut x = sequence.embeddings.clone() + positions;
-        let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let joined = layer.query_key_value.forward(layer.attention_norm.forward(x.clone()));
-            let attended = attention.attend_joined(index, joined, layer.heads, layer.scale, None);
-            x = layer.output.onto(x, attended);
-            let inner = layer.up.activated(layer.norm.forward(x.clone()), layer.activation);
-            x = layer.down.onto(x, inner);
+        let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf, self.recompute);
+        for (index, layer) in self.layers.iter().cloned().enumerate() {
+            let body = move |x, attention: &mut _| layer.forward(x, attention);
+            x = attention.layer(index, x, None, body);
         }
         Ok(attention.finish(self.norm.forward(x)))
     }

@@ -19,8 +19,12 @@ use super::{
     single_stack_spec,
 };
 use crate::{
-    blocks::{Heads, Linear, Matrix, RmsNorm, Rotary, SelfAttention, parts},
+    blocks::{
+        Activation, Heads, LayerAttention, Linear, Matrix, RmsNorm, Rotary, RotaryTable,
+        SelfAttention, parts,
+    },
     config::ModelConfig,
+    options::LoadOptions,
     weights::{LoadReport, Weights},
 };
 use config::LlamaConfig;
@@ -35,12 +39,15 @@ pub struct Llama {
     norm: RmsNorm,
     head: Option<Linear>,
     classifier: Option<Head>,
+    recompute: bool,
 }
 
 parts!(Llama { word, norm, head, layers });
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layer {
+    heads: Heads,
+    activation: Activation,
     attention_norm: RmsNorm,
     /// Queries, keys and values side by side, `[H, (N + 2 K) D]`.
     query_key_value: Linear,
@@ -70,6 +77,7 @@ impl Llama {
     pub fn load(
         config: &ModelConfig,
         weights: Weights,
+        options: LoadOptions,
     ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
         let read = LlamaConfig::read(config)?;
         let rotary = Rotary::from_config(config, read.heads.size)?;
@@ -97,6 +105,7 @@ impl Llama {
             rotary,
             word,
             layers,
+            recompute: options.recompute,
         };
         let report =
             weights.finish(|name| name.ends_with("rotary_emb.inv_freq") || is_other_head(name))?;
@@ -125,6 +134,8 @@ impl Layer {
         let key_norm = head_norm("self_attn.k_norm")?;
         let norm = norm("post_attention_layernorm", h)?;
         Ok(Self {
+            heads,
+            activation: config.activation,
             attention_norm,
             query_key_value: Linear::side_by_side(vec![query, key, value]),
             query_norm,
@@ -138,13 +149,28 @@ impl Layer {
 }
 
 impl Layer {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        rotary: &RotaryTable,
+        attention: &mut LayerAttention,
+    ) -> Tensor<3> {
+        let heads = self.heads;
+        let joined = self.query_key_value.forward(self.attention_norm.forward(x.clone()));
+        let joined = rotary.rotate_joined(self.normed_heads(joined), heads.query + heads.key_value);
+        let attended = attention.attend_joined(joined, heads, heads.scale());
+        let x = self.output.onto(x, attended);
+        let gate_up = self.gate_up.forward(self.norm.forward(x.clone()));
+        self.down.onto(x, self.activation.gated(gate_up))
+    }
+
     /// Each head's queries and keys `[B, S, (N + 2 K) D]` normalised, where the model does that.
-    fn normed_heads(&self, joined: Tensor<3>, heads: Heads) -> Tensor<3> {
+    fn normed_heads(&self, joined: Tensor<3>) -> Tensor<3> {
         let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) else {
             return joined;
         };
         let [b, s, _] = joined.dims();
-        let Heads { query: n, key_value: k, size: d } = heads;
+        let Heads { query: n, key_value: k, size: d } = self.heads;
         let normed = |norm: &RmsNorm, start: usize, count: usize| {
             let part = joined.clone().narrow(2, start * d, count * d);
             norm.forward(part.reshape([b, s, count, d])).reshape([b, s, count * d])
@@ -180,19 +206,14 @@ impl FrozenModel for Llama {
     }
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {
-        let LlamaConfig { heads, activation, .. } = self.config;
         let mut x = sequence.embeddings.clone();
         let columns = sequence.past.len() + x.dims()[1];
         let rotary = self.rotary.table(sequence.positions.clone(), columns, self.spec.dtype);
-        let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf);
+        let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf, self.recompute);
         for (index, (layer, window)) in self.layers.iter().zip(&self.config.windows).enumerate() {
-            let joined = layer.query_key_value.forward(layer.attention_norm.forward(x.clone()));
-            let joined = rotary
-                .rotate_joined(layer.normed_heads(joined, heads), heads.query + heads.key_value);
-            let attended = attention.attend_joined(index, joined, heads, heads.scale(), *window);
-            x = layer.output.onto(x, attended);
-            let gate_up = layer.gate_up.forward(layer.norm.forward(x.clone()));
-            x = layer.down.onto(x, activation.gated(gate_up));
+            let (layer, rotary) = (layer.clone(), rotary.clone());
+            let body = move |x, attention: &mut _| layer.forward(x, &rotary, attention);
+            x = attention.layer(index, x, *window, body);
         }
         Ok(attention.finish(self.norm.forward(x)))
     }

@@ -21,6 +21,7 @@ use peft_core::{
 use crate::{
     blocks::{Linear, Matrix, Part},
     config::ModelConfig,
+    options::LoadOptions,
     weights::{LoadReport, Weights},
 };
 
@@ -60,15 +61,19 @@ pub fn check(config: &ModelConfig) -> Result<()> {
 ///
 /// [`peft_core::Error::Config`] for an unknown family or a setting that is not implemented,
 /// [`peft_core::Error::Tensor`] for a missing, misshapen or surplus tensor.
-pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+pub fn load(
+    config: &ModelConfig,
+    weights: Weights,
+    options: LoadOptions,
+) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     check(config)?;
     match config.model_type()? {
-        "bart" => bart::load(config, weights),
-        "bert" => bert::load(config, weights),
-        "camembert" | "roberta" | "xlm-roberta" => roberta::load(config, weights),
-        "gpt2" => gpt2::Gpt2::load(config, weights),
-        "mt5" | "t5" => t5::load(config, weights),
-        _ => llama::Llama::load(config, weights),
+        "bart" => bart::load(config, weights, options),
+        "bert" => bert::load(config, weights, options),
+        "camembert" | "roberta" | "xlm-roberta" => roberta::load(config, weights, options),
+        "gpt2" => gpt2::Gpt2::load(config, weights, options),
+        "mt5" | "t5" => t5::load(config, weights, options),
+        _ => llama::Llama::load(config, weights, options),
     }
 }
 

@@ -8,11 +8,16 @@ use peft_core::{FrozenModel, HeadLayout, Result, Task};
 use super::bert::{Bert, Variant};
 use crate::{
     config::ModelConfig,
+    options::LoadOptions,
     weights::{LoadReport, Weights},
 };
 
 /// Loads a RoBERTa.
-pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+pub fn load(
+    config: &ModelConfig,
+    weights: Weights,
+    options: LoadOptions,
+) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     config.check_token_ids("pad_token_id")?;
     let padding = config.token_ids("pad_token_id").first().map_or(1, |id| *id as usize);
     let variant = Variant {
@@ -22,7 +27,7 @@ pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenMod
         has_pooler: false,
         layout,
     };
-    Bert::load(config, weights, variant)
+    Bert::load(config, weights, options, variant)
 }
 
 /// As RobertaForSequenceClassification, -TokenClassification and -QuestionAnswering have it.

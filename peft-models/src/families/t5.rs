@@ -24,10 +24,11 @@ use super::{
 };
 use crate::{
     blocks::{
-        Activation, Attention, AttentionNames, Buckets, Heads, Linear, Matrix, RelativeBias,
-        RmsNorm, SidePass, parts,
+        Activation, Attention, AttentionNames, Buckets, Heads, LayerPass, Linear, Matrix, PassBias,
+        RelativeBias, RmsNorm, SidePass, parts,
     },
     config::ModelConfig,
+    options::LoadOptions,
     weights::{LoadReport, Weights},
 };
 
@@ -40,6 +41,7 @@ struct T5 {
     head: Linear,
     /// What hidden states are multiplied with before the head.
     head_scale: f64,
+    recompute: bool,
 }
 
 parts!(T5 { word, encoder, decoder, head });
@@ -53,7 +55,7 @@ struct Stack {
 
 parts!(Stack { bias, layers, norm });
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layer {
     attention_norm: RmsNorm,
     attention: Attention,
@@ -67,7 +69,7 @@ struct Layer {
 
 parts!(Layer { attention_norm, attention, cross, norm, gate, up, down });
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cross {
     norm: RmsNorm,
     attention: Attention,
@@ -116,7 +118,11 @@ impl T5Config {
 }
 
 /// Loads a T5 or an mT5.
-pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+pub fn load(
+    config: &ModelConfig,
+    weights: Weights,
+    options: LoadOptions,
+) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     config.require("is_encoder_decoder", &json!(true))?;
     let is_mt5 = config.model_type()? == "mt5";
     let weights = &mut weights.with_optional_prefix("transformer.");
@@ -138,6 +144,7 @@ pub fn load(config: &ModelConfig, weights: Weights) -> Result<(Box<dyn FrozenMod
         head: own_head.unwrap_or_else(|| Linear::tied(word.clone())),
         head_scale: if scaled { (h as f64).powf(-0.5) } else { 1.0 },
         word,
+        recompute: options.recompute,
     };
     // Old checkpoints have a bias of the cross-attention, which nothing ever read.
     let may_skip = |name: &str| {
@@ -175,20 +182,14 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &Sequence) -> Result<Run> {
+    fn forward(&self, sequence: &Sequence, recompute: bool) -> Result<Run> {
         let bias = self.bias.of_pass(sequence);
-        let mut pass = SidePass::new(sequence);
+        let mut pass = SidePass::new(sequence, recompute)?;
         let mut x = sequence.embeddings.clone();
-        for (index, layer) in self.layers.iter().enumerate() {
-            let normed = layer.attention_norm.forward(x.clone());
-            let bias = |columns| Some(bias.rightmost(columns));
-            x = x + pass.read_self(index, &layer.attention, normed, bias);
-            if let Some(cross) = &layer.cross {
-                let normed = cross.norm.forward(x.clone());
-                x = x + pass.read_encoder(index, &cross.attention, normed)?;
-            }
-            let normed = layer.norm.forward(x.clone());
-            x = layer.feed_forward(x, normed);
+        for (index, layer) in self.layers.iter().cloned().enumerate() {
+            let bias = bias.clone();
+            let body = move |x, pass: &mut _| layer.forward(x, &bias, pass);
+            x = pass.layer(index, x, body);
         }
         Ok(pass.finish(self.norm.forward(x)))
     }
@@ -232,6 +233,19 @@ impl Layer {
         })
     }
 
+    fn forward(&self, mut x: Tensor<3>, bias: &PassBias, pass: &mut LayerPass) -> Tensor<3> {
+        let normed = self.attention_norm.forward(x.clone());
+        let bias = |columns| Some(bias.rightmost(columns));
+        x = x + pass.read_self(&self.attention, normed, bias);
+        if let Some(cross) = &self.cross
+            && let Some(read) = pass.read_encoder(&cross.attention, cross.norm.forward(x.clone()))
+        {
+            x = x + read;
+        }
+        let normed = self.norm.forward(x.clone());
+        self.feed_forward(x, normed)
+    }
+
     fn feed_forward(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
         let inner = match &self.gate {
             Some(gate) => self.activation.forward(gate.forward(x.clone())) * self.up.forward(x),
@@ -256,8 +270,8 @@ impl FrozenModel for T5 {
 
     fn layers(&self, sequence: Sequence) -> Result<Run> {
         match sequence.side {
-            Side::Encoder => self.encoder.forward(&sequence),
-            Side::Decoder => self.decoder.forward(&sequence),
+            Side::Encoder => self.encoder.forward(&sequence, self.recompute),
+            Side::Decoder => self.decoder.forward(&sequence, self.recompute),
         }
     }
 

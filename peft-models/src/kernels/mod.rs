@@ -13,6 +13,7 @@
 //! | `attention` | attention over `[virtual tokens \| tokens]` |
 //! | `cross_entropy` | a language-model head with its loss |
 //! | `frozen` | frozen matrices, also in fewer bits |
+//! | `recompute` | layers of which only the inputs are kept for the way back |
 //! | `node` | how these become operations of Burn |
 //! | `product`, `tiles`, `parallel`, `simd`, `tensors` | what they are made of |
 //!
@@ -28,6 +29,7 @@ mod node;
 pub(crate) mod norm;
 mod parallel;
 mod product;
+pub(crate) mod recompute;
 pub(crate) mod rotate;
 mod simd;
 mod tensors;

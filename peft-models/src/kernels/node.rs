@@ -18,7 +18,7 @@ use burn::{
     tensor::Tensor,
 };
 
-/// A differentiable function of up to five f32 tensors. What is frozen (weights, masks) belongs to the
+/// A differentiable function of up to six f32 tensors. What is frozen (weights, masks) belongs to the
 /// kernel itself and never gets a gradient.
 pub(super) trait Kernel: Debug + Send + Sync {
     /// The output and, where `keep` says that a gradient may be asked for, what [`backward`](Self::backward)
@@ -43,8 +43,19 @@ pub enum Inputs<B: Backend> {
     Two(FloatTensor<B>, FloatTensor<B>),
     /// Three.
     Three(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
+    /// Four.
+    Four(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
     /// Five.
     Five(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
+    /// Six.
+    Six(
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+    ),
 }
 
 /// A kernel on its way through Burn's dispatch.
@@ -75,7 +86,9 @@ impl FrozenOperation for Flex {
             Inputs::One(a) => vec![a],
             Inputs::Two(a, b) => vec![a, b],
             Inputs::Three(a, b, c) => vec![a, b, c],
+            Inputs::Four(a, b, c, d) => vec![a, b, c, d],
             Inputs::Five(a, b, c, d, e) => vec![a, b, c, d, e],
+            Inputs::Six(a, b, c, d, e, f) => vec![a, b, c, d, e, f],
         };
         kernel.forward(&inputs, false).0
     }
@@ -87,7 +100,9 @@ impl<C: CheckpointStrategy> FrozenOperation for Autodiff<Flex, C> {
             Inputs::One(a) => record::<1, C>([a], kernel),
             Inputs::Two(a, b) => record::<2, C>([a, b], kernel),
             Inputs::Three(a, b, c) => record::<3, C>([a, b, c], kernel),
+            Inputs::Four(a, b, c, d) => record::<4, C>([a, b, c, d], kernel),
             Inputs::Five(a, b, c, d, e) => record::<5, C>([a, b, c, d, e], kernel),
+            Inputs::Six(a, b, c, d, e, f) => record::<6, C>([a, b, c, d, e, f], kernel),
         }
     }
 }

@@ -1,0 +1,33 @@
+//! What may be chosen when a model is loaded.
+
+use burn::tensor::Device;
+use peft_core::{Error, Result};
+
+/// How a model is loaded, and how it then computes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Whether a pass with gradients keeps only the inputs of each layer, and runs the layer again on the way
+    /// back: the memory of one layer's activations in place of all layers', for one more forward pass. All
+    /// families and all methods can; the device must be the CPU's, flex. The numbers are the same, up to the
+    /// rounding of sums where the layers of a decoder read an encoder.
+    pub recompute: bool,
+}
+
+impl LoadOptions {
+    /// Whether a model on `device` can be as these options want it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming what cannot.
+    pub(crate) fn check(&self, device: &Device) -> Result<()> {
+        #[cfg(feature = "cpu")]
+        let can_recompute = *device == Device::flex();
+        #[cfg(not(feature = "cpu"))]
+        let can_recompute = false;
+        if self.recompute && !can_recompute {
+            let message = "only the CPU backend, flex, runs layers again; the model is on another";
+            return Err(Error::setting("--recompute", message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Layers that are run again on the way back: the same numbers on every family and for every kind of virtual
+//! tokens, in f32 bit for bit where there is one stack, and the same adapter from the program.
+#![cfg(feature = "cpu")]
+
+use std::{fs, path::Path};
+
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use peft_core::{
+    FrozenModel, LayerKeyValues, PaddingSide, Site, SiteKeyValues, TokenBatch, Topology,
+    VirtualTokens,
+    init::{Values, draw},
+    rng::stream,
+};
+use peft_models::LoadOptions;
+use peft_tests::{Family, Shape, random_model_with};
+
+use crate::support::{difference, peft, root, succeed, tiny_model};
+
+const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 64 };
+const P: usize = 3;
+const ROWS: [&[u32]; 3] = [&[5, 11, 2, 20, 7, 9, 1], &[3, 3, 8], &[12]];
+const DECODER_ROWS: [&[u32]; 3] = [&[4, 6], &[1, 2, 3, 4, 5], &[9, 9, 9]];
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A prompt that the batch shares, or one for each row.
+    Prompt(usize),
+    /// Keys and values of every layer of every site, shared or one for each row.
+    Prefix(usize),
+    /// Of the last layer of every site.
+    LastLayer,
+    /// Of one site.
+    OneSite(Site),
+}
+
+/// Numbers from N(0, 1) as leaves, and the leaves themselves.
+struct Leaves {
+    dtype: DType,
+    all: Vec<Box<dyn Fn(&Gradients) -> Option<TensorData>>>,
+}
+
+impl Leaves {
+    fn draw<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
+        let values = Values::Normal { std: 1.0 };
+        let count = shape.iter().product();
+        let numbers = draw(values, count, &mut stream(self.all.len() as u64, 0, "leaf"));
+        let data = TensorData::new(numbers, shape).convert_dtype(self.dtype);
+        let leaf = Tensor::<D>::from_data(data, (&Device::flex().autodiff(), self.dtype));
+        let leaf = leaf.require_grad();
+        let own = leaf.clone();
+        self.all.push(Box::new(move |gradients| own.grad(gradients).map(Tensor::into_data)));
+        leaf
+    }
+
+    fn virtual_tokens(&mut self, model: &dyn FrozenModel, kind: Kind) -> VirtualTokens {
+        let spec = model.spec();
+        if let Kind::Prompt(r) = kind {
+            return VirtualTokens::embeddings(self.draw([r, P, spec.hidden_size]));
+        }
+        let r = if let Kind::Prefix(r) = kind { r } else { 1 };
+        let chosen = |site: Site| !matches!(kind, Kind::OneSite(only) if only != site);
+        let mut sites = Vec::new();
+        for site in spec.sites.iter().filter(|site| chosen(site.site)) {
+            let shape = [r, site.num_kv_heads, P, site.head_dim];
+            let layers = (0..site.num_layers)
+                .map(|layer| {
+                    (kind != Kind::LastLayer || layer + 1 == site.num_layers)
+                        .then(|| LayerKeyValues { key: self.draw(shape), value: self.draw(shape) })
+                })
+                .collect();
+            sites.push(SiteKeyValues { site: site.site, layers });
+        }
+        VirtualTokens::key_values(sites)
+    }
+}
+
+/// Hidden states and the gradient of every leaf.
+fn pass(family: Family, kind: Kind, dtype: DType, recompute: bool) -> Vec<TensorData> {
+    let options = LoadOptions { recompute, ..LoadOptions::default() };
+    let loaded = random_model_with(family, SHAPE, 3, &Device::flex(), dtype, options);
+    let model = loaded.model.as_ref();
+    let mut batch = TokenBatch::new(&ROWS, PaddingSide::Left);
+    if model.spec().topology == Topology::EncoderDecoder {
+        batch = batch.with_decoder(TokenBatch::new(&DECODER_ROWS, PaddingSide::Right));
+    }
+    let mut leaves = Leaves { dtype, all: Vec::new() };
+    let virtual_tokens = leaves.virtual_tokens(model, kind);
+    let hidden = model.forward(&batch, &virtual_tokens).unwrap().tokens;
+    let mut found = vec![hidden.clone().inner().into_data()];
+    // Not a plain sum, whose gradient is the same everywhere: a norm at the end would leave nothing of it.
+    let loss = (hidden.clone() * hidden.add_scalar(1.0).square()).sum();
+    let gradients = loss.backward();
+    found.extend(leaves.all.iter().map(|leaf| leaf(&gradients).unwrap()));
+    found
+}
+
+#[test]
+fn numbers_are_the_same() {
+    for family in Family::ALL.into_iter().chain(Family::TWO_SIDED) {
+        let b = ROWS.len();
+        let mut kinds = vec![
+            Kind::Prompt(1),
+            Kind::Prompt(b),
+            Kind::Prefix(1),
+            Kind::Prefix(b),
+            Kind::LastLayer,
+        ];
+        if Family::TWO_SIDED.contains(&family) {
+            kinds.extend([Site::EncoderSelf, Site::DecoderSelf, Site::Cross].map(Kind::OneSite));
+        }
+        for kind in kinds {
+            for dtype in [DType::F32, DType::F64] {
+                let plain = pass(family, kind, dtype, false);
+                let again = pass(family, kind, dtype, true);
+                assert!(plain.len() > 1);
+                for (at, (plain, again)) in plain.iter().zip(&again).enumerate() {
+                    assert!(plain.iter::<f64>().any(|x| x != 0.0), "{family:?} {kind:?} {at}");
+                    // Layers of a decoder add to one gradient, that of the encoder's output: in another
+                    // order. Without kernels, Burn adds in another order where it records nothing.
+                    let limit = match dtype {
+                        DType::F64 => 1e-12,
+                        _ if Family::TWO_SIDED.contains(&family) => 1e-6,
+                        _ => 0.0,
+                    };
+                    let difference = difference(again, plain);
+                    assert!(
+                        difference <= limit,
+                        "{family:?} {kind:?} {dtype:?}: {at} differs by {difference:e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Runs the program, which must succeed.
+fn train(out: &Path, flags: &[&str]) {
+    let mut command = peft(&root());
+    command.args(["train", "--out"]).arg(out).args(flags);
+    succeed(&mut command);
+}
+
+#[test]
+fn a_run_may_be_resumed_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, switched) = (dir.path().join("plain"), dir.path().join("switched"));
+    let model = tiny_model("llama");
+    let start = [
+        "--model",
+        &model,
+        "--train=tests/vectors/training/llama-prefix/rows.jsonl",
+        "--method=prefix",
+        "--task=causal-lm",
+        "--num-virtual-tokens=3",
+        "--prefix-hidden-size=8",
+        "--steps=6",
+        "--batch-size=4",
+        "--checkpoint-every=2",
+    ];
+    train(&plain, &start);
+    train(&switched, &start);
+    // As if it had been killed before its last checkpoint.
+    let mut checkpoints: Vec<_> = fs::read_dir(switched.join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    checkpoints.sort();
+    assert!(checkpoints.len() > 1, "{checkpoints:?}");
+    fs::remove_dir_all(checkpoints.pop().unwrap()).unwrap();
+    train(&switched, &["--resume", "--recompute"]);
+    let settings = fs::read_to_string(switched.join("run.toml")).unwrap();
+    assert!(settings.contains("recompute = true"), "{settings}");
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        let read = |dir: &Path| fs::read(dir.join(name)).unwrap();
+        assert!(read(&plain) == read(&switched), "{name} differs");
+    }
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn other_backends_refuse_it() {
+    let options = LoadOptions { recompute: true, ..LoadOptions::default() };
+    let model = root().join(tiny_model("gpt2"));
+    let error = peft_models::load_with(&model, &peft_tests::device(), options).unwrap_err();
+    assert!(error.to_string().contains("--recompute"), "{error}");
+}
