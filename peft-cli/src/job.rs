@@ -86,7 +86,7 @@ impl Job {
         let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
         let options = LoadOptions {
             recompute: settings.recompute.unwrap_or(false),
-            ..LoadOptions::default()
+            weights: settings.base_weights.as_deref().unwrap_or("f32").parse()?,
         };
         let base = peft_models::load_with(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;

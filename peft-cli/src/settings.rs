@@ -166,6 +166,9 @@ settings! {
     /// memory of activations, costs about a third more time a step. CPU only. Default: false.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training")]
     recompute: bool,
+    /// Keep the frozen matrices of the base in f32 (default), bf16 (half the memory) or int8 (a quarter). CPU only.
+    #[arg(long, value_name = "FORMAT", help_heading = "Training")]
+    base_weights: String,
     /// The one seed of the run. Default: 0.
     #[arg(long, value_name = "N", help_heading = "Training")]
     seed: u64,

@@ -33,7 +33,7 @@ use peft_core::{FrozenModel, Result};
 pub use config::ModelConfig;
 pub use families::SUPPORTED;
 pub use options::LoadOptions;
-pub use weights::{LoadReport, Weights};
+pub use weights::{LoadReport, WeightFormat, Weights};
 
 /// A frozen model with what its folder says of it.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
 /// As [`load_with`].
 pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -> Result<Loaded> {
     config.check_token_ids("eos_token_id")?;
-    let (model, report) = families::load(&config, weights, options)?;
+    let (model, report) = families::load(&config, weights.with_format(options.weights), options)?;
     options.check(&model.device())?;
     Ok(Loaded { model, config, report })
 }

@@ -3,6 +3,8 @@
 use burn::tensor::Device;
 use peft_core::{Error, Result};
 
+use crate::weights::WeightFormat;
+
 /// How a model is loaded, and how it then computes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadOptions {
@@ -11,6 +13,8 @@ pub struct LoadOptions {
     /// families and all methods can; the device must be the CPU's, flex. The numbers are the same, up to the
     /// rounding of sums where the layers of a decoder read an encoder.
     pub recompute: bool,
+    /// How the large matrices are kept in memory. Other formats than f32 are for the CPU's flex too.
+    pub weights: WeightFormat,
 }
 
 impl LoadOptions {
@@ -21,12 +25,22 @@ impl LoadOptions {
     /// [`Error::Setting`] naming what cannot.
     pub(crate) fn check(&self, device: &Device) -> Result<()> {
         #[cfg(feature = "cpu")]
-        let can_recompute = *device == Device::flex();
+        let on_flex = *device == Device::flex();
         #[cfg(not(feature = "cpu"))]
-        let can_recompute = false;
-        if self.recompute && !can_recompute {
+        let on_flex = {
+            let _ = device;
+            false
+        };
+        if self.recompute && !on_flex {
             let message = "only the CPU backend, flex, runs layers again; the model is on another";
             return Err(Error::setting("--recompute", message));
+        }
+        if self.weights != WeightFormat::F32 && !on_flex {
+            let message = format!(
+                "found {}, which only the CPU backend, flex, computes with; the model is on another",
+                self.weights
+            );
+            return Err(Error::setting("--base-weights", message));
         }
         Ok(())
     }
