@@ -17,6 +17,11 @@ pub(super) fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("numbers in order")
 }
 
+/// The memory of a tensor from its first number on, whatever its strides.
+pub(super) fn memory(tensor: &FlexTensor) -> &[f32] {
+    &tensor.storage()[tensor.layout().start_offset()..]
+}
+
 /// A tensor of a shape.
 pub(super) fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))

@@ -9,7 +9,7 @@ use super::{
     super::{
         parallel::Target,
         product::{Matrix, product},
-        tensors::{floats, in_order, sizes, tensor},
+        tensors::{floats, in_order, memory, sizes, tensor},
     },
     Attention, Plan, QUERIES,
     place::Place,
@@ -25,7 +25,7 @@ pub(super) fn backward(
 ) -> Vec<Option<FlexTensor>> {
     let Some((denominators, inputs)) = saved.split_last() else { return Vec::new() };
     let (plan, tensors) = kernel.plan(inputs);
-    let data: Vec<&[f32]> = tensors.iter().map(|tensor| tensor.storage()).collect();
+    let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
     let gradient = in_order(gradient);
     let Plan { b, k, p, r, d, .. } = plan;
     let num_own = if kernel.joined.is_some() { 1 } else { 3 };
@@ -165,6 +165,12 @@ impl Pass<'_> {
         {
             let query = queries.start + row;
             let added = self.kernel.row(plan, batch, query_head, query).first(columns);
+            if added.hidden.is_some_and(|hidden| !hidden.contains(&0)) {
+                // All keys alike, whatever the query is; the denominator has too few digits to say so.
+                weights.fill(1.0 / columns as f32);
+                products.fill(0.0);
+                continue;
+            }
             let denominator = self.denominators[(batch * plan.n + query_head) * plan.s + query];
             softmax::weights_again(weights, scale, added, denominator);
             softmax::gradient(weights, products, scale);

@@ -8,7 +8,7 @@ use super::{
         parallel::Target,
         product::product,
         simd::{add_scaled, dots},
-        tensors::tensor,
+        tensors::{memory, tensor},
     },
     Attention, Plan, QUERIES,
     place::Place,
@@ -25,7 +25,7 @@ pub(super) fn forward(
     keep: bool,
 ) -> (FlexTensor, Vec<FlexTensor>) {
     let (plan, tensors) = kernel.plan(inputs);
-    let data: Vec<&[f32]> = tensors.iter().map(|tensor| tensor.storage()).collect();
+    let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
     let Plan { b, n, s, d, .. } = plan;
     let mut out = vec![0.0; b * s * n * d];
     let mut denominators = vec![0.0; b * n * s];

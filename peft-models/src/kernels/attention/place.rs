@@ -9,6 +9,7 @@ use super::super::product::Matrix;
 pub(super) struct Place {
     /// Which of the tensors of a pass.
     pub tensor: usize,
+    /// Of the first head, counted from where the tensor begins in its memory.
     pub start: usize,
     pub batch: usize,
     pub head: usize,
@@ -34,8 +35,7 @@ impl Place {
             }
         };
         let [batch, head, row] = strides;
-        let place =
-            Self { tensor: tensors.len(), start: tensor.layout().start_offset(), batch, head, row };
+        let place = Self { tensor: tensors.len(), start: 0, batch, head, row };
         tensors.push(tensor);
         place
     }

@@ -1,0 +1,234 @@
+//! Affine maps, activations, norms, rotary positions, cross entropy.
+
+use burn::tensor::{
+    Tensor,
+    activation::{gelu, gelu_approximate, relu, silu},
+    module::{layer_norm, linear},
+};
+use peft_core::loss::cross_entropy_sum;
+use proptest::{option, prelude::*, sample::select};
+use rand::Rng;
+
+use super::{super::activation::Nonlinearity, *};
+use crate::{blocks::Matrix, kernels, weights::WeightFormat};
+
+/// Mostly small and odd; some that several cores share.
+fn widths() -> impl Strategy<Value = usize> {
+    prop_oneof![6 => 1usize..41, 1 => 600usize..700]
+}
+
+/// Up to 128 rows in all, and more: products of few rows are made otherwise.
+fn lengths() -> impl Strategy<Value = usize> {
+    prop_oneof![5 => 1usize..12, 1 => 50usize..90]
+}
+
+fn nonlinearities() -> impl Strategy<Value = Nonlinearity> {
+    use Nonlinearity::{Gelu, GeluTanh, Relu, Silu};
+    select(vec![Gelu, GeluTanh, Silu, Relu])
+}
+
+fn apply<const D: usize>(function: Nonlinearity, x: Tensor<D>) -> Tensor<D> {
+    match function {
+        Nonlinearity::Gelu => gelu(x),
+        Nonlinearity::GeluTanh => gelu_approximate(x),
+        Nonlinearity::Silu => silu(x),
+        Nonlinearity::Relu => relu(x),
+    }
+}
+
+/// A frozen matrix `[rows, columns]` in one of its formats, in order or as GPT-2 stores it.
+fn matrix(seed: u64, [rows, columns]: [usize; 2], (transposed, format): Kept) -> Matrix {
+    let numbers = if transposed {
+        frozen(seed, "matrix", [columns, rows], DType::F32).transpose()
+    } else {
+        frozen(seed, "matrix", [rows, columns], DType::F32)
+    };
+    Matrix::new(numbers, format)
+}
+
+/// How a matrix is kept: whether it is transposed, and its format.
+type Kept = (bool, WeightFormat);
+
+fn kept() -> impl Strategy<Value = Kept> {
+    (any::<bool>(), select(WeightFormat::ALL.to_vec()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn affine_maps(
+        b in 1usize..4, s in lengths(), input in 1usize..41, output in widths(),
+        has_bias: bool, kept in kept(), function in option::of(nonlinearities()),
+        layout in layouts(), seed: u64,
+    ) {
+        let weight = matrix(seed, [output, input], kept);
+        let parts = |x: &[Tensor<1>]| {
+            let bias = has_bias.then(|| frozen(seed, "bias", [output], x[0].dtype()));
+            (shaped(&x[0], [b, s, input], layout), bias)
+        };
+        let kernel = |x: &[Tensor<1>]| {
+            let (x, bias) = parts(x);
+            flat(kernels::linear::linear(x, weight.kernel().unwrap(), bias.as_ref(), function).unwrap())
+        };
+        let plain = |x: &[Tensor<1>]| {
+            let (x, bias) = parts(x);
+            let dtype = x.dtype();
+            let y = linear(x, weight.full(dtype).transpose(), bias);
+            flat(match function {
+                Some(function) => apply(function, y),
+                None => y,
+            })
+        };
+        check(seed, &[b * s * input], &kernel, &plain);
+        check_nan(seed, &[b * s * input], &kernel, &plain);
+    }
+
+    #[test]
+    fn affine_maps_onto_residuals(
+        b in 1usize..4, s in lengths(), input in 1usize..41, output in widths(),
+        has_bias: bool, kept in kept(), layout in layouts(), of_residual in layouts(), seed: u64,
+    ) {
+        let weight = matrix(seed, [output, input], kept);
+        let parts = |x: &[Tensor<1>]| {
+            let bias = has_bias.then(|| frozen(seed, "bias", [output], x[0].dtype()));
+            let residual = shaped(&x[1], [b, s, output], of_residual);
+            (shaped(&x[0], [b, s, input], layout), bias, residual)
+        };
+        let kernel = |x: &[Tensor<1>]| {
+            let (x, bias, residual) = parts(x);
+            flat(kernels::linear::linear_onto(x, weight.kernel().unwrap(), bias.as_ref(), residual).unwrap())
+        };
+        let plain = |x: &[Tensor<1>]| {
+            let (x, bias, residual) = parts(x);
+            let dtype = x.dtype();
+            flat(residual + linear(x, weight.full(dtype).transpose(), bias))
+        };
+        let counts = [b * s * input, b * s * output];
+        check(seed, &counts, &kernel, &plain);
+        check_nan(seed, &counts, &kernel, &plain);
+    }
+
+    #[test]
+    fn activations(
+        [b, s] in [1usize..4, 1usize..41], h in widths(), function in nonlinearities(),
+        spread in select(vec![0.1, 1.0, 5.0]), layout in layouts(), seed: u64,
+    ) {
+        let x = |x: &[Tensor<1>]| shaped(&x[0], [b, s, h], layout).mul_scalar(spread);
+        let kernel = |list: &[Tensor<1>]| {
+            flat(kernels::activation::activation(x(list), function))
+        };
+        let plain = |list: &[Tensor<1>]| flat(apply(function, x(list)));
+        check(seed, &[b * s * h], &kernel, &plain);
+        check_nan(seed, &[b * s * h], &kernel, &plain);
+    }
+
+    #[test]
+    fn gated_products(
+        [b, s] in [1usize..4, 1usize..41], f in widths(), layout in layouts(), seed: u64,
+    ) {
+        let kernel = |x: &[Tensor<1>]| {
+            flat(kernels::activation::gated(shaped(&x[0], [b, s, 2 * f], layout)))
+        };
+        let plain = |x: &[Tensor<1>]| {
+            let x = shaped(&x[0], [b, s, 2 * f], layout);
+            flat(silu(x.clone().narrow(2, 0, f)) * x.narrow(2, f, f))
+        };
+        check(seed, &[b * s * 2 * f], &kernel, &plain);
+        check_nan(seed, &[b * s * 2 * f], &kernel, &plain);
+    }
+
+    #[test]
+    fn norms(
+        [b, s] in [1usize..4, 1usize..41], h in widths(), has_shift: bool,
+        epsilon in select(vec![1e-5, 1e-6, 1e-12]), layout in layouts(), seed: u64,
+    ) {
+        let parts = |x: &[Tensor<1>]| {
+            // Neighbours stand apart: where all are nearly the same, rounding errors grow without limit.
+            let apart = Tensor::<1>::from_data([-2.0, 2.0], &Device::flex());
+            let apart = apart.cast(x[0].dtype()).repeat_dim(0, h.div_ceil(2)).narrow(0, 0, h);
+            let x = shaped(&x[0], [b, s, h], layout).mul_scalar(0.3) + apart.unsqueeze();
+            let scale = frozen(seed, "scale", [h], x.dtype());
+            let shift = frozen(seed, "shift", [h], x.dtype());
+            (x, scale, has_shift.then_some(shift))
+        };
+        let kernel = |x: &[Tensor<1>]| {
+            let (x, scale, shift) = parts(x);
+            flat(kernels::norm::norm(x, &scale, shift.as_ref(), epsilon).unwrap())
+        };
+        let plain = |x: &[Tensor<1>]| {
+            let (x, scale, shift) = parts(x);
+            flat(match shift {
+                Some(shift) => layer_norm(x, scale, Some(shift), epsilon),
+                None => {
+                    let mean = x.clone().square().mean_dim(2);
+                    x / mean.add_scalar(epsilon).sqrt() * scale.unsqueeze()
+                }
+            })
+        };
+        check(seed, &[b * s * h], &kernel, &plain);
+        check_nan(seed, &[b * s * h], &kernel, &plain);
+    }
+
+    #[test]
+    fn rotations(
+        [b, s] in [1usize..4, 1usize..41], half in 1usize..20, heads in 1usize..5,
+        others in 0usize..4, layout in layouts(), seed: u64,
+    ) {
+        let (d, all) = (2 * half, heads + others);
+        let parts = |x: &[Tensor<1>]| {
+            // Both halves of a table are alike.
+            let [cos, sin] = ["cos", "sin"].map(|name| {
+                let half: Tensor<4> = frozen(seed, name, [b, 1, s, half], x[0].dtype());
+                Tensor::cat(vec![half.clone(), half], 3)
+            });
+            (shaped(&x[0], [b, s, all * d], layout), cos, sin)
+        };
+        let kernel = |x: &[Tensor<1>]| {
+            let (x, cos, sin) = parts(x);
+            flat(kernels::rotate::rotate(x, &cos, &sin, heads).unwrap())
+        };
+        let plain = |x: &[Tensor<1>]| {
+            let (x, cos, sin) = parts(x);
+            let x = x.reshape([b, s, all, d]);
+            let turned = x.clone().narrow(2, 0, heads);
+            let (left, right) = (turned.clone().narrow(3, 0, half), turned.clone().narrow(3, half, half));
+            let quarter = Tensor::cat(vec![right.neg(), left], 3);
+            let turned = turned * cos.swap_dims(1, 2) + quarter * sin.swap_dims(1, 2);
+            // Burn has no empty slices.
+            let parts = match others {
+                0 => vec![turned],
+                _ => vec![turned, x.narrow(2, heads, others)],
+            };
+            flat(Tensor::cat(parts, 2).reshape([b, s, all * d]))
+        };
+        check(seed, &[b * s * all * d], &kernel, &plain);
+        check_nan(seed, &[b * s * all * d], &kernel, &plain);
+    }
+
+    #[test]
+    fn cross_entropies(
+        // Of more than 4096 rows, not all logits are there at once.
+        [m, h, v] in prop_oneof![
+            6 => [1usize..41, 1usize..41, 1usize..80],
+            1 => [1usize..41, 1usize..41, 600usize..700],
+            1 => [4097usize..4300, 1usize..5, 2usize..8],
+        ],
+        kept in kept(), swapped: bool, seed: u64,
+    ) {
+        let mut choices = stream(seed, 0, "targets");
+        let targets: Vec<usize> = (0..m).map(|_| choices.random_range(0..v)).collect();
+        let layout = if swapped { Layout::Swapped(0, 1) } else { Layout::Dense };
+        let head = matrix(seed, [v, h], kept);
+        let kernel = |x: &[Tensor<1>]| {
+            let head = head.kernel().unwrap();
+            kernels::cross_entropy::cross_entropy(shaped(&x[0], [m, h], layout), head, &targets)
+        };
+        let plain = |x: &[Tensor<1>]| {
+            let logits = shaped(&x[0], [m, h], layout).matmul(head.full(x[0].dtype()).transpose());
+            cross_entropy_sum(logits, &targets).unwrap()
+        };
+        check(seed, &[m * h], &kernel, &plain);
+        check_nan(seed, &[m * h], &kernel, &plain);
+    }
+}
