@@ -34,10 +34,13 @@ enum Kind {
     OneSite(Site),
 }
 
-/// Numbers from N(0, 1) as leaves, and the leaves themselves.
+/// The gradient of one leaf.
+type GradientOf = Box<dyn Fn(&Gradients) -> Option<TensorData>>;
+
+/// Numbers from N(0, 1) as leaves, and how to ask for their gradients.
 struct Leaves {
     dtype: DType,
-    all: Vec<Box<dyn Fn(&Gradients) -> Option<TensorData>>>,
+    all: Vec<GradientOf>,
 }
 
 impl Leaves {

@@ -18,17 +18,19 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// Of f32 or bf16. `None` where it is of another type, not on flex, or has a gradient.
+    /// Of f32 or bf16. `None` where it is of another type, not on flex, backwards, or has a gradient.
     pub(crate) fn floats(matrix: &Tensor<2>) -> Option<Self> {
         let values = tensors::frozen(matrix)?;
-        matches!(values.dtype(), DType::F32 | DType::BF16).then_some(Self { values, scale: None })
+        let known = matches!(values.dtype(), DType::F32 | DType::BF16);
+        (known && is_forward(&values)).then_some(Self { values, scale: None })
     }
 
     /// Of eight bits. `None` where it is not on flex.
     pub(crate) fn int8(values: &Tensor<2, Int>, scale: &Tensor<1>) -> Option<Self> {
         let values = values.clone().try_into_primitive::<Flex>().ok()?;
         let scale = tensors::in_order(&tensors::frozen(scale)?);
-        (values.dtype() == DType::I8).then_some(Self { values, scale: Some(scale) })
+        (values.dtype() == DType::I8 && is_forward(&values))
+            .then_some(Self { values, scale: Some(scale) })
     }
 
     /// The map `x Wᵀ` of a weight `[out, in]`: the matrix `[in, out]`.
@@ -59,6 +61,11 @@ impl Frozen {
             channels_are_rows: true,
         }
     }
+}
+
+/// Whether no dimension is viewed backwards.
+fn is_forward(tensor: &FlexTensor) -> bool {
+    tensor.layout().strides().iter().all(|stride| *stride >= 0)
 }
 
 #[derive(Clone, Copy, Debug)]

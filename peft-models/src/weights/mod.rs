@@ -97,13 +97,13 @@ impl Weights {
 
     /// Keeps the large matrices in another format than they are computed in.
     #[must_use]
-    pub fn with_format(mut self, format: WeightFormat) -> Self {
+    pub(crate) fn with_format(mut self, format: WeightFormat) -> Self {
         self.format = format;
         self
     }
 
     /// How large matrices are kept.
-    pub fn format(&self) -> WeightFormat {
+    pub(crate) fn format(&self) -> WeightFormat {
         self.format
     }
 

@@ -243,7 +243,7 @@ impl Draw {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(160))]
 
     #[test]
     fn attention(draw in draws()) {

@@ -54,7 +54,7 @@ fn kept() -> impl Strategy<Value = Kept> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn affine_maps(
