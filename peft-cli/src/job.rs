@@ -82,12 +82,12 @@ impl Job {
         // Settings are checked before anything is loaded: a typo should not cost a minute.
         let mut config = train_config(&settings, task)?;
         check_uses(&settings, task)?;
-        let dir = hub::model(model)?;
-        let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
         let options = LoadOptions {
             recompute: settings.recompute.unwrap_or(false),
             weights: settings.base_weights.as_deref().unwrap_or("f32").parse()?,
         };
+        let dir = hub::model(model)?;
+        let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
         let base = peft_models::load_with(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = &start_adapter
@@ -147,11 +147,8 @@ impl Job {
             None => Vec::new(),
         };
         // Evaluation and checkpoints go together, once an epoch, but fifty times at most.
-        let batches = match config.batch_tokens {
-            // About so many: padding is little where rows are sorted.
-            Some(budget) => train.iter().map(Example::num_tokens).sum::<usize>().div_ceil(budget),
-            None => train.len().div_ceil(config.batch_size),
-        };
+        let lengths = train.iter().map(Example::num_tokens).collect();
+        let batches = config.sampler(lengths)?.batches_per_epoch();
         let fiftieth = config.total_steps(batches) / 50;
         let per_epoch = batches.div_ceil(config.accumulation).max(1).max(fiftieth);
         if !valid.is_empty() {
@@ -257,6 +254,7 @@ impl Job {
             labels: self.labels.clone(),
             base_model: Some(self.base_name.clone()),
             base_fingerprint: self.base.report.fingerprint.clone(),
+            base_weights: self.settings.base_weights.clone().filter(|format| format != "f32"),
             recipe: self.recipe(trained_parameters),
         };
         let data = Data { train: &self.train, valid: &self.valid };

@@ -137,8 +137,8 @@ settings! {
     /// Rows a batch. Default: 32.
     #[arg(long, value_name = "B", help_heading = "Training")]
     batch_size: usize,
-    /// Tokens a batch at most, padding included, instead of rows: rows of similar length come together, and
-    /// each step costs about the same.
+    /// Tokens a batch at most (of sources and targets, padding included), instead of rows: rows of similar
+    /// length come together, and each step costs about the same.
     #[arg(long, value_name = "N", conflicts_with = "batch_size", help_heading = "Training")]
     batch_tokens: usize,
     /// Batches that make one step. Default: 1.
@@ -163,10 +163,11 @@ settings! {
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training")]
     clip_norm: f64,
     /// Keep only the inputs of each layer for the way back, and run each layer again there: saves most of the
-    /// memory of activations, costs about a third more time a step. CPU only. Default: false.
+    /// memory of activations, costs 30 to 45 % more time a step. CPU only. Default: false.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training")]
     recompute: bool,
-    /// Keep the frozen matrices of the base in f32 (default), bf16 (half the memory) or int8 (a quarter). CPU only.
+    /// Keep the frozen matrices of the base in f32 (default), bf16 (half the memory) or int8 (a quarter); the
+    /// same for eval, predict and generate. CPU only.
     #[arg(long, value_name = "FORMAT", help_heading = "Training")]
     base_weights: String,
     /// The one seed of the run. Default: 0.

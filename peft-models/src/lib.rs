@@ -84,8 +84,8 @@ pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
 ///
 /// As [`load_with`].
 pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -> Result<Loaded> {
+    options.check(weights.device())?;
     config.check_token_ids("eos_token_id")?;
     let (model, report) = families::load(&config, weights.with_format(options.weights), options)?;
-    options.check(&model.device())?;
     Ok(Loaded { model, config, report })
 }

@@ -132,8 +132,10 @@ fn attention(criterion: &mut Criterion) {
                 let past = VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]);
                 let none = Tensor::zeros([b, t, 1], &Device::flex());
                 let sequence = Sequence::new(Side::Decoder, none, &Mask::full(b, t), past);
-                let mut attention = SelfAttention::new(&sequence, site);
-                attention.attend_joined(0, joined, heads, heads.scale(), None)
+                let mut attention = SelfAttention::new(&sequence, site, false);
+                attention.layer(0, joined, None, move |x, layer| {
+                    layer.attend_joined(x, heads, heads.scale())
+                })
             };
             let width = (n + 2 * k) * d;
             let (joined, prefix) = (fixed([b, t, width]), past(&|| fixed([1, k, p, d])));

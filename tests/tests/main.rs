@@ -8,6 +8,7 @@ mod gradients;
 mod hub;
 mod interchange;
 mod interop;
+mod less_memory;
 mod methods;
 mod mixture;
 mod padding;

@@ -127,6 +127,10 @@ fn resolve(mut settings: Settings) -> Result<Settings> {
     settings.required(&settings.task, "--task")?;
     settings.required(&settings.train, "--train")?;
     check_sizes(&settings)?;
+    if settings.batch_size.is_some() && settings.batch_tokens.is_some() {
+        let message = "give either it or --batch-size, not both";
+        return Err(Error::setting("--batch-tokens", message));
+    }
     check_needs_valid(&settings)?;
     let optimizer = settings.optimizer.get_or_insert_with(|| "adamw".into()).clone();
     let projection = has_projection(&settings, method);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     adapter::Pooling,
     batch::PaddingSide,
-    data::{Labels, MAX_BATCH_SIZE},
+    data::{Labels, MAX_BATCH_SIZE, Order, Sampler},
     error::{Error, Result},
     metrics::Metrics,
     optim::{OptimizerConfig, Schedule},
@@ -169,6 +169,20 @@ impl TrainConfig {
         }
     }
 
+    /// The batches of rows of these lengths, in tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sampler::new`] and [`Sampler::with_token_budget`].
+    pub fn sampler(&self, lengths: Vec<usize>) -> Result<Sampler> {
+        let order = if self.shuffle { Order::Shuffled } else { Order::Sequential };
+        let sampler = Sampler::new(lengths, self.batch_size, self.seed, order, self.bucket)?;
+        match self.batch_tokens {
+            Some(tokens) => sampler.with_token_budget(tokens),
+            None => Ok(sampler),
+        }
+    }
+
     /// The learning rate of a step, counted from 0, out of `total`.
     pub fn lr_at(&self, step: usize, total: usize) -> f64 {
         self.schedule.lr(self.lr, step, self.warmup_steps, total)
@@ -217,6 +231,10 @@ impl TrainConfig {
                 return Err(Error::setting(flag, message));
             }
         }
+        if self.batch_tokens.is_some() && !self.shuffle {
+            let message = "rows in the file's order (--no-shuffle) have a --batch-size";
+            return Err(Error::setting("--batch-tokens", message));
+        }
         if let Some(steps) = self.steps.filter(|steps| self.warmup_steps >= *steps) {
             let message = format!(
                 "found {}, expected fewer than the {steps} steps of the run",
@@ -240,12 +258,13 @@ mod tests {
     #[test]
     fn each_unusable_setting_is_named() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 15] = [
+        let cases: [(&str, Change); 16] = [
             ("--steps", |c| c.steps = None),
             ("--steps", |c| c.epochs = Some(1)),
             ("--steps", |c| c.steps = Some(0)),
             ("--batch-size", |c| c.batch_size = 0),
             ("--batch-tokens", |c| c.batch_tokens = Some(0)),
+            ("--batch-tokens", |c| (c.batch_tokens, c.shuffle) = (Some(64), false)),
             ("--accumulation", |c| c.accumulation = 0),
             ("--batch-size", |c| c.batch_size = usize::MAX),
             ("--accumulation", |c| c.accumulation = usize::MAX),

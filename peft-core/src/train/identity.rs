@@ -37,6 +37,7 @@ impl Identity {
         parts.insert("num_virtual_tokens".into(), method.num_virtual_tokens.into());
         parts.insert("layers".into(), json!(method.layers));
         parts.insert("base model".into(), json!(run.base_fingerprint));
+        parts.insert("base weights".into(), json!(run.base_weights));
         parts.insert("labels".into(), json!(run.labels));
         parts.insert("training rows".into(), digest(data.train).into());
         parts.insert("validation rows".into(), digest(data.valid).into());

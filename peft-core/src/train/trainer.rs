@@ -18,7 +18,7 @@ use super::{
     state::{Evaluation, State},
 };
 use crate::{
-    data::{Example, Labels, Order, Sampler},
+    data::{Example, Labels, Sampler},
     error::{Error, Result},
     frozen::FrozenModel,
     loss::cross_entropy_sum,
@@ -50,6 +50,8 @@ pub struct Run {
     pub base_model: Option<String>,
     /// Fingerprint of the base model.
     pub base_fingerprint: Option<String>,
+    /// The format that the base's matrices are kept in, where it is not that of the computation.
+    pub base_weights: Option<String>,
     /// How the adapter is trained, as it is to be remembered.
     pub recipe: Value,
 }
@@ -200,12 +202,7 @@ impl<'a> Trainer<'a> {
             return Err(Error::Mismatch("no training row has a target to learn".into()));
         }
         let lengths = data.train.iter().map(Example::num_tokens).collect();
-        let order = if config.shuffle { Order::Shuffled } else { Order::Sequential };
-        let mut sampler =
-            Sampler::new(lengths, config.batch_size, config.seed, order, config.bucket)?;
-        if let Some(tokens) = config.batch_tokens {
-            sampler = sampler.with_token_budget(tokens)?;
-        }
+        let sampler = config.sampler(lengths)?;
         let total = config.total_steps(sampler.batches_per_epoch());
         if config.warmup_steps >= total {
             let message = format!("found {}, the run has {total} steps", config.warmup_steps);

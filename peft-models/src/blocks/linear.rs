@@ -132,6 +132,8 @@ impl Linear {
                 kernels::cross_entropy::cross_entropy(hidden.clone(), weight, targets)
             }));
         }
+        #[cfg(not(feature = "cpu"))]
+        let _ = hidden;
         Ok(None)
     }
 }

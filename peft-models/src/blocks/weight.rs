@@ -42,8 +42,10 @@ impl Matrix {
                 let mut scale = Vec::with_capacity(rows);
                 for row in numbers.chunks(columns.max(1)) {
                     let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-                    let step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-                    scale.push(step);
+                    let step = if largest / 127.0 > 0.0 { largest / 127.0 } else { 1.0 };
+                    // What is no number stays visible: the whole row becomes none.
+                    let is_finite = row.iter().all(|x| x.is_finite());
+                    scale.push(if is_finite { step } else { f32::NAN });
                     values.extend(row.iter().map(|x| (x / step).round() as i8));
                 }
                 let values = TensorData::new(values, [rows, columns]);

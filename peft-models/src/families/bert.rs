@@ -56,7 +56,7 @@ pub struct Variant {
 #[derive(Clone, Debug)]
 struct Layer {
     heads: Heads,
-    /// Queries, keys and values side by side, `[H, 3 H]`.
+    /// Queries, keys and values side by side, `[3 H, H]`.
     query_key_value: Linear,
     output: Linear,
     attention_norm: LayerNorm,

@@ -20,7 +20,7 @@ const LM_HEAD: &str = "lm_head.weight";
 pub struct Embedding {
     /// `[V, H]`.
     pub word: Matrix,
-    /// `[V, H]`, transposed.
+    /// `[V, H]`.
     pub own_head: Option<Linear>,
 }
 

@@ -44,7 +44,7 @@ struct Layer {
     /// What scores are multiplied with.
     scale: f64,
     attention_norm: LayerNorm,
-    /// Queries, keys and values side by side, `[H, 3 H]`.
+    /// Queries, keys and values side by side, `[3 H, H]`.
     query_key_value: Linear,
     output: Linear,
     norm: LayerNorm,

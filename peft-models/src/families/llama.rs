@@ -49,7 +49,7 @@ struct Layer {
     heads: Heads,
     activation: Activation,
     attention_norm: RmsNorm,
-    /// Queries, keys and values side by side, `[H, (N + 2 K) D]`.
+    /// Queries, keys and values side by side, `[(N + 2 K) D, H]`.
     query_key_value: Linear,
     /// Of each head's queries, before they are rotated (Qwen3).
     query_norm: Option<RmsNorm>,
@@ -57,7 +57,7 @@ struct Layer {
     key_norm: Option<RmsNorm>,
     output: Linear,
     norm: RmsNorm,
-    /// Side by side, `[H, 2 F]`.
+    /// Side by side, `[2 F, H]`.
     gate_up: Linear,
     down: Linear,
 }

@@ -248,7 +248,7 @@ impl Layer {
 
     fn feed_forward(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
         let inner = match &self.gate {
-            Some(gate) => self.activation.forward(gate.forward(x.clone())) * self.up.forward(x),
+            Some(gate) => gate.activated(x.clone(), self.activation) * self.up.forward(x),
             None => self.up.activated(x, self.activation),
         };
         self.down.onto(residual, inner)

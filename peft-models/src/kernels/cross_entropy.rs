@@ -65,6 +65,7 @@ impl Kernel for CrossEntropy {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let hidden = in_order(&inputs[0]);
         let (rows, width) = rows_of(&hidden);
+        assert_eq!(self.targets.len(), rows, "a target for each row");
         let head = self.head.map();
         let classes = head.num_columns();
         let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));

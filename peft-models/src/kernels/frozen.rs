@@ -18,18 +18,19 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// Of f32 or bf16. `None` where it is of another type, not on flex, backwards, or has a gradient.
+    /// Of f32 or bf16. `None` where it is of another type, not on flex or on its device of gradients,
+    /// or lies in memory in a way that is not read.
     pub(crate) fn floats(matrix: &Tensor<2>) -> Option<Self> {
         let values = tensors::frozen(matrix)?;
         let known = matches!(values.dtype(), DType::F32 | DType::BF16);
-        (known && is_forward(&values)).then_some(Self { values, scale: None })
+        (known && is_readable(&values)).then_some(Self { values, scale: None })
     }
 
     /// Of eight bits. `None` where it is not on flex.
     pub(crate) fn int8(values: &Tensor<2, Int>, scale: &Tensor<1>) -> Option<Self> {
         let values = values.clone().try_into_primitive::<Flex>().ok()?;
         let scale = tensors::in_order(&tensors::frozen(scale)?);
-        (values.dtype() == DType::I8 && is_forward(&values))
+        (values.dtype() == DType::I8 && is_readable(&values))
             .then_some(Self { values, scale: Some(scale) })
     }
 
@@ -63,9 +64,12 @@ impl Frozen {
     }
 }
 
-/// Whether no dimension is viewed backwards.
-fn is_forward(tensor: &FlexTensor) -> bool {
-    tensor.layout().strides().iter().all(|stride| *stride >= 0)
+/// Whether no dimension is viewed backwards and, of types that are widened line by line, rows or columns have
+/// no gaps.
+fn is_readable(tensor: &FlexTensor) -> bool {
+    let strides = tensor.layout().strides();
+    let in_lines = tensor.dtype() == DType::F32 || strides.contains(&1);
+    in_lines && strides.iter().all(|stride| *stride >= 0)
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@
 //! | `node` | how these become operations of Burn |
 //! | `product`, `tiles`, `parallel`, `simd`, `tensors` | what they are made of |
 //!
-//! Products are those of the `gemm` crate, with AVX-512 where the machine has it. `PEFT_KERNELS=off` turns all
+//! Products are those of the `gemm` crate, with AVX-512 where the machine has it, and for few rows our own (`tiles`). `PEFT_KERNELS=off` turns all
 //! kernels off, and [`set_enabled`] does so for a test.
 
 pub(crate) mod activation;

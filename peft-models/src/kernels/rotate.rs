@@ -65,7 +65,8 @@ impl Rotate {
     fn apply(&self, x: &FlexTensor, direction: f32) -> FlexTensor {
         let x = in_order(x);
         let (rows, width) = rows_of(&x);
-        let (_, size) = rows_of(&self.cos);
+        let (positions, size) = rows_of(&self.cos);
+        assert!(positions == rows && self.heads * size <= width, "sizes of a rotation");
         let mut out = vec![0.0; rows * width];
         let target = Target::new(&mut out);
         over_rows(rows, width, |range| {

@@ -23,7 +23,7 @@ pub(super) fn backward(
     gradient: &FlexTensor,
     wanted: &[bool],
 ) -> Vec<Option<FlexTensor>> {
-    let Some((denominators, inputs)) = saved.split_last() else { return Vec::new() };
+    let Some((moments, inputs)) = saved.split_last() else { return Vec::new() };
     let (plan, tensors) = kernel.plan(inputs);
     let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
     let gradient = in_order(gradient);
@@ -51,7 +51,7 @@ pub(super) fn backward(
         plan: &plan,
         data: &data,
         gradient: floats(&gradient),
-        denominators: floats(denominators),
+        moments: floats(moments),
         own: of_own.then(|| {
             let targets: Vec<Target> = own.iter_mut().map(|own| Target::new(own)).collect();
             let of = |which: usize| targets[if num_own == 1 { 0 } else { which }];
@@ -101,8 +101,8 @@ struct Pass<'a> {
     data: &'a [&'a [f32]],
     /// `[B, S, N * D]`.
     gradient: &'a [f32],
-    /// `[B, N, S]`.
-    denominators: &'a [f32],
+    /// What softmaxes gave, `[B, N, S, 2]`.
+    moments: &'a [f32],
     /// Where the gradients of queries, keys and values go.
     own: Option<[(Target, Place); 3]>,
     /// Where those of virtual keys and values go: `[parts, K, P, D]` each.
@@ -165,14 +165,13 @@ impl Pass<'_> {
         {
             let query = queries.start + row;
             let added = self.kernel.row(plan, batch, query_head, query).first(columns);
+            let at = 2 * ((batch * plan.n + query_head) * plan.s + query);
+            softmax::weights_again(weights, scale, added, &self.moments[at..at + 2]);
             if added.hidden.is_some_and(|hidden| !hidden.contains(&0)) {
-                // All keys alike, whatever the query is; the denominator has too few digits to say so.
-                weights.fill(1.0 / columns as f32);
+                // It sees nothing: all keys weigh alike, whatever the query is.
                 products.fill(0.0);
                 continue;
             }
-            let denominator = self.denominators[(batch * plan.n + query_head) * plan.s + query];
-            softmax::weights_again(weights, scale, added, denominator);
             softmax::gradient(weights, products, scale);
         }
 

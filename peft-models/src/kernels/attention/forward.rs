@@ -18,7 +18,7 @@ use super::{
 /// Up to so many queries are read key by key; packing keys into a product would cost more.
 const FEW: usize = 4;
 
-/// See the [module](super). What is kept: the inputs, and the logarithms of the denominators `[B, N, S]`.
+/// See the [module](super). What is kept: the inputs, and largest scores and inverse denominators `[B, N, S, 2]`.
 pub(super) fn forward(
     kernel: &Attention,
     inputs: &[FlexTensor],
@@ -28,8 +28,8 @@ pub(super) fn forward(
     let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
     let Plan { b, n, s, d, .. } = plan;
     let mut out = vec![0.0; b * s * n * d];
-    let mut denominators = vec![0.0; b * n * s];
-    let targets = (Target::new(&mut out), Target::new(&mut denominators));
+    let mut moments = vec![0.0; b * n * s * 2];
+    let targets = (Target::new(&mut out), Target::new(&mut moments));
     let blocks = s.div_ceil(QUERIES);
     (0..b * n * blocks).into_par_iter().for_each_init(Vec::new, |products, task| {
         let (batch, head, block) = (task / (n * blocks), task / blocks % n, task % blocks);
@@ -46,7 +46,7 @@ pub(super) fn forward(
         return (out, Vec::new());
     }
     let mut saved = inputs.to_vec();
-    saved.push(tensor(denominators, [b, n, s]));
+    saved.push(tensor(moments, [b, n, s, 2]));
     (out, saved)
 }
 
@@ -55,7 +55,7 @@ struct Block<'a> {
     kernel: &'a Attention,
     plan: &'a Plan,
     data: &'a [&'a [f32]],
-    /// Output `[B, S, N * D]` and denominators `[B, N, S]`.
+    /// Output `[B, S, N * D]`, and what softmaxes gave, `[B, N, S, 2]`.
     targets: (Target, Target),
     batch: usize,
     head: usize,
@@ -99,8 +99,8 @@ impl Block<'_> {
         for (row, products) in products.chunks_mut(columns.max(1)).enumerate() {
             let query = queries.start + row;
             let added = self.kernel.row(plan, self.batch, self.head, query).first(columns);
-            let denominator = softmax::weights(products, self.kernel.scale, added);
-            self.keep(query, denominator);
+            let moments = softmax::weights(products, self.kernel.scale, added);
+            self.keep(query, moments);
         }
         let start = output.at(self.batch, self.head, queries.start);
         let to = self.targets.0.at(start, output.span(rows, d));
@@ -138,8 +138,8 @@ impl Block<'_> {
                 column += count;
             }
             let added = self.kernel.row(plan, self.batch, self.head, at).first(columns);
-            let denominator = softmax::weights(products, self.kernel.scale, added);
-            self.keep(at, denominator);
+            let moments = softmax::weights(products, self.kernel.scale, added);
+            self.keep(at, moments);
             let start = output.at(self.batch, self.head, at);
             // SAFETY: this query of this head belongs to this task alone.
             let out = unsafe { self.targets.0.slice(start..start + d) };
@@ -155,9 +155,9 @@ impl Block<'_> {
         }
     }
 
-    fn keep(&self, query: usize, denominator: f32) {
-        let at = (self.batch * self.plan.n + self.head) * self.plan.s + query;
+    fn keep(&self, query: usize, moments: [f32; 2]) {
+        let at = 2 * ((self.batch * self.plan.n + self.head) * self.plan.s + query);
         // SAFETY: this query of this head belongs to this task alone.
-        unsafe { self.targets.1.slice(at..at + 1) }.fill(denominator);
+        unsafe { self.targets.1.slice(at..at + 2) }.copy_from_slice(&moments);
     }
 }

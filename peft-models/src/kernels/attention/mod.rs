@@ -7,8 +7,8 @@
 //! dq = scale ds [kᵖ | k]            d[kᵖ | k] = scale dsᵀ q            d[vᵖ | v] = pᵀ do
 //! ```
 //!
-//! Scores exist for one block of queries at a time. The backward pass makes them again from the logarithm of
-//! the softmax's denominator (Dao et al. 2022, arXiv 2205.14135), so memory grows with S, not with S².
+//! Scores exist for one block of queries at a time. The backward pass makes them again, with the largest score and
+//! the denominator of each softmax (Dao et al. 2022, arXiv 2205.14135), so memory grows with S, not with S².
 
 mod backward;
 mod forward;
@@ -120,7 +120,7 @@ impl Attention {
 
     /// The sizes of a pass, and where its parts lie.
     fn plan(&self, inputs: &[FlexTensor]) -> (Plan, Vec<FlexTensor>) {
-        let (own, past) = inputs.split_at(if self.joined.is_some() { 1 } else { 3 });
+        let (own, of_virtual) = inputs.split_at(if self.joined.is_some() { 1 } else { 3 });
         let mut tensors = Vec::new();
         let (sizes_of_plan, places) = match self.joined {
             Some(heads) => {
@@ -147,17 +147,32 @@ impl Attention {
         };
         let [b, n, k, s, t, d] = sizes_of_plan;
         let (mut p, mut r) = (0, 1);
-        let past = (past.len() == 2).then(|| {
-            let of_past = sizes(&past[0]);
+        let past = (of_virtual.len() == 2).then(|| {
+            let of_past = sizes(&of_virtual[0]);
             (r, p) = (of_past[0], of_past[2]);
             [0, 1].map(|which| {
-                let mut place = Place::add(&past[which], &mut tensors);
+                let mut place = Place::add(&of_virtual[which], &mut tensors);
                 if r == 1 {
                     place.batch = 0;
                 }
                 place
             })
         });
+        let is = |tensor: &FlexTensor, first: [usize; 2], rest: [usize; 3]| {
+            let of = sizes(tensor);
+            assert!(first.contains(&of[0]) && of[1..] == rest, "sizes in attention: {of:?}");
+        };
+        if self.joined.is_none() {
+            own[1..].iter().for_each(|own| is(own, [b, b], [k, t, d]));
+        } else {
+            assert_eq!(sizes(&own[0])[2], (n + 2 * k) * d, "width of joined rows");
+        }
+        of_virtual.iter().for_each(|past| is(past, [r, r], [k, p, d]));
+        if let Some(hidden) = &self.hidden {
+            let queries = if sizes(hidden)[2] == 1 { 1 } else { s };
+            is(hidden, [1, b], [1, queries, p + t]);
+        }
+        self.bias.iter().for_each(|bias| is(bias, [1, b], [n, s, p + t]));
         let [query, key, value] = places;
         (Plan { b, n, k, s, t, d, p, r, query, key, value, past }, tensors)
     }

@@ -27,8 +27,8 @@ vectorised! {
         }
     }
 
-    /// In place; gives the logarithm of the denominator.
-    fn softmax<FMA>(scores: &mut [f32]) -> f32 {
+    /// In place; gives the largest score and the inverse of the denominator.
+    fn softmax<FMA>(scores: &mut [f32]) -> [f32; 2] {
         let largest = max_body(scores);
         for score in scores.iter_mut() {
             *score = exp::<FMA>(*score - largest);
@@ -38,13 +38,13 @@ vectorised! {
         for score in scores.iter_mut() {
             *score *= inverse;
         }
-        largest + sum.ln()
+        [largest, inverse]
     }
 
-    /// The softmax again, from the logarithm of its denominator.
-    fn softmax_again<FMA>(scores: &mut [f32], denominator: f32) {
+    /// The softmax again, from what it gave.
+    fn softmax_again<FMA>(scores: &mut [f32], largest: f32, inverse: f32) {
         for score in scores.iter_mut() {
-            *score = exp::<FMA>(*score - denominator);
+            *score = exp::<FMA>(*score - largest) * inverse;
         }
     }
 
@@ -68,16 +68,16 @@ fn finish(products: &mut [f32], factor: f32, row: Row<'_>) {
     }
 }
 
-/// Products of a query and keys become weights; gives the logarithm of the denominator.
-pub(super) fn weights(products: &mut [f32], factor: f32, row: Row<'_>) -> f32 {
+/// Products of a query and keys become weights; gives the largest score and the inverse of the denominator.
+pub(super) fn weights(products: &mut [f32], factor: f32, row: Row<'_>) -> [f32; 2] {
     finish(products, factor, row);
     softmax(products)
 }
 
 /// The same weights once more.
-pub(super) fn weights_again(products: &mut [f32], factor: f32, row: Row<'_>, denominator: f32) {
+pub(super) fn weights_again(products: &mut [f32], factor: f32, row: Row<'_>, moments: &[f32]) {
     finish(products, factor, row);
-    softmax_again(products, denominator);
+    softmax_again(products, moments[0], moments[1]);
 }
 
 /// The gradient of the products, from that of the weights.

@@ -1,0 +1,106 @@
+//! Bases in fewer bits and batches by tokens, through the program.
+#![cfg(feature = "cpu")]
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::{peft, root, succeed, tiny_model};
+
+/// Rows of 1 to 12 tokens, all of them to learn.
+fn write_rows(path: &Path) {
+    let rows: String = (0..40u32)
+        .map(|row| {
+            let ids: Vec<u32> = (0..1 + row % 12).map(|i| (row * 5 + i * 3) % 20 + 1).collect();
+            format!("{}\n", json!({ "input_ids": ids, "labels": ids }))
+        })
+        .collect();
+    fs::write(path, rows).unwrap();
+}
+
+fn train(dir: &Path, out: &str, more: &[&str]) -> std::process::Command {
+    let mut command = peft(&root());
+    command
+        .args(["train", "--method", "ptv2", "--task", "causal-lm", "--num-virtual-tokens", "3"])
+        .args(["--model", &tiny_model("gpt2"), "--train"])
+        .arg(dir.join("rows.jsonl"))
+        .arg("--out")
+        .arg(dir.join(out))
+        .args(more);
+    command
+}
+
+fn loss(dir: &Path, adapter: &str, format: &str) -> f64 {
+    let mut command = peft(&root());
+    command
+        .args([
+            "eval",
+            "--json",
+            "--model",
+            &tiny_model("gpt2"),
+            "--base-weights",
+            format,
+            "--data",
+        ])
+        .arg(dir.join("rows.jsonl"))
+        .arg("--adapter")
+        .arg(dir.join(adapter));
+    let found: Value = serde_json::from_slice(&succeed(&mut command).stdout).unwrap();
+    found["loss"].as_f64().unwrap()
+}
+
+#[test]
+fn a_base_in_fewer_bits_is_nearly_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("rows.jsonl"));
+    succeed(&mut train(dir.path(), "f32", &["--steps", "4"]));
+    let exact = loss(dir.path(), "f32", "f32");
+    for (format, limit) in [("bf16", 0.02), ("int8", 0.05)] {
+        let found = loss(dir.path(), "f32", format);
+        assert!(found != exact && (found - exact).abs() < limit, "{format}: {found} {exact}");
+        // Trained on such a base, it is learnt for it.
+        succeed(&mut train(dir.path(), format, &["--steps", "4", "--base-weights", format]));
+        let found = loss(dir.path(), format, format);
+        assert!((found - exact).abs() < limit, "{format}: {found} {exact}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_in_the_format_it_began_in() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("rows.jsonl"));
+    let settings = ["--epochs", "2", "--batch-tokens", "24", "--base-weights", "int8"];
+    succeed(&mut train(dir.path(), "run", &[&settings[..], &["--checkpoint-every", "3"]].concat()));
+    succeed(&mut train(dir.path(), "again", &settings));
+    let adapter =
+        |out: &str| fs::read(dir.path().join(out).join("adapter_model.safetensors")).unwrap();
+    assert!(adapter("run") == adapter("again"));
+    let mut other = peft(&root());
+    other
+        .args(["train", "--resume", "--base-weights", "bf16", "--out"])
+        .arg(dir.path().join("run"));
+    let output = other.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("base weights (then \"int8\", now \"bf16\")"), "{message}");
+}
+
+#[test]
+fn formats_and_budgets_that_cannot_be_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("rows.jsonl"));
+    for (flags, expected) in [
+        (["--base-weights", "int4"], "found \"int4\", expected f32, bf16, int8"),
+        (["--batch-tokens", "0"], "--batch-tokens: found 0, expected at least 1"),
+    ] {
+        let output = train(dir.path(), "out", &flags).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+        assert!(!dir.path().join("out").exists());
+    }
+    let both = ["--batch-tokens", "64", "--no-shuffle"];
+    let output = train(dir.path(), "out", &both).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--batch-tokens"));
+    assert_eq!(output.status.code(), Some(2));
+}
