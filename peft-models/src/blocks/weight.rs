@@ -1,6 +1,6 @@
 //! How a frozen matrix is kept in memory.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, module::embedding};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, bf16, module::embedding};
 use peft_core::NamedTensors;
 
 use super::part::{Part, join};
@@ -30,30 +30,35 @@ pub enum Matrix {
 impl Matrix {
     /// Keeps a matrix in a format.
     pub fn new(matrix: Tensor<2>, format: WeightFormat) -> Self {
-        match format {
-            WeightFormat::F32 => Self::Floats(matrix),
-            WeightFormat::Bf16 => Self::Floats(matrix.cast(DType::BF16)),
-            WeightFormat::Int8 => {
-                // On the host, once: no device has a rounding of its own in this.
-                let [rows, columns] = matrix.dims();
-                let device = matrix.device();
-                let numbers: Vec<f32> = matrix.into_data().iter::<f32>().collect();
-                let mut values = Vec::with_capacity(numbers.len());
-                let mut scale = Vec::with_capacity(rows);
-                for row in numbers.chunks(columns.max(1)) {
-                    let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-                    let step = if largest / 127.0 > 0.0 { largest / 127.0 } else { 1.0 };
-                    // What is no number stays visible: the whole row becomes none.
-                    let is_finite = row.iter().all(|x| x.is_finite());
-                    scale.push(if is_finite { step } else { f32::NAN });
-                    values.extend(row.iter().map(|x| (x / step).round() as i8));
-                }
-                let values = TensorData::new(values, [rows, columns]);
-                Self::Int8 {
-                    values: Tensor::from_data(values, (&device, DType::I8)),
-                    scale: Tensor::from_data(TensorData::new(scale, [rows]), &device),
-                }
-            }
+        if format == WeightFormat::F32 {
+            return Self::Floats(matrix);
+        }
+        // On the host, once: no device has a rounding of its own in this, and of a large matrix there is no
+        // copy but the smaller one.
+        let ([rows, columns], device) = (matrix.dims(), matrix.device());
+        let data = matrix.into_data().convert_dtype(DType::F32);
+        let numbers: &[f32] = data.as_slice().unwrap_or(&[]);
+        if format == WeightFormat::Bf16 {
+            let values: Vec<bf16> = numbers.iter().map(|x| bf16::from_f32(*x)).collect();
+            let values = TensorData::new(values, [rows, columns]);
+            drop(data);
+            return Self::Floats(Tensor::from_data(values, (&device, DType::BF16)));
+        }
+        let mut values = Vec::with_capacity(numbers.len());
+        let mut scale = Vec::with_capacity(rows);
+        for row in numbers.chunks(columns.max(1)) {
+            let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            let step = if largest / 127.0 > 0.0 { largest / 127.0 } else { 1.0 };
+            // What is no number stays visible: the whole row becomes none.
+            let is_finite = row.iter().all(|x| x.is_finite());
+            scale.push(if is_finite { step } else { f32::NAN });
+            values.extend(row.iter().map(|x| (x / step).round() as i8));
+        }
+        drop(data);
+        let values = TensorData::new(values, [rows, columns]);
+        Self::Int8 {
+            values: Tensor::from_data(values, (&device, DType::I8)),
+            scale: Tensor::from_data(TensorData::new(scale, [rows]), &device),
         }
     }
 

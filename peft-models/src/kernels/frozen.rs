@@ -122,6 +122,14 @@ impl<'a> Weight<'a> {
         self.sizes[1]
     }
 
+    /// How many numbers have to be widened before they can be used.
+    pub(super) fn num_widened(&self) -> usize {
+        match self.numbers {
+            Numbers::F32(_) => 0,
+            _ => self.sizes[0] * self.sizes[1],
+        }
+    }
+
     /// Some of its columns: where they lie, or in `room` as f32.
     pub(super) fn columns<'b>(&self, columns: Range<usize>, room: &'b mut Vec<f32>) -> Matrix<'b>
     where

@@ -117,6 +117,9 @@ pub(super) unsafe fn product(
 /// Columns of one piece of a large product: few enough that what follows finds them in the cache.
 const PIECE: usize = 1024;
 
+/// Numbers of a matrix in fewer bits that are f32 at a time, in each thread.
+const WIDENED: usize = 4 << 20;
+
 /// `to [M, N] = start + a b` on all cores. `start` fills the rows of a range of columns before the product
 /// is added, or says that there is nothing to add to; `finish` sees these columns of all rows afterwards.
 ///
@@ -133,7 +136,8 @@ pub(super) fn product_by_columns(
     let target = Target::new(to);
     let threads = rayon::current_num_threads();
     // As many as there are threads, or a multiple, in whole vectors.
-    let count = n.div_ceil(PIECE).next_multiple_of(threads).min(n.div_ceil(32)).max(1);
+    let count = n.div_ceil(PIECE).max(b.num_widened() / WIDENED).next_multiple_of(threads);
+    let count = count.min(n.div_ceil(32)).max(1);
     pieces(n.div_ceil(32), count, |range| {
         let columns = range.start * 32..(range.end * 32).min(n);
         if columns.is_empty() || m == 0 {
