@@ -6,14 +6,15 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::{
     batch::{PaddingSide, TokenBatch},
+    cache::{Cache, TokenCache},
     error::{Error, Result},
     head::{Head, HeadLayout},
     loss::{at_least_f32, cross_entropy_sum},
     method::NamedTensors,
-    sequence::{CrossInput, Run, Sequence, Side},
+    sequence::{Run, Sequence, Side},
     spec::{ModelSpec, Site},
     task::Task,
-    virtual_tokens::{Content, SiteKeyValues, VirtualTokens},
+    virtual_tokens::{Content, LayerKeyValues, SiteKeyValues, VirtualTokens},
 };
 
 mod pass;
@@ -34,26 +35,6 @@ pub struct Hidden {
     pub last_virtual: Option<Tensor<3>>,
     /// What to continue from, where it was asked for.
     pub cache: Option<Cache>,
-}
-
-/// What generation continues from: keys and values of everything before the next token.
-#[derive(Clone, Debug)]
-pub struct Cache {
-    /// Virtual tokens followed by the tokens read so far.
-    pub past: VirtualTokens,
-    /// What the decoder of an encoder-decoder reads.
-    pub cross: Option<CrossInput>,
-}
-
-impl Cache {
-    /// The cache of chosen rows, in the order given: for beams, and for rows that go on alone.
-    #[must_use]
-    pub fn select_rows(&self, rows: &[usize]) -> Self {
-        Self {
-            past: self.past.select_rows(rows),
-            cross: self.cross.as_ref().map(|cross| cross.select_rows(rows)),
-        }
-    }
 }
 
 /// A pretrained transformer whose weights never change.
@@ -201,10 +182,10 @@ pub trait FrozenModel: Debug + Send + Sync {
         check_length(spec.max_positions, mask.max_count(), 0)?;
         let rows = repeat_rows(rows.clone(), r);
         let mut sequence = Sequence::new(Side::Decoder, rows, &mask, VirtualTokens::none());
-        sequence.keep_key_values = true;
+        sequence.tokens = Some(TokenCache::new());
         let run = self.layers(sequence)?;
         let last_hidden = pick_columns(run.hidden, &mask, |row| row.iter().rposition(|real| *real));
-        let layers = run.key_values.into_iter().map(Some).collect();
+        let layers = layers_read(run.tokens);
         let mut compiled =
             VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }]);
         if !virtual_tokens.mask().all() {
@@ -232,7 +213,12 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
     let mut sequence =
         Sequence::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
-    sequence.keep_key_values = true;
-    let layers = model.layers(sequence)?.key_values.into_iter().map(Some).collect();
+    sequence.tokens = Some(TokenCache::new());
+    let layers = layers_read(model.layers(sequence)?.tokens);
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))
+}
+
+/// What a cache holds, as keys and values of virtual tokens.
+fn layers_read(tokens: Option<TokenCache>) -> Vec<Option<LayerKeyValues>> {
+    tokens.unwrap_or_default().into_layers().into_iter().map(Some).collect()
 }

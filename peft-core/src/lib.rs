@@ -8,6 +8,7 @@
 //! | [`spec`] | geometry of a model: what a method must know of it |
 //! | [`virtual_tokens`] | what a method contributes to one forward pass |
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
+//! | [`cache`] | what generation continues from |
 //! | [`sequence`] | one pass through a stack of layers: positions and visibility |
 //! | [`room`] | whether rows fit beside the virtual tokens |
 //! | [`method`] | the method's side |
@@ -26,6 +27,7 @@
 pub mod adapter;
 pub mod baseline;
 pub mod batch;
+pub mod cache;
 #[cfg(feature = "data")]
 pub mod data;
 pub mod error;
@@ -51,8 +53,9 @@ mod visibility;
 
 pub use adapter::{Adapter, AdapterConfig, MethodFields, PROMPT_EMBEDDINGS, PeftType, Pooling};
 pub use batch::{Mask, PaddingSide, TokenBatch};
+pub use cache::{Cache, TokenCache};
 pub use error::{Error, Result};
-pub use frozen::{Cache, FrozenModel, Hidden};
+pub use frozen::{FrozenModel, Hidden};
 pub use head::{Head, HeadLayout};
 pub use method::{Mode, NamedTensors, PeftMethod};
 pub use room::Room;

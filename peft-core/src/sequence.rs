@@ -4,6 +4,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::{
     batch::Mask,
+    cache::TokenCache,
     frozen::select_first,
     spec::Site,
     virtual_tokens::{LayerKeyValues, VirtualTokens},
@@ -32,12 +33,13 @@ pub struct Sequence {
     pub positions: Tensor<2, Int>,
     /// Segment ids `[B, S]`, where the batch has them.
     pub token_types: Option<Tensor<2, Int>>,
-    /// Keys and values that precede the rows in self-attention.
+    /// Virtual tokens, whose keys and values come first in self-attention.
     pub past: VirtualTokens,
+    /// Tokens read in earlier passes, which follow them, where the caller wants the keys and values of the rows
+    /// themselves: see [`keep`](Self::keep).
+    pub tokens: Option<TokenCache>,
     /// What the decoder of an encoder-decoder reads.
     pub cross: Option<CrossInput>,
-    /// Whether the caller wants the keys and values of the rows themselves, and of what they read.
-    pub keep_key_values: bool,
     visibility: Visibility,
     /// Whether any key is hidden from any query, `true` = hidden: `[B or 1, 1, S, P + S]`.
     hidden: Option<Tensor<4, Bool>>,
@@ -49,29 +51,65 @@ impl Sequence {
     ///
     /// `mask` `[B, S]` tells which entries of `embeddings` are real.
     pub fn new(side: Side, embeddings: Tensor<3>, mask: &Mask, past: VirtualTokens) -> Self {
+        Self::with(side, None, embeddings, mask, past)
+    }
+
+    /// Rows of a decoder behind the tokens that a cache has read behind `past`.
+    pub fn after(
+        tokens: TokenCache,
+        embeddings: Tensor<3>,
+        mask: &Mask,
+        past: VirtualTokens,
+    ) -> Self {
+        Self::with(Side::Decoder, Some(tokens), embeddings, mask, past)
+    }
+
+    fn with(
+        side: Side,
+        tokens: Option<TokenCache>,
+        embeddings: Tensor<3>,
+        mask: &Mask,
+        past: VirtualTokens,
+    ) -> Self {
         let device = embeddings.device().without_autodiff();
-        let visibility = Visibility::new(mask, &past, side == Side::Decoder);
+        let nothing = Mask::full(1, 0);
+        let read = tokens.as_ref().map_or(&nothing, TokenCache::mask);
+        let visibility = Visibility::new(read, mask, &past, side == Side::Decoder);
         Self {
             side,
             positions: visibility.positions(mask.rows(), &device),
             token_types: None,
             cross: None,
-            keep_key_values: false,
             hidden: visibility.hidden(None, &device),
             embeddings,
             past,
+            tokens,
             visibility,
             device,
         }
     }
 
-    /// Keys and values that precede the rows in one layer of one site, `[1 or B, K, P, D]`.
+    /// P + T + S: all keys that a layer with virtual tokens has.
+    pub fn columns(&self) -> usize {
+        self.visibility.columns()
+    }
+
+    /// Takes the rows' own keys and values `[B, K, S, D]` in a layer, and gives them behind those of the tokens read
+    /// before, `[B, K, T + S, D]`, which the rows read too. Every layer has to call this once, in order.
+    pub fn keep(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
+        match &mut self.tokens {
+            Some(tokens) => tokens.append(layer, own),
+            None => own,
+        }
+    }
+
+    /// Keys and values of the virtual tokens in one layer of one site, `[1 or B, K, P, D]`.
     pub fn past(&self, site: Site, layer: usize) -> Option<&LayerKeyValues> {
         self.past.layer(site, layer)
     }
 
     /// Which keys are hidden (`true`) from which queries, `[B or 1, 1, S, columns]`, for a layer whose
-    /// keys, its past ones included, have `columns` columns. `None` where all are visible.
+    /// keys, those before the rows included, have `columns` columns. `None` where all are visible.
     pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
         // A layer without virtual tokens has only the rightmost columns.
         self.hidden.clone().map(|hidden| rightmost(hidden, columns))
@@ -134,14 +172,9 @@ impl CrossInput {
     /// Chosen rows, in the order given.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
-        // These belong to rows also where there is one row, so that it can be taken several times.
-        let key_values = |layer: &LayerKeyValues| LayerKeyValues {
-            key: select_first(layer.key.clone(), rows),
-            value: select_first(layer.value.clone(), rows),
-        };
         Self {
             hidden: select_first(self.hidden.clone(), rows),
-            key_values: self.key_values.iter().map(key_values).collect(),
+            key_values: self.key_values.iter().map(|layer| layer.of_rows(rows)).collect(),
             past: self.past.select_rows(rows),
             mask: self.mask.select_rows(rows),
         }
@@ -153,8 +186,8 @@ impl CrossInput {
 pub struct Run {
     /// Final hidden states `[B, S, H]`, after the last norm.
     pub hidden: Tensor<3>,
-    /// Keys and values of the rows, a layer each `[B, K, S, D]`; empty unless they were asked for.
-    pub key_values: Vec<LayerKeyValues>,
+    /// The tokens of the sequence with the rows behind them, where they were asked for.
+    pub tokens: Option<TokenCache>,
     /// Keys and values of the encoder's output, a layer each, where they were asked for and the stack
     /// reads one.
     pub cross_key_values: Vec<LayerKeyValues>,

@@ -1,8 +1,7 @@
 //! What a method contributes to one forward pass, and the only thing that methods and models share.
 //!
 //! Keys and values of virtual tokens are what the field calls past key values: a K/V cache that was
-//! trained instead of computed. So the same type carries a cache through generation, see
-//! [`VirtualTokens::append`].
+//! trained instead of computed. In generation the [`TokenCache`](crate::TokenCache) follows them.
 
 mod rows;
 
@@ -25,17 +24,6 @@ pub struct LayerKeyValues {
     pub key: Tensor<4>,
     /// Values.
     pub value: Tensor<4>,
-}
-
-impl LayerKeyValues {
-    /// The same for R = `rows`.
-    fn expand(self, rows: usize) -> Self {
-        let grow = |tensor: Tensor<4>| {
-            let [r, k, p, d] = tensor.dims();
-            if r == rows { tensor } else { tensor.expand([rows, k, p, d]) }
-        };
-        Self { key: grow(self.key), value: grow(self.value) }
-    }
 }
 
 /// Keys and values of one attention site, a layer each; `None` for a layer without virtual tokens.
@@ -81,10 +69,6 @@ pub struct VirtualTokens {
     len: usize,
     /// `[R, P]`, where rows have different P. A masked virtual token is as good as absent.
     mask: Option<Mask>,
-    /// How many of the last columns are real tokens that [`append`](Self::append) added.
-    cached: usize,
-    /// What the keys and values of a cache are views of, with room behind them; empty where they are none.
-    rooms: Vec<LayerKeyValues>,
     /// Final hidden state `[R, 1, H]` of each row's last virtual token; it predicts token 0.
     pub last_hidden: Option<Tensor<3>>,
     /// Where positions start after a prefix.
@@ -99,8 +83,6 @@ impl VirtualTokens {
             content: if len == 0 { Content::None } else { content },
             len,
             mask: None,
-            cached: 0,
-            rooms: Vec::new(),
             last_hidden: None,
             positions: PrefixPositions::Shifted,
             relative_bias: true,
@@ -178,11 +160,9 @@ impl VirtualTokens {
 
     /// The same virtual tokens in another float type, differentiably.
     pub fn cast(mut self, dtype: DType) -> Self {
-        let rooms = &mut self.rooms;
-        let mut to = |tensor: &mut Tensor<4>| {
+        let to = |tensor: &mut Tensor<4>| {
             if tensor.dtype() != dtype {
                 *tensor = tensor.clone().cast(dtype);
-                rooms.clear();
             }
         };
         match &mut self.content {
@@ -202,7 +182,6 @@ impl VirtualTokens {
     /// The same virtual tokens as constants on the plain device: for evaluation.
     #[must_use]
     pub fn without_autodiff(mut self) -> Self {
-        self.rooms.clear();
         match &mut self.content {
             Content::None => {}
             Content::Embeddings(rows) => *rows = rows.clone().without_autodiff(),
@@ -215,11 +194,6 @@ impl VirtualTokens {
         }
         self.last_hidden = self.last_hidden.map(Tensor::without_autodiff);
         self
-    }
-
-    /// How many of the columns are virtual tokens; the others are real tokens of a cache and stand last.
-    pub fn num_virtual(&self) -> usize {
-        self.len - self.cached
     }
 
     /// What one attention site gets of these: keys and values of the other sites are left out, and where
@@ -256,11 +230,7 @@ impl VirtualTokens {
         let unshifted = own.positions == PrefixPositions::Unshifted
             && matches!(own.content, Content::KeyValues(_));
         let mask = own.mask();
-        let virtual_tokens = own.num_virtual();
-        let skipped = if unshifted { virtual_tokens } else { 0 };
-        (0..mask.rows())
-            .map(|row| mask.row(row)[skipped..].iter().filter(|real| **real).count())
-            .collect()
+        (0..mask.rows()).map(|row| if unshifted { 0 } else { mask.count(row) }).collect()
     }
 
     /// Keys and values of one layer of one site.
@@ -271,48 +241,6 @@ impl VirtualTokens {
             }
             _ => None,
         }
-    }
-
-    /// Adds the keys and values of real tokens behind these: the K/V cache of generation.
-    ///
-    /// `mask` `[B, S]` tells which of the added tokens are real; every row of `self` is repeated to B
-    /// where it was shared. A cache that nobody else holds grows in place.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mismatch`] where `self` holds embeddings: compile them first.
-    pub fn append(mut self, site: Site, layers: Vec<LayerKeyValues>, mask: &Mask) -> Result<Self> {
-        let mut old = match std::mem::replace(&mut self.content, Content::None) {
-            Content::None => Vec::new(),
-            Content::KeyValues(sites) => {
-                sites.into_iter().find(|found| found.site == site).map_or(Vec::new(), |s| s.layers)
-            }
-            Content::Embeddings(_) => {
-                return Err(Error::Mismatch(
-                    "keys and values cannot follow embeddings that were not compiled".into(),
-                ));
-            }
-        };
-        old.resize(layers.len(), None);
-        let mut rooms = std::mem::take(&mut self.rooms).into_iter();
-        let mut next = self.clone();
-        let mut joined = Vec::with_capacity(layers.len());
-        for (old, new) in old.into_iter().zip(layers) {
-            // A layer without virtual tokens keeps fewer columns; attention takes the mask's rightmost
-            // ones, see `Sequence::hidden_keys`.
-            let used = old.as_ref().map_or(0, |old| old.key.dims()[2]);
-            let room = rooms.next();
-            let (layer, room) = grow(old, room, used, new);
-            joined.push(Some(layer));
-            next.rooms.push(room);
-        }
-        next.content = Content::KeyValues(vec![SiteKeyValues { site, layers: joined }]);
-        next.last_hidden = None;
-        // Where some layers have no virtual tokens, or no layer has, the mask still has all columns.
-        next.len = self.len + mask.len();
-        next.mask = Some(self.mask().concat(mask));
-        next.cached = self.cached + mask.len();
-        Ok(next)
     }
 
     /// Checks that these virtual tokens can serve a batch of `rows` rows on the model `spec`.
@@ -376,51 +304,4 @@ impl VirtualTokens {
         }
         Ok(())
     }
-}
-
-/// Columns by which a cache grows at once.
-const ROOM: usize = 64;
-
-/// `new` keys and values behind the first `used` columns of `room`, of which `old` is a view. Without room
-/// for them, behind a copy of `old` with more. Gives the view and what it is a view of.
-fn grow(
-    old: Option<LayerKeyValues>,
-    room: Option<LayerKeyValues>,
-    used: usize,
-    new: LayerKeyValues,
-) -> (LayerKeyValues, LayerKeyValues) {
-    let [rows, k, added, d] = new.key.dims();
-    let total = used + added;
-    let write = |into: Tensor<4>, from: usize, values: Tensor<4>| {
-        let to = from + values.dims()[2];
-        into.slice_assign([0..rows, 0..k, from..to, 0..d], values)
-    };
-    let room = room.filter(|room| room.key.dims()[2] >= total && room.key.dims()[0] == rows);
-    let room = match room {
-        // The view goes first: a buffer with one owner is written in place.
-        Some(room) => {
-            drop(old);
-            room
-        }
-        None => {
-            let columns = total + ROOM;
-            let zeros = |like: &Tensor<4>| {
-                Tensor::zeros([rows, k, columns, d], (&like.device(), like.dtype()))
-            };
-            let empty = LayerKeyValues { key: zeros(&new.key), value: zeros(&new.value) };
-            match old.map(|old| old.expand(rows)) {
-                Some(old) => LayerKeyValues {
-                    key: write(empty.key, 0, old.key),
-                    value: write(empty.value, 0, old.value),
-                },
-                None => empty,
-            }
-        }
-    };
-    let room = LayerKeyValues {
-        key: write(room.key, used, new.key),
-        value: write(room.value, used, new.value),
-    };
-    let view = |tensor: &Tensor<4>| tensor.clone().narrow(2, 0, total);
-    (LayerKeyValues { key: view(&room.key), value: view(&room.value) }, room)
 }

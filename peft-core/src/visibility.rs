@@ -42,27 +42,33 @@ pub struct Distances {
 }
 
 impl Visibility {
-    pub(crate) fn new(mask: &Mask, past: &VirtualTokens, causal: bool) -> Self {
+    pub(crate) fn new(read: &Mask, mask: &Mask, past: &VirtualTokens, causal: bool) -> Self {
         let past_mask = past.mask();
-        let padded = !(mask.all() && past_mask.all());
+        let padded = !(mask.all() && read.all() && past_mask.all());
         let rows = if padded { mask.rows() } else { mask.rows().min(1) };
-        let columns = past_mask.len() + mask.len();
-        let virtual_tokens = past.num_virtual();
+        let columns = past_mask.len() + read.len() + mask.len();
+        let of =
+            |mask: &Mask, row: usize| mask.row(if mask.rows() == 1 { 0 } else { row }).to_vec();
         let mut positions = Vec::with_capacity(rows * columns);
         let mut real = Vec::with_capacity(rows * columns);
         for row in 0..rows {
-            let past_row = past_mask.row(if past_mask.rows() == 1 { 0 } else { row });
+            let virtual_tokens = of(&past_mask, row);
             // Unshifted virtual tokens stand before position 0.
-            let before = past_row[..virtual_tokens].iter().filter(|real| **real).count() as i64;
+            let before = virtual_tokens.iter().filter(|real| **real).count() as i64;
             let mut next = if past.positions == PrefixPositions::Shifted { 0 } else { -before };
-            for is_real in past_row.iter().chain(mask.row(row)) {
-                positions.push(if *is_real { next } else { 0 });
-                next += i64::from(*is_real);
-                real.push(*is_real);
+            for is_real in [virtual_tokens, of(read, row), of(mask, row)].concat() {
+                positions.push(if is_real { next } else { 0 });
+                next += i64::from(is_real);
+                real.push(is_real);
             }
         }
-        let unbiased = if past.relative_bias { 0 } else { virtual_tokens };
+        let unbiased = if past.relative_bias { 0 } else { past.len() };
         Self { rows, queries: mask.len(), columns, unbiased, positions, real, causal }
+    }
+
+    /// Virtual tokens, tokens read before, and the rows' own.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
     }
 
     fn past(&self) -> usize {
@@ -162,6 +168,10 @@ mod tests {
         virtual_tokens::{LayerKeyValues, SiteKeyValues},
     };
 
+    fn nothing() -> Mask {
+        Mask::full(1, 0)
+    }
+
     fn prefix(p: usize) -> VirtualTokens {
         let zeros = || Tensor::<4>::zeros([1, 1, p, 2], &Device::flex());
         let layers = vec![Some(LayerKeyValues { key: zeros(), value: zeros() })];
@@ -172,15 +182,18 @@ mod tests {
     fn distances_reach_over_the_prefix_or_not() {
         let mask = Mask::full(3, 2);
         let mut past = prefix(2);
-        let found = Visibility::new(&mask, &past, true).distances();
+        let found = Visibility::new(&nothing(), &mask, &past, true).distances();
         assert_eq!((found.rows, found.queries, found.columns), (1, 2, 4));
         let some = |values: [i64; 4]| values.map(Some);
         assert_eq!(found.values, [some([-2, -1, 0, 1]), some([-3, -2, -1, 0])].concat());
         // Where positions start makes no difference to distances.
         past.positions = PrefixPositions::Unshifted;
-        assert_eq!(Visibility::new(&mask, &past, true).distances().values, found.values);
+        assert_eq!(
+            Visibility::new(&nothing(), &mask, &past, true).distances().values,
+            found.values
+        );
         past.relative_bias = false;
-        let found = Visibility::new(&mask, &past, true);
+        let found = Visibility::new(&nothing(), &mask, &past, true);
         let without = [None, None, Some(0), Some(1), None, None, Some(-1), Some(0)];
         assert_eq!(found.distances().values, without);
         let positions = found.positions(3, &Device::flex()).into_data();
@@ -190,7 +203,7 @@ mod tests {
     #[test]
     fn padding_between_prefix_and_text_is_no_distance() {
         let mask = Mask::new(2, 2, vec![false, true, true, true]).unwrap();
-        let found = Visibility::new(&mask, &prefix(1), true).distances();
+        let found = Visibility::new(&nothing(), &mask, &prefix(1), true).distances();
         assert_eq!(found.values[3..6], [Some(-1), Some(-1), Some(0)]);
     }
 
@@ -198,13 +211,17 @@ mod tests {
     fn rows_padded_at_an_end_share_their_distances() {
         for real in [[true, true, false], [false, true, true]] {
             let mask = Mask::new(2, 3, [[true; 3], real].concat()).unwrap();
-            let found = Visibility::new(&mask, &VirtualTokens::none(), false).distances();
+            let found =
+                Visibility::new(&nothing(), &mask, &VirtualTokens::none(), false).distances();
             let shared =
-                Visibility::new(&Mask::full(1, 3), &VirtualTokens::none(), false).distances();
+                Visibility::new(&nothing(), &Mask::full(1, 3), &VirtualTokens::none(), false)
+                    .distances();
             assert_eq!(found, shared);
             // Behind a prefix that the bias reaches, left padding is a gap.
             let mut past = prefix(1);
-            let rows = |past: &VirtualTokens| Visibility::new(&mask, past, false).distances().rows;
+            let rows = |past: &VirtualTokens| {
+                Visibility::new(&nothing(), &mask, past, false).distances().rows
+            };
             assert_eq!(rows(&past), if real[0] { 1 } else { 2 });
             past.relative_bias = false;
             assert_eq!(rows(&past), 1);
@@ -214,13 +231,13 @@ mod tests {
     #[test]
     fn a_window_hides_what_is_that_far_behind() {
         let device = Device::flex();
-        let seen = Visibility::new(&Mask::full(1, 3), &prefix(1), true);
+        let seen = Visibility::new(&nothing(), &Mask::full(1, 3), &prefix(1), true);
         let hidden = seen.hidden(Some(2), &device).unwrap().into_data();
         let rows =
             [[false, false, true, true], [true, false, false, true], [true, true, false, false]];
         assert_eq!(hidden.iter::<bool>().collect::<Vec<_>>(), rows.concat());
         // A window that reaches everywhere changes nothing, also for a single query.
-        let one = Visibility::new(&Mask::full(1, 1), &prefix(3), true);
+        let one = Visibility::new(&nothing(), &Mask::full(1, 1), &prefix(3), true);
         assert!(one.hidden(Some(4), &device).is_none() && one.hidden(Some(3), &device).is_some());
     }
 }

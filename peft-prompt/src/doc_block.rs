@@ -58,12 +58,11 @@ impl FrozenModel for Block {
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, 16])
     }
 
-    fn layers(&self, sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
         let [b, s, h] = sequence.embeddings.dims();
         let positions = sequence.positions.clone().reshape([b * s]);
         let positions = self.positions.clone().select(0, positions).reshape([b, s, h]);
         let mut rows = sequence.embeddings.clone() + positions;
-        let mut key_values = Vec::new();
         for (layer, [query, key, value, output]) in self.layers.iter().cloned().enumerate() {
             let centred = rows.clone() - rows.clone().mean_dim(2);
             let variance = centred.clone().square().mean_dim(2);
@@ -72,8 +71,9 @@ impl FrozenModel for Block {
                 let projected = normed.clone().matmul(weight.unsqueeze());
                 projected.reshape([b, s, 2, 6]).swap_dims(1, 2)
             };
-            let (mut keys, mut values) = (heads(key), heads(value));
-            key_values.push(LayerKeyValues { key: keys.clone(), value: values.clone() });
+            // In generation, those of the tokens read before come with them.
+            let own = LayerKeyValues { key: heads(key), value: heads(value) };
+            let LayerKeyValues { key: mut keys, value: mut values } = sequence.keep(layer, own);
             // Keys and values of a method stand in front; one row of them may serve the batch.
             if let Some(past) = sequence.past(Site::DecoderSelf, layer) {
                 let shape = [b, 2, past.key.dims()[2], 6];
@@ -88,7 +88,7 @@ impl FrozenModel for Block {
             let mixed = softmax(scores, 3).matmul(values).swap_dims(1, 2).reshape([b, s, 12]);
             rows = rows + mixed.matmul(output.unsqueeze());
         }
-        Ok(Run { hidden: rows, key_values, cross_key_values: Vec::new() })
+        Ok(Run { hidden: rows, tokens: sequence.tokens, cross_key_values: Vec::new() })
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {

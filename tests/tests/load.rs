@@ -1,4 +1,4 @@
-//! Loading takes the memory of the model and hardly more. A binary of its own: it measures the peak of its
+//! Loading takes hardly more memory than the model needs. A binary of its own: it measures the peak of its
 //! whole process.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -10,6 +10,7 @@ use std::{
 };
 
 use burn::tensor::Device;
+use peft_models::{LoadOptions, WeightFormat};
 use peft_tests::minilm;
 use serde_json::{Map, Value, json};
 
@@ -21,8 +22,8 @@ fn status(key: &str) -> u64 {
     kib * 1024
 }
 
-/// Writes a Llama of 124 million numbers in f32.
-fn write_checkpoint(dir: &Path) {
+/// Writes a Llama of 124 million numbers in f32, whose tensors begin `shift` bytes after a multiple of eight.
+fn write_checkpoint(dir: &Path, shift: usize) {
     let (h, inner, vocab, layers) = (768, 2048, 50_000, 12);
     let config = json!({
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": h,
@@ -57,7 +58,8 @@ fn write_checkpoint(dir: &Path) {
         header.insert(name.clone(), entry);
         offset = end;
     }
-    let header = Value::Object(header).to_string();
+    let mut header = Value::Object(header).to_string();
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len() + shift));
     let mut file = BufWriter::new(File::create(dir.join("model.safetensors")).unwrap());
     file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
     file.write_all(header.as_bytes()).unwrap();
@@ -82,14 +84,16 @@ fn read(path: &Path) -> f64 {
     once()
 }
 
-fn measure(name: &str, dir: &Path) {
+/// Loads a model, and checks how much memory that took at most, in the bytes of its numbers in f32.
+fn measure(name: &str, dir: &Path, weights: WeightFormat, limit: f64) {
     let file = dir.join("model.safetensors");
     let twice = 2.0 * read(&file);
     let before = status("VmRSS:");
     // The peak so far does not count.
     let _ = fs::write("/proc/self/clear_refs", "5");
     let start = Instant::now();
-    let loaded = peft_models::load(dir, &Device::flex()).unwrap();
+    let options = LoadOptions { weights, ..LoadOptions::default() };
+    let loaded = peft_models::load_with(dir, &Device::flex(), options).unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let peak = status("VmHWM:").saturating_sub(before);
     let tensors = 4 * loaded.report.num_parameters as u64;
@@ -101,16 +105,22 @@ fn measure(name: &str, dir: &Path) {
         peak as f64 / 1e6,
     );
     if status("VmHWM:") > 0 {
-        assert!(ratio < 1.2, "{name}: {ratio}");
+        assert!(ratio < limit, "{name}: {ratio}");
     }
 }
 
 #[test]
-fn loading_takes_the_memory_of_the_tensors() {
-    let dir = tempfile::tempdir().unwrap();
-    write_checkpoint(dir.path());
-    measure("Llama of 500 MB", dir.path());
+fn loading_takes_little_memory() {
+    let (aligned, shifted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_checkpoint(aligned.path(), 0);
+    write_checkpoint(shifted.path(), 1);
+    // Views of the file, which are read when they are used.
+    measure("Llama of 500 MB", aligned.path(), WeightFormat::F32, 0.05);
+    // What has to be copied is so once.
+    measure("the same, not aligned", shifted.path(), WeightFormat::F32, 1.2);
+    // A quarter, and the largest tensor while it is made smaller.
+    measure("the same in int8", aligned.path(), WeightFormat::Int8, 0.75);
     if let Some(model) = minilm() {
-        measure("MiniLM", &model);
+        measure("MiniLM", &model, WeightFormat::F32, 0.05);
     }
 }

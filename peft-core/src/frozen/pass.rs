@@ -2,9 +2,10 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{Cache, FrozenModel, Hidden};
+use super::{FrozenModel, Hidden};
 use crate::{
     batch::{Mask, TokenBatch},
+    cache::{Cache, TokenCache},
     error::{Error, Result},
     sequence::{CrossInput, Run, Sequence, Side},
     spec::{Site, Topology},
@@ -52,13 +53,15 @@ pub(super) fn begin<M: FrozenModel + ?Sized>(
         }
         Topology::DecoderOnly => {
             virtual_tokens.check(spec, batch.rows())?;
-            Ok(Cache { past: model.compile(virtual_tokens)?, cross: None })
+            let virtual_tokens = model.compile(virtual_tokens)?;
+            Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: None })
         }
         Topology::EncoderDecoder => {
             let (run, _, mask) = encode(model, batch, virtual_tokens)?;
             let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
             let cross = CrossInput::new(run.hidden, &mask, &virtual_tokens);
-            Ok(Cache { past: virtual_tokens.at(Site::DecoderSelf), cross: Some(cross) })
+            let virtual_tokens = virtual_tokens.at(Site::DecoderSelf);
+            Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: Some(cross) })
         }
     }
 }
@@ -74,24 +77,32 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     if batch.is_empty() {
         return Err(Error::Mismatch("a batch without tokens".into()));
     }
-    let Cache { mut past, mut cross } = cache;
-    past.check(spec, batch.rows())?;
-    let last_virtual = past.last_hidden.take();
-    let taken = past.positions_taken(Side::Decoder, spec.is_encoder_decoder());
-    check_rows(spec.positions(Side::Decoder), &taken, batch.mask())?;
+    let Cache { mut virtual_tokens, tokens, mut cross } = cache;
+    virtual_tokens.check(spec, batch.rows())?;
+    tokens.check(batch.rows())?;
+    let last_virtual = virtual_tokens.last_hidden.take();
+    let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
+    let all = tokens.mask().concat(batch.mask());
+    check_rows(spec.positions(Side::Decoder), &taken, &all)?;
     let rows = embed(model, batch);
-    let mut sequence = Sequence::new(Side::Decoder, rows, batch.mask(), past.clone());
-    sequence.keep_key_values = keep_cache;
+    let mut sequence = Sequence::after(tokens, rows, batch.mask(), virtual_tokens.clone());
     sequence.cross.clone_from(&cross);
+    if !keep_cache {
+        sequence.tokens = None;
+    }
     let run = model.layers(sequence)?;
-    let cache = if keep_cache {
-        if let Some(cross) = &mut cross {
-            cross.key_values = run.cross_key_values;
+    let cache = match run.tokens {
+        Some(mut tokens) if keep_cache => {
+            let site = spec.sites.iter().find(|site| site.site == Site::DecoderSelf);
+            if let Some(site) = site {
+                tokens.end_pass(batch.mask(), site)?;
+            }
+            if let Some(cross) = &mut cross {
+                cross.key_values = run.cross_key_values;
+            }
+            Some(Cache { virtual_tokens, tokens, cross })
         }
-        let past = past.append(Site::DecoderSelf, run.key_values, batch.mask())?;
-        Some(Cache { past, cross })
-    } else {
-        None
+        _ => None,
     };
     Ok(Hidden { tokens: run.hidden, first: None, last_virtual, cache })
 }

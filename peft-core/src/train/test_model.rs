@@ -132,14 +132,14 @@ impl FrozenModel for TinyModel {
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, H])
     }
 
-    fn layers(&self, sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
         let [b, s, _] = sequence.embeddings.dims();
         let positions = sequence.positions.clone().reshape([b * s]);
         let x = sequence.embeddings.clone()
             + self.positions.clone().select(0, positions).reshape([b, s, H]);
         let site =
             if sequence.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
-        let own = self.key_values(&x);
+        let own = sequence.keep(0, self.key_values(&x));
         let mixed =
             self.attend(&x, &own, sequence.past(site, 0), |columns| sequence.hidden_keys(columns));
         let mut hidden = (x + mixed).tanh();
@@ -152,10 +152,7 @@ impl FrozenModel for TinyModel {
             hidden = (hidden + mixed).tanh();
             cross_key_values.push(read);
         }
-        if !sequence.keep_key_values {
-            return Ok(Run { hidden, key_values: Vec::new(), cross_key_values: Vec::new() });
-        }
-        Ok(Run { hidden, key_values: vec![own], cross_key_values })
+        Ok(Run { hidden, tokens: sequence.tokens, cross_key_values })
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {

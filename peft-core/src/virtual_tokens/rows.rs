@@ -14,7 +14,6 @@ impl VirtualTokens {
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         let mut chosen = self.clone();
-        chosen.rooms.clear();
         match &mut chosen.content {
             Content::None => {}
             Content::Embeddings(tensor) => *tensor = select_shared(tensor.clone(), rows),
@@ -50,7 +49,7 @@ impl VirtualTokens {
             Err(Error::Mismatch(format!("one batch cannot hold adapters of different {what}")))
         };
         for one in each.iter().filter(|one| !one.is_empty()) {
-            if one.rows() != 1 || one.cached > 0 {
+            if one.rows() != 1 {
                 return Err(Error::Mismatch("virtual tokens that are a batch already".into()));
             }
             if (one.positions, one.relative_bias) != (first.positions, first.relative_bias) {
@@ -115,6 +114,15 @@ impl LayerKeyValues {
         Self {
             key: select_shared(self.key.clone(), rows),
             value: select_shared(self.value.clone(), rows),
+        }
+    }
+
+    /// As [`select_rows`](Self::select_rows) of keys and values that belong to rows also where there is one row,
+    /// so that it can be taken several times.
+    pub(crate) fn of_rows(&self, rows: &[usize]) -> Self {
+        Self {
+            key: select_first(self.key.clone(), rows),
+            value: select_first(self.value.clone(), rows),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 
 use burn::tensor::{Bool, Tensor, activation::softmax};
-use peft_core::{LayerKeyValues, Run, Sequence, Site};
+use peft_core::{LayerKeyValues, Run, Sequence, Site, TokenCache};
 
 use super::LayerInputs;
 #[cfg(feature = "cpu")]
@@ -57,7 +57,8 @@ pub struct SelfAttention<'a> {
     sequence: &'a Sequence,
     site: Site,
     recompute: bool,
-    key_values: Vec<LayerKeyValues>,
+    /// Tokens read before, where the caller of the pass wants them with the rows behind them.
+    tokens: Option<TokenCache>,
     /// A window, and what it hides in layers with all columns. Models have one window at most.
     windowed: Option<(usize, Option<Tensor<4, Bool>>)>,
 }
@@ -65,8 +66,9 @@ pub struct SelfAttention<'a> {
 impl<'a> SelfAttention<'a> {
     /// Of the rows of `sequence` at `site`. With `recompute`, layers keep their inputs alone for the way back:
     /// see [`LayerInputs::run`].
-    pub fn new(sequence: &'a Sequence, site: Site, recompute: bool) -> Self {
-        Self { sequence, site, recompute, key_values: Vec::new(), windowed: None }
+    pub fn new(sequence: &'a mut Sequence, site: Site, recompute: bool) -> Self {
+        let tokens = sequence.tokens.take();
+        Self { sequence, site, recompute, tokens, windowed: None }
     }
 
     /// One layer, `body`, of rows `[B, S, H]`. With a window, a query sees the keys that stand fewer than so
@@ -79,18 +81,18 @@ impl<'a> SelfAttention<'a> {
         body: impl Fn(Tensor<3>, &mut LayerAttention) -> Tensor<3> + Send + Sync + 'static,
     ) -> Tensor<3> {
         let mut attention = self.of_layer(index, x.dims()[1], window);
-        if self.sequence.keep_key_values {
+        if attention.has_tokens() {
             let y = body(x, &mut attention);
-            self.keep(attention);
+            self.tokens = attention.into_tokens();
             return y;
         }
         let LayerAttention { past, hidden, .. } = attention;
         LayerInputs { x, past, encoded: None }.run(self.recompute, move |inputs| {
-            body(inputs.x, &mut LayerAttention::new(inputs.past, hidden.clone(), false))
+            body(inputs.x, &mut LayerAttention::new(inputs.past, hidden.clone()))
         })
     }
 
-    /// That of one layer, of so many rows.
+    /// That of one layer, of so many rows. It takes the tokens with it, see [`LayerAttention::into_tokens`].
     pub(super) fn of_layer(
         &mut self,
         index: usize,
@@ -98,12 +100,14 @@ impl<'a> SelfAttention<'a> {
         window: Option<usize>,
     ) -> LayerAttention {
         let past = self.sequence.past(self.site, index).cloned();
-        let columns = rows + past.as_ref().map_or(0, |past| past.key.dims()[2]);
+        let tokens = self.tokens.take();
+        let read = tokens.as_ref().map_or(0, TokenCache::len);
+        let columns = read + rows + past.as_ref().map_or(0, |past| past.key.dims()[2]);
         let hidden = match window {
             Some(window) => self.hidden_in_window(window, columns),
             None => self.sequence.hidden_keys(columns),
         };
-        LayerAttention::new(past, hidden, self.sequence.keep_key_values)
+        LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden }
     }
 
     /// What a window hides in a layer with so many columns.
@@ -120,14 +124,14 @@ impl<'a> SelfAttention<'a> {
         })
     }
 
-    /// Keeps a layer's keys and values where the caller of the pass wants them.
-    pub(super) fn keep(&mut self, layer: LayerAttention) {
-        self.key_values.extend(layer.own);
+    /// The tokens that a layer gives back.
+    pub(super) fn put_back(&mut self, tokens: Option<TokenCache>) {
+        self.tokens = tokens;
     }
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
     pub fn finish(self, hidden: Tensor<3>) -> Run {
-        Run { hidden, key_values: self.key_values, cross_key_values: Vec::new() }
+        Run { hidden, tokens: self.tokens, cross_key_values: Vec::new() }
     }
 }
 
@@ -135,21 +139,16 @@ impl<'a> SelfAttention<'a> {
 #[derive(Debug)]
 pub struct LayerAttention {
     past: Option<LayerKeyValues>,
-    /// `[1 or B, 1, S, P + S]`.
+    /// Which layer this is, and the tokens before the rows.
+    tokens: Option<(usize, TokenCache)>,
+    /// `[1 or B, 1, S, P + T + S]`.
     hidden: Option<Tensor<4, Bool>>,
-    keeps: bool,
-    /// The rows' own, once they are known and where they are kept.
-    own: Option<LayerKeyValues>,
 }
 
 impl LayerAttention {
     /// Of rows behind `past`, which see what is not `hidden`.
-    pub(super) fn new(
-        past: Option<LayerKeyValues>,
-        hidden: Option<Tensor<4, Bool>>,
-        keeps: bool,
-    ) -> Self {
-        Self { past, hidden, keeps, own: None }
+    pub(super) fn new(past: Option<LayerKeyValues>, hidden: Option<Tensor<4, Bool>>) -> Self {
+        Self { past, tokens: None, hidden }
     }
 
     /// Keys and values that precede the rows, and which keys are hidden from which rows.
@@ -157,8 +156,26 @@ impl LayerAttention {
         (self.past, self.hidden)
     }
 
+    /// The tokens, with the rows behind them.
+    pub(super) fn into_tokens(self) -> Option<TokenCache> {
+        self.tokens.map(|(_, tokens)| tokens)
+    }
+
+    /// Whether there are tokens to take with the rows.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// The rows' keys and values, behind those of the tokens before them.
+    fn keep(&mut self, own: LayerKeyValues) -> LayerKeyValues {
+        match &mut self.tokens {
+            Some((layer, tokens)) => tokens.append(*layer, own),
+            None => own,
+        }
+    }
+
     /// What the rows read from the layer's virtual tokens and from one another. `bias` gives a number for each
-    /// query and key, `[1 or B, N, S, P + S]`; it is asked for with the number of keys.
+    /// query and key, `[1 or B, N, S, P + T + S]`; it is asked for with the number of keys.
     ///
     /// # Shapes
     ///
@@ -172,9 +189,7 @@ impl LayerAttention {
         scale: f64,
         bias: impl FnOnce(usize) -> Option<Tensor<4>>,
     ) -> Tensor<3> {
-        if self.keeps {
-            self.own = Some(own.clone());
-        }
+        let own = self.keep(own);
         attention(query, own, self.past.as_ref(), scale, bias, self.hidden.clone())
     }
 
@@ -191,12 +206,17 @@ impl LayerAttention {
             key: heads.split_key_values(part(n, k)),
             value: heads.split_key_values(part(n + k, k)),
         };
+        // Where the rows read nothing but themselves and virtual tokens, also if they are kept.
         #[cfg(feature = "cpu")]
-        if kernels::serve(&rows) {
+        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.keeps_as_given(rows.dims()[1]))
+            && kernels::serve(&rows)
+        {
             let scores = Scores { scale, hidden: self.hidden.clone(), bias: None };
             let past = self.past.as_ref();
             if let Some(read) = kernels::attention::joined(rows.clone(), past, heads, scores) {
-                self.own = self.keeps.then(own);
+                if self.has_tokens() {
+                    self.keep(own());
+                }
                 return read;
             }
         }
@@ -209,7 +229,7 @@ impl LayerAttention {
 /// # Shapes
 ///
 /// - query: `[B, N, S, D]`
-/// - own: the rows' keys and values, `[B, K, S, D]` each
+/// - own: the keys and values of the rows, behind those of tokens before them: `[B, K, T + S, D]` each
 /// - past: `[1 or B, K, P, D]` each
 /// - bias: a number for each query and key, `[1 or B, N, S, P + S]`, asked for with the number of keys
 /// - hidden: `[1 or B, 1, S, P + S]`, `true` where a query may not see a key; see

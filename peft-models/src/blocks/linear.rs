@@ -8,10 +8,10 @@ use super::{Activation, Matrix, part::parts};
 use crate::kernels;
 use crate::weights::Weights;
 
-/// `y = x Wᵀ + b`, with W as `[out, in]`.
+/// `y = x Wᵀ + b`, with W as `[out, in]`, or as several such whose outputs stand side by side.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Matrix,
+    weight: Vec<Matrix>,
     bias: Option<Tensor<1>>,
 }
 
@@ -31,7 +31,7 @@ impl Linear {
     ) -> Result<Self> {
         let weight = weights.take_matrix(&format!("{name}.weight"), [output, input])?;
         let bias = bias.then(|| weights.take(&format!("{name}.bias"), [output])).transpose()?;
-        Ok(Self { weight, bias })
+        Ok(Self { weight: vec![weight], bias })
     }
 
     /// Loads `name.weight`, stored `[in, out]` as GPT-2's `Conv1D` is, and `name.bias`.
@@ -46,20 +46,27 @@ impl Linear {
     ) -> Result<Self> {
         let weight = weights.take(&format!("{name}.weight"), [input, output])?.transpose();
         let bias = Some(weights.take(&format!("{name}.bias"), [output])?);
-        Ok(Self { weight: Matrix::new(weight, weights.format()), bias })
+        Ok(Self { weight: vec![Matrix::new(weight, weights.format())], bias })
     }
 
     /// A map from a matrix that is stored elsewhere too: a head tied to the embedding `[out, in]`.
     pub fn tied(weight: Matrix) -> Self {
-        Self { weight, bias: None }
+        Self { weight: vec![weight], bias: None }
     }
 
     /// Several maps of the same rows as one, whose outputs stand side by side. All have a bias, or none has.
+    ///
+    /// Where a kernel reads weights one after another they stay where they are: in the mapped file. Elsewhere they are
+    /// copied into one, for one product.
     pub fn side_by_side(maps: Vec<Self>) -> Self {
         let biases: Option<Vec<_>> = maps.iter().map(|map| map.bias.clone()).collect();
-        let weights = maps.into_iter().map(|map| map.weight).collect();
+        let weights: Vec<_> = maps.into_iter().flat_map(|map| map.weight).collect();
+        #[cfg(feature = "cpu")]
+        let stay = weights.iter().all(|weight| weight.kernel().is_some());
+        #[cfg(not(feature = "cpu"))]
+        let stay = false;
         Self {
-            weight: Matrix::below_one_another(weights),
+            weight: if stay { weights } else { vec![Matrix::below_one_another(weights)] },
             bias: biases.map(|biases| Tensor::cat(biases, 0)),
         }
     }
@@ -72,8 +79,16 @@ impl Linear {
         {
             return y;
         }
-        let weight = self.weight.full(x.dtype()).transpose();
-        linear(x, weight, self.bias.clone())
+        let map =
+            |weight: &Matrix, bias| linear(x.clone(), weight.full(x.dtype()).transpose(), bias);
+        if let [weight] = self.weight.as_slice() {
+            return map(weight, self.bias.clone());
+        }
+        let y = Tensor::cat(self.weight.iter().map(|weight| map(weight, None)).collect(), D - 1);
+        match &self.bias {
+            Some(bias) => y + bias.clone().unsqueeze(),
+            None => y,
+        }
     }
 
     /// `f(x W + b)`.
@@ -92,10 +107,10 @@ impl Linear {
     pub fn onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "cpu")]
         if kernels::serve(&x)
-            && let Some(weight) = self.weight.kernel()
+            && let Some(weights) = self.frozen()
             && let Some(y) = kernels::linear::linear_onto(
                 x.clone(),
-                weight,
+                weights,
                 self.bias.as_ref(),
                 residual.clone(),
             )
@@ -111,7 +126,13 @@ impl Linear {
         x: &Tensor<D>,
         function: Option<kernels::activation::Nonlinearity>,
     ) -> Option<Tensor<D>> {
-        kernels::linear::linear(x.clone(), self.weight.kernel()?, self.bias.as_ref(), function)
+        kernels::linear::linear(x.clone(), self.frozen()?, self.bias.as_ref(), function)
+    }
+
+    /// The weights as kernels read them.
+    #[cfg(feature = "cpu")]
+    fn frozen(&self) -> Option<Vec<kernels::Frozen>> {
+        self.weight.iter().map(Matrix::kernel).collect()
     }
 
     /// The cross entropy of a language-model head without a bias: the sum over rows `[M, H]` of the negative
@@ -125,10 +146,13 @@ impl Linear {
         hidden: &Tensor<2>,
         targets: &[usize],
     ) -> Result<Option<Tensor<1>>> {
-        peft_core::loss::check_classes(targets, self.weight.dims()[0])?;
+        let classes = self.weight.iter().map(|weight| weight.dims()[0]).sum();
+        peft_core::loss::check_classes(targets, classes)?;
         #[cfg(feature = "cpu")]
-        if kernels::serve(hidden) && self.bias.is_none() {
-            return Ok(self.weight.kernel().map(|weight| {
+        if kernels::serve(hidden)
+            && let ([weight], None) = (self.weight.as_slice(), &self.bias)
+        {
+            return Ok(weight.kernel().map(|weight| {
                 kernels::cross_entropy::cross_entropy(hidden.clone(), weight, targets)
             }));
         }

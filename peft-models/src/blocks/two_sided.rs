@@ -1,7 +1,7 @@
 //! Attention in a model with two stacks, whose decoder reads itself and the encoder.
 
 use burn::tensor::{Bool, Tensor};
-use peft_core::{Error, LayerKeyValues, Result, Run, Sequence, Side, Site};
+use peft_core::{CrossInput, Error, LayerKeyValues, Result, Run, Sequence, Side, Site};
 
 use super::{
     Encoded, Heads, LayerAttention, LayerInputs, Linear, SelfAttention, attention, part::parts,
@@ -74,7 +74,8 @@ impl Attention {
 /// A pass through one of the stacks, layer after layer.
 #[derive(Debug)]
 pub struct SidePass<'a> {
-    sequence: &'a Sequence,
+    /// Of a decoder.
+    cross: Option<CrossInput>,
     recompute: bool,
     own: SelfAttention<'a>,
     cross_key_values: Vec<LayerKeyValues>,
@@ -87,7 +88,7 @@ impl<'a> SidePass<'a> {
     /// # Errors
     ///
     /// [`Error::Mismatch`] for a decoder without an encoder's output.
-    pub fn new(sequence: &'a Sequence, recompute: bool) -> Result<Self> {
+    pub fn new(sequence: &'a mut Sequence, recompute: bool) -> Result<Self> {
         let site = match sequence.side {
             Side::Encoder => Site::EncoderSelf,
             Side::Decoder if sequence.cross.is_some() => Site::DecoderSelf,
@@ -96,8 +97,9 @@ impl<'a> SidePass<'a> {
                 return Err(Error::Mismatch(message.into()));
             }
         };
+        let cross = sequence.cross.take().filter(|_| sequence.side == Side::Decoder);
         let own = SelfAttention::new(sequence, site, recompute);
-        Ok(Self { sequence, recompute, own, cross_key_values: Vec::new() })
+        Ok(Self { cross, recompute, own, cross_key_values: Vec::new() })
     }
 
     /// One layer, `body`, of rows `[B, S, H]`.
@@ -108,7 +110,7 @@ impl<'a> SidePass<'a> {
         body: impl Fn(Tensor<3>, &mut LayerPass) -> Tensor<3> + Send + Sync + 'static,
     ) -> Tensor<3> {
         let own = self.own.of_layer(index, x.dims()[1], None);
-        let cross = self.sequence.cross.as_ref().filter(|_| self.sequence.side == Side::Decoder);
+        let cross = self.cross.as_ref();
         let made = cross.and_then(|cross| cross.key_values.get(index));
         let encoded = cross.map(|cross| Encoded {
             hidden: cross.hidden.clone(),
@@ -119,7 +121,8 @@ impl<'a> SidePass<'a> {
             let past = cross.past(index).map_or(0, |past| past.key.dims()[2]);
             cross.hidden_keys(past + keys)
         });
-        if self.sequence.keep_key_values || made.is_some() {
+        let keeps = own.has_tokens();
+        if keeps || made.is_some() {
             let cross = encoded.map(|encoded| EncoderAttention {
                 encoded,
                 hidden: hidden_of_encoder,
@@ -127,8 +130,8 @@ impl<'a> SidePass<'a> {
             });
             let mut pass = LayerPass { own, cross };
             let y = body(x, &mut pass);
-            self.own.keep(pass.own);
-            if self.sequence.keep_key_values {
+            self.own.put_back(pass.own.into_tokens());
+            if keeps {
                 self.cross_key_values.extend(pass.cross.and_then(|cross| cross.made));
             }
             return y;
@@ -137,7 +140,7 @@ impl<'a> SidePass<'a> {
         LayerInputs { x, past, encoded }.run(
             self.recompute,
             move |LayerInputs { x, past, encoded }| {
-                let own = LayerAttention::new(past, hidden.clone(), false);
+                let own = LayerAttention::new(past, hidden.clone());
                 let cross = encoded.map(|encoded| EncoderAttention {
                     encoded,
                     hidden: hidden_of_encoder.clone(),

@@ -176,11 +176,11 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &Sequence, recompute: bool) -> Result<Run> {
+    fn forward(&self, sequence: &mut Sequence, recompute: bool) -> Result<Run> {
         let rows = sequence.positions.clone().add_scalar(OFFSET as i64);
         let positions = embedding(self.position.clone(), rows);
-        let mut pass = SidePass::new(sequence, recompute)?;
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions);
+        let mut pass = SidePass::new(sequence, recompute)?;
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, pass: &mut _| layer.forward(x, pass);
             x = pass.layer(index, x, body);
@@ -244,10 +244,10 @@ impl FrozenModel for Bart {
         self.word.rows(ids, self.spec.dtype).mul_scalar(self.word_scale)
     }
 
-    fn layers(&self, sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
         match sequence.side {
-            Side::Encoder => self.encoder.forward(&sequence, self.recompute),
-            Side::Decoder => self.decoder.forward(&sequence, self.recompute),
+            Side::Encoder => self.encoder.forward(&mut sequence, self.recompute),
+            Side::Decoder => self.decoder.forward(&mut sequence, self.recompute),
         }
     }
 

@@ -203,7 +203,7 @@ impl FrozenModel for Bert {
         all_tensors(self)
     }
 
-    fn layers(&self, sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
         let segments = match &sequence.token_types {
             Some(types) => embedding(self.segment.clone(), types.clone()),
             None => self.segment.clone().narrow(0, 0, 1).unsqueeze(),
@@ -211,7 +211,7 @@ impl FrozenModel for Bert {
         let rows = sequence.positions.clone().add_scalar(self.variant.first_position as i64);
         let positions = embedding(self.position.clone(), rows);
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions + segments);
-        let mut attention = SelfAttention::new(&sequence, Site::EncoderSelf, self.recompute);
+        let mut attention = SelfAttention::new(&mut sequence, Site::EncoderSelf, self.recompute);
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, attention: &mut _| layer.forward(x, attention);
             x = attention.layer(index, x, None, body);

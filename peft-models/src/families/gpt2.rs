@@ -169,10 +169,10 @@ impl FrozenModel for Gpt2 {
         all_tensors(self)
     }
 
-    fn layers(&self, sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
         let positions = embedding(self.position.clone(), sequence.positions.clone());
         let mut x = sequence.embeddings.clone() + positions;
-        let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf, self.recompute);
+        let mut attention = SelfAttention::new(&mut sequence, Site::DecoderSelf, self.recompute);
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, attention: &mut _| layer.forward(x, attention);
             x = attention.layer(index, x, None, body);

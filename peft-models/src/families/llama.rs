@@ -205,11 +205,11 @@ impl FrozenModel for Llama {
         all_tensors(self)
     }
 
-    fn layers(&self, sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
         let mut x = sequence.embeddings.clone();
-        let columns = sequence.past.len() + x.dims()[1];
+        let columns = sequence.columns();
         let rotary = self.rotary.table(sequence.positions.clone(), columns, self.spec.dtype);
-        let mut attention = SelfAttention::new(&sequence, Site::DecoderSelf, self.recompute);
+        let mut attention = SelfAttention::new(&mut sequence, Site::DecoderSelf, self.recompute);
         for (index, (layer, window)) in self.layers.iter().zip(&self.config.windows).enumerate() {
             let (layer, rotary) = (layer.clone(), rotary.clone());
             let body = move |x, attention: &mut _| layer.forward(x, &rotary, attention);

@@ -182,10 +182,10 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &Sequence, recompute: bool) -> Result<Run> {
+    fn forward(&self, sequence: &mut Sequence, recompute: bool) -> Result<Run> {
         let bias = self.bias.of_pass(sequence);
-        let mut pass = SidePass::new(sequence, recompute)?;
         let mut x = sequence.embeddings.clone();
+        let mut pass = SidePass::new(sequence, recompute)?;
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let bias = bias.clone();
             let body = move |x, pass: &mut _| layer.forward(x, &bias, pass);
@@ -268,10 +268,10 @@ impl FrozenModel for T5 {
         self.word.rows(ids, self.spec.dtype)
     }
 
-    fn layers(&self, sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
         match sequence.side {
-            Side::Encoder => self.encoder.forward(&sequence, self.recompute),
-            Side::Decoder => self.decoder.forward(&sequence, self.recompute),
+            Side::Encoder => self.encoder.forward(&mut sequence, self.recompute),
+            Side::Decoder => self.decoder.forward(&mut sequence, self.recompute),
         }
     }
 

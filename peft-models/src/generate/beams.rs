@@ -8,8 +8,7 @@ use burn::tensor::{DType, Tensor, activation::log_softmax};
 use peft_core::Result;
 
 use super::{
-    Batch, Beams, Context, EarlyStopping, GenerateConfig, Generated, Watcher,
-    decoder::{Decoder, read_scores},
+    Batch, Beams, Context, EarlyStopping, GenerateConfig, Generated, Watcher, decoder::read_scores,
     scores::adjust,
 };
 
@@ -20,8 +19,7 @@ pub(super) fn run(
     beams: &Beams,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Vec<Generated>>> {
-    let (mut decoder, mut logits) =
-        Decoder::start(batch.model, &batch.rows, &batch.virtual_tokens, batch.start)?;
+    let (mut decoder, mut logits) = batch.read(config.max_new_tokens)?;
     let mut output = vec![Vec::new(); batch.rows.len()];
     let mut searches: Vec<Search<'_>> = (0..batch.rows.len())
         .map(|row| Search::new(config, beams, row, batch.context(row, &[]).read))

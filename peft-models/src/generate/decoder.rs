@@ -15,16 +15,20 @@ pub(super) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// Reads the rows once each, or their encoding and the decoder's `start`. Gives the logits
-    /// `[B, V]` of their first new tokens too.
+    /// `[B, V]` of their first new tokens too, of which there are to be at most `max_new_tokens`.
     pub fn start(
         model: &'a dyn FrozenModel,
         rows: &[&[u32]],
         virtual_tokens: &VirtualTokens,
         start: Option<u32>,
+        max_new_tokens: usize,
     ) -> Result<(Self, Tensor<2>)> {
         // Left padding: every row's next token is in the last column.
         let input = TokenBatch::new(rows, PaddingSide::Left);
-        let cache = model.begin(&input, virtual_tokens)?;
+        let mut cache = model.begin(&input, virtual_tokens)?;
+        let read = start.map_or(input.len(), |_| 1);
+        // The last new token is never read.
+        cache.tokens = cache.tokens.expecting(read + max_new_tokens.saturating_sub(1));
         let mut decoder = Self { model, cache: Some(cache), inputs: (0..rows.len()).collect() };
         let logits = match start {
             Some(start) => decoder.advance(&vec![start; rows.len()])?,
@@ -61,8 +65,9 @@ impl<'a> Decoder<'a> {
         let inputs: Vec<usize> = rows.iter().map(|row| self.inputs[*row]).collect();
         if let Some(cache) = &mut self.cache {
             if inputs == self.inputs {
-                // Beams of one input that change places: what the encoder said is the same for them.
-                cache.past = cache.past.select_rows(rows);
+                // Beams of one input that change places: virtual tokens and what the encoder said are the same
+                // for them.
+                cache.tokens = cache.tokens.select_rows(rows);
             } else {
                 *cache = cache.select_rows(rows);
             }

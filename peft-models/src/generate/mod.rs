@@ -23,10 +23,12 @@ mod sample;
 mod scores;
 mod steps;
 
+use burn::tensor::Tensor;
 use peft_core::{Error, FrozenModel, Result, Room, Topology, VirtualTokens};
 
 pub use config::{Beams, EarlyStopping, GenerateConfig, Sampling, Strategy};
 
+use decoder::Decoder;
 use scores::Context;
 
 /// A sequence that was generated.
@@ -183,6 +185,11 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// Reads the rows: the model after them, and the logits `[B, V]` of their first new tokens.
+    fn read(&self, max_new_tokens: usize) -> Result<(Decoder<'_>, Tensor<2>)> {
+        Decoder::start(self.model, &self.rows, &self.virtual_tokens, self.start, max_new_tokens)
+    }
+
     /// A sequence of one of the rows.
     fn context<'b>(&'b self, row: usize, new: &'b [u32]) -> Context<'b> {
         Context { read: self.start.as_ref().map_or(self.rows[row], std::slice::from_ref), new }

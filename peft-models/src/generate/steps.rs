@@ -5,7 +5,7 @@ use peft_core::{Result, rng};
 
 use super::{
     Batch, GenerateConfig, Generated, Sampling, Watcher,
-    decoder::{Decoder, read_scores, unreadable},
+    decoder::{read_scores, unreadable},
     sample::draw,
     scores::{adjust, adjusts},
 };
@@ -28,8 +28,7 @@ pub(super) fn run(
     sampling: Option<&Sampling>,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Vec<Generated>>> {
-    let (mut decoder, mut logits) =
-        Decoder::start(batch.model, &batch.rows, &batch.virtual_tokens, batch.start)?;
+    let (mut decoder, mut logits) = batch.read(config.max_new_tokens)?;
     let mut output =
         vec![vec![Generated::default(); config.num_return_sequences]; batch.rows.len()];
     let mut open = vec![config.num_return_sequences; batch.rows.len()];

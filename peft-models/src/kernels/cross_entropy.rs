@@ -9,7 +9,7 @@
 use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
-    frozen::Frozen,
+    frozen::{Frozen, map, map_back},
     node::{Inputs, Kernel, run},
     parallel::{Target, over_rows},
     product::{Matrix, product_by_columns},
@@ -25,13 +25,13 @@ use super::{
 /// - head: `[V, H]`
 /// - targets: M, each below V
 pub(crate) fn cross_entropy(hidden: Tensor<2>, head: Frozen, targets: &[usize]) -> Tensor<1> {
-    let kernel = CrossEntropy { head, targets: targets.to_vec() };
+    let kernel = CrossEntropy { head: [head], targets: targets.to_vec() };
     run(kernel, Inputs::One(hidden.into_dispatch()))
 }
 
 #[derive(Debug)]
 struct CrossEntropy {
-    head: Frozen,
+    head: [Frozen; 1],
     targets: Vec<usize>,
 }
 
@@ -66,8 +66,8 @@ impl Kernel for CrossEntropy {
         let hidden = in_order(&inputs[0]);
         let (rows, width) = rows_of(&hidden);
         assert_eq!(self.targets.len(), rows, "a target for each row");
-        let head = self.head.map();
-        let classes = head.num_columns();
+        let (head, back) = (map(&self.head), map_back(&self.head));
+        let classes = head[0].weight.num_columns();
         let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));
         let mut logits = vec![0.0; step * classes];
         let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
@@ -76,7 +76,7 @@ impl Kernel for CrossEntropy {
             let count = step.min(rows - start);
             let part = &floats(&hidden)[start * width..(start + count) * width];
             let logits = &mut logits[..count * classes];
-            product_by_columns(logits, Matrix::rows(part, count, width, width), head, None, None);
+            product_by_columns(logits, Matrix::rows(part, count, width, width), &head, None, None);
             // For each row: its loss, and the sum of its exponentials.
             let mut scores = vec![0.0; count * 2];
             let (of_logits, of_scores) = (Target::new(logits), Target::new(&mut scores));
@@ -100,7 +100,7 @@ impl Kernel for CrossEntropy {
             }
             let gradient = &mut gradient[start * width..(start + count) * width];
             let exponentials = Matrix::rows(logits, count, classes, classes);
-            product_by_columns(gradient, exponentials, self.head.map_back(), None, None);
+            product_by_columns(gradient, exponentials, &back, None, None);
             let of_gradient = Target::new(gradient);
             over_rows(count, width, |range| {
                 for row in range {
@@ -109,7 +109,7 @@ impl Kernel for CrossEntropy {
                     let target = self.targets[start + row];
                     let mut room = Vec::new();
                     let target: Vec<f32> =
-                        head.columns(target..target + 1, &mut room).numbers().collect();
+                        head[0].weight.columns(target..target + 1, &mut room).numbers().collect();
                     scale_and_subtract(to, 1.0 / scores[row * 2 + 1], &target);
                 }
             });

@@ -39,11 +39,6 @@ impl Frozen {
         self.weight().transposed()
     }
 
-    /// The map's gradient: `[out, in]`.
-    pub(super) fn map_back(&self) -> Weight<'_> {
-        self.weight()
-    }
-
     fn weight(&self) -> Weight<'_> {
         let layout = self.values.layout();
         let (shape, strides) = (layout.shape(), layout.strides());
@@ -62,6 +57,37 @@ impl Frozen {
             channels_are_rows: true,
         }
     }
+}
+
+/// A part of the right side of a product: of what it is multiplied with it takes the columns from `depth` on,
+/// and it makes those of the result from `column` on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Factor<'a> {
+    pub(super) weight: Weight<'a>,
+    pub(super) depth: usize,
+    pub(super) column: usize,
+}
+
+/// The map `x [W₁ᵀ | W₂ᵀ | ..]`, of which each weight makes some of the outputs.
+pub(super) fn map(weights: &[Frozen]) -> Vec<Factor<'_>> {
+    let mut column = 0;
+    let factors = weights.iter().map(|weight| {
+        let factor = Factor { weight: weight.map(), depth: 0, column };
+        column += factor.weight.num_columns();
+        factor
+    });
+    factors.collect()
+}
+
+/// Its gradient `dy₁ W₁ + dy₂ W₂ + ..`.
+pub(super) fn map_back(weights: &[Frozen]) -> Vec<Factor<'_>> {
+    let mut depth = 0;
+    let factors = weights.iter().map(|weight| {
+        let factor = Factor { weight: weight.weight(), depth, column: 0 };
+        depth += factor.weight.num_rows();
+        factor
+    });
+    factors.collect()
 }
 
 /// Whether no dimension is viewed backwards and, of types that are widened line by line, rows or columns have
@@ -116,6 +142,10 @@ impl<'a> Weight<'a> {
             channels_are_rows: !self.channels_are_rows,
             ..self
         }
+    }
+
+    pub(super) fn num_rows(&self) -> usize {
+        self.sizes[0]
     }
 
     pub(super) fn num_columns(&self) -> usize {

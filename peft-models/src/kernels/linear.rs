@@ -1,4 +1,5 @@
-//! `y = f(x W + b)` and `y = r + x W + b` with W and b frozen: of the inputs alone there is a gradient,
+//! `y = f(x W + b)` and `y = r + x W + b` with W and b frozen, W perhaps of several parts side by side: of the
+//! inputs alone there is a gradient,
 //!
 //! ```text
 //! dz = dy f'(z)      dx = dz Wᵀ      dr = dy
@@ -8,7 +9,7 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     activation::Nonlinearity,
-    frozen::Frozen,
+    frozen::{Frozen, map, map_back},
     node::{Inputs, Kernel, run},
     parallel::{Target, over_rows},
     product::{Block, Matrix, product_by_columns},
@@ -20,39 +21,40 @@ use super::{
 /// # Shapes
 ///
 /// - x: `[.., in]`
-/// - weight: `[out, in]`, bias: `[out]`
+/// - weights: `[out₁, in], [out₂, in], ..`; their outputs stand side by side
+/// - bias: `[out]`
 /// - output: `[.., out]`
 pub(crate) fn linear<const D: usize>(
     x: Tensor<D>,
-    weight: Frozen,
+    weights: Vec<Frozen>,
     bias: Option<&Tensor<1>>,
     function: Option<Nonlinearity>,
 ) -> Option<Tensor<D>> {
-    let kernel = Linear::new(weight, bias, function)?;
+    let kernel = Linear::new(weights, bias, function)?;
     Some(run(kernel, Inputs::One(x.into_dispatch())))
 }
 
 /// `residual + x W + b`. `None` where the bias cannot be read in place.
 pub(crate) fn linear_onto<const D: usize>(
     x: Tensor<D>,
-    weight: Frozen,
+    weights: Vec<Frozen>,
     bias: Option<&Tensor<1>>,
     residual: Tensor<D>,
 ) -> Option<Tensor<D>> {
-    let kernel = Linear::new(weight, bias, None)?;
+    let kernel = Linear::new(weights, bias, None)?;
     Some(run(kernel, Inputs::Two(x.into_dispatch(), residual.into_dispatch())))
 }
 
 #[derive(Debug)]
 struct Linear {
-    weight: Frozen,
+    weights: Vec<Frozen>,
     bias: Option<FlexTensor>,
     function: Option<Nonlinearity>,
 }
 
 impl Linear {
     fn new(
-        weight: Frozen,
+        weights: Vec<Frozen>,
         bias: Option<&Tensor<1>>,
         function: Option<Nonlinearity>,
     ) -> Option<Self> {
@@ -60,7 +62,7 @@ impl Linear {
             Some(bias) => Some(in_order(&frozen(bias)?)),
             None => None,
         };
-        Some(Self { weight, bias, function })
+        Some(Self { weights, bias, function })
     }
 }
 
@@ -68,9 +70,9 @@ impl Kernel for Linear {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let x = in_order(&inputs[0]);
         let residual = inputs.get(1).map(in_order);
-        let weight = self.weight.map();
+        let weights = map(&self.weights);
         let (rows, width) = rows_of(&x);
-        let outputs = weight.num_columns();
+        let outputs = weights.iter().map(|part| part.weight.num_columns()).sum();
         let mut shape = sizes(&x);
         if let Some(last) = shape.last_mut() {
             *last = outputs;
@@ -95,7 +97,7 @@ impl Kernel for Linear {
         let a = Matrix::rows(floats(&x), rows, width, width);
         let mut z = vec![0.0; rows * outputs];
         let Some(function) = self.function else {
-            product_by_columns(&mut z, a, weight, start, None);
+            product_by_columns(&mut z, a, &weights, start, None);
             return (tensor(z, shape), Vec::new());
         };
         if !keep {
@@ -110,7 +112,7 @@ impl Kernel for Linear {
                     }
                 });
             };
-            product_by_columns(&mut z, a, weight, start, Some(&finish));
+            product_by_columns(&mut z, a, &weights, start, Some(&finish));
             return (tensor(z, shape), Vec::new());
         }
         let mut y = vec![0.0; rows * outputs];
@@ -121,7 +123,7 @@ impl Kernel for Linear {
                 function.values(z, unsafe { target.slice(at..at + z.len()) });
             });
         };
-        product_by_columns(&mut z, a, weight, start, Some(&finish));
+        product_by_columns(&mut z, a, &weights, start, Some(&finish));
         (tensor(y, shape.clone()), vec![tensor(z, shape)])
     }
 
@@ -148,11 +150,11 @@ impl Kernel for Linear {
                 turned
             });
             let dz = turned.as_deref().unwrap_or_else(|| floats(&gradient));
-            let weight = self.weight.map_back();
-            let inputs = weight.num_columns();
+            let weights = map_back(&self.weights);
+            let inputs = weights.first().map_or(0, |part| part.weight.num_columns());
             let mut dx = vec![0.0; rows * inputs];
             let dz = Matrix::rows(dz, rows, outputs, outputs);
-            product_by_columns(&mut dx, dz, weight, None, None);
+            product_by_columns(&mut dx, dz, &weights, None, None);
             let mut shape = sizes(&gradient);
             if let Some(last) = shape.last_mut() {
                 *last = inputs;

@@ -1,8 +1,10 @@
 //! Matrix products: the `gemm` crate, which Burn's flex uses too, called on strided views, and spread over the
 //! cores by columns of the result.
 
+use std::ops::Range;
+
 use super::{
-    frozen::Weight,
+    frozen::Factor,
     parallel::{Target, pieces},
 };
 #[cfg(target_arch = "x86_64")]
@@ -47,6 +49,13 @@ impl<'a> Matrix<'a> {
             column_stride: self.row_stride,
             ..self
         }
+    }
+
+    /// Some of its columns.
+    fn columns(self, columns: Range<usize>) -> Self {
+        assert!(columns.end <= self.columns, "columns of a matrix");
+        let data = &self.data[(columns.start * self.column_stride).min(self.data.len())..];
+        Self { data, columns: columns.len(), ..self }
     }
 
     /// Its numbers, row by row.
@@ -120,23 +129,26 @@ const PIECE: usize = 1024;
 /// Numbers of a matrix in fewer bits that are f32 at a time, in each thread.
 const WIDENED: usize = 4 << 20;
 
-/// `to [M, N] = start + a b` on all cores. `start` fills the rows of a range of columns before the product
-/// is added, or says that there is nothing to add to; `finish` sees these columns of all rows afterwards.
+/// `to [M, N] = start + a b` on all cores, where b is made of parts. `start` fills the rows of a range of columns
+/// before the product is added, or says that there is nothing to add to; `finish` sees these columns of all rows
+/// afterwards.
 ///
 /// The order of additions does not depend on the number of threads.
 pub(super) fn product_by_columns(
     to: &mut [f32],
     a: Matrix<'_>,
-    b: Weight<'_>,
+    b: &[Factor<'_>],
     start: Option<&(dyn Fn(Block) + Sync)>,
     finish: Option<&(dyn Fn(Block) + Sync)>,
 ) {
-    let (m, n) = (a.rows, b.num_columns());
+    let m = a.rows;
+    let n = b.iter().map(|part| part.column + part.weight.num_columns()).max().unwrap_or(0);
     assert_eq!(to.len(), m * n, "size of a result");
     let target = Target::new(to);
     let threads = rayon::current_num_threads();
+    let num_widened: usize = b.iter().map(|part| part.weight.num_widened()).sum();
     // As many as there are threads, or a multiple, in whole vectors.
-    let count = n.div_ceil(PIECE).max(b.num_widened() / WIDENED).next_multiple_of(threads);
+    let count = n.div_ceil(PIECE).max(num_widened / WIDENED).next_multiple_of(threads);
     let count = count.min(n.div_ceil(32)).max(1);
     pieces(n.div_ceil(32), count, |range| {
         let columns = range.start * 32..(range.end * 32).min(n);
@@ -148,10 +160,19 @@ pub(super) fn product_by_columns(
             start(block);
         }
         let mut room = Vec::new();
-        let part = b.columns(columns.clone(), &mut room);
-        let to = target.at(columns.start, (m - 1) * n + columns.len());
-        // SAFETY: these columns belong to this piece alone, and `start` initialised them.
-        unsafe { product(to, n, a, part, start.is_some()) };
+        for part in b {
+            let end = part.column + part.weight.num_columns();
+            let (first, end) = (columns.start.max(part.column), columns.end.min(end));
+            if first >= end {
+                continue;
+            }
+            let of_part = first - part.column..end - part.column;
+            let of_part = part.weight.columns(of_part, &mut room);
+            let a = a.columns(part.depth..part.depth + part.weight.num_rows());
+            let to = target.at(first, (m - 1) * n + end - first);
+            // SAFETY: these columns belong to this piece alone; `start`, or the parts above, initialised them.
+            unsafe { product(to, n, a, of_part, start.is_some() || part.depth > 0) };
+        }
         if let Some(finish) = finish {
             finish(block);
         }

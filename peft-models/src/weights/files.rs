@@ -1,7 +1,10 @@
 //! A checkpoint as one safetensors file or several shards.
 //!
-//! Only headers are mapped into memory. Tensors are read straight into the memory that they stay in, so
-//! that loading takes no more of it than the model does.
+//! Files are mapped into memory, and tensors that are used as they stand in the file are views of it: the system
+//! reads them when they are first used and shares them between processes. The others are read and converted part
+//! by part, so that loading takes no more memory than the model does.
+//!
+//! A file must not change while a model is in use. If it shrinks, the system ends the process.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, TensorData, bf16, f16};
+use burn::tensor::{AllocationProperty, Bytes, DType, TensorData, bf16, f16};
 use memmap2::Mmap;
 use peft_core::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
@@ -32,11 +35,20 @@ struct Entry {
 /// Numbers that are widened, or bytes that are compared, at once.
 const AT_ONCE: usize = 1 << 16;
 
+/// A file of tensors.
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    file: File,
+    /// All of it.
+    map: bytes::Bytes,
+}
+
 /// The tensors of all shards of a checkpoint.
 #[derive(Debug)]
 pub struct Files {
     path: PathBuf,
-    shards: Vec<(PathBuf, File)>,
+    shards: Vec<Shard>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -85,10 +97,9 @@ impl Files {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let file = File::open(path).map_err(Error::read(path))?;
-        // SAFETY: the mapping is read-only, private to this process, and gone when this function ends.
-        // Another process that truncates the file in the meantime could end this one, as with any
-        // mapped file.
+        // SAFETY: the mapping is only read. That nobody changes the file is what the user is asked for.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
+        let map = bytes::Bytes::from_owner(map);
         let start = map.as_ptr() as usize;
         let parsed = SafeTensors::deserialize(&map)
             .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
@@ -103,8 +114,7 @@ impl Files {
             };
             self.entries.insert(name.to_string(), entry);
         }
-        drop(map);
-        self.shards.push((path.to_path_buf(), file));
+        self.shards.push(Shard { path: path.to_path_buf(), file, map });
         Ok(())
     }
 
@@ -159,15 +169,15 @@ impl Files {
 
     /// Reads bytes of a tensor, from its byte `start` on.
     fn fill(&self, entry: &Entry, start: usize, into: &mut [u8]) -> Result<()> {
-        let (path, file) = &self.shards[entry.shard];
+        let Shard { path, file, .. } = &self.shards[entry.shard];
         let mut file = file;
         file.seek(SeekFrom::Start(entry.offset + start as u64))
             .and_then(|_| file.read_exact(into))
             .map_err(Error::read(path))
     }
 
-    /// A tensor of floats as `dtype`.
-    pub fn read(&self, name: &str, dtype: DType) -> Result<TensorData> {
+    /// A tensor of floats as `dtype`: a view of the file where it has this type and `in_place` allows it.
+    pub fn read(&self, name: &str, dtype: DType, in_place: bool) -> Result<TensorData> {
         let entry = self.entry(name)?;
         let shape = entry.shape.as_slice();
         let stored = match entry.dtype {
@@ -176,12 +186,21 @@ impl Files {
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
             other => {
-                let path = &self.shards[entry.shard].0;
+                let path = &self.shards[entry.shard].path;
                 let message = format!("found type {other:?}, expected F32, F16 or BF16");
                 return Err(Error::tensor(path, name, message));
             }
         };
         match (stored, dtype) {
+            // Few writers forget to align; what is not aligned cannot be read as numbers.
+            (DType::F32, DType::F32)
+                if in_place && entry.offset.is_multiple_of(align_of::<f32>() as u64) =>
+            {
+                let start = entry.offset as usize;
+                let view = self.shards[entry.shard].map.slice(start..start + entry.bytes);
+                let bytes = Bytes::from_shared(view, AllocationProperty::File);
+                Ok(TensorData::from_bytes(bytes, shape, stored))
+            }
             (DType::F32, DType::F32) => {
                 let mut numbers = vec![0f32; entry.bytes / size_of::<f32>()];
                 self.fill(entry, 0, bytemuck::cast_slice_mut(&mut numbers))?;
@@ -212,5 +231,43 @@ impl Files {
             numbers.extend(part.chunks_exact(2).map(|pair| one([pair[0], pair[1]])));
         }
         Ok(TensorData::new(numbers, entry.shape.as_slice()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+
+    /// Two numbers, `shift` bytes after a multiple of eight.
+    fn write(dir: &Path, shift: usize) {
+        let header = r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let header = format!("{header:width$}", width = 64 + shift);
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend([1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()));
+        fs::write(dir.join(SINGLE), bytes).unwrap();
+    }
+
+    #[test]
+    fn aligned_or_not_and_in_place_or_not_the_numbers_are_the_same() {
+        for shift in 0..4 {
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), shift);
+            let before = fs::read(dir.path().join(SINGLE)).unwrap();
+            for in_place in [false, true] {
+                let data =
+                    Files::open(dir.path()).unwrap().read("x", DType::F32, in_place).unwrap();
+                let is_view = data.bytes().property() == AllocationProperty::File;
+                assert_eq!(is_view, in_place && shift == 0, "{shift} {in_place}");
+                // Also where it is written to: the file is not.
+                let x = Tensor::<1>::from_data(data, &Device::flex()).add_scalar(1.0);
+                assert_eq!(x.try_into_vec_as::<f32>().unwrap(), [2.5, -1.0]);
+            }
+            assert_eq!(fs::read(dir.path().join(SINGLE)).unwrap(), before);
+        }
     }
 }

@@ -238,7 +238,10 @@ impl Weights {
     ) -> Result<Option<Tensor<D>>> {
         let Some(spelling) = self.find(chosen) else { return Ok(None) };
         let data = match &self.source {
-            Source::Files(files) => files.read(&spelling, self.dtype)?,
+            Source::Files(files) => {
+                // What is kept in another format is read, used once and dropped.
+                files.read(&spelling, self.dtype, self.format == WeightFormat::F32)?
+            }
             Source::Memory(tensors) => tensors[&spelling].clone(),
             Source::Random { seed, std } => {
                 let count = shape.iter().product();

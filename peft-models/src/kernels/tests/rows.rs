@@ -6,7 +6,7 @@ use burn::tensor::{
     module::{layer_norm, linear},
 };
 use peft_core::loss::cross_entropy_sum;
-use proptest::{option, prelude::*, sample::select};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 use rand::Rng;
 
 use super::{super::activation::Nonlinearity, *};
@@ -46,6 +46,13 @@ fn matrix(seed: u64, [rows, columns]: [usize; 2], (transposed, format): Kept) ->
     Matrix::new(numbers, format)
 }
 
+/// A weight of several parts `[output, columns]` each, as kernels take it, and the whole as one matrix.
+fn in_parts(weights: &[Matrix]) -> (Vec<kernels::Frozen>, impl Fn(DType) -> Tensor<2> + '_) {
+    let parts = weights.iter().map(|weight| weight.kernel().unwrap()).collect();
+    let whole = |dtype| Tensor::cat(weights.iter().map(|weight| weight.full(dtype)).collect(), 0);
+    (parts, whole)
+}
+
 /// How a matrix is kept: whether it is transposed, and its format.
 type Kept = (bool, WeightFormat);
 
@@ -58,23 +65,26 @@ proptest! {
 
     #[test]
     fn affine_maps(
-        b in 1usize..4, s in lengths(), input in 1usize..41, output in widths(),
+        b in 1usize..4, s in lengths(), input in 1usize..41, outputs in vec(widths(), 1..4),
         has_bias: bool, kept in kept(), function in option::of(nonlinearities()),
         layout in layouts(), seed: u64,
     ) {
-        let weight = matrix(seed, [output, input], kept);
+        let weights: Vec<_> =
+            (0..).zip(&outputs).map(|(i, output)| matrix(seed ^ i, [*output, input], kept)).collect();
+        let (weights, whole) = in_parts(&weights);
+        let output: usize = outputs.iter().sum();
         let parts = |x: &[Tensor<1>]| {
             let bias = has_bias.then(|| frozen(seed, "bias", [output], x[0].dtype()));
             (shaped(&x[0], [b, s, input], layout), bias)
         };
         let kernel = |x: &[Tensor<1>]| {
             let (x, bias) = parts(x);
-            flat(kernels::linear::linear(x, weight.kernel().unwrap(), bias.as_ref(), function).unwrap())
+            flat(kernels::linear::linear(x, weights.clone(), bias.as_ref(), function).unwrap())
         };
         let plain = |x: &[Tensor<1>]| {
             let (x, bias) = parts(x);
             let dtype = x.dtype();
-            let y = linear(x, weight.full(dtype).transpose(), bias);
+            let y = linear(x, whole(dtype).transpose(), bias);
             flat(match function {
                 Some(function) => apply(function, y),
                 None => y,
@@ -97,7 +107,8 @@ proptest! {
         };
         let kernel = |x: &[Tensor<1>]| {
             let (x, bias, residual) = parts(x);
-            flat(kernels::linear::linear_onto(x, weight.kernel().unwrap(), bias.as_ref(), residual).unwrap())
+            let weight = vec![weight.kernel().unwrap()];
+            flat(kernels::linear::linear_onto(x, weight, bias.as_ref(), residual).unwrap())
         };
         let plain = |x: &[Tensor<1>]| {
             let (x, bias, residual) = parts(x);

@@ -170,7 +170,7 @@ fn weights_that_are_trained_are_left_to_burn() {
     let weight = Tensor::<2>::ones([3, 3], &trained).require_grad();
     let bias = Tensor::<1>::ones([3], &trained).require_grad();
     assert!(Frozen::floats(&weight).is_none());
-    let matrix = || Frozen::floats(&Tensor::ones([3, 3], &flex)).unwrap();
+    let matrix = || vec![Frozen::floats(&Tensor::ones([3, 3], &flex)).unwrap()];
     assert!(kernels::linear::linear(x.clone(), matrix(), Some(&bias), None).is_none());
     assert!(kernels::linear::linear_onto(x.clone(), matrix(), Some(&bias), x.clone()).is_none());
     assert!(kernels::norm::norm(x.clone(), &bias, None, 1e-6).is_none());

@@ -1,0 +1,334 @@
+//! What generation continues from: virtual tokens, and the keys and values of the tokens read so far.
+//!
+//! The two stay apart, so that virtual tokens which the batch shares are in memory once, whatever B is.
+
+use burn::tensor::Tensor;
+
+use crate::{
+    batch::Mask,
+    error::{Error, Result},
+    sequence::CrossInput,
+    spec::SiteSpec,
+    virtual_tokens::{LayerKeyValues, VirtualTokens},
+};
+
+/// What generation continues from: keys and values of everything before the next token.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// The virtual tokens of the self-attention.
+    pub virtual_tokens: VirtualTokens,
+    /// The tokens read behind them.
+    pub tokens: TokenCache,
+    /// What the decoder of an encoder-decoder reads.
+    pub cross: Option<CrossInput>,
+}
+
+impl Cache {
+    /// The cache of chosen rows, in the order given: for beams, and for rows that go on alone.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        Self {
+            virtual_tokens: self.virtual_tokens.select_rows(rows),
+            tokens: self.tokens.select_rows(rows),
+            cross: self.cross.as_ref().map(|cross| cross.select_rows(rows)),
+        }
+    }
+}
+
+/// Keys and values of real tokens in every self-attention layer: the K/V cache.
+///
+/// [`expecting`](Self::expecting) makes room for tokens to come, which are then written in place. A cache
+/// of nothing that expects nothing keeps what it is given as it is, differentiably.
+#[derive(Clone, Debug)]
+pub struct TokenCache {
+    layers: Vec<Layer>,
+    /// Which of the tokens read are real, `[B, T]`.
+    mask: Mask,
+    /// Tokens a row that may still come.
+    expected: usize,
+}
+
+/// Keys and values of one layer.
+#[derive(Clone, Debug)]
+struct Layer {
+    /// `[B, K, columns, D]` each, of which the first `used` columns are tokens.
+    room: LayerKeyValues,
+    used: usize,
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0 }
+    }
+}
+
+impl TokenCache {
+    /// A cache of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Announces that up to `tokens` more are to be read in each row.
+    #[must_use]
+    pub fn expecting(mut self, tokens: usize) -> Self {
+        self.expected = tokens;
+        self
+    }
+
+    /// T, the tokens read, padding included.
+    pub fn len(&self) -> usize {
+        self.mask.len()
+    }
+
+    /// Whether nothing was read.
+    pub fn is_empty(&self) -> bool {
+        self.mask.is_empty()
+    }
+
+    /// Whether it keeps the next `tokens` of each row just as they are: nothing was read before, and nothing more
+    /// is expected.
+    pub fn keeps_as_given(&self, tokens: usize) -> bool {
+        self.is_empty() && self.expected <= tokens
+    }
+
+    /// Which of the tokens are real, `[B, T]`.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Adds the keys and values `[B, K, S, D]` that the rows of a pass have in a layer, and gives them behind
+    /// those of earlier passes: `[B, K, T + S, D]`. Layers come in their order.
+    ///
+    /// They are written in place where there is room and nobody else holds the cache.
+    pub fn append(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
+        let added = own.key.dims()[2];
+        let more = self.expected.saturating_sub(added);
+        let old = self.layers.get(layer);
+        let used = old.map_or(0, |old| old.used);
+        let total = used + added;
+        if used == 0 && more == 0 {
+            self.layers.push(Layer { room: own.clone(), used: added });
+            return own;
+        }
+        if old.is_none_or(|old| old.room.key.dims()[2] < total) {
+            let columns = total + if more > 0 { more.min(ROOM.max(total)) } else { ROOM };
+            let old = old.map(Layer::tokens);
+            let (key, value) = old.map_or((None, None), |old| (Some(old.key), Some(old.value)));
+            let room = LayerKeyValues {
+                key: room_for(columns, key, &own.key),
+                value: room_for(columns, value, &own.value),
+            };
+            let grown = Layer { room, used };
+            match self.layers.get_mut(layer) {
+                Some(found) => *found = grown,
+                None => self.layers.push(grown),
+            }
+        }
+        let Some(found) = self.layers.get_mut(layer) else { return own };
+        found.room.key.inplace(|room| write(room, used, own.key));
+        found.room.value.inplace(|room| write(room, used, own.value));
+        found.used = total;
+        found.tokens()
+    }
+
+    /// Checks that it can serve a batch of `rows` rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where it is one of other rows.
+    pub(crate) fn check(&self, rows: usize) -> Result<()> {
+        match self.layers.first().map(|layer| layer.room.key.dims()[0]) {
+            Some(found) if found != rows => Err(Error::Mismatch(format!(
+                "a cache of {found} rows meets a batch of {rows} rows"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a pass, whose rows were `mask` `[B, S]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for a model that has not appended the rows in every layer of `site`, once.
+    pub(crate) fn end_pass(&mut self, mask: &Mask, site: &SiteSpec) -> Result<()> {
+        self.mask = self.mask.concat(mask);
+        self.expected = self.expected.saturating_sub(mask.len());
+        let columns: Vec<usize> = self.layers.iter().map(|layer| layer.used).collect();
+        if columns != vec![self.len(); site.num_layers] {
+            return Err(Error::Mismatch(format!(
+                "the model kept keys and values of {columns:?} tokens in its layers, expected {} in each of {}",
+                self.len(),
+                site.num_layers
+            )));
+        }
+        Ok(())
+    }
+
+    /// The keys and values of all tokens, a layer each.
+    pub fn into_layers(self) -> Vec<LayerKeyValues> {
+        self.layers.iter().map(Layer::tokens).collect()
+    }
+
+    /// The cache of chosen rows, in the order given; a row may be chosen several times.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        let select = |layer: &Layer| Layer { room: layer.room.of_rows(rows), used: layer.used };
+        Self {
+            layers: self.layers.iter().map(select).collect(),
+            mask: if self.is_empty() { self.mask.clone() } else { self.mask.select_rows(rows) },
+            expected: self.expected,
+        }
+    }
+}
+
+impl Layer {
+    /// The columns in use.
+    fn tokens(&self) -> LayerKeyValues {
+        let view = |tensor: &Tensor<4>| match tensor.dims()[2] == self.used {
+            true => tensor.clone(),
+            false => tensor.clone().narrow(2, 0, self.used),
+        };
+        LayerKeyValues { key: view(&self.room.key), value: view(&self.room.value) }
+    }
+}
+
+/// Columns that a cache grows by at once, or as many as it has where these are more.
+const ROOM: usize = 64;
+
+/// Zeros like `own`, but of so many columns, of which the first are those of `old`.
+fn room_for(columns: usize, old: Option<Tensor<4>>, own: &Tensor<4>) -> Tensor<4> {
+    let [rows, k, _, d] = own.dims();
+    let room = Tensor::zeros([rows, k, columns, d], (&own.device(), own.dtype()));
+    match old {
+        Some(old) => write(room, 0, old),
+        None => room,
+    }
+}
+
+/// `values` in the columns of `room` from `from` on.
+fn write(room: Tensor<4>, from: usize, values: Tensor<4>) -> Tensor<4> {
+    let [rows, k, added, d] = values.dims();
+    room.slice_assign([0..rows, 0..k, from..from + added, 0..d], values)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::Device;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::{
+        init::{Values, tensor},
+        rng,
+        spec::Site,
+    };
+
+    const K: usize = 2;
+    const D: usize = 3;
+
+    fn site(num_layers: usize) -> SiteSpec {
+        SiteSpec { site: Site::DecoderSelf, num_layers, num_heads: K, num_kv_heads: K, head_dim: D }
+    }
+
+    fn drawn(rows: usize, columns: usize, name: &str) -> LayerKeyValues {
+        let draw = |part: &str| {
+            let mut stream = rng::stream(1, 0, &format!("{name} {part}"));
+            tensor(
+                [rows, K, columns, D],
+                Values::Uniform { range: 1.0 },
+                &mut stream,
+                &Device::default(),
+            )
+        };
+        LayerKeyValues { key: draw("key"), value: draw("value") }
+    }
+
+    fn numbers(layer: &LayerKeyValues) -> Vec<f32> {
+        [&layer.key, &layer.value]
+            .into_iter()
+            .flat_map(|x| x.to_data().iter::<f32>().collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn all_numbers(cache: &TokenCache) -> Vec<Vec<f32>> {
+        cache.clone().into_layers().iter().map(numbers).collect()
+    }
+
+    fn behind(old: Option<&LayerKeyValues>, new: LayerKeyValues) -> LayerKeyValues {
+        let Some(old) = old else { return new };
+        LayerKeyValues {
+            key: Tensor::cat(vec![old.key.clone(), new.key], 2),
+            value: Tensor::cat(vec![old.value.clone(), new.value], 2),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever is announced, chosen and held by others, a cache is what was appended, side by side.
+        #[test]
+        fn a_cache_is_what_was_appended(
+            expected in prop_oneof![Just(0usize), 1usize..12, 60usize..80],
+            passes in vec((1usize..5, any::<bool>()), 1..6),
+            chosen in vec(vec(any::<prop::sample::Index>(), 1..4), 6),
+        ) {
+            let mut rows = 2;
+            let mut cache = TokenCache::new().expecting(expected);
+            let mut plain: Vec<LayerKeyValues> = Vec::new();
+            for (pass, ((columns, is_held), chosen)) in passes.into_iter().zip(chosen).enumerate() {
+                let held = is_held.then(|| (cache.clone(), all_numbers(&cache)));
+                cache.check(rows).unwrap();
+                for layer in 0..2 {
+                    let own = drawn(rows, columns, &format!("{pass} {layer}"));
+                    let whole = behind(plain.get(layer), own.clone());
+                    prop_assert_eq!(numbers(&cache.append(layer, own)), numbers(&whole));
+                    if layer < plain.len() { plain[layer] = whole } else { plain.push(whole) }
+                }
+                cache.end_pass(&Mask::full(rows, columns), &site(2)).unwrap();
+                if let Some((held, before)) = held {
+                    prop_assert_eq!(all_numbers(&held), before);
+                }
+                let chosen: Vec<usize> = chosen.iter().map(|index| index.index(rows)).collect();
+                cache = cache.select_rows(&chosen);
+                plain = plain.iter().map(|layer| layer.of_rows(&chosen)).collect();
+                rows = chosen.len();
+                let whole: Vec<_> = plain.iter().map(numbers).collect();
+                prop_assert_eq!(all_numbers(&cache), whole);
+                prop_assert_eq!(cache.len(), plain[0].key.dims()[2]);
+            }
+        }
+    }
+
+    fn columns(cache: &TokenCache) -> usize {
+        cache.layers[0].room.key.dims()[2]
+    }
+
+    #[test]
+    fn room_is_made_once_for_what_is_announced() {
+        let mut cache = TokenCache::new().expecting(9);
+        for step in 0..5 {
+            let added = if step == 0 { 5 } else { 1 };
+            cache.append(0, drawn(2, added, "row"));
+            cache.end_pass(&Mask::full(2, added), &site(1)).unwrap();
+            assert_eq!(columns(&cache), 9);
+        }
+        // More than was announced: for some time at once.
+        cache.append(0, drawn(2, 1, "row"));
+        assert_eq!(columns(&cache), 10 + ROOM);
+        // Much that is announced: as it comes, for rows may end early.
+        let mut cache = TokenCache::new().expecting(1000);
+        cache.append(0, drawn(2, 3, "row"));
+        assert_eq!(columns(&cache), 3 + ROOM);
+    }
+
+    #[test]
+    fn a_model_that_keeps_too_little_is_told() {
+        let mut cache = TokenCache::new();
+        cache.append(0, drawn(2, 3, "row"));
+        let error = cache.end_pass(&Mask::full(2, 3), &site(2)).unwrap_err().to_string();
+        assert!(error.contains("[3] tokens") && error.contains("3 in each of 2"), "{error}");
+        let error = cache.check(3).unwrap_err().to_string();
+        assert!(error.contains("2 rows") && error.contains("3 rows"), "{error}");
+    }
+}
