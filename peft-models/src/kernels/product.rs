@@ -67,9 +67,13 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Up to so many rows are worth products without packing, see [`tiles`](super::tiles).
+/// Whether a product of `rows` rows, each result a sum of `depth` numbers, is faster without packing: see
+/// [`tiles`](super::tiles). Packing costs more the fewer rows share it, and a dot product more the shorter it is.
+/// docs/PERFORMANCE.md has the measurements.
 #[cfg(target_arch = "x86_64")]
-const FEW: usize = 128;
+fn are_few(rows: usize, depth: usize) -> bool {
+    rows <= 128 && 4 * rows <= depth
+}
 
 /// `to = a b`, or `to += a b` where `accumulate` says so, on one core. Rows of `to` are `row_stride` apart.
 ///
@@ -89,7 +93,10 @@ pub(super) unsafe fn product(
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if m <= FEW && a.column_stride == 1 && b.row_stride == 1 && Level::of_machine() == Level::Avx512
+    if are_few(m, k)
+        && a.column_stride == 1
+        && b.row_stride == 1
+        && Level::of_machine() == Level::Avx512
     {
         let a = Rows { data: a.data, count: m, depth: k, stride: a.row_stride };
         let b = Rows { data: b.data, count: n, depth: k, stride: b.column_stride };

@@ -55,11 +55,11 @@ pub(super) unsafe fn dot_products(
                 let to = to.add(row * row_stride + column);
                 if rows == ROWS {
                     let of_a = std::array::from_fn(|i| a.row(row + i));
-                    put(to, row_stride, tile::<ROWS>(of_a, of_b), columns, accumulate);
+                    put(to, row_stride, &tile::<ROWS>(&of_a, &of_b), columns, accumulate);
                 } else {
                     for i in 0..rows {
-                        let sums = tile::<1>([a.row(row + i)], of_b);
-                        put(to.add(i * row_stride), row_stride, sums, columns, accumulate);
+                        let sums = tile::<1>(&[a.row(row + i)], &of_b);
+                        put(to.add(i * row_stride), row_stride, &sums, columns, accumulate);
                     }
                 }
             }
@@ -74,16 +74,18 @@ pub(super) unsafe fn dot_products(
 /// # Safety
 ///
 /// As [`dot_products`], for the tile at `to`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 unsafe fn put<const M: usize>(
     to: *mut f32,
     row_stride: usize,
-    sums: [[f32; COLUMNS]; M],
+    sums: &[[__m512; COLUMNS]; M],
     columns: usize,
     accumulate: bool,
 ) {
-    for (i, sums) in sums.into_iter().enumerate() {
-        for (j, sum) in sums.into_iter().enumerate().take(columns) {
+    for (i, sums) in sums.iter().enumerate() {
+        for (j, sum) in sums.iter().enumerate().take(columns) {
+            let sum = _mm512_reduce_add_ps(*sum);
             // SAFETY: the caller's promise.
             let to = unsafe { &mut *to.add(i * row_stride + j) };
             *to = if accumulate { *to + sum } else { sum };
@@ -91,11 +93,12 @@ unsafe fn put<const M: usize>(
     }
 }
 
-/// The dot products of each of M rows with each of the columns.
+/// The dot products of each of M rows with each of the columns, lane by lane.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn tile<const M: usize>(a: [&[f32]; M], b: [&[f32]; COLUMNS]) -> [[f32; COLUMNS]; M] {
+fn tile<const M: usize>(a: &[&[f32]; M], b: &[&[f32]; COLUMNS]) -> [[__m512; COLUMNS]; M] {
     let depth = a[0].len();
-    assert!(a.iter().chain(&b).all(|row| row.len() == depth));
+    assert!(a.iter().chain(b).all(|row| row.len() == depth));
     let mut sums = [[_mm512_setzero_ps(); COLUMNS]; M];
     let mut at = 0;
     while at < depth {
@@ -114,11 +117,5 @@ fn tile<const M: usize>(a: [&[f32]; M], b: [&[f32]; COLUMNS]) -> [[f32; COLUMNS]
         }
         at += LANES;
     }
-    let mut out = [[0.0; COLUMNS]; M];
-    for (out, sums) in out.iter_mut().zip(sums) {
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = _mm512_reduce_add_ps(sum);
-        }
-    }
-    out
+    sums
 }
