@@ -3,8 +3,8 @@
 //! which costs as much as the product itself where rows are few. AVX-512 only: its 32 registers hold a tile.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps,
-    _mm512_setzero_ps,
+    __m512, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_maskz_loadu_ps,
+    _mm512_reduce_add_ps, _mm512_setzero_ps,
 };
 
 /// Numbers in a vector.
@@ -45,20 +45,24 @@ pub(super) unsafe fn dot_products(
     let mut column = 0;
     while column < b.count {
         let columns = COLUMNS.min(b.count - column);
-        // The last tile repeats a column rather than being another kind.
+        // The last tile repeats a column, or rows, rather than being another kind.
         let of_b = std::array::from_fn(|i| b.row((column + i).min(b.count - 1)));
         let mut row = 0;
         while row < a.count {
             let rows = ROWS.min(a.count - row);
+            // What the next tiles read is asked for meanwhile, a row in each of the first tiles.
+            let next = column + COLUMNS + row / ROWS;
+            let ahead = if row / ROWS < COLUMNS && next < b.count { b.row(next) } else { of_b[0] };
             // SAFETY: the tile's rows and columns are inside the rows that the caller gave.
             unsafe {
                 let to = to.add(row * row_stride + column);
-                if rows == ROWS {
-                    let of_a = std::array::from_fn(|i| a.row(row + i));
-                    put(to, row_stride, &tile::<ROWS>(&of_a, &of_b), columns, accumulate);
+                if rows > 2 {
+                    let of_a = std::array::from_fn(|i| a.row((row + i).min(a.count - 1)));
+                    let sums = tile::<ROWS>(&of_a, &of_b, ahead);
+                    put(to, row_stride, &sums[..rows], columns, accumulate);
                 } else {
                     for i in 0..rows {
-                        let sums = tile::<1>(&[a.row(row + i)], &of_b);
+                        let sums = tile::<1>(&[a.row(row + i)], &of_b, ahead);
                         put(to.add(i * row_stride), row_stride, &sums, columns, accumulate);
                     }
                 }
@@ -69,17 +73,17 @@ pub(super) unsafe fn dot_products(
     }
 }
 
-/// Writes the first `columns` of a tile.
+/// Writes rows of a tile, the first `columns` of each.
 ///
 /// # Safety
 ///
 /// As [`dot_products`], for the tile at `to`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn put<const M: usize>(
+unsafe fn put(
     to: *mut f32,
     row_stride: usize,
-    sums: &[[__m512; COLUMNS]; M],
+    sums: &[[__m512; COLUMNS]],
     columns: usize,
     accumulate: bool,
 ) {
@@ -93,12 +97,17 @@ unsafe fn put<const M: usize>(
     }
 }
 
-/// The dot products of each of M rows with each of the columns, lane by lane.
+/// The dot products of each of M rows with each of the columns, lane by lane. `ahead` is a row that is read soon:
+/// the rows of a matrix that comes from memory are too short for the machine to guess the next one.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn tile<const M: usize>(a: &[&[f32]; M], b: &[&[f32]; COLUMNS]) -> [[__m512; COLUMNS]; M] {
+fn tile<const M: usize>(
+    a: &[&[f32]; M],
+    b: &[&[f32]; COLUMNS],
+    ahead: &[f32],
+) -> [[__m512; COLUMNS]; M] {
     let depth = a[0].len();
-    assert!(a.iter().chain(b).all(|row| row.len() == depth));
+    assert!(a.iter().chain(b).chain([&ahead]).all(|row| row.len() == depth));
     let mut sums = [[_mm512_setzero_ps(); COLUMNS]; M];
     let mut at = 0;
     while at < depth {
@@ -108,6 +117,7 @@ fn tile<const M: usize>(a: &[&[f32]; M], b: &[&[f32]; COLUMNS]) -> [[__m512; COL
         let load = |row: &[f32]| -> __m512 {
             unsafe { _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)) }
         };
+        _mm_prefetch::<_MM_HINT_T0>(ahead[at..].as_ptr().cast());
         let of_b = [load(b[0]), load(b[1]), load(b[2])];
         for (sums, row) in sums.iter_mut().zip(a) {
             let x = load(row);
