@@ -1,7 +1,10 @@
 //! A frozen affine map.
 
 use burn::tensor::{Tensor, module::linear};
-use peft_core::Result;
+use peft_core::{
+    Result,
+    loss::{at_least_f32, check_classes, cross_entropy_sum},
+};
 
 use super::{Activation, Matrix, part::parts};
 #[cfg(feature = "cpu")]
@@ -52,6 +55,13 @@ impl Linear {
     /// A map from a matrix that is stored elsewhere too: a head tied to the embedding `[out, in]`.
     pub fn tied(weight: Matrix) -> Self {
         Self { weight: vec![weight], bias: None }
+    }
+
+    /// The same with another bias.
+    #[must_use]
+    pub fn with_bias(mut self, bias: Option<Tensor<1>>) -> Self {
+        self.bias = bias;
+        self
     }
 
     /// Several maps of the same rows as one, whose outputs stand side by side. All have a bias, or none has.
@@ -135,29 +145,28 @@ impl Linear {
         self.weight.iter().map(Matrix::kernel).collect()
     }
 
-    /// The cross entropy of a language-model head without a bias: the sum over rows `[M, H]` of the negative
-    /// log-likelihood of their targets. `None` where no kernel does it.
+    /// The cross entropy of a language-model head: the sum over rows `[M, H]` of the negative log-likelihood of their
+    /// targets.
     ///
     /// # Errors
     ///
     /// [`peft_core::Error::Mismatch`] for a target that is not below V.
-    pub fn cross_entropy(
-        &self,
-        hidden: &Tensor<2>,
-        targets: &[usize],
-    ) -> Result<Option<Tensor<1>>> {
+    pub fn cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
         let classes = self.weight.iter().map(|weight| weight.dims()[0]).sum();
-        peft_core::loss::check_classes(targets, classes)?;
+        check_classes(targets, classes)?;
         #[cfg(feature = "cpu")]
-        if kernels::serve(hidden)
-            && let ([weight], None) = (self.weight.as_slice(), &self.bias)
+        if kernels::serve(&hidden)
+            && let [head] = self.weight.as_slice()
+            && let Some(head) = head.kernel()
+            && let Some(loss) = kernels::cross_entropy::cross_entropy(
+                hidden.clone(),
+                head,
+                self.bias.as_ref(),
+                targets,
+            )
         {
-            return Ok(weight.kernel().map(|weight| {
-                kernels::cross_entropy::cross_entropy(hidden.clone(), weight, targets)
-            }));
+            return Ok(loss);
         }
-        #[cfg(not(feature = "cpu"))]
-        let _ = hidden;
-        Ok(None)
+        cross_entropy_sum(at_least_f32(self.forward(hidden)), targets)
     }
 }

@@ -176,37 +176,45 @@ struct EncoderAttention {
 }
 
 impl LayerPass {
-    /// What the rows read from the layer's virtual tokens and from one another.
+    /// `residual` and what the rows read from the layer's virtual tokens and from one another.
     ///
     /// `bias` is asked for with the number of keys, see [`LayerAttention::attend`].
     ///
     /// # Shapes
     ///
-    /// - x: `[B, S, H]`
+    /// - x, residual: `[B, S, H]`
     /// - output: `[B, S, H]`
     pub fn read_self(
         &mut self,
         block: &Attention,
         x: Tensor<3>,
+        residual: Tensor<3>,
         bias: impl FnOnce(usize) -> Option<Tensor<4>>,
     ) -> Tensor<3> {
         let own = block.key_values(x.clone());
         let read = self.own.attend(block.queries(x), own, block.scale, bias);
-        block.output.forward(read)
+        block.output.onto(residual, read)
     }
 
-    /// What the decoder's rows read from the layer's virtual tokens and from the encoder's output. Keys
-    /// and values that an earlier pass made of it are used again. `None` in an encoder.
+    /// `residual` and what the decoder's rows read from the layer's virtual tokens and from the encoder's output.
+    /// Keys and values that an earlier pass made of it are used again. In an encoder there is nothing to read.
     ///
     /// # Shapes
     ///
-    /// - x: `[B, S, H]`
+    /// - x, residual: `[B, S, H]`
     /// - output: `[B, S, H]`
-    pub fn read_encoder(&mut self, block: &Attention, x: Tensor<3>) -> Option<Tensor<3>> {
-        let EncoderAttention { encoded, hidden, made } = self.cross.as_mut()?;
+    pub fn read_encoder(
+        &mut self,
+        block: &Attention,
+        x: Tensor<3>,
+        residual: Tensor<3>,
+    ) -> Tensor<3> {
+        let Some(EncoderAttention { encoded, hidden, made }) = self.cross.as_mut() else {
+            return residual;
+        };
         let own = made.get_or_insert_with(|| block.key_values(encoded.hidden.clone())).clone();
         let past = encoded.past.as_ref();
         let read = attention(block.queries(x), own, past, block.scale, |_| None, hidden.clone());
-        Some(block.output.forward(read))
+        block.output.onto(residual, read)
     }
 }

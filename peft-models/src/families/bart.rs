@@ -41,12 +41,10 @@ struct Bart {
     encoder: Stack,
     decoder: Stack,
     head: Linear,
-    /// `[1, V]`.
-    logits_bias: Option<Tensor<2>>,
     recompute: bool,
 }
 
-parts!(Bart { word, encoder, decoder, head, logits_bias });
+parts!(Bart { word, encoder, decoder, head });
 
 #[derive(Debug)]
 struct Stack {
@@ -144,13 +142,14 @@ pub fn load(
     let vocab = config.size("vocab_size")?;
     let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
     let scaled = config.flag("scale_embedding", false)?;
+    let bias = weights.take_optional("final_logits_bias", [1, vocab])?;
+    let bias = bias.map(|bias| bias.reshape([vocab]));
     let model = Bart {
         spec: spec("bart", [h, vocab], encoder.size, decoder.size, positions, weights.dtype()),
         word_scale: if scaled { (h as f64).sqrt() } else { 1.0 },
         encoder: Stack::load(&encoder, weights)?,
         decoder: Stack::load(&decoder, weights)?,
-        head: own_head.unwrap_or_else(|| Linear::tied(word.clone())),
-        logits_bias: weights.take_optional("final_logits_bias", [1, vocab])?,
+        head: own_head.unwrap_or_else(|| Linear::tied(word.clone())).with_bias(bias),
         word,
         recompute: options.recompute,
     };
@@ -219,12 +218,10 @@ impl Layer {
     }
 
     fn forward(&self, x: Tensor<3>, pass: &mut LayerPass) -> Tensor<3> {
-        let read = pass.read_self(&self.attention, x.clone(), |_| None);
-        let mut x = self.attention_norm.forward(x + read);
-        if let Some(cross) = &self.cross
-            && let Some(read) = pass.read_encoder(&cross.attention, x.clone())
-        {
-            x = cross.norm.forward(x + read);
+        let read = pass.read_self(&self.attention, x.clone(), x, |_| None);
+        let mut x = self.attention_norm.forward(read);
+        if let Some(cross) = &self.cross {
+            x = cross.norm.forward(pass.read_encoder(&cross.attention, x.clone(), x));
         }
         let inner = self.up.activated(x.clone(), self.activation);
         self.norm.forward(self.down.onto(x, inner))
@@ -252,11 +249,11 @@ impl FrozenModel for Bart {
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        let logits = self.head.forward(hidden);
-        Ok(match &self.logits_bias {
-            Some(bias) => logits + bias.clone(),
-            None => logits,
-        })
+        Ok(self.head.forward(hidden))
+    }
+
+    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
+        self.head.cross_entropy(hidden, targets)
     }
 
     fn tensors(&self) -> NamedTensors {

@@ -13,10 +13,7 @@ use peft_core::{
 };
 use serde_json::json;
 
-use super::{
-    all_tensors, is_other_head, lm_cross_entropy, lm_logits, load_head, load_lm_head,
-    single_stack_spec,
-};
+use super::{all_tensors, is_other_head, lm_head, load_head, load_lm_head, single_stack_spec};
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, Matrix, SelfAttention, parts},
     config::ModelConfig,
@@ -181,11 +178,11 @@ impl FrozenModel for Gpt2 {
     }
 
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
-        lm_logits(&self.head, &self.spec, hidden)
+        Ok(lm_head(&self.head, &self.spec)?.forward(hidden))
     }
 
     fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
-        lm_cross_entropy(&self.head, &self.spec, hidden, targets)
+        lm_head(&self.head, &self.spec)?.cross_entropy(hidden, targets)
     }
 
     fn classifier(&self) -> Option<&Head> {

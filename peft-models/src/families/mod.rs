@@ -11,11 +11,8 @@ mod t5;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use burn::tensor::Tensor;
 use peft_core::{
-    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task,
-    head::Dense,
-    loss::{at_least_f32, cross_entropy_sum},
+    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task, head::Dense,
 };
 
 use crate::{
@@ -152,30 +149,11 @@ fn load_lm_head(
     }
 }
 
-/// Logits `[M, V]` of hidden states `[M, H]`.
-fn lm_logits(head: &Option<Linear>, spec: &ModelSpec, hidden: Tensor<2>) -> Result<Tensor<2>> {
-    match head {
-        Some(head) => Ok(head.forward(hidden)),
-        None => Err(Error::Mismatch(format!(
-            "this {} checkpoint has no language-model head",
-            spec.model_type
-        ))),
-    }
-}
-
-/// The cross entropy of a language-model head: see [`FrozenModel::lm_cross_entropy`].
-fn lm_cross_entropy(
-    head: &Option<Linear>,
-    spec: &ModelSpec,
-    hidden: Tensor<2>,
-    targets: &[usize],
-) -> Result<Tensor<1>> {
-    if let Some(head) = head
-        && let Some(loss) = head.cross_entropy(&hidden, targets)?
-    {
-        return Ok(loss);
-    }
-    cross_entropy_sum(at_least_f32(lm_logits(head, spec, hidden)?), targets)
+/// The head of a checkpoint that must have one.
+fn lm_head<'a>(head: &'a Option<Linear>, spec: &ModelSpec) -> Result<&'a Linear> {
+    head.as_ref().ok_or_else(|| {
+        Error::Mismatch(format!("this {} checkpoint has no language-model head", spec.model_type))
+    })
 }
 
 /// A causal or bidirectional model with one attention site.

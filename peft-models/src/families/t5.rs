@@ -11,10 +11,7 @@
 //! they are.
 
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::{
-    FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side,
-    loss::{at_least_f32, cross_entropy_sum},
-};
+use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
 use serde_json::json;
 
 use super::{
@@ -236,11 +233,9 @@ impl Layer {
     fn forward(&self, mut x: Tensor<3>, bias: &PassBias, pass: &mut LayerPass) -> Tensor<3> {
         let normed = self.attention_norm.forward(x.clone());
         let bias = |columns| Some(bias.rightmost(columns));
-        x = x + pass.read_self(&self.attention, normed, bias);
-        if let Some(cross) = &self.cross
-            && let Some(read) = pass.read_encoder(&cross.attention, cross.norm.forward(x.clone()))
-        {
-            x = x + read;
+        x = pass.read_self(&self.attention, normed, x, bias);
+        if let Some(cross) = &self.cross {
+            x = pass.read_encoder(&cross.attention, cross.norm.forward(x.clone()), x);
         }
         let normed = self.norm.forward(x.clone());
         self.feed_forward(x, normed)
@@ -280,11 +275,7 @@ impl FrozenModel for T5 {
     }
 
     fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
-        let hidden = hidden.mul_scalar(self.head_scale);
-        match self.head.cross_entropy(&hidden, targets)? {
-            Some(loss) => Ok(loss),
-            None => cross_entropy_sum(at_least_f32(self.head.forward(hidden)), targets),
-        }
+        self.head.cross_entropy(hidden.mul_scalar(self.head_scale), targets)
     }
 
     fn tensors(&self) -> NamedTensors {

@@ -11,7 +11,7 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     node::{Inputs, Kernel, run},
-    parallel::{Target, over_rows},
+    parallel::{make_rows, places},
     simd::{exp, mul_add, normal_cdf, sigmoid, tanh, vectorised},
     tensors::{floats, in_order, rows_of, sizes, tensor},
 };
@@ -170,12 +170,8 @@ impl Kernel for Elementwise {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let x = in_order(&inputs[0]);
         let (rows, width) = rows_of(&x);
-        let mut out = vec![0.0; rows * width];
-        let target = Target::new(&mut out);
-        over_rows(rows, width, |range| {
-            let places = range.start * width..range.end * width;
-            // SAFETY: the ranges of rows do not overlap.
-            self.0.values(&floats(&x)[places.clone()], unsafe { target.slice(places) });
+        let out = make_rows(rows, width, |range, out| {
+            self.0.values(&floats(&x)[places(&range, width)], out);
         });
         let out = tensor(out, sizes(&x));
         (out, if keep { vec![x] } else { Vec::new() })
@@ -189,12 +185,8 @@ impl Kernel for Elementwise {
     ) -> Vec<Option<FlexTensor>> {
         let (x, gradient) = (&saved[0], in_order(gradient));
         let (rows, width) = rows_of(x);
-        let mut out = vec![0.0; rows * width];
-        let target = Target::new(&mut out);
-        over_rows(rows, width, |range| {
-            let places = range.start * width..range.end * width;
-            // SAFETY: the ranges of rows do not overlap.
-            let out = unsafe { target.slice(places.clone()) };
+        let out = make_rows(rows, width, |range, out| {
+            let places = places(&range, width);
             self.0.gradients(&floats(x)[places.clone()], &floats(&gradient)[places], out);
         });
         vec![Some(tensor(out, sizes(x)))]
@@ -219,13 +211,11 @@ impl Kernel for Gated {
         let x = in_order(&inputs[0]);
         let (rows, width) = rows_of(&x);
         let half = width / 2;
-        let mut out = vec![0.0; rows * half];
-        let target = Target::new(&mut out);
-        over_rows(rows, half, |range| {
-            for row in range {
-                let (gate, up) = floats(&x)[row * width..(row + 1) * width].split_at(half);
-                // SAFETY: each row belongs to one range.
-                gated_silu(gate, up, unsafe { target.slice(row * half..(row + 1) * half) });
+        let out = make_rows(rows, half, |range, out| {
+            let x = floats(&x)[places(&range, width)].chunks_exact(width);
+            for (x, out) in x.zip(out.chunks_exact_mut(half)) {
+                let (gate, up) = x.split_at(half);
+                gated_silu(gate, up, out);
             }
         });
         let mut shape = sizes(&x);
@@ -244,15 +234,11 @@ impl Kernel for Gated {
         let (x, gradient) = (&saved[0], in_order(gradient));
         let (rows, width) = rows_of(x);
         let half = width / 2;
-        let mut out = vec![0.0; rows * width];
-        let target = Target::new(&mut out);
-        over_rows(rows, width, |range| {
-            for row in range {
-                let places = row * width..(row + 1) * width;
-                let (gate, up) = floats(x)[places.clone()].split_at(half);
-                // SAFETY: each row belongs to one range.
-                let (to_gate, to_up) = unsafe { target.slice(places) }.split_at_mut(half);
-                let gradient = &floats(&gradient)[row * half..(row + 1) * half];
+        let out = make_rows(rows, width, |range, out| {
+            let x = floats(x)[places(&range, width)].chunks_exact(width);
+            let gradient = floats(&gradient)[places(&range, half)].chunks_exact(half);
+            for ((x, gradient), out) in x.zip(gradient).zip(out.chunks_exact_mut(width)) {
+                let ((gate, up), (to_gate, to_up)) = (x.split_at(half), out.split_at_mut(half));
                 gated_silu_gradient(gate, up, gradient, to_gate, to_up);
             }
         });

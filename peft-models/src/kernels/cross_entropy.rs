@@ -1,7 +1,7 @@
 //! Cross entropy of a frozen language-model head, some rows at a time: `[M, V]` is never whole in memory.
 //!
 //! ```text
-//! loss = Σ logsumexp(h W) - (h W)[target]      dh = softmax(h W) Wᵀ - Wᵀ[target]
+//! z = h W + b      loss = Σ logsumexp(z) - z[target]      dh = softmax(z) Wᵀ - Wᵀ[target]
 //! ```
 //!
 //! The head is frozen, so the gradient of the hidden states can be made at once, while the logits are there.
@@ -11,27 +11,37 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 use super::{
     frozen::{Frozen, map, map_back},
     node::{Inputs, Kernel, run},
-    parallel::{Target, over_rows},
-    product::{Matrix, product_by_columns},
+    parallel::{change_rows, change_rows_with, make_rows, places},
+    product::{Block, Matrix, product_by_columns},
     simd::{exp, max_body, sum_body, vectorised},
-    tensors::{floats, in_order, rows_of, tensor},
+    tensors::{floats, frozen, in_order, rows_of, tensor},
 };
 
-/// The sum over rows of the negative log-likelihood of their targets.
+/// The sum over rows of the negative log-likelihood of their targets. `None` where the bias cannot be read in place.
 ///
 /// # Shapes
 ///
 /// - hidden: `[M, H]`
-/// - head: `[V, H]`
+/// - head: `[V, H]`, bias: `[V]`
 /// - targets: M, each below V
-pub(crate) fn cross_entropy(hidden: Tensor<2>, head: Frozen, targets: &[usize]) -> Tensor<1> {
-    let kernel = CrossEntropy { head: [head], targets: targets.to_vec() };
-    run(kernel, Inputs::One(hidden.into_dispatch()))
+pub(crate) fn cross_entropy(
+    hidden: Tensor<2>,
+    head: Frozen,
+    bias: Option<&Tensor<1>>,
+    targets: &[usize],
+) -> Option<Tensor<1>> {
+    let bias = match bias {
+        Some(bias) => Some(in_order(&frozen(bias)?)),
+        None => None,
+    };
+    let kernel = CrossEntropy { head: [head], bias, targets: targets.to_vec() };
+    Some(run(kernel, Inputs::One(hidden.into_dispatch())))
 }
 
 #[derive(Debug)]
 struct CrossEntropy {
     head: [Frozen; 1],
+    bias: Option<FlexTensor>,
     targets: Vec<usize>,
 }
 
@@ -68,6 +78,9 @@ impl Kernel for CrossEntropy {
         assert_eq!(self.targets.len(), rows, "a target for each row");
         let (head, back) = (map(&self.head), map_back(&self.head));
         let classes = head[0].weight.num_columns();
+        let bias = self.bias.as_ref().map(floats);
+        let add = |block: Block| block.start_with(bias, None);
+        let add = bias.is_some().then_some(&add as &(dyn Fn(Block) + Sync));
         let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));
         let mut logits = vec![0.0; step * classes];
         let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
@@ -76,41 +89,32 @@ impl Kernel for CrossEntropy {
             let count = step.min(rows - start);
             let part = &floats(&hidden)[start * width..(start + count) * width];
             let logits = &mut logits[..count * classes];
-            product_by_columns(logits, Matrix::rows(part, count, width, width), &head, None, None);
+            product_by_columns(logits, Matrix::rows(part, count, width, width), &head, add, None);
             // For each row: its loss, and the sum of its exponentials.
-            let mut scores = vec![0.0; count * 2];
-            let (of_logits, of_scores) = (Target::new(logits), Target::new(&mut scores));
-            over_rows(count, classes, |range| {
-                for row in range {
-                    // SAFETY: each row belongs to one range.
-                    let (logits, scores) = unsafe {
-                        (
-                            of_logits.slice(row * classes..(row + 1) * classes),
-                            of_scores.slice(row * 2..row * 2 + 2),
-                        )
-                    };
-                    let target = logits[self.targets[start + row]];
+            let mut scores = vec![[0.0; 2]; count];
+            let targets = &self.targets[start..start + count];
+            change_rows_with(logits, classes, &mut scores, |range, logits, scores| {
+                let rows = logits.chunks_exact_mut(classes).zip(&targets[range]);
+                for ((logits, target), score) in rows.zip(scores) {
+                    let own = logits[*target];
                     let [largest, sum] = exponentials(logits);
-                    scores.copy_from_slice(&[largest - target + sum.ln(), sum]);
+                    *score = [largest - own + sum.ln(), sum];
                 }
             });
-            total += scores.chunks(2).map(|row| f64::from(row[0])).sum::<f64>();
+            total += scores.iter().map(|[loss, _]| f64::from(*loss)).sum::<f64>();
             if !keep {
                 continue;
             }
             let gradient = &mut gradient[start * width..(start + count) * width];
             let exponentials = Matrix::rows(logits, count, classes, classes);
             product_by_columns(gradient, exponentials, &back, None, None);
-            let of_gradient = Target::new(gradient);
-            over_rows(count, width, |range| {
-                for row in range {
-                    // SAFETY: each row belongs to one range.
-                    let to = unsafe { of_gradient.slice(row * width..(row + 1) * width) };
-                    let target = self.targets[start + row];
-                    let mut room = Vec::new();
-                    let target: Vec<f32> =
-                        head[0].weight.columns(target..target + 1, &mut room).numbers().collect();
-                    scale_and_subtract(to, 1.0 / scores[row * 2 + 1], &target);
+            change_rows(gradient, width, |range, rows| {
+                let mut room = Vec::new();
+                for (row, to) in range.zip(rows.chunks_exact_mut(width)) {
+                    let target = targets[row];
+                    let column = head[0].weight.columns(target..target + 1, &mut room);
+                    let column: Vec<f32> = column.numbers().collect();
+                    scale_and_subtract(to, 1.0 / scores[row][1], &column);
                 }
             });
         }
@@ -126,13 +130,8 @@ impl Kernel for CrossEntropy {
     ) -> Vec<Option<FlexTensor>> {
         let factor = floats(&in_order(gradient))[0];
         let (rows, width) = rows_of(&saved[0]);
-        let mut out = vec![0.0; rows * width];
-        let target = Target::new(&mut out);
-        over_rows(rows, width, |range| {
-            let places = range.start * width..range.end * width;
-            // SAFETY: the ranges of rows do not overlap.
-            let out = unsafe { target.slice(places.clone()) };
-            scaled(&floats(&saved[0])[places], factor, out);
+        let out = make_rows(rows, width, |range, out| {
+            scaled(&floats(&saved[0])[places(&range, width)], factor, out);
         });
         vec![Some(tensor(out, [rows, width]))]
     }

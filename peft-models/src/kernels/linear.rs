@@ -11,7 +11,7 @@ use super::{
     activation::Nonlinearity,
     frozen::{Frozen, map, map_back},
     node::{Inputs, Kernel, run},
-    parallel::{Target, over_rows},
+    parallel::{Target, make_rows, places},
     product::{Block, Matrix, product_by_columns},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
 };
@@ -79,19 +79,7 @@ impl Kernel for Linear {
         }
         let bias = self.bias.as_ref().map(floats);
         let residual = residual.as_ref().map(floats);
-        let start = |block: Block| {
-            let bias = bias.map(|bias| &bias[block.start..block.start + block.len]);
-            block.each_row(|at, to| match (bias, residual.map(|r| &r[at..at + to.len()])) {
-                (Some(bias), None) => to.copy_from_slice(bias),
-                (None, Some(residual)) => to.copy_from_slice(residual),
-                (Some(bias), Some(residual)) => {
-                    for (to, (bias, residual)) in to.iter_mut().zip(bias.iter().zip(residual)) {
-                        *to = bias + residual;
-                    }
-                }
-                (None, None) => {}
-            });
-        };
+        let start = |block: Block| block.start_with(bias, residual);
         let start =
             (bias.is_some() || residual.is_some()).then_some(&start as &(dyn Fn(Block) + Sync));
         let a = Matrix::rows(floats(&x), rows, width, width);
@@ -139,15 +127,10 @@ impl Kernel for Linear {
             let (rows, outputs) = rows_of(&gradient);
             let turned = self.function.map(|function| {
                 let z = floats(&saved[0]);
-                let mut turned = vec![0.0; rows * outputs];
-                let target = Target::new(&mut turned);
-                over_rows(rows, outputs, |range| {
-                    let places = range.start * outputs..range.end * outputs;
-                    // SAFETY: the ranges of rows do not overlap.
-                    let out = unsafe { target.slice(places.clone()) };
+                make_rows(rows, outputs, |range, out| {
+                    let places = places(&range, outputs);
                     function.gradients(&z[places.clone()], &floats(&gradient)[places], out);
-                });
-                turned
+                })
             });
             let dz = turned.as_deref().unwrap_or_else(|| floats(&gradient));
             let weights = map_back(&self.weights);

@@ -10,7 +10,7 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     node::{Inputs, Kernel, run},
-    parallel::{Target, over_rows},
+    parallel::{change_rows_with, make_rows, places},
     simd::{mul_add, sum_body, sum_pairs, vectorised},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
 };
@@ -94,23 +94,20 @@ impl Kernel for Norm {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let x = in_order(&inputs[0]);
         let (rows, width) = rows_of(&x);
-        let (mut out, mut moments) = (vec![0.0; rows * width], vec![0.0; rows * 2]);
-        let (to, kept) = (Target::new(&mut out), Target::new(&mut moments));
+        let (mut out, mut moments) = (vec![0.0; rows * width], vec![[0.0; 2]; rows]);
         let scale = floats(&self.scale);
-        over_rows(rows, width, |range| {
-            for row in range {
-                let places = row * width..(row + 1) * width;
-                let x = &floats(&x)[places.clone()];
-                // SAFETY: each row belongs to one range.
-                let (out, kept) = unsafe { (to.slice(places), kept.slice(row * 2..row * 2 + 2)) };
-                kept.copy_from_slice(&match &self.shift {
+        change_rows_with(&mut out, width, &mut moments, |range, out, moments| {
+            let x = floats(&x)[places(&range, width)].chunks_exact(width);
+            for ((x, out), moments) in x.zip(out.chunks_exact_mut(width)).zip(moments) {
+                *moments = match &self.shift {
                     Some(shift) => layer_norm_row(x, scale, floats(shift), self.epsilon, out),
                     None => rms_norm_row(x, scale, self.epsilon, out),
-                });
+                };
             }
         });
         let out = tensor(out, sizes(&x));
-        (out, if keep { vec![x, tensor(moments, [rows, 2])] } else { Vec::new() })
+        let saved = || vec![x, tensor(moments.into_flattened(), [rows, 2])];
+        (out, if keep { saved() } else { Vec::new() })
     }
 
     fn backward(
@@ -122,22 +119,14 @@ impl Kernel for Norm {
         let [x, moments] = saved else { return vec![None] };
         let gradient = in_order(gradient);
         let (rows, width) = rows_of(x);
-        let mut out = vec![0.0; rows * width];
-        let target = Target::new(&mut out);
-        over_rows(rows, width, |range| {
-            for row in range {
-                let places = row * width..(row + 1) * width;
-                let [mean, inverse] = [0, 1].map(|which| floats(moments)[row * 2 + which]);
-                norm_gradient_row(
-                    &floats(x)[places.clone()],
-                    floats(&self.scale),
-                    &floats(&gradient)[places.clone()],
-                    mean,
-                    inverse,
-                    self.shift.is_some(),
-                    // SAFETY: each row belongs to one range.
-                    unsafe { target.slice(places) },
-                );
+        let (scale, centred) = (floats(&self.scale), self.shift.is_some());
+        let out = make_rows(rows, width, |range, out| {
+            let x = floats(x)[places(&range, width)].chunks_exact(width);
+            let gradient = floats(&gradient)[places(&range, width)].chunks_exact(width);
+            let moments = floats(moments)[places(&range, 2)].chunks_exact(2);
+            let rows = x.zip(gradient).zip(moments).zip(out.chunks_exact_mut(width));
+            for (((x, gradient), moments), out) in rows {
+                norm_gradient_row(x, scale, gradient, moments[0], moments[1], centred, out);
             }
         });
         vec![Some(tensor(out, sizes(x)))]

@@ -7,10 +7,45 @@ use rayon::prelude::*;
 /// Elements that are worth a thread.
 const GRAIN: usize = 16 * 1024;
 
-/// Runs `work` on ranges that together are `0..rows`, where a row is so many elements of work.
-pub(super) fn over_rows(rows: usize, elements: usize, work: impl Fn(Range<usize>) + Sync) {
-    let worth = (rows * elements.max(1) / GRAIN).max(1);
-    pieces(rows, worth.min(rayon::current_num_threads()), work);
+/// Makes rows of `width` numbers on all cores: `work` fills some of them, from zeros, and is told which.
+pub(super) fn make_rows(
+    rows: usize,
+    width: usize,
+    work: impl Fn(Range<usize>, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut out = vec![0.0; rows * width];
+    change_rows(&mut out, width, |range, rows| work(range, rows));
+    out
+}
+
+/// Changes rows of `width` numbers on all cores: `work` is given some of them, and told which.
+pub(super) fn change_rows(
+    rows: &mut [f32],
+    width: usize,
+    work: impl Fn(Range<usize>, &mut [f32]) + Sync,
+) {
+    let mut nothing = vec![(); rows.len() / width.max(1)];
+    change_rows_with(rows, width, &mut nothing, |range, rows, _| work(range, rows));
+}
+
+/// As [`change_rows`], with something else for each row.
+pub(super) fn change_rows_with<T: Send>(
+    rows: &mut [f32],
+    width: usize,
+    others: &mut [T],
+    work: impl Fn(Range<usize>, &mut [f32], &mut [T]) + Sync,
+) {
+    let worth = (rows.len() / GRAIN).clamp(1, rayon::current_num_threads());
+    let each = others.len().div_ceil(worth).max(1);
+    let pieces = rows.par_chunks_mut((each * width).max(1)).zip(others.par_chunks_mut(each));
+    pieces.enumerate().for_each(|(index, (rows, others))| {
+        work(index * each..index * each + others.len(), rows, others);
+    });
+}
+
+/// Where the numbers of some rows are.
+pub(super) fn places(rows: &Range<usize>, width: usize) -> Range<usize> {
+    rows.start * width..rows.end * width
 }
 
 /// Runs `work` on `count` ranges of nearly equal length that together are `0..total`.

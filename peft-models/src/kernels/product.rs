@@ -199,6 +199,21 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// Makes it what a product is added to: a bias of each column, a residual of each number, or both.
+    pub(super) fn start_with(self, bias: Option<&[f32]>, residual: Option<&[f32]>) {
+        let bias = bias.map(|bias| &bias[self.start..self.start + self.len]);
+        self.each_row(|at, to| match (bias, residual.map(|r| &r[at..at + to.len()])) {
+            (Some(bias), None) => to.copy_from_slice(bias),
+            (None, Some(residual)) => to.copy_from_slice(residual),
+            (Some(bias), Some(residual)) => {
+                for (to, (bias, residual)) in to.iter_mut().zip(bias.iter().zip(residual)) {
+                    *to = bias + residual;
+                }
+            }
+            (None, None) => {}
+        });
+    }
+
     /// The part of each row that belongs to the block, with where it stands in the whole.
     pub(super) fn each_row(self, mut work: impl FnMut(usize, &mut [f32])) {
         for row in 0..self.rows {

@@ -11,7 +11,7 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     node::{Inputs, Kernel, run},
-    parallel::{Target, over_rows},
+    parallel::{make_rows, places},
     simd::{mul_add, vectorised},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
 };
@@ -67,16 +67,13 @@ impl Rotate {
         let (rows, width) = rows_of(&x);
         let (positions, size) = rows_of(&self.cos);
         assert!(positions == rows && self.heads * size <= width, "sizes of a rotation");
-        let mut out = vec![0.0; rows * width];
-        let target = Target::new(&mut out);
-        over_rows(rows, width, |range| {
-            for row in range {
-                let places = row * width..(row + 1) * width;
-                let angles = row * size..(row + 1) * size;
-                let (cos, sin) = (&floats(&self.cos)[angles.clone()], &floats(&self.sin)[angles]);
-                // SAFETY: each row belongs to one range.
-                let out = unsafe { target.slice(places.clone()) };
-                rotate_row(&floats(&x)[places], cos, sin, self.heads, direction, out);
+        let out = make_rows(rows, width, |range, out| {
+            let angles = places(&range, size);
+            let cos = floats(&self.cos)[angles.clone()].chunks_exact(size);
+            let sin = floats(&self.sin)[angles].chunks_exact(size);
+            let x = floats(&x)[places(&range, width)].chunks_exact(width);
+            for (((x, cos), sin), out) in x.zip(cos).zip(sin).zip(out.chunks_exact_mut(width)) {
+                rotate_row(x, cos, sin, self.heads, direction, out);
             }
         });
         tensor(out, sizes(&x))

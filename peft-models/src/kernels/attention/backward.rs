@@ -11,8 +11,9 @@ use super::{
         product::{Matrix, product},
         tensors::{floats, in_order, memory, sizes, tensor},
     },
-    Attention, Plan, QUERIES,
+    Attention,
     place::Place,
+    plan::Plan,
     softmax,
 };
 
@@ -24,7 +25,7 @@ pub(super) fn backward(
     wanted: &[bool],
 ) -> Vec<Option<FlexTensor>> {
     let Some((moments, inputs)) = saved.split_last() else { return Vec::new() };
-    let (plan, tensors) = kernel.plan(inputs);
+    let (plan, tensors) = Plan::new(kernel, inputs);
     let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
     let gradient = in_order(gradient);
     let Plan { b, k, p, r, d, .. } = plan;
@@ -37,7 +38,7 @@ pub(super) fn backward(
         .map(|input| vec![0.0; if of_own { sizes(input).iter().product() } else { 0 }])
         .collect();
     let places = match kernel.joined {
-        Some(_) => [plan.query, plan.key, plan.value],
+        Some(_) => [plan.query, plan.own[0], plan.own[1]],
         None => [(plan.n, plan.s), (k, plan.t), (k, plan.t)]
             .map(|(heads, rows)| Place::dense(heads, rows, d)),
     };
@@ -47,7 +48,7 @@ pub(super) fn backward(
     let size = k * p * d;
     let mut past = [(); 2].map(|()| vec![0.0; if of_past { parts * size } else { 0 }]);
     let pass = Pass {
-        kernel,
+        scale: kernel.scale,
         plan: &plan,
         data: &data,
         gradient: floats(&gradient),
@@ -96,8 +97,8 @@ struct Scratch {
 }
 
 struct Pass<'a> {
-    kernel: &'a Attention,
-    plan: &'a Plan,
+    scale: f32,
+    plan: &'a Plan<'a>,
     data: &'a [&'a [f32]],
     /// `[B, S, N * D]`.
     gradient: &'a [f32],
@@ -112,15 +113,10 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// One head of keys with all the queries that read it.
     fn head(&self, batch: usize, head: usize, part: usize, scratch: &mut Scratch) {
-        let Plan { n, k, s, .. } = *self.plan;
-        let group = n / k;
+        let group = self.plan.n / self.plan.k;
         for query_head in head * group..(head + 1) * group {
-            for start in (0..s).step_by(QUERIES) {
-                self.block(
-                    [batch, query_head, head, part],
-                    start..(start + QUERIES).min(s),
-                    scratch,
-                );
+            for block in 0..self.plan.blocks() {
+                self.block([batch, query_head, head, part], block, scratch);
             }
         }
     }
@@ -128,12 +124,12 @@ impl Pass<'_> {
     fn block(
         &self,
         [batch, query_head, head, part]: [usize; 4],
-        queries: Range<usize>,
+        block: usize,
         scratch: &mut Scratch,
     ) {
-        let (plan, scale) = (self.plan, self.kernel.scale);
+        let (plan, scale) = (self.plan, self.scale);
+        let (queries, reach) = (plan.queries(block), plan.reach(batch, block));
         let (rows, d, p) = (queries.len(), plan.d, plan.p);
-        let reach = self.kernel.reach(plan, batch, queries.clone());
         let columns = p + reach;
         let Scratch { weights, products } = scratch;
         for buffer in [&mut *weights, &mut *products] {
@@ -147,15 +143,10 @@ impl Pass<'_> {
         let by_row = Place::by_row(plan.n, plan.s, d);
         let gradient = by_row.matrix(self.gradient, [batch, query_head], queries.clone(), d);
 
-        // Keys and values of virtual tokens, then those of tokens: place, count, first column.
-        let of = |which: usize| {
-            let own = [plan.key, plan.value][which];
-            [(plan.past.map_or(own, |past| past[which]), p, 0), (own, reach, p)]
-        };
         for (left, which, into) in [(query, 0, &mut *weights), (gradient, 1, &mut *products)] {
-            for (place, count, column) in of(which) {
+            for (place, count, column) in plan.parts(which, reach) {
                 let right = matrix(place, head, 0..count).transposed();
-                let to = into[column.min(rows * columns)..].as_mut_ptr();
+                let to = into[column..].as_mut_ptr();
                 // SAFETY: the columns from `column` on, `count` of them, are inside the buffer.
                 unsafe { product(to, columns, left, right, false) };
             }
@@ -164,7 +155,7 @@ impl Pass<'_> {
             weights.chunks_mut(columns.max(1)).zip(products.chunks_mut(columns.max(1))).enumerate()
         {
             let query = queries.start + row;
-            let added = self.kernel.row(plan, batch, query_head, query).first(columns);
+            let added = plan.row(batch, query_head, query, columns);
             let at = 2 * ((batch * plan.n + query_head) * plan.s + query);
             softmax::weights_again(weights, scale, added, &self.moments[at..at + 2]);
             if added.hidden.is_some_and(|hidden| !hidden.contains(&0)) {
@@ -183,13 +174,11 @@ impl Pass<'_> {
         if let Some([(target, place), ..]) = &self.own {
             let start = place.at(batch, query_head, queries.start);
             let to = target.at(start, place.span(rows, d));
-            for (from, count, column) in of(0) {
+            for (from, count, column) in plan.parts(0, reach) {
                 let key = matrix(from, head, 0..count);
                 let ds = columns_of(products, column, count);
-                if count > 0 {
-                    // SAFETY: this head of this row of the batch belongs to this task alone.
-                    unsafe { product(to, place.row, ds, key, true) };
-                }
+                // SAFETY: this head of this row of the batch belongs to this task alone.
+                unsafe { product(to, place.row, ds, key, true) };
             }
         }
         // `dsᵀ q` for keys, `pᵀ do` for values.

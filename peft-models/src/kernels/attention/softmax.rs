@@ -2,7 +2,7 @@
 
 use super::{
     super::simd::{dot_body, exp, max_body, mul_add, sum_body, vectorised},
-    Row,
+    plan::Row,
 };
 
 /// Stands for minus infinity, as in the plain attention: a query that sees nothing gives no NaN.

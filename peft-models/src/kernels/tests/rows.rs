@@ -230,18 +230,21 @@ proptest! {
             1 => [1usize..41, 1usize..41, 600usize..700],
             1 => [4097usize..4300, 1usize..5, 2usize..8],
         ],
-        kept in kept(), swapped: bool, seed: u64,
+        kept in kept(), swapped: bool, has_bias: bool, seed: u64,
     ) {
         let mut choices = stream(seed, 0, "targets");
         let targets: Vec<usize> = (0..m).map(|_| choices.random_range(0..v)).collect();
         let layout = if swapped { Layout::Swapped(0, 1) } else { Layout::Dense };
         let head = matrix(seed, [v, h], kept);
+        let bias = |x: &[Tensor<1>]| has_bias.then(|| frozen(seed, "bias", [v], x[0].dtype()));
         let kernel = |x: &[Tensor<1>]| {
-            let head = head.kernel().unwrap();
-            kernels::cross_entropy::cross_entropy(shaped(&x[0], [m, h], layout), head, &targets)
+            let (head, hidden) = (head.kernel().unwrap(), shaped(&x[0], [m, h], layout));
+            let bias = bias(x);
+            kernels::cross_entropy::cross_entropy(hidden, head, bias.as_ref(), &targets).unwrap()
         };
         let plain = |x: &[Tensor<1>]| {
-            let logits = shaped(&x[0], [m, h], layout).matmul(head.full(x[0].dtype()).transpose());
+            let hidden = shaped(&x[0], [m, h], layout);
+            let logits = linear(hidden, head.full(x[0].dtype()).transpose(), bias(x));
             cross_entropy_sum(logits, &targets).unwrap()
         };
         check(seed, &[m * h], &kernel, &plain);
