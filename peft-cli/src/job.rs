@@ -13,17 +13,16 @@ use peft_core::{
     optim::{OptimizerConfig, Schedule},
     train::{self, BestMetric, Data, Learner, Observer, Outcome, Run, TrainConfig, adapter_of},
 };
-use peft_models::{LoadOptions, Loaded};
+use peft_models::{LoadOptions, Loaded, WeightFormat};
 use serde_json::json;
 
 use crate::{
+    encoding::{EncodeSettings, Lengths, check_lengths, encode, padding_side},
     error::CliResult,
     hub,
     methods::Start,
     output,
-    session::{
-        EncodeSettings, Lengths, check_lengths, encode, in_adapter, padding_side, parse_labels,
-    },
+    session::{in_adapter, parse_labels},
     settings::{MethodName, Settings},
 };
 
@@ -84,7 +83,7 @@ impl Job {
         check_uses(&settings, task)?;
         let options = LoadOptions {
             recompute: settings.recompute.unwrap_or(false),
-            weights: settings.base_weights.as_deref().unwrap_or("f32").parse()?,
+            weights: settings.base_weights.unwrap_or_default(),
         };
         let dir = hub::model(model)?;
         let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
@@ -254,7 +253,11 @@ impl Job {
             labels: self.labels.clone(),
             base_model: Some(self.base_name.clone()),
             base_fingerprint: self.base.report.fingerprint.clone(),
-            base_weights: self.settings.base_weights.clone().filter(|format| format != "f32"),
+            base_weights: self
+                .settings
+                .base_weights
+                .filter(|format| *format != WeightFormat::F32)
+                .map(|format| format.to_string()),
             recipe: self.recipe(trained_parameters),
         };
         let data = Data { train: &self.train, valid: &self.valid };

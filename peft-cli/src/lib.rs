@@ -8,6 +8,7 @@
 //! | [`methods`] | from settings to a method |
 //! | [`run_folder`] | what a training run begins with on disk |
 //! | [`session`] | a base model with the adapter to use on it |
+//! | [`encoding`] | the flags of texts, and how texts become rows |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how memory is kept |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
@@ -21,6 +22,7 @@ pub mod commands;
 pub mod decoding;
 pub mod demo;
 pub mod device;
+pub mod encoding;
 pub mod error;
 pub mod hub;
 pub mod job;

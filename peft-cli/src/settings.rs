@@ -7,6 +7,7 @@ use std::{
 
 use clap::Args;
 use peft_core::{Error, PrefixPositions, Result, Site, Task};
+use peft_models::WeightFormat;
 use serde::{Deserialize, Serialize};
 
 /// A method's name on the command line.
@@ -169,7 +170,7 @@ settings! {
     /// Keep the frozen matrices of the base in f32 (default), bf16 (half the memory) or int8 (a quarter); the
     /// same for eval, predict and generate. CPU only.
     #[arg(long, value_name = "FORMAT", help_heading = "Training")]
-    base_weights: String,
+    base_weights: WeightFormat,
     /// The one seed of the run. Default: 0.
     #[arg(long, value_name = "N", help_heading = "Training")]
     seed: u64,

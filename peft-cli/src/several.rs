@@ -9,8 +9,9 @@ use peft_core::{
 };
 
 use crate::{
+    encoding::TextArgs,
     error::CliResult,
-    session::{Session, TextArgs, UseArgs},
+    session::{Session, UseArgs},
 };
 
 /// The field of a row that names its adapter.

@@ -25,19 +25,19 @@ impl LoadOptions {
     /// [`Error::Setting`] naming what cannot.
     pub(crate) fn check(&self, device: &Device) -> Result<()> {
         #[cfg(feature = "cpu")]
-        let on_flex = *device == Device::flex();
+        let (can, instead) = (*device == Device::flex(), format!("the model is on {device:?}"));
         #[cfg(not(feature = "cpu"))]
-        let on_flex = {
+        let (can, instead) = {
             let _ = device;
-            false
+            (false, "this program was built without the feature `cpu`")
         };
-        if self.recompute && !on_flex {
-            let message = "only the CPU backend, flex, runs layers again; the model is on another";
+        if self.recompute && !can {
+            let message = format!("only the CPU backend, flex, runs layers again; {instead}");
             return Err(Error::setting("--recompute", message));
         }
-        if self.weights != WeightFormat::F32 && !on_flex {
+        if self.weights != WeightFormat::F32 && !can {
             let message = format!(
-                "found {}, which only the CPU backend, flex, computes with; the model is on another",
+                "found {}, which only the CPU backend, flex, computes with; {instead}",
                 self.weights
             );
             return Err(Error::setting("--base-weights", message));

@@ -6,10 +6,7 @@
 
 use std::fs;
 
-use peft_cli::{
-    commands::forward::forward_rows,
-    session::{Session, TextArgs},
-};
+use peft_cli::{commands::forward::forward_rows, encoding::TextArgs, session::Session};
 use peft_core::{
     Adapter, PaddingSide, PeftType,
     train::{Predictor, outputs},

@@ -6,7 +6,8 @@ use std::{fs, path::Path};
 
 use peft_cli::{
     commands::forward::{forward_rows, row_name},
-    session::{Session, TextArgs},
+    encoding::TextArgs,
+    session::Session,
 };
 use peft_core::{Adapter, PaddingSide, adapter::folder::from_safetensors};
 use peft_tests::{device, shared, vectors};

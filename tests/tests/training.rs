@@ -5,7 +5,7 @@
 use std::fs;
 
 use burn::tensor::TensorData;
-use peft_cli::session::{EncodeSettings, Lengths, encode};
+use peft_cli::encoding::{EncodeSettings, Lengths, encode};
 use peft_core::{
     PeftMethod, Task,
     data::read_records,

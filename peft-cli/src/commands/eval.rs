@@ -7,10 +7,11 @@ use peft_core::{Error, Task, metrics::Metrics, train::Predictor};
 use peft_models::generate::{Beams, GenerateConfig};
 
 use crate::{
+    encoding::{TextArgs, padding_side},
     error::CliResult,
     output::line,
     produced,
-    session::{Session, TextArgs, UseArgs, padding_side},
+    session::{Session, UseArgs},
 };
 
 /// Scores an adapter, or the base model alone, on a file of rows with targets.

@@ -12,8 +12,9 @@ use peft_core::{
 };
 
 use crate::{
+    encoding::{TextArgs, padding_side},
     error::CliResult,
-    session::{Session, TextArgs, UseArgs, padding_side},
+    session::{Session, UseArgs},
 };
 
 /// Writes the logits of rows of token ids to a safetensors file: one f32 tensor a row, `row_00000`, ...

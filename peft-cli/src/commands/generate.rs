@@ -17,9 +17,10 @@ use tokenizers::Tokenizer;
 
 use crate::{
     decoding::DecodingArgs,
+    encoding::TextArgs,
     error::{CliError, CliResult},
     output,
-    session::{Session, TextArgs, UseArgs},
+    session::{Session, UseArgs},
     text_stream::{NewText, TextStream},
 };
 

@@ -14,9 +14,10 @@ use serde_json::{Map, Value, json};
 use super::eval::predictor;
 
 use crate::{
+    encoding::TextArgs,
     error::CliResult,
     output,
-    session::{TextArgs, UseArgs},
+    session::UseArgs,
     several::{Several, VoteName},
 };
 

@@ -3,10 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use peft_core::Error;
+use serde::{Deserialize, Serialize};
 
 /// How the large matrices of a frozen model (its maps and its embedding) are kept. They are computed with in f32
 /// whatever it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WeightFormat {
     /// As they are in the file, widened to f32: 4 bytes a number.
     #[default]
