@@ -13,6 +13,8 @@ mod attention;
 mod rows;
 mod switch;
 
+use std::{cell::Cell, sync::LazyLock};
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{
     init::{Values, draw},
@@ -20,12 +22,13 @@ use peft_core::{
 };
 use proptest::sample::{Select, select};
 use rand::Rng;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// What results may differ by, as a part of the largest of them, or of 1.
 const LIMIT: f64 = 1e-5;
 
 /// What is tested: a function of inputs that are handed over as lists of numbers, whatever their shapes.
-type Body<'a> = &'a dyn Fn(&[Tensor<1>]) -> Tensor<1>;
+type Body<'a> = &'a (dyn Fn(&[Tensor<1>]) -> Tensor<1> + Sync);
 
 /// How an input comes to a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +156,36 @@ fn assert_close(what: &str, found: &[f64], expected: &[f64]) {
 /// Checks a kernel of inputs of so many numbers each: output and gradients, where all inputs are trained, where
 /// some are, and against differences.
 fn check(seed: u64, counts: &[usize], kernel: Body<'_>, plain: Body<'_>) {
+    // Each kind of code in turn.
+    LEVELS[(seed % 3) as usize].install(|| check_here(seed, counts, kernel, plain));
+}
+
+thread_local! {
+    /// How many kinds of vector instructions a thread pretends not to have.
+    pub(super) static LEVELS_DOWN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Threads with all kinds of vector instructions, with one less, and with none.
+static LEVELS: LazyLock<[ThreadPool; 3]> = LazyLock::new(|| {
+    [0, 1, 2].map(|down| {
+        let threads = ThreadPoolBuilder::new().num_threads(2);
+        threads.start_handler(move |_| LEVELS_DOWN.set(down)).build().unwrap()
+    })
+});
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn levels_are_lower_on_the_threads_of_a_test() {
+    use super::simd::Level;
+    let found = LEVELS.each_ref().map(|threads| threads.install(Level::of_machine));
+    let expected = match Level::of_machine() {
+        Level::Avx512 => [Level::Avx512, Level::Avx2, Level::Portable],
+        best => [best, Level::Portable, Level::Portable],
+    };
+    assert_eq!(found, expected);
+}
+
+fn check_here(seed: u64, counts: &[usize], kernel: Body<'_>, plain: Body<'_>) {
     let inputs = inputs(seed, counts);
     let all = vec![Role::Tracked; counts.len()];
     let (output, gradients) = run(kernel, &inputs, &all);
