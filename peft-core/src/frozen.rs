@@ -20,7 +20,7 @@ use crate::{
 mod pass;
 
 pub(crate) use pass::select_first;
-use pass::{check_length, embed, pick_columns, repeat_rows};
+use pass::{check_length, embed, kept, pick_columns, repeat_rows};
 
 /// Hidden states of the real tokens of a batch. No caller counts virtual tokens.
 #[derive(Clone, Debug)]
@@ -61,7 +61,10 @@ pub trait FrozenModel: Debug + Send + Sync {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
 
     /// Runs embedded rows through the layers of one stack, each layer attending to
-    /// `[past | rows]`.
+    /// `[virtual tokens | tokens read before | rows]`: [`Sequence::past`] gives the first,
+    /// [`Sequence::keep`] takes the rows' own keys and values and gives these behind the second. Every layer has to
+    /// call it, and the sequence's `tokens` belong in the [`Run`]: without them there is neither a compiled prompt nor
+    /// generation, and an error says so.
     ///
     /// # Errors
     ///
@@ -150,8 +153,7 @@ pub trait FrozenModel: Debug + Send + Sync {
     }
 
     /// Reads `batch` behind a cache and gives the cache that holds it too: the same, grown in place, where the
-    /// caller kept no copy. The batch is one of decoder
-    /// tokens where the model has two sides.
+    /// caller kept no copy. The batch is one of decoder tokens where the model has two sides.
     ///
     /// # Errors
     ///
@@ -185,7 +187,7 @@ pub trait FrozenModel: Debug + Send + Sync {
         sequence.tokens = Some(TokenCache::new());
         let run = self.layers(sequence)?;
         let last_hidden = pick_columns(run.hidden, &mask, |row| row.iter().rposition(|real| *real));
-        let layers = layers_read(run.tokens);
+        let layers = layers_of(kept(run.tokens, &mask, spec, Site::DecoderSelf)?);
         let mut compiled =
             VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }]);
         if !virtual_tokens.mask().all() {
@@ -214,11 +216,11 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     let mut sequence =
         Sequence::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
     sequence.tokens = Some(TokenCache::new());
-    let layers = layers_read(model.layers(sequence)?.tokens);
+    let layers = layers_of(kept(model.layers(sequence)?.tokens, batch.mask(), spec, site)?);
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))
 }
 
 /// What a cache holds, as keys and values of virtual tokens.
-fn layers_read(tokens: Option<TokenCache>) -> Vec<Option<LayerKeyValues>> {
-    tokens.unwrap_or_default().into_layers().into_iter().map(Some).collect()
+fn layers_of(tokens: TokenCache) -> Vec<Option<LayerKeyValues>> {
+    tokens.into_layers().into_iter().map(Some).collect()
 }

@@ -41,7 +41,7 @@ pub struct Sequence {
     /// What the decoder of an encoder-decoder reads.
     pub cross: Option<CrossInput>,
     visibility: Visibility,
-    /// Whether any key is hidden from any query, `true` = hidden: `[B or 1, 1, S, P + S]`.
+    /// Whether any key is hidden from any query, `true` = hidden: `[B or 1, 1, S, P + T + S]`.
     hidden: Option<Tensor<4, Bool>>,
     device: Device,
 }

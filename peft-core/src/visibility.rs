@@ -17,7 +17,7 @@ pub(crate) struct Visibility {
     rows: usize,
     /// S.
     queries: usize,
-    /// Keys, past ones included.
+    /// P + T + S keys.
     columns: usize,
     /// The first columns that a relative position bias does not reach.
     unbiased: usize,
@@ -35,34 +35,42 @@ pub struct Distances {
     pub rows: usize,
     /// S.
     pub queries: usize,
-    /// Keys, past ones included.
+    /// P + T + S keys.
     pub columns: usize,
     /// `[rows, S, columns]`: position of the key less that of the query; `None` where there is no bias.
     pub values: Vec<Option<i64>>,
 }
 
 impl Visibility {
-    pub(crate) fn new(read: &Mask, mask: &Mask, past: &VirtualTokens, causal: bool) -> Self {
-        let past_mask = past.mask();
-        let padded = !(mask.all() && read.all() && past_mask.all());
+    pub(crate) fn new(
+        read: &Mask,
+        mask: &Mask,
+        virtual_tokens: &VirtualTokens,
+        causal: bool,
+    ) -> Self {
+        let of_virtual = virtual_tokens.mask();
+        let padded = !(mask.all() && read.all() && of_virtual.all());
         let rows = if padded { mask.rows() } else { mask.rows().min(1) };
-        let columns = past_mask.len() + read.len() + mask.len();
+        let columns = of_virtual.len() + read.len() + mask.len();
         let of =
             |mask: &Mask, row: usize| mask.row(if mask.rows() == 1 { 0 } else { row }).to_vec();
         let mut positions = Vec::with_capacity(rows * columns);
         let mut real = Vec::with_capacity(rows * columns);
         for row in 0..rows {
-            let virtual_tokens = of(&past_mask, row);
+            let front = of(&of_virtual, row);
             // Unshifted virtual tokens stand before position 0.
-            let before = virtual_tokens.iter().filter(|real| **real).count() as i64;
-            let mut next = if past.positions == PrefixPositions::Shifted { 0 } else { -before };
-            for is_real in [virtual_tokens, of(read, row), of(mask, row)].concat() {
+            let before = front.iter().filter(|real| **real).count() as i64;
+            let mut next = match virtual_tokens.positions {
+                PrefixPositions::Shifted => 0,
+                PrefixPositions::Unshifted => -before,
+            };
+            for is_real in [front, of(read, row), of(mask, row)].concat() {
                 positions.push(if is_real { next } else { 0 });
                 next += i64::from(is_real);
                 real.push(is_real);
             }
         }
-        let unbiased = if past.relative_bias { 0 } else { past.len() };
+        let unbiased = if virtual_tokens.relative_bias { 0 } else { virtual_tokens.len() };
         Self { rows, queries: mask.len(), columns, unbiased, positions, real, causal }
     }
 
@@ -71,7 +79,8 @@ impl Visibility {
         self.columns
     }
 
-    fn past(&self) -> usize {
+    /// P + T: keys before the rows' own.
+    fn before(&self) -> usize {
         self.columns - self.queries
     }
 
@@ -80,7 +89,7 @@ impl Visibility {
         let mut values = Vec::with_capacity(batch * self.queries);
         for row in 0..batch {
             let start = if self.rows == batch { row } else { 0 } * self.columns;
-            values.extend_from_slice(&self.positions[start + self.past()..start + self.columns]);
+            values.extend_from_slice(&self.positions[start + self.before()..start + self.columns]);
         }
         Tensor::from_data(TensorData::new(values, [batch, self.queries]), device)
     }
@@ -95,17 +104,17 @@ impl Visibility {
         if all_real && window.is_none() && (!self.causal || self.queries <= 1) {
             return None;
         }
-        let past = self.past();
+        let before = self.before();
         let mut hidden = Vec::with_capacity(self.rows * self.queries * self.columns);
         for row in 0..self.rows {
             let start = row * self.columns;
             let real = &self.real[start..start + self.columns];
             let positions = &self.positions[start..start + self.columns];
             for query in 0..self.queries {
-                let at = positions[past + query];
+                let at = positions[before + query];
                 hidden.extend((0..self.columns).map(|key| {
                     !real[key]
-                        || self.causal && key > past + query
+                        || self.causal && key > before + query
                         || window.is_some_and(|window| at - positions[key] >= window)
                 }));
             }
@@ -117,7 +126,7 @@ impl Visibility {
     /// Rows whose padding stands at an end share their distances, which are those of the columns. What
     /// is said of padding means nothing.
     pub(crate) fn distances(&self) -> Distances {
-        let past = self.past();
+        let before = self.before();
         let columns: Vec<i64> = (0..self.columns as i64).collect();
         let has_gaps = self.has_gaps();
         let rows = if has_gaps { self.rows } else { self.rows.min(1) };
@@ -128,7 +137,7 @@ impl Visibility {
                 false => &columns,
             };
             for query in 0..self.queries {
-                let at = positions[past + query];
+                let at = positions[before + query];
                 values.extend(
                     (0..self.columns)
                         .map(|key| (key >= self.unbiased).then(|| positions[key] - at)),

@@ -48,6 +48,9 @@ pub struct Loaded {
 
 /// Loads a Hugging Face model folder onto a device, in f32.
 ///
+/// On the CPU, tensors that the file holds in f32 are views of it and are read when they are first used. The file must
+/// not be changed or cut short while the model is in use: put another in its place by renaming it.
+///
 /// # Errors
 ///
 /// [`peft_core::Error`] naming the file, key or tensor that is missing or cannot be used.

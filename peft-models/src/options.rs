@@ -24,24 +24,30 @@ impl LoadOptions {
     ///
     /// [`Error::Setting`] naming what cannot.
     pub(crate) fn check(&self, device: &Device) -> Result<()> {
-        #[cfg(feature = "cpu")]
-        let (can, instead) = (*device == Device::flex(), format!("the model is on {device:?}"));
-        #[cfg(not(feature = "cpu"))]
-        let (can, instead) = {
-            let _ = device;
-            (false, "this program was built without the feature `cpu`")
-        };
-        if self.recompute && !can {
-            let message = format!("only the CPU backend, flex, runs layers again; {instead}");
+        let Some(reason) = cannot(device) else { return Ok(()) };
+        if self.recompute {
+            let message = format!("only the CPU backend, flex, runs layers again; {reason}");
             return Err(Error::setting("--recompute", message));
         }
-        if self.weights != WeightFormat::F32 && !can {
+        if self.weights != WeightFormat::F32 {
             let message = format!(
-                "found {}, which only the CPU backend, flex, computes with; {instead}",
+                "found {}, which only the CPU backend, flex, computes with; {reason}",
                 self.weights
             );
             return Err(Error::setting("--base-weights", message));
         }
         Ok(())
     }
+}
+
+/// Why a model on `device` has no kernels; `None` where it has.
+#[cfg(feature = "cpu")]
+fn cannot(device: &Device) -> Option<String> {
+    (*device != Device::flex()).then(|| format!("the model is on {device:?}"))
+}
+
+/// As above.
+#[cfg(not(feature = "cpu"))]
+fn cannot(_: &Device) -> Option<String> {
+    Some("this program was built without the feature `cpu`".to_string())
 }

@@ -131,8 +131,8 @@ fn attention(criterion: &mut Criterion) {
                 let layers = vec![Some(past)];
                 let past = VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]);
                 let none = Tensor::zeros([b, t, 1], &Device::flex());
-                let sequence = Sequence::new(Side::Decoder, none, &Mask::full(b, t), past);
-                let mut attention = SelfAttention::new(&sequence, site, false);
+                let mut sequence = Sequence::new(Side::Decoder, none, &Mask::full(b, t), past);
+                let mut attention = SelfAttention::new(&mut sequence, site, false);
                 attention.layer(0, joined, None, move |x, layer| {
                     layer.attend_joined(x, heads, heads.scale())
                 })

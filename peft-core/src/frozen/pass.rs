@@ -8,7 +8,7 @@ use crate::{
     cache::{Cache, TokenCache},
     error::{Error, Result},
     sequence::{CrossInput, Run, Sequence, Side},
-    spec::{Site, Topology},
+    spec::{ModelSpec, Site, Topology},
     virtual_tokens::{Content, VirtualTokens},
 };
 
@@ -91,20 +91,36 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
         sequence.tokens = None;
     }
     let run = model.layers(sequence)?;
-    let cache = match run.tokens {
-        Some(mut tokens) if keep_cache => {
-            let site = spec.sites.iter().find(|site| site.site == Site::DecoderSelf);
-            if let Some(site) = site {
-                tokens.end_pass(batch.mask(), site)?;
-            }
-            if let Some(cross) = &mut cross {
-                cross.key_values = run.cross_key_values;
-            }
-            Some(Cache { virtual_tokens, tokens, cross })
+    let cache = if keep_cache {
+        let tokens = kept(run.tokens, batch.mask(), spec, Site::DecoderSelf)?;
+        if let Some(cross) = &mut cross {
+            cross.key_values = run.cross_key_values;
         }
-        _ => None,
+        Some(Cache { virtual_tokens, tokens, cross })
+    } else {
+        None
     };
     Ok(Hidden { tokens: run.hidden, first: None, last_virtual, cache })
+}
+
+/// The tokens that a model gave back after a pass over rows `mask` `[B, S]`.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where it has no such site, or has not kept the rows in each layer.
+pub(super) fn kept(
+    tokens: Option<TokenCache>,
+    mask: &Mask,
+    spec: &ModelSpec,
+    site: Site,
+) -> Result<TokenCache> {
+    let Some(site) = spec.sites.iter().find(|found| found.site == site) else {
+        let message = format!("the {} model has no attention site {site:?}", spec.model_type);
+        return Err(Error::Mismatch(message));
+    };
+    let mut tokens = tokens.unwrap_or_default();
+    tokens.end_pass(mask, site)?;
+    Ok(tokens)
 }
 
 /// The encoder's pass: its run, how many rows stand before the tokens in it, and its mask.

@@ -174,7 +174,7 @@ impl LayerAttention {
         }
     }
 
-    /// What the rows read from the layer's virtual tokens and from one another. `bias` gives a number for each
+    /// What the rows read from the layer's virtual tokens, the tokens before them and one another. `bias` gives a number for each
     /// query and key, `[1 or B, N, S, P + T + S]`; it is asked for with the number of keys.
     ///
     /// # Shapes
@@ -231,8 +231,8 @@ impl LayerAttention {
 /// - query: `[B, N, S, D]`
 /// - own: the keys and values of the rows, behind those of tokens before them: `[B, K, T + S, D]` each
 /// - past: `[1 or B, K, P, D]` each
-/// - bias: a number for each query and key, `[1 or B, N, S, P + S]`, asked for with the number of keys
-/// - hidden: `[1 or B, 1, S, P + S]`, `true` where a query may not see a key; see
+/// - bias: a number for each query and key, `[1 or B, N, S, P + T + S]`, asked for with the number of keys
+/// - hidden: `[1 or B, 1, S, P + T + S]`, `true` where a query may not see a key; see
 ///   [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys)
 /// - output: `[B, S, N * D]`
 pub fn attention(

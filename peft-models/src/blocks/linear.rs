@@ -14,11 +14,11 @@ use crate::weights::Weights;
 /// `y = x Wᵀ + b`, with W as `[out, in]`, or as several such whose outputs stand side by side.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Vec<Matrix>,
+    weights: Vec<Matrix>,
     bias: Option<Tensor<1>>,
 }
 
-parts!(Linear { weight, bias });
+parts!(Linear { weights, bias });
 
 impl Linear {
     /// Loads `name.weight`, stored `[out, in]` as PyTorch's `Linear` is, and `name.bias`.
@@ -34,7 +34,7 @@ impl Linear {
     ) -> Result<Self> {
         let weight = weights.take_matrix(&format!("{name}.weight"), [output, input])?;
         let bias = bias.then(|| weights.take(&format!("{name}.bias"), [output])).transpose()?;
-        Ok(Self { weight: vec![weight], bias })
+        Ok(Self { weights: vec![weight], bias })
     }
 
     /// Loads `name.weight`, stored `[in, out]` as GPT-2's `Conv1D` is, and `name.bias`.
@@ -49,12 +49,12 @@ impl Linear {
     ) -> Result<Self> {
         let weight = weights.take(&format!("{name}.weight"), [input, output])?.transpose();
         let bias = Some(weights.take(&format!("{name}.bias"), [output])?);
-        Ok(Self { weight: vec![Matrix::new(weight, weights.format())], bias })
+        Ok(Self { weights: vec![Matrix::new(weight, weights.format())], bias })
     }
 
     /// A map from a matrix that is stored elsewhere too: a head tied to the embedding `[out, in]`.
     pub fn tied(weight: Matrix) -> Self {
-        Self { weight: vec![weight], bias: None }
+        Self { weights: vec![weight], bias: None }
     }
 
     /// The same with another bias.
@@ -66,17 +66,17 @@ impl Linear {
 
     /// Several maps of the same rows as one, whose outputs stand side by side. All have a bias, or none has.
     ///
-    /// Where a kernel reads weights one after another they stay where they are: in the mapped file. Elsewhere they are
-    /// copied into one, for one product.
+    /// Where a kernel reads weights one after another they stay where they are, which may be the file. Elsewhere
+    /// they are copied into one, for one product.
     pub fn side_by_side(maps: Vec<Self>) -> Self {
         let biases: Option<Vec<_>> = maps.iter().map(|map| map.bias.clone()).collect();
-        let weights: Vec<_> = maps.into_iter().flat_map(|map| map.weight).collect();
+        let weights: Vec<_> = maps.into_iter().flat_map(|map| map.weights).collect();
         #[cfg(feature = "cpu")]
         let stay = weights.iter().all(|weight| weight.kernel().is_some());
         #[cfg(not(feature = "cpu"))]
         let stay = false;
         Self {
-            weight: if stay { weights } else { vec![Matrix::below_one_another(weights)] },
+            weights: if stay { weights } else { vec![Matrix::below_one_another(weights)] },
             bias: biases.map(|biases| Tensor::cat(biases, 0)),
         }
     }
@@ -91,10 +91,10 @@ impl Linear {
         }
         let map =
             |weight: &Matrix, bias| linear(x.clone(), weight.full(x.dtype()).transpose(), bias);
-        if let [weight] = self.weight.as_slice() {
+        if let [weight] = self.weights.as_slice() {
             return map(weight, self.bias.clone());
         }
-        let y = Tensor::cat(self.weight.iter().map(|weight| map(weight, None)).collect(), D - 1);
+        let y = Tensor::cat(self.weights.iter().map(|weight| map(weight, None)).collect(), D - 1);
         match &self.bias {
             Some(bias) => y + bias.clone().unsqueeze(),
             None => y,
@@ -142,7 +142,7 @@ impl Linear {
     /// The weights as kernels read them.
     #[cfg(feature = "cpu")]
     fn frozen(&self) -> Option<Vec<kernels::Frozen>> {
-        self.weight.iter().map(Matrix::kernel).collect()
+        self.weights.iter().map(Matrix::kernel).collect()
     }
 
     /// The cross entropy of a language-model head: the sum over rows `[M, H]` of the negative log-likelihood of their
@@ -152,11 +152,11 @@ impl Linear {
     ///
     /// [`peft_core::Error::Mismatch`] for a target that is not below V.
     pub fn cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
-        let classes = self.weight.iter().map(|weight| weight.dims()[0]).sum();
+        let classes = self.weights.iter().map(|weight| weight.dims()[0]).sum();
         check_classes(targets, classes)?;
         #[cfg(feature = "cpu")]
         if kernels::serve(&hidden)
-            && let [head] = self.weight.as_slice()
+            && let [head] = self.weights.as_slice()
             && let Some(head) = head.kernel()
             && let Some(loss) = kernels::cross_entropy::cross_entropy(
                 hidden.clone(),

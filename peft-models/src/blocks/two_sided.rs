@@ -176,7 +176,7 @@ struct EncoderAttention {
 }
 
 impl LayerPass {
-    /// `residual` and what the rows read from the layer's virtual tokens and from one another.
+    /// `residual` and what the rows read from the layer's virtual tokens, the tokens before them and one another.
     ///
     /// `bias` is asked for with the number of keys, see [`LayerAttention::attend`].
     ///

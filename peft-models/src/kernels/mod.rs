@@ -15,7 +15,7 @@
 //! | `frozen` | frozen matrices, also in fewer bits |
 //! | `recompute` | layers of which only the inputs are kept for the way back |
 //! | `node` | how these become operations of Burn |
-//! | `product`, `tiles`, `parallel`, `simd`, `tensors` | what they are made of |
+//! | `product`, `tiles`, `turned`, `parallel`, `simd`, `tensors` | what they are made of |
 //!
 //! Products are those of the `gemm` crate, with AVX-512 where the machine has it, and for few rows our own (`tiles`). `PEFT_KERNELS=off` turns all
 //! kernels off, and [`set_enabled`] does so for a test.
@@ -37,6 +37,8 @@ mod tensors;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
+#[cfg(target_arch = "x86_64")]
+mod turned;
 
 use std::sync::{
     LazyLock,

@@ -1,6 +1,8 @@
 //! Matrix products: the `gemm` crate, which Burn's flex uses too, called on strided views, and spread over the
 //! cores by columns of the result.
 
+#[cfg(target_arch = "x86_64")]
+use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{
@@ -11,6 +13,7 @@ use super::{
 use super::{
     simd::Level,
     tiles::{Rows, dot_products},
+    turned::{Columns, turn},
 };
 
 /// A matrix inside a slice.
@@ -67,13 +70,40 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Whether a product of `rows` rows, each result a sum of `depth` numbers, is faster without packing: see
-/// [`tiles`](super::tiles). Packing costs more the fewer rows share it, and a dot product more the shorter it is.
-/// docs/PERFORMANCE.md has the measurements.
+/// How a product is made on a machine with AVX-512, of `rows` rows and sums of `depth` numbers, where columns of the
+/// right side are stored one after another. docs/PERFORMANCE.md has the measurements.
 #[cfg(target_arch = "x86_64")]
-fn are_few(rows: usize, depth: usize) -> bool {
-    rows <= 128 && 4 * rows <= depth
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Without packing: see [`tiles`](super::tiles). Packing costs more the fewer rows share it, and a dot product
+    /// more the shorter it is.
+    Tiles,
+    /// With the right side turned, block by block: see [`turned`](super::turned).
+    Turned,
+    /// As it is.
+    General,
 }
+
+#[cfg(target_arch = "x86_64")]
+impl Way {
+    fn of(rows: usize, depth: usize) -> Self {
+        let few = if depth <= 1024 { 64 } else { 16 };
+        if rows <= few && 4 * rows <= depth {
+            Self::Tiles
+        } else if depth >= 256 {
+            Self::Turned
+        } else {
+            Self::General
+        }
+    }
+}
+
+/// Rows of a block that is turned.
+#[cfg(target_arch = "x86_64")]
+const TURNED_ROWS: usize = 256;
+/// Its columns, so that it stays in the cache of a core.
+#[cfg(target_arch = "x86_64")]
+const TURNED_COLUMNS: usize = 512;
 
 /// `to = a b`, or `to += a b` where `accumulate` says so, on one core. Rows of `to` are `row_stride` apart.
 ///
@@ -93,23 +123,76 @@ pub(super) unsafe fn product(
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if are_few(m, k)
-        && a.column_stride == 1
-        && b.row_stride == 1
-        && Level::of_machine() == Level::Avx512
-    {
-        let a = Rows { data: a.data, count: m, depth: k, stride: a.row_stride };
-        let b = Rows { data: b.data, count: n, depth: k, stride: b.column_stride };
-        // SAFETY: the machine was asked; `to` is the caller's promise.
-        return unsafe { dot_products(to, row_stride, a, b, accumulate) };
+    if a.column_stride == 1 && b.row_stride == 1 && Level::of_machine() == Level::Avx512 {
+        match Way::of(m, k) {
+            Way::Tiles => {
+                let a = Rows { data: a.data, count: m, depth: k, stride: a.row_stride };
+                let b = Rows { data: b.data, count: n, depth: k, stride: b.column_stride };
+                // SAFETY: the machine was asked; `to` is the caller's promise.
+                return unsafe { dot_products(to, row_stride, a, b, accumulate) };
+            }
+            Way::Turned => return unsafe { turned_product(to, row_stride, a, b, accumulate) },
+            Way::General => {}
+        }
     }
+    // SAFETY: the caller's promise.
+    unsafe { general_product(to, row_stride, a, b, accumulate) }
+}
+
+/// A [`product`] in blocks of `b`, which are laid out by rows.
+///
+/// # Safety
+///
+/// As [`product`], on a machine with AVX-512.
+#[cfg(target_arch = "x86_64")]
+unsafe fn turned_product(
+    to: *mut f32,
+    row_stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    accumulate: bool,
+) {
+    thread_local! {
+        static ROOM: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    ROOM.with_borrow_mut(|room| {
+        room.resize(TURNED_ROWS * Columns::row_stride(TURNED_COLUMNS), 0.0);
+        for column in (0..b.columns).step_by(TURNED_COLUMNS) {
+            let count = TURNED_COLUMNS.min(b.columns - column);
+            for row in (0..b.rows).step_by(TURNED_ROWS) {
+                let depth = TURNED_ROWS.min(b.rows - row);
+                let data = &b.data[column * b.column_stride + row..];
+                // SAFETY: the machine has what it needs; `to` is the caller's promise.
+                unsafe {
+                    turn(Columns { data, count, depth, stride: b.column_stride }, room);
+                    let b = Matrix::rows(room, depth, count, Columns::row_stride(count));
+                    let a = a.columns(row..row + depth);
+                    general_product(to.add(column), row_stride, a, b, accumulate || row > 0);
+                }
+            }
+        }
+    });
+}
+
+/// A [`product`] by the `gemm` crate.
+///
+/// # Safety
+///
+/// As [`product`].
+unsafe fn general_product(
+    to: *mut f32,
+    row_stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    accumulate: bool,
+) {
     let stride = |value: usize| value as isize;
     // SAFETY: a and b lie inside their slices (checked where they are made); `to` is the caller's promise.
     unsafe {
         gemm::gemm(
-            m,
-            n,
-            k,
+            a.rows,
+            b.columns,
+            a.columns,
             to,
             1,
             stride(row_stride),

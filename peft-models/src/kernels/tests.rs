@@ -240,8 +240,9 @@ fn check_nan(seed: u64, counts: &[usize], kernel: Body<'_>, plain: Body<'_>) {
     for (which, count) in counts.iter().enumerate() {
         let mut inputs = inputs(seed, counts);
         inputs[which][choices.random_range(0..*count)] = f32::NAN;
-        for role in [Role::Plain, Role::Tracked] {
-            let (found, _) = run(kernel, &inputs, &vec![role; counts.len()]);
+        for (role, threads) in [Role::Plain, Role::Tracked].into_iter().zip([seed, seed / 3]) {
+            let threads = &LEVELS[(threads % 3) as usize];
+            let (found, _) = threads.install(|| run(kernel, &inputs, &vec![role; counts.len()]));
             let (expected, _) = run(plain, &inputs, &vec![role; counts.len()]);
             assert!(found.iter().any(|found| found.is_nan()), "input {which} of {inputs:?}");
             let hidden = found.iter().zip(&expected).position(|(f, e)| e.is_nan() && !f.is_nan());

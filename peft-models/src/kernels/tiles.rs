@@ -45,7 +45,7 @@ pub(super) unsafe fn dot_products(
     let mut column = 0;
     while column < b.count {
         let columns = COLUMNS.min(b.count - column);
-        // The last tile repeats a column, or rows, rather than being another kind.
+        // The last tiles repeat columns and rows rather than being another kind.
         let of_b = std::array::from_fn(|i| b.row((column + i).min(b.count - 1)));
         let mut row = 0;
         while row < a.count {
@@ -61,6 +61,7 @@ pub(super) unsafe fn dot_products(
                     let sums = tile::<ROWS>(&of_a, &of_b, ahead);
                     put(to, row_stride, &sums[..rows], columns, accumulate);
                 } else {
+                    // For so few it would not pay.
                     for i in 0..rows {
                         let sums = tile::<1>(&[a.row(row + i)], &of_b, ahead);
                         put(to.add(i * row_stride), row_stride, &sums, columns, accumulate);

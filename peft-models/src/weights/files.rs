@@ -97,7 +97,7 @@ impl Files {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let file = File::open(path).map_err(Error::read(path))?;
-        // SAFETY: the mapping is only read. That nobody changes the file is what the user is asked for.
+        // SAFETY: the mapping is only read. `peft_models::load` and the README ask that nobody changes the file.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
         let map = bytes::Bytes::from_owner(map);
         let start = map.as_ptr() as usize;
@@ -235,6 +235,7 @@ impl Files {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
 

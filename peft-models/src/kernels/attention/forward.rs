@@ -38,11 +38,11 @@ pub(super) fn forward(
         let (batch, head, block) = (task / (n * blocks), task / blocks % n, task % blocks);
         let (queries, reach) = (plan.queries(block), plan.reach(batch, block));
         let scale = kernel.scale;
-        let block = Block { scale, plan: &plan, data: &data, targets, batch, head, reach };
+        let pass = Pass { scale, plan: &plan, data: &data, targets, batch, head, reach };
         if queries.len() <= FEW {
-            block.few(queries, products)
+            pass.few(queries, products)
         } else {
-            block.many(queries, products)
+            pass.many(queries, products)
         }
     });
     let out = tensor(out, [b, s, n * d]);
@@ -55,7 +55,7 @@ pub(super) fn forward(
 }
 
 /// A block of queries of one head.
-struct Block<'a> {
+struct Pass<'a> {
     scale: f32,
     plan: &'a Plan<'a>,
     data: &'a [&'a [f32]],
@@ -67,7 +67,7 @@ struct Block<'a> {
     reach: usize,
 }
 
-impl Block<'_> {
+impl Pass<'_> {
     /// The head of the keys that this head's queries read.
     fn key_head(&self) -> usize {
         self.head / (self.plan.n / self.plan.k)

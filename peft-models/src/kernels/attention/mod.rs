@@ -33,9 +33,9 @@ use crate::blocks::Heads;
 pub(crate) struct Scores {
     /// What products are multiplied with.
     pub scale: f64,
-    /// `[1 or B, 1, S or 1, P + S]`, `true` where a query may not see a key.
+    /// `[1 or B, 1, S or 1, P + T]`, `true` where a query may not see a key.
     pub hidden: Option<Tensor<4, Bool>>,
-    /// Added to the scores, `[1 or B, N, S, P + S]`.
+    /// Added to the scores, `[1 or B, N, S, P + T]`.
     pub bias: Option<Tensor<4>>,
 }
 

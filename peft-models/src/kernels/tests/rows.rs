@@ -22,9 +22,9 @@ fn lengths() -> impl Strategy<Value = usize> {
     prop_oneof![5 => 1usize..12, 1 => 50usize..90]
 }
 
-/// So many that some rows are few.
+/// So many that some rows are few, and that weights are turned for others.
 fn inputs() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => 1usize..41, 1 => 150usize..170]
+    prop_oneof![6 => 1usize..41, 1 => 150usize..170, 1 => 257usize..300]
 }
 
 fn nonlinearities() -> impl Strategy<Value = Nonlinearity> {

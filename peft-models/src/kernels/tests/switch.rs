@@ -6,13 +6,15 @@ use std::{
 };
 
 use burn::tensor::Int;
-use peft_core::{LayerKeyValues, PaddingSide, SiteKeyValues, TokenBatch, Topology, VirtualTokens};
+use peft_core::{
+    LayerKeyValues, PaddingSide, SiteKeyValues, TokenBatch, TokenCache, Topology, VirtualTokens,
+};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     LoadOptions, Loaded, ModelConfig, Weights,
-    kernels::{self, Frozen, enabled, serve, set_enabled},
+    kernels::{self, Frozen, enabled, serve, set_enabled, tensors},
     weights::WeightFormat,
 };
 
@@ -175,4 +177,24 @@ fn weights_that_are_trained_are_left_to_burn() {
     assert!(kernels::linear::linear_onto(x.clone(), matrix(), Some(&bias), x.clone()).is_none());
     assert!(kernels::norm::norm(x.clone(), &bias, None, 1e-6).is_none());
     assert!(kernels::norm::norm(x, &frozen, Some(&bias), 1e-6).is_none());
+}
+
+#[test]
+fn a_cache_with_room_grows_where_it_lies() {
+    let own = |columns| {
+        let make = || Tensor::<4>::ones([2, 1, columns, 3], &Device::flex());
+        LayerKeyValues { key: make(), value: make() }
+    };
+    let place = |layer: &LayerKeyValues| {
+        let [key, value] =
+            [&layer.key, &layer.value].map(|tensor| tensors::frozen(tensor).unwrap());
+        [key, value].map(|tensor| tensor.bytes().as_ptr() as usize)
+    };
+    let mut cache = TokenCache::new().expecting(6);
+    let first = place(&cache.append(0, own(4)));
+    assert_eq!(place(&cache.append(0, own(1))), first);
+    // Where another holds it, it is copied.
+    let other = cache.clone();
+    assert_ne!(place(&cache.append(0, own(1))), first);
+    assert_eq!(place(&other.into_layers()[0]), first);
 }
