@@ -1,6 +1,8 @@
 //! Rows of token ids, padded to one length. They stay on the host: positions and masks are derived
 //! from them there, where they are easy to check, and only tensors go to the device.
 
+use std::ops::Range;
+
 /// Which entries of a `[rows, len]` array are real.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
@@ -140,6 +142,20 @@ impl TokenBatch {
         self
     }
 
+    /// Some of its rows, padded as they are.
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        let places = rows.start * self.len()..rows.end * self.len();
+        let real = self.mask.real[places.clone()].to_vec();
+        Self {
+            ids: self.ids[places.clone()].to_vec(),
+            token_types: self.token_types.as_ref().map(|types| types[places].to_vec()),
+            mask: Mask { rows: rows.len(), len: self.len(), real },
+            side: self.side,
+            decoder: self.decoder.as_ref().map(|decoder| Box::new(decoder.part(rows))),
+        }
+    }
+
     /// B.
     pub fn rows(&self) -> usize {
         self.mask.rows
@@ -214,6 +230,9 @@ mod tests {
         assert_eq!(left.token_types(), Some([0, 1, 1, 0, 0, 1].as_slice()));
         assert_eq!(left.column(1, 0), 2);
         assert_eq!((left.row_len(1), left.num_tokens()), (1, 4));
+        let part = left.part(1..2);
+        assert_eq!((part.ids(), part.rows(), part.column(0, 0)), ([0, 0, 8].as_slice(), 1, 2));
+        assert_eq!(part.token_types(), Some([0, 0, 1].as_slice()));
     }
 
     #[test]

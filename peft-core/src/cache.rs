@@ -46,6 +46,19 @@ pub struct TokenCache {
     mask: Mask,
     /// Tokens a row that may still come.
     expected: usize,
+    /// The rows read so far, while the first pass comes in parts.
+    part: Option<Part>,
+}
+
+/// See [`TokenCache::in_parts`].
+#[derive(Clone, Debug)]
+struct Part {
+    /// B in the end.
+    rows: usize,
+    /// Rows read.
+    start: usize,
+    /// Their masks, one after another.
+    real: Vec<bool>,
 }
 
 /// Keys and values of one layer.
@@ -58,7 +71,7 @@ struct Layer {
 
 impl Default for TokenCache {
     fn default() -> Self {
-        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0 }
+        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0, part: None }
     }
 }
 
@@ -75,6 +88,14 @@ impl TokenCache {
         self
     }
 
+    /// Announces that the first pass comes in parts: each of some of `rows` rows, in order, padded alike. What a
+    /// pass needs of memory is then that of a part.
+    #[must_use]
+    pub fn in_parts(mut self, rows: usize) -> Self {
+        self.part = Some(Part { rows, start: 0, real: Vec::new() });
+        self
+    }
+
     /// T, the tokens read, padding included.
     pub fn len(&self) -> usize {
         self.mask.len()
@@ -85,10 +106,10 @@ impl TokenCache {
         self.mask.is_empty()
     }
 
-    /// Whether it keeps the next `tokens` of each row just as they are: nothing was read before, and nothing more
-    /// is expected.
-    pub fn keeps_as_given(&self, tokens: usize) -> bool {
-        self.is_empty() && self.expected <= tokens
+    /// Whether [`append`](Self::append) gives the next `tokens` of each row back just as they are: nothing was read
+    /// before them, and there is no need of room behind them.
+    pub fn gives_back(&self, tokens: usize) -> bool {
+        self.part.is_some() || self.is_empty() && self.expected <= tokens
     }
 
     /// Which of the tokens are real, `[B, T]`.
@@ -106,17 +127,20 @@ impl TokenCache {
         let old = self.layers.get(layer);
         let used = old.map_or(0, |old| old.used);
         let total = used + added;
-        if used == 0 && more == 0 {
+        let rows = self.part.as_ref().map_or(own.key.dims()[0], |part| part.rows);
+        if self.part.is_none() && used == 0 && more == 0 {
             self.layers.push(Layer { room: own.clone(), used: added });
             return own;
         }
         if old.is_none_or(|old| old.room.key.dims()[2] < total) {
-            let columns = total + if more > 0 { more.min(ROOM.max(total)) } else { ROOM };
-            let old = old.map(Layer::tokens);
-            let (key, value) = old.map_or((None, None), |old| (Some(old.key), Some(old.value)));
+            let room = if more > 0 || used == 0 { more.min(ROOM.max(total)) } else { ROOM };
+            let (key, value) = match old.map(Layer::tokens) {
+                Some(old) => (Some(old.key), Some(old.value)),
+                None => (None, None),
+            };
             let room = LayerKeyValues {
-                key: room_for(columns, key, &own.key),
-                value: room_for(columns, value, &own.value),
+                key: room_for([rows, total + room], key, &own.key),
+                value: room_for([rows, total + room], value, &own.value),
             };
             let grown = Layer { room, used };
             match self.layers.get_mut(layer) {
@@ -125,10 +149,11 @@ impl TokenCache {
             }
         }
         let Some(found) = self.layers.get_mut(layer) else { return own };
-        found.room.key.inplace(|room| write(room, used, own.key));
-        found.room.value.inplace(|room| write(room, used, own.value));
+        let first = [self.part.as_ref().map_or(0, |part| part.start), used];
+        found.room.key.inplace(|room| write(room, first, own.key.clone()));
+        found.room.value.inplace(|room| write(room, first, own.value.clone()));
         found.used = total;
-        found.tokens()
+        if self.part.is_some() { own } else { found.tokens() }
     }
 
     /// Checks that it can serve a batch of `rows` rows.
@@ -137,7 +162,11 @@ impl TokenCache {
     ///
     /// [`Error::Mismatch`] where it is one of other rows.
     pub(crate) fn check(&self, rows: usize) -> Result<()> {
-        match self.layers.first().map(|layer| layer.room.key.dims()[0]) {
+        let found = match &self.part {
+            Some(part) => Some(part.rows - part.start).filter(|left| *left < rows),
+            None => self.layers.first().map(|layer| layer.room.key.dims()[0]),
+        };
+        match found {
             Some(found) if found != rows => Err(Error::Mismatch(format!(
                 "a cache of {found} rows meets a batch of {rows} rows"
             ))),
@@ -151,16 +180,30 @@ impl TokenCache {
     ///
     /// [`Error::Mismatch`] for a model that has not appended the rows in every layer of `site`, once.
     pub(crate) fn end_pass(&mut self, mask: &Mask, site: &SiteSpec) -> Result<()> {
-        self.mask = self.mask.concat(mask);
-        self.expected = self.expected.saturating_sub(mask.len());
+        let total = self.len() + mask.len();
         let columns: Vec<usize> = self.layers.iter().map(|layer| layer.used).collect();
-        if columns != vec![self.len(); site.num_layers] {
+        if columns != vec![total; site.num_layers] {
             return Err(Error::Mismatch(format!(
-                "the model kept keys and values of {columns:?} tokens in its layers, expected {} in each of {}",
-                self.len(),
+                "the model kept keys and values of {columns:?} tokens in its layers, expected {total} in each \
+                 of {}",
                 site.num_layers
             )));
         }
+        let Some(mut part) = self.part.take() else {
+            self.mask = self.mask.concat(mask);
+            self.expected = self.expected.saturating_sub(mask.len());
+            return Ok(());
+        };
+        part.start += mask.rows();
+        (0..mask.rows()).for_each(|row| part.real.extend(mask.row(row)));
+        if part.start < part.rows {
+            self.layers.iter_mut().for_each(|layer| layer.used = 0);
+            self.part = Some(part);
+            return Ok(());
+        }
+        let all = Mask::new(part.rows, mask.len(), part.real);
+        self.mask = all.ok_or_else(|| Error::Mismatch("parts of different lengths".into()))?;
+        self.expected = self.expected.saturating_sub(mask.len());
         Ok(())
     }
 
@@ -177,6 +220,7 @@ impl TokenCache {
             layers: self.layers.iter().map(select).collect(),
             mask: if self.is_empty() { self.mask.clone() } else { self.mask.select_rows(rows) },
             expected: self.expected,
+            part: self.part.clone(),
         }
     }
 }
@@ -195,20 +239,20 @@ impl Layer {
 /// Columns that a cache grows by at once, or as many as it has where these are more.
 const ROOM: usize = 64;
 
-/// Zeros like `own`, but of so many columns, of which the first are those of `old`.
-fn room_for(columns: usize, old: Option<Tensor<4>>, own: &Tensor<4>) -> Tensor<4> {
-    let [rows, k, _, d] = own.dims();
+/// Zeros like `own`, but of so many rows and columns, of which the first columns are those of `old`.
+fn room_for([rows, columns]: [usize; 2], old: Option<Tensor<4>>, own: &Tensor<4>) -> Tensor<4> {
+    let [_, k, _, d] = own.dims();
     let room = Tensor::zeros([rows, k, columns, d], (&own.device(), own.dtype()));
     match old {
-        Some(old) => write(room, 0, old),
+        Some(old) => write(room, [0, 0], old),
         None => room,
     }
 }
 
-/// `values` in the columns of `room` from `from` on.
-fn write(room: Tensor<4>, from: usize, values: Tensor<4>) -> Tensor<4> {
+/// `values` in the rows and columns of `room` from these on.
+fn write(room: Tensor<4>, [row, column]: [usize; 2], values: Tensor<4>) -> Tensor<4> {
     let [rows, k, added, d] = values.dims();
-    room.slice_assign([0..rows, 0..k, from..from + added, 0..d], values)
+    room.slice_assign([row..row + rows, 0..k, column..column + added, 0..d], values)
 }
 
 #[cfg(test)]
@@ -320,6 +364,34 @@ mod tests {
         let mut cache = TokenCache::new().expecting(1000);
         cache.append(0, drawn(2, 3, "row"));
         assert_eq!(columns(&cache), 3 + ROOM);
+    }
+
+    #[test]
+    fn parts_of_the_first_pass_make_one_cache() {
+        let masks = [vec![false, true, true, true, true, true], vec![true; 3]];
+        let parts = [drawn(2, 3, "first"), drawn(1, 3, "second")];
+        for expected in [0, 3, 7] {
+            let mut cache = TokenCache::new().expecting(expected).in_parts(3);
+            assert!(cache.gives_back(3) && cache.check(4).is_err());
+            for (part, mask) in parts.iter().zip(&masks) {
+                let rows = part.key.dims()[0];
+                cache.check(rows).unwrap();
+                assert_eq!(numbers(&cache.append(0, part.clone())), numbers(part));
+                let mask = Mask::new(rows, 3, mask.clone()).unwrap();
+                cache.end_pass(&mask, &site(1)).unwrap();
+            }
+            assert_eq!(columns(&cache), expected.max(3));
+            assert_eq!((cache.mask().rows(), cache.len()), (3, 3));
+            assert_eq!(cache.mask().row(0), [false, true, true]);
+            let both = |of: fn(&LayerKeyValues) -> Tensor<4>| {
+                Tensor::cat(parts.iter().map(of).collect(), 0)
+            };
+            let own = drawn(3, 1, "next");
+            let whole =
+                LayerKeyValues { key: both(|x| x.key.clone()), value: both(|x| x.value.clone()) };
+            let whole = behind(Some(&whole), own.clone());
+            assert_eq!(numbers(&cache.append(0, own)), numbers(&whole));
+        }
     }
 
     #[test]

@@ -88,6 +88,33 @@ fn check(session: &Session, rows: &[Row], name: &str) {
     }
 }
 
+/// More tokens than are read at once: rows of several lengths, with virtual tokens that they share and with some
+/// of their own.
+#[test]
+fn prompts_read_in_parts_continue_as_alone() {
+    for model in ["gpt2", "llama"] {
+        let dir = vectors(&format!("logits/{model}"));
+        let adapters = ["prompt", "prefix"].map(|name| session(&dir, Some(&dir.join(name))));
+        let prompts: Vec<Vec<u32>> = (0..45u32)
+            .map(|row| (0..7 + row % 11).map(|i| (row * 7 + i * 5) % 20 + 1).collect())
+            .collect();
+        let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+        let base = adapters[0].model();
+        let compiled = adapters.each_ref().map(|one| base.compile(&one.virtual_tokens).unwrap());
+        let of_row: Vec<usize> = (0..prompts.len()).map(|row| row % 2).collect();
+        let each = VirtualTokens::per_row(&compiled, &of_row).unwrap();
+        let made = |virtual_tokens: &VirtualTokens, prompts: &[&[u32]]| {
+            greedy(base, prompts, virtual_tokens, 6, &[]).unwrap()
+        };
+        let shared = made(&compiled[1], &prompts);
+        let own = made(&each, &prompts);
+        for (row, prompt) in prompts.iter().enumerate() {
+            assert_eq!(made(&compiled[1], &[prompt])[0], shared[row], "{model} {row}");
+            assert_eq!(made(&compiled[row % 2], &[prompt])[0], own[row], "{model} {row}, own");
+        }
+    }
+}
+
 #[test]
 fn stories260k_continues_as_in_transformers() {
     let Some(model) = shared("models/stories260k") else { return };

@@ -206,9 +206,9 @@ impl LayerAttention {
             key: heads.split_key_values(part(n, k)),
             value: heads.split_key_values(part(n + k, k)),
         };
-        // Where the rows read nothing but themselves and virtual tokens, also if they are kept.
+        // Where the rows read nothing but virtual tokens and themselves, also if they are kept.
         #[cfg(feature = "cpu")]
-        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.keeps_as_given(rows.dims()[1]))
+        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.gives_back(rows.dims()[1]))
             && kernels::serve(&rows)
         {
             let scores = Scores { scale, hidden: self.hidden.clone(), bias: None };

@@ -32,9 +32,30 @@ impl<'a> Decoder<'a> {
         let mut decoder = Self { model, cache: Some(cache), inputs: (0..rows.len()).collect() };
         let logits = match start {
             Some(start) => decoder.advance(&vec![start; rows.len()])?,
-            None => decoder.read(&input)?,
+            None => decoder.read_prompts(&input)?,
         };
         Ok((decoder, logits))
+    }
+
+    /// Reads prompts, some rows at a time: the memory that this takes does not grow with their number.
+    fn read_prompts(&mut self, prompts: &TokenBatch) -> Result<Tensor<2>> {
+        let rows = prompts.rows();
+        let at_once = (TOKENS / prompts.len().max(1)).max(1);
+        let Some(mut cache) = self.cache.take_if(|_| at_once < rows) else {
+            return self.read(prompts);
+        };
+        cache.tokens = cache.tokens.in_parts(rows);
+        let virtual_tokens = cache.virtual_tokens.clone();
+        let mut logits = Vec::with_capacity(rows.div_ceil(at_once));
+        for start in (0..rows).step_by(at_once) {
+            let part = start..(start + at_once).min(rows);
+            cache.virtual_tokens = virtual_tokens.select_rows(&part.clone().collect::<Vec<_>>());
+            self.cache = Some(cache);
+            logits.push(self.read(&prompts.part(part))?);
+            cache = self.cache.take().ok_or_else(lost)?;
+        }
+        self.cache = Some(Cache { virtual_tokens, ..cache });
+        Ok(Tensor::cat(logits, 0))
     }
 
     /// Rows of the cache.
@@ -49,7 +70,6 @@ impl<'a> Decoder<'a> {
     }
 
     fn read(&mut self, batch: &TokenBatch) -> Result<Tensor<2>> {
-        let lost = || Error::Mismatch("the model gave no cache".into());
         let cache = self.cache.take().ok_or_else(lost)?;
         let hidden = self.model.forward_cached(batch, cache)?;
         self.cache = Some(hidden.cache.ok_or_else(lost)?);
@@ -74,6 +94,13 @@ impl<'a> Decoder<'a> {
         }
         self.inputs = inputs;
     }
+}
+
+/// Tokens of prompts that are read at once: enough for products to be as fast as they get.
+const TOKENS: usize = 512;
+
+fn lost() -> Error {
+    Error::Mismatch("the model gave no cache".into())
 }
 
 /// Scores `[B, V]` on the host, row by row.
