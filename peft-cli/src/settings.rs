@@ -164,7 +164,7 @@ settings! {
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training")]
     clip_norm: f64,
     /// Keep only the inputs of each layer for the way back, and run each layer again there: saves most of the
-    /// memory of activations, costs 30 to 50 % more time a step. CPU only. Default: false.
+    /// memory of activations, costs 30 to 55 % more time a step. CPU only. Default: false.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training")]
     recompute: bool,
     /// Keep the frozen matrices of the base in f32 (default), bf16 (half the memory) or int8 (a quarter); the

@@ -57,7 +57,9 @@ struct Part {
     rows: usize,
     /// Rows read.
     start: usize,
-    /// Their masks, one after another.
+    /// S of the first part.
+    len: Option<usize>,
+    /// The masks of the rows read, one after another.
     real: Vec<bool>,
 }
 
@@ -88,11 +90,11 @@ impl TokenCache {
         self
     }
 
-    /// Announces that the first pass comes in parts: each of some of `rows` rows, in order, padded alike. What a
-    /// pass needs of memory is then that of a part.
+    /// Announces that the first pass comes in parts, each with the next few of `rows` rows, all padded to one length.
+    /// What a pass needs of memory is then that of a part. Rows cannot be selected before the last part.
     #[must_use]
     pub fn in_parts(mut self, rows: usize) -> Self {
-        self.part = Some(Part { rows, start: 0, real: Vec::new() });
+        self.part = Some(Part { rows, start: 0, len: None, real: Vec::new() });
         self
     }
 
@@ -106,8 +108,8 @@ impl TokenCache {
         self.mask.is_empty()
     }
 
-    /// Whether [`append`](Self::append) gives the next `tokens` of each row back just as they are: nothing was read
-    /// before them, and there is no need of room behind them.
+    /// Whether [`append`](Self::append) gives the next `tokens` of each row back just as they are: in a part of the
+    /// first pass, or where nothing was read before them and nothing is expected behind them.
     pub fn gives_back(&self, tokens: usize) -> bool {
         self.part.is_some() || self.is_empty() && self.expected <= tokens
     }
@@ -118,7 +120,8 @@ impl TokenCache {
     }
 
     /// Adds the keys and values `[B, K, S, D]` that the rows of a pass have in a layer, and gives them behind
-    /// those of earlier passes: `[B, K, T + S, D]`. Layers come in their order.
+    /// those of earlier passes: `[B, K, T + S, D]`. Layers come in their order. In a part of the first pass, the rows
+    /// are the part's.
     ///
     /// They are written in place where there is room and nobody else holds the cache.
     pub fn append(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
@@ -156,17 +159,23 @@ impl TokenCache {
         if self.part.is_some() { own } else { found.tokens() }
     }
 
-    /// Checks that it can serve a batch of `rows` rows.
+    /// Checks that it can serve a batch of `rows` rows of `len` tokens.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where it is one of other rows.
-    pub(crate) fn check(&self, rows: usize) -> Result<()> {
-        let found = match &self.part {
-            Some(part) => Some(part.rows - part.start).filter(|left| *left < rows),
-            None => self.layers.first().map(|layer| layer.room.key.dims()[0]),
-        };
-        match found {
+    /// [`Error::Mismatch`] where it is one of other rows, or the batch is no part of what was announced.
+    pub(crate) fn check(&self, rows: usize, len: usize) -> Result<()> {
+        if let Some(part) = &self.part {
+            let fits = self.is_empty() && part.start + rows <= part.rows;
+            if fits && part.len.is_none_or(|first| first == len) {
+                return Ok(());
+            }
+            return Err(Error::Mismatch(format!(
+                "{rows} rows of {len} tokens are no part of a first pass of {} rows, of which {} were read",
+                part.rows, part.start
+            )));
+        }
+        match self.layers.first().map(|layer| layer.room.key.dims()[0]) {
             Some(found) if found != rows => Err(Error::Mismatch(format!(
                 "a cache of {found} rows meets a batch of {rows} rows"
             ))),
@@ -195,6 +204,7 @@ impl TokenCache {
             return Ok(());
         };
         part.start += mask.rows();
+        part.len = Some(mask.len());
         (0..mask.rows()).for_each(|row| part.real.extend(mask.row(row)));
         if part.start < part.rows {
             self.layers.iter_mut().for_each(|layer| layer.used = 0);
@@ -322,7 +332,7 @@ mod tests {
             let mut plain: Vec<LayerKeyValues> = Vec::new();
             for (pass, ((columns, is_held), chosen)) in passes.into_iter().zip(chosen).enumerate() {
                 let held = is_held.then(|| (cache.clone(), all_numbers(&cache)));
-                cache.check(rows).unwrap();
+                cache.check(rows, columns).unwrap();
                 for layer in 0..2 {
                     let own = drawn(rows, columns, &format!("{pass} {layer}"));
                     let whole = behind(plain.get(layer), own.clone());
@@ -372,15 +382,17 @@ mod tests {
         let parts = [drawn(2, 3, "first"), drawn(1, 3, "second")];
         for expected in [0, 3, 7] {
             let mut cache = TokenCache::new().expecting(expected).in_parts(3);
-            assert!(cache.gives_back(3) && cache.check(4).is_err());
+            assert!(cache.gives_back(3) && cache.check(4, 3).is_err());
             for (part, mask) in parts.iter().zip(&masks) {
                 let rows = part.key.dims()[0];
-                cache.check(rows).unwrap();
+                cache.check(rows, 3).unwrap();
+                assert!(cache.check(1, 2).is_ok() == cache.layers.is_empty());
                 assert_eq!(numbers(&cache.append(0, part.clone())), numbers(part));
                 let mask = Mask::new(rows, 3, mask.clone()).unwrap();
                 cache.end_pass(&mask, &site(1)).unwrap();
             }
             assert_eq!(columns(&cache), expected.max(3));
+            assert!(cache.clone().in_parts(3).check(1, 1).is_err());
             assert_eq!((cache.mask().rows(), cache.len()), (3, 3));
             assert_eq!(cache.mask().row(0), [false, true, true]);
             let both = |of: fn(&LayerKeyValues) -> Tensor<4>| {
@@ -400,7 +412,7 @@ mod tests {
         cache.append(0, drawn(2, 3, "row"));
         let error = cache.end_pass(&Mask::full(2, 3), &site(2)).unwrap_err().to_string();
         assert!(error.contains("[3] tokens") && error.contains("3 in each of 2"), "{error}");
-        let error = cache.check(3).unwrap_err().to_string();
+        let error = cache.check(3, 1).unwrap_err().to_string();
         assert!(error.contains("2 rows") && error.contains("3 rows"), "{error}");
     }
 }

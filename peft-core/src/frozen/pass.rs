@@ -79,7 +79,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     }
     let Cache { mut virtual_tokens, tokens, mut cross } = cache;
     virtual_tokens.check(spec, batch.rows())?;
-    tokens.check(batch.rows())?;
+    tokens.check(batch.rows(), batch.len())?;
     let last_virtual = virtual_tokens.last_hidden.take();
     let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
     let all = tokens.mask().concat(batch.mask());

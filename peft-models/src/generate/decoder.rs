@@ -1,6 +1,6 @@
 //! A model that reads one token a row after another.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use peft_core::{Cache, Error, FrozenModel, PaddingSide, Result, TokenBatch, VirtualTokens};
 
 /// A model with what it has read so far, in a cache whose rows can be chosen anew.
@@ -37,10 +37,10 @@ impl<'a> Decoder<'a> {
         Ok((decoder, logits))
     }
 
-    /// Reads prompts, some rows at a time: the memory that this takes does not grow with their number.
+    /// Reads prompts, on the CPU some rows at a time: the memory that this takes does not grow with their number.
     fn read_prompts(&mut self, prompts: &TokenBatch) -> Result<Tensor<2>> {
         let rows = prompts.rows();
-        let at_once = (TOKENS / prompts.len().max(1)).max(1);
+        let at_once = (tokens_at_once(&self.model.device()) / prompts.len().max(1)).max(1);
         let Some(mut cache) = self.cache.take_if(|_| at_once < rows) else {
             return self.read(prompts);
         };
@@ -96,8 +96,15 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Tokens of prompts that are read at once: enough for products to be as fast as they get.
-const TOKENS: usize = 512;
+/// Tokens of prompts that are read at once: on the CPU, enough for products to be as fast as they get.
+fn tokens_at_once(device: &Device) -> usize {
+    #[cfg(feature = "cpu")]
+    if *device == Device::flex() {
+        return 512;
+    }
+    let _ = device;
+    usize::MAX
+}
 
 fn lost() -> Error {
     Error::Mismatch("the model gave no cache".into())

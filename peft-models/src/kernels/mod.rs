@@ -17,8 +17,9 @@
 //! | `node` | how these become operations of Burn |
 //! | `product`, `tiles`, `turned`, `parallel`, `simd`, `tensors` | what they are made of |
 //!
-//! Products are those of the `gemm` crate, with AVX-512 where the machine has it, and for few rows our own (`tiles`). `PEFT_KERNELS=off` turns all
-//! kernels off, and [`set_enabled`] does so for a test.
+//! Products are those of the `gemm` crate, with AVX-512 where the machine has it; where weights lie as PyTorch stores
+//! them they are turned first (`turned`), or for few rows made of dot products (`tiles`). `PEFT_KERNELS=off` turns
+//! all kernels off, and [`set_enabled`] does so for a test.
 
 pub(crate) mod activation;
 pub(crate) mod attention;

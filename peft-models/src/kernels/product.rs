@@ -88,7 +88,7 @@ enum Way {
 impl Way {
     fn of(rows: usize, depth: usize) -> Self {
         let few = if depth <= 1024 { 64 } else { 16 };
-        if rows <= few && 4 * rows <= depth {
+        if rows <= few && 4 * rows < depth {
             Self::Tiles
         } else if depth >= 256 {
             Self::Turned
@@ -131,6 +131,7 @@ pub(super) unsafe fn product(
                 // SAFETY: the machine was asked; `to` is the caller's promise.
                 return unsafe { dot_products(to, row_stride, a, b, accumulate) };
             }
+            // SAFETY: as above.
             Way::Turned => return unsafe { turned_product(to, row_stride, a, b, accumulate) },
             Way::General => {}
         }
@@ -303,6 +304,53 @@ impl Block {
             let at = row * self.width + self.start;
             // SAFETY: the columns of a block belong to one piece of the work.
             work(at, unsafe { self.target.slice(at..at + self.len) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All ways, with blocks that are not full and strides with gaps, against sums of f64.
+    #[test]
+    fn products_of_all_sizes_are_sums() {
+        let number = |at: usize| ((at * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        for m in [1, 3, 20, 70] {
+            for k in [1, 30, 256, 257, 600] {
+                for n in [1, 33, 513, 1100] {
+                    let (a_stride, b_stride, to_stride) = (k + 2, k + 3, n + 5);
+                    let a: Vec<f32> = (0..m * a_stride).map(number).collect();
+                    let b: Vec<f32> = (0..n * b_stride).map(|at| number(at + 17)).collect();
+                    for accumulate in [false, true] {
+                        let mut to = vec![2.0f32; m * to_stride];
+                        let left = Matrix::rows(&a, m, k, a_stride);
+                        let right = Matrix::rows(&b, n, k, b_stride).transposed();
+                        // SAFETY: `to` has m rows of n numbers.
+                        unsafe { product(to.as_mut_ptr(), to_stride, left, right, accumulate) };
+                        for row in 0..m {
+                            for column in (0..n).step_by(if m * n > 10_000 { 37 } else { 1 }) {
+                                let pairs =
+                                    (0..k).map(|i| [row * a_stride + i, column * b_stride + i]);
+                                let sum: f64 =
+                                    pairs.map(|[i, j]| f64::from(a[i]) * f64::from(b[j])).sum();
+                                let expected = sum + if accumulate { 2.0 } else { 0.0 };
+                                let found = f64::from(to[row * to_stride + column]);
+                                assert!(
+                                    (found - expected).abs() < 1e-4,
+                                    "{m} {k} {n} at {row} {column}"
+                                );
+                            }
+                            // What lies between the rows is not touched.
+                            assert!(
+                                to[row * to_stride + n..(row + 1) * to_stride]
+                                    .iter()
+                                    .all(|x| *x == 2.0)
+                            );
+                        }
+                    }
+                }
+            }
         }
     }
 }
