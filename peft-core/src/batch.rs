@@ -74,6 +74,12 @@ impl Mask {
         Mask { rows: rows.len(), len: self.len, real }
     }
 
+    /// The rows of `self`, then those of `other`, which are as long where `self` has any.
+    pub(crate) fn above(&self, other: &Mask) -> Mask {
+        let real = [self.real.as_slice(), other.real.as_slice()].concat();
+        Mask { rows: self.rows + other.rows, len: other.len, real }
+    }
+
     /// Puts `self` in front of `other`, row by row. A single row is shared by all rows of `other`.
     pub fn concat(&self, other: &Mask) -> Mask {
         let shared = self.rows == 1;

@@ -55,12 +55,8 @@ pub struct TokenCache {
 struct Part {
     /// B in the end.
     rows: usize,
-    /// Rows read.
-    start: usize,
-    /// S of the first part.
-    len: Option<usize>,
-    /// The masks of the rows read, one after another.
-    real: Vec<bool>,
+    /// The masks of the rows read.
+    read: Mask,
 }
 
 /// Keys and values of one layer.
@@ -94,7 +90,7 @@ impl TokenCache {
     /// What a pass needs of memory is then that of a part. Rows cannot be selected before the last part.
     #[must_use]
     pub fn in_parts(mut self, rows: usize) -> Self {
-        self.part = Some(Part { rows, start: 0, len: None, real: Vec::new() });
+        self.part = Some(Part { rows, read: Mask::full(0, 0) });
         self
     }
 
@@ -137,22 +133,19 @@ impl TokenCache {
         }
         if old.is_none_or(|old| old.room.key.dims()[2] < total) {
             let room = if more > 0 || used == 0 { more.min(ROOM.max(total)) } else { ROOM };
-            let (key, value) = match old.map(Layer::tokens) {
-                Some(old) => (Some(old.key), Some(old.value)),
-                None => (None, None),
+            let old = old.map(Layer::tokens);
+            let room_for = |part: fn(&LayerKeyValues) -> &Tensor<4>| {
+                room_for([rows, total + room], old.as_ref().map(part).cloned(), part(&own))
             };
-            let room = LayerKeyValues {
-                key: room_for([rows, total + room], key, &own.key),
-                value: room_for([rows, total + room], value, &own.value),
-            };
-            let grown = Layer { room, used };
+            let (key, value) = (room_for(|layer| &layer.key), room_for(|layer| &layer.value));
+            let grown = Layer { room: LayerKeyValues { key, value }, used };
             match self.layers.get_mut(layer) {
                 Some(found) => *found = grown,
                 None => self.layers.push(grown),
             }
         }
         let Some(found) = self.layers.get_mut(layer) else { return own };
-        let first = [self.part.as_ref().map_or(0, |part| part.start), used];
+        let first = [self.part.as_ref().map_or(0, |part| part.read.rows()), used];
         found.room.key.inplace(|room| write(room, first, own.key.clone()));
         found.room.value.inplace(|room| write(room, first, own.value.clone()));
         found.used = total;
@@ -166,13 +159,14 @@ impl TokenCache {
     /// [`Error::Mismatch`] where it is one of other rows, or the batch is no part of what was announced.
     pub(crate) fn check(&self, rows: usize, len: usize) -> Result<()> {
         if let Some(part) = &self.part {
-            let fits = self.is_empty() && part.start + rows <= part.rows;
-            if fits && part.len.is_none_or(|first| first == len) {
+            let before = part.read.rows();
+            let as_long = before == 0 || part.read.len() == len;
+            if self.is_empty() && as_long && before + rows <= part.rows {
                 return Ok(());
             }
             return Err(Error::Mismatch(format!(
-                "{rows} rows of {len} tokens are no part of a first pass of {} rows, of which {} were read",
-                part.rows, part.start
+                "{rows} rows of {len} tokens are no part of a first pass of {} rows, of which {before} were read",
+                part.rows
             )));
         }
         match self.layers.first().map(|layer| layer.room.key.dims()[0]) {
@@ -198,21 +192,16 @@ impl TokenCache {
                 site.num_layers
             )));
         }
-        let Some(mut part) = self.part.take() else {
-            self.mask = self.mask.concat(mask);
-            self.expected = self.expected.saturating_sub(mask.len());
-            return Ok(());
-        };
-        part.start += mask.rows();
-        part.len = Some(mask.len());
-        (0..mask.rows()).for_each(|row| part.real.extend(mask.row(row)));
-        if part.start < part.rows {
-            self.layers.iter_mut().for_each(|layer| layer.used = 0);
-            self.part = Some(part);
-            return Ok(());
+        let mut all = mask.clone();
+        if let Some(Part { rows, read }) = self.part.take() {
+            all = read.above(mask);
+            if all.rows() < rows {
+                self.layers.iter_mut().for_each(|layer| layer.used = 0);
+                self.part = Some(Part { rows, read: all });
+                return Ok(());
+            }
         }
-        let all = Mask::new(part.rows, mask.len(), part.real);
-        self.mask = all.ok_or_else(|| Error::Mismatch("parts of different lengths".into()))?;
+        self.mask = self.mask.concat(&all);
         self.expected = self.expected.saturating_sub(mask.len());
         Ok(())
     }
@@ -228,7 +217,7 @@ impl TokenCache {
         let select = |layer: &Layer| Layer { room: layer.room.of_rows(rows), used: layer.used };
         Self {
             layers: self.layers.iter().map(select).collect(),
-            mask: if self.is_empty() { self.mask.clone() } else { self.mask.select_rows(rows) },
+            mask: self.mask.select_rows(rows),
             expected: self.expected,
             part: self.part.clone(),
         }

@@ -83,7 +83,7 @@ impl<'a> SelfAttention<'a> {
         let mut attention = self.of_layer(index, x.dims()[1], window);
         if attention.has_tokens() {
             let y = body(x, &mut attention);
-            self.tokens = attention.into_tokens();
+            self.put_back(attention);
             return y;
         }
         let LayerAttention { past, hidden, .. } = attention;
@@ -92,7 +92,7 @@ impl<'a> SelfAttention<'a> {
         })
     }
 
-    /// That of one layer, of so many rows. It takes the tokens with it, see [`LayerAttention::into_tokens`].
+    /// That of one layer, of so many rows. It takes the tokens with it, see [`put_back`](Self::put_back).
     pub(super) fn of_layer(
         &mut self,
         index: usize,
@@ -124,9 +124,9 @@ impl<'a> SelfAttention<'a> {
         })
     }
 
-    /// The tokens that a layer gives back.
-    pub(super) fn put_back(&mut self, tokens: Option<TokenCache>) {
-        self.tokens = tokens;
+    /// Takes back the tokens that a layer took with it, the rows now behind them.
+    pub(super) fn put_back(&mut self, layer: LayerAttention) {
+        self.tokens = layer.tokens.map(|(_, tokens)| tokens);
     }
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
@@ -156,11 +156,6 @@ impl LayerAttention {
         (self.past, self.hidden)
     }
 
-    /// The tokens, with the rows behind them.
-    pub(super) fn into_tokens(self) -> Option<TokenCache> {
-        self.tokens.map(|(_, tokens)| tokens)
-    }
-
     /// Whether there are tokens to take with the rows.
     pub(super) fn has_tokens(&self) -> bool {
         self.tokens.is_some()
@@ -174,8 +169,8 @@ impl LayerAttention {
         }
     }
 
-    /// What the rows read from the layer's virtual tokens, the tokens before them and one another. `bias` gives a number for each
-    /// query and key, `[1 or B, N, S, P + T + S]`; it is asked for with the number of keys.
+    /// What the rows read from the layer's virtual tokens, the tokens before them and one another. `bias` gives a
+    /// number for each query and key, `[1 or B, N, S, P + T + S]`; it is asked for with the number of keys.
     ///
     /// # Shapes
     ///

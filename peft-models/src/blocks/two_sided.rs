@@ -130,7 +130,7 @@ impl<'a> SidePass<'a> {
             });
             let mut pass = LayerPass { own, cross };
             let y = body(x, &mut pass);
-            self.own.put_back(pass.own.into_tokens());
+            self.own.put_back(pass.own);
             if keeps {
                 self.cross_key_values.extend(pass.cross.and_then(|cross| cross.made));
             }
