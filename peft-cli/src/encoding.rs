@@ -5,9 +5,10 @@ use std::path::Path;
 use clap::Args;
 use peft_core::{
     PaddingSide, Result, Room, Task, Topology,
-    data::{Encoded, EncoderConfig, Example, Labels, Record, Template, load_tokenizer},
+    data::{Example, Labels},
     error::Error,
-    train::outputs::check_topology,
+    evaluate::checks::check_topology,
+    text::{Encoded, EncoderConfig, Record, Template, load_tokenizer},
 };
 use peft_models::{Loaded, generate::GenerateConfig};
 

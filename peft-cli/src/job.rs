@@ -9,9 +9,13 @@ use std::{
 use burn::{module::Module, tensor::Device};
 use peft_core::{
     Adapter, Error, Head, Mode, PeftMethod, Pooling, Result, Room, Task,
-    data::{Example, Labels, Template, collect_labels, read_records},
+    data::{Example, Labels},
     optim::{OptimizerConfig, Schedule},
-    train::{self, BestMetric, Data, Learner, Observer, Outcome, Run, TrainConfig, adapter_of},
+    text::{Template, collect_labels, read_records},
+    train::{
+        self, BestMetric, Learner, Observer, Outcome, RunContext, TrainConfig, TrainingData,
+        adapter_of,
+    },
 };
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 use serde_json::json;
@@ -247,7 +251,7 @@ impl Job {
         }
         let learner = Learner::new(method, self.head()?);
         let trained_parameters = learner.num_params();
-        let run = Run {
+        let run = RunContext {
             dir: out.map(Path::to_path_buf),
             resume,
             labels: self.labels.clone(),
@@ -260,7 +264,7 @@ impl Job {
                 .map(|format| format.to_string()),
             recipe: self.recipe(trained_parameters),
         };
-        let data = Data { train: &self.train, valid: &self.valid };
+        let data = TrainingData { train: &self.train, valid: &self.valid };
         let clock = Instant::now();
         let outcome: Outcome<M> =
             train::train(model, learner, &data, &self.config, &run, observer)?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, FrozenModel, NamedTensors, PeftMethod, PeftType, Result, Task,
-    baseline::HeadOnly,
-    data::{Labels, load_tokenizer},
-    reparameterization::Placement,
+    data::Labels,
+    methods::{head_only::HeadOnly, prefix::Placement},
+    text::load_tokenizer,
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};

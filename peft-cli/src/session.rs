@@ -9,8 +9,9 @@ use burn::tensor::Device;
 use clap::Args;
 use peft_core::{
     Adapter, FrozenModel, Head, Pooling, Result, Room, Task, VirtualTokens,
-    data::{Encoded, Example, Labels, Record, Template, read_records},
+    data::{Example, Labels},
     error::Error,
+    text::{Encoded, Record, Template, read_records},
 };
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use peft_core::{
     Error, Result, Task,
-    data::{Example, Labels, Record},
-    train::{Member, Mixture, Vote},
+    data::{Example, Labels},
+    evaluate::{Member, Mixture, Vote},
+    text::Record,
 };
 
 use crate::{

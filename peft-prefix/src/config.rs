@@ -2,7 +2,7 @@
 
 use peft_core::{
     Error, ModelSpec, Result,
-    reparameterization::{MlpSizes, Placement, Slot},
+    methods::prefix::{MlpSizes, Placement, Slot},
 };
 use serde::{Deserialize, Serialize};
 

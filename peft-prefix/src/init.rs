@@ -3,11 +3,13 @@
 use burn::tensor::{Device, Tensor};
 use peft_core::{
     FrozenModel, Result,
-    init::{Values, tensor},
-    reparameterization::{
+    contract::{
+        init::{Values, tensor},
+        rng,
+    },
+    methods::prefix::{
         FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, Slot, activations,
     },
-    rng,
 };
 
 use crate::PrefixConfig;

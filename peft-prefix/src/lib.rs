@@ -30,7 +30,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../peft-prompt/src/doc_block.rs"));
 //! use burn::tensor::activation::log_softmax;
-//! use peft_core::{Mode, PaddingSide, PeftMethod, TokenBatch, params};
+//! use peft_core::{Mode, PaddingSide, PeftMethod, TokenBatch, contract::params};
 //! use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 //!
 //! fn main() -> Result<()> {
@@ -81,5 +81,5 @@ mod tests;
 
 pub use config::PrefixConfig;
 pub use init::PrefixInit;
-pub use peft_core::reparameterization::FitConfig;
+pub use peft_core::methods::prefix::FitConfig;
 pub use prefix::PrefixTuning;

@@ -3,7 +3,9 @@
 use burn::{module::Module, tensor::TensorData};
 use peft_core::{
     Content, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, SiteKeyValues, TokenBatch,
-    VirtualTokens, adapter::layout, params, reparameterization::PrefixParameters,
+    VirtualTokens,
+    contract::{layout, params},
+    methods::prefix::PrefixParameters,
 };
 use proptest::prelude::*;
 

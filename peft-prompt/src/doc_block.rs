@@ -1,9 +1,5 @@
 use burn::tensor::{DType, Device, Int, Tensor, activation::softmax};
-use peft_core::{
-    FrozenModel, LayerKeyValues, ModelSpec, Result, Run, Sequence, Site, SiteSpec, Topology,
-    init::{Values, tensor},
-    rng,
-};
+use peft_core::{FrozenModel, LayerKeyValues, ModelSpec, Result, Run, Sequence, Site, SiteSpec, Topology, contract::{init::{Values, tensor}, rng}};
 
 /// Two pre-norm attention layers, 2 heads of size 6, H = 16, V = 13.
 #[derive(Debug)]

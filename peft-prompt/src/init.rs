@@ -3,8 +3,10 @@
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use peft_core::{
     Error, FrozenModel, Result,
-    init::{Values, draw},
-    rng,
+    contract::{
+        init::{Values, draw},
+        rng,
+    },
 };
 use rand::Rng;
 

@@ -28,7 +28,7 @@
 //!
 //! // Training: teach the frozen block to answer every row with token 7.
 //! use burn::tensor::activation::log_softmax;
-//! use peft_core::{Mode, PaddingSide, PeftMethod, TokenBatch, params};
+//! use peft_core::{Mode, PaddingSide, PeftMethod, TokenBatch, contract::params};
 //! use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 //!
 //! fn main() -> Result<()> {

@@ -5,8 +5,8 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use peft_core::{
-    FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, PeftType, Result,
-    VirtualTokens, adapter::PROMPT_EMBEDDINGS, params,
+    FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod,
+    PeftType, Result, VirtualTokens, contract::params,
 };
 use serde_json::{Map, Value, json};
 

@@ -2,7 +2,7 @@
 
 use peft_core::{
     Error, ModelSpec, Result,
-    reparameterization::{MlpSizes, Placed, Placement, Slot},
+    methods::prefix::{MlpSizes, Placed, Placement, Slot},
 };
 use serde::{Deserialize, Serialize};
 

@@ -3,9 +3,11 @@
 use burn::tensor::{Device, Tensor};
 use peft_core::{
     Error, FrozenModel, Result,
-    init::{Values, tensor},
-    reparameterization::{FitConfig, MlpInit, PrefixMlp, PrefixParameters, Slot, activations},
-    rng,
+    contract::{
+        init::{Values, tensor},
+        rng,
+    },
+    methods::prefix::{FitConfig, MlpInit, PrefixMlp, PrefixParameters, Slot, activations},
 };
 
 use crate::PTuningV2Config;

@@ -26,7 +26,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../peft-prompt/src/doc_block.rs"));
 //! use burn::tensor::activation::log_softmax;
-//! use peft_core::{Mode, PaddingSide, PeftMethod, TokenBatch, params};
+//! use peft_core::{Mode, PaddingSide, PeftMethod, TokenBatch, contract::params};
 //! use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 //!
 //! fn main() -> Result<()> {
@@ -76,5 +76,5 @@ mod tests;
 
 pub use config::PTuningV2Config;
 pub use init::PTuningV2Init;
-pub use peft_core::reparameterization::FitConfig;
+pub use peft_core::methods::prefix::FitConfig;
 pub use ptv2::PTuningV2;

@@ -2,9 +2,8 @@
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
-    FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, PeftType, Result,
-    VirtualTokens,
-    reparameterization::{SitePrefixes, Slot},
+    FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, Result, VirtualTokens,
+    methods::prefix::{SitePrefixes, Slot},
 };
 use serde_json::{Map, Value, json};
 
@@ -90,7 +89,7 @@ impl PeftMethod for PTuningV2 {
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
         MethodFields {
             method: "ptv2",
-            peft_type: PeftType::of_prefix(&self.prefixes),
+            peft_type: self.prefixes.peft_type(),
             num_virtual_tokens: self.config.num_virtual_tokens,
             layers: self.prefixes.chosen_layers(),
             sites: self.prefixes.stored(),

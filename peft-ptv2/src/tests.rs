@@ -3,7 +3,7 @@
 use burn::{module::Module, tensor::TensorData};
 use peft_core::{
     Content, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, TokenBatch, VirtualTokens,
-    adapter::layout, params,
+    contract::{layout, params},
 };
 use proptest::prelude::*;
 

@@ -12,8 +12,10 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use peft_cli::allocator::keep_freed_memory;
 use peft_core::{
     LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens,
-    init::{Values, draw},
-    rng::stream,
+    contract::{
+        init::{Values, draw},
+        rng::stream,
+    },
 };
 use peft_models::{
     ModelConfig, Weights,

@@ -15,9 +15,9 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use peft_cli::allocator::keep_freed_memory;
 use peft_core::{
     FrozenModel, PeftMethod, Task,
+    contract::rng::stream,
     data::{Example, Target},
-    rng::stream,
-    train::{Data, Flow, Learner, Observer, Run, StepReport, TrainConfig, train},
+    train::{Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData, train},
 };
 use peft_models::{ModelConfig, Weights, kernels::set_enabled};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
@@ -109,8 +109,9 @@ fn run<M: PeftMethod>(model: &dyn FrozenModel, method: M, steps: usize) -> Durat
         batch_size: ROWS,
         ..TrainConfig::new(Task::CausalLm)
     };
-    let data = Data { train: &rows, valid: &[] };
+    let data = TrainingData { train: &rows, valid: &[] };
     let mut ends = Ends::default();
-    train(model, Learner::new(method, None), &data, &config, &Run::default(), &mut ends).unwrap();
+    train(model, Learner::new(method, None), &data, &config, &RunContext::default(), &mut ends)
+        .unwrap();
     ends.0[steps] - ends.0[0]
 }

@@ -12,11 +12,13 @@ use peft_cli::commands::forward::row_name;
 use peft_core::{
     Adapter, Cache, Error, FrozenModel, Head, LayerKeyValues, PaddingSide, PrefixPositions, Site,
     SiteKeyValues, Task, TokenBatch, VirtualTokens,
-    adapter::folder::from_safetensors,
-    frozen::activations,
-    init::{Values, tensor},
-    rng,
-    train::outputs::check_task,
+    adapter::codec::from_safetensors,
+    contract::{
+        frozen::activations,
+        init::{Values, tensor},
+        rng,
+    },
+    evaluate::outputs::check_task,
 };
 use peft_models::Loaded;
 use peft_tests::{Family, Shape, VOCAB, device, random_model, random_model_on, shared, vectors};

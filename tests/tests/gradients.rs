@@ -11,14 +11,17 @@ use burn::{
 use peft_core::{
     FrozenModel, Head, HeadLayout, Mode, NamedTensors, PaddingSide, PeftMethod, Pooling, Task,
     VirtualTokens,
+    contract::{
+        init::{Values, draw},
+        loss::cross_entropy_sum,
+        params, rng,
+    },
     data::{Example, IGNORE, Target},
-    init::{Values, draw},
-    loss::cross_entropy_sum,
-    params, rng,
-    train::{
-        Learner, Positions,
+    evaluate::{
+        Positions,
         outputs::{logits, token_batch},
     },
+    train::Learner,
 };
 use peft_models::Loaded;
 use peft_prefix::{PrefixConfig, PrefixTuning};

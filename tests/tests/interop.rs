@@ -9,7 +9,7 @@ use std::fs;
 use peft_cli::{commands::forward::forward_rows, encoding::TextArgs, session::Session};
 use peft_core::{
     Adapter, PaddingSide, PeftType,
-    train::{Predictor, outputs},
+    evaluate::{Predictor, outputs},
 };
 use peft_tests::{device, vectors};
 use serde_json::Value;

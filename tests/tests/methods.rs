@@ -7,14 +7,14 @@ use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 use peft_core::{
     Adapter, FrozenModel, Head, Mode, NamedTensors, PROMPT_EMBEDDINGS, PaddingSide, PeftMethod,
     Pooling, Task, TokenBatch, VirtualTokens,
-    adapter::folder::sha256,
-    data::{Example, IGNORE, Target},
-    init::{Values, draw},
-    rng,
-    train::{
-        About, Data, Learner, Predictor, Run, Silent, TrainConfig, adapter_of,
-        outputs::sequence_states, train,
+    adapter::codec::sha256,
+    contract::{
+        init::{Values, draw},
+        rng,
     },
+    data::{Example, IGNORE, Target},
+    evaluate::{Predictor, outputs::sequence_states},
+    train::{About, Learner, RunContext, Silent, TrainConfig, TrainingData, adapter_of, train},
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
@@ -336,9 +336,9 @@ fn trained<M: PeftMethod>(
         seed,
         ..TrainConfig::new(task)
     };
-    let data = Data { train: &examples, valid: &valid };
+    let data = TrainingData { train: &examples, valid: &valid };
     let learner = Learner::new(method, head);
-    let run = Run::default();
+    let run = RunContext::default();
     let outcome = train(model, learner, &data, &config, &run, &mut Silent).unwrap();
     let about = run.about(&config, outcome.metrics.as_ref());
     let dir = tempfile::tempdir().unwrap();

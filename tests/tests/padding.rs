@@ -5,11 +5,11 @@ use burn::tensor::DType;
 use peft_core::{
     FrozenModel, Head, Mode, PaddingSide, PeftMethod, Pooling, Site, Task, VirtualTokens,
     data::{Example, Target},
-    reparameterization::Placement,
-    train::{
+    evaluate::{
         Positions,
         outputs::{logits, token_batch},
     },
+    methods::prefix::Placement,
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};

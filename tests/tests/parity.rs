@@ -9,7 +9,7 @@ use peft_cli::{
     encoding::TextArgs,
     session::Session,
 };
-use peft_core::{Adapter, PaddingSide, adapter::folder::from_safetensors};
+use peft_core::{Adapter, PaddingSide, adapter::codec::from_safetensors};
 use peft_tests::{device, shared, vectors};
 
 /// Largest difference, relative to the largest expected value of the row.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use peft_core::rng;
+use peft_core::contract::rng;
 use rand::Rng;
 use serde_json::{Value, json};
 

@@ -137,7 +137,8 @@ fn minilm_learns_wnut17_entities() {
 fn e2e_rows(data: &Path, split: &str, template: &str, order: &Value) -> String {
     use peft_core::{
         Task,
-        data::{EncoderConfig, Target, Template, load_tokenizer, read_records},
+        data::Target,
+        text::{EncoderConfig, Template, load_tokenizer, read_records},
     };
     let file = data.join(if split == "train" { "dev.jsonl" } else { "test.jsonl" });
     let records = read_records(&file).unwrap();
@@ -187,7 +188,7 @@ fn stories260k_learns_e2e_as_with_peft() {
     let dir = tempfile::tempdir().unwrap();
     let rows = |split: &str| -> PathBuf {
         let content = e2e_rows(&data, split, " {target}", &order);
-        let digest = peft_core::adapter::folder::sha256(content.as_bytes());
+        let digest = peft_core::adapter::codec::sha256(content.as_bytes());
         assert_eq!(result["rows"][split]["sha256"], digest, "{split}");
         let path = dir.path().join(format!("{split}.jsonl"));
         fs::write(&path, content).unwrap();

@@ -8,8 +8,10 @@ use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use peft_core::{
     FrozenModel, LayerKeyValues, PaddingSide, Site, SiteKeyValues, TokenBatch, Topology,
     VirtualTokens,
-    init::{Values, draw},
-    rng::stream,
+    contract::{
+        init::{Values, draw},
+        rng::stream,
+    },
 };
 use peft_models::LoadOptions;
 use peft_tests::{Family, Shape, random_model_with};

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use peft_core::{Adapter, adapter::folder::sha256, rng, train::checkpoint};
+use peft_core::{Adapter, adapter::codec::sha256, contract::rng, train::checkpoint};
 use rand::Rng;
 use serde_json::Value;
 

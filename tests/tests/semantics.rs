@@ -6,9 +6,11 @@ use burn::tensor::{Int, Tensor, TensorData};
 use peft_core::{
     Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Sequence,
     Side, SiteKeyValues, TokenBatch, VirtualTokens,
-    frozen::activations,
-    init::{Values, tensor},
-    rng,
+    contract::{
+        frozen::activations,
+        init::{Values, tensor},
+        rng,
+    },
 };
 use peft_tests::{Family, Shape, VOCAB, device, random_model};
 use proptest::{collection::vec, option, prelude::*, sample::select};

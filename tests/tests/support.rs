@@ -7,7 +7,7 @@ use std::{
 };
 
 use burn::tensor::TensorData;
-use peft_core::{NamedTensors, Task, adapter::folder::from_safetensors};
+use peft_core::{NamedTensors, Task, adapter::codec::from_safetensors};
 use peft_tests::vectors;
 
 /// The program, to be run in `dir`.

@@ -8,8 +8,11 @@ use burn::tensor::TensorData;
 use peft_cli::encoding::{EncodeSettings, Lengths, encode};
 use peft_core::{
     PeftMethod, Task,
-    data::read_records,
-    train::{self, Data, Flow, Learner, Observer, Run, StepReport, TrainConfig, checkpoint},
+    text::read_records,
+    train::{
+        self, Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData,
+        checkpoint,
+    },
 };
 use peft_prefix::{PrefixConfig, PrefixTuning};
 use peft_tests::{device, vectors};
@@ -177,10 +180,10 @@ fn a_prefix_with_its_mlp_follows_torch() {
     };
     train_config.optimizer = train_config.optimizer.with_weight_decay(case.weight_decay);
     let mut losses = Losses::default();
-    let data = Data { train: &examples, valid: &[] };
+    let data = TrainingData { train: &examples, valid: &[] };
     let learner = Learner::new(prefix, None);
     let dir = tempfile::tempdir().unwrap();
-    let run = Run { dir: Some(dir.path().to_path_buf()), ..Run::default() };
+    let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
     let outcome = train::train(model, learner, &data, &train_config, &run, &mut losses).unwrap();
     case.check_losses(&losses.0);
     assert!(outcome.learner.method.is_folded());

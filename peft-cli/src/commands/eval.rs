@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, Task, metrics::Metrics, train::Predictor};
+use peft_core::{Error, Task, evaluate::Predictor, metrics::Metrics};
 use peft_models::generate::{Beams, GenerateConfig};
 
 use crate::{

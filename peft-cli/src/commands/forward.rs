@@ -6,9 +6,9 @@ use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use peft_core::{
     NamedTensors, PaddingSide, Result, Task, TokenBatch,
-    adapter::{atomic, folder::to_safetensors},
+    adapter::{atomic, codec::to_safetensors},
     data::{Example, eval_batches},
-    train::outputs,
+    evaluate::outputs,
 };
 
 use crate::{
@@ -85,7 +85,7 @@ pub fn forward_rows(
     let mut rows = vec![None; examples.len()];
     for indices in eval_batches(&lengths, batch_size.max(1)) {
         let chosen: Vec<&Example> = indices.iter().map(|index| &examples[*index]).collect();
-        let batch = outputs::token_batch(&chosen, side);
+        let batch = peft_core::data::token_batch(&chosen, side);
         let hidden = model.forward(&batch, &session.virtual_tokens)?;
         let (logits, counts) = match task {
             Task::SeqCls => {

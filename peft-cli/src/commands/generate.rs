@@ -7,7 +7,8 @@ use indicatif::ProgressBar;
 use peft_core::{
     Error,
     adapter::atomic,
-    data::{Example, Record, load_tokenizer},
+    data::Example,
+    text::{Record, load_tokenizer},
 };
 use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,

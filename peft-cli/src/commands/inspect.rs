@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Tensor;
 use clap::Args;
 use peft_core::{
-    Adapter, FrozenModel,
-    adapter::{layout::is_virtual, stored},
-    data::load_tokenizer,
+    Adapter, FrozenModel, adapter::stored, contract::layout::is_virtual, text::load_tokenizer,
 };
 use serde_json::{Value, json};
 

@@ -6,8 +6,9 @@ use clap::Args;
 use peft_core::{
     Error, Task,
     adapter::atomic,
-    data::{Example, Labels, Record, read_records},
-    train::{Answer, Vote, mixture::PerPosition},
+    data::{Example, Labels},
+    evaluate::{Answer, Vote, multi_adapter::PerPosition},
+    text::{Record, read_records},
 };
 use serde_json::{Map, Value, json};
 

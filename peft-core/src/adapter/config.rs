@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    contract::{
+        head::{HeadLayout, Pooling},
+        method_fields::MethodFields,
+        peft_type::PeftType,
+        spec::{ModelSpec, Site, Topology},
+        task::Task,
+        virtual_tokens::PrefixPositions,
+    },
     error::{Error, Result},
-    reparameterization::SitePrefixes,
-    spec::{ModelSpec, Site, Topology},
-    task::Task,
-    virtual_tokens::PrefixPositions,
 };
 
 /// The version of PEFT whose layout is written.
@@ -18,102 +22,6 @@ const PEFT_VERSION: &str = "0.21.2";
 
 /// The key under which the fields of our own stand, where PEFT does not look.
 const OWN: &str = "burn_peft";
-
-/// What is stored, and so who can compute it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeftType {
-    /// Rows in front of the embedded input.
-    PromptTuning,
-    /// Keys and values for every layer.
-    PrefixTuning,
-    /// P-tuning v1, whose stored rows are what its encoder gave: a prompt. Read, never written:
-    /// [`into_prompt_tuning`](super::prompt_file::into_prompt_tuning).
-    PTuning,
-    /// Keys and values for some of the layers. A type of our own: PEFT has no such thing, and refuses
-    /// it by its name instead of computing something else.
-    PrefixTuningLayers,
-    /// Keys and values for chosen attention sites of an encoder-decoder. A type of our own: PEFT has only
-    /// half a decoder's.
-    PrefixTuningSites,
-    /// A prompt whose classifier reads the first real token. A type of our own, as above.
-    PromptTuningFirstToken,
-    /// No virtual tokens, a head alone: the baseline. A type of our own.
-    HeadOnly,
-}
-
-impl PeftType {
-    const ALL: [(Self, &str); 7] = [
-        (Self::PromptTuning, "PROMPT_TUNING"),
-        (Self::PrefixTuning, "PREFIX_TUNING"),
-        (Self::PTuning, "P_TUNING"),
-        (Self::PrefixTuningLayers, "BURN_PEFT_PREFIX_TUNING_LAYERS"),
-        (Self::PrefixTuningSites, "BURN_PEFT_PREFIX_TUNING_SITES"),
-        (Self::PromptTuningFirstToken, "BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN"),
-        (Self::HeadOnly, "BURN_PEFT_HEAD_ONLY"),
-    ];
-
-    /// Its name in the file.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(found, _)| *found == self).map_or("", |(_, name)| name)
-    }
-
-    /// The type of a prefix, by where it goes.
-    pub fn of_prefix(prefix: &SitePrefixes) -> Self {
-        if prefix.stored().is_some() {
-            Self::PrefixTuningSites
-        } else if prefix.chosen_layers().is_some() {
-            Self::PrefixTuningLayers
-        } else {
-            Self::PrefixTuning
-        }
-    }
-
-    /// Whether rows in front of the input are stored, rather than keys and values.
-    pub fn is_prompt(self) -> bool {
-        matches!(self, Self::PromptTuning | Self::PTuning | Self::PromptTuningFirstToken)
-    }
-}
-
-/// Which position of an encoder's sequence its pooler and classifier read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pooling {
-    /// The first one, which under prompt tuning is a virtual token, as in PEFT.
-    #[default]
-    First,
-    /// The first real token.
-    FirstToken,
-}
-
-/// What a method says of itself in the config.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MethodFields {
-    /// The method's name here: `prompt`, `prefix`, `ptv2`.
-    pub method: &'static str,
-    /// What is stored.
-    pub peft_type: PeftType,
-    /// P.
-    pub num_virtual_tokens: usize,
-    /// The layers that have virtual tokens, where not all have.
-    pub layers: Option<Vec<usize>>,
-    /// Where a prefix of an encoder-decoder goes.
-    pub sites: Option<StoredSites>,
-    /// Fields of PEFT that only this type has.
-    pub extra: Map<String, Value>,
-    /// The method's settings, as this workspace spells them.
-    pub settings: Value,
-}
-
-/// Where the prefix of an encoder-decoder goes, and the rules it was trained with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredSites {
-    /// The attention sites, in the model's order.
-    pub sites: Vec<Site>,
-    /// Where positions start after a prefix.
-    pub positions: PrefixPositions,
-    /// Whether a relative position bias reaches over it.
-    pub relative_bias: bool,
-}
 
 /// Fields of our own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -244,11 +152,7 @@ impl AdapterConfig {
 
     /// As JSON, keys in alphabetical order.
     pub fn to_json(&self) -> Value {
-        let heads = match self.task {
-            Some(Task::SeqCls | Task::TokenCls) => json!(["classifier", "score"]),
-            Some(Task::QuestionAns) => json!(["qa_outputs"]),
-            _ => Value::Null,
-        };
+        let heads = self.task.map(HeadLayout::module_names).filter(|names| !names.is_empty());
         // Of an encoder-decoder's prefix in PEFT's own type, PEFT reads every slot twice. Of a prompt for one,
         // it would leave the second half unread.
         let is_pair =
@@ -291,14 +195,10 @@ impl AdapterConfig {
                 .map_err(|error| Error::config(path, OWN, error.to_string()))?,
         };
         let peft_type = match fields.remove("peft_type") {
-            Some(Value::String(name)) => PeftType::ALL
-                .iter()
-                .find(|(_, known)| *known == name)
-                .map(|(found, _)| *found)
-                .ok_or_else(|| {
-                    let known = PeftType::ALL.map(|(_, name)| name).join(", ");
-                    Error::config(path, "peft_type", format!("found {name:?}, expected {known}"))
-                })?,
+            Some(Value::String(name)) => PeftType::from_name(&name).ok_or_else(|| {
+                let known = PeftType::names();
+                Error::config(path, "peft_type", format!("found {name:?}, expected {known}"))
+            })?,
             other => {
                 return Err(Error::config(
                     path,

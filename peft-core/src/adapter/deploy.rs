@@ -2,18 +2,18 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{
-    config::PeftType,
-    folder::Adapter,
-    layout::{self, PROMPT_EMBEDDINGS},
-};
+use super::folder::Adapter;
 use crate::{
+    contract::{
+        head::{Head, HeadLayout},
+        layout::{self, PROMPT_EMBEDDINGS},
+        peft_type::PeftType,
+        spec::{ModelSpec, Site, SiteSpec},
+        tensors::NamedTensors,
+        virtual_tokens::{Content, PrefixPositions, SiteKeyValues, VirtualTokens},
+    },
     error::{Error, Result},
-    head::{Head, HeadLayout},
-    method::NamedTensors,
-    reparameterization::Placement,
-    spec::{ModelSpec, Site, SiteSpec},
-    virtual_tokens::{Content, PrefixPositions, SiteKeyValues, VirtualTokens},
+    methods::prefix::Placement,
 };
 
 impl Adapter {

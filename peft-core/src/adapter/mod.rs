@@ -4,26 +4,25 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`config`] | the fields of `adapter_config.json`, PEFT's and ours |
-//! | [`layout`] | how keys and values are laid flat in `prompt_embeddings` |
 //! | [`folder`] | reading and writing the two files, checksums, atomic writes |
+//! | [`codec`] | named tensors as bytes, and back |
 //! | [`stored`] | the tensors of a folder: `adapter_model.safetensors`, else `adapter_model.bin` |
 //! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
 //! | [`npy`] | prompts as `.npy` files |
 //! | [`prompt_file`] | a prompt that stands alone in a file, and the adapter it becomes |
-//! | `adapter/deploy.rs` | from the stored tensors to virtual tokens, also those that PEFT made |
+//! | `deploy` | from the stored tensors to virtual tokens, also those that PEFT made |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
 
 pub mod atomic;
+pub mod codec;
 pub mod config;
 mod deploy;
 pub mod folder;
-pub mod layout;
 pub mod npy;
 pub mod prompt_file;
 pub mod stored;
 pub mod torch_file;
 
-pub use config::{AdapterConfig, MethodFields, OwnFields, PeftType, Pooling, StoredSites};
+pub use config::{AdapterConfig, OwnFields};
 pub use deploy::peft_decoder_prefix;
 pub use folder::Adapter;
-pub use layout::PROMPT_EMBEDDINGS;

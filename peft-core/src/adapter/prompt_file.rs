@@ -6,16 +6,14 @@ use burn::tensor::{DType, TensorData};
 use serde_json::{Value, json};
 
 use super::{
-    config::{AdapterConfig, OwnFields, PeftType},
+    config::{AdapterConfig, OwnFields},
     folder::Adapter,
-    layout::PROMPT_EMBEDDINGS,
     npy, stored,
     torch_file::{self, TorchFile},
 };
 use crate::{
+    contract::{layout::PROMPT_EMBEDDINGS, peft_type::PeftType, task::Task, tensors::NamedTensors},
     error::{Error, Result},
-    method::NamedTensors,
-    task::Task,
 };
 
 /// Reads a prompt `[P, H]`, in f32, from a `.npy`, `.safetensors`, `.bin`, `.pt` or `.pth` file, or from an

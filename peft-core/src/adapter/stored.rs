@@ -3,21 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use serde_json::Value;
 
 use super::{
-    config::{AdapterConfig, PeftType},
-    folder::{TENSORS, from_safetensors},
-    layout::PROMPT_EMBEDDINGS,
+    codec::from_safetensors,
+    config::AdapterConfig,
     torch_file::{self, TorchFile},
 };
 use crate::{
+    contract::{layout::PROMPT_EMBEDDINGS, peft_type::PeftType, task::Task, tensors::NamedTensors},
     error::{Error, Result},
-    method::NamedTensors,
-    task::Task,
 };
 
+/// The file of a folder that holds its tensors.
+pub(super) const TENSORS: &str = "adapter_model.safetensors";
 /// PEFT's older name, and format, for the same tensors.
 const OLD_TENSORS: &str = "adapter_model.bin";
 
@@ -54,11 +54,6 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
     }
 }
 
-/// Numbers of half width as f32; those of f32 and f64 as they are.
-pub fn widened(data: TensorData) -> TensorData {
-    if data.dtype() == DType::F64 { data } else { data.convert_dtype(DType::F32) }
-}
-
 /// `num_transformer_submodules` of an adapter's config: 2 where a sequence to sequence config does not say,
 /// as PEFT fills it in.
 pub fn submodules(config: &Value) -> usize {
@@ -90,7 +85,7 @@ pub fn keep_used_rows(tensors: &mut NamedTensors, config: &AdapterConfig, submod
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::adapter::{Adapter, folder::to_safetensors};
+    use crate::adapter::{Adapter, codec::to_safetensors};
     use serde_json::json;
 
     /// A folder with a config and a prompt of these rows, of two columns, counted up from 0.

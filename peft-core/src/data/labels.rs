@@ -3,11 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::record::{Record, describe};
 use crate::error::{Error, Result};
-use crate::task::Task;
 
 /// The names of a task's classes; a name's place in the list is its class index.
 ///
@@ -89,18 +86,8 @@ impl Labels {
         self.names.iter().all(|name| name == "O" || begins(name))
     }
 
-    /// The class index of a record's label.
-    ///
-    /// # Errors
-    /// [`Error::Data`] at the record's line, naming the label and the list, where it is not in it.
-    pub(crate) fn index_in(&self, name: &str, record: &Record) -> Result<usize> {
-        self.index(name).ok_or_else(|| {
-            record.error(format!("found label `{name}`, expected one of: {}", self.list()))
-        })
-    }
-
     /// The list for a message: the first labels, and how many more there are.
-    fn list(&self) -> String {
+    pub(crate) fn list(&self) -> String {
         const SHOWN: usize = 20;
         let shown = self.names[..self.len().min(SHOWN)].join(", ");
         match self.len().saturating_sub(SHOWN) {
@@ -129,131 +116,14 @@ fn integer(name: &str) -> Option<i64> {
     name.parse::<i64>().ok().filter(|number| number.to_string() == name)
 }
 
-/// A label as it stands in a record: strings as they are, integers and booleans as in JSON (`0`,
-/// `true`). `None` for anything else: fractions, empty strings, `null`, arrays, objects.
-pub fn label_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
-}
-
-/// The label in field `key` of a record.
-///
-/// # Errors
-/// [`Error::Data`] where the field is absent or no label, see [`label_text`].
-pub(crate) fn record_label(record: &Record, key: &str) -> Result<String> {
-    let value = record.get(key)?;
-    label_text(value).ok_or_else(|| not_a_label(record, key, value))
-}
-
-/// The labels in the array `key` of a record, one for each word.
-///
-/// # Errors
-/// [`Error::Data`] where the field is absent, no array, or holds something that is no label.
-pub(crate) fn record_tags(record: &Record, key: &str) -> Result<Vec<String>> {
-    let value = record.get(key)?;
-    let values =
-        value.as_array().ok_or_else(|| record.unexpected(key, value, "an array of tags"))?;
-    let tag = |(i, value)| {
-        label_text(value).ok_or_else(|| not_a_label(record, &format!("{key}[{i}]"), value))
-    };
-    values.iter().enumerate().map(tag).collect()
-}
-
-fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
-    let found = match value {
-        Value::String(_) => "an empty string".to_owned(),
-        other => describe(other),
-    };
-    record.error(format!(
-        "field `{key}`: found {found}, expected a label: a string, an integer or a boolean"
-    ))
-}
-
-/// The label list that the records of a training file imply.
-///
-/// The distinct values of `label` (or of `tags`, for tagging) in the order of [`Labels::collect`].
-/// Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
-/// highest index found.
-///
-/// # Errors
-/// [`Error::Data`] for a row without label or with a malformed one, or where rows of token ids
-/// stand among others; [`Error::Setting`] for tasks without labels and where no label is found.
-pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
-    let tags = match task {
-        Task::SeqCls => false,
-        Task::TokenCls => true,
-        other => return Err(Error::setting("--task", format!("{other} has no labels"))),
-    };
-    let by_index = records.first().is_some_and(is_id_row);
-    let mut distinct = BTreeSet::new();
-    let mut highest = None;
-    for record in records {
-        if is_id_row(record) != by_index {
-            return Err(record.error(
-                "rows of `input_ids` and other rows stand in one file; give the label list",
-            ));
-        }
-        match (by_index, tags) {
-            (true, _) => highest = highest.max(highest_index(record, tags)?),
-            (false, true) => distinct.extend(record_tags(record, "tags")?),
-            (false, false) => _ = distinct.insert(record_label(record, "label")?),
-        }
-    }
-    if by_index {
-        // Negative ones are ignored targets (-100), or refused when the rows are encoded.
-        distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
-    }
-    Labels::collect(distinct)
-}
-
-/// The highest class index of a row of token ids, `None` where it has none.
-fn highest_index(record: &Record, tags: bool) -> Result<Option<i64>> {
-    /// More classes than this are a mistake in the file, and would fill the memory with names.
-    const LIMIT: i64 = 1 << 20;
-    let (key, highest) = match tags {
-        true => ("labels", record.label_ids("labels")?.into_iter().max()),
-        false => {
-            let value = record.get("label")?;
-            let class = value.as_i64();
-            let expected = "a class index (0, 1, 2, ...) beside `input_ids`";
-            ("label", Some(class.ok_or_else(|| record.unexpected("label", value, expected))?))
-        }
-    };
-    match highest {
-        Some(index) if index >= LIMIT => Err(record.error(format!(
-            "field `{key}`: found class {index}, expected fewer than {LIMIT} classes"
-        ))),
-        _ => Ok(highest),
-    }
-}
-
-/// Whether a row holds token ids rather than text.
-pub(crate) fn is_id_row(record: &Record) -> bool {
-    record.has("input_ids")
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::record::tests::record;
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
     fn list(names: &[&str]) -> Result<Labels> {
         Labels::from_list(names.iter().map(ToString::to_string).collect())
-    }
-
-    fn rows(fields: &[Value]) -> Vec<Record> {
-        fields.iter().enumerate().map(|(i, fields)| record(i + 1, fields.clone())).collect()
-    }
-
-    fn failure(fields: &[Value], task: Task) -> String {
-        collect_labels(&rows(fields), task).unwrap_err().to_string()
     }
 
     #[test]
@@ -297,60 +167,6 @@ mod tests {
             list(&["09", "10", "9"]).unwrap(),
             "not all are plain integers"
         );
-    }
-
-    #[test]
-    fn labels_may_be_strings_integers_and_booleans() {
-        let found = rows(&[json!({"label": 10}), json!({"label": 9}), json!({"label": "9"})]);
-        assert_eq!(collect_labels(&found, Task::SeqCls).unwrap().names(), ["9", "10"]);
-        let found = rows(&[json!({"label": true}), json!({"label": false})]);
-        assert_eq!(collect_labels(&found, Task::SeqCls).unwrap().names(), ["false", "true"]);
-        let found = rows(&[json!({"tags": ["O", "B-x"]}), json!({"tags": []})]);
-        assert_eq!(collect_labels(&found, Task::TokenCls).unwrap().names(), ["B-x", "O"]);
-    }
-
-    #[test]
-    fn malformed_labels_are_placed() {
-        let ok = json!({"label": "a"});
-        let line_2 = |bad: Value| failure(&[ok.clone(), bad], Task::SeqCls);
-        assert!(line_2(json!({"x": 1})).contains("line 2: field `label` is missing"));
-        assert!(line_2(json!({"label": 0.5})).contains("found the number 0.5, expected a label"));
-        assert!(line_2(json!({"label": ""})).contains("found an empty string"));
-        assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
-        let tags = |tags: Value| failure(&[json!({ "tags": tags })], Task::TokenCls);
-        assert!(tags(json!("O")).contains("expected an array of tags"));
-        assert!(tags(json!(["O", null])).contains("field `tags[1]`: found null"));
-        assert!(failure(&[], Task::SeqCls).contains("the list is empty"));
-        assert!(failure(&[json!({"tags": []})], Task::TokenCls).contains("the list is empty"));
-        for task in [Task::CausalLm, Task::Seq2SeqLm, Task::QuestionAns] {
-            assert!(failure(std::slice::from_ref(&ok), task).contains("has no labels"));
-        }
-    }
-
-    #[test]
-    fn rows_of_token_ids_give_numbered_labels() {
-        let ids = |label: i64| json!({"input_ids": [1], "label": label});
-        let labels = collect_labels(&rows(&[ids(2), ids(0)]), Task::SeqCls).unwrap();
-        assert_eq!(labels.names(), ["0", "1", "2"]);
-        let tagged = [json!({"input_ids": [1, 2], "labels": [-100, 1]})];
-        assert_eq!(collect_labels(&rows(&tagged), Task::TokenCls).unwrap().names(), ["0", "1"]);
-        let mixed = [ids(0), json!({"text": "a", "label": "b"})];
-        assert!(failure(&mixed, Task::SeqCls).contains("line 2: rows of `input_ids` and other"));
-        let named = failure(&[json!({"input_ids": [1], "label": "a"})], Task::SeqCls);
-        assert!(named.contains("found the string `a`, expected a class index"), "{named}");
-        assert!(failure(&[ids(i64::MAX)], Task::SeqCls).contains("fewer than 1048576 classes"));
-        let ignored = [json!({"input_ids": [1], "labels": [-100]})];
-        assert!(failure(&ignored, Task::TokenCls).contains("the list is empty"));
-    }
-
-    #[test]
-    fn a_label_outside_the_list_is_named_with_the_list() {
-        let labels = list(&["a", "b"]).unwrap();
-        let error = labels.index_in("c", &record(4, json!({}))).unwrap_err().to_string();
-        assert_eq!(error, "rows.jsonl, line 4: found label `c`, expected one of: a, b");
-        let many = Labels::collect((0..25).map(|i| i.to_string())).unwrap();
-        let error = many.index_in("c", &record(4, json!({}))).unwrap_err().to_string();
-        assert!(error.ends_with("18, 19 and 5 more"), "{error}");
     }
 
     proptest! {

@@ -3,8 +3,10 @@
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::rng;
+use crate::{
+    contract::rng,
+    error::{Error, Result},
+};
 
 /// The order in which training visits the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,11 +60,11 @@ impl Sampler {
         bucket: bool,
     ) -> Result<Self> {
         if batch_size == 0 {
-            return Err(Error::setting("--batch-size", "found 0, expected at least 1"));
+            return Err(Error::setting("batch_size", "found 0, expected at least 1"));
         }
         if batch_size > MAX_BATCH_SIZE {
             let message = format!("found {batch_size}, expected at most {MAX_BATCH_SIZE}");
-            return Err(Error::setting("--batch-size", message));
+            return Err(Error::setting("batch_size", message));
         }
         if lengths.is_empty() {
             return Err(Error::Mismatch("there are no rows to train on".to_owned()));
@@ -78,12 +80,12 @@ impl Sampler {
     ///
     /// [`Error::Setting`] for a budget of 0, or rows in the file's order.
     pub fn with_token_budget(mut self, tokens: usize) -> Result<Self> {
-        let refuse = |message: &str| Err(Error::setting("--batch-tokens", message));
+        let refuse = |message: &str| Err(Error::setting("batch_tokens", message));
         if tokens == 0 {
             return refuse("found 0, expected at least 1");
         }
         if self.order == Order::Sequential {
-            return refuse("rows in the file's order have a --batch-size");
+            return refuse("rows in the file's order have a `batch_size`");
         }
         // The sorted lengths are the same in each epoch, so the cuts are too.
         let mut sorted = self.lengths.clone();
@@ -233,7 +235,7 @@ mod tests {
         let no_rows = Sampler::new(vec![], 2, 0, Order::Shuffled, true).unwrap_err();
         assert_eq!(no_rows.to_string(), "there are no rows to train on");
         let no_size = Sampler::new(vec![1], 0, 0, Order::Shuffled, true).unwrap_err();
-        assert!(no_size.to_string().contains("--batch-size: found 0"));
+        assert!(no_size.to_string().contains("batch_size: found 0"));
         let huge = Sampler::new(vec![1], usize::MAX, 0, Order::Sequential, true).unwrap_err();
         assert!(huge.to_string().contains("expected at most 1000000"));
     }
@@ -258,7 +260,7 @@ mod tests {
     fn a_budget_needs_tokens_and_shuffled_rows() {
         for (order, tokens) in [(Order::Shuffled, 0), (Order::Sequential, 8)] {
             let found = sampler(&[1, 2], 1, order, true).with_token_budget(tokens);
-            assert!(found.unwrap_err().to_string().starts_with("--batch-tokens"));
+            assert!(found.unwrap_err().to_string().starts_with("batch_tokens"));
         }
     }
 

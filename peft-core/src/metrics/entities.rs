@@ -9,8 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Metrics;
 use crate::error::{Error, Result};
-use crate::metrics::Metrics;
 
 /// An entity in a sequence of tags.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Slot, require};
+use super::slot::{Slot, require};
 use crate::error::Result;
 
 pub(super) const FULL: &str = "v";
@@ -115,7 +115,7 @@ impl Adafactor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{OptimizerConfig, tests::*};
+    use super::super::optimizer::{OptimizerConfig, tests::*};
     use super::*;
 
     fn config(weight_decay: f64) -> OptimizerConfig {

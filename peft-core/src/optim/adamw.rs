@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Slot, require};
+use super::slot::{Slot, require};
 use crate::error::Result;
 
 pub(super) const MEAN: &str = "exp_avg";
@@ -74,7 +74,7 @@ impl AdamW {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{OptimizerConfig, tests::*};
+    use super::super::optimizer::{OptimizerConfig, tests::*};
     use super::*;
 
     /// torch 2.15.0: `torch.optim.AdamW([p], lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)` on

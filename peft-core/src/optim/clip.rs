@@ -30,7 +30,7 @@ pub fn clip_global_norm(grads: &mut [Option<Tensor<1>>], max_norm: f64) -> f64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::tests::*;
+    use super::super::optimizer::tests::*;
     use super::*;
 
     fn clipped(max_norm: f64) -> (f64, Vec<f32>, Vec<f32>) {

@@ -61,7 +61,7 @@ impl FromStr for Schedule {
             .find(|schedule| schedule.name() == name)
             .ok_or_else(|| {
                 Error::setting(
-                    "--schedule",
+                    "schedule",
                     format!("found `{name}`, expected one of constant, linear, cosine"),
                 )
             })
@@ -99,6 +99,6 @@ mod tests {
             }
             assert_eq!(schedule.name().parse::<Schedule>().unwrap(), schedule);
         }
-        assert!("step".parse::<Schedule>().unwrap_err().to_string().contains("--schedule"));
+        assert!("step".parse::<Schedule>().unwrap_err().to_string().contains("schedule"));
     }
 }

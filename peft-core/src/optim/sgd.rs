@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Slot, require};
+use super::slot::{Slot, require};
 use crate::error::Result;
 
 pub(super) const MOMENTUM: &str = "momentum_buffer";
@@ -56,7 +56,7 @@ impl Sgd {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{OptimizerConfig, tests::*};
+    use super::super::optimizer::{OptimizerConfig, tests::*};
     use super::*;
 
     /// torch 2.15.0: `torch.optim.SGD([p], lr, momentum)` on `p = [1, -2, 0.5]` in f32, with the

@@ -14,29 +14,20 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{identity::Identity, state::Progress};
+use super::{
+    identity::Identity,
+    snapshot::{Progress, Snapshot},
+};
 use crate::{
     adapter::{
         Adapter, atomic,
-        folder::{from_safetensors, sha256, to_safetensors},
+        codec::{from_safetensors, sha256, to_safetensors},
     },
     error::{Error, Result},
-    method::NamedTensors,
 };
 
 const TENSORS: &str = "state.safetensors";
 const STATE: &str = "state.json";
-
-/// The state of a run, as it is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stored {
-    /// Counters and scores.
-    pub progress: Progress,
-    /// What must be the same when the run is resumed.
-    pub identity: Identity,
-    /// Tensors of the learner, the optimizer and the best learner.
-    pub tensors: NamedTensors,
-}
 
 #[derive(Serialize, Deserialize)]
 struct StateFile {
@@ -84,7 +75,7 @@ impl Checkpoints {
     /// # Errors
     ///
     /// [`Error::Write`]; then earlier checkpoints are all still there.
-    pub fn save(&self, stored: &Stored, adapter: &Adapter) -> Result<PathBuf> {
+    pub fn save(&self, stored: &Snapshot, adapter: &Adapter) -> Result<PathBuf> {
         fs::create_dir_all(&self.dir).map_err(Error::write(&self.dir))?;
         atomic::sweep(&self.dir, "step-")?;
         if let Some(run_dir) = self.dir.parent() {
@@ -127,7 +118,7 @@ impl Checkpoints {
     /// # Errors
     ///
     /// [`Error::Read`] where the checkpoints' folder cannot be read.
-    pub fn newest(&self, mut note: impl FnMut(&str)) -> Result<Option<(PathBuf, Stored)>> {
+    pub fn newest(&self, mut note: impl FnMut(&str)) -> Result<Option<(PathBuf, Snapshot)>> {
         for (_, path) in self.list()? {
             match load(&path) {
                 Ok(stored) => return Ok(Some((path, stored))),
@@ -146,7 +137,7 @@ impl Checkpoints {
 /// # Errors
 ///
 /// [`Error::Read`] or [`Error::File`] naming what is missing or damaged.
-pub fn load(folder: &Path) -> Result<Stored> {
+pub fn load(folder: &Path) -> Result<Snapshot> {
     Adapter::load(folder)?;
     let path = folder.join(STATE);
     let text = fs::read(&path).map_err(Error::read(&path))?;
@@ -161,5 +152,5 @@ pub fn load(folder: &Path) -> Result<Stored> {
         return Err(Error::file(&path, message));
     }
     let tensors = from_safetensors(&bytes, &path)?;
-    Ok(Stored { progress: state.progress, identity: state.identity, tensors })
+    Ok(Snapshot { progress: state.progress, identity: state.identity, tensors })
 }

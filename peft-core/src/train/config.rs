@@ -3,13 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    adapter::Pooling,
-    batch::PaddingSide,
+    contract::{batch::PaddingSide, head::Pooling, task::Task},
     data::{Labels, MAX_BATCH_SIZE, Order, Sampler},
     error::{Error, Result},
     metrics::Metrics,
     optim::{OptimizerConfig, Schedule},
-    task::Task,
 };
 
 /// The score that decides which step is best.
@@ -49,7 +47,7 @@ impl BestMetric {
             let known: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
             let message =
                 format!("found `{}`, the evaluation gives {}", self.name, known.join(", "));
-            Error::setting("--best-metric", message)
+            Error::setting("best_metric", message)
         })
     }
 
@@ -80,7 +78,7 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// Peak learning rate. Default 1e-3.
     pub lr: f64,
-    /// What the learning rate does after the warm-up. Default constant.
+    /// What the learning rate does after the warm-up. Default linear.
     pub schedule: Schedule,
     /// Steps in which the learning rate rises from 0. Default 0.
     pub warmup_steps: usize,
@@ -129,7 +127,7 @@ impl Default for TrainConfig {
             accumulation: 1,
             optimizer: OptimizerConfig::default(),
             lr: 1e-3,
-            schedule: Schedule::Constant,
+            schedule: Schedule::Linear,
             warmup_steps: 0,
             clip_norm: None,
             seed: 0,
@@ -192,55 +190,55 @@ impl TrainConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the flag, what it holds and what was expected.
+    /// [`Error::Setting`] naming the setting, what it holds and what was expected.
     pub fn validate(&self) -> Result<()> {
         match (self.steps, self.epochs) {
-            (None, None) => return Err(Error::setting("--steps", "give it, or --epochs")),
+            (None, None) => return Err(Error::setting("steps", "give it, or `epochs`")),
             (Some(_), Some(_)) => {
-                return Err(Error::setting("--steps", "give either it or --epochs, not both"));
+                return Err(Error::setting("steps", "give either it or `epochs`, not both"));
             }
             _ => {}
         }
-        for (flag, value) in [
-            ("--steps", self.steps),
-            ("--epochs", self.epochs),
-            ("--batch-size", Some(self.batch_size)),
-            ("--batch-tokens", self.batch_tokens),
-            ("--accumulation", Some(self.accumulation)),
-            ("--eval-every", self.eval_every),
-            ("--checkpoint-every", self.checkpoint_every),
-            ("--keep-checkpoints", Some(self.keep_checkpoints)),
-            ("--patience", self.patience),
-            ("--max-answer-length", Some(self.max_answer_length)),
+        for (setting, value) in [
+            ("steps", self.steps),
+            ("epochs", self.epochs),
+            ("batch_size", Some(self.batch_size)),
+            ("batch_tokens", self.batch_tokens),
+            ("accumulation", Some(self.accumulation)),
+            ("eval_every", self.eval_every),
+            ("checkpoint_every", self.checkpoint_every),
+            ("keep_checkpoints", Some(self.keep_checkpoints)),
+            ("patience", self.patience),
+            ("max_answer_length", Some(self.max_answer_length)),
         ] {
             if value == Some(0) {
-                return Err(Error::setting(flag, "found 0, expected at least 1"));
+                return Err(Error::setting(setting, "found 0, expected at least 1"));
             }
         }
-        for (flag, value) in
-            [("--batch-size", self.batch_size), ("--accumulation", self.accumulation)]
+        for (setting, value) in
+            [("batch_size", self.batch_size), ("accumulation", self.accumulation)]
         {
             if value > MAX_BATCH_SIZE {
                 let message = format!("found {value}, expected at most {MAX_BATCH_SIZE}");
-                return Err(Error::setting(flag, message));
+                return Err(Error::setting(setting, message));
             }
         }
-        for (flag, value) in [("--lr", Some(self.lr)), ("--clip-norm", self.clip_norm)] {
+        for (setting, value) in [("lr", Some(self.lr)), ("clip_norm", self.clip_norm)] {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
                 let message = format!("found {value}, expected a number above 0");
-                return Err(Error::setting(flag, message));
+                return Err(Error::setting(setting, message));
             }
         }
         if self.batch_tokens.is_some() && !self.shuffle {
-            let message = "rows in the file's order (--no-shuffle) have a --batch-size";
-            return Err(Error::setting("--batch-tokens", message));
+            let message = "rows in the file's order have a `batch_size`";
+            return Err(Error::setting("batch_tokens", message));
         }
         if let Some(steps) = self.steps.filter(|steps| self.warmup_steps >= *steps) {
             let message = format!(
                 "found {}, expected fewer than the {steps} steps of the run",
                 self.warmup_steps
             );
-            return Err(Error::setting("--warmup-steps", message));
+            return Err(Error::setting("warmup_steps", message));
         }
         self.optimizer.validate()
     }
@@ -259,29 +257,29 @@ mod tests {
     fn each_unusable_setting_is_named() {
         type Change = fn(&mut TrainConfig);
         let cases: [(&str, Change); 16] = [
-            ("--steps", |c| c.steps = None),
-            ("--steps", |c| c.epochs = Some(1)),
-            ("--steps", |c| c.steps = Some(0)),
-            ("--batch-size", |c| c.batch_size = 0),
-            ("--batch-tokens", |c| c.batch_tokens = Some(0)),
-            ("--batch-tokens", |c| (c.batch_tokens, c.shuffle) = (Some(64), false)),
-            ("--accumulation", |c| c.accumulation = 0),
-            ("--batch-size", |c| c.batch_size = usize::MAX),
-            ("--accumulation", |c| c.accumulation = usize::MAX),
-            ("--lr", |c| c.lr = f64::NAN),
-            ("--lr", |c| c.lr = 0.0),
-            ("--clip-norm", |c| c.clip_norm = Some(-1.0)),
-            ("--eval-every", |c| c.eval_every = Some(0)),
-            ("--patience", |c| c.patience = Some(0)),
-            ("--warmup-steps", |c| c.warmup_steps = 10),
-            ("--weight-decay", |c| c.optimizer = c.optimizer.with_weight_decay(f64::INFINITY)),
+            ("steps", |c| c.steps = None),
+            ("steps", |c| c.epochs = Some(1)),
+            ("steps", |c| c.steps = Some(0)),
+            ("batch_size", |c| c.batch_size = 0),
+            ("batch_tokens", |c| c.batch_tokens = Some(0)),
+            ("batch_tokens", |c| (c.batch_tokens, c.shuffle) = (Some(64), false)),
+            ("accumulation", |c| c.accumulation = 0),
+            ("batch_size", |c| c.batch_size = usize::MAX),
+            ("accumulation", |c| c.accumulation = usize::MAX),
+            ("lr", |c| c.lr = f64::NAN),
+            ("lr", |c| c.lr = 0.0),
+            ("clip_norm", |c| c.clip_norm = Some(-1.0)),
+            ("eval_every", |c| c.eval_every = Some(0)),
+            ("patience", |c| c.patience = Some(0)),
+            ("warmup_steps", |c| c.warmup_steps = 10),
+            ("weight_decay", |c| c.optimizer = c.optimizer.with_weight_decay(f64::INFINITY)),
         ];
         config().validate().unwrap();
-        for (flag, change) in cases {
+        for (setting, change) in cases {
             let mut config = config();
             change(&mut config);
             let error = config.validate().unwrap_err().to_string();
-            assert!(error.starts_with(flag), "{flag}: {error}");
+            assert!(error.starts_with(setting), "{setting}: {error}");
         }
     }
 
@@ -315,6 +313,6 @@ mod tests {
         assert!(BestMetric::of_task(Task::SeqCls, None).better(0.5, Some(0.4)));
         let scores = Metrics::from_iter([("loss", 1.0)]);
         let error = BestMetric::named("bleu").read(&scores).unwrap_err().to_string();
-        assert_eq!(error, "--best-metric: found `bleu`, the evaluation gives loss");
+        assert_eq!(error, "best_metric: found `bleu`, the evaluation gives loss");
     }
 }

@@ -2,14 +2,12 @@
 
 use serde_json::Value;
 
-use super::learner::Learner;
+use super::trainable::Learner;
 use crate::{
-    adapter::{Adapter, AdapterConfig, Pooling},
+    adapter::{Adapter, AdapterConfig},
+    contract::{frozen::FrozenModel, head::Pooling, method::PeftMethod, task::Task},
     data::Labels,
     error::Result,
-    frozen::FrozenModel,
-    method::PeftMethod,
-    task::Task,
 };
 
 /// What an adapter's config says beside its method.
@@ -35,7 +33,7 @@ pub struct About {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`](crate::Error::Mismatch) for a model whose adapters cannot be stored.
+/// [`Error::Mismatch`](crate::error::Error::Mismatch) for a model whose adapters cannot be stored.
 pub fn adapter_of<M: PeftMethod>(
     learner: &Learner<M>,
     model: &dyn FrozenModel,

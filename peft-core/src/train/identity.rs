@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::{
     config::TrainConfig,
-    trainer::{Data, Run},
+    run_context::{RunContext, TrainingData},
 };
 use crate::{
-    adapter::MethodFields,
+    contract::method_fields::MethodFields,
     data::{Example, Target},
     error::{Error, Result},
 };
@@ -26,7 +26,12 @@ pub struct Identity(Map<String, Value>);
 
 impl Identity {
     /// The identity of a run.
-    pub fn new(config: &TrainConfig, method: &MethodFields, run: &Run, data: &Data<'_>) -> Self {
+    pub fn new(
+        config: &TrainConfig,
+        method: &MethodFields,
+        run: &RunContext,
+        data: &TrainingData<'_>,
+    ) -> Self {
         let mut parts = match json!(config) {
             Value::Object(parts) => parts,
             _ => Map::new(),

@@ -3,45 +3,21 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
 
 use super::{
-    checkpoint::Stored,
     config::BestMetric,
     identity::Identity,
-    learner::{Learner, all_finite},
+    snapshot::{Evaluation, Progress, Snapshot},
+    trainable::{Learner, all_finite},
 };
 use crate::{
+    contract::{
+        frozen::FrozenModel, head::Head, method::PeftMethod, task::Task, tensors::NamedTensors,
+    },
     error::{Error, Result},
-    frozen::FrozenModel,
-    head::Head,
-    method::{NamedTensors, PeftMethod},
     metrics::Metrics,
     optim::{Optimizer, OptimizerConfig},
-    task::Task,
 };
-
-/// Scores on the validation rows after a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// The step, counted from 1.
-    pub step: usize,
-    /// The scores.
-    pub metrics: Metrics,
-}
-
-/// Counters and scores of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Steps made.
-    pub step: usize,
-    /// The step whose learner scored best, and its score.
-    pub best: Option<(usize, f64)>,
-    /// Evaluations in a row that brought no better score.
-    pub without_improvement: usize,
-    /// All evaluations.
-    pub history: Vec<Evaluation>,
-}
 
 /// A run at one step.
 #[derive(Debug)]
@@ -94,7 +70,12 @@ impl<M: PeftMethod> State<M> {
     }
 
     /// As it is stored.
-    pub(crate) fn store(&self, model: &dyn FrozenModel, task: Task, identity: Identity) -> Stored {
+    pub(crate) fn store(
+        &self,
+        model: &dyn FrozenModel,
+        task: Task,
+        identity: Identity,
+    ) -> Snapshot {
         let mut tensors = NamedTensors::new();
         let mut put = |prefix: &str, part: NamedTensors| {
             tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
@@ -108,13 +89,13 @@ impl<M: PeftMethod> State<M> {
                 best.head.as_ref().map(|h| h.state(model.head_layout(task))).unwrap_or_default(),
             );
         }
-        Stored { progress: self.progress.clone(), identity, tensors }
+        Snapshot { progress: self.progress.clone(), identity, tensors }
     }
 
     /// Goes on from what [`store`](Self::store) gave; `path` is where it lies, for messages.
     pub(crate) fn restore(
         &mut self,
-        stored: Stored,
+        stored: Snapshot,
         model: &dyn FrozenModel,
         task: Task,
         path: &Path,

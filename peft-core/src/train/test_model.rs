@@ -8,19 +8,25 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::learner::Learner;
+use super::trainable::Learner;
 use crate::{
-    adapter::{MethodFields, PROMPT_EMBEDDINGS, PeftType, layout},
+    contract::{
+        frozen::FrozenModel,
+        head::{Head, HeadLayout},
+        init::{Values, dropout, tensor},
+        layout::{self, PROMPT_EMBEDDINGS},
+        method::{Mode, PeftMethod},
+        method_fields::MethodFields,
+        params,
+        peft_type::PeftType,
+        rng,
+        spec::{ModelSpec, Side, Site, SiteSpec, Topology},
+        stack::{Run, Sequence},
+        tensors::NamedTensors,
+        virtual_tokens::{LayerKeyValues, VirtualTokens},
+    },
     data::{Example, IGNORE, Target},
     error::Result,
-    frozen::FrozenModel,
-    head::{Head, HeadLayout},
-    init::{Values, dropout, tensor},
-    method::{Mode, NamedTensors, PeftMethod},
-    params, rng,
-    sequence::{Run, Sequence, Side},
-    spec::{ModelSpec, Site, SiteSpec, Topology},
-    virtual_tokens::{LayerKeyValues, VirtualTokens},
 };
 
 pub(super) const VOCAB: usize = 11;
@@ -297,7 +303,7 @@ pub(super) fn learner(
 /// Rows of 1 to 7 tokens. Targets: a continuation that counts up (all but the first third of a row; some
 /// rows from their first token on), the parity of each token, or of the first token, the place of the
 /// largest token, or, for an encoder-decoder, the row again, backwards.
-pub(super) fn examples(count: usize, task: crate::Task) -> Vec<Example> {
+pub(super) fn examples(count: usize, task: crate::contract::task::Task) -> Vec<Example> {
     (0..count)
         .map(|row| {
             let len = 1 + row * 5 % 7;
@@ -307,20 +313,22 @@ pub(super) fn examples(count: usize, task: crate::Task) -> Vec<Example> {
                 Target::Tokens(input_ids.iter().enumerate().map(|(i, id)| target(i, *id)).collect())
             };
             let target = match task {
-                crate::Task::SeqCls => Target::Class(input_ids[0] as usize % 2),
-                crate::Task::TokenCls => of_tokens(&|_, id| i64::from(id % 2)),
-                crate::Task::QuestionAns => {
+                crate::contract::task::Task::SeqCls => Target::Class(input_ids[0] as usize % 2),
+                crate::contract::task::Task::TokenCls => of_tokens(&|_, id| i64::from(id % 2)),
+                crate::contract::task::Task::QuestionAns => {
                     let start = (0..len).max_by_key(|token| input_ids[*token]).unwrap();
                     Target::Span { start, end: start.max(len / 2) }
                 }
-                crate::Task::CausalLm => {
+                crate::contract::task::Task::CausalLm => {
                     of_tokens(&|i, id| if i < len / 3 { IGNORE } else { i64::from(id) })
                 }
-                crate::Task::Seq2SeqLm => of_tokens(&|i, _| i64::from(input_ids[len - 1 - i])),
+                crate::contract::task::Task::Seq2SeqLm => {
+                    of_tokens(&|i, _| i64::from(input_ids[len - 1 - i]))
+                }
             };
             let backwards = input_ids.iter().rev().copied().take(len - 1);
             let decoder_input_ids: Vec<u32> = std::iter::once(0).chain(backwards).collect();
-            let seq2seq = task == crate::Task::Seq2SeqLm;
+            let seq2seq = task == crate::contract::task::Task::Seq2SeqLm;
             Example {
                 decoder_input_ids: seq2seq.then_some(decoder_input_ids),
                 ..Example::new(input_ids, target, row + 1)

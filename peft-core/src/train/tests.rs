@@ -9,12 +9,18 @@ use super::{
     *,
 };
 use crate::{
-    Error, Mask, PaddingSide, PeftMethod, Task, Topology,
+    contract::{
+        batch::{Mask, PaddingSide},
+        method::{Mode, PeftMethod},
+        spec::Topology,
+        task::Task,
+        virtual_tokens::VirtualTokens,
+    },
     data::{Example, IGNORE, Labels, Passage, Target, Window},
-    method::Mode,
+    error::Error,
+    evaluate::{Answer, Predictor},
     metrics::Metrics,
-    optim::{OptimizerConfig, Sgd},
-    virtual_tokens::VirtualTokens,
+    optim::{OptimizerConfig, Schedule, Sgd},
 };
 
 /// The tasks, each with a model and a kind of virtual tokens.
@@ -41,7 +47,7 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    fn started(&mut self, after_step: usize, total: usize) -> crate::Result<()> {
+    fn started(&mut self, after_step: usize, total: usize) -> crate::error::Result<()> {
         self.started = Some((after_step, total));
         Ok(())
     }
@@ -66,7 +72,13 @@ fn labels() -> Option<Labels> {
 }
 
 fn config(task: Task, steps: usize) -> TrainConfig {
-    TrainConfig { steps: Some(steps), batch_size: 8, lr: 0.05, ..TrainConfig::new(task) }
+    TrainConfig {
+        steps: Some(steps),
+        batch_size: 8,
+        lr: 0.05,
+        schedule: Schedule::Constant,
+        ..TrainConfig::new(task)
+    }
 }
 
 struct Case {
@@ -91,21 +103,21 @@ impl Case {
     fn run(
         &self,
         config: &TrainConfig,
-        run: &Run,
+        run: &RunContext,
         dropout: f64,
         watch: &mut Watch,
-    ) -> crate::Result<Outcome<TestMethod>> {
-        let data = Data { train: &self.train, valid: &self.valid };
+    ) -> crate::error::Result<Outcome<TestMethod>> {
+        let data = TrainingData { train: &self.train, valid: &self.valid };
         train(&self.model, self.learner(dropout), &data, config, run, watch)
     }
 }
 
-fn in_folder(dir: &Path, resume: bool) -> Run {
-    Run { dir: Some(dir.to_path_buf()), resume, labels: labels(), ..Run::default() }
+fn in_folder(dir: &Path, resume: bool) -> RunContext {
+    RunContext { dir: Some(dir.to_path_buf()), resume, labels: labels(), ..RunContext::default() }
 }
 
-fn anywhere() -> Run {
-    Run { labels: labels(), ..Run::default() }
+fn anywhere() -> RunContext {
+    RunContext { labels: labels(), ..RunContext::default() }
 }
 
 /// The bytes of everything an adapter would hold.
@@ -255,7 +267,7 @@ fn a_damaged_checkpoint_is_passed_over() {
         assert_eq!(steps, [8, 6]);
         let again = in_folder(dir.path(), false);
         let error = case.run(&config, &again, 0.1, &mut Watch::default()).unwrap_err().to_string();
-        assert!(error.contains("step-000008") && error.contains("--resume"), "{error}");
+        assert!(error.contains("step-000008") && error.contains("resume"), "{error}");
     }
 }
 
@@ -267,14 +279,14 @@ fn a_run_with_other_settings_or_data_is_not_resumed() {
     let mut watch = Watch { stop_at: Some(3), ..Watch::default() };
     case.run(&config, &in_folder(dir.path(), false), 0.0, &mut watch).unwrap();
     let run = in_folder(dir.path(), true);
-    let refused = |case: &Case, config: &TrainConfig, run: &Run| {
+    let refused = |case: &Case, config: &TrainConfig, run: &RunContext| {
         case.run(config, run, 0.0, &mut Watch::default()).unwrap_err().to_string()
     };
     let error = refused(&case, &TrainConfig { lr: 0.2, seed: 9, ..config.clone() }, &run);
     assert!(error.contains("lr (then 0.05, now 0.2)"), "{error}");
     assert!(error.contains("seed (then 0, now 9)") && !error.contains("steps"), "{error}");
-    let other_format = Run { base_weights: Some("int8".into()), ..run.clone() };
-    let other_base = Run { base_fingerprint: Some("x".into()), ..run.clone() };
+    let other_format = RunContext { base_weights: Some("int8".into()), ..run.clone() };
+    let other_base = RunContext { base_fingerprint: Some("x".into()), ..run.clone() };
     assert!(refused(&case, &config, &other_base).contains("base model"));
     let error = refused(&case, &config, &other_format);
     assert!(error.contains("base weights (then null, now \"int8\")"), "{error}");
@@ -291,7 +303,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
     let case = Case::new(CASES[0]);
     let dir = tempfile::tempdir().unwrap();
     let config = TrainConfig { checkpoint_every: Some(1), ..config(case.task, 8) };
-    let data = Data { train: &case.train, valid: &case.valid };
+    let data = TrainingData { train: &case.train, valid: &case.valid };
     let run = in_folder(dir.path(), false);
     let broken = Learner::new(case.learner(0.0).method.with_value(f32::NAN), None);
     let error = train(&case.model, broken, &data, &config, &run, &mut Silent).unwrap_err();
@@ -464,7 +476,7 @@ fn a_tagger_is_judged_by_entities_only_where_its_labels_are_tags() {
         (None, "accuracy"),
     ] {
         assert_eq!(BestMetric::of_task(case.task, labels.as_ref()).name, best);
-        let run = Run { labels: labels.clone(), ..Run::default() };
+        let run = RunContext { labels: labels.clone(), ..RunContext::default() };
         let outcome = case.run(&config(case.task, 2), &run, 0.0, &mut Watch::default()).unwrap();
         let metrics = outcome.metrics.unwrap();
         let found: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
@@ -489,7 +501,7 @@ fn a_step_without_targets_changes_nothing() {
 
 #[test]
 fn what_does_not_fit_is_refused_before_the_first_step() {
-    let refused = |case: &Case, config: &TrainConfig, run: &Run| {
+    let refused = |case: &Case, config: &TrainConfig, run: &RunContext| {
         let mut watch = Watch::default();
         let error = case.run(config, run, 0.0, &mut watch).unwrap_err().to_string();
         assert!(watch.reports.is_empty());
@@ -502,16 +514,16 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
         change(&mut config);
         refused(&causal, &config, &anywhere())
     };
-    assert!(with(|c| c.task = Task::Seq2SeqLm).starts_with("--task: seq2seq-lm needs an encoder-"));
+    assert!(with(|c| c.task = Task::Seq2SeqLm).starts_with("task: seq2seq-lm needs an encoder-"));
     assert!(with(|c| c.task = Task::QuestionAns).contains("`classifier.weight`"));
     assert!(with(|c| c.task = Task::SeqCls).contains("`classifier.weight`"));
     let mut mixed = Case::new(CASES[0]);
     mixed.train[4].target = Target::Class(1);
     assert!(refused(&mixed, &base, &anywhere()).starts_with("the row of line 5"));
-    assert!(with(|c| c.best_metric = Some(BestMetric::named("f1"))).starts_with("--best-metric"));
-    assert!(with(|c| c.warmup_steps = 5).starts_with("--warmup-steps"));
-    let resume = Run { resume: true, ..Run::default() };
-    assert!(refused(&causal, &base, &resume).starts_with("--resume"));
+    assert!(with(|c| c.best_metric = Some(BestMetric::named("f1"))).starts_with("best_metric"));
+    assert!(with(|c| c.warmup_steps = 5).starts_with("warmup_steps"));
+    let resume = RunContext { resume: true, ..RunContext::default() };
+    assert!(refused(&causal, &base, &resume).starts_with("resume"));
 
     let mut long = Case::new(CASES[0]);
     long.train[3].input_ids = vec![1; 30];
@@ -536,7 +548,7 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     assert!(error.contains("line 4: found 2 targets for 9 decoder tokens"), "{error}");
     let asking = Case::new(CASES[7]);
     let qa = config(Task::QuestionAns, 5);
-    let data = Data { train: &asking.train, valid: &asking.valid };
+    let data = TrainingData { train: &asking.train, valid: &asking.valid };
     let wide = learner(&asking.model, Kind::Prompt, 0.0, Some(3));
     let error = train(&asking.model, wide, &data, &qa, &anywhere(), &mut Silent).unwrap_err();
     assert!(error.to_string().contains("has 3 outputs, qa needs 2"), "{error}");
@@ -567,7 +579,7 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     let mut no_valid = Case::new(CASES[0]);
     no_valid.valid.clear();
     let patient = TrainConfig { patience: Some(1), ..base.clone() };
-    assert!(refused(&no_valid, &patient, &anywhere()).starts_with("--patience"));
+    assert!(refused(&no_valid, &patient, &anywhere()).starts_with("patience"));
     let outcome = no_valid.run(&base, &anywhere(), 0.0, &mut Watch::default()).unwrap();
     assert_eq!((outcome.step, outcome.metrics, outcome.history.len()), (5, None, 0));
 

@@ -1,75 +1,38 @@
 //! The training loop.
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use burn::tensor::Tensor;
-use serde_json::{Value, json};
 
 use super::{
     checkpoint::Checkpoints,
     config::TrainConfig,
-    evaluate::Predictor,
-    export::{About, adapter_of},
+    export::adapter_of,
     identity::Identity,
-    learner::Learner,
     observer::{Flow, Observer, StepReport},
-    outputs::{check_lengths, check_task, logits, token_batch},
-    positions::{Positions, after_prompt, check_targets},
-    state::{Evaluation, State},
+    run_context::{RunContext, TrainingData},
+    snapshot::Evaluation,
+    state::State,
+    trainable::Learner,
 };
 use crate::{
-    data::{Example, Labels, Sampler},
+    contract::{
+        frozen::FrozenModel,
+        loss::cross_entropy_sum,
+        method::{Mode, PeftMethod},
+        params,
+    },
+    data::{Example, Sampler, token_batch},
     error::{Error, Result},
-    frozen::FrozenModel,
-    loss::cross_entropy_sum,
-    method::{Mode, PeftMethod},
+    evaluate::{
+        checks::{check_lengths, check_targets, check_task},
+        outputs::logits,
+        positions::{Positions, after_prompt},
+        predictor::Predictor,
+    },
     metrics::Metrics,
     optim::clip_global_norm,
-    params,
 };
-
-/// What is trained on.
-#[derive(Clone, Copy, Debug)]
-pub struct Data<'a> {
-    /// Rows to learn.
-    pub train: &'a [Example],
-    /// Rows to choose the best step by; may be empty.
-    pub valid: &'a [Example],
-}
-
-/// Where a run lives, and what its adapter says of it.
-#[derive(Clone, Debug, Default)]
-pub struct Run {
-    /// The run's folder; without it there are no checkpoints.
-    pub dir: Option<PathBuf>,
-    /// Whether to go on from the newest checkpoint in the folder.
-    pub resume: bool,
-    /// Names of the classes.
-    pub labels: Option<Labels>,
-    /// Path or name of the base model.
-    pub base_model: Option<String>,
-    /// Fingerprint of the base model.
-    pub base_fingerprint: Option<String>,
-    /// The format that the base's matrices are kept in, where it is not that of the computation.
-    pub base_weights: Option<String>,
-    /// How the adapter is trained, as it is to be remembered.
-    pub recipe: Value,
-}
-
-impl Run {
-    /// What the adapter of this run says beside its method.
-    pub fn about(&self, config: &TrainConfig, metrics: Option<&Metrics>) -> About {
-        About {
-            task: config.task,
-            pooling: config.pooling,
-            labels: self.labels.clone(),
-            base_model: self.base_model.clone(),
-            base_fingerprint: self.base_fingerprint.clone(),
-            recipe: self.recipe.clone(),
-            metrics: metrics.map_or(Value::Null, |metrics| json!(metrics)),
-        }
-    }
-}
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -109,9 +72,9 @@ pub struct Outcome<M: PeftMethod> {
 pub fn train<M: PeftMethod>(
     model: &dyn FrozenModel,
     learner: Learner<M>,
-    data: &Data<'_>,
+    data: &TrainingData<'_>,
     config: &TrainConfig,
-    run: &Run,
+    run: &RunContext,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
     let mut trainer = Trainer::new(model, &learner, data, config, run)?;
@@ -162,9 +125,9 @@ pub fn train<M: PeftMethod>(
 /// What stays the same during a run.
 struct Trainer<'a> {
     model: &'a dyn FrozenModel,
-    data: &'a Data<'a>,
+    data: &'a TrainingData<'a>,
     config: &'a TrainConfig,
-    run: &'a Run,
+    run: &'a RunContext,
     sampler: Sampler,
     total: usize,
     checkpoints: Option<Checkpoints>,
@@ -175,9 +138,9 @@ impl<'a> Trainer<'a> {
     fn new<M: PeftMethod>(
         model: &'a dyn FrozenModel,
         learner: &Learner<M>,
-        data: &'a Data<'a>,
+        data: &'a TrainingData<'a>,
         config: &'a TrainConfig,
-        run: &'a Run,
+        run: &'a RunContext,
     ) -> Result<Self> {
         config.validate()?;
         check_task(model, learner.head.as_ref(), config.task)?;
@@ -190,10 +153,10 @@ impl<'a> Trainer<'a> {
         let best = config.best_metric(run.labels.as_ref()).name;
         if !data.valid.is_empty() && !known.contains(&best.as_str()) {
             let message = format!("found `{best}`, expected one of {}", known.join(", "));
-            return Err(Error::setting("--best-metric", message));
+            return Err(Error::setting("best_metric", message));
         }
         if data.valid.is_empty() && config.patience.is_some() {
-            return Err(Error::setting("--patience", "needs validation rows (--valid)"));
+            return Err(Error::setting("patience", "needs validation rows"));
         }
         // Nothing predicts token 0 where there is no prompt before it.
         let prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
@@ -206,7 +169,7 @@ impl<'a> Trainer<'a> {
         let total = config.total_steps(sampler.batches_per_epoch());
         if config.warmup_steps >= total {
             let message = format!("found {}, the run has {total} steps", config.warmup_steps);
-            return Err(Error::setting("--warmup-steps", message));
+            return Err(Error::setting("warmup_steps", message));
         }
         let checkpoints =
             run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
@@ -240,7 +203,7 @@ impl<'a> Trainer<'a> {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else {
-            return Err(Error::setting("--resume", "needs the run's folder (--out)"));
+            return Err(Error::setting("resume", "needs the run's folder"));
         };
         match checkpoints.newest(|message| observer.note(message))? {
             Some((path, stored)) => {

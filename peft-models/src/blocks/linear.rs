@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, module::linear};
 use peft_core::{
     Result,
-    loss::{at_least_f32, check_classes, cross_entropy_sum},
+    contract::loss::{at_least_f32, check_classes, cross_entropy_sum},
 };
 
 use super::{Activation, Matrix, part::parts};

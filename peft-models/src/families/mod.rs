@@ -12,7 +12,8 @@ mod t5;
 mod tests;
 
 use peft_core::{
-    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task, head::Dense,
+    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task,
+    contract::head::Dense,
 };
 
 use crate::{

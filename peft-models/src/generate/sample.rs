@@ -70,7 +70,7 @@ fn likeliest_first(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use peft_core::rng;
+    use peft_core::contract::rng;
 
     fn ids(scores: &[f32], sampling: &Sampling) -> Vec<u32> {
         candidates(scores, sampling).iter().map(|(id, _)| *id).collect()

@@ -1,7 +1,7 @@
 //! One token a sequence after another: the likeliest, or one that is drawn.
 
 use burn::tensor::{Int, Tensor};
-use peft_core::{Result, rng};
+use peft_core::{Result, contract::rng};
 
 use super::{
     Batch, GenerateConfig, Generated, Sampling, Watcher,

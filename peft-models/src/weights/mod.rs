@@ -14,8 +14,10 @@ use std::{
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{
     Error, NamedTensors, Result,
-    init::{Values, draw},
-    rng,
+    contract::{
+        init::{Values, draw},
+        rng,
+    },
 };
 use sha2::{Digest, Sha256};
 

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `archive` | the zip archive of entries that are not compressed |
+//! | `reader` | [`read`]: the tensors of a file |
 //! | `pickle` | the program in it, read by a machine that knows tensors only |
 //!
 //! Memory stays within a few times the file's size whatever the file claims: a view on a storage is compared
@@ -10,145 +11,8 @@
 
 mod archive;
 mod pickle;
+mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
-use burn::tensor::TensorData;
-
-use self::{
-    archive::{Archive, quoted},
-    pickle::{Content, View},
-};
-use super::stored::widened;
-use crate::{
-    error::{Error, Result},
-    method::NamedTensors,
-};
-
-/// What a file of torch holds; numbers of f16 and bf16 are widened to f32.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TorchFile {
-    /// One tensor without a name.
-    Bare(TensorData),
-    /// Tensors by their names.
-    Named(NamedTensors),
-}
-
-/// Reads the bytes of a file; `path` is what errors name.
-///
-/// # Errors
-///
-/// [`Error::File`] where it is no archive of torch, is damaged or truncated, or asks for anything but
-/// tensors; [`Error::Tensor`] where a tensor is not of floats or does not fit its storage.
-pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
-    let bad = |message: String| Error::file(path, message);
-    if !bytes.starts_with(b"PK") {
-        return Err(bad(not_an_archive(bytes, path)));
-    }
-    let archive = Archive::open(bytes).map_err(bad)?;
-    let mut programs = archive.names().filter_map(|name| name.strip_suffix("/data.pkl"));
-    let (Some(root), None) = (programs.next(), programs.next()) else {
-        return Err(bad("is a zip archive, but torch.save did not write it: it has no one \
-                        `data.pkl` in a folder"
-            .into()));
-    };
-    if archive.get(&format!("{root}/byteorder")).is_some_and(|order| order != b"little") {
-        return Err(bad(
-            "was written on a big-endian machine, which this reader cannot read".into()
-        ));
-    }
-    let program = archive.get(&format!("{root}/data.pkl")).unwrap_or_default();
-    let content = pickle::read(program).map_err(bad)?;
-    // Tied tensors share a storage, so their sum may exceed the file, but not by much.
-    let mut budget = bytes.len().saturating_mul(2);
-    let mut load = |name: &str, view: &View| {
-        let key = view.storage.key(program).map_err(bad)?;
-        let stored = archive.get(&format!("{root}/data/{key}")).ok_or_else(|| {
-            Error::tensor(path, name, format!("its storage {} is not in the file", quoted(key)))
-        })?;
-        tensor(view, stored, &mut budget).map_err(|message| Error::tensor(path, name, message))
-    };
-    match content {
-        Content::Bare(view) => load("(the only one)", &view).map(TorchFile::Bare),
-        Content::Named(views) => {
-            let named = views.into_iter().map(|(name, view)| Ok((name.into(), load(name, &view)?)));
-            named.collect::<Result<_>>().map(TorchFile::Named)
-        }
-    }
-}
-
-/// Says of a file that is no zip archive what to do about it.
-fn not_an_archive(bytes: &[u8], path: &Path) -> String {
-    // A pickle of protocol 2 stands at the beginning of what torch before 1.6 wrote.
-    if bytes.starts_with(b"\x80\x02") {
-        let path = path.display();
-        format!(
-            "is in the format of torch before 1.6, which this reader does not read. Convert it in \
-             Python: torch.save(torch.load(\"{path}\", weights_only=True), \"{path}\")"
-        )
-    } else {
-        "is not a file of torch.save: expected a zip archive".into()
-    }
-}
-
-/// The numbers of a view on the bytes of its storage. `budget` is what all tensors together may still take.
-fn tensor(view: &View, stored: &[u8], budget: &mut usize) -> Result<TensorData, String> {
-    let View { storage, offset, shape, strides } = view;
-    let dtype = storage.dtype.ok_or("is not of floats, expected f32, f16, bf16 or f64")?;
-    let width = dtype.size();
-    let held = stored.len() / width;
-    if storage.numel > held {
-        return Err(format!("its storage should hold {} numbers, it holds {held}", storage.numel));
-    }
-    if shape.len() != strides.len() {
-        return Err(format!("has the shape {shape:?} but the strides {strides:?}"));
-    }
-    let too_large = || format!("has the shape {shape:?}, its storage holds {held} numbers");
-    let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-    // A stride of 0 would repeat what is there without end.
-    let count = count.filter(|count| *count <= held).ok_or_else(too_large)?;
-    *budget = budget.checked_sub(count * width).ok_or(
-        "is one of several tensors that share their numbers and together are larger than the file",
-    )?;
-    let bytes = if count == 0 {
-        Vec::new()
-    } else {
-        let last = shape.iter().zip(strides).try_fold(*offset, |last, (size, stride)| {
-            last.checked_add((size - 1).checked_mul(*stride)?)
-        });
-        if last.is_none_or(|last| last >= held) {
-            return Err(format!(
-                "has the shape {shape:?}, strides {strides:?} and offset {offset}, which lead beyond \
-                 the {held} numbers of its storage"
-            ));
-        }
-        gather(stored, view, count, width)
-    };
-    Ok(widened(TensorData::from_bytes_vec(bytes, shape.as_slice(), dtype)))
-}
-
-/// Copies `count` numbers of `width` bytes, row by row.
-fn gather(stored: &[u8], view: &View, count: usize, width: usize) -> Vec<u8> {
-    let View { offset, shape, strides, .. } = view;
-    let mut step = 1;
-    let is_plain = shape.iter().zip(strides).rev().all(|(size, stride)| {
-        let plain = *size == 1 || *stride == step;
-        step *= size;
-        plain
-    });
-    if is_plain {
-        return stored[offset * width..(offset + count) * width].to_vec();
-    }
-    let mut bytes = Vec::with_capacity(count * width);
-    for index in 0..count {
-        let (mut rest, mut place) = (index, *offset);
-        for (size, stride) in shape.iter().zip(strides).rev() {
-            place += rest % size * stride;
-            rest /= size;
-        }
-        bytes.extend_from_slice(&stored[place * width..(place + 1) * width]);
-    }
-    bytes
-}
+pub use reader::{TorchFile, read};

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+
 use super::*;
 
 /// A zip archive as torch writes it: plain entries, numbers of 32 bits, or of 64 where `wide`.

@@ -5,7 +5,7 @@ use burn::tensor::{
     activation::{gelu, gelu_approximate, relu, silu},
     module::{layer_norm, linear},
 };
-use peft_core::loss::cross_entropy_sum;
+use peft_core::contract::loss::cross_entropy_sum;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use rand::Rng;
 

@@ -1,0 +1,79 @@
+//! Named tensors as the bytes of a safetensors file, and back.
+
+use std::{collections::HashMap, path::Path};
+
+use burn::tensor::{DType, TensorData};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    contract::tensors::NamedTensors,
+    error::{Error, Result},
+};
+
+/// The hexadecimal SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Serialises named tensors as a safetensors file, with the metadata that PEFT expects.
+///
+/// # Errors
+///
+/// [`Error::Tensor`] for a type that such files do not hold.
+pub fn to_safetensors(tensors: &NamedTensors, path: &Path) -> Result<Vec<u8>> {
+    let views = tensors
+        .iter()
+        .map(|(name, data)| {
+            let dtype = match data.dtype() {
+                DType::F32 => Dtype::F32,
+                DType::F64 => Dtype::F64,
+                DType::I64 => Dtype::I64,
+                other => {
+                    return Err(Error::tensor(path, name, format!("cannot store {other:?}")));
+                }
+            };
+            TensorView::new(dtype, data.shape().as_slice().to_vec(), data.as_bytes())
+                .map(|view| (name.as_str(), view))
+                .map_err(|error| Error::tensor(path, name, error.to_string()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    safetensors::serialize(views, Some(metadata))
+        .map_err(|error| Error::file(path, error.to_string()))
+}
+
+/// Reads all float tensors of a safetensors file, widened to f32.
+///
+/// # Errors
+///
+/// [`Error::File`] where the file is malformed or truncated, [`Error::Tensor`] where a tensor is not of
+/// floats.
+pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
+    file.iter()
+        .map(|(name, view)| {
+            let dtype = match view.dtype() {
+                Dtype::F32 => DType::F32,
+                Dtype::F64 => DType::F64,
+                Dtype::F16 => DType::F16,
+                Dtype::BF16 => DType::BF16,
+                other => {
+                    return Err(Error::tensor(
+                        path,
+                        name,
+                        format!("found type {other:?}, expected F32, F16 or BF16"),
+                    ));
+                }
+            };
+            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape(), dtype);
+            Ok((name.to_string(), upcast(data)))
+        })
+        .collect()
+}
+
+/// Numbers of half width as f32; those of f32 and f64 as they are.
+pub fn upcast(data: TensorData) -> TensorData {
+    if data.dtype() == DType::F64 { data } else { data.convert_dtype(DType::F32) }
+}

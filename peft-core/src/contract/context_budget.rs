@@ -1,0 +1,68 @@
+//! Whether rows fit a model's positions together with virtual tokens.
+
+use super::{
+    spec::{ModelSpec, Side},
+    virtual_tokens::VirtualTokens,
+};
+use crate::error::{Error, Result};
+
+/// The positions that virtual tokens leave to rows, on each side of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    two_sides: bool,
+    encoder: Limit,
+    decoder: Limit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limit {
+    /// Positions, where there is a limit.
+    positions: Option<usize>,
+    /// Virtual tokens that take one, in the fullest row.
+    taken: usize,
+}
+
+impl Limit {
+    fn new(spec: &ModelSpec, virtual_tokens: &VirtualTokens, side: Side) -> Self {
+        let taken = virtual_tokens.positions_taken(side, spec.is_encoder_decoder());
+        Self { positions: spec.positions(side), taken: taken.into_iter().max().unwrap_or_default() }
+    }
+
+    fn check(self, tokens: usize, new_tokens: usize) -> Result<()> {
+        let virtual_tokens = self.taken;
+        // The last new token is never fed back, so it needs no position.
+        let needed =
+            virtual_tokens.saturating_add(tokens).saturating_add(new_tokens.saturating_sub(1));
+        match self.positions {
+            Some(limit) if needed > limit => {
+                Err(Error::TooLong { virtual_tokens, tokens, new_tokens, limit })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Room {
+    /// The room that `virtual_tokens` leave in the model `spec`.
+    pub fn new(spec: &ModelSpec, virtual_tokens: &VirtualTokens) -> Self {
+        Self {
+            two_sides: spec.is_encoder_decoder(),
+            encoder: Limit::new(spec, virtual_tokens, Side::Encoder),
+            decoder: Limit::new(spec, virtual_tokens, Side::Decoder),
+        }
+    }
+
+    /// Checks a row of `tokens` input tokens and, on an encoder-decoder, `decoder_tokens` of the decoder;
+    /// `new_tokens` are to be generated behind the latter, or behind the input where there is one side.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] naming P, T and the limit of the side that is too short.
+    pub fn check(&self, tokens: usize, decoder_tokens: usize, new_tokens: usize) -> Result<()> {
+        if !self.two_sides {
+            return self.encoder.check(tokens, new_tokens);
+        }
+        self.encoder.check(tokens, 0)?;
+        self.decoder.check(decoder_tokens, new_tokens)
+    }
+}

@@ -1,0 +1,186 @@
+//! How virtual tokens pass through a model: the same for all of them.
+
+use burn::tensor::Tensor;
+
+use super::{FrozenModel, Hidden};
+use crate::{
+    contract::{
+        batch::{Mask, TokenBatch},
+        cache::Cache,
+        cross_input::CrossInput,
+        spec::{ModelSpec, Side, Site, Topology},
+        stack::{Run, Sequence},
+        tensors::{pick_columns, repeat_rows, upload},
+        token_cache::TokenCache,
+        virtual_tokens::{Content, VirtualTokens},
+    },
+    error::{Error, Result},
+};
+
+/// See [`FrozenModel::forward`].
+pub(super) fn forward<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+) -> Result<Hidden> {
+    match model.spec().topology {
+        Topology::EncoderOnly => {
+            let (run, p, mask) = encode(model, batch, virtual_tokens)?;
+            let total = run.hidden.dims()[1];
+            let first = pick_columns(run.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
+            Ok(Hidden {
+                first: Some(first),
+                last_virtual: None,
+                tokens: run.hidden.narrow(1, p, total - p),
+                cache: None,
+            })
+        }
+        Topology::DecoderOnly => decode(model, batch, begin(model, batch, virtual_tokens)?, false),
+        Topology::EncoderDecoder => {
+            let decoder = batch.decoder().ok_or_else(|| {
+                Error::Mismatch("an encoder-decoder needs decoder_input_ids".into())
+            })?;
+            decode(model, decoder, begin(model, batch, virtual_tokens)?, false)
+        }
+    }
+}
+
+/// See [`FrozenModel::begin`].
+pub(super) fn begin<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+) -> Result<Cache> {
+    let spec = model.spec();
+    match spec.topology {
+        Topology::EncoderOnly => {
+            Err(Error::Mismatch(format!("a {} model does not generate text", spec.model_type)))
+        }
+        Topology::DecoderOnly => {
+            virtual_tokens.check(spec, batch.rows())?;
+            let virtual_tokens = model.compile(virtual_tokens)?;
+            Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: None })
+        }
+        Topology::EncoderDecoder => {
+            let (run, _, mask) = encode(model, batch, virtual_tokens)?;
+            let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
+            let cross = CrossInput::new(run.hidden, &mask, &virtual_tokens);
+            let virtual_tokens = virtual_tokens.at(Site::DecoderSelf);
+            Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: Some(cross) })
+        }
+    }
+}
+
+/// Runs the rows of `batch` behind a cache.
+pub(super) fn decode<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    cache: Cache,
+    keep_cache: bool,
+) -> Result<Hidden> {
+    let spec = model.spec();
+    if batch.is_empty() {
+        return Err(Error::Mismatch("a batch without tokens".into()));
+    }
+    let Cache { mut virtual_tokens, tokens, mut cross } = cache;
+    virtual_tokens.check(spec, batch.rows())?;
+    tokens.check(batch.rows(), batch.len())?;
+    let last_virtual = virtual_tokens.last_hidden.take();
+    let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
+    let all = tokens.mask().concat(batch.mask());
+    check_rows(spec.positions(Side::Decoder), &taken, &all)?;
+    let rows = embed(model, batch);
+    let mut sequence = Sequence::after(tokens, rows, batch.mask(), virtual_tokens.clone());
+    sequence.cross.clone_from(&cross);
+    if !keep_cache {
+        sequence.tokens = None;
+    }
+    let run = model.layers(sequence)?;
+    let cache = if keep_cache {
+        let tokens = kept(run.tokens, batch.mask(), spec, Site::DecoderSelf)?;
+        if let Some(cross) = &mut cross {
+            cross.key_values = run.cross_key_values;
+        }
+        Some(Cache { virtual_tokens, tokens, cross })
+    } else {
+        None
+    };
+    Ok(Hidden { tokens: run.hidden, first: None, last_virtual, cache })
+}
+
+/// The tokens that a model gave back after a pass over rows `mask` `[B, S]`.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where it has no such site, or has not kept the rows in each layer.
+pub(super) fn kept(
+    tokens: Option<TokenCache>,
+    mask: &Mask,
+    spec: &ModelSpec,
+    site: Site,
+) -> Result<TokenCache> {
+    let Some(site) = spec.sites.iter().find(|found| found.site == site) else {
+        let message = format!("the {} model has no attention site {site:?}", spec.model_type);
+        return Err(Error::Mismatch(message));
+    };
+    let mut tokens = tokens.unwrap_or_default();
+    tokens.end_pass(mask, site)?;
+    Ok(tokens)
+}
+
+/// The encoder's pass: its run, how many rows stand before the tokens in it, and its mask.
+fn encode<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+) -> Result<(Run, usize, Mask)> {
+    let spec = model.spec();
+    if batch.is_empty() {
+        return Err(Error::Mismatch("a batch without tokens".into()));
+    }
+    virtual_tokens.check(spec, batch.rows())?;
+    let own = virtual_tokens.at(Site::EncoderSelf).cast(spec.dtype);
+    let taken = own.positions_taken(Side::Encoder, spec.is_encoder_decoder());
+    check_rows(spec.positions(Side::Encoder), &taken, batch.mask())?;
+    let virtual_mask = own.mask();
+    let tokens = embed(model, batch);
+    let (rows, in_front, mask, past) = match own.content {
+        Content::Embeddings(prompt) => {
+            let p = prompt.dims()[1];
+            let rows = Tensor::cat(vec![repeat_rows(prompt, batch.rows()), tokens], 1);
+            (rows, p, virtual_mask.concat(batch.mask()), VirtualTokens::none())
+        }
+        _ => (tokens, 0, batch.mask().clone(), own),
+    };
+    let mut sequence = Sequence::new(Side::Encoder, rows, &mask, past);
+    sequence.token_types = batch.token_types().map(|types| {
+        let own = upload(types, batch.rows(), &model.device());
+        let front = Tensor::zeros([batch.rows(), in_front], &model.device());
+        if in_front == 0 { own } else { Tensor::cat(vec![front, own], 1) }
+    });
+    Ok((model.layers(sequence)?, in_front, mask))
+}
+
+pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {
+    model.embed(upload(batch.ids(), batch.rows(), &model.device()))
+}
+
+pub(super) fn check_length(
+    limit: Option<usize>,
+    virtual_tokens: usize,
+    tokens: usize,
+) -> Result<()> {
+    match limit {
+        Some(limit) if virtual_tokens.saturating_add(tokens) > limit => {
+            Err(Error::TooLong { virtual_tokens, tokens, new_tokens: 0, limit })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As [`check_length`] for each row of a batch, of which `past` may be shared by all.
+fn check_rows(limit: Option<usize>, taken: &[usize], tokens: &Mask) -> Result<()> {
+    (0..tokens.rows()).try_for_each(|row| {
+        check_length(limit, taken[if taken.len() == 1 { 0 } else { row }], tokens.count(row))
+    })
+}

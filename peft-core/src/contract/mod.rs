@@ -1,0 +1,44 @@
+//! What methods and models agree on. Neither side knows the other: they meet here.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`spec`] | the geometry of a model: what a method must know of it |
+//! | [`task`] | what an adapter is trained for |
+//! | [`batch`] | rows of token ids, padded, with their masks |
+//! | [`virtual_tokens`] | what a method contributes to one forward pass |
+//! | [`layout`] | how keys and values lie flat in PEFT's one tensor |
+//! | [`visibility`] | where entries stand, and who may attend to whom |
+//! | [`token_cache`] | the K/V cache of real tokens |
+//! | [`cross_input`] | what the decoder of an encoder-decoder attends to |
+//! | [`cache`] | what generation continues from |
+//! | [`stack`] | input and output of one pass through a stack of layers |
+//! | [`frozen`] | the model's side, with everything that is the same for all models |
+//! | [`context_budget`] | whether rows fit beside the virtual tokens |
+//! | [`method`](mod@method) | the method's side |
+//! | [`method_fields`], [`peft_type`] | how a method describes itself in an adapter's config |
+//! | [`head`] | the task head that is trained beside the virtual tokens |
+//! | [`loss`] | cross entropy |
+//! | [`params`], [`mod@init`], [`rng`] | parameters as a flat list; initial values; random streams |
+//! | [`tensors`] | tensors by name, and selections of their rows |
+
+pub mod batch;
+pub mod cache;
+pub mod context_budget;
+pub mod cross_input;
+pub mod frozen;
+pub mod head;
+pub mod init;
+pub mod layout;
+pub mod loss;
+pub mod method;
+pub mod method_fields;
+pub mod params;
+pub mod peft_type;
+pub mod rng;
+pub mod spec;
+pub mod stack;
+pub mod task;
+pub mod tensors;
+pub mod token_cache;
+pub mod virtual_tokens;
+pub mod visibility;

@@ -1,0 +1,115 @@
+//! A module's float parameters as a flat list: what optimisers, clipping and checkpoints work on.
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Device, Gradients, Tensor},
+};
+
+use super::tensors::NamedTensors;
+use crate::error::{Error, Result};
+
+/// One parameter, or its gradient, laid flat.
+#[derive(Clone, Debug)]
+pub struct Flat {
+    /// Path in the module: `method.embedding`.
+    pub name: String,
+    /// Its shape before it was laid flat.
+    pub shape: Vec<usize>,
+    /// Its numbers, on the plain device.
+    pub values: Tensor<1>,
+}
+
+/// Calls `take` with the path and the value of every float parameter.
+struct Visit<F>(Vec<String>, F);
+
+trait TakeParam {
+    fn take<const D: usize>(&mut self, name: &str, value: Tensor<D>);
+}
+
+impl<F: TakeParam> ModuleVisitor for Visit<F> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.1.take(&self.0.join("."), param.val());
+    }
+
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.0.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.0.pop();
+    }
+}
+
+fn flatten<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    let count = tensor.dims().iter().product::<usize>();
+    tensor.reshape([count])
+}
+
+/// Values of all float parameters, in the module's order.
+pub fn values<M: Module>(module: &M) -> Vec<Flat> {
+    struct Values(Vec<Flat>);
+    impl TakeParam for Values {
+        fn take<const D: usize>(&mut self, name: &str, value: Tensor<D>) {
+            let shape = value.dims().to_vec();
+            let values = flatten(value.without_autodiff());
+            self.0.push(Flat { name: name.to_string(), shape, values });
+        }
+    }
+    let mut visit = Visit(Vec::new(), Values(Vec::new()));
+    module.visit(&mut visit);
+    visit.1.0
+}
+
+/// Gradients of all float parameters, in the module's order; `None` where nothing flowed.
+pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
+    struct Take<'a>(Vec<Option<Tensor<1>>>, &'a mut Gradients);
+    impl TakeParam for Take<'_> {
+        fn take<const D: usize>(&mut self, _name: &str, value: Tensor<D>) {
+            self.0.push(value.grad_remove(self.1).map(flatten));
+        }
+    }
+    let mut visit = Visit(Vec::new(), Take(Vec::new(), gradients));
+    module.visit(&mut visit);
+    visit.1.0
+}
+
+/// Replaces all float parameters by `values`, in the module's order, as fresh leaves on the autodiff
+/// device. Shapes are the module's own; there must be a value for each parameter.
+pub fn replace<M: Module>(module: M, values: Vec<Tensor<1>>) -> M {
+    struct Replace(std::vec::IntoIter<Tensor<1>>);
+    impl ModuleMapper for Replace {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match self.0.next() {
+                Some(values) => {
+                    param.map(|old| values.reshape(old.dims()).autodiff().require_grad())
+                }
+                None => param,
+            }
+        }
+    }
+    module.map(&mut Replace(values.into_iter()))
+}
+
+/// The parameter stored under `name`, in the type it is stored in.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming the tensor where it is missing or has another shape than `shape`.
+pub fn from_named<const D: usize>(
+    name: &str,
+    shape: [usize; D],
+    state: &NamedTensors,
+    device: &Device,
+) -> Result<Param<Tensor<D>>> {
+    let Some(data) = state.get(name) else {
+        let found = state.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(Error::Mismatch(format!("no tensor `{name}`, found {found}")));
+    };
+    let found = data.shape().as_slice();
+    if found != shape {
+        return Err(Error::Mismatch(format!(
+            "`{name}` has the shape {found:?}, expected {shape:?}"
+        )));
+    }
+    Ok(Param::from_tensor(Tensor::from_data(data.clone(), (device, data.dtype()))))
+}

@@ -1,0 +1,55 @@
+//! The kinds of adapter, under the names that PEFT gives them.
+
+/// What is stored, and so who can compute it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeftType {
+    /// Rows in front of the embedded input.
+    PromptTuning,
+    /// Keys and values for every layer.
+    PrefixTuning,
+    /// P-tuning v1, whose stored rows are what its encoder gave: a prompt. Read, never written:
+    /// [`into_prompt_tuning`](super::prompt_file::into_prompt_tuning).
+    PTuning,
+    /// Keys and values for some of the layers. A type of our own: PEFT has no such thing, and refuses
+    /// it by its name instead of computing something else.
+    PrefixTuningLayers,
+    /// Keys and values for chosen attention sites of an encoder-decoder. A type of our own: PEFT has only
+    /// half a decoder's.
+    PrefixTuningSites,
+    /// A prompt whose classifier reads the first real token. A type of our own, as above.
+    PromptTuningFirstToken,
+    /// No virtual tokens, a head alone: the baseline. A type of our own.
+    HeadOnly,
+}
+
+impl PeftType {
+    const ALL: [(Self, &str); 7] = [
+        (Self::PromptTuning, "PROMPT_TUNING"),
+        (Self::PrefixTuning, "PREFIX_TUNING"),
+        (Self::PTuning, "P_TUNING"),
+        (Self::PrefixTuningLayers, "BURN_PEFT_PREFIX_TUNING_LAYERS"),
+        (Self::PrefixTuningSites, "BURN_PEFT_PREFIX_TUNING_SITES"),
+        (Self::PromptTuningFirstToken, "BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN"),
+        (Self::HeadOnly, "BURN_PEFT_HEAD_ONLY"),
+    ];
+
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(found, _)| *found == self).map_or("", |(_, name)| name)
+    }
+
+    /// The type of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(found, _)| *found)
+    }
+
+    /// All names, in one line for a message.
+    pub fn names() -> String {
+        Self::ALL.map(|(_, name)| name).join(", ")
+    }
+
+    /// Whether rows in front of the input are stored, rather than keys and values.
+    pub fn is_prompt(self) -> bool {
+        matches!(self, Self::PromptTuning | Self::PTuning | Self::PromptTuningFirstToken)
+    }
+}

@@ -1,0 +1,377 @@
+//! The K/V cache: keys and values of the tokens read so far.
+
+use burn::tensor::Tensor;
+
+use super::{batch::Mask, spec::SiteSpec, virtual_tokens::LayerKeyValues};
+use crate::error::{Error, Result};
+
+/// Keys and values of real tokens in every self-attention layer: the K/V cache.
+///
+/// [`expecting`](Self::expecting) makes room for tokens to come, which are then written in place. A cache
+/// of nothing that expects nothing keeps what it is given as it is, differentiably.
+#[derive(Clone, Debug)]
+pub struct TokenCache {
+    layers: Vec<Layer>,
+    /// Which of the tokens read are real, `[B, T]`.
+    mask: Mask,
+    /// Tokens a row that may still come.
+    expected: usize,
+    /// The rows read so far, while the first pass comes in parts.
+    part: Option<Part>,
+}
+
+/// See [`TokenCache::in_parts`].
+#[derive(Clone, Debug)]
+struct Part {
+    /// B in the end.
+    rows: usize,
+    /// The masks of the rows read.
+    read: Mask,
+}
+
+/// Keys and values of one layer.
+#[derive(Clone, Debug)]
+struct Layer {
+    /// `[B, K, columns, D]` each, of which the first `used` columns are tokens.
+    room: LayerKeyValues,
+    used: usize,
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0, part: None }
+    }
+}
+
+impl TokenCache {
+    /// A cache of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Announces that up to `tokens` more are to be read in each row.
+    #[must_use]
+    pub fn expecting(mut self, tokens: usize) -> Self {
+        self.expected = tokens;
+        self
+    }
+
+    /// Announces that the first pass comes in parts, each with the next few of `rows` rows, all padded to one length.
+    /// What a pass needs of memory is then that of a part. Rows cannot be selected before the last part.
+    #[must_use]
+    pub fn in_parts(mut self, rows: usize) -> Self {
+        self.part = Some(Part { rows, read: Mask::full(0, 0) });
+        self
+    }
+
+    /// T, the tokens read, padding included.
+    pub fn len(&self) -> usize {
+        self.mask.len()
+    }
+
+    /// Whether nothing was read.
+    pub fn is_empty(&self) -> bool {
+        self.mask.is_empty()
+    }
+
+    /// Whether [`append`](Self::append) gives the next `tokens` of each row back just as they are: in a part of the
+    /// first pass, or where nothing was read before them and nothing is expected behind them.
+    pub fn gives_back(&self, tokens: usize) -> bool {
+        self.part.is_some() || self.is_empty() && self.expected <= tokens
+    }
+
+    /// Which of the tokens are real, `[B, T]`.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Adds the keys and values `[B, K, S, D]` that the rows of a pass have in a layer, and gives them behind
+    /// those of earlier passes: `[B, K, T + S, D]`. Layers come in their order. In a part of the first pass, the rows
+    /// are the part's.
+    ///
+    /// They are written in place where there is room and nobody else holds the cache.
+    pub fn append(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
+        let added = own.key.dims()[2];
+        let more = self.expected.saturating_sub(added);
+        let old = self.layers.get(layer);
+        let used = old.map_or(0, |old| old.used);
+        let total = used + added;
+        let rows = self.part.as_ref().map_or(own.key.dims()[0], |part| part.rows);
+        if self.part.is_none() && used == 0 && more == 0 {
+            self.layers.push(Layer { room: own.clone(), used: added });
+            return own;
+        }
+        if old.is_none_or(|old| old.room.key.dims()[2] < total) {
+            let room = if more > 0 || used == 0 { more.min(ROOM.max(total)) } else { ROOM };
+            let old = old.map(Layer::tokens);
+            let room_for = |part: fn(&LayerKeyValues) -> &Tensor<4>| {
+                room_for([rows, total + room], old.as_ref().map(part).cloned(), part(&own))
+            };
+            let (key, value) = (room_for(|layer| &layer.key), room_for(|layer| &layer.value));
+            let grown = Layer { room: LayerKeyValues { key, value }, used };
+            match self.layers.get_mut(layer) {
+                Some(found) => *found = grown,
+                None => self.layers.push(grown),
+            }
+        }
+        let Some(found) = self.layers.get_mut(layer) else { return own };
+        let first = [self.part.as_ref().map_or(0, |part| part.read.rows()), used];
+        found.room.key.inplace(|room| write(room, first, own.key.clone()));
+        found.room.value.inplace(|room| write(room, first, own.value.clone()));
+        found.used = total;
+        if self.part.is_some() { own } else { found.tokens() }
+    }
+
+    /// Checks that it can serve a batch of `rows` rows of `len` tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where it is one of other rows, or the batch is no part of what was announced.
+    pub(crate) fn check(&self, rows: usize, len: usize) -> Result<()> {
+        if let Some(part) = &self.part {
+            let before = part.read.rows();
+            let as_long = before == 0 || part.read.len() == len;
+            if self.is_empty() && as_long && before + rows <= part.rows {
+                return Ok(());
+            }
+            return Err(Error::Mismatch(format!(
+                "{rows} rows of {len} tokens are no part of a first pass of {} rows, of which {before} were read",
+                part.rows
+            )));
+        }
+        match self.layers.first().map(|layer| layer.room.key.dims()[0]) {
+            Some(found) if found != rows => Err(Error::Mismatch(format!(
+                "a cache of {found} rows meets a batch of {rows} rows"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a pass, whose rows were `mask` `[B, S]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for a model that has not appended the rows in every layer of `site`, once.
+    pub(crate) fn end_pass(&mut self, mask: &Mask, site: &SiteSpec) -> Result<()> {
+        let total = self.len() + mask.len();
+        let columns: Vec<usize> = self.layers.iter().map(|layer| layer.used).collect();
+        if columns != vec![total; site.num_layers] {
+            return Err(Error::Mismatch(format!(
+                "the model kept keys and values of {columns:?} tokens in its layers, expected {total} in each \
+                 of {}",
+                site.num_layers
+            )));
+        }
+        let mut all = mask.clone();
+        if let Some(Part { rows, read }) = self.part.take() {
+            all = read.above(mask);
+            if all.rows() < rows {
+                self.layers.iter_mut().for_each(|layer| layer.used = 0);
+                self.part = Some(Part { rows, read: all });
+                return Ok(());
+            }
+        }
+        self.mask = self.mask.concat(&all);
+        self.expected = self.expected.saturating_sub(mask.len());
+        Ok(())
+    }
+
+    /// The keys and values of all tokens, a layer each.
+    pub fn into_layers(self) -> Vec<LayerKeyValues> {
+        self.layers.iter().map(Layer::tokens).collect()
+    }
+
+    /// The cache of chosen rows, in the order given; a row may be chosen several times.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        let select = |layer: &Layer| Layer { room: layer.room.of_rows(rows), used: layer.used };
+        Self {
+            layers: self.layers.iter().map(select).collect(),
+            mask: self.mask.select_rows(rows),
+            expected: self.expected,
+            part: self.part.clone(),
+        }
+    }
+}
+
+impl Layer {
+    /// The columns in use.
+    fn tokens(&self) -> LayerKeyValues {
+        let view = |tensor: &Tensor<4>| match tensor.dims()[2] == self.used {
+            true => tensor.clone(),
+            false => tensor.clone().narrow(2, 0, self.used),
+        };
+        LayerKeyValues { key: view(&self.room.key), value: view(&self.room.value) }
+    }
+}
+
+/// Columns that a cache grows by at once, or as many as it has where these are more.
+const ROOM: usize = 64;
+
+/// Zeros like `own`, but of so many rows and columns, of which the first columns are those of `old`.
+fn room_for([rows, columns]: [usize; 2], old: Option<Tensor<4>>, own: &Tensor<4>) -> Tensor<4> {
+    let [_, k, _, d] = own.dims();
+    let room = Tensor::zeros([rows, k, columns, d], (&own.device(), own.dtype()));
+    match old {
+        Some(old) => write(room, [0, 0], old),
+        None => room,
+    }
+}
+
+/// `values` in the rows and columns of `room` from these on.
+fn write(room: Tensor<4>, [row, column]: [usize; 2], values: Tensor<4>) -> Tensor<4> {
+    let [rows, k, added, d] = values.dims();
+    room.slice_assign([row..row + rows, 0..k, column..column + added, 0..d], values)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::Device;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::contract::{
+        init::{Values, tensor},
+        rng,
+        spec::Site,
+    };
+
+    const K: usize = 2;
+    const D: usize = 3;
+
+    fn site(num_layers: usize) -> SiteSpec {
+        SiteSpec { site: Site::DecoderSelf, num_layers, num_heads: K, num_kv_heads: K, head_dim: D }
+    }
+
+    fn drawn(rows: usize, columns: usize, name: &str) -> LayerKeyValues {
+        let draw = |part: &str| {
+            let mut stream = rng::stream(1, 0, &format!("{name} {part}"));
+            tensor(
+                [rows, K, columns, D],
+                Values::Uniform { range: 1.0 },
+                &mut stream,
+                &Device::default(),
+            )
+        };
+        LayerKeyValues { key: draw("key"), value: draw("value") }
+    }
+
+    fn numbers(layer: &LayerKeyValues) -> Vec<f32> {
+        [&layer.key, &layer.value]
+            .into_iter()
+            .flat_map(|x| x.to_data().iter::<f32>().collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn all_numbers(cache: &TokenCache) -> Vec<Vec<f32>> {
+        cache.clone().into_layers().iter().map(numbers).collect()
+    }
+
+    fn behind(old: Option<&LayerKeyValues>, new: LayerKeyValues) -> LayerKeyValues {
+        let Some(old) = old else { return new };
+        LayerKeyValues {
+            key: Tensor::cat(vec![old.key.clone(), new.key], 2),
+            value: Tensor::cat(vec![old.value.clone(), new.value], 2),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever is announced, chosen and held by others, a cache is what was appended, side by side.
+        #[test]
+        fn a_cache_is_what_was_appended(
+            expected in prop_oneof![Just(0usize), 1usize..12, 60usize..80],
+            passes in vec((1usize..5, any::<bool>()), 1..6),
+            chosen in vec(vec(any::<prop::sample::Index>(), 1..4), 6),
+        ) {
+            let mut rows = 2;
+            let mut cache = TokenCache::new().expecting(expected);
+            let mut plain: Vec<LayerKeyValues> = Vec::new();
+            for (pass, ((columns, is_held), chosen)) in passes.into_iter().zip(chosen).enumerate() {
+                let held = is_held.then(|| (cache.clone(), all_numbers(&cache)));
+                cache.check(rows, columns).unwrap();
+                for layer in 0..2 {
+                    let own = drawn(rows, columns, &format!("{pass} {layer}"));
+                    let whole = behind(plain.get(layer), own.clone());
+                    prop_assert_eq!(numbers(&cache.append(layer, own)), numbers(&whole));
+                    if layer < plain.len() { plain[layer] = whole } else { plain.push(whole) }
+                }
+                cache.end_pass(&Mask::full(rows, columns), &site(2)).unwrap();
+                if let Some((held, before)) = held {
+                    prop_assert_eq!(all_numbers(&held), before);
+                }
+                let chosen: Vec<usize> = chosen.iter().map(|index| index.index(rows)).collect();
+                cache = cache.select_rows(&chosen);
+                plain = plain.iter().map(|layer| layer.of_rows(&chosen)).collect();
+                rows = chosen.len();
+                let whole: Vec<_> = plain.iter().map(numbers).collect();
+                prop_assert_eq!(all_numbers(&cache), whole);
+                prop_assert_eq!(cache.len(), plain[0].key.dims()[2]);
+            }
+        }
+    }
+
+    fn columns(cache: &TokenCache) -> usize {
+        cache.layers[0].room.key.dims()[2]
+    }
+
+    #[test]
+    fn room_is_made_once_for_what_is_announced() {
+        let mut cache = TokenCache::new().expecting(9);
+        for step in 0..5 {
+            let added = if step == 0 { 5 } else { 1 };
+            cache.append(0, drawn(2, added, "row"));
+            cache.end_pass(&Mask::full(2, added), &site(1)).unwrap();
+            assert_eq!(columns(&cache), 9);
+        }
+        // More than was announced: for some time at once.
+        cache.append(0, drawn(2, 1, "row"));
+        assert_eq!(columns(&cache), 10 + ROOM);
+        // Much that is announced: as it comes, for rows may end early.
+        let mut cache = TokenCache::new().expecting(1000);
+        cache.append(0, drawn(2, 3, "row"));
+        assert_eq!(columns(&cache), 3 + ROOM);
+    }
+
+    #[test]
+    fn parts_of_the_first_pass_make_one_cache() {
+        let masks = [vec![false, true, true, true, true, true], vec![true; 3]];
+        let parts = [drawn(2, 3, "first"), drawn(1, 3, "second")];
+        for expected in [0, 3, 7] {
+            let mut cache = TokenCache::new().expecting(expected).in_parts(3);
+            assert!(cache.gives_back(3) && cache.check(4, 3).is_err());
+            for (part, mask) in parts.iter().zip(&masks) {
+                let rows = part.key.dims()[0];
+                cache.check(rows, 3).unwrap();
+                assert!(cache.check(1, 2).is_ok() == cache.layers.is_empty());
+                assert_eq!(numbers(&cache.append(0, part.clone())), numbers(part));
+                let mask = Mask::new(rows, 3, mask.clone()).unwrap();
+                cache.end_pass(&mask, &site(1)).unwrap();
+            }
+            assert_eq!(columns(&cache), expected.max(3));
+            assert!(cache.clone().in_parts(3).check(1, 1).is_err());
+            assert_eq!((cache.mask().rows(), cache.len()), (3, 3));
+            assert_eq!(cache.mask().row(0), [false, true, true]);
+            let both = |of: fn(&LayerKeyValues) -> Tensor<4>| {
+                Tensor::cat(parts.iter().map(of).collect(), 0)
+            };
+            let own = drawn(3, 1, "next");
+            let whole =
+                LayerKeyValues { key: both(|x| x.key.clone()), value: both(|x| x.value.clone()) };
+            let whole = behind(Some(&whole), own.clone());
+            assert_eq!(numbers(&cache.append(0, own)), numbers(&whole));
+        }
+    }
+
+    #[test]
+    fn a_model_that_keeps_too_little_is_told() {
+        let mut cache = TokenCache::new();
+        cache.append(0, drawn(2, 3, "row"));
+        let error = cache.end_pass(&Mask::full(2, 3), &site(2)).unwrap_err().to_string();
+        assert!(error.contains("[3] tokens") && error.contains("3 in each of 2"), "{error}");
+        let error = cache.check(3, 1).unwrap_err().to_string();
+        assert!(error.contains("2 rows") && error.contains("3 rows"), "{error}");
+    }
+}

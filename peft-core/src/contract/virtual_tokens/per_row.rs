@@ -1,0 +1,186 @@
+//! Virtual tokens row by row: several adapters in one batch, the rows of a search reordered.
+
+use burn::tensor::Tensor;
+
+use super::{Content, LayerKeyValues, SiteKeyValues, VirtualTokens};
+use crate::{
+    contract::{batch::Mask, tensors::select_first},
+    error::{Error, Result},
+};
+
+impl VirtualTokens {
+    /// The virtual tokens of chosen rows, in the order given; shared ones stay shared.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        let mut chosen = self.clone();
+        match &mut chosen.content {
+            Content::None => {}
+            Content::Embeddings(tensor) => *tensor = select_shared(tensor.clone(), rows),
+            Content::KeyValues(sites) => {
+                for layer in sites.iter_mut().flat_map(|site| site.layers.iter_mut().flatten()) {
+                    *layer = layer.select_rows(rows);
+                }
+            }
+        }
+        chosen.last_hidden = chosen.last_hidden.map(|hidden| select_shared(hidden, rows));
+        chosen.mask = chosen.mask.map(|mask| mask.select_rows(rows));
+        chosen
+    }
+
+    /// Several adapters in one batch: row r has the virtual tokens `each[of_row[r]]`.
+    ///
+    /// P is that of the longest. Shorter ones stand against the text, masked virtual tokens before them,
+    /// and act as they do alone. The hidden state of a last virtual token is kept where all have one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] for adapters that one pass cannot hold: rows in front of the input beside keys
+    /// and values that were not compiled from such, different layers, different positions.
+    pub fn per_row(each: &[Self], of_row: &[usize]) -> Result<Self> {
+        if let [only] = each {
+            return Ok(only.clone());
+        }
+        let len = each.iter().map(|one| one.len).max().unwrap_or(0);
+        let Some(first) = each.iter().find(|one| !one.is_empty()).filter(|_| len > 0) else {
+            return Ok(Self::none());
+        };
+        let refuse = |what: &str| {
+            Err(Error::Mismatch(format!("one batch cannot hold adapters of different {what}")))
+        };
+        for one in each.iter().filter(|one| !one.is_empty()) {
+            if one.rows() != 1 {
+                return Err(Error::Mismatch("virtual tokens that are a batch already".into()));
+            }
+            if (one.positions, one.relative_bias) != (first.positions, first.relative_bias) {
+                return refuse("prefix positions");
+            }
+        }
+        let content = match &first.content {
+            Content::None => return Ok(Self::none()),
+            Content::Embeddings(like) => {
+                let like = like.clone();
+                let mut rows = Vec::with_capacity(each.len());
+                for one in each {
+                    match &one.content {
+                        Content::Embeddings(own) => rows.push(pad_front(own.clone(), len)),
+                        Content::None => rows.push(zeros_like(&like, len)),
+                        Content::KeyValues(_) => return refuse("kinds (prompts and prefixes)"),
+                    }
+                }
+                Content::Embeddings(select_first(Tensor::cat(rows, 0), of_row))
+            }
+            Content::KeyValues(sites) => {
+                let mut joined = Vec::with_capacity(sites.len());
+                for site in sites {
+                    let mut layers = Vec::with_capacity(site.layers.len());
+                    for index in 0..site.layers.len() {
+                        layers.push(layer_per_row(each, site, index, len, of_row)?);
+                    }
+                    joined.push(SiteKeyValues { site: site.site, layers });
+                }
+                for one in each {
+                    match &one.content {
+                        Content::Embeddings(_) => return refuse("kinds (prompts and prefixes)"),
+                        Content::KeyValues(found) if found.len() != sites.len() => {
+                            return refuse("attention sites");
+                        }
+                        _ => {}
+                    }
+                }
+                Content::KeyValues(joined)
+            }
+        };
+        let real = of_row
+            .iter()
+            .flat_map(|which| {
+                let own = each[*which].mask();
+                let front = vec![false; len - own.len()];
+                front.into_iter().chain(own.row(0).to_vec())
+            })
+            .collect();
+        let mask = Mask::new(of_row.len(), len, real)
+            .ok_or_else(|| Error::Mismatch("a mask of another size".into()))?;
+        let hidden = each.iter().map(|one| one.last_hidden.clone()).collect::<Option<Vec<_>>>();
+        let last_hidden = hidden.map(|hidden| select_first(Tensor::cat(hidden, 0), of_row));
+        Ok(Self { content, len, mask: Some(mask), last_hidden, ..first.clone() })
+    }
+}
+
+impl LayerKeyValues {
+    /// The keys and values of chosen rows; shared ones stay shared.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        Self {
+            key: select_shared(self.key.clone(), rows),
+            value: select_shared(self.value.clone(), rows),
+        }
+    }
+
+    /// As [`select_rows`](Self::select_rows) of keys and values that belong to rows also where there is one row,
+    /// so that it can be taken several times.
+    pub(crate) fn of_rows(&self, rows: &[usize]) -> Self {
+        Self {
+            key: select_first(self.key.clone(), rows),
+            value: select_first(self.value.clone(), rows),
+        }
+    }
+}
+
+/// Chosen rows of `[R, ..]`, or the tensor itself where R = 1 is shared.
+fn select_shared<const D: usize>(tensor: Tensor<D>, rows: &[usize]) -> Tensor<D> {
+    if tensor.dims()[0] == 1 { tensor } else { select_first(tensor, rows) }
+}
+
+/// One layer of one site, a row each.
+fn layer_per_row(
+    each: &[VirtualTokens],
+    like: &SiteKeyValues,
+    index: usize,
+    len: usize,
+    of_row: &[usize],
+) -> Result<Option<LayerKeyValues>> {
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
+    for one in each {
+        let own = one.layer(like.site, index);
+        match (own, &like.layers[index]) {
+            (Some(own), Some(_)) => {
+                keys.push(pad_front(own.key.clone(), len));
+                values.push(pad_front(own.value.clone(), len));
+            }
+            (None, Some(like)) if one.is_empty() => {
+                keys.push(zeros_like(&like.key, len));
+                values.push(zeros_like(&like.value, len));
+            }
+            (None, None) => {}
+            _ => {
+                return Err(Error::Mismatch(
+                    "one batch cannot hold adapters of different layers".into(),
+                ));
+            }
+        }
+    }
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(LayerKeyValues {
+        key: select_first(Tensor::cat(keys, 0), of_row),
+        value: select_first(Tensor::cat(values, 0), of_row),
+    }))
+}
+
+/// Zeros in front of the virtual tokens, which stand in the second to last dimension.
+fn pad_front<const D: usize>(tensor: Tensor<D>, len: usize) -> Tensor<D> {
+    let missing = len - tensor.dims()[D - 2];
+    if missing == 0 {
+        return tensor;
+    }
+    Tensor::cat(vec![zeros_like(&tensor, missing), tensor], D - 2)
+}
+
+/// One row of zeros for `len` virtual tokens.
+fn zeros_like<const D: usize>(tensor: &Tensor<D>, len: usize) -> Tensor<D> {
+    let mut shape = tensor.dims();
+    shape[0] = 1;
+    shape[D - 2] = len;
+    Tensor::zeros(shape, (&tensor.device().without_autodiff(), tensor.dtype()))
+}

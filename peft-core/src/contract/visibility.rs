@@ -1,0 +1,252 @@
+//! Where the entries of a pass stand, and who may see whom: worked out on the host from masks.
+//!
+//! Columns are keys: virtual tokens, then cached tokens, then the rows' own. A layer without virtual
+//! tokens has only the rightmost of them.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use super::{
+    batch::Mask,
+    virtual_tokens::{PrefixPositions, VirtualTokens},
+};
+
+/// Positions and visibility of one pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Visibility {
+    /// Rows that differ: B, or 1 where all rows are alike.
+    rows: usize,
+    /// S.
+    queries: usize,
+    /// P + T + S keys.
+    columns: usize,
+    /// The first columns that a relative position bias does not reach.
+    unbiased: usize,
+    /// `[rows, columns]`; 0 where padded.
+    positions: Vec<i64>,
+    /// `[rows, columns]`.
+    real: Vec<bool>,
+    causal: bool,
+}
+
+/// How far each key stands from each query: what a relative position bias is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distances {
+    /// Rows that differ: B, or 1.
+    pub rows: usize,
+    /// S.
+    pub queries: usize,
+    /// P + T + S keys.
+    pub columns: usize,
+    /// `[rows, S, columns]`: position of the key less that of the query; `None` where there is no bias.
+    pub values: Vec<Option<i64>>,
+}
+
+impl Visibility {
+    pub(crate) fn new(
+        read: &Mask,
+        mask: &Mask,
+        virtual_tokens: &VirtualTokens,
+        causal: bool,
+    ) -> Self {
+        let of_virtual = virtual_tokens.mask();
+        let padded = !(mask.all() && read.all() && of_virtual.all());
+        let rows = if padded { mask.rows() } else { mask.rows().min(1) };
+        let columns = of_virtual.len() + read.len() + mask.len();
+        let of =
+            |mask: &Mask, row: usize| mask.row(if mask.rows() == 1 { 0 } else { row }).to_vec();
+        let mut positions = Vec::with_capacity(rows * columns);
+        let mut real = Vec::with_capacity(rows * columns);
+        for row in 0..rows {
+            let front = of(&of_virtual, row);
+            // Unshifted virtual tokens stand before position 0.
+            let before = front.iter().filter(|real| **real).count() as i64;
+            let mut next = match virtual_tokens.positions {
+                PrefixPositions::Shifted => 0,
+                PrefixPositions::Unshifted => -before,
+            };
+            for is_real in [front, of(read, row), of(mask, row)].concat() {
+                positions.push(if is_real { next } else { 0 });
+                next += i64::from(is_real);
+                real.push(is_real);
+            }
+        }
+        let unbiased = if virtual_tokens.relative_bias { 0 } else { virtual_tokens.len() };
+        Self { rows, queries: mask.len(), columns, unbiased, positions, real, causal }
+    }
+
+    /// Virtual tokens, tokens read before, and the rows' own.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// P + T: keys before the rows' own.
+    fn before(&self) -> usize {
+        self.columns - self.queries
+    }
+
+    /// Position of each row's own entries, `[batch, S]`.
+    pub(crate) fn positions(&self, batch: usize, device: &Device) -> Tensor<2, Int> {
+        let mut values = Vec::with_capacity(batch * self.queries);
+        for row in 0..batch {
+            let start = if self.rows == batch { row } else { 0 } * self.columns;
+            values.extend_from_slice(&self.positions[start + self.before()..start + self.columns]);
+        }
+        Tensor::from_data(TensorData::new(values, [batch, self.queries]), device)
+    }
+
+    /// The visibility matrix `[rows, 1, S, columns]`, `true` = hidden, or `None` where every key is
+    /// visible to every query. Within a `window`, a key as far as that behind its query is hidden too.
+    pub(crate) fn hidden(&self, window: Option<usize>, device: &Device) -> Option<Tensor<4, Bool>> {
+        let window = window.map(|window| window as i64);
+        // The largest distance there can be is that of the last query from the first key.
+        let window = window.filter(|window| *window < self.columns as i64);
+        let all_real = self.real.iter().all(|real| *real);
+        if all_real && window.is_none() && (!self.causal || self.queries <= 1) {
+            return None;
+        }
+        let before = self.before();
+        let mut hidden = Vec::with_capacity(self.rows * self.queries * self.columns);
+        for row in 0..self.rows {
+            let start = row * self.columns;
+            let real = &self.real[start..start + self.columns];
+            let positions = &self.positions[start..start + self.columns];
+            for query in 0..self.queries {
+                let at = positions[before + query];
+                hidden.extend((0..self.columns).map(|key| {
+                    !real[key]
+                        || self.causal && key > before + query
+                        || window.is_some_and(|window| at - positions[key] >= window)
+                }));
+            }
+        }
+        let shape = [self.rows, 1, self.queries, self.columns];
+        Some(Tensor::from_data(TensorData::new(hidden, shape), device))
+    }
+
+    /// Rows whose padding stands at an end share their distances, which are those of the columns. What
+    /// is said of padding means nothing.
+    pub(crate) fn distances(&self) -> Distances {
+        let before = self.before();
+        let columns: Vec<i64> = (0..self.columns as i64).collect();
+        let has_gaps = self.has_gaps();
+        let rows = if has_gaps { self.rows } else { self.rows.min(1) };
+        let mut values = Vec::with_capacity(rows * self.queries * self.columns);
+        for row in 0..rows {
+            let positions = match has_gaps {
+                true => &self.positions[row * self.columns..(row + 1) * self.columns],
+                false => &columns,
+            };
+            for query in 0..self.queries {
+                let at = positions[before + query];
+                values.extend(
+                    (0..self.columns)
+                        .map(|key| (key >= self.unbiased).then(|| positions[key] - at)),
+                );
+            }
+        }
+        Distances { rows, queries: self.queries, columns: self.columns, values }
+    }
+
+    /// Whether any row has padding between real entries, of those that a bias reaches.
+    fn has_gaps(&self) -> bool {
+        (0..self.rows).any(|row| {
+            let reached = row * self.columns + self.unbiased..(row + 1) * self.columns;
+            let real = &self.real[reached];
+            let first = real.iter().position(|real| *real);
+            let last = real.iter().rposition(|real| *real);
+            first.zip(last).is_some_and(|(first, last)| real[first..=last].contains(&false))
+        })
+    }
+}
+
+/// The rightmost `columns` of a mask `[.., all columns]`.
+pub(crate) fn rightmost<const D: usize>(
+    tensor: Tensor<D, Bool>,
+    columns: usize,
+) -> Tensor<D, Bool> {
+    let extra = tensor.dims()[D - 1] - columns;
+    if extra == 0 { tensor } else { tensor.narrow(D - 1, extra, columns) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::contract::{
+        spec::Site,
+        virtual_tokens::{LayerKeyValues, SiteKeyValues},
+    };
+
+    fn nothing() -> Mask {
+        Mask::full(1, 0)
+    }
+
+    fn prefix(p: usize) -> VirtualTokens {
+        let zeros = || Tensor::<4>::zeros([1, 1, p, 2], &Device::flex());
+        let layers = vec![Some(LayerKeyValues { key: zeros(), value: zeros() })];
+        VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }])
+    }
+
+    #[test]
+    fn distances_reach_over_the_prefix_or_not() {
+        let mask = Mask::full(3, 2);
+        let mut past = prefix(2);
+        let found = Visibility::new(&nothing(), &mask, &past, true).distances();
+        assert_eq!((found.rows, found.queries, found.columns), (1, 2, 4));
+        let some = |values: [i64; 4]| values.map(Some);
+        assert_eq!(found.values, [some([-2, -1, 0, 1]), some([-3, -2, -1, 0])].concat());
+        // Where positions start makes no difference to distances.
+        past.positions = PrefixPositions::Unshifted;
+        assert_eq!(
+            Visibility::new(&nothing(), &mask, &past, true).distances().values,
+            found.values
+        );
+        past.relative_bias = false;
+        let found = Visibility::new(&nothing(), &mask, &past, true);
+        let without = [None, None, Some(0), Some(1), None, None, Some(-1), Some(0)];
+        assert_eq!(found.distances().values, without);
+        let positions = found.positions(3, &Device::flex()).into_data();
+        assert_eq!(positions.iter::<i64>().collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn padding_between_prefix_and_text_is_no_distance() {
+        let mask = Mask::new(2, 2, vec![false, true, true, true]).unwrap();
+        let found = Visibility::new(&nothing(), &mask, &prefix(1), true).distances();
+        assert_eq!(found.values[3..6], [Some(-1), Some(-1), Some(0)]);
+    }
+
+    #[test]
+    fn rows_padded_at_an_end_share_their_distances() {
+        for real in [[true, true, false], [false, true, true]] {
+            let mask = Mask::new(2, 3, [[true; 3], real].concat()).unwrap();
+            let found =
+                Visibility::new(&nothing(), &mask, &VirtualTokens::none(), false).distances();
+            let shared =
+                Visibility::new(&nothing(), &Mask::full(1, 3), &VirtualTokens::none(), false)
+                    .distances();
+            assert_eq!(found, shared);
+            // Behind a prefix that the bias reaches, left padding is a gap.
+            let mut past = prefix(1);
+            let rows = |past: &VirtualTokens| {
+                Visibility::new(&nothing(), &mask, past, false).distances().rows
+            };
+            assert_eq!(rows(&past), if real[0] { 1 } else { 2 });
+            past.relative_bias = false;
+            assert_eq!(rows(&past), 1);
+        }
+    }
+
+    #[test]
+    fn a_window_hides_what_is_that_far_behind() {
+        let device = Device::flex();
+        let seen = Visibility::new(&nothing(), &Mask::full(1, 3), &prefix(1), true);
+        let hidden = seen.hidden(Some(2), &device).unwrap().into_data();
+        let rows =
+            [[false, false, true, true], [true, false, false, true], [true, true, false, false]];
+        assert_eq!(hidden.iter::<bool>().collect::<Vec<_>>(), rows.concat());
+        // A window that reaches everywhere changes nothing, also for a single query.
+        let one = Visibility::new(&nothing(), &Mask::full(1, 1), &prefix(3), true);
+        assert!(one.hidden(Some(4), &device).is_none() && one.hidden(Some(3), &device).is_some());
+    }
+}

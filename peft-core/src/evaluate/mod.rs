@@ -1,0 +1,27 @@
+//! What an adapted model answers, and how good that is. Nothing here has a gradient but the logits that training reads.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`checks`] | whether a model, a head, a task and rows fit together |
+//! | [`outputs`] | from hidden states to logits, at chosen positions |
+//! | [`positions`] | which positions are read, and what is to be predicted there |
+//! | [`rows`] | one reading loop: rows of similar length together |
+//! | [`predictor`] | scores, logits, class probabilities and tags |
+//! | `answers` | answers cut from a context |
+//! | [`multi_adapter`] | several adapters in one batch |
+//! | [`vote`] | how several adapters agree |
+
+mod answers;
+pub mod checks;
+pub mod multi_adapter;
+pub mod outputs;
+pub mod positions;
+pub mod predictor;
+pub mod rows;
+pub mod vote;
+
+pub use answers::Answer;
+pub use multi_adapter::{Member, Mixture};
+pub use positions::Positions;
+pub use predictor::Predictor;
+pub use vote::Vote;

@@ -1,0 +1,214 @@
+//! Several adapters in one pass: rows that each name their adapter, and ensembles in which all adapters
+//! answer for every row.
+//!
+//! A row's virtual tokens are its own (R = B), so a batch may mix adapters; only the heads are applied one
+//! adapter at a time. Lester et al. (2021, section 6) vote with prompts this way.
+
+use super::{
+    checks::check_task,
+    outputs::{choose, class_probabilities, logits, sequence_states, token_states},
+    rows::{ReadBatch, RowReader},
+};
+use crate::{
+    contract::{
+        batch::PaddingSide,
+        frozen::FrozenModel,
+        head::{Head, Pooling},
+        task::Task,
+        virtual_tokens::VirtualTokens,
+    },
+    data::Example,
+    error::{Error, Result},
+};
+
+/// One adapter of a [`Mixture`].
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// What it contributes, for all rows (R = 1).
+    pub virtual_tokens: VirtualTokens,
+    /// Its head; none where the model's own serves.
+    pub head: Option<Head>,
+    /// What an encoder's classifier reads.
+    pub pooling: Pooling,
+}
+
+/// Probabilities of each class, for each position that a row is read at: one for a class of the whole row,
+/// one a token for tags.
+pub type PerPosition = Vec<Vec<f32>>;
+
+/// A frozen model with several adapters for one task.
+#[derive(Clone, Debug)]
+pub struct Mixture<'a> {
+    model: &'a dyn FrozenModel,
+    task: Task,
+    members: Vec<Member>,
+    /// Members that one pass can hold have the same number.
+    kind: Vec<usize>,
+    reader: RowReader<'a>,
+}
+
+impl<'a> Mixture<'a> {
+    /// Takes the members, whose virtual tokens are compiled for the model, once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a task other than classifying rows or tokens, [`Error::Mismatch`] where a
+    /// member does not fit the model, or there is none.
+    pub fn new(model: &'a dyn FrozenModel, task: Task, mut members: Vec<Member>) -> Result<Self> {
+        if !matches!(task, Task::SeqCls | Task::TokenCls) {
+            let message = format!("several adapters answer seq-cls and token-cls, found {task}");
+            return Err(Error::setting("task", message));
+        }
+        for member in &mut members {
+            check_task(model, member.head.as_ref(), task)?;
+            member.virtual_tokens.check(model.spec(), 1)?;
+            member.virtual_tokens = model.compile(&member.virtual_tokens)?.without_autodiff();
+            // It predicts token 0 of a language model, which nothing here reads.
+            member.virtual_tokens.last_hidden = None;
+        }
+        if members.is_empty() {
+            return Err(Error::Mismatch("no adapter to answer with".into()));
+        }
+        let kind = kinds(&members);
+        Ok(Self { model, task, members, kind, reader: RowReader::new(model) })
+    }
+
+    /// Sets how many rows go through the model at once; 32.
+    #[must_use]
+    pub fn with_batch_size(mut self, batch_size: usize) -> Self {
+        self.reader.batch_size = batch_size.max(1);
+        self
+    }
+
+    /// Sets the side of the padding; right.
+    #[must_use]
+    pub fn with_padding(mut self, padding: PaddingSide) -> Self {
+        self.reader.padding = padding;
+        self
+    }
+
+    /// The answer of one member for each example: that of `members[of_row[i]]` for example i.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] where a row does not fit; [`Error::Mismatch`] for a row without tokens, or an
+    /// `of_row` that is not one member for each example.
+    pub fn answer(&self, examples: &[Example], of_row: &[usize]) -> Result<Vec<PerPosition>> {
+        let members = self.members.len();
+        if of_row.len() != examples.len() || of_row.iter().any(|member| *member >= members) {
+            return Err(Error::Mismatch(format!(
+                "{} rows name their member, expected {} rows and members below {members}",
+                of_row.len(),
+                examples.len()
+            )));
+        }
+        let pairs: Vec<(usize, usize)> = of_row.iter().copied().enumerate().collect();
+        self.run(examples, &pairs, self.reader.batch_size)
+    }
+
+    /// The answers of all members for each example: `[example][member]`. All members share the passes.
+    ///
+    /// # Errors
+    ///
+    /// As [`answer`](Self::answer).
+    pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Vec<PerPosition>>> {
+        let count = self.members.len();
+        let pairs: Vec<(usize, usize)> = (0..examples.len())
+            .flat_map(|example| (0..count).map(move |member| (example, member)))
+            .collect();
+        let mut answers = self.run(examples, &pairs, self.reader.batch_size * count)?.into_iter();
+        Ok(examples.iter().map(|_| answers.by_ref().take(count).collect()).collect())
+    }
+
+    /// The answers for pairs of an example and a member, in their order.
+    fn run(
+        &self,
+        examples: &[Example],
+        pairs: &[(usize, usize)],
+        batch_size: usize,
+    ) -> Result<Vec<PerPosition>> {
+        let mut reader = self.reader;
+        reader.batch_size = batch_size;
+        let mut answers = vec![PerPosition::new(); pairs.len()];
+        for kind in 0..=self.kind.iter().copied().max().unwrap_or(0) {
+            let own: Vec<usize> =
+                (0..pairs.len()).filter(|pair| self.kind[pairs[*pair].1] == kind).collect();
+            let rows: Vec<&Example> = own.iter().map(|pair| &examples[pairs[*pair].0]).collect();
+            let member_of = |row: &usize| pairs[own[*row]].1;
+            let virtual_tokens = |rows: &[usize]| {
+                self.virtual_tokens(kind, &rows.iter().map(member_of).collect::<Vec<_>>())
+            };
+            reader.read(&rows, virtual_tokens, |read| {
+                for member in 0..self.members.len() {
+                    let at: Vec<usize> = (0..read.indices.len())
+                        .filter(|row| member_of(&read.indices[*row]) == member)
+                        .collect();
+                    if at.is_empty() {
+                        continue;
+                    }
+                    let found = self.heads(member, &at, read)?;
+                    for (row, answer) in at.into_iter().zip(found) {
+                        answers[own[read.indices[row]]] = answer;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(answers)
+    }
+
+    /// The virtual tokens of rows whose members are all of one kind.
+    fn virtual_tokens(&self, kind: usize, of_row: &[usize]) -> Result<VirtualTokens> {
+        let own: Vec<usize> =
+            (0..self.members.len()).filter(|member| self.kind[*member] == kind).collect();
+        let each: Vec<VirtualTokens> =
+            own.iter().map(|member| self.members[*member].virtual_tokens.clone()).collect();
+        let local: Vec<usize> =
+            of_row.iter().filter_map(|member| own.iter().position(|o| o == member)).collect();
+        VirtualTokens::per_row(&each, &local)
+    }
+
+    /// What one member's head makes of its rows of a batch.
+    fn heads(
+        &self,
+        member: usize,
+        rows: &[usize],
+        read: &ReadBatch<'_>,
+    ) -> Result<Vec<PerPosition>> {
+        let (batch, hidden) = (read.batch, read.hidden);
+        let member = &self.members[member];
+        let (states, counts) = if self.task == Task::SeqCls {
+            let all = sequence_states(self.model, hidden, batch, member.pooling)?;
+            (choose(all, rows), vec![1; rows.len()])
+        } else {
+            let counts: Vec<usize> = rows.iter().map(|row| batch.row_len(*row)).collect();
+            let of_row = |row: &usize| {
+                let row = *row;
+                (0..batch.row_len(row)).map(move |token| (row, token))
+            };
+            let tokens: Vec<(usize, usize)> = rows.iter().flat_map(of_row).collect();
+            (token_states(hidden, batch, &tokens), counts)
+        };
+        let logits = logits(self.model, member.head.as_ref(), self.task, states)?;
+        let mut positions = class_probabilities(logits).into_iter();
+        Ok(counts.into_iter().map(|count| positions.by_ref().take(count).collect()).collect())
+    }
+}
+
+/// Gives members that one pass can hold the same number.
+fn kinds(members: &[Member]) -> Vec<usize> {
+    let mut kinds: Vec<usize> = Vec::with_capacity(members.len());
+    for member in members {
+        // A member without virtual tokens fits any kind: it has to be compared with all of one.
+        let fits = |kind: usize| {
+            let same = members.iter().zip(&kinds).filter(|(_, other)| **other == kind);
+            same.into_iter().all(|(other, _)| {
+                let pair = [other.virtual_tokens.clone(), member.virtual_tokens.clone()];
+                other.pooling == member.pooling && VirtualTokens::per_row(&pair, &[0, 1]).is_ok()
+            })
+        };
+        let next = kinds.iter().max().map_or(0, |last| last + 1);
+        kinds.push((0..next).find(|kind| fits(*kind)).unwrap_or(next));
+    }
+    kinds
+}

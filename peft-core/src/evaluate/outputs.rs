@@ -1,0 +1,137 @@
+//! From hidden states to logits, at chosen positions only: `[B, T, V]` is never made.
+
+use burn::tensor::{DType, Tensor, activation::softmax};
+
+use crate::{
+    contract::{
+        batch::TokenBatch,
+        frozen::{FrozenModel, Hidden},
+        head::{Head, Pooling},
+        loss::at_least_f32,
+        task::Task,
+        tensors::select_first,
+    },
+    error::{Error, Result},
+};
+
+/// The classifier to use: the learner's or adapter's `head`, else the one found in the checkpoint.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming the tensor that neither has.
+pub fn classifier<'a>(
+    model: &'a dyn FrozenModel,
+    head: Option<&'a Head>,
+    task: Task,
+) -> Result<&'a Head> {
+    head.or_else(|| model.classifier()).ok_or_else(|| {
+        Error::Mismatch(format!(
+            "the task needs a classifier: neither the adapter nor the {} checkpoint has the tensor \
+             `{}`",
+            model.spec().model_type,
+            model.head_layout(task).weight_name()
+        ))
+    })
+}
+
+/// Hidden states of real tokens, each given as its row and its place in the row, padding not counted. On an
+/// encoder-decoder they are the decoder's.
+///
+/// # Shapes
+///
+/// - hidden: `[B, T, H]`
+/// - output: `[M, H]`, where M = `tokens.len()`
+pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize)]) -> Tensor<2> {
+    let (batch, [b, t, h]) = (batch.output_rows(), hidden.tokens.dims());
+    let flat: Vec<usize> =
+        tokens.iter().map(|(row, token)| row * t + batch.column(*row, *token)).collect();
+    choose(hidden.tokens.clone().reshape([b * t, h]), &flat)
+}
+
+/// What a classifier of whole rows reads, the model's frozen pooler applied.
+///
+/// On a decoder it is the last real token; on an encoder the first position of the sequence or, with
+/// [`Pooling::FirstToken`], the first real token.
+///
+/// # Shapes
+///
+/// - hidden: `[B, T, H]`
+/// - output: `[B, H]`
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where an encoder gave no first position, or a row has no token.
+pub fn sequence_states(
+    model: &dyn FrozenModel,
+    hidden: &Hidden,
+    batch: &TokenBatch,
+    pooling: Pooling,
+) -> Result<Tensor<2>> {
+    let [b, _, h] = hidden.tokens.dims();
+    if (0..b).any(|row| batch.row_len(row) == 0) {
+        return Err(Error::Mismatch("a row without tokens cannot be classified".into()));
+    }
+    let at = |token: &dyn Fn(usize) -> usize| {
+        token_states(hidden, batch, &(0..b).map(|row| (row, token(row))).collect::<Vec<_>>())
+    };
+    let states = if model.spec().is_causal() {
+        at(&|row| batch.row_len(row) - 1)
+    } else if pooling == Pooling::FirstToken {
+        at(&|_| 0)
+    } else {
+        let first = hidden.first.clone().ok_or_else(|| {
+            let name = &model.spec().model_type;
+            Error::Mismatch(format!("the {name} model gave no first position"))
+        })?;
+        first.reshape([b, h])
+    };
+    Ok(model.pool(states))
+}
+
+/// Chosen rows; all of them where that is what was chosen.
+pub(crate) fn choose(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
+    if chosen.iter().copied().eq(0..rows.dims()[0]) { rows } else { select_first(rows, chosen) }
+}
+
+/// Logits of chosen hidden states, at least in f32.
+///
+/// For classification the learner's head is used, else the classifier of the checkpoint.
+///
+/// # Shapes
+///
+/// - states: `[M, H]`
+/// - output: `[M, V]` for language models, else `[M, C]`; for question answering C = 2, start and end
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] where the head that the task needs is missing.
+pub fn logits(
+    model: &dyn FrozenModel,
+    head: Option<&Head>,
+    task: Task,
+    states: Tensor<2>,
+) -> Result<Tensor<2>> {
+    let logits = if task.is_language_model() {
+        model.lm_logits(states)?
+    } else {
+        let head = classifier(model, head, task)?;
+        head.forward(to(states, head.weight.val().dtype()))
+    };
+    Ok(at_least_f32(logits))
+}
+
+/// The softmax over the classes, for each position.
+///
+/// # Shapes
+///
+/// - logits: `[M, C]`
+/// - output: M times C probabilities
+pub(crate) fn class_probabilities(logits: Tensor<2>) -> Vec<Vec<f32>> {
+    let classes = logits.dims()[1];
+    let data: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
+    data.chunks(classes).map(<[f32]>::to_vec).collect()
+}
+
+fn to(tensor: Tensor<2>, dtype: DType) -> Tensor<2> {
+    if tensor.dtype() == dtype { tensor } else { tensor.cast(dtype) }
+}

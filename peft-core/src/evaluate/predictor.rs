@@ -1,0 +1,314 @@
+//! What an adapted model answers, and how good that is. Nothing here has a gradient.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, TensorData},
+};
+
+use super::{
+    checks::{check_targets, check_task},
+    outputs::{class_probabilities, classifier, logits},
+    positions::{Positions, after_prompt},
+    rows::{ReadBatch, RowReader},
+};
+use crate::{
+    contract::{
+        batch::PaddingSide,
+        frozen::FrozenModel,
+        head::{Head, Pooling},
+        loss::{cross_entropy_sum, predictions},
+        task::Task,
+        virtual_tokens::VirtualTokens,
+    },
+    data::{Example, Labels},
+    error::{Error, Result},
+    metrics::{Metrics, accuracy, classification_metrics, entity_scores, perplexity},
+};
+
+/// Logits that an evaluation makes at once, at most (a language model has V for each token).
+const LOGITS_AT_ONCE: usize = 1 << 24;
+
+/// A frozen model with virtual tokens, a head and a task: scores, classifies and tags examples.
+#[derive(Clone, Debug)]
+pub struct Predictor<'a> {
+    pub(super) model: &'a dyn FrozenModel,
+    virtual_tokens: VirtualTokens,
+    pub(super) head: Option<Head>,
+    pub(super) task: Task,
+    pub(super) pooling: Pooling,
+    reader: RowReader<'a>,
+    pub(super) max_answer_length: usize,
+}
+
+impl<'a> Predictor<'a> {
+    /// Takes virtual tokens for all rows (R = 1) and compiles them, once, for the model; the head is the
+    /// learner's, where it has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a task that the model cannot do; [`Error::Mismatch`] where a head is
+    /// missing or the virtual tokens do not fit.
+    pub fn new(
+        model: &'a dyn FrozenModel,
+        virtual_tokens: &VirtualTokens,
+        head: Option<&Head>,
+        task: Task,
+    ) -> Result<Self> {
+        check_task(model, head, task)?;
+        if virtual_tokens.rows() != 1 {
+            return Err(Error::Mismatch(format!(
+                "found virtual tokens for {} rows, expected such that all rows share",
+                virtual_tokens.rows()
+            )));
+        }
+        virtual_tokens.check(model.spec(), 1)?;
+        let virtual_tokens = virtual_tokens.clone().without_autodiff().cast(model.spec().dtype);
+        Ok(Self {
+            virtual_tokens: model.compile(&virtual_tokens)?,
+            model,
+            head: head.map(Module::valid),
+            task,
+            pooling: Pooling::First,
+            reader: RowReader::new(model),
+            max_answer_length: 30,
+        })
+    }
+
+    /// Which position an encoder's classifier reads. Default the first.
+    #[must_use]
+    pub fn with_pooling(mut self, pooling: Pooling) -> Self {
+        self.pooling = pooling;
+        self
+    }
+
+    /// The side of padding. Default right.
+    #[must_use]
+    pub fn with_padding(mut self, padding: PaddingSide) -> Self {
+        self.reader.padding = padding;
+        self
+    }
+
+    /// Rows at once. Default 32; the answers do not depend on it.
+    #[must_use]
+    pub fn with_batch_size(mut self, batch_size: usize) -> Self {
+        self.reader.batch_size = batch_size;
+        self
+    }
+
+    /// Tokens of an answer, at most. Default 30.
+    #[must_use]
+    pub fn with_max_answer_length(mut self, tokens: usize) -> Self {
+        self.max_answer_length = tokens.max(1);
+        self
+    }
+
+    /// Names of the scores that [`evaluate`](Self::evaluate) gives, in their order.
+    ///
+    /// A tagger has those of entities only where its labels are tags of entities.
+    pub fn score_names(task: Task, labels: Option<&Labels>) -> &'static [&'static str] {
+        match task {
+            Task::CausalLm => &["loss", "perplexity"],
+            Task::Seq2SeqLm => &["loss", "perplexity", "accuracy"],
+            Task::SeqCls => &["loss", "accuracy", "f1_macro", "f1_micro", "matthews"],
+            Task::TokenCls if labels.is_some_and(Labels::are_tags) => {
+                &["loss", "accuracy", "precision", "recall", "f1"]
+            }
+            Task::TokenCls => &["loss", "accuracy"],
+            Task::QuestionAns => &["loss", "exact_match", "f1"],
+        }
+    }
+
+    /// Scores of examples with targets, over all labelled tokens or rows alike (not a mean of the means
+    /// of batches). The loss is in nats; all but loss and perplexity are fractions.
+    ///
+    /// Precision, recall and F1 of a tagger are those of whole entities; it has them where its `labels` are
+    /// tags of entities ([`Labels::are_tags`]). The accuracy of an encoder-decoder is that of tokens, each
+    /// behind the right ones. Exact match and F1 of answers are SQuAD's, over questions; the words of an
+    /// answer in a row of token ids are its ids.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where nothing has a target, or a target is not among the classes;
+    /// [`Error::TooLong`] where a row does not fit.
+    pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
+        check_targets(self.task, examples)?;
+        if self.task == Task::QuestionAns {
+            return self.evaluate_answers(examples);
+        }
+        let mut loss = 0.0;
+        let mut answers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); examples.len()];
+        let mut count = 0;
+        self.each_batch(examples, |read| {
+            let after_prompt = after_prompt(&self.virtual_tokens);
+            let (positions, targets) =
+                Positions::labelled_rows(self.task, read.examples, after_prompt);
+            if positions.is_empty() {
+                return Ok(());
+            }
+            count += targets.len();
+            let states = self.states(&positions, read)?;
+            let mut predicted = Vec::new();
+            for (chunk, targets) in self.chunks(states, &targets)? {
+                let logits = logits(self.model, self.head.as_ref(), self.task, chunk)?;
+                if self.task != Task::CausalLm {
+                    predicted.extend(predictions(logits.clone()));
+                }
+                loss += cross_entropy_sum(logits, targets)?.into_scalar::<f64>();
+            }
+            for ((row, class), target) in positions.rows().zip(predicted).zip(targets) {
+                answers[read.indices[row]].push((class, target));
+            }
+            Ok(())
+        })?;
+        if count == 0 {
+            return Err(Error::Mismatch("no row has a target to evaluate".into()));
+        }
+        let loss = loss / count as f64;
+        let mut metrics = Metrics::from_iter([("loss", loss)]);
+        if self.task.is_language_model() {
+            metrics.insert("perplexity", perplexity(loss));
+        }
+        let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
+        match self.task {
+            Task::CausalLm => return Ok(metrics),
+            Task::Seq2SeqLm => {
+                metrics.insert("accuracy", accuracy(&classes, &targets)?);
+                return Ok(metrics);
+            }
+            _ => {}
+        }
+        let scores = classification_metrics(&classes, &targets)?;
+        match (self.task, labels) {
+            (Task::SeqCls, _) => metrics.extend(scores.iter()),
+            (_, labels) => {
+                metrics.extend(scores.get("accuracy").map(|value| ("accuracy", value)));
+                if let Some(labels) = labels.filter(|labels| labels.are_tags()) {
+                    let name = |class: usize| {
+                        labels.name(class).map_or_else(|| class.to_string(), str::to_string)
+                    };
+                    let tags = |side: fn(&(usize, usize)) -> usize| -> Vec<Vec<String>> {
+                        let of_row = |row: &Vec<_>| row.iter().map(|at| name(side(at))).collect();
+                        answers.iter().map(of_row).collect()
+                    };
+                    let entities = entity_scores(&tags(|at| at.0), &tags(|at| at.1))?;
+                    metrics.extend(entities.metrics().iter());
+                }
+            }
+        }
+        Ok(metrics)
+    }
+
+    /// Probability of each class for each example, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] where a row does not fit, [`Error::Mismatch`] for a row without tokens.
+    pub fn classify(&self, examples: &[Example]) -> Result<Vec<Vec<f32>>> {
+        let mut answers = vec![Vec::new(); examples.len()];
+        self.each_batch(examples, |read| {
+            let probabilities = self.probabilities(&Positions::all_rows(read.batch), read)?;
+            for (row, found) in read.indices.iter().zip(probabilities) {
+                answers[*row] = found;
+            }
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+
+    /// The likeliest class of each token of each example and its probability, in their order; special
+    /// tokens and later pieces of words are among them, see [`Example::word_of_token`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] where a row does not fit.
+    pub fn tag(&self, examples: &[Example]) -> Result<Vec<Vec<(usize, f32)>>> {
+        let mut answers = vec![Vec::new(); examples.len()];
+        self.each_batch(examples, |read| {
+            let positions = Positions::all_tokens(read.batch);
+            let probabilities = self.probabilities(&positions, read)?;
+            for (row, found) in positions.rows().zip(probabilities) {
+                // The first of equal ones, as `argmax`.
+                let best = found
+                    .iter()
+                    .copied()
+                    .enumerate()
+                    .reduce(|best, next| if next.1 > best.1 { next } else { best });
+                answers[read.indices[row]].extend(best);
+            }
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+
+    /// The logits of each example, in their order: of each real token, the decoder's on an encoder-decoder; of
+    /// the whole row for sequence classification.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[T, V]` for a language model, `[T, C]` for tags, `[T, 2]` (start, end) for question
+    ///   answering, `[C]` for sequence classification; f32
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] where a row does not fit, [`Error::Mismatch`] for a row without tokens.
+    pub fn logits(&self, examples: &[Example]) -> Result<Vec<TensorData>> {
+        let mut answers = vec![None; examples.len()];
+        let whole_rows = self.task == Task::SeqCls;
+        self.each_batch(examples, |read| {
+            let positions = match whole_rows {
+                true => Positions::all_rows(read.batch),
+                false => Positions::all_tokens(read.batch),
+            };
+            let states = self.states(&positions, read)?;
+            let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
+            let width = logits.dims()[1];
+            let mut counts = vec![0; read.indices.len()];
+            positions.rows().for_each(|row| counts[row] += 1);
+            let mut start = 0;
+            for (index, count) in read.indices.iter().zip(counts) {
+                let own = logits.clone().narrow(0, start, count);
+                start += count;
+                let own =
+                    if whole_rows { own.reshape([width]).into_data() } else { own.into_data() };
+                answers[*index] = Some(own.convert::<f32>());
+            }
+            Ok(())
+        })?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// What the head reads at some positions, `[M, H]`.
+    pub(super) fn states(&self, positions: &Positions, read: &ReadBatch<'_>) -> Result<Tensor<2>> {
+        positions.states(self.model, read.batch, read.hidden, self.pooling)
+    }
+
+    /// Softmax over the classes, for each position.
+    fn probabilities(&self, positions: &Positions, read: &ReadBatch<'_>) -> Result<Vec<Vec<f32>>> {
+        let states = self.states(positions, read)?;
+        Ok(class_probabilities(logits(self.model, self.head.as_ref(), self.task, states)?))
+    }
+
+    /// Runs the model over all examples, see [`RowReader::read`].
+    pub(super) fn each_batch(
+        &self,
+        examples: &[Example],
+        visit: impl FnMut(&ReadBatch<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let examples: Vec<&Example> = examples.iter().collect();
+        self.reader.read(&examples, |_| Ok(self.virtual_tokens.clone()), visit)
+    }
+
+    /// Cuts states `[M, H]` and their targets so that the logits of a part fit in memory.
+    fn chunks<'t>(
+        &self,
+        states: Tensor<2>,
+        targets: &'t [usize],
+    ) -> Result<Vec<(Tensor<2>, &'t [usize])>> {
+        let width = match self.task {
+            task if task.is_language_model() => self.model.spec().vocab_size,
+            _ => classifier(self.model, self.head.as_ref(), self.task)?.num_classes(),
+        };
+        let size = (LOGITS_AT_ONCE / width.max(1)).max(1);
+        Ok(states.split(size, 0).into_iter().zip(targets.chunks(size)).collect())
+    }
+}

@@ -1,0 +1,65 @@
+//! The one loop that reads many rows with a frozen model.
+
+use crate::{
+    contract::{
+        batch::{PaddingSide, TokenBatch},
+        frozen::{FrozenModel, Hidden},
+        virtual_tokens::VirtualTokens,
+    },
+    data::{Example, eval_batches, token_batch},
+    error::Result,
+};
+
+/// Runs a frozen model over examples, rows of similar length together. Should be created with
+/// [`RowReader::new`]; what is read does not depend on the batch size or on the side of padding.
+#[derive(Clone, Copy, Debug)]
+pub struct RowReader<'a> {
+    model: &'a dyn FrozenModel,
+    /// The side of padding. Default right.
+    pub padding: PaddingSide,
+    /// Rows per batch. Default 32.
+    pub batch_size: usize,
+}
+
+/// One batch that the model has read.
+#[derive(Debug)]
+pub struct ReadBatch<'b> {
+    /// The index of each row among the examples given.
+    pub indices: &'b [usize],
+    /// The rows.
+    pub examples: &'b [&'b Example],
+    /// The rows padded to one length.
+    pub batch: &'b TokenBatch,
+    /// Their hidden states.
+    pub hidden: &'b Hidden,
+}
+
+impl<'a> RowReader<'a> {
+    /// Reads with `model`, 32 rows per batch, padded on the right.
+    pub fn new(model: &'a dyn FrozenModel) -> Self {
+        Self { model, padding: PaddingSide::Right, batch_size: 32 }
+    }
+
+    /// Reads all examples. `virtual_tokens` gives what stands before the rows of a batch, whose
+    /// indices it gets; `visit` gets each batch once it has been read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FrozenModel::forward`], of `virtual_tokens` and of `visit`; the first one ends the loop.
+    pub fn read(
+        &self,
+        examples: &[&Example],
+        virtual_tokens: impl Fn(&[usize]) -> Result<VirtualTokens>,
+        mut visit: impl FnMut(&ReadBatch<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let lengths: Vec<usize> = examples.iter().map(|example| example.num_tokens()).collect();
+        for indices in eval_batches(&lengths, self.batch_size.max(1)) {
+            let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
+            let batch = token_batch(&chosen, self.padding);
+            let hidden = self.model.forward(&batch, &virtual_tokens(&indices)?)?;
+            let (indices, examples) = (indices.as_slice(), chosen.as_slice());
+            visit(&ReadBatch { indices, examples, batch: &batch, hidden: &hidden })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! How several adapters agree on one answer.
+
+/// How the members of an ensemble agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vote {
+    /// The class that most members find likeliest. Where several have as many votes, the one of them with
+    /// the largest mean probability; where that is equal too, the first.
+    #[default]
+    Majority,
+    /// The class with the largest mean probability; the first of equals.
+    Mean,
+}
+
+impl Vote {
+    /// The class chosen and the mean probability of each, from the probabilities that each member gives.
+    /// Members know the same classes; a class that one lacks counts as impossible to it.
+    pub fn choose(self, of_members: &[Vec<f32>]) -> (usize, Vec<f32>) {
+        let classes = of_members.first().map_or(0, Vec::len);
+        let count = of_members.len().max(1) as f32;
+        let mean: Vec<f32> = (0..classes)
+            .map(|class| {
+                of_members
+                    .iter()
+                    .map(|member| member.get(class).copied().unwrap_or(0.0))
+                    .sum::<f32>()
+                    / count
+            })
+            .collect();
+        let mut votes = vec![0usize; classes];
+        if self == Self::Majority {
+            let of_each = of_members.iter().map(|member| first_largest(member));
+            of_each.filter(|class| *class < classes).for_each(|class| votes[class] += 1);
+        }
+        let better = |a: usize, b: usize| (votes[b], mean[b]) > (votes[a], mean[a]);
+        let best = (0..classes).reduce(|best, next| if better(best, next) { next } else { best });
+        (best.unwrap_or(0), mean)
+    }
+}
+
+/// The index of the largest number, the first of equal ones.
+fn first_largest(numbers: &[f32]) -> usize {
+    let indices = 0..numbers.len();
+    indices.reduce(|a, b| if numbers[b] > numbers[a] { b } else { a }).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_larger_mean_and_then_to_the_first() {
+        let two = |a: f32| vec![a, 1.0 - a];
+        assert_eq!(Vote::Majority.choose(&[two(0.6), two(0.6), two(0.1)]).0, 0);
+        assert_eq!(Vote::Mean.choose(&[two(0.6), two(0.6), two(0.1)]).0, 1);
+        assert_eq!(Vote::Majority.choose(&[two(0.6), two(0.3)]).0, 1);
+        let (class, mean) = Vote::Majority.choose(&[two(0.75), two(0.25)]);
+        assert_eq!((class, mean), (0, vec![0.5, 0.5]));
+        let three = [vec![0.4, 0.3, 0.3], vec![0.1, 0.2, 0.7], vec![0.2, 0.6, 0.2]];
+        assert_eq!(Vote::Majority.choose(&three).0, 2);
+    }
+}

@@ -1,0 +1,76 @@
+//! The head alone: no virtual tokens, only a task head on the frozen model. What every method has to
+//! beat.
+
+use burn::{module::Module, tensor::Device};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    contract::{
+        method::{Mode, PeftMethod},
+        method_fields::MethodFields,
+        peft_type::PeftType,
+        spec::ModelSpec,
+        tensors::NamedTensors,
+        virtual_tokens::VirtualTokens,
+    },
+    error::Result,
+};
+
+/// There is nothing to set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadOnlyConfig {}
+
+/// A method that contributes nothing: what is trained is the head beside it.
+#[derive(Module, Debug, Default)]
+pub struct HeadOnly {
+    #[module(skip)]
+    config: HeadOnlyConfig,
+}
+
+impl HeadOnly {
+    /// No virtual tokens.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl PeftMethod for HeadOnly {
+    type Config = HeadOnlyConfig;
+
+    fn config(&self) -> &HeadOnlyConfig {
+        &self.config
+    }
+
+    fn virtual_tokens(&self, _mode: Mode) -> VirtualTokens {
+        VirtualTokens::none()
+    }
+
+    fn fold(&self) -> Self {
+        self.clone()
+    }
+
+    fn state(&self) -> NamedTensors {
+        NamedTensors::new()
+    }
+
+    fn from_state(
+        config: HeadOnlyConfig,
+        _spec: &ModelSpec,
+        _state: &NamedTensors,
+        _device: &Device,
+    ) -> Result<Self> {
+        Ok(Self { config })
+    }
+
+    fn fields(&self, _spec: &ModelSpec) -> MethodFields {
+        MethodFields {
+            method: "head",
+            peft_type: PeftType::HeadOnly,
+            num_virtual_tokens: 0,
+            layers: None,
+            sites: None,
+            extra: serde_json::Map::new(),
+            settings: serde_json::Value::Null,
+        }
+    }
+}

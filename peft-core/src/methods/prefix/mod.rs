@@ -1,0 +1,24 @@
+//! What prefix tuning and P-tuning v2 train: keys and values laid flat, `[P, l * 2 * K * D]`, either
+//! directly or through an MLP that makes them while training lasts.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`PrefixParameters`] | the one or the other; folds, is stored and read back |
+//! | [`PrefixMlp`] | Embedding, Linear, Tanh, Linear (Li & Liang 2021, section 4.3) |
+//! | [`SitePrefixes`] | a set of them for every attention site that a prefix goes to |
+//! | [`FitConfig`] | how an MLP is fitted to given keys and values |
+//! | [`activations`] | the keys and values of real words, laid flat |
+//!
+//! Both methods name their tensors as PEFT's `PrefixEncoder` does, so they share this too.
+
+mod activations;
+mod fit;
+mod mlp;
+mod parameters;
+mod sites;
+
+pub use activations::activations;
+pub use fit::FitConfig;
+pub use mlp::{MlpInit, MlpSizes, PrefixMlp, Transform};
+pub use parameters::PrefixParameters;
+pub use sites::{Placed, Placement, SitePrefixes, Slot};

@@ -1,0 +1,258 @@
+//! Where a prefix goes: one set of parameters for each attention site that it is to reach.
+//!
+//! A model of one stack has one site. An encoder-decoder has three, and Li & Liang (2021) train a prefix
+//! for each of them: the encoder's self-attention, the decoder's, and the decoder's attention to the
+//! encoder.
+
+use burn::{module::Module, tensor::Device};
+use serde::{Deserialize, Serialize};
+
+use super::{mlp::MlpSizes, parameters::PrefixParameters};
+use crate::{
+    contract::{
+        init::dropout,
+        layout,
+        method::Mode,
+        method_fields::StoredSites,
+        peft_type::PeftType,
+        rng,
+        spec::{ModelSpec, Site, SiteSpec},
+        tensors::NamedTensors,
+        virtual_tokens::{PrefixPositions, VirtualTokens},
+    },
+    error::{Error, Result},
+};
+
+/// Settings of a prefix on an encoder-decoder; on other models there is nothing to choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Placement {
+    /// The attention sites that get a prefix; all where not given.
+    pub sites: Option<Vec<Site>>,
+    /// Where positions start after the prefix of a side's self-attention: unshifted (Li & Liang), where
+    /// not given.
+    pub prefix_positions: Option<PrefixPositions>,
+    /// Whether a relative position bias reaches over the prefix; false where not given.
+    pub relative_bias: Option<bool>,
+}
+
+impl Placement {
+    /// The sites and layers of the model `spec` that get keys and values; `layers` are those chosen, all
+    /// where there was no choice.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the setting for a site or layer that the model does not have.
+    pub fn resolve(&self, spec: &ModelSpec, layers: Option<&[usize]>) -> Result<Placed> {
+        let refuse = |setting: &str, message: String| Err(Error::setting(setting, message));
+        let two_sides = spec.is_encoder_decoder();
+        let asked = match &self.sites {
+            None => spec.sites.iter().map(|site| site.site).collect(),
+            Some(sites) if sites.is_empty() => {
+                return refuse("sites", "found none, expected at least one".into());
+            }
+            Some(sites) => {
+                let mut sites = sites.clone();
+                sites.sort_unstable();
+                sites.dedup();
+                sites
+            }
+        };
+        let mut slots = Vec::with_capacity(asked.len());
+        for site in asked {
+            let Some(found) = spec.site(site) else {
+                let known = spec.sites.iter().map(|s| s.site.name()).collect::<Vec<_>>().join(", ");
+                let name = &spec.model_type;
+                return refuse("sites", format!("found {site}, the {name} model has {known}"));
+            };
+            let all = found.num_layers;
+            let layers = match layers {
+                None => (0..all).collect(),
+                Some(layers) => check_layers(layers, all).map(|()| layers.to_vec())?,
+            };
+            slots.push(Slot { spec: found.clone(), layers, named: two_sides });
+        }
+        if !two_sides && self.prefix_positions == Some(PrefixPositions::Unshifted) {
+            return refuse(
+                "prefix_positions",
+                format!("found unshifted, a prefix of a {} model is shifted", spec.model_type),
+            );
+        }
+        let default = if two_sides { PrefixPositions::Unshifted } else { PrefixPositions::Shifted };
+        Ok(Placed {
+            slots,
+            positions: self.prefix_positions.unwrap_or(default),
+            relative_bias: self.relative_bias.unwrap_or(!two_sides),
+        })
+    }
+}
+
+fn check_layers(layers: &[usize], num_layers: usize) -> Result<()> {
+    let refuse = |message: String| Err(Error::setting("layers", message));
+    if layers.is_empty() {
+        return refuse("found no layer, expected at least one".into());
+    }
+    if let Some(pair) = layers.windows(2).find(|pair| pair[0] >= pair[1]) {
+        return refuse(format!(
+            "found {} before {}, expected each layer once, in rising order",
+            pair[0], pair[1]
+        ));
+    }
+    match layers.iter().find(|layer| **layer >= num_layers) {
+        Some(layer) => {
+            refuse(format!("found {layer}, the model has the layers 0 to {}", num_layers - 1))
+        }
+        None => Ok(()),
+    }
+}
+
+/// One attention site and the layers in it that get keys and values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Geometry of the site.
+    pub spec: SiteSpec,
+    /// The layers, in rising order.
+    pub layers: Vec<usize>,
+    /// Whether tensors name the site, because the model has several.
+    named: bool,
+}
+
+impl Slot {
+    /// Numbers that one virtual token holds here, `l * 2 * K * D`.
+    pub fn width(&self) -> usize {
+        self.layers.len() * self.spec.kv_width()
+    }
+
+    /// The name of a tensor or of a random stream here: as it is on a model with one site, else with the
+    /// site behind it, `prompt_embeddings.cross`.
+    pub fn name(&self, name: &str) -> String {
+        if self.named { format!("{name}.{}", self.spec.site) } else { name.to_string() }
+    }
+}
+
+/// A [`Placement`] on a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    /// The sites, in the model's order.
+    pub slots: Vec<Slot>,
+    /// Where positions start after a prefix.
+    pub positions: PrefixPositions,
+    /// Whether a relative position bias reaches over it.
+    pub relative_bias: bool,
+}
+
+/// A prefix for every chosen attention site of a model, each with parameters of its own.
+#[derive(Module, Debug)]
+pub struct SitePrefixes {
+    /// Parameters, a site each, in the order of [`placed`](Self::placed).
+    pub parameters: Vec<PrefixParameters>,
+    #[module(skip)]
+    placed: Placed,
+}
+
+impl SitePrefixes {
+    /// Parameters for each site, made by `make`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub fn new(
+        placed: Placed,
+        make: impl FnMut(&Slot) -> Result<PrefixParameters>,
+    ) -> Result<Self> {
+        let parameters = placed.slots.iter().map(make).collect::<Result<_>>()?;
+        Ok(Self { parameters, placed })
+    }
+
+    /// Where they go.
+    pub fn placed(&self) -> &Placed {
+        &self.placed
+    }
+
+    /// Whether no MLP is left, or never was one.
+    pub fn is_folded(&self) -> bool {
+        self.parameters.iter().all(|one| matches!(one, PrefixParameters::Direct(_)))
+    }
+
+    /// A key and a value `[1, K, P, D]` for every layer of every chosen site, shared by all rows of a
+    /// batch; while training, a share `rate` of their numbers is left out, drawn from the stream `place`.
+    pub fn virtual_tokens(&self, mode: Mode, rate: f64, place: &str) -> VirtualTokens {
+        let sites = self.placed.slots.iter().zip(&self.parameters).map(|(slot, parameters)| {
+            let mut flat = parameters.flat();
+            if let Mode::Train { seed, step } = mode {
+                flat = dropout(flat, rate, &mut rng::stream(seed, step, &slot.name(place)));
+            }
+            layout::to_key_values(flat, &slot.spec, &slot.layers)
+        });
+        let mut made = VirtualTokens::key_values(sites.collect());
+        made.positions = self.placed.positions;
+        made.relative_bias = self.placed.relative_bias;
+        made
+    }
+
+    /// The same keys and values without MLPs.
+    #[must_use]
+    pub fn fold(&self) -> Self {
+        let parameters = self.parameters.iter().map(PrefixParameters::fold).collect();
+        Self { parameters, placed: self.placed.clone() }
+    }
+
+    /// All tensors under their names, which name the site where the model has several.
+    pub fn state(&self) -> NamedTensors {
+        let slots = self.placed.slots.iter().zip(&self.parameters);
+        slots
+            .flat_map(|(slot, parameters)| {
+                parameters.state().into_iter().map(|(name, data)| (slot.name(&name), data))
+            })
+            .collect()
+    }
+
+    /// Reads what [`state`](Self::state) gives; `sizes` are those of an MLP for a site.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] naming a missing or misshapen tensor.
+    pub fn from_state(
+        placed: Placed,
+        sizes: impl Fn(&Slot) -> MlpSizes,
+        state: &NamedTensors,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::new(placed, |slot| {
+            let suffix = slot.name("");
+            let own = state
+                .iter()
+                .filter_map(|(name, data)| {
+                    Some((name.strip_suffix(suffix.as_str())?.to_string(), data.clone()))
+                })
+                .collect();
+            PrefixParameters::from_state(sizes(slot), &own, device)
+        })
+    }
+
+    /// What an adapter of these stores.
+    pub fn peft_type(&self) -> PeftType {
+        if self.stored().is_some() {
+            PeftType::PrefixTuningSites
+        } else if self.chosen_layers().is_some() {
+            PeftType::PrefixTuningLayers
+        } else {
+            PeftType::PrefixTuning
+        }
+    }
+
+    /// What an adapter's config says of the sites, where the model has several.
+    pub fn stored(&self) -> Option<StoredSites> {
+        self.placed.slots.iter().any(|slot| slot.named).then(|| StoredSites {
+            sites: self.placed.slots.iter().map(|slot| slot.spec.site).collect(),
+            positions: self.placed.positions,
+            relative_bias: self.placed.relative_bias,
+        })
+    }
+
+    /// The layers that have keys and values, where some have none.
+    pub fn chosen_layers(&self) -> Option<Vec<usize>> {
+        let some = |slot: &&Slot| slot.layers.len() < slot.spec.num_layers;
+        self.placed.slots.iter().find(some).map(|slot| slot.layers.clone())
+    }
+}

@@ -1,0 +1,37 @@
+//! What the update rules share: running averages, and the check of a setting.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+
+/// What an optimizer remembers of one parameter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slot {
+    /// Updates made so far.
+    pub(super) steps: u64,
+    /// Running averages under their names.
+    pub(super) moments: BTreeMap<&'static str, Tensor<1>>,
+}
+
+impl Slot {
+    /// A running average, zero at first; it has to be put back.
+    pub(super) fn take(&mut self, name: &'static str, len: usize, like: &Tensor<1>) -> Tensor<1> {
+        self.moments
+            .remove(name)
+            .unwrap_or_else(|| Tensor::zeros([len], (&like.device(), like.dtype())))
+    }
+
+    pub(super) fn put(&mut self, name: &'static str, moment: Tensor<1>) {
+        self.moments.insert(name, moment);
+    }
+}
+
+/// An error unless `holds` and the value is finite.
+pub(super) fn require(setting: &str, value: f64, holds: bool, expected: &str) -> Result<()> {
+    if holds && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::setting(setting, format!("found {value}, expected a number {expected}")))
+}

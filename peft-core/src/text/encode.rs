@@ -1,0 +1,349 @@
+//! Records become [`Example`]s: token ids, and targets for the task.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `encode/config.rs` | the settings |
+//! | `encode/ids.rs` | token ids, for any task |
+//! | `encode/texts.rs` | sources and targets, and how they are cut |
+//! | `encode/causal.rs` | texts to continue |
+//! | `encode/seq2seq.rs` | texts to turn into others |
+//! | `encode/seq_cls.rs` | texts with a class |
+//! | `encode/token_cls.rs` | words with tags |
+//! | `encode/qa.rs` | questions with a context |
+
+mod causal;
+mod config;
+mod ids;
+mod qa;
+mod seq2seq;
+mod seq_cls;
+mod texts;
+mod token_cls;
+
+use tokenizers::{EncodeInput, Encoding, Tokenizer};
+
+pub use config::EncoderConfig;
+
+use super::{labels::is_id_row, record::Record};
+use crate::{
+    contract::task::Task,
+    data::{
+        example::{Example, Target},
+        labels::Labels,
+    },
+    error::{Error, Result},
+};
+
+/// Rows that are tokenised at once: enough to keep all threads busy, few enough that their
+/// encodings, much larger than the examples, are no burden.
+const CHUNK: usize = 4096;
+
+/// Turns records into examples. Should be created with [`EncoderConfig`].
+///
+/// - Rows with `input_ids` are taken as they are, uncut: with `labels` (one for each token, -100
+///   where there is none); for `seq-cls`, `label` (a class index, or a name in the list); for `qa`,
+///   `start_positions` and `end_positions` (tokens counted from 0, both -100 where there are none); for
+///   `seq2seq-lm`, `labels` of any number, with `decoder_input_ids` or without: then the labels are
+///   what the decoder reads too, one position later, behind the token it begins with.
+/// - `seq-cls`: `text` (and `text_pair`) with `label`.
+/// - `token-cls`: `tokens` with `tags`, one for each word. The tag is the target of the word's
+///   first piece; its other pieces and the special tokens have none.
+/// - `causal-lm`: `source` with `target`, tokenised apart: the source with the tokenizer's special
+///   tokens, but no end-of-text token behind it; the target with none, closed by `eos`; the target
+///   is what is learnt. Or `text` alone, closed by `eos`, all of it learnt.
+/// - `seq2seq-lm`: `source` with `target`, each with the tokenizer's special tokens; the target is closed
+///   by `eos` where the tokenizer does not do that.
+/// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD: `{"text": [...],
+///   "answer_start": [...]}`, counted in characters, or a list of `{"text", "answer_start"}`. The first is
+///   learnt, all of them count in scores.
+///
+/// Without `targets`, `label`, `tags`, `labels`, `answers` and `target` are not read and nothing is closed
+/// by `eos`: what comes next is what the model is asked for. A `seq2seq-lm` row may then be `text` alone.
+///
+/// With `max_length`, text is cut at its end and keeps its special tokens (of a pair, the longer
+/// text is cut first). What a decoder-only model continues (a `source`, a `text` without targets) is cut
+/// at its beginning, so that what is next to the target stays. A long context is not cut, it becomes
+/// several examples: windows that overlap by `doc_stride` tokens.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    config: EncoderConfig,
+    tokenizer: Option<Tokenizer>,
+}
+
+/// The examples of some records, in the same order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// One example for each record; of a question with a long context, one for each window.
+    pub examples: Vec<Example>,
+    /// How many records were cut to `max_length`.
+    pub truncated: usize,
+    /// How many targets were cut to `max_target_length`.
+    pub truncated_targets: usize,
+}
+
+/// An example, and whether it was cut.
+type Cut = (Example, bool);
+
+/// What one record became.
+struct Row {
+    examples: Vec<Example>,
+    cut: bool,
+    target_cut: bool,
+}
+
+impl From<Cut> for Row {
+    fn from((example, cut): Cut) -> Self {
+        Self { examples: vec![example], cut, target_cut: false }
+    }
+}
+
+impl Encoder {
+    /// What the encoder was made for; `num_classes` is filled in from the labels.
+    pub fn config(&self) -> &EncoderConfig {
+        &self.config
+    }
+
+    /// The tokenizer, without padding, for decoding.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
+    }
+
+    /// Encodes records, in parallel, keeping their order.
+    ///
+    /// # Errors
+    /// [`Error::Data`] at the line of a record that lacks a field or has one that does not fit: a
+    /// label outside the list, a token id outside the vocabulary, targets that are not as many as
+    /// tokens, no tokens at all, text without a tokenizer. [`Error::Setting`] where text needs a
+    /// label list and there is none.
+    pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
+        let mut encoded =
+            Encoded { examples: Vec::with_capacity(records.len()), ..Encoded::default() };
+        for chunk in records.chunks(CHUNK) {
+            let texts: Vec<&Record> = chunk.iter().filter(|record| !is_id_row(record)).collect();
+            let mut texts = self.encode_texts(&texts)?.into_iter();
+            for record in chunk {
+                let row = match is_id_row(record) {
+                    true => (ids::example(&self.config, record)?, false).into(),
+                    false => texts.next().expect("one row was made for each text"),
+                };
+                encoded.examples.extend(row.examples);
+                encoded.truncated += usize::from(row.cut);
+                encoded.truncated_targets += usize::from(row.target_cut);
+            }
+        }
+        Ok(encoded)
+    }
+
+    fn encode_texts(&self, records: &[&Record]) -> Result<Vec<Row>> {
+        let single = |examples: Vec<Cut>| examples.into_iter().map(Row::from).collect();
+        match self.config.task {
+            _ if records.is_empty() => Ok(Vec::new()),
+            Task::CausalLm => causal::examples(self, records).map(single),
+            Task::Seq2SeqLm => seq2seq::rows(self, records),
+            Task::SeqCls => seq_cls::examples(self, records).map(single),
+            Task::TokenCls => token_cls::examples(self, records).map(single),
+            Task::QuestionAns => qa::rows(self, records),
+        }
+    }
+
+    /// Tokenises what `input` makes of each record, in parallel, keeping the order.
+    ///
+    /// `words` asks for the words that tokens belong to, at the price of slower tokenisation.
+    fn tokenize<'r>(
+        &self,
+        records: &[&'r Record],
+        special_tokens: bool,
+        words: bool,
+        input: impl Fn(&'r Record) -> Result<EncodeInput<'r>>,
+    ) -> Result<Vec<Encoding>> {
+        let Some(tokenizer) = &self.tokenizer else {
+            return match records.first() {
+                None => Ok(Vec::new()),
+                Some(record) => Err(record.error(
+                    "found a row of text, but the model has no tokenizer.json; expected token ids \
+                     in `input_ids`",
+                )),
+            };
+        };
+        let inputs = records.iter().map(|&record| input(record)).collect::<Result<Vec<_>>>()?;
+        let encodings = match words {
+            true => tokenizer.encode_batch(inputs, special_tokens),
+            false => tokenizer.encode_batch_fast(inputs, special_tokens),
+        };
+        encodings.or_else(|_| {
+            // The batch does not say which of its rows failed. One by one, they do.
+            let one = |&record: &&'r Record| {
+                tokenizer
+                    .encode(input(record)?, special_tokens)
+                    .map_err(|error| record.error(format!("the tokenizer refuses it: {error}")))
+            };
+            records.iter().map(one).collect()
+        })
+    }
+
+    /// The label list, which text needs.
+    fn labels(&self) -> Result<&Labels> {
+        self.config.labels.as_ref().ok_or_else(|| {
+            let message = format!("{} on text needs a label list", self.config.task);
+            Error::setting("labels", message)
+        })
+    }
+
+    /// An example made from one tokenised text or pair.
+    fn tokenized(&self, record: &Record, encoding: &Encoding, target: Target) -> Result<Example> {
+        // Where all tokens are of one type, the tokenizer's opinion on types is of no use, and
+        // often not what the model was trained with.
+        let types = (self.config.type_vocab_size > 1).then(|| encoding.get_type_ids().to_vec());
+        let ids = encoding.get_ids().to_vec();
+        let example = Example { token_type_ids: types, ..Example::new(ids, target, record.line) };
+        check(&self.config, record, example)
+    }
+}
+
+/// Refuses examples that the model could not look up.
+fn check(config: &EncoderConfig, record: &Record, example: Example) -> Result<Example> {
+    if example.input_ids.is_empty() {
+        return Err(record.error("found no tokens, expected at least one"));
+    }
+    if example.decoder_input_ids.as_ref().is_some_and(Vec::is_empty) {
+        return Err(record.error("found no tokens for the decoder, expected at least one"));
+    }
+    let mut ids = example.input_ids.iter().chain(example.decoder_input_ids.iter().flatten());
+    if let Some(id) = ids.find(|&&id| id as usize >= config.vocab_size) {
+        let limit = config.vocab_size;
+        return Err(record.error(format!("token id {id} is outside the vocabulary of {limit}")));
+    }
+    if let Some(types) = &example.token_type_ids {
+        let limit = config.type_vocab_size;
+        if types.len() != example.input_ids.len() {
+            return Err(record.error(format!(
+                "field `token_type_ids`: found {} of them, expected one for each of {} tokens",
+                types.len(),
+                example.input_ids.len()
+            )));
+        }
+        if let Some(kind) = types.iter().find(|&&kind| kind as usize >= limit) {
+            let message = format!("token type {kind}: the model knows {limit} of them");
+            return Err(record.error(message));
+        }
+    }
+    Ok(example)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::text::{
+        record::tests::record,
+        template::Template,
+        tokenizer::tests::{llama_like, word_piece},
+    };
+    use serde_json::{Value, json};
+
+    /// Records on lines 1, 2, ...
+    pub(super) fn rows(fields: impl IntoIterator<Item = Value>) -> Vec<Record> {
+        fields.into_iter().enumerate().map(|(i, fields)| record(i + 1, fields)).collect()
+    }
+
+    /// The one example of one record, and whether it was cut.
+    pub(super) fn one(encoder: &Encoder, fields: Value) -> Result<Cut> {
+        let mut encoded = encoder.encode(&rows([fields]))?;
+        assert_eq!(encoded.examples.len(), 1);
+        Ok((encoded.examples.remove(0), encoded.truncated == 1))
+    }
+
+    pub(super) fn refusal(encoder: &Encoder, fields: Value) -> String {
+        one(encoder, fields).unwrap_err().to_string()
+    }
+
+    pub(super) fn labels(names: &[&str]) -> Option<Labels> {
+        Some(Labels::from_list(names.iter().map(ToString::to_string).collect()).unwrap())
+    }
+
+    fn init_error(config: EncoderConfig) -> String {
+        config.init(Some(word_piece())).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_are_refused() {
+        let of = |task| EncoderConfig::new(task, 14);
+        let template = Some(Template::parse("{a}", "t").unwrap());
+        let config = EncoderConfig { source_template: template.clone(), ..of(Task::QuestionAns) };
+        assert_eq!(
+            init_error(config),
+            "source_template: not used by qa, which reads fields `question` and `context`"
+        );
+        let config = EncoderConfig { max_target_length: Some(5), ..of(Task::CausalLm) };
+        assert!(init_error(config).starts_with("max_target_length: not used by causal-lm"));
+        let config = EncoderConfig { decoder_start: Some(14), ..of(Task::Seq2SeqLm) };
+        assert!(init_error(config).contains("decoder_start_token_id: found 14, outside the"));
+        let config = EncoderConfig { source_template: template.clone(), ..of(Task::TokenCls) };
+        assert_eq!(
+            init_error(config),
+            "source_template: not used by token-cls, which reads field `tokens`"
+        );
+        let config = EncoderConfig { target_template: template, ..of(Task::SeqCls) };
+        assert!(init_error(config).starts_with("target_template: not used by seq-cls"));
+        let config =
+            EncoderConfig { labels: labels(&["a"]), num_classes: Some(2), ..of(Task::SeqCls) };
+        assert!(init_error(config).contains("1 labels, but the model has 2 classes"));
+        let config = EncoderConfig { eos: Some(14), ..of(Task::CausalLm) };
+        assert!(
+            init_error(config).contains("eos_token_id: found 14, outside the vocabulary of 14")
+        );
+        let config = EncoderConfig { max_length: Some(0), ..of(Task::CausalLm) };
+        assert!(config.clone().init(None).unwrap_err().to_string().contains("expected at least 1"));
+        let config = EncoderConfig { labels: labels(&["a", "b"]), ..of(Task::SeqCls) };
+        assert_eq!(config.init(None).unwrap().config().num_classes, Some(2));
+    }
+
+    #[test]
+    fn text_without_a_tokenizer_is_refused() {
+        let encoder = EncoderConfig::new(Task::CausalLm, 14).init(None).unwrap();
+        let error = refusal(&encoder, json!({"text": "a"}));
+        assert!(error.contains("line 1: found a row of text, but the model has no tokenizer.json"));
+    }
+
+    #[test]
+    fn the_row_that_the_tokenizer_refuses_is_named() {
+        let encoder = EncoderConfig::new(Task::CausalLm, 8).init(Some(llama_like(false))).unwrap();
+        let texts = ["a", "b", "zzz", "c"].map(|text| json!({ "text": text }));
+        let error = encoder.encode(&rows(texts)).unwrap_err().to_string();
+        assert!(error.starts_with("rows.jsonl, line 3: the tokenizer refuses it: "), "{error}");
+    }
+
+    #[test]
+    fn tokens_beyond_the_model_s_vocabulary_are_refused() {
+        let config = EncoderConfig { targets: false, ..EncoderConfig::new(Task::SeqCls, 7) };
+        let encoder = config.init(Some(word_piece())).unwrap();
+        assert_eq!(
+            refusal(&encoder, json!({"text": "the mat"})),
+            "rows.jsonl, line 1: token id 7 is outside the vocabulary of 7"
+        );
+    }
+
+    #[test]
+    fn text_and_ids_may_stand_in_one_file_and_keep_their_order() {
+        let config = EncoderConfig { targets: false, ..EncoderConfig::new(Task::SeqCls, 14) };
+        let encoder = config.init(Some(word_piece())).unwrap();
+        // More rows than one chunk, so that the seam is crossed.
+        let records = rows((0..2 * CHUNK + 3).map(|i| match i % 3 {
+            0 => json!({"input_ids": [i % 14]}),
+            1 => json!({"text": "the cat"}),
+            _ => json!({"text": "a", "text_pair": "b"}),
+        }));
+        let encoded = encoder.encode(&records).unwrap();
+        assert_eq!((encoded.examples.len(), encoded.truncated), (records.len(), 0));
+        for (i, example) in encoded.examples.iter().enumerate() {
+            let ids = match i % 3 {
+                0 => vec![(i % 14) as u32],
+                1 => vec![0, 3, 4, 1],
+                _ => vec![0, 12, 1, 13, 1],
+            };
+            assert_eq!((&example.input_ids, example.line), (&ids, i + 1));
+        }
+        assert_eq!(encoder.encode(&[]).unwrap(), Encoded::default());
+    }
+}

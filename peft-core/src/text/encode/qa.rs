@@ -1,0 +1,367 @@
+//! Questions with a context, in windows that fit the model.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokenizers::Encoding;
+
+use super::{Encoder, Row, check};
+use crate::{
+    data::{
+        example::{Example, Target},
+        passage::{Passage, Window},
+    },
+    error::Result,
+    text::record::Record,
+};
+
+/// The examples of rows with `question`, `context` and `answers`.
+pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
+    let encodings = encoder.tokenize(records, true, true, |record| {
+        Ok((record.text("question")?, record.text("context")?).into())
+    })?;
+    let row = |(record, encoding): (&&Record, &Encoding)| {
+        let examples = windows(encoder, record, encoding)?;
+        Ok(Row { examples, cut: false, target_cut: false })
+    };
+    records.iter().zip(&encodings).map(row).collect()
+}
+
+/// One example for each window onto the context.
+///
+/// With n tokens of the context, room for r of them and an overlap of s, windows begin at 0, r - s,
+/// 2 (r - s), ... until one holds the last token.
+fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Vec<Example>> {
+    let config = &encoder.config;
+    let answers = if config.targets { answers(record)? } else { Vec::new() };
+    let whole = Window {
+        bytes: offsets(encoding),
+        passage: Arc::new(Passage {
+            context: record.text("context")?.to_owned(),
+            answers: answers.iter().map(|answer| answer.text.to_owned()).collect(),
+        }),
+    };
+    let found = answers.first().map(|a| whole.tokens_of(a.start, a.start + a.text.len()));
+    let from = whole.bytes.iter().position(Option::is_some);
+    let to = whole.bytes.iter().rposition(Option::is_some);
+    let (Some(from), Some(to)) = (from, to) else {
+        return Err(record.error("field `context`: found no tokens, expected at least one"));
+    };
+    let (before, after) = (0..from, to + 1..encoding.len());
+    let length = to + 1 - from;
+    let fixed = encoding.len() - length;
+    let room = match config.max_length {
+        None => length,
+        Some(max_length) => {
+            max_length.checked_sub(fixed).filter(|room| *room > 0).ok_or_else(|| {
+                record.error(format!(
+                    "question and special tokens are {fixed} tokens, which leaves no room for the \
+                     context in the maximum length of {max_length}"
+                ))
+            })?
+        }
+    };
+    let step = room - config.doc_stride.min(room / 2);
+
+    let mut examples = Vec::new();
+    let mut start = from;
+    loop {
+        let end = (start + room).min(to + 1);
+        let chosen: Vec<usize> = before.clone().chain(start..end).chain(after.clone()).collect();
+        let pick = |values: &[u32]| chosen.iter().map(|token| values[*token]).collect::<Vec<_>>();
+        let target = match found {
+            None => Target::None,
+            Some(Some((first, last))) if first >= start && last < end => {
+                let shift = start - from;
+                Target::Span { start: first - shift, end: last - shift }
+            }
+            // As SQuAD's own: the special token that a sentence begins with.
+            Some(_) => Target::Span { start: 0, end: 0 },
+        };
+        let types = (config.type_vocab_size > 1).then(|| pick(encoding.get_type_ids()));
+        let example = Example {
+            token_type_ids: types,
+            window: Some(Window {
+                passage: whole.passage.clone(),
+                bytes: chosen.iter().map(|token| whole.bytes[*token]).collect(),
+            }),
+            ..Example::new(pick(encoding.get_ids()), target, record.line)
+        };
+        examples.push(check(config, record, example)?);
+        if end > to {
+            return Ok(examples);
+        }
+        start += step;
+    }
+}
+
+/// For each token the bytes of the context that it stands for; `None` outside of the context.
+fn offsets(encoding: &Encoding) -> Vec<Option<(usize, usize)>> {
+    let special = encoding.get_special_tokens_mask();
+    let sequences = encoding.get_sequence_ids();
+    let tokens = encoding.get_offsets().iter().zip(special).zip(sequences);
+    tokens
+        .map(|((bytes, special), sequence)| {
+            (*special == 0 && sequence == Some(1)).then_some(*bytes)
+        })
+        .collect()
+}
+
+/// An answer as it stands in the context.
+struct Answer<'r> {
+    text: &'r str,
+    /// The byte of the context that it begins with.
+    start: usize,
+}
+
+/// The answers of a record, at least one, each found where it says it stands.
+fn answers(record: &Record) -> Result<Vec<Answer<'_>>> {
+    let value = record.get("answers")?;
+    let parts: Vec<(&Value, &Value)> = match value {
+        Value::Object(lists) => {
+            let list = |key: &str| match lists.get(key) {
+                Some(Value::Array(values)) => Ok(values),
+                Some(other) => Err(record.unexpected(&format!("answers.{key}"), other, "an array")),
+                None => Err(record.error(format!("field `answers` has no `{key}`"))),
+            };
+            let (texts, starts) = (list("text")?, list("answer_start")?);
+            if texts.len() != starts.len() {
+                return Err(record.error(format!(
+                    "field `answers`: found {} texts and {} starts, expected as many",
+                    texts.len(),
+                    starts.len()
+                )));
+            }
+            texts.iter().zip(starts).collect()
+        }
+        Value::Array(answers) => answers
+            .iter()
+            .enumerate()
+            .map(|(i, answer)| {
+                let key = |key: &str| {
+                    answer.get(key).ok_or_else(|| {
+                        let expected = format!("an object with `{key}`");
+                        record.unexpected(&format!("answers[{i}]"), answer, &expected)
+                    })
+                };
+                Ok((key("text")?, key("answer_start")?))
+            })
+            .collect::<Result<_>>()?,
+        other => {
+            let expected = "{\"text\": [...], \"answer_start\": [...]} or a list of answers";
+            return Err(record.unexpected("answers", other, expected));
+        }
+    };
+    if parts.is_empty() {
+        return Err(record.error("field `answers`: found none, expected at least one"));
+    }
+    parts.into_iter().enumerate().map(|(i, (text, start))| answer(record, i, text, start)).collect()
+}
+
+/// Answer number `i`, found in the context.
+fn answer<'r>(record: &'r Record, i: usize, text: &'r Value, start: &Value) -> Result<Answer<'r>> {
+    let context = record.text("context")?;
+    let found = |what: &str| format!("field `answers`: answer {i}: {what}");
+    let Some(text) = text.as_str().filter(|text| !text.is_empty()) else {
+        return Err(record.unexpected("answers.text", text, "a text"));
+    };
+    let Some(start) = start.as_u64().and_then(|start| usize::try_from(start).ok()) else {
+        let expected = "the number of a character (0, 1, 2, ...)";
+        return Err(record.unexpected("answers.answer_start", start, expected));
+    };
+    let byte = context.char_indices().nth(start).map(|(byte, _)| byte).ok_or_else(|| {
+        let characters = context.chars().count();
+        record.error(found(&format!(
+            "answer_start is {start}, the context has {characters} characters"
+        )))
+    })?;
+    if !context[byte..].starts_with(text) {
+        let there: String = context[byte..].chars().take(text.chars().count()).collect();
+        return Err(record.error(found(&format!(
+            "the context has `{there}` at character {start}, expected `{text}`"
+        ))));
+    }
+    Ok(Answer { text, start: byte })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        contract::task::Task,
+        text::{
+            encode::{
+                EncoderConfig,
+                tests::{refusal, rows as records},
+            },
+            tokenizer::tests::{llama_like, word_piece},
+        },
+    };
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    // The tokenizer's ids: [CLS] 0, [SEP] 1, [UNK] 2, the 3, cat 4, sat 5, on 6, mat 7, word 8, ##y 9.
+
+    fn config() -> EncoderConfig {
+        EncoderConfig { type_vocab_size: 2, ..EncoderConfig::new(Task::QuestionAns, 14) }
+    }
+
+    fn encoder(config: EncoderConfig) -> Encoder {
+        config.init(Some(word_piece())).unwrap()
+    }
+
+    fn row(context: &str, text: &str, start: usize) -> Value {
+        let answers = json!({"text": [text], "answer_start": [start]});
+        json!({"question": "the cat", "context": context, "answers": answers})
+    }
+
+    fn encode(encoder: &Encoder, fields: Value) -> Vec<Example> {
+        encoder.encode(&records([fields])).unwrap().examples
+    }
+
+    /// The text that a row's target stands for.
+    fn learnt(example: &Example) -> Option<&str> {
+        let Target::Span { start, end } = example.target else { return None };
+        Some(example.window.as_ref()?.excerpt(start, end)?.text)
+    }
+
+    #[test]
+    fn a_pair_gets_its_types_and_the_answer_its_tokens() {
+        let examples = encode(&encoder(config()), row("The cat sat wordy.", "sat wordy", 8));
+        let [example] = examples.as_slice() else { panic!("one window") };
+        assert_eq!(example.input_ids, [0, 3, 4, 1, 3, 4, 5, 8, 9, 11, 1]);
+        assert_eq!(example.token_type_ids, Some(vec![0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]));
+        assert_eq!(example.target, Target::Span { start: 6, end: 8 });
+        let window = example.window.as_ref().unwrap();
+        assert_eq!(window.bytes[..5], [None, None, None, None, Some((0, 3))]);
+        assert_eq!(window.passage.answers, ["sat wordy"]);
+        // An answer that is a part of a word: the word's tokens.
+        let part = encode(&encoder(config()), row("The cat sat wordy.", "ordy", 13));
+        assert_eq!(learnt(&part[0]), Some("wordy"));
+    }
+
+    #[test]
+    fn answers_are_counted_in_characters() {
+        let context = "ÄÖÜ ẞ€𝄞 cat, the ĵĥ mat";
+        let start = context.chars().position(|c| c == 'ĵ').unwrap();
+        let examples = encode(&encoder(config()), row(context, "ĵĥ mat", start));
+        assert_eq!(learnt(&examples[0]), Some("ĵĥ mat"));
+        let window = examples[0].window.as_ref().unwrap();
+        let Target::Span { start: first, end } = examples[0].target else { panic!() };
+        let excerpt = window.excerpt(first, end).unwrap();
+        assert_eq!((excerpt.start, excerpt.end), (start, start + 6));
+    }
+
+    #[test]
+    fn a_long_context_becomes_windows_that_overlap() {
+        let short = EncoderConfig { max_length: Some(10), doc_stride: 2, ..config() };
+        // Room for 5 of 11 tokens: windows at 0, 3 and 6.
+        let context = "the cat sat on the mat on a b a mat";
+        let examples = encode(&encoder(short.clone()), row(context, "mat on", 19));
+        let ids: Vec<&[u32]> = examples.iter().map(|e| &e.input_ids[4..]).collect();
+        let expected: [&[u32]; 3] =
+            [&[3, 4, 5, 6, 3, 1], &[6, 3, 7, 6, 12, 1], &[6, 12, 13, 12, 7, 1]];
+        assert_eq!(ids, expected);
+        let targets: Vec<Option<&str>> = examples.iter().map(learnt).collect();
+        assert_eq!(targets, [None, Some("mat on"), None]);
+        assert_eq!(examples[0].target, Target::Span { start: 0, end: 0 });
+        assert!(examples.iter().all(|e| e.same_question(&examples[0]) && e.line == 1));
+        // More overlap than half of the room is taken for half of it.
+        let wide = EncoderConfig { doc_stride: 128, ..short };
+        assert_eq!(encode(&encoder(wide), row(context, "mat on", 19)).len(), 3);
+        let none = EncoderConfig { max_length: Some(4), ..config() };
+        let error = refusal(&encoder(none), row(context, "mat on", 19));
+        assert!(error.contains("are 5 tokens") && error.contains("maximum length of 4"), "{error}");
+    }
+
+    #[test]
+    fn a_decoder_reads_question_and_context_too() {
+        let config = EncoderConfig::new(Task::QuestionAns, 8);
+        let encoder = config.init(Some(llama_like(false))).unwrap();
+        let answers = json!([{"text": "d", "answer_start": 2}, {"text": "e", "answer_start": 4}]);
+        let row = json!({"question": "a b", "context": "c d e", "answers": answers});
+        let examples = encode(&encoder, row);
+        assert_eq!(examples[0].input_ids, [3, 4, 5, 6, 7]);
+        assert_eq!(examples[0].target, Target::Span { start: 3, end: 3 });
+        assert_eq!(examples[0].window.as_ref().unwrap().passage.answers, ["d", "e"]);
+    }
+
+    #[test]
+    fn answers_that_are_not_there_are_refused() {
+        let encoder = encoder(config());
+        assert_eq!(
+            refusal(&encoder, row("the cat", "cat", 7)),
+            "rows.jsonl, line 1: field `answers`: answer 0: answer_start is 7, the context has 7 \
+             characters"
+        );
+        assert_eq!(
+            refusal(&encoder, row("the cat sat", "cat", 5)),
+            "rows.jsonl, line 1: field `answers`: answer 0: the context has `at ` at character 5, \
+             expected `cat`"
+        );
+        let with = |answers: Value| {
+            refusal(&encoder, json!({"question": "a", "context": "b", "answers": answers}))
+        };
+        assert!(with(json!({"text": [], "answer_start": []})).contains("found none, expected at"));
+        assert!(with(json!([])).contains("found none, expected at least one"));
+        assert!(with(json!({"text": ["b"]})).contains("field `answers` has no `answer_start`"));
+        assert!(
+            with(json!({"text": "b", "answer_start": [0]})).contains("`answers.text`: found the")
+        );
+        let error = with(json!({"text": ["b"], "answer_start": []}));
+        assert!(error.contains("found 1 texts and 0 starts"), "{error}");
+        assert!(with(json!("b")).contains("found the string `b`, expected {"));
+        assert!(with(json!([{"text": "b"}])).contains("expected an object with `answer_start`"));
+        assert!(with(json!(["b"])).contains("`answers[0]`: found the string `b`"));
+        assert!(with(json!([{"text": "", "answer_start": 0}])).contains("expected a text"));
+        assert!(with(json!([{"text": "b", "answer_start": -1}])).contains("number of a character"));
+        let error = refusal(&encoder, json!({"question": "a", "context": "b"}));
+        assert!(error.contains("field `answers` is missing"), "{error}");
+        assert!(refusal(&encoder, json!({"question": "a"})).contains("`context` is missing"));
+        let error = refusal(&encoder, json!({"question": "a", "context": " "}));
+        assert!(error.contains("field `context`: found no tokens") || error.contains("answers"));
+    }
+
+    #[test]
+    fn rows_to_predict_need_no_answers() {
+        let encoder = encoder(EncoderConfig { targets: false, ..config() });
+        let row = json!({"question": "the", "context": "cat sat", "answers": 3});
+        let examples = encode(&encoder, row);
+        assert_eq!(examples[0].target, Target::None);
+        assert!(examples[0].window.as_ref().unwrap().passage.answers.is_empty());
+    }
+
+    proptest! {
+        /// Words of any letters: the target's tokens stand for the answer's text, in the window that
+        /// holds it whole, and each window keeps to the length.
+        #[test]
+        fn spans_come_back_as_the_text_they_were_made_from(
+            words in prop::collection::vec("[a-zäßçøéλжñ漢字é]{1,6}", 1..30),
+            first in 0usize..30, count in 1usize..4, max_length in 7usize..40, stride in 0usize..20,
+        ) {
+            let first = first % words.len();
+            let last = (first + count).min(words.len());
+            let context = words.join(" ");
+            let text = words[first..last].join(" ");
+            let start = words[..first].iter().map(|word| word.chars().count() + 1).sum();
+            let whole = encode(&encoder(config()), row(&context, &text, start));
+            prop_assert_eq!(learnt(&whole[0]), Some(text.as_str()));
+            let config =
+                EncoderConfig { max_length: Some(max_length), doc_stride: stride, ..config() };
+            let windows = encode(&encoder(config), row(&context, &text, start));
+            prop_assert!(windows.iter().all(|window| window.input_ids.len() <= max_length));
+            for found in windows.iter().filter_map(learnt) {
+                prop_assert_eq!(found, text.as_str());
+            }
+            // The windows hold every token, in order.
+            let tokens = |example: &Example| {
+                example.window.as_ref().unwrap().bytes.iter().flatten().copied().collect::<Vec<_>>()
+            };
+            let mut joined: Vec<(usize, usize)> = windows.iter().flat_map(tokens).collect();
+            joined.sort_unstable();
+            joined.dedup();
+            prop_assert_eq!(joined, tokens(&whole[0]));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Texts, or pairs of texts, with a class.
+
+use tokenizers::EncodeInput;
+
+use super::{Cut, Encoder};
+use crate::{
+    data::example::Target,
+    error::Result,
+    text::{
+        labels::{label_index, record_label},
+        record::Record,
+    },
+};
+
+/// The examples of rows with `text`, perhaps `text_pair`, and `label`.
+pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
+    let encodings = encoder.tokenize(records, true, false, |record| input(encoder, record))?;
+    let mut examples = Vec::with_capacity(records.len());
+    for (record, encoding) in records.iter().zip(&encodings) {
+        let target = match encoder.config.targets {
+            false => Target::None,
+            true => {
+                let label = record_label(record, "label")?;
+                Target::Class(label_index(encoder.labels()?, &label, record)?)
+            }
+        };
+        let cut = !encoding.get_overflowing().is_empty();
+        examples.push((encoder.tokenized(record, encoding, target)?, cut));
+    }
+    Ok(examples)
+}
+
+fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<EncodeInput<'r>> {
+    if let Some(template) = &encoder.config.source_template {
+        return Ok(template.render(record)?.into());
+    }
+    let text = record.text("text")?;
+    Ok(match record.optional_text("text_pair")? {
+        Some(pair) => (text, pair).into(),
+        None => text.into(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        contract::task::Task,
+        text::{
+            encode::{
+                EncoderConfig,
+                tests::{labels, one, refusal},
+            },
+            template::Template,
+            tokenizer::tests::word_piece,
+        },
+    };
+    use serde_json::json;
+
+    fn config() -> EncoderConfig {
+        EncoderConfig {
+            labels: labels(&["no", "yes", "0", "true"]),
+            type_vocab_size: 2,
+            ..EncoderConfig::new(Task::SeqCls, 14)
+        }
+    }
+
+    fn encoder(config: EncoderConfig) -> Encoder {
+        config.init(Some(word_piece())).unwrap()
+    }
+
+    #[test]
+    fn texts_and_pairs_get_special_tokens_and_types() {
+        let encoder = encoder(config());
+        let (example, cut) = one(&encoder, json!({"text": "The cat.", "label": "yes"})).unwrap();
+        assert_eq!(example.input_ids, [0, 3, 4, 11, 1]);
+        assert_eq!(example.token_type_ids, Some(vec![0; 5]));
+        assert_eq!((example.target, cut), (Target::Class(1), false));
+        let row = json!({"text": "cat", "text_pair": "mat", "label": "no"});
+        let (example, _) = one(&encoder, row).unwrap();
+        assert_eq!(example.input_ids, [0, 4, 1, 7, 1]);
+        assert_eq!(example.token_type_ids, Some(vec![0, 0, 0, 1, 1]));
+        let row = json!({"text": "cat", "text_pair": null, "label": "no"});
+        assert_eq!(one(&encoder, row).unwrap().0.input_ids, [0, 4, 1]);
+    }
+
+    #[test]
+    fn models_of_one_token_type_get_none() {
+        for type_vocab_size in [0, 1] {
+            let encoder = encoder(EncoderConfig { type_vocab_size, ..config() });
+            let row = json!({"text": "cat", "text_pair": "mat", "label": "no"});
+            assert_eq!(one(&encoder, row).unwrap().0.token_type_ids, None);
+        }
+    }
+
+    #[test]
+    fn labels_are_read_as_strings_integers_or_booleans() {
+        let encoder = encoder(config());
+        let class = |label: serde_json::Value| {
+            one(&encoder, json!({"text": "a", "label": label})).unwrap().0.target
+        };
+        assert_eq!(class(json!(0)), Target::Class(2));
+        assert_eq!(class(json!("0")), Target::Class(2));
+        assert_eq!(class(json!(true)), Target::Class(3));
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_are_refused() {
+        let encoder = encoder(config());
+        assert_eq!(
+            refusal(&encoder, json!({"text": "a", "label": "maybe"})),
+            "rows.jsonl, line 1: found label `maybe`, expected one of: no, yes, 0, true"
+        );
+        assert!(refusal(&encoder, json!({"text": "a"})).contains("field `label` is missing"));
+        assert!(refusal(&encoder, json!({"label": "no"})).contains("field `text` is missing"));
+        assert!(refusal(&encoder, json!({"text": 5, "label": "no"})).contains("the number 5"));
+        let row = json!({"text": "a", "text_pair": 5, "label": "no"});
+        assert!(refusal(&encoder, row).contains("field `text_pair`: found the number 5"));
+        let nameless = EncoderConfig { labels: None, ..config() }.init(Some(word_piece())).unwrap();
+        let error = refusal(&nameless, json!({"text": "a", "label": "no"}));
+        assert_eq!(error, "labels: seq-cls on text needs a label list");
+    }
+
+    #[test]
+    fn text_is_cut_between_its_special_tokens() {
+        let encoder = encoder(EncoderConfig { max_length: Some(5), ..config() });
+        let cut = |row: serde_json::Value| {
+            let (example, cut) = one(&encoder, row).unwrap();
+            (example.input_ids, cut)
+        };
+        let row = json!({"text": "the cat sat on", "label": "no"});
+        assert_eq!(cut(row), (vec![0, 3, 4, 5, 1], true));
+        let row = json!({"text": "the cat sat", "label": "no"});
+        assert_eq!(cut(row), (vec![0, 3, 4, 5, 1], false));
+        let row = json!({"text": "the", "text_pair": "cat sat on", "label": "no"});
+        assert_eq!(cut(row), (vec![0, 3, 1, 4, 1], true));
+        let row = json!({"text": "the cat", "text_pair": "sat on", "label": "no"});
+        assert_eq!(cut(row), (vec![0, 3, 1, 5, 1], true));
+        let row = json!({"text": "the", "text_pair": "cat", "label": "no"});
+        assert_eq!(cut(row), (vec![0, 3, 1, 4, 1], false));
+    }
+
+    #[test]
+    fn a_template_replaces_the_text() {
+        let template = Template::parse("{a} sat on {b}", "source_template").unwrap();
+        let encoder = encoder(EncoderConfig { source_template: Some(template), ..config() });
+        let row = json!({"a": "the cat", "b": "mat", "text": "unused", "label": "no"});
+        assert_eq!(one(&encoder, row).unwrap().0.input_ids, [0, 3, 4, 5, 6, 7, 1]);
+        assert!(refusal(&encoder, json!({"a": "x", "label": "no"})).contains("`b` is missing"));
+    }
+
+    #[test]
+    fn rows_to_predict_need_no_label() {
+        let encoder = encoder(EncoderConfig { targets: false, labels: None, ..config() });
+        assert_eq!(one(&encoder, json!({"text": "a"})).unwrap().0.target, Target::None);
+    }
+}

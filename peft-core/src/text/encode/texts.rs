@@ -1,0 +1,97 @@
+//! Source and target texts: where they come from, and how they are cut.
+
+use std::borrow::Cow;
+
+use tokenizers::Encoding;
+
+use super::Encoder;
+use crate::{
+    error::Result,
+    text::{record::Record, template::Template},
+};
+
+/// Whether a row is one text, rather than source and target.
+pub(super) fn is_text(encoder: &Encoder, record: &Record) -> bool {
+    let config = &encoder.config;
+    let templated = config.source_template.is_some() || config.target_template.is_some();
+    !templated && !record.has("source") && record.has("text")
+}
+
+/// The source that the template or, without one, the field `source` gives.
+pub(super) fn source<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
+    filled(encoder.config.source_template.as_ref(), "source", record)
+}
+
+/// The target that the template or, without one, the field `target` gives.
+pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
+    filled(encoder.config.target_template.as_ref(), "target", record)
+}
+
+fn filled<'r>(template: Option<&Template>, key: &str, record: &'r Record) -> Result<Cow<'r, str>> {
+    match template {
+        Some(template) => template.render(record).map(Cow::Owned),
+        None => record.text(key).map(Cow::Borrowed),
+    }
+}
+
+/// Which side of a text is cut off.
+pub(super) enum Side {
+    Start,
+    End,
+}
+
+/// A tokenised text in three pieces: the text, and the special tokens on either side of it.
+pub(super) struct Pieces<'a> {
+    before: &'a [u32],
+    body: &'a [u32],
+    after: &'a [u32],
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(encoding: &'a Encoding) -> Self {
+        // Set for what the tokenizer added, not for special tokens spelled out in the text.
+        let special = encoding.get_special_tokens_mask();
+        let before = special.iter().take_while(|&&special| special == 1).count();
+        let after = special[before..].iter().rev().take_while(|&&special| special == 1).count();
+        let (before, rest) = encoding.get_ids().split_at(before);
+        let (body, after) = rest.split_at(rest.len() - after);
+        Self { before, body, after }
+    }
+
+    pub(super) fn ids(&self) -> Vec<u32> {
+        [self.before, self.body, self.after].concat()
+    }
+
+    /// The number of special tokens.
+    pub(super) fn specials(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+
+    /// Takes away an end-of-text token that the tokenizer added: the text goes on.
+    pub(super) fn open(&mut self, eos: Option<u32>) {
+        while let (Some((last, rest)), Some(eos)) = (self.after.split_last(), eos)
+            && *last == eos
+        {
+            self.after = rest;
+        }
+    }
+
+    /// The end-of-text token, if the text does not end with it already.
+    pub(super) fn closing(&self, eos: Option<u32>) -> Vec<u32> {
+        // Of an empty text all special tokens count as standing before it.
+        let last = self.after.last().or(self.body.last()).or(self.before.last());
+        eos.filter(|eos| last != Some(eos)).into_iter().collect()
+    }
+
+    /// Keeps `room` tokens of the text, beside the special ones. Says whether there was something to cut.
+    pub(super) fn cut(&mut self, room: usize, side: Side) -> bool {
+        let Some(surplus) = self.body.len().checked_sub(room).filter(|&n| n > 0) else {
+            return false;
+        };
+        self.body = match side {
+            Side::Start => &self.body[surplus..],
+            Side::End => &self.body[..room],
+        };
+        true
+    }
+}

@@ -1,0 +1,28 @@
+//! From a data file to examples.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `read` | [`read_records`]: JSON Lines, CSV and TSV |
+//! | `squad` | the layout of SQuAD's own files |
+//! | `record` | [`Record`]: one line, with getters that say what is wrong and where |
+//! | `labels` | [`collect_labels`]: the classes of a file |
+//! | `template` | [`Template`]: texts made from a record's fields |
+//! | `tokenizer` | [`load_tokenizer`] |
+//! | `tokenizer_file` | what is checked in `tokenizer.json` before the library reads it |
+//! | `encode` | [`Encoder`]: records become [`Example`](crate::data::Example)s |
+
+mod encode;
+mod labels;
+mod read;
+mod record;
+mod squad;
+mod template;
+mod tokenizer;
+mod tokenizer_file;
+
+pub use encode::{Encoded, Encoder, EncoderConfig};
+pub use labels::{collect_labels, label_text};
+pub use read::read_records;
+pub use record::Record;
+pub use template::Template;
+pub use tokenizer::load_tokenizer;

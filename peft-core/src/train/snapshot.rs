@@ -1,0 +1,39 @@
+//! The state of a run as it is stored.
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::Identity;
+use crate::{contract::tensors::NamedTensors, metrics::Metrics};
+
+/// Scores on the validation rows after a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The step, counted from 1.
+    pub step: usize,
+    /// The scores.
+    pub metrics: Metrics,
+}
+
+/// Counters and scores of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps made.
+    pub step: usize,
+    /// The step whose learner scored best, and its score.
+    pub best: Option<(usize, f64)>,
+    /// Evaluations in a row that brought no better score.
+    pub without_improvement: usize,
+    /// All evaluations.
+    pub history: Vec<Evaluation>,
+}
+
+/// The state of a run, as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Counters and scores.
+    pub progress: Progress,
+    /// What must be the same when the run is resumed.
+    pub identity: Identity,
+    /// Tensors of the learner, the optimizer and the best learner.
+    pub tensors: NamedTensors,
+}
