@@ -1,4 +1,4 @@
-//! The one error type of the workspace's libraries.
+//! The error type of the workspace's libraries.
 //!
 //! A message names the place (file, key, line, tensor), what was found and what was expected.
 
@@ -13,7 +13,7 @@ pub enum Error {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file or folder could not be written.
@@ -21,20 +21,20 @@ pub enum Error {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A line of a data file is not what it should be.
+    /// A line of a data file is invalid.
     #[error("{}, line {line}: {message}", path.display())]
     Data {
         /// The data file.
         path: PathBuf,
-        /// Its line, counted from 1.
+        /// The line, counted from 1.
         line: usize,
         /// What was found and what was expected.
         message: String,
     },
-    /// A file is malformed as a whole: no single line or key is to blame.
+    /// A file is malformed as a whole, not in a single line or key.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
@@ -42,7 +42,7 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
-    /// A key of a configuration file is missing or holds a value that cannot be used.
+    /// A key of a configuration file is missing or has an invalid value.
     #[error("{}: key `{key}`: {message}", path.display())]
     Config {
         /// The configuration file.
@@ -57,12 +57,12 @@ pub enum Error {
     Tensor {
         /// The file that holds, or should hold, the tensor.
         path: PathBuf,
-        /// Its name in that file.
+        /// The name of the tensor in that file.
         name: String,
         /// What was found and what was expected.
         message: String,
     },
-    /// A setting has a value that cannot be used.
+    /// A setting has an invalid value.
     #[error("{setting}: {message}")]
     Setting {
         /// The setting, spelled as users write it.
@@ -70,7 +70,7 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
-    /// Two pieces that are each fine do not fit together.
+    /// Two parts that are each valid do not fit together.
     #[error("{0}")]
     Mismatch(String),
     /// Virtual tokens, tokens and new tokens do not fit the model's context.
@@ -79,21 +79,21 @@ pub enum Error {
          model's limit of {limit} positions"
     )]
     TooLong {
-        /// P.
+        /// The number of virtual tokens, P.
         virtual_tokens: usize,
-        /// T.
+        /// The number of tokens, T.
         tokens: usize,
-        /// Tokens still to be generated.
+        /// The number of tokens still to be generated.
         new_tokens: usize,
-        /// The number of positions of that side of the model.
+        /// The number of positions on that side of the model.
         limit: usize,
     },
-    /// The loss is not a number any more; nothing was written after the last good step.
+    /// The loss is not finite any more; nothing was written after the last good step.
     #[error(
         "the loss became {loss} at step {step}: lower the learning rate, or clip with --clip-norm"
     )]
     NotFinite {
-        /// The step whose loss it is, counted from 1.
+        /// The step with this loss, counted from 1.
         step: usize,
         /// The loss.
         loss: f64,
@@ -114,27 +114,27 @@ impl Error {
         move |source| Self::Write { path: path.to_path_buf(), source }
     }
 
-    /// An error in line `line` (from 1) of a data file.
+    /// Creates an error for line `line` (from 1) of a data file.
     pub fn data(path: &Path, line: usize, message: impl Into<String>) -> Self {
         Self::Data { path: path.to_path_buf(), line, message: message.into() }
     }
 
-    /// An error of a whole file.
+    /// Creates an error for a whole file.
     pub fn file(path: &Path, message: impl Into<String>) -> Self {
         Self::File { path: path.to_path_buf(), message: message.into() }
     }
 
-    /// An error at a key of a configuration file.
+    /// Creates an error for a key of a configuration file.
     pub fn config(path: &Path, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Config { path: path.to_path_buf(), key: key.into(), message: message.into() }
     }
 
-    /// An error at a tensor of a file.
+    /// Creates an error for a tensor of a file.
     pub fn tensor(path: &Path, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Tensor { path: path.to_path_buf(), name: name.into(), message: message.into() }
     }
 
-    /// A setting that cannot be used.
+    /// Creates an error for an invalid setting.
     pub fn setting(setting: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Setting { setting: setting.into(), message: message.into() }
     }

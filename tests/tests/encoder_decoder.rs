@@ -18,7 +18,7 @@ use peft_core::{
         init::{Values, tensor},
         rng,
     },
-    evaluate::outputs::check_task,
+    evaluate::checks::check_task,
 };
 use peft_models::Loaded;
 use peft_tests::{Family, Shape, VOCAB, device, random_model, random_model_on, shared, vectors};

@@ -16,11 +16,8 @@ use peft_core::{
         loss::cross_entropy_sum,
         params, rng,
     },
-    data::{Example, IGNORE, Target},
-    evaluate::{
-        Positions,
-        outputs::{logits, token_batch},
-    },
+    data::{Example, IGNORE, Target, token_batch},
+    evaluate::{Positions, outputs::logits},
     train::Learner,
 };
 use peft_models::Loaded;

@@ -9,7 +9,7 @@ use std::fs;
 use peft_cli::{commands::forward::forward_rows, encoding::TextArgs, session::Session};
 use peft_core::{
     Adapter, PaddingSide, PeftType,
-    evaluate::{Predictor, outputs},
+    evaluate::Predictor,
 };
 use peft_tests::{device, vectors};
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn a_subset_of_the_layers_is_used_here_and_refused_there() {
     let loss = |session: &Session| {
         let (_, encoded) = session.encode(&rows, &TextArgs::default(), true).unwrap();
         let task = session.task().unwrap();
-        outputs::check_task(session.model(), None, task).unwrap();
+        peft_core::evaluate::checks::check_task(session.model(), None, task).unwrap();
         let predictor =
             Predictor::new(session.model(), &session.virtual_tokens, None, task).unwrap();
         predictor.evaluate(&encoded.examples, None).unwrap().get("loss").unwrap()

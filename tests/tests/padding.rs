@@ -4,11 +4,8 @@
 use burn::tensor::DType;
 use peft_core::{
     FrozenModel, Head, Mode, PaddingSide, PeftMethod, Pooling, Site, Task, VirtualTokens,
-    data::{Example, Target},
-    evaluate::{
-        Positions,
-        outputs::{logits, token_batch},
-    },
+    data::{Example, Target, token_batch},
+    evaluate::{Positions, outputs::logits},
     methods::prefix::Placement,
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};

@@ -1,4 +1,5 @@
-//! Writing a file or folder so that no kill, crash or full disk leaves half of it under its name.
+//! Writing a file or folder so that a kill, crash or full disk never leaves half of it under its
+//! name.
 
 use std::{
     fs,
@@ -8,14 +9,14 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// The name under which something is written before it takes its own: beside it, so that the rename
-/// stays within one file system.
+/// The temporary name under which something is written first: next to its final name, so that the
+/// rename stays within one file system.
 fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     path.with_file_name(format!(".{}.tmp", name.unwrap_or_default()))
 }
 
-/// Tells the disk, not just the kernel.
+/// Flushes to the disk, not just to the kernel.
 fn sync(path: &Path) -> Result<()> {
     fs::File::open(path).and_then(|file| file.sync_all()).map_err(Error::write(path))
 }
@@ -27,8 +28,8 @@ fn sync_parent(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes `bytes` to `path`: the old file or the new one is there, never a part. A device or a pipe, such as
-/// `/dev/stdout`, is not replaced by a file but written to.
+/// Writes `bytes` to `path`, which then holds either the old file or the new one, never a part. A
+/// device or a pipe, such as `/dev/stdout`, is written to, not replaced.
 ///
 /// # Errors
 ///
@@ -41,14 +42,14 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write_files(&[(path, bytes)])
 }
 
-/// Writes files of one folder. All are written and synced under temporary names before the first takes
-/// its own; they take them in the order given, so a kill in between leaves the first ones new and the
-/// others old.
+/// Writes files of one folder. All are written and synced under temporary names before the first is
+/// renamed. They are renamed in the order given, so a kill in between leaves the first ones new and
+/// the others old.
 ///
 /// # Errors
 ///
-/// [`Error::Write`]; the temporary files are removed. What kept one from being written (a full disk)
-/// leaves all old files untouched.
+/// [`Error::Write`]; the temporary files are removed. If a file cannot be written (a full disk),
+/// all old files are untouched.
 pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
     let write = |path: &Path, bytes: &[u8]| {
         fs::File::create(path)
@@ -72,12 +73,12 @@ pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
     written
 }
 
-/// Removes what killed writes of files or folders whose names begin with `start` left in `dir`. A folder
-/// that is not there has nothing in it.
+/// Removes what killed writes of files or folders whose names begin with `start` left in `dir`. A
+/// missing folder counts as empty.
 ///
 /// # Errors
 ///
-/// [`Error::Read`] where the folder cannot be read, [`Error::Write`] where something in it cannot be
+/// [`Error::Read`] if the folder cannot be read, [`Error::Write`] if something in it cannot be
 /// removed.
 pub fn sweep(dir: &Path, start: &str) -> Result<()> {
     if !dir.exists() {
@@ -96,11 +97,11 @@ pub fn sweep(dir: &Path, start: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fills a folder through `fill` under a temporary name, then gives it the name `path`.
+/// Fills a folder through `fill` under a temporary name, then renames it to `path`.
 ///
 /// # Errors
 ///
-/// What `fill` gives, or [`Error::Write`]; the temporary folder is removed.
+/// Any error of `fill`, or [`Error::Write`]; the temporary folder is removed.
 pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = temporary(path);
     if temporary.exists() {
@@ -131,7 +132,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.json");
         write_file(&path, b"old").unwrap();
-        // A folder in the place of the temporary file makes the write fail.
+        // A folder in place of the temporary file makes the write fail.
         fs::create_dir(temporary(&path)).unwrap();
         assert!(write_file(&path, b"new").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");

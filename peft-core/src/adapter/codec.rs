@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The hexadecimal SHA-256 of some bytes.
+/// The hexadecimal SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -20,7 +20,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// [`Error::Tensor`] for a type that such files do not hold.
+/// [`Error::Tensor`] for a type that safetensors files do not support.
 pub fn to_safetensors(tensors: &NamedTensors, path: &Path) -> Result<Vec<u8>> {
     let views = tensors
         .iter()
@@ -43,12 +43,12 @@ pub fn to_safetensors(tensors: &NamedTensors, path: &Path) -> Result<Vec<u8>> {
         .map_err(|error| Error::file(path, error.to_string()))
 }
 
-/// Reads all float tensors of a safetensors file, widened to f32.
+/// Reads all float tensors of a safetensors file, upcast to f32.
 ///
 /// # Errors
 ///
-/// [`Error::File`] where the file is malformed or truncated, [`Error::Tensor`] where a tensor is not of
-/// floats.
+/// [`Error::File`] if the file is malformed or truncated, [`Error::Tensor`] if a tensor does not
+/// hold floats.
 pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
@@ -73,7 +73,7 @@ pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
         .collect()
 }
 
-/// Numbers of half width as f32; those of f32 and f64 as they are.
+/// Upcasts half-precision values to f32; f32 and f64 are left unchanged.
 pub fn upcast(data: TensorData) -> TensorData {
     if data.dtype() == DType::F64 { data } else { data.convert_dtype(DType::F32) }
 }

@@ -20,19 +20,19 @@ use crate::{
 /// The version of PEFT whose layout is written.
 const PEFT_VERSION: &str = "0.21.2";
 
-/// The key under which the fields of our own stand, where PEFT does not look.
+/// The key of our own fields, which PEFT ignores.
 const OWN: &str = "burn_peft";
 
-/// Fields of our own.
+/// Our own fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OwnFields {
-    /// The method that made it: `prompt`, `prefix`, `ptv2`.
+    /// The method that trained the adapter: `prompt`, `prefix`, `ptv2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// The method's settings.
+    /// The settings of the method.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub settings: Value,
-    /// The layers that have virtual tokens, where not all have.
+    /// The layers that have virtual tokens, if not all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<usize>>,
     /// The attention sites of an encoder-decoder that have virtual tokens.
@@ -41,16 +41,16 @@ pub struct OwnFields {
     /// Where positions start after the prefix of an encoder-decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_positions: Option<PrefixPositions>,
-    /// Whether a relative position bias reaches over that prefix.
+    /// Whether the relative position bias covers that prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative_bias: Option<bool>,
-    /// Which position an encoder's classifier reads.
+    /// The position that an encoder's classifier reads.
     #[serde(default)]
     pub pooling: Pooling,
     /// Names of the classes, in the order of the head's rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,
-    /// Fingerprint of the base model it was trained on.
+    /// Fingerprint of the base model that the adapter was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_fingerprint: Option<String>,
     /// SHA-256 of `adapter_model.safetensors`.
@@ -59,7 +59,7 @@ pub struct OwnFields {
     /// How it was trained.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub recipe: Value,
-    /// What it scored on its validation rows.
+    /// Scores on the validation rows.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub metrics: Value,
 }
@@ -69,11 +69,11 @@ pub struct OwnFields {
 pub struct AdapterConfig {
     /// What is stored.
     pub peft_type: PeftType,
-    /// The task it was trained for; `None` for tasks that this version does not know.
+    /// The task that the adapter was trained for; `None` for tasks that this version does not know.
     pub task: Option<Task>,
     /// Path or name of the base model.
     pub base_model: Option<String>,
-    /// P.
+    /// The number of virtual tokens, P.
     pub num_virtual_tokens: usize,
     /// H for a prompt, K * D for keys and values.
     pub token_dim: Option<usize>,
@@ -81,17 +81,17 @@ pub struct AdapterConfig {
     pub num_attention_heads: Option<usize>,
     /// L.
     pub num_layers: Option<usize>,
-    /// Fields of PEFT that only this type has.
+    /// PEFT's fields that only this type has.
     pub extra: Map<String, Value>,
-    /// Fields of our own; empty in a folder that PEFT wrote.
+    /// Our own fields; empty in a folder that PEFT wrote.
     pub own: OwnFields,
 }
 
 impl AdapterConfig {
-    /// The config of an adapter trained by a method on a model.
+    /// Creates the config of an adapter that a method trained on a model.
     ///
-    /// The pooling is stored where it decides what is computed: for a prompt that classifies rows on an
-    /// encoder. Everywhere else it is [`Pooling::First`].
+    /// The pooling is stored only where it affects the result: for a prompt that classifies rows on
+    /// an encoder. Everywhere else it is [`Pooling::First`].
     ///
     /// The geometry is that of the side that a prompt, or else the first prefix, goes to.
     ///
@@ -110,7 +110,7 @@ impl AdapterConfig {
             None => spec.sites.first(),
         };
         let site = site.ok_or_else(|| {
-            Error::Mismatch(format!("a {} model without such attention", spec.model_type))
+            Error::Mismatch(format!("a {} model does not have this attention", spec.model_type))
         })?;
         let (sites, prefix_positions, relative_bias) = match method.sites {
             Some(stored) => {
@@ -119,7 +119,7 @@ impl AdapterConfig {
             None => (None, None, None),
         };
         let prompt = method.peft_type.is_prompt();
-        // Elsewhere both poolings read the same, or nothing is pooled.
+        // Elsewhere both poolings read the same position, or nothing is pooled.
         let first_token = prompt
             && pooling == Pooling::FirstToken
             && task == Task::SeqCls
@@ -150,11 +150,11 @@ impl AdapterConfig {
         })
     }
 
-    /// As JSON, keys in alphabetical order.
+    /// The config as JSON, with keys in alphabetical order.
     pub fn to_json(&self) -> Value {
         let heads = self.task.map(HeadLayout::module_names).filter(|names| !names.is_empty());
-        // Of an encoder-decoder's prefix in PEFT's own type, PEFT reads every slot twice. Of a prompt for one,
-        // it would leave the second half unread.
+        // With PEFT's own type, PEFT reads every slot of an encoder-decoder's prefix twice. Of a
+        // prompt for an encoder-decoder, it would ignore the second half.
         let is_pair =
             self.peft_type == PeftType::PrefixTuning && self.task == Some(Task::Seq2SeqLm);
         let mut fields = self.extra.clone();
@@ -180,11 +180,11 @@ impl AdapterConfig {
         Value::Object(fields)
     }
 
-    /// Reads the content of the file `path`.
+    /// Reads the config from `value`, the content of the file `path`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming the key that is missing or cannot be used.
+    /// [`Error::Config`] naming the key that is missing or invalid.
     pub fn from_json(value: Value, path: &Path) -> Result<Self> {
         let Value::Object(mut fields) = value else {
             return Err(Error::file(path, "expected a JSON object"));
@@ -220,7 +220,7 @@ impl AdapterConfig {
         let num_virtual_tokens = number("num_virtual_tokens")?
             .filter(|count| (*count == 0) == (peft_type == PeftType::HeadOnly))
             .ok_or_else(|| {
-                Error::config(path, "num_virtual_tokens", "expected a number of at least 1")
+                Error::config(path, "num_virtual_tokens", "expected a whole number of at least 1")
             })?;
         let (token_dim, num_attention_heads, num_layers) =
             (number("token_dim")?, number("num_attention_heads")?, number("num_layers")?);

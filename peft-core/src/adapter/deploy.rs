@@ -17,11 +17,11 @@ use crate::{
 };
 
 impl Adapter {
-    /// The virtual tokens, on the plain `device`.
+    /// Returns the virtual tokens, on the plain `device`.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where the adapter was made for a model of another geometry.
+    /// [`Error::Mismatch`] if the adapter was made for a model of another geometry.
     pub fn virtual_tokens(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
         if self.config.peft_type == PeftType::PrefixTuningSites {
             return self.three_sites(spec, device);
@@ -34,7 +34,7 @@ impl Adapter {
             if shape[1] != spec.hidden_size {
                 return Err(Error::Mismatch(format!(
                     "the adapter was made for another base model: its prompt has the shape \
-                     {shape:?}, this {} model needs [{}, {}]",
+                     {shape:?}, but this {} model needs [{}, {}]",
                     spec.model_type, self.config.num_virtual_tokens, spec.hidden_size
                 )));
             }
@@ -52,8 +52,9 @@ impl Adapter {
         Ok(VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]))
     }
 
-    /// The tensors that a method starts from to train this adapter on: `prompt_embeddings`, with the site
-    /// behind it for the prefixes of an encoder-decoder. What PEFT leaves unread is left out.
+    /// Returns the tensors from which a method continues to train this adapter:
+    /// `prompt_embeddings`, with the site appended for the prefixes of an encoder-decoder. What
+    /// PEFT never reads is left out.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl Adapter {
         Ok(flat.collect())
     }
 
-    /// Where the prefix goes: as the adapter says or, where PEFT made it, as PEFT computes it.
+    /// Where the prefix goes: as the adapter says or, if PEFT made it, as PEFT computes it.
     pub fn placement(&self, spec: &ModelSpec) -> Placement {
         if !spec.is_encoder_decoder() || self.config.peft_type.is_prompt() {
             return Placement::default();
@@ -107,8 +108,8 @@ impl Adapter {
         for site in sites {
             let Some(site) = spec.site(*site).filter(|_| spec.is_encoder_decoder()) else {
                 return Err(Error::Mismatch(format!(
-                    "the adapter has a prefix for the attention site {site} of an encoder-decoder, this \
-                     is a {} model",
+                    "the adapter has a prefix for the attention site {site} of an encoder-decoder, but \
+                     this is a {} model",
                     spec.model_type
                 )));
             };
@@ -141,16 +142,17 @@ impl Adapter {
         }
         Err(Error::Mismatch(format!(
             "the adapter was made for another base model: its keys and values have the shape {shape:?}, \
-             this {} model with {layers} layers, {} key/value heads of size {} needs [{}, {width}]",
+             but this {} model with {layers} layers, {} key/value heads of size {} needs [{}, {width}]",
             spec.model_type, site.num_kv_heads, site.head_dim, self.config.num_virtual_tokens
         )))
     }
 
-    /// The layers that have virtual tokens, of a model with `num_layers`.
+    /// Returns the layers that have virtual tokens, for a model with `num_layers` layers.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] for a layer that the model does not have, or layers that are not in order.
+    /// [`Error::Mismatch`] for a layer that the model does not have, or layers that are not in
+    /// ascending order.
     pub fn layers(&self, num_layers: usize) -> Result<Vec<usize>> {
         match (&self.config.own.layers, self.config.peft_type) {
             (Some(layers), PeftType::PrefixTuningLayers | PeftType::PrefixTuningSites) => {
@@ -162,7 +164,7 @@ impl Adapter {
                 }
                 match layers.iter().find(|layer| **layer >= num_layers) {
                     Some(layer) => Err(Error::Mismatch(format!(
-                        "the adapter has virtual tokens for layer {layer}, the model has layers 0 to {}",
+                        "the adapter has virtual tokens for layer {layer}, but the model has layers 0 to {}",
                         num_layers - 1
                     ))),
                     None => Ok(layers.clone()),
@@ -172,11 +174,11 @@ impl Adapter {
         }
     }
 
-    /// The trained head, where the adapter has one.
+    /// Returns the trained head, if the adapter has one.
     ///
     /// # Errors
     ///
-    /// As [`Head::from_state`], and for a tensor of a head that `layout` does not have.
+    /// As for [`Head::from_state`], and for a tensor of a head that `layout` does not have.
     pub fn head(
         &self,
         layout: HeadLayout,
@@ -197,8 +199,8 @@ fn decoder_site(spec: &ModelSpec) -> Result<&SiteSpec> {
         .ok_or_else(|| Error::Mismatch(format!("a {} model has no decoder", spec.model_type)))
 }
 
-/// What PEFT computes with a prefix on an encoder-decoder: layer i of the decoder's self-attention reads
-/// slot `2 i mod L` of the L that are stored, and nothing reads the others.
+/// What PEFT computes with a prefix on an encoder-decoder: the decoder's self-attention in layer i
+/// reads slot `2 i mod L` of the L stored slots. The other slots are never read.
 ///
 /// # Shapes
 ///
@@ -206,7 +208,7 @@ fn decoder_site(spec: &ModelSpec) -> Result<&SiteSpec> {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where the tensor holds another number of slots than `num_layers`, or no whole one.
+/// [`Error::Mismatch`] if the number of slots in the tensor is not `num_layers`, or not whole.
 pub fn peft_decoder_prefix(
     flat: Tensor<2>,
     site: &SiteSpec,
@@ -217,7 +219,7 @@ pub fn peft_decoder_prefix(
     if slots * site.kv_width() != width || slots == 0 || num_layers.is_some_and(|l| l != slots) {
         return Err(Error::Mismatch(format!(
             "the adapter was made for another base model: its keys and values have the shape \
-             [{p}, {width}], {} layers of {} heads of size {} need [{p}, {}]",
+             [{p}, {width}], but {} layers of {} heads of size {} need [{p}, {}]",
             num_layers.unwrap_or(site.num_layers),
             site.num_kv_heads,
             site.head_dim,

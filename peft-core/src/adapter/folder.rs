@@ -26,16 +26,16 @@ pub(super) const CONFIG: &str = "adapter_config.json";
 /// PEFT's prefix for the tensors of heads.
 const BASE: &str = "base_model.";
 
-/// A trained adapter: its config, the folded method's tensor and the head's.
+/// A trained adapter: its config, the tensor of the folded method and the tensors of the head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
-    /// What is in `adapter_config.json`.
+    /// The content of `adapter_config.json`.
     pub config: AdapterConfig,
-    /// `prompt_embeddings`, and the head's tensors under the names they have in the base: f32.
+    /// `prompt_embeddings`, and the tensors of the head under their names in the base model; f32.
     pub tensors: NamedTensors,
 }
 
-/// Checks that there are virtual tokens, as many as the config says.
+/// Checks that there are as many virtual tokens as the config says.
 fn check_embeddings(tensors: &NamedTensors, config: &AdapterConfig, path: &Path) -> Result<()> {
     let sites = config.own.sites.as_deref().unwrap_or_default();
     let expected = match config.peft_type {
@@ -45,7 +45,7 @@ fn check_embeddings(tensors: &NamedTensors, config: &AdapterConfig, path: &Path)
     };
     if let Some(name) = tensors.keys().find(|name| is_virtual(name) && !expected.contains(name)) {
         let message = format!(
-            "is there, but an adapter of the peft_type {} in {CONFIG} has {}",
+            "is present, but an adapter with the peft_type {} in {CONFIG} has {}",
             config.peft_type.name(),
             match expected.as_slice() {
                 [] => "no virtual tokens".to_string(),
@@ -57,11 +57,11 @@ fn check_embeddings(tensors: &NamedTensors, config: &AdapterConfig, path: &Path)
     for name in &expected {
         let embeddings = tensors
             .get(name)
-            .ok_or_else(|| Error::tensor(path, name, "is missing: this is no prompt or prefix"))?;
+            .ok_or_else(|| Error::tensor(path, name, "is missing: not a prompt or prefix"))?;
         let shape = embeddings.shape().as_slice();
         if shape.len() != 2 || shape[0] != config.num_virtual_tokens {
             let message = format!(
-                "has the shape {shape:?}, num_virtual_tokens in {CONFIG} is {}",
+                "has the shape {shape:?}, but num_virtual_tokens in {CONFIG} is {}",
                 config.num_virtual_tokens
             );
             return Err(Error::tensor(path, name, message));
@@ -76,7 +76,7 @@ impl Adapter {
         dir.join(CONFIG).exists()
     }
 
-    /// The two files of the folder `dir`, in the order in which they are to be written.
+    /// The two files of the folder `dir`, in the order in which they must be written.
     ///
     /// # Errors
     ///
@@ -84,8 +84,8 @@ impl Adapter {
     pub fn files(&self, dir: &Path) -> Result<[(PathBuf, Vec<u8>); 2]> {
         if self.config.peft_type == PeftType::PTuning {
             return Err(Error::Mismatch(format!(
-                "{}: an adapter of the type P_TUNING is only read; `peft convert` makes one of the type \
-                 PROMPT_TUNING of it",
+                "{}: an adapter of the type P_TUNING is only read; `peft convert` turns it into one \
+                 of the type PROMPT_TUNING",
                 dir.display()
             )));
         }
@@ -101,25 +101,27 @@ impl Adapter {
         Ok([(dir.join(CONFIG), text.into_bytes()), (path, bytes)])
     }
 
-    /// Writes the folder, made if it is missing. Both files are written before either takes the place of
-    /// an old one. The config, which holds the SHA-256 of the tensors, is the first: a kill in between
-    /// leaves a pair that [`load`](Self::load) refuses, also where the old one is PEFT's and holds none.
+    /// Writes the folder, creating it if missing. Both files are written before either replaces an
+    /// old one. The config, which holds the SHA-256 of the tensors, is replaced first: a kill in
+    /// between leaves a pair that [`load`](Self::load) rejects, even if the old config is PEFT's
+    /// and holds no SHA-256.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`], and as [`files`](Self::files).
+    /// [`Error::Write`], and as for [`files`](Self::files).
     pub fn save(&self, dir: &Path) -> Result<()> {
         let [(config, text), (tensors, bytes)] = self.files(dir)?;
         fs::create_dir_all(dir).map_err(Error::write(dir))?;
         atomic::write_files(&[(&config, &text), (&tensors, &bytes)])
     }
 
-    /// Reads a folder written here or by PEFT: `adapter_model.safetensors`, else `adapter_model.bin`.
+    /// Reads a folder written by this crate or by PEFT: `adapter_model.safetensors`, else
+    /// `adapter_model.bin`.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] or [`Error::File`] for a missing file; [`Error::Config`], [`Error::Tensor`] or [`Error::File`] naming
-    /// what is wrong in it.
+    /// [`Error::Read`] or [`Error::File`] for a missing file; [`Error::Config`], [`Error::Tensor`]
+    /// or [`Error::File`] naming what is wrong in it.
     pub fn load(dir: &Path) -> Result<Self> {
         let config_path = dir.join(CONFIG);
         let text = fs::read_to_string(&config_path).map_err(Error::read(&config_path))?;
@@ -145,10 +147,10 @@ impl Adapter {
         stored::keep_used_rows(&mut tensors, &config, submodules);
         check_embeddings(&tensors, &config, &path)?;
         for (name, data) in &mut tensors {
-            // f64 may be too large for f32.
+            // f64 values may be too large for f32.
             *data = data.clone().convert_dtype(DType::F32);
             if data.iter::<f32>().any(|number| !number.is_finite()) {
-                return Err(Error::tensor(&path, name, "holds numbers that are not finite"));
+                return Err(Error::tensor(&path, name, "holds values that are not finite"));
             }
         }
         tensors = tensors

@@ -1,7 +1,7 @@
-//! Prompts as `.npy` files, the form of the original prompt tuning code: one array `[P, H]`.
+//! Prompts as `.npy` files, the format of the original prompt tuning code: one array `[P, H]`.
 //!
-//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Versions 1.0, 2.0 and
-//! 3.0 are read; 1.0 is written, byte for byte as numpy writes it.
+//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Versions 1.0,
+//! 2.0 and 3.0 are read; 1.0 is written, byte for byte as numpy writes it.
 
 use std::path::Path;
 
@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// The data begins at a multiple of this.
 const ALIGNMENT: usize = 64;
-/// Room that numpy leaves for the first size to grow in place, in digits.
+/// The digits that numpy reserves for the first dimension to grow in place.
 const GROWTH_DIGITS: usize = 21;
 
-/// Reads a two-dimensional array of floats, in f32.
+/// Reads a two-dimensional array of floats, as f32.
 ///
 /// # Errors
 ///
-/// [`Error::File`] where it is malformed or truncated, in Fortran order, or not a matrix of `<f2`, `<f4`
-/// or `<f8`.
+/// [`Error::File`] if the file is malformed or truncated, in Fortran order, or not a matrix of
+/// `<f2`, `<f4` or `<f8`.
 pub fn read(bytes: &[u8], path: &Path) -> Result<TensorData> {
     parse(bytes).map_err(|message| Error::file(path, message))
 }
@@ -44,7 +44,7 @@ fn parse(bytes: &[u8]) -> Result<TensorData, String> {
         "<f8" => DType::F64,
         "|V2" | "<V2" | "bfloat16" => {
             return Err(format!(
-                "is of the type {:?}: numpy has no bfloat16, so it may be anything of two bytes. Save \
+                "is of the type {:?}: numpy has no bfloat16, so it may be any two-byte type. Save \
                  it as float32",
                 header.descr
             ));
@@ -61,17 +61,17 @@ fn parse(bytes: &[u8]) -> Result<TensorData, String> {
     let expected = shape[0].checked_mul(shape[1]).and_then(|n| n.checked_mul(dtype.size()));
     if expected != Some(data.len()) {
         return Err(format!(
-            "has {} bytes of numbers, its shape {shape:?} and type '{}' need {}",
+            "has {} bytes of data, but its shape {shape:?} and type '{}' need {}",
             data.len(),
             header.descr,
-            expected.map_or("more than there can be".into(), |expected| expected.to_string())
+            expected.map_or("more than is possible".into(), |expected| expected.to_string())
         ));
     }
     let data = TensorData::from_bytes_vec(data.to_vec(), shape, dtype);
     Ok(data.convert_dtype(DType::F32))
 }
 
-/// The file of a matrix of f32.
+/// Returns the content of the file for a matrix of f32.
 ///
 /// # Errors
 ///
@@ -93,7 +93,7 @@ pub fn write(data: &TensorData, path: &Path) -> Result<Vec<u8>> {
     let padded = (before + header.len() + 1).next_multiple_of(ALIGNMENT);
     header.extend(std::iter::repeat_n(' ', padded - before - header.len() - 1));
     header.push('\n');
-    // Two sizes of at most 20 digits each are far below the 65535 bytes of version 1.0.
+    // Two sizes of at most 20 digits each stay far below the 65535 bytes of version 1.0.
     let length = header.len() as u16;
     Ok([MAGIC, &[1, 0], &length.to_le_bytes(), header.as_bytes(), data.as_bytes()].concat())
 }
@@ -140,11 +140,11 @@ fn malformed() -> String {
     "its .npy header is not a dict of 'descr', 'fortran_order' and 'shape'".into()
 }
 
-/// What is still to be read of the header.
+/// The rest of the header, still to be parsed.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    /// Goes over a word, where it is next.
+    /// Skips `word` if it comes next.
     fn skip(&mut self, word: &str) -> bool {
         let rest = self.0.trim_ascii_start();
         let found = rest.strip_prefix(word);
@@ -205,7 +205,7 @@ mod tests {
         Path::new("p.npy")
     }
 
-    /// A file with this header, padded as version 1.0 wants it.
+    /// A file with this header, padded as version 1.0 requires.
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
         let length = (header.len() as u16).to_le_bytes();
         [MAGIC, &[1, 0], &length, header.as_bytes(), data].concat()
@@ -260,7 +260,7 @@ mod tests {
             ("'<f4'", "False", "(1, 1, 1)", "expected two sizes"),
             ("'<f4'", "False", "(-1, -1)", "expected two sizes"),
             ("'<f4'", "False", "(2, 1)", "need 8"),
-            ("'<f4'", "False", "(4294967296, 4294967296)", "more than there can be"),
+            ("'<f4'", "False", "(4294967296, 4294967296)", "more than is possible"),
             ("'<f4'", "Maybe", "(1, 1)", "not a dict"),
             ("'<f4", "False", "(1, 1)", "not a dict"),
         ] {

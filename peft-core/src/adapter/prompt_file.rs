@@ -1,4 +1,4 @@
-//! A prompt that stands alone in a file, and the adapter it becomes.
+//! A prompt in a file of its own, and the adapter made from it.
 
 use std::{fs, path::Path};
 
@@ -16,13 +16,13 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Reads a prompt `[P, H]`, in f32, from a `.npy`, `.safetensors`, `.bin`, `.pt` or `.pth` file, or from an
-/// adapter folder without a config. Among several tensors it is `prompt_embeddings`; one alone may have any
-/// name, or none.
+/// Reads a prompt `[P, H]`, as f32, from a `.npy`, `.safetensors`, `.bin`, `.pt` or `.pth` file, or
+/// from an adapter folder without a config. If there are several tensors, it is
+/// `prompt_embeddings`; a single tensor may have any name, or none.
 ///
 /// # Errors
 ///
-/// [`Error::Read`], [`Error::File`] or [`Error::Tensor`] naming what is not there or not a prompt.
+/// [`Error::Read`], [`Error::File`] or [`Error::Tensor`] naming what is missing or not a prompt.
 pub fn read(path: &Path) -> Result<TensorData> {
     let path = if path.is_dir() { stored::path(path)? } else { path.to_path_buf() };
     let bytes = fs::read(&path).map_err(Error::read(&path))?;
@@ -41,19 +41,19 @@ pub fn read(path: &Path) -> Result<TensorData> {
     match data.shape().as_slice() {
         [p, h] if *p > 0 && *h > 0 => {}
         shape => {
-            let message = format!("has the shape {shape:?}, a prompt is [P, H]");
+            let message = format!("has the shape {shape:?}, expected a prompt: [P, H]");
             return Err(Error::tensor(&path, name, message));
         }
     }
-    // f64 may be too large for f32.
+    // f64 values may be too large for f32.
     let data = data.convert_dtype(DType::F32);
     if data.iter::<f32>().any(|number| !number.is_finite()) {
-        return Err(Error::tensor(&path, name, "holds numbers that are not finite"));
+        return Err(Error::tensor(&path, name, "holds values that are not finite"));
     }
     Ok(data)
 }
 
-/// The prompt among named tensors, with its name.
+/// Returns the prompt among named tensors, with its name.
 fn the_prompt(mut tensors: NamedTensors, path: &Path) -> Result<(String, TensorData)> {
     if let Some(found) = tensors.remove_entry(PROMPT_EMBEDDINGS) {
         return Ok(found);
@@ -69,7 +69,7 @@ fn the_prompt(mut tensors: NamedTensors, path: &Path) -> Result<(String, TensorD
     }
 }
 
-/// The adapter of a prompt `[P, H]` of f32.
+/// Returns the adapter of a prompt `[P, H]` of f32.
 pub fn adapter(prompt: TensorData, task: Task, base_model: Option<String>) -> Adapter {
     let (p, h) = match prompt.shape().as_slice() {
         [p, h] => (*p, *h),
@@ -91,8 +91,8 @@ pub fn adapter(prompt: TensorData, task: Task, base_model: Option<String>) -> Ad
     Adapter { config, tensors }
 }
 
-/// Makes an adapter of P-tuning v1 one of prompt tuning: its stored rows are what its encoder gave, and act
-/// as a prompt. Any other stays as it is.
+/// Turns an adapter of P-tuning v1 into one of prompt tuning: its stored rows are the output of its
+/// encoder, and act as a prompt. Other adapters are returned unchanged.
 #[must_use]
 pub fn into_prompt_tuning(mut adapter: Adapter) -> Adapter {
     if adapter.config.peft_type == PeftType::PTuning {
@@ -103,7 +103,7 @@ pub fn into_prompt_tuning(mut adapter: Adapter) -> Adapter {
     adapter
 }
 
-/// The fields that PEFT expects of prompt tuning.
+/// Sets the fields that PEFT expects of prompt tuning.
 fn mark_as_prompt(config: &mut AdapterConfig) {
     for (key, value) in [
         ("prompt_tuning_init", json!("RANDOM")),

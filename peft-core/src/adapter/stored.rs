@@ -1,5 +1,5 @@
-//! The tensors of an adapter folder: `adapter_model.safetensors`, else `adapter_model.bin`, which PEFT wrote
-//! before.
+//! The tensors of an adapter folder: `adapter_model.safetensors`, else `adapter_model.bin`, which
+//! older versions of PEFT wrote.
 
 use std::path::{Path, PathBuf};
 
@@ -16,16 +16,16 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The file of a folder that holds its tensors.
+/// Returns the file of a folder that holds its tensors.
 pub(super) const TENSORS: &str = "adapter_model.safetensors";
-/// PEFT's older name, and format, for the same tensors.
+/// PEFT's older name and format for the same tensors.
 const OLD_TENSORS: &str = "adapter_model.bin";
 
 /// The file of a folder that holds its tensors.
 ///
 /// # Errors
 ///
-/// [`Error::File`] naming both where there is neither.
+/// [`Error::File`] naming both files if there is neither.
 pub fn path(dir: &Path) -> Result<PathBuf> {
     [TENSORS, OLD_TENSORS]
         .map(|name| dir.join(name))
@@ -34,12 +34,13 @@ pub fn path(dir: &Path) -> Result<PathBuf> {
         .ok_or_else(|| Error::file(dir, format!("holds neither {TENSORS} nor {OLD_TENSORS}")))
 }
 
-/// Reads tensors with names: the bytes of a safetensors file, or of a file of torch where the name of `path`
-/// says so. Numbers of half width are widened to f32.
+/// Reads named tensors from the bytes of a safetensors file or, if the extension of `path` is
+/// another, of a torch file. Half-precision values are upcast to f32.
 ///
 /// # Errors
 ///
-/// As [`from_safetensors`] and [`torch_file::read`]; [`Error::File`] for a tensor without a name.
+/// As for [`from_safetensors`] and [`torch_file::read`]; [`Error::File`] for a tensor without a
+/// name.
 pub fn parse(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         return from_safetensors(bytes, path);
@@ -54,16 +55,16 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
     }
 }
 
-/// `num_transformer_submodules` of an adapter's config: 2 where a sequence to sequence config does not say,
-/// as PEFT fills it in.
+/// `num_transformer_submodules` of an adapter's config: 2 if a sequence-to-sequence config does not
+/// say, as in PEFT.
 pub fn submodules(config: &Value) -> usize {
     let is_pair = config["task_type"] == Task::Seq2SeqLm.peft_name();
     let said = config["num_transformer_submodules"].as_u64();
     said.map_or(if is_pair { 2 } else { 1 }, |said| said as usize)
 }
 
-/// Keeps the rows of a prompt that are used. PEFT makes P of them for each of two submodules but only ever
-/// reads the first P, in front of the encoder.
+/// Keeps the rows of a prompt that are used. PEFT allocates P rows for each of two submodules but
+/// only ever reads the first P, in front of the encoder.
 pub fn keep_used_rows(tensors: &mut NamedTensors, config: &AdapterConfig, submodules: usize) {
     let p = config.num_virtual_tokens;
     if !matches!(config.peft_type, PeftType::PromptTuning | PeftType::PTuning) {
@@ -88,7 +89,8 @@ mod tests {
     use crate::adapter::{Adapter, codec::to_safetensors};
     use serde_json::json;
 
-    /// A folder with a config and a prompt of these rows, of two columns, counted up from 0.
+    /// A folder with a config and a prompt of `rows` rows and two columns, whose values count up
+    /// from 0.
     fn folder(config: &Value, rows: usize) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("adapter_config.json"), config.to_string()).unwrap();

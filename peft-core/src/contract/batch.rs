@@ -12,24 +12,24 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// A mask from its rows laid end to end; `real.len()` must be `rows * len`.
+    /// Creates a mask from its rows, concatenated; `real.len()` must be `rows * len`.
     ///
-    /// Returns `None` when it is not.
+    /// Returns `None` otherwise.
     pub fn new(rows: usize, len: usize, real: Vec<bool>) -> Option<Self> {
         (real.len() == rows * len).then_some(Self { rows, len, real })
     }
 
-    /// A mask with every entry real.
+    /// Creates a mask with every entry real.
     pub fn full(rows: usize, len: usize) -> Self {
         Self { rows, len, real: vec![true; rows * len] }
     }
 
-    /// Number of rows.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Entries in a row.
+    /// The number of entries per row.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -49,22 +49,22 @@ impl Mask {
         self.real.iter().all(|real| *real)
     }
 
-    /// Real entries of one row.
+    /// The number of real entries of a row.
     pub fn count(&self, row: usize) -> usize {
         self.row(row).iter().filter(|real| **real).count()
     }
 
-    /// Real entries of the fullest row.
+    /// The number of real entries of the fullest row.
     pub fn max_count(&self) -> usize {
         (0..self.rows).map(|row| self.count(row)).max().unwrap_or(0)
     }
 
-    /// The same row `rows` times, for a mask of one row.
+    /// Repeats a mask of one row `rows` times.
     pub fn repeat(&self, rows: usize) -> Mask {
         if self.rows == rows { self.clone() } else { self.concat(&Mask::full(rows, 0)) }
     }
 
-    /// Chosen rows, in the order given; a mask of one row is shared and stays so.
+    /// Selects rows, in the given order; a mask of one row is shared and stays so.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Mask {
         if self.rows == 1 {
@@ -74,7 +74,8 @@ impl Mask {
         Mask { rows: rows.len(), len: self.len, real }
     }
 
-    /// The rows of `self`, then those of `other`, which are as long where `self` has any.
+    /// Stacks the rows of `self` on those of `other`; they have the same length unless `self` is
+    /// empty.
     pub(crate) fn above(&self, other: &Mask) -> Mask {
         let real = [self.real.as_slice(), other.real.as_slice()].concat();
         Mask { rows: self.rows + other.rows, len: other.len, real }
@@ -93,7 +94,7 @@ impl Mask {
     }
 }
 
-/// The side that padding goes to.
+/// The side of the padding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaddingSide {
     /// Padding precedes the tokens, so that every row ends at the last column.
@@ -130,7 +131,7 @@ impl TokenBatch {
         Self { ids, token_types: None, mask, side, decoder: None }
     }
 
-    /// Adds segment ids, one list a row, as long as the row.
+    /// Adds segment ids, one list per row, as long as the row.
     pub fn with_token_types(mut self, rows: &[&[u32]]) -> Self {
         let mut types = vec![0; self.ids.len()];
         for (row, values) in rows.iter().enumerate() {
@@ -148,7 +149,7 @@ impl TokenBatch {
         self
     }
 
-    /// Some of its rows, padded as they are.
+    /// Selects a range of rows, with their padding unchanged.
     #[must_use]
     pub fn part(&self, rows: Range<usize>) -> Self {
         let places = rows.start * self.len()..rows.end * self.len();
@@ -162,12 +163,12 @@ impl TokenBatch {
         }
     }
 
-    /// B.
+    /// The number of rows, B.
     pub fn rows(&self) -> usize {
         self.mask.rows
     }
 
-    /// T, padding included.
+    /// The length of the rows, T, padding included.
     pub fn len(&self) -> usize {
         self.mask.len
     }
@@ -177,17 +178,17 @@ impl TokenBatch {
         self.ids.is_empty()
     }
 
-    /// Real tokens of one row.
+    /// The number of real tokens of a row.
     pub fn row_len(&self, row: usize) -> usize {
         self.mask.count(row)
     }
 
-    /// Real tokens of all rows.
+    /// The number of real tokens of all rows.
     pub fn num_tokens(&self) -> usize {
         self.mask.real.iter().filter(|real| **real).count()
     }
 
-    /// Column of the `index`-th real token of a row.
+    /// The column of the `index`-th real token of a row.
     pub fn column(&self, row: usize, index: usize) -> usize {
         match self.side {
             PaddingSide::Left => self.len() - self.row_len(row) + index,
@@ -210,7 +211,8 @@ impl TokenBatch {
         self.token_types.as_deref()
     }
 
-    /// The rows that a model gives hidden states for: the decoder's where there are any, else these.
+    /// The rows for which a model returns hidden states: the decoder's if there are any, else
+    /// these.
     pub fn output_rows(&self) -> &TokenBatch {
         self.decoder().unwrap_or(self)
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// The positions that virtual tokens leave to rows, on each side of a model.
+/// The positions left for rows by virtual tokens, on each side of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     two_sides: bool,
@@ -16,9 +16,9 @@ pub struct Room {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Limit {
-    /// Positions, where there is a limit.
+    /// The number of positions, if limited.
     positions: Option<usize>,
-    /// Virtual tokens that take one, in the fullest row.
+    /// The number of positions taken by virtual tokens, in the fullest row.
     taken: usize,
 }
 
@@ -43,7 +43,7 @@ impl Limit {
 }
 
 impl Room {
-    /// The room that `virtual_tokens` leave in the model `spec`.
+    /// Returns the positions that `virtual_tokens` leave in the model `spec`.
     pub fn new(spec: &ModelSpec, virtual_tokens: &VirtualTokens) -> Self {
         Self {
             two_sides: spec.is_encoder_decoder(),
@@ -52,8 +52,9 @@ impl Room {
         }
     }
 
-    /// Checks a row of `tokens` input tokens and, on an encoder-decoder, `decoder_tokens` of the decoder;
-    /// `new_tokens` are to be generated behind the latter, or behind the input where there is one side.
+    /// Checks a row of `tokens` input tokens and, on an encoder-decoder, `decoder_tokens` decoder
+    /// tokens; `new_tokens` will be generated after the decoder tokens, or after the input if there
+    /// is only one side.
     ///
     /// # Errors
     ///

@@ -10,14 +10,14 @@ use super::{
     visibility::rightmost,
 };
 
-/// What the decoder of an encoder-decoder reads: the encoder's output, with the virtual tokens of the
-/// cross-attention before it.
+/// The cross-attention input of a decoder: the encoder's output, preceded by the virtual tokens of
+/// the cross-attention.
 #[derive(Clone, Debug)]
 pub struct CrossInput {
     /// The encoder's output `[B, S, H]`, rows of a prompt included.
     pub hidden: Tensor<3>,
-    /// Keys and values of the encoder's output, a layer each `[B, K, S, D]`, once a pass has made them;
-    /// empty before.
+    /// Keys and values of the encoder's output, one `[B, K, S, D]` pair per layer, once a pass has
+    /// computed them; empty before.
     pub key_values: Vec<LayerKeyValues>,
     past: VirtualTokens,
     /// `[B, P + S]`.
@@ -25,21 +25,22 @@ pub struct CrossInput {
 }
 
 impl CrossInput {
-    /// The encoder's output, of which the entries of `mask` `[B, S]` are real, behind the keys and values
-    /// that `virtual_tokens` have for [`Site::Cross`].
+    /// Creates the input from the encoder's output, whose real entries are given by `mask`
+    /// `[B, S]`, and the keys and values that `virtual_tokens` have for [`Site::Cross`], which
+    /// precede it.
     pub fn new(hidden: Tensor<3>, mask: &Mask, virtual_tokens: &VirtualTokens) -> Self {
         let past = virtual_tokens.at(Site::Cross);
         let mask = past.mask().concat(mask);
         Self { hidden, key_values: Vec::new(), past, mask }
     }
 
-    /// Keys and values of virtual tokens in one layer, `[1 or B, K, P, D]`.
+    /// Returns the keys and values of virtual tokens in one layer, `[1 or B, K, P, D]`.
     pub fn past(&self, layer: usize) -> Option<&LayerKeyValues> {
         self.past.layer(Site::Cross, layer)
     }
 
-    /// Which keys are hidden (`true`) from all queries, `[B, 1, 1, columns]`, for a layer with `columns`
-    /// of them, its virtual tokens included. `None` where all are visible.
+    /// Returns which keys are hidden (`true`) from all queries, `[B, 1, 1, columns]`, for a layer
+    /// with `columns` keys, its virtual tokens included. `None` if all are visible.
     pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
         if self.mask.all() {
             return None;
@@ -52,7 +53,7 @@ impl CrossInput {
         Some(rightmost(Tensor::from_data(data, &device), columns))
     }
 
-    /// Chosen rows, in the order given.
+    /// Selects rows, in the given order.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         Self {

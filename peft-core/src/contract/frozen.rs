@@ -1,4 +1,5 @@
-//! A frozen transformer: takes virtual tokens of any method, gives hidden states of the real tokens.
+//! A frozen transformer: takes virtual tokens of any method and returns hidden states of the real
+//! tokens.
 
 use std::fmt::Debug;
 
@@ -22,37 +23,37 @@ mod pass;
 
 use pass::{check_length, embed, kept};
 
-/// Hidden states of the real tokens of a batch. No caller counts virtual tokens.
+/// Hidden states of the real tokens of a batch. Callers never count virtual tokens.
 #[derive(Clone, Debug)]
 pub struct Hidden {
-    /// `[B, T, H]`: column i belongs to column i of the batch that went in (of its decoder's rows for
-    /// an encoder-decoder). What stands in padded columns means nothing.
+    /// `[B, T, H]`: column i belongs to column i of the batch (of its decoder's rows for an
+    /// encoder-decoder). Padded columns are undefined.
     pub tokens: Tensor<3>,
-    /// `[B, 1, H]`, the first position of an encoder's sequence: a virtual token under prompt tuning,
-    /// else the first real one. This is what an encoder's pooler reads.
+    /// `[B, 1, H]`, the first position of an encoder's sequence: a virtual token under prompt
+    /// tuning, else the first real token. An encoder's pooler reads it.
     pub first: Option<Tensor<3>>,
     /// `[1 or B, 1, H]`, the last virtual token of a causal prompt. It predicts token 0.
     pub last_virtual: Option<Tensor<3>>,
-    /// What to continue from, where it was asked for.
+    /// The cache to continue from, if it was requested.
     pub cache: Option<Cache>,
 }
 
 /// A pretrained transformer whose weights never change.
 ///
-/// An implementation gives the geometry, the embedding table and the layers; what virtual tokens do
-/// to positions, masks and lengths is the same for all and provided here. The required methods are
-/// what the first page of `peft-prompt` shows on a block of some 50 lines.
+/// An implementation provides the geometry, the embedding table and the layers; the effect of
+/// virtual tokens on positions, masks and lengths is the same for all models and provided here. The
+/// first page of `peft-prompt` shows the required methods on a block of some 50 lines.
 ///
-/// Weights stay on a plain device, so to autodiff they are constants; only a method's own tensors are
-/// on [`Device::autodiff`].
+/// Weights stay on a plain device, so for autodiff they are constants; only a method's own tensors
+/// are on [`Device::autodiff`].
 pub trait FrozenModel: Debug + Send + Sync {
-    /// Geometry.
+    /// The geometry of the model.
     fn spec(&self) -> &ModelSpec;
 
-    /// Where the weights are.
+    /// The device of the weights.
     fn device(&self) -> Device;
 
-    /// Rows of the embedding table for `ids`, among which soft prompts live.
+    /// Returns the rows of the embedding table for `ids`; soft prompts live in the same space.
     ///
     /// # Shapes
     ///
@@ -61,10 +62,11 @@ pub trait FrozenModel: Debug + Send + Sync {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
 
     /// Runs embedded rows through the layers of one stack, each layer attending to
-    /// `[virtual tokens | tokens read before | rows]`: [`Sequence::past`] gives the first,
-    /// [`Sequence::keep`] takes the rows' own keys and values and gives these behind the second. Every layer has to
-    /// call it, and the sequence's `tokens` belong in the [`Run`]: without them there is neither a compiled prompt nor
-    /// generation, and an error says so.
+    /// `[virtual tokens | tokens read before | rows]`. [`Sequence::past`] returns the virtual
+    /// tokens; [`Sequence::keep`] takes the rows' own keys and values and returns them after those
+    /// of the tokens read before. Every layer must call `keep`, and the sequence's `tokens` must be
+    /// returned in the [`Run`]: otherwise neither prompts can be prefilled nor text generated, and
+    /// an error says so.
     ///
     /// # Errors
     ///
@@ -76,16 +78,16 @@ pub trait FrozenModel: Debug + Send + Sync {
         false
     }
 
-    /// The language-model head.
+    /// Applies the language-model head.
     ///
     /// # Shapes
     ///
-    /// - hidden: `[M, H]`, chosen positions only
+    /// - hidden: `[M, H]`, selected positions only
     /// - output: `[M, V]`
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where the checkpoint has no such head.
+    /// [`Error::Mismatch`] if the checkpoint has no language-model head.
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         let _ = hidden;
         Err(Error::Mismatch(format!(
@@ -94,88 +96,92 @@ pub trait FrozenModel: Debug + Send + Sync {
         )))
     }
 
-    /// The cross entropy of the language-model head: the sum of the negative log-likelihoods of the targets,
-    /// in nats, `[1]`. A model may do it without ever holding all logits.
+    /// The cross entropy of the language-model head: the sum of the negative log-likelihoods of the
+    /// targets, in nats, `[1]`. A model may compute it without ever holding all logits.
     ///
     /// # Shapes
     ///
-    /// - hidden: `[M, H]`, chosen positions only
+    /// - hidden: `[M, H]`, selected positions only
     /// - targets: M token ids
     ///
     /// # Errors
     ///
-    /// As [`lm_logits`](Self::lm_logits); [`Error::Mismatch`] for a target that is not below V.
+    /// As for [`lm_logits`](Self::lm_logits); [`Error::Mismatch`] for a target that is not below V.
     fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
         let logits = self.lm_logits(hidden)?;
         cross_entropy_sum(at_least_f32(logits), targets)
     }
 
-    /// The frozen pooler between the hidden state of a sequence `[B, H]` and its classifier.
+    /// Applies the frozen pooler between the hidden state of a sequence `[B, H]` and its
+    /// classifier.
     fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
         hidden
     }
 
-    /// The classifier found in the checkpoint.
+    /// Returns the classifier in the checkpoint.
     fn classifier(&self) -> Option<&Head> {
         None
     }
 
-    /// What a classifier for a task looks like on this model. For a task without a classifier it is
-    /// that of whole rows.
+    /// Returns the layout of a classifier for a task on this model. For a task without a classifier
+    /// it is that of a classifier of whole rows.
     fn head_layout(&self, task: Task) -> HeadLayout {
         let _ = task;
         HeadLayout::linear("classifier", true)
     }
 
-    /// All weights under names of their own, for checking that they never change. A model that gives
-    /// none works all the same.
+    /// Returns all weights by name, for checking that they never change. Optional: a model that
+    /// returns none works all the same.
     fn tensors(&self) -> NamedTensors {
         NamedTensors::new()
     }
 
-    /// Hidden states of the real tokens, with `virtual_tokens` before them.
+    /// Returns the hidden states of the real tokens, with `virtual_tokens` before them.
     ///
-    /// A causal model runs an embedding prompt through its layers once, whatever B is
-    /// ([`compile`](Self::compile)); an encoder, whose prompt attends to the row, puts it in front of
-    /// each row.
+    /// A causal model prefills an embedding prompt once, whatever B is
+    /// ([`compile`](Self::compile)); an encoder, whose prompt attends to the row, puts it in front
+    /// of each row.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] where P + T exceeds the model's positions, [`Error::Mismatch`] where the
-    /// virtual tokens have another geometry than the model.
+    /// [`Error::TooLong`] if P + T exceeds the model's positions, [`Error::Mismatch`] if the
+    /// geometry of the virtual tokens differs from that of the model.
     fn forward(&self, batch: &TokenBatch, virtual_tokens: &VirtualTokens) -> Result<Hidden> {
         pass::forward(self, batch, virtual_tokens)
     }
 
-    /// The cache that generation starts from. A causal model has read nothing but the virtual tokens,
-    /// compiled; the encoder of an encoder-decoder has read `batch`.
+    /// Returns the cache from which generation starts. A causal model has read only the virtual
+    /// tokens, prefilled; the encoder of an encoder-decoder has read `batch`.
     ///
     /// # Errors
     ///
-    /// As [`forward`](Self::forward); [`Error::Mismatch`] for an encoder, which does not generate.
+    /// As for [`forward`](Self::forward); [`Error::Mismatch`] for an encoder, which does not
+    /// generate.
     fn begin(&self, batch: &TokenBatch, virtual_tokens: &VirtualTokens) -> Result<Cache> {
         pass::begin(self, batch, virtual_tokens)
     }
 
-    /// Reads `batch` behind a cache and gives the cache that holds it too: the same, grown in place, where the
-    /// caller kept no copy. The batch is one of decoder tokens where the model has two sides.
+    /// Reads `batch` after a cache and returns the cache that includes it: the same cache, grown in
+    /// place, if the caller kept no copy. If the model has two sides, the batch holds decoder
+    /// tokens.
     ///
     /// # Errors
     ///
-    /// As [`forward`](Self::forward).
+    /// As for [`forward`](Self::forward).
     fn forward_cached(&self, batch: &TokenBatch, cache: Cache) -> Result<Hidden> {
         pass::decode(self, batch, cache, true)
     }
 
-    /// Turns an embedding prompt into the keys and values it has in every layer, differentiably.
+    /// Prefills an embedding prompt: returns the keys and values it has in every layer,
+    /// differentiably.
     ///
-    /// On a causal model nothing that follows the prompt can change these, so they are computed once
-    /// for the whole batch. Virtual tokens of another kind are given back as they are; so are those of
-    /// an encoder, whose prompt sees the row.
+    /// On a causal model nothing that follows the prompt can change them, so they are computed once
+    /// for the whole batch. Other kinds of virtual tokens are returned unchanged, as are those of
+    /// an encoder, whose prompt attends to the row.
     ///
     /// # Errors
     ///
-    /// As [`forward`](Self::forward).
+    /// As for [`forward`](Self::forward).
     fn compile(&self, virtual_tokens: &VirtualTokens) -> Result<VirtualTokens> {
         let spec = self.spec();
         let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
@@ -203,18 +209,18 @@ pub trait FrozenModel: Debug + Send + Sync {
     }
 }
 
-/// The keys and values that real tokens have in every self-attention layer of a single-stack model:
-/// what a prefix made of real words is. On a causal model it acts as those words would.
+/// Returns the keys and values that real tokens have in every self-attention layer of a
+/// single-stack model: a prefix made of real words. On a causal model it acts as those words would.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] for an encoder-decoder, [`Error::TooLong`] where the words do not fit.
+/// [`Error::Mismatch`] for an encoder-decoder, [`Error::TooLong`] if the words do not fit.
 pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<VirtualTokens> {
     let spec = model.spec();
     let site = spec.self_site()?.site;
     let batch = TokenBatch::new(&[ids], PaddingSide::Right);
     if batch.is_empty() {
-        return Err(Error::Mismatch("no words to take activations of".into()));
+        return Err(Error::Mismatch("there are no words to take activations of".into()));
     }
     check_length(spec.max_positions, 0, ids.len())?;
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
@@ -225,7 +231,7 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))
 }
 
-/// What a cache holds, as keys and values of virtual tokens.
+/// Returns the content of a cache, as keys and values of virtual tokens.
 fn layers_of(tokens: TokenCache) -> Vec<Option<LayerKeyValues>> {
     tokens.into_layers().into_iter().map(Some).collect()
 }

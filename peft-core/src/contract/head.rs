@@ -1,4 +1,4 @@
-//! The task head: a linear map from a hidden state to classes, trained beside the virtual tokens.
+//! The task head: a linear layer from a hidden state to classes, trained with the virtual tokens.
 
 use std::collections::BTreeMap;
 
@@ -20,21 +20,22 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// The first one, which under prompt tuning is a virtual token, as in PEFT.
+    /// The first position, which under prompt tuning is a virtual token, as in PEFT.
     #[default]
     First,
     /// The first real token.
     FirstToken,
 }
 
-/// Where the head of a model type stands in its checkpoint, and which parts it has.
+/// The name of a model type's head in its checkpoints, and its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLayout {
     /// Module name: `classifier` (BERT), `score` (decoders), `qa_outputs`.
     pub name: &'static str,
     /// Whether it has a bias.
     pub bias: bool,
-    /// Whether it has a hidden layer: `name.dense`, then `name.out_proj`, both with a bias (RoBERTa).
+    /// Whether it has a hidden layer: `name.dense`, then `name.out_proj`, both with a bias
+    /// (RoBERTa).
     pub hidden: bool,
 }
 
@@ -55,33 +56,33 @@ impl HeadLayout {
         Task::ALL.into_iter().flat_map(Self::module_names).any(|known| module == Some(*known))
     }
 
-    /// A linear map, `name.weight` and perhaps `name.bias`.
+    /// A linear layer: `name.weight` and optionally `name.bias`.
     pub const fn linear(name: &'static str, bias: bool) -> Self {
         Self { name, bias, hidden: false }
     }
 
-    /// A hidden layer with tanh and a linear map, `name.dense` and `name.out_proj`.
+    /// A hidden layer with tanh and a linear layer: `name.dense` and `name.out_proj`.
     pub const fn with_hidden(name: &'static str) -> Self {
         Self { name, bias: true, hidden: true }
     }
 
-    /// Name of the tensor that holds the rows of the classes.
+    /// The name of the tensor that holds the rows of the classes.
     pub fn weight_name(&self) -> String {
         self.part("weight")
     }
 
-    /// Name of a tensor of the last map.
+    /// The name of a tensor of the last layer.
     fn part(&self, part: &str) -> String {
         let module = if self.hidden { ".out_proj" } else { "" };
         format!("{}{module}.{part}", self.name)
     }
 
-    /// Name of a tensor of the hidden layer.
+    /// The name of a tensor of the hidden layer.
     fn dense_part(&self, part: &str) -> String {
         format!("{}.dense.{part}", self.name)
     }
 
-    /// Names of all its tensors.
+    /// The names of all tensors of the head.
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![self.weight_name()];
         names.extend(self.bias.then(|| self.part("bias")));
@@ -91,7 +92,7 @@ impl HeadLayout {
         names
     }
 
-    /// Checks that a state has no tensor of a head that this one does not read.
+    /// Checks that a state has no tensor of a head that this layout does not read.
     ///
     /// # Errors
     ///
@@ -117,10 +118,11 @@ pub struct Dense {
     pub bias: Param<Tensor<1>>,
 }
 
-/// Classifier `logits = x W^T + b`, where x is the hidden state, or a hidden layer of it.
+/// The classifier `logits = x W^T + b`, where x is the hidden state, or the output of the hidden
+/// layer.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// The hidden layer, on models whose head has one.
+    /// The hidden layer, if the model's heads have one.
     pub dense: Option<Dense>,
     /// W `[C, H]`.
     pub weight: Param<Tensor<2>>,
@@ -129,7 +131,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// A new head: weights from N(0, 0.02), biases 0, the initialisation of the models themselves.
+    /// Creates a new head: weights from N(0, 0.02), biases 0, like the initialisation of the
+    /// models.
     pub fn init(
         layout: HeadLayout,
         classes: usize,
@@ -153,12 +156,12 @@ impl Head {
         }
     }
 
-    /// C.
+    /// The number of classes, C.
     pub fn num_classes(&self) -> usize {
         self.weight.dims()[0]
     }
 
-    /// Logits of hidden states.
+    /// Returns the logits of hidden states.
     ///
     /// # Shapes
     ///
@@ -179,7 +182,7 @@ impl Head {
         }
     }
 
-    /// The head's tensors under the names they have in a checkpoint: `classifier.weight`.
+    /// Returns the head's tensors under their names in a checkpoint, such as `classifier.weight`.
     pub fn state(&self, layout: HeadLayout) -> NamedTensors {
         let mut state = BTreeMap::new();
         state.insert(layout.weight_name(), self.weight.val().into_data());
@@ -193,11 +196,12 @@ impl Head {
         state
     }
 
-    /// Reads what [`state`](Self::state) gives.
+    /// Loads what [`state`](Self::state) returns.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming a missing tensor, or one with a shape that fits no head of H columns.
+    /// [`Error::Mismatch`] naming a missing tensor, or one whose shape does not fit a head on H
+    /// columns.
     pub fn from_state(
         layout: HeadLayout,
         hidden_size: usize,
@@ -238,17 +242,17 @@ impl Head {
     }
 }
 
-/// Tensors of a head on their way to a device.
+/// Uploads the tensors of a head to a device.
 struct Reader<'a> {
     state: &'a NamedTensors,
     device: &'a Device,
 }
 
 impl Reader<'_> {
-    /// A tensor and its shape.
+    /// Returns a tensor and its shape.
     fn param<const D: usize>(&self, name: &str) -> Result<(Param<Tensor<D>>, [usize; D])> {
         let data: &TensorData = self.state.get(name).ok_or_else(|| {
-            Error::Mismatch(format!("the adapter has no tensor `{name}`, its task needs one"))
+            Error::Mismatch(format!("the adapter has no tensor `{name}`, but its task needs one"))
         })?;
         let shape: [usize; D] = data.shape().as_slice().try_into().map_err(|_| {
             Error::Mismatch(format!(

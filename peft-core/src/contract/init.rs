@@ -1,10 +1,10 @@
-//! Random tensors from a generator of our own, so that a seed gives the same numbers on every device.
+//! Random tensors from our own generator, so that a seed gives the same values on every device.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// A distribution to draw initial values from.
+/// A distribution for initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Values {
     /// N(0, std²).
@@ -14,12 +14,12 @@ pub enum Values {
     },
     /// U[-range, range).
     Uniform {
-        /// Half the width.
+        /// Half the width of the interval.
         range: f64,
     },
 }
 
-/// Draws `count` numbers.
+/// Draws `count` values.
 pub fn draw(values: Values, count: usize, rng: &mut impl Rng) -> Vec<f32> {
     (0..count)
         .map(|_| match values {

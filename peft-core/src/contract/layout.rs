@@ -1,8 +1,8 @@
-//! How virtual tokens are laid out in `prompt_embeddings`, PEFT's one tensor.
+//! How virtual tokens are laid out in `prompt_embeddings`, PEFT's only tensor.
 //!
-//! A prompt is stored as it is, `[P, H]`. Keys and values are laid flat, `[P, l * 2 * K * D]`: for each
-//! virtual token, layer by layer, its key then its value, head by head. `l` is the number of layers that
-//! have virtual tokens, all L in PEFT. Stored keys get no further rotation.
+//! A prompt is stored unchanged, `[P, H]`. Keys and values are stored flat, `[P, l * 2 * K * D]`:
+//! for each virtual token, layer by layer, its key then its value, head by head. `l` is the number
+//! of layers that have virtual tokens; in PEFT always L. Stored keys get no further rotation.
 
 use burn::tensor::Tensor;
 
@@ -11,10 +11,11 @@ use super::{
     virtual_tokens::{LayerKeyValues, SiteKeyValues},
 };
 
-/// The key of PEFT's one tensor.
+/// The name of PEFT's only tensor.
 pub const PROMPT_EMBEDDINGS: &str = "prompt_embeddings";
 
-/// The tensor of one attention site of an encoder-decoder: `prompt_embeddings.cross`.
+/// The name of the tensor of one attention site of an encoder-decoder, such as
+/// `prompt_embeddings.cross`.
 pub fn tensor_of(site: Site) -> String {
     format!("{PROMPT_EMBEDDINGS}.{site}")
 }
@@ -25,12 +26,12 @@ pub fn is_virtual(name: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Cuts flat keys and values into layers, differentiably.
+/// Splits flat keys and values into layers, differentiably.
 ///
 /// # Shapes
 ///
 /// - flat: `[P, l * 2 * K * D]`, where `l = layers.len()`
-/// - output: `[1, K, P, D]` a key and a value, for each layer in `layers`
+/// - output: a key and a value `[1, K, P, D]` for each layer in `layers`
 pub fn to_key_values(flat: Tensor<2>, site: &SiteSpec, layers: &[usize]) -> SiteKeyValues {
     let [p, _] = flat.dims();
     let (k, d, l) = (site.num_kv_heads, site.head_dim, layers.len());
@@ -46,12 +47,12 @@ pub fn to_key_values(flat: Tensor<2>, site: &SiteSpec, layers: &[usize]) -> Site
     SiteKeyValues { site: site.site, layers: of_layer }
 }
 
-/// Lays the keys and values of the layers that have any flat; the inverse of [`to_key_values`].
+/// Flattens the keys and values of the layers that have any; the inverse of [`to_key_values`].
 ///
 /// # Shapes
 ///
-/// - input: `[1, K, P, D]` a key and a value a layer
-/// - output: `[P, l * 2 * K * D]`; `None` where no layer has any
+/// - input: a key and a value `[1, K, P, D]` per layer
+/// - output: `[P, l * 2 * K * D]`; `None` if no layer has any
 pub fn to_flat(site: &SiteKeyValues) -> Option<Tensor<2>> {
     let columns: Vec<_> = site
         .layers

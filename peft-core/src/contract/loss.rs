@@ -1,4 +1,4 @@
-//! Cross entropy over chosen positions.
+//! Cross entropy over selected positions.
 
 use burn::tensor::{DType, Int, Tensor, TensorData, activation::log_softmax};
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// The sum of the negative log-likelihoods of the targets, in nats: `[1]`.
 ///
-/// A sum and not a mean: micro-batches are weighted by what they hold, see the training loop.
+/// A sum, not a mean: the training loop weights micro-batches by their number of targets.
 ///
 /// # Shapes
 ///
@@ -25,7 +25,7 @@ pub fn cross_entropy_sum(logits: Tensor<2>, targets: &[usize]) -> Result<Tensor<
     Ok(log_softmax(logits, 1).gather(1, index).sum().neg())
 }
 
-/// Logits in f32, where they are in a type with fewer digits.
+/// Upcasts logits to f32, unless their type is as wide already.
 pub fn at_least_f32(logits: Tensor<2>) -> Tensor<2> {
     match logits.dtype() {
         DType::F16 | DType::BF16 => logits.cast(DType::F32),
@@ -37,18 +37,18 @@ pub fn at_least_f32(logits: Tensor<2>) -> Tensor<2> {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] with the first that is not.
+/// [`Error::Mismatch`] with the first target that is not.
 pub fn check_classes(targets: &[usize], classes: usize) -> Result<()> {
     match targets.iter().find(|target| **target >= classes) {
         None => Ok(()),
         Some(target) => Err(Error::Mismatch(format!(
-            "a target of the data is {target}, the head has the classes 0 to {}",
+            "a target in the data is {target}, but the head has the classes 0 to {}",
             classes.saturating_sub(1)
         ))),
     }
 }
 
-/// The class with the highest logit at each position.
+/// Returns the class with the highest logit at each position.
 ///
 /// # Shapes
 ///

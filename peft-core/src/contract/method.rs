@@ -1,4 +1,4 @@
-//! What the three methods have in common: they make virtual tokens, and can be folded and stored.
+//! What the methods have in common: they produce virtual tokens, and can be folded and stored.
 
 use burn::{
     module::{Module, ModuleDisplay},
@@ -12,53 +12,55 @@ use super::{
 };
 use crate::error::Result;
 
-/// Whether dropout is on, and which masks it draws.
+/// Whether dropout is on, and how its masks are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// No dropout.
     Evaluate,
     /// Dropout masks are drawn from `seed` and `step`, so that a resumed run draws the same.
     Train {
-        /// The run's seed.
+        /// The seed of the run.
         seed: u64,
         /// The training step, from 0.
         step: u64,
     },
 }
 
-/// A method of adapting a frozen model by training virtual tokens.
+/// A method that adapts a frozen model by training virtual tokens.
 ///
-/// A method is a Burn [`Module`]: its parameters are what is trained. It is not a function of the
-/// input, so it has no `forward(x)`: it says what it contributes, and the model takes it from there.
+/// A method is a Burn [`Module`] whose parameters are trained. It is not a function of the input,
+/// so it has no `forward(x)`: it returns virtual tokens, and the model does the rest.
 pub trait PeftMethod: Module + ModuleDisplay {
-    /// Its settings.
+    /// The settings of the method.
     type Config: Clone + Serialize + DeserializeOwned;
 
-    /// Its settings.
+    /// Returns the settings.
     fn config(&self) -> &Self::Config;
 
-    /// What the method contributes to a forward pass, differentiably. Called once a step.
+    /// Returns the method's virtual tokens for a forward pass, differentiably. Called once per
+    /// batch in training.
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens;
 
-    /// The deployed form: the same virtual tokens, any reparameterisation computed once and dropped.
+    /// Returns the deployed form: the same virtual tokens, with any reparameterisation computed
+    /// once and dropped.
     #[must_use]
     fn fold(&self) -> Self;
 
-    /// Numbers that are trained, those of a reparameterisation included.
+    /// The number of trainable parameters, including those of a reparameterisation.
     fn num_trainable(&self) -> usize {
         Module::num_params(self)
     }
 
-    /// Numbers that are deployed: those of the folded form, which an adapter file holds.
+    /// The number of deployed parameters: those of the folded form, which an adapter file holds.
     fn num_deployed(&self) -> usize {
         Module::num_params(&self.fold())
     }
 
-    /// All tensors needed to go on training, under their names. Those of a folded method are what an
-    /// adapter file holds: `prompt_embeddings` in PEFT's layout.
+    /// Returns all tensors needed to continue training, by name. For a folded method these are the
+    /// tensors of an adapter file: `prompt_embeddings` in PEFT's layout.
     fn state(&self) -> NamedTensors;
 
-    /// Reads what [`state`](Self::state) gives, folded or not.
+    /// Loads what [`state`](Self::state) returns, folded or not.
     ///
     /// # Errors
     ///
@@ -70,6 +72,6 @@ pub trait PeftMethod: Module + ModuleDisplay {
         device: &Device,
     ) -> Result<Self>;
 
-    /// The fields that describe the method in an adapter's config.
+    /// Returns the fields that describe the method in an adapter's config.
     fn fields(&self, spec: &ModelSpec) -> MethodFields;
 }

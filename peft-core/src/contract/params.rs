@@ -1,4 +1,4 @@
-//! A module's float parameters as a flat list: what optimisers, clipping and checkpoints work on.
+//! The float parameters of a module as a flat list, used by optimizers, clipping and checkpoints.
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -8,14 +8,14 @@ use burn::{
 use super::tensors::NamedTensors;
 use crate::error::{Error, Result};
 
-/// One parameter, or its gradient, laid flat.
+/// One parameter, or its gradient, flattened.
 #[derive(Clone, Debug)]
 pub struct Flat {
-    /// Path in the module: `method.embedding`.
+    /// The path in the module, such as `method.embedding`.
     pub name: String,
-    /// Its shape before it was laid flat.
+    /// The shape before flattening.
     pub shape: Vec<usize>,
-    /// Its numbers, on the plain device.
+    /// The values, on the plain device.
     pub values: Tensor<1>,
 }
 
@@ -45,7 +45,7 @@ fn flatten<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.reshape([count])
 }
 
-/// Values of all float parameters, in the module's order.
+/// Returns the values of all float parameters, in the module's order.
 pub fn values<M: Module>(module: &M) -> Vec<Flat> {
     struct Values(Vec<Flat>);
     impl TakeParam for Values {
@@ -60,7 +60,8 @@ pub fn values<M: Module>(module: &M) -> Vec<Flat> {
     visit.1.0
 }
 
-/// Gradients of all float parameters, in the module's order; `None` where nothing flowed.
+/// Returns the gradients of all float parameters, in the module's order; `None` for those without a
+/// gradient.
 pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
     struct Take<'a>(Vec<Option<Tensor<1>>>, &'a mut Gradients);
     impl TakeParam for Take<'_> {
@@ -73,8 +74,8 @@ pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Option
     visit.1.0
 }
 
-/// Replaces all float parameters by `values`, in the module's order, as fresh leaves on the autodiff
-/// device. Shapes are the module's own; there must be a value for each parameter.
+/// Replaces all float parameters by `values`, in the module's order, as new leaves on the autodiff
+/// device. They get the shapes of the module; there must be one value per parameter.
 pub fn replace<M: Module>(module: M, values: Vec<Tensor<1>>) -> M {
     struct Replace(std::vec::IntoIter<Tensor<1>>);
     impl ModuleMapper for Replace {
@@ -90,11 +91,11 @@ pub fn replace<M: Module>(module: M, values: Vec<Tensor<1>>) -> M {
     module.map(&mut Replace(values.into_iter()))
 }
 
-/// The parameter stored under `name`, in the type it is stored in.
+/// Returns the parameter stored under `name`, in its stored type.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] naming the tensor where it is missing or has another shape than `shape`.
+/// [`Error::Mismatch`] naming the tensor, if it is missing or its shape is not `shape`.
 pub fn from_named<const D: usize>(
     name: &str,
     shape: [usize; D],

@@ -1,24 +1,24 @@
 //! The kinds of adapter, under the names that PEFT gives them.
 
-/// What is stored, and so who can compute it.
+/// What is stored, and hence which library can compute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeftType {
     /// Rows in front of the embedded input.
     PromptTuning,
     /// Keys and values for every layer.
     PrefixTuning,
-    /// P-tuning v1, whose stored rows are what its encoder gave: a prompt. Read, never written:
+    /// P-tuning v1, whose stored rows are the output of its encoder: a prompt. Read, never written:
     /// [`into_prompt_tuning`](super::prompt_file::into_prompt_tuning).
     PTuning,
-    /// Keys and values for some of the layers. A type of our own: PEFT has no such thing, and refuses
-    /// it by its name instead of computing something else.
+    /// Keys and values for some of the layers. Our own type: PEFT has no equivalent, and rejects
+    /// the name instead of computing something else.
     PrefixTuningLayers,
-    /// Keys and values for chosen attention sites of an encoder-decoder. A type of our own: PEFT has only
-    /// half a decoder's.
+    /// Keys and values for selected attention sites of an encoder-decoder. Our own type: PEFT has
+    /// only half of a decoder's.
     PrefixTuningSites,
-    /// A prompt whose classifier reads the first real token. A type of our own, as above.
+    /// A prompt whose classifier reads the first real token. Our own type, as above.
     PromptTuningFirstToken,
-    /// No virtual tokens, a head alone: the baseline. A type of our own.
+    /// No virtual tokens, only a head: the baseline. Our own type.
     HeadOnly,
 }
 
@@ -33,7 +33,7 @@ impl PeftType {
         (Self::HeadOnly, "BURN_PEFT_HEAD_ONLY"),
     ];
 
-    /// Its name in the file.
+    /// The name in the file.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(found, _)| *found == self).map_or("", |(_, name)| name)
     }

@@ -1,7 +1,7 @@
-//! The generator behind every random number of this workspace.
+//! The generator behind all random numbers of this workspace.
 //!
-//! Each use draws from a stream of its own, keyed by the run's seed, the step and the place in the
-//! program. No draw depends on how many were made before it elsewhere, so a resumed run continues
+//! Each use draws from its own stream, keyed by the run's seed, the step and the place in the
+//! program. No draw depends on how many were made elsewhere before it, so a resumed run continues
 //! exactly, and adding a draw in one place changes no other.
 
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 /// Marks the layout of the key, so that a later layout cannot repeat the streams of this one.
 const LAYOUT: [u8; 8] = *b"peft-rs1";
 
-/// The random stream of one place in the program at one step.
+/// Returns the random stream of one place in the program at one step.
 ///
 /// `place` is a fixed name such as `"data/shuffle"`; `step` is whatever counts there: the training
 /// step, the epoch, or 0. The 32 bytes of the ChaCha8 key are
@@ -30,7 +30,7 @@ pub fn stream(seed: u64, step: u64, place: &str) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// 64-bit FNV-1a: spreads a handful of fixed names, nothing more is asked of it.
+/// 64-bit FNV-1a, used only to spread a handful of fixed names.
 const fn fnv1a(bytes: &[u8]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut i = 0;

@@ -1,4 +1,4 @@
-//! Geometry of a frozen model: what a method must know to make virtual tokens for it.
+//! Geometry of a frozen model: what a method must know to produce virtual tokens for it.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How the model's parts are put together.
+/// The overall structure of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topology {
@@ -19,7 +19,7 @@ pub enum Topology {
     EncoderDecoder,
 }
 
-/// A place where a model attends, and so a place that takes keys and values.
+/// An attention site: a place where a model attends, and which can take keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Site {
@@ -32,7 +32,7 @@ pub enum Site {
 }
 
 impl Site {
-    /// Its name in settings, files and tensors: `encoder-self`.
+    /// The name in settings, files and tensors, such as `encoder-self`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::EncoderSelf => "encoder-self",
@@ -51,7 +51,7 @@ impl fmt::Display for Site {
 impl FromStr for Site {
     type Err = Error;
 
-    /// Also by the short names `encoder` and `decoder`.
+    /// Also accepts the short names `encoder` and `decoder`.
     fn from_str(name: &str) -> Result<Self> {
         match name {
             "encoder-self" | "encoder" => Ok(Self::EncoderSelf),
@@ -77,20 +77,20 @@ pub enum Side {
 /// Geometry of one attention site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteSpec {
-    /// Which site.
+    /// The site.
     pub site: Site,
-    /// L: layers that have this site.
+    /// The number of layers with this site, L.
     pub num_layers: usize,
-    /// N: query heads.
+    /// The number of query heads, N.
     pub num_heads: usize,
-    /// K: key/value heads, K <= N.
+    /// The number of key/value heads, K <= N.
     pub num_kv_heads: usize,
-    /// D: size of one head; not always H / N.
+    /// The size of one head, D; not always H / N.
     pub head_dim: usize,
 }
 
 impl SiteSpec {
-    /// Numbers that one virtual token holds in one layer: keys and values, `2 * K * D`.
+    /// The number of values of one virtual token in one layer: a key and a value, `2 * K * D`.
     pub fn kv_width(&self) -> usize {
         2 * self.num_kv_heads * self.head_dim
     }
@@ -99,27 +99,28 @@ impl SiteSpec {
 /// Geometry of a frozen model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
-    /// The architecture as the model's config names its type: `gpt2`, `llama`, `bert`.
+    /// The architecture, as the model's config names it: `gpt2`, `llama`, `bert`.
     pub model_type: String,
-    /// How its parts are put together.
+    /// The overall structure.
     pub topology: Topology,
-    /// H: width of the embeddings and hidden states.
+    /// The width of the embeddings and hidden states, H.
     pub hidden_size: usize,
-    /// V: rows of the embedding table.
+    /// The number of rows of the embedding table, V.
     pub vocab_size: usize,
-    /// Attention sites, in the order encoder self, decoder self, cross.
+    /// The attention sites, in the order encoder self, decoder self, cross.
     pub sites: Vec<SiteSpec>,
-    /// Positions of the input side; `None` where the model has no limit (T5).
+    /// The number of positions on the input side; `None` if there is no limit (T5).
     pub max_positions: Option<usize>,
-    /// Positions of the decoder of an encoder-decoder; `None` where there is no limit or no such side.
+    /// The number of decoder positions of an encoder-decoder; `None` if there is no limit or no
+    /// such side.
     pub max_decoder_positions: Option<usize>,
-    /// Type of the weights, and so of the computation.
+    /// The type of the weights, and hence of the computation.
     pub dtype: DType,
 }
 
 impl ModelSpec {
-    /// Geometry of the site that a single-stack method writes to: the self-attention of the only
-    /// stack.
+    /// Returns the geometry of the site that a single-stack method writes to: the self-attention of
+    /// the only stack.
     ///
     /// # Errors
     ///
@@ -128,19 +129,19 @@ impl ModelSpec {
         match self.sites.as_slice() {
             [site] => Ok(site),
             sites => Err(Error::Mismatch(format!(
-                "a {} model has {} attention sites; this method writes to models with one",
+                "a {} model has {} attention sites, but this method supports models with one",
                 self.model_type,
                 sites.len()
             ))),
         }
     }
 
-    /// Geometry of one attention site, where the model has it.
+    /// Returns the geometry of one attention site, if the model has it.
     pub fn site(&self, site: Site) -> Option<&SiteSpec> {
         self.sites.iter().find(|found| found.site == site)
     }
 
-    /// Positions of a side; `None` where there is no limit.
+    /// The number of positions on a side; `None` if there is no limit.
     pub fn positions(&self, side: Side) -> Option<usize> {
         match (side, self.topology) {
             (Side::Decoder, Topology::EncoderDecoder) => self.max_decoder_positions,
@@ -153,7 +154,7 @@ impl ModelSpec {
         self.topology == Topology::EncoderDecoder
     }
 
-    /// Whether tokens see only what stands before them on the input side.
+    /// Whether tokens on the input side see only what precedes them.
     pub fn is_causal(&self) -> bool {
         self.topology == Topology::DecoderOnly
     }

@@ -1,4 +1,5 @@
-//! One pass through a stack of layers: embedded rows, their positions, and who may see whom.
+//! One pass through a stack of layers: embedded rows, their positions, and which keys each query
+//! sees.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
@@ -11,39 +12,40 @@ use super::{
     visibility::{Distances, Visibility, rightmost},
 };
 
-/// Embedded rows on their way through the layers of one stack.
+/// The input of one stack of layers: embedded rows.
 #[derive(Clone, Debug)]
 pub struct Sequence {
     /// The stack.
     pub side: Side,
     /// Embedded rows `[B, S, H]`, without position or segment embeddings.
     pub embeddings: Tensor<3>,
-    /// Position of each row's entries `[B, S]`, virtual tokens counted; 0 where padded.
+    /// The position of each entry `[B, S]`, virtual tokens counted; 0 where padded.
     pub positions: Tensor<2, Int>,
-    /// Segment ids `[B, S]`, where the batch has them.
+    /// Segment ids `[B, S]`, if the batch has them.
     pub token_types: Option<Tensor<2, Int>>,
     /// Virtual tokens, whose keys and values come first in self-attention.
     pub past: VirtualTokens,
-    /// Tokens read in earlier passes, which follow them, where the caller wants the keys and values of the rows
-    /// themselves: see [`keep`](Self::keep).
+    /// Tokens read in earlier passes, which follow the virtual tokens; given if the caller wants
+    /// the keys and values of the rows, see [`keep`](Self::keep).
     pub tokens: Option<TokenCache>,
-    /// What the decoder of an encoder-decoder reads.
+    /// The decoder's cross-attention input, for encoder-decoders.
     pub cross: Option<CrossInput>,
     visibility: Visibility,
-    /// Whether any key is hidden from any query, `true` = hidden: `[B or 1, 1, S, P + T + S]`.
+    /// Which keys are hidden from which queries, `true` = hidden: `[B or 1, 1, S, P + T + S]`;
+    /// `None` if none are.
     hidden: Option<Tensor<4, Bool>>,
     device: Device,
 }
 
 impl Sequence {
-    /// Rows with their masks; positions follow from the masks.
+    /// Creates the input from rows and their mask, which determines the positions.
     ///
     /// `mask` `[B, S]` tells which entries of `embeddings` are real.
     pub fn new(side: Side, embeddings: Tensor<3>, mask: &Mask, past: VirtualTokens) -> Self {
         Self::with(side, None, embeddings, mask, past)
     }
 
-    /// Rows of a decoder behind the tokens that a cache has read behind `past`.
+    /// Rows of a decoder that follow the tokens of a cache, which follow `past`.
     pub fn after(
         tokens: TokenCache,
         embeddings: Tensor<3>,
@@ -78,13 +80,14 @@ impl Sequence {
         }
     }
 
-    /// P + T + S: all keys that a layer with virtual tokens has.
+    /// P + T + S: the number of keys of a layer with virtual tokens.
     pub fn columns(&self) -> usize {
         self.visibility.columns()
     }
 
-    /// Takes the rows' own keys and values `[B, K, S, D]` in a layer, and gives them behind those of the tokens read
-    /// before, `[B, K, T + S, D]`, which the rows read too. Every layer has to call this once, in order.
+    /// Takes the rows' own keys and values `[B, K, S, D]` in a layer, and returns them after those
+    /// of the tokens read before, `[B, K, T + S, D]`; the rows attend to all of these. Every layer
+    /// must call this once, in order.
     pub fn keep(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
         match &mut self.tokens {
             Some(tokens) => tokens.append(layer, own),
@@ -92,38 +95,40 @@ impl Sequence {
         }
     }
 
-    /// Keys and values of the virtual tokens in one layer of one site, `[1 or B, K, P, D]`.
+    /// Returns the keys and values of the virtual tokens in one layer of one site,
+    /// `[1 or B, K, P, D]`.
     pub fn past(&self, site: Site, layer: usize) -> Option<&LayerKeyValues> {
         self.past.layer(site, layer)
     }
 
-    /// Which keys are hidden (`true`) from which queries, `[B or 1, 1, S, columns]`, for a layer whose
-    /// keys, those before the rows included, have `columns` columns. `None` where all are visible.
+    /// Returns which keys are hidden (`true`) from which queries, `[B or 1, 1, S, columns]`, for a
+    /// layer with `columns` keys in all. `None` if all are visible.
     pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
         // A layer without virtual tokens has only the rightmost columns.
         self.hidden.clone().map(|hidden| rightmost(hidden, columns))
     }
 
-    /// As [`hidden_keys`](Self::hidden_keys) where a query sees only keys less than `window` positions
-    /// behind it, virtual tokens and cached ones among them. Built anew at each call: call it once a pass.
+    /// As [`hidden_keys`](Self::hidden_keys), but a query sees only keys less than `window`
+    /// positions before it, virtual and cached tokens included. Computed anew in each call: call it
+    /// once per pass.
     pub fn hidden_keys_in_window(&self, window: usize) -> Option<Tensor<4, Bool>> {
         self.visibility.hidden(Some(window), &self.device)
     }
 
-    /// How far each key stands from each query, for models with a relative position bias.
+    /// Returns the distance of each key from each query, for models with a relative position bias.
     pub fn distances(&self) -> Distances {
         self.visibility.distances()
     }
 }
 
-/// What a stack of layers gives back.
+/// The output of a stack of layers.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Final hidden states `[B, S, H]`, after the last norm.
     pub hidden: Tensor<3>,
-    /// The tokens of the sequence with the rows behind them, where they were asked for.
+    /// The tokens of the input followed by the rows, if they were requested.
     pub tokens: Option<TokenCache>,
-    /// Keys and values of the encoder's output, a layer each, where they were asked for and the stack
-    /// reads one.
+    /// Keys and values of the encoder's output, one entry per layer, if they were requested and the
+    /// stack reads one.
     pub cross_key_values: Vec<LayerKeyValues>,
 }

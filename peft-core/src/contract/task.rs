@@ -16,13 +16,13 @@ pub enum Task {
     /// Continue a text: decoder-only models.
     #[serde(rename = "causal-lm")]
     CausalLm,
-    /// Turn a source text into a target text: encoder-decoder models.
+    /// Transform a source text into a target text: encoder-decoder models.
     #[serde(rename = "seq2seq-lm")]
     Seq2SeqLm,
     /// One class for a text or a pair of texts.
     #[serde(rename = "seq-cls")]
     SeqCls,
-    /// One tag for each word.
+    /// One tag per word.
     #[serde(rename = "token-cls")]
     TokenCls,
     /// The span of a context that answers a question.
@@ -31,11 +31,11 @@ pub enum Task {
 }
 
 impl Task {
-    /// Every task, in the order in which help texts list them.
+    /// All tasks, in the order of the help texts.
     pub const ALL: [Self; 5] =
         [Self::CausalLm, Self::Seq2SeqLm, Self::SeqCls, Self::TokenCls, Self::QuestionAns];
 
-    /// The name that flags and run files use, such as `causal-lm`.
+    /// The name in flags and run files, such as `causal-lm`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CausalLm => "causal-lm",
@@ -51,7 +51,7 @@ impl Task {
         matches!(self, Self::CausalLm | Self::Seq2SeqLm)
     }
 
-    /// Whether it is done with a head of its own, beside or in place of the model's language-model head.
+    /// Whether the task has its own head, instead of the model's language-model head.
     pub const fn has_head(self) -> bool {
         matches!(self, Self::SeqCls | Self::TokenCls | Self::QuestionAns)
     }
@@ -67,7 +67,7 @@ impl Task {
         }
     }
 
-    /// The task with this PEFT name; `None` for names that PEFT has and we do not
+    /// Returns the task with this PEFT name; `None` for PEFT's names that are not supported
     /// (`FEATURE_EXTRACTION`), and for anything else.
     pub fn from_peft_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.peft_name() == name)

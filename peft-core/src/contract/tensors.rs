@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::batch::Mask;
 
-/// Tensors under their names, in the order of the names.
+/// Tensors by name, in the order of the names.
 pub type NamedTensors = BTreeMap<String, TensorData>;
 
 /// Uploads token ids, types or positions `[B, T]` from the host.
@@ -16,7 +16,7 @@ pub(crate) fn upload(values: &[u32], rows: usize, device: &Device) -> Tensor<2, 
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
 
-/// One column of each row of `hidden` `[B, S, H]`, chosen by its mask: `[B, 1, H]`.
+/// Selects one column of each row of `hidden` `[B, S, H]` by its mask: `[B, 1, H]`.
 pub(crate) fn pick_columns(
     hidden: Tensor<3>,
     mask: &Mask,
@@ -31,14 +31,14 @@ pub(crate) fn pick_columns(
     select_first(hidden.reshape([b * s, h]), &flat).reshape([b, 1, h])
 }
 
-/// Chosen entries of the first dimension, in the order given.
+/// Selects entries of the first dimension, in the given order.
 pub(crate) fn select_first<const D: usize>(rows: Tensor<D>, chosen: &[usize]) -> Tensor<D> {
     let index: Vec<i64> = chosen.iter().map(|row| *row as i64).collect();
     let device = rows.device().without_autodiff();
     rows.select(0, Tensor::from_data(TensorData::new(index, [chosen.len()]), &device))
 }
 
-/// `rows` `[1 or B, P, H]` repeated to B.
+/// Repeats `rows` `[1 or B, P, H]` to B.
 pub(crate) fn repeat_rows(rows: Tensor<3>, batch: usize) -> Tensor<3> {
     let [r, p, h] = rows.dims();
     if r == batch { rows } else { rows.expand([batch, p, h]) }

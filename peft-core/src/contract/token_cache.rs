@@ -5,16 +5,16 @@ use burn::tensor::Tensor;
 use super::{batch::Mask, spec::SiteSpec, virtual_tokens::LayerKeyValues};
 use crate::error::{Error, Result};
 
-/// Keys and values of real tokens in every self-attention layer: the K/V cache.
+/// The K/V cache: keys and values of real tokens in every self-attention layer.
 ///
-/// [`expecting`](Self::expecting) makes room for tokens to come, which are then written in place. A cache
-/// of nothing that expects nothing keeps what it is given as it is, differentiably.
+/// [`expecting`](Self::expecting) reserves capacity for later tokens, which are then written in
+/// place. An empty cache that expects nothing keeps what it is given unchanged, differentiably.
 #[derive(Clone, Debug)]
 pub struct TokenCache {
     layers: Vec<Layer>,
     /// Which of the tokens read are real, `[B, T]`.
     mask: Mask,
-    /// Tokens a row that may still come.
+    /// The number of tokens per row that may still follow.
     expected: usize,
     /// The rows read so far, while the first pass comes in parts.
     part: Option<Part>,
@@ -23,16 +23,16 @@ pub struct TokenCache {
 /// See [`TokenCache::in_parts`].
 #[derive(Clone, Debug)]
 struct Part {
-    /// B in the end.
+    /// The final B.
     rows: usize,
-    /// The masks of the rows read.
+    /// The masks of the rows read so far.
     read: Mask,
 }
 
 /// Keys and values of one layer.
 #[derive(Clone, Debug)]
 struct Layer {
-    /// `[B, K, columns, D]` each, of which the first `used` columns are tokens.
+    /// `[B, K, columns, D]` each; the first `used` columns are tokens.
     room: LayerKeyValues,
     used: usize,
 }
@@ -44,38 +44,40 @@ impl Default for TokenCache {
 }
 
 impl TokenCache {
-    /// A cache of nothing.
+    /// Creates an empty cache.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Announces that up to `tokens` more are to be read in each row.
+    /// Announces that up to `tokens` more tokens will be read in each row.
     #[must_use]
     pub fn expecting(mut self, tokens: usize) -> Self {
         self.expected = tokens;
         self
     }
 
-    /// Announces that the first pass comes in parts, each with the next few of `rows` rows, all padded to one length.
-    /// What a pass needs of memory is then that of a part. Rows cannot be selected before the last part.
+    /// Announces that the first pass comes in parts, each with the next few of `rows` rows, all
+    /// padded to one length. A pass then needs only the memory of one part. Rows cannot be selected
+    /// before the last part.
     #[must_use]
     pub fn in_parts(mut self, rows: usize) -> Self {
         self.part = Some(Part { rows, read: Mask::full(0, 0) });
         self
     }
 
-    /// T, the tokens read, padding included.
+    /// The number of tokens read, T, padding included.
     pub fn len(&self) -> usize {
         self.mask.len()
     }
 
-    /// Whether nothing was read.
+    /// Whether nothing has been read.
     pub fn is_empty(&self) -> bool {
         self.mask.is_empty()
     }
 
-    /// Whether [`append`](Self::append) gives the next `tokens` of each row back just as they are: in a part of the
-    /// first pass, or where nothing was read before them and nothing is expected behind them.
+    /// Whether [`append`](Self::append) returns the next `tokens` tokens of each row unchanged: in
+    /// a part of the first pass, or if nothing was read before them and nothing is expected after
+    /// them.
     pub fn gives_back(&self, tokens: usize) -> bool {
         self.part.is_some() || self.is_empty() && self.expected <= tokens
     }
@@ -85,11 +87,11 @@ impl TokenCache {
         &self.mask
     }
 
-    /// Adds the keys and values `[B, K, S, D]` that the rows of a pass have in a layer, and gives them behind
-    /// those of earlier passes: `[B, K, T + S, D]`. Layers come in their order. In a part of the first pass, the rows
-    /// are the part's.
+    /// Appends the keys and values `[B, K, S, D]` that the rows of a pass have in a layer, and
+    /// returns them after those of earlier passes: `[B, K, T + S, D]`. Layers must come in order.
+    /// In a part of the first pass, only the rows of the part are given and returned.
     ///
-    /// They are written in place where there is room and nobody else holds the cache.
+    /// They are written in place if there is capacity and nobody else holds the cache.
     pub fn append(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
         let added = own.key.dims()[2];
         let more = self.expected.saturating_sub(added);
@@ -122,11 +124,12 @@ impl TokenCache {
         if self.part.is_some() { own } else { found.tokens() }
     }
 
-    /// Checks that it can serve a batch of `rows` rows of `len` tokens.
+    /// Checks that the cache can serve a batch of `rows` rows of `len` tokens.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where it is one of other rows, or the batch is no part of what was announced.
+    /// [`Error::Mismatch`] if the cache holds another number of rows, or the batch is not part of
+    /// what was announced.
     pub(crate) fn check(&self, rows: usize, len: usize) -> Result<()> {
         if let Some(part) = &self.part {
             let before = part.read.rows();
@@ -135,13 +138,13 @@ impl TokenCache {
                 return Ok(());
             }
             return Err(Error::Mismatch(format!(
-                "{rows} rows of {len} tokens are no part of a first pass of {} rows, of which {before} were read",
+                "{rows} rows of {len} tokens are not part of a first pass of {} rows, {before} of which were read",
                 part.rows
             )));
         }
         match self.layers.first().map(|layer| layer.room.key.dims()[0]) {
             Some(found) if found != rows => Err(Error::Mismatch(format!(
-                "a cache of {found} rows meets a batch of {rows} rows"
+                "a cache of {found} rows cannot serve a batch of {rows} rows"
             ))),
             _ => Ok(()),
         }
@@ -151,7 +154,8 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] for a model that has not appended the rows in every layer of `site`, once.
+    /// [`Error::Mismatch`] if the model has not appended the rows exactly once in every layer of
+    /// `site`.
     pub(crate) fn end_pass(&mut self, mask: &Mask, site: &SiteSpec) -> Result<()> {
         let total = self.len() + mask.len();
         let columns: Vec<usize> = self.layers.iter().map(|layer| layer.used).collect();
@@ -176,12 +180,12 @@ impl TokenCache {
         Ok(())
     }
 
-    /// The keys and values of all tokens, a layer each.
+    /// Returns the keys and values of all tokens, one entry per layer.
     pub fn into_layers(self) -> Vec<LayerKeyValues> {
         self.layers.iter().map(Layer::tokens).collect()
     }
 
-    /// The cache of chosen rows, in the order given; a row may be chosen several times.
+    /// Selects rows, in the given order; a row may be selected several times.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         let select = |layer: &Layer| Layer { room: layer.room.of_rows(rows), used: layer.used };
@@ -205,10 +209,11 @@ impl Layer {
     }
 }
 
-/// Columns that a cache grows by at once, or as many as it has where these are more.
+/// The number of columns by which a cache grows at once, or its current number of columns if that
+/// is larger.
 const ROOM: usize = 64;
 
-/// Zeros like `own`, but of so many rows and columns, of which the first columns are those of `old`.
+/// Zeros like `own`, with the given numbers of rows and columns; `old` fills the first columns.
 fn room_for([rows, columns]: [usize; 2], old: Option<Tensor<4>>, own: &Tensor<4>) -> Tensor<4> {
     let [_, k, _, d] = own.dims();
     let room = Tensor::zeros([rows, k, columns, d], (&own.device(), own.dtype()));
@@ -218,7 +223,7 @@ fn room_for([rows, columns]: [usize; 2], old: Option<Tensor<4>>, own: &Tensor<4>
     }
 }
 
-/// `values` in the rows and columns of `room` from these on.
+/// Writes `values` into `room`, starting at the given row and column.
 fn write(room: Tensor<4>, [row, column]: [usize; 2], values: Tensor<4>) -> Tensor<4> {
     let [rows, k, added, d] = values.dims();
     room.slice_assign([row..row + rows, 0..k, column..column + added, 0..d], values)
@@ -279,7 +284,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever is announced, chosen and held by others, a cache is what was appended, side by side.
+        /// Whatever is announced, selected and held elsewhere, a cache holds what was appended,
+        /// side by side.
         #[test]
         fn a_cache_is_what_was_appended(
             expected in prop_oneof![Just(0usize), 1usize..12, 60usize..80],
@@ -326,10 +332,10 @@ mod tests {
             cache.end_pass(&Mask::full(2, added), &site(1)).unwrap();
             assert_eq!(columns(&cache), 9);
         }
-        // More than was announced: for some time at once.
+        // More than was announced: the cache grows by several columns at once.
         cache.append(0, drawn(2, 1, "row"));
         assert_eq!(columns(&cache), 10 + ROOM);
-        // Much that is announced: as it comes, for rows may end early.
+        // If much is announced, it grows as tokens come, for rows may end early.
         let mut cache = TokenCache::new().expecting(1000);
         cache.append(0, drawn(2, 3, "row"));
         assert_eq!(columns(&cache), 3 + ROOM);

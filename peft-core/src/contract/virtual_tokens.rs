@@ -1,6 +1,6 @@
-//! What a method contributes to one forward pass, and the only thing that methods and models share.
+//! What a method contributes to one forward pass; the only interface between methods and models.
 //!
-//! Keys and values of virtual tokens are what the field calls past key values: a K/V cache that was
+//! Keys and values of virtual tokens are also known as past key values: a K/V cache that was
 //! trained instead of computed. In generation the [`TokenCache`](crate::contract::token_cache::TokenCache) follows them.
 
 mod per_row;
@@ -15,27 +15,27 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Keys and values of one attention layer, `[R, K, P, D]` each, with R = 1 where the batch shares
-/// them.
+/// Keys and values of one attention layer, `[R, K, P, D]` each; R = 1 if the batch shares them.
 #[derive(Clone, Debug)]
 pub struct LayerKeyValues {
-    /// Keys. Where the model rotates keys, these count as rotated already.
+    /// Keys. If the model rotates keys, these count as already rotated.
     pub key: Tensor<4>,
     /// Values.
     pub value: Tensor<4>,
 }
 
-/// Keys and values of one attention site, a layer each; `None` for a layer without virtual tokens.
+/// Keys and values of one attention site, one entry per layer; `None` for a layer without virtual
+/// tokens.
 #[derive(Clone, Debug)]
 pub struct SiteKeyValues {
-    /// Which site.
+    /// The site.
     pub site: Site,
-    /// One entry for each layer of the site.
+    /// One entry per layer of the site.
     pub layers: Vec<Option<LayerKeyValues>>,
 }
 
-/// The contribution itself.
-// There is one of these in a forward pass: a box would save nothing.
+/// The content of virtual tokens.
+// There is one of these per forward pass: a box would save nothing.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Content {
@@ -47,12 +47,12 @@ pub enum Content {
     KeyValues(Vec<SiteKeyValues>),
 }
 
-/// Which position the first real token takes after a prefix. Causal models and encoders always use
+/// The position of the first real token after a prefix. Causal models and encoders always use
 /// [`Shifted`](PrefixPositions::Shifted); implementations of encoder-decoder prefixes differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrefixPositions {
-    /// Position p, the row's count of unmasked virtual tokens.
+    /// Position p, the number of unmasked virtual tokens of the row.
     #[default]
     Shifted,
     /// Position 0, as if the prefix were not there.
@@ -64,15 +64,15 @@ pub enum PrefixPositions {
 pub struct VirtualTokens {
     /// Embeddings, keys and values, or nothing.
     pub content: Content,
-    /// P, masked tokens included.
+    /// The number of virtual tokens, P, masked ones included.
     len: usize,
-    /// `[R, P]`, where rows have different P. A masked virtual token is as good as absent.
+    /// `[R, P]`, if rows differ in P. A masked virtual token counts as absent.
     mask: Option<Mask>,
     /// Final hidden state `[R, 1, H]` of each row's last virtual token; it predicts token 0.
     pub last_hidden: Option<Tensor<3>>,
     /// Where positions start after a prefix.
     pub positions: PrefixPositions,
-    /// Whether a relative position bias reaches over the prefix columns.
+    /// Whether the relative position bias covers the prefix.
     pub relative_bias: bool,
 }
 
@@ -114,7 +114,7 @@ impl VirtualTokens {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where the mask is not as long as the virtual tokens are.
+    /// [`Error::Mismatch`] if the mask does not have the length of the virtual tokens.
     pub fn with_mask(mut self, mask: Mask) -> Result<Self> {
         if mask.len() != self.len {
             return Err(Error::Mismatch(format!(
@@ -127,7 +127,7 @@ impl VirtualTokens {
         Ok(self)
     }
 
-    /// P, masked tokens included.
+    /// The number of virtual tokens, P, masked ones included.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -137,12 +137,12 @@ impl VirtualTokens {
         self.len == 0
     }
 
-    /// The mask `[R, P]`; all real where none was set.
+    /// Returns the mask `[R, P]`; all real if none was set.
     pub fn mask(&self) -> Mask {
         self.mask.clone().unwrap_or_else(|| Mask::full(1, self.len))
     }
 
-    /// R: 1 where all rows of a batch share the virtual tokens.
+    /// The number of rows, R: 1 if all rows of a batch share the virtual tokens.
     pub fn rows(&self) -> usize {
         let rows = match &self.content {
             Content::None => 1,
@@ -157,7 +157,7 @@ impl VirtualTokens {
         rows.max(self.mask.as_ref().map_or(1, Mask::rows))
     }
 
-    /// The same virtual tokens in another float type, differentiably.
+    /// Returns the same virtual tokens in another float type, differentiably.
     pub fn cast(mut self, dtype: DType) -> Self {
         let to = |tensor: &mut Tensor<4>| {
             if tensor.dtype() != dtype {
@@ -178,7 +178,7 @@ impl VirtualTokens {
         self
     }
 
-    /// The same virtual tokens as constants on the plain device: for evaluation.
+    /// Returns the same virtual tokens as constants on the plain device, for evaluation.
     #[must_use]
     pub fn without_autodiff(mut self) -> Self {
         match &mut self.content {
@@ -195,8 +195,9 @@ impl VirtualTokens {
         self
     }
 
-    /// What one attention site gets of these: keys and values of the other sites are left out, and where
-    /// it has none, there are no virtual tokens. Embeddings belong to the input side.
+    /// Returns the virtual tokens of one attention site: keys and values of the other sites are
+    /// left out; if there are none for this site, the result is empty. Embeddings belong to the
+    /// input side.
     #[must_use]
     pub fn at(&self, site: Site) -> Self {
         let content = match &self.content {
@@ -216,10 +217,10 @@ impl VirtualTokens {
         }
     }
 
-    /// Positions of a side that the virtual tokens of each row take, 0 where they take none: `[R]`.
+    /// The number of positions that the virtual tokens of each row take on a side: `[R]`.
     ///
-    /// `encoder_decoder` says whether the model has two sides; a prompt of such a model stands on the
-    /// encoder's.
+    /// `encoder_decoder` says whether the model has two sides; on such a model a prompt belongs to
+    /// the encoder.
     pub fn positions_taken(&self, side: Side, encoder_decoder: bool) -> Vec<usize> {
         let own = match (side, encoder_decoder) {
             (_, false) => self.clone(),
@@ -232,7 +233,7 @@ impl VirtualTokens {
         (0..mask.rows()).map(|row| if unshifted { 0 } else { mask.count(row) }).collect()
     }
 
-    /// Keys and values of one layer of one site.
+    /// Returns the keys and values of one layer of one site.
     pub fn layer(&self, site: Site, layer: usize) -> Option<&LayerKeyValues> {
         match &self.content {
             Content::KeyValues(sites) => {
@@ -242,7 +243,7 @@ impl VirtualTokens {
         }
     }
 
-    /// Checks that these virtual tokens can serve a batch of `rows` rows on the model `spec`.
+    /// Checks that the virtual tokens can serve a batch of `rows` rows on the model `spec`.
     ///
     /// # Errors
     ///
@@ -251,13 +252,13 @@ impl VirtualTokens {
         let fits = |r: usize| r == 1 || r == rows;
         let mismatch = |what: &str, found: Vec<usize>, expected: String| {
             Err(Error::Mismatch(format!(
-                "{what} have the shape {found:?}, the {} model expects {expected}",
+                "{what} have the shape {found:?}, but the {} model expects {expected}",
                 spec.model_type
             )))
         };
         if !fits(self.rows()) {
             return Err(Error::Mismatch(format!(
-                "virtual tokens for {} rows meet a batch of {rows} rows",
+                "virtual tokens for {} rows cannot serve a batch of {rows} rows",
                 self.rows()
             )));
         }
@@ -279,7 +280,7 @@ impl VirtualTokens {
                     };
                     if found.layers.len() != site.num_layers {
                         return Err(Error::Mismatch(format!(
-                            "keys and values for {} layers, the {} model has {}",
+                            "keys and values for {} layers, but the {} model has {}",
                             found.layers.len(),
                             spec.model_type,
                             site.num_layers

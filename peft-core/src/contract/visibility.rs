@@ -1,7 +1,8 @@
-//! Where the entries of a pass stand, and who may see whom: worked out on the host from masks.
+//! The positions of the entries of a pass, and which keys each query sees; computed on the host
+//! from masks.
 //!
-//! Columns are keys: virtual tokens, then cached tokens, then the rows' own. A layer without virtual
-//! tokens has only the rightmost of them.
+//! Columns are keys: virtual tokens, then cached tokens, then the rows' own. A layer without
+//! virtual tokens has only the rightmost of them.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
@@ -13,13 +14,13 @@ use super::{
 /// Positions and visibility of one pass.
 #[derive(Clone, Debug)]
 pub(crate) struct Visibility {
-    /// Rows that differ: B, or 1 where all rows are alike.
+    /// The number of distinct rows: B, or 1 if all rows are alike.
     rows: usize,
-    /// S.
+    /// The number of queries, S.
     queries: usize,
-    /// P + T + S keys.
+    /// The number of keys, P + T + S.
     columns: usize,
-    /// The first columns that a relative position bias does not reach.
+    /// The number of leading columns that a relative position bias does not cover.
     unbiased: usize,
     /// `[rows, columns]`; 0 where padded.
     positions: Vec<i64>,
@@ -28,16 +29,17 @@ pub(crate) struct Visibility {
     causal: bool,
 }
 
-/// How far each key stands from each query: what a relative position bias is made of.
+/// The distance of each key from each query, from which a relative position bias is computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distances {
-    /// Rows that differ: B, or 1.
+    /// The number of distinct rows: B, or 1.
     pub rows: usize,
-    /// S.
+    /// The number of queries, S.
     pub queries: usize,
-    /// P + T + S keys.
+    /// The number of keys, P + T + S.
     pub columns: usize,
-    /// `[rows, S, columns]`: position of the key less that of the query; `None` where there is no bias.
+    /// `[rows, S, columns]`: the position of the key minus that of the query; `None` where there is
+    /// no bias.
     pub values: Vec<Option<i64>>,
 }
 
@@ -58,7 +60,7 @@ impl Visibility {
         let mut real = Vec::with_capacity(rows * columns);
         for row in 0..rows {
             let front = of(&of_virtual, row);
-            // Unshifted virtual tokens stand before position 0.
+            // Unshifted virtual tokens are before position 0.
             let before = front.iter().filter(|real| **real).count() as i64;
             let mut next = match virtual_tokens.positions {
                 PrefixPositions::Shifted => 0,
@@ -74,17 +76,17 @@ impl Visibility {
         Self { rows, queries: mask.len(), columns, unbiased, positions, real, causal }
     }
 
-    /// Virtual tokens, tokens read before, and the rows' own.
+    /// The number of keys: virtual tokens, tokens read before, and the rows' own.
     pub(crate) fn columns(&self) -> usize {
         self.columns
     }
 
-    /// P + T: keys before the rows' own.
+    /// P + T: the number of keys before the rows' own.
     fn before(&self) -> usize {
         self.columns - self.queries
     }
 
-    /// Position of each row's own entries, `[batch, S]`.
+    /// The positions of each row's own entries, `[batch, S]`.
     pub(crate) fn positions(&self, batch: usize, device: &Device) -> Tensor<2, Int> {
         let mut values = Vec::with_capacity(batch * self.queries);
         for row in 0..batch {
@@ -94,11 +96,12 @@ impl Visibility {
         Tensor::from_data(TensorData::new(values, [batch, self.queries]), device)
     }
 
-    /// The visibility matrix `[rows, 1, S, columns]`, `true` = hidden, or `None` where every key is
-    /// visible to every query. Within a `window`, a key as far as that behind its query is hidden too.
+    /// The visibility matrix `[rows, 1, S, columns]`, `true` = hidden, or `None` if every key is
+    /// visible to every query. With a `window`, keys that many or more positions before their query
+    /// are hidden too.
     pub(crate) fn hidden(&self, window: Option<usize>, device: &Device) -> Option<Tensor<4, Bool>> {
         let window = window.map(|window| window as i64);
-        // The largest distance there can be is that of the last query from the first key.
+        // The largest possible distance is that of the last query from the first key.
         let window = window.filter(|window| *window < self.columns as i64);
         let all_real = self.real.iter().all(|real| *real);
         if all_real && window.is_none() && (!self.causal || self.queries <= 1) {
@@ -123,8 +126,8 @@ impl Visibility {
         Some(Tensor::from_data(TensorData::new(hidden, shape), device))
     }
 
-    /// Rows whose padding stands at an end share their distances, which are those of the columns. What
-    /// is said of padding means nothing.
+    /// The distances. Rows without gaps, whose padding is at the ends only, share those of the
+    /// columns. Values at padding are undefined.
     pub(crate) fn distances(&self) -> Distances {
         let before = self.before();
         let columns: Vec<i64> = (0..self.columns as i64).collect();
@@ -147,7 +150,7 @@ impl Visibility {
         Distances { rows, queries: self.queries, columns: self.columns, values }
     }
 
-    /// Whether any row has padding between real entries, of those that a bias reaches.
+    /// Whether any row has padding between real entries, among those that a bias covers.
     fn has_gaps(&self) -> bool {
         (0..self.rows).any(|row| {
             let reached = row * self.columns + self.unbiased..(row + 1) * self.columns;
@@ -226,7 +229,7 @@ mod tests {
                 Visibility::new(&nothing(), &Mask::full(1, 3), &VirtualTokens::none(), false)
                     .distances();
             assert_eq!(found, shared);
-            // Behind a prefix that the bias reaches, left padding is a gap.
+            // After a prefix that the bias covers, left padding is a gap.
             let mut past = prefix(1);
             let rows = |past: &VirtualTokens| {
                 Visibility::new(&nothing(), &mask, past, false).distances().rows
@@ -245,7 +248,7 @@ mod tests {
         let rows =
             [[false, false, true, true], [true, false, false, true], [true, true, false, false]];
         assert_eq!(hidden.iter::<bool>().collect::<Vec<_>>(), rows.concat());
-        // A window that reaches everywhere changes nothing, also for a single query.
+        // A window that covers everything changes nothing, even for a single query.
         let one = Visibility::new(&nothing(), &Mask::full(1, 1), &prefix(3), true);
         assert!(one.hidden(Some(4), &device).is_none() && one.hidden(Some(3), &device).is_some());
     }

@@ -3,7 +3,7 @@
 use super::example::Example;
 use crate::contract::batch::{PaddingSide, TokenBatch};
 
-/// Pads examples to one batch, on both sides where they have two.
+/// Pads examples to one batch, on both sides if they have two.
 pub fn token_batch(examples: &[&Example], side: PaddingSide) -> TokenBatch {
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.input_ids.as_slice()).collect();
     let mut batch = TokenBatch::new(&rows, side);

@@ -2,28 +2,28 @@
 
 use super::passage::Window;
 
-/// The target of a token that the loss passes over.
+/// The target of a token that the loss ignores.
 pub const IGNORE: i64 = -100;
 
 /// What is to be predicted for one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Nothing is known: rows to predict.
+    /// Nothing is known: the row is to be predicted.
     None,
-    /// One target for each token, the token's own: its id for language models, its class for
-    /// tagging, [`IGNORE`] where there is none. The shift by one position is the loss's business.
+    /// One target per token, not shifted: the token's own id for language models, its class for
+    /// tagging, [`IGNORE`] if there is none. The loss shifts by one position.
     ///
-    /// On an encoder-decoder there is one for each decoder token, what is to follow it: nothing is
-    /// shifted any more.
+    /// On an encoder-decoder there is one target per decoder token, the token that follows it:
+    /// nothing is shifted any more.
     Tokens(Vec<i64>),
     /// One class index for the whole row.
     Class(usize),
-    /// The first and the last token of an answer; the first token of the row where the row does not hold
-    /// it.
+    /// The first and the last token of an answer; the first token of the row if the row does not
+    /// hold the answer.
     Span {
-        /// The answer's first token, counted from 0.
+        /// The first token of the answer, counted from 0.
         start: usize,
-        /// Its last token, not before the first.
+        /// The last token of the answer, not before the first.
         end: usize,
     },
 }
@@ -31,27 +31,28 @@ pub enum Target {
 /// One row, ready for a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// Token ids, T of them, at least one, all below the model's vocabulary size.
+    /// T token ids, at least one, all below the model's vocabulary size.
     pub input_ids: Vec<u32>,
-    /// Token types, T of them, where the model has more than one and the row says so.
+    /// T token types, if the model has more than one and the row specifies them.
     pub token_type_ids: Option<Vec<u32>>,
-    /// What the decoder of an encoder-decoder reads, at least one token.
+    /// The token ids that the decoder of an encoder-decoder reads, at least one.
     pub decoder_input_ids: Option<Vec<u32>>,
     /// What is to be predicted.
     pub target: Target,
     /// For tagged words, T entries: the index of the word that a token begins, `None` for the
-    /// word's other pieces and for special tokens. Predicted tags are written back with it; a word
-    /// may be missing, because it was cut off or because the tokenizer makes nothing of it.
+    /// word's other subword tokens and for special tokens. Used to write predicted tags back. A
+    /// word may be missing, because it was truncated or because the tokenizer returns no token for
+    /// it.
     pub word_of_token: Option<Vec<Option<usize>>>,
-    /// For a question, the part of the context that the row holds. Rows that follow one another and
-    /// share a passage are one question's.
+    /// For a question, the part of the context that the row holds. Consecutive rows that share a
+    /// passage belong to one question.
     pub window: Option<Window>,
-    /// The line of the data file, counted from 1.
+    /// The line in the data file, counted from 1.
     pub line: usize,
 }
 
 impl Example {
-    /// Token ids and what is to be predicted, nothing else.
+    /// Creates an example of token ids and a target, and nothing else.
     pub fn new(input_ids: Vec<u32>, target: Target, line: usize) -> Self {
         Self {
             input_ids,
@@ -64,7 +65,7 @@ impl Example {
         }
     }
 
-    /// The number of things with a target: tokens, 1 for a class, 2 (start and end) for a span.
+    /// The number of targets: tokens, 1 for a class, 2 (start and end) for a span.
     pub fn labelled(&self) -> usize {
         match &self.target {
             Target::None => 0,
@@ -74,17 +75,17 @@ impl Example {
         }
     }
 
-    /// The number of decoder tokens; 0 where there is no decoder beside the input.
+    /// The number of decoder tokens; 0 if there are no decoder inputs.
     pub fn decoder_len(&self) -> usize {
         self.decoder_input_ids.as_ref().map_or(0, Vec::len)
     }
 
-    /// The number of tokens that a model reads, on both sides: what rows are grouped by.
+    /// The number of tokens that a model reads, on both sides; rows are grouped by it.
     pub fn num_tokens(&self) -> usize {
         self.input_ids.len() + self.decoder_len()
     }
 
-    /// Whether two rows are windows of one question.
+    /// Whether two rows are windows of the same question.
     pub fn same_question(&self, other: &Self) -> bool {
         match (&self.window, &other.window) {
             (Some(own), Some(other)) => std::sync::Arc::ptr_eq(&own.passage, &other.passage),

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The names of a task's classes; a name's place in the list is its class index.
+/// The class names of a task; the position of a name in the list is its class index.
 ///
-/// Serialises as a plain list of strings. Never empty, no name twice.
+/// Serialises as a plain list of strings. Never empty, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels {
@@ -17,10 +17,10 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// The label list in the order given.
+    /// Creates a label list in the given order.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an empty list, an empty name, or a name given twice.
+    /// [`Error::Setting`] for an empty list, an empty name, or a duplicate name.
     pub fn from_list(names: Vec<String>) -> Result<Self> {
         let fail = |message: String| Err(Error::setting("labels", message));
         if names.is_empty() {
@@ -38,11 +38,11 @@ impl Labels {
         Ok(Self { names, indices })
     }
 
-    /// The distinct labels of an iterator, sorted: by value where all are integers (so that 10
-    /// comes after 9), else by code point.
+    /// Collects the distinct labels of an iterator, sorted: by value if all are integers (so that
+    /// 10 comes after 9), else by code point.
     ///
     /// # Errors
-    /// As [`Labels::from_list`].
+    /// As for [`Labels::from_list`].
     pub fn collect(labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         let distinct: BTreeSet<String> = labels.into_iter().map(Into::into).collect();
         let mut names: Vec<String> = distinct.into_iter().collect();
@@ -55,17 +55,17 @@ impl Labels {
         Self::from_list(names)
     }
 
-    /// The class index of a label, `None` where it is not in the list.
+    /// Returns the class index of a label, `None` if it is not in the list.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.indices.get(name).copied()
     }
 
-    /// The label of a class index, `None` beyond the list.
+    /// Returns the label of a class index, `None` beyond the list.
     pub fn name(&self, index: usize) -> Option<&str> {
         self.names.get(index).map(String::as_str)
     }
 
-    /// All labels in order.
+    /// Returns all labels in order.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -75,18 +75,18 @@ impl Labels {
         self.names.len()
     }
 
-    /// Always false: there is no empty label list.
+    /// Always false: a label list is never empty.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// Whether all labels are tags of entities: `O`, or `B-`, `I-`, `E-` or `S-` before a type.
+    /// Whether all labels are entity tags: `O`, or `B-`, `I-`, `E-` or `S-` before a type.
     pub fn are_tags(&self) -> bool {
         let begins = |name: &str| ["B-", "I-", "E-", "S-"].iter().any(|tag| name.starts_with(tag));
         self.names.iter().all(|name| name == "O" || begins(name))
     }
 
-    /// The list for a message: the first labels, and how many more there are.
+    /// The list for a message: the first labels, and the number of the others.
     pub(crate) fn list(&self) -> String {
         const SHOWN: usize = 20;
         let shown = self.names[..self.len().min(SHOWN)].join(", ");
@@ -111,7 +111,7 @@ impl From<Labels> for Vec<String> {
     }
 }
 
-/// The integer that a name spells, `None` where the spelling would not come back (`01`, `+1`).
+/// The integer that a name spells, `None` if it would be spelled differently again (`01`, `+1`).
 fn integer(name: &str) -> Option<i64> {
     name.parse::<i64>().ok().filter(|number| number.to_string() == name)
 }

@@ -1,13 +1,13 @@
-//! The text that a question is answered from, and the windows onto it that fit a model.
+//! The text from which a question is answered, and the windows onto it that fit a model.
 
 use std::sync::Arc;
 
-/// The context of a question, with the answers that are accepted.
+/// The context of a question, with the accepted answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
-    /// The context as it stands in the data.
+    /// The context as it is in the data.
     pub context: String,
-    /// The texts of the answers; empty where none are known.
+    /// The texts of the answers; empty if none are known.
     pub answers: Vec<String>,
 }
 
@@ -16,40 +16,40 @@ pub struct Passage {
 pub struct Window {
     /// The whole text.
     pub passage: Arc<Passage>,
-    /// For each of the example's T tokens the bytes of the context, from and to, that it stands for;
-    /// `None` for tokens of the question and special ones.
+    /// For each of the example's T tokens, the range of bytes of the context that it stands for;
+    /// `None` for tokens of the question and special tokens.
     pub bytes: Vec<Option<(usize, usize)>>,
 }
 
 /// A part of a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excerpt<'a> {
-    /// The text, without blanks at its ends.
+    /// The text, without whitespace at its ends.
     pub text: &'a str,
-    /// The character of the context that it begins with, counted from 0.
+    /// The position of its first character in the context, counted from 0.
     pub start: usize,
-    /// The character behind its last one.
+    /// The position after its last character.
     pub end: usize,
 }
 
 impl Window {
-    /// The first and the last of the tokens that hold a part of `from..to`, a range of bytes of the
-    /// context. `None` where no token does.
+    /// Returns the first and the last of the tokens that overlap `from..to`, a range of bytes of
+    /// the context. `None` if no token does.
     pub fn tokens_of(&self, from: usize, to: usize) -> Option<(usize, usize)> {
         let holds = |bytes: &Option<(usize, usize)>| {
-            // Some tokens stand for no byte at all.
+            // Some tokens stand for no bytes at all.
             bytes.is_some_and(|(start, end)| start < end && start < to && from < end)
         };
         Some((self.bytes.iter().position(holds)?, self.bytes.iter().rposition(holds)?))
     }
 
-    /// What the tokens from `start` to `end`, the last included, stand for: the context as it is written
-    /// there, which decoded tokens need not be. `None` where one of the two is no token of the context.
+    /// Returns the text of the tokens from `start` to `end`, inclusive, exactly as it is in the
+    /// context, which decoded tokens need not be. `None` if either is not a token of the context.
     pub fn excerpt(&self, start: usize, end: usize) -> Option<Excerpt<'_>> {
         let context = self.passage.context.as_str();
         let (mut from, _) = (*self.bytes.get(start)?)?;
         let (_, mut to) = (*self.bytes.get(end)?)?;
-        // A token may hold a part of a character only.
+        // A token may hold only a part of a character.
         while !context.is_char_boundary(from) {
             from -= 1;
         }
@@ -76,12 +76,12 @@ mod tests {
 
     #[test]
     fn bytes_become_tokens_and_tokens_characters() {
-        // Two bytes a letter: ä ö ü at 0..2, 3..5, 6..8.
+        // Two bytes per letter: ä ö ü at 0..2, 3..5, 6..8.
         let bytes = [None, Some((0, 2)), Some((2, 2)), Some((2, 5)), Some((6, 8)), None];
         let window = window("ä ö ü", &bytes);
         assert_eq!(window.tokens_of(3, 5), Some((3, 3)));
         assert_eq!(window.tokens_of(0, 8), Some((1, 4)));
-        assert_eq!(window.tokens_of(5, 6), None, "the blank belongs to no token");
+        assert_eq!(window.tokens_of(5, 6), None, "the space belongs to no token");
         let excerpt = window.excerpt(3, 4).unwrap();
         assert_eq!((excerpt.text, excerpt.start, excerpt.end), ("ö ü", 2, 5));
         assert_eq!(window.excerpt(0, 4), None);

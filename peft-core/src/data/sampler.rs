@@ -1,4 +1,4 @@
-//! Which rows make up which batch: a pure function of the seed and the step.
+//! Which rows form which batch: a pure function of the seed and the step.
 
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -12,24 +12,24 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// A fresh permutation each epoch; an epoch's last batch may be smaller.
+    /// A new permutation per epoch; the last batch of an epoch may be smaller.
     Shuffled,
     /// The file's order, wrapping around at its end: batch k takes rows k·B to (k + 1)·B - 1,
-    /// modulo their number. Every batch is full.
+    /// modulo the number of rows. Every batch is full.
     Sequential,
 }
 
-/// Rows of a batch, at most.
+/// The maximum number of rows of a batch.
 pub const MAX_BATCH_SIZE: usize = 1_000_000;
 
-/// How many batches are sorted by length together: enough for little padding, few enough that a
-/// batch is still a random draw.
+/// The number of batches that are sorted by length together: enough for little padding, few enough
+/// that a batch is still a random sample.
 const BATCHES_PER_POOL: usize = 50;
 
 /// The batches of a training run.
 ///
-/// [`Sampler::batch`] depends on the settings and the step's number alone, not on which batches
-/// were asked for before: a resumed run goes on exactly where it stopped.
+/// [`Sampler::batch`] depends only on the settings and the step, not on which batches were
+/// requested before: a resumed run continues exactly where it stopped.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     lengths: Vec<usize>,
@@ -37,21 +37,23 @@ pub struct Sampler {
     seed: u64,
     order: Order,
     bucket: bool,
-    /// Rows of each batch of an epoch, before the batches are shuffled; empty where all have `batch_size`.
+    /// The number of rows of each batch of an epoch, before the batches are shuffled; empty if all
+    /// have `batch_size`.
     cuts: Vec<usize>,
-    /// The epoch whose batches were asked for last, and these batches.
+    /// The epoch whose batches were requested last, and these batches.
     plan: Option<(usize, Vec<Vec<usize>>)>,
 }
 
 impl Sampler {
-    /// A sampler over rows of the given lengths (in tokens).
+    /// Creates a sampler over rows of the given lengths (in tokens).
     ///
-    /// With `bucket`, shuffled rows are cut into pools of 50 batches, each pool is sorted by length
-    /// and cut into batches, and the batches of the epoch are shuffled: rows of similar length come
-    /// together and need little padding. Sequential order ignores it.
+    /// With `bucket`, shuffled rows are divided into pools of 50 batches, each pool is sorted by
+    /// length and divided into batches, and the batches of the epoch are shuffled: rows of similar
+    /// length come together and need little padding. Sequential order ignores it.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a batch size of 0 or above [`MAX_BATCH_SIZE`], [`Error::Mismatch`] where there are no rows.
+    /// [`Error::Setting`] for a batch size of 0 or above [`MAX_BATCH_SIZE`], [`Error::Mismatch`] if
+    /// there are no rows.
     pub fn new(
         lengths: Vec<usize>,
         batch_size: usize,
@@ -72,9 +74,10 @@ impl Sampler {
         Ok(Self { lengths, batch_size, seed, order, bucket, cuts: Vec::new(), plan: None })
     }
 
-    /// The same in batches of as many rows as have at most `tokens` together, padding included; a longer row
-    /// is a batch of its own. Shuffled rows only: all of an epoch are sorted by length, those of equal length
-    /// in random order, cut, and the batches shuffled. The batch size no longer counts.
+    /// Limits each batch to `tokens` tokens, padding included, instead of a number of rows; a
+    /// longer row forms a batch of its own. Shuffled rows only: all rows of an epoch are sorted by
+    /// length, those of equal length in random order, and divided into batches, which are then
+    /// shuffled. The batch size is ignored.
     ///
     /// # Errors
     ///
@@ -102,7 +105,7 @@ impl Sampler {
         Ok(self)
     }
 
-    /// The number of batches in which every row is visited once (sequential order: at least once).
+    /// The number of batches that visit every row once (sequential order: at least once).
     pub fn batches_per_epoch(&self) -> usize {
         match self.cuts.len() {
             0 => self.lengths.len().div_ceil(self.batch_size),
@@ -110,7 +113,7 @@ impl Sampler {
         }
     }
 
-    /// The rows of batch number `step`, counted from 0 over the whole run.
+    /// Returns the rows of batch number `step`, counted from 0 over the whole run.
     pub fn batch(&mut self, step: usize) -> Vec<usize> {
         match self.order {
             Order::Sequential => self.consecutive(step),
@@ -169,8 +172,8 @@ impl Sampler {
     }
 }
 
-/// Batches for evaluation: every row once, sorted by length (equal lengths in the file's order), so
-/// that padding is least. A batch size of 0 counts as 1.
+/// Returns the batches for evaluation: every row once, sorted by length (equal lengths in the
+/// file's order), which minimises padding. A batch size of 0 counts as 1.
 pub fn eval_batches(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
     let mut rows: Vec<usize> = (0..lengths.len()).collect();
     rows.sort_by_key(|&row| lengths[row]);
@@ -212,7 +215,7 @@ mod tests {
     }
 
     /// Guards the order itself: a change here breaks every run that is resumed afterwards. The
-    /// numbers are this code's own, of rand 0.9.5.
+    /// numbers were computed by this code, with rand 0.9.5.
     #[test]
     fn the_order_does_not_drift() {
         let mut plain = sampler(&[1; 10], 4, Order::Shuffled, false);
@@ -297,7 +300,8 @@ mod tests {
     }
 
     proptest! {
-        /// Every epoch visits every row once, in batches of the given size and at most one rest.
+        /// Every epoch visits every row once, in batches of the given size and at most one smaller
+        /// batch.
         #[test]
         fn an_epoch_is_a_permutation(
             lengths in prop::collection::vec(0usize..40, 1..200),
@@ -318,7 +322,7 @@ mod tests {
             prop_assert!(rests <= 1);
         }
 
-        /// A batch does not depend on what was asked before: resuming changes nothing.
+        /// A batch does not depend on what was requested before: resuming changes nothing.
         #[test]
         fn any_step_may_come_first(
             lengths in prop::collection::vec(0usize..40, 1..60),

@@ -1,4 +1,4 @@
-//! Answers cut from a context: the likeliest span over all windows of a question.
+//! Answers extracted from a context: the most likely span over all windows of a question.
 
 use super::{outputs::logits, positions::Positions, predictor::Predictor};
 use crate::{
@@ -10,31 +10,31 @@ use crate::{
 /// The answer to one question.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer {
-    /// The example, among those given, whose window holds it.
+    /// The index of the example whose window holds the answer.
     pub example: usize,
-    /// Its first token in that example.
+    /// The first token of the answer in that example.
     pub start: usize,
-    /// Its last token.
+    /// The last token of the answer.
     pub end: usize,
-    /// The product of the probabilities that the window gives its two ends, each a softmax over the
-    /// window's tokens.
+    /// The product of the probabilities of start and end, each a softmax over the tokens of the
+    /// window.
     pub probability: f64,
 }
 
-/// Log-probabilities of each real token of a row to be the start and the end.
+/// Log-probabilities of each real token of a row being the start and the end.
 struct Ends {
     start: Vec<f64>,
     end: Vec<f64>,
 }
 
 impl Predictor<'_> {
-    /// The likeliest answer to each question, in their order: from a token of the context to the same
-    /// or a later one, over all windows. Windows of one question have to follow one another; rows of token
-    /// ids are a question each, all of their tokens count as context.
+    /// Returns the most likely answer to each question, in order: from a token of the context to
+    /// the same or a later one, over all windows. Windows of one question must be consecutive. A
+    /// row of token ids is a question of its own, and all of its tokens count as context.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] where a row does not fit.
+    /// [`Error::TooLong`] if a row does not fit.
     pub fn answer(&self, examples: &[Example]) -> Result<Vec<Answer>> {
         let ends = self.ends(examples)?;
         Ok(self.best_answers(examples, &ends))
@@ -67,7 +67,7 @@ impl Predictor<'_> {
         ]))
     }
 
-    /// The ends of each example.
+    /// The log-probabilities of the ends for each example.
     fn ends(&self, examples: &[Example]) -> Result<Vec<Ends>> {
         let mut found: Vec<Option<Ends>> = examples.iter().map(|_| None).collect();
         self.each_batch(examples, |read| {
@@ -119,7 +119,7 @@ fn best_span(
             }
         }
     }
-    // A row made by hand may have no context.
+    // A row constructed by hand may have no context.
     best.unwrap_or((0, 0, f64::NEG_INFINITY))
 }
 
@@ -129,7 +129,7 @@ fn log_softmax(logits: Vec<f64>) -> Vec<f64> {
     logits.into_iter().map(|logit| logit - largest - sum.ln()).collect()
 }
 
-/// Whether the answer is right, and its F1; `None` where the right one is not known.
+/// Whether the answer is right, and its F1; `None` if the right answer is not known.
 fn score(example: &Example, answer: &Answer) -> Option<(bool, f64)> {
     if let Some(window) = &example.window {
         let answers = &window.passage.answers;
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_best_span_goes_forward_within_the_context() {
-        // Alone the best start is token 4 and the best end token 1.
+        // Independently, the best start is token 4 and the best end token 1.
         let ends = Ends {
             start: vec![0.0, -1.0, -4.0, -4.0, -0.5, -4.0],
             end: vec![-9.0, -0.1, -5.0, -2.0, -3.0, 0.0],

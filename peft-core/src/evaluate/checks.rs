@@ -10,12 +10,12 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Checks that a task can be done with what is there.
+/// Checks that the model and the head can do a task.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] for a task that this kind of model cannot do, [`Error::Mismatch`] where a head is
-/// missing, one too many, or of another size.
+/// [`Error::Setting`] for a task that this kind of model cannot do, [`Error::Mismatch`] if a head
+/// is missing, superfluous, or of another size.
 pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> Result<()> {
     check_topology(model.spec(), task)?;
     match task {
@@ -34,11 +34,11 @@ pub fn check_task(model: &dyn FrozenModel, head: Option<&Head>, task: Task) -> R
     }
 }
 
-/// Checks that a task can be done with this kind of model.
+/// Checks that this kind of model can do a task.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] where it cannot.
+/// [`Error::Setting`] if it cannot.
 pub fn check_topology(spec: &ModelSpec, task: Task) -> Result<()> {
     let fail = |message: String| Err(Error::setting("task", message));
     match task {
@@ -60,11 +60,11 @@ pub fn check_topology(spec: &ModelSpec, task: Task) -> Result<()> {
     }
 }
 
-/// Checks that all examples fit a model together with virtual tokens.
+/// Checks that all examples fit a model together with the virtual tokens.
 ///
 /// # Errors
 ///
-/// [`Error::TooLong`] with the first example that does not.
+/// [`Error::TooLong`] with the first example that does not fit.
 pub fn check_lengths<'a>(
     spec: &ModelSpec,
     virtual_tokens: &VirtualTokens,

@@ -1,8 +1,8 @@
-//! Several adapters in one pass: rows that each name their adapter, and ensembles in which all adapters
-//! answer for every row.
+//! Several adapters in one pass: rows that each name their adapter, and ensembles in which all
+//! adapters answer for every row.
 //!
-//! A row's virtual tokens are its own (R = B), so a batch may mix adapters; only the heads are applied one
-//! adapter at a time. Lester et al. (2021, section 6) vote with prompts this way.
+//! Each row has its own virtual tokens (R = B), so a batch may mix adapters; only the heads are
+//! applied one adapter at a time. Lester et al. (2021, section 6) build prompt ensembles this way.
 
 use super::{
     checks::check_task,
@@ -24,16 +24,16 @@ use crate::{
 /// One adapter of a [`Mixture`].
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// What it contributes, for all rows (R = 1).
+    /// Its virtual tokens, shared by all rows (R = 1).
     pub virtual_tokens: VirtualTokens,
-    /// Its head; none where the model's own serves.
+    /// Its head; none if the model's own is used.
     pub head: Option<Head>,
-    /// What an encoder's classifier reads.
+    /// The position that an encoder's classifier reads.
     pub pooling: Pooling,
 }
 
-/// Probabilities of each class, for each position that a row is read at: one for a class of the whole row,
-/// one a token for tags.
+/// Probabilities of each class, for each position at which a row is read: one for a class of the
+/// whole row, one per token for tags.
 pub type PerPosition = Vec<Vec<f32>>;
 
 /// A frozen model with several adapters for one task.
@@ -42,18 +42,18 @@ pub struct Mixture<'a> {
     model: &'a dyn FrozenModel,
     task: Task,
     members: Vec<Member>,
-    /// Members that one pass can hold have the same number.
+    /// Members with the same number can share a pass.
     kind: Vec<usize>,
     reader: RowReader<'a>,
 }
 
 impl<'a> Mixture<'a> {
-    /// Takes the members, whose virtual tokens are compiled for the model, once.
+    /// Takes the members and prefills their virtual tokens once for the model.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a task other than classifying rows or tokens, [`Error::Mismatch`] where a
-    /// member does not fit the model, or there is none.
+    /// [`Error::Setting`] for a task other than classifying rows or tokens, [`Error::Mismatch`] if
+    /// a member does not fit the model, or there are no members.
     pub fn new(model: &'a dyn FrozenModel, task: Task, mut members: Vec<Member>) -> Result<Self> {
         if !matches!(task, Task::SeqCls | Task::TokenCls) {
             let message = format!("several adapters answer seq-cls and token-cls, found {task}");
@@ -63,36 +63,36 @@ impl<'a> Mixture<'a> {
             check_task(model, member.head.as_ref(), task)?;
             member.virtual_tokens.check(model.spec(), 1)?;
             member.virtual_tokens = model.compile(&member.virtual_tokens)?.without_autodiff();
-            // It predicts token 0 of a language model, which nothing here reads.
+            // It predicts token 0 of a language model, which is not needed here.
             member.virtual_tokens.last_hidden = None;
         }
         if members.is_empty() {
-            return Err(Error::Mismatch("no adapter to answer with".into()));
+            return Err(Error::Mismatch("there is no adapter to answer with".into()));
         }
         let kind = kinds(&members);
         Ok(Self { model, task, members, kind, reader: RowReader::new(model) })
     }
 
-    /// Sets how many rows go through the model at once; 32.
+    /// Sets the number of rows per batch. Default 32.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.reader.batch_size = batch_size.max(1);
         self
     }
 
-    /// Sets the side of the padding; right.
+    /// Sets the side of the padding. Default right.
     #[must_use]
     pub fn with_padding(mut self, padding: PaddingSide) -> Self {
         self.reader.padding = padding;
         self
     }
 
-    /// The answer of one member for each example: that of `members[of_row[i]]` for example i.
+    /// Returns one answer per example: for example i, the answer of `members[of_row[i]]`.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] where a row does not fit; [`Error::Mismatch`] for a row without tokens, or an
-    /// `of_row` that is not one member for each example.
+    /// [`Error::TooLong`] if a row does not fit; [`Error::Mismatch`] for a row without tokens, or
+    /// if `of_row` does not name one member per example.
     pub fn answer(&self, examples: &[Example], of_row: &[usize]) -> Result<Vec<PerPosition>> {
         let members = self.members.len();
         if of_row.len() != examples.len() || of_row.iter().any(|member| *member >= members) {
@@ -106,11 +106,12 @@ impl<'a> Mixture<'a> {
         self.run(examples, &pairs, self.reader.batch_size)
     }
 
-    /// The answers of all members for each example: `[example][member]`. All members share the passes.
+    /// Returns the answers of all members for each example: `[example][member]`. All members share
+    /// the passes.
     ///
     /// # Errors
     ///
-    /// As [`answer`](Self::answer).
+    /// As for [`answer`](Self::answer).
     pub fn answer_all(&self, examples: &[Example]) -> Result<Vec<Vec<PerPosition>>> {
         let count = self.members.len();
         let pairs: Vec<(usize, usize)> = (0..examples.len())
@@ -120,7 +121,7 @@ impl<'a> Mixture<'a> {
         Ok(examples.iter().map(|_| answers.by_ref().take(count).collect()).collect())
     }
 
-    /// The answers for pairs of an example and a member, in their order.
+    /// The answers for pairs of an example and a member, in order.
     fn run(
         &self,
         examples: &[Example],
@@ -168,7 +169,7 @@ impl<'a> Mixture<'a> {
         VirtualTokens::per_row(&each, &local)
     }
 
-    /// What one member's head makes of its rows of a batch.
+    /// Applies the head of each member to its rows of a batch.
     fn heads(
         &self,
         member: usize,
@@ -195,11 +196,11 @@ impl<'a> Mixture<'a> {
     }
 }
 
-/// Gives members that one pass can hold the same number.
+/// Gives members that can share a pass the same number.
 fn kinds(members: &[Member]) -> Vec<usize> {
     let mut kinds: Vec<usize> = Vec::with_capacity(members.len());
     for member in members {
-        // A member without virtual tokens fits any kind: it has to be compared with all of one.
+        // A member without virtual tokens fits any kind, so it is compared with all members of one.
         let fits = |kind: usize| {
             let same = members.iter().zip(&kinds).filter(|(_, other)| **other == kind);
             same.into_iter().all(|(other, _)| {

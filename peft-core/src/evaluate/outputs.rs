@@ -1,4 +1,4 @@
-//! From hidden states to logits, at chosen positions only: `[B, T, V]` is never made.
+//! From hidden states to logits, at selected positions only: `[B, T, V]` is never computed.
 
 use burn::tensor::{DType, Tensor, activation::softmax};
 
@@ -14,11 +14,12 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The classifier to use: the learner's or adapter's `head`, else the one found in the checkpoint.
+/// Returns the classifier to use: the learner's or adapter's `head`, else the one in the
+/// checkpoint.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] naming the tensor that neither has.
+/// [`Error::Mismatch`] naming the tensor that is in neither.
 pub fn classifier<'a>(
     model: &'a dyn FrozenModel,
     head: Option<&'a Head>,
@@ -34,8 +35,8 @@ pub fn classifier<'a>(
     })
 }
 
-/// Hidden states of real tokens, each given as its row and its place in the row, padding not counted. On an
-/// encoder-decoder they are the decoder's.
+/// Hidden states of real tokens, each given as its row and its index in the row, without padding.
+/// On an encoder-decoder, those of the decoder.
 ///
 /// # Shapes
 ///
@@ -48,10 +49,10 @@ pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize
     choose(hidden.tokens.clone().reshape([b * t, h]), &flat)
 }
 
-/// What a classifier of whole rows reads, the model's frozen pooler applied.
+/// The input of a classifier of whole rows, after the model's frozen pooler.
 ///
-/// On a decoder it is the last real token; on an encoder the first position of the sequence or, with
-/// [`Pooling::FirstToken`], the first real token.
+/// On a decoder this is the last real token; on an encoder, the first position of the sequence or,
+/// with [`Pooling::FirstToken`], the first real token.
 ///
 /// # Shapes
 ///
@@ -60,7 +61,7 @@ pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where an encoder gave no first position, or a row has no token.
+/// [`Error::Mismatch`] if an encoder did not return its first position, or a row has no tokens.
 pub fn sequence_states(
     model: &dyn FrozenModel,
     hidden: &Hidden,
@@ -81,19 +82,19 @@ pub fn sequence_states(
     } else {
         let first = hidden.first.clone().ok_or_else(|| {
             let name = &model.spec().model_type;
-            Error::Mismatch(format!("the {name} model gave no first position"))
+            Error::Mismatch(format!("the {name} model returned no first position"))
         })?;
         first.reshape([b, h])
     };
     Ok(model.pool(states))
 }
 
-/// Chosen rows; all of them where that is what was chosen.
+/// Selects rows; returns all of them unchanged if all are selected.
 pub(crate) fn choose(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
     if chosen.iter().copied().eq(0..rows.dims()[0]) { rows } else { select_first(rows, chosen) }
 }
 
-/// Logits of chosen hidden states, at least in f32.
+/// Logits of selected hidden states, in f32 or wider.
 ///
 /// For classification the learner's head is used, else the classifier of the checkpoint.
 ///
@@ -104,7 +105,7 @@ pub(crate) fn choose(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where the head that the task needs is missing.
+/// [`Error::Mismatch`] if the head that the task needs is missing.
 pub fn logits(
     model: &dyn FrozenModel,
     head: Option<&Head>,

@@ -16,38 +16,38 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Which rows have a last virtual token that predicts token 0: under a compiled prompt, those that have
-/// any virtual token that is not masked.
+/// Which rows have a last virtual token that predicts token 0: with a prefilled prompt, those with
+/// any unmasked virtual token.
 pub(crate) fn after_prompt(virtual_tokens: &VirtualTokens) -> impl Fn(usize) -> bool + use<> {
     let mask = virtual_tokens.mask();
     let prompt = virtual_tokens.last_hidden.is_some();
     move |row| prompt && mask.count(if mask.rows() == 1 { 0 } else { row }) > 0
 }
 
-/// Positions of a batch that are read, one prediction each.
+/// Positions of a batch that are read, with one prediction each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
     /// `(row, token)`: the hidden state of a real token, counted without padding.
     tokens: Vec<(usize, usize)>,
     /// Rows that are read at the last virtual token; they follow the tokens.
     last_virtual: Vec<usize>,
-    /// Rows that are read as a whole, for classification; then there is nothing else.
+    /// Rows that are read as a whole, for classification; then everything else is empty.
     rows: Vec<usize>,
-    /// How many of the tokens are each row's, where a start and an end are chosen among them.
+    /// The number of tokens per row among which a start and an end are chosen.
     spans: Vec<usize>,
 }
 
 impl Positions {
-    /// Positions with a target, and these targets, in the order of the logits.
+    /// Returns the positions with a target, and these targets, in the order of the logits.
     ///
-    /// In a decoder-only language model token i predicts token i + 1. Token 0 is predicted by the last
-    /// virtual token where there is one (`after_prompt`), else by nothing. For a span all tokens of its
-    /// row are read, and there are two targets, see [`choices`](Self::choices).
+    /// In a decoder-only language model, token i predicts token i + 1. Token 0 is predicted by the
+    /// last virtual token if there is one (`after_prompt`), else by nothing. For a span, all tokens
+    /// of its row are read, and there are two targets, see [`choices`](Self::choices).
     pub fn labelled(task: Task, examples: &[&Example], after_prompt: bool) -> (Self, Vec<usize>) {
         Self::labelled_rows(task, examples, |_| after_prompt)
     }
 
-    /// As [`labelled`](Self::labelled), where only some rows have a last virtual token.
+    /// As [`labelled`](Self::labelled), if only some rows have a last virtual token.
     pub fn labelled_rows(
         task: Task,
         examples: &[&Example],
@@ -73,7 +73,7 @@ impl Positions {
                 Target::Tokens(of_tokens) => of_tokens,
             };
             for (token, target) in of_tokens.iter().enumerate().filter(|(_, t)| **t != IGNORE) {
-                // Readers refuse negative targets; one made by hand is refused as out of range.
+                // Readers reject negative targets; one set by hand is rejected as out of range.
                 let target = usize::try_from(*target).unwrap_or(usize::MAX);
                 match (task, token) {
                     (Task::CausalLm, 0) if after_prompt(row) => {
@@ -98,14 +98,14 @@ impl Positions {
         Self { rows: (0..batch.rows()).collect(), ..Self::default() }
     }
 
-    /// Every real token of every row, row by row; the decoder's on an encoder-decoder.
+    /// Every real token of every row, row by row; on an encoder-decoder, of the decoder.
     pub fn all_tokens(batch: &TokenBatch) -> Self {
         let batch = batch.output_rows();
         let of_row = |row| (0..batch.row_len(row)).map(move |token| (row, token));
         Self { tokens: (0..batch.rows()).flat_map(of_row).collect(), ..Self::default() }
     }
 
-    /// M, how many there are.
+    /// The number of positions, M.
     pub fn len(&self) -> usize {
         self.tokens.len() + self.last_virtual.len() + self.rows.len()
     }
@@ -121,13 +121,14 @@ impl Positions {
         of_tokens.chain(self.last_virtual.iter().copied()).chain(self.rows.iter().copied())
     }
 
-    /// Logits as choices, one for each target: those of each position; for spans the logits that a row's
-    /// tokens have to be its start, then those to be its end. Only real tokens can be chosen.
+    /// Returns the logits as choices, one per target: those of each position or, for spans, the
+    /// logits of a row's tokens for being the start, then for being the end. Only real tokens can
+    /// be chosen.
     ///
     /// # Shapes
     ///
     /// - logits: `[M, C]`
-    /// - output: `[M, C]`; for r spans in rows of at most T tokens `[2 r, T]`
+    /// - output: `[M, C]`; for r spans in rows of at most T tokens, `[2 r, T]`
     pub fn choices(&self, logits: Tensor<2>) -> Tensor<2> {
         let (r, t) = (self.spans.len(), self.spans.iter().max().copied().unwrap_or_default());
         if r == 0 {
@@ -146,7 +147,7 @@ impl Positions {
         columns.mask_fill(hidden.expand([r, 2, t]), -1e30).reshape([2 * r, t])
     }
 
-    /// Hidden states of these positions.
+    /// Returns the hidden states of these positions.
     ///
     /// # Shapes
     ///
@@ -155,7 +156,7 @@ impl Positions {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where the model gave no state for a position.
+    /// [`Error::Mismatch`] if the model returned no state for a position.
     pub fn states(
         &self,
         model: &dyn FrozenModel,
@@ -170,7 +171,9 @@ impl Positions {
             return Ok(token_states(hidden, batch, &self.tokens));
         }
         let last = hidden.last_virtual.clone().ok_or_else(|| {
-            Error::Mismatch("no hidden state of a last virtual token to predict token 0".into())
+            Error::Mismatch(
+                "there is no hidden state of a last virtual token to predict token 0".into(),
+            )
         })?;
         let [r, _, h] = last.dims();
         let of_row = self.last_virtual.iter().map(|row| if r == 1 { 0 } else { *row });

@@ -1,4 +1,4 @@
-//! What an adapted model answers, and how good that is. Nothing here has a gradient.
+//! What an adapted model answers, and how good the answers are. No gradients are computed here.
 
 use burn::{
     module::Module,
@@ -25,7 +25,7 @@ use crate::{
     metrics::{Metrics, accuracy, classification_metrics, entity_scores, perplexity},
 };
 
-/// Logits that an evaluation makes at once, at most (a language model has V for each token).
+/// Maximum number of logits that an evaluation computes at once (a language model has V per token).
 const LOGITS_AT_ONCE: usize = 1 << 24;
 
 /// A frozen model with virtual tokens, a head and a task: scores, classifies and tags examples.
@@ -41,12 +41,12 @@ pub struct Predictor<'a> {
 }
 
 impl<'a> Predictor<'a> {
-    /// Takes virtual tokens for all rows (R = 1) and compiles them, once, for the model; the head is the
-    /// learner's, where it has one.
+    /// Takes virtual tokens shared by all rows (R = 1) and prefills them once for the model; the
+    /// head is the learner's, if it has one.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a task that the model cannot do; [`Error::Mismatch`] where a head is
+    /// [`Error::Setting`] for a task that the model cannot do; [`Error::Mismatch`] if a head is
     /// missing or the virtual tokens do not fit.
     pub fn new(
         model: &'a dyn FrozenModel,
@@ -57,7 +57,7 @@ impl<'a> Predictor<'a> {
         check_task(model, head, task)?;
         if virtual_tokens.rows() != 1 {
             return Err(Error::Mismatch(format!(
-                "found virtual tokens for {} rows, expected such that all rows share",
+                "found virtual tokens for {} rows, expected virtual tokens shared by all rows",
                 virtual_tokens.rows()
             )));
         }
@@ -74,7 +74,7 @@ impl<'a> Predictor<'a> {
         })
     }
 
-    /// Which position an encoder's classifier reads. Default the first.
+    /// Sets the position that an encoder's classifier reads. Default the first.
     #[must_use]
     pub fn with_pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = pooling;
@@ -88,23 +88,23 @@ impl<'a> Predictor<'a> {
         self
     }
 
-    /// Rows at once. Default 32; the answers do not depend on it.
+    /// Sets the number of rows per batch. Default 32; the answers do not depend on it.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.reader.batch_size = batch_size;
         self
     }
 
-    /// Tokens of an answer, at most. Default 30.
+    /// Sets the maximum number of tokens of an answer. Default 30.
     #[must_use]
     pub fn with_max_answer_length(mut self, tokens: usize) -> Self {
         self.max_answer_length = tokens.max(1);
         self
     }
 
-    /// Names of the scores that [`evaluate`](Self::evaluate) gives, in their order.
+    /// The names of the scores that [`evaluate`](Self::evaluate) returns, in order.
     ///
-    /// A tagger has those of entities only where its labels are tags of entities.
+    /// A tagger has entity scores only if its labels are entity tags.
     pub fn score_names(task: Task, labels: Option<&Labels>) -> &'static [&'static str] {
         match task {
             Task::CausalLm => &["loss", "perplexity"],
@@ -118,18 +118,18 @@ impl<'a> Predictor<'a> {
         }
     }
 
-    /// Scores of examples with targets, over all labelled tokens or rows alike (not a mean of the means
-    /// of batches). The loss is in nats; all but loss and perplexity are fractions.
+    /// Scores examples with targets, over all labelled tokens or rows alike (not as a mean of batch
+    /// means). The loss is in nats; all scores but loss and perplexity are fractions.
     ///
-    /// Precision, recall and F1 of a tagger are those of whole entities; it has them where its `labels` are
-    /// tags of entities ([`Labels::are_tags`]). The accuracy of an encoder-decoder is that of tokens, each
-    /// behind the right ones. Exact match and F1 of answers are SQuAD's, over questions; the words of an
-    /// answer in a row of token ids are its ids.
+    /// Precision, recall and F1 of a tagger count whole entities; they exist only if its `labels`
+    /// are entity tags ([`Labels::are_tags`]). The accuracy of an encoder-decoder counts tokens,
+    /// each predicted from the correct preceding ones. Exact match and F1 of answers are SQuAD's,
+    /// over questions; in a row of token ids, the words of an answer are its ids.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where nothing has a target, or a target is not among the classes;
-    /// [`Error::TooLong`] where a row does not fit.
+    /// [`Error::Mismatch`] if nothing has a target, or a target is not among the classes;
+    /// [`Error::TooLong`] if a row does not fit.
     pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
         check_targets(self.task, examples)?;
         if self.task == Task::QuestionAns {
@@ -198,11 +198,11 @@ impl<'a> Predictor<'a> {
         Ok(metrics)
     }
 
-    /// Probability of each class for each example, in their order.
+    /// Returns the probability of each class for each example, in order.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] where a row does not fit, [`Error::Mismatch`] for a row without tokens.
+    /// [`Error::TooLong`] if a row does not fit, [`Error::Mismatch`] for a row without tokens.
     pub fn classify(&self, examples: &[Example]) -> Result<Vec<Vec<f32>>> {
         let mut answers = vec![Vec::new(); examples.len()];
         self.each_batch(examples, |read| {
@@ -215,19 +215,20 @@ impl<'a> Predictor<'a> {
         Ok(answers)
     }
 
-    /// The likeliest class of each token of each example and its probability, in their order; special
-    /// tokens and later pieces of words are among them, see [`Example::word_of_token`].
+    /// Returns the most likely class of each token of each example and its probability, in order,
+    /// including special tokens and the later subword tokens of words, see
+    /// [`Example::word_of_token`].
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] where a row does not fit.
+    /// [`Error::TooLong`] if a row does not fit.
     pub fn tag(&self, examples: &[Example]) -> Result<Vec<Vec<(usize, f32)>>> {
         let mut answers = vec![Vec::new(); examples.len()];
         self.each_batch(examples, |read| {
             let positions = Positions::all_tokens(read.batch);
             let probabilities = self.probabilities(&positions, read)?;
             for (row, found) in positions.rows().zip(probabilities) {
-                // The first of equal ones, as `argmax`.
+                // The first of equal values, like `argmax`.
                 let best = found
                     .iter()
                     .copied()
@@ -298,7 +299,7 @@ impl<'a> Predictor<'a> {
         self.reader.read(&examples, |_| Ok(self.virtual_tokens.clone()), visit)
     }
 
-    /// Cuts states `[M, H]` and their targets so that the logits of a part fit in memory.
+    /// Splits states `[M, H]` and their targets so that the logits of each part fit in memory.
     fn chunks<'t>(
         &self,
         states: Tensor<2>,

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct RowReader<'a> {
     model: &'a dyn FrozenModel,
-    /// The side of padding. Default right.
+    /// Sets the side of the padding. Default right.
     pub padding: PaddingSide,
     /// Rows per batch. Default 32.
     pub batch_size: usize,

@@ -1,19 +1,20 @@
 //! How several adapters agree on one answer.
 
-/// How the members of an ensemble agree.
+/// How the members of an ensemble are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vote {
-    /// The class that most members find likeliest. Where several have as many votes, the one of them with
-    /// the largest mean probability; where that is equal too, the first.
+    /// The class that most members find most likely. Ties go to the class with the largest mean
+    /// probability, then to the first.
     #[default]
     Majority,
-    /// The class with the largest mean probability; the first of equals.
+    /// The class with the largest mean probability; ties go to the first.
     Mean,
 }
 
 impl Vote {
-    /// The class chosen and the mean probability of each, from the probabilities that each member gives.
-    /// Members know the same classes; a class that one lacks counts as impossible to it.
+    /// Returns the chosen class and the mean probability of each class, from the probabilities of
+    /// each member. Members have the same classes; a class that a member lacks counts as impossible
+    /// for it.
     pub fn choose(self, of_members: &[Vec<f32>]) -> (usize, Vec<f32>) {
         let classes = of_members.first().map_or(0, Vec::len);
         let count = of_members.len().max(1) as f32;
@@ -37,7 +38,7 @@ impl Vote {
     }
 }
 
-/// The index of the largest number, the first of equal ones.
+/// The index of the largest value, the first of equal ones.
 fn first_largest(numbers: &[f32]) -> usize {
     let indices = 0..numbers.len();
     indices.reduce(|a, b| if numbers[b] > numbers[a] { b } else { a }).unwrap_or(0)

@@ -1,5 +1,5 @@
-//! The head alone: no virtual tokens, only a task head on the frozen model. What every method has to
-//! beat.
+//! The head alone: no virtual tokens, only a task head on the frozen model. The baseline that every
+//! method must beat.
 
 use burn::{module::Module, tensor::Device};
 use serde::{Deserialize, Serialize};
@@ -16,11 +16,11 @@ use crate::{
     error::Result,
 };
 
-/// There is nothing to set.
+/// There are no settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadOnlyConfig {}
 
-/// A method that contributes nothing: what is trained is the head beside it.
+/// A method that contributes nothing: only the head is trained.
 #[derive(Module, Debug, Default)]
 pub struct HeadOnly {
     #[module(skip)]
@@ -28,7 +28,7 @@ pub struct HeadOnly {
 }
 
 impl HeadOnly {
-    /// No virtual tokens.
+    /// Creates the method.
     pub fn new() -> Self {
         Self::default()
     }

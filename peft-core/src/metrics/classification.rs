@@ -1,57 +1,57 @@
-//! Scores of one predicted class a row, with the meaning they have in scikit-learn.
+//! Scores of one predicted class per row, defined as in scikit-learn.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::set::Metrics;
 use crate::error::{Error, Result};
 
-/// How many predictions are right, as a fraction.
+/// The fraction of predictions that are right.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where there are no rows, or not as many predictions as references.
+/// [`Error::Mismatch`] if there are no rows, or the numbers of predictions and references differ.
 pub fn accuracy<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
     check(predictions.len(), references.len())?;
     let right = predictions.iter().zip(references).filter(|(p, r)| p == r).count();
     Ok(right as f64 / references.len() as f64)
 }
 
-/// F1 over the pooled counts of all classes. With one class a row, each wrong prediction is one
+/// F1 over the pooled counts of all classes. With one class per row, each wrong prediction is one
 /// false positive and one false negative, so this equals [`accuracy`].
 ///
 /// # Errors
-/// As [`accuracy`].
+/// As for [`accuracy`].
 pub fn f1_micro<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
     accuracy(predictions, references)
 }
 
-/// The mean of the classes' F1 = 2 TP / (2 TP + FP + FN), over the classes that occur among
-/// predictions or references.
+/// The mean over the classes of F1 = 2 TP / (2 TP + FP + FN). Only classes that occur in the
+/// predictions or references count.
 ///
 /// # Errors
-/// As [`accuracy`].
+/// As for [`accuracy`].
 pub fn f1_macro<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
     check(predictions.len(), references.len())?;
     let (predicted, actual) = (counts(predictions), counts(references));
     let right = counts(predictions.iter().zip(references).filter(|(p, r)| p == r).map(|(p, _)| p));
     let classes: BTreeSet<&T> = predicted.keys().chain(actual.keys()).copied().collect();
-    // TP + FP are the class's predictions, TP + FN its references: never both 0 here.
+    // TP + FP are the predictions of the class, TP + FN its references: never both 0 here.
     let f1 = |&class: &&T| {
         2.0 * count(&right, class) / (count(&predicted, class) + count(&actual, class))
     };
     Ok(classes.iter().map(f1).sum::<f64>() / classes.len() as f64)
 }
 
-/// Matthews' correlation coefficient, for any number of classes (R_K, Gorodkin 2004).
+/// Matthews correlation coefficient, for any number of classes (R_K, Gorodkin 2004).
 ///
-/// With s rows, c of them right, and for class k p_k predictions and t_k references:
-/// (c s - Σ p_k t_k) / sqrt((s² - Σ p_k²) (s² - Σ t_k²)), or 0 where the denominator is 0.
+/// With s rows, c of them right, and p_k predictions and t_k references of class k: (c s - Σ p_k
+/// t_k) / sqrt((s² - Σ p_k²) (s² - Σ t_k²)), or 0 if the denominator is 0.
 ///
 /// # Errors
-/// As [`accuracy`].
+/// As for [`accuracy`].
 pub fn matthews<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
     check(predictions.len(), references.len())?;
     let (predicted, actual) = (counts(predictions), counts(references));
-    // Whole numbers of any size that occurs: the terms cancel, floats would not.
+    // Integers, because the terms cancel and floats would lose digits; i128 is wide enough.
     let rows = references.len() as i128;
     let right = predictions.iter().zip(references).filter(|(p, r)| p == r).count() as i128;
     let product = |class, n: u64| i128::from(n) * i128::from(*actual.get(class).unwrap_or(&0));
@@ -69,7 +69,7 @@ pub fn matthews<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
 /// All of these scores: `accuracy`, `f1_macro`, `f1_micro`, `matthews`.
 ///
 /// # Errors
-/// As [`accuracy`].
+/// As for [`accuracy`].
 pub fn classification_metrics<T: Ord>(predictions: &[T], references: &[T]) -> Result<Metrics> {
     Ok(Metrics::from_iter([
         ("accuracy", accuracy(predictions, references)?),
@@ -107,7 +107,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::Deserialize;
 
-    /// Written by tests/python/make_entities.py with plain formulas, checked there against
+    /// Written by tests/python/make_entities.py with plain formulas, which it checks against
     /// scikit-learn.
     #[derive(Deserialize)]
     struct Vectors {
@@ -172,8 +172,8 @@ mod tests {
     }
 
     proptest! {
-        /// All scores keep to their range, are best for the references themselves, and do not
-        /// depend on what the classes are called.
+        /// All scores stay in their range, are best for the references themselves, and do not
+        /// depend on the names of the classes.
         #[test]
         fn scores_are_bounded_and_blind_to_names(
             rows in prop::collection::vec((0i32..5, 0i32..5), 1..40),

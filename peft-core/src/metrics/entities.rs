@@ -1,8 +1,8 @@
-//! Precision, recall and F1 of tagged entities: those of seqeval in its default mode, which are
-//! those of CoNLL's `conlleval` script.
+//! Precision, recall and F1 of tagged entities, as in seqeval's default mode and CoNLL's
+//! `conlleval` script.
 //!
-//! The default mode forgives: an `I-` after `O`, or after an entity of another type, begins an
-//! entity. `E-` (end) and `S-` (single) are understood beside `B-` and `I-`. An entity counts as
+//! The default mode is lenient: an `I-` after `O`, or after an entity of another type, begins an
+//! entity. `E-` (end) and `S-` (single) are recognised besides `B-` and `I-`. An entity counts as
 //! found if its type, its beginning and its end are right.
 //!
 //! seqeval: <https://github.com/chakki-works/seqeval>, `metrics/sequence_labeling.py`.
@@ -15,24 +15,24 @@ use crate::error::{Error, Result};
 /// An entity in a sequence of tags.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entity {
-    /// Its type: what comes behind the tag's `B-` or `I-`; `_` where nothing does.
+    /// The type: what follows the tag's `B-` or `I-`; `_` if nothing does.
     pub kind: String,
-    /// The index of its first tag.
+    /// The index of the first tag.
     pub start: usize,
-    /// The index of its last tag, which belongs to it.
+    /// The index of the last tag, inclusive.
     pub end: usize,
 }
 
 /// Precision, recall and F1, each from 0 to 1, and 0 where undefined.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
-    /// Which fraction of the predicted entities is right.
+    /// The fraction of the predicted entities that are right.
     pub precision: f64,
-    /// Which fraction of the reference's entities was found.
+    /// The fraction of the reference entities that were found.
     pub recall: f64,
     /// 2 · precision · recall / (precision + recall).
     pub f1: f64,
-    /// How many entities the reference has.
+    /// The number of reference entities.
     pub support: usize,
 }
 
@@ -41,19 +41,19 @@ pub struct Score {
 pub struct EntityScores {
     /// Over all entities (micro average).
     pub overall: Score,
-    /// For each type that occurs in predictions or references.
+    /// Per type that occurs in predictions or references.
     pub by_kind: BTreeMap<String, Score>,
 }
 
 impl EntityScores {
-    /// The overall `precision`, `recall` and `f1`.
+    /// Returns the overall `precision`, `recall` and `f1`.
     pub fn metrics(&self) -> Metrics {
         let Score { precision, recall, f1, .. } = self.overall;
         Metrics::from_iter([("precision", precision), ("recall", recall), ("f1", f1)])
     }
 }
 
-/// The entities in one sequence of tags, in order.
+/// Returns the entities in one sequence of tags, in order.
 pub fn entities<S: AsRef<str>>(tags: &[S]) -> Vec<Entity> {
     let mut entities = Vec::new();
     let mut chunks = Chunks::default();
@@ -68,7 +68,7 @@ pub fn entities<S: AsRef<str>>(tags: &[S]) -> Vec<Entity> {
 /// Scores predicted tags against references, sentence by sentence.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where there are not as many sentences, or not as many tags in one of them.
+/// [`Error::Mismatch`] if the numbers of sentences differ, or the numbers of tags in a sentence.
 pub fn entity_scores<S: AsRef<str>>(
     predictions: &[Vec<S>],
     references: &[Vec<S>],
@@ -114,9 +114,9 @@ fn score([right, predicted, actual]: [usize; 3]) -> Score {
     Score { precision, recall, f1, support: actual }
 }
 
-/// Beginnings and ends of all sentences' entities by type, counted through the sentences.
+/// The beginnings and ends of all entities by type, with positions counted across sentences.
 ///
-/// As seqeval does, the sentences are read as one sequence with an `O` behind each.
+/// As in seqeval, the sentences are read as one sequence with an `O` after each.
 fn by_kind<S: AsRef<str>>(sentences: &[Vec<S>]) -> BTreeMap<&str, BTreeSet<(usize, usize)>> {
     let mut found: BTreeMap<&str, BTreeSet<(usize, usize)>> = BTreeMap::new();
     let mut chunks = Chunks::default();
@@ -130,7 +130,7 @@ fn by_kind<S: AsRef<str>>(sentences: &[Vec<S>]) -> BTreeMap<&str, BTreeSet<(usiz
     found
 }
 
-/// Follows a sequence of tags and says where entities end.
+/// Follows a sequence of tags and reports where entities end.
 struct Chunks<'a> {
     position: usize,
     start: usize,
@@ -145,12 +145,12 @@ impl Default for Chunks<'_> {
 }
 
 impl<'a> Chunks<'a> {
-    /// Takes the next tag; `ended` is told of the type, first and last position of an entity that
-    /// ended before it.
+    /// Reads the next tag; `ended` is called with the type, first and last position of an entity
+    /// that ended before it.
     fn push(&mut self, tag: &'a str, ended: impl FnOnce(&'a str, usize, usize)) {
         let (tag, kind) = split(tag);
         if ends(self.tag, tag, self.kind, kind) {
-            // Nothing ends before the first tag: all that precedes it is an `O`.
+            // Nothing ends before the first tag: whatever precedes it is an `O`.
             ended(self.kind, self.start, self.position.saturating_sub(1));
         }
         if starts(self.tag, tag, self.kind, kind) {
@@ -161,8 +161,8 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// A tag's letter and its type: `B-PER` is `B` and `PER`, a bare `B` is `B` and `_`. An empty tag
-/// counts as `O`.
+/// The letter and the type of a tag: `B` and `PER` for `B-PER`, `B` and `_` for a bare `B`. An
+/// empty tag counts as `O`.
 fn split(tag: &str) -> (char, &str) {
     let mut chars = tag.chars();
     let letter = chars.next().unwrap_or('O');
@@ -210,7 +210,7 @@ mod tests {
         recall: f64,
         f1: f64,
         by_kind: BTreeMap<String, (f64, f64, f64, usize)>,
-        /// Of the first sentence of the references.
+        /// The entities of the first reference sentence.
         first: Vec<(String, usize, usize)>,
     }
 

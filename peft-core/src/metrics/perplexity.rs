@@ -1,8 +1,8 @@
 //! Perplexity of a language model.
 
-/// exp of the mean negative log-likelihood per token (in nats, so the mean loss itself).
+/// The exponential of the mean negative log-likelihood per token, in nats, which is the mean loss.
 ///
-/// Infinite where the exponential leaves `f64`, not a number where the mean is not.
+/// Infinite if the exponential exceeds the range of `f64`, NaN if the mean is NaN.
 pub fn perplexity(mean_nll: f64) -> f64 {
     mean_nll.exp()
 }

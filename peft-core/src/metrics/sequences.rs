@@ -1,10 +1,13 @@
-//! Scores of produced sequences against their references: how many are exact, how far off the others are.
+//! Scores of generated sequences against their references: how many are exact, and how far off the
+//! others are.
 
 use super::Metrics;
 
-/// Insertions, deletions and substitutions that turn one sequence into the other (Levenshtein 1966).
+/// The number of insertions, deletions and substitutions that turn one sequence into the other
+/// (Levenshtein 1966).
 pub fn edit_distance<T: PartialEq>(found: &[T], expected: &[T]) -> usize {
-    // One row of the table at a time: distances of the first i items of `found` to each start of `expected`.
+    // One row of the table at a time: distances from the first i items of `found` to each prefix of
+    // `expected`.
     let mut row: Vec<usize> = (0..=expected.len()).collect();
     for (i, item) in found.iter().enumerate() {
         let mut diagonal = row[0];
@@ -18,11 +21,11 @@ pub fn edit_distance<T: PartialEq>(found: &[T], expected: &[T]) -> usize {
     row[expected.len()]
 }
 
-/// `exact_match`: the share of sequences that equal their reference. `token_error_rate`: the edit distances
-/// of all together, divided by the tokens of all references; for sequences of letters or phonemes the
-/// symbol error rate.
+/// `exact_match`: the fraction of sequences that equal their reference. `token_error_rate`: the sum
+/// of the edit distances divided by the number of tokens in all references; for sequences of
+/// letters or phonemes this is the symbol error rate.
 ///
-/// Both are absent where there is no sequence, the second also where the references have no token.
+/// Both are absent if there are no sequences, the second also if the references have no tokens.
 pub fn sequence_metrics<T: PartialEq>(pairs: &[(Vec<T>, Vec<T>)]) -> Metrics {
     let mut metrics = Metrics::default();
     if pairs.is_empty() {

@@ -1,22 +1,22 @@
-//! Named scores in the order in which they are shown.
+//! Named scores in display order.
 
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Scores by name, in the order they were put in. Serialises as a JSON object; numbers that JSON
-/// lacks (an infinite perplexity) become `null`, and `null` is read back as not a number.
+/// Scores by name, in insertion order. Serialises as a JSON object; values that JSON lacks (an
+/// infinite perplexity) become `null`, and `null` is read back as NaN.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics(Vec<(String, f64)>);
 
 impl Metrics {
-    /// No scores.
+    /// Creates an empty set of scores.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a score, or replaces the one of that name where it stands.
+    /// Adds a score, or replaces the score of that name without moving it.
     pub fn insert(&mut self, name: impl Into<String>, value: f64) {
         let name = name.into();
         match self.0.iter_mut().find(|(known, _)| *known == name) {
@@ -25,12 +25,12 @@ impl Metrics {
         }
     }
 
-    /// The score of that name.
+    /// Returns the score of that name.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(known, _)| known == name).map(|&(_, value)| value)
     }
 
-    /// Names and scores in order.
+    /// Returns names and scores in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }

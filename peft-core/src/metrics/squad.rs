@@ -1,18 +1,17 @@
-//! Scores of extracted answers, as SQuAD's own script has them (Rajpurkar et al. 2016, arXiv
-//! 1606.05250).
+//! Scores of extracted answers, as in SQuAD's own script (Rajpurkar et al. 2016, arXiv 1606.05250).
 
 use std::collections::HashMap;
 
 use super::set::Metrics;
 use crate::error::{Error, Result};
 
-/// An answer as it is compared: in lower case, without ASCII punctuation and the articles a, an and the,
-/// with single blanks.
+/// Normalises an answer for comparison: lower case, without ASCII punctuation and the articles a,
+/// an and the, with single spaces.
 pub fn normalized_answer(text: &str) -> String {
     let lower = text.to_lowercase();
     let letters: String = lower.chars().filter(|c| !c.is_ascii_punctuation()).collect();
     let mut words = String::with_capacity(letters.len());
-    // An article is one between any two characters that are no letters or digits, not just blanks.
+    // An article counts between any two characters that are not letters or digits, not just spaces.
     let mut rest = letters.as_str();
     while !rest.is_empty() {
         let in_word = rest.starts_with(char::is_alphanumeric);
@@ -24,13 +23,13 @@ pub fn normalized_answer(text: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a prediction is one of the answers, both normalised.
+/// Whether a prediction is one of the answers, after normalising both.
 pub fn exact_match(prediction: &str, answers: &[String]) -> bool {
     let prediction = normalized_answer(prediction);
     answers.iter().any(|answer| normalized_answer(answer) == prediction)
 }
 
-/// The harmonic mean of precision and recall of a prediction's words, the best over all answers.
+/// The harmonic mean of precision and recall of a prediction's words; the best over all answers.
 pub fn answer_f1(prediction: &str, answers: &[String]) -> f64 {
     let prediction = normalized_answer(prediction);
     let of_answer = |answer: &String| {
@@ -42,7 +41,7 @@ pub fn answer_f1(prediction: &str, answers: &[String]) -> f64 {
     answers.iter().map(of_answer).fold(0.0, f64::max)
 }
 
-/// F1 of two bags of words; 0 where they share none.
+/// F1 of two bags of words; 0 if they have no words in common.
 pub fn overlap_f1<W: Eq + std::hash::Hash>(prediction: Vec<W>, answer: Vec<W>) -> f64 {
     let (found, wanted) = (prediction.len() as f64, answer.len() as f64);
     let mut counts: HashMap<W, usize> = HashMap::new();
@@ -61,11 +60,12 @@ pub fn overlap_f1<W: Eq + std::hash::Hash>(prediction: Vec<W>, answer: Vec<W>) -
     2.0 * precision * recall / (precision + recall)
 }
 
-/// `exact_match` and `f1` of predictions, each with its answers: means over the questions, as fractions.
+/// `exact_match` and `f1` of predictions, each with its answers: means over the questions, as
+/// fractions.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where there are no questions.
+/// [`Error::Mismatch`] if there are no questions.
 pub fn squad_scores<'a>(
     questions: impl IntoIterator<Item = (&'a str, &'a [String])>,
 ) -> Result<Metrics> {

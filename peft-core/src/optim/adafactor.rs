@@ -1,4 +1,4 @@
-//! Adafactor: Shazeer & Stern 2018, arXiv 1804.04235, in the form in which Lester et al. 2021 train
+//! Adafactor: Shazeer & Stern 2018, arXiv 1804.04235, as Lester et al. 2021 use it to train
 //! prompts: no momentum, no scaling by the parameter's size, no relative step size.
 
 use burn::tensor::Tensor;
@@ -17,27 +17,28 @@ pub(super) const COLUMNS: &str = "v_col";
 ///
 /// ```text
 /// d  = 1 - t^-decay
-/// v <- d v + (1 - d) (g^2 + epsilon)          of a factored parameter: the means of its rows and columns
+/// v <- d v + (1 - d) (g^2 + epsilon)          factored parameters: row and column means
 /// u  = g / sqrt(v)
 /// u <- u / max(1, rms(u) / clip_threshold)
 /// p <- (1 - weight_decay) p - lr u            decay is not multiplied by lr
 /// ```
 ///
-/// as T5X (`t5x/adafactor.py`) does. A parameter is factored only where it has two dimensions of
-/// at least `min_dim_size_to_factor` each: a prompt of 100 rows is not, one of 150 is. The step count
-/// starts at 1; the published prompts went on from the pretraining's 1,100,000, which by the clipping
-/// gives steps of the same size.
+/// as in T5X (`t5x/adafactor.py`). A parameter is factored only if it has two dimensions of at
+/// least `min_dim_size_to_factor` each: a prompt of 100 rows is not, one of 150 is. The step count
+/// starts at 1; the published prompts continued from the 1,100,000 steps of pretraining, which
+/// gives steps of the same size because of the clipping.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adafactor {
-    /// Exponent of the second moment's decay. Default 0.8.
+    /// Exponent of the decay of the second moment. Default 0.8.
     pub decay: f64,
-    /// Largest root mean square of a step before lr. Default 1.
+    /// Maximum root mean square of an update, before multiplying by lr. Default 1.
     pub clip_threshold: f64,
-    /// Share of a parameter taken away each step, whatever lr is. Default 0; the paper has 1e-5.
+    /// Fraction by which a parameter is reduced in each step, independent of lr. Default 0; 1e-5 in
+    /// the paper.
     pub weight_decay: f64,
-    /// Least size of both sides of a parameter whose second moment is kept as row and column means.
-    /// Default 128.
+    /// Minimum size of both dimensions of a parameter whose second moment is stored as row and
+    /// column means. Default 128.
     pub min_dim_size_to_factor: usize,
     /// Added to the squared gradient. Default 1e-30.
     pub epsilon: f64,
@@ -63,7 +64,7 @@ impl Adafactor {
         require("optimizer.epsilon", epsilon, epsilon >= 0.0, "at least 0")
     }
 
-    /// Sides of a parameter whose second moment is factored.
+    /// The dimensions of a parameter whose second moment is factored.
     fn factored(&self, shape: &[usize]) -> Option<[usize; 2]> {
         match *shape {
             [rows, columns] if rows.min(columns) >= self.min_dim_size_to_factor => {
@@ -122,17 +123,17 @@ mod tests {
         OptimizerConfig::Adafactor(Adafactor { weight_decay, ..Adafactor::default() })
     }
 
-    /// numpy in f64, the equations of the type's documentation: `p = [1, -2, 0.5]`, the gradients and
-    /// learning rates of `three_steps`, weight decay 1e-3.
+    /// numpy in f64, with the equations in the type's documentation: `p = [1, -2, 0.5]`, the
+    /// gradients and learning rates of `three_steps`, weight decay 1e-3.
     #[test]
     fn three_steps_equal_numpy() {
         let found = run(config(1e-3), &[3], vec![1.0, -2.0, 0.5], &three_steps());
         assert_near(&found, &[1.0639602086825577, -1.9924786153707654, 0.3012639238066], 1e-6);
     }
 
-    /// As above with closed forms: `p[i, j] = cos(0.05 i - 0.11 j)` and, in step k of 3,
-    /// `g[i, j] = sin(0.1 i + 0.37 j (k + 1) + k) (1 + i / 64)`, in 128 rows of 130. Values at (0, 0),
-    /// (3, 7), (127, 129), (64, 1).
+    /// As above, with closed forms: `p[i, j] = cos(0.05 i - 0.11 j)` and, in step k of 3,
+    /// `g[i, j] = sin(0.1 i + 0.37 j (k + 1) + k) (1 + i / 64)`, in 128 rows and 130 columns.
+    /// Values at (0, 0), (3, 7), (127, 129), (64, 1).
     #[test]
     fn only_large_matrices_are_factored() {
         let grid = |value: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {

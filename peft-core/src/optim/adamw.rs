@@ -1,4 +1,4 @@
-//! AdamW: Loshchilov & Hutter 2019, arXiv 1711.05101, computed as torch computes it.
+//! AdamW: Loshchilov & Hutter 2019, arXiv 1711.05101, computed as in torch.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -20,16 +20,16 @@ pub(super) const SQUARE: &str = "exp_avg_sq";
 /// p <- p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 /// ```
 ///
-/// the operations of `torch.optim.AdamW` in their order. Unlike Burn's, its eps and decay default to
-/// torch's eps and to no decay.
+/// the operations of `torch.optim.AdamW`, in the same order. Unlike in Burn, eps defaults to
+/// torch's value and weight decay to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
-    /// Decay of the running mean and of the running square. Default (0.9, 0.999).
+    /// Decay rates of the running mean and the running mean square. Default (0.9, 0.999).
     pub betas: (f64, f64),
-    /// Added to the root of the square. Default 1e-8.
+    /// Added to the root of the mean square. Default 1e-8.
     pub eps: f64,
-    /// Share of a parameter that lr times this takes away each step. Default 0.
+    /// Weight decay: each step reduces a parameter by the fraction lr times this. Default 0.
     pub weight_decay: f64,
 }
 

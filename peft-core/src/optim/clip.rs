@@ -1,8 +1,8 @@
-//! Clipping by the norm of all gradients together.
+//! Clipping by the global norm of all gradients.
 
 use burn::tensor::Tensor;
 
-/// The 2-norm of all gradients, as if they were one vector; 0 where there is none.
+/// The 2-norm of all gradients, as if they were one vector; 0 if there are none.
 pub fn global_norm(grads: &[Option<Tensor<1>>]) -> f64 {
     let squares: Vec<_> = grads.iter().flatten().map(|grad| grad.clone().square().sum()).collect();
     if squares.is_empty() {
@@ -11,14 +11,14 @@ pub fn global_norm(grads: &[Option<Tensor<1>>]) -> f64 {
     Tensor::cat(squares, 0).sum().sqrt().into_scalar::<f64>()
 }
 
-/// Scales all gradients by `max_norm / (norm + 1e-6)` where that is below 1, as
-/// `torch.nn.utils.clip_grad_norm_` does, and gives the norm before.
+/// Scales all gradients by `max_norm / (norm + 1e-6)` if that is below 1, as
+/// `torch.nn.utils.clip_grad_norm_` does, and returns the norm before clipping.
 ///
-/// Burn's own clipping looks at each parameter alone and so changes the direction of the step.
+/// Burn's own clipping treats each parameter separately and so changes the direction of the step.
 pub fn clip_global_norm(grads: &mut [Option<Tensor<1>>], max_norm: f64) -> f64 {
     let norm = global_norm(grads);
     let scale = max_norm / (norm + 1e-6);
-    // A norm that is not a number must reach the parameters, as in torch.
+    // A NaN norm must reach the parameters, as in torch.
     if scale < 1.0 || scale.is_nan() {
         for grad in grads.iter_mut().flatten() {
             *grad = grad.clone() * scale;

@@ -1,4 +1,4 @@
-//! What turns gradients into the next values of the parameters.
+//! Optimizers, which turn gradients into the next values of the parameters.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | [`clip`] | clipping by the norm of all gradients together |
 //! | [`schedule`] | the learning rate as a function of the step |
 //!
-//! Everything works on parameters laid flat on the plain device, see [`crate::contract::params`]. Weight decay
-//! is decoupled in all three and reaches every trained tensor, heads and biases included.
+//! All of them work on flattened parameters on the plain device, see [`crate::contract::params`]. Weight
+//! decay is decoupled in all three and applies to every trained tensor, including heads and biases.
 
 pub mod adafactor;
 pub mod adamw;

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Which optimizer, and its settings. In files: `name = "adamw"` beside the settings.
+/// An optimizer with its settings. In files: `name = "adamw"` beside the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum OptimizerConfig {
@@ -24,7 +24,7 @@ pub enum OptimizerConfig {
     AdamW(AdamW),
     /// Adafactor.
     Adafactor(Adafactor),
-    /// Gradient descent.
+    /// Stochastic gradient descent.
     Sgd(Sgd),
 }
 
@@ -35,7 +35,7 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Its name, as flags spell it: `adamw`, `adafactor`, `sgd`.
+    /// The optimizer's name as flags spell it: `adamw`, `adafactor`, `sgd`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::AdamW(_) => "adamw",
@@ -44,11 +44,11 @@ impl OptimizerConfig {
         }
     }
 
-    /// The optimizer of this name with its default settings.
+    /// Returns the optimizer of this name with its default settings.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] listing the names there are.
+    /// [`Error::Setting`] listing the known names.
     pub fn from_name(name: &str) -> Result<Self> {
         match name {
             "adamw" => Ok(Self::AdamW(AdamW::default())),
@@ -61,7 +61,7 @@ impl OptimizerConfig {
         }
     }
 
-    /// The same optimizer with another weight decay.
+    /// Returns the same optimizer with another weight decay.
     #[must_use]
     pub fn with_weight_decay(mut self, weight_decay: f64) -> Self {
         match &mut self {
@@ -96,17 +96,17 @@ impl OptimizerConfig {
     }
 }
 
-/// An optimizer and what it remembers of each parameter.
+/// An optimizer and its state for each parameter.
 ///
-/// As in torch, each parameter has a step count of its own: one that got no gradient in a step is
-/// left as it is, and its count does not move.
+/// As in torch, each parameter has its own step count: a parameter without a gradient in a step is
+/// unchanged, and so is its count.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
     slots: BTreeMap<String, Slot>,
 }
 
-/// Names of all moments, as they stand in a stored state.
+/// The names of all moments in a stored state.
 const MOMENTS: [&str; 6] = [
     adamw::MEAN,
     adamw::SQUARE,
@@ -118,20 +118,20 @@ const MOMENTS: [&str; 6] = [
 const STEPS: &str = "steps";
 
 impl Optimizer {
-    /// An optimizer that has made no step.
+    /// Creates an optimizer that has made no steps yet.
     pub fn new(config: OptimizerConfig) -> Self {
         Self { config, slots: BTreeMap::new() }
     }
 
-    /// Its settings.
+    /// Returns the settings.
     pub fn config(&self) -> &OptimizerConfig {
         &self.config
     }
 
-    /// The next value of each parameter, in the order of `params`.
+    /// Returns the next value of each parameter, in the order of `params`.
     ///
-    /// `grads` has one entry a parameter, in the same order; a parameter without a gradient keeps its
-    /// value. Everything is on the plain device. `lr` is the learning rate of this step.
+    /// `grads` has one entry per parameter, in the same order; a parameter without a gradient keeps
+    /// its value. Everything is on the plain device. `lr` is the learning rate of this step.
     pub fn step(
         &mut self,
         params: &[Flat],
@@ -157,8 +157,8 @@ impl Optimizer {
             .collect()
     }
 
-    /// Everything needed to go on bit for bit: `PARAMETER/MOMENT` as it is, and `PARAMETER/steps`, a
-    /// count as f64 `[1]`.
+    /// Returns everything needed to continue bit for bit: `PARAMETER/MOMENT`, unchanged, and
+    /// `PARAMETER/steps`, a count as f64 `[1]`.
     pub fn state(&self) -> NamedTensors {
         let mut state = NamedTensors::new();
         for (name, slot) in &self.slots {
@@ -171,16 +171,16 @@ impl Optimizer {
         state
     }
 
-    /// Reads what [`state`](Self::state) gives, to the plain `device`.
+    /// Loads what [`state`](Self::state) returns to the plain `device`.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming a tensor that is no part of an optimizer's state.
+    /// [`Error::Mismatch`] naming a tensor that does not belong to an optimizer's state.
     pub fn load_state(&mut self, state: &NamedTensors, device: &Device) -> Result<()> {
         let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
         for (key, data) in state {
             let unknown =
-                || Error::Mismatch(format!("`{key}` is no tensor of an optimizer's state"));
+                || Error::Mismatch(format!("`{key}` is not a tensor of an optimizer's state"));
             let (name, part) = key.rsplit_once('/').ok_or_else(unknown)?;
             let slot = slots.entry(name.to_string()).or_default();
             if part == STEPS {
@@ -225,7 +225,7 @@ pub(crate) mod tests {
         param.values.into_data().try_to_vec::<f32>().unwrap()
     }
 
-    /// The three gradients and learning rates that all reference values of this folder use.
+    /// The three gradients and learning rates that all reference values in this folder use.
     pub(crate) fn three_steps() -> Vec<(Vec<f32>, f64)> {
         vec![
             (vec![0.1, -0.2, 0.0], 0.1),

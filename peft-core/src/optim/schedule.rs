@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What the learning rate does after the warm-up.
+/// How the learning rate changes after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// It stays.
+    /// It stays constant.
     #[default]
     Constant,
-    /// It falls to 0 along a line.
+    /// It falls linearly to 0.
     Linear,
     /// It falls to 0 along half a cosine.
     Cosine,
 }
 
 impl Schedule {
-    /// The learning rate of a step, counted from 0, out of `total`, with the peak `lr`.
+    /// Returns the learning rate of a step, counted from 0, out of `total`, with the peak `lr`.
     ///
-    /// In the warm-up it is `lr * step / warmup`, so that the very first step is of size 0, as with
-    /// transformers' schedules; after it, with n = total, w = warmup, s = step:
+    /// During the warm-up it is `lr * step / warmup`, so the very first step has size 0, as with
+    /// the schedules of transformers; afterwards, with n = total, w = warmup, s = step:
     ///
     /// | schedule | learning rate |
     /// |---|---|
@@ -42,7 +42,7 @@ impl Schedule {
         }
     }
 
-    /// Its name, as flags spell it.
+    /// The name as flags spell it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Constant => "constant",

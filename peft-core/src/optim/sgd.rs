@@ -15,14 +15,14 @@ pub(super) const MOMENTUM: &str = "momentum_buffer";
 /// p <- p (1 - lr * weight_decay) - lr m
 /// ```
 ///
-/// `torch.optim.SGD`, but for the decay: torch adds it to the gradient and so to the momentum, which
-/// is the same only without momentum.
+/// As `torch.optim.SGD`, except for the weight decay: torch adds it to the gradient and so to the
+/// momentum, which is the same only without momentum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
-    /// Share of the last step that the next one keeps. Default 0.
+    /// Fraction of the last step that is added to the next one. Default 0.
     pub momentum: f64,
-    /// Share of a parameter that lr times this takes away each step. Default 0.
+    /// Weight decay: each step reduces a parameter by the fraction lr times this. Default 0.
     pub weight_decay: f64,
 }
 

@@ -6,17 +6,17 @@ use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
 
-/// What an optimizer remembers of one parameter.
+/// The state of an optimizer for one parameter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Slot {
-    /// Updates made so far.
+    /// The number of updates so far.
     pub(super) steps: u64,
-    /// Running averages under their names.
+    /// Running averages by name.
     pub(super) moments: BTreeMap<&'static str, Tensor<1>>,
 }
 
 impl Slot {
-    /// A running average, zero at first; it has to be put back.
+    /// Takes out a running average, initially zero; it must be put back.
     pub(super) fn take(&mut self, name: &'static str, len: usize, like: &Tensor<1>) -> Tensor<1> {
         self.moments
             .remove(name)
@@ -28,7 +28,7 @@ impl Slot {
     }
 }
 
-/// An error unless `holds` and the value is finite.
+/// Returns an error unless `holds` and the value is finite.
 pub(super) fn require(setting: &str, value: f64, holds: bool, expected: &str) -> Result<()> {
     if holds && value.is_finite() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Records become [`Example`]s: token ids, and targets for the task.
+//! Turns records into [`Example`]s: token ids, and targets for the task.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -35,35 +35,39 @@ use crate::{
 };
 
 /// Rows that are tokenised at once: enough to keep all threads busy, few enough that their
-/// encodings, much larger than the examples, are no burden.
+/// encodings, which are much larger than the examples, do not matter.
 const CHUNK: usize = 4096;
 
 /// Turns records into examples. Should be created with [`EncoderConfig`].
 ///
-/// - Rows with `input_ids` are taken as they are, uncut: with `labels` (one for each token, -100
-///   where there is none); for `seq-cls`, `label` (a class index, or a name in the list); for `qa`,
-///   `start_positions` and `end_positions` (tokens counted from 0, both -100 where there are none); for
-///   `seq2seq-lm`, `labels` of any number, with `decoder_input_ids` or without: then the labels are
-///   what the decoder reads too, one position later, behind the token it begins with.
+/// - Rows with `input_ids` are used unchanged and not truncated. They have `labels`: one per token,
+///   -100 where there is none. For `seq-cls` they have `label`: a class index, or a name in the
+///   list. For `qa` they have `start_positions` and `end_positions`: token positions counted from
+///   0, both -100 if there is no answer. For `seq2seq-lm` they have `labels` of any length, with or
+///   without `decoder_input_ids`; without, the decoder reads the labels, shifted by one position,
+///   after its start token.
 /// - `seq-cls`: `text` (and `text_pair`) with `label`.
-/// - `token-cls`: `tokens` with `tags`, one for each word. The tag is the target of the word's
-///   first piece; its other pieces and the special tokens have none.
-/// - `causal-lm`: `source` with `target`, tokenised apart: the source with the tokenizer's special
-///   tokens, but no end-of-text token behind it; the target with none, closed by `eos`; the target
-///   is what is learnt. Or `text` alone, closed by `eos`, all of it learnt.
-/// - `seq2seq-lm`: `source` with `target`, each with the tokenizer's special tokens; the target is closed
-///   by `eos` where the tokenizer does not do that.
-/// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD: `{"text": [...],
-///   "answer_start": [...]}`, counted in characters, or a list of `{"text", "answer_start"}`. The first is
-///   learnt, all of them count in scores.
+/// - `token-cls`: `tokens` with `tags`, one per word. The tag is the target of the word's first
+///   subword token; its other subword tokens and the special tokens have no target.
+/// - `causal-lm`: `source` with `target`, tokenised separately: the source with the tokenizer's
+///   special tokens, but without an end-of-text token after it; the target without special tokens,
+///   closed by `eos`. Only the target is learnt. Or `text` alone, closed by `eos`, all of which is
+///   learnt.
+/// - `seq2seq-lm`: `source` with `target`, each with the tokenizer's special tokens; the target is
+///   closed by `eos` if the tokenizer does not close it.
+/// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD:
+///   `{"text": [...], "answer_start": [...]}`, counted in characters, or a list of
+///   `{"text", "answer_start"}`. The first answer is learnt; all of them count in the scores.
 ///
-/// Without `targets`, `label`, `tags`, `labels`, `answers` and `target` are not read and nothing is closed
-/// by `eos`: what comes next is what the model is asked for. A `seq2seq-lm` row may then be `text` alone.
+/// Without `targets`, the fields `label`, `tags`, `labels`, `answers` and `target` are not read and
+/// nothing is closed by `eos`: the model is asked for what comes next. A `seq2seq-lm` row may then
+/// consist of `text` alone.
 ///
-/// With `max_length`, text is cut at its end and keeps its special tokens (of a pair, the longer
-/// text is cut first). What a decoder-only model continues (a `source`, a `text` without targets) is cut
-/// at its beginning, so that what is next to the target stays. A long context is not cut, it becomes
-/// several examples: windows that overlap by `doc_stride` tokens.
+/// With `max_length`, text is truncated at its end and keeps its special tokens (of a pair, the
+/// longer text is truncated first). What a decoder-only model continues (a `source`, a `text`
+/// without targets) is truncated at its beginning, so that the part next to the target is kept. A
+/// long context is not truncated but split into several examples: windows that overlap by
+/// `doc_stride` tokens.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     config: EncoderConfig,
@@ -73,18 +77,18 @@ pub struct Encoder {
 /// The examples of some records, in the same order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
-    /// One example for each record; of a question with a long context, one for each window.
+    /// One example per record; for a question with a long context, one per window.
     pub examples: Vec<Example>,
-    /// How many records were cut to `max_length`.
+    /// The number of records that were truncated to `max_length`.
     pub truncated: usize,
-    /// How many targets were cut to `max_target_length`.
+    /// The number of targets that were truncated to `max_target_length`.
     pub truncated_targets: usize,
 }
 
-/// An example, and whether it was cut.
+/// An example, and whether it was truncated.
 type Cut = (Example, bool);
 
-/// What one record became.
+/// The result of one record.
 struct Row {
     examples: Vec<Example>,
     cut: bool,
@@ -98,23 +102,23 @@ impl From<Cut> for Row {
 }
 
 impl Encoder {
-    /// What the encoder was made for; `num_classes` is filled in from the labels.
+    /// Returns the settings of the encoder; `num_classes` is filled in from the labels.
     pub fn config(&self) -> &EncoderConfig {
         &self.config
     }
 
-    /// The tokenizer, without padding, for decoding.
+    /// Returns the tokenizer, without padding, for decoding.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         self.tokenizer.as_ref()
     }
 
-    /// Encodes records, in parallel, keeping their order.
+    /// Encodes records in parallel, in order.
     ///
     /// # Errors
-    /// [`Error::Data`] at the line of a record that lacks a field or has one that does not fit: a
-    /// label outside the list, a token id outside the vocabulary, targets that are not as many as
-    /// tokens, no tokens at all, text without a tokenizer. [`Error::Setting`] where text needs a
-    /// label list and there is none.
+    /// [`Error::Data`] at the line of a record that lacks a field or has an invalid one: a label
+    /// outside the list, a token id outside the vocabulary, a number of targets that differs from
+    /// the number of tokens, no tokens at all, text without a tokenizer. [`Error::Setting`] if text
+    /// needs a label list and there is none.
     pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
         let mut encoded =
             Encoded { examples: Vec::with_capacity(records.len()), ..Encoded::default() };
@@ -146,9 +150,9 @@ impl Encoder {
         }
     }
 
-    /// Tokenises what `input` makes of each record, in parallel, keeping the order.
+    /// Tokenises what `input` returns for each record, in parallel, in order.
     ///
-    /// `words` asks for the words that tokens belong to, at the price of slower tokenisation.
+    /// `words` asks for the word of each token, which makes tokenisation slower.
     fn tokenize<'r>(
         &self,
         records: &[&'r Record],
@@ -171,17 +175,17 @@ impl Encoder {
             false => tokenizer.encode_batch_fast(inputs, special_tokens),
         };
         encodings.or_else(|_| {
-            // The batch does not say which of its rows failed. One by one, they do.
+            // The batch does not say which of its rows failed, so they are tokenised one by one.
             let one = |&record: &&'r Record| {
                 tokenizer
                     .encode(input(record)?, special_tokens)
-                    .map_err(|error| record.error(format!("the tokenizer refuses it: {error}")))
+                    .map_err(|error| record.error(format!("the tokenizer rejects it: {error}")))
             };
             records.iter().map(one).collect()
         })
     }
 
-    /// The label list, which text needs.
+    /// Returns the label list, which text needs.
     fn labels(&self) -> Result<&Labels> {
         self.config.labels.as_ref().ok_or_else(|| {
             let message = format!("{} on text needs a label list", self.config.task);
@@ -189,10 +193,10 @@ impl Encoder {
         })
     }
 
-    /// An example made from one tokenised text or pair.
+    /// Returns the example of one tokenised text or pair.
     fn tokenized(&self, record: &Record, encoding: &Encoding, target: Target) -> Result<Example> {
-        // Where all tokens are of one type, the tokenizer's opinion on types is of no use, and
-        // often not what the model was trained with.
+        // If all tokens are of one type, the tokenizer's types are of no use, and often not what
+        // the model was trained with.
         let types = (self.config.type_vocab_size > 1).then(|| encoding.get_type_ids().to_vec());
         let ids = encoding.get_ids().to_vec();
         let example = Example { token_type_ids: types, ..Example::new(ids, target, record.line) };
@@ -200,7 +204,7 @@ impl Encoder {
     }
 }
 
-/// Refuses examples that the model could not look up.
+/// Rejects examples that the model could not look up.
 fn check(config: &EncoderConfig, record: &Record, example: Example) -> Result<Example> {
     if example.input_ids.is_empty() {
         return Err(record.error("found no tokens, expected at least one"));
@@ -247,7 +251,7 @@ pub(crate) mod tests {
         fields.into_iter().enumerate().map(|(i, fields)| record(i + 1, fields)).collect()
     }
 
-    /// The one example of one record, and whether it was cut.
+    /// The only example of one record, and whether it was truncated.
     pub(super) fn one(encoder: &Encoder, fields: Value) -> Result<Cut> {
         let mut encoded = encoder.encode(&rows([fields]))?;
         assert_eq!(encoded.examples.len(), 1);
@@ -311,7 +315,7 @@ pub(crate) mod tests {
         let encoder = EncoderConfig::new(Task::CausalLm, 8).init(Some(llama_like(false))).unwrap();
         let texts = ["a", "b", "zzz", "c"].map(|text| json!({ "text": text }));
         let error = encoder.encode(&rows(texts)).unwrap_err().to_string();
-        assert!(error.starts_with("rows.jsonl, line 3: the tokenizer refuses it: "), "{error}");
+        assert!(error.starts_with("rows.jsonl, line 3: the tokenizer rejects it: "), "{error}");
     }
 
     #[test]
@@ -328,7 +332,7 @@ pub(crate) mod tests {
     fn text_and_ids_may_stand_in_one_file_and_keep_their_order() {
         let config = EncoderConfig { targets: false, ..EncoderConfig::new(Task::SeqCls, 14) };
         let encoder = config.init(Some(word_piece())).unwrap();
-        // More rows than one chunk, so that the seam is crossed.
+        // More rows than one chunk, so that the boundary is crossed.
         let records = rows((0..2 * CHUNK + 3).map(|i| match i % 3 {
             0 => json!({"input_ids": [i % 14]}),
             1 => json!({"text": "the cat"}),

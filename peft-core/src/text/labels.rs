@@ -11,18 +11,19 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The class index of a record's label.
+/// Returns the class index of a record's label.
 ///
 /// # Errors
-/// [`Error::Data`] at the record's line, naming the label and the list, where it is not in it.
+/// [`Error::Data`] at the record's line, naming the label and the list, if the label is not in
+/// it.
 pub(super) fn label_index(labels: &Labels, name: &str, record: &Record) -> Result<usize> {
     labels.index(name).ok_or_else(|| {
         record.error(format!("found label `{name}`, expected one of: {}", labels.list()))
     })
 }
 
-/// A label as it stands in a record: strings as they are, integers and booleans as in JSON (`0`,
-/// `true`). `None` for anything else: fractions, empty strings, `null`, arrays, objects.
+/// The label in a JSON value: strings unchanged, integers and booleans as in JSON (`0`, `true`).
+/// `None` for anything else: fractions, empty strings, `null`, arrays, objects.
 pub fn label_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -35,16 +36,16 @@ pub fn label_text(value: &Value) -> Option<String> {
 /// The label in field `key` of a record.
 ///
 /// # Errors
-/// [`Error::Data`] where the field is absent or no label, see [`label_text`].
+/// [`Error::Data`] if the field is missing or not a label, see [`label_text`].
 pub(super) fn record_label(record: &Record, key: &str) -> Result<String> {
     let value = record.get(key)?;
     label_text(value).ok_or_else(|| not_a_label(record, key, value))
 }
 
-/// The labels in the array `key` of a record, one for each word.
+/// The labels in the array `key` of a record, one per word.
 ///
 /// # Errors
-/// [`Error::Data`] where the field is absent, no array, or holds something that is no label.
+/// [`Error::Data`] if the field is missing, not an array, or holds something that is not a label.
 pub(super) fn record_tags(record: &Record, key: &str) -> Result<Vec<String>> {
     let value = record.get(key)?;
     let values =
@@ -65,15 +66,15 @@ fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
     ))
 }
 
-/// The label list that the records of a training file imply.
+/// Collects the label list from the records of a training file.
 ///
 /// The distinct values of `label` (or of `tags`, for tagging) in the order of [`Labels::collect`].
 /// Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
 /// highest index found.
 ///
 /// # Errors
-/// [`Error::Data`] for a row without label or with a malformed one, or where rows of token ids
-/// stand among others; [`Error::Setting`] for tasks without labels and where no label is found.
+/// [`Error::Data`] for a row without a label or with a malformed one, or if rows of token ids are
+/// mixed with others; [`Error::Setting`] for tasks without labels and if no label is found.
 pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
     let tags = match task {
         Task::SeqCls => false,
@@ -86,7 +87,7 @@ pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
     for record in records {
         if is_id_row(record) != by_index {
             return Err(record.error(
-                "rows of `input_ids` and other rows stand in one file; give the label list",
+                "rows of `input_ids` and other rows are mixed in one file; give the label list",
             ));
         }
         match (by_index, tags) {
@@ -96,15 +97,15 @@ pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
         }
     }
     if by_index {
-        // Negative ones are ignored targets (-100), or refused when the rows are encoded.
+        // Negative values are ignored targets (-100), or rejected when the rows are encoded.
         distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
     }
     Labels::collect(distinct)
 }
 
-/// The highest class index of a row of token ids, `None` where it has none.
+/// The highest class index of a row of token ids, `None` if it has none.
 fn highest_index(record: &Record, tags: bool) -> Result<Option<i64>> {
-    /// More classes than this are a mistake in the file, and would fill the memory with names.
+    /// More classes than this are an error in the file, and would fill the memory with names.
     const LIMIT: i64 = 1 << 20;
     let (key, highest) = match tags {
         true => ("labels", record.label_ids("labels")?.into_iter().max()),

@@ -1,4 +1,4 @@
-//! Data files: JSON lines, CSV and TSV become [`Record`]s.
+//! Reads data files: JSON lines, CSV and TSV become [`Record`]s.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::error::{Error, Result};
 
 /// Reads all records of a data file, in the file's order.
 ///
-/// The extension says how, in either case of letters:
-/// - `.jsonl`, `.json`: one JSON object a line; or, `.json` alone, one document in the layout of SQuAD's
-///   own files, which gives a record for each question;
-/// - `.csv`: a header row, fields in double quotes where needed (RFC 4180), lines of any ending;
+/// The extension, in upper or lower case, gives the format:
+/// - `.jsonl`, `.json`: one JSON object per line; or, for `.json` only, one document in SQuAD's own
+///   format, which gives one record per question;
+/// - `.csv`: a header row, fields in double quotes where needed (RFC 4180), any line endings;
 /// - `.tsv`: a header row, fields separated by tabs, no quoting: a quote is a quote.
 ///
 /// The text is UTF-8, with or without a byte-order mark. Blank lines are skipped.
 ///
 /// # Errors
-/// [`Error::Read`] where the file cannot be read, [`Error::File`] for an unknown extension or no
+/// [`Error::Read`] if the file cannot be read, [`Error::File`] for an unknown extension or no
 /// records at all, [`Error::Data`] naming the line of anything malformed.
 pub fn read_records(path: &Path) -> Result<Vec<Record>> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
@@ -77,11 +77,12 @@ fn json_lines(path: &Arc<Path>, text: &str) -> Result<Vec<Record>> {
     for (line, row) in numbered(text).filter(|(_, row)| !row.trim().is_empty()) {
         let value: Value = serde_json::from_str(row).map_err(|error| {
             if records.is_empty() && row.trim_start().starts_with('[') {
-                let message = "the file begins as one JSON array; expected one JSON object a line";
+                let message =
+                    "the file begins as one JSON array; expected one JSON object per line";
                 return Error::data(path, line, message);
             }
-            // serde_json counts lines within the row it was given: always 1, so only the column
-            // is of use.
+            // serde_json counts lines within the row it was given, which is always 1, so only the
+            // column is of use.
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message);
             let column = error.column();
@@ -106,8 +107,8 @@ fn tsv(path: &Arc<Path>, text: &str) -> Result<Vec<Record>> {
 }
 
 fn csv(path: &Arc<Path>, text: &str) -> Result<Vec<Record>> {
-    // Flexible, because the crate's own message about a row's length names a line that is off
-    // where blank lines or CRLF come before it. The header is a row like the others here.
+    // Flexible, because the crate's own message about a row's length gives a line that is off after
+    // blank lines or CRLF. The header is treated as a row like the others.
     let mut reader =
         ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut header, mut records) = (None, Vec::new());
@@ -137,7 +138,7 @@ fn byte_offset(reader: &csv::Reader<&[u8]>) -> usize {
     usize::try_from(reader.position().byte()).unwrap_or(usize::MAX)
 }
 
-/// Follows a CSV file's lines from one record to the next.
+/// Tracks the line number of a CSV file from one record to the next.
 struct LineCounter<'a> {
     text: &'a str,
     /// A byte position, and the line it is on.
@@ -146,7 +147,7 @@ struct LineCounter<'a> {
 }
 
 impl LineCounter<'_> {
-    /// The line of the first record that begins at byte `from` or behind blank lines there.
+    /// Returns the line of the first record that begins at byte `from` or after blank lines there.
     fn advance(&mut self, from: usize) -> usize {
         let bytes = self.text.as_bytes();
         let blank = bytes[from..].iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
@@ -162,7 +163,7 @@ fn ends_inside_quotes(record: &str) -> bool {
     let (mut quoted, mut field_start) = (false, true);
     for byte in record.bytes() {
         if byte == b'"' && (quoted || field_start) {
-            // A doubled quote leaves and enters again at once.
+            // A doubled quote leaves the field and enters it again at once.
             quoted = !quoted;
             field_start = !quoted;
         } else {
@@ -344,7 +345,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a CSV writer makes of some fields is read back, on the lines it stands on.
+        /// Whatever a CSV writer makes of some fields is read back, with the right line numbers.
         #[test]
         fn csv_round_trip(rows in prop::collection::vec(
             prop::array::uniform2("[ab,\"\n\r\té]{0,6}"), 1..8), crlf: bool) {
@@ -372,7 +373,7 @@ mod tests {
             }
         }
 
-        /// No text of the characters that matter makes the CSV reader panic.
+        /// No text of the relevant characters makes the CSV reader panic.
         #[test]
         fn any_quoting_is_read_or_refused(text in "\u{feff}?[a,\"\n\r\té]{0,30}") {
             let _ = read("a.csv", &text);

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// One line of a data file: named fields, and where they came from.
 ///
-/// Values of CSV and TSV files are JSON strings. `null` counts as an absent field.
+/// Values of CSV and TSV files are JSON strings. `null` counts as a missing field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The data file.
@@ -21,25 +21,25 @@ pub struct Record {
 }
 
 impl Record {
-    /// An error at this record's line.
+    /// Creates an error at this record's line.
     pub fn error(&self, message: impl Into<String>) -> Error {
         Error::data(&self.path, self.line, message)
     }
 
-    /// Whether the field is there and not `null`.
+    /// Whether the field is present and not `null`.
     pub fn has(&self, key: &str) -> bool {
         self.optional(key).is_some()
     }
 
-    /// The field's value, `None` where it is absent or `null`.
+    /// Returns the field's value, `None` if it is missing or `null`.
     pub fn optional(&self, key: &str) -> Option<&Value> {
         self.fields.get(key).filter(|value| !value.is_null())
     }
 
-    /// The field's value.
+    /// Returns the field's value.
     ///
     /// # Errors
-    /// [`Error::Data`] listing the line's fields where it is absent or `null`.
+    /// [`Error::Data`] listing the line's fields if it is missing or `null`.
     pub fn get(&self, key: &str) -> Result<&Value> {
         self.optional(key).ok_or_else(|| match self.fields.get(key) {
             Some(_) => self.error(format!("field `{key}` is null")),
@@ -47,52 +47,52 @@ impl Record {
         })
     }
 
-    /// The field's text.
+    /// Returns the field's text.
     ///
     /// # Errors
-    /// [`Error::Data`] where the field is absent or not a string.
+    /// [`Error::Data`] if the field is missing or not a string.
     pub fn text(&self, key: &str) -> Result<&str> {
         let value = self.get(key)?;
         value.as_str().ok_or_else(|| self.unexpected(key, value, "a string"))
     }
 
-    /// The field's text, `None` where it is absent.
+    /// Returns the field's text, `None` if it is missing.
     ///
     /// # Errors
-    /// [`Error::Data`] where the field is there and not a string.
+    /// [`Error::Data`] if the field is present and not a string.
     pub fn optional_text(&self, key: &str) -> Result<Option<&str>> {
         self.has(key).then(|| self.text(key)).transpose()
     }
 
-    /// The field's list of strings, such as words.
+    /// Returns the field's list of strings, such as words.
     ///
     /// # Errors
-    /// [`Error::Data`] where the field is absent or not an array of strings.
+    /// [`Error::Data`] if the field is missing or not an array of strings.
     pub fn strings(&self, key: &str) -> Result<Vec<&str>> {
         self.elements(key, "an array of strings", "a string", Value::as_str)
     }
 
-    /// The field's list of token ids, or of other numbers from 0 to `u32::MAX`.
+    /// Returns the field's list of token ids, or of other numbers from 0 to `u32::MAX`.
     ///
     /// # Errors
-    /// [`Error::Data`] where the field is absent or not an array of such numbers.
+    /// [`Error::Data`] if the field is missing or not an array of such numbers.
     pub fn ids(&self, key: &str) -> Result<Vec<u32>> {
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
         self.elements(key, "an array of token ids", "a token id (0, 1, 2, ...)", id)
     }
 
-    /// The field's list of token ids, `None` where it is absent.
+    /// Returns the field's list of token ids, `None` if it is missing.
     ///
     /// # Errors
-    /// [`Error::Data`] where the field is there and not an array of token ids.
+    /// [`Error::Data`] if the field is present and not an array of token ids.
     pub fn optional_ids(&self, key: &str) -> Result<Option<Vec<u32>>> {
         self.has(key).then(|| self.ids(key)).transpose()
     }
 
-    /// The field's list of integers: targets, of which some may be -100 (ignored).
+    /// Returns the field's list of integers: targets, some of which may be -100 (ignored).
     ///
     /// # Errors
-    /// [`Error::Data`] where the field is absent or not an array of integers.
+    /// [`Error::Data`] if the field is missing or not an array of integers.
     pub fn label_ids(&self, key: &str) -> Result<Vec<i64>> {
         self.elements(key, "an array of integers", "an integer", Value::as_i64)
     }
@@ -121,7 +121,7 @@ impl Record {
         self.lacks(&format!("field `{key}` is missing"))
     }
 
-    /// An error about a field that is not there, with those that are.
+    /// An error about a missing field that lists the present ones.
     pub(crate) fn lacks(&self, what: &str) -> Error {
         if self.fields.is_empty() {
             return self.error(format!("{what}; the line has no fields"));
@@ -137,7 +137,7 @@ impl Record {
 
 /// A JSON value in a few words, for messages.
 pub(crate) fn describe(value: &Value) -> String {
-    /// Longer strings are cut: a message is not the place for a whole document.
+    /// Longer strings are truncated: a message is not the place for a whole document.
     const LONGEST: usize = 40;
     match value {
         Value::Null => "null".to_owned(),

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use super::record::{Record, describe};
 use crate::error::{Error, Result};
 
-/// The questions of a document, each with its context; `None` where the document is no object with
-/// `data`.
+/// Returns the questions of a document, each with its context; `None` if the document is not an
+/// object with `data`.
 ///
 /// # Errors
 ///
@@ -33,8 +33,8 @@ pub(super) fn records(path: &Arc<Path>, text: &str) -> Result<Option<Vec<Record>
                     let message = format!("{place}.qas[{q}]: found {found}, expected an object");
                     return Err(Error::file(path, message));
                 };
-                // Each has one such key, in the order of the document; one that lacks it is refused by
-                // whoever reads it.
+                // Each question has one such key, in the order of the document; one that lacks it
+                // is rejected when it is encoded.
                 let line = question.get("question").and_then(|_| lines.next()).unwrap_or(1);
                 let mut fields = Map::new();
                 fields.extend(
@@ -48,7 +48,7 @@ pub(super) fn records(path: &Arc<Path>, text: &str) -> Result<Option<Vec<Record>
     Ok(Some(records))
 }
 
-/// The array in `object`, which stands at `place` of the document.
+/// The array `key` of `object`, which is at `place` in the document.
 fn list<'a>(path: &Path, object: &'a Value, place: &str, key: &str) -> Result<&'a Vec<Value>> {
     match object.get(key) {
         Some(Value::Array(values)) => Ok(values),
@@ -56,7 +56,7 @@ fn list<'a>(path: &Path, object: &'a Value, place: &str, key: &str) -> Result<&'
             let found = describe(value);
             Err(Error::file(path, format!("{place}.{key}: found {found}, expected an array")))
         }
-        None => Err(Error::file(path, format!("{place} has no `{key}`, as SQuAD's files do"))),
+        None => Err(Error::file(path, format!("{place} has no `{key}`, unlike SQuAD's files"))),
     }
 }
 
@@ -71,7 +71,7 @@ fn key_lines(text: &str, key: &str) -> Vec<usize> {
                 let start = at + 1;
                 at = start;
                 while at < bytes.len() && bytes[at] != b'"' {
-                    // What is escaped ends no string.
+                    // An escaped quote does not end the string.
                     at += if bytes[at] == b'\\' { 2 } else { 1 };
                 }
                 let inside = bytes.get(start..at).unwrap_or_default();
@@ -123,7 +123,7 @@ mod tests {
         let refusal = |text| read(text).unwrap_err().to_string();
         assert_eq!(
             refusal(r#"{"data": [{"text": "a"}]}"#),
-            "squad.json: data[0] has no `paragraphs`, as SQuAD's files do"
+            "squad.json: data[0] has no `paragraphs`, unlike SQuAD's files"
         );
         assert_eq!(
             refusal(r#"{"data": [{"paragraphs": [{"qas": 3}]}]}"#),

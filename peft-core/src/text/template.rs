@@ -1,4 +1,4 @@
-//! Templates such as `question: {question} answer:` that make a text from a record's fields.
+//! Templates such as `question: {question} answer:` that create a text from a record's fields.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::record::{Record, describe};
 use crate::error::{Error, Result};
 
-/// A text with `{field}` in it; `{{` and `}}` stand for single braces.
+/// A text with `{field}` placeholders; `{{` and `}}` stand for single braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     source: String,
@@ -21,12 +21,13 @@ enum Part {
 }
 
 impl Template {
-    /// Parses a template. `setting` is the setting it was given as, such as `--source-template`.
+    /// Parses a template. `setting` is the name of the setting that it comes from, such as
+    /// `--source-template`.
     ///
-    /// A field's name is everything between the braces, blanks included.
+    /// A field's name is everything between the braces, spaces included.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a brace without its partner and for an empty name.
+    /// [`Error::Setting`] for an unbalanced brace and for an empty name.
     pub fn parse(source: &str, setting: &str) -> Result<Self> {
         let fail = |at: usize, what: &str| {
             let place = source[..at].chars().count() + 1;
@@ -70,12 +71,12 @@ impl Template {
         Ok(Self { source: source.to_owned(), parts })
     }
 
-    /// The template as it was written.
+    /// Returns the template as it was written.
     pub fn as_str(&self) -> &str {
         &self.source
     }
 
-    /// The names of the fields it uses, in order, each as often as it stands there.
+    /// Returns the names of the fields it uses, in order, including repetitions.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Field(name) => Some(name.as_str()),
@@ -83,11 +84,11 @@ impl Template {
         })
     }
 
-    /// Fills in a record's fields: strings as they are, numbers and booleans as in JSON.
+    /// Fills in a record's fields: strings unchanged, numbers and booleans as in JSON.
     ///
     /// # Errors
-    /// [`Error::Data`] for a field that the record lacks (listing those it has) or that is an array
-    /// or an object.
+    /// [`Error::Data`] for a field that the record lacks (listing the present ones) or that is an
+    /// array or an object.
     pub fn render(&self, record: &Record) -> Result<String> {
         let mut text = String::new();
         for part in &self.parts {

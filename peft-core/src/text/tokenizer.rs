@@ -1,4 +1,4 @@
-//! Loading a model's tokenizer, and setting it up for a task.
+//! Loading a model's tokenizer, and preparing it for a task.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,10 +13,11 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Loads `tokenizer.json` from a model folder, without the padding and truncation that the file may ask for.
+/// Loads `tokenizer.json` from a model folder, without the padding and truncation that the file may
+/// ask for.
 ///
 /// # Errors
-/// [`Error::Read`] where the file cannot be read, [`Error::File`] where it is no tokenizer.
+/// [`Error::Read`] if the file cannot be read, [`Error::File`] if it is not a tokenizer.
 pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
     let path = model_dir.join("tokenizer.json");
     let bytes = std::fs::read(&path).map_err(Error::read(&path))?;
@@ -24,8 +25,8 @@ pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
         Error::file(&path, format!("not a tokenizer of this format: {what}"))
     };
     tokenizer_file::check(&bytes).map_err(|error| refused(&error))?;
-    // The library trusts some numbers and names of the file, such as merges that are longer than every word,
-    // and panics where they are wrong. Nothing of it is used after that.
+    // The library trusts some numbers and names in the file, such as merges that are longer than
+    // every word, and panics if they are wrong. Nothing of it is used after that.
     let parsed = catch_unwind(AssertUnwindSafe(|| Tokenizer::from_bytes(bytes)))
         .map_err(|_| refused(&"its parts contradict each other"))?;
     let malformed = |error: tokenizers::Error| refused(&error);
@@ -35,11 +36,11 @@ pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
     Ok(tokenizer)
 }
 
-/// Makes a tokenizer do what the encoder expects, whatever its file says: no padding, truncation
-/// only where asked for, and words that are encoded as within a sentence.
+/// Prepares a tokenizer for the encoder, whatever its file says: no padding, truncation only where
+/// requested, and words that are encoded as within a sentence.
 ///
 /// # Errors
-/// [`Error::Setting`] where a length has no room for text beside the special tokens.
+/// [`Error::Setting`] if a length leaves no space for text besides the special tokens.
 pub(super) fn prepare(
     mut tokenizer: Tokenizer,
     task: Task,
@@ -55,7 +56,7 @@ pub(super) fn prepare(
         ("max_length", max_length, of_source),
         ("max_target_length", max_target_length, specials(false)),
     ] {
-        // The tokenizer subtracts this number without looking.
+        // The tokenizer subtracts this number unchecked.
         if let Some(length) = length.filter(|length| *length <= specials) {
             let message = format!(
                 "found {length}, expected more than the {specials} special tokens that the \
@@ -65,7 +66,7 @@ pub(super) fn prepare(
         }
     }
     if let Some(max_length) = max_length {
-        // The other tasks cut their texts themselves.
+        // The other tasks truncate their texts themselves.
         if matches!(task, Task::SeqCls | Task::TokenCls) {
             let truncation = TruncationParams { max_length, ..TruncationParams::default() };
             tokenizer
@@ -86,8 +87,8 @@ fn refused(message: String) -> Error {
     Error::setting("max_length", message)
 }
 
-/// A byte-level tokenizer tells the start of a word by the space before it. Words that come one by
-/// one would all look like continuations; transformers demands this flag for them too.
+/// A byte-level tokenizer recognises the start of a word by the space before it. Words given one by
+/// one would all look like continuations; transformers requires this flag for them too.
 fn add_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {
     match pre_tokenizer {
         PreTokenizerWrapper::ByteLevel(byte_level) => byte_level.add_prefix_space = true,
@@ -105,7 +106,7 @@ pub(super) mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// A tokenizer of whitespace-separated words and punctuation, ids in the order given.
+    /// A tokenizer of whitespace-separated words and punctuation, with ids in the order given.
     ///
     /// `[CLS]` is 0, `[SEP]` 1, `[UNK]` 2; `wordy` and `wordless` are `word` + `##y`, `##less`.
     pub(in crate::text) fn word_piece() -> Tokenizer {
@@ -130,8 +131,8 @@ pub(super) mod tests {
         }))
     }
 
-    /// A tokenizer of the Llama kind: `<s>` (1) before the text; `</s>` (2) behind it if `closing`.
-    /// Words are separated by blanks; one that it does not know is an error.
+    /// A Llama-like tokenizer: `<s>` (1) before the text; `</s>` (2) after it if `closing`. Words
+    /// are separated by spaces; an unknown word is an error.
     pub(in crate::text) fn llama_like(closing: bool) -> Tokenizer {
         let special_token = |id: &str, n: u32| json!({"id": id, "ids": [n], "tokens": [id]});
         let mut single = vec![

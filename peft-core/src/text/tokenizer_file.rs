@@ -1,24 +1,24 @@
-//! What has to be checked in a `tokenizer.json` before the `tokenizers` library reads it.
+//! What must be checked in a `tokenizer.json` before the `tokenizers` library reads it.
 //!
-//! At two parts of the file the library (0.23) ends the program where it should give an error: at a decoder
-//! that is not JSON, and at a precompiled normalizer that is malformed. Of the latter it also allocates as much
-//! as a number in the file claims.
+//! For two parts of the file the library (0.23) ends the program where it should return an error: a
+//! decoder that is not JSON, and a malformed precompiled normalizer. For the latter it also
+//! allocates as much as a number in the file claims.
 
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::normalizers::Precompiled;
 
-/// The parts in question. Everything else is only gone over.
+/// The parts in question. Everything else is skipped.
 #[derive(Deserialize)]
 struct Parts {
-    /// Read for its syntax.
+    /// Parsed only to check its syntax.
     #[serde(default, rename = "decoder")]
     _decoder: Value,
     #[serde(default)]
     normalizer: Value,
 }
 
-/// Checks the parts that the library takes on trust.
+/// Checks the parts that the library trusts.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let parts: Parts = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     // Normalizers nest in sequences.
@@ -38,25 +38,25 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks a normalizer of SentencePiece: base64 of a trie, after its size in bytes, and texts.
+/// Checks a SentencePiece normalizer: base64 of a trie, preceded by its size in bytes, and texts.
 fn check_precompiled(value: &Value) -> Result<(), String> {
     let map = value["precompiled_charsmap"].as_str().unwrap_or_default();
     let size = map.as_bytes().get(..6).map_or(0, first_number);
     if size > map.len() as u64 {
-        return Err(format!("its precompiled normalizer claims {size} bytes, it is shorter"));
+        return Err(format!("its precompiled normalizer claims {size} bytes, but is shorter"));
     }
     serde_json::from_str::<Precompiled>(&value.to_string())
         .map(drop)
         .map_err(|error| format!("its precompiled normalizer: {error}"))
 }
 
-/// The little-endian number of 32 bits that six letters of base64 begin with. Letters of no meaning count as
-/// nothing: they are refused later.
+/// The little-endian 32-bit number that the first six letters of base64 encode. Invalid letters
+/// count as 0: they are rejected later.
 fn first_number(letters: &[u8]) -> u64 {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digit = |letter: &u8| alphabet.iter().position(|known| known == letter).unwrap_or(0) as u64;
     let bits = letters.iter().fold(0, |bits, letter| bits << 6 | digit(letter));
-    // Six letters are 36 bits, the first 32 of which are the number's bytes.
+    // Six letters are 36 bits, the first 32 of which are the bytes of the number.
     u64::from(((bits >> 4) as u32).swap_bytes())
 }
 

@@ -49,11 +49,11 @@ impl Checkpoints {
         Self { dir: run_dir.join("checkpoints"), keep }
     }
 
-    /// Folders of all checkpoints with their steps, newest first; damaged ones are among them.
+    /// Lists the folders of all checkpoints with their steps, newest first, including damaged ones.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] where the folder is there but cannot be read.
+    /// [`Error::Read`] if the folder exists but cannot be read.
     pub fn list(&self) -> Result<Vec<(usize, PathBuf)>> {
         if !self.dir.exists() {
             return Ok(Vec::new());
@@ -70,11 +70,11 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// Writes a checkpoint, and removes those that are too old and what killed saves left.
+    /// Writes a checkpoint, and removes old ones and what killed saves left behind.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`]; then earlier checkpoints are all still there.
+    /// [`Error::Write`]; then all earlier checkpoints are still there.
     pub fn save(&self, stored: &Snapshot, adapter: &Adapter) -> Result<PathBuf> {
         fs::create_dir_all(&self.dir).map_err(Error::write(&self.dir))?;
         atomic::sweep(&self.dir, "step-")?;
@@ -101,7 +101,7 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// Removes checkpoints after `step`: what a run that goes on from there will not come to own.
+    /// Removes checkpoints after `step`, which a run that continues from there will write anew.
     ///
     /// # Errors
     ///
@@ -113,17 +113,17 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The newest checkpoint that is whole. Those that are not are passed over, and `note` is told.
+    /// Returns the newest complete checkpoint. Damaged ones are skipped and reported to `note`.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] where the checkpoints' folder cannot be read.
+    /// [`Error::Read`] if the folder of checkpoints cannot be read.
     pub fn newest(&self, mut note: impl FnMut(&str)) -> Result<Option<(PathBuf, Snapshot)>> {
         for (_, path) in self.list()? {
             match load(&path) {
                 Ok(stored) => return Ok(Some((path, stored))),
                 Err(error) => note(&format!(
-                    "the checkpoint {} is damaged and passed over: {error}",
+                    "the checkpoint {} is damaged and was skipped: {error}",
                     path.display()
                 )),
             }
@@ -148,7 +148,7 @@ pub fn load(folder: &Path) -> Result<Snapshot> {
     let found = sha256(&bytes);
     if found != state.tensors_sha256 {
         let expected = state.tensors_sha256;
-        let message = format!("has the SHA-256 {found}, {STATE} expects {expected}");
+        let message = format!("has the SHA-256 {found}, but {STATE} expects {expected}");
         return Err(Error::file(&path, message));
     }
     let tensors = from_safetensors(&bytes, &path)?;

@@ -10,24 +10,24 @@ use crate::{
     optim::{OptimizerConfig, Schedule},
 };
 
-/// The score that decides which step is best.
+/// The score that determines the best step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BestMetric {
-    /// Its name among the scores: `loss`, `accuracy`, `f1`, ...
+    /// The name of the score: `loss`, `accuracy`, `f1`, ...
     pub name: String,
-    /// Whether more is better.
+    /// Whether higher is better.
     pub maximise: bool,
 }
 
 impl BestMetric {
-    /// A score by its name: of `loss` and `perplexity` less is better, of all others more.
+    /// A score by its name: lower is better for `loss` and `perplexity`, higher for all others.
     pub fn named(name: &str) -> Self {
         Self { name: name.to_string(), maximise: !matches!(name, "loss" | "perplexity") }
     }
 
-    /// The score that a task is judged by: loss, accuracy, F1 of answers, or entity F1 where the labels
-    /// of a tagger are tags of entities ([`Labels::are_tags`]).
+    /// The score by which a task is judged: loss, accuracy, F1 of answers, or entity F1 if the
+    /// labels of a tagger are entity tags ([`Labels::are_tags`]).
     pub fn of_task(task: Task, labels: Option<&Labels>) -> Self {
         Self::named(match task {
             Task::CausalLm | Task::Seq2SeqLm => "loss",
@@ -37,11 +37,11 @@ impl BestMetric {
         })
     }
 
-    /// This score among others.
+    /// Returns this score out of `metrics`.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] listing the scores there are.
+    /// [`Error::Setting`] listing the available scores.
     pub fn read(&self, metrics: &Metrics) -> Result<f64> {
         metrics.get(&self.name).ok_or_else(|| {
             let known: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
@@ -51,61 +51,63 @@ impl BestMetric {
         })
     }
 
-    /// Whether `new` is better than `old`. What is not finite never is.
+    /// Whether `new` is better than `old`. Values that are not finite are never better.
     pub fn better(&self, new: f64, old: Option<f64>) -> bool {
         let beats = |old: f64| if self.maximise { new > old } else { new < old };
         new.is_finite() && old.is_none_or(beats)
     }
 }
 
-/// How a learner is trained. What is not asked for is off.
+/// How a learner is trained. Everything optional is off by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// The task.
     pub task: Task,
-    /// Updates to make. This or `epochs` is required.
+    /// The number of updates. Either this or `epochs` is required.
     pub steps: Option<usize>,
-    /// Times to visit every row.
+    /// The number of times that every row is visited.
     pub epochs: Option<usize>,
-    /// Rows of a batch. Default 32.
+    /// Rows per batch. Default 32.
     pub batch_size: usize,
-    /// Tokens of a batch at most, padding included, in place of a number of rows. Default none.
+    /// Maximum number of tokens per batch, padding included, instead of a number of rows. Default
+    /// none.
     pub batch_tokens: Option<usize>,
-    /// Batches whose gradients make one update. Default 1.
+    /// Batches whose gradients are accumulated for one update. Default 1.
     pub accumulation: usize,
-    /// Default AdamW without decay.
+    /// The optimizer. Default AdamW without weight decay.
     pub optimizer: OptimizerConfig,
     /// Peak learning rate. Default 1e-3.
     pub lr: f64,
-    /// What the learning rate does after the warm-up. Default linear.
+    /// How the learning rate changes after the warm-up. Default linear.
     pub schedule: Schedule,
-    /// Steps in which the learning rate rises from 0. Default 0.
+    /// Steps during which the learning rate rises from 0. Default 0.
     pub warmup_steps: usize,
-    /// Norm that all gradients together are clipped to. Default none.
+    /// Norm to which all gradients together are clipped. Default none.
     pub clip_norm: Option<f64>,
     /// Seed of shuffling and dropout. Default 0.
     pub seed: u64,
-    /// Steps between evaluations on the validation rows; there is one at the end in any case.
+    /// Steps between evaluations on the validation rows; the last step is always evaluated.
     pub eval_every: Option<usize>,
-    /// Steps between checkpoints; without it there is one only when a run is interrupted.
+    /// Steps between checkpoints; if not given, one is written only when a run is interrupted.
     pub checkpoint_every: Option<usize>,
-    /// Checkpoints that are kept, the newest ones. Default 2.
+    /// The number of checkpoints to keep; the newest are kept. Default 2.
     pub keep_checkpoints: usize,
-    /// The score that decides which step is best. Default: [`BestMetric::of_task`].
+    /// The score that determines the best step. Default: [`BestMetric::of_task`].
     pub best_metric: Option<BestMetric>,
-    /// Evaluations in a row without improvement after which training ends. Default: never.
+    /// The number of consecutive evaluations without improvement after which training ends.
+    /// Default: never.
     pub patience: Option<usize>,
-    /// Whether each epoch has an order of its own, rather than the file's. Default true.
+    /// Whether rows are shuffled in every epoch, instead of keeping the file's order. Default true.
     pub shuffle: bool,
-    /// Whether shuffled rows of similar length come together. Default true.
+    /// Whether shuffled rows are batched with rows of similar length. Default true.
     pub bucket: bool,
-    /// Side of padding. Default right.
+    /// The side of the padding. Default right.
     #[serde(with = "PaddingName")]
     pub padding: PaddingSide,
-    /// Which position an encoder's classifier reads. Default the first, as in PEFT.
+    /// The position that an encoder's classifier reads. Default the first, as in PEFT.
     pub pooling: Pooling,
-    /// Tokens of an answer at most, when validation rows of questions are answered. Default 30.
+    /// Maximum number of tokens of an answer, when validation questions are answered. Default 30.
     pub max_answer_length: usize,
 }
 
@@ -146,17 +148,17 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The defaults for a task.
+    /// Returns the defaults for a task.
     pub fn new(task: Task) -> Self {
         Self { task, ..Self::default() }
     }
 
-    /// The score that decides which step is best.
+    /// The score that determines the best step.
     pub fn best_metric(&self, labels: Option<&Labels>) -> BestMetric {
         self.best_metric.clone().unwrap_or_else(|| BestMetric::of_task(self.task, labels))
     }
 
-    /// Updates that the run makes, for a number of batches an epoch.
+    /// The number of updates of the run, for a number of batches per epoch.
     pub fn total_steps(&self, batches_per_epoch: usize) -> usize {
         match (self.steps, self.epochs) {
             (Some(steps), _) => steps,
@@ -167,11 +169,11 @@ impl TrainConfig {
         }
     }
 
-    /// The batches of rows of these lengths, in tokens.
+    /// Returns the batches of rows of the given lengths, in tokens.
     ///
     /// # Errors
     ///
-    /// As [`Sampler::new`] and [`Sampler::with_token_budget`].
+    /// As for [`Sampler::new`] and [`Sampler::with_token_budget`].
     pub fn sampler(&self, lengths: Vec<usize>) -> Result<Sampler> {
         let order = if self.shuffle { Order::Shuffled } else { Order::Sequential };
         let sampler = Sampler::new(lengths, self.batch_size, self.seed, order, self.bucket)?;
@@ -186,11 +188,11 @@ impl TrainConfig {
         self.schedule.lr(self.lr, step, self.warmup_steps, total)
     }
 
-    /// Checks each setting and how they fit together.
+    /// Checks each setting and their combination.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the setting, what it holds and what was expected.
+    /// [`Error::Setting`] naming the setting, its value and what was expected.
     pub fn validate(&self) -> Result<()> {
         match (self.steps, self.epochs) {
             (None, None) => return Err(Error::setting("steps", "give it, or `epochs`")),

@@ -1,4 +1,4 @@
-//! From what was trained to what is deployed.
+//! Turns what was trained into what is deployed.
 
 use serde_json::Value;
 
@@ -10,12 +10,12 @@ use crate::{
     error::Result,
 };
 
-/// What an adapter's config says beside its method.
+/// What the config of an adapter says besides its method.
 #[derive(Clone, Debug)]
 pub struct About {
     /// The task.
     pub task: Task,
-    /// Which position an encoder's classifier reads.
+    /// The position that an encoder's classifier reads.
     pub pooling: Pooling,
     /// Names of the classes.
     pub labels: Option<Labels>,
@@ -25,11 +25,11 @@ pub struct About {
     pub base_fingerprint: Option<String>,
     /// How it was trained.
     pub recipe: Value,
-    /// What it scored.
+    /// Its scores.
     pub metrics: Value,
 }
 
-/// The adapter of a learner: its method folded, its head under the names the model gives it.
+/// Returns the adapter of a learner: its method folded, its head under the names used by the model.
 ///
 /// # Errors
 ///

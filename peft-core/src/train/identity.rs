@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Settings that may change: they decide what is stored, not what is computed.
+/// Settings that may change: they affect what is stored, not what is computed.
 const MAY_CHANGE: [&str; 2] = ["checkpoint_every", "keep_checkpoints"];
 
 /// Settings, method, base model and data of a run.
@@ -49,11 +49,11 @@ impl Identity {
         Self(parts)
     }
 
-    /// Checks that this run is the one that was stored in `path`.
+    /// Checks that this run is the one stored in `path`.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming all that differs.
+    /// [`Error::Mismatch`] naming everything that differs.
     pub fn check(&self, stored: &Self, path: &Path) -> Result<()> {
         let differing: Vec<String> = self
             .0
@@ -69,7 +69,7 @@ impl Identity {
             return Ok(());
         }
         Err(Error::Mismatch(format!(
-            "{} was made by a run with other settings, it cannot be resumed with these; what differs: \
+            "{} was written by a run with other settings and cannot be resumed with these; what differs: \
              {}",
             path.display(),
             differing.join(", ")
@@ -77,7 +77,7 @@ impl Identity {
     }
 }
 
-/// SHA-256 of everything in examples that training reads.
+/// SHA-256 of everything in the examples that affects training.
 fn digest(examples: &[Example]) -> String {
     let mut hash = Sha256::new();
     let mut number = |value: i64| hash.update(value.to_le_bytes());

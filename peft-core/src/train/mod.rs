@@ -13,8 +13,9 @@
 //! | [`checkpoint`] | snapshots as folders that survive kills |
 //! | [`trainer`] | the loop |
 //!
-//! A run is a pure function of its settings, its data and its seed: batches and dropout masks follow
-//! from the step's number, so a resumed run gives, bit for bit, what one never stopped gives.
+//! A run is a pure function of its settings, its data and its seed: batches and dropout masks
+//! follow from the number of the step, so a resumed run gives, bit for bit, the result of an
+//! uninterrupted one.
 
 pub mod checkpoint;
 pub mod config;

@@ -1,4 +1,4 @@
-//! How a caller follows a run, and stops it.
+//! How a caller follows a run and stops it.
 
 use std::path::Path;
 
@@ -6,45 +6,45 @@ use serde::Serialize;
 
 use crate::{error::Result, metrics::Metrics};
 
-/// What one step did: the line that a metrics file gets for it.
+/// The result of one step: one line of the metrics file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepReport {
     /// The step, counted from 1.
     pub step: usize,
-    /// The loss before the update: the mean over the step's labelled tokens or rows, in nats. 0 where
-    /// there were none, and then nothing was updated.
+    /// The loss before the update: the mean over the step's labelled tokens or rows, in nats. 0 if
+    /// there were none, in which case nothing was updated.
     pub loss: f64,
     /// The learning rate of the update.
     pub lr: f64,
-    /// Real tokens of the step's rows, virtual ones and padding not counted.
+    /// Real tokens of the step's rows, without virtual tokens and padding.
     pub tokens: usize,
-    /// These tokens by the seconds that the step took.
+    /// These tokens divided by the seconds that the step took.
     pub tokens_per_second: f64,
     /// Labelled tokens or rows.
     #[serde(skip)]
     pub labelled: usize,
-    /// Norm of all gradients before clipping, where they were clipped.
+    /// Norm of all gradients before clipping, if they were clipped.
     #[serde(skip)]
     pub grad_norm: Option<f64>,
 }
 
-/// Whether to go on.
+/// Whether to continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on.
+    /// Continue.
     Continue,
     /// Save a checkpoint and return.
     Stop,
 }
 
-/// Is told what happens in a run.
+/// Receives the events of a run.
 pub trait Observer {
-    /// The run goes on after this step of an earlier one (0: it starts anew); `total` steps are planned.
-    /// Everything was checked, and nothing was written yet.
+    /// The run continues after step `after_step` of an earlier one (0: it starts anew); `total`
+    /// steps are planned. Everything was checked, and nothing has been written yet.
     ///
     /// # Errors
     ///
-    /// What keeps the run from beginning, such as a folder that cannot be written.
+    /// Whatever prevents the run from beginning, such as a folder that cannot be written.
     fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
         let _ = (after_step, total);
         Ok(())
@@ -66,7 +66,7 @@ pub trait Observer {
         let _ = folder;
     }
 
-    /// Something the user should know: a damaged checkpoint that was passed over.
+    /// Something the user should know, such as a damaged checkpoint that was skipped.
     fn note(&mut self, message: &str) {
         let _ = message;
     }

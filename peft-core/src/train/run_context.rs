@@ -10,21 +10,21 @@ use crate::{
     metrics::Metrics,
 };
 
-/// What is trained on.
+/// Training data.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingData<'a> {
     /// Rows to learn.
     pub train: &'a [Example],
-    /// Rows to choose the best step by; may be empty.
+    /// Rows used to select the best step; may be empty.
     pub valid: &'a [Example],
 }
 
-/// Where a run lives, and what its adapter says of it.
+/// Where a run is stored, and what its adapter says about it.
 #[derive(Clone, Debug, Default)]
 pub struct RunContext {
-    /// The run's folder; without it there are no checkpoints.
+    /// The folder of the run; if not given, there are no checkpoints.
     pub dir: Option<PathBuf>,
-    /// Whether to go on from the newest checkpoint in the folder.
+    /// Whether to continue from the newest checkpoint in the folder.
     pub resume: bool,
     /// Names of the classes.
     pub labels: Option<Labels>,
@@ -32,14 +32,15 @@ pub struct RunContext {
     pub base_model: Option<String>,
     /// Fingerprint of the base model.
     pub base_fingerprint: Option<String>,
-    /// The format that the base's matrices are kept in, where it is not that of the computation.
+    /// The format in which the base model's matrices are kept, if it differs from that of the
+    /// computation.
     pub base_weights: Option<String>,
-    /// How the adapter is trained, as it is to be remembered.
+    /// How the adapter is trained, for the record.
     pub recipe: Value,
 }
 
 impl RunContext {
-    /// What the adapter of this run says beside its method.
+    /// What the adapter of this run says besides its method.
     pub fn about(&self, config: &TrainConfig, metrics: Option<&Metrics>) -> About {
         About {
             task: config.task,

@@ -17,17 +17,17 @@ pub struct Evaluation {
 /// Counters and scores of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Steps made.
+    /// The number of steps made.
     pub step: usize,
     /// The step whose learner scored best, and its score.
     pub best: Option<(usize, f64)>,
-    /// Evaluations in a row that brought no better score.
+    /// The number of consecutive evaluations without a better score.
     pub without_improvement: usize,
     /// All evaluations.
     pub history: Vec<Evaluation>,
 }
 
-/// The state of a run, as it is stored.
+/// The stored state of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Counters and scores.

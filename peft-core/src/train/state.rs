@@ -1,4 +1,4 @@
-//! Everything that a run is at one step.
+//! The complete state of a run at one step.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ const BEST_METHOD: &str = "best.method/";
 const BEST_HEAD: &str = "best.head/";
 
 impl<M: PeftMethod> State<M> {
-    /// A run before its first step.
+    /// Creates the state before the first step.
     pub(crate) fn new(learner: Learner<M>, optimizer: OptimizerConfig) -> Self {
         Self {
             progress: Progress::default(),
@@ -46,7 +46,7 @@ impl<M: PeftMethod> State<M> {
         }
     }
 
-    /// Takes note of scores: keeps the learner where they are its best.
+    /// Records scores, and keeps the learner if they are the best so far.
     pub(crate) fn evaluated(&mut self, metrics: Metrics, by: &BestMetric) -> Result<()> {
         let value = by.read(&metrics)?;
         let step = self.progress.step;
@@ -61,7 +61,7 @@ impl<M: PeftMethod> State<M> {
         Ok(())
     }
 
-    /// Refuses parameters that are not numbers any more; they must not be stored.
+    /// Rejects parameters that are not finite; they must not be stored.
     pub(crate) fn check_finite(&self) -> Result<()> {
         if all_finite(&self.learner.parameters()) {
             return Ok(());
@@ -69,7 +69,7 @@ impl<M: PeftMethod> State<M> {
         Err(Error::NotFinite { step: self.progress.step, loss: f64::NAN })
     }
 
-    /// As it is stored.
+    /// Returns the state for storage.
     pub(crate) fn store(
         &self,
         model: &dyn FrozenModel,
@@ -92,7 +92,8 @@ impl<M: PeftMethod> State<M> {
         Snapshot { progress: self.progress.clone(), identity, tensors }
     }
 
-    /// Goes on from what [`store`](Self::store) gave; `path` is where it lies, for messages.
+    /// Continues from what [`store`](Self::store) returned; `path` is where it is stored, for
+    /// messages.
     pub(crate) fn restore(
         &mut self,
         stored: Snapshot,
@@ -114,7 +115,7 @@ impl<M: PeftMethod> State<M> {
             .map_err(|name| Error::tensor(path, name, "is missing or has another size"))?;
         self.optimizer.load_state(&part(OPTIMIZER), &device)?;
         self.best = None;
-        // A method without tensors (the head alone) leaves nothing under `BEST_METHOD`.
+        // A method without tensors (the head alone) has no entries under `BEST_METHOD`.
         if stored.progress.best.is_some() {
             let best = part(BEST_METHOD);
             let spec = model.spec();

@@ -1,4 +1,4 @@
-//! A tiny frozen model and a minimal method, for the tests of this folder.
+//! A tiny frozen model and a minimal method, for the tests in this folder.
 #![allow(clippy::unwrap_used)]
 
 use burn::{
@@ -35,8 +35,9 @@ const N: usize = 2;
 const K: usize = 1;
 const D: usize = 4;
 
-/// One attention layer over token and position embeddings; the embedding is the output layer too. With two
-/// sides both have the same weights, and the decoder attends to the encoder's output with them once more.
+/// One attention layer over token and position embeddings; the embedding is also the output layer.
+/// With two sides, both have the same weights, and the decoder also uses them to attend to the
+/// encoder's output.
 #[derive(Debug)]
 pub(super) struct TinyModel {
     spec: ModelSpec,
@@ -86,7 +87,7 @@ impl TinyModel {
         LayerKeyValues { key: heads(x, &self.key, K), value: heads(x, &self.value, K) }
     }
 
-    /// What `x` `[B, S, H]` reads from `own` behind `past`.
+    /// What `x` `[B, S, H]` reads from `own`, preceded by `past`.
     fn attend(
         &self,
         x: &Tensor<3>,
@@ -179,7 +180,7 @@ pub(super) struct TestConfig {
     pub(super) dropout: f64,
 }
 
-/// Rows, or keys and values, as they are, times a gain that `fold` multiplies in.
+/// Rows, or keys and values, multiplied by a gain that `fold` absorbs.
 #[derive(Module, Debug)]
 pub(super) struct TestMethod {
     table: Param<Tensor<2>>,
@@ -201,7 +202,7 @@ impl TestMethod {
         }
     }
 
-    /// With one value replaced.
+    /// The same method with one value replaced.
     pub(super) fn with_value(mut self, value: f32) -> Self {
         self.table = self.table.map(|table| table.slice_fill([0..1, 0..1], value));
         self
@@ -288,7 +289,7 @@ impl TestMethod {
     }
 }
 
-/// A learner with three virtual tokens and, for `classes`, a head.
+/// A learner with three virtual tokens and, if `classes` is given, a head.
 pub(super) fn learner(
     model: &TinyModel,
     kind: Kind,
@@ -300,9 +301,9 @@ pub(super) fn learner(
     Learner::new(TestMethod::new(model, kind, 3, dropout), head)
 }
 
-/// Rows of 1 to 7 tokens. Targets: a continuation that counts up (all but the first third of a row; some
-/// rows from their first token on), the parity of each token, or of the first token, the place of the
-/// largest token, or, for an encoder-decoder, the row again, backwards.
+/// Rows of 1 to 7 tokens. Targets: a continuation that counts up (all but the first third of a row;
+/// in some rows all tokens), the parity of each token, or of the first token, the position of the
+/// largest token, or, for an encoder-decoder, the row reversed.
 pub(super) fn examples(count: usize, task: crate::contract::task::Task) -> Vec<Example> {
     (0..count)
         .map(|row| {

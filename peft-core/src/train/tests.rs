@@ -120,7 +120,7 @@ fn anywhere() -> RunContext {
     RunContext { labels: labels(), ..RunContext::default() }
 }
 
-/// The bytes of everything an adapter would hold.
+/// The bytes of everything that an adapter would hold.
 fn bytes(model: &TinyModel, learner: &Learner<TestMethod>) -> Vec<(String, Vec<u8>)> {
     let about = anywhere().about(&TrainConfig::new(Task::SeqCls), None);
     let tensors = adapter_of(learner, model, &about).unwrap().tensors;
@@ -145,7 +145,7 @@ fn the_loss_falls_and_the_frozen_model_stays_as_it_is() {
     }
 }
 
-/// Rows are of unequal length, so a mean of the batches' means would be wrong.
+/// Rows have unequal lengths, so a mean of batch means would be wrong.
 #[test]
 fn accumulated_batches_equal_one_large_batch() {
     for case in CASES {
@@ -309,7 +309,8 @@ fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
     let error = train(&case.model, broken, &data, &config, &run, &mut Silent).unwrap_err();
     assert!(matches!(error, Error::NotFinite { step: 1, .. }), "{error}");
     assert!(!dir.path().join("checkpoints").exists());
-    // The first update makes the parameters infinite: they must not become a checkpoint, or a result.
+    // The first update makes the parameters infinite: they must not end up in a checkpoint, or in a
+    // result.
     let sgd = OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 1e10 });
     for steps in [1, 8] {
         let explode = TrainConfig {
@@ -566,7 +567,7 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     empty.train.clear();
     assert!(refused(&empty, &base, &anywhere()).contains("no training row"));
 
-    // Nothing predicts token 0 behind a prefix.
+    // Nothing predicts token 0 after a prefix.
     let mut first = Case::new(CASES[1]);
     first.train.iter_mut().for_each(|example| {
         example.input_ids = vec![4, 5];
@@ -594,7 +595,7 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     assert!(error.to_string().contains("classifier"), "{error}");
 }
 
-/// The loss of a step is that of an evaluation before it, whose own arithmetic is another for spans.
+/// The loss of a step equals that of an evaluation before it, which computes spans differently.
 #[test]
 fn a_step_s_loss_is_the_evaluation_s() {
     for case in CASES {
@@ -623,7 +624,7 @@ fn the_best_window_of_a_question_answers_it() {
     let tokens = learner.method.virtual_tokens(Mode::Evaluate);
     let predictor = Predictor::new(&case.model, &tokens, learner.head.as_ref(), case.task).unwrap();
     let alone = predictor.answer(&case.train).unwrap();
-    // Rows 1 to 4 are windows of one question; a window's first token is no context.
+    // Rows 1 to 4 are windows of one question; the first token of a window is not context.
     let passage = |answers: &[&str]| {
         let answers = answers.iter().map(ToString::to_string).collect();
         std::sync::Arc::new(Passage { context: "abcdefgh".into(), answers })
@@ -645,7 +646,8 @@ fn the_best_window_of_a_question_answers_it() {
     let chosen = answers[1];
     assert!((1..=4).contains(&chosen.example));
     for (row, own) in rows.iter().zip(&alone).take(5).skip(1) {
-        // Fewer tokens may be chosen, so no window beats what it had when all of them could be.
+        // Fewer tokens may be chosen, so no window beats its result when all of them could be
+        // chosen.
         let single = predictor.answer(std::slice::from_ref(row)).unwrap()[0];
         assert!(single.probability <= own.probability + 1e-9);
         assert!(single.probability <= chosen.probability + 1e-6);
@@ -665,7 +667,7 @@ fn the_best_window_of_a_question_answers_it() {
     assert!((metrics.get("exact_match").unwrap() - expected / 3.0).abs() < 1e-9);
 }
 
-/// The frozen model never saw a row backwards; a prefix teaches it more than to guess.
+/// The frozen model never saw a reversed row; a prefix teaches it better than chance.
 #[test]
 fn an_encoder_decoder_learns_to_turn_rows_around() {
     let mut case = Case::new(CASES[6]);

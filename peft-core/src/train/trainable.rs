@@ -1,26 +1,27 @@
-//! What is trained: a method's parameters and, for classification, a head's.
+//! What is trained: the parameters of a method and, for classification, of a head.
 
 use burn::{module::Module, tensor::Tensor};
 
 use crate::contract::{head::Head, method::PeftMethod, params, tensors::NamedTensors};
 
-/// A method and the head that is trained beside it.
+/// A method and the head that is trained with it.
 #[derive(Module, Debug)]
 pub struct Learner<M: PeftMethod> {
-    /// Makes the virtual tokens.
+    /// Produces the virtual tokens.
     pub method: M,
-    /// Turns hidden states into classes. Where there is none, the model's own classifier or
-    /// language-model head does.
+    /// Maps hidden states to classes. If there is none, the model's own classifier or
+    /// language-model head is used.
     pub head: Option<Head>,
 }
 
 impl<M: PeftMethod> Learner<M> {
-    /// A method with its head.
+    /// Creates a learner from a method and its head.
     pub fn new(method: M, head: Option<Head>) -> Self {
         Self { method, head }
     }
 
-    /// The deployed form, on the plain device: any reparameterisation computed once and dropped.
+    /// Returns the deployed form, on the plain device: any reparameterisation is computed once and
+    /// dropped.
     #[must_use]
     pub fn fold(&self) -> Self {
         Self { method: self.method.fold(), head: self.head.clone() }.valid()
@@ -32,14 +33,14 @@ impl<M: PeftMethod> Learner<M> {
         params::replace(self, values)
     }
 
-    /// All parameters under their paths, unfolded, exactly as they are.
+    /// All parameters by path, unfolded, with their exact values.
     pub(crate) fn parameters(&self) -> NamedTensors {
         let data = |flat: params::Flat| (flat.name, flat.values.into_data());
         params::values(self).into_iter().map(data).collect()
     }
 
-    /// Reads what [`parameters`](Self::parameters) gives; `Err` with the name of a parameter that is
-    /// missing or has another length.
+    /// Loads what [`parameters`](Self::parameters) returns; `Err` with the name of a parameter that
+    /// is missing or has another length.
     pub(crate) fn with_parameters(self, stored: &NamedTensors) -> Result<Self, String> {
         let values = params::values(&self)
             .into_iter()
@@ -56,7 +57,7 @@ impl<M: PeftMethod> Learner<M> {
     }
 }
 
-/// Whether every number of some tensors is finite.
+/// Whether all values of the tensors are finite.
 pub(crate) fn all_finite(tensors: &NamedTensors) -> bool {
     tensors.values().all(|data| data.iter::<f64>().all(f64::is_finite))
 }

@@ -34,41 +34,42 @@ use crate::{
     optim::clip_global_norm,
 };
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome<M: PeftMethod> {
-    /// What was learnt, folded, on the plain device: the best step where there are validation rows,
+    /// What was learnt, folded, on the plain device: the best step if there are validation rows,
     /// else the last.
     pub learner: Learner<M>,
-    /// The step that `learner` is of, counted from 1; 0 is the start.
+    /// The step of `learner`, counted from 1; 0 is the start.
     pub step: usize,
     /// Scores of `learner` on the validation rows.
     pub metrics: Option<Metrics>,
-    /// Steps made.
+    /// The number of steps made.
     pub last_step: usize,
-    /// Steps planned.
+    /// The number of steps planned.
     pub total_steps: usize,
     /// All evaluations.
     pub history: Vec<Evaluation>,
-    /// Whether the observer stopped it: a resumed run would go on.
+    /// Whether the observer stopped the run: it would continue when resumed.
     pub interrupted: bool,
-    /// Whether it ended early because the scores got no better.
+    /// Whether the run ended early because the scores stopped improving.
     pub stopped_early: bool,
 }
 
-/// Trains a method, and a head where there is one, on a frozen model.
+/// Trains a method, and a head if there is one, on a frozen model.
 ///
-/// A step makes the virtual tokens, runs `accumulation` batches through the model and makes one
-/// update. Each labelled token (or row) of the step weighs the same, so that k batches of b rows give
-/// the loss and the gradient of one batch of k b. The model gets no gradient and is never written.
+/// A step computes the virtual tokens, runs `accumulation` batches through the model and makes one
+/// update. All labelled tokens (or rows) of the step have the same weight, so that k batches of b
+/// rows give the loss and the gradient of one batch of k b. The model gets no gradient and never
+/// changes.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] for a setting that cannot be used; [`Error::Mismatch`] where model, method, head
-/// and data do not fit, a run is resumed with other settings, or the folder has checkpoints and the run
-/// is not resumed; [`Error::TooLong`] where a row does not
-/// fit; [`Error::NotFinite`] where the loss is not a number any more: what was stored before is still
-/// there; [`Error::Write`] where a checkpoint cannot be stored.
+/// [`Error::Setting`] for an invalid setting; [`Error::Mismatch`] if model, method, head and data
+/// do not fit together, a run is resumed with other settings, or the folder has checkpoints and the
+/// run is not resumed; [`Error::TooLong`] if a row does not fit; [`Error::NotFinite`] if the loss
+/// is not finite any more (what was stored before is still there); [`Error::Write`] if a checkpoint
+/// cannot be stored.
 pub fn train<M: PeftMethod>(
     model: &dyn FrozenModel,
     learner: Learner<M>,
@@ -158,7 +159,7 @@ impl<'a> Trainer<'a> {
         if data.valid.is_empty() && config.patience.is_some() {
             return Err(Error::setting("patience", "needs validation rows"));
         }
-        // Nothing predicts token 0 where there is no prompt before it.
+        // Nothing predicts token 0 without a prompt before it.
         let prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
         let learnt = |row: &Example| Positions::labelled(config.task, &[row], prompt).1.len();
         if data.train.iter().all(|row| learnt(row) == 0) {
@@ -183,20 +184,20 @@ impl<'a> Trainer<'a> {
             || patience.is_some_and(|patience| state.progress.without_improvement >= patience)
     }
 
-    /// A resumed run would take them for its own. Whoever started the run had the chance to remove them.
+    /// A resumed run would take them for its own. The caller had the chance to remove them.
     fn refuse_old_checkpoints(&self) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         match checkpoints.list()?.first() {
             None => Ok(()),
             Some((_, found)) => Err(Error::Mismatch(format!(
-                "{} is a checkpoint of an earlier run: go on from it with --resume, remove it, or give \
+                "{} is a checkpoint of an earlier run: continue it with --resume, remove it, or give \
                  another --out",
                 found.display()
             ))),
         }
     }
 
-    /// Goes on from the newest whole checkpoint, where there is one.
+    /// Continues from the newest complete checkpoint, if there is one.
     fn resume<M: PeftMethod>(
         &self,
         state: &mut State<M>,
@@ -210,13 +211,13 @@ impl<'a> Trainer<'a> {
                 self.identity.check(&stored.identity, &path)?;
                 state.restore(stored, self.model, self.config.task, &path)?;
             }
-            None => observer.note("there is no whole checkpoint to resume from: starting anew"),
+            None => observer.note("there is no complete checkpoint to resume from: starting anew"),
         }
-        // Later ones are damaged, else they would have been taken.
+        // Later ones are damaged, else they would have been chosen.
         checkpoints.discard_after(state.progress.step)
     }
 
-    /// One update.
+    /// Makes one update.
     fn step<M: PeftMethod>(&mut self, state: &mut State<M>) -> Result<StepReport> {
         let start = Instant::now();
         let (config, step) = (self.config, state.progress.step);
@@ -232,8 +233,8 @@ impl<'a> Trainer<'a> {
         let mut grads: Vec<Option<Tensor<1>>> = Vec::new();
         for examples in &batches {
             tokens += examples.iter().map(|example| example.num_tokens()).sum::<usize>();
-            // A backward pass consumes the graph, the method's part of it included: so each batch
-            // makes the virtual tokens itself.
+            // A backward pass consumes the graph, including the method's part of it, so the virtual
+            // tokens are computed anew for each batch.
             let virtual_tokens = state.learner.method.virtual_tokens(mode);
             let virtual_tokens =
                 self.model.compile(&virtual_tokens.cast(self.model.spec().dtype))?;

@@ -1,34 +1,34 @@
-//! The zip archive that `torch.save` writes: entries as they are, not compressed.
+//! The zip archive that `torch.save` writes: entries are stored, not compressed.
 //!
-//! Read by hand, from the directory at its end: only what torch writes is known, nothing is allocated by a
-//! number that the file merely claims, and an entry is a part of the file's bytes.
+//! Parsed by hand, from the directory at its end: only what torch writes is supported, nothing is
+//! allocated on the strength of a number in the file, and an entry is a slice of the file's bytes.
 
 use std::collections::BTreeMap;
 
 /// Ends the archive: "end of central directory".
 const END: &[u8] = b"PK\x05\x06";
-/// The same with numbers of 64 bits, which torch writes before it.
+/// The same with 64-bit numbers; torch writes it before [`END`].
 const END_64: &[u8] = b"PK\x06\x06";
-/// Says where that is.
+/// Gives the position of the 64-bit record.
 const LOCATOR_64: &[u8] = b"PK\x06\x07";
 /// Begins the directory's record of an entry.
 const RECORD: &[u8] = b"PK\x01\x02";
 /// Begins the entry itself.
 const LOCAL: &[u8] = b"PK\x03\x04";
 
-/// Sizes of these without names and comments.
+/// Sizes of these records without names and comments.
 const END_SIZE: usize = 22;
 const LOCATOR_SIZE: usize = 20;
 const RECORD_SIZE: usize = 46;
 const LOCAL_SIZE: usize = 30;
 
-/// In place of a number that stands in an extra field with 64 bits.
+/// Stands in for a number that is in an extra field with 64 bits.
 const IN_EXTRA: u64 = 0xFFFF_FFFF;
 
-/// A result whose error is a sentence without the file's name.
+/// A result whose error is a message without the file's name.
 pub type Result<T> = std::result::Result<T, String>;
 
-/// A part of the file, read as whole little-endian numbers. Nothing is read beyond its end.
+/// A part of the file, read as unsigned little-endian integers. Nothing is read beyond its end.
 #[derive(Clone, Copy, Debug)]
 struct Bytes<'a>(&'a [u8]);
 
@@ -42,7 +42,7 @@ impl<'a> Bytes<'a> {
         Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// A place in the file, or a size of something in it.
+    /// A position in the file, or the size of something in it.
     fn place(self, start: usize, len: usize) -> Result<usize> {
         to_place(self.number(start, len)?)
     }
@@ -67,23 +67,23 @@ pub struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the directory, and checks that each entry is whole.
+    /// Reads the directory, and checks that each entry is complete.
     pub fn open(file: &'a [u8]) -> Result<Self> {
         let bytes = Bytes(file);
         let end = find_end(bytes)?;
         let (mut at, size) = directory(bytes, end)?;
         let stop = at.checked_add(size).filter(|stop| *stop <= end).ok_or_else(damaged)?;
         let mut entries = BTreeMap::new();
-        // Entries on top of each other would cost time without end to check.
+        // Overlapping entries could take unbounded time to check.
         let mut left = file.len();
         while at < stop {
             let record = Record::read(bytes, at)?;
             let name = quoted(record.name);
             left = left
                 .checked_sub(record.size)
-                .ok_or("the zip archive has entries that are larger than itself")?;
+                .ok_or("the entries of the zip archive are larger than the file")?;
             if entries.insert(record.name, record.content(bytes)?).is_some() {
-                return Err(format!("the zip archive has two entries {name}"));
+                return Err(format!("the zip archive has two entries named {name}"));
             }
             at = record.next;
         }
@@ -95,13 +95,14 @@ impl<'a> Archive<'a> {
         self.entries.keys().copied()
     }
 
-    /// The content of an entry; `None` where there is none of that name.
+    /// Returns the content of an entry; `None` if there is no entry of that name.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.entries.get(name).copied()
     }
 }
 
-/// The record that ends the archive, before a comment that reaches exactly to the end.
+/// Returns the position of the record that ends the archive, before a comment that reaches exactly
+/// to the end.
 fn find_end(bytes: Bytes<'_>) -> Result<usize> {
     let last = bytes.0.len().checked_sub(END_SIZE).ok_or("the zip archive is truncated")?;
     let first = last.saturating_sub(usize::from(u16::MAX));
@@ -114,7 +115,7 @@ fn find_end(bytes: Bytes<'_>) -> Result<usize> {
         .ok_or_else(|| "the zip archive is truncated: its directory is missing".to_string())
 }
 
-/// Where the directory begins, and its size.
+/// Returns where the directory begins, and its size.
 fn directory(bytes: Bytes<'_>, end: usize) -> Result<(usize, usize)> {
     match end.checked_sub(LOCATOR_SIZE).filter(|at| bytes.begins(*at, LOCATOR_64)) {
         Some(locator) => {
@@ -128,7 +129,7 @@ fn directory(bytes: Bytes<'_>, end: usize) -> Result<(usize, usize)> {
     }
 }
 
-/// What the directory says of an entry.
+/// The directory's record of an entry.
 struct Record<'a> {
     name: &'a str,
     method: u64,
@@ -136,9 +137,9 @@ struct Record<'a> {
     crc: u32,
     size: usize,
     stored: usize,
-    /// Where it begins.
+    /// The position of the entry.
     local: usize,
-    /// Where the next record is.
+    /// The position of the next record.
     next: usize,
 }
 
@@ -154,7 +155,7 @@ impl<'a> Record<'a> {
             .map_err(|_| "the zip archive has an entry whose name is not UTF-8".to_string())?;
         let extra = Bytes(bytes.range(at + RECORD_SIZE + name_len, extra_len)?);
         let mut wide = wide_numbers(extra)?;
-        // In the extra field stand, in this order, those of the numbers that did not fit.
+        // The extra field holds, in this order, the numbers that did not fit.
         let mut number = |start| match bytes.number(start, 4)? {
             IN_EXTRA => {
                 let found = wide.place(0, 8)?;
@@ -175,12 +176,12 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// The entry itself, its checksum checked.
+    /// Returns the content of the entry, after verifying its checksum.
     fn content(&self, bytes: Bytes<'a>) -> Result<&'a [u8]> {
         let name = || quoted(self.name);
         if self.method != 0 || self.encrypted || self.size != self.stored {
             return Err(format!(
-                "the entry {} is compressed or encrypted, torch.save writes it plain",
+                "the entry {} is compressed or encrypted, which torch.save never does",
                 name()
             ));
         }
@@ -196,7 +197,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The field of 64-bit numbers among an entry's extra fields; empty where there is none.
+/// Returns the field of 64-bit numbers among an entry's extra fields; empty if there is none.
 fn wide_numbers(extra: Bytes<'_>) -> Result<Bytes<'_>> {
     let mut at = 0;
     while at + 4 <= extra.0.len() {
@@ -209,7 +210,7 @@ fn wide_numbers(extra: Bytes<'_>) -> Result<Bytes<'_>> {
     Ok(Bytes(&[]))
 }
 
-/// A name from the file, fit for a message.
+/// A name from the file, quoted and shortened for a message.
 pub fn quoted(name: &str) -> String {
     const LONGEST: usize = 80;
     match name.char_indices().nth(LONGEST) {

@@ -1,4 +1,5 @@
-//! Files that `torch.save` wrote (`adapter_model.bin`, `.pt`), read as tensors: no code is ever run.
+//! Files that `torch.save` wrote (`adapter_model.bin`, `.pt`), read as tensors. No code is ever
+//! run.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -6,8 +7,9 @@
 //! | `reader` | [`read`]: the tensors of a file |
 //! | `pickle` | the program in it, read by a machine that knows tensors only |
 //!
-//! Memory stays within a few times the file's size whatever the file claims: a view on a storage is compared
-//! with the bytes that are there before anything is allocated for it, and so is the sum of all views.
+//! Memory stays within a few times the file's size, whatever the file claims: before anything is
+//! allocated for a view, it is checked against the bytes of its storage, and the sum of all views
+//! is checked too.
 
 mod archive;
 mod pickle;

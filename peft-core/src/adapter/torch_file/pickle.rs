@@ -1,12 +1,12 @@
-//! The pickle in a torch archive: a small stack machine that knows tensors and the dicts they stand in.
+//! The pickle in a torch archive: a small stack machine that knows only tensors and dicts of them.
 //!
-//! A pickle is a program. This one is not run but read: it may name the few functions of [`Global`], which
-//! here are facts about a tensor, and anything else is refused by its name. Objects stand in one flat list
-//! and refer to each other by number, so reading, comparing and dropping them never recurses, and each
-//! opcode adds at most one.
+//! A pickle is a program. This one is parsed, not run: it may name the few functions of [`Global`],
+//! which here only describe a tensor; anything else is rejected by name. Objects are in one flat
+//! list and refer to each other by index, so reading, comparing and dropping them never recurses,
+//! and each opcode adds at most one.
 //!
-//! Opcodes: <https://github.com/python/cpython/blob/3.13/Lib/pickletools.py>, of which torch.save writes those
-//! of protocol 2 that are matched in [`Machine::step`].
+//! Opcodes: <https://github.com/python/cpython/blob/3.13/Lib/pickletools.py>, of which torch.save
+//! writes those of protocol 2 that are matched in [`Machine::step`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,7 +18,7 @@ use burn::tensor::DType;
 
 use super::archive::{Result, quoted};
 
-/// The number of an object in [`Machine::objects`].
+/// The index of an object in [`Machine::objects`].
 type Id = usize;
 
 /// What a pickle may name.
@@ -28,42 +28,43 @@ enum Global {
     OrderedDict,
     /// `torch._utils _rebuild_tensor_v2`: storage, offset, shape, strides, and what training needs.
     RebuildTensor,
-    /// `torch._utils _rebuild_parameter`, with and without a state: a tensor, and what training needs.
+    /// `torch._utils _rebuild_parameter`, with and without a state: a tensor, and what training
+    /// needs.
     RebuildParameter,
-    /// `torch FloatStorage` and so on; `None` for numbers that are no floats.
+    /// `torch FloatStorage` and so on; `None` for values that are not floats.
     Storage(Option<DType>),
 }
 
-/// A tensor's numbers: an entry of the archive.
+/// The values of a tensor: an entry of the archive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Storage {
-    /// The type of the numbers; `None` where they are no floats.
+    /// The type of the values; `None` if they are not floats.
     pub dtype: Option<DType>,
-    /// The entry's name below `data/`: where it stands in the pickle.
+    /// Position in the pickle of the entry's name below `data/`.
     key: Range<usize>,
-    /// How many numbers there should be.
+    /// The number of values that there should be.
     pub numel: usize,
 }
 
-/// A view on a storage, as the file claims it: nothing of it is checked.
+/// A view on a storage, as the file claims it; nothing is checked yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// Its numbers.
+    /// Its values.
     pub storage: Storage,
-    /// Where it begins, in numbers.
+    /// Where it begins, in values.
     pub offset: usize,
     /// Sizes.
     pub shape: Vec<usize>,
-    /// Steps from one number to the next, in numbers, for each size.
+    /// The stride of each dimension, in values.
     pub strides: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
 enum Object {
-    /// `None`, booleans and floats, which nothing here depends on.
+    /// `None`, booleans and floats, which are not needed.
     Other,
     Int(i64),
-    /// Where it stands in the pickle.
+    /// Position of the text in the pickle.
     Text(Range<usize>),
     Global(Global),
     Tuple(Vec<Id>),
@@ -72,12 +73,12 @@ enum Object {
     Tensor(Rc<View>),
 }
 
-/// What a pickle holds.
+/// The content of a pickle.
 #[derive(Debug)]
 pub enum Content<'a> {
     /// One tensor.
     Bare(Rc<View>),
-    /// A dict of tensors; of a name that comes twice, the last.
+    /// A dict of tensors; of a repeated name, the last.
     Named(BTreeMap<&'a str, Rc<View>>),
 }
 
@@ -94,13 +95,13 @@ struct Machine<'a> {
     at: usize,
     objects: Vec<Object>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// Heights of the stack at the marks.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
 }
 
 impl<'a> Machine<'a> {
-    /// Executes an opcode; `true` at the last.
+    /// Executes an opcode; returns `true` at the last.
     fn step(&mut self) -> Result<bool> {
         match self.byte()? {
             // PROTO
@@ -192,7 +193,7 @@ impl<'a> Machine<'a> {
         Ok(self.pickle[range.start])
     }
 
-    /// A little-endian number without sign, of at most 8 bytes.
+    /// A little-endian unsigned integer of at most 8 bytes.
     fn number(&mut self, len: usize) -> Result<u64> {
         let range = self.take(len)?;
         let bytes = self.pickle[range].iter().rev();
@@ -204,7 +205,7 @@ impl<'a> Machine<'a> {
             0 => Ok(0),
             1..=8 => {
                 let unused = 64 - 8 * len as u32;
-                // The sign is the highest bit of those that are there.
+                // The sign is the highest bit of the bytes read.
                 Ok(((self.number(len)? << unused) as i64) >> unused)
             }
             _ => Err(format!("found a number of {len} bytes in its pickle, expected at most 8")),
@@ -227,7 +228,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// How far down the stack may be taken from: to the last mark.
+    /// The lowest height down to which the stack may be popped: that of the last mark.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -235,7 +236,7 @@ impl<'a> Machine<'a> {
     fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
         match self.stack.len().checked_sub(count).filter(|start| *start >= self.floor()) {
             Some(start) => Ok(self.stack.split_off(start)),
-            None => Err("its pickle takes more from the stack than there is".into()),
+            None => Err("its pickle pops more from the stack than there is".into()),
         }
     }
 
@@ -256,24 +257,25 @@ impl<'a> Machine<'a> {
 
     fn remember(&mut self, len: usize) -> Result<()> {
         let slot = self.number(len)? as usize;
-        let top = self.stack.last().ok_or("its pickle remembers something that is not there")?;
+        let top = self.stack.last().ok_or("its pickle memoizes something that is not there")?;
         self.memo.insert(slot, *top);
         Ok(())
     }
 
     fn recall(&mut self, len: usize) -> Result<()> {
         let slot = self.number(len)? as usize;
-        let id = self.memo.get(&slot).ok_or("its pickle recalls something that is not there")?;
+        let id =
+            self.memo.get(&slot).ok_or("its pickle recalls something that was not memoized")?;
         self.stack.push(*id);
         Ok(())
     }
 
-    /// The dict that is on top of the stack.
+    /// Returns the dict that is on top of the stack.
     fn top_dict(&mut self, what: &str) -> Result<&mut Vec<(Id, Id)>> {
         let top = self.stack.get(self.floor()..).and_then(<[Id]>::last);
         match top.map(|id| &mut self.objects[*id]) {
             Some(Object::Dict(items)) => Ok(items),
-            _ => Err(format!("its pickle has {what} something that is no dict")),
+            _ => Err(format!("its pickle has {what} something that is not a dict")),
         }
     }
 
@@ -313,7 +315,7 @@ impl<'a> Machine<'a> {
             ) => Global::Storage(None),
             _ => {
                 return Err(format!(
-                    "its pickle asks for {}, which this reader of tensors does not know; nothing \
+                    "its pickle asks for {}, which this tensor reader does not support; nothing \
                      was executed",
                     quoted(&format!("{module}.{name}"))
                 ));
@@ -325,7 +327,7 @@ impl<'a> Machine<'a> {
     fn storage(&mut self) -> Result<()> {
         let top = self.pop()?;
         let Object::Tuple(items) = &self.objects[top] else {
-            return Err("its pickle names a storage by something that is no tuple".into());
+            return Err("its pickle names a storage by something that is not a tuple".into());
         };
         let storage = match items.iter().map(|id| &self.objects[*id]).collect::<Vec<_>>()[..] {
             [
@@ -348,7 +350,7 @@ impl<'a> Machine<'a> {
         let (Object::Global(function), Object::Tuple(args)) =
             (&self.objects[called[0]], &self.objects[called[1]])
         else {
-            return Err("its pickle calls something that is no function".into());
+            return Err("its pickle calls something that is not a function".into());
         };
         let made = match (function, &args[..]) {
             (Global::OrderedDict, []) => Object::Dict(Vec::new()),
@@ -374,29 +376,30 @@ impl<'a> Machine<'a> {
                 self.stack.push(tensor);
                 return Ok(());
             }
-            _ => return Err("its pickle calls a function with other arguments than torch's".into()),
+            _ => return Err("its pickle calls a function with arguments unlike torch's".into()),
         };
         self.push(made);
         Ok(())
     }
 
     fn sizes(&self, tuple: Id, what: &str) -> Result<Vec<usize>> {
-        /// No head has more, and one tuple can be recalled for any number of tensors.
+        /// No tensor of a head has more dimensions, and one tuple can be recalled for any number of
+        /// tensors.
         const MOST: usize = 8;
         let Object::Tuple(items) = &self.objects[tuple] else {
-            return Err(format!("its pickle has a {what} that is no tuple"));
+            return Err(format!("its pickle has a {what} that is not a tuple"));
         };
         if items.len() > MOST {
             return Err(format!("a tensor has {} sizes, expected at most {MOST}", items.len()));
         }
         let size = |id: &Id| match &self.objects[*id] {
             Object::Int(number) => whole(*number, what),
-            _ => Err(format!("its pickle has a {what} that is no whole number")),
+            _ => Err(format!("its pickle has a {what} that is not a whole number")),
         };
         items.iter().map(size).collect()
     }
 
-    /// What the whole pickle is.
+    /// Returns the content of the whole pickle.
     fn content(&self) -> Result<Content<'a>> {
         let top = self.stack.last().ok_or("its pickle is empty")?;
         match &self.objects[*top] {
@@ -427,7 +430,7 @@ impl Storage {
     }
 }
 
-/// A number that counts something.
+/// A non-negative integer.
 fn whole(number: i64, what: &str) -> Result<usize> {
-    usize::try_from(number).map_err(|_| format!("a tensor has the {what} {number}, below zero"))
+    usize::try_from(number).map_err(|_| format!("a tensor has a negative {what}: {number}"))
 }

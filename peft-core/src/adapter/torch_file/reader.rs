@@ -14,21 +14,21 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What a file of torch holds; numbers of f16 and bf16 are widened to f32.
+/// The content of a torch file; f16 and bf16 values are upcast to f32.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TorchFile {
     /// One tensor without a name.
     Bare(TensorData),
-    /// Tensors by their names.
+    /// Tensors by name.
     Named(NamedTensors),
 }
 
-/// Reads the bytes of a file; `path` is what errors name.
+/// Reads the bytes of a file; `path` is named in errors.
 ///
 /// # Errors
 ///
-/// [`Error::File`] where it is no archive of torch, is damaged or truncated, or asks for anything but
-/// tensors; [`Error::Tensor`] where a tensor is not of floats or does not fit its storage.
+/// [`Error::File`] if it is not a torch archive, is damaged or truncated, or contains anything but
+/// tensors; [`Error::Tensor`] if a tensor does not hold floats or does not fit its storage.
 pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
     let bad = |message: String| Error::file(path, message);
     if !bytes.starts_with(b"PK") {
@@ -37,14 +37,14 @@ pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
     let archive = Archive::open(bytes).map_err(bad)?;
     let mut programs = archive.names().filter_map(|name| name.strip_suffix("/data.pkl"));
     let (Some(root), None) = (programs.next(), programs.next()) else {
-        return Err(bad("is a zip archive, but torch.save did not write it: it has no one \
+        return Err(bad(
+            "is a zip archive, but torch.save did not write it: expected exactly one \
                         `data.pkl` in a folder"
-            .into()));
+                .into(),
+        ));
     };
     if archive.get(&format!("{root}/byteorder")).is_some_and(|order| order != b"little") {
-        return Err(bad(
-            "was written on a big-endian machine, which this reader cannot read".into()
-        ));
+        return Err(bad("was written on a big-endian machine, which is not supported".into()));
     }
     let program = archive.get(&format!("{root}/data.pkl")).unwrap_or_default();
     let content = pickle::read(program).map_err(bad)?;
@@ -66,38 +66,42 @@ pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
     }
 }
 
-/// Says of a file that is no zip archive what to do about it.
+/// Explains what to do about a file that is not a zip archive.
 fn not_an_archive(bytes: &[u8], path: &Path) -> String {
-    // A pickle of protocol 2 stands at the beginning of what torch before 1.6 wrote.
+    // Before 1.6, torch wrote a pickle of protocol 2 at the beginning of the file.
     if bytes.starts_with(b"\x80\x02") {
         let path = path.display();
         format!(
-            "is in the format of torch before 1.6, which this reader does not read. Convert it in \
+            "is in the format of torch before 1.6, which is not supported. Convert it in \
              Python: torch.save(torch.load(\"{path}\", weights_only=True), \"{path}\")"
         )
     } else {
-        "is not a file of torch.save: expected a zip archive".into()
+        "was not written by torch.save: expected a zip archive".into()
     }
 }
 
-/// The numbers of a view on the bytes of its storage. `budget` is what all tensors together may still take.
+/// Returns the values of a view on the bytes of its storage. `budget` is the number of bytes that
+/// the remaining tensors may still take.
 fn tensor(view: &View, stored: &[u8], budget: &mut usize) -> Result<TensorData, String> {
     let View { storage, offset, shape, strides } = view;
     let dtype = storage.dtype.ok_or("is not of floats, expected f32, f16, bf16 or f64")?;
     let width = dtype.size();
     let held = stored.len() / width;
     if storage.numel > held {
-        return Err(format!("its storage should hold {} numbers, it holds {held}", storage.numel));
+        return Err(format!(
+            "its storage should hold {} values, but it holds {held}",
+            storage.numel
+        ));
     }
     if shape.len() != strides.len() {
         return Err(format!("has the shape {shape:?} but the strides {strides:?}"));
     }
-    let too_large = || format!("has the shape {shape:?}, its storage holds {held} numbers");
+    let too_large = || format!("has the shape {shape:?}, but its storage holds {held} values");
     let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-    // A stride of 0 would repeat what is there without end.
+    // A stride of 0 would repeat values without end.
     let count = count.filter(|count| *count <= held).ok_or_else(too_large)?;
     *budget = budget.checked_sub(count * width).ok_or(
-        "is one of several tensors that share their numbers and together are larger than the file",
+        "is one of several tensors that share a storage and together are larger than the file",
     )?;
     let bytes = if count == 0 {
         Vec::new()
@@ -108,7 +112,7 @@ fn tensor(view: &View, stored: &[u8], budget: &mut usize) -> Result<TensorData, 
         if last.is_none_or(|last| last >= held) {
             return Err(format!(
                 "has the shape {shape:?}, strides {strides:?} and offset {offset}, which lead beyond \
-                 the {held} numbers of its storage"
+                 the {held} values of its storage"
             ));
         }
         gather(stored, view, count, width)
@@ -116,7 +120,7 @@ fn tensor(view: &View, stored: &[u8], budget: &mut usize) -> Result<TensorData, 
     Ok(upcast(TensorData::from_bytes_vec(bytes, shape.as_slice(), dtype)))
 }
 
-/// Copies `count` numbers of `width` bytes, row by row.
+/// Copies `count` values of `width` bytes, row by row.
 fn gather(stored: &[u8], view: &View, count: usize, width: usize) -> Vec<u8> {
     let View { offset, shape, strides, .. } = view;
     let mut step = 1;

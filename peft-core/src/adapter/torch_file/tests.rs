@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 
-/// A zip archive as torch writes it: plain entries, numbers of 32 bits, or of 64 where `wide`.
+/// A zip archive as torch writes it: stored entries, with 32-bit numbers, or 64-bit ones if `wide`.
 fn zip(entries: &[(&str, &[u8])], wide: bool) -> Vec<u8> {
     let (mut file, mut records) = (Vec::new(), Vec::new());
     for (name, content) in entries {
@@ -146,7 +146,7 @@ fn plain_and_other_views_are_read() {
     let single = bare(&view(6, 4, &[], &[], 6)).unwrap();
     assert_eq!(single, (vec![], vec![4.0]));
     assert!(bare(&view(6, 6, &[0, 9], &[9, 1], 6)).unwrap().1.is_empty());
-    // Each number of a stride of 0, as far as the storage is large.
+    // A stride of 0 repeats one value, as long as the storage is large enough.
     assert_eq!(bare(&view(6, 1, &[3, 1], &[0, 1], 6)).unwrap().1, [1.0, 1.0, 1.0]);
 }
 
@@ -234,7 +234,7 @@ fn views_beyond_their_storage_are_refused() {
     assert!(error.contains("its storage \"0\" is not in the file"), "{error}");
 }
 
-/// Many names for one large storage: each alone would be fine.
+/// Many names for one large storage: each would be fine by itself.
 #[test]
 fn shared_numbers_are_bounded_by_the_file() {
     let pickle = Pickle::new().raw(b"}(").text("a").tensor("FloatStorage", 999, 0, &[999], &[1]);
@@ -248,7 +248,8 @@ fn shared_numbers_are_bounded_by_the_file() {
     assert!(shared(99).unwrap_err().contains("together are larger than the file"));
 }
 
-/// Tuples of tuples, each twice as large as the last where one would copy them; and a dict that holds itself.
+/// Tuples of tuples, each twice as large as the last if they were copied; and a dict that holds
+/// itself.
 #[test]
 fn memo_bombs_cost_nothing() {
     let twice = |pickle: Pickle, _| pickle.raw(b"q\x00h\x00h\x00\x86");
@@ -306,9 +307,9 @@ fn damaged_archives_are_refused() {
         let error = bare(&zip(entries, false)).unwrap_err();
         assert!(error.contains(what), "{error}");
     };
-    says(&[("a/data.pkl", &program), ("b/data.pkl", &program)], "no one `data.pkl`");
+    says(&[("a/data.pkl", &program), ("b/data.pkl", &program)], "exactly one `data.pkl`");
     says(&[("a/data.pkl", &program), ("a/data.pkl", &program)], "two entries");
-    says(&[("a/other", b"")], "no one `data.pkl`");
+    says(&[("a/other", b"")], "exactly one `data.pkl`");
     says(&[("a/data.pkl", &program), ("a/byteorder", b"big")], "big-endian");
     let error = bare(b"\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.").unwrap_err();
     assert!(error.contains("before 1.6") && error.contains("torch.save(torch.load("), "{error}");

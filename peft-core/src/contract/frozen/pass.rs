@@ -1,4 +1,4 @@
-//! How virtual tokens pass through a model: the same for all of them.
+//! How virtual tokens pass through a model: the same for all models.
 
 use burn::tensor::Tensor;
 
@@ -71,7 +71,7 @@ pub(super) fn begin<M: FrozenModel + ?Sized>(
     }
 }
 
-/// Runs the rows of `batch` behind a cache.
+/// Runs the rows of `batch` after a cache.
 pub(super) fn decode<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
@@ -80,7 +80,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
 ) -> Result<Hidden> {
     let spec = model.spec();
     if batch.is_empty() {
-        return Err(Error::Mismatch("a batch without tokens".into()));
+        return Err(Error::Mismatch("the batch has no tokens".into()));
     }
     let Cache { mut virtual_tokens, tokens, mut cross } = cache;
     virtual_tokens.check(spec, batch.rows())?;
@@ -108,11 +108,11 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     Ok(Hidden { tokens: run.hidden, first: None, last_virtual, cache })
 }
 
-/// The tokens that a model gave back after a pass over rows `mask` `[B, S]`.
+/// Checks the tokens that a model returned after a pass over rows `mask` `[B, S]`.
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] where it has no such site, or has not kept the rows in each layer.
+/// [`Error::Mismatch`] if the model has no such site, or has not kept the rows in each layer.
 pub(super) fn kept(
     tokens: Option<TokenCache>,
     mask: &Mask,
@@ -128,7 +128,7 @@ pub(super) fn kept(
     Ok(tokens)
 }
 
-/// The encoder's pass: its run, how many rows stand before the tokens in it, and its mask.
+/// Runs the encoder: returns its output, the number of prompt rows before the tokens, and its mask.
 fn encode<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
@@ -136,7 +136,7 @@ fn encode<M: FrozenModel + ?Sized>(
 ) -> Result<(Run, usize, Mask)> {
     let spec = model.spec();
     if batch.is_empty() {
-        return Err(Error::Mismatch("a batch without tokens".into()));
+        return Err(Error::Mismatch("the batch has no tokens".into()));
     }
     virtual_tokens.check(spec, batch.rows())?;
     let own = virtual_tokens.at(Site::EncoderSelf).cast(spec.dtype);
@@ -178,7 +178,7 @@ pub(super) fn check_length(
     }
 }
 
-/// As [`check_length`] for each row of a batch, of which `past` may be shared by all.
+/// As [`check_length`], for each row of a batch; a single entry of `taken` is shared by all.
 fn check_rows(limit: Option<usize>, taken: &[usize], tokens: &Mask) -> Result<()> {
     (0..tokens.rows()).try_for_each(|row| {
         check_length(limit, taken[if taken.len() == 1 { 0 } else { row }], tokens.count(row))

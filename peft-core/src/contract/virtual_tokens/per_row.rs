@@ -1,4 +1,4 @@
-//! Virtual tokens row by row: several adapters in one batch, the rows of a search reordered.
+//! Virtual tokens per row: several adapters in one batch, and reordering the rows of a search.
 
 use burn::tensor::Tensor;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl VirtualTokens {
-    /// The virtual tokens of chosen rows, in the order given; shared ones stay shared.
+    /// Selects rows, in the given order; shared virtual tokens stay shared.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         let mut chosen = self.clone();
@@ -27,15 +27,16 @@ impl VirtualTokens {
         chosen
     }
 
-    /// Several adapters in one batch: row r has the virtual tokens `each[of_row[r]]`.
+    /// Combines several adapters in one batch: row r has the virtual tokens `each[of_row[r]]`.
     ///
-    /// P is that of the longest. Shorter ones stand against the text, masked virtual tokens before them,
-    /// and act as they do alone. The hidden state of a last virtual token is kept where all have one.
+    /// P is that of the longest. Shorter ones are padded on the left with masked virtual tokens,
+    /// and act as they do alone. The hidden state of the last virtual token is kept if all have
+    /// one.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] for adapters that one pass cannot hold: rows in front of the input beside keys
-    /// and values that were not compiled from such, different layers, different positions.
+    /// [`Error::Mismatch`] for adapters that cannot share a pass: prompts that were not prefilled
+    /// beside keys and values, different layers, different positions.
     pub fn per_row(each: &[Self], of_row: &[usize]) -> Result<Self> {
         if let [only] = each {
             return Ok(only.clone());
@@ -49,7 +50,7 @@ impl VirtualTokens {
         };
         for one in each.iter().filter(|one| !one.is_empty()) {
             if one.rows() != 1 {
-                return Err(Error::Mismatch("virtual tokens that are a batch already".into()));
+                return Err(Error::Mismatch("the virtual tokens already differ by row".into()));
             }
             if (one.positions, one.relative_bias) != (first.positions, first.relative_bias) {
                 return refuse("prefix positions");
@@ -99,7 +100,7 @@ impl VirtualTokens {
             })
             .collect();
         let mask = Mask::new(of_row.len(), len, real)
-            .ok_or_else(|| Error::Mismatch("a mask of another size".into()))?;
+            .ok_or_else(|| Error::Mismatch("the mask has another size".into()))?;
         let hidden = each.iter().map(|one| one.last_hidden.clone()).collect::<Option<Vec<_>>>();
         let last_hidden = hidden.map(|hidden| select_first(Tensor::cat(hidden, 0), of_row));
         Ok(Self { content, len, mask: Some(mask), last_hidden, ..first.clone() })
@@ -107,7 +108,7 @@ impl VirtualTokens {
 }
 
 impl LayerKeyValues {
-    /// The keys and values of chosen rows; shared ones stay shared.
+    /// Selects rows of keys and values, in the given order; shared ones stay shared.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         Self {
@@ -116,8 +117,8 @@ impl LayerKeyValues {
         }
     }
 
-    /// As [`select_rows`](Self::select_rows) of keys and values that belong to rows also where there is one row,
-    /// so that it can be taken several times.
+    /// As [`select_rows`](Self::select_rows), but a single row counts as a row of its own, not as
+    /// shared, so that it can be selected several times.
     pub(crate) fn of_rows(&self, rows: &[usize]) -> Self {
         Self {
             key: select_first(self.key.clone(), rows),
@@ -126,12 +127,12 @@ impl LayerKeyValues {
     }
 }
 
-/// Chosen rows of `[R, ..]`, or the tensor itself where R = 1 is shared.
+/// Selects rows of `[R, ..]`, or returns the tensor itself if R = 1 is shared.
 fn select_shared<const D: usize>(tensor: Tensor<D>, rows: &[usize]) -> Tensor<D> {
     if tensor.dims()[0] == 1 { tensor } else { select_first(tensor, rows) }
 }
 
-/// One layer of one site, a row each.
+/// One layer of one site, with one entry per row.
 fn layer_per_row(
     each: &[VirtualTokens],
     like: &SiteKeyValues,
@@ -168,7 +169,7 @@ fn layer_per_row(
     }))
 }
 
-/// Zeros in front of the virtual tokens, which stand in the second to last dimension.
+/// Puts zeros in front of the virtual tokens, which are in the second to last dimension.
 fn pad_front<const D: usize>(tensor: Tensor<D>, len: usize) -> Tensor<D> {
     let missing = len - tensor.dims()[D - 2];
     if missing == 0 {

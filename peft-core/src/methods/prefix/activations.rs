@@ -11,9 +11,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The keys and values that the first `virtual_tokens` pieces of some words have in `layers`, as f32.
+/// Returns the keys and values that the first `virtual_tokens` subword tokens of some words have in
+/// `layers`, as f32.
 ///
-/// On a causal model a prefix of these acts as the words would.
+/// On a causal model, a prefix of these acts as the words would.
 ///
 /// # Shapes
 ///
@@ -21,8 +22,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] where the words have fewer pieces than P or one is not in the vocabulary; those of
-/// [`frozen::activations`].
+/// [`Error::Setting`] if there are fewer than P subword tokens or one is not in the vocabulary;
+/// those of [`frozen::activations`].
 pub fn activations(
     model: &dyn FrozenModel,
     ids: &[u32],
@@ -44,20 +45,21 @@ pub fn activations(
     if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
         return Err(Error::setting(
             "init",
-            format!("found the token id {id}, the vocabulary has {vocab_size} rows"),
+            format!("found the token id {id}, but the vocabulary has {vocab_size} rows"),
         ));
     }
     let words = frozen::activations(model, ids)?;
     let Content::KeyValues(sites) = words.content else {
-        return Err(Error::Mismatch("the model gave no keys and values for the words".into()));
+        return Err(Error::Mismatch("the model returned no keys and values for the words".into()));
     };
     let flat = sites.into_iter().find_map(|site| {
         let of_layers = layers.iter().map(|layer| site.layers.get(*layer).cloned().flatten());
         layout::to_flat(&SiteKeyValues { site: site.site, layers: of_layers.collect() })
     });
     let flat = flat.ok_or_else(|| {
-        Error::Mismatch(format!("the model gave no keys and values for the layers {layers:?}"))
+        Error::Mismatch(format!("the model returned no keys and values for the layers {layers:?}"))
     })?;
-    // Later pieces cannot reach earlier ones on a causal model; an encoder has read all of the words.
+    // On a causal model later tokens cannot influence earlier ones; an encoder has read all of the
+    // words.
     Ok(flat.narrow(0, 0, virtual_tokens).cast(DType::F32))
 }

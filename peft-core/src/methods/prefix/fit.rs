@@ -1,4 +1,4 @@
-//! Fitting an MLP to keys and values that are known: those of real words.
+//! Fitting an MLP to given keys and values, such as those of real words.
 
 use burn::{
     module::Param,
@@ -19,9 +19,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FitConfig {
-    /// Steps, each over all virtual tokens; 500.
+    /// The number of steps, each over all virtual tokens. Default 500.
     pub steps: usize,
-    /// Learning rate of Adam (0.9, 0.999, 1e-8); 1e-4.
+    /// Learning rate of Adam (0.9, 0.999, 1e-8). Default 1e-4.
     pub lr: f64,
 }
 
@@ -32,8 +32,8 @@ impl Default for FitConfig {
 }
 
 impl PrefixMlp {
-    /// Fits the two layers to given keys and values, by the mean of the squared errors. The embedding
-    /// keeps its random rows, which tell the virtual tokens apart.
+    /// Fits the two layers to given keys and values by the mean squared error. The embedding keeps
+    /// its random rows, which tell the virtual tokens apart.
     ///
     /// # Shapes
     ///

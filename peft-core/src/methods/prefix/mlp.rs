@@ -1,4 +1,4 @@
-//! The MLP that makes keys and values from a small matrix while training lasts.
+//! The MLP that computes keys and values from a small matrix during training.
 
 use burn::{
     module::{Module, Param},
@@ -25,21 +25,21 @@ const BIAS_OUT: &str = "transform.2.bias";
 /// Sizes of a [`PrefixMlp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MlpSizes {
-    /// P.
+    /// The number of virtual tokens, P.
     pub virtual_tokens: usize,
-    /// E: width of the small matrix.
+    /// The width of the small matrix, E.
     pub embedding: usize,
-    /// M: width of the hidden layer.
+    /// The width of the hidden layer, M.
     pub hidden: usize,
-    /// `l * 2 * K * D`.
+    /// The width of the output, `l * 2 * K * D`.
     pub output: usize,
 }
 
-/// What the tensors of a [`PrefixMlp`] are drawn from.
+/// The initialisation of a [`PrefixMlp`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MlpInit {
-    /// torch's defaults, which Li & Liang and PEFT keep: the embedding from N(0, 1), weights and biases
-    /// of the linear layers from U(-1/sqrt(inputs), 1/sqrt(inputs)).
+    /// torch's defaults, which Li & Liang and PEFT use: the embedding from N(0, 1), weights and
+    /// biases of the linear layers from U(-1/sqrt(inputs), 1/sqrt(inputs)).
     Torch,
     /// All weights and the embedding from N(0, std²), biases 0.
     Normal {
@@ -48,7 +48,7 @@ pub enum MlpInit {
     },
 }
 
-/// Linear, Tanh, Linear; weights are `[out, in]`, as torch stores them.
+/// Linear, Tanh, Linear; weights are `[out, in]`, as in torch.
 #[derive(Module, Debug)]
 pub struct Transform {
     /// `[M, E]`.
@@ -62,7 +62,7 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// `W_out tanh(W_in x + b_in) + b_out`.
+    /// Returns `W_out tanh(W_in x + b_in) + b_out`.
     ///
     /// # Shapes
     ///
@@ -75,7 +75,7 @@ impl Transform {
     }
 }
 
-/// A small matrix `[P, E]` and the two layers that make keys and values of its rows.
+/// A small matrix `[P, E]` and the two layers that compute keys and values from its rows.
 #[derive(Module, Debug)]
 pub struct PrefixMlp {
     /// The small matrix `[P, E]`.
@@ -85,7 +85,7 @@ pub struct PrefixMlp {
 }
 
 impl PrefixMlp {
-    /// A new MLP.
+    /// Creates a new MLP.
     pub fn init(sizes: MlpSizes, init: MlpInit, rng: &mut impl Rng, device: &Device) -> Self {
         let MlpSizes { virtual_tokens, embedding, hidden, output } = sizes;
         let of_embedding = match init {
@@ -116,7 +116,7 @@ impl PrefixMlp {
         }
     }
 
-    /// The same with a last layer of zeros, so that all keys and values are zero.
+    /// Sets the last layer to zero, so that all keys and values are zero.
     #[must_use]
     pub fn with_zero_output(mut self) -> Self {
         self.transform.weight_out =
@@ -125,7 +125,7 @@ impl PrefixMlp {
         self
     }
 
-    /// The keys and values, differentiably.
+    /// Returns the keys and values, differentiably.
     ///
     /// # Shapes
     ///
@@ -134,15 +134,15 @@ impl PrefixMlp {
         self.transform.forward(self.embedding.val())
     }
 
-    /// Whether some tensor of an MLP is among these.
+    /// Whether `state` holds any tensor of an MLP.
     pub(super) fn is_in(state: &NamedTensors) -> bool {
         [EMBEDDING, WEIGHT_IN, BIAS_IN, WEIGHT_OUT, BIAS_OUT]
             .iter()
             .any(|name| state.contains_key(*name))
     }
 
-    /// Its tensors: `embedding.weight`, `transform.0.weight`, `transform.0.bias`, `transform.2.weight`,
-    /// `transform.2.bias`.
+    /// Returns the tensors: `embedding.weight`, `transform.0.weight`, `transform.0.bias`,
+    /// `transform.2.weight`, `transform.2.bias`.
     pub fn state(&self) -> NamedTensors {
         let Transform { weight_in, bias_in, weight_out, bias_out } = &self.transform;
         [
@@ -157,7 +157,7 @@ impl PrefixMlp {
         .collect()
     }
 
-    /// Reads what [`state`](Self::state) gives.
+    /// Loads what [`state`](Self::state) returns.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What prefix tuning and P-tuning v2 train: keys and values laid flat, `[P, l * 2 * K * D]`, either
-//! directly or through an MLP that makes them while training lasts.
+//! The parameters of prefix tuning and P-tuning v2: flat keys and values, `[P, l * 2 * K * D]`,
+//! either directly or through an MLP that computes them during training.
 //!
 //! | type | what it is |
 //! |---|---|

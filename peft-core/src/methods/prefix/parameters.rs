@@ -11,18 +11,18 @@ use crate::{
     error::Result,
 };
 
-/// Keys and values laid flat, `[P, l * 2 * K * D]`, or the MLP that makes them.
+/// Flat keys and values, `[P, l * 2 * K * D]`, or the MLP that computes them.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a run has one of these")]
 pub enum PrefixParameters {
-    /// The numbers themselves.
+    /// The keys and values themselves.
     Direct(Param<Tensor<2>>),
     /// An MLP and its input.
     Mlp(PrefixMlp),
 }
 
 impl PrefixParameters {
-    /// The numbers themselves as parameters.
+    /// Creates parameters from the keys and values themselves.
     ///
     /// # Shapes
     ///
@@ -31,7 +31,7 @@ impl PrefixParameters {
         Self::Direct(Param::from_tensor(flat))
     }
 
-    /// Given keys and values as free parameters on `device`.
+    /// Creates free parameters on `device` from given keys and values.
     ///
     /// # Shapes
     ///
@@ -40,7 +40,7 @@ impl PrefixParameters {
         Self::direct(on_device(flat, device))
     }
 
-    /// The keys and values, differentiably.
+    /// Returns the keys and values, differentiably.
     ///
     /// # Shapes
     ///
@@ -52,7 +52,7 @@ impl PrefixParameters {
         }
     }
 
-    /// The same keys and values without an MLP, as fresh leaves on the same device.
+    /// Returns the same keys and values without an MLP, as new leaves on the same device.
     #[must_use]
     pub fn fold(&self) -> Self {
         match self {
@@ -61,7 +61,8 @@ impl PrefixParameters {
         }
     }
 
-    /// All tensors under PEFT's names: `prompt_embeddings`, or those of [`PrefixMlp::state`].
+    /// Returns all tensors under PEFT's names: `prompt_embeddings`, or those of
+    /// [`PrefixMlp::state`].
     pub fn state(&self) -> NamedTensors {
         match self {
             Self::Direct(flat) => {
@@ -71,7 +72,7 @@ impl PrefixParameters {
         }
     }
 
-    /// Reads what [`state`](Self::state) gives; which of the two it is shows in the names.
+    /// Loads what [`state`](Self::state) returns; the names tell which of the two it is.
     ///
     /// # Errors
     ///

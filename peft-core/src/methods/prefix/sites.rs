@@ -1,8 +1,8 @@
-//! Where a prefix goes: one set of parameters for each attention site that it is to reach.
+//! Where a prefix goes: one set of parameters per attention site.
 //!
-//! A model of one stack has one site. An encoder-decoder has three, and Li & Liang (2021) train a prefix
-//! for each of them: the encoder's self-attention, the decoder's, and the decoder's attention to the
-//! encoder.
+//! A single-stack model has one site. An encoder-decoder has three, and Li & Liang (2021) train a
+//! prefix for each of them: the encoder's self-attention, the decoder's self-attention, and the
+//! cross-attention.
 
 use burn::{module::Module, tensor::Device};
 use serde::{Deserialize, Serialize};
@@ -23,26 +23,26 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Settings of a prefix on an encoder-decoder; on other models there is nothing to choose.
+/// Settings of a prefix on an encoder-decoder; other models leave no choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Placement {
-    /// The attention sites that get a prefix; all where not given.
+    /// The attention sites that get a prefix; all if not given.
     pub sites: Option<Vec<Site>>,
-    /// Where positions start after the prefix of a side's self-attention: unshifted (Li & Liang), where
+    /// Where positions start after the prefix of a side's self-attention; unshifted (Li & Liang) if
     /// not given.
     pub prefix_positions: Option<PrefixPositions>,
-    /// Whether a relative position bias reaches over the prefix; false where not given.
+    /// Whether the relative position bias covers the prefix; false if not given.
     pub relative_bias: Option<bool>,
 }
 
 impl Placement {
-    /// The sites and layers of the model `spec` that get keys and values; `layers` are those chosen, all
-    /// where there was no choice.
+    /// Returns the sites and layers of the model `spec` that get keys and values; `layers` are the
+    /// selected layers, all if not given.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the setting for a site or layer that the model does not have.
+    /// [`Error::Setting`] naming the setting, for a site or layer that the model does not have.
     pub fn resolve(&self, spec: &ModelSpec, layers: Option<&[usize]>) -> Result<Placed> {
         let refuse = |setting: &str, message: String| Err(Error::setting(setting, message));
         let two_sides = spec.is_encoder_decoder();
@@ -63,7 +63,7 @@ impl Placement {
             let Some(found) = spec.site(site) else {
                 let known = spec.sites.iter().map(|s| s.site.name()).collect::<Vec<_>>().join(", ");
                 let name = &spec.model_type;
-                return refuse("sites", format!("found {site}, the {name} model has {known}"));
+                return refuse("sites", format!("found {site}, but the {name} model has {known}"));
             };
             let all = found.num_layers;
             let layers = match layers {
@@ -75,7 +75,7 @@ impl Placement {
         if !two_sides && self.prefix_positions == Some(PrefixPositions::Unshifted) {
             return refuse(
                 "prefix_positions",
-                format!("found unshifted, a prefix of a {} model is shifted", spec.model_type),
+                format!("found unshifted, but a prefix of a {} model is shifted", spec.model_type),
             );
         }
         let default = if two_sides { PrefixPositions::Unshifted } else { PrefixPositions::Shifted };
@@ -100,7 +100,7 @@ fn check_layers(layers: &[usize], num_layers: usize) -> Result<()> {
     }
     match layers.iter().find(|layer| **layer >= num_layers) {
         Some(layer) => {
-            refuse(format!("found {layer}, the model has the layers 0 to {}", num_layers - 1))
+            refuse(format!("found {layer}, but the model has the layers 0 to {}", num_layers - 1))
         }
         None => Ok(()),
     }
@@ -111,20 +111,20 @@ fn check_layers(layers: &[usize], num_layers: usize) -> Result<()> {
 pub struct Slot {
     /// Geometry of the site.
     pub spec: SiteSpec,
-    /// The layers, in rising order.
+    /// The layers, in ascending order.
     pub layers: Vec<usize>,
-    /// Whether tensors name the site, because the model has several.
+    /// Whether tensor names include the site, because the model has several.
     named: bool,
 }
 
 impl Slot {
-    /// Numbers that one virtual token holds here, `l * 2 * K * D`.
+    /// The number of values of one virtual token at this site, `l * 2 * K * D`.
     pub fn width(&self) -> usize {
         self.layers.len() * self.spec.kv_width()
     }
 
-    /// The name of a tensor or of a random stream here: as it is on a model with one site, else with the
-    /// site behind it, `prompt_embeddings.cross`.
+    /// The name of a tensor or of a random stream at this site: unchanged on a model with one site,
+    /// else with the site appended, such as `prompt_embeddings.cross`.
     pub fn name(&self, name: &str) -> String {
         if self.named { format!("{name}.{}", self.spec.site) } else { name.to_string() }
     }
@@ -137,25 +137,25 @@ pub struct Placed {
     pub slots: Vec<Slot>,
     /// Where positions start after a prefix.
     pub positions: PrefixPositions,
-    /// Whether a relative position bias reaches over it.
+    /// Whether the relative position bias covers the prefix.
     pub relative_bias: bool,
 }
 
-/// A prefix for every chosen attention site of a model, each with parameters of its own.
+/// A prefix for every selected attention site of a model, each with its own parameters.
 #[derive(Module, Debug)]
 pub struct SitePrefixes {
-    /// Parameters, a site each, in the order of [`placed`](Self::placed).
+    /// The parameters of each site, in the order of [`placed`](Self::placed).
     pub parameters: Vec<PrefixParameters>,
     #[module(skip)]
     placed: Placed,
 }
 
 impl SitePrefixes {
-    /// Parameters for each site, made by `make`.
+    /// Creates the parameters of each site with `make`.
     ///
     /// # Errors
     ///
-    /// Those of `make`.
+    /// Any error of `make`.
     pub fn new(
         placed: Placed,
         make: impl FnMut(&Slot) -> Result<PrefixParameters>,
@@ -164,18 +164,19 @@ impl SitePrefixes {
         Ok(Self { parameters, placed })
     }
 
-    /// Where they go.
+    /// Returns where the prefixes go.
     pub fn placed(&self) -> &Placed {
         &self.placed
     }
 
-    /// Whether no MLP is left, or never was one.
+    /// Whether no MLP is left, or there never was one.
     pub fn is_folded(&self) -> bool {
         self.parameters.iter().all(|one| matches!(one, PrefixParameters::Direct(_)))
     }
 
-    /// A key and a value `[1, K, P, D]` for every layer of every chosen site, shared by all rows of a
-    /// batch; while training, a share `rate` of their numbers is left out, drawn from the stream `place`.
+    /// Returns a key and a value `[1, K, P, D]` for every layer of every selected site, shared by
+    /// all rows of a batch. In training, dropout with the given `rate` is applied to them, drawn
+    /// from the random stream `place`.
     pub fn virtual_tokens(&self, mode: Mode, rate: f64, place: &str) -> VirtualTokens {
         let sites = self.placed.slots.iter().zip(&self.parameters).map(|(slot, parameters)| {
             let mut flat = parameters.flat();
@@ -190,14 +191,14 @@ impl SitePrefixes {
         made
     }
 
-    /// The same keys and values without MLPs.
+    /// Returns the same keys and values without MLPs.
     #[must_use]
     pub fn fold(&self) -> Self {
         let parameters = self.parameters.iter().map(PrefixParameters::fold).collect();
         Self { parameters, placed: self.placed.clone() }
     }
 
-    /// All tensors under their names, which name the site where the model has several.
+    /// Returns all tensors by name; the names include the site if the model has several.
     pub fn state(&self) -> NamedTensors {
         let slots = self.placed.slots.iter().zip(&self.parameters);
         slots
@@ -207,7 +208,7 @@ impl SitePrefixes {
             .collect()
     }
 
-    /// Reads what [`state`](Self::state) gives; `sizes` are those of an MLP for a site.
+    /// Loads what [`state`](Self::state) returns; `sizes` returns the MLP sizes for a site.
     ///
     /// # Errors
     ///
@@ -241,7 +242,7 @@ impl SitePrefixes {
         }
     }
 
-    /// What an adapter's config says of the sites, where the model has several.
+    /// Returns what an adapter's config says about the sites, if the model has several.
     pub fn stored(&self) -> Option<StoredSites> {
         self.placed.slots.iter().any(|slot| slot.named).then(|| StoredSites {
             sites: self.placed.slots.iter().map(|slot| slot.spec.site).collect(),
@@ -250,7 +251,7 @@ impl SitePrefixes {
         })
     }
 
-    /// The layers that have keys and values, where some have none.
+    /// Returns the layers that have keys and values, if not all do.
     pub fn chosen_layers(&self) -> Option<Vec<usize>> {
         let some = |slot: &&Slot| slot.layers.len() < slot.spec.num_layers;
         self.placed.slots.iter().find(some).map(|slot| slot.layers.clone())

@@ -14,7 +14,7 @@ use crate::{
     text::record::Record,
 };
 
-/// The examples of rows with `source` and `target`, or with `text`.
+/// Returns the examples of rows with `source` and `target`, or with `text`.
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
     let heads = encoder.tokenize(records, true, false, |record| {
         let head = match is_text(encoder, record) {
@@ -47,7 +47,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
     Ok(examples)
 }
 
-/// A text to learn as a whole.
+/// A text that is learnt as a whole.
 fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
     let mut pieces = Pieces::new(encoding);
     let eos = pieces.closing(encoder.config.eos);
@@ -90,12 +90,12 @@ fn finish(
     input_ids: Vec<u32>,
     target: Target,
 ) -> Result<Example> {
-    // A decoder's token types, where it has any, are not the tokenizer's to choose.
+    // A decoder's token types, if it has any, are not for the tokenizer to choose.
     check(&encoder.config, record, Example::new(input_ids, target, record.line))
 }
 
-/// Cuts the text so that it, its special tokens and `others` more tokens keep to the encoder's
-/// `max_length`. Says whether there was something to cut.
+/// Truncates the text so that, with its special tokens and `others` more tokens, it fits the
+/// encoder's `max_length`. Returns whether anything was cut.
 fn cut(
     pieces: &mut Pieces<'_>,
     encoder: &Encoder,
@@ -267,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        /// A cut row keeps to the length, keeps its target, and keeps the end of its source.
+        /// A truncated row fits the length, keeps its target, and keeps the end of its source.
         #[test]
         fn cut_rows_keep_their_target(
             source in prop::collection::vec("[a-e]", 0..8),

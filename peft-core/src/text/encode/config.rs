@@ -10,43 +10,47 @@ use crate::{
     text::{template::Template, tokenizer::prepare},
 };
 
-/// What an [`Encoder`] is made for.
+/// Settings of an [`Encoder`].
 #[derive(Clone, Debug)]
 pub struct EncoderConfig {
-    /// The task; it decides which fields are read.
+    /// The task; it determines which fields are read.
     pub task: Task,
-    /// V: the model's vocabulary size, which every token id has to be below.
+    /// The model's vocabulary size V; every token id must be below it.
     pub vocab_size: usize,
     /// The number of token types that the model knows. Default 0: it takes none.
     pub type_vocab_size: usize,
-    /// Makes the text, or source, instead of the fields `text` or `source`. Default none.
+    /// Template for the text, or source, instead of the field `text` or `source`. Default none.
     pub source_template: Option<Template>,
-    /// Makes the target instead of the field `target`. Default none.
+    /// Template for the target, instead of the field `target`. Default none.
     pub target_template: Option<Template>,
     /// The label list of a classification task. Default none.
     pub labels: Option<Labels>,
-    /// C: what class indices have to be below. Default: as many as there are labels, else unknown.
+    /// The number of classes C; class indices must be below it. Default: the number of labels, if
+    /// known.
     pub num_classes: Option<usize>,
-    /// Texts are cut to this many tokens. Default none: nothing is cut.
+    /// Texts are truncated to this many tokens. Default none: no truncation.
     pub max_length: Option<usize>,
-    /// Targets of an encoder-decoder are cut to this many tokens. Default none: nothing is cut.
+    /// Targets of an encoder-decoder are truncated to this many tokens. Default none: no
+    /// truncation.
     pub max_target_length: Option<usize>,
-    /// Tokens that windows onto a long context have in common, half a window's at most. Default 128.
+    /// Number of tokens by which the windows onto a long context overlap, at most half a window.
+    /// Default 128.
     pub doc_stride: usize,
-    /// The end-of-text token that closes the text of a language model. Default none: nothing does.
+    /// The end-of-text token that closes the text of a language model. Default none: the text is
+    /// not closed.
     pub eos: Option<u32>,
-    /// The token that the decoder of an encoder-decoder begins with (`decoder_start_token_id`). Default
-    /// none; text with targets needs it.
+    /// The token that the decoder of an encoder-decoder begins with (`decoder_start_token_id`).
+    /// Default none; required for text with targets.
     pub decoder_start: Option<u32>,
-    /// What a decoder reads in place of a target that is ignored (`pad_token_id`). Default none; rows
-    /// with such targets need it.
+    /// What a decoder reads in place of an ignored target (`pad_token_id`). Default none; required
+    /// for rows with such targets.
     pub pad: Option<u32>,
     /// Whether the rows have targets. Default true; false for rows to predict.
     pub targets: bool,
 }
 
 impl EncoderConfig {
-    /// The settings of a task, all else at its default.
+    /// Returns the settings of a task, with the defaults for everything else.
     pub fn new(task: Task, vocab_size: usize) -> Self {
         Self {
             task,
@@ -66,12 +70,12 @@ impl EncoderConfig {
         }
     }
 
-    /// The encoder. Rows of token ids need no tokenizer.
+    /// Creates the encoder. Rows of token ids need no tokenizer.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a template or length that the task does not use, a special token outside
-    /// the vocabulary, or a length without room for text; [`Error::Mismatch`] where `labels` and
-    /// `num_classes` disagree.
+    /// [`Error::Setting`] for a template or length that the task does not use, a special token
+    /// outside the vocabulary, or a length that leaves no space for text; [`Error::Mismatch`] if
+    /// `labels` and `num_classes` disagree.
     pub fn init(mut self, tokenizer: Option<Tokenizer>) -> Result<Encoder> {
         let unused = |template: &Option<Template>, name: &str, instead: &str| match template {
             None => Ok(()),
@@ -94,7 +98,7 @@ impl EncoderConfig {
             Task::CausalLm | Task::Seq2SeqLm => {}
         }
         if self.max_target_length.is_some() && self.task != Task::Seq2SeqLm {
-            let message = format!("not used by {}, which has no targets apart", self.task);
+            let message = format!("not used by {}, which has no separate targets", self.task);
             return Err(Error::setting("max_target_length", message));
         }
         if let Some(labels) = &self.labels {

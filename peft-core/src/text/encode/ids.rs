@@ -1,4 +1,4 @@
-//! Rows of token ids, taken as they are.
+//! Rows of token ids, used unchanged.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::{
     text::{labels::label_index, record::Record},
 };
 
-/// The example of a row with `input_ids`.
+/// Returns the example of a row with `input_ids`.
 pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example> {
     let input_ids = record.ids("input_ids")?;
     let token_type_ids = record.optional_ids("token_type_ids")?;
@@ -56,7 +56,7 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
     check(config, record, example)
 }
 
-/// The answer in `start_positions` and `end_positions`, tokens of a row that has `length`.
+/// The answer in `start_positions` and `end_positions`, as tokens of a row of `length` tokens.
 fn span(record: &Record, length: usize) -> Result<Target> {
     let position = |key: &str| -> Result<Option<usize>> {
         let value = record.get(key)?;
@@ -75,7 +75,7 @@ fn span(record: &Record, length: usize) -> Result<Target> {
         (Some(start), Some(end)) => Err(record
             .error(format!("the answer ends at token {end}, before it starts at token {start}"))),
         _ => Err(record.error(format!(
-            "`start_positions` or `end_positions` is {IGNORE}, expected both of them or none"
+            "`start_positions` or `end_positions` is {IGNORE}, expected both or neither"
         ))),
     }
 }
@@ -98,8 +98,8 @@ fn class(config: &EncoderConfig, record: &Record) -> Result<usize> {
     }
 }
 
-/// The targets in `labels`: below `limit`, or ignored; one for each of what the row has, if `each` says
-/// how many of what.
+/// The targets in `labels`: below `limit`, or ignored. If `each` is given, there must be as many
+/// targets as it says; it also names what they belong to.
 fn tokens(
     record: &Record,
     each: Option<(usize, &str)>,
@@ -271,7 +271,7 @@ mod tests {
         let error = refused(json!(1), json!(3));
         assert!(error.contains("`end_positions`: found the number 3, expected one of the row's 3"));
         assert!(refused(json!(2), json!(1)).contains("ends at token 1, before it starts at token"));
-        assert!(refused(json!(2), json!(-100)).contains("expected both of them or none"));
+        assert!(refused(json!(2), json!(-100)).contains("expected both or neither"));
         assert!(refused(json!([1]), json!([2])).contains("found an array of 1 values"));
         let error = refusal(&encoder, json!({"input_ids": [1], "start_positions": 0}));
         assert!(error.contains("field `end_positions` is missing, which qa needs"), "{error}");

@@ -15,7 +15,7 @@ use crate::{
     text::record::Record,
 };
 
-/// The examples of rows with `question`, `context` and `answers`.
+/// Returns the examples of rows with `question`, `context` and `answers`.
 pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let encodings = encoder.tokenize(records, true, true, |record| {
         Ok((record.text("question")?, record.text("context")?).into())
@@ -27,10 +27,10 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     records.iter().zip(&encodings).map(row).collect()
 }
 
-/// One example for each window onto the context.
+/// Returns one example per window onto the context.
 ///
-/// With n tokens of the context, room for r of them and an overlap of s, windows begin at 0, r - s,
-/// 2 (r - s), ... until one holds the last token.
+/// With n tokens of context, windows of r context tokens and an overlap of s, the windows begin at
+/// 0, r - s, 2 (r - s), ... until one holds the last token.
 fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Vec<Example>> {
     let config = &encoder.config;
     let answers = if config.targets { answers(record)? } else { Vec::new() };
@@ -75,7 +75,7 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
                 let shift = start - from;
                 Target::Span { start: first - shift, end: last - shift }
             }
-            // As SQuAD's own: the special token that a sentence begins with.
+            // As in SQuAD: the special token at the beginning of the row.
             Some(_) => Target::Span { start: 0, end: 0 },
         };
         let types = (config.type_vocab_size > 1).then(|| pick(encoding.get_type_ids()));
@@ -95,7 +95,7 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
     }
 }
 
-/// For each token the bytes of the context that it stands for; `None` outside of the context.
+/// The bytes of the context that each token stands for; `None` outside the context.
 fn offsets(encoding: &Encoding) -> Vec<Option<(usize, usize)>> {
     let special = encoding.get_special_tokens_mask();
     let sequences = encoding.get_sequence_ids();
@@ -107,14 +107,14 @@ fn offsets(encoding: &Encoding) -> Vec<Option<(usize, usize)>> {
         .collect()
 }
 
-/// An answer as it stands in the context.
+/// An answer as it appears in the context.
 struct Answer<'r> {
     text: &'r str,
-    /// The byte of the context that it begins with.
+    /// The byte of the context at which it begins.
     start: usize,
 }
 
-/// The answers of a record, at least one, each found where it says it stands.
+/// The answers of a record, at least one; each is checked against the context.
 fn answers(record: &Record) -> Result<Vec<Answer<'_>>> {
     let value = record.get("answers")?;
     let parts: Vec<(&Value, &Value)> = match value {
@@ -127,7 +127,7 @@ fn answers(record: &Record) -> Result<Vec<Answer<'_>>> {
             let (texts, starts) = (list("text")?, list("answer_start")?);
             if texts.len() != starts.len() {
                 return Err(record.error(format!(
-                    "field `answers`: found {} texts and {} starts, expected as many",
+                    "field `answers`: found {} texts and {} starts, expected equally many",
                     texts.len(),
                     starts.len()
                 )));
@@ -220,7 +220,7 @@ mod tests {
         encoder.encode(&records([fields])).unwrap().examples
     }
 
-    /// The text that a row's target stands for.
+    /// The text that the row's target stands for.
     fn learnt(example: &Example) -> Option<&str> {
         let Target::Span { start, end } = example.target else { return None };
         Some(example.window.as_ref()?.excerpt(start, end)?.text)
@@ -236,7 +236,7 @@ mod tests {
         let window = example.window.as_ref().unwrap();
         assert_eq!(window.bytes[..5], [None, None, None, None, Some((0, 3))]);
         assert_eq!(window.passage.answers, ["sat wordy"]);
-        // An answer that is a part of a word: the word's tokens.
+        // An answer that is part of a word: the tokens of the word.
         let part = encode(&encoder(config()), row("The cat sat wordy.", "ordy", 13));
         assert_eq!(learnt(&part[0]), Some("wordy"));
     }
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_long_context_becomes_windows_that_overlap() {
         let short = EncoderConfig { max_length: Some(10), doc_stride: 2, ..config() };
-        // Room for 5 of 11 tokens: windows at 0, 3 and 6.
+        // 5 of 11 tokens fit: windows at 0, 3 and 6.
         let context = "the cat sat on the mat on a b a mat";
         let examples = encode(&encoder(short.clone()), row(context, "mat on", 19));
         let ids: Vec<&[u32]> = examples.iter().map(|e| &e.input_ids[4..]).collect();
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(targets, [None, Some("mat on"), None]);
         assert_eq!(examples[0].target, Target::Span { start: 0, end: 0 });
         assert!(examples.iter().all(|e| e.same_question(&examples[0]) && e.line == 1));
-        // More overlap than half of the room is taken for half of it.
+        // An overlap of more than half a window is reduced to half.
         let wide = EncoderConfig { doc_stride: 128, ..short };
         assert_eq!(encode(&encoder(wide), row(context, "mat on", 19)).len(), 3);
         let none = EncoderConfig { max_length: Some(4), ..config() };
@@ -333,8 +333,8 @@ mod tests {
     }
 
     proptest! {
-        /// Words of any letters: the target's tokens stand for the answer's text, in the window that
-        /// holds it whole, and each window keeps to the length.
+        /// Words of any letters: the target's tokens stand for the answer's text, in the window
+        /// that holds all of it, and no window exceeds the length.
         #[test]
         fn spans_come_back_as_the_text_they_were_made_from(
             words in prop::collection::vec("[a-zäßçøéλжñ漢字é]{1,6}", 1..30),

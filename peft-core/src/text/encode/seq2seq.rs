@@ -1,4 +1,4 @@
-//! Texts that an encoder-decoder turns into others.
+//! Texts that an encoder-decoder transforms into other texts.
 
 use tokenizers::Encoding;
 
@@ -12,11 +12,11 @@ use crate::{
     text::record::Record,
 };
 
-/// The examples of rows with `source` and `target`.
+/// Returns the examples of rows with `source` and `target`.
 pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let learnt = encoder.config.targets;
     let sources = encoder.tokenize(records, true, false, |record| {
-        // A text alone has nothing to turn it into: it is good for asking only.
+        // A text alone has no target: it can only be predicted.
         match !learnt && is_text(encoder, record) {
             true => Ok(record.text("text")?.into()),
             false => Ok(texts::source(encoder, record)?.into()),
@@ -60,7 +60,7 @@ fn row(
     Ok(Row { examples: vec![check(config, record, example)?], cut, target_cut })
 }
 
-/// The target's tokens, closed by the end-of-text token, and whether they were cut.
+/// The target's tokens, closed by the end-of-text token, and whether they were truncated.
 fn target_ids(config: &EncoderConfig, target: &Encoding) -> (Vec<u32>, bool) {
     let mut target = Pieces::new(target);
     let eos = target.closing(config.eos);
@@ -68,29 +68,30 @@ fn target_ids(config: &EncoderConfig, target: &Encoding) -> (Vec<u32>, bool) {
     ([target.ids(), eos].concat(), was_cut)
 }
 
-/// Cuts the end of a text so that it, its special tokens and `others` more keep to a length.
+/// Truncates a text at its end so that, with its special tokens and `others` more, it fits a
+/// length.
 fn cut(pieces: &mut Pieces<'_>, length: Option<usize>, others: usize) -> bool {
     length.is_some_and(|length| {
         pieces.cut(length.saturating_sub(pieces.specials() + others), Side::End)
     })
 }
 
-/// What a decoder reads that is to predict `targets`: these, one position later, behind the token that
-/// it begins with. In place of an ignored target it reads padding, as in transformers.
+/// Returns what a decoder reads to predict `targets`: its start token, followed by the targets
+/// shifted by one position. In place of an ignored target it reads padding, as in transformers.
 pub(super) fn decoder_inputs(
     config: &EncoderConfig,
     record: &Record,
     targets: &[i64],
 ) -> Result<Vec<u32>> {
     let needed = |id: Option<u32>, key: &str| {
-        let message = "is missing; it is needed to make a decoder's input from targets";
+        let message = "is missing; it is required to derive a decoder's input from targets";
         id.ok_or_else(|| Error::setting(key, message))
     };
     let Some((_, read)) = targets.split_last() else { return Ok(Vec::new()) };
     let first = needed(config.decoder_start, "decoder_start_token_id").map(Ok);
     let rest = read.iter().map(|&target| match target {
         IGNORE => needed(config.pad, "pad_token_id"),
-        // Readers of rows refuse others.
+        // Other ids were rejected when the row was read.
         id => u32::try_from(id).map_err(|_| record.error(format!("found the target {id}"))),
     });
     std::iter::once(first?).chain(rest).collect()
@@ -125,7 +126,7 @@ mod tests {
         config.init(Some(llama_like(true))).unwrap()
     }
 
-    /// Input, decoder input, targets; whether source and target were cut.
+    /// Input, decoder input, targets; the numbers of truncated sources and targets.
     fn encode(encoder: &Encoder, fields: Value) -> (Vec<u32>, Vec<u32>, Vec<i64>, usize, usize) {
         let mut encoded = encoder.encode(&records([fields])).unwrap();
         let example = encoded.examples.remove(0);
@@ -139,7 +140,8 @@ mod tests {
         let row = json!({"source": "a b", "target": "c d"});
         let expected = (vec![1, 3, 4, 2], vec![2, 1, 5, 6], vec![1, 5, 6, 2], 0, 0);
         assert_eq!(encode(&encoder(config()), row.clone()), expected);
-        // A tokenizer that does not close: the target is closed all the same, the source is not.
+        // With a tokenizer that does not close texts, the target is still closed, the source is
+        // not.
         let open = config().init(Some(llama_like(false))).unwrap();
         let expected = (vec![1, 3, 4], vec![2, 1, 5, 6], vec![1, 5, 6, 2], 0, 0);
         assert_eq!(encode(&open, row), expected);

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The examples of rows with `text`, perhaps `text_pair`, and `label`.
+/// Returns the examples of rows with `text`, optionally `text_pair`, and `label`.
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
     let encodings = encoder.tokenize(records, true, false, |record| input(encoder, record))?;
     let mut examples = Vec::with_capacity(records.len());

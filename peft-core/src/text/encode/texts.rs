@@ -1,4 +1,4 @@
-//! Source and target texts: where they come from, and how they are cut.
+//! Source and target texts: where they come from, and how they are truncated.
 
 use std::borrow::Cow;
 
@@ -17,12 +17,12 @@ pub(super) fn is_text(encoder: &Encoder, record: &Record) -> bool {
     !templated && !record.has("source") && record.has("text")
 }
 
-/// The source that the template or, without one, the field `source` gives.
+/// The source, from the template or, without one, from the field `source`.
 pub(super) fn source<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
     filled(encoder.config.source_template.as_ref(), "source", record)
 }
 
-/// The target that the template or, without one, the field `target` gives.
+/// The target, from the template or, without one, from the field `target`.
 pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
     filled(encoder.config.target_template.as_ref(), "target", record)
 }
@@ -34,13 +34,13 @@ fn filled<'r>(template: Option<&Template>, key: &str, record: &'r Record) -> Res
     }
 }
 
-/// Which side of a text is cut off.
+/// The side at which a text is truncated.
 pub(super) enum Side {
     Start,
     End,
 }
 
-/// A tokenised text in three pieces: the text, and the special tokens on either side of it.
+/// A tokenised text in three parts: the text, and the special tokens on either side of it.
 pub(super) struct Pieces<'a> {
     before: &'a [u32],
     body: &'a [u32],
@@ -67,7 +67,7 @@ impl<'a> Pieces<'a> {
         self.before.len() + self.after.len()
     }
 
-    /// Takes away an end-of-text token that the tokenizer added: the text goes on.
+    /// Removes an end-of-text token that the tokenizer added: the text continues.
     pub(super) fn open(&mut self, eos: Option<u32>) {
         while let (Some((last, rest)), Some(eos)) = (self.after.split_last(), eos)
             && *last == eos
@@ -76,14 +76,14 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The end-of-text token, if the text does not end with it already.
+    /// Returns the end-of-text token, unless the text already ends with it.
     pub(super) fn closing(&self, eos: Option<u32>) -> Vec<u32> {
-        // Of an empty text all special tokens count as standing before it.
+        // In an empty text, all special tokens count as being before it.
         let last = self.after.last().or(self.body.last()).or(self.before.last());
         eos.filter(|eos| last != Some(eos)).into_iter().collect()
     }
 
-    /// Keeps `room` tokens of the text, beside the special ones. Says whether there was something to cut.
+    /// Keeps `room` tokens of the text, besides the special ones. Returns whether anything was cut.
     pub(super) fn cut(&mut self, room: usize, side: Side) -> bool {
         let Some(surplus) = self.body.len().checked_sub(room).filter(|&n| n > 0) else {
             return false;

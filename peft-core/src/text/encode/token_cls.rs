@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// The examples of rows with `tokens` and `tags`.
+/// Returns the examples of rows with `tokens` and `tags`.
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
     let encodings =
         encoder.tokenize(records, true, true, |record| Ok(record.strings("tokens")?.into()))?;
@@ -33,7 +33,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
     Ok(examples)
 }
 
-/// The class of each word's tag.
+/// The classes of the words' tags.
 fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
     let (words, tags) = (record.strings("tokens")?.len(), record_tags(record, "tags")?);
     if tags.len() != words {
@@ -46,10 +46,10 @@ fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
     tags.iter().map(|tag| label_index(labels, tag, record).map(|class| class as i64)).collect()
 }
 
-/// The word that each token begins; `None` where it continues one or is a special token.
+/// The word that each token begins; `None` if it continues a word or is a special token.
 ///
-/// A word may be missing: the tokenizer makes no piece at all of, for instance, a lone variation
-/// selector, as it stands in WNUT 2017.
+/// A word may be missing: the tokenizer returns no token for, say, a lone variation selector, which
+/// occurs in WNUT 2017.
 fn first_pieces(word_ids: &[Option<u32>]) -> Vec<Option<usize>> {
     let mut before = None;
     let first = |&word: &Option<u32>| {
