@@ -5,8 +5,8 @@
     python peer.py generate --model M --adapter DIR --input rows.jsonl --output out.jsonl --max-new-tokens 64
     python peer.py predict  --model M --adapter DIR --input texts.jsonl --output out.jsonl
 
-f32, transformers' default attention (sdpa), AdamW on the trained parameters alone, gradients set to None. The frozen base is in
-evaluation mode, as it is in `peft`: without dropout both do the same work, and it is the faster way for the peer.
+f32, transformers' default attention (sdpa), AdamW on the trained parameters only, gradients set to None. The frozen base is in
+evaluation mode, as it is in `peft`: without dropout both do the same work, and the peer is faster for it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import os
 import time
 from pathlib import Path
 
-# Nothing is looked for on the Hub, and nothing is said beside the results.
+# Nothing is fetched from the Hub, and nothing is printed beside the results.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -56,7 +56,7 @@ def new_adapter(base, args):
 
 
 def start_from(model, folder):
-    """Overwrites the new adapter's tensors: PEFT loads no soft prompt as one to train further."""
+    """Overwrites the new adapter's tensors: PEFT cannot load a soft prompt for further training."""
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
@@ -104,7 +104,7 @@ def collate(rows):
 
 
 def batches(rows, args):
-    """Batches without end, shuffled anew for each pass over the rows."""
+    """Endless batches, reshuffled for each pass over the rows."""
     from torch.utils.data import DataLoader
 
     order = torch.Generator().manual_seed(args.seed)
@@ -195,7 +195,7 @@ def generate(args):
         made = model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=args.max_new_tokens, do_sample=False, use_cache=True, pad_token_id=0
         )
-        # Prompt tuning gives the new tokens alone, a prefix the row as well.
+        # Prompt tuning returns the new tokens only, a prefix the row as well.
         outputs += made[:, -args.max_new_tokens :].tolist()
     write_jsonl(args.output, [{"output_ids": ids} for ids in outputs])
 

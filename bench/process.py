@@ -1,4 +1,4 @@
-"""Runs a program and measures it from outside, the same way whoever wrote it."""
+"""Runs a program and measures it from outside, in the same way whoever wrote it."""
 
 import os
 import subprocess
@@ -27,14 +27,14 @@ def environment(threads):
 
 
 def busy_seconds():
-    """What all cores together have worked since the machine started, what a host took from it included; Linux only."""
+    """Busy seconds of all cores together since the machine started, time stolen by a host included; Linux only."""
     with open("/proc/stat", encoding="ascii") as file:
         user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = map(int, file.readline().split()[1:])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def run(command, threads, watch=None):
-    """Runs to the end; `watch` is a file, not there yet, that the program writes lines to.
+    """Runs to the end; `watch` is a file, not yet there, that the program writes lines to.
 
     The kernel counts this process's own memory as the child's until the child is loaded, so this one has to stay small: it never
     imports torch.

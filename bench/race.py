@@ -1,10 +1,10 @@
-"""Races `peft` against PyTorch with Hugging Face PEFT: the same model, rows, batches and threads, in turn, each run a new process.
+"""Races `peft` against PyTorch with Hugging Face PEFT: the same model, rows, batches and threads, in turn, each run in a new process.
 
     python race.py --peft-binary ../target/release/peft --work /tmp/bench
     python race.py ... --cases a,e --only "gpt2-6l prompt" --repeats 1
 
 Cases (bench/README.md says more): a training steps, b whole runs, c generation, d a vote of five prompts, e from start to the first step
-(the same runs as a). Of the repetitions the median counts. The peer is peer.py, run by the same Python as this script.
+(the same runs as a). The median of the repetitions counts. The peer is peer.py, run by the same Python as this script.
 """
 
 import argparse
@@ -30,14 +30,14 @@ MINILM, MINILM_VOCABULARY, CLASSES = "minilm", 30522, 7
 
 # Training steps: rows of T tokens; the first steps warm up and do not count.
 T, BATCH, WARM_UP = 64, 8, 2
-# Name, method, P. PEFT calls keys and values without the MLP prefix tuning, too.
+# Name, method, P. PEFT also calls keys and values without the MLP prefix tuning.
 METHODS = (("prompt P 20", "prompt", 20), ("prompt P 100", "prompt", 100), ("prefix P 20", "prefix", 20), ("ptv2 P 16", "ptv2", 16))
 # Width of the MLP of prefix tuning; the default of `peft train`.
 MLP_WIDTH = 512
-# Where both begin with one adapter and f32 rounds: the largest relative difference of the first losses.
+# Where both start from one adapter, f32 rounding alone: the largest relative difference of the first losses.
 LOSS_TOLERANCE = 1e-4
 
-# Cores that other programs may keep busy. Beyond, times mean nothing: torch's threads wait for each other, and lose far more than ours.
+# Cores that other programs may keep busy. Beyond that, times mean nothing: torch's threads wait for each other, and lose far more than ours.
 OTHERS_TOLERANCE = 0.1
 
 # Generation: rows at once, and their lengths.
@@ -70,7 +70,7 @@ class Race:
         return self.args.only in name
 
     def race(self, case, name, sides):
-        """Runs the sides in turn; keeps every measure and gives the medians."""
+        """Runs the sides in turn; keeps every measurement and returns the medians."""
         runs = {side: [] for side in sides}
         for repetition in range(self.args.repeats):
             for side, run in sides.items():
@@ -89,7 +89,7 @@ class Race:
     # Inputs, made once in the work folder
 
     def once(self, name, make):
-        """The path `name`; `make` is given another path to write to, which is renamed when it is whole."""
+        """The path `name`; `make` writes to another path, which is renamed when it is complete."""
         path, unfinished = self.work / name, self.work / f"{name}.unfinished"
         if not path.exists():
             remove(unfinished)
@@ -106,7 +106,7 @@ class Race:
         return self.once(f"{name}.jsonl", lambda path: write_jsonl(path, rows()))
 
     def adapter(self, model, method, p):
-        """An adapter as PEFT initialises it, for both sides to begin with."""
+        """An adapter as PEFT initialises it, for both sides to start from."""
         task = ["--task", "seq-cls", "--classes", CLASSES] if model == MINILM else ["--task", "causal-lm"]
         return self.once(
             f"adapter-{model}-{method}-{p}",
@@ -116,7 +116,7 @@ class Race:
         )
 
     def train(self, side, *arguments):
-        """A training run from nothing; what it measured, and the program's own JSON."""
+        """A training run from scratch; its measurements, and the program's own JSON."""
         out, metrics = self.work / "run", self.work / "metrics.jsonl"
         remove(out)
         remove(metrics)
@@ -136,7 +136,7 @@ class Race:
 
     def training_steps(self, cases):
         """Case a, and e from the same runs."""
-        columns = ["model and method", *of_both("s a step"), *of_both("peak MB"), "first losses differ by"]
+        columns = ["model and method", *of_both("s per step"), *of_both("peak MB"), "first losses differ by"]
         steps = Table(f"Training steps: {BATCH} rows of {T} tokens", columns)
         columns = ["model and method", *of_both("s until the first step"), *of_both("s with it")]
         starts = Table("From process start until the first step begins, and until it is done", columns)
@@ -148,7 +148,7 @@ class Race:
                 continue
             found = self.race("a", name, self.training_sides(model, method, p, targets_only))
             a, b = found[OURS]["first_loss"], found[PEER]["first_loss"]
-            # An MLP has no start in common: PEFT saves what it computes, not the MLP.
+            # With an MLP there is no common start: PEFT saves what the MLP computes, not the MLP.
             difference = None if method == "prefix" else abs(a - b) / abs(b)
             if difference and difference > LOSS_TOLERANCE:
                 print(f"WARNING: {name}: the first losses are {a} and {b}", file=sys.stderr)
@@ -158,7 +158,7 @@ class Race:
         return [table for case, table in (("a", steps), ("e", starts)) if case in cases]
 
     def training_sides(self, model, method, p, targets_only):
-        # Enough for 16 steps; then both begin anew.
+        # Enough for 16 steps; then both start over.
         count = BATCH * 16
         if model == MINILM:
             task, rows = "seq-cls", self.rows("rows-minilm", lambda: class_rows(count, T, MINILM_VOCABULARY, CLASSES))
@@ -206,7 +206,7 @@ class Race:
                 "--model", self.args.minilm, "--task", "seq-cls", "--method", "ptv2", "--num-virtual-tokens", 16, "--batch-size", 32,
                 "--train", data / "train.jsonl", "--valid", data / "valid.jsonl", "--steps", steps, "--schedule", "linear",
             ]  # fmt: skip
-            # Each at its own best rate (docs/RESULTS.md), and one evaluation after the last step.
+            # Each at its own best learning rate (docs/RESULTS.md), and one evaluation after the last step.
             yield name, flags, {OURS: ["--lr", 0.03, "--eval-every", steps], PEER: ["--lr", 0.01]}
         for label, method, p in (METHODS[0], METHODS[3]):
             name = f"lengths of E2E, gpt2-6l, {label}, {self.args.e2e_steps} steps of 8"
@@ -292,7 +292,7 @@ class Race:
         return [table]
 
     def voter(self, seed, data, labels):
-        """A prompt that a few steps have taught something, as `peft` writes it and PEFT reads it."""
+        """A prompt trained for a few steps, as `peft` writes it and PEFT reads it."""
         return self.once(
             f"voter-{seed}",
             lambda path: self.ours(
@@ -309,7 +309,7 @@ def remove(path):
 
 
 def measured(*runs):
-    """Of one process, or of several one after the other."""
+    """Of one process, or of several run one after the other."""
     return {
         "seconds": sum(run.seconds for run in runs),
         "cpu_seconds": sum(run.cpu_seconds for run in runs),
@@ -319,12 +319,12 @@ def measured(*runs):
 
 
 def seconds_of(line):
-    """The seconds of a step in a file of metrics: `peft` writes a rate, peer.py the seconds."""
+    """The seconds of a step in a metrics file: `peft` writes a rate, peer.py the seconds."""
     return line["seconds"] if "seconds" in line else line["tokens"] / line["tokens_per_second"]
 
 
 def step_seconds(metrics):
-    """The median step in a file of metrics, after the first ones."""
+    """The median step in a metrics file, without the first ones."""
     return median(seconds_of(line) for line in read_jsonl(metrics)[WARM_UP:])
 
 
@@ -347,7 +347,7 @@ def compared(medians, key):
 
 
 def majority(rows):
-    """The class that most of these lists of probabilities have largest; of equals, the one with the largest mean."""
+    """The class that most of these lists of probabilities rank first; a tie goes to the largest mean."""
     votes = Counter(row.index(max(row)) for row in rows)
     return max(votes, key=lambda c: (votes[c], sum(row[c] for row in rows)))
 
@@ -381,12 +381,12 @@ def arguments():
     parser.add_argument("--peft-binary", type=Path, default=built())
     parser.add_argument("--work", type=Path, required=True, help="models, rows and adapters are made here, once")
     parser.add_argument("--cases", default="a,b,c,d,e")
-    parser.add_argument("--only", default="", metavar="SUBSTRING", help="only what has this in its name")
+    parser.add_argument("--only", default="", metavar="SUBSTRING", help="only races with this in their name")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minilm", type=Path, default=env.get("PEFT_MINILM"), help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--shared", type=Path, default=env.get("PEFT_SHARED", HERE.parents[1] / "shared"))
-    parser.add_argument("--steps", type=int, default=10, help=f"of case a, {WARM_UP} of them to warm up")
+    parser.add_argument("--steps", type=int, default=10, help=f"of case a, the first {WARM_UP} to warm up")
     parser.add_argument("--snips-steps", type=int, default=430)
     parser.add_argument("--e2e-steps", type=int, default=200)
     parser.add_argument("--new-tokens", type=int, default=64)
@@ -401,7 +401,7 @@ def arguments():
     if not args.peft_binary.is_file():
         parser.error(f"{args.peft_binary} is not there: cargo build --release -p peft-cli")
     if args.minilm is None and args.cases != ["c"]:
-        parser.error("--minilm or PEFT_MINILM is needed, but for case c alone")
+        parser.error("--minilm or PEFT_MINILM is required, except for case c alone")
     return args
 
 

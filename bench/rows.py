@@ -1,4 +1,4 @@
-"""Rows of token ids, as `peft` and peer.py read them. As a program it makes the rows that have the lengths of E2E:
+"""Rows of token ids, as `peft` and peer.py read them. As a program it makes rows with the lengths of E2E:
 
     python rows.py SHARED OUT --vocabulary 8000
 
@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 
 IGNORE = -100
-# Lower ids are special in one model or another (BERT: up to 999).
+# Lower ids are special tokens in some model (BERT: up to 999).
 LOWEST_ID = 1000
 
 

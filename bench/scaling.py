@@ -2,8 +2,8 @@
 
     python scaling.py --peft-binary ../target/release/peft --work /tmp/bench [--plot ../docs/plots/scaling.svg]
 
-One quantity changes at a time, the others stay at BASE. A straight line is fitted to the seconds (relative errors count), and the table has
-how far the measured points are from it.
+One quantity changes at a time, the others stay at BASE. A straight line is fitted to the seconds (by relative error), and the table says
+how far the measurements are from it.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def measure(race, method, point, threads):
 
 
 def measure_all(race, only, threads):
-    """For each quantity and method the points: values and seconds."""
+    """The points of each quantity and method: values and seconds."""
     sweeps = {**SWEEPS, "threads": tuple(range(1, threads + 1))}
     curves = {}
     for quantity, values in sweeps.items():
@@ -64,7 +64,7 @@ def measure_all(race, only, threads):
 
 
 def fit(curve):
-    """The line through the points: seconds at 0, seconds a unit, and the largest relative deviation."""
+    """The line through the points: seconds at 0, seconds per unit, and the largest relative deviation."""
     import numpy as np
 
     values, seconds = np.array(curve["values"], float), np.array(curve["seconds"])
@@ -76,8 +76,8 @@ def fit(curve):
 def tables(curves):
     base = ", ".join(f"{name} {value}" for name, value in BASE.items())
     lines = Table(
-        f"Seconds of a step on {SHAPE} ({base}, one of them changed)",
-        ["quantity", "method", "values", "seconds", "ms fixed", "ms a unit", "off the line at most"],
+        f"Seconds per step on {SHAPE} ({base}, one of them changed)",
+        ["quantity", "method", "values", "seconds", "ms fixed", "ms per unit", "off the line at most"],
     )
     threads = Table("Threads", ["method", "threads", "seconds", "times faster than one"])
     for quantity, methods in curves.items():
@@ -98,7 +98,7 @@ def plot(curves, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    # The same numbers give the same bytes.
+    # The same measurements give the same bytes.
     plt.rcParams.update({"svg.hashsalt": "peft", "svg.fonttype": "none", "font.size": 9})
     figure, axes = plt.subplots(1, len(curves), figsize=(3 * len(curves), 3), squeeze=False, layout="constrained")
     for axis, (quantity, methods) in zip(axes[0], curves.items()):
@@ -116,7 +116,7 @@ def plot(curves, path):
         axis.set_ylim(bottom=0)
         axis.set_xticks(values if quantity in ("layers", "threads") else values[2:])
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set_ylabel("seconds a step")
+    axes[0][0].set_ylabel("seconds per step")
     axes[0][0].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

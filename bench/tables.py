@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 def number(value):
-    """Three digits that count, for reading."""
+    """Three significant digits, for reading."""
     if value is None:
         return "-"
     if not isinstance(value, float):

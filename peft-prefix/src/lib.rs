@@ -1,26 +1,49 @@
 //! Prefix tuning (Li & Liang 2021, <https://arxiv.org/abs/2101.00190>): P trained keys and values in
 //! front of those of the tokens, in every attention layer of a frozen transformer.
 //!
-//! They come from a small matrix through an MLP, which makes training stable, and which is folded away
-//! afterwards:
+//! During training an MLP makes them from a small matrix, which keeps training stable. Afterwards the MLP
+//! is folded away:
 //!
 //! ```text
-//! MLP(P') = W2 tanh(W1 P' + b1) + b2          P': [P, E], trained with W1, b1, W2, b2
-//! attention(q, [prefix keys ; keys], [prefix values ; values])     in every layer
+//! MLP(P') = W2 tanh(W1 P' + b1) + b2                 P': [P, E], trained with W1, b1, W2, b2
+//!
+//! attention(q, [prefix keys ; keys], [prefix values ; values])      in every layer
 //! ```
 //!
-//! | what | shape | tensor's name |
+//! | what | shape | name of the tensor |
 //! |---|---|---|
 //! | P', the small matrix | `[P, E]`, E = H unless set | `embedding.weight` |
 //! | W1, b1 | `[M, E]`, `[M]` | `transform.0.weight`, `transform.0.bias` |
 //! | W2, b2 | `[L * 2 * K * D, M]`, `[L * 2 * K * D]` | `transform.2.weight`, `transform.2.bias` |
-//! | folded: key, value, layer by layer, head by head | `[P, L * 2 * K * D]` | `prompt_embeddings` |
-//! | its virtual tokens | `[1, K, P, D]` a key and a value a layer | |
-//! | trained numbers | `P * E + M * (E + 1) + L * 2 * K * D * (M + 1)` | |
-//! | deployed numbers | `P * L * 2 * K * D` | |
+//! | folded: layer by layer, key then value, head by head | `[P, L * 2 * K * D]` | `prompt_embeddings` |
+//! | virtual tokens: one key and one value per layer | `[1, K, P, D]` each | |
+//! | trained parameters | `P * E + M * (E + 1) + L * 2 * K * D * (M + 1)` | |
+//! | deployed parameters | `P * L * 2 * K * D` | |
 //!
-//! Virtual keys are in the space of projected keys already: no projection, no norm and no rotation is
-//! applied to them. The first real token takes position P.
+//! Virtual keys already are in the space of projected keys: no projection, no norm and no rotation is
+//! applied to them.
+//!
+//! # Where the equation is computed
+//!
+//! The methods that train keys and values share their parameters, so the equation is in `peft-core`:
+//!
+//! - `W2 tanh(W1 P' + b1) + b2`: [`Transform::forward`](peft_core::reparameterization::Transform::forward),
+//!   with its tensors in [`PrefixMlp`](peft_core::reparameterization::PrefixMlp).
+//! - The cut into layers and heads: [`to_key_values`](peft_core::adapter::layout::to_key_values).
+//! - The prefix of every attention site, with its dropout:
+//!   [`SitePrefixes::virtual_tokens`](peft_core::reparameterization::SitePrefixes::virtual_tokens).
+//! - `[prefix keys ; keys]`: in the model, which finds the prefix of a layer in
+//!   [`Sequence::past`](peft_core::Sequence::past). The first page of `peft-prompt` shows this on a small
+//!   block; the models of `peft-models` do it in `blocks/attention.rs`.
+//!
+//! # Encoders, decoders, encoder-decoders
+//!
+//! A model with one stack has one attention site, and its first real token takes position P. An
+//! encoder-decoder has three: the encoder's self-attention, the decoder's, and the decoder's attention to
+//! the encoder. As in the paper each gets a prefix, made by an MLP of its own, and the names of its tensors
+//! end in the site: `prompt_embeddings.cross`. [`PrefixConfig::placement`] chooses among the sites, and says
+//! how positions go on after a prefix (default: unshifted, as if it were not there) and whether a relative
+//! position bias reaches over it (default: no). The counts above are those of one site.
 //!
 //! # Training
 //!
@@ -65,12 +88,11 @@
 //!
 //! # Where this differs from the paper's code
 //!
-//! - The MLP is dropped from what is deployed, as the paper says; its code stores it.
+//! - The MLP is not deployed, as the paper says; its code stores it.
 //! - Widths come from the model's own number of key/value heads and head size (K, D), so models with
-//!   grouped queries, or heads that do not fill H, are right.
+//!   grouped-query attention, or with heads that do not fill H, are handled correctly.
 //! - Free parameters ([`PrefixConfig::prefix_projection`] off) start from N(0, 0.02²), not N(0, 1).
-//! - Dropout of keys and values draws one mask a step for all rows of the batch, which share the prefix.
-//! - Models with one attention site only: BART's three prefixes are not made here.
+//! - Dropout of keys and values draws one mask per step for all rows of the batch, which share the prefix.
 
 mod config;
 mod init;

@@ -1,27 +1,30 @@
-//! Prompt tuning (Lester, Al-Rfou, Constant 2021, <https://arxiv.org/abs/2104.08691>): P rows of
-//! embeddings, trained, in front of the embedded input of a frozen transformer.
+//! Prompt tuning (Lester, Al-Rfou, Constant 2021, <https://arxiv.org/abs/2104.08691>): P trained rows of
+//! embeddings in front of the embedded input of a frozen transformer.
 //!
-//! For an input X with embeddings `E(X)` the model computes
+//! For an input X with the embeddings `E(X)`, the model computes
 //!
 //! ```text
 //! Pr(Y | [W ; E(X)])        W: [P, H], the only thing that is trained
 //! ```
 //!
-//! | what | shape | file |
+//! | what | shape | |
 //! |---|---|---|
-//! | [`PromptTuning::embeddings`], W | `[P, H]` | the one tensor `prompt_embeddings` |
-//! | its virtual tokens | `[1, P, H]` | shared by all rows of a batch |
-//! | trained = deployed numbers | `P * H` | |
+//! | W, [`PromptTuning::embeddings`] | `[P, H]` | the only tensor of an adapter file, `prompt_embeddings` |
+//! | virtual tokens | `[1, P, H]` | shared by all rows of a batch |
+//! | trained = deployed parameters | `P * H` | |
 //!
-//! [`PromptInit`] says what W starts from: rows of the embedding table, the words of the classes, a text,
-//! random numbers, or the prompt of another task.
+//! [`PromptInit`] says what W starts from: rows of the embedding table, the names of the classes, a text,
+//! random values, or the prompt of another task.
+//!
+//! On an encoder the rows stand in front of the sequence, and its pooler reads the first of them. On an
+//! encoder-decoder they stand in front of the encoder's input, and the decoder's cross-attention sees them.
 //!
 //! # A block of your own
 //!
-//! Any transformer takes part once it implements [`FrozenModel`](peft_core::FrozenModel). Here is one in
-//! plain Burn code: it attends to keys and values that stand in front of its own, and hides the keys that
-//! [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys) names. Positions, masks and lengths come
-//! with the trait.
+//! Any transformer can take part: it implements [`FrozenModel`](peft_core::FrozenModel). Here is one in
+//! plain Burn code. It attends to the keys and values in front of its own, and hides the keys that
+//! [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys) names. The trait takes care of positions,
+//! masks and lengths.
 //!
 //! ```
 #![doc = include_str!("doc_block.rs")]
@@ -62,10 +65,10 @@
 //!
 //! - Rows drawn at random are from U[-0.5, 0.5], as the paper says; its released configuration draws from
 //!   `[0, 0.5)`.
-//! - On causal models the prompt is run through the layers once a step and its keys and values serve all
+//! - On causal models the prompt is run through the layers once per step, and its keys and values serve all
 //!   rows ([`FrozenModel::compile`](peft_core::FrozenModel::compile)); the gradient is the same.
-//! - Real tokens follow the prompt in position too; in the paper's code absolute positions count the
-//!   tokens only. (Its own model, T5, has relative positions: there it is the same.)
+//! - The positions of real tokens follow those of the prompt; in the paper's code absolute positions count
+//!   only the tokens. (Its own model, T5, has relative positions, so there is no difference.)
 //! - The frozen model runs without dropout.
 //! - Many other programs start "from the vocabulary" with its first P rows, or draw with replacement; the
 //!   paper and [`PromptInit::SampledVocab`] draw distinct rows from the first 5000.

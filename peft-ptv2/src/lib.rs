@@ -1,22 +1,31 @@
-//! P-tuning v2 (Liu et al. 2021, <https://arxiv.org/abs/2110.07602>): deep prompts. Each layer of a frozen
-//! transformer, or each of some chosen layers, gets P trained keys and values of its own.
+//! P-tuning v2 (Liu et al. 2021, <https://arxiv.org/abs/2110.07602>): deep prompts. Every layer of a frozen
+//! transformer, or each of the layers chosen, gets P trained keys and values of its own.
 //!
 //! ```text
 //! in layer i:  attention(q, [K_i ; keys], [V_i ; values])       K_i, V_i: [K, P, D], trained
 //! ```
 //!
-//! | what | shape | file |
+//! | what | shape | name of the tensor |
 //! |---|---|---|
-//! | keys and values of l chosen layers, key then value, head by head | `[P, l * 2 * K * D]` | `prompt_embeddings` |
-//! | its virtual tokens | `[1, K, P, D]` a key and a value a chosen layer | |
-//! | trained = deployed numbers | `P * l * 2 * K * D` | |
-//! | with the projection: trained numbers | `P * H + M * (H + 1) + l * 2 * K * D * (M + 1)` | |
+//! | l chosen layers, layer by layer, key then value, head by head | `[P, l * 2 * K * D]` | `prompt_embeddings` |
+//! | virtual tokens: one key and one value per chosen layer | `[1, K, P, D]` each | |
+//! | trained = deployed parameters | `P * l * 2 * K * D` | |
+//! | trained parameters with the projection | `P * H + M * (H + 1) + l * 2 * K * D * (M + 1)` | |
 //!
-//! What sets it apart from prefix tuning: no MLP unless asked for
-//! ([`PTuningV2Config::prefix_projection`]), a choice of layers ([`PTuningV2Config::layers`]), and for
-//! understanding tasks a linear head, trained beside the virtual tokens: [`peft_core::Head`].
-//! Virtual tokens have keys and values but no queries, so hidden states keep the length of the text; the
+//! Unlike prefix tuning it has no MLP unless asked for ([`PTuningV2Config::prefix_projection`]), a choice of
+//! layers ([`PTuningV2Config::layers`]), and for understanding tasks a linear head that is trained beside the
+//! virtual tokens: [`peft_core::Head`].
+//!
+//! Virtual tokens have keys and values but no queries, so hidden states keep the length of the text. The
 //! first real token takes position P.
+//!
+//! An encoder-decoder has three attention sites, each with parameters of its own, as in prefix tuning; the
+//! counts above are those of one site. There positions are unshifted unless [`PTuningV2Config::placement`]
+//! says otherwise.
+//!
+//! The parameters are shared with prefix tuning: [`SitePrefixes`](peft_core::reparameterization::SitePrefixes),
+//! which [`to_key_values`](peft_core::adapter::layout::to_key_values) cuts into layers and heads. `[K_i ; keys]`
+//! is the model's part, which finds K_i in [`Sequence::past`](peft_core::Sequence::past).
 //!
 //! # Training
 //!
@@ -61,11 +70,12 @@
 //!
 //! # Where this differs from the paper's code
 //!
-//! - Dropout of keys and values is off unless asked for (there: the model's own, 0.1), and draws one mask
-//!   a step for all rows of the batch, which share the virtual tokens. The frozen model has no dropout.
+//! - Dropout of keys and values is off unless asked for (in the paper's code it is the model's own, 0.1), and
+//!   draws one mask per step for all rows of the batch, which share the virtual tokens. The frozen model runs
+//!   without dropout.
 //! - Widths come from the model's own number of key/value heads and head size (K, D).
 //! - The projection is folded away after training.
-//! - A choice of layers is an ablation in the paper; its code has all.
+//! - The choice of layers is an ablation in the paper; its code always uses all of them.
 
 mod config;
 mod init;
