@@ -7,10 +7,7 @@
 use std::fs;
 
 use peft_cli::{commands::forward::forward_rows, encoding::TextArgs, session::Session};
-use peft_core::{
-    Adapter, PaddingSide, PeftType,
-    evaluate::Predictor,
-};
+use peft_core::{Adapter, PaddingSide, PeftType, evaluate::Predictor};
 use peft_tests::{device, vectors};
 use serde_json::Value;
 

@@ -8,6 +8,7 @@ use burn::tensor::TensorData;
 use peft_cli::encoding::{EncodeSettings, Lengths, encode};
 use peft_core::{
     PeftMethod, Task,
+    optim::Schedule,
     text::read_records,
     train::{
         self, Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData,
@@ -173,6 +174,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         steps: Some(20),
         batch_size: case.batch_size,
         lr: case.lr,
+        schedule: Schedule::Constant,
         shuffle: false,
         bucket: false,
         checkpoint_every: Some(20),
