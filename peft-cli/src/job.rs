@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::{
     encoding::{EncodeSettings, Lengths, check_lengths, encode, padding_side},
     error::CliResult,
-    hub,
+    hub, locate,
     methods::Start,
     output,
     session::{in_adapter, parse_labels},
@@ -85,8 +85,8 @@ impl Job {
             recompute: settings.recompute.unwrap_or(false),
             weights: settings.base_weights.unwrap_or_default(),
         };
-        let dir = hub::model(model)?;
-        let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
+        let dir = locate::model(model)?;
+        let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
         let base = peft_models::load_with(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = &start_adapter

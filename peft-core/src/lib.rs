@@ -63,3 +63,7 @@ pub use sequence::{CrossInput, Distances, Run, Sequence, Side};
 pub use spec::{ModelSpec, Site, SiteSpec, Topology};
 pub use task::Task;
 pub use virtual_tokens::{Content, LayerKeyValues, PrefixPositions, SiteKeyValues, VirtualTokens};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

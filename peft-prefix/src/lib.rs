@@ -83,3 +83,7 @@ pub use config::PrefixConfig;
 pub use init::PrefixInit;
 pub use peft_core::reparameterization::FitConfig;
 pub use prefix::PrefixTuning;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -78,3 +78,7 @@ pub use config::PTuningV2Config;
 pub use init::PTuningV2Init;
 pub use peft_core::reparameterization::FitConfig;
 pub use ptv2::PTuningV2;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     device,
     error::CliResult,
-    hub,
+    locate,
     output::{grouped, line},
     session::in_adapter,
 };
@@ -86,7 +86,7 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     let format = args.format.unwrap_or(by_name);
     let (adapter, was) = read(args, format)?;
     if let Some(model) = &args.model {
-        let base = peft_models::load(&hub::model(model)?, &device::choose(None)?)?;
+        let base = peft_models::load(&locate::model(model)?, &device::choose(None)?)?;
         let fit = adapter.virtual_tokens(base.model.spec(), &device::choose(None)?);
         fit.map_err(in_adapter(&args.from))?;
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     device,
     error::CliResult,
-    hub,
+    locate,
     output::{self, grouped, line},
     session::in_adapter,
 };
@@ -45,7 +45,7 @@ pub struct InspectArgs {
 ///
 /// Whatever is wrong with the adapter or the model.
 pub fn run(args: &InspectArgs) -> CliResult {
-    let dir = hub::adapter(&args.adapter)?;
+    let dir = locate::adapter(&args.adapter)?;
     let adapter = Adapter::load(&dir)?;
     let config = &adapter.config;
     let file = stored::path(&dir)?;
@@ -58,7 +58,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
     let trained = config.own.recipe.get("trained_parameters").and_then(Value::as_u64);
     let nearest = match &args.model {
         Some(model) if config.peft_type.is_prompt() => {
-            nearest(args, &adapter, &hub::model(model)?)?
+            nearest(args, &adapter, &locate::model(model)?)?
         }
         _ => Vec::new(),
     };
