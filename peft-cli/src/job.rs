@@ -7,23 +7,14 @@ use std::{
 };
 
 use burn::{module::Module, tensor::Device};
-use peft_core::{
-    Adapter, Error, Head, Mode, PeftMethod, Pooling, Result, Room, Task,
-    data::{Example, Labels},
-    optim::{OptimizerConfig, Schedule},
-    text::{Template, collect_labels, read_records},
-    train::{
-        self, BestMetric, Learner, Observer, Outcome, RunContext, TrainConfig, TrainingData,
-        adapter_of,
-    },
-};
+use peft_core::{Adapter, Error, Head, Mode, PeftMethod, Pooling, Result, Room, Task, data::{Example, Labels}, optim::{OptimizerConfig, Schedule}, text::{Template, collect_labels, read_records}, train::{self, BestMetric, Learner, Observer, Outcome, RunContext, TrainConfig, TrainingData, adapter_of}};
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 use serde_json::json;
 
 use crate::{
     encoding::{EncodeSettings, Lengths, check_lengths, encode, padding_side},
     error::CliResult,
-    hub,
+    hub, locate,
     methods::Start,
     output,
     session::{in_adapter, parse_labels},
@@ -89,8 +80,8 @@ impl Job {
             recompute: settings.recompute.unwrap_or(false),
             weights: settings.base_weights.unwrap_or_default(),
         };
-        let dir = hub::model(model)?;
-        let start_dir = settings.init_adapter.as_deref().map(hub::adapter).transpose()?;
+        let dir = locate::model(model)?;
+        let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
         let base = peft_models::load_with(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = &start_adapter

@@ -11,6 +11,7 @@
 //! | [`encoding`] | the flags of texts, and how texts become rows |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how memory is kept |
+//! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
 //! | [`progress`], [`output`] | what a person sees |
 //! | [`decoding`] | the flags of generation |
@@ -26,6 +27,7 @@ pub mod encoding;
 pub mod error;
 pub mod hub;
 pub mod job;
+pub mod locate;
 pub mod methods;
 pub mod output;
 mod produced;

@@ -7,19 +7,14 @@ use std::{
 
 use burn::tensor::Device;
 use clap::Args;
-use peft_core::{
-    Adapter, FrozenModel, Head, Pooling, Result, Room, Task, VirtualTokens,
-    data::{Example, Labels},
-    error::Error,
-    text::{Encoded, Record, Template, read_records},
-};
+use peft_core::{Adapter, FrozenModel, Head, Pooling, Result, Room, Task, VirtualTokens, data::{Example, Labels}, error::Error, text::{Encoded, Record, Template, read_records}};
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 
 use crate::{
     device::{self, Backend},
     encoding::{EncodeSettings, Lengths, TextArgs, check_lengths, encode},
     error::CliResult,
-    hub,
+    locate,
 };
 
 /// Flags of every command that uses a model.
@@ -87,10 +82,10 @@ impl Session {
     /// Whatever is wrong with one of them, or with their fit.
     pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
         let device = device::choose(args.device)?;
-        let dir = hub::model(&args.model)?;
+        let dir = locate::model(&args.model)?;
         let dirs: Vec<Option<PathBuf>> = adapters
             .iter()
-            .map(|named| named.map(hub::adapter).transpose())
+            .map(|named| named.map(locate::adapter).transpose())
             .collect::<std::result::Result<_, _>>()?;
         let options = LoadOptions { weights: args.base_weights, ..LoadOptions::default() };
         let base = Arc::new(peft_models::load_with(&dir, &device, options)?);

@@ -58,3 +58,7 @@ pub use contract::{
     visibility::Distances,
 };
 pub use error::{Error, Result};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

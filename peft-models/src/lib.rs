@@ -92,3 +92,7 @@ pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -
     let (model, report) = families::load(&config, weights.with_format(options.weights), options)?;
     Ok(Loaded { model, config, report })
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

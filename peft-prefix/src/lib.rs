@@ -27,11 +27,11 @@
 //!
 //! The methods that train keys and values share their parameters, so the equation is in `peft-core`:
 //!
-//! - `W2 tanh(W1 P' + b1) + b2`: [`Transform::forward`](peft_core::reparameterization::Transform::forward),
-//!   with its tensors in [`PrefixMlp`](peft_core::reparameterization::PrefixMlp).
-//! - The cut into layers and heads: [`to_key_values`](peft_core::adapter::layout::to_key_values).
+//! - `W2 tanh(W1 P' + b1) + b2`: [`Transform::forward`](peft_core::methods::prefix::Transform::forward),
+//!   with its tensors in [`PrefixMlp`](peft_core::methods::prefix::PrefixMlp).
+//! - The cut into layers and heads: [`to_key_values`](peft_core::contract::layout::to_key_values).
 //! - The prefix of every attention site, with its dropout:
-//!   [`SitePrefixes::virtual_tokens`](peft_core::reparameterization::SitePrefixes::virtual_tokens).
+//!   [`SitePrefixes::virtual_tokens`](peft_core::methods::prefix::SitePrefixes::virtual_tokens).
 //! - `[prefix keys ; keys]`: in the model, which finds the prefix of a layer in
 //!   [`Sequence::past`](peft_core::Sequence::past). The first page of `peft-prompt` shows this on a small
 //!   block; the models of `peft-models` do it in `blocks/attention.rs`.
@@ -105,3 +105,7 @@ pub use config::PrefixConfig;
 pub use init::PrefixInit;
 pub use peft_core::methods::prefix::FitConfig;
 pub use prefix::PrefixTuning;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

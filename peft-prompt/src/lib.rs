@@ -83,3 +83,7 @@ mod tests;
 pub use config::PromptConfig;
 pub use init::PromptInit;
 pub use prompt::PromptTuning;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

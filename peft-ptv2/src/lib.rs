@@ -23,8 +23,8 @@
 //! counts above are those of one site. There positions are unshifted unless [`PTuningV2Config::placement`]
 //! says otherwise.
 //!
-//! The parameters are shared with prefix tuning: [`SitePrefixes`](peft_core::reparameterization::SitePrefixes),
-//! which [`to_key_values`](peft_core::adapter::layout::to_key_values) cuts into layers and heads. `[K_i ; keys]`
+//! The parameters are shared with prefix tuning: [`SitePrefixes`](peft_core::methods::prefix::SitePrefixes),
+//! which [`to_key_values`](peft_core::contract::layout::to_key_values) cuts into layers and heads. `[K_i ; keys]`
 //! is the model's part, which finds K_i in [`Sequence::past`](peft_core::Sequence::past).
 //!
 //! # Training
@@ -88,3 +88,7 @@ pub use config::PTuningV2Config;
 pub use init::PTuningV2Init;
 pub use peft_core::methods::prefix::FitConfig;
 pub use ptv2::PTuningV2;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

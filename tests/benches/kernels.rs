@@ -5,18 +5,11 @@
 //! Times of `forward and backward` are those of both together. Memory comes from the program's allocator.
 #![allow(clippy::unwrap_used)]
 
-use std::{hint::black_box, path::Path};
+use std::{hint::black_box, path::Path, time::Instant};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use criterion::{BenchmarkId, Criterion, Throughput};
 use peft_cli::allocator::keep_freed_memory;
-use peft_core::{
-    LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens,
-    contract::{
-        init::{Values, draw},
-        rng::stream,
-    },
-};
+use peft_core::{LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens, contract::{init::{Values, draw}, rng::stream}};
 use peft_models::{
     ModelConfig, Weights,
     kernels::{
@@ -25,6 +18,9 @@ use peft_models::{
     },
 };
 use serde_json::json;
+use timing::Bench;
+
+mod timing;
 
 /// Rows of a training step: 8 of 64 tokens.
 const ROWS: usize = 512;
@@ -37,13 +33,12 @@ const VIRTUAL_TOKENS: usize = 20;
 
 fn main() {
     keep_freed_memory();
-    let mut criterion = Criterion::default().sample_size(20).configure_from_args();
-    affine_maps(&mut criterion);
-    attention(&mut criterion);
-    norms(&mut criterion);
-    activations(&mut criterion);
-    cross_entropy(&mut criterion);
-    criterion.final_summary();
+    let bench = Bench::from_args(20);
+    affine_maps(&bench);
+    attention(&bench);
+    norms(&bench);
+    activations(&bench);
+    cross_entropy(&bench);
 }
 
 /// Numbers from N(0, 1).
@@ -64,26 +59,23 @@ fn trained<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 }
 
 /// Measures `work` with the kernels and without.
-fn both<T>(
-    criterion: &mut Criterion,
-    group: &str,
-    case: &str,
-    elements: usize,
-    mut work: impl FnMut() -> T,
-) {
-    let mut group = criterion.benchmark_group(group);
-    group.throughput(Throughput::Elements(elements as u64));
+fn both<T>(bench: &Bench, group: &str, case: &str, elements: usize, mut work: impl FnMut() -> T) {
     for (body, enabled) in [("kernel", true), ("burn", false)] {
         set_enabled(enabled);
-        group.bench_function(BenchmarkId::new(body, case), |bencher| bencher.iter(&mut work));
+        bench.time(&format!("{group}/{body}/{case}"), elements, |calls| {
+            let start = Instant::now();
+            for _ in 0..calls {
+                black_box(work());
+            }
+            start.elapsed()
+        });
     }
     set_enabled(true);
-    group.finish();
 }
 
 /// Measures a function of one tensor: its output, and its output with the gradient of its input.
 fn function<const D: usize, const E: usize>(
-    criterion: &mut Criterion,
+    bench: &Bench,
     name: &str,
     case: &str,
     [input, elements]: [Vec<usize>; 2],
@@ -92,16 +84,16 @@ fn function<const D: usize, const E: usize>(
     let shape: [usize; D] = input.try_into().unwrap();
     let elements = elements.iter().product();
     let x = fixed(shape);
-    both(criterion, &format!("{name}, forward"), case, elements, || body(black_box(x.clone())));
+    both(bench, &format!("{name}, forward"), case, elements, || body(black_box(x.clone())));
     let x = trained(shape);
-    both(criterion, &format!("{name}, forward and backward"), case, elements, || {
+    both(bench, &format!("{name}, forward and backward"), case, elements, || {
         let gradients = body(black_box(x.clone())).backward();
         x.grad(&gradients).unwrap()
     });
 }
 
 /// Throughput is of multiply-adds; those of the gradient are not counted.
-fn affine_maps(criterion: &mut Criterion) {
+fn affine_maps(bench: &Bench) {
     for (layout, transposed) in [("[in, out]", false), ("[out, in]", true)] {
         for [input, output] in [[WIDTH, 3 * WIDTH], [WIDTH, WIDTH], [4 * WIDTH, WIDTH]] {
             let weight = if transposed {
@@ -112,14 +104,14 @@ fn affine_maps(criterion: &mut Criterion) {
             for rows in [ROWS, 32] {
                 let case = format!("{rows} rows, {input} to {output}, stored {layout}");
                 let sizes = [vec![rows, input], vec![rows, input, output]];
-                function(criterion, "affine", &case, sizes, |x| affine(x, &weight));
+                function(bench, "affine", &case, sizes, |x| affine(x, &weight));
             }
         }
     }
 }
 
 /// Causal attention behind a prefix that all rows share. Throughput is of pairs of a query and a key.
-fn attention(criterion: &mut Criterion) {
+fn attention(bench: &Bench) {
     let p = VIRTUAL_TOKENS;
     for (n, k) in [(12, 12), (12, 4)] {
         let heads = Heads { query: n, key_value: k, size: 64 };
@@ -141,11 +133,11 @@ fn attention(criterion: &mut Criterion) {
             };
             let width = (n + 2 * k) * d;
             let (joined, prefix) = (fixed([b, t, width]), past(&|| fixed([1, k, p, d])));
-            both(criterion, "attention, forward", &case, pairs, || {
+            both(bench, "attention, forward", &case, pairs, || {
                 read(black_box(joined.clone()), prefix.clone())
             });
             let (joined, prefix) = (trained([b, t, width]), past(&|| trained([1, k, p, d])));
-            both(criterion, "attention, forward and backward", &case, pairs, || {
+            both(bench, "attention, forward and backward", &case, pairs, || {
                 let gradients = read(black_box(joined.clone()), prefix.clone()).backward();
                 let of = |x: &Tensor<4>| x.grad(&gradients).unwrap();
                 (joined.grad(&gradients).unwrap(), of(&prefix.key), of(&prefix.value))
@@ -154,33 +146,33 @@ fn attention(criterion: &mut Criterion) {
     }
 }
 
-fn norms(criterion: &mut Criterion) {
+fn norms(bench: &Bench) {
     let weights = &mut Weights::random(0, 0.02, &Device::flex(), DType::F32);
     let layer = LayerNorm::load(weights, "layer", WIDTH, 1e-5).unwrap();
     let rms = RmsNorm::load(weights, "rms", WIDTH, 1e-5).unwrap();
     let case = format!("{ROWS} rows of {WIDTH}");
     let sizes = || [vec![ROWS, WIDTH], vec![ROWS, WIDTH]];
-    function::<2, 2>(criterion, "LayerNorm", &case, sizes(), |x| layer.forward(x));
-    function::<2, 2>(criterion, "RMSNorm", &case, sizes(), |x| rms.forward(x));
+    function::<2, 2>(bench, "LayerNorm", &case, sizes(), |x| layer.forward(x));
+    function::<2, 2>(bench, "RMSNorm", &case, sizes(), |x| rms.forward(x));
 }
 
-fn activations(criterion: &mut Criterion) {
+fn activations(bench: &Bench) {
     let inner = 4 * WIDTH;
     let case = format!("{ROWS} rows of {inner}");
     let sizes = || [vec![ROWS, inner], vec![ROWS, inner]];
     for (name, activation) in
         [("GELU by tanh", Activation::GeluTanh), ("GELU by erf", Activation::Gelu)]
     {
-        function::<2, 2>(criterion, name, &case, sizes(), |x| activation.forward(x));
+        function::<2, 2>(bench, name, &case, sizes(), |x| activation.forward(x));
     }
     let inner = 2048;
     let sizes = [vec![1, ROWS, 2 * inner], vec![ROWS, inner]];
     let case = format!("{ROWS} rows of {inner}");
-    function(criterion, "SwiGLU's product", &case, sizes, |x| Activation::Silu.gated(x));
+    function(bench, "SwiGLU's product", &case, sizes, |x| Activation::Silu.gated(x));
 }
 
 /// Of a head, its product included. Throughput is of logits.
-fn cross_entropy(criterion: &mut Criterion) {
+fn cross_entropy(bench: &Bench) {
     let (h, v) = (384, 8000);
     let config = json!({
         "model_type": "gpt2", "n_embd": h, "vocab_size": v, "n_positions": 8, "n_layer": 1, "n_head": 1,
@@ -191,7 +183,7 @@ fn cross_entropy(criterion: &mut Criterion) {
     let model = peft_models::build(config, weights).unwrap().model;
     let targets: Vec<usize> = (0..ROWS).map(|row| row * 7919 % v).collect();
     let case = format!("{ROWS} rows of {h}, {v} classes");
-    function(criterion, "cross entropy", &case, [vec![ROWS, h], vec![ROWS, v]], |x| {
+    function(bench, "cross entropy", &case, [vec![ROWS, h], vec![ROWS, v]], |x| {
         model.lm_cross_entropy(x, &targets).unwrap()
     });
 }

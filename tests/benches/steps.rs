@@ -11,20 +11,17 @@ use std::{
 };
 
 use burn::tensor::{DType, Device};
-use criterion::{BenchmarkId, Criterion, Throughput};
 use peft_cli::allocator::keep_freed_memory;
-use peft_core::{
-    FrozenModel, PeftMethod, Task,
-    contract::rng::stream,
-    data::{Example, Target},
-    train::{Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData, train},
-};
+use peft_core::{FrozenModel, PeftMethod, Task, contract::rng::stream, data::{Example, Target}, train::{Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData, train}};
 use peft_models::{ModelConfig, Weights, kernels::set_enabled};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use rand::Rng;
 use serde_json::json;
+use timing::Bench;
+
+mod timing;
 
 const VOCABULARY: usize = 8000;
 
@@ -36,22 +33,21 @@ const TOKENS: usize = 64;
 
 fn main() {
     keep_freed_memory();
-    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    let bench = Bench::from_args(10);
     let model = model();
     let device = Device::flex().autodiff();
     for p in [20, 100] {
         let config = PromptConfig::new(p);
         let method =
             PromptTuning::init(config, &*model, &PromptInit::random(), 0, &device).unwrap();
-        steps(&mut criterion, &*model, &format!("prompt tuning, P {p}"), &method);
+        steps(&bench, &*model, &format!("prompt tuning, P {p}"), &method);
     }
     let config = PrefixConfig::new(20);
     let method = PrefixTuning::init(config, &*model, &PrefixInit::Random, 0, &device).unwrap();
-    steps(&mut criterion, &*model, "prefix tuning with the MLP, P 20", &method);
+    steps(&bench, &*model, "prefix tuning with the MLP, P 20", &method);
     let (config, init) = (PTuningV2Config::new(16), PTuningV2Init::Random { std: 0.02 });
     let method = PTuningV2::init(config, &*model, &init, 0, &device).unwrap();
-    steps(&mut criterion, &*model, "P-tuning v2, P 16", &method);
-    criterion.final_summary();
+    steps(&bench, &*model, "P-tuning v2, P 16", &method);
 }
 
 fn model() -> Box<dyn FrozenModel> {
@@ -65,22 +61,13 @@ fn model() -> Box<dyn FrozenModel> {
 }
 
 /// Measures steps with the kernels and without. Throughput is of tokens.
-fn steps<M: PeftMethod>(
-    criterion: &mut Criterion,
-    model: &dyn FrozenModel,
-    name: &str,
-    method: &M,
-) {
-    let mut group = criterion.benchmark_group("step");
-    group.throughput(Throughput::Elements((ROWS * TOKENS) as u64));
+fn steps<M: PeftMethod>(bench: &Bench, model: &dyn FrozenModel, name: &str, method: &M) {
     for (body, enabled) in [("kernels", true), ("burn", false)] {
         set_enabled(enabled);
-        group.bench_function(BenchmarkId::new(body, name), |bencher| {
-            bencher.iter_custom(|steps| run(model, method.clone(), steps as usize));
-        });
+        let steps = |count| run(model, method.clone(), count as usize);
+        bench.time(&format!("step/{body}/{name}"), ROWS * TOKENS, steps);
     }
     set_enabled(true);
-    group.finish();
 }
 
 /// When each step of a run ended.

@@ -1,4 +1,4 @@
-//! Models and adapters of the Hugging Face Hub: the program as a process, against a server on loopback.
+//! Models and adapters of the Hugging Face Hub: the program as a process, against a loopback server.
 
 mod server;
 
@@ -19,14 +19,14 @@ use server::{Fault, Hub, git_name, sha256};
 
 const WEIGHTS: &str = "model.safetensors";
 
-/// A folder to run in, with a cache of its own, and a Hub.
+/// A folder to run in, with its own cache, and a Hub.
 struct Place {
     dir: TempDir,
     hub: Hub,
 }
 
 impl Place {
-    /// With the tiny model `name` as `org/tiny`, and what else a repository has.
+    /// The Hub has the tiny model `name` as `org/tiny`, with other files that repositories have.
     fn new(name: &str) -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap(), hub: Hub::start() };
         let others = [("README.md", b"x".to_vec()), ("pytorch_model.bin", b"x".to_vec())];
@@ -59,12 +59,12 @@ impl Place {
         command
     }
 
-    /// A file or folder of the repository's part of the cache.
+    /// A file or folder of the repository in the cache.
     fn cache(&self, path: &str) -> PathBuf {
         self.dir.path().join("hf/hub/models--org--tiny").join(path)
     }
 
-    /// The program fails: its message, which is all it printed.
+    /// Runs the program, which must fail and print nothing but a message, and returns the message.
     fn failure(&self, command: &mut Command, code: i32) -> String {
         let output = command.output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -122,7 +122,7 @@ fn the_first_use_downloads_and_the_second_asks_nothing() {
     assert!(place.cache(&format!(".no_exist/{commit}/tokenizer.json")).is_file());
 
     let asked = place.hub.requests().len();
-    // One for the list, two a file, and the one that the redirect leads to.
+    // One for the list, two per file, and one after the redirect.
     assert_eq!(asked, 6, "{:?}", place.hub.requests());
     let second = succeed(&mut place.peft("info org/tiny --json"));
     assert_eq!((json_of(&second), second.stderr.len()), (expected.clone(), 0));
@@ -151,7 +151,7 @@ fn other_folders_for_the_cache() {
 }
 
 #[test]
-fn a_folder_wins_over_the_hub() {
+fn a_local_folder_takes_precedence_over_the_hub() {
     let place = Place::new("bert");
     let folder = place.dir.path().join("org/tiny");
     fs::create_dir_all(&folder).unwrap();
@@ -184,7 +184,7 @@ fn revisions() {
 }
 
 #[test]
-fn an_interrupted_download_goes_on() {
+fn an_interrupted_download_is_resumed() {
     let weights = bytes_of("bert", WEIGHTS);
     let sent = |place: &Place| {
         let downloads = place.hub.downloads(WEIGHTS);
@@ -193,7 +193,7 @@ fn an_interrupted_download_goes_on() {
     };
     let on = |byte: usize| Some(format!("bytes={byte}-"));
 
-    // Within one command: the rest alone is asked for, twice.
+    // Within one command: only the rest is requested, twice.
     let place = Place::new("bert");
     place.hub.plan(WEIGHTS, &[Fault::Cut(50_000), Fault::Cut(20_000)]);
     succeed(&mut place.peft("info org/tiny"));
@@ -206,19 +206,19 @@ fn an_interrupted_download_goes_on() {
     place.hub.plan(WEIGHTS, &faults);
     let message = place.failure(&mut place.peft("info org/tiny"), 1);
     let parts =
-        ["org/tiny", "status 503", "48.83 KiB of 117.99 KiB are there: run again", "HF_ENDPOINT"];
+        ["org/tiny", "status 503", "48.83 KiB of 117.99 KiB received: run", "again", "HF_ENDPOINT"];
     assert_says(&message, &parts);
     assert!(!message.contains("secret"), "{message}");
     let partial = place.cache(&format!("blobs/{}.incomplete", sha256(&weights)));
     assert_eq!(fs::metadata(&partial).unwrap().len(), 50_000);
-    assert!(!place.cache("refs/main").exists(), "a ref stands for what is whole");
+    assert!(!place.cache("refs/main").exists(), "a ref promises a complete snapshot");
     let told = String::from_utf8(succeed(&mut place.peft("info org/tiny")).stderr).unwrap();
-    assert_says(&told, &["from 48.83 KiB on"]);
+    assert_says(&told, &["resuming at 48.83 KiB"]);
     let (ranges, bytes) = sent(&place);
     assert_eq!((ranges.last().unwrap(), bytes), (&on(50_000), weights.len()));
     assert!(!partial.exists());
 
-    // A server without ranges sends all of it again.
+    // A server that ignores ranges sends everything again.
     let place = Place::new("bert");
     place.hub.plan(WEIGHTS, &[Fault::Cut(50_000), Fault::NoRange]);
     succeed(&mut place.peft("info org/tiny"));
@@ -226,7 +226,7 @@ fn an_interrupted_download_goes_on() {
 }
 
 #[test]
-fn damaged_files_are_refused_and_removed() {
+fn corrupt_files_are_refused_and_removed() {
     for (file, kind) in [(WEIGHTS, "SHA-256"), ("config.json", "git SHA-1")] {
         let place = Place::new("bert");
         place.hub.plan(file, &[Fault::Corrupt]);
@@ -238,7 +238,7 @@ fn damaged_files_are_refused_and_removed() {
         assert!(!place.blobs().iter().any(|name| name.starts_with(&etag)), "{:?}", place.blobs());
         succeed(&mut place.peft("info org/tiny"));
     }
-    // What an interrupted download left was damaged since.
+    // An interrupted download was corrupted since.
     let place = Place::new("bert");
     fs::create_dir_all(place.cache("blobs")).unwrap();
     let partial = place.cache(&format!("blobs/{}.incomplete", sha256(&bytes_of("bert", WEIGHTS))));
@@ -249,7 +249,7 @@ fn damaged_files_are_refused_and_removed() {
 }
 
 #[test]
-fn the_token_is_shown_to_the_hub_alone() {
+fn the_token_is_sent_only_to_the_hub() {
     let place = Place::new("bert");
     let store = Hub::start();
     place.hub.store_at(&store);
@@ -258,13 +258,13 @@ fn the_token_is_shown_to_the_hub_alone() {
     let message = place.failure(&mut place.peft("info org/tiny"), 1);
     assert_says(&message, &["org/tiny", "401", "told so", &page, "HF_TOKEN", "none is set"]);
     let message = place.failure(place.peft("info org/tiny").env("HF_TOKEN", "hf_wrong"), 1);
-    assert_says(&message, &[&page, "the one in use does not suffice"]);
+    assert_says(&message, &[&page, "the one set has no access"]);
     assert!(!message.contains("hf_wrong"), "{message}");
     succeed(place.peft("info org/tiny").env("HF_TOKEN", "hf_right"));
     let there = store.requests();
     assert!(!there.is_empty() && there.iter().all(|r| r.token.is_none()), "{there:?}");
 
-    // As `hf auth login` leaves it.
+    // Where `hf auth login` puts it.
     fs::remove_dir_all(place.cache("")).unwrap();
     fs::write(place.dir.path().join("hf/token"), "hf_right\n").unwrap();
     succeed(&mut place.peft("info org/tiny"));
@@ -272,10 +272,13 @@ fn the_token_is_shown_to_the_hub_alone() {
 }
 
 #[test]
-fn what_cannot_be_had_is_told() {
+fn failures_say_what_to_do() {
     let place = Place::new("bert");
     let message = place.failure(&mut place.peft("info org/none"), 1);
-    assert_says(&message, &["org/none", "no such folder", &place.hub.url, "private", "HF_TOKEN"]);
+    assert_says(
+        &message,
+        &["org/none", "no such local folder", &place.hub.url, "private", "HF_TOKEN"],
+    );
     for variable in ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"] {
         let asked = place.hub.requests().len();
         let message = place.failure(place.peft("info org/tiny").env(variable, "1"), 1);
@@ -338,7 +341,7 @@ fn a_cache_that_python_made_is_used() {
         let output = succeed(command);
         (json_of(&output)["model_type"].clone(), String::from_utf8(output.stderr).unwrap())
     };
-    // Python was not asked for a tokenizer, so the Hub is; it does not know that commit, or is not there.
+    // Python never looked for a tokenizer, so the Hub is asked; it does not know that commit, or is unreachable.
     for endpoint in [place.hub.url.as_str(), "http://127.0.0.1:1"] {
         let (found, told) =
             type_of(place.peft("info org/tiny --json").env("HF_ENDPOINT", endpoint));
@@ -347,7 +350,7 @@ fn a_cache_that_python_made_is_used() {
     }
     let (found, told) = type_of(place.peft("info org/tiny --json").env("HF_HUB_OFFLINE", "1"));
     assert_eq!((found, told.as_str()), (json!("gpt2"), ""));
-    // Where Python looked for them, it noted that there are none.
+    // Had Python looked, it would have recorded that there are none.
     let absent = place.cache(&format!(".no_exist/{commit}"));
     fs::create_dir_all(&absent).unwrap();
     for file in ["tokenizer.json", "generation_config.json"] {
@@ -421,7 +424,7 @@ fn a_model_in_shards() {
 }
 
 #[test]
-fn adapters_come_from_the_hub_too() {
+fn adapters_are_downloaded_too() {
     let place = Place::new("bert");
     let model = vectors("logits/bert");
     place.hub.put_folder("org/prompt", &model.join("prompt"), &[]);
@@ -461,7 +464,7 @@ fn a_run_remembers_the_name_of_its_model() {
     let predicted =
         succeed(&mut place.peft("predict --model org/tiny --adapter run --input rows.jsonl"));
     assert_eq!(String::from_utf8(predicted.stdout).unwrap().lines().count(), 2);
-    // And on from it.
+    // And a run that starts from it.
     let line = "train --model org/tiny --init-adapter run --method ptv2 --task seq-cls --train rows.jsonl \
                 --out next --steps 1 --lr 0.01";
     succeed(&mut place.peft(line));

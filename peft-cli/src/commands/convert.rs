@@ -6,16 +6,13 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use peft_core::{
-    Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task,
-    adapter::{atomic, npy, prompt_file},
-};
+use peft_core::{Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task, adapter::{atomic, npy, prompt_file}};
 use serde_json::json;
 
 use crate::{
     device,
     error::CliResult,
-    hub,
+    locate,
     output::{grouped, line},
     session::in_adapter,
 };
@@ -86,7 +83,7 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     let format = args.format.unwrap_or(by_name);
     let (adapter, was) = read(args, format)?;
     if let Some(model) = &args.model {
-        let base = peft_models::load(&hub::model(model)?, &device::choose(None)?)?;
+        let base = peft_models::load(&locate::model(model)?, &device::choose(None)?)?;
         let fit = adapter.virtual_tokens(base.model.spec(), &device::choose(None)?);
         fit.map_err(in_adapter(&args.from))?;
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     device,
     error::CliResult,
-    hub,
+    locate,
     output::{grouped, line},
 };
 
@@ -38,7 +38,7 @@ pub struct InfoArgs {
 /// Naming the file that cannot be read. A model that is not supported is an answer, not an error.
 pub fn run(args: &InfoArgs) -> CliResult {
     let device: Device = device::choose(None)?;
-    let dir = hub::model(&args.model)?;
+    let dir = locate::model(&args.model)?;
     let loaded = match peft_models::load(&dir, &device) {
         Ok(loaded) => loaded,
         Err(error) => return unsupported(args, &dir, error),

@@ -4,15 +4,13 @@ use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 use clap::Args;
-use peft_core::{
-    Adapter, FrozenModel, adapter::stored, contract::layout::is_virtual, text::load_tokenizer,
-};
+use peft_core::{Adapter, FrozenModel, adapter::stored, contract::layout::is_virtual, text::load_tokenizer};
 use serde_json::{Value, json};
 
 use crate::{
     device,
     error::CliResult,
-    hub,
+    locate,
     output::{self, grouped, line},
     session::in_adapter,
 };
@@ -43,7 +41,7 @@ pub struct InspectArgs {
 ///
 /// Whatever is wrong with the adapter or the model.
 pub fn run(args: &InspectArgs) -> CliResult {
-    let dir = hub::adapter(&args.adapter)?;
+    let dir = locate::adapter(&args.adapter)?;
     let adapter = Adapter::load(&dir)?;
     let config = &adapter.config;
     let file = stored::path(&dir)?;
@@ -56,7 +54,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
     let trained = config.own.recipe.get("trained_parameters").and_then(Value::as_u64);
     let nearest = match &args.model {
         Some(model) if config.peft_type.is_prompt() => {
-            nearest(args, &adapter, &hub::model(model)?)?
+            nearest(args, &adapter, &locate::model(model)?)?
         }
         _ => Vec::new(),
     };

@@ -1,27 +1,27 @@
-//! What a file's ETag says of its bytes.
+//! Verifies bytes against a file's ETag.
 
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
-/// The sum that an ETag names, computed as bytes come.
+/// The checksum that an ETag holds, computed as bytes arrive.
 #[derive(Clone, Debug)]
 pub enum Checksum {
-    /// Of a large file: its SHA-256.
+    /// A large file: its SHA-256.
     Sha256(Sha256),
-    /// Of a small one: its name in git, the SHA-1 of a header and the bytes. Some mirrors give the plain
+    /// A small file: its git object name, which is the SHA-1 of a header and the bytes. Some mirrors give the plain
     /// SHA-1 of the bytes instead.
     Sha1 {
         /// With git's header.
         git: Sha1,
-        /// Without.
+        /// Without it.
         plain: Sha1,
     },
-    /// Anything else says nothing: the size alone is checked.
+    /// Any other ETag holds no checksum: only the size is verified.
     None,
 }
 
 impl Checksum {
-    /// The sum that `etag` names, for a file of `size` bytes.
+    /// The checksum that `etag` holds, for a file of `size` bytes.
     pub fn of(etag: &str, size: u64) -> Self {
         let is_hex = etag.bytes().all(|byte| byte.is_ascii_hexdigit());
         match etag.len() {
@@ -34,7 +34,7 @@ impl Checksum {
         }
     }
 
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(sum) => sum.update(bytes),
@@ -46,13 +46,12 @@ impl Checksum {
         }
     }
 
-    /// The name of the sum and its value, where it is not that of `etag`.
+    /// The kind and the value of the checksum, if it differs from `etag`.
     pub fn differs(&self, etag: &str) -> Option<(&'static str, String)> {
         let (kind, found) = match self {
-            Self::Sha256(sum) => ("SHA-256", vec![format!("{:x}", sum.clone().finalize())]),
+            Self::Sha256(sum) => ("SHA-256", vec![hex(&sum.clone().finalize())]),
             Self::Sha1 { git, plain } => {
-                let sums = [git, plain].map(|sum| format!("{:x}", sum.clone().finalize()));
-                ("git SHA-1", sums.to_vec())
+                ("git SHA-1", [git, plain].map(|sum| hex(&sum.clone().finalize())).to_vec())
             }
             Self::None => return None,
         };
@@ -61,13 +60,17 @@ impl Checksum {
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_etag_names_its_sum() {
+    fn bytes_are_verified_against_an_etag() {
         let differs = |etag: &str, bytes: &[u8]| {
             let mut sum = Checksum::of(etag, bytes.len() as u64);
             sum.update(bytes);

@@ -1,8 +1,8 @@
-//! Requests to the Hub.
+//! HTTP requests to the Hub: redirects, retries, and who is sent the token.
 
 use std::{fs, path::Path, thread, time::Duration};
 
-use hf_hub::api::RepoInfo;
+use serde::Deserialize;
 use ureq::{
     Agent, Body,
     http::{Response, StatusCode, header},
@@ -10,23 +10,24 @@ use ureq::{
 };
 
 use super::{
-    address::{join, same_origin},
-    cache::is_plain,
     config::HubConfig,
-    error::HubError,
-    name::RepoName,
+    error::{HubError, Retry},
+    name::{RepoName, is_file_name},
+    url::{join, same_origin},
 };
 
-/// Longer without a byte, and a connection is given up.
-const SILENCE: Duration = Duration::from_secs(30);
-/// The Hub's own limit is not known; its files need two.
-const MOST_REDIRECTS: usize = 10;
-/// The first wait before a request is made again; it triples each time.
+/// After this long without a byte, a connection is given up.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The Hub's files need two; its own limit is not documented.
+const MAX_REDIRECTS: usize = 10;
+/// Attempts at a request that makes no progress.
+const MAX_ATTEMPTS: usize = 5;
+/// The wait before the first retry; it triples each time.
 const FIRST_WAIT: Duration = Duration::from_millis(300);
-/// The longest that a server may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait that a server may ask for.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Speaks with the Hub about one repository.
+/// Makes the requests about one repository.
 #[derive(Debug)]
 pub struct Client<'a> {
     agent: Agent,
@@ -34,7 +35,7 @@ pub struct Client<'a> {
     name: &'a RepoName,
 }
 
-/// What a revision consists of.
+/// The content of a revision.
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// Its commit.
@@ -43,56 +44,57 @@ pub struct Listing {
     pub files: Vec<String>,
 }
 
-/// What the Hub says of a file.
+/// The Hub's metadata of a file.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    /// Names its bytes.
+    /// Identifies its bytes.
     pub etag: String,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
-/// Whether a request that failed is worth making again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// No.
-    Never,
-    /// Yes.
-    Soon,
-    /// Yes, when the server says.
-    After(Duration),
-}
-
-/// What is asked for.
+/// What is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
-    /// Of a file that is kept elsewhere, the Hub's own answer: it alone has the checksum.
+    /// The headers. For a file stored elsewhere those of the Hub's own redirect, which alone have the checksum.
     Head,
-    /// The bytes from this one on, wherever they are.
+    /// The bytes from this offset on, wherever they are stored.
     Get(u64),
 }
 
+/// The Hub's answer to a request for the list of files.
+#[derive(Deserialize)]
+struct RepoInfo {
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
+}
+
 impl<'a> Client<'a> {
-    /// For a repository.
+    /// Makes a client for one repository.
     ///
     /// # Errors
     ///
-    /// [`HubError::Setting`] where there are no certificates in the file that names them.
+    /// [`HubError::Setting`] if the file of certificates contains none.
     pub fn new(config: &'a HubConfig, name: &'a RepoName) -> Result<Self, HubError> {
         let roots = config.certificates.as_deref().map(certificates).transpose()?;
         let roots = roots.unwrap_or(RootCerts::WebPki);
         let agent = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
-            // Redirects are followed here: the token must not go along.
+            // Redirects are followed below: the token must not be sent to other hosts.
             .max_redirects(0)
-            // Sizes and ranges are those of the file itself.
+            // Sizes and ranges refer to the file itself.
             .accept_encoding("identity")
             .user_agent(concat!("peft-cli/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(SILENCE))
-            .timeout_connect(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
-            .timeout_per_write(Some(SILENCE))
+            .timeout_resolve(Some(TIMEOUT))
+            .timeout_connect(Some(TIMEOUT))
+            .timeout_per_read(Some(TIMEOUT))
+            .timeout_per_write(Some(TIMEOUT))
             .build()
             .new_agent();
         Ok(Self { agent, config, name })
@@ -109,48 +111,48 @@ impl<'a> Client<'a> {
     ///
     /// [`HubError`].
     pub fn listing(&self, revision: &str) -> Result<Listing, HubError> {
-        let url = format!("{}/api/{}", self.config.endpoint, self.name.at(revision).api_url());
-        let info: RepoInfo = self.persistently(&mut |_| {
+        let url = format!("{}/{}", self.config.endpoint, self.name.listing_path(revision));
+        let info: RepoInfo = self.with_retries(&mut |_| {
             let mut response = self.send(Method::Get(0), &url)?;
             let text = response.body_mut().read_to_string();
             let text = text.map_err(|error| self.failed(&url, &error))?;
-            serde_json::from_str(&text).map_err(|error| HubError::Answer {
+            serde_json::from_str(&text).map_err(|error| HubError::Response {
                 url: url.clone(),
-                message: format!("found no list of files ({error})"),
+                message: format!("expected a list of files ({error})"),
             })
         })?;
-        if !is_plain(&info.sha) {
-            let message = format!("found {:?} as the commit", info.sha);
-            return Err(HubError::Answer { url, message });
+        if !is_file_name(&info.sha) {
+            let message = format!("found the commit {:?}", info.sha);
+            return Err(HubError::Response { url, message });
         }
         let files = info.siblings.into_iter().map(|file| file.rfilename).collect();
         Ok(Listing { commit: info.sha, files })
     }
 
-    /// The address of a file.
+    /// The URL of a file.
     pub fn url(&self, commit: &str, file: &str) -> String {
-        let repo = self.name.at(commit);
-        format!("{}/{}/resolve/{}/{file}", self.config.endpoint, repo.url(), repo.url_revision())
+        format!("{}/{}", self.config.endpoint, self.name.file_path(commit, file))
     }
 
-    /// What the Hub says of a file.
+    /// The metadata of a file.
     ///
     /// # Errors
     ///
     /// [`HubError`].
     pub fn metadata(&self, commit: &str, file: &str) -> Result<Metadata, HubError> {
         let url = self.url(commit, file);
-        self.persistently(&mut |_| {
+        self.with_retries(&mut |_| {
             let response = self.send(Method::Head, &url)?;
             let text = |name: &str| response.headers().get(name)?.to_str().ok();
-            let lacks = |what: &str| HubError::Answer {
+            let lacks = |what: &str| HubError::Response {
                 url: url.clone(),
-                message: format!("the answer has no header {what}"),
+                message: format!("the response has no header {what}"),
             };
             let etag = text("x-linked-etag").or_else(|| text("etag"));
             let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"'));
-            let etag = etag.filter(|etag| is_plain(etag)).ok_or_else(|| lacks("ETag"))?.to_string();
-            // The length of a redirect is that of its own text.
+            let etag =
+                etag.filter(|etag| is_file_name(etag)).ok_or_else(|| lacks("ETag"))?.to_string();
+            // The length of a redirect is that of its own body.
             let length = text("content-length").filter(|_| response.status().is_success());
             let size = text("x-linked-size").or(length).and_then(|size| size.parse().ok());
             Ok(Metadata {
@@ -160,8 +162,8 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Asks for the bytes of a file from byte `from` on. Gives the answer and the byte it begins with, which
-    /// is 0 where the server knows no ranges.
+    /// Requests the bytes of a file from offset `from` on. Returns the response and the offset at which it begins,
+    /// which is 0 if the server ignores ranges.
     ///
     /// # Errors
     ///
@@ -177,20 +179,20 @@ impl<'a> Client<'a> {
             .and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
         match start {
             Some(start) if start == from => Ok((response, from)),
-            _ => Err(HubError::Answer {
+            _ => Err(HubError::Response {
                 url: url.to_string(),
                 message: format!("found the range {range:?}, expected one from byte {from}"),
             }),
         }
     }
 
-    /// Makes an attempt, and makes it again where that may help, five times at most. `attempt` sets its
-    /// argument where it got further than ever before: its failure then is the first one again.
+    /// Makes an attempt, and up to four more if that may help. `attempt` sets its argument if it got further than any
+    /// before it; counting then starts again.
     ///
     /// # Errors
     ///
-    /// That of the last attempt.
-    pub fn persistently<T>(
+    /// The error of the last attempt.
+    pub fn with_retries<T>(
         &self,
         attempt: &mut dyn FnMut(&mut bool) -> Result<T, HubError>,
     ) -> Result<T, HubError> {
@@ -206,20 +208,22 @@ impl<'a> Client<'a> {
                 (failures, wait) = (0, FIRST_WAIT);
             }
             failures += 1;
-            match error.again() {
-                Again::Soon if failures < 5 => thread::sleep(wait),
-                Again::After(asked) if failures < 5 => thread::sleep(asked.min(LONGEST_WAIT)),
+            match error.retry() {
+                Retry::Soon if failures < MAX_ATTEMPTS => thread::sleep(wait),
+                Retry::After(asked) if failures < MAX_ATTEMPTS => {
+                    thread::sleep(asked.min(MAX_WAIT));
+                }
                 _ => return Err(error),
             }
             wait *= 3;
         }
     }
 
-    /// What is told of an error on the way.
+    /// The error for a request that failed before or during its response.
     pub fn failed(&self, url: &str, error: &ureq::Error) -> HubError {
         use std::io::ErrorKind as Kind;
         use ureq::{Error, Timeout};
-        // A connection that broke may hold the next time; a server that cannot be reached will not.
+        // A broken connection may hold next time; an unreachable server is unlikely to appear.
         let may_help = match error {
             Error::Protocol(_) => true,
             Error::Timeout(which) => !matches!(which, Timeout::Resolve | Timeout::Connect),
@@ -237,24 +241,24 @@ impl<'a> Client<'a> {
             Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
-        self.network(url, said, if may_help { Again::Soon } else { Again::Never })
+        self.network(url, said, if may_help { Retry::Soon } else { Retry::Never })
     }
 
-    /// No answer, or half of one.
-    pub fn network(&self, url: &str, said: String, again: Again) -> HubError {
+    /// The error for a missing or incomplete response.
+    pub fn network(&self, url: &str, said: String, retry: Retry) -> HubError {
         HubError::Network {
             name: self.name.id().to_string(),
-            // What stands behind it is a key to the file.
+            // The query may hold a key to the file.
             url: url.split('?').next().unwrap_or(url).to_string(),
             said,
             partial: String::new(),
-            again,
+            retry,
         }
     }
 
     fn send(&self, method: Method, url: &str) -> Result<Response<Body>, HubError> {
         let mut url = url.to_string();
-        for _ in 0..MOST_REDIRECTS {
+        for _ in 0..MAX_REDIRECTS {
             let mut request = match method {
                 Method::Head => self.agent.head(&url),
                 Method::Get(_) => self.agent.get(&url),
@@ -274,14 +278,16 @@ impl<'a> Client<'a> {
             if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Err(self.refused(&url, is_hub, &response));
             }
-            let answer = |message: String| HubError::Answer { url: url.clone(), message };
+            let unexpected = |message: String| HubError::Response { url: url.clone(), message };
             let location = response.headers().get(header::LOCATION);
             let location = location.and_then(|location| location.to_str().ok());
-            let location = location.ok_or_else(|| answer("a redirect without Location".into()))?;
+            let location = location
+                .ok_or_else(|| unexpected("found a redirect without a Location header".into()))?;
             let next = join(&url, location)
-                .ok_or_else(|| answer(format!("a redirect to {location:?}")))?;
+                .ok_or_else(|| unexpected(format!("found a redirect to {location:?}")))?;
             if url.starts_with("https://") && !next.starts_with("https://") {
-                return Err(answer(format!("a redirect to {location:?}, which is not encrypted")));
+                let message = format!("found a redirect to {location:?}, which is not encrypted");
+                return Err(unexpected(message));
             }
             let is_renamed =
                 same_origin(&next, &url) && !response.headers().contains_key("x-linked-etag");
@@ -290,10 +296,11 @@ impl<'a> Client<'a> {
             }
             url = next;
         }
-        Err(HubError::Answer { url, message: format!("more than {MOST_REDIRECTS} redirects") })
+        let message = format!("found more than {MAX_REDIRECTS} redirects");
+        Err(HubError::Response { url, message })
     }
 
-    /// What is told of an answer that is no success.
+    /// The error for a response that is neither a success nor a redirect.
     fn refused(&self, url: &str, is_hub: bool, response: &Response<Body>) -> HubError {
         let header =
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -304,7 +311,7 @@ impl<'a> Client<'a> {
             None => format!("status {}", response.status()),
         };
         let token = match &self.config.token {
-            Some(_) => "the one in use does not suffice",
+            Some(_) => "the one set has no access",
             None => "none is set",
         };
         let name = self.name.to_string();
@@ -322,13 +329,13 @@ impl<'a> Client<'a> {
                 HubError::NoRepository { name, endpoint: self.config.endpoint.clone(), token }
             }
             (401 | 403, _) if is_hub => HubError::Denied { name, said, url: page, token },
-            // A key to a file that is kept elsewhere may have run out; the Hub gives a new one.
+            // The key to a file stored elsewhere may have expired; the Hub issues a new one.
             (403 | 408 | 429 | 500..=599, _) => {
                 let seconds = header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
-                let after = |seconds| Again::After(Duration::from_secs(seconds));
-                self.network(url, said, seconds.map_or(Again::Soon, after))
+                let after = |seconds| Retry::After(Duration::from_secs(seconds));
+                self.network(url, said, seconds.map_or(Retry::Soon, after))
             }
-            _ => self.network(url, said, Again::Never),
+            _ => self.network(url, said, Retry::Never),
         }
     }
 }
@@ -349,7 +356,7 @@ fn certificates(path: &Path) -> Result<RootCerts, HubError> {
         .collect::<Result<_, _>>()
         .map_err(|error| bad(error.to_string()))?;
     if found.is_empty() {
-        return Err(bad("found no certificate in it, expected PEM".into()));
+        return Err(bad("contains no certificate, expected PEM".into()));
     }
     Ok(RootCerts::from(found))
 }

@@ -1,5 +1,4 @@
-//! Where the Hub is and where its files are kept, from the environment variables that Python's
-//! `huggingface_hub` reads.
+//! Settings, from the environment variables that Python's `huggingface_hub` reads.
 
 use std::{
     env,
@@ -8,26 +7,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hf_hub::Cache;
-
 use super::error::HubError;
 
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// What the environment says of the Hub.
+/// How to reach the Hub, and where to keep its files.
 #[derive(Clone)]
 pub struct HubConfig {
-    /// `HF_ENDPOINT`, without a slash at its end.
+    /// `HF_ENDPOINT`, without a trailing slash.
     pub endpoint: String,
-    /// The cache folder: `HF_HUB_CACHE`, else `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`, which is
-    /// `~/.cache/huggingface` where it is not set.
+    /// The cache folder: `HF_HUB_CACHE`, else `HUGGINGFACE_HUB_CACHE`, else `hub` in `HF_HOME`. `HF_HOME` defaults to
+    /// `~/.cache/huggingface`.
     pub cache: PathBuf,
-    /// `HF_TOKEN`, else what is in the file `HF_TOKEN_PATH`, else in `token` in `HF_HOME`.
+    /// `HF_TOKEN`, else the content of the file `HF_TOKEN_PATH`, which defaults to `token` in `HF_HOME`.
     pub token: Option<String>,
-    /// `SSL_CERT_FILE`: the certificates to trust instead of those that come with the program, as behind a
-    /// proxy that reads along.
+    /// `SSL_CERT_FILE`: a file of certificates to trust instead of the built-in ones, for proxies that decrypt
+    /// traffic.
     pub certificates: Option<PathBuf>,
-    /// `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: no requests.
+    /// `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: make no requests.
     pub offline: bool,
 }
 
@@ -36,7 +33,7 @@ impl HubConfig {
     ///
     /// # Errors
     ///
-    /// [`HubError::Setting`] where the endpoint is no URL, or there is no folder for the cache.
+    /// [`HubError::Setting`] if the endpoint is not a URL, or there is no folder for the cache.
     pub fn from_env() -> Result<Self, HubError> {
         Self::read(|variable| env::var_os(variable), env::home_dir())
     }
@@ -54,7 +51,7 @@ impl HubConfig {
             .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
             .or_else(|| home.as_ref().map(|home| home.join("hub")));
         let Some(cache) = cache else {
-            let message = "is not set, and there is no home folder to keep downloads in".into();
+            let message = "is not set, and there is no home folder for downloads".into();
             return Err(HubError::Setting { variable: "HF_HOME", message });
         };
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_string());
@@ -64,13 +61,13 @@ impl HubConfig {
         }
         let token = text("HF_TOKEN")
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
-            .or_else(|| match path("HF_TOKEN_PATH") {
-                Some(file) => token_in(&file),
-                None => Cache::new(home.as_ref()?.join("hub")).token(),
+            .or_else(|| {
+                let default = || home.as_ref().map(|home| home.join("token"));
+                token_in(&path("HF_TOKEN_PATH").or_else(default)?)
             })
             .filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            let message = "holds characters that no token has".into();
+            let message = "contains characters that a token cannot have".into();
             return Err(HubError::Setting { variable: "HF_TOKEN", message });
         }
         let is_true = |name: &str| {
@@ -88,7 +85,7 @@ impl HubConfig {
     }
 }
 
-/// Without the token, which is nobody's business.
+/// Hides the token.
 impl fmt::Debug for HubConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubConfig")
@@ -116,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_endpoint_are_those_of_python() {
+    fn folders_and_endpoint_match_python() {
         let plain = read(&[]).unwrap();
         assert_eq!(plain.endpoint, "https://huggingface.co");
         assert_eq!(plain.cache, Path::new("/home/ana/.cache/huggingface/hub"));
@@ -137,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_a_variable_or_a_file_and_is_not_shown() {
+    fn the_token_comes_from_a_variable_or_a_file_and_is_hidden() {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().to_str().unwrap();
         fs::write(dir.path().join("token"), "hf_file\n").unwrap();

@@ -1,18 +1,28 @@
-//! What keeps a model of the Hub from being used, and what to do about it.
+//! What can go wrong, what to do about it, and whether to retry.
 
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::client::Again;
+/// Whether a failed request is worth repeating.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// No.
+    Never,
+    /// Yes.
+    Soon,
+    /// Yes, after the time that the server asked for.
+    After(Duration),
+}
 
 /// A failure to get something from the Hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// There is no such folder, and it is no name of the Hub's either.
+    /// There is no such folder, and the text is not a name on the Hub either.
     #[error(
-        "cannot read {}: {source}. A folder is meant; one of the Hugging Face Hub's {kind}s is \
+        "cannot read {}: {source}. It was taken for a local folder; {kind}s of the Hugging Face Hub are \
          written org/name", path.display()
     )]
     Missing {
@@ -23,7 +33,7 @@ pub enum HubError {
         /// Model or adapter.
         kind: &'static str,
     },
-    /// An environment variable has a value that cannot be used.
+    /// An environment variable has an unusable value.
     #[error("{variable}: {message}")]
     Setting {
         /// The variable.
@@ -31,10 +41,10 @@ pub enum HubError {
         /// What was found and what was expected.
         message: String,
     },
-    /// It is not in the cache, and nothing may be downloaded.
+    /// A file is not in the cache, and nothing may be downloaded.
     #[error(
-        "{name}: there is no such folder, and {file} is not in the cache {}. HF_HUB_OFFLINE or \
-         TRANSFORMERS_OFFLINE is set: unset it to download, or give the path of a copy of the {kind}",
+        "{name}: no such local folder, and {file} is not in the cache {}. HF_HUB_OFFLINE or \
+         TRANSFORMERS_OFFLINE is set: unset it to download, or give the path of a local copy of the {kind}",
         cache.display()
     )]
     Offline {
@@ -42,15 +52,15 @@ pub enum HubError {
         name: String,
         /// Model or adapter.
         kind: &'static str,
-        /// The first file that is not there.
+        /// The first file that is missing.
         file: String,
         /// The cache folder.
         cache: PathBuf,
     },
-    /// The Hub has no such repository, or does not tell that it has.
+    /// The Hub has no such repository, or does not admit to it.
     #[error(
-        "{name}: there is no such folder, and {endpoint} has no such repository, or a private one. Check \
-         the name; for a private one set HF_TOKEN to a token that may read it ({token})"
+        "{name}: no such local folder, and the repository does not exist on {endpoint} or is private. Check \
+         the name; if it is private, set HF_TOKEN to a token that may read it ({token})"
     )]
     NoRepository {
         /// The repository.
@@ -61,31 +71,31 @@ pub enum HubError {
         token: &'static str,
     },
     /// The repository has no such branch, tag or commit.
-    #[error("{name}: the repository has no revision {revision}; {url} lists those it has")]
+    #[error("{name}: the repository has no revision {revision}; {url} lists its revisions")]
     NoRevision {
         /// The repository.
         name: String,
         /// The revision.
         revision: String,
-        /// Where they are listed.
+        /// Where its revisions are listed.
         url: String,
     },
-    /// The Hub does not let us read it.
+    /// The Hub refuses access.
     #[error(
-        "{name}: access is refused ({said}). Ask for it or accept the licence at {url}, and set HF_TOKEN \
+        "{name}: access denied ({said}). Request access or accept the licence at {url}, and set HF_TOKEN \
          to a token of that account ({token})"
     )]
     Denied {
         /// The repository.
         name: String,
-        /// The Hub's words.
+        /// The Hub's reason.
         said: String,
         /// The repository's page.
         url: String,
         /// Whether a token was sent.
         token: &'static str,
     },
-    /// The repository lacks a file that is needed.
+    /// The repository lacks a required file.
     #[error("{name}: the repository has no file {file}")]
     NoFile {
         /// The repository.
@@ -95,9 +105,9 @@ pub enum HubError {
     },
     /// A model without safetensors weights.
     #[error(
-        "{name}: the repository has no safetensors weights ({found}). Convert them with Python, \
+        "{name}: the repository has no safetensors weights ({found}). Convert them in Python with \
          transformers.AutoModel.from_pretrained({id:?}).save_pretrained(\"folder\", \
-         safe_serialization=True) with the class of its task for AutoModel, and give that folder"
+         safe_serialization=True), replacing AutoModel by the class for its task, and give that folder"
     )]
     NoWeights {
         /// The repository, with its revision.
@@ -107,7 +117,7 @@ pub enum HubError {
         /// What was found instead.
         found: String,
     },
-    /// The index of a model's shards is malformed.
+    /// The index of a sharded model is malformed.
     #[error("{}: {message}", path.display())]
     Index {
         /// The file.
@@ -115,53 +125,53 @@ pub enum HubError {
         /// What was found and what was expected.
         message: String,
     },
-    /// No answer, or half of one.
+    /// The response is missing or incomplete.
     #[error(
         "{name}: cannot download from {url}: {said}. {partial}Check the network, HTTPS_PROXY, \
-         SSL_CERT_FILE and HF_ENDPOINT; or download it elsewhere (`hf download {name} --local-dir \
-         folder`), copy the folder and give its path"
+         SSL_CERT_FILE and HF_ENDPOINT; or download it on another machine (`hf download {name} \
+         --local-dir folder`), copy the folder here and give its path"
     )]
     Network {
         /// The repository, without a revision.
         name: String,
-        /// What was asked for.
+        /// What was requested.
         url: String,
         /// What went wrong.
         said: String,
-        /// What is there already.
+        /// How much was received, as a sentence to insert; empty if nothing.
         partial: String,
-        /// Whether it is worth trying again.
-        again: Again,
+        /// Whether to retry.
+        retry: Retry,
     },
-    /// An answer that the Hub would not give.
-    #[error("{url}: {message}: not an answer of the Hugging Face Hub; check HF_ENDPOINT")]
-    Answer {
-        /// What was asked for.
+    /// A response that the Hub would not give.
+    #[error("{url}: {message}. This is not a response of the Hugging Face Hub; check HF_ENDPOINT")]
+    Response {
+        /// What was requested.
         url: String,
         /// What was found and what was expected.
         message: String,
     },
-    /// The bytes are not those that the Hub has.
+    /// The bytes received are not those of the Hub.
     #[error(
-        "{name}: {file}: has the {kind} {found}, the Hub expects {expected}: the download is damaged and \
-         was removed. Run the command again"
+        "{name}: {file}: the {kind} is {found}, the Hub expects {expected}. The download is corrupt and \
+         was removed; run the command again"
     )]
-    Damaged {
+    Corrupt {
         /// The repository.
         name: String,
         /// The file.
         file: String,
-        /// The sort of checksum, or the size.
+        /// The kind of checksum, or the size.
         kind: &'static str,
-        /// That of the bytes.
+        /// Its value for the bytes received.
         found: String,
-        /// That of the Hub.
+        /// Its value on the Hub.
         expected: String,
     },
     /// The cache cannot be written.
     #[error(
-        "cannot write {}: {source}. HF_HOME chooses another folder for downloads; run again, what is \
-         there already is not downloaded twice", path.display()
+        "cannot write {}: {source}. Set HF_HOME to keep downloads in another folder; what was already \
+         downloaded is kept", path.display()
     )]
     Write {
         /// The file or folder.
@@ -190,11 +200,11 @@ impl HubError {
         move |source| Self::Read { path: path.to_path_buf(), source }
     }
 
-    /// Whether it is worth trying again.
-    pub fn again(&self) -> Again {
+    /// Whether to retry.
+    pub fn retry(&self) -> Retry {
         match self {
-            Self::Network { again, .. } => *again,
-            _ => Again::Never,
+            Self::Network { retry, .. } => *retry,
+            _ => Retry::Never,
         }
     }
 }

@@ -2,16 +2,19 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::{error::HubError, name::RepoName};
+use super::{
+    error::HubError,
+    name::{RepoName, is_file_name},
+};
 
-/// The list of a model's shards.
+/// The index of a sharded model.
 pub const INDEX: &str = "model.safetensors.index.json";
 const WEIGHTS: &str = "model.safetensors";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
-/// What a model may have and works without.
+/// What a model may lack.
 const OPTIONAL: [&str; 2] = ["generation_config.json", "tokenizer.json"];
 
-/// What a repository is used as.
+/// What a repository is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A base model.
@@ -29,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// The file that every one of the kind has.
+    /// The file that every repository of this kind has.
     pub fn config(self) -> &'static str {
         match self {
             Self::Model => "config.json",
@@ -37,7 +40,7 @@ impl Kind {
         }
     }
 
-    /// The files that hold the weights; the first that is there is used.
+    /// The files that may hold the weights; the first that exists is used.
     fn weights(self) -> [&'static str; 2] {
         match self {
             Self::Model => [WEIGHTS, INDEX],
@@ -53,18 +56,18 @@ impl Kind {
     }
 }
 
-/// What a folder of the cache holds of what is needed.
+/// How much of what is needed a folder of the cache holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// All there is.
+    /// Everything.
     Whole,
-    /// Enough; the repository may have more, such as a tokenizer.
+    /// What is required; the repository may also have optional files, such as a tokenizer.
     Unsure,
-    /// Too little: this file is not there.
+    /// Too little: this file is missing.
     Missing(String),
 }
 
-/// What `dir` holds; `is_absent` says which files the repository is known not to have.
+/// What `dir` holds. `is_absent` tells which files the repository is known to lack.
 pub fn held(kind: Kind, dir: &Path, is_absent: impl Fn(&str) -> bool) -> Held {
     let has = |file: &str| dir.join(file).is_file();
     if !has(kind.config()) {
@@ -72,7 +75,7 @@ pub fn held(kind: Kind, dir: &Path, is_absent: impl Fn(&str) -> bool) -> Held {
     }
     match kind.weights().into_iter().find(|file| has(file)) {
         None => return Held::Missing(kind.weights()[0].into()),
-        // One that cannot be read is downloaded anew, and then is an error.
+        // An unreadable index is downloaded again; if that does not help, it is an error there.
         Some(INDEX) => match shards_of(&dir.join(INDEX)) {
             Err(_) => return Held::Missing(INDEX.into()),
             Ok(shards) => {
@@ -87,7 +90,7 @@ pub fn held(kind: Kind, dir: &Path, is_absent: impl Fn(&str) -> bool) -> Held {
     if kind.optional().iter().all(known) { Held::Whole } else { Held::Unsure }
 }
 
-/// The files to download of those `listed`, shards apart, and those that the repository has not.
+/// The files to download of those `listed`, not counting shards, and the optional ones that the repository lacks.
 ///
 /// # Errors
 ///
@@ -121,7 +124,7 @@ pub fn wanted(
     Ok(([kind.config()].into_iter().chain(there).chain([weights]).collect(), absent))
 }
 
-/// The files that an index lists, each once.
+/// The shards that an index names, each once.
 ///
 /// # Errors
 ///
@@ -136,8 +139,8 @@ pub fn shards_of(index: &Path) -> Result<BTreeSet<String>, HubError> {
         .ok_or_else(|| bad("key `weight_map`: is missing, or is not an object".into()))?;
     map.values()
         .map(|shard| {
-            let name = shard.as_str().filter(|name| super::cache::is_plain(name));
-            let expected = "expected the name of a file beside it, found";
+            let name = shard.as_str().filter(|name| is_file_name(name));
+            let expected = "expected the name of a file next to it, found";
             name.map(str::to_string)
                 .ok_or_else(|| bad(format!("key `weight_map`: {expected} {shard}")))
         })
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_whole_with_all_its_shards() {
+    fn a_folder_is_complete_with_all_its_shards() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         let write = |file: &str, text: &str| fs::write(dir.join(file), text).unwrap();

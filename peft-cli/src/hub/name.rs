@@ -1,13 +1,11 @@
-//! The name of a repository: `org/name`, or `org/name@revision`.
+//! The name of a repository, `org/name` or `org/name@revision`, and its spelling in paths and URLs.
 
 use std::fmt;
 
-use hf_hub::{Repo, RepoType};
-
-/// The branch that is meant where none is named.
+/// The branch meant if none is named.
 const MAIN: &str = "main";
 
-/// A repository of the Hub at a revision: a branch, a tag, or a commit.
+/// A model repository of the Hub at a revision: a branch, a tag, or a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepoName {
     id: String,
@@ -15,7 +13,7 @@ pub struct RepoName {
 }
 
 impl RepoName {
-    /// Reads `org/name` or `org/name@revision`; nothing else is one.
+    /// Reads `org/name` or `org/name@revision`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, revision) = match text.split_once('@') {
             Some((id, revision)) => (id, Some(revision)),
@@ -35,14 +33,24 @@ impl RepoName {
         &self.id
     }
 
-    /// The revision, `main` where none is named.
+    /// The revision, `main` if none is named.
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(MAIN)
     }
 
-    /// As hf-hub has it, at a revision.
-    pub fn at(&self, revision: &str) -> Repo {
-        Repo::with_revision(self.id.clone(), RepoType::Model, revision.to_string())
+    /// Its folder in the cache: `models--org--name`.
+    pub fn cache_folder(&self) -> String {
+        format!("models--{}", self.id.replace('/', "--"))
+    }
+
+    /// The path of the request for a revision's list of files.
+    pub fn listing_path(&self, revision: &str) -> String {
+        format!("api/models/{}/revision/{}", self.id, escaped(revision))
+    }
+
+    /// The path of a file at a revision.
+    pub fn file_path(&self, revision: &str, file: &str) -> String {
+        format!("{}/resolve/{}/{file}", self.id, escaped(revision))
     }
 }
 
@@ -55,9 +63,20 @@ impl fmt::Display for RepoName {
     }
 }
 
-/// Whether this is a commit in full, which never changes.
+/// Whether this is a full commit hash, which never changes its meaning.
 pub fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether a commit, an ETag or a shard can be the name of a file in the cache.
+pub fn is_file_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(allowed)
+}
+
+/// A revision as one segment of a URL's path. [`is_revision`] allows no other character that needs escaping.
+fn escaped(revision: &str) -> String {
+    revision.replace('/', "%2F")
 }
 
 /// The Hub's rule for the name of an organisation or a model.
@@ -70,7 +89,7 @@ fn is_part(part: &str) -> bool {
         && !part.contains("..")
 }
 
-/// It becomes a part of paths and of URLs.
+/// Whether a revision is safe as part of a path and of a URL.
 fn is_revision(revision: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     !revision.is_empty()
@@ -86,13 +105,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_hub() {
+    fn names_follow_the_rules_of_the_hub() {
         let name = RepoName::parse("openai-community/gpt2").unwrap();
         assert_eq!((name.id(), name.revision()), ("openai-community/gpt2", "main"));
         let name = RepoName::parse("a/b.c_d@refs/pr/1").unwrap();
         assert_eq!((name.id(), name.revision()), ("a/b.c_d", "refs/pr/1"));
         assert_eq!(name.to_string(), "a/b.c_d@refs/pr/1");
-        assert_eq!(name.at("main").folder_name(), "models--a--b.c_d");
+        assert_eq!(name.cache_folder(), "models--a--b.c_d");
+        assert_eq!(name.listing_path("refs/pr/1"), "api/models/a/b.c_d/revision/refs%2Fpr%2F1");
+        assert_eq!(name.file_path("main", "x.json"), "a/b.c_d/resolve/main/x.json");
         for bad in [
             "", "gpt2", "./a/b", "../b", "a/../b", "a/b/c", "/a/b", "a/b/", "~/b", "a/-b", "a/b.",
             "a--b/c", "a/b..c", "a/b.git", "a/b c", "a/é", "a\\b", "a/b@", "a/b@../x", "a/b@/x",

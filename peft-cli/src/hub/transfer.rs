@@ -1,6 +1,6 @@
-//! A file from the Hub to the cache. What has come stays in `ETAG.incomplete` when a connection breaks or
-//! the program is stopped, and the next try asks for the rest alone. A blob takes its name when its size and
-//! checksum are right.
+//! Downloads a file to the cache. If the connection breaks or the program is stopped, what was received stays in
+//! `ETAG.incomplete`, and the next attempt requests only the rest. A blob gets its final name once its size and checksum
+//! are verified.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,25 +13,25 @@ use indicatif::HumanBytes;
 use super::{
     cache::{RepoCache, make_parent},
     checksum::Checksum,
-    client::{Again, Client, Metadata},
-    error::HubError,
-    watch::Watch,
+    client::{Client, Metadata},
+    error::{HubError, Retry},
+    report::{Download, Progress, Report},
 };
-use crate::output;
 
-/// Bytes moved at once.
-const PIECE: usize = 1 << 16;
+/// Bytes read at a time.
+const BUFFER: usize = 1 << 16;
 
-/// Puts a file of a commit into the cache, from the Hub where its bytes are not there yet.
+/// Puts a file of a commit into the cache, downloading its bytes if they are not there yet.
 ///
 /// # Errors
 ///
-/// [`HubError`]. Bytes that are not those of the Hub are removed, others stay for the next try.
+/// [`HubError`]. Corrupt bytes are removed; an incomplete download stays for the next attempt.
 pub fn fetch(
     client: &Client<'_>,
     cache: &RepoCache,
     commit: &str,
     file: &str,
+    report: &dyn Report,
 ) -> Result<(), HubError> {
     if cache.snapshot(commit).join(file).is_file() {
         return Ok(());
@@ -41,46 +41,59 @@ pub fn fetch(
     if !blob.is_file() {
         let name = client.name();
         let _lock = cache.lock(&metadata.etag, || {
-            output::note(format!("waiting for another process that downloads {name}: {file}"));
+            report.note(&format!("waiting for another process to download {name}: {file}"));
         })?;
-        // The other process may have finished it.
+        // By now the other process may have finished.
         if !blob.is_file() {
             let partial = Partial::open(cache.partial(&metadata.etag), &metadata)?;
-            let path = download(client, &client.url(commit, file), file, &metadata, partial)?;
+            let download = Download { name, file, received: partial.length, size: metadata.size };
+            let progress = report.begin(&download);
+            let url = client.url(commit, file);
+            let received = receive_all(client, &url, &metadata, partial, &*progress);
+            drop(progress);
+            let path = received.and_then(|partial| verify(client, file, &metadata, partial))?;
             fs::rename(path, &blob).map_err(HubError::write(&blob))?;
         }
     }
     cache.link(commit, file, &metadata.etag)
 }
 
-/// Downloads what is not there yet, and checks all of it. Gives the file it is in.
-fn download(
+/// Receives what is missing of a blob, over several connections if necessary.
+fn receive_all(
     client: &Client<'_>,
     url: &str,
-    file: &str,
     metadata: &Metadata,
     mut partial: Partial,
-) -> Result<PathBuf, HubError> {
-    let watch = Watch::new(client.name(), file, partial.length, metadata.size);
-    let outcome = client.persistently(&mut |advanced| {
+    progress: &dyn Progress,
+) -> Result<Partial, HubError> {
+    let outcome = client.with_retries(&mut |advanced| {
         let before = partial.furthest;
-        let outcome = receive(client, url, metadata, &mut partial, &watch);
+        let outcome = receive(client, url, metadata, &mut partial, progress);
         *advanced = partial.furthest > before;
         outcome
     });
-    watch.finish();
-    if let Err(mut error) = outcome {
-        if let HubError::Network { partial: there, .. } = &mut error
-            && partial.length > 0
-        {
-            *there = format!(
-                "{} of {} are there: run again to go on from them. ",
-                HumanBytes(partial.length),
-                HumanBytes(metadata.size)
-            );
+    match outcome {
+        Ok(()) => Ok(partial),
+        Err(mut error) => {
+            if let HubError::Network { partial: received, .. } = &mut error
+                && partial.length > 0
+            {
+                let (length, size) = (HumanBytes(partial.length), HumanBytes(metadata.size));
+                *received =
+                    format!("{length} of {size} received: run the command again to resume. ");
+            }
+            Err(error)
         }
-        return Err(error);
     }
+}
+
+/// Checks the size and the checksum of a blob, and returns its file. Removes it if they are wrong.
+fn verify(
+    client: &Client<'_>,
+    file: &str,
+    metadata: &Metadata,
+    partial: Partial,
+) -> Result<PathBuf, HubError> {
     partial.file.sync_all().map_err(HubError::write(&partial.path))?;
     let wrong = if partial.length == metadata.size {
         let differs = partial.sum.differs(&metadata.etag);
@@ -94,18 +107,18 @@ fn download(
         Some((kind, found, expected)) => {
             fs::remove_file(&partial.path).map_err(HubError::write(&partial.path))?;
             let name = client.name().to_string();
-            Err(HubError::Damaged { name, file: file.to_string(), kind, found, expected })
+            Err(HubError::Corrupt { name, file: file.to_string(), kind, found, expected })
         }
     }
 }
 
-/// One connection: all that comes, until the file is whole.
+/// Receives from one connection until the file is complete.
 fn receive(
     client: &Client<'_>,
     url: &str,
     metadata: &Metadata,
     partial: &mut Partial,
-    watch: &Watch,
+    progress: &dyn Progress,
 ) -> Result<(), HubError> {
     if partial.length == metadata.size && metadata.size > 0 {
         return Ok(());
@@ -114,34 +127,34 @@ fn receive(
     if from != partial.length {
         partial.restart(metadata)?;
     }
-    watch.at(partial.length);
+    progress.update(partial.length);
     let mut body = response.into_body().into_reader();
-    let mut piece = vec![0; PIECE];
+    let mut buffer = vec![0; BUFFER];
     loop {
-        let count = match body.read(&mut piece) {
+        let count = match body.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,
             Err(error) => return Err(client.failed(url, &ureq::Error::from(error))),
         };
-        partial.append(&piece[..count])?;
-        watch.at(partial.length);
-        // A server that goes on for ever must not fill the disk.
+        partial.append(&buffer[..count])?;
+        progress.update(partial.length);
+        // A server that never stops must not fill the disk.
         if partial.length > metadata.size {
             return Ok(());
         }
     }
     if partial.length < metadata.size {
-        return Err(client.network(url, "the connection was closed early".into(), Again::Soon));
+        return Err(client.network(url, "the connection was closed early".into(), Retry::Soon));
     }
     Ok(())
 }
 
-/// The bytes of a blob that are there so far.
+/// The bytes of a blob received so far.
 struct Partial {
     path: PathBuf,
     file: File,
     length: u64,
-    /// The most bytes there ever were.
+    /// The greatest length so far; a server without ranges makes it start again.
     furthest: u64,
     sum: Checksum,
 }
@@ -154,13 +167,13 @@ impl Partial {
         let file = file.map_err(HubError::write(&path))?;
         let sum = Checksum::of(&metadata.etag, metadata.size);
         let mut partial = Self { path, file, length: 0, furthest: 0, sum };
-        let mut piece = vec![0; PIECE];
+        let mut buffer = vec![0; BUFFER];
         loop {
-            let count = partial.file.read(&mut piece).map_err(HubError::read(&partial.path))?;
+            let count = partial.file.read(&mut buffer).map_err(HubError::read(&partial.path))?;
             if count == 0 {
                 break;
             }
-            partial.sum.update(&piece[..count]);
+            partial.sum.update(&buffer[..count]);
             partial.length += count as u64;
         }
         if partial.length > metadata.size {

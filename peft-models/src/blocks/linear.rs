@@ -1,10 +1,7 @@
 //! A frozen affine map.
 
 use burn::tensor::{Tensor, module::linear};
-use peft_core::{
-    Result,
-    contract::loss::{at_least_f32, check_classes, cross_entropy_sum},
-};
+use peft_core::{Result, contract::loss::{at_least_f32, check_classes, cross_entropy_sum}};
 
 use super::{Activation, Matrix, part::parts};
 #[cfg(feature = "cpu")]

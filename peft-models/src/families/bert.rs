@@ -7,10 +7,7 @@
 //! ```
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
-use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
-    Topology,
-};
+use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task, Topology};
 use serde_json::json;
 
 use super::{all_tensors, is_other_head, load_head, single_stack_spec};

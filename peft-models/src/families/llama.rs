@@ -9,10 +9,7 @@
 mod config;
 
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
-    Topology,
-};
+use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task, Topology};
 
 use super::{all_tensors, is_other_head, lm_head, load_head, load_lm_head, single_stack_spec};
 use crate::{

@@ -11,10 +11,7 @@ mod t5;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use peft_core::{
-    Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task,
-    contract::head::Dense,
-};
+use peft_core::{Error, FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Task, contract::head::Dense};
 
 use crate::{
     blocks::{Linear, Matrix, Part},

@@ -6,10 +6,7 @@ use std::{
 };
 
 use burn::tensor::{DType, Device, TensorData};
-use peft_core::{
-    NamedTensors, Result, Task,
-    adapter::codec::{from_safetensors, to_safetensors},
-};
+use peft_core::{NamedTensors, Result, Task, adapter::codec::{from_safetensors, to_safetensors}};
 use serde_json::{Value, json};
 
 use crate::{Loaded, ModelConfig, Weights};

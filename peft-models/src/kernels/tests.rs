@@ -16,10 +16,7 @@ mod switch;
 use std::{cell::Cell, sync::LazyLock};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::contract::{
-    init::{Values, draw},
-    rng::stream,
-};
+use peft_core::contract::{init::{Values, draw}, rng::stream};
 use proptest::sample::{Select, select};
 use rand::Rng;
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -12,13 +12,7 @@ use std::{
 };
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::{
-    Error, NamedTensors, Result,
-    contract::{
-        init::{Values, draw},
-        rng,
-    },
-};
+use peft_core::{Error, NamedTensors, Result, contract::{init::{Values, draw}, rng}};
 use sha2::{Digest, Sha256};
 
 use crate::blocks::Matrix;

@@ -1,6 +1,6 @@
-//! A small server on loopback that speaks as the Hugging Face Hub does: the list of a revision's files, and
-//! the files with their ETags, the large ones by a redirect to where their bytes are. It can do what goes
-//! wrong on a network, and remembers what it was asked.
+//! A small loopback server that answers as the Hugging Face Hub does: the list of a revision's files, and the files
+//! with their ETags, large ones by a redirect to their storage. It can reproduce what goes wrong on a network, and
+//! records the requests.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,17 +22,17 @@ use sha2::Sha256;
 pub enum Fault {
     /// The connection ends after so many bytes.
     Cut(usize),
-    /// An error, to be tried again at once.
+    /// An error, to be retried at once.
     Status(u16),
-    /// A bit is wrong.
+    /// One bit is flipped.
     Corrupt,
     /// Ranges are ignored.
     NoRange,
-    /// It comes after so many milliseconds.
+    /// The bytes come after so many milliseconds.
     Slow(u64),
 }
 
-/// What the server was asked.
+/// A request that the server received.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -47,11 +47,11 @@ pub struct Request {
 struct State {
     /// By `org/name`, then by revision.
     repos: BTreeMap<String, BTreeMap<String, Revision>>,
-    /// What only this token may read, and what is said to others.
+    /// The only token with access, and the status and code for others.
     gate: Option<(String, u16, &'static str)>,
     faults: BTreeMap<String, VecDeque<Fault>>,
     requests: Vec<Request>,
-    /// Where large files are kept. Empty: here.
+    /// The server that stores large files. Empty: this one.
     store: String,
 }
 
@@ -70,7 +70,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// One without repositories.
+    /// Starts a server without repositories.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -79,14 +79,14 @@ impl Hub {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let server = server.clone();
-                // A client that goes away early is no fault of the server.
+                // A client that disconnects early is not an error.
                 thread::spawn(move || server.answer(stream.unwrap()).ok());
             }
         });
         hub
     }
 
-    /// Makes files the content of a revision, which gets `commit`.
+    /// Sets the files of a revision, whose commit is `commit` repeated.
     pub fn put(&self, repo: &str, revision: &str, commit: char, files: &[(&str, Vec<u8>)]) {
         let commit = commit.to_string().repeat(40);
         let files = files.iter().map(|(name, bytes)| (name.to_string(), bytes.clone())).collect();
@@ -97,7 +97,7 @@ impl Hub {
         revisions.insert(commit, made);
     }
 
-    /// Makes the files of a folder the content of `main`.
+    /// Sets the files of `main` to those of a folder, and some others.
     pub fn put_folder(&self, repo: &str, dir: &Path, also: &[(&str, Vec<u8>)]) {
         let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(dir)
             .unwrap()
@@ -113,25 +113,25 @@ impl Hub {
         self.put(repo, "main", 'a', &files);
     }
 
-    /// Lets only `token` in.
+    /// Denies access without `token`.
     pub fn gate(&self, token: &str, status: u16, code: &'static str) {
         self.state.lock().unwrap().gate = Some((token.to_string(), status, code));
     }
 
-    /// Says what happens to the next downloads of a file, one after the other.
+    /// Plans the faults of the next downloads of a file, in order.
     pub fn plan(&self, file: &str, faults: &[Fault]) {
         let faults = faults.iter().copied().collect();
         self.state.lock().unwrap().faults.insert(file.to_string(), faults);
     }
 
-    /// Keeps large files on another server.
+    /// Stores large files on another server.
     pub fn store_at(&self, other: &Self) {
         let mut state = self.state.lock().unwrap();
         other.state.lock().unwrap().repos = state.repos.clone();
         state.store.clone_from(&other.url);
     }
 
-    /// What it was asked so far.
+    /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.state.lock().unwrap().requests.clone()
     }
@@ -172,7 +172,7 @@ impl Hub {
         stream.write_all(sent)
     }
 
-    /// The head and the body of an answer, and how much of the body is sent.
+    /// The head and the body of a response, and how much of the body is sent.
     fn reply(&self, request: &Request) -> (String, Vec<u8>, usize) {
         let mut state = self.state.lock().unwrap();
         let refuse = |status: u16, code: &str| {
@@ -200,7 +200,7 @@ impl Hub {
             return refuse(*status, code);
         }
         let Some(revisions) = state.repos.get(&repo) else {
-            // What the Hub says to those without a token.
+            // The Hub's answer without a token.
             return refuse(401, "RepoNotFound");
         };
         let Some(found) = revisions.get(&revision.replace("%2F", "/")).cloned() else {
@@ -263,18 +263,22 @@ impl Hub {
     }
 }
 
-/// Whether the Hub keeps a file elsewhere.
+/// Whether the Hub stores a file elsewhere.
 fn is_large(file: &str) -> bool {
     file.ends_with(".safetensors")
 }
 
 /// The SHA-256, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    hex(&Sha256::digest(bytes))
 }
 
 /// The name that git gives to the bytes.
 pub fn git_name(bytes: &[u8]) -> String {
     let header = format!("blob {}\0", bytes.len());
-    format!("{:x}", Sha1::new_with_prefix(header).chain_update(bytes).finalize())
+    hex(&Sha1::new_with_prefix(header).chain_update(bytes).finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,8 @@
-//! Addresses: which are the Hub's own, and where a redirect leads.
+//! URLs: which belong to the Hub, and where a redirect leads.
 
 use ureq::http::Uri;
 
-/// Whether two addresses are of one scheme, host and port.
+/// Whether two URLs have the same scheme, host and port.
 pub fn same_origin(one: &str, other: &str) -> bool {
     let origin = |url: &str| {
         let url: Uri = url.parse().ok()?;
@@ -13,7 +13,7 @@ pub fn same_origin(one: &str, other: &str) -> bool {
     origin(one).is_some_and(|one| origin(other) == Some(one))
 }
 
-/// Where a redirect from `url` leads.
+/// The URL that a redirect from `url` leads to: `location` may be relative to it. `None` if that is not HTTP.
 pub fn join(url: &str, location: &str) -> Option<String> {
     if location.starts_with("https://") || location.starts_with("http://") {
         return Some(location.to_string());
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_leads_where_it_says_and_only_one_origin_is_the_hub() {
+    fn redirects_are_resolved_and_origins_compared() {
         let from = "https://hub.example/a/b/resolve/main/x?y=1";
         let to = |location: &str| join(from, location).unwrap_or_default();
         assert_eq!(to("/c?d=2"), "https://hub.example/c?d=2");

@@ -1,0 +1,137 @@
+//! From what the user named to a local folder: a path, or a repository whose files are downloaded if the cache does
+//! not have them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    cache::RepoCache,
+    client::Client,
+    config::HubConfig,
+    error::HubError,
+    files::{self, Held, Kind, held, shards_of, wanted},
+    name::RepoName,
+    report::Report,
+    transfer,
+};
+
+/// The folder of a model: `given` itself if it exists, otherwise that of the Hub's model `org/name`, downloaded if it
+/// is not in the cache.
+///
+/// # Errors
+///
+/// [`HubError`], which says what to do.
+pub fn model(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
+    resolve(given, Kind::Model, report)
+}
+
+/// As [`model`], for an adapter.
+///
+/// # Errors
+///
+/// [`HubError`], which says what to do.
+pub fn adapter(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
+    resolve(given, Kind::Adapter, report)
+}
+
+/// How an adapter names its base model: by its name on the Hub, otherwise by the path as given.
+pub fn base_name(given: &Path) -> String {
+    match hub_name(given) {
+        Some(name) => name.id().to_string(),
+        None => given.display().to_string(),
+    }
+}
+
+/// The name on the Hub that `given` is. Anything that exists on disk is a path instead.
+fn hub_name(given: &Path) -> Option<RepoName> {
+    // If that cannot be found out, the loader will say why.
+    let exists = given.try_exists().unwrap_or(true);
+    given.to_str().filter(|_| !exists).and_then(RepoName::parse)
+}
+
+fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, HubError> {
+    if let Some(name) = hub_name(given) {
+        let config = HubConfig::from_env()?;
+        let repository = Repository { config: &config, name: &name, kind, report };
+        return repository.folder();
+    }
+    if given.try_exists().unwrap_or(true) {
+        return Ok(given.to_path_buf());
+    }
+    let path = given.join(kind.config());
+    match fs::metadata(&path) {
+        Ok(_) => Ok(given.to_path_buf()),
+        Err(source) => Err(HubError::Missing { path, source, kind: kind.name() }),
+    }
+}
+
+/// A repository that is asked for.
+struct Repository<'a> {
+    config: &'a HubConfig,
+    name: &'a RepoName,
+    kind: Kind,
+    report: &'a dyn Report,
+}
+
+impl Repository<'_> {
+    /// Its folder in the cache, after downloading what is missing.
+    fn folder(&self) -> Result<PathBuf, HubError> {
+        let Self { config, name, kind, report } = *self;
+        let cache = RepoCache::new(config, name);
+        let commit = cache.commit();
+        let found = match &commit {
+            Some(commit) => {
+                let is_absent = |file: &str| cache.is_absent(commit, file);
+                held(kind, &cache.snapshot(commit), is_absent)
+            }
+            None => Held::Missing(kind.config().into()),
+        };
+        match (found, commit) {
+            (Held::Whole, Some(commit)) => Ok(cache.snapshot(&commit)),
+            (Held::Unsure, Some(commit)) if config.offline => Ok(cache.snapshot(&commit)),
+            // This commit, not the newest: looking for a tokenizer must not change the model.
+            (Held::Unsure, Some(commit)) => self.download(&commit, &cache).or_else(|error| {
+                report.note(&format!("note: using {name} as it is in the cache ({error})"));
+                Ok(cache.snapshot(&commit))
+            }),
+            (Held::Missing(file), _) if config.offline => Err(HubError::Offline {
+                name: name.to_string(),
+                kind: kind.name(),
+                file,
+                cache: config.cache.clone(),
+            }),
+            _ => self.download(name.revision(), &cache),
+        }
+    }
+
+    /// Downloads the files of a revision that are needed, and returns its snapshot.
+    fn download(&self, revision: &str, cache: &RepoCache) -> Result<PathBuf, HubError> {
+        let Self { config, name, kind, report } = *self;
+        let client = Client::new(config, name)?;
+        let listing = client.listing(revision)?;
+        let commit = listing.commit;
+        let snapshot = cache.snapshot(&commit);
+        let (needed, absent) = wanted(kind, &listing.files, name)?;
+        for file in needed {
+            transfer::fetch(&client, cache, &commit, file, report)?;
+            if file == files::INDEX {
+                for shard in shards_of(&snapshot.join(file))? {
+                    if !listing.files.contains(&shard) {
+                        return Err(HubError::NoFile { name: name.to_string(), file: shard });
+                    }
+                    transfer::fetch(&client, cache, &commit, &shard, report)?;
+                }
+            }
+        }
+        for file in absent {
+            cache.note_absent(&commit, file)?;
+        }
+        if revision != commit {
+            // Last of all: a ref promises a complete snapshot.
+            cache.write_ref(&commit)?;
+        }
+        Ok(snapshot)
+    }
+}
