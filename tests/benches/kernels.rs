@@ -1,4 +1,4 @@
-//! Each group of kernels against the same written with Burn's operations, at the sizes of small models.
+//! Each group of kernels against the same functions written with Burn's operations, at the sizes of small models.
 //!
 //! `cargo bench --workspace --bench kernels -- [FILTER] [--quick]`
 //!
@@ -17,10 +17,8 @@ use peft_core::{
 };
 use peft_models::{
     ModelConfig, Weights,
-    kernels::{
-        bench::{Activation, Heads, LayerNorm, RmsNorm, SelfAttention, affine},
-        set_enabled,
-    },
+    bench::{Activation, Heads, LayerNorm, RmsNorm, SelfAttention, linear},
+    kernels::set_enabled,
 };
 use serde_json::json;
 
@@ -36,7 +34,7 @@ const VIRTUAL_TOKENS: usize = 20;
 fn main() {
     keep_freed_memory();
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
-    affine_maps(&mut criterion);
+    linear_layers(&mut criterion);
     attention(&mut criterion);
     norms(&mut criterion);
     activations(&mut criterion);
@@ -44,8 +42,8 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Numbers from N(0, 1).
-fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+/// Draws from N(0, 1).
+fn normal<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     let count = shape.iter().product();
     let drawn = draw(Values::Normal { std: 1.0 }, count, &mut stream(0, 0, &format!("{shape:?}")));
     Tensor::from_data(TensorData::new(drawn, shape), device)
@@ -53,12 +51,12 @@ fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 
 /// Frozen.
 fn fixed<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    numbers(shape, &Device::flex())
+    normal(shape, &Device::flex())
 }
 
 /// Trained.
 fn trained<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    numbers(shape, &Device::flex().autodiff()).require_grad()
+    normal(shape, &Device::flex().autodiff()).require_grad()
 }
 
 /// Measures `work` with the kernels and without.
@@ -99,7 +97,7 @@ fn function<const D: usize, const E: usize>(
 }
 
 /// Throughput is of multiply-adds; those of the gradient are not counted.
-fn affine_maps(criterion: &mut Criterion) {
+fn linear_layers(criterion: &mut Criterion) {
     for (layout, transposed) in [("[in, out]", false), ("[out, in]", true)] {
         for [input, output] in [[WIDTH, 3 * WIDTH], [WIDTH, WIDTH], [4 * WIDTH, WIDTH]] {
             let weight = if transposed {
@@ -110,7 +108,7 @@ fn affine_maps(criterion: &mut Criterion) {
             for rows in [ROWS, 32] {
                 let case = format!("{rows} rows, {input} to {output}, stored {layout}");
                 let sizes = [vec![rows, input], vec![rows, input, output]];
-                function(criterion, "affine", &case, sizes, |x| affine(x, &weight));
+                function(criterion, "linear", &case, sizes, |x| linear(x, &weight));
             }
         }
     }

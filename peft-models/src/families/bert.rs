@@ -13,15 +13,17 @@ use peft_core::{
 };
 use serde_json::json;
 
-use super::{all_tensors, is_other_head, load_head, single_stack_spec};
+use super::{heads::load_classifier, single_stack};
 use crate::{
-    blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, Matrix, SelfAttention, parts},
+    blocks::{Activation, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
+    kernels::Heads,
+    named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Weights},
+    weights::{LoadReport, Matrix, Weights, is_classifier},
 };
 
-/// An encoder of BERT's shape.
+/// An encoder with the layers of BERT.
 #[derive(Debug)]
 pub struct Bert {
     spec: ModelSpec,
@@ -36,20 +38,20 @@ pub struct Bert {
     recompute: bool,
 }
 
-parts!(Bert { word, position, segment, norm, pooler, layers });
+named_tensors!(Bert { word, position, segment, norm, pooler, layers });
 
-/// In what models of this shape differ.
+/// How models with the layers of BERT differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
-    /// What a checkpoint may put before all names of the backbone.
+    /// The prefix that a checkpoint may put before all names of the backbone.
     pub prefix: &'static str,
-    /// Prefix of the language-model head's names, which no task here uses.
+    /// The prefix of the names of the language-model head, which no task here uses.
     pub lm_head: &'static str,
-    /// Row of the position table that the first token takes.
+    /// The row of the position table of the first token.
     pub first_position: usize,
     /// Whether classifiers of whole rows read the pooler's output.
     pub has_pooler: bool,
-    /// The task's head.
+    /// The head of each task.
     pub layout: fn(Task) -> HeadLayout,
 }
 
@@ -66,7 +68,7 @@ struct Layer {
     activation: Activation,
 }
 
-parts!(Layer { query_key_value, output, attention_norm, up, down, norm });
+named_tensors!(Layer { query_key_value, output, attention_norm, up, down, norm });
 
 /// Loads a BERT.
 pub fn load(
@@ -141,12 +143,12 @@ impl Bert {
             })
             .collect::<Result<_>>()?;
         let task = config.task().unwrap_or(Task::SeqCls);
-        // Without it, a classifier of whole rows would read what it was not trained on.
+        // Without the pooler, a classifier of whole rows would read what it was not trained on.
         let has_pooler = variant.has_pooler
             && (weights.shape("pooler.dense.weight").is_some()
                 || config.task() == Some(Task::SeqCls));
         let model = Self {
-            spec: single_stack_spec(
+            spec: single_stack::spec(
                 config.model_type()?,
                 Topology::EncoderOnly,
                 [h, vocab, num_layers, positions - variant.first_position],
@@ -161,7 +163,7 @@ impl Bert {
             pooler: has_pooler
                 .then(|| Linear::load(weights, "pooler.dense", [h, h], true))
                 .transpose()?,
-            classifier: load_head(weights, (variant.layout)(task), h)?,
+            classifier: load_classifier(weights, (variant.layout)(task), h)?,
             variant,
             recompute: options.recompute,
         };
@@ -169,7 +171,7 @@ impl Bert {
             name == "embeddings.position_ids"
                 || name.starts_with(variant.lm_head)
                 || !variant.has_pooler && name.starts_with("pooler.")
-                || is_other_head(name)
+                || is_classifier(name)
         };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))
@@ -200,7 +202,7 @@ impl FrozenModel for Bert {
     }
 
     fn tensors(&self) -> NamedTensors {
-        all_tensors(self)
+        self.named_tensors()
     }
 
     fn layers(&self, mut sequence: Sequence) -> Result<Run> {
