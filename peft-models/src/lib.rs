@@ -1,6 +1,6 @@
 //! BERT, RoBERTa, GPT-2, the Llama family, T5 and BART as frozen bases for virtual tokens.
 //!
-//! [`load`] reads an ordinary Hugging Face folder and returns a [`FrozenModel`](peft_core::FrozenModel);
+//! [`load()`] reads an ordinary Hugging Face folder and returns a [`FrozenModel`](peft_core::FrozenModel);
 //! [`generate`] continues rows of tokens with a K/V cache that begins with the virtual tokens.
 //!
 //! | `model_type` | stacks | heads |

@@ -26,12 +26,12 @@ impl LoadOptions {
     pub(crate) fn check(&self, device: &Device) -> Result<()> {
         let Some(reason) = kernels::unavailable(device) else { return Ok(()) };
         if self.recompute {
-            let message = format!("only the CPU backend, flex, runs layers again; {reason}");
+            let message = format!("gradient checkpointing needs the CPU backend, flex; {reason}");
             return Err(Error::setting("recompute", message));
         }
         if self.weights != WeightFormat::F32 {
             let message = format!(
-                "found {}, which only the CPU backend, flex, computes with; {reason}",
+                "found {}, which only the CPU backend, flex, supports; {reason}",
                 self.weights
             );
             return Err(Error::setting("base_weights", message));

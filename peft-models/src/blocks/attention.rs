@@ -13,9 +13,6 @@ use peft_core::{LayerKeyValues, Run, Sequence, Site, TokenCache};
 use super::layer::run_layer;
 use crate::kernels::{self, Heads, LayerInputs, Scores};
 
-/// In place of minus infinity, so that a query that sees nothing (padding) gives no NaN.
-const HIDDEN: f64 = -1e9;
-
 /// The self-attention of one pass through a stack, layer after layer.
 #[derive(Debug)]
 pub struct SelfAttention<'a> {
@@ -106,7 +103,7 @@ pub struct LayerAttention {
     past: Option<LayerKeyValues>,
     /// The index of the layer, and the cache of earlier tokens.
     tokens: Option<(usize, TokenCache)>,
-    /// `[1 or B, 1, S, P + T + S]`.
+    /// `[1 or B, 1, S, P + T + S]`, `true` where a query may not see a key.
     hidden: Option<Tensor<4, Bool>>,
 }
 
@@ -201,11 +198,11 @@ pub fn attention(
 ) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
     let bias = bias(own.key.dims()[2] + past.map_or(0, |past| past.key.dims()[2]));
-    let settings = Scores { scale, hidden, bias };
-    if let Some(read) = kernels::attend(&query, &own, past, &settings) {
+    let scores = Scores { scale, hidden, bias };
+    if let Some(read) = kernels::attend(&query, &own, past, &scores) {
         return read;
     }
-    let Scores { scale, hidden, bias } = settings;
+    let Scores { scale, hidden, bias } = scores;
     let join = |past: &Tensor<4>, own: Tensor<4>| {
         let [r, k, p, d] = past.dims();
         let past = if r == b { past.clone() } else { past.clone().expand([b, k, p, d]) };
@@ -223,7 +220,7 @@ pub fn attention(
         scores = scores + bias;
     }
     if let Some(hidden) = hidden {
-        scores = scores.mask_fill(hidden.expand([b, n, s, columns]), HIDDEN);
+        scores = scores.mask_fill(hidden.expand([b, n, s, columns]), Scores::HIDDEN);
     }
     let weights = softmax(scores, 3).reshape([b, k, n / k * s, columns]);
     weights.matmul(value).reshape([b, n, s, d]).swap_dims(1, 2).reshape([b, s, n * d])

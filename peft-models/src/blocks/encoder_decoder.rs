@@ -96,7 +96,7 @@ impl<'a> StackPass<'a> {
             Side::Encoder => Site::EncoderSelf,
             Side::Decoder if sequence.cross.is_some() => Site::DecoderSelf,
             Side::Decoder => {
-                let message = "the decoder has nothing to read: no encoder's output";
+                let message = "the decoder has no encoder output to read";
                 return Err(Error::Mismatch(message.into()));
             }
         };

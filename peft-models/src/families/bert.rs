@@ -117,30 +117,9 @@ impl Bert {
         let heads = Heads { query: n, key_value: n, size: h / n };
         let epsilon = config.number("layer_norm_eps", 1e-12)?;
         let activation = Activation::from_config(config, "hidden_act", "gelu")?;
+        let layer = LayerConfig { hidden_size: h, inner_size: inner, heads, epsilon, activation };
         let layers = (0..num_layers)
-            .map(|index| {
-                let name = |part: &str| format!("encoder.layer.{index}.{part}");
-                let mut square = |part: &str| Linear::load(weights, &name(part), [h, h], true);
-                let query = square("attention.self.query")?;
-                let key = square("attention.self.key")?;
-                let value = square("attention.self.value")?;
-                let output = square("attention.output.dense")?;
-                let mut norm = |part: &str| LayerNorm::load(weights, &name(part), h, epsilon);
-                let attention_norm = norm("attention.output.LayerNorm")?;
-                let norm = norm("output.LayerNorm")?;
-                let up = Linear::load(weights, &name("intermediate.dense"), [h, inner], true)?;
-                let down = Linear::load(weights, &name("output.dense"), [inner, h], true)?;
-                Ok(Layer {
-                    heads,
-                    query_key_value: Linear::side_by_side(vec![query, key, value]),
-                    output,
-                    attention_norm,
-                    up,
-                    down,
-                    norm,
-                    activation,
-                })
-            })
+            .map(|index| Layer::load(&layer, weights, &format!("encoder.layer.{index}")))
             .collect::<Result<_>>()?;
         let task = config.task().unwrap_or(Task::SeqCls);
         // Without the pooler, a classifier of whole rows would read what it was not trained on.
@@ -178,7 +157,39 @@ impl Bert {
     }
 }
 
+/// Sizes and choices of the layers.
+struct LayerConfig {
+    hidden_size: usize,
+    inner_size: usize,
+    heads: Heads,
+    epsilon: f64,
+    activation: Activation,
+}
+
 impl Layer {
+    fn load(config: &LayerConfig, weights: &mut Weights, name: &str) -> Result<Self> {
+        let LayerConfig { hidden_size: h, inner_size: inner, heads, epsilon, activation } = *config;
+        let name = |part: &str| format!("{name}.{part}");
+        let mut square = |part: &str| Linear::load(weights, &name(part), [h, h], true);
+        let query = square("attention.self.query")?;
+        let key = square("attention.self.key")?;
+        let value = square("attention.self.value")?;
+        let output = square("attention.output.dense")?;
+        let mut norm = |part: &str| LayerNorm::load(weights, &name(part), h, epsilon);
+        let attention_norm = norm("attention.output.LayerNorm")?;
+        let norm = norm("output.LayerNorm")?;
+        Ok(Self {
+            heads,
+            query_key_value: Linear::side_by_side(vec![query, key, value]),
+            output,
+            attention_norm,
+            up: Linear::load(weights, &name("intermediate.dense"), [h, inner], true)?,
+            down: Linear::load(weights, &name("output.dense"), [inner, h], true)?,
+            norm,
+            activation,
+        })
+    }
+
     fn forward(&self, x: Tensor<3>, attention: &mut LayerAttention) -> Tensor<3> {
         let joined = self.query_key_value.forward(x.clone());
         let attended = attention.attend_joined(joined, self.heads, self.heads.scale());

@@ -19,10 +19,12 @@ pub fn load_classifier(
     let [key, rest @ ..] = &layout.names()[..] else { return Ok(None) };
     let Some(shape) = weights.shape(key) else { return Ok(None) };
     let [classes, _] = shape[..] else {
-        return Err(weights.bad(key, &format!("has the shape {shape:?}, a head has two sizes")));
+        return Err(
+            weights.bad(key, &format!("has the shape {shape:?}, a head has two dimensions"))
+        );
     };
     if classes == 0 {
-        return Err(weights.bad(key, "is a head for no classes"));
+        return Err(weights.bad(key, "is a head without classes"));
     }
     if layout.name == "qa_outputs" && classes != 2 {
         let message = format!("is a head of {classes} rows, answers have a start and an end");

@@ -32,7 +32,7 @@ impl Batch<'_> {
     pub fn no_token(&self, row: usize) -> Error {
         let row = self.indices[row];
         Error::Mismatch(format!(
-            "row {row}: no token can follow: the model's scores are no numbers"
+            "row {row}: no token can follow: the scores of the model are not numbers"
         ))
     }
 }

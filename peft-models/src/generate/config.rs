@@ -2,7 +2,7 @@
 
 use peft_core::{Error, ModelSpec, Result};
 
-/// The most rows, sequences or beams at once: more is taken for a typing error.
+/// The maximum of rows, sequences or beams at once: more is probably a typing error.
 const LARGEST: usize = 65_536;
 
 /// How texts are continued: by the likeliest token, unless [`with_sampling`](Self::with_sampling) or
@@ -11,13 +11,13 @@ const LARGEST: usize = 65_536;
 pub struct GenerateConfig {
     /// The most new tokens of a sequence, its end token included.
     pub max_new_tokens: usize,
-    /// How many new tokens must come before an end token [default: 0].
+    /// The least number of new tokens before an end token [default: 0].
     pub min_new_tokens: usize,
     /// The ids that end a sequence; the one that ended it is part of the output.
     pub end_tokens: Vec<u32>,
     /// The token that the decoder of an encoder-decoder starts from, `decoder_start_token_id`. Not part of the output.
     pub decoder_start: Option<u32>,
-    /// The token that must come second where only one was read before, such as the start token of a decoder:
+    /// The token that must follow a first one that stands alone, such as the start token of a decoder:
     /// `forced_bos_token_id`.
     pub forced_bos: Option<u32>,
     /// The tokens of which one must be the last of `max_new_tokens`: `forced_eos_token_id`.
@@ -39,9 +39,9 @@ pub enum Strategy {
     /// The likeliest.
     #[default]
     Greedy,
-    /// One that is drawn by probability.
+    /// One drawn by probability.
     Sampling(Sampling),
-    /// Those of the likeliest sequences that a search finds.
+    /// That of the likeliest sequence a beam search finds.
     Beams(Beams),
 }
 
@@ -69,7 +69,7 @@ impl Default for Sampling {
 /// Settings of beam search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beams {
-    /// Sequences that are followed at once; 1 is greedy generation.
+    /// Sequences kept at each step; 1 is greedy generation.
     pub num_beams: usize,
     /// The score of a finished sequence is its log-probability divided by the number of its new tokens, the end token
     /// included, to this power [default: 1]. Above 0 favours longer sequences, below 0 shorter ones.
@@ -165,7 +165,7 @@ impl GenerateConfig {
         self
     }
 
-    /// Sets how many new tokens must come before an end token.
+    /// Sets the least number of new tokens before an end token.
     #[must_use]
     pub fn with_min_new_tokens(mut self, min_new_tokens: usize) -> Self {
         self.min_new_tokens = min_new_tokens;
@@ -186,7 +186,7 @@ impl GenerateConfig {
         self
     }
 
-    /// Sets the token that must come first.
+    /// Sets the token that must follow a single first one.
     #[must_use]
     pub fn with_forced_bos(mut self, forced_bos: Option<u32>) -> Self {
         self.forced_bos = forced_bos;

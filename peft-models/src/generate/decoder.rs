@@ -103,7 +103,7 @@ fn tokens_at_once(device: &Device) -> usize {
 }
 
 fn lost() -> Error {
-    Error::Mismatch("the model gave no cache".into())
+    Error::Mismatch("the model returned no cache".into())
 }
 
 /// Scores `[B, V]` on the host, row by row.

@@ -28,9 +28,9 @@ pub fn generate(
     let start = config.start(spec)?;
     check_rows(rows, spec.vocab_size)?;
     virtual_tokens.check(spec, rows.len())?;
-    let room = Room::new(spec, virtual_tokens);
+    let budget = Room::new(spec, virtual_tokens);
     let read = usize::from(start.is_some());
-    rows.iter().try_for_each(|row| room.check(row.len(), read, config.max_new_tokens))?;
+    rows.iter().try_for_each(|row| budget.check(row.len(), read, config.max_new_tokens))?;
     if config.max_new_tokens == 0 {
         return Ok(vec![vec![Generated::default(); config.num_return_sequences]; rows.len()]);
     }

@@ -49,6 +49,11 @@ pub struct Scores {
     pub bias: Option<Tensor<4>>,
 }
 
+impl Scores {
+    /// The score of a hidden key, in place of minus infinity: a query that sees nothing (padding) gives no NaN.
+    pub const HIDDEN: f64 = -1e9;
+}
+
 /// An activation function that has a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nonlinearity {

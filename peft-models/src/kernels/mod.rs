@@ -1,9 +1,9 @@
-//! Operations of frozen layers that the CPU computes faster than Burn's general ones do.
+//! Operations of frozen layers that are faster on the CPU than Burn's general ones.
 //!
-//! The blocks ask here for every operation, and compute it with Burn's own operations where the answer is `None`.
-//! There are two sets of the same functions: `cpu`, with the Cargo feature `cpu`, and `disabled`, without it.
-//! Kernels serve f32 tensors on Burn's CPU backend, flex. `PEFT_KERNELS=off` turns them off for a process, and
-//! [`set_enabled`] does so for a test.
+//! The blocks call the functions of this module first, and compute with Burn's own operations where they return `None`.
+//! There are two sets of these functions: `cpu`, with the Cargo feature `cpu`, and `disabled`, without it. Kernels compute
+//! with f32 tensors on Burn's CPU backend, flex. `PEFT_KERNELS=off` turns them off for a process, and [`set_enabled`] does
+//! so for a test.
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -75,7 +75,7 @@ impl Files {
                     Error::config(
                         &index,
                         format!("weight_map.{tensor}"),
-                        format!("expected the name of a file beside it, found {shard}"),
+                        format!("expected the name of a file in the same folder, found {shard}"),
                     )
                 })?;
             names.entry(shard).or_default().push(tensor);

@@ -33,7 +33,7 @@ fn value<const FMA: bool>(function: Nonlinearity, x: f32) -> f32 {
             0.5 * x * (1.0 + t)
         }
         Nonlinearity::Silu => x * sigmoid::<FMA>(x),
-        // Written so that a NaN stays one.
+        // Written so that NaN stays NaN.
         Nonlinearity::Relu => {
             if x < 0.0 {
                 0.0

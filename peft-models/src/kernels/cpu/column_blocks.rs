@@ -30,7 +30,7 @@ pub(super) fn product_by_columns(
     let target = SharedBuffer::new(to);
     let threads = rayon::current_num_threads();
     let num_upcast: usize = b.iter().map(|factor| factor.weight.num_upcast()).sum();
-    // As many as there are threads, or a multiple, in whole vectors.
+    // A multiple of the number of threads, in whole vectors.
     let count = n.div_ceil(COLUMNS).max(num_upcast / UPCAST).next_multiple_of(threads);
     let count = count.min(n.div_ceil(32)).max(1);
     split(n.div_ceil(32), count, |range| {
@@ -72,9 +72,9 @@ pub(super) struct Block {
     target: SharedBuffer,
     rows: usize,
     width: usize,
-    /// The first column.
+    /// Its first column.
     pub(super) start: usize,
-    /// How many columns.
+    /// How many columns it has.
     pub(super) len: usize,
 }
 

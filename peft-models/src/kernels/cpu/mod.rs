@@ -12,7 +12,7 @@
 //! | `rotate` | rotary positions |
 //! | `attention` | attention over `[virtual tokens \| tokens]` |
 //! | `cross_entropy` | a language-model head with its loss |
-//! | `gradient_checkpointing` | layers of which the forward pass keeps the inputs alone |
+//! | `gradient_checkpointing` | layers whose forward pass keeps nothing but the inputs |
 //! | `autodiff` | how these become operations of Burn |
 //! | `frozen` | frozen matrices, also in fewer bits |
 //! | `view` | a matrix inside a slice |
@@ -21,8 +21,8 @@
 //! | `column_blocks` | products with frozen matrices, on all cores |
 //! | `parallel`, `simd`, `tensors` | threads, vector instructions, slices of tensors |
 //!
-//! Products are those of the `gemm` crate, with AVX-512 where the machine has it. Where weights lie as PyTorch stores
-//! them, they are transposed first, or multiplied as dot products where rows are few.
+//! Products are made by the `gemm` crate, with AVX-512 where the machine has it. Weights in the layout of PyTorch are
+//! transposed first, or multiplied as dot products where rows are few.
 
 mod activation;
 mod attention;

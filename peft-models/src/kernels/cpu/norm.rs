@@ -70,7 +70,7 @@ vectorised! {
         [0.0, inverse]
     }
 
-    /// One row of dx; `centred` says that the mean was subtracted.
+    /// Computes one row of dx; `centred` says that the mean was subtracted.
     fn norm_gradient_row<FMA>(
         x: &[f32], scale: &[f32], gradient: &[f32], mean: f32, inverse: f32, centred: bool,
         out: &mut [f32],

@@ -1,7 +1,7 @@
 //! The product of two matrices on one core.
 //!
-//! The `gemm` crate makes it, which Burn's flex uses too; where the machine has AVX-512 and the columns of the right
-//! side are stored one after another, two ways of our own are faster.
+//! The `gemm` crate makes it, as in Burn's flex; with AVX-512, and where the columns of the right side are stored one after
+//! another, there are two faster methods.
 
 #[cfg(target_arch = "x86_64")]
 use std::cell::RefCell;

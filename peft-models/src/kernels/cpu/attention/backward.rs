@@ -68,27 +68,27 @@ pub(super) fn backward(
             pass.head(batch, head, part, scratch);
         }
     });
-    let mut gradients: Vec<Option<FlexTensor>> = own
-        .into_iter()
-        .zip(inputs)
-        .zip(wanted)
-        .map(|((own, input), wanted)| wanted.then(|| tensor(own, sizes(input))))
-        .collect();
-    for ((mut past, input), wanted) in
-        past.into_iter().zip(&inputs[num_own..]).zip(&wanted[num_own..])
-    {
-        gradients.push(wanted.then(|| {
+    let own = own.into_iter().zip(inputs).zip(wanted);
+    let own = own.map(|((own, input), wanted)| wanted.then(|| tensor(own, sizes(input))));
+    let past = past.into_iter().zip(&inputs[num_own..]).zip(&wanted[num_own..]);
+    let past = past.map(|((mut past, input), wanted)| {
+        wanted.then(|| {
             if r == 1 && parts > 1 {
-                let (sum, others) = past.split_at_mut(size);
-                for other in others.chunks(size) {
-                    sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
-                }
-                past.truncate(size);
+                add_up(&mut past, size);
             }
             tensor(past, sizes(input))
-        }));
+        })
+    });
+    own.chain(past).collect()
+}
+
+/// Adds up the partial sums of `size` elements each in a buffer, which then is as long as one of them.
+fn add_up(buffer: &mut Vec<f32>, size: usize) {
+    let (sum, others) = buffer.split_at_mut(size);
+    for other in others.chunks(size) {
+        sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
     }
-    gradients
+    buffer.truncate(size);
 }
 
 /// Scratch memory for one block of queries.
@@ -129,7 +129,7 @@ impl Pass<'_> {
         block: usize,
         scratch: &mut Scratch,
     ) {
-        let (plan, scale) = (self.plan, self.scale);
+        let plan = self.plan;
         let (queries, reach) = (plan.queries(block), plan.reach(batch, block));
         let (rows, d, p) = (queries.len(), plan.d, plan.p);
         let columns = p + reach;
@@ -154,39 +154,22 @@ impl Pass<'_> {
                 unsafe { product(to, left, right) };
             }
         }
-        for (row, (weights, products)) in
-            weights.chunks_mut(columns.max(1)).zip(products.chunks_mut(columns.max(1))).enumerate()
-        {
-            let query = queries.start + row;
-            let added = plan.row(batch, query_head, query, columns);
-            let at = 2 * ((batch * plan.n + query_head) * plan.s + query);
-            softmax::weights_again(weights, scale, added, &self.moments[at..at + 2]);
-            if added.hidden.is_some_and(|hidden| !hidden.contains(&0)) {
-                // It sees nothing: all keys have the same weight, whatever the query is.
-                products.fill(0.0);
-                continue;
-            }
-            softmax::gradient(weights, products, scale);
-        }
+        self.softmaxes([batch, query_head], queries.clone(), columns, weights, products);
 
-        let columns_of = |buffer: &'_ [f32], column: usize, count: usize| {
-            let data: *const [f32] = &buffer[column.min(buffer.len())..];
-            // SAFETY: the buffers live and do not change until the end of this function.
-            MatrixView::by_rows(unsafe { &*data }, rows, count, columns)
-        };
+        let (weights, ds) = ((&weights[..], rows, columns), (&products[..], rows, columns));
         if let Some([(target, layout), ..]) = &self.own {
             let start = layout.at(batch, query_head, queries.start);
             let start = target.at(start, layout.span(rows, d));
             let to = Destination { start, row_stride: layout.row, accumulate: true };
             for (from, count, column) in plan.sources(0, reach) {
                 let key = matrix(from, head, 0..count);
-                let ds = columns_of(products, column, count);
+                let ds = columns_of(ds, column, count);
                 // SAFETY: this head of this row of the batch belongs to this task alone.
                 unsafe { product(to, ds, key) };
             }
         }
         // `dsᵀ q` for keys, `pᵀ do` for values.
-        for (which, buffer, right) in [(0, &*products, query), (1, &*weights, gradient)] {
+        for (which, buffer, right) in [(0, ds, query), (1, weights, gradient)] {
             if let Some(past) = self.past.as_ref().filter(|_| p > 0) {
                 let start = (part * plan.k + head) * p * d;
                 let start = past[which].at(start, p * d);
@@ -205,4 +188,36 @@ impl Pass<'_> {
             }
         }
     }
+    /// Turns the products `q kᵀ` and `do vᵀ` of a block of queries, row by row, into the weights p and the gradients ds.
+    fn softmaxes(
+        &self,
+        [batch, head]: [usize; 2],
+        queries: Range<usize>,
+        columns: usize,
+        weights: &mut [f32],
+        products: &mut [f32],
+    ) {
+        let plan = self.plan;
+        let rows = weights.chunks_mut(columns.max(1)).zip(products.chunks_mut(columns.max(1)));
+        for (query, (weights, products)) in queries.zip(rows) {
+            let added = plan.row(batch, head, query, columns);
+            let at = 2 * ((batch * plan.n + head) * plan.s + query);
+            softmax::weights_again(weights, self.scale, added, &self.moments[at..at + 2]);
+            if added.hidden.is_some_and(|hidden| !hidden.contains(&0)) {
+                // It sees nothing: all keys have the same weight, whatever the query is.
+                products.fill(0.0);
+                continue;
+            }
+            softmax::gradient(weights, products, self.scale);
+        }
+    }
+}
+
+/// Some columns of a buffer of `rows` rows, `width` elements each.
+fn columns_of(
+    (buffer, rows, width): (&[f32], usize, usize),
+    column: usize,
+    count: usize,
+) -> MatrixView<'_> {
+    MatrixView::by_rows(&buffer[column.min(buffer.len())..], rows, count, width)
 }

@@ -17,8 +17,8 @@ pub(super) struct HeadLayout {
 }
 
 impl HeadLayout {
-    /// Of a tensor `[B, heads, rows, D]`, which joins `tensors`: itself where its last dimension has no gaps and no stride is
-    /// negative, else a copy.
+    /// The layout of a tensor `[B, heads, rows, D]`, which is pushed to `tensors`: itself where its last dimension has no
+    /// gaps and no stride is negative, else a copy.
     pub(super) fn add(tensor: &FlexTensor, tensors: &mut Vec<FlexTensor>) -> Self {
         let in_place = |tensor: &FlexTensor| match *tensor.layout().strides() {
             [batch, head, row, 1] if batch >= 0 && head >= 0 && row >= 0 => {
@@ -41,12 +41,12 @@ impl HeadLayout {
         layout
     }
 
-    /// Of a buffer that is laid out `[B, heads, rows, D]` without gaps.
+    /// The layout of a buffer `[B, heads, rows, D]` without gaps.
     pub(super) fn dense(heads: usize, rows: usize, size: usize) -> Self {
         Self { tensor: 0, start: 0, batch: heads * rows * size, head: rows * size, row: size }
     }
 
-    /// Of a buffer laid out `[B, rows, heads * D]`.
+    /// The layout of a buffer `[B, rows, heads * D]`.
     pub(super) fn by_row(heads: usize, rows: usize, size: usize) -> Self {
         let width = heads * size;
         Self { tensor: 0, start: 0, batch: rows * width, head: size, row: width }

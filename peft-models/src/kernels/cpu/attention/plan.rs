@@ -20,9 +20,9 @@ const QUERIES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     pub b: usize,
-    /// Heads of queries.
+    /// Query heads.
     pub n: usize,
-    /// Heads of keys.
+    /// Key heads.
     pub k: usize,
     /// Queries.
     pub s: usize,
@@ -39,7 +39,7 @@ pub(super) struct Plan<'a> {
     past: Option<[HeadLayout; 2]>,
     hidden: Option<Added<'a, u8>>,
     bias: Option<Added<'a, f32>>,
-    /// See [`reach`](Self::reach): for each block of queries of each row of the mask.
+    /// The [`reach`](Self::reach) of each block of queries of each row of the mask.
     reaches: Vec<usize>,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// The plan of a pass, and the tensors that its layouts are about.
+    /// The plan of a pass, and the tensors that its layouts refer to.
     pub fn new(kernel: &'a Attention, inputs: &[FlexTensor]) -> (Self, Vec<FlexTensor>) {
         let (own, of_virtual) = inputs.split_at(if kernel.joined.is_some() { 1 } else { 3 });
         let mut tensors = Vec::new();

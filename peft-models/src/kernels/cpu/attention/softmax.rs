@@ -1,12 +1,15 @@
 //! The softmax of one query's scores and its derivative.
 
 use super::{
-    super::simd::{dot_body, exp, max_body, mul_add, sum_body, vectorised},
+    super::{
+        super::Scores,
+        simd::{dot_body, exp, max_body, mul_add, sum_body, vectorised},
+    },
     plan::Row,
 };
 
-/// In place of minus infinity, as without kernels: a query that sees nothing gives no NaN.
-const HIDDEN: f32 = -1e9;
+/// The score of a hidden key.
+const HIDDEN: f32 = Scores::HIDDEN as f32;
 
 vectorised! {
     fn scale<FMA>(scores: &mut [f32], factor: f32) {
