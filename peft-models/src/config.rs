@@ -29,7 +29,7 @@ impl ModelConfig {
         Self::from_value(fields, &path)
     }
 
-    /// A config from JSON; `path` is what errors name.
+    /// A config from JSON; errors name `path`.
     ///
     /// # Errors
     ///
@@ -58,12 +58,12 @@ impl ModelConfig {
         }
     }
 
-    /// An error at one of the config's keys.
+    /// An error about one of the keys.
     pub fn bad(&self, key: &str, message: impl Into<String>) -> Error {
         Error::config(&self.path, key, message)
     }
 
-    /// The value of a key, `None` where it is missing or null. Dots go into objects.
+    /// The value of a key, `None` where it is missing or null. Dots descend into objects.
     fn get(&self, key: &str) -> Option<&Value> {
         key.split('.')
             .try_fold(&self.fields, |value, part| value.get(part))
@@ -75,12 +75,12 @@ impl ModelConfig {
         self.get(key).is_some()
     }
 
-    /// Whether a key is there and null, which some keys mean something by.
+    /// Whether a key is there and null, which for some keys differs from missing.
     pub fn is_null(&self, key: &str) -> bool {
         self.fields.get(key).is_some_and(Value::is_null)
     }
 
-    /// The first of several keys that has an object with anything in it.
+    /// The first of several keys whose value is an object that is not empty.
     ///
     /// # Errors
     ///
@@ -150,11 +150,11 @@ impl ModelConfig {
         }
     }
 
-    /// A number of layers, for each of which something may be allocated before a tensor is looked at.
+    /// A number of layers, limited because memory may be allocated for each before any tensor is read.
     ///
     /// # Errors
     ///
-    /// As [`size`](Self::size), and for a number that no model has.
+    /// As [`size`](Self::size), and for a number larger than that of any model.
     pub fn layers(&self, key: &str) -> Result<usize> {
         const MOST: usize = 10_000;
         match self.size(key)? {
@@ -205,7 +205,7 @@ impl ModelConfig {
         }
     }
 
-    /// Checks that a key, where it is there, holds a token id or several.
+    /// Checks that the value of a key, if there is one, is a token id or a list of them.
     ///
     /// # Errors
     ///
@@ -221,7 +221,7 @@ impl ModelConfig {
         }
     }
 
-    /// A list of token ids: one number or several.
+    /// The token ids of a key: one or a list; none where it is missing.
     pub fn token_ids(&self, key: &str) -> Vec<u32> {
         match self.get(key) {
             Some(Value::Array(ids)) => {
@@ -269,7 +269,7 @@ impl ModelConfig {
         names.join(", ")
     }
 
-    /// Names of the classes of the model's own classifier, `id2label` in the order of the ids.
+    /// The names of the classes of the model's own classifier, `id2label` in the order of the ids.
     pub fn labels(&self) -> Option<Vec<String>> {
         let map = self.get("id2label")?.as_object()?;
         (0..map.len()).map(|id| Some(map.get(&id.to_string())?.as_str()?.to_string())).collect()

@@ -1,4 +1,4 @@
-//! Each group of kernels against the same written with Burn's operations, at the sizes of small models.
+//! Each group of kernels against the same functions written with Burn's operations, at the sizes of small models.
 //!
 //! `cargo bench --workspace --bench kernels -- [FILTER] [--quick]`
 //!
@@ -12,10 +12,8 @@ use peft_cli::allocator::keep_freed_memory;
 use peft_core::{LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens, contract::{init::{Values, draw}, rng::stream}};
 use peft_models::{
     ModelConfig, Weights,
-    kernels::{
-        bench::{Activation, Heads, LayerNorm, RmsNorm, SelfAttention, affine},
-        set_enabled,
-    },
+    bench::{Activation, Heads, LayerNorm, RmsNorm, SelfAttention, linear},
+    kernels::set_enabled,
 };
 use serde_json::json;
 use timing::Bench;
@@ -33,16 +31,17 @@ const VIRTUAL_TOKENS: usize = 20;
 
 fn main() {
     keep_freed_memory();
-    let bench = Bench::from_args(20);
-    affine_maps(&bench);
-    attention(&bench);
-    norms(&bench);
-    activations(&bench);
-    cross_entropy(&bench);
+    let mut criterion = Criterion::default().sample_size(20).configure_from_args();
+    linear_layers(&mut criterion);
+    attention(&mut criterion);
+    norms(&mut criterion);
+    activations(&mut criterion);
+    cross_entropy(&mut criterion);
+    criterion.final_summary();
 }
 
-/// Numbers from N(0, 1).
-fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+/// Draws from N(0, 1).
+fn normal<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     let count = shape.iter().product();
     let drawn = draw(Values::Normal { std: 1.0 }, count, &mut stream(0, 0, &format!("{shape:?}")));
     Tensor::from_data(TensorData::new(drawn, shape), device)
@@ -50,12 +49,12 @@ fn numbers<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 
 /// Frozen.
 fn fixed<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    numbers(shape, &Device::flex())
+    normal(shape, &Device::flex())
 }
 
 /// Trained.
 fn trained<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    numbers(shape, &Device::flex().autodiff()).require_grad()
+    normal(shape, &Device::flex().autodiff()).require_grad()
 }
 
 /// Measures `work` with the kernels and without.
@@ -93,7 +92,7 @@ fn function<const D: usize, const E: usize>(
 }
 
 /// Throughput is of multiply-adds; those of the gradient are not counted.
-fn affine_maps(bench: &Bench) {
+fn linear_layers(criterion: &mut Criterion) {
     for (layout, transposed) in [("[in, out]", false), ("[out, in]", true)] {
         for [input, output] in [[WIDTH, 3 * WIDTH], [WIDTH, WIDTH], [4 * WIDTH, WIDTH]] {
             let weight = if transposed {
@@ -104,7 +103,7 @@ fn affine_maps(bench: &Bench) {
             for rows in [ROWS, 32] {
                 let case = format!("{rows} rows, {input} to {output}, stored {layout}");
                 let sizes = [vec![rows, input], vec![rows, input, output]];
-                function(bench, "affine", &case, sizes, |x| affine(x, &weight));
+                function(criterion, "linear", &case, sizes, |x| linear(x, &weight));
             }
         }
     }

@@ -1,16 +1,16 @@
-//! How near the products of a training step come to what the machine can do.
+//! How close the products of a training step come to what the machine can do.
 //!
 //! ```text
 //! cargo build --release --workspace --examples
 //! target/release/examples/roofline [--markdown] [--threads N] [--seconds S]
 //! ```
 //!
-//! First what is possible, on one thread and on N (as many as the machine has): f32 fused multiply-adds in
-//! registers, a loop of independent ones, and reading an array much larger than the caches. Then every product
+//! First what is possible, on one thread and on N [default: all of the machine]: f32 fused multiply-adds in registers, a
+//! loop of independent ones, and reading an array much larger than the caches. Then every product
 //! with a frozen weight of the models that `bench/race.py` trains: 512 rows forward and backward
 //! (dx = dy Wᵀ), and 32 rows forward, a step of generation.
 //!
-//! Each number is the best of repetitions that take S seconds together (0.3), at least three. Weights are read from
+//! Each number is the best of at least three repetitions that take S seconds together [default: 0.3]. Weights are read from
 //! memory, not from a cache, as in a model with many of them; outputs are memory that was freed before, as in `peft`.
 //! Nothing else may run meanwhile: where the loop is disturbed and the products are not, shares are above 100.
 #![allow(clippy::print_stdout)]
@@ -27,7 +27,7 @@ use std::{
 
 use burn::tensor::{Device, Tensor, TensorData};
 use peft_cli::allocator::keep_freed_memory;
-use peft_models::kernels::bench::affine;
+use peft_models::bench::linear;
 use rayon::ThreadPoolBuilder;
 
 /// Rows of a training step: 8 of 64 tokens.
@@ -36,7 +36,7 @@ const TRAINING: usize = 512;
 /// Rows of a step of generation.
 const GENERATION: usize = 32;
 
-/// A weight is stored so often that its copies, read in turn, fill so many bytes: more than a cache holds.
+/// A weight is copied until its copies, read in turn, fill this many bytes: more than a cache holds.
 const COLD: usize = 128 << 20;
 
 /// How a weight lies in memory.
@@ -162,7 +162,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The least of what `seconds` gives when it is asked again and again.
+    /// The least of what `seconds` returns when it is called repeatedly.
     fn least(&self, mut seconds: impl FnMut() -> f64) -> f64 {
         let start = Instant::now();
         let (mut least, mut times) = (f64::INFINITY, 0);
@@ -174,7 +174,7 @@ impl Settings {
     }
 }
 
-/// What so many threads can do in a second.
+/// What a number of threads can do per second.
 struct Roof {
     threads: usize,
     flops: f64,
@@ -214,7 +214,7 @@ impl Roof {
     }
 }
 
-/// Seconds in which so many threads do `work`, which is told which of them it is on.
+/// The seconds in which `threads` threads do `work`, which is given the index of its thread.
 fn together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     let barrier = Barrier::new(threads);
     let (barrier, work) = (&barrier, &work);
@@ -241,7 +241,7 @@ fn together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
 /// registers.
 const SUMS: usize = 12;
 
-/// Makes a loop of fused multiply-adds of vectors of so many numbers, which tells how many operations it made.
+/// Makes a loop of fused multiply-adds of vectors of `$width` elements, which returns how many operations it made.
 macro_rules! multiply_adds {
     ($name:ident, $features:literal, $width:literal, $set:ident, $multiply_add:ident) => {
         #[cfg(target_arch = "x86_64")]
@@ -297,7 +297,7 @@ fn instructions() -> (&'static str, fn(usize) -> usize) {
     ("vectors of four", portable)
 }
 
-/// All products of the models on so many threads.
+/// All products of the models on the threads of `roof`.
 fn products(roof: &Roof, settings: &Settings) -> Table {
     let mut table = Table::new(&[
         "model",
@@ -347,18 +347,18 @@ fn products(roof: &Roof, settings: &Settings) -> Table {
     table
 }
 
-/// Copies of a weight, as `[in, out]`, in different places of memory.
+/// Copies of a weight, as `[in, out]`, each in its own memory.
 fn copies([input, output]: [usize; 2], stored: Stored) -> Vec<Tensor<2>> {
     let count = COLD.div_ceil(4 * input * output);
     let copy = |_| match stored {
-        Stored::InOut => numbers([input, output]),
-        Stored::OutIn => numbers([output, input]).transpose(),
+        Stored::InOut => random([input, output]),
+        Stored::OutIn => random([output, input]).transpose(),
     };
     (0..count).map(copy).collect()
 }
 
-/// Numbers between -1/2 and 1/2.
-fn numbers(shape: [usize; 2]) -> Tensor<2> {
+/// Values between -1/2 and 1/2.
+fn random(shape: [usize; 2]) -> Tensor<2> {
     let mut state = 1u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -368,14 +368,14 @@ fn numbers(shape: [usize; 2]) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
-/// The least seconds of a product with weights that are taken in turn.
+/// The least seconds of a product, with each of the weights in turn.
 fn seconds(rows: usize, weights: &[Tensor<2>], settings: &Settings) -> f64 {
-    let x = numbers([rows, weights[0].dims()[0]]);
+    let x = random([rows, weights[0].dims()[0]]);
     let mut turn = weights.iter().cycle();
     settings.least(|| {
         let Some(weight) = turn.next() else { return f64::INFINITY };
         let start = Instant::now();
-        black_box(affine(black_box(x.clone()), weight));
+        black_box(linear(black_box(x.clone()), weight));
         start.elapsed().as_secs_f64()
     })
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod encoder_decoder;
+mod families;
 mod generation;
 mod gradients;
 mod hub;

@@ -5,16 +5,17 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use burn::tensor::{Tensor, activation};
 use peft_core::Result;
 
-use crate::config::ModelConfig;
-#[cfg(feature = "cpu")]
-use crate::kernels::{self, activation::Nonlinearity};
+use crate::{
+    config::ModelConfig,
+    kernels::{self, Nonlinearity},
+};
 
 /// The nonlinearity of a feed-forward block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x Φ(x)`, with the error function.
     Gelu,
-    /// The same, cut off at -10 and 10.
+    /// GELU, clamped to [-10, 10].
     ClippedGelu,
     /// GELU through tanh.
     GeluTanh,
@@ -47,8 +48,8 @@ pub enum Activation {
     Linear,
 }
 
-/// What transformers calls them. The kinds of `gelu_new` differ by rounding. Two names are missing: `prelu`
-/// and `xielu` have parameters of their own.
+/// Their names in transformers. Those that mean [`GeluTanh`](Activation::GeluTanh) differ there by rounding. Two names are
+/// missing: `prelu` and `xielu` have parameters of their own.
 const NAMES: [(&str, Activation); 22] = [
     ("gelu", Activation::Gelu),
     ("gelu_10", Activation::ClippedGelu),
@@ -88,9 +89,8 @@ impl Activation {
         })
     }
 
-    /// Its kernel, where there is one.
-    #[cfg(feature = "cpu")]
-    pub(crate) fn kernel(self) -> Option<Nonlinearity> {
+    /// What kernels call it, where there is one.
+    pub fn nonlinearity(self) -> Option<Nonlinearity> {
         match self {
             Self::Gelu => Some(Nonlinearity::Gelu),
             Self::GeluTanh => Some(Nonlinearity::GeluTanh),
@@ -107,9 +107,10 @@ impl Activation {
     /// - gate_up: `[B, S, 2 F]`
     /// - output: `[B, S, F]`
     pub fn gated(self, gate_up: Tensor<3>) -> Tensor<3> {
-        #[cfg(feature = "cpu")]
-        if self == Self::Silu && kernels::serve(&gate_up) {
-            return kernels::activation::gated(gate_up);
+        if self == Self::Silu
+            && let Some(y) = kernels::gated_silu(&gate_up)
+        {
+            return y;
         }
         let half = gate_up.dims()[2] / 2;
         let gate = gate_up.clone().narrow(2, 0, half);
@@ -118,11 +119,10 @@ impl Activation {
 
     /// Applies it element by element.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&x)
-            && let Some(function) = self.kernel()
+        if let Some(function) = self.nonlinearity()
+            && let Some(y) = kernels::activate(&x, function)
         {
-            return kernels::activation::activation(x, function);
+            return y;
         }
         match self {
             Self::Gelu => activation::gelu(x),
@@ -164,7 +164,7 @@ mod tests {
         Activation::from_config(&config, "hidden_act", "gelu")
     }
 
-    /// Against torch, at -4, -1.5, -0.3, 0.4, 2, 12.
+    /// The values of torch at -4, -1.5, -0.3, 0.4, 2 and 12.
     #[test]
     fn each_name_is_the_function_of_transformers() {
         let x = [-4.0f32, -1.5, -0.3, 0.4, 2.0, 12.0];

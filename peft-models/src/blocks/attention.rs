@@ -10,46 +10,8 @@
 use burn::tensor::{Bool, Tensor, activation::softmax};
 use peft_core::{LayerKeyValues, Run, Sequence, Site, TokenCache};
 
-use super::LayerInputs;
-#[cfg(feature = "cpu")]
-use crate::kernels::{self, attention::Scores};
-
-/// Stands for minus infinity, so that a query that sees nothing (padding) gives no NaN.
-const HIDDEN: f64 = -1e9;
-
-/// Geometry of an attention block.
-#[derive(Clone, Copy, Debug)]
-pub struct Heads {
-    /// N.
-    pub query: usize,
-    /// K.
-    pub key_value: usize,
-    /// D.
-    pub size: usize,
-}
-
-impl Heads {
-    /// `[B, S, heads * D]` to `[B, heads, S, D]`.
-    fn split(&self, x: Tensor<3>, heads: usize) -> Tensor<4> {
-        let [b, s, _] = x.dims();
-        x.reshape([b, s, heads, self.size]).swap_dims(1, 2)
-    }
-
-    /// Queries `[B, S, N * D]` to `[B, N, S, D]`.
-    pub fn split_queries(&self, x: Tensor<3>) -> Tensor<4> {
-        self.split(x, self.query)
-    }
-
-    /// Keys or values `[B, S, K * D]` to `[B, K, S, D]`.
-    pub fn split_key_values(&self, x: Tensor<3>) -> Tensor<4> {
-        self.split(x, self.key_value)
-    }
-
-    /// `1 / sqrt(D)`, the usual scale of scores.
-    pub fn scale(&self) -> f64 {
-        (self.size as f64).powf(-0.5)
-    }
-}
+use super::layer::run_layer;
+use crate::kernels::{self, Heads, LayerInputs, Scores};
 
 /// The self-attention of one pass through a stack, layer after layer.
 #[derive(Debug)]
@@ -57,22 +19,21 @@ pub struct SelfAttention<'a> {
     sequence: &'a Sequence,
     site: Site,
     recompute: bool,
-    /// Tokens read before, where the caller of the pass wants them with the rows behind them.
+    /// The cache of earlier tokens, where the caller of the pass wants it back with the rows appended.
     tokens: Option<TokenCache>,
-    /// A window, and what it hides in layers with all columns. Models have one window at most.
+    /// A window, and its mask in layers with all columns. Models have at most one window.
     windowed: Option<(usize, Option<Tensor<4, Bool>>)>,
 }
 
 impl<'a> SelfAttention<'a> {
-    /// Of the rows of `sequence` at `site`. With `recompute`, layers keep their inputs alone for the way back:
-    /// see [`LayerInputs::run`].
+    /// A pass of `sequence` at `site`. With `recompute`, by gradient checkpointing, see [`run_layer`].
     pub fn new(sequence: &'a mut Sequence, site: Site, recompute: bool) -> Self {
         let tokens = sequence.tokens.take();
         Self { sequence, site, recompute, tokens, windowed: None }
     }
 
-    /// One layer, `body`, of rows `[B, S, H]`. With a window, a query sees the keys that stand fewer than so
-    /// many positions before it.
+    /// Runs one layer, `body`, on rows `[B, S, H]`. With a window, a query sees the keys that are fewer than `window`
+    /// positions before it.
     pub fn layer(
         &mut self,
         index: usize,
@@ -87,12 +48,13 @@ impl<'a> SelfAttention<'a> {
             return y;
         }
         let LayerAttention { past, hidden, .. } = attention;
-        LayerInputs { x, past, encoded: None }.run(self.recompute, move |inputs| {
+        let inputs = LayerInputs { x, past, encoded: None };
+        run_layer(inputs, self.recompute, move |inputs| {
             body(inputs.x, &mut LayerAttention::new(inputs.past, hidden.clone()))
         })
     }
 
-    /// That of one layer, of so many rows. It takes the tokens with it, see [`put_back`](Self::put_back).
+    /// The attention of one layer with `rows` rows. It takes the cache with it, see [`put_back`](Self::put_back).
     pub(super) fn of_layer(
         &mut self,
         index: usize,
@@ -110,7 +72,7 @@ impl<'a> SelfAttention<'a> {
         LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden }
     }
 
-    /// What a window hides in a layer with so many columns.
+    /// The mask of a window in a layer with `columns` columns.
     fn hidden_in_window(&mut self, window: usize, columns: usize) -> Option<Tensor<4, Bool>> {
         let hidden = match self.windowed.take().filter(|(known, _)| *known == window) {
             Some((_, hidden)) => hidden,
@@ -124,7 +86,7 @@ impl<'a> SelfAttention<'a> {
         })
     }
 
-    /// Takes back the tokens that a layer took with it, the rows now behind them.
+    /// Takes back the cache that a layer took with it, with the rows appended.
     pub(super) fn put_back(&mut self, layer: LayerAttention) {
         self.tokens = layer.tokens.map(|(_, tokens)| tokens);
     }
@@ -139,29 +101,29 @@ impl<'a> SelfAttention<'a> {
 #[derive(Debug)]
 pub struct LayerAttention {
     past: Option<LayerKeyValues>,
-    /// Which layer this is, and the tokens before the rows.
+    /// The index of the layer, and the cache of earlier tokens.
     tokens: Option<(usize, TokenCache)>,
-    /// `[1 or B, 1, S, P + T + S]`.
+    /// `[1 or B, 1, S, P + T + S]`, `true` where a query may not see a key.
     hidden: Option<Tensor<4, Bool>>,
 }
 
 impl LayerAttention {
-    /// Of rows behind `past`, which see what is not `hidden`.
+    /// The attention of rows that see `past` and themselves, except what is `hidden`.
     pub(super) fn new(past: Option<LayerKeyValues>, hidden: Option<Tensor<4, Bool>>) -> Self {
         Self { past, tokens: None, hidden }
     }
 
-    /// Keys and values that precede the rows, and which keys are hidden from which rows.
+    /// The keys and values before the rows, and the mask.
     pub(super) fn into_parts(self) -> (Option<LayerKeyValues>, Option<Tensor<4, Bool>>) {
         (self.past, self.hidden)
     }
 
-    /// Whether there are tokens to take with the rows.
+    /// Whether there is a cache to append the rows to.
     pub(super) fn has_tokens(&self) -> bool {
         self.tokens.is_some()
     }
 
-    /// The rows' keys and values, behind those of the tokens before them.
+    /// Appends the rows' keys and values to the cache; returns those of all tokens.
     fn keep(&mut self, own: LayerKeyValues) -> LayerKeyValues {
         match &mut self.tokens {
             Some((layer, tokens)) => tokens.append(*layer, own),
@@ -169,8 +131,8 @@ impl LayerAttention {
         }
     }
 
-    /// What the rows read from the layer's virtual tokens, the tokens before them and one another. `bias` gives a
-    /// number for each query and key, `[1 or B, N, S, P + T + S]`; it is asked for with the number of keys.
+    /// The attention of the rows over the layer's virtual tokens, earlier tokens and one another. `bias`, a value per query
+    /// and key, is called with the number of keys and returns `[1 or B, N, S, P + T + S]`.
     ///
     /// # Shapes
     ///
@@ -188,7 +150,7 @@ impl LayerAttention {
         attention(query, own, self.past.as_ref(), scale, bias, self.hidden.clone())
     }
 
-    /// As [`attend`](Self::attend), of queries, keys and values that stand side by side, and without a bias.
+    /// As [`attend`](Self::attend), with queries, keys and values side by side, and without a bias.
     ///
     /// # Shapes
     ///
@@ -201,14 +163,11 @@ impl LayerAttention {
             key: heads.split_key_values(part(n, k)),
             value: heads.split_key_values(part(n + k, k)),
         };
-        // Where the rows read nothing but virtual tokens and themselves, also if they are kept.
-        #[cfg(feature = "cpu")]
-        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.gives_back(rows.dims()[1]))
-            && kernels::serve(&rows)
-        {
+        // Only where the rows see nothing but virtual tokens and themselves, also if they are cached.
+        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.gives_back(rows.dims()[1])) {
             let scores = Scores { scale, hidden: self.hidden.clone(), bias: None };
             let past = self.past.as_ref();
-            if let Some(read) = kernels::attention::joined(rows.clone(), past, heads, scores) {
+            if let Some(read) = kernels::attend_joined(&rows, past, heads, &scores) {
                 if self.has_tokens() {
                     self.keep(own());
                 }
@@ -224,11 +183,10 @@ impl LayerAttention {
 /// # Shapes
 ///
 /// - query: `[B, N, S, D]`
-/// - own: the keys and values of the rows, behind those of tokens before them: `[B, K, T + S, D]` each
+/// - own: the keys and values of earlier tokens and the rows, `[B, K, T + S, D]` each
 /// - past: `[1 or B, K, P, D]` each
-/// - bias: a number for each query and key, `[1 or B, N, S, P + T + S]`, asked for with the number of keys
-/// - hidden: `[1 or B, 1, S, P + T + S]`, `true` where a query may not see a key; see
-///   [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys)
+/// - bias: called with the number of keys, `[1 or B, N, S, P + T + S]`
+/// - hidden: `[1 or B, 1, S or 1, P + T + S]`, `true` where a query may not see a key
 /// - output: `[B, S, N * D]`
 pub fn attention(
     query: Tensor<4>,
@@ -240,13 +198,11 @@ pub fn attention(
 ) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
     let bias = bias(own.key.dims()[2] + past.map_or(0, |past| past.key.dims()[2]));
-    #[cfg(feature = "cpu")]
-    if kernels::serve(&query) && kernels::serve(&own.key) {
-        let scores = Scores { scale, hidden: hidden.clone(), bias: bias.clone() };
-        if let Some(read) = kernels::attention::separate(query.clone(), own.clone(), past, scores) {
-            return read;
-        }
+    let scores = Scores { scale, hidden, bias };
+    if let Some(read) = kernels::attend(&query, &own, past, &scores) {
+        return read;
     }
+    let Scores { scale, hidden, bias } = scores;
     let join = |past: &Tensor<4>, own: Tensor<4>| {
         let [r, k, p, d] = past.dims();
         let past = if r == b { past.clone() } else { past.clone().expand([b, k, p, d]) };
@@ -257,14 +213,14 @@ pub fn attention(
         Some(past) => (join(&past.key, own.key), join(&past.value, own.value)),
     };
     let [_, k, columns, _] = key.dims();
-    // The N / K queries that share a key are laid below one another, so no key is repeated.
+    // The N / K query heads that share a key head become rows of one matrix, so no key is repeated.
     let query = query.mul_scalar(scale).reshape([b, k, n / k * s, d]);
     let mut scores = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
     if let Some(bias) = bias {
         scores = scores + bias;
     }
     if let Some(hidden) = hidden {
-        scores = scores.mask_fill(hidden.expand([b, n, s, columns]), HIDDEN);
+        scores = scores.mask_fill(hidden.expand([b, n, s, columns]), Scores::HIDDEN);
     }
     let weights = softmax(scores, 3).reshape([b, k, n / k * s, columns]);
     weights.matmul(value).reshape([b, n, s, d]).swap_dims(1, 2).reshape([b, s, n * d])

@@ -1,21 +1,23 @@
-//! A frozen affine map.
+//! A frozen linear layer.
 
 use burn::tensor::{Tensor, module::linear};
 use peft_core::{Result, contract::loss::{at_least_f32, check_classes, cross_entropy_sum}};
 
-use super::{Activation, Matrix, part::parts};
-#[cfg(feature = "cpu")]
-use crate::kernels;
-use crate::weights::Weights;
+use super::Activation;
+use crate::{
+    kernels,
+    named_tensors::named_tensors,
+    weights::{Matrix, Weights},
+};
 
-/// `y = x Wᵀ + b`, with W as `[out, in]`, or as several such whose outputs stand side by side.
+/// `y = x Wᵀ + b`, with W as `[out, in]`, or as several such matrices whose outputs stand side by side.
 #[derive(Clone, Debug)]
 pub struct Linear {
     weights: Vec<Matrix>,
     bias: Option<Tensor<1>>,
 }
 
-parts!(Linear { weights, bias });
+named_tensors!(Linear { weights, bias });
 
 impl Linear {
     /// Loads `name.weight`, stored `[out, in]` as PyTorch's `Linear` is, and `name.bias`.
@@ -49,7 +51,7 @@ impl Linear {
         Ok(Self { weights: vec![Matrix::new(weight, weights.format())], bias })
     }
 
-    /// A map from a matrix that is stored elsewhere too: a head tied to the embedding `[out, in]`.
+    /// A layer whose matrix `[out, in]` is used elsewhere too: a head tied to the embedding.
     pub fn tied(weight: Matrix) -> Self {
         Self { weights: vec![weight], bias: None }
     }
@@ -61,37 +63,32 @@ impl Linear {
         self
     }
 
-    /// Several maps of the same rows as one, whose outputs stand side by side. All have a bias, or none has.
+    /// Several layers with the same input as one, whose outputs stand side by side. All have a bias, or none has.
     ///
-    /// Where a kernel reads weights one after another they stay where they are, which may be the file. Elsewhere
-    /// they are copied into one, for one product.
-    pub fn side_by_side(maps: Vec<Self>) -> Self {
-        let biases: Option<Vec<_>> = maps.iter().map(|map| map.bias.clone()).collect();
-        let weights: Vec<_> = maps.into_iter().flat_map(|map| map.weights).collect();
-        #[cfg(feature = "cpu")]
-        let stay = weights.iter().all(|weight| weight.kernel().is_some());
-        #[cfg(not(feature = "cpu"))]
-        let stay = false;
+    /// Where kernels read the weights in place, they stay where they are, which may be the file. Elsewhere they are copied
+    /// into one matrix, for one product.
+    pub fn side_by_side(layers: Vec<Self>) -> Self {
+        let biases: Option<Vec<_>> = layers.iter().map(|layer| layer.bias.clone()).collect();
+        let weights: Vec<_> = layers.into_iter().flat_map(|layer| layer.weights).collect();
+        let stay = kernels::reads_in_place(&weights);
         Self {
-            weights: if stay { weights } else { vec![Matrix::below_one_another(weights)] },
+            weights: if stay { weights } else { vec![Matrix::concatenate(weights)] },
             bias: biases.map(|biases| Tensor::cat(biases, 0)),
         }
     }
 
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&x)
-            && let Some(y) = self.kernel(&x, None)
-        {
+        if let Some(y) = kernels::apply_linear(&x, &self.weights, self.bias.as_ref(), None) {
             return y;
         }
-        let map =
+        let product =
             |weight: &Matrix, bias| linear(x.clone(), weight.full(x.dtype()).transpose(), bias);
         if let [weight] = self.weights.as_slice() {
-            return map(weight, self.bias.clone());
+            return product(weight, self.bias.clone());
         }
-        let y = Tensor::cat(self.weights.iter().map(|weight| map(weight, None)).collect(), D - 1);
+        let y =
+            Tensor::cat(self.weights.iter().map(|weight| product(weight, None)).collect(), D - 1);
         match &self.bias {
             Some(bias) => y + bias.clone().unsqueeze(),
             None => y,
@@ -100,10 +97,9 @@ impl Linear {
 
     /// `f(x W + b)`.
     pub fn activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&x)
-            && let Some(function) = activation.kernel()
-            && let Some(y) = self.kernel(&x, Some(function))
+        let bias = self.bias.as_ref();
+        if let Some(function) = activation.nonlinearity()
+            && let Some(y) = kernels::apply_linear(&x, &self.weights, bias, Some(function))
         {
             return y;
         }
@@ -112,34 +108,10 @@ impl Linear {
 
     /// `residual + x W + b`.
     pub fn onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&x)
-            && let Some(weights) = self.frozen()
-            && let Some(y) = kernels::linear::linear_onto(
-                x.clone(),
-                weights,
-                self.bias.as_ref(),
-                residual.clone(),
-            )
-        {
+        if let Some(y) = kernels::linear_onto(&residual, &x, &self.weights, self.bias.as_ref()) {
             return y;
         }
         residual + self.forward(x)
-    }
-
-    #[cfg(feature = "cpu")]
-    fn kernel<const D: usize>(
-        &self,
-        x: &Tensor<D>,
-        function: Option<kernels::activation::Nonlinearity>,
-    ) -> Option<Tensor<D>> {
-        kernels::linear::linear(x.clone(), self.frozen()?, self.bias.as_ref(), function)
-    }
-
-    /// The weights as kernels read them.
-    #[cfg(feature = "cpu")]
-    fn frozen(&self) -> Option<Vec<kernels::Frozen>> {
-        self.weights.iter().map(Matrix::kernel).collect()
     }
 
     /// The cross entropy of a language-model head: the sum over rows `[M, H]` of the negative log-likelihood of their
@@ -151,17 +123,8 @@ impl Linear {
     pub fn cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
         let classes = self.weights.iter().map(|weight| weight.dims()[0]).sum();
         check_classes(targets, classes)?;
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&hidden)
-            && let [head] = self.weights.as_slice()
-            && let Some(head) = head.kernel()
-            && let Some(loss) = kernels::cross_entropy::cross_entropy(
-                hidden.clone(),
-                head,
-                self.bias.as_ref(),
-                targets,
-            )
-        {
+        let bias = self.bias.as_ref();
+        if let Some(loss) = kernels::lm_cross_entropy(&hidden, &self.weights, bias, targets) {
             return Ok(loss);
         }
         cross_entropy_sum(at_least_f32(self.forward(hidden)), targets)

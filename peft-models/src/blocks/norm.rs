@@ -3,10 +3,7 @@
 use burn::tensor::{Tensor, module::layer_norm};
 use peft_core::Result;
 
-use super::part::parts;
-#[cfg(feature = "cpu")]
-use crate::kernels;
-use crate::weights::Weights;
+use crate::{kernels, named_tensors::named_tensors, weights::Weights};
 
 /// `(x - mean) / sqrt(var + ε) * γ + β`.
 #[derive(Clone, Debug)]
@@ -16,7 +13,7 @@ pub struct LayerNorm {
     epsilon: f64,
 }
 
-parts!(LayerNorm { weight, bias });
+named_tensors!(LayerNorm { weight, bias });
 
 impl LayerNorm {
     /// Loads `name.weight` and `name.bias`.
@@ -34,12 +31,8 @@ impl LayerNorm {
 
     /// `[.., H]` to `[.., H]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&x) {
-            let shift = Some(&self.bias);
-            if let Some(y) = kernels::norm::norm(x.clone(), &self.weight, shift, self.epsilon) {
-                return y;
-            }
+        if let Some(y) = kernels::normalize(&x, &self.weight, Some(&self.bias), self.epsilon) {
+            return y;
         }
         layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.epsilon)
     }
@@ -52,7 +45,7 @@ pub struct RmsNorm {
     epsilon: f64,
 }
 
-parts!(RmsNorm { weight });
+named_tensors!(RmsNorm { weight });
 
 impl RmsNorm {
     /// Loads `name.weight`.
@@ -66,10 +59,7 @@ impl RmsNorm {
 
     /// `[.., H]` to `[.., H]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&x)
-            && let Some(y) = kernels::norm::norm(x.clone(), &self.weight, None, self.epsilon)
-        {
+        if let Some(y) = kernels::normalize(&x, &self.weight, None, self.epsilon) {
             return y;
         }
         let rms = x.clone().square().mean_dim(D - 1).add_scalar(self.epsilon).sqrt();

@@ -1,22 +1,21 @@
-//! Relative position bias (Raffel et al. 2020, arXiv 1910.10683, section 2.1): a learned number for each
-//! head and each bucket of distances, added to the scores of every layer of a stack.
+//! Relative position bias (Raffel et al. 2020, arXiv 1910.10683, section 2.1): one learned value per head and bucket of
+//! distances, added to the scores of every layer of a stack.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use peft_core::{Distances, Result, Sequence};
 
-use super::part::parts;
-use crate::{config::ModelConfig, weights::Weights};
+use crate::{config::ModelConfig, named_tensors::named_tensors, weights::Weights};
 
-/// Which distances share a bucket. Half of the buckets of a direction hold one distance each, the others
-/// widen logarithmically up to `max_distance`, beyond which all share the last.
+/// Which distances share a bucket. Half of the buckets of a direction hold one distance each; the others widen
+/// logarithmically up to `max_distance`, beyond which all distances share the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buckets {
     /// Buckets in all.
     pub count: usize,
-    /// The distance from which on all are alike.
+    /// The distance from which all are in the last bucket.
     pub max_distance: usize,
-    /// Whether keys behind and before a query have buckets of their own, half each. Otherwise all keys
-    /// that follow it are in the bucket of distance 0.
+    /// Whether keys before and after a query have half of the buckets each. Otherwise all keys after it are in the bucket
+    /// of distance 0.
     pub bidirectional: bool,
 }
 
@@ -25,7 +24,7 @@ impl Buckets {
     ///
     /// # Errors
     ///
-    /// [`peft_core::Error::Config`] where they leave no room for exact and for wide buckets.
+    /// [`peft_core::Error::Config`] where they leave no space for exact and wide buckets.
     pub fn from_config(config: &ModelConfig, bidirectional: bool) -> Result<Self> {
         let (count_key, distance_key) =
             ("relative_attention_num_buckets", "relative_attention_max_distance");
@@ -56,7 +55,7 @@ impl Buckets {
         self.one_way() / 2
     }
 
-    /// The bucket of a key that stands `distance` positions behind (below 0) or after its query.
+    /// The bucket of a key that is `distance` positions after its query, or before it where `distance` is negative.
     pub fn of(&self, distance: i64) -> usize {
         let (start, distance) = match (self.bidirectional, distance > 0) {
             (true, true) => (self.one_way(), distance.unsigned_abs()),
@@ -67,7 +66,7 @@ impl Buckets {
         if distance < exact as u64 {
             return start + distance as usize;
         }
-        // In f32, as the original computes it: the rounding decides where a bucket ends.
+        // In f32, like the original: the rounding decides where a bucket ends.
         let ratio = (distance as f32 / exact as f32).ln()
             / (self.max_distance as f64 / exact as f64).ln() as f32;
         let wide = exact + (ratio * (one_way - exact) as f32) as usize;
@@ -83,7 +82,7 @@ pub struct RelativeBias {
     buckets: Buckets,
 }
 
-parts!(RelativeBias { weight });
+named_tensors!(RelativeBias { weight });
 
 impl RelativeBias {
     /// Loads `name.weight`, `[buckets, N]`.
@@ -120,8 +119,7 @@ impl RelativeBias {
 pub struct PassBias(Tensor<4>);
 
 impl PassBias {
-    /// The bias of a layer whose keys have `columns` columns: one without virtual tokens has the
-    /// rightmost ones.
+    /// The bias of a layer with `columns` keys: one without virtual tokens has the rightmost ones.
     pub fn rightmost(&self, columns: usize) -> Tensor<4> {
         let extra = self.0.dims()[3] - columns;
         if extra == 0 { self.0.clone() } else { self.0.clone().narrow(3, extra, columns) }
@@ -137,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// Computed with the original's formula in float32.
+    /// The values of the original's formula in float32.
     #[test]
     fn buckets_end_where_the_original_ends_them() {
         let both = Buckets { count: 32, max_distance: 128, bidirectional: true };
@@ -153,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_without_room_for_buckets_are_refused() {
+    fn too_few_buckets_or_distances_are_refused() {
         for (count, distance) in [(3, 128), (2, 128), (32, 8)] {
             let config = json!({ "relative_attention_num_buckets": count,
                                  "relative_attention_max_distance": distance });

@@ -7,20 +7,18 @@ use std::sync::{Mutex, PoisonError};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, module::embedding};
 use peft_core::Result;
 
-use crate::config::ModelConfig;
-#[cfg(feature = "cpu")]
-use crate::kernels;
+use crate::{config::ModelConfig, kernels};
 use scaling::Scaling;
 
 /// The rotation of a model: `angle(p, i) = p f_i`, where `f_i = base^(-2i / D)` unless it is scaled.
 #[derive(Debug)]
 pub struct Rotary {
-    /// `[D / 2]`, and angles, in f32 whatever the model's type is, as transformers has them: at position 4000
-    /// the rounding of f32 shows in the logits, and that of f16 would leave nothing.
+    /// `[D / 2]`. These and the angles are f32 whatever the type of the model, as in transformers: at position 4000 the
+    /// rounding of f32 shows in the logits, and that of f16 would leave nothing.
     frequencies: Vec<f32>,
-    /// What cosines and sines are multiplied with.
+    /// The factor of cosines and sines.
     scale: f64,
-    /// Cosines and sines of the positions that passes have asked for so far.
+    /// Cosines and sines of the positions that passes have needed so far.
     known: Mutex<Option<Known>>,
 }
 
@@ -46,7 +44,7 @@ impl Rotary {
     ///
     /// # Errors
     ///
-    /// [`peft_core::Error::Config`] naming a kind of scaling that is not implemented, or a value that is no
+    /// [`peft_core::Error::Config`] naming a kind of scaling that is not implemented, or a value that is not a
     /// number.
     pub fn from_config(config: &ModelConfig, head_dim: usize) -> Result<Self> {
         let (base, scaling) = scaling::read(config)?;
@@ -82,7 +80,7 @@ impl Rotary {
         RotaryTable { cos: pick(&known.cos), sin: pick(&known.sin) }
     }
 
-    /// On the host: graphics devices know the cosine of a large angle to a few digits only.
+    /// On the host: GPUs compute the cosine of a large angle to a few digits only.
     fn compute(&self, positions: usize, device: &Device, dtype: DType) -> Known {
         let d = 2 * self.frequencies.len();
         let upload = |function: fn(f64) -> f64| {
@@ -100,28 +98,25 @@ impl Rotary {
 }
 
 impl RotaryTable {
-    /// Rotates the first `heads` heads of rows `[B, S, any * D]`, and leaves the others as they are.
+    /// Rotates the first `heads` heads of rows `[B, S, any * D]`; the others stay as they are.
     pub fn rotate_joined(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
-        #[cfg(feature = "cpu")]
-        if kernels::serve(&x)
-            && let Some(y) = kernels::rotate::rotate(x.clone(), &self.cos, &self.sin, heads)
-        {
+        if let Some(y) = kernels::rotate_heads(&x, &self.cos, &self.sin, heads) {
             return y;
         }
         let ([b, s, width], d) = (x.dims(), self.cos.dims()[3]);
-        let turned = x.clone().narrow(2, 0, heads * d).reshape([b, s, heads, d]).swap_dims(1, 2);
-        let turned = self.rotate(turned).swap_dims(1, 2).reshape([b, s, heads * d]);
-        Tensor::cat(vec![turned, x.narrow(2, heads * d, width - heads * d)], 2)
+        let own = x.clone().narrow(2, 0, heads * d).reshape([b, s, heads, d]).swap_dims(1, 2);
+        let rotated = self.rotate(own).swap_dims(1, 2).reshape([b, s, heads * d]);
+        Tensor::cat(vec![rotated, x.narrow(2, heads * d, width - heads * d)], 2)
     }
 
     /// Rotates queries or keys `[B, heads, S, D]`.
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
         let half = x.dims()[3] / 2;
-        let turned = Tensor::cat(
+        let rotated_half = Tensor::cat(
             vec![x.clone().narrow(3, half, half).neg(), x.clone().narrow(3, 0, half)],
             3,
         );
-        x * self.cos.clone() + turned * self.sin.clone()
+        x * self.cos.clone() + rotated_half * self.sin.clone()
     }
 }
 
@@ -139,7 +134,7 @@ mod tests {
         Rotary::from_config(&config, 16)
     }
 
-    /// Against LlamaRotaryEmbedding: frequencies, factor, cosines at position 4000.
+    /// Checks against LlamaRotaryEmbedding: frequencies, factor, cosines at position 4000.
     fn check(config: Value, frequencies: [f32; 8], scale: f64, cosines: [f32; 8]) {
         let found = rotary(config).unwrap();
         for (found, expected) in found.frequencies.iter().zip(frequencies) {
@@ -150,7 +145,7 @@ mod tests {
         let table = found.table(positions, 4001, DType::F32).cos.into_data();
         let table: Vec<f32> = table.try_to_vec().unwrap();
         for (found, expected) in table.iter().zip(cosines) {
-            // One unit in the last place of a frequency is this much at that position.
+            // One unit in the last place of a frequency makes this difference at that position.
             assert!((found - expected).abs() < 3e-4, "{found} {expected}");
         }
     }

@@ -1,8 +1,7 @@
-//! BART (Lewis et al. 2019, arXiv 1910.13461): an encoder-decoder with learned positions, normalised after
-//! each block.
+//! BART (Lewis et al. 2019, arXiv 1910.13461): an encoder-decoder with learned positions, normalised after each block.
 //!
 //! ```text
-//! x0  = LN(scale * word + position)      scale = sqrt(H) or 1; position p stands in row p + 2
+//! x0  = LN(scale * word + position)      scale = sqrt(H) or 1; position p is row p + 2
 //! x'  = LN(x  + W_o attention(x))
 //! x'' = LN(x' + W_o attention(x', encoder))   decoder only
 //! y   = LN(x'' + W_2 gelu(W_1 x''))
@@ -12,22 +11,19 @@ use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
 use serde_json::json;
 
-use super::{
-    all_tensors,
-    encoder_decoder::{Embedding, StackSize, is_copy, spec},
-    is_other_head,
-};
+use super::encoder_decoder::{Embedding, StackSize, is_copy, spec};
 use crate::{
     blocks::{
-        Activation, Attention, AttentionNames, Heads, LayerNorm, LayerPass, Linear, Matrix,
-        SidePass, parts,
+        Activation, AttentionNames, LayerNorm, LayerPass, Linear, MultiHeadAttention, StackPass,
     },
     config::ModelConfig,
+    kernels::Heads,
+    named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Weights},
+    weights::{LoadReport, Matrix, Weights, is_classifier},
 };
 
-/// Rows of the position table before that of position 0.
+/// Rows of the position table before the one of position 0.
 const OFFSET: usize = 2;
 
 const EPSILON: f64 = 1e-5;
@@ -36,7 +32,7 @@ const EPSILON: f64 = 1e-5;
 struct Bart {
     spec: ModelSpec,
     word: Matrix,
-    /// What embedded tokens are multiplied with. Rows of a prompt stand among scaled ones as they are.
+    /// The factor of embedded tokens. Virtual tokens stand among them unscaled.
     word_scale: f64,
     encoder: Stack,
     decoder: Stack,
@@ -44,7 +40,7 @@ struct Bart {
     recompute: bool,
 }
 
-parts!(Bart { word, encoder, decoder, head });
+named_tensors!(Bart { word, encoder, decoder, head });
 
 #[derive(Debug)]
 struct Stack {
@@ -54,11 +50,11 @@ struct Stack {
     layers: Vec<Layer>,
 }
 
-parts!(Stack { position, norm, layers });
+named_tensors!(Stack { position, norm, layers });
 
 #[derive(Clone, Debug)]
 struct Layer {
-    attention: Attention,
+    attention: MultiHeadAttention,
     attention_norm: LayerNorm,
     cross: Option<Cross>,
     up: Linear,
@@ -67,15 +63,15 @@ struct Layer {
     activation: Activation,
 }
 
-parts!(Layer { attention, attention_norm, cross, up, down, norm });
+named_tensors!(Layer { attention, attention_norm, cross, up, down, norm });
 
 #[derive(Clone, Debug)]
 struct Cross {
-    attention: Attention,
+    attention: MultiHeadAttention,
     norm: LayerNorm,
 }
 
-parts!(Cross { attention, norm });
+named_tensors!(Cross { attention, norm });
 
 /// Sizes and choices of one stack.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +121,7 @@ pub fn load(
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-    // Keys of the first versions, which some relatives of BART set otherwise.
+    // Keys of early versions, which some relatives of BART set differently.
     for (key, only) in [
         ("is_encoder_decoder", true),
         ("normalize_before", false),
@@ -156,7 +152,7 @@ pub fn load(
     let may_skip = |name: &str| {
         ["encoder.version", "decoder.version"].contains(&name)
             || is_copy(name)
-            || is_other_head(name)
+            || is_classifier(name)
     };
     let report = weights.finish(may_skip)?;
     Ok((Box::new(model), report))
@@ -179,7 +175,7 @@ impl Stack {
         let rows = sequence.positions.clone().add_scalar(OFFSET as i64);
         let positions = embedding(self.position.clone(), rows);
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions);
-        let mut pass = SidePass::new(sequence, recompute)?;
+        let mut pass = StackPass::new(sequence, recompute)?;
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, pass: &mut _| layer.forward(x, pass);
             x = pass.layer(index, x, body);
@@ -191,11 +187,18 @@ impl Stack {
 impl Layer {
     fn load(config: &StackConfig, weights: &mut Weights, name: &str) -> Result<Self> {
         const NAMES: AttentionNames =
-            AttentionNames { maps: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: true };
+            AttentionNames { layers: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: true };
         let StackConfig { hidden_size: h, inner_size: inner, size, .. } = *config;
         let scale = size.heads.scale();
         let attention = |weights: &mut Weights, part: &str| {
-            Attention::load(weights, &format!("{name}.{part}"), NAMES, h, size.heads, scale)
+            MultiHeadAttention::load(
+                weights,
+                &format!("{name}.{part}"),
+                NAMES,
+                h,
+                size.heads,
+                scale,
+            )
         };
         let norm = |weights: &mut Weights, part: &str| {
             LayerNorm::load(weights, &format!("{name}.{part}"), h, EPSILON)
@@ -257,6 +260,6 @@ impl FrozenModel for Bart {
     }
 
     fn tensors(&self) -> NamedTensors {
-        all_tensors(self)
+        self.named_tensors()
     }
 }

@@ -10,15 +10,17 @@ use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task, Topology};
 use serde_json::json;
 
-use super::{all_tensors, is_other_head, load_head, single_stack_spec};
+use super::{heads::load_classifier, single_stack};
 use crate::{
-    blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, Matrix, SelfAttention, parts},
+    blocks::{Activation, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
+    kernels::Heads,
+    named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Weights},
+    weights::{LoadReport, Matrix, Weights, is_classifier},
 };
 
-/// An encoder of BERT's shape.
+/// An encoder with the layers of BERT.
 #[derive(Debug)]
 pub struct Bert {
     spec: ModelSpec,
@@ -33,20 +35,20 @@ pub struct Bert {
     recompute: bool,
 }
 
-parts!(Bert { word, position, segment, norm, pooler, layers });
+named_tensors!(Bert { word, position, segment, norm, pooler, layers });
 
-/// In what models of this shape differ.
+/// How models with the layers of BERT differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
-    /// What a checkpoint may put before all names of the backbone.
+    /// The prefix that a checkpoint may put before all names of the backbone.
     pub prefix: &'static str,
-    /// Prefix of the language-model head's names, which no task here uses.
+    /// The prefix of the names of the language-model head, which no task here uses.
     pub lm_head: &'static str,
-    /// Row of the position table that the first token takes.
+    /// The row of the position table of the first token.
     pub first_position: usize,
     /// Whether classifiers of whole rows read the pooler's output.
     pub has_pooler: bool,
-    /// The task's head.
+    /// The head of each task.
     pub layout: fn(Task) -> HeadLayout,
 }
 
@@ -63,7 +65,7 @@ struct Layer {
     activation: Activation,
 }
 
-parts!(Layer { query_key_value, output, attention_norm, up, down, norm });
+named_tensors!(Layer { query_key_value, output, attention_norm, up, down, norm });
 
 /// Loads a BERT.
 pub fn load(
@@ -112,38 +114,17 @@ impl Bert {
         let heads = Heads { query: n, key_value: n, size: h / n };
         let epsilon = config.number("layer_norm_eps", 1e-12)?;
         let activation = Activation::from_config(config, "hidden_act", "gelu")?;
+        let layer = LayerConfig { hidden_size: h, inner_size: inner, heads, epsilon, activation };
         let layers = (0..num_layers)
-            .map(|index| {
-                let name = |part: &str| format!("encoder.layer.{index}.{part}");
-                let mut square = |part: &str| Linear::load(weights, &name(part), [h, h], true);
-                let query = square("attention.self.query")?;
-                let key = square("attention.self.key")?;
-                let value = square("attention.self.value")?;
-                let output = square("attention.output.dense")?;
-                let mut norm = |part: &str| LayerNorm::load(weights, &name(part), h, epsilon);
-                let attention_norm = norm("attention.output.LayerNorm")?;
-                let norm = norm("output.LayerNorm")?;
-                let up = Linear::load(weights, &name("intermediate.dense"), [h, inner], true)?;
-                let down = Linear::load(weights, &name("output.dense"), [inner, h], true)?;
-                Ok(Layer {
-                    heads,
-                    query_key_value: Linear::side_by_side(vec![query, key, value]),
-                    output,
-                    attention_norm,
-                    up,
-                    down,
-                    norm,
-                    activation,
-                })
-            })
+            .map(|index| Layer::load(&layer, weights, &format!("encoder.layer.{index}")))
             .collect::<Result<_>>()?;
         let task = config.task().unwrap_or(Task::SeqCls);
-        // Without it, a classifier of whole rows would read what it was not trained on.
+        // Without the pooler, a classifier of whole rows would read what it was not trained on.
         let has_pooler = variant.has_pooler
             && (weights.shape("pooler.dense.weight").is_some()
                 || config.task() == Some(Task::SeqCls));
         let model = Self {
-            spec: single_stack_spec(
+            spec: single_stack::spec(
                 config.model_type()?,
                 Topology::EncoderOnly,
                 [h, vocab, num_layers, positions - variant.first_position],
@@ -158,7 +139,7 @@ impl Bert {
             pooler: has_pooler
                 .then(|| Linear::load(weights, "pooler.dense", [h, h], true))
                 .transpose()?,
-            classifier: load_head(weights, (variant.layout)(task), h)?,
+            classifier: load_classifier(weights, (variant.layout)(task), h)?,
             variant,
             recompute: options.recompute,
         };
@@ -166,14 +147,46 @@ impl Bert {
             name == "embeddings.position_ids"
                 || name.starts_with(variant.lm_head)
                 || !variant.has_pooler && name.starts_with("pooler.")
-                || is_other_head(name)
+                || is_classifier(name)
         };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))
     }
 }
 
+/// Sizes and choices of the layers.
+struct LayerConfig {
+    hidden_size: usize,
+    inner_size: usize,
+    heads: Heads,
+    epsilon: f64,
+    activation: Activation,
+}
+
 impl Layer {
+    fn load(config: &LayerConfig, weights: &mut Weights, name: &str) -> Result<Self> {
+        let LayerConfig { hidden_size: h, inner_size: inner, heads, epsilon, activation } = *config;
+        let name = |part: &str| format!("{name}.{part}");
+        let mut square = |part: &str| Linear::load(weights, &name(part), [h, h], true);
+        let query = square("attention.self.query")?;
+        let key = square("attention.self.key")?;
+        let value = square("attention.self.value")?;
+        let output = square("attention.output.dense")?;
+        let mut norm = |part: &str| LayerNorm::load(weights, &name(part), h, epsilon);
+        let attention_norm = norm("attention.output.LayerNorm")?;
+        let norm = norm("output.LayerNorm")?;
+        Ok(Self {
+            heads,
+            query_key_value: Linear::side_by_side(vec![query, key, value]),
+            output,
+            attention_norm,
+            up: Linear::load(weights, &name("intermediate.dense"), [h, inner], true)?,
+            down: Linear::load(weights, &name("output.dense"), [inner, h], true)?,
+            norm,
+            activation,
+        })
+    }
+
     fn forward(&self, x: Tensor<3>, attention: &mut LayerAttention) -> Tensor<3> {
         let joined = self.query_key_value.forward(x.clone());
         let attended = attention.attend_joined(joined, self.heads, self.heads.scale());
@@ -197,7 +210,7 @@ impl FrozenModel for Bert {
     }
 
     fn tensors(&self) -> NamedTensors {
-        all_tensors(self)
+        self.named_tensors()
     }
 
     fn layers(&self, mut sequence: Sequence) -> Result<Run> {

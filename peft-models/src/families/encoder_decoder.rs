@@ -1,21 +1,23 @@
-//! What the encoder-decoders share: their geometry, and the one embedding behind several names.
+//! What encoder-decoders share: their geometry, and one embedding under several names.
 
 use burn::tensor::DType;
 use peft_core::{ModelSpec, Result, Site, SiteSpec, Topology};
 
 use crate::{
-    blocks::{Heads, Linear, Matrix},
+    blocks::Linear,
     config::ModelConfig,
-    weights::Weights,
+    kernels::Heads,
+    weights::{LM_HEAD, Matrix, Weights},
 };
 
-/// Names of the embedding; a checkpoint has one of them or several.
+/// Names of the embedding; a checkpoint has one or several of them.
 const EMBEDDING: [&str; 3] =
     ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 
-const LM_HEAD: &str = "lm_head.weight";
+/// The name of the head's matrix.
+const HEAD: &str = "lm_head.weight";
 
-/// The embedding, and the language model's head where that is another matrix.
+/// The embedding, and the language-model head where it is another matrix.
 #[derive(Debug)]
 pub struct Embedding {
     /// `[V, H]`.
@@ -25,21 +27,21 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Loads both. Where the config says that they are tied and the file has two matrices that differ, the
-    /// file is right: transformers 5 writes `tie_word_embeddings: true` whatever the model.
+    /// Loads both. Where the config says that they are tied and the file has two matrices that differ, the file takes
+    /// precedence: transformers 5 writes `tie_word_embeddings: true` whatever the model.
     ///
     /// # Errors
     ///
-    /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor, a head among them where the config
-    /// says that it is not tied; and where the embeddings of both sides differ.
+    /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor, including a head
+    /// that the config says is not tied; and where the embeddings of encoder and decoder differ.
     pub fn load(
         weights: &mut Weights,
         config: &ModelConfig,
         [vocab, h]: [usize; 2],
     ) -> Result<Self> {
         let found = EMBEDDING.into_iter().find(|name| weights.shape(name).is_some());
-        let is_tied = match (weights.shape(LM_HEAD), found) {
-            (Some(_), Some(name)) => weights.are_equal(name, LM_HEAD)?,
+        let is_tied = match (weights.shape(HEAD), found) {
+            (Some(_), Some(name)) => weights.are_equal(name, HEAD)?,
             (Some(_), None) => false,
             (None, _) => config.flag("tie_word_embeddings", true)?,
         };
@@ -47,15 +49,15 @@ impl Embedding {
             word: Matrix::new(weights.take_one_of(EMBEDDING, [vocab, h])?, weights.format()),
             own_head: match is_tied {
                 true => None,
-                false => Some(Linear::load(weights, "lm_head", [h, vocab], false)?),
+                false => Some(Linear::load(weights, LM_HEAD, [h, vocab], false)?),
             },
         })
     }
 }
 
-/// Whether a tensor is a copy of the embedding, which loading has compared with it.
+/// Whether a tensor is a copy of the embedding; loading has compared them.
 pub fn is_copy(name: &str) -> bool {
-    name == LM_HEAD || EMBEDDING.contains(&name)
+    name == HEAD || EMBEDDING.contains(&name)
 }
 
 /// Sizes of one stack.
@@ -67,7 +69,7 @@ pub struct StackSize {
     pub heads: Heads,
 }
 
-/// Geometry of a model with two stacks, whose decoder reads the encoder in every layer.
+/// The geometry of an encoder-decoder whose decoder reads the encoder in every layer.
 pub fn spec(
     model_type: &str,
     [hidden_size, vocab_size]: [usize; 2],

@@ -10,16 +10,21 @@ use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task, Topology};
 use serde_json::json;
 
-use super::{all_tensors, is_other_head, lm_head, load_head, load_lm_head, single_stack_spec};
+use super::{
+    heads::{lm_head, load_classifier, load_lm_head},
+    single_stack,
+};
 use crate::{
-    blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, Matrix, SelfAttention, parts},
+    blocks::{Activation, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
+    kernels::Heads,
+    named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Weights},
+    weights::{LoadReport, Matrix, Weights, is_classifier},
 };
 
 #[derive(Debug)]
-pub struct Gpt2 {
+struct Gpt2 {
     spec: ModelSpec,
     word: Matrix,
     position: Tensor<2>,
@@ -30,12 +35,12 @@ pub struct Gpt2 {
     recompute: bool,
 }
 
-parts!(Gpt2 { word, position, norm, head, layers });
+named_tensors!(Gpt2 { word, position, norm, head, layers });
 
 #[derive(Clone, Debug)]
 struct Layer {
     heads: Heads,
-    /// What scores are multiplied with.
+    /// The factor of the scores.
     scale: f64,
     attention_norm: LayerNorm,
     /// Queries, keys and values side by side, `[3 H, H]`.
@@ -47,84 +52,77 @@ struct Layer {
     activation: Activation,
 }
 
-parts!(Layer { attention_norm, query_key_value, output, norm, up, down });
+named_tensors!(Layer { attention_norm, query_key_value, output, norm, up, down });
 
-impl Gpt2 {
-    pub fn load(
-        config: &ModelConfig,
-        weights: Weights,
-        options: LoadOptions,
-    ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-        // `reorder_and_upcast_attn` changes the order of roundings only.
-        config.require("add_cross_attention", &json!(false))?;
-        let weights = &mut weights.with_optional_prefix("transformer.");
-        let h = config.size("n_embd")?;
-        let inner = config.optional_size("n_inner")?.unwrap_or(4 * h);
-        let vocab = config.size("vocab_size")?;
-        let positions = config.size("n_positions")?;
-        let num_layers = config.size("n_layer")?;
-        let n = config.size("n_head")?;
-        if h % n != 0 {
-            return Err(config.bad("n_head", format!("{n} does not divide n_embd = {h}")));
-        }
-        let heads = Heads { query: n, key_value: n, size: h / n };
-        let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
-        let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
-        let scaled = config.flag("scale_attn_weights", true)?;
-        let scaled_by_layer = config.flag("scale_attn_by_inverse_layer_idx", false)?;
-        let scale = |index: usize| {
-            let scale = if scaled { heads.scale() } else { 1.0 };
-            if scaled_by_layer { scale / (index + 1) as f64 } else { scale }
-        };
-        let layers = (0..num_layers)
-            .map(|index| {
-                let name = |part: &str| format!("h.{index}.{part}");
-                Ok(Layer {
-                    heads,
-                    scale: scale(index),
-                    attention_norm: LayerNorm::load(weights, &name("ln_1"), h, epsilon)?,
-                    query_key_value: Linear::load_conv1d(
-                        weights,
-                        &name("attn.c_attn"),
-                        [h, 3 * h],
-                    )?,
-                    output: Linear::load_conv1d(weights, &name("attn.c_proj"), [h, h])?,
-                    norm: LayerNorm::load(weights, &name("ln_2"), h, epsilon)?,
-                    up: Linear::load_conv1d(weights, &name("mlp.c_fc"), [h, inner])?,
-                    down: Linear::load_conv1d(weights, &name("mlp.c_proj"), [inner, h])?,
-                    activation,
-                })
-            })
-            .collect::<Result<_>>()?;
-        let word = weights.take_matrix("wte.weight", [vocab, h])?;
-        let layout = layout(config.task().unwrap_or(Task::SeqCls));
-        let classifier = load_head(weights, layout, h)?;
-        let head = load_lm_head(weights, config, &word, true)?;
-        let model = Self {
-            spec: single_stack_spec(
-                "gpt2",
-                Topology::DecoderOnly,
-                [h, vocab, num_layers, positions],
-                heads,
-                weights.dtype(),
-            ),
-            position: weights.take("wpe.weight", [positions, h])?,
-            norm: LayerNorm::load(weights, "ln_f", h, epsilon)?,
-            word,
-            layers,
-            head,
-            classifier,
-            recompute: options.recompute,
-        };
-        // Causal masks, kept as buffers by old versions.
-        let may_skip = |name: &str| {
-            name.ends_with(".attn.bias")
-                || name.ends_with(".attn.masked_bias")
-                || is_other_head(name)
-        };
-        let report = weights.finish(may_skip)?;
-        Ok((Box::new(model), report))
+/// Loads a GPT-2.
+pub fn load(
+    config: &ModelConfig,
+    weights: Weights,
+    options: LoadOptions,
+) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    // `reorder_and_upcast_attn` only changes the order of roundings.
+    config.require("add_cross_attention", &json!(false))?;
+    let weights = &mut weights.with_optional_prefix("transformer.");
+    let h = config.size("n_embd")?;
+    let inner = config.optional_size("n_inner")?.unwrap_or(4 * h);
+    let vocab = config.size("vocab_size")?;
+    let positions = config.size("n_positions")?;
+    let num_layers = config.size("n_layer")?;
+    let n = config.size("n_head")?;
+    if h % n != 0 {
+        return Err(config.bad("n_head", format!("{n} does not divide n_embd = {h}")));
     }
+    let heads = Heads { query: n, key_value: n, size: h / n };
+    let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
+    let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
+    let scaled = config.flag("scale_attn_weights", true)?;
+    let scaled_by_layer = config.flag("scale_attn_by_inverse_layer_idx", false)?;
+    let scale = |index: usize| {
+        let scale = if scaled { heads.scale() } else { 1.0 };
+        if scaled_by_layer { scale / (index + 1) as f64 } else { scale }
+    };
+    let layers = (0..num_layers)
+        .map(|index| {
+            let name = |part: &str| format!("h.{index}.{part}");
+            Ok(Layer {
+                heads,
+                scale: scale(index),
+                attention_norm: LayerNorm::load(weights, &name("ln_1"), h, epsilon)?,
+                query_key_value: Linear::load_conv1d(weights, &name("attn.c_attn"), [h, 3 * h])?,
+                output: Linear::load_conv1d(weights, &name("attn.c_proj"), [h, h])?,
+                norm: LayerNorm::load(weights, &name("ln_2"), h, epsilon)?,
+                up: Linear::load_conv1d(weights, &name("mlp.c_fc"), [h, inner])?,
+                down: Linear::load_conv1d(weights, &name("mlp.c_proj"), [inner, h])?,
+                activation,
+            })
+        })
+        .collect::<Result<_>>()?;
+    let word = weights.take_matrix("wte.weight", [vocab, h])?;
+    let layout = layout(config.task().unwrap_or(Task::SeqCls));
+    let classifier = load_classifier(weights, layout, h)?;
+    let head = load_lm_head(weights, config, &word, true)?;
+    let model = Gpt2 {
+        spec: single_stack::spec(
+            "gpt2",
+            Topology::DecoderOnly,
+            [h, vocab, num_layers, positions],
+            heads,
+            weights.dtype(),
+        ),
+        position: weights.take("wpe.weight", [positions, h])?,
+        norm: LayerNorm::load(weights, "ln_f", h, epsilon)?,
+        word,
+        layers,
+        head,
+        classifier,
+        recompute: options.recompute,
+    };
+    // Causal masks, kept as buffers by old versions.
+    let may_skip = |name: &str| {
+        name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || is_classifier(name)
+    };
+    let report = weights.finish(may_skip)?;
+    Ok((Box::new(model), report))
 }
 
 impl Layer {
@@ -160,7 +158,7 @@ impl FrozenModel for Gpt2 {
     }
 
     fn tensors(&self) -> NamedTensors {
-        all_tensors(self)
+        self.named_tensors()
     }
 
     fn layers(&self, mut sequence: Sequence) -> Result<Run> {

@@ -1,5 +1,5 @@
-//! Llama (Touvron et al. 2023, arXiv 2302.13971): a causal decoder with rotary positions, RMSNorm,
-//! SwiGLU and grouped keys and values. Mistral, Qwen2 and Qwen3 are Llamas too: see [`config`].
+//! Llama (Touvron et al. 2023, arXiv 2302.13971): a causal decoder with rotary positions, RMSNorm, SwiGLU and
+//! grouped-query attention. Mistral, Qwen2 and Qwen3 are Llamas too: see [`config`].
 //!
 //! ```text
 //! x'  = x  + W_o attention(rotate(RMS(x)))
@@ -11,20 +11,22 @@ mod config;
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task, Topology};
 
-use super::{all_tensors, is_other_head, lm_head, load_head, load_lm_head, single_stack_spec};
+use super::{
+    heads::{lm_head, load_classifier, load_lm_head},
+    single_stack,
+};
 use crate::{
-    blocks::{
-        Activation, Heads, LayerAttention, Linear, Matrix, RmsNorm, Rotary, RotaryTable,
-        SelfAttention, parts,
-    },
+    blocks::{Activation, LayerAttention, Linear, RmsNorm, Rotary, RotaryTable, SelfAttention},
     config::ModelConfig,
+    kernels::Heads,
+    named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Weights},
+    weights::{LoadReport, Matrix, Weights, is_classifier},
 };
 use config::LlamaConfig;
 
 #[derive(Debug)]
-pub struct Llama {
+struct Llama {
     spec: ModelSpec,
     config: LlamaConfig,
     rotary: Rotary,
@@ -36,7 +38,7 @@ pub struct Llama {
     recompute: bool,
 }
 
-parts!(Llama { word, norm, head, layers });
+named_tensors!(Llama { word, norm, head, layers });
 
 #[derive(Clone, Debug)]
 struct Layer {
@@ -45,9 +47,9 @@ struct Layer {
     attention_norm: RmsNorm,
     /// Queries, keys and values side by side, `[(N + 2 K) D, H]`.
     query_key_value: Linear,
-    /// Of each head's queries, before they are rotated (Qwen3).
+    /// Norm of each head's queries, before they are rotated (Qwen3).
     query_norm: Option<RmsNorm>,
-    /// Of each head's keys, before they are rotated (Qwen3).
+    /// Norm of each head's keys, before they are rotated (Qwen3).
     key_norm: Option<RmsNorm>,
     output: Linear,
     norm: RmsNorm,
@@ -56,7 +58,7 @@ struct Layer {
     down: Linear,
 }
 
-parts!(Layer {
+named_tensors!(Layer {
     attention_norm,
     query_key_value,
     query_norm,
@@ -67,44 +69,42 @@ parts!(Layer {
     down,
 });
 
-impl Llama {
-    pub fn load(
-        config: &ModelConfig,
-        weights: Weights,
-        options: LoadOptions,
-    ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-        let read = LlamaConfig::read(config)?;
-        let rotary = Rotary::from_config(config, read.heads.size)?;
-        // Heads for question answering call the backbone as GPT-2's do, all but Mistral's.
-        let weights =
-            &mut weights.with_optional_prefix("model.").with_optional_prefix("transformer.");
-        let LlamaConfig { hidden_size: h, vocab_size: vocab, epsilon, .. } = read;
-        let layers = (0..read.windows.len())
-            .map(|index| Layer::load(&read, weights, &format!("layers.{index}.")))
-            .collect::<Result<_>>()?;
-        let word = weights.take_matrix("embed_tokens.weight", [vocab, h])?;
-        let layout = layout(config.task().unwrap_or(Task::SeqCls));
-        let model = Self {
-            spec: single_stack_spec(
-                config.model_type()?,
-                Topology::DecoderOnly,
-                [h, vocab, read.windows.len(), read.positions],
-                read.heads,
-                weights.dtype(),
-            ),
-            classifier: load_head(weights, layout, h)?,
-            head: load_lm_head(weights, config, &word, false)?,
-            norm: RmsNorm::load(weights, "norm", h, epsilon)?,
-            config: read,
-            rotary,
-            word,
-            layers,
-            recompute: options.recompute,
-        };
-        let report =
-            weights.finish(|name| name.ends_with("rotary_emb.inv_freq") || is_other_head(name))?;
-        Ok((Box::new(model), report))
-    }
+/// Loads a model of the Llama family.
+pub fn load(
+    config: &ModelConfig,
+    weights: Weights,
+    options: LoadOptions,
+) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    let read = LlamaConfig::read(config)?;
+    let rotary = Rotary::from_config(config, read.heads.size)?;
+    // For question answering, the backbone is called `transformer`, as in GPT-2, except in Mistral.
+    let weights = &mut weights.with_optional_prefix("model.").with_optional_prefix("transformer.");
+    let LlamaConfig { hidden_size: h, vocab_size: vocab, epsilon, .. } = read;
+    let layers = (0..read.windows.len())
+        .map(|index| Layer::load(&read, weights, &format!("layers.{index}.")))
+        .collect::<Result<_>>()?;
+    let word = weights.take_matrix("embed_tokens.weight", [vocab, h])?;
+    let layout = layout(config.task().unwrap_or(Task::SeqCls));
+    let model = Llama {
+        spec: single_stack::spec(
+            config.model_type()?,
+            Topology::DecoderOnly,
+            [h, vocab, read.windows.len(), read.positions],
+            read.heads,
+            weights.dtype(),
+        ),
+        classifier: load_classifier(weights, layout, h)?,
+        head: load_lm_head(weights, config, &word, false)?,
+        norm: RmsNorm::load(weights, "norm", h, epsilon)?,
+        config: read,
+        rotary,
+        word,
+        layers,
+        recompute: options.recompute,
+    };
+    let report =
+        weights.finish(|name| name.ends_with("rotary_emb.inv_freq") || is_classifier(name))?;
+    Ok((Box::new(model), report))
 }
 
 impl Layer {
@@ -158,7 +158,7 @@ impl Layer {
         self.down.onto(x, self.activation.gated(gate_up))
     }
 
-    /// Each head's queries and keys `[B, S, (N + 2 K) D]` normalised, where the model does that.
+    /// Normalises each head's queries and keys in rows `[B, S, (N + 2 K) D]`, where the model does that.
     fn normed_heads(&self, joined: Tensor<3>) -> Tensor<3> {
         let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) else {
             return joined;
@@ -166,8 +166,8 @@ impl Layer {
         let [b, s, _] = joined.dims();
         let Heads { query: n, key_value: k, size: d } = self.heads;
         let normed = |norm: &RmsNorm, start: usize, count: usize| {
-            let part = joined.clone().narrow(2, start * d, count * d);
-            norm.forward(part.reshape([b, s, count, d])).reshape([b, s, count * d])
+            let own = joined.clone().narrow(2, start * d, count * d);
+            norm.forward(own.reshape([b, s, count, d])).reshape([b, s, count * d])
         };
         let value = joined.clone().narrow(2, (n + k) * d, k * d);
         Tensor::cat(vec![normed(query_norm, 0, n), normed(key_norm, n, k), value], 2)
@@ -196,7 +196,7 @@ impl FrozenModel for Llama {
     }
 
     fn tensors(&self) -> NamedTensors {
-        all_tensors(self)
+        self.named_tensors()
     }
 
     fn layers(&self, mut sequence: Sequence) -> Result<Run> {

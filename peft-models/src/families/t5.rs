@@ -1,5 +1,5 @@
-//! T5 (Raffel et al. 2020, arXiv 1910.10683), T5 1.1 and its LM-adapted and Flan checkpoints, mT5: an
-//! encoder-decoder with a relative position bias, normalised before each block.
+//! T5 (Raffel et al. 2020, arXiv 1910.10683), T5 1.1 and its LM-adapted and Flan checkpoints, and mT5: encoder-decoders
+//! with a relative position bias, normalised before each block.
 //!
 //! ```text
 //! x'  = x  + W_o attention(RMS(x))            scores are not scaled, bias(distance) is added
@@ -7,26 +7,23 @@
 //! y   = x'' + W_2 f(RMS(x''))                 f = relu(W_1 x), or gelu(W_1 x) * W_3 x
 //! ```
 //!
-//! A tied head reads hidden states scaled by `H^-0.5`; one of its own, as T5 1.1 has it, reads them as
-//! they are.
+//! A tied head reads hidden states scaled by `H^-0.5`; a head of its own, as in T5 1.1, reads them unscaled.
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
 use serde_json::json;
 
-use super::{
-    all_tensors,
-    encoder_decoder::{Embedding, StackSize, is_copy, spec},
-    is_other_head,
-};
+use super::encoder_decoder::{Embedding, StackSize, is_copy, spec};
 use crate::{
     blocks::{
-        Activation, Attention, AttentionNames, Buckets, Heads, LayerPass, Linear, Matrix, PassBias,
-        RelativeBias, RmsNorm, SidePass, parts,
+        Activation, AttentionNames, Buckets, LayerPass, Linear, MultiHeadAttention, PassBias,
+        RelativeBias, RmsNorm, StackPass,
     },
     config::ModelConfig,
+    kernels::Heads,
+    named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Weights},
+    weights::{LoadReport, Matrix, Weights, is_classifier},
 };
 
 #[derive(Debug)]
@@ -36,12 +33,12 @@ struct T5 {
     encoder: Stack,
     decoder: Stack,
     head: Linear,
-    /// What hidden states are multiplied with before the head.
+    /// The factor of hidden states before the head.
     head_scale: f64,
     recompute: bool,
 }
 
-parts!(T5 { word, encoder, decoder, head });
+named_tensors!(T5 { word, encoder, decoder, head });
 
 #[derive(Debug)]
 struct Stack {
@@ -50,12 +47,12 @@ struct Stack {
     norm: RmsNorm,
 }
 
-parts!(Stack { bias, layers, norm });
+named_tensors!(Stack { bias, layers, norm });
 
 #[derive(Clone, Debug)]
 struct Layer {
     attention_norm: RmsNorm,
-    attention: Attention,
+    attention: MultiHeadAttention,
     cross: Option<Cross>,
     norm: RmsNorm,
     gate: Option<Linear>,
@@ -64,15 +61,15 @@ struct Layer {
     activation: Activation,
 }
 
-parts!(Layer { attention_norm, attention, cross, norm, gate, up, down });
+named_tensors!(Layer { attention_norm, attention, cross, norm, gate, up, down });
 
 #[derive(Clone, Debug)]
 struct Cross {
     norm: RmsNorm,
-    attention: Attention,
+    attention: MultiHeadAttention,
 }
 
-parts!(Cross { norm, attention });
+named_tensors!(Cross { norm, attention });
 
 /// The sizes and choices that both stacks share.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +128,7 @@ pub fn load(
     let encoder = size(num_layers);
     let decoder = size(config.optional_size("num_decoder_layers")?.unwrap_or(num_layers));
     let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
-    // Untied configs of version 4 and models with a head of their own are T5 1.1 and do not scale.
+    // Untied configs of transformers 4 and models with a head of their own are T5 1.1, which does not scale.
     let tied = own_head.is_none() && config.flag("tie_word_embeddings", true)?;
     let scaled = !is_mt5 && config.flag("scale_decoder_outputs", tied)?;
     let model = T5 {
@@ -143,11 +140,11 @@ pub fn load(
         word,
         recompute: options.recompute,
     };
-    // Old checkpoints have a bias of the cross-attention, which nothing ever read.
+    // Old checkpoints have a bias of the cross-attention, which no model reads.
     let may_skip = |name: &str| {
         name.ends_with(".EncDecAttention.relative_attention_bias.weight")
             || is_copy(name)
-            || is_other_head(name)
+            || is_classifier(name)
     };
     let report = weights.finish(may_skip)?;
     Ok((Box::new(model), report))
@@ -182,7 +179,7 @@ impl Stack {
     fn forward(&self, sequence: &mut Sequence, recompute: bool) -> Result<Run> {
         let bias = self.bias.of_pass(sequence);
         let mut x = sequence.embeddings.clone();
-        let mut pass = SidePass::new(sequence, recompute)?;
+        let mut pass = StackPass::new(sequence, recompute)?;
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let bias = bias.clone();
             let body = move |x, pass: &mut _| layer.forward(x, &bias, pass);
@@ -194,10 +191,10 @@ impl Stack {
 
 impl Layer {
     fn load(config: &T5Config, weights: &mut Weights, name: &str, has_cross: bool) -> Result<Self> {
-        const NAMES: AttentionNames = AttentionNames { maps: ["q", "k", "v", "o"], bias: false };
+        const NAMES: AttentionNames = AttentionNames { layers: ["q", "k", "v", "o"], bias: false };
         let T5Config { hidden_size: h, inner_size: inner, heads, epsilon, .. } = *config;
         let attention = |weights: &mut Weights, part: &str| {
-            Attention::load(weights, &format!("{name}.layer.{part}"), NAMES, h, heads, 1.0)
+            MultiHeadAttention::load(weights, &format!("{name}.layer.{part}"), NAMES, h, heads, 1.0)
         };
         let norm = |weights: &mut Weights, layer: usize| {
             RmsNorm::load(weights, &format!("{name}.layer.{layer}.layer_norm"), h, epsilon)
@@ -279,6 +276,6 @@ impl FrozenModel for T5 {
     }
 
     fn tensors(&self) -> NamedTensors {
-        all_tensors(self)
+        self.named_tensors()
     }
 }

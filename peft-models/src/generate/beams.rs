@@ -1,15 +1,17 @@
-//! Beam search as transformers 5 does it, row by row.
+//! Beam search as in transformers 5, row by row.
 //!
-//! Each step gives every running sequence every next token, takes the best candidates of all, moves those
-//! that ended among the finished ones and goes on with the best others. Where transformers fills rows with
-//! scores of -1e9, there are just fewer sequences here.
+//! Each step continues every running sequence with every token and takes the best of all candidates; those that ended
+//! become finished sequences, and the best others go on. Where transformers fills rows with scores of -1e9, there are
+//! simply fewer sequences here.
 
 use burn::tensor::{DType, Tensor, activation::log_softmax};
 use peft_core::Result;
 
 use super::{
-    Batch, Beams, Context, EarlyStopping, GenerateConfig, Generated, Watcher, decoder::read_scores,
-    scores::adjust,
+    Beams, EarlyStopping, GenerateConfig, Generated, Watcher,
+    batch::Batch,
+    decoder::read_scores,
+    scores::{Context, adjust},
 };
 
 /// Continues the rows of a batch.
@@ -60,7 +62,7 @@ fn log_probs(logits: Tensor<2>) -> Result<Vec<f32>> {
     read_scores(log_softmax(logits.cast(DType::F32), 1))
 }
 
-/// A sequence that goes on.
+/// A running sequence.
 #[derive(Clone, Debug)]
 struct Beam {
     new: Vec<u32>,
@@ -75,13 +77,13 @@ struct Beam {
 struct Search<'a> {
     config: &'a GenerateConfig,
     beams: &'a Beams,
-    /// The row's place in the batch.
+    /// The index of the row in the batch.
     row: usize,
-    /// What was read before the first new token.
+    /// The tokens read before the first new one.
     read: &'a [u32],
-    /// The best first. One that is empty at the beginning, so that the first tokens differ.
+    /// The best first. At the beginning a single empty one, so that the first tokens differ.
     running: Vec<Beam>,
-    /// The best first, `num_beams` at most.
+    /// The best first, at most `num_beams`.
     finished: Vec<Generated>,
 }
 
@@ -99,8 +101,8 @@ impl<'a> Search<'a> {
         Self { config, beams, row, read, running, finished: Vec::new() }
     }
 
-    /// Adds a token to the running sequences. `scores` are the log-probabilities `[V]` of each row of the
-    /// cache. Whether the search goes on.
+    /// Adds a token to the running sequences; returns whether the search goes on. `scores` are the log-probabilities `[V]`
+    /// of each row of the cache.
     fn step(&mut self, scores: &mut [&mut [f32]], ends: &mut dyn FnMut(&[u32]) -> bool) -> bool {
         let num_beams = self.beams.num_beams;
         let len = self.running.first().map_or(0, |beam| beam.new.len()) + 1;
@@ -119,13 +121,12 @@ impl<'a> Search<'a> {
                     running.push(Beam { new, score: candidate.score, place: beam.place });
                 }
             } else if rank < num_beams {
-                // Of what ended, only the best candidates count; the others were there for those that
-                // go on.
+                // Only the best candidates may end; the others were taken for beams that go on.
                 let score = Some(candidate.score / self.length_factor(len));
                 self.finished.push(Generated { ids: new, score });
             }
         }
-        // Stable: of equal ones the earlier stays before.
+        // Stable: of equal ones, the earlier stays first.
         self.finished.sort_by(|a, b| b.score.unwrap_or(0.0).total_cmp(&a.score.unwrap_or(0.0)));
         self.finished.truncate(num_beams);
         self.running = running;
@@ -154,7 +155,7 @@ impl<'a> Search<'a> {
         best
     }
 
-    /// Whether running sequences of `len` tokens may still beat a finished one, or are needed.
+    /// Whether running sequences of `len` tokens are needed, or may still beat a finished one.
     fn may_improve(&self, len: usize) -> bool {
         let Some(best) = self.running.first() else { return false };
         if self.finished.len() < self.beams.num_beams {
@@ -163,7 +164,7 @@ impl<'a> Search<'a> {
         let penalty = self.beams.length_penalty;
         let len = match self.beams.early_stopping {
             EarlyStopping::Always => return false,
-            // The longer the better: what it would be as the longest of all.
+            // Longer is better: its score at the maximum length.
             EarlyStopping::Never if penalty > 0.0 => self.config.max_new_tokens,
             _ => len,
         };
@@ -171,7 +172,7 @@ impl<'a> Search<'a> {
         worst.is_none_or(|worst| best.score / self.length_factor(len) > worst)
     }
 
-    /// What the log-probability of a sequence of `len` tokens is divided by.
+    /// The divisor of the log-probability of a sequence of `len` tokens.
     fn length_factor(&self, len: usize) -> f32 {
         (len as f64).powf(f64::from(self.beams.length_penalty)) as f32
     }
@@ -190,7 +191,7 @@ mod tests {
     const V: usize = 4;
     const END: u32 = 3;
 
-    /// Log-probabilities of the next token behind a sequence: any fixed numbers.
+    /// Log-probabilities of the token after a sequence: arbitrary, but fixed.
     fn next(sequence: &[u32]) -> Vec<f32> {
         let seed = sequence.iter().fold(7u32, |sum, id| sum.wrapping_mul(31).wrapping_add(id + 1));
         let weights: Vec<f32> =
@@ -214,7 +215,7 @@ mod tests {
         }
     }
 
-    /// Every sequence that ends with the end token or is of full length, the best first.
+    /// Every sequence that ends with the end token or has the maximum length, the best first.
     fn all(config: &GenerateConfig, penalty: f32) -> Vec<(Vec<u32>, f32)> {
         let mut found = Vec::new();
         let mut open = vec![(Vec::new(), 0.0f32)];

@@ -2,35 +2,34 @@
 
 use peft_core::{Error, ModelSpec, Result};
 
-/// The most rows, sequences or beams at once: a slip of the finger beyond.
+/// The maximum of rows, sequences or beams at once: more is probably a typing error.
 const LARGEST: usize = 65_536;
 
-/// How texts are continued. Without [`with_sampling`](Self::with_sampling) or
-/// [`with_beams`](Self::with_beams) it is by the likeliest token.
+/// How texts are continued: by the likeliest token, unless [`with_sampling`](Self::with_sampling) or
+/// [`with_beams`](Self::with_beams) is called.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateConfig {
-    /// New tokens of a sequence at most, its end token included.
+    /// The most new tokens of a sequence, its end token included.
     pub max_new_tokens: usize,
-    /// New tokens before which no end token may follow; 0.
+    /// The least number of new tokens before an end token [default: 0].
     pub min_new_tokens: usize,
-    /// Ids that end a sequence; the one that ended it is part of the output.
+    /// The ids that end a sequence; the one that ended it is part of the output.
     pub end_tokens: Vec<u32>,
-    /// What the decoder of an encoder-decoder starts from: `decoder_start_token_id`. Not part of the
-    /// output.
+    /// The token that the decoder of an encoder-decoder starts from, `decoder_start_token_id`. Not part of the output.
     pub decoder_start: Option<u32>,
-    /// The token that must follow a first one which stands alone, as an encoder-decoder's start does:
+    /// The token that must follow a first one that stands alone, such as the start token of a decoder:
     /// `forced_bos_token_id`.
     pub forced_bos: Option<u32>,
-    /// Of which one must be the last of `max_new_tokens` tokens: `forced_eos_token_id`.
+    /// The tokens of which one must be the last of `max_new_tokens`: `forced_eos_token_id`.
     pub forced_eos: Vec<u32>,
-    /// Divides positive scores and multiplies negative ones of tokens that the sequence has already,
-    /// the input of a decoder-only model included; 1, no change (Keskar et al., arXiv:1909.05858, 4.1).
+    /// Divides the positive and multiplies the negative scores of tokens that the sequence has already, including the input
+    /// of a decoder-only model [default: 1, no change] (Keskar et al. 2019, arXiv 1909.05858, section 4.1).
     pub repetition_penalty: f32,
-    /// How the next token is chosen; the likeliest.
+    /// How the next token is chosen [default: the likeliest].
     pub strategy: Strategy,
-    /// Sequences for each row; 1. Several of them need sampling or beams.
+    /// Sequences per row [default: 1]. More than one takes sampling or beams.
     pub num_return_sequences: usize,
-    /// Rows that are continued at once; 16. The output does not depend on it.
+    /// Rows that are continued at once [default: 16]. The output does not depend on it.
     pub batch_size: usize,
 }
 
@@ -40,24 +39,24 @@ pub enum Strategy {
     /// The likeliest.
     #[default]
     Greedy,
-    /// Drawn by probability.
+    /// One drawn by probability.
     Sampling(Sampling),
-    /// The likeliest sequences found by a search.
+    /// That of the likeliest sequence a beam search finds.
     Beams(Beams),
 }
 
 /// Settings of sampling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Divides the scores: below 1 the likely becomes likelier; 1.
+    /// Divides the scores: below 1, likely tokens become likelier [default: 1].
     pub temperature: f32,
-    /// Draws from this many likeliest tokens, those as likely as the last of them included; all.
+    /// Draws from this many likeliest tokens, including those as likely as the last of them [default: all].
     pub top_k: Option<usize>,
-    /// Draws from the fewest likeliest tokens that have this probability together; 1, all (nucleus
-    /// sampling, Holtzman et al., arXiv:1904.09751).
+    /// Draws from the fewest likeliest tokens that together have this probability [default: 1, all tokens] (nucleus
+    /// sampling, Holtzman et al. 2019, arXiv 1904.09751).
     pub top_p: f32,
-    /// Seed of the draws; 0. What a row gets depends on it, the row's place among the rows and the
-    /// step, not on the other rows.
+    /// The seed of the draws [default: 0]. The output for a row depends on it, the index of the row and the step, not on the
+    /// other rows.
     pub seed: u64,
 }
 
@@ -70,24 +69,24 @@ impl Default for Sampling {
 /// Settings of beam search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beams {
-    /// Sequences that are followed at once; 1 is greedy generation.
+    /// Sequences kept at each step; 1 is greedy generation.
     pub num_beams: usize,
-    /// A finished sequence's score is its log-probability over the number of its new tokens, the end
-    /// token included, to this power; 1. Above 0 longer sequences gain, below 0 shorter ones do.
+    /// The score of a finished sequence is its log-probability divided by the number of its new tokens, the end token
+    /// included, to this power [default: 1]. Above 0 favours longer sequences, below 0 shorter ones.
     pub length_penalty: f32,
-    /// When a row's search ends.
+    /// When the search of a row ends.
     pub early_stopping: EarlyStopping,
 }
 
-/// When the search of a row ends that has as many finished sequences as beams.
+/// When the search of a row ends, once it has as many finished sequences as beams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EarlyStopping {
-    /// When no running sequence, were it to end now, could beat the worst finished one: `false`.
+    /// When no running sequence could beat the worst finished one if it ended now: `false`.
     #[default]
     Heuristic,
     /// At once: `true`.
     Always,
-    /// When no running sequence could beat it at any length up to the longest: `"never"`.
+    /// When no running sequence could beat it at any length up to the maximum: `"never"`.
     Never,
 }
 
@@ -99,7 +98,7 @@ impl Sampling {
         self
     }
 
-    /// Sets how many of the likeliest tokens are drawn from, `None` for all.
+    /// Sets how many of the likeliest tokens are drawn from; `None` for all.
     #[must_use]
     pub fn with_top_k(mut self, top_k: Option<usize>) -> Self {
         self.top_k = top_k;
@@ -122,7 +121,7 @@ impl Sampling {
 }
 
 impl Beams {
-    /// A search with so many beams.
+    /// A search with this many beams.
     pub fn new(num_beams: usize) -> Self {
         Self { num_beams, length_penalty: 1.0, early_stopping: EarlyStopping::Heuristic }
     }
@@ -143,7 +142,7 @@ impl Beams {
 }
 
 impl GenerateConfig {
-    /// Greedy generation of at most so many tokens, without end tokens.
+    /// Greedy generation of at most this many tokens, without end tokens.
     pub fn new(max_new_tokens: usize) -> Self {
         Self {
             max_new_tokens,
@@ -159,14 +158,14 @@ impl GenerateConfig {
         }
     }
 
-    /// Sets the most new tokens of a sequence.
+    /// Sets the maximum of new tokens of a sequence.
     #[must_use]
     pub fn with_max_new_tokens(mut self, max_new_tokens: usize) -> Self {
         self.max_new_tokens = max_new_tokens;
         self
     }
 
-    /// Sets the new tokens before which no end token may follow.
+    /// Sets the least number of new tokens before an end token.
     #[must_use]
     pub fn with_min_new_tokens(mut self, min_new_tokens: usize) -> Self {
         self.min_new_tokens = min_new_tokens;
@@ -180,14 +179,14 @@ impl GenerateConfig {
         self
     }
 
-    /// Sets what the decoder of an encoder-decoder starts from.
+    /// Sets the token that the decoder of an encoder-decoder starts from.
     #[must_use]
     pub fn with_decoder_start(mut self, decoder_start: Option<u32>) -> Self {
         self.decoder_start = decoder_start;
         self
     }
 
-    /// Sets the token that must come first.
+    /// Sets the token that must follow a single first one.
     #[must_use]
     pub fn with_forced_bos(mut self, forced_bos: Option<u32>) -> Self {
         self.forced_bos = forced_bos;
@@ -222,14 +221,14 @@ impl GenerateConfig {
         self
     }
 
-    /// Sets the sequences for each row.
+    /// Sets the number of sequences per row.
     #[must_use]
     pub fn with_num_return_sequences(mut self, num_return_sequences: usize) -> Self {
         self.num_return_sequences = num_return_sequences;
         self
     }
 
-    /// Sets the rows that are continued at once.
+    /// Sets how many rows are continued at once.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
@@ -240,28 +239,27 @@ impl GenerateConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the flag.
+    /// [`Error::Setting`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        let bad = |flag: &str, found: &dyn std::fmt::Display, expected: &str| {
-            Err(Error::setting(flag, format!("found {found}, expected {expected}")))
+        let bad = |setting: &str, found: &dyn std::fmt::Display, expected: &str| {
+            Err(Error::setting(setting, format!("found {found}, expected {expected}")))
         };
         let positive = |value: f32| value > 0.0 && value.is_finite();
         if !positive(self.repetition_penalty) {
-            return bad("--repetition-penalty", &self.repetition_penalty, "a number above 0");
+            return bad("repetition_penalty", &self.repetition_penalty, "a number above 0");
         }
         if self.min_new_tokens > self.max_new_tokens {
-            let expected = format!("at most --max-new-tokens, {}", self.max_new_tokens);
-            return bad("--min-new-tokens", &self.min_new_tokens, &expected);
+            let expected = format!("at most `max_new_tokens`, {}", self.max_new_tokens);
+            return bad("min_new_tokens", &self.min_new_tokens, &expected);
         }
-        for (flag, size) in [
-            ("--batch-size", self.batch_size),
-            ("--num-return-sequences", self.num_return_sequences),
-        ] {
+        for (setting, size) in
+            [("batch_size", self.batch_size), ("num_return_sequences", self.num_return_sequences)]
+        {
             if size == 0 || size > LARGEST {
-                return bad(flag, &size, &format!("1 to {LARGEST}"));
+                return bad(setting, &size, &format!("1 to {LARGEST}"));
             }
         }
-        let returned = "--num-return-sequences";
+        let returned = "num_return_sequences";
         match &self.strategy {
             Strategy::Greedy if self.num_return_sequences > 1 => {
                 bad(returned, &self.num_return_sequences, "1 without sampling or beams")
@@ -269,25 +267,25 @@ impl GenerateConfig {
             Strategy::Greedy => Ok(()),
             Strategy::Sampling(sampling) => {
                 if !positive(sampling.temperature) {
-                    return bad("--temperature", &sampling.temperature, "a number above 0");
+                    return bad("temperature", &sampling.temperature, "a number above 0");
                 }
                 if sampling.top_k == Some(0) {
-                    return bad("--top-k", &0, "at least 1");
+                    return bad("top_k", &0, "at least 1");
                 }
                 if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
-                    return bad("--top-p", &sampling.top_p, "a number above 0 and at most 1");
+                    return bad("top_p", &sampling.top_p, "a number above 0 and at most 1");
                 }
                 Ok(())
             }
             Strategy::Beams(beams) => {
                 if beams.num_beams == 0 || beams.num_beams > LARGEST {
-                    return bad("--num-beams", &beams.num_beams, &format!("1 to {LARGEST}"));
+                    return bad("num_beams", &beams.num_beams, &format!("1 to {LARGEST}"));
                 }
                 if !beams.length_penalty.is_finite() {
-                    return bad("--length-penalty", &beams.length_penalty, "a number");
+                    return bad("length_penalty", &beams.length_penalty, "a number");
                 }
                 if self.num_return_sequences > beams.num_beams {
-                    let expected = format!("at most --num-beams, {}", beams.num_beams);
+                    let expected = format!("at most `num_beams`, {}", beams.num_beams);
                     return bad(returned, &self.num_return_sequences, &expected);
                 }
                 Ok(())
@@ -295,7 +293,7 @@ impl GenerateConfig {
         }
     }
 
-    /// What the decoder of the model starts from, `None` where the input itself is continued.
+    /// The token that the decoder of the model starts from; `None` where the input itself is continued.
     ///
     /// # Errors
     ///
@@ -322,30 +320,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_out_of_range_name_their_flag() {
+    fn settings_out_of_range_are_named() {
         let base = || GenerateConfig::new(8);
         let sampled = |sampling| base().with_sampling(sampling);
         let sampling = Sampling::default;
-        for (config, flag) in [
-            (base().with_repetition_penalty(0.0), "--repetition-penalty"),
-            (base().with_min_new_tokens(9), "--min-new-tokens"),
-            (base().with_batch_size(0), "--batch-size"),
-            (base().with_num_return_sequences(0), "--num-return-sequences"),
-            (base().with_num_return_sequences(2), "--num-return-sequences"),
-            (sampled(sampling().with_temperature(0.0)), "--temperature"),
-            (sampled(sampling().with_temperature(-1.0)), "--temperature"),
-            (sampled(sampling().with_temperature(f32::NAN)), "--temperature"),
-            (sampled(sampling().with_top_k(Some(0))), "--top-k"),
-            (sampled(sampling().with_top_p(0.0)), "--top-p"),
-            (sampled(sampling().with_top_p(1.1)), "--top-p"),
-            (sampled(sampling().with_top_p(f32::NAN)), "--top-p"),
-            (base().with_beams(Beams::new(0)), "--num-beams"),
-            (base().with_beams(Beams::new(2).with_length_penalty(f32::NAN)), "--length-penalty"),
-            (base().with_beams(Beams::new(2)).with_num_return_sequences(3), "--num-return"),
+        for (config, setting) in [
+            (base().with_repetition_penalty(0.0), "repetition_penalty"),
+            (base().with_min_new_tokens(9), "min_new_tokens"),
+            (base().with_batch_size(0), "batch_size"),
+            (base().with_num_return_sequences(0), "num_return_sequences"),
+            (base().with_num_return_sequences(2), "num_return_sequences"),
+            (sampled(sampling().with_temperature(0.0)), "temperature"),
+            (sampled(sampling().with_temperature(-1.0)), "temperature"),
+            (sampled(sampling().with_temperature(f32::NAN)), "temperature"),
+            (sampled(sampling().with_top_k(Some(0))), "top_k"),
+            (sampled(sampling().with_top_p(0.0)), "top_p"),
+            (sampled(sampling().with_top_p(1.1)), "top_p"),
+            (sampled(sampling().with_top_p(f32::NAN)), "top_p"),
+            (base().with_beams(Beams::new(0)), "num_beams"),
+            (base().with_beams(Beams::new(2).with_length_penalty(f32::NAN)), "length_penalty"),
+            (base().with_beams(Beams::new(2)).with_num_return_sequences(3), "num_return"),
         ] {
             let error = config.validate().unwrap_err();
             assert!(matches!(error, Error::Setting { .. }), "{error}");
-            assert!(error.to_string().starts_with(flag), "{error}");
+            assert!(error.to_string().starts_with(setting), "{error}");
         }
         base().with_beams(Beams::new(3)).with_num_return_sequences(3).validate().unwrap();
         sampled(sampling()).with_num_return_sequences(5).validate().unwrap();

@@ -1,21 +1,23 @@
-//! A model that reads one token a row after another.
+//! A model that reads one token per row after another.
 
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::{Cache, Error, FrozenModel, PaddingSide, Result, TokenBatch, VirtualTokens};
+
+use crate::kernels;
 
 /// A model with what it has read so far, in a cache whose rows can be chosen anew.
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
     model: &'a dyn FrozenModel,
-    /// What was read; taken out during a pass, so that the pass can let it grow in place.
+    /// What was read so far; taken out during a pass, so that the pass can extend it in place.
     cache: Option<Cache>,
-    /// Which row of the input each row of the cache continues.
+    /// The row of the input that each row of the cache continues.
     inputs: Vec<usize>,
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads the rows once each, or their encoding and the decoder's `start`. Gives the logits
-    /// `[B, V]` of their first new tokens too, of which there are to be at most `max_new_tokens`.
+    /// Reads each row once, or its encoding and the `start` token of the decoder. Also returns the logits `[B, V]` of the
+    /// first new tokens, of which there will be at most `max_new_tokens`.
     pub fn start(
         model: &'a dyn FrozenModel,
         rows: &[&[u32]],
@@ -37,7 +39,7 @@ impl<'a> Decoder<'a> {
         Ok((decoder, logits))
     }
 
-    /// Reads prompts, on the CPU some rows at a time: the memory that this takes does not grow with their number.
+    /// Reads prompts, on the CPU some rows at a time, so that the memory it takes does not grow with their number.
     fn read_prompts(&mut self, prompts: &TokenBatch) -> Result<Tensor<2>> {
         let rows = prompts.rows();
         let at_once = (tokens_at_once(&self.model.device()) / prompts.len().max(1)).max(1);
@@ -58,12 +60,12 @@ impl<'a> Decoder<'a> {
         Ok(Tensor::cat(logits, 0))
     }
 
-    /// Rows of the cache.
+    /// The number of rows of the cache.
     pub fn rows(&self) -> usize {
         self.inputs.len()
     }
 
-    /// Reads the next token of each row; gives the logits `[B, V]` of the one after it.
+    /// Reads the next token of each row; returns the logits `[B, V]` of the one after it.
     pub fn advance(&mut self, tokens: &[u32]) -> Result<Tensor<2>> {
         let rows: Vec<&[u32]> = tokens.chunks(1).collect();
         self.read(&TokenBatch::new(&rows, PaddingSide::Left))
@@ -77,7 +79,7 @@ impl<'a> Decoder<'a> {
         self.model.lm_logits(hidden.tokens.narrow(1, s - 1, 1).reshape([b, h]))
     }
 
-    /// Goes on with chosen rows, in the order given; a row may be chosen several times.
+    /// Keeps the chosen rows, in the order given; a row may be chosen several times.
     pub fn select(&mut self, rows: &[usize]) {
         if rows.iter().copied().eq(0..self.rows()) {
             return;
@@ -85,8 +87,7 @@ impl<'a> Decoder<'a> {
         let inputs: Vec<usize> = rows.iter().map(|row| self.inputs[*row]).collect();
         if let Some(cache) = &mut self.cache {
             if inputs == self.inputs {
-                // Beams of one input that change places: virtual tokens and what the encoder said are the same
-                // for them.
+                // Beams of the same input swap: virtual tokens and the encoder's output are the same for them.
                 cache.tokens = cache.tokens.select_rows(rows);
             } else {
                 *cache = cache.select_rows(rows);
@@ -96,18 +97,13 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Tokens of prompts that are read at once: on the CPU, enough for products to be as fast as they get.
+/// How many tokens of prompts are read at once: on the CPU, enough for products to be as fast as they get.
 fn tokens_at_once(device: &Device) -> usize {
-    #[cfg(feature = "cpu")]
-    if *device == Device::flex() {
-        return 512;
-    }
-    let _ = device;
-    usize::MAX
+    if kernels::unavailable(device).is_none() { 512 } else { usize::MAX }
 }
 
 fn lost() -> Error {
-    Error::Mismatch("the model gave no cache".into())
+    Error::Mismatch("the model returned no cache".into())
 }
 
 /// Scores `[B, V]` on the host, row by row.
@@ -115,7 +111,7 @@ pub(super) fn read_scores(scores: Tensor<2>) -> Result<Vec<f32>> {
     scores.cast(DType::F32).try_into_vec_as::<f32>().map_err(unreadable)
 }
 
-/// The error of a device that gives no numbers.
+/// The error for a device whose values cannot be read.
 pub(super) fn unreadable(error: impl std::fmt::Display) -> Error {
     Error::Mismatch(format!("cannot read the device: {error}"))
 }

@@ -6,13 +6,12 @@ use rand::Rng;
 
 use super::Sampling;
 
-/// Draws a token by the softmax of `scores` `[V]` over the temperature, cut to the `top_k` likeliest and
-/// then to the nucleus of probability `top_p`, as transformers cuts them. `None` where no score is a
-/// number.
+/// Draws a token by the softmax of `scores` `[V]` over the temperature, restricted to the `top_k` likeliest tokens and
+/// then to the nucleus of probability `top_p`, as in transformers. `None` where no score is a number.
 pub(super) fn draw(scores: &[f32], sampling: &Sampling, rng: &mut impl Rng) -> Option<u32> {
     let candidates = candidates(scores, sampling);
     let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
-    // One number a draw whatever the settings, so that a sequence's draws stay in step.
+    // One random number per draw whatever the settings, so that the draws of a sequence stay in step.
     let mut left = rng.random::<f64>() * total;
     for (id, weight) in &candidates {
         left -= weight;
@@ -20,11 +19,11 @@ pub(super) fn draw(scores: &[f32], sampling: &Sampling, rng: &mut impl Rng) -> O
             return Some(*id);
         }
     }
-    // Rounding left a crumb.
+    // Rounding left a remainder.
     candidates.iter().rev().find(|(_, weight)| *weight > 0.0).map(|(id, _)| *id)
 }
 
-/// The tokens that may be drawn with their weights: probabilities up to a common factor.
+/// The tokens that may be drawn, with their probabilities up to a common factor.
 fn candidates(scores: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
     let mut kept: Vec<(u32, f32)> = (0u32..)
         .zip(scores.iter().copied())
@@ -49,7 +48,7 @@ fn candidates(scores: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
     if sampling.top_p < 1.0 {
         let wanted = f64::from(sampling.top_p) * weighted.iter().map(|(_, w)| w).sum::<f64>();
         let mut above = 0.0;
-        // A token stays while those above it have not reached the probability: the first always.
+        // A token stays while those before it have not reached the probability; the first always does.
         let len = weighted.iter().take_while(|(_, weight)| {
             let stays = above < wanted;
             above += weight;
@@ -61,7 +60,7 @@ fn candidates(scores: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
     weighted
 }
 
-/// By falling score; equal ones by their id.
+/// By descending score; equal ones by id.
 fn likeliest_first(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
@@ -86,10 +85,10 @@ mod tests {
         assert_eq!(ids(&scores, &all.clone().with_top_p(0.65)), [1, 4]);
         assert_eq!(ids(&scores, &all.clone().with_top_p(0.75)), [1, 4, 2]);
         assert_eq!(ids(&scores, &all.clone().with_top_p(1e-6)), [1]);
-        // The nucleus is that of what top_k left: 0.4 / 0.7.
+        // The nucleus is that of what top_k leaves: 0.4 / 0.7.
         let both = all.clone().with_top_k(Some(2)).with_top_p(0.5);
         assert_eq!(ids(&scores, &both), [1]);
-        // Those as likely as the last one stay too.
+        // Tokens as likely as the last one stay too.
         assert_eq!(ids(&[1.0, 0.0, 1.0, 1.0], &all.with_top_k(Some(2))), [0, 2, 3]);
     }
 

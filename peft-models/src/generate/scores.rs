@@ -5,13 +5,13 @@ use super::GenerateConfig;
 /// The tokens of a sequence so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
-    /// What the model read before the first new token: the input, or the start of a decoder.
+    /// The tokens that the model read before the first new one: the input, or the start token of a decoder.
     pub read: &'a [u32],
     /// The new tokens.
     pub new: &'a [u32],
 }
 
-/// Whether [`adjust`] changes anything behind so many new tokens.
+/// Whether [`adjust`] changes anything after `context`.
 pub(super) fn adjusts(config: &GenerateConfig, context: Context<'_>) -> bool {
     let made = context.new.len();
     config.repetition_penalty != 1.0
@@ -20,13 +20,12 @@ pub(super) fn adjusts(config: &GenerateConfig, context: Context<'_>) -> bool {
         || (!config.forced_eos.is_empty() && made + 1 == config.max_new_tokens)
 }
 
-/// Changes the scores `[V]` of the token that follows `context`: logits, or log-probabilities in a
-/// beam search.
+/// Changes the scores `[V]` of the token after `context`: logits, or log-probabilities in a beam search.
 pub(super) fn adjust(config: &GenerateConfig, context: Context<'_>, scores: &mut [f32]) {
     let made = context.new.len();
     if config.repetition_penalty != 1.0 {
         let mut seen = [context.read, context.new].concat();
-        // Each token once, however often it stands there.
+        // Each token once, however often it occurs.
         seen.sort_unstable();
         seen.dedup();
         for id in seen {
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_kept_away_and_forced() {
+    fn end_tokens_are_suppressed_and_forced() {
         let none = f32::NEG_INFINITY;
         let config = GenerateConfig::new(3).with_end_tokens(vec![3, 2]).with_min_new_tokens(2);
         assert_eq!(adjusted(&config, &[0], &[1]), [2.0, -1.0, none, none]);

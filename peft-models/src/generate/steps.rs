@@ -1,16 +1,17 @@
-//! One token a sequence after another: the likeliest, or one that is drawn.
+//! One token per sequence after another: the likeliest, or one that is drawn.
 
 use burn::tensor::{Int, Tensor};
 use peft_core::{Result, contract::rng};
 
 use super::{
-    Batch, GenerateConfig, Generated, Sampling, Watcher,
+    GenerateConfig, Generated, Sampling, Watcher,
+    batch::Batch,
     decoder::{read_scores, unreadable},
     sample::draw,
     scores::{adjust, adjusts},
 };
 
-/// A sequence on its way.
+/// A sequence in the making.
 #[derive(Debug)]
 struct Sequence {
     /// Its row in the batch.
@@ -36,7 +37,7 @@ pub(super) fn run(
         .flat_map(|row| (0..config.num_return_sequences).map(move |number| (row, number)))
         .map(|(row, number)| Sequence { row, number, new: Vec::new(), done: false })
         .collect();
-    // The row of the logits that each sequence goes on from. Each input was read once.
+    // The row of the logits that continues each sequence. Each input was read once.
     let mut places: Vec<usize> = sequences.iter().map(|sequence| sequence.row).collect();
     decoder.select(&places);
     loop {
@@ -60,12 +61,12 @@ pub(super) fn run(
         if going.is_empty() {
             return Ok(output);
         }
-        // To leave costs a copy of the others' cache, to stay costs a row's computation at each step.
+        // Removing a sequence costs a copy of the cache of the others; keeping it costs computing a row at each step.
         if 4 * going.len() <= 3 * sequences.len() {
             decoder.select(&going);
             sequences.retain(|sequence| !sequence.done);
         }
-        // What is done and still there goes on with what it had, unread.
+        // Sequences that are done but not removed are continued too, and never looked at.
         let last: Vec<u32> =
             sequences.iter().map(|sequence| sequence.new.last().copied().unwrap_or(0)).collect();
         logits = decoder.advance(&last)?;
@@ -73,7 +74,7 @@ pub(super) fn run(
     }
 }
 
-/// The next token of each sequence; of those that are done, any.
+/// The next token of each sequence; any token for those that are done.
 fn choose(
     batch: &Batch<'_>,
     config: &GenerateConfig,
@@ -90,8 +91,8 @@ fn choose(
         let largest = logits.clone().max_dim(1).reshape([rows]).into_data();
         let best: Tensor<1, Int> = logits.argmax(1).reshape([rows]);
         let best = best.try_into_vec_as::<i64>().map_err(unreadable)?;
-        let numbers: Vec<bool> = largest.iter::<f32>().map(|score| !score.is_nan()).collect();
-        let lost = sequences.iter().zip(places).find(|(s, place)| !s.done && !numbers[**place]);
+        let is_number: Vec<bool> = largest.iter::<f32>().map(|score| !score.is_nan()).collect();
+        let lost = sequences.iter().zip(places).find(|(s, place)| !s.done && !is_number[**place]);
         if let Some((sequence, _)) = lost {
             return Err(batch.no_token(sequence.row));
         }

@@ -1,8 +1,8 @@
 //! A checkpoint as one safetensors file or several shards.
 //!
-//! Files are mapped into memory, and tensors that are used as they stand in the file are views of it: the system
-//! reads them when they are first used and shares them between processes. The others are read and converted part
-//! by part, so that loading takes no more memory than the model does.
+//! Files are mapped into memory. Tensors that are used as they are stored are views of the file: the system reads them
+//! when they are first used and shares them between processes. The others are read and converted chunk by chunk, so that
+//! loading takes no more memory than the model does.
 //!
 //! A file must not change while a model is in use. If it shrinks, the system ends the process.
 
@@ -21,26 +21,26 @@ use safetensors::{Dtype, SafeTensors};
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// Where one tensor stands.
+/// Where one tensor is.
 #[derive(Debug)]
 struct Entry {
     shard: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// First byte in the file.
+    /// Its first byte in the file.
     offset: u64,
     bytes: usize,
 }
 
-/// Numbers that are widened, or bytes that are compared, at once.
-const AT_ONCE: usize = 1 << 16;
+/// How many values are upcast, or bytes compared, at once.
+const CHUNK: usize = 1 << 16;
 
 /// A file of tensors.
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
     file: File,
-    /// All of it.
+    /// The whole file.
     map: bytes::Bytes,
 }
 
@@ -75,7 +75,7 @@ impl Files {
                     Error::config(
                         &index,
                         format!("weight_map.{tensor}"),
-                        format!("expected the name of a file beside it, found {shard}"),
+                        format!("expected the name of a file in the same folder, found {shard}"),
                     )
                 })?;
             names.entry(shard).or_default().push(tensor);
@@ -139,7 +139,7 @@ impl Files {
         self.entries.get(name).ok_or_else(|| Error::tensor(&self.path, name, "is missing"))
     }
 
-    /// At most `count` bytes from the middle of a tensor, as they stand in the file.
+    /// At most `count` bytes from the middle of a tensor, as they are stored.
     pub fn sample(&self, name: &str, count: usize) -> Result<Vec<u8>> {
         let entry = self.entry(name)?;
         let start = entry.bytes.saturating_sub(count) / 2;
@@ -148,16 +148,15 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Whether two tensors are equal bit by bit, compared part by part.
+    /// Whether two tensors are equal bit by bit, compared chunk by chunk.
     pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
         let (one, other) = (self.entry(one)?, self.entry(other)?);
         if (one.dtype, &one.shape) != (other.dtype, &other.shape) {
             return Ok(false);
         }
-        let (mut left, mut right) =
-            (vec![0; one.bytes.min(AT_ONCE)], vec![0; one.bytes.min(AT_ONCE)]);
-        for start in (0..one.bytes).step_by(AT_ONCE) {
-            let len = AT_ONCE.min(one.bytes - start);
+        let (mut left, mut right) = (vec![0; one.bytes.min(CHUNK)], vec![0; one.bytes.min(CHUNK)]);
+        for start in (0..one.bytes).step_by(CHUNK) {
+            let len = CHUNK.min(one.bytes - start);
             self.fill(one, start, &mut left[..len])?;
             self.fill(other, start, &mut right[..len])?;
             if left[..len] != right[..len] {
@@ -192,7 +191,7 @@ impl Files {
             }
         };
         match (stored, dtype) {
-            // Few writers forget to align; what is not aligned cannot be read as numbers.
+            // Some writers do not align tensors; what is not aligned cannot be read in place.
             (DType::F32, DType::F32)
                 if in_place && entry.offset.is_multiple_of(align_of::<f32>() as u64) =>
             {
@@ -202,15 +201,15 @@ impl Files {
                 Ok(TensorData::from_bytes(bytes, shape, stored))
             }
             (DType::F32, DType::F32) => {
-                let mut numbers = vec![0f32; entry.bytes / size_of::<f32>()];
-                self.fill(entry, 0, bytemuck::cast_slice_mut(&mut numbers))?;
-                Ok(TensorData::new(numbers, shape))
+                let mut values = vec![0f32; entry.bytes / size_of::<f32>()];
+                self.fill(entry, 0, bytemuck::cast_slice_mut(&mut values))?;
+                Ok(TensorData::new(values, shape))
             }
             (DType::F16, DType::F32) => {
-                self.widen(entry, |bytes| f16::from_le_bytes(bytes).to_f32())
+                self.upcast(entry, |bytes| f16::from_le_bytes(bytes).to_f32())
             }
             (DType::BF16, DType::F32) => {
-                self.widen(entry, |bytes| bf16::from_le_bytes(bytes).to_f32())
+                self.upcast(entry, |bytes| bf16::from_le_bytes(bytes).to_f32())
             }
             _ => {
                 let mut bytes = vec![0; entry.bytes];
@@ -220,17 +219,17 @@ impl Files {
         }
     }
 
-    /// A tensor of two bytes a number, widened part by part.
-    fn widen(&self, entry: &Entry, one: impl Fn([u8; 2]) -> f32) -> Result<TensorData> {
+    /// A tensor of two bytes per value, upcast chunk by chunk.
+    fn upcast(&self, entry: &Entry, one: impl Fn([u8; 2]) -> f32) -> Result<TensorData> {
         let count = entry.bytes / 2;
-        let mut numbers = Vec::with_capacity(count);
-        let mut bytes = vec![0; 2 * AT_ONCE.min(count)];
-        while numbers.len() < count {
-            let part = &mut bytes[..2 * AT_ONCE.min(count - numbers.len())];
-            self.fill(entry, 2 * numbers.len(), part)?;
-            numbers.extend(part.chunks_exact(2).map(|pair| one([pair[0], pair[1]])));
+        let mut values = Vec::with_capacity(count);
+        let mut bytes = vec![0; 2 * CHUNK.min(count)];
+        while values.len() < count {
+            let chunk = &mut bytes[..2 * CHUNK.min(count - values.len())];
+            self.fill(entry, 2 * values.len(), chunk)?;
+            values.extend(chunk.chunks_exact(2).map(|pair| one([pair[0], pair[1]])));
         }
-        Ok(TensorData::new(numbers, entry.shape.as_slice()))
+        Ok(TensorData::new(values, entry.shape.as_slice()))
     }
 }
 
@@ -243,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    /// Two numbers, `shift` bytes after a multiple of eight.
+    /// A file of two values, `shift` bytes after a multiple of eight.
     fn write(dir: &Path, shift: usize) {
         let header = r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let header = format!("{header:width$}", width = 64 + shift);
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn aligned_or_not_and_in_place_or_not_the_numbers_are_the_same() {
+    fn alignment_and_place_do_not_change_the_values() {
         for shift in 0..4 {
             let dir = tempfile::tempdir().unwrap();
             write(dir.path(), shift);
@@ -264,7 +263,7 @@ mod tests {
                     Files::open(dir.path()).unwrap().read("x", DType::F32, in_place).unwrap();
                 let is_view = data.bytes().property() == AllocationProperty::File;
                 assert_eq!(is_view, in_place && shift == 0, "{shift} {in_place}");
-                // Also where it is written to: the file is not.
+                // Writing to it does not write to the file.
                 let x = Tensor::<1>::from_data(data, &Device::flex()).add_scalar(1.0);
                 assert_eq!(x.try_into_vec_as::<f32>().unwrap(), [2.5, -1.0]);
             }

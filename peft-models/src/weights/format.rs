@@ -5,25 +5,25 @@ use std::{fmt, str::FromStr};
 use peft_core::Error;
 use serde::{Deserialize, Serialize};
 
-/// How the large matrices of a frozen model (its maps and its embedding) are kept. They are computed with in f32
-/// whatever it is.
+/// How the large matrices of a frozen model (linear layers and the embedding) are kept in memory. Whatever the format,
+/// the model computes in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightFormat {
-    /// As they are in the file, widened to f32: 4 bytes a number.
+    /// f32, upcast where the file has fewer bits: 4 bytes per parameter.
     #[default]
     F32,
-    /// bfloat16, 8 bits of mantissa: 2 bytes a number. Lossless where the file is in bf16.
+    /// bfloat16, 8 bits of mantissa: 2 bytes per parameter. Lossless where the file is in bf16.
     Bf16,
-    /// 8 bits, with a scale for each output or token: 1 byte a number.
+    /// 8 bits, with one scale per output or token: 1 byte per parameter.
     Int8,
 }
 
 impl WeightFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
 
-    /// The name that flags use.
+    /// The name in settings.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -45,7 +45,7 @@ impl FromStr for WeightFormat {
     fn from_str(text: &str) -> Result<Self, Error> {
         let known = || Self::ALL.map(Self::name).join(", ");
         Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
-            Error::setting("--base-weights", format!("found {text:?}, expected {}", known()))
+            Error::setting("base_weights", format!("found {text:?}, expected {}", known()))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Ways to stretch a rotation to longer rows than a model was trained on first, and how configs spell them.
+//! Ways to stretch a rotation to rows longer than those that a model was first trained on, and their spellings in configs.
 
 use std::f64::consts::{PI, TAU};
 
@@ -6,10 +6,10 @@ use peft_core::Result;
 
 use crate::config::ModelConfig;
 
-/// The base that configs without one mean.
+/// The base of configs without one.
 const BASE: f64 = 10_000.0;
 
-/// Known kinds, as `rope_type` names them.
+/// The kinds that are known, as `rope_type` names them.
 const KNOWN: &str = "default, linear, dynamic, llama3, yarn";
 
 /// How the frequencies `f` of a rotation are changed.
@@ -19,16 +19,16 @@ pub enum Scaling {
     None,
     /// `f / factor`.
     Linear { factor: f64 },
-    /// Llama 3.1's: waves longer than `context / low` are stretched, those shorter than `context / high` are
-    /// not, those between in part.
+    /// That of Llama 3.1: wavelengths above `context / low` are stretched, those below `context / high` are not, and those
+    /// between in part.
     Llama3 { factor: f64, low: f64, high: f64, context: f64 },
-    /// YaRN (Peng et al. 2023, arXiv 2309.00071): frequencies that turn fewer than `slow` times in the
-    /// context are stretched, those that turn more than `fast` times are not; `scale` sharpens attention.
+    /// YaRN (Peng et al. 2023, arXiv 2309.00071): frequencies with fewer than `slow` rotations in the context are
+    /// stretched, those with more than `fast` are not; `scale` sharpens attention.
     Yarn { factor: f64, fast: f64, slow: f64, context: f64, truncate: bool, scale: f64 },
 }
 
 impl Scaling {
-    /// Scaled frequencies, and what cosines and sines are multiplied with.
+    /// The scaled frequencies, and the factor of cosines and sines.
     pub fn apply(&self, plain: &[f32], base: f64) -> (Vec<f32>, f64) {
         let each = |change: &dyn Fn(usize, f64) -> f64| {
             let pairs = plain.iter().enumerate();
@@ -53,7 +53,7 @@ impl Scaling {
             }
             Self::Yarn { factor, fast, slow, context, truncate, scale } => {
                 let dim = (2 * plain.len()) as f64;
-                // The index whose frequency makes so many turns in the context.
+                // The index of the frequency with `turns` rotations in the context.
                 let index =
                     |turns: f64| dim * (context / (turns * 2.0 * PI)).ln() / (2.0 * base.ln());
                 let (mut first, mut last) = (index(fast), index(slow));
@@ -94,7 +94,7 @@ pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
     whole(config, &key("partial_rotary_factor"))?;
     let kind = if config.has(&key("rope_type")) { key("rope_type") } else { key("type") };
     let number = |name: &str, default| positive(config, &key(name), default);
-    // The length of training before it was stretched, wherever it stands.
+    // The context length of training before it was stretched, wherever the config has it.
     let context = || {
         let limit = config.optional_size("max_position_embeddings")?.map(|limit| limit as f64);
         let limit = number("original_max_position_embeddings", limit.or(Some(0.0)))?;
@@ -136,7 +136,7 @@ pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
     Ok((base, scaling))
 }
 
-/// A number above 0; without a default it must be there.
+/// A number above 0; without a default, the key must be there.
 fn positive(config: &ModelConfig, key: &str, default: Option<f64>) -> Result<f64> {
     if default.is_none() && !config.has(key) {
         return Err(config.bad(key, "is missing"));
@@ -148,7 +148,7 @@ fn positive(config: &ModelConfig, key: &str, default: Option<f64>) -> Result<f64
     Err(config.bad(key, format!("expected a number above 0, found {value}")))
 }
 
-/// Refuses a rotation of a part of the head.
+/// Refuses a rotation of only a part of each head.
 fn whole(config: &ModelConfig, key: &str) -> Result<()> {
     match config.number(key, 1.0)? {
         1.0 => Ok(()),

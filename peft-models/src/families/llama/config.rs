@@ -1,4 +1,4 @@
-//! What the members of the Llama family differ in, and where their configs say so.
+//! How the members of the Llama family differ, and where their configs say so.
 //!
 //! | | biases of q, k, v | bias of o | norms of q, k | window |
 //! |---|---|---|---|---|
@@ -9,16 +9,13 @@
 
 use peft_core::Result;
 
-use crate::{
-    blocks::{Activation, Heads},
-    config::ModelConfig,
-};
+use crate::{blocks::Activation, config::ModelConfig, kernels::Heads};
 
-/// `sliding_window` and `max_window_layers` where a config lacks them.
+/// `sliding_window` and `max_window_layers` of configs without them.
 const WINDOW: usize = 4096;
 const FULL_LAYERS: usize = 28;
 
-/// Names in `layer_types`.
+/// The names in `layer_types`.
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
@@ -37,15 +34,15 @@ pub struct LlamaConfig {
     /// ε of all norms.
     pub epsilon: f64,
     pub activation: Activation,
-    /// Whether the maps to queries, keys and values have biases.
+    /// Whether the linear layers of queries, keys and values have biases.
     pub input_bias: bool,
-    /// Whether the map from attention's output has a bias.
+    /// Whether the output layer of the attention has a bias.
     pub output_bias: bool,
-    /// Whether the feed-forward maps have biases.
+    /// Whether the linear layers of the feed-forward block have biases.
     pub mlp_bias: bool,
     /// Whether each head's queries and keys are normalised.
     pub head_norms: bool,
-    /// The window of each layer; `None` where it sees everything.
+    /// The window of each layer; `None` where it sees all tokens before.
     pub windows: Vec<Option<usize>>,
 }
 
@@ -128,7 +125,7 @@ fn windows(config: &ModelConfig, kind: &str, layers: usize) -> Result<Vec<Option
     };
     let types = config.optional_texts("layer_types")?;
     if kind == "mistral" {
-        // All its layers are alike; a config that says otherwise is of another model.
+        // All its layers are alike; a config that says otherwise belongs to another model.
         let all = if window.is_some() { SLIDING } else { FULL };
         if let Some(other) = types.iter().flatten().find(|name| **name != all) {
             let message = format!("found {other:?}, all layers of this mistral are {all:?}");

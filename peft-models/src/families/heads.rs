@@ -1,0 +1,79 @@
+//! Heads that a checkpoint may hold.
+
+use burn::module::Param;
+use peft_core::{Error, Head, HeadLayout, ModelSpec, Result, Task, head::Dense};
+
+use crate::{
+    blocks::Linear,
+    config::ModelConfig,
+    weights::{LM_HEAD, Matrix, Weights},
+};
+
+/// The classifier that a checkpoint may hold, with a bias where the file has one; where the `layout` has a bias, the
+/// file must have it.
+pub fn load_classifier(
+    weights: &mut Weights,
+    layout: HeadLayout,
+    hidden_size: usize,
+) -> Result<Option<Head>> {
+    let [key, rest @ ..] = &layout.names()[..] else { return Ok(None) };
+    let Some(shape) = weights.shape(key) else { return Ok(None) };
+    let [classes, _] = shape[..] else {
+        return Err(
+            weights.bad(key, &format!("has the shape {shape:?}, a head has two dimensions"))
+        );
+    };
+    if classes == 0 {
+        return Err(weights.bad(key, "is a head without classes"));
+    }
+    if layout.name == "qa_outputs" && classes != 2 {
+        let message = format!("is a head of {classes} rows, answers have a start and an end");
+        return Err(weights.bad(key, &message));
+    }
+    let Some(weight) = weights.take_optional(key, [classes, hidden_size])? else {
+        return Ok(None);
+    };
+    let bias = match rest.first() {
+        Some(key) => Some(weights.take(key, [classes])?),
+        None => weights.take_optional(&format!("{}.bias", layout.name), [classes])?,
+    };
+    let dense = match rest {
+        [_, weight, bias] => Some(Dense {
+            weight: Param::from_tensor(weights.take(weight, [hidden_size, hidden_size])?),
+            bias: Param::from_tensor(weights.take(bias, [hidden_size])?),
+        }),
+        _ => None,
+    };
+    Ok(Some(Head { dense, weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
+}
+
+/// The language-model head `[V, H]` of a decoder: its own, which takes precedence over what the config says about tying,
+/// else the embedding. A checkpoint without a language model has none.
+pub fn load_lm_head(
+    weights: &mut Weights,
+    config: &ModelConfig,
+    word: &Matrix,
+    tied_by_default: bool,
+) -> Result<Option<Linear>> {
+    let [vocab, h] = word.dims();
+    let is_other = match config.task() {
+        Some(task) => task != Task::CausalLm,
+        None => config.has("architectures"),
+    };
+    if weights.shape(&format!("{LM_HEAD}.weight")).is_some() {
+        Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some)
+    } else if config.flag("tie_word_embeddings", tied_by_default)? {
+        Ok(Some(Linear::tied(word.clone())))
+    } else if is_other {
+        Ok(None)
+    } else {
+        Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some)
+    }
+}
+
+/// The language-model head of a checkpoint that must have one.
+pub fn lm_head<'a>(head: &'a Option<Linear>, spec: &ModelSpec) -> Result<&'a Linear> {
+    head.as_ref().ok_or_else(|| {
+        Error::Mismatch(format!("this {} checkpoint has no language-model head", spec.model_type))
+    })
+}

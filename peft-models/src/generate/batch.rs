@@ -1,0 +1,38 @@
+//! Rows that are continued together.
+
+use burn::tensor::Tensor;
+use peft_core::{Error, FrozenModel, Result, VirtualTokens};
+
+use super::{decoder::Decoder, scores::Context};
+
+/// Rows that are continued together.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    pub model: &'a dyn FrozenModel,
+    /// Their indices among all rows.
+    pub indices: &'a [usize],
+    pub rows: Vec<&'a [u32]>,
+    pub virtual_tokens: VirtualTokens,
+    /// The token that the decoder of an encoder-decoder starts from.
+    pub start: Option<u32>,
+}
+
+impl Batch<'_> {
+    /// Reads the rows; returns the model after them, and the logits `[B, V]` of their first new tokens.
+    pub fn read(&self, max_new_tokens: usize) -> Result<(Decoder<'_>, Tensor<2>)> {
+        Decoder::start(self.model, &self.rows, &self.virtual_tokens, self.start, max_new_tokens)
+    }
+
+    /// The tokens of a sequence of one of the rows.
+    pub fn context<'b>(&'b self, row: usize, new: &'b [u32]) -> Context<'b> {
+        Context { read: self.start.as_ref().map_or(self.rows[row], std::slice::from_ref), new }
+    }
+
+    /// The error for a row whose scores allow no token.
+    pub fn no_token(&self, row: usize) -> Error {
+        let row = self.indices[row];
+        Error::Mismatch(format!(
+            "row {row}: no token can follow: the scores of the model are not numbers"
+        ))
+    }
+}

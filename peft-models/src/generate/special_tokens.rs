@@ -1,0 +1,75 @@
+//! The special tokens of a model's folder.
+
+use std::fs;
+
+use peft_core::{Error, ModelSpec, Result};
+
+use super::GenerateConfig;
+use crate::{config::ModelConfig, load::Loaded};
+
+impl GenerateConfig {
+    /// Greedy generation of at most `max_new_tokens` tokens, with the special tokens of a model's folder.
+    ///
+    /// The end tokens are the `eos_token_id` of both `config.json` and `generation_config.json`. `decoder_start_token_id`
+    /// is that of the latter, else of the former, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are
+    /// those of `generation_config.json`, or of `config.json` where there is no such file. Settings of sampling and beam
+    /// search are never read from there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] or [`Error::Config`] where a file cannot be parsed.
+    pub fn for_model(loaded: &Loaded, max_new_tokens: usize) -> Result<Self> {
+        let config = &loaded.config;
+        let own = generation_config(config)?;
+        let own = own.as_ref().unwrap_or(config);
+        let spec = loaded.model.spec();
+        let mut end_tokens = Vec::new();
+        for source in [config, own] {
+            source.check_token_ids("eos_token_id")?;
+            end_tokens.extend(source.token_ids("eos_token_id"));
+        }
+        end_tokens.sort_unstable();
+        end_tokens.dedup();
+        let generate = Self::new(max_new_tokens).with_end_tokens(end_tokens);
+        let forced_bos = special(own, "forced_bos_token_id", spec)?.first().copied();
+        let forced_eos = special(own, "forced_eos_token_id", spec)?;
+        let generate = generate.with_forced_bos(forced_bos).with_forced_eos(forced_eos);
+        if !spec.is_encoder_decoder() {
+            return Ok(generate);
+        }
+        for key in ["decoder_start_token_id", "bos_token_id"] {
+            for source in [own, config] {
+                if let Some(start) = special(source, key, spec)?.first() {
+                    return Ok(generate.with_decoder_start(Some(*start)));
+                }
+            }
+        }
+        Ok(generate)
+    }
+}
+
+/// The ids of a key, which must be in the vocabulary.
+fn special(config: &ModelConfig, key: &str, spec: &ModelSpec) -> Result<Vec<u32>> {
+    config.check_token_ids(key)?;
+    let ids = config.token_ids(key);
+    match ids.iter().find(|id| **id as usize >= spec.vocab_size) {
+        Some(id) => {
+            let message = format!("found {id}, outside the vocabulary of {}", spec.vocab_size);
+            Err(config.bad(key, message))
+        }
+        None => Ok(ids),
+    }
+}
+
+/// `generation_config.json` beside `config.json`, where there is one.
+fn generation_config(config: &ModelConfig) -> Result<Option<ModelConfig>> {
+    let path = config.path().with_file_name("generation_config.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::read(&path)(error)),
+    };
+    let fields = serde_json::from_str(&text)
+        .map_err(|error| Error::file(&path, format!("not JSON: {error}")))?;
+    ModelConfig::from_value(fields, &path).map(Some)
+}

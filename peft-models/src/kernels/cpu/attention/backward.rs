@@ -1,0 +1,223 @@
+//! The gradients of queries, keys and values.
+
+use std::ops::Range;
+
+use burn::backend::flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        parallel::SharedBuffer,
+        product::{Destination, product},
+        tensors::{floats, in_order, memory, sizes, tensor},
+        view::MatrixView,
+    },
+    frozen_inputs::Attention,
+    layout::HeadLayout,
+    plan::Plan,
+    softmax,
+};
+
+/// See the [module](super). `saved` is what the forward pass kept.
+pub(super) fn backward(
+    kernel: &Attention,
+    saved: &[FlexTensor],
+    gradient: &FlexTensor,
+    wanted: &[bool],
+) -> Vec<Option<FlexTensor>> {
+    let Some((moments, inputs)) = saved.split_last() else { return Vec::new() };
+    let (plan, tensors) = Plan::new(kernel, inputs);
+    let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
+    let gradient = in_order(gradient);
+    let Plan { b, k, p, r, d, .. } = plan;
+    let num_own = if kernel.joined.is_some() { 1 } else { 3 };
+    let of_own = wanted[..num_own].contains(&true);
+    let of_past = wanted[num_own..].contains(&true);
+
+    let mut own: Vec<Vec<f32>> = inputs[..num_own]
+        .iter()
+        .map(|input| vec![0.0; if of_own { sizes(input).iter().product() } else { 0 }])
+        .collect();
+    let layouts = match kernel.joined {
+        Some(_) => [plan.query, plan.own[0], plan.own[1]],
+        None => [(plan.n, plan.s), (k, plan.t), (k, plan.t)]
+            .map(|(heads, rows)| HeadLayout::dense(heads, rows, d)),
+    };
+    // Several rows of the batch add to the same virtual tokens: into as many partial sums as keep the cores busy, which
+    // are added up at the end, always in the same order.
+    let parts = if r == 1 { (2 * rayon::current_num_threads()).div_ceil(k).min(b) } else { b };
+    let size = k * p * d;
+    let mut past = [(); 2].map(|()| vec![0.0; if of_past { parts * size } else { 0 }]);
+    let pass = Pass {
+        scale: kernel.scale,
+        plan: &plan,
+        data: &data,
+        gradient: floats(&gradient),
+        moments: floats(moments),
+        own: of_own.then(|| {
+            let targets: Vec<SharedBuffer> =
+                own.iter_mut().map(|own| SharedBuffer::new(own)).collect();
+            let of = |which: usize| targets[if num_own == 1 { 0 } else { which }];
+            [0, 1, 2].map(|which| (of(which), layouts[which]))
+        }),
+        past: of_past.then(|| past.each_mut().map(|past| SharedBuffer::new(past))),
+    };
+    (0..parts * k).into_par_iter().for_each_init(Scratch::default, |scratch, task| {
+        let (part, head) = (task / k, task % k);
+        for batch in b * part / parts..b * (part + 1) / parts {
+            pass.head(batch, head, part, scratch);
+        }
+    });
+    let own = own.into_iter().zip(inputs).zip(wanted);
+    let own = own.map(|((own, input), wanted)| wanted.then(|| tensor(own, sizes(input))));
+    let past = past.into_iter().zip(&inputs[num_own..]).zip(&wanted[num_own..]);
+    let past = past.map(|((mut past, input), wanted)| {
+        wanted.then(|| {
+            if r == 1 && parts > 1 {
+                add_up(&mut past, size);
+            }
+            tensor(past, sizes(input))
+        })
+    });
+    own.chain(past).collect()
+}
+
+/// Adds up the partial sums of `size` elements each in a buffer, which then is as long as one of them.
+fn add_up(buffer: &mut Vec<f32>, size: usize) {
+    let (sum, others) = buffer.split_at_mut(size);
+    for other in others.chunks(size) {
+        sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+    }
+    buffer.truncate(size);
+}
+
+/// Scratch memory for one block of queries.
+#[derive(Default)]
+struct Scratch {
+    weights: Vec<f32>,
+    products: Vec<f32>,
+}
+
+struct Pass<'a> {
+    scale: f32,
+    plan: &'a Plan<'a>,
+    data: &'a [&'a [f32]],
+    /// `[B, S, N * D]`.
+    gradient: &'a [f32],
+    /// The moments of the softmaxes, `[B, N, S, 2]`.
+    moments: &'a [f32],
+    /// Where the gradients of queries, keys and values go.
+    own: Option<[(SharedBuffer, HeadLayout); 3]>,
+    /// Where those of virtual keys and values go: `[parts, K, P, D]` each.
+    past: Option<[SharedBuffer; 2]>,
+}
+
+impl Pass<'_> {
+    /// One key head with all the queries that read it.
+    fn head(&self, batch: usize, head: usize, part: usize, scratch: &mut Scratch) {
+        let group = self.plan.n / self.plan.k;
+        for query_head in head * group..(head + 1) * group {
+            for block in 0..self.plan.blocks() {
+                self.block([batch, query_head, head, part], block, scratch);
+            }
+        }
+    }
+
+    fn block(
+        &self,
+        [batch, query_head, head, part]: [usize; 4],
+        block: usize,
+        scratch: &mut Scratch,
+    ) {
+        let plan = self.plan;
+        let (queries, reach) = (plan.queries(block), plan.reach(batch, block));
+        let (rows, d, p) = (queries.len(), plan.d, plan.p);
+        let columns = p + reach;
+        let Scratch { weights, products } = scratch;
+        for buffer in [&mut *weights, &mut *products] {
+            buffer.clear();
+            buffer.resize(rows * columns, 0.0);
+        }
+        let matrix = |layout: HeadLayout, head: usize, rows: Range<usize>| {
+            layout.matrix(self.data[layout.tensor], [batch, head], rows, d)
+        };
+        let query = matrix(plan.query, query_head, queries.clone());
+        let by_row = HeadLayout::by_row(plan.n, plan.s, d);
+        let gradient = by_row.matrix(self.gradient, [batch, query_head], queries.clone(), d);
+
+        for (left, which, into) in [(query, 0, &mut *weights), (gradient, 1, &mut *products)] {
+            for (layout, count, column) in plan.sources(which, reach) {
+                let right = matrix(layout, head, 0..count).transposed();
+                let start = into[column..].as_mut_ptr();
+                let to = Destination { start, row_stride: columns, accumulate: false };
+                // SAFETY: the columns from `column` on, `count` of them, are inside the buffer.
+                unsafe { product(to, left, right) };
+            }
+        }
+        self.softmaxes([batch, query_head], queries.clone(), columns, weights, products);
+
+        let (weights, ds) = ((&weights[..], rows, columns), (&products[..], rows, columns));
+        if let Some([(target, layout), ..]) = &self.own {
+            let start = layout.at(batch, query_head, queries.start);
+            let start = target.at(start, layout.span(rows, d));
+            let to = Destination { start, row_stride: layout.row, accumulate: true };
+            for (from, count, column) in plan.sources(0, reach) {
+                let key = matrix(from, head, 0..count);
+                let ds = columns_of(ds, column, count);
+                // SAFETY: this head of this row of the batch belongs to this task alone.
+                unsafe { product(to, ds, key) };
+            }
+        }
+        // `dsᵀ q` for keys, `pᵀ do` for values.
+        for (which, buffer, right) in [(0, ds, query), (1, weights, gradient)] {
+            if let Some(past) = self.past.as_ref().filter(|_| p > 0) {
+                let start = (part * plan.k + head) * p * d;
+                let start = past[which].at(start, p * d);
+                let to = Destination { start, row_stride: d, accumulate: true };
+                let left = columns_of(buffer, 0, p).transposed();
+                // SAFETY: this head of this partial sum belongs to this task alone.
+                unsafe { product(to, left, right) };
+            }
+            if let Some(own) = self.own.as_ref().filter(|_| reach > 0) {
+                let (target, layout) = own[which + 1];
+                let start = target.at(layout.at(batch, head, 0), layout.span(reach, d));
+                let to = Destination { start, row_stride: layout.row, accumulate: true };
+                let left = columns_of(buffer, p, reach).transposed();
+                // SAFETY: this head of this row of the batch belongs to this task alone.
+                unsafe { product(to, left, right) };
+            }
+        }
+    }
+    /// Turns the products `q kᵀ` and `do vᵀ` of a block of queries, row by row, into the weights p and the gradients ds.
+    fn softmaxes(
+        &self,
+        [batch, head]: [usize; 2],
+        queries: Range<usize>,
+        columns: usize,
+        weights: &mut [f32],
+        products: &mut [f32],
+    ) {
+        let plan = self.plan;
+        let rows = weights.chunks_mut(columns.max(1)).zip(products.chunks_mut(columns.max(1)));
+        for (query, (weights, products)) in queries.zip(rows) {
+            let added = plan.row(batch, head, query, columns);
+            let at = 2 * ((batch * plan.n + head) * plan.s + query);
+            softmax::weights_again(weights, self.scale, added, &self.moments[at..at + 2]);
+            if added.hidden.is_some_and(|hidden| !hidden.contains(&0)) {
+                // It sees nothing: all keys have the same weight, whatever the query is.
+                products.fill(0.0);
+                continue;
+            }
+            softmax::gradient(weights, products, self.scale);
+        }
+    }
+}
+
+/// Some columns of a buffer of `rows` rows, `width` elements each.
+fn columns_of(
+    (buffer, rows, width): (&[f32], usize, usize),
+    column: usize,
+    count: usize,
+) -> MatrixView<'_> {
+    MatrixView::by_rows(&buffer[column.min(buffer.len())..], rows, count, width)
+}

@@ -1,0 +1,142 @@
+//! The forward pass.
+
+use std::ops::Range;
+
+use burn::backend::flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        parallel::SharedBuffer,
+        product::{Destination, product},
+        simd::{add_scaled, dots},
+        tensors::{memory, tensor},
+        view::MatrixView,
+    },
+    frozen_inputs::Attention,
+    layout::HeadLayout,
+    plan::Plan,
+    softmax,
+};
+
+/// Up to this many queries are multiplied key by key; packing the keys for a product would cost more.
+const FEW: usize = 4;
+
+/// See the [module](super). Keeps the inputs, and the largest score and inverse denominator of each softmax,
+/// `[B, N, S, 2]`.
+pub(super) fn forward(
+    kernel: &Attention,
+    inputs: &[FlexTensor],
+    keep: bool,
+) -> (FlexTensor, Vec<FlexTensor>) {
+    let (plan, tensors) = Plan::new(kernel, inputs);
+    let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
+    let Plan { b, n, s, d, .. } = plan;
+    let mut out = vec![0.0; b * s * n * d];
+    let mut moments = vec![0.0; b * n * s * 2];
+    let targets = (SharedBuffer::new(&mut out), SharedBuffer::new(&mut moments));
+    let blocks = plan.blocks();
+    (0..b * n * blocks).into_par_iter().for_each_init(Vec::new, |products, task| {
+        let (batch, head, block) = (task / (n * blocks), task / blocks % n, task % blocks);
+        let (queries, reach) = (plan.queries(block), plan.reach(batch, block));
+        let scale = kernel.scale;
+        let pass = Pass { scale, plan: &plan, data: &data, targets, batch, head, reach };
+        if queries.len() <= FEW {
+            pass.few(queries, products)
+        } else {
+            pass.many(queries, products)
+        }
+    });
+    let out = tensor(out, [b, s, n * d]);
+    if !keep {
+        return (out, Vec::new());
+    }
+    let mut saved = inputs.to_vec();
+    saved.push(tensor(moments, [b, n, s, 2]));
+    (out, saved)
+}
+
+/// A block of queries of one head.
+struct Pass<'a> {
+    scale: f32,
+    plan: &'a Plan<'a>,
+    data: &'a [&'a [f32]],
+    /// The output `[B, S, N * D]`, and the moments of the softmaxes `[B, N, S, 2]`.
+    targets: (SharedBuffer, SharedBuffer),
+    batch: usize,
+    head: usize,
+    /// How many of the tokens' keys the queries see.
+    reach: usize,
+}
+
+impl Pass<'_> {
+    /// The key head that this query head reads.
+    fn key_head(&self) -> usize {
+        self.head / (self.plan.n / self.plan.k)
+    }
+
+    fn many(&self, queries: Range<usize>, products: &mut Vec<f32>) {
+        let Self { plan, data, batch, head, reach, .. } = *self;
+        let (rows, d, columns) = (queries.len(), plan.d, plan.p + reach);
+        products.clear();
+        products.resize(rows * columns, 0.0);
+        let of_query = data[plan.query.tensor];
+        let query = plan.query.matrix(of_query, [batch, head], queries.clone(), d);
+        let at = [batch, self.key_head()];
+        for (layout, count, column) in plan.sources(0, reach) {
+            let key = layout.matrix(data[layout.tensor], at, 0..count, d);
+            let start = products[column..].as_mut_ptr();
+            let to = Destination { start, row_stride: columns, accumulate: false };
+            // SAFETY: the columns from `column` on, `count` of them, are inside the products.
+            unsafe { product(to, query, key.transposed()) };
+        }
+        let output = HeadLayout::by_row(plan.n, plan.s, d);
+        for (query, products) in queries.clone().zip(products.chunks_mut(columns.max(1))) {
+            let added = plan.row(batch, head, query, columns);
+            self.keep(query, softmax::weights(products, self.scale, added));
+        }
+        let start = output.at(batch, head, queries.start);
+        let start = self.targets.0.at(start, output.span(rows, d));
+        for (index, (layout, count, column)) in plan.sources(1, reach).enumerate() {
+            let value = layout.matrix(data[layout.tensor], at, 0..count, d);
+            let weights = MatrixView::by_rows(&products[column..], rows, count, columns);
+            let to = Destination { start, row_stride: output.row, accumulate: index > 0 };
+            // SAFETY: these queries of this head belong to this task alone.
+            unsafe { product(to, weights, value) };
+        }
+    }
+
+    fn few(&self, queries: Range<usize>, products: &mut Vec<f32>) {
+        let Self { plan, data, batch, head, reach, .. } = *self;
+        let (d, columns) = (plan.d, plan.p + reach);
+        products.clear();
+        products.resize(columns, 0.0);
+        let output = HeadLayout::by_row(plan.n, plan.s, d);
+        for query in queries {
+            let start = plan.query.at(batch, head, query);
+            let own = &data[plan.query.tensor][start..start + d];
+            for (layout, count, column) in plan.sources(0, reach) {
+                let keys = &data[layout.tensor][layout.at(batch, self.key_head(), 0)..];
+                dots(own, keys, layout.row, &mut products[column..column + count]);
+            }
+            let added = plan.row(batch, head, query, columns);
+            self.keep(query, softmax::weights(products, self.scale, added));
+            let start = output.at(batch, head, query);
+            // SAFETY: this query of this head belongs to this task alone.
+            let out = unsafe { self.targets.0.slice(start..start + d) };
+            for (layout, count, column) in plan.sources(1, reach) {
+                let values = &data[layout.tensor][layout.at(batch, self.key_head(), 0)..];
+                for (index, weight) in products[column..column + count].iter().enumerate() {
+                    let value = &values[index * layout.row..index * layout.row + d];
+                    add_scaled(out, value, *weight);
+                }
+            }
+        }
+    }
+
+    fn keep(&self, query: usize, moments: [f32; 2]) {
+        let at = 2 * ((self.batch * self.plan.n + self.head) * self.plan.s + query);
+        // SAFETY: this query of this head belongs to this task alone.
+        unsafe { self.targets.1.slice(at..at + 2) }.copy_from_slice(&moments);
+    }
+}

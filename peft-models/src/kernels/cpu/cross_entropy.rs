@@ -1,0 +1,141 @@
+//! Cross entropy of a frozen language-model head, some rows at a time: the logits `[M, V]` are never in memory as a
+//! whole.
+//!
+//! ```text
+//! z = h W + b      loss = Σ logsumexp(z) - z[target]      dh = softmax(z) Wᵀ - Wᵀ[target]
+//! ```
+//!
+//! The head is frozen, so the forward pass computes the gradient of the hidden states too, while it has the logits.
+
+use burn::{backend::flex::FlexTensor, tensor::Tensor};
+
+use super::{
+    autodiff::{Inputs, Kernel, run},
+    column_blocks::{Block, product_by_columns},
+    frozen::{Frozen, backward_factors, forward_factors},
+    parallel::{change_rows, change_rows_with, elements, make_rows},
+    simd::{exp, max_body, sum_body, vectorised},
+    tensors::{floats, frozen, in_order, rows_of, tensor},
+    view::MatrixView,
+};
+
+/// The sum over rows of the negative log-likelihood of their targets. `None` where the bias cannot be read in place.
+///
+/// # Shapes
+///
+/// - hidden: `[M, H]`
+/// - head: `[V, H]`, bias: `[V]`
+/// - targets: M, each below V
+pub(super) fn cross_entropy(
+    hidden: Tensor<2>,
+    head: Frozen,
+    bias: Option<&Tensor<1>>,
+    targets: &[usize],
+) -> Option<Tensor<1>> {
+    let bias = match bias {
+        Some(bias) => Some(in_order(&frozen(bias)?)),
+        None => None,
+    };
+    let kernel = CrossEntropy { head: [head], bias, targets: targets.to_vec() };
+    Some(run(kernel, Inputs::One(hidden.into_dispatch())))
+}
+
+#[derive(Debug)]
+struct CrossEntropy {
+    head: [Frozen; 1],
+    bias: Option<FlexTensor>,
+    targets: Vec<usize>,
+}
+
+/// How many logits are in memory at a time.
+const LOGITS: usize = 8 << 20;
+
+vectorised! {
+    /// Replaces logits by `exp(x - max)`; returns the largest logit and the sum of the exponentials.
+    fn exponentials<FMA>(x: &mut [f32]) -> [f32; 2] {
+        let largest = max_body(x);
+        for x in x.iter_mut() {
+            *x = exp::<FMA>(*x - largest);
+        }
+        [largest, sum_body::<FMA>(x)]
+    }
+
+    fn scale_and_subtract<FMA>(row: &mut [f32], factor: f32, other: &[f32]) {
+        for (x, other) in row.iter_mut().zip(other) {
+            *x = *x * factor - other;
+        }
+    }
+
+    fn scaled<FMA>(row: &[f32], factor: f32, out: &mut [f32]) {
+        for (out, x) in out.iter_mut().zip(row) {
+            *out = x * factor;
+        }
+    }
+}
+
+impl Kernel for CrossEntropy {
+    fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let hidden = in_order(&inputs[0]);
+        let (rows, width) = rows_of(&hidden);
+        assert_eq!(self.targets.len(), rows, "one target per row");
+        let (head, back) = (forward_factors(&self.head), backward_factors(&self.head));
+        let classes = head[0].weight.num_columns();
+        let bias = self.bias.as_ref().map(floats);
+        let add = |block: Block| block.start_with(bias, None);
+        let add = bias.is_some().then_some(&add as &(dyn Fn(Block) + Sync));
+        let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));
+        let mut logits = vec![0.0; step * classes];
+        let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
+        let mut total = 0.0f64;
+        for start in (0..rows).step_by(step) {
+            let count = step.min(rows - start);
+            let states = &floats(&hidden)[start * width..(start + count) * width];
+            let logits = &mut logits[..count * classes];
+            let states = MatrixView::by_rows(states, count, width, width);
+            product_by_columns(logits, states, &head, add, None);
+            // Per row: its loss, and the sum of its exponentials.
+            let mut scores = vec![[0.0; 2]; count];
+            let targets = &self.targets[start..start + count];
+            change_rows_with(logits, classes, &mut scores, |range, logits, scores| {
+                let rows = logits.chunks_exact_mut(classes).zip(&targets[range]);
+                for ((logits, target), score) in rows.zip(scores) {
+                    let own = logits[*target];
+                    let [largest, sum] = exponentials(logits);
+                    *score = [largest - own + sum.ln(), sum];
+                }
+            });
+            total += scores.iter().map(|[loss, _]| f64::from(*loss)).sum::<f64>();
+            if !keep {
+                continue;
+            }
+            let gradient = &mut gradient[start * width..(start + count) * width];
+            let exponentials = MatrixView::by_rows(logits, count, classes, classes);
+            product_by_columns(gradient, exponentials, &back, None, None);
+            change_rows(gradient, width, |range, rows| {
+                let mut scratch = Vec::new();
+                for (row, to) in range.zip(rows.chunks_exact_mut(width)) {
+                    let target = targets[row];
+                    let column = head[0].weight.columns(target..target + 1, &mut scratch);
+                    let column: Vec<f32> = column.elements().collect();
+                    scale_and_subtract(to, 1.0 / scores[row][1], &column);
+                }
+            });
+        }
+        let saved = if keep { vec![tensor(gradient, [rows, width])] } else { Vec::new() };
+        (tensor(vec![total as f32], [1]), saved)
+    }
+
+    fn backward(
+        &self,
+        saved: &[FlexTensor],
+        gradient: &FlexTensor,
+        _: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let factor = floats(&in_order(gradient))[0];
+        let (rows, width) = rows_of(&saved[0]);
+        let out = make_rows(rows, width, |range, out| {
+            scaled(&floats(&saved[0])[elements(&range, width)], factor, out);
+        });
+        vec![Some(tensor(out, [rows, width]))]
+    }
+}

@@ -1,0 +1,151 @@
+//! Linear layers with frozen W and b, `y = f(z)` and `y = r + z` with `z = x W + b`, where W may consist of several
+//! matrices side by side. Only the inputs have gradients:
+//!
+//! ```text
+//! dz = dy f'(z)      dx = dz Wᵀ      dr = dy
+//! ```
+
+use burn::{backend::flex::FlexTensor, tensor::Tensor};
+
+use super::{
+    super::Nonlinearity,
+    activation::{gradients, values},
+    autodiff::{Inputs, Kernel, run},
+    column_blocks::{Block, product_by_columns},
+    frozen::{Frozen, backward_factors, forward_factors},
+    parallel::{SharedBuffer, elements, make_rows},
+    tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
+    view::MatrixView,
+};
+
+/// `f(x W + b)`, or without `f`. `None` where the bias cannot be read in place.
+///
+/// # Shapes
+///
+/// - x: `[.., in]`
+/// - weights: `[out₁, in], [out₂, in], ..`; their outputs stand side by side
+/// - bias: `[out]`
+/// - output: `[.., out]`
+pub(super) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weights: Vec<Frozen>,
+    bias: Option<&Tensor<1>>,
+    function: Option<Nonlinearity>,
+) -> Option<Tensor<D>> {
+    let kernel = Linear::new(weights, bias, function)?;
+    Some(run(kernel, Inputs::One(x.into_dispatch())))
+}
+
+/// `residual + x W + b`. `None` where the bias cannot be read in place.
+pub(super) fn linear_onto<const D: usize>(
+    x: Tensor<D>,
+    weights: Vec<Frozen>,
+    bias: Option<&Tensor<1>>,
+    residual: Tensor<D>,
+) -> Option<Tensor<D>> {
+    let kernel = Linear::new(weights, bias, None)?;
+    Some(run(kernel, Inputs::Two(x.into_dispatch(), residual.into_dispatch())))
+}
+
+#[derive(Debug)]
+struct Linear {
+    weights: Vec<Frozen>,
+    bias: Option<FlexTensor>,
+    function: Option<Nonlinearity>,
+}
+
+impl Linear {
+    fn new(
+        weights: Vec<Frozen>,
+        bias: Option<&Tensor<1>>,
+        function: Option<Nonlinearity>,
+    ) -> Option<Self> {
+        let bias = match bias {
+            Some(bias) => Some(in_order(&frozen(bias)?)),
+            None => None,
+        };
+        Some(Self { weights, bias, function })
+    }
+}
+
+impl Kernel for Linear {
+    fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let x = in_order(&inputs[0]);
+        let residual = inputs.get(1).map(in_order);
+        let weights = forward_factors(&self.weights);
+        let (rows, width) = rows_of(&x);
+        let outputs = weights.iter().map(|factor| factor.weight.num_columns()).sum();
+        let mut shape = sizes(&x);
+        if let Some(last) = shape.last_mut() {
+            *last = outputs;
+        }
+        let bias = self.bias.as_ref().map(floats);
+        let residual = residual.as_ref().map(floats);
+        let start = |block: Block| block.start_with(bias, residual);
+        let start =
+            (bias.is_some() || residual.is_some()).then_some(&start as &(dyn Fn(Block) + Sync));
+        let a = MatrixView::by_rows(floats(&x), rows, width, width);
+        let mut z = vec![0.0; rows * outputs];
+        let Some(function) = self.function else {
+            product_by_columns(&mut z, a, &weights, start, None);
+            return (tensor(z, shape), Vec::new());
+        };
+        if !keep {
+            // In place: nothing reads z again.
+            let finish = |block: Block| {
+                block.each_row(|_, z| {
+                    let mut copy = [0.0; 256];
+                    for z in z.chunks_mut(copy.len()) {
+                        let copy = &mut copy[..z.len()];
+                        copy.copy_from_slice(z);
+                        values(function, copy, z);
+                    }
+                });
+            };
+            product_by_columns(&mut z, a, &weights, start, Some(&finish));
+            return (tensor(z, shape), Vec::new());
+        }
+        let mut y = vec![0.0; rows * outputs];
+        let target = SharedBuffer::new(&mut y);
+        let finish = |block: Block| {
+            block.each_row(|at, z| {
+                // SAFETY: the elements of a block belong to one task.
+                values(function, z, unsafe { target.slice(at..at + z.len()) });
+            });
+        };
+        product_by_columns(&mut z, a, &weights, start, Some(&finish));
+        (tensor(y, shape.clone()), vec![tensor(z, shape)])
+    }
+
+    fn backward(
+        &self,
+        saved: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let gradient = in_order(gradient);
+        let of_residual = wanted.get(1).is_some_and(|wanted| *wanted).then(|| gradient.clone());
+        let of_x = wanted[0].then(|| {
+            let (rows, outputs) = rows_of(&gradient);
+            let dz = self.function.map(|function| {
+                let z = floats(&saved[0]);
+                make_rows(rows, outputs, |range, out| {
+                    let own = elements(&range, outputs);
+                    gradients(function, &z[own.clone()], &floats(&gradient)[own], out);
+                })
+            });
+            let dz = dz.as_deref().unwrap_or_else(|| floats(&gradient));
+            let weights = backward_factors(&self.weights);
+            let inputs = weights.first().map_or(0, |factor| factor.weight.num_columns());
+            let mut dx = vec![0.0; rows * inputs];
+            let dz = MatrixView::by_rows(dz, rows, outputs, outputs);
+            product_by_columns(&mut dx, dz, &weights, None, None);
+            let mut shape = sizes(&gradient);
+            if let Some(last) = shape.last_mut() {
+                *last = inputs;
+            }
+            tensor(dx, shape)
+        });
+        vec![of_x, of_residual]
+    }
+}

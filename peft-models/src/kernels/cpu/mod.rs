@@ -1,0 +1,55 @@
+//! Kernels for Burn's CPU backend, flex.
+//!
+//! Each is a function of tensors with a hand-written gradient: of its inputs alone, as nothing else is trained.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `serve` | the functions that the blocks call |
+//! | `switch` | whether kernels are turned on |
+//! | `linear` | linear layers, with an activation or onto a residual |
+//! | `activation` | GELU, SiLU, ReLU, the product of SwiGLU |
+//! | `norm` | LayerNorm and RMSNorm |
+//! | `rotate` | rotary positions |
+//! | `attention` | attention over `[virtual tokens \| tokens]` |
+//! | `cross_entropy` | a language-model head with its loss |
+//! | `gradient_checkpointing` | layers whose forward pass keeps nothing but the inputs |
+//! | `autodiff` | how these become operations of Burn |
+//! | `frozen` | frozen matrices, also in fewer bits |
+//! | `view` | a matrix inside a slice |
+//! | `product` | the product of two views, on one core |
+//! | `dot_products`, `transpose` | two ways to make it with AVX-512 |
+//! | `column_blocks` | products with frozen matrices, on all cores |
+//! | `parallel`, `simd`, `tensors` | threads, vector instructions, slices of tensors |
+//!
+//! Products are made by the `gemm` crate, with AVX-512 where the machine has it. Weights in the layout of PyTorch are
+//! transposed first, or multiplied as dot products where rows are few.
+
+mod activation;
+mod attention;
+mod autodiff;
+mod column_blocks;
+mod cross_entropy;
+#[cfg(target_arch = "x86_64")]
+mod dot_products;
+mod frozen;
+mod gradient_checkpointing;
+mod linear;
+mod norm;
+mod parallel;
+mod product;
+mod rotate;
+mod serve;
+mod simd;
+mod switch;
+mod tensors;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod transpose;
+mod view;
+
+pub(crate) use serve::{
+    activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
+    lm_cross_entropy, normalize, reads_in_place, rotate_heads, unavailable,
+};
+pub use switch::{enabled, set_enabled};

@@ -1,0 +1,201 @@
+//! The product of two matrices on one core.
+//!
+//! The `gemm` crate makes it, as in Burn's flex; with AVX-512, and where the columns of the right side are stored one after
+//! another, there are two faster methods.
+
+#[cfg(target_arch = "x86_64")]
+use std::cell::RefCell;
+
+use super::view::MatrixView;
+#[cfg(target_arch = "x86_64")]
+use super::{
+    dot_products::{Rows, dot_products},
+    simd::Level,
+    transpose::{Columns, transpose},
+};
+
+/// Where a product goes: rows `row_stride` apart, of which the product has the first columns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destination {
+    pub start: *mut f32,
+    pub row_stride: usize,
+    /// Whether the product is added to what is there.
+    pub accumulate: bool,
+}
+
+/// How a product of `rows` rows and sums of `depth` terms is made on a machine with AVX-512, where columns of the
+/// right side are stored one after another. docs/PERFORMANCE.md has the measurements.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    /// As dot products, which pack nothing. Packing costs more the fewer rows share it, and a dot product more the
+    /// shorter it is.
+    DotProducts,
+    /// With the right side transposed, block by block.
+    Transposed,
+    /// By `gemm`, as it is.
+    Gemm,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Method {
+    fn of(rows: usize, depth: usize) -> Self {
+        let few = if depth <= 1024 { 64 } else { 16 };
+        if rows <= few && 4 * rows < depth {
+            Self::DotProducts
+        } else if depth >= 256 {
+            Self::Transposed
+        } else {
+            Self::Gemm
+        }
+    }
+}
+
+/// Rows of a transposed block.
+#[cfg(target_arch = "x86_64")]
+const BLOCK_ROWS: usize = 256;
+/// Its columns: few enough for the block to stay in the cache of a core.
+#[cfg(target_arch = "x86_64")]
+const BLOCK_COLUMNS: usize = 512;
+
+/// `to = a b`, or `to += a b`.
+///
+/// # Safety
+///
+/// `to` points to as many rows as `a` has, which nobody else accesses meanwhile, and which are initialised where the
+/// product is added to them.
+pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    assert_eq!(a.columns, b.rows, "sizes of a product");
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    if m == 0 || n == 0 {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if a.column_stride == 1 && b.row_stride == 1 && Level::of_machine() == Level::Avx512 {
+        match Method::of(m, k) {
+            Method::DotProducts => {
+                let a = Rows { data: a.data, count: m, depth: k, stride: a.row_stride };
+                let b = Rows { data: b.data, count: n, depth: k, stride: b.column_stride };
+                // SAFETY: the machine was asked; `to` is the caller's promise.
+                return unsafe { dot_products(to.start, to.row_stride, a, b, to.accumulate) };
+            }
+            // SAFETY: as above.
+            Method::Transposed => return unsafe { product_by_blocks(to, a, b) },
+            Method::Gemm => {}
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { gemm(to, a, b) }
+}
+
+/// A [`product`] with blocks of `b`, each laid out by rows.
+///
+/// # Safety
+///
+/// As [`product`], on a machine with AVX-512.
+#[cfg(target_arch = "x86_64")]
+unsafe fn product_by_blocks(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    thread_local! {
+        static BLOCK: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    BLOCK.with_borrow_mut(|block| {
+        block.resize(BLOCK_ROWS * Columns::row_stride(BLOCK_COLUMNS), 0.0);
+        for column in (0..b.columns).step_by(BLOCK_COLUMNS) {
+            let count = BLOCK_COLUMNS.min(b.columns - column);
+            for row in (0..b.rows).step_by(BLOCK_ROWS) {
+                let depth = BLOCK_ROWS.min(b.rows - row);
+                let data = &b.data[column * b.column_stride + row..];
+                // SAFETY: the machine has what it needs; `to` is the caller's promise.
+                unsafe {
+                    transpose(Columns { data, count, depth, stride: b.column_stride }, block);
+                    let b = MatrixView::by_rows(block, depth, count, Columns::row_stride(count));
+                    let a = a.columns(row..row + depth);
+                    let accumulate = to.accumulate || row > 0;
+                    gemm(Destination { start: to.start.add(column), accumulate, ..to }, a, b);
+                }
+            }
+        }
+    });
+}
+
+/// A [`product`] by the `gemm` crate.
+///
+/// # Safety
+///
+/// As [`product`].
+unsafe fn gemm(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    let stride = |value: usize| value as isize;
+    // SAFETY: a and b lie inside their slices (checked where they are made); `to` is the caller's promise.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            to.start,
+            1,
+            stride(to.row_stride),
+            to.accumulate,
+            a.data.as_ptr(),
+            stride(a.column_stride),
+            stride(a.row_stride),
+            b.data.as_ptr(),
+            stride(b.column_stride),
+            stride(b.row_stride),
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every method, with partial blocks and strides with gaps, against sums in f64.
+    #[test]
+    fn products_of_all_sizes_are_sums() {
+        let number = |at: usize| ((at * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        for m in [1, 3, 20, 70] {
+            for k in [1, 30, 256, 257, 600] {
+                for n in [1, 33, 513, 1100] {
+                    let (a_stride, b_stride, to_stride) = (k + 2, k + 3, n + 5);
+                    let a: Vec<f32> = (0..m * a_stride).map(number).collect();
+                    let b: Vec<f32> = (0..n * b_stride).map(|at| number(at + 17)).collect();
+                    for accumulate in [false, true] {
+                        let mut to = vec![2.0f32; m * to_stride];
+                        let left = MatrixView::by_rows(&a, m, k, a_stride);
+                        let right = MatrixView::by_rows(&b, n, k, b_stride).transposed();
+                        let start = to.as_mut_ptr();
+                        let result = Destination { start, row_stride: to_stride, accumulate };
+                        // SAFETY: `to` has m rows of n elements.
+                        unsafe { product(result, left, right) };
+                        for row in 0..m {
+                            for column in (0..n).step_by(if m * n > 10_000 { 37 } else { 1 }) {
+                                let pairs =
+                                    (0..k).map(|i| [row * a_stride + i, column * b_stride + i]);
+                                let sum: f64 =
+                                    pairs.map(|[i, j]| f64::from(a[i]) * f64::from(b[j])).sum();
+                                let expected = sum + if accumulate { 2.0 } else { 0.0 };
+                                let found = f64::from(to[row * to_stride + column]);
+                                assert!(
+                                    (found - expected).abs() < 1e-4,
+                                    "{m} {k} {n} at {row} {column}"
+                                );
+                            }
+                            // What lies between the rows is not touched.
+                            assert!(
+                                to[row * to_stride + n..(row + 1) * to_stride]
+                                    .iter()
+                                    .all(|x| *x == 2.0)
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The kernels of a build without the feature `cpu`: there are none.
+
+use burn::tensor::{Device, Tensor};
+use peft_core::LayerKeyValues;
+
+use super::{Heads, LayerInputs, Nonlinearity, Scores};
+use crate::weights::Matrix;
+
+/// Does nothing: there are no kernels to turn on.
+pub fn set_enabled(_: bool) {}
+
+/// Whether kernels are turned on: never.
+pub fn enabled() -> bool {
+    false
+}
+
+pub(crate) fn unavailable(_: &Device) -> Option<String> {
+    Some("this program was built without the feature `cpu`".to_string())
+}
+
+pub(crate) fn activate<const D: usize>(_: &Tensor<D>, _: Nonlinearity) -> Option<Tensor<D>> {
+    None
+}
+
+pub(crate) fn gated_silu(_: &Tensor<3>) -> Option<Tensor<3>> {
+    None
+}
+
+pub(crate) fn reads_in_place(_: &[Matrix]) -> bool {
+    false
+}
+
+pub(crate) fn apply_linear<const D: usize>(
+    _: &Tensor<D>,
+    _: &[Matrix],
+    _: Option<&Tensor<1>>,
+    _: Option<Nonlinearity>,
+) -> Option<Tensor<D>> {
+    None
+}
+
+pub(crate) fn linear_onto<const D: usize>(
+    _: &Tensor<D>,
+    _: &Tensor<D>,
+    _: &[Matrix],
+    _: Option<&Tensor<1>>,
+) -> Option<Tensor<D>> {
+    None
+}
+
+pub(crate) fn lm_cross_entropy(
+    _: &Tensor<2>,
+    _: &[Matrix],
+    _: Option<&Tensor<1>>,
+    _: &[usize],
+) -> Option<Tensor<1>> {
+    None
+}
+
+pub(crate) fn normalize<const D: usize>(
+    _: &Tensor<D>,
+    _: &Tensor<1>,
+    _: Option<&Tensor<1>>,
+    _: f64,
+) -> Option<Tensor<D>> {
+    None
+}
+
+pub(crate) fn rotate_heads(
+    _: &Tensor<3>,
+    _: &Tensor<4>,
+    _: &Tensor<4>,
+    _: usize,
+) -> Option<Tensor<3>> {
+    None
+}
+
+pub(crate) fn attend(
+    _: &Tensor<4>,
+    _: &LayerKeyValues,
+    _: Option<&LayerKeyValues>,
+    _: &Scores,
+) -> Option<Tensor<3>> {
+    None
+}
+
+pub(crate) fn attend_joined(
+    _: &Tensor<3>,
+    _: Option<&LayerKeyValues>,
+    _: Heads,
+    _: &Scores,
+) -> Option<Tensor<3>> {
+    None
+}
+
+pub(crate) fn checkpointed(
+    inputs: LayerInputs,
+    body: impl Fn(LayerInputs) -> Tensor<3> + Send + Sync + 'static,
+) -> Tensor<3> {
+    body(inputs)
+}

@@ -1,0 +1,71 @@
+//! From a folder, or a config and tensors, to a model.
+
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use peft_core::{FrozenModel, Result};
+
+use crate::{
+    config::ModelConfig,
+    families,
+    options::LoadOptions,
+    weights::{LoadReport, Weights},
+};
+
+/// A frozen model with what its folder says about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The model.
+    pub model: Box<dyn FrozenModel>,
+    /// Its `config.json`.
+    pub config: ModelConfig,
+    /// Which tensors loading used and skipped.
+    pub report: LoadReport,
+}
+
+/// Loads a Hugging Face model folder onto a device, in f32.
+///
+/// On the CPU, tensors that the file holds in f32 are views of it and are read when they are first used. Do not change
+/// or truncate the file while the model is in use; to replace it, rename another file over it.
+///
+/// # Errors
+///
+/// [`peft_core::Error`] naming the file, key or tensor that is missing or cannot be used.
+pub fn load(dir: &Path, device: &Device) -> Result<Loaded> {
+    load_with(dir, device, LoadOptions::default())
+}
+
+/// As [`load`], with options.
+///
+/// # Errors
+///
+/// As [`load`]; [`peft_core::Error::Setting`] naming an option that the device does not support.
+pub fn load_with(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded> {
+    options.check(device)?;
+    let config = ModelConfig::load(dir)?;
+    // Before the tensors: an unknown family should be reported as such, not as a missing file.
+    families::check(&config)?;
+    build_with(config, Weights::open(dir, device, DType::F32)?, options)
+}
+
+/// Builds a model from its config and tensors from anywhere, such as
+/// [`Weights::memory`] or [`Weights::random`].
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
+    build_with(config, weights, LoadOptions::default())
+}
+
+/// As [`build`], with options.
+///
+/// # Errors
+///
+/// As [`load_with`].
+pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -> Result<Loaded> {
+    options.check(weights.device())?;
+    config.check_token_ids("eos_token_id")?;
+    let (model, report) = families::load(&config, weights.with_format(options.weights), options)?;
+    Ok(Loaded { model, config, report })
+}

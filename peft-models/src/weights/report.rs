@@ -1,0 +1,32 @@
+//! What loading found.
+
+use std::collections::BTreeMap;
+
+use peft_core::Result;
+use sha2::{Digest, Sha256};
+
+use super::files::Files;
+
+/// What loading found besides the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Tensors of the file that the model does not use: heads of other tasks, constant buffers.
+    pub skipped: Vec<String>,
+    /// Number of parameters of the model.
+    pub num_parameters: usize,
+    /// A fingerprint of the tensors; adapters remember that of their base.
+    pub fingerprint: Option<String>,
+}
+
+/// SHA-256 over the canonical names and the shapes of the tensors `used` and 4 KiB from the middle of each: enough to
+/// tell one checkpoint from another, and cheap for a large one.
+pub(super) fn fingerprint(files: &Files, used: &BTreeMap<String, String>) -> Result<String> {
+    const SAMPLE: usize = 4096;
+    let mut hash = Sha256::new();
+    for (name, spelling) in used {
+        hash.update(name.as_bytes());
+        hash.update(format!("{:?}", files.shape(spelling)).as_bytes());
+        hash.update(files.sample(spelling, SAMPLE)?);
+    }
+    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}

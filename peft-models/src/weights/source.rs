@@ -1,0 +1,85 @@
+//! Where tensors are read from.
+
+use burn::tensor::{DType, TensorData};
+use peft_core::{
+    NamedTensors, Result,
+    init::{Values, draw},
+    rng,
+};
+
+use super::files::Files;
+
+/// Where tensors are read from.
+#[derive(Debug)]
+pub enum Source {
+    Files(Files),
+    Memory(NamedTensors),
+    /// Any tensor that is asked for, drawn from the seed and its name.
+    Random {
+        seed: u64,
+        std: f64,
+    },
+}
+
+impl Source {
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Files(files) => files.contains(name),
+            Self::Memory(tensors) => tensors.contains_key(name),
+            Self::Random { .. } => true,
+        }
+    }
+
+    /// The names of all tensors; none where any would be drawn.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Files(files) => files.names().map(str::to_string).collect(),
+            Self::Memory(tensors) => tensors.keys().cloned().collect(),
+            Self::Random { .. } => Vec::new(),
+        }
+    }
+
+    /// The shape of a tensor that is there; `None` where any shape would be drawn.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match self {
+            Self::Files(files) => files.shape(name),
+            Self::Memory(tensors) => Some(tensors.get(name)?.shape().as_slice().to_vec()),
+            Self::Random { .. } => None,
+        }
+    }
+
+    /// Whether two tensors that are there are equal, bit by bit.
+    pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
+        match self {
+            Self::Files(files) => files.are_equal(one, other),
+            Self::Memory(tensors) => Ok(tensors[one] == tensors[other]),
+            Self::Random { .. } => Ok(one == other),
+        }
+    }
+
+    /// A tensor that is there, in its own shape, or drawn in the shape `expected` from its canonical `name`. `in_place`
+    /// allows a view of the file.
+    pub fn read(
+        &self,
+        spelling: &str,
+        name: &str,
+        expected: &[usize],
+        dtype: DType,
+        in_place: bool,
+    ) -> Result<TensorData> {
+        Ok(match self {
+            Self::Files(files) => files.read(spelling, dtype, in_place)?,
+            Self::Memory(tensors) => tensors[spelling].clone(),
+            Self::Random { seed, std } => {
+                let mut stream = rng::stream(*seed, 0, name);
+                let count = expected.iter().product();
+                let mut values = draw(Values::Normal { std: *std }, count, &mut stream);
+                let is_scale = expected.len() == 1 && name.ends_with(".weight");
+                if is_scale {
+                    values.iter_mut().for_each(|value| *value += 1.0);
+                }
+                TensorData::new(values, expected)
+            }
+        })
+    }
+}

@@ -1,0 +1,340 @@
+//! Which tensors of a checkpoint are used, skipped or missing, on the small checkpoints of the tests.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{DType, Device, TensorData};
+use peft_core::{
+    NamedTensors, Result, Task,
+    adapter::folder::{from_safetensors, to_safetensors},
+};
+use peft_models::{Loaded, ModelConfig, Weights};
+use serde_json::{Value, json};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/logits").join(name)
+}
+
+fn read(name: &str) -> (Value, NamedTensors) {
+    let dir = folder(name);
+    let config = serde_json::from_str(&fs::read_to_string(dir.join("config.json")).unwrap());
+    let path = dir.join("model.safetensors");
+    (config.unwrap(), from_safetensors(&fs::read(&path).unwrap(), &path).unwrap())
+}
+
+fn build(config: Value, tensors: NamedTensors) -> Result<Loaded> {
+    let config = ModelConfig::from_value(config, Path::new("config.json"))?;
+    peft_models::build(config, Weights::memory(tensors, &Device::default(), DType::F32))
+}
+
+fn zeros<const D: usize>(shape: [usize; D]) -> TensorData {
+    TensorData::zeros::<f32, _>(shape)
+}
+
+#[test]
+fn the_layout_of_a_task_is_that_of_its_checkpoint() {
+    for (name, task) in [
+        ("gpt2-cls", Task::SeqCls),
+        ("gpt2-tok", Task::TokenCls),
+        ("llama-cls", Task::SeqCls),
+        ("llama-tok", Task::TokenCls),
+        ("bert", Task::SeqCls),
+        ("bert-tok", Task::TokenCls),
+        ("bert-qa", Task::QuestionAns),
+        ("roberta-cls", Task::SeqCls),
+        ("roberta-tok", Task::TokenCls),
+        ("roberta-qa", Task::QuestionAns),
+        ("gpt2-qa", Task::QuestionAns),
+        ("llama-qa", Task::QuestionAns),
+        ("mistral-qa", Task::QuestionAns),
+        ("qwen2-qa", Task::QuestionAns),
+        ("qwen3-qa", Task::QuestionAns),
+        ("qwen3-tok", Task::TokenCls),
+    ] {
+        let (config, tensors) = read(name);
+        let loaded = build(config, tensors.clone()).unwrap();
+        assert!(loaded.report.skipped.is_empty(), "{name}");
+        let layout = loaded.model.head_layout(task);
+        let state = loaded.model.classifier().unwrap().state(layout);
+        assert_eq!(state.len(), layout.names().len(), "{name}");
+        for (tensor, data) in state {
+            assert_eq!(tensors.get(&tensor), Some(&data), "{name} {tensor}");
+        }
+    }
+}
+
+#[test]
+fn heads_of_other_tasks_are_skipped_and_listed() {
+    for (name, own) in [("gpt2", false), ("llama", false), ("gpt2-tok", true)] {
+        let (config, mut tensors) = read(name);
+        let others = ["qa_outputs.bias", "qa_outputs.weight", "score.weight"];
+        // `score` is the head of every llama classifier.
+        let others = if name == "llama" { &others[..2] } else { &others[..] };
+        for other in others {
+            let data = if other.ends_with("bias") { zeros([2]) } else { zeros([2, 32]) };
+            tensors.insert((*other).to_string(), data);
+        }
+        let loaded = build(config, tensors).unwrap();
+        if name == "gpt2" {
+            // No task names a head of its own there, so the one that is there can be used.
+            assert_eq!(loaded.report.skipped, &others[..2]);
+        } else {
+            assert_eq!(loaded.report.skipped, others, "{name}");
+            assert_eq!(loaded.model.classifier().is_some(), own, "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_untied_decoder_without_a_language_model_head_says_so() {
+    let (mut config, tensors) = read("gpt2");
+    config["tie_word_embeddings"] = json!(false);
+    let mut without = tensors;
+    without.remove("lm_head.weight");
+    let error = build(config, without).unwrap_err().to_string();
+    assert!(error.contains("lm_head.weight"), "{error}");
+
+    let (mut config, tensors) = read("gpt2-cls");
+    config["tie_word_embeddings"] = json!(false);
+    let loaded = build(config, tensors).unwrap();
+    let hidden = burn::tensor::Tensor::zeros([1, 32], &Device::default());
+    assert!(loaded.model.lm_logits(hidden).is_err());
+}
+
+#[test]
+fn a_classifier_of_rows_needs_its_pooler() {
+    let (mut config, mut tensors) = read("bert");
+    tensors.retain(|name, _| !name.contains("pooler"));
+    let error = build(config.clone(), tensors.clone()).unwrap_err().to_string();
+    assert!(error.contains("pooler.dense.weight"), "{error}");
+    config["architectures"] = json!(["BertForTokenClassification"]);
+    build(config, tensors).unwrap();
+}
+
+#[test]
+fn the_fingerprint_does_not_depend_on_the_spelling() {
+    let (_, tensors) = read("bert");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    fs::copy(folder("bert").join("config.json"), dir.path().join("config.json")).unwrap();
+    let fingerprint =
+        |dir: &Path| peft_models::load(dir, &Device::default()).unwrap().report.fingerprint;
+    let spelled = |rename: fn(&str) -> String| {
+        let tensors = tensors.iter().map(|(name, data)| (rename(name), data.clone())).collect();
+        fs::write(&path, to_safetensors(&tensors, &path).unwrap()).unwrap();
+        fingerprint(dir.path())
+    };
+    let expected = fingerprint(&folder("bert"));
+    assert_eq!(spelled(|name| name.replace("bert.", "")), expected);
+    assert_eq!(spelled(|name| name.replace("LayerNorm.weight", "LayerNorm.gamma")), expected);
+    let mut other = tensors.clone();
+    other.insert("classifier.bias".into(), zeros([3]));
+    fs::write(&path, to_safetensors(&other, &path).unwrap()).unwrap();
+    assert_ne!(fingerprint(dir.path()), expected);
+}
+
+/// The error of a checkpoint whose config was changed.
+fn refusal(name: &str, change: impl FnOnce(&mut Value, &mut NamedTensors)) -> String {
+    let (mut config, mut tensors) = read(name);
+    change(&mut config, &mut tensors);
+    build(config, tensors).unwrap_err().to_string()
+}
+
+fn assert_all(error: &str, parts: &[&str]) {
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+}
+
+#[test]
+fn windows_that_cannot_be_are_refused() {
+    let types = |types: Value| {
+        refusal("qwen3", |config, _| {
+            config["use_sliding_window"] = json!(true);
+            config["sliding_window"] = json!(4);
+            config["layer_types"] = types;
+        })
+    };
+    assert_all(&types(json!(["full_attention"])), &["layer_types", "found 1 of them"]);
+    assert_all(&types(json!("full_attention")), &["layer_types", "a list of strings"]);
+    let chunked = types(json!(["full_attention", "chunked_attention"]));
+    assert_all(&chunked, &["layer_types", "chunked_attention", "sliding_attention"]);
+    let off = refusal("qwen2", |config, _| {
+        config["layer_types"] = json!(["full_attention", "sliding_attention"]);
+    });
+    assert_all(&off, &["layer_types", "use_sliding_window"]);
+    let mixed = refusal("mistral-window", |config, _| {
+        config["layer_types"] = json!(["full_attention", "sliding_attention"]);
+    });
+    assert_all(&mixed, &["layer_types", "full_attention", "mistral"]);
+    let none = refusal("mistral-window", |config, _| config["sliding_window"] = json!(0));
+    assert_all(&none, &["sliding_window", "found 0"]);
+}
+
+#[test]
+fn parts_of_another_member_of_the_family_are_surplus() {
+    let norms = refusal("qwen2", |config, _| {
+        config["model_type"] = json!("qwen3");
+        config["head_dim"] = json!(8);
+    });
+    assert_all(&norms, &["layers.0.self_attn.q_norm.weight", "is missing"]);
+    let biases = refusal("qwen2", |config, _| config["model_type"] = json!("llama"));
+    assert_all(&biases, &["self_attn.", "_proj.bias", "not a part"]);
+    let norms = refusal("qwen3", |config, _| config["model_type"] = json!("llama"));
+    assert_all(&norms, &["_norm.weight", "not a part"]);
+}
+
+#[test]
+fn a_head_for_answers_has_two_rows() {
+    let error = refusal("gpt2-qa", |_, tensors| {
+        tensors.insert("qa_outputs.weight".into(), zeros([3, 32]));
+    });
+    assert_all(&error, &["qa_outputs.weight", "3 rows"]);
+    let error = refusal("roberta-qa", |_, tensors| {
+        tensors.remove("qa_outputs.bias");
+    });
+    assert_all(&error, &["qa_outputs.bias", "is missing"]);
+}
+
+#[test]
+fn a_roberta_counts_positions_from_its_padding_id_on() {
+    let (config, tensors) = read("roberta-tok");
+    let table = config["max_position_embeddings"].as_u64().unwrap() as usize;
+    let padding = config["pad_token_id"].as_u64().unwrap() as usize;
+    let loaded = build(config, tensors).unwrap();
+    assert_eq!(loaded.model.spec().max_positions, Some(table - padding - 1));
+    let error = refusal("roberta-tok", |config, _| config["pad_token_id"] = json!(table));
+    assert_all(&error, &["max_position_embeddings", "first token"]);
+    let error = refusal("roberta-tok", |config, _| config["pad_token_id"] = json!("a"));
+    assert_all(&error, &["pad_token_id", "token id"]);
+}
+
+#[test]
+fn what_a_roberta_does_not_use_is_skipped_and_listed() {
+    let (mut config, mut tensors) = read("roberta-tok");
+    tensors.insert("roberta.pooler.dense.weight".into(), zeros([32, 32]));
+    tensors.insert("roberta.embeddings.position_ids".into(), zeros([1, 42]));
+    tensors.insert("lm_head.dense.bias".into(), zeros([32]));
+    for model_type in ["roberta", "xlm-roberta", "camembert"] {
+        config["model_type"] = json!(model_type);
+        let loaded = build(config.clone(), tensors.clone()).unwrap();
+        assert_eq!(
+            loaded.report.skipped,
+            [
+                "lm_head.dense.bias",
+                "roberta.embeddings.position_ids",
+                "roberta.pooler.dense.weight"
+            ]
+        );
+        assert_eq!(loaded.model.spec().model_type, model_type);
+    }
+    tensors.insert("roberta.encoder.layer.0.crossattention.self.query.bias".into(), zeros([32]));
+    let error = build(config, tensors).unwrap_err().to_string();
+    assert_all(&error, &["crossattention", "not a part"]);
+}
+
+#[test]
+fn a_backbone_alone_has_no_language_model() {
+    let (mut config, tensors) = read("mistral");
+    let tensors = tensors.into_iter().filter(|(name, _)| name != "lm_head.weight");
+    let tensors: NamedTensors =
+        tensors.map(|(name, data)| (name.replace("model.", ""), data)).collect();
+    config["architectures"] = json!(["MistralModel"]);
+    let loaded = build(config, tensors).unwrap();
+    let hidden = burn::tensor::Tensor::zeros([1, 32], &Device::default());
+    let error = loaded.model.lm_logits(hidden).unwrap_err().to_string();
+    assert_all(&error, &["mistral", "no language-model head"]);
+}
+
+/// Logits of one hidden state of ones: what the head and its scale make of it.
+fn head_of_ones(loaded: &Loaded) -> TensorData {
+    let h = loaded.model.spec().hidden_size;
+    let ones = burn::tensor::Tensor::ones([1, h], &Device::default());
+    loaded.model.lm_logits(ones).unwrap().into_data()
+}
+
+#[test]
+fn a_t5_head_of_its_own_reads_unscaled_states_whatever_the_config_says() {
+    let (config, tensors) = read("t5");
+    let tied = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+    // A copy of the embedding is no head of its own.
+    let mut copied = tensors.clone();
+    copied.insert("lm_head.weight".into(), tensors["shared.weight"].clone());
+    let loaded = build(config.clone(), copied.clone()).unwrap();
+    assert_eq!(head_of_ones(&loaded), tied);
+    assert_eq!(loaded.report.skipped, ["lm_head.weight"]);
+
+    let mut own = tensors;
+    own.insert("lm_head.weight".into(), copied["encoder.final_layer_norm.weight"].clone());
+    let error = build(config.clone(), own.clone()).unwrap_err().to_string();
+    assert!(error.contains("lm_head.weight"), "{error}");
+    let doubled = &copied["shared.weight"];
+    let shape = doubled.shape().as_slice().to_vec();
+    let doubled: Vec<f32> = doubled.iter::<f32>().map(|x| 2.0 * x).collect();
+    own.insert("lm_head.weight".into(), TensorData::new(doubled, shape));
+    let mut said_nothing = config;
+    said_nothing.as_object_mut().unwrap().remove("scale_decoder_outputs");
+    assert_eq!(said_nothing["tie_word_embeddings"], json!(true));
+    let found = head_of_ones(&build(said_nothing, own).unwrap());
+    let h = 24f32;
+    for (found, tied) in found.iter::<f32>().zip(tied.iter::<f32>()) {
+        assert!((found - 2.0 * h.sqrt() * tied).abs() < 1e-4, "{found} {tied}");
+    }
+}
+
+#[test]
+fn an_untied_t5_without_a_head_says_so() {
+    let (mut config, mut tensors) = read("t5v11-v4");
+    config["tie_word_embeddings"] = json!(false);
+    tensors.remove("lm_head.weight");
+    let error = build(config, tensors).unwrap_err().to_string();
+    assert!(error.contains("lm_head.weight") && error.contains("missing"), "{error}");
+}
+
+#[test]
+fn the_embedding_of_two_stacks_has_one_of_three_names() {
+    for (name, prefix) in [("t5", ""), ("bart", "model.")] {
+        let (config, tensors) = read(name);
+        let shared = format!("{prefix}shared.weight");
+        let expected = head_of_ones(&build(config.clone(), tensors.clone()).unwrap());
+        for side in ["encoder", "decoder"] {
+            let mut other = tensors.clone();
+            let name = format!("{prefix}{side}.embed_tokens.weight");
+            let word = other.remove(&shared).unwrap();
+            other.insert(name.clone(), word.clone());
+            assert_eq!(head_of_ones(&build(config.clone(), other.clone()).unwrap()), expected);
+            other.insert(shared.clone(), TensorData::zeros::<f32, _>(word.shape().clone()));
+            let error = build(config.clone(), other).unwrap_err().to_string();
+            assert!(error.contains(&name) && error.contains("differs"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn heads_of_two_stacks_are_skipped_and_listed() {
+    for name in ["t5", "bart"] {
+        let (config, mut tensors) = read(name);
+        let others = ["classification_head.dense.weight", "qa_outputs.bias"];
+        others.iter().for_each(|other| _ = tensors.insert((*other).to_string(), zeros([2])));
+        assert_eq!(build(config, tensors).unwrap().report.skipped, others);
+    }
+}
+
+#[test]
+fn what_changes_the_mathematics_of_two_stacks_is_refused() {
+    for (name, key, value) in [
+        ("t5", "model_type", json!("umt5")),
+        ("bart", "model_type", json!("mbart")),
+        ("t5", "feed_forward_proj", json!("sparse-relu")),
+        ("t5", "dense_act_fn", json!("prelu")),
+        ("t5", "relative_attention_num_buckets", json!(7)),
+        ("t5", "is_encoder_decoder", json!(false)),
+        ("bart", "normalize_before", json!(true)),
+        ("bart", "decoder_attention_heads", json!(3)),
+    ] {
+        let (mut config, tensors) = read(name);
+        config[key] = value;
+        let error = build(config, tensors).unwrap_err().to_string();
+        assert!(error.contains(key), "{name} {key}: {error}");
+    }
+}
