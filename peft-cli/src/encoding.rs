@@ -3,7 +3,13 @@
 use std::path::Path;
 
 use clap::Args;
-use peft_core::{PaddingSide, Result, Room, Task, Topology, data::{Example, Labels}, error::Error, evaluate::checks::check_topology, text::{Encoded, EncoderConfig, Record, Template, load_tokenizer}};
+use peft_core::{
+    PaddingSide, Result, Room, Task, Topology,
+    data::{Example, Labels},
+    error::Error,
+    evaluate::checks::check_topology,
+    text::{Encoded, EncoderConfig, Record, Template, load_tokenizer},
+};
 use peft_models::{Loaded, generate::GenerateConfig};
 
 use crate::output;

@@ -7,7 +7,16 @@ use std::{
 };
 
 use burn::{module::Module, tensor::Device};
-use peft_core::{Adapter, Error, Head, Mode, PeftMethod, Pooling, Result, Room, Task, data::{Example, Labels}, optim::{OptimizerConfig, Schedule}, text::{Template, collect_labels, read_records}, train::{self, BestMetric, Learner, Observer, Outcome, RunContext, TrainConfig, TrainingData, adapter_of}};
+use peft_core::{
+    Adapter, Error, Head, Mode, PeftMethod, Pooling, Result, Room, Task,
+    data::{Example, Labels},
+    optim::{OptimizerConfig, Schedule},
+    text::{Template, collect_labels, read_records},
+    train::{
+        self, BestMetric, Learner, Observer, Outcome, RunContext, TrainConfig, TrainingData,
+        adapter_of,
+    },
+};
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 use serde_json::json;
 

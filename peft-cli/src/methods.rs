@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use peft_core::{Adapter, Error, FrozenModel, NamedTensors, PeftMethod, PeftType, Result, Task, data::Labels, methods::{head_only::HeadOnly, prefix::Placement}, text::load_tokenizer};
+use peft_core::{
+    Adapter, Error, FrozenModel, NamedTensors, PeftMethod, PeftType, Result, Task,
+    data::Labels,
+    methods::{head_only::HeadOnly, prefix::Placement},
+    text::load_tokenizer,
+};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};

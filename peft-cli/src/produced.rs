@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use peft_core::{Error, FrozenModel, Result, data::{Example, IGNORE, Target}, metrics::{Metrics, sequence_metrics}};
+use peft_core::{
+    Error, FrozenModel, Result,
+    data::{Example, IGNORE, Target},
+    metrics::{Metrics, sequence_metrics},
+};
 use peft_models::{
     Loaded,
     generate::{GenerateConfig, generate},

@@ -12,7 +12,11 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use peft_core::{Error, Result, metrics::Metrics, train::{Flow, Observer, StepReport}};
+use peft_core::{
+    Error, Result,
+    metrics::Metrics,
+    train::{Flow, Observer, StepReport},
+};
 
 use serde_json::json;
 

@@ -7,7 +7,12 @@ use std::{
 
 use burn::tensor::Device;
 use clap::Args;
-use peft_core::{Adapter, FrozenModel, Head, Pooling, Result, Room, Task, VirtualTokens, data::{Example, Labels}, error::Error, text::{Encoded, Record, Template, read_records}};
+use peft_core::{
+    Adapter, FrozenModel, Head, Pooling, Result, Room, Task, VirtualTokens,
+    data::{Example, Labels},
+    error::Error,
+    text::{Encoded, Record, Template, read_records},
+};
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 
 use crate::{

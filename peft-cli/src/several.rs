@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use peft_core::{Error, Result, Task, data::{Example, Labels}, evaluate::{Member, Mixture, Vote}, text::Record};
+use peft_core::{
+    Error, Result, Task,
+    data::{Example, Labels},
+    evaluate::{Member, Mixture, Vote},
+    text::Record,
+};
 
 use crate::{
     encoding::TextArgs,

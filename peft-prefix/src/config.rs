@@ -1,6 +1,9 @@
 //! Settings of prefix tuning.
 
-use peft_core::{Error, ModelSpec, Result, methods::prefix::{MlpSizes, Placement, Slot}};
+use peft_core::{
+    Error, ModelSpec, Result,
+    methods::prefix::{MlpSizes, Placement, Slot},
+};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`PrefixTuning`](crate::PrefixTuning).

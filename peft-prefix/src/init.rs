@@ -1,7 +1,16 @@
 //! What a prefix starts from.
 
 use burn::tensor::{Device, Tensor};
-use peft_core::{FrozenModel, Result, contract::{init::{Values, tensor}, rng}, methods::prefix::{FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, Slot, activations}};
+use peft_core::{
+    FrozenModel, Result,
+    contract::{
+        init::{Values, tensor},
+        rng,
+    },
+    methods::prefix::{
+        FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, Slot, activations,
+    },
+};
 
 use crate::PrefixConfig;
 

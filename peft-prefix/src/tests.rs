@@ -1,7 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::{module::Module, tensor::TensorData};
-use peft_core::{Content, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, SiteKeyValues, TokenBatch, VirtualTokens, contract::{layout, params}, methods::prefix::PrefixParameters};
+use peft_core::{
+    Content, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, SiteKeyValues, TokenBatch,
+    VirtualTokens,
+    contract::{layout, params},
+    methods::prefix::PrefixParameters,
+};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,7 +1,13 @@
 //! What a prompt starts from.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use peft_core::{Error, FrozenModel, Result, contract::{init::{Values, draw}, rng}};
+use peft_core::{
+    Error, FrozenModel, Result,
+    contract::{
+        init::{Values, draw},
+        rng,
+    },
+};
 use rand::Rng;
 
 /// Rows of the table that are drawn from, and looked at for its standard deviation.

@@ -4,7 +4,10 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
 };
-use peft_core::{FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod, PeftType, Result, VirtualTokens, contract::params};
+use peft_core::{
+    FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod,
+    PeftType, Result, VirtualTokens, contract::params,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{PromptConfig, PromptInit};

@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::{module::Module, tensor::TensorData};
-use peft_core::{Error, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, TokenBatch, contract::params};
+use peft_core::{
+    Error, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, TokenBatch, contract::params,
+};
 use proptest::prelude::*;
 
 use super::*;

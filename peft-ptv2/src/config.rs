@@ -1,6 +1,9 @@
 //! Settings of P-tuning v2.
 
-use peft_core::{Error, ModelSpec, Result, methods::prefix::{MlpSizes, Placed, Placement, Slot}};
+use peft_core::{
+    Error, ModelSpec, Result,
+    methods::prefix::{MlpSizes, Placed, Placement, Slot},
+};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`PTuningV2`](crate::PTuningV2).

@@ -1,7 +1,14 @@
 //! What the virtual tokens of P-tuning v2 start from.
 
 use burn::tensor::{Device, Tensor};
-use peft_core::{Error, FrozenModel, Result, contract::{init::{Values, tensor}, rng}, methods::prefix::{FitConfig, MlpInit, PrefixMlp, PrefixParameters, Slot, activations}};
+use peft_core::{
+    Error, FrozenModel, Result,
+    contract::{
+        init::{Values, tensor},
+        rng,
+    },
+    methods::prefix::{FitConfig, MlpInit, PrefixMlp, PrefixParameters, Slot, activations},
+};
 
 use crate::PTuningV2Config;
 

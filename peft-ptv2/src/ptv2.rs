@@ -1,7 +1,10 @@
 //! The method itself.
 
 use burn::{module::Module, tensor::Device};
-use peft_core::{FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, Result, VirtualTokens, methods::prefix::{SitePrefixes, Slot}};
+use peft_core::{
+    FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, Result, VirtualTokens,
+    methods::prefix::{SitePrefixes, Slot},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{PTuningV2Config, PTuningV2Init};

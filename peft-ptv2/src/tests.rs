@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::{module::Module, tensor::TensorData};
-use peft_core::{Content, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, TokenBatch, VirtualTokens, contract::{layout, params}};
+use peft_core::{
+    Content, Mode, NamedTensors, PaddingSide, PeftMethod, PeftType, TokenBatch, VirtualTokens,
+    contract::{layout, params},
+};
 use proptest::prelude::*;
 
 use super::*;

@@ -9,7 +9,13 @@ use std::{hint::black_box, path::Path, time::Instant};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_cli::allocator::keep_freed_memory;
-use peft_core::{LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens, contract::{init::{Values, draw}, rng::stream}};
+use peft_core::{
+    LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens,
+    contract::{
+        init::{Values, draw},
+        rng::stream,
+    },
+};
 use peft_models::{
     ModelConfig, Weights,
     bench::{Activation, Heads, LayerNorm, RmsNorm, SelfAttention, linear},

@@ -12,7 +12,12 @@ use std::{
 
 use burn::tensor::{DType, Device};
 use peft_cli::allocator::keep_freed_memory;
-use peft_core::{FrozenModel, PeftMethod, Task, contract::rng::stream, data::{Example, Target}, train::{Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData, train}};
+use peft_core::{
+    FrozenModel, PeftMethod, Task,
+    contract::rng::stream,
+    data::{Example, Target},
+    train::{Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData, train},
+};
 use peft_models::{ModelConfig, Weights, kernels::set_enabled};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};

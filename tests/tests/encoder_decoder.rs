@@ -9,7 +9,17 @@ use std::{fs, path::Path};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_cli::commands::forward::row_name;
-use peft_core::{Adapter, Cache, Error, FrozenModel, Head, LayerKeyValues, PaddingSide, PrefixPositions, Site, SiteKeyValues, Task, TokenBatch, VirtualTokens, adapter::codec::from_safetensors, contract::{frozen::activations, init::{Values, tensor}, rng}, evaluate::checks::check_task};
+use peft_core::{
+    Adapter, Cache, Error, FrozenModel, Head, LayerKeyValues, PaddingSide, PrefixPositions, Site,
+    SiteKeyValues, Task, TokenBatch, VirtualTokens,
+    adapter::codec::from_safetensors,
+    contract::{
+        frozen::activations,
+        init::{Values, tensor},
+        rng,
+    },
+    evaluate::checks::check_task,
+};
 use peft_models::Loaded;
 use peft_tests::{Family, Shape, VOCAB, device, random_model, random_model_on, shared, vectors};
 use proptest::{collection::vec, prelude::*, sample::select};

@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
     NamedTensors, Result, Task,
-    adapter::folder::{from_safetensors, to_safetensors},
+    adapter::codec::{from_safetensors, to_safetensors},
 };
 use peft_models::{Loaded, ModelConfig, Weights};
 use serde_json::{Value, json};

@@ -6,7 +6,10 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Int, Tensor, TensorData};
 use peft_cli::session::Session;
-use peft_core::{Adapter, Error, FrozenModel, PaddingSide, TokenBatch, VirtualTokens, contract::frozen::activations};
+use peft_core::{
+    Adapter, Error, FrozenModel, PaddingSide, TokenBatch, VirtualTokens,
+    contract::frozen::activations,
+};
 use peft_models::generate::{
     Beams, EarlyStopping, GenerateConfig, Generated, Sampling, Watcher, generate, greedy,
 };

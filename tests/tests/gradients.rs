@@ -8,7 +8,18 @@ use burn::{
     module::Module,
     tensor::{DType, Device, Int, Tensor, TensorData},
 };
-use peft_core::{FrozenModel, Head, HeadLayout, Mode, NamedTensors, PaddingSide, PeftMethod, Pooling, Task, VirtualTokens, contract::{init::{Values, draw}, loss::cross_entropy_sum, params, rng}, data::{Example, IGNORE, Target, token_batch}, evaluate::{Positions, outputs::logits}, train::Learner};
+use peft_core::{
+    FrozenModel, Head, HeadLayout, Mode, NamedTensors, PaddingSide, PeftMethod, Pooling, Task,
+    VirtualTokens,
+    contract::{
+        init::{Values, draw},
+        loss::cross_entropy_sum,
+        params, rng,
+    },
+    data::{Example, IGNORE, Target, token_batch},
+    evaluate::{Positions, outputs::logits},
+    train::Learner,
+};
 use peft_models::Loaded;
 use peft_prefix::{PrefixConfig, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptTuning};

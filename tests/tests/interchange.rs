@@ -6,7 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use peft_core::{Adapter, PROMPT_EMBEDDINGS, PeftType, Task, adapter::{npy, prompt_file, torch_file::{self, TorchFile}}};
+use peft_core::{
+    Adapter, PROMPT_EMBEDDINGS, PeftType, Task,
+    adapter::{
+        npy, prompt_file,
+        torch_file::{self, TorchFile},
+    },
+};
 use peft_tests::{shared, vectors};
 use serde_json::Value;
 

@@ -4,7 +4,18 @@
 use std::fs;
 
 use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
-use peft_core::{Adapter, FrozenModel, Head, Mode, NamedTensors, PROMPT_EMBEDDINGS, PaddingSide, PeftMethod, Pooling, Task, TokenBatch, VirtualTokens, adapter::codec::sha256, contract::{init::{Values, draw}, rng}, data::{Example, IGNORE, Target}, evaluate::{Predictor, outputs::sequence_states}, train::{About, Learner, RunContext, Silent, TrainConfig, TrainingData, adapter_of, train}};
+use peft_core::{
+    Adapter, FrozenModel, Head, Mode, NamedTensors, PROMPT_EMBEDDINGS, PaddingSide, PeftMethod,
+    Pooling, Task, TokenBatch, VirtualTokens,
+    adapter::codec::sha256,
+    contract::{
+        init::{Values, draw},
+        rng,
+    },
+    data::{Example, IGNORE, Target},
+    evaluate::{Predictor, outputs::sequence_states},
+    train::{About, Learner, RunContext, Silent, TrainConfig, TrainingData, adapter_of, train},
+};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};

@@ -2,7 +2,15 @@
 
 use std::fs;
 
-use peft_core::{FrozenModel, Head, LayerKeyValues, PaddingSide, Pooling, SiteKeyValues, Task, VirtualTokens, contract::{init::{Values, tensor}, rng}, data::{Example, Target}, evaluate::{Member, Mixture, Predictor, Vote}};
+use peft_core::{
+    FrozenModel, Head, LayerKeyValues, PaddingSide, Pooling, SiteKeyValues, Task, VirtualTokens,
+    contract::{
+        init::{Values, tensor},
+        rng,
+    },
+    data::{Example, Target},
+    evaluate::{Member, Mixture, Predictor, Vote},
+};
 use peft_tests::{Family, Shape, VOCAB, device, random_model, vectors};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};

@@ -2,7 +2,12 @@
 //! family, method and task.
 
 use burn::tensor::DType;
-use peft_core::{FrozenModel, Head, Mode, PaddingSide, PeftMethod, Pooling, Site, Task, VirtualTokens, data::{Example, Target, token_batch}, evaluate::{Positions, outputs::logits}, methods::prefix::Placement};
+use peft_core::{
+    FrozenModel, Head, Mode, PaddingSide, PeftMethod, Pooling, Site, Task, VirtualTokens,
+    data::{Example, Target, token_batch},
+    evaluate::{Positions, outputs::logits},
+    methods::prefix::Placement,
+};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};

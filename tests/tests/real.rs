@@ -135,7 +135,11 @@ fn minilm_learns_wnut17_entities() {
 
 /// The rows of `python/e2e_baseline.py`: the same lines, in the same order, encoded by us.
 fn e2e_rows(data: &Path, split: &str, template: &str, order: &Value) -> String {
-    use peft_core::{Task, data::Target, text::{EncoderConfig, Template, load_tokenizer, read_records}};
+    use peft_core::{
+        Task,
+        data::Target,
+        text::{EncoderConfig, Template, load_tokenizer, read_records},
+    };
     let file = data.join(if split == "train" { "dev.jsonl" } else { "test.jsonl" });
     let records = read_records(&file).unwrap();
     let chosen: Vec<_> = order[split]

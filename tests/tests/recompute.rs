@@ -5,7 +5,14 @@
 use std::{fs, path::Path};
 
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
-use peft_core::{FrozenModel, LayerKeyValues, PaddingSide, Site, SiteKeyValues, TokenBatch, Topology, VirtualTokens, contract::{init::{Values, draw}, rng::stream}};
+use peft_core::{
+    FrozenModel, LayerKeyValues, PaddingSide, Site, SiteKeyValues, TokenBatch, Topology,
+    VirtualTokens,
+    contract::{
+        init::{Values, draw},
+        rng::stream,
+    },
+};
 use peft_models::LoadOptions;
 use peft_tests::{Family, Shape, random_model_with};
 

@@ -3,7 +3,15 @@
 //! The numbers in the names are those of the design's section on semantics.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use peft_core::{Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Sequence, Side, SiteKeyValues, TokenBatch, VirtualTokens, contract::{frozen::activations, init::{Values, tensor}, rng}};
+use peft_core::{
+    Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Sequence,
+    Side, SiteKeyValues, TokenBatch, VirtualTokens,
+    contract::{
+        frozen::activations,
+        init::{Values, tensor},
+        rng,
+    },
+};
 use peft_tests::{Family, Shape, VOCAB, device, random_model};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use rand::Rng as _;

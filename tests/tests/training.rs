@@ -6,7 +6,15 @@ use std::fs;
 
 use burn::tensor::TensorData;
 use peft_cli::encoding::{EncodeSettings, Lengths, encode};
-use peft_core::{PeftMethod, Task, optim::Schedule, text::read_records, train::{self, Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData, checkpoint}};
+use peft_core::{
+    PeftMethod, Task,
+    optim::Schedule,
+    text::read_records,
+    train::{
+        self, Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData,
+        checkpoint,
+    },
+};
 use peft_prefix::{PrefixConfig, PrefixTuning};
 use peft_tests::{device, vectors};
 use serde_json::Value;

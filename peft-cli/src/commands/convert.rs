@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use peft_core::{Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task, adapter::{atomic, npy, prompt_file}};
+use peft_core::{
+    Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task,
+    adapter::{atomic, npy, prompt_file},
+};
 use serde_json::json;
 
 use crate::{

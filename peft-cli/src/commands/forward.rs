@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
-use peft_core::{NamedTensors, PaddingSide, Result, Task, TokenBatch, adapter::{atomic, codec::to_safetensors}, data::{Example, eval_batches}, evaluate::outputs};
+use peft_core::{
+    NamedTensors, PaddingSide, Result, Task, TokenBatch,
+    adapter::{atomic, codec::to_safetensors},
+    data::{Example, eval_batches},
+    evaluate::outputs,
+};
 
 use crate::{
     encoding::{TextArgs, padding_side},

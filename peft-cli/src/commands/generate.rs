@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use peft_core::{Error, adapter::atomic, data::Example, text::{Record, load_tokenizer}};
+use peft_core::{
+    Error,
+    adapter::atomic,
+    data::Example,
+    text::{Record, load_tokenizer},
+};
 use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
 };

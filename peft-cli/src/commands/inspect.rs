@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 use clap::Args;
-use peft_core::{Adapter, FrozenModel, adapter::stored, contract::layout::is_virtual, text::load_tokenizer};
+use peft_core::{
+    Adapter, FrozenModel, adapter::stored, contract::layout::is_virtual, text::load_tokenizer,
+};
 use serde_json::{Value, json};
 
 use crate::{

@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, Task, adapter::atomic, data::{Example, Labels}, evaluate::{Answer, Vote, multi_adapter::PerPosition}, text::{Record, read_records}};
+use peft_core::{
+    Error, Task,
+    adapter::atomic,
+    data::{Example, Labels},
+    evaluate::{Answer, Vote, multi_adapter::PerPosition},
+    text::{Record, read_records},
+};
 use serde_json::{Map, Value, json};
 
 use super::eval::predictor;

@@ -3,7 +3,12 @@
 use std::{fs, path::Path, sync::Arc};
 
 use burn::tensor::{DType, Device};
-use peft_core::{Error, Result, Task, adapter::{atomic, codec::from_safetensors}, data::Example, text::{EncoderConfig, Record}};
+use peft_core::{
+    Error, Result, Task,
+    adapter::{atomic, codec::from_safetensors},
+    data::Example,
+    text::{EncoderConfig, Record},
+};
 use peft_models::{Loaded, ModelConfig, Weights};
 use serde_json::json;
 

@@ -1,7 +1,10 @@
 //! A frozen linear layer.
 
 use burn::tensor::{Tensor, module::linear};
-use peft_core::{Result, contract::loss::{at_least_f32, check_classes, cross_entropy_sum}};
+use peft_core::{
+    Result,
+    contract::loss::{at_least_f32, check_classes, cross_entropy_sum},
+};
 
 use super::Activation;
 use crate::{

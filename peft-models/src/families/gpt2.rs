@@ -7,7 +7,10 @@
 //! ```
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
-use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task, Topology};
+use peft_core::{
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
+    Topology,
+};
 use serde_json::json;
 
 use super::{

@@ -1,7 +1,7 @@
 //! Heads that a checkpoint may hold.
 
 use burn::module::Param;
-use peft_core::{Error, Head, HeadLayout, ModelSpec, Result, Task, head::Dense};
+use peft_core::{Error, Head, HeadLayout, ModelSpec, Result, Task, contract::head::Dense};
 
 use crate::{
     blocks::Linear,

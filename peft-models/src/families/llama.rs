@@ -9,7 +9,10 @@
 mod config;
 
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::{FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task, Topology};
+use peft_core::{
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
+    Topology,
+};
 
 use super::{
     heads::{lm_head, load_classifier, load_lm_head},

@@ -3,8 +3,10 @@
 use burn::tensor::{DType, TensorData};
 use peft_core::{
     NamedTensors, Result,
-    init::{Values, draw},
-    rng,
+    contract::{
+        init::{Values, draw},
+        rng,
+    },
 };
 
 use super::files::Files;

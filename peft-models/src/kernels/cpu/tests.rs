@@ -16,7 +16,10 @@ mod switch;
 use std::{cell::Cell, sync::LazyLock};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use peft_core::contract::{init::{Values, draw}, rng::stream};
+use peft_core::contract::{
+    init::{Values, draw},
+    rng::stream,
+};
 use proptest::sample::{Select, select};
 use rand::Rng;
 use rayon::{ThreadPool, ThreadPoolBuilder};

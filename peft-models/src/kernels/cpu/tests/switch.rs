@@ -6,7 +6,9 @@ use std::{
 };
 
 use burn::tensor::Int;
-use peft_core::{LayerKeyValues, PaddingSide, SiteKeyValues, TokenBatch, TokenCache, Topology, VirtualTokens};
+use peft_core::{
+    LayerKeyValues, PaddingSide, SiteKeyValues, TokenBatch, TokenCache, Topology, VirtualTokens,
+};
 use serde_json::{Value, json};
 
 use super::{
