@@ -1,13 +1,14 @@
 //! Each group of kernels against the same functions written with Burn's operations, at the sizes of small models.
 //!
-//! `cargo bench --workspace --bench kernels -- [FILTER] [--quick]`
+//! `cargo bench --workspace --features peft-tests/bench --bench kernels -- [FILTER] [--quick]`
 //!
 //! Times of `forward and backward` are those of both together. Memory comes from the program's allocator.
 #![allow(clippy::unwrap_used)]
 
-use std::{hint::black_box, path::Path, time::Instant};
+use std::{hint::black_box, path::Path};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use peft_cli::allocator::keep_freed_memory;
 use peft_core::{
     LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens,
@@ -22,9 +23,6 @@ use peft_models::{
     kernels::set_enabled,
 };
 use serde_json::json;
-use timing::Bench;
-
-mod timing;
 
 /// Rows of a training step: 8 of 64 tokens.
 const ROWS: usize = 512;
@@ -64,23 +62,26 @@ fn trained<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 }
 
 /// Measures `work` with the kernels and without.
-fn both<T>(bench: &Bench, group: &str, case: &str, elements: usize, mut work: impl FnMut() -> T) {
+fn both<T>(
+    criterion: &mut Criterion,
+    group: &str,
+    case: &str,
+    elements: usize,
+    mut work: impl FnMut() -> T,
+) {
+    let mut group = criterion.benchmark_group(group);
+    group.throughput(Throughput::Elements(elements as u64));
     for (body, enabled) in [("kernel", true), ("burn", false)] {
         set_enabled(enabled);
-        bench.time(&format!("{group}/{body}/{case}"), elements, |calls| {
-            let start = Instant::now();
-            for _ in 0..calls {
-                black_box(work());
-            }
-            start.elapsed()
-        });
+        group.bench_function(BenchmarkId::new(body, case), |bencher| bencher.iter(&mut work));
     }
     set_enabled(true);
+    group.finish();
 }
 
 /// Measures a function of one tensor: its output, and its output with the gradient of its input.
 fn function<const D: usize, const E: usize>(
-    bench: &Bench,
+    criterion: &mut Criterion,
     name: &str,
     case: &str,
     [input, elements]: [Vec<usize>; 2],
@@ -89,9 +90,9 @@ fn function<const D: usize, const E: usize>(
     let shape: [usize; D] = input.try_into().unwrap();
     let elements = elements.iter().product();
     let x = fixed(shape);
-    both(bench, &format!("{name}, forward"), case, elements, || body(black_box(x.clone())));
+    both(criterion, &format!("{name}, forward"), case, elements, || body(black_box(x.clone())));
     let x = trained(shape);
-    both(bench, &format!("{name}, forward and backward"), case, elements, || {
+    both(criterion, &format!("{name}, forward and backward"), case, elements, || {
         let gradients = body(black_box(x.clone())).backward();
         x.grad(&gradients).unwrap()
     });
@@ -116,7 +117,7 @@ fn linear_layers(criterion: &mut Criterion) {
 }
 
 /// Causal attention behind a prefix that all rows share. Throughput is of pairs of a query and a key.
-fn attention(bench: &Bench) {
+fn attention(criterion: &mut Criterion) {
     let p = VIRTUAL_TOKENS;
     for (n, k) in [(12, 12), (12, 4)] {
         let heads = Heads { query: n, key_value: k, size: 64 };
@@ -138,11 +139,11 @@ fn attention(bench: &Bench) {
             };
             let width = (n + 2 * k) * d;
             let (joined, prefix) = (fixed([b, t, width]), past(&|| fixed([1, k, p, d])));
-            both(bench, "attention, forward", &case, pairs, || {
+            both(criterion, "attention, forward", &case, pairs, || {
                 read(black_box(joined.clone()), prefix.clone())
             });
             let (joined, prefix) = (trained([b, t, width]), past(&|| trained([1, k, p, d])));
-            both(bench, "attention, forward and backward", &case, pairs, || {
+            both(criterion, "attention, forward and backward", &case, pairs, || {
                 let gradients = read(black_box(joined.clone()), prefix.clone()).backward();
                 let of = |x: &Tensor<4>| x.grad(&gradients).unwrap();
                 (joined.grad(&gradients).unwrap(), of(&prefix.key), of(&prefix.value))
@@ -151,33 +152,33 @@ fn attention(bench: &Bench) {
     }
 }
 
-fn norms(bench: &Bench) {
+fn norms(criterion: &mut Criterion) {
     let weights = &mut Weights::random(0, 0.02, &Device::flex(), DType::F32);
     let layer = LayerNorm::load(weights, "layer", WIDTH, 1e-5).unwrap();
     let rms = RmsNorm::load(weights, "rms", WIDTH, 1e-5).unwrap();
     let case = format!("{ROWS} rows of {WIDTH}");
     let sizes = || [vec![ROWS, WIDTH], vec![ROWS, WIDTH]];
-    function::<2, 2>(bench, "LayerNorm", &case, sizes(), |x| layer.forward(x));
-    function::<2, 2>(bench, "RMSNorm", &case, sizes(), |x| rms.forward(x));
+    function::<2, 2>(criterion, "LayerNorm", &case, sizes(), |x| layer.forward(x));
+    function::<2, 2>(criterion, "RMSNorm", &case, sizes(), |x| rms.forward(x));
 }
 
-fn activations(bench: &Bench) {
+fn activations(criterion: &mut Criterion) {
     let inner = 4 * WIDTH;
     let case = format!("{ROWS} rows of {inner}");
     let sizes = || [vec![ROWS, inner], vec![ROWS, inner]];
     for (name, activation) in
         [("GELU by tanh", Activation::GeluTanh), ("GELU by erf", Activation::Gelu)]
     {
-        function::<2, 2>(bench, name, &case, sizes(), |x| activation.forward(x));
+        function::<2, 2>(criterion, name, &case, sizes(), |x| activation.forward(x));
     }
     let inner = 2048;
     let sizes = [vec![1, ROWS, 2 * inner], vec![ROWS, inner]];
     let case = format!("{ROWS} rows of {inner}");
-    function(bench, "SwiGLU's product", &case, sizes, |x| Activation::Silu.gated(x));
+    function(criterion, "SwiGLU's product", &case, sizes, |x| Activation::Silu.gated(x));
 }
 
 /// Of a head, its product included. Throughput is of logits.
-fn cross_entropy(bench: &Bench) {
+fn cross_entropy(criterion: &mut Criterion) {
     let (h, v) = (384, 8000);
     let config = json!({
         "model_type": "gpt2", "n_embd": h, "vocab_size": v, "n_positions": 8, "n_layer": 1, "n_head": 1,
@@ -188,7 +189,7 @@ fn cross_entropy(bench: &Bench) {
     let model = peft_models::build(config, weights).unwrap().model;
     let targets: Vec<usize> = (0..ROWS).map(|row| row * 7919 % v).collect();
     let case = format!("{ROWS} rows of {h}, {v} classes");
-    function(bench, "cross entropy", &case, [vec![ROWS, h], vec![ROWS, v]], |x| {
+    function(criterion, "cross entropy", &case, [vec![ROWS, h], vec![ROWS, v]], |x| {
         model.lm_cross_entropy(x, &targets).unwrap()
     });
 }

@@ -1,6 +1,6 @@
 //! One training step of each method, as `peft train` makes it: virtual tokens, forward, backward, AdamW.
 //!
-//! `cargo bench --workspace --bench steps -- [FILTER] [--quick]`
+//! `cargo bench --workspace --features peft-tests/bench --bench steps -- [FILTER] [--quick]`
 //!
 //! The model has the shape of the small GPT-2 of `bench/models.py`; a step takes 8 rows of 64 tokens, all labelled.
 #![allow(clippy::unwrap_used)]
@@ -11,6 +11,7 @@ use std::{
 };
 
 use burn::tensor::{DType, Device};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use peft_cli::allocator::keep_freed_memory;
 use peft_core::{
     FrozenModel, PeftMethod, Task,
@@ -24,9 +25,6 @@ use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use rand::Rng;
 use serde_json::json;
-use timing::Bench;
-
-mod timing;
 
 const VOCABULARY: usize = 8000;
 
@@ -38,21 +36,22 @@ const TOKENS: usize = 64;
 
 fn main() {
     keep_freed_memory();
-    let bench = Bench::from_args(10);
+    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     let model = model();
     let device = Device::flex().autodiff();
     for p in [20, 100] {
         let config = PromptConfig::new(p);
         let method =
             PromptTuning::init(config, &*model, &PromptInit::random(), 0, &device).unwrap();
-        steps(&bench, &*model, &format!("prompt tuning, P {p}"), &method);
+        steps(&mut criterion, &*model, &format!("prompt tuning, P {p}"), &method);
     }
     let config = PrefixConfig::new(20);
     let method = PrefixTuning::init(config, &*model, &PrefixInit::Random, 0, &device).unwrap();
-    steps(&bench, &*model, "prefix tuning with the MLP, P 20", &method);
+    steps(&mut criterion, &*model, "prefix tuning with the MLP, P 20", &method);
     let (config, init) = (PTuningV2Config::new(16), PTuningV2Init::Random { std: 0.02 });
     let method = PTuningV2::init(config, &*model, &init, 0, &device).unwrap();
-    steps(&bench, &*model, "P-tuning v2, P 16", &method);
+    steps(&mut criterion, &*model, "P-tuning v2, P 16", &method);
+    criterion.final_summary();
 }
 
 fn model() -> Box<dyn FrozenModel> {
@@ -66,13 +65,22 @@ fn model() -> Box<dyn FrozenModel> {
 }
 
 /// Measures steps with the kernels and without. Throughput is of tokens.
-fn steps<M: PeftMethod>(bench: &Bench, model: &dyn FrozenModel, name: &str, method: &M) {
+fn steps<M: PeftMethod>(
+    criterion: &mut Criterion,
+    model: &dyn FrozenModel,
+    name: &str,
+    method: &M,
+) {
+    let mut group = criterion.benchmark_group("step");
+    group.throughput(Throughput::Elements((ROWS * TOKENS) as u64));
     for (body, enabled) in [("kernels", true), ("burn", false)] {
         set_enabled(enabled);
-        let steps = |count| run(model, method.clone(), count as usize);
-        bench.time(&format!("step/{body}/{name}"), ROWS * TOKENS, steps);
+        group.bench_function(BenchmarkId::new(body, name), |bencher| {
+            bencher.iter_custom(|steps| run(model, method.clone(), steps as usize));
+        });
     }
     set_enabled(true);
+    group.finish();
 }
 
 /// When each step of a run ended.
