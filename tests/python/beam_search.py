@@ -3,15 +3,15 @@
 What transformers 5 does (generation/utils.py), and this repeats:
 - max_new_tokens counts what follows the input; for encoder-decoders what follows decoder_start_token_id. The end-of-text
   token counts and is part of the output.
-- forced_eos_token_id (BART): where max_new_tokens - 1 tokens are there, the last one is that token: greedy sees all other
-  logits as minus infinity; in beam search its log-probability is 0, so a cut hypothesis pays nothing for its end.
+- forced_eos_token_id (BART): once max_new_tokens - 1 tokens are there, the last one is forced to be that token: greedy search
+  sees all other logits as minus infinity; in beam search its log-probability is 0, so that ending costs nothing.
 - repetition_penalty r looks at all ids so far: input and output of a decoder, decoder_start_token_id and output of an
   encoder-decoder (not the encoder's input, not virtual tokens). A score below 0 is multiplied by r, others are divided.
-  Greedy changes logits so; beam search changes log-probabilities (all below 0) and does not normalise them again.
+  Greedy search applies this to logits; beam search to log-probabilities (all below 0), without normalising them again.
 - Beam search with n beams: all continuations of the running hypotheses are ranked by their sums of log-probabilities (at the
-  start there is one hypothesis, not n). Of the best (1 + number of end-of-text tokens) n the best n that do not end run on.
-  One that ends becomes finished if it is among the best n of all, else it is lost; at max_new_tokens all end.
-- A finished one's score is its sum / (new tokens, with the end) ** length_penalty, and never changes; the n best are kept.
+  start there is one hypothesis, not n). Of the best (1 + number of end-of-text tokens) n, the best n that do not end keep
+  running. One that ends is finished if it is among the best n of all, otherwise it is lost; at max_new_tokens all end.
+- The score of a finished hypothesis is its sum / (new tokens, with the end) ** length_penalty, and never changes; the n best are kept.
 - It stops when n are finished and early_stopping is true, or when n are finished and the best running sum /
   length ** length_penalty does not exceed the worst of them; length is the new tokens so far, or max_new_tokens for
   early_stopping "never" with length_penalty > 0; or at max_new_tokens. The answer is the best finished one.

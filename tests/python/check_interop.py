@@ -4,13 +4,13 @@
     python check_interop.py --model DIR --adapter DIR --expect-refused
 
 The task comes from the adapter's task_type. Each row {"input_ids", "token_type_ids"?, "decoder_input_ids"?} runs alone and
-unpadded; the output has one f32 tensor a row, row_00000, ...: [T, V], [T, C], [C] or, for question answering, [T, 2]. Rows
-of logits that PEFT adds for virtual tokens are cut off. The number of classes is that of the head in the adapter, where the
-base has another or none.
+unpadded; the output has one f32 tensor per row, row_00000, ...: [T, V], [T, C], [C] or, for question answering, [T, 2]. Rows
+of logits that PEFT adds for virtual tokens are cut off. If the base has no head or one of
+another size, the number of classes is that of the adapter's head.
 
 Without --adapter it computes the plain base model (--task says which, CAUSAL_LM if not given).
 
-Exit code 0: done, or refused as expected; 1: PEFT failed, or loaded what it was to refuse; 2: wrong usage, a file or
+Exit code 0: done, or refused as expected; 1: PEFT failed, or loaded what it should refuse; 2: wrong usage, or a file or
 the base is missing. --expect-refused succeeds only if the folder has both its files and PEFT itself raises while it reads
 the config or loads the weights; the reason is printed.
 
@@ -29,7 +29,7 @@ HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 
 
 class UsageError(Exception):
-    """Nothing that says anything about PEFT: a missing file, an unreadable base."""
+    """An error that says nothing about PEFT: a missing file, an unreadable base."""
 
 
 def adapter_config(adapter):
@@ -44,7 +44,7 @@ def adapter_config(adapter):
 
 
 def head_rows(adapter):
-    """The number of classes of the head in the adapter, or none."""
+    """The number of classes of the adapter's head, or None."""
     from safetensors import safe_open
 
     with safe_open(str(Path(adapter) / "adapter_model.safetensors"), framework="pt") as file:
@@ -76,14 +76,14 @@ def load(model, adapter):
 
 
 def logits(model, adapter, rows, task_type="CAUSAL_LM"):
-    """One tensor a row; adapter may be none."""
+    """One tensor per row; adapter may be None."""
     quiet()
     loaded = load(model, adapter) if adapter else base_for(model, task_type)
     return [row_logits(loaded, row) for row in rows]
 
 
 def refusal(model, adapter):
-    """Why PEFT does not load the adapter, or none if it does."""
+    """Why PEFT does not load the adapter, or None if it does."""
     from peft import PeftConfig
 
     quiet()

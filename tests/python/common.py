@@ -25,7 +25,7 @@ IGNORE = -100
 
 
 def quiet():
-    """One thread, no chatter: the same machine gives the same bytes."""
+    """One thread and no log output, so that the same machine gives the same bytes."""
     import warnings
 
     import transformers
@@ -74,7 +74,7 @@ def random_ids(gen, low, high, length):
 
 
 def save_rows(path, tensors):
-    """One f32 tensor a row, named row_00000, row_00001, ..."""
+    """One f32 tensor per row, named row_00000, row_00001, ..."""
     from safetensors.torch import save_file
 
     named = {f"row_{i:05d}": t.detach().float().contiguous().cpu() for i, t in enumerate(tensors)}
@@ -100,7 +100,7 @@ def output_logits(out):
 
 @contextmanager
 def token_types_kept(model, inputs):
-    """PEFT's question answering takes token_type_ids and forgets them: here they reach the embeddings, 0 for virtual tokens."""
+    """PEFT's question answering takes token_type_ids and drops them: here they reach the embeddings, 0 for virtual tokens."""
     types = inputs.get("token_type_ids")
     if types is None or type(model).__name__ != "PeftModelForQuestionAnswering":
         yield
@@ -213,7 +213,7 @@ def load_base(folder, task_type, **kwargs):
 
 
 def decoder_geometry(config):
-    """What PEFT has to be told of an encoder-decoder's prefix, where it guesses from the encoder or from H / N."""
+    """The settings of an encoder-decoder's prefix that PEFT would otherwise guess from the encoder or from H / N."""
     if config.model_type == "t5":
         layers, heads, dim = config.num_decoder_layers, config.num_heads, config.d_kv
     else:
@@ -226,7 +226,7 @@ def peft_config(kind, task_type, hidden=16, base=None):
     """PEFT's config with five virtual tokens.
 
     `prompt`, `prefix`, `prefix-mlp`; `p-tuning` (PEFT's P_TUNING with its MLP); `prompt-2`, the prompt of an encoder-decoder
-    as PEFT makes it when it is told nothing, with a second half that nothing reads. `base`: the model's config, needed for
+    as PEFT makes it by default, with a second half that nothing reads. `base`: the model's config, needed for
     the prefix of an encoder-decoder.
     """
     from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig
@@ -264,7 +264,7 @@ def randomise_adapter(model, gen, prompt_std=0.6, prefix_std=1.0):
             elif name.endswith("bias"):
                 p.copy_(0.3 * noise)
             else:
-                # The MLP of a prefix: a tanh between two layers of a sum that varies by about 1.
+                # The MLP of a prefix: a tanh between two linear layers whose sums vary by about 1.
                 p.copy_(1.3 * noise / p.shape[1] ** 0.5)
     return model.eval()
 
@@ -276,7 +276,7 @@ def new_adapter(base, kind, task_type, gen, **kwargs):
 
 
 def save_adapter(model, folder, base_name):
-    """The folder save_pretrained writes, less the model card, with a name of the base that is no path of a machine."""
+    """The folder that save_pretrained writes, without the model card and with a base model name that is not a local path."""
     folder = Path(folder)
     model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)

@@ -10,9 +10,9 @@ own <s>, the tokens of " " + target, then </s> (id 2); labels are -100 on the so
 train row has 331 tokens) unless --max-length drops longer rows. The row files are not committed; their SHA-256 are in result.json and
 the lines they are made of, counted from 0, in order.json.
 
-Training. 20 virtual tokens, 200 steps of 8 consecutive rows (one pass over train), AdamW without decay (betas 0.9 and 0.999, eps 1e-8),
+Training. 20 virtual tokens, 200 steps of 8 consecutive rows (one pass over train), AdamW without weight decay (betas 0.9 and 0.999, eps 1e-8),
 rate lr * (1 - s/200) at step s = 0, 1, ...; no dropout, no clipping. Prompt: initial rows are embeddings of 20 random ids. Prefix: keys and
-values from N(0, 0.02), no MLP. The rate is the one of a small grid with the lowest perplexity on valid.
+values from N(0, 0.02), no MLP. The learning rate is the one of a small grid with the lowest perplexity on valid.
 Perplexity is exp(nll / labelled tokens) over target tokens and </s>.
 
 Results: result.json (grid, chosen rates, perplexities of each and of the frozen base, seconds, losses of the chosen runs before each update),
@@ -41,7 +41,7 @@ BASE = "shared/models/stories260k"
 
 
 def make_rows(shared, out, max_length):
-    """Writes the three row files; the rows and what is to be known about the files."""
+    """Writes the three row files; gives the rows and the facts about the files."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(shared / "models" / "stories260k" / "tokenizer.json"))
@@ -96,7 +96,7 @@ def perplexity(model, rows):
     with torch.no_grad():
         for i in range(0, len(rows), 16):
             batch = collate(rows[i : i + 16])
-            # No first token has a label here, so that a prompt and a prefix count the same targets.
+            # No first token has a label, so that a prompt and a prefix have the same targets.
             labelled = int((batch["labels"] != IGNORE).sum())
             nll += model(**batch).loss.item() * labelled
             count += labelled

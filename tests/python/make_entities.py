@@ -1,9 +1,9 @@
-"""Writes tests/vectors/metrics/entities.json: scores that peft-core's metrics have to give.
+"""Writes tests/vectors/metrics/entities.json: the scores that peft-core's metrics must give.
 
     python tests/python/make_entities.py
 
 "entities": tag sequences, well-formed and not, with the scores of seqeval 1.2.2 in its default mode.
-"classification": classes, with scores from the plain formulas below; scikit-learn has to agree.
+"classification": classes, with scores from the plain formulas below; scikit-learn must agree.
 Needs seqeval (which brings scikit-learn). The seed is fixed: the file is reproducible.
 """
 
@@ -40,14 +40,14 @@ def iob(length):
 
 
 def anything(length):
-    """IOBES, bare letters, and tags that are none."""
+    """IOBES, bare letters, and strings that are not tags."""
     some = ["O", "B", "I", "E", "S", "X", ".", "B-", "I-", "X-PER", "O-PER", "BPER"]
     some += [p + k for p in ("B-", "I-", "E-", "S-") for k in ("PER", "a-b")]
     return [rng.choice(some) for _ in range(length)]
 
 
 def noisy(tags):
-    """Mostly the same, so that there are hits to count."""
+    """Mostly equal, so that there are matches to count."""
     return [rng.choice(["O"] + ["I-" + k for k in KINDS] + [t]) if rng.random() < 0.2 else t for t in tags]
 
 
@@ -71,7 +71,7 @@ def entity_case(make, predict):
 
 def classification_case(classes, rows, skill):
     references = [rng.randrange(classes) for _ in range(rows)]
-    # -1 stands for an answer that is no class at all.
+    # -1 stands for an answer that is not a class.
     predictions = [r if rng.random() < skill else rng.randrange(-1, classes) for r in references]
     labels = sorted(set(references) | set(predictions))
     p = {k: predictions.count(k) for k in labels}

@@ -1,10 +1,10 @@
-"""Makes vectors/files: small files as other programs write them, to read and to damage.
+"""Makes vectors/files: small files as other programs write them, for tests to read and to damage.
 
     python make_files.py [--out ../vectors/files]
 
-- torch/*.bin, *.pt: torch.save of tensors in several types and layouts, and of what is no tensor;
-  made again, old-format.bin differs in an address that it holds;
-- torch/expected.safetensors: the numbers of the good ones, in f32, under the names `file:tensor`;
+- torch/*.bin, *.pt: torch.save of tensors in several types and layouts, and of other objects;
+  old-format.bin holds an address, so it differs each time it is made;
+- torch/expected.safetensors: the values of the good ones, in f32, under the names `file:tensor`;
 - npy/*.npy: numpy.save of matrices;
 - p-tuning/, seq2seq/: adapters of PEFT: P-tuning v1, and prompt tuning of an encoder-decoder with rows for two submodules;
 - gpt2/, llama/, bert/: models of a few kilobytes, and tokenizer-*.json, which the fuzz test damages.
@@ -182,7 +182,7 @@ def tokenizers(out):
                       "vocab": [["<unk>", 0.0], ["\u2581the", -1.5], ["\u2581", -2.0], ["sea", -3.0]]},
         },
     }
-    # A trie of one unit, then a text.
+    # A trie of one node, then a text.
     charsmap = {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAABh"}
     cases["precompiled"] = {**cases["unigram"], "normalizer": {"type": "Sequence", "normalizers": [charsmap]}}
     for name, case in cases.items():

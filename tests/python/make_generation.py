@@ -5,11 +5,11 @@
 - stories260k.jsonl: 24 prompts for the trained model of that name, 40 new tokens at most;
 - gpt2.jsonl, llama.jsonl: the tiny random models of make_logits.py, 30 new tokens at most;
 - gpt2-prompt.jsonl, gpt2-prefix.jsonl, gpt2-prefix-mlp.jsonl and the same for llama: with the adapters of vectors/logits.
-A row is {"input_ids", "output_ids", "max_new_tokens"}; output_ids are the new tokens only, and the end-of-text token
-of the config (2; gpt2: 35) closes them where it was reached. Each row was generated alone, unpadded.
+A row is {"input_ids", "output_ids", "max_new_tokens"}; output_ids are the new tokens only, ending with the
+end-of-text token of the config (2; gpt2: 35) where it was reached. Each row was generated alone, unpadded.
 
-Every row is compared with a loop of our own that calls forward on the whole sequence, without a cache, and takes the
-largest logit. A row where the two largest logits ever come closer than 0.002 is left out (an assertion keeps the count),
+Every row is compared with a separate loop that calls forward on the whole sequence, without a cache, and takes the
+largest logit. A row where the two largest logits ever come closer than 0.002 is left out (an assertion checks how many remain),
 so that rounding cannot change an answer.
 
 Beams, penalties and encoder-decoders: make_search.py.
@@ -62,7 +62,7 @@ def by_hand(model, ids, limit, eos):
 
 
 def generate(model, ids, limit):
-    """The row, or none where two logits come too close to each other."""
+    """The row, or None where two logits come too close to each other."""
     input_ids, eos = torch.tensor([ids]), model.config.eos_token_id
     with torch.no_grad():
         out = model.generate(
@@ -85,7 +85,7 @@ def write(path, model, prompts, limit, count):
     write_jsonl(path, rows)
     ended = sum(r["output_ids"][-1] == model.config.eos_token_id for r in rows)
     distinct = sum(len(set(r["output_ids"])) for r in rows) / len(rows)
-    print(f"{path.name}: {len(rows)} rows, {ended} reach the end-of-text token, {distinct:.1f} distinct ids a row")
+    print(f"{path.name}: {len(rows)} rows, {ended} reach the end-of-text token, {distinct:.1f} distinct ids per row")
 
 
 def main():

@@ -4,20 +4,20 @@
     python make_interop.py --check [--only gpt2-prompt]
     python make_interop.py --rows
 
-One folder a case:
+One folder per case:
 - adapter_config.json, adapter_model.safetensors: as `peft train` left them, from a fixed seed and the rows of vectors/training,
-  or of rows/ here (--rows makes them) where training has none: {"input_ids", "label"}, for question answering {"input_ids",
+  or of rows/ (made by --rows) where training has none: {"input_ids", "label"}, for question answering {"input_ids",
   "start_positions", "end_positions"}, for encoder-decoders {"input_ids", "labels"}, labels being the decoder's targets;
-- logits.safetensors: PEFT's logits of the base's rows.jsonl, a row alone and unpadded (check_interop.py);
-- or, where PEFT has to refuse the adapter (a subset of the layers, three sites), no logits: the reason is in result.json.
+- logits.safetensors: PEFT's logits of the base's rows.jsonl, each row alone and unpadded (check_interop.py);
+- if PEFT must refuse the adapter (a subset of the layers, three sites), no logits: the reason is in result.json.
 
 result.json: versions, the command of each case and what PEFT said. Cases that --only leaves out stay as they are.
 
---check trains nothing: it computes PEFT's logits of the committed adapters again and compares them with the committed ones
-(within 1e-5 of their scale), and that PEFT still refuses what it has to. Exit code 0 if all is as expected, else 1.
+--check trains nothing: it computes PEFT's logits of the committed adapters again, compares them with the committed ones
+(within 1e-5 of their scale), and checks that PEFT still refuses what it must. Exit code 0 if all is as expected, else 1.
 
-The bytes of an adapter depend on the processor that trained it, in the last bits; those of the committed ones do not
-matter, only that nobody else's reader or writer enters between the two programs.
+The last bits of an adapter depend on the processor that trained it. They do not matter here: what matters is that no other
+reader or writer comes between the two programs.
 
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
@@ -45,7 +45,7 @@ METHODS = {
     "prefix": ["--method", "prefix", "--num-virtual-tokens", "5", "--prefix-hidden-size", "12", "--lr", "0.02"],
     "ptv2": ["--method", "ptv2", "--num-virtual-tokens", "4", "--lr", "0.1"],
 }
-# base: the program's name of its task, rows
+# base: the program's name for its task, rows
 BASES = {
     "gpt2": ("causal-lm", "training/gpt2-prompt/rows.jsonl"),
     "llama": ("causal-lm", "training/llama-prefix/rows.jsonl"),
@@ -59,7 +59,7 @@ BASES = {
     "t5": ("seq2seq-lm", "interop/rows/t5.jsonl"),
     "bart": ("seq2seq-lm", "interop/rows/bart.jsonl"),
 }
-# case: base, rows below vectors, whether PEFT loads it, flags
+# case: base, rows in vectors, whether PEFT loads it, flags
 CASES = {
     "gpt2-prompt": (
         "gpt2", "training/gpt2-prompt/rows.jsonl", True,
@@ -87,14 +87,14 @@ for base, (task, rows) in BASES.items():
         seq2seq = task == "seq2seq-lm"
         if seq2seq and method == "ptv2":
             continue
-        # A prefix of an encoder-decoder has three sites: PEFT has no such thing and must refuse it by its type.
+        # A prefix of an encoder-decoder has three sites: PEFT has no such type and must refuse it.
         sites = seq2seq and method == "prefix"
         case = f"{base}-{method}-sites" if sites else f"{base}-{method}"
         CASES.setdefault(case, (base, rows, not sites, [*flags[:2], "--task", task, *flags[2:]]))
 
 
 def make_rows(base, gen):
-    """Rows to train on, of a rule that a tiny model can learn a little of."""
+    """Training rows that follow a rule which a tiny model can partly learn."""
     config = json.loads((VECTORS / "logits" / base / "config.json").read_text(encoding="utf-8"))
     rows = []
     for _ in range(40):
@@ -105,7 +105,7 @@ def make_rows(base, gen):
             ids[0] = 2
         row = {"input_ids": ids}
         if BASES[base][0] == "seq2seq-lm":
-            # The input backwards, and the end. These are targets: the model puts decoder_start_token_id in front.
+            # The input reversed, and the end token. These are targets: the model puts decoder_start_token_id in front.
             row["labels"] = [*ids[::-1][:6], config["eos_token_id"]]
         elif BASES[base][0] == "qa":
             largest = max(range(1, len(ids)), key=ids.__getitem__)
@@ -117,7 +117,7 @@ def make_rows(base, gen):
 
 
 def train(program, case, folder):
-    """Paths are relative to the repository's root, so that the adapter's config names none of this machine."""
+    """Paths are relative to the repository's root, so that the adapter's config holds no local path."""
     base, rows, _, flags = CASES[case]
     command = ["train", "--model", f"tests/vectors/logits/{base}", "--train", f"tests/vectors/{rows}"]
     command += [*flags, *COMMON]
@@ -134,7 +134,7 @@ def base_logits(base, folder=None):
 
 
 def check(out, wanted):
-    """What is not as expected."""
+    """The deviations from what is expected."""
     wrong = []
     for case in wanted:
         base, _, loads, _ = CASES[case]
@@ -160,7 +160,7 @@ def committed(out):
 
 
 def make(program, out, wanted):
-    """Makes the cases wanted; those that result.json has besides stay as they are."""
+    """Makes the wanted cases; other cases of result.json stay as they are."""
     cases = committed(out)
     for case in wanted:
         base, _, loads, _ = CASES[case]

@@ -8,25 +8,25 @@ For each name in names.TASKS (built by tiny_models.py) a folder with
   begin with decoder_start_token_id);
 - base.safetensors: logits of the plain model, each row alone and unpadded;
 - prompt/, prefix/, prefix-mlp/: PEFT adapters, as save_pretrained writes them (prefix-mlp folded, as PEFT does);
-  encoder-decoders: prompt/ has num_transformer_submodules 1, prompt-2/ is what PEFT writes when told nothing (2 P rows, the
+  encoder-decoders: prompt/ has num_transformer_submodules 1, prompt-2/ is what PEFT writes by default (2 P rows, the
   second half unread); gpt2, bert, t5: p-tuning/ (P_TUNING, the rows its MLP gave; t5: 2 P rows, half of them unread);
 - prompt.safetensors, prefix.safetensors, ...: logits of PEFT with each adapter after loading it from its folder.
 Tensors are f32 and named row_00000, ...: [T, V] for language models, [T, C] for token classification, [T, 2] for question
-answering, [C] for sequence classification; T is that of decoder_input_ids where there are some. The P rows of logits that
+answering, [C] for sequence classification; T is the length of decoder_input_ids if there are any. The P rows of logits that
 prompt tuning adds in front are cut off.
 
-What PEFT does that one would not expect, and what was done about it:
+Unexpected behaviour of PEFT, and what was done about it:
 - The prefix of an encoder-decoder is for the decoder's self-attention only, and layer i of L reads slot 2 i mod L. Real
   tokens of the decoder take positions P, P + 1, ... (BART), and T5's relative bias reaches over the prefix as if it stood at
-  positions 0 to P - 1. The encoder and cross-attention see nothing of it. The vectors are PEFT's.
-- PEFT guesses an encoder-decoder's num_layers and num_attention_heads from the encoder and D from H / N. Where decoder or
-  T5's d_kv differ, it has to be told num_layers, num_attention_heads and token_dim = N * D (common.decoder_geometry).
+  positions 0 to P - 1. The encoder and cross-attention do not see it. The vectors are PEFT's.
+- PEFT guesses an encoder-decoder's num_layers and num_attention_heads from the encoder and D from H / N. If the decoder or
+  T5's d_kv differs, num_layers, num_attention_heads and token_dim = N * D must be given (common.decoder_geometry).
 - The prompt of a BART with scale_embedding is put beside embeddings that were scaled already: it is not scaled.
-- PeftModelForQuestionAnswering takes token_type_ids and forgets them. Here they reach the embeddings (0 for virtual tokens,
+- PeftModelForQuestionAnswering takes token_type_ids and drops them. Here they reach the embeddings (0 for virtual tokens,
   as in PEFT's other tasks), so these rows of bert-qa are not what PEFT alone gives.
 - mistral-window: the window counts virtual tokens as positions, so late tokens see few or none of the P.
-- t5v11: transformers 5 writes tie_word_embeddings true (and scale_decoder_outputs false) beside an lm_head.weight of the
-  file's own. It computes with that head, without scaling by H ** -0.5, and so do the vectors.
+- t5v11: transformers 5 writes tie_word_embeddings true (and scale_decoder_outputs false) beside a separate
+  lm_head.weight in the file. It computes with that head, without scaling by H ** -0.5, and so do the vectors.
 
 The script checks its own results: loaded = trained, an explicit prefix or prompt in the plain model = PEFT, and padding
 does not change what PEFT computes for a prefix.
@@ -84,7 +84,7 @@ def cache_of(config, saved):
         count, heads = config.num_hidden_layers, getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     layers = saved.view(len(saved), count, 2, heads, -1).unbind(1)
     if config.is_encoder_decoder:
-        # PEFT cuts two copies in groups of four and keeps the first half of each.
+        # PEFT splits two copies into groups of four and keeps the first half of each.
         layers = [layers[2 * i % count] for i in range(count)]
     cache = DynamicCache([(b[:, 0].transpose(0, 1)[None], b[:, 1].transpose(0, 1)[None]) for b in layers])
     return EncoderDecoderCache(cache, DynamicCache()) if config.is_encoder_decoder else cache
@@ -145,7 +145,7 @@ def check_padding(adapter, rows, expected, what):
         mask.append([1] * len(r["input_ids"]) + [0] * gap)
     kwargs = {"token_type_ids": torch.tensor(types)} if config.model_type == "bert" else {}
     if config.is_encoder_decoder:
-        # Causal, so what stands after a row's end does not matter.
+        # Causal, so that what follows the end of a row does not matter.
         longest = max(len(r["decoder_input_ids"]) for r in rows)
         padded = [r["decoder_input_ids"] + [5] * (longest - len(r["decoder_input_ids"])) for r in rows]
         kwargs["decoder_input_ids"] = torch.tensor(padded)

@@ -1,16 +1,16 @@
-"""Makes more of vectors/logits: adapters of our own types for models with one stack, which PEFT cannot compute.
+"""Makes more of vectors/logits: adapters of types that only this project has, for models with a single stack.
 
     python make_own_adapters.py [--out ../vectors/logits] [--only llama-layers bert-prompt-first-token]
 
-Below the folders of make_logits.py, with the logits of rows.jsonl:
+In the folders of make_logits.py, with the logits of rows.jsonl:
 - llama/layers, bert/layers: keys and values for some of the layers (P-tuning v2 on a subset; BURN_PEFT_PREFIX_TUNING_LAYERS).
   `prompt_embeddings` is [P, l * 2 * K * D] for the l layers that `burn_peft.layers` lists. Real tokens take positions P,
-  P + 1, ... in all layers; a layer without virtual tokens sees real ones only;
+  P + 1, ... in all layers; a layer without virtual tokens sees only real ones;
 - bert/prompt-first-token, roberta-cls/prompt-first-token: a prompt as PEFT's, but the pooler and classifier read the first
   real token, position P of P + T, instead of the first virtual one (BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN).
 The heads of bert and roberta-cls are random, and stored as PEFT stores them.
 
-Each is computed in two ways. Layers: keys and values concatenated in the attention of those layers, with explicit positions;
+Each is computed in two ways that must agree. Layers: keys and values concatenated in the attention of those layers, with explicit positions;
 a key/value cache for all layers, whose columns the others do not see. First token: the plain encoder and then its pooler
 and head on rows P, ...; the whole model with the input of its pooler or head cut.
 
@@ -40,7 +40,7 @@ from names import TASKS
 from prefixed_attention import hidden, prefixed
 from safetensors.torch import save_file
 
-# adapter: base, layers or none
+# adapter: base, layers or None
 CASES = {
     "llama-layers": ("llama", [0, 2]),
     "bert-layers": ("bert", [1, 2]),
@@ -84,7 +84,7 @@ def cached(model, row, values):
 
     modules = attention_modules(model)
     shape = next(iter(values.values())).shape
-    # The junk of the other layers must not be seen.
+    # What other layers hold there must not be seen.
     layers = [values.get(i, torch.full(shape, 3.0)) for i in range(len(modules))]
     cache = DynamicCache([(v[:, 0].transpose(0, 1)[None], v[:, 1].transpose(0, 1)[None]) for v in layers])
     inputs = row_inputs(row)

@@ -3,20 +3,20 @@
     python make_search.py [--out ../vectors/generation] [--logits ../vectors/logits] [--shared ../../../shared] [--only bart]
 
 - search/NAME.jsonl and search/NAME-ADAPTER.jsonl: gpt2, llama, qwen3, t5, t5v11, bart of vectors/logits with and without
-  adapters, PEFT's and our three-site prefixes. A row is {"input_ids", "output_ids", "max_new_tokens"} and, where they are not
+  adapters: PEFT's, and prefixes at three sites. A row is {"input_ids", "output_ids", "max_new_tokens"} and, where they are not
   1, 1.0, false and 1.0, "num_beams", "length_penalty", "early_stopping" (false, true, "never"), "repetition_penalty";
 - bart-g2p.jsonl: 60 words each for shared's bart-g2p-us and bart-g2p-gb with 4 beams, 40 new tokens at most:
   {"model", "input_ids", "output_ids", "max_new_tokens", "num_beams"}.
-output_ids are the new tokens only: without the input, and for encoder-decoders without decoder_start_token_id; the
-end-of-text token closes them where it was reached, or forced. Each row was generated alone and unpadded.
+output_ids are the new tokens only: without the input, and for encoder-decoders without decoder_start_token_id; they
+end with the end-of-text token where it was reached or forced. Each row was generated alone and unpadded.
 
-How transformers counts, scores and stops, and what it forces, stands in beam_search.py; in short: max_new_tokens includes the
+beam_search.py describes how transformers counts, scores, forces tokens and stops; in short: max_new_tokens includes the
 end-of-text token, and BART's forced_eos_token_id (2; from generation_config.json, or config.json where that is missing)
 replaces whatever would have been the last of max_new_tokens tokens.
 
-Every row is compared with a search of our own (beam_search.py) that calls forward on the whole sequence, without a cache. A
-row where two scores that decide something (tokens, running or finished hypotheses, the stop) come closer than 0.002 is left
-out, so that rounding cannot change an answer.
+Every row is compared with a separate search (beam_search.py) that calls forward on the whole sequence, without a cache. A
+row where two scores that decide something (tokens, running or finished hypotheses, when to stop) come closer than 0.002 is
+left out, so that rounding cannot change an answer.
 
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
@@ -103,7 +103,7 @@ class Generator:
         if self.seq2seq:
             from transformers import DynamicCache, EncoderDecoderCache
 
-            # Of a T5 whose decoder is deeper than its encoder transformers makes a cache for the encoder's layers, and fails.
+            # For a T5 whose decoder is deeper than its encoder, transformers makes a cache for the encoder's layers and fails.
             kwargs["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
         with self.patch():
             out = self.model.generate(
@@ -124,7 +124,7 @@ class Generator:
             return search(step, [self.start] if self.seq2seq else ids, settings, self.eos, self.forced_eos)
 
     def row(self, ids, settings):
-        """The new ids, or none where two scores come too close to each other."""
+        """The new ids, or None where two scores come too close to each other."""
         new = self.generate(ids, settings)
         expected, margin = self.by_hand(ids, settings)
         if margin < MARGIN:

@@ -2,19 +2,19 @@
 
     python make_sites.py [--out ../vectors/logits] [--only t5 bart]
 
-For t5, t5v11 and bart of make_logits.py, below their folders, an adapter of our own and its logits of rows.jsonl:
+For t5, t5v11 and bart of make_logits.py, in their folders, adapters of this project's type and their logits of rows.jsonl:
 - sites: encoder self-attention, decoder self-attention and cross-attention, each with its own keys and values. Positions of
   real tokens stay as they are and T5's relative bias is 0 over the prefix (Li & Liang 2021, for BART);
 - sites-shifted: real tokens of both sides start at position P; T5's relative bias reaches over the prefix as if it stood at
   positions 0 to P - 1;
-- site-encoder, site-decoder, site-cross: as sites, at one of them.
+- site-encoder, site-decoder, site-cross: like sites, at one of the three.
 adapter_config.json names the peft_type BURN_PEFT_PREFIX_TUNING_SITES, which PEFT refuses. adapter_model.safetensors has
 `prompt_embeddings.SITE`, [P, L * 2 * N * D] as [P, L, 2, N, D], key then value, L, N and D of that site.
 
 Logits are those of transformers with the keys and values put in front of the projected ones of its attention modules: they
-are not projected, no bias is added to them, and every query sees them, in cross-attention too. A forward pass of our own
-(own_forward.py) has to give the same; the same pass reproduces the plain logits and PEFT's prefix of the decoder, so that it
-is trusted in both rules of positions.
+are not projected, no bias is added to them, and every query sees them, in cross-attention too. A separate forward pass
+(own_forward.py) must give the same; it also reproduces the plain logits and PEFT's prefix of the decoder, so that it can be
+trusted with both position rules.
 
 Committed results: torch 2.15.0, transformers 5.23.0.
 """
@@ -45,7 +45,7 @@ from safetensors.torch import load_file, save_file
 
 MODELS = ("t5", "t5v11", "bart")
 SITES = ("encoder-self", "decoder-self", "cross")
-# Rounding of another order of operations.
+# The rounding of another order of operations.
 FAR = 1e-4
 # adapter: sites, whether positions are shifted
 ADAPTERS = {
@@ -68,7 +68,7 @@ def site_shape(config, site):
 
 
 def attention_modules(model, site):
-    """One a layer."""
+    """One per layer."""
     t5 = model.config.model_type == "t5"
     stack = model.get_encoder() if site == "encoder-self" else model.get_decoder()
     if t5:
@@ -78,7 +78,7 @@ def attention_modules(model, site):
 
 @torch.no_grad()
 def patched(model, row, sites, shifted):
-    """transformers' logits with the prefixes in its attention modules."""
+    """The logits of transformers with the prefixes in its attention modules."""
     modules = {s: attention_modules(model, s) for s in sites}
     prefixes = {m: sites[s][:, i] for s in sites for i, m in enumerate(modules[s])}
     biases, tables = {}, []
@@ -100,7 +100,7 @@ def patched(model, row, sites, shifted):
 
 
 def check_own_forward(folder, config, tensors, rows):
-    """Our forward pass gives the plain logits and those of PEFT's prefix of the decoder."""
+    """The separate forward pass gives the plain logits and those of PEFT's prefix of the decoder."""
     plain = load_file(str(folder / "base.safetensors"))
     peft = load_file(str(folder / "prefix.safetensors"))
     saved = load_file(str(folder / "prefix" / "adapter_model.safetensors"))["prompt_embeddings"]

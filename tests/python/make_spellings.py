@@ -1,4 +1,4 @@
-"""Makes more of vectors/logits: checkpoints without adapters, for what config.json and the file can say in other ways.
+"""Makes more of vectors/logits: checkpoints without adapters, for the different spellings of config.json and of tensor names.
 
     python make_spellings.py [--out ../vectors/logits] [--only gpt2-relu bert-v4]
 

@@ -1,9 +1,9 @@
-"""Writes tests/vectors/metrics/squad.json: scores of answers that peft-core's metrics have to give.
+"""Writes tests/vectors/metrics/squad.json: scores of answers that peft-core's metrics must give.
 
     python tests/python/make_squad.py
 
-An implementation of its own of the published definition (SQuAD 1.1's evaluation): lower case, ASCII punctuation out,
-the words a, an and the out, blanks joined; exact match and the F1 of the bags of words, the best over the answers.
+A separate implementation of the published definition (SQuAD 1.1's evaluation): lower case, without ASCII punctuation
+and the words a, an and the, with single spaces; exact match and the F1 of the bags of words, the best over the answers.
 Needs nothing beyond Python. The seed is fixed: the file is reproducible.
 """
 
@@ -48,7 +48,7 @@ def case():
         prediction = text(6)
     elif kind < 0.6:  # one of the answers, written differently
         prediction = rng.choice(["The ", "", "a "]) + rng.choice(answers).upper() + rng.choice([".", "", "!"])
-    else:  # a part of an answer, or more than it
+    else:  # part of an answer, or more than it
         words = rng.choice(answers).split() + text(2).split()
         rng.shuffle(words)
         prediction = " ".join(words[: rng.randint(0, len(words))])

@@ -2,8 +2,8 @@
 
     python make_trained_seq2seq.py [--shared ../../../shared] [--out ../vectors/trained]
 
-For tiny-t5, bart-g2p-us and bart-g2p-gb below SHARED/models: rows of ids, drawn from a seed, and the logits [T, V]
-of their decoder's tokens, a row at a time without padding.
+For tiny-t5, bart-g2p-us and bart-g2p-gb in SHARED/models: rows of ids, drawn from a seed, and the logits [T, V] of
+their decoder's tokens, one row at a time without padding.
 
 Committed results: torch 2.15.0, transformers 5.23.0.
 """

@@ -2,22 +2,22 @@
 
     python make_training.py [--out ../vectors/training] [--logits ../vectors/logits]
 
-One folder a case:
+One folder per case:
 - init/: the adapter at step 0, as save_pretrained writes it (prefix-mlp: folded, since PEFT drops the MLP);
 - init_mlp.safetensors, final_mlp.safetensors (only gpt2-prefix-mlp): embedding.weight and transform.{0,2}.{weight,bias};
 - rows.jsonl: 40 rows of unequal lengths, {"input_ids", "labels"} or {"input_ids", "label"};
 - losses.json: the base (relative to the case), task, learning rate and so on, `losses` (20 numbers, each before its update) and
-  `targets` (over how many labels each loss is the mean);
+  `targets` (the number of labels that each loss is the mean of);
 - final/adapter_model.safetensors: the adapter after step 20.
 
-Batches are four consecutive rows in file order, so 20 steps pass twice over the file; padded on the right with a mask.
-AdamW: betas 0.9 and 0.999, eps 1e-8, constant rate, decoupled decay on every trained tensor, heads and biases included.
+Batches are four consecutive rows in file order, so that 20 steps pass twice over the file, padded on the right with a mask.
+AdamW: betas 0.9 and 0.999, eps 1e-8, constant learning rate, decoupled weight decay on every trained tensor, heads and biases included.
 No dropout (evaluation mode with gradients), no clipping. labels[i] is token i's own target, -100 is ignored. The loss of a batch
 is the mean over its labels. Every sixth row labels its first token: the last virtual token of a prompt predicts it, so
-it counts in gpt2-prompt; with a prefix nothing predicts it and it does not count. Row 11 labels nothing but its first token.
+it counts in gpt2-prompt; with a prefix nothing predicts it and it does not count. Row 11 labels only its first token.
 
-The script checks the first batch against rows run one by one, and runs everything a second time in f64 to print how
-far rounding alone moves losses and final tensors.
+The script checks the first batch against rows run one by one, and runs everything again in f64 to print how far rounding
+alone moves losses and final tensors.
 
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
@@ -108,7 +108,7 @@ def batch_of(rows, step):
 
 
 def targets(task, kind, rows):
-    """Over how many labels the loss of these rows is the mean."""
+    """The number of labels that the loss of these rows is the mean of."""
     if task == "SEQ_CLS":
         return len(rows)
     skip = 1 if task == "CAUSAL_LM" and kind != "prompt" else 0
@@ -180,7 +180,7 @@ def make_case(case, out, logits):
     save_adapter(model, folder / "init", name)
     if kind == "prefix-mlp":
         save_file(mlp_tensors(model), str(folder / "init_mlp.safetensors"))
-    # PEFT refuses is_trainable for what it loads of these methods, so that the adapter is trained that was saved.
+    # PEFT does not load these methods as trainable, so the adapter that was saved is the one that is trained.
     double = in_double(model, base_folder, task, kind)
     loaded = load_adapter(load_base(base_folder, task), folder / "init")
     names = sorted(n for n, p in model.named_parameters() if p.requires_grad)

@@ -1,6 +1,6 @@
 """The checkpoints of vectors/logits and their tasks. Not a program."""
 
-# Checkpoints of vectors/logits with adapters: a name's place is its seed, so new ones go to the end.
+# Checkpoints of vectors/logits with adapters: a name's position is its seed, so new ones go to the end.
 TASKS = {
     "gpt2": "CAUSAL_LM",
     "llama": "CAUSAL_LM",
@@ -39,7 +39,7 @@ TASKS = {
 }
 
 
-# Checkpoints of vectors/logits without adapters (make_spellings.py); a name's place is its seed.
+# Checkpoints of vectors/logits without adapters (make_spellings.py); a name's position is its seed.
 BASE_ONLY = {
     "gpt2-relu": "CAUSAL_LM",
     "gpt2-gelu": "CAUSAL_LM",
@@ -68,5 +68,5 @@ BASE_ONLY = {
     "bart-v4": "SEQ_2_SEQ_LM",
 }
 
-# Checkpoints that are computed with transformers' plain attention, whatever the machine offers.
+# Checkpoints computed with the eager attention of transformers, whatever the machine offers.
 EAGER = ("mistral-window",)

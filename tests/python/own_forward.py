@@ -1,6 +1,6 @@
-"""A T5 and a BART written from their equations, with keys and values given in front of any attention. Not a program.
+"""T5 and BART written from their equations, with given keys and values in front of any attention. Not a program.
 
-The second route of make_sites.py: nothing of transformers is called, only the tensors of model.safetensors are read.
+The second way of make_sites.py: it does not call transformers, only reads the tensors of model.safetensors.
 
 A prefix is {site: [P, L, 2, N, D]}, sites `encoder-self`, `decoder-self`, `cross`, L the layers of that site's stack. Its keys
 and values stand in front of the projected ones: no projection, no bias, visible to every query. `shifted`: real tokens of a
@@ -134,7 +134,7 @@ def bart_stack(w, config, side, ids, memory, prefixes):
     heads = getattr(config, f"{side}_attention_heads")
     scale = (config.d_model // heads) ** -0.5
     x = w["model.shared.weight"][ids] * (config.d_model**0.5 if config.scale_embedding else 1.0)
-    # Its tables of positions begin with two rows that nothing uses.
+    # Its position tables begin with two unused rows.
     first = 2 + prefixes.offset(site)
     x = x + w[f"{base}.embed_positions.weight"][first : first + len(ids)]
     x = layer_norm(x, w, f"{base}.layernorm_embedding")

@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def prefixed(model, prefixes, biases=None):
-    """Until it ends, each attention module in `prefixes` sees its [P, 2, K, D] in front of its projected keys and values.
+    """While active, each attention module in `prefixes` sees its [P, 2, K, D] in front of its projected keys and values.
 
     Every query sees the prefix. A bias on the scores (T5's) is 0 there, unless `biases` has a whole [1, N, T, P + T] for the
     module. The model must have been loaded with attn_implementation "eager".
@@ -39,7 +39,7 @@ def prefixed(model, prefixes, biases=None):
 
 @contextmanager
 def hidden(model, modules, count):
-    """Until it ends, the attention modules in `modules` do not see their first `count` keys."""
+    """While active, the attention modules in `modules` do not see their first `count` keys."""
     assert model.config._attn_implementation == "eager"
     modeling = importlib.import_module(type(model).__module__)
     plain = modeling.eager_attention_forward

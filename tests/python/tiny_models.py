@@ -1,6 +1,6 @@
 """The tiny random models of vectors/logits: their configs and rows. Not a program.
 
-Geometry is chosen so that mistakes show: head sizes are not H / N, encoders and decoders have different numbers of layers
+The geometry is chosen so that mistakes show: head sizes are not H / N, encoders and decoders have different numbers of layers
 and heads, key/value heads are fewer than heads, rotary scaling and buckets of relative positions matter within 20 tokens.
 """
 
@@ -15,14 +15,14 @@ LLAMA_LIKE = {
     "num_key_value_heads": 2, "head_dim": 12, "max_position_embeddings": 96, "rms_norm_eps": 1e-5,
     "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
 }  # fmt: skip
-# Of 6 pairs of rotated dimensions the wavelengths are 6, 29, 135, ...: one is kept, one between, the others are slowed down.
+# The 6 pairs of rotated dimensions have wavelengths 6, 29, 135, ...: one is kept, one interpolated, the others slowed down.
 LLAMA3_ROPE = {
     "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }  # fmt: skip
 LINEAR_ROPE = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
 
-# End-of-text tokens that these random models do come to; a list as Llama 3 and Qwen have it.
+# End-of-text tokens that these random models do produce; a list, as Llama 3 and Qwen have it.
 END = {"qwen3": [62, 18], "t5": 55, "t5v11": 15, "bart": 52}
 
 CLASSES = {"cls": "SequenceClassification", "tok": "TokenClassification", "qa": "QuestionAnswering"}
@@ -67,7 +67,7 @@ def build_llama_like(name):
     elif name == "llama-linear":
         kwargs["rope_parameters"] = LINEAR_ROPE
     elif name == "smollm":
-        # As SmolLM: Llama with a tied head, an odd number of heads, and no head_dim of its own.
+        # Like SmolLM: a Llama with a tied head, an odd number of heads, and no head_dim in its config.
         kwargs.update(hidden_size=36, num_attention_heads=3, num_key_value_heads=1, head_dim=None, tie_word_embeddings=True)
     elif family == "mistral":
         kwargs["sliding_window"] = 8 if variant == "window" else 64
@@ -129,7 +129,7 @@ def build_t5(name):
         return tf.T5ForConditionalGeneration(tf.T5Config(num_decoder_layers=3, feed_forward_proj="relu", **common))
     config = tf.T5Config(feed_forward_proj="gated-gelu", tie_word_embeddings=False, **common)
     model = tf.T5ForConditionalGeneration(config)
-    # transformers 5 ties whatever the config says; a T5 1.1 has a head of its own.
+    # transformers 5 ties the head whatever the config says; T5 1.1 has a separate one.
     model.lm_head.weight = torch.nn.Parameter(torch.zeros(config.vocab_size, config.d_model))
     return model
 
@@ -149,7 +149,7 @@ def build_bart(name):
 
 
 def build(name):
-    """The model, with the weights that transformers gives it."""
+    """The model, with the weights that transformers initialises."""
     if name.startswith("gpt2"):
         return build_gpt2(name)
     if name in ("llama", "llama-cls", "llama-tok"):

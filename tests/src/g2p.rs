@@ -1,7 +1,7 @@
-//! Words and their pronunciation as rows of ids, for the two BART models that spell words out.
+//! Words and their pronunciation as rows of token ids, for the two BART models that pronounce words.
 //!
-//! The encoder's ids are letters, the decoder's are phonemes; both share one table, so no `tokenizer.json`
-//! can say it, and rows of ids it is. The model begins its answer with `<s>` and ends it with `</s>`.
+//! The encoder's ids are letters and the decoder's are phonemes, in one shared table, which no `tokenizer.json` can
+//! express. The model begins its answer with `<s>` and ends it with `</s>`.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -22,7 +22,7 @@ impl Symbols {
     ///
     /// # Panics
     ///
-    /// Where it is missing or of another kind, which is what a test would have to tell.
+    /// If it is missing or malformed.
     pub fn load(model: &Path) -> Self {
         let path = model.join("vocab.json");
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -59,7 +59,7 @@ impl Symbols {
     ///
     /// # Panics
     ///
-    /// Where the file is not of this kind.
+    /// If the file is missing or malformed.
     pub fn rows(&self, file: &Path, target: &str) -> String {
         let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let row = |line: &str| {

@@ -1,42 +1,39 @@
-//! T5 and BART: logits equal those of transformers and PEFT; a cache gives what one pass gives.
+//! T5 and BART: logits equal those of transformers and PEFT, and decoding with a cache equals one pass.
 //!
 //! Vectors: `python/make_logits.py`, `python/make_sites.py`, `python/make_spellings.py` and, for the trained
 //! models, `python/make_trained_seq2seq.py`.
-// Its properties are in f64, which GPUs lack.
+// The properties are checked in f64, which GPUs lack.
 #![cfg(feature = "cpu")]
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_cli::commands::forward::row_name;
 use peft_core::{
-    Adapter, Cache, Error, FrozenModel, Head, LayerKeyValues, PaddingSide, PrefixPositions, Site,
-    SiteKeyValues, Task, TokenBatch, VirtualTokens,
-    adapter::codec::from_safetensors,
-    contract::{
-        frozen::activations,
-        init::{Values, tensor},
-        rng,
-    },
-    evaluate::checks::check_task,
+    Adapter, Cache, Error, FrozenModel, Head, PaddingSide, PrefixPositions, Site, Task, TokenBatch,
+    VirtualTokens, frozen::activations, rng, train::outputs::check_task,
 };
 use peft_models::Loaded;
-use peft_tests::{Family, Shape, VOCAB, device, random_model, random_model_on, shared, vectors};
+use peft_tests::{
+    Family, Shape, device, random_model, random_model_on, shared,
+    strategies::{encoder_decoder, ids},
+    vectors,
+    virtual_tokens::{random_prefix, random_prompt},
+};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::Value;
 
-use crate::support::{assert_tensors_near, difference, read_tensors};
+use crate::{
+    comparison::{Report, compare, difference},
+    support::{read_lines, read_tensors, token_ids},
+};
 
-/// One row: the encoder's ids and the decoder's.
+/// One row: the token ids of the encoder and of the decoder.
 type Row = (Vec<u32>, Vec<u32>);
 
 fn read_rows(path: &Path) -> Vec<Row> {
-    let ids = |row: &Value, key: &str| {
-        row[key].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
-    };
-    let text = fs::read_to_string(path).unwrap();
-    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    rows.map(|row| (ids(&row, "input_ids"), ids(&row, "decoder_input_ids"))).collect()
+    let row = |row: Value| (token_ids(&row["input_ids"]), token_ids(&row["decoder_input_ids"]));
+    read_lines(path).into_iter().map(row).collect()
 }
 
 fn batch(rows: &[Row], side: PaddingSide) -> TokenBatch {
@@ -68,27 +65,32 @@ fn row_logits(model: &dyn FrozenModel, hidden: Tensor<3>) -> TensorData {
     model.lm_logits(hidden.reshape([t, h])).unwrap().into_data()
 }
 
-/// Compares with a file of rows, alone, batched and padded on either side. Gives the largest difference.
+/// Compares with a vector: rows alone, batched and padded on either side. Gives the largest difference, or says
+/// where it is too large.
 fn check(
     model: &dyn FrozenModel,
     virtual_tokens: &VirtualTokens,
     rows: &[Row],
     expected: &Path,
-) -> f64 {
+) -> Result<f64, String> {
     let expected = read_tensors(expected);
-    assert_eq!(expected.len(), rows.len());
     let mut largest = 0f64;
     for (size, side) in [(1, PaddingSide::Right), (4, PaddingSide::Right), (3, PaddingSide::Left)] {
         let made = rows.chunks(size).flat_map(|rows| logits(model, virtual_tokens, rows, side));
         let made = made.enumerate().map(|(index, data)| (row_name(index), data)).collect();
-        largest = largest.max(assert_tensors_near(&made, &expected, 1e-4));
+        let found = compare(&made, &expected, 1e-4);
+        largest = largest.max(found.map_err(|what| format!("batch {size} {side:?}: {what}"))?);
     }
-    largest
+    Ok(largest)
 }
 
-/// Reads each row's decoder tokens one by one behind a cache and compares with one pass. Gives the largest
-/// difference.
-fn check_steps(model: &dyn FrozenModel, virtual_tokens: &VirtualTokens, rows: &[Row]) -> f64 {
+/// Reads each row's decoder tokens one by one with a cache and compares with one pass. Gives the largest difference,
+/// or says that it is too large.
+fn check_steps(
+    model: &dyn FrozenModel,
+    virtual_tokens: &VirtualTokens,
+    rows: &[Row],
+) -> Result<f64, String> {
     let mut largest = 0f64;
     for row in rows {
         let alone = std::slice::from_ref(row);
@@ -99,8 +101,7 @@ fn check_steps(model: &dyn FrozenModel, virtual_tokens: &VirtualTokens, rows: &[
             largest = largest.max(difference(&found, &at(&expected, token)));
         }
     }
-    assert!(largest < 1e-5, "token by token: {largest}");
-    largest
+    if largest < 1e-5 { Ok(largest) } else { Err(format!("token by token: {largest:.1e}")) }
 }
 
 #[test]
@@ -108,6 +109,7 @@ fn families_with_adapters_equal_transformers_and_peft() {
     let of_peft = ["prompt", "prefix", "prefix-mlp"].as_slice();
     let own = ["sites", "sites-shifted", "site-encoder", "site-decoder", "site-cross"].as_slice();
     let all = [of_peft, own].concat();
+    let mut report = Report::default();
     for (name, adapters) in [
         ("t5", all.as_slice()),
         ("t5v11", &all),
@@ -121,38 +123,48 @@ fn families_with_adapters_equal_transformers_and_peft() {
         let loaded = peft_models::load(&dir, &device()).unwrap();
         let model = loaded.model.as_ref();
         let rows = read_rows(&dir.join("rows.jsonl"));
-        let mut stepped = check_steps(model, &VirtualTokens::none(), &rows);
-        let mut largest =
-            check(model, &VirtualTokens::none(), &rows, &dir.join("base.safetensors"));
-        for adapter in adapters {
-            let read = Adapter::load(&dir.join(adapter)).unwrap();
-            let virtual_tokens = read.virtual_tokens(model.spec(), &device()).unwrap();
-            let expected = dir.join(format!("{adapter}.safetensors"));
-            largest = largest.max(check(model, &virtual_tokens, &rows, &expected));
-            stepped = stepped.max(check_steps(model, &virtual_tokens, &rows));
+        let (mut largest, mut stepped) = (0f64, 0f64);
+        for method in ["base"].iter().chain(adapters) {
+            let virtual_tokens = match *method {
+                "base" => VirtualTokens::none(),
+                adapter => {
+                    let read = Adapter::load(&dir.join(adapter)).unwrap();
+                    read.virtual_tokens(model.spec(), &device()).unwrap()
+                }
+            };
+            let expected = dir.join(format!("{method}.safetensors"));
+            let whole = check(model, &virtual_tokens, &rows, &expected);
+            let steps = check_steps(model, &virtual_tokens, &rows);
+            largest = report.note(name, method, whole).unwrap_or_default().max(largest);
+            stepped = report.note(name, method, steps).unwrap_or_default().max(stepped);
         }
         println!("{name}: logits within {largest:.1e} of their scale, by steps {stepped:.1e}");
     }
+    report.finish();
 }
 
 /// PEFT stores P rows for each of two submodules and reads the first P.
 #[test]
 fn of_two_submodules_the_first_rows_are_the_prompt() {
+    let mut report = Report::default();
     for name in ["t5", "t5v11", "bart", "bart-noscale"] {
         let dir = vectors(&format!("logits/{name}"));
         let loaded = peft_models::load(&dir, &device()).unwrap();
         let path = dir.join("prompt-2/adapter_model.safetensors");
-        let stored = from_safetensors(&fs::read(&path).unwrap(), &path).unwrap();
+        let stored = read_tensors(&path);
         let stored: Tensor<2> = Tensor::from_data(stored["prompt_embeddings"].clone(), &device());
         let half = stored.dims()[0] / 2;
         let prompt = VirtualTokens::embeddings(stored.narrow(0, 0, half).unsqueeze());
         let rows = read_rows(&dir.join("rows.jsonl"));
-        check(loaded.model.as_ref(), &prompt, &rows, &dir.join("prompt-2.safetensors"));
+        let expected = dir.join("prompt-2.safetensors");
+        report.note(name, "prompt-2", check(loaded.model.as_ref(), &prompt, &rows, &expected));
     }
+    report.finish();
 }
 
 #[test]
 fn trained_models_equal_transformers() {
+    let mut report = Report::default();
     for name in ["tiny-t5", "bart-g2p-us", "bart-g2p-gb"] {
         let Some(dir) = shared(&format!("models/{name}")) else { continue };
         let loaded = peft_models::load(&dir, &device()).unwrap();
@@ -161,9 +173,12 @@ fn trained_models_equal_transformers() {
         let reference = vectors(&format!("trained/{name}"));
         let rows = read_rows(&reference.join("rows.jsonl"));
         let expected = reference.join("base.safetensors");
-        let largest = check(loaded.model.as_ref(), &VirtualTokens::none(), &rows, &expected);
-        println!("{name}: logits within {largest:.1e} of their scale");
+        let found = check(loaded.model.as_ref(), &VirtualTokens::none(), &rows, &expected);
+        if let Some(largest) = report.note(name, "base", found) {
+            println!("{name}: logits within {largest:.1e} of their scale");
+        }
     }
+    report.finish();
 }
 
 /// Kinds of virtual tokens.
@@ -171,7 +186,7 @@ fn trained_models_equal_transformers() {
 enum Kind {
     None,
     Prompt,
-    /// At some sites; in the last layer only, or in all.
+    /// At some attention sites, in the last layer or in all of them.
     Prefix {
         sites: Vec<Site>,
         last_layer: bool,
@@ -202,42 +217,21 @@ fn kinds() -> impl Strategy<Value = Kind> {
 
 /// Random virtual tokens of a kind, P of them.
 fn virtual_tokens(model: &dyn FrozenModel, kind: &Kind, p: usize, seed: u64) -> VirtualTokens {
-    let spec = model.spec();
     let mut stream = rng::stream(seed, 0, "test");
-    let values = Values::Normal { std: 0.7 };
-    let Kind::Prefix { sites, last_layer, positions, relative_bias } = kind else {
-        return match kind {
-            Kind::None => VirtualTokens::none(),
-            _ => VirtualTokens::embeddings(tensor(
-                [1, p, spec.hidden_size],
-                values,
-                &mut stream,
-                &Device::flex(),
-            )),
-        };
-    };
-    let made = sites.iter().map(|site| {
-        let site = spec.site(*site).unwrap();
-        let shape = [1, site.num_kv_heads, p, site.head_dim];
-        let layers = (0..site.num_layers).map(|layer| {
-            (!last_layer || layer + 1 == site.num_layers).then(|| LayerKeyValues {
-                key: tensor(shape, values, &mut stream, &Device::flex()),
-                value: tensor(shape, values, &mut stream, &Device::flex()),
-            })
-        });
-        SiteKeyValues { site: site.site, layers: layers.collect() }
-    });
-    let mut made = VirtualTokens::key_values(made.collect());
-    made.positions = *positions;
-    made.relative_bias = *relative_bias;
-    made
+    let device = Device::flex();
+    match kind {
+        Kind::None => VirtualTokens::none(),
+        Kind::Prompt => random_prompt(model, [1, p], &mut stream, &device),
+        Kind::Prefix { sites, last_layer, positions, relative_bias } => {
+            let mut made = random_prefix(model, sites, *last_layer, [1, p], &mut stream, &device);
+            made.positions = *positions;
+            made.relative_bias = *relative_bias;
+            made
+        }
+    }
 }
 
-fn ids(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u32>> {
-    vec(0..VOCAB as u32, len)
-}
-
-/// A small random model in f64, where a difference is no rounding.
+/// A small random model in f64, where rounding cannot explain a difference.
 fn exact_model(family: Family, seed: u64) -> Loaded {
     random_model_on(family, Shape::default(), seed, &Device::flex(), DType::F64)
 }
@@ -247,7 +241,7 @@ fn near(found: &TensorData, expected: &TensorData, what: &str) {
     assert!(difference < 1e-10, "{what}: {difference}");
 }
 
-/// Reads one more decoder token in each row behind the cache; gives logits `[1, V]` of each.
+/// Decodes one more token of each row with the cache; gives the logits `[1, V]` of each.
 fn step(model: &dyn FrozenModel, cache: &mut Cache, tokens: &[u32]) -> Vec<TensorData> {
     let rows: Vec<&[u32]> = tokens.chunks(1).collect();
     let read =
@@ -266,10 +260,10 @@ fn at(logits: &TensorData, token: usize) -> TensorData {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Rows padded on either side give what each gives alone.
+    /// Rows padded on either side give what each row gives alone.
     #[test]
     fn padding_and_neighbours_change_nothing(
-        family in select(Family::TWO_SIDED.to_vec()), kind in kinds(), p in 1..5usize,
+        family in encoder_decoder(), kind in kinds(), p in 1..5usize,
         rows in vec((ids(1..7), ids(1..6)), 1..4), seed in any::<u64>(),
     ) {
         let loaded = exact_model(family, seed);
@@ -286,11 +280,11 @@ proptest! {
         }
     }
 
-    /// Beginnings of different lengths in one pass, then token by token; after some of them the rows are
-    /// reordered, as a search with beams does.
+    /// First tokens of different counts in one pass, then token by token; on the way the rows are reordered, as beam
+    /// search does.
     #[test]
     fn a_cache_gives_what_one_pass_gives(
-        family in select(Family::TWO_SIDED.to_vec()), kind in kinds(), p in 1..5usize,
+        family in encoder_decoder(), kind in kinds(), p in 1..5usize,
         rows in vec((ids(1..7), ids(1..4), ids(4..5)), 1..4), order in vec(0..3usize, 1..5),
         seed in any::<u64>(),
     ) {
@@ -335,8 +329,8 @@ proptest! {
 }
 
 #[test]
-fn what_two_stacks_cannot_do_is_said() {
-    for family in Family::TWO_SIDED {
+fn what_encoder_decoders_cannot_do_is_refused() {
+    for family in Family::ENCODER_DECODER {
         let loaded = random_model(family, Shape::default(), 3);
         let model = loaded.model.as_ref();
         let encoder = TokenBatch::new(&[&[1, 2, 3]], PaddingSide::Right);
@@ -353,10 +347,10 @@ fn what_two_stacks_cannot_do_is_said() {
 }
 
 #[test]
-fn only_bart_has_a_limit_of_positions_on_each_side() {
+fn only_bart_limits_the_positions_of_each_side() {
     let shape = Shape { positions: 8, ..Shape::default() };
     let rows = |source: usize, target: usize| [(vec![1; source], vec![1; target])];
-    for family in Family::TWO_SIDED {
+    for family in Family::ENCODER_DECODER {
         let loaded = random_model_on(family, shape, 5, &Device::flex(), DType::F32);
         let model = loaded.model.as_ref();
         let is_bart = family == Family::Bart;

@@ -1,7 +1,7 @@
-//! Gradients of each method on each family: those of central differences in f64, and in f32 the same.
-//! They reach all parameters of the method and the head, and nothing else.
+//! The gradients of each method on each family equal central differences in f64, and those in f32 equal those in
+//! f64. They reach all parameters of the method and the head, and nothing else.
 //!
-//! f64 is the CPU's business; with a GPU beside it, f32 is the GPU's.
+//! f64 is computed on the CPU; f32 on the tests' device.
 #![cfg(feature = "cpu")]
 
 use burn::{
@@ -11,10 +11,12 @@ use burn::{
 use peft_core::{
     FrozenModel, Head, HeadLayout, Mode, NamedTensors, PaddingSide, PeftMethod, Pooling, Task,
     VirtualTokens,
-    contract::{
-        init::{Values, draw},
-        loss::cross_entropy_sum,
-        params, rng,
+    data::{Example, IGNORE, Target},
+    loss::cross_entropy_sum,
+    params, rng,
+    train::{
+        Learner, Positions,
+        outputs::{logits, token_batch},
     },
     data::{Example, IGNORE, Target, token_batch},
     evaluate::{Positions, outputs::logits},
@@ -24,7 +26,7 @@ use peft_models::Loaded;
 use peft_prefix::{PrefixConfig, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config};
-use peft_tests::{Family, Shape, VOCAB, device, random_model_on};
+use peft_tests::{Family, Shape, VOCAB, device, random_model_on, random_values};
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 32 };
 const P: usize = 3;
@@ -43,7 +45,7 @@ enum Kind {
 const KINDS: [Kind; 5] =
     [Kind::Prompt, Kind::Prefix, Kind::PrefixMlp, Kind::Ptv2, Kind::Ptv2Layers];
 
-/// The tasks that a family does, each with its own way from hidden states to a loss.
+/// The tasks of a family, each with its own path from hidden states to the loss.
 fn tasks(family: Family) -> &'static [Task] {
     match family.is_causal() {
         false => &[Task::TokenCls, Task::SeqCls],
@@ -55,11 +57,9 @@ fn model(family: Family, dtype: DType, device: &Device) -> Loaded {
     random_model_on(family, SHAPE, 11, device, dtype)
 }
 
-/// Numbers that are f32, so that they are the same in both types.
+/// Random values that f32 holds exactly, so that they are the same in both types.
 fn numbers<const D: usize>(shape: [usize; D], std: f64, name: &str, dtype: DType) -> TensorData {
-    let count = shape.iter().product();
-    let drawn = draw(Values::Normal { std }, count, &mut rng::stream(5, 0, name));
-    TensorData::new(drawn, shape).convert_dtype(dtype)
+    random_values(shape, std, 5, name).convert_dtype(dtype)
 }
 
 /// A head whose classes differ, where the task has one.
@@ -76,7 +76,7 @@ fn head(model: &dyn FrozenModel, task: Task, dtype: DType, device: &Device) -> O
     Some(Head::from_state(layout, h, &state, device).unwrap())
 }
 
-/// Rows of unequal lengths; some have a target for their first token, one has one for that alone.
+/// Rows of unequal lengths; some have a target for their first token, one of them for that token alone.
 fn examples(task: Task) -> Vec<Example> {
     let lengths = [5, 2, 7, 1];
     lengths
@@ -116,13 +116,13 @@ fn loss<M: PeftMethod>(model: &dyn FrozenModel, learner: &Learner<M>, task: Task
     cross_entropy_sum(logits, &targets).unwrap() / targets.len() as f64
 }
 
-/// All parameters in their order: name and numbers.
+/// All parameters in their order: name and values.
 fn values<M: Module>(module: &M) -> Vec<(String, Vec<f64>)> {
     let numbers = |flat: params::Flat| (flat.name, flat.values.into_data().iter().collect());
     params::values(module).into_iter().map(numbers).collect()
 }
 
-/// The same module with other numbers.
+/// The same module with other values.
 fn with_values<M: Module>(module: M, new: &[Vec<f64>]) -> M {
     let old = params::values(&module);
     let tensors = old.into_iter().zip(new).map(|(flat, new)| {
@@ -144,7 +144,7 @@ fn gradients<M: PeftMethod>(
     found.into_iter().map(|grad| grad.map(|grad| grad.into_data().iter().collect())).collect()
 }
 
-/// A method of a kind for a model, and what is to be done with it.
+/// What is done with a method on a model.
 trait Visit {
     fn visit<M: PeftMethod>(
         &mut self,
@@ -155,7 +155,7 @@ trait Visit {
     );
 }
 
-/// Makes the learner of a kind with numbers of a type, on autodiff, and hands it over.
+/// Makes the learner of a kind, on an autodiff device and in the model's type, and hands it over.
 fn with_learner(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut impl Visit) {
     let spec = model.spec();
     let (dtype, device) = (spec.dtype, model.device().autodiff());
@@ -218,7 +218,7 @@ fn everywhere(dtype: DType, device: &Device, visit: &mut impl Visit) {
     }
 }
 
-/// Differences of fourth order: f(x + h) - f(x - h) and the same for 2 h.
+/// Central differences of fourth order, from f(x + h) - f(x - h) and the same with 2 h.
 fn slope(at: impl Fn(f64) -> f64) -> f64 {
     const H: f64 = 1e-3;
     (8.0 * (at(H) - at(-H)) - (at(2.0 * H) - at(-2.0 * H))) / (12.0 * H)
@@ -274,7 +274,7 @@ impl Visit for FiniteDifferences {
                 let mut unit = zeros.clone();
                 unit[index][place] = 1.0;
                 let what = format!("{what}: {}[{place}]", names[index]);
-                // Numbers much below the largest ones drown in the rounding of the loss.
+                // Derivatives far below the largest ones drown in the rounding of the loss.
                 self.compare(gradient[place], slope(|h| moved(&unit, h)), 1e-3 * largest, &what);
             }
             for (direction, gradient) in direction[index].iter_mut().zip(gradient) {
@@ -298,7 +298,7 @@ fn gradients_equal_finite_differences() {
     println!("{} derivatives, within {:.1e} of differences", visit.checked, visit.largest);
 }
 
-/// All gradients, in the order in which they come.
+/// Collects all gradients, in the order in which they come.
 #[derive(Default)]
 struct Collect(Vec<(String, Vec<Option<Vec<f64>>>)>);
 
@@ -334,7 +334,7 @@ fn gradients_in_f32_equal_those_in_f64() {
     println!("gradients in f32 within {largest:.1e} of those in f64");
 }
 
-/// Each number of each parameter matters to the loss, and has a gradient that says so.
+/// Every value of every parameter affects the loss, and its gradient says so.
 #[test]
 fn gradients_reach_every_parameter() {
     let mut visit = Collect::default();
@@ -349,7 +349,7 @@ fn gradients_reach_every_parameter() {
     }
 }
 
-/// What the model computes by itself is a constant to autodiff: there is nothing a gradient could reach.
+/// What the model computes by itself is a constant to autodiff: no gradient could reach it.
 #[test]
 fn gradients_reach_nothing_of_the_model() {
     for family in Family::ALL {

@@ -1,4 +1,4 @@
-//! Adapters and prompts from elsewhere: real ones, those of `tests/vectors/files` (see
+//! Adapters and prompts made by other programs: real ones, those of `tests/vectors/files` (see
 //! `python/make_files.py`), and what `peft convert`, `peft inspect` and `peft info` make of them.
 
 use std::{
@@ -16,7 +16,10 @@ use peft_core::{
 use peft_tests::{shared, vectors};
 use serde_json::Value;
 
-use crate::support::{assert_tensors_near, peft, read_tensors, root, succeed, tiny_model};
+use crate::{
+    comparison::assert_tensors_near,
+    support::{peft, read_tensors, root, succeed, tiny_model},
+};
 
 fn file(path: &str) -> PathBuf {
     vectors("files").join(path)
@@ -29,7 +32,7 @@ fn convert(dir: &Path, from: &Path, to: &str, more: &[&str]) -> Value {
     serde_json::from_slice(&succeed(&mut command).stdout).unwrap()
 }
 
-/// Runs the program, which must fail with this code and say this, and nothing on stdout.
+/// Runs the program, which must fail with this exit code and message, and print nothing on stdout.
 fn fail(dir: &Path, args: &[&str], code: i32, says: &str) {
     let output = peft(dir).args(args).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -58,7 +61,7 @@ fn every_real_adapter_is_read() {
         let square = prompt.iter::<f64>().map(|x| (x - mean).powi(2)).sum::<f64>();
         (prompt.shape().as_slice().to_vec(), (square / count).sqrt())
     };
-    // The standard deviations that the README beside them gives.
+    // The standard deviations given by the README beside them.
     for (path, shape, least, most) in [
         ("bloomz-560m-prompt-adapter", [8, 1024], 0.22, 0.24),
         ("tinyllama_peft_adapter", [8, 64], 0.07, 0.09),
@@ -98,7 +101,7 @@ fn real_npy_prompts_come_back_byte_by_byte() {
 }
 
 #[test]
-fn files_of_torch_hold_the_numbers_that_torch_wrote() {
+fn files_of_torch_hold_the_values_that_torch_wrote() {
     let expected = read_tensors(&file("torch/expected.safetensors"));
     let mut names: Vec<&str> = expected.keys().map(|key| key.split(':').next().unwrap()).collect();
     names.dedup();
@@ -179,7 +182,7 @@ fn an_old_folder_becomes_a_new_one() {
     assert_eq!(after.tensors["score.weight"].shape().as_slice(), [3, 6]);
     assert_eq!(after.config.extra["own"], serde_json::json!([1]), "unknown keys are kept");
     assert_eq!(after.config.base_model.as_deref(), Some("some/base"));
-    // Once more to the same bytes is fine; other bytes need --force.
+    // Writing the same bytes again is fine; other bytes need --force.
     let bytes = fs::read(dir.join("new/adapter_config.json")).unwrap();
     convert(dir, &old, "new", &["--base-model", "some/base"]);
     fail(dir, &["convert", "--from", "old", "--to", "new"], 1, "--force overwrites it");
@@ -207,7 +210,7 @@ fn p_tuning_becomes_prompt_tuning_and_starts_a_prompt() {
     assert_eq!(made.tensors, read.tensors);
     assert!(!made.config.extra.keys().any(|key| key.starts_with("encoder_")));
 
-    // The same rows, whatever the type calls them.
+    // The same rows under either type.
     fs::write(dir.join("rows.jsonl"), "{\"input_ids\": [3, 4, 5], \"labels\": [3, 4, 5]}\n")
         .unwrap();
     let logits = |adapter: &Path, name: &str| {

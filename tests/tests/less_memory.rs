@@ -1,4 +1,4 @@
-//! Bases in fewer bits and batches by tokens, through the program.
+//! Base models in fewer bits and batches sized by tokens, through the program.
 #![cfg(feature = "cpu")]
 
 use std::{fs, path::Path};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{peft, root, succeed, tiny_model};
 
-/// Rows of 1 to 12 tokens, all of them to learn.
+/// Rows of 1 to 12 tokens, each of which is a target.
 fn write_rows(path: &Path) {
     let rows: String = (0..40u32)
         .map(|row| {
@@ -58,7 +58,7 @@ fn a_base_in_fewer_bits_is_nearly_the_same() {
     for (format, limit) in [("bf16", 0.02), ("int8", 0.05)] {
         let found = loss(dir.path(), "f32", format);
         assert!(found != exact && (found - exact).abs() < limit, "{format}: {found} {exact}");
-        // Trained on such a base, it is learnt for it.
+        // An adapter trained on such a base fits it.
         succeed(&mut train(dir.path(), format, &["--steps", "4", "--base-weights", format]));
         let found = loss(dir.path(), format, format);
         assert!((found - exact).abs() < limit, "{format}: {found} {exact}");
@@ -66,7 +66,7 @@ fn a_base_in_fewer_bits_is_nearly_the_same() {
 }
 
 #[test]
-fn a_run_goes_on_in_the_format_it_began_in() {
+fn a_run_is_resumed_in_the_format_it_began_in() {
     let dir = tempfile::tempdir().unwrap();
     write_rows(&dir.path().join("rows.jsonl"));
     let settings = ["--epochs", "2", "--batch-tokens", "24", "--base-weights", "int8"];
@@ -86,7 +86,7 @@ fn a_run_goes_on_in_the_format_it_began_in() {
 }
 
 #[test]
-fn formats_and_budgets_that_cannot_be_are_refused() {
+fn unknown_formats_and_empty_budgets_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     write_rows(&dir.path().join("rows.jsonl"));
     for (flags, expected) in [

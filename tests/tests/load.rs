@@ -1,5 +1,5 @@
-//! Loading takes hardly more memory than the model needs. A binary of its own: it measures the peak of its
-//! whole process.
+//! Loading takes hardly more memory than the model needs. A test binary of its own, because it measures the peak
+//! memory of its process.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{
@@ -14,7 +14,7 @@ use peft_models::{LoadOptions, WeightFormat};
 use peft_tests::minilm;
 use serde_json::{Map, Value, json};
 
-/// A number of `/proc/self/status`, in bytes; 0 where there is no such file.
+/// A size in `/proc/self/status`, in bytes; 0 if there is no such file.
 fn status(key: &str) -> u64 {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
@@ -22,7 +22,7 @@ fn status(key: &str) -> u64 {
     kib * 1024
 }
 
-/// Writes a Llama of 124 million numbers in f32, whose tensors begin `shift` bytes after a multiple of eight.
+/// Writes a Llama of 124 million parameters in f32, whose tensors begin `shift` bytes after a multiple of eight.
 fn write_checkpoint(dir: &Path, shift: usize) {
     let (h, inner, vocab, layers) = (768, 2048, 50_000, 12);
     let config = json!({
@@ -73,7 +73,7 @@ fn write_checkpoint(dir: &Path, shift: usize) {
     file.flush().unwrap();
 }
 
-/// Seconds to read a file into memory, the second time.
+/// Seconds to read a file into memory, measured the second time.
 fn read(path: &Path) -> f64 {
     let once = || {
         let start = Instant::now();
@@ -84,12 +84,12 @@ fn read(path: &Path) -> f64 {
     once()
 }
 
-/// Loads a model, and checks how much memory that took at most, in the bytes of its numbers in f32.
+/// Loads a model and checks the peak memory that took, relative to the bytes of its parameters in f32.
 fn measure(name: &str, dir: &Path, weights: WeightFormat, limit: f64) {
     let file = dir.join("model.safetensors");
     let twice = 2.0 * read(&file);
     let before = status("VmRSS:");
-    // The peak so far does not count.
+    // Resets the peak.
     let _ = fs::write("/proc/self/clear_refs", "5");
     let start = Instant::now();
     let options = LoadOptions { weights, ..LoadOptions::default() };
@@ -114,11 +114,11 @@ fn loading_takes_little_memory() {
     let (aligned, shifted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_checkpoint(aligned.path(), 0);
     write_checkpoint(shifted.path(), 1);
-    // Views of the file, which are read when they are used.
+    // Tensors are views of the file, read when they are first used.
     measure("Llama of 500 MB", aligned.path(), WeightFormat::F32, 0.05);
-    // What has to be copied is so once.
+    // What has to be copied is copied once.
     measure("the same, not aligned", shifted.path(), WeightFormat::F32, 1.2);
-    // A quarter, and the largest tensor while it is made smaller.
+    // A quarter, and the largest tensor while it is being quantised.
     measure("the same in int8", aligned.path(), WeightFormat::Int8, 0.75);
     if let Some(model) = minilm() {
         measure("MiniLM", &model, WeightFormat::F32, 0.05);

@@ -1,11 +1,13 @@
-//! All integration tests in one binary: one link, and the models' kernels are compiled once.
+//! All integration tests in one binary: it links once, and the models' kernels are compiled once.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_input;
+mod comparison;
 mod encoder_decoder;
 mod families;
 mod generation;
 mod gradients;
+mod house;
 mod hub;
 mod interchange;
 mod interop;

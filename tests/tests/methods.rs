@@ -1,16 +1,18 @@
-//! What must hold between the methods, and for each of them on every family: properties over random
-//! shapes. The numbers are those of the design's section on semantics.
+//! What must hold between the methods, and for each of them on every family: properties over random shapes.
+//!
+//! The numbers in the names are those of docs/SEMANTICS.md.
 
 use std::fs;
 
-use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{TensorData, activation::log_softmax};
 use peft_core::{
     Adapter, FrozenModel, Head, Mode, NamedTensors, PROMPT_EMBEDDINGS, PaddingSide, PeftMethod,
     Pooling, Task, TokenBatch, VirtualTokens,
-    adapter::codec::sha256,
-    contract::{
-        init::{Values, draw},
-        rng,
+    adapter::folder::sha256,
+    data::{Example, IGNORE, Target},
+    train::{
+        About, Data, Learner, Predictor, Run, Silent, TrainConfig, adapter_of,
+        outputs::sequence_states, train,
     },
     data::{Example, IGNORE, Target},
     evaluate::{Predictor, outputs::sequence_states},
@@ -19,37 +21,18 @@ use peft_core::{
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
-use peft_tests::{Family, Shape, VOCAB, device, random_model};
-use proptest::{collection::vec, prelude::*, sample::select};
+use peft_tests::{
+    Family, Shape, VOCAB, device, random_model, random_values,
+    strategies::{cases, decoder, family, ids, shape},
+    virtual_tokens::prompt_of,
+};
+use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 
-fn ids(len: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<u32>> {
-    vec(0..VOCAB as u32, len)
-}
-
-fn shape() -> impl Strategy<Value = Shape> {
-    (1..4usize, 1..4usize, select(vec![2usize, 4, 6])).prop_map(|(layers, kv_heads, head_dim)| {
-        Shape { layers, kv_heads, head_dim, positions: 64 }
-    })
-}
-
-fn family() -> impl Strategy<Value = Family> {
-    select(Family::ALL.to_vec())
-}
-
-fn cases() -> ProptestConfig {
-    // Each case builds a model and runs it several times; a GPU in software is slow at that.
-    ProptestConfig::with_cases(if cfg!(feature = "wgpu") { 2 } else { 24 })
-}
-
-fn numbers<const D: usize>(shape: [usize; D], seed: u64, name: &str) -> TensorData {
-    let mut stream = rng::stream(seed, 0, name);
-    let drawn = draw(Values::Normal { std: 0.7 }, shape.iter().product(), &mut stream);
-    TensorData::new(drawn, shape)
-}
+use crate::support::{ADAPTER_FILES, slices};
 
 fn stored(shape: [usize; 2], seed: u64) -> NamedTensors {
-    NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), numbers(shape, seed, "stored"))])
+    NamedTensors::from([(PROMPT_EMBEDDINGS.to_string(), random_values(shape, 0.7, seed, "stored"))])
 }
 
 /// `2 * K * D` over the layers.
@@ -69,8 +52,7 @@ fn states(
     rows: &[Vec<u32>],
     virtual_tokens: &VirtualTokens,
 ) -> Vec<Vec<f32>> {
-    let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-    let batch = TokenBatch::new(&rows, PaddingSide::Right);
+    let batch = TokenBatch::new(&slices(rows), PaddingSide::Right);
     let hidden = model.forward(&batch, &virtual_tokens.clone().without_autodiff()).unwrap();
     [Some(hidden.tokens), hidden.first, hidden.last_virtual]
         .into_iter()
@@ -101,7 +83,7 @@ fn about(task: Task) -> About {
     }
 }
 
-/// The methods of a model with random numbers in them, each through the same check.
+/// One check for each method of a model, with random values in it.
 trait Check {
     fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, deployed: usize);
 }
@@ -137,7 +119,7 @@ fn each_method(model: &dyn FrozenModel, p: usize, seed: u64, check: &impl Check)
 }
 
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(cases(24))]
 
     /// Prefix tuning without its MLP = P-tuning v2 on all layers with the same values.
     #[test]
@@ -190,19 +172,16 @@ proptest! {
         each_method(loaded.model.as_ref(), p, seed, &Kept(&rows));
     }
 
-    /// 7. The last virtual token of a causal prompt predicts the first real token, where that has a label.
-    /// No virtual position is a target. Checked on a prompt of real tokens, against the base on those and
-    /// the row.
+    /// 7. The last virtual token of a causal prompt predicts the first real token, if that has a label. No virtual
+    /// position is a target. Checked with a prompt of real tokens, against the base on those tokens and the row.
     #[test]
     fn p7_a_prompt_predicts_the_first_token(
-        family in select(Family::CAUSAL.to_vec()), shape in shape(), words in ids(1..6),
+        family in decoder(), shape in shape(), words in ids(1..6),
         rows in vec(ids(1..7), 1..4), seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
         let model = loaded.model.as_ref();
-        let index: Vec<i64> = words.iter().map(|id| i64::from(*id)).collect();
-        let index = Tensor::<2, Int>::from_data(TensorData::new(index, [1, words.len()]), &device());
-        let prompt = VirtualTokens::embeddings(model.embed(index));
+        let prompt = prompt_of(model, &words);
         let predictor = Predictor::new(model, &prompt, None, Task::CausalLm).unwrap();
         for from in 0..2 {
             let examples = labelled(&rows, from);
@@ -221,10 +200,10 @@ proptest! {
         }
     }
 
-    /// 7. With a native prefix nothing predicts the first token: its label counts for nothing.
+    /// 7. With a prefix nothing predicts the first token: its label does not count.
     #[test]
     fn p7_a_prefix_does_not_predict_the_first_token(
-        family in select(Family::CAUSAL.to_vec()), shape in shape(), rows in vec(ids(1..7), 1..4),
+        family in decoder(), shape in shape(), rows in vec(ids(1..7), 1..4),
         p in 1..5usize, seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
@@ -244,8 +223,8 @@ proptest! {
         }
     }
 
-    /// 7. A decoder is classified at its last real token, whatever the padding; an encoder at the first
-    /// position of its sequence, a prompt's first row, or with `first_token` at the first real one.
+    /// 7. A decoder is classified at its last real token, whatever the padding; an encoder at the first position of
+    /// its sequence, which is the prompt's first row, or with `first_token` at the first real token.
     #[test]
     fn p7_a_classifier_reads_the_right_position(
         family in family(), shape in shape(), rows in vec(ids(1..7), 1..4), p in 1..5usize, seed: u64,
@@ -257,7 +236,7 @@ proptest! {
         let prompt =
             PromptTuning::from_state(PromptConfig::new(p), model.spec(), &state, &device()).unwrap();
         let tokens = prompt.virtual_tokens(Mode::Evaluate);
-        let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let slices = slices(&rows);
         for side in [PaddingSide::Left, PaddingSide::Right] {
             let batch = TokenBatch::new(&slices, side);
             let hidden = model.forward(&batch, &tokens).unwrap();
@@ -283,7 +262,7 @@ proptest! {
     }
 }
 
-/// Rows that are their own targets from token `from` on.
+/// Rows whose targets are their own tokens, from token `from` on.
 fn labelled(rows: &[Vec<u32>], from: usize) -> Vec<Example> {
     rows.iter()
         .enumerate()
@@ -295,7 +274,7 @@ fn labelled(rows: &[Vec<u32>], from: usize) -> Vec<Example> {
         .collect()
 }
 
-/// `-ln p` of each token but the first, by the base alone.
+/// `-ln p` of each token but the first, by the base model alone.
 fn surprises(model: &dyn FrozenModel, row: &[u32]) -> Vec<f64> {
     let batch = TokenBatch::new(&[row], PaddingSide::Right);
     let hidden = model.forward(&batch, &VirtualTokens::none()).unwrap().tokens;
@@ -310,7 +289,7 @@ fn hashes(tensors: &NamedTensors) -> Vec<(String, String)> {
     tensors.iter().map(|(name, data)| (name.clone(), sha256(data.as_bytes()))).collect()
 }
 
-/// Trains a learner and gives the bytes of its adapter's two files.
+/// Trains a method and gives the bytes of its adapter's two files.
 fn trained<M: PeftMethod>(
     model: &dyn FrozenModel,
     method: M,
@@ -343,8 +322,7 @@ fn trained<M: PeftMethod>(
     let about = run.about(&config, outcome.metrics.as_ref());
     let dir = tempfile::tempdir().unwrap();
     adapter_of(&outcome.learner, model, &about).unwrap().save(dir.path()).unwrap();
-    ["adapter_config.json", "adapter_model.safetensors"]
-        .map(|name| fs::read(dir.path().join(name)).unwrap())
+    ADAPTER_FILES.map(|name| fs::read(dir.path().join(name)).unwrap())
 }
 
 /// Trains a method from a seed: prompt, prefix with its MLP and dropout, P-tuning v2 with dropout.
@@ -352,7 +330,7 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 2] {
     let loaded = random_model(family, Shape::default(), 3);
     let model = loaded.model.as_ref();
     let before = hashes(&model.tensors());
-    // Word, position, and several tensors a layer.
+    // Word and position embeddings, and several tensors per layer.
     assert!(before.len() > 12, "{}", before.len());
     let device = device().autodiff();
     let h = model.spec().hidden_size;
@@ -382,13 +360,13 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 2] {
     files
 }
 
-/// Items 10 and 11: the frozen tensors are the same after training, and a seed gives the same bytes each time.
+/// 10 and 11. The frozen tensors are the same after training, and a seed gives the same bytes each time.
 #[test]
 fn p10_p11_a_seed_gives_the_same_bytes_and_the_model_stays() {
     for family in Family::ALL {
         for which in 0..3 {
             let once = trained_anew(family, which, 5);
-            // On a GPU the order of sums is not fixed.
+            // On a GPU the order of additions is not fixed.
             if cfg!(not(feature = "wgpu")) {
                 assert!(once == trained_anew(family, which, 5), "{family:?}, method {which}");
                 let other = trained_anew(family, which, 6);
@@ -398,8 +376,7 @@ fn p10_p11_a_seed_gives_the_same_bytes_and_the_model_stays() {
     }
 }
 
-/// Item 10: nothing but the method's own dropout exists. Without it a training step computes what an
-/// evaluation does.
+/// 10. The method's own dropout is the only one. Without it, a training step computes what an evaluation does.
 #[test]
 fn p10_only_the_methods_own_dropout_exists() {
     for family in Family::ALL {

@@ -1,23 +1,25 @@
-//! Several adapters in one batch, and ensembles, give what separate runs give.
+//! Several adapters in one batch, and ensembles of them, give what separate runs give.
 
 use std::fs;
 
 use peft_core::{
-    FrozenModel, Head, LayerKeyValues, PaddingSide, Pooling, SiteKeyValues, Task, VirtualTokens,
-    contract::{
-        init::{Values, tensor},
-        rng,
-    },
+    FrozenModel, Head, PaddingSide, Pooling, Task, VirtualTokens,
     data::{Example, Target},
-    evaluate::{Member, Mixture, Predictor, Vote},
+    rng,
+    train::{Member, Mixture, Predictor, Vote},
 };
-use peft_tests::{Family, Shape, VOCAB, device, random_model, vectors};
+use peft_tests::{
+    Family, Shape, device, random_model,
+    strategies::{family, ids},
+    vectors,
+    virtual_tokens::{random_prefix, random_prompt},
+};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{parse_lines, peft, read_lines, root, succeed, tiny_model};
 
-/// What a member contributes.
+/// The virtual tokens of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Base,
@@ -26,7 +28,7 @@ enum Kind {
     LastLayer,
 }
 
-/// A member with random numbers: P virtual tokens of a kind and a head for C classes.
+/// A member with random values: P virtual tokens of a kind and a head for C classes.
 fn member(
     model: &dyn FrozenModel,
     kind: Kind,
@@ -35,26 +37,14 @@ fn member(
     task: Task,
 ) -> Member {
     let spec = model.spec();
-    let site = spec.self_site().unwrap();
+    let site = spec.self_site().unwrap().site;
     let mut stream = rng::stream(7, place as u64, "member");
-    let values = Values::Normal { std: 0.7 };
     let virtual_tokens = match kind {
         Kind::Base => VirtualTokens::none(),
-        Kind::Prompt => {
-            let shape = [1, p, spec.hidden_size];
-            VirtualTokens::embeddings(tensor(shape, values, &mut stream, &device()))
-        }
+        Kind::Prompt => random_prompt(model, [1, p], &mut stream, &device()),
         Kind::Prefix | Kind::LastLayer => {
-            let shape = [1, site.num_kv_heads, p, site.head_dim];
-            let layers = (0..site.num_layers).map(|layer| {
-                let has = kind == Kind::Prefix || layer + 1 == site.num_layers;
-                has.then(|| LayerKeyValues {
-                    key: tensor(shape, values, &mut stream, &device()),
-                    value: tensor(shape, values, &mut stream, &device()),
-                })
-            });
-            let layers = layers.collect();
-            VirtualTokens::key_values(vec![SiteKeyValues { site: site.site, layers }])
+            let last = kind == Kind::LastLayer;
+            random_prefix(model, &[site], last, [1, p], &mut stream, &device())
         }
     };
     let layout = model.head_layout(task);
@@ -81,10 +71,10 @@ proptest! {
 
     #[test]
     fn mixed_batches_and_ensembles_equal_separate_runs(
-        family in select(Family::ALL.to_vec()),
+        family in family(),
         task in select(vec![Task::SeqCls, Task::TokenCls]),
         members in vec((select(vec![Kind::Base, Kind::Prompt, Kind::Prefix, Kind::LastLayer]), 1..6usize), 1..5),
-        rows in vec((vec(0..VOCAB as u32, 1..9), any::<prop::sample::Index>()), 1..9),
+        rows in vec((ids(1..9), any::<prop::sample::Index>()), 1..9),
         seed: u64, left: bool, batch_size in 1..9usize,
     ) {
         let loaded = random_model(family, Shape::default(), seed);
@@ -143,7 +133,7 @@ fn one_pass_holds_prompts_and_prefixes_of_a_decoder() {
     let task = Task::SeqCls;
     let prompt = member(model, Kind::Prompt, 3, [2, 0], task).virtual_tokens;
     let prefix = member(model, Kind::Prefix, 5, [2, 1], task).virtual_tokens;
-    // As rows in front of the input they are of another kind; compiled, they are keys and values too.
+    // Embeddings cannot share a batch with keys and values; a prefilled prompt is keys and values too.
     assert!(VirtualTokens::per_row(&[prompt.clone(), prefix.clone()], &[0, 1]).is_err());
     let compiled = model.compile(&prompt).unwrap();
     let both = VirtualTokens::per_row(&[compiled, prefix], &[1, 0, 1]).unwrap();
@@ -151,11 +141,10 @@ fn one_pass_holds_prompts_and_prefixes_of_a_decoder() {
     assert_eq!([0, 1, 2].map(|row| both.mask().count(row)), [5, 3, 5]);
 }
 
-/// Lines of JSON that the program prints.
+/// The JSON lines that `peft predict` prints.
 fn predict(arguments: &[&str]) -> Vec<Value> {
     let output = succeed(peft(&root()).arg("predict").args(arguments));
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    parse_lines(&String::from_utf8(output.stdout).unwrap())
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -173,12 +162,7 @@ fn near(found: &Value, expected: &Value) {
 fn predict_takes_several_adapters() {
     let model = tiny_model("bert");
     let dir = tempfile::tempdir().unwrap();
-    let rows = vectors("logits/bert/rows.jsonl");
-    let rows: Vec<Value> = fs::read_to_string(rows)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let rows = read_lines(&vectors("logits/bert/rows.jsonl"));
     let file = |name: &str, named: bool| {
         let line = |(index, row): (usize, &Value)| {
             let mut row = row.clone();

@@ -1,4 +1,4 @@
-//! The answer for a row does not depend on the rows beside it, on padding, or on its side: for every
+//! The answer for a row does not depend on the other rows of its batch, on padding or on the padding side: for every
 //! family, method and task.
 
 use burn::tensor::DType;
@@ -11,8 +11,7 @@ use peft_core::{
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
-
-use peft_tests::{Family, Shape, VOCAB, device, random_model, random_model_on};
+use peft_tests::{Family, Shape, device, random_model, random_model_on, strategies::ids};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 /// Whether the tests' device computes in f64.
@@ -20,7 +19,7 @@ fn f64_is_exact() -> bool {
     cfg!(feature = "cpu")
 }
 
-/// A method with settings that change what a model does with it.
+/// A method, with the settings that change what a model does with it.
 #[derive(Clone, Copy, Debug)]
 enum Method {
     Base,
@@ -29,7 +28,7 @@ enum Method {
     PTuningV2,
     /// Virtual tokens in the last layer only.
     LastLayer,
-    /// On an encoder-decoder: one attention site, positions shifted.
+    /// On an encoder-decoder, cross-attention only.
     CrossOnly,
 }
 
@@ -72,10 +71,10 @@ impl Method {
     }
 }
 
-/// The tasks that a family has.
+/// The tasks of a family.
 fn tasks(family: Family) -> Vec<Task> {
     let heads = [Task::SeqCls, Task::TokenCls, Task::QuestionAns];
-    if Family::TWO_SIDED.contains(&family) {
+    if Family::ENCODER_DECODER.contains(&family) {
         vec![Task::Seq2SeqLm]
     } else if family.is_causal() {
         [&[Task::CausalLm], heads.as_slice()].concat()
@@ -87,13 +86,13 @@ fn tasks(family: Family) -> Vec<Task> {
 fn family_and_task() -> impl Strategy<Value = (Family, Task)> {
     let all: Vec<(Family, Task)> = Family::ALL
         .into_iter()
-        .chain(Family::TWO_SIDED)
+        .chain(Family::ENCODER_DECODER)
         .flat_map(|family| tasks(family).into_iter().map(move |task| (family, task)))
         .collect();
     select(all)
 }
 
-/// Logits of each row of a batch, laid flat.
+/// The logits of each row of a batch, flattened.
 fn answers(
     model: &dyn FrozenModel,
     head: Option<&Head>,
@@ -125,7 +124,7 @@ proptest! {
     #[test]
     fn neighbours_and_padding_change_no_answer(
         (family, task) in family_and_task(), method in select(Method::ALL.to_vec()),
-        rows in vec((vec(0..VOCAB as u32, 1..9), vec(0..VOCAB as u32, 1..7)), 2..6),
+        rows in vec((ids(1..9), ids(1..7)), 2..6),
         p in 1..6usize, seed: u64,
     ) {
         let loaded = random_model(family, Shape::default(), seed);
@@ -144,7 +143,8 @@ proptest! {
             })
             .collect();
         let all: Vec<&Example> = examples.iter().collect();
-        // How far any logit of a row in a batch is from that of the row alone, as a part of the largest.
+        // The largest difference between a logit of a row in a batch and that of the row alone, relative to the
+        // row's largest logit.
         let largest_difference = |model: &dyn FrozenModel| {
             let run = |examples: &[&Example], side| {
                 answers(model, head.as_ref(), task, examples, &virtual_tokens, side)
@@ -167,9 +167,9 @@ proptest! {
         let rounding = if f64_is_exact() { 1e-3 } else { 1e-5 };
         prop_assert!(found <= rounding, "{found}");
         if found > 1e-5 {
-            // Some random models magnify their rounding: where f32 says that rows differ, f64 decides.
+            // Some random models magnify rounding errors: where rows differ in f32, f64 decides.
             let exact = random_model_on(family, Shape::default(), seed, &device(), DType::F64);
-            // Heads are in f32, so that their logits are no better than that.
+            // Heads are in f32, which limits the precision of their logits.
             let limit = if head.is_some() { 1e-6 } else { 1e-9 };
             let found = largest_difference(exact.model.as_ref());
             prop_assert!(found <= limit, "{found} in f64");

@@ -1,4 +1,4 @@
-//! Logits equal those of transformers and PEFT, and of a model's own reference run.
+//! Logits equal those of transformers and PEFT, and those of a model's own reference run.
 //!
 //! Vectors: `python/make_logits.py`.
 
@@ -7,46 +7,43 @@ use std::{fs, path::Path};
 use peft_cli::{
     commands::forward::{forward_rows, row_name},
     encoding::TextArgs,
-    session::Session,
 };
-use peft_core::{Adapter, PaddingSide, adapter::codec::from_safetensors};
-use peft_tests::{device, shared, vectors};
+use peft_core::PaddingSide;
+use peft_tests::{shared, vectors};
 
-/// Largest difference, relative to the largest expected value of the row.
-fn difference(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let scale = expected.iter().fold(0f32, |scale, x| scale.max(x.abs())).max(1e-6);
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f32::max)
-}
+use crate::{
+    comparison::{Report, compare},
+    support::{read_tensors, session},
+};
 
-/// Gives the largest difference.
-pub(crate) fn check(model: &Path, adapter: Option<&Path>, rows: &Path, expected: &Path) -> f32 {
-    let mut largest = 0f32;
-    let base = peft_models::load(model, &device()).unwrap();
-    let adapter_read = adapter.map(|dir| Adapter::load(dir).unwrap());
-    let session = Session::new(base, model.to_path_buf(), adapter_read, &device()).unwrap();
+/// Compares the logits of a file of rows with a vector: alone, in batches, padded on either side. Gives the largest
+/// difference, relative to the largest expected value of its row, or says which rows differ.
+pub(crate) fn check(
+    model: &Path,
+    adapter: Option<&Path>,
+    rows: &Path,
+    expected: &Path,
+) -> Result<f64, String> {
+    let session = session(model, adapter);
     let (_, encoded) = session.encode(rows, &TextArgs::default(), false).unwrap();
-    let reference = from_safetensors(&fs::read(expected).unwrap(), expected).unwrap();
-    assert_eq!(reference.len(), encoded.examples.len());
+    let expected = read_tensors(expected);
+    let (mut largest, mut wrong) = (0f64, Vec::new());
     for (batch_size, side) in
         [(1, PaddingSide::Right), (4, PaddingSide::Right), (3, PaddingSide::Left)]
     {
-        let made = forward_rows(&session, &encoded.examples, batch_size, side).unwrap();
-        for (index, found) in made.into_iter().enumerate() {
-            let expected_row = &reference[&row_name(index)];
-            let what = format!("{} row {index} batch {batch_size} {side:?}", expected.display());
-            assert_eq!(found.shape().as_slice(), expected_row.shape().as_slice(), "{what}");
-            let (found, wanted) =
-                (found.try_to_vec::<f32>().unwrap(), expected_row.try_to_vec::<f32>().unwrap());
-            let difference = difference(&found, &wanted);
-            assert!(difference < 1e-4, "{what}: {difference}");
-            largest = largest.max(difference);
+        let made = forward_rows(&session, &encoded.examples, batch_size, side)
+            .map_err(|error| error.to_string())?;
+        let named = made.into_iter().enumerate();
+        let named = named.map(|(index, logits)| (row_name(index), logits)).collect();
+        match compare(&named, &expected, 1e-4) {
+            Ok(found) => largest = largest.max(found),
+            Err(found) => wrong.push(format!("batch {batch_size} {side:?}: {found}")),
         }
     }
-    largest
+    if wrong.is_empty() { Ok(largest) } else { Err(wrong.join("; ")) }
 }
 
-/// Files of logits below a model's folder, by the adapter they were made with; `base` without one.
+/// The vectors in a model's folder, by the adapter they were made with; `base` is without one.
 fn expected_logits(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
     let names =
@@ -54,19 +51,21 @@ fn expected_logits(dir: &Path) -> Vec<String> {
     names.filter(|name| !name.starts_with("model")).collect()
 }
 
-/// All vectors: docs/FAMILIES.md has them as a table of families, heads and methods.
+/// Every vector; the table in docs/FAMILIES.md lists them by family, head and method.
 #[test]
 fn every_family_head_and_method_equals_its_reference() {
-    let mut count = 0;
+    let mut report = Report::default();
     for entry in fs::read_dir(vectors("logits")).unwrap() {
         let dir = entry.unwrap().path();
+        let model = dir.file_name().unwrap().to_str().unwrap();
         for name in expected_logits(&dir) {
             let adapter = (name != "base").then(|| dir.join(&name));
             let expected = dir.join(format!("{name}.safetensors"));
-            check(&dir, adapter.as_deref(), &dir.join("rows.jsonl"), &expected);
-            count += 1;
+            let found = check(&dir, adapter.as_deref(), &dir.join("rows.jsonl"), &expected);
+            report.note(model, &name, found);
         }
     }
+    let count = report.finish();
     println!("{count} vectors");
     assert!(count >= 187, "{count} vectors");
 }
@@ -85,8 +84,7 @@ fn gpt_nano_sort_equals_its_reference_run() {
         .map(|ids| format!("{}\n", serde_json::json!({ "input_ids": ids })))
         .collect();
     fs::write(&rows, lines).unwrap();
-    let base = peft_models::load(&model, &device()).unwrap();
-    let session = Session::new(base, model, None, &device()).unwrap();
+    let session = session(&model, None);
     let (_, encoded) = session.encode(&rows, &TextArgs::default(), false).unwrap();
     let made = forward_rows(&session, &encoded.examples, 8, PaddingSide::Right).unwrap();
     for (row, found) in made.into_iter().enumerate() {

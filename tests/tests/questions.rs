@@ -1,4 +1,4 @@
-//! Question answering and encoder-decoders by the program itself, from rows to scores.
+//! Question answering and encoder-decoders through the program, from rows to scores.
 
 use std::{
     fmt::Write,
@@ -10,9 +10,9 @@ use peft_core::contract::rng;
 use rand::Rng;
 use serde_json::{Value, json};
 
-use crate::support::{peft, read_tensors, root, succeed, tiny_model};
+use crate::support::{parse_lines, peft, read_lines, read_tensors, root, succeed, tiny_model};
 
-/// A row `[name, 1, words ...]`: the answer is where the named word stands.
+/// Rows `[name, 1, words ...]`: the answer is where the named word stands.
 fn rows(count: usize, stream: u64) -> String {
     let mut random = rng::stream(11, stream, "questions");
     let mut text = String::new();
@@ -65,13 +65,13 @@ fn a_random_bert_learns_where_a_named_word_stands() {
         assert!(tensors.contains_key("base_model.qa_outputs.bias"));
         let scores = scores(&model, &out, &valid);
         println!("{method}: {scores}");
-        // A span that holds the word and more is partly right.
+        // A span that holds more than the word is partly right.
         assert!(scores["exact_match"].as_f64() <= scores["f1"].as_f64());
         scores["exact_match"].as_f64().unwrap()
     };
     let head = exact("head", &["--lr", "0.03"]);
     let ptv2 = exact("ptv2", &["--lr", "0.03"]);
-    // The two words that may be named stand in every row: a guess among them is right in one of two.
+    // Both words that can be named stand in every row: guessing between them is right half of the time.
     assert!(ptv2 > 0.5 && ptv2 >= head, "{ptv2} {head}");
 
     let mut command = peft(&root());
@@ -79,13 +79,9 @@ fn a_random_bert_learns_where_a_named_word_stands() {
     let out = dir.join("ptv2");
     command.arg("--adapter").arg(&out).arg("--input").arg(&valid);
     let output = String::from_utf8(succeed(&mut command).stdout).unwrap();
-    let answers: Vec<Value> = output.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let answers = parse_lines(&output);
     assert_eq!(answers.len(), 128);
-    let wanted: Vec<Value> = fs::read_to_string(&valid)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let wanted = read_lines(&valid);
     let right = answers.iter().zip(&wanted).filter(|(answer, row)| {
         assert!((0.0..=1.0).contains(&answer["probability"].as_f64().unwrap()));
         answer["start_position"] == row["start_positions"]
@@ -118,7 +114,7 @@ fn encoder_decoders_learn_from_rows_of_token_ids() {
         println!("{model}: {metrics}");
         assert!((loss - number(&json["metrics"], "loss")).abs() < 1e-5);
         assert!((number(&metrics, "perplexity") - loss.exp()).abs() < 1e-6);
-        // A guess among 60 words is 4.1.
+        // The loss of guessing among 60 words is 4.1.
         assert!(loss < 3.0, "{loss}");
         assert!(number(&metrics, "accuracy") > 0.3, "{metrics}");
     }

@@ -1,4 +1,4 @@
-//! Runs on real models and data. They take minutes: only with `PEFT_TESTS_LONG=1`, as `.ci/run` does.
+//! Runs on real models and data, which take minutes: only with `PEFT_TESTS_LONG=1`, as in `.ci/run`.
 
 use std::{
     env, fs,
@@ -10,7 +10,7 @@ use std::{
 use peft_tests::{minilm, shared, vectors};
 use serde_json::{Value, json};
 
-/// Whether long runs are asked for; says so where they are not.
+/// Whether long runs are wanted; says on stderr if they are not.
 fn long() -> bool {
     let asked = env::var_os("PEFT_TESTS_LONG").is_some();
     if !asked {
@@ -31,7 +31,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Trains with `flags` and scores the last step's adapter, which no validation row has seen.
+/// Trains with `flags` and scores the adapter of the last step, chosen without looking at validation rows.
 fn train_and_score(model: &Path, out: &Path, flags: &[&str], data: &Path) -> (Value, f64) {
     let start = Instant::now();
     let mut args = vec!["train", "--model", text(model), "--out", text(out)];
@@ -51,9 +51,9 @@ fn train_and_score(model: &Path, out: &Path, flags: &[&str], data: &Path) -> (Va
     (serde_json::from_str(&scores).unwrap(), seconds)
 }
 
-/// SNIPS intents with MiniLM, steps of 32 rows, the last step: P-tuning v2 with three seeds and the whole
-/// budget of 430 steps, the others with a quarter of it, to keep CI short. docs/RESULTS.md has all of them
-/// with the whole budget.
+/// SNIPS intents with MiniLM, steps of 32 rows, scored after the last one: P-tuning v2 with three seeds and the full
+/// budget of 430 steps, the others with a quarter of it to keep CI short. docs/RESULTS.md has all of them with the
+/// full budget.
 ///
 /// PEFT with 430 steps: P-tuning v2 0.980, its prefix tuning with the MLP 0.980, the head alone 0.879.
 #[test]
@@ -94,7 +94,7 @@ fn minilm_learns_snips_intents() {
             println!("{method:<6} {steps:>6} {seed:>5} {accuracy:>9.4} {seconds:>8.1}");
             match method {
                 "ptv2" => of_ptv2.push(accuracy),
-                // Far above chance, 1 in 7: seed 0 has 0.954 (prompt), 0.856 (prefix), 0.801 (head).
+                // Far above chance, which is 1 in 7: seed 0 gives 0.954 (prompt), 0.856 (prefix), 0.801 (head).
                 "prompt" => assert!(accuracy > 0.92, "{accuracy}"),
                 _ => assert!(accuracy > 0.75, "{method}: {accuracy}"),
             }
@@ -133,7 +133,7 @@ fn minilm_learns_wnut17_entities() {
     assert!(scores["f1"].as_f64().unwrap() > 0.2, "{scores}");
 }
 
-/// The rows of `python/e2e_baseline.py`: the same lines, in the same order, encoded by us.
+/// The rows of `python/e2e_baseline.py`: the same lines in the same order, encoded here.
 fn e2e_rows(data: &Path, split: &str, template: &str, order: &Value) -> String {
     use peft_core::{
         Task,
@@ -172,8 +172,8 @@ fn e2e_rows(data: &Path, split: &str, template: &str, order: &Value) -> String {
         .collect()
 }
 
-/// stories260k, a real Llama with grouped keys, on E2E: with the same initial adapter, rows, order and
-/// budget as PEFT, the perplexity of the target tokens on test is within 2 % of PEFT's, or better.
+/// stories260k, a real Llama with grouped-query attention, on E2E: with the same initial adapter, rows, order and
+/// budget as PEFT, the perplexity of the target tokens of the test split is at most 2 % above PEFT's.
 #[test]
 fn stories260k_learns_e2e_as_with_peft() {
     let (true, Some(model), Some(data)) =
@@ -225,8 +225,8 @@ fn stories260k_learns_e2e_as_with_peft() {
     }
 }
 
-/// The two BART models that spell words out say what transformers makes them say, and a prefix turns the
-/// American one British: frozen it has 39.6 % of the words of test, fully fine-tuned 83.2 % (in PyTorch).
+/// The two BART models that pronounce words answer as they do in transformers, and a prefix turns the American one
+/// British: frozen it gets 39.6 % of the test words right, fully fine-tuned 83.2 % (in PyTorch).
 ///
 /// docs/RESULTS.md has each attention site alone, the MLP and prompt tuning.
 #[test]
@@ -249,7 +249,7 @@ fn bart_learns_british_pronunciation() {
         adapter.iter().for_each(|adapter| args.extend(["--adapter", text(adapter)]));
         serde_json::from_str(&peft(&args)).unwrap()
     };
-    // What each model says to the 1,000 words of test is written in the data.
+    // The data holds each model's answers to the 1,000 test words.
     for (model, target) in [(&us, "target_us"), (&gb, "target_gb")] {
         let scores = score(model, None, &rows(model, "test", target));
         assert_eq!(scores["exact_match"], json!(1.0), "{target}: {scores}");

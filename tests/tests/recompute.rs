@@ -1,5 +1,6 @@
-//! Layers that are run again on the way back: the same numbers on every family and for every kind of virtual
-//! tokens, in f32 bit for bit where there is one stack, and the same adapter from the program.
+//! Gradient checkpointing, which runs layers again in the backward pass: the same numbers on every family and for
+//! every kind of virtual tokens, bit for bit in f32 on models with a single stack, and the same adapter from the
+//! program.
 #![cfg(feature = "cpu")]
 
 use std::{fs, path::Path};
@@ -8,15 +9,14 @@ use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use peft_core::{
     FrozenModel, LayerKeyValues, PaddingSide, Site, SiteKeyValues, TokenBatch, Topology,
     VirtualTokens,
-    contract::{
-        init::{Values, draw},
-        rng::stream,
-    },
 };
 use peft_models::LoadOptions;
-use peft_tests::{Family, Shape, random_model_with};
+use peft_tests::{Family, Shape, random_model_with, random_values};
 
-use crate::support::{difference, peft, root, succeed, tiny_model};
+use crate::{
+    comparison::difference,
+    support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
+};
 
 const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 64 };
 const P: usize = 3;
@@ -39,7 +39,7 @@ enum Kind {
 /// The gradient of one leaf.
 type GradientOf = Box<dyn Fn(&Gradients) -> Option<TensorData>>;
 
-/// Numbers from N(0, 1) as leaves, and how to ask for their gradients.
+/// Leaf tensors with values from N(0, 1), and how to read their gradients.
 struct Leaves {
     dtype: DType,
     all: Vec<GradientOf>,
@@ -47,10 +47,8 @@ struct Leaves {
 
 impl Leaves {
     fn draw<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        let values = Values::Normal { std: 1.0 };
-        let count = shape.iter().product();
-        let numbers = draw(values, count, &mut stream(self.all.len() as u64, 0, "leaf"));
-        let data = TensorData::new(numbers, shape).convert_dtype(self.dtype);
+        let data =
+            random_values(shape, 1.0, self.all.len() as u64, "leaf").convert_dtype(self.dtype);
         let leaf = Tensor::<D>::from_data(data, (&Device::flex().autodiff(), self.dtype));
         let leaf = leaf.require_grad();
         let own = leaf.clone();
@@ -93,7 +91,7 @@ fn pass(family: Family, kind: Kind, dtype: DType, recompute: bool) -> Vec<Tensor
     let virtual_tokens = leaves.virtual_tokens(model, kind);
     let hidden = model.forward(&batch, &virtual_tokens).unwrap().tokens;
     let mut found = vec![hidden.clone().inner().into_data()];
-    // Not a plain sum, whose gradient is the same everywhere: a norm at the end would leave nothing of it.
+    // Not a plain sum: its gradient is the same everywhere, and a norm at the end would cancel it.
     let loss = (hidden.clone() * hidden.add_scalar(1.0).square()).sum();
     let gradients = loss.backward();
     found.extend(leaves.all.iter().map(|leaf| leaf(&gradients).unwrap()));
@@ -102,7 +100,7 @@ fn pass(family: Family, kind: Kind, dtype: DType, recompute: bool) -> Vec<Tensor
 
 #[test]
 fn numbers_are_the_same() {
-    for family in Family::ALL.into_iter().chain(Family::TWO_SIDED) {
+    for family in Family::ALL.into_iter().chain(Family::ENCODER_DECODER) {
         let b = ROWS.len();
         let mut kinds = vec![
             Kind::Prompt(1),
@@ -111,7 +109,7 @@ fn numbers_are_the_same() {
             Kind::Prefix(b),
             Kind::LastLayer,
         ];
-        if Family::TWO_SIDED.contains(&family) {
+        if Family::ENCODER_DECODER.contains(&family) {
             kinds.extend([Site::EncoderSelf, Site::DecoderSelf, Site::Cross].map(Kind::OneSite));
         }
         for kind in kinds {
@@ -121,11 +119,11 @@ fn numbers_are_the_same() {
                 assert!(plain.len() > 1);
                 for (at, (plain, again)) in plain.iter().zip(&again).enumerate() {
                     assert!(plain.iter::<f64>().any(|x| x != 0.0), "{family:?} {kind:?} {at}");
-                    // Layers of a decoder add to one gradient, that of the encoder's output: in another
-                    // order. Without kernels, Burn adds in another order where it records nothing.
+                    // Every layer of a decoder adds to the gradient of the encoder's output, in another order.
+                    // Without kernels, Burn adds in another order where it records no graph.
                     let limit = match dtype {
                         DType::F64 => 1e-12,
-                        _ if Family::TWO_SIDED.contains(&family) => 1e-5,
+                        _ if Family::ENCODER_DECODER.contains(&family) => 1e-5,
                         _ => 0.0,
                     };
                     let difference = difference(again, plain);
@@ -147,7 +145,7 @@ fn train(out: &Path, flags: &[&str]) {
 }
 
 #[test]
-fn a_run_may_be_resumed_with_it() {
+fn a_run_may_be_resumed_with_checkpointing() {
     let dir = tempfile::tempdir().unwrap();
     let (plain, switched) = (dir.path().join("plain"), dir.path().join("switched"));
     let model = tiny_model("llama");
@@ -165,7 +163,7 @@ fn a_run_may_be_resumed_with_it() {
     ];
     train(&plain, &start);
     train(&switched, &start);
-    // As if it had been killed before its last checkpoint.
+    // As if the run had been killed before its last checkpoint.
     let mut checkpoints: Vec<_> = fs::read_dir(switched.join("checkpoints"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -176,7 +174,7 @@ fn a_run_may_be_resumed_with_it() {
     train(&switched, &["--resume", "--recompute"]);
     let settings = fs::read_to_string(switched.join("run.toml")).unwrap();
     assert!(settings.contains("recompute = true"), "{settings}");
-    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+    for name in ADAPTER_FILES {
         let read = |dir: &Path| fs::read(dir.join(name)).unwrap();
         assert!(read(&plain) == read(&switched), "{name} differs");
     }

@@ -1,4 +1,4 @@
-//! A run that is killed or interrupted, and resumed, is the run that was never stopped.
+//! A run that is killed or interrupted and then resumed ends like one that was never stopped.
 #![cfg(unix)]
 
 use std::{
@@ -13,9 +13,9 @@ use peft_core::{Adapter, adapter::codec::sha256, contract::rng, train::checkpoin
 use rand::Rng;
 use serde_json::Value;
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{ADAPTER_FILES, peft, read_lines, root, succeed, tiny_model};
 
-/// A run to be disturbed.
+/// A run to disturb.
 struct Case {
     model: &'static str,
     rows: &'static str,
@@ -25,10 +25,7 @@ struct Case {
 
 const STEPS: usize = 40;
 
-/// The files of an adapter folder.
-const NAMES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
-
-/// Validation, checkpoints and dropout fall on different steps; each method, optimizer and schedule once.
+/// Each method, optimizer and schedule once; validation and checkpoints fall on different steps.
 const CASES: [Case; 4] = [
     Case {
         model: "gpt2",
@@ -76,7 +73,7 @@ const CASES: [Case; 4] = [
         model: "bert",
         rows: "bert-prefix",
         valid: "bert-prompt",
-        // So fast that the scores go down again: the best step is not the last one.
+        // A learning rate so high that scores fall again: the best step is not the last one.
         flags: &["--method=head", "--task=seq-cls", "--best-metric=loss", "--lr=0.6"],
     },
 ];
@@ -99,7 +96,7 @@ impl Case {
     }
 }
 
-/// The command that goes on with a run, or starts it where it was killed before it left anything.
+/// The command that resumes a run, or starts it if it was killed before it wrote anything.
 fn go_on(case: &Case, out: &Path, steps: usize, checkpoint_every: usize) -> Command {
     if !out.join("run.toml").exists() {
         return case.start(out, steps, checkpoint_every);
@@ -110,19 +107,19 @@ fn go_on(case: &Case, out: &Path, steps: usize, checkpoint_every: usize) -> Comm
     command
 }
 
-/// Random moments: other ones in each test run, told by name where a test fails.
+/// Random moments, different in each test run; the seed is printed when a test fails.
 fn moments(what: &str) -> impl Rng {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     println!("{what}: seed of the random moments {seed}");
     rng::stream(seed, 0, what)
 }
 
-/// Steps that the run has written a line for.
+/// How many steps the run has written a line for.
 fn steps_made(out: &Path) -> usize {
     fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
 }
 
-/// Waits until the run has made more steps than `steps`; false where it ended before.
+/// Waits until the run has made more than `steps` steps; false if it ended before.
 fn wait_for_step(child: &mut Child, out: &Path, steps: usize) -> bool {
     let start = Instant::now();
     while steps_made(out) <= steps {
@@ -142,18 +139,16 @@ fn kill(mut child: Child) -> Output {
 }
 
 fn assert_same_adapter(found: &Path, expected: &Path) {
-    for name in NAMES {
+    for name in ADAPTER_FILES {
         let read = |dir: &Path| fs::read(dir.join(name)).unwrap();
         assert!(read(found) == read(expected), "{name} differs from that of the undisturbed run");
     }
 }
 
-/// Steps, losses and learning rates of a run's lines: each step once, in order.
+/// Step, loss and learning rate of each line that a run wrote.
 fn lines(out: &Path) -> Vec<(u64, f64, f64)> {
-    fs::read_to_string(out.join("metrics.jsonl"))
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+    read_lines(&out.join("metrics.jsonl"))
+        .into_iter()
         .map(|line| {
             let number = |key: &str| line[key].as_f64().unwrap();
             (line["step"].as_u64().unwrap(), number("loss"), number("lr"))
@@ -209,7 +204,7 @@ fn a_killed_head_alone_is_resumed_bit_for_bit() {
     killed_and_resumed(&CASES[3]);
 }
 
-/// Ctrl-C: what was learnt is saved, the message says how to go on, and going on gives the same bytes.
+/// Ctrl-C: the state is saved, the message says how to resume, and resuming gives the same bytes.
 #[test]
 fn an_interrupted_run_is_saved_and_says_how_to_resume() {
     let case = &CASES[1];
@@ -240,14 +235,14 @@ fn an_interrupted_run_is_saved_and_says_how_to_resume() {
     assert_eq!(lines(&broken), lines(&whole));
 }
 
-/// The checkpoints of a run, whole or not, under their final names.
+/// The checkpoints of a run under their final names, whether complete or not.
 fn folders(out: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(out.join("checkpoints")) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.')).collect()
 }
 
-/// Whether a folder holds an adapter, which then is whole.
+/// Whether a folder holds an adapter; if it loads, it must be complete.
 fn is_whole(folder: &Path) -> bool {
     if !Adapter::exists(folder) {
         return false;
@@ -269,7 +264,7 @@ fn is_whole(folder: &Path) -> bool {
     }
 }
 
-/// With a checkpoint after each step, most of the time goes into saving: kills land there.
+/// With a checkpoint after each step, most of the time goes into saving, so that is where kills land.
 #[test]
 fn a_kill_during_a_save_leaves_nothing_that_loads_wrongly() {
     let case = &CASES[2];
@@ -281,7 +276,7 @@ fn a_kill_during_a_save_leaves_nothing_that_loads_wrongly() {
     let (mut kills, mut refused, mut newest) = (0, 0, 0);
     for _ in 0..60 {
         let mut child = go_on(case, &broken, steps, 1).spawn().unwrap();
-        // A step's line is written before its checkpoint.
+        // The line of a step is written before its checkpoint.
         if !wait_for_step(&mut child, &broken, steps_made(&broken)) {
             break;
         }
@@ -302,7 +297,7 @@ fn a_kill_during_a_save_leaves_nothing_that_loads_wrongly() {
                 whole_steps.push(step);
             }
         }
-        // What was saved once is not lost by a later kill.
+        // A later kill does not lose what was saved.
         let best = whole_steps.into_iter().max().unwrap_or(0);
         assert!(best >= newest, "the newest whole checkpoint went from {newest} to {best}");
         newest = best;
@@ -329,30 +324,30 @@ fn a_pair_of_two_adapters_is_refused() {
     let (first, second) = (dir.path().join("first"), dir.path().join("second"));
     adapter.save(&first).unwrap();
     other.save(&second).unwrap();
-    // The old folder written here, or by PEFT, which notes no checksum: then the order of the two
-    // renames matters, the config goes first.
+    // The old folder was written here, or by PEFT, which stores no checksum: then it matters that the config is
+    // renamed first.
     for (before, written) in
         [(&first, [true, false]), (&first, [false, true]), (&old, [true, false])]
     {
         let mixed = tempfile::tempdir().unwrap();
-        for (name, new) in NAMES.into_iter().zip(written) {
+        for (name, new) in ADAPTER_FILES.into_iter().zip(written) {
             let from = if new { &second } else { before };
             fs::copy(from.join(name), mixed.path().join(name)).unwrap();
         }
         let error = Adapter::load(mixed.path()).unwrap_err().to_string();
         assert!(error.contains("SHA-256"), "{error}");
     }
-    // One half alone.
-    for name in NAMES {
+    // One of the two files alone.
+    for name in ADAPTER_FILES {
         let half = tempfile::tempdir().unwrap();
         fs::copy(second.join(name), half.path().join(name)).unwrap();
         let error = Adapter::load(half.path()).unwrap_err().to_string();
         let says = ["cannot read", "holds neither"];
         assert!(says.iter().any(|says| error.contains(says)), "{error}");
     }
-    // A save over a folder of PEFT's leaves the new adapter, and nothing temporary.
+    // Saving over a folder of PEFT's leaves the new adapter and no temporary files.
     let over = tempfile::tempdir().unwrap();
-    for name in NAMES {
+    for name in ADAPTER_FILES {
         fs::copy(old.join(name), over.path().join(name)).unwrap();
     }
     other.save(over.path()).unwrap();
@@ -360,25 +355,25 @@ fn a_pair_of_two_adapters_is_refused() {
     assert_eq!(Adapter::load(over.path()).unwrap().tensors, other.tensors);
 }
 
-/// What keeps a save from being finished, such as a full disk, leaves the old adapter.
+/// A save that fails, as on a full disk, leaves the old adapter.
 #[test]
 fn a_failed_save_leaves_the_old_adapter() {
     let old = Adapter::load(&root().join("tests/vectors/logits/gpt2/prompt")).unwrap();
     let new = Adapter::load(&root().join("tests/vectors/logits/gpt2/prefix")).unwrap();
-    for name in NAMES {
+    for name in ADAPTER_FILES {
         let dir = tempfile::tempdir().unwrap();
         old.save(dir.path()).unwrap();
-        let before = NAMES.map(|name| fs::read(dir.path().join(name)).unwrap());
-        // A folder in the place of a temporary file.
+        let before = ADAPTER_FILES.map(|name| fs::read(dir.path().join(name)).unwrap());
+        // A folder where the temporary file would go.
         fs::create_dir(dir.path().join(format!(".{name}.tmp"))).unwrap();
         let error = new.save(dir.path()).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
-        assert!(before == NAMES.map(|name| fs::read(dir.path().join(name)).unwrap()));
+        assert!(before == ADAPTER_FILES.map(|name| fs::read(dir.path().join(name)).unwrap()));
         assert_eq!(Adapter::load(dir.path()).unwrap().tensors, old.tensors);
     }
 }
 
-/// `--overwrite` with settings that cannot start a run costs nothing; with others it starts from nothing.
+/// `--overwrite` with settings that cannot start a run deletes nothing; with valid ones the run starts afresh.
 #[test]
 fn overwriting_waits_until_the_new_run_can_start() {
     let case = &CASES[0];

@@ -1,20 +1,21 @@
 //! What must hold for every model and every kind of virtual tokens: properties over random shapes.
 //!
-//! The numbers in the names are those of the design's section on semantics.
+//! The numbers in the names are those of docs/SEMANTICS.md.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use peft_core::{
     Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Sequence,
-    Side, SiteKeyValues, TokenBatch, VirtualTokens,
-    contract::{
-        frozen::activations,
-        init::{Values, tensor},
-        rng,
-    },
+    Side, SiteKeyValues, TokenBatch, VirtualTokens, frozen::activations, rng,
 };
-use peft_tests::{Family, Shape, VOCAB, device, random_model};
+use peft_tests::{
+    Family, Shape, device, random_model,
+    strategies::{cases, decoder, family, ids, shape},
+    virtual_tokens::{prompt_of, random_prefix, random_prompt},
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use rand::Rng as _;
+
+use crate::support::slices;
 
 /// Kinds of virtual tokens a model can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,47 +33,29 @@ const KINDS: [Kind; 4] = [Kind::None, Kind::Embeddings, Kind::KeyValues, Kind::L
 fn virtual_tokens(
     model: &dyn FrozenModel,
     kind: Kind,
-    [r, p]: [usize; 2],
+    shape: [usize; 2],
     seed: u64,
 ) -> VirtualTokens {
-    let spec = model.spec();
-    let site = spec.self_site().unwrap();
-    let values = Values::Normal { std: 0.7 };
     let mut stream = rng::stream(seed, 0, "test");
+    let site = model.spec().self_site().unwrap().site;
     match kind {
         Kind::None => VirtualTokens::none(),
-        Kind::Embeddings => VirtualTokens::embeddings(tensor(
-            [r, p, spec.hidden_size],
-            values,
-            &mut stream,
-            &device(),
-        )),
+        Kind::Embeddings => random_prompt(model, shape, &mut stream, &device()),
         Kind::KeyValues | Kind::LastLayer => {
-            let shape = [r, site.num_kv_heads, p, site.head_dim];
-            let layers = (0..site.num_layers)
-                .map(|layer| {
-                    (kind == Kind::KeyValues || layer + 1 == site.num_layers).then(|| {
-                        LayerKeyValues {
-                            key: tensor(shape, values, &mut stream, &device()),
-                            value: tensor(shape, values, &mut stream, &device()),
-                        }
-                    })
-                })
-                .collect();
-            VirtualTokens::key_values(vec![SiteKeyValues { site: site.site, layers }])
+            let last = kind == Kind::LastLayer;
+            random_prefix(model, &[site], last, shape, &mut stream, &device())
         }
     }
 }
 
-/// Hidden states of the real tokens of each row, `[T, H]` flat.
+/// The hidden states `[T, H]` of the real tokens of each row, flattened.
 fn states(
     model: &dyn FrozenModel,
     rows: &[Vec<u32>],
     side: PaddingSide,
     virtual_tokens: &VirtualTokens,
 ) -> Vec<Vec<f32>> {
-    let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-    let batch = TokenBatch::new(&slices, side);
+    let batch = TokenBatch::new(&slices(rows), side);
     let hidden = model.forward(&batch, virtual_tokens).unwrap().tokens;
     (0..rows.len())
         .map(|row| {
@@ -91,28 +74,13 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) -> Result<(), T
     Ok(())
 }
 
-fn ids(len: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<u32>> {
-    vec(0..VOCAB as u32, len)
-}
-
-fn shape() -> impl Strategy<Value = Shape> {
-    (1..4usize, 1..4usize, select(vec![2usize, 4, 6])).prop_map(|(layers, kv_heads, head_dim)| {
-        Shape { layers, kv_heads, head_dim, positions: 64 }
-    })
-}
-
-fn cases() -> ProptestConfig {
-    // Each case builds a model and runs it several times; a GPU in software is slow at that.
-    ProptestConfig::with_cases(if cfg!(feature = "wgpu") { 2 } else { 24 })
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(cases(24))]
 
-    /// 1. Batched = alone, whatever the padding's side.
+    /// 1. Batched = alone, on either padding side.
     #[test]
     fn p1_a_row_is_answered_alone(
-        family in select(Family::ALL.to_vec()), kind in select(KINDS.to_vec()), shape in shape(),
+        family in family(), kind in select(KINDS.to_vec()), shape in shape(),
         rows in vec(ids(1..9), 1..5), p in 1..6usize, seed: u64, per_row: bool,
     ) {
         let loaded = random_model(family, shape, seed);
@@ -132,14 +100,12 @@ proptest! {
     /// 2. A prompt made of the embeddings of real tokens = the base on those tokens and the input.
     #[test]
     fn p2_a_prompt_of_real_embeddings_is_those_tokens(
-        family in select(Family::ALL.to_vec()), shape in shape(), words in ids(1..6),
+        family in family(), shape in shape(), words in ids(1..6),
         row in ids(1..8), seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
         let model = loaded.model.as_ref();
-        let index: Vec<i64> = words.iter().map(|id| i64::from(*id)).collect();
-        let index = Tensor::<2, Int>::from_data(TensorData::new(index, [1, words.len()]), &device());
-        let prompt = VirtualTokens::embeddings(model.embed(index));
+        let prompt = prompt_of(model, &words);
         let with_prompt = states(model, std::slice::from_ref(&row), PaddingSide::Right, &prompt);
         let joined = [words.clone(), row].concat();
         let plain = states(model, &[joined], PaddingSide::Right, &VirtualTokens::none());
@@ -150,7 +116,7 @@ proptest! {
     /// 3. A prefix made of the keys and values of real tokens = the base on those tokens and the input.
     #[test]
     fn p3_a_prefix_of_real_activations_is_those_tokens(
-        family in select(Family::CAUSAL.to_vec()), shape in shape(), words in ids(1..6),
+        family in decoder(), shape in shape(), words in ids(1..6),
         row in ids(1..8), seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
@@ -163,11 +129,11 @@ proptest! {
         assert_close(&with_prefix[0], &plain[0][skip..], 2e-5)?;
     }
 
-    /// 3. A compiled prompt = the prefix with the keys and values that the prompt produces, and its last
-    /// hidden state is that of the prompt's last row.
+    /// 3. A prefilled prompt = the prefix of the keys and values that the prompt produces; its last hidden state is
+    /// that of the prompt's last row.
     #[test]
     fn p3_a_compiled_prompt_is_a_prefix(
-        family in select(Family::CAUSAL.to_vec()), shape in shape(), rows in vec(ids(1..7), 1..4),
+        family in decoder(), shape in shape(), rows in vec(ids(1..7), 1..4),
         p in 1..6usize, seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
@@ -187,7 +153,7 @@ proptest! {
     /// 4. A masked virtual token = an absent one, and P = 0 = the base.
     #[test]
     fn p4_a_masked_virtual_token_is_absent(
-        family in select(Family::ALL.to_vec()), kind in select(KINDS[1..].to_vec()), shape in shape(),
+        family in family(), kind in select(KINDS[1..].to_vec()), shape in shape(),
         row in ids(1..7), masked in 1..4usize, left in 0..4usize, seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
@@ -206,10 +172,10 @@ proptest! {
         }
     }
 
-    /// 4. and 1. Rows of a batch with different P, aligned against the text.
+    /// 4 and 1. Rows of a batch with different P, aligned next to the text.
     #[test]
     fn p4_rows_may_have_different_p(
-        family in select(Family::ALL.to_vec()), kind in select(KINDS[1..].to_vec()), shape in shape(),
+        family in family(), kind in select(KINDS[1..].to_vec()), shape in shape(),
         rows in vec(ids(1..7), 2..4), seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
@@ -227,23 +193,22 @@ proptest! {
         }
     }
 
-    /// 5. Real token i of row r has position p_r + i, or i where the prefix shifts nothing: wherever the
+    /// 5. Real token i of row r has position p_r + i, or i if the prefix does not shift positions: wherever the
     /// padding is, and whichever virtual tokens are masked.
     #[test]
     fn p5_positions_count_real_entries(
-        family in select(Family::ALL.to_vec()), s in 1..8usize, p in 0..6usize, b in 1..5usize,
+        family in family(), s in 1..8usize, p in 0..6usize, b in 1..5usize,
         shared: bool, padding in option::of(select(vec![PaddingSide::Left, PaddingSide::Right])),
         seed: u64,
     ) {
         let mut stream = rng::stream(seed, 0, "test");
         let rows: Vec<Vec<u32>> = (0..b).map(|_| vec![1; stream.random_range(1..=s)]).collect();
-        let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let mut random =
             |r, len| Mask::new(r, len, (0..r * len).map(|_| stream.random()).collect()).unwrap();
         let past_mask = random(if shared { 1 } else { b }, p);
-        // Without a side the padding is anywhere, between the tokens too.
+        // Without a side the padding is anywhere, even between the tokens.
         let mask = match padding {
-            Some(side) => TokenBatch::new(&slices, side).mask().clone(),
+            Some(side) => TokenBatch::new(&slices(&rows), side).mask().clone(),
             None => random(b, s),
         };
         let loaded = random_model(family, Shape::default(), seed);
@@ -270,11 +235,11 @@ proptest! {
         }
     }
 
-    /// 8. The limit is that of each row: a long row with few virtual tokens may stand beside a short one
-    /// with many.
+    /// 8. The limit applies to each row: a long row with few virtual tokens may share a batch with a short one that
+    /// has many.
     #[test]
     fn p8_the_limit_counts_row_by_row(
-        family in select(Family::ALL.to_vec()), kind in select(KINDS[1..].to_vec()),
+        family in family(), kind in select(KINDS[1..].to_vec()),
         p in vec(0..7usize, 2), t in vec(1..9usize, 2), seed: u64,
     ) {
         let loaded = random_model(family, Shape { positions: 10, ..Shape::default() }, seed);
@@ -284,9 +249,8 @@ proptest! {
             .with_mask(Mask::new(2, 6, real).unwrap())
             .unwrap();
         let rows: Vec<Vec<u32>> = t.iter().map(|t| vec![1; *t]).collect();
-        let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let most = p.iter().zip(&t).map(|(p, t)| p + t).max().unwrap();
-        match model.forward(&TokenBatch::new(&slices, PaddingSide::Right), &tokens) {
+        match model.forward(&TokenBatch::new(&slices(&rows), PaddingSide::Right), &tokens) {
             Ok(_) => prop_assert!(most <= 10),
             Err(Error::TooLong { virtual_tokens, tokens, limit: 10, .. }) => {
                 prop_assert!(virtual_tokens + tokens > 10);
@@ -296,10 +260,10 @@ proptest! {
         }
     }
 
-    /// 8. Beyond the limit is refused by name; up to it is not.
+    /// 8. Rows beyond the limit are refused with the numbers; rows up to it are not.
     #[test]
     fn p8_too_long_is_refused(
-        family in select(Family::ALL.to_vec()), kind in select(KINDS[1..].to_vec()),
+        family in family(), kind in select(KINDS[1..].to_vec()),
         p in 1..6usize, t in 1..12usize, seed: u64,
     ) {
         let shape = Shape { positions: 10, ..Shape::default() };

@@ -1,4 +1,4 @@
-//! What several of these files need: the program as a process, tensors compared.
+//! What several of these files need: the program as a process, sessions, files read.
 
 use std::{
     fs,
@@ -6,11 +6,15 @@ use std::{
     process::{Command, Output},
 };
 
-use burn::tensor::TensorData;
-use peft_core::{NamedTensors, Task, adapter::codec::from_safetensors};
-use peft_tests::vectors;
+use peft_cli::session::Session;
+use peft_core::{Adapter, NamedTensors, Task, adapter::folder::from_safetensors};
+use peft_tests::{device, vectors};
+use serde_json::Value;
 
-/// The program, to be run in `dir`.
+/// The two files of an adapter's folder.
+pub const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
+/// A command that runs the program in `dir`.
 pub fn peft(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peft-under-test"));
     command.current_dir(dir);
@@ -35,6 +39,35 @@ pub fn tiny_model(name: &str) -> String {
     format!("tests/vectors/logits/{name}")
 }
 
+/// A session of a model's folder, with an adapter's folder if one is given.
+pub fn session(model: &Path, adapter: Option<&Path>) -> Session {
+    let base = peft_models::load(model, &device()).unwrap();
+    let adapter = adapter.map(|dir| Adapter::load(dir).unwrap());
+    Session::new(base, model.to_path_buf(), adapter, &device()).unwrap()
+}
+
+/// The values of JSON lines.
+pub fn parse_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The values of a file of JSON lines.
+pub fn read_lines(path: &Path) -> Vec<Value> {
+    let lines = parse_lines(&fs::read_to_string(path).unwrap());
+    assert!(!lines.is_empty(), "{}", path.display());
+    lines
+}
+
+/// A JSON list of token ids.
+pub fn token_ids(list: &Value) -> Vec<u32> {
+    list.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+/// Rows as slices.
+pub fn slices(rows: &[Vec<u32>]) -> Vec<&[u32]> {
+    rows.iter().map(Vec::as_slice).collect()
+}
+
 /// The task that a tiny model is for.
 pub fn task_of(model: &str) -> Task {
     match model {
@@ -52,26 +85,4 @@ pub fn read_vectors(path: &str) -> NamedTensors {
 /// The tensors of a file.
 pub fn read_tensors(path: &Path) -> NamedTensors {
     from_safetensors(&fs::read(path).unwrap(), path).unwrap()
-}
-
-/// Largest difference of two tensors, relative to the largest expected number.
-pub fn difference(found: &TensorData, expected: &TensorData) -> f64 {
-    assert_eq!(found.shape().as_slice(), expected.shape().as_slice());
-    let scale = expected.iter::<f64>().fold(0f64, |scale, x| scale.max(x.abs())).max(1e-12);
-    let pairs = found.iter::<f64>().zip(expected.iter::<f64>());
-    pairs.map(|(a, b)| (a - b).abs() / scale).fold(0.0, f64::max)
-}
-
-/// Checks that two sets of tensors have the same names, and numbers within `tolerance` of their scale.
-/// Gives the largest difference.
-pub fn assert_tensors_near(found: &NamedTensors, expected: &NamedTensors, tolerance: f64) -> f64 {
-    let names = |tensors: &NamedTensors| tensors.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(found), names(expected));
-    let mut largest = 0f64;
-    for (name, expected) in expected {
-        let difference = difference(&found[name], expected);
-        assert!(difference < tolerance, "{name}: {difference}");
-        largest = largest.max(difference);
-    }
-    largest
 }

@@ -1,4 +1,4 @@
-//! Training gives the losses and the tensors that PEFT and torch's AdamW give, step by step.
+//! Training gives the losses and tensors of PEFT with torch's AdamW, step by step.
 //!
 //! Vectors: `python/make_training.py`, which says how they were made.
 
@@ -19,12 +19,12 @@ use peft_prefix::{PrefixConfig, PrefixTuning};
 use peft_tests::{device, vectors};
 use serde_json::Value;
 
-use crate::support::{
-    assert_tensors_near, difference, peft, read_tensors, read_vectors, root, succeed, task_of,
-    tiny_model,
+use crate::{
+    comparison::{assert_tensors_near, difference},
+    support::{peft, read_lines, read_tensors, read_vectors, root, succeed, task_of, tiny_model},
 };
 
-/// What a case was trained with, and its losses.
+/// The settings of a case, and its losses.
 struct Case {
     name: &'static str,
     model: String,
@@ -73,7 +73,7 @@ impl Case {
         println!("{}: losses within {largest:.1e}", self.name);
     }
 
-    /// Runs `peft train` as section 9 of the design says, from the adapter of step 0.
+    /// Runs `peft train` with the settings of the case, from its adapter of step 0.
     fn train_as_process(&self, method: &str) {
         let dir = tempfile::tempdir().unwrap();
         let (out, metrics) = (dir.path().join("out"), dir.path().join("steps.jsonl"));
@@ -88,11 +88,7 @@ impl Case {
         command.arg("--out").arg(&out).arg("--metrics-file").arg(&metrics);
         succeed(&mut command);
 
-        let lines: Vec<Value> = fs::read_to_string(&metrics)
-            .unwrap()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines = read_lines(&metrics);
         for (index, line) in lines.iter().enumerate() {
             assert_eq!(line["step"], index + 1);
             assert_eq!(line["lr"], self.lr);
@@ -125,7 +121,7 @@ fn prefixes_without_the_mlp_follow_torch() {
 
 #[test]
 fn p_tuning_v2_follows_torch() {
-    // On all layers it is a prefix without the MLP, so PEFT's prefixes are references for it too.
+    // On all layers it is a prefix without the MLP, so PEFT's prefix serves as a reference for it too.
     for name in ["gpt2-ptv2", "bert-tok-prefix"] {
         Case::read(name).train_as_process("ptv2");
     }
@@ -142,7 +138,7 @@ impl Observer for Losses {
     }
 }
 
-/// No adapter folder holds an MLP: its tensors are read from beside it.
+/// No adapter folder holds an MLP: its tensors are in a file of their own.
 #[test]
 fn a_prefix_with_its_mlp_follows_torch() {
     let case = Case::read("gpt2-prefix-mlp");
@@ -193,7 +189,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
     let largest = assert_tensors_near(&outcome.learner.method.state(), &expected, 1e-3);
     println!("{}: final tensors within {largest:.1e}", case.name);
 
-    // What made them is in the checkpoint, laid flat.
+    // The parameters of the MLP are in the checkpoint, flattened.
     let stored = checkpoint::load(&dir.path().join("checkpoints/step-000020")).unwrap().tensors;
     let expected = read_vectors("training/gpt2-prefix-mlp/final_mlp.safetensors");
     for (part, name) in [

@@ -1,11 +1,11 @@
-//! How much memory a piece of work takes at most: an allocator that counts.
+//! An allocator that counts, to measure the peak memory of a piece of work.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// Bytes that are allocated now, and the most there were since [`peak_of`] began.
+/// The bytes allocated now, and their peak since [`peak_of`] began.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
@@ -19,7 +19,7 @@ fn add(size: usize) {
     PEAK.fetch_max(live, Relaxed);
 }
 
-// SAFETY: everything is passed on to the system's allocator as it is.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
@@ -40,7 +40,7 @@ unsafe impl GlobalAlloc for Counter {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // The old and the new place may both be there for a moment.
+        // The old and the new block may exist at the same time.
         add(size);
         LIVE.fetch_sub(layout.size(), Relaxed);
         // SAFETY: as the caller promises.
@@ -48,7 +48,7 @@ unsafe impl GlobalAlloc for Counter {
     }
 }
 
-/// The result of some work, and the most bytes that were allocated for it at once.
+/// The result of some work, and the most bytes allocated for it at any time.
 pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);

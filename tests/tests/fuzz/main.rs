@@ -1,9 +1,8 @@
-//! Damaged files: every reader of a file that comes from elsewhere must give its content or an error, never
-//! end the program, and never take more memory than the file's size allows.
+//! Damaged files: every reader of foreign files must give their content or an error, must never end the program, and
+//! must never take more memory than the size of the file warrants.
 //!
-//! Inputs are valid files, damaged in ways that depend on nothing but their number: see [`mutate`]. There are 20,000 of
-//! them, or as many as `PEFT_FUZZ_INPUTS` says; with a million the test takes minutes. In a binary of its own, whose
-//! allocator counts.
+//! Inputs are valid files, damaged in ways that depend only on their number: see [`mutate`]. There are 20,000 of them, or
+//! as many as `PEFT_FUZZ_INPUTS` says; a million take minutes. A test binary of its own, because its allocator counts.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod counter;
@@ -20,15 +19,15 @@ use std::{
 use rand::Rng;
 use readers::Reader;
 
-/// Bytes that reading may take for each byte of the file, beside the reader's allowance. JSON is the worst: two
-/// bytes of it make a value of 32, in a list that doubles as it grows.
+/// How many bytes a reader may take per byte of the file, on top of its allowance. JSON is the worst: two bytes of it
+/// become a value of 32 bytes, in a list that doubles as it grows.
 const BYTES_PER_BYTE: usize = 64;
 
 #[derive(Default)]
 struct Tally {
     accepted: usize,
     refused: usize,
-    /// The most memory, and the length of that input.
+    /// The peak memory, and the length of the input that took it.
     peak: (usize, usize),
     slowest: Duration,
 }
@@ -99,7 +98,7 @@ fn damaged_files_give_errors_within_bounded_memory() {
     let begun = Instant::now();
     for (number, reader) in readers.iter().enumerate() {
         let begun = Instant::now();
-        // Panics of a library that a reader turns into errors are not worth a line each.
+        // Readers turn panics of a library into errors: silence them.
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
         let tally = fuzz(reader, number, each);

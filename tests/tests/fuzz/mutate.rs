@@ -1,9 +1,9 @@
-//! Damage to valid files: the same for the same seed.
+//! Damage to valid files, reproducible from a seed.
 
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// What stands in the place of a JSON scalar, a size or a name.
+/// Replacements for a JSON scalar, a size or a name.
 const WORDS: &[&str] = &[
     "null",
     "true",
@@ -45,7 +45,7 @@ const WORDS: &[&str] = &[
     "\"(a{9}){9}\"",
 ];
 
-/// What stands in the place of a number of several bytes.
+/// Replacements for a number of several bytes.
 const NUMBERS: &[u64] = &[
     0,
     1,
@@ -70,28 +70,28 @@ const NUMBERS: &[u64] = &[
     u64::MAX,
 ];
 
-/// A generator for the `index`-th input of a reader.
+/// The random generator for the `index`-th input of a reader.
 pub fn generator(reader: usize, index: usize) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(index as u64);
     rng.set_stream(reader as u64);
     rng
 }
 
-/// Damages `bytes` once to four times; `other` is another valid file, to take pieces from.
+/// Damages `bytes` one to four times; `other` is another valid file, to take ranges from.
 pub fn mutate(bytes: &mut Vec<u8>, other: &[u8], rng: &mut impl Rng) {
-    // Often a single one: two rarely leave a file that is read to its end.
+    // Often once: after two, a file is rarely read to its end.
     let times = if rng.random_bool(0.6) { 1 } else { rng.random_range(2..=4) };
     for _ in 0..times {
         once(bytes, other, rng);
     }
 }
 
-/// A place in `bytes`, or 0.
+/// A position in `bytes`; 0 if it is empty.
 fn place(bytes: &[u8], rng: &mut impl Rng) -> usize {
     rng.random_range(0..bytes.len().max(1))
 }
 
-/// A short range of `bytes`, empty where they are.
+/// A short range of `bytes`; empty if it is empty.
 fn piece(bytes: &[u8], rng: &mut impl Rng) -> std::ops::Range<usize> {
     let start = place(bytes, rng);
     let longest = if rng.random_bool(0.1) { bytes.len() } else { 40 };
@@ -101,32 +101,32 @@ fn piece(bytes: &[u8], rng: &mut impl Rng) -> std::ops::Range<usize> {
 
 fn once(bytes: &mut Vec<u8>, other: &[u8], rng: &mut impl Rng) {
     match rng.random_range(0..10) {
-        // A bit.
+        // Flips a bit.
         0 => {
             let (at, bit) = (place(bytes, rng), rng.random_range(0..8));
             if let Some(byte) = bytes.get_mut(at) {
                 *byte ^= 1 << bit;
             }
         }
-        // A byte.
+        // Replaces a byte.
         1 => {
             let at = place(bytes, rng);
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = rng.random();
             }
         }
-        // A number, as lengths and offsets are written.
+        // Replaces a number, as lengths and offsets are written.
         2 => {
             let width = *[1, 2, 4, 8].choose(rng).unwrap();
             let number = NUMBERS.choose(rng).unwrap().to_le_bytes();
-            // Lengths often stand at the beginning.
+            // Lengths are often at the beginning.
             let at = if rng.random_bool(0.3) { rng.random_range(0..16) } else { place(bytes, rng) };
             if let Some(found) = bytes.get_mut(at..at + width) {
                 found.copy_from_slice(&number[..width]);
             }
         }
         3 => bytes.truncate(place(bytes, rng)),
-        // A piece is gone, comes twice, comes from elsewhere.
+        // Removes a range, repeats one, or takes one from the other file.
         4 => drop(bytes.drain(piece(bytes, rng))),
         5 => {
             let range = piece(bytes, rng);
@@ -138,7 +138,7 @@ fn once(bytes: &mut Vec<u8>, other: &[u8], rng: &mut impl Rng) {
             let from = piece(other, rng);
             drop(bytes.splice(range, other[from].iter().copied()));
         }
-        // A word of a text: between quotes, commas, brackets and blanks.
+        // Replaces a word of a text, between commas, brackets and blanks.
         _ => {
             let at = place(bytes, rng);
             let is_border = |byte: &u8| b" \t\n,:[]{}()".contains(byte);
@@ -150,7 +150,7 @@ fn once(bytes: &mut Vec<u8>, other: &[u8], rng: &mut impl Rng) {
     }
 }
 
-/// Writes the length of the header of a safetensors file as it is, so that a changed header is looked at.
+/// Corrects the header length of a safetensors file, so that a changed header is read.
 pub fn repair_safetensors(bytes: &mut [u8]) {
     let mut depth = 0;
     let end = bytes.iter().skip(8).position(|byte| {
@@ -163,14 +163,14 @@ pub fn repair_safetensors(bytes: &mut [u8]) {
     }
 }
 
-/// Writes the length of the header of a `.npy` file of version 1 as it is.
+/// Corrects the header length of a `.npy` file of version 1.
 pub fn repair_npy(bytes: &mut [u8]) {
     if let Some(end) = bytes.iter().skip(10).position(|byte| *byte == b'\n') {
         bytes[8..10].copy_from_slice(&(end as u16 + 1).to_le_bytes());
     }
 }
 
-/// Writes the checksums of a zip archive as they are, and where its directory begins, where that can be told.
+/// Corrects the checksums in the directory of a zip archive, where its entries can be found.
 pub fn repair_zip(bytes: &mut [u8]) {
     let number = |bytes: &[u8], at: usize, width: usize| {
         let found = bytes.get(at..at + width)?.iter().rev();

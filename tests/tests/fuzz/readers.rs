@@ -1,4 +1,4 @@
-//! The readers of files that come from elsewhere, each with valid files to damage.
+//! The readers of foreign files, each with valid files to damage.
 
 use std::{
     fs,
@@ -16,23 +16,23 @@ use peft_tests::vectors;
 
 use crate::mutate;
 
-/// What a reader may take for a small file.
+/// The memory that a reader may take for a small file.
 const SMALL: usize = 1 << 20;
-/// The same where a regular expression may be in it: the library compiles one to about 16 MiB before it refuses
-/// it, such as `a{1,2147483648}`.
+/// The same for a file that may hold a regular expression: the library compiles one such as `a{1,2147483648}` to about
+/// 16 MiB before it refuses it.
 const LARGE: usize = 64 << 20;
 
 /// A reader with its valid files.
 pub struct Reader {
     pub name: &'static str,
     pub seeds: Vec<Vec<u8>>,
-    /// Mends what would hide the damage behind it.
+    /// Corrects what would keep the damage from being read, such as checksums.
     pub repair: fn(&mut [u8]),
-    /// Reads some bytes; a folder of its own holds what else it needs.
+    /// Reads bytes, in a folder that holds what else it needs.
     pub read: fn(&Path, &[u8]) -> Result<()>,
-    /// Bytes that reading may take whatever the file's size.
+    /// The bytes that reading may take whatever the file's size.
     pub allowance: usize,
-    /// What must be in the folder: files of `tests/vectors`, by their names there.
+    /// Files that must be in the folder, and their names there.
     pub beside: Vec<(PathBuf, &'static str)>,
 }
 
@@ -44,7 +44,7 @@ fn seeds(paths: &[&str]) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(vectors(path)).unwrap()).collect()
 }
 
-/// The valid files of a folder whose names end so.
+/// The valid files of a folder with one of these endings.
 fn all(folder: &str, endings: &[&str]) -> Vec<Vec<u8>> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(file(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -53,16 +53,16 @@ fn all(folder: &str, endings: &[&str]) -> Vec<Vec<u8>> {
     paths.iter().filter(wanted).map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// The tensors of a tiny model, for configs to be built on.
+/// The tensors of a tiny model, to build configs with.
 fn tensors(family: &str) -> NamedTensors {
     let path = file(family).join("model.safetensors");
     from_safetensors(&fs::read(&path).unwrap(), &path).unwrap()
 }
 
-/// Writes a file anew: one that is cut to nothing and written again waits for the disk.
+/// Replaces a file by a new one: truncating and rewriting it would wait for the disk.
 fn write(dir: &Path, name: &str, bytes: &[u8]) {
     let path = dir.join(name);
-    // It is not there yet the first time.
+    // The first time there is none.
     let _ = fs::remove_file(&path);
     fs::write(path, bytes).unwrap();
 }

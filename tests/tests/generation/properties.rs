@@ -1,0 +1,186 @@
+//! The continuation of a row does not depend on how rows are batched, on the cache, or on settings without effect.
+
+use peft_core::{FrozenModel, PaddingSide, TokenBatch, VirtualTokens, frozen::activations};
+use peft_models::generate::{Beams, EarlyStopping, GenerateConfig, Sampling, generate, greedy};
+use peft_tests::{
+    Family, Shape, random_model,
+    strategies::{cases, decoder, ids},
+    vectors,
+    virtual_tokens::prompt_of,
+};
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+
+use crate::support::{session, slices};
+
+/// With a fixed seed: where two scores differ by rounding alone, batching could decide between them.
+fn fixed_cases() -> ProptestConfig {
+    ProptestConfig { rng_seed: RngSeed::Fixed(7), ..cases(16) }
+}
+
+/// Settings whose output must not depend on how rows are batched.
+fn strategies(seed: u64) -> Vec<GenerateConfig> {
+    let base = || GenerateConfig::new(9).with_end_tokens(vec![3, 5, 7, 11]);
+    let sampling = Sampling::default().with_seed(seed);
+    vec![
+        base(),
+        base().with_repetition_penalty(1.4).with_min_new_tokens(3),
+        base().with_beams(Beams::new(3)),
+        base()
+            .with_beams(Beams::new(4).with_length_penalty(-0.5))
+            .with_repetition_penalty(1.2)
+            .with_num_return_sequences(2),
+        base().with_beams(Beams::new(2).with_early_stopping(EarlyStopping::Always)),
+        base().with_sampling(sampling.clone()).with_num_return_sequences(2),
+        base().with_sampling(sampling.with_temperature(0.7).with_top_k(Some(9)).with_top_p(0.9)),
+    ]
+}
+
+/// Virtual tokens made of real tokens: their embeddings, or their keys and values.
+fn virtual_tokens(model: &dyn FrozenModel, words: &[u32], compiled: bool) -> VirtualTokens {
+    match words {
+        [] => VirtualTokens::none(),
+        _ if compiled => activations(model, words).unwrap(),
+        _ => prompt_of(model, words),
+    }
+}
+
+fn sequences(
+    model: &dyn FrozenModel,
+    rows: &[&[u32]],
+    virtual_tokens: &VirtualTokens,
+    config: &GenerateConfig,
+) -> Vec<Vec<Vec<u32>>> {
+    let made = generate(model, rows, virtual_tokens, config, &mut ()).unwrap();
+    made.into_iter().map(|row| row.into_iter().map(|sequence| sequence.ids).collect()).collect()
+}
+
+proptest! {
+    #![proptest_config(fixed_cases())]
+
+    #[test]
+    fn a_row_is_continued_as_if_alone(
+        family in decoder(), rows in vec(ids(1..9), 1..6), words in ids(0..4),
+        compiled: bool, seed: u64,
+    ) {
+        let loaded = random_model(family, Shape::default(), seed);
+        let model = loaded.model.as_ref();
+        let own = virtual_tokens(model, &words, compiled);
+        for config in strategies(seed) {
+            let all = sequences(model, &slices(&rows), &own, &config);
+            let alone = sequences(model, &slices(&rows), &own, &config.clone().with_batch_size(1));
+            prop_assert_eq!(&all, &alone, "{:?}", config);
+            // Whatever the other rows are.
+            let mut others: Vec<Vec<u32>> = vec![vec![1, 2, 3]; rows.len()];
+            others[0].clone_from(&rows[0]);
+            let among_others = sequences(model, &slices(&others), &own, &config);
+            prop_assert_eq!(&all[0], &among_others[0], "{:?}", config);
+        }
+    }
+
+    #[test]
+    fn each_row_may_have_its_own_virtual_tokens(
+        rows in vec(ids(1..6), 2..5), words in vec(ids(1..4), 4), seed: u64,
+    ) {
+        let loaded = random_model(Family::Llama, Shape::default(), seed);
+        let model = loaded.model.as_ref();
+        let each: Vec<VirtualTokens> =
+            words.iter().map(|words| virtual_tokens(model, words, true)).collect();
+        let of_row: Vec<usize> = (0..rows.len()).map(|row| row % each.len()).collect();
+        let all = VirtualTokens::per_row(&each, &of_row).unwrap();
+        let config = &strategies(seed)[2];
+        let made = sequences(model, &slices(&rows), &all, &config.clone().with_batch_size(3));
+        for ((row, own), made) in rows.iter().zip(&of_row).zip(made) {
+            prop_assert_eq!(&made, &sequences(model, &[row], &each[*own], config)[0]);
+        }
+    }
+
+    #[test]
+    fn without_a_choice_every_strategy_is_greedy(
+        family in decoder(), rows in vec(ids(1..7), 1..4), seed: u64,
+    ) {
+        let loaded = random_model(family, Shape::default(), seed);
+        let model = loaded.model.as_ref();
+        let base = GenerateConfig::new(8).with_end_tokens(vec![2, 4]);
+        let none = VirtualTokens::none();
+        let expected = sequences(model, &slices(&rows), &none, &base);
+        let sampling = Sampling::default().with_seed(seed);
+        for config in [
+            base.clone().with_beams(Beams::new(1)),
+            base.clone().with_sampling(sampling.clone().with_top_k(Some(1))),
+            base.clone().with_sampling(sampling.clone().with_top_p(1e-6)),
+            base.clone().with_sampling(sampling.with_temperature(1e-6)),
+            // This one computes the scores on the host.
+            base.clone().with_repetition_penalty(1.0 + 1e-7),
+        ] {
+            prop_assert_eq!(&sequences(model, &slices(&rows), &none, &config), &expected);
+        }
+    }
+
+    #[test]
+    fn a_cache_changes_nothing(
+        family in decoder(), row in ids(1..8), words in ids(0..5),
+        compiled: bool, seed: u64,
+    ) {
+        let loaded = random_model(family, Shape::default(), seed);
+        let model = loaded.model.as_ref();
+        let own = virtual_tokens(model, &words, compiled);
+        let made = greedy(model, &[&row], &own, 8, &[2]).unwrap();
+        // Without a cache: the whole sequence again at each step, behind the words.
+        let mut expected = Vec::new();
+        while expected.len() < 8 && expected.last() != Some(&2) {
+            let so_far = [words.as_slice(), &row, &expected].concat();
+            let batch = TokenBatch::new(&[&so_far], PaddingSide::Right);
+            let hidden = model.forward(&batch, &VirtualTokens::none()).unwrap().tokens;
+            let [_, s, h] = hidden.dims();
+            let logits = model.lm_logits(hidden.narrow(1, s - 1, 1).reshape([1, h])).unwrap();
+            expected.push(logits.argmax(1).into_scalar::<i64>() as u32);
+        }
+        prop_assert_eq!(&made[0], &expected);
+    }
+
+    #[test]
+    fn the_first_of_several_sequences_is_the_single_one(row in ids(1..6), seed: u64) {
+        let loaded = random_model(Family::Gpt2, Shape::default(), seed);
+        let model = loaded.model.as_ref();
+        let none = VirtualTokens::none();
+        let sampling = Sampling::default().with_seed(seed).with_temperature(1.5);
+        let config = GenerateConfig::new(6).with_sampling(sampling);
+        let one = sequences(model, &[&row], &none, &config);
+        let four = sequences(model, &[&row], &none, &config.with_num_return_sequences(4));
+        prop_assert_eq!(four[0].len(), 4);
+        prop_assert_eq!(&four[0][0], &one[0][0]);
+        let beams = GenerateConfig::new(6).with_beams(Beams::new(4));
+        let four = generate(
+            model, &[&row], &none, &beams.clone().with_num_return_sequences(4), &mut (),
+        ).unwrap();
+        prop_assert_eq!(&four[0][0].ids, &sequences(model, &[&row], &none, &beams)[0][0]);
+        prop_assert!(four[0].windows(2).all(|pair| pair[0].score >= pair[1].score));
+    }
+}
+
+/// More tokens than one part holds, in rows of several lengths, with virtual tokens that the rows share and with
+/// some of their own.
+#[test]
+fn prompts_read_in_parts_continue_as_alone() {
+    for model in ["gpt2", "llama"] {
+        let dir = vectors(&format!("logits/{model}"));
+        let adapters = ["prompt", "prefix"].map(|name| session(&dir, Some(&dir.join(name))));
+        let prompts: Vec<Vec<u32>> = (0..45u32)
+            .map(|row| (0..7 + row % 11).map(|i| (row * 7 + i * 5) % 20 + 1).collect())
+            .collect();
+        let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+        let base = adapters[0].model();
+        let compiled = adapters.each_ref().map(|one| base.compile(&one.virtual_tokens).unwrap());
+        let of_row: Vec<usize> = (0..prompts.len()).map(|row| row % 2).collect();
+        let each = VirtualTokens::per_row(&compiled, &of_row).unwrap();
+        let made = |virtual_tokens: &VirtualTokens, prompts: &[&[u32]]| {
+            greedy(base, prompts, virtual_tokens, 6, &[]).unwrap()
+        };
+        let shared = made(&compiled[1], &prompts);
+        let own = made(&each, &prompts);
+        for (row, prompt) in prompts.iter().enumerate() {
+            assert_eq!(made(&compiled[1], &[prompt])[0], shared[row], "{model} {row}");
+            assert_eq!(made(&compiled[row % 2], &[prompt])[0], own[row], "{model} {row}, own");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The structure of the repository, checked by tests that read its sources as text: which file imports which, what
+//! strings of a library must not say, whether module maps and paths in documents are true.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `lexer` | Rust source as tokens, without comments and without test modules |
+//! | `tree` | the modules of a crate, and the file that defines a name |
+//! | `imports` | no circles of imports |
+//! | `storeys` | the folders of peft-core import downwards only |
+//! | `rules` | no flags, features, matches on message texts or definitions where they do not belong |
+//! | `maps` | module maps and paths in documents name what exists |
+//!
+//! `cargo test --release --workspace --test all -- --nocapture house::` lists what is tolerated, too.
+
+mod imports;
+mod lexer;
+mod maps;
+mod rules;
+mod storeys;
+mod tree;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use crate::support::root;
+
+/// The crates whose sources are read, from the bottom up; last what the tests share.
+const CRATES: [&str; 7] =
+    ["peft-core", "peft-prompt", "peft-prefix", "peft-ptv2", "peft-models", "peft-cli", "tests"];
+
+/// Those that others build on: all but the program.
+const LIBRARIES: [&str; 5] =
+    ["peft-core", "peft-prompt", "peft-prefix", "peft-ptv2", "peft-models"];
+
+/// Files by their path below a folder, with `/` on every system.
+type Sources = BTreeMap<String, String>;
+
+/// All Rust files below `src` of a crate.
+fn sources(krate: &str) -> Sources {
+    let mut found = Sources::new();
+    collect(&root().join(krate).join("src"), "", &mut found);
+    assert!(found.contains_key("lib.rs"), "{krate}/src has no lib.rs");
+    found
+}
+
+fn collect(dir: &Path, prefix: &str, found: &mut Sources) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), found);
+        } else if name.ends_with(".rs") {
+            found.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// Fails if a rule is violated more often than it may be; lists the violations either way.
+fn check(what: &str, found: &[String], allowed: usize) {
+    let (count, found) = (found.len(), found.join("\n"));
+    assert!(count <= allowed, "{what}: {count}, at most {allowed} expected\n{found}");
+    println!("{what}: {count}\n{found}");
+}
