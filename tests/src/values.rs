@@ -1,7 +1,7 @@
 //! Random values.
 
 use burn::tensor::TensorData;
-use peft_core::{
+use peft_core::contract::{
     init::{Values, draw},
     rng,
 };

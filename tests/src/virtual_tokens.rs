@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use peft_core::{
     FrozenModel, LayerKeyValues, Site, SiteKeyValues, VirtualTokens,
-    init::{Values, tensor},
+    contract::init::{Values, tensor},
 };
 use rand::Rng;
 

@@ -11,7 +11,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_cli::commands::forward::row_name;
 use peft_core::{
     Adapter, Cache, Error, FrozenModel, Head, PaddingSide, PrefixPositions, Site, Task, TokenBatch,
-    VirtualTokens, frozen::activations, rng, train::outputs::check_task,
+    VirtualTokens,
+    contract::{frozen::activations, rng},
+    evaluate::checks::check_task,
 };
 use peft_models::Loaded;
 use peft_tests::{

@@ -11,13 +11,7 @@ use burn::{
 use peft_core::{
     FrozenModel, Head, HeadLayout, Mode, NamedTensors, PaddingSide, PeftMethod, Pooling, Task,
     VirtualTokens,
-    data::{Example, IGNORE, Target},
-    loss::cross_entropy_sum,
-    params, rng,
-    train::{
-        Learner, Positions,
-        outputs::{logits, token_batch},
-    },
+    contract::{loss::cross_entropy_sum, params, rng},
     data::{Example, IGNORE, Target, token_batch},
     evaluate::{Positions, outputs::logits},
     train::Learner,

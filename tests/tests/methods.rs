@@ -8,12 +8,7 @@ use burn::tensor::{TensorData, activation::log_softmax};
 use peft_core::{
     Adapter, FrozenModel, Head, Mode, NamedTensors, PROMPT_EMBEDDINGS, PaddingSide, PeftMethod,
     Pooling, Task, TokenBatch, VirtualTokens,
-    adapter::folder::sha256,
-    data::{Example, IGNORE, Target},
-    train::{
-        About, Data, Learner, Predictor, Run, Silent, TrainConfig, adapter_of,
-        outputs::sequence_states, train,
-    },
+    adapter::codec::sha256,
     data::{Example, IGNORE, Target},
     evaluate::{Predictor, outputs::sequence_states},
     train::{About, Learner, RunContext, Silent, TrainConfig, TrainingData, adapter_of, train},

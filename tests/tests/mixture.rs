@@ -4,9 +4,9 @@ use std::fs;
 
 use peft_core::{
     FrozenModel, Head, PaddingSide, Pooling, Task, VirtualTokens,
+    contract::rng,
     data::{Example, Target},
-    rng,
-    train::{Member, Mixture, Predictor, Vote},
+    evaluate::{Member, Mixture, Predictor, Vote},
 };
 use peft_tests::{
     Family, Shape, device, random_model,

@@ -5,7 +5,8 @@
 use burn::tensor::Tensor;
 use peft_core::{
     Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Sequence,
-    Side, SiteKeyValues, TokenBatch, VirtualTokens, frozen::activations, rng,
+    Side, SiteKeyValues, TokenBatch, VirtualTokens,
+    contract::{frozen::activations, rng},
 };
 use peft_tests::{
     Family, Shape, device, random_model,

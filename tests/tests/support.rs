@@ -7,7 +7,7 @@ use std::{
 };
 
 use peft_cli::session::Session;
-use peft_core::{Adapter, NamedTensors, Task, adapter::folder::from_safetensors};
+use peft_core::{Adapter, NamedTensors, Task, adapter::codec::from_safetensors};
 use peft_tests::{device, vectors};
 use serde_json::Value;
 

@@ -1,6 +1,8 @@
 //! The continuation of a row does not depend on how rows are batched, on the cache, or on settings without effect.
 
-use peft_core::{FrozenModel, PaddingSide, TokenBatch, VirtualTokens, frozen::activations};
+use peft_core::{
+    FrozenModel, PaddingSide, TokenBatch, VirtualTokens, contract::frozen::activations,
+};
 use peft_models::generate::{Beams, EarlyStopping, GenerateConfig, Sampling, generate, greedy};
 use peft_tests::{
     Family, Shape, random_model,
