@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::*;
 
 // The block of peft-prompt's first page: `Block`, and what it imports. H = 16, L = 2, K = 2, D = 6.
-include!("../../peft-prompt/src/doc_block.rs");
+include!("doc_block.rs");
 
 /// L * 2 * K * D of the block.
 const WIDTH: usize = 2 * 2 * 2 * 6;

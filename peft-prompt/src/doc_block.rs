@@ -87,6 +87,10 @@ impl FrozenModel for Block {
         Ok(Run { hidden: rows, tokens: sequence.tokens, cross_key_values: Vec::new() })
     }
 
+    fn has_lm_head(&self) -> bool {
+        true
+    }
+
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         Ok(hidden.matmul(self.tokens.clone().transpose()))
     }

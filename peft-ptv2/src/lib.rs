@@ -33,7 +33,7 @@
 //! [`FrozenModel`](peft_core::FrozenModel).
 //!
 //! ```
-//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../peft-prompt/src/doc_block.rs"));
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doc_block.rs"));
 //! use burn::tensor::activation::log_softmax;
 //! use peft_core::{Mode, PaddingSide, PeftMethod, TokenBatch, contract::params};
 //! use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};

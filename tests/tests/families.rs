@@ -100,7 +100,7 @@ fn an_untied_decoder_without_a_language_model_head_says_so() {
     config["tie_word_embeddings"] = json!(false);
     let loaded = build(config, tensors).unwrap();
     let hidden = burn::tensor::Tensor::zeros([1, 32], &Device::default());
-    assert!(loaded.model.lm_logits(hidden).is_err());
+    assert!(loaded.model.lm_logits(hidden).is_err() && !loaded.model.has_lm_head());
 }
 
 #[test]
@@ -244,10 +244,12 @@ fn a_backbone_alone_has_no_language_model() {
     let hidden = burn::tensor::Tensor::zeros([1, 32], &Device::default());
     let error = loaded.model.lm_logits(hidden).unwrap_err().to_string();
     assert_all(&error, &["mistral", "no language-model head"]);
+    assert!(!loaded.model.has_lm_head());
 }
 
 /// Logits of one hidden state of ones: what the head and its scale make of it.
 fn head_of_ones(loaded: &Loaded) -> TensorData {
+    assert!(loaded.model.has_lm_head());
     let h = loaded.model.spec().hidden_size;
     let ones = burn::tensor::Tensor::ones([1, h], &Device::default());
     loaded.model.lm_logits(ones).unwrap().into_data()

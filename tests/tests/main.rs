@@ -13,6 +13,7 @@ mod interchange;
 mod interop;
 mod less_memory;
 mod methods;
+mod metrics;
 mod mixture;
 mod padding;
 mod parity;

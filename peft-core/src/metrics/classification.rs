@@ -105,45 +105,6 @@ fn count<T: Ord>(counts: &BTreeMap<&T, u64>, class: &T) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde::Deserialize;
-
-    /// Written by tests/python/make_entities.py with plain formulas, which it checks against
-    /// scikit-learn.
-    #[derive(Deserialize)]
-    struct Vectors {
-        classification: Vec<Case>,
-    }
-
-    #[derive(Deserialize)]
-    struct Case {
-        predictions: Vec<i64>,
-        references: Vec<i64>,
-        accuracy: f64,
-        f1_micro: f64,
-        f1_macro: f64,
-        matthews: f64,
-    }
-
-    #[test]
-    fn scores_are_those_of_the_vectors() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/metrics/entities.json");
-        let json = std::fs::read_to_string(path).unwrap();
-        let cases = serde_json::from_str::<Vectors>(&json).unwrap().classification;
-        assert!(cases.len() >= 50);
-        for Case { predictions: p, references: r, accuracy, f1_micro, f1_macro, matthews } in &cases
-        {
-            let metrics = classification_metrics(p, r).unwrap();
-            for (name, expected) in [
-                ("accuracy", accuracy),
-                ("f1_micro", f1_micro),
-                ("f1_macro", f1_macro),
-                ("matthews", matthews),
-            ] {
-                let found = metrics.get(name).unwrap();
-                assert!((found - expected).abs() < 1e-12, "{name} {found} {expected} {p:?} {r:?}");
-            }
-        }
-    }
 
     #[test]
     fn strings_are_scored_too() {

@@ -194,46 +194,6 @@ fn starts(before: char, tag: char, kind_before: &str, kind: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde::Deserialize;
-
-    /// Written by tests/python/make_entities.py from seqeval itself.
-    #[derive(Deserialize)]
-    struct Vectors {
-        entities: Vec<Case>,
-    }
-
-    #[derive(Deserialize)]
-    struct Case {
-        predictions: Vec<Vec<String>>,
-        references: Vec<Vec<String>>,
-        precision: f64,
-        recall: f64,
-        f1: f64,
-        by_kind: BTreeMap<String, (f64, f64, f64, usize)>,
-        /// The entities of the first reference sentence.
-        first: Vec<(String, usize, usize)>,
-    }
-
-    #[test]
-    fn scores_are_those_of_seqeval() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/metrics/entities.json");
-        let json = std::fs::read_to_string(path).unwrap();
-        let cases = serde_json::from_str::<Vectors>(&json).unwrap().entities;
-        assert!(cases.len() >= 200);
-        for (i, case) in cases.iter().enumerate() {
-            let scores = entity_scores(&case.predictions, &case.references).unwrap();
-            let Score { precision, recall, f1, .. } = scores.overall;
-            assert_eq!((precision, recall, f1), (case.precision, case.recall, case.f1), "case {i}");
-            assert!(scores.by_kind.keys().eq(case.by_kind.keys()), "case {i}");
-            for (kind, score) in &scores.by_kind {
-                let found = (score.precision, score.recall, score.f1, score.support);
-                assert_eq!(found, case.by_kind[kind], "case {i}, {kind}");
-            }
-            let first = entities(&case.references[0]);
-            let first: Vec<_> = first.into_iter().map(|e| (e.kind, e.start, e.end)).collect();
-            assert_eq!(first, case.first, "case {i}");
-        }
-    }
 
     fn spans(tags: &str) -> Vec<(String, usize, usize)> {
         let tags: Vec<&str> = tags.split(' ').collect();

@@ -162,6 +162,10 @@ impl FrozenModel for TinyModel {
         Ok(Run { hidden, tokens: sequence.tokens, cross_key_values })
     }
 
+    fn has_lm_head(&self) -> bool {
+        true
+    }
+
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         Ok(hidden.matmul(self.tokens.clone().transpose()))
     }

@@ -251,6 +251,10 @@ impl FrozenModel for Bart {
         }
     }
 
+    fn has_lm_head(&self) -> bool {
+        true
+    }
+
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         Ok(self.head.forward(hidden))
     }

@@ -215,6 +215,10 @@ impl FrozenModel for Llama {
         Ok(attention.finish(self.norm.forward(x)))
     }
 
+    fn has_lm_head(&self) -> bool {
+        self.head.is_some()
+    }
+
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         Ok(lm_head(&self.head, &self.spec)?.forward(hidden))
     }

@@ -267,6 +267,10 @@ impl FrozenModel for T5 {
         }
     }
 
+    fn has_lm_head(&self) -> bool {
+        true
+    }
+
     fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
         Ok(self.head.forward(hidden.mul_scalar(self.head_scale)))
     }

@@ -1,0 +1,1 @@
+../../peft-prompt/src/doc_block.rs
