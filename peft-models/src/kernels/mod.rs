@@ -22,6 +22,7 @@ use cpu as chosen;
 #[cfg(not(feature = "cpu"))]
 use disabled as chosen;
 
+#[doc(hidden)]
 pub use arguments::Heads;
 pub(crate) use arguments::{Encoded, LayerInputs, Nonlinearity, Scores};
 pub(crate) use chosen::{
