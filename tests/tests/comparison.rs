@@ -1,4 +1,4 @@
-//! Tensors compared with their reference, and all vectors of a loop in one report.
+//! Comparing tensors with their reference, and reporting on all vectors of a loop at once.
 
 use burn::tensor::TensorData;
 use peft_core::NamedTensors;
@@ -43,12 +43,12 @@ pub fn compare(
     if wrong.is_empty() { Ok(largest) } else { Err(wrong.join(", ")) }
 }
 
-/// As [`compare`], for a test of one set of tensors.
+/// Like [`compare`], for a test of a single set of tensors.
 pub fn assert_tensors_near(found: &NamedTensors, expected: &NamedTensors, tolerance: f64) -> f64 {
     compare(found, expected, tolerance).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
-/// What a loop over vectors finds: every failure, for one table at its end.
+/// The results of a loop over vectors: all failures, for one table at its end.
 #[derive(Debug, Default)]
 pub struct Report {
     checked: usize,
@@ -56,7 +56,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Notes how a model with a method, or what else the two columns say, compares with its vector.
+    /// Notes how a model with a method, or whatever the two columns name, compares with its vector.
     pub fn note<T>(&mut self, model: &str, method: &str, result: Result<T, String>) -> Option<T> {
         self.checked += 1;
         result

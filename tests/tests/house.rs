@@ -54,7 +54,7 @@ fn collect(dir: &Path, prefix: &str, found: &mut Sources) {
     }
 }
 
-/// Fails if a rule is violated more often than it may be; lists the violations either way.
+/// Fails if there are more violations of a rule than allowed; lists them either way.
 fn check(what: &str, found: &[String], allowed: usize) {
     let (count, found) = (found.len(), found.join("\n"));
     assert!(count <= allowed, "{what}: {count}, at most {allowed} expected\n{found}");

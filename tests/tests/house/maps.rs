@@ -57,13 +57,14 @@ fn module_maps_name_the_modules_that_exist() {
 fn repository() -> BTreeSet<String> {
     fn walk(dir: &Path, prefix: &str, found: &mut BTreeSet<String>) {
         for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
+            let entry = entry.unwrap();
+            let (path, is_dir) = (entry.path(), entry.file_type().unwrap().is_dir());
             let name = path.file_name().unwrap().to_str().unwrap();
             if name == "target" || (name.starts_with('.') && name != ".ci") {
                 continue;
             }
             let name = format!("{prefix}{name}");
-            if path.is_dir() {
+            if is_dir {
                 walk(&path, &format!("{name}/"), found);
             }
             found.insert(name);
