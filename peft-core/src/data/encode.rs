@@ -91,9 +91,9 @@ impl EncoderConfig {
     /// The encoder. Rows of token ids need no tokenizer.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a template or length that the task does not use, a special token outside
-    /// the vocabulary, or a length without room for text; [`Error::Mismatch`] where `labels` and
-    /// `num_classes` disagree.
+    /// [`Error::Setting`] for a template or length that the task does not use, or a length without room
+    /// for text; [`Error::SpecialToken`] for one outside the vocabulary; [`Error::Mismatch`] where
+    /// `labels` and `num_classes` disagree.
     pub fn init(mut self, tokenizer: Option<Tokenizer>) -> Result<Encoder> {
         let unused = |template: &Option<Template>, name: &str, instead: &str| match template {
             None => Ok(()),
@@ -135,7 +135,7 @@ impl EncoderConfig {
         ] {
             if let Some(id) = id.filter(|id| *id as usize >= self.vocab_size) {
                 let message = format!("found {id}, outside the vocabulary of {}", self.vocab_size);
-                return Err(Error::setting(key, message));
+                return Err(Error::SpecialToken { key, message });
             }
         }
         for (flag, length) in
@@ -226,9 +226,10 @@ impl Encoder {
     ///
     /// # Errors
     /// [`Error::Data`] at the line of a record that lacks a field or has one that does not fit: a
-    /// label outside the list, a token id outside the vocabulary, targets that are not as many as
-    /// tokens, no tokens at all, text without a tokenizer. [`Error::Setting`] where text needs a
-    /// label list and there is none.
+    /// label outside the list, targets that are not as many as tokens, no tokens at all, text without a
+    /// tokenizer. [`Error::TokenId`] for one outside the vocabulary, [`Error::SpecialToken`] where a
+    /// decoder's input needs one that is missing, [`Error::Setting`] where text needs a label list and
+    /// there is none.
     pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
         let mut encoded =
             Encoded { examples: Vec::with_capacity(records.len()), ..Encoded::default() };
@@ -323,9 +324,9 @@ fn check(config: &EncoderConfig, record: &Record, example: Example) -> Result<Ex
         return Err(record.error("found no tokens for the decoder, expected at least one"));
     }
     let mut ids = example.input_ids.iter().chain(example.decoder_input_ids.iter().flatten());
-    if let Some(id) = ids.find(|&&id| id as usize >= config.vocab_size) {
-        let limit = config.vocab_size;
-        return Err(record.error(format!("token id {id} is outside the vocabulary of {limit}")));
+    if let Some(&id) = ids.find(|&&id| id as usize >= config.vocab_size) {
+        let (path, line, vocab_size) = (record.path.to_path_buf(), record.line, config.vocab_size);
+        return Err(Error::TokenId { path, line, id, vocab_size });
     }
     if let Some(types) = &example.token_type_ids {
         let limit = config.type_vocab_size;

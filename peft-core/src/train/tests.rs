@@ -255,7 +255,7 @@ fn a_damaged_checkpoint_is_passed_over() {
         assert_eq!(steps, [8, 6]);
         let again = in_folder(dir.path(), false);
         let error = case.run(&config, &again, 0.1, &mut Watch::default()).unwrap_err().to_string();
-        assert!(error.contains("step-000008") && error.contains("--resume"), "{error}");
+        assert!(error.contains("step-000008") && error.contains("earlier run"), "{error}");
     }
 }
 
