@@ -12,16 +12,17 @@ use peft_core::{
 };
 
 use crate::{
-    encoding::{TextArgs, padding_side},
+    choices::PADDING,
+    encoding::TextArgs,
     error::CliResult,
     session::{Session, UseArgs},
 };
 
-/// Writes the logits of rows of token ids to a safetensors file: one f32 tensor a row, `row_00000`, ...
+/// Writes the logits of rows of token ids to a safetensors file: one f32 tensor per row, `row_00000`, ...
 ///
-/// Shapes: `[T, V]` for language models, on an encoder-decoder for the decoder's tokens, `[T, C]` for token
-/// classification, `[T, 2]` (start, end) for question answering, `[C]` for sequence classification. Only real
-/// tokens appear.
+/// Shapes: `[T, V]` for language models (the decoder's tokens, on an encoder-decoder), `[T, C]` for token
+/// classification, `[T, 2]` (start, end) for question answering, `[C]` for sequence classification. Padding
+/// is left out.
 ///
 /// Example: peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl --output out.safetensors
 #[derive(Args, Debug)]
@@ -33,10 +34,10 @@ pub struct ForwardArgs {
     /// "decoder_input_ids".
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Where the logits go.
+    /// File for the logits.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Rows at once.
+    /// Rows per batch.
     #[arg(long, value_name = "B", default_value_t = 8)]
     batch_size: usize,
     /// Side of the padding: right or left.
@@ -50,7 +51,7 @@ pub struct ForwardArgs {
 ///
 /// Whatever is wrong with the model, the adapter or the rows.
 pub fn run(args: &ForwardArgs) -> CliResult {
-    let side = padding_side(&args.padding)?;
+    let side = PADDING.parse(&args.padding)?;
     let session = Session::open(&args.model)?;
     let (records, encoded) = session.encode(&args.input, &TextArgs::default(), false)?;
     if session.task()? == Task::Seq2SeqLm {
@@ -116,7 +117,7 @@ fn all_positions(batch: &TokenBatch) -> Vec<(usize, usize)> {
     (0..batch.rows()).flat_map(|row| (0..batch.row_len(row)).map(move |i| (row, i))).collect()
 }
 
-/// Cuts `[sum of counts, C]` into `[count, C]`, or `[C]` for one answer a row.
+/// Splits `[sum of counts, C]` into `[count, C]`, or into `[C]` for one answer per row.
 fn split(logits: Tensor<2>, counts: &[usize], task: Task) -> Vec<TensorData> {
     let [_, c] = logits.dims();
     let mut start = 0;
