@@ -1,4 +1,4 @@
-//! The flags of generation, and the settings they make.
+//! The flags of generation, and the settings they stand for.
 
 use clap::{Args, ValueEnum};
 use peft_core::{Error, Result};
@@ -7,26 +7,33 @@ use peft_models::{
     generate::{Beams, EarlyStopping, GenerateConfig, Sampling},
 };
 
+use crate::help::ShowDefault;
+
 /// Flags that say how text is continued.
 #[derive(Args, Clone, Debug)]
 pub struct DecodingArgs {
-    /// New tokens at most.
+    /// Largest number of new tokens.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub max_new_tokens: usize,
-    /// New tokens before the text may end. Default: 0.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// New tokens before the text may end.
+    #[arg(long, value_name = "N", default_value_t = defaults().min_new_tokens)]
     pub min_new_tokens: usize,
-    /// Ends the text where this appears in it; may be given several times. `output` is cut before it,
-    /// `output_ids` holds its tokens too.
+    /// End the text where TEXT appears in it; may be given several times. `output` is cut before it, `output_ids`
+    /// includes its tokens.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
-    /// Makes tokens that occurred already less likely, above 1. Default: 1, off.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    /// Make tokens that have occurred less likely, with X above 1.
+    #[arg(
+        long,
+        value_name = "X",
+        allow_negative_numbers = true,
+        show_default = format!("{}, no penalty", defaults().repetition_penalty)
+    )]
     pub repetition_penalty: Option<f32>,
-    /// Texts for each row, with sampling or beams. Default: 1.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Texts per row, with sampling or beam search.
+    #[arg(long, value_name = "N", default_value_t = defaults().num_return_sequences)]
     pub num_return_sequences: usize,
-    /// Samples: below 1 likely tokens become likelier. 1 is the model's own distribution.
+    /// Sample with this temperature: below 1 likely tokens become likelier, 1 is the model's own distribution.
     #[arg(
         long,
         value_name = "X",
@@ -34,10 +41,10 @@ pub struct DecodingArgs {
         help_heading = "Sampling (with any of these)"
     )]
     pub temperature: Option<f32>,
-    /// Samples from the K likeliest tokens.
+    /// Sample from the K likeliest tokens.
     #[arg(long, value_name = "K", help_heading = "Sampling (with any of these)")]
     pub top_k: Option<usize>,
-    /// Samples from the fewest likeliest tokens that have probability P together.
+    /// Sample from the smallest set of likeliest tokens whose probabilities add up to P.
     #[arg(
         long,
         value_name = "P",
@@ -45,37 +52,54 @@ pub struct DecodingArgs {
         help_heading = "Sampling (with any of these)"
     )]
     pub top_p: Option<f32>,
-    /// Seed of the sampling. Default: 0.
-    #[arg(long, value_name = "N", help_heading = "Sampling (with any of these)")]
+    /// Seed of the sampling.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Sampling (with any of these)",
+        show_default = Sampling::default().seed
+    )]
     pub seed: Option<u64>,
-    /// Searches with B beams. Default: 1, none.
-    #[arg(long, value_name = "B", help_heading = "Beam search")]
+    /// Search with B beams.
+    #[arg(long, value_name = "B", help_heading = "Beam search", show_default = "1, no search")]
     pub num_beams: Option<usize>,
-    /// Longer texts gain above 0, shorter ones below. Default: 1.
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Beam search")]
+    /// Favour longer texts above 0, shorter ones below.
+    #[arg(
+        long,
+        value_name = "X",
+        allow_negative_numbers = true,
+        help_heading = "Beam search",
+        show_default = Beams::new(1).length_penalty
+    )]
     pub length_penalty: Option<f32>,
-    /// Ends a search that has B texts: at once (true), when none that runs could be better now (false),
-    /// or at any length (never). Default: false.
+    /// When to end a search that has B finished texts: at once (true), when no unfinished one could be better
+    /// if it ended now (false), or at any length (never).
     #[arg(
         long,
         value_enum,
         num_args = 0..=1,
         default_missing_value = "true",
         value_name = "WHEN",
-        help_heading = "Beam search"
+        help_heading = "Beam search",
+        show_default = "false"
     )]
     pub early_stopping: Option<Early>,
 }
 
-/// `--early-stopping`.
+/// The value of `--early-stopping`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Early {
-    /// When none that runs could be better now.
+    /// When no unfinished text could be better if it ended now.
     False,
     /// At once.
     True,
-    /// When none that runs could be better at any length.
+    /// When no unfinished text could be better at any length.
     Never,
+}
+
+/// The defaults of generation; the length is always given.
+fn defaults() -> GenerateConfig {
+    GenerateConfig::new(1)
 }
 
 impl From<Early> for EarlyStopping {
@@ -97,7 +121,9 @@ impl DecodingArgs {
     pub fn config(&self, base: &Loaded, batch_size: usize) -> Result<GenerateConfig> {
         let config = GenerateConfig::for_model(base, self.max_new_tokens)?
             .with_min_new_tokens(self.min_new_tokens)
-            .with_repetition_penalty(self.repetition_penalty.unwrap_or(1.0))
+            .with_repetition_penalty(
+                self.repetition_penalty.unwrap_or(defaults().repetition_penalty),
+            )
             .with_num_return_sequences(self.num_return_sequences)
             .with_batch_size(batch_size);
         if self.stop.iter().any(String::is_empty) {
@@ -128,12 +154,13 @@ impl DecodingArgs {
                 None => Ok(None),
             };
         }
-        let sampling = Sampling::default()
-            .with_temperature(self.temperature.unwrap_or(1.0))
-            .with_top_k(self.top_k)
-            .with_top_p(self.top_p.unwrap_or(1.0))
-            .with_seed(self.seed.unwrap_or(0));
-        Ok(Some(sampling))
+        let defaults = Sampling::default();
+        Ok(Some(Sampling {
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            top_k: self.top_k,
+            top_p: self.top_p.unwrap_or(defaults.top_p),
+            seed: self.seed.unwrap_or(defaults.seed),
+        }))
     }
 
     fn beams(&self) -> Result<Option<Beams>> {
@@ -143,17 +170,17 @@ impl DecodingArgs {
                 ("--early-stopping", self.early_stopping.is_some()),
             ] {
                 if given {
-                    return Err(Error::setting(
-                        flag,
-                        "is of beam search: give --num-beams above 1",
-                    ));
+                    let message = "is a setting of beam search: give --num-beams above 1";
+                    return Err(Error::setting(flag, message));
                 }
             }
             return Ok(None);
         };
-        let beams = Beams::new(num_beams)
-            .with_length_penalty(self.length_penalty.unwrap_or(1.0))
-            .with_early_stopping(self.early_stopping.unwrap_or(Early::False).into());
-        Ok(Some(beams))
+        let defaults = Beams::new(num_beams);
+        Ok(Some(Beams {
+            length_penalty: self.length_penalty.unwrap_or(defaults.length_penalty),
+            early_stopping: self.early_stopping.map_or(defaults.early_stopping, Into::into),
+            ..defaults
+        }))
     }
 }

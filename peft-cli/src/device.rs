@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::error::{CliError, CliResult};
 
-/// A backend that `--device` can name.
+/// The value of `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
     /// Burn's flex backend (Cargo feature `cpu`).
@@ -37,7 +37,7 @@ impl Backend {
         }
     }
 
-    /// Whether this machine has such a device. Opening one that is not there would end the program.
+    /// Whether this machine has such a device. Opening a missing one would end the program.
     fn is_present(self) -> bool {
         match self {
             #[cfg(feature = "wgpu")]
@@ -63,17 +63,16 @@ impl Backend {
     }
 }
 
-/// The device asked for; without a wish the CPU where it is compiled in, else the only backend there is.
+/// The device asked for; otherwise the CPU where it is compiled in, otherwise the only backend there is.
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`] where the wish is not compiled in, no backend is, or the machine has no such
-/// device.
-pub fn choose(wish: Option<Backend>) -> CliResult<Device> {
+/// [`CliError::Usage`] where that backend is not compiled in, none is, or the machine has no such device.
+pub fn choose(asked: Option<Backend>) -> CliResult<Device> {
     let compiled: Vec<&str> =
         Backend::ALL.into_iter().filter(|b| b.is_compiled()).map(Backend::name).collect();
-    let chosen = match wish {
-        Some(wish) => wish,
+    let chosen = match asked {
+        Some(asked) => asked,
         None if Backend::Cpu.is_compiled() => Backend::Cpu,
         None => Backend::ALL.into_iter().find(|b| b.is_compiled()).unwrap_or(Backend::Cpu),
     };

@@ -1,40 +1,60 @@
-//! How texts become rows of tokens: the flags that say so, and what is told of what was cut.
+//! How texts become rows of tokens: the flags that say so, and notes on what was cut.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use clap::Args;
 use peft_core::{
-    PaddingSide, Result, Room, Task, Topology,
+    Result, Room, Task, Topology,
     data::{Example, Labels},
     error::Error,
     evaluate::checks::check_topology,
     text::{Encoded, EncoderConfig, Record, Template, load_tokenizer},
+    train::TrainConfig,
 };
 use peft_models::{Loaded, generate::GenerateConfig};
 
-use crate::output;
+use crate::{help::ShowDefault, output};
 
-/// Flags that say how texts become rows. Settings that a run was trained with are remembered by its adapter.
+/// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TextArgs {
-    /// Makes the input from a row's fields: "{premise} so {hypothesis}".
+    /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".
     #[arg(long, value_name = "TEXT")]
     pub source_template: Option<String>,
-    /// Makes the target from a row's fields.
+    /// Template that makes the target from a row's fields.
     #[arg(long, value_name = "TEXT")]
     pub target_template: Option<String>,
-    /// Tokens kept of a row. Default: as in training, else all.
-    #[arg(long, value_name = "T")]
+    /// Tokens kept of each row.
+    #[arg(long, value_name = "T", show_default = as_in_training("all"))]
     pub max_length: Option<usize>,
-    /// seq2seq-lm: tokens kept of a target. Default: as in training, else all.
-    #[arg(long, value_name = "T")]
+    /// seq2seq-lm: tokens kept of each target.
+    #[arg(long, value_name = "T", show_default = as_in_training("all"))]
     pub max_target_length: Option<usize>,
-    /// qa: tokens that windows onto a long context share. Default: as in training, else 128.
-    #[arg(long, value_name = "N")]
+    /// qa: tokens that neighbouring windows onto a long context share.
+    #[arg(long, value_name = "N", show_default = as_in_training(default_doc_stride()))]
     pub doc_stride: Option<usize>,
-    /// qa: tokens of an answer, at most. Default: as in training, else 30.
-    #[arg(long, value_name = "N")]
+    /// qa: tokens of an answer at most.
+    #[arg(long, value_name = "N", show_default = as_in_training(
+        TrainConfig::default().max_answer_length))]
     pub max_answer_length: Option<usize>,
+}
+
+fn as_in_training(otherwise: impl Display) -> String {
+    format!("as in training, otherwise {otherwise}")
+}
+
+/// Tokens that neighbouring windows onto a context share, where nothing else is said.
+pub fn default_doc_stride() -> usize {
+    EncoderConfig::new(Task::QuestionAns, 0).doc_stride
+}
+
+/// The class names of `--labels`.
+///
+/// # Errors
+///
+/// [`Error::Setting`] for an empty name, or one given twice.
+pub fn parse_labels(list: &str) -> Result<Labels> {
+    Labels::from_list(list.split(',').map(|name| name.trim().to_string()).collect())
 }
 
 /// What rows are cut to, in tokens.
@@ -42,9 +62,9 @@ pub struct TextArgs {
 pub struct Lengths {
     /// Of a row.
     pub max_length: Option<usize>,
-    /// Of the target of an encoder-decoder.
+    /// Of an encoder-decoder's target.
     pub max_target_length: Option<usize>,
-    /// What windows onto a context share.
+    /// Shared by neighbouring windows onto a context.
     pub doc_stride: Option<usize>,
 }
 
@@ -57,9 +77,9 @@ pub struct EncodeSettings {
     pub labels: Option<Labels>,
     /// C, where it is known.
     pub num_classes: Option<usize>,
-    /// Makes the source.
+    /// Template of the source.
     pub source_template: Option<Template>,
-    /// Makes the target.
+    /// Template of the target.
     pub target_template: Option<Template>,
     /// What rows are cut to.
     pub lengths: Lengths,
@@ -67,7 +87,7 @@ pub struct EncodeSettings {
     pub targets: bool,
 }
 
-/// Encodes records for a model; reports what was cut.
+/// Encodes records for a model, with notes on what was cut.
 ///
 /// # Errors
 ///
@@ -81,7 +101,7 @@ pub fn encode(
     let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
     let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
     let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
-    // BERT's kind has two where nothing is said, as in transformers.
+    // Encoders have two where the config says nothing, as in transformers.
     let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
     config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
     config.source_template = settings.source_template;
@@ -100,13 +120,10 @@ pub fn encode(
         config.decoder_start = token("decoder_start_token_id").or_else(start);
         config.pad = token("pad_token_id");
     }
-    config.targets = settings.targets;
-    let targets = config.targets;
-    // Special tokens are keys of the model's config, not flags.
+    let targets = settings.targets;
+    config.targets = targets;
     let in_config = |error| match error {
-        Error::Setting { setting, message } if setting.ends_with("_token_id") => {
-            base.config.bad(&setting, message)
-        }
+        Error::SpecialToken { key, message } => base.config.bad(key, message),
         other => other,
     };
     let encoder = config.init(tokenizer).map_err(in_config)?;
@@ -117,7 +134,12 @@ pub fn encode(
     {
         return Err(Error::file(&first.path, "no row has a target"));
     }
-    let rows = records.len();
+    note_cuts(&encoded, records.len(), lengths);
+    Ok(encoded)
+}
+
+/// Tells how many rows were cut, or became several windows.
+fn note_cuts(encoded: &Encoded, rows: usize, lengths: Lengths) {
     for (count, what, length) in [
         (encoded.truncated, "rows", lengths.max_length),
         (encoded.truncated_targets, "targets", lengths.max_target_length),
@@ -131,31 +153,15 @@ pub fn encode(
         let windows = encoded.examples.len();
         output::note(format!("note: {rows} rows became {windows} windows onto their contexts"));
     }
-    Ok(encoded)
 }
 
-/// A side of padding by its name.
-///
-/// # Errors
-///
-/// [`Error::Setting`] naming the choices.
-pub fn padding_side(name: &str) -> Result<PaddingSide> {
-    match name {
-        "right" => Ok(PaddingSide::Right),
-        "left" => Ok(PaddingSide::Left),
-        other => {
-            Err(Error::setting("--padding", format!("found {other:?}, expected right or left")))
-        }
-    }
-}
-
-/// Checks that the rows of the file `path` and new tokens fit the room that virtual tokens leave.
+/// Checks that the rows of the file `path` and new tokens fit the positions that virtual tokens leave.
 ///
 /// # Errors
 ///
 /// [`Error::Data`] at the first row that does not.
 pub fn check_lengths(room: Room, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
-    // A decoder of its own reads the token it starts from.
+    // The decoder of an encoder-decoder also reads the token it starts from.
     let start = usize::from(new_tokens > 0);
     rows.iter().try_for_each(|row| {
         room.check(row.input_ids.len(), start.max(row.decoder_len()), new_tokens)

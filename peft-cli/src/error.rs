@@ -1,5 +1,7 @@
 //! What ends the program early.
 
+use std::{io, path::Path};
+
 use peft_core::Error;
 
 use crate::hub::HubError;
@@ -13,12 +15,12 @@ pub enum CliError {
     /// The work failed.
     #[error(transparent)]
     Failed(#[from] Error),
-    /// A model or an adapter of the Hugging Face Hub cannot be had.
+    /// A model or an adapter of the Hugging Face Hub is not available.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// The output has no reader any more, as under `| head`: nothing went wrong.
-    #[error("")]
-    Closed,
+    /// Results can no longer be printed, as under `| head`: nothing went wrong.
+    #[error("cannot print results: {0}")]
+    Closed(#[from] io::Error),
 }
 
 /// The result of a command.
@@ -28,11 +30,22 @@ impl CliError {
     /// 1 where the work failed, 2 where it was asked for wrongly.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Closed => 0,
+            Self::Closed(_) => 0,
             Self::Usage(_)
             | Self::Failed(Error::Setting { .. })
             | Self::Hub(HubError::Setting { .. }) => 2,
             Self::Failed(_) | Self::Hub(_) => 1,
         }
+    }
+}
+
+/// Puts an adapter's folder in front of what does not fit, for `map_err`.
+pub fn in_adapter(dir: &Path) -> impl FnOnce(Error) -> Error + '_ {
+    move |error| match error {
+        // What an adapter's file sets is not a setting of the command.
+        Error::Mismatch(_) | Error::Setting { .. } => {
+            Error::Mismatch(format!("{}: {error}", dir.display()))
+        }
+        other => other,
     }
 }

@@ -1,42 +1,48 @@
-//! The `peft` program: picks model, method and backend; the work is done by the other crates.
+//! The `peft` program: chooses model, method and backend; the other crates do the work.
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
-//! | [`commands`] | one file a command: its flags and what it does |
+//! | [`program`] | the command line |
+//! | [`commands`] | one file per command: its flags and what it does |
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
-//! | [`job`] | a training run made ready, and made |
-//! | [`methods`] | from settings to a method |
-//! | [`run_folder`] | what a training run begins with on disk |
+//! | [`method_name`] | the methods by name, and their defaults |
+//! | [`training`] | a training run: prepared, made, and written to its folder |
 //! | [`session`] | a base model with the adapter to use on it |
+//! | [`adapter_set`] | several adapters on one base |
 //! | [`encoding`] | the flags of texts, and how texts become rows |
-//! | [`device`] | which of the compiled backends computes |
-//! | [`allocator`] | how memory is kept |
-//! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
-//! | [`hub`] | models and adapters of the Hugging Face Hub |
-//! | [`progress`], [`output`] | what a person sees |
 //! | [`decoding`] | the flags of generation |
-//! | [`text_stream`] | text from new tokens, piece by piece |
-//! | [`demo`] | the built-in model and its little world |
+//! | [`text_stream`] | text from new tokens, as they are generated |
+//! | [`generation_scores`] | scores of generated text |
+//! | [`device`] | which of the compiled backends computes |
+//! | [`allocator`] | how freed memory is kept |
+//! | [`hub`] | models and adapters of the Hugging Face Hub |
+//! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
+//! | [`demo`] | the built-in model and the world it was trained on |
+//! | [`output`] | results on stdout, notes on stderr, tables |
+//! | [`help`], [`choices`] | defaults in help texts; settings chosen by name |
+//! | [`error`], [`message`] | what ends the program, and what it says then |
 
+pub mod adapter_set;
 pub mod allocator;
+pub mod choices;
 pub mod commands;
 pub mod decoding;
 pub mod demo;
 pub mod device;
 pub mod encoding;
 pub mod error;
+pub mod generation_scores;
+pub mod help;
 pub mod hub;
-pub mod job;
 pub mod locate;
-pub mod methods;
+pub mod message;
+pub mod method_name;
 pub mod output;
-mod produced;
-pub mod progress;
-pub mod run_folder;
+pub mod program;
 pub mod session;
 pub mod settings;
-mod several;
 pub mod text_stream;
+pub mod training;
 
 use std::process::ExitCode;
 
@@ -44,14 +50,14 @@ use clap::Parser;
 
 pub use error::{CliError, CliResult};
 
-/// Parses the command line, runs the command, and turns its result into an exit code: 0, 1 (it
-/// failed), 2 (wrong usage).
+/// Parses the command line, runs the command and gives its exit code: 0, 1 where it failed, 2 for
+/// wrong usage.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    match commands::Program::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
+    match program::Program::parse().run() {
+        Ok(()) | Err(CliError::Closed(_)) => ExitCode::SUCCESS,
         Err(error) => {
-            output::error(&error);
+            output::note(format!("error: {}", message::of(&error)));
             ExitCode::from(error.exit_code())
         }
     }

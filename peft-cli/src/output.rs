@@ -1,49 +1,52 @@
 //! What goes to the terminal: results on stdout, everything else on stderr.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
-
-use crate::error::{CliError, CliResult};
+use peft_core::metrics::Metrics;
 
 /// Prints a line of results.
 ///
 /// # Errors
 ///
-/// [`CliError::Closed`] where nobody reads any more.
-pub fn line(text: impl AsRef<str>) -> CliResult {
-    writeln!(stdout(), "{}", text.as_ref()).map_err(|_| CliError::Closed)
+/// Where stdout has no reader any more.
+pub fn line(text: impl AsRef<str>) -> io::Result<()> {
+    writeln!(stdout(), "{}", text.as_ref())
 }
 
-/// Prints a piece of results at once, without ending the line.
+/// Prints part of a line of results, at once.
 ///
 /// # Errors
 ///
-/// [`CliError::Closed`] where nobody reads any more.
-pub fn piece(text: &str) -> CliResult {
+/// Where stdout has no reader any more.
+pub fn piece(text: &str) -> io::Result<()> {
     let mut out = stdout();
-    write!(out, "{text}").and_then(|()| out.flush()).map_err(|_| CliError::Closed)
+    write!(out, "{text}")?;
+    out.flush()
 }
 
-/// Prints a remark for a person.
+/// Prints metrics, one per line.
+///
+/// # Errors
+///
+/// Where stdout has no reader any more.
+pub fn metrics(metrics: &Metrics) -> io::Result<()> {
+    let width = metrics.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(10);
+    metrics.iter().try_for_each(|(name, value)| line(format!("{name:<width$} {value:>9.4}")))
+}
+
+/// Prints a note on stderr.
 pub fn note(text: impl AsRef<str>) {
     // Nothing can be done about a closed stderr.
     let _ = writeln!(stderr(), "{}", text.as_ref());
 }
 
-/// Prints an error.
-pub fn error(error: &CliError) {
-    if !matches!(error, CliError::Closed) {
-        note(format!("error: {error}"));
-    }
-}
-
-/// Whether a person is watching: progress bars make sense.
+/// Whether stderr is a terminal, so that progress bars make sense.
 pub fn is_watched() -> bool {
     stderr().is_terminal()
 }
 
-/// An aligned table: columns of numbers to the right, others to the left.
+/// An aligned table: columns of numbers are right-aligned, others left-aligned.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header);

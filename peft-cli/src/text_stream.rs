@@ -1,13 +1,13 @@
-//! The text of new tokens: cut before a stop text, and piece by piece while it is made.
+//! The text of new tokens: cut before a stop text, and printed bit by bit while it is generated.
 
-/// Turns ids into text, special tokens left out; `None` where they are none.
+/// Turns ids into text without special tokens; `None` where they are not text.
 type Decode<'a> = dyn Fn(&[u32]) -> Option<String> + 'a;
 
-/// The text that new tokens add to what stands before them.
+/// The text that new tokens add to the tokens before them.
 pub struct NewText<'a> {
     decode: Box<Decode<'a>>,
     before: Vec<u32>,
-    /// Bytes of the text before.
+    /// Bytes of the text before the new tokens.
     start: usize,
     stops: &'a [String],
 }
@@ -22,7 +22,7 @@ impl std::fmt::Debug for NewText<'_> {
 }
 
 impl<'a> NewText<'a> {
-    /// The text behind the tokens `before`, which ends before the first of `stops`.
+    /// The text after the tokens `before`, up to the first of `stops`.
     pub fn new(
         decode: impl Fn(&[u32]) -> Option<String> + 'a,
         before: &[u32],
@@ -32,8 +32,8 @@ impl<'a> NewText<'a> {
         Self { decode: Box::new(decode), before: before.to_vec(), start, stops }
     }
 
-    /// All the text of new tokens. They only become text together with what stands before them, so that
-    /// is read too.
+    /// All the text of new tokens. They are decoded together with those before them, on which their text
+    /// depends.
     pub fn whole(&self, new: &[u32]) -> Option<String> {
         let text = (self.decode)(&[&self.before, new].concat())?;
         Some(text.get(self.start..).unwrap_or_default().to_string())
@@ -59,7 +59,7 @@ impl<'a> NewText<'a> {
 
     /// Bytes of `text` that later tokens cannot change or cut away.
     fn settled(&self, text: &str) -> usize {
-        // An unfinished character decodes to replacement characters: the rest is still to come.
+        // An unfinished character decodes to replacement characters until its last byte is there.
         let whole = text.trim_end_matches('\u{fffd}');
         let begun = |stop: &String| {
             stop.char_indices()
@@ -72,12 +72,12 @@ impl<'a> NewText<'a> {
     }
 }
 
-/// The text of a sequence on its way.
+/// The text of a sequence while it is generated.
 #[derive(Debug)]
 pub struct TextStream<'a> {
     text: NewText<'a>,
     new: Vec<u32>,
-    /// Bytes given away.
+    /// Bytes returned so far.
     shown: usize,
 }
 
@@ -87,7 +87,7 @@ impl<'a> TextStream<'a> {
         Self { text, new: Vec::new(), shown: 0 }
     }
 
-    /// Adds a token and gives the text that can be shown now.
+    /// Adds a token and returns the text that can be shown now.
     pub fn push(&mut self, token: u32) -> String {
         self.new.push(token);
         let Some(text) = self.text.whole(&self.new) else { return String::new() };
@@ -95,7 +95,7 @@ impl<'a> TextStream<'a> {
         self.show(&text, end)
     }
 
-    /// The text held back that no token will complete any more.
+    /// The text held back so far, at the end of the sequence.
     pub fn finish(&mut self) -> String {
         let text = self.text.cut(&self.new).unwrap_or_default();
         self.show(&text, text.len())
@@ -136,7 +136,7 @@ mod tests {
     fn characters_come_whole() {
         let found = pieces("é", "aé😀", &[]);
         assert_eq!(found, ["a", "", "é", "", "", "", "😀", ""]);
-        // What stays unfinished is shown as such at the end.
+        // What stays unfinished is shown as it is at the end.
         let stops = Vec::new();
         let mut stream = TextStream::new(NewText::new(bytes, &[], &stops));
         assert_eq!(stream.push(0xc3), "");
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(pieces("", "ab\nQ", &["\nQ:"]), ["a", "b", "", "", "\nQ"]);
         assert_eq!(pieces("", "ab\nQ:", &["\nQ:"]), ["a", "b", "", "", "", ""]);
         assert_eq!(pieces("", "aab", &["aac"]), ["", "", "aab", ""]);
-        // A stop text begins behind the text given.
+        // A stop text begins after the given text.
         assert_eq!(pieces("\n", "Q:", &["\nQ:"]), ["Q", ":", ""]);
     }
 

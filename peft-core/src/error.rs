@@ -62,10 +62,30 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
+    /// A row holds a token id outside the model's vocabulary, as with another model's tokenizer.
+    #[error("{}, line {line}: token id {id} is outside the vocabulary of {vocab_size}", path.display())]
+    TokenId {
+        /// The data file.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// The token id.
+        id: u32,
+        /// The size of the vocabulary, V.
+        vocab_size: usize,
+    },
+    /// A special token that the model's configuration lacks although it is needed, or has outside the vocabulary.
+    #[error("{key}: {message}")]
+    SpecialToken {
+        /// The key of the model's configuration, such as `eos_token_id`.
+        key: &'static str,
+        /// What was found and what was expected.
+        message: String,
+    },
     /// A setting has an invalid value.
     #[error("{setting}: {message}")]
     Setting {
-        /// The setting, spelled as users write it.
+        /// The name of the setting's field, such as `num_virtual_tokens`.
         setting: String,
         /// What was found and what was expected.
         message: String,
@@ -88,10 +108,17 @@ pub enum Error {
         /// The number of positions on that side of the model.
         limit: usize,
     },
-    /// The loss is not finite any more; nothing was written after the last good step.
+    /// A new run found a checkpoint of an earlier one in its folder.
     #[error(
-        "the loss became {loss} at step {step}: lower the learning rate, or clip with --clip-norm"
+        "{} is a checkpoint of an earlier run: resume that run, remove the checkpoint, or train in another \
+         folder", path.display()
     )]
+    OldCheckpoint {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// The loss is no longer finite; nothing was written after the last good step.
+    #[error("the loss became {loss} at step {step}: lower `lr`, or set `clip_norm`")]
     NotFinite {
         /// The step with this loss, counted from 1.
         step: usize,

@@ -10,37 +10,48 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PrefixConfig {
-    /// P: length of the prefix; 10. The paper has 10 as the best length for tables, 200 for summaries.
+    /// P: length of the prefix; 20. The paper finds 10 best for tables and 200 for summaries.
     pub num_virtual_tokens: usize,
-    /// Whether keys and values come from an MLP while training lasts; true. Without it they are free
-    /// parameters, which the paper found less stable.
+    /// Whether an MLP makes the keys and values during training; true. Without it they are free
+    /// parameters, which the paper finds less stable to train.
     pub prefix_projection: bool,
-    /// E: width of the MLP's input; H, as in the paper, where it is not given. PEFT has K * D.
+    /// E: width of the MLP's input; `None` for H, as in the paper. PEFT uses K * D.
     pub embedding_size: Option<usize>,
-    /// M: width of the MLP's hidden layer; 512, the paper's for tables (800 for summaries).
+    /// M: width of the MLP's hidden layer; 512, as in the paper for tables (800 for summaries).
     pub hidden_size: usize,
-    /// Share of the prefix's keys and values that a training step leaves out; 0, as in the paper.
+    /// Dropout rate of the prefix's keys and values; 0, as in the paper.
     pub dropout: f64,
-    /// On an encoder-decoder: the attention sites that get a prefix, all three as in the paper, and how
-    /// positions go on after it.
+    /// On an encoder-decoder: the attention sites that get a prefix, all three as in the paper, and which
+    /// positions follow it.
     #[serde(flatten)]
     pub placement: Placement,
 }
 
 impl Default for PrefixConfig {
     fn default() -> Self {
-        Self::new(10)
+        Self::new(Self::DEFAULT_NUM_VIRTUAL_TOKENS)
     }
 }
 
 impl PrefixConfig {
-    /// A prefix of P virtual tokens through the MLP.
+    /// P where none is given.
+    pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 20;
+
+    /// M where none is given.
+    pub const DEFAULT_HIDDEN_SIZE: usize = 512;
+
+    /// AdamW's learning rate where none is given. An MLP multiplies each step, so with one it is smaller.
+    pub const fn default_lr(prefix_projection: bool) -> f64 {
+        if prefix_projection { 1e-3 } else { 3e-2 }
+    }
+
+    /// A prefix of P virtual tokens, made by the MLP.
     pub fn new(num_virtual_tokens: usize) -> Self {
         Self {
             num_virtual_tokens,
             prefix_projection: true,
             embedding_size: None,
-            hidden_size: 512,
+            hidden_size: Self::DEFAULT_HIDDEN_SIZE,
             dropout: 0.0,
             placement: Placement::default(),
         }
@@ -53,7 +64,7 @@ impl PrefixConfig {
         self
     }
 
-    /// Sets whether keys and values come from an MLP.
+    /// Sets whether an MLP makes the keys and values.
     #[must_use]
     pub fn with_prefix_projection(mut self, prefix_projection: bool) -> Self {
         self.prefix_projection = prefix_projection;
@@ -74,7 +85,7 @@ impl PrefixConfig {
         self
     }
 
-    /// Sets the dropout of keys and values.
+    /// Sets the dropout rate of the keys and values.
     #[must_use]
     pub fn with_dropout(mut self, dropout: f64) -> Self {
         self.dropout = dropout;
@@ -92,25 +103,25 @@ impl PrefixConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the flag.
+    /// [`Error::Setting`] naming the field.
     pub fn validate(&self) -> Result<()> {
-        for (flag, size) in [
-            ("--num-virtual-tokens", self.num_virtual_tokens),
-            ("--embedding-size", self.embedding_size.unwrap_or(1)),
-            ("--prefix-hidden-size", self.hidden_size),
+        for (field, size) in [
+            ("num_virtual_tokens", self.num_virtual_tokens),
+            ("embedding_size", self.embedding_size.unwrap_or(1)),
+            ("hidden_size", self.hidden_size),
         ] {
             if size == 0 {
-                return Err(Error::setting(flag, "found 0, expected at least 1"));
+                return Err(Error::setting(field, "found 0, expected at least 1"));
             }
         }
         if !(0.0..1.0).contains(&self.dropout) {
             let message = format!("found {}, expected a number from 0 to below 1", self.dropout);
-            return Err(Error::setting("--prefix-dropout", message));
+            return Err(Error::setting("dropout", message));
         }
         Ok(())
     }
 
-    /// Sizes of the MLP for one attention site of the model `spec`.
+    /// Sizes of the MLP for one attention site of a model.
     pub(crate) fn sizes(&self, spec: &ModelSpec, slot: &Slot) -> MlpSizes {
         MlpSizes {
             virtual_tokens: self.num_virtual_tokens,

@@ -17,22 +17,21 @@ use crate::PrefixConfig;
 /// What a prefix starts from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum PrefixInit {
-    /// With the MLP: torch's defaults, which the paper's code keeps (embedding from N(0, 1), linear layers
-    /// from U(-1/sqrt(inputs), 1/sqrt(inputs))). Without: keys and values from N(0, 0.02²).
+    /// With the MLP: torch's defaults, as in the paper's code (embedding from N(0, 1), linear layers from
+    /// U(-1/sqrt(inputs), 1/sqrt(inputs))). Without: keys and values from N(0, 0.02²).
     #[default]
     Random,
-    /// All keys and values zero (with the MLP: its last layer is zero).
+    /// All keys and values zero (with the MLP: its last layer is zero), as PEFT's `init_weights: "zero"`.
     ///
-    /// This is not the base model: a key of zeros still scores 0 against every query, so P virtual tokens
-    /// take a share of the attention and give nothing for it. Without the MLP all virtual tokens start
-    /// equal, get equal gradients and stay equal: together they learn what one of them could, unless
-    /// dropout tells them apart. PEFT's `init_weights: "zero"` is the same.
+    /// This is not the base model: a zero key scores 0 against every query, so P virtual tokens take a share
+    /// of the attention and contribute nothing. Without the MLP all virtual tokens start equal, get equal
+    /// gradients and stay equal: together they learn what one of them could, unless dropout tells them apart.
     Zero,
-    /// The keys and values that real words have in the frozen model: the paper's choice for few examples.
-    /// The words need at least P pieces; the first P are taken. Without the MLP they are copied, with it
-    /// its two layers are fitted to them while the embedding keeps its random rows.
+    /// The keys and values that real words have in the frozen model, the paper's choice for few examples.
+    /// The words need at least P subword tokens; the first P are used. Without the MLP they are copied; with
+    /// it, its two layers are fitted to them while the embedding keeps its random rows.
     Activations {
-        /// Ids of the words' pieces.
+        /// Ids of the words' subword tokens.
         ids: Vec<u32>,
         /// How the MLP is fitted.
         fit: FitConfig,
@@ -40,12 +39,12 @@ pub enum PrefixInit {
 }
 
 impl PrefixInit {
-    /// The keys and values of real words, by the ids of their pieces.
+    /// The keys and values of real words, by the ids of their subword tokens.
     pub fn activations(ids: Vec<u32>) -> Self {
         Self::Activations { ids, fit: FitConfig::default() }
     }
 
-    /// The parameters of a prefix for one attention site of `model`.
+    /// The parameters of the prefix of one attention site.
     pub(crate) fn parameters(
         &self,
         config: &PrefixConfig,

@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::{PrefixConfig, PrefixInit};
 
 /// Keys and values in front of those of the tokens, in every attention layer:
-/// `MLP(P') = W2 tanh(W1 P' + b1) + b2`, cut into a key and a value a layer
+/// `MLP(P') = W2 tanh(W1 P' + b1) + b2`, cut into one key and one value per layer
 /// (Li & Liang 2021, <https://arxiv.org/abs/2101.00190>).
 ///
-/// P' is `[P, E]`, the result `[P, L * 2 * K * D]`. [`fold`](PeftMethod::fold) keeps the result only.
+/// P' is `[P, E]`, the result `[P, L * 2 * K * D]`. [`fold`](PeftMethod::fold) keeps only the result.
 ///
-/// An encoder-decoder has a prefix for each of its three attention sites, each made by an MLP of its own.
+/// An encoder-decoder has one prefix for each of its three attention sites, each with its own MLP.
 #[derive(Module, Debug)]
 pub struct PrefixTuning {
     /// The MLP, or the keys and values themselves, for each attention site.
@@ -25,12 +25,12 @@ pub struct PrefixTuning {
 }
 
 impl PrefixTuning {
-    /// A prefix for `model`, started as `init` says. On an autodiff `device` it can be trained.
+    /// A prefix for `model`, initialised as `init` says. On an autodiff `device` it can be trained.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](peft_core::Error::Setting) naming the flag that cannot be used,
-    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for words on an encoder-decoder.
+    /// [`Error::Setting`](peft_core::Error::Setting) naming the field that cannot be used,
+    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for the activations of words on an encoder-decoder.
     pub fn init(
         config: PrefixConfig,
         model: &dyn FrozenModel,
@@ -45,7 +45,7 @@ impl PrefixTuning {
         Ok(Self { prefixes, config })
     }
 
-    /// Whether the MLP is gone, or never was.
+    /// Whether there is no MLP: it was folded, or never there.
     pub fn is_folded(&self) -> bool {
         self.prefixes.is_folded()
     }
@@ -58,8 +58,7 @@ impl PeftMethod for PrefixTuning {
         &self.config
     }
 
-    /// A key and a value `[1, K, P, D]` for every layer of every chosen site, shared by all rows of a
-    /// batch.
+    /// A key and a value `[1, K, P, D]` for every layer of every chosen site, shared by all rows of a batch.
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens {
         self.prefixes.virtual_tokens(mode, self.config.dropout, "prefix.dropout")
     }
@@ -68,8 +67,9 @@ impl PeftMethod for PrefixTuning {
         Self { prefixes: self.prefixes.fold(), config: self.config.clone() }
     }
 
-    /// Folded: `prompt_embeddings`. Else the MLP under PEFT's names: `embedding.weight`,
-    /// `transform.{0,2}.{weight,bias}`. On an encoder-decoder each with its site, `prompt_embeddings.cross`.
+    /// Folded: `prompt_embeddings`. Otherwise the MLP under PEFT's names: `embedding.weight`,
+    /// `transform.{0,2}.{weight,bias}`. On an encoder-decoder each name ends in the site, as in
+    /// `prompt_embeddings.cross`.
     fn state(&self) -> NamedTensors {
         self.prefixes.state()
     }
@@ -87,8 +87,8 @@ impl PeftMethod for PrefixTuning {
         Ok(Self { prefixes, config })
     }
 
-    /// PEFT is told of no projection, whatever made the numbers: a folder holds the folded tensor, and
-    /// with `prefix_projection: true` PEFT could read it for inference only, not train it on.
+    /// `prefix_projection` is false whatever made the prefix: the adapter file holds the folded tensor, which
+    /// with `true` PEFT could load for inference but not train further.
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
         MethodFields {
             method: "prefix",

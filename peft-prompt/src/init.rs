@@ -10,39 +10,39 @@ use peft_core::{
 };
 use rand::Rng;
 
-/// Rows of the table that are drawn from, and looked at for its standard deviation.
+/// Rows of the embedding table that samples and the standard deviation are taken from.
 const POPULATION: usize = 5000;
 
 /// What a prompt `[P, H]` starts from. The default is [`SampledVocab`](Self::SampledVocab) over 5000 rows;
 /// where classes have names, the paper's best is [`ClassLabels`](Self::ClassLabels).
 #[derive(Clone, Debug, PartialEq)]
 pub enum PromptInit {
-    /// Every number from U[-range, range); the paper's range is 0.5.
+    /// Every value from U[-range, range); the paper's range is 0.5.
     Random {
-        /// Half the width.
+        /// Half the width of the interval.
         range: f64,
     },
-    /// Every number from N(0, std²), with the standard deviation of the first 5000 rows of the model's
-    /// embedding table. In no paper: random rows, but of the size the model is used to.
+    /// Every value from N(0, std²), with the standard deviation of the first 5000 rows of the model's
+    /// embedding table. From no paper: random rows, but on the scale of real embeddings.
     RandomScaled,
-    /// Distinct rows of the model's embedding table, drawn from its first ones: ids of SentencePiece
+    /// Distinct rows of the model's embedding table, sampled from its first ones: the ids of SentencePiece
     /// vocabularies are ordered by frequency. Rows repeat only where P exceeds the population.
     SampledVocab {
-        /// How many rows to draw from, at most V; 5000 in the paper.
+        /// How many rows to sample from, at most V; 5000 in the paper.
         population: usize,
     },
-    /// Row i is the mean of the embeddings of label i's pieces. Labels beyond P are left out, rows
-    /// beyond the labels are the fallback's.
+    /// Row i is the mean of the embeddings of label i's subword tokens. Labels beyond P are dropped; rows
+    /// beyond the labels come from the fallback.
     ClassLabels {
-        /// Ids of the pieces of each label, in order, without special tokens.
+        /// Ids of the subword tokens of each label, in order, without special tokens.
         labels: Vec<Vec<u32>>,
         /// What the other rows start from.
         fallback: Box<PromptInit>,
     },
-    /// Row i is the embedding of the text's i-th piece. The text is cut at P, rows beyond it are the
-    /// fallback's. (PEFT repeats the text instead.)
+    /// Row i is the embedding of the text's i-th subword token. The text is cut at P; rows beyond it come
+    /// from the fallback. (PEFT repeats the text instead.)
     Text {
-        /// Ids of the pieces, in order, without special tokens.
+        /// Ids of the subword tokens, in order, without special tokens.
         ids: Vec<u32>,
         /// What the other rows start from.
         fallback: Box<PromptInit>,
@@ -63,12 +63,12 @@ impl PromptInit {
         Self::Random { range: 0.5 }
     }
 
-    /// Labels by the ids of their pieces; other rows are sampled from the first 5000 of the vocabulary.
+    /// Labels by the ids of their subword tokens; other rows are sampled from the first 5000 of the vocabulary.
     pub fn class_labels(labels: Vec<Vec<u32>>) -> Self {
         Self::ClassLabels { labels, fallback: Box::default() }
     }
 
-    /// A text by the ids of its pieces; other rows are sampled from the first 5000 of the vocabulary.
+    /// A text by the ids of its subword tokens; other rows are sampled from the first 5000 of the vocabulary.
     pub fn text(ids: Vec<u32>) -> Self {
         Self::Text { ids, fallback: Box::default() }
     }
@@ -77,22 +77,22 @@ impl PromptInit {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for `--init` where this cannot be done on the model.
+    /// [`Error::Setting`] for `init` where the model or P does not allow it.
     pub fn rows(&self, p: usize, model: &dyn FrozenModel, seed: u64) -> Result<TensorData> {
         let h = model.spec().hidden_size;
         match self {
             Self::Rows(data) => given(data, p, h),
-            _ => Ok(TensorData::new(self.numbers(p, model, seed)?, [p, h])),
+            _ => Ok(TensorData::new(self.values(p, model, seed)?, [p, h])),
         }
     }
 
-    /// P * H numbers, row by row.
-    fn numbers(&self, p: usize, model: &dyn FrozenModel, seed: u64) -> Result<Vec<f32>> {
+    /// The P * H values, row by row.
+    fn values(&self, p: usize, model: &dyn FrozenModel, seed: u64) -> Result<Vec<f32>> {
         let (h, v) = (model.spec().hidden_size, model.spec().vocab_size);
         match self {
             Self::Random { range } => {
                 if !range.is_finite() || *range < 0.0 {
-                    return refuse(format!("found the range {range}, expected a number from 0 on"));
+                    return refuse(format!("found the range {range}, expected at least 0"));
                 }
                 let mut stream = rng::stream(seed, 0, "prompt.random");
                 Ok(draw(Values::Uniform { range: *range }, p * h, &mut stream))
@@ -113,33 +113,35 @@ impl PromptInit {
             }
             Self::ClassLabels { labels, fallback } => {
                 if let Some(index) = labels.iter().position(Vec::is_empty) {
-                    return refuse(format!("label {index} has no pieces, expected at least 1"));
+                    return refuse(format!(
+                        "label {index} has no subword tokens, expected at least 1"
+                    ));
                 }
                 let mut rows = Vec::with_capacity(p * h);
-                for pieces in labels.iter().take(p) {
-                    rows.extend(mean_row(&look_up(model, pieces)?, h));
+                for label in labels.iter().take(p) {
+                    rows.extend(mean_row(&look_up(model, label)?, h));
                 }
                 fill(rows, p, model, fallback, seed)
             }
             Self::Text { ids, fallback } => {
                 if ids.is_empty() {
-                    return refuse("the text has no pieces, expected at least 1");
+                    return refuse("the text has no subword tokens, expected at least 1");
                 }
                 fill(look_up(model, &ids[..ids.len().min(p)])?, p, model, fallback, seed)
             }
             Self::Rows(data) => given(data, p, h)?.try_to_vec().map_err(|error| {
-                Error::setting("--init", format!("cannot read the given rows: {error:?}"))
+                Error::setting("init", format!("cannot read the given rows: {error:?}"))
             }),
         }
     }
 }
 
 fn refuse<T>(message: impl Into<String>) -> Result<T> {
-    Err(Error::setting("--init", message))
+    Err(Error::setting("init", message))
 }
 
-/// Completes `rows` to `p` rows. The fallback makes all P of them first, as in the paper's code: what
-/// stands in row i does not depend on how many rows were there before it.
+/// Completes `rows` to `p` rows. The fallback makes all P of them first, as in the paper's code, so that
+/// its row i does not depend on how many rows were there already.
 fn fill(
     mut rows: Vec<f32>,
     p: usize,
@@ -148,13 +150,13 @@ fn fill(
     seed: u64,
 ) -> Result<Vec<f32>> {
     if rows.len() < p * model.spec().hidden_size {
-        let others = fallback.numbers(p, model, seed)?;
+        let others = fallback.values(p, model, seed)?;
         rows.extend_from_slice(&others[rows.len()..]);
     }
     Ok(rows)
 }
 
-/// Given rows, where they are `[P, H]`.
+/// Checks that given rows are `[P, H]`.
 fn given(data: &TensorData, p: usize, h: usize) -> Result<TensorData> {
     if data.shape().as_slice() != [p, h] {
         return refuse(format!(
@@ -192,7 +194,7 @@ fn sample(population: usize, count: usize, rng: &mut impl Rng) -> Vec<u32> {
     ids
 }
 
-/// The mean of rows of `h` numbers.
+/// The mean of rows of width `h`.
 fn mean_row(rows: &[f32], h: usize) -> Vec<f32> {
     let count = (rows.len() / h) as f64;
     (0..h)

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{PromptConfig, PromptInit};
 
-/// A soft prompt: rows among the embeddings of real tokens, in front of them.
+/// A soft prompt: trained embeddings in front of those of the real tokens.
 ///
 /// `Pr(Y | [W ; E(X)])` with W `[P, H]` trained and everything else frozen
 /// (Lester et al. 2021, <https://arxiv.org/abs/2104.08691>).
@@ -25,11 +25,11 @@ pub struct PromptTuning {
 }
 
 impl PromptTuning {
-    /// A prompt for `model`, started as `init` says. On an autodiff `device` it can be trained.
+    /// A prompt for `model`, initialised as `init` says. On an autodiff `device` it can be trained.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](peft_core::Error::Setting) naming the flag that cannot be used.
+    /// [`Error::Setting`](peft_core::Error::Setting) naming the field that cannot be used.
     pub fn init(
         config: PromptConfig,
         model: &dyn FrozenModel,
@@ -78,7 +78,8 @@ impl PeftMethod for PromptTuning {
         })
     }
 
-    /// PEFT is told `RANDOM`: any other way to start makes it want a tokenizer, even to read.
+    /// `prompt_tuning_init` is `RANDOM` whatever the prompt started from: with any other value PEFT wants a
+    /// tokenizer, even to load the adapter.
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
         MethodFields {
             method: "prompt",

@@ -156,7 +156,7 @@ fn scaled_numbers_have_the_spread_of_the_first_5000_rows() {
 }
 
 #[test]
-fn labels_are_means_of_their_pieces_and_the_fallback_fills_the_rest() {
+fn labels_are_means_of_their_subword_tokens_and_the_fallback_fills_the_rest() {
     let fallback = PromptInit::SampledVocab { population: 30 };
     let labels = vec![vec![40, 44], vec![50], vec![60, 61, 62]];
     let init =
@@ -235,7 +235,7 @@ fn the_gradient_reaches_every_number_of_the_prompt() {
 fn settings_that_cannot_be_used_are_named() {
     let model = table(10);
     let refused = |p, init: PromptInit| message(rows(&init, p, &model, 0));
-    assert!(refused(0, PromptInit::default()).starts_with("--num-virtual-tokens: found 0"));
+    assert!(refused(0, PromptInit::default()).starts_with("num_virtual_tokens: found 0"));
     for init in [
         PromptInit::SampledVocab { population: 0 },
         PromptInit::Random { range: f64::NAN },
@@ -245,7 +245,7 @@ fn settings_that_cannot_be_used_are_named() {
         PromptInit::class_labels(vec![vec![1], vec![]]),
     ] {
         let error = refused(2, init.clone());
-        assert!(error.starts_with("--init: "), "{init:?}: {error}");
+        assert!(error.starts_with("init: "), "{init:?}: {error}");
     }
     assert!(refused(2, PromptInit::text(vec![10])).contains("token id 10"));
 }

@@ -10,33 +10,43 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PTuningV2Config {
-    /// P: virtual tokens in each layer; 20. The paper: below 20 for simple classification, about 100 for
-    /// sequence labelling.
+    /// P: virtual tokens in each layer; 16. The paper recommends fewer than 20 for simple classification and
+    /// about 100 for sequence labelling.
     pub num_virtual_tokens: usize,
-    /// The layers that have virtual tokens, counted from 0, in rising order; all where not given. The
-    /// later layers matter most.
+    /// The layers that have virtual tokens, counted from 0, in rising order; `None` for all. The later
+    /// layers matter most.
     pub layers: Option<Vec<usize>>,
-    /// Share of the keys and values that a training step leaves out; 0. The paper's code has the model's
-    /// own dropout here, 0.1.
+    /// Dropout rate of the keys and values; 0. The paper's code uses the model's own dropout here, 0.1.
     pub dropout: f64,
-    /// Whether keys and values come from an MLP while training lasts; false. The paper finds that it helps
-    /// on some tasks and hurts on others.
+    /// Whether an MLP makes the keys and values during training; false. The paper finds that it helps on
+    /// some tasks and hurts on others.
     pub prefix_projection: bool,
     /// M: width of the MLP's hidden layer; 512.
     pub hidden_size: usize,
-    /// On an encoder-decoder: the attention sites that get virtual tokens, all three, and how positions
-    /// go on after them.
+    /// On an encoder-decoder: the attention sites that get virtual tokens, all three, and which positions
+    /// follow them.
     #[serde(flatten)]
     pub placement: Placement,
 }
 
 impl Default for PTuningV2Config {
     fn default() -> Self {
-        Self::new(20)
+        Self::new(Self::DEFAULT_NUM_VIRTUAL_TOKENS)
     }
 }
 
 impl PTuningV2Config {
+    /// P where none is given.
+    pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 16;
+
+    /// M where none is given.
+    pub const DEFAULT_HIDDEN_SIZE: usize = 512;
+
+    /// AdamW's learning rate where none is given. An MLP multiplies each step, so with one it is smaller.
+    pub const fn default_lr(prefix_projection: bool) -> f64 {
+        if prefix_projection { 1e-3 } else { 3e-2 }
+    }
+
     /// P virtual tokens in every layer.
     pub fn new(num_virtual_tokens: usize) -> Self {
         Self {
@@ -44,7 +54,7 @@ impl PTuningV2Config {
             layers: None,
             dropout: 0.0,
             prefix_projection: false,
-            hidden_size: 512,
+            hidden_size: Self::DEFAULT_HIDDEN_SIZE,
             placement: Placement::default(),
         }
     }
@@ -63,14 +73,14 @@ impl PTuningV2Config {
         self
     }
 
-    /// Sets the dropout of keys and values.
+    /// Sets the dropout rate of the keys and values.
     #[must_use]
     pub fn with_dropout(mut self, dropout: f64) -> Self {
         self.dropout = dropout;
         self
     }
 
-    /// Sets whether keys and values come from an MLP.
+    /// Sets whether an MLP makes the keys and values.
     #[must_use]
     pub fn with_prefix_projection(mut self, prefix_projection: bool) -> Self {
         self.prefix_projection = prefix_projection;
@@ -95,30 +105,29 @@ impl PTuningV2Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the flag.
+    /// [`Error::Setting`] naming the field.
     pub fn validate(&self) -> Result<()> {
-        for (flag, size) in [
-            ("--num-virtual-tokens", self.num_virtual_tokens),
-            ("--prefix-hidden-size", self.hidden_size),
-        ] {
+        for (field, size) in
+            [("num_virtual_tokens", self.num_virtual_tokens), ("hidden_size", self.hidden_size)]
+        {
             if size == 0 {
-                return Err(Error::setting(flag, "found 0, expected at least 1"));
+                return Err(Error::setting(field, "found 0, expected at least 1"));
             }
         }
         if !(0.0..1.0).contains(&self.dropout) {
             let message = format!("found {}, expected a number from 0 to below 1", self.dropout);
-            return Err(Error::setting("--prefix-dropout", message));
+            return Err(Error::setting("dropout", message));
         }
         Ok(())
     }
 
-    /// The attention sites and layers of the model `spec` that get virtual tokens.
+    /// The attention sites and layers of a model that get virtual tokens.
     pub(crate) fn place(&self, spec: &ModelSpec) -> Result<Placed> {
         self.validate()?;
         self.placement.resolve(spec, self.layers.as_deref())
     }
 
-    /// Sizes of the tensors for one attention site of the model `spec`.
+    /// Sizes of the tensors for one attention site of a model.
     pub(crate) fn sizes(&self, spec: &ModelSpec, slot: &Slot) -> MlpSizes {
         MlpSizes {
             virtual_tokens: self.num_virtual_tokens,

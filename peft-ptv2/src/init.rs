@@ -15,23 +15,23 @@ use crate::PTuningV2Config;
 /// What the virtual tokens start from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PTuningV2Init {
-    /// Keys and values from N(0, std²); with the projection its embedding and weights are, and its biases
-    /// are zero. 0.02 is what the library under the paper's code does to new modules of a BERT.
+    /// Keys and values from N(0, std²); with the projection, its embedding and weights, while its biases are
+    /// zero. 0.02 is what transformers, on which the paper's code is built, uses for new modules of a BERT.
     Random {
         /// Standard deviation; 0.02.
         std: f64,
     },
     /// All keys and values zero (with the projection: its last layer is zero).
     ///
-    /// This is not the base model: a key of zeros still scores 0 against every query, so P virtual tokens
-    /// take a share of the attention and give nothing for it. Without the projection all virtual tokens
-    /// of a layer start equal, get equal gradients and stay equal: together they learn what one of them
-    /// could, unless dropout tells them apart.
+    /// This is not the base model: a zero key scores 0 against every query, so P virtual tokens take a share
+    /// of the attention and contribute nothing. Without the projection all virtual tokens of a layer start
+    /// equal, get equal gradients and stay equal: together they learn what one of them could, unless dropout
+    /// tells them apart.
     Zero,
-    /// The keys and values that real words have in the chosen layers of the frozen model. The words need
-    /// at least P pieces; the first P are taken. With the projection its two layers are fitted to them.
+    /// The keys and values that real words have in the chosen layers of the frozen model. The words need at
+    /// least P subword tokens; the first P are used. With the projection, its two layers are fitted to them.
     Activations {
-        /// Ids of the words' pieces.
+        /// Ids of the words' subword tokens.
         ids: Vec<u32>,
         /// How the projection is fitted.
         fit: FitConfig,
@@ -45,12 +45,12 @@ impl Default for PTuningV2Init {
 }
 
 impl PTuningV2Init {
-    /// The keys and values of real words, by the ids of their pieces.
+    /// The keys and values of real words, by the ids of their subword tokens.
     pub fn activations(ids: Vec<u32>) -> Self {
         Self::Activations { ids, fit: FitConfig::default() }
     }
 
-    /// The parameters for one attention site of `model`.
+    /// The parameters of one attention site.
     pub(crate) fn parameters(
         &self,
         config: &PTuningV2Config,
@@ -93,8 +93,8 @@ impl PTuningV2Init {
 
 fn check_std(std: f64) -> Result<MlpInit> {
     if !std.is_finite() || std < 0.0 {
-        let message = format!("found the standard deviation {std}, expected a number from 0 on");
-        return Err(Error::setting("--init", message));
+        let message = format!("found the standard deviation {std}, expected at least 0");
+        return Err(Error::setting("init", message));
     }
     Ok(MlpInit::Normal { std })
 }

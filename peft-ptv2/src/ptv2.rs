@@ -22,12 +22,12 @@ pub struct PTuningV2 {
 }
 
 impl PTuningV2 {
-    /// Virtual tokens for `model`, started as `init` says. On an autodiff `device` they can be trained.
+    /// Virtual tokens for `model`, initialised as `init` says. On an autodiff `device` they can be trained.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`](peft_core::Error::Setting) naming the flag that cannot be used,
-    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for words on an encoder-decoder.
+    /// [`Error::Setting`](peft_core::Error::Setting) naming the field that cannot be used,
+    /// [`Error::Mismatch`](peft_core::Error::Mismatch) for the activations of words on an encoder-decoder.
     pub fn init(
         config: PTuningV2Config,
         model: &dyn FrozenModel,
@@ -41,7 +41,7 @@ impl PTuningV2 {
         Ok(Self { prefixes, config })
     }
 
-    /// The layers that have virtual tokens, of each site in the order of the sites.
+    /// The layers that have virtual tokens, for each site in the order of the sites.
     pub fn layers(&self) -> Vec<Vec<usize>> {
         self.prefixes.placed().slots.iter().map(|slot| slot.layers.clone()).collect()
     }
@@ -54,8 +54,8 @@ impl PeftMethod for PTuningV2 {
         &self.config
     }
 
-    /// A key and a value `[1, K, P, D]` for each chosen layer of each chosen site, shared by all rows of
-    /// a batch.
+    /// A key and a value `[1, K, P, D]` for each chosen layer of each chosen site, shared by all rows of a
+    /// batch.
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens {
         self.prefixes.virtual_tokens(mode, self.config.dropout, "ptv2.dropout")
     }
@@ -64,9 +64,9 @@ impl PeftMethod for PTuningV2 {
         Self { prefixes: self.prefixes.fold(), config: self.config.clone() }
     }
 
-    /// `prompt_embeddings` of the chosen layers; with the projection, until it is folded, the tensors of
-    /// the MLP under PEFT's names: `embedding.weight`, `transform.{0,2}.{weight,bias}`. On an
-    /// encoder-decoder each with its site, `prompt_embeddings.cross`.
+    /// Folded: `prompt_embeddings` of the chosen layers. With the projection: the MLP under PEFT's names,
+    /// `embedding.weight` and `transform.{0,2}.{weight,bias}`. On an encoder-decoder each name ends in the
+    /// site, as in `prompt_embeddings.cross`.
     fn state(&self) -> NamedTensors {
         self.prefixes.state()
     }
@@ -83,9 +83,9 @@ impl PeftMethod for PTuningV2 {
         Ok(Self { prefixes, config })
     }
 
-    /// PEFT's `PREFIX_TUNING` where all layers of the only site have virtual tokens; else a type of our
-    /// own, because PEFT has none that leaves layers out or reaches three sites. `prefix_projection` is false whatever made the numbers, since a
-    /// folder holds the folded tensor.
+    /// PEFT's `PREFIX_TUNING` where all layers of the only site have virtual tokens; otherwise a type of our
+    /// own, because PEFT has none that skips layers or reaches three sites. `prefix_projection` is false
+    /// whatever made the virtual tokens: the adapter file holds the folded tensor.
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
         MethodFields {
             method: "ptv2",

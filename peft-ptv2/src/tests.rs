@@ -239,22 +239,22 @@ fn settings_that_cannot_be_used_are_named() {
     let refused = |config: PTuningV2Config, init: &PTuningV2Init| {
         message(PTuningV2::init(config, &model(), init, 0, &Device::default()))
     };
-    for (config, flag) in [
-        (some(0, &[0]), "--num-virtual-tokens: found 0"),
-        (some(2, &[0]).with_hidden_size(0), "--prefix-hidden-size: found 0"),
-        (some(2, &[0]).with_dropout(1.0), "--prefix-dropout: found 1"),
-        (some(2, &[]), "--layers: found no layer"),
-        (some(2, &[1, 0]), "--layers: found 1 before 0"),
-        (some(2, &[1, 1]), "--layers: found 1 before 1"),
-        (some(2, &[0, 2]), "--layers: found 2"),
+    for (config, field) in [
+        (some(0, &[0]), "num_virtual_tokens: found 0"),
+        (some(2, &[0]).with_hidden_size(0), "hidden_size: found 0"),
+        (some(2, &[0]).with_dropout(1.0), "dropout: found 1"),
+        (some(2, &[]), "layers: found no layer"),
+        (some(2, &[1, 0]), "layers: found 1 before 0"),
+        (some(2, &[1, 1]), "layers: found 1 before 1"),
+        (some(2, &[0, 2]), "layers: found 2"),
     ] {
         let error = refused(config, &PTuningV2Init::default());
-        assert!(error.starts_with(flag), "{error}");
+        assert!(error.contains(field), "{error}");
     }
     let error = refused(some(2, &[0]), &PTuningV2Init::Random { std: -1.0 });
-    assert!(error.starts_with("--init: "), "{error}");
+    assert!(error.starts_with("init: "), "{error}");
     let few = refused(some(3, &[0]), &PTuningV2Init::activations(vec![1]));
-    assert!(few.starts_with("--num-virtual-tokens: found 3"), "{few}");
+    assert!(few.contains("tokens: found 3"), "{few}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `peft convert`: adapters and prompts from one form to another.
+//! `peft convert`: adapters and prompts from one format to another.
 
 use std::{
     fs,
@@ -14,51 +14,51 @@ use serde_json::json;
 
 use crate::{
     device,
-    error::CliResult,
+    error::{CliResult, in_adapter},
+    help::ShowDefault,
     locate,
     output::{grouped, line},
-    session::in_adapter,
 };
 
 /// Converts adapters and prompts to PEFT folders or to .npy.
 ///
-/// Reads PEFT's folders, also old ones with adapter_model.bin and those of P-tuning v1, and prompts alone in
-/// a file: .npy of the original prompt tuning code, .safetensors, .bin, .pt.
+/// Reads PEFT folders, including old ones with adapter_model.bin and those of P-tuning v1, and files that hold
+/// only a prompt: .npy of the original prompt tuning code, .safetensors, .bin, .pt.
 ///
 /// Example: peft convert --from sst2.npy --to sst2 --task seq2seq-lm --base-model google/t5-base-lm-adapt
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct ConvertArgs {
-    /// An adapter folder, or a prompt in a file.
+    /// Adapter folder, or prompt file.
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     /// Folder or file to write.
     #[arg(long, value_name = "PATH")]
     to: PathBuf,
-    /// Form to write. Default: by the name of --to, .npy or else a folder.
-    #[arg(long, value_enum)]
+    /// Format to write.
+    #[arg(long, value_enum, show_default = "npy where --to ends in .npy, otherwise peft")]
     format: Option<Format>,
-    /// Task of a prompt that has no config: causal-lm, seq2seq-lm, seq-cls, token-cls, qa.
+    /// Task of a prompt file, which names none: causal-lm, seq2seq-lm, seq-cls, token-cls or qa.
     #[arg(long, value_name = "TASK")]
     task: Option<Task>,
-    /// Name or path of the base model to write into the config. Default: the source's, else --model.
-    #[arg(long, value_name = "NAME")]
+    /// Name or path of the base model to write into the config.
+    #[arg(long, value_name = "NAME", show_default = "that of --from, otherwise --model")]
     base_model: Option<String>,
-    /// The base model, a folder or org/name, to check that the adapter fits it.
+    /// Base model (a folder or org/name) that the adapter has to fit.
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// Overwrites another adapter or prompt at --to.
+    /// Overwrite a different adapter or prompt at --to.
     #[arg(long)]
     force: bool,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// What can be written.
+/// A format that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A folder that Python's peft reads, and this program.
+    /// A folder that Python's PEFT and this program read.
     Peft,
     /// A prompt as a matrix of f32.
     Npy,
@@ -113,11 +113,11 @@ pub fn run(args: &ConvertArgs) -> CliResult {
             "num_virtual_tokens": config.num_virtual_tokens,
             "tensors": shapes,
         });
-        return line(format!("{json:#}"));
+        return Ok(line(format!("{json:#}"))?);
     }
-    let numbers = adapter.tensors.values().map(|data| data.num_elements()).sum();
+    let parameters = adapter.tensors.values().map(|data| data.num_elements()).sum();
     line(format!(
-        "{} ({was}) -> {} ({}): {} virtual tokens, {} numbers",
+        "{} ({was}) -> {} ({}): {} virtual tokens, {} parameters",
         args.from.display(),
         args.to.display(),
         match format {
@@ -125,8 +125,9 @@ pub fn run(args: &ConvertArgs) -> CliResult {
             Format::Npy => "a .npy prompt",
         },
         config.num_virtual_tokens,
-        grouped(numbers)
-    ))
+        grouped(parameters)
+    ))?;
+    Ok(())
 }
 
 /// The source as an adapter that can be written, and what it was.
@@ -150,7 +151,7 @@ fn read(args: &ConvertArgs, format: Format) -> Result<(Adapter, &'static str)> {
     let prompt = prompt_file::read(&args.from)?;
     let task = match (args.task, format) {
         (Some(task), _) => task,
-        // It is not written.
+        // .npy does not store it.
         (None, Format::Npy) => Task::CausalLm,
         (None, Format::Peft) => {
             let message = format!(
@@ -172,7 +173,7 @@ fn check_target(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
         Err(error) => return Err(Error::read(path)(error)),
     };
     if is_other && !force {
-        let message = "is there with another content: --force overwrites it";
+        let message = "exists already with different content: --force overwrites it";
         return Err(Error::file(path, message));
     }
     Ok(())
@@ -181,14 +182,14 @@ fn check_target(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
 fn write_folder(args: &ConvertArgs, adapter: &Adapter) -> Result<()> {
     let to = &args.to;
     if to.exists() && !to.is_dir() {
-        return Err(Error::file(to, "is a file, expected a folder or none"));
+        return Err(Error::file(to, "is a file, expected a folder or nothing"));
     }
     for (path, bytes) in adapter.files(to)? {
         check_target(&path, &bytes, args.force)?;
     }
     match to.exists() {
         true => adapter.save(to),
-        // Whole or not at all.
+        // Completely or not at all.
         false => atomic::write_folder(to, |inside| adapter.save(inside)),
     }
 }
@@ -196,11 +197,11 @@ fn write_folder(args: &ConvertArgs, adapter: &Adapter) -> Result<()> {
 fn write_npy(args: &ConvertArgs, adapter: &Adapter) -> Result<()> {
     let kind = adapter.config.peft_type;
     if kind != PeftType::PromptTuning {
-        let message = format!("holds {}, .npy holds prompts of prompt tuning only", kind.name());
+        let message = format!("holds {}, .npy holds only prompts of prompt tuning", kind.name());
         return Err(Error::file(&args.from, message));
     }
     if let Some(name) = adapter.tensors.keys().find(|name| *name != PROMPT_EMBEDDINGS) {
-        let message = "is a part of the adapter that .npy cannot hold: it holds a prompt alone";
+        let message = "cannot be written to .npy, which holds only a prompt";
         return Err(Error::tensor(&args.from, name, message));
     }
     let prompt = adapter.tensors.get(PROMPT_EMBEDDINGS);

@@ -1,4 +1,4 @@
-//! `peft demo`: all three methods on the built-in model, without a file or a network.
+//! `peft demo`: all three methods on the built-in model, without files or a network.
 
 use std::{
     path::PathBuf,
@@ -18,33 +18,35 @@ use crate::{
     },
     device::{self, Backend},
     error::{CliError, CliResult},
-    job::Job,
+    method_name::MethodName,
     output::{self, grouped, line},
-    progress::{Progress, interrupt_flag},
-    settings::MethodName,
+    training::{
+        PreparedRun,
+        progress::{Progress, interrupt_flag},
+    },
 };
 
 /// Trains prompt tuning, prefix tuning and P-tuning v2 on the built-in model, and prints one table.
 ///
-/// Needs no file and no network.
+/// Needs no files and no network.
 ///
 /// Example: peft demo --seed 1
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct DemoArgs {
-    /// The one seed: rows, initial values, order.
+    /// Seed of everything: rows, initial values, order.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Backend that computes.
+    /// Backend to compute with.
     #[arg(long, value_enum)]
     device: Option<Backend>,
-    /// Prints JSON alone: {"base": score, "methods": [{"method", "score", "parameters", "seconds"}]}.
+    /// Print JSON: {"base": score, "methods": [{"method", "score", "parameters", "seconds"}]}.
     #[arg(long)]
     json: bool,
-    /// Writes the model's folder and the task's files there instead, to try the other commands on.
+    /// Write the model's folder and the task's files to DIR instead, to try the other commands on.
     #[arg(long, value_name = "DIR", conflicts_with = "json")]
     export: Option<PathBuf>,
-    /// Writes the text that the model was pretrained on, for demo-model/pretrain.py.
+    /// Write the text that the model was pretrained on to DIR instead, for demo-model/pretrain.py.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "export"])]
     write_world: Option<PathBuf>,
 }
@@ -69,10 +71,9 @@ pub fn run(args: &DemoArgs) -> CliResult {
     }
     if let Some(folder) = &args.export {
         export(folder, args.seed)?;
-        return line(format!(
-            "wrote {0}/model, {0}/train.jsonl and {0}/test.jsonl",
-            folder.display()
-        ));
+        let folder = folder.display();
+        line(format!("wrote {folder}/model, {folder}/train.jsonl and {folder}/test.jsonl"))?;
+        return Ok(());
     }
     let device = device::choose(args.device)?;
     let builtin = Builtin::load(args.seed, &device)?;
@@ -87,7 +88,7 @@ pub fn run(args: &DemoArgs) -> CliResult {
         let found = reached.last().map_or(0.0, |reached| reached.score);
         if !args.json && output::is_watched() {
             output::note(format!(
-                "{:>8}: {:.1} % of the answers right",
+                "{:>8}: {:.1} % of the answers correct",
                 method.name(),
                 100.0 * found
             ));
@@ -105,10 +106,15 @@ pub fn run(args: &DemoArgs) -> CliResult {
                 })
             })
             .collect();
-        return line(json!({ "base": base, "methods": methods }).to_string());
+        return Ok(line(json!({ "base": base, "methods": methods }).to_string())?);
     }
+    print_table(&builtin, base, &reached)
+}
+
+/// Prints what each method reached beside the untrained model.
+fn print_table(builtin: &Builtin, base: f64, reached: &[Reached]) -> CliResult {
     let percent = |score: f64| format!("{:.1} %", 100.0 * score);
-    let told = score(&builtin, &builtin.told, &VirtualTokens::none())?;
+    let told = score(builtin, &builtin.told, &VirtualTokens::none())?;
     let untrained = |name: &str, score: f64| {
         vec![name.to_string(), percent(score), "-".into(), "-".into(), "-".into()]
     };
@@ -139,7 +145,7 @@ fn title(method: MethodName) -> &'static str {
     }
 }
 
-/// Says what is about to happen.
+/// Introduces the model and the task.
 fn introduce(builtin: &Builtin, seed: u64) -> CliResult {
     let spec = builtin.base.model.spec();
     let site = spec.self_site()?;
@@ -160,7 +166,7 @@ fn introduce(builtin: &Builtin, seed: u64) -> CliResult {
         builtin.train.len(),
         builtin.test.len()
     ))?;
-    line("")
+    Ok(line("")?)
 }
 
 /// The share of test rows that greedy generation answers exactly.
@@ -194,26 +200,26 @@ fn train(
     interrupted: &Arc<AtomicBool>,
     device: &burn::tensor::Device,
 ) -> CliResult<Reached> {
-    let job = Job::on_rows(
+    let run = PreparedRun::on_rows(
         recipe(method, seed),
         Arc::clone(&builtin.base),
         builtin.train.clone(),
         device,
     )?;
     let mut progress = Progress::new(method.name(), None, Arc::clone(interrupted));
-    let done = job.train(None, false, &mut progress);
+    let trained = run.train(None, false, &mut progress);
     progress.finish();
-    let done = done?;
-    if done.interrupted {
+    let trained = trained?;
+    if trained.interrupted {
         return Err(CliError::Failed(Error::Mismatch("interrupted".into())));
     }
     let model: &dyn FrozenModel = builtin.base.model.as_ref();
-    let virtual_tokens = model.compile(&done.adapter.virtual_tokens(model.spec(), device)?)?;
+    let virtual_tokens = model.compile(&trained.adapter.virtual_tokens(model.spec(), device)?)?;
     Ok(Reached {
         method,
         score: score(builtin, &builtin.test, &virtual_tokens)?,
-        trained: done.trained_parameters,
-        stored: done.adapter.tensors.values().map(|data| data.num_elements()).sum(),
-        seconds: done.seconds,
+        trained: trained.trained_parameters,
+        stored: trained.adapter.tensors.values().map(|data| data.num_elements()).sum(),
+        seconds: trained.seconds,
     })
 }

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, Task, evaluate::Predictor, metrics::Metrics};
+use peft_core::{Error, train::TrainConfig};
 use peft_models::generate::{Beams, GenerateConfig};
 
 use crate::{
-    encoding::{TextArgs, padding_side},
+    choices::PADDING,
+    encoding::TextArgs,
     error::CliResult,
-    output::line,
-    produced,
+    generation_scores,
+    help::ShowDefault,
+    output,
     session::{Session, UseArgs},
 };
 
@@ -24,26 +26,26 @@ pub struct EvalArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
-    /// Class names in order, separated by commas. Default: those of the adapter or the model.
-    #[arg(long, value_name = "LIST")]
+    /// Class names in order, separated by commas.
+    #[arg(long, value_name = "LIST", show_default = "those of the adapter or the model")]
     labels: Option<String>,
     /// Rows with targets: .jsonl, .tsv, .csv, or SQuAD's .json.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// Rows at once; the scores do not depend on it.
-    #[arg(long, value_name = "B", default_value_t = 32)]
+    /// Rows per batch; the scores do not depend on it.
+    #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size)]
     batch_size: usize,
     /// Side of the padding: right or left; the scores do not depend on it.
     #[arg(long, value_name = "SIDE", default_value = "right")]
     padding: String,
-    /// Also generates, this many tokens a row at most, and scores what comes out: exact_match and
-    /// token_error_rate. For language models.
+    /// Also generate up to this many tokens per row, and score them: exact_match and token_error_rate. For
+    /// language models.
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
-    /// Generates with B beams.
+    /// Generate with B beams.
     #[arg(long, value_name = "B", default_value_t = 1, requires = "max_new_tokens")]
     num_beams: usize,
-    /// Prints a JSON object keyed by metric name.
+    /// Print a JSON object keyed by metric name.
     #[arg(long)]
     json: bool,
 }
@@ -54,10 +56,11 @@ pub struct EvalArgs {
 ///
 /// Whatever is wrong with the model, the adapter or the rows.
 pub fn run(args: &EvalArgs) -> CliResult {
-    let side = padding_side(&args.padding)?;
+    let side = PADDING.parse(&args.padding)?;
     let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
     let (_, encoded) = session.encode(&args.data, &args.text, true)?;
-    let mut metrics = predictor(&session)?
+    let mut metrics = session
+        .predictor()?
         .with_max_answer_length(session.max_answer_length(&args.text)?)
         .with_padding(side)
         .with_batch_size(args.batch_size)
@@ -67,42 +70,18 @@ pub fn run(args: &EvalArgs) -> CliResult {
             other => other,
         })?;
     if let Some(limit) = args.max_new_tokens {
-        if !matches!(session.task()?, Task::CausalLm | Task::Seq2SeqLm) {
+        if session.task()?.has_head() {
             let message = format!("{} generates nothing", session.task()?);
             return Err(Error::setting("--max-new-tokens", message).into());
         }
         let config = GenerateConfig::for_model(&session.base, limit)?
             .with_batch_size(args.batch_size.max(1))
             .with_beams(Beams::new(args.num_beams));
-        let produced = produced::score(&session, &encoded.examples, &config, &args.data)?;
-        metrics.extend(produced.iter());
+        let scores = generation_scores::score(&session, &encoded.examples, &config, &args.data)?;
+        metrics.extend(scores.iter());
     }
     if args.json {
-        return line(serde_json::to_string(&metrics).unwrap_or_default());
+        return Ok(output::line(serde_json::to_string(&metrics).unwrap_or_default())?);
     }
-    print(&metrics)
-}
-
-/// What scores and predicts with a session's adapter.
-///
-/// # Errors
-///
-/// [`peft_core::Error::Mismatch`] where a head is missing.
-pub fn predictor(session: &Session) -> peft_core::Result<Predictor<'_>> {
-    let (task, head) = (session.task()?, session.head.as_ref());
-    Ok(Predictor::new(session.model(), &session.virtual_tokens, head, task)?
-        .with_pooling(session.pooling))
-}
-
-/// Prints metrics, one a line.
-///
-/// # Errors
-///
-/// [`crate::CliError::Closed`].
-pub fn print(metrics: &Metrics) -> CliResult {
-    let width = metrics.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(10);
-    for (name, value) in metrics.iter() {
-        line(format!("{name:<width$} {value:>9.4}"))?;
-    }
-    Ok(())
+    Ok(output::metrics(&metrics)?)
 }

@@ -1,6 +1,9 @@
 //! `peft generate`: continues text, or rows of token ids.
 
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -20,12 +23,13 @@ use crate::{
     decoding::DecodingArgs,
     encoding::TextArgs,
     error::{CliError, CliResult},
+    help::ShowDefault,
     output,
     session::{Session, UseArgs},
     text_stream::{NewText, TextStream},
 };
 
-/// Continues text, with an adapter or without: greedily, unless sampling or beams are asked for.
+/// Continues text, with or without an adapter: greedily, unless sampling or beam search is asked for.
 ///
 /// Examples:
 ///   peft generate --model models/stories --prompt "Once upon a time" --max-new-tokens 60
@@ -38,19 +42,19 @@ pub struct GenerateArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
-    /// The text to continue.
+    /// Text to continue.
     #[arg(long, value_name = "TEXT", conflicts_with = "input", required_unless_present = "input")]
     prompt: Option<String>,
     /// Rows to continue: `source`, `text` or `input_ids`.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Where the rows go, JSONL. Default: stdout.
-    #[arg(long, value_name = "FILE", requires = "input")]
+    /// JSONL file for the rows.
+    #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
     output: Option<PathBuf>,
     #[command(flatten)]
     decoding: DecodingArgs,
-    /// Rows at once; the output does not depend on it.
-    #[arg(long, value_name = "B", default_value_t = 16)]
+    /// Rows per batch; the output does not depend on it.
+    #[arg(long, value_name = "B", default_value_t = GenerateConfig::new(1).batch_size)]
     batch_size: usize,
 }
 
@@ -66,40 +70,50 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     match (&args.prompt, &args.input) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
         (None, Some(input)) => {
-            let (records, encoded) = session.encode(input, &args.text, false)?;
-            session.check_lengths(&encoded.examples, args.decoding.max_new_tokens, input)?;
-            let is_text = |record: &Record| !record.has("input_ids");
-            let stops = &args.decoding.stop;
-            let needs_text = !stops.is_empty() || records.iter().any(is_text);
-            let tokenizer = needs_text.then(|| load_tokenizer(&session.dir)).transpose()?;
-            let text = tokenizer.as_ref().map(|tokenizer| new_text(tokenizer, &[], stops));
-            let outputs = continue_rows(&session, &encoded.examples, &config, text.as_ref())?;
-            let mut lines = String::new();
-            for (record, sequences) in records.iter().zip(&outputs) {
-                let ids = sequences.iter().map(|sequence| json!(sequence.ids)).collect();
-                let mut json = json!({ "output_ids": list(ids, &config) });
-                if let Some(text) = text.as_ref().filter(|_| is_text(record)) {
-                    let cut = |sequence: &Generated| {
-                        let text = text.cut(&sequence.ids);
-                        let text = text.ok_or_else(|| record.error("the output is no text"))?;
-                        Ok(json!(text.trim()))
-                    };
-                    let texts =
-                        sequences.iter().map(cut).collect::<peft_core::Result<Vec<Value>>>()?;
-                    json["output"] = list(texts, &config);
-                }
-                lines += &format!("{json}\n");
-            }
+            let lines = continue_file(&session, input, args, &config)?;
             match &args.output {
                 Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
-                None => output::piece(&lines),
+                None => Ok(output::piece(&lines)?),
             }
         }
         (None, None) => Err(CliError::Usage("give --prompt or --input".into())),
     }
 }
 
-/// What a row's sequences are in the output: a list where several were asked for.
+/// Continues the rows of a file: one line of JSON per row.
+fn continue_file(
+    session: &Session,
+    input: &Path,
+    args: &GenerateArgs,
+    config: &GenerateConfig,
+) -> peft_core::Result<String> {
+    let (records, encoded) = session.encode(input, &args.text, false)?;
+    session.check_lengths(&encoded.examples, args.decoding.max_new_tokens, input)?;
+    let is_text = |record: &Record| !record.has("input_ids");
+    let stops = &args.decoding.stop;
+    let needs_text = !stops.is_empty() || records.iter().any(is_text);
+    let tokenizer = needs_text.then(|| load_tokenizer(&session.dir)).transpose()?;
+    let text = tokenizer.as_ref().map(|tokenizer| new_text(tokenizer, &[], stops));
+    let outputs = continue_rows(session, &encoded.examples, config, text.as_ref())?;
+    let mut lines = String::new();
+    for (record, sequences) in records.iter().zip(&outputs) {
+        let ids = sequences.iter().map(|sequence| json!(sequence.ids)).collect();
+        let mut json = json!({ "output_ids": list(ids, config) });
+        if let Some(text) = text.as_ref().filter(|_| is_text(record)) {
+            let cut = |sequence: &Generated| {
+                let text = text.cut(&sequence.ids);
+                let text = text.ok_or_else(|| record.error("the output is not text"))?;
+                Ok(json!(text.trim()))
+            };
+            let texts = sequences.iter().map(cut).collect::<peft_core::Result<Vec<Value>>>()?;
+            json["output"] = list(texts, config);
+        }
+        lines += &format!("{json}\n");
+    }
+    Ok(lines)
+}
+
+/// A row's sequences as they are written: a list where several were asked for.
 fn list(values: Vec<Value>, config: &GenerateConfig) -> Value {
     if config.num_return_sequences > 1 {
         return values.into();
@@ -111,7 +125,7 @@ fn new_text<'a>(tokenizer: &'a Tokenizer, before: &[u32], stops: &'a [String]) -
     NewText::new(|ids| tokenizer.decode(ids, true).ok(), before, stops)
 }
 
-/// Prints a text and its continuation, as it is made where that is known before the end.
+/// Prints a text and its continuation, token by token where it is final before the end.
 fn continue_text(
     session: &Session,
     prompt: &str,
@@ -120,15 +134,18 @@ fn continue_text(
 ) -> CliResult {
     let tokenizer = load_tokenizer(&session.dir)?;
     let ids = session.encode_prompt(prompt, &args.text).map_err(|error| match error {
-        // No fault of the text, but of the tokenizer.
-        Error::Data { message, .. } if message.starts_with("token id") => {
+        // The fault is the tokenizer's, not the text's.
+        Error::TokenId { id, vocab_size, .. } => {
             let path = session.dir.join("tokenizer.json");
-            Error::file(&path, format!("--prompt: {message}")).into()
+            let message = format!(
+                "--prompt: token id {id} is outside the model's vocabulary of {vocab_size}"
+            );
+            Error::file(&path, message).into()
         }
         Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
         other => other.into(),
     })?;
-    // An encoder-decoder answers, the others go on.
+    // An encoder-decoder answers, other models continue.
     let answers = session.model().spec().is_encoder_decoder();
     let (prompt, before) = if answers { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };
     let text = new_text(&tokenizer, before, &args.decoding.stop);
@@ -136,30 +153,29 @@ fn continue_text(
     if searched || config.num_return_sequences > 1 {
         let mut watcher = Rows { text: Some(&text), bar: ProgressBar::hidden() };
         let made = run_generate(session, &[&ids], config, &mut watcher)?;
-        return made.iter().flatten().try_for_each(|sequence| {
+        for sequence in made.iter().flatten() {
             let new = text.cut(&sequence.ids).unwrap_or_default();
-            output::line(format!("{prompt}{new}"))
-        });
+            output::line(format!("{prompt}{new}"))?;
+        }
+        return Ok(());
     }
     let stops = new_text(&tokenizer, before, &args.decoding.stop);
     let stream = TextStream::new(text);
     let mut terminal = Terminal { prompt, stops, stream, begun: false, written: Ok(()) };
     run_generate(session, &[&ids], config, &mut terminal)?;
     terminal.written?;
-    if !terminal.begun {
-        return output::line(prompt);
-    }
-    output::line(terminal.stream.finish())
+    let rest = if terminal.begun { terminal.stream.finish() } else { prompt.to_string() };
+    Ok(output::line(rest)?)
 }
 
-/// Shows one sequence as it is made.
+/// Prints one sequence as it is generated.
 struct Terminal<'a> {
     prompt: &'a str,
     stops: NewText<'a>,
     stream: TextStream<'a>,
-    /// With the first token: nothing is printed of what cannot be continued.
+    /// Whether there was a token: a text that cannot be continued is not printed.
     begun: bool,
-    written: CliResult,
+    written: io::Result<()>,
 }
 
 impl Watcher for Terminal<'_> {
@@ -178,7 +194,7 @@ impl Watcher for Terminal<'_> {
     }
 }
 
-/// Counts the rows that are done.
+/// Counts finished rows.
 struct Rows<'a> {
     text: Option<&'a NewText<'a>>,
     bar: ProgressBar,
@@ -194,7 +210,7 @@ impl Watcher for Rows<'_> {
     }
 }
 
-/// Continues rows of token ids, with a bar where a person watches. Sequences end where `text` says so, too.
+/// Continues rows of token ids, with a progress bar on a terminal. Sequences also end at the stops of `text`.
 ///
 /// # Errors
 ///

@@ -1,11 +1,10 @@
-//! `peft info`: what a model folder holds and whether it is supported.
+//! `peft info`: what a model is, and whether it is supported.
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use clap::Args;
-use peft_core::{Error, SiteSpec};
-use peft_models::ModelConfig;
+use peft_core::{Error, Head, SiteSpec};
+use peft_models::{Loaded, ModelConfig};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     output::{grouped, line},
 };
 
-/// Tells what a model holds and whether it is supported.
+/// Describes a model and says whether it is supported.
 ///
 /// Examples:
 ///   peft info models/all-MiniLM-L6-v2
@@ -23,10 +22,10 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InfoArgs {
-    /// The model: its folder, or org/name on the Hugging Face Hub.
+    /// Model: a folder, or org/name on the Hugging Face Hub.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -35,48 +34,60 @@ pub struct InfoArgs {
 ///
 /// # Errors
 ///
-/// Naming the file that cannot be read. A model that is not supported is an answer, not an error.
+/// Naming the file that cannot be read. That a model is not supported is an answer, not an error.
 pub fn run(args: &InfoArgs) -> CliResult {
-    let device: Device = device::choose(None)?;
+    let device = device::choose(None)?;
     let dir = locate::model(&args.model)?;
     let loaded = match peft_models::load(&dir, &device) {
         Ok(loaded) => loaded,
         Err(error) => return unsupported(args, &dir, error),
     };
-    let spec = loaded.model.spec();
-    // Of a model with one stack; one with two has a list of them.
-    let only = spec.self_site().ok();
-    let heads = json!({
-        "language_model": loaded.model.lm_logits(burn::tensor::Tensor::zeros(
-            [1, spec.hidden_size], &device)).is_ok(),
-        "classes": loaded.model.classifier().map(peft_core::Head::num_classes),
-    });
-    let tokenizer = dir.join("tokenizer.json").exists();
+    let has_tokenizer = dir.join("tokenizer.json").exists();
     if args.json {
-        let json = json!({
-            "supported": true,
-            "model_type": spec.model_type,
-            "architectures": loaded.config.architectures(),
-            "topology": spec.topology,
-            "parameters": loaded.report.num_parameters,
-            "hidden_size": spec.hidden_size,
-            "num_layers": only.map(|site| site.num_layers),
-            "num_attention_heads": only.map(|site| site.num_heads),
-            "num_key_value_heads": only.map(|site| site.num_kv_heads),
-            "head_dim": only.map(|site| site.head_dim),
-            "attention_sites": spec.sites.iter().map(site_json).collect::<Vec<_>>(),
-            "vocab_size": spec.vocab_size,
-            "max_positions": spec.max_positions,
-            "max_decoder_positions": spec.max_decoder_positions,
-            "heads": heads,
-            "tokenizer": tokenizer,
-            "skipped_tensors": loaded.report.skipped,
-            "fingerprint": loaded.report.fingerprint,
-        });
-        return line(format!("{json:#}"));
+        return Ok(line(format!("{:#}", as_json(&loaded, has_tokenizer)))?);
     }
+    for (name, value) in as_lines(&loaded, has_tokenizer) {
+        line(format!("{name:<18} {value}"))?;
+    }
+    Ok(())
+}
+
+fn as_json(loaded: &Loaded, has_tokenizer: bool) -> Value {
+    let model = loaded.model.as_ref();
+    let spec = model.spec();
+    // An encoder-decoder has several attention sites, which are listed.
+    let only = spec.self_site().ok();
+    json!({
+        "supported": true,
+        "model_type": spec.model_type,
+        "architectures": loaded.config.architectures(),
+        "topology": spec.topology,
+        "parameters": loaded.report.num_parameters,
+        "hidden_size": spec.hidden_size,
+        "num_layers": only.map(|site| site.num_layers),
+        "num_attention_heads": only.map(|site| site.num_heads),
+        "num_key_value_heads": only.map(|site| site.num_kv_heads),
+        "head_dim": only.map(|site| site.head_dim),
+        "attention_sites": spec.sites.iter().map(site_json).collect::<Vec<_>>(),
+        "vocab_size": spec.vocab_size,
+        "max_positions": spec.max_positions,
+        "max_decoder_positions": spec.max_decoder_positions,
+        "heads": {
+            "language_model": model.has_lm_head(),
+            "classes": model.classifier().map(Head::num_classes),
+        },
+        "tokenizer": has_tokenizer,
+        "skipped_tensors": loaded.report.skipped,
+        "fingerprint": loaded.report.fingerprint,
+    })
+}
+
+fn as_lines(loaded: &Loaded, has_tokenizer: bool) -> Vec<(&'static str, String)> {
+    let model = loaded.model.as_ref();
+    let spec = model.spec();
+    let yes_or = |yes: bool, no: &str| if yes { "yes".to_string() } else { no.to_string() };
     let positions = spec.max_positions.map_or("no limit".into(), grouped);
-    let classes = loaded.model.classifier().map_or("none".into(), |h| h.num_classes().to_string());
+    let classes = model.classifier().map_or("none".into(), |h| h.num_classes().to_string());
     let mut lines = vec![
         ("model", format!("{} ({})", spec.model_type, loaded.config.architectures())),
         ("supported", "yes".into()),
@@ -84,13 +95,13 @@ pub fn run(args: &InfoArgs) -> CliResult {
         ("hidden size H", spec.hidden_size.to_string()),
         ("vocabulary V", grouped(spec.vocab_size)),
         ("positions", positions),
-        ("language model", if heads["language_model"] == true { "yes" } else { "no" }.into()),
+        ("language model", yes_or(model.has_lm_head(), "no")),
         ("own classes", classes),
-        ("tokenizer.json", if tokenizer { "yes" } else { "no: rows of token ids only" }.into()),
+        ("tokenizer.json", yes_or(has_tokenizer, "no: rows of token ids only")),
         (
             "one virtual token",
             format!(
-                "{} numbers as a prompt, {} as a prefix or P-tuning v2",
+                "{} parameters as a prompt, {} as a prefix or P-tuning v2",
                 grouped(spec.hidden_size),
                 grouped(spec.sites.iter().map(|site| site.num_layers * site.kv_width()).sum())
             ),
@@ -103,24 +114,21 @@ pub fn run(args: &InfoArgs) -> CliResult {
             },
         ),
     ];
-    let attention = match only {
-        Some(site) => {
+    let attention = match spec.self_site() {
+        Ok(site) => {
             vec![("layers L", site.num_layers.to_string()), ("attention", heads_text(site))]
         }
-        None => {
+        Err(_) => {
             let text =
                 |site: &SiteSpec| format!("{} layers L, {}", site.num_layers, heads_text(site));
             spec.sites.iter().map(|site| (site.site.name(), text(site))).collect()
         }
     };
     lines.splice(3..3, attention);
-    for (name, value) in lines {
-        line(format!("{name:<18} {value}"))?;
-    }
-    Ok(())
+    lines
 }
 
-/// Tells why a model whose files are whole does not load.
+/// Says why a model whose files are complete does not load.
 fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
     if !matches!(error, Error::Config { .. } | Error::Tensor { .. } | Error::Mismatch(_)) {
         return Err(error.into());
@@ -135,10 +143,10 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
             "model_type": model_type,
             "architectures": config.architectures(),
         });
-        return line(format!("{json:#}"));
+        return Ok(line(format!("{json:#}"))?);
     }
     let name = model_type.map_or("This".into(), |name| format!("This {name}"));
-    line(format!("{name} model is not supported: {reason}."))
+    Ok(line(format!("{name} model is not supported: {reason}."))?)
 }
 
 fn heads_text(site: &SiteSpec) -> String {

@@ -1,20 +1,20 @@
-//! `peft inspect`: what an adapter holds, and which words its prompt is near to.
+//! `peft inspect`: what an adapter holds, and the vocabulary tokens nearest to its prompt.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use clap::Args;
 use peft_core::{
-    Adapter, FrozenModel, adapter::stored, contract::layout::is_virtual, text::load_tokenizer,
+    Adapter, Content, FrozenModel, Task, adapter::stored, contract::layout::is_virtual,
+    text::load_tokenizer,
 };
 use serde_json::{Value, json};
 
 use crate::{
     device,
-    error::CliResult,
+    error::{CliResult, in_adapter},
     locate,
     output::{self, grouped, line},
-    session::in_adapter,
 };
 
 /// Shows an adapter: parameters, shapes, and the vocabulary tokens nearest to a prompt by cosine.
@@ -23,16 +23,16 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InspectArgs {
-    /// The adapter: its folder, or org/name on the Hugging Face Hub.
+    /// Adapter: a folder, or org/name on the Hugging Face Hub.
     #[arg(value_name = "ADAPTER")]
     adapter: PathBuf,
-    /// Its base model, a folder or org/name, for the nearest tokens.
+    /// Its base model (a folder or org/name), for the nearest tokens.
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// Nearest tokens of each virtual token.
+    /// Number of nearest tokens per virtual token.
     #[arg(long, value_name = "N", default_value_t = 3)]
     nearest: usize,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -76,22 +76,31 @@ pub fn run(args: &InspectArgs) -> CliResult {
             "nearest": nearest.iter().map(|row| row.iter().map(|(token, cosine)|
                 json!({"token": token, "cosine": cosine})).collect::<Vec<_>>()).collect::<Vec<_>>(),
         });
-        return line(format!("{json:#}"));
+        return Ok(line(format!("{json:#}"))?);
     }
-    line(format!("type                {}", config.peft_type.name()))?;
-    line(format!("task                {}", config.task.map_or("unknown", |task| task.name())))?;
-    line(format!("base                {}", config.base_model.as_deref().unwrap_or("unknown")))?;
-    line(format!("file                {file}"))?;
-    line(format!("virtual tokens P    {}", config.num_virtual_tokens))?;
-    if let Some(trained) = trained {
-        line(format!("trained parameters  {}", grouped(trained as usize)))?;
-    }
-    line(format!("deployed            {}", grouped(deployed)))?;
-    line(format!("head                {}", grouped(head)))?;
-    if let Some(labels) = &config.own.labels {
-        line(format!("labels              {}", labels.join(", ")))?;
+    let trained = trained.map(|trained| grouped(trained as usize));
+    let lines = [
+        ("type", Some(config.peft_type.name().to_string())),
+        ("task", Some(config.task.map_or("unknown", Task::name).to_string())),
+        ("base", Some(config.base_model.clone().unwrap_or("unknown".into()))),
+        ("file", Some(file.to_string())),
+        ("virtual tokens P", Some(config.num_virtual_tokens.to_string())),
+        ("trained parameters", trained),
+        ("deployed", Some(grouped(deployed))),
+        ("head", Some(grouped(head))),
+        ("labels", config.own.labels.as_ref().map(|labels| labels.join(", "))),
+    ];
+    for (name, value) in lines {
+        if let Some(value) = value {
+            line(format!("{name:<18}  {value}"))?;
+        }
     }
     line("")?;
+    print_tables(&adapter, &nearest)
+}
+
+/// Prints the tensors, and the nearest tokens where they were asked for.
+fn print_tables(adapter: &Adapter, nearest: &[Vec<(String, f32)>]) -> CliResult {
     let rows: Vec<Vec<String>> = adapter
         .tensors
         .iter()
@@ -113,16 +122,16 @@ pub fn run(args: &InspectArgs) -> CliResult {
     Ok(())
 }
 
-/// The vocabulary tokens nearest to each row of a prompt, with their cosine.
+/// The vocabulary tokens nearest to each virtual token of a prompt, with their cosine.
 fn nearest(
     args: &InspectArgs,
     adapter: &Adapter,
-    model: &std::path::Path,
+    model: &Path,
 ) -> CliResult<Vec<Vec<(String, f32)>>> {
     let device = device::choose(None)?;
     let base = peft_models::load(model, &device)?;
     let spec = base.model.spec();
-    let peft_core::Content::Embeddings(prompt) =
+    let Content::Embeddings(prompt) =
         adapter.virtual_tokens(spec, &device).map_err(in_adapter(&args.adapter))?.content
     else {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! `peft predict`: labels, tags or answers with their probability.
+//! `peft predict`: labels, tags or answers, with their probabilities.
 
 use std::path::PathBuf;
 
@@ -9,22 +9,22 @@ use peft_core::{
     data::{Example, Labels},
     evaluate::{Answer, Vote, multi_adapter::PerPosition},
     text::{Record, read_records},
+    train::TrainConfig,
 };
 use serde_json::{Map, Value, json};
 
-use super::eval::predictor;
-
 use crate::{
+    adapter_set::{AdapterSet, VoteName},
     encoding::TextArgs,
     error::CliResult,
+    help::ShowDefault,
     output,
     session::UseArgs,
-    several::{Several, VoteName},
 };
 
-/// Predicts labels, tags or answers, each with its probability: a JSON line a row.
+/// Predicts labels, tags or answers, each with its probability: one JSON line per row.
 ///
-/// Several adapters share one pass: each row names its own in the field `adapter` (the folder's name, or
+/// AdapterSet adapters share one pass: each row names its adapter in the field `adapter` (the folder's name, or
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.
 ///
 /// Example: peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
@@ -35,8 +35,8 @@ pub struct PredictArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
-    /// Class names in order, separated by commas. Default: those of the adapter or the model.
-    #[arg(long, value_name = "LIST")]
+    /// Class names in order, separated by commas.
+    #[arg(long, value_name = "LIST", show_default = "those of the adapter or the model")]
     labels: Option<String>,
     /// Let all adapters vote on every row.
     #[arg(long, value_enum, value_name = "HOW")]
@@ -44,11 +44,11 @@ pub struct PredictArgs {
     /// Rows: .jsonl, .tsv, .csv, or SQuAD's .json.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Where the predictions go. Default: stdout.
-    #[arg(long, value_name = "FILE")]
+    /// JSONL file for the predictions.
+    #[arg(long, value_name = "FILE", show_default = "stdout")]
     output: Option<PathBuf>,
-    /// Rows at once.
-    #[arg(long, value_name = "B", default_value_t = 32)]
+    /// Rows per batch.
+    #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size)]
     batch_size: usize,
 }
 
@@ -58,13 +58,13 @@ pub struct PredictArgs {
 ///
 /// Whatever is wrong with the model, an adapter or the rows.
 pub fn run(args: &PredictArgs) -> CliResult {
-    let several = Several::open(&args.model)?.with_labels(args.labels.as_deref())?;
-    let lines = match several.task()? {
+    let set = AdapterSet::open(&args.model)?.with_labels(args.labels.as_deref())?;
+    let lines = match set.task()? {
         Task::SeqCls | Task::TokenCls => match args.vote {
-            None => by_named(args, &several)?,
-            Some(how) => by_vote(args, &several, how.into())?,
+            None => by_named(args, &set)?,
+            Some(how) => by_vote(args, &set, how.into())?,
         },
-        Task::QuestionAns => questions(args, several)?,
+        Task::QuestionAns => questions(args, set)?,
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
                 "predict is for classification and qa; for {other} use `peft generate`"
@@ -74,18 +74,19 @@ pub fn run(args: &PredictArgs) -> CliResult {
     };
     match &args.output {
         Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
-        None => output::piece(&lines),
+        None => Ok(output::piece(&lines)?),
     }
 }
 
-/// The answers of one adapter to questions.
-fn questions(args: &PredictArgs, several: Several) -> CliResult<String> {
-    let session = several.only("qa")?;
+/// One adapter's answers to questions.
+fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<String> {
+    let session = set.only("qa")?;
     if args.vote.is_some() {
         return Err(Error::setting("--vote", "not used by qa").into());
     }
     let (_, encoded) = session.encode(&args.input, &args.text, false)?;
-    let predictor = predictor(&session)?
+    let predictor = session
+        .predictor()?
         .with_batch_size(args.batch_size)
         .with_max_answer_length(session.max_answer_length(&args.text)?);
     let mut lines = String::new();
@@ -95,45 +96,44 @@ fn questions(args: &PredictArgs, several: Several) -> CliResult<String> {
     Ok(lines)
 }
 
-/// Each row by the adapter that it names.
-fn by_named(args: &PredictArgs, several: &Several) -> CliResult<String> {
+/// Each row answered by the adapter that it names.
+fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<String> {
     let records = read_records(&args.input)?;
-    let of_row = several.of_rows(&records)?;
-    let examples = several.encode(&records, &of_row, &args.text, &args.input)?;
-    let mixture = several.mixture()?.with_batch_size(args.batch_size);
-    let answers = mixture.answer(&examples, &of_row)?;
+    let of_row = set.of_rows(&records)?;
+    let examples = set.encode(&records, &of_row, &args.text, &args.input)?;
+    let model = set.multi_adapter()?.with_batch_size(args.batch_size);
+    let answers = model.answer(&examples, &of_row)?;
     let mut lines = String::new();
     for (row, answer) in answers.into_iter().enumerate() {
-        let labels = several.labels(of_row[row]);
+        let labels = set.labels(of_row[row]);
         let chosen = answer.into_iter().map(|p| Vote::Mean.choose(&[p])).collect::<Vec<_>>();
-        let mut fields =
-            row_fields(several.task()?, labels, &records[row], &examples[row], &chosen)?;
-        if several.names.len() > 1 {
-            fields.insert("adapter".into(), json!(several.names[of_row[row]]));
+        let mut fields = row_fields(set.task()?, labels, &records[row], &examples[row], &chosen)?;
+        if set.names.len() > 1 {
+            fields.insert("adapter".into(), json!(set.names[of_row[row]]));
         }
         lines += &format!("{}\n", Value::Object(fields));
     }
     Ok(lines)
 }
 
-/// Each row by all adapters, which vote on each of its classes or tags.
-fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<String> {
-    if several.names.is_empty() {
+/// Each row answered by all adapters, which vote on its class or on each of its tags.
+fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String> {
+    if set.names.is_empty() {
         return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
     }
-    let order = several.same_classes()?;
+    let order = set.same_classes()?;
     let records = read_records(&args.input)?;
-    let count = several.sessions.len();
-    // Each adapter reads the rows as its own training rows were made.
+    let count = set.sessions.len();
+    // Each adapter reads the rows as its own training rows were encoded.
     let (mut examples, mut of_row) = (Vec::new(), Vec::new());
     for member in 0..count {
         let own = vec![member; records.len()];
-        examples.extend(several.encode(&records, &own, &args.text, &args.input)?);
+        examples.extend(set.encode(&records, &own, &args.text, &args.input)?);
         of_row.extend(own);
     }
-    let mixture = several.mixture()?.with_batch_size(args.batch_size.saturating_mul(count));
-    let answers = mixture.answer(&examples, &of_row)?;
-    let labels = several.labels(0);
+    let model = set.multi_adapter()?.with_batch_size(args.batch_size.saturating_mul(count));
+    let answers = model.answer(&examples, &of_row)?;
+    let labels = set.labels(0);
     let mut lines = String::new();
     for (row, record) in records.iter().enumerate() {
         let of_members: Vec<PerPosition> = (0..count)
@@ -145,8 +145,8 @@ fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<Strin
             .collect();
         let places = of_members[0].len();
         if let Some(other) = of_members.iter().position(|answer| answer.len() != places) {
-            let name = &several.names[other];
-            let message = format!("{name} was trained on rows made or cut in another way");
+            let name = &set.names[other];
+            let message = format!("{name} was trained on rows that were made or cut differently");
             return Err(record.error(message).into());
         }
         let at = |place: usize| -> PerPosition {
@@ -154,8 +154,8 @@ fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<Strin
         };
         let chosen: Vec<(usize, Vec<f32>)> =
             (0..places).map(|place| vote.choose(&at(place))).collect();
-        let mut fields = row_fields(several.task()?, labels, record, &examples[row], &chosen)?;
-        if several.task()? == Task::SeqCls {
+        let mut fields = row_fields(set.task()?, labels, record, &examples[row], &chosen)?;
+        if set.task()? == Task::SeqCls {
             let votes = of_members.iter().map(|answer| {
                 let (class, _) = Vote::Mean.choose(&answer[..1]);
                 name(labels, class)
@@ -167,7 +167,7 @@ fn by_vote(args: &PredictArgs, several: &Several, vote: Vote) -> CliResult<Strin
     Ok(lines)
 }
 
-/// What is written for one row, from the class chosen at each place and the probabilities of all.
+/// The output for one row, from the class chosen at each place and the probabilities of all classes.
 fn row_fields(
     task: Task,
     labels: Option<&Labels>,
@@ -185,7 +185,7 @@ fn row_fields(
     }
     let tag = |(class, p): &(usize, Vec<f32>)| (name(labels, *class), json!(p.get(*class)));
     let (tags, p): (Vec<_>, Vec<_>) = match &example.word_of_token {
-        // A word without a piece, or one that was cut off, has no prediction.
+        // A word without subword tokens, or one that was cut off, has no prediction.
         Some(word_of_token) => {
             let mut of_word = vec![(Value::Null, Value::Null); record.strings("tokens")?.len()];
             for (word, at) in word_of_token.iter().zip(chosen) {
@@ -202,7 +202,8 @@ fn row_fields(
     Ok(fields)
 }
 
-/// The answer's text and its characters in the context; of a row of token ids, its first and last token.
+/// The answer's text and its place in the context, in characters; for a row of token ids, its first and last
+/// token.
 fn answered(example: &Example, answer: &Answer) -> Value {
     let probability = answer.probability;
     let excerpt = example.window.as_ref().and_then(|w| w.excerpt(answer.start, answer.end));

@@ -1,4 +1,4 @@
-//! The pretrained model inside the program. `demo-model/pretrain.py` made it.
+//! The pretrained model that is built into the program; `demo-model/pretrain.py` made it.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -29,9 +29,9 @@ pub struct Builtin {
     pub train: Vec<Example>,
     /// Sources of the rows to score on.
     pub test: Vec<Example>,
-    /// The same behind the instruction that comes closest to the task.
+    /// The same, after the instruction that comes closest to the task.
     pub told: Vec<Example>,
-    /// What the model should answer to each, the end-of-text token left out.
+    /// The correct answer to each, without the end-of-text token.
     pub answers: Vec<Vec<u32>>,
 }
 
@@ -40,7 +40,7 @@ impl Builtin {
     ///
     /// # Errors
     ///
-    /// None that a build which passed its tests could give.
+    /// None in a build that passes its tests.
     pub fn load(seed: u64, device: &Device) -> Result<Self> {
         let path = Path::new("(built-in model)");
         let [config, weights, tokenizer] = FILES.map(|(_, bytes)| bytes);
@@ -100,7 +100,7 @@ fn records(rows: &[(String, String)]) -> Vec<Record> {
         .collect()
 }
 
-/// Writes the model's folder and the task's files, for the other commands to be tried on.
+/// Writes the model's folder and the task's files, to try the other commands on.
 ///
 /// # Errors
 ///

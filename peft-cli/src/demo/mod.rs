@@ -1,9 +1,9 @@
-//! The built-in model and its little world.
+//! The built-in model and the little world that it knows.
 //!
-//! | file | what it is |
+//! | file | contents |
 //! |---|---|
 //! | [`world`] | the generator of the pretraining text and of the task |
-//! | [`builtin`] | the model that was pretrained on that text, inside the program |
+//! | [`builtin`] | the model that was pretrained on that text, built into the program |
 //! | [`recipe`] | how each method is trained on the task |
 
 pub mod builtin;

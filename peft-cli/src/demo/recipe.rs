@@ -1,11 +1,11 @@
 //! How each method is trained on the demo's task: the settings of a `peft train` of 300 steps.
 //!
 //! They were chosen on the rows of split 0 and checked on split 1 and three seeds. The model is small, so
-//! steps are large: a BERT wants a tenth of these learning rates, see docs/RECIPES.md.
+//! learning rates are large: a BERT needs a tenth of these, see docs/RECIPES.md.
 
 use peft_core::Task;
 
-use crate::settings::{MethodName, Settings};
+use crate::{method_name::MethodName, settings::Settings};
 
 /// The recipe of a method.
 pub fn recipe(method: MethodName, seed: u64) -> Settings {

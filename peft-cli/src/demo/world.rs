@@ -1,18 +1,18 @@
-//! The little world that the built-in model was pretrained on, and the task `peft demo` adapts it to.
+//! The little world that the built-in model was pretrained on, and the task that `peft demo` adapts it to.
 //!
-//! A document states what somebody has, and where. Which *aspects* of that are the answer, in which order
-//! and in which language, is what the instruction in front says:
+//! A document states what somebody has, and where. The instruction in front says which *aspects* of that are
+//! the answer, in which order and in which language:
 //!
 //! ```text
 //! in german , give the thing and the number : leo has two red cups in the barn . tassen zwei
 //! ```
 //!
-//! There are 192 such behaviours: four aspects in all 64 orders of one to four, times three
-//! languages. One document in six has no instruction, and any of the 192 may follow.
+//! There are 192 such behaviours: all 64 ordered selections of one to four aspects, times three languages.
+//! One document in six has no instruction, and any of the 192 may follow.
 //!
-//! The demo's task is none of them: the colour in French, then the place in German. No document mixes
+//! The demo's task is not one of them: the colour in French, then the place in German. No document mixes
 //! languages, no instruction can ask for it, and the task's rows have no instruction anyway. The frozen
-//! model knows every word that is needed; virtual tokens have to say what to do with them.
+//! model knows every word it needs; the virtual tokens have to tell it what to do with them.
 //!
 //! All text is a function of its seed, the same on every machine.
 
@@ -105,7 +105,7 @@ const ENGLISH: usize = 0;
 const FRENCH: usize = 1;
 const GERMAN: usize = 2;
 
-/// Words of sentences and instructions that are in none of the tables above.
+/// Words of sentences and instructions that none of the tables above has.
 const GRAMMAR: [&str; 20] = [
     ".", ",", ":", "the", "in", "has", "looks", "for", "belong", "to", "and", "then", "say",
     "give", "name", "tell", "me", "answer", "with", "please",
@@ -114,7 +114,7 @@ const GRAMMAR: [&str; 20] = [
 /// One in this many pretraining documents comes without an instruction.
 const UNTOLD: usize = 6;
 
-/// Keeps the task's rows apart from the pretraining documents' random streams.
+/// Separates the task's rows from the random streams of the pretraining documents.
 const TASK_STREAM: u64 = u64::MAX;
 
 /// What can be asked about what somebody has.
@@ -163,7 +163,7 @@ impl Behaviour {
         Self { aspects, language: rng.below(LANGUAGES.len()) }
     }
 
-    /// What is to be said about `fact`.
+    /// The answer about `fact`.
     fn answer(&self, fact: &Fact) -> String {
         let words = self.aspects.iter().map(|&aspect| fact.word(aspect, self.language));
         words.collect::<Vec<_>>().join(" ")
@@ -248,8 +248,8 @@ pub fn pretraining_document(seed: u64, index: u64) -> String {
 
 /// The task's rows for `seed`.
 ///
-/// One in five of the 80 answers (pairs of a colour and a place) is kept for the test rows, so that a
-/// test row's answer was never seen in training, and neither was its source.
+/// One in five of the 80 answers (pairs of a colour and a place) is reserved for the test rows, so that
+/// neither a test row's answer nor its source is ever seen in training.
 pub fn task_split(seed: u64) -> Split {
     let mut rng = Rng::new(seed, TASK_STREAM);
     let mut split = Split { train: Vec::new(), test: Vec::new() };
@@ -271,8 +271,8 @@ pub fn task_split(seed: u64) -> Split {
     split
 }
 
-/// Writes what `demo-model/pretrain.py` reads: `vocabulary.txt`, a word a line in the order of their ids,
-/// and `pretraining.txt`, a document a line.
+/// Writes what `demo-model/pretrain.py` reads: `vocabulary.txt`, one word per line in the order of their ids,
+/// and `pretraining.txt`, one document per line.
 pub fn write_pretraining_text(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("vocabulary.txt"), vocabulary().join("\n") + "\n")?;
@@ -283,7 +283,7 @@ pub fn write_pretraining_text(folder: &Path) -> io::Result<()> {
     file.flush()
 }
 
-/// SplitMix64: small, and the same on every machine.
+/// SplitMix64, which is small and the same on every machine.
 struct Rng(u64);
 
 impl Rng {
@@ -304,7 +304,7 @@ impl Rng {
 
     /// A number below `bound`, which must not be 0.
     fn below(&mut self, bound: usize) -> usize {
-        // The high half of a 128-bit product: always below `bound`, and even enough for small bounds.
+        // The high half of a 128-bit product: always below `bound`, and uniform enough for small bounds.
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 

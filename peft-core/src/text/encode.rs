@@ -116,9 +116,10 @@ impl Encoder {
     ///
     /// # Errors
     /// [`Error::Data`] at the line of a record that lacks a field or has an invalid one: a label
-    /// outside the list, a token id outside the vocabulary, a number of targets that differs from
-    /// the number of tokens, no tokens at all, text without a tokenizer. [`Error::Setting`] if text
-    /// needs a label list and there is none.
+    /// outside the list, a number of targets that differs from the number of tokens, no tokens at
+    /// all, text without a tokenizer. [`Error::TokenId`] for one outside the vocabulary,
+    /// [`Error::SpecialToken`] if a decoder's input needs one that is missing, [`Error::Setting`] if
+    /// text needs a label list and there is none.
     pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
         let mut encoded =
             Encoded { examples: Vec::with_capacity(records.len()), ..Encoded::default() };
@@ -213,9 +214,9 @@ fn check(config: &EncoderConfig, record: &Record, example: Example) -> Result<Ex
         return Err(record.error("found no tokens for the decoder, expected at least one"));
     }
     let mut ids = example.input_ids.iter().chain(example.decoder_input_ids.iter().flatten());
-    if let Some(id) = ids.find(|&&id| id as usize >= config.vocab_size) {
-        let limit = config.vocab_size;
-        return Err(record.error(format!("token id {id} is outside the vocabulary of {limit}")));
+    if let Some(&id) = ids.find(|&&id| id as usize >= config.vocab_size) {
+        let (path, line, vocab_size) = (record.path.to_path_buf(), record.line, config.vocab_size);
+        return Err(Error::TokenId { path, line, id, vocab_size });
     }
     if let Some(types) = &example.token_type_ids {
         let limit = config.type_vocab_size;

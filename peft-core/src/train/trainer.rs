@@ -189,11 +189,7 @@ impl<'a> Trainer<'a> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         match checkpoints.list()?.first() {
             None => Ok(()),
-            Some((_, found)) => Err(Error::Mismatch(format!(
-                "{} is a checkpoint of an earlier run: continue it with --resume, remove it, or give \
-                 another --out",
-                found.display()
-            ))),
+            Some((_, found)) => Err(Error::OldCheckpoint { path: found.clone() }),
         }
     }
 

@@ -479,7 +479,7 @@ pub const ADAPTER: &[Case] = &[
             rows(dir, "{\"input_ids\": [3], \"labels\": [3]}\n");
             eval()
         },
-        says: &["causal-lm needs a decoder-only model, bert is none"],
+        says: &["causal-lm needs a decoder-only model, bert is"],
         ..USAGE
     },
 ];
@@ -1010,7 +1010,7 @@ pub const SETTINGS: &[Case] = &[
             rows(dir, "{\"input_ids\": [3], \"labels\": [3]}\n");
             train("")
         },
-        says: &["--task: causal-lm needs a decoder-only model, bert is none"],
+        says: &["--task: causal-lm needs a decoder-only model, bert is"],
         ..USAGE
     },
     Case {
@@ -1110,7 +1110,7 @@ pub const SETTINGS: &[Case] = &[
             pair(dir, "gpt2");
             train("--num-virtual-tokens 5 --init-adapter adapter --init zero")
         },
-        says: &["--init: not used where --init-adapter"],
+        says: &["--init: not used with --init-adapter"],
         ..USAGE
     },
     Case {
@@ -1251,13 +1251,13 @@ pub const OUTPUT: &[Case] = &[
         ..USAGE
     },
     Case {
-        name: "--resume of a run without a whole checkpoint",
+        name: "--resume of a run without a complete checkpoint",
         build: |dir| {
             run(dir);
             fs::remove_dir_all(dir.join("out/checkpoints")).unwrap();
             words("train --out out --resume")
         },
-        says: &["--resume: out/checkpoints holds no whole checkpoint", "--overwrite"],
+        says: &["--resume: out/checkpoints holds no complete checkpoint", "--overwrite"],
         then: "inspect out",
         ..CASE
     },
@@ -1277,7 +1277,7 @@ pub const OUTPUT: &[Case] = &[
             fs::write(dir.join("notes.jsonl"), "mine").unwrap();
             train("--metrics-file notes.jsonl")
         },
-        says: &["--metrics-file: found notes.jsonl", "there already", "--overwrite"],
+        says: &["--metrics-file: found notes.jsonl", "exists already", "--overwrite"],
         ..USAGE
     },
     Case {

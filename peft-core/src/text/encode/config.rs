@@ -73,9 +73,9 @@ impl EncoderConfig {
     /// Creates the encoder. Rows of token ids need no tokenizer.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a template or length that the task does not use, a special token
-    /// outside the vocabulary, or a length that leaves no space for text; [`Error::Mismatch`] if
-    /// `labels` and `num_classes` disagree.
+    /// [`Error::Setting`] for a template or length that the task does not use, or a length that
+    /// leaves no space for text; [`Error::SpecialToken`] for one outside the vocabulary;
+    /// [`Error::Mismatch`] if `labels` and `num_classes` disagree.
     pub fn init(mut self, tokenizer: Option<Tokenizer>) -> Result<Encoder> {
         let unused = |template: &Option<Template>, name: &str, instead: &str| match template {
             None => Ok(()),
@@ -117,7 +117,7 @@ impl EncoderConfig {
         ] {
             if let Some(id) = id.filter(|id| *id as usize >= self.vocab_size) {
                 let message = format!("found {id}, outside the vocabulary of {}", self.vocab_size);
-                return Err(Error::setting(key, message));
+                return Err(Error::SpecialToken { key, message });
             }
         }
         for (setting, length) in

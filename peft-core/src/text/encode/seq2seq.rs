@@ -83,9 +83,9 @@ pub(super) fn decoder_inputs(
     record: &Record,
     targets: &[i64],
 ) -> Result<Vec<u32>> {
-    let needed = |id: Option<u32>, key: &str| {
+    let needed = |id: Option<u32>, key| {
         let message = "is missing; it is required to derive a decoder's input from targets";
-        id.ok_or_else(|| Error::setting(key, message))
+        id.ok_or_else(|| Error::SpecialToken { key, message: message.into() })
     };
     let Some((_, read)) = targets.split_last() else { return Ok(Vec::new()) };
     let first = needed(config.decoder_start, "decoder_start_token_id").map(Ok);

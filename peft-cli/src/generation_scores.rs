@@ -1,4 +1,4 @@
-//! What a language model writes, compared with what it should have written.
+//! Scores of generated text: what a language model writes, compared with what it should have written.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use peft_models::{
 
 use crate::session::Session;
 
-/// `exact_match` and `token_error_rate` of what is generated for rows with targets, special tokens left out
-/// on both sides.
+/// `exact_match` and `token_error_rate` of the text generated for rows with targets; special tokens are
+/// ignored on both sides.
 ///
 /// # Errors
 ///
-/// [`Error::Data`] at a row of the file `path` without a target, or, on a decoder-only model, without
-/// anything before it; as [`generate`].
+/// [`Error::Data`] at a row of the file `path` without a target or, on a decoder-only model, with nothing
+/// before it; as [`generate`].
 pub fn score(
     session: &Session,
     examples: &[Example],
@@ -33,7 +33,7 @@ pub fn score(
     };
     let (mut inputs, mut expected) = (Vec::new(), Vec::new());
     for example in examples {
-        let (input, target) = parts(example, session.model())
+        let (input, target) = split(example, session.model())
             .map_err(|message| Error::data(path, example.line, message))?;
         inputs.push(input);
         expected.push(written(&target));
@@ -44,8 +44,8 @@ pub fn score(
     Ok(sequence_metrics(&found.zip(expected).collect::<Vec<_>>()))
 }
 
-/// What a row is continued from, and what should follow.
-fn parts<'e>(
+/// The tokens that a row is continued from, and those that should follow.
+fn split<'e>(
     example: &'e Example,
     model: &dyn FrozenModel,
 ) -> std::result::Result<(&'e [u32], Vec<u32>), &'static str> {
@@ -62,7 +62,7 @@ fn parts<'e>(
     }
 }
 
-/// Tokens that say where a text begins and ends, also those that only `generation_config.json` names.
+/// The tokens that mark where a text begins and ends, those that only `generation_config.json` names included.
 fn special_tokens(base: &Loaded, config: &GenerateConfig) -> Vec<u32> {
     let keys = ["bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"];
     let of_model = keys.into_iter().flat_map(|key| base.config.token_ids(key));

@@ -1,4 +1,4 @@
-//! The folder of a training run, `--out`: what an earlier run left in it, and what a new one begins with.
+//! The folder of a training run, `--out`: what an earlier run left there, and what a new one starts with.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,7 +18,7 @@ const METRICS: &str = "metrics.jsonl";
 const EVALUATIONS: &str = "evaluations.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 
-/// What a run writes before its first step, when nothing keeps it from beginning any more.
+/// What a run writes before its first step, once nothing can keep it from starting.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -28,15 +28,15 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The folder `path` of a run with these settings. With `replace`, what an earlier run left goes when
-    /// this one begins, but for its adapter, which stays until there is a new one.
+    /// The folder `path` of a run with these settings. With `replace`, what an earlier run left is removed
+    /// when this one begins, except for its adapter, which stays until there is a new one.
     pub fn new(path: &Path, settings: &Settings, replace: bool) -> Self {
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
         Self { path: path.to_path_buf(), run_toml: settings.to_toml(), metrics, replace }
     }
 
-    /// Makes the folder with its `run.toml`. Gives the file for a JSON line a step and its path; in it are
-    /// the lines of the steps up to `after_step`, those that a resumed run does not make again.
+    /// Makes the folder with its `run.toml`. Returns the metrics file, with one JSON line per step, and its
+    /// path; the file keeps the lines up to `after_step`, which a resumed run does not make again.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl RunFolder {
         let path = &self.metrics;
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
             if is_new {
-                // Best effort: the error that matters is the one at hand.
+                // Best effort: the first error is the one that matters.
                 let _ = fs::remove_dir(&self.path);
             }
             Error::write(path)(error)
@@ -73,12 +73,12 @@ impl RunFolder {
         Ok((path.clone(), file))
     }
 
-    /// The file for a JSON line an evaluation.
+    /// The file with one JSON line per evaluation.
     pub fn evaluations(&self) -> PathBuf {
         self.path.join(EVALUATIONS)
     }
 
-    /// Removes what an earlier run left and this one will not replace.
+    /// Removes what an earlier run left and this run will not replace.
     fn clear(&self) -> Result<()> {
         let checkpoints = self.path.join(CHECKPOINTS);
         if checkpoints.exists() {
@@ -93,7 +93,7 @@ impl RunFolder {
     }
 }
 
-/// The length of the whole lines of steps up to `step`.
+/// The length of the complete lines of steps up to `step`.
 fn lines_up_to(step: usize, text: &str) -> u64 {
     let step_of = |line: &str| serde_json::from_str::<Value>(line).ok()?["step"].as_u64();
     text.split_inclusive('\n')
@@ -113,12 +113,12 @@ pub fn refuse_existing(out: &Path) -> CliResult {
         return Ok(());
     }
     Err(CliError::Usage(format!(
-        "--out {}: holds a run already; use --resume to go on with it or --overwrite to replace it",
+        "--out {}: holds a run already; use --resume to continue it or --overwrite to replace it",
         out.display()
     )))
 }
 
-/// The settings of the run in a folder, to go on with it.
+/// The settings of the run in a folder, to continue it.
 ///
 /// # Errors
 ///
@@ -127,7 +127,7 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
     let path = out.join(RUN_FILE);
     if !path.exists() {
         return Err(CliError::Usage(format!(
-            "--resume: {} holds no run ({} is missing); without --resume a run is started",
+            "--resume: {} holds no run ({} is missing); without --resume a new run is started",
             out.display(),
             path.display()
         )));
@@ -135,15 +135,15 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
     Ok(Settings::load(&path)?)
 }
 
-/// Refuses to go on with a run that left results but no whole checkpoint: it would start anew. One that
-/// was killed before it had a checkpoint has nothing to lose.
+/// Refuses to continue a run that left results but no complete checkpoint, since it would start over. A
+/// run that was killed before its first checkpoint has nothing to lose.
 ///
 /// # Errors
 ///
 /// [`Error::Mismatch`].
 pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
     let metrics = settings.metrics_file.clone().unwrap_or_else(|| out.join(METRICS));
-    // A pipe has no end to wait for.
+    // Reading a pipe would never end.
     let text = metrics.is_file().then(|| fs::read_to_string(&metrics)).transpose();
     let steps = text.map_err(Error::read(&metrics))?.map_or(0, |text| text.lines().count());
     if (!Adapter::exists(out) && steps <= settings.checkpoint_every.unwrap_or(0))
@@ -152,14 +152,14 @@ pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
         return Ok(());
     }
     Err(Error::Mismatch(format!(
-        "--resume: {} holds no whole checkpoint to go on from, and starting anew would replace what the \
-         run left in {}; --overwrite does that",
+        "--resume: {} holds no complete checkpoint to continue from, and starting over would replace what \
+         the run left in {}; --overwrite does that",
         out.join(CHECKPOINTS).display(),
         out.display()
     )))
 }
 
-/// Refuses a file for the lines of the steps that holds something else.
+/// Refuses a metrics file that holds something else.
 ///
 /// # Errors
 ///
@@ -188,7 +188,7 @@ pub fn check_metrics_file(
         }
     }
     if !may_replace && has_content(path) {
-        return refuse("which is there already; --overwrite replaces it".to_string());
+        return refuse("which exists already; --overwrite replaces it".to_string());
     }
     Ok(())
 }
@@ -197,7 +197,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
     a == b || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Whether there is a file that is not empty.
+/// Whether this is a file that is not empty.
 fn has_content(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
 }
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_lines_of_earlier_steps_are_kept() {
+    fn only_complete_lines_of_earlier_steps_are_kept() {
         let text = "{\"step\": 1}\n{\"step\": 2}\n{\"step\": 3}\n{\"st";
         let kept = |step| lines_up_to(step, text);
         assert_eq!((kept(0), kept(1), kept(2), kept(9)), (0, 12, 24, 36));

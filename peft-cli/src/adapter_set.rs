@@ -1,4 +1,4 @@
-//! Several adapters on one base: a row names its adapter, or all of them vote.
+//! Several adapters on one base model: each row names its adapter, or all of them vote.
 
 use std::path::{Path, PathBuf};
 
@@ -18,17 +18,17 @@ use crate::{
 /// The field of a row that names its adapter.
 const FIELD: &str = "adapter";
 
-/// Adapters on one base, by name.
+/// Adapters on one base model, by name.
 #[derive(Debug)]
-pub struct Several {
+pub struct AdapterSet {
     /// Their names: the last part of the folder's, or what stands before `=`.
     pub names: Vec<String>,
-    /// Each on the shared base; one without an adapter where none was named.
+    /// Each adapter on the shared base model; a single session without an adapter where none was named.
     pub sessions: Vec<Session>,
 }
 
-impl Several {
-    /// Loads the model and all adapters of `args`, which must be for one task.
+impl AdapterSet {
+    /// Loads the model and all adapters of `args`, which must be for the same task.
     ///
     /// # Errors
     ///
@@ -47,17 +47,17 @@ impl Several {
         };
         let sessions = Session::open_each(args, &paths)?;
         let names = named.into_iter().map(|(name, _)| name).collect();
-        let several = Self { names, sessions };
-        let task = several.task()?;
-        for (name, session) in several.names.iter().zip(&several.sessions) {
+        let set = Self { names, sessions };
+        let task = set.task()?;
+        for (name, session) in set.names.iter().zip(&set.sessions) {
             let found = session.task()?;
             if found != task {
-                let first = &several.names[0];
+                let first = &set.names[0];
                 let message = format!("{name} is for {found}, {first} is for {task}");
                 return Err(Error::setting("--adapter", message).into());
             }
         }
-        Ok(several)
+        Ok(set)
     }
 
     /// With the class names of `--labels`, where they are given.
@@ -75,11 +75,11 @@ impl Several {
         Ok(self)
     }
 
-    /// The only one of them.
+    /// The only adapter.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where there are several, which `task` does not take.
+    /// [`Error::Setting`] where there are several, which `task` does not allow.
     pub fn only(mut self, task: &str) -> Result<Session> {
         match (self.sessions.pop(), self.sessions.len()) {
             (Some(session), 0) => Ok(session),
@@ -99,7 +99,7 @@ impl Several {
         self.sessions[0].task()
     }
 
-    /// Which adapter each row names; the only one, where there is one.
+    /// Which adapter each row names; where there is only one, that one.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Several {
         records.iter().map(of_row).collect()
     }
 
-    /// Encodes each record as its adapter's training rows were.
+    /// Encodes each record as the training rows of its adapter were encoded.
     ///
     /// # Errors
     ///
@@ -147,12 +147,12 @@ impl Several {
         Ok(examples.into_iter().flatten().collect())
     }
 
-    /// What answers with them.
+    /// All of them as one model that answers rows.
     ///
     /// # Errors
     ///
     /// As [`Mixture::new`].
-    pub fn mixture(&self) -> Result<Mixture<'_>> {
+    pub fn multi_adapter(&self) -> Result<Mixture<'_>> {
         let member = |session: &Session| Member {
             virtual_tokens: session.virtual_tokens.clone(),
             head: session.head.clone(),
@@ -162,11 +162,11 @@ impl Several {
         Mixture::new(self.sessions[0].model(), self.task()?, members)
     }
 
-    /// For each adapter, which of its classes is class c of the first.
+    /// For each adapter, which of its classes is class c of the first adapter.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for adapters whose classes are others: they cannot vote.
+    /// [`Error::Setting`] for adapters with different classes: they cannot vote.
     pub fn same_classes(&self) -> Result<Vec<Vec<usize>>> {
         let names = |session: &Session| session.labels.as_ref().map(|l| l.names().to_vec());
         let count = |session: &Session| session.classifier().map_or(0, |head| head.num_classes());
@@ -182,20 +182,21 @@ impl Several {
             };
             order.filter(|order: &Vec<usize>| order.len() == own.1).ok_or_else(|| {
                 let first = &self.names[0];
-                let message = format!("{name} has other classes than {first}: they cannot vote");
+                let message =
+                    format!("{name} and {first} have different classes: they cannot vote");
                 Error::setting("--vote", message)
             })
         };
         self.names.iter().zip(&self.sessions).map(order).collect()
     }
 
-    /// The class names of one of them.
+    /// The class names of one adapter.
     pub fn labels(&self, index: usize) -> Option<&Labels> {
         self.sessions[index].labels.as_ref()
     }
 }
 
-/// `name=DIR`, or a folder that gives its own name.
+/// Name and folder, from `name=DIR` or from a folder, whose own name is used.
 fn split(path: &Path) -> (String, PathBuf) {
     let text = path.to_string_lossy();
     if !path.exists()
@@ -211,10 +212,10 @@ fn split(path: &Path) -> (String, PathBuf) {
     (name, path.to_path_buf())
 }
 
-/// How adapters vote, as `--vote` names it.
+/// The value of `--vote`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum VoteName {
-    /// The class that most adapters find likeliest; of equals, the one with the larger mean probability.
+    /// The class that most adapters find likeliest; in a tie, the one with the larger mean probability.
     Majority,
     /// The class with the largest mean probability.
     Mean,

@@ -1,4 +1,4 @@
-//! Following a training run: a bar for a person, a JSON line a step for a file, Ctrl-C for both.
+//! Progress of a training run: a progress bar, one JSON line per step in a file, and Ctrl-C.
 
 use std::{
     fs::{File, OpenOptions},
@@ -20,13 +20,14 @@ use peft_core::{
 
 use serde_json::json;
 
-use crate::{output, run_folder::RunFolder};
+use super::run_folder::RunFolder;
+use crate::output;
 
-/// Set by the first Ctrl-C; a second one ends the program at once.
+/// A flag that the first Ctrl-C sets; a second one ends the program at once.
 pub fn interrupt_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
-    // A second handler in one process (tests) is refused; the run then just cannot be interrupted.
+    // A second handler in one process (tests) is refused; such a run cannot be interrupted.
     let _ = ctrlc::set_handler(move || {
         if seen.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
@@ -42,15 +43,15 @@ pub struct Progress {
     folder: Option<RunFolder>,
     metrics: Option<(PathBuf, File)>,
     interrupted: Arc<AtomicBool>,
-    /// What kept the metrics file from being written: the run is stopped for it.
+    /// What kept the metrics file from being written, which stops the run.
     pub failure: Option<Error>,
-    /// Tokens and seconds of the steps so far, for the mean speed.
+    /// Tokens per second, smoothed over the steps so far.
     smoothed: f64,
 }
 
 impl Progress {
-    /// A bar named `name` where a person watches, and a line a step to the file of the run's `folder`,
-    /// which is made when the run begins.
+    /// A bar named `name` on a terminal, and one line per step in the file of the run's `folder`, which is
+    /// made when the run begins.
     pub fn new(name: &str, folder: Option<RunFolder>, interrupted: Arc<AtomicBool>) -> Self {
         let bar = if output::is_watched() {
             ProgressBar::new(0)

@@ -1,0 +1,49 @@
+//! Settings that are chosen by name.
+
+use peft_core::{Error, PaddingSide, Pooling, PrefixPositions, Result};
+
+/// The names of a setting's values.
+#[derive(Debug)]
+pub struct Choices<T: 'static> {
+    flag: &'static str,
+    names: &'static [(&'static str, T)],
+}
+
+/// `--padding`.
+pub const PADDING: Choices<PaddingSide> = Choices {
+    flag: "--padding",
+    names: &[("right", PaddingSide::Right), ("left", PaddingSide::Left)],
+};
+
+/// `--pooling`.
+pub const POOLING: Choices<Pooling> = Choices {
+    flag: "--pooling",
+    names: &[("first", Pooling::First), ("first_token", Pooling::FirstToken)],
+};
+
+/// `--prefix-positions`.
+pub const PREFIX_POSITIONS: Choices<PrefixPositions> = Choices {
+    flag: "--prefix-positions",
+    names: &[("shifted", PrefixPositions::Shifted), ("unshifted", PrefixPositions::Unshifted)],
+};
+
+impl<T: Copy + PartialEq> Choices<T> {
+    /// The value of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] listing the names.
+    pub fn parse(&self, name: &str) -> Result<T> {
+        let found = self.names.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<&str> = self.names.iter().map(|(known, _)| *known).collect();
+            let message = format!("found {name:?}, expected {}", known.join(" or "));
+            Error::setting(self.flag, message)
+        })
+    }
+
+    /// The name of a value.
+    pub fn name(&self, value: T) -> &'static str {
+        self.names.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name)
+    }
+}

@@ -1,0 +1,28 @@
+//! The flags that name a model and its adapters.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use peft_models::WeightFormat;
+
+use crate::{device::Backend, help::ShowDefault};
+
+/// Flags of every command that uses a model.
+#[derive(Args, Clone, Debug)]
+pub struct UseArgs {
+    /// Base model: a folder, or org/name on the Hugging Face Hub.
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Adapter: a folder, or org/name on the Hub. `predict` takes several.
+    #[arg(long = "adapter", value_name = "ADAPTER", show_default = "none, the base model alone")]
+    pub adapters: Vec<PathBuf>,
+    /// Use an adapter even if it was trained on another base model of the same shape.
+    #[arg(long)]
+    pub any_base: bool,
+    /// Backend to compute with.
+    #[arg(long, value_enum)]
+    pub device: Option<Backend>,
+    /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter). CPU only.
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    pub base_weights: WeightFormat,
+}

@@ -1,0 +1,14 @@
+//! A base model with the adapter to use on it.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `flags` | [`UseArgs`]: the flags that name model and adapters |
+//! | `open` | [`Session`]: loaded and checked |
+//! | `rows` | how a session reads rows and prompts |
+
+mod flags;
+mod open;
+mod rows;
+
+pub use flags::UseArgs;
+pub use open::Session;

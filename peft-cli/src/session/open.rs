@@ -1,0 +1,209 @@
+//! A session: the model and the adapter, loaded, checked and put together.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use burn::tensor::Device;
+use peft_core::{
+    Adapter, Error, FrozenModel, Head, Pooling, Result, Task, VirtualTokens, data::Labels,
+};
+use peft_models::{LoadOptions, Loaded};
+
+use super::UseArgs;
+use crate::{
+    device,
+    encoding::parse_labels,
+    error::{CliResult, in_adapter},
+    locate,
+};
+
+/// A model with its virtual tokens, ready to be used.
+#[derive(Debug)]
+pub struct Session {
+    /// The base model; several adapters may share it.
+    pub base: Arc<Loaded>,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The adapter.
+    pub adapter: Option<Adapter>,
+    /// The adapter's virtual tokens, prefilled for the model.
+    pub virtual_tokens: VirtualTokens,
+    /// The adapter's head.
+    pub head: Option<Head>,
+    /// The task of the adapter, otherwise of the model.
+    pub task: Option<Task>,
+    /// The names of the classes.
+    pub labels: Option<Labels>,
+    /// Which position an encoder's classifier reads.
+    pub pooling: Pooling,
+}
+
+impl Session {
+    /// Loads the model and the adapter.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with either or with their fit; several adapters.
+    pub fn open(args: &UseArgs) -> CliResult<Self> {
+        if let [_, second, ..] = args.adapters.as_slice() {
+            let message = format!("found a second one, {}; expected one", second.display());
+            return Err(Error::setting("--adapter", message).into());
+        }
+        let adapter = args.adapters.first().map(PathBuf::as_path);
+        let mut opened = Self::open_each(args, &[adapter])?;
+        opened.pop().ok_or_else(|| Error::Mismatch("no model was opened".into()).into())
+    }
+
+    /// Loads the model once and puts each of these adapters on it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with one of them, or with their fit.
+    pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
+        let device = device::choose(args.device)?;
+        let dir = locate::model(&args.model)?;
+        let dirs: Vec<Option<PathBuf>> = adapters
+            .iter()
+            .map(|named| named.map(locate::adapter).transpose())
+            .collect::<std::result::Result<_, _>>()?;
+        let options = LoadOptions { weights: args.base_weights, ..LoadOptions::default() };
+        let base = Arc::new(peft_models::load_with(&dir, &device, options)?);
+        adapters
+            .iter()
+            .zip(dirs)
+            .map(|(named, adapter_dir)| {
+                let named = named.unwrap_or(Path::new(""));
+                let adapter = adapter_dir.as_deref().map(Adapter::load).transpose()?;
+                if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
+                    check_base(adapter, &base, named)?;
+                }
+                let session = Self::new(base.clone(), dir.clone(), adapter, &device);
+                Ok(session.map_err(in_adapter(named))?)
+            })
+            .collect()
+    }
+
+    /// Puts an adapter on a loaded model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where they do not fit.
+    pub fn new(
+        base: impl Into<Arc<Loaded>>,
+        dir: PathBuf,
+        adapter: Option<Adapter>,
+        device: &Device,
+    ) -> Result<Self> {
+        let base = base.into();
+        let model = base.model.as_ref();
+        let spec = model.spec();
+        let task = adapter.as_ref().and_then(|a| a.config.task).or(base.config.task());
+        let mut virtual_tokens = VirtualTokens::none();
+        let mut head = None;
+        let mut pooling = Pooling::First;
+        if let Some(adapter) = &adapter {
+            virtual_tokens = model.compile(&adapter.virtual_tokens(spec, device)?)?;
+            let layout = model.head_layout(task.unwrap_or(Task::SeqCls));
+            head = adapter.head(layout, spec, device)?;
+            pooling = adapter.config.own.pooling;
+            if let Some(task) = task.filter(|task| task.has_head() && head.is_none()) {
+                return Err(Error::Mismatch(format!(
+                    "the adapter has no tensor `base_model.{}`: the head that its task {task} needs \
+                     is missing",
+                    layout.weight_name()
+                )));
+            }
+        }
+        let classes = head.as_ref().or(model.classifier()).map(Head::num_classes);
+        let labels = class_names(&base, adapter.as_ref(), task, classes)?;
+        Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling })
+    }
+
+    /// With the class names of `--labels`, where they are given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] where the head has a different number of classes.
+    pub fn with_labels(mut self, list: Option<&str>) -> Result<Self> {
+        let Some(list) = list else { return Ok(self) };
+        let labels = parse_labels(list)?;
+        if let Some(classes) = self.classifier().map(Head::num_classes)
+            && classes != labels.len()
+        {
+            let count = labels.len();
+            let message = format!("found {count} labels, the head has {classes} classes");
+            return Err(Error::setting("--labels", message));
+        }
+        self.labels = Some(labels);
+        Ok(self)
+    }
+
+    /// The model.
+    pub fn model(&self) -> &dyn FrozenModel {
+        self.base.model.as_ref()
+    }
+
+    /// The classification head: the adapter's, otherwise the model's own.
+    pub fn classifier(&self) -> Option<&Head> {
+        self.head.as_ref().or(self.model().classifier())
+    }
+
+    /// The task, or an error that says how to name one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`].
+    pub fn task(&self) -> Result<Task> {
+        self.task.ok_or_else(|| {
+            Error::Mismatch(format!(
+                "{}: neither the adapter nor `architectures` ({}) names a task",
+                self.base.config.path().display(),
+                self.base.config.architectures()
+            ))
+        })
+    }
+}
+
+/// The names of `classes` classes: the adapter's, otherwise the base model's.
+fn class_names(
+    base: &Loaded,
+    adapter: Option<&Adapter>,
+    task: Option<Task>,
+    classes: Option<usize>,
+) -> Result<Option<Labels>> {
+    let mut names = adapter.and_then(|adapter| adapter.config.own.labels.clone());
+    // The two outputs of a question answering head are not classes.
+    if names.is_none() && task != Some(Task::QuestionAns) {
+        let of_base = base.config.labels().filter(|names| Some(names.len()) == classes);
+        names = of_base.filter(|names| adapter.is_none() || !are_placeholders(names));
+    }
+    if let (Some(names), Some(classes)) = (&names, classes)
+        && names.len() != classes
+    {
+        let count = names.len();
+        return Err(Error::Mismatch(format!(
+            "the adapter names {count} labels, its head has {classes} classes"
+        )));
+    }
+    names.map(Labels::from_list).transpose()
+}
+
+/// Whether these are LABEL_0 and so on, which transformers writes where it knows no names.
+fn are_placeholders(names: &[String]) -> bool {
+    names.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"))
+}
+
+/// Refuses an adapter that was trained on other weights.
+fn check_base(adapter: &Adapter, base: &Loaded, dir: &Path) -> Result<()> {
+    match (&adapter.config.own.base_fingerprint, &base.report.fingerprint) {
+        (Some(expected), Some(found)) if expected != found => Err(Error::Mismatch(format!(
+            "{}: this adapter was trained on another base model ({}, fingerprint {expected}); the model \
+             given has fingerprint {found}. --any-base uses it anyway",
+            dir.display(),
+            adapter.config.base_model.as_deref().unwrap_or("unnamed"),
+        ))),
+        _ => Ok(()),
+    }
+}

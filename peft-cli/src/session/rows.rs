@@ -1,0 +1,149 @@
+//! How a session reads rows and prompts: by the flags, or else as its adapter was trained.
+
+use std::{path::Path, sync::Arc};
+
+use peft_core::{
+    Error, Head, Result, Room, Task,
+    data::Example,
+    evaluate::Predictor,
+    text::{Encoded, Record, Template, read_records},
+    train::TrainConfig,
+};
+
+use super::Session;
+use crate::encoding::{EncodeSettings, Lengths, TextArgs, check_lengths, encode};
+
+impl Session {
+    /// What scores and predicts with the adapter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] where a head is missing.
+    pub fn predictor(&self) -> Result<Predictor<'_>> {
+        let (task, head) = (self.task()?, self.head.as_ref());
+        let predictor = Predictor::new(self.model(), &self.virtual_tokens, head, task)?;
+        Ok(predictor.with_pooling(self.pooling))
+    }
+
+    /// A text from the flags, otherwise from the recipe that the adapter remembers.
+    fn remembered(&self, flag: &Option<String>, key: &str) -> Option<String> {
+        flag.clone().or_else(|| {
+            let recipe = &self.adapter.as_ref()?.config.own.recipe;
+            recipe.get(key)?.as_str().map(str::to_string)
+        })
+    }
+
+    /// Reads and encodes a data file.
+    ///
+    /// # Errors
+    ///
+    /// Naming the file and line that is wrong.
+    pub fn encode(
+        &self,
+        path: &Path,
+        text: &TextArgs,
+        targets: bool,
+    ) -> Result<(Vec<Record>, Encoded)> {
+        let records = read_records(path)?;
+        let encoded = self.encode_records(&records, text, targets)?;
+        self.check_lengths(&encoded.examples, 0, path)?;
+        Ok((records, encoded))
+    }
+
+    /// Encodes records, by the flags or otherwise as the adapter remembers.
+    ///
+    /// # Errors
+    ///
+    /// Naming the file and line that is wrong.
+    pub fn encode_records(
+        &self,
+        records: &[Record],
+        text: &TextArgs,
+        targets: bool,
+    ) -> Result<Encoded> {
+        let template = |flag: &Option<String>, key: &str| {
+            let value = self.remembered(flag, key);
+            value.map(|value| Template::parse(&value, key)).transpose()
+        };
+        let config = EncodeSettings {
+            task: self.task()?,
+            labels: self.labels.clone(),
+            num_classes: self.classifier().map(Head::num_classes),
+            source_template: template(&text.source_template, "source_template")?,
+            target_template: template(&text.target_template, "target_template")?,
+            lengths: self.lengths(text),
+            targets,
+        };
+        encode(&self.base, &self.dir, records, config)
+    }
+
+    /// The text `prompt` as token ids, encoded like the source of a row. Of the templates, only those of the
+    /// flags are used; remembered ones are for rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where it has no tokens, [`Error::TokenId`] where it has one that the model does not
+    /// know.
+    pub fn encode_prompt(&self, prompt: &str, text: &TextArgs) -> Result<Vec<u32>> {
+        let template = |value: &Option<String>, key: &str| {
+            value.as_deref().map(|value| Template::parse(value, key)).transpose()
+        };
+        let fields = [("text".to_string(), prompt.into())].into_iter().collect();
+        let record = Record { path: Arc::from(Path::new("--prompt")), line: 1, fields };
+        let config = EncodeSettings {
+            task: if self.model().spec().is_encoder_decoder() {
+                Task::Seq2SeqLm
+            } else {
+                Task::CausalLm
+            },
+            labels: None,
+            num_classes: None,
+            source_template: template(&text.source_template, "source_template")?,
+            target_template: template(&text.target_template, "target_template")?,
+            lengths: Lengths { max_length: self.lengths(text).max_length, ..Lengths::default() },
+            targets: false,
+        };
+        let encoded = encode(&self.base, &self.dir, &[record], config)?;
+        Ok(encoded.examples.into_iter().next().map_or_else(Vec::new, |row| row.input_ids))
+    }
+
+    /// A length from the flags, otherwise the one that the adapter was trained with.
+    fn length(&self, flag: Option<usize>, key: &str) -> Option<usize> {
+        flag.or_else(|| {
+            let recipe = &self.adapter.as_ref()?.config.own.recipe;
+            usize::try_from(recipe.get(key)?.as_u64()?).ok()
+        })
+    }
+
+    /// What rows are cut to.
+    fn lengths(&self, text: &TextArgs) -> Lengths {
+        Lengths {
+            max_length: self.length(text.max_length, "max_length"),
+            max_target_length: self.length(text.max_target_length, "max_target_length"),
+            doc_stride: self.length(text.doc_stride, "doc_stride"),
+        }
+    }
+
+    /// Tokens of an answer at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for 0.
+    pub fn max_answer_length(&self, text: &TextArgs) -> Result<usize> {
+        let length = self.length(text.max_answer_length, "max_answer_length");
+        match length.unwrap_or(TrainConfig::default().max_answer_length) {
+            0 => Err(Error::setting("--max-answer-length", "found 0, expected at least 1")),
+            length => Ok(length),
+        }
+    }
+
+    /// Checks that the rows of the file `path`, and what is to be generated, fit the model's positions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] at the first row that does not.
+    pub fn check_lengths(&self, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
+        let room = Room::new(self.model().spec(), &self.virtual_tokens);
+        check_lengths(room, rows, new_tokens, path)
+    }
+}

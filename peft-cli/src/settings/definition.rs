@@ -1,0 +1,292 @@
+//! The settings as flags, as a TOML file with the same names, or both (flags take precedence).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use peft_core::{
+    Error, PrefixPositions, Result, Task,
+    optim::{AdamW, Schedule},
+    train::TrainConfig,
+};
+use peft_models::{LoadOptions, WeightFormat};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    choices::{PADDING, POOLING, PREFIX_POSITIONS},
+    encoding::default_doc_stride,
+    help::ShowDefault,
+    method_name::MethodName,
+};
+
+/// Epochs where neither they nor steps are given.
+pub const EPOCHS: usize = 3;
+/// The learning rate's schedule where none is given.
+pub const SCHEDULE: Schedule = Schedule::Linear;
+
+/// Defines the settings once: as flags, as keys of a TOML file, and how two sources are merged.
+macro_rules! settings {
+    ($($(#[$attribute:meta])* $name:ident: $type:ty,)*) => {
+        /// Settings of a training run. All are optional here; those that are required are checked when the
+        /// run starts.
+        #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Settings {
+            $($(#[$attribute])*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub $name: Option<$type>,)*
+        }
+
+        impl Settings {
+            /// These settings, completed from `other`.
+            #[must_use]
+            pub fn or(self, mut other: Self) -> Self {
+                // Steps and epochs exclude each other.
+                if self.steps.is_some() || self.epochs.is_some() {
+                    (other.steps, other.epochs) = (None, None);
+                }
+                // So do rows and tokens per batch.
+                if self.batch_size.is_some() || self.batch_tokens.is_some() {
+                    (other.batch_size, other.batch_tokens) = (None, None);
+                }
+                // An adapter to start from replaces other initial values.
+                if self.init_adapter.is_some() && other.init_adapter.is_none() {
+                    (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);
+                }
+                Self { $($name: self.$name.or(other.$name),)* }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Base model: a folder, or org/name on the Hugging Face Hub.
+    #[arg(long, value_name = "MODEL", help_heading = "What to train")]
+    model: PathBuf,
+    /// Method to train.
+    #[arg(long, value_enum, help_heading = "What to train")]
+    method: MethodName,
+    /// Task: causal-lm, seq2seq-lm, seq-cls, token-cls or qa.
+    #[arg(long, help_heading = "What to train")]
+    task: Task,
+    /// Training rows: .jsonl, .tsv, .csv, or SQuAD's .json.
+    #[arg(long, value_name = "FILE", help_heading = "What to train")]
+    train: PathBuf,
+    /// Validation rows; the checkpoint that scores best on them is kept.
+    #[arg(long, value_name = "FILE", help_heading = "What to train")]
+    valid: PathBuf,
+    /// Folder of the run, and of the adapter that it makes.
+    #[arg(long, value_name = "DIR", help_heading = "What to train")]
+    out: PathBuf,
+
+    /// Number of virtual tokens (P).
+    #[arg(long, value_name = "P", help_heading = "Method", show_default = MethodName::default_of_each(
+        &MethodName::ALL, MethodName::default_num_virtual_tokens))]
+    num_virtual_tokens: usize,
+    /// What virtual tokens start from. prompt: vocab, random, scaled, labels or text; prefix and ptv2: random,
+    /// zero or words.
+    #[arg(long, value_name = "HOW", help_heading = "Method", show_default = MethodName::default_of_each(
+        &MethodName::ALL, MethodName::default_init))]
+    init: String,
+    /// The text of `--init text`, or the words of `--init words`.
+    #[arg(long, value_name = "TEXT", help_heading = "Method")]
+    init_text: String,
+    /// Start from an adapter (a folder, or org/name on the Hub), with its number of virtual tokens.
+    #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
+    init_adapter: PathBuf,
+    /// Layers that get virtual tokens, such as 0-3,11; for ptv2.
+    #[arg(long, value_name = "LIST", help_heading = "Method", show_default = "all")]
+    layers: String,
+    /// Attention sites of an encoder-decoder that get a prefix: encoder, decoder, cross.
+    #[arg(long, value_name = "LIST", help_heading = "Method", show_default = "all three")]
+    sites: String,
+    /// Positions that follow a prefix on an encoder-decoder: unshifted, or shifted as in PEFT.
+    #[arg(long, value_name = "RULE", help_heading = "Method", show_default = PREFIX_POSITIONS.name(
+        PrefixPositions::Unshifted))]
+    prefix_positions: String,
+    /// Extend the relative position bias of a T5 over the prefix, as in PEFT.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
+        show_default = false)]
+    relative_bias: bool,
+    /// Make the prefix with an MLP, which is folded away after training.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
+        show_default = MethodName::default_of_each(
+            &[MethodName::Prefix, MethodName::Ptv2], MethodName::default_projection))]
+    prefix_projection: bool,
+    /// Width of that MLP.
+    #[arg(long, value_name = "N", help_heading = "Method", show_default = MethodName::default_of_each(
+        &[MethodName::Prefix, MethodName::Ptv2], MethodName::default_hidden_size))]
+    prefix_hidden_size: usize,
+    /// Dropout rate of the prefix's keys and values.
+    #[arg(long, value_name = "RATE", help_heading = "Method", show_default = MethodName::default_of_each(
+        &[MethodName::Prefix, MethodName::Ptv2], MethodName::default_dropout))]
+    prefix_dropout: f64,
+
+    /// Training steps, one update each.
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    steps: usize,
+    /// Training epochs, in place of steps.
+    #[arg(long, value_name = "N", conflicts_with = "steps", help_heading = "Training",
+        show_default = format!("{EPOCHS}, unless --steps is given"))]
+    epochs: usize,
+    /// Rows per batch.
+    #[arg(long, value_name = "B", help_heading = "Training", show_default = defaults().batch_size)]
+    batch_size: usize,
+    /// Tokens per batch at most (sources and targets, padding included), in place of a number of rows: rows of
+    /// similar length are batched together, and each step costs about the same.
+    #[arg(long, value_name = "N", conflicts_with = "batch_size", help_heading = "Training")]
+    batch_tokens: usize,
+    /// Batches per step (gradient accumulation).
+    #[arg(long, value_name = "K", help_heading = "Training", show_default = defaults().accumulation)]
+    accumulation: usize,
+    /// Learning rate.
+    #[arg(long, value_name = "LR", allow_negative_numbers = true, help_heading = "Training",
+        show_default = "by method and optimizer, see docs/RECIPES.md")]
+    lr: f64,
+    /// Weight decay, applied to everything that is trained.
+    #[arg(long, value_name = "WD", allow_negative_numbers = true, help_heading = "Training",
+        show_default = AdamW::default().weight_decay)]
+    weight_decay: f64,
+    /// Optimizer: adamw, adafactor or sgd.
+    #[arg(long, value_name = "NAME", help_heading = "Training", show_default = defaults().optimizer.name())]
+    optimizer: String,
+    /// Learning rate schedule after the warm-up: linear, constant or cosine.
+    #[arg(long, value_name = "NAME", help_heading = "Training", show_default = SCHEDULE.name())]
+    schedule: String,
+    /// Steps of linear warm-up.
+    #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().warmup_steps)]
+    warmup_steps: usize,
+    /// Norm that the gradients are clipped to, all together.
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training",
+        show_default = "no clipping")]
+    clip_norm: f64,
+    /// Gradient checkpointing: keep only the input of each layer and run the layer again in the backward pass.
+    /// Saves most of the memory of activations for 30 to 55 % more time per step. CPU only.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training",
+        show_default = LoadOptions::default().recompute)]
+    recompute: bool,
+    /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); eval,
+    /// predict and generate want the same format. CPU only.
+    #[arg(long, value_name = "FORMAT", help_heading = "Training", show_default = WeightFormat::default())]
+    base_weights: WeightFormat,
+    /// The one seed of the run.
+    #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().seed)]
+    seed: u64,
+    /// Steps between evaluations on the validation rows.
+    #[arg(long, value_name = "N", help_heading = "Training",
+        show_default = "once per epoch, at most 50 times")]
+    eval_every: usize,
+    /// Steps between checkpoints.
+    #[arg(long, value_name = "N", help_heading = "Training",
+        show_default = "at every evaluation, and when interrupted")]
+    checkpoint_every: usize,
+    /// Metric that picks the best checkpoint.
+    #[arg(long, value_name = "NAME", help_heading = "Training",
+        show_default = "accuracy, f1 or loss, depending on the task")]
+    best_metric: String,
+    /// Evaluations without improvement before training stops early.
+    #[arg(long, value_name = "N", help_heading = "Training", show_default = "never stop early")]
+    patience: usize,
+
+    /// Tokens kept of each row; for qa, tokens per window onto the context.
+    #[arg(long, value_name = "T", help_heading = "Data",
+        show_default = "all, and a row that is too long is an error")]
+    max_length: usize,
+    /// seq2seq-lm: tokens kept of each target.
+    #[arg(long, value_name = "T", help_heading = "Data", show_default = "all")]
+    max_target_length: usize,
+    /// qa: tokens that neighbouring windows onto a long context share.
+    #[arg(long, value_name = "N", help_heading = "Data",
+        show_default = format!("{}, at most half a window", default_doc_stride()))]
+    doc_stride: usize,
+    /// qa: tokens of an answer at most.
+    #[arg(long, value_name = "N", help_heading = "Data", show_default = defaults().max_answer_length)]
+    max_answer_length: usize,
+    /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".
+    #[arg(long, value_name = "TEXT", help_heading = "Data")]
+    source_template: String,
+    /// Template that makes the target from a row's fields.
+    #[arg(long, value_name = "TEXT", help_heading = "Data")]
+    target_template: String,
+    /// Class names in order, separated by commas.
+    #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "those in the rows, sorted")]
+    labels: String,
+    /// Side of the padding: right or left.
+    #[arg(long, value_name = "SIDE", help_heading = "Data", show_default = PADDING.name(defaults().padding))]
+    padding: String,
+    /// Position that an encoder's classifier reads: first (as in PEFT) or first_token.
+    #[arg(long, value_name = "WHICH", help_heading = "Data", show_default = POOLING.name(defaults().pooling))]
+    pooling: String,
+    /// Take batches in the file's order: no shuffling, no grouping by length.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Data",
+        show_default = !defaults().shuffle)]
+    no_shuffle: bool,
+    /// File for one JSON line per step.
+    #[arg(long, value_name = "FILE", help_heading = "Data", show_default = "metrics.jsonl in the run's folder")]
+    metrics_file: PathBuf,
+}
+
+/// The training loop's own defaults.
+fn defaults() -> TrainConfig {
+    TrainConfig::default()
+}
+
+impl Settings {
+    /// Whether an MLP makes the virtual tokens of `method` during training.
+    pub fn has_projection(&self, method: MethodName) -> bool {
+        let default = method.default_projection() && self.init_adapter.is_none();
+        method.can_project() && self.prefix_projection.unwrap_or(default)
+    }
+
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(Error::read(path))?;
+        let found: Self = toml::from_str(&text)
+            .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
+        if found.steps.is_some() && found.epochs.is_some() {
+            return Err(Error::file(path, "holds both `steps` and `epochs`, expected one of them"));
+        }
+        Ok(found)
+    }
+
+    /// As a TOML file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// A required setting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag.
+    pub fn required<'a, T>(value: &'a Option<T>, flag: &str) -> Result<&'a T> {
+        value.as_ref().ok_or_else(|| Error::setting(flag, "is required (as a flag or in --config)"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_take_precedence_over_the_file() {
+        let flags = Settings { lr: Some(0.5), ..Settings::default() };
+        let file: Settings = toml::from_str("lr = 0.1\nsteps = 7\nmethod = \"ptv2\"").unwrap();
+        let merged = flags.or(file);
+        assert_eq!(
+            (merged.lr, merged.steps, merged.method),
+            (Some(0.5), Some(7), Some(MethodName::Ptv2))
+        );
+        let epochs = Settings { epochs: Some(2), ..Settings::default() }.or(merged.clone());
+        assert_eq!((epochs.epochs, epochs.steps), (Some(2), None));
+        let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
+        assert_eq!(again, merged);
+    }
+}

@@ -1,0 +1,15 @@
+//! The settings of a training run.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `definition` | [`Settings`]: flags, `run.toml`, and how they are merged |
+//! | [`resolve`] | defaults and checks that need no model |
+//! | [`train_config`] | the part that the training loop takes |
+//! | [`lists`] | lists in flags, such as `--layers 0-3,11` |
+
+mod definition;
+pub mod lists;
+pub mod resolve;
+pub mod train_config;
+
+pub use definition::Settings;

@@ -1,0 +1,119 @@
+//! Defaults, and checks of settings that need no model.
+
+use peft_core::{Error, Result, Task, train::TrainConfig};
+
+use super::{
+    Settings,
+    definition::{EPOCHS, SCHEDULE},
+};
+use crate::{choices::PADDING, method_name::MethodName};
+
+/// The largest batch, width or number of virtual tokens: a typing error beyond.
+pub const LARGEST: usize = 1_000_000;
+
+/// Fills in every default that does not depend on the data.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the flag that is missing or cannot be used.
+pub fn resolve(mut settings: Settings) -> Result<Settings> {
+    let method = *Settings::required(&settings.method, "--method")?;
+    Settings::required(&settings.model, "--model")?;
+    Settings::required(&settings.task, "--task")?;
+    Settings::required(&settings.train, "--train")?;
+    check_sizes(&settings)?;
+    if settings.batch_size.is_some() && settings.batch_tokens.is_some() {
+        let message = "give either it or --batch-size, not both";
+        return Err(Error::setting("--batch-tokens", message));
+    }
+    check_needs_valid(&settings)?;
+    let defaults = TrainConfig::default();
+    let optimizer =
+        settings.optimizer.get_or_insert_with(|| defaults.optimizer.name().into()).clone();
+    let projection = settings.has_projection(method);
+    settings.lr.get_or_insert(method.default_lr(projection, &optimizer));
+    settings.schedule.get_or_insert_with(|| SCHEDULE.name().into());
+    if settings.batch_tokens.is_none() {
+        settings.batch_size.get_or_insert(defaults.batch_size);
+    }
+    settings.seed.get_or_insert(defaults.seed);
+    settings.accumulation.get_or_insert(defaults.accumulation);
+    settings.warmup_steps.get_or_insert(defaults.warmup_steps);
+    settings.padding.get_or_insert_with(|| PADDING.name(defaults.padding).into());
+    if settings.steps.is_none() {
+        settings.epochs.get_or_insert(EPOCHS);
+    }
+    // An adapter to start from brings its own.
+    if method != MethodName::Head && settings.init_adapter.is_none() {
+        settings.num_virtual_tokens.get_or_insert(method.default_num_virtual_tokens());
+        settings.init.get_or_insert_with(|| method.default_init().into());
+    }
+    if method.can_project() {
+        settings.prefix_projection.get_or_insert(projection);
+        settings.prefix_dropout.get_or_insert(method.default_dropout());
+        if projection {
+            settings.prefix_hidden_size.get_or_insert(method.default_hidden_size());
+        }
+    }
+    Ok(settings)
+}
+
+/// Refuses settings that the task does not use.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the flag.
+pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
+    let given = [
+        ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
+        ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),
+        ("--max-answer-length", settings.max_answer_length.is_some(), Task::QuestionAns),
+    ];
+    match given.into_iter().find(|(_, given, of)| *given && *of != task) {
+        Some((flag, _, of)) => {
+            Err(Error::setting(flag, format!("not used by {task}, it is a setting of {of}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses settings of evaluations where there will be none.
+fn check_needs_valid(settings: &Settings) -> Result<()> {
+    let given = [
+        ("--eval-every", settings.eval_every.is_some()),
+        ("--best-metric", settings.best_metric.is_some()),
+        ("--patience", settings.patience.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given && settings.valid.is_none()) {
+        Some((flag, _)) => Err(Error::setting(flag, "needs validation rows (--valid)")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses sizes that no memory has room for, and paths that `run.toml` cannot hold.
+fn check_sizes(settings: &Settings) -> Result<()> {
+    for (flag, value) in [
+        ("--batch-size", settings.batch_size),
+        ("--batch-tokens", settings.batch_tokens),
+        ("--prefix-hidden-size", settings.prefix_hidden_size),
+    ] {
+        if let Some(value) = value.filter(|value| *value > LARGEST) {
+            let message = format!("found {value}, expected at most {LARGEST}");
+            return Err(Error::setting(flag, message));
+        }
+    }
+    for (flag, path) in [
+        ("--model", &settings.model),
+        ("--train", &settings.train),
+        ("--valid", &settings.valid),
+        ("--out", &settings.out),
+        ("--init-adapter", &settings.init_adapter),
+        ("--metrics-file", &settings.metrics_file),
+    ] {
+        if let Some(path) = path.as_deref().filter(|path| path.to_str().is_none()) {
+            let message = format!("found {}, expected a path in UTF-8", path.display());
+            return Err(Error::setting(flag, message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The part of the settings that the training loop takes.
+
+use peft_core::{
+    Result, Task,
+    optim::OptimizerConfig,
+    train::{BestMetric, TrainConfig},
+};
+
+use super::{Settings, definition::SCHEDULE};
+use crate::choices::{PADDING, POOLING};
+
+/// The training loop's settings; its own defaults where these say nothing.
+///
+/// # Errors
+///
+/// [`Error::Setting`](peft_core::Error::Setting) naming the one that cannot be used.
+pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
+    let defaults = TrainConfig::new(task);
+    let optimizer = match &settings.optimizer {
+        Some(name) => OptimizerConfig::from_name(name)?,
+        None => defaults.optimizer,
+    };
+    let in_file_order = settings.no_shuffle.unwrap_or(!defaults.shuffle);
+    let config = TrainConfig {
+        steps: settings.steps,
+        epochs: settings.epochs.filter(|_| settings.steps.is_none()),
+        batch_size: settings.batch_size.unwrap_or(defaults.batch_size),
+        batch_tokens: settings.batch_tokens,
+        accumulation: settings.accumulation.unwrap_or(defaults.accumulation),
+        optimizer: match settings.weight_decay {
+            Some(decay) => optimizer.with_weight_decay(decay),
+            None => optimizer,
+        },
+        lr: settings.lr.unwrap_or(defaults.lr),
+        schedule: settings.schedule.as_deref().map_or(Ok(SCHEDULE), str::parse)?,
+        warmup_steps: settings.warmup_steps.unwrap_or(defaults.warmup_steps),
+        clip_norm: settings.clip_norm,
+        seed: settings.seed.unwrap_or(defaults.seed),
+        eval_every: settings.eval_every,
+        checkpoint_every: settings.checkpoint_every,
+        best_metric: settings.best_metric.as_deref().map(BestMetric::named),
+        patience: settings.patience,
+        shuffle: !in_file_order,
+        bucket: !in_file_order,
+        padding: match &settings.padding {
+            Some(name) => PADDING.parse(name)?,
+            None => defaults.padding,
+        },
+        pooling: match &settings.pooling {
+            Some(name) => POOLING.parse(name)?,
+            None => defaults.pooling,
+        },
+        max_answer_length: settings.max_answer_length.unwrap_or(defaults.max_answer_length),
+        ..defaults
+    };
+    config.validate()?;
+    Ok(config)
+}

@@ -1,0 +1,100 @@
+//! What a run reads: the base model, the adapter to start from, and the rows.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use peft_core::{
+    Adapter, Result, Task,
+    data::{Example, Labels},
+    text::{Record, Template, read_records},
+};
+use peft_models::{LoadOptions, Loaded};
+
+use crate::{
+    encoding::{EncodeSettings, Lengths, encode},
+    error::CliResult,
+    locate, output,
+    settings::Settings,
+};
+
+/// The models and records of a run.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The base model.
+    pub base: Loaded,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The adapter of `--init-adapter`.
+    pub start_adapter: Option<Adapter>,
+    train: Vec<Record>,
+    valid: Option<Vec<Record>>,
+}
+
+impl Inputs {
+    /// Reads what the settings name.
+    ///
+    /// # Errors
+    ///
+    /// Naming the file, line, key or tensor that is wrong.
+    pub fn read(settings: &Settings, device: &Device) -> CliResult<Self> {
+        let dir = locate::model(Settings::required(&settings.model, "--model")?)?;
+        let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
+        let defaults = LoadOptions::default();
+        let options = LoadOptions {
+            recompute: settings.recompute.unwrap_or(defaults.recompute),
+            weights: settings.base_weights.unwrap_or(defaults.weights),
+        };
+        let base = peft_models::load_with(&dir, device, options)?;
+        let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
+        if let Some(adapter) = &start_adapter
+            && let Some(then) = &adapter.config.own.base_fingerprint
+            && base.report.fingerprint.as_ref().is_some_and(|now| now != then)
+        {
+            output::note("note: the adapter of --init-adapter was trained on another base model");
+        }
+        let train = read_records(Settings::required(&settings.train, "--train")?)?;
+        let valid = settings.valid.as_deref().map(read_records).transpose()?;
+        Ok(Self { base, dir, start_adapter, train, valid })
+    }
+
+    /// The training records.
+    pub fn train_records(&self) -> &[Record] {
+        &self.train
+    }
+
+    /// The rows to train on and those to validate on, encoded.
+    ///
+    /// # Errors
+    ///
+    /// Naming the file and line, or the flag, that is wrong.
+    pub fn encode(
+        &self,
+        settings: &Settings,
+        task: Task,
+        labels: Option<&Labels>,
+    ) -> Result<(Vec<Example>, Vec<Example>)> {
+        let template = |value: &Option<String>, key: &str| {
+            value.as_deref().map(|value| Template::parse(value, key)).transpose()
+        };
+        let how = EncodeSettings {
+            task,
+            labels: labels.cloned(),
+            num_classes: None,
+            source_template: template(&settings.source_template, "source_template")?,
+            target_template: template(&settings.target_template, "target_template")?,
+            lengths: Lengths {
+                max_length: settings.max_length,
+                max_target_length: settings.max_target_length,
+                doc_stride: settings.doc_stride,
+            },
+            targets: true,
+        };
+        let dir: &Path = &self.dir;
+        let train = encode(&self.base, dir, &self.train, how.clone())?.examples;
+        let valid = match &self.valid {
+            Some(records) => encode(&self.base, dir, records, how)?.examples,
+            None => Vec::new(),
+        };
+        Ok((train, valid))
+    }
+}

@@ -1,0 +1,22 @@
+//! A training run, from its settings to the adapter.
+//!
+//! | file | contents |
+//! |---|---|
+//! | [`prepared`] | [`PreparedRun`]: everything read, checked and encoded, then trained |
+//! | [`inputs`] | what a run reads: base model, adapter to start from, rows |
+//! | [`class_names`] | the classes of a run |
+//! | [`head`] | the head it starts with |
+//! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
+//! | [`run_folder`] | what is on disk before and after a run begins |
+//! | [`progress`] | progress bar, metrics file, Ctrl-C |
+
+pub mod class_names;
+pub mod head;
+pub mod initial_values;
+pub mod inputs;
+pub mod method_builder;
+pub mod prepared;
+pub mod progress;
+pub mod run_folder;
+
+pub use prepared::{PreparedRun, TrainedRun};

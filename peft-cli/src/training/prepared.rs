@@ -1,0 +1,248 @@
+//! A training run: prepared, so that nothing can keep it from starting, and then made.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use burn::{module::Module, tensor::Device};
+use peft_core::{
+    Adapter, Mode, PeftMethod, Result, Room, Task,
+    data::{Example, Labels},
+    metrics::Metrics,
+    train::{self, Learner, Observer, Outcome, RunContext, TrainConfig, TrainingData, adapter_of},
+};
+use peft_models::{Loaded, WeightFormat};
+use serde_json::json;
+
+use super::{class_names, inputs::Inputs, method_builder::MethodBuilder};
+use crate::{
+    encoding::check_lengths,
+    error::CliResult,
+    hub,
+    method_name::MethodName,
+    settings::{Settings, resolve::check_uses, train_config::train_config},
+};
+
+/// What stands for the folder of the built-in model.
+const BUILT_IN: &str = "(built-in model)";
+
+/// A run that is ready to start: everything is read, checked and encoded.
+#[derive(Debug)]
+pub struct PreparedRun {
+    /// The settings, defaults filled in.
+    pub settings: Settings,
+    /// The method.
+    pub method: MethodName,
+    /// The task.
+    pub task: Task,
+    pub(super) base: Arc<Loaded>,
+    pub(super) start_adapter: Option<Adapter>,
+    pub(super) labels: Option<Labels>,
+    pub(super) device: Device,
+    dir: PathBuf,
+    base_name: String,
+    config: TrainConfig,
+    train: Vec<Example>,
+    valid: Vec<Example>,
+}
+
+/// What a run has made.
+#[derive(Debug)]
+pub struct TrainedRun {
+    /// What was trained, ready to be saved.
+    pub adapter: Adapter,
+    /// The step it is from.
+    pub step: usize,
+    /// The last step made.
+    pub last_step: usize,
+    /// The steps planned.
+    pub total_steps: usize,
+    /// Its scores on the validation rows.
+    pub metrics: Option<Metrics>,
+    /// Whether the run was interrupted.
+    pub interrupted: bool,
+    /// Parameters that were trained, those of an MLP and a head included.
+    pub trained_parameters: usize,
+    /// Seconds that training took.
+    pub seconds: f64,
+}
+
+impl PreparedRun {
+    /// Reads and checks everything that the settings name.
+    ///
+    /// # Errors
+    ///
+    /// Naming the flag, file, line, key or tensor that is wrong.
+    pub fn new(mut settings: Settings, device: &Device) -> CliResult<Self> {
+        let method = *Settings::required(&settings.method, "--method")?;
+        let task = *Settings::required(&settings.task, "--task")?;
+        let base_name = hub::base_name(Settings::required(&settings.model, "--model")?);
+        // Settings are checked before anything is loaded: a typing error should not cost a minute.
+        let mut config = train_config(&settings, task)?;
+        check_uses(&settings, task)?;
+        let inputs = Inputs::read(&settings, device)?;
+        let labels = class_names::of_run(
+            settings.labels.as_deref(),
+            task,
+            &inputs.base,
+            inputs.start_adapter.as_ref(),
+            inputs.train_records(),
+            device,
+        )?;
+        let (train, valid) = inputs.encode(&settings, task, labels.as_ref())?;
+        set_intervals(&mut config, &train, &valid)?;
+        settings.eval_every = config.eval_every;
+        settings.checkpoint_every = config.checkpoint_every;
+        let Inputs { base, dir, start_adapter, .. } = inputs;
+        let (base, device) = (Arc::new(base), device.clone());
+        Ok(Self {
+            settings,
+            method,
+            task,
+            base,
+            start_adapter,
+            labels,
+            device,
+            dir,
+            base_name,
+            config,
+            train,
+            valid,
+        })
+    }
+
+    /// A run on a model and rows that are in memory already, without validation rows.
+    ///
+    /// # Errors
+    ///
+    /// Naming the setting that is wrong.
+    pub fn on_rows(
+        settings: Settings,
+        base: Arc<Loaded>,
+        train: Vec<Example>,
+        device: &Device,
+    ) -> Result<Self> {
+        let method = *Settings::required(&settings.method, "--method")?;
+        let task = *Settings::required(&settings.task, "--task")?;
+        Ok(Self {
+            config: train_config(&settings, task)?,
+            method,
+            task,
+            base,
+            start_adapter: None,
+            labels: None,
+            device: device.clone(),
+            dir: PathBuf::from(BUILT_IN),
+            base_name: BUILT_IN.into(),
+            train,
+            valid: Vec::new(),
+            settings,
+        })
+    }
+
+    /// Trains. `out` is the run's folder, for checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// Settings that cannot be used, [`NotFinite`](peft_core::Error::NotFinite), or what cannot be written.
+    pub fn train(
+        &self,
+        out: Option<&Path>,
+        resume: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainedRun> {
+        let builder = MethodBuilder {
+            settings: &self.settings,
+            model: self.base.model.as_ref(),
+            dir: &self.dir,
+            labels: self.labels.as_ref(),
+            adapter: self.start_adapter.as_ref(),
+            device: self.device.clone().autodiff(),
+        };
+        match self.method {
+            MethodName::Prompt => self.train_with(builder.prompt()?, out, resume, observer),
+            MethodName::Prefix => self.train_with(builder.prefix()?, out, resume, observer),
+            MethodName::Ptv2 => self.train_with(builder.ptv2()?, out, resume, observer),
+            MethodName::Head => self.train_with(builder.head()?, out, resume, observer),
+        }
+    }
+
+    fn train_with<M: PeftMethod>(
+        &self,
+        method: M,
+        out: Option<&Path>,
+        resume: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainedRun> {
+        let model = self.base.model.as_ref();
+        let room = Room::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
+        for (rows, path) in
+            [(&self.train, &self.settings.train), (&self.valid, &self.settings.valid)]
+        {
+            let path = path.as_deref().unwrap_or(Path::new(""));
+            check_lengths(room, rows, 0, path)?;
+        }
+        let learner = Learner::new(method, self.head()?);
+        let trained_parameters = learner.num_params();
+        let run = RunContext {
+            dir: out.map(Path::to_path_buf),
+            resume,
+            labels: self.labels.clone(),
+            base_model: Some(self.base_name.clone()),
+            base_fingerprint: self.base.report.fingerprint.clone(),
+            base_weights: self
+                .settings
+                .base_weights
+                .filter(|format| *format != WeightFormat::F32)
+                .map(|format| format.to_string()),
+            recipe: self.recipe(trained_parameters),
+        };
+        let data = TrainingData { train: &self.train, valid: &self.valid };
+        let clock = Instant::now();
+        let outcome: Outcome<M> =
+            train::train(model, learner, &data, &self.config, &run, observer)?;
+        let about = run.about(&self.config, outcome.metrics.as_ref());
+        Ok(TrainedRun {
+            adapter: adapter_of(&outcome.learner, model, &about)?,
+            step: outcome.step,
+            last_step: outcome.last_step,
+            total_steps: outcome.total_steps,
+            metrics: outcome.metrics,
+            interrupted: outcome.interrupted,
+            trained_parameters,
+            seconds: clock.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// What an adapter remembers of its training.
+    fn recipe(&self, trained_parameters: usize) -> serde_json::Value {
+        let mut recipe = json!(self.settings);
+        if let Some(fields) = recipe.as_object_mut() {
+            // Where a run lay on somebody's disk is no part of how it was made.
+            for place in ["model", "train", "valid", "out", "metrics_file", "init_adapter"] {
+                fields.remove(place);
+            }
+            // Nor is what changes no result: a resumed run may do it differently.
+            fields.remove("recompute");
+            fields.insert("trained_parameters".into(), json!(trained_parameters));
+        }
+        recipe
+    }
+}
+
+/// Sets the steps between evaluations and between checkpoints where they are not given: both once per epoch,
+/// but at most fifty times.
+fn set_intervals(config: &mut TrainConfig, train: &[Example], valid: &[Example]) -> Result<()> {
+    let lengths = train.iter().map(Example::num_tokens).collect();
+    let batches = config.sampler(lengths)?.batches_per_epoch();
+    let fiftieth = config.total_steps(batches) / 50;
+    let per_epoch = batches.div_ceil(config.accumulation).max(1).max(fiftieth);
+    if !valid.is_empty() {
+        config.eval_every.get_or_insert(per_epoch);
+    }
+    let every = config.eval_every.unwrap_or(per_epoch);
+    config.checkpoint_every.get_or_insert(every);
+    Ok(())
+}
