@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use peft_core::{
     Error, Result, Task,
     data::{Example, Labels},
-    evaluate::{Member, Mixture, Vote},
+    evaluate::{Member, MultiAdapter, Vote},
     text::Record,
 };
 
@@ -151,15 +151,15 @@ impl AdapterSet {
     ///
     /// # Errors
     ///
-    /// As [`Mixture::new`].
-    pub fn multi_adapter(&self) -> Result<Mixture<'_>> {
+    /// As [`MultiAdapter::new`].
+    pub fn multi_adapter(&self) -> Result<MultiAdapter<'_>> {
         let member = |session: &Session| Member {
             virtual_tokens: session.virtual_tokens.clone(),
             head: session.head.clone(),
             pooling: session.pooling,
         };
         let members = self.sessions.iter().map(member).collect();
-        Mixture::new(self.sessions[0].model(), self.task()?, members)
+        MultiAdapter::new(self.sessions[0].model(), self.task()?, members)
     }
 
     /// For each adapter, which of its classes is class c of the first adapter.

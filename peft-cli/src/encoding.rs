@@ -4,7 +4,7 @@ use std::{fmt::Display, path::Path};
 
 use clap::Args;
 use peft_core::{
-    Result, Room, Task, Topology,
+    ContextBudget, Result, Task, Topology,
     data::{Example, Labels},
     error::Error,
     evaluate::checks::check_topology,
@@ -160,11 +160,17 @@ fn note_cuts(encoded: &Encoded, rows: usize, lengths: Lengths) {
 /// # Errors
 ///
 /// [`Error::Data`] at the first row that does not.
-pub fn check_lengths(room: Room, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
+pub fn check_lengths(
+    budget: ContextBudget,
+    rows: &[Example],
+    new_tokens: usize,
+    path: &Path,
+) -> Result<()> {
     // The decoder of an encoder-decoder also reads the token it starts from.
     let start = usize::from(new_tokens > 0);
     rows.iter().try_for_each(|row| {
-        room.check(row.input_ids.len(), start.max(row.decoder_len()), new_tokens)
+        budget
+            .check(row.input_ids.len(), start.max(row.decoder_len()), new_tokens)
             .map_err(|error| Error::data(path, row.line, error.to_string()))
     })
 }

@@ -41,7 +41,7 @@ pub use adapter::{Adapter, AdapterConfig};
 pub use contract::{
     batch::{Mask, PaddingSide, TokenBatch},
     cache::Cache,
-    context_budget::Room,
+    context_budget::ContextBudget,
     cross_input::CrossInput,
     frozen::{FrozenModel, Hidden},
     head::{Head, HeadLayout, Pooling},
@@ -50,7 +50,7 @@ pub use contract::{
     method_fields::{MethodFields, StoredSites},
     peft_type::PeftType,
     spec::{ModelSpec, Side, Site, SiteSpec, Topology},
-    stack::{Run, Sequence},
+    stack::{StackInput, StackOutput},
     task::Task,
     tensors::NamedTensors,
     token_cache::TokenCache,

@@ -33,7 +33,7 @@
 //! - The prefix of every attention site, with its dropout:
 //!   [`SitePrefixes::virtual_tokens`](peft_core::methods::prefix::SitePrefixes::virtual_tokens).
 //! - `[prefix keys ; keys]`: in the model, which finds the prefix of a layer in
-//!   [`Sequence::past`](peft_core::Sequence::past). The first page of `peft-prompt` shows this on a small
+//!   [`StackInput::past`](peft_core::StackInput::past). The first page of `peft-prompt` shows this on a small
 //!   block; the models of `peft-models` do it in `blocks/attention.rs`.
 //!
 //! # Encoders, decoders, encoder-decoders

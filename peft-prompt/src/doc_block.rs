@@ -1,5 +1,5 @@
 use burn::tensor::{DType, Device, Int, Tensor, activation::softmax};
-use peft_core::{FrozenModel, LayerKeyValues, ModelSpec, Result, Run, Sequence, Site, SiteSpec, Topology, contract::{init::{Values, tensor}, rng}};
+use peft_core::{FrozenModel, LayerKeyValues, ModelSpec, Result, StackOutput, StackInput, Site, SiteSpec, Topology, contract::{init::{Values, tensor}, rng}};
 
 /// Two pre-norm attention layers, 2 heads of size 6, H = 16, V = 13.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl FrozenModel for Block {
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, 16])
     }
 
-    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
         let [b, s, h] = sequence.embeddings.dims();
         let positions = sequence.positions.clone().reshape([b * s]);
         let positions = self.positions.clone().select(0, positions).reshape([b, s, h]);
@@ -84,7 +84,7 @@ impl FrozenModel for Block {
             let mixed = softmax(scores, 3).matmul(values).swap_dims(1, 2).reshape([b, s, 12]);
             rows = rows + mixed.matmul(output.unsqueeze());
         }
-        Ok(Run { hidden: rows, tokens: sequence.tokens, cross_key_values: Vec::new() })
+        Ok(StackOutput { hidden: rows, tokens: sequence.tokens, cross_key_values: Vec::new() })
     }
 
     fn has_lm_head(&self) -> bool {

@@ -23,7 +23,7 @@
 //!
 //! Any transformer can take part: it implements [`FrozenModel`](peft_core::FrozenModel). Here is one in
 //! plain Burn code. It attends to the keys and values in front of its own, and hides the keys that
-//! [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys) names. The trait takes care of positions,
+//! [`StackInput::hidden_keys`](peft_core::StackInput::hidden_keys) names. The trait takes care of positions,
 //! masks and lengths.
 //!
 //! ```
@@ -66,7 +66,7 @@
 //! - Rows drawn at random are from U[-0.5, 0.5], as the paper says; its released configuration draws from
 //!   `[0, 0.5)`.
 //! - On causal models the prompt is run through the layers once per step, and its keys and values serve all
-//!   rows ([`FrozenModel::compile`](peft_core::FrozenModel::compile)); the gradient is the same.
+//!   rows ([`FrozenModel::prefill`](peft_core::FrozenModel::prefill)); the gradient is the same.
 //! - The positions of real tokens follow those of the prompt; in the paper's code absolute positions count
 //!   only the tokens. (Its own model, T5, has relative positions, so there is no difference.)
 //! - The frozen model runs without dropout.

@@ -25,7 +25,7 @@
 //!
 //! The parameters are shared with prefix tuning: [`SitePrefixes`](peft_core::methods::prefix::SitePrefixes),
 //! which [`to_key_values`](peft_core::contract::layout::to_key_values) cuts into layers and heads. `[K_i ; keys]`
-//! is the model's part, which finds K_i in [`Sequence::past`](peft_core::Sequence::past).
+//! is the model's part, which finds K_i in [`StackInput::past`](peft_core::StackInput::past).
 //!
 //! # Training
 //!

@@ -11,7 +11,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use peft_cli::allocator::keep_freed_memory;
 use peft_core::{
-    LayerKeyValues, Mask, Sequence, Side, Site, SiteKeyValues, VirtualTokens,
+    LayerKeyValues, Mask, Side, Site, SiteKeyValues, StackInput, VirtualTokens,
     contract::{
         init::{Values, draw},
         rng::stream,
@@ -131,7 +131,7 @@ fn attention(criterion: &mut Criterion) {
                 let layers = vec![Some(past)];
                 let past = VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]);
                 let none = Tensor::zeros([b, t, 1], &Device::flex());
-                let mut sequence = Sequence::new(Side::Decoder, none, &Mask::full(b, t), past);
+                let mut sequence = StackInput::new(Side::Decoder, none, &Mask::full(b, t), past);
                 let mut attention = SelfAttention::new(&mut sequence, site, false);
                 attention.layer(0, joined, None, move |x, layer| {
                     layer.attend_joined(x, heads, heads.scale())

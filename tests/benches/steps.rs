@@ -17,7 +17,7 @@ use peft_core::{
     FrozenModel, PeftMethod, Task,
     contract::rng::stream,
     data::{Example, Target},
-    train::{Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData, train},
+    train::{Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
 };
 use peft_models::{ModelConfig, Weights, kernels::set_enabled};
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
@@ -111,7 +111,7 @@ fn run<M: PeftMethod>(model: &dyn FrozenModel, method: M, steps: usize) -> Durat
     };
     let data = TrainingData { train: &rows, valid: &[] };
     let mut ends = Ends::default();
-    train(model, Learner::new(method, None), &data, &config, &RunContext::default(), &mut ends)
+    train(model, Trainable::new(method, None), &data, &config, &RunContext::default(), &mut ends)
         .unwrap();
     ends.0[steps] - ends.0[0]
 }

@@ -14,7 +14,7 @@ use peft_core::{
     contract::{loss::cross_entropy_sum, params, rng},
     data::{Example, IGNORE, Target, token_batch},
     evaluate::{Positions, outputs::logits},
-    train::Learner,
+    train::Trainable,
 };
 use peft_models::Loaded;
 use peft_prefix::{PrefixConfig, PrefixTuning};
@@ -97,16 +97,16 @@ fn examples(task: Task) -> Vec<Example> {
 }
 
 /// The mean cross entropy, as `train` computes it.
-fn loss<M: PeftMethod>(model: &dyn FrozenModel, learner: &Learner<M>, task: Task) -> Tensor<1> {
+fn loss<M: PeftMethod>(model: &dyn FrozenModel, trainable: &Trainable<M>, task: Task) -> Tensor<1> {
     let examples = examples(task);
     let examples: Vec<&Example> = examples.iter().collect();
-    let virtual_tokens = model.compile(&learner.method.virtual_tokens(Mode::Evaluate)).unwrap();
+    let virtual_tokens = model.prefill(&trainable.method.virtual_tokens(Mode::Evaluate)).unwrap();
     let after_prompt = virtual_tokens.last_hidden.is_some();
     let (positions, targets) = Positions::labelled(task, &examples, after_prompt);
     let batch = token_batch(&examples, PaddingSide::Left);
     let hidden = model.forward(&batch, &virtual_tokens).unwrap();
     let states = positions.states(model, &batch, &hidden, Pooling::First).unwrap();
-    let logits = logits(model, learner.head.as_ref(), task, states).unwrap();
+    let logits = logits(model, trainable.head.as_ref(), task, states).unwrap();
     cross_entropy_sum(logits, &targets).unwrap() / targets.len() as f64
 }
 
@@ -130,11 +130,11 @@ fn with_values<M: Module>(module: M, new: &[Vec<f64>]) -> M {
 
 fn gradients<M: PeftMethod>(
     model: &dyn FrozenModel,
-    learner: &Learner<M>,
+    trainable: &Trainable<M>,
     task: Task,
 ) -> Vec<Option<Vec<f64>>> {
-    let mut gradients = loss(model, learner, task).backward();
-    let found = params::gradients(learner, &mut gradients);
+    let mut gradients = loss(model, trainable, task).backward();
+    let found = params::gradients(trainable, &mut gradients);
     found.into_iter().map(|grad| grad.map(|grad| grad.into_data().iter().collect())).collect()
 }
 
@@ -143,13 +143,13 @@ trait Visit {
     fn visit<M: PeftMethod>(
         &mut self,
         model: &dyn FrozenModel,
-        learner: Learner<M>,
+        trainable: Trainable<M>,
         what: &str,
         task: Task,
     );
 }
 
-/// Makes the learner of a kind, on an autodiff device and in the model's type, and hands it over.
+/// Makes the trainable of a kind, on an autodiff device and in the model's type, and hands it over.
 fn with_learner(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut impl Visit) {
     let spec = model.spec();
     let (dtype, device) = (spec.dtype, model.device().autodiff());
@@ -166,13 +166,13 @@ fn with_learner(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut imp
             let state = direct(spec.hidden_size, 0.5);
             let method =
                 PromptTuning::from_state(PromptConfig::new(P), spec, &state, &device).unwrap();
-            visit.visit(model, Learner::new(method, head), &what, task);
+            visit.visit(model, Trainable::new(method, head), &what, task);
         }
         Kind::Prefix => {
             let config = PrefixConfig::new(P).with_prefix_projection(false);
             let method =
                 PrefixTuning::from_state(config, spec, &direct(width, 0.7), &device).unwrap();
-            visit.visit(model, Learner::new(method, head), &what, task);
+            visit.visit(model, Trainable::new(method, head), &what, task);
         }
         Kind::PrefixMlp => {
             let (e, m) = (4, 5);
@@ -188,14 +188,14 @@ fn with_learner(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut imp
                 .map(|(name, data)| (name.to_string(), data)),
             );
             let method = PrefixTuning::from_state(config, spec, &state, &device).unwrap();
-            visit.visit(model, Learner::new(method, head), &what, task);
+            visit.visit(model, Trainable::new(method, head), &what, task);
         }
         Kind::Ptv2 | Kind::Ptv2Layers => {
             let layers = matches!(kind, Kind::Ptv2Layers).then(|| vec![1, 2]);
             let width = layers.as_ref().map_or(width, |layers| layers.len() * site.kv_width());
             let config = PTuningV2Config::new(P).with_layers(layers);
             let method = PTuningV2::from_state(config, spec, &direct(width, 0.7), &device).unwrap();
-            visit.visit(model, Learner::new(method, head), &what, task);
+            visit.visit(model, Trainable::new(method, head), &what, task);
         }
     }
 }
@@ -240,21 +240,21 @@ impl Visit for FiniteDifferences {
     fn visit<M: PeftMethod>(
         &mut self,
         model: &dyn FrozenModel,
-        learner: Learner<M>,
+        trainable: Trainable<M>,
         what: &str,
         task: Task,
     ) {
         use rand::Rng;
-        let gradients = gradients(model, &learner, task);
-        let (names, start): (Vec<_>, Vec<_>) = values(&learner).into_iter().unzip();
+        let gradients = gradients(model, &trainable, task);
+        let (names, start): (Vec<_>, Vec<_>) = values(&trainable).into_iter().unzip();
         let moved = |direction: &[Vec<f64>], by: f64| {
             let moved: Vec<Vec<f64>> = start
                 .iter()
                 .zip(direction)
                 .map(|(x, d)| x.iter().zip(d).map(|(x, d)| x + by * d).collect())
                 .collect();
-            let learner = with_values(learner.clone(), &moved).valid();
-            loss(model, &learner, task).into_scalar::<f64>()
+            let trainable = with_values(trainable.clone(), &moved).valid();
+            loss(model, &trainable, task).into_scalar::<f64>()
         };
         let zeros: Vec<Vec<f64>> = start.iter().map(|x| vec![0.0; x.len()]).collect();
         let mut random = rng::stream(8, 0, what);
@@ -300,11 +300,11 @@ impl Visit for Collect {
     fn visit<M: PeftMethod>(
         &mut self,
         model: &dyn FrozenModel,
-        learner: Learner<M>,
+        trainable: Trainable<M>,
         what: &str,
         task: Task,
     ) {
-        self.0.push((what.to_string(), gradients(model, &learner, task)));
+        self.0.push((what.to_string(), gradients(model, &trainable, task)));
     }
 }
 

@@ -14,7 +14,7 @@ mod interop;
 mod less_memory;
 mod methods;
 mod metrics;
-mod mixture;
+mod multi_adapter;
 mod padding;
 mod parity;
 mod questions;

@@ -11,7 +11,7 @@ use peft_core::{
     adapter::codec::sha256,
     data::{Example, IGNORE, Target},
     evaluate::{Predictor, outputs::sequence_states},
-    train::{About, Learner, RunContext, Silent, TrainConfig, TrainingData, adapter_of, train},
+    train::{About, RunContext, Silent, TrainConfig, Trainable, TrainingData, adapter_of, train},
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
 use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
@@ -152,8 +152,8 @@ proptest! {
                 assert_eq!(folded.num_trainable(), deployed);
                 assert_eq!(method.num_deployed(), deployed);
 
-                let learner = Learner::new(method, None);
-                let adapter = adapter_of(&learner, model, &about(Task::CausalLm)).unwrap();
+                let trainable = Trainable::new(method, None);
+                let adapter = adapter_of(&trainable, model, &about(Task::CausalLm)).unwrap();
                 let dir = tempfile::tempdir().unwrap();
                 adapter.save(dir.path()).unwrap();
                 let read = Adapter::load(dir.path()).unwrap();
@@ -311,12 +311,12 @@ fn trained<M: PeftMethod>(
         ..TrainConfig::new(task)
     };
     let data = TrainingData { train: &examples, valid: &valid };
-    let learner = Learner::new(method, head);
+    let trainable = Trainable::new(method, head);
     let run = RunContext::default();
-    let outcome = train(model, learner, &data, &config, &run, &mut Silent).unwrap();
+    let outcome = train(model, trainable, &data, &config, &run, &mut Silent).unwrap();
     let about = run.about(&config, outcome.metrics.as_ref());
     let dir = tempfile::tempdir().unwrap();
-    adapter_of(&outcome.learner, model, &about).unwrap().save(dir.path()).unwrap();
+    adapter_of(&outcome.trainable, model, &about).unwrap().save(dir.path()).unwrap();
     ADAPTER_FILES.map(|name| fs::read(dir.path().join(name)).unwrap())
 }
 

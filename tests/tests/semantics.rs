@@ -4,8 +4,8 @@
 
 use burn::tensor::Tensor;
 use peft_core::{
-    Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Sequence,
-    Side, SiteKeyValues, TokenBatch, VirtualTokens,
+    Content, Error, FrozenModel, LayerKeyValues, Mask, PaddingSide, PrefixPositions, Side,
+    SiteKeyValues, StackInput, TokenBatch, VirtualTokens,
     contract::{frozen::activations, rng},
 };
 use peft_tests::{
@@ -133,19 +133,19 @@ proptest! {
     /// 3. A prefilled prompt = the prefix of the keys and values that the prompt produces; its last hidden state is
     /// that of the prompt's last row.
     #[test]
-    fn p3_a_compiled_prompt_is_a_prefix(
+    fn p3_a_prefilled_prompt_is_a_prefix(
         family in decoder(), shape in shape(), rows in vec(ids(1..7), 1..4),
         p in 1..6usize, seed: u64,
     ) {
         let loaded = random_model(family, shape, seed);
         let model = loaded.model.as_ref();
         let prompt = virtual_tokens(model, Kind::Embeddings, [1, p], seed);
-        let compiled = model.compile(&prompt).unwrap();
-        prop_assert!(matches!(compiled.content, Content::KeyValues(_)));
-        prop_assert_eq!(compiled.last_hidden.as_ref().unwrap().dims(), [1, 1, model.spec().hidden_size]);
-        prop_assert_eq!((compiled.len(), compiled.rows()), (p, 1));
+        let prefilled = model.prefill(&prompt).unwrap();
+        prop_assert!(matches!(prefilled.content, Content::KeyValues(_)));
+        prop_assert_eq!(prefilled.last_hidden.as_ref().unwrap().dims(), [1, 1, model.spec().hidden_size]);
+        prop_assert_eq!((prefilled.len(), prefilled.rows()), (p, 1));
         let direct = states(model, &rows, PaddingSide::Right, &prompt);
-        let through = states(model, &rows, PaddingSide::Right, &compiled);
+        let through = states(model, &rows, PaddingSide::Right, &prefilled);
         for (a, b) in direct.iter().zip(&through) {
             assert_close(a, b, 1e-6)?;
         }
@@ -220,7 +220,7 @@ proptest! {
         for way in [PrefixPositions::Shifted, PrefixPositions::Unshifted] {
             past.positions = way;
             let rows = Tensor::zeros([b, mask.len(), 2], &device());
-            let found = Sequence::new(Side::Decoder, rows, &mask, past.clone()).positions;
+            let found = StackInput::new(Side::Decoder, rows, &mask, past.clone()).positions;
             let found: Vec<i64> = found.into_data().iter().collect();
             for row in 0..b {
                 let p_r = match way {

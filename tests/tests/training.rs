@@ -11,7 +11,7 @@ use peft_core::{
     optim::Schedule,
     text::read_records,
     train::{
-        self, Flow, Learner, Observer, RunContext, StepReport, TrainConfig, TrainingData,
+        self, Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData,
         checkpoint,
     },
 };
@@ -179,14 +179,14 @@ fn a_prefix_with_its_mlp_follows_torch() {
     train_config.optimizer = train_config.optimizer.with_weight_decay(case.weight_decay);
     let mut losses = Losses::default();
     let data = TrainingData { train: &examples, valid: &[] };
-    let learner = Learner::new(prefix, None);
+    let trainable = Trainable::new(prefix, None);
     let dir = tempfile::tempdir().unwrap();
     let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
-    let outcome = train::train(model, learner, &data, &train_config, &run, &mut losses).unwrap();
+    let outcome = train::train(model, trainable, &data, &train_config, &run, &mut losses).unwrap();
     case.check_losses(&losses.0);
-    assert!(outcome.learner.method.is_folded());
+    assert!(outcome.trainable.method.is_folded());
     let expected = read_vectors("training/gpt2-prefix-mlp/final/adapter_model.safetensors");
-    let largest = assert_tensors_near(&outcome.learner.method.state(), &expected, 1e-3);
+    let largest = assert_tensors_near(&outcome.trainable.method.state(), &expected, 1e-3);
     println!("{}: final tensors within {largest:.1e}", case.name);
 
     // The parameters of the MLP are in the checkpoint, flattened.

@@ -214,7 +214,7 @@ fn train(
         return Err(CliError::Failed(Error::Mismatch("interrupted".into())));
     }
     let model: &dyn FrozenModel = builtin.base.model.as_ref();
-    let virtual_tokens = model.compile(&trained.adapter.virtual_tokens(model.spec(), device)?)?;
+    let virtual_tokens = model.prefill(&trained.adapter.virtual_tokens(model.spec(), device)?)?;
     Ok(Reached {
         method,
         score: score(builtin, &builtin.test, &virtual_tokens)?,

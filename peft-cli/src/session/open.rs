@@ -104,7 +104,7 @@ impl Session {
         let mut head = None;
         let mut pooling = Pooling::First;
         if let Some(adapter) = &adapter {
-            virtual_tokens = model.compile(&adapter.virtual_tokens(spec, device)?)?;
+            virtual_tokens = model.prefill(&adapter.virtual_tokens(spec, device)?)?;
             let layout = model.head_layout(task.unwrap_or(Task::SeqCls));
             head = adapter.head(layout, spec, device)?;
             pooling = adapter.config.own.pooling;

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use peft_core::{
-    Error, Head, Result, Room, Task,
+    ContextBudget, Error, Head, Result, Task,
     data::Example,
     evaluate::Predictor,
     text::{Encoded, Record, Template, read_records},
@@ -143,7 +143,7 @@ impl Session {
     ///
     /// [`Error::Data`] at the first row that does not.
     pub fn check_lengths(&self, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
-        let room = Room::new(self.model().spec(), &self.virtual_tokens);
-        check_lengths(room, rows, new_tokens, path)
+        let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens);
+        check_lengths(budget, rows, new_tokens, path)
     }
 }

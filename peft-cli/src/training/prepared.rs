@@ -8,10 +8,12 @@ use std::{
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
-    Adapter, Mode, PeftMethod, Result, Room, Task,
+    Adapter, ContextBudget, Mode, PeftMethod, Result, Task,
     data::{Example, Labels},
     metrics::Metrics,
-    train::{self, Learner, Observer, Outcome, RunContext, TrainConfig, TrainingData, adapter_of},
+    train::{
+        self, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData, adapter_of,
+    },
 };
 use peft_models::{Loaded, WeightFormat};
 use serde_json::json;
@@ -177,15 +179,16 @@ impl PreparedRun {
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
         let model = self.base.model.as_ref();
-        let room = Room::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
+        let budget =
+            ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
         for (rows, path) in
             [(&self.train, &self.settings.train), (&self.valid, &self.settings.valid)]
         {
             let path = path.as_deref().unwrap_or(Path::new(""));
-            check_lengths(room, rows, 0, path)?;
+            check_lengths(budget, rows, 0, path)?;
         }
-        let learner = Learner::new(method, self.head()?);
-        let trained_parameters = learner.num_params();
+        let trainable = Trainable::new(method, self.head()?);
+        let trained_parameters = trainable.num_params();
         let run = RunContext {
             dir: out.map(Path::to_path_buf),
             resume,
@@ -202,10 +205,10 @@ impl PreparedRun {
         let data = TrainingData { train: &self.train, valid: &self.valid };
         let clock = Instant::now();
         let outcome: Outcome<M> =
-            train::train(model, learner, &data, &self.config, &run, observer)?;
+            train::train(model, trainable, &data, &self.config, &run, observer)?;
         let about = run.about(&self.config, outcome.metrics.as_ref());
         Ok(TrainedRun {
-            adapter: adapter_of(&outcome.learner, model, &about)?,
+            adapter: adapter_of(&outcome.trainable, model, &about)?,
             step: outcome.step,
             last_step: outcome.last_step,
             total_steps: outcome.total_steps,

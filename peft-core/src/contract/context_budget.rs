@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// The positions left for rows by virtual tokens, on each side of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct ContextBudget {
     two_sides: bool,
     encoder: Limit,
     decoder: Limit,
@@ -42,7 +42,7 @@ impl Limit {
     }
 }
 
-impl Room {
+impl ContextBudget {
     /// Returns the positions that `virtual_tokens` leave in the model `spec`.
     pub fn new(spec: &ModelSpec, virtual_tokens: &VirtualTokens) -> Self {
         Self {

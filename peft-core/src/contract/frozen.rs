@@ -11,7 +11,7 @@ use super::{
     head::{Head, HeadLayout},
     loss::{at_least_f32, cross_entropy_sum},
     spec::{ModelSpec, Side, Site},
-    stack::{Run, Sequence},
+    stack::{StackInput, StackOutput},
     task::Task,
     tensors::{NamedTensors, pick_columns, repeat_rows},
     token_cache::TokenCache,
@@ -62,16 +62,16 @@ pub trait FrozenModel: Debug + Send + Sync {
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3>;
 
     /// Runs embedded rows through the layers of one stack, each layer attending to
-    /// `[virtual tokens | tokens read before | rows]`. [`Sequence::past`] returns the virtual
-    /// tokens; [`Sequence::keep`] takes the rows' own keys and values and returns them after those
+    /// `[virtual tokens | tokens read before | rows]`. [`StackInput::past`] returns the virtual
+    /// tokens; [`StackInput::keep`] takes the rows' own keys and values and returns them after those
     /// of the tokens read before. Every layer must call `keep`, and the sequence's `tokens` must be
-    /// returned in the [`Run`]: otherwise neither prompts can be prefilled nor text generated, and
+    /// returned in the [`StackOutput`]: otherwise neither prompts can be prefilled nor text generated, and
     /// an error says so.
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] for a stack that the model does not have.
-    fn layers(&self, sequence: Sequence) -> Result<Run>;
+    fn layers(&self, sequence: StackInput) -> Result<StackOutput>;
 
     /// Whether the checkpoint has a language-model head, which [`lm_logits`](Self::lm_logits) applies.
     fn has_lm_head(&self) -> bool {
@@ -139,7 +139,7 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// Returns the hidden states of the real tokens, with `virtual_tokens` before them.
     ///
     /// A causal model prefills an embedding prompt once, whatever B is
-    /// ([`compile`](Self::compile)); an encoder, whose prompt attends to the row, puts it in front
+    /// ([`prefill`](Self::prefill)); an encoder, whose prompt attends to the row, puts it in front
     /// of each row.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// # Errors
     ///
     /// As for [`forward`](Self::forward).
-    fn compile(&self, virtual_tokens: &VirtualTokens) -> Result<VirtualTokens> {
+    fn prefill(&self, virtual_tokens: &VirtualTokens) -> Result<VirtualTokens> {
         let spec = self.spec();
         let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
         let rows = match &virtual_tokens.content {
@@ -194,18 +194,18 @@ pub trait FrozenModel: Debug + Send + Sync {
         let mask = virtual_tokens.mask().repeat(r);
         check_length(spec.max_positions, mask.max_count(), 0)?;
         let rows = repeat_rows(rows.clone(), r);
-        let mut sequence = Sequence::new(Side::Decoder, rows, &mask, VirtualTokens::none());
+        let mut sequence = StackInput::new(Side::Decoder, rows, &mask, VirtualTokens::none());
         sequence.tokens = Some(TokenCache::new());
         let run = self.layers(sequence)?;
         let last_hidden = pick_columns(run.hidden, &mask, |row| row.iter().rposition(|real| *real));
         let layers = layers_of(kept(run.tokens, &mask, spec, Site::DecoderSelf)?);
-        let mut compiled =
+        let mut prefilled =
             VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }]);
         if !virtual_tokens.mask().all() {
-            compiled = compiled.with_mask(virtual_tokens.mask())?;
+            prefilled = prefilled.with_mask(virtual_tokens.mask())?;
         }
-        compiled.last_hidden = Some(last_hidden);
-        Ok(compiled)
+        prefilled.last_hidden = Some(last_hidden);
+        Ok(prefilled)
     }
 }
 
@@ -225,7 +225,7 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     check_length(spec.max_positions, 0, ids.len())?;
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
     let mut sequence =
-        Sequence::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
+        StackInput::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
     sequence.tokens = Some(TokenCache::new());
     let layers = layers_of(kept(model.layers(sequence)?.tokens, batch.mask(), spec, site)?);
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))

@@ -14,7 +14,7 @@ use super::{
 
 /// The input of one stack of layers: embedded rows.
 #[derive(Clone, Debug)]
-pub struct Sequence {
+pub struct StackInput {
     /// The stack.
     pub side: Side,
     /// Embedded rows `[B, S, H]`, without position or segment embeddings.
@@ -37,7 +37,7 @@ pub struct Sequence {
     device: Device,
 }
 
-impl Sequence {
+impl StackInput {
     /// Creates the input from rows and their mask, which determines the positions.
     ///
     /// `mask` `[B, S]` tells which entries of `embeddings` are real.
@@ -123,7 +123,7 @@ impl Sequence {
 
 /// The output of a stack of layers.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct StackOutput {
     /// Final hidden states `[B, S, H]`, after the last norm.
     pub hidden: Tensor<3>,
     /// The tokens of the input followed by the rows, if they were requested.

@@ -17,12 +17,12 @@ pub struct TokenCache {
     /// The number of tokens per row that may still follow.
     expected: usize,
     /// The rows read so far, while the first pass comes in parts.
-    part: Option<Part>,
+    chunks: Option<Chunks>,
 }
 
-/// See [`TokenCache::in_parts`].
+/// See [`TokenCache::in_chunks`].
 #[derive(Clone, Debug)]
-struct Part {
+struct Chunks {
     /// The final B.
     rows: usize,
     /// The masks of the rows read so far.
@@ -33,13 +33,13 @@ struct Part {
 #[derive(Clone, Debug)]
 struct Layer {
     /// `[B, K, columns, D]` each; the first `used` columns are tokens.
-    room: LayerKeyValues,
+    buffer: LayerKeyValues,
     used: usize,
 }
 
 impl Default for TokenCache {
     fn default() -> Self {
-        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0, part: None }
+        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0, chunks: None }
     }
 }
 
@@ -57,11 +57,11 @@ impl TokenCache {
     }
 
     /// Announces that the first pass comes in parts, each with the next few of `rows` rows, all
-    /// padded to one length. A pass then needs only the memory of one part. Rows cannot be selected
-    /// before the last part.
+    /// padded to one length. A pass then needs only the memory of one chunks. Rows cannot be selected
+    /// before the last chunks.
     #[must_use]
-    pub fn in_parts(mut self, rows: usize) -> Self {
-        self.part = Some(Part { rows, read: Mask::full(0, 0) });
+    pub fn in_chunks(mut self, rows: usize) -> Self {
+        self.chunks = Some(Chunks { rows, read: Mask::full(0, 0) });
         self
     }
 
@@ -76,10 +76,10 @@ impl TokenCache {
     }
 
     /// Whether [`append`](Self::append) returns the next `tokens` tokens of each row unchanged: in
-    /// a part of the first pass, or if nothing was read before them and nothing is expected after
+    /// a chunks of the first pass, or if nothing was read before them and nothing is expected after
     /// them.
     pub fn gives_back(&self, tokens: usize) -> bool {
-        self.part.is_some() || self.is_empty() && self.expected <= tokens
+        self.chunks.is_some() || self.is_empty() && self.expected <= tokens
     }
 
     /// Which of the tokens are real, `[B, T]`.
@@ -89,7 +89,7 @@ impl TokenCache {
 
     /// Appends the keys and values `[B, K, S, D]` that the rows of a pass have in a layer, and
     /// returns them after those of earlier passes: `[B, K, T + S, D]`. Layers must come in order.
-    /// In a part of the first pass, only the rows of the part are given and returned.
+    /// In a chunks of the first pass, only the rows of the chunks are given and returned.
     ///
     /// They are written in place if there is capacity and nobody else holds the cache.
     pub fn append(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
@@ -98,51 +98,51 @@ impl TokenCache {
         let old = self.layers.get(layer);
         let used = old.map_or(0, |old| old.used);
         let total = used + added;
-        let rows = self.part.as_ref().map_or(own.key.dims()[0], |part| part.rows);
-        if self.part.is_none() && used == 0 && more == 0 {
-            self.layers.push(Layer { room: own.clone(), used: added });
+        let rows = self.chunks.as_ref().map_or(own.key.dims()[0], |chunks| chunks.rows);
+        if self.chunks.is_none() && used == 0 && more == 0 {
+            self.layers.push(Layer { buffer: own.clone(), used: added });
             return own;
         }
-        if old.is_none_or(|old| old.room.key.dims()[2] < total) {
-            let room = if more > 0 || used == 0 { more.min(ROOM.max(total)) } else { ROOM };
+        if old.is_none_or(|old| old.buffer.key.dims()[2] < total) {
+            let buffer = if more > 0 || used == 0 { more.min(GROWTH.max(total)) } else { GROWTH };
             let old = old.map(Layer::tokens);
-            let room_for = |part: fn(&LayerKeyValues) -> &Tensor<4>| {
-                room_for([rows, total + room], old.as_ref().map(part).cloned(), part(&own))
+            let buffer_for = |chunks: fn(&LayerKeyValues) -> &Tensor<4>| {
+                buffer_for([rows, total + buffer], old.as_ref().map(chunks).cloned(), chunks(&own))
             };
-            let (key, value) = (room_for(|layer| &layer.key), room_for(|layer| &layer.value));
-            let grown = Layer { room: LayerKeyValues { key, value }, used };
+            let (key, value) = (buffer_for(|layer| &layer.key), buffer_for(|layer| &layer.value));
+            let grown = Layer { buffer: LayerKeyValues { key, value }, used };
             match self.layers.get_mut(layer) {
                 Some(found) => *found = grown,
                 None => self.layers.push(grown),
             }
         }
         let Some(found) = self.layers.get_mut(layer) else { return own };
-        let first = [self.part.as_ref().map_or(0, |part| part.read.rows()), used];
-        found.room.key.inplace(|room| write(room, first, own.key.clone()));
-        found.room.value.inplace(|room| write(room, first, own.value.clone()));
+        let first = [self.chunks.as_ref().map_or(0, |chunks| chunks.read.rows()), used];
+        found.buffer.key.inplace(|buffer| write(buffer, first, own.key.clone()));
+        found.buffer.value.inplace(|buffer| write(buffer, first, own.value.clone()));
         found.used = total;
-        if self.part.is_some() { own } else { found.tokens() }
+        if self.chunks.is_some() { own } else { found.tokens() }
     }
 
     /// Checks that the cache can serve a batch of `rows` rows of `len` tokens.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] if the cache holds another number of rows, or the batch is not part of
+    /// [`Error::Mismatch`] if the cache holds another number of rows, or the batch is not chunks of
     /// what was announced.
     pub(crate) fn check(&self, rows: usize, len: usize) -> Result<()> {
-        if let Some(part) = &self.part {
-            let before = part.read.rows();
-            let as_long = before == 0 || part.read.len() == len;
-            if self.is_empty() && as_long && before + rows <= part.rows {
+        if let Some(chunks) = &self.chunks {
+            let before = chunks.read.rows();
+            let as_long = before == 0 || chunks.read.len() == len;
+            if self.is_empty() && as_long && before + rows <= chunks.rows {
                 return Ok(());
             }
             return Err(Error::Mismatch(format!(
-                "{rows} rows of {len} tokens are not part of a first pass of {} rows, {before} of which were read",
-                part.rows
+                "{rows} rows of {len} tokens are not chunks of a first pass of {} rows, {before} of which were read",
+                chunks.rows
             )));
         }
-        match self.layers.first().map(|layer| layer.room.key.dims()[0]) {
+        match self.layers.first().map(|layer| layer.buffer.key.dims()[0]) {
             Some(found) if found != rows => Err(Error::Mismatch(format!(
                 "a cache of {found} rows cannot serve a batch of {rows} rows"
             ))),
@@ -167,11 +167,11 @@ impl TokenCache {
             )));
         }
         let mut all = mask.clone();
-        if let Some(Part { rows, read }) = self.part.take() {
+        if let Some(Chunks { rows, read }) = self.chunks.take() {
             all = read.above(mask);
             if all.rows() < rows {
                 self.layers.iter_mut().for_each(|layer| layer.used = 0);
-                self.part = Some(Part { rows, read: all });
+                self.chunks = Some(Chunks { rows, read: all });
                 return Ok(());
             }
         }
@@ -188,12 +188,12 @@ impl TokenCache {
     /// Selects rows, in the given order; a row may be selected several times.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
-        let select = |layer: &Layer| Layer { room: layer.room.of_rows(rows), used: layer.used };
+        let select = |layer: &Layer| Layer { buffer: layer.buffer.of_rows(rows), used: layer.used };
         Self {
             layers: self.layers.iter().map(select).collect(),
             mask: self.mask.select_rows(rows),
             expected: self.expected,
-            part: self.part.clone(),
+            chunks: self.chunks.clone(),
         }
     }
 }
@@ -205,28 +205,28 @@ impl Layer {
             true => tensor.clone(),
             false => tensor.clone().narrow(2, 0, self.used),
         };
-        LayerKeyValues { key: view(&self.room.key), value: view(&self.room.value) }
+        LayerKeyValues { key: view(&self.buffer.key), value: view(&self.buffer.value) }
     }
 }
 
 /// The number of columns by which a cache grows at once, or its current number of columns if that
 /// is larger.
-const ROOM: usize = 64;
+const GROWTH: usize = 64;
 
 /// Zeros like `own`, with the given numbers of rows and columns; `old` fills the first columns.
-fn room_for([rows, columns]: [usize; 2], old: Option<Tensor<4>>, own: &Tensor<4>) -> Tensor<4> {
+fn buffer_for([rows, columns]: [usize; 2], old: Option<Tensor<4>>, own: &Tensor<4>) -> Tensor<4> {
     let [_, k, _, d] = own.dims();
-    let room = Tensor::zeros([rows, k, columns, d], (&own.device(), own.dtype()));
+    let buffer = Tensor::zeros([rows, k, columns, d], (&own.device(), own.dtype()));
     match old {
-        Some(old) => write(room, [0, 0], old),
-        None => room,
+        Some(old) => write(buffer, [0, 0], old),
+        None => buffer,
     }
 }
 
-/// Writes `values` into `room`, starting at the given row and column.
-fn write(room: Tensor<4>, [row, column]: [usize; 2], values: Tensor<4>) -> Tensor<4> {
+/// Writes `values` into `buffer`, starting at the given row and column.
+fn write(buffer: Tensor<4>, [row, column]: [usize; 2], values: Tensor<4>) -> Tensor<4> {
     let [rows, k, added, d] = values.dims();
-    room.slice_assign([row..row + rows, 0..k, column..column + added, 0..d], values)
+    buffer.slice_assign([row..row + rows, 0..k, column..column + added, 0..d], values)
 }
 
 #[cfg(test)]
@@ -250,8 +250,8 @@ mod tests {
     }
 
     fn drawn(rows: usize, columns: usize, name: &str) -> LayerKeyValues {
-        let draw = |part: &str| {
-            let mut stream = rng::stream(1, 0, &format!("{name} {part}"));
+        let draw = |chunks: &str| {
+            let mut stream = rng::stream(1, 0, &format!("{name} {chunks}"));
             tensor(
                 [rows, K, columns, D],
                 Values::Uniform { range: 1.0 },
@@ -320,7 +320,7 @@ mod tests {
     }
 
     fn columns(cache: &TokenCache) -> usize {
-        cache.layers[0].room.key.dims()[2]
+        cache.layers[0].buffer.key.dims()[2]
     }
 
     #[test]
@@ -334,11 +334,11 @@ mod tests {
         }
         // More than was announced: the cache grows by several columns at once.
         cache.append(0, drawn(2, 1, "row"));
-        assert_eq!(columns(&cache), 10 + ROOM);
+        assert_eq!(columns(&cache), 10 + GROWTH);
         // If much is announced, it grows as tokens come, for rows may end early.
         let mut cache = TokenCache::new().expecting(1000);
         cache.append(0, drawn(2, 3, "row"));
-        assert_eq!(columns(&cache), 3 + ROOM);
+        assert_eq!(columns(&cache), 3 + GROWTH);
     }
 
     #[test]
@@ -346,18 +346,18 @@ mod tests {
         let masks = [vec![false, true, true, true, true, true], vec![true; 3]];
         let parts = [drawn(2, 3, "first"), drawn(1, 3, "second")];
         for expected in [0, 3, 7] {
-            let mut cache = TokenCache::new().expecting(expected).in_parts(3);
+            let mut cache = TokenCache::new().expecting(expected).in_chunks(3);
             assert!(cache.gives_back(3) && cache.check(4, 3).is_err());
-            for (part, mask) in parts.iter().zip(&masks) {
-                let rows = part.key.dims()[0];
+            for (chunks, mask) in parts.iter().zip(&masks) {
+                let rows = chunks.key.dims()[0];
                 cache.check(rows, 3).unwrap();
                 assert!(cache.check(1, 2).is_ok() == cache.layers.is_empty());
-                assert_eq!(numbers(&cache.append(0, part.clone())), numbers(part));
+                assert_eq!(numbers(&cache.append(0, chunks.clone())), numbers(chunks));
                 let mask = Mask::new(rows, 3, mask.clone()).unwrap();
                 cache.end_pass(&mask, &site(1)).unwrap();
             }
             assert_eq!(columns(&cache), expected.max(3));
-            assert!(cache.clone().in_parts(3).check(1, 1).is_err());
+            assert!(cache.clone().in_chunks(3).check(1, 1).is_err());
             assert_eq!((cache.mask().rows(), cache.len()), (3, 3));
             assert_eq!(cache.mask().row(0), [false, true, true]);
             let both = |of: fn(&LayerKeyValues) -> Tensor<4>| {

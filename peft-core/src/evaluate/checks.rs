@@ -3,8 +3,8 @@
 use super::outputs::classifier;
 use crate::{
     contract::{
-        context_budget::Room, frozen::FrozenModel, head::Head, spec::ModelSpec, task::Task,
-        virtual_tokens::VirtualTokens,
+        context_budget::ContextBudget, frozen::FrozenModel, head::Head, spec::ModelSpec,
+        task::Task, virtual_tokens::VirtualTokens,
     },
     data::{Example, Target},
     error::{Error, Result},
@@ -70,10 +70,10 @@ pub fn check_lengths<'a>(
     virtual_tokens: &VirtualTokens,
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
-    let room = Room::new(spec, virtual_tokens);
+    let budget = ContextBudget::new(spec, virtual_tokens);
     examples
         .into_iter()
-        .try_for_each(|example| room.check(example.input_ids.len(), example.decoder_len(), 0))
+        .try_for_each(|example| budget.check(example.input_ids.len(), example.decoder_len(), 0))
 }
 
 /// Checks that examples have targets of the kind that the task learns, or none.

@@ -21,7 +21,7 @@ pub mod rows;
 pub mod vote;
 
 pub use answers::Answer;
-pub use multi_adapter::{Member, Mixture};
+pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;
 pub use vote::Vote;

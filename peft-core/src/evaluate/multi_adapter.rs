@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// One adapter of a [`Mixture`].
+/// One adapter of a [`MultiAdapter`].
 #[derive(Clone, Debug)]
 pub struct Member {
     /// Its virtual tokens, shared by all rows (R = 1).
@@ -38,7 +38,7 @@ pub type PerPosition = Vec<Vec<f32>>;
 
 /// A frozen model with several adapters for one task.
 #[derive(Clone, Debug)]
-pub struct Mixture<'a> {
+pub struct MultiAdapter<'a> {
     model: &'a dyn FrozenModel,
     task: Task,
     members: Vec<Member>,
@@ -47,7 +47,7 @@ pub struct Mixture<'a> {
     reader: RowReader<'a>,
 }
 
-impl<'a> Mixture<'a> {
+impl<'a> MultiAdapter<'a> {
     /// Takes the members and prefills their virtual tokens once for the model.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl<'a> Mixture<'a> {
         for member in &mut members {
             check_task(model, member.head.as_ref(), task)?;
             member.virtual_tokens.check(model.spec(), 1)?;
-            member.virtual_tokens = model.compile(&member.virtual_tokens)?.without_autodiff();
+            member.virtual_tokens = model.prefill(&member.virtual_tokens)?.without_autodiff();
             // It predicts token 0 of a language model, which is not needed here.
             member.virtual_tokens.last_hidden = None;
         }

@@ -42,7 +42,7 @@ pub struct Predictor<'a> {
 
 impl<'a> Predictor<'a> {
     /// Takes virtual tokens shared by all rows (R = 1) and prefills them once for the model; the
-    /// head is the learner's, if it has one.
+    /// head is the trainable's, if it has one.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl<'a> Predictor<'a> {
         virtual_tokens.check(model.spec(), 1)?;
         let virtual_tokens = virtual_tokens.clone().without_autodiff().cast(model.spec().dtype);
         Ok(Self {
-            virtual_tokens: model.compile(&virtual_tokens)?,
+            virtual_tokens: model.prefill(&virtual_tokens)?,
             model,
             head: head.map(Module::valid),
             task,

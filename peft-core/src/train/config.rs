@@ -58,7 +58,7 @@ impl BestMetric {
     }
 }
 
-/// How a learner is trained. Everything optional is off by default.
+/// How a trainable is trained. Everything optional is off by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {

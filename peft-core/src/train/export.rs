@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::trainable::Learner;
+use super::trainable::Trainable;
 use crate::{
     adapter::{Adapter, AdapterConfig},
     contract::{frozen::FrozenModel, head::Pooling, method::PeftMethod, task::Task},
@@ -29,18 +29,18 @@ pub struct About {
     pub metrics: Value,
 }
 
-/// Returns the adapter of a learner: its method folded, its head under the names used by the model.
+/// Returns the adapter of a trainable: its method folded, its head under the names used by the model.
 ///
 /// # Errors
 ///
 /// [`Error::Mismatch`](crate::error::Error::Mismatch) for a model whose adapters cannot be stored.
 pub fn adapter_of<M: PeftMethod>(
-    learner: &Learner<M>,
+    trainable: &Trainable<M>,
     model: &dyn FrozenModel,
     about: &About,
 ) -> Result<Adapter> {
     let spec = model.spec();
-    let folded = learner.fold();
+    let folded = trainable.fold();
     let fields = folded.method.fields(spec);
     let mut config = AdapterConfig::new(fields, spec, about.task, about.pooling)?;
     config.base_model.clone_from(&about.base_model);

@@ -38,5 +38,5 @@ pub use export::{About, adapter_of};
 pub use observer::{Flow, Observer, Silent, StepReport};
 pub use run_context::{RunContext, TrainingData};
 pub use snapshot::Evaluation;
-pub use trainable::Learner;
+pub use trainable::Trainable;
 pub use trainer::{Outcome, train};

@@ -19,7 +19,7 @@ pub struct Evaluation {
 pub struct Progress {
     /// The number of steps made.
     pub step: usize,
-    /// The step whose learner scored best, and its score.
+    /// The step whose trainable scored best, and its score.
     pub best: Option<(usize, f64)>,
     /// The number of consecutive evaluations without a better score.
     pub without_improvement: usize,
@@ -34,6 +34,6 @@ pub struct Snapshot {
     pub progress: Progress,
     /// What must be the same when the run is resumed.
     pub identity: Identity,
-    /// Tensors of the learner, the optimizer and the best learner.
+    /// Tensors of the trainable, the optimizer and the best trainable.
     pub tensors: NamedTensors,
 }

@@ -8,7 +8,7 @@ use super::{
     config::BestMetric,
     identity::Identity,
     snapshot::{Evaluation, Progress, Snapshot},
-    trainable::{Learner, all_finite},
+    trainable::{Trainable, all_finite},
 };
 use crate::{
     contract::{
@@ -24,10 +24,10 @@ use crate::{
 pub(crate) struct State<M: PeftMethod> {
     pub(crate) progress: Progress,
     /// What is trained, on the autodiff device.
-    pub(crate) learner: Learner<M>,
+    pub(crate) trainable: Trainable<M>,
     pub(crate) optimizer: Optimizer,
-    /// The learner that scored best, folded.
-    pub(crate) best: Option<Learner<M>>,
+    /// The trainable that scored best, folded.
+    pub(crate) best: Option<Trainable<M>>,
 }
 
 const LEARNER: &str = "learner/";
@@ -37,23 +37,23 @@ const BEST_HEAD: &str = "best.head/";
 
 impl<M: PeftMethod> State<M> {
     /// Creates the state before the first step.
-    pub(crate) fn new(learner: Learner<M>, optimizer: OptimizerConfig) -> Self {
+    pub(crate) fn new(trainable: Trainable<M>, optimizer: OptimizerConfig) -> Self {
         Self {
             progress: Progress::default(),
-            learner: learner.on_autodiff(),
+            trainable: trainable.on_autodiff(),
             optimizer: Optimizer::new(optimizer),
             best: None,
         }
     }
 
-    /// Records scores, and keeps the learner if they are the best so far.
+    /// Records scores, and keeps the trainable if they are the best so far.
     pub(crate) fn evaluated(&mut self, metrics: Metrics, by: &BestMetric) -> Result<()> {
         let value = by.read(&metrics)?;
         let step = self.progress.step;
         if by.better(value, self.progress.best.map(|(_, value)| value)) {
             self.progress.best = Some((step, value));
             self.progress.without_improvement = 0;
-            self.best = Some(self.learner.fold());
+            self.best = Some(self.trainable.fold());
         } else {
             self.progress.without_improvement += 1;
         }
@@ -63,7 +63,7 @@ impl<M: PeftMethod> State<M> {
 
     /// Rejects parameters that are not finite; they must not be stored.
     pub(crate) fn check_finite(&self) -> Result<()> {
-        if all_finite(&self.learner.parameters()) {
+        if all_finite(&self.trainable.parameters()) {
             return Ok(());
         }
         Err(Error::NotFinite { step: self.progress.step, loss: f64::NAN })
@@ -80,7 +80,7 @@ impl<M: PeftMethod> State<M> {
         let mut put = |prefix: &str, part: NamedTensors| {
             tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
         };
-        put(LEARNER, self.learner.parameters());
+        put(LEARNER, self.trainable.parameters());
         put(OPTIMIZER, self.optimizer.state());
         if let Some(best) = &self.best {
             put(BEST_METHOD, best.method.state());
@@ -108,8 +108,8 @@ impl<M: PeftMethod> State<M> {
             };
             stored.tensors.iter().filter_map(own).collect()
         };
-        self.learner = self
-            .learner
+        self.trainable = self
+            .trainable
             .clone()
             .with_parameters(&part(LEARNER))
             .map_err(|name| Error::tensor(path, name, "is missing or has another size"))?;
@@ -119,7 +119,7 @@ impl<M: PeftMethod> State<M> {
         if stored.progress.best.is_some() {
             let best = part(BEST_METHOD);
             let spec = model.spec();
-            let config = self.learner.method.fold().config().clone();
+            let config = self.trainable.method.fold().config().clone();
             let head = part(BEST_HEAD);
             let head = (!head.is_empty())
                 .then(|| {
@@ -127,7 +127,7 @@ impl<M: PeftMethod> State<M> {
                 })
                 .transpose()?;
             let method = M::from_state(config, spec, &best, &device)?;
-            self.best = Some(Learner::new(method, head));
+            self.best = Some(Trainable::new(method, head));
         }
         self.progress = stored.progress;
         Ok(())

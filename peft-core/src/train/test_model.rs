@@ -8,7 +8,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::trainable::Learner;
+use super::trainable::Trainable;
 use crate::{
     contract::{
         frozen::FrozenModel,
@@ -21,7 +21,7 @@ use crate::{
         peft_type::PeftType,
         rng,
         spec::{ModelSpec, Side, Site, SiteSpec, Topology},
-        stack::{Run, Sequence},
+        stack::{StackInput, StackOutput},
         tensors::NamedTensors,
         virtual_tokens::{LayerKeyValues, VirtualTokens},
     },
@@ -139,7 +139,7 @@ impl FrozenModel for TinyModel {
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, H])
     }
 
-    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
         let [b, s, _] = sequence.embeddings.dims();
         let positions = sequence.positions.clone().reshape([b * s]);
         let x = sequence.embeddings.clone()
@@ -159,7 +159,7 @@ impl FrozenModel for TinyModel {
             hidden = (hidden + mixed).tanh();
             cross_key_values.push(read);
         }
-        Ok(Run { hidden, tokens: sequence.tokens, cross_key_values })
+        Ok(StackOutput { hidden, tokens: sequence.tokens, cross_key_values })
     }
 
     fn has_lm_head(&self) -> bool {
@@ -293,16 +293,16 @@ impl TestMethod {
     }
 }
 
-/// A learner with three virtual tokens and, if `classes` is given, a head.
-pub(super) fn learner(
+/// A trainable with three virtual tokens and, if `classes` is given, a head.
+pub(super) fn trainable(
     model: &TinyModel,
     kind: Kind,
     dropout: f64,
     classes: Option<usize>,
-) -> Learner<TestMethod> {
+) -> Trainable<TestMethod> {
     let layout = HeadLayout::linear("classifier", true);
     let head = classes.map(|classes| Head::init(layout, classes, H, 1, &Device::default()));
-    Learner::new(TestMethod::new(model, kind, 3, dropout), head)
+    Trainable::new(TestMethod::new(model, kind, 3, dropout), head)
 }
 
 /// Rows of 1 to 7 tokens. Targets: a continuation that counts up (all but the first third of a row;

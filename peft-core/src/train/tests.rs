@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use super::{
     checkpoint::Checkpoints,
-    test_model::{Kind, TestMethod, TinyModel, examples, learner},
+    test_model::{Kind, TestMethod, TinyModel, examples, trainable},
     *,
 };
 use crate::{
@@ -96,8 +96,8 @@ impl Case {
         Self { task, model: TinyModel::new(topology), kind, train, valid }
     }
 
-    fn learner(&self, dropout: f64) -> Learner<TestMethod> {
-        learner(&self.model, self.kind, dropout, classes(self.task))
+    fn trainable(&self, dropout: f64) -> Trainable<TestMethod> {
+        trainable(&self.model, self.kind, dropout, classes(self.task))
     }
 
     fn run(
@@ -108,7 +108,7 @@ impl Case {
         watch: &mut Watch,
     ) -> crate::error::Result<Outcome<TestMethod>> {
         let data = TrainingData { train: &self.train, valid: &self.valid };
-        train(&self.model, self.learner(dropout), &data, config, run, watch)
+        train(&self.model, self.trainable(dropout), &data, config, run, watch)
     }
 }
 
@@ -121,9 +121,9 @@ fn anywhere() -> RunContext {
 }
 
 /// The bytes of everything that an adapter would hold.
-fn bytes(model: &TinyModel, learner: &Learner<TestMethod>) -> Vec<(String, Vec<u8>)> {
+fn bytes(model: &TinyModel, trainable: &Trainable<TestMethod>) -> Vec<(String, Vec<u8>)> {
     let about = anywhere().about(&TrainConfig::new(Task::SeqCls), None);
-    let tensors = adapter_of(learner, model, &about).unwrap().tensors;
+    let tensors = adapter_of(trainable, model, &about).unwrap().tensors;
     tensors.into_iter().map(|(name, data)| (name, data.as_bytes().to_vec())).collect()
 }
 
@@ -161,7 +161,7 @@ fn accumulated_batches_equal_one_large_batch() {
             };
             let mut watch = Watch::default();
             let outcome = case.run(&config, &anywhere(), 0.3, &mut watch).unwrap();
-            (outcome.learner.parameters(), watch.reports)
+            (outcome.trainable.parameters(), watch.reports)
         };
         let (whole, whole_reports) = run(8, 1);
         for (batch_size, accumulation) in [(4, 2), (2, 4), (1, 8)] {
@@ -203,7 +203,10 @@ fn a_resumed_run_equals_one_never_stopped() {
             let run = in_folder(dir.path(), true);
             let resumed = case.run(&config, &run, 0.2, &mut second).unwrap();
             assert_eq!(second.started, Some((stop, 11)));
-            assert_eq!(bytes(&case.model, &resumed.learner), bytes(&case.model, &whole.learner));
+            assert_eq!(
+                bytes(&case.model, &resumed.trainable),
+                bytes(&case.model, &whole.trainable)
+            );
             assert_eq!((resumed.step, &resumed.history), (whole.step, &whole.history));
             assert!(!resumed.interrupted);
             let losses =
@@ -212,7 +215,7 @@ fn a_resumed_run_equals_one_never_stopped() {
             assert_eq!(joined, losses(&watch.reports));
             // Once more: there is nothing left to do.
             let again = case.run(&config, &run, 0.2, &mut Watch::default()).unwrap();
-            assert_eq!(bytes(&case.model, &again.learner), bytes(&case.model, &whole.learner));
+            assert_eq!(bytes(&case.model, &again.trainable), bytes(&case.model, &whole.trainable));
         }
     }
 }
@@ -256,7 +259,7 @@ fn a_damaged_checkpoint_is_passed_over() {
         assert_eq!(watch.started, Some((4, 8)));
         let note = &watch.notes[0];
         assert!(note.contains("step-000005") && note.contains(named), "{note}");
-        assert_eq!(bytes(&case.model, &resumed.learner), bytes(&case.model, &whole.learner));
+        assert_eq!(bytes(&case.model, &resumed.trainable), bytes(&case.model, &whole.trainable));
         for (_, folder) in checkpoints.list().unwrap() {
             damage(&folder);
         }
@@ -305,7 +308,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
     let config = TrainConfig { checkpoint_every: Some(1), ..config(case.task, 8) };
     let data = TrainingData { train: &case.train, valid: &case.valid };
     let run = in_folder(dir.path(), false);
-    let broken = Learner::new(case.learner(0.0).method.with_value(f32::NAN), None);
+    let broken = Trainable::new(case.trainable(0.0).method.with_value(f32::NAN), None);
     let error = train(&case.model, broken, &data, &config, &run, &mut Silent).unwrap_err();
     assert!(matches!(error, Error::NotFinite { step: 1, .. }), "{error}");
     assert!(!dir.path().join("checkpoints").exists());
@@ -348,7 +351,7 @@ fn the_best_step_is_kept() {
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert_eq!(losses[outcome.step - 1], best);
     assert!(outcome.step < 12, "a learning rate this high must overshoot: {losses:?}");
-    let tokens = outcome.learner.method.virtual_tokens(Mode::Evaluate);
+    let tokens = outcome.trainable.method.virtual_tokens(Mode::Evaluate);
     let predictor = Predictor::new(&case.model, &tokens, None, case.task).unwrap();
     let again = predictor.with_batch_size(8).evaluate(&case.valid, None).unwrap();
     assert_eq!(again.get("loss"), Some(best));
@@ -364,10 +367,10 @@ fn clipping_bounds_the_step() {
         ..config(case.task, 1)
     };
     let mut watch = Watch::default();
-    let start = case.learner(0.0).fold().parameters();
+    let start = case.trainable(0.0).fold().parameters();
     let outcome = case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
     assert!(watch.reports[0].grad_norm.unwrap() > 1e-2);
-    let end = outcome.learner.parameters();
+    let end = outcome.trainable.parameters();
     let moved: f64 = start
         .iter()
         .flat_map(|(name, data)| data.iter::<f64>().zip(end[name].iter::<f64>()))
@@ -387,10 +390,10 @@ fn close(a: &Metrics, b: &Metrics) {
 fn answers_depend_neither_on_the_batch_nor_on_the_side_of_padding() {
     for case in CASES {
         let case = Case::new(case);
-        let learner = case.learner(0.0).fold();
-        let tokens = learner.method.virtual_tokens(Mode::Evaluate);
+        let trainable = case.trainable(0.0).fold();
+        let tokens = trainable.method.virtual_tokens(Mode::Evaluate);
         let predictor =
-            Predictor::new(&case.model, &tokens, learner.head.as_ref(), case.task).unwrap();
+            Predictor::new(&case.model, &tokens, trainable.head.as_ref(), case.task).unwrap();
         let ways = [1, 3, 64].into_iter().flat_map(|size| {
             [PaddingSide::Left, PaddingSide::Right]
                 .map(|side| predictor.clone().with_batch_size(size).with_padding(side))
@@ -436,7 +439,7 @@ fn a_prompt_predicts_the_first_token_and_a_prefix_does_not() {
     row.input_ids = vec![4, 5];
     row.target = Target::Tokens(vec![4, IGNORE]);
     let evaluate = |kind| {
-        let tokens = learner(&model, kind, 0.0, None).method.virtual_tokens(Mode::Evaluate);
+        let tokens = trainable(&model, kind, 0.0, None).method.virtual_tokens(Mode::Evaluate);
         let predictor = Predictor::new(&model, &tokens, None, Task::CausalLm).unwrap();
         predictor.evaluate(std::slice::from_ref(&row), None)
     };
@@ -451,7 +454,7 @@ fn a_masked_prompt_predicts_no_first_token() {
     let mut row = examples(1, Task::CausalLm).remove(0);
     row.input_ids = vec![4, 5];
     row.target = Target::Tokens(vec![4, IGNORE]);
-    let tokens = learner(&model, Kind::Prompt, 0.0, None).method.virtual_tokens(Mode::Evaluate);
+    let tokens = trainable(&model, Kind::Prompt, 0.0, None).method.virtual_tokens(Mode::Evaluate);
     let evaluate = |left: usize| {
         let real = (0..tokens.len()).map(|at| at < left).collect();
         let mask = Mask::new(1, tokens.len(), real).unwrap();
@@ -496,8 +499,8 @@ fn a_step_without_targets_changes_nothing() {
     let mut watch = Watch::default();
     let outcome = case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
     assert_eq!((watch.reports[0].labelled, watch.reports[0].loss), (0, 0.0));
-    let start = case.learner(0.0).fold();
-    assert_eq!(bytes(&case.model, &outcome.learner), bytes(&case.model, &start));
+    let start = case.trainable(0.0).fold();
+    assert_eq!(bytes(&case.model, &outcome.trainable), bytes(&case.model, &start));
 }
 
 #[test]
@@ -550,7 +553,7 @@ fn what_does_not_fit_is_refused_before_the_first_step() {
     let asking = Case::new(CASES[7]);
     let qa = config(Task::QuestionAns, 5);
     let data = TrainingData { train: &asking.train, valid: &asking.valid };
-    let wide = learner(&asking.model, Kind::Prompt, 0.0, Some(3));
+    let wide = trainable(&asking.model, Kind::Prompt, 0.0, Some(3));
     let error = train(&asking.model, wide, &data, &qa, &anywhere(), &mut Silent).unwrap_err();
     assert!(error.to_string().contains("has 3 outputs, qa needs 2"), "{error}");
     let mut outside = Case::new(CASES[7]);
@@ -607,10 +610,10 @@ fn a_step_s_loss_is_the_evaluation_s() {
         };
         let mut watch = Watch::default();
         case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
-        let learner = case.learner(0.0).fold();
-        let tokens = learner.method.virtual_tokens(Mode::Evaluate);
+        let trainable = case.trainable(0.0).fold();
+        let tokens = trainable.method.virtual_tokens(Mode::Evaluate);
         let predictor =
-            Predictor::new(&case.model, &tokens, learner.head.as_ref(), case.task).unwrap();
+            Predictor::new(&case.model, &tokens, trainable.head.as_ref(), case.task).unwrap();
         let metrics = predictor.evaluate(&case.train, None).unwrap();
         let (loss, expected) = (watch.reports[0].loss, metrics.get("loss").unwrap());
         assert!((loss - expected).abs() < 1e-5, "{:?}: {loss} {expected}", case.task);
@@ -620,9 +623,10 @@ fn a_step_s_loss_is_the_evaluation_s() {
 #[test]
 fn the_best_window_of_a_question_answers_it() {
     let case = Case::new(CASES[8]);
-    let learner = case.learner(0.0).fold();
-    let tokens = learner.method.virtual_tokens(Mode::Evaluate);
-    let predictor = Predictor::new(&case.model, &tokens, learner.head.as_ref(), case.task).unwrap();
+    let trainable = case.trainable(0.0).fold();
+    let tokens = trainable.method.virtual_tokens(Mode::Evaluate);
+    let predictor =
+        Predictor::new(&case.model, &tokens, trainable.head.as_ref(), case.task).unwrap();
     let alone = predictor.answer(&case.train).unwrap();
     // Rows 1 to 4 are windows of one question; the first token of a window is not context.
     let passage = |answers: &[&str]| {
@@ -675,7 +679,7 @@ fn an_encoder_decoder_learns_to_turn_rows_around() {
     let config = TrainConfig { eval_every: Some(150), ..config(case.task, 300) };
     let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
     let score = |at: usize, name: &str| outcome.history[at].metrics.get(name).unwrap();
-    let tokens = case.learner(0.0).fold().method.virtual_tokens(Mode::Evaluate);
+    let tokens = case.trainable(0.0).fold().method.virtual_tokens(Mode::Evaluate);
     let before = Predictor::new(&case.model, &tokens, None, case.task).unwrap();
     let before = before.evaluate(&case.valid, None).unwrap();
     assert!(score(1, "loss") < before.get("loss").unwrap() - 0.2);

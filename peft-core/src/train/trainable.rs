@@ -6,7 +6,7 @@ use crate::contract::{head::Head, method::PeftMethod, params, tensors::NamedTens
 
 /// A method and the head that is trained with it.
 #[derive(Module, Debug)]
-pub struct Learner<M: PeftMethod> {
+pub struct Trainable<M: PeftMethod> {
     /// Produces the virtual tokens.
     pub method: M,
     /// Maps hidden states to classes. If there is none, the model's own classifier or
@@ -14,8 +14,8 @@ pub struct Learner<M: PeftMethod> {
     pub head: Option<Head>,
 }
 
-impl<M: PeftMethod> Learner<M> {
-    /// Creates a learner from a method and its head.
+impl<M: PeftMethod> Trainable<M> {
+    /// Creates a trainable from a method and its head.
     pub fn new(method: M, head: Option<Head>) -> Self {
         Self { method, head }
     }

@@ -13,7 +13,7 @@ use super::{
     run_context::{RunContext, TrainingData},
     snapshot::Evaluation,
     state::State,
-    trainable::Learner,
+    trainable::Trainable,
 };
 use crate::{
     contract::{
@@ -39,10 +39,10 @@ use crate::{
 pub struct Outcome<M: PeftMethod> {
     /// What was learnt, folded, on the plain device: the best step if there are validation rows,
     /// else the last.
-    pub learner: Learner<M>,
-    /// The step of `learner`, counted from 1; 0 is the start.
+    pub trainable: Trainable<M>,
+    /// The step of `trainable`, counted from 1; 0 is the start.
     pub step: usize,
-    /// Scores of `learner` on the validation rows.
+    /// Scores of `trainable` on the validation rows.
     pub metrics: Option<Metrics>,
     /// The number of steps made.
     pub last_step: usize,
@@ -72,14 +72,14 @@ pub struct Outcome<M: PeftMethod> {
 /// cannot be stored.
 pub fn train<M: PeftMethod>(
     model: &dyn FrozenModel,
-    learner: Learner<M>,
+    trainable: Trainable<M>,
     data: &TrainingData<'_>,
     config: &TrainConfig,
     run: &RunContext,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
-    let mut trainer = Trainer::new(model, &learner, data, config, run)?;
-    let mut state = State::new(learner, config.optimizer);
+    let mut trainer = Trainer::new(model, &trainable, data, config, run)?;
+    let mut state = State::new(trainable, config.optimizer);
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
@@ -106,13 +106,13 @@ pub fn train<M: PeftMethod>(
     state.check_finite()?;
     let total_steps = trainer.total;
     let stopped_early = !interrupted && state.progress.step < total_steps;
-    let (best_step, learner) = match (state.progress.best, state.best) {
+    let (best_step, trainable) = match (state.progress.best, state.best) {
         (Some((step, _)), Some(best)) => (step, best),
-        _ => (state.progress.step, state.learner.fold()),
+        _ => (state.progress.step, state.trainable.fold()),
     };
     let scores = state.progress.history.iter().rfind(|found| found.step == best_step);
     Ok(Outcome {
-        learner,
+        trainable,
         step: best_step,
         metrics: scores.map(|found| found.metrics.clone()),
         last_step: state.progress.step,
@@ -138,16 +138,16 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new<M: PeftMethod>(
         model: &'a dyn FrozenModel,
-        learner: &Learner<M>,
+        trainable: &Trainable<M>,
         data: &'a TrainingData<'a>,
         config: &'a TrainConfig,
         run: &'a RunContext,
     ) -> Result<Self> {
         config.validate()?;
-        check_task(model, learner.head.as_ref(), config.task)?;
-        let fields = learner.method.fields(model.spec());
+        check_task(model, trainable.head.as_ref(), config.task)?;
+        let fields = trainable.method.fields(model.spec());
         let examples = data.train.iter().chain(data.valid);
-        let virtual_tokens = learner.method.fold().virtual_tokens(Mode::Evaluate);
+        let virtual_tokens = trainable.method.fold().virtual_tokens(Mode::Evaluate);
         check_lengths(model.spec(), &virtual_tokens, examples.clone())?;
         check_targets(config.task, examples)?;
         let known = Predictor::score_names(config.task, run.labels.as_ref());
@@ -231,9 +231,9 @@ impl<'a> Trainer<'a> {
             tokens += examples.iter().map(|example| example.num_tokens()).sum::<usize>();
             // A backward pass consumes the graph, including the method's part of it, so the virtual
             // tokens are computed anew for each batch.
-            let virtual_tokens = state.learner.method.virtual_tokens(mode);
+            let virtual_tokens = state.trainable.method.virtual_tokens(mode);
             let virtual_tokens =
-                self.model.compile(&virtual_tokens.cast(self.model.spec().dtype))?;
+                self.model.prefill(&virtual_tokens.cast(self.model.spec().dtype))?;
             let after_prompt = after_prompt(&virtual_tokens);
             let of = |rows: &[&Example]| Positions::labelled_rows(config.task, rows, &after_prompt);
             let count = |rows: &Vec<&Example>| of(rows).1.len();
@@ -245,7 +245,7 @@ impl<'a> Trainer<'a> {
             let batch = token_batch(examples, config.padding);
             let hidden = self.model.forward(&batch, &virtual_tokens)?;
             let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
-            let head = state.learner.head.as_ref();
+            let head = state.trainable.head.as_ref();
             let sum = if config.task.has_head() {
                 let logits = logits(self.model, head, config.task, states)?;
                 cross_entropy_sum(positions.choices(logits), &targets)?
@@ -258,14 +258,14 @@ impl<'a> Trainer<'a> {
             if !loss.is_finite() {
                 return Err(Error::NotFinite { step: step + 1, loss });
             }
-            add(&mut grads, params::gradients(&state.learner, &mut gradients));
+            add(&mut grads, params::gradients(&state.trainable, &mut gradients));
         }
 
         let grad_norm = config.clip_norm.map(|limit| clip_global_norm(&mut grads, limit));
         if !grads.is_empty() {
-            let values = params::values(&state.learner);
+            let values = params::values(&state.trainable);
             let next = state.optimizer.step(&values, grads, lr);
-            state.learner = params::replace(state.learner.clone(), next);
+            state.trainable = params::replace(state.trainable.clone(), next);
         }
         state.progress.step += 1;
         Ok(StepReport {
@@ -285,7 +285,7 @@ impl<'a> Trainer<'a> {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let config = self.config;
-        let folded = state.learner.fold();
+        let folded = state.trainable.fold();
         let virtual_tokens = folded.method.virtual_tokens(Mode::Evaluate);
         let metrics =
             Predictor::new(self.model, &virtual_tokens, folded.head.as_ref(), config.task)?
@@ -304,7 +304,7 @@ impl<'a> Trainer<'a> {
         let last = state.progress.history.last();
         let metrics = last.filter(|found| found.step == state.progress.step);
         let about = self.run.about(self.config, metrics.map(|found| &found.metrics));
-        let adapter = adapter_of(&state.learner, self.model, &about)?;
+        let adapter = adapter_of(&state.trainable, self.model, &about)?;
         let path = checkpoints
             .save(&state.store(self.model, self.config.task, self.identity.clone()), &adapter)?;
         observer.saved(&path);

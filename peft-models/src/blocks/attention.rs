@@ -8,7 +8,7 @@
 //! ```
 
 use burn::tensor::{Bool, Tensor, activation::softmax};
-use peft_core::{LayerKeyValues, Run, Sequence, Site, TokenCache};
+use peft_core::{LayerKeyValues, Site, StackInput, StackOutput, TokenCache};
 
 use super::layer::run_layer;
 use crate::kernels::{self, Heads, LayerInputs, Scores};
@@ -16,7 +16,7 @@ use crate::kernels::{self, Heads, LayerInputs, Scores};
 /// The self-attention of one pass through a stack, layer after layer.
 #[derive(Debug)]
 pub struct SelfAttention<'a> {
-    sequence: &'a Sequence,
+    sequence: &'a StackInput,
     site: Site,
     recompute: bool,
     /// The cache of earlier tokens, where the caller of the pass wants it back with the rows appended.
@@ -27,7 +27,7 @@ pub struct SelfAttention<'a> {
 
 impl<'a> SelfAttention<'a> {
     /// A pass of `sequence` at `site`. With `recompute`, by gradient checkpointing, see [`run_layer`].
-    pub fn new(sequence: &'a mut Sequence, site: Site, recompute: bool) -> Self {
+    pub fn new(sequence: &'a mut StackInput, site: Site, recompute: bool) -> Self {
         let tokens = sequence.tokens.take();
         Self { sequence, site, recompute, tokens, windowed: None }
     }
@@ -92,8 +92,8 @@ impl<'a> SelfAttention<'a> {
     }
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
-    pub fn finish(self, hidden: Tensor<3>) -> Run {
-        Run { hidden, tokens: self.tokens, cross_key_values: Vec::new() }
+    pub fn finish(self, hidden: Tensor<3>) -> StackOutput {
+        StackOutput { hidden, tokens: self.tokens, cross_key_values: Vec::new() }
     }
 }
 

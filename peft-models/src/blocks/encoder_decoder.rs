@@ -1,7 +1,7 @@
 //! Attention in an encoder-decoder, whose decoder reads itself and the encoder.
 
 use burn::tensor::{Bool, Tensor};
-use peft_core::{CrossInput, Error, LayerKeyValues, Result, Run, Sequence, Side, Site};
+use peft_core::{CrossInput, Error, LayerKeyValues, Result, Side, Site, StackInput, StackOutput};
 
 use super::{LayerAttention, Linear, SelfAttention, attention::attention, layer::run_layer};
 use crate::{
@@ -91,7 +91,7 @@ impl<'a> StackPass<'a> {
     /// # Errors
     ///
     /// [`Error::Mismatch`] for a decoder without the output of an encoder.
-    pub fn new(sequence: &'a mut Sequence, recompute: bool) -> Result<Self> {
+    pub fn new(sequence: &'a mut StackInput, recompute: bool) -> Result<Self> {
         let site = match sequence.side {
             Side::Encoder => Site::EncoderSelf,
             Side::Decoder if sequence.cross.is_some() => Site::DecoderSelf,
@@ -156,8 +156,8 @@ impl<'a> StackPass<'a> {
     }
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
-    pub fn finish(self, hidden: Tensor<3>) -> Run {
-        Run { cross_key_values: self.cross_key_values, ..self.own.finish(hidden) }
+    pub fn finish(self, hidden: Tensor<3>) -> StackOutput {
+        StackOutput { cross_key_values: self.cross_key_values, ..self.own.finish(hidden) }
     }
 }
 

@@ -2,7 +2,7 @@
 //! distances, added to the scores of every layer of a stack.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use peft_core::{Distances, Result, Sequence};
+use peft_core::{Distances, Result, StackInput};
 
 use crate::{config::ModelConfig, named_tensors::named_tensors, weights::Weights};
 
@@ -96,7 +96,7 @@ impl RelativeBias {
     }
 
     /// The bias of one pass, shared by its layers.
-    pub fn of_pass(&self, sequence: &Sequence) -> PassBias {
+    pub fn of_pass(&self, sequence: &StackInput) -> PassBias {
         let Distances { rows, queries, columns, values } = sequence.distances();
         let [none, heads] = self.weight.dims();
         let buckets: Vec<i64> = values

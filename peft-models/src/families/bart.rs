@@ -8,7 +8,7 @@
 //! ```
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
-use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
+use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput};
 use serde_json::json;
 
 use super::encoder_decoder::{Embedding, StackSize, is_copy, spec};
@@ -171,7 +171,7 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &mut Sequence, recompute: bool) -> Result<Run> {
+    fn forward(&self, sequence: &mut StackInput, recompute: bool) -> Result<StackOutput> {
         let rows = sequence.positions.clone().add_scalar(OFFSET as i64);
         let positions = embedding(self.position.clone(), rows);
         let mut x = self.norm.forward(sequence.embeddings.clone() + positions);
@@ -244,7 +244,7 @@ impl FrozenModel for Bart {
         self.word.rows(ids, self.spec.dtype).mul_scalar(self.word_scale)
     }
 
-    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
         match sequence.side {
             Side::Encoder => self.encoder.forward(&mut sequence, self.recompute),
             Side::Decoder => self.decoder.forward(&mut sequence, self.recompute),

@@ -8,8 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
-    Topology,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Site, StackInput, StackOutput,
+    Task, Topology,
 };
 use serde_json::json;
 
@@ -216,7 +216,7 @@ impl FrozenModel for Bert {
         self.named_tensors()
     }
 
-    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
         let segments = match &sequence.token_types {
             Some(types) => embedding(self.segment.clone(), types.clone()),
             None => self.segment.clone().narrow(0, 0, 1).unsqueeze(),

@@ -8,8 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
-    Topology,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Site, StackInput, StackOutput,
+    Task, Topology,
 };
 use serde_json::json;
 
@@ -164,7 +164,7 @@ impl FrozenModel for Gpt2 {
         self.named_tensors()
     }
 
-    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
         let positions = embedding(self.position.clone(), sequence.positions.clone());
         let mut x = sequence.embeddings.clone() + positions;
         let mut attention = SelfAttention::new(&mut sequence, Site::DecoderSelf, self.recompute);

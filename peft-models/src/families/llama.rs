@@ -10,8 +10,8 @@ mod config;
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Run, Sequence, Site, Task,
-    Topology,
+    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Site, StackInput, StackOutput,
+    Task, Topology,
 };
 
 use super::{
@@ -202,7 +202,7 @@ impl FrozenModel for Llama {
         self.named_tensors()
     }
 
-    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
         let mut x = sequence.embeddings.clone();
         let columns = sequence.columns();
         let rotary = self.rotary.table(sequence.positions.clone(), columns, self.spec.dtype);

@@ -10,7 +10,7 @@
 //! A tied head reads hidden states scaled by `H^-0.5`; a head of its own, as in T5 1.1, reads them unscaled.
 
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Run, Sequence, Side};
+use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput};
 use serde_json::json;
 
 use super::encoder_decoder::{Embedding, StackSize, is_copy, spec};
@@ -176,7 +176,7 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &mut Sequence, recompute: bool) -> Result<Run> {
+    fn forward(&self, sequence: &mut StackInput, recompute: bool) -> Result<StackOutput> {
         let bias = self.bias.of_pass(sequence);
         let mut x = sequence.embeddings.clone();
         let mut pass = StackPass::new(sequence, recompute)?;
@@ -260,7 +260,7 @@ impl FrozenModel for T5 {
         self.word.rows(ids, self.spec.dtype)
     }
 
-    fn layers(&self, mut sequence: Sequence) -> Result<Run> {
+    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
         match sequence.side {
             Side::Encoder => self.encoder.forward(&mut sequence, self.recompute),
             Side::Decoder => self.decoder.forward(&mut sequence, self.recompute),

@@ -46,7 +46,7 @@ impl<'a> Decoder<'a> {
         let Some(mut cache) = self.cache.take_if(|_| at_once < rows) else {
             return self.read(prompts);
         };
-        cache.tokens = cache.tokens.in_parts(rows);
+        cache.tokens = cache.tokens.in_chunks(rows);
         let virtual_tokens = cache.virtual_tokens.clone();
         let mut logits = Vec::with_capacity(rows.div_ceil(at_once));
         for start in (0..rows).step_by(at_once) {

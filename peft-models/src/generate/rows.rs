@@ -1,6 +1,6 @@
 //! Continuing all rows, batch by batch.
 
-use peft_core::{Error, FrozenModel, Result, Room, Topology, VirtualTokens};
+use peft_core::{ContextBudget, Error, FrozenModel, Result, Topology, VirtualTokens};
 
 use super::{GenerateConfig, Generated, Strategy, Watcher, batch::Batch, beams, steps};
 
@@ -28,14 +28,14 @@ pub fn generate(
     let start = config.start(spec)?;
     check_rows(rows, spec.vocab_size)?;
     virtual_tokens.check(spec, rows.len())?;
-    let budget = Room::new(spec, virtual_tokens);
+    let budget = ContextBudget::new(spec, virtual_tokens);
     let read = usize::from(start.is_some());
     rows.iter().try_for_each(|row| budget.check(row.len(), read, config.max_new_tokens))?;
     if config.max_new_tokens == 0 {
         return Ok(vec![vec![Generated::default(); config.num_return_sequences]; rows.len()]);
     }
     // Once for all batches.
-    let virtual_tokens = model.compile(virtual_tokens)?;
+    let virtual_tokens = model.prefill(virtual_tokens)?;
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|row| rows[*row].len());
     let mut output = vec![Vec::new(); rows.len()];

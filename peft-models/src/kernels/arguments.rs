@@ -43,7 +43,7 @@ pub struct Scores {
     /// The factor of the products.
     pub scale: f64,
     /// `[1 or B, 1, S or 1, P + T + S]`, `true` where a query may not see a key; see
-    /// [`Sequence::hidden_keys`](peft_core::Sequence::hidden_keys).
+    /// [`StackInput::hidden_keys`](peft_core::StackInput::hidden_keys).
     pub hidden: Option<Tensor<4, Bool>>,
     /// Added to the scores, `[1 or B, N, S, P + T + S]`.
     pub bias: Option<Tensor<4>>,

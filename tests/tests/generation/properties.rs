@@ -38,10 +38,10 @@ fn strategies(seed: u64) -> Vec<GenerateConfig> {
 }
 
 /// Virtual tokens made of real tokens: their embeddings, or their keys and values.
-fn virtual_tokens(model: &dyn FrozenModel, words: &[u32], compiled: bool) -> VirtualTokens {
+fn virtual_tokens(model: &dyn FrozenModel, words: &[u32], prefilled: bool) -> VirtualTokens {
     match words {
         [] => VirtualTokens::none(),
-        _ if compiled => activations(model, words).unwrap(),
+        _ if prefilled => activations(model, words).unwrap(),
         _ => prompt_of(model, words),
     }
 }
@@ -62,11 +62,11 @@ proptest! {
     #[test]
     fn a_row_is_continued_as_if_alone(
         family in decoder(), rows in vec(ids(1..9), 1..6), words in ids(0..4),
-        compiled: bool, seed: u64,
+        prefilled: bool, seed: u64,
     ) {
         let loaded = random_model(family, Shape::default(), seed);
         let model = loaded.model.as_ref();
-        let own = virtual_tokens(model, &words, compiled);
+        let own = virtual_tokens(model, &words, prefilled);
         for config in strategies(seed) {
             let all = sequences(model, &slices(&rows), &own, &config);
             let alone = sequences(model, &slices(&rows), &own, &config.clone().with_batch_size(1));
@@ -121,11 +121,11 @@ proptest! {
     #[test]
     fn a_cache_changes_nothing(
         family in decoder(), row in ids(1..8), words in ids(0..5),
-        compiled: bool, seed: u64,
+        prefilled: bool, seed: u64,
     ) {
         let loaded = random_model(family, Shape::default(), seed);
         let model = loaded.model.as_ref();
-        let own = virtual_tokens(model, &words, compiled);
+        let own = virtual_tokens(model, &words, prefilled);
         let made = greedy(model, &[&row], &own, 8, &[2]).unwrap();
         // Without a cache: the whole sequence again at each step, behind the words.
         let mut expected = Vec::new();
@@ -172,17 +172,17 @@ fn prompts_read_in_parts_continue_as_alone() {
             .collect();
         let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
         let base = adapters[0].model();
-        let compiled = adapters.each_ref().map(|one| base.compile(&one.virtual_tokens).unwrap());
+        let prefilled = adapters.each_ref().map(|one| base.prefill(&one.virtual_tokens).unwrap());
         let of_row: Vec<usize> = (0..prompts.len()).map(|row| row % 2).collect();
-        let each = VirtualTokens::per_row(&compiled, &of_row).unwrap();
+        let each = VirtualTokens::per_row(&prefilled, &of_row).unwrap();
         let made = |virtual_tokens: &VirtualTokens, prompts: &[&[u32]]| {
             greedy(base, prompts, virtual_tokens, 6, &[]).unwrap()
         };
-        let shared = made(&compiled[1], &prompts);
+        let shared = made(&prefilled[1], &prompts);
         let own = made(&each, &prompts);
         for (row, prompt) in prompts.iter().enumerate() {
-            assert_eq!(made(&compiled[1], &[prompt])[0], shared[row], "{model} {row}");
-            assert_eq!(made(&compiled[row % 2], &[prompt])[0], own[row], "{model} {row}, own");
+            assert_eq!(made(&prefilled[1], &[prompt])[0], shared[row], "{model} {row}");
+            assert_eq!(made(&prefilled[row % 2], &[prompt])[0], own[row], "{model} {row}, own");
         }
     }
 }

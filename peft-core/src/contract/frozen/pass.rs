@@ -9,7 +9,7 @@ use crate::{
         cache::Cache,
         cross_input::CrossInput,
         spec::{ModelSpec, Side, Site, Topology},
-        stack::{Run, Sequence},
+        stack::{StackInput, StackOutput},
         tensors::{pick_columns, repeat_rows, upload},
         token_cache::TokenCache,
         virtual_tokens::{Content, VirtualTokens},
@@ -58,7 +58,7 @@ pub(super) fn begin<M: FrozenModel + ?Sized>(
         }
         Topology::DecoderOnly => {
             virtual_tokens.check(spec, batch.rows())?;
-            let virtual_tokens = model.compile(virtual_tokens)?;
+            let virtual_tokens = model.prefill(virtual_tokens)?;
             Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: None })
         }
         Topology::EncoderDecoder => {
@@ -90,7 +90,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     let all = tokens.mask().concat(batch.mask());
     check_rows(spec.positions(Side::Decoder), &taken, &all)?;
     let rows = embed(model, batch);
-    let mut sequence = Sequence::after(tokens, rows, batch.mask(), virtual_tokens.clone());
+    let mut sequence = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
     sequence.cross.clone_from(&cross);
     if !keep_cache {
         sequence.tokens = None;
@@ -133,7 +133,7 @@ fn encode<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
     virtual_tokens: &VirtualTokens,
-) -> Result<(Run, usize, Mask)> {
+) -> Result<(StackOutput, usize, Mask)> {
     let spec = model.spec();
     if batch.is_empty() {
         return Err(Error::Mismatch("the batch has no tokens".into()));
@@ -152,7 +152,7 @@ fn encode<M: FrozenModel + ?Sized>(
         }
         _ => (tokens, 0, batch.mask().clone(), own),
     };
-    let mut sequence = Sequence::new(Side::Encoder, rows, &mask, past);
+    let mut sequence = StackInput::new(Side::Encoder, rows, &mask, past);
     sequence.token_types = batch.token_types().map(|types| {
         let own = upload(types, batch.rows(), &model.device());
         let front = Tensor::zeros([batch.rows(), in_front], &model.device());

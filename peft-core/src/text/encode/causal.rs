@@ -6,7 +6,7 @@ use tokenizers::Encoding;
 
 use super::{
     Cut, Encoder, check,
-    texts::{self, Pieces, Side, is_text},
+    texts::{self, Side, TextTokens, is_text},
 };
 use crate::{
     data::example::{Example, IGNORE, Target},
@@ -49,7 +49,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
 
 /// A text that is learnt as a whole.
 fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
-    let mut pieces = Pieces::new(encoding);
+    let mut pieces = TextTokens::new(encoding);
     let eos = pieces.closing(encoder.config.eos);
     let cut = cut(&mut pieces, encoder, record, eos.len(), Side::End)?;
     let input_ids = [&pieces.ids(), eos.as_slice()].concat();
@@ -59,7 +59,7 @@ fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> 
 
 /// A text to continue, with nothing to learn.
 fn prompt(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
-    let mut pieces = Pieces::new(encoding);
+    let mut pieces = TextTokens::new(encoding);
     pieces.open(encoder.config.eos);
     let cut = cut(&mut pieces, encoder, record, 0, Side::Start)?;
     Ok((finish(encoder, record, pieces.ids(), Target::None)?, cut))
@@ -72,7 +72,7 @@ fn source_and_target(
     source: &Encoding,
     target: &[u32],
 ) -> Result<Cut> {
-    let mut pieces = Pieces::new(source);
+    let mut pieces = TextTokens::new(source);
     pieces.open(encoder.config.eos);
     let mut target = target.to_vec();
     target.extend(encoder.config.eos.filter(|eos| target.last() != Some(eos)));
@@ -97,7 +97,7 @@ fn finish(
 /// Truncates the text so that, with its special tokens and `others` more tokens, it fits the
 /// encoder's `max_length`. Returns whether anything was cut.
 fn cut(
-    pieces: &mut Pieces<'_>,
+    pieces: &mut TextTokens<'_>,
     encoder: &Encoder,
     record: &Record,
     others: usize,
@@ -105,13 +105,13 @@ fn cut(
 ) -> Result<bool> {
     let Some(max_length) = encoder.config.max_length else { return Ok(false) };
     let fixed = pieces.specials() + others;
-    let room = max_length.checked_sub(fixed).ok_or_else(|| {
+    let budget = max_length.checked_sub(fixed).ok_or_else(|| {
         record.error(format!(
             "target and special tokens are {fixed} tokens, more than the maximum length of \
              {max_length}; only the source may be cut"
         ))
     })?;
-    Ok(pieces.cut(room, side))
+    Ok(pieces.cut(budget, side))
 }
 
 #[cfg(test)]

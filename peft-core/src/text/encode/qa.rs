@@ -50,23 +50,23 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
     let (before, after) = (0..from, to + 1..encoding.len());
     let length = to + 1 - from;
     let fixed = encoding.len() - length;
-    let room = match config.max_length {
+    let budget = match config.max_length {
         None => length,
         Some(max_length) => {
-            max_length.checked_sub(fixed).filter(|room| *room > 0).ok_or_else(|| {
+            max_length.checked_sub(fixed).filter(|budget| *budget > 0).ok_or_else(|| {
                 record.error(format!(
-                    "question and special tokens are {fixed} tokens, which leaves no room for the \
+                    "question and special tokens are {fixed} tokens, which leaves no budget for the \
                      context in the maximum length of {max_length}"
                 ))
             })?
         }
     };
-    let step = room - config.doc_stride.min(room / 2);
+    let step = budget - config.doc_stride.min(budget / 2);
 
     let mut examples = Vec::new();
     let mut start = from;
     loop {
-        let end = (start + room).min(to + 1);
+        let end = (start + budget).min(to + 1);
         let chosen: Vec<usize> = before.clone().chain(start..end).chain(after.clone()).collect();
         let pick = |values: &[u32]| chosen.iter().map(|token| values[*token]).collect::<Vec<_>>();
         let target = match found {

@@ -4,7 +4,7 @@ use tokenizers::Encoding;
 
 use super::{
     Encoder, EncoderConfig, Row, check,
-    texts::{self, Pieces, Side, is_text},
+    texts::{self, Side, TextTokens, is_text},
 };
 use crate::{
     data::example::{Example, IGNORE, Target},
@@ -40,7 +40,7 @@ fn row(
     target: Option<&Encoding>,
 ) -> Result<Row> {
     let config = &encoder.config;
-    let mut source = Pieces::new(source);
+    let mut source = TextTokens::new(source);
     let cut = cut(&mut source, config.max_length, 0);
     let mut example = Example::new(source.ids(), Target::None, record.line);
     let mut target_cut = false;
@@ -62,7 +62,7 @@ fn row(
 
 /// The target's tokens, closed by the end-of-text token, and whether they were truncated.
 fn target_ids(config: &EncoderConfig, target: &Encoding) -> (Vec<u32>, bool) {
-    let mut target = Pieces::new(target);
+    let mut target = TextTokens::new(target);
     let eos = target.closing(config.eos);
     let was_cut = cut(&mut target, config.max_target_length, eos.len());
     ([target.ids(), eos].concat(), was_cut)
@@ -70,7 +70,7 @@ fn target_ids(config: &EncoderConfig, target: &Encoding) -> (Vec<u32>, bool) {
 
 /// Truncates a text at its end so that, with its special tokens and `others` more, it fits a
 /// length.
-fn cut(pieces: &mut Pieces<'_>, length: Option<usize>, others: usize) -> bool {
+fn cut(pieces: &mut TextTokens<'_>, length: Option<usize>, others: usize) -> bool {
     length.is_some_and(|length| {
         pieces.cut(length.saturating_sub(pieces.specials() + others), Side::End)
     })

@@ -41,13 +41,13 @@ pub(super) enum Side {
 }
 
 /// A tokenised text in three parts: the text, and the special tokens on either side of it.
-pub(super) struct Pieces<'a> {
+pub(super) struct TextTokens<'a> {
     before: &'a [u32],
     body: &'a [u32],
     after: &'a [u32],
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> TextTokens<'a> {
     pub(super) fn new(encoding: &'a Encoding) -> Self {
         // Set for what the tokenizer added, not for special tokens spelled out in the text.
         let special = encoding.get_special_tokens_mask();
@@ -83,14 +83,14 @@ impl<'a> Pieces<'a> {
         eos.filter(|eos| last != Some(eos)).into_iter().collect()
     }
 
-    /// Keeps `room` tokens of the text, besides the special ones. Returns whether anything was cut.
-    pub(super) fn cut(&mut self, room: usize, side: Side) -> bool {
-        let Some(surplus) = self.body.len().checked_sub(room).filter(|&n| n > 0) else {
+    /// Keeps `budget` tokens of the text, besides the special ones. Returns whether anything was cut.
+    pub(super) fn cut(&mut self, budget: usize, side: Side) -> bool {
+        let Some(surplus) = self.body.len().checked_sub(budget).filter(|&n| n > 0) else {
             return false;
         };
         self.body = match side {
             Side::Start => &self.body[surplus..],
-            Side::End => &self.body[..room],
+            Side::End => &self.body[..budget],
         };
         true
     }

@@ -16,7 +16,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
         encoder.tokenize(records, true, true, |record| Ok(record.strings("tokens")?.into()))?;
     let mut examples = Vec::with_capacity(records.len());
     for (record, encoding) in records.iter().zip(&encodings) {
-        let words = first_pieces(encoding.get_word_ids());
+        let words = first_subwords(encoding.get_word_ids());
         let target = match encoder.config.targets {
             false => Target::None,
             true => {
@@ -50,7 +50,7 @@ fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
 ///
 /// A word may be missing: the tokenizer returns no token for, say, a lone variation selector, which
 /// occurs in WNUT 2017.
-fn first_pieces(word_ids: &[Option<u32>]) -> Vec<Option<usize>> {
+fn first_subwords(word_ids: &[Option<u32>]) -> Vec<Option<usize>> {
     let mut before = None;
     let first = |&word: &Option<u32>| {
         let first = if word == before { None } else { word };

@@ -6,7 +6,7 @@ use peft_core::{
     FrozenModel, Head, PaddingSide, Pooling, Task, VirtualTokens,
     contract::rng,
     data::{Example, Target},
-    evaluate::{Member, Mixture, Predictor, Vote},
+    evaluate::{Member, MultiAdapter, Predictor, Vote},
 };
 use peft_tests::{
     Family, Shape, device, random_model,
@@ -88,7 +88,7 @@ proptest! {
         let of_row: Vec<usize> = rows.iter().map(|(_, index)| index.index(made.len())).collect();
         let ids: Vec<Vec<u32>> = rows.iter().map(|(ids, _)| ids.clone()).collect();
         let examples = examples(&ids);
-        let mixture = Mixture::new(model, task, made.clone())
+        let mixture = MultiAdapter::new(model, task, made.clone())
             .unwrap()
             .with_batch_size(batch_size)
             .with_padding(side);
@@ -135,8 +135,8 @@ fn one_pass_holds_prompts_and_prefixes_of_a_decoder() {
     let prefix = member(model, Kind::Prefix, 5, [2, 1], task).virtual_tokens;
     // Embeddings cannot share a batch with keys and values; a prefilled prompt is keys and values too.
     assert!(VirtualTokens::per_row(&[prompt.clone(), prefix.clone()], &[0, 1]).is_err());
-    let compiled = model.compile(&prompt).unwrap();
-    let both = VirtualTokens::per_row(&[compiled, prefix], &[1, 0, 1]).unwrap();
+    let prefilled = model.prefill(&prompt).unwrap();
+    let both = VirtualTokens::per_row(&[prefilled, prefix], &[1, 0, 1]).unwrap();
     assert_eq!((both.rows(), both.len()), (3, 5));
     assert_eq!([0, 1, 2].map(|row| both.mask().count(row)), [5, 3, 5]);
 }
