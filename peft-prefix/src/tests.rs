@@ -227,7 +227,7 @@ fn the_gradient_reaches_every_number() {
     }
 }
 
-/// Section 5 of the design, 3: a prefix of the keys and values of words acts as the words.
+/// Semantics 3: a prefix of the keys and values of words acts as the words.
 #[test]
 fn copied_activations_act_as_the_words() {
     let model = model();

@@ -192,7 +192,7 @@ fn rows_of_another_prompt_must_fit() {
     assert!(error.contains("[2, 4]") && error.contains("[3, 4]"), "{error}");
 }
 
-/// Section 5 of the design, 2: rows of real tokens are those tokens.
+/// Semantics 2: rows of real tokens are those tokens.
 #[test]
 fn a_prompt_of_words_acts_as_the_words() {
     let model = Block::new(&Device::default());

@@ -156,7 +156,7 @@ fn zero_is_zero() {
     }
 }
 
-/// Section 5 of the design, 3: the keys and values of words in all layers act as the words.
+/// Semantics 3: the keys and values of words in all layers act as the words.
 #[test]
 fn activations_of_words_act_as_the_words() {
     let model = model();
