@@ -201,7 +201,7 @@ fn write_npy(args: &ConvertArgs, adapter: &Adapter) -> Result<()> {
         return Err(Error::file(&args.from, message));
     }
     if let Some(name) = adapter.tensors.keys().find(|name| *name != PROMPT_EMBEDDINGS) {
-        let message = "cannot be written to .npy, which holds only a prompt";
+        let message = "is a part of the adapter that .npy cannot hold: it holds only a prompt";
         return Err(Error::tensor(&args.from, name, message));
     }
     let prompt = adapter.tensors.get(PROMPT_EMBEDDINGS);

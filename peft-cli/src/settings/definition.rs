@@ -158,7 +158,7 @@ settings! {
     /// Steps of linear warm-up.
     #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().warmup_steps)]
     warmup_steps: usize,
-    /// Norm that the gradients are clipped to, all together.
+    /// Largest norm of the gradients, over all parameters together.
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training",
         show_default = "no clipping")]
     clip_norm: f64,
@@ -167,8 +167,8 @@ settings! {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training",
         show_default = LoadOptions::default().recompute)]
     recompute: bool,
-    /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); eval,
-    /// predict and generate want the same format. CPU only.
+    /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); use the
+    /// same for eval, predict and generate. CPU only.
     #[arg(long, value_name = "FORMAT", help_heading = "Training", show_default = WeightFormat::default())]
     base_weights: WeightFormat,
     /// The one seed of the run.

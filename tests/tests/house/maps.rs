@@ -138,7 +138,7 @@ fn documents_name_paths_that_exist() {
         read += 1;
     }
     assert!(read >= 5, "only {read} documents");
-    check("paths in documents that do not exist", &lost, 0);
+    check("paths in documents that do not exist", &lost);
 }
 
 #[cfg(test)]
