@@ -171,7 +171,7 @@ fn a_run_may_be_resumed_with_checkpointing() {
     checkpoints.sort();
     assert!(checkpoints.len() > 1, "{checkpoints:?}");
     fs::remove_dir_all(checkpoints.pop().unwrap()).unwrap();
-    train(&switched, &["--resume", "recompute"]);
+    train(&switched, &["--resume", "--recompute"]);
     let settings = fs::read_to_string(switched.join("run.toml")).unwrap();
     assert!(settings.contains("recompute = true"), "{settings}");
     for name in ADAPTER_FILES {

@@ -24,7 +24,7 @@ use crate::{
 
 /// Predicts labels, tags or answers, each with its probability: one JSON line per row.
 ///
-/// AdapterSet adapters share one pass: each row names its adapter in the field `adapter` (the folder's name, or
+/// Several adapters share one pass: each row names its adapter in the field `adapter` (the folder's name, or
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.
 ///
 /// Example: peft predict --model models/minilm --adapter runs/intent --input texts.jsonl

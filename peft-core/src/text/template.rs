@@ -22,7 +22,7 @@ enum Part {
 
 impl Template {
     /// Parses a template. `setting` is the name of the setting that it comes from, such as
-    /// `--source-template`.
+    /// `source_template`.
     ///
     /// A field's name is everything between the braces, spaces included.
     ///

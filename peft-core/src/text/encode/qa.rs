@@ -55,7 +55,7 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
         Some(max_length) => {
             max_length.checked_sub(fixed).filter(|budget| *budget > 0).ok_or_else(|| {
                 record.error(format!(
-                    "question and special tokens are {fixed} tokens, which leaves no budget for the \
+                    "question and special tokens are {fixed} tokens, which leaves no room for the \
                      context in the maximum length of {max_length}"
                 ))
             })?
