@@ -85,16 +85,6 @@ impl Labels {
         let begins = |name: &str| ["B-", "I-", "E-", "S-"].iter().any(|tag| name.starts_with(tag));
         self.names.iter().all(|name| name == "O" || begins(name))
     }
-
-    /// The list for a message: the first labels, and the number of the others.
-    pub(crate) fn list(&self) -> String {
-        const SHOWN: usize = 20;
-        let shown = self.names[..self.len().min(SHOWN)].join(", ");
-        match self.len().saturating_sub(SHOWN) {
-            0 => shown,
-            more => format!("{shown} and {more} more"),
-        }
-    }
 }
 
 impl TryFrom<Vec<String>> for Labels {

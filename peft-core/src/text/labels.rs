@@ -18,8 +18,18 @@ use crate::{
 /// it.
 pub(super) fn label_index(labels: &Labels, name: &str, record: &Record) -> Result<usize> {
     labels.index(name).ok_or_else(|| {
-        record.error(format!("found label `{name}`, expected one of: {}", labels.list()))
+        record.error(format!("found label `{name}`, expected one of: {}", listed(labels)))
     })
+}
+
+/// The list for a message: the first labels, and the number of the others.
+fn listed(labels: &Labels) -> String {
+    const SHOWN: usize = 20;
+    let shown = labels.names()[..labels.len().min(SHOWN)].join(", ");
+    match labels.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// The label in a JSON value: strings unchanged, integers and booleans as in JSON (`0`, `true`).
