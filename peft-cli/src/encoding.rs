@@ -123,7 +123,7 @@ pub fn encode(
     let targets = settings.targets;
     config.targets = targets;
     let in_config = |error| match error {
-        Error::SpecialToken { key, message } => base.config.bad(key, message),
+        Error::SpecialToken { key, message } => base.config.error(key, message),
         other => other,
     };
     let encoder = config.init(tokenizer).map_err(in_config)?;
