@@ -13,7 +13,7 @@ use peft_core::{
 };
 use peft_models::{Loaded, generate::GenerateConfig};
 
-use crate::{help::ShowDefault, output};
+use crate::{flags::help::FlagHelp, output};
 
 /// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
