@@ -13,7 +13,7 @@ use peft_core::{
 };
 use peft_models::{Loaded, generate::GenerateConfig};
 
-use crate::{help::ShowDefault, output};
+use crate::{flags::help::FlagHelp, output};
 
 /// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
@@ -123,7 +123,7 @@ pub fn encode(
     let targets = settings.targets;
     config.targets = targets;
     let in_config = |error| match error {
-        Error::SpecialToken { key, message } => base.config.bad(key, message),
+        Error::SpecialToken { key, message } => base.config.error(key, message),
         other => other,
     };
     let encoder = config.init(tokenizer).map_err(in_config)?;

@@ -5,12 +5,11 @@
 //! | [`program`] | the command line |
 //! | [`commands`] | one file per command: its flags and what it does |
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
-//! | [`method_name`] | the methods by name, and their defaults |
+//! | [`flags`] | what flags share: methods and other choices by name, generation, help texts |
 //! | [`training`] | a training run: prepared, made, and written to its folder |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`encoding`] | the flags of texts, and how texts become rows |
-//! | [`decoding`] | the flags of generation |
 //! | [`text_stream`] | text from new tokens, as they are generated |
 //! | [`generation_scores`] | scores of generated text |
 //! | [`device`] | which of the compiled backends computes |
@@ -19,24 +18,20 @@
 //! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
 //! | [`demo`] | the built-in model and the world it was trained on |
 //! | [`output`] | results on stdout, notes on stderr, tables |
-//! | [`help`], [`choices`] | defaults in help texts; settings chosen by name |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
 
 pub mod adapter_set;
 pub mod allocator;
-pub mod choices;
 pub mod commands;
-pub mod decoding;
 pub mod demo;
 pub mod device;
 pub mod encoding;
 pub mod error;
+pub mod flags;
 pub mod generation_scores;
-pub mod help;
 pub mod hub;
 pub mod locate;
 pub mod message;
-pub mod method_name;
 pub mod output;
 pub mod program;
 pub mod session;

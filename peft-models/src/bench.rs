@@ -2,13 +2,10 @@
 
 use burn::tensor::Tensor;
 
+pub use crate::blocks::{Activation, Heads, LayerNorm, RmsNorm, SelfAttention};
 use crate::{
     blocks::Linear,
     weights::{Matrix, WeightFormat},
-};
-pub use crate::{
-    blocks::{Activation, LayerNorm, RmsNorm, SelfAttention},
-    kernels::Heads,
 };
 
 /// `x W`, with W as `[in, out]`, in whatever order it lies in memory.

@@ -53,13 +53,13 @@ impl ModelConfig {
     /// [`Error::Config`] where it is missing.
     pub fn model_type(&self) -> Result<&str> {
         match self.text("model_type", "")? {
-            "" => Err(self.bad("model_type", "is missing")),
+            "" => Err(self.error("model_type", "is missing")),
             name => Ok(name),
         }
     }
 
     /// An error about one of the keys.
-    pub fn bad(&self, key: &str, message: impl Into<String>) -> Error {
+    pub fn error(&self, key: &str, message: impl Into<String>) -> Error {
         Error::config(&self.path, key, message)
     }
 
@@ -92,7 +92,7 @@ impl ModelConfig {
                 Some(Value::Object(fields)) if fields.is_empty() => {}
                 Some(Value::Object(_)) => return Ok(Some(key)),
                 Some(value) => {
-                    return Err(self.bad(key, format!("expected an object, found {value}")));
+                    return Err(self.error(key, format!("expected an object, found {value}")));
                 }
             }
         }
@@ -109,7 +109,7 @@ impl ModelConfig {
         let texts = value.as_array().map(|list| list.iter().map(Value::as_str).collect());
         match texts.flatten() {
             Some(texts) => Ok(Some(texts)),
-            None => Err(self.bad(key, format!("expected a list of strings, found {value}"))),
+            None => Err(self.error(key, format!("expected a list of strings, found {value}"))),
         }
     }
 
@@ -124,7 +124,8 @@ impl ModelConfig {
             // Sizes are multiplied with one another: anything larger is not a model.
             Some(size @ 1..=0xFFFF_FFFF) => Ok(Some(size as usize)),
             _ => {
-                Err(self.bad(key, format!("expected a whole number of at least 1, found {value}")))
+                Err(self
+                    .error(key, format!("expected a whole number of at least 1, found {value}")))
             }
         }
     }
@@ -135,7 +136,7 @@ impl ModelConfig {
     ///
     /// [`Error::Config`] where it is missing or of another kind.
     pub fn size(&self, key: &str) -> Result<usize> {
-        self.optional_size(key)?.ok_or_else(|| self.bad(key, "is missing"))
+        self.optional_size(key)?.ok_or_else(|| self.error(key, "is missing"))
     }
 
     /// A whole number, or `default` where the key is missing.
@@ -159,7 +160,7 @@ impl ModelConfig {
         const MOST: usize = 10_000;
         match self.size(key)? {
             layers @ ..=MOST => Ok(layers),
-            layers => Err(self.bad(key, format!("found {layers}, expected at most {MOST}"))),
+            layers => Err(self.error(key, format!("found {layers}, expected at most {MOST}"))),
         }
     }
 
@@ -173,7 +174,7 @@ impl ModelConfig {
             None => Ok(default),
             Some(value) => value
                 .as_f64()
-                .ok_or_else(|| self.bad(key, format!("expected a number, found {value}"))),
+                .ok_or_else(|| self.error(key, format!("expected a number, found {value}"))),
         }
     }
 
@@ -187,7 +188,7 @@ impl ModelConfig {
             None => Ok(default),
             Some(value) => value
                 .as_bool()
-                .ok_or_else(|| self.bad(key, format!("expected true or false, found {value}"))),
+                .ok_or_else(|| self.error(key, format!("expected true or false, found {value}"))),
         }
     }
 
@@ -201,7 +202,7 @@ impl ModelConfig {
             None => Ok(default),
             Some(value) => value
                 .as_str()
-                .ok_or_else(|| self.bad(key, format!("expected a string, found {value}"))),
+                .ok_or_else(|| self.error(key, format!("expected a string, found {value}"))),
         }
     }
 
@@ -215,7 +216,8 @@ impl ModelConfig {
         match self.get(key) {
             Some(Value::Array(ids)) if ids.iter().all(is_id) => Ok(()),
             Some(value) if !is_id(value) => {
-                Err(self.bad(key, format!("expected a token id or a list of them, found {value}")))
+                Err(self
+                    .error(key, format!("expected a token id or a list of them, found {value}")))
             }
             _ => Ok(()),
         }
@@ -240,7 +242,7 @@ impl ModelConfig {
     pub fn require(&self, key: &str, only: &Value) -> Result<()> {
         match self.get(key) {
             Some(found) if found != only => {
-                Err(self.bad(key, format!("found {found}, this version only knows {only}")))
+                Err(self.error(key, format!("found {found}, this version only knows {only}")))
             }
             _ => Ok(()),
         }

@@ -17,7 +17,7 @@
 //! | [`kernels`] | what the CPU computes in place of Burn's general operations (Cargo feature `cpu`) |
 //! | `named_tensors` | the tensors of a model, named after its fields |
 //! | `blocks` | what the families share: attention, norms, linear layers, rotary positions, relative bias |
-//! | `families` | one file per family, as short as its mathematics |
+//! | `families` | the families, each as short as its mathematics |
 //! | [`generate`] | greedy generation, sampling, beam search |
 //! | `bench` | blocks for the benchmarks of the workspace; not part of the interface |
 

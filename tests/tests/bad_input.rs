@@ -1,9 +1,16 @@
 //! Bad input, as a user would give it: each case runs the program as a process. It must end with the right
 //! exit code, name the place on stderr (file, line, key, tensor or flag; what was found and what was
 //! expected), print nothing on stdout, and leave every file as it was.
+//!
+//! The cases stand in the files `model`, `adapter`, `data`, `settings` and `output`, by what is wrong;
+//! `fixture` lays out their folders.
 
-mod cases;
-mod place;
+mod adapter;
+mod data;
+mod fixture;
+mod model;
+mod output;
+mod settings;
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +20,7 @@ use std::{
     process::{Command, Output},
 };
 
-use place::{eval, pair, words};
+use fixture::{classify, eval, pair, words};
 use serde_json::Value;
 
 /// The program.
@@ -35,6 +42,12 @@ struct Case {
     /// A command that must succeed afterwards.
     then: &'static str,
 }
+
+/// It fails, and nothing is written.
+const CASE: Case =
+    Case { name: "", build: |_| Vec::new(), code: 1, says: &[], leaves: &[], blocks: 0, then: "" };
+/// Wrong usage, and nothing is written.
+const USAGE: Case = Case { code: 2, ..CASE };
 
 /// Every file (with its bytes) and folder below `dir`.
 fn files(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
@@ -130,7 +143,7 @@ fn check(case: &Case) -> String {
 
 #[test]
 fn bad_input_is_told_and_leaves_nothing_behind() {
-    let groups = [cases::MODEL, cases::ADAPTER, cases::DATA, cases::SETTINGS, cases::OUTPUT];
+    let groups = [model::CASES, adapter::CASES, data::CASES, settings::CASES, output::CASES];
     let all: Vec<&Case> = groups.into_iter().flatten().collect();
     let mut names: Vec<&str> = all.iter().map(|case| case.name).collect();
     names.sort_unstable();
@@ -153,7 +166,7 @@ fn json_stands_alone_on_stdout() {
     let dir = dir.path();
     pair(dir, "bert");
     let mut eval = eval();
-    let train = place::classify("--out out --valid rows.jsonl --json");
+    let train = classify("--out out --valid rows.jsonl --json");
     for args in [
         std::mem::take(&mut eval),
         train,

@@ -150,7 +150,7 @@ trait Visit {
 }
 
 /// Makes the trainable of a kind, on an autodiff device and in the model's type, and hands it over.
-fn with_learner(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut impl Visit) {
+fn with_trainable(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut impl Visit) {
     let spec = model.spec();
     let (dtype, device) = (spec.dtype, model.device().autodiff());
     let site = spec.self_site().unwrap();
@@ -206,7 +206,7 @@ fn everywhere(dtype: DType, device: &Device, visit: &mut impl Visit) {
         let loaded = model(family, dtype, device);
         for task in tasks(family) {
             for kind in KINDS {
-                with_learner(kind, loaded.model.as_ref(), *task, visit);
+                with_trainable(kind, loaded.model.as_ref(), *task, visit);
             }
         }
     }

@@ -7,9 +7,13 @@
 //! | `tree` | the modules of a crate, and the file that defines a name |
 //! | `imports` | no circles of imports |
 //! | `storeys` | the folders of peft-core import downwards only |
-//! | `rules` | no flags, features, matches on message texts or definitions where they do not belong |
+//! | `rules` | what a file may contain: no flags in libraries, no definitions in a `mod.rs`, ... |
 //! | `maps` | module maps and paths in documents name what exists |
+//! | `citations` | so do the tests that docs/SEMANTICS.md cites |
+//! | `copies` | files that must be the same text |
 
+mod citations;
+mod copies;
 mod imports;
 mod lexer;
 mod maps;

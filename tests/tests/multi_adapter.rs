@@ -88,12 +88,12 @@ proptest! {
         let of_row: Vec<usize> = rows.iter().map(|(_, index)| index.index(made.len())).collect();
         let ids: Vec<Vec<u32>> = rows.iter().map(|(ids, _)| ids.clone()).collect();
         let examples = examples(&ids);
-        let mixture = MultiAdapter::new(model, task, made.clone())
+        let adapters = MultiAdapter::new(model, task, made.clone())
             .unwrap()
             .with_batch_size(batch_size)
             .with_padding(side);
-        let mixed = mixture.answer(&examples, &of_row).unwrap();
-        let all = mixture.answer_all(&examples).unwrap();
+        let mixed = adapters.answer(&examples, &of_row).unwrap();
+        let all = adapters.answer_all(&examples).unwrap();
         for (index, one) in made.iter().enumerate() {
             let head = one.head.as_ref();
             let alone = Predictor::new(model, &one.virtual_tokens, head, task).unwrap();

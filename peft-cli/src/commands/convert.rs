@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     device,
     error::{CliResult, in_adapter},
-    help::ShowDefault,
+    flags::{choices::parse_value, help::FlagHelp},
     locate,
     output::{grouped, line},
 };
@@ -38,8 +38,9 @@ pub struct ConvertArgs {
     /// Format to write.
     #[arg(long, value_enum, show_default = "npy where --to ends in .npy, otherwise peft")]
     format: Option<Format>,
-    /// Task of a prompt file, which names none: causal-lm, seq2seq-lm, seq-cls, token-cls or qa.
-    #[arg(long, value_name = "TASK")]
+    /// Task of a prompt file, which names none.
+    #[arg(long, value_name = "TASK", value_parser = parse_value::<Task>,
+        show_names = &Task::ALL.map(Task::name))]
     task: Option<Task>,
     /// Name or path of the base model to write into the config.
     #[arg(long, value_name = "NAME", show_default = "that of --from, otherwise --model")]

@@ -18,7 +18,7 @@ use crate::{
     },
     device::{self, Backend},
     error::{CliError, CliResult},
-    method_name::MethodName,
+    flags::method_name::MethodName,
     output::{self, grouped, line},
     training::{
         PreparedRun,

@@ -7,12 +7,10 @@ use peft_core::{Error, train::TrainConfig};
 use peft_models::generate::{Beams, GenerateConfig};
 
 use crate::{
-    choices::PADDING,
     encoding::TextArgs,
     error::CliResult,
-    generation_scores,
-    help::ShowDefault,
-    output,
+    flags::{choices::PADDING, help::FlagHelp},
+    generation_scores, output,
     session::{Session, UseArgs},
 };
 

@@ -11,9 +11,9 @@ use peft_core::{
 };
 
 use crate::{
-    choices::PADDING,
     encoding::TextArgs,
     error::CliResult,
+    flags::choices::PADDING,
     session::{Session, UseArgs},
 };
 

@@ -20,10 +20,9 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
 use crate::{
-    decoding::DecodingArgs,
     encoding::TextArgs,
     error::{CliError, CliResult},
-    help::ShowDefault,
+    flags::{decoding::DecodingArgs, help::FlagHelp},
     output,
     session::{Session, UseArgs},
     text_stream::{NewText, TextStream},
@@ -194,7 +193,7 @@ impl Watcher for Terminal<'_> {
     }
 }
 
-/// Counts finished rows.
+/// Ends sequences at the stops of `text`, and counts finished rows.
 struct Rows<'a> {
     text: Option<&'a NewText<'a>>,
     bar: ProgressBar,
@@ -211,11 +210,7 @@ impl Watcher for Rows<'_> {
 }
 
 /// Continues rows of token ids, with a progress bar on a terminal. Sequences also end at the stops of `text`.
-///
-/// # Errors
-///
-/// As [`generate`].
-pub fn continue_rows(
+fn continue_rows(
     session: &Session,
     examples: &[Example],
     config: &GenerateConfig,

@@ -17,7 +17,7 @@ use crate::{
     adapter_set::{AdapterSet, VoteName},
     encoding::TextArgs,
     error::CliResult,
-    help::ShowDefault,
+    flags::help::FlagHelp,
     output,
     session::UseArgs,
 };

@@ -5,7 +5,7 @@
 
 use peft_core::Task;
 
-use crate::{method_name::MethodName, settings::Settings};
+use crate::{flags::method_name::MethodName, settings::Settings};
 
 /// The recipe of a method.
 pub fn recipe(method: MethodName, seed: u64) -> Settings {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use peft_models::WeightFormat;
 
-use crate::{device::Backend, help::ShowDefault};
+use crate::{
+    device::Backend,
+    flags::{choices::parse_value, help::FlagHelp},
+};
 
 /// Flags of every command that uses a model.
 #[derive(Args, Clone, Debug)]
@@ -23,6 +26,6 @@ pub struct UseArgs {
     #[arg(long, value_enum)]
     pub device: Option<Backend>,
     /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter). CPU only.
-    #[arg(long, value_name = "FORMAT", default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_value::<WeightFormat>, default_value_t)]
     pub base_weights: WeightFormat,
 }

@@ -15,10 +15,12 @@ use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    choices::{PADDING, POOLING, PREFIX_POSITIONS},
     encoding::default_doc_stride,
-    help::ShowDefault,
-    method_name::MethodName,
+    flags::{
+        choices::{PADDING, POOLING, PREFIX_POSITIONS, parse_value},
+        help::FlagHelp,
+        method_name::MethodName,
+    },
 };
 
 /// Epochs where neither they nor steps are given.
@@ -68,8 +70,9 @@ settings! {
     /// Method to train.
     #[arg(long, value_enum, help_heading = "What to train")]
     method: MethodName,
-    /// Task: causal-lm, seq2seq-lm, seq-cls, token-cls or qa.
-    #[arg(long, help_heading = "What to train")]
+    /// Task.
+    #[arg(long, help_heading = "What to train", value_parser = parse_value::<Task>,
+        show_names = &Task::ALL.map(Task::name))]
     task: Task,
     /// Training rows: .jsonl, .tsv, .csv, or SQuAD's .json.
     #[arg(long, value_name = "FILE", help_heading = "What to train")]
@@ -163,13 +166,14 @@ settings! {
         show_default = "no clipping")]
     clip_norm: f64,
     /// Gradient checkpointing: keep only the input of each layer and run the layer again in the backward pass.
-    /// Saves most of the memory of activations for 30 to 55 % more time per step. CPU only.
+    /// Saves most of the memory of activations and makes steps slower, see docs/PERFORMANCE.md. CPU only.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training",
         show_default = LoadOptions::default().recompute)]
     recompute: bool,
     /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); use the
     /// same for eval, predict and generate. CPU only.
-    #[arg(long, value_name = "FORMAT", help_heading = "Training", show_default = WeightFormat::default())]
+    #[arg(long, value_name = "FORMAT", help_heading = "Training", value_parser = parse_value::<WeightFormat>,
+        show_default = WeightFormat::default())]
     base_weights: WeightFormat,
     /// The one seed of the run.
     #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().seed)]
@@ -234,6 +238,11 @@ fn defaults() -> TrainConfig {
 }
 
 impl Settings {
+    /// The one seed of the run.
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or(defaults().seed)
+    }
+
     /// Whether an MLP makes the virtual tokens of `method` during training.
     pub fn has_projection(&self, method: MethodName) -> bool {
         let default = method.default_projection() && self.init_adapter.is_none();

@@ -6,7 +6,7 @@ use super::{
     Settings,
     definition::{EPOCHS, SCHEDULE},
 };
-use crate::{choices::PADDING, method_name::MethodName};
+use crate::flags::{choices::PADDING, method_name::MethodName};
 
 /// The largest batch, width or number of virtual tokens: a typing error beyond.
 pub const LARGEST: usize = 1_000_000;

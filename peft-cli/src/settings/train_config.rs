@@ -7,7 +7,7 @@ use peft_core::{
 };
 
 use super::{Settings, definition::SCHEDULE};
-use crate::choices::{PADDING, POOLING};
+use crate::flags::choices::{PADDING, POOLING};
 
 /// The training loop's settings; its own defaults where these say nothing.
 ///
@@ -35,7 +35,7 @@ pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
         schedule: settings.schedule.as_deref().map_or(Ok(SCHEDULE), str::parse)?,
         warmup_steps: settings.warmup_steps.unwrap_or(defaults.warmup_steps),
         clip_norm: settings.clip_norm,
-        seed: settings.seed.unwrap_or(defaults.seed),
+        seed: settings.seed(),
         eval_every: settings.eval_every,
         checkpoint_every: settings.checkpoint_every,
         best_metric: settings.best_metric.as_deref().map(BestMetric::named),

@@ -46,7 +46,7 @@ impl PreparedRun {
                 && answers == (self.base.config.task() == Some(Task::QuestionAns))
         });
         Ok(Some(own.cloned().unwrap_or_else(|| {
-            let seed = self.settings.seed.unwrap_or(0);
+            let seed = self.settings.seed();
             Head::init(layout, classes, spec.hidden_size, seed, &self.device)
         })))
     }

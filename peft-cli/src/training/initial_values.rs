@@ -8,7 +8,7 @@ use peft_prompt::PromptInit;
 use peft_ptv2::PTuningV2Init;
 
 use super::method_builder::MethodBuilder;
-use crate::{error::in_adapter, method_name::MethodName, settings::Settings};
+use crate::{error::in_adapter, flags::method_name::MethodName, settings::Settings};
 
 impl MethodBuilder<'_> {
     /// What a prompt starts from.

@@ -13,8 +13,7 @@ use peft_prompt::{PromptConfig, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config};
 
 use crate::{
-    choices::PREFIX_POSITIONS,
-    method_name::MethodName,
+    flags::{choices::PREFIX_POSITIONS, method_name::MethodName},
     settings::{
         Settings,
         lists::{parse_layers, parse_sites},
@@ -26,7 +25,7 @@ use crate::{
 const FLAGS: [(&str, &str); 2] =
     [("hidden_size", "--prefix-hidden-size"), ("dropout", "--prefix-dropout")];
 
-/// What a method is made from.
+/// Makes the method of a run, of whatever kind, from its settings.
 #[derive(Debug)]
 pub struct MethodBuilder<'a> {
     /// The run's settings.
@@ -55,7 +54,13 @@ impl MethodBuilder<'_> {
         if let Some(state) = self.adapter_state(MethodName::Prompt)? {
             return PromptTuning::from_state(config, self.model.spec(), &state, &self.device);
         }
-        PromptTuning::init(config, self.model, &self.prompt_init()?, self.seed(), &self.device)
+        PromptTuning::init(
+            config,
+            self.model,
+            &self.prompt_init()?,
+            self.settings.seed(),
+            &self.device,
+        )
     }
 
     /// Prefix tuning.
@@ -79,7 +84,8 @@ impl MethodBuilder<'_> {
                 .map_err(as_flag);
         }
         let init = self.prefix_init()?;
-        PrefixTuning::init(config, self.model, &init, self.seed(), &self.device).map_err(as_flag)
+        PrefixTuning::init(config, self.model, &init, self.settings.seed(), &self.device)
+            .map_err(as_flag)
     }
 
     /// P-tuning v2.
@@ -104,7 +110,8 @@ impl MethodBuilder<'_> {
                 .map_err(as_flag);
         }
         let init = self.ptv2_init()?;
-        PTuningV2::init(config, self.model, &init, self.seed(), &self.device).map_err(as_flag)
+        PTuningV2::init(config, self.model, &init, self.settings.seed(), &self.device)
+            .map_err(as_flag)
     }
 
     /// The head alone.
@@ -118,10 +125,6 @@ impl MethodBuilder<'_> {
         }
         self.check_uses(MethodName::Head)?;
         Ok(HeadOnly::new())
-    }
-
-    fn seed(&self) -> u64 {
-        self.settings.seed.unwrap_or(0)
     }
 
     /// Refuses settings that the method does not have.

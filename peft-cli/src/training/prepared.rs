@@ -22,8 +22,8 @@ use super::{class_names, inputs::Inputs, method_builder::MethodBuilder};
 use crate::{
     encoding::check_lengths,
     error::CliResult,
+    flags::method_name::MethodName,
     hub,
-    method_name::MethodName,
     settings::{Settings, resolve::check_uses, train_config::train_config},
 };
 

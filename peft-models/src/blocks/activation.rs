@@ -85,7 +85,7 @@ impl Activation {
         let found = config.text(key, default)?;
         NAMES.iter().find(|(name, _)| *name == found).map(|(_, known)| *known).ok_or_else(|| {
             let known = NAMES.map(|(name, _)| name).join(", ");
-            config.bad(key, format!("found {found:?}, expected one of {known}"))
+            config.error(key, format!("found {found:?}, expected one of {known}"))
         })
     }
 

@@ -32,7 +32,7 @@ impl Buckets {
         let max_distance = config.optional_size(distance_key)?.unwrap_or(128);
         if count < 4 || count % 2 != 0 {
             let message = format!("found {count}, expected an even number of at least 4");
-            return Err(config.bad(count_key, message));
+            return Err(config.error(count_key, message));
         }
         let buckets = Self { count, max_distance, bidirectional };
         if max_distance <= buckets.exact() {
@@ -40,7 +40,7 @@ impl Buckets {
                 "found {max_distance}, expected more than the {} distances that have a bucket each",
                 buckets.exact()
             );
-            return Err(config.bad(distance_key, message));
+            return Err(config.error(distance_key, message));
         }
         Ok(buckets)
     }

@@ -11,13 +11,13 @@ use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput};
 use serde_json::json;
 
-use super::encoder_decoder::{Embedding, StackSize, is_copy, spec};
+use super::two_stacks::{Embedding, StackSize, is_copy, spec};
 use crate::{
     blocks::{
-        Activation, AttentionNames, LayerNorm, LayerPass, Linear, MultiHeadAttention, StackPass,
+        Activation, AttentionNames, Heads, LayerNorm, LayerPass, Linear, MultiHeadAttention,
+        StackPass,
     },
     config::ModelConfig,
-    kernels::Heads,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights, is_classifier},
@@ -98,7 +98,7 @@ impl StackConfig {
         let n = size("attention_heads", 16)?;
         if h % n != 0 {
             let key = format!("{name}_attention_heads");
-            return Err(config.bad(&key, format!("{n} does not divide d_model = {h}")));
+            return Err(config.error(&key, format!("{n} does not divide d_model = {h}")));
         }
         Ok(Self {
             side,

@@ -15,9 +15,8 @@ use serde_json::json;
 
 use super::{heads::load_classifier, single_stack};
 use crate::{
-    blocks::{Activation, LayerAttention, LayerNorm, Linear, SelfAttention},
+    blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
-    kernels::Heads,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights, is_classifier},
@@ -105,14 +104,14 @@ impl Bert {
         let num_layers = config.size("num_hidden_layers")?;
         let n = config.size("num_attention_heads")?;
         if h % n != 0 {
-            return Err(config.bad("num_attention_heads", format!("{n} does not divide {h}")));
+            return Err(config.error("num_attention_heads", format!("{n} does not divide {h}")));
         }
         if positions <= variant.first_position {
             let message = format!(
                 "found {positions}, the first token takes position {}",
                 variant.first_position
             );
-            return Err(config.bad("max_position_embeddings", message));
+            return Err(config.error("max_position_embeddings", message));
         }
         let heads = Heads { query: n, key_value: n, size: h / n };
         let epsilon = config.number("layer_norm_eps", 1e-12)?;

@@ -18,9 +18,8 @@ use super::{
     single_stack,
 };
 use crate::{
-    blocks::{Activation, LayerAttention, LayerNorm, Linear, SelfAttention},
+    blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
-    kernels::Heads,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights, is_classifier},
@@ -73,7 +72,7 @@ pub fn load(
     let num_layers = config.size("n_layer")?;
     let n = config.size("n_head")?;
     if h % n != 0 {
-        return Err(config.bad("n_head", format!("{n} does not divide n_embd = {h}")));
+        return Err(config.error("n_head", format!("{n} does not divide n_embd = {h}")));
     }
     let heads = Heads { query: n, key_value: n, size: h / n };
     let epsilon = config.number("layer_norm_epsilon", 1e-5)?;

@@ -20,15 +20,15 @@ pub fn load_classifier(
     let Some(shape) = weights.shape(key) else { return Ok(None) };
     let [classes, _] = shape[..] else {
         return Err(
-            weights.bad(key, &format!("has the shape {shape:?}, a head has two dimensions"))
+            weights.error(key, &format!("has the shape {shape:?}, a head has two dimensions"))
         );
     };
     if classes == 0 {
-        return Err(weights.bad(key, "is a head without classes"));
+        return Err(weights.error(key, "is a head without classes"));
     }
     if layout.name == "qa_outputs" && classes != 2 {
         let message = format!("is a head of {classes} rows, answers have a start and an end");
-        return Err(weights.bad(key, &message));
+        return Err(weights.error(key, &message));
     }
     let Some(weight) = weights.take_optional(key, [classes, hidden_size])? else {
         return Ok(None);

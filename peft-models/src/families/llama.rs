@@ -19,9 +19,10 @@ use super::{
     single_stack,
 };
 use crate::{
-    blocks::{Activation, LayerAttention, Linear, RmsNorm, Rotary, RotaryTable, SelfAttention},
+    blocks::{
+        Activation, Heads, LayerAttention, Linear, RmsNorm, Rotary, RotaryTable, SelfAttention,
+    },
     config::ModelConfig,
-    kernels::Heads,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights, is_classifier},

@@ -1,18 +1,17 @@
-//! One file per family, as short as its mathematics.
+//! The families, each as short as its mathematics.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `registry` | the table of families by `model_type` |
 //! | `bert`, `roberta` | encoders |
-//! | `gpt2`, `llama` | decoders |
+//! | `gpt2`, `llama` | decoders; Mistral and Qwen are Llamas with other settings |
 //! | `t5`, `bart` | encoder-decoders |
-//! | `encoder_decoder` | what these two share |
 //! | `heads` | language-model heads and classifiers of checkpoints |
 //! | `single_stack` | the geometry of encoders and decoders |
+//! | `two_stacks` | what encoder-decoders share: geometry and embedding |
 
 mod bart;
 mod bert;
-mod encoder_decoder;
 mod gpt2;
 mod heads;
 mod llama;
@@ -20,5 +19,6 @@ mod registry;
 mod roberta;
 mod single_stack;
 mod t5;
+mod two_stacks;
 
 pub use registry::{SUPPORTED, check, load};

@@ -45,7 +45,7 @@ fn loader(config: &ModelConfig) -> Result<Loader> {
     let family = FAMILIES.iter().find(|(model_type, _)| *model_type == found);
     family.map(|(_, load)| *load).ok_or_else(|| {
         let known = SUPPORTED.join(", ");
-        config.bad("model_type", format!("found {found:?}, this version supports {known}"))
+        config.error("model_type", format!("found {found:?}, this version supports {known}"))
     })
 }
 

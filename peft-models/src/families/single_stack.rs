@@ -1,9 +1,9 @@
-//! The geometry of encoders and decoders.
+//! The geometry of models of one stack, encoders and decoders.
 
 use burn::tensor::DType;
 use peft_core::{ModelSpec, Site, SiteSpec, Topology};
 
-use crate::kernels::Heads;
+use crate::blocks::Heads;
 
 /// The geometry of a causal or bidirectional model, which has one attention site.
 pub fn spec(

@@ -13,14 +13,13 @@ use burn::tensor::{Device, Int, Tensor};
 use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput};
 use serde_json::json;
 
-use super::encoder_decoder::{Embedding, StackSize, is_copy, spec};
+use super::two_stacks::{Embedding, StackSize, is_copy, spec};
 use crate::{
     blocks::{
-        Activation, AttentionNames, Buckets, LayerPass, Linear, MultiHeadAttention, PassBias,
-        RelativeBias, RmsNorm, StackPass,
+        Activation, AttentionNames, Buckets, Heads, LayerPass, Linear, MultiHeadAttention,
+        PassBias, RelativeBias, RmsNorm, StackPass,
     },
     config::ModelConfig,
-    kernels::Heads,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights, is_classifier},
@@ -92,7 +91,7 @@ impl T5Config {
             Some(_) => {
                 let message =
                     format!("found {forward:?}, expected an activation or gated-activation");
-                return Err(config.bad("feed_forward_proj", message));
+                return Err(config.error("feed_forward_proj", message));
             }
         };
         let name = if (gated, name) == (true, "gelu") { "gelu_new" } else { name };

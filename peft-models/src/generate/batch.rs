@@ -1,4 +1,4 @@
-//! Rows that are continued together.
+//! One batch of a generation: what is read, and from what the next token is chosen.
 
 use burn::tensor::Tensor;
 use peft_core::{Error, FrozenModel, Result, VirtualTokens};
@@ -32,7 +32,7 @@ impl Batch<'_> {
     pub fn no_token(&self, row: usize) -> Error {
         let row = self.indices[row];
         Error::Mismatch(format!(
-            "row {row}: no token can follow: the scores of the model are not numbers"
+            "row {row}: no token can follow, all scores of the model are NaN or minus infinity"
         ))
     }
 }

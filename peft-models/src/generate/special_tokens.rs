@@ -55,7 +55,7 @@ fn special(config: &ModelConfig, key: &str, spec: &ModelSpec) -> Result<Vec<u32>
     match ids.iter().find(|id| **id as usize >= spec.vocab_size) {
         Some(id) => {
             let message = format!("found {id}, outside the vocabulary of {}", spec.vocab_size);
-            Err(config.bad(key, message))
+            Err(config.error(key, message))
         }
         None => Ok(ids),
     }

@@ -11,7 +11,7 @@ use super::{
     scores::{adjust, adjusts},
 };
 
-/// A sequence in the making.
+/// A sequence that is being generated.
 #[derive(Debug)]
 struct Sequence {
     /// Its row in the batch.

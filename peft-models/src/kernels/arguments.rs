@@ -1,4 +1,6 @@
 //! What the kernels take besides tensors.
+//!
+//! Blocks and families use these types too. They stand here because blocks call kernels, and kernels know no blocks.
 
 use burn::tensor::{Bool, Tensor};
 use peft_core::LayerKeyValues;

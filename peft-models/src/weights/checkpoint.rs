@@ -167,7 +167,7 @@ impl Weights {
         for other in there.iter().skip(1) {
             if !self.are_equal(chosen, other)? {
                 let message = format!("differs from `{chosen}`, which is the same tensor");
-                return Err(self.bad(other, &message));
+                return Err(self.error(other, &message));
             }
         }
         match self.take_spelled(names[0], chosen, shape)? {
@@ -214,7 +214,7 @@ impl Weights {
     }
 
     /// An error about a tensor.
-    pub fn bad(&self, name: &str, message: &str) -> Error {
+    pub fn error(&self, name: &str, message: &str) -> Error {
         Error::tensor(&self.path, self.find(name).unwrap_or_else(|| name.to_string()), message)
     }
 

@@ -1,4 +1,4 @@
-//! Where tensors are read from.
+//! Reading tensors by name, whatever they come from: files, memory or a random stream.
 
 use burn::tensor::{DType, TensorData};
 use peft_core::{

@@ -70,6 +70,11 @@ fn write(dir: &Path, name: &str, bytes: &[u8]) {
 fn nothing(_: &mut [u8]) {}
 
 pub fn readers() -> Vec<Reader> {
+    [adapters(), models(), texts()].into_iter().flatten().collect()
+}
+
+/// Files of adapters.
+fn adapters() -> Vec<Reader> {
     vec![
         Reader {
             name: "adapter_model.safetensors",
@@ -125,6 +130,12 @@ pub fn readers() -> Vec<Reader> {
             allowance: SMALL,
             beside: Vec::new(),
         },
+    ]
+}
+
+/// Files of base models.
+fn models() -> Vec<Reader> {
+    vec![
         Reader {
             name: "config.json",
             seeds: seeds(&[
@@ -176,6 +187,12 @@ pub fn readers() -> Vec<Reader> {
                 (file("gpt2/model.safetensors"), "b.safetensors"),
             ],
         },
+    ]
+}
+
+/// Tokenizers and rows.
+fn texts() -> Vec<Reader> {
+    vec![
         Reader {
             name: "tokenizer.json",
             seeds: all(".", &["words.json", "pieces.json", "bytes.json", "unigram.json", "precompiled.json"]),

@@ -21,7 +21,7 @@ fn map(source: &str) -> Option<BTreeSet<String>> {
 }
 
 /// What stands between pairs of backticks in a line.
-fn in_backticks(line: &str) -> impl Iterator<Item = &str> {
+pub fn in_backticks(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 

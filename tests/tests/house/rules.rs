@@ -1,5 +1,5 @@
-//! What does not belong where it stands: flags in libraries, features in formulas, matches on message texts,
-//! definitions in a `mod.rs`.
+//! Rules about what a file may contain: no flags in libraries, no features in formulas, no matches on message
+//! texts, no definitions in a `mod.rs`.
 
 use super::{
     CRATES, LIBRARIES, check,

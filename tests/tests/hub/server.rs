@@ -172,16 +172,8 @@ impl Hub {
         stream.write_all(sent)
     }
 
-    /// The head and the body of a response, and how much of the body is sent.
-    fn reply(&self, request: &Request) -> (String, Vec<u8>, usize) {
+    fn reply(&self, request: &Request) -> Response {
         let mut state = self.state.lock().unwrap();
-        let refuse = |status: u16, code: &str| {
-            let text = format!(
-                "HTTP/1.1 {status} Refused\r\nX-Error-Code: {code}\r\nX-Error-Message: told so\r\n\
-                 Retry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            );
-            (text, Vec::new(), 0)
-        };
         let parts: Vec<&str> = request.path.split('/').skip(1).collect();
         let (repo, revision, file) = match parts[..] {
             ["api", "models", org, name, "revision", revision] => {
@@ -207,60 +199,84 @@ impl Hub {
             return refuse(404, "RevisionNotFound");
         };
         let commit = &found.commit;
-        let Some(file) = file else {
-            let siblings: Vec<_> = found.files.keys().map(|f| json!({"rfilename": f})).collect();
-            let text = json!({"id": repo, "sha": commit, "siblings": siblings, "private": false});
-            let body = text.to_string().into_bytes();
-            let length = body.len();
-            return (
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"),
-                body,
-                length,
-            );
-        };
+        let Some(file) = file else { return list(&repo, &found) };
         let Some(bytes) = found.files.get(file) else { return refuse(404, "EntryNotFound") };
-        let (mut body, size) = (bytes.clone(), bytes.len());
         if is_large(file) && !is_store {
-            let (etag, store) = (sha256(&body), &state.store);
-            let head = format!(
-                "HTTP/1.1 302 Found\r\nLocation: {store}/store/{repo}/{commit}/{file}?key=secret\r\n\
-                 X-Repo-Commit: {commit}\r\nX-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {size}\r\n\
-                 ETag: \"of the redirect\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            return redirect(
+                &format!("{}/store/{repo}/{commit}/{file}", state.store),
+                commit,
+                bytes,
             );
-            return (head, Vec::new(), 0);
         }
         let fault = match request.method.as_str() {
             "GET" => state.faults.get_mut(file).and_then(VecDeque::pop_front),
             _ => None,
         };
         drop(state);
-        let etag = git_name(&body);
-        let mut status = "200 OK".to_string();
-        let mut extra = String::new();
-        let from = request
-            .range
-            .as_ref()
-            .and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
-        if let Some(from) = from.filter(|_| !matches!(fault, Some(Fault::NoRange))) {
-            status = "206 Partial Content".into();
-            extra = format!("Content-Range: bytes {from}-{}/{size}\r\n", size - 1);
-            body.drain(..from);
-        }
-        let mut length = body.len();
-        match fault {
-            Some(Fault::Status(status)) => return refuse(status, ""),
-            Some(Fault::Cut(at)) => length = at.min(length),
-            Some(Fault::Corrupt) => body[length / 2] ^= 1,
-            Some(Fault::Slow(milliseconds)) => thread::sleep(Duration::from_millis(milliseconds)),
-            Some(Fault::NoRange) | None => {}
-        }
-        let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{extra}\
-             X-Repo-Commit: {commit}\r\nETag: W/\"{etag}\"\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        (head, body, length)
+        download(commit, bytes, request.range.as_deref(), fault)
     }
+}
+
+/// The head and the body of a response, and how much of the body is sent.
+type Response = (String, Vec<u8>, usize);
+
+fn refuse(status: u16, code: &str) -> Response {
+    let head = format!(
+        "HTTP/1.1 {status} Refused\r\nX-Error-Code: {code}\r\nX-Error-Message: told so\r\n\
+         Retry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    (head, Vec::new(), 0)
+}
+
+/// The list of a revision's files.
+fn list(repo: &str, revision: &Revision) -> Response {
+    let siblings: Vec<_> = revision.files.keys().map(|f| json!({"rfilename": f})).collect();
+    let sha = &revision.commit;
+    let text = json!({"id": repo, "sha": sha, "siblings": siblings, "private": false});
+    let body = text.to_string().into_bytes();
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    (head, body, length)
+}
+
+/// Leads to the storage of a large file.
+fn redirect(url: &str, commit: &str, bytes: &[u8]) -> Response {
+    let (etag, size) = (sha256(bytes), bytes.len());
+    let head = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {url}?key=secret\r\n\
+         X-Repo-Commit: {commit}\r\nX-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {size}\r\n\
+         ETag: \"of the redirect\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    (head, Vec::new(), 0)
+}
+
+/// The bytes of a file, or those of a range `bytes=N-`, with a fault.
+fn download(commit: &str, bytes: &[u8], range: Option<&str>, fault: Option<Fault>) -> Response {
+    let (mut body, size) = (bytes.to_vec(), bytes.len());
+    let etag = git_name(bytes);
+    let mut status = "200 OK".to_string();
+    let mut extra = String::new();
+    let from =
+        range.and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    if let Some(from) = from.filter(|_| !matches!(fault, Some(Fault::NoRange))) {
+        status = "206 Partial Content".into();
+        extra = format!("Content-Range: bytes {from}-{}/{size}\r\n", size - 1);
+        body.drain(..from);
+    }
+    let mut length = body.len();
+    match fault {
+        Some(Fault::Status(status)) => return refuse(status, ""),
+        Some(Fault::Cut(at)) => length = at.min(length),
+        Some(Fault::Corrupt) => body[length / 2] ^= 1,
+        Some(Fault::Slow(milliseconds)) => thread::sleep(Duration::from_millis(milliseconds)),
+        Some(Fault::NoRange) | None => {}
+    }
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{extra}\
+         X-Repo-Commit: {commit}\r\nETag: W/\"{etag}\"\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    (head, body, length)
 }
 
 /// Whether the Hub stores a file elsewhere.

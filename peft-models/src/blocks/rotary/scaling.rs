@@ -87,7 +87,7 @@ pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
     let key = |name: &str| format!("{object}.{name}");
     for layers in ["full_attention", "sliding_attention"] {
         if config.has(&key(layers)) {
-            return Err(config.bad(&key(layers), "this family has one rotation for all layers"));
+            return Err(config.error(&key(layers), "this family has one rotation for all layers"));
         }
     }
     let base = positive(config, &key("rope_theta"), Some(base))?;
@@ -130,7 +130,7 @@ pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
         }
         other => {
             let message = format!("found {other:?}, this version knows {KNOWN}");
-            return Err(config.bad(&kind, message));
+            return Err(config.error(&kind, message));
         }
     };
     Ok((base, scaling))
@@ -139,19 +139,19 @@ pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
 /// A number above 0; without a default, the key must be there.
 fn positive(config: &ModelConfig, key: &str, default: Option<f64>) -> Result<f64> {
     if default.is_none() && !config.has(key) {
-        return Err(config.bad(key, "is missing"));
+        return Err(config.error(key, "is missing"));
     }
     let value = config.number(key, default.unwrap_or_default())?;
     if value > 0.0 && value.is_finite() {
         return Ok(value);
     }
-    Err(config.bad(key, format!("expected a number above 0, found {value}")))
+    Err(config.error(key, format!("expected a number above 0, found {value}")))
 }
 
 /// Refuses a rotation of only a part of each head.
 fn whole(config: &ModelConfig, key: &str) -> Result<()> {
     match config.number(key, 1.0)? {
         1.0 => Ok(()),
-        part => Err(config.bad(key, format!("found {part}, this version rotates whole heads"))),
+        part => Err(config.error(key, format!("found {part}, this version rotates whole heads"))),
     }
 }

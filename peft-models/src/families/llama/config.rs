@@ -9,7 +9,10 @@
 
 use peft_core::Result;
 
-use crate::{blocks::Activation, config::ModelConfig, kernels::Heads};
+use crate::{
+    blocks::{Activation, Heads},
+    config::ModelConfig,
+};
 
 /// `sliding_window` and `max_window_layers` of configs without them.
 const WINDOW: usize = 4096;
@@ -18,6 +21,27 @@ const FULL_LAYERS: usize = 28;
 /// The names in `layer_types`.
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
+
+/// The members of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    Llama,
+    Mistral,
+    Qwen2,
+    Qwen3,
+}
+
+impl Member {
+    fn read(config: &ModelConfig) -> Result<Self> {
+        match config.model_type()? {
+            "llama" => Ok(Self::Llama),
+            "mistral" => Ok(Self::Mistral),
+            "qwen2" => Ok(Self::Qwen2),
+            "qwen3" => Ok(Self::Qwen3),
+            other => Err(config.error("model_type", format!("found {other:?}, which is no Llama"))),
+        }
+    }
+}
 
 /// A model of the family.
 #[derive(Clone, Debug)]
@@ -53,37 +77,37 @@ impl LlamaConfig {
     ///
     /// [`peft_core::Error::Config`] naming a key that is missing, of another kind, or not possible.
     pub fn read(config: &ModelConfig) -> Result<Self> {
-        let kind = config.model_type()?;
+        let member = Member::read(config)?;
         let hidden_size = config.size("hidden_size")?;
         let bias = || config.flag("attention_bias", false);
-        let (input_bias, output_bias) = match kind {
-            "mistral" => (false, false),
-            "qwen2" => (true, false),
-            _ => (bias()?, bias()?),
+        let (input_bias, output_bias) = match member {
+            Member::Mistral => (false, false),
+            Member::Qwen2 => (true, false),
+            Member::Llama | Member::Qwen3 => (bias()?, bias()?),
         };
         Ok(Self {
             hidden_size,
             inner_size: config.size("intermediate_size")?,
             vocab_size: config.size("vocab_size")?,
             positions: config.size("max_position_embeddings")?,
-            heads: heads(config, kind, hidden_size)?,
+            heads: heads(config, member, hidden_size)?,
             epsilon: config.number("rms_norm_eps", 1e-6)?,
             activation: Activation::from_config(config, "hidden_act", "silu")?,
             input_bias,
             output_bias,
-            mlp_bias: kind == "llama" && config.flag("mlp_bias", false)?,
-            head_norms: kind == "qwen3",
-            windows: windows(config, kind, config.layers("num_hidden_layers")?)?,
+            mlp_bias: member == Member::Llama && config.flag("mlp_bias", false)?,
+            head_norms: member == Member::Qwen3,
+            windows: windows(config, member, config.layers("num_hidden_layers")?)?,
         })
     }
 }
 
-fn heads(config: &ModelConfig, kind: &str, hidden_size: usize) -> Result<Heads> {
+fn heads(config: &ModelConfig, member: Member, hidden_size: usize) -> Result<Heads> {
     let n = config.size("num_attention_heads")?;
-    let missing = match kind {
-        "mistral" => 8,
-        "qwen2" | "qwen3" => 32,
-        _ => n,
+    let missing = match member {
+        Member::Llama => n,
+        Member::Mistral => 8,
+        Member::Qwen2 | Member::Qwen3 => 32,
     };
     let key = "num_key_value_heads";
     let k = match config.optional_size(key)? {
@@ -92,30 +116,30 @@ fn heads(config: &ModelConfig, kind: &str, hidden_size: usize) -> Result<Heads> 
         None => missing,
     };
     if n % k != 0 {
-        return Err(config.bad(key, format!("{k} does not divide {n}")));
+        return Err(config.error(key, format!("{k} does not divide {n}")));
     }
     let key = "head_dim";
     let d = match config.optional_size(key)? {
         Some(d) => d,
-        None if kind == "qwen3" && !config.is_null(key) => 128,
+        None if member == Member::Qwen3 && !config.is_null(key) => 128,
         None if hidden_size.is_multiple_of(n) => hidden_size / n,
         None => {
             let message = format!("{n} does not divide {hidden_size}");
-            return Err(config.bad("num_attention_heads", message));
+            return Err(config.error("num_attention_heads", message));
         }
     };
     if d % 2 != 0 {
-        return Err(config.bad(key, format!("found {d}, rotary heads have an even size")));
+        return Err(config.error(key, format!("found {d}, rotary heads have an even size")));
     }
     Ok(Heads { query: n, key_value: k, size: d })
 }
 
 /// The window of each of `layers` layers.
-fn windows(config: &ModelConfig, kind: &str, layers: usize) -> Result<Vec<Option<usize>>> {
-    let on = match kind {
-        "mistral" => true,
-        "qwen2" | "qwen3" => config.flag("use_sliding_window", false)?,
-        _ => return Ok(vec![None; layers]),
+fn windows(config: &ModelConfig, member: Member, layers: usize) -> Result<Vec<Option<usize>>> {
+    let on = match member {
+        Member::Llama => return Ok(vec![None; layers]),
+        Member::Mistral => true,
+        Member::Qwen2 | Member::Qwen3 => config.flag("use_sliding_window", false)?,
     };
     let window = match config.optional_size("sliding_window")? {
         _ if !on => None,
@@ -124,12 +148,12 @@ fn windows(config: &ModelConfig, kind: &str, layers: usize) -> Result<Vec<Option
         None => Some(WINDOW),
     };
     let types = config.optional_texts("layer_types")?;
-    if kind == "mistral" {
+    if member == Member::Mistral {
         // All its layers are alike; a config that says otherwise belongs to another model.
         let all = if window.is_some() { SLIDING } else { FULL };
         if let Some(other) = types.iter().flatten().find(|name| **name != all) {
             let message = format!("found {other:?}, all layers of this mistral are {all:?}");
-            return Err(config.bad("layer_types", message));
+            return Err(config.error("layer_types", message));
         }
         return Ok(vec![window; layers]);
     }
@@ -139,20 +163,20 @@ fn windows(config: &ModelConfig, kind: &str, layers: usize) -> Result<Vec<Option
     };
     if types.len() != layers {
         let message = format!("found {} of them for {layers} layers", types.len());
-        return Err(config.bad("layer_types", message));
+        return Err(config.error("layer_types", message));
     }
     types
         .into_iter()
         .map(|name| match (name, window) {
             (FULL, _) => Ok(None),
             (SLIDING, Some(window)) => Ok(Some(window)),
-            (SLIDING, None) => Err(config.bad(
+            (SLIDING, None) => Err(config.error(
                 "layer_types",
                 format!("found {SLIDING:?}, but `use_sliding_window` or `sliding_window` is off"),
             )),
             _ => {
                 let message = format!("found {name:?}, this version knows {FULL} and {SLIDING}");
-                Err(config.bad("layer_types", message))
+                Err(config.error("layer_types", message))
             }
         })
         .collect()

@@ -153,7 +153,7 @@ mod tests {
 
     use burn::tensor::{Device, Distribution};
 
-    use super::{super::serve, *};
+    use super::{super::entry, *};
 
     fn layer(past: bool, encoded: Option<bool>) -> Layer {
         // Products, as their gradients need the factors.
@@ -230,7 +230,7 @@ mod tests {
                 counted.fetch_add(1, Ordering::Relaxed);
                 inputs.x.square()
             };
-            if recompute { serve::checkpointed(inputs, body) } else { body(inputs) }
+            if recompute { entry::checkpointed(inputs, body) } else { body(inputs) }
         };
         let count = || runs.swap(0, Ordering::Relaxed);
         let y = run(run(x.clone(), true), true);

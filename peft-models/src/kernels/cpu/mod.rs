@@ -4,7 +4,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `serve` | the functions that the blocks call |
+//! | `entry` | the functions that the blocks call |
 //! | `switch` | whether kernels are turned on |
 //! | `linear` | linear layers, with an activation or onto a residual |
 //! | `activation` | GELU, SiLU, ReLU, the product of SwiGLU |
@@ -31,6 +31,7 @@ mod column_blocks;
 mod cross_entropy;
 #[cfg(target_arch = "x86_64")]
 mod dot_products;
+mod entry;
 mod frozen;
 mod gradient_checkpointing;
 mod linear;
@@ -38,7 +39,6 @@ mod norm;
 mod parallel;
 mod product;
 mod rotate;
-mod serve;
 mod simd;
 mod switch;
 mod tensors;
@@ -48,7 +48,7 @@ mod tests;
 mod transpose;
 mod view;
 
-pub(crate) use serve::{
+pub(crate) use entry::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
     lm_cross_entropy, normalize, reads_in_place, rotate_heads, unavailable,
 };

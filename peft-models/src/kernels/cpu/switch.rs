@@ -1,4 +1,4 @@
-//! Whether kernels are turned on.
+//! The switch of the kernels: `PEFT_KERNELS`, or a test.
 
 use std::sync::{
     LazyLock,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `rows` | kernels that work on each row by itself |
 //! | `attention` | joined and separate attention |
-//! | `switch` | whole models with kernels and without; what no kernel serves |
+//! | `switch` | whole models with kernels and without; what no kernel supports |
 
 #![allow(clippy::unwrap_used)]
 

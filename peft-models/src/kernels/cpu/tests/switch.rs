@@ -1,4 +1,4 @@
-//! Whole models with kernels and without, and what no kernel serves.
+//! Whole models with kernels and without, and what no kernel supports.
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ use peft_core::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{frozen::Frozen, linear, norm, serve::serves, tensors},
+    super::{entry::supports, frozen::Frozen, linear, norm, tensors},
     *,
 };
 use crate::{
@@ -158,13 +158,13 @@ fn kernels_are_for_f32_on_flex_where_turned_on() {
     let flex = Device::flex();
     let x = |device: &Device, dtype: DType| Tensor::<2>::zeros([2, 3], (device, dtype));
     set_enabled(true);
-    assert!(serves(&x(&flex, DType::F32)));
-    assert!(serves(&x(&flex.clone().autodiff(), DType::F32)));
-    assert!(serves(&x(&flex.clone().autodiff(), DType::F32).require_grad()));
-    assert!(!serves(&x(&flex, DType::F64)));
-    assert!(!serves(&Tensor::<2>::zeros([2, 0], &flex)));
+    assert!(supports(&x(&flex, DType::F32)));
+    assert!(supports(&x(&flex.clone().autodiff(), DType::F32)));
+    assert!(supports(&x(&flex.clone().autodiff(), DType::F32).require_grad()));
+    assert!(!supports(&x(&flex, DType::F64)));
+    assert!(!supports(&Tensor::<2>::zeros([2, 0], &flex)));
     set_enabled(false);
-    assert!(!serves(&x(&flex, DType::F32)));
+    assert!(!supports(&x(&flex, DType::F32)));
 }
 
 #[test]

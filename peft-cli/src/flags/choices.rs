@@ -1,6 +1,20 @@
-//! Settings that are chosen by name.
+//! Values of flags that are chosen by name.
+
+use std::str::FromStr;
 
 use peft_core::{Error, PaddingSide, Pooling, PrefixPositions, Result};
+
+/// Parses the value of a flag for clap, which names the flag in its own message.
+///
+/// # Errors
+///
+/// What is wrong with the value.
+pub fn parse_value<T: FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
+    text.parse().map_err(|error| match error {
+        Error::Setting { message, .. } => message,
+        other => other.to_string(),
+    })
+}
 
 /// The names of a setting's values.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use peft_models::{
     generate::{Beams, EarlyStopping, GenerateConfig, Sampling},
 };
 
-use crate::help::ShowDefault;
+use crate::flags::help::FlagHelp;
 
 /// Flags that say how text is continued.
 #[derive(Args, Clone, Debug)]
@@ -83,12 +83,12 @@ pub struct DecodingArgs {
         help_heading = "Beam search",
         show_default = "false"
     )]
-    pub early_stopping: Option<Early>,
+    pub early_stopping: Option<EarlyStoppingName>,
 }
 
 /// The value of `--early-stopping`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Early {
+pub enum EarlyStoppingName {
     /// When no unfinished text could be better if it ended now.
     False,
     /// At once.
@@ -102,12 +102,12 @@ fn defaults() -> GenerateConfig {
     GenerateConfig::new(1)
 }
 
-impl From<Early> for EarlyStopping {
-    fn from(early: Early) -> Self {
-        match early {
-            Early::False => Self::Heuristic,
-            Early::True => Self::Always,
-            Early::Never => Self::Never,
+impl From<EarlyStoppingName> for EarlyStopping {
+    fn from(name: EarlyStoppingName) -> Self {
+        match name {
+            EarlyStoppingName::False => Self::Heuristic,
+            EarlyStoppingName::True => Self::Always,
+            EarlyStoppingName::Never => Self::Never,
         }
     }
 }

@@ -1,12 +1,11 @@
-//! What encoder-decoders share: their geometry, and one embedding under several names.
+//! What models of two stacks share: their geometry, and one embedding under several names.
 
 use burn::tensor::DType;
 use peft_core::{ModelSpec, Result, Site, SiteSpec, Topology};
 
 use crate::{
-    blocks::Linear,
+    blocks::{Heads, Linear},
     config::ModelConfig,
-    kernels::Heads,
     weights::{LM_HEAD, Matrix, Weights},
 };
 

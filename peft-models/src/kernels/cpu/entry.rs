@@ -17,8 +17,8 @@ pub(crate) fn unavailable(device: &Device) -> Option<String> {
     (*device != Device::flex()).then(|| format!("the model is on {device:?}"))
 }
 
-/// Whether kernels compute with `x`.
-pub(super) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
+/// Whether kernels can compute with `x`.
+pub(super) fn supports<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32
         && x.dims().iter().all(|size| *size > 0)
         && enabled()
@@ -32,12 +32,12 @@ fn frozen(matrices: &[Matrix]) -> Option<Vec<Frozen>> {
 
 /// `f(x)`, element by element.
 pub(crate) fn activate<const D: usize>(x: &Tensor<D>, function: Nonlinearity) -> Option<Tensor<D>> {
-    serves(x).then(|| activation::activation(x.clone(), function))
+    supports(x).then(|| activation::activation(x.clone(), function))
 }
 
 /// `silu(g) u` of rows `[g | u]`: `[B, S, 2 F]` to `[B, S, F]`.
 pub(crate) fn gated_silu(gate_up: &Tensor<3>) -> Option<Tensor<3>> {
-    serves(gate_up).then(|| activation::gated(gate_up.clone()))
+    supports(gate_up).then(|| activation::gated(gate_up.clone()))
 }
 
 /// Whether kernels read each of these matrices where it lies.
@@ -52,7 +52,7 @@ pub(crate) fn apply_linear<const D: usize>(
     bias: Option<&Tensor<1>>,
     function: Option<Nonlinearity>,
 ) -> Option<Tensor<D>> {
-    if !serves(x) {
+    if !supports(x) {
         return None;
     }
     linear::linear(x.clone(), frozen(weights)?, bias, function)
@@ -65,7 +65,7 @@ pub(crate) fn linear_onto<const D: usize>(
     weights: &[Matrix],
     bias: Option<&Tensor<1>>,
 ) -> Option<Tensor<D>> {
-    if !serves(x) {
+    if !supports(x) {
         return None;
     }
     linear::linear_onto(x.clone(), frozen(weights)?, bias, residual.clone())
@@ -79,7 +79,7 @@ pub(crate) fn lm_cross_entropy(
     targets: &[usize],
 ) -> Option<Tensor<1>> {
     match head {
-        [head] if serves(hidden) => {
+        [head] if supports(hidden) => {
             cross_entropy::cross_entropy(hidden.clone(), Frozen::of(head)?, bias, targets)
         }
         _ => None,
@@ -93,7 +93,7 @@ pub(crate) fn normalize<const D: usize>(
     shift: Option<&Tensor<1>>,
     epsilon: f64,
 ) -> Option<Tensor<D>> {
-    if !serves(x) {
+    if !supports(x) {
         return None;
     }
     norm::norm(x.clone(), scale, shift, epsilon)
@@ -106,7 +106,7 @@ pub(crate) fn rotate_heads(
     sin: &Tensor<4>,
     heads: usize,
 ) -> Option<Tensor<3>> {
-    if !serves(x) {
+    if !supports(x) {
         return None;
     }
     rotate::rotate(x.clone(), cos, sin, heads)
@@ -119,7 +119,7 @@ pub(crate) fn attend(
     past: Option<&LayerKeyValues>,
     scores: &Scores,
 ) -> Option<Tensor<3>> {
-    if !serves(query) || !serves(&own.key) {
+    if !supports(query) || !supports(&own.key) {
         return None;
     }
     attention::separate(query.clone(), own.clone(), past, scores)
@@ -132,7 +132,7 @@ pub(crate) fn attend_joined(
     heads: Heads,
     scores: &Scores,
 ) -> Option<Tensor<3>> {
-    if !serves(rows) {
+    if !supports(rows) {
         return None;
     }
     attention::joined(rows.clone(), past, heads, scores)

@@ -1,0 +1,387 @@
+//! Rows that cannot be read, or do not fit the task, the model or its tokenizer.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{CASE, Case, USAGE, fixture::*};
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "answer_start outside of the context",
+        build: |dir| {
+            let row = r#"{"question": "the", "context": "sea", "answers": [{"text": "sea",
+                "answer_start": 3}]}"#;
+            ask(dir, &row.replace('\n', ""), "")
+        },
+        says: &["rows.jsonl, line 1: field `answers`", "answer_start is 3, the context has 3"],
+        ..CASE
+    },
+    Case {
+        name: "an answer that stands elsewhere",
+        build: |dir| {
+            let row = r#"{"question": "the", "context": "is sea", "answers": {"text": ["sea"],
+                "answer_start": [0]}}"#;
+            ask(dir, &row.replace('\n', ""), "")
+        },
+        says: &["rows.jsonl, line 1", "the context has `is ` at character 0, expected `sea`"],
+        ..CASE
+    },
+    Case {
+        name: "a question without room for its context",
+        build: |dir| {
+            let row = r#"{"question": "the sea is blue", "context": "is sea", "answers": {"text":
+                ["sea"], "answer_start": [3]}}"#;
+            ask(dir, &row.replace('\n', ""), "--max-length 4")
+        },
+        says: &["rows.jsonl, line 1", "4 tokens, which leaves no room for the context", "of 4"],
+        ..CASE
+    },
+    Case {
+        name: "an answer behind the row's end",
+        build: |dir| {
+            let row = "{\"input_ids\": [3], \"start_positions\": 0, \"end_positions\": 1}\n";
+            ask(dir, row, "")
+        },
+        says: &["rows.jsonl, line 1: field `end_positions`: found the number 1", "1 tokens"],
+        ..CASE
+    },
+    Case {
+        name: "SQuAD's layout without questions",
+        build: |dir| {
+            let args = ask(dir, "", "");
+            fs::write(dir.join("rows.json"), "{\"data\": [{\"paragraphs\": [{}]}]}").unwrap();
+            fs::remove_file(dir.join("rows.jsonl")).unwrap();
+            args.iter().map(|arg| arg.replace("rows.jsonl", "rows.json")).collect()
+        },
+        says: &["rows.json: data[0].paragraphs[0] has no `qas`"],
+        ..CASE
+    },
+    Case {
+        name: "no token to begin the decoder with",
+        build: |dir| {
+            model(dir, "t5");
+            config(dir, "decoder_start_token_id", json!(null));
+            turn("")
+        },
+        says: &["model/config.json: key `decoder_start_token_id`: is missing"],
+        ..CASE
+    },
+    Case {
+        name: "no token to pad the decoder with",
+        build: |dir| {
+            model(dir, "t5");
+            rows(dir, "{\"input_ids\": [3, 4], \"labels\": [-100, 3]}\n");
+            config(dir, "pad_token_id", json!(null));
+            turn("")
+        },
+        says: &["model/config.json: key `pad_token_id`: is missing"],
+        ..CASE
+    },
+    Case {
+        name: "labels longer than the decoder",
+        build: |dir| {
+            model(dir, "bart");
+            let ids = vec![3; 200];
+            rows(dir, &format!("{{\"input_ids\": [3, 4], \"labels\": {ids:?}}}\n"));
+            turn("")
+        },
+        says: &["rows.jsonl, line 1: 0 virtual tokens + 200 tokens", "positions"],
+        ..CASE
+    },
+    Case {
+        name: "labels that do not fit the decoder's tokens",
+        build: |dir| {
+            model(dir, "t5");
+            rows(
+                dir,
+                "{\"input_ids\": [3], \"labels\": [3, 4], \"decoder_input_ids\": [0, 3, 4]}\n",
+            );
+            turn("")
+        },
+        says: &["line 1: field `labels`: found 2 of them, expected one for each of 3 decoder"],
+        ..CASE
+    },
+    Case {
+        name: "forward without the decoder's tokens",
+        build: |dir| {
+            model(dir, "t5");
+            forward()
+        },
+        says: &["rows.jsonl, line 1: field `decoder_input_ids` is missing"],
+        ..CASE
+    },
+    Case {
+        name: "missing data file",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--train nothing.jsonl")
+        },
+        says: &["cannot read nothing.jsonl", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "data file of an unknown kind",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("rows.parquet"), "PAR1").unwrap();
+            train("--train rows.parquet")
+        },
+        says: &["rows.parquet: found extension .parquet, expected .jsonl"],
+        ..CASE
+    },
+    Case {
+        name: "empty data file",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "");
+            train("")
+        },
+        says: &["rows.jsonl: holds no records"],
+        ..CASE
+    },
+    Case {
+        name: "a line that is not JSON",
+        build: |dir| {
+            pair(dir, "gpt2");
+            rows(dir, "{\"input_ids\": [1], \"labels\": [1]}\n\n{\"input_ids\": [1], \"lab\n");
+            eval()
+        },
+        says: &["rows.jsonl, line 3: not a JSON object", "column"],
+        ..CASE
+    },
+    Case {
+        name: "a line that is JSON but no object",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"input_ids\": [1]}\n[1, 2]\n");
+            forward()
+        },
+        says: &["rows.jsonl, line 2: found an array of 2 values, expected a JSON object"],
+        ..CASE
+    },
+    Case {
+        name: "text that is not UTF-8",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("rows.jsonl"), b"{\"input_ids\": [1]}\n{\"text\": \"\xff\"}\n")
+                .unwrap();
+            forward()
+        },
+        says: &["rows.jsonl, line 2", "not UTF-8", "0xff"],
+        ..CASE
+    },
+    Case {
+        name: "CSV row with a field too few",
+        build: |dir| {
+            model(dir, "bert");
+            fs::write(dir.join("rows.csv"), "text,label\nthe sea,a\nblue\n").unwrap();
+            classify("--train rows.csv")
+        },
+        says: &["rows.csv, line 3: found 1 fields, expected the header's 2: text, label"],
+        ..CASE
+    },
+    Case {
+        name: "field missing",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"input_ids\": [1], \"label\": 0}\n{\"input_ids\": [1]}\n");
+            classify("")
+        },
+        says: &["rows.jsonl, line 2", "field `label` is missing", "the line has: input_ids"],
+        ..CASE
+    },
+    Case {
+        name: "field of the wrong kind",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"input_ids\": [1, \"two\"]}\n");
+            forward()
+        },
+        says: &["rows.jsonl, line 1: field `input_ids[1]`: found the string `two`", "a token id"],
+        ..CASE
+    },
+    Case {
+        name: "token id outside the vocabulary",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"input_ids\": [1, 2]}\n{\"input_ids\": [1, 71]}\n");
+            forward()
+        },
+        says: &["rows.jsonl, line 2: token id 71 is outside the vocabulary of 71"],
+        ..CASE
+    },
+    Case {
+        name: "token type that the model does not know",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"input_ids\": [1, 2], \"token_type_ids\": [0, 2]}\n");
+            forward()
+        },
+        says: &["rows.jsonl, line 1: token type 2: the model knows 2 of them"],
+        ..CASE
+    },
+    Case {
+        name: "labels of another length than input_ids",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"input_ids\": [1, 2, 3], \"labels\": [1, 2]}\n");
+            train("")
+        },
+        says: &["rows.jsonl, line 1: field `labels`: found 2", "each of 3 tokens"],
+        ..CASE
+    },
+    Case {
+        name: "row without tokens",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"input_ids\": [], \"labels\": []}\n");
+            train("")
+        },
+        says: &["rows.jsonl, line 1: found no tokens, expected at least one"],
+        ..CASE
+    },
+    Case {
+        name: "no row has a target",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"input_ids\": [1, 2], \"labels\": [-100, -100]}\n");
+            train("")
+        },
+        says: &["rows.jsonl: no row has a target"],
+        ..CASE
+    },
+    Case {
+        name: "class that the head does not have",
+        build: |dir| {
+            pair(dir, "bert");
+            rows(dir, "{\"input_ids\": [1, 2], \"label\": 3}\n");
+            eval()
+        },
+        says: &["rows.jsonl, line 1: field `label`: found class 3 of 3 classes"],
+        ..CASE
+    },
+    Case {
+        name: "label that is not in --labels",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(
+                dir,
+                "{\"text\": \"the sea\", \"label\": \"calm\"}\n{\"text\": \"is\", \"label\": \"wild\"}\n",
+            );
+            classify("--labels calm,rough")
+        },
+        says: &["rows.jsonl, line 2: found label `wild`, expected one of: calm, rough"],
+        ..CASE
+    },
+    Case {
+        name: "a label twice in --labels",
+        build: |dir| {
+            model(dir, "bert");
+            classify("--labels calm,rough,calm")
+        },
+        says: &["--labels: `calm` is both label 0 and label 2"],
+        ..USAGE
+    },
+    Case {
+        name: "text without tokenizer.json",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"text\": \"the sea is blue\"}\n");
+            train("")
+        },
+        says: &["cannot read model/tokenizer.json", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "unknown field in a template",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            rows(dir, "{\"name\": \"sea\", \"colour\": \"blue\"}\n");
+            train("--source-template {nome} --target-template {colour}")
+        },
+        says: &["rows.jsonl, line 1: field `nome` is missing; the line has: colour, name"],
+        ..CASE
+    },
+    Case {
+        name: "unclosed brace in a template",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            rows(dir, "{\"name\": \"sea\", \"colour\": \"blue\"}\n");
+            train("--source-template the:{name --target-template {colour}")
+        },
+        says: &["--source-template: `the:{name`, character 5: found `{` without `}`"],
+        ..USAGE
+    },
+    Case {
+        name: "P + T too long to train",
+        build: |dir| {
+            model(dir, "gpt2");
+            long_row(dir, 61);
+            train("")
+        },
+        says: &["rows.jsonl, line 1", "4 virtual tokens", "61 tokens", "limit of 64 positions"],
+        ..CASE
+    },
+    Case {
+        name: "P + T too long to evaluate",
+        build: |dir| {
+            pair(dir, "gpt2");
+            long_row(dir, 60);
+            eval()
+        },
+        says: &["rows.jsonl, line 1", "5 virtual tokens", "60 tokens", "limit of 64 positions"],
+        ..CASE
+    },
+    Case {
+        name: "P + T + new tokens too long to generate",
+        build: |dir| {
+            pair(dir, "gpt2");
+            long_row(dir, 40);
+            words(
+                "generate --model model --adapter adapter --input rows.jsonl --output out.jsonl \
+                 --max-new-tokens 30",
+            )
+        },
+        says: &["rows.jsonl, line 1", "5 virtual tokens", "40 tokens", "30 new tokens", "64"],
+        ..CASE
+    },
+    Case {
+        name: "a text of no tokens to continue",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            let mut args = words("generate --model model --prompt");
+            args.push(String::new());
+            args
+        },
+        says: &["--prompt: found no tokens"],
+        ..USAGE
+    },
+    Case {
+        name: "a tokenizer of a larger vocabulary",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            edit(&dir.join("model/tokenizer.json"), |json| {
+                json["model"]["vocab"]["red"] = json!(71)
+            });
+            words("generate --model model --prompt red")
+        },
+        says: &["model/tokenizer.json", "token id 71", "vocabulary of 71"],
+        ..CASE
+    },
+    Case {
+        name: "a text too long to continue",
+        build: |dir| {
+            pair(dir, "gpt2");
+            tokenizer(dir);
+            words("generate --model model --adapter adapter --prompt sea --max-new-tokens 64")
+        },
+        says: &["5 virtual tokens", "1 tokens", "64 new tokens", "limit of 64"],
+        ..CASE
+    },
+];

@@ -1,0 +1,230 @@
+//! A base model's folder that is incomplete or damaged.
+
+use std::fs;
+
+use safetensors::Dtype;
+use serde_json::json;
+
+use super::{CASE, Case, fixture::*};
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "missing model folder",
+        build: |dir| {
+            rows(dir, "{\"input_ids\": [1]}\n");
+            forward()
+        },
+        says: &["cannot read model/config.json", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "missing config.json",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::remove_file(dir.join("model/config.json")).unwrap();
+            words("info model")
+        },
+        says: &["cannot read model/config.json", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "config.json is not JSON",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/config.json"), "{\"model_type\": gpt2}").unwrap();
+            train("")
+        },
+        says: &["model/config.json: not JSON", "line 1 column 16"],
+        ..CASE
+    },
+    Case {
+        name: "unknown model_type",
+        build: |dir| {
+            model(dir, "gpt2");
+            config(dir, "model_type", json!("mamba"));
+            forward()
+        },
+        says: &[
+            "model/config.json: key `model_type`",
+            "\"mamba\"",
+            "bert, camembert, gpt2, llama, mistral",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "config key missing",
+        build: |dir| {
+            model(dir, "llama");
+            config(dir, "hidden_size", json!(null));
+            train("")
+        },
+        says: &["model/config.json: key `hidden_size`: is missing"],
+        ..CASE
+    },
+    Case {
+        name: "config key of the wrong kind",
+        build: |dir| {
+            model(dir, "gpt2");
+            config(dir, "n_layer", json!("three"));
+            forward()
+        },
+        says: &["model/config.json: key `n_layer`", "whole number", "found \"three\""],
+        ..CASE
+    },
+    Case {
+        name: "a mechanism that is not implemented",
+        build: |dir| {
+            model(dir, "llama");
+            config(dir, "rope_parameters", json!({"rope_type": "longrope"}));
+            forward()
+        },
+        says: &[
+            "model/config.json: key `rope_parameters.rope_type`",
+            "\"longrope\"",
+            "default, linear",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "end-of-text token of the wrong kind",
+        build: |dir| {
+            model(dir, "gpt2");
+            config(dir, "eos_token_id", json!("</s>"));
+            forward()
+        },
+        says: &["model/config.json: key `eos_token_id`", "a token id", "found \"</s>\""],
+        ..CASE
+    },
+    Case {
+        name: "heads that do not divide the hidden size",
+        build: |dir| {
+            model(dir, "bert");
+            config(dir, "num_attention_heads", json!(5));
+            forward()
+        },
+        says: &["model/config.json: key `num_attention_heads`: 5 does not divide 32"],
+        ..CASE
+    },
+    Case {
+        name: "end-of-text token outside the vocabulary",
+        build: |dir| {
+            model(dir, "gpt2");
+            config(dir, "eos_token_id", json!(71));
+            train("")
+        },
+        says: &["model/config.json: key `eos_token_id`", "found 71", "vocabulary of 71"],
+        ..CASE
+    },
+    Case {
+        name: "missing model.safetensors",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::remove_file(dir.join("model/model.safetensors")).unwrap();
+            train("")
+        },
+        says: &["cannot read model/model.safetensors", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "truncated safetensors",
+        build: |dir| {
+            model(dir, "gpt2");
+            truncate(&dir.join("model/model.safetensors"));
+            train("")
+        },
+        says: &["model/model.safetensors: not a whole safetensors file"],
+        ..CASE
+    },
+    Case {
+        name: "empty safetensors",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/model.safetensors"), "").unwrap();
+            forward()
+        },
+        says: &["model/model.safetensors: not a whole safetensors file"],
+        ..CASE
+    },
+    Case {
+        name: "tensor missing",
+        build: |dir| {
+            model(dir, "gpt2");
+            weights(dir, |all| _ = all.remove("transformer.h.1.mlp.c_fc.weight").unwrap());
+            train("")
+        },
+        says: &["model/model.safetensors: tensor `h.1.mlp.c_fc.weight`: is missing", "[32, 128]"],
+        ..CASE
+    },
+    Case {
+        name: "surplus tensor",
+        build: |dir| {
+            model(dir, "bert");
+            weights(dir, |all| {
+                all.insert("bert.adapters.0.weight".into(), (Dtype::F32, vec![1], vec![0; 4]));
+            });
+            classify("")
+        },
+        says: &["model/model.safetensors: tensor `bert.adapters.0.weight`: is not a part"],
+        ..CASE
+    },
+    Case {
+        name: "tensor of the wrong shape",
+        build: |dir| {
+            model(dir, "llama");
+            config(dir, "intermediate_size", json!(60));
+            forward()
+        },
+        says: &["model/model.safetensors: tensor `model.layers.0.mlp.", "[56, 32]", "[60, 32]"],
+        ..CASE
+    },
+    Case {
+        name: "tensor of the wrong type",
+        build: |dir| {
+            model(dir, "bert");
+            weights(dir, |all| {
+                let norm = all.get_mut("bert.embeddings.LayerNorm.weight").unwrap();
+                *norm = (Dtype::I64, vec![32], vec![0; 32 * 8]);
+            });
+            forward()
+        },
+        says: &["tensor `bert.embeddings.LayerNorm.weight`: found type I64, expected F32"],
+        ..CASE
+    },
+    Case {
+        name: "shard that the index lists is missing",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::remove_file(dir.join("model/model.safetensors")).unwrap();
+            let index = json!({"weight_map": {"wte.weight": "model-00001-of-00002.safetensors"}});
+            let path = dir.join("model/model.safetensors.index.json");
+            fs::write(path, index.to_string()).unwrap();
+            train("")
+        },
+        says: &["cannot read model/model-00001-of-00002.safetensors", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "tensor that the index lists is not in its shard",
+        build: |dir| {
+            model(dir, "gpt2");
+            let (old, new) = ("model/model.safetensors", "model/model-1.safetensors");
+            fs::rename(dir.join(old), dir.join(new)).unwrap();
+            let index = json!({"weight_map": {"h.9.ln_1.bias": "model-1.safetensors"}});
+            let path = dir.join("model/model.safetensors.index.json");
+            fs::write(path, index.to_string()).unwrap();
+            train("")
+        },
+        says: &["model/model-1.safetensors: tensor `h.9.ln_1.bias`: is missing", "index.json"],
+        ..CASE
+    },
+    Case {
+        name: "tokenizer.json is not a tokenizer",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/tokenizer.json"), "{}").unwrap();
+            words("generate --model model --prompt hello")
+        },
+        says: &["model/tokenizer.json: not a tokenizer"],
+        ..CASE
+    },
+];

@@ -1,0 +1,225 @@
+//! A place that cannot be written to, or a run that fails on the way there.
+
+use std::fs;
+
+use super::{CASE, Case, USAGE, fixture::*};
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "--out is a file",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("out"), "mine").unwrap();
+            train("")
+        },
+        says: &["cannot write out"],
+        ..CASE
+    },
+    Case {
+        name: "--out is below a file",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("file"), "mine").unwrap();
+            train("--out file/out")
+        },
+        says: &["cannot write file/out", "Not a directory"],
+        ..CASE
+    },
+    Case {
+        name: "--output is below a file",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("forward --model model --input rows.jsonl --output rows.jsonl/out.safetensors")
+        },
+        says: &["cannot write rows.jsonl/out.safetensors", "Not a directory"],
+        ..CASE
+    },
+    Case {
+        name: "--output in a folder that is not there",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("forward --model model --input rows.jsonl --output no/out.jsonl")
+        },
+        says: &["cannot write no/out.jsonl", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "--metrics-file is below a file",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--metrics-file rows.jsonl/metrics.jsonl")
+        },
+        says: &["cannot write rows.jsonl/metrics.jsonl", "Not a directory"],
+        ..CASE
+    },
+    Case {
+        name: "--out holds a run",
+        build: |dir| {
+            run(dir);
+            train("")
+        },
+        says: &["--out out: holds a run already", "--resume", "--overwrite"],
+        ..USAGE
+    },
+    Case {
+        name: "--overwrite by a run that cannot begin",
+        build: |dir| {
+            run(dir);
+            long_row(dir, 61);
+            train("--overwrite")
+        },
+        says: &["rows.jsonl, line 1", "limit of 64"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "--resume without a run",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("train --out out --resume")
+        },
+        says: &["--resume", "out", "holds no run"],
+        ..USAGE
+    },
+    Case {
+        name: "--resume of a run without a complete checkpoint",
+        build: |dir| {
+            run(dir);
+            fs::remove_dir_all(dir.join("out/checkpoints")).unwrap();
+            words("train --out out --resume")
+        },
+        says: &["--resume: out/checkpoints holds no complete checkpoint", "--overwrite"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "--metrics-file is the file of --train",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--metrics-file ./rows.jsonl --overwrite")
+        },
+        says: &["--metrics-file: found ./rows.jsonl, the file of --train"],
+        ..USAGE
+    },
+    Case {
+        name: "--metrics-file holds something",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("notes.jsonl"), "mine").unwrap();
+            train("--metrics-file notes.jsonl")
+        },
+        says: &["--metrics-file: found notes.jsonl", "exists already", "--overwrite"],
+        ..USAGE
+    },
+    Case {
+        name: "--resume with other settings",
+        build: |dir| {
+            run(dir);
+            words("train --out out --resume --lr 0.5")
+        },
+        says: &["out/checkpoints/step-000002", "other settings", "lr (then 0.01, now 0.5)"],
+        then: "train --out out --resume",
+        ..CASE
+    },
+    Case {
+        name: "--resume with other rows",
+        build: |dir| {
+            run(dir);
+            rows(dir, "{\"input_ids\": [9, 8], \"labels\": [9, 8]}\n");
+            words("train --out out --resume")
+        },
+        says: &["out/checkpoints/step-000002", "training rows (other content)"],
+        ..CASE
+    },
+    Case {
+        name: "loss that is no number",
+        build: |dir| {
+            model(dir, "bert");
+            classify("--lr 1e38 --steps 9")
+        },
+        says: &["the loss became", "at step", "--clip-norm"],
+        leaves: &["out", "out/run.toml", "out/metrics.jsonl"],
+        ..CASE
+    },
+    Case {
+        name: "loss that is no number, over an old run",
+        build: |dir| {
+            run(dir);
+            model(dir, "bert");
+            classify("--lr 1e38 --steps 9 --overwrite")
+        },
+        says: &["the loss became", "at step", "--clip-norm"],
+        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "disk full at the first checkpoint",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--num-virtual-tokens 16")
+        },
+        blocks: 8,
+        says: &["cannot write out/", "File too large"],
+        leaves: &["out", "out/run.toml", "out/metrics.jsonl", "out/checkpoints"],
+        ..CASE
+    },
+    Case {
+        name: "disk full over an old run",
+        build: |dir| {
+            run(dir);
+            train("--num-virtual-tokens 16 --overwrite")
+        },
+        blocks: 8,
+        says: &["cannot write out/", "File too large"],
+        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "disk full at the last save of a resumed run",
+        build: |dir| {
+            run(dir);
+            words("train --out out --resume")
+        },
+        blocks: 4,
+        says: &["cannot write out/adapter_model.safetensors", "File too large"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "disk full between the adapter's two files",
+        build: |dir| {
+            model(dir, "gpt2");
+            must(dir, &train("--num-virtual-tokens 1"));
+            words("train --out out --resume")
+        },
+        blocks: 2,
+        says: &["cannot write out/adapter_config.json", "File too large"],
+        then: "inspect out",
+        ..CASE
+    },
+    Case {
+        name: "a device without space",
+        build: |dir| {
+            model(dir, "bert");
+            std::os::unix::fs::symlink("/dev/full", dir.join("out.jsonl")).unwrap();
+            words("predict --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &["cannot write out.jsonl", "No space left on device"],
+        ..CASE
+    },
+    Case {
+        name: "disk full under forward",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("out.safetensors"), "old").unwrap();
+            let row = format!("{{\"input_ids\": {:?}}}\n", [1; 40]);
+            rows(dir, &row);
+            forward()
+        },
+        blocks: 8,
+        says: &["cannot write out.safetensors", "File too large"],
+        ..CASE
+    },
+];

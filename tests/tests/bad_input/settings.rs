@@ -1,0 +1,311 @@
+//! Flags and keys of `run.toml` that are unknown, out of range or do not go together.
+
+use std::fs;
+
+use super::{CASE, Case, USAGE, fixture::*};
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "unknown flag",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--learning-rate 1")
+        },
+        says: &["--learning-rate", "peft train"],
+        ..USAGE
+    },
+    Case { name: "unknown command", build: |_| words("finetune"), says: &["finetune"], ..USAGE },
+    Case {
+        name: "required flag missing",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("train --model model --task causal-lm --train rows.jsonl --out out")
+        },
+        says: &["--method", "required"],
+        ..USAGE
+    },
+    Case {
+        name: "backend that is not compiled in",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--device cuda")
+        },
+        says: &["--device cuda", "built without", "--features cuda"],
+        ..USAGE
+    },
+    Case {
+        name: "no steps",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--steps 0")
+        },
+        says: &["--steps: found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
+        name: "steps and epochs",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--epochs 1 --steps 1")
+        },
+        says: &["--epochs", "--steps"],
+        ..USAGE
+    },
+    Case {
+        name: "learning rate below 0",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--lr -1")
+        },
+        says: &["--lr: found -1, expected a number above 0"],
+        ..USAGE
+    },
+    Case {
+        name: "unknown optimizer",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--optimizer lion")
+        },
+        says: &["--optimizer: found `lion`, expected one of adamw, adafactor, sgd"],
+        ..USAGE
+    },
+    Case {
+        name: "unknown schedule",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--schedule step")
+        },
+        says: &["--schedule: found `step`, expected one of constant, linear, cosine"],
+        ..USAGE
+    },
+    Case {
+        name: "unknown init",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--init xavier")
+        },
+        says: &["--init: found \"xavier\", expected one of random, zero, words"],
+        ..USAGE
+    },
+    Case {
+        name: "no virtual tokens",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--num-virtual-tokens 0")
+        },
+        says: &["--num-virtual-tokens", "found 0"],
+        ..USAGE
+    },
+    Case {
+        name: "more virtual tokens than fit any memory",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--num-virtual-tokens 99999999999")
+        },
+        says: &["--num-virtual-tokens: found 99999999999", "64 positions"],
+        ..USAGE
+    },
+    Case {
+        name: "dropout above 1",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--prefix-dropout 2")
+        },
+        says: &["--prefix-dropout: found 2, expected a number from 0 to below 1"],
+        ..USAGE
+    },
+    Case {
+        name: "layers out of range",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--layers 0-3")
+        },
+        says: &["--layers", "3", "layers 0 to 2"],
+        ..USAGE
+    },
+    Case {
+        name: "layers for a method without",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--method prompt --layers 0")
+        },
+        says: &["--layers: prompt has no such setting"],
+        ..USAGE
+    },
+    Case {
+        name: "unknown best metric",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--valid rows.jsonl --best-metric bleu")
+        },
+        says: &["--best-metric: found `bleu`, expected one of loss, perplexity"],
+        ..USAGE
+    },
+    Case {
+        name: "causal-lm on BERT",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"input_ids\": [3], \"labels\": [3]}\n");
+            train("")
+        },
+        says: &["--task: causal-lm needs a decoder-only model, bert is"],
+        ..USAGE
+    },
+    Case {
+        name: "seq2seq-lm on GPT-2",
+        build: |dir| {
+            model(dir, "gpt2");
+            turn("")
+        },
+        says: &["--task: seq2seq-lm needs an encoder-decoder, gpt2 has one stack"],
+        ..USAGE
+    },
+    Case {
+        name: "seq-cls on T5",
+        build: |dir| {
+            model(dir, "t5");
+            rows(dir, "{\"input_ids\": [3], \"label\": 0}\n{\"input_ids\": [3], \"label\": 1}\n");
+            train("--task seq-cls --method prompt")
+        },
+        says: &["--task: seq-cls needs a model of one stack, t5 has two"],
+        ..USAGE
+    },
+    Case {
+        name: "a setting of another task",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--doc-stride 3")
+        },
+        says: &["--doc-stride: not used by causal-lm, it is a setting of qa"],
+        ..USAGE
+    },
+    Case {
+        name: "answers of no tokens",
+        build: |dir| {
+            model(dir, "bert-qa");
+            train("--task qa --max-answer-length 0")
+        },
+        says: &["--max-answer-length: found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
+        name: "template for qa",
+        build: |dir| {
+            model(dir, "bert-qa");
+            train("--task qa --source-template {context}")
+        },
+        says: &["--source-template: not used by qa, which reads fields `question` and `context`"],
+        ..USAGE
+    },
+    Case {
+        name: "generate on BERT",
+        build: |dir| {
+            model(dir, "bert");
+            words("generate --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &["a bert model", "does not generate"],
+        ..CASE
+    },
+    Case {
+        name: "predict with a language model",
+        build: |dir| {
+            pair(dir, "gpt2");
+            words("predict --model model --adapter adapter --input rows.jsonl --output out.jsonl")
+        },
+        says: &["causal-lm", "peft generate"],
+        ..CASE
+    },
+    Case {
+        name: "unknown side of padding",
+        build: |dir| {
+            model(dir, "gpt2");
+            [forward(), words("--padding both")].concat()
+        },
+        says: &["--padding: found \"both\", expected right or left"],
+        ..USAGE
+    },
+    Case {
+        name: "init text without a text init",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--init-text sea")
+        },
+        says: &["--init-text: not used by --init random"],
+        ..USAGE
+    },
+    Case {
+        name: "width of an MLP that is not there",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--prefix-projection false --prefix-hidden-size 8")
+        },
+        says: &["--prefix-hidden-size: not used without --prefix-projection"],
+        ..USAGE
+    },
+    Case {
+        name: "init and an adapter to start from",
+        build: |dir| {
+            pair(dir, "gpt2");
+            train("--num-virtual-tokens 5 --init-adapter adapter --init zero")
+        },
+        says: &["--init: not used with --init-adapter"],
+        ..USAGE
+    },
+    Case {
+        name: "dropout for the head alone",
+        build: |dir| {
+            model(dir, "bert");
+            words(
+                "train --model model --method head --task seq-cls --train rows.jsonl --out out \
+                 --prefix-dropout 0.1",
+            )
+        },
+        says: &["--prefix-dropout: head has no such setting"],
+        ..USAGE
+    },
+    Case {
+        name: "evaluations without validation rows",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--eval-every 2")
+        },
+        says: &["--eval-every: needs validation rows (--valid)"],
+        ..USAGE
+    },
+    Case {
+        name: "steps and epochs in run.toml",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("run.toml"), "steps = 3\nepochs = 1\n").unwrap();
+            train("--config run.toml")
+        },
+        says: &["run.toml: holds both `steps` and `epochs`"],
+        ..USAGE
+    },
+    Case {
+        name: "missing run.toml",
+        build: |_| words("train --config run.toml"),
+        says: &["cannot read run.toml", "No such file"],
+        ..CASE
+    },
+    Case {
+        name: "unknown key in run.toml",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("run.toml"), "steps = 3\noptimiser = \"adamw\"\n").unwrap();
+            train("--config run.toml")
+        },
+        says: &["run.toml: ", "line 2", "unknown field `optimiser`", "`optimizer`"],
+        ..USAGE
+    },
+    Case {
+        name: "value of the wrong kind in run.toml",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("run.toml"), "lr = 0.1\nsteps = \"many\"\n").unwrap();
+            train("--config run.toml")
+        },
+        says: &["run.toml: ", "line 2", "steps", "\"many\"", "expected usize"],
+        ..USAGE
+    },
+];
