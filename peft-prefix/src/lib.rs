@@ -1,20 +1,23 @@
 //! Prefix tuning (Li & Liang 2021, <https://arxiv.org/abs/2101.00190>): P trained keys and values in
 //! front of those of the tokens, in every attention layer of a frozen transformer.
 //!
-//! During training an MLP makes them from a small matrix, which keeps training stable. Afterwards the MLP
-//! is folded away:
+//! During training an MLP makes them from a small matrix Z, one row per virtual token, which keeps training
+//! stable. Afterwards the MLP is folded away:
 //!
 //! ```text
-//! MLP(P') = W2 tanh(W1 P' + b1) + b2                 P': [P, E], trained with W1, b1, W2, b2
+//! MLP(Z) = tanh(Z W_inᵀ + b_in) W_outᵀ + b_out       Z, W_in, b_in, W_out, b_out: trained
 //!
 //! attention(q, [prefix keys ; keys], [prefix values ; values])      in every layer
 //! ```
 //!
+//! Here P is the number of virtual tokens, E the width of Z, M that of the MLP's hidden layer; the model has L
+//! layers of K key/value heads of size D, and the hidden size H. `[a ; b]` is a in front of b.
+//!
 //! | what | shape | name of the tensor |
 //! |---|---|---|
-//! | P', the small matrix | `[P, E]`, E = H unless set | `embedding.weight` |
-//! | W1, b1 | `[M, E]`, `[M]` | `transform.0.weight`, `transform.0.bias` |
-//! | W2, b2 | `[L * 2 * K * D, M]`, `[L * 2 * K * D]` | `transform.2.weight`, `transform.2.bias` |
+//! | Z, the small matrix | `[P, E]`, E = H unless set | `embedding.weight` |
+//! | W_in, b_in | `[M, E]`, `[M]` | `transform.0.weight`, `transform.0.bias` |
+//! | W_out, b_out | `[L * 2 * K * D, M]`, `[L * 2 * K * D]` | `transform.2.weight`, `transform.2.bias` |
 //! | folded: layer by layer, key then value, head by head | `[P, L * 2 * K * D]` | `prompt_embeddings` |
 //! | virtual tokens: one key and one value per layer | `[1, K, P, D]` each | |
 //! | trained parameters | `P * E + M * (E + 1) + L * 2 * K * D * (M + 1)` | |
@@ -27,7 +30,7 @@
 //!
 //! The methods that train keys and values share their parameters, so the equation is in `peft-core`:
 //!
-//! - `W2 tanh(W1 P' + b1) + b2`: [`Transform::forward`](peft_core::methods::prefix::Transform::forward),
+//! - `MLP(Z)`: [`Transform::forward`](peft_core::methods::prefix::Transform::forward),
 //!   with its tensors in [`PrefixMlp`](peft_core::methods::prefix::PrefixMlp).
 //! - The cut into layers and heads: [`to_key_values`](peft_core::contract::layout::to_key_values).
 //! - The prefix of every attention site, with its dropout:

@@ -1,11 +1,13 @@
 //! Prompt tuning (Lester, Al-Rfou, Constant 2021, <https://arxiv.org/abs/2104.08691>): P trained rows of
 //! embeddings in front of the embedded input of a frozen transformer.
 //!
-//! For an input X with the embeddings `E(X)`, the model computes
+//! For a row of T token ids X, whose embeddings `embed(X)` are `[T, H]`, the model computes
 //!
 //! ```text
-//! Pr(Y | [W ; E(X)])        W: [P, H], the only thing that is trained
+//! Pr(Y | [W ; embed(X)])        W: [P, H], the only thing that is trained
 //! ```
+//!
+//! where P is the number of virtual tokens, H the model's hidden size, and `[a ; b]` is a in front of b.
 //!
 //! | what | shape | |
 //! |---|---|---|
@@ -65,7 +67,7 @@
 //!
 //! - Rows drawn at random are from U[-0.5, 0.5], as the paper says; its released configuration draws from
 //!   `[0, 0.5)`.
-//! - On causal models the prompt is run through the layers once per step, and its keys and values serve all
+//! - On causal models the prompt is run through the layers once per batch, and its keys and values serve all
 //!   rows ([`FrozenModel::prefill`](peft_core::FrozenModel::prefill)); the gradient is the same.
 //! - The positions of real tokens follow those of the prompt; in the paper's code absolute positions count
 //!   only the tokens. (Its own model, T5, has relative positions, so there is no difference.)

@@ -2,15 +2,18 @@
 //! transformer, or each of the layers chosen, gets P trained keys and values of its own.
 //!
 //! ```text
-//! in layer i:  attention(q, [K_i ; keys], [V_i ; values])       K_i, V_i: [K, P, D], trained
+//! in layer i:  attention(q, [key_i ; keys], [value_i ; values])       key_i, value_i: [K, P, D], trained
 //! ```
+//!
+//! Here P is the number of virtual tokens and l that of the chosen layers; the model has K key/value heads of
+//! size D, and the hidden size H. `[a ; b]` is a in front of b.
 //!
 //! | what | shape | name of the tensor |
 //! |---|---|---|
 //! | l chosen layers, layer by layer, key then value, head by head | `[P, l * 2 * K * D]` | `prompt_embeddings` |
 //! | virtual tokens: one key and one value per chosen layer | `[1, K, P, D]` each | |
 //! | trained = deployed parameters | `P * l * 2 * K * D` | |
-//! | trained parameters with the projection | `P * H + M * (H + 1) + l * 2 * K * D * (M + 1)` | |
+//! | trained parameters with the projection, an MLP of width M | `P * H + M * (H + 1) + l * 2 * K * D * (M + 1)` | |
 //!
 //! Unlike prefix tuning it has no MLP unless asked for ([`PTuningV2Config::prefix_projection`]), a choice of
 //! layers ([`PTuningV2Config::layers`]), and for understanding tasks a linear head that is trained beside the
@@ -24,8 +27,8 @@
 //! says otherwise.
 //!
 //! The parameters are shared with prefix tuning: [`SitePrefixes`](peft_core::methods::prefix::SitePrefixes),
-//! which [`to_key_values`](peft_core::contract::layout::to_key_values) cuts into layers and heads. `[K_i ; keys]`
-//! is the model's part, which finds K_i in [`StackInput::past`](peft_core::StackInput::past).
+//! which [`to_key_values`](peft_core::contract::layout::to_key_values) cuts into layers and heads.
+//! `[key_i ; keys]` is the model's part, which finds key_i in [`StackInput::past`](peft_core::StackInput::past).
 //!
 //! # Training
 //!
