@@ -3,20 +3,20 @@
 //! A [`PeftMethod`] makes [`VirtualTokens`]; a [`FrozenModel`] takes them. Neither knows the other: a new
 //! method touches no model, a new model touches no method.
 //!
-//! The folders are storeys: each uses those above it in this list, never one below.
+//! The folders are storeys: each imports only what is below it.
 //!
 //! | folder | what it is | feature |
 //! |---|---|---|
-//! | [`error`] | the one error type | |
-//! | [`contract`] | what methods and models agree on | |
-//! | [`optim`] | optimizers, gradient clipping, schedules | |
-//! | [`methods`] | what methods are made of: prefixes with their MLP, the head alone | |
-//! | [`adapter`] | the folder on disk, as Python's `peft` reads it | |
-//! | `data` | rows of token ids, labels, batches | `train` or `text` |
-//! | `metrics` | scores of predictions against references | `train` |
-//! | `evaluate` | logits, predictions and their scores; several adapters at once | `train` |
-//! | `train` | the training loop and its checkpoints | `train` |
 //! | `text` | data files, templates, tokenisation | `text` |
+//! | `train` | the training loop and its checkpoints | `train` |
+//! | `evaluate` | logits, predictions and their scores; several adapters at once | `train` |
+//! | `metrics` | scores of predictions against references | `train` |
+//! | `data` | rows of token ids, labels, batches | `train` or `text` |
+//! | [`adapter`] | the folder on disk, as Python's `peft` reads it | |
+//! | [`methods`] | the parameters of prefix methods with their MLP; the head alone | |
+//! | [`optim`] | optimizers, gradient clipping, schedules | |
+//! | [`contract`] | what methods and models agree on | |
+//! | [`error`] | the one error type | |
 //!
 //! Symbols, here and everywhere: B batch, T tokens in a row, P virtual tokens, H hidden size, L layers,
 //! N attention heads, K key/value heads, D head dimension, V vocabulary, C classes, R = 1 or B.

@@ -1,8 +1,8 @@
 //! Settings of prefix tuning.
 
 use peft_core::{
-    Error, ModelSpec, Result,
-    methods::prefix::{MlpSizes, Placement, Slot},
+    ModelSpec, Result,
+    methods::prefix::{self, MlpSizes, Placement, SiteLayers},
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +38,11 @@ impl PrefixConfig {
     pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 20;
 
     /// M where none is given.
-    pub const DEFAULT_HIDDEN_SIZE: usize = 512;
+    pub const DEFAULT_HIDDEN_SIZE: usize = prefix::DEFAULT_HIDDEN_SIZE;
 
     /// AdamW's learning rate where none is given. An MLP multiplies each step, so with one it is smaller.
     pub const fn default_lr(prefix_projection: bool) -> f64 {
-        if prefix_projection { 1e-3 } else { 3e-2 }
+        prefix::default_lr(prefix_projection)
     }
 
     /// A prefix of P virtual tokens, made by the MLP.
@@ -103,31 +103,25 @@ impl PrefixConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] naming the field.
+    /// [`Error::Setting`](peft_core::Error::Setting) naming the field.
     pub fn validate(&self) -> Result<()> {
-        for (field, size) in [
-            ("num_virtual_tokens", self.num_virtual_tokens),
-            ("embedding_size", self.embedding_size.unwrap_or(1)),
-            ("hidden_size", self.hidden_size),
-        ] {
-            if size == 0 {
-                return Err(Error::setting(field, "found 0, expected at least 1"));
-            }
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            let message = format!("found {}, expected a number from 0 to below 1", self.dropout);
-            return Err(Error::setting("dropout", message));
-        }
-        Ok(())
+        prefix::check_settings(
+            &[
+                ("num_virtual_tokens", self.num_virtual_tokens),
+                ("embedding_size", self.embedding_size.unwrap_or(1)),
+                ("hidden_size", self.hidden_size),
+            ],
+            self.dropout,
+        )
     }
 
     /// Sizes of the MLP for one attention site of a model.
-    pub(crate) fn sizes(&self, spec: &ModelSpec, slot: &Slot) -> MlpSizes {
+    pub(crate) fn sizes(&self, spec: &ModelSpec, site: &SiteLayers) -> MlpSizes {
         MlpSizes {
             virtual_tokens: self.num_virtual_tokens,
             embedding: self.embedding_size.unwrap_or(spec.hidden_size),
             hidden: self.hidden_size,
-            output: slot.width(),
+            output: site.width(),
         }
     }
 }

@@ -1,14 +1,14 @@
-//! What a prefix starts from.
+//! Initial values of prefix tuning.
 
 use burn::tensor::{Device, Tensor};
 use peft_core::{
     FrozenModel, Result,
     contract::{
-        init::{Values, tensor},
+        init::{Distribution, tensor},
         rng,
     },
     methods::prefix::{
-        FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, Slot, activations,
+        FitConfig, MlpInit, MlpSizes, PrefixMlp, PrefixParameters, SiteLayers, activations,
     },
 };
 
@@ -48,25 +48,25 @@ impl PrefixInit {
     pub(crate) fn parameters(
         &self,
         config: &PrefixConfig,
-        slot: &Slot,
+        site: &SiteLayers,
         model: &dyn FrozenModel,
         seed: u64,
         device: &Device,
     ) -> Result<PrefixParameters> {
-        let sizes = config.sizes(model.spec(), slot);
+        let sizes = config.sizes(model.spec(), site);
         let words = match self {
             Self::Activations { ids, .. } => {
-                Some(activations(model, ids, sizes.virtual_tokens, &slot.layers)?)
+                Some(activations(model, ids, sizes.virtual_tokens, &site.layers)?)
             }
             _ => None,
         };
         if !config.prefix_projection {
             return Ok(match words {
                 Some(flat) => PrefixParameters::copied(flat, device),
-                None => PrefixParameters::direct(self.free(sizes, slot, seed, device)),
+                None => PrefixParameters::direct(self.free(sizes, site, seed, device)),
             });
         }
-        let mut stream = rng::stream(seed, 0, &slot.name("prefix.mlp"));
+        let mut stream = rng::stream(seed, 0, &site.name("prefix.mlp"));
         let mlp = PrefixMlp::init(sizes, MlpInit::Torch, &mut stream, device);
         Ok(PrefixParameters::Mlp(match (self, words) {
             (Self::Activations { fit, .. }, Some(flat)) => mlp.fit(flat, *fit),
@@ -76,13 +76,13 @@ impl PrefixInit {
     }
 
     /// Free parameters `[P, L * 2 * K * D]`.
-    fn free(&self, sizes: MlpSizes, slot: &Slot, seed: u64, device: &Device) -> Tensor<2> {
+    fn free(&self, sizes: MlpSizes, site: &SiteLayers, seed: u64, device: &Device) -> Tensor<2> {
         let shape = [sizes.virtual_tokens, sizes.output];
         match self {
             Self::Zero => Tensor::zeros(shape, device),
             _ => {
-                let mut stream = rng::stream(seed, 0, &slot.name("prefix.free"));
-                tensor(shape, Values::Normal { std: 0.02 }, &mut stream, device)
+                let mut stream = rng::stream(seed, 0, &site.name("prefix.free"));
+                tensor(shape, Distribution::Normal { std: 0.02 }, &mut stream, device)
             }
         }
     }

@@ -1,9 +1,10 @@
-//! The method itself.
+//! Prefix tuning as a method: from trained keys and values, or their MLP, to virtual tokens and to an
+//! adapter.
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
     FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, Result, VirtualTokens,
-    methods::prefix::{SitePrefixes, Slot},
+    methods::prefix::{SiteLayers, SitePrefixes},
 };
 use serde_json::{Map, Value, json};
 
@@ -39,9 +40,10 @@ impl PrefixTuning {
         device: &Device,
     ) -> Result<Self> {
         config.validate()?;
-        let placed = config.placement.resolve(model.spec(), None)?;
-        let prefixes =
-            SitePrefixes::new(placed, |slot| init.parameters(&config, slot, model, seed, device))?;
+        let placement = config.placement.resolve(model.spec(), None)?;
+        let prefixes = SitePrefixes::new(placement, |site| {
+            init.parameters(&config, site, model, seed, device)
+        })?;
         Ok(Self { prefixes, config })
     }
 
@@ -81,9 +83,9 @@ impl PeftMethod for PrefixTuning {
         device: &Device,
     ) -> Result<Self> {
         config.validate()?;
-        let placed = config.placement.resolve(spec, None)?;
-        let sizes = |slot: &Slot| config.sizes(spec, slot);
-        let prefixes = SitePrefixes::from_state(placed, sizes, state, device)?;
+        let placement = config.placement.resolve(spec, None)?;
+        let sizes = |site: &SiteLayers| config.sizes(spec, site);
+        let prefixes = SitePrefixes::from_state(placement, sizes, state, device)?;
         Ok(Self { prefixes, config })
     }
 

@@ -1,5 +1,12 @@
 use burn::tensor::{DType, Device, Int, Tensor, activation::softmax};
-use peft_core::{FrozenModel, LayerKeyValues, ModelSpec, Result, StackOutput, StackInput, Site, SiteSpec, Topology, contract::{init::{Values, tensor}, rng}};
+use peft_core::{
+    FrozenModel, LayerKeyValues, ModelSpec, Result, Site, SiteSpec, StackInput, StackOutput,
+    Topology,
+    contract::{
+        init::{Distribution, tensor},
+        rng,
+    },
+};
 
 /// Two pre-norm attention layers, 2 heads of size 6, H = 16, V = 13.
 #[derive(Debug)]
@@ -13,7 +20,7 @@ struct Block {
 impl Block {
     fn new(device: &Device) -> Self {
         let mut rng = rng::stream(1, 0, "block");
-        let mut draw = |shape| tensor(shape, Values::Normal { std: 0.3 }, &mut rng, device);
+        let mut draw = |shape| tensor(shape, Distribution::Normal { std: 0.3 }, &mut rng, device);
         Self {
             tokens: draw([13, 16]),
             positions: draw([32, 16]),
@@ -54,11 +61,11 @@ impl FrozenModel for Block {
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, 16])
     }
 
-    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
-        let [b, s, h] = sequence.embeddings.dims();
-        let positions = sequence.positions.clone().reshape([b * s]);
+    fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
+        let [b, s, h] = input.embeddings.dims();
+        let positions = input.positions.clone().reshape([b * s]);
         let positions = self.positions.clone().select(0, positions).reshape([b, s, h]);
-        let mut rows = sequence.embeddings.clone() + positions;
+        let mut rows = input.embeddings.clone() + positions;
         for (layer, [query, key, value, output]) in self.layers.iter().cloned().enumerate() {
             let centred = rows.clone() - rows.clone().mean_dim(2);
             let variance = centred.clone().square().mean_dim(2);
@@ -69,22 +76,22 @@ impl FrozenModel for Block {
             };
             // In generation, those of the tokens read before come with them.
             let own = LayerKeyValues { key: heads(key), value: heads(value) };
-            let LayerKeyValues { key: mut keys, value: mut values } = sequence.keep(layer, own);
+            let LayerKeyValues { key: mut keys, value: mut values } = input.keep(layer, own);
             // Keys and values of a method stand in front; one row of them may serve the batch.
-            if let Some(past) = sequence.past(Site::DecoderSelf, layer) {
+            if let Some(past) = input.past(Site::DecoderSelf, layer) {
                 let shape = [b, 2, past.key.dims()[2], 6];
                 keys = Tensor::cat(vec![past.key.clone().expand(shape), keys], 2);
                 values = Tensor::cat(vec![past.value.clone().expand(shape), values], 2);
             }
             let mut scores = heads(query).matmul(keys.swap_dims(2, 3)) / 6f64.sqrt();
             let shape = scores.dims();
-            if let Some(hidden) = sequence.hidden_keys(shape[3]) {
+            if let Some(hidden) = input.hidden_keys(shape[3]) {
                 scores = scores.mask_fill(hidden.expand(shape), -1e9);
             }
             let mixed = softmax(scores, 3).matmul(values).swap_dims(1, 2).reshape([b, s, 12]);
             rows = rows + mixed.matmul(output.unsqueeze());
         }
-        Ok(StackOutput { hidden: rows, tokens: sequence.tokens, cross_key_values: Vec::new() })
+        Ok(StackOutput { hidden: rows, tokens: input.tokens, cross_key_values: Vec::new() })
     }
 
     fn has_lm_head(&self) -> bool {

@@ -1,10 +1,10 @@
-//! What a prompt starts from.
+//! Initial values of prompt tuning.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use peft_core::{
     Error, FrozenModel, Result,
     contract::{
-        init::{Values, draw},
+        init::{Distribution, draw},
         rng,
     },
 };
@@ -95,13 +95,13 @@ impl PromptInit {
                     return refuse(format!("found the range {range}, expected at least 0"));
                 }
                 let mut stream = rng::stream(seed, 0, "prompt.random");
-                Ok(draw(Values::Uniform { range: *range }, p * h, &mut stream))
+                Ok(draw(Distribution::Uniform { range: *range }, p * h, &mut stream))
             }
             Self::RandomScaled => {
                 let first: Vec<u32> = (0..v.min(POPULATION) as u32).collect();
                 let std = standard_deviation(&look_up(model, &first)?);
                 let mut stream = rng::stream(seed, 0, "prompt.random-scaled");
-                Ok(draw(Values::Normal { std }, p * h, &mut stream))
+                Ok(draw(Distribution::Normal { std }, p * h, &mut stream))
             }
             Self::SampledVocab { population } => {
                 let population = (*population).min(v);

@@ -1,4 +1,4 @@
-//! The method itself.
+//! Prompt tuning as a method: from trained rows to virtual tokens, and to an adapter.
 
 use burn::{
     module::{Module, Param},
@@ -6,9 +6,10 @@ use burn::{
 };
 use peft_core::{
     FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod,
-    PeftType, Result, VirtualTokens, contract::params,
+    PeftType, Result, VirtualTokens,
+    contract::{method_fields::prompt_tuning_fields, params},
 };
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::{PromptConfig, PromptInit};
 
@@ -25,7 +26,7 @@ pub struct PromptTuning {
 }
 
 impl PromptTuning {
-    /// A prompt for `model`, initialised as `init` says. On an autodiff `device` it can be trained.
+    /// Creates a prompt for `model`, initialised as `init` says. On an autodiff `device` it can be trained.
     ///
     /// # Errors
     ///
@@ -78,8 +79,6 @@ impl PeftMethod for PromptTuning {
         })
     }
 
-    /// `prompt_tuning_init` is `RANDOM` whatever the prompt started from: with any other value PEFT wants a
-    /// tokenizer, even to load the adapter.
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
         MethodFields {
             method: "prompt",
@@ -87,12 +86,7 @@ impl PeftMethod for PromptTuning {
             num_virtual_tokens: self.config.num_virtual_tokens,
             layers: None,
             sites: None,
-            extra: Map::from_iter([
-                ("prompt_tuning_init".to_string(), Value::from("RANDOM")),
-                ("prompt_tuning_init_text".to_string(), Value::Null),
-                ("tokenizer_name_or_path".to_string(), Value::Null),
-                ("tokenizer_kwargs".to_string(), Value::Null),
-            ]),
+            extra: prompt_tuning_fields(),
             settings: json!(self.config),
         }
     }

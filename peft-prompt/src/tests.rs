@@ -37,7 +37,7 @@ impl FrozenModel for Table {
         ids.float().unsqueeze_dim::<3>(2).expand([b, t, H]) + columns.unsqueeze()
     }
 
-    fn layers(&self, _sequence: StackInput) -> Result<StackOutput> {
+    fn layers(&self, _input: StackInput) -> Result<StackOutput> {
         Err(Error::Mismatch("this table has no layers".into()))
     }
 }

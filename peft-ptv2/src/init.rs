@@ -1,13 +1,13 @@
-//! What the virtual tokens of P-tuning v2 start from.
+//! Initial values of P-tuning v2.
 
 use burn::tensor::{Device, Tensor};
 use peft_core::{
     Error, FrozenModel, Result,
     contract::{
-        init::{Values, tensor},
+        init::{Distribution, tensor},
         rng,
     },
-    methods::prefix::{FitConfig, MlpInit, PrefixMlp, PrefixParameters, Slot, activations},
+    methods::prefix::{FitConfig, MlpInit, PrefixMlp, PrefixParameters, SiteLayers, activations},
 };
 
 use crate::PTuningV2Config;
@@ -54,22 +54,22 @@ impl PTuningV2Init {
     pub(crate) fn parameters(
         &self,
         config: &PTuningV2Config,
-        slot: &Slot,
+        site: &SiteLayers,
         model: &dyn FrozenModel,
         seed: u64,
         device: &Device,
     ) -> Result<PrefixParameters> {
-        let sizes = config.sizes(model.spec(), slot);
+        let sizes = config.sizes(model.spec(), site);
         if config.prefix_projection {
             let projection = |init| {
-                let mut stream = rng::stream(seed, 0, &slot.name("ptv2.projection"));
+                let mut stream = rng::stream(seed, 0, &site.name("ptv2.projection"));
                 PrefixMlp::init(sizes, init, &mut stream, device)
             };
             return Ok(PrefixParameters::Mlp(match self {
                 Self::Random { std } => projection(check_std(*std)?),
                 Self::Zero => projection(MlpInit::Torch).with_zero_output(),
                 Self::Activations { ids, fit } => {
-                    let words = activations(model, ids, sizes.virtual_tokens, &slot.layers)?;
+                    let words = activations(model, ids, sizes.virtual_tokens, &site.layers)?;
                     projection(MlpInit::Torch).fit(words, *fit)
                 }
             }));
@@ -78,13 +78,13 @@ impl PTuningV2Init {
         Ok(match self {
             Self::Random { std } => {
                 check_std(*std)?;
-                let mut stream = rng::stream(seed, 0, &slot.name("ptv2.free"));
-                let values = Values::Normal { std: *std };
-                PrefixParameters::direct(tensor(shape, values, &mut stream, device))
+                let mut stream = rng::stream(seed, 0, &site.name("ptv2.free"));
+                let from = Distribution::Normal { std: *std };
+                PrefixParameters::direct(tensor(shape, from, &mut stream, device))
             }
             Self::Zero => PrefixParameters::direct(Tensor::zeros(shape, device)),
             Self::Activations { ids, .. } => {
-                let words = activations(model, ids, sizes.virtual_tokens, &slot.layers)?;
+                let words = activations(model, ids, sizes.virtual_tokens, &site.layers)?;
                 PrefixParameters::copied(words, device)
             }
         })

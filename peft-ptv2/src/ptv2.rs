@@ -1,9 +1,10 @@
-//! The method itself.
+//! P-tuning v2 as a method: from the trained keys and values of each layer to virtual tokens, and to an
+//! adapter.
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
     FrozenModel, MethodFields, Mode, ModelSpec, NamedTensors, PeftMethod, Result, VirtualTokens,
-    methods::prefix::{SitePrefixes, Slot},
+    methods::prefix::{SiteLayers, SitePrefixes},
 };
 use serde_json::{Map, Value, json};
 
@@ -35,15 +36,16 @@ impl PTuningV2 {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let placed = config.place(model.spec())?;
-        let prefixes =
-            SitePrefixes::new(placed, |slot| init.parameters(&config, slot, model, seed, device))?;
+        let placement = config.place(model.spec())?;
+        let prefixes = SitePrefixes::new(placement, |site| {
+            init.parameters(&config, site, model, seed, device)
+        })?;
         Ok(Self { prefixes, config })
     }
 
     /// The layers that have virtual tokens, for each site in the order of the sites.
     pub fn layers(&self) -> Vec<Vec<usize>> {
-        self.prefixes.placed().slots.iter().map(|slot| slot.layers.clone()).collect()
+        self.prefixes.placement().sites.iter().map(|site| site.layers.clone()).collect()
     }
 }
 
@@ -77,9 +79,9 @@ impl PeftMethod for PTuningV2 {
         state: &NamedTensors,
         device: &Device,
     ) -> Result<Self> {
-        let placed = config.place(spec)?;
-        let sizes = |slot: &Slot| config.sizes(spec, slot);
-        let prefixes = SitePrefixes::from_state(placed, sizes, state, device)?;
+        let placement = config.place(spec)?;
+        let sizes = |site: &SiteLayers| config.sizes(spec, site);
+        let prefixes = SitePrefixes::from_state(placement, sizes, state, device)?;
         Ok(Self { prefixes, config })
     }
 

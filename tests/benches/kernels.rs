@@ -13,7 +13,7 @@ use peft_cli::allocator::keep_freed_memory;
 use peft_core::{
     LayerKeyValues, Mask, Side, Site, SiteKeyValues, StackInput, VirtualTokens,
     contract::{
-        init::{Values, draw},
+        init::{Distribution, draw},
         rng::stream,
     },
 };
@@ -47,7 +47,8 @@ fn main() {
 /// Draws from N(0, 1).
 fn normal<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     let count = shape.iter().product();
-    let drawn = draw(Values::Normal { std: 1.0 }, count, &mut stream(0, 0, &format!("{shape:?}")));
+    let drawn =
+        draw(Distribution::Normal { std: 1.0 }, count, &mut stream(0, 0, &format!("{shape:?}")));
     Tensor::from_data(TensorData::new(drawn, shape), device)
 }
 
@@ -131,8 +132,8 @@ fn attention(criterion: &mut Criterion) {
                 let layers = vec![Some(past)];
                 let past = VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]);
                 let none = Tensor::zeros([b, t, 1], &Device::flex());
-                let mut sequence = StackInput::new(Side::Decoder, none, &Mask::full(b, t), past);
-                let mut attention = SelfAttention::new(&mut sequence, site, false);
+                let mut input = StackInput::new(Side::Decoder, none, &Mask::full(b, t), past);
+                let mut attention = SelfAttention::new(&mut input, site, false);
                 attention.layer(0, joined, None, move |x, layer| {
                     layer.attend_joined(x, heads, heads.scale())
                 })

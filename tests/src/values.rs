@@ -2,7 +2,7 @@
 
 use burn::tensor::TensorData;
 use peft_core::contract::{
-    init::{Values, draw},
+    init::{Distribution, draw},
     rng,
 };
 
@@ -14,5 +14,5 @@ pub fn random_values<const D: usize>(
     name: &str,
 ) -> TensorData {
     let mut stream = rng::stream(seed, 0, name);
-    TensorData::new(draw(Values::Normal { std }, shape.iter().product(), &mut stream), shape)
+    TensorData::new(draw(Distribution::Normal { std }, shape.iter().product(), &mut stream), shape)
 }

@@ -3,12 +3,12 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use peft_core::{
     FrozenModel, LayerKeyValues, Site, SiteKeyValues, VirtualTokens,
-    contract::init::{Values, tensor},
+    contract::init::{Distribution, tensor},
 };
 use rand::Rng;
 
 /// Values that are large enough to matter.
-const VALUES: Values = Values::Normal { std: 0.7 };
+const VALUES: Distribution = Distribution::Normal { std: 0.7 };
 
 /// A random prompt `[R, P, H]`.
 pub fn random_prompt(

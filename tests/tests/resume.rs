@@ -225,7 +225,7 @@ fn an_interrupted_run_is_saved_and_says_how_to_resume() {
     assert!(!Adapter::exists(&broken), "an unfinished run is no adapter yet");
     let saved = folders(&broken);
     assert_eq!(saved.len(), 1, "{saved:?}");
-    let step = checkpoint::load(&saved[0]).unwrap().progress.step;
+    let step = checkpoint::load(&saved[0]).unwrap().counters.step;
     assert!((4..steps).contains(&step), "{step}");
     assert_eq!(step, steps_made(&broken));
     assert!(message.contains(&format!("after step {step} of {steps}")), "{message}");
@@ -292,7 +292,7 @@ fn a_kill_during_a_save_leaves_nothing_that_loads_wrongly() {
             refused += usize::from(!adapter);
             if let Ok(stored) = checkpoint::load(&folder) {
                 assert!(adapter);
-                let step = stored.progress.step;
+                let step = stored.counters.step;
                 assert!(folder.ends_with(format!("step-{step:06}")));
                 whole_steps.push(step);
             }

@@ -6,11 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use peft_core::{
-    Error, PrefixPositions, Result, Task,
-    optim::{AdamW, Schedule},
-    train::TrainConfig,
-};
+use peft_core::{Error, PrefixPositions, Result, Task, optim::AdamW, train::TrainConfig};
 use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +18,6 @@ use crate::{
         method_name::MethodName,
     },
 };
-
-/// Epochs where neither they nor steps are given.
-pub const EPOCHS: usize = 3;
-/// The learning rate's schedule where none is given.
-pub const SCHEDULE: Schedule = Schedule::Linear;
 
 /// Defines the settings once: as flags, as keys of a TOML file, and how two sources are merged.
 macro_rules! settings {
@@ -132,7 +123,7 @@ settings! {
     steps: usize,
     /// Training epochs, in place of steps.
     #[arg(long, value_name = "N", conflicts_with = "steps", help_heading = "Training",
-        show_default = format!("{EPOCHS}, unless --steps is given"))]
+        show_default = format!("{}, unless --steps is given", TrainConfig::DEFAULT_EPOCHS))]
     epochs: usize,
     /// Rows per batch.
     #[arg(long, value_name = "B", help_heading = "Training", show_default = defaults().batch_size)]
@@ -156,7 +147,7 @@ settings! {
     #[arg(long, value_name = "NAME", help_heading = "Training", show_default = defaults().optimizer.name())]
     optimizer: String,
     /// Learning rate schedule after the warm-up: linear, constant or cosine.
-    #[arg(long, value_name = "NAME", help_heading = "Training", show_default = SCHEDULE.name())]
+    #[arg(long, value_name = "NAME", help_heading = "Training", show_default = defaults().schedule.name())]
     schedule: String,
     /// Steps of linear warm-up.
     #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().warmup_steps)]

@@ -2,10 +2,7 @@
 
 use peft_core::{Error, Result, Task, train::TrainConfig};
 
-use super::{
-    Settings,
-    definition::{EPOCHS, SCHEDULE},
-};
+use super::Settings;
 use crate::flags::{choices::PADDING, method_name::MethodName};
 
 /// The largest batch, width or number of virtual tokens: a typing error beyond.
@@ -32,7 +29,7 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
         settings.optimizer.get_or_insert_with(|| defaults.optimizer.name().into()).clone();
     let projection = settings.has_projection(method);
     settings.lr.get_or_insert(method.default_lr(projection, &optimizer));
-    settings.schedule.get_or_insert_with(|| SCHEDULE.name().into());
+    settings.schedule.get_or_insert_with(|| defaults.schedule.name().into());
     if settings.batch_tokens.is_none() {
         settings.batch_size.get_or_insert(defaults.batch_size);
     }
@@ -41,7 +38,7 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
     settings.warmup_steps.get_or_insert(defaults.warmup_steps);
     settings.padding.get_or_insert_with(|| PADDING.name(defaults.padding).into());
     if settings.steps.is_none() {
-        settings.epochs.get_or_insert(EPOCHS);
+        settings.epochs.get_or_insert(TrainConfig::DEFAULT_EPOCHS);
     }
     // An adapter to start from brings its own.
     if method != MethodName::Head && settings.init_adapter.is_none() {

@@ -6,7 +6,7 @@ use peft_core::{
     train::{BestMetric, TrainConfig},
 };
 
-use super::{Settings, definition::SCHEDULE};
+use super::Settings;
 use crate::flags::choices::{PADDING, POOLING};
 
 /// The training loop's settings; its own defaults where these say nothing.
@@ -32,7 +32,7 @@ pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
             None => optimizer,
         },
         lr: settings.lr.unwrap_or(defaults.lr),
-        schedule: settings.schedule.as_deref().map_or(Ok(SCHEDULE), str::parse)?,
+        schedule: settings.schedule.as_deref().map_or(Ok(defaults.schedule), str::parse)?,
         warmup_steps: settings.warmup_steps.unwrap_or(defaults.warmup_steps),
         clip_norm: settings.clip_norm,
         seed: settings.seed(),

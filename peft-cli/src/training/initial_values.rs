@@ -70,7 +70,7 @@ impl MethodBuilder<'_> {
         // Shapes are compared with the model here, where the message can name the adapter.
         let dir = self.settings.init_adapter.as_deref().unwrap_or(Path::new(""));
         let device = self.device.clone().without_autodiff();
-        let state = adapter.start_state(self.model.spec(), &device).map_err(in_adapter(dir))?;
+        let state = adapter.training_state(self.model.spec(), &device).map_err(in_adapter(dir))?;
         if state.is_empty() {
             let message = "holds a head alone, no virtual tokens to start from";
             return Err(Error::setting("--init-adapter", message));

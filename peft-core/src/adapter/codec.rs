@@ -13,7 +13,12 @@ use crate::{
 
 /// The hexadecimal SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Serialises named tensors as a safetensors file, with the metadata that PEFT expects.
@@ -71,6 +76,19 @@ pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
             Ok((name.to_string(), upcast(data)))
         })
         .collect()
+}
+
+/// Converts the values of the tensor `name` to f32.
+///
+/// # Errors
+///
+/// [`Error::Tensor`] for a value that is not finite, or is too large for f32.
+pub fn finite_f32(data: TensorData, name: &str, path: &Path) -> Result<TensorData> {
+    let data = data.convert_dtype(DType::F32);
+    if data.iter::<f32>().any(|value| !value.is_finite()) {
+        return Err(Error::tensor(path, name, "holds values that are not finite"));
+    }
+    Ok(data)
 }
 
 /// Upcasts half-precision values to f32; f32 and f64 are left unchanged.

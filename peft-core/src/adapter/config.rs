@@ -26,7 +26,7 @@ const OWN: &str = "burn_peft";
 /// Our own fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OwnFields {
-    /// The method that trained the adapter: `prompt`, `prefix`, `ptv2`.
+    /// The method that trained the adapter: `prompt`, `prefix`, `ptv2` or `head`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// The settings of the method.
@@ -217,10 +217,13 @@ impl AdapterConfig {
                 Error::config(path, key, format!("expected a whole number, found {value}"))
             }),
         };
+        let has_none = peft_type == PeftType::HeadOnly;
         let num_virtual_tokens = number("num_virtual_tokens")?
-            .filter(|count| (*count == 0) == (peft_type == PeftType::HeadOnly))
+            .filter(|count| (*count == 0) == has_none)
             .ok_or_else(|| {
-                Error::config(path, "num_virtual_tokens", "expected a whole number of at least 1")
+                let expected =
+                    if has_none { "expected 0" } else { "expected a whole number of at least 1" };
+                Error::config(path, "num_virtual_tokens", expected)
             })?;
         let (token_dim, num_attention_heads, num_layers) =
             (number("token_dim")?, number("num_attention_heads")?, number("num_layers")?);

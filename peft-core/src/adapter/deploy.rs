@@ -59,7 +59,7 @@ impl Adapter {
     /// # Errors
     ///
     /// As [`virtual_tokens`](Self::virtual_tokens).
-    pub fn start_state(&self, spec: &ModelSpec, device: &Device) -> Result<NamedTensors> {
+    pub fn training_state(&self, spec: &ModelSpec, device: &Device) -> Result<NamedTensors> {
         let made = self.virtual_tokens(spec, device)?;
         let Content::KeyValues(sites) = &made.content else {
             let stored = self.tensors.iter().filter(|(name, _)| layout::is_virtual(name));

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 
 use super::{
     atomic,
-    codec::{sha256, to_safetensors},
+    codec::{finite_f32, sha256, to_safetensors},
     config::AdapterConfig,
     stored::{self, TENSORS},
 };
@@ -147,11 +147,7 @@ impl Adapter {
         stored::keep_used_rows(&mut tensors, &config, submodules);
         check_embeddings(&tensors, &config, &path)?;
         for (name, data) in &mut tensors {
-            // f64 values may be too large for f32.
-            *data = data.clone().convert_dtype(DType::F32);
-            if data.iter::<f32>().any(|number| !number.is_finite()) {
-                return Err(Error::tensor(&path, name, "holds values that are not finite"));
-            }
+            *data = finite_f32(data.clone(), name, &path)?;
         }
         tensors = tensors
             .into_iter()

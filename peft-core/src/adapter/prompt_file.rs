@@ -2,17 +2,20 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::{DType, TensorData};
-use serde_json::{Value, json};
+use burn::tensor::TensorData;
 
 use super::{
+    codec::finite_f32,
     config::{AdapterConfig, OwnFields},
     folder::Adapter,
     npy, stored,
     torch_file::{self, TorchFile},
 };
 use crate::{
-    contract::{layout::PROMPT_EMBEDDINGS, peft_type::PeftType, task::Task, tensors::NamedTensors},
+    contract::{
+        layout::PROMPT_EMBEDDINGS, method_fields::prompt_tuning_fields, peft_type::PeftType,
+        task::Task, tensors::NamedTensors,
+    },
     error::{Error, Result},
 };
 
@@ -45,12 +48,7 @@ pub fn read(path: &Path) -> Result<TensorData> {
             return Err(Error::tensor(&path, name, message));
         }
     }
-    // f64 values may be too large for f32.
-    let data = data.convert_dtype(DType::F32);
-    if data.iter::<f32>().any(|number| !number.is_finite()) {
-        return Err(Error::tensor(&path, name, "holds values that are not finite"));
-    }
-    Ok(data)
+    finite_f32(data, &name, &path)
 }
 
 /// Returns the prompt among named tensors, with its name.
@@ -105,13 +103,6 @@ pub fn into_prompt_tuning(mut adapter: Adapter) -> Adapter {
 
 /// Sets the fields that PEFT expects of prompt tuning.
 fn mark_as_prompt(config: &mut AdapterConfig) {
-    for (key, value) in [
-        ("prompt_tuning_init", json!("RANDOM")),
-        ("prompt_tuning_init_text", Value::Null),
-        ("tokenizer_name_or_path", Value::Null),
-        ("tokenizer_kwargs", Value::Null),
-    ] {
-        config.extra.insert(key.into(), value);
-    }
+    config.extra.extend(prompt_tuning_fields());
     config.own.method = Some("prompt".into());
 }

@@ -16,12 +16,12 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Returns the file of a folder that holds its tensors.
+/// The name of the file that holds the tensors.
 pub(super) const TENSORS: &str = "adapter_model.safetensors";
 /// PEFT's older name and format for the same tensors.
 const OLD_TENSORS: &str = "adapter_model.bin";
 
-/// The file of a folder that holds its tensors.
+/// Returns the file of a folder that holds its tensors.
 ///
 /// # Errors
 ///

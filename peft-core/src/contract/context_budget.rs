@@ -29,16 +29,25 @@ impl Limit {
     }
 
     fn check(self, tokens: usize, new_tokens: usize) -> Result<()> {
-        let virtual_tokens = self.taken;
-        // The last new token is never fed back, so it needs no position.
-        let needed =
-            virtual_tokens.saturating_add(tokens).saturating_add(new_tokens.saturating_sub(1));
-        match self.positions {
-            Some(limit) if needed > limit => {
-                Err(Error::TooLong { virtual_tokens, tokens, new_tokens, limit })
-            }
-            _ => Ok(()),
+        check_length(self.positions, self.taken, tokens, new_tokens)
+    }
+}
+
+/// Checks that virtual tokens, the tokens of a row and new tokens fit the positions of a side, if
+/// these are limited.
+pub(super) fn check_length(
+    positions: Option<usize>,
+    virtual_tokens: usize,
+    tokens: usize,
+    new_tokens: usize,
+) -> Result<()> {
+    // The last new token is never fed back, so it needs no position.
+    let needed = virtual_tokens.saturating_add(tokens).saturating_add(new_tokens.saturating_sub(1));
+    match positions {
+        Some(limit) if needed > limit => {
+            Err(Error::TooLong { virtual_tokens, tokens, new_tokens, limit })
         }
+        _ => Ok(()),
     }
 }
 

@@ -46,9 +46,9 @@ impl CrossInput {
             return None;
         }
         let (rows, all) = (self.mask.rows(), self.mask.len());
-        let hidden: Vec<bool> =
+        let masked: Vec<bool> =
             (0..rows).flat_map(|row| self.mask.row(row).iter().map(|real| !real)).collect();
-        let data = TensorData::new(hidden, [rows, 1, 1, all]);
+        let data = TensorData::new(masked, [rows, 1, 1, all]);
         let device = self.hidden.device().without_autodiff();
         Some(rightmost(Tensor::from_data(data, &device), columns))
     }

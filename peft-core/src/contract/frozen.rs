@@ -8,6 +8,7 @@ use burn::tensor::{Device, Int, Tensor};
 use super::{
     batch::{PaddingSide, TokenBatch},
     cache::Cache,
+    context_budget::check_length,
     head::{Head, HeadLayout},
     loss::{at_least_f32, cross_entropy_sum},
     spec::{ModelSpec, Side, Site},
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 
 mod pass;
 
-use pass::{check_length, embed, kept};
+use pass::{embed, kept};
 
 /// Hidden states of the real tokens of a batch. Callers never count virtual tokens.
 #[derive(Clone, Debug)]
@@ -64,14 +65,14 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// Runs embedded rows through the layers of one stack, each layer attending to
     /// `[virtual tokens | tokens read before | rows]`. [`StackInput::past`] returns the virtual
     /// tokens; [`StackInput::keep`] takes the rows' own keys and values and returns them after those
-    /// of the tokens read before. Every layer must call `keep`, and the sequence's `tokens` must be
-    /// returned in the [`StackOutput`]: otherwise neither prompts can be prefilled nor text generated, and
-    /// an error says so.
+    /// of the tokens read before. Every layer must call `keep`, and the input's `tokens` must be
+    /// returned in the [`StackOutput`]: otherwise neither prompts can be prefilled nor text
+    /// generated, and an error says so.
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] for a stack that the model does not have.
-    fn layers(&self, sequence: StackInput) -> Result<StackOutput>;
+    fn layers(&self, input: StackInput) -> Result<StackOutput>;
 
     /// Whether the checkpoint has a language-model head, which [`lm_logits`](Self::lm_logits) applies.
     fn has_lm_head(&self) -> bool {
@@ -192,13 +193,14 @@ pub trait FrozenModel: Debug + Send + Sync {
         let r = virtual_tokens.rows();
         virtual_tokens.check(spec, r)?;
         let mask = virtual_tokens.mask().repeat(r);
-        check_length(spec.max_positions, mask.max_count(), 0)?;
+        check_length(spec.max_positions, mask.max_count(), 0, 0)?;
         let rows = repeat_rows(rows.clone(), r);
-        let mut sequence = StackInput::new(Side::Decoder, rows, &mask, VirtualTokens::none());
-        sequence.tokens = Some(TokenCache::new());
-        let run = self.layers(sequence)?;
-        let last_hidden = pick_columns(run.hidden, &mask, |row| row.iter().rposition(|real| *real));
-        let layers = layers_of(kept(run.tokens, &mask, spec, Site::DecoderSelf)?);
+        let mut input = StackInput::new(Side::Decoder, rows, &mask, VirtualTokens::none());
+        input.tokens = Some(TokenCache::new());
+        let output = self.layers(input)?;
+        let last_hidden =
+            pick_columns(output.hidden, &mask, |row| row.iter().rposition(|real| *real));
+        let layers = layers_of(kept(output.tokens, &mask, spec, Site::DecoderSelf)?);
         let mut prefilled =
             VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }]);
         if !virtual_tokens.mask().all() {
@@ -222,12 +224,12 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     if batch.is_empty() {
         return Err(Error::Mismatch("there are no words to take activations of".into()));
     }
-    check_length(spec.max_positions, 0, ids.len())?;
+    check_length(spec.max_positions, 0, ids.len(), 0)?;
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
-    let mut sequence =
+    let mut input =
         StackInput::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
-    sequence.tokens = Some(TokenCache::new());
-    let layers = layers_of(kept(model.layers(sequence)?.tokens, batch.mask(), spec, site)?);
+    input.tokens = Some(TokenCache::new());
+    let layers = layers_of(kept(model.layers(input)?.tokens, batch.mask(), spec, site)?);
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))
 }
 

@@ -9,7 +9,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    init::{Values, tensor},
+    init::{Distribution, tensor},
     rng,
     task::Task,
     tensors::NamedTensors,
@@ -142,8 +142,8 @@ impl Head {
     ) -> Self {
         let weight = |rows: usize, place: &str| {
             let mut stream = rng::stream(seed, 0, place);
-            let values = Values::Normal { std: 0.02 };
-            Param::from_tensor(tensor([rows, hidden_size], values, &mut stream, device))
+            let from = Distribution::Normal { std: 0.02 };
+            Param::from_tensor(tensor([rows, hidden_size], from, &mut stream, device))
         };
         let zeros = |size: usize| Param::from_tensor(Tensor::zeros([size], device));
         Self {

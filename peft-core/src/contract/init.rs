@@ -2,11 +2,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
-use rand_distr::{Distribution, StandardNormal};
+use rand_distr::{Distribution as _, StandardNormal};
 
 /// A distribution for initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Values {
+pub enum Distribution {
     /// N(0, std²).
     Normal {
         /// Standard deviation.
@@ -20,14 +20,14 @@ pub enum Values {
 }
 
 /// Draws `count` values.
-pub fn draw(values: Values, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+pub fn draw(from: Distribution, count: usize, rng: &mut impl Rng) -> Vec<f32> {
     (0..count)
-        .map(|_| match values {
-            Values::Normal { std } => {
+        .map(|_| match from {
+            Distribution::Normal { std } => {
                 let normal: f64 = StandardNormal.sample(rng);
                 (normal * std) as f32
             }
-            Values::Uniform { range } => ((rng.random::<f64>() * 2.0 - 1.0) * range) as f32,
+            Distribution::Uniform { range } => ((rng.random::<f64>() * 2.0 - 1.0) * range) as f32,
         })
         .collect()
 }
@@ -35,12 +35,12 @@ pub fn draw(values: Values, count: usize, rng: &mut impl Rng) -> Vec<f32> {
 /// Draws a tensor.
 pub fn tensor<const D: usize>(
     shape: [usize; D],
-    values: Values,
+    from: Distribution,
     rng: &mut impl Rng,
     device: &Device,
 ) -> Tensor<D> {
-    let numbers = draw(values, shape.iter().product(), rng);
-    Tensor::from_data(TensorData::new(numbers, shape), device)
+    let values = draw(from, shape.iter().product(), rng);
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// Multiplies by a dropout mask: zero with probability `rate`, else `1 / (1 - rate)`.

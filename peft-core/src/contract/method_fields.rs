@@ -7,7 +7,7 @@ use super::{peft_type::PeftType, spec::Site, virtual_tokens::PrefixPositions};
 /// What a method writes about itself to the config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodFields {
-    /// The name of the method: `prompt`, `prefix`, `ptv2`.
+    /// The name of the method: `prompt`, `prefix`, `ptv2` or `head`.
     pub method: &'static str,
     /// What is stored.
     pub peft_type: PeftType,
@@ -32,4 +32,17 @@ pub struct StoredSites {
     pub positions: PrefixPositions,
     /// Whether the relative position bias covers the prefix.
     pub relative_bias: bool,
+}
+
+/// The fields that PEFT expects of prompt tuning alone.
+///
+/// `prompt_tuning_init` is `RANDOM` whatever the prompt started from: with any other value PEFT
+/// wants a tokenizer, even to load the adapter.
+pub fn prompt_tuning_fields() -> Map<String, Value> {
+    Map::from_iter([
+        ("prompt_tuning_init".to_string(), Value::from("RANDOM")),
+        ("prompt_tuning_init_text".to_string(), Value::Null),
+        ("tokenizer_name_or_path".to_string(), Value::Null),
+        ("tokenizer_kwargs".to_string(), Value::Null),
+    ])
 }

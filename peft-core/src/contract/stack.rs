@@ -31,9 +31,9 @@ pub struct StackInput {
     /// The decoder's cross-attention input, for encoder-decoders.
     pub cross: Option<CrossInput>,
     visibility: Visibility,
-    /// Which keys are hidden from which queries, `true` = hidden: `[B or 1, 1, S, P + T + S]`;
-    /// `None` if none are.
-    hidden: Option<Tensor<4, Bool>>,
+    /// Which keys are masked, `true` = hidden from the query: `[B or 1, 1, S, P + T + S]`; `None` if
+    /// none are.
+    masked: Option<Tensor<4, Bool>>,
     device: Device,
 }
 
@@ -45,7 +45,7 @@ impl StackInput {
         Self::with(side, None, embeddings, mask, past)
     }
 
-    /// Rows of a decoder that follow the tokens of a cache, which follow `past`.
+    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`.
     pub fn after(
         tokens: TokenCache,
         embeddings: Tensor<3>,
@@ -71,7 +71,7 @@ impl StackInput {
             positions: visibility.positions(mask.rows(), &device),
             token_types: None,
             cross: None,
-            hidden: visibility.hidden(None, &device),
+            masked: visibility.masked(None, &device),
             embeddings,
             past,
             tokens,
@@ -105,14 +105,14 @@ impl StackInput {
     /// layer with `columns` keys in all. `None` if all are visible.
     pub fn hidden_keys(&self, columns: usize) -> Option<Tensor<4, Bool>> {
         // A layer without virtual tokens has only the rightmost columns.
-        self.hidden.clone().map(|hidden| rightmost(hidden, columns))
+        self.masked.clone().map(|masked| rightmost(masked, columns))
     }
 
     /// As [`hidden_keys`](Self::hidden_keys), but a query sees only keys less than `window`
     /// positions before it, virtual and cached tokens included. Computed anew in each call: call it
     /// once per pass.
     pub fn hidden_keys_in_window(&self, window: usize) -> Option<Tensor<4, Bool>> {
-        self.visibility.hidden(Some(window), &self.device)
+        self.visibility.masked(Some(window), &self.device)
     }
 
     /// Returns the distance of each key from each query, for models with a relative position bias.

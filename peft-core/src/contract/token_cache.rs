@@ -16,7 +16,7 @@ pub struct TokenCache {
     mask: Mask,
     /// The number of tokens per row that may still follow.
     expected: usize,
-    /// The rows read so far, while the first pass comes in parts.
+    /// The rows read so far, while the first pass comes in chunks.
     chunks: Option<Chunks>,
 }
 
@@ -56,9 +56,9 @@ impl TokenCache {
         self
     }
 
-    /// Announces that the first pass comes in parts, each with the next few of `rows` rows, all
-    /// padded to one length. A pass then needs only the memory of one chunks. Rows cannot be selected
-    /// before the last chunks.
+    /// Announces that the first pass comes in chunks, each with the next few of `rows` rows, all
+    /// padded to one length. A pass then needs only the memory of one chunk. Rows cannot be selected
+    /// before the last chunk has been read.
     #[must_use]
     pub fn in_chunks(mut self, rows: usize) -> Self {
         self.chunks = Some(Chunks { rows, read: Mask::full(0, 0) });
@@ -75,10 +75,10 @@ impl TokenCache {
         self.mask.is_empty()
     }
 
-    /// Whether [`append`](Self::append) returns the next `tokens` tokens of each row unchanged: in
-    /// a chunks of the first pass, or if nothing was read before them and nothing is expected after
+    /// Whether [`append`](Self::append) returns the next `tokens` tokens of each row unchanged: in a
+    /// chunk of the first pass, or if nothing was read before them and nothing is expected after
     /// them.
-    pub fn gives_back(&self, tokens: usize) -> bool {
+    pub fn returns_unchanged(&self, tokens: usize) -> bool {
         self.chunks.is_some() || self.is_empty() && self.expected <= tokens
     }
 
@@ -89,9 +89,9 @@ impl TokenCache {
 
     /// Appends the keys and values `[B, K, S, D]` that the rows of a pass have in a layer, and
     /// returns them after those of earlier passes: `[B, K, T + S, D]`. Layers must come in order.
-    /// In a chunks of the first pass, only the rows of the chunks are given and returned.
+    /// In a chunk of the first pass, only the rows of the chunk are given and returned.
     ///
-    /// They are written in place if there is capacity and nobody else holds the cache.
+    /// They are written in place if there is capacity and the cache has no clone.
     pub fn append(&mut self, layer: usize, own: LayerKeyValues) -> LayerKeyValues {
         let added = own.key.dims()[2];
         let more = self.expected.saturating_sub(added);
@@ -104,12 +104,12 @@ impl TokenCache {
             return own;
         }
         if old.is_none_or(|old| old.buffer.key.dims()[2] < total) {
-            let buffer = if more > 0 || used == 0 { more.min(GROWTH.max(total)) } else { GROWTH };
+            let spare = if more > 0 || used == 0 { more.min(GROWTH.max(total)) } else { GROWTH };
             let old = old.map(Layer::tokens);
-            let buffer_for = |chunks: fn(&LayerKeyValues) -> &Tensor<4>| {
-                buffer_for([rows, total + buffer], old.as_ref().map(chunks).cloned(), chunks(&own))
+            let grow = |part: fn(&LayerKeyValues) -> &Tensor<4>| {
+                buffer_for([rows, total + spare], old.as_ref().map(part).cloned(), part(&own))
             };
-            let (key, value) = (buffer_for(|layer| &layer.key), buffer_for(|layer| &layer.value));
+            let (key, value) = (grow(|layer| &layer.key), grow(|layer| &layer.value));
             let grown = Layer { buffer: LayerKeyValues { key, value }, used };
             match self.layers.get_mut(layer) {
                 Some(found) => *found = grown,
@@ -128,8 +128,8 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] if the cache holds another number of rows, or the batch is not chunks of
-    /// what was announced.
+    /// [`Error::Mismatch`] if the cache holds another number of rows, or the batch is not a chunk
+    /// of what was announced.
     pub(crate) fn check(&self, rows: usize, len: usize) -> Result<()> {
         if let Some(chunks) = &self.chunks {
             let before = chunks.read.rows();
@@ -138,7 +138,8 @@ impl TokenCache {
                 return Ok(());
             }
             return Err(Error::Mismatch(format!(
-                "{rows} rows of {len} tokens are not chunks of a first pass of {} rows, {before} of which were read",
+                "{rows} rows of {len} tokens are not a chunk of a first pass of {} rows, {before} of which \
+                 were read",
                 chunks.rows
             )));
         }
@@ -237,7 +238,7 @@ mod tests {
 
     use super::*;
     use crate::contract::{
-        init::{Values, tensor},
+        init::{Distribution, tensor},
         rng,
         spec::Site,
     };
@@ -250,11 +251,11 @@ mod tests {
     }
 
     fn drawn(rows: usize, columns: usize, name: &str) -> LayerKeyValues {
-        let draw = |chunks: &str| {
-            let mut stream = rng::stream(1, 0, &format!("{name} {chunks}"));
+        let draw = |part: &str| {
+            let mut stream = rng::stream(1, 0, &format!("{name} {part}"));
             tensor(
                 [rows, K, columns, D],
-                Values::Uniform { range: 1.0 },
+                Distribution::Uniform { range: 1.0 },
                 &mut stream,
                 &Device::default(),
             )
@@ -284,8 +285,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever is announced, selected and held elsewhere, a cache holds what was appended,
-        /// side by side.
+        /// Whatever is announced, selected and cloned, a cache holds what was appended, in order.
         #[test]
         fn a_cache_is_what_was_appended(
             expected in prop_oneof![Just(0usize), 1usize..12, 60usize..80],
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_once_for_what_is_announced() {
+    fn capacity_is_reserved_once_for_what_is_announced() {
         let mut cache = TokenCache::new().expecting(9);
         for step in 0..5 {
             let added = if step == 0 { 5 } else { 1 };
@@ -342,17 +342,17 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_the_first_pass_make_one_cache() {
+    fn chunks_of_the_first_pass_make_one_cache() {
         let masks = [vec![false, true, true, true, true, true], vec![true; 3]];
-        let parts = [drawn(2, 3, "first"), drawn(1, 3, "second")];
+        let chunks = [drawn(2, 3, "first"), drawn(1, 3, "second")];
         for expected in [0, 3, 7] {
             let mut cache = TokenCache::new().expecting(expected).in_chunks(3);
-            assert!(cache.gives_back(3) && cache.check(4, 3).is_err());
-            for (chunks, mask) in parts.iter().zip(&masks) {
-                let rows = chunks.key.dims()[0];
+            assert!(cache.returns_unchanged(3) && cache.check(4, 3).is_err());
+            for (chunk, mask) in chunks.iter().zip(&masks) {
+                let rows = chunk.key.dims()[0];
                 cache.check(rows, 3).unwrap();
                 assert!(cache.check(1, 2).is_ok() == cache.layers.is_empty());
-                assert_eq!(numbers(&cache.append(0, chunks.clone())), numbers(chunks));
+                assert_eq!(numbers(&cache.append(0, chunk.clone())), numbers(chunk));
                 let mask = Mask::new(rows, 3, mask.clone()).unwrap();
                 cache.end_pass(&mask, &site(1)).unwrap();
             }
@@ -360,12 +360,12 @@ mod tests {
             assert!(cache.clone().in_chunks(3).check(1, 1).is_err());
             assert_eq!((cache.mask().rows(), cache.len()), (3, 3));
             assert_eq!(cache.mask().row(0), [false, true, true]);
-            let both = |of: fn(&LayerKeyValues) -> Tensor<4>| {
-                Tensor::cat(parts.iter().map(of).collect(), 0)
+            let all = |part: fn(&LayerKeyValues) -> Tensor<4>| {
+                Tensor::cat(chunks.iter().map(part).collect(), 0)
             };
             let own = drawn(3, 1, "next");
             let whole =
-                LayerKeyValues { key: both(|x| x.key.clone()), value: both(|x| x.value.clone()) };
+                LayerKeyValues { key: all(|x| x.key.clone()), value: all(|x| x.value.clone()) };
             let whole = behind(Some(&whole), own.clone());
             assert_eq!(numbers(&cache.append(0, own)), numbers(&whole));
         }

@@ -249,59 +249,64 @@ impl VirtualTokens {
     ///
     /// [`Error::Mismatch`] naming the shape found and the shape expected.
     pub fn check(&self, spec: &ModelSpec, rows: usize) -> Result<()> {
-        let fits = |r: usize| r == 1 || r == rows;
-        let mismatch = |what: &str, found: Vec<usize>, expected: String| {
-            Err(Error::Mismatch(format!(
-                "{what} have the shape {found:?}, but the {} model expects {expected}",
-                spec.model_type
-            )))
-        };
-        if !fits(self.rows()) {
+        if !serves(self.rows(), rows) {
             return Err(Error::Mismatch(format!(
                 "virtual tokens for {} rows cannot serve a batch of {rows} rows",
                 self.rows()
             )));
         }
         match &self.content {
-            Content::None => {}
-            Content::Embeddings(tensor) => {
-                if tensor.dims()[2] != spec.hidden_size {
-                    let expected = format!("[1 or {rows}, P, {}]", spec.hidden_size);
-                    return mismatch("prompt rows", tensor.dims().to_vec(), expected);
-                }
-            }
+            Content::None => Ok(()),
+            Content::Embeddings(prompt) => check_prompt(prompt, spec, rows),
             Content::KeyValues(sites) => {
-                for found in sites {
-                    let Some(site) = spec.sites.iter().find(|site| site.site == found.site) else {
-                        return Err(Error::Mismatch(format!(
-                            "keys and values for {:?}, which a {} model does not have",
-                            found.site, spec.model_type
-                        )));
-                    };
-                    if found.layers.len() != site.num_layers {
-                        return Err(Error::Mismatch(format!(
-                            "keys and values for {} layers, but the {} model has {}",
-                            found.layers.len(),
-                            spec.model_type,
-                            site.num_layers
-                        )));
-                    }
-                    for tensor in
-                        found.layers.iter().flatten().flat_map(|layer| [&layer.key, &layer.value])
-                    {
-                        let [r, k, p, d] = tensor.dims();
-                        if !fits(r) || p > self.len || (k, d) != (site.num_kv_heads, site.head_dim)
-                        {
-                            let expected = format!(
-                                "[1 or {rows}, {}, {}, {}]",
-                                site.num_kv_heads, self.len, site.head_dim
-                            );
-                            return mismatch("keys or values", tensor.dims().to_vec(), expected);
-                        }
-                    }
-                }
+                sites.iter().try_for_each(|site| check_site(site, self.len, spec, rows))
             }
         }
-        Ok(())
     }
+}
+
+/// Whether virtual tokens of `r` rows can serve a batch of `rows` rows.
+fn serves(r: usize, rows: usize) -> bool {
+    r == 1 || r == rows
+}
+
+fn check_prompt(prompt: &Tensor<3>, spec: &ModelSpec, rows: usize) -> Result<()> {
+    if prompt.dims()[2] == spec.hidden_size {
+        return Ok(());
+    }
+    let expected = format!("[1 or {rows}, P, {}]", spec.hidden_size);
+    mismatch("prompt rows", &prompt.dims(), spec, &expected)
+}
+
+fn check_site(own: &SiteKeyValues, len: usize, spec: &ModelSpec, rows: usize) -> Result<()> {
+    let Some(site) = spec.sites.iter().find(|site| site.site == own.site) else {
+        return Err(Error::Mismatch(format!(
+            "keys and values for {:?}, which a {} model does not have",
+            own.site, spec.model_type
+        )));
+    };
+    if own.layers.len() != site.num_layers {
+        return Err(Error::Mismatch(format!(
+            "keys and values for {} layers, but the {} model has {}",
+            own.layers.len(),
+            spec.model_type,
+            site.num_layers
+        )));
+    }
+    let (heads, head_dim) = (site.num_kv_heads, site.head_dim);
+    for tensor in own.layers.iter().flatten().flat_map(|layer| [&layer.key, &layer.value]) {
+        let [r, k, p, d] = tensor.dims();
+        if !serves(r, rows) || p > len || (k, d) != (heads, head_dim) {
+            let expected = format!("[1 or {rows}, {heads}, {len}, {head_dim}]");
+            return mismatch("keys or values", &tensor.dims(), spec, &expected);
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(what: &str, found: &[usize], spec: &ModelSpec, expected: &str) -> Result<()> {
+    Err(Error::Mismatch(format!(
+        "{what} have the shape {found:?}, but the {} model expects {expected}",
+        spec.model_type
+    )))
 }

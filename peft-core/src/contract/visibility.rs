@@ -50,23 +50,24 @@ impl Visibility {
         virtual_tokens: &VirtualTokens,
         causal: bool,
     ) -> Self {
-        let of_virtual = virtual_tokens.mask();
-        let padded = !(mask.all() && read.all() && of_virtual.all());
+        let virtual_mask = virtual_tokens.mask();
+        let padded = !(mask.all() && read.all() && virtual_mask.all());
         let rows = if padded { mask.rows() } else { mask.rows().min(1) };
-        let columns = of_virtual.len() + read.len() + mask.len();
-        let of =
+        let columns = virtual_mask.len() + read.len() + mask.len();
+        let mask_of_row =
             |mask: &Mask, row: usize| mask.row(if mask.rows() == 1 { 0 } else { row }).to_vec();
         let mut positions = Vec::with_capacity(rows * columns);
         let mut real = Vec::with_capacity(rows * columns);
         for row in 0..rows {
-            let front = of(&of_virtual, row);
+            let front = mask_of_row(&virtual_mask, row);
             // Unshifted virtual tokens are before position 0.
             let before = front.iter().filter(|real| **real).count() as i64;
             let mut next = match virtual_tokens.positions {
                 PrefixPositions::Shifted => 0,
                 PrefixPositions::Unshifted => -before,
             };
-            for is_real in [front, of(read, row), of(mask, row)].concat() {
+            let rest = [mask_of_row(read, row), mask_of_row(mask, row)].concat();
+            for is_real in front.into_iter().chain(rest) {
                 positions.push(if is_real { next } else { 0 });
                 next += i64::from(is_real);
                 real.push(is_real);
@@ -96,10 +97,10 @@ impl Visibility {
         Tensor::from_data(TensorData::new(values, [batch, self.queries]), device)
     }
 
-    /// The visibility matrix `[rows, 1, S, columns]`, `true` = hidden, or `None` if every key is
-    /// visible to every query. With a `window`, keys that many or more positions before their query
-    /// are hidden too.
-    pub(crate) fn hidden(&self, window: Option<usize>, device: &Device) -> Option<Tensor<4, Bool>> {
+    /// The attention mask `[rows, 1, S, columns]`, `true` = hidden, or `None` if every key is visible
+    /// to every query. With a `window`, keys that many or more positions before their query are
+    /// hidden too.
+    pub(crate) fn masked(&self, window: Option<usize>, device: &Device) -> Option<Tensor<4, Bool>> {
         let window = window.map(|window| window as i64);
         // The largest possible distance is that of the last query from the first key.
         let window = window.filter(|window| *window < self.columns as i64);
@@ -108,22 +109,22 @@ impl Visibility {
             return None;
         }
         let before = self.before();
-        let mut hidden = Vec::with_capacity(self.rows * self.queries * self.columns);
+        let mut masked = Vec::with_capacity(self.rows * self.queries * self.columns);
         for row in 0..self.rows {
             let start = row * self.columns;
             let real = &self.real[start..start + self.columns];
             let positions = &self.positions[start..start + self.columns];
             for query in 0..self.queries {
-                let at = positions[before + query];
-                hidden.extend((0..self.columns).map(|key| {
+                let position = positions[before + query];
+                masked.extend((0..self.columns).map(|key| {
                     !real[key]
                         || self.causal && key > before + query
-                        || window.is_some_and(|window| at - positions[key] >= window)
+                        || window.is_some_and(|window| position - positions[key] >= window)
                 }));
             }
         }
         let shape = [self.rows, 1, self.queries, self.columns];
-        Some(Tensor::from_data(TensorData::new(hidden, shape), device))
+        Some(Tensor::from_data(TensorData::new(masked, shape), device))
     }
 
     /// The distances. Rows without gaps, whose padding is at the ends only, share those of the
@@ -140,10 +141,10 @@ impl Visibility {
                 false => &columns,
             };
             for query in 0..self.queries {
-                let at = positions[before + query];
+                let position = positions[before + query];
                 values.extend(
                     (0..self.columns)
-                        .map(|key| (key >= self.unbiased).then(|| positions[key] - at)),
+                        .map(|key| (key >= self.unbiased).then(|| positions[key] - position)),
                 );
             }
         }
@@ -153,8 +154,8 @@ impl Visibility {
     /// Whether any row has padding between real entries, among those that a bias covers.
     fn has_gaps(&self) -> bool {
         (0..self.rows).any(|row| {
-            let reached = row * self.columns + self.unbiased..(row + 1) * self.columns;
-            let real = &self.real[reached];
+            let biased = row * self.columns + self.unbiased..(row + 1) * self.columns;
+            let real = &self.real[biased];
             let first = real.iter().position(|real| *real);
             let last = real.iter().rposition(|real| *real);
             first.zip(last).is_some_and(|(first, last)| real[first..=last].contains(&false))
@@ -243,13 +244,15 @@ mod tests {
     #[test]
     fn a_window_hides_what_is_that_far_behind() {
         let device = Device::flex();
-        let seen = Visibility::new(&nothing(), &Mask::full(1, 3), &prefix(1), true);
-        let hidden = seen.hidden(Some(2), &device).unwrap().into_data();
+        let visibility = Visibility::new(&nothing(), &Mask::full(1, 3), &prefix(1), true);
+        let masked = visibility.masked(Some(2), &device).unwrap().into_data();
         let rows =
             [[false, false, true, true], [true, false, false, true], [true, true, false, false]];
-        assert_eq!(hidden.iter::<bool>().collect::<Vec<_>>(), rows.concat());
+        assert_eq!(masked.iter::<bool>().collect::<Vec<_>>(), rows.concat());
         // A window that covers everything changes nothing, even for a single query.
-        let one = Visibility::new(&nothing(), &Mask::full(1, 1), &prefix(3), true);
-        assert!(one.hidden(Some(4), &device).is_none() && one.hidden(Some(3), &device).is_some());
+        let single = Visibility::new(&nothing(), &Mask::full(1, 1), &prefix(3), true);
+        assert!(
+            single.masked(Some(4), &device).is_none() && single.masked(Some(3), &device).is_some()
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The ordered label list of a classification task, and the labels of a data file.
+//! The ordered label list of a classification task.
 
 use std::collections::{BTreeSet, HashMap};
 

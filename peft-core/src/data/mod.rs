@@ -18,4 +18,4 @@ pub use collate::token_batch;
 pub use example::{Example, IGNORE, Target};
 pub use labels::Labels;
 pub use passage::{Excerpt, Passage, Window};
-pub use sampler::{MAX_BATCH_SIZE, Order, Sampler, eval_batches};
+pub use sampler::{DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE, Order, Sampler, eval_batches};

@@ -1,4 +1,4 @@
-//! Which rows form which batch: a pure function of the seed and the step.
+//! Which rows form which batch: a pure function of the seed and the index of the batch.
 
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ pub enum Order {
     Sequential,
 }
 
+/// The number of rows of a batch where none is given.
+pub const DEFAULT_BATCH_SIZE: usize = 32;
+
 /// The maximum number of rows of a batch.
 pub const MAX_BATCH_SIZE: usize = 1_000_000;
 
@@ -28,8 +31,8 @@ const BATCHES_PER_POOL: usize = 50;
 
 /// The batches of a training run.
 ///
-/// [`Sampler::batch`] depends only on the settings and the step, not on which batches were
-/// requested before: a resumed run continues exactly where it stopped.
+/// [`Sampler::batch`] depends only on the settings and the index of the batch, not on which batches
+/// were requested before: a resumed run continues exactly where it stopped.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     lengths: Vec<usize>,
@@ -113,13 +116,13 @@ impl Sampler {
         }
     }
 
-    /// Returns the rows of batch number `step`, counted from 0 over the whole run.
-    pub fn batch(&mut self, step: usize) -> Vec<usize> {
+    /// Returns the rows of batch number `index`, counted from 0 over the whole run.
+    pub fn batch(&mut self, index: usize) -> Vec<usize> {
         match self.order {
-            Order::Sequential => self.consecutive(step),
+            Order::Sequential => self.consecutive(index),
             Order::Shuffled => {
-                let epoch = step / self.batches_per_epoch();
-                let within = step % self.batches_per_epoch();
+                let epoch = index / self.batches_per_epoch();
+                let within = index % self.batches_per_epoch();
                 match &self.plan {
                     Some((planned, batches)) if *planned == epoch => batches[within].clone(),
                     _ => {
@@ -133,10 +136,10 @@ impl Sampler {
         }
     }
 
-    fn consecutive(&self, step: usize) -> Vec<usize> {
+    fn consecutive(&self, index: usize) -> Vec<usize> {
         let rows = self.lengths.len();
         // The product may exceed usize in a very long run; the remainder never does.
-        let first = (step as u128 * self.batch_size as u128 % rows as u128) as usize;
+        let first = (index as u128 * self.batch_size as u128 % rows as u128) as usize;
         (0..self.batch_size).map(|i| (first + i % rows) % rows).collect()
     }
 

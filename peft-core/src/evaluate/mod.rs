@@ -1,4 +1,5 @@
-//! What an adapted model answers, and how good that is. Nothing here has a gradient but the logits that training reads.
+//! What an adapted model answers, and how good its answers are. Training computes its loss from
+//! [`positions`] and [`outputs`], which keep gradients; the rest computes none.
 //!
 //! | file | what it is |
 //! |---|---|

@@ -42,8 +42,8 @@ pub struct MultiAdapter<'a> {
     model: &'a dyn FrozenModel,
     task: Task,
     members: Vec<Member>,
-    /// Members with the same number can share a pass.
-    kind: Vec<usize>,
+    /// The pass group of each member: members of one group can share a pass.
+    pass_group: Vec<usize>,
     reader: RowReader<'a>,
 }
 
@@ -69,11 +69,11 @@ impl<'a> MultiAdapter<'a> {
         if members.is_empty() {
             return Err(Error::Mismatch("there is no adapter to answer with".into()));
         }
-        let kind = kinds(&members);
-        Ok(Self { model, task, members, kind, reader: RowReader::new(model) })
+        let pass_group = pass_groups(&members);
+        Ok(Self { model, task, members, pass_group, reader: RowReader::new(model) })
     }
 
-    /// Sets the number of rows per batch. Default 32.
+    /// Sets the number of rows per batch. Default [`DEFAULT_BATCH_SIZE`](crate::data::DEFAULT_BATCH_SIZE).
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.reader.batch_size = batch_size.max(1);
@@ -131,25 +131,26 @@ impl<'a> MultiAdapter<'a> {
         let mut reader = self.reader;
         reader.batch_size = batch_size;
         let mut answers = vec![PerPosition::new(); pairs.len()];
-        for kind in 0..=self.kind.iter().copied().max().unwrap_or(0) {
-            let own: Vec<usize> =
-                (0..pairs.len()).filter(|pair| self.kind[pairs[*pair].1] == kind).collect();
-            let rows: Vec<&Example> = own.iter().map(|pair| &examples[pairs[*pair].0]).collect();
-            let member_of = |row: &usize| pairs[own[*row]].1;
+        for group in 0..=self.pass_group.iter().copied().max().unwrap_or(0) {
+            let in_group: Vec<usize> =
+                (0..pairs.len()).filter(|pair| self.pass_group[pairs[*pair].1] == group).collect();
+            let rows: Vec<&Example> =
+                in_group.iter().map(|pair| &examples[pairs[*pair].0]).collect();
+            let member_of = |row: &usize| pairs[in_group[*row]].1;
             let virtual_tokens = |rows: &[usize]| {
-                self.virtual_tokens(kind, &rows.iter().map(member_of).collect::<Vec<_>>())
+                self.virtual_tokens(group, &rows.iter().map(member_of).collect::<Vec<_>>())
             };
             reader.read(&rows, virtual_tokens, |read| {
                 for member in 0..self.members.len() {
-                    let at: Vec<usize> = (0..read.indices.len())
+                    let rows: Vec<usize> = (0..read.indices.len())
                         .filter(|row| member_of(&read.indices[*row]) == member)
                         .collect();
-                    if at.is_empty() {
+                    if rows.is_empty() {
                         continue;
                     }
-                    let found = self.heads(member, &at, read)?;
-                    for (row, answer) in at.into_iter().zip(found) {
-                        answers[own[read.indices[row]]] = answer;
+                    let of_rows = self.heads(member, &rows, read)?;
+                    for (row, answer) in rows.into_iter().zip(of_rows) {
+                        answers[in_group[read.indices[row]]] = answer;
                     }
                 }
                 Ok(())
@@ -158,15 +159,17 @@ impl<'a> MultiAdapter<'a> {
         Ok(answers)
     }
 
-    /// The virtual tokens of rows whose members are all of one kind.
-    fn virtual_tokens(&self, kind: usize, of_row: &[usize]) -> Result<VirtualTokens> {
-        let own: Vec<usize> =
-            (0..self.members.len()).filter(|member| self.kind[*member] == kind).collect();
-        let each: Vec<VirtualTokens> =
-            own.iter().map(|member| self.members[*member].virtual_tokens.clone()).collect();
-        let local: Vec<usize> =
-            of_row.iter().filter_map(|member| own.iter().position(|o| o == member)).collect();
-        VirtualTokens::per_row(&each, &local)
+    /// The virtual tokens of rows whose members are all in one pass group.
+    fn virtual_tokens(&self, group: usize, of_row: &[usize]) -> Result<VirtualTokens> {
+        let in_group: Vec<usize> =
+            (0..self.members.len()).filter(|member| self.pass_group[*member] == group).collect();
+        let adapters: Vec<VirtualTokens> =
+            in_group.iter().map(|member| self.members[*member].virtual_tokens.clone()).collect();
+        let of_row: Vec<usize> = of_row
+            .iter()
+            .filter_map(|member| in_group.iter().position(|other| other == member))
+            .collect();
+        VirtualTokens::per_row(&adapters, &of_row)
     }
 
     /// Applies the head of each member to its rows of a batch.
@@ -183,11 +186,10 @@ impl<'a> MultiAdapter<'a> {
             (choose(all, rows), vec![1; rows.len()])
         } else {
             let counts: Vec<usize> = rows.iter().map(|row| batch.row_len(*row)).collect();
-            let of_row = |row: &usize| {
-                let row = *row;
-                (0..batch.row_len(row)).map(move |token| (row, token))
-            };
-            let tokens: Vec<(usize, usize)> = rows.iter().flat_map(of_row).collect();
+            let tokens: Vec<(usize, usize)> = rows
+                .iter()
+                .flat_map(|row| (0..batch.row_len(*row)).map(move |token| (*row, token)))
+                .collect();
             (token_states(hidden, batch, &tokens), counts)
         };
         let logits = logits(self.model, member.head.as_ref(), self.task, states)?;
@@ -196,20 +198,20 @@ impl<'a> MultiAdapter<'a> {
     }
 }
 
-/// Gives members that can share a pass the same number.
-fn kinds(members: &[Member]) -> Vec<usize> {
-    let mut kinds: Vec<usize> = Vec::with_capacity(members.len());
+/// Returns the pass group of each member.
+fn pass_groups(members: &[Member]) -> Vec<usize> {
+    let mut groups: Vec<usize> = Vec::with_capacity(members.len());
     for member in members {
-        // A member without virtual tokens fits any kind, so it is compared with all members of one.
-        let fits = |kind: usize| {
-            let same = members.iter().zip(&kinds).filter(|(_, other)| **other == kind);
-            same.into_iter().all(|(other, _)| {
+        // A member without virtual tokens fits any group, so all members of a group are compared.
+        let fits = |group: usize| {
+            let mut in_group = members.iter().zip(&groups).filter(|(_, own)| **own == group);
+            in_group.all(|(other, _)| {
                 let pair = [other.virtual_tokens.clone(), member.virtual_tokens.clone()];
                 other.pooling == member.pooling && VirtualTokens::per_row(&pair, &[0, 1]).is_ok()
             })
         };
-        let next = kinds.iter().max().map_or(0, |last| last + 1);
-        kinds.push((0..next).find(|kind| fits(*kind)).unwrap_or(next));
+        let next = groups.iter().max().map_or(0, |last| last + 1);
+        groups.push((0..next).find(|group| fits(*group)).unwrap_or(next));
     }
-    kinds
+    groups
 }

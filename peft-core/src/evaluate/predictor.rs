@@ -10,6 +10,7 @@ use super::{
     outputs::{class_probabilities, classifier, logits},
     positions::{Positions, after_prompt},
     rows::{ReadBatch, RowReader},
+    vote::first_largest,
 };
 use crate::{
     contract::{
@@ -24,6 +25,9 @@ use crate::{
     error::{Error, Result},
     metrics::{Metrics, accuracy, classification_metrics, entity_scores, perplexity},
 };
+
+/// Maximum number of tokens of an answer where none is given.
+pub const DEFAULT_MAX_ANSWER_LENGTH: usize = 30;
 
 /// Maximum number of logits that an evaluation computes at once (a language model has V per token).
 const LOGITS_AT_ONCE: usize = 1 << 24;
@@ -70,7 +74,7 @@ impl<'a> Predictor<'a> {
             task,
             pooling: Pooling::First,
             reader: RowReader::new(model),
-            max_answer_length: 30,
+            max_answer_length: DEFAULT_MAX_ANSWER_LENGTH,
         })
     }
 
@@ -81,21 +85,22 @@ impl<'a> Predictor<'a> {
         self
     }
 
-    /// The side of padding. Default right.
+    /// Sets the side of the padding. Default right.
     #[must_use]
     pub fn with_padding(mut self, padding: PaddingSide) -> Self {
         self.reader.padding = padding;
         self
     }
 
-    /// Sets the number of rows per batch. Default 32; the answers do not depend on it.
+    /// Sets the number of rows per batch. Default [`DEFAULT_BATCH_SIZE`](crate::data::DEFAULT_BATCH_SIZE);
+    /// the answers do not depend on it.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.reader.batch_size = batch_size;
         self
     }
 
-    /// Sets the maximum number of tokens of an answer. Default 30.
+    /// Sets the maximum number of tokens of an answer. Default [`DEFAULT_MAX_ANSWER_LENGTH`].
     #[must_use]
     pub fn with_max_answer_length(mut self, tokens: usize) -> Self {
         self.max_answer_length = tokens.max(1);
@@ -136,7 +141,7 @@ impl<'a> Predictor<'a> {
             return self.evaluate_answers(examples);
         }
         let mut loss = 0.0;
-        let mut answers: Vec<Vec<(usize, usize)>> = vec![Vec::new(); examples.len()];
+        let mut answers: Vec<Pairs> = vec![Vec::new(); examples.len()];
         let mut count = 0;
         self.each_batch(examples, |read| {
             let after_prompt = after_prompt(&self.virtual_tokens);
@@ -163,39 +168,7 @@ impl<'a> Predictor<'a> {
         if count == 0 {
             return Err(Error::Mismatch("no row has a target to evaluate".into()));
         }
-        let loss = loss / count as f64;
-        let mut metrics = Metrics::from_iter([("loss", loss)]);
-        if self.task.is_language_model() {
-            metrics.insert("perplexity", perplexity(loss));
-        }
-        let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
-        match self.task {
-            Task::CausalLm => return Ok(metrics),
-            Task::Seq2SeqLm => {
-                metrics.insert("accuracy", accuracy(&classes, &targets)?);
-                return Ok(metrics);
-            }
-            _ => {}
-        }
-        let scores = classification_metrics(&classes, &targets)?;
-        match (self.task, labels) {
-            (Task::SeqCls, _) => metrics.extend(scores.iter()),
-            (_, labels) => {
-                metrics.extend(scores.get("accuracy").map(|value| ("accuracy", value)));
-                if let Some(labels) = labels.filter(|labels| labels.are_tags()) {
-                    let name = |class: usize| {
-                        labels.name(class).map_or_else(|| class.to_string(), str::to_string)
-                    };
-                    let tags = |side: fn(&(usize, usize)) -> usize| -> Vec<Vec<String>> {
-                        let of_row = |row: &Vec<_>| row.iter().map(|at| name(side(at))).collect();
-                        answers.iter().map(of_row).collect()
-                    };
-                    let entities = entity_scores(&tags(|at| at.0), &tags(|at| at.1))?;
-                    metrics.extend(entities.metrics().iter());
-                }
-            }
-        }
-        Ok(metrics)
+        scores(self.task, labels, loss / count as f64, &answers)
     }
 
     /// Returns the probability of each class for each example, in order.
@@ -228,13 +201,8 @@ impl<'a> Predictor<'a> {
             let positions = Positions::all_tokens(read.batch);
             let probabilities = self.probabilities(&positions, read)?;
             for (row, found) in positions.rows().zip(probabilities) {
-                // The first of equal values, like `argmax`.
-                let best = found
-                    .iter()
-                    .copied()
-                    .enumerate()
-                    .reduce(|best, next| if next.1 > best.1 { next } else { best });
-                answers[read.indices[row]].extend(best);
+                let class = first_largest(&found);
+                answers[read.indices[row]].extend(found.get(class).map(|found| (class, *found)));
             }
             Ok(())
         })?;
@@ -312,4 +280,38 @@ impl<'a> Predictor<'a> {
         let size = (LOGITS_AT_ONCE / width.max(1)).max(1);
         Ok(states.split(size, 0).into_iter().zip(targets.chunks(size)).collect())
     }
+}
+
+/// The predicted and the correct class of each target of an example.
+type Pairs = Vec<(usize, usize)>;
+
+/// The scores of a task whose mean loss is `loss`, from the [`Pairs`] of each example.
+fn scores(task: Task, labels: Option<&Labels>, loss: f64, answers: &[Pairs]) -> Result<Metrics> {
+    let mut metrics = Metrics::from_iter([("loss", loss)]);
+    if task.is_language_model() {
+        metrics.insert("perplexity", perplexity(loss));
+    }
+    let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
+    match task {
+        Task::CausalLm => {}
+        Task::Seq2SeqLm => metrics.insert("accuracy", accuracy(&classes, &targets)?),
+        Task::SeqCls => metrics.extend(classification_metrics(&classes, &targets)?.iter()),
+        Task::TokenCls | Task::QuestionAns => {
+            let scores = classification_metrics(&classes, &targets)?;
+            metrics.extend(scores.get("accuracy").map(|value| ("accuracy", value)));
+            if let Some(labels) = labels.filter(|labels| labels.are_tags()) {
+                metrics.extend(entities(labels, answers)?.iter());
+            }
+        }
+    }
+    Ok(metrics)
+}
+
+/// Precision, recall and F1 of the entities that predicted and correct tags mark.
+fn entities(labels: &Labels, answers: &[Pairs]) -> Result<Metrics> {
+    let name = |class: usize| labels.name(class).map_or_else(|| class.to_string(), str::to_string);
+    let tags = |class: fn(&(usize, usize)) -> usize| -> Vec<Vec<String>> {
+        answers.iter().map(|pairs| pairs.iter().map(|pair| name(class(pair))).collect()).collect()
+    };
+    Ok(entity_scores(&tags(|pair| pair.0), &tags(|pair| pair.1))?.metrics())
 }

@@ -6,18 +6,18 @@ use crate::{
         frozen::{FrozenModel, Hidden},
         virtual_tokens::VirtualTokens,
     },
-    data::{Example, eval_batches, token_batch},
+    data::{DEFAULT_BATCH_SIZE, Example, eval_batches, token_batch},
     error::Result,
 };
 
-/// Runs a frozen model over examples, rows of similar length together. Should be created with
-/// [`RowReader::new`]; what is read does not depend on the batch size or on the side of padding.
+/// Runs a frozen model over examples, rows of similar length together. What is read depends neither
+/// on the batch size nor on the side of the padding.
 #[derive(Clone, Copy, Debug)]
 pub struct RowReader<'a> {
     model: &'a dyn FrozenModel,
-    /// Sets the side of the padding. Default right.
+    /// The side of the padding. Default right.
     pub padding: PaddingSide,
-    /// Rows per batch. Default 32.
+    /// Rows per batch. Default [`DEFAULT_BATCH_SIZE`].
     pub batch_size: usize,
 }
 
@@ -35,17 +35,18 @@ pub struct ReadBatch<'b> {
 }
 
 impl<'a> RowReader<'a> {
-    /// Reads with `model`, 32 rows per batch, padded on the right.
+    /// Creates a reader with the defaults.
     pub fn new(model: &'a dyn FrozenModel) -> Self {
-        Self { model, padding: PaddingSide::Right, batch_size: 32 }
+        Self { model, padding: PaddingSide::Right, batch_size: DEFAULT_BATCH_SIZE }
     }
 
-    /// Reads all examples. `virtual_tokens` gives what stands before the rows of a batch, whose
-    /// indices it gets; `visit` gets each batch once it has been read.
+    /// Reads all examples. `virtual_tokens` gives the virtual tokens of a batch, from the indices of
+    /// its rows; `visit` gets each batch once it has been read.
     ///
     /// # Errors
     ///
-    /// Those of [`FrozenModel::forward`], of `virtual_tokens` and of `visit`; the first one ends the loop.
+    /// Those of [`FrozenModel::forward`], of `virtual_tokens` and of `visit`; the first one ends the
+    /// loop.
     pub fn read(
         &self,
         examples: &[&Example],

@@ -29,8 +29,8 @@ impl Vote {
             .collect();
         let mut votes = vec![0usize; classes];
         if self == Self::Majority {
-            let of_each = of_members.iter().map(|member| first_largest(member));
-            of_each.filter(|class| *class < classes).for_each(|class| votes[class] += 1);
+            let choices = of_members.iter().map(|member| first_largest(member));
+            choices.filter(|class| *class < classes).for_each(|class| votes[class] += 1);
         }
         let better = |a: usize, b: usize| (votes[b], mean[b]) > (votes[a], mean[a]);
         let best = (0..classes).reduce(|best, next| if better(best, next) { next } else { best });
@@ -38,10 +38,10 @@ impl Vote {
     }
 }
 
-/// The index of the largest value, the first of equal ones.
-fn first_largest(numbers: &[f32]) -> usize {
-    let indices = 0..numbers.len();
-    indices.reduce(|a, b| if numbers[b] > numbers[a] { b } else { a }).unwrap_or(0)
+/// The index of the largest value, the first of equal ones, like `argmax`.
+pub(super) fn first_largest(values: &[f32]) -> usize {
+    let indices = 0..values.len();
+    indices.reduce(|a, b| if values[b] > values[a] { b } else { a }).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
     error::Result,
 };
 
-/// There are no settings.
+/// Settings of [`HeadOnly`]: none, since the head is not part of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadOnlyConfig {}
 
@@ -28,7 +28,7 @@ pub struct HeadOnly {
 }
 
 impl HeadOnly {
-    /// Creates the method.
+    /// Creates the method; the head to train is given to the trainable.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! What methods are made of.
+//! The parameters of prefix methods, and the method that has none.
 //!
 //! | folder or file | what it is |
 //! |---|---|

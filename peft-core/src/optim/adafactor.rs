@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::slot::{Slot, require};
+use super::parameter_state::{ParameterState, require};
 use crate::error::Result;
 
 pub(super) const FULL: &str = "v";
@@ -77,30 +77,30 @@ impl Adafactor {
     /// The next value of a parameter of the given shape.
     pub(super) fn update(
         &self,
-        slot: &mut Slot,
+        state: &mut ParameterState,
         shape: &[usize],
         param: Tensor<1>,
         grad: Tensor<1>,
         lr: f64,
     ) -> Tensor<1> {
         let [len] = param.dims();
-        let decay = 1.0 - (slot.steps as f64).powf(-self.decay);
+        let decay = 1.0 - (state.steps as f64).powf(-self.decay);
         let mix = |old: Tensor<1>, new: Tensor<1>| old * decay + new * (1.0 - decay);
         let square = grad.clone() * grad.clone() + self.epsilon;
         let step = match self.factored(shape) {
             None => {
-                let moment = mix(slot.take(FULL, len, &param), square);
-                slot.put(FULL, moment.clone());
+                let moment = mix(state.take(FULL, len, &param), square);
+                state.put(FULL, moment.clone());
                 grad / moment.sqrt()
             }
             Some([r, c]) => {
                 let square: Tensor<2> = square.reshape([r, c]);
                 let row_means = square.clone().mean_dim(1).reshape([r]);
                 let column_means = square.mean_dim(0).reshape([c]);
-                let rows = mix(slot.take(ROWS, r, &param), row_means);
-                let columns = mix(slot.take(COLUMNS, c, &param), column_means);
-                slot.put(ROWS, rows.clone());
-                slot.put(COLUMNS, columns.clone());
+                let rows = mix(state.take(ROWS, r, &param), row_means);
+                let columns = mix(state.take(COLUMNS, c, &param), column_means);
+                state.put(ROWS, rows.clone());
+                state.put(COLUMNS, columns.clone());
                 let rows: Tensor<2> = (rows.clone() / rows.mean()).sqrt().reshape([r, 1]);
                 let columns: Tensor<2> = columns.sqrt().reshape([1, c]);
                 (grad.reshape([r, c]) / rows / columns).reshape([len])

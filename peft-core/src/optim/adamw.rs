@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::slot::{Slot, require};
+use super::parameter_state::{ParameterState, require};
 use crate::error::Result;
 
 pub(super) const MEAN: &str = "exp_avg";
@@ -50,22 +50,22 @@ impl AdamW {
     /// The next value of a parameter.
     pub(super) fn update(
         &self,
-        slot: &mut Slot,
+        state: &mut ParameterState,
         param: Tensor<1>,
         grad: Tensor<1>,
         lr: f64,
     ) -> Tensor<1> {
         let [len] = param.dims();
         let (beta1, beta2) = self.betas;
-        let steps = slot.steps as f64;
-        let mean = slot.take(MEAN, len, &param);
-        let square = slot.take(SQUARE, len, &param);
+        let steps = state.steps as f64;
+        let mean = state.take(MEAN, len, &param);
+        let square = state.take(SQUARE, len, &param);
         let mean = mean.clone() + (grad.clone() - mean) * (1.0 - beta1);
         let square = square * beta2 + grad.clone() * grad * (1.0 - beta2);
         let root = square.clone().sqrt() / (1.0 - beta2.powf(steps)).sqrt() + self.eps;
         let step = mean.clone() / root * (lr / (1.0 - beta1.powf(steps)));
-        slot.put(MEAN, mean);
-        slot.put(SQUARE, square);
+        state.put(MEAN, mean);
+        state.put(SQUARE, square);
         let param =
             if self.weight_decay == 0.0 { param } else { param * (1.0 - lr * self.weight_decay) };
         param - step

@@ -6,7 +6,7 @@
 //! | [`adafactor`] | Adafactor as prompt tuning uses it: no momentum, no parameter scaling |
 //! | [`sgd`] | gradient descent with momentum |
 //! | [`optimizer`] | one of them by name, and what it remembers of each parameter |
-//! | `slot` | running averages of one parameter |
+//! | `parameter_state` | running averages of one parameter |
 //! | [`clip`] | clipping by the norm of all gradients together |
 //! | [`schedule`] | the learning rate as a function of the step |
 //!
@@ -17,9 +17,9 @@ pub mod adafactor;
 pub mod adamw;
 pub mod clip;
 pub mod optimizer;
+mod parameter_state;
 pub mod schedule;
 pub mod sgd;
-mod slot;
 
 pub use adafactor::Adafactor;
 pub use adamw::AdamW;

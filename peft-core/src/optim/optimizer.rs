@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     adafactor::{self, Adafactor},
     adamw::{self, AdamW},
+    parameter_state::{ParameterState, require},
     sgd::{self, Sgd},
-    slot::{Slot, require},
 };
 use crate::{
     contract::{params::Flat, tensors::NamedTensors},
@@ -103,7 +103,7 @@ impl OptimizerConfig {
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
-    slots: BTreeMap<String, Slot>,
+    states: BTreeMap<String, ParameterState>,
 }
 
 /// The names of all moments in a stored state.
@@ -120,7 +120,7 @@ const STEPS: &str = "steps";
 impl Optimizer {
     /// Creates an optimizer that has made no steps yet.
     pub fn new(config: OptimizerConfig) -> Self {
-        Self { config, slots: BTreeMap::new() }
+        Self { config, states: BTreeMap::new() }
     }
 
     /// Returns the settings.
@@ -144,14 +144,14 @@ impl Optimizer {
             .map(|(param, grad)| {
                 let values = param.values.clone();
                 let Some(grad) = grad else { return values };
-                let slot = self.slots.entry(param.name.clone()).or_default();
-                slot.steps += 1;
+                let state = self.states.entry(param.name.clone()).or_default();
+                state.steps += 1;
                 match &self.config {
-                    OptimizerConfig::AdamW(rule) => rule.update(slot, values, grad, lr),
+                    OptimizerConfig::AdamW(rule) => rule.update(state, values, grad, lr),
                     OptimizerConfig::Adafactor(rule) => {
-                        rule.update(slot, &param.shape, values, grad, lr)
+                        rule.update(state, &param.shape, values, grad, lr)
                     }
-                    OptimizerConfig::Sgd(rule) => rule.update(slot, values, grad, lr),
+                    OptimizerConfig::Sgd(rule) => rule.update(state, values, grad, lr),
                 }
             })
             .collect()
@@ -160,15 +160,15 @@ impl Optimizer {
     /// Returns everything needed to continue bit for bit: `PARAMETER/MOMENT`, unchanged, and
     /// `PARAMETER/steps`, a count as f64 `[1]`.
     pub fn state(&self) -> NamedTensors {
-        let mut state = NamedTensors::new();
-        for (name, slot) in &self.slots {
-            let steps = TensorData::new(vec![slot.steps as f64], [1]);
-            state.insert(format!("{name}/{STEPS}"), steps);
-            for (moment, values) in &slot.moments {
-                state.insert(format!("{name}/{moment}"), values.to_data());
+        let mut tensors = NamedTensors::new();
+        for (name, state) in &self.states {
+            let steps = TensorData::new(vec![state.steps as f64], [1]);
+            tensors.insert(format!("{name}/{STEPS}"), steps);
+            for (moment, values) in &state.moments {
+                tensors.insert(format!("{name}/{moment}"), values.to_data());
             }
         }
-        state
+        tensors
     }
 
     /// Loads what [`state`](Self::state) returns to the plain `device`.
@@ -176,23 +176,23 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::Mismatch`] naming a tensor that does not belong to an optimizer's state.
-    pub fn load_state(&mut self, state: &NamedTensors, device: &Device) -> Result<()> {
-        let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
-        for (key, data) in state {
+    pub fn load_state(&mut self, tensors: &NamedTensors, device: &Device) -> Result<()> {
+        let mut states: BTreeMap<String, ParameterState> = BTreeMap::new();
+        for (key, data) in tensors {
             let unknown =
                 || Error::Mismatch(format!("`{key}` is not a tensor of an optimizer's state"));
             let (name, part) = key.rsplit_once('/').ok_or_else(unknown)?;
-            let slot = slots.entry(name.to_string()).or_default();
+            let state = states.entry(name.to_string()).or_default();
             if part == STEPS {
                 let steps = data.iter::<f64>().next().ok_or_else(unknown)?;
-                slot.steps = steps as u64;
+                state.steps = steps as u64;
             } else {
                 let moment = MOMENTS.iter().find(|known| **known == part).ok_or_else(unknown)?;
                 let values = Tensor::from_data(data.clone(), (device, data.dtype()));
-                slot.put(moment, values);
+                state.put(moment, values);
             }
         }
-        self.slots = slots;
+        self.states = states;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::slot::{Slot, require};
+use super::parameter_state::{ParameterState, require};
 use crate::error::Result;
 
 pub(super) const MOMENTUM: &str = "momentum_buffer";
@@ -35,7 +35,7 @@ impl Sgd {
     /// The next value of a parameter.
     pub(super) fn update(
         &self,
-        slot: &mut Slot,
+        state: &mut ParameterState,
         param: Tensor<1>,
         grad: Tensor<1>,
         lr: f64,
@@ -44,8 +44,8 @@ impl Sgd {
         let step = if self.momentum == 0.0 {
             grad
         } else {
-            let step = slot.take(MOMENTUM, len, &param) * self.momentum + grad;
-            slot.put(MOMENTUM, step.clone());
+            let step = state.take(MOMENTUM, len, &param) * self.momentum + grad;
+            state.put(MOMENTUM, step.clone());
             step
         };
         let param =

@@ -218,12 +218,12 @@ pub(super) mod tests {
 
     #[test]
     fn single_words_of_byte_level_tokenizers_get_their_space() {
-        let pieces = |task| {
+        let tokens = |task| {
             let tokenizer = prepare(byte_level(), task, None, None).unwrap();
             tokenizer.encode(vec!["a", "b"], true).unwrap().get_ids().to_vec()
         };
-        assert_eq!(pieces(Task::SeqCls), [1, 2]);
-        assert_eq!(pieces(Task::TokenCls), [3, 4]);
+        assert_eq!(tokens(Task::SeqCls), [1, 2]);
+        assert_eq!(tokens(Task::TokenCls), [3, 4]);
     }
 
     #[test]

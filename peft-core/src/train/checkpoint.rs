@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     identity::Identity,
-    snapshot::{Progress, Snapshot},
+    snapshot::{Counters, Snapshot},
 };
 use crate::{
     adapter::{
@@ -32,7 +32,7 @@ const STATE: &str = "state.json";
 #[derive(Serialize, Deserialize)]
 struct StateFile {
     tensors_sha256: String,
-    progress: Progress,
+    progress: Counters,
     identity: Identity,
 }
 
@@ -81,11 +81,11 @@ impl Checkpoints {
         if let Some(run_dir) = self.dir.parent() {
             atomic::sweep(run_dir, "adapter_")?;
         }
-        let path = self.dir.join(format!("step-{:06}", stored.progress.step));
+        let path = self.dir.join(format!("step-{:06}", stored.counters.step));
         let bytes = to_safetensors(&stored.tensors, &path.join(TENSORS))?;
         let state = StateFile {
             tensors_sha256: sha256(&bytes),
-            progress: stored.progress.clone(),
+            progress: stored.counters.clone(),
             identity: stored.identity.clone(),
         };
         let state = serde_json::to_vec_pretty(&state)
@@ -152,5 +152,5 @@ pub fn load(folder: &Path) -> Result<Snapshot> {
         return Err(Error::file(&path, message));
     }
     let tensors = from_safetensors(&bytes, &path)?;
-    Ok(Snapshot { progress: state.progress, identity: state.identity, tensors })
+    Ok(Snapshot { counters: state.progress, identity: state.identity, tensors })
 }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::{batch::PaddingSide, head::Pooling, task::Task},
-    data::{Labels, MAX_BATCH_SIZE, Order, Sampler},
+    data::{DEFAULT_BATCH_SIZE, Labels, MAX_BATCH_SIZE, Order, Sampler},
     error::{Error, Result},
+    evaluate::predictor::DEFAULT_MAX_ANSWER_LENGTH,
     metrics::Metrics,
     optim::{OptimizerConfig, Schedule},
 };
@@ -58,7 +59,8 @@ impl BestMetric {
     }
 }
 
-/// How a trainable is trained. Everything optional is off by default.
+/// The length, the batches, the optimizer and the evaluations of a run. Optional settings are off by
+/// default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
@@ -68,7 +70,7 @@ pub struct TrainConfig {
     pub steps: Option<usize>,
     /// The number of times that every row is visited.
     pub epochs: Option<usize>,
-    /// Rows per batch. Default 32.
+    /// Rows per batch. Default [`DEFAULT_BATCH_SIZE`].
     pub batch_size: usize,
     /// Maximum number of tokens per batch, padding included, instead of a number of rows. Default
     /// none.
@@ -107,7 +109,8 @@ pub struct TrainConfig {
     pub padding: PaddingSide,
     /// The position that an encoder's classifier reads. Default the first, as in PEFT.
     pub pooling: Pooling,
-    /// Maximum number of tokens of an answer, when validation questions are answered. Default 30.
+    /// Maximum number of tokens of an answer, when validation questions are answered. Default
+    /// [`DEFAULT_MAX_ANSWER_LENGTH`].
     pub max_answer_length: usize,
 }
 
@@ -124,7 +127,7 @@ impl Default for TrainConfig {
             task: Task::CausalLm,
             steps: None,
             epochs: None,
-            batch_size: 32,
+            batch_size: DEFAULT_BATCH_SIZE,
             batch_tokens: None,
             accumulation: 1,
             optimizer: OptimizerConfig::default(),
@@ -142,12 +145,16 @@ impl Default for TrainConfig {
             bucket: true,
             padding: PaddingSide::Right,
             pooling: Pooling::First,
-            max_answer_length: 30,
+            max_answer_length: DEFAULT_MAX_ANSWER_LENGTH,
         }
     }
 }
 
 impl TrainConfig {
+    /// The number of epochs that a program may choose where neither `steps` nor `epochs` is given;
+    /// [`Default`] leaves both open.
+    pub const DEFAULT_EPOCHS: usize = 3;
+
     /// Returns the defaults for a task.
     pub fn new(task: Task) -> Self {
         Self { task, ..Self::default() }

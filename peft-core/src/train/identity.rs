@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{
-    config::TrainConfig,
-    run_context::{RunContext, TrainingData},
-};
+use super::{config::TrainConfig, run_context::RunContext, training_data::TrainingData};
 use crate::{
+    adapter::codec::hex,
     contract::method_fields::MethodFields,
     data::{Example, Target},
     error::{Error, Result},
@@ -108,5 +106,5 @@ fn digest(examples: &[Example]) -> String {
             }
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }

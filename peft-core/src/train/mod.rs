@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`trainable`] | what is trained: a method and, for classification, a head |
 //! | [`config`] | the settings of a run |
-//! | [`run_context`] | the rows of a run, and where it lives |
+//! | [`training_data`] | the rows of a run |
+//! | [`run_context`] | where a run is stored, and what its adapter says about it |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
 //! | [`export`] | from what is trained to an adapter |
@@ -27,6 +28,7 @@ pub mod snapshot;
 pub mod state;
 pub mod trainable;
 pub mod trainer;
+pub mod training_data;
 
 #[cfg(test)]
 mod test_model;
@@ -36,7 +38,8 @@ mod tests;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
 pub use observer::{Flow, Observer, Silent, StepReport};
-pub use run_context::{RunContext, TrainingData};
+pub use run_context::RunContext;
 pub use snapshot::Evaluation;
 pub use trainable::Trainable;
 pub use trainer::{Outcome, train};
+pub use training_data::TrainingData;

@@ -1,23 +1,12 @@
-//! What a run is given beside its settings: its rows, and where it lives.
+//! What a run is given beside its settings and its rows: where it is stored, and what its adapter is
+//! to say about it.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::{config::TrainConfig, export::About};
-use crate::{
-    data::{Example, Labels},
-    metrics::Metrics,
-};
-
-/// Training data.
-#[derive(Clone, Copy, Debug)]
-pub struct TrainingData<'a> {
-    /// Rows to learn.
-    pub train: &'a [Example],
-    /// Rows used to select the best step; may be empty.
-    pub valid: &'a [Example],
-}
+use crate::{data::Labels, metrics::Metrics};
 
 /// Where a run is stored, and what its adapter says about it.
 #[derive(Clone, Debug, Default)]

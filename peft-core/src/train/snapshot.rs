@@ -16,7 +16,7 @@ pub struct Evaluation {
 
 /// Counters and scores of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct Counters {
     /// The number of steps made.
     pub step: usize,
     /// The step whose trainable scored best, and its score.
@@ -31,7 +31,7 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Counters and scores.
-    pub progress: Progress,
+    pub counters: Counters,
     /// What must be the same when the run is resumed.
     pub identity: Identity,
     /// Tensors of the trainable, the optimizer and the best trainable.

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::{
     config::BestMetric,
     identity::Identity,
-    snapshot::{Evaluation, Progress, Snapshot},
+    snapshot::{Counters, Evaluation, Snapshot},
     trainable::{Trainable, all_finite},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 /// A run at one step.
 #[derive(Debug)]
 pub(crate) struct State<M: PeftMethod> {
-    pub(crate) progress: Progress,
+    pub(crate) counters: Counters,
     /// What is trained, on the autodiff device.
     pub(crate) trainable: Trainable<M>,
     pub(crate) optimizer: Optimizer,
@@ -39,7 +39,7 @@ impl<M: PeftMethod> State<M> {
     /// Creates the state before the first step.
     pub(crate) fn new(trainable: Trainable<M>, optimizer: OptimizerConfig) -> Self {
         Self {
-            progress: Progress::default(),
+            counters: Counters::default(),
             trainable: trainable.on_autodiff(),
             optimizer: Optimizer::new(optimizer),
             best: None,
@@ -49,15 +49,15 @@ impl<M: PeftMethod> State<M> {
     /// Records scores, and keeps the trainable if they are the best so far.
     pub(crate) fn evaluated(&mut self, metrics: Metrics, by: &BestMetric) -> Result<()> {
         let value = by.read(&metrics)?;
-        let step = self.progress.step;
-        if by.better(value, self.progress.best.map(|(_, value)| value)) {
-            self.progress.best = Some((step, value));
-            self.progress.without_improvement = 0;
+        let step = self.counters.step;
+        if by.better(value, self.counters.best.map(|(_, value)| value)) {
+            self.counters.best = Some((step, value));
+            self.counters.without_improvement = 0;
             self.best = Some(self.trainable.fold());
         } else {
-            self.progress.without_improvement += 1;
+            self.counters.without_improvement += 1;
         }
-        self.progress.history.push(Evaluation { step, metrics });
+        self.counters.history.push(Evaluation { step, metrics });
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl<M: PeftMethod> State<M> {
         if all_finite(&self.trainable.parameters()) {
             return Ok(());
         }
-        Err(Error::NotFinite { step: self.progress.step, loss: f64::NAN })
+        Err(Error::NotFinite { step: self.counters.step, loss: f64::NAN })
     }
 
     /// Returns the state for storage.
@@ -89,7 +89,7 @@ impl<M: PeftMethod> State<M> {
                 best.head.as_ref().map(|h| h.state(model.head_layout(task))).unwrap_or_default(),
             );
         }
-        Snapshot { progress: self.progress.clone(), identity, tensors }
+        Snapshot { counters: self.counters.clone(), identity, tensors }
     }
 
     /// Continues from what [`store`](Self::store) returned; `path` is where it is stored, for
@@ -116,7 +116,7 @@ impl<M: PeftMethod> State<M> {
         self.optimizer.load_state(&part(OPTIMIZER), &device)?;
         self.best = None;
         // A method without tensors (the head alone) has no entries under `BEST_METHOD`.
-        if stored.progress.best.is_some() {
+        if stored.counters.best.is_some() {
             let best = part(BEST_METHOD);
             let spec = model.spec();
             let config = self.trainable.method.fold().config().clone();
@@ -129,7 +129,7 @@ impl<M: PeftMethod> State<M> {
             let method = M::from_state(config, spec, &best, &device)?;
             self.best = Some(Trainable::new(method, head));
         }
-        self.progress = stored.progress;
+        self.counters = stored.counters;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     contract::{
         frozen::FrozenModel,
         head::{Head, HeadLayout},
-        init::{Values, dropout, tensor},
+        init::{Distribution, dropout, tensor},
         layout::{self, PROMPT_EMBEDDINGS},
         method::{Mode, PeftMethod},
         method_fields::MethodFields,
@@ -53,7 +53,7 @@ impl TinyModel {
         let device = Device::default();
         let mut stream = rng::stream(5, 0, "tiny model");
         let mut draw = |rows, columns| {
-            tensor([rows, columns], Values::Normal { std: 0.5 }, &mut stream, &device)
+            tensor([rows, columns], Distribution::Normal { std: 0.5 }, &mut stream, &device)
         };
         let sites: &[Site] = match topology {
             Topology::DecoderOnly => &[Site::DecoderSelf],
@@ -139,19 +139,18 @@ impl FrozenModel for TinyModel {
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, H])
     }
 
-    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
-        let [b, s, _] = sequence.embeddings.dims();
-        let positions = sequence.positions.clone().reshape([b * s]);
-        let x = sequence.embeddings.clone()
+    fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
+        let [b, s, _] = input.embeddings.dims();
+        let positions = input.positions.clone().reshape([b * s]);
+        let x = input.embeddings.clone()
             + self.positions.clone().select(0, positions).reshape([b, s, H]);
-        let site =
-            if sequence.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
-        let own = sequence.keep(0, self.key_values(&x));
+        let site = if input.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
+        let own = input.keep(0, self.key_values(&x));
         let mixed =
-            self.attend(&x, &own, sequence.past(site, 0), |columns| sequence.hidden_keys(columns));
+            self.attend(&x, &own, input.past(site, 0), |columns| input.hidden_keys(columns));
         let mut hidden = (x + mixed).tanh();
         let mut cross_key_values = Vec::new();
-        if let Some(cross) = &sequence.cross {
+        if let Some(cross) = &input.cross {
             let read =
                 cross.key_values.first().cloned().unwrap_or_else(|| self.key_values(&cross.hidden));
             let mixed =
@@ -159,7 +158,7 @@ impl FrozenModel for TinyModel {
             hidden = (hidden + mixed).tanh();
             cross_key_values.push(read);
         }
-        Ok(StackOutput { hidden, tokens: sequence.tokens, cross_key_values })
+        Ok(StackOutput { hidden, tokens: input.tokens, cross_key_values })
     }
 
     fn has_lm_head(&self) -> bool {
@@ -198,7 +197,7 @@ impl TestMethod {
         let width = if kind == Kind::Prompt { H } else { 2 * K * D };
         let mut stream = rng::stream(3, 0, "test method");
         let device = Device::default();
-        let table = tensor([p, width], Values::Normal { std: 0.5 }, &mut stream, &device);
+        let table = tensor([p, width], Distribution::Normal { std: 0.5 }, &mut stream, &device);
         Self {
             table: Param::from_tensor(table),
             gain: Some(Param::from_tensor(Tensor::ones([width], &device))),

@@ -15,7 +15,7 @@ pub struct Trainable<M: PeftMethod> {
 }
 
 impl<M: PeftMethod> Trainable<M> {
-    /// Creates a trainable from a method and its head.
+    /// Joins a method and, for a task with a head of its own, that head.
     pub fn new(method: M, head: Option<Head>) -> Self {
         Self { method, head }
     }

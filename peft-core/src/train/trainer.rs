@@ -10,10 +10,11 @@ use super::{
     export::adapter_of,
     identity::Identity,
     observer::{Flow, Observer, StepReport},
-    run_context::{RunContext, TrainingData},
+    run_context::RunContext,
     snapshot::Evaluation,
     state::State,
     trainable::Trainable,
+    training_data::TrainingData,
 };
 use crate::{
     contract::{
@@ -21,6 +22,7 @@ use crate::{
         loss::cross_entropy_sum,
         method::{Mode, PeftMethod},
         params,
+        virtual_tokens::VirtualTokens,
     },
     data::{Example, Sampler, token_batch},
     error::{Error, Result},
@@ -83,7 +85,7 @@ pub fn train<M: PeftMethod>(
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
-    observer.started(state.progress.step, trainer.total)?;
+    observer.started(state.counters.step, trainer.total)?;
     if !run.resume {
         trainer.refuse_old_checkpoints()?;
     }
@@ -91,7 +93,7 @@ pub fn train<M: PeftMethod>(
     while !trainer.done(&state) && !interrupted {
         let report = trainer.step(&mut state)?;
         let stop = observer.step(&report) == Flow::Stop;
-        let step = state.progress.step;
+        let step = state.counters.step;
         let due = |every: Option<usize>| every.is_some_and(|every| step.is_multiple_of(every));
         if !data.valid.is_empty() && (due(config.eval_every) || step == trainer.total) {
             trainer.evaluate(&mut state, observer)?;
@@ -105,19 +107,19 @@ pub fn train<M: PeftMethod>(
     }
     state.check_finite()?;
     let total_steps = trainer.total;
-    let stopped_early = !interrupted && state.progress.step < total_steps;
-    let (best_step, trainable) = match (state.progress.best, state.best) {
+    let stopped_early = !interrupted && state.counters.step < total_steps;
+    let (best_step, trainable) = match (state.counters.best, state.best) {
         (Some((step, _)), Some(best)) => (step, best),
-        _ => (state.progress.step, state.trainable.fold()),
+        _ => (state.counters.step, state.trainable.fold()),
     };
-    let scores = state.progress.history.iter().rfind(|found| found.step == best_step);
+    let best = state.counters.history.iter().rfind(|evaluation| evaluation.step == best_step);
     Ok(Outcome {
         trainable,
         step: best_step,
-        metrics: scores.map(|found| found.metrics.clone()),
-        last_step: state.progress.step,
+        metrics: best.map(|evaluation| evaluation.metrics.clone()),
+        last_step: state.counters.step,
         total_steps,
-        history: state.progress.history,
+        history: state.counters.history,
         interrupted,
         stopped_early,
     })
@@ -161,8 +163,8 @@ impl<'a> Trainer<'a> {
         }
         // Nothing predicts token 0 without a prompt before it.
         let prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
-        let learnt = |row: &Example| Positions::labelled(config.task, &[row], prompt).1.len();
-        if data.train.iter().all(|row| learnt(row) == 0) {
+        let num_targets = |row: &Example| Positions::labelled(config.task, &[row], prompt).1.len();
+        if data.train.iter().all(|row| num_targets(row) == 0) {
             return Err(Error::Mismatch("no training row has a target to learn".into()));
         }
         let lengths = data.train.iter().map(Example::num_tokens).collect();
@@ -180,8 +182,8 @@ impl<'a> Trainer<'a> {
 
     fn done<M: PeftMethod>(&self, state: &State<M>) -> bool {
         let patience = self.config.patience;
-        state.progress.step >= self.total
-            || patience.is_some_and(|patience| state.progress.without_improvement >= patience)
+        state.counters.step >= self.total
+            || patience.is_some_and(|patience| state.counters.without_improvement >= patience)
     }
 
     /// A resumed run would take them for its own. The caller had the chance to remove them.
@@ -189,7 +191,7 @@ impl<'a> Trainer<'a> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         match checkpoints.list()?.first() {
             None => Ok(()),
-            Some((_, found)) => Err(Error::OldCheckpoint { path: found.clone() }),
+            Some((_, path)) => Err(Error::OldCheckpoint { path: path.clone() }),
         }
     }
 
@@ -210,19 +212,20 @@ impl<'a> Trainer<'a> {
             None => observer.note("there is no complete checkpoint to resume from: starting anew"),
         }
         // Later ones are damaged, else they would have been chosen.
-        checkpoints.discard_after(state.progress.step)
+        checkpoints.discard_after(state.counters.step)
     }
 
     /// Makes one update.
     fn step<M: PeftMethod>(&mut self, state: &mut State<M>) -> Result<StepReport> {
         let start = Instant::now();
-        let (config, step) = (self.config, state.progress.step);
+        let (config, step) = (self.config, state.counters.step);
         let lr = config.lr_at(step, self.total);
         // The same dropout masks for all batches of the step.
         let mode = Mode::Train { seed: config.seed, step: step as u64 };
         let k = config.accumulation;
         let batches: Vec<Vec<&Example>> = (step.saturating_mul(k)..(step + 1).saturating_mul(k))
-            .map(|at| self.sampler.batch(at).into_iter().map(|row| &self.data.train[row]).collect())
+            .map(|index| self.sampler.batch(index))
+            .map(|rows| rows.into_iter().map(|row| &self.data.train[row]).collect())
             .collect();
 
         let (mut loss, mut tokens, mut labelled) = (0.0, 0, None);
@@ -234,23 +237,10 @@ impl<'a> Trainer<'a> {
             let virtual_tokens = state.trainable.method.virtual_tokens(mode);
             let virtual_tokens =
                 self.model.prefill(&virtual_tokens.cast(self.model.spec().dtype))?;
-            let after_prompt = after_prompt(&virtual_tokens);
-            let of = |rows: &[&Example]| Positions::labelled_rows(config.task, rows, &after_prompt);
-            let count = |rows: &Vec<&Example>| of(rows).1.len();
-            let total = *labelled.get_or_insert_with(|| batches.iter().map(count).sum::<usize>());
-            let (positions, targets) = of(examples);
-            if positions.is_empty() {
+            let total =
+                *labelled.get_or_insert_with(|| self.count_targets(&batches, &virtual_tokens));
+            let Some(sum) = self.loss_of_batch(&state.trainable, examples, &virtual_tokens)? else {
                 continue;
-            }
-            let batch = token_batch(examples, config.padding);
-            let hidden = self.model.forward(&batch, &virtual_tokens)?;
-            let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
-            let head = state.trainable.head.as_ref();
-            let sum = if config.task.has_head() {
-                let logits = logits(self.model, head, config.task, states)?;
-                cross_entropy_sum(positions.choices(logits), &targets)?
-            } else {
-                self.model.lm_cross_entropy(states, &targets)?
             };
             let part = sum / total as f64;
             let mut gradients = part.backward();
@@ -267,9 +257,9 @@ impl<'a> Trainer<'a> {
             let next = state.optimizer.step(&values, grads, lr);
             state.trainable = params::replace(state.trainable.clone(), next);
         }
-        state.progress.step += 1;
+        state.counters.step += 1;
         Ok(StepReport {
-            step: state.progress.step,
+            step: state.counters.step,
             loss,
             lr,
             tokens,
@@ -277,6 +267,39 @@ impl<'a> Trainer<'a> {
             labelled: labelled.unwrap_or(0),
             grad_norm,
         })
+    }
+
+    /// The number of targets in the batches of a step.
+    fn count_targets(&self, batches: &[Vec<&Example>], virtual_tokens: &VirtualTokens) -> usize {
+        let after_prompt = after_prompt(virtual_tokens);
+        let targets =
+            |rows| Positions::labelled_rows(self.config.task, rows, &after_prompt).1.len();
+        batches.iter().map(|rows| targets(rows)).sum()
+    }
+
+    /// The cross entropy of a batch, summed over its targets; `None` if it has none.
+    fn loss_of_batch<M: PeftMethod>(
+        &self,
+        trainable: &Trainable<M>,
+        examples: &[&Example],
+        virtual_tokens: &VirtualTokens,
+    ) -> Result<Option<Tensor<1>>> {
+        let config = self.config;
+        let (positions, targets) =
+            Positions::labelled_rows(config.task, examples, after_prompt(virtual_tokens));
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        let batch = token_batch(examples, config.padding);
+        let hidden = self.model.forward(&batch, virtual_tokens)?;
+        let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
+        let sum = if config.task.has_head() {
+            let logits = logits(self.model, trainable.head.as_ref(), config.task, states)?;
+            cross_entropy_sum(positions.choices(logits), &targets)?
+        } else {
+            self.model.lm_cross_entropy(states, &targets)?
+        };
+        Ok(Some(sum))
     }
 
     fn evaluate<M: PeftMethod>(
@@ -294,16 +317,16 @@ impl<'a> Trainer<'a> {
                 .with_batch_size(config.batch_size)
                 .with_max_answer_length(config.max_answer_length)
                 .evaluate(self.data.valid, self.run.labels.as_ref())?;
-        observer.evaluated(state.progress.step, &metrics);
+        observer.evaluated(state.counters.step, &metrics);
         state.evaluated(metrics, &config.best_metric(self.run.labels.as_ref()))
     }
 
     fn save<M: PeftMethod>(&self, state: &State<M>, observer: &mut dyn Observer) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         state.check_finite()?;
-        let last = state.progress.history.last();
-        let metrics = last.filter(|found| found.step == state.progress.step);
-        let about = self.run.about(self.config, metrics.map(|found| &found.metrics));
+        let last = state.counters.history.last();
+        let current = last.filter(|evaluation| evaluation.step == state.counters.step);
+        let about = self.run.about(self.config, current.map(|evaluation| &evaluation.metrics));
         let adapter = adapter_of(&state.trainable, self.model, &about)?;
         let path = checkpoints
             .save(&state.store(self.model, self.config.task, self.identity.clone()), &adapter)?;

@@ -16,7 +16,7 @@ use crate::kernels::{self, Heads, LayerInputs, Scores};
 /// The self-attention of one pass through a stack, layer after layer.
 #[derive(Debug)]
 pub struct SelfAttention<'a> {
-    sequence: &'a StackInput,
+    input: &'a StackInput,
     site: Site,
     recompute: bool,
     /// The cache of earlier tokens, where the caller of the pass wants it back with the rows appended.
@@ -26,10 +26,10 @@ pub struct SelfAttention<'a> {
 }
 
 impl<'a> SelfAttention<'a> {
-    /// A pass of `sequence` at `site`. With `recompute`, by gradient checkpointing, see [`run_layer`].
-    pub fn new(sequence: &'a mut StackInput, site: Site, recompute: bool) -> Self {
-        let tokens = sequence.tokens.take();
-        Self { sequence, site, recompute, tokens, windowed: None }
+    /// A pass of `input` at `site`. With `recompute`, by gradient checkpointing, see [`run_layer`].
+    pub fn new(input: &'a mut StackInput, site: Site, recompute: bool) -> Self {
+        let tokens = input.tokens.take();
+        Self { input, site, recompute, tokens, windowed: None }
     }
 
     /// Runs one layer, `body`, on rows `[B, S, H]`. With a window, a query sees the keys that are fewer than `window`
@@ -61,13 +61,13 @@ impl<'a> SelfAttention<'a> {
         rows: usize,
         window: Option<usize>,
     ) -> LayerAttention {
-        let past = self.sequence.past(self.site, index).cloned();
+        let past = self.input.past(self.site, index).cloned();
         let tokens = self.tokens.take();
         let read = tokens.as_ref().map_or(0, TokenCache::len);
         let columns = read + rows + past.as_ref().map_or(0, |past| past.key.dims()[2]);
         let hidden = match window {
             Some(window) => self.hidden_in_window(window, columns),
-            None => self.sequence.hidden_keys(columns),
+            None => self.input.hidden_keys(columns),
         };
         LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden }
     }
@@ -76,7 +76,7 @@ impl<'a> SelfAttention<'a> {
     fn hidden_in_window(&mut self, window: usize, columns: usize) -> Option<Tensor<4, Bool>> {
         let hidden = match self.windowed.take().filter(|(known, _)| *known == window) {
             Some((_, hidden)) => hidden,
-            None => self.sequence.hidden_keys_in_window(window),
+            None => self.input.hidden_keys_in_window(window),
         };
         self.windowed = Some((window, hidden.clone()));
         // A layer without virtual tokens has only the rightmost columns.
@@ -164,7 +164,7 @@ impl LayerAttention {
             value: heads.split_key_values(part(n + k, k)),
         };
         // Only where the rows see nothing but virtual tokens and themselves, also if they are cached.
-        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.gives_back(rows.dims()[1])) {
+        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.returns_unchanged(rows.dims()[1])) {
             let scores = Scores { scale, hidden: self.hidden.clone(), bias: None };
             let past = self.past.as_ref();
             if let Some(read) = kernels::attend_joined(&rows, past, heads, &scores) {

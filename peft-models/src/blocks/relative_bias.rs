@@ -96,8 +96,8 @@ impl RelativeBias {
     }
 
     /// The bias of one pass, shared by its layers.
-    pub fn of_pass(&self, sequence: &StackInput) -> PassBias {
-        let Distances { rows, queries, columns, values } = sequence.distances();
+    pub fn of_pass(&self, input: &StackInput) -> PassBias {
+        let Distances { rows, queries, columns, values } = input.distances();
         let [none, heads] = self.weight.dims();
         let buckets: Vec<i64> = values
             .iter()

@@ -85,23 +85,23 @@ pub struct StackPass<'a> {
 }
 
 impl<'a> StackPass<'a> {
-    /// A pass of `sequence` through the stack that it names. With `recompute`, by gradient checkpointing, see
+    /// A pass of `input` through the stack that it names. With `recompute`, by gradient checkpointing, see
     /// [`run_layer`].
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] for a decoder without the output of an encoder.
-    pub fn new(sequence: &'a mut StackInput, recompute: bool) -> Result<Self> {
-        let site = match sequence.side {
+    pub fn new(input: &'a mut StackInput, recompute: bool) -> Result<Self> {
+        let site = match input.side {
             Side::Encoder => Site::EncoderSelf,
-            Side::Decoder if sequence.cross.is_some() => Site::DecoderSelf,
+            Side::Decoder if input.cross.is_some() => Site::DecoderSelf,
             Side::Decoder => {
                 let message = "the decoder has no encoder output to read";
                 return Err(Error::Mismatch(message.into()));
             }
         };
-        let cross = sequence.cross.take().filter(|_| sequence.side == Side::Decoder);
-        let own = SelfAttention::new(sequence, site, recompute);
+        let cross = input.cross.take().filter(|_| input.side == Side::Decoder);
+        let own = SelfAttention::new(input, site, recompute);
         Ok(Self { cross, recompute, own, cross_key_values: Vec::new() })
     }
 

@@ -171,11 +171,11 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &mut StackInput, recompute: bool) -> Result<StackOutput> {
-        let rows = sequence.positions.clone().add_scalar(OFFSET as i64);
+    fn forward(&self, input: &mut StackInput, recompute: bool) -> Result<StackOutput> {
+        let rows = input.positions.clone().add_scalar(OFFSET as i64);
         let positions = embedding(self.position.clone(), rows);
-        let mut x = self.norm.forward(sequence.embeddings.clone() + positions);
-        let mut pass = StackPass::new(sequence, recompute)?;
+        let mut x = self.norm.forward(input.embeddings.clone() + positions);
+        let mut pass = StackPass::new(input, recompute)?;
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, pass: &mut _| layer.forward(x, pass);
             x = pass.layer(index, x, body);
@@ -244,10 +244,10 @@ impl FrozenModel for Bart {
         self.word.rows(ids, self.spec.dtype).mul_scalar(self.word_scale)
     }
 
-    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
-        match sequence.side {
-            Side::Encoder => self.encoder.forward(&mut sequence, self.recompute),
-            Side::Decoder => self.decoder.forward(&mut sequence, self.recompute),
+    fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
+        match input.side {
+            Side::Encoder => self.encoder.forward(&mut input, self.recompute),
+            Side::Decoder => self.decoder.forward(&mut input, self.recompute),
         }
     }
 

@@ -215,15 +215,15 @@ impl FrozenModel for Bert {
         self.named_tensors()
     }
 
-    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
-        let segments = match &sequence.token_types {
+    fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
+        let segments = match &input.token_types {
             Some(types) => embedding(self.segment.clone(), types.clone()),
             None => self.segment.clone().narrow(0, 0, 1).unsqueeze(),
         };
-        let rows = sequence.positions.clone().add_scalar(self.variant.first_position as i64);
+        let rows = input.positions.clone().add_scalar(self.variant.first_position as i64);
         let positions = embedding(self.position.clone(), rows);
-        let mut x = self.norm.forward(sequence.embeddings.clone() + positions + segments);
-        let mut attention = SelfAttention::new(&mut sequence, Site::EncoderSelf, self.recompute);
+        let mut x = self.norm.forward(input.embeddings.clone() + positions + segments);
+        let mut attention = SelfAttention::new(&mut input, Site::EncoderSelf, self.recompute);
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, attention: &mut _| layer.forward(x, attention);
             x = attention.layer(index, x, None, body);

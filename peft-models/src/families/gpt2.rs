@@ -163,10 +163,10 @@ impl FrozenModel for Gpt2 {
         self.named_tensors()
     }
 
-    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
-        let positions = embedding(self.position.clone(), sequence.positions.clone());
-        let mut x = sequence.embeddings.clone() + positions;
-        let mut attention = SelfAttention::new(&mut sequence, Site::DecoderSelf, self.recompute);
+    fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
+        let positions = embedding(self.position.clone(), input.positions.clone());
+        let mut x = input.embeddings.clone() + positions;
+        let mut attention = SelfAttention::new(&mut input, Site::DecoderSelf, self.recompute);
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, attention: &mut _| layer.forward(x, attention);
             x = attention.layer(index, x, None, body);

@@ -203,11 +203,11 @@ impl FrozenModel for Llama {
         self.named_tensors()
     }
 
-    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
-        let mut x = sequence.embeddings.clone();
-        let columns = sequence.columns();
-        let rotary = self.rotary.table(sequence.positions.clone(), columns, self.spec.dtype);
-        let mut attention = SelfAttention::new(&mut sequence, Site::DecoderSelf, self.recompute);
+    fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
+        let mut x = input.embeddings.clone();
+        let columns = input.columns();
+        let rotary = self.rotary.table(input.positions.clone(), columns, self.spec.dtype);
+        let mut attention = SelfAttention::new(&mut input, Site::DecoderSelf, self.recompute);
         for (index, (layer, window)) in self.layers.iter().zip(&self.config.windows).enumerate() {
             let (layer, rotary) = (layer.clone(), rotary.clone());
             let body = move |x, attention: &mut _| layer.forward(x, &rotary, attention);

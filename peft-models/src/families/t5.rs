@@ -175,10 +175,10 @@ impl Stack {
         })
     }
 
-    fn forward(&self, sequence: &mut StackInput, recompute: bool) -> Result<StackOutput> {
-        let bias = self.bias.of_pass(sequence);
-        let mut x = sequence.embeddings.clone();
-        let mut pass = StackPass::new(sequence, recompute)?;
+    fn forward(&self, input: &mut StackInput, recompute: bool) -> Result<StackOutput> {
+        let bias = self.bias.of_pass(input);
+        let mut x = input.embeddings.clone();
+        let mut pass = StackPass::new(input, recompute)?;
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let bias = bias.clone();
             let body = move |x, pass: &mut _| layer.forward(x, &bias, pass);
@@ -259,10 +259,10 @@ impl FrozenModel for T5 {
         self.word.rows(ids, self.spec.dtype)
     }
 
-    fn layers(&self, mut sequence: StackInput) -> Result<StackOutput> {
-        match sequence.side {
-            Side::Encoder => self.encoder.forward(&mut sequence, self.recompute),
-            Side::Decoder => self.decoder.forward(&mut sequence, self.recompute),
+    fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
+        match input.side {
+            Side::Encoder => self.encoder.forward(&mut input, self.recompute),
+            Side::Decoder => self.decoder.forward(&mut input, self.recompute),
         }
     }
 

@@ -4,7 +4,7 @@ use burn::tensor::{DType, TensorData};
 use peft_core::{
     NamedTensors, Result,
     contract::{
-        init::{Values, draw},
+        init::{Distribution, draw},
         rng,
     },
 };
@@ -75,7 +75,7 @@ impl Source {
             Self::Random { seed, std } => {
                 let mut stream = rng::stream(*seed, 0, name);
                 let count = expected.iter().product();
-                let mut values = draw(Values::Normal { std: *std }, count, &mut stream);
+                let mut values = draw(Distribution::Normal { std: *std }, count, &mut stream);
                 let is_scale = expected.len() == 1 && name.ends_with(".weight");
                 if is_scale {
                     values.iter_mut().for_each(|value| *value += 1.0);

@@ -7,6 +7,7 @@ use crate::{
     contract::{
         batch::{Mask, TokenBatch},
         cache::Cache,
+        context_budget::check_length,
         cross_input::CrossInput,
         spec::{ModelSpec, Side, Site, Topology},
         stack::{StackInput, StackOutput},
@@ -25,13 +26,14 @@ pub(super) fn forward<M: FrozenModel + ?Sized>(
 ) -> Result<Hidden> {
     match model.spec().topology {
         Topology::EncoderOnly => {
-            let (run, p, mask) = encode(model, batch, virtual_tokens)?;
-            let total = run.hidden.dims()[1];
-            let first = pick_columns(run.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
+            let (output, p, mask) = encode(model, batch, virtual_tokens)?;
+            let total = output.hidden.dims()[1];
+            let first =
+                pick_columns(output.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
             Ok(Hidden {
                 first: Some(first),
                 last_virtual: None,
-                tokens: run.hidden.narrow(1, p, total - p),
+                tokens: output.hidden.narrow(1, p, total - p),
                 cache: None,
             })
         }
@@ -62,9 +64,9 @@ pub(super) fn begin<M: FrozenModel + ?Sized>(
             Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: None })
         }
         Topology::EncoderDecoder => {
-            let (run, _, mask) = encode(model, batch, virtual_tokens)?;
+            let (output, _, mask) = encode(model, batch, virtual_tokens)?;
             let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
-            let cross = CrossInput::new(run.hidden, &mask, &virtual_tokens);
+            let cross = CrossInput::new(output.hidden, &mask, &virtual_tokens);
             let virtual_tokens = virtual_tokens.at(Site::DecoderSelf);
             Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: Some(cross) })
         }
@@ -90,22 +92,22 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     let all = tokens.mask().concat(batch.mask());
     check_rows(spec.positions(Side::Decoder), &taken, &all)?;
     let rows = embed(model, batch);
-    let mut sequence = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
-    sequence.cross.clone_from(&cross);
+    let mut input = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
+    input.cross.clone_from(&cross);
     if !keep_cache {
-        sequence.tokens = None;
+        input.tokens = None;
     }
-    let run = model.layers(sequence)?;
+    let output = model.layers(input)?;
     let cache = if keep_cache {
-        let tokens = kept(run.tokens, batch.mask(), spec, Site::DecoderSelf)?;
+        let tokens = kept(output.tokens, batch.mask(), spec, Site::DecoderSelf)?;
         if let Some(cross) = &mut cross {
-            cross.key_values = run.cross_key_values;
+            cross.key_values = output.cross_key_values;
         }
         Some(Cache { virtual_tokens, tokens, cross })
     } else {
         None
     };
-    Ok(Hidden { tokens: run.hidden, first: None, last_virtual, cache })
+    Ok(Hidden { tokens: output.hidden, first: None, last_virtual, cache })
 }
 
 /// Checks the tokens that a model returned after a pass over rows `mask` `[B, S]`.
@@ -152,35 +154,23 @@ fn encode<M: FrozenModel + ?Sized>(
         }
         _ => (tokens, 0, batch.mask().clone(), own),
     };
-    let mut sequence = StackInput::new(Side::Encoder, rows, &mask, past);
-    sequence.token_types = batch.token_types().map(|types| {
+    let mut input = StackInput::new(Side::Encoder, rows, &mask, past);
+    input.token_types = batch.token_types().map(|types| {
         let own = upload(types, batch.rows(), &model.device());
         let front = Tensor::zeros([batch.rows(), in_front], &model.device());
         if in_front == 0 { own } else { Tensor::cat(vec![front, own], 1) }
     });
-    Ok((model.layers(sequence)?, in_front, mask))
+    Ok((model.layers(input)?, in_front, mask))
 }
 
 pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {
     model.embed(upload(batch.ids(), batch.rows(), &model.device()))
 }
 
-pub(super) fn check_length(
-    limit: Option<usize>,
-    virtual_tokens: usize,
-    tokens: usize,
-) -> Result<()> {
-    match limit {
-        Some(limit) if virtual_tokens.saturating_add(tokens) > limit => {
-            Err(Error::TooLong { virtual_tokens, tokens, new_tokens: 0, limit })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// As [`check_length`], for each row of a batch; a single entry of `taken` is shared by all.
-fn check_rows(limit: Option<usize>, taken: &[usize], tokens: &Mask) -> Result<()> {
+fn check_rows(positions: Option<usize>, taken: &[usize], tokens: &Mask) -> Result<()> {
     (0..tokens.rows()).try_for_each(|row| {
-        check_length(limit, taken[if taken.len() == 1 { 0 } else { row }], tokens.count(row))
+        let virtual_tokens = taken[if taken.len() == 1 { 0 } else { row }];
+        check_length(positions, virtual_tokens, tokens.count(row), 0)
     })
 }

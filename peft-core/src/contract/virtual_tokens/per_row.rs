@@ -12,8 +12,8 @@ impl VirtualTokens {
     /// Selects rows, in the given order; shared virtual tokens stay shared.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
-        let mut chosen = self.clone();
-        match &mut chosen.content {
+        let mut selected = self.clone();
+        match &mut selected.content {
             Content::None => {}
             Content::Embeddings(tensor) => *tensor = select_shared(tensor.clone(), rows),
             Content::KeyValues(sites) => {
@@ -22,12 +22,12 @@ impl VirtualTokens {
                 }
             }
         }
-        chosen.last_hidden = chosen.last_hidden.map(|hidden| select_shared(hidden, rows));
-        chosen.mask = chosen.mask.map(|mask| mask.select_rows(rows));
-        chosen
+        selected.last_hidden = selected.last_hidden.map(|hidden| select_shared(hidden, rows));
+        selected.mask = selected.mask.map(|mask| mask.select_rows(rows));
+        selected
     }
 
-    /// Combines several adapters in one batch: row r has the virtual tokens `each[of_row[r]]`.
+    /// Combines several adapters in one batch: row r has the virtual tokens `adapters[of_row[r]]`.
     ///
     /// P is that of the longest. Shorter ones are padded on the left with masked virtual tokens,
     /// and act as they do alone. The hidden state of the last virtual token is kept if all have
@@ -37,22 +37,24 @@ impl VirtualTokens {
     ///
     /// [`Error::Mismatch`] for adapters that cannot share a pass: prompts that were not prefilled
     /// beside keys and values, different layers, different positions.
-    pub fn per_row(each: &[Self], of_row: &[usize]) -> Result<Self> {
-        if let [only] = each {
+    pub fn per_row(adapters: &[Self], of_row: &[usize]) -> Result<Self> {
+        if let [only] = adapters {
             return Ok(only.clone());
         }
-        let len = each.iter().map(|one| one.len).max().unwrap_or(0);
-        let Some(first) = each.iter().find(|one| !one.is_empty()).filter(|_| len > 0) else {
+        let len = adapters.iter().map(|adapter| adapter.len).max().unwrap_or(0);
+        let Some(first) = adapters.iter().find(|adapter| !adapter.is_empty()).filter(|_| len > 0)
+        else {
             return Ok(Self::none());
         };
         let refuse = |what: &str| {
             Err(Error::Mismatch(format!("one batch cannot hold adapters of different {what}")))
         };
-        for one in each.iter().filter(|one| !one.is_empty()) {
-            if one.rows() != 1 {
+        for adapter in adapters.iter().filter(|adapter| !adapter.is_empty()) {
+            if adapter.rows() != 1 {
                 return Err(Error::Mismatch("the virtual tokens already differ by row".into()));
             }
-            if (one.positions, one.relative_bias) != (first.positions, first.relative_bias) {
+            if (adapter.positions, adapter.relative_bias) != (first.positions, first.relative_bias)
+            {
                 return refuse("prefix positions");
             }
         }
@@ -60,10 +62,10 @@ impl VirtualTokens {
             Content::None => return Ok(Self::none()),
             Content::Embeddings(like) => {
                 let like = like.clone();
-                let mut rows = Vec::with_capacity(each.len());
-                for one in each {
-                    match &one.content {
-                        Content::Embeddings(own) => rows.push(pad_front(own.clone(), len)),
+                let mut rows = Vec::with_capacity(adapters.len());
+                for adapter in adapters {
+                    match &adapter.content {
+                        Content::Embeddings(prompt) => rows.push(pad_front(prompt.clone(), len)),
                         Content::None => rows.push(zeros_like(&like, len)),
                         Content::KeyValues(_) => return refuse("kinds (prompts and prefixes)"),
                     }
@@ -75,14 +77,14 @@ impl VirtualTokens {
                 for site in sites {
                     let mut layers = Vec::with_capacity(site.layers.len());
                     for index in 0..site.layers.len() {
-                        layers.push(layer_per_row(each, site, index, len, of_row)?);
+                        layers.push(layer_per_row(adapters, site, index, len, of_row)?);
                     }
                     joined.push(SiteKeyValues { site: site.site, layers });
                 }
-                for one in each {
-                    match &one.content {
+                for adapter in adapters {
+                    match &adapter.content {
                         Content::Embeddings(_) => return refuse("kinds (prompts and prefixes)"),
-                        Content::KeyValues(found) if found.len() != sites.len() => {
+                        Content::KeyValues(others) if others.len() != sites.len() => {
                             return refuse("attention sites");
                         }
                         _ => {}
@@ -93,15 +95,16 @@ impl VirtualTokens {
         };
         let real = of_row
             .iter()
-            .flat_map(|which| {
-                let own = each[*which].mask();
-                let front = vec![false; len - own.len()];
-                front.into_iter().chain(own.row(0).to_vec())
+            .flat_map(|adapter| {
+                let mask = adapters[*adapter].mask();
+                let padding = vec![false; len - mask.len()];
+                padding.into_iter().chain(mask.row(0).to_vec())
             })
             .collect();
         let mask = Mask::new(of_row.len(), len, real)
             .ok_or_else(|| Error::Mismatch("the mask has another size".into()))?;
-        let hidden = each.iter().map(|one| one.last_hidden.clone()).collect::<Option<Vec<_>>>();
+        let hidden =
+            adapters.iter().map(|adapter| adapter.last_hidden.clone()).collect::<Option<Vec<_>>>();
         let last_hidden = hidden.map(|hidden| select_first(Tensor::cat(hidden, 0), of_row));
         Ok(Self { content, len, mask: Some(mask), last_hidden, ..first.clone() })
     }
@@ -134,21 +137,20 @@ fn select_shared<const D: usize>(tensor: Tensor<D>, rows: &[usize]) -> Tensor<D>
 
 /// One layer of one site, with one entry per row.
 fn layer_per_row(
-    each: &[VirtualTokens],
+    adapters: &[VirtualTokens],
     like: &SiteKeyValues,
     index: usize,
     len: usize,
     of_row: &[usize],
 ) -> Result<Option<LayerKeyValues>> {
     let (mut keys, mut values) = (Vec::new(), Vec::new());
-    for one in each {
-        let own = one.layer(like.site, index);
-        match (own, &like.layers[index]) {
-            (Some(own), Some(_)) => {
-                keys.push(pad_front(own.key.clone(), len));
-                values.push(pad_front(own.value.clone(), len));
+    for adapter in adapters {
+        match (adapter.layer(like.site, index), &like.layers[index]) {
+            (Some(layer), Some(_)) => {
+                keys.push(pad_front(layer.key.clone(), len));
+                values.push(pad_front(layer.value.clone(), len));
             }
-            (None, Some(like)) if one.is_empty() => {
+            (None, Some(like)) if adapter.is_empty() => {
                 keys.push(zeros_like(&like.key, len));
                 values.push(zeros_like(&like.value, len));
             }

@@ -34,8 +34,8 @@ pub fn activations(
         return Err(Error::setting(
             "num_virtual_tokens",
             format!(
-                "found {virtual_tokens}, but the words to take activations of have {} pieces: give more \
-                 words, or at most {} virtual tokens",
+                "found {virtual_tokens}, but the words to take activations of have {} subword tokens: give \
+                 more words, or at most {} virtual tokens",
                 ids.len(),
                 ids.len()
             ),

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         contract::{
-            init::{Values, tensor},
+            init::{Distribution, tensor},
             rng,
         },
         methods::prefix::{MlpInit, MlpSizes},
@@ -88,7 +88,7 @@ mod tests {
         let mut stream = rng::stream(3, 0, "test");
         let sizes = MlpSizes { virtual_tokens: 4, embedding: 6, hidden: 32, output: 10 };
         let mlp = PrefixMlp::init(sizes, MlpInit::Torch, &mut stream, &device);
-        let target = tensor([4, 10], Values::Normal { std: 1.0 }, &mut stream, &device);
+        let target = tensor([4, 10], Distribution::Normal { std: 1.0 }, &mut stream, &device);
         let error =
             |mlp: &PrefixMlp| (mlp.forward() - target.clone()).square().mean().into_scalar::<f32>();
         let fitted = mlp.clone().fit(target.clone(), FitConfig { steps: 200, lr: 1e-2 });

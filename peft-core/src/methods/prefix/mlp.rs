@@ -8,7 +8,7 @@ use rand::Rng;
 
 use crate::{
     contract::{
-        init::{Values, tensor},
+        init::{Distribution, tensor},
         params,
         tensors::NamedTensors,
     },
@@ -89,15 +89,15 @@ impl PrefixMlp {
     pub fn init(sizes: MlpSizes, init: MlpInit, rng: &mut impl Rng, device: &Device) -> Self {
         let MlpSizes { virtual_tokens, embedding, hidden, output } = sizes;
         let of_embedding = match init {
-            MlpInit::Torch => Values::Normal { std: 1.0 },
-            MlpInit::Normal { std } => Values::Normal { std },
+            MlpInit::Torch => Distribution::Normal { std: 1.0 },
+            MlpInit::Normal { std } => Distribution::Normal { std },
         };
         let of_linear = |inputs: usize| match init {
-            MlpInit::Torch => Values::Uniform { range: 1.0 / (inputs as f64).sqrt() },
-            MlpInit::Normal { std } => Values::Normal { std },
+            MlpInit::Torch => Distribution::Uniform { range: 1.0 / (inputs as f64).sqrt() },
+            MlpInit::Normal { std } => Distribution::Normal { std },
         };
-        let matrix = |shape: [usize; 2], values, rng: &mut _| {
-            Param::from_tensor(tensor(shape, values, rng, device))
+        let matrix = |shape: [usize; 2], from, rng: &mut _| {
+            Param::from_tensor(tensor(shape, from, rng, device))
         };
         let bias = |width: usize, inputs, rng: &mut _| {
             Param::from_tensor(match init {

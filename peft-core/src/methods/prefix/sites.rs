@@ -43,7 +43,7 @@ impl Placement {
     /// # Errors
     ///
     /// [`Error::Setting`] naming the setting, for a site or layer that the model does not have.
-    pub fn resolve(&self, spec: &ModelSpec, layers: Option<&[usize]>) -> Result<Placed> {
+    pub fn resolve(&self, spec: &ModelSpec, layers: Option<&[usize]>) -> Result<ResolvedPlacement> {
         let refuse = |setting: &str, message: String| Err(Error::setting(setting, message));
         let two_sides = spec.is_encoder_decoder();
         let asked = match &self.sites {
@@ -58,7 +58,7 @@ impl Placement {
                 sites
             }
         };
-        let mut slots = Vec::with_capacity(asked.len());
+        let mut resolved = Vec::with_capacity(asked.len());
         for site in asked {
             let Some(found) = spec.site(site) else {
                 let known = spec.sites.iter().map(|s| s.site.name()).collect::<Vec<_>>().join(", ");
@@ -70,7 +70,7 @@ impl Placement {
                 None => (0..all).collect(),
                 Some(layers) => check_layers(layers, all).map(|()| layers.to_vec())?,
             };
-            slots.push(Slot { spec: found.clone(), layers, named: two_sides });
+            resolved.push(SiteLayers { spec: found.clone(), layers, named: two_sides });
         }
         if !two_sides && self.prefix_positions == Some(PrefixPositions::Unshifted) {
             return refuse(
@@ -79,8 +79,8 @@ impl Placement {
             );
         }
         let default = if two_sides { PrefixPositions::Unshifted } else { PrefixPositions::Shifted };
-        Ok(Placed {
-            slots,
+        Ok(ResolvedPlacement {
+            sites: resolved,
             positions: self.prefix_positions.unwrap_or(default),
             relative_bias: self.relative_bias.unwrap_or(!two_sides),
         })
@@ -108,7 +108,7 @@ fn check_layers(layers: &[usize], num_layers: usize) -> Result<()> {
 
 /// One attention site and the layers in it that get keys and values.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Slot {
+pub struct SiteLayers {
     /// Geometry of the site.
     pub spec: SiteSpec,
     /// The layers, in ascending order.
@@ -117,7 +117,7 @@ pub struct Slot {
     named: bool,
 }
 
-impl Slot {
+impl SiteLayers {
     /// The number of values of one virtual token at this site, `l * 2 * K * D`.
     pub fn width(&self) -> usize {
         self.layers.len() * self.spec.kv_width()
@@ -130,11 +130,11 @@ impl Slot {
     }
 }
 
-/// A [`Placement`] on a model.
+/// A [`Placement`] resolved for a model: its sites and their layers, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placed {
+pub struct ResolvedPlacement {
     /// The sites, in the model's order.
-    pub slots: Vec<Slot>,
+    pub sites: Vec<SiteLayers>,
     /// Where positions start after a prefix.
     pub positions: PrefixPositions,
     /// Whether the relative position bias covers the prefix.
@@ -144,10 +144,10 @@ pub struct Placed {
 /// A prefix for every selected attention site of a model, each with its own parameters.
 #[derive(Module, Debug)]
 pub struct SitePrefixes {
-    /// The parameters of each site, in the order of [`placed`](Self::placed).
+    /// The parameters of each site, in the order of [`placement`](Self::placement).
     pub parameters: Vec<PrefixParameters>,
     #[module(skip)]
-    placed: Placed,
+    placement: ResolvedPlacement,
 }
 
 impl SitePrefixes {
@@ -157,53 +157,53 @@ impl SitePrefixes {
     ///
     /// Any error of `make`.
     pub fn new(
-        placed: Placed,
-        make: impl FnMut(&Slot) -> Result<PrefixParameters>,
+        placement: ResolvedPlacement,
+        make: impl FnMut(&SiteLayers) -> Result<PrefixParameters>,
     ) -> Result<Self> {
-        let parameters = placed.slots.iter().map(make).collect::<Result<_>>()?;
-        Ok(Self { parameters, placed })
+        let parameters = placement.sites.iter().map(make).collect::<Result<_>>()?;
+        Ok(Self { parameters, placement })
     }
 
     /// Returns where the prefixes go.
-    pub fn placed(&self) -> &Placed {
-        &self.placed
+    pub fn placement(&self) -> &ResolvedPlacement {
+        &self.placement
     }
 
     /// Whether no MLP is left, or there never was one.
     pub fn is_folded(&self) -> bool {
-        self.parameters.iter().all(|one| matches!(one, PrefixParameters::Direct(_)))
+        self.parameters.iter().all(|parameters| matches!(parameters, PrefixParameters::Direct(_)))
     }
 
     /// Returns a key and a value `[1, K, P, D]` for every layer of every selected site, shared by
     /// all rows of a batch. In training, dropout with the given `rate` is applied to them, drawn
     /// from the random stream `place`.
     pub fn virtual_tokens(&self, mode: Mode, rate: f64, place: &str) -> VirtualTokens {
-        let sites = self.placed.slots.iter().zip(&self.parameters).map(|(slot, parameters)| {
+        let sites = self.placement.sites.iter().zip(&self.parameters).map(|(site, parameters)| {
             let mut flat = parameters.flat();
             if let Mode::Train { seed, step } = mode {
-                flat = dropout(flat, rate, &mut rng::stream(seed, step, &slot.name(place)));
+                flat = dropout(flat, rate, &mut rng::stream(seed, step, &site.name(place)));
             }
-            layout::to_key_values(flat, &slot.spec, &slot.layers)
+            layout::to_key_values(flat, &site.spec, &site.layers)
         });
-        let mut made = VirtualTokens::key_values(sites.collect());
-        made.positions = self.placed.positions;
-        made.relative_bias = self.placed.relative_bias;
-        made
+        let mut virtual_tokens = VirtualTokens::key_values(sites.collect());
+        virtual_tokens.positions = self.placement.positions;
+        virtual_tokens.relative_bias = self.placement.relative_bias;
+        virtual_tokens
     }
 
     /// Returns the same keys and values without MLPs.
     #[must_use]
     pub fn fold(&self) -> Self {
         let parameters = self.parameters.iter().map(PrefixParameters::fold).collect();
-        Self { parameters, placed: self.placed.clone() }
+        Self { parameters, placement: self.placement.clone() }
     }
 
     /// Returns all tensors by name; the names include the site if the model has several.
     pub fn state(&self) -> NamedTensors {
-        let slots = self.placed.slots.iter().zip(&self.parameters);
-        slots
-            .flat_map(|(slot, parameters)| {
-                parameters.state().into_iter().map(|(name, data)| (slot.name(&name), data))
+        let sites = self.placement.sites.iter().zip(&self.parameters);
+        sites
+            .flat_map(|(site, parameters)| {
+                parameters.state().into_iter().map(|(name, data)| (site.name(&name), data))
             })
             .collect()
     }
@@ -214,20 +214,20 @@ impl SitePrefixes {
     ///
     /// [`Error::Mismatch`] naming a missing or misshapen tensor.
     pub fn from_state(
-        placed: Placed,
-        sizes: impl Fn(&Slot) -> MlpSizes,
+        placement: ResolvedPlacement,
+        sizes: impl Fn(&SiteLayers) -> MlpSizes,
         state: &NamedTensors,
         device: &Device,
     ) -> Result<Self> {
-        Self::new(placed, |slot| {
-            let suffix = slot.name("");
+        Self::new(placement, |site| {
+            let suffix = site.name("");
             let own = state
                 .iter()
                 .filter_map(|(name, data)| {
                     Some((name.strip_suffix(suffix.as_str())?.to_string(), data.clone()))
                 })
                 .collect();
-            PrefixParameters::from_state(sizes(slot), &own, device)
+            PrefixParameters::from_state(sizes(site), &own, device)
         })
     }
 
@@ -244,16 +244,16 @@ impl SitePrefixes {
 
     /// Returns what an adapter's config says about the sites, if the model has several.
     pub fn stored(&self) -> Option<StoredSites> {
-        self.placed.slots.iter().any(|slot| slot.named).then(|| StoredSites {
-            sites: self.placed.slots.iter().map(|slot| slot.spec.site).collect(),
-            positions: self.placed.positions,
-            relative_bias: self.placed.relative_bias,
+        self.placement.sites.iter().any(|site| site.named).then(|| StoredSites {
+            sites: self.placement.sites.iter().map(|site| site.spec.site).collect(),
+            positions: self.placement.positions,
+            relative_bias: self.placement.relative_bias,
         })
     }
 
     /// Returns the layers that have keys and values, if not all do.
     pub fn chosen_layers(&self) -> Option<Vec<usize>> {
-        let some = |slot: &&Slot| slot.layers.len() < slot.spec.num_layers;
-        self.placed.slots.iter().find(some).map(|slot| slot.layers.clone())
+        let is_partial = |site: &&SiteLayers| site.layers.len() < site.spec.num_layers;
+        self.placement.sites.iter().find(is_partial).map(|site| site.layers.clone())
     }
 }

@@ -6,7 +6,7 @@ use tokenizers::Encoding;
 
 use super::{
     Cut, Encoder, check,
-    texts::{self, Side, TextTokens, is_text},
+    texts::{self, End, TextTokens, is_text},
 };
 use crate::{
     data::example::{Example, IGNORE, Target},
@@ -16,12 +16,12 @@ use crate::{
 
 /// Returns the examples of rows with `source` and `target`, or with `text`.
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
-    let heads = encoder.tokenize(records, true, false, |record| {
-        let head = match is_text(encoder, record) {
+    let sources = encoder.tokenize(records, true, false, |record| {
+        let source = match is_text(encoder, record) {
             true => Cow::Borrowed(record.text("text")?),
             false => texts::source(encoder, record)?,
         };
-        Ok(head.into())
+        Ok(source.into())
     })?;
     let with_target: Vec<&Record> = match encoder.config.targets {
         true => records.iter().copied().filter(|record| !is_text(encoder, record)).collect(),
@@ -33,13 +33,13 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
 
     let mut targets = targets.into_iter();
     let mut examples = Vec::with_capacity(records.len());
-    for (record, head) in records.iter().zip(&heads) {
+    for (record, source) in records.iter().zip(&sources) {
         let example = match (is_text(encoder, record), encoder.config.targets) {
-            (true, true) => text(encoder, record, head),
-            (_, false) => prompt(encoder, record, head),
+            (true, true) => text(encoder, record, source),
+            (_, false) => prompt(encoder, record, source),
             (false, true) => {
                 let target = targets.next().expect("one target was made for each source");
-                source_and_target(encoder, record, head, target.get_ids())
+                source_and_target(encoder, record, source, target.get_ids())
             }
         };
         examples.push(example?);
@@ -49,20 +49,20 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
 
 /// A text that is learnt as a whole.
 fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
-    let mut pieces = TextTokens::new(encoding);
-    let eos = pieces.closing(encoder.config.eos);
-    let cut = cut(&mut pieces, encoder, record, eos.len(), Side::End)?;
-    let input_ids = [&pieces.ids(), eos.as_slice()].concat();
+    let mut tokens = TextTokens::new(encoding);
+    let eos = tokens.closing(encoder.config.eos);
+    let cut = cut(&mut tokens, encoder, record, eos.len(), End::Right)?;
+    let input_ids = [&tokens.ids(), eos.as_slice()].concat();
     let targets = input_ids.iter().map(|&id| i64::from(id)).collect();
     Ok((finish(encoder, record, input_ids, Target::Tokens(targets))?, cut))
 }
 
 /// A text to continue, with nothing to learn.
 fn prompt(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
-    let mut pieces = TextTokens::new(encoding);
-    pieces.open(encoder.config.eos);
-    let cut = cut(&mut pieces, encoder, record, 0, Side::Start)?;
-    Ok((finish(encoder, record, pieces.ids(), Target::None)?, cut))
+    let mut tokens = TextTokens::new(encoding);
+    tokens.open(encoder.config.eos);
+    let cut = cut(&mut tokens, encoder, record, 0, End::Left)?;
+    Ok((finish(encoder, record, tokens.ids(), Target::None)?, cut))
 }
 
 /// A source, and the target to learn.
@@ -72,12 +72,12 @@ fn source_and_target(
     source: &Encoding,
     target: &[u32],
 ) -> Result<Cut> {
-    let mut pieces = TextTokens::new(source);
-    pieces.open(encoder.config.eos);
+    let mut tokens = TextTokens::new(source);
+    tokens.open(encoder.config.eos);
     let mut target = target.to_vec();
     target.extend(encoder.config.eos.filter(|eos| target.last() != Some(eos)));
-    let cut = cut(&mut pieces, encoder, record, target.len(), Side::Start)?;
-    let source = pieces.ids();
+    let cut = cut(&mut tokens, encoder, record, target.len(), End::Left)?;
+    let source = tokens.ids();
     let mut targets = vec![IGNORE; source.len()];
     targets.extend(target.iter().map(|&id| i64::from(id)));
     let input_ids = [source, target].concat();
@@ -97,21 +97,21 @@ fn finish(
 /// Truncates the text so that, with its special tokens and `others` more tokens, it fits the
 /// encoder's `max_length`. Returns whether anything was cut.
 fn cut(
-    pieces: &mut TextTokens<'_>,
+    tokens: &mut TextTokens<'_>,
     encoder: &Encoder,
     record: &Record,
     others: usize,
-    side: Side,
+    end: End,
 ) -> Result<bool> {
     let Some(max_length) = encoder.config.max_length else { return Ok(false) };
-    let fixed = pieces.specials() + others;
+    let fixed = tokens.specials() + others;
     let budget = max_length.checked_sub(fixed).ok_or_else(|| {
         record.error(format!(
             "target and special tokens are {fixed} tokens, more than the maximum length of \
              {max_length}; only the source may be cut"
         ))
     })?;
-    Ok(pieces.cut(budget, side))
+    Ok(tokens.cut(budget, end))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use tokenizers::Encoding;
 
 use super::{
     Encoder, EncoderConfig, Row, check,
-    texts::{self, Side, TextTokens, is_text},
+    texts::{self, End, TextTokens, is_text},
 };
 use crate::{
     data::example::{Example, IGNORE, Target},
@@ -70,9 +70,9 @@ fn target_ids(config: &EncoderConfig, target: &Encoding) -> (Vec<u32>, bool) {
 
 /// Truncates a text at its end so that, with its special tokens and `others` more, it fits a
 /// length.
-fn cut(pieces: &mut TextTokens<'_>, length: Option<usize>, others: usize) -> bool {
+fn cut(tokens: &mut TextTokens<'_>, length: Option<usize>, others: usize) -> bool {
     length.is_some_and(|length| {
-        pieces.cut(length.saturating_sub(pieces.specials() + others), Side::End)
+        tokens.cut(length.saturating_sub(tokens.specials() + others), End::Right)
     })
 }
 

@@ -34,10 +34,10 @@ fn filled<'r>(template: Option<&Template>, key: &str, record: &'r Record) -> Res
     }
 }
 
-/// The side at which a text is truncated.
-pub(super) enum Side {
-    Start,
-    End,
+/// The end at which a text is truncated.
+pub(super) enum End {
+    Left,
+    Right,
 }
 
 /// A tokenised text in three parts: the text, and the special tokens on either side of it.
@@ -84,13 +84,13 @@ impl<'a> TextTokens<'a> {
     }
 
     /// Keeps `budget` tokens of the text, besides the special ones. Returns whether anything was cut.
-    pub(super) fn cut(&mut self, budget: usize, side: Side) -> bool {
+    pub(super) fn cut(&mut self, budget: usize, end: End) -> bool {
         let Some(surplus) = self.body.len().checked_sub(budget).filter(|&n| n > 0) else {
             return false;
         };
-        self.body = match side {
-            Side::Start => &self.body[surplus..],
-            Side::End => &self.body[..budget],
+        self.body = match end {
+            End::Left => &self.body[surplus..],
+            End::Right => &self.body[..budget],
         };
         true
     }

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn words_without_pieces_keep_the_others_in_place() {
+    fn words_without_tokens_keep_the_others_in_place() {
         let row = tagged(
             json!(["\u{200b}", "cat", "", "\u{ad}", "mat"]),
             json!(["O", "B-x", "O", "O", "I-x"]),

@@ -17,7 +17,7 @@ use std::{cell::Cell, sync::LazyLock};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::contract::{
-    init::{Values, draw},
+    init::{Distribution, draw},
     rng::stream,
 };
 use proptest::sample::{Select, select};
@@ -61,7 +61,7 @@ fn layouts() -> Select<Layout> {
 
 /// Draws from N(0, 1), the same for the same seed and name.
 fn normal(seed: u64, name: &str, count: usize) -> Vec<f32> {
-    draw(Values::Normal { std: 1.0 }, count, &mut stream(seed, 0, name))
+    draw(Distribution::Normal { std: 1.0 }, count, &mut stream(seed, 0, name))
 }
 
 /// A frozen tensor.

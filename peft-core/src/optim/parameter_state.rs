@@ -8,14 +8,14 @@ use crate::error::{Error, Result};
 
 /// The state of an optimizer for one parameter.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Slot {
+pub(crate) struct ParameterState {
     /// The number of updates so far.
     pub(super) steps: u64,
     /// Running averages by name.
     pub(super) moments: BTreeMap<&'static str, Tensor<1>>,
 }
 
-impl Slot {
+impl ParameterState {
     /// Takes out a running average, initially zero; it must be put back.
     pub(super) fn take(&mut self, name: &'static str, len: usize, like: &Tensor<1>) -> Tensor<1> {
         self.moments
