@@ -62,7 +62,9 @@ fn every_family_head_and_method_equals_its_reference() {
             let adapter = (name != "base").then(|| dir.join(&name));
             let expected = dir.join(format!("{name}.safetensors"));
             let found = check(&dir, adapter.as_deref(), &dir.join("rows.jsonl"), &expected);
-            report.note(model, &name, found);
+            if let Some(largest) = report.note(model, &name, found) {
+                println!("{model:<24} {name:<24} {largest:.1e}");
+            }
         }
     }
     let count = report.finish();
