@@ -76,7 +76,7 @@ impl PrefixParameters {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming a missing or misshapen tensor.
+    /// [`Error::Mismatch`](crate::error::Error::Mismatch) naming a missing or misshapen tensor.
     pub fn from_state(sizes: MlpSizes, state: &NamedTensors, device: &Device) -> Result<Self> {
         if state.contains_key(PROMPT_EMBEDDINGS) || !PrefixMlp::is_in(state) {
             let shape = [sizes.virtual_tokens, sizes.output];
