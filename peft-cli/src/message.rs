@@ -8,7 +8,9 @@ use crate::{error::CliError, program::Program};
 pub fn of(error: &CliError) -> String {
     let CliError::Failed(error) = error else { return error.to_string() };
     match error {
-        Error::Setting { setting, message } => format!("{}: {message}", flag(setting)),
+        Error::Setting { setting, message } => {
+            format!("{}: {}", flag(setting), with_flags(message))
+        }
         Error::OldCheckpoint { path } => format!(
             "{} is a checkpoint of an earlier run: continue that run with --resume, remove the checkpoint, \
              or give another --out",
@@ -22,10 +24,30 @@ pub fn of(error: &CliError) -> String {
     }
 }
 
-/// A setting as users write it: a flag where there is one of that name.
+/// A setting as users write it: a flag if there is one of that name.
 fn flag(setting: &str) -> String {
+    flag_of(setting).unwrap_or_else(|| setting.to_string())
+}
+
+fn flag_of(setting: &str) -> Option<String> {
     let name = setting.replace('_', "-");
-    if Program::has_flag(&name) { format!("--{name}") } else { setting.to_string() }
+    Program::has_flag(&name).then(|| format!("--{name}"))
+}
+
+/// A library's message about a setting, with the flags of the other settings that it names in backticks. What was
+/// found stands in backticks too, and stays as it is.
+fn with_flags(message: &str) -> String {
+    let mut parts = message.split('`');
+    let mut text = parts.next().unwrap_or_default().to_string();
+    while let Some(quoted) = parts.next() {
+        let Some(rest) = parts.next() else { return format!("{text}`{quoted}") };
+        match flag_of(quoted).filter(|_| !text.ends_with("found ")) {
+            Some(flag) => text += &flag,
+            None => text += &format!("`{quoted}`"),
+        }
+        text += rest;
+    }
+    text
 }
 
 #[cfg(test)]
@@ -43,6 +65,22 @@ mod tests {
         assert_eq!(message("lr"), "--lr: found 0");
         assert_eq!(message("keep_checkpoints"), "keep_checkpoints: found 0");
         assert_eq!(message("optimizer.betas"), "optimizer.betas: found 0");
+    }
+
+    #[test]
+    fn other_settings_in_a_message_become_flags_too() {
+        for (said, expected) in [
+            ("give it, or `epochs`", "give it, or --epochs"),
+            (
+                "found 5, expected at most `max_new_tokens`, 3",
+                "found 5, expected at most --max-new-tokens, 3",
+            ),
+            ("found `labels`, expected one of a, b", "found `labels`, expected one of a, b"),
+            ("needs `keep_checkpoints`", "needs `keep_checkpoints`"),
+            ("a ` alone", "a ` alone"),
+        ] {
+            assert_eq!(with_flags(said), expected);
+        }
     }
 
     #[test]

@@ -38,3 +38,7 @@ pub use families::SUPPORTED;
 pub use load::{Loaded, build, build_with, load, load_with};
 pub use options::LoadOptions;
 pub use weights::{LoadReport, WeightFormat, Weights};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -34,7 +34,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size)]
     batch_size: usize,
     /// Side of the padding: right or left; the scores do not depend on it.
-    #[arg(long, value_name = "SIDE", default_value = "right")]
+    #[arg(long, value_name = "SIDE", default_value = PADDING.name(TrainConfig::default().padding))]
     padding: String,
     /// Also generate up to this many tokens per row, and score them: exact_match and token_error_rate. For
     /// language models.

@@ -8,6 +8,7 @@ use peft_core::{
     NamedTensors, PaddingSide, Result, Task,
     adapter::{atomic, codec::to_safetensors},
     data::Example,
+    train::TrainConfig,
 };
 
 use crate::{
@@ -40,7 +41,7 @@ pub struct ForwardArgs {
     #[arg(long, value_name = "B", default_value_t = 8)]
     batch_size: usize,
     /// Side of the padding: right or left.
-    #[arg(long, value_name = "SIDE", default_value = "right")]
+    #[arg(long, value_name = "SIDE", default_value = PADDING.name(TrainConfig::default().padding))]
     padding: String,
 }
 

@@ -68,7 +68,7 @@ impl MethodName {
     pub fn default_hidden_size(self) -> usize {
         match self {
             Self::Ptv2 => PTuningV2Config::DEFAULT_HIDDEN_SIZE,
-            _ => PrefixConfig::DEFAULT_HIDDEN_SIZE,
+            Self::Prefix | Self::Prompt | Self::Head => PrefixConfig::DEFAULT_HIDDEN_SIZE,
         }
     }
 
@@ -76,7 +76,7 @@ impl MethodName {
     pub fn default_dropout(self) -> f64 {
         match self {
             Self::Ptv2 => PTuningV2Config::default().dropout,
-            _ => PrefixConfig::default().dropout,
+            Self::Prefix | Self::Prompt | Self::Head => PrefixConfig::default().dropout,
         }
     }
 

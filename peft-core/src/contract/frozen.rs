@@ -74,7 +74,8 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// [`Error::Mismatch`] for a stack that the model does not have.
     fn layers(&self, input: StackInput) -> Result<StackOutput>;
 
-    /// Whether the checkpoint has a language-model head, which [`lm_logits`](Self::lm_logits) applies.
+    /// Whether the checkpoint has a language-model head. Override it together with
+    /// [`lm_logits`](Self::lm_logits), which applies the head.
     fn has_lm_head(&self) -> bool {
         false
     }

@@ -30,7 +30,8 @@ pub(crate) struct State<M: PeftMethod> {
     pub(crate) best: Option<Trainable<M>>,
 }
 
-const LEARNER: &str = "learner/";
+/// A key of stored states, kept as it is so that older runs can be resumed.
+const TRAINABLE: &str = "learner/";
 const OPTIMIZER: &str = "optimizer/";
 const BEST_METHOD: &str = "best.method/";
 const BEST_HEAD: &str = "best.head/";
@@ -80,7 +81,7 @@ impl<M: PeftMethod> State<M> {
         let mut put = |prefix: &str, part: NamedTensors| {
             tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
         };
-        put(LEARNER, self.trainable.parameters());
+        put(TRAINABLE, self.trainable.parameters());
         put(OPTIMIZER, self.optimizer.state());
         if let Some(best) = &self.best {
             put(BEST_METHOD, best.method.state());
@@ -111,7 +112,7 @@ impl<M: PeftMethod> State<M> {
         self.trainable = self
             .trainable
             .clone()
-            .with_parameters(&part(LEARNER))
+            .with_parameters(&part(TRAINABLE))
             .map_err(|name| Error::tensor(path, name, "is missing or has another size"))?;
         self.optimizer.load_state(&part(OPTIMIZER), &device)?;
         self.best = None;

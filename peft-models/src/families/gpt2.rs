@@ -142,7 +142,8 @@ fn layout(task: Task) -> HeadLayout {
     match task {
         Task::QuestionAns => HeadLayout::linear("qa_outputs", true),
         Task::TokenCls => HeadLayout::linear("classifier", true),
-        _ => HeadLayout::linear("score", false),
+        // A language model has no such head: it is that of whole rows.
+        Task::SeqCls | Task::CausalLm | Task::Seq2SeqLm => HeadLayout::linear("score", false),
     }
 }
 

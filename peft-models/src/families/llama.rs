@@ -182,7 +182,9 @@ impl Layer {
 fn layout(task: Task) -> HeadLayout {
     match task {
         Task::QuestionAns => HeadLayout::linear("qa_outputs", true),
-        _ => HeadLayout::linear("score", task == Task::TokenCls),
+        Task::TokenCls => HeadLayout::linear("score", true),
+        // A language model has no such head: it is that of whole rows.
+        Task::SeqCls | Task::CausalLm | Task::Seq2SeqLm => HeadLayout::linear("score", false),
     }
 }
 

@@ -56,7 +56,8 @@ pub fn generate(
                 beams::run(&batch, config, beams, watcher)?
             }
             Strategy::Sampling(sampling) => steps::run(&batch, config, Some(sampling), watcher)?,
-            _ => steps::run(&batch, config, None, watcher)?,
+            // One beam is a greedy search.
+            Strategy::Greedy | Strategy::Beams(_) => steps::run(&batch, config, None, watcher)?,
         };
         for (row, sequences) in indices.iter().zip(made) {
             output[*row] = sequences;

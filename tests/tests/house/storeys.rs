@@ -9,12 +9,12 @@ const STOREYS: [(&str, &[&str]); 10] = [
     ("optim", &["error", "contract"]),
     ("methods", &["error", "contract", "optim"]),
     ("adapter", &["error", "contract", "methods"]),
-    ("data", &["error", "contract", "adapter"]),
+    ("data", &["error", "contract"]),
     ("metrics", &["error"]),
     ("evaluate", &["error", "contract", "data", "metrics"]),
     // Not `text`: training on token ids needs no tokenizer.
-    ("train", &["error", "contract", "optim", "methods", "adapter", "data", "metrics", "evaluate"]),
-    ("text", &["error", "contract", "adapter", "data"]),
+    ("train", &["error", "contract", "optim", "adapter", "data", "metrics", "evaluate"]),
+    ("text", &["error", "contract", "data"]),
 ];
 
 /// The storey of a file: its first folder, or its own name.
