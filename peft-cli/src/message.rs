@@ -22,7 +22,7 @@ pub fn of(error: &CliError) -> String {
     }
 }
 
-/// A setting as users write it: a flag where there is one of that name.
+/// A setting as users write it: a flag if there is one of that name.
 fn flag(setting: &str) -> String {
     let name = setting.replace('_', "-");
     if Program::has_flag(&name) { format!("--{name}") } else { setting.to_string() }
