@@ -1,4 +1,4 @@
-"""The peer: what a user of PyTorch and Hugging Face PEFT writes to do what `peft` does. race.py starts it, one process a run.
+"""The peer: what a user of PyTorch and Hugging Face PEFT writes to do what `peft` does. race.py starts it, one process per run.
 
     python peer.py adapter  --model M --task causal-lm --method prompt --num-virtual-tokens 20 --out DIR
     python peer.py train    --model M --task causal-lm --method prompt --num-virtual-tokens 20 --train rows.jsonl --out DIR ...

@@ -23,7 +23,7 @@ const FIELD: &str = "adapter";
 pub struct AdapterSet {
     /// Their names: the last part of the folder's, or what stands before `=`.
     pub names: Vec<String>,
-    /// Each adapter on the shared base model; a single session without an adapter where none was named.
+    /// Each adapter on the shared base model; a single session without an adapter if none was named.
     pub sessions: Vec<Session>,
 }
 
@@ -32,7 +32,8 @@ impl AdapterSet {
     ///
     /// # Errors
     ///
-    /// Whatever is wrong with one of them; two of the same name; adapters for different tasks.
+    /// Returns an error if the model or an adapter cannot be loaded, if they do not fit each other, or if two
+    /// adapters have the same name or are for different tasks.
     pub fn open(args: &UseArgs) -> CliResult<Self> {
         let named: Vec<(String, PathBuf)> = args.adapters.iter().map(|path| split(path)).collect();
         for (index, (name, _)) in named.iter().enumerate() {
@@ -60,11 +61,11 @@ impl AdapterSet {
         Ok(set)
     }
 
-    /// With the class names of `--labels`, where they are given.
+    /// With the class names of `--labels`, if they are given.
     ///
     /// # Errors
     ///
-    /// As [`Session::with_labels`]; [`Error::Setting`] where there are several adapters.
+    /// As [`Session::with_labels`]; [`Error::Setting`] if there are several adapters.
     pub fn with_labels(mut self, list: Option<&str>) -> Result<Self> {
         if list.is_some() && self.names.len() > 1 {
             let message = "not used with several adapters: each has its own class names";
@@ -79,7 +80,7 @@ impl AdapterSet {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where there are several, which `task` does not allow.
+    /// [`Error::Setting`] if there are several adapters, which `task` does not allow.
     pub fn only(mut self, task: &str) -> Result<Session> {
         match (self.sessions.pop(), self.sessions.len()) {
             (Some(session), 0) => Ok(session),
@@ -94,12 +95,12 @@ impl AdapterSet {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where neither the first adapter nor the model names one.
+    /// [`Error::Mismatch`] if neither the first adapter nor the model names one.
     pub fn task(&self) -> Result<Task> {
         self.sessions[0].task()
     }
 
-    /// Which adapter each row names; where there is only one, that one.
+    /// Which adapter each row names; if there is only one, that one.
     ///
     /// # Errors
     ///
@@ -126,7 +127,7 @@ impl AdapterSet {
     ///
     /// # Errors
     ///
-    /// Naming the file and line that is wrong.
+    /// Returns an error naming the file and line that is wrong.
     pub fn encode(
         &self,
         records: &[Record],
@@ -151,7 +152,7 @@ impl AdapterSet {
     ///
     /// # Errors
     ///
-    /// As [`MultiAdapter::new`].
+    /// Returns the errors of [`MultiAdapter::new`].
     pub fn multi_adapter(&self) -> Result<MultiAdapter<'_>> {
         let member = |session: &Session| Member {
             virtual_tokens: session.virtual_tokens.clone(),

@@ -63,11 +63,11 @@ impl Backend {
     }
 }
 
-/// The device asked for; otherwise the CPU where it is compiled in, otherwise the only backend there is.
+/// The device asked for; otherwise the CPU if it is compiled in, otherwise the only backend there is.
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`] where that backend is not compiled in, none is, or the machine has no such device.
+/// [`CliError::Usage`] if that backend is not compiled in, none is, or the machine has no such device.
 pub fn choose(asked: Option<Backend>) -> CliResult<Device> {
     let compiled: Vec<&str> =
         Backend::ALL.into_iter().filter(|b| b.is_compiled()).map(Backend::name).collect();

@@ -43,7 +43,7 @@ fn as_in_training(otherwise: impl Display) -> String {
     format!("as in training, otherwise {otherwise}")
 }
 
-/// Tokens that neighbouring windows onto a context share, where nothing else is said.
+/// Tokens that neighbouring windows onto a context share, if nothing else is said.
 pub fn default_doc_stride() -> usize {
     EncoderConfig::new(Task::QuestionAns, 0).doc_stride
 }
@@ -75,7 +75,7 @@ pub struct EncodeSettings {
     pub task: Task,
     /// The names of the classes.
     pub labels: Option<Labels>,
-    /// C, where it is known.
+    /// C, if it is known.
     pub num_classes: Option<usize>,
     /// Template of the source.
     pub source_template: Option<Template>,
@@ -91,7 +91,7 @@ pub struct EncodeSettings {
 ///
 /// # Errors
 ///
-/// Naming the file and line that is wrong.
+/// Returns an error naming the file and line that is wrong.
 pub fn encode(
     base: &Loaded,
     dir: &Path,
@@ -101,7 +101,7 @@ pub fn encode(
     let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
     let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
     let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
-    // Encoders have two where the config says nothing, as in transformers.
+    // Encoders have two if the config says nothing, as in transformers.
     let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
     config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
     config.source_template = settings.source_template;

@@ -27,7 +27,8 @@ pub enum CliError {
 pub type CliResult<T = ()> = std::result::Result<T, CliError>;
 
 impl CliError {
-    /// 1 where the work failed, 2 where it was asked for wrongly.
+    /// The program's exit code: 1 if the work failed, 2 if the command line or a setting is wrong, 0 if
+    /// stdout is closed.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Closed(_) => 0,

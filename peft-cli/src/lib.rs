@@ -45,7 +45,7 @@ use clap::Parser;
 
 pub use error::{CliError, CliResult};
 
-/// Parses the command line, runs the command and gives its exit code: 0, 1 where it failed, 2 for
+/// Parses the command line, runs the command and gives its exit code: 0, 1 if it failed, 2 for
 /// wrong usage.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();

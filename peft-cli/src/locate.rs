@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// [`HubError`], which says what to do.
+/// Returns a [`HubError`], which says what to do.
 pub fn model(given: &Path) -> Result<PathBuf, HubError> {
     hub::model(given, &Stderr)
 }
@@ -30,7 +30,7 @@ pub fn model(given: &Path) -> Result<PathBuf, HubError> {
 ///
 /// # Errors
 ///
-/// [`HubError`], which says what to do.
+/// Returns a [`HubError`], which says what to do.
 pub fn adapter(given: &Path) -> Result<PathBuf, HubError> {
     hub::adapter(given, &Stderr)
 }

@@ -9,7 +9,7 @@ use peft_core::metrics::Metrics;
 ///
 /// # Errors
 ///
-/// Where stdout has no reader any more.
+/// Returns an error if stdout is closed, as under `| head`.
 pub fn line(text: impl AsRef<str>) -> io::Result<()> {
     writeln!(stdout(), "{}", text.as_ref())
 }
@@ -18,7 +18,7 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Where stdout has no reader any more.
+/// Returns an error if stdout is closed, as under `| head`.
 pub fn piece(text: &str) -> io::Result<()> {
     let mut out = stdout();
     write!(out, "{text}")?;
@@ -29,7 +29,7 @@ pub fn piece(text: &str) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Where stdout has no reader any more.
+/// Returns an error if stdout is closed, as under `| head`.
 pub fn metrics(metrics: &Metrics) -> io::Result<()> {
     let width = metrics.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(10);
     metrics.iter().try_for_each(|(name, value)| line(format!("{name:<width$} {value:>9.4}")))

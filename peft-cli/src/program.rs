@@ -36,7 +36,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// See [`CliError`](crate::CliError).
+    /// Returns a [`CliError`](crate::CliError) if the command fails.
     pub fn run(self) -> CliResult {
         match self.command {
             Command::Demo(args) => demo::run(&args),

@@ -1,6 +1,6 @@
 //! The text of new tokens: cut before a stop text, and printed bit by bit while it is generated.
 
-/// Turns ids into text without special tokens; `None` where they are not text.
+/// Turns ids into text without special tokens; `None` if they are not text.
 type Decode<'a> = dyn Fn(&[u32]) -> Option<String> + 'a;
 
 /// The text that new tokens add to the tokens before them.

@@ -20,7 +20,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] where it is missing, [`Error::File`] where it is not a JSON object.
+    /// [`Error::Read`] if it is missing, [`Error::File`] if it is not a JSON object.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
         let text = fs::read_to_string(&path).map_err(Error::read(&path))?;
@@ -33,7 +33,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where it is not an object.
+    /// [`Error::File`] if it is not an object.
     pub fn from_value(fields: Value, path: &Path) -> Result<Self> {
         if !fields.is_object() {
             return Err(Error::file(path, "expected a JSON object"));
@@ -50,7 +50,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where it is missing.
+    /// [`Error::Config`] if it is missing.
     pub fn model_type(&self) -> Result<&str> {
         match self.text("model_type", "")? {
             "" => Err(self.error("model_type", "is missing")),
@@ -63,7 +63,7 @@ impl ModelConfig {
         Error::config(&self.path, key, message)
     }
 
-    /// The value of a key, `None` where it is missing or null. Dots descend into objects.
+    /// The value of a key, `None` if it is missing or null. Dots descend into objects.
     fn get(&self, key: &str) -> Option<&Value> {
         key.split('.')
             .try_fold(&self.fields, |value, part| value.get(part))
@@ -84,7 +84,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where one of them has a value of another kind.
+    /// [`Error::Config`] if one of them has a value of another kind.
     pub fn first_object<'a>(&self, keys: &[&'a str]) -> Result<Option<&'a str>> {
         for key in keys {
             match self.get(key) {
@@ -103,7 +103,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the value is of another kind.
+    /// [`Error::Config`] if the value is of another kind.
     pub fn optional_texts(&self, key: &str) -> Result<Option<Vec<&str>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let texts = value.as_array().map(|list| list.iter().map(Value::as_str).collect());
@@ -117,7 +117,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the value is of another kind.
+    /// [`Error::Config`] if the value is of another kind.
     pub fn optional_size(&self, key: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64() {
@@ -134,16 +134,16 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where it is missing or of another kind.
+    /// [`Error::Config`] if it is missing or of another kind.
     pub fn size(&self, key: &str) -> Result<usize> {
         self.optional_size(key)?.ok_or_else(|| self.error(key, "is missing"))
     }
 
-    /// A whole number, or `default` where the key is missing.
+    /// A whole number, or `default` if the key is missing.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the value is of another kind.
+    /// [`Error::Config`] if the value is of another kind.
     pub fn count(&self, key: &str, default: usize) -> Result<usize> {
         match self.get(key) {
             Some(value) if value.as_u64() == Some(0) => Ok(0),
@@ -155,7 +155,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// As [`size`](Self::size), and for a number larger than that of any model.
+    /// Returns the errors of [`size`](Self::size), and [`Error::Config`] for a number larger than that of any model.
     pub fn layers(&self, key: &str) -> Result<usize> {
         const MOST: usize = 10_000;
         match self.size(key)? {
@@ -164,11 +164,11 @@ impl ModelConfig {
         }
     }
 
-    /// A number, or `default` where the key is missing.
+    /// A number, or `default` if the key is missing.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the value is of another kind.
+    /// [`Error::Config`] if the value is of another kind.
     pub fn number(&self, key: &str, default: f64) -> Result<f64> {
         match self.get(key) {
             None => Ok(default),
@@ -178,11 +178,11 @@ impl ModelConfig {
         }
     }
 
-    /// `true` or `false`, or `default` where the key is missing.
+    /// `true` or `false`, or `default` if the key is missing.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the value is of another kind.
+    /// [`Error::Config`] if the value is of another kind.
     pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
         match self.get(key) {
             None => Ok(default),
@@ -192,11 +192,11 @@ impl ModelConfig {
         }
     }
 
-    /// A string, or `default` where the key is missing.
+    /// A string, or `default` if the key is missing.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the value is of another kind.
+    /// [`Error::Config`] if the value is of another kind.
     pub fn text<'a>(&'a self, key: &str, default: &'a str) -> Result<&'a str> {
         match self.get(key) {
             None => Ok(default),
@@ -210,7 +210,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the value is of another kind.
+    /// [`Error::Config`] if the value is of another kind.
     pub fn check_token_ids(&self, key: &str) -> Result<()> {
         let is_id = |value: &Value| value.as_u64().is_some_and(|id| u32::try_from(id).is_ok());
         match self.get(key) {
@@ -223,7 +223,7 @@ impl ModelConfig {
         }
     }
 
-    /// The token ids of a key: one or a list; none where it is missing.
+    /// The token ids of a key: one or a list; none if it is missing.
     pub fn token_ids(&self, key: &str) -> Vec<u32> {
         match self.get(key) {
             Some(Value::Array(ids)) => {
@@ -238,7 +238,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the key has another value than `only`.
+    /// [`Error::Config`] if the key has another value than `only`.
     pub fn require(&self, key: &str, only: &Value) -> Result<()> {
         match self.get(key) {
             Some(found) if found != only => {

@@ -39,7 +39,7 @@ pub fn load(dir: &Path, device: &Device) -> Result<Loaded> {
 ///
 /// # Errors
 ///
-/// As [`load`]; [`peft_core::Error::Setting`] naming an option that the device does not support.
+/// Returns the errors of [`load`], and [`peft_core::Error::Setting`] naming an option that the device does not support.
 pub fn load_with(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded> {
     options.check(device)?;
     let config = ModelConfig::load(dir)?;
@@ -53,7 +53,7 @@ pub fn load_with(dir: &Path, device: &Device, options: LoadOptions) -> Result<Lo
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// Returns the errors of [`load`].
 pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
     build_with(config, weights, LoadOptions::default())
 }
@@ -62,7 +62,7 @@ pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
 ///
 /// # Errors
 ///
-/// As [`load_with`].
+/// Returns the errors of [`load_with`].
 pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -> Result<Loaded> {
     options.check(weights.device())?;
     config.check_token_ids("eos_token_id")?;

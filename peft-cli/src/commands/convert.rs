@@ -78,7 +78,8 @@ impl Format {
 ///
 /// # Errors
 ///
-/// Naming what is wrong with the source, missing in it, or in the way at the target.
+/// Returns an error if the source is not valid or lacks something, or if the target cannot be written or holds
+/// something else.
 pub fn run(args: &ConvertArgs) -> CliResult {
     let by_name = match args.to.extension().is_some_and(|extension| extension == "npy") {
         true => Format::Npy,

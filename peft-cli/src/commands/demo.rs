@@ -64,7 +64,7 @@ struct Reached {
 ///
 /// # Errors
 ///
-/// Where a folder cannot be written, or the run is interrupted.
+/// Returns an error if a folder cannot be written, or the run is interrupted.
 pub fn run(args: &DemoArgs) -> CliResult {
     if let Some(folder) = &args.write_world {
         return Ok(world::write_pretraining_text(folder).map_err(Error::write(folder))?);

@@ -52,7 +52,7 @@ pub struct EvalArgs {
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the model, the adapter or the rows.
+/// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
     let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;

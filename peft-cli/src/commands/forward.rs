@@ -49,7 +49,7 @@ pub struct ForwardArgs {
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the model, the adapter or the rows.
+/// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &ForwardArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
     let session = Session::open(&args.model)?;
@@ -73,7 +73,7 @@ pub fn row_name(index: usize) -> String {
 ///
 /// # Errors
 ///
-/// [`peft_core::Error::Mismatch`] where the model or adapter lacks the head that the task needs.
+/// [`peft_core::Error::Mismatch`] if the model or adapter lacks the head that the task needs.
 pub fn forward_rows(
     session: &Session,
     examples: &[Example],

@@ -61,7 +61,7 @@ pub struct GenerateArgs {
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the model, the adapter or the rows.
+/// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &GenerateArgs) -> CliResult {
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
@@ -112,7 +112,7 @@ fn continue_file(
     Ok(lines)
 }
 
-/// A row's sequences as they are written: a list where several were asked for.
+/// A row's sequences as they are written: a list if several were asked for.
 fn list(values: Vec<Value>, config: &GenerateConfig) -> Value {
     if config.num_return_sequences > 1 {
         return values.into();
@@ -124,7 +124,7 @@ fn new_text<'a>(tokenizer: &'a Tokenizer, before: &[u32], stops: &'a [String]) -
     NewText::new(|ids| tokenizer.decode(ids, true).ok(), before, stops)
 }
 
-/// Prints a text and its continuation, token by token where it is final before the end.
+/// Prints a text and its continuation, token by token if it is final before the end.
 fn continue_text(
     session: &Session,
     prompt: &str,

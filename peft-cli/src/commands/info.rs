@@ -34,7 +34,7 @@ pub struct InfoArgs {
 ///
 /// # Errors
 ///
-/// Naming the file that cannot be read. That a model is not supported is an answer, not an error.
+/// Returns an error naming the file that cannot be read. That a model is not supported is an answer, not an error.
 pub fn run(args: &InfoArgs) -> CliResult {
     let device = device::choose(None)?;
     let dir = locate::model(&args.model)?;

@@ -41,7 +41,7 @@ pub struct InspectArgs {
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the adapter or the model.
+/// Returns an error if the adapter or the model cannot be used.
 pub fn run(args: &InspectArgs) -> CliResult {
     let dir = locate::adapter(&args.adapter)?;
     let adapter = Adapter::load(&dir)?;
@@ -99,7 +99,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
     print_tables(&adapter, &nearest)
 }
 
-/// Prints the tensors, and the nearest tokens where they were asked for.
+/// Prints the tensors, and the nearest tokens if they were asked for.
 fn print_tables(adapter: &Adapter, nearest: &[Vec<(String, f32)>]) -> CliResult {
     let rows: Vec<Vec<String>> = adapter
         .tensors

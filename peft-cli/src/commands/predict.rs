@@ -56,7 +56,7 @@ pub struct PredictArgs {
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the model, an adapter or the rows.
+/// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
     let set = AdapterSet::open(&args.model)?.with_labels(args.labels.as_deref())?;
     let lines = match set.task()? {
@@ -219,7 +219,7 @@ fn answered(example: &Example, answer: &Answer) -> Value {
     }
 }
 
-/// The name of a class, or its index where classes have no names.
+/// The name of a class, or its index if classes have no names.
 fn name(labels: Option<&Labels>, class: usize) -> Value {
     labels.and_then(|labels| labels.name(class)).map_or_else(|| json!(class), |name| json!(name))
 }

@@ -51,7 +51,7 @@ pub struct TrainArgs {
 ///
 /// # Errors
 ///
-/// Wrong settings, whatever is wrong with the model or the rows, or a loss that is no longer finite.
+/// Returns an error if the settings, the model or the rows cannot be used, or if the loss is no longer finite.
 pub fn run(args: TrainArgs) -> CliResult {
     let mut settings = args.settings;
     if let Some(path) = &args.config {

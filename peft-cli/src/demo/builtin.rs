@@ -40,7 +40,7 @@ impl Builtin {
     ///
     /// # Errors
     ///
-    /// None in a build that passes its tests.
+    /// A build that passes its tests returns none.
     pub fn load(seed: u64, device: &Device) -> Result<Self> {
         let path = Path::new("(built-in model)");
         let [config, weights, tokenizer] = FILES.map(|(_, bytes)| bytes);

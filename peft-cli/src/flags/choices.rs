@@ -8,7 +8,7 @@ use peft_core::{Error, PaddingSide, Pooling, PrefixPositions, Result};
 ///
 /// # Errors
 ///
-/// What is wrong with the value.
+/// Returns a message that says what is wrong with the value.
 pub fn parse_value<T: FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
     text.parse().map_err(|error| match error {
         Error::Setting { message, .. } => message,

@@ -93,7 +93,7 @@ impl MethodName {
         }
     }
 
-    /// A default as help texts write it: `20; ptv2: 16` where most of the methods have 20.
+    /// A default as help texts write it: `20; ptv2: 16` if most of the methods have 20.
     pub fn default_of_each<T: Display>(methods: &[Self], of: impl Fn(Self) -> T) -> String {
         let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
         for method in methods {

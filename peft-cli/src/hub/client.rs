@@ -109,7 +109,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     ///
-    /// [`HubError`].
+    /// Returns a [`HubError`] if the request fails, or if its answer cannot be used.
     pub fn listing(&self, revision: &str) -> Result<Listing, HubError> {
         let url = format!("{}/{}", self.config.endpoint, self.name.listing_path(revision));
         let info: RepoInfo = self.with_retries(&mut |_| {
@@ -138,7 +138,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     ///
-    /// [`HubError`].
+    /// Returns a [`HubError`] if the request fails, or if its answer cannot be used.
     pub fn metadata(&self, commit: &str, file: &str) -> Result<Metadata, HubError> {
         let url = self.url(commit, file);
         self.with_retries(&mut |_| {
@@ -167,7 +167,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     ///
-    /// [`HubError`].
+    /// Returns a [`HubError`] if the request fails, or if its answer cannot be used.
     pub fn open(&self, url: &str, from: u64) -> Result<(Response<Body>, u64), HubError> {
         let response = self.send(Method::Get(from), url)?;
         if response.status() != StatusCode::PARTIAL_CONTENT {
@@ -191,7 +191,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     ///
-    /// The error of the last attempt.
+    /// Returns the error of the last attempt.
     pub fn with_retries<T>(
         &self,
         attempt: &mut dyn FnMut(&mut bool) -> Result<T, HubError>,

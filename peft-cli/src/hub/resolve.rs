@@ -22,7 +22,7 @@ use super::{
 ///
 /// # Errors
 ///
-/// [`HubError`], which says what to do.
+/// Returns a [`HubError`], which says what to do.
 pub fn model(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
     resolve(given, Kind::Model, report)
 }
@@ -31,7 +31,7 @@ pub fn model(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
 ///
 /// # Errors
 ///
-/// [`HubError`], which says what to do.
+/// Returns a [`HubError`], which says what to do.
 pub fn adapter(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
     resolve(given, Kind::Adapter, report)
 }

@@ -25,7 +25,8 @@ const BUFFER: usize = 1 << 16;
 ///
 /// # Errors
 ///
-/// [`HubError`]. Corrupt bytes are removed; an incomplete download stays for the next attempt.
+/// Returns a [`HubError`] if the file cannot be fetched. Corrupt bytes are removed; an
+/// incomplete download stays for the next attempt.
 pub fn fetch(
     client: &Client<'_>,
     cache: &RepoCache,

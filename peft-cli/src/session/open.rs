@@ -45,7 +45,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Whatever is wrong with either or with their fit; several adapters.
+    /// Returns an error if the model or the adapter cannot be loaded, if they do not fit each other, or
+    /// if `args` name several adapters.
     pub fn open(args: &UseArgs) -> CliResult<Self> {
         if let [_, second, ..] = args.adapters.as_slice() {
             let message = format!("found a second one, {}; expected one", second.display());
@@ -60,7 +61,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Whatever is wrong with one of them, or with their fit.
+    /// Returns an error if the model or an adapter cannot be loaded, or if they do not fit each other.
     pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
         let device = device::choose(args.device)?;
         let dir = locate::model(&args.model)?;
@@ -89,7 +90,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where they do not fit.
+    /// [`Error::Mismatch`] if they do not fit.
     pub fn new(
         base: impl Into<Arc<Loaded>>,
         dir: PathBuf,
@@ -121,11 +122,11 @@ impl Session {
         Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling })
     }
 
-    /// With the class names of `--labels`, where they are given.
+    /// With the class names of `--labels`, if they are given.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] where the head has a different number of classes.
+    /// [`Error::Setting`] if the head has a different number of classes.
     pub fn with_labels(mut self, list: Option<&str>) -> Result<Self> {
         let Some(list) = list else { return Ok(self) };
         let labels = parse_labels(list)?;
@@ -190,7 +191,7 @@ fn class_names(
     names.map(Labels::from_list).transpose()
 }
 
-/// Whether these are LABEL_0 and so on, which transformers writes where it knows no names.
+/// Whether these are LABEL_0 and so on, which transformers writes if it knows no names.
 fn are_placeholders(names: &[String]) -> bool {
     names.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"))
 }

@@ -18,7 +18,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where a head is missing.
+    /// [`Error::Mismatch`] if a head is missing.
     pub fn predictor(&self) -> Result<Predictor<'_>> {
         let (task, head) = (self.task()?, self.head.as_ref());
         let predictor = Predictor::new(self.model(), &self.virtual_tokens, head, task)?;
@@ -37,7 +37,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Naming the file and line that is wrong.
+    /// Returns an error naming the file and line that is wrong.
     pub fn encode(
         &self,
         path: &Path,
@@ -54,7 +54,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Naming the file and line that is wrong.
+    /// Returns an error naming the file and line that is wrong.
     pub fn encode_records(
         &self,
         records: &[Record],
@@ -82,7 +82,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] where it has no tokens, [`Error::TokenId`] where it has one that the model does not
+    /// [`Error::Data`] if it has no tokens, [`Error::TokenId`] if it has one that the model does not
     /// know.
     pub fn encode_prompt(&self, prompt: &str, text: &TextArgs) -> Result<Vec<u32>> {
         let template = |value: &Option<String>, key: &str| {

@@ -74,7 +74,7 @@ pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
     }
 }
 
-/// Refuses settings of evaluations where there will be none.
+/// Refuses settings of evaluations if there will be none.
 fn check_needs_valid(settings: &Settings) -> Result<()> {
     let given = [
         ("--eval-every", settings.eval_every.is_some()),

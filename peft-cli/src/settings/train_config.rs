@@ -9,7 +9,7 @@ use peft_core::{
 use super::Settings;
 use crate::flags::choices::{PADDING, POOLING};
 
-/// The training loop's settings; its own defaults where these say nothing.
+/// The training loop's settings; its own defaults if these say nothing.
 ///
 /// # Errors
 ///

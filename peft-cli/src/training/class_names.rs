@@ -14,7 +14,7 @@ use crate::encoding::parse_labels;
 ///
 /// # Errors
 ///
-/// Naming what is wrong with `given`, the adapter's head, or the line of a record.
+/// Returns an error naming what is wrong with `given`, the adapter's head, or the line of a record.
 pub fn of_run(
     given: Option<&str>,
     task: Task,

@@ -8,12 +8,12 @@ use super::{class_names::are_indices, prepared::PreparedRun};
 use crate::error::in_adapter;
 
 impl PreparedRun {
-    /// The head of `--init-adapter`, otherwise the base model's own where its classes are the same,
+    /// The head of `--init-adapter`, otherwise the base model's own if its classes are the same,
     /// otherwise a new one; none for a task without a head.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] where the adapter's head has a different number of classes.
+    /// [`Error::Mismatch`] if the adapter's head has a different number of classes.
     pub(super) fn head(&self) -> Result<Option<Head>> {
         if !self.task.has_head() {
             return Ok(None);

@@ -35,7 +35,7 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// Naming the file, line, key or tensor that is wrong.
+    /// Returns an error naming the file, line, key or tensor that is wrong.
     pub fn read(settings: &Settings, device: &Device) -> CliResult<Self> {
         let dir = locate::model(Settings::required(&settings.model, "--model")?)?;
         let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
@@ -66,7 +66,7 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// Naming the file and line, or the flag, that is wrong.
+    /// Returns an error naming the file and line, or the flag, that is wrong.
     pub fn encode(
         &self,
         settings: &Settings,

@@ -179,7 +179,7 @@ impl MethodBuilder<'_> {
         }
     }
 
-    /// The width of the MLP, where it is given and there is an MLP.
+    /// The width of the MLP, if it is given and there is an MLP.
     fn hidden_size(&self, method: MethodName) -> Result<Option<usize>> {
         let asked = self.settings.prefix_hidden_size;
         if asked.is_some() && !self.settings.has_projection(method) {

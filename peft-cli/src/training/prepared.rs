@@ -76,7 +76,7 @@ impl PreparedRun {
     ///
     /// # Errors
     ///
-    /// Naming the flag, file, line, key or tensor that is wrong.
+    /// Returns an error naming the flag, file, line, key or tensor that is wrong.
     pub fn new(mut settings: Settings, device: &Device) -> CliResult<Self> {
         let method = *Settings::required(&settings.method, "--method")?;
         let task = *Settings::required(&settings.task, "--task")?;
@@ -119,7 +119,7 @@ impl PreparedRun {
     ///
     /// # Errors
     ///
-    /// Naming the setting that is wrong.
+    /// Returns an error naming the setting that is wrong.
     pub fn on_rows(
         settings: Settings,
         base: Arc<Loaded>,
@@ -148,7 +148,8 @@ impl PreparedRun {
     ///
     /// # Errors
     ///
-    /// Settings that cannot be used, [`NotFinite`](peft_core::Error::NotFinite), or what cannot be written.
+    /// Returns an error if the settings cannot be used, if a file cannot be written, or if the loss
+    /// is no longer finite ([`NotFinite`](peft_core::Error::NotFinite)).
     pub fn train(
         &self,
         out: Option<&Path>,
@@ -235,7 +236,7 @@ impl PreparedRun {
     }
 }
 
-/// Sets the steps between evaluations and between checkpoints where they are not given: both once per epoch,
+/// Sets the steps between evaluations and between checkpoints if they are not given: both once per epoch,
 /// but at most fifty times.
 fn set_intervals(config: &mut TrainConfig, train: &[Example], valid: &[Example]) -> Result<()> {
     let lengths = train.iter().map(Example::num_tokens).collect();

@@ -122,7 +122,7 @@ pub fn refuse_existing(out: &Path) -> CliResult {
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`] where there is no run.
+/// [`CliError::Usage`] if there is no run.
 pub fn settings_of(out: &Path) -> CliResult<Settings> {
     let path = out.join(RUN_FILE);
     if !path.exists() {

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Returns the classifier to use: the trainable's or adapter's `head`, else the one in the
+/// Returns the classifier to use: the trained or the adapter's `head`, else the one in the
 /// checkpoint.
 ///
 /// # Errors
@@ -96,7 +96,7 @@ pub(crate) fn choose(rows: Tensor<2>, chosen: &[usize]) -> Tensor<2> {
 
 /// Logits of selected hidden states, in f32 or wider.
 ///
-/// For classification the trainable's head is used, else the classifier of the checkpoint.
+/// For classification the trained head is used, else the classifier of the checkpoint.
 ///
 /// # Shapes
 ///

@@ -46,7 +46,7 @@ pub struct Predictor<'a> {
 
 impl<'a> Predictor<'a> {
     /// Takes virtual tokens shared by all rows (R = 1) and prefills them once for the model; the
-    /// head is the trainable's, if it has one.
+    /// head is the trained one, if there is one.
     ///
     /// # Errors
     ///

@@ -28,7 +28,7 @@ pub struct HeadOnly {
 }
 
 impl HeadOnly {
-    /// Creates the method; the head to train is given to the trainable.
+    /// Creates the method; the head to train is given to [`Trainable`](crate::train::Trainable).
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,9 +1,9 @@
 //! Checkpoints: folders that hold a whole run at one step, or do not exist.
 //!
 //! ```text
-//! RUN/checkpoints/step-000123/adapter_config.json         the trainable folded: an adapter like any other
+//! RUN/checkpoints/step-000123/adapter_config.json         what is trained, folded: an adapter like any other
 //!                             adapter_model.safetensors
-//!                             state.safetensors           parameters unfolded, moments, the best trainable
+//!                             state.safetensors           parameters unfolded, moments, what scored best
 //!                             state.json                  counters, scores, SHA-256 of state.safetensors
 //! ```
 

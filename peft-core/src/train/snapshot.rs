@@ -19,7 +19,7 @@ pub struct Evaluation {
 pub struct Counters {
     /// The number of steps made.
     pub step: usize,
-    /// The step whose trainable scored best, and its score.
+    /// The step at which what is trained scored best, and that score.
     pub best: Option<(usize, f64)>,
     /// The number of consecutive evaluations without a better score.
     pub without_improvement: usize,
@@ -34,6 +34,6 @@ pub struct Snapshot {
     pub counters: Counters,
     /// What must be the same when the run is resumed.
     pub identity: Identity,
-    /// Tensors of the trainable, the optimizer and the best trainable.
+    /// Tensors of what is trained, of the optimizer, and of what scored best.
     pub tensors: NamedTensors,
 }

@@ -89,7 +89,7 @@ impl Activation {
         })
     }
 
-    /// What kernels call it, where there is one.
+    /// What kernels call it, if there is one.
     pub fn nonlinearity(self) -> Option<Nonlinearity> {
         match self {
             Self::Gelu => Some(Nonlinearity::Gelu),

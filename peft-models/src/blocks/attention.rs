@@ -19,7 +19,7 @@ pub struct SelfAttention<'a> {
     input: &'a StackInput,
     site: Site,
     recompute: bool,
-    /// The cache of earlier tokens, where the caller of the pass wants it back with the rows appended.
+    /// The cache of earlier tokens, if the caller of the pass wants it back with the rows appended.
     tokens: Option<TokenCache>,
     /// A window, and its mask in layers with all columns. Models have at most one window.
     windowed: Option<(usize, Option<Tensor<4, Bool>>)>,
@@ -163,7 +163,7 @@ impl LayerAttention {
             key: heads.split_key_values(part(n, k)),
             value: heads.split_key_values(part(n + k, k)),
         };
-        // Only where the rows see nothing but virtual tokens and themselves, also if they are cached.
+        // Only if the rows see nothing but virtual tokens and themselves, also if they are cached.
         if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.returns_unchanged(rows.dims()[1])) {
             let scores = Scores { scale, hidden: self.hidden.clone(), bias: None };
             let past = self.past.as_ref();

@@ -68,7 +68,7 @@ impl Linear {
 
     /// Several layers with the same input as one, whose outputs stand side by side. All have a bias, or none has.
     ///
-    /// Where kernels read the weights in place, they stay where they are, which may be the file. Elsewhere they are copied
+    /// If kernels read the weights in place, they stay where they are, which may be the file. Otherwise they are copied
     /// into one matrix, for one product.
     pub fn side_by_side(layers: Vec<Self>) -> Self {
         let biases: Option<Vec<_>> = layers.iter().map(|layer| layer.bias.clone()).collect();

@@ -24,7 +24,7 @@ impl Buckets {
     ///
     /// # Errors
     ///
-    /// [`peft_core::Error::Config`] where they leave no space for exact and wide buckets.
+    /// [`peft_core::Error::Config`] if they leave no space for exact and wide buckets.
     pub fn from_config(config: &ModelConfig, bidirectional: bool) -> Result<Self> {
         let (count_key, distance_key) =
             ("relative_attention_num_buckets", "relative_attention_max_distance");
@@ -55,7 +55,7 @@ impl Buckets {
         self.one_way() / 2
     }
 
-    /// The bucket of a key that is `distance` positions after its query, or before it where `distance` is negative.
+    /// The bucket of a key that is `distance` positions after its query, or before it if `distance` is negative.
     pub fn of(&self, distance: i64) -> usize {
         let (start, distance) = match (self.bidirectional, distance > 0) {
             (true, true) => (self.one_way(), distance.unsigned_abs()),

@@ -9,7 +9,7 @@ use crate::{
     weights::{LM_HEAD, Matrix, Weights},
 };
 
-/// The classifier that a checkpoint may hold, with a bias where the file has one; where the `layout` has a bias, the
+/// The classifier that a checkpoint may hold, with a bias if the file has one; if the `layout` has a bias, the
 /// file must have it.
 pub fn load_classifier(
     weights: &mut Weights,

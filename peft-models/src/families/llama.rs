@@ -162,7 +162,7 @@ impl Layer {
         self.down.onto(x, self.activation.gated(gate_up))
     }
 
-    /// Normalises each head's queries and keys in rows `[B, S, (N + 2 K) D]`, where the model does that.
+    /// Normalises each head's queries and keys in rows `[B, S, (N + 2 K) D]`, if the model does that.
     fn normed_heads(&self, joined: Tensor<3>) -> Tensor<3> {
         let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) else {
             return joined;

@@ -16,7 +16,7 @@ const EMBEDDING: [&str; 3] =
 /// The name of the head's matrix.
 const HEAD: &str = "lm_head.weight";
 
-/// The embedding, and the language-model head where it is another matrix.
+/// The embedding, and the language-model head if it is another matrix.
 #[derive(Debug)]
 pub struct Embedding {
     /// `[V, H]`.
@@ -26,13 +26,13 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Loads both. Where the config says that they are tied and the file has two matrices that differ, the file takes
+    /// Loads both. If the config says that they are tied and the file has two matrices that differ, the file takes
     /// precedence: transformers 5 writes `tie_word_embeddings: true` whatever the model.
     ///
     /// # Errors
     ///
     /// [`peft_core::Error::Tensor`] for a missing or misshapen tensor, including a head
-    /// that the config says is not tied; and where the embeddings of encoder and decoder differ.
+    /// that the config says is not tied; and if the embeddings of encoder and decoder differ.
     pub fn load(
         weights: &mut Weights,
         config: &ModelConfig,

@@ -107,7 +107,7 @@ impl<'a> Search<'a> {
         let num_beams = self.beams.num_beams;
         let len = self.running.first().map_or(0, |beam| beam.new.len()) + 1;
         let longest = self.config.max_new_tokens;
-        // Enough for all beams to go on where every end token is among the best of each.
+        // Enough for all beams to go on if every end token is among the best of each.
         let wanted = (1 + self.config.end_tokens.len().max(1)).saturating_mul(num_beams);
         let mut running = Vec::with_capacity(num_beams);
         for (rank, candidate) in self.candidates(scores, wanted).into_iter().enumerate() {

@@ -293,7 +293,7 @@ impl GenerateConfig {
         }
     }
 
-    /// The token that the decoder of the model starts from; `None` where the input itself is continued.
+    /// The token that the decoder of the model starts from; `None` if the input itself is continued.
     ///
     /// # Errors
     ///

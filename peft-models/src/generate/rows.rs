@@ -7,12 +7,12 @@ use super::{GenerateConfig, Generated, Strategy, Watcher, batch::Batch, beams, s
 /// Continues each row; returns its sequences, of a beam search the best first.
 ///
 /// Rows of similar length are batched, [`batch_size`](GenerateConfig::batch_size) at once; the output does not depend on
-/// that. `virtual_tokens` are shared by all rows, or there are as many as rows. A beam search returns fewer sequences than
-/// asked for where it does not find as many.
+/// that. `virtual_tokens` are shared by all rows, or there are as many as rows. A beam search that finds fewer
+/// sequences than asked for returns those.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] as [`GenerateConfig::validate`]; [`Error::TooLong`] where P + T + the new tokens exceed
+/// [`Error::Setting`] as [`GenerateConfig::validate`]; [`Error::TooLong`] if P + T + the new tokens exceed
 /// the model's positions; [`Error::Mismatch`] for a model that does not generate and a row without tokens
 /// or with unknown ones; and as [`FrozenModel::forward`].
 pub fn generate(
@@ -71,7 +71,7 @@ pub fn generate(
 ///
 /// # Errors
 ///
-/// As [`generate`].
+/// Returns the errors of [`generate`].
 pub fn greedy(
     model: &dyn FrozenModel,
     rows: &[&[u32]],

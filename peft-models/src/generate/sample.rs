@@ -7,7 +7,7 @@ use rand::Rng;
 use super::Sampling;
 
 /// Draws a token by the softmax of `scores` `[V]` over the temperature, restricted to the `top_k` likeliest tokens and
-/// then to the nucleus of probability `top_p`, as in transformers. `None` where all scores are NaN or minus infinity.
+/// then to the nucleus of probability `top_p`, as in transformers. `None` if all scores are NaN or minus infinity.
 pub(super) fn draw(scores: &[f32], sampling: &Sampling, rng: &mut impl Rng) -> Option<u32> {
     let candidates = candidates(scores, sampling);
     let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();

@@ -12,12 +12,12 @@ impl GenerateConfig {
     ///
     /// The end tokens are the `eos_token_id` of both `config.json` and `generation_config.json`. `decoder_start_token_id`
     /// is that of the latter, else of the former, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are
-    /// those of `generation_config.json`, or of `config.json` where there is no such file. Settings of sampling and beam
+    /// those of `generation_config.json`, or of `config.json` if there is no such file. Settings of sampling and beam
     /// search are never read from there.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] or [`Error::Config`] where a file cannot be parsed.
+    /// [`Error::File`] or [`Error::Config`] if a file cannot be parsed.
     pub fn for_model(loaded: &Loaded, max_new_tokens: usize) -> Result<Self> {
         let config = &loaded.config;
         let own = generation_config(config)?;
@@ -61,7 +61,7 @@ fn special(config: &ModelConfig, key: &str, spec: &ModelSpec) -> Result<Vec<u32>
     }
 }
 
-/// `generation_config.json` beside `config.json`, where there is one.
+/// `generation_config.json` beside `config.json`, if there is one.
 fn generation_config(config: &ModelConfig) -> Result<Option<ModelConfig>> {
     let path = config.path().with_file_name("generation_config.json");
     let text = match fs::read_to_string(&path) {

@@ -82,7 +82,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// As [`take`](Self::take).
+    /// Returns the errors of [`take`](Self::take).
     pub(crate) fn take_matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix> {
         Ok(Matrix::new(self.take(name, shape)?, self.format))
     }
@@ -125,7 +125,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`Error::Tensor`] naming it, where it is missing, misshapen, or not of floats.
+    /// [`Error::Tensor`] naming it if it is missing, misshapen, or not of floats.
     pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>> {
         match self.take_optional(name, shape)? {
             Some(tensor) => Ok(tensor),
@@ -141,7 +141,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`Error::Tensor`] naming it, where it is there but misshapen or not of floats.
+    /// [`Error::Tensor`] naming it if it is there but misshapen or not of floats.
     pub fn take_optional<const D: usize>(
         &mut self,
         name: &str,
@@ -150,12 +150,12 @@ impl Weights {
         self.take_spelled(name, name, shape)
     }
 
-    /// A tensor that must be there, under one of several names of which the first is the usual one. Where several are
+    /// A tensor that must be there, under one of several names of which the first is the usual one. If several are
     /// there, they must be equal.
     ///
     /// # Errors
     ///
-    /// [`Error::Tensor`] as [`take`](Self::take), and where two of them differ.
+    /// [`Error::Tensor`] as [`take`](Self::take), and if two of them differ.
     pub fn take_one_of<const D: usize>(
         &mut self,
         names: [&str; 3],
@@ -180,7 +180,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] where the file cannot be read.
+    /// [`Error::Read`] if the file cannot be read.
     pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
         let (Some(one), Some(other)) = (self.find(one), self.find(other)) else { return Ok(false) };
         self.source.are_equal(&one, &other)
@@ -218,7 +218,7 @@ impl Weights {
         Error::tensor(&self.path, self.find(name).unwrap_or_else(|| name.to_string()), message)
     }
 
-    /// The shape of a tensor in the source; `None` where it is missing.
+    /// The shape of a tensor in the source; `None` if it is missing.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let spelling = self.find(name)?;
         self.source.shape(&spelling)

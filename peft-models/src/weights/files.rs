@@ -175,7 +175,7 @@ impl Files {
             .map_err(Error::read(path))
     }
 
-    /// A tensor of floats as `dtype`: a view of the file where it has this type and `in_place` allows it.
+    /// A tensor of floats as `dtype`: a view of the file if it has this type and `in_place` allows it.
     pub fn read(&self, name: &str, dtype: DType, in_place: bool) -> Result<TensorData> {
         let entry = self.entry(name)?;
         let shape = entry.shape.as_slice();

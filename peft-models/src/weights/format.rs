@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightFormat {
-    /// f32, upcast where the file has fewer bits: 4 bytes per parameter.
+    /// f32, upcast if the file has fewer bits: 4 bytes per parameter.
     #[default]
     F32,
-    /// bfloat16, 8 bits of mantissa: 2 bytes per parameter. Lossless where the file is in bf16.
+    /// bfloat16, 8 bits of mantissa: 2 bytes per parameter. Lossless if the file is in bf16.
     Bf16,
     /// 8 bits, with one scale per output or token: 1 byte per parameter.
     Int8,

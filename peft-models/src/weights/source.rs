@@ -32,7 +32,7 @@ impl Source {
         }
     }
 
-    /// The names of all tensors; none where any would be drawn.
+    /// The names of all tensors; none if any would be drawn.
     pub fn names(&self) -> Vec<String> {
         match self {
             Self::Files(files) => files.names().map(str::to_string).collect(),
@@ -41,7 +41,7 @@ impl Source {
         }
     }
 
-    /// The shape of a tensor that is there; `None` where any shape would be drawn.
+    /// The shape of a tensor that is there; `None` if any shape would be drawn.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         match self {
             Self::Files(files) => files.shape(name),

@@ -77,7 +77,7 @@ impl Scaling {
 /// The base of a model's rotation and its scaling.
 ///
 /// transformers 4 writes `rope_theta` and `rope_scaling`, transformers 5 puts both into
-/// `rope_parameters`; where a config has both, the older one counts, as it does there.
+/// `rope_parameters`; if a config has both, the older one counts, as it does there.
 pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
     let base = positive(config, "rope_theta", Some(BASE))?;
     whole(config, "partial_rotary_factor")?;

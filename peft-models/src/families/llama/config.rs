@@ -66,7 +66,7 @@ pub struct LlamaConfig {
     pub mlp_bias: bool,
     /// Whether each head's queries and keys are normalised.
     pub head_norms: bool,
-    /// The window of each layer; `None` where it sees all tokens before.
+    /// The window of each layer; `None` if it sees all tokens before.
     pub windows: Vec<Option<usize>>,
 }
 

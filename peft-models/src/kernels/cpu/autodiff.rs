@@ -106,7 +106,7 @@ impl<C: CheckpointStrategy> FrozenOperation for Autodiff<Flex, C> {
     }
 }
 
-/// Runs a kernel and records it where any of its inputs needs a gradient.
+/// Runs a kernel and records it if any of its inputs needs a gradient.
 fn record<const N: usize, C: CheckpointStrategy>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
     SharedKernel(kernel): SharedKernel,

@@ -66,7 +66,7 @@ pub(super) fn product_by_columns(
     });
 }
 
-/// Some columns of all rows of a result in the making.
+/// Some columns of all rows of a result that is being computed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
     target: SharedBuffer,

@@ -19,7 +19,7 @@ use super::{
     view::MatrixView,
 };
 
-/// The sum over rows of the negative log-likelihood of their targets. `None` where the bias cannot be read in place.
+/// The sum over rows of the negative log-likelihood of their targets. `None` if the bias cannot be read in place.
 ///
 /// # Shapes
 ///

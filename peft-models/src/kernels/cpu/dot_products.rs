@@ -1,6 +1,6 @@
 //! Products of a few rows with a matrix whose columns are stored one after another, as PyTorch's weights are. Each
 //! element of the result is a dot product of two slices of memory, so nothing is packed; a general product packs the
-//! matrix first, which costs as much as the product itself where rows are few. AVX-512 only: its 32 registers hold a
+//! matrix first, which costs as much as the product itself if rows are few. AVX-512 only: its 32 registers hold a
 //! tile of the result.
 
 use std::arch::x86_64::{
@@ -34,7 +34,8 @@ impl<'a> Rows<'a> {
 ///
 /// # Safety
 ///
-/// The machine has AVX-512, and `to` points to rows that nobody else accesses, initialised where they are added to.
+/// The machine has AVX-512, and `to` points to rows that nothing else accesses during the call, initialised if they
+/// are added to.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn dot_products(
     to: *mut f32,

@@ -1,4 +1,4 @@
-//! The functions that the blocks call: each is `None` where no kernel can compute it.
+//! The functions that the blocks call: each is `None` if no kernel can compute it.
 
 use burn::tensor::{DType, Device, Tensor};
 use peft_core::LayerKeyValues;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::weights::Matrix;
 
-/// Why a model on `device` has no kernels; `None` where it has.
+/// Why a model on `device` has no kernels; `None` if it has.
 pub(crate) fn unavailable(device: &Device) -> Option<String> {
     (*device != Device::flex()).then(|| format!("the model is on {device:?}"))
 }
@@ -86,7 +86,7 @@ pub(crate) fn lm_cross_entropy(
     }
 }
 
-/// LayerNorm where there is a shift β, else RMSNorm, over the last dimension.
+/// LayerNorm if there is a shift β, else RMSNorm, over the last dimension.
 pub(crate) fn normalize<const D: usize>(
     x: &Tensor<D>,
     scale: &Tensor<1>,
@@ -138,7 +138,7 @@ pub(crate) fn attend_joined(
     attention::joined(rows.clone(), past, heads, scores)
 }
 
-/// `body` of the inputs, by gradient checkpointing where one of them needs a gradient. They must be on flex.
+/// `body` of the inputs, by gradient checkpointing if one of them needs a gradient. They must be on flex.
 pub(crate) fn checkpointed(
     inputs: LayerInputs,
     body: impl Fn(LayerInputs) -> Tensor<3> + Send + Sync + 'static,

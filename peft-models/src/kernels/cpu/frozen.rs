@@ -19,7 +19,7 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    /// A matrix in any format. `None` where it is not on flex, needs a gradient, is of another type, or lies in memory
+    /// A matrix in any format. `None` if it is not on flex, needs a gradient, is of another type, or lies in memory
     /// in a way that kernels do not read.
     pub(super) fn of(matrix: &Matrix) -> Option<Self> {
         match matrix {

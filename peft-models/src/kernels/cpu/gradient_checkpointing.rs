@@ -46,7 +46,7 @@ pub(super) fn checkpointed(
 /// A layer, and which inputs it has: `[x, (past key, past value), (encoded, (past key, past value))]`.
 struct Layer {
     past: bool,
-    /// Whether virtual tokens precede the encoder's output, where there is one.
+    /// Whether virtual tokens precede the encoder's output, if there is one.
     encoded: Option<bool>,
     body: Box<dyn Fn(LayerInputs) -> Tensor<3> + Send + Sync>,
 }

@@ -18,7 +18,7 @@ use super::{
     view::MatrixView,
 };
 
-/// `f(x W + b)`, or without `f`. `None` where the bias cannot be read in place.
+/// `f(x W + b)`, or without `f`. `None` if the bias cannot be read in place.
 ///
 /// # Shapes
 ///
@@ -36,7 +36,7 @@ pub(super) fn linear<const D: usize>(
     Some(run(kernel, Inputs::One(x.into_dispatch())))
 }
 
-/// `residual + x W + b`. `None` where the bias cannot be read in place.
+/// `residual + x W + b`. `None` if the bias cannot be read in place.
 pub(super) fn linear_onto<const D: usize>(
     x: Tensor<D>,
     weights: Vec<Frozen>,

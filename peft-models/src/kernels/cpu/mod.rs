@@ -21,8 +21,8 @@
 //! | `column_blocks` | products with frozen matrices, on all cores |
 //! | `parallel`, `simd`, `tensors` | threads, vector instructions, slices of tensors |
 //!
-//! Products are made by the `gemm` crate, with AVX-512 where the machine has it. Weights in the layout of PyTorch are
-//! transposed first, or multiplied as dot products where rows are few.
+//! Products are made by the `gemm` crate, with AVX-512 if the machine has it. Weights in the layout of PyTorch are
+//! transposed first, or multiplied as dot products if rows are few.
 
 mod activation;
 mod attention;

@@ -15,7 +15,7 @@ use super::{
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
 };
 
-/// LayerNorm where there is a shift β, else RMSNorm, over the last dimension. `None` where the weights
+/// LayerNorm if there is a shift β, else RMSNorm, over the last dimension. `None` if the weights
 /// cannot be read in place.
 ///
 /// # Shapes

@@ -80,7 +80,7 @@ impl SharedBuffer {
     ///
     /// # Safety
     ///
-    /// The buffer is alive, and nobody else accesses these elements meanwhile.
+    /// The buffer is alive, and nothing else accesses these elements meanwhile.
     #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn slice<'a>(self, range: Range<usize>) -> &'a mut [f32] {
         assert!(range.start <= range.end && range.end <= self.len);
@@ -92,7 +92,7 @@ impl SharedBuffer {
     ///
     /// # Panics
     ///
-    /// Where they are not inside the buffer.
+    /// Panics if they are not inside the buffer.
     pub(super) fn at(self, offset: usize, len: usize) -> *mut f32 {
         assert!(offset + len <= self.len);
         // SAFETY: inside the buffer.

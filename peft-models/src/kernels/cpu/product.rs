@@ -1,6 +1,6 @@
 //! The product of two matrices on one core.
 //!
-//! The `gemm` crate makes it, as in Burn's flex; with AVX-512, and where the columns of the right side are stored one after
+//! The `gemm` crate makes it, as in Burn's flex; with AVX-512, if the columns of the right side are stored one after
 //! another, there are two faster methods.
 
 #[cfg(target_arch = "x86_64")]
@@ -23,7 +23,7 @@ pub(super) struct Destination {
     pub accumulate: bool,
 }
 
-/// How a product of `rows` rows and sums of `depth` terms is made on a machine with AVX-512, where columns of the
+/// How a product of `rows` rows and sums of `depth` terms is made on a machine with AVX-512, if columns of the
 /// right side are stored one after another. docs/PERFORMANCE.md has the measurements.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ const BLOCK_COLUMNS: usize = 512;
 ///
 /// # Safety
 ///
-/// `to` points to as many rows as `a` has, which nobody else accesses meanwhile, and which are initialised where the
+/// `to` points to as many rows as `a` has. Nothing else accesses them during the call, and they are initialised if the
 /// product is added to them.
 pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
     assert_eq!(a.columns, b.rows, "sizes of a product");

@@ -16,7 +16,7 @@ use super::{
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
 };
 
-/// Rotates the first `heads` heads of each row and leaves the others. `None` where the tables cannot be read
+/// Rotates the first `heads` heads of each row and leaves the others. `None` if the tables cannot be read
 /// in place.
 ///
 /// # Shapes

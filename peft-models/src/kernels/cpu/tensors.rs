@@ -5,7 +5,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
-/// A tensor whose elements lie in order, without gaps: itself where they do, else a copy.
+/// A tensor whose elements lie in order, without gaps: itself if they do, else a copy.
 pub(super) fn in_order(tensor: &FlexTensor) -> FlexTensor {
     if tensor.as_slice::<f32>().is_some() { tensor.clone() } else { tensor.to_contiguous() }
 }
@@ -39,7 +39,7 @@ pub(super) fn rows_of(tensor: &FlexTensor) -> (usize, usize) {
     (shape.num_elements() / width.max(1), width)
 }
 
-/// A frozen tensor as it lies in memory. `None` where it is not on flex or needs a gradient.
+/// A frozen tensor as it lies in memory. `None` if it is not on flex or needs a gradient.
 pub(super) fn frozen<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     tensor.clone().try_into_primitive::<Flex>().ok()
 }

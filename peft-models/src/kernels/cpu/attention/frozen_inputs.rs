@@ -10,7 +10,7 @@ use super::super::{
     tensors::{frozen, in_order, sizes},
 };
 
-/// A mask of one byte per element, in order. `None` where it is not stored like that.
+/// A mask of one byte per element, in order. `None` if it is not stored like that.
 fn bytes(mask: &Tensor<4, Bool>) -> Option<FlexTensor> {
     let mask = mask.clone().try_into_primitive::<Flex>().ok()?.to_contiguous();
     let count: usize = sizes(&mask).iter().product();
@@ -20,7 +20,7 @@ fn bytes(mask: &Tensor<4, Bool>) -> Option<FlexTensor> {
 /// An attention without its queries, keys and values.
 #[derive(Debug)]
 pub(super) struct Attention {
-    /// The heads of joined rows; `None` where queries, keys and values are tensors of their own.
+    /// The heads of joined rows; `None` if queries, keys and values are tensors of their own.
     pub joined: Option<Heads>,
     /// The factor of the products.
     pub scale: f32,

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The attention of rows `[B, S, (N + 2 K) D]`, queries, keys and values side by side, over `past`
-/// `[1 or B, K, P, D]` and themselves. `None` where bias or mask cannot be read in place.
+/// `[1 or B, K, P, D]` and themselves. `None` if bias or mask cannot be read in place.
 ///
 /// # Shapes
 ///

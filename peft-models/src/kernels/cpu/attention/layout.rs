@@ -17,7 +17,7 @@ pub(super) struct HeadLayout {
 }
 
 impl HeadLayout {
-    /// The layout of a tensor `[B, heads, rows, D]`, which is pushed to `tensors`: itself where its last dimension has no
+    /// The layout of a tensor `[B, heads, rows, D]`, which is pushed to `tensors`: itself if its last dimension has no
     /// gaps and no stride is negative, else a copy.
     pub(super) fn add(tensor: &FlexTensor, tensors: &mut Vec<FlexTensor>) -> Self {
         let in_place = |tensor: &FlexTensor| match *tensor.layout().strides() {

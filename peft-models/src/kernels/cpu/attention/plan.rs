@@ -47,7 +47,7 @@ pub(super) struct Plan<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Added<'a, T> {
     values: &'a [T],
-    /// Strides from one row of the batch, head or query to the next; 0 where they share the values.
+    /// Strides from one row of the batch, head or query to the next; 0 if they share the values.
     batch: usize,
     head: usize,
     query: usize,
@@ -155,7 +155,7 @@ impl<'a> Plan<'a> {
         block * QUERIES..((block + 1) * QUERIES).min(self.s)
     }
 
-    /// How many of the tokens' keys the queries of a block see. All, where one query sees nothing at all: its softmax
+    /// How many of the tokens' keys the queries of a block see. All, if one query sees nothing at all: its softmax
     /// spreads over all keys, as without kernels.
     pub fn reach(&self, batch: usize, block: usize) -> usize {
         match self.hidden {

@@ -41,7 +41,7 @@ struct Draw {
     /// Query heads that share a key head.
     group: usize,
     s: usize,
-    /// Keys of tokens; `None` where rows are joined.
+    /// Keys of tokens; `None` if rows are joined.
     t: Option<usize>,
     d: usize,
     /// Virtual tokens, and whether the batch shares them.

@@ -163,7 +163,7 @@ proptest! {
         epsilon in select(vec![1e-5, 1e-6, 1e-12]), layout in layouts(), seed: u64,
     ) {
         let parts = |x: &[Tensor<1>]| {
-            // Neighbours differ: where all are nearly equal, rounding errors grow without limit.
+            // Neighbours differ: if all are nearly equal, rounding errors grow without limit.
             let apart = Tensor::<1>::from_data([-2.0, 2.0], &Device::flex());
             let apart = apart.cast(x[0].dtype()).repeat_dim(0, h.div_ceil(2)).narrow(0, 0, h);
             let x = shaped(&x[0], [b, s, h], layout).mul_scalar(0.3) + apart.unsqueeze();

@@ -85,7 +85,7 @@ fn configs() -> Vec<Value> {
     ]
 }
 
-/// Hidden states of a ragged batch, the loss of a language model where it is one, and the gradients of trained
+/// Hidden states of a ragged batch, the loss of a language model if it is one, and the gradients of trained
 /// keys and values that precede it in every layer.
 fn pass(Loaded { model, .. }: &Loaded) -> Vec<Vec<f64>> {
     let spec = model.spec();
@@ -196,7 +196,7 @@ fn a_cache_with_capacity_grows_in_place() {
     let mut cache = TokenCache::new().expecting(6);
     let first = place(&cache.append(0, own(4)));
     assert_eq!(place(&cache.append(0, own(1))), first);
-    // Where another cache shares it, it is copied.
+    // If another cache shares it, it is copied.
     let other = cache.clone();
     assert_ne!(place(&cache.append(0, own(1))), first);
     assert_eq!(place(&other.into_layers()[0]), first);
