@@ -48,6 +48,20 @@ pub fn default_doc_stride() -> usize {
     EncoderConfig::new(Task::QuestionAns, 0).doc_stride
 }
 
+/// The label list that a file stores. It is no flag that is wrong if it cannot be used.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming whose list it is.
+pub fn stored_labels(names: Vec<String>, whose: &str) -> Result<Labels> {
+    Labels::from_list(names).map_err(|error| match error {
+        Error::Setting { message, .. } => {
+            Error::Mismatch(format!("the labels of the {whose}: {message}"))
+        }
+        other => other,
+    })
+}
+
 /// The class names of `--labels`.
 ///
 /// # Errors
@@ -173,4 +187,17 @@ pub fn check_lengths(
             .check(row.input_ids.len(), start.max(row.decoder_len()), new_tokens)
             .map_err(|error| Error::data(path, row.line, error.to_string()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_labels_blame_whose_they_are() {
+        let twice = vec!["a".to_string(), "a".to_string()];
+        let error = stored_labels(twice, "adapter").map_err(|error| error.to_string());
+        let expected = "the labels of the adapter: `a` is both label 0 and label 1";
+        assert_eq!(error.err().as_deref(), Some(expected));
+    }
 }

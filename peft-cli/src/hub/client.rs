@@ -1,6 +1,6 @@
 //! HTTP requests to the Hub: redirects, retries, and who is sent the token.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, io, path::Path, thread, time::Duration};
 
 use serde::Deserialize;
 use ureq::{
@@ -115,7 +115,14 @@ impl<'a> Client<'a> {
         let info: RepoInfo = self.with_retries(&mut |_| {
             let mut response = self.send(Method::Get(0), &url)?;
             let text = response.body_mut().read_to_string();
-            let text = text.map_err(|error| self.failed(&url, &error))?;
+            let text = text.map_err(|error| match &error {
+                // Compressed, although the request rules it out, or not the Hub at all.
+                ureq::Error::Io(io) if io.kind() == io::ErrorKind::InvalidData => {
+                    let message = "expected a list of files, found a body that is not text".into();
+                    HubError::Response { url: url.clone(), message }
+                }
+                _ => self.failed(&url, &error),
+            })?;
             serde_json::from_str(&text).map_err(|error| HubError::Response {
                 url: url.clone(),
                 message: format!("expected a list of files ({error})"),

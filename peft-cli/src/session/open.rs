@@ -14,7 +14,7 @@ use peft_models::{LoadOptions, Loaded};
 use super::UseArgs;
 use crate::{
     device,
-    encoding::parse_labels,
+    encoding::{parse_labels, stored_labels},
     error::{CliResult, in_adapter},
     locate,
 };
@@ -188,7 +188,11 @@ fn class_names(
             "the adapter names {count} labels, its head has {classes} classes"
         )));
     }
-    names.map(Labels::from_list).transpose()
+    let whose = match adapter {
+        Some(adapter) if adapter.config.own.labels.is_some() => "adapter",
+        _ => "base model",
+    };
+    names.map(|names| stored_labels(names, whose)).transpose()
 }
 
 /// Whether these are LABEL_0 and so on, which transformers writes if it knows no names.

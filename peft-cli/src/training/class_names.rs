@@ -8,7 +8,7 @@ use peft_core::{
 };
 use peft_models::Loaded;
 
-use crate::encoding::parse_labels;
+use crate::encoding::{parse_labels, stored_labels};
 
 /// The classes of a run: those of `--labels`, of the adapter to start from, or of the training records.
 ///
@@ -30,7 +30,7 @@ pub fn of_run(
         return Ok(None);
     }
     if let Some(names) = start_adapter.and_then(|adapter| adapter.config.own.labels.clone()) {
-        return Ok(Some(Labels::from_list(names)?));
+        return Ok(Some(stored_labels(names, "adapter")?));
     }
     let found = collect_labels(records, task)?;
     let model = base.model.as_ref();
@@ -41,7 +41,7 @@ pub fn of_run(
     let found = with_all_classes(found, head.as_ref())?;
     match base.config.labels().filter(|own| same_names(own, &found)) {
         // The base model's own order, which is that of its head.
-        Some(own) if start_adapter.is_none() => Ok(Some(Labels::from_list(own)?)),
+        Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
         _ => Ok(Some(found)),
     }
 }
