@@ -16,6 +16,7 @@
 //! | [`methods`] | the parameters of prefix methods with their MLP; the head alone | |
 //! | [`optim`] | optimizers, gradient clipping, schedules | |
 //! | [`contract`] | what methods and models agree on | |
+//! | [`formats`] | whole files, what `torch.save` and numpy write, Git LFS pointers | |
 //! | [`error`] | the one error type | |
 //!
 //! Symbols, here and everywhere: B batch, T tokens in a row, P virtual tokens, H hidden size, L layers,
@@ -28,6 +29,7 @@ pub mod data;
 pub mod error;
 #[cfg(feature = "train")]
 pub mod evaluate;
+pub mod formats;
 pub mod methods;
 #[cfg(feature = "train")]
 pub mod metrics;

@@ -1,11 +1,8 @@
 //! Reading `config.json`, in the spellings of transformers 4 and 5.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use peft_core::{Error, Result, Task};
+use peft_core::{Error, Result, Task, formats::read};
 use serde_json::Value;
 
 /// A model's `config.json`.
@@ -23,10 +20,7 @@ impl ModelConfig {
     /// [`Error::Read`] if it is missing, [`Error::File`] if it is not a JSON object.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
-        let text = fs::read_to_string(&path).map_err(Error::read(&path))?;
-        let fields = serde_json::from_str(&text)
-            .map_err(|error| Error::file(&path, format!("not JSON: {error}")))?;
-        Self::from_value(fields, &path)
+        Self::from_value(read::json(&path)?, &path)
     }
 
     /// A config from JSON; errors name `path`.

@@ -8,8 +8,9 @@ use std::{
 
 use peft_core::{
     Adapter, PROMPT_EMBEDDINGS, PeftType, Task,
-    adapter::{
-        npy, prompt_file,
+    adapter::prompt_file,
+    formats::{
+        npy,
         torch_file::{self, TorchFile},
     },
 };

@@ -8,7 +8,8 @@ use std::{
 use clap::{Args, ValueEnum};
 use peft_core::{
     Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task,
-    adapter::{atomic, npy, prompt_file},
+    adapter::{atomic, prompt_file},
+    formats::npy,
 };
 use serde_json::json;
 

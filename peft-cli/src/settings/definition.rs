@@ -1,12 +1,11 @@
 //! The settings as flags, as a TOML file with the same names, or both (flags take precedence).
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use peft_core::{Error, PrefixPositions, Result, Task, optim::AdamW, train::TrainConfig};
+use peft_core::{
+    Error, PrefixPositions, Result, Task, formats::read, optim::AdamW, train::TrainConfig,
+};
 use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
 
@@ -246,7 +245,7 @@ impl Settings {
     ///
     /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(Error::read(path))?;
+        let text = read::text(path)?;
         let found: Self = toml::from_str(&text)
             .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
         if found.steps.is_some() && found.epochs.is_some() {

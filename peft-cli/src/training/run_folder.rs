@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use peft_core::{Adapter, Error, Result, adapter::atomic, train::checkpoint::Checkpoints};
+use peft_core::{
+    Adapter, Error, Result, adapter::atomic, formats::read, train::checkpoint::Checkpoints,
+};
 use serde_json::Value;
 
 use crate::{
@@ -57,12 +59,12 @@ impl RunFolder {
         }
         // A terminal or a pipe has no lines to drop.
         if path.is_file() {
-            let text = fs::read_to_string(path).map_err(Error::read(path))?;
+            let text = read::text(path)?;
             file.set_len(lines_up_to(after_step, &text)).map_err(Error::write(path))?;
         }
         let evaluations = self.evaluations();
         if evaluations.is_file() {
-            let text = fs::read_to_string(&evaluations).map_err(Error::read(&evaluations))?;
+            let text = read::text(&evaluations)?;
             OpenOptions::new()
                 .write(true)
                 .open(&evaluations)
@@ -144,8 +146,8 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
 pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
     let metrics = settings.metrics_file.clone().unwrap_or_else(|| out.join(METRICS));
     // Reading a pipe would never end.
-    let text = metrics.is_file().then(|| fs::read_to_string(&metrics)).transpose();
-    let steps = text.map_err(Error::read(&metrics))?.map_or(0, |text| text.lines().count());
+    let text = metrics.is_file().then(|| read::text(&metrics)).transpose()?;
+    let steps = text.map_or(0, |text| text.lines().count());
     if (!Adapter::exists(out) && steps <= settings.checkpoint_every.unwrap_or(0))
         || Checkpoints::new(out, 1).newest(|_| {})?.is_some()
     {

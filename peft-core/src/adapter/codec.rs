@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     contract::tensors::NamedTensors,
     error::{Error, Result},
+    formats::floats::upcast,
 };
 
 /// The hexadecimal SHA-256 of `bytes`.
@@ -89,9 +90,4 @@ pub fn finite_f32(data: TensorData, name: &str, path: &Path) -> Result<TensorDat
         return Err(Error::tensor(path, name, "holds values that are not finite"));
     }
     Ok(data)
-}
-
-/// Upcasts half-precision values to f32; f32 and f64 are left unchanged.
-pub fn upcast(data: TensorData) -> TensorData {
-    if data.dtype() == DType::F64 { data } else { data.convert_dtype(DType::F32) }
 }

@@ -20,6 +20,7 @@ use crate::{
         tensors::NamedTensors,
     },
     error::{Error, Result},
+    formats::read,
 };
 
 pub(super) const CONFIG: &str = "adapter_config.json";
@@ -124,13 +125,11 @@ impl Adapter {
     /// or [`Error::File`] naming what is wrong in it.
     pub fn load(dir: &Path) -> Result<Self> {
         let config_path = dir.join(CONFIG);
-        let text = fs::read_to_string(&config_path).map_err(Error::read(&config_path))?;
-        let json = serde_json::from_str(&text)
-            .map_err(|error| Error::file(&config_path, format!("not JSON: {error}")))?;
+        let json = read::json(&config_path)?;
         let submodules = stored::submodules(&json);
         let config = AdapterConfig::from_json(json, &config_path)?;
         let path = stored::path(dir)?;
-        let bytes = fs::read(&path).map_err(Error::read(&path))?;
+        let bytes = read::bytes(&path)?;
         if let Some(expected) = &config.own.tensors_sha256 {
             let found = sha256(&bytes);
             if found != *expected {

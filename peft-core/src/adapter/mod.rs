@@ -7,8 +7,6 @@
 //! | [`folder`] | reading and writing the two files, checksums, atomic writes |
 //! | [`codec`] | named tensors as bytes, and back |
 //! | [`stored`] | the tensors of a folder: `adapter_model.safetensors`, else `adapter_model.bin` |
-//! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
-//! | [`npy`] | prompts as `.npy` files |
 //! | [`prompt_file`] | a prompt that stands alone in a file, and the adapter it becomes |
 //! | `deploy` | from the stored tensors to virtual tokens, also those that PEFT made |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
@@ -18,10 +16,8 @@ pub mod codec;
 pub mod config;
 mod deploy;
 pub mod folder;
-pub mod npy;
 pub mod prompt_file;
 pub mod stored;
-pub mod torch_file;
 
 pub use config::{AdapterConfig, OwnFields};
 pub use deploy::peft_decoder_prefix;

@@ -1,6 +1,6 @@
 //! A prompt in a file of its own, and the adapter made from it.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use burn::tensor::TensorData;
 
@@ -8,8 +8,7 @@ use super::{
     codec::finite_f32,
     config::{AdapterConfig, OwnFields},
     folder::Adapter,
-    npy, stored,
-    torch_file::{self, TorchFile},
+    stored,
 };
 use crate::{
     contract::{
@@ -17,6 +16,10 @@ use crate::{
         task::Task, tensors::NamedTensors,
     },
     error::{Error, Result},
+    formats::{
+        npy, read,
+        torch_file::{self, TorchFile},
+    },
 };
 
 /// Reads a prompt `[P, H]`, as f32, from a `.npy`, `.safetensors`, `.bin`, `.pt` or `.pth` file, or
@@ -28,7 +31,7 @@ use crate::{
 /// [`Error::Read`], [`Error::File`] or [`Error::Tensor`] naming what is missing or not a prompt.
 pub fn read(path: &Path) -> Result<TensorData> {
     let path = if path.is_dir() { stored::path(path)? } else { path.to_path_buf() };
-    let bytes = fs::read(&path).map_err(Error::read(&path))?;
+    let bytes = read::bytes(&path)?;
     let (name, data) = match path.extension().and_then(|extension| extension.to_str()) {
         Some("npy") => ("(the array)".to_string(), npy::read(&bytes, &path)?),
         Some("safetensors") => the_prompt(stored::parse(&bytes, &path)?, &path)?,

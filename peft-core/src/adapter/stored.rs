@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::TensorData;
 use serde_json::Value;
 
-use super::{
-    codec::from_safetensors,
-    config::AdapterConfig,
-    torch_file::{self, TorchFile},
-};
+use super::{codec::from_safetensors, config::AdapterConfig};
 use crate::{
     contract::{layout::PROMPT_EMBEDDINGS, peft_type::PeftType, task::Task, tensors::NamedTensors},
     error::{Error, Result},
+    formats::torch_file::{self, TorchFile},
 };
 
 /// The name of the file that holds the tensors.

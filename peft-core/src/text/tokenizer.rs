@@ -11,6 +11,7 @@ use super::tokenizer_file;
 use crate::{
     contract::task::Task,
     error::{Error, Result},
+    formats::read,
 };
 
 /// Loads `tokenizer.json` from a model folder, without the padding and truncation that the file may
@@ -20,7 +21,7 @@ use crate::{
 /// [`Error::Read`] if the file cannot be read, [`Error::File`] if it is not a tokenizer.
 pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
     let path = model_dir.join("tokenizer.json");
-    let bytes = std::fs::read(&path).map_err(Error::read(&path))?;
+    let bytes = read::bytes(&path)?;
     let refused = |what: &dyn std::fmt::Display| {
         Error::file(&path, format!("not a tokenizer of this format: {what}"))
     };

@@ -24,6 +24,7 @@ use crate::{
         codec::{from_safetensors, sha256, to_safetensors},
     },
     error::{Error, Result},
+    formats::read,
 };
 
 const TENSORS: &str = "state.safetensors";
@@ -140,11 +141,11 @@ impl Checkpoints {
 pub fn load(folder: &Path) -> Result<Snapshot> {
     Adapter::load(folder)?;
     let path = folder.join(STATE);
-    let text = fs::read(&path).map_err(Error::read(&path))?;
+    let text = read::bytes(&path)?;
     let state: StateFile = serde_json::from_slice(&text)
         .map_err(|error| Error::file(&path, format!("not the state of a run: {error}")))?;
     let path = folder.join(TENSORS);
-    let bytes = fs::read(&path).map_err(Error::read(&path))?;
+    let bytes = read::bytes(&path)?;
     let found = sha256(&bytes);
     if found != state.tensors_sha256 {
         let expected = state.tensors_sha256;

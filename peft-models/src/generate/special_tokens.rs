@@ -1,8 +1,6 @@
 //! The special tokens of a model's folder.
 
-use std::fs;
-
-use peft_core::{Error, ModelSpec, Result};
+use peft_core::{Error, ModelSpec, Result, formats::read};
 
 use super::GenerateConfig;
 use crate::{config::ModelConfig, load::Loaded};
@@ -64,12 +62,11 @@ fn special(config: &ModelConfig, key: &str, spec: &ModelSpec) -> Result<Vec<u32>
 /// `generation_config.json` beside `config.json`, if there is one.
 fn generation_config(config: &ModelConfig) -> Result<Option<ModelConfig>> {
     let path = config.path().with_file_name("generation_config.json");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::read(&path)(error)),
-    };
-    let fields = serde_json::from_str(&text)
-        .map_err(|error| Error::file(&path, format!("not JSON: {error}")))?;
-    ModelConfig::from_value(fields, &path).map(Some)
+    match read::json(&path) {
+        Ok(fields) => ModelConfig::from_value(fields, &path).map(Some),
+        Err(Error::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -8,14 +8,17 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use burn::tensor::{AllocationProperty, Bytes, DType, TensorData, bf16, f16};
 use memmap2::Mmap;
-use peft_core::{Error, Result};
+use peft_core::{
+    Error, Result,
+    formats::{lfs, read},
+};
 use safetensors::{Dtype, SafeTensors};
 
 const SINGLE: &str = "model.safetensors";
@@ -62,9 +65,7 @@ impl Files {
             files.add(&single)?;
             return Ok(files);
         }
-        let text = fs::read_to_string(&index).map_err(Error::read(&index))?;
-        let json: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|error| Error::file(&index, format!("not JSON: {error}")))?;
+        let json = read::json(&index)?;
         let map = json["weight_map"].as_object().ok_or_else(|| {
             Error::config(&index, "weight_map", "is missing, or is not an object")
         })?;
@@ -100,6 +101,7 @@ impl Files {
         // SAFETY: the mapping is only read. `peft_models::load` and the README ask that nobody changes the file.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
         let map = bytes::Bytes::from_owner(map);
+        lfs::refuse_pointer(&map, path)?;
         let start = map.as_ptr() as usize;
         let parsed = SafeTensors::deserialize(&map)
             .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;

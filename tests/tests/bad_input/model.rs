@@ -38,6 +38,50 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "config.json with a comment",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/config.json"), "{\n  // GPT-2\n  \"model_type\": 1}")
+                .unwrap();
+            forward()
+        },
+        says: &["model/config.json: not JSON", "line 2 column 3", "a comment"],
+        ..CASE
+    },
+    Case {
+        name: "config.json in UTF-16",
+        build: |dir| {
+            model(dir, "gpt2");
+            let text = "\u{feff}{\"model_type\": \"gpt2\"}".encode_utf16();
+            let bytes: Vec<u8> = text.flat_map(u16::to_le_bytes).collect();
+            fs::write(dir.join("model/config.json"), bytes).unwrap();
+            forward()
+        },
+        says: &["model/config.json: is in UTF-16", "UTF-8"],
+        ..CASE
+    },
+    Case {
+        name: "config.json with a byte order mark",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/config.json"), "\u{feff}{}").unwrap();
+            forward()
+        },
+        says: &["model/config.json: begins with a byte order mark", "UTF-8 without BOM"],
+        ..CASE
+    },
+    Case {
+        name: "model.safetensors is a Git LFS pointer",
+        build: |dir| {
+            model(dir, "gpt2");
+            let text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1044992\n";
+            fs::write(dir.join("model/model.safetensors"), text).unwrap();
+            forward()
+        },
+        says: &["model/model.safetensors: is a Git LFS pointer", "1044992 bytes", "git lfs pull"],
+        ..CASE
+    },
+    Case {
         name: "unknown model_type",
         build: |dir| {
             model(dir, "gpt2");

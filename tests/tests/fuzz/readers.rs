@@ -8,7 +8,8 @@ use std::{
 use burn::tensor::{DType, Device};
 use peft_core::{
     Adapter, NamedTensors, Result,
-    adapter::{codec::from_safetensors, npy, prompt_file, torch_file},
+    adapter::{codec::from_safetensors, prompt_file},
+    formats::{npy, torch_file},
     text::{load_tokenizer, read_records},
 };
 use peft_models::{ModelConfig, Weights};

@@ -3,18 +3,19 @@
 use super::{Sources, imports::imports, sources, tree::Tree};
 
 /// The storeys of `peft-core/src`, each with those that it may import.
-const STOREYS: [(&str, &[&str]); 10] = [
+const STOREYS: [(&str, &[&str]); 11] = [
     ("error", &[]),
+    ("formats", &["error"]),
     ("contract", &["error"]),
     ("optim", &["error", "contract"]),
     ("methods", &["error", "contract", "optim"]),
-    ("adapter", &["error", "contract", "methods"]),
-    ("data", &["error", "contract"]),
+    ("adapter", &["error", "formats", "contract", "methods"]),
+    ("data", &["error", "formats", "contract"]),
     ("metrics", &["error"]),
     ("evaluate", &["error", "contract", "data", "metrics"]),
     // Not `text`: training on token ids needs no tokenizer.
-    ("train", &["error", "contract", "optim", "adapter", "data", "metrics", "evaluate"]),
-    ("text", &["error", "contract", "data"]),
+    ("train", &["error", "formats", "contract", "optim", "adapter", "data", "metrics", "evaluate"]),
+    ("text", &["error", "formats", "contract", "data"]),
 ];
 
 /// The storey of a file: its first folder, or its own name.

@@ -1,6 +1,6 @@
 //! From the bytes of a file to its tensors.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::TensorData;
 
@@ -9,9 +9,8 @@ use super::{
     pickle::{self, Content, View},
 };
 use crate::{
-    adapter::codec::upcast,
-    contract::tensors::NamedTensors,
     error::{Error, Result},
+    formats::floats::upcast,
 };
 
 /// The content of a torch file; f16 and bf16 values are upcast to f32.
@@ -20,7 +19,7 @@ pub enum TorchFile {
     /// One tensor without a name.
     Bare(TensorData),
     /// Tensors by name.
-    Named(NamedTensors),
+    Named(BTreeMap<String, TensorData>),
 }
 
 /// Reads the bytes of a file; `path` is named in errors.

@@ -1,0 +1,15 @@
+//! File formats that more than one part of the workspace reads, and what a file is when it is not the one expected.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`read`] | a whole file as bytes, text or JSON |
+//! | [`lfs`] | the pointers that Git LFS leaves in place of files |
+//! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
+//! | [`npy`] | matrices as `.npy` files |
+//! | [`floats`] | values of half precision in f32 |
+
+pub mod floats;
+pub mod lfs;
+pub mod npy;
+pub mod read;
+pub mod torch_file;

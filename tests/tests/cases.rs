@@ -1,0 +1,3 @@
+//! What people brought, from `shared/cases`: the program reads it right, or says what it is.
+
+mod lfs_pointers;
