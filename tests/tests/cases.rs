@@ -1,3 +1,4 @@
 //! What people brought, from `shared/cases`: the program reads it right, or says what it is.
 
 mod lfs_pointers;
+mod tokens;

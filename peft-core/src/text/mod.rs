@@ -7,8 +7,7 @@
 //! | `record` | [`Record`]: one line, with getters that say what is wrong and where |
 //! | `labels` | [`collect_labels`]: the classes of a file |
 //! | `template` | [`Template`]: texts made from a record's fields |
-//! | `tokenizer` | [`load_tokenizer`] |
-//! | `tokenizer_file` | what is checked in `tokenizer.json` before the library reads it |
+//! | `tokenizer` | [`load_tokenizer`]: a folder's tokenizer, or one of parts in memory |
 //! | `encode` | [`Encoder`]: records become [`Example`](crate::data::Example)s |
 
 mod encode;
@@ -18,11 +17,12 @@ mod record;
 mod squad;
 mod template;
 mod tokenizer;
-mod tokenizer_file;
 
 pub use encode::{Encoded, Encoder, EncoderConfig};
 pub use labels::{collect_labels, label_text};
 pub use read::read_records;
 pub use record::Record;
 pub use template::Template;
-pub use tokenizer::load_tokenizer;
+pub use tokenizer::{
+    BytePairs, TokenizerDefinition, TokenizerModel, implied_merges, load_tokenizer,
+};

@@ -1,48 +1,18 @@
-//! Loading a model's tokenizer, and preparing it for a task.
-
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-};
+//! Preparing a tokenizer for a task.
 
 use tokenizers::{PostProcessor, PreTokenizerWrapper, Tokenizer, TruncationParams};
 
-use super::tokenizer_file;
 use crate::{
     contract::task::Task,
     error::{Error, Result},
-    formats::read,
 };
-
-/// Loads `tokenizer.json` from a model folder, without the padding and truncation that the file may
-/// ask for.
-///
-/// # Errors
-/// [`Error::Read`] if the file cannot be read, [`Error::File`] if it is not a tokenizer.
-pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
-    let path = model_dir.join("tokenizer.json");
-    let bytes = read::bytes(&path)?;
-    let refused = |what: &dyn std::fmt::Display| {
-        Error::file(&path, format!("not a tokenizer of this format: {what}"))
-    };
-    tokenizer_file::check(&bytes).map_err(|error| refused(&error))?;
-    // The library trusts some numbers and names in the file, such as merges that are longer than
-    // every word, and panics if they are wrong. Nothing of it is used after that.
-    let parsed = catch_unwind(AssertUnwindSafe(|| Tokenizer::from_bytes(bytes)))
-        .map_err(|_| refused(&"its parts contradict each other"))?;
-    let malformed = |error: tokenizers::Error| refused(&error);
-    let mut tokenizer = parsed.map_err(malformed)?;
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(malformed)?;
-    Ok(tokenizer)
-}
 
 /// Prepares a tokenizer for the encoder, whatever its file says: no padding, truncation only where
 /// requested, and words that are encoded as within a sentence.
 ///
 /// # Errors
 /// [`Error::Setting`] if a length leaves no space for text besides the special tokens.
-pub(super) fn prepare(
+pub(in crate::text) fn prepare(
     mut tokenizer: Tokenizer,
     task: Task,
     max_length: Option<usize>,
@@ -76,10 +46,15 @@ pub(super) fn prepare(
         }
     }
     if task == Task::TokenCls
-        && let Some(mut pre_tokenizer) = tokenizer.get_pre_tokenizer().cloned()
+        && let Some(PreTokenizerWrapper::ByteLevel(byte_level)) = tokenizer.get_pre_tokenizer()
     {
-        add_prefix_space(&mut pre_tokenizer);
-        tokenizer.with_pre_tokenizer(Some(pre_tokenizer));
+        // A byte-level tokenizer recognises the start of a word by the space before it. Words given
+        // one by one would all look like continuations; transformers' script for tagging sets this
+        // flag for them too. Behind a splitter, as in Qwen and Llama 3, the flag would put a space in
+        // front of every piece of a word, and transformers leaves it alone.
+        let mut byte_level = *byte_level;
+        byte_level.add_prefix_space = true;
+        tokenizer.with_pre_tokenizer(Some(byte_level));
     }
     Ok(tokenizer)
 }
@@ -88,20 +63,8 @@ fn refused(message: String) -> Error {
     Error::setting("max_length", message)
 }
 
-/// A byte-level tokenizer recognises the start of a word by the space before it. Words given one by
-/// one would all look like continuations; transformers requires this flag for them too.
-fn add_prefix_space(pre_tokenizer: &mut PreTokenizerWrapper) {
-    match pre_tokenizer {
-        PreTokenizerWrapper::ByteLevel(byte_level) => byte_level.add_prefix_space = true,
-        PreTokenizerWrapper::Sequence(sequence) => {
-            sequence.as_mut().iter_mut().for_each(add_prefix_space);
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::text) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
@@ -159,13 +122,11 @@ pub(super) mod tests {
     }
 
     /// A byte-level tokenizer of single letters, with and without a space before them.
-    fn byte_level() -> Tokenizer {
-        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false,
-            "trim_offsets": true, "use_regex": true});
+    fn byte_level_of(pre_tokenizer: Value) -> Tokenizer {
         parse(json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
             "normalizer": null,
-            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [byte_level]},
+            "pre_tokenizer": pre_tokenizer,
             "post_processor": null, "decoder": null,
             "model": {"type": "BPE", "dropout": null, "unk_token": null,
                 "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
@@ -187,7 +148,7 @@ pub(super) mod tests {
         words.iter().enumerate().map(|(id, word)| (word.to_string(), json!(id))).collect()
     }
 
-    fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+    pub(in crate::text) fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
         tokenizer.encode(text, true).unwrap().get_ids().to_vec()
     }
 
@@ -219,26 +180,18 @@ pub(super) mod tests {
 
     #[test]
     fn single_words_of_byte_level_tokenizers_get_their_space() {
-        let tokens = |task| {
-            let tokenizer = prepare(byte_level(), task, None, None).unwrap();
-            tokenizer.encode(vec!["a", "b"], true).unwrap().get_ids().to_vec()
+        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false,
+            "trim_offsets": true, "use_regex": true});
+        let tokens = |task, pre_tokenizer| {
+            let tokenizer = prepare(byte_level_of(pre_tokenizer), task, None, None).unwrap();
+            tokenizer.encode(vec!["a", "bb"], true).unwrap().get_ids().to_vec()
         };
-        assert_eq!(tokens(Task::SeqCls), [1, 2]);
-        assert_eq!(tokens(Task::TokenCls), [3, 4]);
-    }
-
-    #[test]
-    fn files_that_are_no_tokenizers_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let message = || load_tokenizer(dir.path()).unwrap_err().to_string();
-        let missing = message();
-        assert!(missing.starts_with("cannot read") && missing.contains("tokenizer.json"));
-        let path = dir.path().join("tokenizer.json");
-        for content in [&b"{}"[..], b"", b"\xff", b"[1]"] {
-            std::fs::write(&path, content).unwrap();
-            assert!(message().contains("tokenizer.json: not a tokenizer"), "{}", message());
-        }
-        word_piece().save(&path, false).unwrap();
-        assert_eq!(ids(&load_tokenizer(dir.path()).unwrap(), "the cat sat"), [0, 3, 4, 5, 1]);
+        assert_eq!(tokens(Task::SeqCls, byte_level.clone()), [1, 2, 2]);
+        assert_eq!(tokens(Task::TokenCls, byte_level.clone()), [3, 4, 2]);
+        // A splitter before it cuts words into pieces, none of which begins with a space.
+        let letters = json!({"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated",
+            "invert": false});
+        let split = json!({"type": "Sequence", "pretokenizers": [letters, byte_level]});
+        assert_eq!(tokens(Task::TokenCls, split), [1, 2, 2]);
     }
 }
