@@ -16,7 +16,7 @@
 //! | [`methods`] | the parameters of prefix methods with their MLP; the head alone | |
 //! | [`optim`] | optimizers, gradient clipping, schedules | |
 //! | [`contract`] | what methods and models agree on | |
-//! | [`formats`] | whole files, what `torch.save` and numpy write, Git LFS pointers | |
+//! | [`formats`] | whole files, what `torch.save`, numpy and llama.cpp write, Git LFS pointers | |
 //! | [`error`] | the one error type | |
 //!
 //! Symbols, here and everywhere: B batch, T tokens in a row, P virtual tokens, H hidden size, L layers,

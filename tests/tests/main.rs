@@ -7,6 +7,7 @@ mod comparison;
 mod encoder_decoder;
 mod families;
 mod generation;
+mod gguf;
 mod gradients;
 mod house;
 mod hub;

@@ -7,8 +7,10 @@
 //! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
 //! | [`npy`] | matrices as `.npy` files |
 //! | [`floats`] | values of half precision in f32 |
+//! | [`gguf`] | models of llama.cpp: metadata and tensors in one file |
 
 pub mod floats;
+pub mod gguf;
 pub mod lfs;
 pub mod npy;
 pub mod read;
