@@ -5,7 +5,8 @@
 
 The task comes from the adapter's task_type. Each row {"input_ids", "token_type_ids"?, "decoder_input_ids"?} runs alone and
 unpadded; the output has one f32 tensor per row, row_00000, ...: [T, V], [T, C], [C] or, for question answering, [T, 2]. Rows
-of logits that PEFT adds for virtual tokens are cut off. If the base has no head or one of
+of logits that PEFT adds for virtual tokens are cut off. Token types, which PEFT drops in question answering, reach the
+embeddings, as in the adapters of this project. If the base has no head or one of
 another size, the number of classes is that of the adapter's head.
 
 Without --adapter it computes the plain base model (--task says which, CAUSAL_LM if not given).
@@ -22,7 +23,7 @@ import json
 import sys
 from pathlib import Path
 
-from common import load_adapter, load_base, quiet, read_jsonl, row_logits, save_rows
+from common import load_adapter, load_base, quiet, read_jsonl, row_inputs, row_logits, save_rows, token_types_kept
 from names import TASKS
 
 HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
@@ -79,7 +80,12 @@ def logits(model, adapter, rows, task_type="CAUSAL_LM"):
     """One tensor per row; adapter may be None."""
     quiet()
     loaded = load(model, adapter) if adapter else base_for(model, task_type)
-    return [row_logits(loaded, row) for row in rows]
+
+    def of_row(row):
+        with token_types_kept(loaded, row_inputs(row)):
+            return row_logits(loaded, row)
+
+    return [of_row(row) for row in rows]
 
 
 def refusal(model, adapter):

@@ -100,7 +100,10 @@ def output_logits(out):
 
 @contextmanager
 def token_types_kept(model, inputs):
-    """PEFT's question answering takes token_type_ids and drops them: here they reach the embeddings, 0 for virtual tokens."""
+    """PEFT's question answering takes token_type_ids and drops them: here they reach the embeddings, 0 for virtual tokens.
+
+    This project's adapters are trained with them; those that PEFT made are computed as PEFT does, without.
+    """
     types = inputs.get("token_type_ids")
     if types is None or type(model).__name__ != "PeftModelForQuestionAnswering":
         yield
@@ -124,8 +127,7 @@ def token_types_kept(model, inputs):
 def row_logits(model, row):
     """The logits of one unpadded row; rows of virtual tokens, which PEFT puts in front, are cut off."""
     inputs = row_inputs(row)
-    with token_types_kept(model, inputs):
-        logits = output_logits(model(**inputs))[0]
+    logits = output_logits(model(**inputs))[0]
     if logits.dim() == 2:
         length = inputs.get("decoder_input_ids", inputs["input_ids"]).shape[1]
         virtual = logits.shape[0] - length

@@ -22,8 +22,7 @@ Unexpected behaviour of PEFT, and what was done about it:
 - PEFT guesses an encoder-decoder's num_layers and num_attention_heads from the encoder and D from H / N. If the decoder or
   T5's d_kv differs, num_layers, num_attention_heads and token_dim = N * D must be given (common.decoder_geometry).
 - The prompt of a BART with scale_embedding is put beside embeddings that were scaled already: it is not scaled.
-- PeftModelForQuestionAnswering takes token_type_ids and drops them. Here they reach the embeddings (0 for virtual tokens,
-  as in PEFT's other tasks), so these rows of bert-qa are not what PEFT alone gives.
+- PeftModelForQuestionAnswering takes token_type_ids and drops them. The vectors are PEFT's.
 - mistral-window: the window counts virtual tokens as positions, so late tokens see few or none of the P.
 - t5v11: transformers 5 writes tie_word_embeddings true (and scale_decoder_outputs false) beside a separate
   lm_head.weight in the file. It computes with that head, without scaling by H ** -0.5, and so do the vectors.
@@ -55,7 +54,6 @@ from common import (
     save_adapter,
     save_rows,
     scale_weights,
-    token_types_kept,
     write_jsonl,
 )
 from names import TASKS
@@ -101,6 +99,8 @@ def window_mask(config, total, queries):
 def by_hand(base, adapter, saved, row):
     """The same logits without PEFT's forward: rows put in front, or a key/value cache, made by hand."""
     inputs = row_inputs(row)
+    if hasattr(base, "qa_outputs"):
+        inputs.pop("token_type_ids", None)
     p, config = NUM_VIRTUAL_TOKENS, base.config
     length = inputs["input_ids"].shape[1]
     mask = torch.ones(1, p + length, dtype=torch.long)
@@ -150,8 +150,7 @@ def check_padding(adapter, rows, expected, what):
         padded = [r["decoder_input_ids"] + [5] * (longest - len(r["decoder_input_ids"])) for r in rows]
         kwargs["decoder_input_ids"] = torch.tensor(padded)
     inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask), **kwargs}
-    with token_types_kept(adapter, inputs):
-        logits = output_logits(adapter(**inputs))
+    logits = output_logits(adapter(**inputs))
     for got, want in zip(logits, expected):
         close(got[: len(want)] if want.dim() == 2 else got, want, f"{what}, padded")
 

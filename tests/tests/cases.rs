@@ -1,4 +1,5 @@
 //! What people brought, from `shared/cases`: the program reads it right, or says what it is.
 
+mod adapter_paths;
 mod lfs_pointers;
 mod tokens;

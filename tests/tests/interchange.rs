@@ -233,6 +233,25 @@ fn p_tuning_becomes_prompt_tuning_and_starts_a_prompt() {
 }
 
 #[test]
+fn what_peft_made_stays_so_when_it_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let model = vectors("logits/bert-qa");
+    let from = model.join("prefix");
+    convert(dir, &from, "again", &[]);
+    convert(dir, &dir.join("again"), "third", &[]);
+    let logits = |adapter: &Path, name: &str| {
+        let mut forward = peft(dir);
+        forward.args(["forward", "--output", name, "--input"]).arg(model.join("rows.jsonl"));
+        succeed(forward.arg("--model").arg(&model).arg("--adapter").arg(adapter));
+        fs::read(dir.join(name)).unwrap()
+    };
+    // Without token types, which the second row has.
+    let found = logits(&from, "a.safetensors");
+    assert!(found == logits(&dir.join("third"), "b.safetensors"));
+}
+
+#[test]
 fn only_the_rows_of_the_encoder_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let stored = read_tensors(&file("seq2seq/adapter_model.safetensors"));

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use peft_core::{
     Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task,
-    adapter::{atomic, prompt_file},
+    adapter::{atomic, prompt_file, stored},
     formats::npy,
 };
 use serde_json::json;
@@ -136,7 +136,7 @@ pub fn run(args: &ConvertArgs) -> CliResult {
 /// The source as an adapter that can be written, and what it was.
 fn read(args: &ConvertArgs, format: Format) -> Result<(Adapter, &'static str)> {
     let model = || args.model.as_ref().map(|dir| dir.display().to_string());
-    if Adapter::exists(&args.from) {
+    if Adapter::exists(&args.from) || !is_alone(&args.from) {
         let adapter = Adapter::load(&args.from)?;
         let was = adapter.config.peft_type.name();
         let mut adapter = prompt_file::into_prompt_tuning(adapter);
@@ -166,6 +166,17 @@ fn read(args: &ConvertArgs, format: Format) -> Result<(Adapter, &'static str)> {
     };
     let base_model = args.base_model.clone().or_else(model);
     Ok((prompt_file::adapter(prompt, task, base_model), "a prompt alone"))
+}
+
+/// Whether this is a file of its own, or a folder with the tensors of an adapter but without its config.
+fn is_alone(from: &Path) -> bool {
+    if from.is_dir() {
+        return stored::path(from).is_ok();
+    }
+    let folder = from.parent().filter(|folder| Adapter::exists(folder));
+    let is_tensors = |folder| stored::path(folder).is_ok_and(|tensors| tensors == from);
+    let is_config = from.extension().is_some_and(|extension| extension == "json");
+    folder.is_none_or(|folder| !is_tensors(folder) && !is_config)
 }
 
 /// Refuses to write over what is there, unless it is the same or `--force` is given.

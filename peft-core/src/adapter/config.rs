@@ -17,6 +17,9 @@ use crate::{
     error::{Error, Result},
 };
 
+/// The file of an adapter folder that holds the fields.
+pub(super) const CONFIG: &str = "adapter_config.json";
+
 /// The version of PEFT whose layout is written.
 const PEFT_VERSION: &str = "0.21.2";
 
@@ -44,6 +47,10 @@ pub struct OwnFields {
     /// Whether the relative position bias covers that prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative_bias: Option<bool>,
+    /// Whether every token has type 0, whatever the rows say: what PEFT computes in question
+    /// answering, and so what its adapters were trained with.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ignores_token_types: bool,
     /// The position that an encoder's classifier reads.
     #[serde(default)]
     pub pooling: Pooling,
@@ -62,6 +69,10 @@ pub struct OwnFields {
     /// Scores on the validation rows.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub metrics: Value,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The content of `adapter_config.json`.
@@ -189,7 +200,7 @@ impl AdapterConfig {
         let Value::Object(mut fields) = value else {
             return Err(Error::file(path, "expected a JSON object"));
         };
-        let own = match fields.remove(OWN) {
+        let mut own = match fields.remove(OWN) {
             None => OwnFields::default(),
             Some(own) => serde_json::from_value(own)
                 .map_err(|error| Error::config(path, OWN, error.to_string()))?,
@@ -211,6 +222,8 @@ impl AdapterConfig {
             Some(Value::String(name)) => Task::from_peft_name(&name),
             _ => None,
         };
+        // Without a method PEFT made it. Stored, so that it stays so when the adapter is written again.
+        own.ignores_token_types |= own.method.is_none() && task == Some(Task::QuestionAns);
         let mut number = |key: &str| match fields.remove(key) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_u64().map(|n| Some(n as usize)).ok_or_else(|| {

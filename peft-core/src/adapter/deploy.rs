@@ -23,6 +23,13 @@ impl Adapter {
     ///
     /// [`Error::Mismatch`] if the adapter was made for a model of another geometry.
     pub fn virtual_tokens(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
+        let mut made = self.stored_tokens(spec, device)?;
+        made.ignores_token_types = self.config.own.ignores_token_types;
+        Ok(made)
+    }
+
+    /// The virtual tokens, before what the config says of the rows that follow them.
+    fn stored_tokens(&self, spec: &ModelSpec, device: &Device) -> Result<VirtualTokens> {
         if self.config.peft_type == PeftType::PrefixTuningSites {
             return self.three_sites(spec, device);
         }

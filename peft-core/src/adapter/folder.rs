@@ -10,7 +10,8 @@ use burn::tensor::TensorData;
 use super::{
     atomic,
     codec::{finite_f32, sha256, to_safetensors},
-    config::AdapterConfig,
+    config::{AdapterConfig, CONFIG},
+    elsewhere::not_an_adapter,
     stored::{self, TENSORS},
 };
 use crate::{
@@ -23,7 +24,6 @@ use crate::{
     formats::read,
 };
 
-pub(super) const CONFIG: &str = "adapter_config.json";
 /// PEFT's prefix for the tensors of heads.
 const BASE: &str = "base_model.";
 
@@ -121,10 +121,14 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] or [`Error::File`] for a missing file; [`Error::Config`], [`Error::Tensor`]
+    /// [`Error::Read`] or [`Error::File`] for a missing file, naming the folder that was probably
+    /// meant; [`Error::Config`], [`Error::Tensor`]
     /// or [`Error::File`] naming what is wrong in it.
     pub fn load(dir: &Path) -> Result<Self> {
         let config_path = dir.join(CONFIG);
+        if dir.exists() && !config_path.exists() {
+            return Err(not_an_adapter(dir));
+        }
         let json = read::json(&config_path)?;
         let submodules = stored::submodules(&json);
         let config = AdapterConfig::from_json(json, &config_path)?;

@@ -9,12 +9,14 @@
 //! | [`stored`] | the tensors of a folder: `adapter_model.safetensors`, else `adapter_model.bin` |
 //! | [`prompt_file`] | a prompt that stands alone in a file, and the adapter it becomes |
 //! | `deploy` | from the stored tensors to virtual tokens, also those that PEFT made |
+//! | `elsewhere` | a path that is no adapter folder: where the adapter is |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
 
 pub mod atomic;
 pub mod codec;
 pub mod config;
 mod deploy;
+mod elsewhere;
 pub mod folder;
 pub mod prompt_file;
 pub mod stored;

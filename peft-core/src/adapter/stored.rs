@@ -16,7 +16,7 @@ use crate::{
 /// The name of the file that holds the tensors.
 pub(super) const TENSORS: &str = "adapter_model.safetensors";
 /// PEFT's older name and format for the same tensors.
-const OLD_TENSORS: &str = "adapter_model.bin";
+pub(super) const OLD_TENSORS: &str = "adapter_model.bin";
 
 /// Returns the file of a folder that holds its tensors.
 ///

@@ -74,6 +74,9 @@ pub struct VirtualTokens {
     pub positions: PrefixPositions,
     /// Whether the relative position bias covers the prefix.
     pub relative_bias: bool,
+    /// Whether an encoder gives every token type 0 whatever the rows say, as PEFT does in question
+    /// answering.
+    pub ignores_token_types: bool,
 }
 
 impl VirtualTokens {
@@ -85,6 +88,7 @@ impl VirtualTokens {
             last_hidden: None,
             positions: PrefixPositions::Shifted,
             relative_bias: true,
+            ignores_token_types: false,
         }
     }
 

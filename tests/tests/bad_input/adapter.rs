@@ -18,6 +18,51 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "adapter folder one too high",
+        build: |dir| {
+            pair(dir, "gpt2");
+            fs::create_dir(dir.join("runs")).unwrap();
+            fs::rename(dir.join("adapter"), dir.join("runs/mine")).unwrap();
+            words("inspect runs")
+        },
+        says: &["runs: holds no adapter_config.json: give runs/mine"],
+        then: "inspect runs/mine",
+        ..CASE
+    },
+    Case {
+        name: "folder of checkpoints",
+        build: |dir| {
+            pair(dir, "gpt2");
+            for step in ["checkpoint-500", "checkpoint-1500"] {
+                copy(&dir.join("adapter"), &dir.join("adapter").join(step));
+            }
+            fs::remove_file(dir.join("adapter/adapter_config.json")).unwrap();
+            fs::remove_file(dir.join("adapter/adapter_model.safetensors")).unwrap();
+            eval()
+        },
+        says: &["adapter: ", "give adapter/checkpoint-1500, the newest of its 2 checkpoints"],
+        then: "eval --model model --adapter adapter/checkpoint-1500 --data rows.jsonl",
+        ..CASE
+    },
+    Case {
+        name: "file of an adapter",
+        build: |dir| {
+            pair(dir, "gpt2");
+            words("inspect adapter/adapter_model.safetensors")
+        },
+        says: &["adapter/adapter_model.safetensors: is a file", "give adapter"],
+        ..CASE
+    },
+    Case {
+        name: "model for an adapter",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("inspect model")
+        },
+        says: &["model: holds a model (config.json), not an adapter"],
+        ..CASE
+    },
+    Case {
         name: "adapter_config.json is not JSON",
         build: |dir| {
             pair(dir, "gpt2");

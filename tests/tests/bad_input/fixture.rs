@@ -51,7 +51,7 @@ pub fn forward() -> Vec<String> {
 }
 
 /// Copies the files of a folder.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -155,7 +155,8 @@ fn encode<M: FrozenModel + ?Sized>(
         _ => (tokens, 0, batch.mask().clone(), own),
     };
     let mut input = StackInput::new(Side::Encoder, rows, &mask, past);
-    input.token_types = batch.token_types().map(|types| {
+    let types = batch.token_types().filter(|_| !virtual_tokens.ignores_token_types);
+    input.token_types = types.map(|types| {
         let own = upload(types, batch.rows(), &model.device());
         let front = Tensor::zeros([batch.rows(), in_front], &model.device());
         if in_front == 0 { own } else { Tensor::cat(vec![front, own], 1) }

@@ -57,6 +57,9 @@ impl VirtualTokens {
             {
                 return refuse("prefix positions");
             }
+            if adapter.ignores_token_types != first.ignores_token_types {
+                return refuse("use of token types");
+            }
         }
         let content = match &first.content {
             Content::None => return Ok(Self::none()),
