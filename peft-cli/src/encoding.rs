@@ -13,7 +13,7 @@ use peft_core::{
 };
 use peft_models::{Loaded, generate::GenerateConfig};
 
-use crate::{flags::help::FlagHelp, output};
+use crate::{end_token, flags::help::FlagHelp, output};
 
 /// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
@@ -127,8 +127,12 @@ pub fn encode(
     config.max_target_length = lengths.max_target_length;
     config.doc_stride = lengths.doc_stride.unwrap_or(config.doc_stride);
     let token = |key: &str| base.config.token_ids(key).first().copied();
-    config.eos = token("eos_token_id");
     check_topology(base.model.spec(), settings.task)?;
+    let (end, closing) = match settings.task.is_language_model() {
+        true => end_token::find(&base.config, dir, tokenizer.as_ref())?,
+        false => Default::default(),
+    };
+    config.eos = closing;
     if settings.task == Task::Seq2SeqLm {
         let start = || GenerateConfig::for_model(base, 1).ok()?.decoder_start;
         config.decoder_start = token("decoder_start_token_id").or_else(start);
@@ -137,6 +141,7 @@ pub fn encode(
     let targets = settings.targets;
     config.targets = targets;
     let in_config = |error| match error {
+        Error::SpecialToken { key: "eos_token_id", message } => end.error(message),
         Error::SpecialToken { key, message } => base.config.error(key, message),
         other => other,
     };

@@ -10,6 +10,7 @@
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`encoding`] | the flags of texts, and how texts become rows |
+//! | [`end_token`] | the tokens that end a text, for training and generation |
 //! | [`text_stream`] | text from new tokens, as they are generated |
 //! | [`generation_scores`] | scores of generated text |
 //! | [`device`] | which of the compiled backends computes |
@@ -26,6 +27,7 @@ pub mod commands;
 pub mod demo;
 pub mod device;
 pub mod encoding;
+pub mod end_token;
 pub mod error;
 pub mod flags;
 pub mod generation_scores;

@@ -1,5 +1,6 @@
 //! What people brought, from `shared/cases`: the program reads it right, or says what it is.
 
 mod adapter_paths;
+mod end_token;
 mod lfs_pointers;
 mod tokens;

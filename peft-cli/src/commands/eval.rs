@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{Error, train::TrainConfig};
-use peft_models::generate::{Beams, GenerateConfig};
+use peft_models::generate::{Beams, EndTokens, GenerateConfig};
 
 use crate::{
     encoding::TextArgs,
+    end_token,
     error::CliResult,
     flags::{choices::PADDING, help::FlagHelp},
     generation_scores, output,
@@ -56,7 +57,14 @@ pub struct EvalArgs {
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
     let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
-    let (_, encoded) = session.encode(&args.data, &args.text, true)?;
+    let (records, encoded) = session.encode(&args.data, &args.text, true)?;
+    let mut end = EndTokens::default();
+    if session.task()?.is_language_model() {
+        (end, _) = end_token::find(&session.base.config, &session.dir, None)?;
+        if args.max_new_tokens.is_some() || records.iter().any(|row| !row.has("input_ids")) {
+            end_token::note(&end, &session.dir);
+        }
+    }
     let mut metrics = session
         .predictor()?
         .with_max_answer_length(session.max_answer_length(&args.text)?)
@@ -73,6 +81,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
             return Err(Error::setting("--max-new-tokens", message).into());
         }
         let config = GenerateConfig::for_model(&session.base, limit)?
+            .with_end_tokens(end.ids().to_vec())
             .with_batch_size(args.batch_size.max(1))
             .with_beams(Beams::new(args.num_beams));
         let scores = generation_scores::score(&session, &encoded.examples, &config, &args.data)?;

@@ -65,7 +65,7 @@ pub struct GenerateArgs {
 pub fn run(args: &GenerateArgs) -> CliResult {
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
-    let config = args.decoding.config(&session.base, args.batch_size)?;
+    let config = args.decoding.config(&session.base, &session.dir, args.batch_size)?;
     match (&args.prompt, &args.input) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
         (None, Some(input)) => {

@@ -1,5 +1,7 @@
 //! The flags of generation, and the settings they stand for.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 use peft_core::{Error, Result};
 use peft_models::{
@@ -7,7 +9,7 @@ use peft_models::{
     generate::{Beams, EarlyStopping, GenerateConfig, Sampling},
 };
 
-use crate::flags::help::FlagHelp;
+use crate::{end_token, flags::help::FlagHelp};
 
 /// Flags that say how text is continued.
 #[derive(Args, Clone, Debug)]
@@ -118,8 +120,11 @@ impl DecodingArgs {
     /// # Errors
     ///
     /// [`Error::Setting`] naming the flag that is out of range or does not go with the others.
-    pub fn config(&self, base: &Loaded, batch_size: usize) -> Result<GenerateConfig> {
+    pub fn config(&self, base: &Loaded, dir: &Path, batch_size: usize) -> Result<GenerateConfig> {
+        let (end, _) = end_token::find(&base.config, dir, None)?;
+        end_token::note(&end, dir);
         let config = GenerateConfig::for_model(base, self.max_new_tokens)?
+            .with_end_tokens(end.ids().to_vec())
             .with_min_new_tokens(self.min_new_tokens)
             .with_repetition_penalty(
                 self.repetition_penalty.unwrap_or(defaults().repetition_penalty),

@@ -12,6 +12,7 @@ use peft_models::{LoadOptions, Loaded};
 
 use crate::{
     encoding::{EncodeSettings, Lengths, encode},
+    end_token,
     error::CliResult,
     locate, output,
     settings::Settings,
@@ -90,6 +91,10 @@ impl Inputs {
             targets: true,
         };
         let dir: &Path = &self.dir;
+        let is_text = |record: &Record| !record.has("input_ids");
+        if task.is_language_model() && self.train.iter().any(is_text) {
+            end_token::note(&end_token::find(&self.base.config, dir, None)?.0, dir);
+        }
         let train = encode(&self.base, dir, &self.train, how.clone())?.examples;
         let valid = match &self.valid {
             Some(records) => encode(&self.base, dir, records, how)?.examples,

@@ -8,9 +8,11 @@
 //! | `labels` | [`collect_labels`]: the classes of a file |
 //! | `template` | [`Template`]: texts made from a record's fields |
 //! | `tokenizer` | [`load_tokenizer`]: a folder's tokenizer, or one of parts in memory |
+//! | `end_token` | [`end_token()`]: the end token that a tokenizer's files name |
 //! | `encode` | [`Encoder`]: records become [`Example`](crate::data::Example)s |
 
 mod encode;
+mod end_token;
 mod labels;
 mod read;
 mod record;
@@ -19,6 +21,7 @@ mod template;
 mod tokenizer;
 
 pub use encode::{Encoded, Encoder, EncoderConfig};
+pub use end_token::end_token;
 pub use labels::{collect_labels, label_text};
 pub use read::read_records;
 pub use record::Record;

@@ -10,6 +10,8 @@
 //! | `rows` | [`generate`], [`greedy`]: all rows, batch by batch |
 //! | `config` | [`GenerateConfig`]: the settings, with [`Sampling`] and [`Beams`] |
 //! | `special_tokens` | [`GenerateConfig::for_model`]: the special tokens of a model's folder |
+//! | `generation_config` | a model's `generation_config.json` |
+//! | `end_tokens` | [`EndTokens`]: the tokens that end a text, and the file that names them |
 //! | `output` | [`Generated`], and [`Watcher`], which follows generation |
 //! | `batch` | rows that are continued together |
 //! | `decoder` | a model that reads one token per row after another |
@@ -22,6 +24,8 @@ mod batch;
 mod beams;
 mod config;
 mod decoder;
+mod end_tokens;
+mod generation_config;
 mod output;
 mod rows;
 mod sample;
@@ -30,5 +34,6 @@ mod special_tokens;
 mod steps;
 
 pub use config::{Beams, EarlyStopping, GenerateConfig, Sampling, Strategy};
+pub use end_tokens::EndTokens;
 pub use output::{Generated, Watcher};
 pub use rows::{check_generates, generate, greedy};

@@ -1,34 +1,28 @@
 //! The special tokens of a model's folder.
 
-use peft_core::{Error, ModelSpec, Result, formats::read};
+use peft_core::{ModelSpec, Result};
 
-use super::GenerateConfig;
+use super::{EndTokens, GenerateConfig, generation_config};
 use crate::{config::ModelConfig, load::Loaded};
 
 impl GenerateConfig {
     /// Greedy generation of at most `max_new_tokens` tokens, with the special tokens of a model's folder.
     ///
-    /// The end tokens are the `eos_token_id` of both `config.json` and `generation_config.json`. `decoder_start_token_id`
-    /// is that of the latter, else of the former, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are
-    /// those of `generation_config.json`, or of `config.json` if there is no such file. Settings of sampling and beam
-    /// search are never read from there.
+    /// The end tokens are those of [`EndTokens::of`]. `decoder_start_token_id` is that of `generation_config.json`, else of
+    /// `config.json`, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are those of
+    /// `generation_config.json`, or of `config.json` if there is no such file. Settings of sampling and beam search are
+    /// never read from there.
     ///
     /// # Errors
     ///
     /// [`Error::File`] or [`Error::Config`] if a file cannot be parsed.
     pub fn for_model(loaded: &Loaded, max_new_tokens: usize) -> Result<Self> {
         let config = &loaded.config;
-        let own = generation_config(config)?;
+        let own = generation_config::beside(config)?;
         let own = own.as_ref().unwrap_or(config);
         let spec = loaded.model.spec();
-        let mut end_tokens = Vec::new();
-        for source in [config, own] {
-            source.check_token_ids("eos_token_id")?;
-            end_tokens.extend(source.token_ids("eos_token_id"));
-        }
-        end_tokens.sort_unstable();
-        end_tokens.dedup();
-        let generate = Self::new(max_new_tokens).with_end_tokens(end_tokens);
+        let end_tokens = EndTokens::of(config)?;
+        let generate = Self::new(max_new_tokens).with_end_tokens(end_tokens.ids().to_vec());
         let forced_bos = special(own, "forced_bos_token_id", spec)?.first().copied();
         let forced_eos = special(own, "forced_eos_token_id", spec)?;
         let generate = generate.with_forced_bos(forced_bos).with_forced_eos(forced_eos);
@@ -56,17 +50,5 @@ fn special(config: &ModelConfig, key: &str, spec: &ModelSpec) -> Result<Vec<u32>
             Err(config.error(key, message))
         }
         None => Ok(ids),
-    }
-}
-
-/// `generation_config.json` beside `config.json`, if there is one.
-fn generation_config(config: &ModelConfig) -> Result<Option<ModelConfig>> {
-    let path = config.path().with_file_name("generation_config.json");
-    match read::json(&path) {
-        Ok(fields) => ModelConfig::from_value(fields, &path).map(Some),
-        Err(Error::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
