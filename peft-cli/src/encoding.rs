@@ -8,12 +8,12 @@ use peft_core::{
     data::{Example, Labels},
     error::Error,
     evaluate::checks::check_topology,
-    text::{Encoded, EncoderConfig, Record, Template, load_tokenizer},
+    text::{Encoded, EncoderConfig, FieldNames, Record, Template, load_tokenizer},
     train::TrainConfig,
 };
 use peft_models::{Loaded, generate::GenerateConfig};
 
-use crate::{end_token, flags::help::FlagHelp, output};
+use crate::{end_token, fields::FieldArgs, flags::help::FlagHelp, output};
 
 /// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,6 +37,9 @@ pub struct TextArgs {
     #[arg(long, value_name = "N", show_default = as_in_training(
         TrainConfig::default().max_answer_length))]
     pub max_answer_length: Option<usize>,
+    /// What fields are called.
+    #[command(flatten)]
+    pub fields: FieldArgs,
 }
 
 fn as_in_training(otherwise: impl Display) -> String {
@@ -91,6 +94,8 @@ pub struct EncodeSettings {
     pub labels: Option<Labels>,
     /// C, if it is known.
     pub num_classes: Option<usize>,
+    /// The names of the fields.
+    pub fields: FieldNames,
     /// Template of the source.
     pub source_template: Option<Template>,
     /// Template of the target.
@@ -112,12 +117,16 @@ pub fn encode(
     records: &[Record],
     settings: EncodeSettings,
 ) -> Result<Encoded> {
+    for template in settings.source_template.iter().chain(&settings.target_template) {
+        note_absent(template, records);
+    }
     let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
     let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
     let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
     // Encoders have two if the config says nothing, as in transformers.
     let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
     config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
+    config.fields = settings.fields;
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;
     config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());
@@ -155,6 +164,20 @@ pub fn encode(
     }
     note_cuts(&encoded, records.len(), lengths);
     Ok(encoded)
+}
+
+/// Tells which optional fields of a template no row has: one may be misspelled.
+fn note_absent(template: &Template, records: &[Record]) {
+    for name in template.optional_fields() {
+        if let Some(first) = records.first()
+            && records.iter().all(|record| record.value(name).is_none())
+        {
+            let path = first.path.display();
+            output::note(format!(
+                "note: no row of {path} has the field {name} of the template {template}"
+            ));
+        }
+    }
 }
 
 /// Tells how many rows were cut, or became several windows.

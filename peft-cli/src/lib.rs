@@ -11,6 +11,7 @@
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`encoding`] | the flags of texts, and how texts become rows |
 //! | [`end_token`] | the tokens that end a text, for training and generation |
+//! | [`fields`] | the flags that name the fields of a row |
 //! | [`text_stream`] | text from new tokens, as they are generated |
 //! | [`generation_scores`] | scores of generated text |
 //! | [`device`] | which of the compiled backends computes |
@@ -29,6 +30,7 @@ pub mod device;
 pub mod encoding;
 pub mod end_token;
 pub mod error;
+pub mod fields;
 pub mod flags;
 pub mod generation_scores;
 pub mod hub;

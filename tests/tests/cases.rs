@@ -2,5 +2,6 @@
 
 mod adapter_paths;
 mod end_token;
+mod field_names;
 mod lfs_pointers;
 mod tokens;

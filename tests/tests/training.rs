@@ -9,7 +9,7 @@ use peft_cli::encoding::{EncodeSettings, Lengths, encode};
 use peft_core::{
     PeftMethod, Task,
     optim::Schedule,
-    text::read_records,
+    text::{FieldNames, read_records},
     train::{
         self, Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData,
         checkpoint,
@@ -160,6 +160,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         task: case.task,
         labels: None,
         num_classes: None,
+        fields: FieldNames::default(),
         source_template: None,
         target_template: None,
         lengths: Lengths::default(),

@@ -8,7 +8,7 @@ use peft_core::{
     adapter::atomic,
     data::{Example, Labels},
     evaluate::{Answer, Vote, multi_adapter::PerPosition},
-    text::{Record, read_records},
+    text::read_records,
     train::TrainConfig,
 };
 use serde_json::{Map, Value, json};
@@ -107,7 +107,7 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<String> {
     for (row, answer) in answers.into_iter().enumerate() {
         let labels = set.labels(of_row[row]);
         let chosen = answer.into_iter().map(|p| Vote::Mean.choose(&[p])).collect::<Vec<_>>();
-        let mut fields = row_fields(set.task()?, labels, &records[row], &examples[row], &chosen)?;
+        let mut fields = row_fields(set.task()?, labels, &examples[row], &chosen)?;
         if set.names.len() > 1 {
             fields.insert("adapter".into(), json!(set.names[of_row[row]]));
         }
@@ -154,7 +154,7 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String
         };
         let chosen: Vec<(usize, Vec<f32>)> =
             (0..places).map(|place| vote.choose(&at(place))).collect();
-        let mut fields = row_fields(set.task()?, labels, record, &examples[row], &chosen)?;
+        let mut fields = row_fields(set.task()?, labels, &examples[row], &chosen)?;
         if set.task()? == Task::SeqCls {
             let votes = of_members.iter().map(|answer| {
                 let (class, _) = Vote::Mean.choose(&answer[..1]);
@@ -171,7 +171,6 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String
 fn row_fields(
     task: Task,
     labels: Option<&Labels>,
-    record: &Record,
     example: &Example,
     chosen: &[(usize, Vec<f32>)],
 ) -> CliResult<Map<String, Value>> {
@@ -187,7 +186,7 @@ fn row_fields(
     let (tags, p): (Vec<_>, Vec<_>) = match &example.word_of_token {
         // A word without subword tokens, or one that was cut off, has no prediction.
         Some(word_of_token) => {
-            let mut of_word = vec![(Value::Null, Value::Null); record.strings("tokens")?.len()];
+            let mut of_word = vec![(Value::Null, Value::Null); example.num_words];
             for (word, at) in word_of_token.iter().zip(chosen) {
                 if let Some(word) = word {
                     of_word[*word] = tag(at);

@@ -6,12 +6,15 @@ use peft_core::{
     ContextBudget, Error, Head, Result, Task,
     data::Example,
     evaluate::Predictor,
-    text::{Encoded, Record, Template, read_records},
+    text::{Encoded, FieldNames, Record, Role, Template, Wanted, read_records},
     train::TrainConfig,
 };
 
 use super::Session;
-use crate::encoding::{EncodeSettings, Lengths, TextArgs, check_lengths, encode};
+use crate::{
+    encoding::{EncodeSettings, Lengths, TextArgs, check_lengths, encode},
+    fields,
+};
 
 impl Session {
     /// What scores and predicts with the adapter.
@@ -61,16 +64,35 @@ impl Session {
         text: &TextArgs,
         targets: bool,
     ) -> Result<Encoded> {
-        let template = |flag: &Option<String>, key: &str| {
-            let value = self.remembered(flag, key);
+        let given = text.fields.names();
+        // A template that is remembered gives way to fields that are named.
+        let template = |flag: &Option<String>, key: &str, instead: &[Role]| {
+            let value = match instead.iter().any(|role| given.get(*role).is_some()) {
+                true => flag.clone(),
+                false => self.remembered(flag, key),
+            };
             value.map(|value| Template::parse(&value, key)).transpose()
         };
+        let source_template =
+            template(&text.source_template, "source_template", &[Role::Source, Role::Text])?;
+        let target_template = template(&text.target_template, "target_template", &[Role::Target])?;
+        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        let wanted = Wanted {
+            task: self.task()?,
+            given: &given,
+            preferred: &recipe.map_or_else(FieldNames::default, fields::remembered),
+            source_template: source_template.is_some(),
+            target_template: target_template.is_some(),
+            targets,
+        };
+        let found = fields::find(records, &wanted)?;
         let config = EncodeSettings {
             task: self.task()?,
             labels: self.labels.clone(),
             num_classes: self.classifier().map(Head::num_classes),
-            source_template: template(&text.source_template, "source_template")?,
-            target_template: template(&text.target_template, "target_template")?,
+            fields: found.names,
+            source_template: source_template.or(found.source_template),
+            target_template,
             lengths: self.lengths(text),
             targets,
         };
@@ -98,6 +120,7 @@ impl Session {
             },
             labels: None,
             num_classes: None,
+            fields: FieldNames::default(),
             source_template: template(&text.source_template, "source_template")?,
             target_template: template(&text.target_template, "target_template")?,
             lengths: Lengths { max_length: self.lengths(text).max_length, ..Lengths::default() },

@@ -4,13 +4,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use peft_core::{
-    Error, PrefixPositions, Result, Task, formats::read, optim::AdamW, train::TrainConfig,
+    Error, PrefixPositions, Result, Task,
+    formats::read,
+    optim::AdamW,
+    text::{FieldNames, Role},
+    train::TrainConfig,
 };
 use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     encoding::default_doc_stride,
+    fields::given,
     flags::{
         choices::{PADDING, POOLING, PREFIX_POSITIONS, parse_value},
         help::FlagHelp,
@@ -220,6 +225,37 @@ settings! {
     /// File for one JSON line per step.
     #[arg(long, value_name = "FILE", help_heading = "Data", show_default = "metrics.jsonl in the run's folder")]
     metrics_file: PathBuf,
+
+    /// Field that holds the text, where it is not called text.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    text_field: String,
+    /// Field that holds the second text of a pair.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    text_pair_field: String,
+    /// Field that holds the class.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    label_field: String,
+    /// Field that holds the words to tag.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    tokens_field: String,
+    /// Field that holds their tags.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    tags_field: String,
+    /// Field that holds the question.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    question_field: String,
+    /// Field that holds the context of a question.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    context_field: String,
+    /// Field that holds the answers.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    answers_field: String,
+    /// Field that holds the source; a dot reaches into an object, as in translation.en.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    source_field: String,
+    /// Field that holds the target.
+    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    target_field: String,
 }
 
 /// The training loop's own defaults.
@@ -231,6 +267,22 @@ impl Settings {
     /// The one seed of the run.
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or(defaults().seed)
+    }
+
+    /// The names of fields that are given.
+    pub fn field_names(&self) -> FieldNames {
+        given([
+            (Role::Text, &self.text_field),
+            (Role::TextPair, &self.text_pair_field),
+            (Role::Label, &self.label_field),
+            (Role::Tokens, &self.tokens_field),
+            (Role::Tags, &self.tags_field),
+            (Role::Question, &self.question_field),
+            (Role::Context, &self.context_field),
+            (Role::Answers, &self.answers_field),
+            (Role::Source, &self.source_field),
+            (Role::Target, &self.target_field),
+        ])
     }
 
     /// Whether an MLP makes the virtual tokens of `method` during training.

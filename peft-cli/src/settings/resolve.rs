@@ -61,6 +61,7 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
 ///
 /// [`Error::Setting`] naming the flag.
 pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
+    settings.field_names().check_task(task)?;
     let given = [
         ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
         ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use peft_core::{
     Adapter, Head, Result, Task,
     data::Labels,
-    text::{Record, collect_labels},
+    text::{FieldNames, Record, collect_labels},
 };
 use peft_models::Loaded;
 
@@ -21,6 +21,7 @@ pub fn of_run(
     base: &Loaded,
     start_adapter: Option<&Adapter>,
     records: &[Record],
+    fields: &FieldNames,
     device: &Device,
 ) -> Result<Option<Labels>> {
     if let Some(list) = given {
@@ -32,7 +33,7 @@ pub fn of_run(
     if let Some(names) = start_adapter.and_then(|adapter| adapter.config.own.labels.clone()) {
         return Ok(Some(stored_labels(names, "adapter")?));
     }
-    let found = collect_labels(records, task)?;
+    let found = collect_labels(records, task, fields)?;
     let model = base.model.as_ref();
     let head = match start_adapter {
         Some(adapter) => adapter.head(model.head_layout(task), model.spec(), device)?,

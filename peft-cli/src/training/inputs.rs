@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use peft_core::{
     Adapter, Result, Task,
     data::{Example, Labels},
-    text::{Record, Template, read_records},
+    text::{FieldNames, FoundFields, Record, Template, Wanted, read_records},
 };
 use peft_models::{LoadOptions, Loaded};
 
@@ -14,7 +14,7 @@ use crate::{
     encoding::{EncodeSettings, Lengths, encode},
     end_token,
     error::CliResult,
-    locate, output,
+    fields, locate, output,
     settings::Settings,
 };
 
@@ -63,6 +63,27 @@ impl Inputs {
         &self.train
     }
 
+    /// Which fields of the training rows are read.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the flag that decides.
+    pub fn find_fields(&self, settings: &Settings, task: Task) -> Result<FoundFields> {
+        let recipe = self.start_adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        let preferred = recipe.map_or_else(FieldNames::default, fields::remembered);
+        fields::find(
+            &self.train,
+            &Wanted {
+                task,
+                given: &settings.field_names(),
+                preferred: &preferred,
+                source_template: settings.source_template.is_some(),
+                target_template: settings.target_template.is_some(),
+                targets: true,
+            },
+        )
+    }
+
     /// The rows to train on and those to validate on, encoded.
     ///
     /// # Errors
@@ -73,6 +94,7 @@ impl Inputs {
         settings: &Settings,
         task: Task,
         labels: Option<&Labels>,
+        found: &FoundFields,
     ) -> Result<(Vec<Example>, Vec<Example>)> {
         let template = |value: &Option<String>, key: &str| {
             value.as_deref().map(|value| Template::parse(value, key)).transpose()
@@ -81,7 +103,9 @@ impl Inputs {
             task,
             labels: labels.cloned(),
             num_classes: None,
-            source_template: template(&settings.source_template, "source_template")?,
+            fields: found.names.clone(),
+            source_template: template(&settings.source_template, "source_template")?
+                .or_else(|| found.source_template.clone()),
             target_template: template(&settings.target_template, "target_template")?,
             lengths: Lengths {
                 max_length: settings.max_length,
@@ -97,7 +121,19 @@ impl Inputs {
         }
         let train = encode(&self.base, dir, &self.train, how.clone())?.examples;
         let valid = match &self.valid {
-            Some(records) => encode(&self.base, dir, records, how)?.examples,
+            Some(records) => {
+                // Validation rows may have other names, but never without a word.
+                let wanted = Wanted {
+                    task,
+                    given: &settings.field_names(),
+                    preferred: &found.names,
+                    source_template: how.source_template.is_some(),
+                    target_template: how.target_template.is_some(),
+                    targets: true,
+                };
+                let fields = fields::find(records, &wanted)?.names;
+                encode(&self.base, dir, records, EncodeSettings { fields, ..how })?.examples
+            }
             None => Vec::new(),
         };
         Ok((train, valid))

@@ -11,6 +11,7 @@ use peft_core::{
     Adapter, ContextBudget, Mode, PeftMethod, Result, Task,
     data::{Example, Labels},
     metrics::Metrics,
+    text::FoundFields,
     train::{
         self, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData, adapter_of,
     },
@@ -43,6 +44,7 @@ pub struct PreparedRun {
     pub(super) start_adapter: Option<Adapter>,
     pub(super) labels: Option<Labels>,
     pub(super) device: Device,
+    found: FoundFields,
     dir: PathBuf,
     base_name: String,
     config: TrainConfig,
@@ -85,15 +87,17 @@ impl PreparedRun {
         let mut config = train_config(&settings, task)?;
         check_uses(&settings, task)?;
         let inputs = Inputs::read(&settings, device)?;
+        let found = inputs.find_fields(&settings, task)?;
         let labels = class_names::of_run(
             settings.labels.as_deref(),
             task,
             &inputs.base,
             inputs.start_adapter.as_ref(),
             inputs.train_records(),
+            &found.names,
             device,
         )?;
-        let (train, valid) = inputs.encode(&settings, task, labels.as_ref())?;
+        let (train, valid) = inputs.encode(&settings, task, labels.as_ref(), &found)?;
         set_intervals(&mut config, &train, &valid)?;
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;
@@ -106,6 +110,7 @@ impl PreparedRun {
             base,
             start_adapter,
             labels,
+            found,
             device,
             dir,
             base_name,
@@ -135,6 +140,7 @@ impl PreparedRun {
             base,
             start_adapter: None,
             labels: None,
+            found: FoundFields::default(),
             device: device.clone(),
             dir: PathBuf::from(BUILT_IN),
             base_name: BUILT_IN.into(),
@@ -230,6 +236,12 @@ impl PreparedRun {
             }
             // Nor is what changes no result: a resumed run may do it differently.
             fields.remove("recompute");
+            for (role, name) in self.found.names.iter() {
+                fields.insert(role.setting().into(), name.into());
+            }
+            if let Some(template) = &self.found.source_template {
+                fields.insert("source_template".into(), template.as_str().into());
+            }
             fields.insert("trained_parameters".into(), json!(trained_parameters));
         }
         recipe

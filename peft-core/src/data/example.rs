@@ -44,6 +44,8 @@ pub struct Example {
     /// word may be missing, because it was truncated or because the tokenizer returns no token for
     /// it.
     pub word_of_token: Option<Vec<Option<usize>>>,
+    /// The number of tagged words, those without a token included; 0 elsewhere.
+    pub num_words: usize,
     /// For a question, the part of the context that the row holds. Consecutive rows that share a
     /// passage belong to one question.
     pub window: Option<Window>,
@@ -60,6 +62,7 @@ impl Example {
             decoder_input_ids: None,
             target,
             word_of_token: None,
+            num_words: 0,
             window: None,
             line,
         }

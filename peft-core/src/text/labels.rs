@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::record::{Record, describe};
+use super::{
+    fields::{FieldNames, Role},
+    record::{Record, describe},
+};
 use crate::{
     contract::task::Task,
     data::Labels,
@@ -78,14 +81,14 @@ fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
 
 /// Collects the label list from the records of a training file.
 ///
-/// The distinct values of `label` (or of `tags`, for tagging) in the order of [`Labels::collect`].
+/// The distinct values of `label` (or of `tags`, for tagging; or what `fields` call them) in the order of [`Labels::collect`].
 /// Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
 /// highest index found.
 ///
 /// # Errors
 /// [`Error::Data`] for a row without a label or with a malformed one, or if rows of token ids are
 /// mixed with others; [`Error::Setting`] for tasks without labels and if no label is found.
-pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
+pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Result<Labels> {
     let tags = match task {
         Task::SeqCls => false,
         Task::TokenCls => true,
@@ -101,9 +104,11 @@ pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
             ));
         }
         match (by_index, tags) {
-            (true, _) => highest = highest.max(highest_index(record, tags)?),
-            (false, true) => distinct.extend(record_tags(record, "tags")?),
-            (false, false) => _ = distinct.insert(record_label(record, "label")?),
+            (true, _) => highest = highest.max(highest_index(record, tags, fields)?),
+            (false, true) => distinct.extend(record_tags(record, fields.name(Role::Tags))?),
+            (false, false) => {
+                _ = distinct.insert(record_label(record, fields.name(Role::Label))?);
+            }
         }
     }
     if by_index {
@@ -114,16 +119,17 @@ pub fn collect_labels(records: &[Record], task: Task) -> Result<Labels> {
 }
 
 /// The highest class index of a row of token ids, `None` if it has none.
-fn highest_index(record: &Record, tags: bool) -> Result<Option<i64>> {
+fn highest_index(record: &Record, tags: bool, fields: &FieldNames) -> Result<Option<i64>> {
     /// More classes than this are an error in the file, and would fill the memory with names.
     const LIMIT: i64 = 1 << 20;
     let (key, highest) = match tags {
         true => ("labels", record.label_ids("labels")?.into_iter().max()),
         false => {
-            let value = record.get("label")?;
+            let label = fields.name(Role::Label);
+            let value = record.get(label)?;
             let class = value.as_i64();
             let expected = "a class index (0, 1, 2, ...) beside `input_ids`";
-            ("label", Some(class.ok_or_else(|| record.unexpected("label", value, expected))?))
+            (label, Some(class.ok_or_else(|| record.unexpected(label, value, expected))?))
         }
     };
     match highest {
@@ -154,18 +160,22 @@ mod tests {
         fields.iter().enumerate().map(|(i, fields)| record(i + 1, fields.clone())).collect()
     }
 
+    fn collect(records: &[Record], task: Task) -> Result<Labels> {
+        collect_labels(records, task, &FieldNames::default())
+    }
+
     fn failure(fields: &[Value], task: Task) -> String {
-        collect_labels(&rows(fields), task).unwrap_err().to_string()
+        collect(&rows(fields), task).unwrap_err().to_string()
     }
 
     #[test]
     fn labels_may_be_strings_integers_and_booleans() {
         let found = rows(&[json!({"label": 10}), json!({"label": 9}), json!({"label": "9"})]);
-        assert_eq!(collect_labels(&found, Task::SeqCls).unwrap().names(), ["9", "10"]);
+        assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["9", "10"]);
         let found = rows(&[json!({"label": true}), json!({"label": false})]);
-        assert_eq!(collect_labels(&found, Task::SeqCls).unwrap().names(), ["false", "true"]);
+        assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["false", "true"]);
         let found = rows(&[json!({"tags": ["O", "B-x"]}), json!({"tags": []})]);
-        assert_eq!(collect_labels(&found, Task::TokenCls).unwrap().names(), ["B-x", "O"]);
+        assert_eq!(collect(&found, Task::TokenCls).unwrap().names(), ["B-x", "O"]);
     }
 
     #[test]
@@ -189,10 +199,10 @@ mod tests {
     #[test]
     fn rows_of_token_ids_give_numbered_labels() {
         let ids = |label: i64| json!({"input_ids": [1], "label": label});
-        let labels = collect_labels(&rows(&[ids(2), ids(0)]), Task::SeqCls).unwrap();
+        let labels = collect(&rows(&[ids(2), ids(0)]), Task::SeqCls).unwrap();
         assert_eq!(labels.names(), ["0", "1", "2"]);
         let tagged = [json!({"input_ids": [1, 2], "labels": [-100, 1]})];
-        assert_eq!(collect_labels(&rows(&tagged), Task::TokenCls).unwrap().names(), ["0", "1"]);
+        assert_eq!(collect(&rows(&tagged), Task::TokenCls).unwrap().names(), ["0", "1"]);
         let mixed = [ids(0), json!({"text": "a", "label": "b"})];
         assert!(failure(&mixed, Task::SeqCls).contains("line 2: rows of `input_ids` and other"));
         let named = failure(&[json!({"input_ids": [1], "label": "a"})], Task::SeqCls);

@@ -5,23 +5,31 @@
 //! | `read` | [`read_records`]: JSON Lines, CSV and TSV |
 //! | `squad` | the layout of SQuAD's own files |
 //! | `record` | [`Record`]: one line, with getters that say what is wrong and where |
+//! | `path` | names that reach into objects and lists |
+//! | `fields` | [`FieldNames`]: what the fields of a row are called |
+//! | `detect` | [`find_fields`]: which fields of a file are read |
 //! | `labels` | [`collect_labels`]: the classes of a file |
 //! | `template` | [`Template`]: texts made from a record's fields |
 //! | `tokenizer` | [`load_tokenizer`]: a folder's tokenizer, or one of parts in memory |
 //! | `end_token` | [`end_token()`]: the end token that a tokenizer's files name |
 //! | `encode` | [`Encoder`]: records become [`Example`](crate::data::Example)s |
 
+mod detect;
 mod encode;
 mod end_token;
+mod fields;
 mod labels;
+mod path;
 mod read;
 mod record;
 mod squad;
 mod template;
 mod tokenizer;
 
+pub use detect::{FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig};
 pub use end_token::end_token;
+pub use fields::{FieldNames, Role};
 pub use labels::{collect_labels, label_text};
 pub use read::read_records;
 pub use record::Record;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::path;
 use crate::error::{Error, Result};
 
 /// One line of a data file: named fields, and where they came from.
 ///
-/// Values of CSV and TSV files are JSON strings. `null` counts as a missing field.
+/// Values of CSV and TSV files are JSON strings. `null` counts as a missing field. A name with dots
+/// also reaches into objects and lists, see [`value`](Self::value).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The data file.
@@ -26,6 +28,12 @@ impl Record {
         Error::data(&self.path, self.line, message)
     }
 
+    /// Returns what a name leads to, `null` included: the field of exactly this name, else what its
+    /// dots lead to, as in `translation.en` or `answers.0.text`.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        path::find(&self.fields, key)
+    }
+
     /// Whether the field is present and not `null`.
     pub fn has(&self, key: &str) -> bool {
         self.optional(key).is_some()
@@ -33,7 +41,7 @@ impl Record {
 
     /// Returns the field's value, `None` if it is missing or `null`.
     pub fn optional(&self, key: &str) -> Option<&Value> {
-        self.fields.get(key).filter(|value| !value.is_null())
+        self.value(key).filter(|value| !value.is_null())
     }
 
     /// Returns the field's value.
@@ -41,7 +49,7 @@ impl Record {
     /// # Errors
     /// [`Error::Data`] listing the line's fields if it is missing or `null`.
     pub fn get(&self, key: &str) -> Result<&Value> {
-        self.optional(key).ok_or_else(|| match self.fields.get(key) {
+        self.optional(key).ok_or_else(|| match self.value(key) {
             Some(_) => self.error(format!("field `{key}` is null")),
             None => self.missing(key),
         })

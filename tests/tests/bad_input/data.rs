@@ -295,6 +295,84 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "two fields that may be the text",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"sentence\": \"the sea\", \"review\": \"blue\", \"label\": 1}\n");
+            classify("")
+        },
+        says: &["--text-field: rows.jsonl has several fields that fit: review, sentence. Name the"],
+        ..USAGE
+    },
+    Case {
+        name: "no field that may be the text",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"a\": \"the sea\", \"b\": {\"c\": \"blue\"}, \"label\": 1}\n");
+            classify("")
+        },
+        says: &[
+            "--text-field: rows.jsonl has none of the usual fields (text, ",
+            "has: a, b.c, label.",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "a field that the file lacks",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"text\": \"the sea\", \"label\": 1}\n");
+            classify("--label-field labels")
+        },
+        says: &[
+            "--label-field: found `labels`, but rows.jsonl has no such field; it has: label, text",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "a field of another task",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"text\": \"the sea\", \"label\": 1}\n");
+            classify("--tokens-field text")
+        },
+        says: &[
+            "--tokens-field: not used by seq-cls, which has --text-field, --text-pair-field, --label",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "a field beside a template",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"a\": \"the\", \"b\": \"sea\"}\n");
+            train("--source-field a --source-template {a} --target-field b")
+        },
+        says: &["--source-field: not used beside --source-template; give one of them"],
+        ..USAGE
+    },
+    Case {
+        name: "an object in a template",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            rows(dir, "{\"a\": {\"en\": \"the\"}, \"b\": \"sea\"}\n");
+            train("--source-template {a} --target-field b")
+        },
+        says: &["rows.jsonl, line 1: template field `a`: found an object", "as in `a.en`"],
+        ..CASE
+    },
+    Case {
+        name: "an optional part without an end",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"a\": \"the\", \"b\": \"sea\"}\n");
+            train("--source-template {?the:{a} --target-field b")
+        },
+        says: &["--source-template: `{?the:{a}`, character 1: found `{?` without `?}`"],
+        ..USAGE
+    },
+    Case {
         name: "unknown field in a template",
         build: |dir| {
             model(dir, "gpt2");

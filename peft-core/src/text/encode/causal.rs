@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
     let sources = encoder.tokenize(records, true, false, |record| {
         let source = match is_text(encoder, record) {
-            true => Cow::Borrowed(record.text("text")?),
+            true => Cow::Borrowed(texts::text(encoder, record)?),
             false => texts::source(encoder, record)?,
         };
         Ok(source.into())

@@ -7,7 +7,7 @@ use crate::{
     contract::task::Task,
     data::Labels,
     error::{Error, Result},
-    text::{template::Template, tokenizer::prepare},
+    text::{fields::FieldNames, template::Template, tokenizer::prepare},
 };
 
 /// Settings of an [`Encoder`].
@@ -19,6 +19,8 @@ pub struct EncoderConfig {
     pub vocab_size: usize,
     /// The number of token types that the model knows. Default 0: it takes none.
     pub type_vocab_size: usize,
+    /// The names of the fields that are read. Default those of [`Role::name`](crate::text::Role::name).
+    pub fields: FieldNames,
     /// Template for the text, or source, instead of the field `text` or `source`. Default none.
     pub source_template: Option<Template>,
     /// Template for the target, instead of the field `target`. Default none.
@@ -56,6 +58,7 @@ impl EncoderConfig {
             task,
             vocab_size,
             type_vocab_size: 0,
+            fields: FieldNames::default(),
             source_template: None,
             target_template: None,
             labels: None,
@@ -84,6 +87,7 @@ impl EncoderConfig {
                 format!("not used by {}, which reads {instead}", self.task),
             )),
         };
+        self.fields.check_task(self.task)?;
         match self.task {
             Task::SeqCls => unused(&self.target_template, "target_template", "field `label`")?,
             Task::TokenCls => {

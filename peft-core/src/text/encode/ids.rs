@@ -7,7 +7,7 @@ use crate::{
     contract::task::Task,
     data::example::{Example, IGNORE, Target},
     error::Result,
-    text::{labels::label_index, record::Record},
+    text::{fields::Role, labels::label_index, record::Record},
 };
 
 /// Returns the example of a row with `input_ids`.
@@ -18,7 +18,7 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
         return Err(record.error("field `token_type_ids`: the model has no token types"));
     }
     let keys: &[&str] = match config.task {
-        Task::SeqCls => &["label"],
+        Task::SeqCls => &[config.fields.name(Role::Label)],
         Task::QuestionAns => &["start_positions", "end_positions"],
         _ => &["labels"],
     };
@@ -82,17 +82,18 @@ fn span(record: &Record, length: usize) -> Result<Target> {
 
 /// The class in `label`: an index, or a name in the label list.
 fn class(config: &EncoderConfig, record: &Record) -> Result<usize> {
-    let value = record.get("label")?;
+    let label = config.fields.name(Role::Label);
+    let value = record.get(label)?;
     if let (Value::String(name), Some(labels)) = (value, &config.labels) {
         return label_index(labels, name, record);
     }
     let class = value.as_u64().and_then(|class| usize::try_from(class).ok());
     let class = class.ok_or_else(|| {
-        record.unexpected("label", value, "a class index (0, 1, 2, ...) beside `input_ids`")
+        record.unexpected(label, value, "a class index (0, 1, 2, ...) beside `input_ids`")
     })?;
     match config.num_classes {
         Some(limit) if class >= limit => {
-            Err(record.error(format!("field `label`: found class {class} of {limit} classes")))
+            Err(record.error(format!("field `{label}`: found class {class} of {limit} classes")))
         }
         _ => Ok(class),
     }

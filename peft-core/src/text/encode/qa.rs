@@ -12,13 +12,18 @@ use crate::{
         passage::{Passage, Window},
     },
     error::Result,
-    text::record::Record,
+    text::{
+        fields::{FieldNames, Role},
+        record::Record,
+    },
 };
 
 /// Returns the examples of rows with `question`, `context` and `answers`.
 pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let encodings = encoder.tokenize(records, true, true, |record| {
-        Ok((record.text("question")?, record.text("context")?).into())
+        let fields = &encoder.config.fields;
+        Ok((record.text(fields.name(Role::Question))?, record.text(fields.name(Role::Context))?)
+            .into())
     })?;
     let row = |(record, encoding): (&&Record, &Encoding)| {
         let examples = windows(encoder, record, encoding)?;
@@ -33,11 +38,12 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
 /// 0, r - s, 2 (r - s), ... until one holds the last token.
 fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Vec<Example>> {
     let config = &encoder.config;
-    let answers = if config.targets { answers(record)? } else { Vec::new() };
+    let context = config.fields.name(Role::Context);
+    let answers = if config.targets { answers(record, &config.fields)? } else { Vec::new() };
     let whole = Window {
         bytes: offsets(encoding),
         passage: Arc::new(Passage {
-            context: record.text("context")?.to_owned(),
+            context: record.text(context)?.to_owned(),
             answers: answers.iter().map(|answer| answer.text.to_owned()).collect(),
         }),
     };
@@ -45,7 +51,9 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
     let from = whole.bytes.iter().position(Option::is_some);
     let to = whole.bytes.iter().rposition(Option::is_some);
     let (Some(from), Some(to)) = (from, to) else {
-        return Err(record.error("field `context`: found no tokens, expected at least one"));
+        return Err(
+            record.error(format!("field `{context}`: found no tokens, expected at least one"))
+        );
     };
     let (before, after) = (0..from, to + 1..encoding.len());
     let length = to + 1 - from;
@@ -115,19 +123,20 @@ struct Answer<'r> {
 }
 
 /// The answers of a record, at least one; each is checked against the context.
-fn answers(record: &Record) -> Result<Vec<Answer<'_>>> {
-    let value = record.get("answers")?;
+fn answers<'r>(record: &'r Record, fields: &FieldNames) -> Result<Vec<Answer<'r>>> {
+    let field = fields.name(Role::Answers);
+    let value = record.get(field)?;
     let parts: Vec<(&Value, &Value)> = match value {
         Value::Object(lists) => {
             let list = |key: &str| match lists.get(key) {
                 Some(Value::Array(values)) => Ok(values),
-                Some(other) => Err(record.unexpected(&format!("answers.{key}"), other, "an array")),
-                None => Err(record.error(format!("field `answers` has no `{key}`"))),
+                Some(other) => Err(record.unexpected(&format!("{field}.{key}"), other, "an array")),
+                None => Err(record.error(format!("field `{field}` has no `{key}`"))),
             };
             let (texts, starts) = (list("text")?, list("answer_start")?);
             if texts.len() != starts.len() {
                 return Err(record.error(format!(
-                    "field `answers`: found {} texts and {} starts, expected equally many",
+                    "field `{field}`: found {} texts and {} starts, expected equally many",
                     texts.len(),
                     starts.len()
                 )));
@@ -141,7 +150,7 @@ fn answers(record: &Record) -> Result<Vec<Answer<'_>>> {
                 let key = |key: &str| {
                     answer.get(key).ok_or_else(|| {
                         let expected = format!("an object with `{key}`");
-                        record.unexpected(&format!("answers[{i}]"), answer, &expected)
+                        record.unexpected(&format!("{field}[{i}]"), answer, &expected)
                     })
                 };
                 Ok((key("text")?, key("answer_start")?))
@@ -149,25 +158,33 @@ fn answers(record: &Record) -> Result<Vec<Answer<'_>>> {
             .collect::<Result<_>>()?,
         other => {
             let expected = "{\"text\": [...], \"answer_start\": [...]} or a list of answers";
-            return Err(record.unexpected("answers", other, expected));
+            return Err(record.unexpected(field, other, expected));
         }
     };
     if parts.is_empty() {
-        return Err(record.error("field `answers`: found none, expected at least one"));
+        return Err(record.error(format!("field `{field}`: found none, expected at least one")));
     }
-    parts.into_iter().enumerate().map(|(i, (text, start))| answer(record, i, text, start)).collect()
+    let context = record.text(fields.name(Role::Context))?;
+    let answer = |(i, (text, start))| answer(record, field, context, i, text, start);
+    parts.into_iter().enumerate().map(answer).collect()
 }
 
 /// Answer number `i`, found in the context.
-fn answer<'r>(record: &'r Record, i: usize, text: &'r Value, start: &Value) -> Result<Answer<'r>> {
-    let context = record.text("context")?;
-    let found = |what: &str| format!("field `answers`: answer {i}: {what}");
+fn answer<'r>(
+    record: &Record,
+    field: &str,
+    context: &str,
+    i: usize,
+    text: &'r Value,
+    start: &Value,
+) -> Result<Answer<'r>> {
+    let found = |what: &str| format!("field `{field}`: answer {i}: {what}");
     let Some(text) = text.as_str().filter(|text| !text.is_empty()) else {
-        return Err(record.unexpected("answers.text", text, "a text"));
+        return Err(record.unexpected(&format!("{field}.text"), text, "a text"));
     };
     let Some(start) = start.as_u64().and_then(|start| usize::try_from(start).ok()) else {
         let expected = "the number of a character (0, 1, 2, ...)";
-        return Err(record.unexpected("answers.answer_start", start, expected));
+        return Err(record.unexpected(&format!("{field}.answer_start"), start, expected));
     };
     let byte = context.char_indices().nth(start).map(|(byte, _)| byte).ok_or_else(|| {
         let characters = context.chars().count();

@@ -18,7 +18,7 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let sources = encoder.tokenize(records, true, false, |record| {
         // A text alone has no target: it can only be predicted.
         match !learnt && is_text(encoder, record) {
-            true => Ok(record.text("text")?.into()),
+            true => Ok(texts::text(encoder, record)?.into()),
             false => Ok(texts::source(encoder, record)?.into()),
         }
     })?;

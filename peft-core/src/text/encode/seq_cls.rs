@@ -7,6 +7,7 @@ use crate::{
     data::example::Target,
     error::Result,
     text::{
+        fields::Role,
         labels::{label_index, record_label},
         record::Record,
     },
@@ -20,7 +21,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
         let target = match encoder.config.targets {
             false => Target::None,
             true => {
-                let label = record_label(record, "label")?;
+                let label = record_label(record, encoder.config.fields.name(Role::Label))?;
                 Target::Class(label_index(encoder.labels()?, &label, record)?)
             }
         };
@@ -31,11 +32,18 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
 }
 
 fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<EncodeInput<'r>> {
+    let fields = &encoder.config.fields;
     if let Some(template) = &encoder.config.source_template {
-        return Ok(template.render(record)?.into());
+        let text = template.render(record)?;
+        // Beside a template, a field is the second text only if it was named.
+        let pair = fields.get(Role::TextPair).map(|pair| record.optional_text(pair));
+        return Ok(match pair.transpose()?.flatten() {
+            Some(pair) => (text, pair).into(),
+            None => text.into(),
+        });
     }
-    let text = record.text("text")?;
-    Ok(match record.optional_text("text_pair")? {
+    let text = record.text(fields.name(Role::Text))?;
+    Ok(match record.optional_text(fields.name(Role::TextPair))? {
         Some(pair) => (text, pair).into(),
         None => text.into(),
     })

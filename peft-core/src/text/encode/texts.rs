@@ -7,24 +7,37 @@ use tokenizers::Encoding;
 use super::Encoder;
 use crate::{
     error::Result,
-    text::{record::Record, template::Template},
+    text::{fields::Role, record::Record, template::Template},
 };
 
 /// Whether a row is one text, rather than source and target.
 pub(super) fn is_text(encoder: &Encoder, record: &Record) -> bool {
     let config = &encoder.config;
     let templated = config.source_template.is_some() || config.target_template.is_some();
-    !templated && !record.has("source") && record.has("text")
+    let fields = &config.fields;
+    match (fields.get(Role::Source), fields.get(Role::Text)) {
+        _ if templated => false,
+        (Some(_), _) => false,
+        (None, Some(_)) => true,
+        (None, None) => !record.has(Role::Source.name()) && record.has(Role::Text.name()),
+    }
+}
+
+/// The text that a row consists of.
+pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str> {
+    record.text(encoder.config.fields.name(Role::Text))
 }
 
 /// The source, from the template or, without one, from the field `source`.
 pub(super) fn source<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
-    filled(encoder.config.source_template.as_ref(), "source", record)
+    let config = &encoder.config;
+    filled(config.source_template.as_ref(), config.fields.name(Role::Source), record)
 }
 
 /// The target, from the template or, without one, from the field `target`.
 pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
-    filled(encoder.config.target_template.as_ref(), "target", record)
+    let config = &encoder.config;
+    filled(config.target_template.as_ref(), config.fields.name(Role::Target), record)
 }
 
 fn filled<'r>(template: Option<&Template>, key: &str, record: &'r Record) -> Result<Cow<'r, str>> {

@@ -5,6 +5,7 @@ use crate::{
     data::example::{IGNORE, Target},
     error::Result,
     text::{
+        fields::Role,
         labels::{label_index, record_tags},
         record::Record,
     },
@@ -12,8 +13,9 @@ use crate::{
 
 /// Returns the examples of rows with `tokens` and `tags`.
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
+    let tokens = encoder.config.fields.name(Role::Tokens);
     let encodings =
-        encoder.tokenize(records, true, true, |record| Ok(record.strings("tokens")?.into()))?;
+        encoder.tokenize(records, true, true, |record| Ok(record.strings(tokens)?.into()))?;
     let mut examples = Vec::with_capacity(records.len());
     for (record, encoding) in records.iter().zip(&encodings) {
         let words = first_subwords(encoding.get_word_ids());
@@ -28,6 +30,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
         let cut = !encoding.get_overflowing().is_empty();
         let mut example = encoder.tokenized(record, encoding, target)?;
         example.word_of_token = Some(words);
+        example.num_words = record.strings(tokens)?.len();
         examples.push((example, cut));
     }
     Ok(examples)
@@ -35,7 +38,9 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
 
 /// The classes of the words' tags.
 fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
-    let (words, tags) = (record.strings("tokens")?.len(), record_tags(record, "tags")?);
+    let fields = &encoder.config.fields;
+    let words = record.strings(fields.name(Role::Tokens))?.len();
+    let tags = record_tags(record, fields.name(Role::Tags))?;
     if tags.len() != words {
         let tags = tags.len();
         return Err(

@@ -1,0 +1,87 @@
+//! The flags that name the fields of a row, and a note on what was found without them.
+
+use clap::Args;
+use peft_core::{
+    Result,
+    text::{FieldNames, FoundFields, Record, Role, Wanted, find_fields},
+};
+
+use crate::output;
+
+/// Flags that name the fields of a row.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Fields (found by their usual names where nothing is said)")]
+pub struct FieldArgs {
+    /// Field that holds the text, where it is not called text.
+    #[arg(long, value_name = "NAME")]
+    pub text_field: Option<String>,
+    /// Field that holds the second text of a pair.
+    #[arg(long, value_name = "NAME")]
+    pub text_pair_field: Option<String>,
+    /// Field that holds the class.
+    #[arg(long, value_name = "NAME")]
+    pub label_field: Option<String>,
+    /// Field that holds the words to tag.
+    #[arg(long, value_name = "NAME")]
+    pub tokens_field: Option<String>,
+    /// Field that holds their tags.
+    #[arg(long, value_name = "NAME")]
+    pub tags_field: Option<String>,
+    /// Field that holds the question.
+    #[arg(long, value_name = "NAME")]
+    pub question_field: Option<String>,
+    /// Field that holds the context of a question.
+    #[arg(long, value_name = "NAME")]
+    pub context_field: Option<String>,
+    /// Field that holds the answers.
+    #[arg(long, value_name = "NAME")]
+    pub answers_field: Option<String>,
+    /// Field that holds the source; a dot reaches into an object, as in translation.en.
+    #[arg(long, value_name = "NAME")]
+    pub source_field: Option<String>,
+    /// Field that holds the target.
+    #[arg(long, value_name = "NAME")]
+    pub target_field: Option<String>,
+}
+
+impl FieldArgs {
+    /// The names given.
+    pub fn names(&self) -> FieldNames {
+        given([
+            (Role::Text, &self.text_field),
+            (Role::TextPair, &self.text_pair_field),
+            (Role::Label, &self.label_field),
+            (Role::Tokens, &self.tokens_field),
+            (Role::Tags, &self.tags_field),
+            (Role::Question, &self.question_field),
+            (Role::Context, &self.context_field),
+            (Role::Answers, &self.answers_field),
+            (Role::Source, &self.source_field),
+            (Role::Target, &self.target_field),
+        ])
+    }
+}
+
+/// The names of those roles that have one.
+pub fn given<const N: usize>(names: [(Role, &Option<String>); N]) -> FieldNames {
+    names.into_iter().filter_map(|(role, name)| Some((role, name.clone()?))).collect()
+}
+
+/// The names that a recipe remembers.
+pub fn remembered(recipe: &serde_json::Value) -> FieldNames {
+    let name = |role: Role| Some((role, recipe.get(role.setting())?.as_str()?.to_string()));
+    Role::ALL.into_iter().filter_map(name).collect()
+}
+
+/// Finds the fields to read, with a note on those that were not named.
+///
+/// # Errors
+///
+/// As [`find_fields`].
+pub fn find(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundFields> {
+    let found = find_fields(records, wanted)?;
+    if let (Some(note), Some(first)) = (&found.note, records.first()) {
+        output::note(format!("note: {note} ({})", first.path.display()));
+    }
+    Ok(found)
+}

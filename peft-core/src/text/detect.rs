@@ -1,0 +1,469 @@
+//! Which fields of a file are read: those that were named, else the usual names.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `detect/search.rs` | how the field of a role is looked up |
+//! | `detect/written.rs` | sources and targets, and instructions with their input |
+
+mod search;
+mod written;
+
+use search::Search;
+
+use super::{
+    fields::{FieldNames, Role},
+    record::Record,
+    template::Template,
+};
+use crate::{
+    contract::task::Task,
+    error::{Error, Result},
+};
+
+/// The rows that are looked at: a field may be absent from some of them.
+const FIRST_ROWS: usize = 100;
+
+/// Two texts that are classified together.
+const PAIRS: &[(&str, &str)] = &[
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("text1", "text2"),
+    ("#1_string", "#2_string"),
+];
+/// One text to classify.
+const TEXTS: &[&str] = &["sentence", "content", "review", "comment_text", "tweet"];
+const LABELS: &[&str] = &[
+    "labels",
+    "gold_label",
+    "class",
+    "class_index",
+    "category",
+    "intent",
+    "sentiment",
+    "is_duplicate",
+    "quality",
+    "score",
+];
+const TOKENS: &[&str] = &["words"];
+const TAGS: &[&str] =
+    &["ner_tags", "pos_tags", "chunk_tags", "labels", "ner", "upos", "xpos", "pos"];
+
+/// What is known before a file is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The task.
+    pub task: Task,
+    /// Names that were given: the file must have them.
+    pub given: &'a FieldNames,
+    /// Names that are taken where the file has them, such as those of the training rows.
+    pub preferred: &'a FieldNames,
+    /// Whether a template makes the text or the source.
+    pub source_template: bool,
+    /// Whether a template makes the target.
+    pub target_template: bool,
+    /// Whether the rows have targets.
+    pub targets: bool,
+}
+
+/// Which fields of a file are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundFields {
+    /// The names that differ from those of [`Role::name`], or were given.
+    pub names: FieldNames,
+    /// What makes the source of an instruction and its input.
+    pub source_template: Option<Template>,
+    /// What was found, and not given: `text from sentence, label from labels`. `None` if there is
+    /// nothing to say.
+    pub note: Option<String>,
+}
+
+/// Finds the fields to read, once for a whole file, from its first rows.
+///
+/// A name that was given is used, and must be there. Otherwise a preferred name that is there is
+/// taken, else the role's own name ([`Role::name`]), else a usual one, in upper or lower case, if
+/// no other fits too.
+///
+/// # Errors
+/// [`Error::Setting`] naming the setting that decides, if the file has no field of a given name, if
+/// several fields fit, or none.
+pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundFields> {
+    wanted.given.check_task(wanted.task)?;
+    for (role, template, made_by) in [
+        (Role::Text, wanted.source_template, "source_template"),
+        (Role::Source, wanted.source_template, "source_template"),
+        (Role::Target, wanted.target_template, "target_template"),
+    ] {
+        if template && wanted.given.get(role).is_some() {
+            let message = format!("not used beside `{made_by}`; give one of them");
+            return Err(Error::setting(role.setting(), message));
+        }
+    }
+    let (ids, texts): (Vec<&Record>, Vec<&Record>) =
+        records.iter().take(FIRST_ROWS).partition(|record| record.has("input_ids"));
+    if texts.is_empty() {
+        // Rows of token ids have the names of their task; a class alone may be called otherwise.
+        let mut search = Search::new(wanted, ids);
+        if wanted.task == Task::SeqCls && wanted.targets {
+            let label = search.one(Role::Label, &["labels"])?;
+            search.take(Role::Label, label);
+        }
+        return Ok(search.finish(None));
+    }
+    let mut search = Search::new(wanted, texts);
+    let mut template = None;
+    match wanted.task {
+        Task::SeqCls => search.classified()?,
+        Task::TokenCls => search.tagged()?,
+        Task::QuestionAns => search.asked()?,
+        Task::CausalLm | Task::Seq2SeqLm => template = search.written()?,
+    }
+    Ok(search.finish(template))
+}
+
+impl Search<'_> {
+    /// A text, or two, and their class.
+    fn classified(&mut self) -> Result<()> {
+        let given_pair = self.named(Role::TextPair)?;
+        if self.wanted.source_template {
+            self.take(Role::TextPair, given_pair);
+        } else if let Some(text) = self.own(Role::Text)? {
+            self.more |= self.named(Role::Text)?.is_none()
+                && self.fitting_pairs(PAIRS).len() + self.of_names(TEXTS).len() > 0;
+            let pair = given_pair.or_else(|| self.spelled(Role::TextPair.name()));
+            self.take(Role::Text, Some(text));
+            self.take(Role::TextPair, pair);
+        } else {
+            let pairs = self.fitting_pairs(PAIRS);
+            let in_pair = |name: &String| pairs.iter().any(|(a, b)| a == name || b == name);
+            let mut alone = self.of_names(TEXTS);
+            alone.retain(|name| !in_pair(name) && Some(name) != given_pair.as_ref());
+            let pairs: Vec<_> = pairs.iter().filter(|_| given_pair.is_none()).collect();
+            match (pairs.as_slice(), alone.as_slice()) {
+                ([(text, pair)], []) => {
+                    self.take(Role::Text, Some(text.clone()));
+                    self.take(Role::TextPair, Some(pair.clone()));
+                }
+                ([], [text]) => {
+                    self.take(Role::Text, Some(text.clone()));
+                    self.take(Role::TextPair, given_pair);
+                }
+                ([], []) => {
+                    let usual = [&["text", "sentence1 with sentence2"], TEXTS].concat();
+                    return Err(self.none(Role::Text, &usual));
+                }
+                _ => {
+                    let of_pairs = pairs.iter().map(|(a, b)| format!("{a} with {b}"));
+                    return Err(
+                        self.several(Role::Text, &of_pairs.chain(alone).collect::<Vec<_>>())
+                    );
+                }
+            }
+        }
+        if self.wanted.targets {
+            let label = self.required(Role::Label, LABELS)?;
+            self.take(Role::Label, Some(label));
+        }
+        Ok(())
+    }
+
+    /// Words and their tags.
+    fn tagged(&mut self) -> Result<()> {
+        let tokens = self.required(Role::Tokens, TOKENS)?;
+        self.take(Role::Tokens, Some(tokens));
+        if self.wanted.targets {
+            let tags = self.required(Role::Tags, TAGS)?;
+            self.take(Role::Tags, Some(tags));
+        }
+        Ok(())
+    }
+
+    /// A question, its context, and the answers, which a question need not have.
+    fn asked(&mut self) -> Result<()> {
+        for (role, usual) in [
+            (Role::Question, &["query"] as &[&str]),
+            (Role::Context, &["passage", "document", "paragraph"]),
+        ] {
+            let name = self.required(role, usual)?;
+            self.take(role, Some(name));
+        }
+        if self.wanted.targets {
+            let answers = self.one(Role::Answers, &["answer"])?;
+            self.take(Role::Answers, answers);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::text::record::tests::record;
+    use serde_json::{Value, json};
+
+    fn names(list: &[(Role, &str)]) -> FieldNames {
+        list.iter().map(|(role, name)| (*role, (*name).to_owned())).collect()
+    }
+
+    fn wanted<'a>(task: Task, given: &'a FieldNames, preferred: &'a FieldNames) -> Wanted<'a> {
+        Wanted {
+            task,
+            given,
+            preferred,
+            source_template: false,
+            target_template: false,
+            targets: true,
+        }
+    }
+
+    fn find(task: Task, rows: &[Value]) -> Result<FoundFields> {
+        let none = FieldNames::default();
+        let records: Vec<Record> =
+            rows.iter().enumerate().map(|(i, row)| record(i + 1, row.clone())).collect();
+        find_fields(&records, &wanted(task, &none, &none))
+    }
+
+    /// The note on a file of one row.
+    fn note(task: Task, row: Value) -> String {
+        find(task, &[row]).unwrap().note.unwrap_or_default()
+    }
+
+    fn refusal(task: Task, row: Value) -> String {
+        find(task, &[row]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn own_names_are_taken_without_a_word() {
+        for (task, row) in [
+            (Task::SeqCls, json!({"text": "a", "text_pair": "b", "label": 1, "idx": 3})),
+            (Task::SeqCls, json!({"input_ids": [1], "label": 1})),
+            (Task::TokenCls, json!({"tokens": ["a"], "tags": ["O"]})),
+            (Task::TokenCls, json!({"input_ids": [1], "labels": [1]})),
+            (Task::CausalLm, json!({"source": "a", "target": "b"})),
+            (Task::CausalLm, json!({"text": "a"})),
+            (Task::Seq2SeqLm, json!({"source": "a", "target": "b"})),
+            (Task::QuestionAns, json!({"question": "a", "context": "b", "answers": []})),
+            (Task::CausalLm, json!({"messages": []})),
+        ] {
+            assert_eq!(
+                find(task, std::slice::from_ref(&row)).unwrap(),
+                FoundFields::default(),
+                "{row}"
+            );
+        }
+    }
+
+    #[test]
+    fn usual_names_are_found_and_said() {
+        let said = |task, row, expected: &str| assert_eq!(note(task, row), expected);
+        let (cls, lm) = (Task::SeqCls, Task::CausalLm);
+        said(
+            cls,
+            json!({"sentence1": "a", "sentence2": "b", "label": 1, "idx": 0}),
+            "text from sentence1, text_pair from sentence2, label from label",
+        );
+        said(cls, json!({"sentence": "a", "label": 1}), "text from sentence, label from label");
+        said(
+            cls,
+            json!({"question": "a", "sentence": "b", "label": 1}),
+            "text from question, text_pair from sentence, label from label",
+        );
+        said(
+            cls,
+            json!({"Quality": "1", "#1 ID": "1", "#2 ID": "2", "#1 String": "a", "#2 String": "b"}),
+            "text from #1 String, text_pair from #2 String, label from Quality",
+        );
+        said(cls, json!({"text": "a", "labels": 1}), "text from text, label from labels");
+        said(cls, json!({"input_ids": [1], "labels": 1}), "label from labels");
+        said(cls, json!({"Text": "a", "Label": "1"}), "text from Text, label from Label");
+        said(cls, json!({"text": "a", "TEXT": "b", "label": "1"}), "");
+        said(
+            cls,
+            json!({"text": "a", "sentence": "b", "label": "1"}),
+            "text from text, label from label",
+        );
+        said(
+            Task::TokenCls,
+            json!({"words": ["a"], "ner": ["O"]}),
+            "tokens from words, tags from ner",
+        );
+        said(
+            Task::TokenCls,
+            json!({"id": "0", "tokens": ["a"], "ner_tags": [1]}),
+            "tokens from tokens, tags from ner_tags",
+        );
+        said(
+            lm,
+            json!({"prompt": "a", "completion": "b"}),
+            "source from prompt, target from completion",
+        );
+        said(
+            lm,
+            json!({"article": "a", "highlights": "b", "id": "c"}),
+            "source from article, target from highlights",
+        );
+        said(lm, json!({"content": "a", "path": "b"}), "text from content");
+        said(
+            Task::Seq2SeqLm,
+            json!({"text": "a", "summary": "b"}),
+            "source from text, target from summary",
+        );
+        said(lm, json!({"text": "a", "prompt": "b", "completion": "c"}), "text from text");
+        said(
+            Task::QuestionAns,
+            json!({"query": "a", "context": "b", "answers": {}}),
+            "question from query, context from context, answers from answers",
+        );
+    }
+
+    #[test]
+    fn an_instruction_is_read_with_its_input() {
+        let rows = [
+            json!({"instruction": "say", "input": "", "output": "b"}),
+            json!({"instruction": "say", "input": "c", "output": "b"}),
+        ];
+        let found = find(Task::CausalLm, &rows).unwrap();
+        assert_eq!(found.note.unwrap(), "source from instruction and input, target from output");
+        let template = found.source_template.unwrap();
+        let text = |row: &Value| template.render(&record(1, row.clone())).unwrap();
+        assert_eq!((text(&rows[0]), text(&rows[1])), ("say".into(), "say\nc".into()));
+        assert_eq!(found.names, names(&[(Role::Target, "output")]));
+        let alone = json!({"instruction": "a", "response": "b"});
+        assert_eq!(note(Task::CausalLm, alone), "source from instruction, target from response");
+    }
+
+    #[test]
+    fn what_two_fields_fit_is_refused_with_the_setting() {
+        for (task, row, expected) in [
+            (
+                Task::SeqCls,
+                json!({"sentence": "a", "review": "b", "label": 1}),
+                "text_field: rows.jsonl has several fields that fit: review, sentence. Name the one",
+            ),
+            (
+                Task::SeqCls,
+                json!({"premise": "a", "hypothesis": "b", "content": "c", "label": 1}),
+                "text_field: rows.jsonl has several fields that fit: premise with hypothesis, content",
+            ),
+            (
+                Task::SeqCls,
+                json!({"text": "a", "sentiment": 1, "category": 2}),
+                "label_field: rows",
+            ),
+            (Task::SeqCls, json!({"TEXT": "a", "Text": "b", "label": 1}), "text_field: rows"),
+            (
+                Task::TokenCls,
+                json!({"tokens": [], "ner_tags": [], "pos_tags": []}),
+                "tags_field: rows.jsonl has several fields that fit: ner_tags, pos_tags",
+            ),
+            (
+                Task::CausalLm,
+                json!({"prompt": "a", "completion": "b", "response": "c"}),
+                "target_field: rows.jsonl has several fields that fit: completion, response",
+            ),
+            (
+                Task::CausalLm,
+                json!({"prompt": "a", "completion": "b", "question": "c", "answer": "d"}),
+                "source_field: rows.jsonl has several",
+            ),
+        ] {
+            let error = refusal(task, row);
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_no_field_fits_is_refused_with_what_there_is() {
+        assert_eq!(
+            refusal(Task::SeqCls, json!({"Title": "a", "Description": "b", "Class Index": 1})),
+            "text_field: rows.jsonl has none of the usual fields (text, sentence1 with sentence2, \
+             sentence, content, review, comment_text, tweet); it has: Class Index, Description, \
+             Title. Name the one to read"
+        );
+        let error = refusal(Task::Seq2SeqLm, json!({"translation": {"en": "a", "de": "b"}}));
+        assert!(
+            error.starts_with("source_field: ")
+                && error.contains("it has: translation.de, translation.en."),
+            "{error}"
+        );
+        assert!(refusal(Task::SeqCls, json!({"text": "a"})).starts_with("label_field: "));
+        assert!(refusal(Task::CausalLm, json!({"source": "a"})).starts_with("target_field: "));
+        assert!(refusal(Task::CausalLm, json!({"target": "a"})).starts_with("source_field: "));
+        assert!(refusal(Task::Seq2SeqLm, json!({"text": "a"})).starts_with("source_field: "));
+    }
+
+    #[test]
+    fn given_names_must_be_there_and_narrow_down_the_rest() {
+        let none = FieldNames::default();
+        let find = |task, given: &[(Role, &str)], row: Value| {
+            let given = names(given);
+            find_fields(&[record(1, row)], &wanted(task, &given, &none))
+        };
+        let row = json!({"translation": {"en": "a", "de": "b"}});
+        let given = [(Role::Source, "translation.en"), (Role::Target, "translation.de")];
+        let found = find(Task::Seq2SeqLm, &given, row.clone()).unwrap();
+        assert_eq!((found.names, found.note), (names(&given), None));
+        let error = find(Task::Seq2SeqLm, &[(Role::Source, "translation.fr")], row).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "source_field: found `translation.fr`, but rows.jsonl has no such field; it has: \
+             translation.de, translation.en"
+        );
+        let row =
+            json!({"prompt": "a", "completion": "b", "response": "c", "label": 1, "text": "d"});
+        let found = find(Task::CausalLm, &[(Role::Target, "response")], row.clone()).unwrap();
+        assert_eq!(found.note.unwrap(), "source from prompt, target from response");
+        let found = find(Task::CausalLm, &[(Role::Text, "prompt")], row.clone()).unwrap();
+        assert_eq!((found.names, found.note), (names(&[(Role::Text, "prompt")]), None));
+        let found = find(Task::SeqCls, &[(Role::TextPair, "prompt")], row.clone()).unwrap();
+        assert_eq!(
+            (found.names.name(Role::Text), found.names.name(Role::TextPair)),
+            ("text", "prompt")
+        );
+        let given = names(&[(Role::Text, "prompt")]);
+        let templated = Wanted { source_template: true, ..wanted(Task::SeqCls, &given, &none) };
+        let error = find_fields(&[record(1, row.clone())], &templated).unwrap_err().to_string();
+        assert_eq!(error, "text_field: not used beside `source_template`; give one of them");
+        let error = find(Task::SeqCls, &[(Role::Source, "prompt")], row).unwrap_err().to_string();
+        assert!(error.starts_with("source_field: not used by seq-cls"), "{error}");
+    }
+
+    #[test]
+    fn preferred_names_are_taken_where_they_are() {
+        let none = FieldNames::default();
+        let preferred = names(&[(Role::Text, "review"), (Role::Label, "stars")]);
+        let find = |row: Value| {
+            find_fields(&[record(1, row)], &wanted(Task::SeqCls, &none, &preferred)).unwrap()
+        };
+        let found = find(json!({"review": "a", "text": "b", "stars": 1, "label": 2}));
+        assert_eq!((found.names, found.note), (preferred.clone(), None));
+        let found = find(json!({"text": "b", "stars": 1}));
+        assert_eq!(found.note.unwrap(), "text from text, label from stars");
+        let pair = names(&[(Role::Text, "sentence1"), (Role::TextPair, "sentence2")]);
+        let rows = [record(1, json!({"sentence1": "a", "label": 1}))];
+        let found = find_fields(&rows, &wanted(Task::SeqCls, &none, &pair)).unwrap();
+        assert_eq!(
+            found.note.unwrap(),
+            "text from sentence1, label from label",
+            "the pair is gone"
+        );
+        let predict = Wanted { targets: false, ..wanted(Task::SeqCls, &none, &preferred) };
+        let rows = [record(1, json!({"review": "a"}))];
+        assert_eq!(find_fields(&rows, &predict).unwrap().note, None);
+    }
+
+    #[test]
+    fn fields_that_some_of_the_first_rows_lack_are_found() {
+        let rows = [json!({"prompt": "a", "completion": null}), json!({"completion": "b"})];
+        let found = find(Task::CausalLm, &rows).unwrap();
+        assert_eq!(found.note.unwrap(), "source from prompt, target from completion");
+        let mixed = [json!({"input_ids": [1], "label": 0}), json!({"sentence": "a", "label": 1})];
+        assert_eq!(
+            find(Task::SeqCls, &mixed).unwrap().note.unwrap(),
+            "text from sentence, label from label"
+        );
+    }
+}

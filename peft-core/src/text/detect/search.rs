@@ -1,0 +1,188 @@
+//! Looking a role's field up in a file: by a name that was given, by the role's own, by usual ones.
+
+use std::collections::BTreeSet;
+
+use super::{FoundFields, Wanted};
+use crate::{
+    error::{Error, Result},
+    text::{fields::Role, path, record::Record, template::Template},
+};
+
+/// A field of a file, and its name in lower case with `_` between words.
+struct Field {
+    name: String,
+    plain: String,
+}
+
+pub(super) struct Search<'a> {
+    pub(super) wanted: &'a Wanted<'a>,
+    rows: Vec<&'a Record>,
+    present: Vec<Field>,
+    /// What is read, in the order of the note.
+    pub(super) taken: Vec<(Role, String)>,
+    /// Whether other fields would have fitted, too.
+    pub(super) more: bool,
+}
+impl<'a> Search<'a> {
+    pub(super) fn new(wanted: &'a Wanted<'a>, rows: Vec<&'a Record>) -> Self {
+        let names: BTreeSet<&String> = rows
+            .iter()
+            .flat_map(|row| row.fields.iter())
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, _)| name)
+            .collect();
+        let plain = |name: &str| name.trim().to_lowercase().replace([' ', '-'], "_");
+        let present = names
+            .into_iter()
+            .map(|name| Field { plain: plain(name), name: name.clone() })
+            .collect();
+        Self { wanted, rows, present, taken: Vec::new(), more: false }
+    }
+
+    pub(super) fn is_called(&self, name: &str, plain: &str) -> bool {
+        self.present.iter().any(|field| field.name == name && field.plain == plain)
+    }
+
+    /// The name that was given, which must be there, or the preferred one, if it is.
+    pub(super) fn named(&self, role: Role) -> Result<Option<String>> {
+        let has = |name: &str| self.rows.iter().any(|row| row.value(name).is_some());
+        match (self.wanted.given.get(role), self.wanted.preferred.get(role)) {
+            (Some(given), _) if has(given) => Ok(Some(given.to_owned())),
+            (Some(given), _) => {
+                let message = format!(
+                    "found `{given}`, but {} has no such field; it has: {}",
+                    self.file(),
+                    self.all_names()
+                );
+                Err(Error::setting(role.setting(), message))
+            }
+            (None, Some(preferred)) if has(preferred) => Ok(Some(preferred.to_owned())),
+            _ => Ok(None),
+        }
+    }
+
+    /// A name as of [`named`](Self::named), or the role's own.
+    pub(super) fn own(&self, role: Role) -> Result<Option<String>> {
+        match self.named(role)? {
+            None => self.spelled_once(role),
+            named => Ok(named),
+        }
+    }
+
+    /// The field of this name, or spelled like it if only one is.
+    pub(super) fn spelled(&self, name: &str) -> Option<String> {
+        let exact = self.present.iter().find(|field| field.name == name);
+        let mut alike = self.present.iter().filter(|field| field.plain == name);
+        let found = exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))?;
+        Some(found.name.clone())
+    }
+
+    /// As [`spelled`](Self::spelled); several that are spelled like it are refused.
+    pub(super) fn spelled_once(&self, role: Role) -> Result<Option<String>> {
+        match self.spelled(role.name()) {
+            None => {
+                let alike = self.of_names(&[role.name()]);
+                if alike.is_empty() { Ok(None) } else { Err(self.several(role, &alike)) }
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// A name as of [`own`](Self::own), or the one usual name that the file has.
+    pub(super) fn one(&mut self, role: Role, usual: &[&str]) -> Result<Option<String>> {
+        if let Some(own) = self.own(role)? {
+            return Ok(Some(own));
+        }
+        match self.of_names(usual).as_slice() {
+            [] => Ok(None),
+            [name] => Ok(Some(name.clone())),
+            several => Err(self.several(role, several)),
+        }
+    }
+
+    pub(super) fn required(&mut self, role: Role, usual: &[&str]) -> Result<String> {
+        let known: Vec<&str> = std::iter::once(role.name()).chain(usual.iter().copied()).collect();
+        self.one(role, usual)?.ok_or_else(|| self.none(role, &known))
+    }
+
+    /// The fields that are spelled like one of these.
+    pub(super) fn of_names(&self, usual: &[&str]) -> Vec<String> {
+        let fits = |field: &&Field| usual.contains(&field.plain.as_str());
+        self.present.iter().filter(fits).map(|field| field.name.clone()).collect()
+    }
+
+    pub(super) fn fitting_pairs(&self, usual: &[(&str, &str)]) -> Vec<(String, String)> {
+        let fitting = |(a, b): &(&str, &str)| Some((self.spelled(a)?, self.spelled(b)?));
+        usual.iter().filter_map(fitting).collect()
+    }
+
+    pub(super) fn take(&mut self, role: Role, name: Option<String>) {
+        self.taken.extend(name.map(|name| (role, name)));
+    }
+
+    fn file(&self) -> String {
+        self.rows.first().map_or_else(String::new, |row| row.path.display().to_string())
+    }
+
+    /// Names in the file; what is in an object is spelled out.
+    pub(super) fn all_names(&self) -> String {
+        let names: BTreeSet<String> = self
+            .rows
+            .iter()
+            .flat_map(|row| row.fields.iter())
+            .flat_map(|(name, value)| path::spelled(name, value))
+            .collect();
+        match names.is_empty() {
+            true => "nothing".to_owned(),
+            false => names.into_iter().collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    pub(super) fn none(&self, role: Role, usual: &[&str]) -> Error {
+        let message = format!(
+            "{} has none of the usual fields ({}); it has: {}. Name the one to read",
+            self.file(),
+            usual.join(", "),
+            self.all_names()
+        );
+        Error::setting(role.setting(), message)
+    }
+
+    pub(super) fn several(&self, role: Role, names: &[String]) -> Error {
+        let message = format!(
+            "{} has several fields that fit: {}. Name the one to read",
+            self.file(),
+            names.join(", ")
+        );
+        Error::setting(role.setting(), message)
+    }
+
+    pub(super) fn finish(self, source_template: Option<Template>) -> FoundFields {
+        let mut names = self.wanted.given.clone();
+        let mut news = self.more;
+        let known = |role: Role, name: &str| {
+            self.wanted.given.get(role) == Some(name)
+                || self.wanted.preferred.get(role) == Some(name)
+        };
+        let is_template = |role: &Role| *role == Role::Source && source_template.is_some();
+        for (role, name) in &self.taken {
+            news |= name != role.name() && !known(*role, name) || is_template(role);
+            // A name that others were trained with must not look like a change of mind.
+            news |= self.wanted.preferred.get(*role).is_some_and(|other| other != name)
+                && self.wanted.given.get(*role).is_none();
+            if !is_template(role) && (name != role.name() || self.wanted.given.get(*role).is_some())
+            {
+                names.set(*role, name.clone());
+            }
+        }
+        let is_target =
+            |role: &Role| matches!(role, Role::Label | Role::Tags | Role::Answers | Role::Target);
+        news |= self.wanted.preferred.iter().any(|(role, _)| {
+            let read = self.wanted.targets || !is_target(&role);
+            read && !self.taken.iter().any(|(taken, _)| *taken == role)
+        });
+        let parts = self.taken.iter().map(|(role, name)| format!("{} from {name}", role.name()));
+        let note = news.then(|| parts.collect::<Vec<_>>().join(", "));
+        FoundFields { names, source_template, note }
+    }
+}

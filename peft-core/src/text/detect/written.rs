@@ -1,0 +1,174 @@
+//! Sources and targets, and instructions with their input.
+
+use super::search::Search;
+use crate::{
+    contract::task::Task,
+    error::Result,
+    text::{fields::Role, template::Template},
+};
+
+/// A source and its target.
+const SOURCES: &[(&str, &str)] = &[
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("question", "answer"),
+    ("input", "output"),
+    ("inputs", "targets"),
+    ("article", "highlights"),
+    ("document", "summary"),
+    ("dialogue", "summary"),
+    ("input_text", "target_text"),
+    ("src", "tgt"),
+    ("mr", "ref"),
+    ("meaning_representation", "human_reference"),
+];
+/// What belongs to an instruction, where a row has it.
+const INPUTS: &[&str] = &["input", "context"];
+/// Fields of a conversation, which has neither source nor target.
+const CONVERSATIONS: &[&str] = &["messages", "conversations"];
+
+impl Search<'_> {
+    /// A source and a target, or one text. Returns the template of an instruction and its input.
+    pub(super) fn written(&mut self) -> Result<Option<Template>> {
+        let wanted = *self.wanted;
+        let (source, target) = (self.named(Role::Source)?, self.named(Role::Target)?);
+        let templated = wanted.source_template || wanted.target_template;
+        let nothing_said = !templated && source.is_none() && target.is_none();
+        let source = match source {
+            None if !wanted.source_template => self.spelled_once(Role::Source)?,
+            source => source,
+        };
+        if nothing_said
+            && (wanted.task == Task::CausalLm || !wanted.targets)
+            && self.one_text(&source)?
+        {
+            return Ok(None);
+        }
+        let target = match target {
+            None if wanted.targets && !wanted.target_template => self.spelled_once(Role::Target)?,
+            target => target,
+        };
+        let need_source = source.is_none() && !wanted.source_template;
+        let need_target = wanted.targets && target.is_none() && !wanted.target_template;
+        let pairs = self.pairs();
+        let mut sources: Vec<String> = pairs.iter().map(|(source, _)| source.clone()).collect();
+        let mut targets: Vec<String> = pairs.into_iter().map(|(_, target)| target).collect();
+        // Where one of the two is known, the other need not be its usual partner.
+        if need_source != need_target {
+            let others = |names: Vec<String>, known: &Option<String>| {
+                names.into_iter().filter(|name| Some(name) != known.as_ref()).collect::<Vec<_>>()
+            };
+            sources = others(self.of_names(&usual(|pair| pair.0)), &target);
+            targets = others(self.of_names(&usual(|pair| pair.1)), &source);
+        }
+        self.without_inputs(&mut sources);
+        let mut template = None;
+        if need_source {
+            match distinct(sources).as_slice() {
+                [] if self.has_conversations() => return Ok(None),
+                [] => {
+                    let known = [&["source"], usual(|pair| pair.0).as_slice()].concat();
+                    return Err(self.none(Role::Source, &known));
+                }
+                [source] => template = self.take_source(source, &targets)?,
+                several => return Err(self.several(Role::Source, several)),
+            }
+        } else {
+            self.take(Role::Source, source);
+        }
+        if need_target {
+            match distinct(targets).as_slice() {
+                [] => {
+                    let known = [&["target"], usual(|pair| pair.1).as_slice()].concat();
+                    return Err(self.none(Role::Target, &known));
+                }
+                [target] => self.take(Role::Target, Some(target.clone())),
+                several => return Err(self.several(Role::Target, several)),
+            }
+        } else {
+            self.take(Role::Target, target);
+        }
+        Ok(template)
+    }
+
+    /// Takes the one text that a row consists of, if it does: if it was named, or there is no source.
+    fn one_text(&mut self, source: &Option<String>) -> Result<bool> {
+        let named = self.named(Role::Text)?;
+        let pairs = self.pairs();
+        let text = match (named, source) {
+            (Some(named), _) => Some(named),
+            (None, Some(_)) => None,
+            (None, None) => match self.spelled_once(Role::Text)? {
+                Some(text) => {
+                    self.more |= !pairs.is_empty();
+                    Some(text)
+                }
+                None if pairs.is_empty() => self.spelled("content"),
+                None => None,
+            },
+        };
+        let found = text.is_some();
+        self.take(Role::Text, text);
+        Ok(found)
+    }
+
+    /// The usual pairs that the file has.
+    fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = self.fitting_pairs(SOURCES);
+        if self.wanted.task == Task::Seq2SeqLm && self.wanted.targets {
+            pairs.extend(self.fitting_pairs(&[("text", "summary")]));
+        }
+        if pairs.iter().any(|(source, _)| self.is_called(source, "instruction")) {
+            pairs.retain(|(source, _)| !self.is_called(source, "input"));
+        }
+        pairs
+    }
+
+    /// Beside an instruction its input is no source of its own.
+    fn without_inputs(&self, sources: &mut Vec<String>) {
+        if sources.iter().any(|source| self.is_called(source, "instruction")) {
+            sources.retain(|source| INPUTS.iter().all(|input| !self.is_called(source, input)));
+        }
+    }
+
+    /// Takes a source that was found; an instruction together with its input.
+    fn take_source(&mut self, source: &str, targets: &[String]) -> Result<Option<Template>> {
+        let mut inputs = self.of_names(INPUTS);
+        inputs.retain(|input| !targets.contains(input));
+        let plain = |name: &str| !name.contains(['{', '}', '?', '|']);
+        match inputs.as_slice() {
+            [input] if self.is_called(source, "instruction") && plain(input) && plain(source) => {
+                let text = format!("{{{source}}}{{?\n{{{input}}}?}}");
+                self.taken.push((Role::Source, format!("{source} and {input}")));
+                Template::parse(&text, "source_template").map(Some)
+            }
+            [_, _, ..] if self.is_called(source, "instruction") => {
+                Err(self.several(Role::Source, &inputs))
+            }
+            _ => {
+                self.take(Role::Source, Some(source.to_owned()));
+                Ok(None)
+            }
+        }
+    }
+
+    fn has_conversations(&self) -> bool {
+        CONVERSATIONS.iter().any(|name| self.spelled(name).is_some())
+    }
+}
+
+/// One side of the usual pairs.
+fn usual(side: fn(&(&'static str, &'static str)) -> &'static str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = SOURCES.iter().map(side).collect();
+    let mut known = std::collections::BTreeSet::new();
+    names.retain(|name| known.insert(*name));
+    names
+}
+
+fn distinct(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}
