@@ -1,9 +1,17 @@
-//! Reading `config.json`, in the spellings of transformers 4 and 5.
+//! Reading `config.json`, in the spellings of transformers 4 and 5, or the metadata of a GGUF file.
 
 use std::path::{Path, PathBuf};
 
-use peft_core::{Error, Result, Task, formats::read};
+use peft_core::{
+    Error, Result, Task,
+    formats::{
+        gguf::{Gguf, gguf_of},
+        read,
+    },
+};
 use serde_json::Value;
+
+use crate::gguf;
 
 /// A model's `config.json`.
 #[derive(Clone, Debug)]
@@ -13,12 +21,16 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// Reads `config.json` of a model folder.
+    /// Reads `config.json` of a model folder, or the metadata of a GGUF file, which may be the only one of a folder.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] if it is missing, [`Error::File`] if it is not a JSON object.
+    /// [`Error::Read`] if it is missing, [`Error::File`] if it is not a JSON object, [`Error::Config`] naming what is
+    /// missing or not known in the metadata.
     pub fn load(dir: &Path) -> Result<Self> {
+        if let Some(path) = gguf_of(dir)? {
+            return Self::from_value(gguf::config(&Gguf::open(&path)?)?, &path);
+        }
         let path = dir.join("config.json");
         Self::from_value(read::json(&path)?, &path)
     }
@@ -105,6 +117,17 @@ impl ModelConfig {
             Some(texts) => Ok(Some(texts)),
             None => Err(self.error(key, format!("expected a list of strings, found {value}"))),
         }
+    }
+
+    /// A list of numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is missing or of another kind.
+    pub fn numbers(&self, key: &str) -> Result<Vec<f64>> {
+        let list = self.get(key).and_then(Value::as_array);
+        let numbers = list.and_then(|list| list.iter().map(Value::as_f64).collect());
+        numbers.ok_or_else(|| self.error(key, "expected a list of numbers"))
     }
 
     /// A whole number of at least 1, if there is one.

@@ -1,6 +1,6 @@
 //! BERT, RoBERTa, GPT-2, the Llama family, T5 and BART as frozen bases for virtual tokens.
 //!
-//! [`load()`] reads an ordinary Hugging Face folder and returns a [`FrozenModel`](peft_core::FrozenModel);
+//! [`load()`] reads an ordinary Hugging Face folder, or a GGUF file, and returns a [`FrozenModel`](peft_core::FrozenModel);
 //! [`generate`] continues rows of tokens with a K/V cache that begins with the virtual tokens.
 //!
 //! | `model_type` | stacks | heads |
@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `load`, `options` | from a folder to a model, and how it computes |
 //! | [`config`] | reading `config.json` |
+//! | `gguf` | the metadata and the names of GGUF files in the words of transformers |
 //! | [`weights`] | where tensors come from: files, shards, memory; matrices in fewer bits |
 //! | [`kernels`] | what the CPU computes in place of Burn's general operations (Cargo feature `cpu`) |
 //! | `named_tensors` | the tensors of a model, named after its fields |
@@ -27,6 +28,7 @@ mod blocks;
 pub mod config;
 mod families;
 pub mod generate;
+mod gguf;
 pub mod kernels;
 mod load;
 mod named_tensors;

@@ -13,7 +13,7 @@ pub struct LoadOptions {
     /// of all layers', and one more forward pass. Works for all families and methods, on the CPU (flex) only. The
     /// results are the same, up to the rounding of sums if the layers of a decoder read an encoder.
     pub recompute: bool,
-    /// How the large matrices are kept in memory. Formats other than f32 are for the CPU (flex) only, too.
+    /// How the large matrices are kept in memory. Formats of fewer bits are for the CPU (flex) only, too.
     pub weights: WeightFormat,
 }
 
@@ -29,7 +29,7 @@ impl LoadOptions {
             let message = format!("gradient checkpointing needs the CPU backend, flex; {reason}");
             return Err(Error::setting("recompute", message));
         }
-        if self.weights != WeightFormat::F32 {
+        if self.weights.is_rounded() {
             let message = format!(
                 "found {}, which only the CPU backend, flex, supports; {reason}",
                 self.weights

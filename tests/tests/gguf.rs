@@ -1,4 +1,5 @@
-//! GGUF files: their blocks, their headers, and what is refused.
+//! GGUF files: their blocks, their headers, models in them, and what is refused.
 
 mod blocks;
 mod header;
+mod models;

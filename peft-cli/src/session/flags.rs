@@ -25,7 +25,8 @@ pub struct UseArgs {
     /// Backend to compute with.
     #[arg(long, value_enum)]
     pub device: Option<Backend>,
-    /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter). CPU only.
+    /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); auto: as a GGUF
+    /// file stores them, f32 for other files. CPU only.
     #[arg(long, value_name = "FORMAT", value_parser = parse_value::<WeightFormat>, default_value_t)]
     pub base_weights: WeightFormat,
 }

@@ -16,7 +16,7 @@ use peft_core::{
         self, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData, adapter_of,
     },
 };
-use peft_models::{Loaded, WeightFormat};
+use peft_models::Loaded;
 use serde_json::json;
 
 use super::{class_names, inputs::Inputs, method_builder::MethodBuilder};
@@ -205,7 +205,7 @@ impl PreparedRun {
             base_weights: self
                 .settings
                 .base_weights
-                .filter(|format| *format != WeightFormat::F32)
+                .filter(|format| format.is_rounded())
                 .map(|format| format.to_string()),
             recipe: self.recipe(trained_parameters),
         };

@@ -49,9 +49,9 @@ impl Linear {
         name: &str,
         [input, output]: [usize; 2],
     ) -> Result<Self> {
-        let weight = weights.take(&format!("{name}.weight"), [input, output])?.transpose();
+        let weight = weights.take_transposed(&format!("{name}.weight"), [output, input])?;
         let bias = Some(weights.take(&format!("{name}.bias"), [output])?);
-        Ok(Self { weights: vec![Matrix::new(weight, weights.format())], bias })
+        Ok(Self { weights: vec![weight], bias })
     }
 
     /// A layer whose matrix `[out, in]` is used elsewhere too: a head tied to the embedding.
@@ -75,7 +75,7 @@ impl Linear {
         let weights: Vec<_> = layers.into_iter().flat_map(|layer| layer.weights).collect();
         let stay = kernels::reads_in_place(&weights);
         Self {
-            weights: if stay { weights } else { vec![Matrix::concatenate(weights)] },
+            weights: if stay { weights } else { Matrix::concatenate(weights) },
             bias: biases.map(|biases| Tensor::cat(biases, 0)),
         }
     }

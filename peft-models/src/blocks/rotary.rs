@@ -47,7 +47,7 @@ impl Rotary {
     /// [`peft_core::Error::Config`] naming a kind of scaling that is not implemented, or a value that is not a
     /// number.
     pub fn from_config(config: &ModelConfig, head_dim: usize) -> Result<Self> {
-        let (base, scaling) = scaling::read(config)?;
+        let (base, scaling) = scaling::read(config, head_dim / 2)?;
         Ok(Self::new(head_dim, base, &scaling))
     }
 

@@ -45,7 +45,7 @@ impl Embedding {
             (None, _) => config.flag("tie_word_embeddings", true)?,
         };
         Ok(Self {
-            word: Matrix::new(weights.take_one_of(EMBEDDING, [vocab, h])?, weights.format()),
+            word: weights.take_matrix_of(EMBEDDING, [vocab, h])?,
             own_head: match is_tied {
                 true => None,
                 false => Some(Linear::load(weights, LM_HEAD, [h, vocab], false)?),

@@ -30,6 +30,10 @@ pub(crate) fn reads_in_place(_: &[Matrix]) -> bool {
     false
 }
 
+pub(crate) fn reads_stored(_: &Device) -> bool {
+    false
+}
+
 pub(crate) fn apply_linear<const D: usize>(
     _: &Tensor<D>,
     _: &[Matrix],

@@ -27,6 +27,6 @@ pub use arguments::Heads;
 pub(crate) use arguments::{Encoded, LayerInputs, Nonlinearity, Scores};
 pub(crate) use chosen::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
-    lm_cross_entropy, normalize, reads_in_place, rotate_heads, unavailable,
+    lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
 };
 pub use chosen::{enabled, set_enabled};

@@ -6,12 +6,17 @@ use std::{
 };
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{Error, NamedTensors, Result};
+use peft_core::{Error, NamedTensors, Result, formats::gguf::gguf_of};
 
 use super::{
-    LM_HEAD, LoadReport, Matrix, WeightFormat, files::Files, is_classifier, report::fingerprint,
+    LM_HEAD, LoadReport, Matrix, WeightFormat,
+    files::Files,
+    gguf_files::{GgufFiles, StoredRows},
+    is_classifier,
+    report::fingerprint,
     source::Source,
 };
+use crate::kernels;
 
 /// The tensors of one model on their way to a device.
 ///
@@ -38,19 +43,24 @@ impl Weights {
             path,
             device: device.clone().without_autodiff(),
             dtype,
-            format: WeightFormat::F32,
+            format: WeightFormat::default(),
             prefixes: Vec::new(),
             used: BTreeMap::new(),
             parameters: 0,
         }
     }
 
-    /// Opens `model.safetensors` of a folder, or the shards that `model.safetensors.index.json` lists.
+    /// Opens a GGUF file, the only one of a folder, or `model.safetensors` of a folder, or the shards that
+    /// `model.safetensors.index.json` lists.
     ///
     /// # Errors
     ///
     /// [`Error::Read`] or [`Error::File`] naming the file that is missing, truncated or malformed.
     pub fn open(dir: &Path, device: &Device, dtype: DType) -> Result<Self> {
+        if let Some(path) = gguf_of(dir)? {
+            let files = GgufFiles::open(&path)?;
+            return Ok(Self::new(Source::Gguf(files), path, device, dtype));
+        }
         let files = Files::open(dir)?;
         let path = files.path().to_path_buf();
         Ok(Self::new(Source::Files(files), path, device, dtype))
@@ -73,18 +83,62 @@ impl Weights {
         self
     }
 
-    /// The format in which large matrices are kept.
-    pub(crate) fn format(&self) -> WeightFormat {
-        self.format
-    }
-
     /// A large matrix that must be there, in the chosen format.
     ///
     /// # Errors
     ///
     /// Returns the errors of [`take`](Self::take).
     pub(crate) fn take_matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix> {
-        Ok(Matrix::new(self.take(name, shape)?, self.format))
+        match self.take_stored(name, name, shape)? {
+            Some(matrix) => Ok(matrix),
+            None => Ok(Matrix::new(self.take(name, shape)?, self.format)),
+        }
+    }
+
+    /// As [`take_matrix`](Self::take_matrix), of a matrix `[out, in]` that transformers stores as `[in, out]`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`take`](Self::take).
+    pub(crate) fn take_transposed(
+        &mut self,
+        name: &str,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Matrix> {
+        if self.find(name).is_some_and(|spelling| self.source.is_transposed(&spelling)) {
+            return self.take_matrix(name, [rows, columns]);
+        }
+        Ok(Matrix::new(self.take(name, [columns, rows])?.transpose(), self.format))
+    }
+
+    /// As [`take_matrix`](Self::take_matrix), of a matrix with one of several names, as in
+    /// [`take_one_of`](Self::take_one_of).
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`take_one_of`](Self::take_one_of).
+    pub(crate) fn take_matrix_of(&mut self, names: [&str; 3], shape: [usize; 2]) -> Result<Matrix> {
+        let chosen = self.one_of(names)?;
+        match self.take_stored(names[0], chosen, shape)? {
+            Some(matrix) => Ok(matrix),
+            None => Ok(Matrix::new(self.take_one_of(names, shape)?, self.format)),
+        }
+    }
+
+    /// The matrix `name`, which the source has under the name `chosen`, as a file stores it, if it stays so.
+    fn take_stored(
+        &mut self,
+        name: &str,
+        chosen: &str,
+        shape: [usize; 2],
+    ) -> Result<Option<Matrix>> {
+        let stays = self.format == WeightFormat::Auto && kernels::reads_stored(&self.device);
+        let Some(spelling) = self.find(chosen).filter(|_| stays) else { return Ok(None) };
+        let Some(rows) = self.source.stored_rows(&spelling)? else { return Ok(None) };
+        self.check_shape(&spelling, &rows.sizes, &shape)?;
+        self.note_use(name, spelling, &shape);
+        let StoredRows { kind, sizes, bytes } = rows;
+        Ok(Some(Matrix::Stored { kind, sizes, bytes, device: self.device.clone() }))
     }
 
     /// Accepts names with or without `prefix`, which some checkpoints write and others do not. May be called for several
@@ -161,6 +215,15 @@ impl Weights {
         names: [&str; 3],
         shape: [usize; D],
     ) -> Result<Tensor<D>> {
+        let chosen = self.one_of(names)?;
+        match self.take_spelled(names[0], chosen, shape)? {
+            Some(tensor) => Ok(tensor),
+            None => self.take(chosen, shape),
+        }
+    }
+
+    /// The first of several names under which a tensor is there, else the first of all.
+    fn one_of<'a>(&self, names: [&'a str; 3]) -> Result<&'a str> {
         let there: Vec<&str> =
             names.into_iter().filter(|name| self.shape(name).is_some()).collect();
         let chosen = there.first().copied().unwrap_or(names[0]);
@@ -170,10 +233,7 @@ impl Weights {
                 return Err(self.error(other, &message));
             }
         }
-        match self.take_spelled(names[0], chosen, shape)? {
-            Some(tensor) => Ok(tensor),
-            None => self.take(chosen, shape),
-        }
+        Ok(chosen)
     }
 
     /// Whether two tensors are there and equal, bit by bit.
@@ -195,22 +255,30 @@ impl Weights {
     ) -> Result<Option<Tensor<D>>> {
         let Some(spelling) = self.find(chosen) else { return Ok(None) };
         // What is kept in another format is read, used once and dropped.
-        let in_place = self.format == WeightFormat::F32;
+        let in_place = !self.format.is_rounded();
         let data = self.source.read(&spelling, name, &shape, self.dtype, in_place)?;
-        if data.shape().as_slice() != shape {
-            return Err(Error::tensor(
-                &self.path,
-                spelling,
-                format!(
-                    "has the shape {:?}, config.json expects {shape:?}",
-                    data.shape().as_slice()
-                ),
-            ));
-        }
-        self.used.insert(self.canonical(name), spelling);
-        self.parameters += shape.iter().product::<usize>();
+        self.check_shape(&spelling, data.shape().as_slice(), &shape)?;
+        self.note_use(name, spelling, &shape);
         let tensor = Tensor::from_data(data.convert_dtype(self.dtype), (&self.device, self.dtype));
         Ok(Some(tensor))
+    }
+
+    fn check_shape(&self, spelling: &str, found: &[usize], expected: &[usize]) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        let config = match self.source {
+            Source::Gguf(_) => "its metadata",
+            _ => "config.json",
+        };
+        let message = format!("has the shape {found:?}, {config} expects {expected:?}");
+        Err(Error::tensor(&self.path, spelling, message))
+    }
+
+    /// Notes that a tensor is part of the model.
+    fn note_use(&mut self, name: &str, spelling: String, shape: &[usize]) {
+        self.used.insert(self.canonical(name), spelling);
+        self.parameters += shape.iter().product::<usize>();
     }
 
     /// An error about a tensor.
@@ -254,10 +322,7 @@ impl Weights {
                 "is not a part of this architecture, as config.json describes it",
             ));
         }
-        let fingerprint = match &self.source {
-            Source::Files(files) => Some(fingerprint(files, &self.used)?),
-            _ => None,
-        };
+        let fingerprint = fingerprint(&self.source, &self.used)?;
         Ok(LoadReport { skipped, num_parameters: self.parameters, fingerprint })
     }
 }

@@ -8,18 +8,17 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use burn::tensor::{AllocationProperty, Bytes, DType, TensorData, bf16, f16};
-use memmap2::Mmap;
 use peft_core::{
     Error, Result,
     formats::{lfs, read},
 };
 use safetensors::{Dtype, SafeTensors};
+
+use super::mapped::Mapped;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -38,20 +37,11 @@ struct Entry {
 /// How many values are upcast, or bytes compared, at once.
 const CHUNK: usize = 1 << 16;
 
-/// A file of tensors.
-#[derive(Debug)]
-struct Shard {
-    path: PathBuf,
-    file: File,
-    /// The whole file.
-    map: bytes::Bytes,
-}
-
 /// The tensors of all shards of a checkpoint.
 #[derive(Debug)]
 pub struct Files {
     path: PathBuf,
-    shards: Vec<Shard>,
+    shards: Vec<Mapped>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -97,13 +87,11 @@ impl Files {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let file = File::open(path).map_err(Error::read(path))?;
-        // SAFETY: the mapping is only read. `peft_models::load` and the README ask that nobody changes the file.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
-        let map = bytes::Bytes::from_owner(map);
-        lfs::refuse_pointer(&map, path)?;
+        let shard = Mapped::open(path)?;
+        let map = shard.map();
+        lfs::refuse_pointer(map, path)?;
         let start = map.as_ptr() as usize;
-        let parsed = SafeTensors::deserialize(&map)
+        let parsed = SafeTensors::deserialize(map)
             .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
         for (name, view) in parsed.iter() {
             let offset = (view.data().as_ptr() as usize - start) as u64;
@@ -116,7 +104,7 @@ impl Files {
             };
             self.entries.insert(name.to_string(), entry);
         }
-        self.shards.push(Shard { path: path.to_path_buf(), file, map });
+        self.shards.push(shard);
         Ok(())
     }
 
@@ -170,11 +158,7 @@ impl Files {
 
     /// Reads bytes of a tensor, from its byte `start` on.
     fn fill(&self, entry: &Entry, start: usize, into: &mut [u8]) -> Result<()> {
-        let Shard { path, file, .. } = &self.shards[entry.shard];
-        let mut file = file;
-        file.seek(SeekFrom::Start(entry.offset + start as u64))
-            .and_then(|_| file.read_exact(into))
-            .map_err(Error::read(path))
+        self.shards[entry.shard].fill(entry.offset + start as u64, into)
     }
 
     /// A tensor of floats as `dtype`: a view of the file if it has this type and `in_place` allows it.
@@ -187,7 +171,7 @@ impl Files {
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
             other => {
-                let path = &self.shards[entry.shard].path;
+                let path = self.shards[entry.shard].path();
                 let message = format!("found type {other:?}, expected F32, F16 or BF16");
                 return Err(Error::tensor(path, name, message));
             }
@@ -197,8 +181,7 @@ impl Files {
             (DType::F32, DType::F32)
                 if in_place && entry.offset.is_multiple_of(align_of::<f32>() as u64) =>
             {
-                let start = entry.offset as usize;
-                let view = self.shards[entry.shard].map.slice(start..start + entry.bytes);
+                let view = self.shards[entry.shard].view(entry.offset, entry.bytes);
                 let bytes = Bytes::from_shared(view, AllocationProperty::File);
                 Ok(TensorData::from_bytes(bytes, shape, stored))
             }

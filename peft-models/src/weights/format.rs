@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightFormat {
-    /// f32, upcast if the file has fewer bits: 4 bytes per parameter.
+    /// As a GGUF file stores them, in place, on the CPU with its kernels; f32 for all other files and devices.
     #[default]
+    Auto,
+    /// f32, upcast if the file has fewer bits: 4 bytes per parameter.
     F32,
     /// bfloat16, 8 bits of mantissa: 2 bytes per parameter. Lossless if the file is in bf16.
     Bf16,
@@ -21,11 +23,17 @@ pub enum WeightFormat {
 
 impl WeightFormat {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+    pub const ALL: [Self; 4] = [Self::Auto, Self::F32, Self::Bf16, Self::Int8];
+
+    /// Whether values may differ from those of the file.
+    pub const fn is_rounded(self) -> bool {
+        matches!(self, Self::Bf16 | Self::Int8)
+    }
 
     /// The name in settings.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",

@@ -1,7 +1,11 @@
 //! A frozen matrix in one of the formats.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, bf16, module::embedding};
-use peft_core::NamedTensors;
+use bytes::Bytes;
+use peft_core::{
+    NamedTensors,
+    formats::gguf::{TensorType, dequantise},
+};
 
 use super::WeightFormat;
 use crate::named_tensors::{CollectTensors, join};
@@ -23,12 +27,23 @@ pub enum Matrix {
         /// s, `[rows]`.
         scale: Tensor<1>,
     },
+    /// As a GGUF file stores it.
+    Stored {
+        /// How a row is stored.
+        kind: TensorType,
+        /// `[rows, columns]`.
+        sizes: [usize; 2],
+        /// The rows, one after the other.
+        bytes: Bytes,
+        /// Where tensors made of it go.
+        device: Device,
+    },
 }
 
 impl Matrix {
     /// Keeps a matrix in a format.
     pub fn new(matrix: Tensor<2>, format: WeightFormat) -> Self {
-        if format == WeightFormat::F32 {
+        if !format.is_rounded() {
             return Self::Floats(matrix);
         }
         // On the host, once: rounding does not depend on the device, and the only copy of a large matrix is the smaller
@@ -60,22 +75,25 @@ impl Matrix {
         }
     }
 
-    /// The rows of several matrices in one, all in one format.
-    pub fn concatenate(matrices: Vec<Self>) -> Self {
+    /// The rows of several matrices in one, all in one format; as they are if they are stored in blocks, whose views of
+    /// the file a copy would give up.
+    pub fn concatenate(matrices: Vec<Self>) -> Vec<Self> {
         let (mut floats, mut values, mut scales) = (Vec::new(), Vec::new(), Vec::new());
-        for matrix in matrices {
+        for matrix in &matrices {
             match matrix {
-                Self::Floats(tensor) => floats.push(tensor),
+                Self::Floats(tensor) => floats.push(tensor.clone()),
                 Self::Int8 { values: quantised, scale } => {
-                    values.push(quantised);
-                    scales.push(scale);
+                    values.push(quantised.clone());
+                    scales.push(scale.clone());
                 }
+                Self::Stored { .. } => return matrices,
             }
         }
-        if values.is_empty() {
-            return Self::Floats(Tensor::cat(floats, 0));
-        }
-        Self::Int8 { values: Tensor::cat(values, 0), scale: Tensor::cat(scales, 0) }
+        drop(matrices);
+        vec![match values.is_empty() {
+            true => Self::Floats(Tensor::cat(floats, 0)),
+            false => Self::Int8 { values: Tensor::cat(values, 0), scale: Tensor::cat(scales, 0) },
+        }]
     }
 
     /// `[rows, columns]`.
@@ -83,6 +101,7 @@ impl Matrix {
         match self {
             Self::Floats(tensor) => tensor.dims(),
             Self::Int8 { values, .. } => values.dims(),
+            Self::Stored { sizes, .. } => *sizes,
         }
     }
 
@@ -91,6 +110,7 @@ impl Matrix {
         match self {
             Self::Floats(tensor) => tensor.device(),
             Self::Int8 { values, .. } => values.device(),
+            Self::Stored { device, .. } => device.clone(),
         }
     }
 
@@ -103,6 +123,12 @@ impl Matrix {
                 let scale = scale.clone().cast(dtype).unsqueeze_dim::<2>(1);
                 values.clone().float().cast(dtype) * scale
             }
+            Self::Stored { kind, sizes, bytes, device } => {
+                let mut values = vec![0.0; sizes[0] * sizes[1]];
+                dequantise(*kind, bytes, &mut values);
+                let data = TensorData::new(values, *sizes).convert_dtype(dtype);
+                Tensor::from_data(data, (device, dtype))
+            }
         }
     }
 
@@ -113,17 +139,32 @@ impl Matrix {
     /// - rows: `[B, T]`
     /// - output: `[B, T, columns]`
     pub fn rows(&self, rows: Tensor<2, Int>, dtype: DType) -> Tensor<3> {
-        let Self::Int8 { values, scale } = self else {
-            let Self::Floats(tensor) = self else { unreachable!("the other variant") };
-            let chosen = embedding(tensor.clone(), rows);
-            return if chosen.dtype() == dtype { chosen } else { chosen.cast(dtype) };
-        };
         let [b, t] = rows.dims();
-        let flat = rows.reshape([b * t]);
-        let chosen = values.clone().select(0, flat.clone()).float().cast(dtype);
-        let scale = scale.clone().cast(dtype).select(0, flat).unsqueeze_dim::<2>(1);
-        let columns = values.dims()[1];
-        (chosen * scale).reshape([b, t, columns])
+        match self {
+            Self::Floats(tensor) => {
+                let chosen = embedding(tensor.clone(), rows);
+                if chosen.dtype() == dtype { chosen } else { chosen.cast(dtype) }
+            }
+            Self::Int8 { values, scale } => {
+                let flat = rows.reshape([b * t]);
+                let chosen = values.clone().select(0, flat.clone()).float().cast(dtype);
+                let scale = scale.clone().cast(dtype).select(0, flat).unsqueeze_dim::<2>(1);
+                let columns = values.dims()[1];
+                (chosen * scale).reshape([b, t, columns])
+            }
+            Self::Stored { kind, sizes: [_, columns], bytes, device } => {
+                let width = kind.bytes_of(*columns);
+                let mut values = vec![0.0; b * t * columns];
+                let rows = rows.into_data();
+                for (row, to) in rows.iter::<i64>().zip(values.chunks_mut((*columns).max(1))) {
+                    // A row beyond the matrix ends in a panic, as with tensors.
+                    let row = row as usize;
+                    dequantise(*kind, &bytes[row * width..(row + 1) * width], to);
+                }
+                let data = TensorData::new(values, [b, t, *columns]).convert_dtype(dtype);
+                Tensor::from_data(data, (device, dtype))
+            }
+        }
     }
 }
 
@@ -134,6 +175,10 @@ impl CollectTensors for Matrix {
             Self::Int8 { values, scale } => {
                 into.insert(name.to_string(), values.to_data());
                 scale.collect(&join(name, "scale"), into);
+            }
+            Self::Stored { kind, sizes: [rows, columns], bytes, .. } => {
+                let shape = [*rows, kind.bytes_of(*columns)];
+                into.insert(name.to_string(), TensorData::new(bytes.to_vec(), shape));
             }
         }
     }

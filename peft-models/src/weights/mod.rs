@@ -1,10 +1,12 @@
-//! Where a model's tensors come from: safetensors files, memory, or a random generator for tests.
+//! Where a model's tensors come from: safetensors and GGUF files, memory, or a random generator for tests.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `checkpoint` | [`Weights`]: the tensors of one model, by the names that a family asks for |
 //! | `source` | where they are read from |
-//! | `files` | safetensors files and shards, mapped into memory |
+//! | `files` | safetensors files and shards |
+//! | `gguf_files` | a GGUF file, under transformers' names |
+//! | `mapped` | a file mapped into memory |
 //! | `format` | [`WeightFormat`]: how large matrices are kept |
 //! | `matrix` | a frozen matrix in one of these formats |
 //! | `head_names` | what heads are called in checkpoints |
@@ -13,7 +15,9 @@
 mod checkpoint;
 mod files;
 mod format;
+mod gguf_files;
 mod head_names;
+mod mapped;
 mod matrix;
 mod report;
 mod source;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use peft_core::Result;
 use sha2::{Digest, Sha256};
 
-use super::files::Files;
+use super::source::Source;
 
 /// What loading found besides the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,14 +19,18 @@ pub struct LoadReport {
 }
 
 /// SHA-256 over the canonical names and the shapes of the tensors `used` and 4 KiB from the middle of each: enough to
-/// tell one checkpoint from another, and cheap for a large one.
-pub(super) fn fingerprint(files: &Files, used: &BTreeMap<String, String>) -> Result<String> {
+/// tell one checkpoint from another, and cheap for a large one. Only tensors of files have one.
+pub(super) fn fingerprint(
+    source: &Source,
+    used: &BTreeMap<String, String>,
+) -> Result<Option<String>> {
     const SAMPLE: usize = 4096;
     let mut hash = Sha256::new();
     for (name, spelling) in used {
+        let Some(sample) = source.sample(spelling, SAMPLE)? else { return Ok(None) };
         hash.update(name.as_bytes());
-        hash.update(format!("{:?}", files.shape(spelling)).as_bytes());
-        hash.update(files.sample(spelling, SAMPLE)?);
+        hash.update(format!("{:?}", source.shape(spelling)).as_bytes());
+        hash.update(sample);
     }
-    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Ok(Some(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()))
 }

@@ -9,12 +9,16 @@ use peft_core::{
     },
 };
 
-use super::files::Files;
+use super::{
+    files::Files,
+    gguf_files::{GgufFiles, StoredRows},
+};
 
 /// Where tensors are read from.
 #[derive(Debug)]
 pub enum Source {
     Files(Files),
+    Gguf(GgufFiles),
     Memory(NamedTensors),
     /// Any tensor that is asked for, drawn from the seed and its name.
     Random {
@@ -27,6 +31,7 @@ impl Source {
     pub fn contains(&self, name: &str) -> bool {
         match self {
             Self::Files(files) => files.contains(name),
+            Self::Gguf(files) => files.contains(name),
             Self::Memory(tensors) => tensors.contains_key(name),
             Self::Random { .. } => true,
         }
@@ -36,6 +41,7 @@ impl Source {
     pub fn names(&self) -> Vec<String> {
         match self {
             Self::Files(files) => files.names().map(str::to_string).collect(),
+            Self::Gguf(files) => files.names().map(str::to_string).collect(),
             Self::Memory(tensors) => tensors.keys().cloned().collect(),
             Self::Random { .. } => Vec::new(),
         }
@@ -45,15 +51,39 @@ impl Source {
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         match self {
             Self::Files(files) => files.shape(name),
+            Self::Gguf(files) => files.shape(name),
             Self::Memory(tensors) => Some(tensors.get(name)?.shape().as_slice().to_vec()),
             Self::Random { .. } => None,
         }
+    }
+
+    /// At most `count` bytes from the middle of a tensor of a file, as they are stored; `None` if there is no file.
+    pub fn sample(&self, name: &str, count: usize) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Files(files) => files.sample(name, count).map(Some),
+            Self::Gguf(files) => files.sample(name, count).map(Some),
+            Self::Memory(_) | Self::Random { .. } => Ok(None),
+        }
+    }
+
+    /// The rows of a matrix in blocks, or in floats of two bytes, if a GGUF file stores it so.
+    pub fn stored_rows(&self, name: &str) -> Result<Option<StoredRows>> {
+        match self {
+            Self::Gguf(files) => files.stored_rows(name),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether rows and columns of a matrix are swapped, against what transformers stores.
+    pub fn is_transposed(&self, name: &str) -> bool {
+        matches!(self, Self::Gguf(files) if files.is_transposed(name))
     }
 
     /// Whether two tensors that are there are equal, bit by bit.
     pub fn are_equal(&self, one: &str, other: &str) -> Result<bool> {
         match self {
             Self::Files(files) => files.are_equal(one, other),
+            Self::Gguf(files) => files.are_equal(one, other),
             Self::Memory(tensors) => Ok(tensors[one] == tensors[other]),
             Self::Random { .. } => Ok(one == other),
         }
@@ -71,6 +101,7 @@ impl Source {
     ) -> Result<TensorData> {
         Ok(match self {
             Self::Files(files) => files.read(spelling, dtype, in_place)?,
+            Self::Gguf(files) => files.read(spelling, in_place)?,
             Self::Memory(tensors) => tensors[spelling].clone(),
             Self::Random { seed, std } => {
                 let mut stream = rng::stream(*seed, 0, name);

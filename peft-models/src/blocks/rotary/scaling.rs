@@ -25,6 +25,8 @@ pub enum Scaling {
     /// YaRN (Peng et al. 2023, arXiv 2309.00071): frequencies with fewer than `slow` rotations in the context are
     /// stretched, those with more than `fast` are not; `scale` sharpens attention.
     Yarn { factor: f64, fast: f64, slow: f64, context: f64, truncate: bool, scale: f64 },
+    /// Each `f / factor` with a factor of its own, as GGUF stores the scaling of Llama 3.1.
+    Factors(Vec<f64>),
 }
 
 impl Scaling {
@@ -34,10 +36,11 @@ impl Scaling {
             let pairs = plain.iter().enumerate();
             pairs.map(|(i, frequency)| change(i, f64::from(*frequency)) as f32).collect()
         };
-        match *self {
+        match self {
             Self::None => (plain.to_vec(), 1.0),
             Self::Linear { factor } => (each(&|_, f| f / factor), 1.0),
-            Self::Llama3 { factor, low, high, context } => {
+            Self::Factors(factors) => (each(&|i, f| f / factors[i]), 1.0),
+            &Self::Llama3 { factor, low, high, context } => {
                 let change = |_, f: f64| {
                     let wave = TAU / f;
                     if wave < context / high {
@@ -51,7 +54,7 @@ impl Scaling {
                 };
                 (each(&change), 1.0)
             }
-            Self::Yarn { factor, fast, slow, context, truncate, scale } => {
+            &Self::Yarn { factor, fast, slow, context, truncate, scale } => {
                 let dim = (2 * plain.len()) as f64;
                 // The index of the frequency with `turns` rotations in the context.
                 let index =
@@ -74,11 +77,11 @@ impl Scaling {
     }
 }
 
-/// The base of a model's rotation and its scaling.
+/// The base of a model's rotation and its scaling, of so many `pairs` of dimensions.
 ///
 /// transformers 4 writes `rope_theta` and `rope_scaling`, transformers 5 puts both into
 /// `rope_parameters`; if a config has both, the older one counts, as it does there.
-pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
+pub fn read(config: &ModelConfig, pairs: usize) -> Result<(f64, Scaling)> {
     let base = positive(config, "rope_theta", Some(BASE))?;
     whole(config, "partial_rotary_factor")?;
     let Some(object) = config.first_object(&["rope_scaling", "rope_parameters"])? else {
@@ -127,6 +130,14 @@ pub fn read(config: &ModelConfig) -> Result<(f64, Scaling)> {
                 truncate: config.flag(&key("truncate"), true)?,
                 scale: number("attention_factor", Some(scale))?,
             }
+        }
+        "factors" => {
+            let factors = config.numbers(&key("factors"))?;
+            if factors.len() != pairs || !factors.iter().all(|factor| *factor > 0.0) {
+                let message = format!("expected {pairs} numbers above 0");
+                return Err(config.error(&key("factors"), message));
+            }
+            Scaling::Factors(factors)
         }
         other => {
             let message = format!("found {other:?}, this version knows {KNOWN}");

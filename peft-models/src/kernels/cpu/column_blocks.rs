@@ -30,11 +30,13 @@ pub(super) fn product_by_columns(
     let target = SharedBuffer::new(to);
     let threads = rayon::current_num_threads();
     let num_upcast: usize = b.iter().map(|factor| factor.weight.num_upcast()).sum();
-    // A multiple of the number of threads, in whole vectors.
+    // Whole vectors, and whole blocks of matrices that are stored in blocks; both are powers of two.
+    let step = b.iter().map(|factor| factor.weight.column_step()).max().unwrap_or(1).max(32);
+    // A multiple of the number of threads.
     let count = n.div_ceil(COLUMNS).max(num_upcast / UPCAST).next_multiple_of(threads);
-    let count = count.min(n.div_ceil(32)).max(1);
-    split(n.div_ceil(32), count, |range| {
-        let columns = range.start * 32..(range.end * 32).min(n);
+    let count = count.min(n.div_ceil(step)).max(1);
+    split(n.div_ceil(step), count, |range| {
+        let columns = range.start * step..(range.end * step).min(n);
         if columns.is_empty() || m == 0 {
             return;
         }

@@ -45,6 +45,11 @@ pub(crate) fn reads_in_place(matrices: &[Matrix]) -> bool {
     frozen(matrices).is_some()
 }
 
+/// Whether kernels read matrices as a GGUF file stores them, on `device`.
+pub(crate) fn reads_stored(device: &Device) -> bool {
+    enabled() && *device == Device::flex()
+}
+
 /// `f(x Wᵀ + b)`, or without `f`; the outputs of several weights `[out, in]` stand side by side.
 pub(crate) fn apply_linear<const D: usize>(
     x: &Tensor<D>,

@@ -6,16 +6,23 @@ use burn::{
     backend::{Flex, flex::FlexTensor},
     tensor::{DType, Int, Tensor, bf16},
 };
+use bytes::Bytes;
+use peft_core::formats::gguf::{TensorType, dequantise};
 
 use super::{simd::vectorised, tensors, view::MatrixView};
 use crate::weights::Matrix;
 
 /// A frozen matrix `[rows, columns]` whose rows are channels.
 #[derive(Clone, Debug)]
-pub(super) struct Frozen {
-    values: FlexTensor,
-    /// The scale of each row of an eight-bit matrix.
-    scale: Option<FlexTensor>,
+pub(super) enum Frozen {
+    /// In tensors.
+    Tensors {
+        values: FlexTensor,
+        /// The scale of each row of an eight-bit matrix.
+        scale: Option<FlexTensor>,
+    },
+    /// As a GGUF file stores it, row by row.
+    Stored { kind: TensorType, sizes: [usize; 2], bytes: Bytes },
 }
 
 impl Frozen {
@@ -25,6 +32,9 @@ impl Frozen {
         match matrix {
             Matrix::Floats(tensor) => Self::floats(tensor),
             Matrix::Int8 { values, scale } => Self::int8(values, scale),
+            Matrix::Stored { kind, sizes, bytes, .. } => {
+                Some(Self::Stored { kind: *kind, sizes: *sizes, bytes: bytes.clone() })
+            }
         }
     }
 
@@ -32,7 +42,7 @@ impl Frozen {
     pub(super) fn floats(matrix: &Tensor<2>) -> Option<Self> {
         let values = tensors::frozen(matrix)?;
         let known = matches!(values.dtype(), DType::F32 | DType::BF16);
-        (known && is_readable(&values)).then_some(Self { values, scale: None })
+        (known && is_readable(&values)).then_some(Self::Tensors { values, scale: None })
     }
 
     /// A matrix of eight bits.
@@ -40,24 +50,36 @@ impl Frozen {
         let values = values.clone().try_into_primitive::<Flex>().ok()?;
         let scale = tensors::in_order(&tensors::frozen(scale)?);
         (values.dtype() == DType::I8 && is_readable(&values))
-            .then_some(Self { values, scale: Some(scale) })
+            .then_some(Self::Tensors { values, scale: Some(scale) })
     }
 
     fn weight(&self) -> Weight<'_> {
-        let layout = self.values.layout();
+        let (values, scale) = match self {
+            Self::Tensors { values, scale } => (values, scale),
+            Self::Stored { kind, sizes, bytes } => {
+                return Weight {
+                    elements: Elements::Stored(*kind, bytes),
+                    sizes: *sizes,
+                    strides: [sizes[1], 1],
+                    scale: None,
+                    channels_are_rows: true,
+                };
+            }
+        };
+        let layout = values.layout();
         let (shape, strides) = (layout.shape(), layout.strides());
         let stride = |axis: usize| usize::try_from(strides[axis]).unwrap_or(0);
         let start = layout.start_offset();
-        let elements = match self.values.dtype() {
-            DType::BF16 => Elements::Bf16(&self.values.storage::<bf16>()[start..]),
-            DType::I8 => Elements::Int8(&self.values.storage::<i8>()[start..]),
-            _ => Elements::F32(&self.values.storage::<f32>()[start..]),
+        let elements = match values.dtype() {
+            DType::BF16 => Elements::Bf16(&values.storage::<bf16>()[start..]),
+            DType::I8 => Elements::Int8(&values.storage::<i8>()[start..]),
+            _ => Elements::F32(&values.storage::<f32>()[start..]),
         };
         Weight {
             elements,
             sizes: [shape[0], shape[1]],
             strides: [stride(0), stride(1)],
-            scale: self.scale.as_ref().map(tensors::floats),
+            scale: scale.as_ref().map(tensors::floats),
             channels_are_rows: true,
         }
     }
@@ -106,6 +128,8 @@ enum Elements<'a> {
     F32(&'a [f32]),
     Bf16(&'a [bf16]),
     Int8(&'a [i8]),
+    /// Rows in blocks of a GGUF file.
+    Stored(TensorType, &'a [u8]),
 }
 
 /// A frozen matrix, or its transpose, as it lies in memory.
@@ -134,6 +158,9 @@ vectorised! {
             *to = f32::from(*from) * scale;
         }
     }
+    fn widen<FMA>(kind: TensorType, from: &[u8], to: &mut [f32]) {
+        dequantise(kind, from, to);
+    }
 }
 
 impl<'a> Weight<'a> {
@@ -153,6 +180,15 @@ impl<'a> Weight<'a> {
 
     pub(super) fn num_columns(&self) -> usize {
         self.sizes[1]
+    }
+
+    /// What first columns and numbers of columns must be multiples of: rows in blocks can be read from the start of a
+    /// block only.
+    pub(super) fn column_step(&self) -> usize {
+        match self.elements {
+            Elements::Stored(kind, _) if self.strides[1] == 1 => kind.block_len(),
+            _ => 1,
+        }
     }
 
     /// How many elements have to be upcast before they can be used.
@@ -195,6 +231,9 @@ impl<'a> Weight<'a> {
             let across = if by_rows { columns.clone() } else { 0..rows };
             match (self.elements, self.scale) {
                 (Elements::Bf16(elements), _) => upcast(&elements[at..at + len], to),
+                (Elements::Stored(kind, bytes), _) => {
+                    widen(kind, &bytes[kind.bytes_of(at)..kind.bytes_of(at + len)], to);
+                }
                 (Elements::Int8(elements), Some(scale)) => {
                     let elements = &elements[at..at + len];
                     if self.channels_are_rows == by_rows {

@@ -50,6 +50,6 @@ mod view;
 
 pub(crate) use entry::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
-    lm_cross_entropy, normalize, reads_in_place, rotate_heads, unavailable,
+    lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
 };
 pub use switch::{enabled, set_enabled};

@@ -4,6 +4,7 @@
 //! | file | what is tested |
 //! |---|---|
 //! | `rows` | kernels that work on each row by itself |
+//! | `stored` | linear layers whose matrices are in blocks of GGUF |
 //! | `attention` | joined and separate attention |
 //! | `switch` | whole models with kernels and without; what no kernel supports |
 
@@ -11,6 +12,7 @@
 
 mod attention;
 mod rows;
+mod stored;
 mod switch;
 
 use std::{cell::Cell, sync::LazyLock};

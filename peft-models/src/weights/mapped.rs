@@ -1,0 +1,51 @@
+//! A file of tensors, mapped into memory.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use memmap2::Mmap;
+use peft_core::{Error, Result};
+
+/// A file of tensors.
+#[derive(Debug)]
+pub struct Mapped {
+    path: PathBuf,
+    file: File,
+    map: Bytes,
+}
+
+impl Mapped {
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::read(path))?;
+        // SAFETY: the mapping is only read. `peft_models::load` and the README ask that nobody changes the file.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
+        Ok(Self { path: path.to_path_buf(), file, map: Bytes::from_owner(map) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole file.
+    pub fn map(&self) -> &Bytes {
+        &self.map
+    }
+
+    /// A part of the file, in place.
+    pub fn view(&self, offset: u64, len: usize) -> Bytes {
+        let start = offset as usize;
+        self.map.slice(start..start + len)
+    }
+
+    /// Reads bytes from a place on, past the mapping: they take no memory but `into`.
+    pub fn fill(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(offset))
+            .and_then(|_| file.read_exact(into))
+            .map_err(Error::read(&self.path))
+    }
+}
