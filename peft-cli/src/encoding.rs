@@ -1,6 +1,10 @@
 //! How texts become rows of tokens: the flags that say so, and notes on what was cut.
 
-use std::{fmt::Display, path::Path};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use peft_core::{
@@ -8,7 +12,10 @@ use peft_core::{
     data::{Example, Labels},
     error::Error,
     evaluate::checks::check_topology,
-    text::{Encoded, EncoderConfig, FieldNames, Record, Template, load_tokenizer},
+    formats::read,
+    text::{
+        ChatSource, Clock, Encoded, EncoderConfig, FieldNames, Record, Template, load_tokenizer,
+    },
     train::TrainConfig,
 };
 use peft_models::{Loaded, generate::GenerateConfig};
@@ -24,6 +31,12 @@ pub struct TextArgs {
     /// Template that makes the target from a row's fields.
     #[arg(long, value_name = "TEXT")]
     pub target_template: Option<String>,
+    /// File of the chat template that renders conversations.
+    #[arg(long, value_name = "FILE", show_default = as_in_training("the model's own"))]
+    pub chat_template: Option<PathBuf>,
+    /// Day that a chat template prints, if it prints one: 2026-01-31.
+    #[arg(long, value_name = "DAY", show_default = as_in_training("today, in UTC"))]
+    pub chat_date: Option<String>,
     /// Tokens kept of each row.
     #[arg(long, value_name = "T", show_default = as_in_training("all"))]
     pub max_length: Option<usize>,
@@ -85,6 +98,37 @@ pub struct Lengths {
     pub doc_stride: Option<usize>,
 }
 
+/// How conversations are rendered.
+#[derive(Clone, Debug, Default)]
+pub struct ChatSettings {
+    /// A template in place of the model's own, and where it comes from.
+    pub template: Option<(String, String)>,
+    /// The day that it prints.
+    pub date: Option<String>,
+}
+
+impl ChatSettings {
+    /// The template of a file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file, if it cannot be read as text.
+    pub fn template_of(path: &Path) -> Result<(String, String)> {
+        Ok((read::text(path)?, path.display().to_string()))
+    }
+
+    /// The templates of the model in the folder `dir`, or the one that takes their place.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file or the flag that is wrong.
+    pub fn source(&self, dir: &Path) -> Result<ChatSource> {
+        let clock = self.date.as_deref().map_or_else(|| Ok(Clock::now()), Clock::parse)?;
+        let given = self.template.as_ref().map(|(text, origin)| (text.as_str(), origin.as_str()));
+        ChatSource::read(dir, given, clock)
+    }
+}
+
 /// How rows are encoded.
 #[derive(Clone, Debug)]
 pub struct EncodeSettings {
@@ -100,6 +144,8 @@ pub struct EncodeSettings {
     pub source_template: Option<Template>,
     /// Template of the target.
     pub target_template: Option<Template>,
+    /// How conversations are rendered.
+    pub chat: ChatSettings,
     /// What rows are cut to.
     pub lengths: Lengths,
     /// Whether rows have targets.
@@ -129,6 +175,13 @@ pub fn encode(
     config.fields = settings.fields;
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;
+    if records.iter().any(Record::is_conversation) {
+        let source = settings.chat.source(dir)?;
+        if let Some(reason) = source.missing() {
+            return Err(Error::setting("chat_template", reason));
+        }
+        config.chat = Some(Arc::new(source));
+    }
     config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());
     config.labels = settings.labels;
     let lengths = settings.lengths;
@@ -190,6 +243,12 @@ fn note_cuts(encoded: &Encoded, rows: usize, lengths: Lengths) {
             let length = length.unwrap_or(0);
             output::note(format!("note: {count} of {rows} {what} were cut to {length} tokens"));
         }
+    }
+    if encoded.emptied > 0 {
+        let emptied = encoded.emptied;
+        output::note(format!(
+            "note: {emptied} of these have no target left, so that nothing is learnt from them"
+        ));
     }
     if encoded.examples.len() > rows {
         let windows = encoded.examples.len();

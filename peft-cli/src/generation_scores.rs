@@ -33,8 +33,12 @@ pub fn score(
     };
     let (mut inputs, mut expected) = (Vec::new(), Vec::new());
     for example in examples {
-        let (input, target) = split(example, session.model())
+        let (input, mut target) = split(example, session.model())
             .map_err(|message| Error::data(path, example.line, message))?;
+        // A chat template may write on behind the token that ends a message; generation does not.
+        if let Some(end) = target.iter().position(|id| config.end_tokens.contains(id)) {
+            target.truncate(end);
+        }
         inputs.push(input);
         expected.push(written(&target));
     }
@@ -44,21 +48,25 @@ pub fn score(
     Ok(sequence_metrics(&found.zip(expected).collect::<Vec<_>>()))
 }
 
-/// The tokens that a row is continued from, and those that should follow.
+/// The tokens that a row is continued from, and those that should follow: its last targets, in a conversation those of
+/// the last message.
 fn split<'e>(
     example: &'e Example,
     model: &dyn FrozenModel,
 ) -> std::result::Result<(&'e [u32], Vec<u32>), &'static str> {
     let Target::Tokens(targets) = &example.target else { return Err("has no target tokens") };
-    let start =
-        targets.iter().position(|target| *target != IGNORE).ok_or("has no target tokens")?;
-    let target = targets[start..].iter().filter_map(|target| u32::try_from(*target).ok());
+    let known = |target: &i64| *target != IGNORE;
+    let end = 1 + targets.iter().rposition(known).ok_or("has no target tokens")?;
+    let ids = |targets: &[i64]| -> Vec<u32> {
+        targets.iter().filter_map(|target| u32::try_from(*target).ok()).collect()
+    };
     if model.spec().is_encoder_decoder() {
-        return Ok((&example.input_ids, target.collect()));
+        return Ok((&example.input_ids, ids(&targets[..end])));
     }
+    let start = targets[..end].iter().rposition(|target| !known(target)).map_or(0, |at| at + 1);
     match &example.input_ids[..start] {
         [] => Err("is a target from its first token on: there is nothing to continue"),
-        source => Ok((source, target.collect())),
+        source => Ok((source, ids(&targets[start..end]))),
     }
 }
 

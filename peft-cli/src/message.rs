@@ -20,8 +20,21 @@ pub fn of(error: &CliError) -> String {
             "the loss became {loss} at step {step}: lower the learning rate (--lr), or clip the gradients \
              (--clip-norm)"
         ),
+        Error::Data { .. } => with_settings(&error.to_string()),
         other => other.to_string(),
     }
+}
+
+/// A message about a row, with the flags of the settings that it names. A row's own fields stand in backticks too:
+/// none of them has a setting's name with an underscore.
+fn with_settings(message: &str) -> String {
+    let parts = message.split('`').enumerate();
+    let named = parts.map(|(i, part)| match flag_of(part).filter(|_| part.contains('_')) {
+        Some(flag) if i % 2 == 1 => flag,
+        _ if i % 2 == 1 => format!("`{part}`"),
+        _ => part.to_string(),
+    });
+    named.collect()
 }
 
 /// A setting as users write it: a flag if there is one of that name.

@@ -36,6 +36,17 @@ pub fn minilm() -> Option<PathBuf> {
         .map(|_| path)
 }
 
+/// SmolLM2-135M-Instruct in GGUF, a real language model: in the folder `$PEFT_SMOLLM2`.
+///
+/// # Panics
+///
+/// If it is missing and `.ci/run` requires it.
+pub fn smollm2() -> Option<PathBuf> {
+    let folder = env::var_os("PEFT_SMOLLM2").map(PathBuf::from).unwrap_or_default();
+    let path = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    present(path, "set PEFT_SMOLLM2 to the folder of SmolLM2-135M-Instruct.Q4_1.gguf")
+}
+
 fn present(path: PathBuf, reason: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cases;
+mod chat;
 mod comparison;
 mod encoder_decoder;
 mod families;

@@ -5,7 +5,7 @@
 use std::fs;
 
 use burn::tensor::TensorData;
-use peft_cli::encoding::{EncodeSettings, Lengths, encode};
+use peft_cli::encoding::{ChatSettings, EncodeSettings, Lengths, encode};
 use peft_core::{
     PeftMethod, Task,
     optim::Schedule,
@@ -161,6 +161,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         labels: None,
         num_classes: None,
         fields: FieldNames::default(),
+        chat: ChatSettings::default(),
         source_template: None,
         target_template: None,
         lengths: Lengths::default(),

@@ -33,6 +33,7 @@ use crate::{
 /// Examples:
 ///   peft generate --model models/stories --prompt "Once upon a time" --max-new-tokens 60
 ///   peft generate --model models/stories --prompt "Once upon a time" --temperature 0.8 --top-p 0.95 --seed 1
+///   peft generate --model models/smollm2 --chat --system "Be brief." --prompt "Where is Oslo?" --max-new-tokens 60
 ///   peft generate --model models/stories --adapter runs/e2e --input rows.jsonl --num-beams 4 --output out.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -44,7 +45,13 @@ pub struct GenerateArgs {
     /// Text to continue.
     #[arg(long, value_name = "TEXT", conflicts_with = "input", required_unless_present = "input")]
     prompt: Option<String>,
-    /// Rows to continue: `source`, `text` or `input_ids`.
+    /// Answer the prompt, by the model's chat template, instead of continuing it.
+    #[arg(long, requires = "prompt")]
+    chat: bool,
+    /// Message of the system in front of the prompt.
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
+    /// Rows to continue: `source`, `text`, `messages`, `conversations` or `input_ids`.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// JSONL file for the rows.
@@ -132,7 +139,18 @@ fn continue_text(
     config: &GenerateConfig,
 ) -> CliResult {
     let tokenizer = load_tokenizer(&session.dir)?;
-    let ids = session.encode_prompt(prompt, &args.text).map_err(|error| match error {
+    // An encoder-decoder answers, other models continue.
+    let answers = session.model().spec().is_encoder_decoder();
+    if answers && args.chat {
+        return Err(CliError::Usage(
+            "--chat: this model is an encoder-decoder, which has no chat".into(),
+        ));
+    }
+    let encoded = match args.chat {
+        true => session.encode_chat(args.system.as_deref(), prompt, &args.text),
+        false => session.encode_prompt(prompt, &args.text),
+    };
+    let ids = encoded.map_err(|error| match error {
         // The fault is the tokenizer's, not the text's.
         Error::TokenId { id, vocab_size, .. } => {
             let path = session.dir.join("tokenizer.json");
@@ -144,9 +162,11 @@ fn continue_text(
         Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
         other => other.into(),
     })?;
-    // An encoder-decoder answers, other models continue.
-    let answers = session.model().spec().is_encoder_decoder();
-    let (prompt, before) = if answers { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };
+    let (prompt, before) = match (answers, args.chat) {
+        (true, _) => ("", [].as_slice()),
+        (false, true) => ("", ids.as_slice()),
+        (false, false) => (prompt, ids.as_slice()),
+    };
     let text = new_text(&tokenizer, before, &args.decoding.stop);
     let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);
     if searched || config.num_return_sequences > 1 {

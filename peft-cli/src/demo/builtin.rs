@@ -89,13 +89,12 @@ impl Builtin {
 fn records(rows: &[(String, String)]) -> Vec<Record> {
     rows.iter()
         .enumerate()
-        .map(|(index, (source, target))| Record {
-            path: Path::new("(built-in task)").into(),
-            line: index + 1,
-            fields: serde_json::Map::from_iter([
+        .map(|(index, (source, target))| {
+            let fields = serde_json::Map::from_iter([
                 ("source".to_string(), json!(source)),
                 ("target".to_string(), json!(target)),
-            ]),
+            ]);
+            Record::new(Path::new("(built-in task)").into(), index + 1, fields)
         })
         .collect()
 }

@@ -9,10 +9,11 @@ use peft_core::{
     text::{Encoded, FieldNames, Record, Role, Template, Wanted, read_records},
     train::TrainConfig,
 };
+use serde_json::{Value, json};
 
 use super::Session;
 use crate::{
-    encoding::{EncodeSettings, Lengths, TextArgs, check_lengths, encode},
+    encoding::{ChatSettings, EncodeSettings, Lengths, TextArgs, check_lengths, encode},
     fields,
 };
 
@@ -93,10 +94,22 @@ impl Session {
             fields: found.names,
             source_template: source_template.or(found.source_template),
             target_template,
+            chat: self.chat(text)?,
             lengths: self.lengths(text),
             targets,
         };
         encode(&self.base, &self.dir, records, config)
+    }
+
+    /// How conversations are rendered: by the flags, or otherwise as in training.
+    fn chat(&self, text: &TextArgs) -> Result<ChatSettings> {
+        let template = match &text.chat_template {
+            Some(path) => Some(ChatSettings::template_of(path)?),
+            None => {
+                self.remembered(&None, "chat_template").map(|text| (text, "the adapter".into()))
+            }
+        };
+        Ok(ChatSettings { template, date: self.remembered(&text.chat_date, "chat_date") })
     }
 
     /// The text `prompt` as token ids, encoded like the source of a row. Of the templates, only those of the
@@ -107,11 +120,33 @@ impl Session {
     /// [`Error::Data`] if it has no tokens, [`Error::TokenId`] if it has one that the model does not
     /// know.
     pub fn encode_prompt(&self, prompt: &str, text: &TextArgs) -> Result<Vec<u32>> {
+        self.encode_fields(&json!({ "text": prompt }), text)
+    }
+
+    /// A question as token ids: the message of a user, after those of the `system`, that the assistant is to answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::encode_prompt`]; also if the model has no chat template, or its template refuses the messages.
+    pub fn encode_chat(
+        &self,
+        system: Option<&str>,
+        prompt: &str,
+        text: &TextArgs,
+    ) -> Result<Vec<u32>> {
+        let system = system.map(|system| json!({ "role": "system", "content": system }));
+        let user = json!({ "role": "user", "content": prompt });
+        let messages: Vec<Value> = system.into_iter().chain([user]).collect();
+        self.encode_fields(&json!({ "messages": messages }), text)
+    }
+
+    /// The input of a row of these fields, which are not from a file.
+    fn encode_fields(&self, fields: &Value, text: &TextArgs) -> Result<Vec<u32>> {
         let template = |value: &Option<String>, key: &str| {
             value.as_deref().map(|value| Template::parse(value, key)).transpose()
         };
-        let fields = [("text".to_string(), prompt.into())].into_iter().collect();
-        let record = Record { path: Arc::from(Path::new("--prompt")), line: 1, fields };
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        let record = Record::new(Arc::from(Path::new("--prompt")), 1, fields);
         let config = EncodeSettings {
             task: if self.model().spec().is_encoder_decoder() {
                 Task::Seq2SeqLm
@@ -123,6 +158,7 @@ impl Session {
             fields: FieldNames::default(),
             source_template: template(&text.source_template, "source_template")?,
             target_template: template(&text.target_template, "target_template")?,
+            chat: self.chat(text)?,
             lengths: Lengths { max_length: self.lengths(text).max_length, ..Lengths::default() },
             targets: false,
         };

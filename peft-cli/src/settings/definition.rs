@@ -209,6 +209,12 @@ settings! {
     /// Template that makes the target from a row's fields.
     #[arg(long, value_name = "TEXT", help_heading = "Data")]
     target_template: String,
+    /// File of the chat template that renders conversations.
+    #[arg(long, value_name = "FILE", help_heading = "Data", show_default = "the model's own")]
+    chat_template: PathBuf,
+    /// Day that a chat template prints, if it prints one: 2026-01-31.
+    #[arg(long, value_name = "DAY", help_heading = "Data", show_default = "today, in UTC")]
+    chat_date: String,
     /// Class names in order, separated by commas.
     #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "those in the rows, sorted")]
     labels: String,

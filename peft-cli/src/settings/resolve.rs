@@ -107,6 +107,7 @@ fn check_sizes(settings: &Settings) -> Result<()> {
         ("--out", &settings.out),
         ("--init-adapter", &settings.init_adapter),
         ("--metrics-file", &settings.metrics_file),
+        ("--chat-template", &settings.chat_template),
     ] {
         if let Some(path) = path.as_deref().filter(|path| path.to_str().is_none()) {
             let message = format!("found {}, expected a path in UTF-8", path.display());

@@ -11,7 +11,7 @@ use peft_core::{
 use peft_models::{LoadOptions, Loaded};
 
 use crate::{
-    encoding::{EncodeSettings, Lengths, encode},
+    encoding::{ChatSettings, EncodeSettings, Lengths, encode},
     end_token,
     error::CliResult,
     fields, locate, output,
@@ -84,6 +84,17 @@ impl Inputs {
         )
     }
 
+    /// Whether a row is a conversation whose template prints the date.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file or the flag that is wrong.
+    pub fn prints_date(&self, settings: &Settings) -> Result<bool> {
+        let mut records = self.train.iter().chain(self.valid.iter().flatten());
+        Ok(records.any(Record::is_conversation)
+            && chat_settings(settings)?.source(&self.dir)?.prints_date())
+    }
+
     /// The rows to train on and those to validate on, encoded.
     ///
     /// # Errors
@@ -107,6 +118,7 @@ impl Inputs {
             source_template: template(&settings.source_template, "source_template")?
                 .or_else(|| found.source_template.clone()),
             target_template: template(&settings.target_template, "target_template")?,
+            chat: chat_settings(settings)?,
             lengths: Lengths {
                 max_length: settings.max_length,
                 max_target_length: settings.max_target_length,
@@ -138,4 +150,14 @@ impl Inputs {
         };
         Ok((train, valid))
     }
+}
+
+/// How the conversations of a run are rendered.
+///
+/// # Errors
+///
+/// [`Error::Read`](peft_core::Error::Read) if the template's file cannot be read.
+pub fn chat_settings(settings: &Settings) -> Result<ChatSettings> {
+    let template = settings.chat_template.as_deref().map(ChatSettings::template_of).transpose()?;
+    Ok(ChatSettings { template, date: settings.chat_date.clone() })
 }

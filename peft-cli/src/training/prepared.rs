@@ -11,7 +11,7 @@ use peft_core::{
     Adapter, ContextBudget, Mode, PeftMethod, Result, Task,
     data::{Example, Labels},
     metrics::Metrics,
-    text::FoundFields,
+    text::{Clock, FoundFields},
     train::{
         self, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData, adapter_of,
     },
@@ -19,7 +19,11 @@ use peft_core::{
 use peft_models::Loaded;
 use serde_json::json;
 
-use super::{class_names, inputs::Inputs, method_builder::MethodBuilder};
+use super::{
+    class_names,
+    inputs::{Inputs, chat_settings},
+    method_builder::MethodBuilder,
+};
 use crate::{
     encoding::check_lengths,
     error::CliResult,
@@ -45,6 +49,8 @@ pub struct PreparedRun {
     pub(super) labels: Option<Labels>,
     pub(super) device: Device,
     found: FoundFields,
+    /// The text of `chat_template`, if one was given.
+    chat_template: Option<String>,
     dir: PathBuf,
     base_name: String,
     config: TrainConfig,
@@ -97,6 +103,11 @@ impl PreparedRun {
             &found.names,
             device,
         )?;
+        // A run that is resumed on another day has to see the same rows.
+        if settings.chat_date.is_none() && inputs.prints_date(&settings)? {
+            settings.chat_date = Some(Clock::now().day());
+        }
+        let chat_template = chat_settings(&settings)?.template.map(|(text, _)| text);
         let (train, valid) = inputs.encode(&settings, task, labels.as_ref(), &found)?;
         set_intervals(&mut config, &train, &valid)?;
         settings.eval_every = config.eval_every;
@@ -104,6 +115,7 @@ impl PreparedRun {
         let Inputs { base, dir, start_adapter, .. } = inputs;
         let (base, device) = (Arc::new(base), device.clone());
         Ok(Self {
+            chat_template,
             settings,
             method,
             task,
@@ -139,6 +151,7 @@ impl PreparedRun {
             task,
             base,
             start_adapter: None,
+            chat_template: None,
             labels: None,
             found: FoundFields::default(),
             device: device.clone(),
@@ -241,6 +254,11 @@ impl PreparedRun {
             }
             if let Some(template) = &self.found.source_template {
                 fields.insert("source_template".into(), template.as_str().into());
+            }
+            // The template itself is: the adapter is used with the same one, wherever its file is then.
+            fields.remove("chat_template");
+            if let Some(template) = &self.chat_template {
+                fields.insert("chat_template".into(), json!(template));
             }
             fields.insert("trained_parameters".into(), json!(trained_parameters));
         }

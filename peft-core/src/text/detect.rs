@@ -101,8 +101,16 @@ pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundField
             return Err(Error::setting(role.setting(), message));
         }
     }
-    let (ids, texts): (Vec<&Record>, Vec<&Record>) =
-        records.iter().take(FIRST_ROWS).partition(|record| record.has("input_ids"));
+    let named = [Role::Text, Role::Source, Role::Target].map(|role| wanted.given.get(role));
+    let chats = wanted.task == Task::CausalLm
+        && !wanted.source_template
+        && !wanted.target_template
+        && named.iter().all(Option::is_none);
+    // Rows of token ids and conversations have no other names.
+    let (ids, texts): (Vec<&Record>, Vec<&Record>) = records
+        .iter()
+        .take(FIRST_ROWS)
+        .partition(|record| record.has("input_ids") || (chats && record.is_conversation()));
     if texts.is_empty() {
         // Rows of token ids have the names of their task; a class alone may be called otherwise.
         let mut search = Search::new(wanted, ids);

@@ -6,12 +6,14 @@
 //! | `encode/ids.rs` | token ids, for any task |
 //! | `encode/texts.rs` | sources and targets, and how they are cut |
 //! | `encode/causal.rs` | texts to continue |
+//! | `encode/chat.rs` | conversations to continue |
 //! | `encode/seq2seq.rs` | texts to turn into others |
 //! | `encode/seq_cls.rs` | texts with a class |
 //! | `encode/token_cls.rs` | words with tags |
 //! | `encode/qa.rs` | questions with a context |
 
 mod causal;
+mod chat;
 mod config;
 mod ids;
 mod qa;
@@ -52,7 +54,8 @@ const CHUNK: usize = 4096;
 /// - `causal-lm`: `source` with `target`, tokenised separately: the source with the tokenizer's
 ///   special tokens, but without an end-of-text token after it; the target without special tokens,
 ///   closed by `eos`. Only the target is learnt. Or `text` alone, closed by `eos`, all of which is
-///   learnt.
+///   learnt. Or `messages`, or sharegpt's `conversations`: rendered by the model's chat template and
+///   tokenised without special tokens; what the assistant says is learnt.
 /// - `seq2seq-lm`: `source` with `target`, each with the tokenizer's special tokens; the target is
 ///   closed by `eos` if the tokenizer does not close it.
 /// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD:
@@ -61,11 +64,13 @@ const CHUNK: usize = 4096;
 ///
 /// Without `targets`, the fields `label`, `tags`, `labels`, `answers` and `target` are not read and
 /// nothing is closed by `eos`: the model is asked for what comes next. A `seq2seq-lm` row may then
-/// consist of `text` alone.
+/// consist of `text` alone. A conversation is asked for the assistant's next message; one at its end
+/// is not read.
 ///
 /// With `max_length`, text is truncated at its end and keeps its special tokens (of a pair, the
 /// longer text is truncated first). What a decoder-only model continues (a `source`, a `text`
 /// without targets) is truncated at its beginning, so that the part next to the target is kept. A
+/// conversation with targets is truncated at its end, and may keep none of them. A
 /// long context is not truncated but split into several examples: windows that overlap by
 /// `doc_stride` tokens.
 #[derive(Clone, Debug)]
@@ -81,6 +86,8 @@ pub struct Encoded {
     pub examples: Vec<Example>,
     /// The number of records that were truncated to `max_length`.
     pub truncated: usize,
+    /// The number of those that lost all their targets with it.
+    pub emptied: usize,
     /// The number of targets that were truncated to `max_target_length`.
     pub truncated_targets: usize,
 }
@@ -131,6 +138,10 @@ impl Encoder {
                     true => (ids::example(&self.config, record)?, false).into(),
                     false => texts.next().expect("one row was made for each text"),
                 };
+                let emptied = self.config.targets
+                    && row.cut
+                    && row.examples.iter().all(|example| example.labelled() == 0);
+                encoded.emptied += usize::from(emptied);
                 encoded.examples.extend(row.examples);
                 encoded.truncated += usize::from(row.cut);
                 encoded.truncated_targets += usize::from(row.target_cut);
@@ -162,13 +173,7 @@ impl Encoder {
         input: impl Fn(&'r Record) -> Result<EncodeInput<'r>>,
     ) -> Result<Vec<Encoding>> {
         let Some(tokenizer) = &self.tokenizer else {
-            return match records.first() {
-                None => Ok(Vec::new()),
-                Some(record) => Err(record.error(
-                    "found a row of text, but the model has no tokenizer.json; expected token ids \
-                     in `input_ids`",
-                )),
-            };
+            return records.first().map_or(Ok(Vec::new()), |record| Err(self.no_tokenizer(record)));
         };
         let inputs = records.iter().map(|&record| input(record)).collect::<Result<Vec<_>>>()?;
         let encodings = match words {
@@ -184,6 +189,13 @@ impl Encoder {
             };
             records.iter().map(one).collect()
         })
+    }
+
+    fn no_tokenizer(&self, record: &Record) -> Error {
+        record.error(
+            "found a row of text, but the model has no tokenizer.json; expected token ids in \
+             `input_ids`",
+        )
     }
 
     /// Returns the label list, which text needs.

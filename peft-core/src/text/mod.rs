@@ -9,16 +9,20 @@
 //! | `fields` | [`FieldNames`]: what the fields of a row are called |
 //! | `detect` | [`find_fields`]: which fields of a file are read |
 //! | `labels` | [`collect_labels`]: the classes of a file |
+//! | `ordered` | [`Ordered`]: JSON whose objects keep the order of the file |
+//! | `chat` | [`ChatSource`]: conversations, rendered by a model's chat template |
 //! | `template` | [`Template`]: texts made from a record's fields |
 //! | `tokenizer` | [`load_tokenizer`]: a folder's tokenizer, or one of parts in memory |
 //! | `end_token` | [`end_token()`]: the end token that a tokenizer's files name |
 //! | `encode` | [`Encoder`]: records become [`Example`](crate::data::Example)s |
 
+mod chat;
 mod detect;
 mod encode;
 mod end_token;
 mod fields;
 mod labels;
+mod ordered;
 mod path;
 mod read;
 mod record;
@@ -26,11 +30,13 @@ mod squad;
 mod template;
 mod tokenizer;
 
+pub use chat::{ChatSource, Clock};
 pub use detect::{FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig};
 pub use end_token::end_token;
 pub use fields::{FieldNames, Role};
 pub use labels::{collect_labels, label_text};
+pub use ordered::Ordered;
 pub use read::read_records;
 pub use record::Record;
 pub use template::Template;

@@ -89,7 +89,13 @@ fn json_lines(path: &Arc<Path>, text: &str) -> Result<Vec<Record>> {
             Error::data(path, line, format!("not a JSON object: {message} at column {column}"))
         })?;
         match value {
-            Value::Object(fields) => records.push(Record { path: path.clone(), line, fields }),
+            Value::Object(fields) => {
+                let mut record = Record::new(path.clone(), line, fields);
+                if record.is_conversation() {
+                    record.ordered = serde_json::from_str(row).map(Arc::new).ok();
+                }
+                records.push(record);
+            }
             other => {
                 let message = format!("found {}, expected a JSON object", describe(&other));
                 return Err(Error::data(path, line, message));
@@ -217,7 +223,7 @@ impl Header {
         }
         let fields: Map<String, Value> =
             self.names.iter().cloned().zip(values.into_iter().map(Value::from)).collect();
-        Ok(Record { path: self.path.clone(), line, fields })
+        Ok(Record::new(self.path.clone(), line, fields))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::path;
+use super::{ordered::Ordered, path};
 use crate::error::{Error, Result};
 
 /// One line of a data file: named fields, and where they came from.
@@ -20,9 +20,21 @@ pub struct Record {
     pub line: usize,
     /// The fields by name.
     pub fields: Map<String, Value>,
+    /// The same with keys in the file's order, for conversations, whose templates print it.
+    pub ordered: Option<Arc<Ordered>>,
 }
 
 impl Record {
+    /// Creates a record of these fields.
+    pub fn new(path: Arc<Path>, line: usize, fields: Map<String, Value>) -> Self {
+        Self { path, line, fields, ordered: None }
+    }
+
+    /// Whether it is a conversation: messages for the model's chat template.
+    pub fn is_conversation(&self) -> bool {
+        self.has("messages") || self.has("conversations")
+    }
+
     /// Creates an error at this record's line.
     pub fn error(&self, message: impl Into<String>) -> Error {
         Error::data(&self.path, self.line, message)
@@ -170,7 +182,7 @@ pub(crate) mod tests {
     /// A record of line `line` of `rows.jsonl`, for the tests of this folder.
     pub(crate) fn record(line: usize, fields: serde_json::Value) -> Record {
         let Value::Object(fields) = fields else { panic!("a record is an object") };
-        Record { path: Arc::from(Path::new("rows.jsonl")), line, fields }
+        Record::new(Arc::from(Path::new("rows.jsonl")), line, fields)
     }
 
     fn message<T: std::fmt::Debug>(result: Result<T>) -> String {

@@ -41,7 +41,7 @@ pub(super) fn records(path: &Arc<Path>, text: &str) -> Result<Option<Vec<Record>
                     paragraph.get("context").map(|context| ("context".into(), context.clone())),
                 );
                 fields.extend(question.clone());
-                records.push(Record { path: path.clone(), line, fields });
+                records.push(Record::new(path.clone(), line, fields));
             }
         }
     }

@@ -1,12 +1,101 @@
 //! Rows that cannot be read, or do not fit the task, the model or its tokenizer.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::json;
 
 use super::{CASE, Case, USAGE, fixture::*};
 
 pub const CASES: &[Case] = &[
+    Case {
+        name: "a conversation that is not a list of messages",
+        build: |dir| chat(dir, r#"{"messages": "hello"}"#, "{{ messages }}"),
+        says: &[
+            "rows.jsonl, line 1: field `messages`: found the string `hello`, expected an array",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a speaker that sharegpt does not know",
+        build: |dir| {
+            chat(dir, r#"{"conversations": [{"from": "cat", "value": "x"}]}"#, "{{ messages }}")
+        },
+        says: &["line 1: field `conversations[0].from`: found `cat`, expected one of: human, user"],
+        ..CASE
+    },
+    Case {
+        name: "a message without a role",
+        build: |dir| chat(dir, r#"{"messages": [{"content": "x"}]}"#, "{{ messages }}"),
+        says: &["rows.jsonl, line 1: field `messages[0]`: has no `role`"],
+        ..CASE
+    },
+    Case {
+        name: "a content that is a number",
+        build: |dir| {
+            chat(dir, r#"{"messages": [{"role": "user", "content": 3}]}"#, "{{ messages }}")
+        },
+        says: &["field `messages[0].content`: found the number 3, expected a string, null, or an"],
+        ..CASE
+    },
+    Case {
+        name: "a conversation without the assistant",
+        build: |dir| {
+            chat(dir, r#"{"messages": [{"role": "user", "content": "x"}]}"#, "{{ messages }}")
+        },
+        says: &["rows.jsonl, line 1: has no message of the assistant"],
+        ..CASE
+    },
+    Case {
+        name: "a template that rewrites earlier messages",
+        build: |dir| {
+            let template = "{% for m in messages %}{{ loop.length }}{{ m.content }}{% endfor %}";
+            chat(dir, TALK, template)
+        },
+        says: &[
+            "rows.jsonl, line 1: the assistant's part cannot be found",
+            "has no generation blocks",
+            "as --chat-template",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a template that refuses a conversation",
+        build: |dir| chat(dir, TALK, "{{ messages[0].role }}\n{{ raise_exception('no users') }}"),
+        says: &["line 1: chat.jinja, chat template, line 2: the template refuses it: no users"],
+        ..CASE
+    },
+    Case {
+        name: "a template that loops for ever",
+        build: |dir| {
+            let template =
+                "{% for i in range(9999) %}{% for i in range(99999) %}{% endfor %}{% endfor %}";
+            chat(dir, TALK, template)
+        },
+        says: &["rows.jsonl, line 1: chat.jinja, chat template, line 1", "does it loop for ever?"],
+        ..CASE
+    },
+    Case {
+        name: "a template that is not one",
+        build: |dir| chat(dir, TALK, "{% if %}"),
+        says: &["--chat-template: chat.jinja, chat template, line 1: "],
+        ..USAGE
+    },
+    Case {
+        name: "a template that asks for a file",
+        build: |dir| chat(dir, TALK, "{% include 'rows.jsonl' %}"),
+        says: &["chat.jinja, chat template, line 1: "],
+        ..CASE
+    },
+    Case {
+        name: "a day that is none",
+        build: |dir| {
+            let mut args = chat(dir, TALK, "{{ strftime_now('%Y') }}");
+            args.extend(["--chat-date".to_string(), "2026-02-30".to_string()]);
+            args
+        },
+        says: &["--chat-date: found `2026-02-30`, expected a day such as 2026-01-31"],
+        ..USAGE
+    },
     Case {
         name: "answer_start outside of the context",
         build: |dir| {
@@ -463,3 +552,15 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
 ];
+
+const TALK: &str =
+    r#"{"messages": [{"role": "user", "content": "sea"}, {"role": "assistant", "content": "is"}]}"#;
+
+/// As [`train`], with this conversation and this chat template.
+fn chat(dir: &Path, row: &str, template: &str) -> Vec<String> {
+    model(dir, "llama");
+    tokenizer(dir);
+    rows(dir, &format!("{row}\n"));
+    fs::write(dir.join("chat.jinja"), template).unwrap();
+    train("--chat-template chat.jinja")
+}

@@ -3,14 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use burn::tensor::{DType, Device};
 use peft_core::{
-    Adapter, NamedTensors, Result,
+    Adapter, NamedTensors, Result, Task,
     adapter::{codec::from_safetensors, prompt_file},
     formats::{npy, torch_file},
-    text::{load_tokenizer, read_records},
+    text::{ChatSource, Clock, EncoderConfig, load_tokenizer, read_records},
 };
 use peft_models::{ModelConfig, Weights};
 use peft_tests::vectors;
@@ -204,6 +205,30 @@ fn texts() -> Vec<Reader> {
             },
             allowance: LARGE,
             beside: Vec::new(),
+        },
+        Reader {
+            name: "chat_template.jinja",
+            seeds: fs::read_dir(vectors("chat/templates"))
+                .unwrap()
+                .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+                .collect(),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "chat_template.jinja", bytes);
+                let chat = ChatSource::read(dir, None, Clock::parse("2024-07-26")?)?;
+                let config = EncoderConfig {
+                    chat: Some(Arc::new(chat)),
+                    ..EncoderConfig::new(Task::CausalLm, 400)
+                };
+                let records = read_records(&dir.join("conversations.jsonl"))?;
+                config.init(Some(load_tokenizer(dir)?))?.encode(&records[2..8]).map(drop)
+            },
+            // Templates may multiply texts.
+            allowance: 4 * LARGE,
+            beside: vec![
+                (vectors("chat/tokenizer.json"), "tokenizer.json"),
+                (vectors("chat/conversations.jsonl"), "conversations.jsonl"),
+            ],
         },
         Reader {
             name: "rows.jsonl",

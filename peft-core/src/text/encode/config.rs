@@ -1,5 +1,7 @@
 //! What an encoder is made for.
 
+use std::sync::Arc;
+
 use tokenizers::Tokenizer;
 
 use super::Encoder;
@@ -7,7 +9,7 @@ use crate::{
     contract::task::Task,
     data::Labels,
     error::{Error, Result},
-    text::{fields::FieldNames, template::Template, tokenizer::prepare},
+    text::{chat::ChatSource, fields::FieldNames, template::Template, tokenizer::prepare},
 };
 
 /// Settings of an [`Encoder`].
@@ -25,6 +27,8 @@ pub struct EncoderConfig {
     pub source_template: Option<Template>,
     /// Template for the target, instead of the field `target`. Default none.
     pub target_template: Option<Template>,
+    /// The chat template that renders conversations. Default none: they are refused.
+    pub chat: Option<Arc<ChatSource>>,
     /// The label list of a classification task. Default none.
     pub labels: Option<Labels>,
     /// The number of classes C; class indices must be below it. Default: the number of labels, if
@@ -61,6 +65,7 @@ impl EncoderConfig {
             fields: FieldNames::default(),
             source_template: None,
             target_template: None,
+            chat: None,
             labels: None,
             num_classes: None,
             max_length: None,

@@ -12,11 +12,9 @@ use crate::{
 
 /// Whether a row is one text, rather than source and target.
 pub(super) fn is_text(encoder: &Encoder, record: &Record) -> bool {
-    let config = &encoder.config;
-    let templated = config.source_template.is_some() || config.target_template.is_some();
-    let fields = &config.fields;
+    let fields = &encoder.config.fields;
     match (fields.get(Role::Source), fields.get(Role::Text)) {
-        _ if templated => false,
+        _ if is_templated(encoder) => false,
         (Some(_), _) => false,
         (None, Some(_)) => true,
         (None, None) => !record.has(Role::Source.name()) && record.has(Role::Text.name()),
@@ -26,6 +24,12 @@ pub(super) fn is_text(encoder: &Encoder, record: &Record) -> bool {
 /// The text that a row consists of.
 pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str> {
     record.text(encoder.config.fields.name(Role::Text))
+}
+
+/// Whether templates of the settings make texts from a row's fields.
+pub(super) fn is_templated(encoder: &Encoder) -> bool {
+    let config = &encoder.config;
+    config.source_template.is_some() || config.target_template.is_some()
 }
 
 /// The source, from the template or, without one, from the field `source`.

@@ -1,0 +1,228 @@
+//! Where a model's chat template comes from.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use minijinja::Value as Variable;
+use serde_json::Value;
+
+use super::{clock::Clock, gguf, template::ChatTemplate};
+use crate::{
+    error::{Error, Result},
+    formats::{gguf::gguf_of, read},
+};
+
+const CONFIG: &str = "tokenizer_config.json";
+const TEMPLATE: &str = "chat_template.jinja";
+const OTHER_TEMPLATES: &str = "additional_chat_templates";
+const OF_PROCESSOR: &str = "chat_template.json";
+
+/// Special tokens that a template may print, by the names of `tokenizer_config.json`.
+const SPECIAL_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// A model's chat templates, and the special tokens that they print.
+#[derive(Debug)]
+pub struct ChatSource {
+    /// The template, or why there is none.
+    default: std::result::Result<ChatTemplate, String>,
+    /// For conversations that name tools, where the model has a template of its own for them.
+    tool_use: Option<ChatTemplate>,
+    special_tokens: Vec<(String, Variable)>,
+}
+
+impl ChatSource {
+    /// Reads a model folder: `chat_template.jinja`, or `chat_template` in `tokenizer_config.json` (one, or several by
+    /// name), or `chat_template.json`, or the one in a GGUF file; the first in this order, as in transformers. A template that is `given`, with
+    /// the name of where it comes from, takes the place of all of them.
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::File`] for files that cannot be used, [`Error::Setting`] naming `chat_template` for
+    /// a template that cannot be parsed.
+    pub fn read(model_dir: &Path, given: Option<(&str, &str)>, clock: Clock) -> Result<Self> {
+        let config = json(&model_dir.join(CONFIG))?.unwrap_or_default();
+        let map = json(&model_dir.join("special_tokens_map.json"))?.unwrap_or_default();
+        // As in transformers, the older file counts where the newer one says nothing of added tokens.
+        let ignored = config.get("added_tokens_decoder").is_some();
+        let special = SPECIAL_TOKENS.iter().filter_map(|name| {
+            let in_map = token_text(&map[*name]).filter(|_| !ignored);
+            let token = in_map.or_else(|| token_text(&config[*name]))?;
+            Some(((*name).to_owned(), token.to_owned()))
+        });
+        let mut special: Vec<(String, String)> = special.collect();
+        let mut found = match given {
+            Some((template, origin)) => {
+                vec![Named::new("default", template.to_owned(), origin.to_owned())]
+            }
+            None => templates(model_dir, &config)?,
+        };
+        if let Some(path) = gguf_of(model_dir)?
+            && (found.is_empty() || special.is_empty())
+        {
+            let of_gguf = gguf::read(&path)?;
+            if let Some(template) = of_gguf.template.filter(|_| found.is_empty()) {
+                found.push(Named::new("default", template, path.display().to_string()));
+            }
+            if special.is_empty() {
+                special = of_gguf.special_tokens;
+            }
+        }
+        let missing = format!(
+            "{}: has no chat template of its own (neither {TEMPLATE} nor chat_template in {CONFIG}), and conversations need one",
+            model_dir.display()
+        );
+        Self::of(found, &special, clock, missing)
+    }
+
+    /// Takes a template that is not in a file of its own, such as one in a GGUF file. `origin` names where it stands.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming `chat_template` for a template that cannot be parsed.
+    pub fn from_text(
+        template: &str,
+        origin: &str,
+        special_tokens: &[(String, String)],
+        clock: Clock,
+    ) -> Result<Self> {
+        let named = Named::new("default", template.to_owned(), origin.to_owned());
+        Self::of(vec![named], special_tokens, clock, String::new())
+    }
+
+    fn of(
+        found: Vec<Named>,
+        special_tokens: &[(String, String)],
+        clock: Clock,
+        missing: String,
+    ) -> Result<Self> {
+        let parse = |name: &str| {
+            let named = found.iter().find(|named| named.name == name);
+            let parsed = named.map(|named| ChatTemplate::parse(&named.text, &named.origin, clock));
+            parsed.transpose().map_err(|message| Error::setting("chat_template", message))
+        };
+        let default = parse("default")?.ok_or_else(|| {
+            let names: Vec<&str> = found.iter().map(|named| named.name.as_str()).collect();
+            match found.first() {
+                None => missing,
+                Some(first) => format!(
+                    "{}: has several chat templates ({}), none of them named default: give one",
+                    first.origin,
+                    names.join(", ")
+                ),
+            }
+        });
+        let special_tokens = special_tokens
+            .iter()
+            .map(|(name, token)| (name.clone(), Variable::from(token.as_str())))
+            .collect();
+        Ok(Self { default, tool_use: parse("tool_use")?, special_tokens })
+    }
+
+    /// The template of a conversation with or without tools.
+    pub(super) fn template(&self, tools: bool) -> std::result::Result<&ChatTemplate, String> {
+        match &self.tool_use {
+            Some(template) if tools => Ok(template),
+            _ => self.default.as_ref().map_err(Clone::clone),
+        }
+    }
+
+    /// Why there is no template, if there is none.
+    pub fn missing(&self) -> Option<&str> {
+        self.default.as_ref().err().map(String::as_str)
+    }
+
+    /// Whether a template prints the date.
+    pub fn prints_date(&self) -> bool {
+        let all = self.default.iter().chain(&self.tool_use);
+        all.into_iter().any(ChatTemplate::prints_date)
+    }
+
+    pub(super) fn special_tokens(&self) -> Vec<(String, Variable)> {
+        self.special_tokens.clone()
+    }
+}
+
+/// A template of several.
+struct Named {
+    name: String,
+    text: String,
+    origin: String,
+}
+
+impl Named {
+    fn new(name: &str, text: String, origin: String) -> Self {
+        Self { name: name.to_owned(), text, origin }
+    }
+}
+
+/// The templates of a model folder, from the first place that has any.
+fn templates(dir: &Path, config: &Value) -> Result<Vec<Named>> {
+    let mut found = Vec::new();
+    let own = dir.join(TEMPLATE);
+    if own.is_file() {
+        found.push(Named::new("default", read::text(&own)?, own.display().to_string()));
+    }
+    for path in jinja_files(&dir.join(OTHER_TEMPLATES)) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        found.push(Named::new(&name, read::text(&path)?, path.display().to_string()));
+    }
+    if found.is_empty() {
+        found = named(&config["chat_template"], &dir.join(CONFIG))?;
+    }
+    if found.is_empty() {
+        let path = dir.join(OF_PROCESSOR);
+        let processor = json(&path)?.unwrap_or_default();
+        found = named(&processor["chat_template"], &path)?;
+    }
+    Ok(found)
+}
+
+/// The templates of `chat_template` in a JSON file: one, or several by name.
+fn named(value: &Value, path: &Path) -> Result<Vec<Named>> {
+    let origin = path.display().to_string();
+    let one = |name: &str, text: &str| Named::new(name, text.to_owned(), origin.clone());
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(vec![one("default", text)]),
+        Value::Object(by_name) if by_name.values().all(Value::is_string) => Ok(by_name
+            .iter()
+            .map(|(name, text)| one(name, text.as_str().unwrap_or_default()))
+            .collect()),
+        Value::Array(list) => {
+            let each = list
+                .iter()
+                .map(|item| Some(one(item["name"].as_str()?, item["template"].as_str()?)));
+            each.collect::<Option<Vec<_>>>().ok_or_else(|| {
+                Error::file(path, "chat_template: expected `name` and `template` in each element")
+            })
+        }
+        _ => {
+            Err(Error::file(path, "chat_template: expected a string, or a list of named templates"))
+        }
+    }
+}
+
+/// The `.jinja` files of a folder, sorted; none if there is no such folder.
+fn jinja_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jinja"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A JSON file, `None` if there is none.
+fn json(path: &Path) -> Result<Option<Value>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    read::json(path).map(Some)
+}
+
+/// A token as `tokenizer_config.json` writes it: its text, or an object with it.
+fn token_text(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value["content"].as_str())
+}

@@ -1,0 +1,62 @@
+//! Case 09: conversations.
+
+use std::fs;
+
+use peft_tests::shared;
+use serde_json::json;
+
+use crate::support::{parse_lines, peft, succeed};
+
+/// Words alone, since that is all the small model's tokenizer has.
+const TEMPLATE: &str = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}\
+                        {% if add_generation_prompt %}assistant: {% endif %}";
+
+#[test]
+fn case_09_messages_are_learnt_evaluated_and_answered() {
+    let (Some(rows), Some(model)) =
+        (shared("cases/09-chat-messages/train.jsonl"), shared("models/stories260k"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(&rows, dir.path().join("train.jsonl")).unwrap();
+    fs::write(dir.path().join("chat.jinja"), TEMPLATE).unwrap();
+    let model = model.display().to_string();
+    let run = |line: &str| {
+        let mut command = peft(dir.path());
+        command.args(line.split_whitespace()).args(["--model", &model]);
+        command
+    };
+
+    // The model has no template: that is said, with the way out.
+    let train = "train --task causal-lm --method prompt --num-virtual-tokens 2 --train train.jsonl --steps 2 \
+                 --batch-size 2 --out out";
+    let output = run(train).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(
+        stderr.contains("--chat-template: ") && stderr.contains("has no chat template"),
+        "{stderr}"
+    );
+
+    // The adapter remembers the template, wherever its file is.
+    succeed(&mut run(&format!("{train} --chat-template chat.jinja")));
+    fs::remove_file(dir.path().join("chat.jinja")).unwrap();
+    let output =
+        succeed(&mut run("eval --adapter out --data train.jsonl --json --max-new-tokens 3"));
+    let scores = &parse_lines(&String::from_utf8_lossy(&output.stdout))[0];
+    assert!(scores["loss"].is_f64() && scores["exact_match"].is_f64(), "{scores}");
+
+    // `--chat` asks what a row of messages asks.
+    let messages = [("system", "Be kind."), ("user", "hello")];
+    let messages = messages.map(|(role, content)| json!({"role": role, "content": content}));
+    fs::write(dir.path().join("ask.jsonl"), json!({ "messages": messages }).to_string()).unwrap();
+    let generate = "generate --adapter out --max-new-tokens 8";
+    let output = succeed(&mut run(&format!("{generate} --input ask.jsonl")));
+    let row = &parse_lines(&String::from_utf8_lossy(&output.stdout))[0];
+    let mut chat = run(&format!("{generate} --chat --prompt hello"));
+    let output = succeed(chat.args(["--system", "Be kind."]));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said.trim(), row["output"].as_str().unwrap().trim());
+    assert!(!said.contains("hello\nassistant"), "the prompt is not repeated: {said}");
+}
