@@ -3,3 +3,5 @@
 mod blocks;
 mod header;
 mod models;
+mod smollm2;
+mod tokenizers;

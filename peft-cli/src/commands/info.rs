@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use peft_core::{Error, Head, SiteSpec};
+use peft_core::{Error, Head, SiteSpec, text::has_tokenizer};
 use peft_models::{Loaded, ModelConfig};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InfoArgs {
-    /// Model: a folder, or org/name on the Hugging Face Hub.
+    /// Model: a folder, a GGUF file, or org/name on the Hugging Face Hub.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Print JSON.
@@ -42,7 +42,7 @@ pub fn run(args: &InfoArgs) -> CliResult {
         Ok(loaded) => loaded,
         Err(error) => return unsupported(args, &dir, error),
     };
-    let has_tokenizer = dir.join("tokenizer.json").exists();
+    let has_tokenizer = has_tokenizer(&dir)?;
     if args.json {
         return Ok(line(format!("{:#}", as_json(&loaded, has_tokenizer)))?);
     }
@@ -97,7 +97,7 @@ fn as_lines(loaded: &Loaded, has_tokenizer: bool) -> Vec<(&'static str, String)>
         ("positions", positions),
         ("language model", yes_or(model.has_lm_head(), "no")),
         ("own classes", classes),
-        ("tokenizer.json", yes_or(has_tokenizer, "no: rows of token ids only")),
+        ("tokenizer", yes_or(has_tokenizer, "no: rows of token ids only")),
         (
             "one virtual token",
             format!(

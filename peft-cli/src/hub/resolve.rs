@@ -48,7 +48,12 @@ pub fn base_name(given: &Path) -> String {
 fn hub_name(given: &Path) -> Option<RepoName> {
     // If that cannot be found out, the loader will say why.
     let exists = given.try_exists().unwrap_or(true);
-    given.to_str().filter(|_| !exists).and_then(RepoName::parse)
+    given.to_str().filter(|_| !exists && !is_gguf(given)).and_then(RepoName::parse)
+}
+
+/// Whether this is the name of a file, which no repository has.
+fn is_gguf(given: &Path) -> bool {
+    given.extension().is_some_and(|extension| extension == "gguf")
 }
 
 fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, HubError> {
@@ -60,7 +65,7 @@ fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, Hub
     if given.try_exists().unwrap_or(true) {
         return Ok(given.to_path_buf());
     }
-    let path = given.join(kind.config());
+    let path = if is_gguf(given) { given.to_path_buf() } else { given.join(kind.config()) };
     match fs::metadata(&path) {
         Ok(_) => Ok(given.to_path_buf()),
         Err(source) => Err(HubError::Missing { path, source, kind: kind.name() }),

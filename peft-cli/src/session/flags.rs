@@ -13,7 +13,7 @@ use crate::{
 /// Flags of every command that uses a model.
 #[derive(Args, Clone, Debug)]
 pub struct UseArgs {
-    /// Base model: a folder, or org/name on the Hugging Face Hub.
+    /// Base model: a folder, a GGUF file, or org/name on the Hugging Face Hub.
     #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
     /// Adapter: a folder, or org/name on the Hub. `predict` takes several.

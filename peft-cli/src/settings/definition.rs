@@ -59,7 +59,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Base model: a folder, or org/name on the Hugging Face Hub.
+    /// Base model: a folder, a GGUF file, or org/name on the Hugging Face Hub.
     #[arg(long, value_name = "MODEL", help_heading = "What to train")]
     model: PathBuf,
     /// Method to train.

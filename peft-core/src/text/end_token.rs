@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Error, Result},
-    formats::read,
+    formats::{gguf::gguf_of, read},
 };
 
 const KEY: &str = "eos_token";
@@ -22,6 +22,10 @@ const KEY: &str = "eos_token";
 /// # Errors
 /// [`Error::Read`] or [`Error::File`] if a file cannot be read, [`Error::Config`] if the value is of another kind.
 pub fn end_token(model_dir: &Path) -> Result<Option<(String, PathBuf)>> {
+    if gguf_of(model_dir)?.is_some() {
+        // Its metadata, which is its config too, names the id.
+        return Ok(None);
+    }
     let config = fields(model_dir.join("tokenizer_config.json"))?;
     let is_complete =
         config.as_ref().is_some_and(|(fields, _)| fields.contains_key("added_tokens_decoder"));

@@ -41,5 +41,5 @@ pub use read::read_records;
 pub use record::Record;
 pub use template::Template;
 pub use tokenizer::{
-    BytePairs, TokenizerDefinition, TokenizerModel, implied_merges, load_tokenizer,
+    BytePairs, TokenizerDefinition, TokenizerModel, has_tokenizer, implied_merges, load_tokenizer,
 };

@@ -43,12 +43,21 @@ pub fn config(gguf: &Gguf) -> Result<Json> {
     fields.insert("tie_word_embeddings".into(), json!(!gguf.has_tensor("output.weight")));
     for (ours, key) in [
         ("bos_token_id", "tokenizer.ggml.bos_token_id"),
-        ("eos_token_id", "tokenizer.ggml.eos_token_id"),
         ("pad_token_id", "tokenizer.ggml.padding_token_id"),
     ] {
         if let Some(id) = gguf.number(key)? {
             fields.insert(ours.into(), json!(id));
         }
+    }
+    // The end of a document, and that of a turn, where the file names both.
+    let mut ends = Vec::new();
+    for key in ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"] {
+        ends.extend(gguf.number(key)?.filter(|id| !ends.contains(id)));
+    }
+    match ends[..] {
+        [] => {}
+        [end] => drop(fields.insert("eos_token_id".into(), json!(end))),
+        _ => drop(fields.insert("eos_token_id".into(), json!(ends))),
     }
     Ok(Json::Object(fields))
 }

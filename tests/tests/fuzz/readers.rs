@@ -172,6 +172,32 @@ fn models() -> Vec<Reader> {
             beside: vec![(file("gpt2/config.json"), "config.json")],
         },
         Reader {
+            name: "model.gguf",
+            seeds: ["llama", "llama-rope", "qwen2", "gpt2", "bert", "t5"]
+                .map(|name| fs::read(vectors(&format!("gguf/{name}.gguf"))).unwrap())
+                .to_vec(),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "model.gguf", bytes);
+                peft_models::load(&dir.join("model.gguf"), &Device::flex()).map(drop)
+            },
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "tokenizer of model.gguf",
+            seeds: ["gpt-2", "smollm", "llama-bpe", "llama", "t5", "bert"]
+                .map(|name| fs::read(vectors(&format!("gguf/tokenizers/{name}.gguf"))).unwrap())
+                .to_vec(),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "model.gguf", bytes);
+                load_tokenizer(&dir.join("model.gguf")).map(drop)
+            },
+            allowance: LARGE,
+            beside: Vec::new(),
+        },
+        Reader {
             name: "model.safetensors.index.json",
             seeds: vec![
                 br#"{"metadata": {"total_size": 8}, "weight_map": {"transformer.wte.weight": "a.safetensors",

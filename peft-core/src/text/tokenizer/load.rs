@@ -4,15 +4,35 @@ use std::path::Path;
 
 use tokenizers::Tokenizer;
 
-use super::{checked, definition::guarded};
-use crate::{error::Result, formats::read};
+use super::{checked, definition::guarded, gguf};
+use crate::{
+    error::Result,
+    formats::{
+        gguf::{Gguf, gguf_of},
+        read,
+    },
+};
+
+/// Whether a model has a tokenizer.
+///
+/// # Errors
+/// [`Error::Read`](crate::Error::Read) or [`Error::File`](crate::Error::File) if a GGUF file cannot be read.
+pub fn has_tokenizer(model_dir: &Path) -> Result<bool> {
+    match gguf_of(model_dir)? {
+        Some(path) => Ok(gguf::is_there(&Gguf::open(&path)?)),
+        None => Ok(model_dir.join("tokenizer.json").exists()),
+    }
+}
 
 /// Loads `tokenizer.json` from a model folder, without the padding and truncation that the file may
-/// ask for.
+/// ask for, or the tokenizer of a GGUF file.
 ///
 /// # Errors
 /// [`Error::Read`] if the file cannot be read, [`Error::File`] if it is not a tokenizer.
 pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
+    if let Some(path) = gguf_of(model_dir)? {
+        return gguf::load(&path);
+    }
     let path = model_dir.join("tokenizer.json");
     let bytes = read::bytes(&path)?;
     guarded(&path, || {

@@ -1,0 +1,415 @@
+//! The tokenizer that a GGUF file's metadata describes.
+//!
+//! As transformers' `convert_gguf_tokenizer` builds it, but for what it passes over although the file says it: a
+//! pre-tokenizer that it does not know (digits one by one, as SmolLM and StarCoder have them), Qwen2's composed characters, control tokens with
+//! characters beyond the alphabet of bytes (DeepSeek's), `add_space_prefix`, the normaliser table of Unigram models.
+
+use std::{collections::HashMap, path::Path};
+
+use serde_json::{Value as Json, json};
+use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer, normalizers::Precompiled};
+
+use super::{
+    definition::{BytePairs, TokenizerDefinition, TokenizerModel, guarded, implied_merges},
+    gguf_splits::{Split, split_of},
+};
+use crate::{
+    error::{Error, Result},
+    formats::gguf::{Gguf, Value},
+};
+
+const MODEL: &str = "tokenizer.ggml.model";
+const TOKENS: &str = "tokenizer.ggml.tokens";
+
+/// The kinds of tokens that stand for no text of their own, and of those that are never divided.
+const CONTROL: f64 = 3.0;
+const USER_DEFINED: f64 = 4.0;
+
+/// The tokens of a T5 for blanks in a text; the file calls them `[PAD32000]`.
+const SENTINELS: usize = 100;
+
+/// Builds the tokenizer of a GGUF file.
+///
+/// # Errors
+/// [`Error::Read`] and [`Error::File`] for a file that cannot be read or is malformed, [`Error::Config`] naming metadata
+/// that is missing, or a kind of tokenizer that is not known.
+pub(super) fn load(path: &Path) -> Result<Tokenizer> {
+    let gguf = Gguf::open(path)?;
+    let Some(model) = gguf.text(MODEL)? else {
+        return Err(gguf.error(MODEL, "is missing: the file has no tokenizer"));
+    };
+    let vocabulary = Vocabulary::read(&gguf)?;
+    let definition = match model {
+        "gpt2" => byte_level(&vocabulary)?,
+        "llama" => sentence_piece(&vocabulary)?,
+        "t5" => unigram(&vocabulary)?,
+        "bert" => word_piece(&vocabulary)?,
+        other => {
+            let message = format!("found {other:?}, this version knows bert, gpt2, llama, t5");
+            return Err(gguf.error(MODEL, message));
+        }
+    };
+    definition.build(path)
+}
+
+/// Whether a GGUF file has a tokenizer.
+pub(super) fn is_there(gguf: &Gguf) -> bool {
+    gguf.get(MODEL).is_some() && gguf.get(TOKENS).is_some()
+}
+
+/// The tokens of a file with what it says about each.
+struct Vocabulary<'a> {
+    gguf: &'a Gguf,
+    tokens: &'a [String],
+    /// Empty if the file has none.
+    kinds: Vec<f64>,
+}
+
+impl<'a> Vocabulary<'a> {
+    fn read(gguf: &'a Gguf) -> Result<Self> {
+        let Some(tokens) = gguf.read(TOKENS, "a list of texts", Value::as_texts)? else {
+            return Err(gguf.error(TOKENS, "is missing"));
+        };
+        let mut vocabulary = Self { gguf, tokens, kinds: Vec::new() };
+        vocabulary.kinds = vocabulary.numbers("token_type")?.unwrap_or_default();
+        Ok(vocabulary)
+    }
+
+    fn key(name: &str) -> String {
+        format!("tokenizer.ggml.{name}")
+    }
+
+    /// A number for each token, if the file has them.
+    fn numbers(&self, name: &str) -> Result<Option<Vec<f64>>> {
+        let key = Self::key(name);
+        match self.gguf.read(&key, "a list of numbers", Value::as_numbers)? {
+            Some(numbers) if numbers.len() != self.tokens.len() => {
+                let (found, expected) = (numbers.len(), self.tokens.len());
+                let message = format!("found {found} of them for {expected} tokens");
+                Err(self.gguf.error(&key, message))
+            }
+            numbers => Ok(numbers),
+        }
+    }
+
+    fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        let found = self.gguf.read(&Self::key(name), "true or false", Value::as_bool)?;
+        Ok(found.unwrap_or(default))
+    }
+
+    /// The text of a special token that the file names.
+    fn special(&self, name: &str) -> Result<Option<&'a str>> {
+        let key = Self::key(name);
+        let Some(id) = self.gguf.number(&key)? else { return Ok(None) };
+        let token = usize::try_from(id).ok().and_then(|id| self.tokens.get(id));
+        match token {
+            Some(token) => Ok(Some(token)),
+            None => {
+                let count = self.tokens.len();
+                let message = format!("found {id}, outside the vocabulary of {count}");
+                Err(self.gguf.error(&key, message))
+            }
+        }
+    }
+
+    /// The ids; the last one of a token that occurs twice.
+    fn ids(&self, spell: impl Fn(&str, f64) -> String) -> HashMap<String, u32> {
+        let kinds = self.kinds.iter().copied().chain(std::iter::repeat(1.0));
+        let tokens = self.tokens.iter().zip(kinds).zip(0..);
+        tokens.map(|((token, kind), id)| (spell(token, kind), id)).collect()
+    }
+
+    /// Tokens that are found in a text before it is divided.
+    fn added(&self) -> Result<Vec<AddedToken>> {
+        let mut added: Vec<AddedToken> = Vec::new();
+        for (token, kind) in self.tokens.iter().zip(&self.kinds) {
+            if [CONTROL, USER_DEFINED].contains(kind) && !token.is_empty() {
+                added.push(AddedToken::from(token.as_str(), *kind == CONTROL).normalized(false));
+            }
+        }
+        for name in ["bos_token_id", "eos_token_id", "unknown_token_id", "padding_token_id"] {
+            let token = self.special(name)?.filter(|token| !token.is_empty());
+            if let Some(token) = token.filter(|token| added.iter().all(|own| own.content != *token))
+            {
+                added.push(AddedToken::from(token, true).normalized(false));
+            }
+        }
+        Ok(added)
+    }
+
+    /// The pairs that are merged, where the file lists them.
+    fn merges(&self) -> Result<Option<Vec<(String, String)>>> {
+        let key = Self::key("merges");
+        let Some(merges) = self.gguf.read(&key, "a list of texts", Value::as_texts)? else {
+            return Ok(None);
+        };
+        let pairs = merges.iter().map(|merge| match merge.split(' ').collect::<Vec<_>>()[..] {
+            [left, right] => Ok((left.to_string(), right.to_string())),
+            _ => {
+                let message = format!("found {merge:?}, expected two pieces and a space between");
+                Err(self.gguf.error(&key, message))
+            }
+        });
+        pairs.collect::<Result<_>>().map(Some)
+    }
+
+    /// Pieces with their scores.
+    fn scored(&self) -> Result<Vec<(String, f64)>> {
+        match self.numbers("scores")? {
+            Some(scores) => Ok(self.tokens.iter().cloned().zip(scores).collect()),
+            None => Err(self.gguf.error(&Self::key("scores"), "is missing")),
+        }
+    }
+
+    /// What is added around a text: a token at its beginning, one at its end, if the file says so.
+    fn template(&self, [begins, ends]: [bool; 2]) -> Result<Option<Json>> {
+        let begin =
+            if self.flag("add_bos_token", begins)? { self.special("bos_token_id")? } else { None };
+        let end =
+            if self.flag("add_eos_token", ends)? { self.special("eos_token_id")? } else { None };
+        Ok(self.around([begin, end], begin))
+    }
+
+    /// The template of `first A last`, and of pairs `first A last second B last`.
+    fn around(&self, [first, last]: [Option<&str>; 2], second: Option<&str>) -> Option<Json> {
+        first.or(last)?;
+        let token = |token: Option<&str>, kind: u32| {
+            token.map(|id| json!({ "SpecialToken": { "id": id, "type_id": kind } }))
+        };
+        let text = |id: &str, kind: u32| Some(json!({ "Sequence": { "id": id, "type_id": kind } }));
+        let single = [token(first, 0), text("A", 0), token(last, 0)];
+        let more = [token(second, 1), text("B", 1), token(last, 1)];
+        let pair: Vec<Json> = single.iter().chain(&more).flatten().cloned().collect();
+        let single: Vec<Json> = single.into_iter().flatten().collect();
+        let mut specials = serde_json::Map::new();
+        for token in [first, last, second].into_iter().flatten() {
+            let id = self.tokens.iter().rposition(|own| own == token);
+            specials.insert(token.into(), json!({ "id": token, "ids": [id], "tokens": [token] }));
+        }
+        Some(json!({
+            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": specials,
+        }))
+    }
+
+    fn part<T: serde::de::DeserializeOwned>(&self, json: Json) -> Result<Option<T>> {
+        TokenizerDefinition::part(json, self.gguf.path()).map(Some)
+    }
+}
+
+/// Pairs of bytes, as GPT-2 has them.
+fn byte_level(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
+    let gguf = vocabulary.gguf;
+    let Some(merges) = vocabulary.merges()? else {
+        return Err(gguf.error("tokenizer.ggml.merges", "is missing"));
+    };
+    let key = "tokenizer.ggml.pre";
+    let Split { pattern, digits, ignore_merges, begins, composes } =
+        split_of(gguf.text(key)?).map_err(|message| gguf.error(key, message))?;
+    let alphabet = ByteAlphabet::new();
+    let vocab = vocabulary.ids(|token, kind| match kind {
+        // Added tokens are found in the text itself.
+        CONTROL | USER_DEFINED => token.to_string(),
+        _ => alphabet.spell(token),
+    });
+    let pairs = BytePairs { vocab, merges, ignore_merges, ..BytePairs::default() };
+    let mut definition = TokenizerDefinition::new(TokenizerModel::BytePairs(pairs));
+    if composes {
+        definition.normalizer = vocabulary.part(json!({ "type": "NFC" }))?;
+    }
+    let bytes = |use_regex: bool| {
+        json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+            "use_regex": use_regex })
+    };
+    definition.pre_tokenizer = vocabulary.part(match pattern {
+        Some(pattern) => json!({ "type": "Sequence", "pretokenizers": [
+            { "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated",
+                "invert": false },
+            bytes(false),
+        ] }),
+        None if digits => json!({ "type": "Sequence", "pretokenizers": [
+            { "type": "Digits", "individual_digits": true },
+            bytes(true),
+        ] }),
+        None => bytes(true),
+    })?;
+    definition.decoder = vocabulary.part(bytes(true))?;
+    definition.post_processor = match vocabulary.template([begins, false])? {
+        Some(template) => vocabulary.part(template)?,
+        None => None,
+    };
+    definition.added_tokens = vocabulary.added()?;
+    Ok(definition)
+}
+
+/// The letters that stand for bytes in the vocabularies of GPT-2.
+struct ByteAlphabet([char; 256]);
+
+impl ByteAlphabet {
+    fn new() -> Self {
+        let mut letters = ['\0'; 256];
+        let mut next = 256;
+        for byte in 0..=255u8 {
+            let letter = char::from(byte);
+            let is_itself = matches!(letter, '!'..='~' | '¡'..='¬' | '®'..='ÿ');
+            letters[usize::from(byte)] = if is_itself {
+                letter
+            } else {
+                // Below 256 + 256, where every number is a letter.
+                let spare = char::from_u32(next).unwrap_or_default();
+                next += 1;
+                spare
+            };
+        }
+        Self(letters)
+    }
+
+    /// A token in these letters: itself if it has no others.
+    fn spell(&self, token: &str) -> String {
+        if token.chars().all(|letter| self.0.contains(&letter)) {
+            return token.to_string();
+        }
+        token.bytes().map(|byte| self.0[usize::from(byte)]).collect()
+    }
+}
+
+/// Pairs of pieces with scores, as SentencePiece makes them.
+fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
+    let merges = match vocabulary.merges()? {
+        Some(merges) => merges,
+        None => implied_merges(&vocabulary.scored()?, true, &Default::default()),
+    };
+    let pairs = BytePairs {
+        vocab: vocabulary.ids(|token, _| token.to_string()),
+        merges,
+        fuse_unk: true,
+        byte_fallback: true,
+        ..BytePairs::default()
+    };
+    let mut definition = TokenizerDefinition::new(TokenizerModel::BytePairs(pairs));
+    let has_space = vocabulary.flag("add_space_prefix", true)?;
+    definition.pre_tokenizer = vocabulary.part(json!({ "type": "Metaspace", "replacement": "▁",
+        "prepend_scheme": if has_space { "first" } else { "never" }, "split": false }))?;
+    let mut decoders = vec![
+        json!({ "type": "Replace", "pattern": { "String": "▁" }, "content": " " }),
+        json!({ "type": "ByteFallback" }),
+        json!({ "type": "Fuse" }),
+    ];
+    if has_space {
+        decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
+    }
+    definition.decoder = vocabulary.part(json!({ "type": "Sequence", "decoders": decoders }))?;
+    definition.post_processor = match vocabulary.template([true, false])? {
+        Some(template) => vocabulary.part(template)?,
+        None => None,
+    };
+    definition.added_tokens = vocabulary.added()?;
+    Ok(definition)
+}
+
+/// Pieces with probabilities, as T5 has them.
+fn unigram(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
+    let mut pieces = vocabulary.scored()?;
+    let is_spare = |token: &str| {
+        let number = token.strip_prefix("[PAD").and_then(|rest| rest.strip_suffix(']'));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let spare = pieces.iter_mut().filter(|(token, _)| is_spare(token));
+    for (index, (token, _)) in spare.take(SENTINELS).enumerate() {
+        *token = format!("<extra_id_{}>", SENTINELS - 1 - index);
+    }
+    let gguf = vocabulary.gguf;
+    let unknown = gguf.number("tokenizer.ggml.unknown_token_id")?.unwrap_or(2);
+    let unk_id = usize::try_from(unknown).unwrap_or(usize::MAX);
+    let sentinels: Vec<AddedToken> = pieces
+        .iter()
+        .filter(|(token, _)| token.starts_with("<extra_id_"))
+        .map(|(token, _)| AddedToken::from(token.as_str(), true).normalized(false))
+        .collect();
+    let model = TokenizerModel::Unigram { pieces, unk_id, byte_fallback: false };
+    let mut definition = TokenizerDefinition::new(model);
+    definition.normalizer = charsmap(gguf)?;
+    let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always",
+        "split": true });
+    definition.pre_tokenizer = vocabulary.part(json!({ "type": "Sequence",
+        "pretokenizers": [{ "type": "WhitespaceSplit" }, metaspace] }))?;
+    definition.decoder = vocabulary.part(metaspace)?;
+    definition.post_processor = match vocabulary.template([false, true])? {
+        Some(template) => vocabulary.part(template)?,
+        None => None,
+    };
+    definition.added_tokens = vocabulary.added()?;
+    definition.added_tokens.extend(sentinels);
+    Ok(definition)
+}
+
+/// The normaliser table of a SentencePiece model.
+fn charsmap(gguf: &Gguf) -> Result<Option<NormalizerWrapper>> {
+    let key = "tokenizer.ggml.precompiled_charsmap";
+    let Some(numbers) = gguf.read(key, "a list of bytes", Value::as_numbers)? else {
+        return Ok(None);
+    };
+    let bytes: Vec<u8> = numbers.into_iter().map(|number| number as i64 as u8).collect();
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    // The library believes the size that the table begins with.
+    let size = bytes.first_chunk().map_or(usize::MAX, |size| u32::from_le_bytes(*size) as usize);
+    if size > bytes.len() - 4.min(bytes.len()) {
+        return Err(gguf.error(key, format!("claims {size} bytes, but is shorter")));
+    }
+    let built =
+        guarded(gguf.path(), || Precompiled::from(&bytes).map_err(|error| error.to_string()))?;
+    Ok(Some(built.into()))
+}
+
+/// BERT's pieces. llama.cpp writes those at the beginning of a word with `▁` in front, and the others without their `##`.
+fn word_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
+    let is_whole = |token: &str| token.starts_with('[') && token.ends_with(']');
+    let spell = |token: &str| match token.strip_prefix('▁') {
+        Some(word) => word.to_string(),
+        None if is_whole(token) => token.to_string(),
+        None => format!("##{token}"),
+    };
+    let has_spaces = vocabulary.tokens.iter().any(|token| token.starts_with('▁'));
+    let spell = |token: &str| if has_spaces { spell(token) } else { token.to_string() };
+    let gguf = vocabulary.gguf;
+    let special = |names: [&str; 2], default: &'static str| -> Result<_> {
+        for name in names {
+            if let Some(token) = vocabulary.special(name)? {
+                return Ok(token);
+            }
+        }
+        Ok(default)
+    };
+    let begin = special(["cls_token_id", "bos_token_id"], "[CLS]")?;
+    let end = special(["seperator_token_id", "separator_token_id"], "[SEP]")?;
+    let unknown = special(["unknown_token_id", "unknown_token_id"], "[UNK]")?;
+    for token in [begin, end, unknown] {
+        if !vocabulary.tokens.iter().any(|own| own == token) {
+            return Err(Error::file(gguf.path(), format!("its vocabulary lacks {token:?}")));
+        }
+    }
+    // The file does not say whether letters are lowered: a vocabulary without capitals says it.
+    let is_upper = |token: &String| !is_whole(token) && token.chars().any(char::is_uppercase);
+    let lowercase = !vocabulary.tokens.iter().any(is_upper);
+    let vocab = vocabulary.ids(|token, _| spell(token));
+    let model = TokenizerModel::WordPiece { vocab, unk_token: unknown.to_string() };
+    let mut definition = TokenizerDefinition::new(model);
+    definition.normalizer = vocabulary
+        .part(json!({ "type": "BertNormalizer", "clean_text": true,
+        "handle_chinese_chars": true, "strip_accents": null, "lowercase": lowercase }))?;
+    definition.pre_tokenizer = vocabulary.part(json!({ "type": "BertPreTokenizer" }))?;
+    definition.decoder = vocabulary.part(json!({ "type": "WordPiece", "prefix": "##",
+        "cleanup": true }))?;
+    definition.post_processor = match vocabulary.around([Some(begin), Some(end)], None) {
+        Some(template) => vocabulary.part(template)?,
+        None => None,
+    };
+    let whole = vocabulary
+        .tokens
+        .iter()
+        .filter(|token| ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].contains(&token.as_str()));
+    definition.added_tokens =
+        whole.map(|token| AddedToken::from(token.as_str(), true).normalized(false)).collect();
+    Ok(definition)
+}

@@ -1,0 +1,94 @@
+//! How the byte-level tokenizers of GGUF files divide a text into words, by the names of llama.cpp.
+
+/// How a tokenizer divides a text into words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    /// Words, separators and everything between them; `None` for those of GPT-2.
+    pub pattern: Option<&'static str>,
+    /// Whether each digit is a word.
+    pub digits: bool,
+    /// Whether a word that is a token stays whole, whatever the merges are.
+    pub ignore_merges: bool,
+    /// Whether a text begins with a special token if the file does not say.
+    pub begins: bool,
+    /// Whether characters are composed first (NFC).
+    pub composes: bool,
+}
+
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Names and what they mean. Those of one line are the same to llama.cpp; those of the first begin no text with a special
+/// token, nor do GPT-2's.
+const KNOWN: [(&[&str], Split); 6] = [
+    (
+        &["default", "gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "roberta-bpe", "modern-bert"],
+        Split {
+            pattern: None,
+            digits: false,
+            ignore_merges: false,
+            begins: false,
+            composes: false,
+        },
+    ),
+    (
+        &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
+        Split { pattern: None, digits: true, ignore_merges: false, begins: false, composes: false },
+    ),
+    (
+        &["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
+        Split {
+            pattern: Some(LLAMA3),
+            digits: false,
+            ignore_merges: true,
+            begins: true,
+            composes: false,
+        },
+    ),
+    (
+        &["qwen2"],
+        Split {
+            pattern: Some(QWEN2),
+            digits: false,
+            ignore_merges: false,
+            begins: false,
+            composes: true,
+        },
+    ),
+    (
+        &["deepseek-r1-qwen", "kormo", "f2llmv2", "megrez"],
+        Split {
+            pattern: Some(QWEN2),
+            digits: false,
+            ignore_merges: false,
+            begins: false,
+            composes: false,
+        },
+    ),
+    (
+        &["tekken"],
+        Split {
+            pattern: Some(TEKKEN),
+            digits: false,
+            ignore_merges: true,
+            begins: true,
+            composes: false,
+        },
+    ),
+];
+
+/// What a file's `tokenizer.ggml.pre` means; files from before there was such a key divide as GPT-2 does.
+///
+/// # Errors
+/// A message with the known names for any other.
+pub(super) fn split_of(name: Option<&str>) -> Result<Split, String> {
+    let name = name.unwrap_or("default");
+    let found = KNOWN.iter().find(|(names, _)| names.contains(&name));
+    found.map(|(_, split)| *split).ok_or_else(|| {
+        let names: Vec<&str> = KNOWN.iter().flat_map(|(names, _)| *names).copied().collect();
+        format!("found {name:?}, this version knows {}", names.join(", "))
+    })
+}
