@@ -8,8 +8,9 @@ use minijinja::{
 };
 
 use super::{
+    dumps::to_json,
     methods::{capitalize, lines, replace, strip, title},
-    value::{entries, list, text, to_json, tuple},
+    value::{entries, list, text, tuple},
 };
 
 /// Adds them to an environment, and removes what Jinja lacks.

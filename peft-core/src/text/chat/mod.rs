@@ -7,6 +7,7 @@
 //! | `template` | `ChatTemplate`: a template that can be rendered, within limits |
 //! | `generation` | the blocks in which a template marks what the assistant says |
 //! | `value` | values as a template sees them, printed as Python prints them |
+//! | `dumps` | the filter `tojson` |
 //! | `methods` | methods of Python's strings, dictionaries and lists |
 //! | `filters` | filters and tests as Jinja has them |
 //! | `clock` | [`Clock`]: the date that a template may print |
@@ -14,6 +15,7 @@
 //! | `spans` | which part of a rendered conversation is the assistant's |
 
 mod clock;
+mod dumps;
 mod filters;
 mod generation;
 mod gguf;

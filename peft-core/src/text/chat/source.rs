@@ -226,3 +226,69 @@ fn json(path: &Path) -> Result<Option<Value>> {
 fn token_text(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value["content"].as_str())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use serde_json::json;
+
+    /// What the templates of a folder write for a conversation without and with tools.
+    fn written(dir: &Path) -> [String; 2] {
+        let source = ChatSource::read(dir, None, Clock::now()).unwrap();
+        [false, true].map(|tools| {
+            let rendered = source.template(tools).and_then(|template| {
+                template.render(source.special_tokens()).map(|rendered| rendered.text)
+            });
+            rendered.unwrap_or_else(|message| message)
+        })
+    }
+
+    #[test]
+    fn the_first_place_that_has_a_template_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        assert!(written(dir.path())[0].contains("has no chat template of its own"));
+        put(OF_PROCESSOR, &json!({"chat_template": "processor"}).to_string());
+        assert_eq!(written(dir.path()), ["processor", "processor"]);
+        put(CONFIG, &json!({"chat_template": "config"}).to_string());
+        assert_eq!(written(dir.path()), ["config", "config"]);
+        let named = |name: &str| json!({"name": name, "template": name});
+        put(CONFIG, &json!({"chat_template": [named("default"), named("tool_use")]}).to_string());
+        assert_eq!(written(dir.path()), ["default", "tool_use"]);
+        put(CONFIG, &json!({"chat_template": [named("rag"), named("tool_use")]}).to_string());
+        let [without, with] = written(dir.path());
+        assert!(without.contains("several chat templates (rag, tool_use), none"), "{without}");
+        assert_eq!(with, "tool_use");
+        put(TEMPLATE, "file");
+        assert_eq!(written(dir.path()), ["file", "file"]);
+        let given = ChatSource::read(dir.path(), Some(("{{ 1 }}", "x")), Clock::now()).unwrap();
+        assert_eq!(given.template(true).unwrap().render(Vec::new()).unwrap().text, "1");
+        put(CONFIG, &json!({"chat_template": 3}).to_string());
+        fs::remove_file(dir.path().join(TEMPLATE)).unwrap();
+        let error = ChatSource::read(dir.path(), None, Clock::now()).unwrap_err().to_string();
+        assert!(error.contains("chat_template: expected a string"), "{error}");
+    }
+
+    #[test]
+    fn special_tokens_are_those_of_transformers() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, value: Value| {
+            fs::write(dir.path().join(name), value.to_string()).unwrap();
+        };
+        fs::write(dir.path().join(TEMPLATE), "{{ bos_token }}{{ eos_token }}{{ pad_token }}")
+            .unwrap();
+        let mut config = json!({"bos_token": "<s>", "eos_token": {"content": "</s>"}});
+        put(CONFIG, config.clone());
+        put(
+            "special_tokens_map.json",
+            json!({"eos_token": "<e>", "pad_token": {"content": "<p>"}}),
+        );
+        assert_eq!(written(dir.path())[0], "<s><e><p>");
+        config["added_tokens_decoder"] = json!({});
+        put(CONFIG, config);
+        assert_eq!(written(dir.path())[0], "<s></s>");
+    }
+}

@@ -122,3 +122,166 @@ fn targets(ids: &[u32], offsets: &[(usize, usize)], spans: &[Range<usize>]) -> V
     }
     targets
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        contract::task::Task,
+        text::{
+            chat::Clock,
+            encode::{
+                EncoderConfig,
+                tests::{one, refusal, rows},
+            },
+            tokenizer::tests::llama_like,
+        },
+    };
+
+    // The tokenizer's ids: <s> 1, </s> 2, a 3, b 4, c 5, d 6, e 7.
+
+    /// A user is `a`, the assistant `b`, who ends with `</s>`; a system is neither.
+    const PLAIN: &str = "{% for m in messages %}{{ {'user': 'a ', 'assistant': 'b '}[m.role] or 'e ' }}\
+        {{ m.content }} {% if m.role == 'assistant' %}</s> {% endif %}{% endfor %}\
+        {% if add_generation_prompt %}b {% endif %}";
+    const MARKED: &str = "{% for m in messages %}{% if m.role == 'assistant' %}b {% generation %}{{ m.content }} </s>\
+        {% endgeneration %} {% else %}a {{ m.content }} {% endif %}{% endfor %}";
+
+    fn config(template: &str) -> EncoderConfig {
+        let source = ChatSource::from_text(template, "template", &[], Clock::now()).unwrap();
+        EncoderConfig { chat: Some(Arc::new(source)), ..EncoderConfig::new(Task::CausalLm, 8) }
+    }
+
+    fn encoder(config: EncoderConfig) -> Encoder {
+        config.init(Some(llama_like(false))).unwrap()
+    }
+
+    fn talk(turns: &[(&str, &str)]) -> Value {
+        let turn = |(role, content): &(&str, &str)| json!({"role": role, "content": content});
+        json!({"messages": turns.iter().map(turn).collect::<Vec<_>>()})
+    }
+
+    fn ids_and_learnt(encoder: &Encoder, row: Value) -> (Vec<u32>, Vec<u32>) {
+        let (example, _) = one(encoder, row).unwrap();
+        let Target::Tokens(targets) = &example.target else {
+            return (example.input_ids, Vec::new());
+        };
+        let learnt = targets.iter().filter_map(|target| u32::try_from(*target).ok()).collect();
+        (example.input_ids, learnt)
+    }
+
+    #[test]
+    fn each_message_of_the_assistant_is_learnt_and_nothing_is_added() {
+        let row = talk(&[("user", "c"), ("assistant", "d"), ("user", "c c"), ("assistant", "")]);
+        for template in [PLAIN, MARKED] {
+            let config = EncoderConfig { eos: Some(2), ..config(template) };
+            let (ids, learnt) = ids_and_learnt(&encoder(config), row.clone());
+            assert_eq!(ids, [3, 5, 4, 6, 2, 3, 5, 5, 4, 2], "{template}");
+            assert_eq!(learnt, [6, 2, 2], "{template}");
+        }
+    }
+
+    #[test]
+    fn sharegpt_is_the_same_conversation() {
+        let encoder = encoder(config(PLAIN));
+        let row = talk(&[("system", "e"), ("user", "c"), ("assistant", "d")]);
+        let turn = |from: &str, value: &str| json!({"from": from, "value": value});
+        let own = json!({"conversations": [turn("human", "c"), turn("gpt", "d")], "system": "e"});
+        let all = json!({"conversations":
+            [turn("system", "e"), turn("human", "c"), turn("gpt", "d")], "system": "d"});
+        let expected = ids_and_learnt(&encoder, row);
+        assert_eq!(expected.0, [7, 7, 3, 5, 4, 6, 2]);
+        assert_eq!(ids_and_learnt(&encoder, own), expected);
+        assert_eq!(ids_and_learnt(&encoder, all), expected, "its own message of the system counts");
+    }
+
+    #[test]
+    fn what_is_asked_ends_with_the_prompt_for_an_answer() {
+        let encoder = encoder(EncoderConfig { targets: false, ..config(PLAIN) });
+        let asked = [("user", "c"), ("assistant", "d"), ("user", "e")];
+        let ids = |turns: &[(&str, &str)]| ids_and_learnt(&encoder, talk(turns)).0;
+        assert_eq!(ids(&asked), [3, 5, 4, 6, 2, 3, 7, 4]);
+        let answered = [&asked[..], &[("assistant", "c"), ("assistant", "c")]].concat();
+        assert_eq!(ids(&answered), ids(&asked), "an answer that is there is not read");
+        let error = refusal(&encoder, talk(&[("assistant", "c")]));
+        assert!(error.contains("nothing to continue"), "{error}");
+    }
+
+    #[test]
+    fn a_conversation_is_cut_at_its_end_and_a_question_at_its_beginning() {
+        let long = talk(&[("user", "c"), ("assistant", "d"), ("user", "c c"), ("assistant", "e")]);
+        let limited = |max_length, targets| {
+            encoder(EncoderConfig { max_length: Some(max_length), targets, ..config(PLAIN) })
+        };
+        let (ids, learnt) = ids_and_learnt(&limited(6, true), long.clone());
+        assert_eq!((ids.as_slice(), learnt.as_slice()), (&[3, 5, 4, 6, 2, 3][..], &[6, 2][..]));
+        let (ids, _) = ids_and_learnt(&limited(3, false), long.clone());
+        assert_eq!(ids, [5, 5, 4]);
+        let short = talk(&[("user", "c"), ("assistant", "d")]);
+        let encoded = limited(3, true).encode(&rows([long, short])).unwrap();
+        assert_eq!((encoded.truncated, encoded.emptied), (2, 2));
+        assert_eq!(encoded.examples[0].labelled(), 0);
+    }
+
+    #[test]
+    fn tools_may_be_a_text_and_variables_come_with_the_row() {
+        let template = "{{ (tools or ['none'])[0] }} {{ word }} {{ messages[0].content }} {% if messages | \
+            length > 1 %}{{ messages[1].content }}{% endif %}";
+        let encoder = encoder(config(template));
+        let row = |more: Value| {
+            let mut row = talk(&[("user", "c"), ("assistant", "d")]);
+            row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            row
+        };
+        let more = json!({"tools": "[\"a\"]", "chat_template_kwargs": {"word": "e"}});
+        assert_eq!(ids_and_learnt(&encoder, row(more)), (vec![3, 7, 5, 6], vec![6]));
+        for (more, expected) in [
+            (json!({"tools": "x"}), "field `tools`: found a string that is not JSON"),
+            (json!({"tools": {"a": 1}}), "field `tools`: found an object, expected an array"),
+            (json!({"chat_template_kwargs": 1}), "found the number 1, expected an object"),
+            (json!({"system": 1}), "field `system`: found the number 1, expected a string"),
+        ] {
+            let error = refusal(&encoder, row(more));
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = refusal(&encoder, json!({"messages": []}));
+        assert!(error.contains("field `messages`: has no messages"), "{error}");
+    }
+
+    #[test]
+    fn tokens_that_write_anything_of_a_span_belong_to_it() {
+        let ids = [10, 11, 12, 13, 14];
+        let learnt = |offsets: &[(usize, usize)], span: Range<usize>| -> Vec<bool> {
+            targets(&ids[..offsets.len()], offsets, &[span])
+                .iter()
+                .map(|id| *id != IGNORE)
+                .collect()
+        };
+        // A token across the beginning, and several tokens of one character at the end.
+        let offsets = [(0, 3), (3, 4), (4, 8), (4, 8), (8, 9)];
+        assert_eq!(learnt(&offsets, 2..8), [true, true, true, true, false]);
+        // A blank without offsets of its own.
+        let offsets = [(0, 1), (2, 2), (2, 3)];
+        assert_eq!(learnt(&offsets, 1..2), [false, true, false]);
+        assert_eq!(learnt(&offsets, 2..3), [false, false, true]);
+        assert_eq!(learnt(&offsets, 1..1), [false, false, false]);
+    }
+
+    #[test]
+    fn a_row_that_the_tokenizer_refuses_is_named() {
+        let rows = rows([
+            talk(&[("user", "c"), ("assistant", "d")]),
+            talk(&[("user", "zz"), ("assistant", "d")]),
+        ]);
+        let error = encoder(config(PLAIN)).encode(&rows).unwrap_err().to_string();
+        assert!(error.starts_with("rows.jsonl, line 2: the tokenizer rejects it: "), "{error}");
+        let without = EncoderConfig { chat: None, ..config(PLAIN) };
+        let error = encoder(without).encode(&rows).unwrap_err().to_string();
+        assert!(error.contains("line 1: found a conversation"), "{error}");
+    }
+}
