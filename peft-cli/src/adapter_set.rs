@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use peft_core::{
-    Error, Result, Task,
+    Error, ProblemType, Result, Task,
     data::{Example, Labels},
     evaluate::{Member, MultiAdapter, Vote},
     text::Record,
@@ -72,6 +72,21 @@ impl AdapterSet {
             return Err(Error::setting("--labels", message));
         }
         let with = |session: Session| session.with_labels(list);
+        self.sessions = self.sessions.into_iter().map(with).collect::<Result<_>>()?;
+        Ok(self)
+    }
+
+    /// With the problem of `--problem-type`, if it is given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::with_problem_type`]; [`Error::Setting`] if there are several adapters.
+    pub fn with_problem_type(mut self, given: Option<ProblemType>) -> Result<Self> {
+        if given.is_some() && self.names.len() > 1 {
+            let message = "not used with several adapters: each has its own";
+            return Err(Error::setting("--problem-type", message));
+        }
+        let with = |session: Session| session.with_problem_type(given);
         self.sessions = self.sessions.into_iter().map(with).collect::<Result<_>>()?;
         Ok(self)
     }
@@ -158,6 +173,7 @@ impl AdapterSet {
             virtual_tokens: session.virtual_tokens.clone(),
             head: session.head.clone(),
             pooling: session.pooling,
+            problem_type: session.problem_type,
         };
         let members = self.sessions.iter().map(member).collect();
         MultiAdapter::new(self.sessions[0].model(), self.task()?, members)

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use peft_core::{
-    ContextBudget, Result, Task, Topology,
+    ContextBudget, ProblemType, Result, Task, Topology,
     data::{Example, Labels},
     error::Error,
     evaluate::checks::check_topology,
@@ -78,6 +78,21 @@ pub fn stored_labels(names: Vec<String>, whose: &str) -> Result<Labels> {
     })
 }
 
+/// Checks that a task has a problem type.
+///
+/// # Errors
+///
+/// [`Error::Setting`] if it has none.
+pub fn check_problem_type(task: Task) -> Result<()> {
+    match task {
+        Task::SeqCls => Ok(()),
+        other => Err(Error::setting(
+            "problem_type",
+            format!("not used by {other}, it is a setting of {}", Task::SeqCls),
+        )),
+    }
+}
+
 /// The class names of `--labels`.
 ///
 /// # Errors
@@ -134,6 +149,8 @@ impl ChatSettings {
 pub struct EncodeSettings {
     /// The task.
     pub task: Task,
+    /// What the labels of a row are.
+    pub problem_type: ProblemType,
     /// The names of the classes.
     pub labels: Option<Labels>,
     /// C, if it is known.
@@ -172,6 +189,7 @@ pub fn encode(
     // Encoders have two if the config says nothing, as in transformers.
     let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
     config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
+    config.problem_type = settings.problem_type;
     config.fields = settings.fields;
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;

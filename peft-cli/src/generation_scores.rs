@@ -14,8 +14,8 @@ use peft_models::{
 
 use crate::session::Session;
 
-/// `exact_match` and `token_error_rate` of the text generated for rows with targets; special tokens are
-/// ignored on both sides.
+/// `exact_match` and `token_error_rate` of the text generated for rows with targets, of which the closest
+/// counts; special tokens are ignored on both sides.
 ///
 /// # Errors
 ///
@@ -40,7 +40,8 @@ pub fn score(
             target.truncate(end);
         }
         inputs.push(input);
-        expected.push(written(&target));
+        let others = example.references.iter().map(Vec::as_slice);
+        expected.push(std::iter::once(target.as_slice()).chain(others).map(written).collect());
     }
     let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut ())?;
     let found = made.iter().map(|sequences| sequences.first());

@@ -11,6 +11,9 @@ pub fn of(error: &CliError) -> String {
         Error::Setting { setting, message } => {
             format!("{}: {}", flag(setting), with_flags(message))
         }
+        Error::Data { path, line, message } => {
+            format!("{}, line {line}: {}", path.display(), of_row(message))
+        }
         Error::OldCheckpoint { path } => format!(
             "{} is a checkpoint of an earlier run: continue that run with --resume, remove the checkpoint, \
              or give another --out",
@@ -20,21 +23,8 @@ pub fn of(error: &CliError) -> String {
             "the loss became {loss} at step {step}: lower the learning rate (--lr), or clip the gradients \
              (--clip-norm)"
         ),
-        Error::Data { .. } => with_settings(&error.to_string()),
         other => other.to_string(),
     }
-}
-
-/// A message about a row, with the flags of the settings that it names. A row's own fields stand in backticks too:
-/// none of them has a setting's name with an underscore.
-fn with_settings(message: &str) -> String {
-    let parts = message.split('`').enumerate();
-    let named = parts.map(|(i, part)| match flag_of(part).filter(|_| part.contains('_')) {
-        Some(flag) if i % 2 == 1 => flag,
-        _ if i % 2 == 1 => format!("`{part}`"),
-        _ => part.to_string(),
-    });
-    named.collect()
 }
 
 /// A setting as users write it: a flag if there is one of that name.
@@ -47,14 +37,27 @@ fn flag_of(setting: &str) -> Option<String> {
     Program::has_flag(&name).then(|| format!("--{name}"))
 }
 
+/// A library's message about a row, with the flags of the settings that it names. A row's own fields stand in
+/// backticks too: none of them has a setting's name with an underscore, and those without one follow `set`.
+fn of_row(message: &str) -> String {
+    replaced(message, |before, name| name.contains('_') || before.ends_with("set "))
+}
+
 /// A library's message about a setting, with the flags of the other settings that it names in backticks. What was
 /// found stands in backticks too, and stays as it is.
 fn with_flags(message: &str) -> String {
+    replaced(message, |_, _| true)
+}
+
+/// With flags in place of those names in backticks, nothing that was found, of which `is_setting` says so, given the
+/// text before them.
+fn replaced(message: &str, is_setting: impl Fn(&str, &str) -> bool) -> String {
     let mut parts = message.split('`');
     let mut text = parts.next().unwrap_or_default().to_string();
     while let Some(quoted) = parts.next() {
         let Some(rest) = parts.next() else { return format!("{text}`{quoted}") };
-        match flag_of(quoted).filter(|_| !text.ends_with("found ")) {
+        let named = !text.ends_with("found ") && is_setting(&text, quoted);
+        match flag_of(quoted).filter(|_| named) {
             Some(flag) => text += &flag,
             None => text += &format!("`{quoted}`"),
         }
@@ -94,6 +97,13 @@ mod tests {
         ] {
             assert_eq!(with_flags(said), expected);
         }
+    }
+
+    #[test]
+    fn what_to_set_is_a_flag_in_a_message_about_a_row() {
+        let row = Error::data(std::path::Path::new("a.csv"), 2, "found label `lr`; set `labels`");
+        let expected = "a.csv, line 2: found label `lr`; set --labels";
+        assert_eq!(of(&CliError::Failed(row)), expected);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub use contract::{
     method::{Mode, PeftMethod},
     method_fields::{MethodFields, StoredSites},
     peft_type::PeftType,
+    problem_type::ProblemType,
     spec::{ModelSpec, Side, Site, SiteSpec, Topology},
     stack::{StackInput, StackOutput},
     task::Task,

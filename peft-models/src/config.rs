@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use peft_core::{
-    Error, Result, Task,
+    Error, ProblemType, Result, Task,
     formats::{
         gguf::{Gguf, gguf_of},
         read,
@@ -286,6 +286,29 @@ impl ModelConfig {
         let names = self.get("architectures").and_then(Value::as_array);
         let names = names.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
         names.join(", ")
+    }
+
+    /// What the outputs of the model's own classifier of rows mean: its `problem_type` or, as in
+    /// transformers, a regression if there is one output. `None` if the model classifies no rows, or
+    /// the file says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a `problem_type` that is not known.
+    pub fn problem_type(&self) -> Result<Option<ProblemType>> {
+        if self.task() != Some(Task::SeqCls) {
+            return Ok(None);
+        }
+        match self.get("problem_type").and_then(|value| value.as_str()) {
+            Some(name) => name.parse().map(Some).map_err(|error| match error {
+                Error::Setting { message, .. } => self.error("problem_type", message),
+                other => other,
+            }),
+            None => {
+                let named = self.get("id2label").and_then(|map| Some(map.as_object()?.len()));
+                let outputs = self.optional_size("num_labels")?.or(named);
+                Ok(outputs.filter(|outputs| *outputs == 1).map(ProblemType::of_outputs))
+            }
+        }
     }
 
     /// The names of the classes of the model's own classifier, `id2label` in the order of the ids.

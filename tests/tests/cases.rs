@@ -4,5 +4,6 @@ mod adapter_paths;
 mod chat;
 mod end_token;
 mod field_names;
+mod label_values;
 mod lfs_pointers;
 mod tokens;

@@ -20,6 +20,7 @@ mod metrics;
 mod multi_adapter;
 mod padding;
 mod parity;
+mod problem_types;
 mod questions;
 mod real;
 mod recompute;

@@ -7,7 +7,7 @@ use std::fs;
 use burn::tensor::{TensorData, activation::log_softmax};
 use peft_core::{
     Adapter, FrozenModel, Head, Mode, NamedTensors, PROMPT_EMBEDDINGS, PaddingSide, PeftMethod,
-    Pooling, Task, TokenBatch, VirtualTokens,
+    Pooling, ProblemType, Task, TokenBatch, VirtualTokens,
     adapter::codec::sha256,
     data::{Example, IGNORE, Target},
     evaluate::{Predictor, outputs::sequence_states},
@@ -68,6 +68,7 @@ fn assert_same(found: &[Vec<f32>], expected: &[Vec<f32>]) {
 
 fn about(task: Task) -> About {
     About {
+        problem_type: ProblemType::default(),
         task,
         pooling: Pooling::First,
         labels: None,

@@ -3,7 +3,7 @@
 use std::fs;
 
 use peft_core::{
-    FrozenModel, Head, PaddingSide, Pooling, Task, VirtualTokens,
+    FrozenModel, Head, PaddingSide, Pooling, ProblemType, Task, VirtualTokens,
     contract::rng,
     data::{Example, Target},
     evaluate::{Member, MultiAdapter, Predictor, Vote},
@@ -50,7 +50,12 @@ fn member(
     let layout = model.head_layout(task);
     let mut head = Head::init(layout, classes, spec.hidden_size, place as u64, &device());
     head.weight = head.weight.map(|weight| weight.mul_scalar(40.0));
-    Member { virtual_tokens, head: Some(head), pooling: Pooling::First }
+    Member {
+        virtual_tokens,
+        head: Some(head),
+        pooling: Pooling::First,
+        problem_type: ProblemType::default(),
+    }
 }
 
 fn examples(rows: &[Vec<u32>]) -> Vec<Example> {

@@ -7,7 +7,7 @@ use std::fs;
 use burn::tensor::TensorData;
 use peft_cli::encoding::{ChatSettings, EncodeSettings, Lengths, encode};
 use peft_core::{
-    PeftMethod, Task,
+    PeftMethod, ProblemType, Task,
     optim::Schedule,
     text::{FieldNames, read_records},
     train::{
@@ -158,6 +158,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
     let records = read_records(&root().join(case.file("rows.jsonl"))).unwrap();
     let settings = EncodeSettings {
         task: case.task,
+        problem_type: ProblemType::default(),
         labels: None,
         num_classes: None,
         fields: FieldNames::default(),

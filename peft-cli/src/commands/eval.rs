@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, train::TrainConfig};
+use peft_core::{Error, ProblemType, train::TrainConfig};
 use peft_models::generate::{Beams, EndTokens, GenerateConfig};
 
 use crate::{
     encoding::TextArgs,
     end_token,
     error::CliResult,
-    flags::{choices::PADDING, help::FlagHelp},
+    flags::{
+        choices::{PADDING, parse_value},
+        help::FlagHelp,
+    },
     generation_scores, output,
     session::{Session, UseArgs},
 };
@@ -28,6 +31,10 @@ pub struct EvalArgs {
     /// Class names in order, separated by commas.
     #[arg(long, value_name = "LIST", show_default = "those of the adapter or the model")]
     labels: Option<String>,
+    /// What the labels of a row are: single_label_classification, multi_label_classification or regression.
+    #[arg(long, value_name = "TYPE", value_parser = parse_value::<ProblemType>,
+        show_default = "that of the adapter or the model")]
+    problem_type: Option<ProblemType>,
     /// Rows with targets: .jsonl, .tsv, .csv, or SQuAD's .json.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -56,7 +63,9 @@ pub struct EvalArgs {
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
-    let session = Session::open(&args.model)?.with_labels(args.labels.as_deref())?;
+    let session = Session::open(&args.model)?
+        .with_labels(args.labels.as_deref())?
+        .with_problem_type(args.problem_type)?;
     let (records, encoded) = session.encode(&args.data, &args.text, true)?;
     let mut end = EndTokens::default();
     if session.task()?.is_language_model() {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
-    Error, Task,
+    Error, ProblemType, Task,
     adapter::atomic,
     data::{Example, Labels},
-    evaluate::{Answer, Vote, multi_adapter::PerPosition},
+    evaluate::{Answer, THRESHOLD, Vote, multi_adapter::PerPosition},
     text::read_records,
     train::TrainConfig,
 };
@@ -17,7 +17,7 @@ use crate::{
     adapter_set::{AdapterSet, VoteName},
     encoding::TextArgs,
     error::CliResult,
-    flags::help::FlagHelp,
+    flags::{choices::parse_value, help::FlagHelp},
     output,
     session::UseArgs,
 };
@@ -38,6 +38,10 @@ pub struct PredictArgs {
     /// Class names in order, separated by commas.
     #[arg(long, value_name = "LIST", show_default = "those of the adapter or the model")]
     labels: Option<String>,
+    /// What the labels of a row are: single_label_classification, multi_label_classification or regression.
+    #[arg(long, value_name = "TYPE", value_parser = parse_value::<ProblemType>,
+        show_default = "that of the adapter or the model")]
+    problem_type: Option<ProblemType>,
     /// Let all adapters vote on every row.
     #[arg(long, value_enum, value_name = "HOW")]
     vote: Option<VoteName>,
@@ -58,7 +62,9 @@ pub struct PredictArgs {
 ///
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
-    let set = AdapterSet::open(&args.model)?.with_labels(args.labels.as_deref())?;
+    let set = AdapterSet::open(&args.model)?
+        .with_labels(args.labels.as_deref())?
+        .with_problem_type(args.problem_type)?;
     let lines = match set.task()? {
         Task::SeqCls | Task::TokenCls => match args.vote {
             None => by_named(args, &set)?,
@@ -106,8 +112,13 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<String> {
     let mut lines = String::new();
     for (row, answer) in answers.into_iter().enumerate() {
         let labels = set.labels(of_row[row]);
-        let chosen = answer.into_iter().map(|p| Vote::Mean.choose(&[p])).collect::<Vec<_>>();
-        let mut fields = row_fields(set.task()?, labels, &examples[row], &chosen)?;
+        let problem_type = set.sessions[of_row[row]].problem_type;
+        let mut fields = if problem_type.has_values() {
+            value_fields(problem_type, labels, answer.first().map_or(&[], Vec::as_slice))
+        } else {
+            let chosen = answer.into_iter().map(|p| Vote::Mean.choose(&[p])).collect::<Vec<_>>();
+            row_fields(set.task()?, labels, &examples[row], &chosen)?
+        };
         if set.names.len() > 1 {
             fields.insert("adapter".into(), json!(set.names[of_row[row]]));
         }
@@ -120,6 +131,10 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<String> {
 fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String> {
     if set.names.is_empty() {
         return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
+    }
+    if let Some(session) = set.sessions.iter().find(|session| session.problem_type.has_values()) {
+        let message = format!("not used by {}: a vote chooses one class", session.problem_type);
+        return Err(Error::setting("--vote", message).into());
     }
     let order = set.same_classes()?;
     let records = read_records(&args.input)?;
@@ -199,6 +214,34 @@ fn row_fields(
     fields.insert("tags".into(), Value::Array(tags));
     fields.insert("probabilities".into(), Value::Array(p));
     Ok(fields)
+}
+
+/// The output for one row of a regression, or with any number of classes: those whose probability is above
+/// the threshold, and the probabilities of all.
+fn value_fields(
+    problem_type: ProblemType,
+    labels: Option<&Labels>,
+    values: &[f32],
+) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if problem_type == ProblemType::Regression {
+        let score = match values {
+            [score] => json!(score),
+            scores => json!(scores),
+        };
+        fields.insert("score".into(), score);
+        return fields;
+    }
+    let (classes, p): (Vec<Value>, Vec<f32>) = values
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| **p > THRESHOLD)
+        .map(|(class, p)| (name(labels, class), *p))
+        .unzip();
+    fields.insert("labels".into(), classes.into());
+    fields.insert("probability".into(), json!(p));
+    fields.insert("probabilities".into(), json!(values));
+    fields
 }
 
 /// The answer's text and its place in the context, in characters; for a row of token ids, its first and last

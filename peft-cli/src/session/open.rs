@@ -7,14 +7,15 @@ use std::{
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Error, FrozenModel, Head, Pooling, Result, Task, VirtualTokens, data::Labels,
+    Adapter, Error, FrozenModel, Head, Pooling, ProblemType, Result, Task, VirtualTokens,
+    data::Labels,
 };
 use peft_models::{LoadOptions, Loaded};
 
 use super::UseArgs;
 use crate::{
     device,
-    encoding::{parse_labels, stored_labels},
+    encoding::{check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
     locate,
 };
@@ -38,6 +39,8 @@ pub struct Session {
     pub labels: Option<Labels>,
     /// Which position an encoder's classifier reads.
     pub pooling: Pooling,
+    /// What the outputs of a classifier of rows mean.
+    pub problem_type: ProblemType,
 }
 
 impl Session {
@@ -119,7 +122,14 @@ impl Session {
         }
         let classes = head.as_ref().or(model.classifier()).map(Head::num_classes);
         let labels = class_names(&base, adapter.as_ref(), task, classes)?;
-        Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling })
+        let own = adapter.as_ref().map(|adapter| &adapter.config.own);
+        let problem_type = match own {
+            _ if task != Some(Task::SeqCls) => ProblemType::default(),
+            // Ours says so where it is not one class.
+            Some(own) if own.method.is_some() => own.problem_type.unwrap_or_default(),
+            _ => base.config.problem_type()?.unwrap_or_default(),
+        };
+        Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling, problem_type })
     }
 
     /// With the class names of `--labels`, if they are given.
@@ -138,6 +148,19 @@ impl Session {
             return Err(Error::setting("--labels", message));
         }
         self.labels = Some(labels);
+        Ok(self)
+    }
+
+    /// With the problem of `--problem-type`, if it is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for another task than `seq-cls`, which alone has it.
+    pub fn with_problem_type(mut self, given: Option<ProblemType>) -> Result<Self> {
+        if let Some(given) = given {
+            check_problem_type(self.task()?)?;
+            self.problem_type = given;
+        }
         Ok(self)
     }
 

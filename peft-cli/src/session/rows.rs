@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use peft_core::{
-    ContextBudget, Error, Head, Result, Task,
+    ContextBudget, Error, Head, ProblemType, Result, Task,
     data::Example,
     evaluate::Predictor,
     text::{Encoded, FieldNames, Record, Role, Template, Wanted, read_records},
@@ -26,7 +26,7 @@ impl Session {
     pub fn predictor(&self) -> Result<Predictor<'_>> {
         let (task, head) = (self.task()?, self.head.as_ref());
         let predictor = Predictor::new(self.model(), &self.virtual_tokens, head, task)?;
-        Ok(predictor.with_pooling(self.pooling))
+        Ok(predictor.with_pooling(self.pooling).with_problem_type(self.problem_type))
     }
 
     /// A text from the flags, otherwise from the recipe that the adapter remembers.
@@ -89,6 +89,7 @@ impl Session {
         let found = fields::find(records, &wanted)?;
         let config = EncodeSettings {
             task: self.task()?,
+            problem_type: self.problem_type,
             labels: self.labels.clone(),
             num_classes: self.classifier().map(Head::num_classes),
             fields: found.names,
@@ -153,6 +154,7 @@ impl Session {
             } else {
                 Task::CausalLm
             },
+            problem_type: ProblemType::default(),
             labels: None,
             num_classes: None,
             fields: FieldNames::default(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use peft_core::{
-    Error, PrefixPositions, Result, Task,
+    Error, PrefixPositions, ProblemType, Result, Task,
     formats::read,
     optim::AdamW,
     text::{FieldNames, Role},
@@ -215,6 +215,11 @@ settings! {
     /// Day that a chat template prints, if it prints one: 2026-01-31.
     #[arg(long, value_name = "DAY", help_heading = "Data", show_default = "today, in UTC")]
     chat_date: String,
+    /// What the labels of a row are, for seq-cls: single_label_classification (one class),
+    /// multi_label_classification (a list of classes) or regression (a number).
+    #[arg(long, value_name = "TYPE", help_heading = "Data", value_parser = parse_value::<ProblemType>,
+        show_default = "that of the model, otherwise one class")]
+    problem_type: ProblemType,
     /// Class names in order, separated by commas.
     #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "those in the rows, sorted")]
     labels: String,

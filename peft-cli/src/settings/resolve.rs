@@ -1,9 +1,12 @@
 //! Defaults, and checks of settings that need no model.
 
-use peft_core::{Error, Result, Task, train::TrainConfig};
+use peft_core::{Error, ProblemType, Result, Task, train::TrainConfig};
 
 use super::Settings;
-use crate::flags::{choices::PADDING, method_name::MethodName};
+use crate::{
+    encoding::check_problem_type,
+    flags::{choices::PADDING, method_name::MethodName},
+};
 
 /// The largest batch, width or number of virtual tokens: a typing error beyond.
 pub const LARGEST: usize = 1_000_000;
@@ -62,6 +65,12 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
 /// [`Error::Setting`] naming the flag.
 pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
     settings.field_names().check_task(task)?;
+    if settings.problem_type.is_some() {
+        check_problem_type(task)?;
+    }
+    if settings.problem_type == Some(ProblemType::Regression) && settings.labels.is_some() {
+        return Err(Error::setting("--labels", "not used by regression, which has no classes"));
+    }
     let given = [
         ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
         ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),

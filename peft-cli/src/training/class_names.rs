@@ -2,13 +2,16 @@
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Head, Result, Task,
+    Adapter, Head, ProblemType, Result, Task,
     data::Labels,
     text::{FieldNames, Record, collect_labels},
 };
 use peft_models::Loaded;
 
-use crate::encoding::{parse_labels, stored_labels};
+use crate::{
+    encoding::{parse_labels, stored_labels},
+    output,
+};
 
 /// The classes of a run: those of `--labels`, of the adapter to start from, or of the training records.
 ///
@@ -17,7 +20,7 @@ use crate::encoding::{parse_labels, stored_labels};
 /// Returns an error naming what is wrong with `given`, the adapter's head, or the line of a record.
 pub fn of_run(
     given: Option<&str>,
-    task: Task,
+    (task, problem_type): (Task, ProblemType),
     base: &Loaded,
     start_adapter: Option<&Adapter>,
     records: &[Record],
@@ -27,19 +30,30 @@ pub fn of_run(
     if let Some(list) = given {
         return Ok(Some(parse_labels(list)?));
     }
-    if !matches!(task, Task::SeqCls | Task::TokenCls) {
+    if !matches!(task, Task::SeqCls | Task::TokenCls) || problem_type == ProblemType::Regression {
         return Ok(None);
     }
     if let Some(names) = start_adapter.and_then(|adapter| adapter.config.own.labels.clone()) {
         return Ok(Some(stored_labels(names, "adapter")?));
     }
-    let found = collect_labels(records, task, fields)?;
+    let found = collect_labels(records, task, problem_type, fields)?;
     let model = base.model.as_ref();
     let head = match start_adapter {
         Some(adapter) => adapter.head(model.head_layout(task), model.spec(), device)?,
         None => model.classifier().cloned(),
     };
+    if let Some(own) = base.config.labels().filter(|own| {
+        let has_head = head.as_ref().is_some_and(|head| head.num_classes() == own.len());
+        start_adapter.is_none() && has_head && are_indices_of(&found, own)
+    }) {
+        output::note(format!("note: the numbers are classes of the model: {}", own.join(", ")));
+        return Ok(Some(stored_labels(own, "base model")?));
+    }
     let found = with_all_classes(found, head.as_ref())?;
+    let numbers = found.names().iter().all(|name| name.parse::<i64>().is_ok());
+    if task == Task::TokenCls && numbers && records.iter().any(|record| !record.has("input_ids")) {
+        output::note("note: the tags are numbers; --labels gives their names, from 0 on");
+    }
     match base.config.labels().filter(|own| same_names(own, &found)) {
         // The base model's own order, which is that of its head.
         Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
@@ -47,9 +61,46 @@ pub fn of_run(
     }
 }
 
+/// What the labels of a run are: as given, as in the adapter to start from, or as the base model says.
+///
+/// # Errors
+///
+/// Returns an error naming the key of the base model's config that is wrong.
+pub fn problem_type(
+    given: Option<ProblemType>,
+    task: Task,
+    base: &Loaded,
+    start_adapter: Option<&Adapter>,
+) -> Result<ProblemType> {
+    if let Some(given) = given {
+        return Ok(given);
+    }
+    let of_adapter = start_adapter.map(|adapter| &adapter.config.own);
+    let found = match of_adapter {
+        _ if task != Task::SeqCls => ProblemType::default(),
+        Some(own) if own.method.is_some() => own.problem_type.unwrap_or_default(),
+        _ => base.config.problem_type()?.unwrap_or_default(),
+    };
+    if found.has_values() {
+        let whose = if of_adapter.is_some() { "adapter" } else { "base model" };
+        output::note(format!("note: {found}, as the {whose} says; --problem-type says otherwise"));
+    }
+    Ok(found)
+}
+
 /// Whether the classes have no names but their indices.
 pub fn are_indices(labels: &Labels) -> bool {
     labels.names().iter().enumerate().all(|(i, name)| *name == i.to_string())
+}
+
+/// Whether `found` are numbers of classes that have names.
+fn are_indices_of(found: &Labels, names: &[String]) -> bool {
+    let index = |name: &String| name.parse::<usize>().is_ok_and(|index| index < names.len());
+    let placeholder =
+        |(i, name): (usize, &String)| name.eq_ignore_ascii_case(&format!("label_{i}"));
+    let named = names.iter().all(|name| name.parse::<f64>().is_err())
+        && !names.iter().enumerate().all(placeholder);
+    named && found.names().iter().all(index)
 }
 
 /// Whether both have the same names, in any order.

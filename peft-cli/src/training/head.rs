@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use peft_core::{Error, Head, Result, Task, data::Labels};
+use peft_core::{
+    Error, Head, ProblemType, Result, Task,
+    data::{Example, Labels},
+};
 
 use super::{class_names::are_indices, prepared::PreparedRun};
 use crate::error::in_adapter;
@@ -21,7 +24,17 @@ impl PreparedRun {
         let model = self.base.model.as_ref();
         let (spec, layout) = (model.spec(), model.head_layout(self.task));
         let answers = self.task == Task::QuestionAns;
-        let classes = if answers { 2 } else { self.labels.as_ref().map_or(0, Labels::len) };
+        let problem_type = self.config.problem_type;
+        let classes = match problem_type {
+            _ if answers => 2,
+            // As many numbers as the rows have.
+            ProblemType::Regression => self.train.iter().map(Example::labelled).max().unwrap_or(1),
+            _ => self.labels.as_ref().map_or(0, Labels::len),
+        };
+        let same_problem = match self.task {
+            Task::SeqCls => self.base.config.problem_type()?.unwrap_or_default() == problem_type,
+            _ => true,
+        };
         let of_adapter = match &self.start_adapter {
             Some(adapter) => {
                 let dir = self.settings.init_adapter.as_deref().unwrap_or(Path::new(""));
@@ -42,6 +55,7 @@ impl PreparedRun {
             own.num_classes() == classes
                 && own.bias.is_some() == layout.bias
                 && self.has_labels_of_base()
+                && same_problem
                 // Two classes of another task are not start and end of an answer.
                 && answers == (self.base.config.task() == Some(Task::QuestionAns))
         });

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Result, Task,
+    Adapter, ProblemType, Result, Task,
     data::{Example, Labels},
     text::{FieldNames, FoundFields, Record, Template, Wanted, read_records},
 };
@@ -103,7 +103,7 @@ impl Inputs {
     pub fn encode(
         &self,
         settings: &Settings,
-        task: Task,
+        (task, problem_type): (Task, ProblemType),
         labels: Option<&Labels>,
         found: &FoundFields,
     ) -> Result<(Vec<Example>, Vec<Example>)> {
@@ -112,6 +112,7 @@ impl Inputs {
         };
         let how = EncodeSettings {
             task,
+            problem_type,
             labels: labels.cloned(),
             num_classes: None,
             fields: found.names.clone(),

@@ -53,8 +53,8 @@ pub struct PreparedRun {
     chat_template: Option<String>,
     dir: PathBuf,
     base_name: String,
-    config: TrainConfig,
-    train: Vec<Example>,
+    pub(super) config: TrainConfig,
+    pub(super) train: Vec<Example>,
     valid: Vec<Example>,
 }
 
@@ -94,9 +94,16 @@ impl PreparedRun {
         check_uses(&settings, task)?;
         let inputs = Inputs::read(&settings, device)?;
         let found = inputs.find_fields(&settings, task)?;
+        let problem_type = class_names::problem_type(
+            settings.problem_type,
+            task,
+            &inputs.base,
+            inputs.start_adapter.as_ref(),
+        )?;
+        config.problem_type = problem_type;
         let labels = class_names::of_run(
             settings.labels.as_deref(),
-            task,
+            (task, problem_type),
             &inputs.base,
             inputs.start_adapter.as_ref(),
             inputs.train_records(),
@@ -108,7 +115,8 @@ impl PreparedRun {
             settings.chat_date = Some(Clock::now().day());
         }
         let chat_template = chat_settings(&settings)?.template.map(|(text, _)| text);
-        let (train, valid) = inputs.encode(&settings, task, labels.as_ref(), &found)?;
+        let (train, valid) =
+            inputs.encode(&settings, (task, problem_type), labels.as_ref(), &found)?;
         set_intervals(&mut config, &train, &valid)?;
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;

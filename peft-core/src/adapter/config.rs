@@ -10,6 +10,7 @@ use crate::{
         head::{HeadLayout, Pooling},
         method_fields::MethodFields,
         peft_type::PeftType,
+        problem_type::ProblemType,
         spec::{ModelSpec, Site, Topology},
         task::Task,
         virtual_tokens::PrefixPositions,
@@ -54,6 +55,9 @@ pub struct OwnFields {
     /// The position that an encoder's classifier reads.
     #[serde(default)]
     pub pooling: Pooling,
+    /// What the outputs of a classifier of rows mean, if it is not one class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_type: Option<ProblemType>,
     /// Names of the classes, in the order of the head's rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,

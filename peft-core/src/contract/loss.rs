@@ -1,6 +1,10 @@
-//! Cross entropy over selected positions.
+//! Losses over selected positions: cross entropy for classes, binary cross entropy and squared error
+//! for numbers.
 
-use burn::tensor::{DType, Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{
+    DType, Int, Tensor, TensorData,
+    activation::{log_sigmoid, log_softmax},
+};
 
 use crate::error::{Error, Result};
 
@@ -23,6 +27,54 @@ pub fn cross_entropy_sum(logits: Tensor<2>, targets: &[usize]) -> Result<Tensor<
     let index: Vec<i64> = targets.iter().map(|target| *target as i64).collect();
     let index = Tensor::<2, Int>::from_data(TensorData::new(index, [m, 1]), &device);
     Ok(log_softmax(logits, 1).gather(1, index).sum().neg())
+}
+
+/// The sum over rows and classes of `-y ln σ(x) - (1 - y) ln σ(-x)`, in nats: `[1]`. Divided by the
+/// number of values it is torch's `BCEWithLogitsLoss`.
+///
+/// # Shapes
+///
+/// - logits: `[M, C]`
+/// - values: M times C numbers from 0 to 1, row by row
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for another number of values.
+pub fn binary_cross_entropy_sum(logits: Tensor<2>, values: &[f32]) -> Result<Tensor<1>> {
+    let values = like(&logits, values)?;
+    let others = values.clone().neg() + 1.0;
+    Ok((log_sigmoid(logits.clone()) * values + log_sigmoid(logits.neg()) * others).sum().neg())
+}
+
+/// The sum over rows and outputs of `(x - y)²`: `[1]`. Divided by the number of values it is torch's
+/// `MSELoss`.
+///
+/// # Shapes
+///
+/// - outputs: `[M, C]`
+/// - values: M times C numbers, row by row
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for another number of values.
+pub fn squared_error_sum(outputs: Tensor<2>, values: &[f32]) -> Result<Tensor<1>> {
+    let values = like(&outputs, values)?;
+    let difference = outputs - values;
+    Ok((difference.clone() * difference).sum())
+}
+
+/// Values in the shape of the outputs of a head.
+fn like(outputs: &Tensor<2>, values: &[f32]) -> Result<Tensor<2>> {
+    let [m, classes] = outputs.dims();
+    if values.len() != m * classes {
+        return Err(Error::Mismatch(format!(
+            "the data has {} values for {m} rows, the head has {classes} outputs for each",
+            values.len()
+        )));
+    }
+    let device = outputs.device().without_autodiff();
+    let data = TensorData::new(values.to_vec(), [m, classes]);
+    Ok(Tensor::from_data(data, (&device, outputs.dtype())))
 }
 
 /// Upcasts logits to f32, unless their type is as wide already.
@@ -80,6 +132,46 @@ mod tests {
         let found = cross_entropy_sum(logits(), &[0, 2, 1]).unwrap().into_scalar::<f64>();
         let expected = first + 3f64.ln() + 997.0;
         assert!((found - expected).abs() < 1e-3, "{found} {expected}");
+    }
+
+    /// By hand, at 1e3 too, where an unguarded exponential would overflow.
+    #[test]
+    fn losses_of_values_are_sums_of_each() {
+        let softplus = |x: f64| (1.0 + x.exp()).ln();
+        let values = [1.0, 0.0, 0.5, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0];
+        let found = binary_cross_entropy_sum(logits(), &values).unwrap().into_scalar::<f64>();
+        let rows = softplus(-1.0) + softplus(2.0) + softplus(0.5) - 0.25;
+        let expected = rows + 3.0 * 2f64.ln() + softplus(1.0) + softplus(-3.0);
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        let found = squared_error_sum(logits(), &values).unwrap().into_scalar::<f64>();
+        let expected = 4.0 + 1.0 + 4.0 + 4.0 + 999f64.powi(2);
+        assert!((found - expected).abs() < 1.0, "{found} {expected}");
+        let error = squared_error_sum(logits(), &values[1..]).unwrap_err().to_string();
+        assert!(error.contains("8 values for 3 rows") && error.contains("3 outputs"), "{error}");
+    }
+
+    #[test]
+    fn gradients_of_values_equal_finite_differences() {
+        let device = Device::default();
+        let (values, at) = ([1.0f32, 0.0, 0.3, 0.8], [0.4f64, -1.5, 0.0, 2.5]);
+        type Loss = fn(Tensor<2>, &[f32]) -> Result<Tensor<1>>;
+        for loss in [binary_cross_entropy_sum as Loss, squared_error_sum as Loss] {
+            let of = |at: [f64; 4], device: &Device| {
+                Tensor::<2>::from_data(TensorData::new(at.to_vec(), [2, 2]), (device, DType::F64))
+            };
+            let inputs = of(at, &device.clone().autodiff()).require_grad();
+            let gradients = loss(inputs.clone(), &values).unwrap().backward();
+            let found: Vec<f64> = inputs.grad(&gradients).unwrap().into_data().iter().collect();
+            for (i, found) in found.into_iter().enumerate() {
+                let moved = |by: f64| {
+                    let mut at = at;
+                    at[i] += by;
+                    loss(of(at, &device), &values).unwrap().into_scalar::<f64>()
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert!((found - expected).abs() < 1e-6, "{i}: {found} {expected}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`spec`] | the geometry of a model: what a method must know of it |
 //! | [`task`] | what an adapter is trained for |
+//! | [`problem_type`] | what the outputs of a classifier of rows mean |
 //! | [`batch`] | rows of token ids, padded, with their masks |
 //! | [`virtual_tokens`] | what a method contributes to one forward pass |
 //! | [`layout`] | how keys and values lie flat in PEFT's one tensor |
@@ -17,7 +18,7 @@
 //! | [`method`](mod@method) | the method's side |
 //! | [`method_fields`], [`peft_type`] | how a method describes itself in an adapter's config |
 //! | [`head`] | the task head that is trained beside the virtual tokens |
-//! | [`loss`] | cross entropy |
+//! | [`loss`] | cross entropy, binary cross entropy, squared error |
 //! | [`params`], [`mod@init`], [`rng`] | parameters as a flat list; initial values; random streams |
 //! | [`tensors`] | tensors by name, and selections of their rows |
 
@@ -34,6 +35,7 @@ pub mod method;
 pub mod method_fields;
 pub mod params;
 pub mod peft_type;
+pub mod problem_type;
 pub mod rng;
 pub mod spec;
 pub mod stack;

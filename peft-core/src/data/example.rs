@@ -6,7 +6,7 @@ use super::passage::Window;
 pub const IGNORE: i64 = -100;
 
 /// What is to be predicted for one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// Nothing is known: the row is to be predicted.
     None,
@@ -18,6 +18,9 @@ pub enum Target {
     Tokens(Vec<i64>),
     /// One class index for the whole row.
     Class(usize),
+    /// A number for each output of the head: scores, or 1 for each class that the row has and 0 for
+    /// the others.
+    Values(Vec<f32>),
     /// The first and the last token of an answer; the first token of the row if the row does not
     /// hold the answer.
     Span {
@@ -29,7 +32,7 @@ pub enum Target {
 }
 
 /// One row, ready for a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// T token ids, at least one, all below the model's vocabulary size.
     pub input_ids: Vec<u32>,
@@ -39,6 +42,9 @@ pub struct Example {
     pub decoder_input_ids: Option<Vec<u32>>,
     /// What is to be predicted.
     pub target: Target,
+    /// Tokens of further targets that are as good as the one that is learnt; scores of generated
+    /// text count all of them.
+    pub references: Vec<Vec<u32>>,
     /// For tagged words, T entries: the index of the word that a token begins, `None` for the
     /// word's other subword tokens and for special tokens. Used to write predicted tags back. A
     /// word may be missing, because it was truncated or because the tokenizer returns no token for
@@ -61,6 +67,7 @@ impl Example {
             token_type_ids: None,
             decoder_input_ids: None,
             target,
+            references: Vec::new(),
             word_of_token: None,
             num_words: 0,
             window: None,
@@ -68,12 +75,13 @@ impl Example {
         }
     }
 
-    /// The number of targets: tokens, 1 for a class, 2 (start and end) for a span.
+    /// The number of targets: tokens, outputs, 1 for a class, 2 (start and end) for a span.
     pub fn labelled(&self) -> usize {
         match &self.target {
             Target::None => 0,
             Target::Tokens(targets) => targets.iter().filter(|&&target| target != IGNORE).count(),
             Target::Class(_) => 1,
+            Target::Values(values) => values.len(),
             Target::Span { .. } => 2,
         }
     }

@@ -3,8 +3,8 @@
 use super::outputs::classifier;
 use crate::{
     contract::{
-        context_budget::ContextBudget, frozen::FrozenModel, head::Head, spec::ModelSpec,
-        task::Task, virtual_tokens::VirtualTokens,
+        context_budget::ContextBudget, frozen::FrozenModel, head::Head, problem_type::ProblemType,
+        spec::ModelSpec, task::Task, virtual_tokens::VirtualTokens,
     },
     data::{Example, Target},
     error::{Error, Result},
@@ -83,8 +83,10 @@ pub fn check_lengths<'a>(
 /// [`Error::Mismatch`] naming the line of an example that has other targets.
 pub fn check_targets<'a>(
     task: Task,
+    problem_type: ProblemType,
     examples: impl IntoIterator<Item = &'a Example>,
 ) -> Result<()> {
+    let has_values = problem_type.has_values();
     for example in examples {
         let (tokens, side) = match task {
             Task::Seq2SeqLm => (example.decoder_len(), "decoder tokens"),
@@ -93,7 +95,8 @@ pub fn check_targets<'a>(
         let of_tokens = matches!(task, Task::CausalLm | Task::Seq2SeqLm | Task::TokenCls);
         let found = match &example.target {
             Target::None => continue,
-            Target::Class(_) if task == Task::SeqCls => continue,
+            Target::Class(_) if task == Task::SeqCls && !has_values => continue,
+            Target::Values(_) if task == Task::SeqCls && has_values => continue,
             Target::Tokens(of) if of_tokens && of.len() == tokens => continue,
             Target::Span { start, end }
                 if task == Task::QuestionAns && start <= end && *end < tokens =>
@@ -101,13 +104,15 @@ pub fn check_targets<'a>(
                 continue;
             }
             Target::Class(_) => "one class for the row".to_string(),
+            Target::Values(values) => format!("{} numbers for the row", values.len()),
             Target::Tokens(of) => format!("{} targets for {tokens} {side}", of.len()),
             Target::Span { start, end } => {
                 format!("an answer from token {start} to token {end} in {tokens} {side}")
             }
         };
+        let what = if has_values { problem_type.name() } else { task.name() };
         return Err(Error::Mismatch(format!(
-            "the row of line {}: found {found}, which {task} cannot learn from",
+            "the row of line {}: found {found}, which {what} cannot learn from",
             example.line
         )));
     }
@@ -131,10 +136,18 @@ mod tests {
             (Task::SeqCls, &tokens(3), "found 3 targets for 3 tokens, which seq-cls"),
             (Task::TokenCls, &tokens(2), "found 2 targets for 3 tokens, which token-cls"),
         ] {
-            let error = check_targets(task, [example]).map_err(|error| error.to_string());
+            let error = check_targets(task, ProblemType::SingleLabel, [example])
+                .map_err(|error| error.to_string());
             assert!(error.is_err_and(|error| error.contains(message)), "{message}");
         }
-        assert!(check_targets(Task::SeqCls, [&class, &example(Target::None)]).is_ok());
-        assert!(check_targets(Task::TokenCls, [&tokens(3)]).is_ok());
+        assert!(
+            check_targets(Task::SeqCls, ProblemType::SingleLabel, [&class, &example(Target::None)])
+                .is_ok()
+        );
+        let values = example(Target::Values(vec![0.5]));
+        assert!(check_targets(Task::SeqCls, ProblemType::SingleLabel, [&values]).is_err());
+        assert!(check_targets(Task::SeqCls, ProblemType::Regression, [&values]).is_ok());
+        assert!(check_targets(Task::SeqCls, ProblemType::MultiLabel, [&class]).is_err());
+        assert!(check_targets(Task::TokenCls, ProblemType::SingleLabel, [&tokens(3)]).is_ok());
     }
 }

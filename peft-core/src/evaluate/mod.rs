@@ -9,6 +9,7 @@
 //! | [`rows`] | one reading loop: rows of similar length together |
 //! | [`predictor`] | scores, logits, class probabilities and tags |
 //! | `answers` | answers cut from a context |
+//! | `values` | several classes a row, and numbers |
 //! | [`multi_adapter`] | several adapters in one batch |
 //! | [`vote`] | how several adapters agree |
 
@@ -19,10 +20,12 @@ pub mod outputs;
 pub mod positions;
 pub mod predictor;
 pub mod rows;
+mod values;
 pub mod vote;
 
 pub use answers::Answer;
 pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;
+pub use values::THRESHOLD;
 pub use vote::Vote;

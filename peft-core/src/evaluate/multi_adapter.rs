@@ -6,7 +6,7 @@
 
 use super::{
     checks::check_task,
-    outputs::{choose, class_probabilities, logits, sequence_states, token_states},
+    outputs::{answers, choose, logits, sequence_states, token_states},
     rows::{ReadBatch, RowReader},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         batch::PaddingSide,
         frozen::FrozenModel,
         head::{Head, Pooling},
+        problem_type::ProblemType,
         task::Task,
         virtual_tokens::VirtualTokens,
     },
@@ -30,9 +31,11 @@ pub struct Member {
     pub head: Option<Head>,
     /// The position that an encoder's classifier reads.
     pub pooling: Pooling,
+    /// What its outputs mean.
+    pub problem_type: ProblemType,
 }
 
-/// Probabilities of each class, for each position at which a row is read: one for a class of the
+/// Probabilities of each class, or the numbers of a regression, for each position at which a row is read: one for a class of the
 /// whole row, one per token for tags.
 pub type PerPosition = Vec<Vec<f32>>;
 
@@ -193,7 +196,7 @@ impl<'a> MultiAdapter<'a> {
             (token_states(hidden, batch, &tokens), counts)
         };
         let logits = logits(self.model, member.head.as_ref(), self.task, states)?;
-        let mut positions = class_probabilities(logits).into_iter();
+        let mut positions = answers(member.problem_type, logits).into_iter();
         Ok(counts.into_iter().map(|count| positions.by_ref().take(count).collect()).collect())
     }
 }

@@ -1,13 +1,17 @@
 //! From hidden states to logits, at selected positions only: `[B, T, V]` is never computed.
 
-use burn::tensor::{DType, Tensor, activation::softmax};
+use burn::tensor::{
+    DType, Tensor,
+    activation::{sigmoid, softmax},
+};
 
 use crate::{
     contract::{
         batch::TokenBatch,
         frozen::{FrozenModel, Hidden},
         head::{Head, Pooling},
-        loss::at_least_f32,
+        loss::{at_least_f32, binary_cross_entropy_sum, squared_error_sum},
+        problem_type::ProblemType,
         task::Task,
         tensors::select_first,
     },
@@ -121,16 +125,41 @@ pub fn logits(
     Ok(at_least_f32(logits))
 }
 
-/// The softmax over the classes, for each position.
+/// What the logits say, for each position: the softmax over the classes, the probability of each
+/// class by itself, or the numbers that the logits are.
 ///
 /// # Shapes
 ///
 /// - logits: `[M, C]`
-/// - output: M times C probabilities
-pub(crate) fn class_probabilities(logits: Tensor<2>) -> Vec<Vec<f32>> {
+/// - output: M times C numbers
+pub(crate) fn answers(problem_type: ProblemType, logits: Tensor<2>) -> Vec<Vec<f32>> {
     let classes = logits.dims()[1];
-    let data: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
+    let answers = match problem_type {
+        ProblemType::SingleLabel => softmax(logits, 1),
+        ProblemType::MultiLabel => sigmoid(logits),
+        ProblemType::Regression => logits,
+    };
+    let data: Vec<f32> = answers.into_data().iter().collect();
     data.chunks(classes).map(<[f32]>::to_vec).collect()
+}
+
+/// The loss of logits `[M, C]` against the numbers to predict, summed over both: `[1]`.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for another number of values, and for a problem that has classes.
+pub fn loss_of_values(
+    problem_type: ProblemType,
+    logits: Tensor<2>,
+    values: &[f32],
+) -> Result<Tensor<1>> {
+    match problem_type {
+        ProblemType::MultiLabel => binary_cross_entropy_sum(logits, values),
+        ProblemType::Regression => squared_error_sum(logits, values),
+        ProblemType::SingleLabel => {
+            Err(Error::Mismatch(format!("{problem_type} has classes, found numbers to predict")))
+        }
+    }
 }
 
 fn to(tensor: Tensor<2>, dtype: DType) -> Tensor<2> {

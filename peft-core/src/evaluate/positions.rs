@@ -63,6 +63,11 @@ impl Positions {
                     targets.push(*class);
                     continue;
                 }
+                // What is to be predicted there is no class, see `values`.
+                Target::Values(_) => {
+                    positions.rows.push(row);
+                    continue;
+                }
                 Target::Span { start, end } => {
                     let tokens = example.input_ids.len();
                     positions.tokens.extend((0..tokens).map(|token| (row, token)));
@@ -91,6 +96,25 @@ impl Positions {
         }
         targets.extend(first_targets);
         (positions, targets)
+    }
+
+    /// Returns the numbers to predict, in the order of the logits.
+    pub fn values(examples: &[&Example]) -> Vec<f32> {
+        let of_row = |example: &&Example| match &example.target {
+            Target::Values(values) => values.clone(),
+            _ => Vec::new(),
+        };
+        examples.iter().flat_map(of_row).collect()
+    }
+
+    /// Returns the number of targets: positions, or numbers to predict.
+    pub fn num_targets(
+        task: Task,
+        examples: &[&Example],
+        after_prompt: impl Fn(usize) -> bool,
+    ) -> usize {
+        let classes = Self::labelled_rows(task, examples, after_prompt).1.len();
+        classes + Self::values(examples).len()
     }
 
     /// Every row as a whole.

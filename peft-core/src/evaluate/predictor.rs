@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     checks::{check_targets, check_task},
-    outputs::{class_probabilities, classifier, logits},
+    outputs::{answers, classifier, logits},
     positions::{Positions, after_prompt},
     rows::{ReadBatch, RowReader},
     vote::first_largest,
@@ -18,6 +18,7 @@ use crate::{
         frozen::FrozenModel,
         head::{Head, Pooling},
         loss::{cross_entropy_sum, predictions},
+        problem_type::ProblemType,
         task::Task,
         virtual_tokens::VirtualTokens,
     },
@@ -40,6 +41,7 @@ pub struct Predictor<'a> {
     pub(super) head: Option<Head>,
     pub(super) task: Task,
     pub(super) pooling: Pooling,
+    pub(super) problem_type: ProblemType,
     reader: RowReader<'a>,
     pub(super) max_answer_length: usize,
 }
@@ -73,6 +75,7 @@ impl<'a> Predictor<'a> {
             head: head.map(Module::valid),
             task,
             pooling: Pooling::First,
+            problem_type: ProblemType::default(),
             reader: RowReader::new(model),
             max_answer_length: DEFAULT_MAX_ANSWER_LENGTH,
         })
@@ -82,6 +85,13 @@ impl<'a> Predictor<'a> {
     #[must_use]
     pub fn with_pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = pooling;
+        self
+    }
+
+    /// Sets what the outputs of a classifier of rows mean. Default one class.
+    #[must_use]
+    pub fn with_problem_type(mut self, problem_type: ProblemType) -> Self {
+        self.problem_type = problem_type;
         self
     }
 
@@ -110,8 +120,18 @@ impl<'a> Predictor<'a> {
     /// The names of the scores that [`evaluate`](Self::evaluate) returns, in order.
     ///
     /// A tagger has entity scores only if its labels are entity tags.
-    pub fn score_names(task: Task, labels: Option<&Labels>) -> &'static [&'static str] {
+    pub fn score_names(
+        task: Task,
+        problem_type: ProblemType,
+        labels: Option<&Labels>,
+    ) -> &'static [&'static str] {
         match task {
+            Task::SeqCls if problem_type == ProblemType::MultiLabel => {
+                &["loss", "f1_micro", "f1_macro"]
+            }
+            Task::SeqCls if problem_type == ProblemType::Regression => {
+                &["loss", "pearson", "spearman", "mse"]
+            }
             Task::CausalLm => &["loss", "perplexity"],
             Task::Seq2SeqLm => &["loss", "perplexity", "accuracy"],
             Task::SeqCls => &["loss", "accuracy", "f1_macro", "f1_micro", "matthews"],
@@ -129,14 +149,18 @@ impl<'a> Predictor<'a> {
     /// Precision, recall and F1 of a tagger count whole entities; they exist only if its `labels`
     /// are entity tags ([`Labels::are_tags`]). The accuracy of an encoder-decoder counts tokens,
     /// each predicted from the correct preceding ones. Exact match and F1 of answers are SQuAD's,
-    /// over questions; in a row of token ids, the words of an answer are its ids.
+    /// over questions; in a row of token ids, the words of an answer are its ids. F1 of rows with
+    /// several classes counts those with a probability above 0.5.
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] if nothing has a target, or a target is not among the classes;
     /// [`Error::TooLong`] if a row does not fit.
     pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
-        check_targets(self.task, examples)?;
+        check_targets(self.task, self.problem_type, examples)?;
+        if self.problem_type.has_values() {
+            return self.evaluate_values(examples);
+        }
         if self.task == Task::QuestionAns {
             return self.evaluate_answers(examples);
         }
@@ -171,7 +195,8 @@ impl<'a> Predictor<'a> {
         scores(self.task, labels, loss / count as f64, &answers)
     }
 
-    /// Returns the probability of each class for each example, in order.
+    /// Returns the probability of each class for each example, in order; the numbers themselves of a
+    /// regression.
     ///
     /// # Errors
     ///
@@ -254,7 +279,8 @@ impl<'a> Predictor<'a> {
     /// Softmax over the classes, for each position.
     fn probabilities(&self, positions: &Positions, read: &ReadBatch<'_>) -> Result<Vec<Vec<f32>>> {
         let states = self.states(positions, read)?;
-        Ok(class_probabilities(logits(self.model, self.head.as_ref(), self.task, states)?))
+        let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
+        Ok(answers(self.problem_type, logits))
     }
 
     /// Runs the model over all examples, see [`RowReader::read`].

@@ -21,22 +21,30 @@ pub fn edit_distance<T: PartialEq>(found: &[T], expected: &[T]) -> usize {
     row[expected.len()]
 }
 
-/// `exact_match`: the fraction of sequences that equal their reference. `token_error_rate`: the sum
-/// of the edit distances divided by the number of tokens in all references; for sequences of
-/// letters or phonemes this is the symbol error rate.
+/// Scores of sequences, each with its references, of which the closest counts. `exact_match`: the
+/// fraction of sequences that equal a reference. `token_error_rate`: the sum of the edit distances
+/// divided by the number of tokens in the closest references; for sequences of letters or phonemes
+/// this is the symbol error rate.
 ///
 /// Both are absent if there are no sequences, the second also if the references have no tokens.
-pub fn sequence_metrics<T: PartialEq>(pairs: &[(Vec<T>, Vec<T>)]) -> Metrics {
+pub fn sequence_metrics<T: PartialEq>(pairs: &[(Vec<T>, Vec<Vec<T>>)]) -> Metrics {
     let mut metrics = Metrics::default();
     if pairs.is_empty() {
         return metrics;
     }
-    let exact = pairs.iter().filter(|(found, expected)| found == expected).count();
+    let exact = pairs.iter().filter(|(found, references)| references.contains(found)).count();
     metrics.insert("exact_match", exact as f64 / pairs.len() as f64);
-    let tokens: usize = pairs.iter().map(|(_, expected)| expected.len()).sum();
+    // Distance and length of the closest reference; of two as close, the first.
+    let closest = |(found, references): &(Vec<T>, Vec<Vec<T>>)| {
+        let each =
+            references.iter().map(|reference| (edit_distance(found, reference), reference.len()));
+        each.min_by_key(|(distance, _)| *distance).unwrap_or((found.len(), 0))
+    };
+    let (errors, tokens) = pairs
+        .iter()
+        .map(closest)
+        .fold((0, 0), |(errors, tokens), (distance, length)| (errors + distance, tokens + length));
     if tokens > 0 {
-        let distance = |(found, expected): &(Vec<T>, Vec<T>)| edit_distance(found, expected);
-        let errors: usize = pairs.iter().map(distance).sum();
         metrics.insert("token_error_rate", errors as f64 / tokens as f64);
     }
     metrics
@@ -54,10 +62,15 @@ mod tests {
         let distance = |a: &str, b: &str| edit_distance(a.as_bytes(), b.as_bytes());
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!((distance("", "abc"), distance("abc", ""), distance("a", "a")), (3, 3, 0));
-        let pairs = [(vec![1, 2, 3], vec![1, 2, 3]), (vec![1], vec![1, 2])];
+        let pairs = [(vec![1, 2, 3], vec![vec![1, 2, 3]]), (vec![1], vec![vec![1, 2]])];
         let found = sequence_metrics(&pairs);
         assert_eq!(found.get("exact_match"), Some(0.5));
         assert_eq!(found.get("token_error_rate"), Some(0.2));
+        let several =
+            [(vec![1, 2], vec![vec![3, 4, 5], vec![1, 2]]), (vec![1], vec![vec![2, 3], vec![2]])];
+        let found = sequence_metrics(&several);
+        assert_eq!(found.get("exact_match"), Some(0.5));
+        assert_eq!(found.get("token_error_rate"), Some(1.0 / 3.0));
         assert_eq!(sequence_metrics::<u32>(&[]).iter().count(), 0);
     }
 

@@ -48,14 +48,16 @@ const CHUNK: usize = 4096;
 ///   0, both -100 if there is no answer. For `seq2seq-lm` they have `labels` of any length, with or
 ///   without `decoder_input_ids`; without, the decoder reads the labels, shifted by one position,
 ///   after its start token.
-/// - `seq-cls`: `text` (and `text_pair`) with `label`.
+/// - `seq-cls`: `text` (and `text_pair`) with `label`: a class, or by `problem_type` a list of
+///   classes (or of a number from 0.0 to 1.0 for each of them), or one or more numbers.
 /// - `token-cls`: `tokens` with `tags`, one per word. The tag is the target of the word's first
 ///   subword token; its other subword tokens and the special tokens have no target.
 /// - `causal-lm`: `source` with `target`, tokenised separately: the source with the tokenizer's
 ///   special tokens, but without an end-of-text token after it; the target without special tokens,
-///   closed by `eos`. Only the target is learnt. Or `text` alone, closed by `eos`, all of which is
-///   learnt. Or `messages`, or sharegpt's `conversations`: rendered by the model's chat template and
-///   tokenised without special tokens; what the assistant says is learnt.
+///   closed by `eos`. Only the target is learnt, of a list of targets the first. Or `text` alone,
+///   closed by `eos`, all of which is learnt. Or `messages`, or sharegpt's `conversations`: rendered
+///   by the model's chat template and tokenised without special tokens; what the assistant says is
+///   learnt.
 /// - `seq2seq-lm`: `source` with `target`, each with the tokenizer's special tokens; the target is
 ///   closed by `eos` if the tokenizer does not close it.
 /// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD:
@@ -80,7 +82,7 @@ pub struct Encoder {
 }
 
 /// The examples of some records, in the same order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded {
     /// One example per record; for a question with a long context, one per window.
     pub examples: Vec<Example>,
@@ -142,6 +144,7 @@ impl Encoder {
                     && row.cut
                     && row.examples.iter().all(|example| example.labelled() == 0);
                 encoded.emptied += usize::from(emptied);
+                check_width(encoded.examples.first(), &row.examples, record)?;
                 encoded.examples.extend(row.examples);
                 encoded.truncated += usize::from(row.cut);
                 encoded.truncated_targets += usize::from(row.target_cut);
@@ -154,12 +157,33 @@ impl Encoder {
         let single = |examples: Vec<Cut>| examples.into_iter().map(Row::from).collect();
         match self.config.task {
             _ if records.is_empty() => Ok(Vec::new()),
-            Task::CausalLm => causal::examples(self, records).map(single),
-            Task::Seq2SeqLm => seq2seq::rows(self, records),
+            Task::CausalLm => {
+                let rows = causal::examples(self, records).map(single)?;
+                self.with_references(records, rows)
+            }
+            Task::Seq2SeqLm => {
+                let rows = seq2seq::rows(self, records)?;
+                self.with_references(records, rows)
+            }
             Task::SeqCls => seq_cls::examples(self, records).map(single),
             Task::TokenCls => token_cls::examples(self, records).map(single),
             Task::QuestionAns => qa::rows(self, records),
         }
+    }
+
+    /// Adds the further targets of rows that have a list of them.
+    fn with_references(&self, records: &[&Record], mut rows: Vec<Row>) -> Result<Vec<Row>> {
+        for (record, row) in records.iter().zip(&mut rows).filter(|_| self.config.targets) {
+            for (i, target) in texts::targets(self, record)?.into_iter().enumerate().skip(1) {
+                let encodings = self.tokenize(&[*record], false, false, |_| Ok(target.into()))?;
+                let ids = encodings.first().map(|encoding| encoding.get_ids().to_vec());
+                let ids = ids
+                    .filter(|ids| !ids.is_empty())
+                    .ok_or_else(|| record.error(format!("target {i} of the list has no tokens")))?;
+                row.examples.iter_mut().for_each(|example| example.references.push(ids.clone()));
+            }
+        }
+        Ok(rows)
     }
 
     /// Tokenises what `input` returns for each record, in parallel, in order.
@@ -214,6 +238,21 @@ impl Encoder {
         let ids = encoding.get_ids().to_vec();
         let example = Example { token_type_ids: types, ..Example::new(ids, target, record.line) };
         check(&self.config, record, example)
+    }
+}
+
+/// Rejects a row that has more or fewer numbers to predict than the first.
+fn check_width(first: Option<&Example>, examples: &[Example], record: &Record) -> Result<()> {
+    let width = |example: &Example| match &example.target {
+        Target::Values(values) => Some(values.len()),
+        _ => None,
+    };
+    match (first.and_then(width), examples.first().and_then(width)) {
+        (Some(first), Some(own)) if own != first => {
+            Err(record
+                .error(format!("found {own} numbers to predict, the rows before have {first}")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,22 +7,40 @@ use serde_json::Value;
 use super::{
     fields::{FieldNames, Role},
     record::{Record, describe},
+    values::collect_classes,
 };
 use crate::{
-    contract::task::Task,
+    contract::{problem_type::ProblemType, task::Task},
     data::Labels,
     error::{Error, Result},
 };
 
-/// Returns the class index of a record's label.
+/// Returns the class index of a record's label: the name in the list or, if no name in the list is
+/// a number, the index that it is.
 ///
 /// # Errors
 /// [`Error::Data`] at the record's line, naming the label and the list, if the label is not in
 /// it.
 pub(super) fn label_index(labels: &Labels, name: &str, record: &Record) -> Result<usize> {
-    labels.index(name).ok_or_else(|| {
-        record.error(format!("found label `{name}`, expected one of: {}", listed(labels)))
+    let own = |name: &String| label_text(&Value::from(name.as_str()));
+    // Numbers as names are no indices: of classes 1, 2 and 3 there is no 0.
+    let numbered = || labels.names().iter().any(|name| name.parse::<f64>().is_ok());
+    let index = || name.parse::<usize>().ok().filter(|index| *index < labels.len() && !numbered());
+    // JSON's `true` is `True` in a table.
+    let alike = |own: String| own == name || is_boolean(name) && own.eq_ignore_ascii_case(name);
+    let by_value = || labels.names().iter().position(|name| own(name).is_some_and(alike));
+    labels.index(name).or_else(by_value).or_else(index).ok_or_else(|| {
+        let or_index = match numbered() {
+            true => String::new(),
+            false => format!(", or an index from 0 to {}", labels.len() - 1),
+        };
+        let listed = listed(labels);
+        record.error(format!("found label `{name}`, expected one of: {listed}{or_index}"))
     })
+}
+
+fn is_boolean(name: &str) -> bool {
+    ["true", "false"].iter().any(|value| name.eq_ignore_ascii_case(value))
 }
 
 /// The list for a message: the first labels, and the number of the others.
@@ -35,15 +53,37 @@ fn listed(labels: &Labels) -> String {
     }
 }
 
-/// The label in a JSON value: strings unchanged, integers and booleans as in JSON (`0`, `true`).
-/// `None` for anything else: fractions, empty strings, `null`, arrays, objects.
+/// The label in a JSON value: strings without blanks around them, numbers by their value (1.0 is
+/// `1`, in a string too), booleans as in JSON. `None` for anything else: empty strings, `nan`,
+/// `null`, arrays, objects.
 pub fn label_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        Value::String(text) => {
+            let text = text.trim();
+            let is_missing = text.is_empty()
+                || ["nan", "<na>"].iter().any(|missing| text.eq_ignore_ascii_case(missing));
+            (!is_missing).then(|| whole_number(text).unwrap_or(text).to_owned())
+        }
+        Value::Number(number) => {
+            let text = number.to_string();
+            Some(whole_number(&text).unwrap_or(&text).to_owned())
+        }
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
+}
+
+/// The integer in a number such as `1.0`, without its fraction of zeros.
+fn whole_number(text: &str) -> Option<&str> {
+    let (whole, zeros) = text.split_once('.')?;
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let leading = digits.len() > 1 && digits.starts_with('0');
+    let zeros = !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0');
+    (plain && !leading && zeros).then_some(match whole {
+        "-0" => "0",
+        whole => whole,
+    })
 }
 
 /// The label in field `key` of a record.
@@ -71,29 +111,73 @@ pub(super) fn record_tags(record: &Record, key: &str) -> Result<Vec<String>> {
 
 fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
     let found = match value {
-        Value::String(_) => "an empty string".to_owned(),
+        Value::String(text) if text.trim().is_empty() => "an empty string".to_owned(),
         other => describe(other),
     };
+    let lists = match value {
+        Value::Array(_) => "; for rows with several labels set `problem_type` to multi-label",
+        _ => "",
+    };
     record.error(format!(
-        "field `{key}`: found {found}, expected a label: a string, an integer or a boolean"
+        "field `{key}`: found {found}, expected a label: a string, a number or a boolean{lists}"
     ))
+}
+
+/// Refuses a number with a fraction as the name of a class.
+pub(super) fn refuse_fraction(record: &Record, key: &str, label: &str) -> Result<()> {
+    match label.parse::<f64>() {
+        Ok(number) if number.is_finite() && number.fract() != 0.0 => Err(record.error(format!(
+            "field `{key}`: found {label}, which is no class; for numbers to predict set \
+             `problem_type` to regression, and if classes are called so, set `labels`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses labels that name almost every row: they are no classes.
+fn refuse_a_class_per_row(records: &[Record], key: &str, distinct: usize) -> Result<()> {
+    /// Fewer rows may well show each class once.
+    const MANY: usize = 20;
+    match records.first() {
+        Some(first) if records.len() > MANY && distinct * 2 > records.len() => Err(Error::setting(
+            "label_field",
+            format!(
+                "{}: field `{key}` has {distinct} different values in {} rows, which are no \
+                     classes; name the field of the classes, or the classes in `labels`; numbers to \
+                     predict are a regression (`problem_type`), texts a task of language models",
+                first.path.display(),
+                records.len()
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Collects the label list from the records of a training file.
 ///
 /// The distinct values of `label` (or of `tags`, for tagging; or what `fields` call them) in the order of [`Labels::collect`].
-/// Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
+/// Where a row has several classes, those in its list. Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
 /// highest index found.
 ///
 /// # Errors
-/// [`Error::Data`] for a row without a label or with a malformed one, or if rows of token ids are
-/// mixed with others; [`Error::Setting`] for tasks without labels and if no label is found.
-pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Result<Labels> {
+/// [`Error::Data`] for a row without a label or with a malformed one, for a number with a fraction,
+/// or if rows of token ids are mixed with others; [`Error::Setting`] for tasks without labels, if
+/// no label is found, and if more than half of many rows have a label of their own.
+pub fn collect_labels(
+    records: &[Record],
+    task: Task,
+    problem_type: ProblemType,
+    fields: &FieldNames,
+) -> Result<Labels> {
+    if task == Task::SeqCls && problem_type == ProblemType::MultiLabel {
+        return collect_classes(records, fields.name(Role::Label));
+    }
     let tags = match task {
         Task::SeqCls => false,
         Task::TokenCls => true,
         other => return Err(Error::setting("task", format!("{other} has no labels"))),
     };
+    let key = fields.name(if tags { Role::Tags } else { Role::Label });
     let by_index = records.first().is_some_and(is_id_row);
     let mut distinct = BTreeSet::new();
     let mut highest = None;
@@ -105,11 +189,21 @@ pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Re
         }
         match (by_index, tags) {
             (true, _) => highest = highest.max(highest_index(record, tags, fields)?),
-            (false, true) => distinct.extend(record_tags(record, fields.name(Role::Tags))?),
-            (false, false) => {
-                _ = distinct.insert(record_label(record, fields.name(Role::Label))?);
+            (false, _) => {
+                let found = match tags {
+                    true => record_tags(record, key)?,
+                    false => vec![record_label(record, key)?],
+                };
+                for label in found {
+                    if distinct.insert(label.clone()) {
+                        refuse_fraction(record, key, &label)?;
+                    }
+                }
             }
         }
+    }
+    if !by_index && !tags {
+        refuse_a_class_per_row(records, key, distinct.len())?;
     }
     if by_index {
         // Negative values are ignored targets (-100), or rejected when the rows are encoded.
@@ -161,7 +255,7 @@ mod tests {
     }
 
     fn collect(records: &[Record], task: Task) -> Result<Labels> {
-        collect_labels(records, task, &FieldNames::default())
+        collect_labels(records, task, ProblemType::SingleLabel, &FieldNames::default())
     }
 
     fn failure(fields: &[Value], task: Task) -> String {
@@ -179,11 +273,75 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_labels_by_their_value() {
+        for value in [json!(1), json!(1.0), json!("1"), json!("1.0"), json!(" 1.00 ")] {
+            assert_eq!(label_text(&value).as_deref(), Some("1"), "{value}");
+        }
+        for (value, text) in [
+            (json!(-0.0), "0"),
+            (json!(2.5), "2.5"),
+            (json!("01"), "01"),
+            (json!("01.0"), "01.0"),
+            (json!("1."), "1."),
+            (json!(".0"), ".0"),
+            (json!(" a b "), "a b"),
+        ] {
+            assert_eq!(label_text(&value).as_deref(), Some(text), "{value}");
+        }
+        for missing in
+            [json!("nan"), json!("NaN"), json!(""), json!(" "), json!("<NA>"), json!(null)]
+        {
+            assert_eq!(label_text(&missing), None, "{missing}");
+        }
+        let found = rows(&[json!({"label": "1.0"}), json!({"label": 0}), json!({"label": 1.0})]);
+        assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["0", "1"]);
+    }
+
+    #[test]
+    fn an_index_below_the_number_of_names_is_a_class() {
+        let row = record(4, json!({}));
+        let index = |names: &[&str], name: &str| {
+            label_index(&list(names).unwrap(), name, &row).map_err(|error| error.to_string())
+        };
+        assert_eq!(index(&["neg", "pos"], "1"), Ok(1));
+        assert_eq!(index(&["neg", "pos"], "pos"), Ok(1));
+        assert!(index(&["neg", "pos"], "2").unwrap_err().ends_with("or an index from 0 to 1"));
+        assert!(index(&["neg", "pos"], "-1").is_err());
+        assert!(index(&["neg", "pos"], "0.5").is_err());
+        assert_eq!(index(&["1", "2", "3"], "1"), Ok(0), "a name comes first");
+        assert!(index(&["1", "2", "3"], "0").unwrap_err().ends_with("expected one of: 1, 2, 3"));
+        assert_eq!(index(&["a", "b", "0"], "0"), Ok(2));
+        assert!(index(&["a", "b", "0"], "1").is_err(), "some names are numbers");
+        assert_eq!(index(&["0.0", "1.0"], "1"), Ok(1));
+        assert_eq!(
+            (index(&["False", "True"], "true"), index(&["false", "true"], "True")),
+            (Ok(1), Ok(1))
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_no_classes_are_refused() {
+        let scores = ["2.5", "5.0"].map(|label| json!({ "label": label }));
+        let error = failure(&scores, Task::SeqCls);
+        assert!(
+            error.starts_with("rows.jsonl, line 1: field `label`: found 2.5, which is no class")
+        );
+        let named: Vec<Value> = (0..21).map(|i| json!({"label": format!("name {i}")})).collect();
+        let error = failure(&named, Task::SeqCls);
+        assert!(
+            error.starts_with("label_field: rows.jsonl: field `label` has 21 different values")
+        );
+        assert!(collect(&rows(&named[..20]), Task::SeqCls).is_ok());
+        let nan = failure(&[json!({"label": "1.0"}), json!({"label": "nan"})], Task::SeqCls);
+        assert!(nan.contains("line 2: field `label`: found the string `nan`, expected a label"));
+    }
+
+    #[test]
     fn malformed_labels_are_placed() {
         let ok = json!({"label": "a"});
         let line_2 = |bad: Value| failure(&[ok.clone(), bad], Task::SeqCls);
         assert!(line_2(json!({"x": 1})).contains("line 2: field `label` is missing"));
-        assert!(line_2(json!({"label": 0.5})).contains("found the number 0.5, expected a label"));
+        assert!(line_2(json!({"label": 0.5})).contains("found 0.5, which is no class"));
         assert!(line_2(json!({"label": ""})).contains("found an empty string"));
         assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
         let tags = |tags: Value| failure(&[json!({ "tags": tags })], Task::TokenCls);
@@ -216,7 +374,10 @@ mod tests {
     fn a_label_outside_the_list_is_named_with_the_list() {
         let labels = list(&["a", "b"]).unwrap();
         let error = label_index(&labels, "c", &record(4, json!({}))).unwrap_err().to_string();
-        assert_eq!(error, "rows.jsonl, line 4: found label `c`, expected one of: a, b");
+        assert_eq!(
+            error,
+            "rows.jsonl, line 4: found label `c`, expected one of: a, b, or an index from 0 to 1"
+        );
         let many = Labels::collect((0..25).map(|i| i.to_string())).unwrap();
         let error = label_index(&many, "c", &record(4, json!({}))).unwrap_err().to_string();
         assert!(error.ends_with("18, 19 and 5 more"), "{error}");

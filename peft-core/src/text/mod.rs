@@ -11,6 +11,7 @@
 //! | `labels` | [`collect_labels`]: the classes of a file |
 //! | `ordered` | [`Ordered`]: JSON whose objects keep the order of the file |
 //! | `chat` | [`ChatSource`]: conversations, rendered by a model's chat template |
+//! | `values` | scores, and lists of classes |
 //! | `template` | [`Template`]: texts made from a record's fields |
 //! | `tokenizer` | [`load_tokenizer`]: a folder's tokenizer, or one of parts in memory |
 //! | `end_token` | [`end_token()`]: the end token that a tokenizer's files name |
@@ -29,6 +30,7 @@ mod record;
 mod squad;
 mod template;
 mod tokenizer;
+mod values;
 
 pub use chat::{ChatSource, Clock};
 pub use detect::{FoundFields, Wanted, find_fields};

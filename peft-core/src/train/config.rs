@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    contract::{batch::PaddingSide, head::Pooling, task::Task},
+    contract::{batch::PaddingSide, head::Pooling, problem_type::ProblemType, task::Task},
     data::{DEFAULT_BATCH_SIZE, Labels, MAX_BATCH_SIZE, Order, Sampler},
     error::{Error, Result},
     evaluate::predictor::DEFAULT_MAX_ANSWER_LENGTH,
@@ -22,15 +22,18 @@ pub struct BestMetric {
 }
 
 impl BestMetric {
-    /// A score by its name: lower is better for `loss` and `perplexity`, higher for all others.
+    /// A score by its name: lower is better for `loss`, `perplexity` and `mse`, higher for all others.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_string(), maximise: !matches!(name, "loss" | "perplexity") }
+        Self { name: name.to_string(), maximise: !matches!(name, "loss" | "perplexity" | "mse") }
     }
 
     /// The score by which a task is judged: loss, accuracy, F1 of answers, or entity F1 if the
-    /// labels of a tagger are entity tags ([`Labels::are_tags`]).
-    pub fn of_task(task: Task, labels: Option<&Labels>) -> Self {
+    /// labels of a tagger are entity tags ([`Labels::are_tags`]). Rows with several classes are
+    /// judged by micro F1, a regression by its squared error.
+    pub fn of_task(task: Task, problem_type: ProblemType, labels: Option<&Labels>) -> Self {
         Self::named(match task {
+            Task::SeqCls if problem_type == ProblemType::MultiLabel => "f1_micro",
+            Task::SeqCls if problem_type == ProblemType::Regression => "mse",
             Task::CausalLm | Task::Seq2SeqLm => "loss",
             Task::QuestionAns => "f1",
             Task::TokenCls if labels.is_some_and(Labels::are_tags) => "f1",
@@ -66,6 +69,10 @@ impl BestMetric {
 pub struct TrainConfig {
     /// The task.
     pub task: Task,
+    /// What the outputs of a classifier of rows mean. Default one class.
+    // Left out where it says nothing, so that checkpoints from before it can be resumed.
+    #[serde(skip_serializing_if = "is_single_label")]
+    pub problem_type: ProblemType,
     /// The number of updates. Either this or `epochs` is required.
     pub steps: Option<usize>,
     /// The number of times that every row is visited.
@@ -114,6 +121,10 @@ pub struct TrainConfig {
     pub max_answer_length: usize,
 }
 
+fn is_single_label(problem_type: &ProblemType) -> bool {
+    *problem_type == ProblemType::SingleLabel
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "PaddingSide", rename_all = "lowercase")]
 enum PaddingName {
@@ -125,6 +136,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             task: Task::CausalLm,
+            problem_type: ProblemType::default(),
             steps: None,
             epochs: None,
             batch_size: DEFAULT_BATCH_SIZE,
@@ -162,7 +174,9 @@ impl TrainConfig {
 
     /// The score that determines the best step.
     pub fn best_metric(&self, labels: Option<&Labels>) -> BestMetric {
-        self.best_metric.clone().unwrap_or_else(|| BestMetric::of_task(self.task, labels))
+        self.best_metric
+            .clone()
+            .unwrap_or_else(|| BestMetric::of_task(self.task, self.problem_type, labels))
     }
 
     /// The number of updates of the run, for a number of batches per epoch.
@@ -319,7 +333,10 @@ mod tests {
         let loss = BestMetric::named("loss");
         assert!(loss.better(1.0, None) && loss.better(0.9, Some(1.0)));
         assert!(!loss.better(1.0, Some(1.0)) && !loss.better(f64::NAN, None));
-        assert!(BestMetric::of_task(Task::SeqCls, None).better(0.5, Some(0.4)));
+        assert!(
+            BestMetric::of_task(Task::SeqCls, ProblemType::SingleLabel, None)
+                .better(0.5, Some(0.4))
+        );
         let scores = Metrics::from_iter([("loss", 1.0)]);
         let error = BestMetric::named("bleu").read(&scores).unwrap_err().to_string();
         assert_eq!(error, "best_metric: found `bleu`, the evaluation gives loss");

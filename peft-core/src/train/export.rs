@@ -5,7 +5,10 @@ use serde_json::Value;
 use super::trainable::Trainable;
 use crate::{
     adapter::{Adapter, AdapterConfig},
-    contract::{frozen::FrozenModel, head::Pooling, method::PeftMethod, task::Task},
+    contract::{
+        frozen::FrozenModel, head::Pooling, method::PeftMethod, problem_type::ProblemType,
+        task::Task,
+    },
     data::Labels,
     error::Result,
 };
@@ -17,6 +20,8 @@ pub struct About {
     pub task: Task,
     /// The position that an encoder's classifier reads.
     pub pooling: Pooling,
+    /// What the outputs of a classifier of rows mean.
+    pub problem_type: ProblemType,
     /// Names of the classes.
     pub labels: Option<Labels>,
     /// Path or name of the base model.
@@ -44,6 +49,7 @@ pub fn adapter_of<M: PeftMethod>(
     let fields = folded.method.fields(spec);
     let mut config = AdapterConfig::new(fields, spec, about.task, about.pooling)?;
     config.base_model.clone_from(&about.base_model);
+    config.own.problem_type = Some(about.problem_type).filter(|kind| kind.has_values());
     config.own.labels = about.labels.as_ref().map(|labels| labels.names().to_vec());
     config.own.base_fingerprint.clone_from(&about.base_fingerprint);
     config.own.recipe.clone_from(&about.recipe);

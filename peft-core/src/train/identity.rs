@@ -100,6 +100,10 @@ fn digest(examples: &[Example]) -> String {
                 number(-2);
                 number(*class as i64);
             }
+            Target::Values(values) => {
+                number(-6);
+                values.iter().for_each(|value| number(i64::from(value.to_bits())));
+            }
             Target::Tokens(targets) => {
                 number(-3);
                 targets.iter().for_each(|target| number(*target));

@@ -34,6 +34,7 @@ impl RunContext {
         About {
             task: config.task,
             pooling: config.pooling,
+            problem_type: config.problem_type,
             labels: self.labels.clone(),
             base_model: self.base_model.clone(),
             base_fingerprint: self.base_fingerprint.clone(),

@@ -12,6 +12,7 @@ use crate::{
     contract::{
         batch::{Mask, PaddingSide},
         method::{Mode, PeftMethod},
+        problem_type::ProblemType,
         spec::Topology,
         task::Task,
         virtual_tokens::VirtualTokens,
@@ -400,7 +401,10 @@ fn answers_depend_neither_on_the_batch_nor_on_the_side_of_padding() {
         });
         let expected = predictor.evaluate(&case.train, labels().as_ref()).unwrap();
         let names: Vec<&str> = expected.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, Predictor::score_names(case.task, labels().as_ref()));
+        assert_eq!(
+            names,
+            Predictor::score_names(case.task, ProblemType::SingleLabel, labels().as_ref())
+        );
         for way in ways {
             close(&way.evaluate(&case.train, labels().as_ref()).unwrap(), &expected);
             if case.task == Task::SeqCls {
@@ -479,12 +483,18 @@ fn a_tagger_is_judged_by_entities_only_where_its_labels_are_tags() {
         (names(&["O", "odd"]), "accuracy"),
         (None, "accuracy"),
     ] {
-        assert_eq!(BestMetric::of_task(case.task, labels.as_ref()).name, best);
+        assert_eq!(
+            BestMetric::of_task(case.task, ProblemType::SingleLabel, labels.as_ref()).name,
+            best
+        );
         let run = RunContext { labels: labels.clone(), ..RunContext::default() };
         let outcome = case.run(&config(case.task, 2), &run, 0.0, &mut Watch::default()).unwrap();
         let metrics = outcome.metrics.unwrap();
         let found: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
-        assert_eq!(found, Predictor::score_names(case.task, labels.as_ref()));
+        assert_eq!(
+            found,
+            Predictor::score_names(case.task, ProblemType::SingleLabel, labels.as_ref())
+        );
         assert_eq!(found.contains(&"f1"), best == "f1");
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Result},
     evaluate::{
         checks::{check_lengths, check_targets, check_task},
-        outputs::logits,
+        outputs::{logits, loss_of_values},
         positions::{Positions, after_prompt},
         predictor::Predictor,
     },
@@ -151,8 +151,8 @@ impl<'a> Trainer<'a> {
         let examples = data.train.iter().chain(data.valid);
         let virtual_tokens = trainable.method.fold().virtual_tokens(Mode::Evaluate);
         check_lengths(model.spec(), &virtual_tokens, examples.clone())?;
-        check_targets(config.task, examples)?;
-        let known = Predictor::score_names(config.task, run.labels.as_ref());
+        check_targets(config.task, config.problem_type, examples)?;
+        let known = Predictor::score_names(config.task, config.problem_type, run.labels.as_ref());
         let best = config.best_metric(run.labels.as_ref()).name;
         if !data.valid.is_empty() && !known.contains(&best.as_str()) {
             let message = format!("found `{best}`, expected one of {}", known.join(", "));
@@ -163,7 +163,7 @@ impl<'a> Trainer<'a> {
         }
         // Nothing predicts token 0 without a prompt before it.
         let prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
-        let num_targets = |row: &Example| Positions::labelled(config.task, &[row], prompt).1.len();
+        let num_targets = |row: &Example| Positions::num_targets(config.task, &[row], |_| prompt);
         if data.train.iter().all(|row| num_targets(row) == 0) {
             return Err(Error::Mismatch("no training row has a target to learn".into()));
         }
@@ -272,12 +272,11 @@ impl<'a> Trainer<'a> {
     /// The number of targets in the batches of a step.
     fn count_targets(&self, batches: &[Vec<&Example>], virtual_tokens: &VirtualTokens) -> usize {
         let after_prompt = after_prompt(virtual_tokens);
-        let targets =
-            |rows| Positions::labelled_rows(self.config.task, rows, &after_prompt).1.len();
+        let targets = |rows| Positions::num_targets(self.config.task, rows, &after_prompt);
         batches.iter().map(|rows| targets(rows)).sum()
     }
 
-    /// The cross entropy of a batch, summed over its targets; `None` if it has none.
+    /// The loss of a batch, summed over its targets; `None` if it has none.
     fn loss_of_batch<M: PeftMethod>(
         &self,
         trainable: &Trainable<M>,
@@ -295,7 +294,10 @@ impl<'a> Trainer<'a> {
         let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
         let sum = if config.task.has_head() {
             let logits = logits(self.model, trainable.head.as_ref(), config.task, states)?;
-            cross_entropy_sum(positions.choices(logits), &targets)?
+            match config.problem_type.has_values() {
+                true => loss_of_values(config.problem_type, logits, &Positions::values(examples))?,
+                false => cross_entropy_sum(positions.choices(logits), &targets)?,
+            }
         } else {
             self.model.lm_cross_entropy(states, &targets)?
         };
@@ -313,6 +315,7 @@ impl<'a> Trainer<'a> {
         let metrics =
             Predictor::new(self.model, &virtual_tokens, folded.head.as_ref(), config.task)?
                 .with_pooling(config.pooling)
+                .with_problem_type(config.problem_type)
                 .with_padding(config.padding)
                 .with_batch_size(config.batch_size)
                 .with_max_answer_length(config.max_answer_length)

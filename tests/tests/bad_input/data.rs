@@ -384,6 +384,152 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "several labels where one is expected",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"text\": \"the sea\", \"label\": [\"calm\", \"rough\"]}\n");
+            classify("")
+        },
+        says: &[
+            "rows.jsonl, line 1: field `label`: found an array",
+            "set --problem-type to multi-label",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a score that is no number",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            fs::write(dir.join("rows.csv"), "text,label\nthe sea,1.5\nblue,nan\n").unwrap();
+            classify("--train rows.csv --problem-type regression")
+        },
+        says: &[
+            "rows.csv, line 3: field `label`: found the string `nan`, expected a finite number",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "one score more than in the rows before",
+        build: |dir| {
+            model(dir, "bert");
+            rows(
+                dir,
+                "{\"input_ids\": [3], \"label\": 1.5}\n{\"input_ids\": [3], \"label\": [1, 2]}\n",
+            );
+            classify("--problem-type regression")
+        },
+        says: &["rows.jsonl, line 2: found 2 numbers to predict, the rows before have 1"],
+        ..CASE
+    },
+    Case {
+        name: "a number for each class that is none",
+        build: |dir| {
+            model(dir, "bert");
+            rows(
+                dir,
+                "{\"input_ids\": [3], \"label\": [1.0, 0.0]}\n{\"input_ids\": [3], \"label\": [3.0, 0.0]}\n",
+            );
+            classify("--problem-type multi-label")
+        },
+        says: &["rows.jsonl, line 2: field `label`: found 3, expected a list of labels"],
+        ..CASE
+    },
+    Case {
+        name: "numbers for another number of classes",
+        build: |dir| {
+            model(dir, "bert");
+            rows(dir, "{\"input_ids\": [3], \"label\": [1.0, 0.0]}\n");
+            classify("--problem-type multi-label --labels a,b,c")
+        },
+        says: &[
+            "rows.jsonl, line 1: field `label`: found 2 numbers, expected one for each of 3 classes",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a problem type of another task",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--problem-type regression")
+        },
+        says: &["--problem-type: not used by causal-lm, it is a setting of seq-cls"],
+        ..USAGE
+    },
+    Case {
+        name: "class names of a regression",
+        build: |dir| {
+            model(dir, "bert");
+            classify("--problem-type regression --labels a,b")
+        },
+        says: &["--labels: not used by regression, which has no classes"],
+        ..USAGE
+    },
+    Case {
+        name: "an unknown problem type",
+        build: |dir| {
+            model(dir, "bert");
+            classify("--problem-type ranking")
+        },
+        says: &["ranking", "single_label_classification, multi_label_classification, regression"],
+        ..USAGE
+    },
+    Case {
+        name: "an empty list of targets",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            rows(dir, "{\"source\": \"the\", \"target\": []}\n");
+            train("")
+        },
+        says: &["rows.jsonl, line 1: field `target`: found an empty list of targets"],
+        ..CASE
+    },
+    Case {
+        name: "a label that is nan",
+        build: |dir| {
+            model(dir, "bert");
+            fs::write(dir.join("rows.csv"), "text,label\nthe sea,1.0\nblue,nan\n").unwrap();
+            classify("--train rows.csv")
+        },
+        says: &["rows.csv, line 3: field `label`: found the string `nan`, expected a label"],
+        ..CASE
+    },
+    Case {
+        name: "scores in place of classes",
+        build: |dir| {
+            model(dir, "bert");
+            fs::write(dir.join("rows.tsv"), "text\tlabel\nthe sea\t2\nblue\t3.5\n").unwrap();
+            classify("--train rows.tsv")
+        },
+        says: &["rows.tsv, line 3: field `label`: found 3.5, which is no class", "set --labels"],
+        ..CASE
+    },
+    Case {
+        name: "a class for each row",
+        build: |dir| {
+            model(dir, "bert");
+            let names = (0..30).map(|i| format!("{{\"text\": \"the\", \"label\": \"id {i}\"}}\n"));
+            rows(dir, &names.collect::<String>());
+            classify("")
+        },
+        says: &["--label-field: rows.jsonl: field `label` has 30 different values in 30 rows"],
+        ..USAGE
+    },
+    Case {
+        name: "an index beyond the names",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(dir, "{\"text\": \"the sea\", \"label\": 3}\n");
+            classify("--labels calm,rough")
+        },
+        says: &[
+            "rows.jsonl, line 1: found label `3`, expected one of: calm, rough, or an index from",
+        ],
+        ..CASE
+    },
+    Case {
         name: "two fields that may be the text",
         build: |dir| {
             model(dir, "bert");

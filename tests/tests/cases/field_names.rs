@@ -163,6 +163,44 @@ fn dots_reach_into_translations() {
 }
 
 #[test]
+fn of_several_targets_the_first_is_learnt() {
+    let Some((rows, dir)) = case("08-nested-translation") else { return };
+    let dir = dir.path();
+    let first = "{\"source\": \"the house\", \"target\": \"das haus\"}\n\
+        {\"source\": \"the sea\", \"target\": \"das meer\"}\n";
+    fs::write(dir.join("first.jsonl"), first).unwrap();
+    let model = shared("models/stories260k").unwrap();
+    let trained = |rows: &Path| {
+        let (done, said) = train(dir, "stories260k", "causal-lm", rows, &[]);
+        assert!(done && !said.contains("note"), "{said}");
+        fs::read(dir.join("out/adapter_model.safetensors")).unwrap()
+    };
+    let several = rows.join("multi.jsonl");
+    assert_eq!(trained(&several), trained(Path::new("first.jsonl")));
+    // What the base writes counts as right where it is any of the targets.
+    let mut generate = peft(dir);
+    generate.args(["generate", "--input", "first.jsonl", "--max-new-tokens", "3", "--model"]);
+    let written = succeed(generate.arg(&model)).stdout;
+    let written = parse_lines(std::str::from_utf8(&written).unwrap());
+    let exact = |targets: &dyn Fn(&Value) -> Value| {
+        let line = |(row, made): (&str, &Value)| {
+            let mut row: Value = serde_json::from_str(row).unwrap();
+            row["target"] = targets(&made["output"]);
+            format!("{row}\n")
+        };
+        let rows: String = first.lines().zip(&written).map(line).collect();
+        fs::write(dir.join("scored.jsonl"), rows).unwrap();
+        let mut eval = peft(dir);
+        eval.args(["eval", "--data", "scored.jsonl", "--max-new-tokens", "3", "--json", "--model"]);
+        let scores: Value = serde_json::from_slice(&succeed(eval.arg(&model)).stdout).unwrap();
+        scores["token_error_rate"].as_f64().unwrap()
+    };
+    let alone = exact(&|output| output.clone());
+    assert_eq!(exact(&|output| serde_json::json!(["something else entirely", output])), alone);
+    assert!(exact(&|_| "something else entirely".into()) > alone);
+}
+
+#[test]
 fn instructions_are_read_with_the_inputs_that_they_have() {
     let Some((rows, dir)) = case("09-chat-messages") else { return };
     let dir = dir.path();

@@ -183,6 +183,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_list_of_targets_the_first_is_learnt_and_the_others_are_references() {
+        let encoder = encoder(config());
+        let row = json!({"source": "a b", "target": ["c", "d e", "a"]});
+        let (example, _) = one(&encoder, row).unwrap();
+        assert_eq!(example.input_ids, [1, 3, 4, 5, 2]);
+        assert_eq!(example.references, [vec![6, 7], vec![3]]);
+        let (example, _) = one(&encoder, json!({"source": "a", "target": ["c"]})).unwrap();
+        assert_eq!((example.input_ids, example.references.len()), (vec![1, 3, 5, 2], 0));
+        let empty = refusal(&encoder, json!({"source": "a", "target": []}));
+        assert!(empty.contains("field `target`: found an empty list of targets"), "{empty}");
+        assert!(
+            refusal(&encoder, json!({"source": "a", "target": ["c", 1]})).contains("target[1]")
+        );
+        let nothing = refusal(&encoder, json!({"source": "a", "target": ["c", ""]}));
+        assert!(nothing.contains("target 1 of the list has no tokens"), "{nothing}");
+    }
+
+    #[test]
     fn a_text_alone_is_learnt_from_its_first_token() {
         for closing in [false, true] {
             let encoder = config().init(Some(llama_like(closing))).unwrap();

@@ -6,7 +6,7 @@ use tokenizers::Tokenizer;
 
 use super::Encoder;
 use crate::{
-    contract::task::Task,
+    contract::{problem_type::ProblemType, task::Task},
     data::Labels,
     error::{Error, Result},
     text::{chat::ChatSource, fields::FieldNames, template::Template, tokenizer::prepare},
@@ -17,6 +17,8 @@ use crate::{
 pub struct EncoderConfig {
     /// The task; it determines which fields are read.
     pub task: Task,
+    /// What the labels of a row are, for `seq-cls`. Default one class.
+    pub problem_type: ProblemType,
     /// The model's vocabulary size V; every token id must be below it.
     pub vocab_size: usize,
     /// The number of token types that the model knows. Default 0: it takes none.
@@ -60,6 +62,7 @@ impl EncoderConfig {
     pub fn new(task: Task, vocab_size: usize) -> Self {
         Self {
             task,
+            problem_type: ProblemType::default(),
             vocab_size,
             type_vocab_size: 0,
             fields: FieldNames::default(),

@@ -2,12 +2,16 @@
 
 use serde_json::Value;
 
-use super::{EncoderConfig, check, seq2seq};
+use super::{EncoderConfig, check, seq_cls, seq2seq};
 use crate::{
     contract::task::Task,
     data::example::{Example, IGNORE, Target},
     error::Result,
-    text::{fields::Role, labels::label_index, record::Record},
+    text::{
+        fields::Role,
+        labels::{label_index, label_text},
+        record::Record,
+    },
 };
 
 /// Returns the example of a row with `input_ids`.
@@ -34,6 +38,7 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
     let (vocab, length) = (Some(config.vocab_size), input_ids.len());
     let target = match config.task {
         _ if !config.targets => Target::None,
+        Task::SeqCls if config.problem_type.has_values() => seq_cls::values(config, record)?,
         Task::SeqCls => Target::Class(class(config, record)?),
         Task::QuestionAns => span(record, length)?,
         Task::TokenCls => tokens(record, Some((length, "token")), config.num_classes, "class")?,
@@ -87,7 +92,8 @@ fn class(config: &EncoderConfig, record: &Record) -> Result<usize> {
     if let (Value::String(name), Some(labels)) = (value, &config.labels) {
         return label_index(labels, name, record);
     }
-    let class = value.as_u64().and_then(|class| usize::try_from(class).ok());
+    let number = Some(value).filter(|value| value.is_number()).and_then(label_text);
+    let class = number.and_then(|number| number.parse::<usize>().ok());
     let class = class.ok_or_else(|| {
         record.unexpected(label, value, "a class index (0, 1, 2, ...) beside `input_ids`")
     })?;

@@ -2,14 +2,16 @@
 
 use tokenizers::EncodeInput;
 
-use super::{Cut, Encoder};
+use super::{Cut, Encoder, EncoderConfig};
 use crate::{
+    contract::problem_type::ProblemType,
     data::example::Target,
-    error::Result,
+    error::{Error, Result},
     text::{
         fields::Role,
         labels::{label_index, record_label},
         record::Record,
+        values::{class_values, scores},
     },
 };
 
@@ -21,14 +23,38 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
         let target = match encoder.config.targets {
             false => Target::None,
             true => {
-                let label = record_label(record, encoder.config.fields.name(Role::Label))?;
-                Target::Class(label_index(encoder.labels()?, &label, record)?)
+                let key = encoder.config.fields.name(Role::Label);
+                match encoder.config.problem_type {
+                    ProblemType::SingleLabel => {
+                        let label = record_label(record, key)?;
+                        Target::Class(label_index(encoder.labels()?, &label, record)?)
+                    }
+                    _ => values(&encoder.config, record)?,
+                }
             }
         };
         let cut = !encoding.get_overflowing().is_empty();
         examples.push((encoder.tokenized(record, encoding, target)?, cut));
     }
     Ok(examples)
+}
+
+/// The numbers to predict for a row, of text or of token ids.
+pub(super) fn values(config: &EncoderConfig, record: &Record) -> Result<Target> {
+    let key = config.fields.name(Role::Label);
+    let values = match (config.problem_type, &config.labels) {
+        (ProblemType::MultiLabel, Some(labels)) => class_values(record, key, labels)?,
+        (ProblemType::MultiLabel, None) => {
+            let message = "rows with several labels need a label list";
+            return Err(Error::setting("labels", message));
+        }
+        _ => scores(record, key)?,
+    };
+    match config.num_classes {
+        Some(outputs) if outputs != values.len() => Err(record
+            .error(format!("field `{key}`: found {} numbers, expected {outputs}", values.len()))),
+        _ => Ok(Target::Values(values)),
+    }
 }
 
 fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<EncodeInput<'r>> {

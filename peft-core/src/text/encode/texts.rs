@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use tokenizers::Encoding;
 
 use super::Encoder;
@@ -38,10 +39,26 @@ pub(super) fn source<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r
     filled(config.source_template.as_ref(), config.fields.name(Role::Source), record)
 }
 
-/// The target, from the template or, without one, from the field `target`.
+/// The target, from the template or, without one, from the field `target`: of a list, the first.
 pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
     let config = &encoder.config;
-    filled(config.target_template.as_ref(), config.fields.name(Role::Target), record)
+    match targets(encoder, record)?.as_slice() {
+        [first, ..] => Ok(Cow::Borrowed(*first)),
+        [] => filled(config.target_template.as_ref(), config.fields.name(Role::Target), record),
+    }
+}
+
+/// The targets of a row that has a list of them; none if it has one.
+pub(super) fn targets<'r>(encoder: &Encoder, record: &'r Record) -> Result<Vec<&'r str>> {
+    let config = &encoder.config;
+    let key = config.fields.name(Role::Target);
+    match record.optional(key) {
+        Some(Value::Array(list)) if config.target_template.is_none() => match list.is_empty() {
+            true => Err(record.error(format!("field `{key}`: found an empty list of targets"))),
+            false => record.strings(key),
+        },
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn filled<'r>(template: Option<&Template>, key: &str, record: &'r Record) -> Result<Cow<'r, str>> {

@@ -1,0 +1,57 @@
+//! Scores of rows that have a number for each output: several classes, or a regression.
+
+use super::{
+    outputs::{logits, loss_of_values},
+    positions::Positions,
+    predictor::Predictor,
+};
+use crate::{
+    contract::problem_type::ProblemType,
+    data::{Example, Target},
+    error::{Error, Result},
+    metrics::{Metrics, multi_label_metrics, regression_metrics},
+};
+
+/// A class belongs to a row if its probability is above this.
+pub const THRESHOLD: f32 = 0.5;
+
+impl Predictor<'_> {
+    /// Scores examples with [`Target::Values`]. The loss is the mean over rows and outputs.
+    pub(super) fn evaluate_values(&self, examples: &[Example]) -> Result<Metrics> {
+        let mut loss = 0.0;
+        self.each_batch(examples, |read| {
+            let (positions, _) = Positions::labelled(self.task, read.examples, false);
+            if positions.is_empty() {
+                return Ok(());
+            }
+            let states = self.states(&positions, read)?;
+            let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
+            let values = Positions::values(read.examples);
+            loss += loss_of_values(self.problem_type, logits, &values)?.into_scalar::<f64>();
+            Ok(())
+        })?;
+        let answers = self.classify(examples)?;
+        let of_row = |(example, answer): (&Example, Vec<f32>)| match &example.target {
+            Target::Values(values) => Some((answer, values.clone())),
+            _ => None,
+        };
+        let (found, expected): (Vec<_>, Vec<_>) =
+            examples.iter().zip(answers).filter_map(of_row).unzip();
+        let count: usize = expected.iter().map(Vec::len).sum();
+        if count == 0 {
+            return Err(Error::Mismatch("no row has a target to evaluate".into()));
+        }
+        let mut metrics = Metrics::from_iter([("loss", loss / count as f64)]);
+        let scores = match self.problem_type {
+            ProblemType::Regression => regression_metrics(&found, &expected)?,
+            _ => multi_label_metrics(&above(&found), &above(&expected))?,
+        };
+        metrics.extend(scores.iter());
+        Ok(metrics)
+    }
+}
+
+/// Which classes each row has.
+fn above(rows: &[Vec<f32>]) -> Vec<Vec<bool>> {
+    rows.iter().map(|row| row.iter().map(|value| *value > THRESHOLD).collect()).collect()
+}

@@ -1,0 +1,224 @@
+//! Labels that are numbers for each output of a head: scores, and lists of classes.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    labels::{label_index, label_text, refuse_fraction},
+    record::Record,
+};
+use crate::{
+    data::Labels,
+    error::{Error, Result},
+};
+
+/// Returns the number or numbers in a field, in text or as JSON.
+///
+/// # Errors
+/// [`Error::Data`] for anything else, and for numbers that are not finite.
+pub(super) fn scores(record: &Record, key: &str) -> Result<Vec<f32>> {
+    let value = record.get(key)?;
+    let score = |value: &Value| {
+        let number = match value {
+            Value::String(text) => text.trim().parse::<f64>().ok(),
+            other => other.as_f64(),
+        };
+        number.map(|number| number as f32).filter(|number| number.is_finite())
+    };
+    let found = match value {
+        Value::Array(values) if !values.is_empty() => values.iter().map(score).collect(),
+        other => score(other).map(|score| vec![score]),
+    };
+    found.ok_or_else(|| record.unexpected(key, value, "a finite number, or a list of them"))
+}
+
+/// The classes of a row, as they are written.
+enum Classes {
+    /// A number for each class.
+    Vector(Vec<f32>),
+    /// Their names or indices.
+    Names(Vec<String>),
+}
+
+fn classes(record: &Record, key: &str) -> Result<Classes> {
+    let value = record.get(key)?;
+    let expected = "a list of labels, or a list with a number from 0.0 to 1.0 for each class";
+    // A table can only have the list as text.
+    let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let Value::Array(items) = parsed.as_ref().unwrap_or(value) else {
+        return Err(record.unexpected(key, value, expected));
+    };
+    let fraction = |item: &Value| item.as_f64().filter(|_| item.is_f64());
+    if let Some(vector) = items.iter().map(fraction).collect::<Option<Vec<f64>>>()
+        && !vector.is_empty()
+    {
+        if let Some(other) = vector.iter().find(|number| !(0.0..=1.0).contains(*number)) {
+            return Err(record.error(format!("field `{key}`: found {other}, expected {expected}")));
+        }
+        return Ok(Classes::Vector(vector.into_iter().map(|number| number as f32).collect()));
+    }
+    let mut names = Vec::with_capacity(items.len());
+    for (i, item) in items.iter().enumerate() {
+        let place = format!("{key}[{i}]");
+        let name = label_text(item).ok_or_else(|| record.unexpected(&place, item, "a label"))?;
+        if names.contains(&name) {
+            return Err(record.error(format!(
+                "field `{place}`: found `{name}` twice; a list with a number for each class has \
+                 fractions: 1.0, 0.0"
+            )));
+        }
+        names.push(name);
+    }
+    Ok(Classes::Names(names))
+}
+
+/// Returns 1 for each class in the list of a field and 0 for the others, or the numbers that stand
+/// there.
+///
+/// # Errors
+/// [`Error::Data`] for anything else than a list, for a label outside `labels`, one given twice, or
+/// a number of numbers that is not that of the labels.
+pub(super) fn class_values(record: &Record, key: &str, labels: &Labels) -> Result<Vec<f32>> {
+    match classes(record, key)? {
+        Classes::Vector(vector) if vector.len() == labels.len() => Ok(vector),
+        Classes::Vector(vector) => Err(record.error(format!(
+            "field `{key}`: found {} numbers, expected one for each of {} classes",
+            vector.len(),
+            labels.len()
+        ))),
+        Classes::Names(names) => {
+            let mut values = vec![0.0; labels.len()];
+            for name in &names {
+                values[label_index(labels, name, record)?] = 1.0;
+            }
+            Ok(values)
+        }
+    }
+}
+
+/// Collects the classes of rows that have lists of them: their names in the order of
+/// [`Labels::collect`], or their indices.
+///
+/// # Errors
+/// [`Error::Data`] for a row without a list; [`Error::Setting`] if no row has a class, or every row
+/// has every class.
+pub(super) fn collect_classes(records: &[Record], key: &str) -> Result<Labels> {
+    let (mut names, mut width, mut fewest) = (BTreeSet::new(), 0, usize::MAX);
+    for record in records {
+        match classes(record, key)? {
+            Classes::Vector(vector) => {
+                width = width.max(vector.len());
+                fewest = 0;
+            }
+            Classes::Names(found) => {
+                fewest = fewest.min(found.len());
+                for name in found {
+                    if names.insert(name.clone()) {
+                        refuse_fraction(record, key, &name)?;
+                    }
+                }
+            }
+        }
+    }
+    if names.len() > 1 && fewest == names.len() {
+        let message = format!(
+            "every row has every class; if field `{key}` has a number for each class, write it with \
+             a fraction: 1.0, 0.0"
+        );
+        return Err(Error::setting("label_field", message));
+    }
+    let indices: Option<Vec<usize>> = names.iter().map(|name| name.parse().ok()).collect();
+    if let Some(indices) = indices.filter(|_| names.len() < 1 << 20) {
+        let highest = indices.iter().max().map_or(0, |highest| highest.saturating_add(1));
+        if highest < 1 << 20 {
+            names.extend((0..highest.max(width)).map(|index| index.to_string()));
+        }
+    }
+    Labels::collect(names)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::text::record::tests::record;
+    use serde_json::json;
+
+    fn row(label: Value) -> Record {
+        record(3, json!({ "label": label }))
+    }
+
+    fn labels(names: &[&str]) -> Labels {
+        Labels::from_list(names.iter().map(ToString::to_string).collect()).unwrap()
+    }
+
+    #[test]
+    fn scores_are_finite_numbers() {
+        let found = |label| scores(&row(label), "label").map_err(|error| error.to_string());
+        for label in [json!(2.5), json!("2.5"), json!(" 2.50 "), json!([2.5]), json!(["2.5"])] {
+            assert_eq!(found(label.clone()), Ok(vec![2.5]), "{label}");
+        }
+        assert_eq!(found(json!([1, -0.5])), Ok(vec![1.0, -0.5]));
+        for label in [
+            json!("nan"),
+            json!("inf"),
+            json!(""),
+            json!("good"),
+            json!([]),
+            json!([[1]]),
+            json!(true),
+            json!(1e39),
+            json!({}),
+        ] {
+            let error = found(label.clone()).unwrap_err();
+            assert!(
+                error.starts_with("rows.jsonl, line 3: field `label`: found "),
+                "{label}: {error}"
+            );
+        }
+        assert!(found(json!(null)).unwrap_err().contains("is null"));
+    }
+
+    #[test]
+    fn classes_are_names_indices_or_vectors() {
+        let labels = labels(&["a", "b", "c"]);
+        let found =
+            |label| class_values(&row(label), "label", &labels).map_err(|error| error.to_string());
+        assert_eq!(found(json!(["c", "a"])), Ok(vec![1.0, 0.0, 1.0]));
+        assert_eq!(found(json!([0, 2])), Ok(vec![1.0, 0.0, 1.0]));
+        assert_eq!(found(json!([1.0, 0.0, 1.0])), Ok(vec![1.0, 0.0, 1.0]));
+        assert_eq!(found(json!([0.0, 0.25, 1.0])), Ok(vec![0.0, 0.25, 1.0]));
+        assert_eq!(found(json!("[\"b\"]")), Ok(vec![0.0, 1.0, 0.0]));
+        assert_eq!(found(json!([])), Ok(vec![0.0; 3]));
+        for (label, what) in [
+            (json!("a"), "found the string `a`, expected a list of labels"),
+            (json!(1), "found the number 1, expected a list of labels"),
+            (json!(["d"]), "found label `d`, expected one of: a, b, c"),
+            (json!([3]), "found label `3`"),
+            (json!([1, 0, 1]), "`label[2]`: found `1` twice; a list with a number for each class"),
+            (json!([1.0, 0.0]), "found 2 numbers, expected one for each of 3 classes"),
+            (json!([1.0, 2.0, 0.0]), "found 2, expected a list"),
+            (json!(["a", null]), "`label[1]`: found null, expected a label"),
+            (json!(["nan"]), "`label[0]`: found the string `nan`"),
+        ] {
+            let error = found(label).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn classes_are_collected_from_lists() {
+        let collect = |rows: &[Value]| {
+            let rows: Vec<Record> = rows.iter().cloned().map(row).collect();
+            collect_classes(&rows, "label").map(Vec::from).map_err(|error| error.to_string())
+        };
+        assert_eq!(collect(&[json!(["b", "a"]), json!([])]).unwrap(), ["a", "b"]);
+        assert_eq!(collect(&[json!([3]), json!([0])]).unwrap(), ["0", "1", "2", "3"]);
+        assert_eq!(collect(&[json!([0.0, 1.0]), json!([1.0, 1.0])]).unwrap(), ["0", "1"]);
+        assert!(collect(&[json!([])]).unwrap_err().contains("the list is empty"));
+        let error = collect(&[json!([0, 1]), json!([1, 0])]).unwrap_err();
+        assert!(error.contains("every row has every class"), "{error}");
+        assert!(collect(&[json!(["0.5"]), json!([])]).unwrap_err().contains("is no class"));
+    }
+}
