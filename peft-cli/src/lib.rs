@@ -7,6 +7,7 @@
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
 //! | [`flags`] | what flags share: methods and other choices by name, generation, help texts |
 //! | [`training`] | a training run: prepared, made, and written to its folder |
+//! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`encoding`] | the flags of texts, and how texts become rows |
@@ -24,6 +25,7 @@
 
 pub mod adapter_set;
 pub mod allocator;
+pub mod base_model;
 pub mod commands;
 pub mod demo;
 pub mod device;

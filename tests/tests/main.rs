@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bad_input;
+mod base_models;
 mod cases;
 mod chat;
 mod comparison;

@@ -7,9 +7,9 @@ use super::{
     name::{RepoName, is_file_name},
 };
 
-/// The index of a sharded model.
-pub const INDEX: &str = "model.safetensors.index.json";
 const WEIGHTS: &str = "model.safetensors";
+/// What the name of an index ends in, which lists the files of a sharded model.
+const INDEX: &str = ".index.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// What a model may lack.
 const OPTIONAL: [&str; 2] = ["generation_config.json", "tokenizer.json"];
@@ -41,10 +41,15 @@ impl Kind {
     }
 
     /// The files that may hold the weights; the first that exists is used.
-    fn weights(self) -> [&'static str; 2] {
+    fn weights(self) -> &'static [&'static str] {
         match self {
-            Self::Model => [WEIGHTS, INDEX],
-            Self::Adapter => [ADAPTER_WEIGHTS, "adapter_model.bin"],
+            Self::Model => &[
+                WEIGHTS,
+                "model.safetensors.index.json",
+                "pytorch_model.bin",
+                "pytorch_model.bin.index.json",
+            ],
+            Self::Adapter => &[ADAPTER_WEIGHTS, "adapter_model.bin"],
         }
     }
 
@@ -67,17 +72,22 @@ pub enum Held {
     Missing(String),
 }
 
+/// Whether a file lists those that hold the weights.
+pub fn is_index(file: &str) -> bool {
+    file.ends_with(INDEX)
+}
+
 /// What `dir` holds. `is_absent` tells which files the repository is known to lack.
 pub fn held(kind: Kind, dir: &Path, is_absent: impl Fn(&str) -> bool) -> Held {
     let has = |file: &str| dir.join(file).is_file();
     if !has(kind.config()) {
         return Held::Missing(kind.config().into());
     }
-    match kind.weights().into_iter().find(|file| has(file)) {
+    match kind.weights().iter().find(|file| has(file)) {
         None => return Held::Missing(kind.weights()[0].into()),
         // An unreadable index is downloaded again; if that does not help, it is an error there.
-        Some(INDEX) => match shards_of(&dir.join(INDEX)) {
-            Err(_) => return Held::Missing(INDEX.into()),
+        Some(index) if is_index(index) => match shards_of(&dir.join(index)) {
+            Err(_) => return Held::Missing((*index).into()),
             Ok(shards) => {
                 if let Some(missing) = shards.into_iter().find(|shard| !has(shard)) {
                     return Held::Missing(missing);
@@ -105,7 +115,7 @@ pub fn wanted(
     if !has(&kind.config()) {
         return Err(lacks(kind.config()));
     }
-    let Some(weights) = kind.weights().into_iter().find(has) else {
+    let Some(weights) = kind.weights().iter().copied().find(has) else {
         let is_other = |file: &&String| {
             [".bin", ".h5", ".msgpack", ".gguf", ".onnx", ".pt", ".pth"]
                 .iter()
@@ -152,6 +162,8 @@ pub fn shards_of(index: &Path) -> Result<BTreeSet<String>, HubError> {
 mod tests {
     use super::*;
 
+    const SHARDED: &str = "model.safetensors.index.json";
+
     fn choose(
         kind: Kind,
         listed: &[&str],
@@ -163,22 +175,25 @@ mod tests {
     #[test]
     fn only_what_is_needed_is_downloaded() {
         let all =
-            ["README.md", "config.json", WEIGHTS, INDEX, "pytorch_model.bin", "tokenizer.json"];
+            ["README.md", "config.json", WEIGHTS, SHARDED, "pytorch_model.bin", "tokenizer.json"];
         let (needed, absent) = choose(Kind::Model, &all).unwrap();
         assert_eq!(needed, ["config.json", "tokenizer.json", WEIGHTS]);
         assert_eq!(absent, ["generation_config.json"]);
-        let (needed, _) = choose(Kind::Model, &["config.json", INDEX]).unwrap();
-        assert_eq!(needed, ["config.json", INDEX]);
+        for (first, second) in [
+            (SHARDED, "pytorch_model.bin"),
+            ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+            ("pytorch_model.bin.index.json", "tf_model.h5"),
+        ] {
+            let (needed, _) = choose(Kind::Model, &[second, first, "config.json"]).unwrap();
+            assert_eq!(needed, ["config.json", first]);
+        }
         let adapter = ["adapter_config.json", "adapter_model.bin", "tokenizer.json"];
         let (needed, absent) = choose(Kind::Adapter, &adapter).unwrap();
         assert_eq!(needed, ["adapter_config.json", "adapter_model.bin"]);
         assert!(absent.is_empty());
         let says = |kind, listed: &[&str]| choose(kind, listed).unwrap_err().to_string();
-        let old = says(Kind::Model, &["config.json", "pytorch_model.bin"]);
-        assert!(
-            old.contains("found pytorch_model.bin") && old.contains("save_pretrained"),
-            "{old}"
-        );
+        let old = says(Kind::Model, &["config.json", "tf_model.h5"]);
+        assert!(old.contains("found tf_model.h5") && old.contains("save_pretrained"), "{old}");
         assert!(says(Kind::Model, &["model.safetensors"]).contains("config.json"));
         assert!(says(Kind::Adapter, &["adapter_config.json"]).contains(ADAPTER_WEIGHTS));
     }
@@ -192,14 +207,14 @@ mod tests {
         assert_eq!(held(true), Held::Missing("config.json".into()));
         write("config.json", "{}");
         assert_eq!(held(true), Held::Missing(WEIGHTS.into()));
-        write(INDEX, r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#);
+        write(SHARDED, r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#);
         write("1.safetensors", "");
         assert_eq!(held(true), Held::Missing("2.safetensors".into()));
         write("2.safetensors", "");
         assert_eq!((held(true), held(false)), (Held::Whole, Held::Unsure));
         for bad in ["../x", "a/b", ".x", ""] {
-            write(INDEX, &format!(r#"{{"weight_map": {{"a": {bad:?}}}}}"#));
-            let error = shards_of(&dir.join(INDEX)).unwrap_err().to_string();
+            write(SHARDED, &format!(r#"{{"weight_map": {{"a": {bad:?}}}}}"#));
+            let error = shards_of(&dir.join(SHARDED)).unwrap_err().to_string();
             assert!(error.contains("weight_map"), "{error}");
         }
     }

@@ -11,7 +11,7 @@ use super::{
     client::Client,
     config::HubConfig,
     error::HubError,
-    files::{self, Held, Kind, held, shards_of, wanted},
+    files::{Held, Kind, held, is_index, shards_of, wanted},
     name::RepoName,
     report::Report,
     transfer,
@@ -121,7 +121,7 @@ impl Repository<'_> {
         let (needed, absent) = wanted(kind, &listing.files, name)?;
         for file in needed {
             transfer::fetch(&client, cache, &commit, file, report)?;
-            if file == files::INDEX {
+            if is_index(file) {
                 for shard in shards_of(&snapshot.join(file))? {
                     if !listing.files.contains(&shard) {
                         return Err(HubError::NoFile { name: name.to_string(), file: shard });

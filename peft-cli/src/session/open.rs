@@ -14,6 +14,7 @@ use peft_models::{LoadOptions, Loaded};
 
 use super::UseArgs;
 use crate::{
+    base_model,
     device,
     encoding::{check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
@@ -73,7 +74,7 @@ impl Session {
             .map(|named| named.map(locate::adapter).transpose())
             .collect::<std::result::Result<_, _>>()?;
         let options = LoadOptions { weights: args.base_weights, ..LoadOptions::default() };
-        let base = Arc::new(peft_models::load_with(&dir, &device, options)?);
+        let base = Arc::new(base_model::load(&dir, &device, options)?);
         adapters
             .iter()
             .zip(dirs)

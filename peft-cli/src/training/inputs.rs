@@ -11,6 +11,7 @@ use peft_core::{
 use peft_models::{LoadOptions, Loaded};
 
 use crate::{
+    base_model,
     encoding::{ChatSettings, EncodeSettings, Lengths, encode},
     end_token,
     error::CliResult,
@@ -45,7 +46,7 @@ impl Inputs {
             recompute: settings.recompute.unwrap_or(defaults.recompute),
             weights: settings.base_weights.unwrap_or(defaults.weights),
         };
-        let base = peft_models::load_with(&dir, device, options)?;
+        let base = base_model::load(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint

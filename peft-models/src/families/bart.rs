@@ -20,7 +20,7 @@ use crate::{
     config::ModelConfig,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Matrix, Weights, is_classifier},
+    weights::{LoadReport, Matrix, Weights},
 };
 
 /// Rows of the position table before the one of position 0.
@@ -149,12 +149,7 @@ pub fn load(
         word,
         recompute: options.recompute,
     };
-    let may_skip = |name: &str| {
-        ["encoder.version", "decoder.version"].contains(&name)
-            || is_copy(name)
-            || is_classifier(name)
-    };
-    let report = weights.finish(may_skip)?;
+    let report = weights.finish(is_copy)?;
     Ok((Box::new(model), report))
 }
 

@@ -19,7 +19,7 @@ use crate::{
     config::ModelConfig,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Matrix, Weights, is_classifier},
+    weights::{LoadReport, Matrix, Weights},
 };
 
 /// An encoder with the layers of BERT.
@@ -146,10 +146,7 @@ impl Bert {
             recompute: options.recompute,
         };
         let may_skip = |name: &str| {
-            name == "embeddings.position_ids"
-                || name.starts_with(variant.lm_head)
-                || !variant.has_pooler && name.starts_with("pooler.")
-                || is_classifier(name)
+            name.starts_with(variant.lm_head) || !variant.has_pooler && name.starts_with("pooler.")
         };
         let report = weights.finish(may_skip)?;
         Ok((Box::new(model), report))

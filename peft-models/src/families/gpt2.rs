@@ -22,7 +22,7 @@ use crate::{
     config::ModelConfig,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Matrix, Weights, is_classifier},
+    weights::{LoadReport, Matrix, Weights},
 };
 
 #[derive(Debug)]
@@ -120,9 +120,7 @@ pub fn load(
         recompute: options.recompute,
     };
     // Causal masks, kept as buffers by old versions.
-    let may_skip = |name: &str| {
-        name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || is_classifier(name)
-    };
+    let may_skip = |name: &str| name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
     let report = weights.finish(may_skip)?;
     Ok((Box::new(model), report))
 }

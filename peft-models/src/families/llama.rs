@@ -25,7 +25,7 @@ use crate::{
     config::ModelConfig,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Matrix, Weights, is_classifier},
+    weights::{LoadReport, Matrix, Weights},
 };
 use config::LlamaConfig;
 
@@ -106,8 +106,7 @@ pub fn load(
         layers,
         recompute: options.recompute,
     };
-    let report =
-        weights.finish(|name| name.ends_with("rotary_emb.inv_freq") || is_classifier(name))?;
+    let report = weights.finish(|_| false)?;
     Ok((Box::new(model), report))
 }
 

@@ -22,7 +22,7 @@ use crate::{
     config::ModelConfig,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
-    weights::{LoadReport, Matrix, Weights, is_classifier},
+    weights::{LoadReport, Matrix, Weights},
 };
 
 #[derive(Debug)]
@@ -141,9 +141,7 @@ pub fn load(
     };
     // Old checkpoints have a bias of the cross-attention, which no model reads.
     let may_skip = |name: &str| {
-        name.ends_with(".EncDecAttention.relative_attention_bias.weight")
-            || is_copy(name)
-            || is_classifier(name)
+        name.ends_with(".EncDecAttention.relative_attention_bias.weight") || is_copy(name)
     };
     let report = weights.finish(may_skip)?;
     Ok((Box::new(model), report))

@@ -12,9 +12,10 @@ use super::{
     LM_HEAD, LoadReport, Matrix, WeightFormat,
     files::Files,
     gguf_files::{GgufFiles, StoredRows},
-    is_classifier,
+    head_names::is_classifier,
     report::fingerprint,
     source::Source,
+    surplus::{self, is_constant, is_other_head},
 };
 use crate::kernels;
 
@@ -51,7 +52,7 @@ impl Weights {
     }
 
     /// Opens a GGUF file, the only one of a folder, or `model.safetensors` of a folder, or the shards that
-    /// `model.safetensors.index.json` lists.
+    /// `model.safetensors.index.json` lists; else `pytorch_model.bin`, or the shards of `pytorch_model.bin.index.json`.
     ///
     /// # Errors
     ///
@@ -302,7 +303,8 @@ impl Weights {
         &self.device
     }
 
-    /// Checks that nothing is left over but what `may_skip` allows.
+    /// Checks that nothing is left over but heads of other tasks, constants, and what `may_skip` allows: the name
+    /// without a prefix.
     ///
     /// # Errors
     ///
@@ -315,7 +317,8 @@ impl Weights {
             let prefix = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
             prefix.unwrap_or(name).to_string()
         };
-        if let Some(surplus) = skipped.iter().find(|name| !may_skip(&bare(name))) {
+        let may_be_there = |name: &str| is_other_head(name) || is_constant(name) || may_skip(name);
+        if let Some(surplus) = skipped.iter().find(|name| !may_be_there(&bare(name))) {
             return Err(Error::tensor(
                 &self.path,
                 surplus,
@@ -323,6 +326,12 @@ impl Weights {
             ));
         }
         let fingerprint = fingerprint(&self.source, &self.used)?;
-        Ok(LoadReport { skipped, num_parameters: self.parameters, fingerprint })
+        let heads: Vec<String> = skipped
+            .iter()
+            .map(|name| bare(name))
+            .filter(|name| is_other_head(name) && !may_skip(name))
+            .collect();
+        let other_heads = surplus::modules(heads.iter().map(String::as_str));
+        Ok(LoadReport { skipped, other_heads, num_parameters: self.parameters, fingerprint })
     }
 }

@@ -1,29 +1,35 @@
-//! Where a model's tensors come from: safetensors and GGUF files, memory, or a random generator for tests.
+//! Where a model's tensors come from: files, memory, or a random generator for tests.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `checkpoint` | [`Weights`]: the tensors of one model, by the names that a family asks for |
 //! | `source` | where they are read from |
-//! | `files` | safetensors files and shards |
+//! | `folder` | which files of a folder hold its tensors |
+//! | `files` | the tensors of these files |
+//! | `shard` | one of them: safetensors, or what `torch.save` wrote |
 //! | `gguf_files` | a GGUF file, under transformers' names |
 //! | `mapped` | a file mapped into memory |
 //! | `format` | [`WeightFormat`]: how large matrices are kept |
 //! | `matrix` | a frozen matrix in one of these formats |
 //! | `head_names` | what heads are called in checkpoints |
+//! | `surplus` | what checkpoints hold beside a model |
 //! | `report` | [`LoadReport`]: what loading found |
 
 mod checkpoint;
 mod files;
+mod folder;
 mod format;
 mod gguf_files;
 mod head_names;
 mod mapped;
 mod matrix;
 mod report;
+mod shard;
 mod source;
+mod surplus;
 
 pub use checkpoint::Weights;
 pub use format::WeightFormat;
-pub(crate) use head_names::{LM_HEAD, is_classifier};
+pub(crate) use head_names::LM_HEAD;
 pub(crate) use matrix::Matrix;
 pub use report::LoadReport;

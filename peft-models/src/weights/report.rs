@@ -12,6 +12,9 @@ use super::source::Source;
 pub struct LoadReport {
     /// Tensors of the file that the model does not use: heads of other tasks, constant buffers.
     pub skipped: Vec<String>,
+    /// The modules of heads among them that checkpoints of this family do not usually hold, each with the number of its
+    /// tensors: `v_head`.
+    pub other_heads: BTreeMap<String, usize>,
     /// Number of parameters of the model.
     pub num_parameters: usize,
     /// A fingerprint of the tensors; adapters remember that of their base.

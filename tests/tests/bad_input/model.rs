@@ -166,7 +166,7 @@ pub const CASES: &[Case] = &[
             fs::remove_file(dir.join("model/model.safetensors")).unwrap();
             train("")
         },
-        says: &["cannot read model/model.safetensors", "No such file"],
+        says: &["model: holds no weights", "expected model.safetensors or pytorch_model.bin"],
         ..CASE
     },
     Case {
@@ -186,7 +186,30 @@ pub const CASES: &[Case] = &[
             fs::write(dir.join("model/model.safetensors"), "").unwrap();
             forward()
         },
-        says: &["model/model.safetensors: not a whole safetensors file"],
+        says: &["model/model.safetensors: is empty"],
+        ..CASE
+    },
+    Case {
+        name: "weights of another tool",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::rename(dir.join("model/model.safetensors"), dir.join("model/tf_model.h5")).unwrap();
+            train("")
+        },
+        says: &["model: holds no weights", "found tf_model.h5"],
+        ..CASE
+    },
+    Case {
+        name: "pytorch_model.bin cut off",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::remove_file(dir.join("model/model.safetensors")).unwrap();
+            let whole = vectors("base_models/t5-tied/pytorch_model.bin");
+            fs::copy(whole, dir.join("model/pytorch_model.bin")).unwrap();
+            truncate(&dir.join("model/pytorch_model.bin"));
+            train("")
+        },
+        says: &["model/pytorch_model.bin: the zip archive is truncated"],
         ..CASE
     },
     Case {
@@ -244,7 +267,7 @@ pub const CASES: &[Case] = &[
             fs::write(path, index.to_string()).unwrap();
             train("")
         },
-        says: &["cannot read model/model-00001-of-00002.safetensors", "No such file"],
+        says: &["model/model-00001-of-00002.safetensors: is missing", "model.safetensors.index.json"],
         ..CASE
     },
     Case {

@@ -198,6 +198,28 @@ fn models() -> Vec<Reader> {
             beside: Vec::new(),
         },
         Reader {
+            name: "pytorch_model.bin",
+            seeds: seeds(&["base_models/t5-tied/pytorch_model.bin"]),
+            repair: mutate::repair_zip,
+            read: |dir, bytes| {
+                write(dir, "pytorch_model.bin", bytes);
+                peft_models::load(dir, &Device::flex()).map(drop)
+            },
+            allowance: SMALL,
+            beside: vec![(vectors("base_models/t5-tied/config.json"), "config.json")],
+        },
+        Reader {
+            name: "pytorch_model.bin, before torch 1.6",
+            seeds: seeds(&["base_models/gpt2-old/pytorch_model.bin"]),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "pytorch_model.bin", bytes);
+                peft_models::load(dir, &Device::flex()).map(drop)
+            },
+            allowance: SMALL,
+            beside: vec![(vectors("base_models/gpt2-old/config.json"), "config.json")],
+        },
+        Reader {
             name: "model.safetensors.index.json",
             seeds: vec![
                 br#"{"metadata": {"total_size": 8}, "weight_map": {"transformer.wte.weight": "a.safetensors",

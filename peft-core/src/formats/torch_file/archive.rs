@@ -1,9 +1,9 @@
 //! The zip archive that `torch.save` writes: entries are stored, not compressed.
 //!
 //! Parsed by hand, from the directory at its end: only what torch writes is supported, nothing is
-//! allocated on the strength of a number in the file, and an entry is a slice of the file's bytes.
+//! allocated on the strength of a number in the file, and an entry is a range of the file's bytes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 /// Ends the archive: "end of central directory".
 const END: &[u8] = b"PK\x05\x06";
@@ -63,12 +63,14 @@ fn to_place(number: u64) -> Result<usize> {
 /// The entries of an archive.
 #[derive(Debug)]
 pub struct Archive<'a> {
-    entries: BTreeMap<&'a str, &'a [u8]>,
+    file: &'a [u8],
+    entries: BTreeMap<&'a str, Range<usize>>,
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the directory, and checks that each entry is complete.
-    pub fn open(file: &'a [u8]) -> Result<Self> {
+    /// Reads the directory, and checks that each entry is complete; with `verify` also its checksum,
+    /// for which the whole file is read.
+    pub fn open(file: &'a [u8], verify: bool) -> Result<Self> {
         let bytes = Bytes(file);
         let end = find_end(bytes)?;
         let (mut at, size) = directory(bytes, end)?;
@@ -82,22 +84,26 @@ impl<'a> Archive<'a> {
             left = left
                 .checked_sub(record.size)
                 .ok_or("the entries of the zip archive are larger than the file")?;
-            if entries.insert(record.name, record.content(bytes)?).is_some() {
+            let range = record.range(bytes)?;
+            if verify && crc32fast::hash(&file[range.clone()]) != record.crc {
+                return Err(format!("the entry {name} is damaged: its checksum differs"));
+            }
+            if entries.insert(record.name, range).is_some() {
                 return Err(format!("the zip archive has two entries named {name}"));
             }
             at = record.next;
         }
-        Ok(Self { entries })
+        Ok(Self { file, entries })
     }
 
-    /// The names of the entries.
-    pub fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.entries.keys().copied()
+    /// The entries: their names, and where in the file their contents are.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, &Range<usize>)> {
+        self.entries.iter().map(|(name, range)| (*name, range))
     }
 
     /// Returns the content of an entry; `None` if there is no entry of that name.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.entries.get(name).copied()
+        self.entries.get(name).map(|range| &self.file[range.clone()])
     }
 }
 
@@ -176,8 +182,8 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Returns the content of the entry, after verifying its checksum.
-    fn content(&self, bytes: Bytes<'a>) -> Result<&'a [u8]> {
+    /// Where in the file the content of the entry is.
+    fn range(&self, bytes: Bytes<'a>) -> Result<Range<usize>> {
         let name = || quoted(self.name);
         if self.method != 0 || self.encrypted || self.size != self.stored {
             return Err(format!(
@@ -189,11 +195,9 @@ impl<'a> Record<'a> {
             return Err(format!("the entry {} is not where the directory says", name()));
         }
         let lengths = bytes.place(self.local + 26, 2)? + bytes.place(self.local + 28, 2)?;
-        let content = bytes.range(self.local + LOCAL_SIZE + lengths, self.size)?;
-        if crc32fast::hash(content) != self.crc {
-            return Err(format!("the entry {} is damaged: its checksum differs", name()));
-        }
-        Ok(content)
+        let start = self.local + LOCAL_SIZE + lengths;
+        bytes.range(start, self.size)?;
+        Ok(start..start + self.size)
     }
 }
 

@@ -1,20 +1,27 @@
-//! Files that `torch.save` wrote (`adapter_model.bin`, `.pt`), read as tensors. No code is ever
+//! Files that `torch.save` wrote (`pytorch_model.bin`, `adapter_model.bin`, `.pt`), read as tensors. No code is ever
 //! run.
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `reader` | [`read`]: the tensors of a file; [`state`]: where those of a model are |
+//! | `place` | [`Place`]: where in the file the values of a tensor are |
 //! | `archive` | the zip archive of entries that are not compressed |
-//! | `reader` | [`read`]: the tensors of a file |
+//! | `legacy` | the format before torch 1.6 |
 //! | `pickle` | the program in it, read by a machine that knows tensors only |
+//! | `objects` | what it may name, and what it says of a tensor |
 //!
 //! Memory stays within a few times the file's size, whatever the file claims: before anything is
 //! allocated for a view, it is checked against the bytes of its storage, and the sum of all views
 //! is checked too.
 
 mod archive;
+mod legacy;
+mod objects;
 mod pickle;
+mod place;
 mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use reader::{TorchFile, read};
+pub use place::Place;
+pub use reader::{TorchFile, read, state};

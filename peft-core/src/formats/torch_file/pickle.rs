@@ -14,50 +14,13 @@ use std::{
     rc::Rc,
 };
 
-use burn::tensor::DType;
-
-use super::archive::{Result, quoted};
+use super::{
+    archive::{Result, quoted},
+    objects::{Global, Storage, View, whole},
+};
 
 /// The index of an object in [`Machine::objects`].
 type Id = usize;
-
-/// What a pickle may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Global {
-    /// `collections OrderedDict`.
-    OrderedDict,
-    /// `torch._utils _rebuild_tensor_v2`: storage, offset, shape, strides, and what training needs.
-    RebuildTensor,
-    /// `torch._utils _rebuild_parameter`, with and without a state: a tensor, and what training
-    /// needs.
-    RebuildParameter,
-    /// `torch FloatStorage` and so on; `None` for values that are not floats.
-    Storage(Option<DType>),
-}
-
-/// The values of a tensor: an entry of the archive.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Storage {
-    /// The type of the values; `None` if they are not floats.
-    pub dtype: Option<DType>,
-    /// Position in the pickle of the entry's name below `data/`.
-    key: Range<usize>,
-    /// The number of values that there should be.
-    pub numel: usize,
-}
-
-/// A view on a storage, as the file claims it; nothing is checked yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct View {
-    /// Its values.
-    pub storage: Storage,
-    /// Where it begins, in values.
-    pub offset: usize,
-    /// Sizes.
-    pub shape: Vec<usize>,
-    /// The stride of each dimension, in values.
-    pub strides: Vec<usize>,
-}
 
 #[derive(Clone, Debug)]
 enum Object {
@@ -68,6 +31,7 @@ enum Object {
     Text(Range<usize>),
     Global(Global),
     Tuple(Vec<Id>),
+    List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Storage(Storage),
     Tensor(Rc<View>),
@@ -82,11 +46,102 @@ pub enum Content<'a> {
     Named(BTreeMap<&'a str, Rc<View>>),
 }
 
-/// Reads a pickle.
-pub fn read(pickle: &[u8]) -> Result<Content<'_>> {
+/// A pickle that was read.
+#[derive(Debug)]
+pub struct Parsed<'a> {
+    machine: Machine<'a>,
+}
+
+/// Reads the pickle at the beginning of `pickle`.
+pub fn read(pickle: &[u8]) -> Result<Parsed<'_>> {
     let mut machine = Machine { pickle, ..Machine::default() };
     while !machine.step()? {}
-    machine.content()
+    Ok(Parsed { machine })
+}
+
+impl<'a> Parsed<'a> {
+    /// The number of its bytes.
+    pub fn len(&self) -> usize {
+        self.machine.at
+    }
+
+    fn top(&self) -> Result<&Object> {
+        let top = self.machine.stack.last().ok_or("its pickle is empty")?;
+        Ok(&self.machine.objects[*top])
+    }
+
+    /// A tensor or a dict of nothing but tensors.
+    pub fn content(&self) -> Result<Content<'a>> {
+        match self.top()? {
+            Object::Tensor(view) => Ok(Content::Bare(view.clone())),
+            Object::Dict(items) => {
+                let item = |(key, value): &(Id, Id)| {
+                    let Some(key) = self.machine.name(*key)? else {
+                        return Err("it holds a dict whose keys are not names".to_string());
+                    };
+                    match &self.machine.objects[*value] {
+                        Object::Tensor(view) => Ok((key, view.clone())),
+                        _ => Err(format!("its key {} holds no tensor", quoted(key))),
+                    }
+                };
+                items.iter().map(item).collect::<Result<_>>().map(Content::Named)
+            }
+            _ => Err("it holds neither a tensor nor a dict of tensors".into()),
+        }
+    }
+
+    /// The tensors of a model: of the dict, or of the one that a training script put under one of
+    /// the usual names beside other things. What is not a tensor is left out.
+    pub fn state(&self) -> Result<BTreeMap<&'a str, Rc<View>>> {
+        /// Under which names training scripts save the state of a model.
+        const NESTED: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
+        /// A dict may hold itself.
+        const DEEPEST: usize = 4;
+        let mut at = self.top()?;
+        for _ in 0..DEEPEST {
+            let Object::Dict(items) = at else { break };
+            let mut inner = None;
+            let mut tensors = BTreeMap::new();
+            for (key, value) in items {
+                let Some(key) = self.machine.name(*key)? else { continue };
+                match &self.machine.objects[*value] {
+                    Object::Tensor(view) => _ = tensors.insert(key, view.clone()),
+                    dict @ Object::Dict(_) if NESTED.contains(&key) => inner = Some(dict),
+                    _ => {}
+                }
+            }
+            match inner {
+                Some(dict) => at = dict,
+                None if tensors.is_empty() => break,
+                None => return Ok(tensors),
+            }
+        }
+        Err("it holds no dict of tensors, as `torch.save(model.state_dict(), ...)` writes it"
+            .into())
+    }
+
+    /// The size of a value in each storage that it refers to, by the storage's name.
+    pub fn storages(&self) -> Result<HashMap<&'a str, usize>> {
+        let storages = self.machine.objects.iter().filter_map(|object| match object {
+            Object::Storage(storage) => Some(storage),
+            _ => None,
+        });
+        storages
+            .map(|storage| Ok((storage.key(self.machine.pickle)?, storage.dtype.size())))
+            .collect()
+    }
+
+    /// A list of names.
+    pub fn names(&self) -> Result<Vec<&'a str>> {
+        let Object::List(items) = self.top()? else {
+            return Err("it has no list of its storages".into());
+        };
+        let name = |id: &Id| {
+            let name = self.machine.name(*id)?;
+            name.ok_or_else(|| "its list of storages holds something else than names".to_string())
+        };
+        items.iter().map(name).collect()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +162,11 @@ impl<'a> Machine<'a> {
             // PROTO
             0x80 => match self.byte()? {
                 2 => {}
-                other => return Err(format!("found a pickle of protocol {other}, expected 2")),
+                other => {
+                    return Err(format!(
+                        "found a pickle of protocol {other}, expected 2, which torch.save writes by itself"
+                    ));
+                }
             },
             b'(' => self.marks.push(self.stack.len()),
             b'N' | 0x88 | 0x89 => self.push(Object::Other),
@@ -128,13 +187,9 @@ impl<'a> Machine<'a> {
                 let number = self.signed(len)?;
                 self.push(Object::Int(number));
             }
-            // BINUNICODE
-            b'X' => {
-                let len = self.number(4)? as usize;
-                let range = self.take(len)?;
-                self.text(&range)?;
-                self.push(Object::Text(range));
-            }
+            // BINUNICODE and, from Python 2, BINSTRING and SHORT_BINSTRING
+            b'X' | b'T' => self.string(4)?,
+            b'U' => self.string(1)?,
             b'c' => {
                 let global = self.global()?;
                 self.push(Object::Global(global));
@@ -150,6 +205,16 @@ impl<'a> Machine<'a> {
             b't' => {
                 let items = self.pop_to_mark()?;
                 self.push(Object::Tuple(items));
+            }
+            b']' => self.push(Object::List(Vec::new())),
+            // APPEND, APPENDS
+            b'a' => {
+                let item = self.pop()?;
+                self.top_list()?.push(item);
+            }
+            b'e' => {
+                let items = self.pop_to_mark()?;
+                self.top_list()?.extend(items);
             }
             b'}' => self.push(Object::Dict(Vec::new())),
             // SETITEM, SETITEMS
@@ -217,6 +282,23 @@ impl<'a> Machine<'a> {
             .map_err(|_| "found text in its pickle that is not UTF-8".to_string())
     }
 
+    /// The text of an object; `None` if it is none.
+    fn name(&self, id: Id) -> Result<Option<&'a str>> {
+        match &self.objects[id] {
+            Object::Text(range) => self.text(range).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A text after its length in `len` bytes.
+    fn string(&mut self, len: usize) -> Result<()> {
+        let len = self.number(len)? as usize;
+        let range = self.take(len)?;
+        self.text(&range)?;
+        self.push(Object::Text(range));
+        Ok(())
+    }
+
     fn push(&mut self, object: Object) {
         self.stack.push(self.objects.len());
         self.objects.push(object);
@@ -279,6 +361,15 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Returns the list that is on top of the stack.
+    fn top_list(&mut self) -> Result<&mut Vec<Id>> {
+        let top = self.stack.get(self.floor()..).and_then(<[Id]>::last);
+        match top.map(|id| &mut self.objects[*id]) {
+            Some(Object::List(items)) => Ok(items),
+            _ => Err("its pickle appends to something that is not a list".into()),
+        }
+    }
+
     fn set_items(&mut self, items: &[Id]) -> Result<()> {
         if items.len() % 2 == 1 {
             return Err("its pickle has a key without a value".into());
@@ -297,33 +388,10 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self) -> Result<Global> {
-        let (module, name) = (self.line()?, self.line()?);
-        Ok(match (module, name) {
-            ("collections", "OrderedDict") => Global::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                Global::RebuildParameter
-            }
-            ("torch", "FloatStorage") => Global::Storage(Some(DType::F32)),
-            ("torch", "HalfStorage") => Global::Storage(Some(DType::F16)),
-            ("torch", "BFloat16Storage") => Global::Storage(Some(DType::BF16)),
-            ("torch", "DoubleStorage") => Global::Storage(Some(DType::F64)),
-            (
-                "torch",
-                "ByteStorage" | "CharStorage" | "ShortStorage" | "IntStorage" | "LongStorage"
-                | "BoolStorage",
-            ) => Global::Storage(None),
-            _ => {
-                return Err(format!(
-                    "its pickle asks for {}, which this tensor reader does not support; nothing \
-                     was executed",
-                    quoted(&format!("{module}.{name}"))
-                ));
-            }
-        })
+        Global::named(self.line()?, self.line()?)
     }
 
-    /// `('storage', type, key, device, count)`.
+    /// `('storage', type, key, device, count)`; before 1.6 also `None`, or a view of 0.3 and before.
     fn storage(&mut self) -> Result<()> {
         let top = self.pop()?;
         let Object::Tuple(items) = &self.objects[top] else {
@@ -336,7 +404,8 @@ impl<'a> Machine<'a> {
                 Object::Text(key),
                 Object::Text(_),
                 Object::Int(numel),
-            ] if self.text(kind)? == "storage" => {
+                ref rest @ ..,
+            ] if matches!(rest, [] | [Object::Other]) && self.text(kind)? == "storage" => {
                 Storage { dtype: *dtype, key: key.clone(), numel: whole(*numel, "storage size")? }
             }
             _ => return Err("its pickle has a storage that torch.save does not write".into()),
@@ -354,7 +423,7 @@ impl<'a> Machine<'a> {
         };
         let made = match (function, &args[..]) {
             (Global::OrderedDict, []) => Object::Dict(Vec::new()),
-            (Global::RebuildTensor, [storage, offset, shape, strides, _, _, ..]) => {
+            (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
                 match (&self.objects[*storage], &self.objects[*offset]) {
                     (Object::Storage(storage), Object::Int(offset)) => {
                         Object::Tensor(Rc::new(View {
@@ -398,39 +467,4 @@ impl<'a> Machine<'a> {
         };
         items.iter().map(size).collect()
     }
-
-    /// Returns the content of the whole pickle.
-    fn content(&self) -> Result<Content<'a>> {
-        let top = self.stack.last().ok_or("its pickle is empty")?;
-        match &self.objects[*top] {
-            Object::Tensor(view) => Ok(Content::Bare(view.clone())),
-            Object::Dict(items) => {
-                let item = |(key, value): &(Id, Id)| {
-                    let Object::Text(key) = &self.objects[*key] else {
-                        return Err("it holds a dict whose keys are not names".to_string());
-                    };
-                    let key = self.text(key)?;
-                    match &self.objects[*value] {
-                        Object::Tensor(view) => Ok((key, view.clone())),
-                        _ => Err(format!("its key {} holds no tensor", quoted(key))),
-                    }
-                };
-                items.iter().map(item).collect::<Result<_>>().map(Content::Named)
-            }
-            _ => Err("it holds neither a tensor nor a dict of tensors".into()),
-        }
-    }
-}
-
-impl Storage {
-    /// The entry's name below `data/`.
-    pub fn key<'a>(&self, pickle: &'a [u8]) -> Result<&'a str> {
-        std::str::from_utf8(&pickle[self.key.clone()])
-            .map_err(|_| "found text in its pickle that is not UTF-8".to_string())
-    }
-}
-
-/// A non-negative integer.
-fn whole(number: i64, what: &str) -> Result<usize> {
-    usize::try_from(number).map_err(|_| format!("a tensor has a negative {what}: {number}"))
 }

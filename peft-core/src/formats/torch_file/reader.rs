@@ -1,12 +1,15 @@
 //! From the bytes of a file to its tensors.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use burn::tensor::TensorData;
 
 use super::{
-    archive::{Archive, quoted},
-    pickle::{self, Content, View},
+    archive::{self, Archive, quoted},
+    legacy::{self, Storages},
+    objects::View,
+    pickle::{self, Content, Parsed},
+    place::Place,
 };
 use crate::{
     error::{Error, Result},
@@ -22,41 +25,26 @@ pub enum TorchFile {
     Named(BTreeMap<String, TensorData>),
 }
 
-/// Reads the bytes of a file; `path` is named in errors.
+/// Reads the bytes of a file of nothing but tensors of floats; `path` is named in errors.
 ///
 /// # Errors
 ///
 /// [`Error::File`] if it is not a torch archive, is damaged or truncated, or contains anything but
 /// tensors; [`Error::Tensor`] if a tensor does not hold floats or does not fit its storage.
 pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
-    let bad = |message: String| Error::file(path, message);
-    if !bytes.starts_with(b"PK") {
-        return Err(bad(not_an_archive(bytes, path)));
-    }
-    let archive = Archive::open(bytes).map_err(bad)?;
-    let mut programs = archive.names().filter_map(|name| name.strip_suffix("/data.pkl"));
-    let (Some(root), None) = (programs.next(), programs.next()) else {
-        return Err(bad(
-            "is a zip archive, but torch.save did not write it: expected exactly one \
-                        `data.pkl` in a folder"
-                .into(),
-        ));
-    };
-    if archive.get(&format!("{root}/byteorder")).is_some_and(|order| order != b"little") {
-        return Err(bad("was written on a big-endian machine, which is not supported".into()));
-    }
-    let program = archive.get(&format!("{root}/data.pkl")).unwrap_or_default();
-    let content = pickle::read(program).map_err(bad)?;
+    let opened = Opened::new(bytes, true).map_err(|message| Error::file(path, message))?;
     // Tied tensors share a storage, so their sum may exceed the file, but not by much.
     let mut budget = bytes.len().saturating_mul(2);
     let mut load = |name: &str, view: &View| {
-        let key = view.storage.key(program).map_err(bad)?;
-        let stored = archive.get(&format!("{root}/data/{key}")).ok_or_else(|| {
-            Error::tensor(path, name, format!("its storage {} is not in the file", quoted(key)))
-        })?;
-        tensor(view, stored, &mut budget).map_err(|message| Error::tensor(path, name, message))
+        let place =
+            opened.place(view, &mut budget).and_then(|place| match place.dtype.is_float() {
+                true => Ok(place),
+                false => Err("is not of floats, expected f32, f16, bf16 or f64".into()),
+            });
+        let place = place.map_err(|message| Error::tensor(path, name, message))?;
+        Ok(upcast(place.data(bytes)))
     };
-    match content {
+    match opened.parsed.content().map_err(|message| Error::file(path, message))? {
         Content::Bare(view) => load("(the only one)", &view).map(TorchFile::Bare),
         Content::Named(views) => {
             let named = views.into_iter().map(|(name, view)| Ok((name.into(), load(name, &view)?)));
@@ -65,80 +53,67 @@ pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
     }
 }
 
-/// Explains what to do about a file that is not a zip archive.
-fn not_an_archive(bytes: &[u8], path: &Path) -> String {
-    // Before 1.6, torch wrote a pickle of protocol 2 at the beginning of the file.
-    if bytes.starts_with(b"\x80\x02") {
-        let path = path.display();
-        format!(
-            "is in the format of torch before 1.6, which is not supported. Convert it in \
-             Python: torch.save(torch.load(\"{path}\", weights_only=True), \"{path}\")"
-        )
-    } else {
-        "was not written by torch.save: expected a zip archive".into()
+/// Where the tensors of a model are in the bytes of a file: those of `torch.save(model.state_dict(), ...)`, or of the
+/// dict in which a training script saved them beside other things. No values are read, and no checksums verified.
+///
+/// # Errors
+///
+/// As for [`read`], but that tensors may be of other types, and what is not a tensor is left out.
+pub fn state(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Place>> {
+    /// T5 has four names for its embedding, which may be nearly all of the file.
+    const NAMES: usize = 4;
+    let opened = Opened::new(bytes, false).map_err(|message| Error::file(path, message))?;
+    let views = opened.parsed.state().map_err(|message| Error::file(path, message))?;
+    let mut budget = bytes.len().saturating_mul(NAMES);
+    let mut places = BTreeMap::new();
+    for (name, view) in views {
+        let place = opened.place(&view, &mut budget);
+        let place = place.map_err(|message| Error::tensor(path, name, message))?;
+        places.insert(name.to_string(), place);
     }
+    Ok(places)
 }
 
-/// Returns the values of a view on the bytes of its storage. `budget` is the number of bytes that
-/// the remaining tensors may still take.
-fn tensor(view: &View, stored: &[u8], budget: &mut usize) -> Result<TensorData, String> {
-    let View { storage, offset, shape, strides } = view;
-    let dtype = storage.dtype.ok_or("is not of floats, expected f32, f16, bf16 or f64")?;
-    let width = dtype.size();
-    let held = stored.len() / width;
-    if storage.numel > held {
-        return Err(format!(
-            "its storage should hold {} values, but it holds {held}",
-            storage.numel
-        ));
-    }
-    if shape.len() != strides.len() {
-        return Err(format!("has the shape {shape:?} but the strides {strides:?}"));
-    }
-    let too_large = || format!("has the shape {shape:?}, but its storage holds {held} values");
-    let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-    // A stride of 0 would repeat values without end.
-    let count = count.filter(|count| *count <= held).ok_or_else(too_large)?;
-    *budget = budget.checked_sub(count * width).ok_or(
-        "is one of several tensors that share a storage and together are larger than the file",
-    )?;
-    let bytes = if count == 0 {
-        Vec::new()
-    } else {
-        let last = shape.iter().zip(strides).try_fold(*offset, |last, (size, stride)| {
-            last.checked_add((size - 1).checked_mul(*stride)?)
-        });
-        if last.is_none_or(|last| last >= held) {
-            return Err(format!(
-                "has the shape {shape:?}, strides {strides:?} and offset {offset}, which lead beyond \
-                 the {held} values of its storage"
-            ));
-        }
-        gather(stored, view, count, width)
-    };
-    Ok(upcast(TensorData::from_bytes_vec(bytes, shape.as_slice(), dtype)))
+/// A file whose pickle was read.
+struct Opened<'a> {
+    program: &'a [u8],
+    parsed: Parsed<'a>,
+    storages: Storages<'a>,
 }
 
-/// Copies `count` values of `width` bytes, row by row.
-fn gather(stored: &[u8], view: &View, count: usize, width: usize) -> Vec<u8> {
-    let View { offset, shape, strides, .. } = view;
-    let mut step = 1;
-    let is_plain = shape.iter().zip(strides).rev().all(|(size, stride)| {
-        let plain = *size == 1 || *stride == step;
-        step *= size;
-        plain
-    });
-    if is_plain {
-        return stored[offset * width..(offset + count) * width].to_vec();
-    }
-    let mut bytes = Vec::with_capacity(count * width);
-    for index in 0..count {
-        let (mut rest, mut place) = (index, *offset);
-        for (size, stride) in shape.iter().zip(strides).rev() {
-            place += rest % size * stride;
-            rest /= size;
+impl<'a> Opened<'a> {
+    fn new(file: &'a [u8], verify: bool) -> archive::Result<Self> {
+        if legacy::is_legacy(file) {
+            let (program, parsed, storages) = legacy::open(file)?;
+            return Ok(Self { program, parsed, storages });
         }
-        bytes.extend_from_slice(&stored[place * width..(place + 1) * width]);
+        if !file.starts_with(b"PK") {
+            return Err("was not written by torch.save: expected a zip archive".into());
+        }
+        let archive = Archive::open(file, verify)?;
+        let mut programs = archive.entries().filter_map(|(name, _)| name.strip_suffix("/data.pkl"));
+        let (Some(root), None) = (programs.next(), programs.next()) else {
+            return Err("is a zip archive, but torch.save did not write it: expected exactly one \
+                        `data.pkl` in a folder"
+                .into());
+        };
+        if archive.get(&format!("{root}/byteorder")).is_some_and(|order| order != b"little") {
+            return Err("was written on a big-endian machine, which is not supported".into());
+        }
+        let program = archive.get(&format!("{root}/data.pkl")).unwrap_or_default();
+        let folder = format!("{root}/data/");
+        let storage = |(name, range): (&'a str, &Range<usize>)| {
+            Some((name.strip_prefix(&folder)?, range.clone()))
+        };
+        let storages = archive.entries().filter_map(storage).collect();
+        Ok(Self { program, parsed: pickle::read(program)?, storages })
     }
-    bytes
+
+    fn place(&self, view: &View, budget: &mut usize) -> archive::Result<Place> {
+        let key = view.storage.key(self.program)?;
+        let stored = self.storages.get(key);
+        let stored =
+            stored.ok_or_else(|| format!("its storage {} is not in the file", quoted(key)))?;
+        Place::new(view, stored, budget)
+    }
 }

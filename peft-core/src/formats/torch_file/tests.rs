@@ -311,12 +311,94 @@ fn damaged_archives_are_refused() {
     says(&[("a/data.pkl", &program), ("a/data.pkl", &program)], "two entries");
     says(&[("a/other", b"")], "exactly one `data.pkl`");
     says(&[("a/data.pkl", &program), ("a/byteorder", b"big")], "big-endian");
-    let error = bare(b"\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.").unwrap_err();
-    assert!(error.contains("before 1.6") && error.contains("torch.save(torch.load("), "{error}");
     assert!(bare(b"hello").unwrap_err().contains("expected a zip archive"));
     // Compressed.
     let mut packed = good.clone();
     let at = packed.windows(4).position(|found| found == b"PK\x01\x02").unwrap();
     packed[at + 10] = 8;
     assert!(bare(&packed).unwrap_err().contains("compressed"));
+}
+
+/// A file in the format before 1.6, with the storage `0`.
+fn legacy(object: Pickle, count: u64, values: &[u8]) -> Vec<u8> {
+    let sizes = Pickle::new().raw(b"}q\x00(").text("protocol_version").raw(b"q\x01M\xe9\x03");
+    let sizes = sizes.text("little_endian").raw(b"q\x02\x88u.").0;
+    let names = Pickle::new().raw(b"]q\x00").text("0").raw(b"a.").0;
+    [
+        b"\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+        &sizes[..],
+        &object.raw(b".").0,
+        &names,
+        &count.to_le_bytes(),
+        values,
+    ]
+    .concat()
+}
+
+#[test]
+fn the_old_format_is_read_and_its_damage_told() {
+    let object = || Pickle::new().tensor("FloatStorage", 6, 1, &[2, 2], &[3, 1]);
+    let good = legacy(object(), 6, &numbers(6));
+    assert_eq!(bare(&good).unwrap(), (vec![2, 2], vec![1.0, 2.0, 4.0, 5.0]));
+    for len in 0..good.len() {
+        assert!(bare(&good[..len]).is_err(), "{len} bytes");
+    }
+    for (file, says) in [
+        (legacy(object(), 7, &numbers(6)), "is not whole"),
+        (legacy(object(), u64::MAX, &numbers(6)), "is not whole"),
+        (legacy(object(), u64::MAX / 4 + 2, &numbers(6)), "is not whole"),
+        (legacy(object(), 5, &numbers(5)), "should hold 6 values"),
+        (legacy(Pickle::new().raw(b"}"), 6, &numbers(6)), "is not used by any tensor"),
+        (legacy(Pickle::new().global("os", "system"), 0, &[]), "asks for \"os.system\""),
+    ] {
+        let error = bare(&file).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+    let mut big = good.clone();
+    let at = big.windows(6).position(|part| part == b"endian").unwrap();
+    big[at + 8] = 0x89;
+    assert!(bare(&big).unwrap_err().contains("big-endian"));
+    let mut newer = good;
+    newer[18] = 0xea;
+    assert!(bare(&newer).unwrap_err().contains("unknown version"));
+}
+
+/// The tensors of a model, by name and shape.
+fn shapes(pickle: Pickle) -> Result<Vec<(String, Vec<usize>)>, String> {
+    let places = super::state(&pickle.file(&numbers(6)), Path::new("m.bin"));
+    let places = places.map_err(|error| error.to_string())?;
+    Ok(places.into_iter().map(|(name, place)| (name, place.shape)).collect())
+}
+
+#[test]
+fn the_state_of_a_model_is_found_beside_other_things() {
+    let tensor = |pickle: Pickle| pickle.tensor("FloatStorage", 6, 0, &[6], &[1]);
+    let expected = Ok(vec![("a".to_string(), vec![6])]);
+    let flat = tensor(Pickle::new().raw(b"}(").text("epoch").int(3).text("a")).raw(b"u");
+    assert_eq!(shapes(flat), expected);
+    for name in ["state_dict", "model_state_dict", "model", "module"] {
+        // Beside a tensor of the training script's own.
+        let pickle = tensor(Pickle::new().raw(b"}(").text("step")).text(name).raw(b"}");
+        let pickle = tensor(pickle.text("a")).raw(b"s").text("log").raw(b"](NK\x01e");
+        assert_eq!(shapes(pickle.raw(b"u")), expected, "{name}");
+    }
+    let own = Pickle::new().raw(b"}q\x00").text("model").raw(b"h\x00s");
+    for none in [own, Pickle::new().raw(b"}"), Pickle::new().raw(b"]"), tensor(Pickle::new())] {
+        assert!(shapes(none).unwrap_err().contains("no dict of tensors"));
+    }
+    // Integers are told, not refused: old versions saved constants.
+    let whole = Pickle::new().raw(b"}").text("ids").tensor("IntStorage", 6, 0, &[2, 3], &[3, 1]);
+    assert_eq!(shapes(whole.raw(b"s")), Ok(vec![("ids".to_string(), vec![2, 3])]));
+}
+
+/// Damage to values is not looked for: that would read all of a large file before it is used.
+#[test]
+fn checksums_of_a_model_s_values_are_not_verified() {
+    let pickle = Pickle::new().raw(b"}").text("a").tensor("FloatStorage", 2, 0, &[2], &[1]);
+    let mut file = pickle.raw(b"s").file(&numbers(2));
+    let place = file.windows(8).position(|found| found == &numbers(2)[..]).unwrap();
+    file[place + 7] = 0x40;
+    let found = &super::state(&file, Path::new("m.bin")).unwrap()["a"];
+    assert!(found.data(&file).iter::<f32>().eq([0.0, 2.0]));
+    assert!(read(&file).unwrap_err().contains("its checksum differs"));
 }

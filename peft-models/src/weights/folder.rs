@@ -1,0 +1,224 @@
+//! Which files of a model's folder hold its tensors.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use peft_core::{Error, Result, formats::read};
+
+/// The files that may hold the tensors, or list those that do; the first that is there is used, as in transformers.
+const NAMES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// The files of a folder that hold its tensors.
+#[derive(Debug, PartialEq)]
+pub struct WeightFiles {
+    /// The single file, or the index.
+    pub path: PathBuf,
+    /// The files, each with the tensors that the index says are in it.
+    pub shards: Vec<(PathBuf, Vec<String>)>,
+}
+
+impl WeightFiles {
+    /// Those of the folder `dir`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if there are none, naming what is there instead; [`Error::Read`], [`Error::File`] or
+    /// [`Error::Config`] for an index that cannot be used.
+    pub fn of(dir: &Path) -> Result<Self> {
+        for name in NAMES {
+            let path = dir.join(name);
+            if !is_present(&path)? {
+                continue;
+            }
+            let shards = match name.ends_with(".json") {
+                true => shards(&path)?,
+                false => vec![(path.clone(), Vec::new())],
+            };
+            return Ok(Self { path, shards });
+        }
+        Err(Error::file(dir, none_in(dir)))
+    }
+}
+
+/// Whether there is a file of this name.
+///
+/// # Errors
+///
+/// [`Error::Read`] for a link that leads nowhere, [`Error::File`] for a folder.
+fn is_present(path: &Path) -> Result<bool> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(false);
+    }
+    match fs::metadata(path).map_err(Error::read(path))?.is_dir() {
+        true => Err(Error::file(path, "is a folder, expected a file")),
+        false => Ok(true),
+    }
+}
+
+/// The files that an index names.
+fn shards(index: &Path) -> Result<Vec<(PathBuf, Vec<String>)>> {
+    let json = read::json(index)?;
+    let map = json["weight_map"]
+        .as_object()
+        .filter(|map| !map.is_empty())
+        .ok_or_else(|| Error::config(index, "weight_map", "is missing, empty or not an object"))?;
+    let mut files = BTreeMap::<&str, Vec<String>>::new();
+    for (tensor, shard) in map {
+        let name = shard.as_str().filter(|name| !name.contains(['/', '\\']));
+        let name = name.ok_or_else(|| {
+            let message = format!("expected the name of a file in the same folder, found {shard}");
+            Error::config(index, format!("weight_map.{tensor}"), message)
+        })?;
+        files.entry(name).or_default().push(tensor.clone());
+    }
+    files
+        .into_iter()
+        .map(|(name, tensors)| {
+            let path = index.with_file_name(name);
+            match is_present(&path)? {
+                true => Ok((path, tensors)),
+                false => {
+                    let message = format!("is missing, {} lists it", index.display());
+                    Err(Error::file(&path, message))
+                }
+            }
+        })
+        .collect()
+}
+
+/// What to do about a folder without weights.
+fn none_in(dir: &Path) -> String {
+    let expected = "holds no weights: expected model.safetensors or pytorch_model.bin, or the index of their parts";
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let find = |is: &dyn Fn(&str) -> bool| names.iter().find(|name| is(name));
+    let ends = |name: &str, ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    let weights = |name: &str| ends(name, &[".safetensors", ".bin"]);
+    if let Some(part) = find(&|name| weights(name) && name.contains("-of-")) {
+        return format!(
+            "{expected}. It has {part}, but not the index (`*.index.json`) that belongs to it"
+        );
+    }
+    if let Some(adapter) = find(&|name| weights(name) && name.starts_with("adapter_model.")) {
+        return format!("{expected}. It has {adapter}: it is an adapter, not a base model");
+    }
+    let named = |begin: &str| find(&|name| weights(name) && name.starts_with(begin));
+    if let Some(other) = named("model.").or_else(|| named("pytorch_model.")) {
+        return format!("{expected}. To use {other}, copy it to the usual name");
+    }
+    let foreign = [".gguf", ".h5", ".msgpack", ".ckpt", ".pth", ".pt", ".onnx", ".safetensors"];
+    if let Some(other) = find(&|name| ends(name, &foreign)) {
+        return format!("{expected}; found {other}");
+    }
+    expected.to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A folder with these files.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        dir
+    }
+
+    fn refusal(files: &[(&str, &str)]) -> String {
+        WeightFiles::of(folder(files).path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_first_kind_that_is_there_is_used() {
+        let index =
+            |file: &str| format!("{{\"weight_map\": {{\"a\": {file:?}, \"b\": {file:?}}}}}");
+        let (safe, torch) = (index("1.safetensors"), index("1.bin"));
+        let all = [
+            ("model.safetensors", ""),
+            ("model.safetensors.index.json", &safe),
+            ("pytorch_model.bin", ""),
+            ("pytorch_model.bin.index.json", &torch),
+        ];
+        for first in 0..all.len() {
+            let mut files = all[first..].to_vec();
+            files.extend([("1.safetensors", ""), ("1.bin", "")]);
+            let dir = folder(&files);
+            let found = WeightFiles::of(dir.path()).unwrap();
+            assert_eq!(found.path, dir.path().join(all[first].0));
+            let (single, parts) = (vec![], vec!["a".to_string(), "b".to_string()]);
+            let expected = match first {
+                0 => ("model.safetensors", single),
+                1 => ("1.safetensors", parts),
+                2 => ("pytorch_model.bin", single),
+                _ => ("1.bin", parts),
+            };
+            assert_eq!(found.shards, [(dir.path().join(expected.0), expected.1)]);
+        }
+    }
+
+    #[test]
+    fn an_index_names_files_beside_it() {
+        let says = |map: &str| refusal(&[("pytorch_model.bin.index.json", map)]);
+        for map in ["{}", "[]", "{\"weight_map\": {}}", "{\"weight_map\": 3}"] {
+            assert!(says(map).contains("key `weight_map`: is missing, empty or"), "{map}");
+        }
+        for file in ["../a.bin", "/a.bin", "b\\\\a.bin", "a/b.bin"] {
+            let map = format!("{{\"weight_map\": {{\"x\": \"{file}\"}}}}");
+            assert!(
+                says(&map).contains("weight_map.x`: expected the name of a file in the same"),
+                "{file}"
+            );
+        }
+        assert!(says("{\"weight_map\": {\"x\": \"..\"}}").contains("is a folder"));
+        assert!(says("{\"weight_map\": {\"x\": \"a.bin\"}}").contains("a.bin: is missing"));
+    }
+
+    #[test]
+    fn what_is_there_instead_is_named() {
+        for (file, says) in [
+            ("model-00001-of-00002.safetensors", "but not the index"),
+            ("adapter_model.safetensors", "it is an adapter"),
+            ("model.fp16.safetensors", "copy it to the usual name"),
+            ("tf_model.h5", "found tf_model.h5"),
+            ("consolidated.00.pth", "found consolidated.00.pth"),
+            ("README.md", "the index of their parts"),
+        ] {
+            let error = refusal(&[(file, "")]);
+            assert!(error.contains("holds no weights") && error.contains(says), "{file}: {error}");
+        }
+        let dir = folder(&[]);
+        fs::create_dir(dir.path().join("model.safetensors")).unwrap();
+        assert!(WeightFiles::of(dir.path()).unwrap_err().to_string().contains("is a folder"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_nowhere_are_told() {
+        let dir = folder(&[]);
+        let path = dir.path().join("model.safetensors");
+        for target in ["model.safetensors", "blobs/0123"] {
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            let error = WeightFiles::of(dir.path()).unwrap_err().to_string();
+            assert!(
+                error.contains("cannot read") && error.contains("model.safetensors"),
+                "{error}"
+            );
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! One file of tensors: where in it each of them is.
+
+use std::path::Path;
+
+use burn::tensor::DType;
+use peft_core::{
+    Error, Result,
+    formats::{
+        lfs,
+        torch_file::{self, Place},
+    },
+};
+use safetensors::{Dtype, SafeTensors};
+
+use super::mapped::Mapped;
+
+/// A file of tensors.
+#[derive(Debug)]
+pub struct Shard {
+    mapped: Mapped,
+}
+
+/// Where in its file one tensor is.
+#[derive(Debug)]
+pub struct Entry {
+    pub stored: Stored,
+    pub shape: Vec<usize>,
+    /// Its first byte in the file.
+    pub offset: usize,
+    /// Its bytes, without gaps.
+    pub bytes: usize,
+    /// Where its values are, if they do not follow one another.
+    pub scattered: Option<Place>,
+}
+
+/// The type of the values in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stored {
+    Float(DType),
+    /// Another type, by its name in messages.
+    Other(String),
+}
+
+impl Shard {
+    /// Opens a file: a safetensors file by its extension, else one of torch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`]; [`Error::File`] or [`Error::Tensor`] if the file is not whole.
+    pub fn open(path: &Path) -> Result<(Self, Vec<(String, Entry)>)> {
+        let mapped = Mapped::open(path)?;
+        let map = mapped.map();
+        if map.is_empty() {
+            return Err(Error::file(path, "is empty"));
+        }
+        lfs::refuse_pointer(map, path)?;
+        let entries = match path.extension().is_some_and(|extension| extension == "safetensors") {
+            true => safetensors_entries(map, path)?,
+            false => torch_entries(map, path)?,
+        };
+        Ok((Self { mapped }, entries))
+    }
+
+    /// Reads bytes of a tensor, from its byte `start` on.
+    pub fn fill(&self, entry: &Entry, start: usize, into: &mut [u8]) -> Result<()> {
+        if let Some(place) = &entry.scattered {
+            let width = place.dtype.size();
+            let skip = start % width;
+            let mut values = vec![0; (skip + into.len()).next_multiple_of(width)];
+            place.copy(self.mapped.map(), start / width, &mut values);
+            into.copy_from_slice(&values[skip..skip + into.len()]);
+            return Ok(());
+        }
+        self.mapped.fill((entry.offset + start) as u64, into)
+    }
+
+    /// The bytes of a tensor in place; they must follow one another.
+    pub fn view(&self, entry: &Entry) -> bytes::Bytes {
+        self.mapped.view(entry.offset as u64, entry.bytes)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.mapped.path()
+    }
+}
+
+fn safetensors_entries(map: &[u8], path: &Path) -> Result<Vec<(String, Entry)>> {
+    let parsed = SafeTensors::deserialize(map)
+        .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
+    let entry = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
+        let stored = match view.dtype() {
+            Dtype::F64 => Stored::Float(DType::F64),
+            Dtype::F32 => Stored::Float(DType::F32),
+            Dtype::F16 => Stored::Float(DType::F16),
+            Dtype::BF16 => Stored::Float(DType::BF16),
+            other => Stored::Other(format!("{other:?}")),
+        };
+        let entry = Entry {
+            stored,
+            shape: view.shape().to_vec(),
+            offset: view.data().as_ptr() as usize - map.as_ptr() as usize,
+            bytes: view.data().len(),
+            scattered: None,
+        };
+        (name.to_string(), entry)
+    };
+    Ok(parsed.iter().map(entry).collect())
+}
+
+fn torch_entries(map: &[u8], path: &Path) -> Result<Vec<(String, Entry)>> {
+    let entry = |(name, place): (String, Place)| {
+        let stored = match place.dtype {
+            dtype if dtype.is_float() => Stored::Float(dtype),
+            other => Stored::Other(format!("{other:?}")),
+        };
+        let entry = Entry {
+            stored,
+            shape: place.shape.clone(),
+            offset: place.offset,
+            bytes: place.count() * place.dtype.size(),
+            scattered: (!place.is_contiguous()).then_some(place),
+        };
+        (name, entry)
+    };
+    Ok(torch_file::state(map, path)?.into_iter().map(entry).collect())
+}
