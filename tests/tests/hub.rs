@@ -300,13 +300,10 @@ fn failures_say_what_to_do() {
         "org/old",
         "main",
         'c',
-        &[("config.json", bytes_of("bert", "config.json")), ("pytorch_model.bin", b"x".to_vec())],
+        &[("config.json", bytes_of("bert", "config.json")), ("tf_model.h5", b"x".to_vec())],
     );
     let message = place.failure(&mut place.peft("info org/old"), 1);
-    assert_says(
-        &message,
-        &["org/old", "safetensors", "found pytorch_model.bin", "save_pretrained"],
-    );
+    assert_says(&message, &["org/old", "safetensors", "found tf_model.h5", "save_pretrained"]);
     place.hub.put("org/data", "main", 'd', &[("README.md", b"x".to_vec())]);
     let message = place.failure(&mut place.peft("info org/data"), 1);
     assert_says(&message, &["org/data", "no file config.json"]);
@@ -421,6 +418,23 @@ fn a_model_in_shards() {
     succeed(&mut place.peft("info org/tiny"));
     assert_eq!(place.hub.downloads("2.safetensors").len(), 1, "its blob was still there");
     assert!(place.hub.requests().len() > asked);
+}
+
+#[test]
+fn a_model_that_has_only_files_of_torch() {
+    let place = Place::new("bert");
+    for (name, weights) in [
+        ("gpt2-old", &["pytorch_model.bin"][..]),
+        ("llama-shards", &["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"]),
+    ] {
+        let local = vectors("base_models").join(name);
+        place.hub.put_folder(&format!("org/{name}"), &local, &[("tf_model.h5", b"x".to_vec())]);
+        let found = json_of(&succeed(&mut place.peft(&format!("info org/{name} --json"))));
+        let line = format!("info {} --json", local.display());
+        assert_eq!(found, json_of(&succeed(&mut place.peft(&line))), "{name}");
+        let asked = |file: &str| place.hub.requests().iter().any(|r| r.path.ends_with(file));
+        assert!(weights.iter().all(|file| asked(file)) && !asked("tf_model.h5"), "{name}");
+    }
 }
 
 #[test]

@@ -103,9 +103,9 @@ pub enum HubError {
         /// The file.
         file: String,
     },
-    /// A model without safetensors weights.
+    /// A model without weights that can be read.
     #[error(
-        "{name}: the repository has no safetensors weights ({found}). Convert them in Python with \
+        "{name}: the repository has no safetensors weights and no pytorch_model.bin ({found}). Convert them in Python with \
          transformers.AutoModel.from_pretrained({id:?}).save_pretrained(\"folder\", \
          safe_serialization=True), replacing AutoModel by the class for its task, and give that folder"
     )]

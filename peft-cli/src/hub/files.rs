@@ -117,7 +117,7 @@ pub fn wanted(
     }
     let Some(weights) = kind.weights().iter().copied().find(has) else {
         let is_other = |file: &&String| {
-            [".bin", ".h5", ".msgpack", ".gguf", ".onnx", ".pt", ".pth"]
+            [".h5", ".msgpack", ".gguf", ".onnx", ".pt", ".pth"]
                 .iter()
                 .any(|end| file.ends_with(end))
         };

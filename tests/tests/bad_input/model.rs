@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use peft_tests::vectors;
 use safetensors::Dtype;
 use serde_json::json;
 
@@ -267,7 +268,10 @@ pub const CASES: &[Case] = &[
             fs::write(path, index.to_string()).unwrap();
             train("")
         },
-        says: &["model/model-00001-of-00002.safetensors: is missing", "model.safetensors.index.json"],
+        says: &[
+            "model/model-00001-of-00002.safetensors: is missing",
+            "model.safetensors.index.json",
+        ],
         ..CASE
     },
     Case {
