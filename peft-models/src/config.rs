@@ -11,7 +11,7 @@ use peft_core::{
 };
 use serde_json::Value;
 
-use crate::gguf;
+use crate::{gguf, not_a_model::not_a_model};
 
 /// A model's `config.json`.
 #[derive(Clone, Debug)]
@@ -25,14 +25,19 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] if it is missing, [`Error::File`] if it is not a JSON object, [`Error::Config`] naming what is
-    /// missing or not known in the metadata.
+    /// [`Error::Read`] or [`Error::File`] if it is missing, the latter naming the path that was meant; [`Error::File`] if
+    /// it is not a JSON object, [`Error::Config`] naming what is missing or not known in the metadata.
     pub fn load(dir: &Path) -> Result<Self> {
         if let Some(path) = gguf_of(dir)? {
             return Self::from_value(gguf::config(&Gguf::open(&path)?)?, &path);
         }
         let path = dir.join("config.json");
-        Self::from_value(read::json(&path)?, &path)
+        match read::json(&path) {
+            Ok(fields) => Self::from_value(fields, &path),
+            // The file is missing: also where the folder is a file.
+            Err(error @ Error::Read { .. }) => Err(not_a_model(dir).unwrap_or(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// A config from JSON; errors name `path`.
@@ -50,6 +55,14 @@ impl ModelConfig {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// With this `model_type`, which the file lacks.
+    pub(crate) fn with_model_type(mut self, model_type: &str) -> Self {
+        if let Some(fields) = self.fields.as_object_mut() {
+            fields.insert("model_type".into(), model_type.into());
+        }
+        self
     }
 
     /// `model_type`: `bert`, `gpt2`, `llama`.
@@ -70,7 +83,7 @@ impl ModelConfig {
     }
 
     /// The value of a key, `None` if it is missing or null. Dots descend into objects.
-    fn get(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         key.split('.')
             .try_fold(&self.fields, |value, part| value.get(part))
             .filter(|value| !value.is_null())
@@ -274,6 +287,8 @@ impl ModelConfig {
             ("ForQuestionAnswering", Task::QuestionAns),
             ("ForConditionalGeneration", Task::Seq2SeqLm),
             ("ForCausalLM", Task::CausalLm),
+            // T5 before transformers 4.
+            ("T5WithLMHeadModel", Task::Seq2SeqLm),
             ("LMHeadModel", Task::CausalLm),
         ]
         .into_iter()

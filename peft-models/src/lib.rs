@@ -12,6 +12,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `load`, `options` | from a folder to a model, and how it computes |
+//! | `not_a_model` | a path that leads to no model: where the model is |
+//! | `quantised` | weights that another tool quantised, refused by name |
 //! | [`config`] | reading `config.json` |
 //! | `gguf` | the metadata and the names of GGUF files in the words of transformers |
 //! | [`weights`] | where tensors come from: files, shards, memory; matrices in fewer bits |
@@ -32,7 +34,9 @@ mod gguf;
 pub mod kernels;
 mod load;
 mod named_tensors;
+mod not_a_model;
 mod options;
+mod quantised;
 pub mod weights;
 
 pub use config::ModelConfig;

@@ -1,6 +1,7 @@
 //! What people brought, from `shared/cases`: the program reads it right, or says what it is.
 
 mod adapter_paths;
+mod base_configs;
 mod base_weights;
 mod chat;
 mod end_token;

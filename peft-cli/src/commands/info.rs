@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use peft_core::{Error, Head, SiteSpec, text::has_tokenizer};
+use peft_core::{Error, Head, SiteSpec, text::load_tokenizer};
 use peft_models::{Loaded, ModelConfig};
 use serde_json::{Value, json};
 
@@ -42,17 +42,33 @@ pub fn run(args: &InfoArgs) -> CliResult {
         Ok(loaded) => loaded,
         Err(error) => return unsupported(args, &dir, error),
     };
-    let has_tokenizer = has_tokenizer(&dir)?;
+    let text = text_of(&dir, loaded.model.spec().vocab_size);
     if args.json {
-        return Ok(line(format!("{:#}", as_json(&loaded, has_tokenizer)))?);
+        return Ok(line(format!("{:#}", as_json(&loaded, &text)))?);
     }
-    for (name, value) in as_lines(&loaded, has_tokenizer) {
+    for (name, value) in as_lines(&loaded, &text) {
         line(format!("{name:<18} {value}"))?;
     }
     Ok(())
 }
 
-fn as_json(loaded: &Loaded, has_tokenizer: bool) -> Value {
+/// Whether rows of text can be used, by making the tokenizer: what to know about it, or why not.
+fn text_of(dir: &Path, vocab_size: usize) -> Result<Option<String>, String> {
+    let tokenizer = load_tokenizer(dir).map_err(|error| error.to_string())?;
+    let vocabulary = tokenizer.get_vocab(true);
+    let outside: Vec<(&String, &u32)> =
+        vocabulary.iter().filter(|(_, id)| **id as usize >= vocab_size).collect();
+    let first = outside.iter().min_by_key(|(_, id)| **id);
+    Ok(first.map(|(token, id)| {
+        let others = match outside.len() - 1 {
+            0 => String::new(),
+            count => format!(" and {} more", grouped(count)),
+        };
+        format!("but not {token:?} ({id}){others}, outside the vocabulary")
+    }))
+}
+
+fn as_json(loaded: &Loaded, text: &Result<Option<String>, String>) -> Value {
     let model = loaded.model.as_ref();
     let spec = model.spec();
     // An encoder-decoder has several attention sites, which are listed.
@@ -76,13 +92,13 @@ fn as_json(loaded: &Loaded, has_tokenizer: bool) -> Value {
             "language_model": model.has_lm_head(),
             "classes": model.classifier().map(Head::num_classes),
         },
-        "tokenizer": has_tokenizer,
+        "text": { "supported": text.is_ok(), "reason": text.as_ref().map_or_else(Some, Option::as_ref) },
         "skipped_tensors": loaded.report.skipped,
         "fingerprint": loaded.report.fingerprint,
     })
 }
 
-fn as_lines(loaded: &Loaded, has_tokenizer: bool) -> Vec<(&'static str, String)> {
+fn as_lines(loaded: &Loaded, text: &Result<Option<String>, String>) -> Vec<(&'static str, String)> {
     let model = loaded.model.as_ref();
     let spec = model.spec();
     let yes_or = |yes: bool, no: &str| if yes { "yes".to_string() } else { no.to_string() };
@@ -97,7 +113,14 @@ fn as_lines(loaded: &Loaded, has_tokenizer: bool) -> Vec<(&'static str, String)>
         ("positions", positions),
         ("language model", yes_or(model.has_lm_head(), "no")),
         ("own classes", classes),
-        ("tokenizer", yes_or(has_tokenizer, "no: rows of token ids only")),
+        (
+            "text",
+            match text {
+                Ok(None) => "yes".into(),
+                Ok(Some(but)) => format!("yes, {but}"),
+                Err(reason) => format!("no, rows of token ids only: {reason}"),
+            },
+        ),
         (
             "one virtual token",
             format!(

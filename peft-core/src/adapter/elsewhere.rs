@@ -1,31 +1,22 @@
 //! A path that is no adapter folder: where the adapter is that was probably meant.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use super::{
     config::CONFIG,
     stored::{OLD_TENSORS, TENSORS},
 };
-use crate::error::Error;
-
-/// Folders are searched this deep below the path: `out/checkpoint-500`, `out/checkpoints/step-00000500`.
-const DEPTH: usize = 2;
-/// Folders above the path that are looked at.
-const ABOVE: usize = 2;
-/// The most entries of a folder that are looked at.
-const ENTRIES: usize = 1000;
-/// The most folders that a message names.
-const NAMED: usize = 3;
+use crate::{
+    error::Error,
+    formats::nearby::{above, below, describe},
+};
 
 /// The error for `given`, which exists and is no adapter folder: what it is, and which path to give.
 pub(super) fn not_an_adapter(given: &Path) -> Error {
     let holds = |name: &str| given.join(name).exists();
-    let below = || below(given, DEPTH);
+    let below = || below(given, CONFIG);
     let message = if given.is_file() {
-        match above(given) {
+        match above(given, CONFIG) {
             Some(folder) => format!("is a file, an adapter is a folder: give {folder}"),
             None => format!(
                 "is a file, expected the folder of an adapter, with {CONFIG}; `peft convert` makes one of a file \
@@ -39,7 +30,7 @@ pub(super) fn not_an_adapter(given: &Path) -> Error {
         )
     } else if let Some(found) = describe(&below()) {
         format!("holds no {CONFIG}: {found}")
-    } else if let Some(folder) = above(given) {
+    } else if let Some(folder) = above(given, CONFIG) {
         format!("holds no {CONFIG}: give {folder}")
     } else if holds("config.json") {
         format!("holds a model (config.json), not an adapter, which has {CONFIG}")
@@ -49,67 +40,11 @@ pub(super) fn not_an_adapter(given: &Path) -> Error {
     Error::file(given, message)
 }
 
-/// The folders below `folder` that hold an adapter, at most `depth` levels down, in the order of their names.
-fn below(folder: &Path, depth: usize) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut folders: Vec<PathBuf> = entries
-        .take(ENTRIES)
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect();
-    folders.sort();
-    let mut found = Vec::new();
-    for folder in folders {
-        match folder.join(CONFIG).is_file() {
-            true => found.push(folder),
-            false if depth > 1 => found.extend(below(&folder, depth - 1)),
-            false => {}
-        }
-    }
-    found
-}
-
-/// The nearest folder above `path` that holds an adapter.
-fn above(path: &Path) -> Option<String> {
-    let mut folders = path.ancestors().skip(1).take(ABOVE);
-    let found = folders.find(|folder| folder.join(CONFIG).is_file())?;
-    Some(match found.as_os_str().is_empty() {
-        true => ".".into(),
-        false => found.display().to_string(),
-    })
-}
-
-/// What to give: the only folder, the newest checkpoint, or one of several.
-fn describe(found: &[PathBuf]) -> Option<String> {
-    let name = |path: &PathBuf| path.display().to_string();
-    if let [only] = found {
-        return Some(format!("give {}", name(only)));
-    }
-    let steps: Option<Vec<u64>> = found.iter().map(|path| step_of(path)).collect();
-    if let Some(steps) = steps
-        && let Some((_, newest)) = steps.iter().zip(found).max()
-    {
-        return Some(format!(
-            "give {}, the newest of its {} checkpoints",
-            name(newest),
-            found.len()
-        ));
-    }
-    let names: Vec<String> = found.iter().take(NAMED).map(name).collect();
-    let more = if found.len() > NAMED { " or another" } else { "" };
-    (!names.is_empty()).then(|| format!("give {}{more}", names.join(" or ")))
-}
-
-/// The step in the name of a checkpoint: `checkpoint-500` of transformers' Trainer, `step-00000500` of this workspace.
-fn step_of(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    ["checkpoint-", "step-"].into_iter().find_map(|stem| name.strip_prefix(stem)?.parse().ok())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// The message for `given` in a folder that holds these files.

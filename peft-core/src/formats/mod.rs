@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`read`] | a whole file as bytes, text or JSON |
 //! | [`lfs`] | the pointers that Git LFS leaves in place of files |
+//! | [`nearby`] | which folder was probably meant by a path that does not lead to one |
 //! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
 //! | [`npy`] | matrices as `.npy` files |
 //! | [`floats`] | values of half precision in f32 |
@@ -12,6 +13,7 @@
 pub mod floats;
 pub mod gguf;
 pub mod lfs;
+pub mod nearby;
 pub mod npy;
 pub mod read;
 pub mod torch_file;

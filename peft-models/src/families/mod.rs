@@ -21,4 +21,4 @@ mod single_stack;
 mod t5;
 mod two_stacks;
 
-pub use registry::{SUPPORTED, check, load};
+pub use registry::{SUPPORTED, check, complete, load};

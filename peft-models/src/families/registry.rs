@@ -6,26 +6,28 @@ use super::{bart, bert, gpt2, llama, roberta, t5};
 use crate::{
     config::ModelConfig,
     options::LoadOptions,
+    quantised,
     weights::{LoadReport, Weights},
 };
 
 /// Makes a model of a config and tensors.
 type Loader = fn(&ModelConfig, Weights, LoadOptions) -> Result<(Box<dyn FrozenModel>, LoadReport)>;
 
-/// What loads each `model_type`, in alphabetical order.
-const FAMILIES: [(&str, Loader); 12] = [
-    ("bart", bart::load),
-    ("bert", bert::load),
-    ("camembert", roberta::load),
-    ("gpt2", gpt2::load),
-    ("llama", llama::load),
-    ("mistral", llama::load),
-    ("mt5", t5::load),
-    ("qwen2", llama::load),
-    ("qwen3", llama::load),
-    ("roberta", roberta::load),
-    ("t5", t5::load),
-    ("xlm-roberta", roberta::load),
+/// What loads each `model_type`, in alphabetical order; between them, what the names of its classes in transformers
+/// begin with.
+const FAMILIES: [(&str, &str, Loader); 12] = [
+    ("bart", "Bart", bart::load),
+    ("bert", "Bert", bert::load),
+    ("camembert", "Camembert", roberta::load),
+    ("gpt2", "GPT2", gpt2::load),
+    ("llama", "Llama", llama::load),
+    ("mistral", "Mistral", llama::load),
+    ("mt5", "MT5", t5::load),
+    ("qwen2", "Qwen2", llama::load),
+    ("qwen3", "Qwen3", llama::load),
+    ("roberta", "Roberta", roberta::load),
+    ("t5", "T5", t5::load),
+    ("xlm-roberta", "XLMRoberta", roberta::load),
 ];
 
 /// Model types that load, in alphabetical order.
@@ -39,23 +41,68 @@ pub const SUPPORTED: [&str; FAMILIES.len()] = {
     names
 };
 
+/// What the names of transformers' classes go on with after the family: `BertForMaskedLM`, `GPT2LMHeadModel`.
+const CLASSES: [&str; 7] = [
+    "For",
+    "Model",
+    "LMHeadModel",
+    "DoubleHeadsModel",
+    "EncoderModel",
+    "PreTrainedModel",
+    "WithLMHeadModel",
+];
+
+/// The config with its `model_type`, which is told from `architectures` if it is missing.
+pub fn complete(config: ModelConfig) -> ModelConfig {
+    if config.has("model_type") {
+        return config;
+    }
+    let architectures = config.architectures();
+    let is_named = |class: &str| {
+        architectures.split(", ").any(|name| {
+            let rest = name.strip_prefix(class);
+            rest.is_some_and(|rest| CLASSES.iter().any(|end| rest.starts_with(end)))
+        })
+    };
+    match FAMILIES.iter().find(|(_, class, _)| is_named(class)) {
+        Some((model_type, ..)) => config.with_model_type(model_type),
+        None => config,
+    }
+}
+
 /// What loads the family that the config names.
 fn loader(config: &ModelConfig) -> Result<Loader> {
+    let known = SUPPORTED.join(", ");
+    if !config.has("model_type") {
+        let message = match config.architectures() {
+            none if none.is_empty() => {
+                format!("is missing, and so is `architectures`: add it, one of {known}")
+            }
+            found => format!("is missing, and `architectures` ({found}) is of none of {known}"),
+        };
+        return Err(config.error("model_type", message));
+    }
     let found = config.model_type()?;
-    let family = FAMILIES.iter().find(|(model_type, _)| *model_type == found);
-    family.map(|(_, load)| *load).ok_or_else(|| {
-        let known = SUPPORTED.join(", ");
-        config.error("model_type", format!("found {found:?}, this version supports {known}"))
+    let family = FAMILIES.iter().find(|(model_type, ..)| *model_type == found);
+    family.map(|(.., load)| *load).ok_or_else(|| {
+        let part = match config.text("text_config.model_type", "") {
+            Ok(part) if !part.is_empty() => {
+                format!(" (its text part, `text_config`, is a {part:?})")
+            }
+            _ => String::new(),
+        };
+        config.error("model_type", format!("found {found:?}{part}, this version supports {known}"))
     })
 }
 
-/// Checks that the config names a family that loads.
+/// Checks that the config names a family that loads, and weights that are not quantised.
 ///
 /// # Errors
 ///
-/// [`peft_core::Error::Config`] naming the families that do.
+/// [`peft_core::Error::Config`] naming the families that do, or how the weights are quantised.
 pub fn check(config: &ModelConfig) -> Result<()> {
-    loader(config).map(drop)
+    loader(config)?;
+    quantised::refuse(config)
 }
 
 /// Loads the family that the config names.
@@ -80,6 +127,45 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_missing_model_type_is_told_from_the_architectures() {
+        for (architectures, expected) in [
+            (json!(["BertForSequenceClassification"]), Ok("bert")),
+            (json!(["BertModel"]), Ok("bert")),
+            (json!(["XLMRobertaForMaskedLM"]), Ok("xlm-roberta")),
+            (json!(["GPT2LMHeadModel"]), Ok("gpt2")),
+            (json!(["T5WithLMHeadModel"]), Ok("t5")),
+            (json!(["MT5ForConditionalGeneration"]), Ok("mt5")),
+            (json!(["Qwen2MoeForCausalLM"]), Err("`architectures` (Qwen2MoeForCausalLM)")),
+            (json!(["MBartForConditionalGeneration"]), Err("is of none of")),
+            (json!(["LlamaForCausalLM"]), Ok("llama")),
+            (json!([]), Err("add it, one of bart, bert")),
+            (json!(null), Err("add it, one of bart, bert")),
+        ] {
+            let value = json!({ "architectures": architectures });
+            let config = complete(ModelConfig::from_value(value, Path::new("c")).unwrap());
+            match (check(&config), expected) {
+                (Ok(()), Ok(expected)) => assert_eq!(config.model_type().unwrap(), expected),
+                (Err(error), Err(says)) => assert!(error.to_string().contains(says), "{error}"),
+                found => panic!("{architectures}: {found:?}"),
+            }
+        }
+        let both = json!({"model_type": "gpt2", "architectures": ["BertModel"]});
+        let config = complete(ModelConfig::from_value(both, Path::new("c")).unwrap());
+        assert_eq!(config.model_type().unwrap(), "gpt2");
+    }
+
+    #[test]
+    fn the_text_part_of_another_model_is_named() {
+        let value = json!({"model_type": "llava", "text_config": {"model_type": "llama"}});
+        let config = ModelConfig::from_value(value, Path::new("c")).unwrap();
+        let error = check(&config).unwrap_err().to_string();
+        assert!(
+            error.contains("\"llava\" (its text part, `text_config`, is a \"llama\")"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn unknown_families_are_refused_with_the_known_ones() {

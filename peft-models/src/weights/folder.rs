@@ -52,14 +52,15 @@ impl WeightFiles {
 ///
 /// # Errors
 ///
-/// [`Error::Read`] for a link that leads nowhere, [`Error::File`] for a folder.
+/// [`Error::Read`] for a link that leads nowhere, [`Error::File`] for a folder or a pipe.
 fn is_present(path: &Path) -> Result<bool> {
     if fs::symlink_metadata(path).is_err() {
         return Ok(false);
     }
-    match fs::metadata(path).map_err(Error::read(path))?.is_dir() {
-        true => Err(Error::file(path, "is a folder, expected a file")),
-        false => Ok(true),
+    // A pipe would never answer.
+    match fs::metadata(path).map_err(Error::read(path))?.is_file() {
+        true => Ok(true),
+        false => Err(Error::file(path, "is a folder or a device, expected a file")),
     }
 }
 
@@ -184,7 +185,7 @@ mod tests {
                 "{file}"
             );
         }
-        assert!(says("{\"weight_map\": {\"x\": \"..\"}}").contains("is a folder"));
+        assert!(says("{\"weight_map\": {\"x\": \"..\"}}").contains("is a folder or a device"));
         assert!(says("{\"weight_map\": {\"x\": \"a.bin\"}}").contains("a.bin: is missing"));
     }
 
@@ -203,7 +204,12 @@ mod tests {
         }
         let dir = folder(&[]);
         fs::create_dir(dir.path().join("model.safetensors")).unwrap();
-        assert!(WeightFiles::of(dir.path()).unwrap_err().to_string().contains("is a folder"));
+        assert!(
+            WeightFiles::of(dir.path())
+                .unwrap_err()
+                .to_string()
+                .contains("is a folder or a device")
+        );
     }
 
     #[cfg(unix)]

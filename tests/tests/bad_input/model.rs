@@ -83,6 +83,54 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a file of the model in place of its folder",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("info model/model.safetensors")
+        },
+        says: &["model/model.safetensors: is a file, a model is a folder: give model"],
+        ..CASE
+    },
+    Case {
+        name: "an adapter in place of a model",
+        build: |dir| {
+            pair(dir, "gpt2");
+            words("info adapter")
+        },
+        says: &["adapter: is an adapter (PREFIX_TUNING), not a base model"],
+        ..CASE
+    },
+    Case {
+        name: "a folder above the model",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("info .")
+        },
+        says: &[".: holds no config.json: give ./model"],
+        ..CASE
+    },
+    Case {
+        name: "no model_type and no architectures",
+        build: |dir| {
+            model(dir, "gpt2");
+            config(dir, "model_type", json!(null));
+            config(dir, "architectures", json!(null));
+            forward()
+        },
+        says: &["model/config.json: key `model_type`: is missing", "bert, camembert, gpt2"],
+        ..CASE
+    },
+    Case {
+        name: "a quantised model",
+        build: |dir| {
+            model(dir, "llama");
+            config(dir, "quantization_config", json!({"quant_method": "awq", "bits": 4}));
+            train("")
+        },
+        says: &["key `quantization_config`", "quantised (awq, 4 bits)", "`base_weights`"],
+        ..CASE
+    },
+    Case {
         name: "unknown model_type",
         build: |dir| {
             model(dir, "gpt2");

@@ -7,7 +7,7 @@ use peft_tests::shared;
 use crate::support::{peft, read_tensors, succeed};
 
 /// The logits of two rows.
-fn logits(model: &Path) -> (peft_core::NamedTensors, String) {
+pub fn logits(model: &Path) -> (peft_core::NamedTensors, String) {
     let dir = tempfile::tempdir().unwrap();
     let rows = "{\"input_ids\": [1, 403, 407, 261]}\n{\"input_ids\": [1, 5]}\n";
     fs::write(dir.path().join("rows.jsonl"), rows).unwrap();
