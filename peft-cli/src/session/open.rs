@@ -14,8 +14,7 @@ use peft_models::{LoadOptions, Loaded};
 
 use super::UseArgs;
 use crate::{
-    base_model,
-    device,
+    base_model, device,
     encoding::{check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
     locate,
