@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use peft_core::{Error, Head, SiteSpec, text::load_tokenizer};
+use peft_core::{
+    Error, Head, SiteSpec,
+    text::{ChatSource, Clock, load_tokenizer},
+};
 use peft_models::{Loaded, ModelConfig};
 use serde_json::{Value, json};
 
@@ -42,14 +45,39 @@ pub fn run(args: &InfoArgs) -> CliResult {
         Ok(loaded) => loaded,
         Err(error) => return unsupported(args, &dir, error),
     };
-    let text = text_of(&dir, loaded.model.spec().vocab_size);
+    let inputs = Inputs::of(&dir, &loaded);
     if args.json {
-        return Ok(line(format!("{:#}", as_json(&loaded, &text)))?);
+        return Ok(line(format!("{:#}", as_json(&loaded, &inputs)))?);
     }
-    for (name, value) in as_lines(&loaded, &text) {
+    for (name, value) in as_lines(&loaded, &inputs) {
         line(format!("{name:<18} {value}"))?;
     }
     Ok(())
+}
+
+/// What can be used with a model beside rows of token ids, by trying.
+struct Inputs {
+    /// Rows of text: what to know about them, or why not.
+    text: Result<Option<String>, String>,
+    /// Conversations, or why not.
+    chat: Result<(), String>,
+}
+
+impl Inputs {
+    fn of(dir: &Path, loaded: &Loaded) -> Self {
+        let text = text_of(dir, loaded.model.spec().vocab_size);
+        let chat = match &text {
+            _ if !loaded.model.has_lm_head() => Err("the model has no language model".into()),
+            Err(_) => Err("text does not work".into()),
+            Ok(_) => chat_of(dir),
+        };
+        Self { text, chat }
+    }
+}
+
+fn chat_of(dir: &Path) -> Result<(), String> {
+    let source = ChatSource::read(dir, None, Clock::now()).map_err(|error| error.to_string())?;
+    source.missing().map_or(Ok(()), |reason| Err(reason.to_string()))
 }
 
 /// Whether rows of text can be used, by making the tokenizer: what to know about it, or why not.
@@ -68,7 +96,7 @@ fn text_of(dir: &Path, vocab_size: usize) -> Result<Option<String>, String> {
     }))
 }
 
-fn as_json(loaded: &Loaded, text: &Result<Option<String>, String>) -> Value {
+fn as_json(loaded: &Loaded, Inputs { text, chat }: &Inputs) -> Value {
     let model = loaded.model.as_ref();
     let spec = model.spec();
     // An encoder-decoder has several attention sites, which are listed.
@@ -93,12 +121,13 @@ fn as_json(loaded: &Loaded, text: &Result<Option<String>, String>) -> Value {
             "classes": model.classifier().map(Head::num_classes),
         },
         "text": { "supported": text.is_ok(), "reason": text.as_ref().map_or_else(Some, Option::as_ref) },
+        "chat": { "supported": chat.is_ok(), "reason": chat.as_ref().err() },
         "skipped_tensors": loaded.report.skipped,
         "fingerprint": loaded.report.fingerprint,
     })
 }
 
-fn as_lines(loaded: &Loaded, text: &Result<Option<String>, String>) -> Vec<(&'static str, String)> {
+fn as_lines(loaded: &Loaded, Inputs { text, chat }: &Inputs) -> Vec<(&'static str, String)> {
     let model = loaded.model.as_ref();
     let spec = model.spec();
     let yes_or = |yes: bool, no: &str| if yes { "yes".to_string() } else { no.to_string() };
@@ -119,6 +148,13 @@ fn as_lines(loaded: &Loaded, text: &Result<Option<String>, String>) -> Vec<(&'st
                 Ok(None) => "yes".into(),
                 Ok(Some(but)) => format!("yes, {but}"),
                 Err(reason) => format!("no, rows of token ids only: {reason}"),
+            },
+        ),
+        (
+            "chat",
+            match chat {
+                Ok(()) => "yes".into(),
+                Err(reason) => format!("no: {reason}"),
             },
         ),
         (
