@@ -1,6 +1,11 @@
 //! A chat template that can be rendered.
 
-use std::{cell::Cell, fmt, io, ops::Range};
+use std::{
+    cell::Cell,
+    fmt, io,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use minijinja::{AutoEscape, Environment, Error as Fault, ErrorKind, Output, State, Value};
 
@@ -92,7 +97,8 @@ impl ChatTemplate {
         for (name, function) in [(PLAIN, "_generation"), (MARKED, "_marked")] {
             let (source, marks) = rewritten(&source, function);
             template.marks = marks;
-            let added = template.env.add_template_owned(name, source);
+            let added = guarded(|| template.env.add_template_owned(name, source));
+            let added = added.map_err(|message| format!("{origin}: {message}"))?;
             added.map_err(|fault| template.told(&fault))?;
         }
         Ok(template)
@@ -133,10 +139,11 @@ impl ChatTemplate {
     fn render_named(&self, name: &str, variables: &Value) -> Result<String, String> {
         BUDGET.set(MOST_BYTES);
         let mut out = Bounded(Vec::new());
-        let rendered = self
-            .env
-            .get_template(name)
-            .and_then(|template| template.render_captured_to(variables, &mut out).map(drop));
+        let render = || {
+            let template = self.env.get_template(name)?;
+            template.render_captured_to(variables, &mut out).map(drop)
+        };
+        let rendered = guarded(render).map_err(|message| format!("{}: {message}", self.origin))?;
         rendered.map_err(|fault| self.told(&fault))?;
         // Texts alone are written to it.
         String::from_utf8(out.0).map_err(|error| format!("{}: {error}", self.origin))
@@ -172,6 +179,14 @@ impl fmt::Debug for ChatTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChatTemplate").field("origin", &self.origin).finish_non_exhaustive()
     }
+}
+
+/// Runs minijinja, which panics where it should return an error: it takes the first element of an empty list that is
+/// sliced backwards. Nothing of it is used after that.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| {
+        "the chat template cannot be computed (does it slice an empty list backwards?)".to_owned()
+    })
 }
 
 const TOO_LONG: &str = "it writes more than 16 MiB";
@@ -262,6 +277,7 @@ pub(super) mod tests {
             ("{{ m|nosuch }}", "unknown"),
             ("{{ [1].append(2) }}", "no method named append"),
             ("{{ range(10**9) }}", "range"),
+            ("{% for x in [][::-1] %}{% endfor %}", "slice an empty list backwards"),
             ("{{ u|tojson }}", "tojson: found a value of type undefined"),
         ] {
             let error = render(source, "{\"m\": {}}").unwrap_err();
