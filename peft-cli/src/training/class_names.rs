@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use peft_core::{
     Adapter, Head, ProblemType, Result, Task,
     data::Labels,
-    text::{FieldNames, Record, collect_labels},
+    text::{FieldNames, Record, collect_classes, collect_labels},
 };
 use peft_models::Loaded;
 
@@ -36,7 +36,10 @@ pub fn of_run(
     if let Some(names) = start_adapter.and_then(|adapter| adapter.config.own.labels.clone()) {
         return Ok(Some(stored_labels(names, "adapter")?));
     }
-    let found = collect_labels(records, task, problem_type, fields)?;
+    let found = match problem_type {
+        ProblemType::MultiLabel => collect_classes(records, fields)?,
+        _ => collect_labels(records, task, fields)?,
+    };
     let model = base.model.as_ref();
     let head = match start_adapter {
         Some(adapter) => adapter.head(model.head_layout(task), model.spec(), device)?,

@@ -7,10 +7,9 @@ use serde_json::Value;
 use super::{
     fields::{FieldNames, Role},
     record::{Record, describe},
-    values::collect_classes,
 };
 use crate::{
-    contract::{problem_type::ProblemType, task::Task},
+    contract::task::Task,
     data::Labels,
     error::{Error, Result},
 };
@@ -156,22 +155,14 @@ fn refuse_a_class_per_row(records: &[Record], key: &str, distinct: usize) -> Res
 /// Collects the label list from the records of a training file.
 ///
 /// The distinct values of `label` (or of `tags`, for tagging; or what `fields` call them) in the order of [`Labels::collect`].
-/// Where a row has several classes, those in its list. Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
+/// Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
 /// highest index found.
 ///
 /// # Errors
 /// [`Error::Data`] for a row without a label or with a malformed one, for a number with a fraction,
 /// or if rows of token ids are mixed with others; [`Error::Setting`] for tasks without labels, if
 /// no label is found, and if more than half of many rows have a label of their own.
-pub fn collect_labels(
-    records: &[Record],
-    task: Task,
-    problem_type: ProblemType,
-    fields: &FieldNames,
-) -> Result<Labels> {
-    if task == Task::SeqCls && problem_type == ProblemType::MultiLabel {
-        return collect_classes(records, fields.name(Role::Label));
-    }
+pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Result<Labels> {
     let tags = match task {
         Task::SeqCls => false,
         Task::TokenCls => true,
@@ -255,7 +246,7 @@ mod tests {
     }
 
     fn collect(records: &[Record], task: Task) -> Result<Labels> {
-        collect_labels(records, task, ProblemType::SingleLabel, &FieldNames::default())
+        collect_labels(records, task, &FieldNames::default())
     }
 
     fn failure(fields: &[Value], task: Task) -> String {

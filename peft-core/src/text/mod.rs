@@ -45,3 +45,4 @@ pub use template::Template;
 pub use tokenizer::{
     BytePairs, TokenizerDefinition, TokenizerModel, has_tokenizer, implied_merges, load_tokenizer,
 };
+pub use values::collect_classes;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
+    fields::{FieldNames, Role},
     labels::{label_index, label_text, refuse_fraction},
     record::Record,
 };
@@ -97,13 +98,14 @@ pub(super) fn class_values(record: &Record, key: &str, labels: &Labels) -> Resul
     }
 }
 
-/// Collects the classes of rows that have lists of them: their names in the order of
+/// Collects the classes of rows that have lists of them in their label: their names in the order of
 /// [`Labels::collect`], or their indices.
 ///
 /// # Errors
 /// [`Error::Data`] for a row without a list; [`Error::Setting`] if no row has a class, or every row
 /// has every class.
-pub(super) fn collect_classes(records: &[Record], key: &str) -> Result<Labels> {
+pub fn collect_classes(records: &[Record], fields: &FieldNames) -> Result<Labels> {
+    let key = fields.name(Role::Label);
     let (mut names, mut width, mut fewest) = (BTreeSet::new(), 0, usize::MAX);
     for record in records {
         match classes(record, key)? {
@@ -211,7 +213,9 @@ mod tests {
     fn classes_are_collected_from_lists() {
         let collect = |rows: &[Value]| {
             let rows: Vec<Record> = rows.iter().cloned().map(row).collect();
-            collect_classes(&rows, "label").map(Vec::from).map_err(|error| error.to_string())
+            collect_classes(&rows, &FieldNames::default())
+                .map(Vec::from)
+                .map_err(|error| error.to_string())
         };
         assert_eq!(collect(&[json!(["b", "a"]), json!([])]).unwrap(), ["a", "b"]);
         assert_eq!(collect(&[json!([3]), json!([0])]).unwrap(), ["0", "1", "2", "3"]);
