@@ -25,6 +25,10 @@ use crate::{end_token, fields::FieldArgs, flags::help::FlagHelp, output};
 /// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TextArgs {
+    /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
+    /// is not read.
+    #[arg(long, value_name = "LIST", show_default = as_in_training("the first row of the file"))]
+    pub columns: Option<String>,
     /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".
     #[arg(long, value_name = "TEXT")]
     pub source_template: Option<String>,

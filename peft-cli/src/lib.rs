@@ -10,6 +10,7 @@
 //! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`adapter_set`] | several adapters on one base |
+//! | [`data_files`] | rows of data files, and notes on how they were read |
 //! | [`encoding`] | the flags of texts, and how texts become rows |
 //! | [`end_token`] | the tokens that end a text, for training and generation |
 //! | [`fields`] | the flags that name the fields of a row |
@@ -27,6 +28,7 @@ pub mod adapter_set;
 pub mod allocator;
 pub mod base_model;
 pub mod commands;
+pub mod data_files;
 pub mod demo;
 pub mod device;
 pub mod encoding;

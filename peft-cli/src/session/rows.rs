@@ -6,13 +6,14 @@ use peft_core::{
     ContextBudget, Error, Head, ProblemType, Result, Task,
     data::Example,
     evaluate::Predictor,
-    text::{Encoded, FieldNames, Record, Role, Template, Wanted, read_records},
+    text::{Encoded, FieldNames, Record, Role, Template, Wanted},
     train::TrainConfig,
 };
 use serde_json::{Value, json};
 
 use super::Session;
 use crate::{
+    data_files,
     encoding::{ChatSettings, EncodeSettings, Lengths, TextArgs, check_lengths, encode},
     fields,
 };
@@ -37,6 +38,15 @@ impl Session {
         })
     }
 
+    /// Reads a data file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file and line that is wrong.
+    pub fn read(&self, path: &Path, text: &TextArgs) -> Result<Vec<Record>> {
+        data_files::read(path, self.remembered(&text.columns, "columns").as_deref())
+    }
+
     /// Reads and encodes a data file.
     ///
     /// # Errors
@@ -48,7 +58,7 @@ impl Session {
         text: &TextArgs,
         targets: bool,
     ) -> Result<(Vec<Record>, Encoded)> {
-        let records = read_records(path)?;
+        let records = self.read(path, text)?;
         let encoded = self.encode_records(&records, text, targets)?;
         self.check_lengths(&encoded.examples, 0, path)?;
         Ok((records, encoded))

@@ -203,6 +203,10 @@ settings! {
     /// qa: tokens of an answer at most.
     #[arg(long, value_name = "N", help_heading = "Data", show_default = defaults().max_answer_length)]
     max_answer_length: usize,
+    /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
+    /// is not read.
+    #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "the first row of the file")]
+    columns: String,
     /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".
     #[arg(long, value_name = "TEXT", help_heading = "Data")]
     source_template: String,

@@ -6,12 +6,12 @@ use burn::tensor::Device;
 use peft_core::{
     Adapter, ProblemType, Result, Task,
     data::{Example, Labels},
-    text::{FieldNames, FoundFields, Record, Template, Wanted, read_records},
+    text::{FieldNames, FoundFields, Record, Template, Wanted},
 };
 use peft_models::{LoadOptions, Loaded};
 
 use crate::{
-    base_model,
+    base_model, data_files,
     encoding::{ChatSettings, EncodeSettings, Lengths, encode},
     end_token,
     error::CliResult,
@@ -54,8 +54,10 @@ impl Inputs {
         {
             output::note("note: the adapter of --init-adapter was trained on another base model");
         }
-        let train = read_records(Settings::required(&settings.train, "--train")?)?;
-        let valid = settings.valid.as_deref().map(read_records).transpose()?;
+        let columns = settings.columns.as_deref();
+        let train = data_files::read(Settings::required(&settings.train, "--train")?, columns)?;
+        let valid = settings.valid.as_deref().map(|path| data_files::read(path, columns));
+        let valid = valid.transpose()?;
         Ok(Self { base, dir, start_adapter, train, valid })
     }
 

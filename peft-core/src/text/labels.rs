@@ -183,7 +183,7 @@ pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Re
             (false, _) => {
                 let found = match tags {
                     true => record_tags(record, key)?,
-                    false => vec![record_label(record, key)?],
+                    false => vec![class_name(record, key)?],
                 };
                 for label in found {
                     if distinct.insert(label.clone()) {
@@ -201,6 +201,23 @@ pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Re
         distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
     }
     Labels::collect(distinct)
+}
+
+/// How programs write a value that is missing: pandas reads all of these as one.
+const MISSING: &[&str] = &[
+    "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "None",
+];
+
+/// The label of a record whose labels are the classes; a missing value is none.
+fn class_name(record: &Record, key: &str) -> Result<String> {
+    let label = record_label(record, key)?;
+    if MISSING.contains(&label.as_str()) {
+        return Err(record.error(format!(
+            "field `{key}`: found `{label}`, as a missing value is written; leave the row out, or, if it is a \
+             class, set `labels` to the names of all classes"
+        )));
+    }
+    Ok(label)
 }
 
 /// The highest class index of a row of token ids, `None` if it has none.
@@ -335,6 +352,12 @@ mod tests {
         assert!(line_2(json!({"label": 0.5})).contains("found 0.5, which is no class"));
         assert!(line_2(json!({"label": ""})).contains("found an empty string"));
         assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
+        for missing in ["nan", "NA", "None"] {
+            assert!(
+                line_2(json!({"label": missing}))
+                    .contains(&format!("found `{missing}`, as a missing"))
+            );
+        }
         let tags = |tags: Value| failure(&[json!({ "tags": tags })], Task::TokenCls);
         assert!(tags(json!("O")).contains("expected an array of tags"));
         assert!(tags(json!(["O", null])).contains("field `tags[1]`: found null"));

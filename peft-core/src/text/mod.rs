@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `read` | [`read_records`]: JSON Lines, CSV and TSV |
+//! | `read` | [`Records`]: the rows of JSON, CSV and TSV files |
 //! | `squad` | the layout of SQuAD's own files |
 //! | `record` | [`Record`]: one line, with getters that say what is wrong and where |
 //! | `path` | names that reach into objects and lists |
@@ -39,8 +39,8 @@ pub use end_token::end_token;
 pub use fields::{FieldNames, Role};
 pub use labels::{collect_labels, label_text};
 pub use ordered::Ordered;
-pub use read::read_records;
-pub use record::Record;
+pub use read::{ReadOptions, Records, find_files, read_records};
+pub use record::{Aside, Record};
 pub use template::Template;
 pub use tokenizer::{
     BytePairs, TokenizerDefinition, TokenizerModel, has_tokenizer, implied_merges, load_tokenizer,

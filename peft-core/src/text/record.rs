@@ -22,12 +22,23 @@ pub struct Record {
     pub fields: Map<String, Value>,
     /// The same with keys in the file's order, for conversations, whose templates print it.
     pub ordered: Option<Arc<Ordered>>,
+    /// What messages about a field need to know of the file beside it, if there is anything.
+    pub aside: Option<Arc<Aside>>,
+}
+
+/// What is known of a file, or of one of its lines, that makes messages about fields clearer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// Columns of one name that hold different values on this line: the name, and their numbers.
+    pub repeated: Vec<(String, String)>,
+    /// Why a field may be missing, and what to do about it.
+    pub hint: Option<String>,
 }
 
 impl Record {
-    /// Creates a record of these fields.
+    /// Creates a record of the line `line` of a file.
     pub fn new(path: Arc<Path>, line: usize, fields: Map<String, Value>) -> Self {
-        Self { path, line, fields, ordered: None }
+        Self { path, line, fields, ordered: None, aside: None }
     }
 
     /// Whether it is a conversation: messages for the model's chat template.
@@ -61,8 +72,15 @@ impl Record {
     /// # Errors
     /// [`Error::Data`] listing the line's fields if it is missing or `null`.
     pub fn get(&self, key: &str) -> Result<&Value> {
+        let repeated = self.aside.iter().flat_map(|aside| &aside.repeated);
+        if let Some((_, columns)) = repeated.into_iter().find(|(name, _)| name == key) {
+            let message = format!(
+                "field `{key}`: columns {columns} have this name and differ; rename all but one of them"
+            );
+            return Err(self.error(message));
+        }
         self.optional(key).ok_or_else(|| match self.value(key) {
-            Some(_) => self.error(format!("field `{key}` is null")),
+            Some(_) => self.error(format!("field `{key}` is null (NaN counts as null)")),
             None => self.missing(key),
         })
     }
@@ -143,11 +161,13 @@ impl Record {
 
     /// An error about a missing field that lists the present ones.
     pub(crate) fn lacks(&self, what: &str) -> Error {
+        let hint = self.aside.as_ref().and_then(|aside| aside.hint.as_deref());
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
         if self.fields.is_empty() {
-            return self.error(format!("{what}; the line has no fields"));
+            return self.error(format!("{what}; the line has no fields{hint}"));
         }
         let known: Vec<&str> = self.fields.keys().map(String::as_str).collect();
-        self.error(format!("{what}; the line has: {}", known.join(", ")))
+        self.error(format!("{what}; the line has: {}{hint}", known.join(", ")))
     }
 
     pub(crate) fn unexpected(&self, key: &str, value: &Value, expected: &str) -> Error {
@@ -215,7 +235,10 @@ pub(crate) mod tests {
             message(row.text("x")),
             "rows.jsonl, line 12: field `x` is missing; the line has: a, b, n"
         );
-        assert_eq!(message(row.ids("n")), "rows.jsonl, line 12: field `n` is null");
+        assert_eq!(
+            message(row.ids("n")),
+            "rows.jsonl, line 12: field `n` is null (NaN counts as null)"
+        );
         let empty = record(3, serde_json::json!({}));
         assert!(message(empty.text("x")).ends_with("the line has no fields"));
     }

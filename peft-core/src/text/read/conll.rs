@@ -1,0 +1,312 @@
+//! CoNLL files: a word and its tags per line, sentences separated by blank lines.
+//!
+//! ```text
+//! -DOCSTART- -X- -X- O
+//!
+//! Mia NNP B-NP B-PER
+//! lives VBZ B-VP O
+//! ```
+//!
+//! Columns are separated by tabs if the first line has one, else by blanks. A sentence is a record: `tokens`, the
+//! first column, `tags`, the last one, and each column by its number, counted from 1, or by the name that
+//! [`ReadOptions::columns`] gives it. Lines that begin a document, and comments in front of a sentence, are left
+//! out. Where the first column numbers the words, they are in the second. In [CoNLL-U] (ten columns, such words)
+//! the tags are parts of speech, column 4, and the lines of contracted and of empty words are left out.
+//!
+//! [CoNLL-U]: https://universaldependencies.org/format.html
+
+use serde_json::{Map, Value};
+
+use super::{
+    input::{Input, strip_end},
+    options::{Notes, ReadOptions},
+};
+use crate::{
+    error::{Error, Result},
+    text::record::Record,
+};
+
+/// What begins a document.
+const DOCUMENT: &str = "-DOCSTART-";
+
+/// The columns of CoNLL-U, and the one with the parts of speech, counted from 0.
+const UNIVERSAL: (usize, usize) = (10, 3);
+
+/// Whether the beginning of a file looks like CoNLL: lines of equally many columns, the last of them a tag such as
+/// `O` or `B-PER`.
+pub(super) fn looks_like_conll(head: &str) -> bool {
+    let mut count = None;
+    let (mut outside, mut tabs) = (false, None);
+    // The last line may be cut off.
+    let end = head.rfind('\n').map_or(head.len(), |end| end + 1);
+    for line in head[..end].lines().filter(|line| !line.trim().is_empty()) {
+        let tabs = *tabs.get_or_insert_with(|| line.contains('\t'));
+        let cells = cells(line, tabs);
+        if cells[0] == DOCUMENT || (line.starts_with('#') && count != Some(cells.len())) {
+            continue;
+        }
+        let last = cells[cells.len() - 1];
+        if cells.len() < 2 || *count.get_or_insert(cells.len()) != cells.len() || !is_tag(last) {
+            return false;
+        }
+        outside |= last == "O";
+    }
+    outside
+}
+
+/// Whether a cell is a tag of a named entity, with its place in the entity.
+fn is_tag(cell: &str) -> bool {
+    let mut parts = cell.splitn(2, '-');
+    let place = parts.next().unwrap_or_default();
+    let kind = parts.next();
+    cell == "O"
+        || (place.len() == 1 && "BIESLUM".contains(place) && kind.is_some_and(|k| !k.is_empty()))
+}
+
+fn cells(line: &str, tabs: bool) -> Vec<&str> {
+    if tabs { line.split('\t').collect() } else { line.split_ascii_whitespace().collect() }
+}
+
+/// The lines of a sentence, as cells, with the line of the first.
+struct Sentence {
+    line: usize,
+    words: Vec<Vec<String>>,
+}
+
+/// Where in a file words and tags are, told from its first sentence; columns counted from 0.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    columns: usize,
+    words: usize,
+    tags: usize,
+    universal: bool,
+}
+
+/// The records of a CoNLL file, read one at a time.
+pub(super) struct ConllRecords {
+    input: Input,
+    names: Option<Vec<String>>,
+    tabs: Option<bool>,
+    /// The number of columns, and the first line that has them.
+    columns: Option<(usize, usize)>,
+    layout: Option<Layout>,
+}
+
+impl ConllRecords {
+    /// The records of a file.
+    pub fn new(input: Input, options: &ReadOptions) -> Self {
+        Self { input, names: options.columns.clone(), tabs: None, columns: None, layout: None }
+    }
+
+    /// The next record, `None` at the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read, [`Error::Data`] at the line of what is malformed,
+    /// [`Error::Setting`] if the file has not as many columns as are named.
+    pub fn next(&mut self, notes: &mut Notes) -> Result<Option<Record>> {
+        let Some(sentence) = self.sentence()? else { return Ok(None) };
+        let layout = match self.layout {
+            Some(layout) => layout,
+            None => *self.layout.insert(self.layout_of(&sentence, notes)?),
+        };
+        let mut words = sentence.words;
+        if layout.universal {
+            words.retain(|cells| !cells[0].contains(['-', '.']));
+        }
+        let column = |index: usize| {
+            Value::Array(words.iter().map(|cells| Value::String(cells[index].clone())).collect())
+        };
+        let mut fields = Map::new();
+        fields.insert("tokens".to_owned(), column(layout.words));
+        fields.insert("tags".to_owned(), column(layout.tags));
+        for index in 0..layout.columns {
+            match &self.names {
+                Some(names) if names[index].is_empty() => {}
+                Some(names) => _ = fields.insert(names[index].clone(), column(index)),
+                None if layout.columns > 2 => {
+                    fields.insert((index + 1).to_string(), column(index));
+                }
+                None => {}
+            }
+        }
+        Ok(Some(Record::new(self.input.path.clone(), sentence.line, fields)))
+    }
+
+    /// The next sentence, `None` at the end of the file.
+    fn sentence(&mut self) -> Result<Option<Sentence>> {
+        let mut sentence: Option<Sentence> = None;
+        loop {
+            let (line, mut row) = (self.input.line, String::new());
+            if !self.input.read_line(&mut row)? {
+                return Ok(sentence);
+            }
+            strip_end(&mut row);
+            if row.trim().is_empty() || row.starts_with(DOCUMENT) {
+                match sentence {
+                    Some(_) => return Ok(sentence),
+                    None => continue,
+                }
+            }
+            let tabs = *self.tabs.get_or_insert_with(|| row.contains('\t'));
+            let cells = cells(&row, tabs);
+            if sentence.is_none() && self.is_comment(&row, cells.len()) {
+                // A comment does not tell how columns are separated.
+                self.tabs = self.columns.and(self.tabs);
+                continue;
+            }
+            let (columns, first) = *self.columns.get_or_insert((cells.len(), line));
+            if cells.len() < 2 || cells.len() != columns {
+                let expected = match first == line {
+                    true => "a word and its tag, separated by a blank or a tab".to_owned(),
+                    false => format!("{columns} as on line {first}"),
+                };
+                let message = format!("found {} columns, expected {expected}", cells.len());
+                return Err(Error::data(&self.input.path, line, message));
+            }
+            let cells = cells.into_iter().map(str::to_owned).collect();
+            sentence.get_or_insert(Sentence { line, words: Vec::new() }).words.push(cells);
+        }
+    }
+
+    /// Whether a line in front of a sentence is a comment: it has other columns than words have, or the form that
+    /// comments have.
+    fn is_comment(&self, row: &str, columns: usize) -> bool {
+        let Some(rest) = row.strip_prefix('#') else { return false };
+        let of_words = self.columns.is_some_and(|(expected, _)| expected == columns);
+        let rest = rest.trim_start();
+        let forms = ["id ", "newdoc", "newpar", "begin ", "end "];
+        let named = rest.contains(" = ") || forms.iter().any(|form| rest.starts_with(form));
+        named || !of_words
+    }
+
+    fn layout_of(&self, sentence: &Sentence, notes: &mut Notes) -> Result<Layout> {
+        let columns = sentence.words[0].len();
+        let numbers: Vec<usize> =
+            sentence.words.iter().filter_map(|cells| cells[0].parse().ok()).collect();
+        let numbered = columns > 2
+            && numbers.len() > usize::from(columns < UNIVERSAL.0)
+            && numbers[0] < 2
+            && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let universal = numbered && columns == UNIVERSAL.0;
+        let named = |name: &str| self.names.as_ref()?.iter().position(|other| other == name);
+        let layout = Layout {
+            columns,
+            words: named("tokens").unwrap_or(usize::from(numbered)),
+            tags: named("tags").unwrap_or(if universal { UNIVERSAL.1 } else { columns - 1 }),
+            universal,
+        };
+        let path = self.input.path.display();
+        if let Some(names) = self.names.as_ref().filter(|names| names.len() != columns) {
+            let (found, line) = (names.len(), sentence.line);
+            let message = format!(
+                "found {found} names ({}), but line {line} of {path} has {columns} columns",
+                names.join(", ")
+            );
+            return Err(Error::setting("columns", message));
+        }
+        if columns > 2 && self.names.is_none() {
+            let (words, tags) = (layout.words + 1, layout.tags + 1);
+            notes.say(format!(
+                "{path}: the words are column {words} of {columns}, the tags column {tags}"
+            ));
+        }
+        Ok(layout)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::records::tests::{failure, lines, notes, read, read_with};
+    use super::*;
+    use serde_json::json;
+
+    const CONLL: &str = "-DOCSTART- -X- -X- O\n\nMia NNP B-NP B-PER\nlives VBZ B-VP O\n\n\n# NN B-NP O\nsea NN I-NP O";
+
+    #[test]
+    fn sentences_become_tokens_and_tags() {
+        let records = read("a.conll", CONLL).unwrap();
+        assert_eq!(lines(&records), [3, 7]);
+        assert_eq!(records[0].strings("tokens").unwrap(), ["Mia", "lives"]);
+        assert_eq!(records[0].strings("tags").unwrap(), ["B-PER", "O"]);
+        assert_eq!(records[0].strings("2").unwrap(), ["NNP", "VBZ"]);
+        assert_eq!(records[1].strings("tokens").unwrap(), ["#", "sea"]);
+        let (_, said) = notes("a.conll", CONLL, &ReadOptions::default());
+        assert!(
+            said[0].ends_with("a.conll: the words are column 1 of 4, the tags column 4"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn two_columns_of_any_name_separator_and_line_end_are_one() {
+        for (name, text) in [
+            ("a.txt", "Mia B-PER\nlives O\n\nsea O\n"),
+            ("a", "Mia\tB-PER\r\nlives\tO\r\n\r\nsea\tO\r\n\r\n"),
+            ("a.tsv", "\nMia\tB-PER\nlives\tO\n\nsea\tO"),
+            ("a.bio", "Mia  B-PER \nlives O\n   \nsea O"),
+            ("a.txt", "# id 12 domain=en\nMia B-PER\nlives O\n\n# text = sea\nsea O"),
+        ] {
+            let records = read(name, text).unwrap();
+            let fields: Vec<_> = records.iter().map(|record| json!(record.fields)).collect();
+            let expected = json!([{"tokens": ["Mia", "lives"], "tags": ["B-PER", "O"]},
+                {"tokens": ["sea"], "tags": ["O"]}]);
+            assert_eq!(json!(fields), expected, "{text}");
+        }
+        // A word may have blanks where tabs separate.
+        assert_eq!(
+            read("a.conll", "New York\tB-LOC\n").unwrap()[0].strings("tokens").unwrap(),
+            ["New York"]
+        );
+    }
+
+    #[test]
+    fn numbered_words_are_in_the_second_column() {
+        let text = "# source\n1\tAm\tO\tO\n2\tMeer\tB-LOC\tO\n\n1\tDa\tO\tO\n";
+        let records = read("a.conll", text).unwrap();
+        assert_eq!(records[0].strings("tokens").unwrap(), ["Am", "Meer"]);
+        assert_eq!(records[0].strings("3").unwrap(), ["O", "B-LOC"]);
+        let universal = "# text = al mar\n1-2\tal\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tADP\t_\t_\t3\tcase\t_\t_\n\
+                         2\tel\tel\tDET\t_\t_\t3\tdet\t_\t_\n3\tmar\tmar\tNOUN\t_\t_\t0\troot\t_\t_\n";
+        let records = read("a.conllu", universal).unwrap();
+        assert_eq!(records[0].strings("tokens").unwrap(), ["a", "el", "mar"]);
+        assert_eq!(records[0].strings("tags").unwrap(), ["ADP", "DET", "NOUN"]);
+    }
+
+    #[test]
+    fn columns_may_be_named() {
+        let options = |names: &str| ReadOptions {
+            columns: Some(names.split(',').map(str::to_owned).collect()),
+        };
+        let records = read_with("a.conll", CONLL, &options("tokens,tags,,ner")).unwrap();
+        assert_eq!(records[0].strings("tags").unwrap(), ["NNP", "VBZ"]);
+        assert_eq!(records[0].strings("ner").unwrap(), ["B-PER", "O"]);
+        assert!(!records[0].has("3"));
+        let error = read_with("a.conll", CONLL, &options("a,b")).unwrap_err().to_string();
+        assert!(error.ends_with("a.conll has 4 columns"), "{error}");
+    }
+
+    #[test]
+    fn lines_of_other_columns_are_refused() {
+        assert_eq!(
+            failure("a.conll", "Mia NNP B-PER\n\nsea O\n"),
+            ", line 3: found 2 columns, expected 3 as on line 1"
+        );
+        assert_eq!(
+            failure("a.conll", "Mia\n"),
+            ", line 1: found 1 columns, expected a word and its tag, separated by a blank or a tab"
+        );
+        assert_eq!(failure("a.conll", "\n-DOCSTART- O\n\n"), ": holds no records");
+    }
+
+    #[test]
+    fn other_texts_do_not_look_like_it() {
+        assert!(looks_like_conll("Mia B-PER\nis O\n"));
+        assert!(looks_like_conll("a\tO\nb\tB-X\nc\tB-"));
+        for other in
+            ["", "text\tlabel\na\tO\n", "the sea\nis blue\n", "the sea O\nis O\n", "a B-X\nb I-X\n"]
+        {
+            assert!(!looks_like_conll(other), "{other}");
+        }
+    }
+}

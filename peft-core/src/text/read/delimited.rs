@@ -1,0 +1,401 @@
+//! CSV and TSV: rows of columns, below a row with their names.
+//!
+//! CSV follows RFC 4180: fields in double quotes where needed. TSV has no quoting, as GLUE's files and the
+//! `datasets` script that reads them (`csv.QUOTE_NONE`): a quote is a quote.
+
+use std::{borrow::Cow, collections::VecDeque, path::Path, sync::Arc};
+
+use csv::ReaderBuilder;
+
+use super::{
+    header::{Header, looks_like_data},
+    input::{Input, strip_end},
+    options::{Notes, ReadOptions},
+};
+use crate::{
+    error::{Error, Result},
+    text::record::Record,
+};
+
+/// How columns are separated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// What stands between two fields.
+    pub delimiter: u8,
+    /// Whether double quotes enclose fields.
+    pub quotes: bool,
+    /// Whether blanks after a delimiter are no part of the field.
+    pub skip_space: bool,
+}
+
+impl Dialect {
+    /// Tabs, without quotes.
+    pub const TSV: Self = Self { delimiter: b'\t', quotes: false, skip_space: false };
+
+    /// The number of delimiters in a row.
+    pub fn count(self, row: &str) -> usize {
+        let mut quotes = Quotes::new(self);
+        row.bytes().filter(|&byte| quotes.push(byte)).count()
+    }
+
+    /// The fields of a row.
+    fn fields(self, row: &str) -> Vec<String> {
+        let row: Cow<'_, str> = match self.skip_space {
+            true => {
+                let mut quotes = Quotes::new(self);
+                let kept = |c: &char| {
+                    let skipped = *c == ' ' && quotes.field_start;
+                    c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| _ = quotes.push(byte));
+                    !skipped
+                };
+                row.chars().filter(kept).collect::<String>().into()
+            }
+            false => row.into(),
+        };
+        if !self.quotes || !row.contains('"') {
+            return row.split(char::from(self.delimiter)).map(str::to_owned).collect();
+        }
+        let mut reader = ReaderBuilder::new();
+        reader.delimiter(self.delimiter).has_headers(false).buffer_capacity(row.len());
+        let fields = reader.from_reader(row.as_bytes()).into_records().next();
+        // It reads from memory, UTF-8 that was cut at ASCII characters: nothing can fail.
+        fields.and_then(Result::ok).unwrap_or_default().iter().map(str::to_owned).collect()
+    }
+}
+
+/// Follows the quotes of a record, byte by byte.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quotes {
+    dialect: Dialect,
+    quoted: bool,
+    field_start: bool,
+    /// Whether a quote here is the second of a doubled one, which enters the field again.
+    reopens: bool,
+}
+
+impl Quotes {
+    /// At the beginning of a record.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, quoted: false, field_start: true, reopens: false }
+    }
+
+    /// Takes the next byte; whether it separates two fields.
+    pub fn push(&mut self, byte: u8) -> bool {
+        let separates = byte == self.dialect.delimiter && !self.quoted;
+        let before = *self;
+        (self.reopens, self.field_start) = (false, separates);
+        if byte == b'"'
+            && self.dialect.quotes
+            && (before.quoted || before.field_start || before.reopens)
+        {
+            self.quoted = !before.quoted;
+            self.reopens = before.quoted;
+        } else if byte == b' ' && before.field_start && self.dialect.skip_space {
+            self.field_start = true;
+        }
+        separates
+    }
+}
+
+/// The rows of a file, the header's included.
+struct Rows {
+    input: Input,
+    dialect: Dialect,
+    /// Whether it was told that quotes are read as they are.
+    told: bool,
+}
+
+impl Rows {
+    /// The next row that is not blank, and its line; `None` at the end of the file.
+    fn next(&mut self, notes: &mut Notes) -> Result<Option<(usize, Vec<String>)>> {
+        loop {
+            let (line, mut row) = (self.input.line, String::new());
+            let mut quotes = Quotes::new(self.dialect);
+            let mut seen = 0;
+            loop {
+                if !self.input.read_line(&mut row)? {
+                    if quotes.quoted {
+                        let message = "a quoted field is not closed before the file ends";
+                        return Err(Error::data(&self.input.path, line, message));
+                    }
+                    break;
+                }
+                row.as_bytes()[seen..].iter().for_each(|&byte| _ = quotes.push(byte));
+                seen = row.len();
+                if !quotes.quoted {
+                    break;
+                }
+            }
+            if row.is_empty() {
+                return Ok(None);
+            }
+            strip_end(&mut row);
+            if row.is_empty() {
+                continue;
+            }
+            let fields = self.dialect.fields(&row);
+            if !self.dialect.quotes && !self.told && fields.iter().any(|field| seems_quoted(field))
+            {
+                self.told = true;
+                notes.say(format!(
+                    "{}, line {line}: quotes are read as part of the text; if they enclose fields, name the \
+                     file .csv",
+                    self.input.path.display()
+                ));
+            }
+            return Ok(Some((line, fields)));
+        }
+    }
+}
+
+/// Whether a field looks as CSV writes one that needs quotes.
+fn seems_quoted(field: &str) -> bool {
+    let inside = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inside.is_some_and(|inside| !inside.replace("\"\"", "").contains('"'))
+}
+
+/// The records of a CSV or TSV file, read one at a time.
+pub(super) struct DelimitedRecords {
+    rows: Rows,
+    header: Option<Header>,
+    /// Rows that were read to understand the header.
+    waiting: VecDeque<(usize, Vec<String>)>,
+}
+
+impl DelimitedRecords {
+    /// The records of a file; reads its header, unless the options name the columns.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read, [`Error::Data`] at the line of what is malformed,
+    /// [`Error::Setting`] if the file has not as many columns as are named.
+    pub fn new(
+        input: Input,
+        dialect: Dialect,
+        options: &ReadOptions,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let path = input.path.clone();
+        say_dialect(dialect, &path, notes);
+        let mut rows = Rows { input, dialect, told: false };
+        let Some((line, first)) = rows.next(notes)? else {
+            return Ok(Self { rows, header: None, waiting: VecDeque::new() });
+        };
+        let next = rows.next(notes)?;
+        let header = match &options.columns {
+            Some(columns) if columns.len() != first.len() => {
+                let (found, expected) = (first.len(), columns.len());
+                let message = format!(
+                    "found {expected} names ({}), but line {line} of {} has {found} columns",
+                    columns.join(", "),
+                    path.display()
+                );
+                return Err(Error::setting("columns", message));
+            }
+            Some(columns) => Header::new(&path, columns),
+            None => header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes),
+        };
+        let mut waiting: VecDeque<_> = next.into_iter().collect();
+        // Columns may be named as the file's own header names them.
+        let is_row =
+            |names: &Vec<String>| first.iter().zip(names).any(|(cell, name)| cell.trim() != name);
+        if options.columns.as_ref().is_some_and(is_row) {
+            waiting.push_front((line, first));
+        }
+        Ok(Self { rows, header: Some(header), waiting })
+    }
+
+    /// The next record, `None` at the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read, [`Error::Data`] at the line of what is malformed.
+    pub fn next(&mut self, notes: &mut Notes) -> Result<Option<Record>> {
+        let Some(header) = &self.header else { return Ok(None) };
+        let row = match self.waiting.pop_front() {
+            Some(row) => Some(row),
+            None => self.rows.next(notes)?,
+        };
+        row.map(|(line, values)| header.record(line, values)).transpose()
+    }
+}
+
+/// The header that is the row `first`; says so if it looks like data.
+fn header(
+    path: &Arc<Path>,
+    line: usize,
+    first: &[String],
+    next: Option<&Vec<String>>,
+    notes: &mut Notes,
+) -> Header {
+    let header = Header::new(path, first);
+    let Some(cell) = looks_like_data(first, next) else { return header };
+    let hint = format!(
+        "line {line} of {} is taken as the header, but looks like a row (`{cell}`): if it is one, set \
+         `columns` to the names of the columns",
+        path.display()
+    );
+    notes.say(hint.clone());
+    header.with_hint(hint)
+}
+
+/// Says what is unusual.
+fn say_dialect(dialect: Dialect, path: &Path, notes: &mut Notes) {
+    let path = path.display();
+    if dialect.quotes && dialect.delimiter != b',' {
+        let delimiter = char::from(dialect.delimiter).escape_debug();
+        notes.say(format!("{path}: the columns are separated by `{delimiter}`"));
+    }
+    if dialect.skip_space {
+        notes.say(format!("{path}: blanks behind the separators are left out"));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{
+        input::line_ends,
+        records::tests::{failure, lines, notes, read, read_with},
+    };
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn csv_lines_are_those_of_an_editor() {
+        let text =
+            "\u{feff}text,label\r\n\r\n\"a, \"\"b\"\"\",0\r\n\r\n\"two\r\nlines\",1\r\nlast,2";
+        let records = read("a.csv", text).unwrap();
+        assert_eq!(lines(&records), [3, 5, 7]);
+        assert_eq!(records[0].text("text").unwrap(), "a, \"b\"");
+        assert_eq!(records[1].text("text").unwrap(), "two\r\nlines");
+        assert_eq!(records[2].text("label").unwrap(), "2");
+        let late = read("a.csv", "\n\ntext\n\nx\n").unwrap();
+        assert_eq!(lines(&late), [5]);
+        let old_mac = read("a.csv", "text,label\ra,1\r\rb,2").unwrap();
+        assert_eq!(lines(&old_mac), [2, 4]);
+        assert_eq!(old_mac[0].text("label").unwrap(), "1");
+    }
+
+    #[test]
+    fn csv_rows_of_another_length_are_refused() {
+        let error = failure("a.csv", "a,b\r\n\r\n\r\n1,2\r\n1,2,3\r\n");
+        let expected =
+            ", line 5: found 3 fields, expected the header's 2: a, b; a field with a separator";
+        assert!(error.starts_with(expected), "{error}");
+        assert_eq!(
+            failure("a.csv", "a,b\n1\n"),
+            ", line 2: found 1 fields, expected the header's 2: a, b"
+        );
+    }
+
+    #[test]
+    fn csv_quotes_that_never_close_are_refused() {
+        assert_eq!(
+            failure("a.csv", "a,b\n1,x\n2,\"he said\n3,y\n"),
+            ", line 3: a quoted field is not closed before the file ends"
+        );
+        assert!(failure("a.csv", "a,b\n1,\"x\"\"\n").contains("not closed"));
+        let records = read("a.csv", "a,b\n1,x\"y\n2,\"\"\n3,\"x\"y\n").unwrap();
+        let found: Vec<&str> = records.iter().map(|record| record.text("b").unwrap()).collect();
+        assert_eq!(found, ["x\"y", "", "xy"]);
+    }
+
+    #[test]
+    fn other_separators_are_read_and_said() {
+        let (records, said) = notes("a.csv", "text;label\n\"a;b\";1\n", &ReadOptions::default());
+        assert_eq!(records.unwrap()[0].text("text").unwrap(), "a;b");
+        assert!(said[0].ends_with("a.csv: the columns are separated by `;`"), "{said:?}");
+        let (records, said) =
+            notes("a.csv", "text, label\n\"a, b\", \"1\"\n", &ReadOptions::default());
+        let records = records.unwrap();
+        assert_eq!(records[0].text("text").unwrap(), "a, b");
+        assert_eq!(records[0].text("label").unwrap(), "1");
+        assert!(said[0].ends_with("blanks behind the separators are left out"), "{said:?}");
+        assert_eq!(read("a.csv", "text,label\na, 1\n").unwrap()[0].text("label").unwrap(), " 1");
+    }
+
+    #[test]
+    fn tsv_has_no_quotes() {
+        let text = "a\tb\r\n\"x\ty\"\r\n\r\n\t\n";
+        let records = read("a.tsv", text).unwrap();
+        assert_eq!(lines(&records), [2, 4]);
+        assert_eq!(records[0].text("a").unwrap(), "\"x");
+        assert_eq!(records[0].text("b").unwrap(), "y\"");
+        assert_eq!(records[1].text("b").unwrap(), "");
+        assert!(failure("a.tsv", "a\tb\n1\n").contains("line 2: found 1 fields"));
+        let (_, said) =
+            notes("a.tsv", "a\tb\nx\t\"he said \"\"no\"\"\"\n", &ReadOptions::default());
+        assert!(said[0].contains("line 2: quotes are read as part of the text"), "{said:?}");
+    }
+
+    #[test]
+    fn a_header_that_looks_like_a_row_is_said() {
+        let text = "1\tthe play was good\n0\tit was bad\n";
+        let (records, said) = notes("two.tsv", text, &ReadOptions::default());
+        assert!(
+            said[0].contains("two.tsv is taken as the header, but looks like a row (`1`)"),
+            "{said:?}"
+        );
+        let error = records.unwrap()[0].text("text").unwrap_err().to_string();
+        assert!(
+            error.contains("field `text` is missing") && error.contains("set `columns`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn columns_may_be_named() {
+        let named = |names: &str| ReadOptions {
+            columns: Some(names.split(',').map(str::to_owned).collect()),
+        };
+        let text = "gj04\t1\t\tthe play was good\ngj04\t0\t*\tthe play good was\n";
+        let records = read_with("cola.tsv", text, &named("source,label,,sentence")).unwrap();
+        assert_eq!(lines(&records), [1, 2]);
+        assert_eq!(records[1].text("sentence").unwrap(), "the play good was");
+        assert!(!records[1].has(""));
+        let with_header = read_with("a.csv", "text,label\na,1\n", &named("text,label")).unwrap();
+        assert_eq!(lines(&with_header), [2]);
+        let error = read_with("a.csv", "a,1\n", &named("text")).unwrap_err().to_string();
+        assert!(error.contains("columns: found 1 names (text), but line 1 of"), "{error}");
+        assert!(error.ends_with("a.csv has 2 columns"), "{error}");
+    }
+
+    proptest! {
+        /// Whatever a CSV writer makes of some fields is read back, with the right line numbers.
+        #[test]
+        fn csv_round_trip(rows in prop::collection::vec(
+            prop::array::uniform2("[ab,\"\n\r\té]{0,6}"), 1..8), crlf: bool, always: bool) {
+            let end = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+            let style = if always { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
+            let mut writer = csv::WriterBuilder::new()
+                .terminator(end).quote_style(style).from_writer(Vec::new());
+            writer.write_record(["x", "y"]).unwrap();
+            rows.iter().for_each(|row| writer.write_record(row).unwrap());
+            let records = read("a.csv", writer.into_inner().unwrap()).unwrap();
+            prop_assert_eq!(records.len(), rows.len());
+            let mut line = 2;
+            for (record, row) in records.iter().zip(&rows) {
+                prop_assert_eq!(record.line, line);
+                prop_assert_eq!(record.text("x").unwrap(), &row[0]);
+                prop_assert_eq!(record.text("y").unwrap(), &row[1]);
+                line += 1 + row.iter().map(|field| line_ends(field.as_bytes())).sum::<usize>();
+            }
+        }
+
+        /// Fields are split as the csv crate splits them.
+        #[test]
+        fn fields_are_those_of_the_csv_crate(row in "[ab,\"é ]{1,20}") {
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(row.as_bytes());
+            let expected: Vec<String> =
+                reader.records().next().unwrap().unwrap().iter().map(str::to_owned).collect();
+            let dialect = Dialect { delimiter: b',', quotes: true, skip_space: false };
+            prop_assert_eq!(dialect.fields(&row), expected);
+        }
+
+        /// No text of the relevant characters makes the readers panic.
+        #[test]
+        fn any_quoting_is_read_or_refused(text in "\u{feff}?[a,;\"\n\r\té ]{0,30}") {
+            let _ = read("a.csv", &text);
+            let _ = read("a.tsv", &text);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What a data file holds, told from its first bytes; its name decides where they leave a choice.
+
+use std::path::Path;
+
+use super::{
+    conll::looks_like_conll,
+    delimited::{Dialect, Quotes},
+    input::check_encoding,
+};
+use crate::error::{Error, Result};
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// JSON of any layout.
+    Json,
+    /// Rows of columns.
+    Delimited(Dialect),
+    /// Words with their tags.
+    Conll,
+}
+
+const ACCEPTED: &str = ".jsonl, .json, .csv, .tsv or .conll (also .gz or .zst)";
+
+/// What the file `path`, which begins with `head`, holds.
+///
+/// # Errors
+/// [`Error::File`] if it can be none of the formats, saying how to make it one of them.
+pub(super) fn of(path: &Path, head: &[u8]) -> Result<Format> {
+    refuse_binary(path, head)?;
+    check_encoding(path, head)?;
+    let extension = extension(path);
+    if is_json(head) {
+        return Ok(Format::Json);
+    }
+    let head = String::from_utf8_lossy(head);
+    let mut rows = head.lines().filter(|row| !row.is_empty());
+    let (first, second) = (rows.next().unwrap_or_default(), rows.next());
+    let csv = || Format::Delimited(csv_dialect(first));
+    match extension.as_str() {
+        "jsonl" | "json" | "ndjson" => Ok(Format::Json),
+        "csv" => Ok(csv()),
+        name if CONLL.contains(&name) => Ok(Format::Conll),
+        "tsv" | "tab" | "" | "txt" | "data" if looks_like_conll(&head) => Ok(Format::Conll),
+        "tsv" | "tab" => {
+            let csv = csv_dialect(first);
+            let has_columns = |row: &str| csv.count(row) > 0;
+            match has_columns(first) && !first.contains('\t') && second.is_some_and(has_columns) {
+                true => Ok(Format::Delimited(csv)),
+                false => Ok(Format::Delimited(Dialect::TSV)),
+            }
+        }
+        "" | "txt" | "data" => match first {
+            _ if first.contains('\t') => Ok(Format::Delimited(Dialect::TSV)),
+            _ if csv_dialect(first).count(first) > 0 => Ok(csv()),
+            _ => Err(Error::file(
+                path,
+                format!("holds neither JSON nor columns nor tagged words, expected {ACCEPTED}"),
+            )),
+        },
+        other => Err(Error::file(path, format!("found extension .{other}, expected {ACCEPTED}"))),
+    }
+}
+
+/// Formats that people bring and that are not read: how they begin, their names, and what to do.
+const BINARY: &[(&[u8], &str, &str)] = &[
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet", "unpack it, or save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet", "save it as CSV"),
+    (b"ARROW1", "an Arrow file", "write it as JSON Lines (`to_json` of `datasets`)"),
+    (b"\xff\xff\xff\xff", "an Arrow stream", "write it as JSON Lines (`to_json` of `datasets`)"),
+    (b"BZh", "compressed with bzip2", "unpack it with bunzip2"),
+    (b"\xfd7zXZ", "compressed with xz", "unpack it with unxz"),
+    (b"\x80\x04\x95", "a pickle", "write it as JSON Lines"),
+    (b"\x89HDF", "an HDF5 file", "write it as JSON Lines"),
+];
+
+/// Refuses binary formats by their name.
+fn refuse_binary(path: &Path, head: &[u8]) -> Result<()> {
+    match BINARY.iter().find(|(magic, ..)| head.starts_with(magic)) {
+        Some((_, what, way_out)) => {
+            Err(Error::file(path, format!("is {what}, expected {ACCEPTED}: {way_out}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The extension of a file's name in lower case, without that of its compression; empty if there is none.
+fn extension(path: &Path) -> String {
+    let of = |path: &Path| {
+        path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_ascii_lowercase()
+    };
+    match of(path).as_str() {
+        "gz" | "gzip" | "zst" | "zstd" => of(Path::new(path.file_stem().unwrap_or_default())),
+        other => other.to_owned(),
+    }
+}
+
+/// The extension of a file that holds data by its name.
+pub(super) fn data_extension(path: &Path) -> Option<String> {
+    const KNOWN: &[&str] = &["jsonl", "json", "ndjson", "csv", "tsv", "tab"];
+    Some(extension(path))
+        .filter(|name| KNOWN.contains(&name.as_str()) || CONLL.contains(&name.as_str()))
+}
+
+/// The extensions of CoNLL files.
+const CONLL: &[&str] = &["conll", "conllu", "conll2003", "bio", "iob", "iob2", "ner"];
+
+/// Whether a file begins as JSON, and as nothing else would.
+fn is_json(head: &[u8]) -> bool {
+    let mut bytes = head.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let next = (bytes.next(), bytes.next());
+    matches!(
+        next,
+        (Some(b'{'), None | Some(b'"' | b'}')) | (Some(b'['), None | Some(b'{' | b'[' | b']'))
+    )
+}
+
+/// How the header row `first` of a CSV file separates its columns.
+fn csv_dialect(first: &str) -> Dialect {
+    let with = |delimiter| Dialect { delimiter, quotes: true, skip_space: false };
+    let found = [b',', b';', b'\t', b'|'].map(with).into_iter().find(|way| way.count(first) > 0);
+    let dialect = found.unwrap_or(with(b','));
+    let mut quotes = Quotes::new(Dialect { skip_space: true, ..dialect });
+    // The blanks of a header that has one behind each of its commas are no part of its names.
+    let bytes = first.as_bytes();
+    let mut after = (0..bytes.len())
+        .filter(|&at| quotes.push(bytes[at]))
+        .map(|at| bytes.get(at + 1))
+        .peekable();
+    let skip_space = after.peek().is_some() && after.all(|next| next == Some(&b' '));
+    Dialect { skip_space, ..dialect }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str, head: &str) -> Format {
+        of(Path::new(name), head.as_bytes()).unwrap()
+    }
+
+    fn delimiter(name: &str, head: &str) -> (char, bool) {
+        match found(name, head) {
+            Format::Delimited(Dialect { delimiter, quotes, .. }) => (char::from(delimiter), quotes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn content_comes_before_the_name() {
+        for (name, head) in [
+            ("a.csv", "{\"a\": 1}"),
+            ("a.tsv", "\n[\n{"),
+            ("a", "[[1]]"),
+            ("a.xyz", "{}"),
+            ("a.JSON", "x"),
+        ] {
+            assert_eq!(found(name, head), Format::Json, "{name}");
+        }
+        assert_eq!(delimiter("a.csv", "{a},b\n"), (',', true));
+        assert_eq!(delimiter("a.csv", "\n\na;b\n1;2"), (';', true));
+        assert_eq!(delimiter("a.csv", "\"a,b\"\tc\n"), ('\t', true));
+        assert_eq!(delimiter("a.csv", "a,b;c\n"), (',', true));
+        assert_eq!(delimiter("a.csv", "a\n"), (',', true));
+        assert_eq!(delimiter("a.tsv", "a\tb,c\n"), ('\t', false));
+        assert_eq!(delimiter("a.tsv", "a,b\n1,2"), (',', true));
+        assert_eq!(delimiter("a.tsv", "a, b"), ('\t', false));
+        assert_eq!(delimiter("a", "a,b"), (',', true));
+        assert_eq!(delimiter("a.txt", "a\tb"), ('\t', false));
+    }
+
+    #[test]
+    fn blanks_behind_commas_are_told_from_the_header() {
+        let skips = |head| matches!(found("a.csv", head), Format::Delimited(d) if d.skip_space);
+        assert!(skips("a, b, \"c,d\"\n"));
+        assert!(!skips("a,b, c\n") && !skips("a b\n") && !skips("a,b\n1, 2\n"));
+    }
+
+    #[test]
+    fn what_is_neither_is_refused() {
+        let refusal =
+            |name: &str, head: &str| of(Path::new(name), head.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            refusal("a.xlsx", "x"),
+            "a.xlsx: found extension .xlsx, expected .jsonl, .json, .csv, .tsv or .conll (also .gz or .zst)"
+        );
+        assert!(
+            refusal("a.csv", "PK\x03\x04").contains("is a ZIP archive or a spreadsheet, expected")
+        );
+        assert!(refusal("a.txt", "the sea\nis blue\n").contains("neither JSON nor columns nor"));
+    }
+}

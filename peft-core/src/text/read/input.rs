@@ -1,0 +1,224 @@
+//! The bytes of a data file, and the text in them.
+
+use std::{
+    io::{BufRead, BufReader, Cursor, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use super::source::{self, STANDARD_INPUT};
+use crate::{
+    error::{Error, Result},
+    formats::lfs,
+};
+
+/// Bytes that are looked at before a file is read, to tell what it holds.
+const HEAD: usize = 1 << 16;
+
+/// A file that is being read, with the number of the line that comes next.
+pub(super) struct Input {
+    /// The file.
+    pub path: Arc<Path>,
+    /// The line of the next byte, counted from 1.
+    pub line: usize,
+    head: Arc<[u8]>,
+    /// The last byte of a line: CR in files of old Macs, which have no LF.
+    line_end: u8,
+    reader: BufReader<Box<dyn Read + Send>>,
+}
+
+impl Input {
+    /// Opens a file, or standard input for `-`.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if it cannot be read, [`Error::File`] if it is a Git LFS pointer.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = match path.as_os_str() == STANDARD_INPUT {
+            true => Path::new("standard input"),
+            false => path,
+        };
+        Self::new(shown, source::open(path).map_err(Error::read(shown))?)
+    }
+
+    /// Reads `bytes` in place of the file at `path`, from line `line`.
+    pub fn of_bytes(path: &Arc<Path>, line: usize, bytes: Vec<u8>) -> Self {
+        let reader: Box<dyn Read + Send> = Box::new(Cursor::new(bytes));
+        let reader = BufReader::new(reader);
+        Self { path: path.clone(), line, head: Arc::default(), line_end: b'\n', reader }
+    }
+
+    fn new(path: &Path, mut reader: Box<dyn Read + Send>) -> Result<Self> {
+        let head = start(&mut reader).map_err(Error::read(path))?;
+        lfs::refuse_pointer(&head, path)?;
+        let skipped = usize::from(head.starts_with(BYTE_ORDER_MARK)) * BYTE_ORDER_MARK.len();
+        let head: Arc<[u8]> = Arc::from(&head[skipped..]);
+        let old_mac = head.contains(&b'\r') && !head.contains(&b'\n');
+        let line_end = if old_mac { b'\r' } else { b'\n' };
+        let all: Box<dyn Read + Send> = Box::new(Cursor::new(head.clone()).chain(reader));
+        let reader = BufReader::with_capacity(HEAD, all);
+        Ok(Self { path: Arc::from(path), line: 1, head, line_end, reader })
+    }
+
+    /// The first bytes of the file, without a byte-order mark: all of them, or 64 KiB.
+    pub fn head(&self) -> Arc<[u8]> {
+        self.head.clone()
+    }
+
+    /// The bytes that come next; none at the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read.
+    pub fn fill(&mut self) -> Result<&[u8]> {
+        let path = &self.path;
+        self.reader.fill_buf().map_err(Error::read(path))
+    }
+
+    /// Steps over `count` bytes of [`fill`](Self::fill), which the caller has counted the lines of.
+    pub fn consume(&mut self, count: usize) {
+        self.reader.consume(count);
+    }
+
+    /// Appends the next line with its end to `text`; false at the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read, [`Error::Data`] if the line is not text.
+    pub fn read_line(&mut self, text: &mut String) -> Result<bool> {
+        let mut bytes = Vec::new();
+        let path = &self.path;
+        self.reader.read_until(self.line_end, &mut bytes).map_err(Error::read(path))?;
+        text.push_str(utf8(&self.path, self.line, &bytes)?);
+        self.line += 1;
+        Ok(!bytes.is_empty())
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The first bytes of `reader`: [`HEAD`] of them, or all there are.
+fn start(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    reader.take(HEAD as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Removes LF, CRLF or CR.
+pub(super) fn strip_end(row: &mut String) {
+    let end = if row.ends_with("\r\n") { 2 } else { usize::from(row.ends_with(['\r', '\n'])) };
+    row.truncate(row.len() - end);
+}
+
+/// The text in `bytes`, which begin on line `line`.
+///
+/// # Errors
+/// [`Error::Data`] at the line of a byte that is not UTF-8, or of a NUL byte.
+pub(super) fn utf8<'a>(path: &Path, line: usize, bytes: &'a [u8]) -> Result<&'a str> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let (before, rest) = bytes.split_at(error.valid_up_to());
+        let line = line + line_ends(before);
+        Error::data(path, line, not_utf8(path, rest.first().copied().unwrap_or_default()))
+    })?;
+    match bytes.iter().position(|&byte| byte == 0) {
+        Some(at) => {
+            let message =
+                "found a NUL byte, which no text has: the file is damaged, or not a text file";
+            Err(Error::data(path, line + line_ends(&bytes[..at]), message))
+        }
+        None => Ok(text),
+    }
+}
+
+fn not_utf8(path: &Path, byte: u8) -> String {
+    format!(
+        "found text that is not UTF-8 (byte 0x{byte:02x}), expected UTF-8; if it is Latin-1 or \
+         Windows-1252, convert it: {}",
+        conversion(path, "WINDOWS-1252")
+    )
+}
+
+/// Refuses UTF-16, which is told from its first bytes.
+///
+/// # Errors
+/// [`Error::File`] saying how to convert the file.
+pub(super) fn check_encoding(path: &Path, head: &[u8]) -> Result<()> {
+    let (mark, encoding) = match head {
+        [0xff, 0xfe, ..] => (true, "UTF-16"),
+        [0xfe, 0xff, ..] => (true, "UTF-16"),
+        [first, 0, third, 0, ..] if *first != 0 && *third != 0 => (false, "UTF-16LE"),
+        [0, second, 0, fourth, ..] if *second != 0 && *fourth != 0 => (false, "UTF-16BE"),
+        _ => return Ok(()),
+    };
+    let how = if mark { "begins with the mark of" } else { "seems to be" };
+    let way_out = conversion(path, encoding);
+    Err(Error::file(path, format!("{how} {encoding}, expected UTF-8; convert it: {way_out}")))
+}
+
+/// The command that converts a file to UTF-8.
+fn conversion(path: &Path, encoding: &str) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!("iconv -f {encoding} -t UTF-8 {name} > utf8-{name}")
+}
+
+/// The number of lines that end in `bytes`.
+pub(super) fn line_ends(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn input(bytes: &[u8]) -> Input {
+        Input::new(Path::new("rows.csv"), Box::new(Cursor::new(bytes.to_vec()))).unwrap()
+    }
+
+    /// The lines of a file, without their ends; the last result is an error or `None`.
+    fn rows(bytes: &[u8]) -> (Vec<String>, Option<String>) {
+        let (mut input, mut rows) = (input(bytes), Vec::new());
+        loop {
+            let mut row = String::new();
+            match input.read_line(&mut row) {
+                Ok(true) => strip_end(&mut row),
+                Ok(false) => return (rows, None),
+                Err(error) => return (rows, Some(error.to_string())),
+            }
+            rows.push(row);
+            assert_eq!(input.line, rows.len() + 1);
+        }
+    }
+
+    #[test]
+    fn lines_have_any_end() {
+        assert_eq!(rows(b"\xef\xbb\xbfa\r\n\nb\rc\n\nd").0, ["a", "", "b\rc", "", "d"]);
+        assert_eq!(rows(b"a\rb\r\rc").0, ["a", "b", "", "c"]);
+        assert_eq!(rows(b"\n").0, [""]);
+        assert!(rows(b"").0.is_empty());
+    }
+
+    #[test]
+    fn other_encodings_are_named_with_the_way_out() {
+        let refusal = |bytes: &[u8]| {
+            check_encoding(Path::new("a b/rows.csv"), bytes).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refusal(b"\xff\xfet\0"),
+            "a b/rows.csv: begins with the mark of UTF-16, expected UTF-8; convert it: iconv -f UTF-16 -t UTF-8 \
+             rows.csv > utf8-rows.csv"
+        );
+        assert!(refusal(b"\xfe\xff\0t").contains("-f UTF-16 "));
+        assert!(refusal(b"t\0e\0").contains("seems to be UTF-16LE"));
+        assert!(refusal(b"\0t\0e").contains("-f UTF-16BE "));
+        assert!(check_encoding(Path::new("a"), "é".as_bytes()).is_ok());
+        let error = rows(b"text\ncaf\xe9,1\n").1.unwrap();
+        assert!(
+            error.starts_with("rows.csv, line 2: found text that is not UTF-8 (byte 0xe9)"),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("iconv -f WINDOWS-1252 -t UTF-8 rows.csv > utf8-rows.csv"),
+            "{error}"
+        );
+        let nul = utf8(Path::new("a"), 3, b"x\ny\0z").unwrap_err().to_string();
+        assert!(nul.starts_with("a, line 4: found a NUL byte"), "{nul}");
+    }
+}

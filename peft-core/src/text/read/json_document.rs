@@ -1,0 +1,309 @@
+//! One JSON document that holds all rows of a file.
+//!
+//! | layout | such as |
+//! |---|---|
+//! | a list below a key | `{"version": "1", "data": [{"text": "a"}, {"text": "b"}]}` |
+//! | lists as columns | `{"text": ["a", "b"], "label": [0, 1]}` |
+//! | objects as columns, pandas' `to_json()` | `{"text": {"0": "a", "1": "b"}}` |
+//! | columns and rows, pandas' `orient="split"` | `{"columns": ["text"], "data": [["a"], ["b"]]}` |
+//! | SQuAD's own | `{"data": [{"paragraphs": [...]}]}` |
+
+use std::{path::Path, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    json_value::{parse, parts, repaired},
+    options::Notes,
+};
+use crate::{
+    error::{Error, Result},
+    text::{record::Record, squad},
+};
+
+/// Keys below which files keep their rows, whatever else stands beside them.
+const LISTS: &[&str] = &[
+    "data",
+    "rows",
+    "records",
+    "examples",
+    "instances",
+    "items",
+    "samples",
+    "train",
+    "valid",
+    "validation",
+    "dev",
+    "test",
+];
+
+/// Keys of a row that hold a list: an object with one of them is a row, not a file of columns.
+const LISTS_OF_A_ROW: &[&str] = &["input_ids", "tokens", "words", "messages", "conversations"];
+
+/// What a document turns out to be.
+pub(super) enum Document {
+    /// These rows.
+    Rows(Vec<Record>),
+    /// A list of rows, which begins on this line: its text.
+    Array(usize, String),
+    /// A row itself.
+    Row,
+}
+
+/// The rows of a document that begins on line `line`.
+///
+/// # Errors
+/// [`Error::File`] if it has several lists of rows, or columns of different lengths; the errors of a row in it.
+pub(super) fn read(
+    path: &Arc<Path>,
+    line: usize,
+    text: &str,
+    notes: &mut Notes,
+) -> Result<Document> {
+    // What is no JSON is told when it is read as a row.
+    let Ok(Value::Object(document)) = parse(text) else { return Ok(Document::Row) };
+    if list(&document, "data").is_some_and(|articles| articles.iter().any(is_article)) {
+        // Its lines are counted from the beginning of the file.
+        let text = "\n".repeat(line - 1) + &repaired(text);
+        return Ok(squad::records(path, &text)?.map_or(Document::Row, Document::Rows));
+    }
+    if let Some(columns) = list(&document, "columns")
+        && let Some(rows) = list(&document, "data")
+        && rows.iter().all(Value::is_array)
+    {
+        return split(path, columns, rows, notes).map(Document::Rows);
+    }
+    if let Some(key) = key_of_rows(path, &document)? {
+        let (_, at) = parts(text)
+            .into_iter()
+            .rfind(|(found, _)| found.as_deref() == Some(key))
+            .unwrap_or_default();
+        let line = line + text[..at.start].matches('\n').count();
+        notes.say(format!("{}: the rows are those in `{key}`", path.display()));
+        return Ok(Document::Array(line, text[at].to_owned()));
+    }
+    Ok(columns(path, &document, notes)?.map_or(Document::Row, Document::Rows))
+}
+
+fn list<'a>(document: &'a Map<String, Value>, key: &str) -> Option<&'a Vec<Value>> {
+    document.get(key).and_then(Value::as_array)
+}
+
+/// Whether a value is an article in SQuAD's layout.
+fn is_article(value: &Value) -> bool {
+    value.get("paragraphs").is_some()
+}
+
+/// The key whose list holds the rows.
+fn key_of_rows<'a>(path: &Path, document: &'a Map<String, Value>) -> Result<Option<&'a str>> {
+    // What else stands in the list is refused when it is read as a row.
+    let of_objects = |value: &Value| {
+        value.as_array().and_then(|rows| rows.first()).is_some_and(Value::is_object)
+    };
+    let known: Vec<&str> = document
+        .iter()
+        .filter(|(key, value)| LISTS.contains(&key.as_str()) && of_objects(value))
+        .map(|(key, _)| key.as_str())
+        .collect();
+    match (&known[..], document.iter().next()) {
+        ([key], _) => Ok(Some(key)),
+        ([], Some((key, value))) if document.len() == 1 => {
+            let rows = of_objects(value) && !is_list_of_a_row(key, value);
+            Ok(rows.then_some(key.as_str()))
+        }
+        ([], _) => Ok(None),
+        (several, _) => Err(Error::file(
+            path,
+            format!("holds several lists of rows ({}); expected one in a file", several.join(", ")),
+        )),
+    }
+}
+
+/// Whether a list belongs to one row: words, token ids, or the turns of a chat.
+fn is_list_of_a_row(key: &str, value: &Value) -> bool {
+    let is_turn = |turn: &Value| turn.get("role").is_some() || turn.get("from").is_some();
+    value.as_array().is_some_and(|list| {
+        let nested = !list.is_empty() && list.iter().all(Value::is_array);
+        let named = LISTS_OF_A_ROW.contains(&key) && !nested;
+        named || list.first().is_some_and(is_turn)
+    })
+}
+
+/// Rows of which each column is a list, or an object whose keys number the rows.
+fn columns(
+    path: &Arc<Path>,
+    document: &Map<String, Value>,
+    notes: &mut Notes,
+) -> Result<Option<Vec<Record>>> {
+    let is_row = |(key, value): (&String, &Value)| is_list_of_a_row(key, value);
+    let numbered = |value: &Value| {
+        value.as_object().is_some_and(|rows| {
+            !rows.is_empty() && rows.keys().all(|key| key.parse::<u64>().is_ok())
+        })
+    };
+    let lists = document.values().all(Value::is_array);
+    if document.is_empty()
+        || document.iter().any(is_row)
+        || !(lists || document.values().all(numbered))
+    {
+        return Ok(None);
+    }
+    let mut rows: Vec<Map<String, Value>> = Vec::new();
+    let mut first: Option<(&str, usize)> = None;
+    for (name, column) in document {
+        let values: Vec<&Value> = match column {
+            Value::Array(values) => values.iter().collect(),
+            Value::Object(values) => in_order(values),
+            _ => Vec::new(),
+        };
+        match first {
+            None => {
+                first = Some((name, values.len()));
+                rows.resize_with(values.len(), Map::new);
+            }
+            Some((other, length)) if length != values.len() => {
+                let found = values.len();
+                let message = format!(
+                    "column `{name}` has {found} values, column `{other}` {length}; expected as many in each"
+                );
+                return Err(Error::file(path, message));
+            }
+            Some(_) => {}
+        }
+        for (row, value) in rows.iter_mut().zip(values) {
+            row.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(Some(numbered_rows(path, rows, notes)))
+}
+
+/// The values of an object in the order of its keys, which are numbers.
+fn in_order(values: &Map<String, Value>) -> Vec<&Value> {
+    let mut values: Vec<(u64, &Value)> =
+        values.iter().map(|(key, value)| (key.parse().unwrap_or(u64::MAX), value)).collect();
+    values.sort_by_key(|(key, _)| *key);
+    values.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Rows as lists, with the names of their columns.
+fn split(
+    path: &Arc<Path>,
+    columns: &[Value],
+    rows: &[Value],
+    notes: &mut Notes,
+) -> Result<Vec<Record>> {
+    let named = |(number, row): (usize, &Value)| {
+        let values = row.as_array().map_or(&[][..], Vec::as_slice);
+        if values.len() != columns.len() {
+            let (found, expected) = (values.len(), columns.len());
+            let message = format!(
+                "data[{number}] has {found} values, expected one for each of {expected} columns"
+            );
+            return Err(Error::file(path, message));
+        }
+        let name = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Ok(columns.iter().map(name).zip(values.iter().cloned()).collect())
+    };
+    let rows = rows.iter().enumerate().map(named).collect::<Result<Vec<_>>>()?;
+    Ok(numbered_rows(path, rows, notes))
+}
+
+/// Rows that have no line of their own: their number stands for it.
+fn numbered_rows(
+    path: &Arc<Path>,
+    rows: Vec<Map<String, Value>>,
+    notes: &mut Notes,
+) -> Vec<Record> {
+    let count = rows.len();
+    notes.say(format!(
+        "{}: {count} rows, read from columns; where a message names a line, it is the number of the row",
+        path.display()
+    ));
+    rows.into_iter()
+        .enumerate()
+        .map(|(row, fields)| Record::new(path.clone(), row + 1, fields))
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::records::tests::{failure, lines, read};
+    use serde_json::json;
+
+    fn texts(content: &str) -> Vec<String> {
+        let records = read("a.json", content).unwrap();
+        records.iter().map(|record| record.text("text").unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn one_content_gives_one_result() {
+        for content in [
+            r#"[{"text": "a", "label": 1}, {"text": "b", "label": 0}]"#,
+            r#"{"data": [{"text": "a", "label": 1}, {"text": "b", "label": 0}]}"#,
+            r#"{"version": "1", "n": 2, "data": [{"text": "a"}, {"text": "b"}]}"#,
+            r#"{"whatever": [{"text": "a"}, {"text": "b"}]}"#,
+            r#"{"text": ["a", "b"], "label": [1, 0]}"#,
+            r#"{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}"#,
+            r#"{"text": {"10": "b", "9": "a"}}"#,
+            r#"{"columns": ["text", "label"], "index": [0, 1], "data": [["a", 1], ["b", 0]]}"#,
+            "{\"text\": \"a\", \"data\": [{\"text\": \"x\"}]}\n{\"text\": \"b\"}",
+            "{\"text\": \"a\", \"x\": NaN}\n{\"text\": \"b\"}",
+            "{\"data\": [{\"text\": \"a\", \"x\": NaN}, {\"text\": \"b\"}]}",
+        ] {
+            assert_eq!(texts(content), ["a", "b"], "{content}");
+        }
+    }
+
+    #[test]
+    fn rows_below_a_key_keep_their_lines() {
+        let text = "\n{\"version\": 1,\n \"data\":\n [\n{\"text\": \"a\"},\n\n{\"text\": 3}]}";
+        assert_eq!(lines(&read("a.json", text).unwrap()), [5, 7]);
+        let broken = failure("a.json", text.replace("{\"text\": 3}", "3"));
+        assert_eq!(broken, ", line 7: found `3]`, expected a JSON object");
+    }
+
+    #[test]
+    fn a_single_row_stays_a_row() {
+        for row in [
+            json!({"messages": [{"role": "user", "content": "a"}]}),
+            json!({"turns": [{"from": "human", "value": "a"}]}),
+            json!({"tokens": ["a", "b"], "tags": ["O", "O"]}),
+            json!({"input_ids": [1, 2], "labels": [1, 2]}),
+            json!({"input_ids": [], "labels": []}),
+            json!({"question": "q", "context": "c", "answers": [{"text": "c", "answer_start": 0}]}),
+            json!({"text": "a", "label": 1}),
+            json!({"a": {"b": 1}}),
+            json!({}),
+        ] {
+            let records = read("a.json", row.to_string()).unwrap();
+            assert_eq!(json!(records[0].fields), row);
+            assert_eq!(records.len(), 1);
+        }
+        let columns = json!({"tokens": [["a"], ["b", "c"]], "tags": [["O"], ["O", "O"]]});
+        assert_eq!(read("a.json", columns.to_string()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn squad_is_read_as_such() {
+        let text = "\n{\"data\": [{\"paragraphs\": [{\"context\": \"c\", \"qas\": [\n{\"question\": \"q\"}]}]}]}";
+        let records = read("a.json", text).unwrap();
+        assert_eq!((records[0].line, records[0].text("context").unwrap()), (3, "c"));
+    }
+
+    #[test]
+    fn documents_that_leave_a_choice_are_refused() {
+        assert_eq!(
+            failure("a.json", r#"{"train": [{"text": "a"}], "test": [{"text": "b"}]}"#),
+            ": holds several lists of rows (test, train); expected one in a file"
+        );
+        assert_eq!(
+            failure("a.json", r#"{"text": ["a", "b"], "label": [1]}"#),
+            ": column `text` has 2 values, column `label` 1; expected as many in each"
+        );
+        assert!(
+            failure("a.json", r#"{"columns": ["text"], "data": [["a"], ["b", 1]]}"#)
+                .contains("data[1] has 2 values, expected one for each of 1 columns")
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! JSON values in a stream of bytes: where one ends, and what Python writes into them that is not JSON.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// Finds the end of an object or an array, byte by byte.
+#[derive(Debug, Default)]
+pub(super) struct Extent {
+    /// The brackets that are open.
+    open: Vec<u8>,
+    in_string: bool,
+    escaped: bool,
+    /// The last byte outside of strings that is not white space; a quote for a string.
+    before: u8,
+}
+
+/// What a byte means for the value that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The value goes on.
+    On,
+    /// The value ends with this byte.
+    End,
+    /// No JSON value goes on like this.
+    Malformed,
+}
+
+impl Extent {
+    /// Takes the next byte of the value; its first is a bracket.
+    pub fn push(&mut self, byte: u8) -> Step {
+        if self.in_string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => self.in_string = false,
+                // One forgotten quote must not swallow the rest of the file.
+                b'\n' => return Step::Malformed,
+                _ => {}
+            }
+            return Step::On;
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => {
+                // Nor one forgotten bracket: values follow a colon or, in an array, a comma.
+                let fits = match self.open.last() {
+                    None => true,
+                    Some(b'{') => self.before == b':',
+                    Some(_) => matches!(self.before, b'[' | b','),
+                };
+                self.open.push(byte);
+                if !fits {
+                    return Step::Malformed;
+                }
+            }
+            b'}' | b']' => {
+                let fits = self.open.pop() == Some(if byte == b'}' { b'{' } else { b'[' });
+                match (fits, self.open.is_empty()) {
+                    (false, _) => return Step::Malformed,
+                    (true, true) => return Step::End,
+                    (true, false) => {}
+                }
+            }
+            _ if byte.is_ascii_whitespace() => return Step::On,
+            _ => {}
+        }
+        self.before = byte;
+        Step::On
+    }
+}
+
+/// The members of a JSON object or the elements of an array: where each value stands in `text`, with the key of
+/// a member. Of a text that is not JSON, what can be told.
+pub(super) fn parts(text: &str) -> Vec<(Option<String>, std::ops::Range<usize>)> {
+    let bytes = text.as_bytes();
+    let (mut parts, mut key) = (Vec::new(), None);
+    let space = |at: usize| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        at + rest.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b',').count()
+    };
+    let mut at = space(0) + 1;
+    loop {
+        at = space(at);
+        let Some(&first) = bytes.get(at).filter(|byte| !matches!(byte, b'}' | b']')) else {
+            return parts;
+        };
+        let end = at + length(&bytes[at..], first);
+        let next = end + bytes[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if first == b'"' && key.is_none() && bytes.get(next) == Some(&b':') {
+            key = serde_json::from_str(&text[at..end]).ok();
+            at = next + 1;
+        } else {
+            parts.push((key.take(), at..end));
+            at = end.max(at + 1);
+        }
+    }
+}
+
+/// The length of the value that `bytes` begin with.
+fn length(bytes: &[u8], first: u8) -> usize {
+    match first {
+        b'{' | b'[' => {
+            let mut extent = Extent::default();
+            let end = bytes.iter().position(|&byte| extent.push(byte) != Step::On);
+            end.map_or(bytes.len(), |end| end + 1)
+        }
+        b'"' => {
+            let mut escaped = false;
+            let end = bytes[1..].iter().position(|&byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            end.map_or(bytes.len(), |end| end + 2)
+        }
+        _ => {
+            let ends =
+                |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'}' | b']' | b':');
+            bytes.iter().position(ends).unwrap_or(bytes.len())
+        }
+    }
+}
+
+/// Parses a JSON value as Python's `json` writes it: `NaN`, `Infinity` and numbers beyond f64 are read as
+/// `null`, half a surrogate pair as U+FFFD.
+///
+/// # Errors
+/// serde_json's, of the text with these replaced.
+pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
+    // Nearly all texts need no repair, and it costs a second look at each byte.
+    serde_json::from_str(text).or_else(|error| match repaired(text) {
+        Cow::Borrowed(_) => Err(error),
+        Cow::Owned(text) => serde_json::from_str(&text),
+    })
+}
+
+/// `text` with what [`parse`] replaces replaced; of equal lines.
+pub(super) fn repaired(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let (mut made, mut copied, mut at) = (String::new(), 0, 0);
+    while at < bytes.len() {
+        let (length, replacement) = match bytes[at] {
+            b'"' => {
+                let end = at + length(&bytes[at..], b'"');
+                surrogates(text, at..end, &mut made, &mut copied);
+                (end - at, None)
+            }
+            b'N' | b'I' | b'-' | b'0'..=b'9' => {
+                let length = length(&bytes[at..], b'0');
+                let word = &text[at..at + length];
+                let beyond = word.parse::<f64>().is_ok_and(f64::is_infinite)
+                    && word.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+                let name = matches!(word, "NaN" | "Infinity" | "-Infinity" | "-NaN");
+                (length, (name || beyond).then_some("null"))
+            }
+            _ => (1, None),
+        };
+        if let Some(replacement) = replacement {
+            made.push_str(&text[copied..at]);
+            made.push_str(replacement);
+            copied = at + length;
+        }
+        at += length.max(1);
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    made.push_str(&text[copied..]);
+    Cow::Owned(made)
+}
+
+/// Replaces the escapes of lone surrogates in the string at `range`.
+fn surrogates(text: &str, range: std::ops::Range<usize>, made: &mut String, copied: &mut usize) {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6).filter(|_| at + 6 <= range.end)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut at = range.start;
+    while at < range.end {
+        if text.as_bytes()[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        let (first, second) = (unit(at), unit(at + 6));
+        at += match (first, second) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
+            (Some(0xd800..0xe000), _) => {
+                made.push_str(&text[*copied..at]);
+                made.push_str("\\ufffd");
+                *copied = at + 6;
+                6
+            }
+            // Also past an escaped backslash, so that it begins nothing.
+            _ => 2,
+        };
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn end(text: &str) -> (usize, Step) {
+        let mut extent = Extent::default();
+        for (at, byte) in text.bytes().enumerate() {
+            match extent.push(byte) {
+                Step::On => {}
+                step => return (at + 1, step),
+            }
+        }
+        (text.len(), Step::On)
+    }
+
+    #[test]
+    fn values_end_where_their_brackets_close() {
+        assert_eq!(end("{\"a}\\\"\": [1, {}]} x"), (17, Step::End));
+        assert_eq!(end("[[], [1, [2]]]"), (14, Step::End));
+        assert_eq!(end("{\"a\": 1"), (7, Step::On));
+        for malformed in
+            ["{\"a\": 1\n{", "{\"a\": 1,\n{", "{\"a\": [1, 2\n{", "{\"a\": \"b\n", "{]", "[}"]
+        {
+            assert_eq!(end(malformed), (malformed.len(), Step::Malformed), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn parts_are_placed() {
+        let text = " {\"a\" : [1, \"x]\"], \"b\":\"c:\" , \"d\\n\":-1.5e3}";
+        let found = parts(text);
+        let shown: Vec<_> =
+            found.iter().map(|(key, at)| (key.as_deref().unwrap(), &text[at.clone()])).collect();
+        assert_eq!(shown, [("a", "[1, \"x]\"]"), ("b", "\"c:\""), ("d\n", "-1.5e3")]);
+        let found = parts("[1, {\"a\": 2}, \"b\"]");
+        assert_eq!(
+            found.iter().map(|(_, at)| at.clone()).collect::<Vec<_>>(),
+            [1..2, 4..12, 14..17]
+        );
+        for broken in ["", "{", "{\"", "{\"a", "{\"a\":", "[}", "{:", "]"] {
+            let _ = parts(broken);
+        }
+    }
+
+    #[test]
+    fn what_python_writes_is_read() {
+        let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \ud83d", "d": "\ud83d\ude00",
+            "e": "\\ud83d", "f": "\ude00\ud83d", "g": 123456789012345678901234567890, "h": 1e999, "i": 1}"#;
+        assert_eq!(
+            parse(text).unwrap(),
+            json!({"a": null, "b": [null, null], "c": "NaN \u{fffd}", "d": "😀", "e": "\\ud83d",
+                "f": "\u{fffd}\u{fffd}", "g": 123456789012345678901234567890f64, "h": null, "i": 1})
+        );
+        assert_eq!(repaired("{\"a\": [1, \"\\n\", -2.5e-3]}"), "{\"a\": [1, \"\\n\", -2.5e-3]}");
+        for broken in ["{\"a\": nan}", "{\"a\": NaNs}", "{\"a\": \"\\ud83\"}", "{\"a\": \"\\ud83d"]
+        {
+            assert!(parse(broken).is_err(), "{broken}");
+        }
+    }
+
+    proptest! {
+        /// Whatever serde_json writes ends where it ends, is parsed as it, and its parts are found.
+        #[test]
+        fn json_is_left_alone(
+            words in prop::collection::vec("[a{}\\[\\]:,\"\\\\\n😀N-]{0,5}", 0..4), number: f64
+        ) {
+            let value = json!({"x": words, "y": {"z": [number, words.len()]}, "w": words});
+            for text in [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()] {
+                prop_assert_eq!(end(&text), (text.len(), Step::End));
+                prop_assert_eq!(&parse(&text).unwrap(), &value);
+                prop_assert_eq!(repaired(&text), text.clone());
+                for (key, at) in parts(&text) {
+                    prop_assert_eq!(&parse(&text[at]).unwrap(), &value[key.unwrap()]);
+                }
+            }
+        }
+
+        /// No text makes the scanners panic.
+        #[test]
+        fn any_text_is_scanned(text in "[\\[{\"\\\\ud8dN:,\n}\\]é0-]{0,40}") {
+            let _ = (end(&text), parts(&text), repaired(&text), parse(&text));
+        }
+    }
+}

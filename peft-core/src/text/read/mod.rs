@@ -1,0 +1,35 @@
+//! Reads data files: their rows become [`Record`](super::Record)s, one at a time.
+//!
+//! What a file holds is told from its content; its name decides only where the content leaves a choice.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `records` | [`Records`]: the records of some files, in order; [`read_records`] |
+//! | `options` | [`ReadOptions`], and what is said of files |
+//! | `files` | [`find_files`]: files, folders and patterns |
+//! | `source` | the bytes of a file or of standard input, unpacked |
+//! | `input` | the bytes of a file, line by line, and the encodings that are refused |
+//! | `format` | what a file holds, told from its first bytes |
+//! | `json` | JSON Lines, arrays and documents |
+//! | `json_value` | where a JSON value ends, and what Python writes that is not JSON |
+//! | `json_document` | one document that holds all rows |
+//! | `delimited` | CSV and TSV |
+//! | `conll` | CoNLL files: words with their tags |
+//! | `header` | the names of the columns |
+
+mod conll;
+mod delimited;
+mod files;
+mod format;
+mod header;
+mod input;
+mod json;
+mod json_document;
+mod json_value;
+mod options;
+mod records;
+mod source;
+
+pub use files::find_files;
+pub use options::ReadOptions;
+pub use records::{Records, read_records};

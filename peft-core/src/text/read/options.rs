@@ -1,0 +1,25 @@
+//! How data files are read, and what the readers say of them.
+
+/// How data files are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The names of the columns of CSV and TSV files that have no header, and of CoNLL files; a column with an
+    /// empty name is not read.
+    pub columns: Option<Vec<String>>,
+}
+
+/// What is worth saying about the files.
+#[derive(Debug, Default)]
+pub(super) struct Notes(Vec<String>);
+
+impl Notes {
+    /// Adds a note.
+    pub fn say(&mut self, note: String) {
+        self.0.push(note);
+    }
+
+    /// Returns the notes and forgets them.
+    pub fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.0)
+    }
+}

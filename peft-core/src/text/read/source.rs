@@ -1,0 +1,273 @@
+//! Where the bytes of a data file come from: a file or standard input, compressed or not.
+//!
+//! Compression is told from the first bytes, not from the name: gzip, and Zstandard with windows of up to
+//! 128 MiB, the limit of its own program. Both are unpacked as they are read, so that a small file that unpacks
+//! to a large one takes no more memory than its rows.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Cursor, Read, stdin},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+
+/// The name of standard input where a file is expected.
+pub(super) const STANDARD_INPUT: &str = "-";
+
+/// What standard input held. It can be read once, but rows are read twice where classes are collected first.
+static HELD: Mutex<Option<Arc<[u8]>>> = Mutex::new(None);
+
+/// Opens a file, or standard input for `-`.
+///
+/// # Errors
+/// Those of the operating system.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    let bytes: Box<dyn Read + Send> = match path.as_os_str() == STANDARD_INPUT {
+        true => Box::new(Cursor::new(standard_input()?)),
+        false => Box::new(File::open(path)?),
+    };
+    unpacked(bytes)
+}
+
+fn standard_input() -> io::Result<Arc<[u8]>> {
+    let mut held = HELD.lock().map_err(|_| io::Error::other("standard input was not read"))?;
+    if let Some(bytes) = &*held {
+        return Ok(bytes.clone());
+    }
+    let mut bytes = Vec::new();
+    stdin().lock().read_to_end(&mut bytes)?;
+    Ok(held.insert(bytes.into()).clone())
+}
+
+/// What `bytes` unpack to, if they are compressed.
+fn unpacked(bytes: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut bytes = Peeked::new(bytes);
+    let head = bytes.peek(4)?;
+    if head.starts_with(b"\x1f\x8b") {
+        return Ok(Box::new(MultiGzDecoder::new(BufReader::new(bytes))));
+    }
+    if zstd_magic(head).is_some() {
+        return Ok(Box::new(Zstd { place: Place::Between(bytes) }));
+    }
+    Ok(Box::new(bytes))
+}
+
+/// A reader whose next bytes can be looked at.
+struct Peeked {
+    /// Bytes that were read from `reader` already, from `at` on.
+    ahead: Vec<u8>,
+    at: usize,
+    reader: Box<dyn Read + Send>,
+}
+
+impl Peeked {
+    fn new(reader: Box<dyn Read + Send>) -> Self {
+        Self { ahead: Vec::new(), at: 0, reader }
+    }
+
+    /// The next `count` bytes, which stay to be read; fewer at the end.
+    fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        self.ahead.drain(..self.at);
+        self.at = 0;
+        let missing = count.saturating_sub(self.ahead.len());
+        (&mut self.reader).take(missing as u64).read_to_end(&mut self.ahead)?;
+        Ok(&self.ahead[..count.min(self.ahead.len())])
+    }
+}
+
+impl Read for Peeked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ahead = &self.ahead[self.at..];
+        if ahead.is_empty() {
+            return self.reader.read(buffer);
+        }
+        let count = ahead.read(buffer)?;
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// The frames of a Zstandard file, one after another.
+struct Zstd {
+    place: Place,
+}
+
+enum Place {
+    Between(Peeked),
+    Frame(Box<StreamingDecoder<Peeked, FrameDecoder>>),
+    End,
+}
+
+impl Read for Zstd {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.place = match std::mem::replace(&mut self.place, Place::End) {
+                Place::Frame(mut frame) => {
+                    let count = guarded(|| frame.read(buffer))?;
+                    if count > 0 || buffer.is_empty() {
+                        self.place = Place::Frame(frame);
+                        return Ok(count);
+                    }
+                    Place::Between(frame.into_inner())
+                }
+                Place::Between(bytes) => next_frame(bytes)?,
+                Place::End => return Ok(0),
+            };
+        }
+    }
+}
+
+/// The frame that `bytes` begin with; frames that hold no data are skipped.
+fn next_frame(mut bytes: Peeked) -> io::Result<Place> {
+    loop {
+        let head = bytes.peek(14)?;
+        if head.is_empty() {
+            return Ok(Place::End);
+        }
+        match zstd_magic(head) {
+            None => return Err(io::Error::other("found other bytes behind a Zstandard frame")),
+            Some(false) => {
+                let length: [u8; 4] = match head.get(4..8) {
+                    Some(&[a, b, c, d]) => [a, b, c, d],
+                    _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+                let length = 8 + u64::from(u32::from_le_bytes(length));
+                let skipped = io::copy(&mut (&mut bytes).take(length), &mut io::sink())?;
+                if skipped < length {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Some(true) => {
+                let window = window(head);
+                if window > LARGEST_WINDOW {
+                    let message = format!(
+                        "the Zstandard frame needs a window of {window} bytes, expected at most {LARGEST_WINDOW}"
+                    );
+                    return Err(io::Error::other(message));
+                }
+                let frame = guarded(|| StreamingDecoder::new(bytes).map_err(io::Error::other))?;
+                return Ok(Place::Frame(Box::new(frame)));
+            }
+        }
+    }
+}
+
+/// Runs a piece of the library, which ends in a panic where it meets what its own checks should have refused.
+fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let damaged = |_| Err(io::Error::other("the Zstandard frame is damaged"));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(damaged)
+}
+
+/// What the Zstandard program accepts if it is not told to accept more.
+const LARGEST_WINDOW: u64 = 1 << 27;
+
+/// Whether Zstandard's magic number is that of a frame with data; `None` for other bytes.
+fn zstd_magic(head: &[u8]) -> Option<bool> {
+    match head {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(true),
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(false),
+        _ => None,
+    }
+}
+
+/// The bytes that a frame with this header keeps to look back on (RFC 8878, section 3.1.1.1); 0 if it is cut off.
+fn window(head: &[u8]) -> u64 {
+    let Some(&descriptor) = head.get(4) else { return 0 };
+    let single_segment = descriptor & 0x20 != 0;
+    if !single_segment {
+        let Some(&window) = head.get(5) else { return 0 };
+        let base = 1u64 << (10 + (window >> 3));
+        return base + base / 8 * u64::from(window & 7);
+    }
+    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let (length, offset) = [(1, 0), (2, 256), (4, 0), (8, 0)][usize::from(descriptor >> 6)];
+    let size = head.get(5 + dictionary..).unwrap_or_default().iter().take(length);
+    let size = size.rev().fold(0u64, |size, &byte| size << 8 | u64::from(byte));
+    size.saturating_add(offset)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+    use crate::text::read::records::tests::{failure, read};
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(content: &[u8]) -> Vec<u8> {
+        compress_to_vec(content, CompressionLevel::Fastest)
+    }
+
+    fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        unpacked(Box::new(Cursor::new(bytes)))?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn compressed_files_are_told_by_their_content() {
+        let rows = b"{\"a\": \"1\"}\n{\"a\": \"2\"}\n";
+        for name in ["a.jsonl.gz", "a.gz", "a.jsonl.zst", "a.jsonl", "a"] {
+            for packed in [gzip(rows), zstd(rows)] {
+                let records = read(name, packed).unwrap();
+                assert_eq!(records[1].text("a").unwrap(), "2", "{name}");
+            }
+        }
+        assert_eq!(read("a.tsv.gz", gzip(b"a\n\"x\"\n")).unwrap()[0].text("a").unwrap(), "\"x\"");
+        assert_eq!(read("a.CSV.zst", zstd(b"a\n\"x\"\n")).unwrap()[0].text("a").unwrap(), "x");
+        assert!(read("a.csv.gz", b"a\nx\n").is_ok(), "not compressed in spite of its name");
+        assert_eq!(failure("a.jsonl.gz", gzip(b"")), ": holds no records");
+    }
+
+    #[test]
+    fn frames_and_members_follow_one_another() {
+        let skipped = [&[0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+        let text = b"a long text, a long text, a long text".repeat(9000);
+        let frames = [&skipped[..], &zstd(&text), &skipped, &zstd(b"end"), &skipped].concat();
+        assert_eq!(unpack(frames).unwrap(), [&text[..], b"end"].concat());
+        assert_eq!(
+            unpack([gzip(&text), gzip(b"end")].concat()).unwrap(),
+            [&text[..], b"end"].concat()
+        );
+        assert_eq!(unpack(skipped.repeat(100_000)).unwrap(), b"");
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let text = b"a text, and more".repeat(100);
+        for packed in [gzip(&text), zstd(&text)] {
+            let end = packed.len() - 5;
+            assert!(unpack(packed[..end].to_vec()).is_err());
+        }
+        assert!(unpack([&zstd(&text)[..], b"more bytes"].concat()).is_err());
+        let wide = unpack(vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0xf8, 1, 0, 0]).unwrap_err().to_string();
+        assert!(
+            wide.contains("a window of 2199023255552 bytes, expected at most 134217728"),
+            "{wide}"
+        );
+    }
+
+    #[test]
+    fn windows_are_those_of_the_header() {
+        let header = |rest: &[u8]| window(&[&[0x28, 0xb5, 0x2f, 0xfd], rest].concat());
+        assert_eq!(header(&[0, 0]), 1024);
+        assert_eq!(header(&[0, 0b0000_1001]), 2048 + 256);
+        assert_eq!(header(&[0x20, 7]), 7);
+        assert_eq!(header(&[0x61, 9, 1, 0]), 257);
+        assert_eq!(header(&[0xe0, 0, 0, 0, 0, 1, 0, 0, 0]), 1 << 32);
+        assert_eq!((header(&[]), header(&[0])), (0, 0));
+    }
+}
