@@ -40,7 +40,7 @@ fn logits_are_those_of_the_model_that_was_saved() {
 fn as_safetensors(from: &Path, to: &Path) {
     let path = to.join("model.safetensors");
     let bytes = fs::read(from.join("pytorch_model.bin")).unwrap();
-    let places = torch_file::state(&bytes, &path).unwrap().into_iter();
+    let places = torch_file::state(&bytes, &path, false).unwrap().into_iter();
     let floats = places.filter(|(_, place)| place.dtype.is_float());
     let tensors = floats.map(|(name, place)| (name, place.data(&bytes))).collect();
     fs::write(&path, to_safetensors(&tensors, &path).unwrap()).unwrap();

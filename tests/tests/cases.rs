@@ -4,6 +4,7 @@ mod adapter_paths;
 mod base_configs;
 mod base_weights;
 mod chat;
+mod checkpoints;
 mod data_files;
 mod end_token;
 mod field_names;

@@ -8,13 +8,13 @@ use std::{
 
 use peft_core::{
     Adapter, PROMPT_EMBEDDINGS, PeftType, Task,
-    adapter::prompt_file,
+    adapter::foreign::{self, Base},
     formats::{
         npy,
         torch_file::{self, TorchFile},
     },
 };
-use peft_tests::{shared, vectors};
+use peft_tests::{device, shared, vectors};
 use serde_json::Value;
 
 use crate::{
@@ -56,7 +56,9 @@ fn every_real_adapter_is_read() {
     assert_eq!(bloomz.config.extra["prompt_tuning_init"], "TEXT");
 
     let deviation = |path: &str| {
-        let prompt = prompt_file::read(&real.join(path)).unwrap();
+        let found = foreign::read(&real.join(path), &device()).unwrap();
+        let adapter = found.into_adapter(Task::CausalLm, &Base::default()).unwrap();
+        let prompt = &adapter.tensors[PROMPT_EMBEDDINGS];
         let count = prompt.num_elements() as f64;
         let mean = prompt.iter::<f64>().sum::<f64>() / count;
         let square = prompt.iter::<f64>().map(|x| (x - mean).powi(2)).sum::<f64>();
@@ -298,7 +300,11 @@ fn prompts_alone_need_a_task_and_fit_their_model() {
             1,
             "another base model",
         ),
-        ("--from state.bin --to x --task causal-lm", 1, "holds 2 tensors (bias, weight)"),
+        (
+            "--from state.bin --to x --task causal-lm",
+            1,
+            "holds 2 tensors (bias, weight), none of a known layout",
+        ),
         ("--from none.npy --to x --task causal-lm", 1, "cannot read none.npy"),
         ("--from none --to x --task causal-lm", 1, "cannot read none"),
         ("--from made --to bare.pt", 1, "is a file, expected a folder"),

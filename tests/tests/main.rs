@@ -8,6 +8,7 @@ mod chat;
 mod comparison;
 mod encoder_decoder;
 mod families;
+mod foreign;
 mod generation;
 mod gguf;
 mod gradients;

@@ -72,6 +72,25 @@ fn every_family_head_and_method_equals_its_reference() {
     assert!(count >= 187, "{count} vectors");
 }
 
+/// Rows that end in the padding token, which transformers passes over: with its own classifier and PEFT's prefix, which see
+/// the ids, but not with PEFT's prompt, which does not.
+#[test]
+fn a_decoders_classifier_reads_the_position_that_transformers_reads() {
+    let mut report = Report::default();
+    for entry in fs::read_dir(vectors("last_token")).unwrap() {
+        let dir = entry.unwrap().path();
+        let name = dir.file_name().unwrap().to_str().unwrap();
+        let model = vectors(&format!("logits/{name}"));
+        for kind in ["base", "prompt", "prefix"] {
+            let adapter = (kind != "base").then(|| model.join(kind));
+            let expected = dir.join(format!("{kind}.safetensors"));
+            let found = check(&model, adapter.as_deref(), &dir.join("rows.jsonl"), &expected);
+            report.note(name, kind, found);
+        }
+    }
+    assert_eq!(report.finish(), 6);
+}
+
 #[test]
 fn gpt_nano_sort_equals_its_reference_run() {
     let Some(model) = shared("models/gpt-nano-sort") else { return };

@@ -8,9 +8,14 @@ use std::{
 use clap::{Args, ValueEnum};
 use peft_core::{
     Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task,
-    adapter::{atomic, prompt_file, stored},
+    adapter::{
+        atomic,
+        foreign::{self, Base},
+        prompt_file, stored,
+    },
     formats::npy,
 };
+use peft_models::Loaded;
 use serde_json::json;
 
 use crate::{
@@ -18,19 +23,20 @@ use crate::{
     error::{CliResult, in_adapter},
     flags::{choices::parse_value, help::FlagHelp},
     locate,
-    output::{grouped, line},
+    output::{self, grouped, line},
 };
 
-/// Converts adapters and prompts to PEFT folders or to .npy.
+/// Converts adapters, checkpoints and prompts to PEFT folders or to .npy.
 ///
-/// Reads PEFT folders, including old ones with adapter_model.bin and those of P-tuning v1, and files that hold
-/// only a prompt: .npy of the original prompt tuning code, .safetensors, .bin, .pt.
+/// Reads PEFT folders, including old ones with adapter_model.bin and those of P-tuning v1, and files of other code
+/// (.npy, .safetensors, .bin, .pt, .pth, .ckpt): prompts alone, checkpoints of P-tuning v2, of prefix tuning (its MLP is
+/// folded) and of OpenPrompt, state dicts of PEFT. --model checks that they fit.
 ///
 /// Example: peft convert --from sst2.npy --to sst2 --task seq2seq-lm --base-model google/t5-base-lm-adapt
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct ConvertArgs {
-    /// Adapter folder, or prompt file.
+    /// Adapter folder, or a file of other code.
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     /// Folder or file to write.
@@ -39,7 +45,7 @@ pub struct ConvertArgs {
     /// Format to write.
     #[arg(long, value_enum, show_default = "npy where --to ends in .npy, otherwise peft")]
     format: Option<Format>,
-    /// Task of a prompt file, which names none.
+    /// Task of a file that names none.
     #[arg(long, value_name = "TASK", value_parser = parse_value::<Task>,
         show_names = &Task::ALL.map(Task::name))]
     task: Option<Task>,
@@ -47,8 +53,11 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME", show_default = "that of --from, otherwise --model")]
     base_model: Option<String>,
     /// Base model (a folder or org/name) that the adapter has to fit.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", show_default = "--base-model where that is a folder")]
     model: Option<PathBuf>,
+    /// Number of virtual tokens P, where the file does not say.
+    #[arg(long, value_name = "P")]
+    num_virtual_tokens: Option<usize>,
     /// Overwrite a different adapter or prompt at --to.
     #[arg(long)]
     force: bool,
@@ -87,15 +96,20 @@ pub fn run(args: &ConvertArgs) -> CliResult {
         false => Format::Peft,
     };
     let format = args.format.unwrap_or(by_name);
-    let (adapter, was) = read(args, format)?;
-    if let Some(model) = &args.model {
-        let base = peft_models::load(&locate::model(model)?, &device::choose(None)?)?;
-        let fit = adapter.virtual_tokens(base.model.spec(), &device::choose(None)?);
-        fit.map_err(in_adapter(&args.from))?;
+    let base = base(args)?;
+    let read = read(args, format, base.as_ref())?;
+    let adapter = &read.adapter;
+    if let Some(base) = &base {
+        let (model, device) = (base.model.as_ref(), device::choose(None)?);
+        let fits = adapter.virtual_tokens(model.spec(), &device);
+        fits.map_err(in_adapter(&args.from))?;
+        adapter.check_surplus(model).map_err(in_adapter(&args.from))?;
+        let layout = model.head_layout(adapter.config.task.unwrap_or(Task::SeqCls));
+        adapter.head(layout, model.spec(), &device).map_err(in_adapter(&args.from))?;
     }
     match format {
-        Format::Peft => write_folder(args, &adapter)?,
-        Format::Npy => write_npy(args, &adapter)?,
+        Format::Peft => write_folder(args, adapter)?,
+        Format::Npy => write_npy(args, adapter)?,
     }
 
     let config = &adapter.config;
@@ -109,7 +123,8 @@ pub fn run(args: &ConvertArgs) -> CliResult {
             "from": args.from,
             "to": args.to,
             "format": format.name(),
-            "source": was,
+            "source": read.was,
+            "skipped": read.skipped,
             "peft_type": config.peft_type.name(),
             "task": config.task,
             "base_model": config.base_model,
@@ -120,8 +135,9 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     }
     let parameters = adapter.tensors.values().map(|data| data.num_elements()).sum();
     line(format!(
-        "{} ({was}) -> {} ({}): {} virtual tokens, {} parameters",
+        "{} ({}) -> {} ({}): {} virtual tokens, {} parameters",
         args.from.display(),
+        read.was,
         args.to.display(),
         match format {
             Format::Peft => config.peft_type.name(),
@@ -133,45 +149,105 @@ pub fn run(args: &ConvertArgs) -> CliResult {
     Ok(())
 }
 
-/// The source as an adapter that can be written, and what it was.
-fn read(args: &ConvertArgs, format: Format) -> Result<(Adapter, &'static str)> {
-    let model = || args.model.as_ref().map(|dir| dir.display().to_string());
-    if Adapter::exists(&args.from) || !is_alone(&args.from) {
-        let adapter = Adapter::load(&args.from)?;
-        let was = adapter.config.peft_type.name();
-        let mut adapter = prompt_file::into_prompt_tuning(adapter);
-        let config = &mut adapter.config;
-        if let (Some(found), Some(asked)) = (config.task, args.task)
-            && found != asked
-        {
-            let message = format!("found {asked}, the adapter of --from was made for {found}");
-            return Err(Error::setting("--task", message));
+/// The base model that the adapter has to fit, if one is given.
+fn base(args: &ConvertArgs) -> CliResult<Option<Loaded>> {
+    let folder = || {
+        args.base_model.as_ref().map(PathBuf::from).filter(|dir| dir.join("config.json").exists())
+    };
+    match args.model.clone().or_else(folder) {
+        Some(model) => {
+            Ok(Some(peft_models::load(&locate::model(&model)?, &device::choose(None)?)?))
         }
-        config.task = config.task.or(args.task);
-        config.base_model = args.base_model.clone().or(config.base_model.take()).or_else(model);
-        return Ok((adapter, was));
+        None => Ok(None),
     }
-    let prompt = prompt_file::read(&args.from)?;
-    let task = match (args.task, format) {
+}
+
+/// What was read.
+struct Read {
+    adapter: Adapter,
+    /// What it was.
+    was: &'static str,
+    /// Tensors of the file that are not used.
+    skipped: Vec<String>,
+}
+
+/// The source as an adapter that can be written.
+fn read(args: &ConvertArgs, format: Format, base: Option<&Loaded>) -> CliResult<Read> {
+    let model = || args.model.as_ref().map(|dir| dir.display().to_string());
+    if !Adapter::exists(&args.from) && is_alone(&args.from) {
+        return read_foreign(args, format, base, args.base_model.clone().or_else(model));
+    }
+    let adapter = Adapter::load(&args.from)?;
+    let was = adapter.config.peft_type.name();
+    let mut adapter = prompt_file::into_prompt_tuning(adapter);
+    let config = &mut adapter.config;
+    if let (Some(found), Some(asked)) = (config.task, args.task)
+        && found != asked
+    {
+        let message = format!("found {asked}, the adapter of --from was made for {found}");
+        return Err(Error::setting("--task", message).into());
+    }
+    if args.num_virtual_tokens.is_some_and(|asked| asked != config.num_virtual_tokens) {
+        let message = format!("not used: the adapter of --from has {}", config.num_virtual_tokens);
+        return Err(Error::setting("--num-virtual-tokens", message).into());
+    }
+    config.task = config.task.or(args.task);
+    config.base_model = args.base_model.clone().or(config.base_model.take()).or_else(model);
+    Ok(Read { adapter, was, skipped: Vec::new() })
+}
+
+/// A file of other code as an adapter.
+fn read_foreign(
+    args: &ConvertArgs,
+    format: Format,
+    base: Option<&Loaded>,
+    name: Option<String>,
+) -> CliResult<Read> {
+    let found = foreign::read(&args.from, &device::choose(None)?)?;
+    let task = match (args.task.or(found.task()), format) {
         (Some(task), _) => task,
         // .npy does not store it.
         (None, Format::Npy) => Task::CausalLm,
         (None, Format::Peft) => {
             let message = format!(
-                "is missing: {} has no config that says what the prompt was made for",
+                "is missing: {} has no config that says what it was made for",
                 args.from.display()
             );
-            return Err(Error::setting("--task", message));
+            return Err(Error::setting("--task", message).into());
         }
     };
-    let base_model = args.base_model.clone().or_else(model);
-    Ok((prompt_file::adapter(prompt, task, base_model), "a prompt alone"))
+    let (was, skipped) = (found.layout(), found.skipped().map(str::to_string).collect::<Vec<_>>());
+    if base.is_none() && found.is_prompt_or_prefix() && format == Format::Peft {
+        output::note("note: read as a prompt, not as a prefix: --model checks that it is one");
+    }
+    if !skipped.is_empty() {
+        let same = match base {
+            Some(base) => found.check_skipped(&base.model.tensors())?,
+            None => 0,
+        };
+        output::note(format!("note: {}", told(&skipped, same)));
+    }
+    let spec = base.map(|base| base.model.spec());
+    let base = Base { name, spec, num_virtual_tokens: args.num_virtual_tokens };
+    Ok(Read { adapter: found.into_adapter(task, &base)?, was, skipped })
 }
 
-/// Whether this is a file of its own, or a folder with the tensors of an adapter but without its config.
+/// What was skipped, in one line; `same` of these tensors are those of the base model.
+fn told(skipped: &[String], same: usize) -> String {
+    const NAMED: usize = 3;
+    let names: Vec<&str> = skipped.iter().take(NAMED).map(String::as_str).collect();
+    let more = if skipped.len() > NAMED { ", ..." } else { "" };
+    let compared = match same {
+        0 => "not compared with a base model".to_string(),
+        same => format!("{same} of them compared with the base model: the same"),
+    };
+    format!("{} tensors are skipped ({}{more}), {compared}", skipped.len(), names.join(", "))
+}
+
+/// Whether this is a file of its own, or a folder with such a file but without an adapter's config.
 fn is_alone(from: &Path) -> bool {
     if from.is_dir() {
-        return stored::path(from).is_ok();
+        return foreign::holds_tensors(from);
     }
     let folder = from.parent().filter(|folder| Adapter::exists(folder));
     let is_tensors = |folder| stored::path(folder).is_ok_and(|tensors| tensors == from);

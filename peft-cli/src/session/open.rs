@@ -17,7 +17,7 @@ use crate::{
     base_model, device,
     encoding::{check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
-    locate,
+    locate, output,
 };
 
 /// A model with its virtual tokens, ready to be used.
@@ -84,7 +84,15 @@ impl Session {
                     check_base(adapter, &base, named)?;
                 }
                 let session = Self::new(base.clone(), dir.clone(), adapter, &device);
-                Ok(session.map_err(in_adapter(named))?)
+                let session = session.map_err(in_adapter(named))?;
+                if session.is_prompt_of_peft_for_spans() {
+                    output::note(format!(
+                        "note: {}: PEFT does not shift the labels of question answering by the virtual tokens of a prompt; \
+                         trained so, its answers begin that many tokens too early",
+                        named.display()
+                    ));
+                }
+                Ok(session)
             })
             .collect()
     }
@@ -106,12 +114,16 @@ impl Session {
         let task = adapter.as_ref().and_then(|a| a.config.task).or(base.config.task());
         let mut virtual_tokens = VirtualTokens::none();
         let mut head = None;
-        let mut pooling = Pooling::First;
+        let mut pooling = pooling_of_transformers(&base, task);
         if let Some(adapter) = &adapter {
+            adapter.check_surplus(model)?;
             virtual_tokens = model.prefill(&adapter.virtual_tokens(spec, device)?)?;
             let layout = model.head_layout(task.unwrap_or(Task::SeqCls));
             head = adapter.head(layout, spec, device)?;
-            pooling = adapter.config.own.pooling;
+            let config = &adapter.config;
+            if config.own.method.is_some() || config.peft_type.is_prompt() {
+                pooling = config.own.pooling;
+            }
             if let Some(task) = task.filter(|task| task.has_head() && head.is_none()) {
                 return Err(Error::Mismatch(format!(
                     "the adapter has no tensor `base_model.{}`: the head that its task {task} needs \
@@ -164,6 +176,14 @@ impl Session {
         Ok(self)
     }
 
+    /// Whether this is a prompt that PEFT made for question answering.
+    fn is_prompt_of_peft_for_spans(&self) -> bool {
+        let made = |adapter: &Adapter| {
+            adapter.config.own.ignores_token_types && adapter.config.peft_type.is_prompt()
+        };
+        self.adapter.as_ref().is_some_and(made)
+    }
+
     /// The model.
     pub fn model(&self) -> &dyn FrozenModel {
         self.base.model.as_ref()
@@ -187,6 +207,15 @@ impl Session {
                 self.base.config.architectures()
             ))
         })
+    }
+}
+
+/// Which position the base model's own classifier reads in transformers, and with a prefix of PEFT.
+fn pooling_of_transformers(base: &Loaded, task: Option<Task>) -> Pooling {
+    let is_read_last = base.model.spec().is_causal() && task == Some(Task::SeqCls);
+    match base.config.token_ids("pad_token_id").first().filter(|_| is_read_last) {
+        Some(padding) => Pooling::LastNot(*padding),
+        None => Pooling::First,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     base_model, data_files,
     encoding::{ChatSettings, EncodeSettings, Lengths, encode},
     end_token,
-    error::CliResult,
+    error::{CliResult, in_adapter},
     fields, locate, output,
     settings::Settings,
 };
@@ -48,6 +48,9 @@ impl Inputs {
         };
         let base = base_model::load(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
+        if let (Some(adapter), Some(dir)) = (&start_adapter, &settings.init_adapter) {
+            adapter.check_surplus(base.model.as_ref()).map_err(in_adapter(dir))?;
+        }
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint
             && base.report.fingerprint.as_ref().is_some_and(|now| now != then)

@@ -2,9 +2,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::folder::Adapter;
+use super::{folder::Adapter, foreign::is_same};
 use crate::{
     contract::{
+        frozen::FrozenModel,
         head::{Head, HeadLayout},
         layout::{self, PROMPT_EMBEDDINGS},
         peft_type::PeftType,
@@ -179,6 +180,37 @@ impl Adapter {
             }
             _ => Ok((0..num_layers).collect()),
         }
+    }
+
+    /// Checks that what PEFT would put into the base model is there already: parts other than the head that were trained
+    /// with the virtual tokens, and embeddings, which it saves where the vocabulary grew. More rows of embeddings than the
+    /// base model has are for ids that it does not have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] naming a tensor with other values: this program leaves the base model as it is.
+    pub fn check_surplus(&self, model: &dyn FrozenModel) -> Result<()> {
+        let surplus =
+            |name: &&String| !layout::is_virtual(name) && !HeadLayout::is_head_tensor(name);
+        let names: Vec<&String> = self.tensors.keys().filter(surplus).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let base = model.tensors();
+        for name in names {
+            let (found, Some(own)) = (&self.tensors[name], base.get(name)) else { continue };
+            let (found_shape, shape) = (found.shape(), own.shape());
+            let fits = found_shape.len() == shape.len()
+                && found_shape.as_slice().iter().skip(1).eq(shape.as_slice().iter().skip(1))
+                && found_shape.as_slice().first() >= shape.as_slice().first();
+            if !fits || !is_same(own, found) {
+                return Err(Error::Mismatch(format!(
+                    "the adapter has the tensor `{name}`, which PEFT puts in place of the base model's; the base \
+                     model given has other values there, and is never changed: save a base model that has them"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the trained head, if the adapter has one.

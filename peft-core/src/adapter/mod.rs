@@ -7,7 +7,8 @@
 //! | [`folder`] | reading and writing the two files, checksums, atomic writes |
 //! | [`codec`] | named tensors as bytes, and back |
 //! | [`stored`] | the tensors of a folder: `adapter_model.safetensors`, else `adapter_model.bin` |
-//! | [`prompt_file`] | a prompt that stands alone in a file, and the adapter it becomes |
+//! | [`foreign`] | files of other code: what their tensors are, and the adapter they become |
+//! | [`prompt_file`] | the adapter of a prompt, also of P-tuning v1's |
 //! | `deploy` | from the stored tensors to virtual tokens, also those that PEFT made |
 //! | `elsewhere` | a path that is no adapter folder: where the adapter is |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
@@ -18,6 +19,7 @@ pub mod config;
 mod deploy;
 mod elsewhere;
 pub mod folder;
+pub mod foreign;
 pub mod prompt_file;
 pub mod stored;
 

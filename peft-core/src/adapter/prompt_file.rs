@@ -1,74 +1,15 @@
-//! A prompt in a file of its own, and the adapter made from it.
-
-use std::path::Path;
+//! The adapter of a prompt, also of one that P-tuning v1 trained.
 
 use burn::tensor::TensorData;
 
 use super::{
-    codec::finite_f32,
     config::{AdapterConfig, OwnFields},
     folder::Adapter,
-    stored,
 };
-use crate::{
-    contract::{
-        layout::PROMPT_EMBEDDINGS, method_fields::prompt_tuning_fields, peft_type::PeftType,
-        task::Task, tensors::NamedTensors,
-    },
-    error::{Error, Result},
-    formats::{
-        npy, read,
-        torch_file::{self, TorchFile},
-    },
+use crate::contract::{
+    layout::PROMPT_EMBEDDINGS, method_fields::prompt_tuning_fields, peft_type::PeftType,
+    task::Task, tensors::NamedTensors,
 };
-
-/// Reads a prompt `[P, H]`, as f32, from a `.npy`, `.safetensors`, `.bin`, `.pt` or `.pth` file, or
-/// from an adapter folder without a config. If there are several tensors, it is
-/// `prompt_embeddings`; a single tensor may have any name, or none.
-///
-/// # Errors
-///
-/// [`Error::Read`], [`Error::File`] or [`Error::Tensor`] naming what is missing or not a prompt.
-pub fn read(path: &Path) -> Result<TensorData> {
-    let path = if path.is_dir() { stored::path(path)? } else { path.to_path_buf() };
-    let bytes = read::bytes(&path)?;
-    let (name, data) = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npy") => ("(the array)".to_string(), npy::read(&bytes, &path)?),
-        Some("safetensors") => the_prompt(stored::parse(&bytes, &path)?, &path)?,
-        Some("bin" | "pt" | "pth") => match torch_file::read(&bytes, &path)? {
-            TorchFile::Bare(data) => ("(the only one)".to_string(), data),
-            TorchFile::Named(tensors) => the_prompt(tensors, &path)?,
-        },
-        _ => {
-            let message = "expected an adapter folder, .npy, .safetensors, .bin, .pt or .pth";
-            return Err(Error::file(&path, message));
-        }
-    };
-    match data.shape().as_slice() {
-        [p, h] if *p > 0 && *h > 0 => {}
-        shape => {
-            let message = format!("has the shape {shape:?}, expected a prompt: [P, H]");
-            return Err(Error::tensor(&path, name, message));
-        }
-    }
-    finite_f32(data, &name, &path)
-}
-
-/// Returns the prompt among named tensors, with its name.
-fn the_prompt(mut tensors: NamedTensors, path: &Path) -> Result<(String, TensorData)> {
-    if let Some(found) = tensors.remove_entry(PROMPT_EMBEDDINGS) {
-        return Ok(found);
-    }
-    match tensors.len() {
-        1 => tensors.pop_first().ok_or_else(|| Error::file(path, "holds no tensor")),
-        count => {
-            let names = tensors.into_keys().take(4).collect::<Vec<_>>().join(", ");
-            let message =
-                format!("holds {count} tensors ({names}), none of them `{PROMPT_EMBEDDINGS}`");
-            Err(Error::file(path, message))
-        }
-    }
-}
 
 /// Returns the adapter of a prompt `[P, H]` of f32.
 pub fn adapter(prompt: TensorData, task: Task, base_model: Option<String>) -> Adapter {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Which position of an encoder's sequence its pooler and classifier read.
+/// Which position of its sequence a model's pooler and classifier of rows read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
@@ -25,6 +25,10 @@ pub enum Pooling {
     First,
     /// The first real token.
     FirstToken,
+    /// On a decoder the last token that is not this one, the padding token of its config: what transformers reads of the
+    /// ids that it is given, and so what its own classifiers and PEFT's prefixes were trained with. Never stored.
+    #[serde(skip)]
+    LastNot(u32),
 }
 
 /// The name of a model type's head in its checkpoints, and its parts.

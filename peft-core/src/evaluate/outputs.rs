@@ -55,7 +55,7 @@ pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize
 
 /// The input of a classifier of whole rows, after the model's frozen pooler.
 ///
-/// On a decoder this is the last real token; on an encoder, the first position of the sequence or,
+/// On a decoder this is the last real token or, with [`Pooling::LastNot`], the last that is another one; on an encoder, the first position of the sequence or,
 /// with [`Pooling::FirstToken`], the first real token.
 ///
 /// # Shapes
@@ -80,7 +80,12 @@ pub fn sequence_states(
         token_states(hidden, batch, &(0..b).map(|row| (row, token(row))).collect::<Vec<_>>())
     };
     let states = if model.spec().is_causal() {
-        at(&|row| batch.row_len(row) - 1)
+        at(&|row| {
+            let last = batch.row_len(row) - 1;
+            let Pooling::LastNot(padding) = pooling else { return last };
+            let id = |token: &usize| batch.ids()[row * batch.len() + batch.column(row, *token)];
+            (0..=last).rev().find(|token| id(token) != padding).unwrap_or(0)
+        })
     } else if pooling == Pooling::FirstToken {
         at(&|_| 0)
     } else {

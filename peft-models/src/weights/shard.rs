@@ -126,5 +126,5 @@ fn torch_entries(map: &[u8], path: &Path) -> Result<Vec<(String, Entry)>> {
         };
         (name, entry)
     };
-    Ok(torch_file::state(map, path)?.into_iter().map(entry).collect())
+    Ok(torch_file::state(map, path, false)?.into_iter().map(entry).collect())
 }

@@ -9,12 +9,16 @@ use std::{
 use burn::tensor::{DType, Device};
 use peft_core::{
     Adapter, NamedTensors, Result, Task,
-    adapter::{codec::from_safetensors, prompt_file},
+    adapter::{
+        codec::from_safetensors,
+        foreign::{self, Base},
+        prompt_file,
+    },
     formats::{npy, torch_file},
     text::{ChatSource, Clock, EncoderConfig, load_tokenizer, read_records},
 };
 use peft_models::{ModelConfig, Weights};
-use peft_tests::vectors;
+use peft_tests::{device, vectors};
 
 use crate::mutate;
 
@@ -118,6 +122,24 @@ fn adapters() -> Vec<Reader> {
             seeds: all("torch", &[".bin", ".pt"]),
             repair: mutate::repair_zip,
             read: |_, bytes| torch_file::read(bytes, Path::new("m.bin")).map(drop),
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "checkpoints of other code",
+            seeds: seeds(&[
+                "foreign/ptv2-roberta/pytorch_model.bin",
+                "foreign/liang-gpt2/pytorch_model.bin",
+                "foreign/liang-bart/epoch.ckpt",
+                "foreign/openprompt-prefix/template.bin",
+                "files/torch/dict.bin",
+            ]),
+            repair: mutate::repair_zip,
+            read: |dir, bytes| {
+                write(dir, "c.bin", bytes);
+                let found = foreign::read(&dir.join("c.bin"), &device())?;
+                found.into_adapter(Task::SeqCls, &Base::default())?.files(dir).map(drop)
+            },
             allowance: SMALL,
             beside: Vec::new(),
         },

@@ -54,15 +54,16 @@ pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
 }
 
 /// Where the tensors of a model are in the bytes of a file: those of `torch.save(model.state_dict(), ...)`, or of the
-/// dict in which a training script saved them beside other things. No values are read, and no checksums verified.
+/// dict in which a training script saved them beside other things. No values are read, and checksums only if they are to
+/// be verified.
 ///
 /// # Errors
 ///
 /// As for [`read`], but that tensors may be of other types, and what is not a tensor is left out.
-pub fn state(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Place>> {
+pub fn state(bytes: &[u8], path: &Path, verify: bool) -> Result<BTreeMap<String, Place>> {
     /// T5 has four names for its embedding, which may be nearly all of the file.
     const NAMES: usize = 4;
-    let opened = Opened::new(bytes, false).map_err(|message| Error::file(path, message))?;
+    let opened = Opened::new(bytes, verify).map_err(|message| Error::file(path, message))?;
     let views = opened.parsed.state().map_err(|message| Error::file(path, message))?;
     let mut budget = bytes.len().saturating_mul(NAMES);
     let mut places = BTreeMap::new();
