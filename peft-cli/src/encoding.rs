@@ -278,6 +278,22 @@ fn note_cuts(encoded: &Encoded, rows: usize, lengths: Lengths) {
     }
 }
 
+/// What to do about a row that is too long: the flag that cuts it, with the most tokens that fit.
+pub fn way_out(error: &Error, flag: &str) -> String {
+    let &Error::TooLong { virtual_tokens, new_tokens, limit, .. } = error else {
+        return String::new();
+    };
+    // The last new token needs no position.
+    let taken = virtual_tokens.saturating_add(new_tokens.saturating_sub(1));
+    match limit.checked_sub(taken).filter(|fit| *fit > 0) {
+        Some(_) if new_tokens > 0 && flag == "--max-target-length" => {
+            "; lower --max-new-tokens".into()
+        }
+        Some(fit) => format!("; {flag} {fit} cuts rows of text to what fits"),
+        None => "; there is no space for text".into(),
+    }
+}
+
 /// Checks that the rows of the file `path` and new tokens fit the positions that virtual tokens leave.
 ///
 /// # Errors
@@ -292,9 +308,20 @@ pub fn check_lengths(
     // The decoder of an encoder-decoder also reads the token it starts from.
     let start = usize::from(new_tokens > 0);
     rows.iter().try_for_each(|row| {
-        budget
-            .check(row.input_ids.len(), start.max(row.decoder_len()), new_tokens)
-            .map_err(|error| Error::data(path, row.line, error.to_string()))
+        let (tokens, of_decoder) = (row.input_ids.len(), start.max(row.decoder_len()));
+        budget.check(tokens, of_decoder, new_tokens).map_err(|error| {
+            // A model of one stack has no tokens of a decoder, and counts the new ones behind the row.
+            let of_row = |tokens_found: usize| row.decoder_len() == 0 && tokens_found == tokens;
+            let flag = match &error {
+                Error::TooLong { tokens: found, .. }
+                    if of_row(*found) || budget.check(tokens, 0, 0).is_err() =>
+                {
+                    "--max-length"
+                }
+                _ => "--max-target-length",
+            };
+            Error::data(path, row.line, format!("{error}{}", way_out(&error, flag)))
+        })
     })
 }
 

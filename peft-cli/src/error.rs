@@ -18,24 +18,36 @@ pub enum CliError {
     /// A model or an adapter of the Hugging Face Hub is not available.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// Results can no longer be printed, as under `| head`: nothing went wrong.
-    #[error("cannot print results: {0}")]
-    Closed(#[from] io::Error),
+    /// Nobody reads the results any more, as under `| head`: nothing went wrong.
+    #[error("stdout is closed: {0}")]
+    Closed(io::Error),
+    /// Results cannot be printed, as on a full disk.
+    #[error("cannot write to stdout: {0}")]
+    Print(io::Error),
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed(error),
+            _ => Self::Print(error),
+        }
+    }
 }
 
 /// The result of a command.
 pub type CliResult<T = ()> = std::result::Result<T, CliError>;
 
 impl CliError {
-    /// The program's exit code: 1 if the work failed, 2 if the command line or a setting is wrong, 0 if
-    /// stdout is closed.
+    /// The program's exit code: 1 if the work failed or its results cannot be written, 2 if the command line or a setting
+    /// is wrong, 0 if nobody reads the results.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Closed(_) => 0,
             Self::Usage(_)
             | Self::Failed(Error::Setting { .. })
             | Self::Hub(HubError::Setting { .. }) => 2,
-            Self::Failed(_) | Self::Hub(_) => 1,
+            Self::Failed(_) | Self::Hub(_) | Self::Print(_) => 1,
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | [`end_token`] | the tokens that end a text, for training and generation |
 //! | [`fields`] | the flags that name the fields of a row |
 //! | [`text_stream`] | text from new tokens, as they are generated |
+//! | [`token_text`] | what a tokenizer's decoder makes of tokens |
 //! | [`generation_scores`] | scores of generated text |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how freed memory is kept |
@@ -45,19 +46,37 @@ pub mod program;
 pub mod session;
 pub mod settings;
 pub mod text_stream;
+pub mod token_text;
 pub mod training;
 
-use std::process::ExitCode;
+use std::{
+    io::{Write, stdout},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
 pub use error::{CliError, CliResult};
 
+/// The command line; `None` if it asked for help or for the version, which are printed.
+fn parsed() -> CliResult<Option<program::Program>> {
+    match program::Program::try_parse() {
+        Ok(program) => Ok(Some(program)),
+        Err(error) if error.use_stderr() => error.exit(),
+        Err(help) => {
+            help.print()?;
+            // What is buffered would be lost without a word.
+            stdout().flush()?;
+            Ok(None)
+        }
+    }
+}
+
 /// Parses the command line, runs the command and gives its exit code: 0, 1 if it failed, 2 for
 /// wrong usage.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    match program::Program::parse().run() {
+    match parsed().and_then(|program| program.map_or(Ok(()), |program| program.run())) {
         Ok(()) | Err(CliError::Closed(_)) => ExitCode::SUCCESS,
         Err(error) => {
             output::note(format!("error: {}", message::of(&error)));

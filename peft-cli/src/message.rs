@@ -2,7 +2,7 @@
 
 use peft_core::Error;
 
-use crate::{error::CliError, program::Program};
+use crate::{encoding::way_out, error::CliError, program::Program};
 
 /// The message of an error, in the words of the command line.
 pub fn of(error: &CliError) -> String {
@@ -23,6 +23,7 @@ pub fn of(error: &CliError) -> String {
             "the loss became {loss} at step {step}: lower the learning rate (--lr), or clip the gradients \
              (--clip-norm)"
         ),
+        long @ Error::TooLong { .. } => format!("{long}{}", way_out(long, "--max-length")),
         other => other.to_string(),
     }
 }

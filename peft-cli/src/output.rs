@@ -1,15 +1,18 @@
 //! What goes to the terminal: results on stdout, everything else on stderr.
 
-use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::{
+    io::{self, IsTerminal, Write, stderr, stdout},
+    path::Path,
+};
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
-use peft_core::metrics::Metrics;
+use peft_core::{Error, Result, metrics::Metrics};
 
 /// Prints a line of results.
 ///
 /// # Errors
 ///
-/// Returns an error if stdout is closed, as under `| head`.
+/// Returns an error if stdout cannot be written to: closed, as under `| head`, or full.
 pub fn line(text: impl AsRef<str>) -> io::Result<()> {
     writeln!(stdout(), "{}", text.as_ref())
 }
@@ -18,7 +21,7 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Returns an error if stdout is closed, as under `| head`.
+/// Returns an error if stdout cannot be written to: closed, as under `| head`, or full.
 pub fn piece(text: &str) -> io::Result<()> {
     let mut out = stdout();
     write!(out, "{text}")?;
@@ -29,10 +32,32 @@ pub fn piece(text: &str) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Returns an error if stdout is closed, as under `| head`.
+/// Returns an error if stdout cannot be written to: closed, as under `| head`, or full.
 pub fn metrics(metrics: &Metrics) -> io::Result<()> {
     let width = metrics.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(10);
     metrics.iter().try_for_each(|(name, value)| line(format!("{name:<width$} {value:>9.4}")))
+}
+
+/// Refuses a file for results that is one of the files they come from.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming `flag`.
+pub fn check_apart(flag: &str, output: Option<&Path>, inputs: &[&Path]) -> Result<()> {
+    // A terminal may be both.
+    match output.filter(|output| output.is_file()) {
+        Some(output) if inputs.iter().any(|input| is_same_file(output, input)) => {
+            let message =
+                format!("found {}, which this command reads: give another file", output.display());
+            Err(Error::setting(flag, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether two paths lead to one file.
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Prints a note on stderr.

@@ -186,6 +186,37 @@ fn json_stands_alone_on_stdout() {
 }
 
 #[test]
+fn results_that_cannot_be_printed_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pair(dir, "gpt2");
+    fixture::tokenizer(dir);
+    for line in [
+        "eval --model model --data rows.jsonl",
+        "eval --model model --data rows.jsonl --json",
+        "generate --model model --input rows.jsonl --max-new-tokens 2",
+        "generate --model model --prompt sea --max-new-tokens 2",
+        "generate --model model --prompt sea --max-new-tokens 2 --num-beams 2",
+        "inspect adapter",
+        "info model",
+        "demo --export demo",
+        "train --help",
+        "--version",
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output =
+            Command::new(PEFT).args(words(line)).current_dir(dir).stdout(full).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        let said = stderr.lines().last().unwrap_or_default();
+        assert!(
+            said.starts_with("error: cannot write to stdout: No space left"),
+            "{line}: {stderr}"
+        );
+    }
+}
+
+#[test]
 fn every_command_has_help_with_an_example() {
     let dir = tempfile::tempdir().unwrap();
     let help = |args: &[&str]| {

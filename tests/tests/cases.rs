@@ -8,6 +8,8 @@ mod checkpoints;
 mod data_files;
 mod end_token;
 mod field_names;
+mod generated_text;
 mod label_values;
 mod lfs_pointers;
+mod long_rows;
 mod tokens;

@@ -11,7 +11,7 @@ use crate::{
     end_token,
     error::CliResult,
     flags::{
-        choices::{PADDING, parse_value},
+        choices::{PADDING, at_least_one, parse_value},
         help::FlagHelp,
     },
     generation_scores, output,
@@ -39,7 +39,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Rows per batch; the scores do not depend on it.
-    #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size)]
+    #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
     /// Side of the padding: right or left; the scores do not depend on it.
     #[arg(long, value_name = "SIDE", default_value = PADDING.name(TrainConfig::default().padding))]
@@ -91,7 +91,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         }
         let config = GenerateConfig::for_model(&session.base, limit)?
             .with_end_tokens(end.ids().to_vec())
-            .with_batch_size(args.batch_size.max(1))
+            .with_batch_size(args.batch_size)
             .with_beams(Beams::new(args.num_beams));
         let scores = generation_scores::score(&session, &encoded.examples, &config, &args.data)?;
         metrics.extend(scores.iter());

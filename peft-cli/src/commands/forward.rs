@@ -14,7 +14,8 @@ use peft_core::{
 use crate::{
     encoding::TextArgs,
     error::CliResult,
-    flags::choices::PADDING,
+    flags::choices::{PADDING, at_least_one},
+    output,
     session::{Session, UseArgs},
 };
 
@@ -38,7 +39,7 @@ pub struct ForwardArgs {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Rows per batch.
-    #[arg(long, value_name = "B", default_value_t = 8)]
+    #[arg(long, value_name = "B", default_value_t = 8, value_parser = at_least_one)]
     batch_size: usize,
     /// Side of the padding: right or left.
     #[arg(long, value_name = "SIDE", default_value = PADDING.name(TrainConfig::default().padding))]
@@ -52,6 +53,7 @@ pub struct ForwardArgs {
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &ForwardArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
+    output::check_apart("--output", Some(&args.output), &[&args.input])?;
     let session = Session::open(&args.model)?;
     let (records, encoded) = session.encode(&args.input, &TextArgs::default(), false)?;
     if session.task()? == Task::Seq2SeqLm {

@@ -17,7 +17,6 @@ use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
 };
 use serde_json::{Value, json};
-use tokenizers::Tokenizer;
 
 use crate::{
     encoding::TextArgs,
@@ -26,6 +25,7 @@ use crate::{
     output,
     session::{Session, UseArgs},
     text_stream::{NewText, TextStream},
+    token_text::TokenText,
 };
 
 /// Continues text, with or without an adapter: greedily, unless sampling or beam search is asked for.
@@ -54,7 +54,8 @@ pub struct GenerateArgs {
     /// Rows to continue: `source`, `text`, `messages`, `conversations` or `input_ids`.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// JSONL file for the rows.
+    /// JSONL file for the rows, each with `output_ids` and `output`. The `output` of a `text` goes on with it; that of a
+    /// `source` stands alone, as its target would.
     #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -70,6 +71,12 @@ pub struct GenerateArgs {
 ///
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &GenerateArgs) -> CliResult {
+    if args.prompt.is_some() && args.output.is_some() {
+        let message = "is for the rows of --input; the text of --prompt goes to stdout (> FILE)";
+        return Err(Error::setting("--output", message).into());
+    }
+    let input = args.input.as_deref().unwrap_or(Path::new(""));
+    output::check_apart("--output", args.output.as_deref(), &[input])?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
     let config = args.decoding.config(&session.base, &session.dir, args.batch_size)?;
@@ -99,17 +106,25 @@ fn continue_file(
     let stops = &args.decoding.stop;
     let needs_text = !stops.is_empty() || records.iter().any(is_text);
     let tokenizer = needs_text.then(|| load_tokenizer(&session.dir)).transpose()?;
-    let text = tokenizer.as_ref().map(|tokenizer| new_text(tokenizer, &[], stops));
-    let outputs = continue_rows(session, &encoded.examples, config, text.as_ref())?;
+    let tokens = tokenizer.as_ref().map(TokenText::new);
+    let texts: Option<Vec<NewText<'_>>> = tokens.map(|tokens| {
+        let rows = encoded.examples.iter().zip(&encoded.goes_on);
+        rows.map(|(row, goes_on)| {
+            let before = if *goes_on { row.input_ids.as_slice() } else { &[] };
+            NewText::new(tokens, before, stops)
+        })
+        .collect()
+    });
+    let outputs = continue_rows(session, &encoded.examples, config, texts.as_deref())?;
     let mut lines = String::new();
-    for (record, sequences) in records.iter().zip(&outputs) {
+    for (row, (record, sequences)) in records.iter().zip(&outputs).enumerate() {
         let ids = sequences.iter().map(|sequence| json!(sequence.ids)).collect();
         let mut json = json!({ "output_ids": list(ids, config) });
-        if let Some(text) = text.as_ref().filter(|_| is_text(record)) {
+        if let Some(text) = texts.as_ref().map(|texts| &texts[row]).filter(|_| is_text(record)) {
             let cut = |sequence: &Generated| {
                 let text = text.cut(&sequence.ids);
                 let text = text.ok_or_else(|| record.error("the output is not text"))?;
-                Ok(json!(text.trim()))
+                Ok(json!(text))
             };
             let texts = sequences.iter().map(cut).collect::<peft_core::Result<Vec<Value>>>()?;
             json["output"] = list(texts, config);
@@ -125,10 +140,6 @@ fn list(values: Vec<Value>, config: &GenerateConfig) -> Value {
         return values.into();
     }
     values.into_iter().next().unwrap_or_default()
-}
-
-fn new_text<'a>(tokenizer: &'a Tokenizer, before: &[u32], stops: &'a [String]) -> NewText<'a> {
-    NewText::new(|ids| tokenizer.decode(ids, true).ok(), before, stops)
 }
 
 /// Prints a text and its continuation, token by token if it is final before the end.
@@ -162,15 +173,14 @@ fn continue_text(
         Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
         other => other.into(),
     })?;
-    let (prompt, before) = match (answers, args.chat) {
-        (true, _) => ("", [].as_slice()),
-        (false, true) => ("", ids.as_slice()),
-        (false, false) => (prompt, ids.as_slice()),
-    };
-    let text = new_text(&tokenizer, before, &args.decoding.stop);
+    // What answers stands alone.
+    let (prompt, before) =
+        if answers || args.chat { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };
+    let texts = [NewText::new(TokenText::new(&tokenizer), before, &args.decoding.stop)];
+    let [text] = &texts;
     let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);
     if searched || config.num_return_sequences > 1 {
-        let mut watcher = Rows { text: Some(&text), bar: ProgressBar::hidden() };
+        let mut watcher = Rows { texts: Some(&texts), bar: ProgressBar::hidden() };
         let made = run_generate(session, &[&ids], config, &mut watcher)?;
         for sequence in made.iter().flatten() {
             let new = text.cut(&sequence.ids).unwrap_or_default();
@@ -178,9 +188,8 @@ fn continue_text(
         }
         return Ok(());
     }
-    let stops = new_text(&tokenizer, before, &args.decoding.stop);
-    let stream = TextStream::new(text);
-    let mut terminal = Terminal { prompt, stops, stream, begun: false, written: Ok(()) };
+    let stream = TextStream::new(text.clone());
+    let mut terminal = Terminal { prompt, text, stream, begun: false, written: Ok(()) };
     run_generate(session, &[&ids], config, &mut terminal)?;
     terminal.written?;
     let rest = if terminal.begun { terminal.stream.finish() } else { prompt.to_string() };
@@ -190,7 +199,7 @@ fn continue_text(
 /// Prints one sequence as it is generated.
 struct Terminal<'a> {
     prompt: &'a str,
-    stops: NewText<'a>,
+    text: &'a NewText<'a>,
     stream: TextStream<'a>,
     /// Whether there was a token: a text that cannot be continued is not printed.
     begun: bool,
@@ -209,19 +218,20 @@ impl Watcher for Terminal<'_> {
     }
 
     fn ends(&mut self, _: usize, new_tokens: &[u32]) -> bool {
-        self.written.is_err() || self.stops.stops(new_tokens)
+        self.written.is_err() || self.text.stops(new_tokens)
     }
 }
 
-/// Ends sequences at the stops of `text`, and counts finished rows.
+/// Ends sequences at stop texts, and counts finished rows.
 struct Rows<'a> {
-    text: Option<&'a NewText<'a>>,
+    /// The text of each row.
+    texts: Option<&'a [NewText<'a>]>,
     bar: ProgressBar,
 }
 
 impl Watcher for Rows<'_> {
-    fn ends(&mut self, _: usize, new_tokens: &[u32]) -> bool {
-        self.text.is_some_and(|text| text.stops(new_tokens))
+    fn ends(&mut self, row: usize, new_tokens: &[u32]) -> bool {
+        self.texts.is_some_and(|texts| texts[row].stops(new_tokens))
     }
 
     fn row_done(&mut self, _: usize) {
@@ -229,12 +239,12 @@ impl Watcher for Rows<'_> {
     }
 }
 
-/// Continues rows of token ids, with a progress bar on a terminal. Sequences also end at the stops of `text`.
+/// Continues rows of token ids, with a progress bar on a terminal. Sequences also end at the stops of their `texts`.
 fn continue_rows(
     session: &Session,
     examples: &[Example],
     config: &GenerateConfig,
-    text: Option<&NewText<'_>>,
+    texts: Option<&[NewText<'_>]>,
 ) -> peft_core::Result<Vec<Vec<Generated>>> {
     let rows: Vec<&[u32]> = examples.iter().map(|row| row.input_ids.as_slice()).collect();
     let bar = if output::is_watched() && rows.len() > 1 {
@@ -242,7 +252,7 @@ fn continue_rows(
     } else {
         ProgressBar::hidden()
     };
-    let mut watcher = Rows { text, bar };
+    let mut watcher = Rows { texts, bar };
     let made = run_generate(session, &rows, config, &mut watcher);
     watcher.bar.finish_and_clear();
     made

@@ -16,7 +16,10 @@ use crate::{
     adapter_set::{AdapterSet, VoteName},
     encoding::TextArgs,
     error::CliResult,
-    flags::{choices::parse_value, help::FlagHelp},
+    flags::{
+        choices::{at_least_one, parse_value},
+        help::FlagHelp,
+    },
     output,
     session::UseArgs,
 };
@@ -51,7 +54,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE", show_default = "stdout")]
     output: Option<PathBuf>,
     /// Rows per batch.
-    #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size)]
+    #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
 }
 
@@ -61,6 +64,7 @@ pub struct PredictArgs {
 ///
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
+    output::check_apart("--output", args.output.as_deref(), &[&args.input])?;
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;

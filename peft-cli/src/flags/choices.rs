@@ -16,6 +16,19 @@ pub fn parse_value<T: FromStr<Err = Error>>(text: &str) -> std::result::Result<T
     })
 }
 
+/// Parses a number that must be at least 1, for clap.
+///
+/// # Errors
+///
+/// Returns a message that says what was found.
+pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("found 0, expected at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
 /// The names of a setting's values.
 #[derive(Debug)]
 pub struct Choices<T: 'static> {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     error::{CliError, CliResult},
+    output,
     settings::Settings,
 };
 
@@ -185,7 +186,7 @@ pub fn check_metrics_file(
         (run_file.as_deref(), "where the settings of the run go"),
         (evaluations.as_deref(), "where the evaluations of the run go"),
     ] {
-        if other.is_some_and(|other| is_same(path, other)) {
+        if other.is_some_and(|other| output::is_same_file(path, other)) {
             return refuse(flag.to_string());
         }
     }
@@ -193,10 +194,6 @@ pub fn check_metrics_file(
         return refuse("which exists already; --overwrite replaces it".to_string());
     }
     Ok(())
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Whether this is a file that is not empty.

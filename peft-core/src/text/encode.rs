@@ -92,6 +92,9 @@ pub struct Encoded {
     pub emptied: usize,
     /// The number of targets that were truncated to `max_target_length`.
     pub truncated_targets: usize,
+    /// For each record, whether a decoder goes on with its text. What is generated otherwise, behind a source or by an
+    /// encoder-decoder, stands alone as a target does.
+    pub goes_on: Vec<bool>,
 }
 
 /// An example, and whether it was truncated.
@@ -146,6 +149,8 @@ impl Encoder {
                 encoded.emptied += usize::from(emptied);
                 check_width(encoded.examples.first(), &row.examples, record)?;
                 encoded.examples.extend(row.examples);
+                let goes_on = self.config.task == Task::CausalLm && texts::is_text(self, record);
+                encoded.goes_on.push(goes_on && !is_id_row(record));
                 encoded.truncated += usize::from(row.cut);
                 encoded.truncated_targets += usize::from(row.target_cut);
             }

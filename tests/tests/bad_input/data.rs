@@ -636,7 +636,12 @@ pub const CASES: &[Case] = &[
             long_row(dir, 61);
             train("")
         },
-        says: &["rows.jsonl, line 1", "4 virtual tokens", "61 tokens", "limit of 64 positions"],
+        says: &[
+            "rows.jsonl, line 1",
+            "4 virtual tokens",
+            "61 tokens",
+            "limit of 64 positions; --max-length 60 cuts rows of text to what fits",
+        ],
         ..CASE
     },
     Case {
@@ -646,7 +651,12 @@ pub const CASES: &[Case] = &[
             long_row(dir, 60);
             eval()
         },
-        says: &["rows.jsonl, line 1", "5 virtual tokens", "60 tokens", "limit of 64 positions"],
+        says: &[
+            "rows.jsonl, line 1",
+            "5 virtual tokens",
+            "60 tokens",
+            "limit of 64 positions; --max-length 59 cuts rows of text",
+        ],
         ..CASE
     },
     Case {
@@ -659,7 +669,13 @@ pub const CASES: &[Case] = &[
                  --max-new-tokens 30",
             )
         },
-        says: &["rows.jsonl, line 1", "5 virtual tokens", "40 tokens", "30 new tokens", "64"],
+        says: &[
+            "rows.jsonl, line 1",
+            "5 virtual tokens",
+            "40 tokens",
+            "30 new tokens",
+            "limit of 64 positions; --max-length 30 cuts",
+        ],
         ..CASE
     },
     Case {
@@ -694,7 +710,12 @@ pub const CASES: &[Case] = &[
             tokenizer(dir);
             words("generate --model model --adapter adapter --prompt sea --max-new-tokens 64")
         },
-        says: &["5 virtual tokens", "1 tokens", "64 new tokens", "limit of 64"],
+        says: &[
+            "5 virtual tokens",
+            "1 tokens",
+            "64 new tokens",
+            "limit of 64 positions; there is no space",
+        ],
         ..CASE
     },
 ];

@@ -210,6 +210,43 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "predictions over their own rows",
+        build: |dir| {
+            model(dir, "bert");
+            std::os::unix::fs::symlink("rows.jsonl", dir.join("link.jsonl")).unwrap();
+            words("predict --model model --input rows.jsonl --output link.jsonl")
+        },
+        says: &["--output: found link.jsonl, which this command reads"],
+        ..USAGE
+    },
+    Case {
+        name: "continuations over their own rows",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("generate --model model --input rows.jsonl --output ./rows.jsonl")
+        },
+        says: &["--output: found ./rows.jsonl, which this command reads"],
+        ..USAGE
+    },
+    Case {
+        name: "logits over their own rows",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("forward --model model --input rows.jsonl --output rows.jsonl")
+        },
+        says: &["--output: found rows.jsonl, which this command reads"],
+        ..USAGE
+    },
+    Case {
+        name: "--output for the text of a prompt",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("generate --model model --prompt sea --output out.txt")
+        },
+        says: &["--output: is for the rows of --input", "stdout"],
+        ..USAGE
+    },
+    Case {
         name: "disk full under forward",
         build: |dir| {
             model(dir, "gpt2");

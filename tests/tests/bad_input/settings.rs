@@ -34,6 +34,24 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "batches of no rows to evaluate",
+        build: |_| words("eval --model model --data rows.jsonl --batch-size 0"),
+        says: &["--batch-size", "found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
+        name: "batches of no rows to predict",
+        build: |_| words("predict --model model --input rows.jsonl --batch-size 0"),
+        says: &["--batch-size", "found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
+        name: "batches of no rows to read",
+        build: |_| words("forward --model model --input rows.jsonl --output out --batch-size 0"),
+        says: &["--batch-size", "found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
         name: "no steps",
         build: |dir| {
             model(dir, "gpt2");
