@@ -4,7 +4,7 @@ use std::path::Path;
 
 use peft_core::{
     Result,
-    text::{end_token, load_tokenizer},
+    text::{end_token, has_tokenizer, load_tokenizer},
 };
 use peft_models::{ModelConfig, generate::EndTokens};
 use tokenizers::Tokenizer;
@@ -30,9 +30,7 @@ pub fn find(
     };
     let id = match tokenizer {
         Some(tokenizer) => tokenizer.token_to_id(&name),
-        None if tokens.is_empty() && dir.join("tokenizer.json").exists() => {
-            load_tokenizer(dir)?.token_to_id(&name)
-        }
+        None if tokens.is_empty() && has_tokenizer(dir)? => load_tokenizer(dir)?.token_to_id(&name),
         None => None,
     };
     if let Some(id) = id {

@@ -13,6 +13,7 @@ Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2, numpy 2.
 """
 
 import argparse
+import base64
 import json
 from collections import OrderedDict
 from pathlib import Path
@@ -182,8 +183,9 @@ def tokenizers(out):
                       "vocab": [["<unk>", 0.0], ["\u2581the", -1.5], ["\u2581", -2.0], ["sea", -3.0]]},
         },
     }
-    # A trie of one node, then a text.
-    charsmap = {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAABh"}
+    # A trie of 256 units without entries, behind its size, and a text.
+    table = base64.b64encode((1024).to_bytes(4, "little") + bytes(1024) + b"a").decode()
+    charsmap = {"type": "Precompiled", "precompiled_charsmap": table}
     cases["precompiled"] = {**cases["unigram"], "normalizer": {"type": "Sequence", "normalizers": [charsmap]}}
     for name, case in cases.items():
         text = json.dumps({**common, **case}, ensure_ascii=False)

@@ -350,7 +350,19 @@ fn a_cache_that_python_made_is_used() {
     // Had Python looked, it would have recorded that there are none.
     let absent = place.cache(&format!(".no_exist/{commit}"));
     fs::create_dir_all(&absent).unwrap();
-    for file in ["tokenizer.json", "generation_config.json"] {
+    for file in [
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "tokenizer.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+    ] {
         fs::write(absent.join(file), "").unwrap();
     }
     let asked = place.hub.requests().len();

@@ -29,4 +29,5 @@ mod recompute;
 mod resume;
 mod semantics;
 mod support;
+mod tokenizers;
 mod training;

@@ -164,11 +164,11 @@ fn continue_text(
     let ids = encoded.map_err(|error| match error {
         // The fault is the tokenizer's, not the text's.
         Error::TokenId { id, vocab_size, .. } => {
-            let path = session.dir.join("tokenizer.json");
             let message = format!(
-                "--prompt: token id {id} is outside the model's vocabulary of {vocab_size}"
+                "--prompt: the tokenizer gives token id {id}, outside the model's vocabulary of \
+                 {vocab_size}"
             );
-            Error::file(&path, message).into()
+            Error::file(&session.dir, message).into()
         }
         Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
         other => other.into(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use peft_core::{
     Error, Head, SiteSpec,
-    text::{ChatSource, Clock, load_tokenizer},
+    text::{ChatSource, Clock, ModelTokenizer},
 };
 use peft_models::{Loaded, ModelConfig};
 use serde_json::{Value, json};
@@ -22,12 +22,16 @@ use crate::{
 /// Examples:
 ///   peft info models/all-MiniLM-L6-v2
 ///   peft info sentence-transformers/all-MiniLM-L6-v2
+///   peft info models/stories260k --tokenize "Once upon a time"
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InfoArgs {
     /// Model: a folder, a GGUF file, or org/name on the Hugging Face Hub.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    /// Print the tokens of a text with their ids, in place of the description.
+    #[arg(long, value_name = "TEXT")]
+    tokenize: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -41,6 +45,9 @@ pub struct InfoArgs {
 pub fn run(args: &InfoArgs) -> CliResult {
     let device = device::choose(None)?;
     let dir = locate::model(&args.model)?;
+    if let Some(text) = &args.tokenize {
+        return tokenize(&dir, text, args.json);
+    }
     let loaded = match peft_models::load(&dir, &device) {
         Ok(loaded) => loaded,
         Err(error) => return unsupported(args, &dir, error),
@@ -57,6 +64,8 @@ pub fn run(args: &InfoArgs) -> CliResult {
 
 /// What can be used with a model beside rows of token ids, by trying.
 struct Inputs {
+    /// The tokenizer, if there is one that works.
+    tokenizer: Option<ModelTokenizer>,
     /// Rows of text: what to know about them, or why not.
     text: Result<Option<String>, String>,
     /// Conversations, or why not.
@@ -65,13 +74,17 @@ struct Inputs {
 
 impl Inputs {
     fn of(dir: &Path, loaded: &Loaded) -> Self {
-        let text = text_of(dir, loaded.model.spec().vocab_size);
+        let tokenizer = ModelTokenizer::load(dir).map_err(|error| error.to_string());
+        let text = match &tokenizer {
+            Ok(tokenizer) => Ok(text_of(tokenizer, loaded.model.spec().vocab_size)),
+            Err(reason) => Err(reason.clone()),
+        };
         let chat = match &text {
             _ if !loaded.model.has_lm_head() => Err("the model has no language model".into()),
             Err(_) => Err("text does not work".into()),
             Ok(_) => chat_of(dir),
         };
-        Self { text, chat }
+        Self { tokenizer: tokenizer.ok(), text, chat }
     }
 }
 
@@ -80,23 +93,22 @@ fn chat_of(dir: &Path) -> Result<(), String> {
     source.missing().map_or(Ok(()), |reason| Err(reason.to_string()))
 }
 
-/// Whether rows of text can be used, by making the tokenizer: what to know about it, or why not.
-fn text_of(dir: &Path, vocab_size: usize) -> Result<Option<String>, String> {
-    let tokenizer = load_tokenizer(dir).map_err(|error| error.to_string())?;
-    let vocabulary = tokenizer.get_vocab(true);
+/// What to know about rows of text.
+fn text_of(tokenizer: &ModelTokenizer, vocab_size: usize) -> Option<String> {
+    let vocabulary = tokenizer.tokenizer.get_vocab(true);
     let outside: Vec<(&String, &u32)> =
         vocabulary.iter().filter(|(_, id)| **id as usize >= vocab_size).collect();
     let first = outside.iter().min_by_key(|(_, id)| **id);
-    Ok(first.map(|(token, id)| {
+    first.map(|(token, id)| {
         let others = match outside.len() - 1 {
             0 => String::new(),
             count => format!(" and {} more", grouped(count)),
         };
         format!("but not {token:?} ({id}){others}, outside the vocabulary")
-    }))
+    })
 }
 
-fn as_json(loaded: &Loaded, Inputs { text, chat }: &Inputs) -> Value {
+fn as_json(loaded: &Loaded, Inputs { tokenizer, text, chat }: &Inputs) -> Value {
     let model = loaded.model.as_ref();
     let spec = model.spec();
     // An encoder-decoder has several attention sites, which are listed.
@@ -120,6 +132,7 @@ fn as_json(loaded: &Loaded, Inputs { text, chat }: &Inputs) -> Value {
             "language_model": model.has_lm_head(),
             "classes": model.classifier().map(Head::num_classes),
         },
+        "tokenizer": tokenizer.as_ref().map(|t| json!({"class": t.class, "files": t.files})),
         "text": { "supported": text.is_ok(), "reason": text.as_ref().map_or_else(Some, Option::as_ref) },
         "chat": { "supported": chat.is_ok(), "reason": chat.as_ref().err() },
         "skipped_tensors": loaded.report.skipped,
@@ -127,7 +140,10 @@ fn as_json(loaded: &Loaded, Inputs { text, chat }: &Inputs) -> Value {
     })
 }
 
-fn as_lines(loaded: &Loaded, Inputs { text, chat }: &Inputs) -> Vec<(&'static str, String)> {
+fn as_lines(
+    loaded: &Loaded,
+    Inputs { tokenizer, text, chat }: &Inputs,
+) -> Vec<(&'static str, String)> {
     let model = loaded.model.as_ref();
     let spec = model.spec();
     let yes_or = |yes: bool, no: &str| if yes { "yes".to_string() } else { no.to_string() };
@@ -142,6 +158,12 @@ fn as_lines(loaded: &Loaded, Inputs { text, chat }: &Inputs) -> Vec<(&'static st
         ("positions", positions),
         ("language model", yes_or(model.has_lm_head(), "no")),
         ("own classes", classes),
+        (
+            "tokenizer",
+            tokenizer.as_ref().map_or("none".into(), |tokenizer| {
+                format!("{}, from {}", tokenizer.class, tokenizer.files.join(", "))
+            }),
+        ),
         (
             "text",
             match text {
@@ -206,6 +228,32 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
     }
     let name = model_type.map_or("This".into(), |name| format!("This {name}"));
     Ok(line(format!("{name} model is not supported: {reason}."))?)
+}
+
+/// Prints the tokens of a text, with those that the tokenizer puts around it.
+fn tokenize(dir: &Path, text: &str, json: bool) -> CliResult {
+    let tokenizer = ModelTokenizer::load(dir)?.tokenizer;
+    let encoding = tokenizer
+        .encode(text, true)
+        .map_err(|error| Error::file(dir, format!("the tokenizer rejects the text: {error}")))?;
+    let (ids, tokens) = (encoding.get_ids(), encoding.get_tokens());
+    if json {
+        return Ok(line(format!("{:#}", json!({"ids": ids, "tokens": tokens})))?);
+    }
+    let width = ids.iter().map(|id| id.to_string().len()).max().unwrap_or_default();
+    for (id, token) in ids.iter().zip(tokens) {
+        line(format!("{id:>width$}  {}", visible(token)))?;
+    }
+    Ok(())
+}
+
+/// A token on one line: control characters are escaped.
+fn visible(token: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    token.chars().map(escape).collect()
 }
 
 fn heads_text(site: &SiteSpec) -> String {

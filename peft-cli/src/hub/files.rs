@@ -12,7 +12,23 @@ const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = ".index.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// What a model may lack.
-const OPTIONAL: [&str; 2] = ["generation_config.json", "tokenizer.json"];
+const OPTIONAL: [&str; 5] = [
+    "generation_config.json",
+    TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
+const TOKENIZER: &str = "tokenizer.json";
+/// What a tokenizer is built from where there is no `tokenizer.json`.
+const VOCABULARIES: [&str; 6] = [
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+];
 
 /// What a repository is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +69,14 @@ impl Kind {
         }
     }
 
-    fn optional(self) -> &'static [&'static str] {
-        match self {
-            Self::Model => &OPTIONAL,
-            Self::Adapter => &[],
-        }
+    /// What it may have, of which `has` tells whether it has it.
+    fn optional(self, has: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
+        let (optional, vocabularies): (&[_], &[_]) = match self {
+            Self::Model if has(TOKENIZER) => (&OPTIONAL, &[]),
+            Self::Model => (&OPTIONAL, &VOCABULARIES),
+            Self::Adapter => (&[], &[]),
+        };
+        optional.iter().chain(vocabularies).copied()
     }
 }
 
@@ -96,8 +115,8 @@ pub fn held(kind: Kind, dir: &Path, is_absent: impl Fn(&str) -> bool) -> Held {
         },
         Some(_) => {}
     }
-    let known = |file: &&str| has(file) || is_absent(file);
-    if kind.optional().iter().all(known) { Held::Whole } else { Held::Unsure }
+    let known = |file: &str| has(file) || is_absent(file);
+    if kind.optional(has).all(known) { Held::Whole } else { Held::Unsure }
 }
 
 /// The files to download of those `listed`, not counting shards, and the optional ones that the repository lacks.
@@ -130,7 +149,8 @@ pub fn wanted(
             },
         });
     };
-    let (there, absent) = kind.optional().iter().copied().partition::<Vec<_>, _>(has);
+    let optional = kind.optional(|file| has(&file));
+    let (there, absent) = optional.partition::<Vec<_>, _>(has);
     Ok(([kind.config()].into_iter().chain(there).chain([weights]).collect(), absent))
 }
 
@@ -178,7 +198,14 @@ mod tests {
             ["README.md", "config.json", WEIGHTS, SHARDED, "pytorch_model.bin", "tokenizer.json"];
         let (needed, absent) = choose(Kind::Model, &all).unwrap();
         assert_eq!(needed, ["config.json", "tokenizer.json", WEIGHTS]);
-        assert_eq!(absent, ["generation_config.json"]);
+        let others = ["generation_config.json"].iter().chain(&OPTIONAL[2..]);
+        assert_eq!(absent, others.copied().collect::<Vec<_>>());
+        let (needed, absent) = choose(Kind::Model, &["config.json", SHARDED]).unwrap();
+        assert_eq!(needed, ["config.json", SHARDED]);
+        assert_eq!(absent.len(), OPTIONAL.len() + VOCABULARIES.len());
+        let old = ["config.json", WEIGHTS, "vocab.txt", "tokenizer_config.json"];
+        let (needed, _) = choose(Kind::Model, &old).unwrap();
+        assert_eq!(needed, ["config.json", "tokenizer_config.json", "vocab.txt", WEIGHTS]);
         for (first, second) in [
             (SHARDED, "pytorch_model.bin"),
             ("pytorch_model.bin", "pytorch_model.bin.index.json"),

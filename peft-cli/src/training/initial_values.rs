@@ -104,10 +104,9 @@ impl MethodBuilder<'_> {
 
     /// Token ids of a text, without special tokens.
     fn subword_tokens(&self, text: &str) -> Result<Vec<u32>> {
-        let path = self.dir.join("tokenizer.json");
         let encoding = load_tokenizer(self.dir)?
             .encode(text, false)
-            .map_err(|error| Error::file(&path, format!("cannot encode {text:?}: {error}")))?;
+            .map_err(|error| Error::file(self.dir, format!("cannot encode {text:?}: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }
 }

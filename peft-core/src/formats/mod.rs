@@ -7,6 +7,7 @@
 //! | [`nearby`] | which folder was probably meant by a path that does not lead to one |
 //! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
 //! | [`npy`] | matrices as `.npy` files |
+//! | [`protobuf`] | the wire format of Protocol Buffers |
 //! | [`floats`] | values of half precision in f32 |
 //! | [`gguf`] | models of llama.cpp: metadata and tensors in one file |
 
@@ -15,5 +16,6 @@ pub mod gguf;
 pub mod lfs;
 pub mod nearby;
 pub mod npy;
+pub mod protobuf;
 pub mod read;
 pub mod torch_file;

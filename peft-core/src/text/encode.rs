@@ -222,7 +222,7 @@ impl Encoder {
 
     fn no_tokenizer(&self, record: &Record) -> Error {
         record.error(
-            "found a row of text, but the model has no tokenizer.json; expected token ids in \
+            "found a row of text, but the model has no tokenizer; expected token ids in \
              `input_ids`",
         )
     }
@@ -364,7 +364,7 @@ pub(crate) mod tests {
     fn text_without_a_tokenizer_is_refused() {
         let encoder = EncoderConfig::new(Task::CausalLm, 14).init(None).unwrap();
         let error = refusal(&encoder, json!({"text": "a"}));
-        assert!(error.contains("line 1: found a row of text, but the model has no tokenizer.json"));
+        assert!(error.contains("line 1: found a row of text, but the model has no tokenizer;"));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub use read::{ReadOptions, Records, find_files, read_records};
 pub use record::{Aside, Record};
 pub use template::Template;
 pub use tokenizer::{
-    BytePairs, TokenizerDefinition, TokenizerModel, has_tokenizer, implied_merges, load_tokenizer,
+    BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, has_tokenizer, implied_merges,
+    load_tokenizer,
 };
 pub use values::collect_classes;

@@ -374,13 +374,56 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
-        name: "text without tokenizer.json",
+        name: "text without a tokenizer",
         build: |dir| {
             model(dir, "gpt2");
             rows(dir, "{\"text\": \"the sea is blue\"}\n");
             train("")
         },
-        says: &["cannot read model/tokenizer.json", "No such file"],
+        says: &["model: has no tokenizer", "neither tokenizer.json nor vocab.json and merges.txt"],
+        ..CASE
+    },
+    Case {
+        name: "a tokenizer class that is not supported",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            let class = "{\"tokenizer_class\": \"CodeGenTokenizer\"}";
+            fs::write(dir.join("model/tokenizer_config.json"), class).unwrap();
+            rows(dir, "{\"text\": \"the sea is blue\"}\n");
+            train("")
+        },
+        says: &[
+            "model/tokenizer_config.json: key `tokenizer_class`: CodeGenTokenizer is not supported",
+            "name \"TokenizersBackend\" here",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a tokenizer of a kind that its class would misread",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            fs::remove_file(dir.join("model/tokenizer_config.json")).unwrap();
+            rows(dir, "{\"text\": \"the sea is blue\"}\n");
+            train("")
+        },
+        says: &[
+            "model/tokenizer.json: ",
+            "its model is WordLevel, of which GPT2Tokenizer makes BPE",
+            "write \"tokenizer_class\": \"TokenizersBackend\" into tokenizer_config.json",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a tokenizer.model that is none",
+        build: |dir| {
+            model(dir, "llama");
+            fs::write(dir.join("model/tokenizer.model"), b"\x0a\xff\xff\x01").unwrap();
+            rows(dir, "{\"text\": \"the sea is blue\"}\n");
+            train("")
+        },
+        says: &["model/tokenizer.model: not a SentencePiece model: found a field of"],
         ..CASE
     },
     Case {
@@ -700,7 +743,7 @@ pub const CASES: &[Case] = &[
             });
             words("generate --model model --prompt red")
         },
-        says: &["model/tokenizer.json", "token id 71", "vocabulary of 71"],
+        says: &["model: --prompt: ", "token id 71", "vocabulary of 71"],
         ..CASE
     },
     Case {

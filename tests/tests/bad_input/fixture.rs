@@ -126,6 +126,8 @@ pub fn tokenizer(dir: &Path) {
         "decoder": null, "model": {"type": "WordLevel", "unk_token": "?",
         "vocab": {"?": 0, "the": 1, "sea": 2, "is": 3, "blue": 4}}}"#;
     fs::write(dir.join("model/tokenizer.json"), text).unwrap();
+    let class = r#"{"tokenizer_class": "TokenizersBackend"}"#;
+    fs::write(dir.join("model/tokenizer_config.json"), class).unwrap();
 }
 
 /// Changes a JSON file.

@@ -301,6 +301,50 @@ fn texts() -> Vec<Reader> {
             ],
         },
         Reader {
+            name: "tokenizer_config.json",
+            seeds: vec![
+                br#"{"tokenizer_class": "BertTokenizer", "do_lower_case": true, "unk_token": "[UNK]",
+                "cls_token": {"__type": "AddedToken", "content": "[CLS]", "lstrip": true},
+                "extra_special_tokens": {"image_token": "<image>"}, "strip_accents": null,
+                "added_tokens_decoder": {"9": {"content": "<x>", "special": true}}}"#
+                    .to_vec(),
+                br#"{"tokenizer_class": "T5Tokenizer", "extra_ids": 3, "additional_special_tokens": ["<a>"]}"#.to_vec(),
+            ],
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "tokenizer_config.json", bytes);
+                load_tokenizer(dir).map(drop)
+            },
+            allowance: LARGE,
+            beside: vec![
+                (vectors("tokenizers/words.txt"), "vocab.txt"),
+                (vectors("tokenizers/t5.model"), "spiece.model"),
+            ],
+        },
+        Reader {
+            name: "tokenizer.model",
+            seeds: seeds(&["tokenizers/pairs.model"]),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "tokenizer.model", bytes);
+                load_tokenizer(dir).map(drop)
+            },
+            allowance: LARGE,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "spiece.model",
+            seeds: seeds(&["tokenizers/t5.model"]),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "config.json", b"{\"model_type\": \"t5\"}");
+                write(dir, "spiece.model", bytes);
+                load_tokenizer(dir).map(drop)
+            },
+            allowance: LARGE,
+            beside: Vec::new(),
+        },
+        Reader {
             name: "rows.jsonl",
             seeds: vec![
                 b"{\"text\": \"the sea\", \"label\": 1}\n\n{\"input_ids\": [1, 2], \"labels\": [1]}\r\n".to_vec(),

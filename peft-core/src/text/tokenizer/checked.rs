@@ -1,12 +1,12 @@
 //! What must be checked in a `tokenizer.json` before the `tokenizers` library reads it.
 //!
 //! For two parts of the file the library (0.23) ends the program where it should return an error: a
-//! decoder that is not JSON, and a malformed precompiled normalizer. For the latter it also
-//! allocates as much as a number in the file claims.
+//! decoder that is not JSON, and a malformed precompiled normalizer.
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::normalizers::Precompiled;
+
+use super::charsmap;
 
 /// The parts in question. Everything else is skipped.
 #[derive(Deserialize)]
@@ -38,26 +38,29 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks a SentencePiece normalizer: base64 of a trie, preceded by its size in bytes, and texts.
+/// Checks a SentencePiece normalizer, which is written in base64.
 fn check_precompiled(value: &Value) -> Result<(), String> {
-    let map = value["precompiled_charsmap"].as_str().unwrap_or_default();
-    let size = map.as_bytes().get(..6).map_or(0, first_number);
-    if size > map.len() as u64 {
-        return Err(format!("its precompiled normalizer claims {size} bytes, but is shorter"));
-    }
-    serde_json::from_str::<Precompiled>(&value.to_string())
-        .map(drop)
-        .map_err(|error| format!("its precompiled normalizer: {error}"))
+    let letters = value["precompiled_charsmap"].as_str().unwrap_or_default();
+    let table =
+        base64(letters).ok_or_else(|| "its precompiled normalizer: expected base64".to_string())?;
+    charsmap::read(&table).map(drop)
 }
 
-/// The little-endian 32-bit number that the first six letters of base64 encode. Invalid letters
-/// count as 0: they are rejected later.
-fn first_number(letters: &[u8]) -> u64 {
+/// The bytes that letters of base64 encode.
+fn base64(letters: &str) -> Option<Vec<u8>> {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |letter: &u8| alphabet.iter().position(|known| known == letter).unwrap_or(0) as u64;
-    let bits = letters.iter().fold(0, |bits, letter| bits << 6 | digit(letter));
-    // Six letters are 36 bits, the first 32 of which are the bytes of the number.
-    u64::from(((bits >> 4) as u32).swap_bytes())
+    let mut places = [None; 256];
+    for (place, letter) in (0_u32..).zip(alphabet) {
+        places[usize::from(*letter)] = Some(place);
+    }
+    let digits = letters.trim_end_matches('=').bytes().map(|letter| places[usize::from(letter)]);
+    let digits = digits.collect::<Option<Vec<u32>>>()?;
+    // Four letters are three bytes. What is left over at the end is shorter by one.
+    let bytes = digits.chunks(4).flat_map(|digits| {
+        let bits = (0..4).fold(0, |bits, i| bits << 6 | digits.get(i).copied().unwrap_or_default());
+        bits.to_be_bytes()[1..].iter().copied().take(digits.len() - 1).collect::<Vec<u8>>()
+    });
+    Some(bytes.collect())
 }
 
 #[cfg(test)]
@@ -81,8 +84,10 @@ mod tests {
             assert!(check(format!("{{\"decoder\": {decoder}}}").as_bytes()).is_err(), "{decoder}");
         }
         assert_eq!(check(b"{\"decoder\": {\"type\": \"?\"}, \"model\": {}}"), Ok(()));
-        // A trie of four bytes, and a text.
-        assert_eq!(normalizer("\"BAAAAAAAAABh\""), Ok(()));
+        // A trie of 256 units without entries, and a text; then one whose first unit leads outside.
+        let empty = format!("\"AAQA{}AABh\"", "A".repeat(4 * 341));
+        assert_eq!(normalizer(&empty), Ok(()));
+        assert!(normalizer("\"BAAAAAAAAABh\"").unwrap_err().contains("points outside itself"));
         for map in
             ["\"/////w==\"", "\"BAAAAA==\"", "\"?\"", "\"\"", "3", "null", "\"BAAAAAAAAAD/\""]
         {

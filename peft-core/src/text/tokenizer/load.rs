@@ -1,54 +1,245 @@
 //! From a folder's files to a tokenizer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use super::{checked, definition::guarded, gguf};
+use super::{
+    class::Class,
+    classes, decode,
+    definition::guarded,
+    finish::{Specials, add_tokens, set_bos_and_eos},
+    gguf,
+    json_file::TokenizerJson,
+    sentencepiece::SentencePieceModel,
+    settings::Settings,
+    source::Source,
+    token::Token,
+    token_types,
+};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     formats::{
         gguf::{Gguf, gguf_of},
         read,
     },
 };
 
-/// Whether a model has a tokenizer.
-///
-/// # Errors
-/// [`Error::Read`](crate::Error::Read) or [`Error::File`](crate::Error::File) if a GGUF file cannot be read.
-pub fn has_tokenizer(model_dir: &Path) -> Result<bool> {
-    match gguf_of(model_dir)? {
-        Some(path) => Ok(gguf::is_there(&Gguf::open(&path)?)),
-        None => Ok(model_dir.join("tokenizer.json").exists()),
+/// The tokenizer of a model folder.
+#[derive(Clone, Debug)]
+pub struct ModelTokenizer {
+    /// The tokenizer, without padding and truncation. Its texts are those of transformers' `decode`.
+    pub tokenizer: Tokenizer,
+    /// The tokenizer class, by the name that transformers gives it; `GGUF` for the tokenizer of such a file.
+    pub class: &'static str,
+    /// The files of the folder that it was built from, the vocabulary first.
+    pub files: Vec<String>,
+    /// The special tokens that have a name, such as `eos_token`, with their texts; none of a GGUF file.
+    pub special_tokens: Vec<(String, String)>,
+}
+
+impl ModelTokenizer {
+    /// Builds the tokenizer of a folder as `AutoTokenizer` of transformers 5.23 does.
+    ///
+    /// `tokenizer_config.json`, else the family in `config.json`, names a tokenizer class. Most
+    /// classes take the vocabulary of `tokenizer.json`, or of the files that came before it, and
+    /// build everything else anew by the settings of `tokenizer_config.json`. A GGUF file holds its own.
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::File`] for a file that cannot be read or is malformed,
+    /// [`Error::Config`] at a setting that is invalid or not supported.
+    pub fn load(model_dir: &Path) -> Result<Self> {
+        if let Some(path) = gguf_of(model_dir)? {
+            let name = path.file_name().unwrap_or_default();
+            return Ok(Self {
+                tokenizer: gguf::load(&path)?,
+                class: "GGUF",
+                files: vec![name.to_string_lossy().into_owned()],
+                special_tokens: Vec::new(),
+            });
+        }
+        let json_path = model_dir.join("tokenizer.json");
+        let json = match json_path.exists() {
+            true => Some(TokenizerJson::new(&json_path, read::bytes(&json_path)?)?),
+            false => None,
+        };
+        let tokens_of_json = json.as_ref().map_or(&[][..], |json| &json.added_tokens);
+        let mut settings = Settings::read(model_dir, tokens_of_json)?;
+        let config_path = model_dir.join("config.json");
+        let config = match config_path.exists() {
+            true => read::json(&config_path)?,
+            false => Value::Null,
+        };
+        refuse_unsupported(&settings, &config, model_dir)?;
+        let is_byte_level = json.as_ref().is_some_and(TokenizerJson::is_byte_level);
+        let class = Class::choose(&settings, &config, is_byte_level)?;
+        settings.name_added_tokens();
+        let (files, path, built) = match json {
+            Some(json) => {
+                (vec!["tokenizer.json"], json_path.clone(), of_json(class, json, &settings))
+            }
+            None => of_vocabulary(class, model_dir, &mut settings)?,
+        };
+        let (mut tokenizer, specials) = built?;
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|error| Error::file(&path, error.to_string()))?;
+        tokenizer.set_encode_special_tokens(settings.flag("split_special_tokens", false)?);
+        token_types::apply(&mut tokenizer, class, &settings, &path)?;
+        decode::clean_up(&mut tokenizer, &settings, &path)?;
+        let files = files.into_iter().chain(settings.files.iter().copied());
+        let texts = specials.by_name.into_iter();
+        Ok(Self {
+            tokenizer,
+            class: class.name(),
+            files: files.map(String::from).collect(),
+            special_tokens: texts.map(|(name, token)| (name, token.content().into())).collect(),
+        })
     }
 }
 
-/// Loads `tokenizer.json` from a model folder, without the padding and truncation that the file may
-/// ask for, or the tokenizer of a GGUF file.
+/// Loads a model folder's tokenizer.
 ///
 /// # Errors
-/// [`Error::Read`] if the file cannot be read, [`Error::File`] if it is not a tokenizer.
+/// As for [`ModelTokenizer::load`].
 pub fn load_tokenizer(model_dir: &Path) -> Result<Tokenizer> {
+    Ok(ModelTokenizer::load(model_dir)?.tokenizer)
+}
+
+/// Whether a model has a file that a tokenizer is built from.
+///
+/// # Errors
+/// [`Error::Read`] or [`Error::File`] if a GGUF file cannot be read.
+pub fn has_tokenizer(model_dir: &Path) -> Result<bool> {
     if let Some(path) = gguf_of(model_dir)? {
-        return gguf::load(&path);
+        return Ok(gguf::is_there(&Gguf::open(&path)?));
     }
-    let path = model_dir.join("tokenizer.json");
-    let bytes = read::bytes(&path)?;
-    guarded(&path, || {
-        checked::check(&bytes)?;
-        let parsed = Tokenizer::from_bytes(bytes);
-        let mut tokenizer = parsed.map_err(|error| error.to_string())?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
-        Ok(tokenizer)
-    })
+    let files = ["tokenizer.json", "vocab.txt", "vocab.json", "tekken.json", "tiktoken.model"];
+    let models = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"];
+    Ok(files.iter().chain(&models).any(|file| model_dir.join(file).exists()))
+}
+
+type Built = Result<(Tokenizer, Specials)>;
+
+/// A tokenizer with a `tokenizer.json`.
+fn of_json(class: Class, json: TokenizerJson<'_>, settings: &Settings) -> Built {
+    if class != Class::Backend {
+        return classes::build(class, json.source(class)?, settings);
+    }
+    let (path, pad_token) = (json.path.to_path_buf(), json.pad_token);
+    let tokenizer =
+        guarded(&path, || Tokenizer::from_bytes(json.bytes).map_err(|error| error.to_string()))?;
+    let pad_token = pad_token.map(|token| ("pad_token", Token::Text(token)));
+    backend(tokenizer, pad_token.as_slice(), settings, &path, true)
+}
+
+/// What the backend class does to a tokenizer.
+fn backend(
+    mut tokenizer: Tokenizer,
+    defaults: &[(&str, Token)],
+    settings: &Settings,
+    path: &Path,
+    is_json: bool,
+) -> Built {
+    let extra = settings.extra.clone().or_else(|| settings.additional.clone());
+    let specials = Specials::new(settings, defaults, extra.unwrap_or_default());
+    add_tokens(&mut tokenizer, settings, &specials, path)?;
+    if tokenizer.get_post_processor().is_none() {
+        set_bos_and_eos(&mut tokenizer, settings, &specials, path, is_json)?;
+    }
+    Ok((tokenizer, specials))
+}
+
+/// A tokenizer without a `tokenizer.json`: its files, the first of them, and itself.
+fn of_vocabulary(
+    class: Class,
+    dir: &Path,
+    settings: &mut Settings,
+) -> Result<(Vec<&'static str>, PathBuf, Built)> {
+    let own: &[&'static str] = match class {
+        Class::Bert | Class::DistilBert => &["vocab.txt"],
+        Class::Roberta | Class::Gpt2 | Class::Qwen2 | Class::GptNeoX => {
+            &["vocab.json", "merges.txt"]
+        }
+        Class::T5 => &["spiece.model"],
+        Class::XlmRoberta | Class::Camembert => &["sentencepiece.bpe.model"],
+        Class::Backend | Class::Llama | Class::Gemma => &["tokenizer.model"],
+    };
+    // Whatever the class, transformers takes this file in place of its own.
+    let files = match dir.join("tokenizer.model").exists() {
+        true => &["tokenizer.model"],
+        false => own,
+    };
+    let path = dir.join(files[0]);
+    if !path.exists() {
+        return Err(missing(class, dir, own));
+    }
+    let built = if files[0].ends_with(".model") {
+        let model = SentencePieceModel::read(&path)?;
+        match class {
+            Class::Backend => {
+                let definition = model.into_definition(settings)?;
+                backend(definition.build(&path)?, &[], settings, &path, false)
+            }
+            _ => classes::build(class, model.into_source(class, settings)?, settings),
+        }
+    } else {
+        let source = match files {
+            [vocab, merges] => Source::of_byte_pairs(&dir.join(vocab), &dir.join(merges))?,
+            _ => Source::of_lines(&path)?,
+        };
+        classes::build(class, source, settings)
+    };
+    Ok((files.to_vec(), path, built))
+}
+
+fn missing(class: Class, dir: &Path, own: &[&str]) -> Error {
+    for file in ["tekken.json", "tiktoken.model"] {
+        if dir.join(file).exists() {
+            return Error::file(
+                &dir.join(file),
+                "vocabularies of this kind are not supported; in Python, save \
+                 `AutoTokenizer.from_pretrained(...).backend_tokenizer` as tokenizer.json",
+            );
+        }
+    }
+    let message = format!(
+        "has no tokenizer: found neither tokenizer.json nor {}, from which a {} is built; \
+         without one, give rows of token ids (`input_ids`)",
+        own.join(" and "),
+        class.name()
+    );
+    Error::file(dir, message)
+}
+
+/// Refuses settings that change tokens and are not followed.
+fn refuse_unsupported(settings: &Settings, config: &Value, dir: &Path) -> Result<()> {
+    let versions = settings.value("fast_tokenizer_files").and_then(Value::as_array);
+    let mut others = versions.into_iter().flatten().filter_map(Value::as_str);
+    let other = others.find(|file| *file != "tokenizer.json" && dir.join(file).exists());
+    if let Some(file) = other {
+        let message = format!("{file} is not supported; remove it, or make it tokenizer.json");
+        return Err(settings.error("fast_tokenizer_files", message));
+    }
+    let of_mistral = ["mistral", "mistral3", "voxtral", "ministral", "pixtral"];
+    if settings.optional_flag("fix_mistral_regex")? == Some(true)
+        && of_mistral.iter().any(|family| config["model_type"] == *family)
+    {
+        return Err(settings.error(
+            "fix_mistral_regex",
+            "is not supported; in Python, save `AutoTokenizer.from_pretrained(...)\
+             .backend_tokenizer` as tokenizer.json, and remove the key",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
     use crate::text::tokenizer::tests::{ids, word_piece};
 
     #[test]
@@ -56,13 +247,95 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let message = || load_tokenizer(dir.path()).unwrap_err().to_string();
         let missing = message();
-        assert!(missing.starts_with("cannot read") && missing.contains("tokenizer.json"));
+        assert!(missing.contains("has no tokenizer: found neither tokenizer.json"), "{missing}");
+        assert!(!has_tokenizer(dir.path()).unwrap());
         let path = dir.path().join("tokenizer.json");
         for content in [&b"{}"[..], b"", b"\xff", b"[1]"] {
             std::fs::write(&path, content).unwrap();
             assert!(message().contains("tokenizer.json: not a tokenizer"), "{}", message());
         }
         word_piece().save(&path, false).unwrap();
+        assert!(has_tokenizer(dir.path()).unwrap());
         assert_eq!(ids(&load_tokenizer(dir.path()).unwrap(), "the cat sat"), [0, 3, 4, 5, 1]);
+    }
+
+    /// A folder of a family, with the small WordPiece tokenizer and these settings.
+    fn folder(model_type: &str, settings: &Value) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let config = json!({"model_type": model_type}).to_string();
+        std::fs::write(dir.path().join("config.json"), config).unwrap();
+        let settings = settings.to_string();
+        std::fs::write(dir.path().join("tokenizer_config.json"), settings).unwrap();
+        word_piece().save(dir.path().join("tokenizer.json"), false).unwrap();
+        dir
+    }
+
+    #[test]
+    fn the_class_builds_by_the_settings() {
+        let cased = json!({"do_lower_case": false, "pad_token": "[UNK]", "mask_token": "[M]"});
+        let loaded = ModelTokenizer::load(folder("bert", &cased).path()).unwrap();
+        assert_eq!(loaded.class, "BertTokenizer");
+        assert_eq!(loaded.files, ["tokenizer.json", "tokenizer_config.json"]);
+        let mask = ("mask_token".to_string(), "[M]".to_string());
+        assert!(loaded.special_tokens.contains(&mask));
+        // "The" is unknown; the mask token is new, and gets the id after the vocabulary.
+        assert_eq!(ids(&loaded.tokenizer, "The cat[M]"), [0, 2, 4, 14, 1]);
+        let as_it_is = json!({"do_lower_case": false, "tokenizer_class": "TokenizersBackend"});
+        let loaded = ModelTokenizer::load(folder("bert", &as_it_is).path()).unwrap();
+        assert_eq!(ids(&loaded.tokenizer, "The cat"), [0, 3, 4, 1]);
+        assert_eq!(loaded.class, "TokenizersBackend");
+    }
+
+    #[test]
+    fn what_is_not_followed_is_refused_by_name() {
+        for (model_type, settings, says) in [
+            ("gpt2", json!({}), "its model is WordPiece, of which GPT2Tokenizer makes BPE"),
+            (
+                "bert",
+                json!({"tokenizer_class": "AlbertTokenizer"}),
+                "key `tokenizer_class`: AlbertTokenizer is not supported; in Python, save",
+            ),
+            (
+                "bert",
+                json!({"tokenizer_class": "BertJapaneseTokenizer"}),
+                "transformers has it in Python only; give rows of token ids",
+            ),
+            (
+                "bert",
+                json!({"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["own.Own", null]}}),
+                "key `auto_map`: the tokenizer \"OwnTokenizer\" is code that comes with the model",
+            ),
+            ("bert", json!({"do_lower_case": 1}), "key `do_lower_case`: found 1, expected true or"),
+            ("bert", json!({"tokenizer_class": 1}), "key `tokenizer_class`: found 1, expected a"),
+            ("bert", json!({"unk_token": null}), "key `unk_token`: found null, expected a token"),
+            ("bert", json!({"eos_token": 2}), "key `eos_token`: found 2, expected a token"),
+            ("bert", json!({"added_tokens_decoder": []}), "expected an object"),
+            (
+                "bert",
+                json!({"added_tokens_decoder": {"x": {"content": "a"}}}),
+                "key `added_tokens_decoder.x`: expected a token id",
+            ),
+            ("bert", json!({"extra_special_tokens": "a"}), "expected a list"),
+            ("mistral", json!({"fix_mistral_regex": true}), "key `fix_mistral_regex`: is not"),
+            ("bert", json!([]), "tokenizer_config.json: expected an object"),
+        ] {
+            let error = ModelTokenizer::load(folder(model_type, &settings).path()).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(says), "{settings}: {error}");
+            let file =
+                if model_type == "gpt2" { "tokenizer.json" } else { "tokenizer_config.json" };
+            assert!(error.contains(file), "{error}");
+        }
+    }
+
+    #[test]
+    fn vocabularies_of_other_programs_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("tekken.json"), "{}").unwrap();
+        let message = || ModelTokenizer::load(dir.path()).unwrap_err().to_string();
+        assert!(message().contains("tekken.json: vocabularies of this kind"), "{}", message());
+        let model = dir.path().join("tokenizer.model");
+        std::fs::write(&model, "IQ== 0\nIg== 1\n").unwrap();
+        assert!(message().contains("it looks like a tiktoken vocabulary"), "{}", message());
     }
 }

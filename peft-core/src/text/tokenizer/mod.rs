@@ -2,22 +2,44 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `load` | [`load_tokenizer`]: from a folder's files to a tokenizer |
+//! | `load` | [`ModelTokenizer`]: from a folder's files to a tokenizer |
+//! | `settings` | what the files beside the vocabulary say |
+//! | `token` | a special or added token, as these files write it |
+//! | `class` | which tokenizer class a folder is for |
+//! | `classes` | the parts that a class builds anew |
+//! | `finish` | added tokens, and those around a text |
+//! | `token_types` | pairs without token types, where a model gets none |
+//! | `source` | a vocabulary: `vocab.txt`, `vocab.json` with `merges.txt` |
+//! | `json_file` | a vocabulary: `tokenizer.json` |
+//! | `sentencepiece` | a vocabulary: SentencePiece models |
+//! | `charsmap` | what is checked in a SentencePiece normaliser table |
+//! | `checked` | what is checked in `tokenizer.json` before the library reads it |
+//! | `decode` | text without the spaces that folders ask to take out |
 //! | `definition` | [`TokenizerDefinition`]: a tokenizer as parts in memory |
 //! | `gguf` | the tokenizer of a GGUF file |
 //! | `gguf_splits` | how those of bytes divide a text into words |
-//! | `checked` | `tokenizer.json`: what is checked before the library reads it |
 //! | `prepare` | what a task changes |
 
+mod charsmap;
 mod checked;
+mod class;
+mod classes;
+mod decode;
 mod definition;
+mod finish;
 mod gguf;
 mod gguf_splits;
+mod json_file;
 mod load;
 mod prepare;
+mod sentencepiece;
+mod settings;
+mod source;
+mod token;
+mod token_types;
 
 pub use definition::{BytePairs, TokenizerDefinition, TokenizerModel, implied_merges};
-pub use load::{has_tokenizer, load_tokenizer};
+pub use load::{ModelTokenizer, has_tokenizer, load_tokenizer};
 pub(super) use prepare::prepare;
 #[cfg(test)]
 pub(super) use prepare::tests;
