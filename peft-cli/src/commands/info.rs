@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use peft_core::{
     Error, Head, SiteSpec,
-    text::{ChatSource, Clock, ModelTokenizer},
+    text::{ChatSource, Clock, ModelTokenizer, has_tokenizer},
 };
 use peft_models::{Loaded, ModelConfig};
 use serde_json::{Value, json};
@@ -74,7 +74,11 @@ struct Inputs {
 
 impl Inputs {
     fn of(dir: &Path, loaded: &Loaded) -> Self {
-        let tokenizer = ModelTokenizer::load(dir).map_err(|error| error.to_string());
+        // That a folder has none is told without its path, which says nothing of the model.
+        let tokenizer = match has_tokenizer(dir) {
+            Ok(false) => Err("the model has no tokenizer".to_string()),
+            _ => ModelTokenizer::load(dir).map_err(|error| error.to_string()),
+        };
         let text = match &tokenizer {
             Ok(tokenizer) => Ok(text_of(tokenizer, loaded.model.spec().vocab_size)),
             Err(reason) => Err(reason.clone()),
