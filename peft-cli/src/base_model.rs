@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
-use peft_core::Result;
-use peft_models::{LoadOptions, Loaded};
+use burn::tensor::{DType, Device, TensorData};
+use peft_core::{Adapter, Result};
+use peft_models::{LoadOptions, Loaded, Weights};
 
 use crate::output;
 
@@ -31,4 +31,26 @@ pub fn load(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded>
         ));
     }
     Ok(loaded)
+}
+
+/// What the files of the base model in `dir` hold under a name.
+///
+/// # Errors
+///
+/// Returns the errors of [`Weights::open`].
+pub fn stored(dir: &Path) -> Result<impl Fn(&str) -> Result<Option<TensorData>>> {
+    let weights = Weights::open(dir, &Device::default(), DType::F32)?;
+    Ok(move |name: &str| weights.stored(name))
+}
+
+/// Checks that what PEFT would put into the base model in `dir` is there already.
+///
+/// # Errors
+///
+/// Returns the errors of [`Adapter::check_surplus`].
+pub fn check_surplus(adapter: &Adapter, dir: &Path) -> Result<()> {
+    match adapter.surplus().next() {
+        Some(_) => adapter.check_surplus(&stored(dir)?),
+        None => Ok(()),
+    }
 }

@@ -90,7 +90,7 @@ fn unknown_formats_and_empty_budgets_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     write_rows(&dir.path().join("rows.jsonl"));
     for (flags, expected) in [
-        (["--base-weights", "int4"], "found \"int4\", expected f32, bf16, int8"),
+        (["--base-weights", "int4"], "found \"int4\", expected auto, f32, bf16, int8"),
         (["--batch-tokens", "0"], "--batch-tokens: found 0, expected at least 1"),
     ] {
         let output = train(dir.path(), "out", &flags).output().unwrap();

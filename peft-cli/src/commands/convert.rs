@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use peft_core::{
-    Adapter, Error, PROMPT_EMBEDDINGS, PeftType, Result, Task,
+    Adapter, Error, FrozenModel, PROMPT_EMBEDDINGS, PeftType, Result, Task,
     adapter::{
         atomic,
         foreign::{self, Base},
@@ -15,11 +15,10 @@ use peft_core::{
     },
     formats::npy,
 };
-use peft_models::Loaded;
 use serde_json::json;
 
 use crate::{
-    device,
+    base_model, device,
     error::{CliResult, in_adapter},
     flags::{choices::parse_value, help::FlagHelp},
     locate,
@@ -103,7 +102,7 @@ pub fn run(args: &ConvertArgs) -> CliResult {
         let (model, device) = (base.model.as_ref(), device::choose(None)?);
         let fits = adapter.virtual_tokens(model.spec(), &device);
         fits.map_err(in_adapter(&args.from))?;
-        adapter.check_surplus(model).map_err(in_adapter(&args.from))?;
+        base_model::check_surplus(adapter, &base.dir).map_err(in_adapter(&args.from))?;
         let layout = model.head_layout(adapter.config.task.unwrap_or(Task::SeqCls));
         adapter.head(layout, model.spec(), &device).map_err(in_adapter(&args.from))?;
     }
@@ -150,16 +149,23 @@ pub fn run(args: &ConvertArgs) -> CliResult {
 }
 
 /// The base model that the adapter has to fit, if one is given.
-fn base(args: &ConvertArgs) -> CliResult<Option<Loaded>> {
+fn base(args: &ConvertArgs) -> CliResult<Option<Given>> {
     let folder = || {
         args.base_model.as_ref().map(PathBuf::from).filter(|dir| dir.join("config.json").exists())
     };
     match args.model.clone().or_else(folder) {
         Some(model) => {
-            Ok(Some(peft_models::load(&locate::model(&model)?, &device::choose(None)?)?))
+            let dir = locate::model(&model)?;
+            Ok(Some(Given { model: peft_models::load(&dir, &device::choose(None)?)?.model, dir }))
         }
         None => Ok(None),
     }
+}
+
+/// A base model to check against.
+struct Given {
+    model: Box<dyn FrozenModel>,
+    dir: PathBuf,
 }
 
 /// What was read.
@@ -172,7 +178,7 @@ struct Read {
 }
 
 /// The source as an adapter that can be written.
-fn read(args: &ConvertArgs, format: Format, base: Option<&Loaded>) -> CliResult<Read> {
+fn read(args: &ConvertArgs, format: Format, base: Option<&Given>) -> CliResult<Read> {
     let model = || args.model.as_ref().map(|dir| dir.display().to_string());
     if !Adapter::exists(&args.from) && is_alone(&args.from) {
         return read_foreign(args, format, base, args.base_model.clone().or_else(model));
@@ -200,7 +206,7 @@ fn read(args: &ConvertArgs, format: Format, base: Option<&Loaded>) -> CliResult<
 fn read_foreign(
     args: &ConvertArgs,
     format: Format,
-    base: Option<&Loaded>,
+    base: Option<&Given>,
     name: Option<String>,
 ) -> CliResult<Read> {
     let found = foreign::read(&args.from, &device::choose(None)?)?;
@@ -217,19 +223,23 @@ fn read_foreign(
         }
     };
     let (was, skipped) = (found.layout(), found.skipped().map(str::to_string).collect::<Vec<_>>());
-    if base.is_none() && found.is_prompt_or_prefix() && format == Format::Peft {
+    let unsure = base.is_none() && found.is_prompt_or_prefix() && format == Format::Peft;
+    let same = match base {
+        Some(base) if !skipped.is_empty() => {
+            found.check_skipped(&base_model::stored(&base.dir)?)?
+        }
+        _ => 0,
+    };
+    let spec = base.map(|base| base.model.spec());
+    let base = Base { name, spec, num_virtual_tokens: args.num_virtual_tokens };
+    let adapter = found.into_adapter(task, &base)?;
+    if unsure {
         output::note("note: read as a prompt, not as a prefix: --model checks that it is one");
     }
     if !skipped.is_empty() {
-        let same = match base {
-            Some(base) => found.check_skipped(&base.model.tensors())?,
-            None => 0,
-        };
         output::note(format!("note: {}", told(&skipped, same)));
     }
-    let spec = base.map(|base| base.model.spec());
-    let base = Base { name, spec, num_virtual_tokens: args.num_virtual_tokens };
-    Ok(Read { adapter: found.into_adapter(task, &base)?, was, skipped })
+    Ok(Read { adapter, was, skipped })
 }
 
 /// What was skipped, in one line; `same` of these tensors are those of the base model.

@@ -116,7 +116,7 @@ impl Session {
         let mut head = None;
         let mut pooling = pooling_of_transformers(&base, task);
         if let Some(adapter) = &adapter {
-            adapter.check_surplus(model)?;
+            base_model::check_surplus(adapter, &dir)?;
             virtual_tokens = model.prefill(&adapter.virtual_tokens(spec, device)?)?;
             let layout = model.head_layout(task.unwrap_or(Task::SeqCls));
             head = adapter.head(layout, spec, device)?;

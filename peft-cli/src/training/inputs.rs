@@ -48,8 +48,8 @@ impl Inputs {
         };
         let base = base_model::load(&dir, device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
-        if let (Some(adapter), Some(dir)) = (&start_adapter, &settings.init_adapter) {
-            adapter.check_surplus(base.model.as_ref()).map_err(in_adapter(dir))?;
+        if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
+            base_model::check_surplus(adapter, &dir).map_err(in_adapter(named))?;
         }
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint

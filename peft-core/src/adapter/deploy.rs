@@ -2,10 +2,12 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{folder::Adapter, foreign::is_same};
+use super::{
+    folder::Adapter,
+    foreign::{TensorsByName, is_same},
+};
 use crate::{
     contract::{
-        frozen::FrozenModel,
         head::{Head, HeadLayout},
         layout::{self, PROMPT_EMBEDDINGS},
         peft_type::PeftType,
@@ -182,28 +184,42 @@ impl Adapter {
         }
     }
 
+    /// The names of the tensors that are neither virtual tokens nor part of a head.
+    pub fn surplus(&self) -> impl Iterator<Item = &str> {
+        let surplus = |name: &&str| !layout::is_virtual(name) && !HeadLayout::is_head_tensor(name);
+        self.tensors.keys().map(String::as_str).filter(surplus)
+    }
+
     /// Checks that what PEFT would put into the base model is there already: parts other than the head that were trained
     /// with the virtual tokens, and embeddings, which it saves where the vocabulary grew. More rows of embeddings than the
-    /// base model has are for ids that it does not have.
+    /// base model has are for ids that it does not have. `base` gives the tensors of the base model by their names in its
+    /// files.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming a tensor with other values: this program leaves the base model as it is.
-    pub fn check_surplus(&self, model: &dyn FrozenModel) -> Result<()> {
-        let surplus =
-            |name: &&String| !layout::is_virtual(name) && !HeadLayout::is_head_tensor(name);
-        let names: Vec<&String> = self.tensors.keys().filter(surplus).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let base = model.tensors();
-        for name in names {
-            let (found, Some(own)) = (&self.tensors[name], base.get(name)) else { continue };
+    /// [`Error::Mismatch`] naming a tensor that the base model does not have, or has with other values: the base model is
+    /// never changed.
+    pub fn check_surplus(&self, base: TensorsByName<'_>) -> Result<()> {
+        for name in self.surplus() {
+            let found = &self.tensors[name];
+            // A head that is tied to the embeddings has no tensor of its own.
+            let own = match base(name)? {
+                None if name.starts_with("lm_head.weight") => {
+                    EMBEDDINGS.iter().find_map(|name| base(name).transpose()).transpose()?
+                }
+                own => own,
+            };
+            let Some(own) = own else {
+                return Err(Error::Mismatch(format!(
+                    "the adapter has the tensor `{name}`, which PEFT puts into the base model; the base model given has \
+                     none of that name, and is never changed: save a base model that has it"
+                )));
+            };
             let (found_shape, shape) = (found.shape(), own.shape());
             let fits = found_shape.len() == shape.len()
                 && found_shape.as_slice().iter().skip(1).eq(shape.as_slice().iter().skip(1))
                 && found_shape.as_slice().first() >= shape.as_slice().first();
-            if !fits || !is_same(own, found) {
+            if !fits || !is_same(&own, found) {
                 return Err(Error::Mismatch(format!(
                     "the adapter has the tensor `{name}`, which PEFT puts in place of the base model's; the base \
                      model given has other values there, and is never changed: save a base model that has them"
@@ -231,6 +247,10 @@ impl Adapter {
         Head::from_state(layout, spec.hidden_size, &self.tensors, device).map(Some)
     }
 }
+
+/// What the families call their embeddings.
+const EMBEDDINGS: [&str; 4] =
+    ["embed_tokens.weight", "wte.weight", "shared.weight", "word_embeddings.weight"];
 
 /// The attention site of an encoder-decoder that PEFT's prefixes reach.
 fn decoder_site(spec: &ModelSpec) -> Result<&SiteSpec> {

@@ -53,15 +53,13 @@ fn listed(labels: &Labels) -> String {
 }
 
 /// The label in a JSON value: strings without blanks around them, numbers by their value (1.0 is
-/// `1`, in a string too), booleans as in JSON. `None` for anything else: empty strings, `nan`,
-/// `null`, arrays, objects.
+/// `1`, in a string too), booleans as in JSON. `None` for anything else: empty strings, `null`,
+/// arrays, objects.
 pub fn label_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => {
             let text = text.trim();
-            let is_missing = text.is_empty()
-                || ["nan", "<na>"].iter().any(|missing| text.eq_ignore_ascii_case(missing));
-            (!is_missing).then(|| whole_number(text).unwrap_or(text).to_owned())
+            (!text.is_empty()).then(|| whole_number(text).unwrap_or(text).to_owned())
         }
         Value::Number(number) => {
             let text = number.to_string();
@@ -183,10 +181,11 @@ pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Re
             (false, _) => {
                 let found = match tags {
                     true => record_tags(record, key)?,
-                    false => vec![class_name(record, key)?],
+                    false => vec![record_label(record, key)?],
                 };
                 for label in found {
                     if distinct.insert(label.clone()) {
+                        refuse_missing(record, key, &label)?;
                         refuse_fraction(record, key, &label)?;
                     }
                 }
@@ -208,16 +207,15 @@ const MISSING: &[&str] = &[
     "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "None",
 ];
 
-/// The label of a record whose labels are the classes; a missing value is none.
-fn class_name(record: &Record, key: &str) -> Result<String> {
-    let label = record_label(record, key)?;
-    if MISSING.contains(&label.as_str()) {
+/// Refuses what stands for a missing value as the name of a class.
+pub(super) fn refuse_missing(record: &Record, key: &str, label: &str) -> Result<()> {
+    if MISSING.contains(&label) {
         return Err(record.error(format!(
             "field `{key}`: found `{label}`, as a missing value is written; leave the row out, or, if it is a \
              class, set `labels` to the names of all classes"
         )));
     }
-    Ok(label)
+    Ok(())
 }
 
 /// The highest class index of a row of token ids, `None` if it has none.
@@ -296,9 +294,7 @@ mod tests {
         ] {
             assert_eq!(label_text(&value).as_deref(), Some(text), "{value}");
         }
-        for missing in
-            [json!("nan"), json!("NaN"), json!(""), json!(" "), json!("<NA>"), json!(null)]
-        {
+        for missing in [json!(""), json!(" "), json!(null)] {
             assert_eq!(label_text(&missing), None, "{missing}");
         }
         let found = rows(&[json!({"label": "1.0"}), json!({"label": 0}), json!({"label": 1.0})]);
@@ -341,7 +337,7 @@ mod tests {
         );
         assert!(collect(&rows(&named[..20]), Task::SeqCls).is_ok());
         let nan = failure(&[json!({"label": "1.0"}), json!({"label": "nan"})], Task::SeqCls);
-        assert!(nan.contains("line 2: field `label`: found the string `nan`, expected a label"));
+        assert!(nan.contains("line 2: field `label`: found `nan`, as a missing value is written"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     fields::{FieldNames, Role},
-    labels::{label_index, label_text, refuse_fraction},
+    labels::{label_index, label_text, refuse_fraction, refuse_missing},
     record::Record,
 };
 use crate::{
@@ -117,6 +117,7 @@ pub fn collect_classes(records: &[Record], fields: &FieldNames) -> Result<Labels
                 fewest = fewest.min(found.len());
                 for name in found {
                     if names.insert(name.clone()) {
+                        refuse_missing(record, key, &name)?;
                         refuse_fraction(record, key, &name)?;
                     }
                 }
@@ -202,7 +203,7 @@ mod tests {
             (json!([1.0, 0.0]), "found 2 numbers, expected one for each of 3 classes"),
             (json!([1.0, 2.0, 0.0]), "found 2, expected a list"),
             (json!(["a", null]), "`label[1]`: found null, expected a label"),
-            (json!(["nan"]), "`label[0]`: found the string `nan`"),
+            (json!(["nan"]), "found label `nan`, expected one of: a, b, c"),
         ] {
             let error = found(label).unwrap_err();
             assert!(error.contains(what), "{error}");

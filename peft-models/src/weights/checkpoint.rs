@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use peft_core::{Error, NamedTensors, Result, formats::gguf::gguf_of};
 
 use super::{
@@ -148,6 +148,24 @@ impl Weights {
     pub fn with_optional_prefix(mut self, prefix: &'static str) -> Self {
         self.prefixes.push(prefix);
         self
+    }
+
+    /// A tensor of the files in f32, by its name there or in another checkpoint of the model: names of a module around the
+    /// model may stand in front of either. `None` if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] if the file cannot be read, [`Error::Tensor`] if the tensor is not of floats.
+    pub fn stored(&self, name: &str) -> Result<Option<TensorData>> {
+        let inner = std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1));
+        let own = inner.filter(|name| name.contains('.')).find_map(|name| self.find(name));
+        let longer = || {
+            let end = format!(".{name}");
+            self.source.names().into_iter().find(|stored| stored.ends_with(&end))
+        };
+        let Some(spelling) = own.or_else(longer) else { return Ok(None) };
+        let shape = self.source.shape(&spelling).unwrap_or_default();
+        self.source.read(&spelling, name, &shape, DType::F32, false).map(Some)
     }
 
     /// The spelling under which the source has a tensor: with or without a prefix, and with the old names of a norm's

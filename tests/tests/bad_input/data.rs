@@ -535,7 +535,7 @@ pub const CASES: &[Case] = &[
             fs::write(dir.join("rows.csv"), "text,label\nthe sea,1.0\nblue,nan\n").unwrap();
             classify("--train rows.csv")
         },
-        says: &["rows.csv, line 3: field `label`: found the string `nan`, expected a label"],
+        says: &["rows.csv, line 3: field `label`: found `nan`, as a missing value is written"],
         ..CASE
     },
     Case {

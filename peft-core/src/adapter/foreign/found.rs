@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     layouts::{self, Layout, Rows},
     source::Source,
-    surplus::{self, Surplus},
+    surplus::{self, Surplus, TensorsByName},
 };
 use crate::{
     adapter::{
@@ -78,7 +78,7 @@ impl Found {
     /// # Errors
     ///
     /// [`Error::Tensor`] naming one that differs: what was trained there would be lost.
-    pub fn check_skipped(&self, base: &NamedTensors) -> Result<usize> {
+    pub fn check_skipped(&self, base: TensorsByName<'_>) -> Result<usize> {
         surplus::compare(&self.source, &self.surplus.backbone, base)
     }
 

@@ -17,4 +17,5 @@ mod surplus;
 
 pub use found::{Base, Found, read};
 pub use source::holds_tensors;
+pub use surplus::TensorsByName;
 pub(super) use surplus::is_same;

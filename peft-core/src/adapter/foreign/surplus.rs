@@ -114,27 +114,23 @@ fn is_of_a_base(name: &str, last: &str) -> bool {
         && (!name.contains("verbalizer.") || OF_VERBALIZERS.contains(&last))
 }
 
+/// The tensors of a base model by their names in its files; names of a module around it may stand in front. `None` for one
+/// that it does not have.
+pub type TensorsByName<'a> = &'a dyn Fn(&str) -> Result<Option<TensorData>>;
+
 /// How many tensors of the file are also in the base model, with the same values.
 pub(super) fn compare(
     source: &Source,
     names: &BTreeSet<String>,
-    base: &NamedTensors,
+    base: TensorsByName<'_>,
 ) -> Result<usize> {
     let mut same = 0;
     for name in names {
-        // The model may be a part of another module.
-        let mut inner = Some(name.as_str());
-        let found = std::iter::from_fn(|| {
-            let now = inner?;
-            inner = now.split_once('.').map(|(_, rest)| rest);
-            Some(now)
-        })
-        .find_map(|name| base.get(name));
         let shape = source.shape(name).unwrap_or_default();
-        let Some(theirs) = found.filter(|found| found.shape().as_slice() == shape) else {
+        let Some(theirs) = base(name)?.filter(|found| found.shape().as_slice() == shape) else {
             continue;
         };
-        if !is_same(&source.load(name)?, theirs) {
+        if !is_same(&source.load(name)?, &theirs) {
             let message = "is a tensor of the base model with other values: it was trained too, or belongs to another base \
                            model, and would be lost";
             return Err(source.tensor_error(name, message));
