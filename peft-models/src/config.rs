@@ -313,11 +313,15 @@ impl ModelConfig {
         if self.task() != Some(Task::SeqCls) {
             return Ok(None);
         }
-        match self.get("problem_type").and_then(|value| value.as_str()) {
-            Some(name) => name.parse().map(Some).map_err(|error| match error {
-                Error::Setting { message, .. } => self.error("problem_type", message),
-                other => other,
-            }),
+        match self.get("problem_type").filter(|value| !value.is_null()) {
+            Some(value) => {
+                value.as_str().unwrap_or(&value.to_string()).parse().map(Some).map_err(|error| {
+                    match error {
+                        Error::Setting { message, .. } => self.error("problem_type", message),
+                        other => other,
+                    }
+                })
+            }
             None => {
                 let named = self.get("id2label").and_then(|map| Some(map.as_object()?.len()));
                 let outputs = self.optional_size("num_labels")?.or(named);

@@ -20,8 +20,10 @@ const MODULES: &str = "modules.json";
 pub fn not_a_model(given: &Path) -> Option<Error> {
     let message = if given.is_file() {
         match above(given, CONFIG) {
-            Some(folder) => format!("is a file, a model is a folder: give {folder}"),
-            None => format!("is a file, expected the folder of a model, with {CONFIG}"),
+            Some(folder) => format!("is one file of a model: give {folder}"),
+            None => {
+                format!("is a file, expected a .gguf file, or the folder of a model, with {CONFIG}")
+            }
         }
     } else if Adapter::exists(given) {
         adapter(given)

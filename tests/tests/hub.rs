@@ -356,6 +356,8 @@ fn a_cache_that_python_made_is_used() {
         "tokenizer_config.json",
         "special_tokens_map.json",
         "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
         "vocab.txt",
         "vocab.json",
         "merges.txt",

@@ -35,7 +35,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "TYPE", value_parser = parse_value::<ProblemType>,
         show_default = "that of the adapter or the model")]
     problem_type: Option<ProblemType>,
-    /// Rows with targets: .jsonl, .tsv, .csv, or SQuAD's .json.
+    /// Rows with targets: a file of JSON, JSON Lines, CSV, TSV or CoNLL (also .gz, .zst), a folder or pattern of them, or -.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Rows per batch; the scores do not depend on it.

@@ -12,12 +12,14 @@ const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = ".index.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// What a model may lack.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 7] = [
     "generation_config.json",
     TOKENIZER,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
 ];
 const TOKENIZER: &str = "tokenizer.json";
 /// What a tokenizer is built from where there is no `tokenizer.json`.

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use peft_core::formats::gguf::is_gguf;
+
 use super::{
     cache::RepoCache,
     client::Client,
@@ -49,11 +51,6 @@ fn hub_name(given: &Path) -> Option<RepoName> {
     // If that cannot be found out, the loader will say why.
     let exists = given.try_exists().unwrap_or(true);
     given.to_str().filter(|_| !exists && !is_gguf(given)).and_then(RepoName::parse)
-}
-
-/// Whether this is the name of a file, which no repository has.
-fn is_gguf(given: &Path) -> bool {
-    given.extension().is_some_and(|extension| extension == "gguf")
 }
 
 fn resolve(given: &Path, kind: Kind, report: &dyn Report) -> Result<PathBuf, HubError> {

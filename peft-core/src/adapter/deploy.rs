@@ -204,7 +204,7 @@ impl Adapter {
             let found = &self.tensors[name];
             // A head that is tied to the embeddings has no tensor of its own.
             let own = match base(name)? {
-                None if name.starts_with("lm_head.weight") => {
+                None if name == "lm_head.weight" => {
                     EMBEDDINGS.iter().find_map(|name| base(name).transpose()).transpose()?
                 }
                 own => own,

@@ -36,10 +36,11 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     let mut ranks = vec![0.0; values.len()];
+    let mut before = 0;
     for group in order.chunk_by(|a, b| values[*a] == values[*b]) {
-        let before = order.iter().position(|index| *index == group[0]).unwrap_or(0);
         let mean = before as f64 + (group.len() as f64 + 1.0) / 2.0;
         group.iter().for_each(|index| ranks[*index] = mean);
+        before += group.len();
     }
     ranks
 }

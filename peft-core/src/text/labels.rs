@@ -226,10 +226,8 @@ fn highest_index(record: &Record, tags: bool, fields: &FieldNames) -> Result<Opt
         true => ("labels", record.label_ids("labels")?.into_iter().max()),
         false => {
             let label = fields.name(Role::Label);
-            let value = record.get(label)?;
-            let class = value.as_i64();
-            let expected = "a class index (0, 1, 2, ...) beside `input_ids`";
-            (label, Some(class.ok_or_else(|| record.unexpected(label, value, expected))?))
+            let class = i64::try_from(class_index(record, label)?).unwrap_or(i64::MAX);
+            (label, Some(class))
         }
     };
     match highest {
@@ -238,6 +236,18 @@ fn highest_index(record: &Record, tags: bool, fields: &FieldNames) -> Result<Opt
         ))),
         _ => Ok(highest),
     }
+}
+
+/// The class in field `key` of a row of token ids: 1, or 1.0.
+///
+/// # Errors
+/// [`Error::Data`] if the field is missing, or not a number from 0.
+pub(super) fn class_index(record: &Record, key: &str) -> Result<usize> {
+    let value = record.get(key)?;
+    let number = Some(value).filter(|value| value.is_number()).and_then(label_text);
+    number.and_then(|number| number.parse().ok()).ok_or_else(|| {
+        record.unexpected(key, value, "a class index (0, 1, 2, ...) beside `input_ids`")
+    })
 }
 
 /// Whether a row holds token ids rather than text.

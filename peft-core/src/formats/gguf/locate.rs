@@ -50,7 +50,8 @@ fn is_other(file: &Path) -> bool {
     ends("safetensors") || ends("bin") && name.starts_with("pytorch_model")
 }
 
-fn is_gguf(file: &Path) -> bool {
+/// Whether a path has the name of a GGUF file.
+pub fn is_gguf(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 

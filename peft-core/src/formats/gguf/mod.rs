@@ -20,6 +20,6 @@ mod value;
 
 pub use blocks::dequantise;
 pub use file::{Gguf, GgufTensor};
-pub use locate::gguf_of;
+pub use locate::{gguf_of, is_gguf};
 pub use tensor_type::TensorType;
 pub use value::{Array, Value};

@@ -5,11 +5,13 @@ use std::path::Path;
 use crate::{error::Result, formats::gguf::Gguf};
 
 /// The keys of special tokens' ids, and the names that templates know them by.
-const SPECIAL_TOKENS: [(&str, &str); 7] = [
+const SPECIAL_TOKENS: [(&str, &str); 8] = [
     ("bos_token", "tokenizer.ggml.bos_token_id"),
     ("eos_token", "tokenizer.ggml.eos_token_id"),
     ("unk_token", "tokenizer.ggml.unknown_token_id"),
+    // As llama.cpp writes it, and as it is spelled.
     ("sep_token", "tokenizer.ggml.seperator_token_id"),
+    ("sep_token", "tokenizer.ggml.separator_token_id"),
     ("pad_token", "tokenizer.ggml.padding_token_id"),
     ("cls_token", "tokenizer.ggml.cls_token_id"),
     ("mask_token", "tokenizer.ggml.mask_token_id"),

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     text::{
         fields::Role,
-        labels::{label_index, label_text},
+        labels::{class_index, label_index},
         record::Record,
     },
 };
@@ -92,11 +92,7 @@ fn class(config: &EncoderConfig, record: &Record) -> Result<usize> {
     if let (Value::String(name), Some(labels)) = (value, &config.labels) {
         return label_index(labels, name, record);
     }
-    let number = Some(value).filter(|value| value.is_number()).and_then(label_text);
-    let class = number.and_then(|number| number.parse::<usize>().ok());
-    let class = class.ok_or_else(|| {
-        record.unexpected(label, value, "a class index (0, 1, 2, ...) beside `input_ids`")
-    })?;
+    let class = class_index(record, label)?;
     match config.num_classes {
         Some(limit) if class >= limit => {
             Err(record.error(format!("field `{label}`: found class {class} of {limit} classes")))

@@ -12,6 +12,8 @@ use crate::{
     formats::lfs,
 };
 
+/// What messages call standard input.
+const SHOWN: &str = "standard input";
 /// Bytes that are looked at before a file is read, to tell what it holds.
 const HEAD: usize = 1 << 16;
 
@@ -34,7 +36,7 @@ impl Input {
     /// [`Error::Read`] if it cannot be read, [`Error::File`] if it is a Git LFS pointer.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = match path.as_os_str() == STANDARD_INPUT {
-            true => Path::new("standard input"),
+            true => Path::new(SHOWN),
             false => path,
         };
         Self::new(shown, source::open(path).map_err(Error::read(shown))?)
@@ -152,10 +154,15 @@ pub(super) fn check_encoding(path: &Path, head: &[u8]) -> Result<()> {
     Err(Error::file(path, format!("{how} {encoding}, expected UTF-8; convert it: {way_out}")))
 }
 
-/// The command that converts a file to UTF-8.
+/// How to convert a file to UTF-8.
 fn conversion(path: &Path, encoding: &str) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    format!("iconv -f {encoding} -t UTF-8 {name} > utf8-{name}")
+    let is_packed = path.extension().is_some_and(|end| end == "gz" || end == "zst");
+    if is_packed || path == Path::new(SHOWN) {
+        return format!("pass what it holds through `iconv -f {encoding} -t UTF-8`");
+    }
+    let quote = if name.contains([' ', '(', '&', ';']) { "\"" } else { "" };
+    format!("iconv -f {encoding} -t UTF-8 {quote}{name}{quote} > {quote}utf8-{name}{quote}")
 }
 
 /// The number of lines that end in `bytes`.

@@ -1,15 +1,17 @@
 //! The tokenizer that a GGUF file's metadata describes.
 //!
 //! As transformers' `convert_gguf_tokenizer` builds it, but for what it passes over although the file says it: a
-//! pre-tokenizer that it does not know (digits one by one, as SmolLM and StarCoder have them), Qwen2's composed characters, control tokens with
-//! characters beyond the alphabet of bytes (DeepSeek's), `add_space_prefix`, the normaliser table of Unigram models.
+//! pre-tokenizer that it does not know (digits one by one, as SmolLM and StarCoder have them), Qwen2's composed
+//! characters, control tokens with characters beyond the alphabet of bytes (DeepSeek's), `add_space_prefix`, the
+//! normaliser table of Unigram models.
 
 use std::{collections::HashMap, path::Path};
 
 use serde_json::{Value as Json, json};
-use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer, normalizers::Precompiled};
+use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer};
 
 use super::{
+    charsmap,
     definition::{BytePairs, TokenizerDefinition, TokenizerModel, guarded, implied_merges},
     gguf_splits::{Split, split_of},
 };
@@ -327,7 +329,7 @@ fn unigram(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
         .collect();
     let model = TokenizerModel::Unigram { pieces, unk_id, byte_fallback: false };
     let mut definition = TokenizerDefinition::new(model);
-    definition.normalizer = charsmap(gguf)?;
+    definition.normalizer = normaliser(gguf)?;
     let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always",
         "split": true });
     definition.pre_tokenizer = vocabulary.part(json!({ "type": "Sequence",
@@ -343,22 +345,19 @@ fn unigram(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
 }
 
 /// The normaliser table of a SentencePiece model.
-fn charsmap(gguf: &Gguf) -> Result<Option<NormalizerWrapper>> {
+fn normaliser(gguf: &Gguf) -> Result<Option<NormalizerWrapper>> {
     let key = "tokenizer.ggml.precompiled_charsmap";
     let Some(numbers) = gguf.read(key, "a list of bytes", Value::as_numbers)? else {
         return Ok(None);
     };
-    let bytes: Vec<u8> = numbers.into_iter().map(|number| number as i64 as u8).collect();
+    // A list of bytes may be stored as one of signed ones.
+    let byte = |number: f64| (-128.0..256.0).contains(&number).then_some(number as i64 as u8);
+    let bytes: Option<Vec<u8>> = numbers.into_iter().map(byte).collect();
+    let bytes = bytes.ok_or_else(|| gguf.error(key, "expected a list of bytes"))?;
     if bytes.is_empty() {
         return Ok(None);
     }
-    // The library believes the size that the table begins with.
-    let size = bytes.first_chunk().map_or(usize::MAX, |size| u32::from_le_bytes(*size) as usize);
-    if size > bytes.len() - 4.min(bytes.len()) {
-        return Err(gguf.error(key, format!("claims {size} bytes, but is shorter")));
-    }
-    let built =
-        guarded(gguf.path(), || Precompiled::from(&bytes).map_err(|error| error.to_string()))?;
+    let built = guarded(gguf.path(), || charsmap::read(&bytes))?;
     Ok(Some(built.into()))
 }
 
@@ -373,7 +372,7 @@ fn word_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     let has_spaces = vocabulary.tokens.iter().any(|token| token.starts_with('▁'));
     let spell = |token: &str| if has_spaces { spell(token) } else { token.to_string() };
     let gguf = vocabulary.gguf;
-    let special = |names: [&str; 2], default: &'static str| -> Result<_> {
+    let special = |names: &[&str], default: &'static str| -> Result<_> {
         for name in names {
             if let Some(token) = vocabulary.special(name)? {
                 return Ok(token);
@@ -381,9 +380,9 @@ fn word_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
         }
         Ok(default)
     };
-    let begin = special(["cls_token_id", "bos_token_id"], "[CLS]")?;
-    let end = special(["seperator_token_id", "separator_token_id"], "[SEP]")?;
-    let unknown = special(["unknown_token_id", "unknown_token_id"], "[UNK]")?;
+    let begin = special(&["cls_token_id", "bos_token_id"], "[CLS]")?;
+    let end = special(&["seperator_token_id", "separator_token_id"], "[SEP]")?;
+    let unknown = special(&["unknown_token_id"], "[UNK]")?;
     for token in [begin, end, unknown] {
         if !vocabulary.tokens.iter().any(|own| own == token) {
             return Err(Error::file(gguf.path(), format!("its vocabulary lacks {token:?}")));
