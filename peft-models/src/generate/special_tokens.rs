@@ -15,7 +15,7 @@ impl GenerateConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] or [`Error::Config`] if a file cannot be parsed.
+    /// [`peft_core::Error::File`] or [`peft_core::Error::Config`] if a file cannot be parsed.
     pub fn for_model(loaded: &Loaded, max_new_tokens: usize) -> Result<Self> {
         let config = &loaded.config;
         let own = generation_config::beside(config)?;
