@@ -9,7 +9,8 @@ use peft_core::{
 
 use crate::output;
 
-/// Reads all rows of a file, of the files of a folder or a pattern, or of standard input (`-`). `columns` is the value of `--columns`.
+/// Reads all rows of a file, of the files of a folder or a pattern, or of standard input (`-`). `columns` is the value
+/// of `--columns`.
 ///
 /// # Errors
 ///
@@ -17,7 +18,12 @@ use crate::output;
 pub fn read(path: &Path, columns: Option<&str>) -> Result<Vec<Record>> {
     let names = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect();
     let options = ReadOptions { columns: columns.map(names) };
-    let mut records = Records::open(&find_files(&[PathBuf::from(path)])?, &options);
+    let files = find_files(&[PathBuf::from(path)])?;
+    if let [first, .., last] = files.as_slice() {
+        let (count, first, last) = (files.len(), first.display(), last.display());
+        output::note(format!("note: {count} files of rows, from {first} to {last}"));
+    }
+    let mut records = Records::open(&files, &options);
     let found = records.by_ref().collect();
     // Also before an error, which they may explain.
     for note in records.take_notes() {

@@ -197,7 +197,7 @@ pub fn encode(
     config.fields = settings.fields;
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;
-    if records.iter().any(Record::is_conversation) {
+    if records.iter().any(|record| config.is_conversation(record)) {
         let source = settings.chat.source(dir)?;
         if let Some(reason) = source.missing() {
             return Err(Error::setting("chat_template", reason));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
-use peft_core::{Error, Result, metrics::Metrics};
+use peft_core::{Error, Result, metrics::Metrics, text::find_files};
 
 /// Prints a line of results.
 ///
@@ -46,13 +46,20 @@ pub fn metrics(metrics: &Metrics) -> io::Result<()> {
 pub fn check_apart(flag: &str, output: Option<&Path>, inputs: &[&Path]) -> Result<()> {
     // A terminal may be both.
     match output.filter(|output| output.is_file()) {
-        Some(output) if inputs.iter().any(|input| is_same_file(output, input)) => {
+        Some(output) if inputs.iter().any(|input| is_read(output, input)) => {
             let message =
                 format!("found {}, which this command reads: give another file", output.display());
             Err(Error::setting(flag, message))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a file is among those that a name of data files stands for.
+fn is_read(file: &Path, input: &Path) -> bool {
+    // A name that stands for none is told when it is opened.
+    let files = find_files(&[input.to_path_buf()]).unwrap_or_default();
+    is_same_file(file, input) || files.iter().any(|input| is_same_file(file, input))
 }
 
 /// Whether two paths lead to one file.

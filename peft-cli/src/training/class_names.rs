@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Head, ProblemType, Result, Task,
+    Adapter, Error, Head, ProblemType, Result, Task,
     data::Labels,
     text::{FieldNames, Record, collect_classes, collect_labels},
 };
@@ -28,6 +28,12 @@ pub fn of_run(
     device: &Device,
 ) -> Result<Option<Labels>> {
     if let Some(list) = given {
+        if !matches!(task, Task::SeqCls | Task::TokenCls) {
+            return Err(Error::setting(
+                "labels",
+                format!("not used by {task}, which has no classes"),
+            ));
+        }
         return Ok(Some(parse_labels(list)?));
     }
     if !matches!(task, Task::SeqCls | Task::TokenCls) || problem_type == ProblemType::Regression {

@@ -95,9 +95,12 @@ impl Inputs {
     /// # Errors
     ///
     /// Returns an error naming the file or the flag that is wrong.
-    pub fn prints_date(&self, settings: &Settings) -> Result<bool> {
+    pub fn prints_date(&self, settings: &Settings, task: Task) -> Result<bool> {
         let mut records = self.train.iter().chain(self.valid.iter().flatten());
-        Ok(records.any(Record::is_conversation)
+        let is_templated = settings.source_template.is_some() || settings.target_template.is_some();
+        Ok(task == Task::CausalLm
+            && !is_templated
+            && records.any(Record::is_conversation)
             && chat_settings(settings)?.source(&self.dir)?.prints_date())
     }
 

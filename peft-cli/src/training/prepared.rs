@@ -111,7 +111,7 @@ impl PreparedRun {
             device,
         )?;
         // A run that is resumed on another day has to see the same rows.
-        if settings.chat_date.is_none() && inputs.prints_date(&settings)? {
+        if settings.chat_date.is_none() && inputs.prints_date(&settings, task)? {
             settings.chat_date = Some(Clock::now().day());
         }
         let chat_template = chat_settings(&settings)?.template.map(|(text, _)| text);

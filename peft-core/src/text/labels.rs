@@ -184,7 +184,11 @@ pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Re
                     false => vec![record_label(record, key)?],
                 };
                 for label in found {
+                    if tags && label == IGNORED {
+                        continue;
+                    }
                     if distinct.insert(label.clone()) {
+                        refuse_unlabelled(record, key, &label)?;
                         refuse_missing(record, key, &label)?;
                         refuse_fraction(record, key, &label)?;
                     }
@@ -206,6 +210,20 @@ pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Re
 const MISSING: &[&str] = &[
     "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "None",
 ];
+
+/// A tag that is no target, as transformers writes it.
+const IGNORED: &str = "-100";
+
+/// Refuses the number that data sets write where there is no label.
+fn refuse_unlabelled(record: &Record, key: &str, label: &str) -> Result<()> {
+    match label {
+        "-1" | IGNORED => Err(record.error(format!(
+            "field `{key}`: found {label}, which stands for no label; leave the row out, or, if it is a class, set \
+             `labels` to the names of all classes"
+        ))),
+        _ => Ok(()),
+    }
+}
 
 /// Refuses what stands for a missing value as the name of a class.
 pub(super) fn refuse_missing(record: &Record, key: &str, label: &str) -> Result<()> {
@@ -358,6 +376,9 @@ mod tests {
         assert!(line_2(json!({"label": 0.5})).contains("found 0.5, which is no class"));
         assert!(line_2(json!({"label": ""})).contains("found an empty string"));
         assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
+        assert!(line_2(json!({"label": -1})).contains("found -1, which stands for no label"));
+        let ignored = rows(&[json!({"tags": ["O", -100]})]);
+        assert_eq!(collect(&ignored, Task::TokenCls).unwrap().names(), ["O"]);
         for missing in ["nan", "NA", "None"] {
             assert!(
                 line_2(json!({"label": missing}))

@@ -67,13 +67,23 @@ impl Record {
         self.value(key).filter(|value| !value.is_null())
     }
 
+    /// The numbers of the columns of this name, if there are several and they differ on this line.
+    fn repeated(&self, key: &str) -> Option<&str> {
+        let mut repeated = self.aside.iter().flat_map(|aside| &aside.repeated);
+        repeated.find(|(name, _)| name == key).map(|(_, columns)| columns.as_str())
+    }
+
+    /// Whether several columns have this name, and differ on this line.
+    pub(super) fn is_repeated(&self, key: &str) -> bool {
+        self.repeated(key).is_some()
+    }
+
     /// Returns the field's value.
     ///
     /// # Errors
     /// [`Error::Data`] listing the line's fields if it is missing or `null`.
     pub fn get(&self, key: &str) -> Result<&Value> {
-        let repeated = self.aside.iter().flat_map(|aside| &aside.repeated);
-        if let Some((_, columns)) = repeated.into_iter().find(|(name, _)| name == key) {
+        if let Some(columns) = self.repeated(key) {
             let message = format!(
                 "field `{key}`: columns {columns} have this name and differ; rename all but one of them"
             );

@@ -81,6 +81,7 @@ impl Field {
 /// in JSON.
 fn present(record: &Record, name: &str) -> Result<Option<String>> {
     match record.optional(name) {
+        Some(_) if record.is_repeated(name) => record.get(name).map(|_| None),
         None => Ok(None),
         Some(Value::String(value)) => Ok(Some(value.clone())),
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
@@ -262,8 +263,10 @@ impl fmt::Display for Template {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::text::record::tests::record;
+    use crate::text::record::{Aside, tests::record};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -284,6 +287,18 @@ mod tests {
         assert_eq!(render("plain", fields.clone()).unwrap(), "plain");
         assert_eq!(render("", fields).unwrap(), "");
         assert_eq!(parse("{b} x").unwrap().to_string(), "{b} x");
+    }
+
+    #[test]
+    fn columns_of_one_name_are_refused_as_elsewhere() {
+        let mut row = record(5, json!({"text": "good", "label": "1"}));
+        let repeated = vec![("text".to_owned(), "1 and 3".to_owned())];
+        row.aside = Some(Arc::new(Aside { repeated, hint: None }));
+        assert_eq!(parse("{label}").unwrap().render(&row).unwrap(), "1");
+        for template in ["{text}", "{text?}", "{?{text}?}"] {
+            let error = parse(template).unwrap().render(&row).unwrap_err().to_string();
+            assert!(error.contains("columns 1 and 3 have this name and differ"), "{error}");
+        }
     }
 
     #[test]

@@ -11,28 +11,20 @@ use super::{
 use crate::{
     data::example::{Example, IGNORE, Target},
     error::Result,
-    text::{fields::Role, record::Record},
+    text::record::Record,
 };
 
 /// Returns the examples of rows with `source` and `target`, with `text`, or with a conversation.
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
     let (chats, others): (Vec<&Record>, Vec<&Record>) =
-        records.iter().partition(|record| is_conversation(encoder, record));
+        records.iter().partition(|record| encoder.config.is_conversation(record));
     let mut chats = chat::examples(encoder, &chats)?.into_iter();
     let mut others = texts(encoder, &others)?.into_iter();
-    let in_order = records.iter().map(|record| match is_conversation(encoder, record) {
+    let in_order = records.iter().map(|record| match encoder.config.is_conversation(record) {
         true => chats.next(),
         false => others.next(),
     });
     Ok(in_order.map(|example| example.expect("each record has one example")).collect())
-}
-
-/// Whether a row is a conversation for the chat template, rather than fields for the templates of the settings.
-fn is_conversation(encoder: &Encoder, record: &Record) -> bool {
-    let named = |role| encoder.config.fields.get(role).is_some_and(|name| record.has(name));
-    !texts::is_templated(encoder)
-        && record.is_conversation()
-        && ![Role::Text, Role::Source].into_iter().any(named)
 }
 
 fn texts(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {

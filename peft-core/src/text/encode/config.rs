@@ -9,7 +9,14 @@ use crate::{
     contract::{problem_type::ProblemType, task::Task},
     data::Labels,
     error::{Error, Result},
-    text::{chat::ChatSource, fields::FieldNames, template::Template, tokenizer::prepare},
+    text::{
+        chat::ChatSource,
+        fields::{FieldNames, Role},
+        labels::is_id_row,
+        record::Record,
+        template::Template,
+        tokenizer::prepare,
+    },
 };
 
 /// Settings of an [`Encoder`].
@@ -79,6 +86,18 @@ impl EncoderConfig {
             pad: None,
             targets: true,
         }
+    }
+
+    /// Whether a row is a conversation for the chat template, rather than fields for the templates of the settings, or
+    /// text in a field that they name.
+    pub fn is_conversation(&self, record: &Record) -> bool {
+        let named = |role| self.fields.get(role).is_some_and(|name| record.has(name));
+        self.task == Task::CausalLm
+            && self.source_template.is_none()
+            && self.target_template.is_none()
+            && record.is_conversation()
+            && !is_id_row(record)
+            && ![Role::Text, Role::Source].into_iter().any(named)
     }
 
     /// Creates the encoder. Rows of token ids need no tokenizer.

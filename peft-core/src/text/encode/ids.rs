@@ -26,8 +26,7 @@ pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example
         Task::QuestionAns => &["start_positions", "end_positions"],
         _ => &["labels"],
     };
-    if let Some(key) = keys.iter().find(|key| config.targets && !record.fields.contains_key(**key))
-    {
+    if let Some(key) = keys.iter().find(|key| config.targets && record.value(key).is_none()) {
         let message = format!("field `{key}` is missing, which {} needs", config.task);
         return Err(record.lacks(&message));
     }

@@ -48,7 +48,11 @@ fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
         );
     }
     let labels = encoder.labels()?;
-    tags.iter().map(|tag| label_index(labels, tag, record).map(|class| class as i64)).collect()
+    let class = |tag: &String| match tag.parse() {
+        Ok(IGNORE) if labels.index(tag).is_none() => Ok(IGNORE),
+        _ => label_index(labels, tag, record).map(|class| class as i64),
+    };
+    tags.iter().map(class).collect()
 }
 
 /// The word that each token begins; `None` if it continues a word or is a special token.
@@ -107,6 +111,10 @@ mod tests {
         let words = [None, Some(0), Some(1), None, None, Some(2), None, Some(3), None];
         assert_eq!((example.labelled(), cut), (4, false));
         assert_eq!(example.word_of_token.unwrap(), words);
+        // A word without a tag, as transformers writes it.
+        let row = tagged(json!(["a", "cat"]), json!([-100, "O"]));
+        let (example, _) = one(&encoder(config()), row).unwrap();
+        assert_eq!(example.target, Target::Tokens(vec![IGNORE, IGNORE, 0, IGNORE]));
         // The same word twice in a row is two words.
         let twice = one(&encoder(config()), tagged(json!(["a", "a"]), json!(["O", "O"])));
         assert_eq!(twice.unwrap().0.word_of_token.unwrap(), [None, Some(0), Some(1), None]);

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Columns are separated by tabs if the first line has one, else by blanks. A sentence is a record: `tokens`, the
-//! first column, `tags`, the last one, and each column by its number, counted from 1, or by the name that
-//! [`ReadOptions::columns`] gives it. Lines that begin a document, and comments in front of a sentence, are left
+//! first column, `tags`, the last one, and each column by its number, counted from 1; or each column by the name that
+//! [`ReadOptions::columns`] gives it, and no other. Lines that begin a document, and comments in front of a sentence, are left
 //! out. Where the first column numbers the words, they are in the second. In [CoNLL-U] (ten columns, such words)
 //! the tags are parts of speech, column 4, and the lines of contracted and of empty words are left out.
 //!
@@ -117,8 +117,11 @@ impl ConllRecords {
             Value::Array(words.iter().map(|cells| Value::String(cells[index].clone())).collect())
         };
         let mut fields = Map::new();
-        fields.insert("tokens".to_owned(), column(layout.words));
-        fields.insert("tags".to_owned(), column(layout.tags));
+        // Names that are given say which columns these are.
+        if self.names.is_none() {
+            fields.insert("tokens".to_owned(), column(layout.words));
+            fields.insert("tags".to_owned(), column(layout.tags));
+        }
         for index in 0..layout.columns {
             match &self.names {
                 Some(names) if names[index].is_empty() => {}
@@ -188,11 +191,10 @@ impl ConllRecords {
             && numbers[0] < 2
             && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
         let universal = numbered && columns == UNIVERSAL.0;
-        let named = |name: &str| self.names.as_ref()?.iter().position(|other| other == name);
         let layout = Layout {
             columns,
-            words: named("tokens").unwrap_or(usize::from(numbered)),
-            tags: named("tags").unwrap_or(if universal { UNIVERSAL.1 } else { columns - 1 }),
+            words: usize::from(numbered),
+            tags: if universal { UNIVERSAL.1 } else { columns - 1 },
             universal,
         };
         let path = self.input.path.display();
@@ -282,6 +284,9 @@ mod tests {
         assert_eq!(records[0].strings("tags").unwrap(), ["NNP", "VBZ"]);
         assert_eq!(records[0].strings("ner").unwrap(), ["B-PER", "O"]);
         assert!(!records[0].has("3"));
+        // No other column is taken for the words or the tags.
+        let records = read_with("a.conll", CONLL, &options("words,pos_tags,,ner_tags")).unwrap();
+        assert!(!records[0].has("tokens") && !records[0].has("tags"));
         let error = read_with("a.conll", CONLL, &options("a,b")).unwrap_err().to_string();
         assert!(error.ends_with("a.conll has 4 columns"), "{error}");
     }

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::VecDeque, path::Path, sync::Arc};
 
-use csv::ReaderBuilder;
+use csv::{ReaderBuilder, Terminator};
 
 use super::{
     header::{Header, looks_like_data},
@@ -56,7 +56,10 @@ impl Dialect {
             return row.split(char::from(self.delimiter)).map(str::to_owned).collect();
         }
         let mut reader = ReaderBuilder::new();
-        reader.delimiter(self.delimiter).has_headers(false).buffer_capacity(row.len());
+        // The row ends where it was cut: a CR in it is text. No row holds a NUL byte.
+        let end = Terminator::Any(0);
+        reader.delimiter(self.delimiter).terminator(end).has_headers(false);
+        reader.buffer_capacity(row.len());
         let fields = reader.from_reader(row.as_bytes()).into_records().next();
         // It reads from memory, UTF-8 that was cut at ASCII characters: nothing can fail.
         fields.and_then(Result::ok).unwrap_or_default().iter().map(str::to_owned).collect()
@@ -195,11 +198,17 @@ impl DelimitedRecords {
             None => header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes),
         };
         let mut waiting: VecDeque<_> = next.into_iter().collect();
-        // Columns may be named as the file's own header names them.
-        let is_row =
-            |names: &Vec<String>| first.iter().zip(names).any(|(cell, name)| cell.trim() != name);
-        if options.columns.as_ref().is_some_and(is_row) {
-            waiting.push_front((line, first));
+        // Columns may be named as the file's own header names them, in other letters, or but for those without a name.
+        if let Some(names) = &options.columns {
+            let is_named = |(cell, name): (&String, &String)| {
+                name.is_empty() || cell.trim().to_lowercase() == name.to_lowercase()
+            };
+            let is_header = first.iter().zip(names).all(is_named);
+            if is_header && names.iter().any(|name| !name.is_empty()) {
+                notes.say(format!("line {line} of {} is its header", path.display()));
+            } else {
+                waiting.push_front((line, first));
+            }
         }
         Ok(Self { rows, header: Some(header), waiting })
     }
@@ -270,6 +279,11 @@ mod tests {
         assert_eq!(records[2].text("label").unwrap(), "2");
         let late = read("a.csv", "\n\ntext\n\nx\n").unwrap();
         assert_eq!(lines(&late), [5]);
+        // A CR within a field is text, with quotes in the row and without.
+        for row in ["\"0\",a\rb", "0,a\rb"] {
+            let records = read("a.csv", &format!("label,text\n{row}\n")).unwrap();
+            assert_eq!(records[0].text("text").unwrap(), "a\rb", "{row}");
+        }
         let old_mac = read("a.csv", "text,label\ra,1\r\rb,2").unwrap();
         assert_eq!(lines(&old_mac), [2, 4]);
         assert_eq!(old_mac[0].text("label").unwrap(), "1");
@@ -354,6 +368,12 @@ mod tests {
         assert!(!records[1].has(""));
         let with_header = read_with("a.csv", "text,label\na,1\n", &named("text,label")).unwrap();
         assert_eq!(lines(&with_header), [2]);
+        // In other letters, or with a column that is not named.
+        for (text, names) in [("Text,LABEL\na,1\n", "text,label"), ("id,text\n7,a\n", ",text")] {
+            let records = read_with("a.csv", text, &named(names)).unwrap();
+            assert_eq!(lines(&records), [2], "{text}");
+        }
+        assert_eq!(lines(&read_with("a.csv", "1,a\n2,b\n", &named(",text")).unwrap()), [1, 2]);
         let error = read_with("a.csv", "a,1\n", &named("text")).unwrap_err().to_string();
         assert!(error.contains("columns: found 1 names (text), but line 1 of"), "{error}");
         assert!(error.ends_with("a.csv has 2 columns"), "{error}");

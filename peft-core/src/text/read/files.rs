@@ -8,7 +8,7 @@ use std::{
 use super::{format::data_extension, source::STANDARD_INPUT};
 use crate::error::{Error, Result};
 
-/// The first words of the names of a data set's parts.
+/// What data sets call their parts.
 const PARTS: &[&str] = &["train", "training", "valid", "validation", "val", "dev", "test", "eval"];
 
 /// The data files that `names` stand for, in order. Each name is a file, `-` for standard input, a folder, which
@@ -73,7 +73,7 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
         let message = format!(
             "is a folder with several parts of a data set ({}); give the files of one, as in {}",
             parts.join(", "),
-            files[0].with_file_name(format!("{}*", parts[0])).display()
+            files[0].with_file_name(format!("*{}*", parts[0])).display()
         );
         return Err(Error::file(folder, message));
     }
@@ -98,11 +98,11 @@ fn data_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The part of a data set that a file belongs to, by the first word of its name.
+/// The part of a data set that a file belongs to, by a word of its name.
 fn part(file: &Path) -> Option<String> {
     let name = file.file_name()?.to_str()?.to_ascii_lowercase();
-    let first = name.split(|c: char| !c.is_ascii_alphabetic()).next()?;
-    PARTS.contains(&first).then(|| first.to_owned())
+    let mut words = name.split(|c: char| !c.is_ascii_alphabetic());
+    words.find(|word| PARTS.contains(word)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -162,7 +162,9 @@ mod tests {
             error.contains("several parts of a data set (test, train); give the files of one"),
             "{error}"
         );
-        assert!(error.ends_with("/test*"), "{error}");
+        assert!(error.ends_with("/*test*"), "{error}");
+        let inner = folder(&["imdb_train.csv", "imdb_test.csv"]);
+        assert!(refusal(&inner, "").contains("several parts of a data set (test, train)"));
         assert!(refusal(&folder(&["README.md"]), "").ends_with("is a folder without data files"));
     }
 }

@@ -388,8 +388,10 @@ fn word_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
             return Err(Error::file(gguf.path(), format!("its vocabulary lacks {token:?}")));
         }
     }
-    // The file does not say whether letters are lowered: a vocabulary without capitals says it.
-    let is_upper = |token: &String| !is_whole(token) && token.chars().any(char::is_uppercase);
+    // The file does not say whether letters are lowered: a vocabulary without capitals says it. Some letters, such as
+    // `ℝ`, are capitals without a small form.
+    let changes = |letter: char| letter.is_uppercase() && letter.to_lowercase().ne([letter]);
+    let is_upper = |token: &String| !is_whole(token) && token.chars().any(changes);
     let lowercase = !vocabulary.tokens.iter().any(is_upper);
     let vocab = vocabulary.ids(|token, _| spell(token));
     let model = TokenizerModel::WordPiece { vocab, unk_token: unknown.to_string() };
