@@ -31,7 +31,7 @@ fn models_of_every_family_equal_transformers() {
 
 #[test]
 fn hidden_states_of_bert_equal_transformers() {
-    let loaded = load(&vectors("gguf/bert.gguf"), &Device::flex()).unwrap();
+    let loaded = load(&vectors("gguf/bert.gguf"), &Device::default()).unwrap();
     let expected = read_tensors(&vectors("gguf/bert.safetensors"));
     for (row, expected) in read_lines(&vectors("gguf/rows.jsonl")).iter().zip(expected.values()) {
         let ids = token_ids(&row["input_ids"]);
@@ -47,7 +47,7 @@ fn matrices_stay_as_they_are_stored_unless_f32_is_asked_for() {
     let path = vectors("gguf/llama.gguf");
     let bytes = |weights| {
         let options = LoadOptions { weights, ..LoadOptions::default() };
-        let loaded = load_with(&path, &Device::flex(), options).unwrap();
+        let loaded = load_with(&path, &Device::default(), options).unwrap();
         let tensors = loaded.model.tensors();
         (tensors.values().map(|data| data.bytes().len()).sum::<usize>(), loaded.report)
     };

@@ -21,7 +21,7 @@ fn smollm2_continues_prompts_as_transformers_does() {
     let text = fs::read_to_string(vectors("gguf/smollm2.json")).unwrap();
     let expected: Value = serde_json::from_str(&text).unwrap();
     let tokenizer = load_tokenizer(&path).unwrap();
-    let loaded = load(&path, &Device::flex()).unwrap();
+    let loaded = load(&path, &Device::default()).unwrap();
     let prompts = expected["prompts"].as_array().unwrap();
     let rows: Vec<Vec<u32>> = prompts.iter().map(|row| token_ids(&row["ids"])).collect();
     for (row, ids) in prompts.iter().zip(&rows) {

@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(lines(&late), [5]);
         // A CR within a field is text, with quotes in the row and without.
         for row in ["\"0\",a\rb", "0,a\rb"] {
-            let records = read("a.csv", &format!("label,text\n{row}\n")).unwrap();
+            let records = read("a.csv", format!("label,text\n{row}\n")).unwrap();
             assert_eq!(records[0].text("text").unwrap(), "a\rb", "{row}");
         }
         let old_mac = read("a.csv", "text,label\ra,1\r\rb,2").unwrap();
