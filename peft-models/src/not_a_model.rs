@@ -107,10 +107,14 @@ mod tests {
             (
                 &[("m/config.json", "{}"), ("m/model.safetensors", "")][..],
                 "m/model.safetensors",
-                "DIR/m/model.safetensors: is a file, a model is a folder: give DIR/m",
+                "DIR/m/model.safetensors: is one file of a model: give DIR/m",
             ),
             (&[("m/config.json", "{}")], "m/config.json", "give DIR/m"),
-            (&[("x.bin", "")], "x.bin", "is a file, expected the folder of a model"),
+            (
+                &[("x.bin", "")],
+                "x.bin",
+                "is a file, expected a .gguf file, or the folder of a model",
+            ),
             (
                 &[("a/adapter_config.json", lora)],
                 "a",

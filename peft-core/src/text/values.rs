@@ -89,18 +89,6 @@ pub(super) fn class_values(record: &Record, key: &str, labels: &Labels) -> Resul
             labels.len()
         ))),
         Classes::Names(names) => {
-            // Of two classes, `[0, 1]` may be both by their indices, or a number for each.
-            if labels.len() == 2
-                && names.len() == 2
-                && names
-                    .iter()
-                    .all(|name| labels.index(name).is_none() && name.parse::<u8>().is_ok())
-            {
-                return Err(record.error(format!(
-                    "field `{key}`: found {names:?}, the indices of both classes or a number for each of them; write \
-                     names, or numbers with a fraction: 1.0, 0.0"
-                )));
-            }
             let mut values = vec![0.0; labels.len()];
             for name in &names {
                 values[label_index(labels, name, record)?] = 1.0;
@@ -220,14 +208,6 @@ mod tests {
             let error = found(label).unwrap_err();
             assert!(error.contains(what), "{error}");
         }
-        let two = Labels::collect(["a", "b"]).unwrap();
-        let of_two = |label| class_values(&row(label), "label", &two);
-        for label in [json!([0, 1]), json!([1, 0])] {
-            let error = of_two(label).unwrap_err().to_string();
-            assert!(error.contains("both classes or a number for each of them"), "{error}");
-        }
-        assert_eq!(of_two(json!([1])).unwrap(), [0.0, 1.0]);
-        assert_eq!(of_two(json!(["b", "a"])).unwrap(), [1.0, 1.0]);
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub const CASES: &[Case] = &[
             model(dir, "gpt2");
             words("info model/model.safetensors")
         },
-        says: &["model/model.safetensors: is a file, a model is a folder: give model"],
+        says: &["model/model.safetensors: is one file of a model: give model"],
         ..CASE
     },
     Case {
