@@ -8,9 +8,12 @@ use peft_core::{
 
 use crate::output;
 
+/// What the flags stand under in help texts.
+pub const FIELDS_HEADING: &str = "Fields (found by their usual names where nothing is said)";
+
 /// Flags that name the fields of a row.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Fields (found by their usual names where nothing is said)")]
+#[command(next_help_heading = FIELDS_HEADING)]
 pub struct FieldArgs {
     /// Field that holds the text, where it is not called text.
     #[arg(long, value_name = "NAME")]

@@ -325,7 +325,8 @@ impl ModelConfig {
             None => {
                 let named = self.get("id2label").and_then(|map| Some(map.as_object()?.len()));
                 let outputs = self.optional_size("num_labels")?.or(named);
-                Ok(outputs.filter(|outputs| *outputs == 1).map(ProblemType::of_outputs))
+                // As in transformers: one output is a score.
+                Ok(outputs.filter(|outputs| *outputs == 1).map(|_| ProblemType::Regression))
             }
         }
     }

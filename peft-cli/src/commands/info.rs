@@ -188,7 +188,7 @@ fn as_lines(
             format!(
                 "{} parameters as a prompt, {} as a prefix or P-tuning v2",
                 grouped(spec.hidden_size),
-                grouped(spec.sites.iter().map(|site| site.num_layers * site.kv_width()).sum())
+                grouped(spec.sites.iter().map(SiteSpec::prefix_width).sum())
             ),
         ),
         (

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     encoding::default_doc_stride,
-    fields::given,
+    fields::{FIELDS_HEADING, given},
     flags::{
         choices::{PADDING, POOLING, PREFIX_POSITIONS, parse_value},
         help::FlagHelp,
@@ -242,34 +242,34 @@ settings! {
     metrics_file: PathBuf,
 
     /// Field that holds the text, where it is not called text.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     text_field: String,
     /// Field that holds the second text of a pair.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     text_pair_field: String,
     /// Field that holds the class.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     label_field: String,
     /// Field that holds the words to tag.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     tokens_field: String,
     /// Field that holds their tags.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     tags_field: String,
     /// Field that holds the question.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     question_field: String,
     /// Field that holds the context of a question.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     context_field: String,
     /// Field that holds the answers.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     answers_field: String,
     /// Field that holds the source; a dot reaches into an object, as in translation.en.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     source_field: String,
     /// Field that holds the target.
-    #[arg(long, value_name = "NAME", help_heading = "Fields (found by their usual names where nothing is said)")]
+    #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     target_field: String,
 }
 

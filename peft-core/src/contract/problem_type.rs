@@ -34,14 +34,6 @@ impl ProblemType {
         }
     }
 
-    /// The problem of a head with this many outputs where nothing names one, as in transformers.
-    pub const fn of_outputs(outputs: usize) -> Self {
-        match outputs {
-            1 => Self::Regression,
-            _ => Self::SingleLabel,
-        }
-    }
-
     /// Whether a row has a number for each output, rather than one class.
     pub const fn has_values(self) -> bool {
         !matches!(self, Self::SingleLabel)

@@ -94,6 +94,11 @@ impl SiteSpec {
     pub fn kv_width(&self) -> usize {
         2 * self.num_kv_heads * self.head_dim
     }
+
+    /// The number of values of one virtual token in all layers: the width of a stored prefix, `L * 2 * K * D`.
+    pub fn prefix_width(&self) -> usize {
+        self.num_layers * self.kv_width()
+    }
 }
 
 /// Geometry of a frozen model.

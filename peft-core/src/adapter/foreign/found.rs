@@ -110,15 +110,10 @@ impl Found {
             (Rows::Either(rows), None) => Rows::Prompt(rows),
             (rows, _) => rows,
         };
+        let check = |rows: &TensorData, width, what| check_width(rows, width, what, base, &path);
         let mut adapter = match rows {
             Rows::Prompt(rows) | Rows::Either(rows) => {
-                check_width(
-                    &rows,
-                    base.spec.map(|spec| spec.hidden_size),
-                    "a prompt",
-                    base,
-                    &path,
-                )?;
+                check(&rows, base.spec.map(|spec| spec.hidden_size), "a prompt")?;
                 let rows = match layout == Layout::PeftState && task == Task::Seq2SeqLm {
                     true => used_rows(rows, base.num_virtual_tokens, &path)?,
                     false => rows,
@@ -127,26 +122,14 @@ impl Found {
             }
             Rows::Prefix(rows) if of_peft => {
                 let site = base.spec.map(site_of_peft).transpose()?;
-                check_width(
-                    &rows,
-                    site.map(|site| site.num_layers * site.kv_width()),
-                    "a prefix",
-                    base,
-                    &path,
-                )?;
+                check(&rows, site.map(SiteSpec::prefix_width), "a prefix")?;
                 prefix(rows, task, base, None)
             }
             Rows::Prefix(rows) => match base.spec.filter(|spec| spec.is_encoder_decoder()) {
                 Some(_) => at_sites(vec![(Site::DecoderSelf, rows)], task, base, &path)?,
                 None => {
                     let site = base.spec.map(ModelSpec::self_site).transpose()?;
-                    check_width(
-                        &rows,
-                        site.map(|site| site.num_layers * site.kv_width()),
-                        "a prefix",
-                        base,
-                        &path,
-                    )?;
+                    check(&rows, site.map(SiteSpec::prefix_width), "a prefix")?;
                     let method = if layout == Layout::ControlTrans { "prefix" } else { "ptv2" };
                     prefix(rows, task, base, Some(method))
                 }
@@ -174,7 +157,7 @@ fn by_width(rows: TensorData, spec: &ModelSpec, of_peft: bool, path: &Path) -> R
             .or(spec.sites.first())
             .map_or_else(|| spec.self_site(), Ok)?,
     };
-    let of_prefix = site.num_layers * site.kv_width();
+    let of_prefix = site.prefix_width();
     match (width == spec.hidden_size, width == of_prefix) {
         (true, false) => Ok(Rows::Prompt(rows)),
         (false, true) => Ok(Rows::Prefix(rows)),
@@ -302,13 +285,7 @@ fn at_sites(
                 spec.model_type
             ))
         })?;
-        check_width(
-            rows,
-            Some(fits.num_layers * fits.kv_width()),
-            &format!("a prefix for {site}"),
-            base,
-            path,
-        )?;
+        check_width(rows, Some(fits.prefix_width()), &format!("a prefix for {site}"), base, path)?;
         if rows.shape()[0] != p {
             let message =
                 format!("holds prefixes of {p} and of {} virtual tokens", rows.shape()[0]);

@@ -35,8 +35,8 @@ pub struct ChatSource {
 
 impl ChatSource {
     /// Reads a model folder: `chat_template.jinja`, or `chat_template` in `tokenizer_config.json` (one, or several by
-    /// name), or `chat_template.json`, or the one in a GGUF file; the first in this order, as in transformers. A template that is `given`, with
-    /// the name of where it comes from, takes the place of all of them.
+    /// name), or `chat_template.json`, or the one in a GGUF file; the first in this order, as in transformers. A template
+    /// that is `given`, with the name of where it comes from, takes the place of all of them.
     ///
     /// # Errors
     /// [`Error::Read`] and [`Error::File`] for files that cannot be used, [`Error::Setting`] naming `chat_template` for
@@ -76,7 +76,7 @@ impl ChatSource {
         Self::of(found, &special, clock, missing)
     }
 
-    /// Takes a template that is not in a file of its own, such as one in a GGUF file. `origin` names where it stands.
+    /// Takes a template that is given as text, with the special tokens that it prints. `origin` names where it stands.
     ///
     /// # Errors
     /// [`Error::Setting`] naming `chat_template` for a template that cannot be parsed.
