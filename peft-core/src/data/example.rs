@@ -22,7 +22,7 @@ pub enum Target {
     /// the others.
     Values(Vec<f32>),
     /// The first and the last token of an answer; the first token of the row if the row does not
-    /// hold the answer.
+    /// hold the answer, or the question has none.
     Span {
         /// The first token of the answer, counted from 0.
         start: usize,
@@ -94,6 +94,12 @@ impl Example {
     /// The number of tokens that a model reads, on both sides; rows are grouped by it.
     pub fn num_tokens(&self) -> usize {
         self.input_ids.len() + self.decoder_len()
+    }
+
+    /// Whether it is known that the context of its question holds no answer.
+    pub fn is_unanswerable(&self) -> bool {
+        let answers = self.window.as_ref().and_then(|window| window.passage.answers.as_ref());
+        answers.is_some_and(Vec::is_empty)
     }
 
     /// Whether two rows are windows of the same question.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 pub struct Passage {
     /// The context as it is in the data.
     pub context: String,
-    /// The texts of the answers; empty if none are known.
-    pub answers: Vec<String>,
+    /// The texts of the answers, empty if the context holds none; `None` if nothing is known of them.
+    pub answers: Option<Vec<String>>,
 }
 
 /// The part of a passage that one example holds. All windows of a question share its passage.
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn window(context: &str, bytes: &[Option<(usize, usize)>]) -> Window {
-        let passage = Passage { context: context.to_owned(), answers: Vec::new() };
+        let passage = Passage { context: context.to_owned(), answers: None };
         Window { passage: Arc::new(passage), bytes: bytes.to_vec() }
     }
 

@@ -9,6 +9,7 @@
 //! | [`rows`] | one reading loop: rows of similar length together |
 //! | [`predictor`] | scores, logits, class probabilities and tags |
 //! | `answers` | answers cut from a context |
+//! | `spans` | the best span over the windows of a question, and whether there is none |
 //! | `values` | several classes a row, and numbers |
 //! | [`multi_adapter`] | several adapters in one batch |
 //! | [`vote`] | how several adapters agree |
@@ -20,12 +21,14 @@ pub mod outputs;
 pub mod positions;
 pub mod predictor;
 pub mod rows;
+mod spans;
 mod values;
 pub mod vote;
 
-pub use answers::Answer;
+pub use answers::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, check_threshold};
 pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;
+pub use spans::{Answer, NullAnswer};
 pub use values::THRESHOLD;
 pub use vote::Vote;

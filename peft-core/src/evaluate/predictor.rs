@@ -44,6 +44,7 @@ pub struct Predictor<'a> {
     pub(super) problem_type: ProblemType,
     reader: RowReader<'a>,
     pub(super) max_answer_length: usize,
+    pub(super) null_score_diff_threshold: Option<f64>,
 }
 
 impl<'a> Predictor<'a> {
@@ -78,6 +79,7 @@ impl<'a> Predictor<'a> {
             problem_type: ProblemType::default(),
             reader: RowReader::new(model),
             max_answer_length: DEFAULT_MAX_ANSWER_LENGTH,
+            null_score_diff_threshold: None,
         })
     }
 
@@ -117,9 +119,21 @@ impl<'a> Predictor<'a> {
         self
     }
 
+    /// Sets by how much no answer has to score above the best one, in logits, for a question to be
+    /// taken to have none. Default `None`: every question has an answer, unless evaluated ones are
+    /// known to have none, and then it is
+    /// [`DEFAULT_NULL_SCORE_DIFF_THRESHOLD`](super::DEFAULT_NULL_SCORE_DIFF_THRESHOLD).
+    #[must_use]
+    pub fn with_null_score_diff_threshold(mut self, threshold: Option<f64>) -> Self {
+        self.null_score_diff_threshold = threshold;
+        self
+    }
+
     /// The names of the scores that [`evaluate`](Self::evaluate) returns, in order.
     ///
-    /// A tagger has entity scores only if its labels are entity tags.
+    /// A tagger has entity scores only if its labels are entity tags. Where questions may have no
+    /// answer, there are [`SQUAD_V2_SCORES`](crate::metrics::SQUAD_V2_SCORES) behind the loss
+    /// instead.
     pub fn score_names(
         task: Task,
         problem_type: ProblemType,
@@ -149,8 +163,9 @@ impl<'a> Predictor<'a> {
     /// Precision, recall and F1 of a tagger count whole entities; they exist only if its `labels`
     /// are entity tags ([`Labels::are_tags`]). The accuracy of an encoder-decoder counts tokens,
     /// each predicted from the correct preceding ones. Exact match and F1 of answers are SQuAD's,
-    /// over questions; in a row of token ids, the words of an answer are its ids. F1 of rows with
-    /// several classes counts those with a probability above 0.5.
+    /// over questions; in a row of token ids, the words of an answer are its ids. Where questions may
+    /// have no answer, the scores are those of [`squad_v2_scores`](crate::metrics::squad_v2_scores).
+    /// F1 of rows with several classes counts those with a probability above 0.5.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@
 //! | `regression` | [`pearson`], [`spearman`], [`mean_squared_error`] |
 //! | `entities` | [`entity_scores`]: precision, recall and F1 of tagged entities, as seqeval's |
 //! | `squad` | [`squad_scores`]: exact match and F1 of extracted answers |
+//! | `squad_v2` | [`squad_v2_scores`]: the same where questions may have no answer |
 //! | `perplexity` | [`perplexity()`] |
 //! | `sequences` | [`edit_distance`], exact matches and token error rate of produced sequences |
 
@@ -19,6 +20,7 @@ mod regression;
 mod sequences;
 mod set;
 mod squad;
+mod squad_v2;
 
 pub use classification::{accuracy, classification_metrics, f1_macro, f1_micro, matthews};
 pub use entities::{Entity, EntityScores, Score, entities, entity_scores};
@@ -28,3 +30,4 @@ pub use regression::{mean_squared_error, pearson, regression_metrics, spearman};
 pub use sequences::{edit_distance, sequence_metrics};
 pub use set::Metrics;
 pub use squad::{answer_f1, exact_match, normalized_answer, overlap_f1, squad_scores};
+pub use squad_v2::{Attempt, SQUAD_V2_SCORES, squad_v2_scores};

@@ -62,7 +62,9 @@ const CHUNK: usize = 4096;
 ///   closed by `eos` if the tokenizer does not close it.
 /// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD:
 ///   `{"text": [...], "answer_start": [...]}`, counted in characters, or a list of
-///   `{"text", "answer_start"}`. The first answer is learnt; all of them count in the scores.
+///   `{"text", "answer_start"}`. The first answer is learnt; all of them count in the scores. A
+///   question without an answer has an empty list, `null`, or `is_impossible`: the first token of
+///   the row is learnt, as in all windows that do not hold the answer.
 ///
 /// Without `targets`, the fields `label`, `tags`, `labels`, `answers` and `target` are not read and
 /// nothing is closed by `eos`: the model is asked for what comes next. A `seq2seq-lm` row may then

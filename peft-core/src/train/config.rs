@@ -6,7 +6,7 @@ use crate::{
     contract::{batch::PaddingSide, head::Pooling, problem_type::ProblemType, task::Task},
     data::{DEFAULT_BATCH_SIZE, Labels, MAX_BATCH_SIZE, Order, Sampler},
     error::{Error, Result},
-    evaluate::predictor::DEFAULT_MAX_ANSWER_LENGTH,
+    evaluate::{check_threshold, predictor::DEFAULT_MAX_ANSWER_LENGTH},
     metrics::Metrics,
     optim::{OptimizerConfig, Schedule},
 };
@@ -119,6 +119,12 @@ pub struct TrainConfig {
     /// Maximum number of tokens of an answer, when validation questions are answered. Default
     /// [`DEFAULT_MAX_ANSWER_LENGTH`].
     pub max_answer_length: usize,
+    /// By how much no answer has to score above the best one, when validation questions that may have
+    /// none are answered. Default none: every question has an answer, unless validation rows say
+    /// otherwise.
+    // Left out where it says nothing, so that checkpoints from before it can be resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub null_score_diff_threshold: Option<f64>,
 }
 
 fn is_single_label(problem_type: &ProblemType) -> bool {
@@ -158,6 +164,7 @@ impl Default for TrainConfig {
             padding: PaddingSide::Right,
             pooling: Pooling::First,
             max_answer_length: DEFAULT_MAX_ANSWER_LENGTH,
+            null_score_diff_threshold: None,
         }
     }
 }
@@ -252,6 +259,7 @@ impl TrainConfig {
                 return Err(Error::setting(setting, message));
             }
         }
+        check_threshold(self.null_score_diff_threshold)?;
         if self.batch_tokens.is_some() && !self.shuffle {
             let message = "rows in the file's order have a `batch_size`";
             return Err(Error::setting("batch_tokens", message));
@@ -279,7 +287,7 @@ mod tests {
     #[test]
     fn each_unusable_setting_is_named() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 16] = [
+        let cases: [(&str, Change); 17] = [
             ("steps", |c| c.steps = None),
             ("steps", |c| c.epochs = Some(1)),
             ("steps", |c| c.steps = Some(0)),
@@ -295,6 +303,7 @@ mod tests {
             ("eval_every", |c| c.eval_every = Some(0)),
             ("patience", |c| c.patience = Some(0)),
             ("warmup_steps", |c| c.warmup_steps = 10),
+            ("null_score_diff_threshold", |c| c.null_score_diff_threshold = Some(f64::NAN)),
             ("weight_decay", |c| c.optimizer = c.optimizer.with_weight_decay(f64::INFINITY)),
         ];
         config().validate().unwrap();

@@ -640,7 +640,7 @@ fn the_best_window_of_a_question_answers_it() {
     let alone = predictor.answer(&case.train).unwrap();
     // Rows 1 to 4 are windows of one question; the first token of a window is not context.
     let passage = |answers: &[&str]| {
-        let answers = answers.iter().map(ToString::to_string).collect();
+        let answers = Some(answers.iter().map(ToString::to_string).collect());
         std::sync::Arc::new(Passage { context: "abcdefgh".into(), answers })
     };
     let shared = passage(&["the h", "x"]);

@@ -22,6 +22,7 @@ use crate::{
         loss::cross_entropy_sum,
         method::{Mode, PeftMethod},
         params,
+        task::Task,
         virtual_tokens::VirtualTokens,
     },
     data::{Example, Sampler, token_batch},
@@ -32,7 +33,7 @@ use crate::{
         positions::{Positions, after_prompt},
         predictor::Predictor,
     },
-    metrics::Metrics,
+    metrics::{Metrics, SQUAD_V2_SCORES},
     optim::clip_global_norm,
 };
 
@@ -152,7 +153,14 @@ impl<'a> Trainer<'a> {
         let virtual_tokens = trainable.method.fold().virtual_tokens(Mode::Evaluate);
         check_lengths(model.spec(), &virtual_tokens, examples.clone())?;
         check_targets(config.task, config.problem_type, examples)?;
-        let known = Predictor::score_names(config.task, config.problem_type, run.labels.as_ref());
+        let may_be_null = config.null_score_diff_threshold.is_some()
+            || data.valid.iter().any(Example::is_unanswerable);
+        let known = match config.task {
+            Task::QuestionAns if may_be_null => [&["loss"][..], &SQUAD_V2_SCORES[..]].concat(),
+            task => {
+                Predictor::score_names(task, config.problem_type, run.labels.as_ref()).to_vec()
+            }
+        };
         let best = config.best_metric(run.labels.as_ref()).name;
         if !data.valid.is_empty() && !known.contains(&best.as_str()) {
             let message = format!("found `{best}`, expected one of {}", known.join(", "));
@@ -319,6 +327,7 @@ impl<'a> Trainer<'a> {
                 .with_padding(config.padding)
                 .with_batch_size(config.batch_size)
                 .with_max_answer_length(config.max_answer_length)
+                .with_null_score_diff_threshold(config.null_score_diff_threshold)
                 .evaluate(self.data.valid, self.run.labels.as_ref())?;
         observer.evaluated(state.counters.step, &metrics);
         state.evaluated(metrics, &config.best_metric(self.run.labels.as_ref()))

@@ -39,15 +39,16 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
 fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Vec<Example>> {
     let config = &encoder.config;
     let context = config.fields.name(Role::Context);
-    let answers = if config.targets { answers(record, &config.fields)? } else { Vec::new() };
+    let answers = config.targets.then(|| answers(record, &config.fields)).transpose()?;
     let whole = Window {
         bytes: offsets(encoding),
         passage: Arc::new(Passage {
             context: record.text(context)?.to_owned(),
-            answers: answers.iter().map(|answer| answer.text.to_owned()).collect(),
+            answers: answers.as_ref().map(|list| list.iter().map(|a| a.text.to_owned()).collect()),
         }),
     };
-    let found = answers.first().map(|a| whole.tokens_of(a.start, a.start + a.text.len()));
+    let tokens_of = |answer: &Answer| whole.tokens_of(answer.start, answer.end);
+    let found = answers.as_ref().map(|list| list.first().and_then(tokens_of));
     let from = whole.bytes.iter().position(Option::is_some);
     let to = whole.bytes.iter().rposition(Option::is_some);
     let (Some(from), Some(to)) = (from, to) else {
@@ -83,7 +84,8 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
                 let shift = start - from;
                 Target::Span { start: first - shift, end: last - shift }
             }
-            // As in SQuAD: the special token at the beginning of the row.
+            // As in transformers' `run_qa.py`: the special token at the beginning of the row, also in
+            // the windows that do not hold the answer.
             Some(_) => Target::Span { start: 0, end: 0 },
         };
         let types = (config.type_vocab_size > 1).then(|| pick(encoding.get_type_ids()));
@@ -120,16 +122,59 @@ struct Answer<'r> {
     text: &'r str,
     /// The byte of the context at which it begins.
     start: usize,
+    /// The byte behind it.
+    end: usize,
 }
 
-/// The answers of a record, at least one; each is checked against the context.
+/// The answers of a record, each checked against the context; none if the question has no answer.
 fn answers<'r>(record: &'r Record, fields: &FieldNames) -> Result<Vec<Answer<'r>>> {
     let field = fields.name(Role::Answers);
-    let value = record.get(field)?;
-    let parts: Vec<(&Value, &Value)> = match value {
+    let impossible = is_impossible(record)?;
+    let parts: Vec<(&Value, &Value)> = match record.value(field) {
+        // `null` stands for an empty list in tables. A field that is missing may be misspelled.
+        Some(Value::Null) => Vec::new(),
+        None if impossible == Some(true) => Vec::new(),
+        _ => parts(record, field)?,
+    };
+    match (parts.len(), impossible) {
+        (0, Some(false)) => {
+            let message = format!("field `{field}`: found none, but `{IMPOSSIBLE}` is false");
+            return Err(record.error(message));
+        }
+        (found, Some(true)) if found > 0 => {
+            let message = format!("field `{field}`: found {found}, but `{IMPOSSIBLE}` is true");
+            return Err(record.error(message));
+        }
+        (0, _) => return Ok(Vec::new()),
+        _ => {}
+    }
+    let context = record.text(fields.name(Role::Context))?;
+    let answer = |(i, (text, start))| answer(record, field, context, i, text, start);
+    parts.into_iter().enumerate().map(answer).collect()
+}
+
+/// The field by which SQuAD 2.0 says that a question has no answer.
+const IMPOSSIBLE: &str = "is_impossible";
+
+/// Whether the record says that its question has no answer, if it says anything.
+fn is_impossible(record: &Record) -> Result<Option<bool>> {
+    match record.optional(IMPOSSIBLE) {
+        None => Ok(None),
+        Some(value) => match (value.as_bool(), value.as_u64()) {
+            (Some(said), _) => Ok(Some(said)),
+            (_, Some(number @ (0 | 1))) => Ok(Some(number == 1)),
+            _ => Err(record.unexpected(IMPOSSIBLE, value, "true or false")),
+        },
+    }
+}
+
+/// The texts of a record's answers with their starts.
+fn parts<'r>(record: &'r Record, field: &str) -> Result<Vec<(&'r Value, &'r Value)>> {
+    match record.get(field)? {
         Value::Object(lists) => {
             let list = |key: &str| match lists.get(key) {
-                Some(Value::Array(values)) => Ok(values),
+                Some(Value::Array(values)) => Ok(values.as_slice()),
+                Some(Value::Null) => Ok(<&[Value]>::default()),
                 Some(other) => Err(record.unexpected(&format!("{field}.{key}"), other, "an array")),
                 None => Err(record.error(format!("field `{field}` has no `{key}`"))),
             };
@@ -141,7 +186,7 @@ fn answers<'r>(record: &'r Record, fields: &FieldNames) -> Result<Vec<Answer<'r>
                     starts.len()
                 )));
             }
-            texts.iter().zip(starts).collect()
+            Ok(texts.iter().zip(starts).collect())
         }
         Value::Array(answers) => answers
             .iter()
@@ -155,18 +200,12 @@ fn answers<'r>(record: &'r Record, fields: &FieldNames) -> Result<Vec<Answer<'r>
                 };
                 Ok((key("text")?, key("answer_start")?))
             })
-            .collect::<Result<_>>()?,
+            .collect(),
         other => {
             let expected = "{\"text\": [...], \"answer_start\": [...]} or a list of answers";
-            return Err(record.unexpected(field, other, expected));
+            Err(record.unexpected(field, other, expected))
         }
-    };
-    if parts.is_empty() {
-        return Err(record.error(format!("field `{field}`: found none, expected at least one")));
     }
-    let context = record.text(fields.name(Role::Context))?;
-    let answer = |(i, (text, start))| answer(record, field, context, i, text, start);
-    parts.into_iter().enumerate().map(answer).collect()
 }
 
 /// Answer number `i`, found in the context.
@@ -179,8 +218,9 @@ fn answer<'r>(
     start: &Value,
 ) -> Result<Answer<'r>> {
     let found = |what: &str| format!("field `{field}`: answer {i}: {what}");
-    let Some(text) = text.as_str().filter(|text| !text.is_empty()) else {
-        return Err(record.unexpected(&format!("{field}.text"), text, "a text"));
+    let Some(text) = text.as_str().filter(|text| !text.trim().is_empty()) else {
+        let expected = "a text (the list is empty where there is no answer)";
+        return Err(record.unexpected(&format!("{field}.text"), text, expected));
     };
     let Some(start) = start.as_u64().and_then(|start| usize::try_from(start).ok()) else {
         let expected = "the number of a character (0, 1, 2, ...)";
@@ -192,13 +232,35 @@ fn answer<'r>(
             "answer_start is {start}, the context has {characters} characters"
         )))
     })?;
-    if !context[byte..].starts_with(text) {
+    let Some((from, to)) = place(&context[byte..], text) else {
         let there: String = context[byte..].chars().take(text.chars().count()).collect();
         return Err(record.error(found(&format!(
             "the context has `{there}` at character {start}, expected `{text}`"
         ))));
+    };
+    Ok(Answer { text, start: byte + from, end: byte + to })
+}
+
+/// The bytes of an answer at the beginning of `context`, without the white space at its ends. Written
+/// in other letters, large for small, it is the same answer, as in the scores.
+fn place(context: &str, answer: &str) -> Option<(usize, usize)> {
+    let trimmed = answer.trim();
+    let leading = answer.len() - answer.trim_start().len();
+    let mut letters = context.char_indices();
+    let mut from = 0;
+    for _ in answer[..leading].chars() {
+        let (_, letter) = letters.next()?;
+        letter.is_whitespace().then_some(())?;
+        from += letter.len_utf8();
     }
-    Ok(Answer { text, start: byte })
+    let mut to = from;
+    for wanted in trimmed.chars() {
+        let (_, letter) = letters.next()?;
+        let same = letter == wanted || letter.to_lowercase().eq(wanted.to_lowercase());
+        same.then_some(())?;
+        to += letter.len_utf8();
+    }
+    Some((from, to))
 }
 
 #[cfg(test)]
@@ -252,7 +314,7 @@ mod tests {
         assert_eq!(example.target, Target::Span { start: 6, end: 8 });
         let window = example.window.as_ref().unwrap();
         assert_eq!(window.bytes[..5], [None, None, None, None, Some((0, 3))]);
-        assert_eq!(window.passage.answers, ["sat wordy"]);
+        assert_eq!(*window.passage.answers.as_ref().unwrap(), ["sat wordy"]);
         // An answer that is part of a word: the tokens of the word.
         let part = encode(&encoder(config()), row("The cat sat wordy.", "ordy", 13));
         assert_eq!(learnt(&part[0]), Some("wordy"));
@@ -301,7 +363,8 @@ mod tests {
         let examples = encode(&encoder, row);
         assert_eq!(examples[0].input_ids, [3, 4, 5, 6, 7]);
         assert_eq!(examples[0].target, Target::Span { start: 3, end: 3 });
-        assert_eq!(examples[0].window.as_ref().unwrap().passage.answers, ["d", "e"]);
+        let passage = &examples[0].window.as_ref().unwrap().passage;
+        assert_eq!(*passage.answers.as_ref().unwrap(), ["d", "e"]);
     }
 
     #[test]
@@ -320,8 +383,6 @@ mod tests {
         let with = |answers: Value| {
             refusal(&encoder, json!({"question": "a", "context": "b", "answers": answers}))
         };
-        assert!(with(json!({"text": [], "answer_start": []})).contains("found none, expected at"));
-        assert!(with(json!([])).contains("found none, expected at least one"));
         assert!(with(json!({"text": ["b"]})).contains("field `answers` has no `answer_start`"));
         assert!(
             with(json!({"text": "b", "answer_start": [0]})).contains("`answers.text`: found the")
@@ -331,7 +392,8 @@ mod tests {
         assert!(with(json!("b")).contains("found the string `b`, expected {"));
         assert!(with(json!([{"text": "b"}])).contains("expected an object with `answer_start`"));
         assert!(with(json!(["b"])).contains("`answers[0]`: found the string `b`"));
-        assert!(with(json!([{"text": "", "answer_start": 0}])).contains("expected a text"));
+        let error = with(json!([{"text": " ", "answer_start": 0}]));
+        assert!(error.ends_with("expected a text (the list is empty where there is no answer)"));
         assert!(with(json!([{"text": "b", "answer_start": -1}])).contains("number of a character"));
         let error = refusal(&encoder, json!({"question": "a", "context": "b"}));
         assert!(error.contains("field `answers` is missing"), "{error}");
@@ -341,12 +403,67 @@ mod tests {
     }
 
     #[test]
+    fn a_question_without_an_answer_learns_the_first_token() {
+        let lists = json!({"text": [], "answer_start": []});
+        let nulls = json!({"text": null, "answer_start": null});
+        let plausible = json!([{"text": "cat", "answer_start": 0}]);
+        for answers in [
+            json!({"answers": []}),
+            json!({"answers": lists}),
+            json!({"answers": lists, "is_impossible": true}),
+            json!({"answers": nulls, "is_impossible": 1}),
+            json!({"answers": null}),
+            json!({"answers": [], "is_impossible": true, "plausible_answers": plausible}),
+            json!({"is_impossible": true, "plausible_answers": plausible}),
+        ] {
+            let mut row = json!({"question": "the cat", "context": "cat sat on the mat cat sat"});
+            row.as_object_mut().unwrap().extend(answers.as_object().unwrap().clone());
+            let short = EncoderConfig { max_length: Some(9), doc_stride: 1, ..config() };
+            let examples = encode(&encoder(short), row);
+            assert_eq!(examples.len(), 2, "{answers}");
+            for example in &examples {
+                assert_eq!(example.target, Target::Span { start: 0, end: 0 });
+                assert!(example.is_unanswerable());
+            }
+        }
+        let contrary = |answers: Value| {
+            refusal(&encoder(config()), {
+                let mut row = json!({"question": "the cat", "context": "cat sat"});
+                row.as_object_mut().unwrap().extend(answers.as_object().unwrap().clone());
+                row
+            })
+        };
+        let error = contrary(json!({"answers": plausible, "is_impossible": true}));
+        assert!(error.ends_with("field `answers`: found 1, but `is_impossible` is true"), "{error}");
+        let error = contrary(json!({"answers": [], "is_impossible": false}));
+        assert!(error.ends_with("field `answers`: found none, but `is_impossible` is false"));
+        let error = contrary(json!({"answers": [], "is_impossible": "no"}));
+        assert!(error.ends_with("found the string `no`, expected true or false"), "{error}");
+        assert!(contrary(json!({"is_impossible": false})).contains("`answers` is missing"));
+    }
+
+    #[test]
+    fn an_answer_may_be_written_with_other_letters_and_blanks() {
+        let encoder = encoder(config());
+        for (text, start) in [("THE MAT ", 11), (" the Mat", 10), ("the mat", 11)] {
+            let examples = encode(&encoder, row("cat sat on the mat", text, start));
+            assert_eq!(learnt(&examples[0]), Some("the mat"), "{text}");
+            let passage = &examples[0].window.as_ref().unwrap().passage;
+            assert_eq!(*passage.answers.as_ref().unwrap(), [text], "the scores get what was given");
+        }
+        for (text, start) in [(" the mat", 11), ("the mat on", 11), ("mat", 11)] {
+            assert!(refusal(&encoder, row("cat sat on the mat", text, start)).contains("expected"));
+        }
+    }
+
+    #[test]
     fn rows_to_predict_need_no_answers() {
         let encoder = encoder(EncoderConfig { targets: false, ..config() });
         let row = json!({"question": "the", "context": "cat sat", "answers": 3});
         let examples = encode(&encoder, row);
         assert_eq!(examples[0].target, Target::None);
-        assert!(examples[0].window.as_ref().unwrap().passage.answers.is_empty());
+        assert_eq!(examples[0].window.as_ref().unwrap().passage.answers, None);
+        assert!(!examples[0].is_unanswerable());
     }
 
     proptest! {
