@@ -54,6 +54,11 @@ pub struct TextArgs {
     #[arg(long, value_name = "N", show_default = as_in_training(
         TrainConfig::default().max_answer_length))]
     pub max_answer_length: Option<usize>,
+    /// qa: a question has no answer where the score of none is above that of the best answer by more than this, in
+    /// logits.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, show_default = as_in_training(
+        "every question has an answer, unless rows to score have none"))]
+    pub null_score_diff_threshold: Option<f64>,
     /// What fields are called.
     #[command(flatten)]
     pub fields: FieldArgs,
@@ -237,6 +242,7 @@ pub fn encode(
     {
         return Err(Error::file(&first.path, "no row has a target"));
     }
+    note_unanswerable(&encoded.examples, records.len());
     note_cuts(&encoded, records.len(), lengths);
     Ok(encoded)
 }
@@ -252,6 +258,19 @@ fn note_absent(template: &Template, records: &[Record]) {
                 "note: no row of {path} has the field {name} of the template {template}"
             ));
         }
+    }
+}
+
+/// Tells how many questions have no answer.
+fn note_unanswerable(examples: &[Example], rows: usize) {
+    let without: Vec<&Example> = examples.iter().filter(|row| row.is_unanswerable()).collect();
+    if let Some(first) = without.first() {
+        // A question may have several windows, one behind the other.
+        let next = without.windows(2).filter(|pair| !pair[0].same_question(pair[1])).count();
+        let (count, line) = (next + 1, first.line);
+        output::note(format!(
+            "note: {count} of {rows} questions have no answer, the first in line {line}"
+        ));
     }
 }
 

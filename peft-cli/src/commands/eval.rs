@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_core::{Error, ProblemType, train::TrainConfig};
+use peft_core::{
+    Error, ProblemType, data::Example, evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
+    train::TrainConfig,
+};
 use peft_models::generate::{Beams, EndTokens, GenerateConfig};
 
 use crate::{
@@ -74,9 +77,17 @@ pub fn run(args: &EvalArgs) -> CliResult {
             end_token::note(&end, &session.dir);
         }
     }
+    let threshold = session.null_score_diff_threshold(&args.text)?;
+    if threshold.is_none() && encoded.examples.iter().any(Example::is_unanswerable) {
+        output::note(format!(
+            "note: --null-score-diff-threshold is {DEFAULT_NULL_SCORE_DIFF_THRESHOLD} here; give it to predict, \
+             which otherwise answers every question"
+        ));
+    }
     let mut metrics = session
         .predictor()?
         .with_max_answer_length(session.max_answer_length(&args.text)?)
+        .with_null_score_diff_threshold(threshold)
         .with_padding(side)
         .with_batch_size(args.batch_size)
         .evaluate(&encoded.examples, session.labels.as_ref())

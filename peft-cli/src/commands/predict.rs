@@ -97,7 +97,8 @@ fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<String> {
     let predictor = session
         .predictor()?
         .with_batch_size(args.batch_size)
-        .with_max_answer_length(session.max_answer_length(&args.text)?);
+        .with_max_answer_length(session.max_answer_length(&args.text)?)
+        .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.text)?);
     let mut lines = String::new();
     for answer in predictor.answer(&encoded.examples)? {
         lines += &format!("{}\n", answered(&encoded.examples[answer.example], &answer));
@@ -248,20 +249,34 @@ fn value_fields(
 }
 
 /// The answer's text and its place in the context, in characters; for a row of token ids, its first and last
-/// token.
+/// token. Where questions may have no answer, also whether this one has, and by how much none scores above the
+/// best; no answer is an empty text without a place, or the first token.
 fn answered(example: &Example, answer: &Answer) -> Value {
     let probability = answer.probability;
     let excerpt = example.window.as_ref().and_then(|w| w.excerpt(answer.start, answer.end));
-    match excerpt {
-        Some(found) => json!({
+    let mut fields = match (answer.null.filter(|none| none.is_chosen), excerpt) {
+        (Some(none), _) if example.window.is_some() => json!({
+            "answer": "", "start": null, "end": null,
+            "probability": none.probability,
+        }),
+        (Some(none), _) => json!({
+            "start_position": 0, "end_position": 0,
+            "probability": none.probability,
+        }),
+        (None, Some(found)) => json!({
             "answer": found.text, "start": found.start, "end": found.end,
             "probability": probability,
         }),
-        None => json!({
+        (None, None) => json!({
             "start_position": answer.start, "end_position": answer.end,
             "probability": probability,
         }),
+    };
+    if let (Some(none), Some(fields)) = (answer.null, fields.as_object_mut()) {
+        fields.insert("has_answer".into(), json!(!none.is_chosen));
+        fields.insert("null_score_diff".into(), json!(none.score_diff));
     }
+    fields
 }
 
 /// The name of a class, or its index if classes have no names.

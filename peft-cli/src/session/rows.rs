@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use peft_core::{
     ContextBudget, Error, Head, ProblemType, Result, Task,
     data::Example,
-    evaluate::Predictor,
+    evaluate::{Predictor, check_threshold},
     text::{Encoded, FieldNames, Record, Role, Template, Wanted},
     train::TrainConfig,
 };
@@ -206,6 +206,20 @@ impl Session {
             0 => Err(Error::setting("--max-answer-length", "found 0, expected at least 1")),
             length => Ok(length),
         }
+    }
+
+    /// By how much no answer has to score above the best one; `None` if every question has an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if it is no number.
+    pub fn null_score_diff_threshold(&self, text: &TextArgs) -> Result<Option<f64>> {
+        let threshold = text.null_score_diff_threshold.or_else(|| {
+            let recipe = &self.adapter.as_ref()?.config.own.recipe;
+            recipe.get("null_score_diff_threshold")?.as_f64()
+        });
+        check_threshold(threshold)?;
+        Ok(threshold)
     }
 
     /// Checks that the rows of the file `path`, and what is to be generated, fit the model's positions.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use peft_core::{
     Error, PrefixPositions, ProblemType, Result, Task,
+    evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     formats::read,
     optim::AdamW,
     text::{FieldNames, Role},
@@ -203,6 +204,11 @@ settings! {
     /// qa: tokens of an answer at most.
     #[arg(long, value_name = "N", help_heading = "Data", show_default = defaults().max_answer_length)]
     max_answer_length: usize,
+    /// qa: a question has no answer where the score of none is above that of the best answer by more than this, in
+    /// logits.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Data",
+        show_default = format!("{DEFAULT_NULL_SCORE_DIFF_THRESHOLD} if rows have no answer, else every question has one"))]
+    null_score_diff_threshold: f64,
     /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
     /// is not read.
     #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "the first row of the file")]

@@ -75,6 +75,11 @@ pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
         ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
         ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),
         ("--max-answer-length", settings.max_answer_length.is_some(), Task::QuestionAns),
+        (
+            "--null-score-diff-threshold",
+            settings.null_score_diff_threshold.is_some(),
+            Task::QuestionAns,
+        ),
     ];
     match given.into_iter().find(|(_, given, of)| *given && *of != task) {
         Some((flag, _, of)) => {

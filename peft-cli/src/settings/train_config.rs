@@ -51,6 +51,7 @@ pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
             None => defaults.pooling,
         },
         max_answer_length: settings.max_answer_length.unwrap_or(defaults.max_answer_length),
+        null_score_diff_threshold: settings.null_score_diff_threshold,
         ..defaults
     };
     config.validate()?;

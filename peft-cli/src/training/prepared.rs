@@ -10,6 +10,7 @@ use burn::{module::Module, tensor::Device};
 use peft_core::{
     Adapter, ContextBudget, Mode, PeftMethod, Result, Task,
     data::{Example, Labels},
+    evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     metrics::Metrics,
     text::{Clock, FoundFields},
     train::{
@@ -117,6 +118,11 @@ impl PreparedRun {
         let chat_template = chat_settings(&settings)?.template.map(|(text, _)| text);
         let (train, valid) =
             inputs.encode(&settings, (task, problem_type), labels.as_ref(), &found)?;
+        // The adapter remembers that questions may have no answer.
+        if train.iter().chain(&valid).any(Example::is_unanswerable) {
+            settings.null_score_diff_threshold.get_or_insert(DEFAULT_NULL_SCORE_DIFF_THRESHOLD);
+            config.null_score_diff_threshold = settings.null_score_diff_threshold;
+        }
         set_intervals(&mut config, &train, &valid)?;
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;

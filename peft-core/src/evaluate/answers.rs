@@ -68,9 +68,8 @@ impl Predictor<'_> {
         let loss = losses.iter().sum::<f64>() / losses.len() as f64;
         let mut metrics = Metrics::from_iter([("loss", loss)]);
         if let Some(threshold) = threshold {
-            let of = |answer: &Answer| {
-                attempt(&examples[answer.example], answer, answer.null.as_ref()?)
-            };
+            let of =
+                |answer: &Answer| attempt(&examples[answer.example], answer, answer.null.as_ref()?);
             let attempts: Vec<Attempt> = answers.iter().filter_map(of).collect();
             if attempts.is_empty() {
                 return Err(no_target());

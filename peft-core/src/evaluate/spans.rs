@@ -105,8 +105,9 @@ pub(super) fn best_answers(
         let best = &windows[example];
         let null = null_threshold.map(|threshold| {
             let null_score = |at: usize| windows[at].null_score;
-            let smaller =
-                |least: usize, at: usize| if null_score(at) < null_score(least) { at } else { least };
+            let smaller = |least: usize, at: usize| {
+                if null_score(at) < null_score(least) { at } else { least }
+            };
             let least = question.clone().fold(question.start, smaller);
             let score_diff = null_score(least) - best.score;
             NullAnswer {
@@ -232,7 +233,10 @@ mod tests {
         let answers = answers.map(|list| list.iter().map(|text| (*text).to_owned()).collect());
         let passage = Arc::new(Passage { context: "xy".into(), answers });
         let window = |at: usize| Example {
-            window: Some(Window { passage: passage.clone(), bytes: vec![None, Some((at, at + 1))] }),
+            window: Some(Window {
+                passage: passage.clone(),
+                bytes: vec![None, Some((at, at + 1))],
+            }),
             ..Example::new(vec![1, 2], Target::Span { start: 0, end: 0 }, 1)
         };
         vec![window(0), window(1)]

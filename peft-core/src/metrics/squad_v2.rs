@@ -96,9 +96,10 @@ pub fn squad_v2_scores(attempts: &[Attempt], threshold: f64) -> Result<Metrics> 
         let total = scores.len() as f64;
         let exact = scores.iter().map(|(exact, _)| exact).sum::<f64>() / total;
         let f1 = scores.iter().map(|(_, f1)| f1).sum::<f64>() / total;
-        metrics.extend([("exact", exact), ("f1", f1), ("total", total)].map(|(name, value)| {
-            (format!("{prefix}{name}"), value)
-        }));
+        metrics.extend(
+            [("exact", exact), ("f1", f1), ("total", total)]
+                .map(|(name, value)| (format!("{prefix}{name}"), value)),
+        );
     }
     let mut sorted: Vec<&Attempt> = attempts.iter().collect();
     sorted.sort_by(|a, b| a.null_score_diff.total_cmp(&b.null_score_diff));

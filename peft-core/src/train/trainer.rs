@@ -157,9 +157,7 @@ impl<'a> Trainer<'a> {
             || data.valid.iter().any(Example::is_unanswerable);
         let known = match config.task {
             Task::QuestionAns if may_be_null => [&["loss"][..], &SQUAD_V2_SCORES[..]].concat(),
-            task => {
-                Predictor::score_names(task, config.problem_type, run.labels.as_ref()).to_vec()
-            }
+            task => Predictor::score_names(task, config.problem_type, run.labels.as_ref()).to_vec(),
         };
         let best = config.best_metric(run.labels.as_ref()).name;
         if !data.valid.is_empty() && !known.contains(&best.as_str()) {

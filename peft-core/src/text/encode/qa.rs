@@ -434,7 +434,10 @@ mod tests {
             })
         };
         let error = contrary(json!({"answers": plausible, "is_impossible": true}));
-        assert!(error.ends_with("field `answers`: found 1, but `is_impossible` is true"), "{error}");
+        assert!(
+            error.ends_with("field `answers`: found 1, but `is_impossible` is true"),
+            "{error}"
+        );
         let error = contrary(json!({"answers": [], "is_impossible": false}));
         assert!(error.ends_with("field `answers`: found none, but `is_impossible` is false"));
         let error = contrary(json!({"answers": [], "is_impossible": "no"}));
