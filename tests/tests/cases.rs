@@ -12,4 +12,5 @@ mod generated_text;
 mod label_values;
 mod lfs_pointers;
 mod long_rows;
+mod questions;
 mod tokens;

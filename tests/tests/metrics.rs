@@ -1,12 +1,12 @@
 //! Scores against vectors of the programs that define them: scikit-learn, seqeval and SQuAD's script.
 //!
-//! Vectors: `python/make_entities.py` and `python/make_squad.py`.
+//! Vectors: `python/make_entities.py`, `python/make_squad.py` and `python/make_squad_v2.py`.
 
 use std::{collections::BTreeMap, fs};
 
 use peft_core::metrics::{
-    Score, answer_f1, classification_metrics, entities, entity_scores, exact_match,
-    normalized_answer, squad_scores,
+    Attempt, Score, answer_f1, classification_metrics, entities, entity_scores, exact_match,
+    normalized_answer, squad_scores, squad_v2_scores,
 };
 use peft_tests::vectors;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -49,6 +49,20 @@ struct Answered {
     normalized: String,
     exact_match: bool,
     f1: f64,
+}
+
+/// `squad_v2.json`.
+#[derive(Deserialize)]
+struct PerhapsUnanswerable {
+    scores: Vec<Thresholded>,
+}
+
+#[derive(Deserialize)]
+struct Thresholded {
+    /// Prediction, answers, and the score of no answer minus that of the prediction.
+    questions: Vec<(String, Vec<String>, f64)>,
+    threshold: f64,
+    scores: BTreeMap<String, f64>,
 }
 
 fn read<T: DeserializeOwned>(name: &str) -> T {
@@ -110,4 +124,32 @@ fn answers_score_as_in_squads_script() {
     let scores = squad_scores(questions).unwrap();
     let mean = cases.iter().map(|c| c.f1).sum::<f64>() / cases.len() as f64;
     assert!((scores.get("f1").unwrap() - mean).abs() < 1e-12);
+}
+
+#[test]
+fn questions_without_an_answer_score_as_in_squads_second_script() {
+    let cases = read::<PerhapsUnanswerable>("squad_v2.json").scores;
+    assert!(cases.len() >= 60);
+    let mut silent = 0;
+    for (i, case) in cases.iter().enumerate() {
+        let attempt = |(text, answers, diff): &(String, Vec<String>, f64)| {
+            Attempt::of_text(text, answers, *diff)
+        };
+        let attempts: Vec<Attempt> = case.questions.iter().map(attempt).collect();
+        let scores = squad_v2_scores(&attempts, case.threshold).unwrap();
+        assert_eq!(scores.len(), case.scores.len(), "case {i}");
+        let unanswerable = attempts.iter().filter(|attempt| !attempt.has_answer).count();
+        for (name, found) in scores.iter() {
+            let expected = case.scores[name];
+            let best = name.strip_suffix("_thresh").map(|best| case.scores[best]);
+            if best == Some(unanswerable as f64 / attempts.len() as f64) {
+                // Nothing is to be answered: the script says 0, which may let some through.
+                assert!(attempts.iter().all(|attempt| attempt.null_score_diff > found));
+                silent += 1;
+                continue;
+            }
+            assert!((found - expected).abs() < 1e-12, "case {i}, {name}: {found} {expected}");
+        }
+    }
+    assert!(silent > 0 && silent < 60, "{silent}");
 }
