@@ -207,7 +207,7 @@ settings! {
     /// qa: a question has no answer where the score of none is above that of the best answer by more than this, in
     /// logits.
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Data",
-        show_default = format!("{DEFAULT_NULL_SCORE_DIFF_THRESHOLD} if rows have no answer, else every question has one"))]
+        show_default = format!("{DEFAULT_NULL_SCORE_DIFF_THRESHOLD} if any row has no answer, else all have one"))]
     null_score_diff_threshold: f64,
     /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
     /// is not read.

@@ -20,7 +20,7 @@ use crate::{
     data::{Example, IGNORE, Labels, Passage, Target, Window},
     error::Error,
     evaluate::{Answer, Predictor},
-    metrics::Metrics,
+    metrics::{Metrics, SQUAD_V2_SCORES},
     optim::{OptimizerConfig, Schedule, Sgd},
 };
 
@@ -679,6 +679,63 @@ fn the_best_window_of_a_question_answers_it() {
         + right(words(&answers[1]), &["h", "x"])
         + right(words(&answers[2]), &["a", ""]);
     assert!((metrics.get("exact_match").unwrap() - expected / 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_question_may_have_no_answer() {
+    let mut case = Case::new(CASES[8]);
+    let mut rows = case.train[..6].to_vec();
+    for (at, row) in rows.iter_mut().enumerate() {
+        let answers = if at % 2 == 0 { vec!["c d".to_string()] } else { Vec::new() };
+        let context = "bcdefghijklmnopqrs".to_string();
+        let passage = std::sync::Arc::new(Passage { context, answers: Some(answers) });
+        let tokens = row.input_ids.len();
+        let bytes =
+            (0..tokens).map(|token| (tokens == 1 || token > 0).then_some((token, token + 1)));
+        row.window = Some(Window { passage, bytes: bytes.collect() });
+    }
+    case.valid = rows;
+    let rows = &case.valid;
+    let trainable = case.trainable(0.0).fold();
+    let tokens = trainable.method.virtual_tokens(Mode::Evaluate);
+    let predictor =
+        Predictor::new(&case.model, &tokens, trainable.head.as_ref(), case.task).unwrap();
+    let metrics = predictor.evaluate(rows, None).unwrap();
+    let names: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
+    assert_eq!(names[0], "loss");
+    assert_eq!(names[1..], SQUAD_V2_SCORES);
+    assert_eq!((metrics.get("total"), metrics.get("NoAns_total")), (Some(6.0), Some(3.0)));
+    // Rows that are to be predicted say nothing of it.
+    assert!(predictor.answer(rows).unwrap().iter().all(|answer| answer.null.is_none()));
+    for (threshold, is_null) in [(f64::MAX, false), (f64::MIN, true)] {
+        let predictor = predictor.clone().with_null_score_diff_threshold(Some(threshold));
+        let answers = predictor.answer(rows).unwrap();
+        assert_eq!(answers.len(), 6);
+        let logits = predictor.logits(rows).unwrap();
+        for (answer, logits) in answers.iter().zip(&logits) {
+            let null = answer.null.unwrap();
+            assert_eq!(null.is_chosen, is_null);
+            let ends: Vec<f64> = logits.iter::<f64>().collect();
+            let score = |start: usize, end: usize| ends[2 * start] + ends[2 * end + 1];
+            let diff = score(0, 0) - score(answer.start, answer.end);
+            assert!((null.score_diff - diff).abs() < 1e-5, "{} {diff}", null.score_diff);
+        }
+        let scores = predictor.evaluate(rows, None).unwrap();
+        assert_eq!(scores.get("NoAns_exact"), Some(if is_null { 1.0 } else { 0.0 }));
+        assert!(!is_null || scores.get("HasAns_f1") == Some(0.0));
+        for name in ["best_exact", "best_f1"] {
+            assert_eq!(scores.get(name), metrics.get(name), "{name}");
+        }
+    }
+    let best = |name: &str| TrainConfig {
+        best_metric: Some(BestMetric::named(name)),
+        ..config(case.task, 2)
+    };
+    let outcome = case.run(&best("NoAns_f1"), &anywhere(), 0.0, &mut Watch::default()).unwrap();
+    assert!(outcome.metrics.unwrap().get("HasAns_f1").is_some());
+    let error = case.run(&best("exact_match"), &anywhere(), 0.0, &mut Watch::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("found `exact_match`, expected one of loss, exact, f1"), "{error}");
 }
 
 /// The frozen model never saw a reversed row; a prefix teaches it better than chance.

@@ -127,6 +127,39 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "an answer to an impossible question",
+        build: |dir| {
+            let row = r#"{"question": "the sea is blue", "context": "is sea", "is_impossible": true,
+                "answers": [{"text": "sea", "answer_start": 3}]}"#;
+            ask(dir, &row.replace('\n', ""), "")
+        },
+        says: &["rows.jsonl, line 1: field `answers`: found 1, but `is_impossible` is true"],
+        ..CASE
+    },
+    Case {
+        name: "no answer to a possible question",
+        build: |dir| {
+            let row = r#"{"question": "the sea", "context": "is sea", "is_impossible": false,
+                "answers": {"text": [], "answer_start": []}}"#;
+            ask(dir, &row.replace('\n', ""), "")
+        },
+        says: &["rows.jsonl, line 1: field `answers`: found none, but `is_impossible` is false"],
+        ..CASE
+    },
+    Case {
+        name: "an answer without a text",
+        build: |dir| {
+            let row = r#"{"question": "the sea", "context": "is sea", "answers": {"text": [""],
+                "answer_start": [-1]}}"#;
+            ask(dir, &row.replace('\n', ""), "")
+        },
+        says: &[
+            "rows.jsonl, line 1: field `answers.text`",
+            "the list is empty where there is no answer",
+        ],
+        ..CASE
+    },
+    Case {
         name: "an answer behind the row's end",
         build: |dir| {
             let row = "{\"input_ids\": [3], \"start_positions\": 0, \"end_positions\": 1}\n";

@@ -207,6 +207,24 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "a threshold that is no number",
+        build: |dir| {
+            model(dir, "bert-qa");
+            train("--task qa --null-score-diff-threshold nan")
+        },
+        says: &["--null-score-diff-threshold: found NaN, expected a number"],
+        ..USAGE
+    },
+    Case {
+        name: "a threshold of another task",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--null-score-diff-threshold 1")
+        },
+        says: &["--null-score-diff-threshold: not used by causal-lm, it is a setting of qa"],
+        ..USAGE
+    },
+    Case {
         name: "template for qa",
         build: |dir| {
             model(dir, "bert-qa");
