@@ -5,7 +5,7 @@
 "scores": sets of answers with what SQuAD 2.0's evaluation gives for them, by a separate implementation of its published
 definition. Scores are fractions, not percentages. "model": questions for the tiny model in tests/vectors/logits/bert-qa
 with a tokenizer; windows as tokenizers cuts them, logits and losses of transformers, answers as transformers'
-`run_qa.py` chooses them with `version_2_with_negative`. Windows are shorter than its 20 best starts and ends, so that
+`run_qa` chooses them with `version_2_with_negative`. Windows are shorter than its 20 best starts and ends, so that
 these leave nothing out. Needs transformers and torch. The seed is fixed: the file is reproducible.
 
 What one would not expect: the scores of no answer are compared by the smallest over all windows, those of an answer by
@@ -124,7 +124,7 @@ def question():
 
 
 def answer(model, plain, row):
-    """The answer of `run_qa.py` and its difference to none, with the loss of each window."""
+    """The answer of `run_qa` and its difference to none, with the loss of each window."""
     cut = Tokenizer.from_str(plain.to_str())
     cut.enable_truncation(MAX_LENGTH, stride=STRIDE, strategy="only_second")
     whole = cut.encode(row["question"], row["context"])

@@ -88,7 +88,7 @@ impl WindowScores {
 }
 
 /// The answer to each question, from what its windows say. With a threshold, questions may have no
-/// answer, and windows are compared by their logits, as in transformers' `run_qa.py`; without, by
+/// answer, and windows are compared by their logits, as in transformers' `run_qa`; without, by
 /// their probabilities.
 pub(super) fn best_answers(
     examples: &[Example],

@@ -84,7 +84,7 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
                 let shift = start - from;
                 Target::Span { start: first - shift, end: last - shift }
             }
-            // As in transformers' `run_qa.py`: the special token at the beginning of the row, also in
+            // As in transformers' `run_qa`: the special token at the beginning of the row, also in
             // the windows that do not hold the answer.
             Some(_) => Target::Span { start: 0, end: 0 },
         };
