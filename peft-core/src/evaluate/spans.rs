@@ -144,9 +144,10 @@ fn best_span(
 ) -> Option<(usize, usize)> {
     let mut best: Option<(usize, usize, f64)> = None;
     let tokens = start.len();
+    let score = |from: usize, to: usize| start[from] + end[to];
     for from in (0..tokens).filter(|token| is_context(*token)) {
         for to in from..from.saturating_add(longest).min(tokens) {
-            let score = start[from] + end[to];
+            let score = score(from, to);
             if is_context(to) && best.is_none_or(|(_, _, best)| score > best) {
                 best = Some((from, to, score));
             }

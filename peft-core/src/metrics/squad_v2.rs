@@ -82,14 +82,10 @@ pub fn squad_v2_scores(attempts: &[Attempt], threshold: f64) -> Result<Metrics> 
         return Err(Error::Mismatch("there are no answers to score".to_owned()));
     }
     let mut metrics = Metrics::new();
-    let groups: [(&str, fn(&Attempt) -> bool); 3] = [
-        ("", |_| true),
-        ("HasAns_", |attempt| attempt.has_answer),
-        ("NoAns_", |attempt| !attempt.has_answer),
-    ];
-    for (prefix, belongs) in groups {
+    for (prefix, has_answer) in [("", None), ("HasAns_", Some(true)), ("NoAns_", Some(false))] {
+        let belongs = |attempt: &&Attempt| has_answer.is_none_or(|has| attempt.has_answer == has);
         let scores: Vec<(f64, f64)> =
-            attempts.iter().filter(|a| belongs(a)).map(|a| a.scores(threshold)).collect();
+            attempts.iter().filter(belongs).map(|attempt| attempt.scores(threshold)).collect();
         if scores.is_empty() {
             continue;
         }

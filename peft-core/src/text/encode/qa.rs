@@ -246,16 +246,16 @@ fn answer<'r>(
 fn place(context: &str, answer: &str) -> Option<(usize, usize)> {
     let trimmed = answer.trim();
     let leading = answer.len() - answer.trim_start().len();
-    let mut letters = context.char_indices();
+    let mut letters = context.chars();
     let mut from = 0;
     for _ in answer[..leading].chars() {
-        let (_, letter) = letters.next()?;
+        let letter = letters.next()?;
         letter.is_whitespace().then_some(())?;
         from += letter.len_utf8();
     }
     let mut to = from;
     for wanted in trimmed.chars() {
-        let (_, letter) = letters.next()?;
+        let letter = letters.next()?;
         let same = letter == wanted || letter.to_lowercase().eq(wanted.to_lowercase());
         same.then_some(())?;
         to += letter.len_utf8();
