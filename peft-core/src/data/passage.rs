@@ -43,6 +43,14 @@ impl Window {
         Some((self.bytes.iter().position(holds)?, self.bytes.iter().rposition(holds)?))
     }
 
+    /// Whether a token stands for white space only, or for nothing.
+    pub fn is_blank(&self, token: usize) -> bool {
+        let bytes = self.bytes.get(token).copied().flatten();
+        // What begins or ends within a character is none.
+        let text = bytes.map_or(Some(""), |(from, to)| self.passage.context.get(from..to));
+        text.is_some_and(|text| text.trim().is_empty())
+    }
+
     /// Returns the text of the tokens from `start` to `end`, inclusive, exactly as it is in the
     /// context, which decoded tokens need not be. `None` if either is not a token of the context.
     pub fn excerpt(&self, start: usize, end: usize) -> Option<Excerpt<'_>> {
@@ -86,6 +94,8 @@ mod tests {
         assert_eq!((excerpt.text, excerpt.start, excerpt.end), ("ö ü", 2, 5));
         assert_eq!(window.excerpt(0, 4), None);
         assert_eq!(window.excerpt(4, 9), None);
+        let blank: Vec<bool> = (0..7).map(|token| window.is_blank(token)).collect();
+        assert_eq!(blank, [true, false, true, false, false, true, true]);
     }
 
     #[test]
@@ -93,6 +103,7 @@ mod tests {
         let window = window("€", &[Some((0, 1)), Some((1, 2)), Some((2, 3))]);
         for token in 0..3 {
             assert_eq!(window.excerpt(token, token).unwrap().text, "€");
+            assert!(!window.is_blank(token));
         }
     }
 }

@@ -67,9 +67,14 @@ impl WindowScores {
             Some(window) => window.bytes[token].is_some(),
             None => token > 0 || !may_be_null,
         };
+        // A blank is no answer beside which there could be none.
+        let is_said = |from: usize, to: usize| match &example.window {
+            Some(window) if may_be_null => (from..=to).any(|token| !window.is_blank(token)),
+            _ => true,
+        };
         let (log_start, log_end) = (log_softmax(start), log_softmax(end));
         let sum = |a: &[f64], b: &[f64], (from, to): (usize, usize)| a[from] + b[to];
-        let best = best_span(&log_start, &log_end, is_context, longest);
+        let best = best_span(&log_start, &log_end, is_context, is_said, longest);
         let of_span = |a: &[f64], b: &[f64]| best.map_or(f64::NEG_INFINITY, |span| sum(a, b, span));
         let loss = match example.target {
             Target::Span { start, end } => Some(-sum(&log_start, &log_end, (start, end)) / 2.0),
@@ -134,12 +139,13 @@ fn questions(examples: &[Example]) -> Vec<Range<usize>> {
     found
 }
 
-/// The span with the largest sum of log-probabilities, the first of equal ones; `None` without
-/// context.
+/// The span with the largest sum of log-probabilities among those that say something, the first of
+/// equal ones; `None` without context.
 fn best_span(
     start: &[f64],
     end: &[f64],
     is_context: impl Fn(usize) -> bool,
+    is_said: impl Fn(usize, usize) -> bool,
     longest: usize,
 ) -> Option<(usize, usize)> {
     let mut best: Option<(usize, usize, f64)> = None;
@@ -148,7 +154,8 @@ fn best_span(
     for from in (0..tokens).filter(|token| is_context(*token)) {
         for to in from..from.saturating_add(longest).min(tokens) {
             let score = score(from, to);
-            if is_context(to) && best.is_none_or(|(_, _, best)| score > best) {
+            let is_best = best.is_none_or(|(_, _, best)| score > best);
+            if is_best && is_context(to) && is_said(from, to) {
                 best = Some((from, to, score));
             }
         }
@@ -212,7 +219,7 @@ mod tests {
         let start = [0.0, -1.0, -4.0, -4.0, -0.5, -4.0];
         let end = [-9.0, -0.1, -5.0, -2.0, -3.0, 0.0];
         let best = |context: Range<usize>, longest| {
-            best_span(&start, &end, |token| context.contains(&token), longest)
+            best_span(&start, &end, |token| context.contains(&token), |_, _| true, longest)
         };
         assert_eq!(best(0..6, 30), Some((0, 5)));
         assert_eq!(best(0..6, 5), Some((0, 1)));
@@ -272,6 +279,18 @@ mod tests {
         let known = windows(Some(&["X"]));
         assert_eq!(score(&known[0], &large), Some((true, 1.0)));
         assert!(super::attempt(&windows(None)[0], &large, &null).is_none());
+    }
+
+    #[test]
+    fn a_blank_is_no_answer_where_there_may_be_none() {
+        let passage = Arc::new(Passage { context: "x y".into(), answers: None });
+        let bytes = vec![None, Some((0, 1)), Some((1, 2)), Some((2, 2)), Some((2, 3))];
+        let window = Some(Window { passage, bytes });
+        let example = Example { window, ..Example::new(vec![1; 5], Target::None, 1) };
+        let start = [0.0, 0.0, 3.0, 0.0, 0.0];
+        let end = [0.0, 0.0, 2.0, 3.0, 1.0];
+        let span = |may_be_null| WindowScores::new(&example, &start, &end, 30, may_be_null).span;
+        assert_eq!((span(false), span(true)), ((2, 3), (2, 4)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! ```text
 //! {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}
 //! ```
+//!
+//! In SQuAD 2.0 a question has `is_impossible`, too; its `plausible_answers` are not read.
 
 use std::path::Path;
 use std::sync::Arc;
