@@ -161,8 +161,11 @@ impl Asked {
             fs::copy(vectors("logits/bert-qa").join(file), model.join(file)).unwrap();
         }
         write(&model, "tokenizer.json", &asked.tokenizer.to_string());
-        let class = json!({"tokenizer_class": "TokenizersBackend"});
-        write(&model, "tokenizer_config.json", &class.to_string());
+        let config = json!({
+            "tokenizer_class": "TokenizersBackend",
+            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        });
+        write(&model, "tokenizer_config.json", &config.to_string());
         asked
     }
 
