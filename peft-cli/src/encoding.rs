@@ -14,7 +14,7 @@ use peft_core::{
     evaluate::checks::check_topology,
     formats::read,
     text::{
-        ChatSource, Clock, Encoded, EncoderConfig, FieldNames, Record, Template, load_tokenizer,
+        ChatSource, Clock, Encoded, EncoderConfig, FieldNames, ModelTokenizer, Record, Template,
     },
     train::TrainConfig,
 };
@@ -141,15 +141,16 @@ impl ChatSettings {
         Ok((read::text(path)?, path.display().to_string()))
     }
 
-    /// The templates of the model in the folder `dir`, or the one that takes their place.
+    /// The templates of the model in the folder `dir`, or the one that takes their place, with the special tokens that
+    /// they may print.
     ///
     /// # Errors
     ///
     /// Returns an error naming the file or the flag that is wrong.
-    pub fn source(&self, dir: &Path) -> Result<ChatSource> {
+    pub fn source(&self, dir: &Path, special_tokens: &[(String, String)]) -> Result<ChatSource> {
         let clock = self.date.as_deref().map_or_else(|| Ok(Clock::now()), Clock::parse)?;
         let given = self.template.as_ref().map(|(text, origin)| (text.as_str(), origin.as_str()));
-        ChatSource::read(dir, given, clock)
+        ChatSource::read(dir, special_tokens, given, clock)
     }
 }
 
@@ -193,7 +194,9 @@ pub fn encode(
         note_absent(template, records);
     }
     let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
-    let tokenizer = needs_tokenizer.then(|| load_tokenizer(dir)).transpose()?;
+    let tokenizer = needs_tokenizer.then(|| ModelTokenizer::load(dir)).transpose()?;
+    let (tokenizer, special_tokens) =
+        tokenizer.map(|loaded| (loaded.tokenizer, loaded.special_tokens)).unzip();
     let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
     // Encoders have two if the config says nothing, as in transformers.
     let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
@@ -203,7 +206,7 @@ pub fn encode(
     config.source_template = settings.source_template;
     config.target_template = settings.target_template;
     if records.iter().any(|record| config.is_conversation(record)) {
-        let source = settings.chat.source(dir)?;
+        let source = settings.chat.source(dir, &special_tokens.unwrap_or_default())?;
         if let Some(reason) = source.missing() {
             return Err(Error::setting("chat_template", reason));
         }

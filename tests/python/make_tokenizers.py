@@ -460,12 +460,16 @@ def digests(folder, texts):
             words += tokenizer(text.split(), is_split_into_words=True)["input_ids"]
     for one in ids:
         decoded += [ord(c) for c in tokenizer.decode(one, skip_special_tokens=True)] + [0]
+    # The variables of chat templates.
+    named = sorted(tokenizer.special_tokens_map.items())
+    special = [ord(c) for name, token in named for c in f"{name}={token}\n"]
     return dict(
         tokenizer_class=type(tokenizer).__name__,
         ids="".join(map(short, ids)),
         pairs=f"{fnv(pairs):016x}",
         words=f"{fnv(words):016x}",
         decoded=f"{fnv(decoded):016x}",
+        special=f"{fnv(special):016x}",
     )
 
 

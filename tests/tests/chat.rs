@@ -1,12 +1,12 @@
 //! Conversations give the tokens and the targets that transformers gives: `tests/python/make_chat.py` made the right
 //! values.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use peft_core::{
     Task,
     data::{IGNORE, Target},
-    text::{ChatSource, Clock, Encoder, EncoderConfig, Record, load_tokenizer, read_records},
+    text::{ChatSource, Clock, Encoder, EncoderConfig, ModelTokenizer, Record, read_records},
 };
 use peft_tests::{smollm2, vectors};
 use serde_json::Value;
@@ -17,15 +17,21 @@ fn encoder(template: &str, targets: bool) -> Result<Encoder, String> {
     let file = dir.join("templates").join(format!("{template}.jinja"));
     let clock = Clock::parse("2024-07-26").map_err(|error| error.to_string())?;
     let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
-    let chat = ChatSource::read(&dir, Some((&text, template)), clock);
-    encoder_of(chat.map_err(|error| error.to_string())?, targets)
+    encoder_with(&dir, Some((&text, template)), clock, targets)
 }
 
-fn encoder_of(chat: ChatSource, targets: bool) -> Result<Encoder, String> {
-    let chat = Some(Arc::new(chat));
+/// Encodes with the small tokenizer, and with the templates of a model or the one that is given.
+fn encoder_with(
+    model: &Path,
+    given: Option<(&str, &str)>,
+    clock: Clock,
+    targets: bool,
+) -> Result<Encoder, String> {
+    let loaded = ModelTokenizer::load(&vectors("chat")).map_err(|error| error.to_string())?;
+    let chat = ChatSource::read(model, &loaded.special_tokens, given, clock);
+    let chat = Some(Arc::new(chat.map_err(|error| error.to_string())?));
     let config = EncoderConfig { chat, targets, ..EncoderConfig::new(Task::CausalLm, 400) };
-    let tokenizer = load_tokenizer(&vectors("chat")).map_err(|error| error.to_string())?;
-    config.init(Some(tokenizer)).map_err(|error| error.to_string())
+    config.init(Some(loaded.tokenizer)).map_err(|error| error.to_string())
 }
 
 /// As in the script.
@@ -120,8 +126,8 @@ fn a_template_that_nests_without_end_is_refused() {
             "{{% set ns = namespace(x=1) %}}{{% for i in range(9999) %}}{{% for i in range(99999) %}}{{% set ns.x = \
              {nested} %}}{{% endfor %}}{{% endfor %}}"
         );
-        let source = ChatSource::from_text(&template, "template", &[], Clock::now()).unwrap();
-        let encoder = encoder_of(source, false).unwrap();
+        let given = Some((template.as_str(), "template"));
+        let encoder = encoder_with(Path::new("model"), given, Clock::now(), false).unwrap();
         let error = ids(&encoder, &rows("conversations.jsonl")[0]).unwrap_err();
         assert!(error.contains("does it loop for ever?"), "{error}");
     }
@@ -131,6 +137,5 @@ fn a_template_that_nests_without_end_is_refused() {
 #[test]
 fn the_template_of_smollm2_renders_as_in_transformers() {
     let Some(path) = smollm2() else { return };
-    let source = ChatSource::read(&path, None, Clock::now()).unwrap();
-    compare_learnt(&encoder_of(source, true).unwrap(), "smollm2");
+    compare_learnt(&encoder_with(&path, None, Clock::now(), true).unwrap(), "smollm2");
 }

@@ -151,7 +151,13 @@ fn differences(dir: &Path, right: &Value, lines: &[&str]) -> Result<(), String> 
         texts.extend(tokenizer.decode(ids, true).unwrap().chars().map(u32::from));
         texts.push(0);
     }
-    for (what, numbers) in [("pairs", pairs), ("words", words), ("decoded", texts)] {
+    // The variables of chat templates.
+    let mut named = loaded.special_tokens;
+    named.sort();
+    let special = named.iter().map(|(name, token)| format!("{name}={token}\n"));
+    let special = special.collect::<String>().chars().map(u32::from).collect();
+    let all = [("pairs", pairs), ("words", words), ("decoded", texts), ("special", special)];
+    for (what, numbers) in all {
         if right[what] != format!("{:016x}", fnv(numbers)) {
             return Err(format!("{what} differ"));
         }

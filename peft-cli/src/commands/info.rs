@@ -83,17 +83,18 @@ impl Inputs {
             Ok(tokenizer) => Ok(text_of(tokenizer, loaded.model.spec().vocab_size)),
             Err(reason) => Err(reason.clone()),
         };
-        let chat = match &text {
+        let chat = match &tokenizer {
             _ if !loaded.model.has_lm_head() => Err("the model has no language model".into()),
             Err(_) => Err("text does not work".into()),
-            Ok(_) => chat_of(dir),
+            Ok(tokenizer) => chat_of(dir, tokenizer),
         };
         Self { tokenizer: tokenizer.ok(), text, chat }
     }
 }
 
-fn chat_of(dir: &Path) -> Result<(), String> {
-    let source = ChatSource::read(dir, None, Clock::now()).map_err(|error| error.to_string())?;
+fn chat_of(dir: &Path, tokenizer: &ModelTokenizer) -> Result<(), String> {
+    let source = ChatSource::read(dir, &tokenizer.special_tokens, None, Clock::now());
+    let source = source.map_err(|error| error.to_string())?;
     source.missing().map_or(Ok(()), |reason| Err(reason.to_string()))
 }
 

@@ -73,12 +73,14 @@ impl RepoCache {
     /// [`HubError::Write`].
     pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<(), HubError> {
         let path = self.snapshot(commit).join(file);
+        // From the folder of the link: a file may be in a folder of its snapshot.
+        let up = "../".repeat(2 + file.matches('/').count());
         let made = make_parent(&path).and_then(|()| {
             // A link to a blob that was deleted is in the way.
             if path.is_symlink() && !path.exists() {
                 fs::remove_file(&path)?;
             }
-            link_or_copy(&self.blob(etag), &Path::new("../../blobs").join(etag), &path)
+            link_or_copy(&self.blob(etag), &Path::new(&up).join("blobs").join(etag), &path)
         });
         match made {
             // Another process made it first.

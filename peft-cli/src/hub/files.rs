@@ -18,10 +18,15 @@ const OPTIONAL: [&str; 7] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "chat_template.jinja",
+    TEMPLATE,
     "chat_template.json",
 ];
 const TOKENIZER: &str = "tokenizer.json";
+const TEMPLATE: &str = "chat_template.jinja";
+/// The folder of chat templates beside the default one.
+const OTHER_TEMPLATES: &str = "additional_chat_templates";
+/// Under this name the cache notes that a repository has no such folder.
+const NO_OTHER_TEMPLATES: &str = "additional_chat_templates/none";
 /// What a tokenizer is built from where there is no `tokenizer.json`.
 const VOCABULARIES: [&str; 6] = [
     "vocab.txt",
@@ -118,7 +123,12 @@ pub fn held(kind: Kind, dir: &Path, is_absent: impl Fn(&str) -> bool) -> Held {
         Some(_) => {}
     }
     let known = |file: &str| has(file) || is_absent(file);
-    if kind.optional(has).all(known) { Held::Whole } else { Held::Unsure }
+    // They stand beside the default one.
+    let knows_templates = kind == Kind::Adapter
+        || dir.join(OTHER_TEMPLATES).is_dir()
+        || is_absent(TEMPLATE)
+        || is_absent(NO_OTHER_TEMPLATES);
+    if knows_templates && kind.optional(has).all(known) { Held::Whole } else { Held::Unsure }
 }
 
 /// The files to download of those `listed`, not counting shards, and the optional ones that the repository lacks.
@@ -130,7 +140,7 @@ pub fn wanted(
     kind: Kind,
     listed: &[String],
     name: &RepoName,
-) -> Result<(Vec<&'static str>, Vec<&'static str>), HubError> {
+) -> Result<(Vec<String>, Vec<&'static str>), HubError> {
     let has = |file: &&str| listed.iter().any(|other| other == file);
     let lacks = |file: &str| HubError::NoFile { name: name.to_string(), file: file.into() };
     if !has(&kind.config()) {
@@ -152,8 +162,25 @@ pub fn wanted(
         });
     };
     let optional = kind.optional(|file| has(&file));
-    let (there, absent) = optional.partition::<Vec<_>, _>(has);
-    Ok(([kind.config()].into_iter().chain(there).chain([weights]).collect(), absent))
+    let (there, mut absent) = optional.partition::<Vec<_>, _>(has);
+    let mut needed: Vec<String> =
+        [kind.config()].into_iter().chain(there).map(String::from).collect();
+    if kind == Kind::Model {
+        let templates = listed.iter().filter(|file| is_other_template(file)).cloned();
+        let before = needed.len();
+        needed.extend(templates);
+        if needed.len() == before {
+            absent.push(NO_OTHER_TEMPLATES);
+        }
+    }
+    needed.push(weights.into());
+    Ok((needed, absent))
+}
+
+/// Whether a file is a chat template beside the default one.
+fn is_other_template(file: &str) -> bool {
+    let name = file.strip_prefix(OTHER_TEMPLATES).and_then(|rest| rest.strip_prefix('/'));
+    name.is_some_and(|name| is_file_name(name) && name.ends_with(".jinja"))
 }
 
 /// The shards that an index names, each once.
@@ -186,10 +213,7 @@ mod tests {
 
     const SHARDED: &str = "model.safetensors.index.json";
 
-    fn choose(
-        kind: Kind,
-        listed: &[&str],
-    ) -> Result<(Vec<&'static str>, Vec<&'static str>), HubError> {
+    fn choose(kind: Kind, listed: &[&str]) -> Result<(Vec<String>, Vec<&'static str>), HubError> {
         let listed: Vec<String> = listed.iter().map(ToString::to_string).collect();
         wanted(kind, &listed, &RepoName::parse("org/name").unwrap())
     }
@@ -201,10 +225,16 @@ mod tests {
         let (needed, absent) = choose(Kind::Model, &all).unwrap();
         assert_eq!(needed, ["config.json", "tokenizer.json", WEIGHTS]);
         let others = ["generation_config.json"].iter().chain(&OPTIONAL[2..]);
-        assert_eq!(absent, others.copied().collect::<Vec<_>>());
+        let others: Vec<_> = others.copied().chain([NO_OTHER_TEMPLATES]).collect();
+        assert_eq!(absent, others);
+        let chat = ["config.json", "additional_chat_templates/rag.jinja", WEIGHTS];
+        let more = ["additional_chat_templates/../x.jinja", "additional_chat_templates/x.txt"];
+        let (needed, absent) = choose(Kind::Model, &[&chat[..], &more].concat()).unwrap();
+        assert_eq!(needed, chat);
+        assert!(!absent.contains(&NO_OTHER_TEMPLATES));
         let (needed, absent) = choose(Kind::Model, &["config.json", SHARDED]).unwrap();
         assert_eq!(needed, ["config.json", SHARDED]);
-        assert_eq!(absent.len(), OPTIONAL.len() + VOCABULARIES.len());
+        assert_eq!(absent.len(), OPTIONAL.len() + VOCABULARIES.len() + 1);
         let old = ["config.json", WEIGHTS, "vocab.txt", "tokenizer_config.json"];
         let (needed, _) = choose(Kind::Model, &old).unwrap();
         assert_eq!(needed, ["config.json", "tokenizer_config.json", "vocab.txt", WEIGHTS]);

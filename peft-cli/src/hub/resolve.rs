@@ -117,9 +117,9 @@ impl Repository<'_> {
         let snapshot = cache.snapshot(&commit);
         let (needed, absent) = wanted(kind, &listing.files, name)?;
         for file in needed {
-            transfer::fetch(&client, cache, &commit, file, report)?;
-            if is_index(file) {
-                for shard in shards_of(&snapshot.join(file))? {
+            transfer::fetch(&client, cache, &commit, &file, report)?;
+            if is_index(&file) {
+                for shard in shards_of(&snapshot.join(&file))? {
                     if !listing.files.contains(&shard) {
                         return Err(HubError::NoFile { name: name.to_string(), file: shard });
                     }

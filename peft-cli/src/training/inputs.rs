@@ -101,7 +101,7 @@ impl Inputs {
         Ok(task == Task::CausalLm
             && !is_templated
             && records.any(Record::is_conversation)
-            && chat_settings(settings)?.source(&self.dir)?.prints_date())
+            && chat_settings(settings)?.source(&self.dir, &[])?.prints_date())
     }
 
     /// The rows to train on and those to validate on, encoded.

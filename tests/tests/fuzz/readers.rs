@@ -285,7 +285,7 @@ fn texts() -> Vec<Reader> {
             repair: nothing,
             read: |dir, bytes| {
                 write(dir, "chat_template.jinja", bytes);
-                let chat = ChatSource::read(dir, None, Clock::parse("2024-07-26")?)?;
+                let chat = ChatSource::read(dir, &[], None, Clock::parse("2024-07-26")?)?;
                 let config = EncoderConfig {
                     chat: Some(Arc::new(chat)),
                     ..EncoderConfig::new(Task::CausalLm, 400)

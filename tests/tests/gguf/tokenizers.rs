@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use peft_core::text::load_tokenizer;
+use peft_core::text::{ModelTokenizer, load_tokenizer};
 use peft_tests::vectors;
 use serde_json::Value;
 
@@ -29,6 +29,22 @@ fn tokenizers_of_every_kind_give_the_ids_of_transformers() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// As transformers names them.
+#[test]
+fn special_tokens_have_names() {
+    let folder = vectors("gguf/tokenizers");
+    for (name, expected) in [
+        ("gpt-2", &["bos_token=<|begin|>", "eos_token=<|end|>"][..]),
+        ("llama", &["bos_token=<s>", "eos_token=</s>", "unk_token=<unk>"]),
+        ("t5", &["eos_token=</s>", "unk_token=<unk>", "pad_token=<pad>"]),
+    ] {
+        let loaded = ModelTokenizer::load(&folder.join(format!("{name}.gguf"))).unwrap();
+        let found: Vec<String> =
+            loaded.special_tokens.iter().map(|(name, token)| format!("{name}={token}")).collect();
+        assert_eq!(found, expected, "{name}");
+    }
 }
 
 /// What transformers passes over, and the original tokenizers do.

@@ -3,7 +3,6 @@
 //! | file | what it is |
 //! |---|---|
 //! | `source` | [`ChatSource`]: where a model's template comes from |
-//! | `gguf` | the template in a GGUF file |
 //! | `template` | `ChatTemplate`: a template that can be rendered, within limits |
 //! | `generation` | the blocks in which a template marks what the assistant says |
 //! | `value` | values as a template sees them, printed as Python prints them |
@@ -18,7 +17,6 @@ mod clock;
 mod dumps;
 mod filters;
 mod generation;
-mod gguf;
 mod messages;
 mod methods;
 mod source;

@@ -8,20 +8,20 @@ use std::{
 use minijinja::Value as Variable;
 use serde_json::Value;
 
-use super::{clock::Clock, gguf, template::ChatTemplate};
+use super::{clock::Clock, template::ChatTemplate};
 use crate::{
     error::{Error, Result},
-    formats::{gguf::gguf_of, read},
+    formats::{
+        gguf::{Gguf, gguf_of},
+        read,
+    },
 };
 
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
 const OTHER_TEMPLATES: &str = "additional_chat_templates";
 const OF_PROCESSOR: &str = "chat_template.json";
-
-/// Special tokens that a template may print, by the names of `tokenizer_config.json`.
-const SPECIAL_TOKENS: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+const OF_GGUF: &str = "tokenizer.chat_template";
 
 /// A model's chat templates, and the special tokens that they print.
 #[derive(Debug)]
@@ -36,58 +36,31 @@ pub struct ChatSource {
 impl ChatSource {
     /// Reads a model folder: `chat_template.jinja`, or `chat_template` in `tokenizer_config.json` (one, or several by
     /// name), or `chat_template.json`, or the one in a GGUF file; the first in this order, as in transformers. A template
-    /// that is `given`, with the name of where it comes from, takes the place of all of them.
+    /// that is `given`, with the name of where it comes from, takes the place of all of them. `special_tokens` are what
+    /// templates find under names such as `bos_token`: those of the model's
+    /// [`ModelTokenizer`](crate::text::ModelTokenizer).
     ///
     /// # Errors
     /// [`Error::Read`] and [`Error::File`] for files that cannot be used, [`Error::Setting`] naming `chat_template` for
     /// a template that cannot be parsed.
-    pub fn read(model_dir: &Path, given: Option<(&str, &str)>, clock: Clock) -> Result<Self> {
-        let config = json(&model_dir.join(CONFIG))?.unwrap_or_default();
-        let map = json(&model_dir.join("special_tokens_map.json"))?.unwrap_or_default();
-        // As in transformers, the older file counts where the newer one says nothing of added tokens.
-        let ignored = config.get("added_tokens_decoder").is_some();
-        let special = SPECIAL_TOKENS.iter().filter_map(|name| {
-            let in_map = token_text(&map[*name]).filter(|_| !ignored);
-            let token = in_map.or_else(|| token_text(&config[*name]))?;
-            Some(((*name).to_owned(), token.to_owned()))
-        });
-        let mut special: Vec<(String, String)> = special.collect();
-        let mut found = match given {
+    pub fn read(
+        model_dir: &Path,
+        special_tokens: &[(String, String)],
+        given: Option<(&str, &str)>,
+        clock: Clock,
+    ) -> Result<Self> {
+        let found = match given {
             Some((template, origin)) => {
                 vec![Named::new("default", template.to_owned(), origin.to_owned())]
             }
-            None => templates(model_dir, &config)?,
+            None => templates(model_dir)?,
         };
-        if let Some(path) = gguf_of(model_dir)?
-            && (found.is_empty() || special.is_empty())
-        {
-            let of_gguf = gguf::read(&path)?;
-            if let Some(template) = of_gguf.template.filter(|_| found.is_empty()) {
-                found.push(Named::new("default", template, path.display().to_string()));
-            }
-            if special.is_empty() {
-                special = of_gguf.special_tokens;
-            }
-        }
         let missing = format!(
-            "{}: has no chat template of its own (neither {TEMPLATE} nor chat_template in {CONFIG}), and conversations need one",
+            "{}: has no chat template of its own (neither {TEMPLATE}, nor chat_template in {CONFIG} or {OF_PROCESSOR}, \
+             nor {OF_GGUF} in a GGUF file), and conversations need one",
             model_dir.display()
         );
-        Self::of(found, &special, clock, missing)
-    }
-
-    /// Takes a template that is given as text, with the special tokens that it prints. `origin` names where it stands.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] naming `chat_template` for a template that cannot be parsed.
-    pub fn from_text(
-        template: &str,
-        origin: &str,
-        special_tokens: &[(String, String)],
-        clock: Clock,
-    ) -> Result<Self> {
-        let named = Named::new("default", template.to_owned(), origin.to_owned());
-        Self::of(vec![named], special_tokens, clock, String::new())
+        Self::of(found, special_tokens, clock, missing)
     }
 
     fn of(
@@ -157,7 +130,7 @@ impl Named {
 }
 
 /// The templates of a model folder, from the first place that has any.
-fn templates(dir: &Path, config: &Value) -> Result<Vec<Named>> {
+fn templates(dir: &Path) -> Result<Vec<Named>> {
     let mut found = Vec::new();
     let own = dir.join(TEMPLATE);
     if own.is_file() {
@@ -168,18 +141,26 @@ fn templates(dir: &Path, config: &Value) -> Result<Vec<Named>> {
         found.push(Named::new(&name, read::text(&path)?, path.display().to_string()));
     }
     if found.is_empty() {
-        found = named(&config["chat_template"], &dir.join(CONFIG))?;
+        found = in_json(&dir.join(CONFIG))?;
     }
     if found.is_empty() {
-        let path = dir.join(OF_PROCESSOR);
-        let processor = json(&path)?.unwrap_or_default();
-        found = named(&processor["chat_template"], &path)?;
+        found = in_json(&dir.join(OF_PROCESSOR))?;
+    }
+    if found.is_empty()
+        && let Some(path) = gguf_of(dir)?
+        && let Some(template) = Gguf::open(&path)?.text(OF_GGUF)?
+    {
+        found.push(Named::new("default", template.to_owned(), path.display().to_string()));
     }
     Ok(found)
 }
 
-/// The templates of `chat_template` in a JSON file: one, or several by name.
-fn named(value: &Value, path: &Path) -> Result<Vec<Named>> {
+/// The templates of `chat_template` in a JSON file: one, or several by name; none without the file.
+fn in_json(path: &Path) -> Result<Vec<Named>> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let value = &read::json(path)?["chat_template"];
     let origin = path.display().to_string();
     let one = |name: &str, text: &str| Named::new(name, text.to_owned(), origin.clone());
     match value {
@@ -214,19 +195,6 @@ fn jinja_files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A JSON file, `None` if there is none.
-fn json(path: &Path) -> Result<Option<Value>> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    read::json(path).map(Some)
-}
-
-/// A token as `tokenizer_config.json` writes it: its text, or an object with it.
-fn token_text(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value["content"].as_str())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -237,7 +205,7 @@ mod tests {
 
     /// What the templates of a folder write for a conversation without and with tools.
     fn written(dir: &Path) -> [String; 2] {
-        let source = ChatSource::read(dir, None, Clock::now()).unwrap();
+        let source = ChatSource::read(dir, &[], None, Clock::now()).unwrap();
         [false, true].map(|tools| {
             let rendered = source.template(tools).and_then(|template| {
                 template.render(source.special_tokens()).map(|rendered| rendered.text)
@@ -264,31 +232,12 @@ mod tests {
         assert_eq!(with, "tool_use");
         put(TEMPLATE, "file");
         assert_eq!(written(dir.path()), ["file", "file"]);
-        let given = ChatSource::read(dir.path(), Some(("{{ 1 }}", "x")), Clock::now()).unwrap();
+        let given =
+            ChatSource::read(dir.path(), &[], Some(("{{ 1 }}", "x")), Clock::now()).unwrap();
         assert_eq!(given.template(true).unwrap().render(Vec::new()).unwrap().text, "1");
         put(CONFIG, &json!({"chat_template": 3}).to_string());
         fs::remove_file(dir.path().join(TEMPLATE)).unwrap();
-        let error = ChatSource::read(dir.path(), None, Clock::now()).unwrap_err().to_string();
+        let error = ChatSource::read(dir.path(), &[], None, Clock::now()).unwrap_err().to_string();
         assert!(error.contains("chat_template: expected a string"), "{error}");
-    }
-
-    #[test]
-    fn special_tokens_are_those_of_transformers() {
-        let dir = tempfile::tempdir().unwrap();
-        let put = |name: &str, value: Value| {
-            fs::write(dir.path().join(name), value.to_string()).unwrap();
-        };
-        fs::write(dir.path().join(TEMPLATE), "{{ bos_token }}{{ eos_token }}{{ pad_token }}")
-            .unwrap();
-        let mut config = json!({"bos_token": "<s>", "eos_token": {"content": "</s>"}});
-        put(CONFIG, config.clone());
-        put(
-            "special_tokens_map.json",
-            json!({"eos_token": "<e>", "pad_token": {"content": "<p>"}}),
-        );
-        assert_eq!(written(dir.path())[0], "<s><e><p>");
-        config["added_tokens_decoder"] = json!({});
-        put(CONFIG, config);
-        assert_eq!(written(dir.path())[0], "<s></s>");
     }
 }

@@ -126,7 +126,7 @@ fn targets(ids: &[u32], offsets: &[(usize, usize)], spans: &[Range<usize>]) -> V
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
+    use std::{path::Path, sync::Arc};
 
     use serde_json::{Value, json};
 
@@ -153,7 +153,9 @@ mod tests {
         {% endgeneration %} {% else %}a {{ m.content }} {% endif %}{% endfor %}";
 
     fn config(template: &str) -> EncoderConfig {
-        let source = ChatSource::from_text(template, "template", &[], Clock::now()).unwrap();
+        let source =
+            ChatSource::read(Path::new("model"), &[], Some((template, "template")), Clock::now())
+                .unwrap();
         EncoderConfig { chat: Some(Arc::new(source)), ..EncoderConfig::new(Task::CausalLm, 8) }
     }
 

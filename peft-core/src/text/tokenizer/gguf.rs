@@ -30,12 +30,25 @@ const USER_DEFINED: f64 = 4.0;
 /// The tokens of a T5 for blanks in a text; the file calls them `[PAD32000]`.
 const SENTINELS: usize = 100;
 
-/// Builds the tokenizer of a GGUF file.
+/// The keys of special tokens' ids, and the names that templates know them by.
+const SPECIAL_TOKENS: [(&str, &str); 8] = [
+    ("bos_token", "bos_token_id"),
+    ("eos_token", "eos_token_id"),
+    ("unk_token", "unknown_token_id"),
+    // As llama.cpp writes it, and as it is spelled.
+    ("sep_token", "seperator_token_id"),
+    ("sep_token", "separator_token_id"),
+    ("pad_token", "padding_token_id"),
+    ("cls_token", "cls_token_id"),
+    ("mask_token", "mask_token_id"),
+];
+
+/// Builds the tokenizer of a GGUF file, and returns its special tokens by their names.
 ///
 /// # Errors
 /// [`Error::Read`] and [`Error::File`] for a file that cannot be read or is malformed, [`Error::Config`] naming metadata
 /// that is missing, or a kind of tokenizer that is not known.
-pub(super) fn load(path: &Path) -> Result<Tokenizer> {
+pub(super) fn load(path: &Path) -> Result<(Tokenizer, Vec<(String, String)>)> {
     let gguf = Gguf::open(path)?;
     let Some(model) = gguf.text(MODEL)? else {
         return Err(gguf.error(MODEL, "is missing: the file has no tokenizer"));
@@ -51,7 +64,7 @@ pub(super) fn load(path: &Path) -> Result<Tokenizer> {
             return Err(gguf.error(MODEL, message));
         }
     };
-    definition.build(path)
+    Ok((definition.build(path)?, vocabulary.special_tokens()?))
 }
 
 /// Whether a GGUF file has a tokenizer.
@@ -112,6 +125,18 @@ impl<'a> Vocabulary<'a> {
                 Err(self.gguf.error(&key, message))
             }
         }
+    }
+
+    /// The special tokens that the file names.
+    fn special_tokens(&self) -> Result<Vec<(String, String)>> {
+        let mut named = Vec::new();
+        for (name, key) in SPECIAL_TOKENS {
+            let id = self.gguf.number(&Self::key(key))?.and_then(|id| usize::try_from(id).ok());
+            if let Some(token) = id.and_then(|id| self.tokens.get(id)) {
+                named.push((name.to_string(), token.clone()));
+            }
+        }
+        Ok(named)
     }
 
     /// The ids; the last one of a token that occurs twice.

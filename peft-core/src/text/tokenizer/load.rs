@@ -35,7 +35,8 @@ pub struct ModelTokenizer {
     pub class: &'static str,
     /// The files of the folder that it was built from, the vocabulary first.
     pub files: Vec<String>,
-    /// The special tokens that have a name, such as `eos_token`, with their texts; none of a GGUF file.
+    /// The special tokens that have a name, such as `eos_token`, with their texts. Where the files do not
+    /// name one, it is the class's own.
     pub special_tokens: Vec<(String, String)>,
 }
 
@@ -52,11 +53,12 @@ impl ModelTokenizer {
     pub fn load(model_dir: &Path) -> Result<Self> {
         if let Some(path) = gguf_of(model_dir)? {
             let name = path.file_name().unwrap_or_default();
+            let (tokenizer, special_tokens) = gguf::load(&path)?;
             return Ok(Self {
-                tokenizer: gguf::load(&path)?,
+                tokenizer,
                 class: "GGUF",
                 files: vec![name.to_string_lossy().into_owned()],
-                special_tokens: Vec::new(),
+                special_tokens,
             });
         }
         let json_path = model_dir.join("tokenizer.json");
