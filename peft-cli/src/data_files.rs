@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use peft_core::{
     Result,
-    text::{ReadOptions, Record, Records, find_files},
+    text::{FoundFiles, ReadOptions, Record, Records, find_files},
 };
 
 use crate::output;
@@ -18,7 +18,8 @@ use crate::output;
 pub fn read(path: &Path, columns: Option<&str>) -> Result<Vec<Record>> {
     let names = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect();
     let options = ReadOptions { columns: columns.map(names) };
-    let files = find_files(&[PathBuf::from(path)])?;
+    let FoundFiles { files, notes } = find_files(&[PathBuf::from(path)])?;
+    notes.iter().for_each(|note| output::note(format!("note: {note}")));
     if let [first, .., last] = files.as_slice() {
         let (count, first, last) = (files.len(), first.display(), last.display());
         output::note(format!("note: {count} files of rows, from {first} to {last}"));

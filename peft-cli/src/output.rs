@@ -58,8 +58,8 @@ pub fn check_apart(flag: &str, output: Option<&Path>, inputs: &[&Path]) -> Resul
 /// Whether a file is among those that a name of data files stands for.
 fn is_read(file: &Path, input: &Path) -> bool {
     // A name that stands for none is told when it is opened.
-    let files = find_files(&[input.to_path_buf()]).unwrap_or_default();
-    is_same_file(file, input) || files.iter().any(|input| is_same_file(file, input))
+    let found = find_files(&[input.to_path_buf()]).unwrap_or_default();
+    is_same_file(file, input) || found.files.iter().any(|input| is_same_file(file, input))
 }
 
 /// Whether two paths lead to one file.

@@ -6,6 +6,7 @@ mod base_weights;
 mod chat;
 mod checkpoints;
 mod data_files;
+mod data_sets;
 mod end_token;
 mod field_names;
 mod generated_text;

@@ -1,6 +1,5 @@
 //! Generation: its results, how a watcher follows it, and what it refuses.
 
-mod defaults;
 mod program;
 mod properties;
 mod references;

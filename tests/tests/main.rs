@@ -22,6 +22,7 @@ mod metrics;
 mod multi_adapter;
 mod padding;
 mod parity;
+mod parquet;
 mod problem_types;
 mod questions;
 mod real;

@@ -47,7 +47,7 @@ pub struct PredictArgs {
     /// Let all adapters vote on every row.
     #[arg(long, value_enum, value_name = "HOW")]
     vote: Option<VoteName>,
-    /// Rows: a file of JSON, JSON Lines, CSV, TSV or CoNLL (also .gz, .zst), a folder or pattern of them, or -.
+    /// Rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// JSONL file for the predictions.

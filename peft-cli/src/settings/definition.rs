@@ -70,7 +70,7 @@ settings! {
     #[arg(long, help_heading = "What to train", value_parser = parse_value::<Task>,
         show_names = &Task::ALL.map(Task::name))]
     task: Task,
-    /// Training rows: a file of JSON, JSON Lines, CSV, TSV or CoNLL (also .gz, .zst), a folder or pattern of them, or -.
+    /// Training rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
     #[arg(long, value_name = "FILE", help_heading = "What to train")]
     train: PathBuf,
     /// Validation rows; the checkpoint that scores best on them is kept.

@@ -1,12 +1,10 @@
 //! The classes of a run: given, remembered by an adapter, or found in the rows.
 
-use std::collections::BTreeMap;
-
 use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, Head, ProblemType, Result, Task,
     data::Labels,
-    text::{FieldNames, Record, collect_classes, collect_labels},
+    text::{FieldNames, Record, Role, collect_classes, collect_labels},
 };
 use peft_models::Loaded;
 
@@ -15,7 +13,8 @@ use crate::{
     output,
 };
 
-/// The classes of a run: those of `--labels`, of the adapter to start from, or of the training records.
+/// The classes of a run: those of `--labels`, of the adapter to start from, those that the training file names, or
+/// those of its records.
 ///
 /// # Errors
 ///
@@ -44,6 +43,16 @@ pub fn of_run(
     if let Some(names) = start_adapter.and_then(|adapter| adapter.config.own.labels.clone()) {
         return Ok(Some(stored_labels(names, "adapter")?));
     }
+    if let Some(names) = named_in_file(task, records, fields) {
+        output::note(format!(
+            "note: the classes are those that the file names: {}",
+            names.join(", ")
+        ));
+        let own = base.config.labels().filter(|own| own.len() == names.len());
+        // The base model's own order, which is that of its head.
+        let own = own.filter(|own| names.iter().all(|name| own.contains(name)));
+        return Ok(Some(stored_labels(own.unwrap_or_else(|| names.to_vec()), "data file")?));
+    }
     let found = match problem_type {
         ProblemType::MultiLabel => collect_classes(records, fields)?,
         _ => collect_labels(records, task, fields)?,
@@ -61,7 +70,6 @@ pub fn of_run(
         return Ok(Some(stored_labels(own, "base model")?));
     }
     let found = with_all_classes(found, head.as_ref())?;
-    note_spellings(&found);
     let numbers = found.names().iter().all(|name| name.parse::<i64>().is_ok());
     if task == Task::TokenCls && numbers && records.iter().any(|record| !record.has("input_ids")) {
         output::note("note: the tags are numbers; --labels gives their names, from 0 on");
@@ -73,16 +81,15 @@ pub fn of_run(
     }
 }
 
-/// Tells of two classes that are one name in other letters: one of them is rarely meant.
-fn note_spellings(labels: &Labels) {
-    let mut spellings = BTreeMap::new();
-    for name in labels.names() {
-        if let Some(other) = spellings.insert(name.to_lowercase(), name) {
-            output::note(format!(
-                "note: {other} and {name} are two classes, which differ in upper and lower case only"
-            ));
-        }
-    }
+/// The names that the file of the records gives its classes.
+fn named_in_file<'r>(
+    task: Task,
+    records: &'r [Record],
+    fields: &FieldNames,
+) -> Option<&'r [String]> {
+    let role = if task == Task::TokenCls { Role::Tags } else { Role::Label };
+    let first = records.first().filter(|record| !record.has("input_ids"))?;
+    first.class_names(fields.name(role))
 }
 
 /// What the labels of a run are: as given, as in the adapter to start from, or as the base model says.

@@ -14,13 +14,30 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Returns the class index of a record's label: the name in the list or, if no name in the list is
-/// a number, the index that it is.
+/// Returns the class index of a label in field `key` of a record: the name in the list or, if no name in the list is
+/// a number, the index that it is. Where the file names its classes, and the list has one of these names, a number
+/// is the class of the file's name: the list may have another order.
 ///
 /// # Errors
 /// [`Error::Data`] at the record's line, naming the label and the list, if the label is not in
 /// it.
-pub(super) fn label_index(labels: &Labels, name: &str, record: &Record) -> Result<usize> {
+pub(super) fn label_index(
+    labels: &Labels,
+    name: &str,
+    record: &Record,
+    key: &str,
+) -> Result<usize> {
+    if let Some(names) = record.class_names(key)
+        && names.iter().any(|name| labels.index(name).is_some())
+    {
+        let own = name.parse().ok().and_then(|number: usize| names.get(number));
+        return own.and_then(|own| labels.index(own)).ok_or_else(|| {
+            let listed = listed(labels);
+            let called =
+                own.map_or_else(String::new, |own| format!(", which the file calls `{own}`"));
+            record.error(format!("found label `{name}`{called}, expected one of: {listed}"))
+        });
+    }
     let own = |name: &String| label_text(&Value::from(name.as_str()));
     // Numbers as names are no indices: of classes 1, 2 and 3 there is no 0.
     let numbered = || labels.names().iter().any(|name| name.parse::<f64>().is_ok());
@@ -276,8 +293,10 @@ pub(super) fn is_id_row(record: &Record) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::text::record::tests::record;
+    use crate::text::record::{Aside, tests::record};
     use serde_json::json;
 
     fn list(names: &[&str]) -> Result<Labels> {
@@ -333,7 +352,8 @@ mod tests {
     fn an_index_below_the_number_of_names_is_a_class() {
         let row = record(4, json!({}));
         let index = |names: &[&str], name: &str| {
-            label_index(&list(names).unwrap(), name, &row).map_err(|error| error.to_string())
+            label_index(&list(names).unwrap(), name, &row, "label")
+                .map_err(|error| error.to_string())
         };
         assert_eq!(index(&["neg", "pos"], "1"), Ok(1));
         assert_eq!(index(&["neg", "pos"], "pos"), Ok(1));
@@ -349,6 +369,28 @@ mod tests {
             (index(&["False", "True"], "true"), index(&["false", "true"], "True")),
             (Ok(1), Ok(1))
         );
+    }
+
+    #[test]
+    fn the_file_says_what_its_numbers_are_called() {
+        let mut row = record(4, json!({}));
+        let class_names = vec![("label".to_owned(), vec!["pos".to_owned(), "neg".to_owned()])];
+        row.aside = Some(Arc::new(Aside { class_names, ..Aside::default() }));
+        let index = |names: &[&str], name: &str| {
+            label_index(&list(names).unwrap(), name, &row, "label")
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(index(&["pos", "neg"], "1"), Ok(1));
+        assert_eq!(index(&["neg", "pos"], "1"), Ok(0), "the class is its name");
+        assert_eq!(index(&["bad", "good"], "1"), Ok(1), "names of another list");
+        assert_eq!(
+            index(&["pos", "other"], "1").unwrap_err(),
+            "rows.jsonl, line 4: found label `1`, which the file calls `neg`, expected one of: pos, other"
+        );
+        assert!(index(&["pos", "neg"], "-1").unwrap_err().contains("found label `-1`, expected"));
+        assert!(index(&["pos", "neg"], "2").is_err());
+        let of_another = label_index(&list(&["neg", "pos"]).unwrap(), "1", &row, "tags");
+        assert_eq!(of_another.unwrap(), 1);
     }
 
     #[test]
@@ -414,13 +456,15 @@ mod tests {
     #[test]
     fn a_label_outside_the_list_is_named_with_the_list() {
         let labels = list(&["a", "b"]).unwrap();
-        let error = label_index(&labels, "c", &record(4, json!({}))).unwrap_err().to_string();
+        let error =
+            label_index(&labels, "c", &record(4, json!({})), "label").unwrap_err().to_string();
         assert_eq!(
             error,
             "rows.jsonl, line 4: found label `c`, expected one of: a, b, or an index from 0 to 1"
         );
         let many = Labels::collect((0..25).map(|i| i.to_string())).unwrap();
-        let error = label_index(&many, "c", &record(4, json!({}))).unwrap_err().to_string();
+        let error =
+            label_index(&many, "c", &record(4, json!({})), "label").unwrap_err().to_string();
         assert!(error.ends_with("18, 19 and 5 more"), "{error}");
     }
 }

@@ -39,7 +39,7 @@ pub use end_token::end_token;
 pub use fields::{FieldNames, Role};
 pub use labels::{collect_labels, label_text};
 pub use ordered::Ordered;
-pub use read::{ReadOptions, Records, find_files, read_records};
+pub use read::{FoundFiles, ReadOptions, Records, find_files, read_records};
 pub use record::{Aside, Record};
 pub use template::Template;
 pub use tokenizer::{

@@ -33,6 +33,8 @@ pub struct Aside {
     pub repeated: Vec<(String, String)>,
     /// Why a field may be missing, and what to do about it.
     pub hint: Option<String>,
+    /// The fields that hold numbers of classes, with the names that the file gives the classes.
+    pub class_names: Vec<(String, Vec<String>)>,
 }
 
 impl Record {
@@ -71,6 +73,12 @@ impl Record {
     fn repeated(&self, key: &str) -> Option<&str> {
         let mut repeated = self.aside.iter().flat_map(|aside| &aside.repeated);
         repeated.find(|(name, _)| name == key).map(|(_, columns)| columns.as_str())
+    }
+
+    /// The names that the file gives the classes whose numbers are in a field.
+    pub fn class_names(&self, key: &str) -> Option<&[String]> {
+        let mut known = self.aside.iter().flat_map(|aside| &aside.class_names);
+        known.find(|(name, _)| name == key).map(|(_, names)| names.as_slice())
     }
 
     /// Whether several columns have this name, and differ on this line.

@@ -293,7 +293,7 @@ mod tests {
     fn columns_of_one_name_are_refused_as_elsewhere() {
         let mut row = record(5, json!({"text": "good", "label": "1"}));
         let repeated = vec![("text".to_owned(), "1 and 3".to_owned())];
-        row.aside = Some(Arc::new(Aside { repeated, hint: None }));
+        row.aside = Some(Arc::new(Aside { repeated, ..Aside::default() }));
         assert_eq!(parse("{label}").unwrap().render(&row).unwrap(), "1");
         for template in ["{text}", "{text?}", "{?{text}?}"] {
             let error = parse(template).unwrap().render(&row).unwrap_err().to_string();

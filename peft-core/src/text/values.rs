@@ -91,7 +91,7 @@ pub(super) fn class_values(record: &Record, key: &str, labels: &Labels) -> Resul
         Classes::Names(names) => {
             let mut values = vec![0.0; labels.len()];
             for name in &names {
-                values[label_index(labels, name, record)?] = 1.0;
+                values[label_index(labels, name, record, key)?] = 1.0;
             }
             Ok(values)
         }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use peft_tests::vectors;
 use serde_json::json;
 
 use super::{CASE, Case, USAGE, fixture::*};
@@ -246,10 +247,88 @@ pub const CASES: &[Case] = &[
         name: "data file of an unknown kind",
         build: |dir| {
             model(dir, "gpt2");
-            fs::write(dir.join("rows.parquet"), "PAR1").unwrap();
+            fs::write(dir.join("rows.xml"), "<a>").unwrap();
+            train("--train rows.xml")
+        },
+        says: &["rows.xml: found extension .xml, expected .jsonl"],
+        ..CASE
+    },
+    Case {
+        name: "Parquet file that was cut off",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("rows.parquet"), "PAR1 and no more").unwrap();
             train("--train rows.parquet")
         },
-        says: &["rows.parquet: found extension .parquet, expected .jsonl"],
+        says: &[
+            "rows.parquet: is Parquet, but its end is missing: the file is cut off; fetch it again",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "Parquet file that is another file",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("rows.parquet"), "404: not found").unwrap();
+            train("--train rows.parquet")
+        },
+        says: &["rows.parquet: has the name of a Parquet file, but does not begin as one"],
+        ..CASE
+    },
+    Case {
+        name: "encrypted Parquet file",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("rows.parquet"), "PARE....PARE").unwrap();
+            train("--train rows.parquet")
+        },
+        says: &["rows.parquet: is encrypted Parquet, expected", ": write it without encryption"],
+        ..CASE
+    },
+    Case {
+        name: "Parquet file compressed in a way that is not read",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::copy(vectors("parquet/lz4.parquet"), dir.join("rows.parquet")).unwrap();
+            train("--train rows.parquet")
+        },
+        says: &[
+            "rows.parquet: column `text` is compressed with LZ4_RAW, expected snappy, gzip or zstd",
+            "compression=\"zstd\"",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "Parquet file of pictures",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::copy(vectors("parquet/binary.parquet"), dir.join("rows.parquet")).unwrap();
+            train("--train rows.parquet")
+        },
+        says: &["rows.parquet: has no column of text or numbers"],
+        ..CASE
+    },
+    Case {
+        name: "shard of a data set that is missing",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::create_dir(dir.join("rows")).unwrap();
+            fs::write(dir.join("rows/train-00001-of-00002.jsonl"), "{}").unwrap();
+            train("--train rows")
+        },
+        says: &["train-00000-of-00002.jsonl: is missing: of the data set's 2 files 1 are there"],
+        ..CASE
+    },
+    Case {
+        name: "folder with the same rows in two formats",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::create_dir(dir.join("rows")).unwrap();
+            fs::write(dir.join("rows/a.jsonl"), "{}").unwrap();
+            fs::write(dir.join("rows/a.csv"), "a\n").unwrap();
+            train("--train rows")
+        },
+        says: &["rows: is a folder with a.csv and a.jsonl, which seem to be the same rows"],
         ..CASE
     },
     Case {

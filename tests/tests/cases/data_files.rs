@@ -17,7 +17,7 @@ const ROWS: &str = "{\"text\": \"the play was good\", \"label\": 1}
 ";
 
 /// A training run on a data file: what it said, and the adapter's tensors if it was made.
-fn train(task: &str, data: &Path, flags: &str) -> (String, Option<Vec<u8>>) {
+pub(super) fn train(task: &str, data: &Path, flags: &str) -> (String, Option<Vec<u8>>) {
     let model = shared("models/tiny-bert-cls").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let line = format!(
@@ -38,14 +38,14 @@ fn train(task: &str, data: &Path, flags: &str) -> (String, Option<Vec<u8>>) {
 }
 
 /// A file in an empty folder.
-fn file(dir: &tempfile::TempDir, name: &str, content: &str) -> PathBuf {
+pub(super) fn file(dir: &tempfile::TempDir, name: &str, content: &str) -> PathBuf {
     let path = dir.path().join(name);
     fs::write(&path, content).unwrap();
     path
 }
 
 /// Checks that files give what `rows` give in JSON Lines, and what is said of them.
-fn same(task: &str, rows: &str, flags: &str, files: &[(PathBuf, &str)]) {
+pub(super) fn same(task: &str, rows: &str, flags: &str, files: &[(PathBuf, &str)]) {
     let dir = tempfile::tempdir().unwrap();
     let expected = train(task, &file(&dir, "rows.jsonl", rows), flags).1.unwrap();
     for (path, says) in files {
@@ -56,7 +56,7 @@ fn same(task: &str, rows: &str, flags: &str, files: &[(PathBuf, &str)]) {
     }
 }
 
-fn refused(task: &str, path: &Path, flags: &str, says: &[&str]) {
+pub(super) fn refused(task: &str, path: &Path, flags: &str, says: &[&str]) {
     let (said, found) = train(task, path, flags);
     assert!(found.is_none(), "{}: {said}", path.display());
     for part in says {

@@ -15,7 +15,7 @@ use peft_core::{
         prompt_file,
     },
     formats::{npy, torch_file},
-    text::{ChatSource, Clock, EncoderConfig, load_tokenizer, read_records},
+    text::{ChatSource, Clock, EncoderConfig, ReadOptions, Records, load_tokenizer, read_records},
 };
 use peft_models::{ModelConfig, Weights};
 use peft_tests::{device, vectors};
@@ -365,6 +365,22 @@ fn texts() -> Vec<Reader> {
             read: |dir, bytes| {
                 write(dir, "rows.csv", bytes);
                 read_records(&dir.join("rows.csv")).map(drop)
+            },
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "rows.parquet",
+            seeds: ["labels", "tags", "nested", "nested-v2", "types", "encodings"]
+                .map(|name| fs::read(vectors(&format!("parquet/{name}.parquet"))).unwrap())
+                .to_vec(),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "rows.parquet", bytes);
+                // A few bytes may stand for any number of rows that are null.
+                Records::open(&[dir.join("rows.parquet")], &ReadOptions::default())
+                    .take(2000)
+                    .try_for_each(|row| row.map(drop))
             },
             allowance: SMALL,
             beside: Vec::new(),

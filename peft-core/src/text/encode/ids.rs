@@ -89,7 +89,7 @@ fn class(config: &EncoderConfig, record: &Record) -> Result<usize> {
     let label = config.fields.name(Role::Label);
     let value = record.get(label)?;
     if let (Value::String(name), Some(labels)) = (value, &config.labels) {
-        return label_index(labels, name, record);
+        return label_index(labels, name, record, label);
     }
     let class = class_index(record, label)?;
     match config.num_classes {

@@ -27,7 +27,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
                 match encoder.config.problem_type {
                     ProblemType::SingleLabel => {
                         let label = record_label(record, key)?;
-                        Target::Class(label_index(encoder.labels()?, &label, record)?)
+                        Target::Class(label_index(encoder.labels()?, &label, record, key)?)
                     }
                     _ => values(&encoder.config, record)?,
                 }

@@ -40,7 +40,8 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
 fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
     let fields = &encoder.config.fields;
     let words = record.strings(fields.name(Role::Tokens))?.len();
-    let tags = record_tags(record, fields.name(Role::Tags))?;
+    let key = fields.name(Role::Tags);
+    let tags = record_tags(record, key)?;
     if tags.len() != words {
         let tags = tags.len();
         return Err(
@@ -50,7 +51,7 @@ fn classes(encoder: &Encoder, record: &Record) -> Result<Vec<i64>> {
     let labels = encoder.labels()?;
     let class = |tag: &String| match tag.parse() {
         Ok(IGNORE) if labels.index(tag).is_none() => Ok(IGNORE),
-        _ => label_index(labels, tag, record).map(|class| class as i64),
+        _ => label_index(labels, tag, record, key).map(|class| class as i64),
     };
     tags.iter().map(class).collect()
 }

@@ -11,27 +11,41 @@ use crate::error::{Error, Result};
 /// What data sets call their parts.
 const PARTS: &[&str] = &["train", "training", "valid", "validation", "val", "dev", "test", "eval"];
 
+/// The files that names stand for.
+#[derive(Debug, Default)]
+pub struct FoundFiles {
+    /// The files, in order.
+    pub files: Vec<PathBuf>,
+    /// What is worth saying: a sentence each.
+    pub notes: Vec<String>,
+}
+
 /// The data files that `names` stand for, in order. Each name is a file, `-` for standard input, a folder, which
 /// stands for the data files in it or in its folder `data`, or a pattern with `*`, `?` or `[...]`. The files of a
 /// folder or a pattern are in the order of their names, as are the shards of a data set
 /// (`train-00000-of-00002.jsonl`).
 ///
 /// # Errors
-/// [`Error::File`] for a pattern or a folder without data files, and for a folder that holds several parts of a
-/// data set, such as training and test rows.
-pub fn find_files(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// [`Error::File`] for a pattern or a folder without data files or without some of the shards, for a folder that
+/// holds several parts of a data set, such as training and test rows, or one in two formats, and for a file that is
+/// named twice.
+pub fn find_files(names: &[PathBuf]) -> Result<FoundFiles> {
+    let mut found = FoundFiles::default();
     for name in names {
-        if name.is_dir() {
-            files.extend(of_folder(name)?);
+        let files = if name.is_dir() {
+            of_folder(name, &mut found.notes)?
         } else if name.exists() || name.as_os_str() == STANDARD_INPUT || !is_pattern(name) {
             // A file that is missing is told when it is opened.
-            files.push(name.clone());
+            vec![name.clone()]
         } else {
-            files.extend(of_pattern(name)?);
+            of_pattern(name)?
+        };
+        if let Some(twice) = files.iter().find(|file| found.files.contains(file)) {
+            return Err(Error::file(twice, "is named twice; its rows would be read twice"));
         }
+        found.files.extend(files);
     }
-    Ok(files)
+    Ok(found)
 }
 
 fn is_pattern(name: &Path) -> bool {
@@ -52,17 +66,18 @@ fn of_pattern(pattern: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     files.sort();
-    match files.is_empty() {
-        true => Err(Error::file(pattern, "no file has a name of this pattern")),
-        false => Ok(files),
+    if files.is_empty() {
+        return Err(Error::file(pattern, "no file has a name of this pattern"));
     }
+    check_shards(&files)?;
+    Ok(files)
 }
 
-fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = data_files(folder)?;
+fn of_folder(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
+    let (mut files, mut others) = data_files(folder)?;
     let below = folder.join("data");
     if files.is_empty() && below.is_dir() {
-        files = data_files(&below)?;
+        (files, others) = data_files(&below)?;
     }
     if files.is_empty() {
         return Err(Error::file(folder, "is a folder without data files"));
@@ -77,25 +92,125 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
         );
         return Err(Error::file(folder, message));
     }
+    let twice = files.iter().enumerate().find_map(|(at, file)| {
+        let other = files[..at].iter().find(|other| plain_stem(other) == plain_stem(file))?;
+        Some((name_of(other), name_of(file)))
+    });
+    if let Some((one, other)) = twice {
+        let message = format!(
+            "is a folder with {one} and {other}, which seem to be the same rows in two formats; give one of them"
+        );
+        return Err(Error::file(folder, message));
+    }
+    check_shards(&files)?;
+    if !others.is_empty() {
+        let others: Vec<_> = others.iter().map(|file| name_of(file)).collect();
+        notes.push(format!("{}: not read: {}", folder.display(), others.join(", ")));
+    }
     Ok(files)
 }
 
-/// The files in a folder that look like data.
-fn data_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    /// What `datasets` writes beside the data.
+/// The files in a folder that look like data, and the others that are not known to be something else.
+fn data_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    /// What stands beside the data of a data set.
     const ABOUT: &[&str] =
-        &["dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"];
-    let mut files = Vec::new();
+        &["dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "license"];
+    let (mut files, mut others) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder).map_err(Error::read(folder))? {
         let path = entry.map_err(Error::read(folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let about = ABOUT.contains(&&*name) || name.starts_with('.');
-        if path.is_file() && !about && data_extension(&path).is_some() {
-            files.push(path);
+        let name = name_of(&path).to_ascii_lowercase();
+        let about =
+            ABOUT.contains(&name.as_str()) || name.starts_with('.') || name.ends_with(".md");
+        if path.is_file() && !about {
+            let list = if data_extension(&path).is_some() { &mut files } else { &mut others };
+            list.push(path);
         }
     }
     files.sort();
-    Ok(files)
+    others.sort();
+    Ok((files, others))
+}
+
+/// The name of a file without its folder.
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The name without what says how the file is written.
+fn plain_stem(file: &Path) -> String {
+    let name = name_of(file);
+    let format = data_extension(file).unwrap_or_default();
+    match name.to_ascii_lowercase().rfind(&format!(".{format}")) {
+        Some(at) => name[..at].to_owned(),
+        None => name,
+    }
+}
+
+/// Refuses a list that lacks some of the shards of a data set, as in `train-00000-of-00002.parquet`.
+fn check_shards(files: &[PathBuf]) -> Result<()> {
+    let mut sets: Vec<(Shard, Vec<u32>)> = Vec::new();
+    for (file, shard) in files.iter().filter_map(|file| Some((file, Shard::of(file)?))) {
+        let (shard, number) = shard;
+        if number >= shard.count {
+            let count = shard.count;
+            return Err(Error::file(file, format!("is no shard of {count}; they count from 0")));
+        }
+        match sets.iter_mut().find(|(other, _)| *other == shard) {
+            Some((_, numbers)) => numbers.push(number),
+            None => sets.push((shard, vec![number])),
+        }
+    }
+    for (shard, numbers) in sets {
+        if let Some(missing) = (0..shard.count).find(|number| !numbers.contains(number)) {
+            let name = shard.name(missing);
+            let message = format!(
+                "is missing: of the data set's {} files {} are there; fetch it, or name each file to read",
+                shard.count,
+                numbers.len()
+            );
+            return Err(Error::file(&shard.folder.join(name), message));
+        }
+    }
+    Ok(())
+}
+
+/// What the shards of a data set have in common.
+#[derive(PartialEq, Eq)]
+struct Shard {
+    folder: PathBuf,
+    before: String,
+    after: String,
+    count: u32,
+}
+
+impl Shard {
+    /// Digits of a number.
+    const DIGITS: usize = 5;
+
+    /// What `train-00000-of-00002.parquet` says, and its own number.
+    fn of(file: &Path) -> Option<(Self, u32)> {
+        let name = name_of(file);
+        let at = name.find("-of-")?;
+        let (before, rest) = (&name[..at], &name[at + "-of-".len()..]);
+        let number = before.get(before.len().checked_sub(Self::DIGITS)?..)?;
+        let count = rest.get(..Self::DIGITS)?;
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let both = digits(number) && digits(count);
+        let folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
+        let shard = Self {
+            folder,
+            before: before[..before.len() - Self::DIGITS].to_owned(),
+            after: rest[Self::DIGITS..].to_owned(),
+            count: count.parse().ok()?,
+        };
+        Some((shard, number.parse().ok()?)).filter(|_| both)
+    }
+
+    /// The name of the shard of this number.
+    fn name(&self, number: u32) -> String {
+        let Self { before, after, count, .. } = self;
+        format!("{before}{number:05}-of-{count:05}{after}")
+    }
 }
 
 /// The part of a data set that a file belongs to, by a word of its name.
@@ -121,7 +236,7 @@ mod tests {
     }
 
     fn found(dir: &tempfile::TempDir, name: &str) -> Result<Vec<String>> {
-        let files = find_files(&[dir.path().join(name)])?;
+        let files = find_files(&[dir.path().join(name)])?.files;
         let relative =
             |file: &PathBuf| file.strip_prefix(dir.path()).unwrap().display().to_string();
         Ok(files.iter().map(relative).collect())
@@ -146,7 +261,7 @@ mod tests {
         assert_eq!(found(&dir, "*/train-?.csv").unwrap(), ["b/train-2.csv"]);
         assert_eq!(found(&dir, "x[1].csv").unwrap(), ["x[1].csv"], "a file of this very name");
         assert_eq!(found(&dir, "nothing.csv").unwrap(), ["nothing.csv"], "told when it is opened");
-        assert_eq!(find_files(&["-".into()]).unwrap(), [PathBuf::from("-")]);
+        assert_eq!(find_files(&["-".into()]).unwrap().files, [PathBuf::from("-")]);
         assert!(refusal(&dir, "c*").ends_with("c*: no file has a name of this pattern"));
         assert!(refusal(&dir, "c[*").contains("c[*: "));
     }
@@ -166,5 +281,41 @@ mod tests {
         let inner = folder(&["imdb_train.csv", "imdb_test.csv"]);
         assert!(refusal(&inner, "").contains("several parts of a data set (test, train)"));
         assert!(refusal(&folder(&["README.md"]), "").ends_with("is a folder without data files"));
+    }
+
+    #[test]
+    fn shards_are_there_or_missed() {
+        let shard = |number: u32| format!("train-{number:05}-of-00003-1f.parquet");
+        let dir = folder(&[&shard(0), &shard(2)]);
+        for name in ["", "*.parquet"] {
+            let error = refusal(&dir, name);
+            assert!(
+                error.ends_with(
+                    "train-00001-of-00003-1f.parquet: is missing: of the data set's 3 files 2 are there; fetch it, \
+                     or name each file to read"
+                ),
+                "{error}"
+            );
+        }
+        assert_eq!(found(&dir, &shard(2)).unwrap(), [shard(2)]);
+        assert_eq!(found(&folder(&[&shard(0), &shard(1), &shard(2)]), "").unwrap().len(), 3);
+        assert!(refusal(&folder(&["a-00003-of-00003.csv"]), "").contains("is no shard of 3"));
+        for name in ["one-of-many.csv", "-of-.csv", "a-0-of-2.csv", "00000-of-0000é.csv"] {
+            assert_eq!(found(&folder(&[name]), "").unwrap(), [name]);
+        }
+    }
+
+    #[test]
+    fn what_is_read_twice_or_not_at_all_is_told() {
+        let dir = folder(&["a.csv", "a.csv.sha256", "notes.docx", "README.md", "LICENSE"]);
+        let found = find_files(&[dir.path().into()]).unwrap();
+        assert_eq!(found.files.len(), 1);
+        assert!(found.notes[0].ends_with(": not read: a.csv.sha256, notes.docx"), "{found:?}");
+        assert!(
+            refusal(&folder(&["a.csv", "a.JSONL.gz"]), "")
+                .contains("is a folder with a.JSONL.gz and a.csv, which seem to be the same rows")
+        );
+        let twice = find_files(&[dir.path().join("a.csv"), dir.path().into()]).unwrap_err();
+        assert!(twice.to_string().ends_with("is named twice; its rows would be read twice"));
     }
 }

@@ -15,7 +15,7 @@
 //! | `json_document` | one document that holds all rows |
 //! | `delimited` | CSV and TSV |
 //! | `conll` | CoNLL files: words with their tags |
-//! | `lines` | plain text |
+//! | `parquet` | Parquet files |
 //! | `header` | the names of the columns |
 
 mod conll;
@@ -27,11 +27,12 @@ mod input;
 mod json;
 mod json_document;
 mod json_value;
-mod lines;
 mod options;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod records;
 mod source;
 
-pub use files::find_files;
+pub use files::{FoundFiles, find_files};
 pub use options::ReadOptions;
 pub use records::{Records, read_records};

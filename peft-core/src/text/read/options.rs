@@ -13,9 +13,11 @@ pub struct ReadOptions {
 pub(super) struct Notes(Vec<String>);
 
 impl Notes {
-    /// Adds a note.
+    /// Adds a note, once.
     pub fn say(&mut self, note: String) {
-        self.0.push(note);
+        if !self.0.contains(&note) {
+            self.0.push(note);
+        }
     }
 
     /// Returns the notes and forgets them.

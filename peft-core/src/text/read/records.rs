@@ -5,13 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[cfg(feature = "parquet")]
+use super::parquet::ParquetRecords;
 use super::{
     conll::ConllRecords,
     delimited::DelimitedRecords,
     format::{self, Format},
     input::Input,
     json::JsonRecords,
-    lines::LineRecords,
     options::{Notes, ReadOptions},
 };
 use crate::{
@@ -37,11 +38,14 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
 /// - `.csv`: fields separated by commas, or by semicolons, tabs or bars if the header is; in double quotes where
 ///   needed (RFC 4180).
 /// - `.tsv`: fields separated by tabs, no quoting: a quote is a quote.
-/// - `.txt`, if it is none of these: a line of text, a record with the field `text`.
+///
 /// - `.conll`, `.conllu`, `.bio`, `.iob`, or lines of words and tags in a `.txt`: one record per sentence, with
 ///   `tokens`, `tags` (the last column) and the columns by their numbers.
 ///
-/// Files may be compressed with gzip or Zstandard, and `-` is standard input.
+/// - Parquet (the feature `parquet`): one record per row; dates and times are text as Python's `isoformat` writes
+///   it, decimals are numbers. Columns of bytes that are no text are left out, which is said.
+///
+/// Files other than Parquet may be compressed with gzip or Zstandard, and `-` is standard input.
 ///
 /// CSV and TSV have a header row, unless [`ReadOptions::columns`] names the columns. The text is UTF-8, with or
 /// without a byte-order mark. Blank lines are skipped.
@@ -64,7 +68,8 @@ enum Open {
     Json(JsonRecords),
     Delimited(DelimitedRecords),
     Conll(ConllRecords),
-    Lines(LineRecords),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<ParquetRecords>),
 }
 
 impl Records {
@@ -91,7 +96,8 @@ impl Records {
                 Some(Open::Json(records)) => records.next(&mut self.notes)?,
                 Some(Open::Delimited(records)) => records.next(&mut self.notes)?,
                 Some(Open::Conll(records)) => records.next(&mut self.notes)?,
-                Some(Open::Lines(records)) => records.next()?,
+                #[cfg(feature = "parquet")]
+                Some(Open::Parquet(records)) => records.next()?,
                 None => None,
             };
             if found.is_some() {
@@ -109,21 +115,27 @@ impl Records {
 
     fn open_file(&mut self, path: &Path) -> Result<Open> {
         let input = Input::open(path)?;
-        let is_named = self.options.columns.is_some();
-        let format = format::of(path, &input.head(), is_named)?;
-        let unused = match format {
-            Format::Json => Some("JSON names its fields itself"),
-            Format::Lines => Some("a line of text has no columns"),
-            _ => None,
-        };
-        if let Some(reason) = unused.filter(|_| is_named) {
-            let path = path.display();
-            self.notes.say(format!("{path}: `columns` is not used: {reason}"));
+        let format = format::of(path, &input.head())?;
+        if matches!(format, Format::Json | Format::Parquet) && self.options.columns.is_some() {
+            let (path, name) =
+                (path.display(), if format == Format::Json { "JSON" } else { "Parquet" });
+            self.notes
+                .say(format!("{path}: `columns` is not used: {name} names its fields itself"));
         }
         Ok(match format {
             Format::Json => Open::Json(JsonRecords::new(input)),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => {
+                let records = ParquetRecords::open(path, input.path.clone(), &mut self.notes)?;
+                Open::Parquet(Box::new(records))
+            }
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => {
+                let message =
+                    "is Parquet, which this program was built without (Cargo feature `parquet`)";
+                return Err(Error::file(path, message));
+            }
             Format::Conll => Open::Conll(ConllRecords::new(input, &self.options)),
-            Format::Lines => Open::Lines(LineRecords::new(input, &mut self.notes)),
             Format::Delimited(dialect) => {
                 let (options, notes) = (&self.options, &mut self.notes);
                 Open::Delimited(DelimitedRecords::new(input, dialect, options, notes)?)

@@ -33,6 +33,25 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     unpacked(bytes)
 }
 
+/// Bytes in any order: those of a file, or in memory.
+#[cfg(feature = "parquet")]
+pub(super) trait Seekable: Read + io::Seek + Send {}
+
+#[cfg(feature = "parquet")]
+impl<T: Read + io::Seek + Send> Seekable for T {}
+
+/// Opens a file, or standard input for `-`, to be read in any order.
+///
+/// # Errors
+/// Those of the operating system.
+#[cfg(feature = "parquet")]
+pub(super) fn open_seekable(path: &Path) -> io::Result<Box<dyn Seekable>> {
+    Ok(match path.as_os_str() == STANDARD_INPUT {
+        true => Box::new(Cursor::new(standard_input()?)),
+        false => Box::new(File::open(path)?),
+    })
+}
+
 fn standard_input() -> io::Result<Arc<[u8]>> {
     let mut held = HELD.lock().map_err(|_| io::Error::other("standard input was not read"))?;
     if let Some(bytes) = &*held {
@@ -44,7 +63,10 @@ fn standard_input() -> io::Result<Arc<[u8]>> {
 }
 
 /// What `bytes` unpack to, if they are compressed.
-fn unpacked(bytes: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+///
+/// # Errors
+/// Those of the operating system, and for damaged bytes.
+pub(super) fn unpacked(bytes: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut bytes = Peeked::new(bytes);
     let head = bytes.peek(4)?;
     if head.starts_with(b"\x1f\x8b") {

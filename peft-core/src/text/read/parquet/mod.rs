@@ -1,0 +1,29 @@
+//! Parquet files: columns of values, read row by row.
+//!
+//! The `parquet` crate reads a file's metadata and decodes the values of a page. What is here: pages are unpacked
+//! within the bounds that the file's size sets, and rows are put together from columns, which that crate does
+//! rightly only for Arrow.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `rows` | [`ParquetRecords`]: the rows of a file |
+//! | `file` | a file's metadata, and what keeps it from being read |
+//! | `schema` | how the columns of a file make up a row |
+//! | `column` | the values of one column, with their levels |
+//! | `pages` | the pages of a column, unpacked |
+//! | `page_header` | what stands before a page |
+//! | `value` | a value as JSON has it |
+//! | `calendar` | days and times as text |
+//! | `class_names` | the names of classes that `datasets` writes beside the data |
+
+mod calendar;
+mod class_names;
+mod column;
+mod file;
+mod page_header;
+mod pages;
+mod rows;
+mod schema;
+mod value;
+
+pub(super) use rows::ParquetRecords;
