@@ -12,16 +12,23 @@ expected.safetensors: the logits of the model in memory, row_00000, ..., f32.
   gamma and beta, position_ids, and the heads of pretraining;
 - t5-tied: the four names of one embedding share a storage; matrices saved as transposed views; the relative bias
   of cross-attention that early checkpoints have;
-- roberta-f16: values of half precision, views on one flat storage (some not aligned), an unused pooler.
+- roberta-f16: values of half precision, views on one flat storage (some not aligned), an unused pooler;
+- t5-texts: texts, with a SentencePiece model (spiece.model, Unigram) as the only file of the tokenizer, and more embeddings than tokens;
+  as the checkpoints of T5 1.1 adapted to language modelling are;
+- llama-texts: the same for a decoder (tokenizer.model, pairs with byte fallback), in half precision and the format of torch before 1.6.
 
-Committed results: torch 2.15.0, transformers 5.23.0.
+The last two hold texts.jsonl: what AutoTokenizer makes of a text, and the ids and the text that `generate` adds to it, greedily.
+
+Needs sentencepiece and protobuf, too. Committed results: torch 2.15.0, transformers 5.23.0, sentencepiece 0.2.2.
 """
 
 import argparse
+import io
 import json
 from collections import OrderedDict
 from pathlib import Path
 
+import sentencepiece
 import torch
 import transformers
 from common import VECTORS, fresh, generator, quiet, write_jsonl
@@ -158,12 +165,87 @@ def roberta_f16(folder):
     torch.save(views, folder / "pytorch_model.bin")
 
 
+SENTENCES = [
+    "The river rose in the night.", "The old house by the river.", "A house stands by the old bridge.", "Where is the old cat?",
+    "Das Haus ist alt, die Katze auch.", "Die Katze ist alt, das Haus nicht.",
+]  # fmt: skip
+NEW_TOKENS = 10
+
+
+def write_pieces(path, size, **settings):
+    """A SentencePiece model of a few sentences; its number of pieces."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES), model_writer=model, vocab_size=size, normalization_rule_name="identity", num_threads=1,
+        hard_vocab_limit=False, minloglevel=2, **settings,
+    )  # fmt: skip
+    path.write_bytes(model.getvalue())
+    return len(sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()))
+
+
+def write_texts(folder, model, tokenizer, texts):
+    """Rows of ids for the texts, and what follows them."""
+    made = []
+    for text in texts:
+        ids = tokenizer(text)["input_ids"]
+        with torch.no_grad():
+            new = model.generate(torch.tensor([ids]), max_new_tokens=NEW_TOKENS, do_sample=False)[0].tolist()
+        if model.config.is_encoder_decoder:
+            row, new, output = {"source": text}, new[1:], tokenizer.decode(new, skip_special_tokens=True)
+        else:
+            whole, said = (tokenizer.decode(row, skip_special_tokens=True) for row in (new, ids))
+            assert whole.startswith(said), f"{whole!r} for {said!r}"
+            row, new, output = {"text": text}, new[len(ids) :], whole[len(said) :]
+        made.append({**row, "ids": ids, "new": new, "continued": output})
+        print(f"{folder.name}: {made[-1]}")
+    write_jsonl(folder / "texts.jsonl", made)
+
+
+def t5_texts(folder):
+    size = write_pieces(folder / "spiece.model", 56, model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    config = transformers.T5Config(
+        d_model=8, d_kv=4, d_ff=12, num_layers=1, num_heads=2, vocab_size=160, relative_attention_num_buckets=8,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0, eos_token_id=1, pad_token_id=0,
+    )
+    model = transformers.T5ForConditionalGeneration(config)
+    # transformers 5 ties the head whatever the config says; T5 1.1 has a separate one.
+    model.lm_head.weight = torch.nn.Parameter(torch.zeros(config.vocab_size, config.d_model))
+    model = randomized(model, 119)
+    with torch.no_grad():
+        # Rather words than the hundred <extra_id_N>, which a text does not show.
+        model.lm_head.weight[size:] *= 0.3
+    model = model.half().float()
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    texts = ["Where is the old house?", "The <extra_id_0> rose in <extra_id_1>.", "zwölf Katzen"]
+    rows = [{"input_ids": tokenizer(text)["input_ids"], "decoder_input_ids": [0, 5, 9]} for text in texts]
+    save(folder, model, rows, ids)
+    write_texts(folder, model, tokenizer, texts)
+    torch.save(dict(model.half().state_dict()), folder / "pytorch_model.bin")
+
+
+def llama_texts(folder):
+    write_pieces(folder / "tokenizer.model", 310, model_type="bpe", byte_fallback=True, unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    config = transformers.LlamaConfig(
+        hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, vocab_size=312,
+        max_position_embeddings=64, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2,
+    )
+    model = randomized(transformers.LlamaForCausalLM(config), 21).half().float()
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    save(folder, model, [{"input_ids": tokenizer("the cat é")["input_ids"]}], ids)
+    write_texts(folder, model, tokenizer, ["Where is the old house?", "zwölf Katzen"])
+    torch.save(model.half().state_dict(), folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+
+
 MODELS = {
     "gpt2-old": gpt2_old,
     "llama-shards": llama_shards,
     "bert-trained": bert_trained,
     "t5-tied": t5_tied,
     "roberta-f16": roberta_f16,
+    "t5-texts": t5_texts,
+    "llama-texts": llama_texts,
 }
 
 

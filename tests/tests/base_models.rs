@@ -4,21 +4,23 @@
 
 use std::{fs, path::Path};
 
-use peft_core::{adapter::codec::to_safetensors, formats::torch_file};
+use peft_core::{adapter::codec::to_safetensors, formats::torch_file, text::load_tokenizer};
 use peft_tests::{device, vectors};
 
 use crate::{
     comparison::{Report, difference},
     parity,
-    support::{peft, read_tensors, succeed},
+    support::{parse_lines, peft, read_lines, read_tensors, succeed, token_ids},
 };
 
 /// Each with the modules of other heads in its files.
-const MODELS: [(&str, &[&str]); 5] = [
+const MODELS: [(&str, &[&str]); 7] = [
     ("bert-trained", &[]),
     ("gpt2-old", &[]),
     ("llama-shards", &["v_head"]),
+    ("llama-texts", &[]),
     ("roberta-f16", &[]),
+    ("t5-texts", &[]),
     ("t5-tied", &[]),
 ];
 
@@ -34,6 +36,30 @@ fn logits_are_those_of_the_model_that_was_saved() {
         assert!(loaded.report.other_heads.keys().eq(heads), "{name}: {:?}", loaded.report);
     }
     assert_eq!(report.finish(), MODELS.len());
+}
+
+/// From a text to a text, with a `.bin` and a SentencePiece model alone, as older checkpoints are.
+#[test]
+fn texts_are_continued_without_safetensors_and_tokenizer_json() {
+    for name in ["t5-texts", "llama-texts"] {
+        let dir = vectors("base_models").join(name);
+        for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+            assert!(!dir.join(file).exists(), "{name}: {file}");
+        }
+        let tokenizer = load_tokenizer(&dir).unwrap();
+        let rows = read_lines(&dir.join("texts.jsonl"));
+        let line = "generate --model . --input texts.jsonl --max-new-tokens 10";
+        let output = succeed(peft(&dir).args(line.split_whitespace()));
+        let made = parse_lines(&String::from_utf8(output.stdout).unwrap());
+        assert_eq!(made.len(), rows.len());
+        for (row, made) in rows.iter().zip(&made) {
+            let text = row["source"].as_str().or(row["text"].as_str()).unwrap();
+            let ids = tokenizer.encode(text, true).unwrap();
+            assert_eq!(ids.get_ids(), token_ids(&row["ids"]), "{name}: {text}");
+            assert_eq!(made["output_ids"], row["new"], "{name}: {text}");
+            assert_eq!(made["output"], row["continued"], "{name}: {text}");
+        }
+    }
 }
 
 /// Writes the floats of a folder's `pytorch_model.bin` as `model.safetensors` of another.
