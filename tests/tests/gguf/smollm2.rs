@@ -2,18 +2,38 @@
 //!
 //! Vectors: `python/make_smollm2.py`.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use burn::tensor::Device;
-use peft_core::{PaddingSide, TokenBatch, VirtualTokens, text::load_tokenizer};
+use peft_core::{
+    PaddingSide, Task, TokenBatch, VirtualTokens,
+    text::{ChatSource, Clock, EncoderConfig, ModelTokenizer, load_tokenizer, read_records},
+};
 use peft_models::{
+    Loaded,
     generate::{GenerateConfig, generate},
     load,
 };
 use peft_tests::{smollm2, vectors};
 use serde_json::Value;
 
-use crate::support::{slices, token_ids};
+use crate::support::{read_lines, slices, token_ids};
+
+/// Greedy search for 64 tokens gives the ids in each row's `new`.
+fn check_new_tokens(loaded: &Loaded, rows: &[Vec<u32>], expected: &[Value]) {
+    let config = GenerateConfig::for_model(loaded, 64).unwrap();
+    let none = VirtualTokens::none();
+    let made = generate(loaded.model.as_ref(), &slices(rows), &none, &config, &mut ()).unwrap();
+    assert_eq!(made.len(), expected.len());
+    let mut wrong = String::new();
+    for (row, made) in expected.iter().zip(made) {
+        let expected = token_ids(&row["new"]);
+        if made[0].ids != expected {
+            wrong += &format!("{row}: {:?}, expected {expected:?}\n", made[0].ids);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
 
 #[test]
 fn smollm2_continues_prompts_as_transformers_does() {
@@ -43,16 +63,28 @@ fn smollm2_continues_prompts_as_transformers_does() {
             assert!(difference < 1e-3 * scale, "{found}, expected {expected} of {scale}");
         }
     }
-    let config = GenerateConfig::for_model(&loaded, 64).unwrap();
-    let slices = slices(&rows);
-    let none = VirtualTokens::none();
-    let made = generate(loaded.model.as_ref(), &slices, &none, &config, &mut ()).unwrap();
-    let mut wrong = String::new();
-    for (row, made) in prompts.iter().zip(made) {
-        let expected = token_ids(&row["new"]);
-        if made[0].ids != expected {
-            wrong += &format!("{}: {:?}, expected {expected:?}\n", row["prompt"], made[0].ids);
-        }
+    check_new_tokens(&loaded, &rows, prompts);
+}
+
+/// Twenty conversations: several roles, a system or none, several turns.
+#[test]
+fn smollm2_answers_chats_as_transformers_does() {
+    let Some(path) = smollm2() else { return };
+    let chats = vectors("gguf/smollm2_chats.jsonl");
+    let loaded = load(&path, &Device::default()).unwrap();
+    let tokenizer = ModelTokenizer::load(&path).unwrap();
+    let chat = ChatSource::read(&path, &tokenizer.special_tokens, None, Clock::now()).unwrap();
+    let chat = Some(Arc::new(chat));
+    let vocab_size = loaded.model.spec().vocab_size;
+    let config =
+        EncoderConfig { chat, targets: false, ..EncoderConfig::new(Task::CausalLm, vocab_size) };
+    let encoder = config.init(Some(tokenizer.tokenizer)).unwrap();
+    let expected = read_lines(&chats);
+    assert_eq!(expected.len(), 20);
+    let encoded = encoder.encode(&read_records(&chats).unwrap()).unwrap();
+    let rows: Vec<_> = encoded.examples.into_iter().map(|example| example.input_ids).collect();
+    for (row, ids) in expected.iter().zip(&rows) {
+        assert_eq!(token_ids(&row["ids"]), *ids, "{row}");
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    check_new_tokens(&loaded, &rows, &expected);
 }
