@@ -1055,7 +1055,6 @@ s == 'one two  three' and 'yes' or 'no'
 {'a': 'x'}[cat ~ ''] | default('none')
 {'x': 'y'}[cat]
 loop is defined
-strftime_now('%Y')
 strftime_now is defined
 raise_exception('stop')
 raise_exception is defined
@@ -1247,12 +1246,13 @@ def main():
         except Exception as error:
             print(f"{template!r}: {type(error).__name__}: {error}"[:150])
             text = None
-        # What Python prints of its own objects, and of the day, is no text of a template.
-        if text is not None and (" at 0x" in text or "strftime_now('" in template or "random" in template or "lipsum(" in template):
+        # What Python prints of its own objects is no text of a template.
+        if text is not None and (" at 0x" in text or "random" in template or "lipsum(" in template):
             print(f"{template!r}: {text[:60]!r}")
             text = None
         rendered.append([template, text])
-    row = json.dumps(ROW, ensure_ascii=False)
+    # As a text: its keys have an order.
+    row = json.dumps(json.dumps(ROW, ensure_ascii=False), ensure_ascii=False)
     lines = ",\n".join(json.dumps(pair, ensure_ascii=False) for pair in rendered)
     (ROOT / "jinja.json").write_text(f'{{"row": {row},\n"templates": [\n{lines}\n]}}\n', encoding="utf-8")
     print(len(rendered), "templates")

@@ -16,6 +16,7 @@ mod house;
 mod hub;
 mod interchange;
 mod interop;
+mod jinja;
 mod less_memory;
 mod methods;
 mod metrics;

@@ -1,11 +1,18 @@
 //! The filter `tojson`: `json.dumps` of Python.
 
+use std::cmp::Ordering;
+
 use minijinja::{
     Error, ErrorKind, Value,
     value::{Kwargs, ValueKind},
 };
 
-use super::value::{MAX_DEPTH, entries, number, text};
+use super::{
+    memory,
+    operators::order,
+    print::{number, text},
+    value::{Kind, MAX_DEPTH, entries, is_namespace, list_kind},
+};
 
 /// The filter `tojson`, as transformers defines it: `json.dumps` with these of its settings.
 pub(super) fn to_json(
@@ -37,6 +44,7 @@ pub(super) fn to_json(
     let dump = Dump { ascii, indent, separators, sort_keys: sort_keys.unwrap_or(false) };
     let mut out = String::new();
     dump.write(&mut out, value, 0)?;
+    memory::text(out.len())?;
     Ok(out)
 }
 
@@ -60,21 +68,45 @@ impl Dump {
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => out.push_str(&number(value, ["Infinity", "-Infinity", "NaN"])),
             ValueKind::String => self.write_string(out, value.as_str().unwrap_or_default()),
+            ValueKind::Seq | ValueKind::Iterable
+                if !matches!(list_kind(value), Some(Kind::List | Kind::Tuple | Kind::Group)) =>
+            {
+                let what = list_kind(value).map_or("generator", Kind::name);
+                return refused(format!(
+                    "found a {what}, which JSON lacks (put `| list` in front)"
+                ));
+            }
             ValueKind::Seq | ValueKind::Iterable => {
                 let items: Vec<Value> = value.try_iter()?.collect();
                 self.write_all(out, "[]", items.len(), depth, |out, i| {
                     self.write(out, &items[i], depth + 1)
                 })?;
             }
+            ValueKind::Map if is_namespace(value) == Some(true) => {
+                return refused("found a namespace, which JSON lacks".to_owned());
+            }
             ValueKind::Map => {
                 let mut entries = entries(value);
                 if self.sort_keys {
-                    entries.sort_by_key(|(key, _)| text(key));
+                    let mut fault = None;
+                    entries.sort_by(|(a, _), (b, _)| match order(a, b, "<") {
+                        Ok(order) => order.unwrap_or(Ordering::Equal),
+                        Err(error) => {
+                            fault.get_or_insert(error);
+                            Ordering::Equal
+                        }
+                    });
+                    if let Some(fault) = fault {
+                        return Err(fault);
+                    }
                 }
                 self.write_all(out, "{}", entries.len(), depth, |out, i| {
                     let (key, value) = &entries[i];
                     match key.kind() {
                         ValueKind::String => self.write_string(out, &text(key)),
+                        kind @ (ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) => {
+                            return refused(format!("found a key of type {kind}"));
+                        }
                         _ => {
                             let mut plain = String::new();
                             self.write(&mut plain, key, depth + 1)?;

@@ -1,65 +1,81 @@
-//! Filters and tests whose results differ between minijinja and Jinja.
+//! Filters, tests and functions as Jinja in Python has them.
 
 use std::cmp::Ordering;
 
 use minijinja::{
     Environment, Error, ErrorKind, State, Value,
-    value::{Kwargs, Rest, ValueKind},
+    value::{Rest, ValueKind},
 };
 
 use super::{
+    arguments::{flag, named, string, whole},
     dumps::to_json,
-    methods::{capitalize, lines, replace, strip, title},
-    value::{entries, list, text, tuple},
+    format::percent,
+    lookup::{Method, attr},
+    memory, numbers,
+    operators::{a, as_number, computed, contains, equal, invalid, order},
+    print::text,
+    sequences::{self, got},
+    texts::{capitalize, is_space, lines, replace, strip},
+    value::{Kind, entries, generator, list, list_kind, range, tuple},
 };
+
+type Many = Rest<Value>;
 
 /// Adds them to an environment, and removes what Jinja lacks.
 pub(super) fn add_to(env: &mut Environment<'_>) {
+    add_texts(env);
+    sequences::add_to(env);
     env.add_filter("tojson", to_json);
-    env.add_filter("string", |value: &Value| text(value));
-    env.add_filter("trim", |value: &Value, chars: Option<String>| {
-        strip(&text(value), chars.as_deref(), true, true).to_owned()
-    });
-    env.add_filter("upper", |value: &Value| text(value).to_uppercase());
-    env.add_filter("lower", |value: &Value| text(value).to_lowercase());
-    env.add_filter("title", |value: &Value| title(&text(value)));
-    env.add_filter("capitalize", |value: &Value| capitalize(&text(value)));
-    env.add_filter("replace", |value: &Value, old: String, new: String, count: Option<i64>| {
-        replace(&text(value), &old, &new, count)
-    });
-    env.add_filter("safe", |value: &Value| text(value));
-    for name in ["escape", "e", "forceescape"] {
-        env.add_filter(name, |value: &Value| escape(&text(value)));
-    }
     for name in ["length", "count"] {
         env.add_filter(name, length);
     }
     env.add_filter("join", join);
     env.add_filter("list", |value: &Value| items(value).map(list));
     env.add_filter("first", |value: &Value| Ok::<_, Error>(end(items(value)?.into_iter().next())));
-    env.add_filter("last", |value: &Value| Ok::<_, Error>(end(items(value)?.pop())));
+    env.add_filter("last", |value: &Value| match value.kind() {
+        ValueKind::Iterable => Err(invalid("last: of what a filter makes one by one")),
+        _ => Ok(end(items(value)?.pop())),
+    });
+    env.add_filter("reverse", |value: &Value| match value.as_str() {
+        Some(text) => Ok(Value::from(text.chars().rev().collect::<String>())),
+        None => Ok::<_, Error>(generator(items(value)?.into_iter().rev().collect())),
+    });
     env.add_filter("items", |value: &Value| match value.kind() {
-        ValueKind::Undefined => Ok(list(Vec::new())),
-        ValueKind::Map => Ok(pairs(entries(value))),
-        kind => Err(invalid(format!("items: found a value of type {kind}, expected a mapping"))),
+        ValueKind::Undefined => Ok(generator(Vec::new())),
+        ValueKind::Map => Ok(generator(pairs(entries(value)))),
+        _ => Err(invalid(format!("items: found {}, expected a mapping", a(value)))),
     });
-    env.add_filter("dictsort", dictsort);
-    env.add_filter("indent", indent);
-    env.add_filter("wordcount", |value: &Value| text(value).split_whitespace().count());
-    env.add_filter("int", |value: &Value, default: Option<i64>| integer(value, default));
-    env.add_filter("float", |value: &Value, default: Option<f64>| float(value, default));
-
-    env.add_test("sequence", |value: &Value| is_iterable(value));
-    env.add_test("iterable", |value: &Value| is_iterable(value));
-    env.add_test("number", |value: &Value| {
-        matches!(value.kind(), ValueKind::Number | ValueKind::Bool)
+    for name in ["default", "d"] {
+        env.add_filter(name, |value: &Value, Rest(args): Many| {
+            let [default, boolean] = named("default", &args, ["default_value", "boolean"])?;
+            let replaced = value.is_undefined() || (flag(boolean.as_ref()) && !value.is_true());
+            Ok::<_, Error>(match replaced {
+                true => default.unwrap_or_else(|| Value::from("")),
+                false => value.clone(),
+            })
+        });
+    }
+    env.add_filter("attr", |value: &Value, name: &str| attr(value, name));
+    env.add_filter("int", |value: &Value, Rest(args): Many| numbers::integer(value, &args));
+    env.add_filter("float", |value: &Value, Rest(args): Many| numbers::float(value, &args));
+    env.add_filter("round", |value: &Value, Rest(args): Many| numbers::round(value, &args));
+    env.add_filter("abs", numbers::absolute);
+    add_tests(env);
+    env.add_function("range", |Rest(args): Many| {
+        let args: Vec<i64> =
+            args.iter().map(|arg| whole("range", arg)).collect::<Result<_, _>>()?;
+        match args.as_slice() {
+            [stop] => range(0, *stop, 1),
+            [start, stop] => range(*start, *stop, 1),
+            [start, stop, step] => range(*start, *stop, *step),
+            _ => Err(invalid("range: expected one to three numbers")),
+        }
     });
-    env.add_test("callable", |value: &Value| {
-        value.as_object().is_some_and(|_| value.kind() == ValueKind::Plain)
-    });
-
+    env.add_function("dict", sequences::dict);
+    env.add_function("namespace", sequences::namespace);
     // Of minijinja alone: a template that uses them works nowhere else.
-    for name in ["lines", "split", "bool", "chain", "zip", "pprint", "format"] {
+    for name in ["lines", "split", "bool", "chain", "zip", "pprint"] {
         env.remove_filter(name);
     }
     for name in ["startingwith", "endingwith", "safe", "int"] {
@@ -68,21 +84,137 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
     env.remove_global("debug");
 }
 
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message.into())
+/// The filters of texts.
+fn add_texts(env: &mut Environment<'_>) {
+    env.add_filter("string", |value: &Value| match value.as_str() {
+        Some(_) => value.clone(),
+        None => Value::from(text(value)),
+    });
+    env.add_filter("trim", |value: &Value, Rest(args): Many| {
+        let [chars] = named("trim", &args, ["chars"])?;
+        let chars = chars.filter(|chars| !chars.is_none());
+        let chars = chars.as_ref().map(|chars| string("trim", chars)).transpose()?;
+        Ok::<_, Error>(like(value, strip(&text(value), chars, true, true).to_owned()))
+    });
+    env.add_filter("upper", |value: &Value| like(value, text(value).to_uppercase()));
+    env.add_filter("lower", |value: &Value| like(value, text(value).to_lowercase()));
+    env.add_filter("title", |value: &Value| like(value, title(&text(value))));
+    env.add_filter("capitalize", |value: &Value| like(value, capitalize(&text(value))));
+    env.add_filter("replace", |value: &Value, Rest(args): Many| {
+        let [old, new, count] = named("replace", &args, ["old", "new", "count"])?;
+        let (Some(old), Some(new)) = (old, new) else {
+            return Err(invalid("replace: expected the old and the new text"));
+        };
+        plain("replace", value)?;
+        let count = count.filter(|count| !count.is_none());
+        let count = count.as_ref().map(|count| whole("replace", count)).transpose()?;
+        replace(&text(value), &text(&old), &text(&new), count)
+    });
+    env.add_filter("safe", |value: &Value| Value::from_safe_string(text(value)));
+    for name in ["escape", "e"] {
+        env.add_filter(name, |value: &Value| match value.is_safe() {
+            true => value.clone(),
+            false => Value::from_safe_string(escape(&text(value))),
+        });
+    }
+    env.add_filter("forceescape", |value: &Value| Value::from_safe_string(escape(&text(value))));
+    env.add_filter("indent", indent);
+    env.add_filter("wordcount", |value: &Value| {
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        text(value).split(|letter| !is_word(letter)).filter(|word| !word.is_empty()).count()
+    });
+    env.add_filter("format", |value: &Value, Rest(args): Many| {
+        plain("format", value)?;
+        percent(&text(value), &args)
+    });
 }
 
-/// What `list(value)` holds in Python: the keys of a mapping, the characters of a text, nothing for an undefined
-/// value.
-fn items(value: &Value) -> Result<Vec<Value>, Error> {
-    /// More are never meant: each costs memory, and a template may multiply lists.
-    const MOST: usize = 1_000_000;
-    if value.len().is_some_and(|length| length > MOST) {
-        return Err(invalid(format!("a list of more than {MOST} values")));
+/// A text that is escaped where another one is.
+fn like(value: &Value, text: String) -> Value {
+    if value.is_safe() { Value::from_safe_string(text) } else { Value::from(text) }
+}
+
+/// Refuses escaped text, with which Jinja would escape more.
+pub(super) fn plain(what: &str, value: &Value) -> Result<(), Error> {
+    match value.is_safe() {
+        true => Err(invalid(format!("{what}: of text that is escaped or safe is not supported"))),
+        false => Ok(()),
     }
-    match value.as_str() {
-        Some(text) => Ok(text.chars().map(Value::from).collect()),
-        None => Ok(value.try_iter()?.take(MOST).collect()),
+}
+
+fn add_tests(env: &mut Environment<'_>) {
+    env.add_test("sequence", |value: &Value| {
+        let has_indices = list_kind(value).is_some_and(Kind::has_indices);
+        has_indices
+            || matches!(value.kind(), ValueKind::String | ValueKind::Map | ValueKind::Undefined)
+    });
+    env.add_test("iterable", |value: &Value| {
+        // An undefined value is, to Jinja.
+        let kinds = [ValueKind::String, ValueKind::Seq, ValueKind::Map, ValueKind::Iterable];
+        value.is_undefined() || kinds.contains(&value.kind())
+    });
+    env.add_test("number", |value: &Value| as_number(value).is_some());
+    env.add_test("callable", |value: &Value| {
+        value.as_object().is_some_and(|object| {
+            value.kind() == ValueKind::Plain || object.type_name().ends_with("Macro")
+        }) || value.downcast_object_ref::<Method>().is_some()
+    });
+    env.add_test("escaped", Value::is_safe);
+    // Whether there are cased letters, and none of the other case.
+    env.add_test("lower", |value: &Value| {
+        cased(&text(value), char::is_lowercase, char::is_uppercase)
+    });
+    env.add_test("upper", |value: &Value| {
+        cased(&text(value), char::is_uppercase, char::is_lowercase)
+    });
+    env.add_test("in", |item: &Value, container: &Value| contains(container, item));
+    for name in ["eq", "equalto", "=="] {
+        env.add_test(name, |left: &Value, right: &Value| equal(left, right));
+    }
+    for name in ["ne", "!="] {
+        env.add_test(name, |left: &Value, right: &Value| !equal(left, right));
+    }
+    let comparisons = [
+        ("lt", Ordering::is_lt as fn(Ordering) -> bool),
+        ("lessthan", Ordering::is_lt),
+        ("<", Ordering::is_lt),
+        ("le", Ordering::is_le),
+        ("<=", Ordering::is_le),
+        ("gt", Ordering::is_gt),
+        ("greaterthan", Ordering::is_gt),
+        (">", Ordering::is_gt),
+        ("ge", Ordering::is_ge),
+        (">=", Ordering::is_ge),
+    ];
+    for (name, is) in comparisons {
+        env.add_test(name, move |left: &Value, right: &Value| {
+            Ok::<_, Error>(order(left, right, name)?.is_some_and(is))
+        });
+    }
+    for (name, rest) in [("even", 0), ("odd", 1)] {
+        env.add_test(name, move |value: &Value| {
+            Ok::<_, Error>(equal(&computed(value, "%", &Value::from(2))?, &Value::from(rest)))
+        });
+    }
+    env.add_test("divisibleby", |value: &Value, by: &Value| {
+        Ok::<_, Error>(equal(&computed(value, "%", by)?, &Value::from(0)))
+    });
+}
+
+pub(super) fn cased(text: &str, is: fn(char) -> bool, other: fn(char) -> bool) -> bool {
+    text.chars().any(is) && !text.chars().any(other)
+}
+
+/// What `list(value)` holds in Python: the keys of a mapping, the characters of a text, nothing for an undefined value.
+///
+/// # Errors
+/// Of `none` and numbers.
+pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
+    memory::list(value.len().unwrap_or(0))?;
+    match (value.as_str(), value.kind()) {
+        (Some(text), _) => Ok(text.chars().map(Value::from).collect()),
+        (_, ValueKind::None) => Err(invalid("the elements of none are asked for")),
+        _ => Ok(value.try_iter()?.collect()),
     }
 }
 
@@ -90,46 +222,36 @@ fn end(item: Option<Value>) -> Value {
     item.unwrap_or(Value::UNDEFINED)
 }
 
-fn pairs(entries: Vec<(Value, Value)>) -> Value {
-    list(entries.into_iter().map(|(key, value)| tuple(vec![key, value])).collect())
-}
-
-fn is_iterable(value: &Value) -> bool {
-    // An undefined value is both to Jinja.
-    let kinds = [ValueKind::String, ValueKind::Seq, ValueKind::Map, ValueKind::Iterable];
-    value.is_undefined() || kinds.contains(&value.kind())
+fn pairs(entries: Vec<(Value, Value)>) -> Vec<Value> {
+    entries.into_iter().map(|(key, value)| tuple(vec![key, value])).collect()
 }
 
 fn length(value: &Value) -> Result<usize, Error> {
     match value.kind() {
         ValueKind::Undefined => Ok(0),
-        kind => value.len().ok_or_else(|| {
-            invalid(format!("length: found a value of type {kind}, which has no length"))
-        }),
+        _ => value
+            .len()
+            .ok_or_else(|| invalid(format!("length: found {}, which has no length", a(value)))),
     }
 }
 
-fn join(
-    value: &Value,
-    separator: Option<Value>,
-    attribute: Option<String>,
-    kwargs: Kwargs,
-) -> Result<String, Error> {
-    let separator = separator.or(kwargs.get("d")?).map_or_else(String::new, |value| text(&value));
-    let attribute = attribute.or(kwargs.get("attribute")?);
-    kwargs.assert_all_used()?;
+/// `join(d='', attribute=None)`.
+fn join(value: &Value, Rest(args): Many) -> Result<Value, Error> {
+    let [separator, attribute] = named("join", &args, ["d", "attribute"])?;
+    let attribute = attribute.filter(|attribute| !attribute.is_none());
+    let separator = separator.map_or_else(String::new, |separator| text(&separator));
     let mut joined = String::new();
     for (i, item) in items(value)?.into_iter().enumerate() {
+        let part = attribute.as_ref().map_or(Ok(item.clone()), |name| got(&item, name))?;
+        let part = text(&part);
+        memory::text(joined.len() + separator.len() + part.len())?;
         joined.push_str(if i == 0 { "" } else { &separator });
-        match &attribute {
-            Some(name) => joined.push_str(&text(&item.get_attr(name)?)),
-            None => joined.push_str(&text(&item)),
-        }
+        joined.push_str(&part);
     }
-    Ok(joined)
+    Ok(Value::from(joined))
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -144,95 +266,58 @@ fn escape(text: &str) -> String {
     escaped
 }
 
+/// Words with a capital letter, which begin behind spaces, hyphens and opening brackets.
+fn title(text: &str) -> String {
+    let begins = |letter: char| is_space(letter) || "-({[<".contains(letter);
+    let mut inside = false;
+    let mut written = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match inside {
+            true => written.extend(letter.to_lowercase()),
+            false => written.extend(letter.to_uppercase()),
+        }
+        inside = !begins(letter);
+    }
+    written
+}
+
 /// `indent(width=4, first=False, blank=False)`.
-fn indent(
-    value: &Value,
-    width: Option<Value>,
-    first: Option<bool>,
-    blank: Option<bool>,
-    kwargs: Kwargs,
-) -> Result<String, Error> {
-    let width = width.or(kwargs.get("width")?);
-    let first = first.or(kwargs.get("first")?).unwrap_or(false);
-    let blank = blank.or(kwargs.get("blank")?).unwrap_or(false);
-    kwargs.assert_all_used()?;
+fn indent(value: &Value, Rest(args): Many) -> Result<Value, Error> {
+    let [width, first, blank] = named("indent", &args, ["width", "first", "blank"])?;
     let indention = match &width {
         None => " ".repeat(4),
         Some(width) => match width.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(width.as_usize().unwrap_or(0).min(1000)),
+            None => {
+                " ".repeat(usize::try_from(whole("indent", width)?.clamp(0, 1000)).unwrap_or(0))
+            }
         },
     };
+    plain("indent", value)?;
     // Jinja appends a line end, so that one at the end of the text is kept.
-    let text = text(value) + "\n";
-    let mut lines = lines(&text).into_iter();
+    let text = string("indent", value)?.to_owned() + "\n";
+    let lines = lines(&text, false);
+    memory::text(text.len() + lines.len() * indention.len())?;
+    let mut lines = lines.into_iter();
     let mut indented = String::new();
-    if first {
+    if flag(first.as_ref()) {
         indented.push_str(&indention);
     }
     indented.push_str(lines.next().unwrap_or_default());
     for line in lines {
         indented.push('\n');
-        if blank || !line.is_empty() {
+        if flag(blank.as_ref()) || !line.is_empty() {
             indented.push_str(&indention);
         }
         indented.push_str(line);
     }
-    Ok(indented)
-}
-
-/// `dictsort(case_sensitive=False, by='key', reverse=False)`.
-fn dictsort(value: &Value, args: Rest<Value>) -> Result<Value, Error> {
-    let (Rest(case, ..), kwargs): (Rest<Value>, Kwargs) = minijinja::value::from_args(&args)?;
-    let sensitive = match case.first() {
-        Some(case) => case.is_true(),
-        None => kwargs.get::<Option<bool>>("case_sensitive")?.unwrap_or(false),
-    };
-    let by: Option<String> = kwargs.get("by")?;
-    let reverse: Option<bool> = kwargs.get("reverse")?;
-    kwargs.assert_all_used()?;
-    let by_value = by.as_deref() == Some("value");
-    let mut entries = entries(value);
-    let compare = |a: &Value, b: &Value| -> Ordering {
-        match (a.as_str(), b.as_str()) {
-            (Some(a), Some(b)) if !sensitive => a.to_lowercase().cmp(&b.to_lowercase()),
-            _ => a.cmp(b),
-        }
-    };
-    entries.sort_by(|a, b| match by_value {
-        true => compare(&a.1, &b.1),
-        false => compare(&a.0, &b.0),
-    });
-    if reverse == Some(true) {
-        entries.reverse();
-    }
-    Ok(pairs(entries))
-}
-
-fn integer(value: &Value, default: Option<i64>) -> Value {
-    let parsed = match value.as_str() {
-        Some(text) => {
-            let text = text.trim();
-            let whole = text.parse::<i64>().ok();
-            // Truncated towards zero, as in Python.
-            whole.or_else(|| text.parse::<f64>().ok().map(|number| number as i64))
-        }
-        None => i64::try_from(value.clone())
-            .ok()
-            .or_else(|| f64::try_from(value.clone()).ok().map(|number| number as i64)),
-    };
-    Value::from(parsed.or(default).unwrap_or(0))
-}
-
-fn float(value: &Value, default: Option<f64>) -> Value {
-    let parsed = match value.as_str() {
-        Some(text) => text.trim().parse().ok(),
-        None => f64::try_from(value.clone()).ok(),
-    };
-    Value::from(parsed.or(default).unwrap_or(0.0))
+    Ok(Value::from(indented))
 }
 
 /// `raise_exception`: the error that a template makes.
 pub(super) fn raise_exception(_: &State<'_, '_>, message: &Value) -> Result<Value, Error> {
-    Err(invalid(format!("the template refuses it: {}", text(message))))
+    Err(Error::new(
+        ErrorKind::InvalidOperation,
+        format!("the template refuses it: {}", text(message)),
+    ))
 }

@@ -5,67 +5,83 @@
 
 use std::ops::Range;
 
+use super::{
+    statements::{printed, statement},
+    tokens::{Token, code},
+};
+
 /// What surrounds a marked text in the output: two noncharacters, which no text holds by accident.
 pub(super) const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
-/// Returns the source with call blocks of `function` in place of generation blocks, and whether it has any. Lines
-/// stay where they are.
-pub(super) fn rewritten(source: &str, function: &str) -> (String, bool) {
+/// Returns the source as minijinja computes what Jinja would (see `expressions`), with call blocks of `function` in place
+/// of generation blocks, and whether it has any. Lines stay where they are.
+///
+/// # Errors
+/// The line, and what is wrong there.
+pub(super) fn rewritten(source: &str, function: &str) -> Result<(String, bool), (usize, String)> {
     let (mut out, mut rest, mut marked) = (String::with_capacity(source.len()), source, false);
     while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
         let tag = &rest[at..];
+        let line = || 1 + source[..source.len() - tag.len()].matches('\n').count();
         let length = match tag.as_bytes().get(1) {
             Some(b'#') => tag.find("#}").map_or(tag.len(), |end| end + 2),
-            Some(b'{') => 2 + code(&tag[2..], "}}"),
-            Some(b'%') => 2 + code(&tag[2..], "%}"),
+            Some(b'{') => {
+                let written = rewrite(tag, "}}", |tokens| printed(tokens).map(Some));
+                let (written, length) = written.map_err(|message| (line(), message))?;
+                out.push_str(&written);
+                rest = &tag[length..];
+                continue;
+            }
+            Some(b'%') => match raw_tag(tag) {
+                Some(length) => length + raw_end(&tag[length..]),
+                None => {
+                    let written = rewrite(tag, "%}", |tokens| match tokens {
+                        [Token::Name(name)] if name == "generation" => {
+                            marked = true;
+                            Ok(Some(format!("call {function}()")))
+                        }
+                        [Token::Name(name)] if name == "endgeneration" => {
+                            Ok(Some("endcall".to_owned()))
+                        }
+                        tokens => statement(tokens),
+                    });
+                    let (written, length) = written.map_err(|message| (line(), message))?;
+                    out.push_str(&written);
+                    rest = &tag[length..];
+                    continue;
+                }
+            },
             _ => 1,
         };
-        out.push_str(&rest[..at]);
+        out.push_str(&tag[..length]);
         rest = &tag[length..];
-        let tag = &tag[..length];
-        match name_of(tag) {
-            Some((name, "generation")) => {
-                marked = true;
-                out.push_str(&tag[..name.start]);
-                out.push_str(&format!("call {function}()"));
-                out.push_str(&tag[name.end..]);
-            }
-            Some((name, "endgeneration")) => {
-                out.push_str(&tag[..name.start]);
-                out.push_str("endcall");
-                out.push_str(&tag[name.end..]);
-            }
-            Some((_, "raw")) => {
-                out.push_str(tag);
-                let end = raw_end(rest);
-                out.push_str(&rest[..end]);
-                rest = &rest[end..];
-            }
-            _ => out.push_str(tag),
-        }
     }
     out.push_str(rest);
-    (out, marked)
+    Ok((out, marked))
 }
 
-/// The length of a tag's code up to and with its end, which does not count within strings.
-fn code(text: &str, end: &str) -> usize {
-    let (mut at, mut quote) = (0, None);
-    while at < text.len() {
-        let byte = text.as_bytes()[at];
-        match quote {
-            None if text[at..].starts_with(end) => return at + end.len(),
-            None if matches!(byte, b'"' | b'\'') => quote = Some(byte),
-            Some(_) if byte == b'\\' => at += 1,
-            Some(open) if open == byte => quote = None,
-            _ => {}
-        }
-        at += 1;
-        while at < text.len() && !text.is_char_boundary(at) {
-            at += 1;
-        }
-    }
-    text.len()
+/// Rewrites a tag's code, and returns the tag with the length that it had.
+fn rewrite(
+    tag: &str,
+    end: &str,
+    mut written: impl FnMut(&[Token]) -> Result<Option<String>, String>,
+) -> Result<(String, usize), String> {
+    let begin = 2 + usize::from(matches!(tag.as_bytes().get(2), Some(b'-' | b'+')));
+    let found = code(&tag[begin..], end)?;
+    let (end, after) = (begin + found.end, begin + found.after);
+    let Some(written) = written(&found.tokens)? else {
+        return Ok((tag[..after].to_owned(), after));
+    };
+    // The lines that the code had.
+    let lines = "\n".repeat(tag[..after].matches('\n').count());
+    Ok((format!("{} {written} {lines}{}", &tag[..begin], &tag[end..after]), after))
+}
+
+/// The length of the tag that begins a raw block, if this is one.
+fn raw_tag(tag: &str) -> Option<usize> {
+    let length = tag.find("%}")? + 2;
+    (name_of(&tag[..length])?.1 == "raw").then_some(length)
 }
 
 /// The name of a statement, and where it stands in the tag, if nothing follows it there.
@@ -125,20 +141,31 @@ mod tests {
     fn blocks_are_rewritten_with_their_white_space_control() {
         for (source, expected, marked) in [
             ("a{% generation %}b{% endgeneration %}", "a{% call f() %}b{% endcall %}", true),
-            ("{%- generation -%}\nb{%-endgeneration+%}", "{%- call f() -%}\nb{%-endcall+%}", true),
-            ("{{ '{% generation %}' }}", "{{ '{% generation %}' }}", false),
-            ("{% set x = '%}{% generation %}' %}", "{% set x = '%}{% generation %}' %}", false),
+            (
+                "{%- generation -%}\nb{%-endgeneration+%}",
+                "{%- call f() -%}\nb{%- endcall +%}",
+                true,
+            ),
+            ("{{ '{% generation %}' }}", "{{ \"{% generation %}\" }}", false),
+            ("{% set x = '%}{% generation %}' %}", "{% set x = \"%}{% generation %}\" %}", false),
             ("{# {% generation %} #}", "{# {% generation %} #}", false),
             (
                 "{% raw %}{% generation %}{% endraw %}{%generation%}",
-                "{% raw %}{% generation %}{% endraw %}{%call f()%}",
+                "{% raw %}{% generation %}{% endraw %}{% call f() %}",
                 true,
             ),
-            ("{% generation x %}", "{% generation x %}", false),
-            ("{{ 'é' }} { {% if x", "{{ 'é' }} { {% if x", false),
-            ("{{ 'a\\'{%' }}{% generation %}", "{{ 'a\\'{%' }}{% call f() %}", true),
+            ("{{ 'a\\'{%' }}{% generation %}", "{{ \"a'{%\" }}{% call f() %}", true),
+            ("{{ {'a': {}}\n}}{%if x\n\n%}", "{{ _dict(\"a\",_dict()) \n}}{% if x \n\n%}", false),
         ] {
-            assert_eq!(rewritten(source, "f"), (expected.to_owned(), marked));
+            assert_eq!(rewritten(source, "f"), Ok((expected.to_owned(), marked)));
+        }
+        for (source, line, says) in [
+            ("a\n{{ 'é' }} { {% if x", 2, "a tag does not end"),
+            ("\n\n{{ 1 + }}", 3, "expected an expression"),
+            ("{% include 'x' %}", 1, "the tag `include` is not supported"),
+        ] {
+            let (found, message) = rewritten(source, "f").unwrap_err();
+            assert!(found == line && message.contains(says), "{source}: {found}, {message}");
         }
     }
 
@@ -153,10 +180,13 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// No source makes the scanner panic or lose text.
+        /// No source makes the scanner panic, and what has no tags stays as it is.
         #[test]
-        fn other_sources_stay_as_they_are(source in "[{}%#'\"\\\\a é\n-]{0,40}") {
-            proptest::prop_assert_eq!(rewritten(&source, "f"), (source.clone(), false));
+        fn other_sources_stay_as_they_are(source in "[{}%#'\"\\\\a é\n.,|()\\[\\]1~-]{0,40}") {
+            let written = rewritten(&source, "f");
+            if !source.contains("{{") && !source.contains("{%") {
+                proptest::prop_assert_eq!(written, Ok((source.clone(), false)));
+            }
         }
     }
 }

@@ -5,23 +5,47 @@
 //! | `source` | [`ChatSource`]: where a model's template comes from |
 //! | `template` | `ChatTemplate`: a template that can be rendered, within limits |
 //! | `generation` | the blocks in which a template marks what the assistant says |
-//! | `value` | values as a template sees them, printed as Python prints them |
+//! | `tokens` | the code within a tag, in tokens |
+//! | `expressions` | expressions, written as calls of what Python would compute |
+//! | `statements` | tags, with their expressions |
+//! | `operators` | operators as in Python |
+//! | `lookup` | attributes, items and slices as in Python |
+//! | `value` | values as a template sees them |
+//! | `print` | values as Python prints them |
+//! | `memory` | how much a rendering may write and make |
 //! | `dumps` | the filter `tojson` |
+//! | `arguments` | arguments by place or by name |
 //! | `methods` | methods of Python's strings, dictionaries and lists |
-//! | `filters` | filters and tests as Jinja has them |
+//! | `texts` | what they make of a text |
+//! | `filters` | filters, tests and functions as Jinja has them |
+//! | `sequences` | those that select, map, order and group |
+//! | `numbers` | those of numbers |
+//! | `format` | `text % values` |
 //! | `clock` | [`Clock`]: the date that a template may print |
 //! | `messages` | from a record's fields to a `Conversation` |
 //! | `spans` | which part of a rendered conversation is the assistant's |
 
+mod arguments;
 mod clock;
 mod dumps;
+mod expressions;
 mod filters;
+mod format;
 mod generation;
+mod lookup;
+mod memory;
 mod messages;
 mod methods;
+mod numbers;
+mod operators;
+mod print;
+mod sequences;
 mod source;
 mod spans;
+mod statements;
 mod template;
+mod texts;
+mod tokens;
 mod value;
 
 pub use clock::Clock;

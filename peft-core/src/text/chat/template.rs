@@ -1,7 +1,6 @@
 //! A chat template that can be rendered.
 
 use std::{
-    cell::Cell,
     fmt, io,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,13 +12,13 @@ use super::{
     clock::Clock,
     filters,
     generation::{MARKS, rewritten, unmarked},
-    methods, value,
+    lookup,
+    memory::{self, MOST_BYTES, TOO_LONG},
+    methods, operators, print, value,
 };
 
 /// Instructions that one rendering may take. Long conversations take a few hundred thousand.
 const FUEL: u64 = 5_000_000;
-/// Bytes that one rendering may write, in all its steps together.
-const MOST_BYTES: usize = 16 << 20;
 /// Macros within macros, and loops within loops.
 const MOST_RECURSION: usize = 100;
 /// Bytes of a template.
@@ -50,11 +49,6 @@ pub(super) struct Rendered {
     pub(super) generated: Vec<Range<usize>>,
 }
 
-thread_local! {
-    /// What this thread's rendering may still write.
-    static BUDGET: Cell<usize> = const { Cell::new(0) };
-}
-
 impl ChatTemplate {
     /// Parses a template. `origin` is where it came from, such as a file; `clock` is what it may print.
     ///
@@ -78,6 +72,8 @@ impl ChatTemplate {
         env.set_formatter(write_value);
         env.set_unknown_method_callback(methods::call);
         filters::add_to(&mut env);
+        operators::add_to(&mut env);
+        lookup::add_to(&mut env);
         env.add_function("raise_exception", filters::raise_exception);
         env.add_function("strftime_now", move |format: String| {
             clock
@@ -95,7 +91,9 @@ impl ChatTemplate {
         let prints_date = source.contains("strftime_now");
         let mut template = Self { env, origin: origin.to_owned(), marks: false, prints_date };
         for (name, function) in [(PLAIN, "_generation"), (MARKED, "_marked")] {
-            let (source, marks) = rewritten(&source, function);
+            let (source, marks) = rewritten(&source, function).map_err(|(line, message)| {
+                format!("{origin}, chat template, line {line}: {message}")
+            })?;
             template.marks = marks;
             let added = guarded(|| template.env.add_template_owned(name, source));
             let added = added.map_err(|message| format!("{origin}: {message}"))?;
@@ -137,7 +135,7 @@ impl ChatTemplate {
     }
 
     fn render_named(&self, name: &str, variables: &Value) -> Result<String, String> {
-        BUDGET.set(MOST_BYTES);
+        memory::begin();
         let mut out = Bounded(Vec::new());
         let render = || {
             let template = self.env.get_template(name)?;
@@ -145,6 +143,9 @@ impl ChatTemplate {
         };
         let rendered = guarded(render).map_err(|message| format!("{}: {message}", self.origin))?;
         rendered.map_err(|fault| self.told(&fault))?;
+        if let Some(what) = memory::unprintable() {
+            return Err(format!("{}: the chat template prints {what}", self.origin));
+        }
         // Texts alone are written to it.
         String::from_utf8(out.0).map_err(|error| format!("{}: {error}", self.origin))
     }
@@ -181,33 +182,22 @@ impl fmt::Debug for ChatTemplate {
     }
 }
 
-/// Runs minijinja, which panics where it should return an error: it takes the first element of an empty list that is
-/// sliced backwards. Nothing of it is used after that.
+/// Runs minijinja, which has panicked where it should return an error. Nothing of it is used after that.
 fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|_| {
-        "the chat template cannot be computed (does it slice an empty list backwards?)".to_owned()
-    })
-}
-
-const TOO_LONG: &str = "it writes more than 16 MiB";
-
-/// Takes bytes from the budget of this thread's rendering.
-fn spend(bytes: usize) -> Result<(), Fault> {
-    let left = BUDGET.get().checked_sub(bytes);
-    BUDGET.set(left.unwrap_or(0));
-    left.map(drop).ok_or_else(|| Fault::new(ErrorKind::InvalidOperation, TOO_LONG))
+    catch_unwind(AssertUnwindSafe(run))
+        .map_err(|_| "the chat template cannot be computed".to_owned())
 }
 
 /// Writes a value as Python does.
 fn write_value(out: &mut Output<'_>, _: &State<'_, '_>, value: &Value) -> Result<(), Fault> {
     let written = match value.as_str() {
         Some(text) => {
-            spend(text.len())?;
+            memory::write(text.len())?;
             out.write_str(text)
         }
         None => {
-            let text = value::text(value);
-            spend(text.len())?;
+            let text = print::text(value);
+            memory::write(text.len())?;
             out.write_str(&text)
         }
     };
@@ -217,7 +207,7 @@ fn write_value(out: &mut Output<'_>, _: &State<'_, '_>, value: &Value) -> Result
 /// What the body of a generation block writes.
 fn said(state: &State<'_, '_>, kwargs: &minijinja::value::Kwargs) -> Result<String, Fault> {
     let caller: Value = kwargs.get("caller")?;
-    caller.call(state, &[]).map(|body| value::text(&body))
+    caller.call(state, &[]).map(|body| print::text(&body))
 }
 
 /// A text of bounded length.
@@ -277,7 +267,22 @@ pub(super) mod tests {
             ("{{ m|nosuch }}", "unknown"),
             ("{{ [1].append(2) }}", "no method named append"),
             ("{{ range(10**9) }}", "range"),
-            ("{% for x in [][::-1] %}{% endfor %}", "slice an empty list backwards"),
+            ("{{ d.items }}", "a field of a value that is not there"),
+            ("{{ m.items }}", "prints a method that is not called"),
+            (
+                "{% set ns = namespace(x='0123456789') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+                "more than 16 MiB",
+            ),
+            (
+                "{% set ns = namespace(x=['0123456789'] * 99) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+                "more than 256 MiB",
+            ),
+            ("{% set x = 'a' * 9999999 %}{{ (x | replace('a', x)) | length }}", "more than 16 MiB"),
+            ("{% set x = 'a' * 9999 %}{{ x.join(x) | length }}", "more than 256 MiB"),
+            (
+                "{% set x = 'a' * 9999999 %}{% for i in range(99) %}{% set y = x.upper() %}{% endfor %}",
+                "more than 256 MiB",
+            ),
             ("{{ u|tojson }}", "tojson: found a value of type undefined"),
         ] {
             let error = render(source, "{\"m\": {}}").unwrap_err();

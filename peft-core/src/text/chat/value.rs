@@ -2,25 +2,32 @@
 //!
 //! Templates are written against Jinja in Python: a list that is printed is Python's `repr`.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use minijinja::{
-    Value,
+    Error, ErrorKind, Value,
     value::{Enumerator, Object, ObjectRepr, ValueKind},
 };
 
+use super::{memory, operators::equal, print::repr};
 use crate::text::ordered::Ordered;
 
 /// Containers in containers at most. JSON from files has less than 128.
 pub(super) const MAX_DEPTH: usize = 256;
+/// Elements of a range. No template means more.
+const LONGEST_RANGE: usize = 100_000;
 
-/// An object of a row, with its keys in the row's order.
+/// A mapping, with its keys in order.
 #[derive(Debug)]
 struct Dict(Vec<(Value, Value)>);
 
 impl Object for Dict {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
+        let entry = self.0.iter().find(|(name, _)| equal(name, key));
+        entry.map(|(_, value)| value.clone())
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
@@ -41,11 +48,45 @@ impl Object for Dict {
     }
 }
 
-/// An array of a row, or a tuple: what Python writes in other brackets.
+/// What Python has several types for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    List,
+    Tuple,
+    /// `range(start, stop, step)`.
+    Range {
+        start: i64,
+        stop: i64,
+        step: i64,
+    },
+    /// A group of `groupby`: a tuple whose parts have the names `grouper` and `list`.
+    Group,
+    /// What `dict.items`, `keys` and `values` return, by the name that is printed.
+    View(&'static str),
+}
+
+impl Kind {
+    /// Python's name of the type.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Tuple | Self::Group => "tuple",
+            Self::Range { .. } => "range",
+            Self::View(name) => name,
+        }
+    }
+
+    /// Whether it has indices and slices.
+    pub(super) fn has_indices(&self) -> bool {
+        !matches!(self, Self::View(_))
+    }
+}
+
+/// A list, or what is like one.
 #[derive(Debug)]
 struct List {
     values: Vec<Value>,
-    is_tuple: bool,
+    kind: Kind,
 }
 
 impl Object for List {
@@ -54,7 +95,15 @@ impl Object for List {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.values.get(key.as_usize()?).cloned()
+        match key.as_str() {
+            Some(name) => self.get_value_by_str(name),
+            None => self.values.get(key.as_usize()?).cloned(),
+        }
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        let at = ["grouper", "list"].iter().position(|name| *name == key)?;
+        (self.kind == Kind::Group).then(|| self.values.get(at).cloned())?
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -66,14 +115,91 @@ impl Object for List {
     }
 }
 
+/// What a generator of Python has: each value once.
+#[derive(Debug)]
+struct Once(Mutex<Vec<Value>>);
+
+impl Object for Once {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
+    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
+        None
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Enumerator::Values(std::mem::take(&mut *values))
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        None
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
+    }
+
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        memory::printed(GENERATOR);
+        Ok(())
+    }
+}
+
+pub(super) const GENERATOR: &str = "what a filter makes one by one (put `| list` behind it)";
+
 /// A list of values.
 pub(super) fn list(values: Vec<Value>) -> Value {
-    Value::from_object(List { values, is_tuple: false })
+    Value::from_object(List { values, kind: Kind::List })
 }
 
 /// A tuple of values.
 pub(super) fn tuple(values: Vec<Value>) -> Value {
-    Value::from_object(List { values, is_tuple: true })
+    Value::from_object(List { values, kind: Kind::Tuple })
+}
+
+/// A view of a mapping; `name` is what Python prints.
+pub(super) fn view(name: &'static str, values: Vec<Value>) -> Value {
+    Value::from_object(List { values, kind: Kind::View(name) })
+}
+
+/// A group of `groupby`.
+pub(super) fn group(grouper: Value, members: Value) -> Value {
+    Value::from_object(List { values: vec![grouper, members], kind: Kind::Group })
+}
+
+/// What Python makes one by one.
+pub(super) fn generator(values: Vec<Value>) -> Value {
+    Value::from_object(Once(Mutex::new(values)))
+}
+
+/// `range(start, stop, step)`.
+pub(super) fn range(start: i64, stop: i64, step: i64) -> Result<Value, Error> {
+    let invalid = |message: &str| Error::new(ErrorKind::InvalidOperation, message.to_owned());
+    if step == 0 {
+        return Err(invalid("range: the step is zero"));
+    }
+    let mut values = Vec::new();
+    let mut at = start;
+    while if step > 0 { at < stop } else { at > stop } {
+        if values.len() == LONGEST_RANGE {
+            return Err(invalid("range: it has more than 100000 elements"));
+        }
+        values.push(Value::from(at));
+        at = at.saturating_add(step);
+    }
+    memory::list(values.len())?;
+    Ok(Value::from_object(List { values, kind: Kind::Range { start, stop, step } }))
+}
+
+/// What a list is in Python. What minijinja itself makes is a list; a generator is none.
+pub(super) fn list_kind(value: &Value) -> Option<&Kind> {
+    match value.downcast_object_ref::<List>() {
+        Some(list) => Some(&list.kind),
+        None if value.kind() == ValueKind::Seq => Some(&Kind::List),
+        None => None,
+    }
 }
 
 /// A mapping from strings.
@@ -81,6 +207,23 @@ pub(super) fn dict(entries: Vec<(String, Value)>) -> Value {
     Value::from_object(Dict(
         entries.into_iter().map(|(key, value)| (Value::from(key), value)).collect(),
     ))
+}
+
+/// A mapping; the last of two values of a key counts, at the place of the first.
+pub(super) fn dict_of(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
+    let mut entries: Vec<(Value, Value)> = Vec::new();
+    for (key, value) in pairs {
+        match entries.iter_mut().find(|(known, _)| equal(known, &key)) {
+            Some((_, old)) => *old = value,
+            None => entries.push((key, value)),
+        }
+    }
+    Value::from_object(Dict(entries))
+}
+
+/// Whether a mapping is a namespace of Jinja's; `None` for what is no object.
+pub(super) fn is_namespace(value: &Value) -> Option<bool> {
+    value.as_object().map(|object| object.type_name().ends_with("Namespace"))
 }
 
 impl From<&Ordered> for Value {
@@ -102,161 +245,8 @@ impl From<&Ordered> for Value {
     }
 }
 
-/// `str(value)` in Python; nothing for an undefined value.
-pub(super) fn text(value: &Value) -> String {
-    match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => repr(value),
-    }
-}
-
-/// `repr(value)` in Python; nothing for an undefined value.
-pub(super) fn repr(value: &Value) -> String {
-    let mut text = String::new();
-    write_repr(&mut text, value, 0);
-    text
-}
-
-fn write_repr(out: &mut String, value: &Value, depth: usize) {
-    match value.kind() {
-        _ if depth > MAX_DEPTH => out.push_str("..."),
-        ValueKind::Undefined => {}
-        ValueKind::None => out.push_str("None"),
-        ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
-        ValueKind::Number => out.push_str(&number(value, ["inf", "-inf", "nan"])),
-        ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
-        ValueKind::Seq | ValueKind::Iterable => {
-            let is_tuple = value.downcast_object_ref::<List>().is_some_and(|list| list.is_tuple);
-            out.push(if is_tuple { '(' } else { '[' });
-            for (i, item) in value.try_iter().into_iter().flatten().enumerate() {
-                out.push_str(if i == 0 { "" } else { ", " });
-                write_repr(out, &item, depth + 1);
-            }
-            out.push_str(match is_tuple {
-                true if value.len() == Some(1) => ",)",
-                true => ")",
-                false => "]",
-            });
-        }
-        ValueKind::Map => {
-            out.push('{');
-            for (i, (key, item)) in entries(value).into_iter().enumerate() {
-                out.push_str(if i == 0 { "" } else { ", " });
-                write_repr(out, &key, depth + 1);
-                out.push_str(": ");
-                write_repr(out, &item, depth + 1);
-            }
-            out.push('}');
-        }
-        _ => out.push_str(&value.to_string()),
-    }
-}
-
-/// A string in quotes, as Python's `repr` writes it.
-fn write_quoted(out: &mut String, text: &str) {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    out.push(quote);
-    for letter in text.chars() {
-        match letter {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            _ if letter == quote => {
-                out.push('\\');
-                out.push(letter);
-            }
-            _ if is_printable(letter) => out.push(letter),
-            _ => out.push_str(&match u32::from(letter) {
-                code @ ..=0xff => format!("\\x{code:02x}"),
-                code @ ..=0xffff => format!("\\u{code:04x}"),
-                code => format!("\\U{code:08x}"),
-            }),
-        }
-    }
-    out.push(quote);
-}
-
-/// Whether Python prints a character as it is: neither a control nor a space other than U+0020, of those that occur
-/// in text.
-fn is_printable(letter: char) -> bool {
-    let hidden = letter.is_control()
-        || (letter.is_whitespace() && letter != ' ')
-        || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}');
-    !hidden
-}
-
-/// A number as Python prints it. `special` are infinity, its opposite, and not a number.
-pub(super) fn number(value: &Value, special: [&str; 3]) -> String {
-    if value.is_integer() {
-        return value.to_string();
-    }
-    match f64::try_from(value.clone()) {
-        Ok(number) if number.is_nan() => special[2].to_owned(),
-        Ok(number) if number.is_infinite() => {
-            special[usize::from(number.is_sign_negative())].to_owned()
-        }
-        Ok(number) => float(number),
-        Err(_) => value.to_string(),
-    }
-}
-
-/// The shortest digits that give the number back, with an exponent where Python has one.
-fn float(number: f64) -> String {
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let plain = number.to_string();
-        return if plain.contains('.') { plain } else { format!("{plain}.0") };
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
-}
-
 /// The keys and values of a mapping.
 pub(super) fn entries(value: &Value) -> Vec<(Value, Value)> {
     let pairs = value.as_object().and_then(|object| object.try_iter_pairs());
     pairs.into_iter().flatten().collect()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_python_s() {
-        for (found, expected) in [
-            (1.0, "1.0"),
-            (0.1, "0.1"),
-            (1e15, "1000000000000000.0"),
-            (1e16, "1e+16"),
-            (1.5e16, "1.5e+16"),
-            (1e-4, "0.0001"),
-            (1e-5, "1e-05"),
-            (-2.5, "-2.5"),
-            (0.0, "0.0"),
-            (-0.0, "-0.0"),
-            (1.7976931348623157e308, "1.7976931348623157e+308"),
-            (f64::INFINITY, "inf"),
-            (f64::NAN, "nan"),
-        ] {
-            assert_eq!(repr(&Value::from(found)), expected);
-        }
-    }
-
-    #[test]
-    fn strings_are_quoted_as_in_python() {
-        for (found, expected) in [
-            ("a", "'a'"),
-            ("it's", "\"it's\""),
-            ("'\"", "'\\'\"'"),
-            ("\n\t\\", "'\\n\\t\\\\'"),
-            ("é\u{0}\u{a0}\u{2028}", "'é\\x00\\xa0\\u2028'"),
-        ] {
-            assert_eq!(repr(&Value::from(found)), expected);
-        }
-    }
 }
