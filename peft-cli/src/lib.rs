@@ -12,6 +12,7 @@
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
 //! | [`encoding`] | the flags of texts, and how texts become rows |
+//! | [`decoding`] | how text is continued: by the flags, else by the model's files |
 //! | [`end_token`] | the tokens that end a text, for training and generation |
 //! | [`fields`] | the flags that name the fields of a row |
 //! | [`text_stream`] | text from new tokens, as they are generated |
@@ -30,6 +31,7 @@ pub mod allocator;
 pub mod base_model;
 pub mod commands;
 pub mod data_files;
+pub mod decoding;
 pub mod demo;
 pub mod device;
 pub mod encoding;

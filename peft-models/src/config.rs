@@ -264,6 +264,30 @@ impl ModelConfig {
         }
     }
 
+    /// The lists of token ids of a key; none if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the value is of another kind, or a list is empty.
+    pub fn token_lists(&self, key: &str) -> Result<Vec<Vec<u32>>> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let lists = serde_json::from_value::<Vec<Vec<u32>>>(value.clone()).ok();
+        lists.filter(|lists| lists.iter().all(|list| !list.is_empty())).ok_or_else(|| {
+            self.error(key, format!("expected a list of lists of token ids, found {value}"))
+        })
+    }
+
+    /// Whether a key has a value that does something: none of null, false, an empty list or object, and `off`.
+    pub fn is_set(&self, key: &str, off: f64) -> bool {
+        match self.get(key) {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(Value::Object(fields)) => !fields.is_empty(),
+            Some(value) => value.as_f64() != Some(off),
+        }
+    }
+
     /// Refuses a key whose value changes the mathematics in a way that is not implemented.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ What transformers 5 does (generation/utils.py), and this repeats:
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,8 @@ class Search:
     length_penalty: float = 1.0
     early_stopping: bool | str = False
     repetition_penalty: float = 1.0
+    # What else changes the scores of the token after `start + new`: (scores, start, new) -> None, in place.
+    more: Callable | None = None
 
 
 def penalised(scores, ids, penalty):
@@ -47,6 +50,8 @@ def token_scores(step, start, new, search, forced_eos):
     if search.num_beams > 1:
         logits = logits.log_softmax(-1)
     scores = penalised(logits, start + new, search.repetition_penalty)
+    if search.more:
+        search.more(scores, start, new)
     if forced_eos is not None and len(new) == search.max_new_tokens - 1:
         scores = torch.full_like(scores, -math.inf)
         scores[forced_eos] = 0

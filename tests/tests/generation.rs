@@ -1,5 +1,6 @@
 //! Generation: its results, how a watcher follows it, and what it refuses.
 
+mod defaults;
 mod program;
 mod properties;
 mod references;

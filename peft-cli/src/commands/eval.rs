@@ -7,14 +7,16 @@ use peft_core::{
     Error, ProblemType, data::Example, evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     train::TrainConfig,
 };
-use peft_models::generate::{Beams, EndTokens, GenerateConfig};
+use peft_models::generate::EndTokens;
 
 use crate::{
+    decoding::{Purpose, settle},
     encoding::TextArgs,
     end_token,
     error::CliResult,
     flags::{
         choices::{PADDING, at_least_one, parse_value},
+        decoding::DecodingArgs,
         help::FlagHelp,
     },
     generation_scores, output,
@@ -48,12 +50,17 @@ pub struct EvalArgs {
     #[arg(long, value_name = "SIDE", default_value = PADDING.name(TrainConfig::default().padding))]
     padding: String,
     /// Also generate up to this many tokens per row, and score them: exact_match and token_error_rate. For
-    /// language models.
+    /// language models. Penalties and beams are those of generation_config.json; tokens are never drawn.
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
     /// Generate with B beams.
-    #[arg(long, value_name = "B", default_value_t = 1, requires = "max_new_tokens")]
-    num_beams: usize,
+    #[arg(
+        long,
+        value_name = "B",
+        requires = "max_new_tokens",
+        show_default = "that of generation_config.json, else 1"
+    )]
+    num_beams: Option<usize>,
     /// Print a JSON object keyed by metric name.
     #[arg(long)]
     json: bool,
@@ -100,10 +107,13 @@ pub fn run(args: &EvalArgs) -> CliResult {
             let message = format!("{} generates nothing", session.task()?);
             return Err(Error::setting("--max-new-tokens", message).into());
         }
-        let config = GenerateConfig::for_model(&session.base, limit)?
-            .with_end_tokens(end.ids().to_vec())
-            .with_batch_size(args.batch_size)
-            .with_beams(Beams::new(args.num_beams));
+        let decoding = DecodingArgs {
+            max_new_tokens: Some(limit),
+            num_beams: args.num_beams,
+            ..DecodingArgs::default()
+        };
+        let config = settle(&decoding, &session.base, &end, Purpose::Scoring)?
+            .with_batch_size(args.batch_size);
         let scores = generation_scores::score(&session, &encoded.examples, &config, &args.data)?;
         metrics.extend(scores.iter());
     }

@@ -19,7 +19,9 @@ use peft_models::generate::{
 use serde_json::{Value, json};
 
 use crate::{
+    decoding::{Purpose, settle},
     encoding::TextArgs,
+    end_token,
     error::{CliError, CliResult},
     flags::{decoding::DecodingArgs, help::FlagHelp},
     output,
@@ -28,7 +30,7 @@ use crate::{
     token_text::TokenText,
 };
 
-/// Continues text, with or without an adapter: greedily, unless sampling or beam search is asked for.
+/// Continues text, with or without an adapter: as the flags or the model's generation_config.json say, else greedily.
 ///
 /// Examples:
 ///   peft generate --model models/stories --prompt "Once upon a time" --max-new-tokens 60
@@ -79,7 +81,10 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     output::check_apart("--output", args.output.as_deref(), &[input])?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
-    let config = args.decoding.config(&session.base, &session.dir, args.batch_size)?;
+    let (end, _) = end_token::find(&session.base.config, &session.dir, None)?;
+    end_token::note(&end, &session.dir);
+    let config = settle(&args.decoding, &session.base, &end, Purpose::Reading)?
+        .with_batch_size(args.batch_size);
     match (&args.prompt, &args.input) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
         (None, Some(input)) => {
@@ -101,7 +106,9 @@ fn continue_file(
     config: &GenerateConfig,
 ) -> peft_core::Result<String> {
     let (records, encoded) = session.encode(input, &args.text, false)?;
-    session.check_lengths(&encoded.examples, args.decoding.max_new_tokens, input)?;
+    // Where the total is limited, there are as many new tokens as fit.
+    let new_tokens = config.max_total_tokens.map_or(config.max_new_tokens, |_| 1);
+    session.check_lengths(&encoded.examples, new_tokens, input)?;
     let is_text = |record: &Record| !record.has("input_ids");
     let stops = &args.decoding.stop;
     let needs_text = !stops.is_empty() || records.iter().any(is_text);

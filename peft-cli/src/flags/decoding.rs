@@ -1,25 +1,24 @@
-//! The flags of generation, and the settings they stand for.
+//! The flags of generation.
 
-use std::path::Path;
+use std::fmt::Display;
 
 use clap::{Args, ValueEnum};
-use peft_core::{Error, Result};
-use peft_models::{
-    Loaded,
-    generate::{Beams, EarlyStopping, GenerateConfig, Sampling},
-};
+use peft_models::generate::{Beams, EarlyStopping, GenerateConfig, Sampling};
 
-use crate::{end_token, flags::help::FlagHelp};
+use crate::flags::help::FlagHelp;
 
-/// Flags that say how text is continued.
-#[derive(Args, Clone, Debug)]
+/// New tokens where neither a flag nor the model says how many.
+pub const MAX_NEW_TOKENS: usize = 64;
+
+/// Flags that say how text is continued. What no flag says, the model's files may.
+#[derive(Args, Clone, Debug, Default)]
 pub struct DecodingArgs {
     /// Largest number of new tokens.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub max_new_tokens: usize,
+    #[arg(long, value_name = "N", show_default = or_of_model(MAX_NEW_TOKENS))]
+    pub max_new_tokens: Option<usize>,
     /// New tokens before the text may end.
-    #[arg(long, value_name = "N", default_value_t = defaults().min_new_tokens)]
-    pub min_new_tokens: usize,
+    #[arg(long, value_name = "N", show_default = or_of_model(defaults().min_new_tokens))]
+    pub min_new_tokens: Option<usize>,
     /// End the text where TEXT appears in it; may be given several times. `output` is cut before it, `output_ids`
     /// includes its tokens.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -29,12 +28,18 @@ pub struct DecodingArgs {
         long,
         value_name = "X",
         allow_negative_numbers = true,
-        show_default = format!("{}, no penalty", defaults().repetition_penalty)
+        show_default = or_of_model(format!("{}, no penalty", defaults().repetition_penalty))
     )]
     pub repetition_penalty: Option<f32>,
+    /// Write the same N tokens in a row only once, those of a text that is continued included.
+    #[arg(long, value_name = "N", show_default = or_of_model("0, no limit"))]
+    pub no_repeat_ngram_size: Option<usize>,
+    /// Take the likeliest token each time, even where generation_config.json asks for sampling or beams.
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed", "num_beams"])]
+    pub greedy: bool,
     /// Texts per row, with sampling or beam search.
-    #[arg(long, value_name = "N", default_value_t = defaults().num_return_sequences)]
-    pub num_return_sequences: usize,
+    #[arg(long, value_name = "N", show_default = defaults().num_return_sequences)]
+    pub num_return_sequences: Option<usize>,
     /// Sample with this temperature: below 1 likely tokens become likelier, 1 is the model's own distribution.
     #[arg(
         long,
@@ -63,7 +68,12 @@ pub struct DecodingArgs {
     )]
     pub seed: Option<u64>,
     /// Search with B beams.
-    #[arg(long, value_name = "B", help_heading = "Beam search", show_default = "1, no search")]
+    #[arg(
+        long,
+        value_name = "B",
+        help_heading = "Beam search",
+        show_default = or_of_model("1, no search")
+    )]
     pub num_beams: Option<usize>,
     /// Favour longer texts above 0, shorter ones below.
     #[arg(
@@ -99,6 +109,11 @@ pub enum EarlyStoppingName {
     Never,
 }
 
+/// A default that the model's own file goes before.
+fn or_of_model(value: impl Display) -> String {
+    format!("that of generation_config.json, else {value}")
+}
+
 /// The defaults of generation; the length is always given.
 fn defaults() -> GenerateConfig {
     GenerateConfig::new(1)
@@ -111,81 +126,5 @@ impl From<EarlyStoppingName> for EarlyStopping {
             EarlyStoppingName::True => Self::Always,
             EarlyStoppingName::Never => Self::Never,
         }
-    }
-}
-
-impl DecodingArgs {
-    /// The settings for a model: greedy unless sampling or beams are asked for.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`] naming the flag that is out of range or does not go with the others.
-    pub fn config(&self, base: &Loaded, dir: &Path, batch_size: usize) -> Result<GenerateConfig> {
-        let (end, _) = end_token::find(&base.config, dir, None)?;
-        end_token::note(&end, dir);
-        let config = GenerateConfig::for_model(base, self.max_new_tokens)?
-            .with_end_tokens(end.ids().to_vec())
-            .with_min_new_tokens(self.min_new_tokens)
-            .with_repetition_penalty(
-                self.repetition_penalty.unwrap_or(defaults().repetition_penalty),
-            )
-            .with_num_return_sequences(self.num_return_sequences)
-            .with_batch_size(batch_size);
-        if self.stop.iter().any(String::is_empty) {
-            return Err(Error::setting("--stop", "found an empty text"));
-        }
-        let config = match (self.sampling()?, self.beams()?) {
-            (Some(_), Some(_)) => {
-                let message = "beams and sampling (--temperature, --top-k, --top-p) exclude each \
-                               other";
-                return Err(Error::setting("--num-beams", message));
-            }
-            (Some(sampling), None) => config.with_sampling(sampling),
-            (None, Some(beams)) => config.with_beams(beams),
-            (None, None) => config,
-        };
-        config.validate()?;
-        Ok(config)
-    }
-
-    fn sampling(&self) -> Result<Option<Sampling>> {
-        if self.temperature.is_none() && self.top_k.is_none() && self.top_p.is_none() {
-            return match self.seed {
-                Some(_) => Err(Error::setting(
-                    "--seed",
-                    "without sampling there is nothing to draw: give --temperature, --top-k or \
-                     --top-p",
-                )),
-                None => Ok(None),
-            };
-        }
-        let defaults = Sampling::default();
-        Ok(Some(Sampling {
-            temperature: self.temperature.unwrap_or(defaults.temperature),
-            top_k: self.top_k,
-            top_p: self.top_p.unwrap_or(defaults.top_p),
-            seed: self.seed.unwrap_or(defaults.seed),
-        }))
-    }
-
-    fn beams(&self) -> Result<Option<Beams>> {
-        let Some(num_beams) = self.num_beams.filter(|beams| *beams != 1) else {
-            for (flag, given) in [
-                ("--length-penalty", self.length_penalty.is_some()),
-                ("--early-stopping", self.early_stopping.is_some()),
-            ] {
-                if given {
-                    let message = "is a setting of beam search: give --num-beams above 1";
-                    return Err(Error::setting(flag, message));
-                }
-            }
-            return Ok(None);
-        };
-        let defaults = Beams::new(num_beams);
-        Ok(Some(Beams {
-            length_penalty: self.length_penalty.unwrap_or(defaults.length_penalty),
-            early_stopping: self.early_stopping.map_or(defaults.early_stopping, Into::into),
-            ..defaults
-        }))
     }
 }

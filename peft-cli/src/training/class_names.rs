@@ -1,5 +1,7 @@
 //! The classes of a run: given, remembered by an adapter, or found in the rows.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, Head, ProblemType, Result, Task,
@@ -70,6 +72,7 @@ pub fn of_run(
         return Ok(Some(stored_labels(own, "base model")?));
     }
     let found = with_all_classes(found, head.as_ref())?;
+    note_spellings(&found);
     let numbers = found.names().iter().all(|name| name.parse::<i64>().is_ok());
     if task == Task::TokenCls && numbers && records.iter().any(|record| !record.has("input_ids")) {
         output::note("note: the tags are numbers; --labels gives their names, from 0 on");
@@ -78,6 +81,18 @@ pub fn of_run(
         // The base model's own order, which is that of its head.
         Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
         _ => Ok(Some(found)),
+    }
+}
+
+/// Tells of two classes that are one name in other letters: one of them is rarely meant.
+fn note_spellings(labels: &Labels) {
+    let mut spellings = BTreeMap::new();
+    for name in labels.names() {
+        if let Some(other) = spellings.insert(name.to_lowercase(), name) {
+            output::note(format!(
+                "note: {other} and {name} are two classes, which differ in upper and lower case only"
+            ));
+        }
     }
 }
 

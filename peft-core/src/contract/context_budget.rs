@@ -31,6 +31,12 @@ impl Limit {
     fn check(self, tokens: usize, new_tokens: usize) -> Result<()> {
         check_length(self.positions, self.taken, tokens, new_tokens)
     }
+
+    fn most_new_tokens(self, tokens: usize) -> usize {
+        let Some(positions) = self.positions else { return usize::MAX };
+        // As in `check_length`, the last one needs no position.
+        (positions + 1).saturating_sub(self.taken.saturating_add(tokens))
+    }
 }
 
 /// Checks that virtual tokens, the tokens of a row and new tokens fit the positions of a side, if
@@ -74,5 +80,13 @@ impl ContextBudget {
         }
         self.encoder.check(tokens, 0)?;
         self.decoder.check(decoder_tokens, new_tokens)
+    }
+
+    /// The most new tokens for which [`check`](Self::check) passes, for rows that pass it without any.
+    pub fn most_new_tokens(&self, tokens: usize, decoder_tokens: usize) -> usize {
+        if self.two_sides {
+            return self.decoder.most_new_tokens(decoder_tokens);
+        }
+        self.encoder.most_new_tokens(tokens)
     }
 }

@@ -294,6 +294,11 @@ mod tests {
             "text from text, label from label",
         );
         said(
+            lm,
+            json!({"prompt": "a", "output": "b", "id": 3}),
+            "source from prompt, target from output",
+        );
+        said(
             Task::TokenCls,
             json!({"words": ["a"], "ner": ["O"]}),
             "tokens from words, tags from ner",
@@ -401,6 +406,11 @@ mod tests {
         assert!(refusal(Task::CausalLm, json!({"source": "a"})).starts_with("target_field: "));
         assert!(refusal(Task::CausalLm, json!({"target": "a"})).starts_with("source_field: "));
         assert!(refusal(Task::Seq2SeqLm, json!({"text": "a"})).starts_with("source_field: "));
+        // The half of a usual pair that is there is not the one to name.
+        let half = |row| refusal(Task::CausalLm, row);
+        let preference = json!({"prompt": "a", "chosen": "b", "rejected": "c"});
+        assert!(half(preference).starts_with("target_field: "));
+        assert!(half(json!({"completion": "a", "id": 1})).starts_with("source_field: "));
     }
 
     #[test]

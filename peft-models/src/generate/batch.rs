@@ -15,24 +15,30 @@ pub(super) struct Batch<'a> {
     pub virtual_tokens: VirtualTokens,
     /// The token that the decoder of an encoder-decoder starts from.
     pub start: Option<u32>,
+    /// The most new tokens of each row.
+    pub longest: Vec<usize>,
 }
 
 impl Batch<'_> {
     /// Reads the rows; returns the model after them, and the logits `[B, V]` of their first new tokens.
-    pub fn read(&self, max_new_tokens: usize) -> Result<(Decoder<'_>, Tensor<2>)> {
-        Decoder::start(self.model, &self.rows, &self.virtual_tokens, self.start, max_new_tokens)
+    pub fn read(&self) -> Result<(Decoder<'_>, Tensor<2>)> {
+        let longest = self.longest.iter().copied().max().unwrap_or_default();
+        Decoder::start(self.model, &self.rows, &self.virtual_tokens, self.start, longest)
     }
 
     /// The tokens of a sequence of one of the rows.
     pub fn context<'b>(&'b self, row: usize, new: &'b [u32]) -> Context<'b> {
-        Context { read: self.start.as_ref().map_or(self.rows[row], std::slice::from_ref), new }
+        let input = self.rows[row];
+        let read = self.start.as_ref().map_or(input, std::slice::from_ref);
+        Context { input, read, new, longest: self.longest[row] }
     }
 
     /// The error for a row whose scores allow no token.
     pub fn no_token(&self, row: usize) -> Error {
         let row = self.indices[row];
         Error::Mismatch(format!(
-            "row {row}: no token can follow, all scores of the model are NaN or minus infinity"
+            "row {row}: no token can follow, all scores of the model are NaN, minus infinity or ruled out by the \
+             settings of generation"
         ))
     }
 }

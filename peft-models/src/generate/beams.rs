@@ -21,10 +21,10 @@ pub(super) fn run(
     beams: &Beams,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Vec<Generated>>> {
-    let (mut decoder, mut logits) = batch.read(config.max_new_tokens)?;
+    let (mut decoder, mut logits) = batch.read()?;
     let mut output = vec![Vec::new(); batch.rows.len()];
     let mut searches: Vec<Search<'_>> = (0..batch.rows.len())
-        .map(|row| Search::new(config, beams, row, batch.context(row, &[]).read))
+        .map(|row| Search::new(config, beams, row, batch.context(row, &[])))
         .collect();
     loop {
         let vocabulary = logits.dims()[1];
@@ -79,8 +79,8 @@ struct Search<'a> {
     beams: &'a Beams,
     /// The index of the row in the batch.
     row: usize,
-    /// The tokens read before the first new one.
-    read: &'a [u32],
+    /// What is known before the first new token.
+    before: Context<'a>,
     /// The best first. At the beginning a single empty one, so that the first tokens differ.
     running: Vec<Beam>,
     /// The best first, at most `num_beams`.
@@ -96,9 +96,9 @@ struct Candidate {
 }
 
 impl<'a> Search<'a> {
-    fn new(config: &'a GenerateConfig, beams: &'a Beams, row: usize, read: &'a [u32]) -> Self {
+    fn new(config: &'a GenerateConfig, beams: &'a Beams, row: usize, before: Context<'a>) -> Self {
         let running = vec![Beam { new: Vec::new(), score: 0.0, place: row }];
-        Self { config, beams, row, read, running, finished: Vec::new() }
+        Self { config, beams, row, before, running, finished: Vec::new() }
     }
 
     /// Adds a token to the running sequences; returns whether the search goes on. `scores` are the log-probabilities `[V]`
@@ -106,7 +106,7 @@ impl<'a> Search<'a> {
     fn step(&mut self, scores: &mut [&mut [f32]], ends: &mut dyn FnMut(&[u32]) -> bool) -> bool {
         let num_beams = self.beams.num_beams;
         let len = self.running.first().map_or(0, |beam| beam.new.len()) + 1;
-        let longest = self.config.max_new_tokens;
+        let longest = self.before.longest;
         // Enough for all beams to go on if every end token is among the best of each.
         let wanted = (1 + self.config.end_tokens.len().max(1)).saturating_mul(num_beams);
         let mut running = Vec::with_capacity(num_beams);
@@ -138,7 +138,7 @@ impl<'a> Search<'a> {
         let mut best: Vec<Candidate> = Vec::with_capacity(wanted + 1);
         for (index, beam) in self.running.iter().enumerate() {
             let Some(own) = scores.get_mut(beam.place) else { continue };
-            adjust(self.config, Context { read: self.read, new: &beam.new }, own);
+            adjust(self.config, Context { new: &beam.new, ..self.before }, own);
             for (token, score) in (0u32..).zip(own.iter()) {
                 let score = beam.score + score;
                 let least = match best.last() {
@@ -165,7 +165,7 @@ impl<'a> Search<'a> {
         let len = match self.beams.early_stopping {
             EarlyStopping::Always => return false,
             // Longer is better: its score at the maximum length.
-            EarlyStopping::Never if penalty > 0.0 => self.config.max_new_tokens,
+            EarlyStopping::Never if penalty > 0.0 => self.before.longest,
             _ => len,
         };
         let worst = self.finished.last().and_then(|worst| worst.score);
@@ -201,7 +201,9 @@ mod tests {
     }
 
     fn search(config: &GenerateConfig, beams: &Beams) -> Vec<Generated> {
-        let mut search = Search::new(config, beams, 0, &[0]);
+        let longest = config.max_new_tokens;
+        let before = Context { input: &[0], read: &[0], new: &[], longest };
+        let mut search = Search::new(config, beams, 0, before);
         loop {
             let mut scores: Vec<Vec<f32>> =
                 search.running.iter().map(|beam| next(&beam.new)).collect();

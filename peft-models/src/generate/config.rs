@@ -2,6 +2,8 @@
 
 use peft_core::{Error, ModelSpec, Result};
 
+use super::strategy::{Beams, Sampling, Strategy};
+
 /// The maximum of rows, sequences or beams at once: more is probably a typing error.
 const LARGEST: usize = 65_536;
 
@@ -11,8 +13,15 @@ const LARGEST: usize = 65_536;
 pub struct GenerateConfig {
     /// The most new tokens of a sequence, its end token included.
     pub max_new_tokens: usize,
+    /// The most tokens of a sequence with those read before the first new one, `max_length` of transformers: the input of a
+    /// decoder-only model, or the start token of a decoder [default: no limit]. With it, `max_new_tokens` is also reduced to
+    /// what the model's positions leave.
+    pub max_total_tokens: Option<usize>,
     /// The least number of new tokens before an end token [default: 0].
     pub min_new_tokens: usize,
+    /// The least number of tokens before an end token, counted as those of `max_total_tokens`: `min_length` of transformers
+    /// [default: 0].
+    pub min_total_tokens: usize,
     /// The ids that end a sequence; the one that ended it is part of the output.
     pub end_tokens: Vec<u32>,
     /// The token that the decoder of an encoder-decoder starts from, `decoder_start_token_id`. Not part of the output.
@@ -25,6 +34,17 @@ pub struct GenerateConfig {
     /// Divides the positive and multiplies the negative scores of tokens that the sequence has already, including the input
     /// of a decoder-only model [default: 1, no change] (Keskar et al. 2019, arXiv 1909.05858, section 4.1).
     pub repetition_penalty: f32,
+    /// As many tokens in a row as this come only once in a sequence, including the input of a decoder-only model
+    /// [default: 0, no limit] (Paulus et al. 2017, arXiv 1705.04304, section 2.5).
+    pub no_repeat_ngram_size: usize,
+    /// As many tokens in a row as this are not taken over from the input, an encoder's included [default: 0, no limit].
+    pub encoder_no_repeat_ngram_size: usize,
+    /// Tokens in a row that never come, `bad_words_ids` [default: none]. An end token that stands alone may come.
+    pub bad_words: Vec<Vec<u32>>,
+    /// Tokens that never come [default: none].
+    pub suppress_tokens: Vec<u32>,
+    /// Tokens that are never the first, or behind a forced first one the second [default: none].
+    pub begin_suppress_tokens: Vec<u32>,
     /// How the next token is chosen [default: the likeliest].
     pub strategy: Strategy,
     /// Sequences per row [default: 1]. More than one takes sampling or beams.
@@ -33,125 +53,24 @@ pub struct GenerateConfig {
     pub batch_size: usize,
 }
 
-/// How the next token is chosen.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Strategy {
-    /// The likeliest.
-    #[default]
-    Greedy,
-    /// One drawn by probability.
-    Sampling(Sampling),
-    /// That of the likeliest sequence a beam search finds.
-    Beams(Beams),
-}
-
-/// Settings of sampling.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampling {
-    /// Divides the scores: below 1, likely tokens become likelier [default: 1].
-    pub temperature: f32,
-    /// Draws from this many likeliest tokens, including those as likely as the last of them [default: all].
-    pub top_k: Option<usize>,
-    /// Draws from the fewest likeliest tokens that together have this probability [default: 1, all tokens] (nucleus
-    /// sampling, Holtzman et al. 2019, arXiv 1904.09751).
-    pub top_p: f32,
-    /// The seed of the draws [default: 0]. The output for a row depends on it, the index of the row and the step, not on the
-    /// other rows.
-    pub seed: u64,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self { temperature: 1.0, top_k: None, top_p: 1.0, seed: 0 }
-    }
-}
-
-/// Settings of beam search.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Beams {
-    /// Sequences kept at each step; 1 is greedy generation.
-    pub num_beams: usize,
-    /// The score of a finished sequence is its log-probability divided by the number of its new tokens, the end token
-    /// included, to this power [default: 1]. Above 0 favours longer sequences, below 0 shorter ones.
-    pub length_penalty: f32,
-    /// When the search of a row ends.
-    pub early_stopping: EarlyStopping,
-}
-
-/// When the search of a row ends, once it has as many finished sequences as beams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EarlyStopping {
-    /// When no running sequence could beat the worst finished one if it ended now: `false`.
-    #[default]
-    Heuristic,
-    /// At once: `true`.
-    Always,
-    /// When no running sequence could beat it at any length up to the maximum: `"never"`.
-    Never,
-}
-
-impl Sampling {
-    /// Sets the temperature.
-    #[must_use]
-    pub fn with_temperature(mut self, temperature: f32) -> Self {
-        self.temperature = temperature;
-        self
-    }
-
-    /// Sets how many of the likeliest tokens are drawn from; `None` for all.
-    #[must_use]
-    pub fn with_top_k(mut self, top_k: Option<usize>) -> Self {
-        self.top_k = top_k;
-        self
-    }
-
-    /// Sets the probability that the tokens drawn from have together.
-    #[must_use]
-    pub fn with_top_p(mut self, top_p: f32) -> Self {
-        self.top_p = top_p;
-        self
-    }
-
-    /// Sets the seed.
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-}
-
-impl Beams {
-    /// A search with this many beams.
-    pub fn new(num_beams: usize) -> Self {
-        Self { num_beams, length_penalty: 1.0, early_stopping: EarlyStopping::Heuristic }
-    }
-
-    /// Sets the length penalty.
-    #[must_use]
-    pub fn with_length_penalty(mut self, length_penalty: f32) -> Self {
-        self.length_penalty = length_penalty;
-        self
-    }
-
-    /// Sets when a row's search ends.
-    #[must_use]
-    pub fn with_early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
-        self.early_stopping = early_stopping;
-        self
-    }
-}
-
 impl GenerateConfig {
     /// Greedy generation of at most this many tokens, without end tokens.
     pub fn new(max_new_tokens: usize) -> Self {
         Self {
             max_new_tokens,
+            max_total_tokens: None,
             min_new_tokens: 0,
+            min_total_tokens: 0,
             end_tokens: Vec::new(),
             decoder_start: None,
             forced_bos: None,
             forced_eos: Vec::new(),
             repetition_penalty: 1.0,
+            no_repeat_ngram_size: 0,
+            encoder_no_repeat_ngram_size: 0,
+            bad_words: Vec::new(),
+            suppress_tokens: Vec::new(),
+            begin_suppress_tokens: Vec::new(),
             strategy: Strategy::Greedy,
             num_return_sequences: 1,
             batch_size: 16,
@@ -165,10 +84,24 @@ impl GenerateConfig {
         self
     }
 
+    /// Sets the maximum of tokens with those read before the first new one; `None` for none.
+    #[must_use]
+    pub fn with_max_total_tokens(mut self, max_total_tokens: Option<usize>) -> Self {
+        self.max_total_tokens = max_total_tokens;
+        self
+    }
+
     /// Sets the least number of new tokens before an end token.
     #[must_use]
     pub fn with_min_new_tokens(mut self, min_new_tokens: usize) -> Self {
         self.min_new_tokens = min_new_tokens;
+        self
+    }
+
+    /// Sets the least number of tokens before an end token, those read before the first new one included.
+    #[must_use]
+    pub fn with_min_total_tokens(mut self, min_total_tokens: usize) -> Self {
+        self.min_total_tokens = min_total_tokens;
         self
     }
 
@@ -204,6 +137,41 @@ impl GenerateConfig {
     #[must_use]
     pub fn with_repetition_penalty(mut self, repetition_penalty: f32) -> Self {
         self.repetition_penalty = repetition_penalty;
+        self
+    }
+
+    /// Sets how many tokens in a row come only once; 0 for no limit.
+    #[must_use]
+    pub fn with_no_repeat_ngram_size(mut self, size: usize) -> Self {
+        self.no_repeat_ngram_size = size;
+        self
+    }
+
+    /// Sets how many tokens in a row are not taken over from the input; 0 for no limit.
+    #[must_use]
+    pub fn with_encoder_no_repeat_ngram_size(mut self, size: usize) -> Self {
+        self.encoder_no_repeat_ngram_size = size;
+        self
+    }
+
+    /// Sets the tokens in a row that never come.
+    #[must_use]
+    pub fn with_bad_words(mut self, bad_words: Vec<Vec<u32>>) -> Self {
+        self.bad_words = bad_words;
+        self
+    }
+
+    /// Sets the tokens that never come.
+    #[must_use]
+    pub fn with_suppress_tokens(mut self, ids: Vec<u32>) -> Self {
+        self.suppress_tokens = ids;
+        self
+    }
+
+    /// Sets the tokens that are never the first.
+    #[must_use]
+    pub fn with_begin_suppress_tokens(mut self, ids: Vec<u32>) -> Self {
+        self.begin_suppress_tokens = ids;
         self
     }
 

@@ -1,11 +1,204 @@
-//! A model's `generation_config.json`.
+//! A model's `generation_config.json`, and what it asks of generation.
+
+use std::path::Path;
 
 use peft_core::{
     Error, Result,
     formats::{gguf::gguf_of, read},
 };
 
-use crate::config::ModelConfig;
+use super::{EarlyStopping, Strategy};
+use crate::{config::ModelConfig, load::Loaded};
+
+/// How transformers' `generate` continues a text where it is told nothing else: by `generation_config.json`, or by
+/// `config.json` if there is no such file. `None` stands for what the file does not say.
+///
+/// The special tokens there are those of [`GenerateConfig::for_model`](super::GenerateConfig::for_model).
+#[derive(Clone, Debug)]
+pub struct GenerationDefaults {
+    file: ModelConfig,
+    /// Whether tokens are drawn: [`sampling`](Self::sampling) says how.
+    pub do_sample: bool,
+    /// The number of beams: [`beams`](Self::beams) says more.
+    pub num_beams: Option<usize>,
+    /// The most new tokens.
+    pub max_new_tokens: Option<usize>,
+    /// The most tokens, with those read before the first new one. It gives way to `max_new_tokens`.
+    pub max_length: Option<usize>,
+    /// The least new tokens.
+    pub min_new_tokens: Option<usize>,
+    /// The least tokens, counted as those of `max_length`. It gives way to `min_new_tokens`.
+    pub min_length: Option<usize>,
+    /// What the scores of tokens that occurred are divided by.
+    pub repetition_penalty: Option<f32>,
+    /// How many tokens in a row come only once.
+    pub no_repeat_ngram_size: Option<usize>,
+    /// How many tokens in a row are not taken over from the input.
+    pub encoder_no_repeat_ngram_size: Option<usize>,
+    /// Tokens in a row that never come, `bad_words_ids`.
+    pub bad_words: Vec<Vec<u32>>,
+    /// Tokens that never come.
+    pub suppress_tokens: Vec<u32>,
+    /// Tokens that are never the first.
+    pub begin_suppress_tokens: Vec<u32>,
+}
+
+/// How a model's file draws tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SamplingDefaults {
+    /// The temperature.
+    pub temperature: Option<f32>,
+    /// The number of likeliest tokens to draw from; 0 for all.
+    pub top_k: Option<usize>,
+    /// The probability that the tokens drawn from have together.
+    pub top_p: Option<f32>,
+}
+
+/// How a model's file searches with beams.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BeamDefaults {
+    /// The power of the length that a score is divided by.
+    pub length_penalty: Option<f32>,
+    /// When a search ends.
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+/// Settings of transformers that are not known here and change what it generates, with the value that does nothing.
+const UNKNOWN: [(&str, f64); 15] = [
+    ("guidance_scale", 1.0),
+    ("sequence_bias", 0.0),
+    ("encoder_repetition_penalty", 1.0),
+    ("exponential_decay_length_penalty", 0.0),
+    ("watermarking_config", 0.0),
+    ("token_healing", 0.0),
+    ("stop_strings", 0.0),
+    ("max_time", 0.0),
+    ("num_return_sequences", 1.0),
+    ("num_beam_groups", 1.0),
+    ("diversity_penalty", 0.0),
+    ("penalty_alpha", 0.0),
+    ("dola_layers", 0.0),
+    ("constraints", 0.0),
+    ("force_words_ids", 0.0),
+];
+
+/// The same for settings of sampling.
+const UNKNOWN_IN_SAMPLING: [(&str, f64); 5] = [
+    ("min_p", 0.0),
+    ("top_h", 0.0),
+    ("typical_p", 1.0),
+    ("epsilon_cutoff", 0.0),
+    ("eta_cutoff", 0.0),
+];
+
+/// The same for settings of beam search.
+const UNKNOWN_IN_SEARCH: [(&str, f64); 1] = [("renormalize_logits", 0.0)];
+
+impl GenerationDefaults {
+    /// What the files of a model ask for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] or [`Error::Config`] if a file cannot be parsed, or a value cannot be used.
+    pub fn of(loaded: &Loaded) -> Result<Self> {
+        let file = beside(&loaded.config)?.unwrap_or_else(|| loaded.config.clone());
+        let defaults = Self::read(file)?;
+        let vocab_size = loaded.model.spec().vocab_size;
+        let outside = |id: &&u32| **id as usize >= vocab_size;
+        if let Some(id) = defaults.bad_words.iter().flatten().find(outside) {
+            let message = format!("found {id}, outside the vocabulary of {vocab_size}");
+            return Err(defaults.error("bad_words_ids", message));
+        }
+        Ok(defaults)
+    }
+
+    fn read(file: ModelConfig) -> Result<Self> {
+        for key in ["suppress_tokens", "begin_suppress_tokens"] {
+            file.check_token_ids(key)?;
+        }
+        Ok(Self {
+            do_sample: file.flag("do_sample", false)?,
+            num_beams: file.optional_size("num_beams")?,
+            max_new_tokens: file.optional_size("max_new_tokens")?,
+            max_length: file.optional_size("max_length")?,
+            min_new_tokens: count(&file, "min_new_tokens")?,
+            min_length: count(&file, "min_length")?,
+            repetition_penalty: number(&file, "repetition_penalty")?,
+            no_repeat_ngram_size: count(&file, "no_repeat_ngram_size")?,
+            encoder_no_repeat_ngram_size: count(&file, "encoder_no_repeat_ngram_size")?,
+            bad_words: file.token_lists("bad_words_ids")?,
+            suppress_tokens: file.token_ids("suppress_tokens"),
+            begin_suppress_tokens: file.token_ids("begin_suppress_tokens"),
+            file,
+        })
+    }
+
+    /// How tokens are drawn, if they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if a value is of another kind.
+    pub fn sampling(&self) -> Result<SamplingDefaults> {
+        Ok(SamplingDefaults {
+            temperature: number(&self.file, "temperature")?,
+            top_k: count(&self.file, "top_k")?,
+            top_p: number(&self.file, "top_p")?,
+        })
+    }
+
+    /// How beams are searched with, if they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if a value is of another kind.
+    pub fn beams(&self) -> Result<BeamDefaults> {
+        const KEY: &str = "early_stopping";
+        let early_stopping = match (self.file.has(KEY), self.file.flag(KEY, false)) {
+            (false, _) => None,
+            (_, Ok(true)) => Some(EarlyStopping::Always),
+            (_, Ok(false)) => Some(EarlyStopping::Heuristic),
+            (_, Err(error)) => match self.file.text(KEY, "") {
+                Ok("never") => Some(EarlyStopping::Never),
+                Ok(other) => {
+                    let message = format!("found `{other}`, expected true, false or never");
+                    return Err(self.error(KEY, message));
+                }
+                Err(_) => return Err(error),
+            },
+        };
+        Ok(BeamDefaults { length_penalty: number(&self.file, "length_penalty")?, early_stopping })
+    }
+
+    /// The settings of the file that would change what a strategy generates, and are not known here.
+    pub fn unknown(&self, strategy: &Strategy) -> Vec<&'static str> {
+        let more: &[(&str, f64)] = match strategy {
+            Strategy::Greedy => &[],
+            Strategy::Sampling(_) => &UNKNOWN_IN_SAMPLING,
+            Strategy::Beams(_) => &UNKNOWN_IN_SEARCH,
+        };
+        let set = UNKNOWN.iter().chain(more).filter(|(key, off)| self.file.is_set(key, *off));
+        set.map(|(key, _)| *key).collect()
+    }
+
+    /// The name of the file.
+    pub fn file_name(&self) -> String {
+        let name = self.file.path().file_name().unwrap_or_else(|| self.file.path().as_os_str());
+        Path::new(name).display().to_string()
+    }
+
+    /// An error about one of its keys.
+    pub fn error(&self, key: &str, message: impl Into<String>) -> Error {
+        self.file.error(key, message)
+    }
+}
+
+fn number(file: &ModelConfig, key: &str) -> Result<Option<f32>> {
+    file.has(key).then(|| Ok(file.number(key, 0.0)? as f32)).transpose()
+}
+
+fn count(file: &ModelConfig, key: &str) -> Result<Option<usize>> {
+    file.has(key).then(|| file.count(key, 0)).transpose()
+}
 
 /// `generation_config.json` beside `config.json`, if there is one. A GGUF file stands for itself: what is beside it may
 /// belong to another model.
@@ -20,5 +213,69 @@ pub(super) fn beside(config: &ModelConfig) -> Result<Option<ModelConfig>> {
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::generate::{Beams, Sampling};
+
+    fn defaults(fields: Value) -> Result<GenerationDefaults> {
+        let path = Path::new("generation_config.json");
+        GenerationDefaults::read(ModelConfig::from_value(fields, path).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_known_is_named_where_it_matters() {
+        let fields = json!({
+            "guidance_scale": 1.5, "diversity_penalty": 0.0, "min_p": 0.1, "constraints": null, "stop_strings": [],
+            "force_words_ids": [[1]], "typical_p": 1.0, "renormalize_logits": true, "num_beam_groups": 1,
+            "token_healing": false, "watermarking_config": {}, "use_cache": true,
+        });
+        let defaults = defaults(fields).unwrap();
+        let always = ["guidance_scale", "force_words_ids"];
+        assert_eq!(defaults.unknown(&Strategy::Greedy), always);
+        let sampled = defaults.unknown(&Strategy::Sampling(Sampling::default()));
+        assert_eq!(sampled, [&always[..], &["min_p"]].concat());
+        let searched = defaults.unknown(&Strategy::Beams(Beams::new(2)));
+        assert_eq!(searched, [&always[..], &["renormalize_logits"]].concat());
+    }
+
+    #[test]
+    fn beams_end_as_the_file_says() {
+        let stops = |value: Value| {
+            let beams = defaults(json!({"early_stopping": value})).unwrap().beams();
+            beams.map(|beams| beams.early_stopping).map_err(|error| error.to_string())
+        };
+        assert_eq!(stops(json!(true)), Ok(Some(EarlyStopping::Always)));
+        assert_eq!(stops(json!(false)), Ok(Some(EarlyStopping::Heuristic)));
+        assert_eq!(stops(json!("never")), Ok(Some(EarlyStopping::Never)));
+        assert_eq!(stops(Value::Null), Ok(None));
+        for wrong in [json!("later"), json!(3)] {
+            let error = stops(wrong).unwrap_err();
+            assert!(error.contains("early_stopping") && error.contains("expected true"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_used_must_be_right() {
+        let greedy = defaults(json!({"top_k": -1, "do_sample": false})).unwrap();
+        let error = greedy.sampling().unwrap_err().to_string();
+        assert!(error.contains("generation_config.json") && error.contains("top_k"), "{error}");
+        for (key, value) in [
+            ("do_sample", json!("yes")),
+            ("max_new_tokens", json!(0)),
+            ("no_repeat_ngram_size", json!(-1)),
+            ("suppress_tokens", json!([-1])),
+            ("bad_words_ids", json!([3])),
+            ("bad_words_ids", json!([[]])),
+        ] {
+            let error = defaults(json!({key: value})).unwrap_err().to_string();
+            assert!(error.contains(key), "{key}: {error}");
+        }
     }
 }

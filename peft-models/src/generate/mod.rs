@@ -8,14 +8,15 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `rows` | [`generate`], [`greedy`]: all rows, batch by batch |
-//! | `config` | [`GenerateConfig`]: the settings, with [`Sampling`] and [`Beams`] |
+//! | `config` | [`GenerateConfig`]: the settings |
+//! | `strategy` | [`Strategy`]: how a token is chosen, with [`Sampling`] and [`Beams`] |
 //! | `special_tokens` | [`GenerateConfig::for_model`]: the special tokens of a model's folder |
-//! | `generation_config` | a model's `generation_config.json` |
+//! | `generation_config` | [`GenerationDefaults`]: what a model's `generation_config.json` asks for |
 //! | `end_tokens` | [`EndTokens`]: the tokens that end a text, and the file that names them |
 //! | `output` | [`Generated`], and [`Watcher`], which follows generation |
 //! | `batch` | rows that are continued together |
 //! | `decoder` | a model that reads one token per row after another |
-//! | `scores` | what changes the scores of the next token: penalties, forced tokens |
+//! | `scores` | what changes the scores of the next token: penalties, suppressed and forced tokens |
 //! | `steps` | greedy generation and sampling |
 //! | `sample` | drawing a token |
 //! | `beams` | beam search |
@@ -32,8 +33,11 @@ mod sample;
 mod scores;
 mod special_tokens;
 mod steps;
+mod strategy;
 
-pub use config::{Beams, EarlyStopping, GenerateConfig, Sampling, Strategy};
+pub use config::GenerateConfig;
 pub use end_tokens::EndTokens;
+pub use generation_config::{BeamDefaults, GenerationDefaults, SamplingDefaults};
 pub use output::{Generated, Watcher};
 pub use rows::{check_generates, generate, greedy};
+pub use strategy::{Beams, EarlyStopping, Sampling, Strategy};

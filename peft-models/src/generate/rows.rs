@@ -29,8 +29,11 @@ pub fn generate(
     check_rows(rows, spec.vocab_size)?;
     virtual_tokens.check(spec, rows.len())?;
     let budget = ContextBudget::new(spec, virtual_tokens);
-    let read = usize::from(start.is_some());
-    rows.iter().try_for_each(|row| budget.check(row.len(), read, config.max_new_tokens))?;
+    let longest = rows
+        .iter()
+        .enumerate()
+        .map(|(index, row)| longest(config, &budget, index, row.len(), start.is_some()))
+        .collect::<Result<Vec<usize>>>()?;
     if config.max_new_tokens == 0 {
         return Ok(vec![vec![Generated::default(); config.num_return_sequences]; rows.len()]);
     }
@@ -50,6 +53,7 @@ pub fn generate(
                 virtual_tokens.select_rows(indices)
             },
             start,
+            longest: indices.iter().map(|row| longest[*row]).collect(),
         };
         let made = match &config.strategy {
             Strategy::Beams(beams) if beams.num_beams > 1 => {
@@ -64,6 +68,32 @@ pub fn generate(
         }
     }
     Ok(output)
+}
+
+/// The most new tokens of a row of `tokens` tokens. `starts`: they follow the token that a decoder starts from.
+fn longest(
+    config: &GenerateConfig,
+    budget: &ContextBudget,
+    row: usize,
+    tokens: usize,
+    starts: bool,
+) -> Result<usize> {
+    let of_decoder = usize::from(starts);
+    let Some(total) = config.max_total_tokens else {
+        budget.check(tokens, of_decoder, config.max_new_tokens)?;
+        return Ok(config.max_new_tokens);
+    };
+    let read = if starts { 1 } else { tokens };
+    let left = total.saturating_sub(read).min(config.max_new_tokens);
+    if left == 0 && config.max_new_tokens > 0 {
+        let message = format!(
+            "is needed: row {row} has {read} tokens before the first new one, and the most with them (max_length) is \
+             {total}"
+        );
+        return Err(Error::setting("max_new_tokens", message));
+    }
+    budget.check(tokens, of_decoder, left.min(1))?;
+    Ok(left.min(budget.most_new_tokens(tokens, of_decoder)))
 }
 
 /// Continues each row by the likeliest token until one of `end_tokens`, which is included. All rows are one batch, and all

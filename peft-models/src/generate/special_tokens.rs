@@ -10,20 +10,24 @@ impl GenerateConfig {
     ///
     /// The end tokens are those of [`EndTokens::of`]. `decoder_start_token_id` is that of `generation_config.json`, else of
     /// `config.json`, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are those of
-    /// `generation_config.json`, or of `config.json` if there is no such file. Settings of sampling and beam search are
-    /// never read from there.
+    /// `generation_config.json`, or of `config.json` if there is no such file; an old `config.json` forces `bos_token_id` by
+    /// `force_bos_token_to_be_generated`. What else the files ask for: [`GenerationDefaults`](super::GenerationDefaults).
     ///
     /// # Errors
     ///
     /// [`peft_core::Error::File`] or [`peft_core::Error::Config`] if a file cannot be parsed.
     pub fn for_model(loaded: &Loaded, max_new_tokens: usize) -> Result<Self> {
         let config = &loaded.config;
-        let own = generation_config::beside(config)?;
-        let own = own.as_ref().unwrap_or(config);
+        let beside = generation_config::beside(config)?;
+        let own = beside.as_ref().unwrap_or(config);
         let spec = loaded.model.spec();
         let end_tokens = EndTokens::of(config)?;
         let generate = Self::new(max_new_tokens).with_end_tokens(end_tokens.ids().to_vec());
-        let forced_bos = special(own, "forced_bos_token_id", spec)?.first().copied();
+        let forced_bos = match config.flag("force_bos_token_to_be_generated", false)? {
+            true if beside.is_none() => "bos_token_id",
+            _ => "forced_bos_token_id",
+        };
+        let forced_bos = special(own, forced_bos, spec)?.first().copied();
         let forced_eos = special(own, "forced_eos_token_id", spec)?;
         let generate = generate.with_forced_bos(forced_bos).with_forced_eos(forced_eos);
         if !spec.is_encoder_decoder() {

@@ -29,7 +29,7 @@ pub(super) fn run(
     sampling: Option<&Sampling>,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<Vec<Generated>>> {
-    let (mut decoder, mut logits) = batch.read(config.max_new_tokens)?;
+    let (mut decoder, mut logits) = batch.read()?;
     let mut output =
         vec![vec![Generated::default(); config.num_return_sequences]; batch.rows.len()];
     let mut open = vec![config.num_return_sequences; batch.rows.len()];
@@ -48,7 +48,7 @@ pub(super) fn run(
             watcher.token(row, sequence.number, token);
             sequence.done = config.end_tokens.contains(&token)
                 || watcher.ends(row, &sequence.new)
-                || sequence.new.len() == config.max_new_tokens;
+                || sequence.new.len() == batch.longest[sequence.row];
             if sequence.done {
                 output[sequence.row][sequence.number].ids.clone_from(&sequence.new);
                 open[sequence.row] -= 1;

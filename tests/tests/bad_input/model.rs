@@ -1,12 +1,20 @@
 //! A base model's folder that is incomplete or damaged.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use peft_tests::vectors;
 use safetensors::Dtype;
 use serde_json::json;
 
 use super::{CASE, Case, fixture::*};
+
+/// `peft generate` with a model whose `generation_config.json` also has these settings.
+fn asks(dir: &Path, settings: &str) -> Vec<String> {
+    model(dir, "gpt2");
+    let settings = format!("{{\"eos_token_id\": 35, {settings}}}");
+    fs::write(dir.join("model/generation_config.json"), settings).unwrap();
+    words("generate --model model --input rows.jsonl --output out.jsonl")
+}
 
 pub const CASES: &[Case] = &[
     Case {
@@ -344,6 +352,29 @@ pub const CASES: &[Case] = &[
             words("generate --model model --prompt hello")
         },
         says: &["model/tokenizer.json: not a tokenizer"],
+        ..CASE
+    },
+    Case {
+        name: "generation_config.json asks for beams of sampled tokens",
+        build: |dir| asks(dir, r#""num_beams": 4, "do_sample": true"#),
+        says: &["model/generation_config.json: key `num_beams`", "give --greedy, --num-beams N"],
+        ..CASE
+    },
+    Case {
+        name: "generation_config.json samples at temperature 0",
+        build: |dir| asks(dir, r#""temperature": 0.0, "do_sample": true"#),
+        says: &[
+            "model/generation_config.json: key `temperature`: found 0",
+            "--temperature overrides it",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "generation_config.json forbids a token outside the vocabulary",
+        build: |dir| asks(dir, r#""bad_words_ids": [[4, 99999]]"#),
+        says: &[
+            "model/generation_config.json: key `bad_words_ids`: found 99999, outside the vocabulary",
+        ],
         ..CASE
     },
 ];

@@ -234,6 +234,12 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "--greedy with --num-beams",
+        build: |_| words("generate --model model --prompt a --greedy --num-beams 2"),
+        says: &["--greedy", "cannot be used with", "--num-beams"],
+        ..USAGE
+    },
+    Case {
         name: "generate on BERT",
         build: |dir| {
             model(dir, "bert");

@@ -34,6 +34,7 @@ fn strategies(seed: u64) -> Vec<GenerateConfig> {
         base().with_beams(Beams::new(2).with_early_stopping(EarlyStopping::Always)),
         base().with_sampling(sampling.clone()).with_num_return_sequences(2),
         base().with_sampling(sampling.with_temperature(0.7).with_top_k(Some(9)).with_top_p(0.9)),
+        base().with_max_total_tokens(Some(11)).with_encoder_no_repeat_ngram_size(1),
     ]
 }
 
@@ -115,6 +116,29 @@ proptest! {
             base.clone().with_repetition_penalty(1.0 + 1e-7),
         ] {
             prop_assert_eq!(&sequences(model, &slices(&rows), &none, &config), &expected);
+        }
+    }
+
+    #[test]
+    fn no_tokens_in_a_row_come_twice(
+        family in decoder(), rows in vec(ids(1..9), 1..4), words in ids(0..4), size in 1usize..4, seed: u64,
+    ) {
+        let loaded = random_model(family, Shape::default(), seed);
+        let model = loaded.model.as_ref();
+        let own = virtual_tokens(model, &words, false);
+        for config in strategies(seed) {
+            let config = config.with_no_repeat_ngram_size(size);
+            for (row, made) in rows.iter().zip(sequences(model, &slices(&rows), &own, &config)) {
+                for new in made {
+                    let all = [row.as_slice(), &new].concat();
+                    let in_a_row: Vec<&[u32]> = all.windows(size).collect();
+                    // Those of the input alone are what they are.
+                    for end in row.len().max(size)..all.len() {
+                        let last = end + 1 - size;
+                        prop_assert!(!in_a_row[..last].contains(&in_a_row[last]), "{all:?}, {config:?}");
+                    }
+                }
+            }
         }
     }
 

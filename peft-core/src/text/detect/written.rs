@@ -63,6 +63,9 @@ impl Search<'_> {
             sources = others(self.of_names(&usual(|pair| pair.0)), &target);
             targets = others(self.of_names(&usual(|pair| pair.1)), &source);
         }
+        if need_source && need_target && sources.is_empty() && !self.has_conversations() {
+            (sources, targets) = self.strangers()?;
+        }
         self.without_inputs(&mut sources);
         let mut template = None;
         if need_source {
@@ -124,6 +127,22 @@ impl Search<'_> {
             pairs.retain(|(source, _)| !self.is_called(source, "input"));
         }
         pairs
+    }
+
+    /// A usual source and a usual target that are no usual pair, if the file has one of each.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the one that is missing, if the other is there.
+    fn strangers(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let mut sources = self.of_names(&usual(|pair| pair.0));
+        let targets = self.of_names(&usual(|pair| pair.1));
+        self.without_inputs(&mut sources);
+        let missing = |role, known: &[&str]| self.none(role, &[&[role.name()], known].concat());
+        match (sources.as_slice(), targets.as_slice()) {
+            ([], [_, ..]) => Err(missing(Role::Source, &usual(|pair| pair.0))),
+            ([_, ..], []) => Err(missing(Role::Target, &usual(|pair| pair.1))),
+            _ => Ok((sources, targets)),
+        }
     }
 
     /// Beside an instruction its input is no source of its own.

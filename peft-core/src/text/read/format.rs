@@ -18,17 +18,19 @@ pub(super) enum Format {
     Delimited(Dialect),
     /// Words with their tags.
     Conll,
+    /// Lines of text.
+    Lines,
     /// Columns of values.
     Parquet,
 }
 
-const ACCEPTED: &str = ".jsonl, .json, .csv, .tsv, .conll (also .gz or .zst) or .parquet";
+const ACCEPTED: &str = ".jsonl, .json, .csv, .tsv, .conll or .txt (also .gz or .zst) or .parquet";
 
-/// What the file `path`, which begins with `head`, holds.
+/// What the file `path`, which begins with `head`, holds. Where its columns are named, the first row is not their header.
 ///
 /// # Errors
 /// [`Error::File`] if it can be none of the formats, saying how to make it one of them.
-pub(super) fn of(path: &Path, head: &[u8]) -> Result<Format> {
+pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Format> {
     if head.starts_with(b"PAR1") {
         return Ok(Format::Parquet);
     }
@@ -53,7 +55,9 @@ pub(super) fn of(path: &Path, head: &[u8]) -> Result<Format> {
                  expected {ACCEPTED}"
             ),
         )),
-        "tsv" | "tab" | "" | "txt" | "data" if looks_like_conll(&head) => Ok(Format::Conll),
+        "tsv" | "tab" | "" | "txt" | "text" | "data" if looks_like_conll(&head) => {
+            Ok(Format::Conll)
+        }
         "tsv" | "tab" => {
             let csv = csv_dialect(first);
             let has_columns = |row: &str| csv.count(row) > 0;
@@ -62,14 +66,17 @@ pub(super) fn of(path: &Path, head: &[u8]) -> Result<Format> {
                 false => Ok(Format::Delimited(Dialect::TSV)),
             }
         }
-        "" | "txt" | "data" => match first {
-            _ if first.contains('\t') => Ok(Format::Delimited(Dialect::TSV)),
-            _ if csv_dialect(first).count(first) > 0 => Ok(csv()),
-            _ => Err(Error::file(
-                path,
-                format!("holds neither JSON nor columns nor tagged words, expected {ACCEPTED}"),
-            )),
-        },
+        "" | "txt" | "text" | "data" => {
+            let is_csv = match columns_are_named {
+                true => csv_dialect(first).count(first) > 0,
+                false => is_header(first, rows.chain(second)),
+            };
+            Ok(match first {
+                _ if first.contains('\t') => Format::Delimited(Dialect::TSV),
+                _ if is_csv => csv(),
+                _ => Format::Lines,
+            })
+        }
         other => Err(Error::file(path, format!("found extension .{other}, expected {ACCEPTED}"))),
     }
 }
@@ -131,6 +138,19 @@ fn is_json(head: &[u8]) -> bool {
     )
 }
 
+/// Whether a line names columns that others have, too: prose has commas as well.
+fn is_header<'a>(first: &str, mut others: impl Iterator<Item = &'a str>) -> bool {
+    const WORDS: usize = 3;
+    let dialect = csv_dialect(first);
+    let count = dialect.count(first);
+    let names =
+        first.split(char::from(dialect.delimiter)).map(|name| name.trim_matches([' ', '"']));
+    let is_name = |name: &str| name.split(' ').count() <= WORDS && !name.ends_with(['.', '!', '?']);
+    // The first name may be missing, as where `pandas` writes its index.
+    let are_names = names.clone().all(is_name) && names.skip(1).all(|name| !name.is_empty());
+    count > 0 && are_names && others.any(|row| dialect.count(row) == count)
+}
+
 /// How the header row `first` of a CSV file separates its columns.
 fn csv_dialect(first: &str) -> Dialect {
     let with = |delimiter| Dialect { delimiter, quotes: true, skip_space: false };
@@ -153,7 +173,7 @@ mod tests {
     use super::*;
 
     fn found(name: &str, head: &str) -> Format {
-        of(Path::new(name), head.as_bytes()).unwrap()
+        of(Path::new(name), head.as_bytes(), false).unwrap()
     }
 
     fn delimiter(name: &str, head: &str) -> (char, bool) {
@@ -182,8 +202,25 @@ mod tests {
         assert_eq!(delimiter("a.tsv", "a\tb,c\n"), ('\t', false));
         assert_eq!(delimiter("a.tsv", "a,b\n1,2"), (',', true));
         assert_eq!(delimiter("a.tsv", "a, b"), ('\t', false));
-        assert_eq!(delimiter("a", "a,b"), (',', true));
+        assert_eq!(delimiter("a", "a,b\n1,2"), (',', true));
+        assert_eq!(delimiter("a.txt", ",first name,b\n1,\"2,3\",4"), (',', true));
         assert_eq!(delimiter("a.txt", "a\tb"), ('\t', false));
+    }
+
+    #[test]
+    fn prose_is_no_table() {
+        for head in [
+            "the sea\nis blue\n",
+            "Well, the sea\n",
+            "Well, it was a dark night\nand, as they say, a cold\n",
+            "Tyger Tyger, burning bright,\nIn the forests, of the night,\n",
+            "Yes, sir.\nNo, sir.\n",
+        ] {
+            assert_eq!(found("a.txt", head), Format::Lines, "{head}");
+            assert_eq!(found("a", head), Format::Lines);
+        }
+        let named = of(Path::new("a.txt"), b"the sea, it is\n", true).unwrap();
+        assert!(matches!(named, Format::Delimited(_)));
     }
 
     #[test]
@@ -195,15 +232,15 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_refused() {
-        let refusal =
-            |name: &str, head: &str| of(Path::new(name), head.as_bytes()).unwrap_err().to_string();
+        let refusal = |name: &str, head: &str| {
+            of(Path::new(name), head.as_bytes(), false).unwrap_err().to_string()
+        };
         assert_eq!(
             refusal("a.xlsx", "x"),
-            "a.xlsx: found extension .xlsx, expected .jsonl, .json, .csv, .tsv, .conll (also .gz or .zst) or .parquet"
+            "a.xlsx: found extension .xlsx, expected .jsonl, .json, .csv, .tsv, .conll or .txt (also .gz or .zst) or .parquet"
         );
         assert!(
             refusal("a.csv", "PK\x03\x04").contains("is a ZIP archive or a spreadsheet, expected")
         );
-        assert!(refusal("a.txt", "the sea\nis blue\n").contains("neither JSON nor columns nor"));
     }
 }

@@ -15,6 +15,7 @@
 //! | `json_document` | one document that holds all rows |
 //! | `delimited` | CSV and TSV |
 //! | `conll` | CoNLL files: words with their tags |
+//! | `lines` | plain text |
 //! | `parquet` | Parquet files |
 //! | `header` | the names of the columns |
 
@@ -27,6 +28,7 @@ mod input;
 mod json;
 mod json_document;
 mod json_value;
+mod lines;
 mod options;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -13,6 +13,7 @@ use super::{
     format::{self, Format},
     input::Input,
     json::JsonRecords,
+    lines::LineRecords,
     options::{Notes, ReadOptions},
 };
 use crate::{
@@ -38,7 +39,7 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
 /// - `.csv`: fields separated by commas, or by semicolons, tabs or bars if the header is; in double quotes where
 ///   needed (RFC 4180).
 /// - `.tsv`: fields separated by tabs, no quoting: a quote is a quote.
-///
+/// - `.txt`, if it is none of these: a line of text, a record with the field `text`.
 /// - `.conll`, `.conllu`, `.bio`, `.iob`, or lines of words and tags in a `.txt`: one record per sentence, with
 ///   `tokens`, `tags` (the last column) and the columns by their numbers.
 ///
@@ -68,6 +69,7 @@ enum Open {
     Json(JsonRecords),
     Delimited(DelimitedRecords),
     Conll(ConllRecords),
+    Lines(LineRecords),
     #[cfg(feature = "parquet")]
     Parquet(Box<ParquetRecords>),
 }
@@ -96,6 +98,7 @@ impl Records {
                 Some(Open::Json(records)) => records.next(&mut self.notes)?,
                 Some(Open::Delimited(records)) => records.next(&mut self.notes)?,
                 Some(Open::Conll(records)) => records.next(&mut self.notes)?,
+                Some(Open::Lines(records)) => records.next()?,
                 #[cfg(feature = "parquet")]
                 Some(Open::Parquet(records)) => records.next()?,
                 None => None,
@@ -115,12 +118,17 @@ impl Records {
 
     fn open_file(&mut self, path: &Path) -> Result<Open> {
         let input = Input::open(path)?;
-        let format = format::of(path, &input.head())?;
-        if matches!(format, Format::Json | Format::Parquet) && self.options.columns.is_some() {
-            let (path, name) =
-                (path.display(), if format == Format::Json { "JSON" } else { "Parquet" });
-            self.notes
-                .say(format!("{path}: `columns` is not used: {name} names its fields itself"));
+        let is_named = self.options.columns.is_some();
+        let format = format::of(path, &input.head(), is_named)?;
+        let unused = match format {
+            Format::Json => Some("JSON names its fields itself"),
+            Format::Lines => Some("a line of text has no columns"),
+            Format::Parquet => Some("Parquet names its fields itself"),
+            _ => None,
+        };
+        if let Some(reason) = unused.filter(|_| is_named) {
+            let path = path.display();
+            self.notes.say(format!("{path}: `columns` is not used: {reason}"));
         }
         Ok(match format {
             Format::Json => Open::Json(JsonRecords::new(input)),
@@ -136,6 +144,7 @@ impl Records {
                 return Err(Error::file(path, message));
             }
             Format::Conll => Open::Conll(ConllRecords::new(input, &self.options)),
+            Format::Lines => Open::Lines(LineRecords::new(input, &mut self.notes)),
             Format::Delimited(dialect) => {
                 let (options, notes) = (&self.options, &mut self.notes);
                 Open::Delimited(DelimitedRecords::new(input, dialect, options, notes)?)
