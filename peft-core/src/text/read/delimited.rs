@@ -9,7 +9,7 @@ use csv::{ReaderBuilder, Terminator};
 
 use super::{
     header::{Header, looks_like_data},
-    input::{Input, strip_end},
+    input::{Input, line_ends, strip_end},
     options::{Notes, ReadOptions},
 };
 use crate::{
@@ -74,12 +74,23 @@ pub(super) struct Quotes {
     field_start: bool,
     /// Whether a quote here is the second of a doubled one, which enters the field again.
     reopens: bool,
+    /// Whether the quotes around the field were closed.
+    closed: bool,
+    /// Whether text stands behind such quotes.
+    stray: bool,
 }
 
 impl Quotes {
     /// At the beginning of a record.
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, quoted: false, field_start: true, reopens: false }
+        Self {
+            dialect,
+            quoted: false,
+            field_start: true,
+            reopens: false,
+            closed: false,
+            stray: false,
+        }
     }
 
     /// Takes the next byte; whether it separates two fields.
@@ -93,8 +104,13 @@ impl Quotes {
         {
             self.quoted = !before.quoted;
             self.reopens = before.quoted;
+            self.closed = before.quoted;
         } else if byte == b' ' && before.field_start && self.dialect.skip_space {
             self.field_start = true;
+        } else if separates {
+            self.closed = false;
+        } else {
+            self.stray |= self.closed && !byte.is_ascii_whitespace();
         }
         separates
     }
@@ -104,7 +120,7 @@ impl Quotes {
 struct Rows {
     input: Input,
     dialect: Dialect,
-    /// Whether it was told that quotes are read as they are.
+    /// Whether it was told how quotes are read.
     told: bool,
 }
 
@@ -136,15 +152,26 @@ impl Rows {
             if row.is_empty() {
                 continue;
             }
+            if quotes.stray && line_ends(row.as_bytes()) > 0 {
+                let message = "a field in quotes goes on over several lines, and text follows its closing quote: one \
+                               of the two quotes is part of the text. Enclose that field in quotes and double those in it \
+                               (\"he said \"\"no\"\"\")";
+                return Err(Error::data(&self.input.path, line, message));
+            }
             let fields = self.dialect.fields(&row);
-            if !self.dialect.quotes && !self.told && fields.iter().any(|field| seems_quoted(field))
-            {
+            let seems_quoted = || fields.iter().any(|field| seems_quoted(field));
+            let told = match self.dialect.quotes {
+                _ if self.told => None,
+                true => quotes.stray.then_some(
+                    "text follows the closing quote of a field; the quotes are left out, the text is read",
+                ),
+                false => seems_quoted().then_some(
+                    "quotes are read as part of the text; if they enclose fields, name the file .csv",
+                ),
+            };
+            if let Some(told) = told {
                 self.told = true;
-                notes.say(format!(
-                    "{}, line {line}: quotes are read as part of the text; if they enclose fields, name the \
-                     file .csv",
-                    self.input.path.display()
-                ));
+                notes.say(format!("{}, line {line}: {told}", self.input.path.display()));
             }
             return Ok(Some((line, fields)));
         }
@@ -261,10 +288,7 @@ fn say_dialect(dialect: Dialect, path: &Path, notes: &mut Notes) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::{
-        input::line_ends,
-        records::tests::{failure, lines, notes, read, read_with},
-    };
+    use super::super::records::tests::{failure, lines, notes, read, read_with};
     use super::*;
     use proptest::prelude::*;
 
@@ -311,6 +335,18 @@ mod tests {
         let records = read("a.csv", "a,b\n1,x\"y\n2,\"\"\n3,\"x\"y\n").unwrap();
         let found: Vec<&str> = records.iter().map(|record| record.text("b").unwrap()).collect();
         assert_eq!(found, ["x\"y", "", "xy"]);
+    }
+
+    #[test]
+    fn quotes_that_would_swallow_rows_are_refused() {
+        let error = failure("a.csv", "text,label\na,\"x\nb,y\nc,\"z\nd,y\n");
+        assert!(error.starts_with(", line 2: a field in quotes goes on over several"), "{error}");
+        assert!(failure("a.csv", "a,b\n1,\"x\ny\" \"z\"\n").contains(", line 2: a field in"));
+        let kept = "a,b\n1,\"x\n\"\"y\"\"\"\n2,\"x\ny\" ,\n";
+        assert_eq!(read("a.csv", kept).unwrap().len(), 2);
+        let (records, said) = notes("a.csv", "a,b\n1,\"x\" y\n", &ReadOptions::default());
+        assert_eq!(records.unwrap()[0].text("b").unwrap(), "x y");
+        assert!(said[0].contains(", line 2: text follows the closing quote"), "{said:?}");
     }
 
     #[test]
