@@ -12,14 +12,12 @@ use super::{
     finish::{
         Specials, add_specials_again, add_tokens, set_bos_and_eos, set_template, set_template_with,
     },
+    parts,
     settings::Settings,
     source::{Source, Vocabulary},
     token::{Token, TokenSpec},
 };
 use crate::error::{Error, Result};
-
-/// Qwen2's words.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Builds the tokenizer of a class other than the backend.
 ///
@@ -166,17 +164,15 @@ fn definition(
         Class::Backend => Err(Error::file(&path, "the backend builds no parts of its own")),
         Class::Bert | Class::DistilBert => bert(source, settings, specials, &path),
         Class::Roberta | Class::Gpt2 | Class::GptNeoX => {
-            let nfc = (class == Class::GptNeoX).then(|| json!({"type": "NFC"}));
+            let composed = (class == Class::GptNeoX).then(parts::composed);
             let space = settings.flag("add_prefix_space", false)?;
-            byte_level(source, nfc, byte_level_part(space, true), &path)
+            byte_level(source, composed, parts::byte_level(space, true), &path)
         }
         Class::Qwen2 => {
             let space = settings.optional_flag("add_prefix_space")?.unwrap_or(false);
-            let split = json!({"type": "Split", "pattern": {"Regex": QWEN2},
-                "behavior": "Isolated", "invert": false});
-            let parts = [split, byte_level_part(space, false)];
-            let words = json!({"type": "Sequence", "pretokenizers": parts});
-            byte_level(source, Some(json!({"type": "NFC"})), words, &path)
+            let bytes = parts::byte_level(space, false);
+            let words = parts::in_turn(&[parts::split(parts::QWEN2), bytes]);
+            byte_level(source, Some(parts::composed()), words, &path)
         }
         Class::Llama => llama(source, settings, &path),
         Class::Gemma => gemma(source, specials, settings, &path),
@@ -206,21 +202,17 @@ fn bert(
 ) -> Result<TokenizerDefinition> {
     let unk_token = specials.require("unk_token", settings)?.to_string();
     let vocab = source.vocabulary.into_ids();
-    let normalizer = json!({"type": "BertNormalizer", "clean_text": true,
-        "handle_chinese_chars": settings.flag("tokenize_chinese_chars", true)?,
-        "strip_accents": settings.optional_flag("strip_accents")?,
-        "lowercase": settings.flag("do_lower_case", true)?});
+    let normalizer = parts::bert_normalizer(
+        settings.flag("tokenize_chinese_chars", true)?,
+        settings.optional_flag("strip_accents")?,
+        settings.flag("do_lower_case", true)?,
+    );
     Ok(TokenizerDefinition {
         normalizer: part(normalizer, path)?,
-        pre_tokenizer: part(json!({"type": "BertPreTokenizer"}), path)?,
-        decoder: part(json!({"type": "WordPiece", "prefix": "##", "cleanup": true}), path)?,
+        pre_tokenizer: part(parts::bert_words(), path)?,
+        decoder: part(parts::word_piece_decoder(), path)?,
         ..TokenizerDefinition::new(TokenizerModel::WordPiece { vocab, unk_token })
     })
-}
-
-fn byte_level_part(add_prefix_space: bool, use_regex: bool) -> Value {
-    json!({"type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true,
-        "use_regex": use_regex})
 }
 
 /// The pairs of a vocabulary; one without merges has none.
@@ -241,7 +233,7 @@ fn byte_level(
     Ok(TokenizerDefinition {
         normalizer: normalizer.map(|json| TokenizerDefinition::part(json, path)).transpose()?,
         pre_tokenizer: part(words, path)?,
-        decoder: part(byte_level_part(true, true), path)?,
+        decoder: part(parts::byte_level(true, true), path)?,
         ..TokenizerDefinition::new(TokenizerModel::BytePairs(pairs(source)))
     })
 }
@@ -254,22 +246,11 @@ fn llama(source: Source, settings: &Settings, path: &Path) -> Result<TokenizerDe
         (true, Some(true)) => "always",
         (true, _) => "first",
     };
-    let words = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme,
-        "split": false});
-    let mut decoders = byte_fallback_decoders();
-    if space {
-        decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
-    }
     Ok(TokenizerDefinition {
-        pre_tokenizer: part(words, path)?,
-        decoder: part(json!({"type": "Sequence", "decoders": decoders}), path)?,
+        pre_tokenizer: part(parts::metaspace(scheme, false), path)?,
+        decoder: part(parts::piece_decoder(true, space), path)?,
         ..TokenizerDefinition::new(TokenizerModel::BytePairs(pairs))
     })
-}
-
-fn byte_fallback_decoders() -> Vec<Value> {
-    let spaces = json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "});
-    vec![spaces, json!({"type": "ByteFallback"}), json!({"type": "Fuse"})]
 }
 
 fn gemma(
@@ -280,14 +261,12 @@ fn gemma(
 ) -> Result<TokenizerDefinition> {
     let unk_token = Some(specials.require("unk_token", settings)?.to_string());
     let pairs = BytePairs { unk_token, fuse_unk: true, byte_fallback: true, ..pairs(source) };
-    let spaces = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
     let words = json!({"type": "Split", "pattern": {"String": " "},
         "behavior": "MergedWithPrevious", "invert": false});
-    let decoders = json!({"type": "Sequence", "decoders": byte_fallback_decoders()});
     Ok(TokenizerDefinition {
-        normalizer: part(spaces, path)?,
+        normalizer: part(parts::marked_spaces(), path)?,
         pre_tokenizer: part(words, path)?,
-        decoder: part(decoders, path)?,
+        decoder: part(parts::piece_decoder(true, false), path)?,
         ..TokenizerDefinition::new(TokenizerModel::BytePairs(pairs))
     })
 }
@@ -301,16 +280,12 @@ fn unigram(
     let Vocabulary::Scores(pieces) = source.vocabulary else {
         return Err(Error::file(path, "found a vocabulary of ids, expected pieces with scores"));
     };
-    let metaspace = json!({"type": "Metaspace", "replacement": "▁",
-        "prepend_scheme": prepend_scheme, "split": true});
-    let words = json!({"type": "Sequence",
-        "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace.clone()]});
     let unk_id = unk_id.unwrap_or_default();
     let model = TokenizerModel::Unigram { pieces, unk_id, byte_fallback: false };
     Ok(TokenizerDefinition {
         normalizer: source.charsmap,
-        pre_tokenizer: part(words, path)?,
-        decoder: part(metaspace, path)?,
+        pre_tokenizer: part(parts::metaspace_words(prepend_scheme), path)?,
+        decoder: part(parts::metaspace(prepend_scheme, true), path)?,
         ..TokenizerDefinition::new(model)
     })
 }

@@ -6,11 +6,11 @@ use std::{
     path::Path,
 };
 
-use serde_json::{Value, json};
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::{
     definition::{TokenizerDefinition, guarded},
+    parts,
     settings::{NAMED, Settings},
     token::{Token, TokenSpec},
 };
@@ -133,30 +133,12 @@ pub(super) fn set_template_with(
     id_of: impl Fn(&str) -> Option<u32>,
     source: &Path,
 ) -> Result<()> {
-    let mut special_tokens = serde_json::Map::new();
-    for (token, _) in single.iter().chain(pair).filter(|(token, _)| !is_text(token)) {
-        let id = id_of(token).ok_or_else(|| {
-            Error::file(source, format!("the vocabulary lacks the special token {token:?}"))
-        })?;
-        let tokens = json!({"id": token, "ids": [id], "tokens": [token]});
-        special_tokens.insert(token.to_string(), tokens);
-    }
-    let pieces = |template: &[(&str, u8)]| -> Value {
-        let piece = |&(token, type_id): &(&str, u8)| match is_text(token) {
-            true => json!({"Sequence": {"id": token[1..], "type_id": type_id}}),
-            false => json!({"SpecialToken": {"id": token, "type_id": type_id}}),
-        };
-        template.iter().map(piece).collect()
-    };
-    let template = json!({"type": "TemplateProcessing", "single": pieces(single),
-        "pair": pieces(pair), "special_tokens": special_tokens});
+    let template = parts::template(single, pair, id_of).map_err(|token| {
+        Error::file(source, format!("the vocabulary lacks the special token {token:?}"))
+    })?;
     let processor: tokenizers::PostProcessorWrapper = TokenizerDefinition::part(template, source)?;
     tokenizer.with_post_processor(Some(processor));
     Ok(())
-}
-
-fn is_text(token: &str) -> bool {
-    matches!(token, "$A" | "$B")
 }
 
 /// Sets `bos_token` in front of a text and `eos_token` behind it, as far as each is asked for and

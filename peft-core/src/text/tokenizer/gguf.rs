@@ -8,12 +8,13 @@
 use std::{collections::HashMap, path::Path};
 
 use serde_json::{Value as Json, json};
-use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, NormalizerWrapper, PostProcessorWrapper, Tokenizer};
 
 use super::{
     charsmap,
     definition::{BytePairs, TokenizerDefinition, TokenizerModel, guarded, implied_merges},
     gguf_splits::{Split, split_of},
+    parts,
 };
 use crate::{
     error::{Error, Result},
@@ -189,38 +190,42 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// What is added around a text: a token at its beginning, one at its end, if the file says so.
-    fn template(&self, [begins, ends]: [bool; 2]) -> Result<Option<Json>> {
+    fn begin_and_end(&self, [begins, ends]: [bool; 2]) -> Result<Option<PostProcessorWrapper>> {
         let begin =
             if self.flag("add_bos_token", begins)? { self.special("bos_token_id")? } else { None };
         let end =
             if self.flag("add_eos_token", ends)? { self.special("eos_token_id")? } else { None };
-        Ok(self.around([begin, end], begin))
+        self.around([begin, end], begin)
     }
 
     /// The template of `first A last`, and of pairs `first A last second B last`.
-    fn around(&self, [first, last]: [Option<&str>; 2], second: Option<&str>) -> Option<Json> {
-        first.or(last)?;
-        let token = |token: Option<&str>, kind: u32| {
-            token.map(|id| json!({ "SpecialToken": { "id": id, "type_id": kind } }))
-        };
-        let text = |id: &str, kind: u32| Some(json!({ "Sequence": { "id": id, "type_id": kind } }));
-        let single = [token(first, 0), text("A", 0), token(last, 0)];
-        let more = [token(second, 1), text("B", 1), token(last, 1)];
-        let pair: Vec<Json> = single.iter().chain(&more).flatten().cloned().collect();
-        let single: Vec<Json> = single.into_iter().flatten().collect();
-        let mut specials = serde_json::Map::new();
-        for token in [first, last, second].into_iter().flatten() {
-            let id = self.tokens.iter().rposition(|own| own == token);
-            specials.insert(token.into(), json!({ "id": token, "ids": [id], "tokens": [token] }));
+    fn around(
+        &self,
+        [first, last]: [Option<&str>; 2],
+        second: Option<&str>,
+    ) -> Result<Option<PostProcessorWrapper>> {
+        if first.or(last).is_none() {
+            return Ok(None);
         }
-        Some(json!({
-            "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": specials,
-        }))
+        fn each<'t>(tokens: [Option<&'t str>; 3], kind: u8) -> impl Iterator<Item = (&'t str, u8)> {
+            tokens.into_iter().flatten().map(move |token| (token, kind))
+        }
+        let single: Vec<(&str, u8)> = each([first, Some("$A"), last], 0).collect();
+        let pair: Vec<(&str, u8)> =
+            single.iter().copied().chain(each([second, Some("$B"), last], 1)).collect();
+        let id_of = |token: &str| self.tokens.iter().rposition(|own| own == token)?.try_into().ok();
+        let template = parts::template(&single, &pair, id_of)
+            .map_err(|token| Error::file(self.gguf.path(), lacks(token)))?;
+        self.part(template)
     }
 
     fn part<T: serde::de::DeserializeOwned>(&self, json: Json) -> Result<Option<T>> {
         TokenizerDefinition::part(json, self.gguf.path()).map(Some)
     }
+}
+
+fn lacks(token: &str) -> String {
+    format!("its vocabulary lacks {token:?}")
 }
 
 /// Pairs of bytes, as GPT-2 has them.
@@ -241,29 +246,18 @@ fn byte_level(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     let pairs = BytePairs { vocab, merges, ignore_merges, ..BytePairs::default() };
     let mut definition = TokenizerDefinition::new(TokenizerModel::BytePairs(pairs));
     if composes {
-        definition.normalizer = vocabulary.part(json!({ "type": "NFC" }))?;
+        definition.normalizer = vocabulary.part(parts::composed())?;
     }
-    let bytes = |use_regex: bool| {
-        json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
-            "use_regex": use_regex })
-    };
     definition.pre_tokenizer = vocabulary.part(match pattern {
-        Some(pattern) => json!({ "type": "Sequence", "pretokenizers": [
-            { "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated",
-                "invert": false },
-            bytes(false),
-        ] }),
-        None if digits => json!({ "type": "Sequence", "pretokenizers": [
-            { "type": "Digits", "individual_digits": true },
-            bytes(true),
-        ] }),
-        None => bytes(true),
+        Some(pattern) => parts::in_turn(&[parts::split(pattern), parts::byte_level(false, false)]),
+        None if digits => parts::in_turn(&[
+            json!({"type": "Digits", "individual_digits": true}),
+            parts::byte_level(false, true),
+        ]),
+        None => parts::byte_level(false, true),
     })?;
-    definition.decoder = vocabulary.part(bytes(true))?;
-    definition.post_processor = match vocabulary.template([begins, false])? {
-        Some(template) => vocabulary.part(template)?,
-        None => None,
-    };
+    definition.decoder = vocabulary.part(parts::byte_level(false, true))?;
+    definition.post_processor = vocabulary.begin_and_end([begins, false])?;
     definition.added_tokens = vocabulary.added()?;
     Ok(definition)
 }
@@ -314,21 +308,10 @@ fn sentence_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     };
     let mut definition = TokenizerDefinition::new(TokenizerModel::BytePairs(pairs));
     let has_space = vocabulary.flag("add_space_prefix", true)?;
-    definition.pre_tokenizer = vocabulary.part(json!({ "type": "Metaspace", "replacement": "▁",
-        "prepend_scheme": if has_space { "first" } else { "never" }, "split": false }))?;
-    let mut decoders = vec![
-        json!({ "type": "Replace", "pattern": { "String": "▁" }, "content": " " }),
-        json!({ "type": "ByteFallback" }),
-        json!({ "type": "Fuse" }),
-    ];
-    if has_space {
-        decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
-    }
-    definition.decoder = vocabulary.part(json!({ "type": "Sequence", "decoders": decoders }))?;
-    definition.post_processor = match vocabulary.template([true, false])? {
-        Some(template) => vocabulary.part(template)?,
-        None => None,
-    };
+    let scheme = if has_space { "first" } else { "never" };
+    definition.pre_tokenizer = vocabulary.part(parts::metaspace(scheme, false))?;
+    definition.decoder = vocabulary.part(parts::piece_decoder(true, has_space))?;
+    definition.post_processor = vocabulary.begin_and_end([true, false])?;
     definition.added_tokens = vocabulary.added()?;
     Ok(definition)
 }
@@ -355,15 +338,9 @@ fn unigram(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     let model = TokenizerModel::Unigram { pieces, unk_id, byte_fallback: false };
     let mut definition = TokenizerDefinition::new(model);
     definition.normalizer = normaliser(gguf)?;
-    let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always",
-        "split": true });
-    definition.pre_tokenizer = vocabulary.part(json!({ "type": "Sequence",
-        "pretokenizers": [{ "type": "WhitespaceSplit" }, metaspace] }))?;
-    definition.decoder = vocabulary.part(metaspace)?;
-    definition.post_processor = match vocabulary.template([false, true])? {
-        Some(template) => vocabulary.part(template)?,
-        None => None,
-    };
+    definition.pre_tokenizer = vocabulary.part(parts::metaspace_words("always"))?;
+    definition.decoder = vocabulary.part(parts::metaspace("always", true))?;
+    definition.post_processor = vocabulary.begin_and_end([false, true])?;
     definition.added_tokens = vocabulary.added()?;
     definition.added_tokens.extend(sentinels);
     Ok(definition)
@@ -410,7 +387,7 @@ fn word_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     let unknown = special(&["unknown_token_id"], "[UNK]")?;
     for token in [begin, end, unknown] {
         if !vocabulary.tokens.iter().any(|own| own == token) {
-            return Err(Error::file(gguf.path(), format!("its vocabulary lacks {token:?}")));
+            return Err(Error::file(gguf.path(), lacks(token)));
         }
     }
     // The file does not say whether letters are lowered: a vocabulary without capitals says it. Some letters, such as
@@ -421,16 +398,10 @@ fn word_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     let vocab = vocabulary.ids(|token, _| spell(token));
     let model = TokenizerModel::WordPiece { vocab, unk_token: unknown.to_string() };
     let mut definition = TokenizerDefinition::new(model);
-    definition.normalizer = vocabulary
-        .part(json!({ "type": "BertNormalizer", "clean_text": true,
-        "handle_chinese_chars": true, "strip_accents": null, "lowercase": lowercase }))?;
-    definition.pre_tokenizer = vocabulary.part(json!({ "type": "BertPreTokenizer" }))?;
-    definition.decoder = vocabulary.part(json!({ "type": "WordPiece", "prefix": "##",
-        "cleanup": true }))?;
-    definition.post_processor = match vocabulary.around([Some(begin), Some(end)], None) {
-        Some(template) => vocabulary.part(template)?,
-        None => None,
-    };
+    definition.normalizer = vocabulary.part(parts::bert_normalizer(true, None, lowercase))?;
+    definition.pre_tokenizer = vocabulary.part(parts::bert_words())?;
+    definition.decoder = vocabulary.part(parts::word_piece_decoder())?;
+    definition.post_processor = vocabulary.around([Some(begin), Some(end)], None)?;
     let whole = vocabulary
         .tokens
         .iter()

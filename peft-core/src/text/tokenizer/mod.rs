@@ -16,6 +16,7 @@
 //! | `checked` | what is checked in `tokenizer.json` before the library reads it |
 //! | `decode` | text without the spaces that folders ask to take out |
 //! | `definition` | [`TokenizerDefinition`]: a tokenizer as parts in memory |
+//! | `parts` | what tokenizers of several kinds have in common, as `tokenizer.json` writes it |
 //! | `gguf` | the tokenizer of a GGUF file |
 //! | `gguf_splits` | how those of bytes divide a text into words |
 //! | `prepare` | what a task changes |
@@ -31,6 +32,7 @@ mod gguf;
 mod gguf_splits;
 mod json_file;
 mod load;
+mod parts;
 mod prepare;
 mod sentencepiece;
 mod settings;

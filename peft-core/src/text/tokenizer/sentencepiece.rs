@@ -8,13 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::json;
 use tokenizers::NormalizerWrapper;
 
 use super::{
     charsmap,
     class::Class,
     definition::{BytePairs, TokenizerDefinition, TokenizerModel, guarded, implied_merges},
+    parts,
     settings::Settings,
     source::{Source, Vocabulary},
     token::{Token, TokenSpec},
@@ -200,14 +200,8 @@ impl SentencePieceModel {
             }
         }
         let mut normalizers = Vec::from_iter(self.charsmap()?);
-        let spaces = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
-        normalizers.push(TokenizerDefinition::part(spaces, &self.path)?);
-        let mut decoders =
-            vec![json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "})];
-        if self.byte_fallback {
-            decoders.extend([json!({"type": "ByteFallback"}), json!({"type": "Fuse"})]);
-        }
-        let decoder = json!({"type": "Sequence", "decoders": decoders});
+        normalizers.push(TokenizerDefinition::part(parts::marked_spaces(), &self.path)?);
+        let decoder = parts::piece_decoder(self.byte_fallback, false);
         let decoder = Some(TokenizerDefinition::part(decoder, &self.path)?);
         let normalizer = tokenizers::normalizers::Sequence::new(normalizers);
         Ok(TokenizerDefinition {
