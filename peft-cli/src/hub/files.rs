@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use peft_core::text::tokenizer_files::{SETTINGS, TOKENIZER_JSON, VOCABULARIES};
+
 use super::{
     error::HubError,
     name::{RepoName, is_file_name},
@@ -14,28 +16,18 @@ const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// What a model may lack.
 const OPTIONAL: [&str; 7] = [
     "generation_config.json",
-    TOKENIZER,
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
+    TOKENIZER_JSON,
+    SETTINGS[0],
+    SETTINGS[1],
+    SETTINGS[2],
     TEMPLATE,
     "chat_template.json",
 ];
-const TOKENIZER: &str = "tokenizer.json";
 const TEMPLATE: &str = "chat_template.jinja";
 /// The folder of chat templates beside the default one.
 const OTHER_TEMPLATES: &str = "additional_chat_templates";
 /// Under this name the cache notes that a repository has no such folder.
 const NO_OTHER_TEMPLATES: &str = "additional_chat_templates/none";
-/// What a tokenizer is built from where there is no `tokenizer.json`.
-const VOCABULARIES: [&str; 6] = [
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-];
 
 /// What a repository is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +71,7 @@ impl Kind {
     /// What it may have, of which `has` tells whether it has it.
     fn optional(self, has: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
         let (optional, vocabularies): (&[_], &[_]) = match self {
-            Self::Model if has(TOKENIZER) => (&OPTIONAL, &[]),
+            Self::Model if has(TOKENIZER_JSON) => (&OPTIONAL, &[]),
             Self::Model => (&OPTIONAL, &VOCABULARIES),
             Self::Adapter => (&[], &[]),
         };

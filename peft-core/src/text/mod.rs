@@ -14,13 +14,11 @@
 //! | `values` | scores, and lists of classes |
 //! | `template` | [`Template`]: texts made from a record's fields |
 //! | `tokenizer` | [`load_tokenizer`]: a folder's tokenizer, or one of parts in memory |
-//! | `end_token` | [`end_token()`]: the end token that a tokenizer's files name |
 //! | `encode` | [`Encoder`]: records become [`Example`](crate::data::Example)s |
 
 mod chat;
 mod detect;
 mod encode;
-mod end_token;
 mod fields;
 mod labels;
 mod ordered;
@@ -35,7 +33,6 @@ mod values;
 pub use chat::{ChatSource, Clock};
 pub use detect::{FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig};
-pub use end_token::end_token;
 pub use fields::{FieldNames, Role};
 pub use labels::{collect_labels, label_text};
 pub use ordered::Ordered;
@@ -43,7 +40,7 @@ pub use read::{FoundFiles, ReadOptions, Records, find_files, read_records};
 pub use record::{Aside, Record};
 pub use template::Template;
 pub use tokenizer::{
-    BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, has_tokenizer, implied_merges,
-    load_tokenizer,
+    BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, end_token,
+    files as tokenizer_files, has_tokenizer, implied_merges, load_tokenizer,
 };
 pub use values::collect_classes;

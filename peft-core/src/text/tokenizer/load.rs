@@ -9,6 +9,7 @@ use super::{
     class::Class,
     classes, decode,
     definition::guarded,
+    files::{MERGES, TOKENIZER_JSON, UNSUPPORTED, VOCABULARIES},
     finish::{Specials, add_tokens, set_bos_and_eos},
     gguf,
     json_file::TokenizerJson,
@@ -61,7 +62,7 @@ impl ModelTokenizer {
                 special_tokens,
             });
         }
-        let json_path = model_dir.join("tokenizer.json");
+        let json_path = model_dir.join(TOKENIZER_JSON);
         let json = match json_path.exists() {
             true => Some(TokenizerJson::new(&json_path, read::bytes(&json_path)?)?),
             false => None,
@@ -79,7 +80,7 @@ impl ModelTokenizer {
         settings.name_added_tokens();
         let (files, path, built) = match json {
             Some(json) => {
-                (vec!["tokenizer.json"], json_path.clone(), of_json(class, json, &settings))
+                (vec![TOKENIZER_JSON], json_path.clone(), of_json(class, json, &settings))
             }
             None => of_vocabulary(class, model_dir, &mut settings)?,
         };
@@ -116,9 +117,9 @@ pub fn has_tokenizer(model_dir: &Path) -> Result<bool> {
     if let Some(path) = gguf_of(model_dir)? {
         return Ok(gguf::is_there(&Gguf::open(&path)?));
     }
-    let files = ["tokenizer.json", "vocab.txt", "vocab.json", "tekken.json", "tiktoken.model"];
-    let models = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"];
-    Ok(files.iter().chain(&models).any(|file| model_dir.join(file).exists()))
+    let vocabularies = VOCABULARIES.iter().filter(|file| **file != MERGES);
+    let mut files = vocabularies.chain(&UNSUPPORTED).chain([&TOKENIZER_JSON]);
+    Ok(files.any(|file| model_dir.join(file).exists()))
 }
 
 type Built = Result<(Tokenizer, Specials)>;
@@ -160,9 +161,7 @@ fn of_vocabulary(
 ) -> Result<(Vec<&'static str>, PathBuf, Built)> {
     let own: &[&'static str] = match class {
         Class::Bert | Class::DistilBert => &["vocab.txt"],
-        Class::Roberta | Class::Gpt2 | Class::Qwen2 | Class::GptNeoX => {
-            &["vocab.json", "merges.txt"]
-        }
+        Class::Roberta | Class::Gpt2 | Class::Qwen2 | Class::GptNeoX => &["vocab.json", MERGES],
         Class::T5 => &["spiece.model"],
         Class::XlmRoberta | Class::Camembert => &["sentencepiece.bpe.model"],
         Class::Backend | Class::Llama | Class::Gemma => &["tokenizer.model"],
@@ -196,7 +195,7 @@ fn of_vocabulary(
 }
 
 fn missing(class: Class, dir: &Path, own: &[&str]) -> Error {
-    for file in ["tekken.json", "tiktoken.model"] {
+    for file in UNSUPPORTED {
         if dir.join(file).exists() {
             return Error::file(
                 &dir.join(file),
@@ -218,7 +217,7 @@ fn missing(class: Class, dir: &Path, own: &[&str]) -> Error {
 fn refuse_unsupported(settings: &Settings, config: &Value, dir: &Path) -> Result<()> {
     let versions = settings.value("fast_tokenizer_files").and_then(Value::as_array);
     let mut others = versions.into_iter().flatten().filter_map(Value::as_str);
-    let other = others.find(|file| *file != "tokenizer.json" && dir.join(file).exists());
+    let other = others.find(|file| *file != TOKENIZER_JSON && dir.join(file).exists());
     if let Some(file) = other {
         let message = format!("{file} is not supported; remove it, or make it tokenizer.json");
         return Err(settings.error("fast_tokenizer_files", message));

@@ -3,7 +3,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `load` | [`ModelTokenizer`]: from a folder's files to a tokenizer |
+//! | [`files`] | the names of these files |
 //! | `settings` | what the files beside the vocabulary say |
+//! | `end_token` | [`end_token()`]: the end token that these files name |
 //! | `token` | a special or added token, as these files write it |
 //! | `class` | which tokenizer class a folder is for |
 //! | `classes` | the parts that a class builds anew |
@@ -27,6 +29,8 @@ mod class;
 mod classes;
 mod decode;
 mod definition;
+mod end_token;
+pub mod files;
 mod finish;
 mod gguf;
 mod gguf_splits;
@@ -41,6 +45,7 @@ mod token;
 mod token_types;
 
 pub use definition::{BytePairs, TokenizerDefinition, TokenizerModel, implied_merges};
+pub use end_token::end_token;
 pub use load::{ModelTokenizer, has_tokenizer, load_tokenizer};
 pub(super) use prepare::prepare;
 #[cfg(test)]

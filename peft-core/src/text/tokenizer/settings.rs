@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::token::{Token, TokenSpec};
+use super::{
+    files::{ADDED_TOKENS, CONFIG, SPECIAL_TOKENS_MAP, TOKENIZER_JSON},
+    token::{Token, TokenSpec},
+};
 use crate::{
     error::{Error, Result},
     formats::read,
@@ -33,6 +36,8 @@ pub(super) struct Settings {
     in_map: Vec<Token>,
     /// The named special tokens that are given; `None` for null.
     pub named: BTreeMap<&'static str, Option<Token>>,
+    /// The files that give them.
+    origins: BTreeMap<&'static str, PathBuf>,
     /// Special tokens with names of the model's own, such as `image_token`, in order.
     pub own: Vec<(String, Token)>,
     /// `extra_special_tokens`, or `additional_special_tokens` in its place.
@@ -74,26 +79,26 @@ impl Settings {
     /// [`Error::File`] for a file that is no JSON object, [`Error::Config`] at the key of an invalid
     /// token.
     pub fn read(dir: &Path, in_json: &[Value]) -> Result<Self> {
-        let path = dir.join("tokenizer_config.json");
+        let path = dir.join(CONFIG);
         let mut settings = Self { path: path.clone(), ..Self::default() };
         if let Some(pairs) = object(&path)? {
-            settings.files.push("tokenizer_config.json");
+            settings.files.push(CONFIG);
             settings.read_config(pairs)?;
         }
         if settings.values.contains_key("added_tokens_decoder") {
             return Ok(settings);
         }
-        let map = dir.join("special_tokens_map.json");
+        let map = dir.join(SPECIAL_TOKENS_MAP);
         if let Some(pairs) = object(&map)? {
-            settings.files.push("special_tokens_map.json");
+            settings.files.push(SPECIAL_TOKENS_MAP);
             settings.read_special_tokens_map(&map, pairs)?;
         }
-        let added = dir.join("added_tokens.json");
+        let added = dir.join(ADDED_TOKENS);
         if let Some(pairs) = object(&added)? {
-            settings.files.push("added_tokens.json");
+            settings.files.push(ADDED_TOKENS);
             settings.read_added_tokens(&added, pairs)?;
         }
-        settings.read_tokens_of_json(&dir.join("tokenizer.json"), in_json)?;
+        settings.read_tokens_of_json(&dir.join(TOKENIZER_JSON), in_json)?;
         Ok(settings)
     }
 
@@ -153,6 +158,7 @@ impl Settings {
                 value => Some(token_at(path, key, value)?),
             };
             self.named.insert(name, token);
+            self.origins.insert(name, path.to_path_buf());
         } else if key == "additional_special_tokens" {
             let tokens = if value.is_null() { None } else { Some(tokens_at(path, key, value)?) };
             self.additional = tokens;
@@ -241,6 +247,11 @@ impl Settings {
                 *token = Token::Full(added.clone());
             }
         }
+    }
+
+    /// The file that gives a named special token.
+    pub fn origin(&self, name: &str) -> &Path {
+        self.origins.get(name).unwrap_or(&self.path)
     }
 
     /// The value of a key; `None` if it is missing.

@@ -1,18 +1,11 @@
 //! The end token that a tokenizer's own files name.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use super::settings::Settings;
+use crate::{error::Result, formats::gguf::gguf_of};
 
-use crate::{
-    error::{Error, Result},
-    formats::{gguf::gguf_of, read},
-};
-
-const KEY: &str = "eos_token";
+const NAME: &str = "eos_token";
 
 /// Returns the end token of a model folder's tokenizer, and the file that names it.
 ///
@@ -20,43 +13,15 @@ const KEY: &str = "eos_token";
 /// `added_tokens_decoder`, as older ones have none, `special_tokens_map.json` has the last word, as in transformers.
 ///
 /// # Errors
-/// [`Error::Read`] or [`Error::File`] if a file cannot be read, [`Error::Config`] if the value is of another kind.
+/// As for [`ModelTokenizer::load`](super::ModelTokenizer::load), for these files.
 pub fn end_token(model_dir: &Path) -> Result<Option<(String, PathBuf)>> {
     if gguf_of(model_dir)?.is_some() {
         // Its metadata, which is its config too, names the id.
         return Ok(None);
     }
-    let config = fields(model_dir.join("tokenizer_config.json"))?;
-    let is_complete =
-        config.as_ref().is_some_and(|(fields, _)| fields.contains_key("added_tokens_decoder"));
-    let map = match is_complete {
-        true => None,
-        false => fields(model_dir.join("special_tokens_map.json"))?,
-    };
-    let named = map.into_iter().chain(config).find(|(fields, _)| fields.contains_key(KEY));
-    let Some((fields, path)) = named else { return Ok(None) };
-    let token = match &fields[KEY] {
-        Value::Object(token) => &token["content"],
-        value => value,
-    };
-    match token {
-        Value::String(token) => Ok(Some((token.clone(), path))),
-        Value::Null => Ok(None),
-        value => {
-            let message = format!("expected a token or an object with `content`, found {value}");
-            Err(Error::config(&path, KEY, message))
-        }
-    }
-}
-
-/// The object in a file, with the file's name; `None` if there is no such file.
-fn fields(path: PathBuf) -> Result<Option<(Map<String, Value>, PathBuf)>> {
-    match read::json(&path) {
-        Ok(Value::Object(fields)) => Ok(Some((fields, path))),
-        Ok(_) => Err(Error::file(&path, "expected a JSON object")),
-        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let settings = Settings::read(model_dir, &[])?;
+    let token = settings.named.get(NAME).and_then(Option::as_ref);
+    Ok(token.map(|token| (token.content().to_string(), settings.origin(NAME).to_path_buf())))
 }
 
 #[cfg(test)]
@@ -64,8 +29,9 @@ fn fields(path: PathBuf) -> Result<Option<(Map<String, Value>, PathBuf)>> {
 mod tests {
     use std::fs;
 
+    use serde_json::{Value, json};
+
     use super::*;
-    use serde_json::json;
 
     fn of(config: Option<Value>, map: Option<Value>) -> Result<Option<(String, PathBuf)>> {
         let dir = tempfile::tempdir().unwrap();
@@ -98,6 +64,6 @@ mod tests {
         let error = of(Some(json!({"eos_token": 2})), None).unwrap_err().to_string();
         assert!(error.contains("tokenizer_config.json: key `eos_token`"), "{error}");
         let error = of(Some(json!([1])), None).unwrap_err().to_string();
-        assert!(error.contains("tokenizer_config.json: expected a JSON object"), "{error}");
+        assert!(error.contains("tokenizer_config.json: expected an object"), "{error}");
     }
 }
