@@ -3,13 +3,16 @@
 use std::{collections::HashMap, path::Path};
 
 use burn::tensor::{DType, TensorData};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
 use crate::{
     contract::tensors::NamedTensors,
     error::{Error, Result},
-    formats::floats::upcast,
+    formats::{
+        floats::upcast,
+        safetensors_file::{self, FileTensor},
+    },
 };
 
 /// The hexadecimal SHA-256 of `bytes`.
@@ -56,27 +59,15 @@ pub fn to_safetensors(tensors: &NamedTensors, path: &Path) -> Result<Vec<u8>> {
 /// [`Error::File`] if the file is malformed or truncated, [`Error::Tensor`] if a tensor does not
 /// hold floats.
 pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<NamedTensors> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
-    file.iter()
-        .map(|(name, view)| {
-            let dtype = match view.dtype() {
-                Dtype::F32 => DType::F32,
-                Dtype::F64 => DType::F64,
-                Dtype::F16 => DType::F16,
-                Dtype::BF16 => DType::BF16,
-                other => {
-                    return Err(Error::tensor(
-                        path,
-                        name,
-                        format!("found type {other:?}, expected F32, F16 or BF16"),
-                    ));
-                }
-            };
-            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape(), dtype);
-            Ok((name.to_string(), upcast(data)))
-        })
-        .collect()
+    let tensors = safetensors_file::tensors(bytes, path)?.into_iter();
+    let upcast_all = tensors.map(|FileTensor { name, shape, dtype, place }| {
+        let dtype = dtype.map_err(|other| {
+            Error::tensor(path, &name, format!("found type {other}, expected F32, F16 or BF16"))
+        })?;
+        let data = TensorData::from_bytes_vec(bytes[place].to_vec(), shape, dtype);
+        Ok((name, upcast(data)))
+    });
+    upcast_all.collect()
 }
 
 /// Converts the values of the tensor `name` to f32.

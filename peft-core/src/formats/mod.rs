@@ -5,6 +5,7 @@
 //! | [`read`] | a whole file as bytes, text or JSON |
 //! | [`lfs`] | the pointers that Git LFS leaves in place of files |
 //! | [`nearby`] | which folder was probably meant by a path that does not lead to one |
+//! | [`safetensors_file`] | which tensors a safetensors file holds, and where |
 //! | [`torch_file`] | reading what `torch.save` wrote, tensors only |
 //! | [`npy`] | matrices as `.npy` files |
 //! | [`protobuf`] | the wire format of Protocol Buffers |
@@ -18,4 +19,5 @@ pub mod nearby;
 pub mod npy;
 pub mod protobuf;
 pub mod read;
+pub mod safetensors_file;
 pub mod torch_file;

@@ -7,10 +7,10 @@ use peft_core::{
     Error, Result,
     formats::{
         lfs,
+        safetensors_file::{self, FileTensor},
         torch_file::{self, Place},
     },
 };
-use safetensors::{Dtype, SafeTensors};
 
 use super::mapped::Mapped;
 
@@ -89,26 +89,13 @@ impl Shard {
 }
 
 fn safetensors_entries(map: &[u8], path: &Path) -> Result<Vec<(String, Entry)>> {
-    let parsed = SafeTensors::deserialize(map)
-        .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
-    let entry = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
-        let stored = match view.dtype() {
-            Dtype::F64 => Stored::Float(DType::F64),
-            Dtype::F32 => Stored::Float(DType::F32),
-            Dtype::F16 => Stored::Float(DType::F16),
-            Dtype::BF16 => Stored::Float(DType::BF16),
-            other => Stored::Other(format!("{other:?}")),
-        };
-        let entry = Entry {
-            stored,
-            shape: view.shape().to_vec(),
-            offset: view.data().as_ptr() as usize - map.as_ptr() as usize,
-            bytes: view.data().len(),
-            scattered: None,
-        };
-        (name.to_string(), entry)
+    let tensors = safetensors_file::tensors(map, path)?.into_iter();
+    let entry = |FileTensor { name, shape, dtype, place }: FileTensor| {
+        let stored = dtype.map_or_else(Stored::Other, Stored::Float);
+        let (offset, bytes) = (place.start, place.len());
+        (name, Entry { stored, shape, offset, bytes, scattered: None })
     };
-    Ok(parsed.iter().map(entry).collect())
+    Ok(tensors.map(entry).collect())
 }
 
 fn torch_entries(map: &[u8], path: &Path) -> Result<Vec<(String, Entry)>> {

@@ -7,7 +7,6 @@ use std::{
 };
 
 use burn::tensor::{DType, TensorData};
-use safetensors::{Dtype, SafeTensors};
 
 use crate::{
     adapter::{codec::finite_f32, stored},
@@ -15,6 +14,7 @@ use crate::{
     formats::{
         floats::upcast,
         npy, read,
+        safetensors_file::{self, FileTensor},
         torch_file::{self, Place, TorchFile},
     },
 };
@@ -176,21 +176,10 @@ fn of_torch(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Entry>> {
 }
 
 fn of_safetensors(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Entry>> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
-    let start = bytes.as_ptr() as usize;
-    let entry = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
-        let dtype = match view.dtype() {
-            Dtype::F32 => Some(DType::F32),
-            Dtype::F64 => Some(DType::F64),
-            Dtype::F16 => Some(DType::F16),
-            Dtype::BF16 => Some(DType::BF16),
-            _ => None,
-        };
-        // A view is a part of these bytes.
-        let first = view.data().as_ptr() as usize - start;
-        let values = Values::There(dtype, first..first + view.data().len());
-        (name.to_string(), Entry { shape: view.shape().to_vec(), values })
+    let tensors = safetensors_file::tensors(bytes, path)?.into_iter();
+    let entry = |tensor: FileTensor| {
+        let values = Values::There(tensor.dtype.ok(), tensor.place);
+        (tensor.name, Entry { shape: tensor.shape, values })
     };
-    Ok(file.iter().map(entry).collect())
+    Ok(tensors.map(entry).collect())
 }

@@ -207,7 +207,7 @@ impl<'a> Vocabulary<'a> {
         if first.or(last).is_none() {
             return Ok(None);
         }
-        fn each<'t>(tokens: [Option<&'t str>; 3], kind: u8) -> impl Iterator<Item = (&'t str, u8)> {
+        fn each(tokens: [Option<&str>; 3], kind: u8) -> impl Iterator<Item = (&str, u8)> {
             tokens.into_iter().flatten().map(move |token| (token, kind))
         }
         let single: Vec<(&str, u8)> = each([first, Some("$A"), last], 0).collect();
