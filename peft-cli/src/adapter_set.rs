@@ -138,6 +138,30 @@ impl AdapterSet {
         records.iter().map(of_row).collect()
     }
 
+    /// Reads a data file for all of them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file and line that is wrong; [`Error::Setting`] if they were trained on columns of
+    /// different names.
+    pub fn read(&self, path: &Path, text: &TextArgs) -> Result<Vec<Record>> {
+        text.check_task(self.task()?)?;
+        let called = self.sessions[0].remembered_columns();
+        let other = self.sessions.iter().position(|one| one.remembered_columns() != called);
+        if let Some(other) = other.filter(|_| text.columns.is_none()) {
+            let shown = |columns: Option<String>| columns.unwrap_or_else(|| "the header's".into());
+            let message = format!(
+                "the adapters were trained on columns of other names: {} on {}, {} on {}; give those of this file",
+                self.names[0],
+                shown(called),
+                self.names[other],
+                shown(self.sessions[other].remembered_columns())
+            );
+            return Err(Error::setting("--columns", message));
+        }
+        self.sessions[0].read(path, text)
+    }
+
     /// Encodes each record as the training rows of its adapter were encoded.
     ///
     /// # Errors

@@ -10,14 +10,14 @@ use peft_core::{
 use crate::output;
 
 /// Reads all rows of a file, of the files of a folder or a pattern, or of standard input (`-`). `columns` is the value
-/// of `--columns`.
+/// of `--columns`; they may be `remembered`.
 ///
 /// # Errors
 ///
 /// Returns an error naming the file and line that is wrong.
-pub fn read(path: &Path, columns: Option<&str>) -> Result<Vec<Record>> {
+pub fn read(path: &Path, columns: Option<&str>, remembered: bool) -> Result<Vec<Record>> {
     let names = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect();
-    let options = ReadOptions { columns: columns.map(names) };
+    let options = ReadOptions { columns: columns.map(names), remembered };
     let FoundFiles { files, notes } = find_files(&[PathBuf::from(path)])?;
     notes.iter().for_each(|note| output::note(format!("note: {note}")));
     if let [first, .., last] = files.as_slice() {

@@ -64,6 +64,78 @@ pub struct TextArgs {
     pub fields: FieldArgs,
 }
 
+impl TextArgs {
+    /// Refuses flags that a task does not use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag.
+    pub fn check_task(&self, task: Task) -> Result<()> {
+        check_uses(
+            task,
+            &[
+                ("--max-target-length", self.max_target_length.is_some(), Task::Seq2SeqLm),
+                ("--doc-stride", self.doc_stride.is_some(), Task::QuestionAns),
+                ("--max-answer-length", self.max_answer_length.is_some(), Task::QuestionAns),
+                (
+                    "--null-score-diff-threshold",
+                    self.null_score_diff_threshold.is_some(),
+                    Task::QuestionAns,
+                ),
+                ("--chat-template", self.chat_template.is_some(), Task::CausalLm),
+                ("--chat-date", self.chat_date.is_some(), Task::CausalLm),
+            ],
+        )
+    }
+
+    /// Refuses flags for the rows of a file, where a text is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag.
+    pub fn check_prompt(&self, chat: bool) -> Result<()> {
+        let fields = self.fields.names();
+        let field = fields.iter().next().map(|(role, _)| role.setting());
+        let rows = [
+            ("--columns", self.columns.is_some()),
+            ("--target-template", self.target_template.is_some()),
+            ("--max-target-length", self.max_target_length.is_some()),
+            ("--doc-stride", self.doc_stride.is_some()),
+            ("--max-answer-length", self.max_answer_length.is_some()),
+            ("--null-score-diff-threshold", self.null_score_diff_threshold.is_some()),
+        ];
+        let of_rows = rows.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag);
+        if let Some(flag) = field.or(of_rows) {
+            return Err(Error::setting(flag, "is for rows of a file (--input), not for --prompt"));
+        }
+        let of_chat = [
+            ("--chat-template", self.chat_template.is_some() && !chat),
+            ("--chat-date", self.chat_date.is_some() && !chat),
+        ];
+        if let Some((flag, _)) = of_chat.into_iter().find(|(_, given)| *given) {
+            return Err(Error::setting(flag, "is for conversations: give --chat, too"));
+        }
+        match chat && self.source_template.is_some() {
+            true => Err(Error::setting("--source-template", "not used by --chat")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Refuses settings that are given, of another task than this.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the flag.
+pub fn check_uses(task: Task, given: &[(&'static str, bool, Task)]) -> Result<()> {
+    match given.iter().find(|(_, given, of)| *given && *of != task) {
+        Some((flag, _, of)) => {
+            Err(Error::setting(*flag, format!("not used by {task}, it is a setting of {of}")))
+        }
+        None => Ok(()),
+    }
+}
+
 fn as_in_training(otherwise: impl Display) -> String {
     format!("as in training, otherwise {otherwise}")
 }

@@ -77,6 +77,9 @@ pub fn run(args: &GenerateArgs) -> CliResult {
         let message = "is for the rows of --input; the text of --prompt goes to stdout (> FILE)";
         return Err(Error::setting("--output", message).into());
     }
+    if args.prompt.is_some() {
+        args.text.check_prompt(args.chat)?;
+    }
     let input = args.input.as_deref().unwrap_or(Path::new(""));
     output::check_apart("--output", args.output.as_deref(), &[input])?;
     let session = Session::open(&args.model)?;

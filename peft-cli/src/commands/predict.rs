@@ -108,7 +108,7 @@ fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<String> {
 
 /// Each row answered by the adapter that it names.
 fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<String> {
-    let records = set.sessions[0].read(&args.input, &args.text)?;
+    let records = set.read(&args.input, &args.text)?;
     let of_row = set.of_rows(&records)?;
     let examples = set.encode(&records, &of_row, &args.text, &args.input)?;
     let model = set.multi_adapter()?.with_batch_size(args.batch_size);
@@ -141,7 +141,7 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String
         return Err(Error::setting("--vote", message).into());
     }
     let order = set.same_classes()?;
-    let records = set.sessions[0].read(&args.input, &args.text)?;
+    let records = set.read(&args.input, &args.text)?;
     let count = set.sessions.len();
     // Each adapter reads the rows as its own training rows were encoded.
     let (mut examples, mut of_row) = (Vec::new(), Vec::new());

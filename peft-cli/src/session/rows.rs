@@ -44,7 +44,13 @@ impl Session {
     ///
     /// Returns an error naming the file and line that is wrong.
     pub fn read(&self, path: &Path, text: &TextArgs) -> Result<Vec<Record>> {
-        data_files::read(path, self.remembered(&text.columns, "columns").as_deref())
+        let columns = self.remembered(&text.columns, "columns");
+        data_files::read(path, columns.as_deref(), text.columns.is_none())
+    }
+
+    /// What a file's columns are called without `--columns`: as in training.
+    pub fn remembered_columns(&self) -> Option<String> {
+        self.remembered(&None, "columns")
     }
 
     /// Reads and encodes a data file.
@@ -58,6 +64,7 @@ impl Session {
         text: &TextArgs,
         targets: bool,
     ) -> Result<(Vec<Record>, Encoded)> {
+        text.check_task(self.task()?)?;
         let records = self.read(path, text)?;
         let encoded = self.encode_records(&records, text, targets)?;
         self.check_lengths(&encoded.examples, 0, path)?;

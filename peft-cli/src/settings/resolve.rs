@@ -4,7 +4,7 @@ use peft_core::{Error, ProblemType, Result, Task, train::TrainConfig};
 
 use super::Settings;
 use crate::{
-    encoding::check_problem_type,
+    encoding::{self, check_problem_type},
     flags::{choices::PADDING, method_name::MethodName},
 };
 
@@ -71,22 +71,21 @@ pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
     if settings.problem_type == Some(ProblemType::Regression) && settings.labels.is_some() {
         return Err(Error::setting("--labels", "not used by regression, which has no classes"));
     }
-    let given = [
-        ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
-        ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),
-        ("--max-answer-length", settings.max_answer_length.is_some(), Task::QuestionAns),
-        (
-            "--null-score-diff-threshold",
-            settings.null_score_diff_threshold.is_some(),
-            Task::QuestionAns,
-        ),
-    ];
-    match given.into_iter().find(|(_, given, of)| *given && *of != task) {
-        Some((flag, _, of)) => {
-            Err(Error::setting(flag, format!("not used by {task}, it is a setting of {of}")))
-        }
-        None => Ok(()),
-    }
+    encoding::check_uses(
+        task,
+        &[
+            ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
+            ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),
+            ("--max-answer-length", settings.max_answer_length.is_some(), Task::QuestionAns),
+            (
+                "--null-score-diff-threshold",
+                settings.null_score_diff_threshold.is_some(),
+                Task::QuestionAns,
+            ),
+            ("--chat-template", settings.chat_template.is_some(), Task::CausalLm),
+            ("--chat-date", settings.chat_date.is_some(), Task::CausalLm),
+        ],
+    )
 }
 
 /// Refuses settings of evaluations if there will be none.

@@ -58,8 +58,9 @@ impl Inputs {
             output::note("note: the adapter of --init-adapter was trained on another base model");
         }
         let columns = settings.columns.as_deref();
-        let train = data_files::read(Settings::required(&settings.train, "--train")?, columns)?;
-        let valid = settings.valid.as_deref().map(|path| data_files::read(path, columns));
+        let train =
+            data_files::read(Settings::required(&settings.train, "--train")?, columns, false)?;
+        let valid = settings.valid.as_deref().map(|path| data_files::read(path, columns, false));
         let valid = valid.transpose()?;
         Ok(Self { base, dir, start_adapter, train, valid })
     }

@@ -112,13 +112,18 @@ pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundField
         .take(FIRST_ROWS)
         .partition(|record| record.has("input_ids") || (chats && record.is_conversation()));
     if texts.is_empty() {
+        refuse_names(records, wanted)?;
         // Rows of token ids have the names of their task; a class alone may be called otherwise.
         let mut search = Search::new(wanted, ids);
         if wanted.task == Task::SeqCls && wanted.targets {
             let label = search.one(Role::Label, &["labels"])?;
             search.take(Role::Label, label);
         }
-        return Ok(search.finish(None));
+        let mut found = search.finish(None);
+        if let Some(beside) = beside_conversations(records, wanted) {
+            found.note = Some(format!("the conversations are read, {beside} is not"));
+        }
+        return Ok(found);
     }
     let mut search = Search::new(wanted, texts);
     let mut template = None;
@@ -129,6 +134,28 @@ pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundField
         Task::CausalLm | Task::Seq2SeqLm => template = search.written()?,
     }
     Ok(search.finish(template))
+}
+
+/// Refuses names of fields that rows of token ids do not have: all of it is in `input_ids`.
+fn refuse_names(records: &[Record], wanted: &Wanted<'_>) -> Result<()> {
+    let is_read = |role: Role| role == Role::Label && wanted.targets;
+    match wanted.given.iter().find(|(role, _)| !is_read(*role)) {
+        Some((role, _)) if records.first().is_some_and(|row| row.has("input_ids")) => {
+            let message = "not used by rows of token ids, which have `input_ids`";
+            Err(Error::setting(role.setting(), message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The field of conversations that could be read instead of them, if there is one.
+fn beside_conversations(records: &[Record], wanted: &Wanted<'_>) -> Option<&'static str> {
+    let chat = records.first().filter(|row| !row.has("input_ids") && row.is_conversation())?;
+    let fields: &[&str] = match wanted.targets {
+        true => &["text", "source", "target", "prompt", "completion"],
+        false => &["text", "source", "prompt"],
+    };
+    fields.iter().copied().find(|field| chat.has(field))
 }
 
 impl Search<'_> {
@@ -262,6 +289,24 @@ mod tests {
                 "{row}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_not_read_beside_token_ids_and_conversations_is_told() {
+        let none = FieldNames::default();
+        let ids = [record(1, json!({"input_ids": [1], "label": 1}))];
+        let given = names(&[(Role::Text, "body")]);
+        let error = find_fields(&ids, &wanted(Task::SeqCls, &given, &none)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "text_field: not used by rows of token ids, which have `input_ids`"
+        );
+        let given = names(&[(Role::Label, "label")]);
+        assert!(find_fields(&ids, &wanted(Task::SeqCls, &given, &none)).is_ok());
+        assert_eq!(
+            note(Task::CausalLm, json!({"messages": [], "text": "a"})),
+            "the conversations are read, text is not"
+        );
     }
 
     #[test]

@@ -26,9 +26,9 @@ use tokenizers::{EncodeInput, Encoding, Tokenizer};
 
 pub use config::EncoderConfig;
 
-use super::{labels::is_id_row, record::Record};
+use super::{fields::Role, labels::is_id_row, record::Record, values::refuse_ambiguous};
 use crate::{
-    contract::task::Task,
+    contract::{problem_type::ProblemType, task::Task},
     data::{
         example::{Example, Target},
         labels::Labels,
@@ -137,6 +137,11 @@ impl Encoder {
     pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
         let mut encoded =
             Encoded { examples: Vec::with_capacity(records.len()), ..Encoded::default() };
+        if let (ProblemType::MultiLabel, Some(labels), true) =
+            (self.config.problem_type, &self.config.labels, self.config.targets)
+        {
+            refuse_ambiguous(records, self.config.fields.name(Role::Label), labels)?;
+        }
         for chunk in records.chunks(CHUNK) {
             let texts: Vec<&Record> = chunk.iter().filter(|record| !is_id_row(record)).collect();
             let mut texts = self.encode_texts(&texts)?.into_iter();

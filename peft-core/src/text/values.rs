@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     fields::{FieldNames, Role},
-    labels::{label_index, label_text, refuse_fraction, refuse_missing},
+    labels::{is_id_row, label_index, label_text, refuse_fraction, refuse_missing},
     record::Record,
 };
 use crate::{
@@ -131,14 +131,46 @@ pub fn collect_classes(records: &[Record], fields: &FieldNames) -> Result<Labels
         );
         return Err(Error::setting("label_field", message));
     }
-    let indices: Option<Vec<usize>> = names.iter().map(|name| name.parse().ok()).collect();
-    if let Some(indices) = indices.filter(|_| names.len() < 1 << 20) {
-        let highest = indices.iter().max().map_or(0, |highest| highest.saturating_add(1));
-        if highest < 1 << 20 {
-            names.extend((0..highest.max(width)).map(|index| index.to_string()));
-        }
+    let mut classes = width;
+    // Beside token ids numbers are indices; elsewhere each is a name, and no other is made up.
+    if records.iter().all(is_id_row) {
+        let indices = names.iter().filter_map(|name| name.parse::<usize>().ok());
+        classes = classes.max(indices.max().map_or(0, |highest| highest.saturating_add(1)));
+    }
+    if classes < 1 << 20 {
+        names.extend((0..classes).map(|index| index.to_string()));
     }
     Labels::collect(names)
+}
+
+/// Refuses rows that could be read in two ways: of two classes, `[0, 1]` are the indices of both, or say that a row has
+/// the second.
+///
+/// # Errors
+/// [`Error::Data`] at the first row, if all of them are such. Another number of numbers, one that is there twice, a name
+/// or a fraction says how they are meant.
+pub(super) fn refuse_ambiguous(records: &[Record], key: &str, labels: &Labels) -> Result<()> {
+    let is_open = |record: &Record| {
+        let Some(value) = record.value(key) else { return false };
+        let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let items = parsed.as_ref().unwrap_or(value).as_array().map_or(&[][..], Vec::as_slice);
+        let numbers: Option<Vec<u64>> = items.iter().map(Value::as_u64).collect();
+        matches!(numbers.as_deref(), Some([0, 1] | [1, 0]))
+    };
+    let named = ["0", "1"].iter().zip(labels.names()).all(|(index, name)| index == name);
+    match records.first() {
+        Some(first) if labels.len() == 2 && records.iter().all(is_open) => {
+            let names = match named {
+                true => "strings (\"0\", \"1\")".to_owned(),
+                false => format!("names ({})", labels.names().join(", ")),
+            };
+            Err(first.error(format!(
+                "field `{key}`: every row has the numbers 0 and 1, which are the indices of both classes, or a number \
+                 for each class; for classes write {names}, for numbers fractions (0.0, 1.0)"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +243,35 @@ mod tests {
     }
 
     #[test]
+    fn two_numbers_for_two_classes_are_refused_unless_another_row_tells() {
+        let two = labels(&["a", "b"]);
+        let check = |rows: &[Value], labels: &Labels| {
+            let rows: Vec<Record> = rows.iter().cloned().map(row).collect();
+            refuse_ambiguous(&rows, "label", labels).map_err(|error| error.to_string())
+        };
+        for open in [&[json!([0, 1])][..], &[json!([0, 1]), json!("[1, 0]")]] {
+            let error = check(open, &two).unwrap_err();
+            assert!(
+                error.contains("or a number for each class; for classes write names (a, b)"),
+                "{error}"
+            );
+        }
+        assert!(check(&[json!([1, 0])], &labels(&["0", "1"])).unwrap_err().contains("strings"));
+        for told in [
+            json!([0]),
+            json!([]),
+            json!([1, 1]),
+            json!(["a", "b"]),
+            json!([0.0, 1.0]),
+            json!(["0", "1"]),
+        ] {
+            assert_eq!(check(&[json!([0, 1]), told.clone()], &two), Ok(()), "{told}");
+        }
+        assert_eq!(check(&[json!([0, 1])], &labels(&["a", "b", "c"])), Ok(()));
+        assert_eq!(check(&[], &two), Ok(()));
+    }
+
+    #[test]
     fn classes_are_collected_from_lists() {
         let collect = |rows: &[Value]| {
             let rows: Vec<Record> = rows.iter().cloned().map(row).collect();
@@ -219,7 +280,11 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         assert_eq!(collect(&[json!(["b", "a"]), json!([])]).unwrap(), ["a", "b"]);
-        assert_eq!(collect(&[json!([3]), json!([0])]).unwrap(), ["0", "1", "2", "3"]);
+        assert_eq!(collect(&[json!([3]), json!([0])]).unwrap(), ["0", "3"], "no name is made up");
+        assert_eq!(collect(&[json!(["2010"]), json!(["7"])]).unwrap(), ["7", "2010"]);
+        let of_ids = [3, 0].map(|label| record(1, json!({"input_ids": [1], "label": [label]})));
+        let found = collect_classes(&of_ids, &FieldNames::default()).unwrap();
+        assert_eq!(found.names(), ["0", "1", "2", "3"], "indices");
         assert_eq!(collect(&[json!([0.0, 1.0]), json!([1.0, 1.0])]).unwrap(), ["0", "1"]);
         assert!(collect(&[json!([])]).unwrap_err().contains("the list is empty"));
         let error = collect(&[json!([0, 1]), json!([1, 0])]).unwrap_err();

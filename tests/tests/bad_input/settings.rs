@@ -198,6 +198,42 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "a setting of another task in an evaluation",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("eval --model model --data rows.jsonl --doc-stride 3")
+        },
+        says: &["--doc-stride: not used by causal-lm, it is a setting of qa"],
+        ..USAGE
+    },
+    Case {
+        name: "a field of rows beside a prompt",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("generate --model model --prompt sea --max-new-tokens 2 --text-field body")
+        },
+        says: &["--text-field: is for rows of a file (--input), not for --prompt"],
+        ..USAGE
+    },
+    Case {
+        name: "a chat template beside a prompt that is continued",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("generate --model model --prompt sea --max-new-tokens 2 --chat-date 2026-01-31")
+        },
+        says: &["--chat-date: is for conversations: give --chat, too"],
+        ..USAGE
+    },
+    Case {
+        name: "a field of texts for rows of token ids",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--text-field body")
+        },
+        says: &["--text-field: not used by rows of token ids, which have `input_ids`"],
+        ..USAGE
+    },
+    Case {
         name: "answers of no tokens",
         build: |dir| {
             model(dir, "bert-qa");

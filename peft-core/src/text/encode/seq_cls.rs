@@ -115,6 +115,11 @@ mod tests {
         let (example, _) = one(&encoder, row).unwrap();
         assert_eq!(example.input_ids, [0, 4, 1, 7, 1]);
         assert_eq!(example.token_type_ids, Some(vec![0, 0, 0, 1, 1]));
+        // As in a batch of transformers: a pair whose second text is empty.
+        let row = json!({"text": "cat", "text_pair": "", "label": "no"});
+        let (example, _) = one(&encoder, row).unwrap();
+        assert_eq!(example.input_ids, [0, 4, 1, 1]);
+        assert_eq!(example.token_type_ids, Some(vec![0, 0, 0, 1]));
         let row = json!({"text": "cat", "text_pair": null, "label": "no"});
         assert_eq!(one(&encoder, row).unwrap().0.input_ids, [0, 4, 1]);
     }

@@ -80,12 +80,14 @@ struct Layout {
     words: usize,
     tags: usize,
     universal: bool,
+    /// Whether the first column numbers the words, and the line of the sentence that tells.
+    numbered: (bool, usize),
 }
 
 /// The records of a CoNLL file, read one at a time.
 pub(super) struct ConllRecords {
     input: Input,
-    names: Option<Vec<String>>,
+    options: ReadOptions,
     tabs: Option<bool>,
     /// The number of columns, and the first line that has them.
     columns: Option<(usize, usize)>,
@@ -95,7 +97,7 @@ pub(super) struct ConllRecords {
 impl ConllRecords {
     /// The records of a file.
     pub fn new(input: Input, options: &ReadOptions) -> Self {
-        Self { input, names: options.columns.clone(), tabs: None, columns: None, layout: None }
+        Self { input, options: options.clone(), tabs: None, columns: None, layout: None }
     }
 
     /// The next record, `None` at the end of the file.
@@ -109,6 +111,7 @@ impl ConllRecords {
             Some(layout) => layout,
             None => *self.layout.insert(self.layout_of(&sentence, notes)?),
         };
+        self.check_numbers(&sentence, layout)?;
         let mut words = sentence.words;
         if layout.universal {
             words.retain(|cells| !cells[0].contains(['-', '.']));
@@ -118,12 +121,12 @@ impl ConllRecords {
         };
         let mut fields = Map::new();
         // Names that are given say which columns these are.
-        if self.names.is_none() {
+        if self.options.columns.is_none() {
             fields.insert("tokens".to_owned(), column(layout.words));
             fields.insert("tags".to_owned(), column(layout.tags));
         }
         for index in 0..layout.columns {
-            match &self.names {
+            match &self.options.columns {
                 Some(names) if names[index].is_empty() => {}
                 Some(names) => _ = fields.insert(names[index].clone(), column(index)),
                 None if layout.columns > 2 => {
@@ -182,23 +185,46 @@ impl ConllRecords {
         named || !of_words
     }
 
+    /// Refuses a sentence whose first column is another thing than that of the first sentence.
+    fn check_numbers(&self, sentence: &Sentence, layout: Layout) -> Result<()> {
+        let (numbered, first) = layout.numbered;
+        if !numbered && self.options.columns.is_none() && is_numbered(sentence) {
+            let message = format!(
+                "the first column numbers the words, but not those of the sentence on line {first}: name the columns with \
+                 `columns`"
+            );
+            return Err(Error::data(&self.input.path, sentence.line, message));
+        }
+        let is_number = |cells: &Vec<String>| {
+            cells[0].bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+        };
+        // Names that are given say what each column is.
+        match sentence.words.iter().find(|cells| !is_number(cells)) {
+            Some(cells) if numbered && self.options.columns.is_none() => {
+                let message = format!(
+                    "found `{}` in the first column, which numbers the words of the sentence on line {first}: name the \
+                     columns with `columns`",
+                    cells[0]
+                );
+                Err(Error::data(&self.input.path, sentence.line, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn layout_of(&self, sentence: &Sentence, notes: &mut Notes) -> Result<Layout> {
         let columns = sentence.words[0].len();
-        let numbers: Vec<usize> =
-            sentence.words.iter().filter_map(|cells| cells[0].parse().ok()).collect();
-        let numbered = columns > 2
-            && numbers.len() > usize::from(columns < UNIVERSAL.0)
-            && numbers[0] < 2
-            && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let numbered = is_numbered(sentence);
         let universal = numbered && columns == UNIVERSAL.0;
         let layout = Layout {
             columns,
             words: usize::from(numbered),
             tags: if universal { UNIVERSAL.1 } else { columns - 1 },
             universal,
+            numbered: (numbered, sentence.line),
         };
         let path = self.input.path.display();
-        if let Some(names) = self.names.as_ref().filter(|names| names.len() != columns) {
+        if let Some(names) = self.options.columns.as_ref().filter(|names| names.len() != columns) {
             let (found, line) = (names.len(), sentence.line);
             let message = format!(
                 "found {found} names ({}), but line {line} of {path} has {columns} columns",
@@ -206,7 +232,8 @@ impl ConllRecords {
             );
             return Err(Error::setting("columns", message));
         }
-        if columns > 2 && self.names.is_none() {
+        self.options.say_remembered(&self.input.path, notes);
+        if columns > 2 && self.options.columns.is_none() {
             let (words, tags) = (layout.words + 1, layout.tags + 1);
             notes.say(format!(
                 "{path}: the words are column {words} of {columns}, the tags column {tags}"
@@ -214,6 +241,17 @@ impl ConllRecords {
         }
         Ok(layout)
     }
+}
+
+/// Whether the first column numbers the words.
+fn is_numbered(sentence: &Sentence) -> bool {
+    let columns = sentence.words[0].len();
+    let numbers: Vec<usize> =
+        sentence.words.iter().filter_map(|cells| cells[0].parse().ok()).collect();
+    columns > 2
+        && numbers.len() > usize::from(columns < UNIVERSAL.0)
+        && numbers[0] < 2
+        && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
 #[cfg(test)]
@@ -268,6 +306,19 @@ mod tests {
         let records = read("a.conll", text).unwrap();
         assert_eq!(records[0].strings("tokens").unwrap(), ["Am", "Meer"]);
         assert_eq!(records[0].strings("3").unwrap(), ["O", "B-LOC"]);
+        for (text, says) in [
+            (
+                "1 Am O O\n2 Meer B-LOC O\n\nMia B-PER O O\n",
+                "line 4: found `Mia` in the first column, which",
+            ),
+            (
+                "1 Da O O\n\n1 Am O O\n2 Meer B-LOC O\n",
+                "line 3: the first column numbers the words, but not",
+            ),
+        ] {
+            let error = failure("a.conll", text);
+            assert!(error.contains(says) && error.contains("`columns`"), "{error}");
+        }
         let universal = "# text = al mar\n1-2\tal\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tADP\t_\t_\t3\tcase\t_\t_\n\
                          2\tel\tel\tDET\t_\t_\t3\tdet\t_\t_\n3\tmar\tmar\tNOUN\t_\t_\t0\troot\t_\t_\n";
         let records = read("a.conllu", universal).unwrap();
@@ -278,6 +329,7 @@ mod tests {
     #[test]
     fn columns_may_be_named() {
         let options = |names: &str| ReadOptions {
+            remembered: false,
             columns: Some(names.split(',').map(str::to_owned).collect()),
         };
         let records = read_with("a.conll", CONLL, &options("tokens,tags,,ner")).unwrap();

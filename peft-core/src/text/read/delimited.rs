@@ -233,7 +233,16 @@ impl DelimitedRecords {
             let is_header = first.iter().zip(names).all(is_named);
             if is_header && names.iter().any(|name| !name.is_empty()) {
                 notes.say(format!("line {line} of {} is its header", path.display()));
+            } else if in_another_order(&first, names) {
+                let message = format!(
+                    "found the names {}, but line {line} of {} is a header with them in another order: {}",
+                    names.join(", "),
+                    path.display(),
+                    first.join(", ")
+                );
+                return Err(Error::setting("columns", message));
             } else {
+                options.say_remembered(&path, notes);
                 waiting.push_front((line, first));
             }
         }
@@ -252,6 +261,16 @@ impl DelimitedRecords {
         };
         row.map(|(line, values)| header.record(line, values)).transpose()
     }
+}
+
+/// Whether a row has the names of the columns, in another order.
+fn in_another_order(row: &[String], names: &[String]) -> bool {
+    let sorted = |cells: &[String]| {
+        let mut cells: Vec<String> = cells.iter().map(|cell| cell.trim().to_lowercase()).collect();
+        cells.sort_unstable();
+        cells
+    };
+    names.len() > 1 && names.iter().all(|name| !name.is_empty()) && sorted(row) == sorted(names)
 }
 
 /// The header that is the row `first`; says so if it looks like data.
@@ -395,6 +414,7 @@ mod tests {
     #[test]
     fn columns_may_be_named() {
         let named = |names: &str| ReadOptions {
+            remembered: false,
             columns: Some(names.split(',').map(str::to_owned).collect()),
         };
         let text = "gj04\t1\t\tthe play was good\ngj04\t0\t*\tthe play good was\n";
@@ -410,6 +430,15 @@ mod tests {
             assert_eq!(lines(&records), [2], "{text}");
         }
         assert_eq!(lines(&read_with("a.csv", "1,a\n2,b\n", &named(",text")).unwrap()), [1, 2]);
+        let error = read_with("a.csv", "label,Text\n1,a\n", &named("text,label")).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("columns: found the names text, label, but line 1 of"), "{error}");
+        assert!(error.ends_with("is a header with them in another order: label, Text"), "{error}");
+        let remembered = ReadOptions { remembered: true, ..named("text,label") };
+        let (_, said) = notes("a.csv", "a,1\n", &remembered);
+        assert!(said[0].ends_with("a.csv: the columns are called text, label as in training; `columns` calls them otherwise"), "{said:?}");
+        let (_, said) = notes("a.csv", "text,label\na,1\n", &remembered);
+        assert!(said.iter().all(|note| !note.contains("as in training")), "{said:?}");
         let error = read_with("a.csv", "a,1\n", &named("text")).unwrap_err().to_string();
         assert!(error.contains("columns: found 1 names (text), but line 1 of"), "{error}");
         assert!(error.ends_with("a.csv has 2 columns"), "{error}");

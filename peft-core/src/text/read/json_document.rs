@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    text::{record::Record, squad},
+    text::{ordered::Ordered, record::Record, squad},
 };
 
 /// Keys below which files keep their rows, whatever else stands beside them.
@@ -82,7 +82,33 @@ pub(super) fn read(
         notes.say(format!("{}: the rows are those in `{key}`", path.display()));
         return Ok(Document::Array(line, text[at].to_owned()));
     }
-    Ok(columns(path, &document, notes)?.map_or(Document::Row, Document::Rows))
+    let Some(mut rows) = columns(path, &document, notes)? else { return Ok(Document::Row) };
+    if rows.iter().any(Record::is_conversation) {
+        keep_order(&mut rows, text);
+    }
+    Ok(Document::Rows(rows))
+}
+
+/// Gives rows that were columns their objects with keys in the file's order, which chat templates print.
+fn keep_order(rows: &mut [Record], text: &str) {
+    let Ok(Ordered::Object(columns)) = serde_json::from_str(&repaired(text)) else { return };
+    let mut fields: Vec<Vec<(String, Ordered)>> = vec![Vec::new(); rows.len()];
+    for (name, column) in columns {
+        let values: Vec<Ordered> = match column {
+            Ordered::Array(values) => values,
+            Ordered::Object(mut values) => {
+                values.sort_by_key(|(key, _)| key.parse::<u64>().unwrap_or(u64::MAX));
+                values.into_iter().map(|(_, value)| value).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (row, value) in fields.iter_mut().zip(values) {
+            row.push((name.clone(), value));
+        }
+    }
+    for (row, fields) in rows.iter_mut().zip(fields) {
+        row.ordered = Some(Arc::new(Ordered::Object(fields)));
+    }
 }
 
 fn list<'a>(document: &'a Map<String, Value>, key: &str) -> Option<&'a Vec<Value>> {
@@ -282,6 +308,20 @@ mod tests {
         }
         let columns = json!({"tokens": [["a"], ["b", "c"]], "tags": [["O"], ["O", "O"]]});
         assert_eq!(read("a.json", columns.to_string()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn conversations_in_columns_keep_the_order_of_their_keys() {
+        for content in [
+            r#"{"messages": [[{"role": "user", "b": {"z": 1, "a": 2}}], []], "tools": [[{"y": 1, "x": 2}], []]}"#,
+            r#"{"messages": {"1": [], "0": [{"role": "user", "b": {"z": 1, "a": 2}}]},
+                "tools": {"1": [], "0": [{"y": 1, "x": 2}]}}"#,
+        ] {
+            let records = read("a.json", content).unwrap();
+            let written = format!("{:?}", records[0].ordered.as_ref().unwrap());
+            let at = |key: &str| written.find(&format!("\"{key}\"")).unwrap();
+            assert!(at("role") < at("b") && at("z") < at("a") && at("y") < at("x"), "{written}");
+        }
     }
 
     #[test]
