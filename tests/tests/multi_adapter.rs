@@ -1,9 +1,9 @@
 //! Several adapters in one batch, and ensembles of them, give what separate runs give.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use peft_core::{
-    FrozenModel, Head, PaddingSide, Pooling, ProblemType, Task, VirtualTokens,
+    Adapter, FrozenModel, Head, PaddingSide, Pooling, ProblemType, Task, VirtualTokens,
     contract::rng,
     data::{Example, Target},
     evaluate::{Member, MultiAdapter, Predictor, Vote},
@@ -201,12 +201,22 @@ fn predict_takes_several_adapters() {
         let votes = [&alone[0][row]["label"], &alone[1][row]["label"]];
         assert_eq!(found["votes"], json!(votes));
     }
+    // An adapter that was trained on a table without a header.
+    let mut adapter = Adapter::load(Path::new(&prefix)).unwrap();
+    adapter.config.own.recipe = json!({"columns": "text,label"});
+    let table = dir.path().join("table");
+    adapter.save(&table).unwrap();
+    let table = table.to_str().unwrap();
     // Errors name the row, the field and what was expected.
     for (flags, says) in [
         ([&both[..], &[&plain]].concat(), "plain.jsonl, line 1: `adapter` is missing"),
         (
             vec!["--model", &model, "--adapter", &prompt, "--adapter", &prompt, "--input", &plain],
             "found two called",
+        ),
+        (
+            vec!["--model", &model, "--adapter", &prompt, "--adapter", table, "--input", &plain],
+            "--columns: the adapters were trained on columns of other names: prompt on the header's, table on text,label",
         ),
     ] {
         let output = peft(&root()).arg("predict").args(&flags).output().unwrap();

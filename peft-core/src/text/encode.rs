@@ -156,8 +156,9 @@ impl Encoder {
                 encoded.emptied += usize::from(emptied);
                 check_width(encoded.examples.first(), &row.examples, record)?;
                 encoded.examples.extend(row.examples);
+                let is_text = !is_id_row(record) && !self.config.is_conversation(record);
                 let goes_on = self.config.task == Task::CausalLm && texts::is_text(self, record);
-                encoded.goes_on.push(goes_on && !is_id_row(record));
+                encoded.goes_on.push(is_text && goes_on);
                 encoded.truncated += usize::from(row.cut);
                 encoded.truncated_targets += usize::from(row.target_cut);
             }
@@ -185,7 +186,9 @@ impl Encoder {
 
     /// Adds the further targets of rows that have a list of them.
     fn with_references(&self, records: &[&Record], mut rows: Vec<Row>) -> Result<Vec<Row>> {
-        for (record, row) in records.iter().zip(&mut rows).filter(|_| self.config.targets) {
+        let has_targets =
+            |record: &Record| self.config.targets && !self.config.is_conversation(record);
+        for (record, row) in records.iter().zip(&mut rows).filter(|(row, _)| has_targets(row)) {
             for (i, target) in texts::targets(self, record)?.into_iter().enumerate().skip(1) {
                 let encodings = self.tokenize(&[*record], false, false, |_| Ok(target.into()))?;
                 let ids = encodings.first().map(|encoding| encoding.get_ids().to_vec());

@@ -5,7 +5,7 @@ use minijinja::{
     value::{Kwargs, Rest, from_args},
 };
 
-use super::operators::{Number, a, as_number, invalid};
+use super::number::{Number, a, as_number, invalid};
 
 /// The arguments of a filter or a method with these parameters.
 ///
@@ -56,4 +56,12 @@ pub(super) fn whole(what: &str, value: &Value) -> Result<i64, Error> {
 pub(super) fn string<'v>(what: &str, value: &'v Value) -> Result<&'v str, Error> {
     let text = value.as_str();
     text.ok_or_else(|| invalid(format!("{what}: found {}, expected a string", a(value))))
+}
+
+/// Refuses escaped text, with which Jinja would escape more.
+pub(super) fn plain(what: &str, value: &Value) -> Result<(), Error> {
+    match value.is_safe() {
+        true => Err(invalid(format!("{what}: of text that is escaped or safe is not supported"))),
+        false => Ok(()),
+    }
 }

@@ -8,16 +8,18 @@ use minijinja::{
 };
 
 use super::{
-    arguments::{flag, named, string, whole},
+    arguments::{flag, named, plain, string, whole},
     dumps::to_json,
     format::percent,
-    lookup::{Method, attr},
-    memory, numbers,
-    operators::{a, as_number, computed, contains, equal, invalid, order},
+    lookup::attr,
+    memory,
+    number::{a, as_number, invalid},
+    number_filters as numbers,
+    operators::{computed, contains, order},
     print::text,
     sequences::{self, got},
-    texts::{capitalize, is_space, lines, replace, strip},
-    value::{Kind, entries, generator, list, list_kind, range, tuple},
+    texts::{capitalize, cased, escape, is_space, lines, replace, strip},
+    value::{Kind, Method, entries, equal, generator, items, list, list_kind, range, tuple},
 };
 
 type Many = Rest<Value>;
@@ -134,14 +136,6 @@ fn like(value: &Value, text: String) -> Value {
     if value.is_safe() { Value::from_safe_string(text) } else { Value::from(text) }
 }
 
-/// Refuses escaped text, with which Jinja would escape more.
-pub(super) fn plain(what: &str, value: &Value) -> Result<(), Error> {
-    match value.is_safe() {
-        true => Err(invalid(format!("{what}: of text that is escaped or safe is not supported"))),
-        false => Ok(()),
-    }
-}
-
 fn add_tests(env: &mut Environment<'_>) {
     env.add_test("sequence", |value: &Value| {
         let has_indices = list_kind(value).is_some_and(Kind::has_indices);
@@ -201,23 +195,6 @@ fn add_tests(env: &mut Environment<'_>) {
     });
 }
 
-pub(super) fn cased(text: &str, is: fn(char) -> bool, other: fn(char) -> bool) -> bool {
-    text.chars().any(is) && !text.chars().any(other)
-}
-
-/// What `list(value)` holds in Python: the keys of a mapping, the characters of a text, nothing for an undefined value.
-///
-/// # Errors
-/// Of `none` and numbers.
-pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
-    memory::list(value.len().unwrap_or(0))?;
-    match (value.as_str(), value.kind()) {
-        (Some(text), _) => Ok(text.chars().map(Value::from).collect()),
-        (_, ValueKind::None) => Err(invalid("the elements of none are asked for")),
-        _ => Ok(value.try_iter()?.collect()),
-    }
-}
-
 fn end(item: Option<Value>) -> Value {
     item.unwrap_or(Value::UNDEFINED)
 }
@@ -249,21 +226,6 @@ fn join(value: &Value, Rest(args): Many) -> Result<Value, Error> {
         joined.push_str(&part);
     }
     Ok(Value::from(joined))
-}
-
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&#34;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 /// Words with a capital letter, which begin behind spaces, hyphens and opening brackets.

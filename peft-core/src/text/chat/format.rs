@@ -7,7 +7,7 @@ use minijinja::{
 
 use super::{
     memory,
-    operators::{Number, a, as_number, invalid},
+    number::{Number, a, as_number, invalid},
     print::{repr, text},
 };
 

@@ -3,17 +3,12 @@
 //! `x.items` of a mapping is the method, whatever keys it has, and `x["items"]` is the method too where there is no such
 //! key: a template that asks for it takes it for true.
 
-use std::sync::Arc;
-
-use minijinja::{
-    Environment, Error, ErrorKind, Value,
-    value::{Object, ObjectRepr, ValueKind},
-};
+use minijinja::{Environment, Error, ErrorKind, Value, value::ValueKind};
 
 use super::{
     memory,
-    operators::{Number, a, as_number, invalid},
-    value::{Kind, list, list_kind, range, tuple},
+    number::{Number, a, as_number, invalid},
+    value::{Kind, Method, list, list_kind, range, tuple},
 };
 
 const OF_TEXTS: &str = "capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha \
@@ -41,16 +36,6 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
         ValueKind::Iterable => Ok(list(value.try_iter()?.collect())),
         _ => Ok(value.clone()),
     });
-}
-
-/// A method that is not called.
-#[derive(Debug)]
-pub(super) struct Method;
-
-impl Object for Method {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
 }
 
 /// Whether a value has a method of this name.

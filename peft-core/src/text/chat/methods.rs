@@ -6,12 +6,11 @@ use minijinja::{
 };
 
 use super::{
-    arguments::{flag, named, string, whole},
-    filters::{cased, items, plain},
+    arguments::{flag, named, plain, string, whole},
     memory,
-    operators::{a, equal, invalid},
-    texts::{capitalize, is_space, lines, replace, rsplit, split, strip, title},
-    value::{Kind, entries, list, list_kind, tuple, view},
+    number::{a, invalid},
+    texts::{capitalize, cased, is_space, lines, replace, rsplit, split, strip, title},
+    value::{Kind, entries, equal, items, list, list_kind, tuple, view},
 };
 
 /// Calls a method by name.

@@ -10,6 +10,7 @@
 //! | `statements` | tags, with their expressions |
 //! | `operators` | operators as in Python |
 //! | `lookup` | attributes, items and slices as in Python |
+//! | `number` | numbers, and what a value is, for messages |
 //! | `value` | values as a template sees them |
 //! | `print` | values as Python prints them |
 //! | `memory` | how much a rendering may write and make |
@@ -19,7 +20,7 @@
 //! | `texts` | what they make of a text |
 //! | `filters` | filters, tests and functions as Jinja has them |
 //! | `sequences` | those that select, map, order and group |
-//! | `numbers` | those of numbers |
+//! | `number_filters` | those of numbers |
 //! | `format` | `text % values` |
 //! | `clock` | [`Clock`]: the date that a template may print |
 //! | `messages` | from a record's fields to a `Conversation` |
@@ -36,7 +37,8 @@ mod lookup;
 mod memory;
 mod messages;
 mod methods;
-mod numbers;
+mod number;
+mod number_filters;
 mod operators;
 mod print;
 mod sequences;

@@ -3,16 +3,17 @@
 use std::cmp::Ordering;
 
 use minijinja::{
-    Environment, Error, ErrorKind, Value,
+    Environment, Error, Value,
     value::{Rest, ValueKind},
 };
 
 use super::{
-    filters::escape,
     format::{of_operator, percent},
     memory,
+    number::{Number, a, as_number, invalid},
     print::text,
-    value::{self, Kind, dict_of, entries, list, list_kind, tuple},
+    texts::escape,
+    value::{self, Kind, dict_of, entries, equal, list, list_kind, tuple},
 };
 
 /// Adds the functions.
@@ -48,68 +49,6 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
         }
         Ok::<_, Error>(true)
     });
-}
-
-pub(super) fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message.into())
-}
-
-/// What a value is, for messages.
-pub(super) fn a(value: &Value) -> String {
-    match value.kind() {
-        ValueKind::Undefined => "an undefined value".to_owned(),
-        ValueKind::None => "none".to_owned(),
-        ValueKind::String => "a string".to_owned(),
-        ValueKind::Bool => "a boolean".to_owned(),
-        ValueKind::Number => "a number".to_owned(),
-        ValueKind::Map => "a mapping".to_owned(),
-        ValueKind::Seq | ValueKind::Iterable => "a list".to_owned(),
-        other => format!("a value of type {other}"),
-    }
-}
-
-/// A number of Python; a boolean is one.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
-    Integer(i128),
-    Float(f64),
-}
-
-impl Number {
-    #[allow(clippy::cast_precision_loss, reason = "as Python makes floats of integers")]
-    pub(super) fn float(self) -> f64 {
-        match self {
-            Self::Integer(number) => number as f64,
-            Self::Float(number) => number,
-        }
-    }
-
-    pub(super) fn cmp(self, other: Self) -> Option<Ordering> {
-        match (self, other) {
-            (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(&b)),
-            _ => self.float().partial_cmp(&other.float()),
-        }
-    }
-}
-
-impl From<Number> for Value {
-    fn from(number: Number) -> Self {
-        match number {
-            Number::Integer(number) => i64::try_from(number).map_or(Self::from(number), Self::from),
-            Number::Float(number) => Self::from(number),
-        }
-    }
-}
-
-pub(super) fn as_number(value: &Value) -> Option<Number> {
-    match value.kind() {
-        ValueKind::Bool => Some(Number::Integer(i128::from(value.is_true()))),
-        ValueKind::Number => match value.is_integer() {
-            true => i128::try_from(value.clone()).ok().map(Number::Integer),
-            false => f64::try_from(value.clone()).ok().map(Number::Float),
-        },
-        _ => None,
-    }
 }
 
 fn negated(value: &Value) -> Result<Value, Error> {
@@ -261,35 +200,6 @@ fn compared(left: &Value, operator: &str, right: &Value) -> Result<bool, Error> 
         "<=" => matches!(order(left, right, operator)?, Some(Ordering::Less | Ordering::Equal)),
         _ => matches!(order(left, right, operator)?, Some(Ordering::Greater | Ordering::Equal)),
     })
-}
-
-/// `left == right`.
-pub(super) fn equal(left: &Value, right: &Value) -> bool {
-    if let (Some(left), Some(right)) = (as_number(left), as_number(right)) {
-        return left.cmp(right) == Some(Ordering::Equal);
-    }
-    match (left.kind(), right.kind()) {
-        (ValueKind::Map, ValueKind::Map) => {
-            let (left, right) = (entries(left), entries(right));
-            left.len() == right.len()
-                && left.iter().all(|(key, value)| {
-                    right.iter().any(|(other, found)| equal(key, other) && equal(value, found))
-                })
-        }
-        (ValueKind::Seq | ValueKind::Iterable, ValueKind::Seq | ValueKind::Iterable) => {
-            let (kind, other) = (list_kind(left), list_kind(right));
-            kind.is_some()
-                && kind.map(Kind::name) == other.map(Kind::name)
-                && left.len() == right.len()
-                && left
-                    .try_iter()
-                    .into_iter()
-                    .flatten()
-                    .zip(right.try_iter().into_iter().flatten())
-                    .all(|(left, right)| equal(&left, &right))
-        }
-        (left_kind, right_kind) => left_kind == right_kind && left == right,
-    }
 }
 
 /// How two values are ordered; `None` for what is not a number.

@@ -3,9 +3,8 @@
 use minijinja::{Value, value::ValueKind};
 
 use super::{
-    lookup::Method,
     memory,
-    value::{GENERATOR, Kind, MAX_DEPTH, entries, is_namespace, list_kind},
+    value::{GENERATOR, Kind, MAX_DEPTH, Method, entries, is_namespace, list_kind},
 };
 
 /// `str(value)` in Python; nothing for an undefined value.

@@ -6,10 +6,10 @@ use minijinja::{Environment, Error, ErrorKind, State, Value, value::Rest};
 
 use super::{
     arguments::{flag, named, string, whole},
-    filters::items,
     lookup, memory,
-    operators::{computed, equal, invalid, order},
-    value::{dict_of, entries, generator, group, list, list_kind, tuple},
+    number::invalid,
+    operators::{computed, order},
+    value::{dict_of, entries, equal, generator, group, items, list, list_kind, tuple},
 };
 
 type Many = Rest<Value>;

@@ -140,3 +140,24 @@ pub(super) fn rsplit<'t>(
     parts.reverse();
     parts
 }
+
+/// A text with the characters of HTML escaped, as markupsafe writes them.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&#34;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// Whether a text has letters of a case, and none of the other.
+pub(super) fn cased(text: &str, is: fn(char) -> bool, other: fn(char) -> bool) -> bool {
+    text.chars().any(is) && !text.chars().any(other)
+}

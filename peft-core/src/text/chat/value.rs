@@ -3,16 +3,19 @@
 //! Templates are written against Jinja in Python: a list that is printed is Python's `repr`.
 
 use std::{
-    fmt,
+    cmp::Ordering,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use minijinja::{
-    Error, ErrorKind, Value,
+    Error, Value,
     value::{Enumerator, Object, ObjectRepr, ValueKind},
 };
 
-use super::{memory, operators::equal, print::repr};
+use super::{
+    memory,
+    number::{as_number, invalid},
+};
 use crate::text::ordered::Ordered;
 
 /// Containers in containers at most. JSON from files has less than 128.
@@ -41,10 +44,6 @@ impl Object for Dict {
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
         Some(self.0.len())
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&repr(&Value::from_dyn_object(self.clone())))
     }
 }
 
@@ -109,10 +108,6 @@ impl Object for List {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Seq(self.values.len())
     }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&repr(&Value::from_dyn_object(self.clone())))
-    }
 }
 
 /// What a generator of Python has: each value once.
@@ -139,11 +134,6 @@ impl Object for Once {
 
     fn is_true(self: &Arc<Self>) -> bool {
         true
-    }
-
-    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        memory::printed(GENERATOR);
-        Ok(())
     }
 }
 
@@ -176,7 +166,6 @@ pub(super) fn generator(values: Vec<Value>) -> Value {
 
 /// `range(start, stop, step)`.
 pub(super) fn range(start: i64, stop: i64, step: i64) -> Result<Value, Error> {
-    let invalid = |message: &str| Error::new(ErrorKind::InvalidOperation, message.to_owned());
     if step == 0 {
         return Err(invalid("range: the step is zero"));
     }
@@ -249,4 +238,56 @@ impl From<&Ordered> for Value {
 pub(super) fn entries(value: &Value) -> Vec<(Value, Value)> {
     let pairs = value.as_object().and_then(|object| object.try_iter_pairs());
     pairs.into_iter().flatten().collect()
+}
+
+/// `left == right`.
+pub(super) fn equal(left: &Value, right: &Value) -> bool {
+    if let (Some(left), Some(right)) = (as_number(left), as_number(right)) {
+        return left.cmp(right) == Some(Ordering::Equal);
+    }
+    match (left.kind(), right.kind()) {
+        (ValueKind::Map, ValueKind::Map) => {
+            let (left, right) = (entries(left), entries(right));
+            left.len() == right.len()
+                && left.iter().all(|(key, value)| {
+                    right.iter().any(|(other, found)| equal(key, other) && equal(value, found))
+                })
+        }
+        (ValueKind::Seq | ValueKind::Iterable, ValueKind::Seq | ValueKind::Iterable) => {
+            let (kind, other) = (list_kind(left), list_kind(right));
+            kind.is_some()
+                && kind.map(Kind::name) == other.map(Kind::name)
+                && left.len() == right.len()
+                && left
+                    .try_iter()
+                    .into_iter()
+                    .flatten()
+                    .zip(right.try_iter().into_iter().flatten())
+                    .all(|(left, right)| equal(&left, &right))
+        }
+        (left_kind, right_kind) => left_kind == right_kind && left == right,
+    }
+}
+
+/// What `list(value)` holds in Python: the keys of a mapping, the characters of a text, nothing for an undefined value.
+///
+/// # Errors
+/// Of `none` and numbers.
+pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
+    memory::list(value.len().unwrap_or(0))?;
+    match (value.as_str(), value.kind()) {
+        (Some(text), _) => Ok(text.chars().map(Value::from).collect()),
+        (_, ValueKind::None) => Err(invalid("the elements of none are asked for")),
+        _ => Ok(value.try_iter()?.collect()),
+    }
+}
+
+/// A method that is not called.
+#[derive(Debug)]
+pub(super) struct Method;
+
+impl Object for Method {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
 }

@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_stands_alone_whatever_is_beside_the_conversation() {
+        let row = json!({"messages": [{"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}],
+            "text": "e", "target": ["d", "e"]});
+        for targets in [false, true] {
+            let encoder = encoder(EncoderConfig { targets, ..config(PLAIN) });
+            let encoded = encoder.encode(&rows([row.clone()])).unwrap();
+            assert_eq!(encoded.goes_on, [false]);
+            assert!(encoded.examples[0].references.is_empty());
+        }
+    }
+
+    #[test]
     fn tokens_that_write_anything_of_a_span_belong_to_it() {
         let ids = [10, 11, 12, 13, 14];
         let learnt = |offsets: &[(usize, usize)], span: Range<usize>| -> Vec<bool> {

@@ -294,8 +294,10 @@ fn header(
 
 /// Says what is unusual.
 fn say_dialect(dialect: Dialect, path: &Path, notes: &mut Notes) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let has_tabs_by_name = [".tsv", ".tab"].iter().any(|end| name.contains(end));
     let path = path.display();
-    if dialect.quotes && dialect.delimiter != b',' {
+    if dialect.quotes && (dialect.delimiter != b',' || has_tabs_by_name) {
         let delimiter = char::from(dialect.delimiter).escape_debug();
         notes.say(format!("{path}: the columns are separated by `{delimiter}`"));
     }
@@ -434,6 +436,8 @@ mod tests {
         let error = error.to_string();
         assert!(error.contains("columns: found the names text, label, but line 1 of"), "{error}");
         assert!(error.ends_with("is a header with them in another order: label, Text"), "{error}");
+        let (_, said) = notes("a.tsv", "text,label\na,1\n", &ReadOptions::default());
+        assert!(said[0].ends_with("a.tsv: the columns are separated by `,`"), "{said:?}");
         let remembered = ReadOptions { remembered: true, ..named("text,label") };
         let (_, said) = notes("a.csv", "a,1\n", &remembered);
         assert!(said[0].ends_with("a.csv: the columns are called text, label as in training; `columns` calls them otherwise"), "{said:?}");

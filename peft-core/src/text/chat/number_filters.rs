@@ -4,7 +4,7 @@ use minijinja::{Error, ErrorKind, Value};
 
 use super::{
     arguments::{named, whole},
-    operators::{Number, a, as_number, invalid},
+    number::{Number, a, as_number, invalid},
     texts::is_space,
 };
 
