@@ -138,13 +138,13 @@ impl AdapterSet {
         records.iter().map(of_row).collect()
     }
 
-    /// Reads a data file for all of them.
+    /// Reads data files for all of them.
     ///
     /// # Errors
     ///
     /// Returns an error naming the file and line that is wrong; [`Error::Setting`] if they were trained on columns of
     /// different names.
-    pub fn read(&self, path: &Path, text: &TextArgs) -> Result<Vec<Record>> {
+    pub fn read(&self, names: &[PathBuf], text: &TextArgs) -> Result<Vec<Record>> {
         text.check_task(self.task()?)?;
         let called = self.sessions[0].remembered_columns();
         let other = self.sessions.iter().position(|one| one.remembered_columns() != called);
@@ -159,7 +159,7 @@ impl AdapterSet {
             );
             return Err(Error::setting("--columns", message));
         }
-        self.sessions[0].read(path, text)
+        self.sessions[0].data_files(names, text)?.rows().collect()
     }
 
     /// Encodes each record as the training rows of its adapter were encoded.
@@ -172,14 +172,13 @@ impl AdapterSet {
         records: &[Record],
         of_row: &[usize],
         text: &TextArgs,
-        path: &Path,
     ) -> Result<Vec<Example>> {
         let mut examples: Vec<Option<Example>> = vec![None; records.len()];
         for (index, session) in self.sessions.iter().enumerate() {
             let own: Vec<usize> = (0..records.len()).filter(|row| of_row[*row] == index).collect();
             let chosen: Vec<Record> = own.iter().map(|row| records[*row].clone()).collect();
             let encoded = session.encode_records(&chosen, text, false)?;
-            session.check_lengths(&encoded.examples, 0, path)?;
+            session.check_lengths(&encoded, 0)?;
             for (row, example) in own.into_iter().zip(encoded.examples) {
                 examples[row] = Some(example);
             }

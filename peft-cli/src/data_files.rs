@@ -1,34 +1,128 @@
-//! Rows of data files, and notes on how they were read.
+//! Rows of data files, read one at a time, and notes on how they were read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use peft_core::{
-    Result,
-    text::{FoundFiles, ReadOptions, Record, Records, find_files},
+    Error, Result,
+    text::{FIRST_ROWS, FoundFiles, ReadOptions, Record, Records, find_files},
 };
 
 use crate::output;
 
-/// Reads all rows of a file, of the files of a folder or a pattern, or of standard input (`-`). `columns` is the value
-/// of `--columns`; they may be `remembered`.
-///
-/// # Errors
-///
-/// Returns an error naming the file and line that is wrong.
-pub fn read(path: &Path, columns: Option<&str>, remembered: bool) -> Result<Vec<Record>> {
-    let names = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect();
-    let options = ReadOptions { columns: columns.map(names), remembered };
-    let FoundFiles { files, notes } = find_files(&[PathBuf::from(path)])?;
-    notes.iter().for_each(|note| output::note(format!("note: {note}")));
-    if let [first, .., last] = files.as_slice() {
-        let (count, first, last) = (files.len(), first.display(), last.display());
-        output::note(format!("note: {count} files of rows, from {first} to {last}"));
+/// The name of standard input where a file is expected.
+const STANDARD_INPUT: &str = "-";
+
+/// Data files. Their rows are read anew whenever they are asked for, so that they need not be in memory together.
+#[derive(Debug)]
+pub struct DataFiles {
+    files: Vec<PathBuf>,
+    options: ReadOptions,
+    /// What was said already.
+    said: RefCell<BTreeSet<String>>,
+}
+
+impl DataFiles {
+    /// What `names` stand for: files, the files of folders or patterns, standard input (`-`). `columns` is the value of
+    /// `--columns`; they may be `remembered`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file, the pattern or the folder that is wrong.
+    pub fn find<P: AsRef<Path>>(
+        names: &[P],
+        columns: Option<&str>,
+        remembered: bool,
+    ) -> Result<Self> {
+        let split = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect();
+        let options = ReadOptions { columns: columns.map(split), remembered };
+        let names: Vec<PathBuf> = names.iter().map(|name| name.as_ref().to_path_buf()).collect();
+        let FoundFiles { files, notes } = find_files(&names)?;
+        // Before anything else is read: a typing error should not cost a minute.
+        for file in files.iter().filter(|file| file.as_os_str() != STANDARD_INPUT) {
+            fs::metadata(file).map_err(Error::read(file))?;
+        }
+        notes.iter().for_each(|note| output::note(format!("note: {note}")));
+        if let [first, .., last] = files.as_slice() {
+            let (count, first, last) = (files.len(), first.display(), last.display());
+            output::note(format!("note: {count} files of rows, from {first} to {last}"));
+        }
+        Ok(Self { files, options, said: RefCell::default() })
     }
-    let mut records = Records::open(&files, &options);
-    let found = records.by_ref().collect();
-    // Also before an error, which they may explain.
-    for note in records.take_notes() {
-        output::note(format!("note: {}", note.replace("`columns`", "--columns")));
+
+    /// The rows, in order. An item is an error naming the file and line that is wrong.
+    pub fn rows(&self) -> impl Iterator<Item = Result<Record>> {
+        let mut records = Records::open(&self.files, &self.options);
+        std::iter::from_fn(move || {
+            let next = records.next();
+            // Also before an error, which they may explain.
+            for note in records.take_notes() {
+                if self.said.borrow_mut().insert(note.clone()) {
+                    output::note(format!("note: {}", note.replace("`columns`", "--columns")));
+                }
+            }
+            next
+        })
     }
-    found
+
+    /// The first rows, by which the fields are chosen.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file and line that is wrong.
+    pub fn first_rows(&self) -> Result<Vec<Record>> {
+        self.rows().take(FIRST_ROWS).collect()
+    }
+}
+
+/// Whether standard input is among the names of data files.
+pub fn is_standard_input(names: &[PathBuf]) -> bool {
+    names.iter().any(|name| name.as_os_str() == STANDARD_INPUT)
+}
+
+/// Names of data files in a TOML file: one, or a list of them.
+pub mod one_or_several {
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(PathBuf),
+        Several(Vec<PathBuf>),
+    }
+
+    /// Writes names, a single one without a list.
+    ///
+    /// # Errors
+    ///
+    /// Those of the format.
+    pub fn serialize<S: Serializer>(
+        names: &Option<Vec<PathBuf>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match names.as_deref() {
+            Some([name]) => name.serialize(serializer),
+            names => names.serialize(serializer),
+        }
+    }
+
+    /// Reads names.
+    ///
+    /// # Errors
+    ///
+    /// Those of the format, and for anything but a string or a list of strings.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<PathBuf>>, D::Error> {
+        Ok(Some(match Names::deserialize(deserializer)? {
+            Names::One(name) => vec![name],
+            Names::Several(names) => names,
+        }))
+    }
 }

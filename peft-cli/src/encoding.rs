@@ -1,26 +1,21 @@
-//! How texts become rows of tokens: the flags that say so, and notes on what was cut.
+//! How texts become rows of tokens: the flags that say so, and what they mean.
 
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use clap::Args;
 use peft_core::{
-    ContextBudget, ProblemType, Result, Task, Topology,
-    data::{Example, Labels},
+    ContextBudget, ProblemType, Result, Task,
+    data::Labels,
     error::Error,
-    evaluate::checks::check_topology,
     formats::read,
-    text::{
-        ChatSource, Clock, Encoded, EncoderConfig, FieldNames, ModelTokenizer, Record, Template,
-    },
+    text::{ChatSource, Clock, Encoded, EncoderConfig, FieldNames, Template},
     train::TrainConfig,
 };
-use peft_models::{Loaded, generate::GenerateConfig};
 
-use crate::{end_token, fields::FieldArgs, flags::help::FlagHelp, output};
+use crate::{fields::FieldArgs, flags::help::FlagHelp};
 
 /// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
@@ -251,127 +246,6 @@ pub struct EncodeSettings {
     pub targets: bool,
 }
 
-/// Encodes records for a model, with notes on what was cut.
-///
-/// # Errors
-///
-/// Returns an error naming the file and line that is wrong.
-pub fn encode(
-    base: &Loaded,
-    dir: &Path,
-    records: &[Record],
-    settings: EncodeSettings,
-) -> Result<Encoded> {
-    for template in settings.source_template.iter().chain(&settings.target_template) {
-        note_absent(template, records);
-    }
-    let needs_tokenizer = records.iter().any(|record| !record.has("input_ids"));
-    let tokenizer = needs_tokenizer.then(|| ModelTokenizer::load(dir)).transpose()?;
-    let (tokenizer, special_tokens) =
-        tokenizer.map(|loaded| (loaded.tokenizer, loaded.special_tokens)).unzip();
-    let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
-    // Encoders have two if the config says nothing, as in transformers.
-    let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
-    config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
-    config.problem_type = settings.problem_type;
-    config.fields = settings.fields;
-    config.source_template = settings.source_template;
-    config.target_template = settings.target_template;
-    if records.iter().any(|record| config.is_conversation(record)) {
-        let source = settings.chat.source(dir, &special_tokens.unwrap_or_default())?;
-        if let Some(reason) = source.missing() {
-            return Err(Error::setting("chat_template", reason));
-        }
-        config.chat = Some(Arc::new(source));
-    }
-    config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());
-    config.labels = settings.labels;
-    let lengths = settings.lengths;
-    config.max_length = lengths.max_length;
-    config.max_target_length = lengths.max_target_length;
-    config.doc_stride = lengths.doc_stride.unwrap_or(config.doc_stride);
-    let token = |key: &str| base.config.token_ids(key).first().copied();
-    check_topology(base.model.spec(), settings.task)?;
-    let (end, closing) = match settings.task.is_language_model() {
-        true => end_token::find(&base.config, dir, tokenizer.as_ref())?,
-        false => Default::default(),
-    };
-    config.eos = closing;
-    if settings.task == Task::Seq2SeqLm {
-        let start = || GenerateConfig::for_model(base, 1).ok()?.decoder_start;
-        config.decoder_start = token("decoder_start_token_id").or_else(start);
-        config.pad = token("pad_token_id");
-    }
-    let targets = settings.targets;
-    config.targets = targets;
-    let in_config = |error| match error {
-        Error::SpecialToken { key: "eos_token_id", message } => end.error(message),
-        Error::SpecialToken { key, message } => base.config.error(key, message),
-        other => other,
-    };
-    let encoder = config.init(tokenizer).map_err(in_config)?;
-    let encoded = encoder.encode(records).map_err(in_config)?;
-    if let Some(first) = records.first()
-        && targets
-        && encoded.examples.iter().all(|example| example.labelled() == 0)
-    {
-        return Err(Error::file(&first.path, "no row has a target"));
-    }
-    note_unanswerable(&encoded.examples, records.len());
-    note_cuts(&encoded, records.len(), lengths);
-    Ok(encoded)
-}
-
-/// Tells which optional fields of a template no row has: one may be misspelled.
-fn note_absent(template: &Template, records: &[Record]) {
-    for name in template.optional_fields() {
-        if let Some(first) = records.first()
-            && records.iter().all(|record| record.value(name).is_none())
-        {
-            let path = first.path.display();
-            output::note(format!(
-                "note: no row of {path} has the field {name} of the template {template}"
-            ));
-        }
-    }
-}
-
-/// Tells how many questions have no answer.
-fn note_unanswerable(examples: &[Example], rows: usize) {
-    let without: Vec<&Example> = examples.iter().filter(|row| row.is_unanswerable()).collect();
-    if let Some(first) = without.first() {
-        // A question may have several windows, one behind the other.
-        let next = without.windows(2).filter(|pair| !pair[0].same_question(pair[1])).count();
-        let (count, line) = (next + 1, first.line);
-        output::note(format!(
-            "note: {count} of {rows} questions have no answer, the first in line {line}"
-        ));
-    }
-}
-
-/// Tells how many rows were cut, or became several windows.
-fn note_cuts(encoded: &Encoded, rows: usize, lengths: Lengths) {
-    for (count, what, length) in [
-        (encoded.truncated, "rows", lengths.max_length),
-        (encoded.truncated_targets, "targets", lengths.max_target_length),
-    ] {
-        if count > 0 {
-            let length = length.unwrap_or(0);
-            output::note(format!("note: {count} of {rows} {what} were cut to {length} tokens"));
-        }
-    }
-    if encoded.emptied > 0 {
-        let emptied = encoded.emptied;
-        output::note(format!(
-            "note: {emptied} of these have no target left, so that nothing is learnt from them"
-        ));
-    }
-    if encoded.examples.len() > rows {
-        let windows = encoded.examples.len();
-        output::note(format!("note: {rows} rows became {windows} windows onto their contexts"));
-    }
-}
-
 /// What to do about a row that is too long: the flag that cuts it, with the most tokens that fit.
 pub fn way_out(error: &Error, flag: &str) -> String {
     let &Error::TooLong { virtual_tokens, new_tokens, limit, .. } = error else {
@@ -388,20 +262,15 @@ pub fn way_out(error: &Error, flag: &str) -> String {
     }
 }
 
-/// Checks that the rows of the file `path` and new tokens fit the positions that virtual tokens leave.
+/// Checks that rows and new tokens fit the positions that virtual tokens leave.
 ///
 /// # Errors
 ///
 /// [`Error::Data`] at the first row that does not.
-pub fn check_lengths(
-    budget: ContextBudget,
-    rows: &[Example],
-    new_tokens: usize,
-    path: &Path,
-) -> Result<()> {
+pub fn check_lengths(budget: ContextBudget, rows: &Encoded, new_tokens: usize) -> Result<()> {
     // The decoder of an encoder-decoder also reads the token it starts from.
     let start = usize::from(new_tokens > 0);
-    rows.iter().try_for_each(|row| {
+    rows.examples.iter().enumerate().try_for_each(|(index, row)| {
         let (tokens, of_decoder) = (row.input_ids.len(), start.max(row.decoder_len()));
         budget.check(tokens, of_decoder, new_tokens).map_err(|error| {
             // A model of one stack has no tokens of a decoder, and counts the new ones behind the row.
@@ -414,6 +283,7 @@ pub fn check_lengths(
                 }
                 _ => "--max-target-length",
             };
+            let path = rows.file_of(index).unwrap_or(Path::new(""));
             Error::data(path, row.line, format!("{error}{}", way_out(&error, flag)))
         })
     })

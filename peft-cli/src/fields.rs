@@ -1,9 +1,11 @@
 //! The flags that name the fields of a row, and a note on what was found without them.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use peft_core::{
-    Result,
-    text::{FieldNames, FoundFields, Record, Role, Wanted, find_fields},
+    Result, Task,
+    text::{FIRST_ROWS, FieldNames, FoundFields, Record, Role, Wanted, find_fields},
 };
 
 use crate::output;
@@ -74,6 +76,67 @@ pub fn given<const N: usize>(names: [(Role, &Option<String>); N]) -> FieldNames 
 pub fn remembered(recipe: &serde_json::Value) -> FieldNames {
     let name = |role: Role| Some((role, recipe.get(role.setting())?.as_str()?.to_string()));
     Role::ALL.into_iter().filter_map(name).collect()
+}
+
+/// The fields of a file, chosen by its first rows, and a watch on the later ones.
+pub struct ChosenFields<'w> {
+    first: Vec<Record>,
+    wanted: Wanted<'w>,
+    found: FoundFields,
+    /// The fields that some row has had.
+    known: BTreeSet<String>,
+}
+
+impl<'w> ChosenFields<'w> {
+    /// What was found in the first rows.
+    pub fn new(first: Vec<Record>, wanted: Wanted<'w>, found: FoundFields) -> Self {
+        let names =
+            first.iter().flat_map(|record| record.fields.keys().map(move |key| (record, key)));
+        let known = names.filter(|(record, key)| record.has(key)).map(|(_, key)| key.clone());
+        Self { known: known.collect(), first, wanted, found }
+    }
+
+    /// The rows, each checked.
+    pub fn watch(
+        mut self,
+        rows: impl Iterator<Item = Result<Record>>,
+    ) -> impl Iterator<Item = Result<Record>> {
+        rows.map(move |record| {
+            let record = record?;
+            self.check(&record)?;
+            Ok(record)
+        })
+    }
+
+    /// Refuses a row with a field that no row before it has, if other fields would be read had the first rows had it.
+    fn check(&mut self, record: &Record) -> Result<()> {
+        let Some(new) =
+            record.fields.keys().find(|key| !self.known.contains(*key) && record.has(key))
+        else {
+            return Ok(());
+        };
+        let sample = self.first.iter().take(FIRST_ROWS - 1).chain([record]).cloned();
+        let found = find_fields(&sample.collect::<Vec<_>>(), &self.wanted);
+        let same = found.is_ok_and(|found| {
+            found.names == self.found.names && found.source_template == self.found.source_template
+        });
+        if !same {
+            let flags = match self.wanted.task {
+                Task::CausalLm | Task::Seq2SeqLm => {
+                    "`source_template` or `source_field`, and `target_field`"
+                }
+                Task::SeqCls => "`text_field` and `label_field`",
+                Task::TokenCls => "`tokens_field` and `tags_field`",
+                Task::QuestionAns => "`question_field`, `context_field` and `answers_field`",
+            };
+            return Err(record.error(format!(
+                "has a field named {new}, which none of the first {FIRST_ROWS} rows has, and by which other fields \
+                 would have been chosen: set {flags}"
+            )));
+        }
+        self.known.extend(record.fields.keys().filter(|key| record.has(key)).cloned());
+        Ok(())
+    }
 }
 
 /// Finds the fields to read, with a note on those that were not named.

@@ -6,6 +6,7 @@ use peft_core::{
     Error, FrozenModel, Result,
     data::{Example, IGNORE, Target},
     metrics::{Metrics, sequence_metrics},
+    text::Encoded,
 };
 use peft_models::{
     Loaded,
@@ -19,20 +20,16 @@ use crate::session::Session;
 ///
 /// # Errors
 ///
-/// [`Error::Data`] at a row of the file `path` without a target or, on a decoder-only model, with nothing
+/// [`Error::Data`] at a row without a target or, on a decoder-only model, with nothing
 /// before it; as [`generate`].
-pub fn score(
-    session: &Session,
-    examples: &[Example],
-    config: &GenerateConfig,
-    path: &Path,
-) -> Result<Metrics> {
+pub fn score(session: &Session, rows: &Encoded, config: &GenerateConfig) -> Result<Metrics> {
     let special = special_tokens(&session.base, config);
     let written = |ids: &[u32]| -> Vec<u32> {
         ids.iter().copied().filter(|id| !special.contains(id)).collect()
     };
     let (mut inputs, mut expected) = (Vec::new(), Vec::new());
-    for example in examples {
+    for (index, example) in rows.examples.iter().enumerate() {
+        let path = rows.file_of(index).unwrap_or(Path::new(""));
         let (input, mut target) = split(example, session.model())
             .map_err(|message| Error::data(path, example.line, message))?;
         // A chat template may write on behind the token that ends a message; generation does not.

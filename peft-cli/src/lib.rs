@@ -11,7 +11,8 @@
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
-//! | [`encoding`] | the flags of texts, and how texts become rows |
+//! | [`encoding`] | the flags of texts, and the settings that they make |
+//! | [`encode_rows`] | rows that are encoded as they are read |
 //! | [`decoding`] | how text is continued: by the flags, else by the model's files |
 //! | [`end_token`] | the tokens that end a text, for training and generation |
 //! | [`fields`] | the flags that name the fields of a row |
@@ -34,6 +35,7 @@ pub mod data_files;
 pub mod decoding;
 pub mod demo;
 pub mod device;
+pub mod encode_rows;
 pub mod encoding;
 pub mod end_token;
 pub mod error;

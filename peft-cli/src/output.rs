@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write, stderr, stdout},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
@@ -43,7 +43,7 @@ pub fn metrics(metrics: &Metrics) -> io::Result<()> {
 /// # Errors
 ///
 /// [`Error::Setting`] naming `flag`.
-pub fn check_apart(flag: &str, output: Option<&Path>, inputs: &[&Path]) -> Result<()> {
+pub fn check_apart(flag: &str, output: Option<&Path>, inputs: &[PathBuf]) -> Result<()> {
     // A terminal may be both.
     match output.filter(|output| output.is_file()) {
         Some(output) if inputs.iter().any(|input| is_read(output, input)) => {
@@ -56,7 +56,7 @@ pub fn check_apart(flag: &str, output: Option<&Path>, inputs: &[&Path]) -> Resul
 }
 
 /// Whether a file is among those that a name of data files stands for.
-fn is_read(file: &Path, input: &Path) -> bool {
+pub fn is_read(file: &Path, input: &Path) -> bool {
     // A name that stands for none is told when it is opened.
     let found = find_files(&[input.to_path_buf()]).unwrap_or_default();
     is_same_file(file, input) || found.files.iter().any(|input| is_same_file(file, input))

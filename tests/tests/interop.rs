@@ -87,7 +87,7 @@ fn a_subset_of_the_layers_is_used_here_and_refused_there() {
     // It was trained on these rows, so it must help on them.
     let rows = root().join("tests/vectors/training/gpt2-ptv2/rows.jsonl");
     let loss = |session: &Session| {
-        let (_, encoded) = session.encode(&rows, &TextArgs::default(), true).unwrap();
+        let encoded = session.encode(&[&rows], &TextArgs::default(), true).unwrap();
         let task = session.task().unwrap();
         peft_core::evaluate::checks::check_task(session.model(), None, task).unwrap();
         let predictor =
@@ -97,7 +97,7 @@ fn a_subset_of_the_layers_is_used_here_and_refused_there() {
     let (trained, base) = (loss(&with), loss(&without));
     println!("{case}: loss {trained:.3}, without the adapter {base:.3}");
     assert!(trained < base - 0.1, "{trained} with, {base} without");
-    let (_, encoded) = with.encode(&rows, &TextArgs::default(), false).unwrap();
+    let encoded = with.encode(&[&rows], &TextArgs::default(), false).unwrap();
     let logits = forward_rows(&with, &encoded.examples[..2], 2, PaddingSide::Right).unwrap();
     assert!(logits.iter().all(|row| row.iter::<f32>().all(f32::is_finite)));
 }

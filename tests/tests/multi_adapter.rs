@@ -1,6 +1,6 @@
 //! Several adapters in one batch, and ensembles of them, give what separate runs give.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use peft_core::{
     Adapter, FrozenModel, Head, PaddingSide, Pooling, ProblemType, Task, VirtualTokens,
@@ -202,7 +202,7 @@ fn predict_takes_several_adapters() {
         assert_eq!(found["votes"], json!(votes));
     }
     // An adapter that was trained on a table without a header.
-    let mut adapter = Adapter::load(Path::new(&prefix)).unwrap();
+    let mut adapter = Adapter::load(&root().join(&prefix)).unwrap();
     adapter.config.own.recipe = json!({"columns": "text,label"});
     let table = dir.path().join("table");
     adapter.save(&table).unwrap();

@@ -25,7 +25,7 @@ pub(crate) fn check(
     expected: &Path,
 ) -> Result<f64, String> {
     let session = session(model, adapter);
-    let (_, encoded) = session.encode(rows, &TextArgs::default(), false).unwrap();
+    let encoded = session.encode(&[rows], &TextArgs::default(), false).unwrap();
     let expected = read_tensors(expected);
     let (mut largest, mut wrong) = (0f64, Vec::new());
     for (batch_size, side) in
@@ -106,7 +106,7 @@ fn gpt_nano_sort_equals_its_reference_run() {
         .collect();
     fs::write(&rows, lines).unwrap();
     let session = session(&model, None);
-    let (_, encoded) = session.encode(&rows, &TextArgs::default(), false).unwrap();
+    let encoded = session.encode(&[&rows], &TextArgs::default(), false).unwrap();
     let made = forward_rows(&session, &encoded.examples, 8, PaddingSide::Right).unwrap();
     for (row, found) in made.into_iter().enumerate() {
         let expected: Vec<f32> = reference["logits"][row]

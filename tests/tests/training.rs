@@ -5,7 +5,10 @@
 use std::fs;
 
 use burn::tensor::TensorData;
-use peft_cli::encoding::{ChatSettings, EncodeSettings, Lengths, encode};
+use peft_cli::{
+    encode_rows::encode,
+    encoding::{ChatSettings, EncodeSettings, Lengths},
+};
 use peft_core::{
     PeftMethod, ProblemType, Task,
     optim::Schedule,
@@ -168,7 +171,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         lengths: Lengths::default(),
         targets: true,
     };
-    let examples = encode(&base, &dir, &records, settings).unwrap().examples;
+    let examples = encode(&base, &dir, records.into_iter().map(Ok), &settings).unwrap().examples;
     let mut train_config = TrainConfig {
         steps: Some(20),
         batch_size: case.batch_size,

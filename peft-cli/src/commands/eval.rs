@@ -41,8 +41,9 @@ pub struct EvalArgs {
         show_default = "that of the adapter or the model")]
     problem_type: Option<ProblemType>,
     /// Rows with targets: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    /// Again for more of them.
+    #[arg(long, value_name = "FILE", required = true)]
+    data: Vec<PathBuf>,
     /// Rows per batch; the scores do not depend on it.
     #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
@@ -76,11 +77,11 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let session = Session::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
-    let (records, encoded) = session.encode(&args.data, &args.text, true)?;
+    let encoded = session.encode(&args.data, &args.text, true)?;
     let mut end = EndTokens::default();
     if session.task()?.is_language_model() {
         (end, _) = end_token::find(&session.base.config, &session.dir, None)?;
-        if args.max_new_tokens.is_some() || records.iter().any(|row| !row.has("input_ids")) {
+        if args.max_new_tokens.is_some() || encoded.texts > 0 {
             end_token::note(&end, &session.dir);
         }
     }
@@ -99,7 +100,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         .with_batch_size(args.batch_size)
         .evaluate(&encoded.examples, session.labels.as_ref())
         .map_err(|error| match error {
-            Error::Mismatch(message) => Error::file(&args.data, message),
+            Error::Mismatch(message) => Error::file(&args.data[0], message),
             other => other,
         })?;
     if let Some(limit) = args.max_new_tokens {
@@ -114,7 +115,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         };
         let config = settle(&decoding, &session.base, &end, Purpose::Scoring)?
             .with_batch_size(args.batch_size);
-        let scores = generation_scores::score(&session, &encoded.examples, &config, &args.data)?;
+        let scores = generation_scores::score(&session, &encoded, &config)?;
         metrics.extend(scores.iter());
     }
     if args.json {

@@ -33,8 +33,8 @@ pub struct ForwardArgs {
     model: UseArgs,
     /// Rows {"input_ids": [...]}, optionally with "token_type_ids"; for encoder-decoders with
     /// "decoder_input_ids".
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    input: Vec<PathBuf>,
     /// File for the logits.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -53,9 +53,9 @@ pub struct ForwardArgs {
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &ForwardArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
-    output::check_apart("--output", Some(&args.output), &[&args.input])?;
+    output::check_apart("--output", Some(&args.output), &args.input)?;
     let session = Session::open(&args.model)?;
-    let (records, encoded) = session.encode(&args.input, &TextArgs::default(), false)?;
+    let (records, encoded) = session.read_and_encode(&args.input, &TextArgs::default(), false)?;
     if session.task()? == Task::Seq2SeqLm {
         records.iter().try_for_each(|record| record.ids("decoder_input_ids").map(drop))?;
     }

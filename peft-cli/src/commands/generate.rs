@@ -1,9 +1,6 @@
 //! `peft generate`: continues text, or rows of token ids.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -55,7 +52,7 @@ pub struct GenerateArgs {
     system: Option<String>,
     /// Rows to continue: `source`, `text`, `messages`, `conversations` or `input_ids`.
     #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
+    input: Vec<PathBuf>,
     /// JSONL file for the rows, each with `output_ids` and `output`. The `output` of a `text` goes on with it; that of a
     /// `source` stands alone, as its target would.
     #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
@@ -80,38 +77,36 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     if args.prompt.is_some() {
         args.text.check_prompt(args.chat)?;
     }
-    let input = args.input.as_deref().unwrap_or(Path::new(""));
-    output::check_apart("--output", args.output.as_deref(), &[input])?;
+    output::check_apart("--output", args.output.as_deref(), &args.input)?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
     let (end, _) = end_token::find(&session.base.config, &session.dir, None)?;
     end_token::note(&end, &session.dir);
     let config = settle(&args.decoding, &session.base, &end, Purpose::Reading)?
         .with_batch_size(args.batch_size);
-    match (&args.prompt, &args.input) {
+    match (&args.prompt, args.input.as_slice()) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
-        (None, Some(input)) => {
-            let lines = continue_file(&session, input, args, &config)?;
+        (None, [_, ..]) => {
+            let lines = continue_file(&session, args, &config)?;
             match &args.output {
                 Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
                 None => Ok(output::piece(&lines)?),
             }
         }
-        (None, None) => Err(CliError::Usage("give --prompt or --input".into())),
+        (None, []) => Err(CliError::Usage("give --prompt or --input".into())),
     }
 }
 
 /// Continues the rows of a file: one line of JSON per row.
 fn continue_file(
     session: &Session,
-    input: &Path,
     args: &GenerateArgs,
     config: &GenerateConfig,
 ) -> peft_core::Result<String> {
-    let (records, encoded) = session.encode(input, &args.text, false)?;
+    let (records, encoded) = session.read_and_encode(&args.input, &args.text, false)?;
     // Where the total is limited, there are as many new tokens as fit.
     let new_tokens = config.max_total_tokens.map_or(config.max_new_tokens, |_| 1);
-    session.check_lengths(&encoded.examples, new_tokens, input)?;
+    session.check_lengths(&encoded, new_tokens)?;
     let is_text = |record: &Record| !record.has("input_ids");
     let stops = &args.decoding.stop;
     let needs_text = !stops.is_empty() || records.iter().any(is_text);

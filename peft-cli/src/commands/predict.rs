@@ -48,8 +48,9 @@ pub struct PredictArgs {
     #[arg(long, value_enum, value_name = "HOW")]
     vote: Option<VoteName>,
     /// Rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    /// Again for more of them.
+    #[arg(long, value_name = "FILE", required = true)]
+    input: Vec<PathBuf>,
     /// JSONL file for the predictions.
     #[arg(long, value_name = "FILE", show_default = "stdout")]
     output: Option<PathBuf>,
@@ -64,7 +65,7 @@ pub struct PredictArgs {
 ///
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
-    output::check_apart("--output", args.output.as_deref(), &[&args.input])?;
+    output::check_apart("--output", args.output.as_deref(), &args.input)?;
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
@@ -93,7 +94,7 @@ fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<String> {
     if args.vote.is_some() {
         return Err(Error::setting("--vote", "not used by qa").into());
     }
-    let (_, encoded) = session.encode(&args.input, &args.text, false)?;
+    let encoded = session.encode(&args.input, &args.text, false)?;
     let predictor = session
         .predictor()?
         .with_batch_size(args.batch_size)
@@ -110,7 +111,7 @@ fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<String> {
 fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<String> {
     let records = set.read(&args.input, &args.text)?;
     let of_row = set.of_rows(&records)?;
-    let examples = set.encode(&records, &of_row, &args.text, &args.input)?;
+    let examples = set.encode(&records, &of_row, &args.text)?;
     let model = set.multi_adapter()?.with_batch_size(args.batch_size);
     let answers = model.answer(&examples, &of_row)?;
     let mut lines = String::new();
@@ -147,7 +148,7 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String
     let (mut examples, mut of_row) = (Vec::new(), Vec::new());
     for member in 0..count {
         let own = vec![member; records.len()];
-        examples.extend(set.encode(&records, &own, &args.text, &args.input)?);
+        examples.extend(set.encode(&records, &own, &args.text)?);
         of_row.extend(own);
     }
     let model = set.multi_adapter()?.with_batch_size(args.batch_size.saturating_mul(count));

@@ -4,18 +4,18 @@ use std::{path::Path, sync::Arc};
 
 use peft_core::{
     ContextBudget, Error, Head, ProblemType, Result, Task,
-    data::Example,
     evaluate::{Predictor, check_threshold},
-    text::{Encoded, FieldNames, Record, Role, Template, Wanted},
+    text::{Encoded, FIRST_ROWS, FieldNames, Record, Role, Template, Wanted},
     train::TrainConfig,
 };
 use serde_json::{Value, json};
 
 use super::Session;
 use crate::{
-    data_files,
-    encoding::{ChatSettings, EncodeSettings, Lengths, TextArgs, check_lengths, encode},
-    fields,
+    data_files::DataFiles,
+    encode_rows::encode,
+    encoding::{ChatSettings, EncodeSettings, Lengths, TextArgs, check_lengths},
+    fields::{self, ChosenFields},
 };
 
 impl Session {
@@ -38,14 +38,14 @@ impl Session {
         })
     }
 
-    /// Reads a data file.
+    /// The data files that `names` stand for.
     ///
     /// # Errors
     ///
-    /// Returns an error naming the file and line that is wrong.
-    pub fn read(&self, path: &Path, text: &TextArgs) -> Result<Vec<Record>> {
+    /// Returns an error naming the file, the pattern or the folder that is wrong.
+    pub fn data_files<P: AsRef<Path>>(&self, names: &[P], text: &TextArgs) -> Result<DataFiles> {
         let columns = self.remembered(&text.columns, "columns");
-        data_files::read(path, columns.as_deref(), text.columns.is_none())
+        DataFiles::find(names, columns.as_deref(), text.columns.is_none())
     }
 
     /// What a file's columns are called without `--columns`: as in training.
@@ -53,21 +53,39 @@ impl Session {
         self.remembered(&None, "columns")
     }
 
-    /// Reads and encodes a data file.
+    /// Reads and encodes data files. Their rows are not kept.
     ///
     /// # Errors
     ///
     /// Returns an error naming the file and line that is wrong.
-    pub fn encode(
+    pub fn encode<P: AsRef<Path>>(
         &self,
-        path: &Path,
+        names: &[P],
+        text: &TextArgs,
+        targets: bool,
+    ) -> Result<Encoded> {
+        text.check_task(self.task()?)?;
+        let files = self.data_files(names, text)?;
+        let encoded = self.encode_rows(files.first_rows()?, files.rows(), text, targets)?;
+        self.check_lengths(&encoded, 0)?;
+        Ok(encoded)
+    }
+
+    /// Reads and encodes data files, and keeps their rows.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file and line that is wrong.
+    pub fn read_and_encode<P: AsRef<Path>>(
+        &self,
+        names: &[P],
         text: &TextArgs,
         targets: bool,
     ) -> Result<(Vec<Record>, Encoded)> {
         text.check_task(self.task()?)?;
-        let records = self.read(path, text)?;
+        let records = self.data_files(names, text)?.rows().collect::<Result<Vec<_>>>()?;
         let encoded = self.encode_records(&records, text, targets)?;
-        self.check_lengths(&encoded.examples, 0, path)?;
+        self.check_lengths(&encoded, 0)?;
         Ok((records, encoded))
     }
 
@@ -79,6 +97,18 @@ impl Session {
     pub fn encode_records(
         &self,
         records: &[Record],
+        text: &TextArgs,
+        targets: bool,
+    ) -> Result<Encoded> {
+        let first = records.iter().take(FIRST_ROWS).cloned().collect();
+        self.encode_rows(first, records.iter().cloned().map(Ok), text, targets)
+    }
+
+    /// Encodes rows, the first of which tell which fields there are.
+    fn encode_rows(
+        &self,
+        first: Vec<Record>,
+        rows: impl Iterator<Item = Result<Record>>,
         text: &TextArgs,
         targets: bool,
     ) -> Result<Encoded> {
@@ -95,15 +125,17 @@ impl Session {
             template(&text.source_template, "source_template", &[Role::Source, Role::Text])?;
         let target_template = template(&text.target_template, "target_template", &[Role::Target])?;
         let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        let preferred = recipe.map_or_else(FieldNames::default, fields::remembered);
         let wanted = Wanted {
             task: self.task()?,
             given: &given,
-            preferred: &recipe.map_or_else(FieldNames::default, fields::remembered),
+            preferred: &preferred,
             source_template: source_template.is_some(),
             target_template: target_template.is_some(),
             targets,
         };
-        let found = fields::find(records, &wanted)?;
+        let found = fields::find(&first, &wanted)?;
+        let rows = ChosenFields::new(first, wanted, found.clone()).watch(rows);
         let config = EncodeSettings {
             task: self.task()?,
             problem_type: self.problem_type,
@@ -116,7 +148,7 @@ impl Session {
             lengths: self.lengths(text),
             targets,
         };
-        encode(&self.base, &self.dir, records, config)
+        encode(&self.base, &self.dir, rows, &config)
     }
 
     /// How conversations are rendered: by the flags, or otherwise as in training.
@@ -181,7 +213,7 @@ impl Session {
             lengths: Lengths { max_length: self.lengths(text).max_length, ..Lengths::default() },
             targets: false,
         };
-        let encoded = encode(&self.base, &self.dir, &[record], config)?;
+        let encoded = encode(&self.base, &self.dir, std::iter::once(Ok(record)), &config)?;
         Ok(encoded.examples.into_iter().next().map_or_else(Vec::new, |row| row.input_ids))
     }
 
@@ -229,13 +261,13 @@ impl Session {
         Ok(threshold)
     }
 
-    /// Checks that the rows of the file `path`, and what is to be generated, fit the model's positions.
+    /// Checks that rows, and what is to be generated, fit the model's positions.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] at the first row that does not.
-    pub fn check_lengths(&self, rows: &[Example], new_tokens: usize, path: &Path) -> Result<()> {
+    pub fn check_lengths(&self, rows: &Encoded, new_tokens: usize) -> Result<()> {
         let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens);
-        check_lengths(budget, rows, new_tokens, path)
+        check_lengths(budget, rows, new_tokens)
     }
 }

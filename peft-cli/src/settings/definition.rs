@@ -15,6 +15,7 @@ use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    data_files::one_or_several,
     encoding::default_doc_stride,
     fields::{FIELDS_HEADING, given},
     flags::{
@@ -71,11 +72,14 @@ settings! {
         show_names = &Task::ALL.map(Task::name))]
     task: Task,
     /// Training rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
+    /// Again for more of them.
     #[arg(long, value_name = "FILE", help_heading = "What to train")]
-    train: PathBuf,
+    #[serde(with = "one_or_several")]
+    train: Vec<PathBuf>,
     /// Validation rows; the checkpoint that scores best on them is kept.
     #[arg(long, value_name = "FILE", help_heading = "What to train")]
-    valid: PathBuf,
+    #[serde(with = "one_or_several")]
+    valid: Vec<PathBuf>,
     /// Folder of the run, and of the adapter that it makes.
     #[arg(long, value_name = "DIR", help_heading = "What to train")]
     out: PathBuf,
@@ -360,5 +364,12 @@ mod tests {
         assert_eq!((epochs.epochs, epochs.steps), (Some(2), None));
         let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
         assert_eq!(again, merged);
+        for names in [&["a.jsonl"][..], &["a.jsonl", "b.jsonl"]] {
+            let train = Some(names.iter().map(PathBuf::from).collect());
+            let several = Settings { train, ..Settings::default() };
+            let written = several.to_toml();
+            assert_eq!(written.contains('['), names.len() > 1, "{written}");
+            assert_eq!(toml::from_str::<Settings>(&written).unwrap(), several);
+        }
     }
 }

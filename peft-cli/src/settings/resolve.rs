@@ -1,9 +1,12 @@
 //! Defaults, and checks of settings that need no model.
 
+use std::path::PathBuf;
+
 use peft_core::{Error, ProblemType, Result, Task, train::TrainConfig};
 
 use super::Settings;
 use crate::{
+    data_files::is_standard_input,
     encoding::{self, check_problem_type},
     flags::{choices::PADDING, method_name::MethodName},
 };
@@ -113,16 +116,24 @@ fn check_sizes(settings: &Settings) -> Result<()> {
             return Err(Error::setting(flag, message));
         }
     }
-    for (flag, path) in [
-        ("--model", &settings.model),
-        ("--train", &settings.train),
-        ("--valid", &settings.valid),
-        ("--out", &settings.out),
-        ("--init-adapter", &settings.init_adapter),
-        ("--metrics-file", &settings.metrics_file),
-        ("--chat-template", &settings.chat_template),
-    ] {
-        if let Some(path) = path.as_deref().filter(|path| path.to_str().is_none()) {
+    let rows = |names: &Option<Vec<PathBuf>>| names.clone().unwrap_or_default();
+    let (train, valid) = (rows(&settings.train), rows(&settings.valid));
+    if is_standard_input(&train) && is_standard_input(&valid) {
+        let message = "found -, standard input, which --train reads already: give a file";
+        return Err(Error::setting("--valid", message));
+    }
+    let one = |path: &Option<PathBuf>| path.clone().into_iter().collect();
+    for (flag, paths) in [
+        ("--model", one(&settings.model)),
+        ("--train", train),
+        ("--valid", valid),
+        ("--out", one(&settings.out)),
+        ("--init-adapter", one(&settings.init_adapter)),
+        ("--metrics-file", one(&settings.metrics_file)),
+        ("--chat-template", one(&settings.chat_template)),
+    ] as [(&str, Vec<PathBuf>); 7]
+    {
+        if let Some(path) = paths.iter().find(|path| path.to_str().is_none()) {
             let message = format!("found {}, expected a path in UTF-8", path.display());
             return Err(Error::setting(flag, message));
         }

@@ -11,6 +11,7 @@ use peft_core::{
 use peft_models::Loaded;
 
 use crate::{
+    data_files::DataFiles,
     encoding::{parse_labels, stored_labels},
     output,
 };
@@ -26,7 +27,7 @@ pub fn of_run(
     (task, problem_type): (Task, ProblemType),
     base: &Loaded,
     start_adapter: Option<&Adapter>,
-    records: &[Record],
+    train: &DataFiles,
     fields: &FieldNames,
     device: &Device,
 ) -> Result<Option<Labels>> {
@@ -45,7 +46,8 @@ pub fn of_run(
     if let Some(names) = start_adapter.and_then(|adapter| adapter.config.own.labels.clone()) {
         return Ok(Some(stored_labels(names, "adapter")?));
     }
-    if let Some(names) = named_in_file(task, records, fields) {
+    let first = train.first_rows()?;
+    if let Some(names) = named_in_file(task, &first, fields) {
         output::note(format!(
             "note: the classes are those that the file names: {}",
             names.join(", ")
@@ -56,8 +58,8 @@ pub fn of_run(
         return Ok(Some(stored_labels(own.unwrap_or_else(|| names.to_vec()), "data file")?));
     }
     let found = match problem_type {
-        ProblemType::MultiLabel => collect_classes(records, fields)?,
-        _ => collect_labels(records, task, fields)?,
+        ProblemType::MultiLabel => collect_classes(train.rows(), fields)?,
+        _ => collect_labels(train.rows(), task, fields)?,
     };
     let model = base.model.as_ref();
     let head = match start_adapter {
@@ -74,7 +76,7 @@ pub fn of_run(
     let found = with_all_classes(found, head.as_ref())?;
     note_spellings(&found);
     let numbers = found.names().iter().all(|name| name.parse::<i64>().is_ok());
-    if task == Task::TokenCls && numbers && records.iter().any(|record| !record.has("input_ids")) {
+    if task == Task::TokenCls && numbers && first.iter().any(|record| !record.has("input_ids")) {
         output::note("note: the tags are numbers; --labels gives their names, from 0 on");
     }
     match base.config.labels().filter(|own| same_names(own, &found)) {
@@ -96,14 +98,10 @@ fn note_spellings(labels: &Labels) {
     }
 }
 
-/// The names that the file of the records gives its classes.
-fn named_in_file<'r>(
-    task: Task,
-    records: &'r [Record],
-    fields: &FieldNames,
-) -> Option<&'r [String]> {
+/// The names that the file of the first rows gives its classes.
+fn named_in_file<'r>(task: Task, first: &'r [Record], fields: &FieldNames) -> Option<&'r [String]> {
     let role = if task == Task::TokenCls { Role::Tags } else { Role::Label };
-    let first = records.first().filter(|record| !record.has("input_ids"))?;
+    let first = first.first().filter(|record| !record.has("input_ids"))?;
     first.class_names(fields.name(role))
 }
 

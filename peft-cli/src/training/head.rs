@@ -28,7 +28,9 @@ impl PreparedRun {
         let classes = match problem_type {
             _ if answers => 2,
             // As many numbers as the rows have.
-            ProblemType::Regression => self.train.iter().map(Example::labelled).max().unwrap_or(1),
+            ProblemType::Regression => {
+                self.train.examples.iter().map(Example::labelled).max().unwrap_or(1)
+            }
             _ => self.labels.as_ref().map_or(0, Labels::len),
         };
         let same_problem = match self.task {

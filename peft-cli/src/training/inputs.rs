@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use peft_core::{
     Adapter, ProblemType, Result, Task,
-    data::{Example, Labels},
-    text::{FieldNames, FoundFields, Record, Template, Wanted},
+    data::Labels,
+    text::{Encoded, FieldNames, FoundFields, Template, Wanted},
 };
 use peft_models::{LoadOptions, Loaded};
 
 use crate::{
-    base_model, data_files,
-    encoding::{ChatSettings, EncodeSettings, Lengths, encode},
+    base_model,
+    data_files::DataFiles,
+    encode_rows::encode,
+    encoding::{ChatSettings, EncodeSettings, Lengths},
     end_token,
     error::{CliResult, in_adapter},
-    fields, locate, output,
+    fields::{self, ChosenFields},
+    locate, output,
     settings::Settings,
 };
 
@@ -28,8 +31,9 @@ pub struct Inputs {
     pub dir: PathBuf,
     /// The adapter of `--init-adapter`.
     pub start_adapter: Option<Adapter>,
-    train: Vec<Record>,
-    valid: Option<Vec<Record>>,
+    /// The training rows.
+    pub train: DataFiles,
+    valid: Option<DataFiles>,
 }
 
 impl Inputs {
@@ -59,15 +63,16 @@ impl Inputs {
         }
         let columns = settings.columns.as_deref();
         let train =
-            data_files::read(Settings::required(&settings.train, "--train")?, columns, false)?;
-        let valid = settings.valid.as_deref().map(|path| data_files::read(path, columns, false));
+            DataFiles::find(Settings::required(&settings.train, "--train")?, columns, false)?;
+        let valid = settings.valid.as_deref().map(|names| DataFiles::find(names, columns, false));
         let valid = valid.transpose()?;
         Ok(Self { base, dir, start_adapter, train, valid })
     }
 
-    /// The training records.
-    pub fn train_records(&self) -> &[Record] {
-        &self.train
+    /// The fields that the rows of the adapter to start from had.
+    fn preferred(&self) -> FieldNames {
+        let recipe = self.start_adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        recipe.map_or_else(FieldNames::default, fields::remembered)
     }
 
     /// Which fields of the training rows are read.
@@ -76,10 +81,9 @@ impl Inputs {
     ///
     /// Returns an error naming the flag that decides.
     pub fn find_fields(&self, settings: &Settings, task: Task) -> Result<FoundFields> {
-        let recipe = self.start_adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
-        let preferred = recipe.map_or_else(FieldNames::default, fields::remembered);
+        let preferred = self.preferred();
         fields::find(
-            &self.train,
+            &self.train.first_rows()?,
             &Wanted {
                 task,
                 given: &settings.field_names(),
@@ -91,18 +95,13 @@ impl Inputs {
         )
     }
 
-    /// Whether a row is a conversation whose template prints the date.
+    /// Whether the template of conversations prints the date.
     ///
     /// # Errors
     ///
     /// Returns an error naming the file or the flag that is wrong.
-    pub fn prints_date(&self, settings: &Settings, task: Task) -> Result<bool> {
-        let mut records = self.train.iter().chain(self.valid.iter().flatten());
-        let is_templated = settings.source_template.is_some() || settings.target_template.is_some();
-        Ok(task == Task::CausalLm
-            && !is_templated
-            && records.any(Record::is_conversation)
-            && chat_settings(settings)?.source(&self.dir, &[])?.prints_date())
+    pub fn prints_date(&self, settings: &Settings) -> Result<bool> {
+        Ok(chat_settings(settings)?.source(&self.dir, &[])?.prints_date())
     }
 
     /// The rows to train on and those to validate on, encoded.
@@ -116,7 +115,7 @@ impl Inputs {
         (task, problem_type): (Task, ProblemType),
         labels: Option<&Labels>,
         found: &FoundFields,
-    ) -> Result<(Vec<Example>, Vec<Example>)> {
+    ) -> Result<(Encoded, Encoded)> {
         let template = |value: &Option<String>, key: &str| {
             value.as_deref().map(|value| Template::parse(value, key)).transpose()
         };
@@ -138,26 +137,36 @@ impl Inputs {
             targets: true,
         };
         let dir: &Path = &self.dir;
-        let is_text = |record: &Record| !record.has("input_ids");
-        if task.is_language_model() && self.train.iter().any(is_text) {
+        let (given, preferred) = (settings.field_names(), self.preferred());
+        let wanted = |preferred| Wanted {
+            task,
+            given: &given,
+            preferred,
+            source_template: settings.source_template.is_some(),
+            target_template: settings.target_template.is_some(),
+            targets: true,
+        };
+        let first = self.train.first_rows()?;
+        let rows =
+            ChosenFields::new(first, wanted(&preferred), found.clone()).watch(self.train.rows());
+        let train = encode(&self.base, dir, rows, &how)?;
+        if task.is_language_model() && train.texts > 0 {
             end_token::note(&end_token::find(&self.base.config, dir, None)?.0, dir);
         }
-        let train = encode(&self.base, dir, &self.train, how.clone())?.examples;
         let valid = match &self.valid {
-            Some(records) => {
+            Some(files) => {
                 // Validation rows may have other names, but never without a word.
                 let wanted = Wanted {
-                    task,
-                    given: &settings.field_names(),
-                    preferred: &found.names,
                     source_template: how.source_template.is_some(),
-                    target_template: how.target_template.is_some(),
-                    targets: true,
+                    ..wanted(&found.names)
                 };
-                let fields = fields::find(records, &wanted)?.names;
-                encode(&self.base, dir, records, EncodeSettings { fields, ..how })?.examples
+                let first = files.first_rows()?;
+                let of_valid = fields::find(&first, &wanted)?;
+                let how = EncodeSettings { fields: of_valid.names.clone(), ..how };
+                let rows = ChosenFields::new(first, wanted, of_valid).watch(files.rows());
+                encode(&self.base, dir, rows, &how)?
             }
-            None => Vec::new(),
+            None => Encoded::default(),
         };
         Ok((train, valid))
     }

@@ -12,7 +12,7 @@ use peft_core::{
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     metrics::Metrics,
-    text::{Clock, FoundFields},
+    text::{Clock, Encoded, FoundFields},
     train::{
         self, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData, adapter_of,
     },
@@ -55,8 +55,8 @@ pub struct PreparedRun {
     dir: PathBuf,
     base_name: String,
     pub(super) config: TrainConfig,
-    pub(super) train: Vec<Example>,
-    valid: Vec<Example>,
+    pub(super) train: Encoded,
+    valid: Encoded,
 }
 
 /// What a run has made.
@@ -107,23 +107,25 @@ impl PreparedRun {
             (task, problem_type),
             &inputs.base,
             inputs.start_adapter.as_ref(),
-            inputs.train_records(),
+            &inputs.train,
             &found.names,
             device,
         )?;
-        // A run that is resumed on another day has to see the same rows.
-        if settings.chat_date.is_none() && inputs.prints_date(&settings, task)? {
-            settings.chat_date = Some(Clock::now().day());
-        }
         let chat_template = chat_settings(&settings)?.template.map(|(text, _)| text);
+        let chat_date = settings.chat_date.clone().or_else(|| Some(Clock::now().day()));
+        let today = Settings { chat_date, ..settings.clone() };
         let (train, valid) =
-            inputs.encode(&settings, (task, problem_type), labels.as_ref(), &found)?;
+            inputs.encode(&today, (task, problem_type), labels.as_ref(), &found)?;
+        // A run that is resumed on another day has to see the same rows.
+        if train.conversations + valid.conversations > 0 && inputs.prints_date(&today)? {
+            settings.chat_date = today.chat_date;
+        }
         // The adapter remembers that questions may have no answer.
-        if train.iter().chain(&valid).any(Example::is_unanswerable) {
+        if train.examples.iter().chain(&valid.examples).any(Example::is_unanswerable) {
             settings.null_score_diff_threshold.get_or_insert(DEFAULT_NULL_SCORE_DIFF_THRESHOLD);
             config.null_score_diff_threshold = settings.null_score_diff_threshold;
         }
-        set_intervals(&mut config, &train, &valid)?;
+        set_intervals(&mut config, &train.examples, &valid.examples)?;
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;
         let Inputs { base, dir, start_adapter, .. } = inputs;
@@ -171,8 +173,8 @@ impl PreparedRun {
             device: device.clone(),
             dir: PathBuf::from(BUILT_IN),
             base_name: BUILT_IN.into(),
-            train,
-            valid: Vec::new(),
+            train: Encoded { examples: train, ..Encoded::default() },
+            valid: Encoded::default(),
             settings,
         })
     }
@@ -215,12 +217,8 @@ impl PreparedRun {
         let model = self.base.model.as_ref();
         let budget =
             ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
-        for (rows, path) in
-            [(&self.train, &self.settings.train), (&self.valid, &self.settings.valid)]
-        {
-            let path = path.as_deref().unwrap_or(Path::new(""));
-            check_lengths(budget, rows, 0, path)?;
-        }
+        check_lengths(budget, &self.train, 0)?;
+        check_lengths(budget, &self.valid, 0)?;
         let trainable = Trainable::new(method, self.head()?);
         let trained_parameters = trainable.num_params();
         let run = RunContext {
@@ -236,7 +234,7 @@ impl PreparedRun {
                 .map(|format| format.to_string()),
             recipe: self.recipe(trained_parameters),
         };
-        let data = TrainingData { train: &self.train, valid: &self.valid };
+        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
         let clock = Instant::now();
         let outcome: Outcome<M> =
             train::train(model, trainable, &data, &self.config, &run, observer)?;

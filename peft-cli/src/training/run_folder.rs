@@ -179,9 +179,12 @@ pub fn check_metrics_file(
     };
     let evaluations = settings.out.as_deref().map(|out| out.join(EVALUATIONS));
     let run_file = settings.out.as_deref().map(|out| out.join(RUN_FILE));
+    for (names, flag) in [(&settings.train, "--train"), (&settings.valid, "--valid")] {
+        if names.iter().flatten().any(|name| output::is_read(path, name)) {
+            return refuse(format!("the file of {flag}"));
+        }
+    }
     for (other, flag) in [
-        (settings.train.as_deref(), "the file of --train"),
-        (settings.valid.as_deref(), "the file of --valid"),
         (config, "the file of --config"),
         (run_file.as_deref(), "where the settings of the run go"),
         (evaluations.as_deref(), "where the evaluations of the run go"),

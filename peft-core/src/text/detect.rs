@@ -20,8 +20,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The rows that are looked at: a field may be absent from some of them.
-const FIRST_ROWS: usize = 100;
+/// The rows that [`find_fields`] looks at: a field may be absent from some of them.
+pub const FIRST_ROWS: usize = 100;
 
 /// Two texts that are classified together.
 const PAIRS: &[(&str, &str)] = &[

@@ -22,11 +22,18 @@ mod seq_cls;
 mod texts;
 mod token_cls;
 
+use std::{path::Path, sync::Arc};
+
 use tokenizers::{EncodeInput, Encoding, Tokenizer};
 
 pub use config::EncoderConfig;
 
-use super::{fields::Role, labels::is_id_row, record::Record, values::refuse_ambiguous};
+use super::{
+    fields::Role,
+    labels::is_id_row,
+    record::Record,
+    values::{ambiguous, is_ambiguous},
+};
 use crate::{
     contract::{problem_type::ProblemType, task::Task},
     data::{
@@ -97,6 +104,27 @@ pub struct Encoded {
     /// For each record, whether a decoder goes on with its text. What is generated otherwise, behind a source or by an
     /// encoder-decoder, stands alone as a target does.
     pub goes_on: Vec<bool>,
+    /// The number of records of text, rather than of token ids.
+    pub texts: usize,
+    /// The number of records that are conversations.
+    pub conversations: usize,
+    /// The number of records whose numbers could be read in two ways.
+    pub ambiguous: usize,
+    /// The files of the examples: of each the index of its first example.
+    pub files: Vec<(usize, Arc<Path>)>,
+}
+
+impl Encoded {
+    /// The number of records.
+    pub fn records(&self) -> usize {
+        self.goes_on.len()
+    }
+
+    /// The file of an example.
+    pub fn file_of(&self, example: usize) -> Option<&Path> {
+        let after = self.files.partition_point(|(first, _)| *first <= example);
+        self.files[..after].last().map(|(_, path)| &**path)
+    }
 }
 
 /// An example, and whether it was truncated.
@@ -137,15 +165,26 @@ impl Encoder {
     pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
         let mut encoded =
             Encoded { examples: Vec::with_capacity(records.len()), ..Encoded::default() };
-        if let (ProblemType::MultiLabel, Some(labels), true) =
-            (self.config.problem_type, &self.config.labels, self.config.targets)
-        {
-            refuse_ambiguous(records, self.config.fields.name(Role::Label), labels)?;
-        }
+        self.encode_onto(records, &mut encoded)?;
+        self.finish(&encoded)?;
+        Ok(encoded)
+    }
+
+    /// Encodes records that come after those encoded already; [`finish`](Self::finish) has to follow the last.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_onto(&self, records: &[Record], encoded: &mut Encoded) -> Result<()> {
         for chunk in records.chunks(CHUNK) {
             let texts: Vec<&Record> = chunk.iter().filter(|record| !is_id_row(record)).collect();
+            encoded.texts += texts.len();
             let mut texts = self.encode_texts(&texts)?.into_iter();
             for record in chunk {
+                if encoded.files.last().is_none_or(|(_, last)| *last != record.path) {
+                    encoded.files.push((encoded.examples.len(), record.path.clone()));
+                }
+                encoded.ambiguous += usize::from(self.is_ambiguous(record));
+                encoded.conversations += usize::from(self.config.is_conversation(record));
                 let row = match is_id_row(record) {
                     true => (ids::example(&self.config, record)?, false).into(),
                     false => texts.next().expect("one row was made for each text"),
@@ -163,7 +202,30 @@ impl Encoder {
                 encoded.truncated_targets += usize::from(row.target_cut);
             }
         }
-        Ok(encoded)
+        Ok(())
+    }
+
+    /// Refuses what only all records together tell.
+    ///
+    /// # Errors
+    /// [`Error::Data`] at the first record, if each has a list of numbers that could be read in two ways.
+    pub fn finish(&self, encoded: &Encoded) -> Result<()> {
+        match (&self.config.labels, encoded.files.first(), encoded.examples.first()) {
+            (Some(labels), Some((_, path)), Some(first))
+                if encoded.ambiguous > 0 && encoded.ambiguous == encoded.records() =>
+            {
+                let key = self.config.fields.name(Role::Label);
+                Err(Error::data(path, first.line, ambiguous(key, labels)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_ambiguous(&self, record: &Record) -> bool {
+        self.config.targets
+            && self.config.problem_type == ProblemType::MultiLabel
+            && self.config.labels.as_ref().is_some_and(|labels| labels.len() == 2)
+            && is_ambiguous(record, self.config.fields.name(Role::Label))
     }
 
     fn encode_texts(&self, records: &[&Record]) -> Result<Vec<Row>> {

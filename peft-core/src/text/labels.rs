@@ -1,6 +1,6 @@
 //! The labels of records.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use serde_json::Value;
 
@@ -148,23 +148,20 @@ pub(super) fn refuse_fraction(record: &Record, key: &str, label: &str) -> Result
     }
 }
 
-/// Refuses labels that name almost every row: they are no classes.
-fn refuse_a_class_per_row(records: &[Record], key: &str, distinct: usize) -> Result<()> {
+/// Refuses labels that name almost every row of the file `path`: they are no classes.
+fn refuse_a_class_per_row(path: &Path, rows: usize, key: &str, distinct: usize) -> Result<()> {
     /// Fewer rows may well show each class once.
     const MANY: usize = 20;
-    match records.first() {
-        Some(first) if records.len() > MANY && distinct * 2 > records.len() => Err(Error::setting(
-            "label_field",
-            format!(
-                "{}: field `{key}` has {distinct} different values in {} rows, which are no \
-                     classes; name the field of the classes, or the classes in `labels`; numbers to \
-                     predict are a regression (`problem_type`), texts a task of language models",
-                first.path.display(),
-                records.len()
-            ),
-        )),
-        _ => Ok(()),
+    if rows > MANY && distinct * 2 > rows {
+        let message = format!(
+            "{}: field `{key}` has {distinct} different values in {rows} rows, which are no classes; name the \
+             field of the classes, or the classes in `labels`; numbers to predict are a regression \
+             (`problem_type`), texts a task of language models",
+            path.display()
+        );
+        return Err(Error::setting("label_field", message));
     }
+    Ok(())
 }
 
 /// Collects the label list from the records of a training file.
@@ -174,20 +171,27 @@ fn refuse_a_class_per_row(records: &[Record], key: &str, distinct: usize) -> Res
 /// highest index found.
 ///
 /// # Errors
-/// [`Error::Data`] for a row without a label or with a malformed one, for a number with a fraction,
-/// or if rows of token ids are mixed with others; [`Error::Setting`] for tasks without labels, if
+/// Those among the records; [`Error::Data`] for a row without a label or with a malformed one, for a number with a
+/// fraction, or if rows of token ids are mixed with others; [`Error::Setting`] for tasks without labels, if
 /// no label is found, and if more than half of many rows have a label of their own.
-pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Result<Labels> {
+pub fn collect_labels(
+    records: impl IntoIterator<Item = Result<Record>>,
+    task: Task,
+    fields: &FieldNames,
+) -> Result<Labels> {
     let tags = match task {
         Task::SeqCls => false,
         Task::TokenCls => true,
         other => return Err(Error::setting("task", format!("{other} has no labels"))),
     };
     let key = fields.name(if tags { Role::Tags } else { Role::Label });
-    let by_index = records.first().is_some_and(is_id_row);
-    let mut distinct = BTreeSet::new();
+    let mut first: Option<(bool, Arc<Path>)> = None;
+    let (mut distinct, mut rows) = (BTreeSet::new(), 0);
     let mut highest = None;
     for record in records {
+        let record = &record?;
+        rows += 1;
+        let by_index = first.get_or_insert_with(|| (is_id_row(record), record.path.clone())).0;
         if is_id_row(record) != by_index {
             return Err(record.error(
                 "rows of `input_ids` and other rows are mixed in one file; give the label list",
@@ -213,8 +217,11 @@ pub fn collect_labels(records: &[Record], task: Task, fields: &FieldNames) -> Re
             }
         }
     }
-    if !by_index && !tags {
-        refuse_a_class_per_row(records, key, distinct.len())?;
+    let by_index = first.as_ref().is_some_and(|(by_index, _)| *by_index);
+    if let Some((false, path)) = &first
+        && !tags
+    {
+        refuse_a_class_per_row(path, rows, key, distinct.len())?;
     }
     if by_index {
         // Negative values are ignored targets (-100), or rejected when the rows are encoded.
@@ -308,7 +315,7 @@ mod tests {
     }
 
     fn collect(records: &[Record], task: Task) -> Result<Labels> {
-        collect_labels(records, task, &FieldNames::default())
+        collect_labels(records.iter().cloned().map(Ok), task, &FieldNames::default())
     }
 
     fn failure(fields: &[Value], task: Task) -> String {

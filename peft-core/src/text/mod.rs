@@ -31,7 +31,7 @@ mod tokenizer;
 mod values;
 
 pub use chat::{ChatSource, Clock};
-pub use detect::{FoundFields, Wanted, find_fields};
+pub use detect::{FIRST_ROWS, FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig};
 pub use fields::{FieldNames, Role};
 pub use labels::{collect_labels, label_text};

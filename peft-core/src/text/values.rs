@@ -102,12 +102,18 @@ pub(super) fn class_values(record: &Record, key: &str, labels: &Labels) -> Resul
 /// [`Labels::collect`], or their indices.
 ///
 /// # Errors
-/// [`Error::Data`] for a row without a list; [`Error::Setting`] if no row has a class, or every row
+/// Those among the records; [`Error::Data`] for a row without a list; [`Error::Setting`] if no row has a class, or every row
 /// has every class.
-pub fn collect_classes(records: &[Record], fields: &FieldNames) -> Result<Labels> {
+pub fn collect_classes(
+    records: impl IntoIterator<Item = Result<Record>>,
+    fields: &FieldNames,
+) -> Result<Labels> {
     let key = fields.name(Role::Label);
     let (mut names, mut width, mut fewest) = (BTreeSet::new(), 0, usize::MAX);
+    let mut ids = true;
     for record in records {
+        let record = &record?;
+        ids &= is_id_row(record);
         match classes(record, key)? {
             Classes::Vector(vector) => {
                 width = width.max(vector.len());
@@ -133,7 +139,7 @@ pub fn collect_classes(records: &[Record], fields: &FieldNames) -> Result<Labels
     }
     let mut classes = width;
     // Beside token ids numbers are indices; elsewhere each is a name, and no other is made up.
-    if records.iter().all(is_id_row) {
+    if ids {
         let indices = names.iter().filter_map(|name| name.parse::<usize>().ok());
         classes = classes.max(indices.max().map_or(0, |highest| highest.saturating_add(1)));
     }
@@ -143,34 +149,28 @@ pub fn collect_classes(records: &[Record], fields: &FieldNames) -> Result<Labels
     Labels::collect(names)
 }
 
-/// Refuses rows that could be read in two ways: of two classes, `[0, 1]` are the indices of both, or say that a row has
-/// the second.
-///
-/// # Errors
-/// [`Error::Data`] at the first row, if all of them are such. Another number of numbers, one that is there twice, a name
-/// or a fraction says how they are meant.
-pub(super) fn refuse_ambiguous(records: &[Record], key: &str, labels: &Labels) -> Result<()> {
-    let is_open = |record: &Record| {
-        let Some(value) = record.value(key) else { return false };
-        let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let items = parsed.as_ref().unwrap_or(value).as_array().map_or(&[][..], Vec::as_slice);
-        let numbers: Option<Vec<u64>> = items.iter().map(Value::as_u64).collect();
-        matches!(numbers.as_deref(), Some([0, 1] | [1, 0]))
-    };
+/// Whether a row could be read in two ways: of two classes, `[0, 1]` are the indices of both, or say that it has the
+/// second. Another number of numbers, one that is there twice, a name or a fraction says how they are meant, for all
+/// rows.
+pub(super) fn is_ambiguous(record: &Record, key: &str) -> bool {
+    let Some(value) = record.value(key) else { return false };
+    let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let items = parsed.as_ref().unwrap_or(value).as_array().map_or(&[][..], Vec::as_slice);
+    let numbers: Option<Vec<u64>> = items.iter().map(Value::as_u64).collect();
+    matches!(numbers.as_deref(), Some([0, 1] | [1, 0]))
+}
+
+/// What is said where all rows are such.
+pub(super) fn ambiguous(key: &str, labels: &Labels) -> String {
     let named = ["0", "1"].iter().zip(labels.names()).all(|(index, name)| index == name);
-    match records.first() {
-        Some(first) if labels.len() == 2 && records.iter().all(is_open) => {
-            let names = match named {
-                true => "strings (\"0\", \"1\")".to_owned(),
-                false => format!("names ({})", labels.names().join(", ")),
-            };
-            Err(first.error(format!(
-                "field `{key}`: every row has the numbers 0 and 1, which are the indices of both classes, or a number \
-                 for each class; for classes write {names}, for numbers fractions (0.0, 1.0)"
-            )))
-        }
-        _ => Ok(()),
-    }
+    let names = match named {
+        true => "strings (\"0\", \"1\")".to_owned(),
+        false => format!("names ({})", labels.names().join(", ")),
+    };
+    format!(
+        "field `{key}`: every row has the numbers 0 and 1, which are the indices of both classes, or a number for each \
+         class; for classes write {names}, for numbers fractions (0.0, 1.0)"
+    )
 }
 
 #[cfg(test)]
@@ -247,7 +247,10 @@ mod tests {
         let two = labels(&["a", "b"]);
         let check = |rows: &[Value], labels: &Labels| {
             let rows: Vec<Record> = rows.iter().cloned().map(row).collect();
-            refuse_ambiguous(&rows, "label", labels).map_err(|error| error.to_string())
+            match rows.iter().all(|row| is_ambiguous(row, "label")) {
+                true => Err(ambiguous("label", labels)),
+                false => Ok(()),
+            }
         };
         for open in [&[json!([0, 1])][..], &[json!([0, 1]), json!("[1, 0]")]] {
             let error = check(open, &two).unwrap_err();
@@ -267,15 +270,13 @@ mod tests {
         ] {
             assert_eq!(check(&[json!([0, 1]), told.clone()], &two), Ok(()), "{told}");
         }
-        assert_eq!(check(&[json!([0, 1])], &labels(&["a", "b", "c"])), Ok(()));
-        assert_eq!(check(&[], &two), Ok(()));
     }
 
     #[test]
     fn classes_are_collected_from_lists() {
         let collect = |rows: &[Value]| {
-            let rows: Vec<Record> = rows.iter().cloned().map(row).collect();
-            collect_classes(&rows, &FieldNames::default())
+            let rows = rows.iter().cloned().map(|label| Ok(row(label)));
+            collect_classes(rows, &FieldNames::default())
                 .map(Vec::from)
                 .map_err(|error| error.to_string())
         };
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(collect(&[json!([3]), json!([0])]).unwrap(), ["0", "3"], "no name is made up");
         assert_eq!(collect(&[json!(["2010"]), json!(["7"])]).unwrap(), ["7", "2010"]);
         let of_ids = [3, 0].map(|label| record(1, json!({"input_ids": [1], "label": [label]})));
-        let found = collect_classes(&of_ids, &FieldNames::default()).unwrap();
+        let found = collect_classes(of_ids.map(Ok), &FieldNames::default()).unwrap();
         assert_eq!(found.names(), ["0", "1", "2", "3"], "indices");
         assert_eq!(collect(&[json!([0.0, 1.0]), json!([1.0, 1.0])]).unwrap(), ["0", "1"]);
         assert!(collect(&[json!([])]).unwrap_err().contains("the list is empty"));

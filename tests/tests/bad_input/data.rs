@@ -84,8 +84,8 @@ pub const CASES: &[Case] = &[
     Case {
         name: "a template that asks for a file",
         build: |dir| chat(dir, TALK, "{% include 'rows.jsonl' %}"),
-        says: &["chat.jinja, chat template, line 1: "],
-        ..CASE
+        says: &["chat.jinja, chat template, line 1: the tag `include` is not supported"],
+        ..USAGE
     },
     Case {
         name: "a day that is none",
@@ -317,6 +317,25 @@ pub const CASES: &[Case] = &[
             train("--train rows")
         },
         says: &["train-00000-of-00002.jsonl: is missing: of the data set's 2 files 1 are there"],
+        ..CASE
+    },
+    Case {
+        name: "standard input for two things",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--train - --valid -")
+        },
+        says: &["--valid: found -, standard input, which --train reads already: give a file"],
+        ..USAGE
+    },
+    Case {
+        name: "a file of rows that is named twice",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("rows.jsonl"), "{\"text\": \"a\"}").unwrap();
+            train("--train rows.jsonl --train rows.jsonl")
+        },
+        says: &["rows.jsonl: is named twice; its rows would be read twice"],
         ..CASE
     },
     Case {

@@ -3,11 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use peft_tests::shared;
 
-use crate::support::{ADAPTER_FILES, peft};
+use crate::support::{ADAPTER_FILES, peft, succeed};
 
 /// The four rows that most of these files hold.
 const ROWS: &str = "{\"text\": \"the play was good\", \"label\": 1}
@@ -150,6 +151,54 @@ fn files_without_a_header_are_told_and_read() {
     refused("seq-cls", &case("two.tsv"), "", &["note: line 1 of ", told]);
     let columns = "--columns: found 2 names (label, text), but line 1 of";
     refused("seq-cls", &case("dup.tsv"), "--columns label,text", &[columns, "has 3 columns"]);
+}
+
+#[test]
+fn files_may_be_several_and_standard_input() {
+    let Some(model) = shared("models/tiny-bert-cls") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let rows: Vec<&str> = ROWS.lines().collect();
+    let first = file(&dir, "train-00000-of-00002.jsonl", &rows[..2].join("\n"));
+    let second = file(&dir, "train-00001-of-00002.jsonl", &rows[2..].join("\n"));
+    same("seq-cls", ROWS, "", &[(dir.path().to_path_buf(), ""), (dir.path().join("train-*"), "")]);
+    let again = format!("--train {}", second.display());
+    let all = file(&dir, "all.json", ROWS);
+    let expected = train("seq-cls", &all, "").1;
+    assert!(train("seq-cls", &first, &again).1 == expected, "--train A --train B");
+    // What is wrong with a row names its own file.
+    let long = format!("{{\"text\": \"{}\", \"label\": 0}}", "play ".repeat(600));
+    fs::write(&second, long).unwrap();
+    refused("seq-cls", &first, &again, &["train-00001-of-00002.jsonl, line 1: "]);
+    let eval = |data: &str, input: Stdio| {
+        let mut command = peft(dir.path());
+        command.args(["eval", "--data", data, "--labels", "0,1", "--model"]).arg(&model);
+        succeed(command.stdin(input)).stdout
+    };
+    let from_stdin = eval("-", fs::File::open(&all).unwrap().into());
+    assert_eq!(eval("all.json", Stdio::null()), from_stdin);
+}
+
+#[test]
+fn a_field_that_comes_late_is_not_passed_over() {
+    if shared("models/tiny-bert-cls").is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let early =
+        "{\"sentence\": \"it was good\", \"label\": 1}\n{\"sentence\": \"bad\", \"label\": 0}\n";
+    let early = early.repeat(60);
+    let late = "{\"text\": \"it was bad\", \"sentence\": \"it\", \"label\": 0}";
+    let rows = file(&dir, "rows.jsonl", &format!("{early}{late}"));
+    let says = [
+        "rows.jsonl, line 121: has a field named text, which none of the first 100 rows has",
+        "set --text-field and --label-field",
+    ];
+    refused("seq-cls", &rows, "", &says);
+    let named = train("seq-cls", &rows, "--text-field sentence");
+    assert!(named.1.is_some(), "{}", named.0);
+    let unused = late.replace("text", "note");
+    let rows = file(&dir, "rows.jsonl", &format!("{early}{unused}"));
+    assert!(train("seq-cls", &rows, "").1.is_some(), "a field that nothing would read");
 }
 
 #[test]

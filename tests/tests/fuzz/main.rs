@@ -8,6 +8,7 @@
 mod counter;
 mod mutate;
 mod readers;
+mod rows;
 
 use std::{
     any::Any,

@@ -15,15 +15,15 @@ use peft_core::{
         prompt_file,
     },
     formats::{npy, torch_file},
-    text::{ChatSource, Clock, EncoderConfig, ReadOptions, Records, load_tokenizer, read_records},
+    text::{ChatSource, Clock, EncoderConfig, load_tokenizer, read_records},
 };
 use peft_models::{ModelConfig, Weights};
 use peft_tests::{device, vectors};
 
-use crate::mutate;
+use crate::{mutate, rows};
 
 /// The memory that a reader may take for a small file.
-const SMALL: usize = 1 << 20;
+pub const SMALL: usize = 1 << 20;
 /// The same for a file that may hold a regular expression: the library compiles one such as `a{1,2147483648}` to about
 /// 16 MiB before it refuses it.
 const LARGE: usize = 64 << 20;
@@ -66,17 +66,17 @@ fn tensors(family: &str) -> NamedTensors {
 }
 
 /// Replaces a file by a new one: truncating and rewriting it would wait for the disk.
-fn write(dir: &Path, name: &str, bytes: &[u8]) {
+pub fn write(dir: &Path, name: &str, bytes: &[u8]) {
     let path = dir.join(name);
     // The first time there is none.
     let _ = fs::remove_file(&path);
     fs::write(path, bytes).unwrap();
 }
 
-fn nothing(_: &mut [u8]) {}
+pub fn nothing(_: &mut [u8]) {}
 
 pub fn readers() -> Vec<Reader> {
-    [adapters(), models(), texts()].into_iter().flatten().collect()
+    [adapters(), models(), texts(), rows::readers()].into_iter().flatten().collect()
 }
 
 /// Files of adapters.
@@ -262,7 +262,7 @@ fn models() -> Vec<Reader> {
     ]
 }
 
-/// Tokenizers and rows.
+/// Tokenizers and chat templates.
 fn texts() -> Vec<Reader> {
     vec![
         Reader {
@@ -342,47 +342,6 @@ fn texts() -> Vec<Reader> {
                 load_tokenizer(dir).map(drop)
             },
             allowance: LARGE,
-            beside: Vec::new(),
-        },
-        Reader {
-            name: "rows.jsonl",
-            seeds: vec![
-                b"{\"text\": \"the sea\", \"label\": 1}\n\n{\"input_ids\": [1, 2], \"labels\": [1]}\r\n".to_vec(),
-                b"\xef\xbb\xbf{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\", \"B-x\"]}\n".to_vec(),
-            ],
-            repair: nothing,
-            read: |dir, bytes| {
-                write(dir, "rows.jsonl", bytes);
-                read_records(&dir.join("rows.jsonl")).map(drop)
-            },
-            allowance: SMALL,
-            beside: Vec::new(),
-        },
-        Reader {
-            name: "rows.csv",
-            seeds: vec![b"text,label\n\"the \"\"sea\"\", and\nmore\",1\r\nis,2\n".to_vec()],
-            repair: nothing,
-            read: |dir, bytes| {
-                write(dir, "rows.csv", bytes);
-                read_records(&dir.join("rows.csv")).map(drop)
-            },
-            allowance: SMALL,
-            beside: Vec::new(),
-        },
-        Reader {
-            name: "rows.parquet",
-            seeds: ["labels", "tags", "nested", "nested-v2", "types", "encodings"]
-                .map(|name| fs::read(vectors(&format!("parquet/{name}.parquet"))).unwrap())
-                .to_vec(),
-            repair: nothing,
-            read: |dir, bytes| {
-                write(dir, "rows.parquet", bytes);
-                // A few bytes may stand for any number of rows that are null.
-                Records::open(&[dir.join("rows.parquet")], &ReadOptions::default())
-                    .take(2000)
-                    .try_for_each(|row| row.map(drop))
-            },
-            allowance: SMALL,
             beside: Vec::new(),
         },
     ]

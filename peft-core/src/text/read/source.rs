@@ -5,10 +5,11 @@
 //! to a large one takes no more memory than its rows.
 
 use std::{
-    fs::File,
+    collections::BTreeMap,
+    fs::{self, File},
     io::{self, BufReader, Cursor, Read, stdin},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -18,19 +19,19 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 /// The name of standard input where a file is expected.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// What standard input held. It can be read once, but rows are read twice where classes are collected first.
-static HELD: Mutex<Option<Arc<[u8]>>> = Mutex::new(None);
+/// What standard input and pipes held, by name. They can be read once, but rows are read more than once: to find
+/// their fields and their classes, and to encode them.
+static HELD: Mutex<BTreeMap<PathBuf, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
 
 /// Opens a file, or standard input for `-`.
 ///
 /// # Errors
 /// Those of the operating system.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    let bytes: Box<dyn Read + Send> = match path.as_os_str() == STANDARD_INPUT {
-        true => Box::new(Cursor::new(standard_input()?)),
-        false => Box::new(File::open(path)?),
-    };
-    unpacked(bytes)
+    match held(path)? {
+        Some(bytes) => unpacked(Box::new(Cursor::new(bytes))),
+        None => unpacked(Box::new(File::open(path)?)),
+    }
 }
 
 /// Bytes in any order: those of a file, or in memory.
@@ -46,20 +47,28 @@ impl<T: Read + io::Seek + Send> Seekable for T {}
 /// Those of the operating system.
 #[cfg(feature = "parquet")]
 pub(super) fn open_seekable(path: &Path) -> io::Result<Box<dyn Seekable>> {
-    Ok(match path.as_os_str() == STANDARD_INPUT {
-        true => Box::new(Cursor::new(standard_input()?)),
-        false => Box::new(File::open(path)?),
+    Ok(match held(path)? {
+        Some(bytes) => Box::new(Cursor::new(bytes)),
+        None => Box::new(File::open(path)?),
     })
 }
 
-fn standard_input() -> io::Result<Arc<[u8]>> {
-    let mut held = HELD.lock().map_err(|_| io::Error::other("standard input was not read"))?;
-    if let Some(bytes) = &*held {
-        return Ok(bytes.clone());
+/// What standard input or a pipe holds; `None` for a file, which can be read again.
+fn held(path: &Path) -> io::Result<Option<Arc<[u8]>>> {
+    let is_standard_input = path.as_os_str() == STANDARD_INPUT;
+    if !is_standard_input && fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let mut all = HELD.lock().map_err(|_| io::Error::other("an earlier read failed"))?;
+    if let Some(bytes) = all.get(path) {
+        return Ok(Some(bytes.clone()));
     }
     let mut bytes = Vec::new();
-    stdin().lock().read_to_end(&mut bytes)?;
-    Ok(held.insert(bytes.into()).clone())
+    match is_standard_input {
+        true => stdin().lock().read_to_end(&mut bytes)?,
+        false => File::open(path)?.read_to_end(&mut bytes)?,
+    };
+    Ok(Some(all.entry(path.to_path_buf()).or_insert(bytes.into()).clone()))
 }
 
 /// What `bytes` unpack to, if they are compressed.
@@ -221,7 +230,10 @@ mod tests {
     use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
     use super::*;
-    use crate::text::read::records::tests::{failure, read};
+    use crate::text::read::{
+        read_records,
+        records::tests::{failure, read},
+    };
 
     fn gzip(content: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -280,6 +292,21 @@ mod tests {
             wide.contains("a window of 2199023255552 bytes, expected at most 134217728"),
             "{wide}"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_once_and_gives_its_rows_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let writer = pipe.clone();
+        let writer =
+            std::thread::spawn(move || fs::write(writer, "{\"a\": 1}\n{\"a\": 2}\n").unwrap());
+        for _ in 0..2 {
+            assert_eq!(read_records(&pipe).unwrap().len(), 2);
+        }
+        writer.join().unwrap();
     }
 
     #[test]

@@ -1,0 +1,206 @@
+//! Rows that are encoded as they are read, and notes on what was cut.
+
+use std::{path::Path, sync::Arc};
+
+use peft_core::{
+    Result, Task, Topology,
+    data::Example,
+    error::Error,
+    evaluate::checks::check_topology,
+    text::{Encoded, Encoder, EncoderConfig, ModelTokenizer, Record, Template},
+};
+use peft_models::{
+    Loaded,
+    generate::{EndTokens, GenerateConfig},
+};
+
+use crate::{
+    encoding::{EncodeSettings, Lengths},
+    end_token, output,
+};
+
+/// Rows that are read and encoded at once: enough to keep all cores busy, few enough that they do not matter beside
+/// their token ids.
+const CHUNK: usize = 4096;
+
+/// Encodes rows for a model, with notes on what was cut. Only some of them are in memory at a time.
+///
+/// # Errors
+///
+/// Returns the first error among the rows, or one that names the file and line that is wrong.
+pub fn encode(
+    base: &Loaded,
+    dir: &Path,
+    mut rows: impl Iterator<Item = Result<Record>>,
+    settings: &EncodeSettings,
+) -> Result<Encoded> {
+    let templates = settings.source_template.iter().chain(&settings.target_template);
+    let mut absent: Vec<(&str, &Template)> = templates
+        .flat_map(|template| template.optional_fields().map(move |name| (name, template)))
+        .collect();
+    let mut chunk = rows.by_ref().take(CHUNK).collect::<Result<Vec<Record>>>()?;
+    let config = config(base, settings)?;
+    let mut needs = Needs::default().with(&chunk, &config);
+    let mut encoder = RowEncoder::new(base, dir, settings, &config, needs)?;
+    let mut encoded = Encoded::default();
+    while !chunk.is_empty() {
+        // Text behind rows of token ids alone: only now a tokenizer is needed.
+        let now = needs.with(&chunk, &config);
+        if now != needs {
+            needs = now;
+            encoder = RowEncoder::new(base, dir, settings, &config, needs)?;
+        }
+        absent.retain(|(name, _)| chunk.iter().all(|record| record.value(name).is_none()));
+        encoder.encode(&chunk, &mut encoded)?;
+        chunk = rows.by_ref().take(CHUNK).collect::<Result<_>>()?;
+    }
+    encoded.examples.shrink_to_fit();
+    if let Some((_, path)) = encoded.files.first() {
+        for (name, template) in absent {
+            // It may be misspelled.
+            let path = path.display();
+            output::note(format!(
+                "note: no row of {path} has the field {name} of the template {template}"
+            ));
+        }
+        if settings.targets && encoded.examples.iter().all(|example| example.labelled() == 0) {
+            return Err(Error::file(path, "no row has a target"));
+        }
+    }
+    note_unanswerable(&encoded);
+    note_cuts(&encoded, settings.lengths);
+    Ok(encoded)
+}
+
+/// What rows are encoded with.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Needs {
+    tokenizer: bool,
+    chat_template: bool,
+}
+
+impl Needs {
+    /// These needs and those of further rows.
+    fn with(self, records: &[Record], config: &EncoderConfig) -> Self {
+        let is_text = |record: &Record| !record.has("input_ids");
+        Self {
+            tokenizer: self.tokenizer || records.iter().any(is_text),
+            chat_template: self.chat_template
+                || records.iter().any(|record| config.is_conversation(record)),
+        }
+    }
+}
+
+/// The encoder's settings, without what needs a tokenizer.
+fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
+    check_topology(base.model.spec(), settings.task)?;
+    let mut config = EncoderConfig::new(settings.task, base.model.spec().vocab_size);
+    // Encoders have two if the config says nothing, as in transformers.
+    let token_types = if base.model.spec().topology == Topology::EncoderOnly { 2 } else { 0 };
+    config.type_vocab_size = base.config.optional_size("type_vocab_size")?.unwrap_or(token_types);
+    config.problem_type = settings.problem_type;
+    config.fields = settings.fields.clone();
+    config.source_template = settings.source_template.clone();
+    config.target_template = settings.target_template.clone();
+    config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());
+    config.labels = settings.labels.clone();
+    config.max_length = settings.lengths.max_length;
+    config.max_target_length = settings.lengths.max_target_length;
+    config.doc_stride = settings.lengths.doc_stride.unwrap_or(config.doc_stride);
+    config.targets = settings.targets;
+    if settings.task == Task::Seq2SeqLm {
+        let token = |key: &str| base.config.token_ids(key).first().copied();
+        let start = || GenerateConfig::for_model(base, 1).ok()?.decoder_start;
+        config.decoder_start = token("decoder_start_token_id").or_else(start);
+        config.pad = token("pad_token_id");
+    }
+    Ok(config)
+}
+
+/// The library's encoder, and what its errors are about.
+struct RowEncoder<'a> {
+    base: &'a Loaded,
+    end: EndTokens,
+    encoder: Encoder,
+}
+
+impl<'a> RowEncoder<'a> {
+    fn new(
+        base: &'a Loaded,
+        dir: &Path,
+        settings: &EncodeSettings,
+        config: &EncoderConfig,
+        needs: Needs,
+    ) -> Result<Self> {
+        let mut config = config.clone();
+        let tokenizer = needs.tokenizer.then(|| ModelTokenizer::load(dir)).transpose()?;
+        let (tokenizer, special_tokens) =
+            tokenizer.map(|loaded| (loaded.tokenizer, loaded.special_tokens)).unzip();
+        if needs.chat_template {
+            let source = settings.chat.source(dir, &special_tokens.unwrap_or_default())?;
+            if let Some(reason) = source.missing() {
+                return Err(Error::setting("chat_template", reason));
+            }
+            config.chat = Some(Arc::new(source));
+        }
+        let (end, closing) = match settings.task.is_language_model() {
+            true => end_token::find(&base.config, dir, tokenizer.as_ref())?,
+            false => Default::default(),
+        };
+        config.eos = closing;
+        let encoder = config.init(tokenizer).map_err(|error| named(error, &end, base))?;
+        Ok(Self { base, end, encoder })
+    }
+
+    fn encode(&self, records: &[Record], encoded: &mut Encoded) -> Result<()> {
+        let result = self.encoder.encode_onto(records, encoded);
+        result.map_err(|error| named(error, &self.end, self.base))
+    }
+}
+
+/// An error about a special token, with the file that should have named it.
+fn named(error: Error, end: &EndTokens, base: &Loaded) -> Error {
+    match error {
+        Error::SpecialToken { key: "eos_token_id", message } => end.error(message),
+        Error::SpecialToken { key, message } => base.config.error(key, message),
+        other => other,
+    }
+}
+
+/// Tells how many questions have no answer.
+fn note_unanswerable(encoded: &Encoded) {
+    let rows = encoded.examples.iter();
+    let without: Vec<&Example> = rows.filter(|row| row.is_unanswerable()).collect();
+    if let Some(first) = without.first() {
+        // A question may have several windows, one behind the other.
+        let next = without.windows(2).filter(|pair| !pair[0].same_question(pair[1])).count();
+        let (count, line, rows) = (next + 1, first.line, encoded.records());
+        output::note(format!(
+            "note: {count} of {rows} questions have no answer, the first in line {line}"
+        ));
+    }
+}
+
+/// Tells how many rows were cut, or became several windows.
+fn note_cuts(encoded: &Encoded, lengths: Lengths) {
+    let rows = encoded.records();
+    for (count, what, length) in [
+        (encoded.truncated, "rows", lengths.max_length),
+        (encoded.truncated_targets, "targets", lengths.max_target_length),
+    ] {
+        if count > 0 {
+            let length = length.unwrap_or(0);
+            output::note(format!("note: {count} of {rows} {what} were cut to {length} tokens"));
+        }
+    }
+    if encoded.emptied > 0 {
+        let emptied = encoded.emptied;
+        output::note(format!(
+            "note: {emptied} of these have no target left, so that nothing is learnt from them"
+        ));
+    }
+    if encoded.examples.len() > rows {
+        let windows = encoded.examples.len();
+        output::note(format!("note: {rows} rows became {windows} windows onto their contexts"));
+    }
+}
