@@ -986,6 +986,13 @@ s is callable
 d is callable
 namespace is callable
 s.upper is callable
+missing is callable
+l in d
+{[1]: 2}
+{(1, [2]): 2}
+rows | unique | list
+missing | attr('x')
+(l | unique).count(1)
 'upper' is filter
 'nosuch' is filter
 'odd' is test

@@ -149,9 +149,12 @@ fn add_tests(env: &mut Environment<'_>) {
     });
     env.add_test("number", |value: &Value| as_number(value).is_some());
     env.add_test("callable", |value: &Value| {
-        value.as_object().is_some_and(|object| {
-            value.kind() == ValueKind::Plain || object.type_name().ends_with("Macro")
-        }) || value.downcast_object_ref::<Method>().is_some()
+        // An undefined value is, to Jinja.
+        value.is_undefined()
+            || value.as_object().is_some_and(|object| {
+                value.kind() == ValueKind::Plain || object.type_name().ends_with("Macro")
+            })
+            || value.downcast_object_ref::<Method>().is_some()
     });
     env.add_test("escaped", Value::is_safe);
     // Whether there are cased letters, and none of the other case.

@@ -95,6 +95,9 @@ fn method(value: &Value, name: &str) -> Result<Option<Value>, Error> {
 
 /// `value | attr(name)`: a field of an object, never an item.
 pub(super) fn attr(value: &Value, name: &str) -> Result<Value, Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
     let has_fields = value.as_object().is_some_and(|object| !is_own(object.type_name()))
         || list_kind(value) == Some(&Kind::Group);
     match method(value, name)? {

@@ -26,7 +26,7 @@ pub(super) fn call(
     match value.kind() {
         ValueKind::String => of_string(value, method, args),
         ValueKind::Map => of_dict(value, method, args),
-        ValueKind::Seq | ValueKind::Iterable => of_list(value, method, args),
+        ValueKind::Seq => of_list(value, method, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
 }

@@ -13,7 +13,7 @@ use super::{
     number::{Number, a, as_number, invalid},
     print::text,
     texts::escape,
-    value::{self, Kind, dict_of, entries, equal, list, list_kind, tuple},
+    value::{self, Kind, check_key, dict_of, entries, equal, list, list_kind, tuple},
 };
 
 /// Adds the functions.
@@ -22,8 +22,9 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
     env.add_function("_infinity", || f64::INFINITY);
     env.add_function("_tuple", |Rest(values): Rest<Value>| tuple(values));
     env.add_function("_dict", |Rest(values): Rest<Value>| {
+        values.chunks_exact(2).try_for_each(|pair| check_key(&pair[0]))?;
         let pairs = values.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-        dict_of(pairs)
+        Ok::<_, Error>(dict_of(pairs))
     });
     env.add_function("_neg", negated);
     env.add_function("_pos", |value: &Value| match as_number(value) {
@@ -240,8 +241,10 @@ pub(super) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
     }
     match container.kind() {
         ValueKind::Undefined => Ok(false),
-        ValueKind::Map => Ok(value::is_namespace(container) != Some(true)
-            && entries(container).iter().any(|(key, _)| equal(key, item))),
+        ValueKind::Map => check_key(item).map(|()| {
+            value::is_namespace(container) != Some(true)
+                && entries(container).iter().any(|(key, _)| equal(key, item))
+        }),
         ValueKind::Seq | ValueKind::Iterable => {
             Ok(container.try_iter()?.any(|found| equal(&found, item)))
         }

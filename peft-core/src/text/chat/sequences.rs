@@ -9,7 +9,7 @@ use super::{
     lookup, memory,
     number::invalid,
     operators::{computed, order},
-    value::{dict_of, entries, equal, generator, group, items, list, list_kind, tuple},
+    value::{check_key, dict_of, entries, equal, generator, group, items, list, list_kind, tuple},
 };
 
 type Many = Rest<Value>;
@@ -58,6 +58,7 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
         let (mut seen, mut kept): (Vec<Value>, Vec<Value>) = Default::default();
         for item in items(value)? {
             let found = key(&item)?;
+            check_key(&found)?;
             if !seen.iter().any(|known| equal(known, &found)) {
                 seen.push(found);
                 kept.push(item);

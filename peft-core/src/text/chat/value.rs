@@ -240,6 +240,22 @@ pub(super) fn entries(value: &Value) -> Vec<(Value, Value)> {
     pairs.into_iter().flatten().collect()
 }
 
+/// Refuses what is no key of a mapping.
+///
+/// # Errors
+/// Of lists and mappings, and of tuples with one of them.
+pub(super) fn check_key(key: &Value) -> Result<(), Error> {
+    match (key.kind(), list_kind(key)) {
+        (_, Some(Kind::Tuple | Kind::Group)) => {
+            key.try_iter()?.try_for_each(|part| check_key(&part))
+        }
+        (_, Some(Kind::List)) | (ValueKind::Map, _) => {
+            Err(invalid("a list or a mapping is no key"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `left == right`.
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
     if let (Some(left), Some(right)) = (as_number(left), as_number(right)) {
