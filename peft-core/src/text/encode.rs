@@ -52,9 +52,10 @@ const CHUNK: usize = 4096;
 /// - Rows with `input_ids` are used unchanged and not truncated. They have `labels`: one per token,
 ///   -100 where there is none. For `seq-cls` they have `label`: a class index, or a name in the
 ///   list. For `qa` they have `start_positions` and `end_positions`: token positions counted from
-///   0, both 0 if there is no answer, both -100 if nothing is known of it. For `seq2seq-lm` they have
-///   `labels` of any length, with or without `decoder_input_ids`; without, the decoder reads the
-///   labels, shifted by one position, after its start token.
+///   0, both 0 if there is no answer and a threshold is set for that, both -100 if nothing is
+///   known of it. For `seq2seq-lm` they have `labels` of any length, with or without
+///   `decoder_input_ids`; without, the decoder reads the labels, shifted by one position, after its
+///   start token.
 /// - `seq-cls`: `text` (and `text_pair`) with `label`: a class, or by `problem_type` a list of
 ///   classes (or of a number from 0.0 to 1.0 for each of them), or one or more numbers.
 /// - `token-cls`: `tokens` with `tags`, one per word. The tag is the target of the word's first

@@ -195,11 +195,8 @@ impl ConllRecords {
             );
             return Err(Error::data(&self.input.path, sentence.line, message));
         }
-        let is_number = |cells: &Vec<String>| {
-            cells[0].bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
-        };
         // Names that are given say what each column is.
-        match sentence.words.iter().find(|cells| !is_number(cells)) {
+        match sentence.words.iter().find(|cells| !is_number(&cells[0])) {
             Some(cells) if numbered && self.options.columns.is_none() => {
                 let message = format!(
                     "found `{}` in the first column, which numbers the words of the sentence on line {first}: name the \
@@ -243,12 +240,18 @@ impl ConllRecords {
     }
 }
 
-/// Whether the first column numbers the words.
+/// Whether a cell is the number of a word, of several (`1-2`) or of one that is not written (`1.1`).
+fn is_number(cell: &str) -> bool {
+    cell.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+}
+
+/// Whether the first column numbers the words, all of them: `Chelsea 0 Arsenal 1` are words.
 fn is_numbered(sentence: &Sentence) -> bool {
     let columns = sentence.words[0].len();
     let numbers: Vec<usize> =
         sentence.words.iter().filter_map(|cells| cells[0].parse().ok()).collect();
     columns > 2
+        && sentence.words.iter().all(|cells| is_number(&cells[0]))
         && numbers.len() > usize::from(columns < UNIVERSAL.0)
         && numbers[0] < 2
         && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
@@ -298,6 +301,15 @@ mod tests {
             read("a.conll", "New York\tB-LOC\n").unwrap()[0].strings("tokens").unwrap(),
             ["New York"]
         );
+    }
+
+    #[test]
+    fn results_of_matches_are_no_numbers_of_words() {
+        let text = "Mia N X B-PER\n\nChelsea N X B-ORG\n0 C X O\nArsenal N X B-ORG\n1 C X O\n";
+        assert_eq!(read("a.conll", text).unwrap().len(), 2);
+        let first = text.split_once("\n\n").unwrap().1;
+        let words = ["Chelsea", "0", "Arsenal", "1"];
+        assert_eq!(read("a.conll", first).unwrap()[0].strings("tokens").unwrap(), words);
     }
 
     #[test]

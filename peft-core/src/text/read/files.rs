@@ -80,7 +80,12 @@ fn of_folder(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
         (files, others) = data_files(&below)?;
     }
     if files.is_empty() {
-        return Err(Error::file(folder, "is a folder without data files"));
+        let is_text = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "txt");
+        let way_out = match others.iter().any(is_text) {
+            true => format!("; name its texts by a pattern: {}", folder.join("*.txt").display()),
+            false => String::new(),
+        };
+        return Err(Error::file(folder, format!("is a folder without data files{way_out}")));
     }
     let parts: BTreeSet<String> = files.iter().filter_map(|file| part(file)).collect();
     if parts.len() > 1 {
@@ -190,7 +195,7 @@ impl Shard {
     /// What `train-00000-of-00002.parquet` says, and its own number.
     fn of(file: &Path) -> Option<(Self, u32)> {
         let name = name_of(file);
-        let at = name.find("-of-")?;
+        let at = name.rfind("-of-")?;
         let (before, rest) = (&name[..at], &name[at + "-of-".len()..]);
         let number = before.get(before.len().checked_sub(Self::DIGITS)?..)?;
         let count = rest.get(..Self::DIGITS)?;

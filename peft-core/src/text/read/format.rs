@@ -55,9 +55,7 @@ pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Fo
                  expected {ACCEPTED}"
             ),
         )),
-        "tsv" | "tab" | "" | "txt" | "text" | "data" if looks_like_conll(&head) => {
-            Ok(Format::Conll)
-        }
+        "tsv" | "tab" | "" | "txt" | "data" if looks_like_conll(&head) => Ok(Format::Conll),
         "tsv" | "tab" => {
             let csv = csv_dialect(first);
             let has_columns = |row: &str| csv.count(row) > 0;
@@ -66,13 +64,19 @@ pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Fo
                 false => Ok(Format::Delimited(Dialect::TSV)),
             }
         }
-        "" | "txt" | "text" | "data" => {
+        "text" => Ok(Format::Lines),
+        "" | "txt" | "data" => {
+            let others: Vec<&str> = second.into_iter().chain(rows).collect();
+            let tabs = |row: &str| Dialect::TSV.count(row);
+            // A tab may indent a paragraph.
+            let has_tabs = first.trim_start().contains('\t')
+                && (columns_are_named || others.iter().any(|row| tabs(row) == tabs(first)));
             let is_csv = match columns_are_named {
                 true => csv_dialect(first).count(first) > 0,
-                false => is_header(first, rows.chain(second)),
+                false => is_header(first, &others),
             };
             Ok(match first {
-                _ if first.contains('\t') => Format::Delimited(Dialect::TSV),
+                _ if has_tabs => Format::Delimited(Dialect::TSV),
                 _ if is_csv => csv(),
                 _ => Format::Lines,
             })
@@ -139,8 +143,8 @@ fn is_json(head: &[u8]) -> bool {
 }
 
 /// Whether a line names columns that others have, too: prose has commas as well.
-fn is_header<'a>(first: &str, mut others: impl Iterator<Item = &'a str>) -> bool {
-    const WORDS: usize = 3;
+fn is_header(first: &str, others: &[&str]) -> bool {
+    const WORDS: usize = 2;
     let dialect = csv_dialect(first);
     let count = dialect.count(first);
     let names =
@@ -148,7 +152,7 @@ fn is_header<'a>(first: &str, mut others: impl Iterator<Item = &'a str>) -> bool
     let is_name = |name: &str| name.split(' ').count() <= WORDS && !name.ends_with(['.', '!', '?']);
     // The first name may be missing, as where `pandas` writes its index.
     let are_names = names.clone().all(is_name) && names.skip(1).all(|name| !name.is_empty());
-    count > 0 && are_names && others.any(|row| dialect.count(row) == count)
+    count > 0 && are_names && others.iter().any(|row| dialect.count(row) == count)
 }
 
 /// How the header row `first` of a CSV file separates its columns.
@@ -204,7 +208,8 @@ mod tests {
         assert_eq!(delimiter("a.tsv", "a, b"), ('\t', false));
         assert_eq!(delimiter("a", "a,b\n1,2"), (',', true));
         assert_eq!(delimiter("a.txt", ",first name,b\n1,\"2,3\",4"), (',', true));
-        assert_eq!(delimiter("a.txt", "a\tb"), ('\t', false));
+        assert_eq!(delimiter("a.txt", "a\tb\n1\t2,3"), ('\t', false));
+        assert_eq!(delimiter("a.txt", "\ta\tb\n0\t1\t2"), ('\t', false));
     }
 
     #[test]
@@ -215,10 +220,14 @@ mod tests {
             "Well, it was a dark night\nand, as they say, a cold\n",
             "Tyger Tyger, burning bright,\nIn the forests, of the night,\n",
             "Yes, sir.\nNo, sir.\n",
+            "Roses are red, violets are blue\nSugar is sweet, and so are you\n",
+            "\tIt was a dark night.\n\tThe wind blew.\n",
+            "a\tb\n",
         ] {
             assert_eq!(found("a.txt", head), Format::Lines, "{head}");
             assert_eq!(found("a", head), Format::Lines);
         }
+        assert_eq!(found("a.text", "a,b\n1,2\n"), Format::Lines);
         let named = of(Path::new("a.txt"), b"the sea, it is\n", true).unwrap();
         assert!(matches!(named, Format::Delimited(_)));
     }

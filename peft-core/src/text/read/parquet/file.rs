@@ -15,7 +15,7 @@ const MAGIC: &[u8; 4] = b"PAR1";
 /// What ends one whose metadata is encrypted.
 const ENCRYPTED: &[u8; 4] = b"PARE";
 
-/// What to do about a file that is read here no more than anything else is.
+/// What to do about a file that cannot be read.
 const REWRITE: &str = "write it anew with pyarrow: pq.write_table(pq.read_table(file), file)";
 
 /// The metadata of a file, and the number of its bytes.
@@ -57,7 +57,7 @@ pub(super) fn damaged(path: &Path, what: &str) -> Error {
 /// Checks that the columns of a row group can be read.
 ///
 /// # Errors
-/// [`Error::File`] naming the column that is compressed, or encrypted, as is not read here.
+/// [`Error::File`] naming the column whose compression is not read here.
 pub(super) fn check(path: &Path, group: &RowGroupMetaData, schema: &Schema) -> Result<()> {
     for (number, _) in &schema.columns {
         let column = group.column(*number);
