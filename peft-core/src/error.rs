@@ -117,6 +117,17 @@ pub enum Error {
         /// The checkpoint.
         path: PathBuf,
     },
+    /// What a model makes of a row is not finite: it holds such values itself, or its numbers overflow.
+    #[error(
+        "the model's scores for the row in line {line} are {found}: a weight of the base model is not finite, or its \
+         numbers are too large for their type"
+    )]
+    ScoreNotFinite {
+        /// The line of the row, counted from 1.
+        line: usize,
+        /// The score, NaN or an infinity.
+        found: f32,
+    },
     /// The loss is no longer finite; nothing was written after the last good step.
     #[error("the loss became {loss} at step {step}: lower `lr`, or set `clip_norm`")]
     NotFinite {

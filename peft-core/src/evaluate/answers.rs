@@ -40,7 +40,7 @@ impl Predictor<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] if a row does not fit.
+    /// [`Error::TooLong`] if a row does not fit, [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn answer(&self, examples: &[Example]) -> Result<Vec<Answer>> {
         let threshold = self.null_score_diff_threshold;
         let windows = self.windows(examples, threshold.is_some())?;
@@ -99,8 +99,11 @@ impl Predictor<'_> {
             let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
             let pairs: Vec<f64> = logits.into_data().iter::<f64>().collect();
             let mut pairs = pairs.chunks_exact(2);
-            for (row, example) in read.indices.iter().zip(read.examples) {
+            for (in_batch, (row, example)) in read.indices.iter().zip(read.examples).enumerate() {
                 let own: Vec<&[f64]> = pairs.by_ref().take(example.input_ids.len()).collect();
+                for pair in &own {
+                    read.check_finite(in_batch, &[pair[0] as f32, pair[1] as f32])?;
+                }
                 let column = |at: usize| own.iter().map(|pair| pair[at]).collect::<Vec<f64>>();
                 let (start, end) = (column(0), column(1));
                 found[*row] = Some(WindowScores::new(

@@ -197,7 +197,12 @@ impl<'a> MultiAdapter<'a> {
         };
         let logits = logits(self.model, member.head.as_ref(), self.task, states)?;
         let mut positions = answers(member.problem_type, logits).into_iter();
-        Ok(counts.into_iter().map(|count| positions.by_ref().take(count).collect()).collect())
+        let of_row = |(row, count): (&usize, usize)| {
+            let answers: PerPosition = positions.by_ref().take(count).collect();
+            answers.iter().try_for_each(|answer| read.check_finite(*row, answer))?;
+            Ok(answers)
+        };
+        rows.iter().zip(counts).map(of_row).collect()
     }
 }
 

@@ -170,7 +170,7 @@ impl<'a> Predictor<'a> {
     /// # Errors
     ///
     /// [`Error::Mismatch`] if nothing has a target, or a target is not among the classes;
-    /// [`Error::TooLong`] if a row does not fit.
+    /// [`Error::TooLong`] if a row does not fit; [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
         check_targets(self.task, self.problem_type, examples)?;
         if self.problem_type.has_values() {
@@ -192,12 +192,25 @@ impl<'a> Predictor<'a> {
             count += targets.len();
             let states = self.states(&positions, read)?;
             let mut predicted = Vec::new();
+            let mut rows = positions.rows();
             for (chunk, targets) in self.chunks(states, &targets)? {
-                let logits = logits(self.model, self.head.as_ref(), self.task, chunk)?;
+                let score = |states| logits(self.model, self.head.as_ref(), self.task, states);
+                let logits = score(chunk.clone())?;
                 if self.task != Task::CausalLm {
                     predicted.extend(predictions(logits.clone()));
                 }
-                loss += cross_entropy_sum(logits, targets)?.into_scalar::<f64>();
+                let of_chunk = cross_entropy_sum(logits, targets)?.into_scalar::<f64>();
+                let rows: Vec<usize> = rows.by_ref().take(targets.len()).collect();
+                if !of_chunk.is_finite() {
+                    // Computed again, so as not to be kept in memory beside what the loss makes of them.
+                    let logits = score(chunk)?;
+                    let width = logits.dims()[1];
+                    let scores: Vec<f32> = logits.into_data().iter().collect();
+                    rows.iter()
+                        .zip(scores.chunks(width))
+                        .try_for_each(|(row, scores)| read.check_finite(*row, scores))?;
+                }
+                loss += of_chunk;
             }
             for ((row, class), target) in positions.rows().zip(predicted).zip(targets) {
                 answers[read.indices[row]].push((class, target));
@@ -215,7 +228,8 @@ impl<'a> Predictor<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] if a row does not fit, [`Error::Mismatch`] for a row without tokens.
+    /// [`Error::TooLong`] if a row does not fit, [`Error::Mismatch`] for a row without tokens,
+    /// [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn classify(&self, examples: &[Example]) -> Result<Vec<Vec<f32>>> {
         let mut answers = vec![Vec::new(); examples.len()];
         self.each_batch(examples, |read| {
@@ -234,7 +248,7 @@ impl<'a> Predictor<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] if a row does not fit.
+    /// [`Error::TooLong`] if a row does not fit, [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn tag(&self, examples: &[Example]) -> Result<Vec<Vec<(usize, f32)>>> {
         let mut answers = vec![Vec::new(); examples.len()];
         self.each_batch(examples, |read| {
@@ -295,7 +309,10 @@ impl<'a> Predictor<'a> {
     fn probabilities(&self, positions: &Positions, read: &ReadBatch<'_>) -> Result<Vec<Vec<f32>>> {
         let states = self.states(positions, read)?;
         let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
-        Ok(answers(self.problem_type, logits))
+        let answers = answers(self.problem_type, logits);
+        let mut of_rows = positions.rows().zip(&answers);
+        of_rows.try_for_each(|(row, answer)| read.check_finite(row, answer))?;
+        Ok(answers)
     }
 
     /// Runs the model over all examples, see [`RowReader::read`].

@@ -7,7 +7,7 @@ use crate::{
         virtual_tokens::VirtualTokens,
     },
     data::{DEFAULT_BATCH_SIZE, Example, eval_batches, token_batch},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// Runs a frozen model over examples, rows of similar length together. What is read depends neither
@@ -32,6 +32,22 @@ pub struct ReadBatch<'b> {
     pub batch: &'b TokenBatch,
     /// Their hidden states.
     pub hidden: &'b Hidden,
+}
+
+impl ReadBatch<'_> {
+    /// Refuses scores of row `row` that are not finite.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ScoreNotFinite`] with the row's line.
+    pub fn check_finite(&self, row: usize, scores: &[f32]) -> Result<()> {
+        match scores.iter().find(|score| !score.is_finite()) {
+            Some(found) => {
+                Err(Error::ScoreNotFinite { line: self.examples[row].line, found: *found })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl<'a> RowReader<'a> {

@@ -16,7 +16,63 @@ fn asks(dir: &Path, settings: &str) -> Vec<String> {
     words("generate --model model --input rows.jsonl --output out.jsonl")
 }
 
+/// A command on a model one of whose weights is NaN.
+fn not_finite(dir: &Path, name: &str, tensor: &str, command: &str) -> Vec<String> {
+    model(dir, name);
+    weights(dir, |all| {
+        let bytes = &mut all.get_mut(tensor).unwrap().2;
+        bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    words(command)
+}
+
+const SCORE: &[&str] = &["the model's scores for the row in line 1 are NaN", "is not finite"];
+const PREDICT: &str = "predict --model model --input rows.jsonl";
+const EVAL: &str = "eval --model model --data rows.jsonl --json";
+
 pub const CASES: &[Case] = &[
+    Case {
+        name: "NaN in a classifier, predicted with",
+        build: |dir| not_finite(dir, "gpt2-cls", "score.weight", PREDICT),
+        says: SCORE,
+        ..CASE
+    },
+    Case {
+        name: "NaN in a classifier, evaluated",
+        build: |dir| not_finite(dir, "gpt2-cls", "score.weight", EVAL),
+        says: SCORE,
+        ..CASE
+    },
+    Case {
+        name: "NaN in a tagger, predicted with",
+        build: |dir| not_finite(dir, "bert-tok", "classifier.weight", PREDICT),
+        says: SCORE,
+        ..CASE
+    },
+    Case {
+        name: "NaN in a tagger, evaluated",
+        build: |dir| not_finite(dir, "bert-tok", "classifier.weight", EVAL),
+        says: SCORE,
+        ..CASE
+    },
+    Case {
+        name: "NaN in a model that answers questions",
+        build: |dir| not_finite(dir, "bert-qa", "qa_outputs.weight", PREDICT),
+        says: SCORE,
+        ..CASE
+    },
+    Case {
+        name: "NaN in a model that answers questions, evaluated",
+        build: |dir| not_finite(dir, "bert-qa", "qa_outputs.weight", EVAL),
+        says: SCORE,
+        ..CASE
+    },
+    Case {
+        name: "NaN in a language model, evaluated",
+        build: |dir| not_finite(dir, "gpt2", "transformer.ln_f.weight", EVAL),
+        says: SCORE,
+        ..CASE
+    },
     Case {
         name: "missing model folder",
         build: |dir| {

@@ -8,7 +8,7 @@ use minijinja::{
 };
 
 use super::{
-    memory,
+    memory::{self, MOST_BYTES},
     operators::order,
     print::{number, text},
     value::{Kind, MAX_DEPTH, entries, is_namespace, list_kind},
@@ -60,6 +60,9 @@ impl Dump {
     fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
         let refused =
             |what: String| Err(Error::new(ErrorKind::InvalidOperation, format!("tojson: {what}")));
+        if out.len() > MOST_BYTES {
+            return memory::text(out.len());
+        }
         if depth > MAX_DEPTH {
             return refused("the value is nested too deeply".to_owned());
         }

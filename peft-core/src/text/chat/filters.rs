@@ -115,11 +115,11 @@ fn add_texts(env: &mut Environment<'_>) {
     env.add_filter("safe", |value: &Value| Value::from_safe_string(text(value)));
     for name in ["escape", "e"] {
         env.add_filter(name, |value: &Value| match value.is_safe() {
-            true => value.clone(),
-            false => Value::from_safe_string(escape(&text(value))),
+            true => Ok(value.clone()),
+            false => escaped(value),
         });
     }
-    env.add_filter("forceescape", |value: &Value| Value::from_safe_string(escape(&text(value))));
+    env.add_filter("forceescape", escaped);
     env.add_filter("indent", indent);
     env.add_filter("wordcount", |value: &Value| {
         let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
@@ -129,6 +129,13 @@ fn add_texts(env: &mut Environment<'_>) {
         plain("format", value)?;
         percent(&text(value), &args)
     });
+}
+
+/// A text that is escaped.
+fn escaped(value: &Value) -> Result<Value, Error> {
+    let text = escape(&text(value));
+    memory::text(text.len())?;
+    Ok(Value::from_safe_string(text))
 }
 
 /// A text that is escaped where another one is.

@@ -3,7 +3,7 @@
 use minijinja::{Value, value::ValueKind};
 
 use super::{
-    memory,
+    memory::{self, MOST_BYTES},
     value::{GENERATOR, Kind, MAX_DEPTH, Method, entries, is_namespace, list_kind},
 };
 
@@ -23,6 +23,10 @@ pub(super) fn repr(value: &Value) -> String {
 }
 
 fn write_repr(out: &mut String, value: &Value, depth: usize) {
+    // Lists that hold one list many times print more than they take.
+    if out.len() > MOST_BYTES {
+        return memory::printed("a value of more than 16 MiB of text");
+    }
     match value.kind() {
         _ if depth > MAX_DEPTH => memory::printed("a value that is nested too deeply"),
         ValueKind::Undefined if depth > 0 => out.push_str("Undefined"),

@@ -24,10 +24,7 @@ pub(super) fn statement(tokens: &[Token]) -> Result<Option<String>, String> {
     let written = match name.as_str() {
         "if" | "elif" => format!("{name} {}", parser.tuple(true)?),
         "for" => parser.for_loop()?,
-        "set" => match parser.set()? {
-            Some(written) => written,
-            None => return Ok(None),
-        },
+        "set" => parser.set()?,
         "with" => parser.with()?,
         "macro" => {
             let name = parser.name()?;
@@ -104,18 +101,18 @@ impl Parser<'_> {
         Ok(written)
     }
 
-    /// `None` for a block whose text is assigned.
-    fn set(&mut self) -> Result<Option<String>, String> {
+    /// A value that is assigned, or the text of a block.
+    fn set(&mut self) -> Result<String, String> {
         let ends = |token: &Token| matches!(token, Token::Operator("=" | "|"));
         let target = self.target(ends)?;
         if self.takes("=") {
-            return Ok(Some(format!("set {target} = {}", self.tuple(true)?)));
+            return Ok(format!("set {target} = {}", self.tuple(true)?));
         }
         let mut written = format!("set {target}");
         while self.takes("|") {
             written += &format!("|{}", self.filter()?);
         }
-        Ok(Some(written))
+        Ok(written)
     }
 
     fn with(&mut self) -> Result<String, String> {

@@ -277,6 +277,13 @@ pub(super) mod tests {
                 "{% set ns = namespace(x=['0123456789'] * 99) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
                 "more than 256 MiB",
             ),
+            ("DOUBLED{{ ns.x }}", "more than 16 MiB"),
+            ("DOUBLED{{ ns.x | tojson }}", "more than 16 MiB"),
+            ("DOUBLED{{ (ns.x | string) | length }}", "a value of more than 16 MiB of text"),
+            (
+                "{% set ns = namespace(x='&' * 300000) %}{% for i in range(9999) %}{% set ns.x = ns.x | forceescape %}{% endfor %}",
+                "more than 16 MiB",
+            ),
             ("{% set x = 'a' * 9999999 %}{{ (x | replace('a', x)) | length }}", "more than 16 MiB"),
             ("{% set x = 'a' * 9999 %}{{ x.join(x) | length }}", "more than 256 MiB"),
             (
@@ -285,7 +292,10 @@ pub(super) mod tests {
             ),
             ("{{ u|tojson }}", "tojson: found a value of type undefined"),
         ] {
-            let error = render(source, "{\"m\": {}}").unwrap_err();
+            // A list that holds another twice, which holds another twice, and so on.
+            let doubled = "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+            let source = source.replace("DOUBLED", doubled);
+            let error = render(&source, "{\"m\": {}}").unwrap_err();
             assert!(error.contains(expected), "{source}: {error}");
         }
         let long = "a".repeat(LONGEST + 1);
