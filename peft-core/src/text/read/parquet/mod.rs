@@ -1,7 +1,7 @@
 //! Parquet files: columns of values, read row by row.
 //!
 //! The `parquet` crate reads a file's metadata and decodes the values of a page. What is here: pages are unpacked
-//! within the bounds that the file's size sets, and rows are put together from columns, which that crate does
+//! to what they hold, never to a length that they only claim, and rows are put together from columns, which that crate does
 //! rightly only for Arrow.
 //!
 //! | file | what it is |
