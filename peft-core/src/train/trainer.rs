@@ -326,7 +326,14 @@ impl<'a> Trainer<'a> {
                 .with_batch_size(config.batch_size)
                 .with_max_answer_length(config.max_answer_length)
                 .with_null_score_diff_threshold(config.null_score_diff_threshold)
-                .evaluate(self.data.valid, self.run.labels.as_ref())?;
+                .evaluate(self.data.valid, self.run.labels.as_ref())
+                .map_err(|error| match error {
+                    // As where the loss of training rows shows it first.
+                    Error::ScoreNotFinite { found, .. } => {
+                        Error::NotFinite { step: state.counters.step, loss: f64::from(found) }
+                    }
+                    other => other,
+                })?;
         observer.evaluated(state.counters.step, &metrics);
         state.evaluated(metrics, &config.best_metric(self.run.labels.as_ref()))
     }
