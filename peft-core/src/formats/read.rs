@@ -22,7 +22,7 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// As for [`bytes`]; [`Error::File`] for text that is not UTF-8.
+/// As for [`bytes()`]; [`Error::File`] for text that is not UTF-8.
 pub fn text(path: &Path) -> Result<String> {
     let bytes = bytes(path)?;
     if let Some(encoding) = utf_16_or_32(&bytes) {
