@@ -27,8 +27,8 @@ pub enum Purpose {
     Scoring,
 }
 
-/// The settings for a model: those of the flags, else those that its files ask for, else greedy. What was taken from the
-/// files is told on stderr.
+/// The settings for a model: those of the flags, else those that its files ask for, else greedy. What was taken from
+/// the files is told on stderr.
 ///
 /// # Errors
 ///

@@ -13,7 +13,8 @@ use crate::output;
 
 /// The end tokens of the model folder `dir`, and the one that closes a target.
 ///
-/// `tokenizer` is the folder's, where it is loaded; otherwise it is loaded only if no file of the model names an end token.
+/// `tokenizer` is the folder's, where it is loaded; otherwise it is loaded only if no file of the model names an end
+/// token.
 ///
 /// # Errors
 ///

@@ -39,8 +39,8 @@ impl From<io::Error> for CliError {
 pub type CliResult<T = ()> = std::result::Result<T, CliError>;
 
 impl CliError {
-    /// The program's exit code: 1 if the work failed or its results cannot be written, 2 if the command line or a setting
-    /// is wrong, 0 if nobody reads the results.
+    /// The program's exit code: 1 if the work failed or its results cannot be written, 2 if the command line or a
+    /// setting is wrong, 0 if nobody reads the results.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Closed(_) => 0,

@@ -145,7 +145,8 @@ mod tests {
         text.bytes().map(|byte| u32::from(byte) + 1).collect()
     }
 
-    /// Llama's decoder and Gemma's, GPT-2's, BERT's, T5's, the first GPT's, none, and one whose text changes afterwards.
+    /// Llama's decoder and Gemma's, GPT-2's, BERT's, T5's, the first GPT's, none, and one whose text changes
+    /// afterwards.
     fn decoders() -> Vec<Tokenizer> {
         let blank = json!({"type": "Replace", "pattern": {"String": "\u{2581}"}, "content": " "});
         let fallback = json!({"type": "ByteFallback"});

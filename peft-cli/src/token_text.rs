@@ -53,8 +53,8 @@ impl<'a> TokenText<'a> {
         settled
     }
 
-    /// The tokens that stand for `before`, where its text is complete: those after it must not change it. The bytes at its
-    /// end are left out, which would make one run with bytes that follow.
+    /// The tokens that stand for `before`, where its text is complete: those after it must not change it. The bytes at
+    /// its end are left out, which would make one run with bytes that follow.
     pub fn context(&self, before: &[u32]) -> Vec<u32> {
         let is_byte_at_end = |ids: &[u32]| self.has_byte_tokens && self.settled(ids) < ids.len();
         if !is_byte_at_end(before) {

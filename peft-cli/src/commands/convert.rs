@@ -28,8 +28,8 @@ use crate::{
 /// Converts adapters, checkpoints and prompts to PEFT folders or to .npy.
 ///
 /// Reads PEFT folders, including old ones with adapter_model.bin and those of P-tuning v1, and files of other code
-/// (.npy, .safetensors, .bin, .pt, .pth, .ckpt): prompts alone, checkpoints of P-tuning v2, of prefix tuning (its MLP is
-/// folded) and of OpenPrompt, state dicts of PEFT. --model checks that they fit.
+/// (.npy, .safetensors, .bin, .pt, .pth, .ckpt): prompts alone, checkpoints of P-tuning v2, of prefix tuning (its MLP
+/// is folded) and of OpenPrompt, state dicts of PEFT. --model checks that they fit.
 ///
 /// Example: peft convert --from sst2.npy --to sst2 --task seq2seq-lm --base-model google/t5-base-lm-adapt
 #[derive(Args, Debug)]

@@ -40,8 +40,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "TYPE", value_parser = parse_value::<ProblemType>,
         show_default = "that of the adapter or the model")]
     problem_type: Option<ProblemType>,
-    /// Rows with targets: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
-    /// Again for more of them.
+    /// Rows with targets: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of
+    /// files, or -. Again for more of them.
     #[arg(long, value_name = "FILE", required = true)]
     data: Vec<PathBuf>,
     /// Rows per batch; the scores do not depend on it.

@@ -53,8 +53,8 @@ pub struct GenerateArgs {
     /// Rows to continue: `source`, `text`, `messages`, `conversations` or `input_ids`.
     #[arg(long, value_name = "FILE")]
     input: Vec<PathBuf>,
-    /// JSONL file for the rows, each with `output_ids` and `output`. The `output` of a `text` goes on with it; that of a
-    /// `source` stands alone, as its target would.
+    /// JSONL file for the rows, each with `output_ids` and `output`. The `output` of a `text` goes on with it; that of
+    /// a `source` stands alone, as its target would.
     #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
     output: Option<PathBuf>,
     #[command(flatten)]

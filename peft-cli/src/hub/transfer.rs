@@ -1,6 +1,6 @@
 //! Downloads a file to the cache. If the connection breaks or the program is stopped, what was received stays in
-//! `ETAG.incomplete`, and the next attempt requests only the rest. A blob gets its final name once its size and checksum
-//! are verified.
+//! `ETAG.incomplete`, and the next attempt requests only the rest. A blob gets its final name once its size and
+//! checksum are verified.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -71,8 +71,8 @@ settings! {
     #[arg(long, help_heading = "What to train", value_parser = parse_value::<Task>,
         show_names = &Task::ALL.map(Task::name))]
     task: Task,
-    /// Training rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
-    /// Again for more of them.
+    /// Training rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of
+    /// files, or -. Again for more of them.
     #[arg(long, value_name = "FILE", help_heading = "What to train")]
     #[serde(with = "one_or_several")]
     train: Vec<PathBuf>,

@@ -166,9 +166,9 @@ fn refuse_a_class_per_row(path: &Path, rows: usize, key: &str, distinct: usize) 
 
 /// Collects the label list from the records of a training file.
 ///
-/// The distinct values of `label` (or of `tags`, for tagging; or what `fields` call them) in the order of [`Labels::collect`].
-/// Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to the
-/// highest index found.
+/// The distinct values of `label` (or of `tags`, for tagging; or what `fields` call them) in the order of
+/// [`Labels::collect`]. Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to
+/// the highest index found.
 ///
 /// # Errors
 /// Those among the records; [`Error::Data`] for a row without a label or with a malformed one, for a number with a

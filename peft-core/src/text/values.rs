@@ -102,8 +102,8 @@ pub(super) fn class_values(record: &Record, key: &str, labels: &Labels) -> Resul
 /// [`Labels::collect`], or their indices.
 ///
 /// # Errors
-/// Those among the records; [`Error::Data`] for a row without a list; [`Error::Setting`] if no row has a class, or every row
-/// has every class.
+/// Those among the records; [`Error::Data`] for a row without a list; [`Error::Setting`] if no row has a class, or
+/// every row has every class.
 pub fn collect_classes(
     records: impl IntoIterator<Item = Result<Record>>,
     fields: &FieldNames,

@@ -1,8 +1,8 @@
 //! Expressions of Jinja, written as minijinja computes them.
 //!
-//! minijinja reads the same grammar but computes with its own values: `7 // -2`, `x ~ [1]`, `l[2:0:-1]` or `d.items` are
-//! others than in Python. So operators, slices and attributes become calls of functions (`operators`, `lookup`), with
-//! Jinja's precedence. What follows is `jinja2.parser` of Jinja 3.1.
+//! minijinja reads the same grammar but computes with its own values: `7 // -2`, `x ~ [1]`, `l[2:0:-1]` or `d.items`
+//! are others than in Python. So operators, slices and attributes become calls of functions (`operators`, `lookup`),
+//! with Jinja's precedence. What follows is `jinja2.parser` of Jinja 3.1.
 
 use super::tokens::Token;
 

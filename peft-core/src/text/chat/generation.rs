@@ -13,8 +13,8 @@ use super::{
 /// What surrounds a marked text in the output: two noncharacters, which no text holds by accident.
 pub(super) const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
-/// Returns the source as minijinja computes what Jinja would (see `expressions`), with call blocks of `function` in place
-/// of generation blocks, and whether it has any. Lines stay where they are.
+/// Returns the source as minijinja computes what Jinja would (see `expressions`), with call blocks of `function` in
+/// place of generation blocks, and whether it has any. Lines stay where they are.
 ///
 /// # Errors
 /// The line, and what is wrong there.

@@ -1,7 +1,7 @@
 //! Attributes, items and slices as Jinja in Python finds them, for the calls that `expressions` writes.
 //!
-//! `x.items` of a mapping is the method, whatever keys it has, and `x["items"]` is the method too where there is no such
-//! key: a template that asks for it takes it for true.
+//! `x.items` of a mapping is the method, whatever keys it has, and `x["items"]` is the method too where there is no
+//! such key: a template that asks for it takes it for true.
 
 use minijinja::{Environment, Error, ErrorKind, Value, value::ValueKind};
 

@@ -35,9 +35,9 @@ pub struct ChatSource {
 
 impl ChatSource {
     /// Reads a model folder: `chat_template.jinja`, or `chat_template` in `tokenizer_config.json` (one, or several by
-    /// name), or `chat_template.json`, or the one in a GGUF file; the first in this order, as in transformers. A template
-    /// that is `given`, with the name of where it comes from, takes the place of all of them. `special_tokens` are what
-    /// templates find under names such as `bos_token`: those of the model's
+    /// name), or `chat_template.json`, or the one in a GGUF file; the first in this order, as in transformers. A
+    /// template that is `given`, with the name of where it comes from, takes the place of all of them. `special_tokens`
+    /// are what templates find under names such as `bos_token`: those of the model's
     /// [`ModelTokenizer`](crate::text::ModelTokenizer).
     ///
     /// # Errors

@@ -28,8 +28,8 @@ const OPERATORS: [&str; 28] = [
     ">", "<", "=", ".", ":", "|", ",", ";", "!", "?",
 ];
 
-/// Divides the code at the beginning of `text`, up to `end`: `}}` or `%}`, with the sign in front of it that rules white
-/// space.
+/// Divides the code at the beginning of `text`, up to `end`: `}}` or `%}`, with the sign in front of it that rules
+/// white space.
 ///
 /// # Errors
 /// What Jinja refuses too.

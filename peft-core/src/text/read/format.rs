@@ -26,7 +26,8 @@ pub(super) enum Format {
 
 const ACCEPTED: &str = ".jsonl, .json, .csv, .tsv, .conll or .txt (also .gz or .zst) or .parquet";
 
-/// What the file `path`, which begins with `head`, holds. Where its columns are named, the first row is not their header.
+/// What the file `path`, which begins with `head`, holds. Where its columns are named, the first row is not their
+/// header.
 ///
 /// # Errors
 /// [`Error::File`] if it can be none of the formats, saying how to make it one of them.

@@ -363,7 +363,8 @@ fn normaliser(gguf: &Gguf) -> Result<Option<NormalizerWrapper>> {
     Ok(Some(built.into()))
 }
 
-/// BERT's pieces. llama.cpp writes those at the beginning of a word with `▁` in front, and the others without their `##`.
+/// BERT's pieces. llama.cpp writes those at the beginning of a word with `▁` in front, and the others without their
+/// `##`.
 fn word_piece(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     let is_whole = |token: &str| token.starts_with('[') && token.ends_with(']');
     let spell = |token: &str| match token.strip_prefix('▁') {

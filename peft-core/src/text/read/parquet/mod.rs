@@ -1,8 +1,8 @@
 //! Parquet files: columns of values, read row by row.
 //!
-//! The `parquet` crate reads a file's metadata and decodes the values of a page. What is here: pages are unpacked to what
-//! they hold, never to a length that they only claim, and rows are put together from columns, which that crate does rightly
-//! only for Arrow.
+//! The `parquet` crate reads a file's metadata and decodes the values of a page. What is here: pages are unpacked to
+//! what they hold, never to a length that they only claim, and rows are put together from columns, which that crate
+//! does rightly only for Arrow.
 //!
 //! | file | what it is |
 //! |---|---|
