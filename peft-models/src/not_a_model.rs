@@ -15,8 +15,8 @@ const CONFIG: &str = "config.json";
 /// In the folder of a sentence-transformers model: the parts of the model, each in a folder of its own.
 const MODULES: &str = "modules.json";
 
-/// The error for `given`, which has no `config.json`: what it is, and which path to give. `None` if nothing better can be
-/// said than that the file is missing.
+/// The error for `given`, which has no `config.json`: what it is, and which path to give. `None` if nothing better can
+/// be said than that the file is missing.
 pub fn not_a_model(given: &Path) -> Option<Error> {
     let message = if given.is_file() {
         match above(given, CONFIG) {

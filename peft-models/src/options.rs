@@ -9,9 +9,9 @@ use crate::{kernels, weights::WeightFormat};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadOptions {
     /// Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): a forward pass with gradients keeps only the inputs
-    /// of each layer, and the backward pass runs the layer again. It takes the memory of one layer's activations instead
-    /// of all layers', and one more forward pass. Works for all families and methods, on the CPU (flex) only. The
-    /// results are the same, up to the rounding of sums if the layers of a decoder read an encoder.
+    /// of each layer, and the backward pass runs the layer again. It takes the memory of one layer's activations
+    /// instead of all layers', and one more forward pass. Works for all families and methods, on the CPU (flex) only.
+    /// The results are the same, up to the rounding of sums if the layers of a decoder read an encoder.
     pub recompute: bool,
     /// How the large matrices are kept in memory. Formats of fewer bits are for the CPU (flex) only, too.
     pub weights: WeightFormat,

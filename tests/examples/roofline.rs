@@ -5,14 +5,14 @@
 //! target/release/examples/roofline [--markdown] [--threads N] [--seconds S]
 //! ```
 //!
-//! First what is possible, on one thread and on N [default: all of the machine]: f32 fused multiply-adds in registers, a
-//! loop of independent ones, and reading an array much larger than the caches. Then every product
-//! with a frozen weight of the models that `bench/race.py` trains: 512 rows forward and backward
-//! (dx = dy Wᵀ), and 32 rows forward, a step of generation.
+//! First what is possible, on one thread and on N [default: all of the machine]: f32 fused multiply-adds in registers,
+//! a loop of independent ones, and reading an array much larger than the caches. Then every product with a frozen
+//! weight of the models that `bench/race.py` trains: 512 rows forward and backward (dx = dy Wᵀ), and 32 rows forward, a
+//! step of generation.
 //!
-//! Each number is the best of at least three repetitions that take S seconds together [default: 0.3]. Weights are read from
-//! memory, not from a cache, as in a model with many of them; outputs are memory that was freed before, as in `peft`.
-//! Nothing else may run meanwhile: where the loop is disturbed and the products are not, shares are above 100.
+//! Each number is the best of at least three repetitions that take S seconds together [default: 0.3]. Weights are read
+//! from memory, not from a cache, as in a model with many of them; outputs are memory that was freed before, as in
+//! `peft`. Nothing else may run meanwhile: where the loop is disturbed and the products are not, shares are above 100.
 #![allow(clippy::print_stdout)]
 
 use std::{

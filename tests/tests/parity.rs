@@ -72,8 +72,8 @@ fn every_family_head_and_method_equals_its_reference() {
     assert!(count >= 187, "{count} vectors");
 }
 
-/// Rows that end in the padding token, which transformers passes over: with its own classifier and PEFT's prefix, which see
-/// the ids, but not with PEFT's prompt, which does not.
+/// Rows that end in the padding token, which transformers passes over: with its own classifier and PEFT's prefix, which
+/// see the ids, but not with PEFT's prompt, which does not.
 #[test]
 fn a_decoders_classifier_reads_the_position_that_transformers_reads() {
     let mut report = Report::default();

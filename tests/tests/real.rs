@@ -290,8 +290,8 @@ fn bart_learns_british_pronunciation() {
     assert!(british["exact_match"].as_f64().unwrap() >= 0.71, "{british}");
 }
 
-/// SmolLM2 in GGUF with its matrices as they are stored, on E2E: from the same start, 20 steps of prompt tuning take the
-/// losses that PEFT has with the matrices in f32, and end at its perplexity of test rows.
+/// SmolLM2 in GGUF with its matrices as they are stored, on E2E: from the same start, 20 steps of prompt tuning take
+/// the losses that PEFT has with the matrices in f32, and end at its perplexity of test rows.
 ///
 /// Right values: `python/e2e_smollm2.py`, which compares longer runs, too.
 #[test]

@@ -190,10 +190,10 @@ impl Adapter {
         self.tensors.keys().map(String::as_str).filter(surplus)
     }
 
-    /// Checks that what PEFT would put into the base model is there already: parts other than the head that were trained
-    /// with the virtual tokens, and embeddings, which it saves where the vocabulary grew. More rows of embeddings than the
-    /// base model has are for ids that it does not have. `base` gives the tensors of the base model by their names in its
-    /// files.
+    /// Checks that what PEFT would put into the base model is there already: parts other than the head that were
+    /// trained with the virtual tokens, and embeddings, which it saves where the vocabulary grew. More rows of
+    /// embeddings than the base model has are for ids that it does not have. `base` gives the tensors of the base model
+    /// by their names in its files.
     ///
     /// # Errors
     ///

@@ -25,8 +25,8 @@ pub enum Pooling {
     First,
     /// The first real token.
     FirstToken,
-    /// On a decoder the last token that is not this one, the padding token of its config: what transformers reads of the
-    /// ids that it is given, and so what its own classifiers and PEFT's prefixes were trained with. Never stored.
+    /// On a decoder the last token that is not this one, the padding token of its config: what transformers reads of
+    /// the ids that it is given, and so what its own classifiers and PEFT's prefixes were trained with. Never stored.
     #[serde(skip)]
     LastNot(u32),
 }

@@ -1,7 +1,7 @@
 //! What a method contributes to one forward pass; the only interface between methods and models.
 //!
-//! Keys and values of virtual tokens are also known as past key values: a K/V cache that was
-//! trained instead of computed. In generation the [`TokenCache`](crate::contract::token_cache::TokenCache) follows them.
+//! Keys and values of virtual tokens are also known as past key values: a K/V cache that was trained instead of
+//! computed. In generation the [`TokenCache`](crate::contract::token_cache::TokenCache) follows them.
 
 mod per_row;
 

@@ -35,8 +35,8 @@ pub struct Member {
     pub problem_type: ProblemType,
 }
 
-/// Probabilities of each class, or the numbers of a regression, for each position at which a row is read: one for a class of the
-/// whole row, one per token for tags.
+/// Probabilities of each class, or the numbers of a regression, for each position at which a row is read: one for a
+/// class of the whole row, one per token for tags.
 pub type PerPosition = Vec<Vec<f32>>;
 
 /// A frozen model with several adapters for one task.

@@ -55,8 +55,8 @@ pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize
 
 /// The input of a classifier of whole rows, after the model's frozen pooler.
 ///
-/// On a decoder this is the last real token or, with [`Pooling::LastNot`], the last that is another one; on an encoder, the first position of the sequence or,
-/// with [`Pooling::FirstToken`], the first real token.
+/// On a decoder this is the last real token or, with [`Pooling::LastNot`], the last that is another one; on an encoder,
+/// the first position of the sequence or, with [`Pooling::FirstToken`], the first real token.
 ///
 /// # Shapes
 ///

@@ -48,8 +48,8 @@ pub enum Activation {
     Linear,
 }
 
-/// Their names in transformers. Those that mean [`GeluTanh`](Activation::GeluTanh) differ there by rounding. Two names are
-/// missing: `prelu` and `xielu` have parameters of their own.
+/// Their names in transformers. Those that mean [`GeluTanh`](Activation::GeluTanh) differ there by rounding. Two names
+/// are missing: `prelu` and `xielu` have parameters of their own.
 const NAMES: [(&str, Activation); 22] = [
     ("gelu", Activation::Gelu),
     ("gelu_10", Activation::ClippedGelu),

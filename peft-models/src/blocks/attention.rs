@@ -131,8 +131,8 @@ impl LayerAttention {
         }
     }
 
-    /// The attention of the rows over the layer's virtual tokens, earlier tokens and one another. `bias`, a value per query
-    /// and key, is called with the number of keys and returns `[1 or B, N, S, P + T + S]`.
+    /// The attention of the rows over the layer's virtual tokens, earlier tokens and one another. `bias`, a value per
+    /// query and key, is called with the number of keys and returns `[1 or B, N, S, P + T + S]`.
     ///
     /// # Shapes
     ///

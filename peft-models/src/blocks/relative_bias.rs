@@ -14,8 +14,8 @@ pub struct Buckets {
     pub count: usize,
     /// The distance from which all are in the last bucket.
     pub max_distance: usize,
-    /// Whether keys before and after a query have half of the buckets each. Otherwise all keys after it are in the bucket
-    /// of distance 0.
+    /// Whether keys before and after a query have half of the buckets each. Otherwise all keys after it are in the
+    /// bucket of distance 0.
     pub bidirectional: bool,
 }
 

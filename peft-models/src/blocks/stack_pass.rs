@@ -200,8 +200,8 @@ impl LayerPass {
         block.output.onto(residual, read)
     }
 
-    /// `residual` plus the cross-attention of the decoder's rows over the layer's virtual tokens and the encoder's output.
-    /// Keys and values that an earlier pass computed are used again. In an encoder, `residual` alone.
+    /// `residual` plus the cross-attention of the decoder's rows over the layer's virtual tokens and the encoder's
+    /// output. Keys and values that an earlier pass computed are used again. In an encoder, `residual` alone.
     ///
     /// # Shapes
     ///

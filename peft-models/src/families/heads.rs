@@ -47,8 +47,8 @@ pub fn load_classifier(
     Ok(Some(Head { dense, weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
 }
 
-/// The language-model head `[V, H]` of a decoder: its own, which takes precedence over what the config says about tying,
-/// else the embedding. A checkpoint without a language model has none.
+/// The language-model head `[V, H]` of a decoder: its own, which takes precedence over what the config says about
+/// tying, else the embedding. A checkpoint without a language model has none.
 pub fn load_lm_head(
     weights: &mut Weights,
     config: &ModelConfig,

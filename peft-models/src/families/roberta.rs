@@ -1,7 +1,7 @@
 //! RoBERTa (Liu et al. 2019, arXiv 1907.11692), XLM-RoBERTa and CamemBERT.
 //!
-//! The layers are those of BERT. Positions count from the id of the padding token, there is no pooler, and a classifier of
-//! whole rows has a hidden layer of its own.
+//! The layers are those of BERT. Positions count from the id of the padding token, there is no pooler, and a classifier
+//! of whole rows has a hidden layer of its own.
 
 use peft_core::{FrozenModel, HeadLayout, Result, Task};
 

@@ -101,8 +101,8 @@ impl<'a> Search<'a> {
         Self { config, beams, row, before, running, finished: Vec::new() }
     }
 
-    /// Adds a token to the running sequences; returns whether the search goes on. `scores` are the log-probabilities `[V]`
-    /// of each row of the cache.
+    /// Adds a token to the running sequences; returns whether the search goes on. `scores` are the log-probabilities
+    /// `[V]` of each row of the cache.
     fn step(&mut self, scores: &mut [&mut [f32]], ends: &mut dyn FnMut(&[u32]) -> bool) -> bool {
         let num_beams = self.beams.num_beams;
         let len = self.running.first().map_or(0, |beam| beam.new.len()) + 1;

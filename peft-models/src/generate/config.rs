@@ -13,13 +13,14 @@ const LARGEST: usize = 65_536;
 pub struct GenerateConfig {
     /// The most new tokens of a sequence, its end token included.
     pub max_new_tokens: usize,
-    /// The most tokens of a sequence with those read before the first new one, `max_length` of transformers: the input of a
-    /// decoder-only model, or the start token of a decoder [default: no limit]. With it, `max_new_tokens` is also reduced to
-    /// what the model's positions leave.
+    /// The most tokens of a sequence with those read before the first new one, `max_length` of transformers: the input
+    /// of a decoder-only model, or the start token of a decoder [default: no limit]. With it, `max_new_tokens` is also
+    /// reduced to what the model's positions leave.
     pub max_total_tokens: Option<usize>,
     /// The least number of new tokens before an end token [default: 0].
     pub min_new_tokens: usize,
-    /// The least number of tokens before an end token, counted as those of `max_total_tokens`: `min_length` of transformers
+    /// The least number of tokens before an end token, counted as those of `max_total_tokens`: `min_length` of
+    /// transformers
     /// [default: 0].
     pub min_total_tokens: usize,
     /// The ids that end a sequence; the one that ended it is part of the output.
@@ -31,8 +32,8 @@ pub struct GenerateConfig {
     pub forced_bos: Option<u32>,
     /// The tokens of which one must be the last of `max_new_tokens`: `forced_eos_token_id`.
     pub forced_eos: Vec<u32>,
-    /// Divides the positive and multiplies the negative scores of tokens that the sequence has already, including the input
-    /// of a decoder-only model [default: 1, no change] (Keskar et al. 2019, arXiv 1909.05858, section 4.1).
+    /// Divides the positive and multiplies the negative scores of tokens that the sequence has already, including the
+    /// input of a decoder-only model [default: 1, no change] (Keskar et al. 2019, arXiv 1909.05858, section 4.1).
     pub repetition_penalty: f32,
     /// As many tokens in a row as this come only once in a sequence, including the input of a decoder-only model
     /// [default: 0, no limit] (Paulus et al. 2017, arXiv 1705.04304, section 2.5).

@@ -16,8 +16,8 @@ pub(super) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads each row once, or its encoding and the `start` token of the decoder. Also returns the logits `[B, V]` of the
-    /// first new tokens, of which there will be at most `max_new_tokens`.
+    /// Reads each row once, or its encoding and the `start` token of the decoder. Also returns the logits `[B, V]` of
+    /// the first new tokens, of which there will be at most `max_new_tokens`.
     pub fn start(
         model: &'a dyn FrozenModel,
         rows: &[&[u32]],

@@ -11,8 +11,8 @@ const KEY: &str = "eos_token_id";
 
 /// The tokens that end a text: they end generation, and one of them closes the targets of training.
 ///
-/// They are those of the first file that names any: `generation_config.json`, then `config.json`, then the end token of the
-/// tokenizer. A key that is null or an empty list names none. transformers generates with those of
+/// They are those of the first file that names any: `generation_config.json`, then `config.json`, then the end token of
+/// the tokenizer. A key that is null or an empty list names none. transformers generates with those of
 /// `generation_config.json` alone where that file exists, else with those of `config.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndTokens {

@@ -1,9 +1,9 @@
 //! Continuing rows of tokens: greedily, by sampling, with beams.
 //!
 //! The K/V cache begins with the virtual tokens. A soft prompt of a causal model is turned into keys and values once
-//! (prefill) and never added again; from then on a prompt, a prefix and the tokens generated so far are all one cache. An
-//! encoder-decoder reads its rows with the encoder, virtual tokens included, and its decoder starts from one token. The
-//! output is that of transformers, without its padding.
+//! (prefill) and never added again; from then on a prompt, a prefix and the tokens generated so far are all one cache.
+//! An encoder-decoder reads its rows with the encoder, virtual tokens included, and its decoder starts from one token.
+//! The output is that of transformers, without its padding.
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -11,14 +11,14 @@ pub struct Generated {
 
 /// Follows generation, and may end sequences.
 pub trait Watcher {
-    /// A new token of a sequence of a row, both counted from 0, as soon as it is known. Not called by a beam search, whose
-    /// sequences are not known before it ends.
+    /// A new token of a sequence of a row, both counted from 0, as soon as it is known. Not called by a beam search,
+    /// whose sequences are not known before it ends.
     fn token(&mut self, row: usize, sequence: usize, token: u32) {
         let _ = (row, sequence, token);
     }
 
-    /// Whether these new tokens end a sequence, although the last one is not an end token. Called after each token, by a
-    /// beam search for each candidate.
+    /// Whether these new tokens end a sequence, although the last one is not an end token. Called after each token, by
+    /// a beam search for each candidate.
     fn ends(&mut self, row: usize, new_tokens: &[u32]) -> bool {
         let _ = (row, new_tokens);
         false

@@ -6,8 +6,8 @@ use super::{GenerateConfig, Generated, Strategy, Watcher, batch::Batch, beams, s
 
 /// Continues each row; returns its sequences, of a beam search the best first.
 ///
-/// Rows of similar length are batched, [`batch_size`](GenerateConfig::batch_size) at once; the output does not depend on
-/// that. `virtual_tokens` are shared by all rows, or there are as many as rows. A beam search that finds fewer
+/// Rows of similar length are batched, [`batch_size`](GenerateConfig::batch_size) at once; the output does not depend
+/// on that. `virtual_tokens` are shared by all rows, or there are as many as rows. A beam search that finds fewer
 /// sequences than asked for returns those.
 ///
 /// # Errors
@@ -96,8 +96,8 @@ fn longest(
     Ok(left.min(budget.most_new_tokens(tokens, of_decoder)))
 }
 
-/// Continues each row by the likeliest token until one of `end_tokens`, which is included. All rows are one batch, and all
-/// other settings have their defaults.
+/// Continues each row by the likeliest token until one of `end_tokens`, which is included. All rows are one batch, and
+/// all other settings have their defaults.
 ///
 /// # Errors
 ///

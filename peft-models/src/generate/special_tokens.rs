@@ -8,10 +8,11 @@ use crate::{config::ModelConfig, load::Loaded};
 impl GenerateConfig {
     /// Greedy generation of at most `max_new_tokens` tokens, with the special tokens of a model's folder.
     ///
-    /// The end tokens are those of [`EndTokens::of`]. `decoder_start_token_id` is that of `generation_config.json`, else of
-    /// `config.json`, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are those of
-    /// `generation_config.json`, or of `config.json` if there is no such file; an old `config.json` forces `bos_token_id` by
-    /// `force_bos_token_to_be_generated`. What else the files ask for: [`GenerationDefaults`](super::GenerationDefaults).
+    /// The end tokens are those of [`EndTokens::of`]. `decoder_start_token_id` is that of `generation_config.json`,
+    /// else of `config.json`, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are those of
+    /// `generation_config.json`, or of `config.json` if there is no such file; an old `config.json` forces
+    /// `bos_token_id` by `force_bos_token_to_be_generated`. What else the files ask for:
+    /// [`GenerationDefaults`](super::GenerationDefaults).
     ///
     /// # Errors
     ///

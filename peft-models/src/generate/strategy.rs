@@ -22,8 +22,8 @@ pub struct Sampling {
     /// Draws from the fewest likeliest tokens that together have this probability [default: 1, all tokens] (nucleus
     /// sampling, Holtzman et al. 2019, arXiv 1904.09751).
     pub top_p: f32,
-    /// The seed of the draws [default: 0]. The output for a row depends on it, the index of the row and the step, not on the
-    /// other rows.
+    /// The seed of the draws [default: 0]. The output for a row depends on it, the index of the row and the step, not
+    /// on the other rows.
     pub seed: u64,
 }
 

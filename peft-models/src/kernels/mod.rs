@@ -1,9 +1,9 @@
 //! Operations of frozen layers that are faster on the CPU than Burn's general ones.
 //!
 //! The blocks call the functions of this module first, and compute with Burn's own operations if they return `None`.
-//! There are two sets of these functions: `cpu`, with the Cargo feature `cpu`, and `disabled`, without it. Kernels compute
-//! with f32 tensors on Burn's CPU backend, flex. `PEFT_KERNELS=off` turns them off for a process, and [`set_enabled`] does
-//! so for a test.
+//! There are two sets of these functions: `cpu`, with the Cargo feature `cpu`, and `disabled`, without it. Kernels
+//! compute with f32 tensors on Burn's CPU backend, flex. `PEFT_KERNELS=off` turns them off for a process, and
+//! [`set_enabled`] does so for a test.
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -142,16 +142,16 @@ impl Weights {
         Ok(Some(Matrix::Stored { kind, sizes, bytes, device: self.device.clone() }))
     }
 
-    /// Accepts names with or without `prefix`, which some checkpoints write and others do not. May be called for several
-    /// prefixes; the first is the usual one.
+    /// Accepts names with or without `prefix`, which some checkpoints write and others do not. May be called for
+    /// several prefixes; the first is the usual one.
     #[must_use]
     pub fn with_optional_prefix(mut self, prefix: &'static str) -> Self {
         self.prefixes.push(prefix);
         self
     }
 
-    /// A tensor of the files in f32, by its name there or in another checkpoint of the model: names of a module around the
-    /// model may stand in front of either. `None` if it is missing.
+    /// A tensor of the files in f32, by its name there or in another checkpoint of the model: names of a module around
+    /// the model may stand in front of either. `None` if it is missing.
     ///
     /// # Errors
     ///

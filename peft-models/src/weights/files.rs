@@ -1,8 +1,8 @@
 //! A checkpoint as one file of tensors or several: safetensors, or what `torch.save` wrote.
 //!
 //! Files are mapped into memory. Tensors that are used as they are stored are views of the file: the system reads them
-//! when they are first used and shares them between processes. The others are read and converted chunk by chunk, so that
-//! loading takes no more memory than the model does.
+//! when they are first used and shares them between processes. The others are read and converted chunk by chunk, so
+//! that loading takes no more memory than the model does.
 //!
 //! A file must not change while a model is in use. If it shrinks, the system ends the process.
 

@@ -12,8 +12,8 @@ use crate::named_tensors::{CollectTensors, join};
 
 /// A frozen matrix whose rows are channels: outputs of a linear layer, tokens of an embedding.
 ///
-/// In eight bits a value is `q s`, where `q` is from -127 to 127 and each row has its own scale `s`, the largest magnitude
-/// of the row over 127.
+/// In eight bits a value is `q s`, where `q` is from -127 to 127 and each row has its own scale `s`, the largest
+/// magnitude of the row over 127.
 // A model has some dozens of them: a box would save nothing.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]

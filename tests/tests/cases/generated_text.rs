@@ -33,8 +33,8 @@ fn the_output_keeps_its_white_space() {
         let lines = parse_lines(&generated(&model, &flags));
         lines[0]["output"].as_str().unwrap().to_string()
     };
-    // Behind a source stands what a target is: the blank that this tokenizer puts in front of every text is left out, as
-    // in transformers' `decode`.
+    // Behind a source stands what a target is: the blank that this tokenizer puts in front of every text is left out,
+    // as in transformers' `decode`.
     let target = "\n    return x\n";
     assert_eq!(output("in.jsonl"), target);
     assert_eq!(output("src.jsonl"), target);

@@ -1,8 +1,9 @@
 //! Damaged files: every reader of foreign files must give their content or an error, must never end the program, and
 //! must never take more memory than the size of the file warrants.
 //!
-//! Inputs are valid files, damaged in ways that depend only on their number: see [`mutate`]. There are 20,000 of them, or
-//! as many as `PEFT_FUZZ_INPUTS` says; a million take minutes. A test binary of its own, because its allocator counts.
+//! Inputs are valid files, damaged in ways that depend only on their number: see [`mutate`]. There are 20,000 of them,
+//! or as many as `PEFT_FUZZ_INPUTS` says; a million take minutes. A test binary of its own, because its allocator
+//! counts.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod counter;

@@ -200,7 +200,8 @@ fn check_width(
     }
 }
 
-/// The rows of a prompt of PEFT for an encoder-decoder that are used: the first P of 2 P, as PEFT makes them by default.
+/// The rows of a prompt of PEFT for an encoder-decoder that are used: the first P of 2 P, as PEFT makes them by
+/// default.
 fn used_rows(rows: TensorData, p: Option<usize>, path: &Path) -> Result<TensorData> {
     let (found, width) = (rows.shape()[0], rows.shape()[1]);
     match p {

@@ -114,8 +114,8 @@ fn is_of_a_base(name: &str, last: &str) -> bool {
         && (!name.contains("verbalizer.") || OF_VERBALIZERS.contains(&last))
 }
 
-/// The tensors of a base model by their names in its files; names of a module around it may stand in front. `None` for one
-/// that it does not have.
+/// The tensors of a base model by their names in its files; names of a module around it may stand in front. `None` for
+/// one that it does not have.
 pub type TensorsByName<'a> = &'a dyn Fn(&str) -> Result<Option<TensorData>>;
 
 /// How many tensors of the file are also in the base model, with the same values.

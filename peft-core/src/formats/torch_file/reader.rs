@@ -54,8 +54,8 @@ pub fn read(bytes: &[u8], path: &Path) -> Result<TorchFile> {
 }
 
 /// Where the tensors of a model are in the bytes of a file: those of `torch.save(model.state_dict(), ...)`, or of the
-/// dict in which a training script saved them beside other things. No values are read, and checksums only if they are to
-/// be verified.
+/// dict in which a training script saved them beside other things. No values are read, and checksums only if they are
+/// to be verified.
 ///
 /// # Errors
 ///

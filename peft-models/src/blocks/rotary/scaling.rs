@@ -1,4 +1,5 @@
-//! Ways to stretch a rotation to rows longer than those that a model was first trained on, and their spellings in configs.
+//! Ways to stretch a rotation to rows longer than those that a model was first trained on, and their spellings in
+//! configs.
 
 use std::f64::consts::{PI, TAU};
 
@@ -19,8 +20,8 @@ pub enum Scaling {
     None,
     /// `f / factor`.
     Linear { factor: f64 },
-    /// That of Llama 3.1: wavelengths above `context / low` are stretched, those below `context / high` are not, and those
-    /// between in part.
+    /// That of Llama 3.1: wavelengths above `context / low` are stretched, those below `context / high` are not, and
+    /// those between in part.
     Llama3 { factor: f64, low: f64, high: f64, context: f64 },
     /// YaRN (Peng et al. 2023, arXiv 2309.00071): frequencies with fewer than `slow` rotations in the context are
     /// stretched, those with more than `fast` are not; `scale` sharpens attention.

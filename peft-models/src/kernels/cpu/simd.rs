@@ -48,7 +48,8 @@ impl Level {
 /// Whether the portable code has a fused multiply-add instruction; without one, the function of the library is slow.
 pub(super) const PORTABLE_FMA: bool = cfg!(target_arch = "aarch64");
 
-/// Makes functions whose body is compiled once per [`Level`]. Inside, `FMA` tells whether there is a fused multiply-add.
+/// Makes functions whose body is compiled once per [`Level`]. Inside, `FMA` tells whether there is a fused
+/// multiply-add.
 macro_rules! vectorised {
     ($($(#[$meta:meta])* $visibility:vis fn $name:ident<FMA>($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)? $body:block)+) => {$(
         $(#[$meta])*

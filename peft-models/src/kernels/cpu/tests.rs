@@ -155,8 +155,8 @@ fn assert_close(what: &str, found: &[f64], expected: &[f64]) {
     }
 }
 
-/// Checks a kernel of inputs of `counts` elements: output and gradients, with all inputs trained, with some, and against
-/// differences.
+/// Checks a kernel of inputs of `counts` elements: output and gradients, with all inputs trained, with some, and
+/// against differences.
 fn check(seed: u64, counts: &[usize], kernel: Body<'_>, plain: Body<'_>) {
     // Each level of vector instructions in turn.
     LEVELS[(seed % 3) as usize].install(|| check_here(seed, counts, kernel, plain));

@@ -1,5 +1,5 @@
-//! Transposes blocks of a matrix whose columns are stored one after another, as PyTorch's weights are. A general product
-//! packs such a matrix element by element; transposing sixteen vectors with shuffles costs a tenth.
+//! Transposes blocks of a matrix whose columns are stored one after another, as PyTorch's weights are. A general
+//! product packs such a matrix element by element; transposing sixteen vectors with shuffles costs a tenth.
 
 use std::arch::x86_64::{
     __m512, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_castpd_ps, _mm512_castps_pd,

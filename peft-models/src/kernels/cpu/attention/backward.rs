@@ -188,7 +188,8 @@ impl Pass<'_> {
             }
         }
     }
-    /// Turns the products `q kᵀ` and `do vᵀ` of a block of queries, row by row, into the weights p and the gradients ds.
+    /// Turns the products `q kᵀ` and `do vᵀ` of a block of queries, row by row, into the weights p and the gradients
+    /// ds.
     fn softmaxes(
         &self,
         [batch, head]: [usize; 2],

@@ -1,5 +1,5 @@
-//! Attention, `softmax(scale q kᵀ + bias) v`, over `[virtual tokens | tokens]`. Keys and values are not copied; those of
-//! virtual tokens that the batch shares are read by all rows.
+//! Attention, `softmax(scale q kᵀ + bias) v`, over `[virtual tokens | tokens]`. Keys and values are not copied; those
+//! of virtual tokens that the batch shares are read by all rows.
 //!
 //! ```text
 //! s = scale q [kᵖ | k]ᵀ + bias      p = softmax(s)      o = p [vᵖ | v]
@@ -7,8 +7,9 @@
 //! dq = scale ds [kᵖ | k]            d[kᵖ | k] = scale dsᵀ q            d[vᵖ | v] = pᵀ do
 //! ```
 //!
-//! Only one block of queries has its scores in memory at a time. The backward pass computes them again, with the largest
-//! score and the denominator of each softmax (Dao et al. 2022, arXiv 2205.14135), so memory grows with S, not with S².
+//! Only one block of queries has its scores in memory at a time. The backward pass computes them again, with the
+//! largest score and the denominator of each softmax (Dao et al. 2022, arXiv 2205.14135), so memory grows with S, not
+//! with S².
 //!
 //! | file | what it holds |
 //! |---|---|
