@@ -5,6 +5,7 @@
 //! | `read` | [`Records`]: the rows of JSON, CSV and TSV files |
 //! | `squad` | the layout of SQuAD's own files |
 //! | `record` | [`Record`]: one line, with getters that say what is wrong and where |
+//! | `guard` | calls of libraries that may end in a panic |
 //! | `path` | names that reach into objects and lists |
 //! | `fields` | [`FieldNames`]: what the fields of a row are called |
 //! | `detect` | [`find_fields`]: which fields of a file are read |
@@ -20,6 +21,7 @@ mod chat;
 mod detect;
 mod encode;
 mod fields;
+mod guard;
 mod labels;
 mod ordered;
 mod path;

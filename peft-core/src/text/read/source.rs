@@ -8,13 +8,14 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, BufReader, Cursor, Read, stdin},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+
+use crate::text::guard::guarded;
 
 /// The name of standard input where a file is expected.
 pub(super) const STANDARD_INPUT: &str = "-";
@@ -138,7 +139,7 @@ impl Read for Zstd {
         loop {
             self.place = match std::mem::replace(&mut self.place, Place::End) {
                 Place::Frame(mut frame) => {
-                    let count = guarded(|| frame.read(buffer))?;
+                    let count = guarded(|| frame.read(buffer), damaged)?;
                     if count > 0 || buffer.is_empty() {
                         self.place = Place::Frame(frame);
                         return Ok(count);
@@ -180,17 +181,16 @@ fn next_frame(mut bytes: Peeked) -> io::Result<Place> {
                     );
                     return Err(io::Error::other(message));
                 }
-                let frame = guarded(|| StreamingDecoder::new(bytes).map_err(io::Error::other))?;
+                let frame = || StreamingDecoder::new(bytes).map_err(io::Error::other);
+                let frame = guarded(frame, damaged)?;
                 return Ok(Place::Frame(Box::new(frame)));
             }
         }
     }
 }
 
-/// Runs a piece of the library, which ends in a panic where it meets what its own checks should have refused.
-fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let damaged = |_| Err(io::Error::other("the Zstandard frame is damaged"));
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(damaged)
+fn damaged() -> io::Error {
+    io::Error::other("the Zstandard frame is damaged")
 }
 
 /// What the Zstandard program accepts if it is not told to accept more.

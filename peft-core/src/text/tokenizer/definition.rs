@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
 
@@ -14,7 +13,10 @@ use tokenizers::{
     models::{bpe::BPE, unigram::Unigram, wordpiece::WordPiece},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    text::guard,
+};
 
 /// The parts of a tokenizer. Those beside the model are what `tokenizer.json` has under these names;
 /// [`TokenizerDefinition::part`] makes them of JSON.
@@ -207,18 +209,16 @@ pub fn implied_merges(
 
 /// Runs what builds or reads a part, and pairs its error with the file.
 ///
-/// The library trusts some numbers and names, such as merges that are longer than every word, and
-/// panics if they are wrong. Nothing of it is used after that.
+/// The library trusts some numbers and names, such as merges that are longer than every word, and panics if they are
+/// wrong.
 pub(super) fn guarded<T>(
     source: &Path,
     build: impl FnOnce() -> std::result::Result<T, String>,
 ) -> Result<T> {
     let refused =
         |what: &str| Error::file(source, format!("not a tokenizer of this format: {what}"));
-    match catch_unwind(AssertUnwindSafe(build)) {
-        Ok(built) => built.map_err(|error| refused(&error)),
-        Err(_) => Err(refused("its parts contradict each other")),
-    }
+    let contradictory = || "its parts contradict each other".to_owned();
+    guard::guarded(build, contradictory).map_err(|error| refused(&error))
 }
 
 #[cfg(test)]

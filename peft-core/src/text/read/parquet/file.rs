@@ -5,6 +5,7 @@ use std::path::Path;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use super::{
+    fault::{Fault, REWRITE},
     pages::{Bits, is_known},
     schema::Schema,
 };
@@ -14,9 +15,6 @@ use crate::error::{Error, Result};
 const MAGIC: &[u8; 4] = b"PAR1";
 /// What ends one whose metadata is encrypted.
 const ENCRYPTED: &[u8; 4] = b"PARE";
-
-/// What to do about a file that cannot be read.
-const REWRITE: &str = "write it anew with pyarrow: pq.write_table(pq.read_table(file), file)";
 
 /// The metadata of a file, and the number of its bytes.
 ///
@@ -45,13 +43,8 @@ pub(super) fn metadata(path: &Path, file: &Bits) -> Result<(ParquetMetaData, u64
     };
     let bytes = file.read(at, size.into()).map_err(Error::read(path))?;
     let metadata = ParquetMetaDataReader::decode_metadata(&bytes)
-        .map_err(|error| damaged(path, &error.to_string()))?;
+        .map_err(|error| Fault::from(error.to_string()).of(path))?;
     Ok((metadata, length))
-}
-
-/// An error about a damaged file.
-pub(super) fn damaged(path: &Path, what: &str) -> Error {
-    Error::file(path, format!("is damaged Parquet: {what}; fetch it again, or {REWRITE}"))
 }
 
 /// Checks that the columns of a row group can be read.

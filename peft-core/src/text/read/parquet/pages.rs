@@ -2,7 +2,10 @@
 
 use std::{
     io::{Cursor, Read, SeekFrom},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -14,8 +17,34 @@ use parquet::{
     schema::types::ColumnDescPtr,
 };
 
-use super::page_header::{Kind, PageHeader, varint};
+use super::{
+    fault::Fault,
+    page_header::{Kind, PageHeader, varint},
+};
 use crate::text::read::source::{self, Seekable};
+
+/// Bytes that a page may unpack to, and that the texts of one list may take. Writers make pages of 1 MiB, or of one
+/// batch of rows.
+pub(super) const LARGEST_PAGE: usize = 512 << 20;
+/// Values that a page of lists may hold, and those of one row together that begin within it: a few bytes can say that a
+/// value is repeated so often. Pages of 1 MiB hold half as many at most.
+const MOST_VALUES: i64 = 1 << 24;
+
+/// What pages may still hold for one row of lists.
+#[derive(Clone)]
+pub(super) struct Budget(Arc<AtomicI64>);
+
+impl Budget {
+    /// Begins a row.
+    pub fn begin(&self) {
+        self.0.store(MOST_VALUES, Ordering::Relaxed);
+    }
+
+    /// Takes the values of a page. Whether there are not too many.
+    fn take(&self, values: i64) -> bool {
+        self.0.fetch_sub(values, Ordering::Relaxed) >= values
+    }
+}
 
 /// A file that several columns read from.
 #[derive(Clone)]
@@ -67,6 +96,7 @@ pub(super) struct Pages {
     column: ColumnDescPtr,
     /// Values that are still to come, nulls included.
     values: i64,
+    budget: Budget,
 }
 
 impl Pages {
@@ -83,7 +113,13 @@ impl Pages {
         let end = at.checked_add(size).filter(|end| *end <= length);
         let end = end.ok_or_else(|| damaged("a column is not within the file"))?;
         let (codec, column) = (chunk.compression_codec(), chunk.column_descr_ptr());
-        Ok(Self { file: file.clone(), at, end, codec, column, values: chunk.num_values() })
+        let budget = Budget(Arc::new(AtomicI64::new(MOST_VALUES)));
+        Ok(Self { file: file.clone(), at, end, codec, column, values: chunk.num_values(), budget })
+    }
+
+    /// What its pages may hold for one row.
+    pub fn budget(&self) -> Budget {
+        self.budget.clone()
     }
 
     /// The header of the next page, which is stepped over.
@@ -118,6 +154,7 @@ impl Pages {
             if header.kind == Kind::Other || (header.values == 0 && !is_dictionary) {
                 continue;
             }
+            self.check_size(&header, is_dictionary)?;
             let bytes = self.file.read(at, packed)?;
             if bytes.len() as u64 != packed {
                 return Err(damaged("a page is cut off"));
@@ -128,6 +165,27 @@ impl Pages {
             return self.page(header, bytes).map(Some);
         }
         Ok(None)
+    }
+
+    /// Refuses a page that holds more than fits into memory with others.
+    fn check_size(&self, header: &PageHeader, is_dictionary: bool) -> Result<()> {
+        let bytes = header.unpacked.max(header.packed);
+        if usize::try_from(bytes).is_ok_and(|bytes| bytes > LARGEST_PAGE) {
+            return Err(large(format!("{bytes} bytes, expected at most {LARGEST_PAGE}")));
+        }
+        if self.column.max_rep_level() == 0 || is_dictionary {
+            return Ok(());
+        }
+        let values = header.values;
+        if values > MOST_VALUES {
+            return Err(large(format!("{values} values, expected at most {MOST_VALUES}")));
+        }
+        match self.budget.take(values) {
+            true => Ok(()),
+            false => Err(ParquetError::External(Box::new(Fault::LargeRow(format!(
+                "the row has pages of more than {MOST_VALUES} values"
+            ))))),
+        }
     }
 
     /// The page of a header and its bytes in the file.
@@ -248,6 +306,10 @@ impl Pages {
         }
         Ok(at)
     }
+}
+
+fn large(holds: String) -> ParquetError {
+    ParquetError::External(Box::new(Fault::LargePage(format!("a page holds {holds}"))))
 }
 
 fn damaged(what: &str) -> ParquetError {

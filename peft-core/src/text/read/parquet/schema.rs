@@ -11,7 +11,7 @@ use parquet::{
     schema::types::{SchemaDescriptor, Type},
 };
 
-use super::{column::Column, value::Meaning};
+use super::{column::Column, fault::Fault, value::Meaning};
 use crate::text::ordered::Ordered;
 
 /// Fields within one another, at most.
@@ -198,7 +198,7 @@ impl Field {
     ///
     /// # Errors
     /// What is wrong with the columns.
-    pub fn read(&self, columns: &mut [Column]) -> Result<Ordered, String> {
+    pub fn read(&self, columns: &mut [Column]) -> Result<Ordered, Fault> {
         match self {
             Self::Column(column) => columns[*column].take(),
             Self::Object { there, fields } => {
@@ -208,7 +208,7 @@ impl Field {
                 }
                 let read =
                     |(name, field): &(String, Self)| Ok((name.clone(), field.read(columns)?));
-                fields.iter().map(read).collect::<Result<_, String>>().map(Ordered::Object)
+                fields.iter().map(read).collect::<Result<_, Fault>>().map(Ordered::Object)
             }
             Self::List { there, filled, repetition, element, is_map } => {
                 let definition = self.definition(columns)?;
@@ -231,31 +231,31 @@ impl Field {
         }
     }
 
-    fn definition(&self, columns: &mut [Column]) -> Result<i16, String> {
+    fn definition(&self, columns: &mut [Column]) -> Result<i16, Fault> {
         let column = self.first().ok_or("has no columns")?;
         Ok(columns[column].level()?.definition)
     }
 
     /// Steps over one value of each column.
-    fn skip(&self, columns: &mut [Column]) -> Result<(), String> {
+    fn skip(&self, columns: &mut [Column]) -> Result<(), Fault> {
         self.each(&mut |column| columns[column].take().map(drop))
     }
 
     /// Whether another element of the list with this repetition level follows.
-    fn goes_on(&self, columns: &mut [Column], repetition: i16) -> Result<bool, String> {
+    fn goes_on(&self, columns: &mut [Column], repetition: i16) -> Result<bool, Fault> {
         let mut found = None;
         self.each(&mut |column| {
             let next = columns[column].peek()?.map_or(0, |level| level.repetition);
             let goes_on = next == repetition;
             if next > repetition || *found.get_or_insert(goes_on) != goes_on {
-                return Err("has lists of other lengths in other columns".to_owned());
+                return Err("has lists of other lengths in other columns".into());
             }
             Ok(())
         })?;
         Ok(found.unwrap_or(false))
     }
 
-    fn each(&self, visit: &mut dyn FnMut(usize) -> Result<(), String>) -> Result<(), String> {
+    fn each(&self, visit: &mut dyn FnMut(usize) -> Result<(), Fault>) -> Result<(), Fault> {
         match self {
             Self::Column(column) => visit(*column),
             Self::Object { fields, .. } => {
