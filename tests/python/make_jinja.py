@@ -451,6 +451,37 @@ s.isdigit()
 'x₂'.isalnum()
 '½'.isalnum()
 'é'.isalpha()
+'हिंदी'.isalpha()
+'हिंदी'.isalnum()
+'हि₂ⅧⓐĐ'.isalnum()
+'हिंदी भाषा' | wordcount
+'一二'.isnumeric()
+'一丁'.isnumeric()
+'京'.isnumeric()
+'ΟΔΟΣ'.casefold()
+'ıẞᎠꭰ'.casefold()
+'ΟΔΟΣ ΟΣ'.title()
+'ΟΔΟΣ'.capitalize()
+'ΟΔΟΣ x'.swapcase()
+'ΟΔΟΣ ΟΣ' | title
+'ΟΔΟΣ' | capitalize
+'ᾳ ŉ აბ'.title()
+'Aǅ'.isupper()
+'aǅ' is lower
+['\u061c\u0600\ufffa', '\U000e0041\U000f0000', '\u0378']
+namespace(a=1) is mapping
+namespace(a=1) is iterable
+namespace(a=1) is sequence
+namespace(a=1) | length
+namespace(a=1) | list
+namespace(a=1) | items | list
+namespace(a=1) | dictsort
+namespace(a=1).items()
+namespace(a=1) == {'a': 1}
+'a' in namespace(a=1)
+dict(namespace(a=1))
+dict([([1], 2)])
+d.get([1])
 'ᾈ'.isupper()
 'ǅ'.isupper()
 'ǅ'.istitle()
@@ -1226,6 +1257,12 @@ BLOCKS = [
     "{{ 'a' if t }}{{ 'b' if no }}",
     "{% set x = 'a' if no %}{{ x is defined }}",
     "{% set x = missing %}{{ x is defined }}{{ x }}",
+    "{% set ns = namespace(a=1) %}{{ ns == ns }}{{ [ns] == [ns] }}{{ ns != namespace(a=1) }}",
+    "{% for x in l %}{{ loop is mapping }}{{ loop is iterable }}{{ loop is sequence }}{{ loop is callable }}{% endfor %}",
+    "{% for x in l %}{{ loop | list }}{% endfor %}",
+    "{% macro f() %}{% endmacro %}{{ f is mapping }}{{ f is iterable }}{{ f is sequence }}{{ f is callable }}",
+    "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
+    "{{ ns.x == ns.x }}{{ ns.x < ns.x }}{{ [ns.x] == [ns.x] }}",
     "{{ messages[0].update({'a': 1}) }}",
     "{{ ''.__class__ }}",
     "{{ s.__len__() }}",

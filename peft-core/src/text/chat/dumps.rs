@@ -8,10 +8,11 @@ use minijinja::{
 };
 
 use super::{
-    memory::{self, MOST_BYTES},
-    operators::order,
+    comparison::order,
+    lists::{Kind, list_kind},
+    memory::{self, MAX_DEPTH, MOST_BYTES},
+    objects::{Own, entries, own},
     print::{number, text},
-    value::{Kind, MAX_DEPTH, entries, is_namespace, list_kind},
 };
 
 /// The filter `tojson`, as transformers defines it: `json.dumps` with these of its settings.
@@ -85,7 +86,7 @@ impl Dump {
                     self.write(out, &items[i], depth + 1)
                 })?;
             }
-            ValueKind::Map if is_namespace(value) == Some(true) => {
+            ValueKind::Map if own(value) == Some(Own::Namespace) => {
                 return refused("found a namespace, which JSON lacks".to_owned());
             }
             ValueKind::Map => {

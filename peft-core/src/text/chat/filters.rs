@@ -9,17 +9,21 @@ use minijinja::{
 
 use super::{
     arguments::{flag, named, plain, string, whole},
+    characters::is_word,
+    comparison::{equal, order},
     dumps::to_json,
     format::percent,
+    generator::generator,
+    lists::{Kind, items, list, list_kind, range, tuple},
     lookup::attr,
     memory,
     number::{a, as_number, invalid},
     number_filters as numbers,
-    operators::{computed, contains, order},
+    objects::{Method, Own, entries, is_mapping, own},
+    operators::{computed, contains},
     print::text,
     sequences::{self, got},
     texts::{capitalize, cased, escape, is_space, lines, replace, strip},
-    value::{Kind, Method, entries, equal, generator, items, list, list_kind, range, tuple},
 };
 
 type Many = Rest<Value>;
@@ -45,7 +49,7 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
     });
     env.add_filter("items", |value: &Value| match value.kind() {
         ValueKind::Undefined => Ok(generator(Vec::new())),
-        ValueKind::Map => Ok(generator(pairs(entries(value)))),
+        ValueKind::Map if is_mapping(value) => Ok(generator(pairs(entries(value)))),
         _ => Err(invalid(format!("items: found {}, expected a mapping", a(value)))),
     });
     for name in ["default", "d"] {
@@ -122,7 +126,6 @@ fn add_texts(env: &mut Environment<'_>) {
     env.add_filter("forceescape", escaped);
     env.add_filter("indent", indent);
     env.add_filter("wordcount", |value: &Value| {
-        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
         text(value).split(|letter| !is_word(letter)).filter(|word| !word.is_empty()).count()
     });
     env.add_filter("format", |value: &Value, Rest(args): Many| {
@@ -147,36 +150,34 @@ fn add_tests(env: &mut Environment<'_>) {
     env.add_test("sequence", |value: &Value| {
         let has_indices = list_kind(value).is_some_and(Kind::has_indices);
         has_indices
-            || matches!(value.kind(), ValueKind::String | ValueKind::Map | ValueKind::Undefined)
+            || is_mapping(value)
+            || matches!(value.kind(), ValueKind::String | ValueKind::Undefined)
     });
     env.add_test("iterable", |value: &Value| {
         // An undefined value is, to Jinja.
         let kinds = [ValueKind::String, ValueKind::Seq, ValueKind::Map, ValueKind::Iterable];
-        value.is_undefined() || kinds.contains(&value.kind())
+        let is_own = matches!(own(value), Some(Own::Namespace | Own::Macro));
+        value.is_undefined() || (kinds.contains(&value.kind()) && !is_own)
     });
+    env.add_test("mapping", is_mapping);
     env.add_test("number", |value: &Value| as_number(value).is_some());
     env.add_test("callable", |value: &Value| {
         // An undefined value is, to Jinja.
         value.is_undefined()
-            || value.as_object().is_some_and(|object| {
-                value.kind() == ValueKind::Plain || object.type_name().ends_with("Macro")
-            })
+            || (value.as_object().is_some() && value.kind() == ValueKind::Plain)
+            || matches!(own(value), Some(Own::Loop | Own::Macro))
             || value.downcast_object_ref::<Method>().is_some()
     });
     env.add_test("escaped", Value::is_safe);
     // Whether there are cased letters, and none of the other case.
-    env.add_test("lower", |value: &Value| {
-        cased(&text(value), char::is_lowercase, char::is_uppercase)
-    });
-    env.add_test("upper", |value: &Value| {
-        cased(&text(value), char::is_uppercase, char::is_lowercase)
-    });
+    env.add_test("lower", |value: &Value| cased(&text(value), char::is_lowercase));
+    env.add_test("upper", |value: &Value| cased(&text(value), char::is_uppercase));
     env.add_test("in", |item: &Value, container: &Value| contains(container, item));
     for name in ["eq", "equalto", "=="] {
         env.add_test(name, |left: &Value, right: &Value| equal(left, right));
     }
     for name in ["ne", "!="] {
-        env.add_test(name, |left: &Value, right: &Value| !equal(left, right));
+        env.add_test(name, |left: &Value, right: &Value| equal(left, right).map(|equal| !equal));
     }
     let comparisons = [
         ("lt", Ordering::is_lt as fn(Ordering) -> bool),
@@ -197,11 +198,11 @@ fn add_tests(env: &mut Environment<'_>) {
     }
     for (name, rest) in [("even", 0), ("odd", 1)] {
         env.add_test(name, move |value: &Value| {
-            Ok::<_, Error>(equal(&computed(value, "%", &Value::from(2))?, &Value::from(rest)))
+            equal(&computed(value, "%", &Value::from(2))?, &Value::from(rest))
         });
     }
     env.add_test("divisibleby", |value: &Value, by: &Value| {
-        Ok::<_, Error>(equal(&computed(value, "%", by)?, &Value::from(0)))
+        equal(&computed(value, "%", by)?, &Value::from(0))
     });
 }
 
@@ -216,6 +217,9 @@ fn pairs(entries: Vec<(Value, Value)>) -> Vec<Value> {
 fn length(value: &Value) -> Result<usize, Error> {
     match value.kind() {
         ValueKind::Undefined => Ok(0),
+        _ if own(value).is_some() => {
+            Err(invalid(format!("length: found {}, which has none here", a(value))))
+        }
         _ => value
             .len()
             .ok_or_else(|| invalid(format!("length: found {}, which has no length", a(value)))),
@@ -240,17 +244,13 @@ fn join(value: &Value, Rest(args): Many) -> Result<Value, Error> {
 
 /// Words with a capital letter, which begin behind spaces, hyphens and opening brackets.
 fn title(text: &str) -> String {
-    let begins = |letter: char| is_space(letter) || "-({[<".contains(letter);
-    let mut inside = false;
-    let mut written = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match inside {
-            true => written.extend(letter.to_lowercase()),
-            false => written.extend(letter.to_uppercase()),
-        }
-        inside = !begins(letter);
-    }
-    written
+    let ends = |letter: char| is_space(letter) || "-({[<".contains(letter);
+    let words = text.split_inclusive(ends).map(|word| {
+        let mut letters = word.chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        first.chain(letters.as_str().to_lowercase().chars()).collect::<String>()
+    });
+    words.collect()
 }
 
 /// `indent(width=4, first=False, blank=False)`.

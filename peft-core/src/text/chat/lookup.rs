@@ -6,9 +6,10 @@
 use minijinja::{Environment, Error, ErrorKind, Value, value::ValueKind};
 
 use super::{
+    lists::{Kind, list, list_kind, range, tuple},
     memory,
     number::{Number, a, as_number, invalid},
-    value::{Kind, Method, list, list_kind, range, tuple},
+    objects::{Method, own},
 };
 
 const OF_TEXTS: &str = "capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha \
@@ -32,6 +33,7 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
         ValueKind::None | ValueKind::Number | ValueKind::Bool => {
             Err(invalid(format!("a loop over {}", a(value))))
         }
+        _ if own(value).is_some() => Err(invalid(format!("a loop over {}", a(value)))),
         // All of it at once, as for `loop.length`.
         ValueKind::Iterable => Ok(list(value.try_iter()?.collect())),
         _ => Ok(value.clone()),
@@ -42,7 +44,7 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
 fn has_method(value: &Value, name: &str) -> bool {
     let names = match value.kind() {
         ValueKind::String => OF_TEXTS,
-        ValueKind::Map if value.as_object().is_some_and(|object| !is_own(object.type_name())) => "",
+        ValueKind::Map if own(value).is_some() => "",
         ValueKind::Map => OF_MAPPINGS,
         ValueKind::Number | ValueKind::Bool => OF_NUMBERS,
         ValueKind::Seq | ValueKind::Iterable => match list_kind(value) {
@@ -53,11 +55,6 @@ fn has_method(value: &Value, name: &str) -> bool {
         _ => "",
     };
     names.split(' ').any(|known| !known.is_empty() && known == name)
-}
-
-/// Whether an object is a mapping of Python, and not Jinja's `loop`, a namespace or a macro.
-fn is_own(type_name: &str) -> bool {
-    !["Namespace", "Loop", "Macro"].iter().any(|name| type_name.ends_with(name))
 }
 
 /// `value.name`.
@@ -98,8 +95,7 @@ pub(super) fn attr(value: &Value, name: &str) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
-    let has_fields = value.as_object().is_some_and(|object| !is_own(object.type_name()))
-        || list_kind(value) == Some(&Kind::Group);
+    let has_fields = own(value).is_some() || list_kind(value) == Some(&Kind::Group);
     match method(value, name)? {
         Some(method) => Ok(method),
         None if has_fields && !name.starts_with("__") => value.get_attr(name),

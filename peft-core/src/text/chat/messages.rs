@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use minijinja::Value;
 
-use super::value::{dict, list};
+use super::{lists::list, mapping::dict};
 use crate::{
     error::Result,
     text::{

@@ -7,10 +7,16 @@ use minijinja::{
 
 use super::{
     arguments::{flag, named, plain, string, whole},
+    characters::{
+        folded, is_decimal, is_digit, is_letter, is_letter_or_number, is_numeric, is_printable,
+    },
+    comparison::{equal, position},
+    lists::{Kind, items, list, list_kind, tuple, view},
+    mapping::check_key,
     memory,
     number::{a, invalid},
-    texts::{capitalize, cased, is_space, lines, replace, rsplit, split, strip, title},
-    value::{Kind, entries, equal, items, list, list_kind, tuple, view},
+    objects::{entries, is_mapping},
+    texts::{capitalize, cased, is_space, lines, replace, rsplit, split, strip, swapped, title},
 };
 
 /// Calls a method by name.
@@ -25,7 +31,7 @@ pub(super) fn call(
 ) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::String => of_string(value, method, args),
-        ValueKind::Map => of_dict(value, method, args),
+        ValueKind::Map if is_mapping(value) => of_dict(value, method, args),
         ValueKind::Seq => of_list(value, method, args),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -101,17 +107,19 @@ fn filled(text: &str, args: &[Value], method: &str) -> Result<Value, Error> {
     Ok(Value::from(format!("{}{text}{}", fill.repeat(left), fill.repeat(missing - left))))
 }
 
-/// Refuses digits of which Rust does not say what kind they are.
-fn ascii_digits(method: &str, text: &str) -> Result<(), Error> {
-    match text.chars().find(|letter| !letter.is_ascii() && letter.is_numeric()) {
-        Some(letter) => Err(invalid(format!("{method}: of the digit `{letter}` is not supported"))),
-        None => Ok(()),
-    }
-}
-
 /// Whether a text is not empty, and all of its characters are of a kind.
 fn all(text: &str, is: impl Fn(char) -> bool) -> Value {
     Value::from(!text.is_empty() && text.chars().all(is))
+}
+
+/// The same of a kind that is not known of all characters.
+fn all_known(method: &str, text: &str, is: impl Fn(char) -> Option<bool>) -> Result<Value, Error> {
+    match text.chars().find(|letter| is(*letter).is_none()) {
+        Some(letter) => {
+            Err(invalid(format!("{method}: of the number `{letter}` is not supported")))
+        }
+        None => Ok(all(text, |letter| is(letter) == Some(true))),
+    }
 }
 
 /// The place of a part, counted in characters.
@@ -138,7 +146,15 @@ fn of_string(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error
     };
     if matches!(
         method,
-        "strip" | "lstrip" | "rstrip" | "upper" | "lower" | "casefold" | "title" | "capitalize"
+        "strip"
+            | "lstrip"
+            | "rstrip"
+            | "upper"
+            | "lower"
+            | "casefold"
+            | "swapcase"
+            | "title"
+            | "capitalize"
     ) {
         memory::text(text.len())?;
     }
@@ -151,16 +167,10 @@ fn of_string(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error
         }
         "upper" => none().map(|()| changed(text.to_uppercase()))?,
         "lower" => none().map(|()| changed(text.to_lowercase()))?,
-        "casefold" => none().map(|()| changed(text.to_uppercase().to_lowercase()))?,
+        "casefold" => none().map(|()| changed(folded(text)))?,
         "title" => none().map(|()| changed(title(text)))?,
         "capitalize" => none().map(|()| changed(capitalize(text)))?,
-        "swapcase" => none().map(|()| {
-            let swap = |letter: char| match letter.is_uppercase() {
-                true => letter.to_lowercase().collect::<String>(),
-                false => letter.to_uppercase().collect(),
-            };
-            changed(text.chars().map(swap).collect())
-        })?,
+        "swapcase" => none().map(|()| changed(swapped(text)))?,
         "startswith" | "endswith" => {
             let [end, from, to] = named(method, args, ["prefix", "start", "end"])?;
             let end = end.ok_or_else(|| invalid(format!("{method}: expected a string")))?;
@@ -200,20 +210,14 @@ fn of_string(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error
         }
         "isspace" => none().map(|()| all(text, is_space))?,
         "isascii" => none().map(|()| Value::from(text.is_ascii()))?,
-        "isdigit" | "isdecimal" => {
-            none()?;
-            ascii_digits(method, text)?;
-            all(text, |letter| letter.is_ascii_digit())
-        }
-        "isnumeric" => none().map(|()| all(text, char::is_numeric))?,
-        "isalpha" => none().map(|()| all(text, char::is_alphabetic))?,
-        "isalnum" => none().map(|()| all(text, char::is_alphanumeric))?,
-        "isupper" => {
-            none().map(|()| Value::from(cased(text, char::is_uppercase, char::is_lowercase)))?
-        }
-        "islower" => {
-            none().map(|()| Value::from(cased(text, char::is_lowercase, char::is_uppercase)))?
-        }
+        "isdecimal" => none().map(|()| all(text, is_decimal))?,
+        "isdigit" => none().and_then(|()| all_known(method, text, is_digit))?,
+        "isnumeric" => none().and_then(|()| all_known(method, text, is_numeric))?,
+        "isalpha" => none().map(|()| all(text, is_letter))?,
+        "isalnum" => none().map(|()| all(text, is_letter_or_number))?,
+        "isprintable" => none().map(|()| Value::from(text.chars().all(is_printable)))?,
+        "isupper" => none().map(|()| Value::from(cased(text, char::is_uppercase)))?,
+        "islower" => none().map(|()| Value::from(cased(text, char::is_lowercase)))?,
         _ => {
             plain(method, value)?;
             return made_of_string(text, method, args, one);
@@ -296,8 +300,11 @@ fn of_dict(dict: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
             if args.last().is_some_and(Value::is_kwargs) {
                 return Err(invalid("get: its arguments have no names"));
             }
-            let found = entries(dict).into_iter().find(|(name, _)| equal(name, key));
-            found.map(|(_, value)| value).or(default).unwrap_or_else(|| Value::from(()))
+            check_key(key)?;
+            let entries = entries(dict);
+            let at = position(entries.iter().map(|(name, _)| name), key)?;
+            let found = at.map(|at| entries[at].1.clone());
+            found.or(default).unwrap_or_else(|| Value::from(()))
         }
         "items" => {
             from_args::<()>(args)?;
@@ -323,9 +330,16 @@ fn of_list(values: &Value, method: &str, args: &[Value]) -> Result<Value, Error>
     let ([item], "count" | "index") = (args, method) else {
         return Err(Error::from(ErrorKind::UnknownMethod));
     };
+    let values: Vec<Value> = values.try_iter()?.collect();
     match method {
-        "count" => Ok(Value::from(values.try_iter()?.filter(|value| equal(value, item)).count())),
-        _ => match values.try_iter()?.position(|value| equal(&value, item)) {
+        "count" => {
+            let mut count = 0;
+            for value in &values {
+                count += usize::from(equal(value, item)?);
+            }
+            Ok(Value::from(count))
+        }
+        _ => match position(&values, item)? {
             Some(at) => Ok(Value::from(at)),
             None => Err(invalid("index: the value is not in the list")),
         },

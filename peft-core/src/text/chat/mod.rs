@@ -11,12 +11,18 @@
 //! | `operators` | operators as in Python |
 //! | `lookup` | attributes, items and slices as in Python |
 //! | `number` | numbers, and what a value is, for messages |
-//! | `value` | values as a template sees them |
+//! | `value` | the values of a record as a template sees them |
+//! | `lists` | lists, tuples, ranges and views |
+//! | `generator` | what is made one by one |
+//! | `mapping` | mappings, and what is a key |
+//! | `objects` | what an object is: a mapping, or one of Jinja's own |
+//! | `comparison` | which values are equal, and which comes first |
 //! | `print` | values as Python prints them |
 //! | `memory` | how much a rendering may write and make |
 //! | `dumps` | the filter `tojson` |
 //! | `arguments` | arguments by place or by name |
 //! | `methods` | methods of Python's strings, dictionaries and lists |
+//! | `characters` | kinds of characters, and their cases, as Python has them |
 //! | `texts` | what they make of a text |
 //! | `filters` | filters, tests and functions as Jinja has them |
 //! | `sequences` | those that select, map, order and group |
@@ -27,18 +33,24 @@
 //! | `spans` | which part of a rendered conversation is the assistant's |
 
 mod arguments;
+mod characters;
 mod clock;
+mod comparison;
 mod dumps;
 mod expressions;
 mod filters;
 mod format;
 mod generation;
+mod generator;
+mod lists;
 mod lookup;
+mod mapping;
 mod memory;
 mod messages;
 mod methods;
 mod number;
 mod number_filters;
+mod objects;
 mod operators;
 mod print;
 mod sequences;

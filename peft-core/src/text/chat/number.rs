@@ -4,12 +4,17 @@ use std::cmp::Ordering;
 
 use minijinja::{Error, ErrorKind, Value, value::ValueKind};
 
+use super::objects::own;
+
 pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
 /// What a value is, for messages.
 pub(super) fn a(value: &Value) -> String {
+    if let Some(own) = own(value) {
+        return format!("Jinja's {}", own.name());
+    }
     match value.kind() {
         ValueKind::Undefined => "an undefined value".to_owned(),
         ValueKind::None => "none".to_owned(),

@@ -8,12 +8,15 @@ use minijinja::{
 };
 
 use super::{
+    comparison::{equal, order, position, unsupported},
     format::{of_operator, percent},
+    lists::{Kind, list, list_kind, tuple},
+    mapping::{check_key, dict_of},
     memory,
     number::{Number, a, as_number, invalid},
+    objects::{entries, is_mapping},
     print::text,
     texts::escape,
-    value::{self, Kind, check_key, dict_of, entries, equal, list, list_kind, tuple},
 };
 
 /// Adds the functions.
@@ -22,9 +25,7 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
     env.add_function("_infinity", || f64::INFINITY);
     env.add_function("_tuple", |Rest(values): Rest<Value>| tuple(values));
     env.add_function("_dict", |Rest(values): Rest<Value>| {
-        values.chunks_exact(2).try_for_each(|pair| check_key(&pair[0]))?;
-        let pairs = values.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-        Ok::<_, Error>(dict_of(pairs))
+        dict_of(values.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())))
     });
     env.add_function("_neg", negated);
     env.add_function("_pos", |value: &Value| match as_number(value) {
@@ -116,10 +117,6 @@ pub(super) fn computed(left: &Value, operator: &str, right: &Value) -> Result<Va
     }
 }
 
-fn unsupported(left: &Value, operator: &str, right: &Value) -> Error {
-    invalid(format!("`{operator}` of {} and {} is not supported", a(left), a(right)))
-}
-
 fn repeated(value: &Value, times: i128) -> Result<Value, Error> {
     let times = usize::try_from(times.max(0)).unwrap_or(usize::MAX);
     match (value.as_str(), list_kind(value)) {
@@ -192,8 +189,8 @@ fn divided(a: f64, b: f64) -> (f64, f64) {
 
 fn compared(left: &Value, operator: &str, right: &Value) -> Result<bool, Error> {
     Ok(match operator {
-        "==" => equal(left, right),
-        "!=" => !equal(left, right),
+        "==" => equal(left, right)?,
+        "!=" => !equal(left, right)?,
         "in" => contains(right, left)?,
         "not in" => !contains(right, left)?,
         "<" => order(left, right, operator)? == Some(Ordering::Less),
@@ -201,34 +198,6 @@ fn compared(left: &Value, operator: &str, right: &Value) -> Result<bool, Error> 
         "<=" => matches!(order(left, right, operator)?, Some(Ordering::Less | Ordering::Equal)),
         _ => matches!(order(left, right, operator)?, Some(Ordering::Greater | Ordering::Equal)),
     })
-}
-
-/// How two values are ordered; `None` for what is not a number.
-///
-/// # Errors
-/// Values of which Python orders none before the other.
-pub(super) fn order(
-    left: &Value,
-    right: &Value,
-    operator: &str,
-) -> Result<Option<Ordering>, Error> {
-    if let (Some(left), Some(right)) = (as_number(left), as_number(right)) {
-        return Ok(left.cmp(right));
-    }
-    if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
-        return Ok(Some(left.cmp(right)));
-    }
-    match (list_kind(left), list_kind(right)) {
-        (Some(kind @ (Kind::List | Kind::Tuple)), Some(other)) if *kind == *other => {
-            for (left, right) in left.try_iter()?.zip(right.try_iter()?) {
-                if !equal(&left, &right) {
-                    return order(&left, &right, operator);
-                }
-            }
-            Ok(Some(left.len().cmp(&right.len())))
-        }
-        _ => Err(unsupported(left, operator, right)),
-    }
 }
 
 /// `item in container`.
@@ -241,12 +210,14 @@ pub(super) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
     }
     match container.kind() {
         ValueKind::Undefined => Ok(false),
-        ValueKind::Map => check_key(item).map(|()| {
-            value::is_namespace(container) != Some(true)
-                && entries(container).iter().any(|(key, _)| equal(key, item))
-        }),
+        ValueKind::Map if is_mapping(container) => {
+            check_key(item)?;
+            let entries = entries(container);
+            Ok(position(entries.iter().map(|(key, _)| key), item)?.is_some())
+        }
         ValueKind::Seq | ValueKind::Iterable => {
-            Ok(container.try_iter()?.any(|found| equal(&found, item)))
+            let values: Vec<Value> = container.try_iter()?.collect();
+            Ok(position(&values, item)?.is_some())
         }
         _ => Err(unsupported(item, "in", container)),
     }

@@ -3,8 +3,11 @@
 use minijinja::{Value, value::ValueKind};
 
 use super::{
-    memory::{self, MOST_BYTES},
-    value::{GENERATOR, Kind, MAX_DEPTH, Method, entries, is_namespace, list_kind},
+    characters::is_printable,
+    generator::GENERATOR,
+    lists::{Kind, list_kind},
+    memory::{self, MAX_DEPTH, MOST_BYTES},
+    objects::{Method, Own, entries, own},
 };
 
 /// `str(value)` in Python; nothing for an undefined value.
@@ -75,7 +78,7 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) {
             if !value.as_object().is_some_and(known) {
                 return memory::printed("an object of the template itself, such as `loop`");
             }
-            let is_namespace = is_namespace(value) == Some(true);
+            let is_namespace = own(value) == Some(Own::Namespace);
             out.push_str(if is_namespace { "<Namespace {" } else { "{" });
             for (i, (key, item)) in entries(value).into_iter().enumerate() {
                 out.push_str(if i == 0 { "" } else { ", " });
@@ -117,16 +120,6 @@ fn write_quoted(out: &mut String, text: &str) {
         }
     }
     out.push(quote);
-}
-
-/// Whether Python prints a character as it is: neither a control nor a space other than U+0020, of those that occur
-/// in text.
-fn is_printable(letter: char) -> bool {
-    let hidden = letter.is_control()
-        || (letter.is_whitespace() && letter != ' ')
-        || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}');
-    !hidden
 }
 
 /// A number as Python prints it. `special` are infinity, its opposite, and not a number.
@@ -191,6 +184,9 @@ mod tests {
             ("'\"", "'\\'\"'"),
             ("\n\t\\", "'\\n\\t\\\\'"),
             ("é\u{0}\u{a0}\u{2028}", "'é\\x00\\xa0\\u2028'"),
+            ("\u{61c}\u{600}\u{fff9}", "'\\u061c\\u0600\\ufff9'"),
+            ("\u{e0041}\u{f0000}\u{10fffd}", "'\\U000e0041\\U000f0000\\U0010fffd'"),
+            ("\u{378}\u{e000}🙂", "'\\u0378\\ue000🙂'"),
         ] {
             assert_eq!(repr(&Value::from(found)), expected);
         }

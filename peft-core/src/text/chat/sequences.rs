@@ -6,10 +6,15 @@ use minijinja::{Environment, Error, ErrorKind, State, Value, value::Rest};
 
 use super::{
     arguments::{flag, named, string, whole},
-    lookup, memory,
+    comparison::{equal, order, position},
+    generator::generator,
+    lists::{group, items, list, list_kind, tuple},
+    lookup,
+    mapping::{check_key, dict_of},
+    memory,
     number::invalid,
-    operators::{computed, order},
-    value::{check_key, dict_of, entries, equal, generator, group, items, list, list_kind, tuple},
+    objects::{entries, is_mapping},
+    operators::computed,
 };
 
 type Many = Rest<Value>;
@@ -59,7 +64,7 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
         for item in items(value)? {
             let found = key(&item)?;
             check_key(&found)?;
-            if !seen.iter().any(|known| equal(known, &found)) {
+            if position(&seen, &found)?.is_none() {
                 seen.push(found);
                 kept.push(item);
             }
@@ -213,7 +218,7 @@ fn group_by(value: &Value, Rest(args): Many) -> Result<Value, Error> {
     for item in sorted(items(value)?, key, false)? {
         let found = key(&item)?;
         match groups.last_mut() {
-            Some((known, members)) if equal(known, &found) => members.push(item),
+            Some((known, members)) if equal(known, &found)? => members.push(item),
             _ => groups.push((found, vec![item])),
         }
     }
@@ -229,7 +234,7 @@ fn dict_sort(value: &Value, Rest(args): Many) -> Result<Value, Error> {
         Some("value") => 1,
         _ => return Err(invalid("dictsort: expected to sort by key or by value")),
     };
-    if value.kind() != minijinja::value::ValueKind::Map {
+    if !is_mapping(value) {
         return Err(invalid("dictsort: expected a mapping"));
     }
     let pairs = entries(value).into_iter().map(|(key, value)| tuple(vec![key, value])).collect();
@@ -270,7 +275,7 @@ pub(super) fn dict(Rest(args): Many) -> Result<Value, Error> {
         minijinja::value::from_args(&args)?;
     let mut pairs = match places.as_slice() {
         [] => Vec::new(),
-        [one] if one.kind() == minijinja::value::ValueKind::Map => entries(one),
+        [one] if is_mapping(one) => entries(one),
         [one] if list_kind(one).is_some() => {
             let pairs = one.try_iter()?.map(|pair| {
                 let pair: Vec<Value> = pair.try_iter()?.collect();
@@ -287,7 +292,7 @@ pub(super) fn dict(Rest(args): Many) -> Result<Value, Error> {
         pairs.push((Value::from(name), more.get(name)?));
     }
     memory::list(2 * pairs.len())?;
-    Ok(dict_of(pairs))
+    dict_of(pairs)
 }
 
 /// `namespace(mapping, **more)`.

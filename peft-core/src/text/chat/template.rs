@@ -1,10 +1,6 @@
 //! A chat template that can be rendered.
 
-use std::{
-    fmt, io,
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{fmt, io, ops::Range};
 
 use minijinja::{AutoEscape, Environment, Error as Fault, ErrorKind, Output, State, Value};
 
@@ -12,10 +8,11 @@ use super::{
     clock::Clock,
     filters,
     generation::{MARKS, rewritten, unmarked},
-    lookup,
+    lookup, mapping,
     memory::{self, MOST_BYTES, TOO_LONG},
-    methods, operators, print, value,
+    methods, operators, print,
 };
+use crate::text::guard::guarded;
 
 /// Instructions that one rendering may take. Long conversations take a few hundred thousand.
 const FUEL: u64 = 5_000_000;
@@ -95,8 +92,7 @@ impl ChatTemplate {
                 format!("{origin}, chat template, line {line}: {message}")
             })?;
             template.marks = marks;
-            let added = guarded(|| template.env.add_template_owned(name, source));
-            let added = added.map_err(|message| format!("{origin}: {message}"))?;
+            let added = guarded(|| template.env.add_template_owned(name, source), panicked);
             added.map_err(|fault| template.told(&fault))?;
         }
         Ok(template)
@@ -117,7 +113,7 @@ impl ChatTemplate {
     /// # Errors
     /// What is wrong, with the template's line.
     pub(super) fn render(&self, variables: Vec<(String, Value)>) -> Result<Rendered, String> {
-        let variables = value::dict(variables);
+        let variables = mapping::dict(variables);
         let text = self.render_named(PLAIN, &variables)?;
         if !self.marks {
             return Ok(Rendered { text, generated: Vec::new() });
@@ -141,8 +137,10 @@ impl ChatTemplate {
             let template = self.env.get_template(name)?;
             template.render_captured_to(variables, &mut out).map(drop)
         };
-        let rendered = guarded(render).map_err(|message| format!("{}: {message}", self.origin))?;
-        rendered.map_err(|fault| self.told(&fault))?;
+        guarded(render, panicked).map_err(|fault| self.told(&fault))?;
+        if let Some(why) = memory::exceeded() {
+            return Err(format!("{}, chat template: {why}", self.origin));
+        }
         if let Some(what) = memory::unprintable() {
             return Err(format!("{}: the chat template prints {what}", self.origin));
         }
@@ -182,10 +180,9 @@ impl fmt::Debug for ChatTemplate {
     }
 }
 
-/// Runs minijinja, which has panicked where it should return an error. Nothing of it is used after that.
-fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run))
-        .map_err(|_| "the chat template cannot be computed".to_owned())
+/// The fault where minijinja panics.
+fn panicked() -> Fault {
+    Fault::new(ErrorKind::InvalidOperation, "it cannot be computed")
 }
 
 /// Writes a value as Python does.
@@ -278,6 +275,18 @@ pub(super) mod tests {
                 "more than 256 MiB",
             ),
             ("DOUBLED{{ ns.x }}", "more than 16 MiB"),
+            ("DOUBLED{% set y = ns.x %}DOUBLED{{ ns.x == y }}", "values more than"),
+            ("DOUBLED{% set y = ns.x %}DOUBLED{{ ns.x < y }}", "values more than"),
+            ("DOUBLED{% set y = ns.x %}DOUBLED{{ [y, ns.x] | unique | list }}", "no key"),
+            (
+                "{% set ns = namespace(x=(1,)) %}{% for i in range(40) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}",
+                "values more than",
+            ),
+            ("{{ range(50000) | unique | list | length }}", "values more than"),
+            (
+                "{% set ns = namespace(x=[], y=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+                "nested too deeply",
+            ),
             ("DOUBLED{{ ns.x | tojson }}", "more than 16 MiB"),
             ("DOUBLED{{ (ns.x | string) | length }}", "a value of more than 16 MiB of text"),
             (

@@ -2,7 +2,10 @@
 
 use minijinja::{Error, Value};
 
-use super::memory;
+use super::{
+    characters::{is_cased, titled},
+    memory,
+};
 
 /// Whether Python counts a character as white space.
 pub(super) fn is_space(letter: char) -> bool {
@@ -19,34 +22,43 @@ pub(super) fn strip<'t>(text: &'t str, chars: Option<&str>, start: bool, end: bo
     if end { text.trim_end_matches(stripped) } else { text }
 }
 
-/// A character as the first of a word.
-pub(super) fn titled(letter: char) -> Vec<char> {
-    // The letters that are two, whose first alone is written large.
-    const PAIRS: [(&str, char); 4] = [("Ǆǅǆ", 'ǅ'), ("Ǉǈǉ", 'ǈ'), ("Ǌǋǌ", 'ǋ'), ("Ǳǲǳ", 'ǲ')];
-    if let Some((_, title)) = PAIRS.iter().find(|(letters, _)| letters.contains(letter)) {
-        return vec![*title];
-    }
-    let mut upper = letter.to_uppercase();
-    upper.next().into_iter().chain(upper.flat_map(char::to_lowercase)).collect()
+/// The characters of a text with what each becomes in small letters: a sigma at the end of a word is another one.
+fn lowered(text: &str) -> impl Iterator<Item = (char, Vec<char>)> {
+    let made: Vec<char> = text.to_lowercase().chars().collect();
+    let mut at = 0;
+    text.chars().map(move |letter| {
+        let count = letter.to_lowercase().count();
+        let lower = made.get(at..at + count).unwrap_or_default().to_vec();
+        at += count;
+        (letter, lower)
+    })
 }
 
 /// `text.title()`.
 pub(super) fn title(text: &str) -> String {
     let mut inside = false;
-    text.chars()
-        .flat_map(|letter| {
-            let cased = if inside { letter.to_lowercase().collect() } else { titled(letter) };
-            inside = letter.is_lowercase() || letter.is_uppercase() || cased != [letter];
-            cased
-        })
-        .collect()
+    let cased = lowered(text).flat_map(|(letter, lower)| {
+        let cased = if inside { lower } else { titled(letter) };
+        inside = is_cased(letter);
+        cased
+    });
+    cased.collect()
 }
 
 /// `text.capitalize()`.
 pub(super) fn capitalize(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().into_iter().flat_map(titled);
-    first.chain(letters.as_str().to_lowercase().chars()).collect()
+    let cased = lowered(text).enumerate();
+    cased.flat_map(|(at, (letter, lower))| if at == 0 { titled(letter) } else { lower }).collect()
+}
+
+/// `text.swapcase()`.
+pub(super) fn swapped(text: &str) -> String {
+    let swapped = lowered(text).flat_map(|(letter, lower)| match letter.is_uppercase() {
+        true => lower,
+        false if letter.is_lowercase() => letter.to_uppercase().collect(),
+        false => vec![letter],
+    });
+    swapped.collect()
 }
 
 /// `text.replace(old, new, count)`; a negative count is none.
@@ -157,7 +169,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Whether a text has letters of a case, and none of the other.
-pub(super) fn cased(text: &str, is: fn(char) -> bool, other: fn(char) -> bool) -> bool {
-    text.chars().any(is) && !text.chars().any(other)
+/// Whether a text has letters of a case, and none of another.
+pub(super) fn cased(text: &str, is: fn(char) -> bool) -> bool {
+    text.chars().any(is) && text.chars().all(|letter| is(letter) || !is_cased(letter))
 }
