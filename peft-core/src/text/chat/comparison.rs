@@ -65,6 +65,24 @@ fn equal_at(left: &Value, right: &Value, depth: usize) -> Result<bool, Error> {
     }
 }
 
+/// Counts as many comparisons as another value that is compared with this one takes at most.
+///
+/// # Errors
+/// Those of [`equal`].
+pub(super) fn count(value: &Value, depth: usize) -> Result<(), Error> {
+    memory::compared()?;
+    if depth > MAX_DEPTH {
+        return Err(invalid("a comparison of values that are nested too deeply"));
+    }
+    match value.kind() {
+        ValueKind::Map if is_mapping(value) => {
+            entries(value).iter().try_for_each(|(_, value)| count(value, depth + 1))
+        }
+        ValueKind::Seq => value.try_iter()?.try_for_each(|part| count(&part, depth + 1)),
+        _ => Ok(()),
+    }
+}
+
 /// The place of the first value that is equal to one.
 ///
 /// # Errors

@@ -342,7 +342,9 @@ impl<'t> Parser<'t> {
                         written = match self.sees("(") {
                             // The sandbox of transformers refuses names with an underscore in front.
                             true if !name.starts_with('_') => {
-                                format!("{written}.{name}{}", self.arguments()?)
+                                // minijinja compares what `loop.changed` is given, without a limit.
+                                let around = if name == "changed" { "_counted" } else { "" };
+                                format!("{written}.{name}{}", self.arguments_within(around)?)
                             }
                             _ => format!("_attr({written},{})", quoted(&name)),
                         };
@@ -389,20 +391,32 @@ impl<'t> Parser<'t> {
 
     /// `(a, b, name=c, *d, **e)`.
     pub(super) fn arguments(&mut self) -> Result<String, String> {
+        self.arguments_within("")
+    }
+
+    /// The same, each of them within a call of the function `around`.
+    fn arguments_within(&mut self, around: &str) -> Result<String, String> {
         self.needs("(")?;
         let items = self.separated(")", |parser| {
+            let value = |parser: &mut Self| {
+                let value = parser.nested(Self::expression)?;
+                Ok::<_, String>(match around {
+                    "" => value,
+                    around => format!("{around}({value})"),
+                })
+            };
             for star in ["**", "*"] {
                 if parser.takes(star) {
-                    return Ok(format!("{star}{}", parser.nested(Self::expression)?));
+                    return Ok(format!("{star}{}", value(parser)?));
                 }
             }
             if let (Some(Token::Name(name)), Some(Token::Operator("="))) =
                 (parser.peek().cloned(), parser.tokens.get(parser.at + 1))
             {
                 parser.at += 2;
-                return Ok(format!("{name}={}", parser.nested(Self::expression)?));
+                return Ok(format!("{name}={}", value(parser)?));
             }
-            parser.nested(Self::expression)
+            value(parser)
         })?;
         Ok(format!("({})", items.join(",")))
     }

@@ -8,7 +8,7 @@ use minijinja::{
 };
 
 use super::{
-    comparison::{equal, order, position, unsupported},
+    comparison::{count, equal, order, position, unsupported},
     format::{of_operator, percent},
     lists::{Kind, list, list_kind, tuple},
     mapping::{check_key, dict_of},
@@ -22,6 +22,10 @@ use super::{
 /// Adds the functions.
 pub(super) fn add_to(env: &mut Environment<'_>) {
     env.add_function("_same", |value: &Value| value.clone());
+    env.add_function("_counted", |value: &Value| {
+        count(value, 0)?;
+        Ok::<_, Error>(value.clone())
+    });
     env.add_function("_infinity", || f64::INFINITY);
     env.add_function("_tuple", |Rest(values): Rest<Value>| tuple(values));
     env.add_function("_dict", |Rest(values): Rest<Value>| {

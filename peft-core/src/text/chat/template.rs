@@ -282,6 +282,10 @@ pub(super) mod tests {
                 "{% set ns = namespace(x=(1,)) %}{% for i in range(40) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}",
                 "values more than",
             ),
+            (
+                "DOUBLED{% for i in [1, 2] %}{{ loop.changed(ns.x) }}{% endfor %}",
+                "values more than",
+            ),
             ("{{ range(50000) | unique | list | length }}", "values more than"),
             (
                 "{% set ns = namespace(x=[], y=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
