@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use parquet::{
     column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader},
-    data_type::{ByteArray, DataType, FixedLenByteArray, Int96},
+    data_type::{ByteArray, DataType},
     errors::ParquetError,
     file::metadata::ColumnChunkMetaData,
 };
