@@ -54,6 +54,7 @@ pub fn encode(
         encoder.encode(&chunk, &mut encoded)?;
         chunk = rows.by_ref().take(CHUNK).collect::<Result<_>>()?;
     }
+    encoder.encoder.finish(&encoded)?;
     encoded.examples.shrink_to_fit();
     if let Some((_, path)) = encoded.files.first() {
         for (name, template) in absent {

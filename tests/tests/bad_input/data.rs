@@ -660,6 +660,20 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "lists of two classes that could be indices or marks",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(dir, &"{\"text\": \"the sea\", \"label\": [0, 1]}\n".repeat(4));
+            classify("--problem-type multi_label_classification --labels wet,blue")
+        },
+        says: &[
+            "rows.jsonl, line 1: field `label`: every row has the numbers 0 and 1",
+            "wet, blue",
+        ],
+        ..CASE
+    },
+    Case {
         name: "a label that is nan",
         build: |dir| {
             model(dir, "bert");
