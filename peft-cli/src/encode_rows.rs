@@ -7,7 +7,7 @@ use peft_core::{
     data::Example,
     error::Error,
     evaluate::checks::check_topology,
-    text::{Encoded, Encoder, EncoderConfig, ModelTokenizer, Record, Template},
+    text::{ChatSource, Encoded, EncoderConfig, ModelTokenizer, Needs, Record, Supplies},
 };
 use peft_models::{
     Loaded,
@@ -19,10 +19,6 @@ use crate::{
     end_token, output,
 };
 
-/// Rows that are read and encoded at once: enough to keep all cores busy, few enough that they do not matter beside
-/// their token ids.
-const CHUNK: usize = 4096;
-
 /// Encodes rows for a model, with notes on what was cut. Only some of them are in memory at a time.
 ///
 /// # Errors
@@ -31,65 +27,33 @@ const CHUNK: usize = 4096;
 pub fn encode(
     base: &Loaded,
     dir: &Path,
-    mut rows: impl Iterator<Item = Result<Record>>,
+    rows: impl Iterator<Item = Result<Record>>,
     settings: &EncodeSettings,
 ) -> Result<Encoded> {
-    let templates = settings.source_template.iter().chain(&settings.target_template);
-    let mut absent: Vec<(&str, &Template)> = templates
-        .flat_map(|template| template.optional_fields().map(move |name| (name, template)))
-        .collect();
-    let mut chunk = rows.by_ref().take(CHUNK).collect::<Result<Vec<Record>>>()?;
     let config = config(base, settings)?;
-    let mut needs = Needs::default().with(&chunk, &config);
-    let mut encoder = RowEncoder::new(base, dir, settings, &config, needs)?;
-    let mut encoded = Encoded::default();
-    while !chunk.is_empty() {
-        // Text behind rows of token ids alone: only now a tokenizer is needed.
-        let now = needs.with(&chunk, &config);
-        if now != needs {
-            needs = now;
-            encoder = RowEncoder::new(base, dir, settings, &config, needs)?;
+    let mut end = EndTokens::default();
+    let supply = |needs: Needs| {
+        let tokenizer = needs.tokenizer.then(|| ModelTokenizer::load(dir)).transpose()?;
+        let (tokenizer, special_tokens) =
+            tokenizer.map(|loaded| (loaded.tokenizer, loaded.special_tokens)).unzip();
+        let chat = match needs.chat_template {
+            true => Some(settings.chat.source(dir, &special_tokens.unwrap_or_default())?),
+            false => None,
+        };
+        if let Some(reason) = chat.as_ref().and_then(ChatSource::missing) {
+            return Err(Error::setting("chat_template", reason));
         }
-        absent.retain(|(name, _)| chunk.iter().all(|record| record.value(name).is_none()));
-        encoder.encode(&chunk, &mut encoded)?;
-        chunk = rows.by_ref().take(CHUNK).collect::<Result<_>>()?;
-    }
-    encoder.encoder.finish(&encoded)?;
-    encoded.examples.shrink_to_fit();
-    if let Some((_, path)) = encoded.files.first() {
-        for (name, template) in absent {
-            // It may be misspelled.
-            let path = path.display();
-            output::note(format!(
-                "note: no row of {path} has the field {name} of the template {template}"
-            ));
+        let mut eos = None;
+        if settings.task.is_language_model() {
+            (end, eos) = end_token::find(&base.config, dir, tokenizer.as_ref())?;
         }
-        if settings.targets && encoded.examples.iter().all(|example| example.labelled() == 0) {
-            return Err(Error::file(path, "no row has a target"));
-        }
-    }
+        Ok(Supplies { tokenizer, chat: chat.map(Arc::new), eos })
+    };
+    let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
+    note_absent(&encoded);
     note_unanswerable(&encoded);
     note_cuts(&encoded, settings.lengths);
     Ok(encoded)
-}
-
-/// What rows are encoded with.
-#[derive(Clone, Copy, Default, PartialEq)]
-struct Needs {
-    tokenizer: bool,
-    chat_template: bool,
-}
-
-impl Needs {
-    /// These needs and those of further rows.
-    fn with(self, records: &[Record], config: &EncoderConfig) -> Self {
-        let is_text = |record: &Record| !record.has("input_ids");
-        Self {
-            tokenizer: self.tokenizer || records.iter().any(is_text),
-            chat_template: self.chat_template
-                || records.iter().any(|record| config.is_conversation(record)),
-        }
-    }
 }
 
 /// The encoder's settings, without what needs a tokenizer.
@@ -118,53 +82,23 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     Ok(config)
 }
 
-/// The library's encoder, and what its errors are about.
-struct RowEncoder<'a> {
-    base: &'a Loaded,
-    end: EndTokens,
-    encoder: Encoder,
-}
-
-impl<'a> RowEncoder<'a> {
-    fn new(
-        base: &'a Loaded,
-        dir: &Path,
-        settings: &EncodeSettings,
-        config: &EncoderConfig,
-        needs: Needs,
-    ) -> Result<Self> {
-        let mut config = config.clone();
-        let tokenizer = needs.tokenizer.then(|| ModelTokenizer::load(dir)).transpose()?;
-        let (tokenizer, special_tokens) =
-            tokenizer.map(|loaded| (loaded.tokenizer, loaded.special_tokens)).unzip();
-        if needs.chat_template {
-            let source = settings.chat.source(dir, &special_tokens.unwrap_or_default())?;
-            if let Some(reason) = source.missing() {
-                return Err(Error::setting("chat_template", reason));
-            }
-            config.chat = Some(Arc::new(source));
-        }
-        let (end, closing) = match settings.task.is_language_model() {
-            true => end_token::find(&base.config, dir, tokenizer.as_ref())?,
-            false => Default::default(),
-        };
-        config.eos = closing;
-        let encoder = config.init(tokenizer).map_err(|error| named(error, &end, base))?;
-        Ok(Self { base, end, encoder })
-    }
-
-    fn encode(&self, records: &[Record], encoded: &mut Encoded) -> Result<()> {
-        let result = self.encoder.encode_onto(records, encoded);
-        result.map_err(|error| named(error, &self.end, self.base))
-    }
-}
-
 /// An error about a special token, with the file that should have named it.
 fn named(error: Error, end: &EndTokens, base: &Loaded) -> Error {
     match error {
         Error::SpecialToken { key: "eos_token_id", message } => end.error(message),
         Error::SpecialToken { key, message } => base.config.error(key, message),
         other => other,
+    }
+}
+
+/// Names the fields of the templates that no row has: they may be misspelled.
+fn note_absent(encoded: &Encoded) {
+    let Some((_, path)) = encoded.files.first() else { return };
+    for (name, template) in &encoded.absent {
+        let path = path.display();
+        output::note(format!(
+            "note: no row of {path} has the field {name} of the template {template}"
+        ));
     }
 }
 

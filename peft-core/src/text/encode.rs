@@ -3,6 +3,8 @@
 //! | file | what it is |
 //! |---|---|
 //! | `encode/config.rs` | the settings |
+//! | `encode/rows.rs` | rows that are encoded as they are read |
+//! | `encode/encoded.rs` | the examples, and what only all rows together tell |
 //! | `encode/ids.rs` | token ids, for any task |
 //! | `encode/texts.rs` | sources and targets, and how they are cut |
 //! | `encode/causal.rs` | texts to continue |
@@ -15,27 +17,26 @@
 mod causal;
 mod chat;
 mod config;
+mod encoded;
 mod ids;
 mod qa;
+mod rows;
 mod seq2seq;
 mod seq_cls;
 mod texts;
 mod token_cls;
 
-use std::{path::Path, sync::Arc};
-
 use tokenizers::{EncodeInput, Encoding, Tokenizer};
 
 pub use config::EncoderConfig;
+pub use encoded::Encoded;
+pub use rows::{Needs, Supplies};
 
-use super::{
-    fields::Role,
-    labels::is_id_row,
-    record::Record,
-    values::{ambiguous, is_ambiguous},
-};
+use encoded::Gathered;
+
+use super::record::Record;
 use crate::{
-    contract::{problem_type::ProblemType, task::Task},
+    contract::task::Task,
     data::{
         example::{Example, Target},
         labels::Labels,
@@ -43,7 +44,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Rows that are tokenised at once: enough to keep all threads busy, few enough that their
+/// Rows that are read and tokenised at once: enough to keep all threads busy, few enough that they and their
 /// encodings, which are much larger than the examples, do not matter.
 const CHUNK: usize = 4096;
 
@@ -91,43 +92,6 @@ pub struct Encoder {
     tokenizer: Option<Tokenizer>,
 }
 
-/// The examples of some records, in the same order.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Encoded {
-    /// One example per record; for a question with a long context, one per window.
-    pub examples: Vec<Example>,
-    /// The number of records that were truncated to `max_length`.
-    pub truncated: usize,
-    /// The number of those that lost all their targets with it.
-    pub emptied: usize,
-    /// The number of targets that were truncated to `max_target_length`.
-    pub truncated_targets: usize,
-    /// For each record, whether a decoder goes on with its text. What is generated otherwise, behind a source or by an
-    /// encoder-decoder, stands alone as a target does.
-    pub goes_on: Vec<bool>,
-    /// The number of records of text, rather than of token ids.
-    pub texts: usize,
-    /// The number of records that are conversations.
-    pub conversations: usize,
-    /// The number of records whose numbers could be read in two ways.
-    pub ambiguous: usize,
-    /// The files of the examples: of each the index of its first example.
-    pub files: Vec<(usize, Arc<Path>)>,
-}
-
-impl Encoded {
-    /// The number of records.
-    pub fn records(&self) -> usize {
-        self.goes_on.len()
-    }
-
-    /// The file of an example.
-    pub fn file_of(&self, example: usize) -> Option<&Path> {
-        let after = self.files.partition_point(|(first, _)| *first <= example);
-        self.files[..after].last().map(|(_, path)| &**path)
-    }
-}
-
 /// An example, and whether it was truncated.
 type Cut = (Example, bool);
 
@@ -164,69 +128,9 @@ impl Encoder {
     /// [`Error::SpecialToken`] if a decoder's input needs one that is missing, [`Error::Setting`] if
     /// text needs a label list and there is none.
     pub fn encode(&self, records: &[Record]) -> Result<Encoded> {
-        let mut encoded =
-            Encoded { examples: Vec::with_capacity(records.len()), ..Encoded::default() };
-        self.encode_onto(records, &mut encoded)?;
-        self.finish(&encoded)?;
-        Ok(encoded)
-    }
-
-    /// Encodes records that come after those encoded already; [`finish`](Self::finish) has to follow the last.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
-    pub fn encode_onto(&self, records: &[Record], encoded: &mut Encoded) -> Result<()> {
-        for chunk in records.chunks(CHUNK) {
-            let texts: Vec<&Record> = chunk.iter().filter(|record| !is_id_row(record)).collect();
-            encoded.texts += texts.len();
-            let mut texts = self.encode_texts(&texts)?.into_iter();
-            for record in chunk {
-                if encoded.files.last().is_none_or(|(_, last)| *last != record.path) {
-                    encoded.files.push((encoded.examples.len(), record.path.clone()));
-                }
-                encoded.ambiguous += usize::from(self.is_ambiguous(record));
-                encoded.conversations += usize::from(self.config.is_conversation(record));
-                let row = match is_id_row(record) {
-                    true => (ids::example(&self.config, record)?, false).into(),
-                    false => texts.next().expect("one row was made for each text"),
-                };
-                let emptied = self.config.targets
-                    && row.cut
-                    && row.examples.iter().all(|example| example.labelled() == 0);
-                encoded.emptied += usize::from(emptied);
-                check_width(encoded.examples.first(), &row.examples, record)?;
-                encoded.examples.extend(row.examples);
-                let is_text = !is_id_row(record) && !self.config.is_conversation(record);
-                let goes_on = self.config.task == Task::CausalLm && texts::is_text(self, record);
-                encoded.goes_on.push(is_text && goes_on);
-                encoded.truncated += usize::from(row.cut);
-                encoded.truncated_targets += usize::from(row.target_cut);
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses what only all records together tell.
-    ///
-    /// # Errors
-    /// [`Error::Data`] at the first record, if each has a list of numbers that could be read in two ways.
-    pub fn finish(&self, encoded: &Encoded) -> Result<()> {
-        match (&self.config.labels, encoded.files.first(), encoded.examples.first()) {
-            (Some(labels), Some((_, path)), Some(first))
-                if encoded.ambiguous > 0 && encoded.ambiguous == encoded.records() =>
-            {
-                let key = self.config.fields.name(Role::Label);
-                Err(Error::data(path, first.line, ambiguous(key, labels)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn is_ambiguous(&self, record: &Record) -> bool {
-        self.config.targets
-            && self.config.problem_type == ProblemType::MultiLabel
-            && self.config.labels.as_ref().is_some_and(|labels| labels.len() == 2)
-            && is_ambiguous(record, self.config.fields.name(Role::Label))
+        let mut gathered = Gathered::new(&self.config, records.len());
+        records.chunks(CHUNK).try_for_each(|chunk| gathered.add(self, chunk))?;
+        gathered.finish()
     }
 
     fn encode_texts(&self, records: &[&Record]) -> Result<Vec<Row>> {
@@ -316,21 +220,6 @@ impl Encoder {
         let ids = encoding.get_ids().to_vec();
         let example = Example { token_type_ids: types, ..Example::new(ids, target, record.line) };
         check(&self.config, record, example)
-    }
-}
-
-/// Rejects a row that has more or fewer numbers to predict than the first.
-fn check_width(first: Option<&Example>, examples: &[Example], record: &Record) -> Result<()> {
-    let width = |example: &Example| match &example.target {
-        Target::Values(values) => Some(values.len()),
-        _ => None,
-    };
-    match (first.and_then(width), examples.first().and_then(width)) {
-        (Some(first), Some(own)) if own != first => {
-            Err(record
-                .error(format!("found {own} numbers to predict, the rows before have {first}")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -34,7 +34,7 @@ mod values;
 
 pub use chat::{ChatSource, Clock};
 pub use detect::{FIRST_ROWS, FoundFields, Wanted, find_fields};
-pub use encode::{Encoded, Encoder, EncoderConfig};
+pub use encode::{Encoded, Encoder, EncoderConfig, Needs, Supplies};
 pub use fields::{FieldNames, Role};
 pub use labels::{collect_labels, label_text};
 pub use ordered::Ordered;

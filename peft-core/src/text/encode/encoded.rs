@@ -1,0 +1,157 @@
+//! The examples of records that are encoded chunk by chunk, and what only all of them together tell.
+
+use std::{path::Path, sync::Arc};
+
+use super::{Encoder, EncoderConfig, ids, texts};
+use crate::{
+    contract::{problem_type::ProblemType, task::Task},
+    data::example::{Example, Target},
+    error::{Error, Result},
+    text::{
+        fields::Role,
+        labels::is_id_row,
+        record::Record,
+        template::Template,
+        values::{ambiguous, is_ambiguous},
+    },
+};
+
+/// The examples of some records, in the same order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Encoded {
+    /// One example per record; for a question with a long context, one per window.
+    pub examples: Vec<Example>,
+    /// The number of records that were truncated to `max_length`.
+    pub truncated: usize,
+    /// The number of those that lost all their targets with it.
+    pub emptied: usize,
+    /// The number of targets that were truncated to `max_target_length`.
+    pub truncated_targets: usize,
+    /// For each record, whether a decoder goes on with its text. What is generated otherwise, behind a source or by an
+    /// encoder-decoder, stands alone as a target does.
+    pub goes_on: Vec<bool>,
+    /// The number of records of text, rather than of token ids.
+    pub texts: usize,
+    /// The number of records that are conversations.
+    pub conversations: usize,
+    /// Fields of optional parts of the templates that no record has, each with its template: they may be misspelled.
+    pub absent: Vec<(String, Template)>,
+    /// The files of the examples: of each the index of its first example.
+    pub files: Vec<(usize, Arc<Path>)>,
+}
+
+impl Encoded {
+    /// The number of records.
+    pub fn records(&self) -> usize {
+        self.goes_on.len()
+    }
+
+    /// The file of an example.
+    pub fn file_of(&self, example: usize) -> Option<&Path> {
+        let after = self.files.partition_point(|(first, _)| *first <= example);
+        self.files[..after].last().map(|(_, path)| &**path)
+    }
+}
+
+/// Records encoded so far. [`finish`](Self::finish) alone gives them away, so that no way of encoding leaves it out.
+pub(super) struct Gathered<'c> {
+    config: &'c EncoderConfig,
+    encoded: Encoded,
+    /// The number of records whose numbers could be read in two ways.
+    ambiguous: usize,
+    /// Fields of optional parts of the templates that no record has had.
+    absent: Vec<(&'c str, &'c Template)>,
+}
+
+impl<'c> Gathered<'c> {
+    /// No records yet; `expected` of them are known to come.
+    pub(super) fn new(config: &'c EncoderConfig, expected: usize) -> Self {
+        let templates = config.source_template.iter().chain(&config.target_template);
+        let optional =
+            |template: &'c Template| template.optional_fields().map(move |name| (name, template));
+        Self {
+            config,
+            encoded: Encoded { examples: Vec::with_capacity(expected), ..Encoded::default() },
+            ambiguous: 0,
+            absent: templates.flat_map(optional).collect(),
+        }
+    }
+
+    /// Encodes the next records, with an encoder of these settings.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`].
+    pub(super) fn add(&mut self, encoder: &Encoder, records: &[Record]) -> Result<()> {
+        let Self { config, encoded, .. } = self;
+        self.absent.retain(|(name, _)| records.iter().all(|record| record.value(name).is_none()));
+        let texts: Vec<&Record> = records.iter().filter(|record| !is_id_row(record)).collect();
+        encoded.texts += texts.len();
+        let mut texts = encoder.encode_texts(&texts)?.into_iter();
+        for record in records {
+            if encoded.files.last().is_none_or(|(_, last)| *last != record.path) {
+                encoded.files.push((encoded.examples.len(), record.path.clone()));
+            }
+            self.ambiguous += usize::from(could_be_indices(config, record));
+            let is_conversation = config.is_conversation(record);
+            encoded.conversations += usize::from(is_conversation);
+            let row = match is_id_row(record) {
+                true => (ids::example(&encoder.config, record)?, false).into(),
+                false => texts.next().expect("one row was made for each text"),
+            };
+            let emptied = config.targets
+                && row.cut
+                && row.examples.iter().all(|example| example.labelled() == 0);
+            encoded.emptied += usize::from(emptied);
+            check_width(encoded.examples.first(), &row.examples, record)?;
+            encoded.examples.extend(row.examples);
+            let is_text = !is_id_row(record) && !is_conversation;
+            let goes_on = config.task == Task::CausalLm && texts::is_text(encoder, record);
+            encoded.goes_on.push(is_text && goes_on);
+            encoded.truncated += usize::from(row.cut);
+            encoded.truncated_targets += usize::from(row.target_cut);
+        }
+        Ok(())
+    }
+
+    /// The examples of all records, which have been added.
+    ///
+    /// # Errors
+    /// [`Error::Data`] at the first record, if each has a list of numbers that could be read in two ways.
+    pub(super) fn finish(self) -> Result<Encoded> {
+        let Self { config, mut encoded, ambiguous: open, absent } = self;
+        if let (Some(labels), Some((_, path)), Some(first)) =
+            (&config.labels, encoded.files.first(), encoded.examples.first())
+            && open == encoded.records()
+        {
+            let key = config.fields.name(Role::Label);
+            return Err(Error::data(path, first.line, ambiguous(key, labels)));
+        }
+        let owned = |(name, template): (&str, &Template)| (name.to_owned(), template.clone());
+        encoded.absent = absent.into_iter().map(owned).collect();
+        encoded.examples.shrink_to_fit();
+        Ok(encoded)
+    }
+}
+
+/// Whether the numbers of a row are the indices of classes, or a mark for each class.
+fn could_be_indices(config: &EncoderConfig, record: &Record) -> bool {
+    config.targets
+        && config.problem_type == ProblemType::MultiLabel
+        && config.labels.as_ref().is_some_and(|labels| labels.len() == 2)
+        && is_ambiguous(record, config.fields.name(Role::Label))
+}
+
+/// Rejects a row that has more or fewer numbers to predict than the first.
+fn check_width(first: Option<&Example>, examples: &[Example], record: &Record) -> Result<()> {
+    let width = |example: &Example| match &example.target {
+        Target::Values(values) => Some(values.len()),
+        _ => None,
+    };
+    match (first.and_then(width), examples.first().and_then(width)) {
+        (Some(first), Some(own)) if own != first => {
+            Err(record
+                .error(format!("found {own} numbers to predict, the rows before have {first}")))
+        }
+        _ => Ok(()),
+    }
+}
