@@ -107,7 +107,7 @@ fn continue_file(
     // Where the total is limited, there are as many new tokens as fit.
     let new_tokens = config.max_total_tokens.map_or(config.max_new_tokens, |_| 1);
     session.check_lengths(&encoded, new_tokens)?;
-    let is_text = |record: &Record| !record.has("input_ids");
+    let is_text = |record: &Record| !record.is_ids();
     let stops = &args.decoding.stop;
     let needs_text = !stops.is_empty() || records.iter().any(is_text);
     let tokenizer = needs_text.then(|| load_tokenizer(&session.dir)).transpose()?;

@@ -76,7 +76,7 @@ pub fn of_run(
     let found = with_all_classes(found, head.as_ref())?;
     note_spellings(&found);
     let numbers = found.names().iter().all(|name| name.parse::<i64>().is_ok());
-    if task == Task::TokenCls && numbers && first.iter().any(|record| !record.has("input_ids")) {
+    if task == Task::TokenCls && numbers && first.iter().any(|record| !record.is_ids()) {
         output::note("note: the tags are numbers; --labels gives their names, from 0 on");
     }
     match base.config.labels().filter(|own| same_names(own, &found)) {
@@ -101,7 +101,7 @@ fn note_spellings(labels: &Labels) {
 /// The names that the file of the first rows gives its classes.
 fn named_in_file<'r>(task: Task, first: &'r [Record], fields: &FieldNames) -> Option<&'r [String]> {
     let role = if task == Task::TokenCls { Role::Tags } else { Role::Label };
-    let first = first.first().filter(|record| !record.has("input_ids"))?;
+    let first = first.first().filter(|record| !record.is_ids())?;
     first.class_names(fields.name(role))
 }
 

@@ -3,8 +3,10 @@
 //! | file | what it is |
 //! |---|---|
 //! | `detect/search.rs` | how the field of a role is looked up |
+//! | `detect/classified.rs` | texts, or pairs of them, and their class |
 //! | `detect/written.rs` | sources and targets, and instructions with their input |
 
+mod classified;
 mod search;
 mod written;
 
@@ -23,30 +25,6 @@ use crate::{
 /// The rows that [`find_fields`] looks at: a field may be absent from some of them.
 pub const FIRST_ROWS: usize = 100;
 
-/// Two texts that are classified together.
-const PAIRS: &[(&str, &str)] = &[
-    ("sentence1", "sentence2"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("question", "sentence"),
-    ("question", "passage"),
-    ("text1", "text2"),
-    ("#1_string", "#2_string"),
-];
-/// One text to classify.
-const TEXTS: &[&str] = &["sentence", "content", "review", "comment_text", "tweet"];
-const LABELS: &[&str] = &[
-    "labels",
-    "gold_label",
-    "class",
-    "class_index",
-    "category",
-    "intent",
-    "sentiment",
-    "is_duplicate",
-    "quality",
-    "score",
-];
 const TOKENS: &[&str] = &["words"];
 const TAGS: &[&str] =
     &["ner_tags", "pos_tags", "chunk_tags", "labels", "ner", "upos", "xpos", "pos"];
@@ -110,7 +88,7 @@ pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundField
     let (ids, texts): (Vec<&Record>, Vec<&Record>) = records
         .iter()
         .take(FIRST_ROWS)
-        .partition(|record| record.has("input_ids") || (chats && record.is_conversation()));
+        .partition(|record| record.is_ids() || (chats && record.is_conversation()));
     if texts.is_empty() {
         refuse_names(records, wanted)?;
         // Rows of token ids have the names of their task; a class alone may be called otherwise.
@@ -140,7 +118,7 @@ pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundField
 fn refuse_names(records: &[Record], wanted: &Wanted<'_>) -> Result<()> {
     let is_read = |role: Role| role == Role::Label && wanted.targets;
     match wanted.given.iter().find(|(role, _)| !is_read(*role)) {
-        Some((role, _)) if records.first().is_some_and(|row| row.has("input_ids")) => {
+        Some((role, _)) if records.first().is_some_and(|row| row.is_ids()) => {
             let message = "not used by rows of token ids, which have `input_ids`";
             Err(Error::setting(role.setting(), message))
         }
@@ -150,7 +128,7 @@ fn refuse_names(records: &[Record], wanted: &Wanted<'_>) -> Result<()> {
 
 /// The field of conversations that could be read instead of them, if there is one.
 fn beside_conversations(records: &[Record], wanted: &Wanted<'_>) -> Option<&'static str> {
-    let chat = records.first().filter(|row| !row.has("input_ids") && row.is_conversation())?;
+    let chat = records.first().filter(|row| !row.is_ids() && row.is_conversation())?;
     let fields: &[&str] = match wanted.targets {
         true => &["text", "source", "target", "prompt", "completion"],
         false => &["text", "source", "prompt"],
@@ -159,51 +137,6 @@ fn beside_conversations(records: &[Record], wanted: &Wanted<'_>) -> Option<&'sta
 }
 
 impl Search<'_> {
-    /// A text, or two, and their class.
-    fn classified(&mut self) -> Result<()> {
-        let given_pair = self.named(Role::TextPair)?;
-        if self.wanted.source_template {
-            self.take(Role::TextPair, given_pair);
-        } else if let Some(text) = self.own(Role::Text)? {
-            self.more |= self.named(Role::Text)?.is_none()
-                && self.fitting_pairs(PAIRS).len() + self.of_names(TEXTS).len() > 0;
-            let pair = given_pair.or_else(|| self.spelled(Role::TextPair.name()));
-            self.take(Role::Text, Some(text));
-            self.take(Role::TextPair, pair);
-        } else {
-            let pairs = self.fitting_pairs(PAIRS);
-            let in_pair = |name: &String| pairs.iter().any(|(a, b)| a == name || b == name);
-            let mut alone = self.of_names(TEXTS);
-            alone.retain(|name| !in_pair(name) && Some(name) != given_pair.as_ref());
-            let pairs: Vec<_> = pairs.iter().filter(|_| given_pair.is_none()).collect();
-            match (pairs.as_slice(), alone.as_slice()) {
-                ([(text, pair)], []) => {
-                    self.take(Role::Text, Some(text.clone()));
-                    self.take(Role::TextPair, Some(pair.clone()));
-                }
-                ([], [text]) => {
-                    self.take(Role::Text, Some(text.clone()));
-                    self.take(Role::TextPair, given_pair);
-                }
-                ([], []) => {
-                    let usual = [&["text", "sentence1 with sentence2"], TEXTS].concat();
-                    return Err(self.none(Role::Text, &usual));
-                }
-                _ => {
-                    let of_pairs = pairs.iter().map(|(a, b)| format!("{a} with {b}"));
-                    return Err(
-                        self.several(Role::Text, &of_pairs.chain(alone).collect::<Vec<_>>())
-                    );
-                }
-            }
-        }
-        if self.wanted.targets {
-            let label = self.required(Role::Label, LABELS)?;
-            self.take(Role::Label, Some(label));
-        }
-        Ok(())
-    }
-
     /// Words and their tags.
     fn tagged(&mut self) -> Result<()> {
         let tokens = self.required(Role::Tokens, TOKENS)?;

@@ -43,6 +43,11 @@ impl Record {
         Self { path, line, fields, ordered: None, aside: None }
     }
 
+    /// Whether it holds token ids rather than text.
+    pub fn is_ids(&self) -> bool {
+        self.has("input_ids")
+    }
+
     /// Whether it is a conversation: messages for the model's chat template.
     pub fn is_conversation(&self) -> bool {
         self.has("messages") || self.has("conversations")

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     fields::{FieldNames, Role},
-    labels::{is_id_row, label_index, label_text, refuse_fraction, refuse_missing},
+    labels::{label_index, label_text, refuse_fraction, refuse_missing},
     record::Record,
 };
 use crate::{
@@ -113,7 +113,7 @@ pub fn collect_classes(
     let mut ids = true;
     for record in records {
         let record = &record?;
-        ids &= is_id_row(record);
+        ids &= record.is_ids();
         match classes(record, key)? {
             Classes::Vector(vector) => {
                 width = width.max(vector.len());

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     archive::{Result, quoted},
-    pickle::{self, Parsed},
+    content::{self, Parsed},
 };
 
 /// Where in a file the storages are, by their names.
@@ -36,14 +36,14 @@ pub fn is_legacy(file: &[u8]) -> bool {
 pub fn open(file: &[u8]) -> Result<(&[u8], Parsed<'_>, Storages<'_>)> {
     let rest = file.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(VERSION));
     let machine = rest.ok_or("is of an unknown version of the format before torch 1.6")?;
-    let sizes = pickle::read(machine)?.len();
+    let sizes = content::read(machine)?.len();
     if machine[..sizes].windows(BIG_ENDIAN.len()).any(|part| part == BIG_ENDIAN) {
         return Err("was written on a big-endian machine, which is not supported".into());
     }
     let rest = &machine[sizes..];
-    let object = pickle::read(rest)?;
+    let object = content::read(rest)?;
     let list = &rest[object.len()..];
-    let names = pickle::read(list)?;
+    let names = content::read(list)?;
     let mut at = file.len() - list.len() + names.len();
     let widths = object.storages()?;
     let mut storages = BTreeMap::new();

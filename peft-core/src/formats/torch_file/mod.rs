@@ -8,6 +8,7 @@
 //! | `archive` | the zip archive of entries that are not compressed |
 //! | `legacy` | the format before torch 1.6 |
 //! | `pickle` | the program in it, read by a machine that knows tensors only |
+//! | `content` | what is read out of it |
 //! | `objects` | what it may name, and what it says of a tensor |
 //!
 //! Memory stays within a few times the file's size, whatever the file claims: before anything is
@@ -15,6 +16,7 @@
 //! is checked too.
 
 mod archive;
+mod content;
 mod legacy;
 mod objects;
 mod pickle;

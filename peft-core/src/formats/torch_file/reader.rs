@@ -6,9 +6,9 @@ use burn::tensor::TensorData;
 
 use super::{
     archive::{self, Archive, quoted},
+    content::{self, Content, Parsed},
     legacy::{self, Storages},
     objects::View,
-    pickle::{self, Content, Parsed},
     place::Place,
 };
 use crate::{
@@ -107,7 +107,7 @@ impl<'a> Opened<'a> {
             Some((name.strip_prefix(&folder)?, range.clone()))
         };
         let storages = archive.entries().filter_map(storage).collect();
-        Ok(Self { program, parsed: pickle::read(program)?, storages })
+        Ok(Self { program, parsed: content::read(program)?, storages })
     }
 
     fn place(&self, view: &View, budget: &mut usize) -> archive::Result<Place> {

@@ -12,7 +12,6 @@ use crate::{
     text::{
         chat::ChatSource,
         fields::{FieldNames, Role},
-        labels::is_id_row,
         record::Record,
         template::Template,
         tokenizer::prepare,
@@ -96,7 +95,7 @@ impl EncoderConfig {
             && self.source_template.is_none()
             && self.target_template.is_none()
             && record.is_conversation()
-            && !is_id_row(record)
+            && !record.is_ids()
             && ![Role::Text, Role::Source].into_iter().any(named)
     }
 

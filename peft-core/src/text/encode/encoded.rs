@@ -9,7 +9,6 @@ use crate::{
     error::{Error, Result},
     text::{
         fields::Role,
-        labels::is_id_row,
         record::Record,
         template::Template,
         values::{ambiguous, is_ambiguous},
@@ -84,7 +83,7 @@ impl<'c> Gathered<'c> {
     pub(super) fn add(&mut self, encoder: &Encoder, records: &[Record]) -> Result<()> {
         let Self { config, encoded, .. } = self;
         self.absent.retain(|(name, _)| records.iter().all(|record| record.value(name).is_none()));
-        let texts: Vec<&Record> = records.iter().filter(|record| !is_id_row(record)).collect();
+        let texts: Vec<&Record> = records.iter().filter(|record| !record.is_ids()).collect();
         encoded.texts += texts.len();
         let mut texts = encoder.encode_texts(&texts)?.into_iter();
         for record in records {
@@ -94,7 +93,7 @@ impl<'c> Gathered<'c> {
             self.ambiguous += usize::from(could_be_indices(config, record));
             let is_conversation = config.is_conversation(record);
             encoded.conversations += usize::from(is_conversation);
-            let row = match is_id_row(record) {
+            let row = match record.is_ids() {
                 true => (ids::example(&encoder.config, record)?, false).into(),
                 false => texts.next().expect("one row was made for each text"),
             };
@@ -104,7 +103,7 @@ impl<'c> Gathered<'c> {
             encoded.emptied += usize::from(emptied);
             check_width(encoded.examples.first(), &row.examples, record)?;
             encoded.examples.extend(row.examples);
-            let is_text = !is_id_row(record) && !is_conversation;
+            let is_text = !record.is_ids() && !is_conversation;
             let goes_on = config.task == Task::CausalLm && texts::is_text(encoder, record);
             encoded.goes_on.push(is_text && goes_on);
             encoded.truncated += usize::from(row.cut);

@@ -8,7 +8,7 @@ use super::{CHUNK, Encoded, Encoder, EncoderConfig, encoded::Gathered};
 use crate::{
     data::example::Example,
     error::{Error, Result},
-    text::{chat::ChatSource, labels::is_id_row, record::Record},
+    text::{chat::ChatSource, record::Record},
 };
 
 /// What rows are encoded with beside the settings.
@@ -23,7 +23,7 @@ pub struct Needs {
 impl Needs {
     /// These needs and those of further rows.
     fn with(self, records: &[Record], config: &EncoderConfig) -> Self {
-        let is_text = |record: &Record| !is_id_row(record);
+        let is_text = |record: &Record| !record.is_ids();
         let is_conversation = |record: &Record| config.is_conversation(record);
         Self {
             tokenizer: self.tokenizer || records.iter().any(is_text),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     conll::looks_like_conll,
-    delimited::{Dialect, Quotes},
+    dialect::{Dialect, Quotes},
     input::check_encoding,
 };
 use crate::error::{Error, Result};

@@ -14,6 +14,7 @@
 //! | `json_value` | where a JSON value ends, and what Python writes that is not JSON |
 //! | `json_document` | one document that holds all rows |
 //! | `delimited` | CSV and TSV |
+//! | `dialect` | how their columns are separated |
 //! | `conll` | CoNLL files: words with their tags |
 //! | `lines` | plain text |
 //! | `parquet` | Parquet files |
@@ -21,6 +22,7 @@
 
 mod conll;
 mod delimited;
+mod dialect;
 mod files;
 mod format;
 mod header;

@@ -1,0 +1,157 @@
+//! The answers of a row, found in its context.
+
+use serde_json::Value;
+
+use crate::{
+    error::Result,
+    text::{
+        fields::{FieldNames, Role},
+        record::Record,
+    },
+};
+
+/// An answer as it appears in the context.
+pub(super) struct Answer<'r> {
+    pub text: &'r str,
+    /// The byte of the context at which it begins.
+    pub start: usize,
+    /// The byte behind it.
+    pub end: usize,
+}
+
+/// The answers of a record, each checked against the context; none if the question has no answer.
+pub(super) fn answers<'r>(record: &'r Record, fields: &FieldNames) -> Result<Vec<Answer<'r>>> {
+    let field = fields.name(Role::Answers);
+    let impossible = is_impossible(record)?;
+    let parts: Vec<(&Value, &Value)> = match record.value(field) {
+        // `null` stands for an empty list in tables. A field that is missing may be misspelled.
+        Some(Value::Null) => Vec::new(),
+        None if impossible == Some(true) => Vec::new(),
+        _ => parts(record, field)?,
+    };
+    match (parts.len(), impossible) {
+        (0, Some(false)) => {
+            let message = format!("field `{field}`: found none, but `{IMPOSSIBLE}` is false");
+            return Err(record.error(message));
+        }
+        (found, Some(true)) if found > 0 => {
+            let message = format!("field `{field}`: found {found}, but `{IMPOSSIBLE}` is true");
+            return Err(record.error(message));
+        }
+        (0, _) => return Ok(Vec::new()),
+        _ => {}
+    }
+    let context = record.text(fields.name(Role::Context))?;
+    let answer = |(i, (text, start))| answer(record, field, context, i, text, start);
+    parts.into_iter().enumerate().map(answer).collect()
+}
+
+/// The field by which SQuAD 2.0 says that a question has no answer.
+const IMPOSSIBLE: &str = "is_impossible";
+
+/// Whether the record says that its question has no answer, if it says anything.
+fn is_impossible(record: &Record) -> Result<Option<bool>> {
+    match record.optional(IMPOSSIBLE) {
+        None => Ok(None),
+        Some(value) => match (value.as_bool(), value.as_u64()) {
+            (Some(said), _) => Ok(Some(said)),
+            (_, Some(number @ (0 | 1))) => Ok(Some(number == 1)),
+            _ => Err(record.unexpected(IMPOSSIBLE, value, "true or false")),
+        },
+    }
+}
+
+/// The texts of a record's answers with their starts.
+fn parts<'r>(record: &'r Record, field: &str) -> Result<Vec<(&'r Value, &'r Value)>> {
+    match record.get(field)? {
+        Value::Object(lists) => {
+            let list = |key: &str| match lists.get(key) {
+                Some(Value::Array(values)) => Ok(values.as_slice()),
+                Some(Value::Null) => Ok(<&[Value]>::default()),
+                Some(other) => Err(record.unexpected(&format!("{field}.{key}"), other, "an array")),
+                None => Err(record.error(format!("field `{field}` has no `{key}`"))),
+            };
+            let (texts, starts) = (list("text")?, list("answer_start")?);
+            if texts.len() != starts.len() {
+                return Err(record.error(format!(
+                    "field `{field}`: found {} texts and {} starts, expected equally many",
+                    texts.len(),
+                    starts.len()
+                )));
+            }
+            Ok(texts.iter().zip(starts).collect())
+        }
+        Value::Array(answers) => answers
+            .iter()
+            .enumerate()
+            .map(|(i, answer)| {
+                let key = |key: &str| {
+                    answer.get(key).ok_or_else(|| {
+                        let expected = format!("an object with `{key}`");
+                        record.unexpected(&format!("{field}[{i}]"), answer, &expected)
+                    })
+                };
+                Ok((key("text")?, key("answer_start")?))
+            })
+            .collect(),
+        other => {
+            let expected = "{\"text\": [...], \"answer_start\": [...]} or a list of answers";
+            Err(record.unexpected(field, other, expected))
+        }
+    }
+}
+
+/// Answer number `i`, found in the context.
+fn answer<'r>(
+    record: &Record,
+    field: &str,
+    context: &str,
+    i: usize,
+    text: &'r Value,
+    start: &Value,
+) -> Result<Answer<'r>> {
+    let found = |what: &str| format!("field `{field}`: answer {i}: {what}");
+    let Some(text) = text.as_str().filter(|text| !text.trim().is_empty()) else {
+        let expected = "a text (the list is empty where there is no answer)";
+        return Err(record.unexpected(&format!("{field}.text"), text, expected));
+    };
+    let Some(start) = start.as_u64().and_then(|start| usize::try_from(start).ok()) else {
+        let expected = "the number of a character (0, 1, 2, ...)";
+        return Err(record.unexpected(&format!("{field}.answer_start"), start, expected));
+    };
+    let byte = context.char_indices().nth(start).map(|(byte, _)| byte).ok_or_else(|| {
+        let characters = context.chars().count();
+        record.error(found(&format!(
+            "answer_start is {start}, the context has {characters} characters"
+        )))
+    })?;
+    let Some((from, to)) = place(&context[byte..], text) else {
+        let there: String = context[byte..].chars().take(text.chars().count()).collect();
+        return Err(record.error(found(&format!(
+            "the context has `{there}` at character {start}, expected `{text}`"
+        ))));
+    };
+    Ok(Answer { text, start: byte + from, end: byte + to })
+}
+
+/// The bytes of an answer at the beginning of `context`, without the white space at its ends. Written
+/// in other letters, large for small, it is the same answer, as in the scores.
+fn place(context: &str, answer: &str) -> Option<(usize, usize)> {
+    let trimmed = answer.trim();
+    let leading = answer.len() - answer.trim_start().len();
+    let mut letters = context.chars();
+    let mut from = 0;
+    for _ in answer[..leading].chars() {
+        let letter = letters.next()?;
+        letter.is_whitespace().then_some(())?;
+        from += letter.len_utf8();
+    }
+    let mut to = from;
+    for wanted in trimmed.chars() {
+        let letter = letters.next()?;
+        let same = letter == wanted || letter.to_lowercase().eq(wanted.to_lowercase());
+        same.then_some(())?;
+        to += letter.len_utf8();
+    }
+    Some((from, to))
+}

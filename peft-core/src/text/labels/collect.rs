@@ -1,0 +1,223 @@
+//! The list of labels that the rows of a file make.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use super::{class_index, record_label, record_tags, refuse_fraction, refuse_missing};
+use crate::{
+    contract::task::Task,
+    data::Labels,
+    error::{Error, Result},
+    text::{
+        fields::{FieldNames, Role},
+        record::Record,
+    },
+};
+
+/// Collects the label list from the records of a training file.
+///
+/// The distinct values of `label` (or of `tags`, for tagging; or what `fields` call them) in the order of
+/// [`Labels::collect`]. Rows of token ids hold class indices, not names: their classes are named `0`, `1`, ... up to
+/// the highest index found.
+///
+/// # Errors
+/// Those among the records; [`Error::Data`] for a row without a label or with a malformed one, for a number with a
+/// fraction, or if rows of token ids are mixed with others; [`Error::Setting`] for tasks without labels, if
+/// no label is found, and if more than half of many rows have a label of their own.
+pub fn collect_labels(
+    records: impl IntoIterator<Item = Result<Record>>,
+    task: Task,
+    fields: &FieldNames,
+) -> Result<Labels> {
+    let tags = match task {
+        Task::SeqCls => false,
+        Task::TokenCls => true,
+        other => return Err(Error::setting("task", format!("{other} has no labels"))),
+    };
+    let key = fields.name(if tags { Role::Tags } else { Role::Label });
+    let mut first: Option<(bool, Arc<Path>)> = None;
+    let (mut distinct, mut rows) = (BTreeSet::new(), 0);
+    let mut highest = None;
+    for record in records {
+        let record = &record?;
+        rows += 1;
+        let by_index = first.get_or_insert_with(|| (record.is_ids(), record.path.clone())).0;
+        if record.is_ids() != by_index {
+            return Err(record.error(
+                "rows of `input_ids` and other rows are mixed in one file; give the label list",
+            ));
+        }
+        match (by_index, tags) {
+            (true, _) => highest = highest.max(highest_index(record, tags, fields)?),
+            (false, _) => {
+                let found = match tags {
+                    true => record_tags(record, key)?,
+                    false => vec![record_label(record, key)?],
+                };
+                for label in found {
+                    if tags && label == IGNORED {
+                        continue;
+                    }
+                    if distinct.insert(label.clone()) {
+                        refuse_unlabelled(record, key, &label)?;
+                        refuse_missing(record, key, &label)?;
+                        refuse_fraction(record, key, &label)?;
+                    }
+                }
+            }
+        }
+    }
+    let by_index = first.as_ref().is_some_and(|(by_index, _)| *by_index);
+    if let Some((false, path)) = &first
+        && !tags
+    {
+        refuse_a_class_per_row(path, rows, key, distinct.len())?;
+    }
+    if by_index {
+        // Negative values are ignored targets (-100), or rejected when the rows are encoded.
+        distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
+    }
+    Labels::collect(distinct)
+}
+
+/// A tag that is no target, as transformers writes it.
+const IGNORED: &str = "-100";
+
+/// Refuses labels that name almost every row of the file `path`: they are no classes.
+fn refuse_a_class_per_row(path: &Path, rows: usize, key: &str, distinct: usize) -> Result<()> {
+    /// Fewer rows may well show each class once.
+    const MANY: usize = 20;
+    if rows > MANY && distinct * 2 > rows {
+        let message = format!(
+            "{}: field `{key}` has {distinct} different values in {rows} rows, which are no classes; name the \
+             field of the classes, or the classes in `labels`; numbers to predict are a regression \
+             (`problem_type`), texts a task of language models",
+            path.display()
+        );
+        return Err(Error::setting("label_field", message));
+    }
+    Ok(())
+}
+
+/// Refuses the number that data sets write where there is no label.
+fn refuse_unlabelled(record: &Record, key: &str, label: &str) -> Result<()> {
+    match label {
+        "-1" | IGNORED => Err(record.error(format!(
+            "field `{key}`: found {label}, which stands for no label; leave the row out, or, if it is a class, set \
+             `labels` to the names of all classes"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The highest class index of a row of token ids, `None` if it has none.
+fn highest_index(record: &Record, tags: bool, fields: &FieldNames) -> Result<Option<i64>> {
+    /// More classes than this are an error in the file, and would fill the memory with names.
+    const LIMIT: i64 = 1 << 20;
+    let (key, highest) = match tags {
+        true => ("labels", record.label_ids("labels")?.into_iter().max()),
+        false => {
+            let label = fields.name(Role::Label);
+            let class = i64::try_from(class_index(record, label)?).unwrap_or(i64::MAX);
+            (label, Some(class))
+        }
+    };
+    match highest {
+        Some(index) if index >= LIMIT => Err(record.error(format!(
+            "field `{key}`: found class {index}, expected fewer than {LIMIT} classes"
+        ))),
+        _ => Ok(highest),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::text::record::tests::record;
+
+    fn rows(fields: &[Value]) -> Vec<Record> {
+        fields.iter().enumerate().map(|(i, fields)| record(i + 1, fields.clone())).collect()
+    }
+
+    fn collect(records: &[Record], task: Task) -> Result<Labels> {
+        collect_labels(records.iter().cloned().map(Ok), task, &FieldNames::default())
+    }
+
+    fn failure(fields: &[Value], task: Task) -> String {
+        collect(&rows(fields), task).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn labels_may_be_strings_integers_and_booleans() {
+        let found = rows(&[json!({"label": 10}), json!({"label": 9}), json!({"label": "9"})]);
+        assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["9", "10"]);
+        let found = rows(&[json!({"label": "1.0"}), json!({"label": 0}), json!({"label": 1.0})]);
+        assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["0", "1"]);
+        let found = rows(&[json!({"label": true}), json!({"label": false})]);
+        assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["false", "true"]);
+        let found = rows(&[json!({"tags": ["O", "B-x"]}), json!({"tags": []})]);
+        assert_eq!(collect(&found, Task::TokenCls).unwrap().names(), ["B-x", "O"]);
+    }
+
+    #[test]
+    fn numbers_that_are_no_classes_are_refused() {
+        let scores = ["2.5", "5.0"].map(|label| json!({ "label": label }));
+        let error = failure(&scores, Task::SeqCls);
+        assert!(
+            error.starts_with("rows.jsonl, line 1: field `label`: found 2.5, which is no class")
+        );
+        let named: Vec<Value> = (0..21).map(|i| json!({"label": format!("name {i}")})).collect();
+        let error = failure(&named, Task::SeqCls);
+        assert!(
+            error.starts_with("label_field: rows.jsonl: field `label` has 21 different values")
+        );
+        assert!(collect(&rows(&named[..20]), Task::SeqCls).is_ok());
+        let nan = failure(&[json!({"label": "1.0"}), json!({"label": "nan"})], Task::SeqCls);
+        assert!(nan.contains("line 2: field `label`: found `nan`, as a missing value is written"));
+    }
+
+    #[test]
+    fn malformed_labels_are_placed() {
+        let ok = json!({"label": "a"});
+        let line_2 = |bad: Value| failure(&[ok.clone(), bad], Task::SeqCls);
+        assert!(line_2(json!({"x": 1})).contains("line 2: field `label` is missing"));
+        assert!(line_2(json!({"label": 0.5})).contains("found 0.5, which is no class"));
+        assert!(line_2(json!({"label": ""})).contains("found an empty string"));
+        assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
+        assert!(line_2(json!({"label": -1})).contains("found -1, which stands for no label"));
+        let ignored = rows(&[json!({"tags": ["O", -100]})]);
+        assert_eq!(collect(&ignored, Task::TokenCls).unwrap().names(), ["O"]);
+        for missing in ["nan", "NA", "None"] {
+            assert!(
+                line_2(json!({"label": missing}))
+                    .contains(&format!("found `{missing}`, as a missing"))
+            );
+        }
+        let tags = |tags: Value| failure(&[json!({ "tags": tags })], Task::TokenCls);
+        assert!(tags(json!("O")).contains("expected an array of tags"));
+        assert!(tags(json!(["O", null])).contains("field `tags[1]`: found null"));
+        assert!(failure(&[], Task::SeqCls).contains("the list is empty"));
+        assert!(failure(&[json!({"tags": []})], Task::TokenCls).contains("the list is empty"));
+        for task in [Task::CausalLm, Task::Seq2SeqLm, Task::QuestionAns] {
+            assert!(failure(std::slice::from_ref(&ok), task).contains("has no labels"));
+        }
+    }
+
+    #[test]
+    fn rows_of_token_ids_give_numbered_labels() {
+        let ids = |label: i64| json!({"input_ids": [1], "label": label});
+        let labels = collect(&rows(&[ids(2), ids(0)]), Task::SeqCls).unwrap();
+        assert_eq!(labels.names(), ["0", "1", "2"]);
+        let tagged = [json!({"input_ids": [1, 2], "labels": [-100, 1]})];
+        assert_eq!(collect(&rows(&tagged), Task::TokenCls).unwrap().names(), ["0", "1"]);
+        let mixed = [ids(0), json!({"text": "a", "label": "b"})];
+        assert!(failure(&mixed, Task::SeqCls).contains("line 2: rows of `input_ids` and other"));
+        let named = failure(&[json!({"input_ids": [1], "label": "a"})], Task::SeqCls);
+        assert!(named.contains("found the string `a`, expected a class index"), "{named}");
+        assert!(failure(&[ids(i64::MAX)], Task::SeqCls).contains("fewer than 1048576 classes"));
+        let ignored = [json!({"input_ids": [1], "labels": [-100]})];
+        assert!(failure(&ignored, Task::TokenCls).contains("the list is empty"));
+    }
+}
