@@ -24,6 +24,17 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// Another process writes there.
+    #[error(
+        "{} is in use by {}: wait until it has ended, or write elsewhere",
+        path.display(), named_process(*process)
+    )]
+    InUse {
+        /// The file or folder.
+        path: PathBuf,
+        /// The id of the process, if it is known.
+        process: Option<u32>,
+    },
     /// A line of a data file is invalid.
     #[error("{}, line {line}: {message}", path.display())]
     Data {
@@ -136,6 +147,10 @@ pub enum Error {
         /// The loss.
         loss: f64,
     },
+}
+
+fn named_process(id: Option<u32>) -> String {
+    id.map_or("another process".to_string(), |id| format!("process {id}"))
 }
 
 /// A result of this workspace's libraries.

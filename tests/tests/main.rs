@@ -29,6 +29,7 @@ mod questions;
 mod real;
 mod recompute;
 mod resume;
+mod run_folder;
 mod semantics;
 mod support;
 mod tokenizers;

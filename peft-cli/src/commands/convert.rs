@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use peft_core::{
     Adapter, Error, FrozenModel, PROMPT_EMBEDDINGS, PeftType, Result, Task,
     adapter::{
-        atomic,
+        FolderLock, atomic,
         foreign::{self, Base},
         prompt_file, stored,
     },
@@ -283,6 +283,11 @@ fn write_folder(args: &ConvertArgs, adapter: &Adapter) -> Result<()> {
     let to = &args.to;
     if to.exists() && !to.is_dir() {
         return Err(Error::file(to, "is a file, expected a folder or nothing"));
+    }
+    // Nobody else writes there meanwhile, such as a run.
+    let lock = to.exists().then(|| FolderLock::new(to)).transpose()?;
+    if let Some(warning) = lock.as_ref().and_then(FolderLock::warning) {
+        output::note(format!("note: {warning}"));
     }
     for (path, bytes) in adapter.files(to)? {
         check_target(&path, &bytes, args.force)?;

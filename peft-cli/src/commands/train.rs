@@ -1,9 +1,9 @@
 //! `peft train`: trains one method on one task.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use peft_core::Error;
+use peft_core::{Error, adapter::FolderLock};
 use serde_json::json;
 
 use crate::{
@@ -58,6 +58,11 @@ pub fn run(args: TrainArgs) -> CliResult {
         settings = settings.or(Settings::load(path).map_err(in_config)?);
     }
     let out = Settings::required(&settings.out, "--out")?.clone();
+    // Held until the adapter is saved: one process at a time.
+    let lock = Arc::new(FolderLock::new(&out)?);
+    if let Some(warning) = lock.warning() {
+        output::note(format!("note: {warning}"));
+    }
     let mut earlier_metrics = None;
     if args.resume {
         let earlier = run_folder::settings_of(&out)?;
@@ -77,7 +82,7 @@ pub fn run(args: TrainArgs) -> CliResult {
     // Written when the run begins: settings that cannot start a run must not cost an earlier one.
     let folder = RunFolder::new(&out, &run.settings, args.overwrite);
     let mut progress = Progress::new(run.method.name(), Some(folder), interrupt_flag());
-    let trained = run.train(Some(&out), args.resume, &mut progress);
+    let trained = run.train(Some(&lock), args.resume, &mut progress);
     progress.finish();
     if let Some(error) = progress.failure.take() {
         return Err(error.into());

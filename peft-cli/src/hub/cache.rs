@@ -97,9 +97,7 @@ impl RepoCache {
     pub fn write_ref(&self, commit: &str) -> Result<(), HubError> {
         let path = self.root.join("refs").join(&self.revision);
         make_parent(&path).map_err(HubError::write(&path))?;
-        // Two processes may write the same ref; the slower one may find the shared temporary file gone.
         match atomic::write_file(&path, commit.as_bytes()) {
-            Err(_) if self.commit().as_deref() == Some(commit) => Ok(()),
             Err(peft_core::Error::Write { path, source }) => Err(HubError::Write { path, source }),
             Err(other) => Err(HubError::write(&path)(io::Error::other(other))),
             Ok(()) => Ok(()),
@@ -145,10 +143,10 @@ impl RepoCache {
             Ok(()) => Ok(()),
         };
         match locked {
-            // Some network file systems have no locks; the checksum still protects the blob.
-            Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 Err(HubError::write(&path)(error))
             }
+            // Some network file systems have no locks; the checksum still protects the blob.
             _ => Ok(file),
         }
     }

@@ -1,14 +1,11 @@
 //! A training run: prepared, so that nothing can keep it from starting, and then made.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
     Adapter, ContextBudget, Mode, PeftMethod, Result, Task,
+    adapter::FolderLock,
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     metrics::Metrics,
@@ -179,7 +176,7 @@ impl PreparedRun {
         })
     }
 
-    /// Trains. `out` is the run's folder, for checkpoints.
+    /// Trains. `out` is the run's folder, for checkpoints, held by the caller.
     ///
     /// # Errors
     ///
@@ -187,7 +184,7 @@ impl PreparedRun {
     /// is no longer finite ([`NotFinite`](peft_core::Error::NotFinite)).
     pub fn train(
         &self,
-        out: Option<&Path>,
+        out: Option<&Arc<FolderLock>>,
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
@@ -210,7 +207,7 @@ impl PreparedRun {
     fn train_with<M: PeftMethod>(
         &self,
         method: M,
-        out: Option<&Path>,
+        out: Option<&Arc<FolderLock>>,
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
@@ -222,7 +219,8 @@ impl PreparedRun {
         let trainable = Trainable::new(method, self.head()?);
         let trained_parameters = trainable.num_params();
         let run = RunContext {
-            dir: out.map(Path::to_path_buf),
+            dir: out.map(|lock| lock.dir().to_path_buf()),
+            lock: out.cloned(),
             resume,
             labels: self.labels.clone(),
             base_model: Some(self.base_name.clone()),

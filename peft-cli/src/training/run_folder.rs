@@ -1,7 +1,7 @@
 //! The folder of a training run, `--out`: what an earlier run left there, and what a new one starts with.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -38,23 +38,20 @@ impl RunFolder {
         Self { path: path.to_path_buf(), run_toml: settings.to_toml(), metrics, replace }
     }
 
-    /// Makes the folder with its `run.toml`. Returns the metrics file, with one JSON line per step, and its
+    /// Puts `run.toml` into the folder, which the caller has locked. Returns the metrics file, with one JSON line per step, and its
     /// path; the file keeps the lines up to `after_step`, which a resumed run does not make again.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`]; no new folder is left.
+    /// [`Error::Write`]; [`Error::InUse`] if another run writes the metrics file.
     pub fn begin(&self, after_step: usize) -> Result<(PathBuf, File)> {
-        let is_new = !self.path.exists();
-        fs::create_dir_all(&self.path).map_err(Error::write(&self.path))?;
         let path = &self.metrics;
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-            if is_new {
-                // Best effort: the first error is the one that matters.
-                let _ = fs::remove_dir(&self.path);
-            }
-            Error::write(path)(error)
-        })?;
+        let open = OpenOptions::new().create(true).append(true).open(path);
+        let file = open.map_err(Error::write(path))?;
+        // Two runs with folders of their own may name one file.
+        if path.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(Error::InUse { path: path.clone(), process: None });
+        }
         if self.replace {
             self.clear()?;
         }

@@ -2,124 +2,173 @@
 //! name.
 
 use std::{
-    fs,
-    io::Write,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
+use super::temporary::{self, Temporary, folder_of};
 use crate::error::{Error, Result};
 
-/// The temporary name under which something is written first: next to its final name, so that the
-/// rename stays within one file system.
-fn temporary(path: &Path) -> PathBuf {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    path.with_file_name(format!(".{}.tmp", name.unwrap_or_default()))
-}
+/// Links followed from a name to its file, as many as Linux follows.
+const LINKS: usize = 40;
 
 /// Flushes to the disk, not just to the kernel.
-fn sync(path: &Path) -> Result<()> {
-    fs::File::open(path).and_then(|file| file.sync_all()).map_err(Error::write(path))
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path).and_then(|file| file.sync_all())
 }
 
-fn sync_parent(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync(parent),
-        _ => sync(Path::new(".")),
+/// What a name stands for.
+enum Target {
+    /// A file, there or not, that is replaced as a whole.
+    File(PathBuf),
+    /// A device, a pipe, or a file that is open already, such as `/dev/stdout`: written to, not replaced.
+    Stream,
+}
+
+impl Target {
+    /// Follows the links of `path`: what they lead to is written, and they stay.
+    fn of(path: &Path) -> io::Result<Self> {
+        let mut file = path.to_path_buf();
+        for _ in 0..LINKS {
+            if file.starts_with("/proc") || file.starts_with("/dev/fd") {
+                return Ok(Self::Stream);
+            }
+            match fs::read_link(&file) {
+                Ok(to) => file = folder_of(&file).join(to),
+                Err(_) => {
+                    let other = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+                    let is_stream = fs::metadata(&file).is_ok_and(other);
+                    return Ok(if is_stream { Self::Stream } else { Self::File(file) });
+                }
+            }
+        }
+        // The system's words for it.
+        fs::metadata(path).map(|_| Self::File(file))
     }
 }
 
-/// Writes `bytes` to `path`, which then holds either the old file or the new one, never a part. A
-/// device or a pipe, such as `/dev/stdout`, is written to, not replaced.
+/// A file under a temporary name.
+struct Draft {
+    temporary: Temporary,
+    becomes: PathBuf,
+}
+
+impl Draft {
+    /// Writes what is to replace `file`. It can be read by whoever can read the old file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, also where the old file is a folder or may not be written to.
+    fn new(file: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let permissions = match fs::metadata(file) {
+            Ok(old) => {
+                OpenOptions::new().write(true).open(file)?;
+                Some(old.permissions())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let folder = folder_of(file);
+        temporary::sweep(folder);
+        let (temporary, mut written) = Temporary::file(folder, permissions.as_ref())?;
+        written.write_all(bytes)?;
+        written.sync_all()?;
+        Ok(Self { temporary, becomes: file.to_path_buf() })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        self.temporary.rename(&self.becomes)?;
+        sync(folder_of(&self.becomes))
+    }
+}
+
+/// Writes `bytes` to `path`, which then holds either the old file or the new one, never a part. A new file has the
+/// permissions of the old one. Links are followed. A device or a pipe, such as `/dev/stdout`, is written to, not
+/// replaced.
 ///
 /// # Errors
 ///
 /// [`Error::Write`]; the temporary file is removed and the old file untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let opened = fs::OpenOptions::new().write(true).open(path);
-        return opened.and_then(|mut file| file.write_all(bytes)).map_err(Error::write(path));
-    }
     write_files(&[(path, bytes)])
 }
 
-/// Writes files of one folder. All are written and synced under temporary names before the first is
-/// renamed. They are renamed in the order given, so a kill in between leaves the first ones new and
-/// the others old.
+/// Writes files, as [`write_file`] does. All are written and synced under temporary names before the first is renamed.
+/// They are renamed in the order given, so a kill in between leaves the first ones new and the others old.
 ///
 /// # Errors
 ///
 /// [`Error::Write`]; the temporary files are removed. If a file cannot be written (a full disk),
 /// all old files are untouched.
 pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
-    let write = |path: &Path, bytes: &[u8]| {
-        fs::File::create(path)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-    };
-    let written = files
-        .iter()
-        .try_for_each(|(path, bytes)| write(&temporary(path), bytes).map_err(Error::write(path)))
-        .and_then(|()| {
-            files.iter().try_for_each(|(path, _)| {
-                fs::rename(temporary(path), path).map_err(Error::write(path))?;
-                sync_parent(path)
-            })
-        });
-    if written.is_err() {
-        for (path, _) in files {
-            // Best effort: the error that matters is the one at hand.
-            let _ = fs::remove_file(temporary(path));
+    let mut drafts = Vec::new();
+    for (path, bytes) in files {
+        match Target::of(path).map_err(Error::write(path))? {
+            Target::File(file) => {
+                drafts.push((path, Draft::new(&file, bytes).map_err(Error::write(path))?));
+            }
+            Target::Stream => {
+                let opened = OpenOptions::new().append(true).open(path);
+                opened.and_then(|mut open| open.write_all(bytes)).map_err(Error::write(path))?;
+            }
         }
     }
-    written
+    drafts.into_iter().try_for_each(|(path, draft)| draft.finish().map_err(Error::write(path)))
 }
 
-/// Removes what killed writes of files or folders whose names begin with `start` left in `dir`. A
-/// missing folder counts as empty.
-///
-/// # Errors
-///
-/// [`Error::Read`] if the folder cannot be read, [`Error::Write`] if something in it cannot be
-/// removed.
-pub fn sweep(dir: &Path, start: &str) -> Result<()> {
-    if !dir.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(dir).map_err(Error::read(dir))? {
-        let path = entry.map_err(Error::read(dir))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let own = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-        if own.is_some_and(|own| own.starts_with(start)) {
-            let removed =
-                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(Error::write(&path))?;
-        }
-    }
-    Ok(())
-}
-
-/// Fills a folder through `fill` under a temporary name, then renames it to `path`.
+/// Fills a new folder through `fill` under a temporary name, then renames it to `path`, where nothing or an empty
+/// folder may be.
 ///
 /// # Errors
 ///
 /// Any error of `fill`, or [`Error::Write`]; the temporary folder is removed.
 pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let temporary = temporary(path);
-    if temporary.exists() {
-        fs::remove_dir_all(&temporary).map_err(Error::write(&temporary))?;
-    }
-    fs::create_dir_all(&temporary).map_err(Error::write(path))?;
-    let filled = fill(&temporary).and_then(|()| {
-        sync(&temporary)?;
-        if path.exists() {
-            fs::remove_dir_all(path).map_err(Error::write(path))?;
+    let parent = folder_of(path);
+    fs::create_dir_all(parent).map_err(Error::write(path))?;
+    temporary::sweep(parent);
+    let temporary = Temporary::folder(parent).map_err(Error::write(path))?;
+    fill(temporary.path()).map_err(|error| match error {
+        Error::Write { path: inside, source } => {
+            // Under the name that the user knows.
+            let known = inside.strip_prefix(temporary.path()).map(|inside| path.join(inside));
+            Error::Write { path: known.unwrap_or(inside), source }
         }
-        fs::rename(&temporary, path).map_err(Error::write(path))
-    });
-    if filled.is_err() {
-        let _ = fs::remove_dir_all(&temporary);
-        return filled;
-    }
-    sync_parent(path)
+        other => other,
+    })?;
+    sync(temporary.path())
+        .and_then(|()| temporary.rename(path))
+        .and_then(|()| sync(parent))
+        .map_err(Error::write(path))
+}
+
+/// Removes a file or folder: its name in one step, then what it held.
+///
+/// # Errors
+///
+/// [`Error::Write`].
+pub fn remove(path: &Path) -> Result<()> {
+    temporary::remove_whole(path).map_err(Error::write(path))
+}
+
+/// Moves a file or folder out of the way in one step; what is moved is removed by [`sweep`], or by the next write in
+/// the same folder.
+///
+/// # Errors
+///
+/// [`Error::Write`].
+pub fn set_aside(path: &Path) -> Result<()> {
+    temporary::set_aside(path).map(drop).map_err(Error::write(path))
+}
+
+/// Removes what was set aside in `dir`, and what killed writes left there.
+pub fn sweep(dir: &Path) {
+    temporary::sweep(dir);
+}
+
+/// As [`sweep`], for a folder in which nobody else writes. That works where folders have no locks.
+pub fn sweep_all(dir: &Path) {
+    temporary::sweep_all(dir);
 }
 
 #[cfg(test)]
@@ -127,34 +176,77 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_failed_write_leaves_the_old_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.json");
-        write_file(&path, b"old").unwrap();
-        // A folder in place of the temporary file makes the write fail.
-        fs::create_dir(temporary(&path)).unwrap();
-        assert!(write_file(&path, b"new").is_err());
-        assert_eq!(fs::read(&path).unwrap(), b"old");
+    fn count(dir: &Path) -> usize {
+        fs::read_dir(dir).unwrap().count()
     }
 
     #[test]
-    fn only_leftovers_of_that_name_are_swept() {
+    fn a_failed_write_leaves_the_old_files() {
         let dir = tempfile::tempdir().unwrap();
-        let names = || {
-            let mut names: Vec<_> =
-                fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            names.sort();
-            names
-        };
-        fs::create_dir(dir.path().join(".step-000003.tmp")).unwrap();
-        fs::create_dir(dir.path().join("step-000002")).unwrap();
-        for name in [".step-000003.tmp/a", ".step-1.tmp", ".other.tmp", ".step-1"] {
-            fs::write(dir.path().join(name), b"x").unwrap();
+        let (first, second) = (dir.path().join("a.json"), dir.path().join("b"));
+        write_file(&first, b"old").unwrap();
+        fs::create_dir(&second).unwrap();
+        let error = write_files(&[(&first, b"new"), (&second, b"new")]).unwrap_err();
+        assert!(matches!(&error, Error::Write { path, .. } if *path == second), "{error}");
+        assert_eq!(fs::read(&first).unwrap(), b"old");
+        assert_eq!(count(dir.path()), 2);
+        let none = dir.path().join("none/a");
+        assert!(write_file(&none, b"x").unwrap_err().to_string().contains("No such file"));
+    }
+
+    #[test]
+    fn the_longest_name_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n".repeat(255));
+        for bytes in [b"old", b"new"] {
+            write_file(&path, bytes).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes);
         }
-        sweep(dir.path(), "step-").unwrap();
-        assert_eq!(names(), [".other.tmp", ".step-1", "step-000002"]);
-        sweep(&dir.path().join("none"), "step-").unwrap();
+        assert!(write_file(&dir.path().join("n".repeat(256)), b"x").is_err());
+        assert_eq!(count(dir.path()), 1);
+    }
+
+    #[test]
+    fn the_next_write_removes_what_a_kill_left() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".peft-0000000000000001.tmp"), b"x").unwrap();
+        write_file(&dir.path().join("a"), b"x").unwrap();
+        assert_eq!(count(dir.path()), 1);
+        fs::create_dir_all(dir.path().join(".peft-0000000000000001.tmp/b")).unwrap();
+        write_folder(&dir.path().join("c"), |_| Ok(())).unwrap();
+        assert_eq!(count(dir.path()), 2);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn permissions_and_links_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+        fs::create_dir(at("sub")).unwrap();
+        for (name, to) in [("one", "sub/two"), ("sub/two", "../private"), ("free", "sub/new")] {
+            symlink(to, at(name)).unwrap();
+        }
+        write_file(&at("private"), b"old").unwrap();
+        let usual = mode("private");
+        for wanted in [0o600, 0o640, 0o666] {
+            fs::set_permissions(at("private"), fs::Permissions::from_mode(wanted)).unwrap();
+            write_file(&at("one"), b"new").unwrap();
+            assert_eq!(
+                (mode("private"), fs::read(at("private")).unwrap()),
+                (wanted, b"new".into())
+            );
+        }
+        // A link to nothing yet makes the file that it names.
+        write_file(&at("free"), b"new").unwrap();
+        assert_eq!((mode("sub/new"), fs::read(at("sub/new")).unwrap()), (usual, b"new".into()));
+        for name in ["one", "sub/two", "free"] {
+            assert!(at(name).is_symlink(), "{name}");
+        }
+        symlink("round", at("round")).unwrap();
+        let error = write_file(&at("round"), b"x").unwrap_err().to_string();
+        assert!(error.contains("round: Too many levels of symbolic links"), "{error}");
     }
 
     #[test]
@@ -166,8 +258,25 @@ mod tests {
             Err(Error::Mismatch("no".into()))
         });
         assert!(failed.is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(count(dir.path()), 0);
+        let failed = write_folder(&path, |inside| write_file(&inside.join("no/file"), b"x"));
+        assert!(failed.unwrap_err().to_string().contains("step-1/no/file"));
         write_folder(&path, |inside| write_file(&inside.join("whole"), b"x")).unwrap();
         assert!(path.join("whole").exists());
+        assert!(write_folder(&path, |_| Ok(())).is_err());
+        assert!(path.join("whole").exists());
+        remove(&path).unwrap();
+        assert_eq!(count(dir.path()), 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_goes_with_the_next_sweep() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        set_aside(&dir.path().join("a")).unwrap();
+        assert!(!dir.path().join("a").exists());
+        assert_eq!(count(dir.path()), 1);
+        sweep(dir.path());
+        assert_eq!(count(dir.path()), 0);
     }
 }

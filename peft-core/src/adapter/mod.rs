@@ -12,6 +12,8 @@
 //! | `deploy` | from the stored tensors to virtual tokens, also those that PEFT made |
 //! | `elsewhere` | a path that is no adapter folder: where the adapter is |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
+//! | `temporary` | what is written before it has its name, and what kills left of it |
+//! | [`lock`] | a folder that one process at a time writes |
 
 pub mod atomic;
 pub mod codec;
@@ -20,9 +22,12 @@ mod deploy;
 mod elsewhere;
 pub mod folder;
 pub mod foreign;
+pub mod lock;
 pub mod prompt_file;
 pub mod stored;
+mod temporary;
 
 pub use config::{AdapterConfig, OwnFields};
 pub use deploy::peft_decoder_prefix;
 pub use folder::Adapter;
+pub use lock::FolderLock;

@@ -37,7 +37,7 @@ struct StateFile {
     identity: Identity,
 }
 
-/// The checkpoints of one run.
+/// The checkpoints of one run, whose folder the caller has locked ([`FolderLock`](crate::adapter::FolderLock)).
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     dir: PathBuf,
@@ -78,10 +78,7 @@ impl Checkpoints {
     /// [`Error::Write`]; then all earlier checkpoints are still there.
     pub fn save(&self, stored: &Snapshot, adapter: &Adapter) -> Result<PathBuf> {
         fs::create_dir_all(&self.dir).map_err(Error::write(&self.dir))?;
-        atomic::sweep(&self.dir, "step-")?;
-        if let Some(run_dir) = self.dir.parent() {
-            atomic::sweep(run_dir, "adapter_")?;
-        }
+        atomic::sweep_all(&self.dir);
         let path = self.dir.join(format!("step-{:06}", stored.counters.step));
         let bytes = to_safetensors(&stored.tensors, &path.join(TENSORS))?;
         let state = StateFile {
@@ -97,7 +94,7 @@ impl Checkpoints {
             atomic::write_file(&inside.join(STATE), &state)
         })?;
         for (_, old) in self.list()?.into_iter().skip(self.keep.max(1)) {
-            fs::remove_dir_all(&old).map_err(Error::write(&old))?;
+            atomic::remove(&old)?;
         }
         Ok(path)
     }
@@ -109,7 +106,7 @@ impl Checkpoints {
     /// [`Error::Write`].
     pub fn discard_after(&self, step: usize) -> Result<()> {
         for (_, path) in self.list()?.into_iter().take_while(|(found, _)| *found > step) {
-            fs::remove_dir_all(&path).map_err(Error::write(&path))?;
+            atomic::remove(&path)?;
         }
         Ok(())
     }

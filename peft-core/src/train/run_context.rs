@@ -1,18 +1,21 @@
 //! What a run is given beside its settings and its rows: where it is stored, and what its adapter is
 //! to say about it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
 
 use super::{config::TrainConfig, export::About};
-use crate::{data::Labels, metrics::Metrics};
+use crate::{adapter::FolderLock, data::Labels, metrics::Metrics};
 
 /// Where a run is stored, and what its adapter says about it.
 #[derive(Clone, Debug, Default)]
 pub struct RunContext {
     /// The folder of the run; if not given, there are no checkpoints.
     pub dir: Option<PathBuf>,
+    /// The lock on that folder, if the caller holds it. Otherwise training locks the folder while it
+    /// lasts.
+    pub lock: Option<Arc<FolderLock>>,
     /// Whether to continue from the newest checkpoint in the folder.
     pub resume: bool,
     /// Names of the classes.

@@ -17,6 +17,7 @@ use super::{
     training_data::TrainingData,
 };
 use crate::{
+    adapter::FolderLock,
     contract::{
         frozen::FrozenModel,
         loss::cross_entropy_sum,
@@ -70,7 +71,8 @@ pub struct Outcome<M: PeftMethod> {
 ///
 /// [`Error::Setting`] for an invalid setting; [`Error::Mismatch`] if model, method, head and data
 /// do not fit together, a run is resumed with other settings, or the folder has checkpoints and the
-/// run is not resumed; [`Error::TooLong`] if a row does not fit; [`Error::NotFinite`] if the loss
+/// run is not resumed; [`Error::InUse`] if another process trains in the folder; [`Error::TooLong`]
+/// if a row does not fit; [`Error::NotFinite`] if the loss
 /// is not finite any more (what was stored before is still there); [`Error::Write`] if a checkpoint
 /// cannot be stored.
 pub fn train<M: PeftMethod>(
@@ -82,6 +84,13 @@ pub fn train<M: PeftMethod>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
     let mut trainer = Trainer::new(model, &trainable, data, config, run)?;
+    let own_lock = match (&run.dir, &run.lock) {
+        (Some(dir), None) => Some(FolderLock::new(dir)?),
+        _ => None,
+    };
+    if let Some(warning) = own_lock.as_ref().and_then(FolderLock::warning) {
+        observer.note(&warning);
+    }
     let mut state = State::new(trainable, config.optimizer);
     if run.resume {
         trainer.resume(&mut state, observer)?;
