@@ -6,7 +6,9 @@ use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, Head, ProblemType, Result, Task,
     data::Labels,
-    text::{FieldNames, Record, Role, collect_classes, collect_labels},
+    text::{
+        ClassNames, FieldNames, Record, Role, are_class_numbers, collect_classes, collect_labels,
+    },
 };
 use peft_models::Loaded;
 
@@ -16,8 +18,8 @@ use crate::{
     output,
 };
 
-/// The classes of a run: those of `--labels`, of the adapter to start from, those that the training file names, or
-/// those of its records.
+/// The classes of a run: those of `--labels`, of the adapter to start from, those that the training file or its data
+/// set's card names, or those of its records.
 ///
 /// # Errors
 ///
@@ -47,15 +49,15 @@ pub fn of_run(
         return Ok(Some(stored_labels(names, "adapter")?));
     }
     let first = train.first_rows()?;
-    if let Some(names) = named_in_file(task, &first, fields) {
-        output::note(format!(
-            "note: the classes are those that the file names: {}",
-            names.join(", ")
-        ));
-        let own = base.config.labels().filter(|own| own.len() == names.len());
-        // The base model's own order, which is that of its head.
-        let own = own.filter(|own| names.iter().all(|name| own.contains(name)));
-        return Ok(Some(stored_labels(own.unwrap_or_else(|| names.to_vec()), "data file")?));
+    let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
+    let numbered = first.iter().all(|row| !row.is_ids()) && are_class_numbers(&first, key);
+    if let Some(row) = first.first().filter(|_| numbered) {
+        if let Some(known) = row.class_names(key) {
+            return Ok(Some(as_named(known, row, base)?));
+        }
+        for why in row.unnamed(key) {
+            output::note(format!("note: {why}; --labels gives their names, from 0 on"));
+        }
     }
     let found = match problem_type {
         ProblemType::MultiLabel => collect_classes(train.rows(), fields)?,
@@ -98,11 +100,22 @@ fn note_spellings(labels: &Labels) {
     }
 }
 
-/// The names that the file of the first rows gives its classes.
-fn named_in_file<'r>(task: Task, first: &'r [Record], fields: &FieldNames) -> Option<&'r [String]> {
-    let role = if task == Task::TokenCls { Role::Tags } else { Role::Label };
-    let first = first.first().filter(|record| !record.is_ids())?;
-    first.class_names(fields.name(role))
+/// The classes that the file of `row`, or one beside it, names: in the base model's order, which is that of its head,
+/// if it has the same ones.
+fn as_named(known: &ClassNames, row: &Record, base: &Loaded) -> Result<Labels> {
+    let source = match known.source == row.path {
+        true => "the file".to_owned(),
+        false => known.source.display().to_string(),
+    };
+    let names = known.names.join(", ");
+    let own = base.config.labels().filter(|own| own.len() == known.names.len());
+    let own = own.filter(|own| known.names.iter().all(|name| own.contains(name)));
+    let order = match own.as_ref().filter(|own| **own != known.names) {
+        Some(own) => format!("; in the order of the base model, {}", own.join(", ")),
+        None => String::new(),
+    };
+    output::note(format!("note: the classes are those that {source} names: {names}{order}"));
+    stored_labels(own.unwrap_or_else(|| known.names.clone()), "data file")
 }
 
 /// What the labels of a run are: as given, as in the adapter to start from, or as the base model says.

@@ -29,14 +29,19 @@ pub(super) fn label_index(
     record: &Record,
     key: &str,
 ) -> Result<usize> {
-    if let Some(names) = record.class_names(key)
-        && names.iter().any(|name| labels.index(name).is_some())
+    if let Some(known) = record.class_names(key)
+        && let Ok(number) = name.parse::<usize>()
+        && known.names.iter().any(|name| labels.index(name).is_some())
     {
-        let own = name.parse().ok().and_then(|number: usize| names.get(number));
+        let own = known.names.get(number);
         return own.and_then(|own| labels.index(own)).ok_or_else(|| {
             let listed = listed(labels);
+            let source = match known.source == record.path {
+                true => "the file".to_owned(),
+                false => known.source.display().to_string(),
+            };
             let called =
-                own.map_or_else(String::new, |own| format!(", which the file calls `{own}`"));
+                own.map_or_else(String::new, |own| format!(", which {source} calls `{own}`"));
             record.error(format!("found label `{name}`{called}, expected one of: {listed}"))
         });
     }
@@ -139,6 +144,23 @@ fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
     ))
 }
 
+/// Whether field `key` of some records has numbers of classes, or lists of them, and no names.
+pub fn are_class_numbers(records: &[Record], key: &str) -> bool {
+    fn is_number(value: &Value) -> bool {
+        match value {
+            Value::Number(_) => true,
+            // A table can only have a list as text.
+            Value::String(text) => match serde_json::from_str(text.trim()) {
+                Ok(value @ (Value::Number(_) | Value::Array(_))) => is_number(&value),
+                _ => false,
+            },
+            Value::Array(values) => values.iter().all(is_number),
+            _ => false,
+        }
+    }
+    records.iter().filter_map(|record| record.optional(key)).all(is_number)
+}
+
 /// Refuses a number with a fraction as the name of a class.
 pub(super) fn refuse_fraction(record: &Record, key: &str, label: &str) -> Result<()> {
     match label.parse::<f64>() {
@@ -184,7 +206,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::text::record::{Aside, tests::record};
+    use crate::text::record::{Aside, ClassNames, tests::record};
     use serde_json::json;
 
     fn list(names: &[&str]) -> Result<Labels> {
@@ -238,8 +260,12 @@ mod tests {
     #[test]
     fn the_file_says_what_its_numbers_are_called() {
         let mut row = record(4, json!({}));
-        let class_names = vec![("label".to_owned(), vec!["pos".to_owned(), "neg".to_owned()])];
-        row.aside = Some(Arc::new(Aside { class_names, ..Aside::default() }));
+        let known = ClassNames {
+            field: "label".to_owned(),
+            names: vec!["pos".to_owned(), "neg".to_owned()],
+            source: row.path.clone(),
+        };
+        row.aside = Some(Arc::new(Aside { class_names: vec![known], ..Aside::default() }));
         let index = |names: &[&str], name: &str| {
             label_index(&list(names).unwrap(), name, &row, "label")
                 .map_err(|error| error.to_string())
@@ -252,9 +278,29 @@ mod tests {
             "rows.jsonl, line 4: found label `1`, which the file calls `neg`, expected one of: pos, other"
         );
         assert!(index(&["pos", "neg"], "-1").unwrap_err().contains("found label `-1`, expected"));
+        assert_eq!(index(&["pos", "neg"], "neg"), Ok(1), "a name is a name");
         assert!(index(&["pos", "neg"], "2").is_err());
         let of_another = label_index(&list(&["neg", "pos"]).unwrap(), "1", &row, "tags");
         assert_eq!(of_another.unwrap(), 1);
+    }
+
+    #[test]
+    fn numbers_are_told_from_names() {
+        for (value, numbers) in [
+            (json!(1), true),
+            (json!("1"), true),
+            (json!(" 1.0 "), true),
+            (json!([1, 0]), true),
+            (json!("[1, 0]"), true),
+            (json!(null), true),
+            (json!("neg"), false),
+            (json!(["O", 1]), false),
+            (json!("[neg"), false),
+            (json!(true), false),
+        ] {
+            let records = [record(1, json!({"label": value})), record(2, json!({"label": 1}))];
+            assert_eq!(are_class_numbers(&records, "label"), numbers, "{value}");
+        }
     }
 
     #[test]

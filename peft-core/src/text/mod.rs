@@ -36,10 +36,10 @@ pub use chat::{ChatSource, Clock};
 pub use detect::{FIRST_ROWS, FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig, Needs, Supplies};
 pub use fields::{FieldNames, Role};
-pub use labels::{collect_labels, label_text};
+pub use labels::{are_class_numbers, collect_labels, label_text};
 pub use ordered::Ordered;
 pub use read::{FoundFiles, ReadOptions, Records, find_files, read_records};
-pub use record::{Aside, Record};
+pub use record::{Aside, ClassNames, Record};
 pub use template::Template;
 pub use tokenizer::{
     BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, end_token,

@@ -33,8 +33,21 @@ pub struct Aside {
     pub repeated: Vec<(String, String)>,
     /// Why a field may be missing, and what to do about it.
     pub hint: Option<String>,
-    /// The fields that hold numbers of classes, with the names that the file gives the classes.
-    pub class_names: Vec<(String, Vec<String>)>,
+    /// The fields that hold numbers of classes, with the names of the classes.
+    pub class_names: Vec<ClassNames>,
+    /// Why the classes of a field, or of all, have no names although they should: the field, and a sentence.
+    pub unnamed: Vec<(Option<String>, String)>,
+}
+
+/// What the numbers of a field's classes are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassNames {
+    /// The field.
+    pub field: String,
+    /// The names, from number 0 on.
+    pub names: Vec<String>,
+    /// The file that says so: that of the record, or one that describes it.
+    pub source: Arc<Path>,
 }
 
 impl Record {
@@ -80,10 +93,18 @@ impl Record {
         repeated.find(|(name, _)| name == key).map(|(_, columns)| columns.as_str())
     }
 
-    /// The names that the file gives the classes whose numbers are in a field.
-    pub fn class_names(&self, key: &str) -> Option<&[String]> {
+    /// The names of the classes whose numbers are in a field, if its file or one beside it says them.
+    pub fn class_names(&self, key: &str) -> Option<&ClassNames> {
         let mut known = self.aside.iter().flat_map(|aside| &aside.class_names);
-        known.find(|(name, _)| name == key).map(|(_, names)| names.as_slice())
+        known.find(|known| known.field == key)
+    }
+
+    /// Why the classes of a field have no names although a file beside its own describes it: a sentence each.
+    pub fn unnamed(&self, key: &str) -> impl Iterator<Item = &str> {
+        let known = self.aside.iter().flat_map(|aside| &aside.unnamed);
+        let of_field =
+            move |field: &Option<String>| field.as_ref().is_none_or(|field| field == key);
+        known.filter(move |(field, _)| of_field(field)).map(|(_, why)| why.as_str())
     }
 
     /// Whether several columns have this name, and differ on this line.

@@ -22,6 +22,21 @@ fn read_parquet(dir: &Path, bytes: &[u8]) -> Result<()> {
         .try_for_each(|row| row.map(drop))
 }
 
+/// Reads a row beside a description of its data set, which is refused where it does not say what classes are called.
+fn read_described(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    write(dir, name, bytes);
+    write(dir, "rows.csv", b"text,label\na,1\n");
+    let rows = read_records(&dir.join("rows.csv"))?;
+    match rows[0].unnamed("label").next() {
+        Some(why) => Err(rows[0].error(why)),
+        None => Ok(()),
+    }
+}
+
+fn card(name: &str) -> Vec<u8> {
+    fs::read(vectors("data_cards").join(name)).unwrap()
+}
+
 fn parquet(names: &[&str]) -> Vec<Vec<u8>> {
     let file = |name: &&str| fs::read(vectors(&format!("parquet/{name}.parquet"))).unwrap();
     names.iter().map(file).collect()
@@ -119,6 +134,22 @@ pub fn readers() -> Vec<Reader> {
                 write(dir, "rows.conll", bytes);
                 read_records(&dir.join("rows.conll")).map(drop)
             },
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "README.md of a data set",
+            seeds: ["labels", "tags", "configs"].map(|name| card(&format!("{name}/README.md"))).into(),
+            repair: nothing,
+            read: |dir, bytes| read_described(dir, "README.md", bytes),
+            allowance: SMALL,
+            beside: Vec::new(),
+        },
+        Reader {
+            name: "dataset_infos.json",
+            seeds: vec![card("legacy/dataset_infos.json")],
+            repair: nothing,
+            read: |dir, bytes| read_described(dir, "dataset_infos.json", bytes),
             allowance: SMALL,
             beside: Vec::new(),
         },

@@ -18,8 +18,10 @@
 //! | `conll` | CoNLL files: words with their tags |
 //! | `lines` | plain text |
 //! | `parquet` | Parquet files |
+//! | `class_names` | the names of classes, in Parquet files and in what describes a data set |
 //! | `header` | the names of the columns |
 
+mod class_names;
 mod conll;
 mod delimited;
 mod dialect;

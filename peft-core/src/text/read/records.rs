@@ -8,6 +8,7 @@ use std::{
 #[cfg(feature = "parquet")]
 use super::parquet::ParquetRecords;
 use super::{
+    class_names::Beside,
     conll::ConllRecords,
     delimited::DelimitedRecords,
     format::{self, Format},
@@ -46,6 +47,9 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
 /// - Parquet (the feature `parquet`): one record per row; dates and times are text as Python's `isoformat` writes
 ///   it, decimals are numbers. Columns of bytes that are no text are left out, which is said.
 ///
+/// Where a file has numbers of classes, their names are those that Parquet's metadata has, or the `README.md` or
+/// `dataset_infos.json` of the data set: in the file's folder or up to two above it.
+///
 /// Files other than Parquet may be compressed with gzip or Zstandard, and `-` is standard input.
 ///
 /// CSV and TSV have a header row, unless [`ReadOptions::columns`] names the columns. The text is UTF-8, with or
@@ -61,6 +65,8 @@ pub struct Records {
     options: ReadOptions,
     notes: Notes,
     file: Option<Open>,
+    /// What describes the file.
+    beside: Beside,
     any: bool,
 }
 
@@ -83,6 +89,7 @@ impl Records {
             options: options.clone(),
             notes: Notes::default(),
             file: None,
+            beside: Beside::default(),
             any: false,
         }
     }
@@ -103,12 +110,14 @@ impl Records {
                 Some(Open::Parquet(records)) => records.next()?,
                 None => None,
             };
-            if found.is_some() {
+            if let Some(mut record) = found {
                 self.any = true;
-                return Ok(found);
+                self.beside.describe(&mut record);
+                return Ok(Some(record));
             }
             let Some(path) = self.files.pop_front() else { break };
             self.file = Some(self.open_file(&path)?);
+            self.beside.open(&path);
         }
         match self.first.take() {
             Some(path) if !self.any => Err(Error::file(&path, "holds no records")),

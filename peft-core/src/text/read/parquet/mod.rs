@@ -18,10 +18,8 @@
 //! | `page_header` | what stands before a page |
 //! | `value` | a value as JSON has it |
 //! | `calendar` | days and times as text |
-//! | `class_names` | the names of classes that `datasets` writes beside the data |
 
 mod calendar;
-mod class_names;
 mod column;
 mod fault;
 mod file;

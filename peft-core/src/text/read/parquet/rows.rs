@@ -2,11 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{FileMetaData, ParquetMetaData};
 use serde_json::Value;
 
 use super::{
-    class_names,
     column::Column,
     fault::Fault,
     file::{check, metadata},
@@ -18,8 +17,8 @@ use crate::{
     text::{
         guard::guarded,
         ordered::Ordered,
-        read::{options::Notes, source},
-        record::{Aside, Record},
+        read::{class_names::of_metadata, options::Notes, source},
+        record::{Aside, ClassNames, Record},
     },
 };
 
@@ -59,7 +58,7 @@ impl ParquetRecords {
         notes.say(
             "Parquet has no lines: where a message names one, it is the number of the row".into(),
         );
-        let mut aside = Aside { class_names: class_names::of(about), ..Aside::default() };
+        let mut aside = Aside { class_names: class_names(about, &shown), ..Aside::default() };
         if !schema.binary.is_empty() {
             let names = schema.binary.join(", ");
             let said = format!("not read, since it is not marked as text or numbers: {names}");
@@ -130,6 +129,15 @@ impl ParquetRecords {
         }
         Ok(Ordered::Object(row))
     }
+}
+
+/// The classes that `datasets` names in its own description of the file.
+fn class_names(about: &FileMetaData, path: &Arc<Path>) -> Vec<ClassNames> {
+    let mut entries = about.key_value_metadata().into_iter().flatten();
+    let description = entries.find(|entry| entry.key == "huggingface");
+    let named = description.and_then(|entry| entry.value.as_deref()).map(of_metadata);
+    let known = |(field, names)| ClassNames { field, names, source: path.clone() };
+    named.into_iter().flatten().map(known).collect()
 }
 
 fn misplaced(path: &Path) -> Error {
