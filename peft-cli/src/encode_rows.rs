@@ -52,6 +52,7 @@ pub fn encode(
     let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
     note_absent(&encoded);
     note_unanswerable(&encoded);
+    note_own_system(&encoded);
     note_cuts(&encoded, settings.lengths);
     Ok(encoded)
 }
@@ -67,6 +68,8 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     config.fields = settings.fields.clone();
     config.source_template = settings.source_template.clone();
     config.target_template = settings.target_template.clone();
+    config.as_chat = settings.asked.chat;
+    config.system = settings.asked.system.clone();
     config.num_classes = settings.num_classes.filter(|_| settings.labels.is_none());
     config.labels = settings.labels.clone();
     config.max_length = settings.lengths.max_length;
@@ -112,6 +115,17 @@ fn note_unanswerable(encoded: &Encoded) {
         let (count, line, rows) = (next + 1, first.line, encoded.records());
         output::note(format!(
             "note: {count} of {rows} questions have no answer, the first in line {line}"
+        ));
+    }
+}
+
+/// Tells how many conversations have a message of the system of their own.
+fn note_own_system(encoded: &Encoded) {
+    if let Some(line) = encoded.own_system.first() {
+        let (count, rows) = (encoded.own_system.len(), encoded.records());
+        output::note(format!(
+            "note: {count} of {rows} rows have a message of the system of their own, which they keep instead of \
+             --system, the first in line {line}"
         ));
     }
 }

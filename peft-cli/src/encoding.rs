@@ -59,6 +59,17 @@ pub struct TextArgs {
     pub fields: FieldArgs,
 }
 
+/// Flags that ask texts instead of continuing them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ChatArgs {
+    /// Answer texts, by the model's chat template, instead of continuing them.
+    #[arg(long)]
+    pub chat: bool,
+    /// Message of the system, for texts and for conversations that have none.
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub system: Option<String>,
+}
+
 impl TextArgs {
     /// Refuses flags that a task does not use.
     ///
@@ -81,6 +92,16 @@ impl TextArgs {
                 ("--chat-date", self.chat_date.is_some(), Task::CausalLm),
             ],
         )
+    }
+
+    /// Refuses flags for conversations, where no row was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag, with a further `way_out`.
+    pub fn check_rendered(&self, rows: &Encoded, way_out: &str) -> Result<()> {
+        let given = [self.chat_template.is_some(), self.chat_date.is_some()];
+        check_rendered(given, &[rows], way_out)
     }
 
     /// Refuses flags for the rows of a file, where a text is given.
@@ -126,6 +147,23 @@ pub fn check_uses(task: Task, given: &[(&'static str, bool, Task)]) -> Result<()
     match given.iter().find(|(_, given, of)| *given && *of != task) {
         Some((flag, _, of)) => {
             Err(Error::setting(*flag, format!("not used by {task}, it is a setting of {of}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses `--chat-template` and `--chat-date`, where they are given and no row was a conversation.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the flag, with a further `way_out`.
+pub fn check_rendered(given: [bool; 2], rows: &[&Encoded], way_out: &str) -> Result<()> {
+    let none = rows.iter().all(|rows| rows.conversations == 0);
+    let flags = ["chat_template", "chat_date"].into_iter().zip(given);
+    match flags.into_iter().find(|(_, given)| *given && none) {
+        Some((flag, _)) => {
+            let message = format!("is for conversations, and no row is one: leave it out{way_out}");
+            Err(Error::setting(flag, message))
         }
         None => Ok(()),
     }
@@ -240,6 +278,8 @@ pub struct EncodeSettings {
     pub target_template: Option<Template>,
     /// How conversations are rendered.
     pub chat: ChatSettings,
+    /// Whether texts are asked.
+    pub asked: ChatArgs,
     /// What rows are cut to.
     pub lengths: Lengths,
     /// Whether rows have targets.

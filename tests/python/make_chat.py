@@ -92,6 +92,26 @@ def masked(tok, template, row):
     return out["input_ids"], [i if mask else -100 for i, mask in pairs]
 
 
+def weighted(rows):
+    """The rows with weights on what the assistant says: 0 for some of it, but not for all."""
+    for n, row in enumerate(rows):
+        said = [message for message in row["messages"] if message["role"] == "assistant"]
+        for i, message in enumerate(said):
+            message["weight"] = 0 if (n + i) % 2 and len(said) > 1 else 1
+        yield row
+
+
+def without(tok, template, row, targets):
+    """Targets without those of the messages of weight 0."""
+    targets = list(targets)
+    for i, message in enumerate(row["messages"]):
+        if message.get("weight") == 0:
+            part = lambda count: render(tok, template, {**row, "messages": row["messages"][:count]}, False)["input_ids"]
+            start, end = len(part(i)), len(part(i + 1))
+            targets[start:end] = [-100] * (end - start)
+    return targets
+
+
 def by_prefix(tok, template, row):
     """The targets as TRL makes them of a prompt and its completion, for each message of the assistant."""
     whole = render(tok, template, row, False)["input_ids"]
@@ -140,11 +160,16 @@ def main():
             "learnt": sum(i != -100 for _, targets in labels for i in targets),
             "rows": [digest(targets) for _, targets in labels],
         }
+    weights = {}
+    for name, how in (("marked", masked), ("marked_loop", masked), ("turns", by_prefix)):
+        rows = weighted(json.loads(json.dumps(many)))
+        labels = [without(tok, templates[name], row, how(tok, templates[name], row)[1]) for row in rows]
+        weights[name] = digest([i for targets in labels for i in targets])
     with open(ROOT / "made.jsonl", "w", encoding="utf-8") as file:
         for row in many:
             file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
     with open(ROOT / "expected.json", "w", encoding="utf-8") as file:
-        json.dump({"rendered": rendered, "learnt": learnt}, file, separators=(",", ":"))
+        json.dump({"rendered": rendered, "learnt": learnt, "weights": weights}, file, separators=(",", ":"))
         file.write("\n")
 
 

@@ -1121,6 +1121,59 @@ not s.startswith('x') and s.endswith('e')
 "a" < "b" < "c"
 1 == 1 == 1
 'x' if 'a' in 'abc' and 'z' not in 'abc' else 'y'
+none | map('upper') | list
+no | map(attribute='a') | list
+zero | select | list
+0.0 | reject | list
+e | selectattr('a') | list
+el | rejectattr('a', 'equalto', 1) | list
+missing | map('upper') | list
+ed | map(attribute='a') | list
+n | selectattr('a') | list | length
+n | select | list
+n | map('nosuch') | list
+n | reject('nosuch') | list
+el | map | list
+n | selectattr | list
+i | map('upper') | list
+t | select | list
+n | sort
+no | sort
+n | unique | list
+no | unique | list
+no | list
+n | first
+no | first
+n | last
+no | last
+n | reverse | list
+no | reverse | list
+n | sum
+no | sum
+n | min
+no | min
+n | max
+no | max
+no | join
+n | batch(2) | list
+no | batch(2) | list
+n | slice(2) | list
+no | slice(2) | list
+n | groupby('a')
+no | groupby('a')
+n | dictsort
+no | dictsort
+n | items | list
+no | items | list
+no | length
+no | tojson
+no | string
+lipsum is defined
+joiner is defined
+cycler is defined
+joiner is callable
+joiner(',')()
+lipsum(n=1) | length
 """
 
 # Whole templates.
@@ -1263,6 +1316,18 @@ BLOCKS = [
     "{% macro f() %}{% endmacro %}{{ f is mapping }}{{ f is iterable }}{{ f is sequence }}{{ f is callable }}",
     "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
     "{{ ns.x == ns.x }}{{ ns.x < ns.x }}{{ [ns.x] == [ns.x] }}",
+    "{% set ns = namespace(x=1) %}{% generation %}{% set ns.x = 2 %}a{% endgeneration %}{{ ns.x }}",
+    "{% set ns = namespace(x=1) %}{% generation %}{% if t %}{% for y in l %}{% set ns.x = y %}{% endfor %}{% endif %}{% endgeneration %}{{ ns.x }}",
+    "{% set ns = namespace(x=1) %}{% generation %}{% set ns.x %}b{{ i }}{% endset %}{% endgeneration %}{{ ns.x }}",
+    "{% set ns = namespace(x=1) %}{% generation %}{% set ns.x | upper %}b{{ i }}{% endset %}{% endgeneration %}{{ ns.x }}",
+    "{% set ns = namespace(x=1) %}{% generation %}{% set y, ns.x = 3, 4 %}{{ y }}{% endgeneration %}{{ ns.x }}",
+    "{% set ns = namespace(x=1) %}{% generation %}{% set ns.x = 1 if no else 2 %}{% endgeneration %}{{ ns.x }}",
+    "{% set ns = namespace(x=1) %}{% generation %}{% set ns.x = missing %}{% endgeneration %}{{ ns.x is defined }}",
+    "{% set ns = namespace(x=1) %}{% macro f() %}{% set ns.x = 2 %}a{% endmacro %}{{ f() }}{{ ns.x }}",
+    "{% macro f(ns) %}{% set ns.x = 2 %}a{% endmacro %}{% set ns = namespace(x=1) %}{{ f(ns) }}{{ ns.x }}",
+    "{% macro f() %}<{{ caller() }}>{% endmacro %}{% set ns = namespace(x=1) %}{% call f() %}{% set ns.x = 2 %}{% endcall %}{{ ns.x }}",
+    "{% generation %}{% set ns.x = 2 %}{% endgeneration %}",
+    "{% set d.b = 2 %}",
     "{{ messages[0].update({'a': 1}) }}",
     "{{ ''.__class__ }}",
     "{{ s.__len__() }}",

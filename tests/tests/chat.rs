@@ -118,6 +118,30 @@ fn the_assistant_alone_is_learnt() {
     }
 }
 
+/// OpenAI's `weight` of a message.
+#[test]
+fn what_has_no_weight_is_not_learnt() {
+    let mut rows = rows("made.jsonl");
+    for (n, row) in rows.iter_mut().enumerate() {
+        row.ordered = None;
+        let messages = row.fields["messages"].as_array_mut().expect("messages");
+        let said = messages.iter_mut().filter(|message| message["role"] == "assistant");
+        let said: Vec<&mut Value> = said.collect();
+        let several = said.len() > 1;
+        for (i, message) in said.into_iter().enumerate() {
+            message["weight"] = u8::from((n + i) % 2 == 0 || !several).into();
+        }
+    }
+    for name in ["marked", "marked_loop", "turns"] {
+        let encoded = encoder(name, true).unwrap().encode(&rows).unwrap();
+        let targets = encoded.examples.iter().map(|example| match &example.target {
+            Target::Tokens(targets) => targets.iter(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(expected()["weights"][name], digest(targets.flatten()), "{name}");
+    }
+}
+
 /// Such a value is dropped level by level, on the stack.
 #[test]
 fn a_template_that_nests_without_end_is_refused() {

@@ -45,6 +45,7 @@ const REFUSED: &[&str] = &[
     "{{ {'a': 1, 'b': n} | xmlattr }}",
     "{{ d | pprint }}",
     "{{ cycler('a', 'b').next() }}",
+    "{{ joiner(',')() }}",
     "{{ self }}",
     "{% for x in l %}{{ loop }}{% endfor %}",
     "{% macro f(x) %}{{ x }}{{ varargs }}{% endmacro %}{{ f(1, 2, 3) }}",

@@ -7,7 +7,7 @@ use std::fs;
 use burn::tensor::TensorData;
 use peft_cli::{
     encode_rows::encode,
-    encoding::{ChatSettings, EncodeSettings, Lengths},
+    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths},
 };
 use peft_core::{
     PeftMethod, ProblemType, Task,
@@ -166,6 +166,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         num_classes: None,
         fields: FieldNames::default(),
         chat: ChatSettings::default(),
+        asked: ChatArgs::default(),
         source_template: None,
         target_template: None,
         lengths: Lengths::default(),

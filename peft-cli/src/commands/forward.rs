@@ -12,7 +12,7 @@ use peft_core::{
 };
 
 use crate::{
-    encoding::TextArgs,
+    encoding::{ChatArgs, TextArgs},
     error::CliResult,
     flags::choices::{PADDING, at_least_one},
     output,
@@ -55,7 +55,8 @@ pub fn run(args: &ForwardArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
     output::check_apart("--output", Some(&args.output), &args.input)?;
     let session = Session::open(&args.model)?;
-    let (records, encoded) = session.read_and_encode(&args.input, &TextArgs::default(), false)?;
+    let (records, encoded) =
+        session.read_and_encode(&args.input, &TextArgs::default(), &ChatArgs::default())?;
     if session.task()? == Task::Seq2SeqLm {
         records.iter().try_for_each(|record| record.ids("decoder_input_ids").map(drop))?;
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     decoding::{Purpose, settle},
-    encoding::TextArgs,
+    encoding::{ChatArgs, TextArgs},
     end_token,
     error::{CliError, CliResult},
     flags::{decoding::DecodingArgs, help::FlagHelp},
@@ -33,6 +33,7 @@ use crate::{
 ///   peft generate --model models/stories --prompt "Once upon a time" --max-new-tokens 60
 ///   peft generate --model models/stories --prompt "Once upon a time" --temperature 0.8 --top-p 0.95 --seed 1
 ///   peft generate --model models/smollm2 --chat --system "Be brief." --prompt "Where is Oslo?" --max-new-tokens 60
+///   peft generate --model models/smollm2 --chat --system "Be brief." --input prompts.txt --output answers.jsonl
 ///   peft generate --model models/stories --adapter runs/e2e --input rows.jsonl --num-beams 4 --output out.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -44,13 +45,9 @@ pub struct GenerateArgs {
     /// Text to continue.
     #[arg(long, value_name = "TEXT", conflicts_with = "input", required_unless_present = "input")]
     prompt: Option<String>,
-    /// Answer the prompt, by the model's chat template, instead of continuing it.
-    #[arg(long, requires = "prompt")]
-    chat: bool,
-    /// Message of the system in front of the prompt.
-    #[arg(long, value_name = "TEXT", requires = "chat")]
-    system: Option<String>,
-    /// Rows to continue: `source`, `text`, `messages`, `conversations` or `input_ids`.
+    #[command(flatten)]
+    asked: ChatArgs,
+    /// Rows to continue, or with --chat to answer: `source`, `text`, `messages`, `conversations` or `input_ids`.
     #[arg(long, value_name = "FILE")]
     input: Vec<PathBuf>,
     /// JSONL file for the rows, each with `output_ids` and `output`. The `output` of a `text` goes on with it; that of
@@ -75,11 +72,16 @@ pub fn run(args: &GenerateArgs) -> CliResult {
         return Err(Error::setting("--output", message).into());
     }
     if args.prompt.is_some() {
-        args.text.check_prompt(args.chat)?;
+        args.text.check_prompt(args.asked.chat)?;
     }
     output::check_apart("--output", args.output.as_deref(), &args.input)?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
+    if args.asked.chat && session.model().spec().is_encoder_decoder() {
+        return Err(CliError::Usage(
+            "--chat: this model is an encoder-decoder, which has no chat".into(),
+        ));
+    }
     let (end, _) = end_token::find(&session.base.config, &session.dir, None)?;
     end_token::note(&end, &session.dir);
     let config = settle(&args.decoding, &session.base, &end, Purpose::Reading)?
@@ -103,7 +105,7 @@ fn continue_file(
     args: &GenerateArgs,
     config: &GenerateConfig,
 ) -> peft_core::Result<String> {
-    let (records, encoded) = session.read_and_encode(&args.input, &args.text, false)?;
+    let (records, encoded) = session.read_and_encode(&args.input, &args.text, &args.asked)?;
     // Where the total is limited, there are as many new tokens as fit.
     let new_tokens = config.max_total_tokens.map_or(config.max_new_tokens, |_| 1);
     session.check_lengths(&encoded, new_tokens)?;
@@ -157,15 +159,7 @@ fn continue_text(
     let tokenizer = load_tokenizer(&session.dir)?;
     // An encoder-decoder answers, other models continue.
     let answers = session.model().spec().is_encoder_decoder();
-    if answers && args.chat {
-        return Err(CliError::Usage(
-            "--chat: this model is an encoder-decoder, which has no chat".into(),
-        ));
-    }
-    let encoded = match args.chat {
-        true => session.encode_chat(args.system.as_deref(), prompt, &args.text),
-        false => session.encode_prompt(prompt, &args.text),
-    };
+    let encoded = session.encode_prompt(prompt, &args.text, &args.asked);
     let ids = encoded.map_err(|error| match error {
         // The fault is the tokenizer's, not the text's.
         Error::TokenId { id, vocab_size, .. } => {
@@ -180,7 +174,7 @@ fn continue_text(
     })?;
     // What answers stands alone.
     let (prompt, before) =
-        if answers || args.chat { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };
+        if answers || args.asked.chat { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };
     let texts = [NewText::new(TokenText::new(&tokenizer), before, &args.decoding.stop)];
     let [text] = &texts;
     let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);

@@ -8,13 +8,12 @@ use peft_core::{
     text::{Encoded, FIRST_ROWS, FieldNames, Record, Role, Template, Wanted},
     train::TrainConfig,
 };
-use serde_json::{Value, json};
 
 use super::Session;
 use crate::{
     data_files::DataFiles,
     encode_rows::encode,
-    encoding::{ChatSettings, EncodeSettings, Lengths, TextArgs, check_lengths},
+    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, TextArgs, check_lengths},
     fields::{self, ChosenFields},
 };
 
@@ -66,12 +65,13 @@ impl Session {
     ) -> Result<Encoded> {
         text.check_task(self.task()?)?;
         let files = self.data_files(names, text)?;
-        let encoded = self.encode_rows(files.first_rows()?, files.rows(), text, targets)?;
+        let how = (text, &ChatArgs::default());
+        let encoded = self.encode_rows(files.first_rows()?, files.rows(), how, targets)?;
         self.check_lengths(&encoded, 0)?;
         Ok(encoded)
     }
 
-    /// Reads and encodes data files, and keeps their rows.
+    /// Reads and encodes data files without targets, and keeps their rows.
     ///
     /// # Errors
     ///
@@ -80,11 +80,11 @@ impl Session {
         &self,
         names: &[P],
         text: &TextArgs,
-        targets: bool,
+        asked: &ChatArgs,
     ) -> Result<(Vec<Record>, Encoded)> {
         text.check_task(self.task()?)?;
         let records = self.data_files(names, text)?.rows().collect::<Result<Vec<_>>>()?;
-        let encoded = self.encode_records(&records, text, targets)?;
+        let encoded = self.encode_kept(&records, (text, asked), false)?;
         self.check_lengths(&encoded, 0)?;
         Ok((records, encoded))
     }
@@ -100,8 +100,17 @@ impl Session {
         text: &TextArgs,
         targets: bool,
     ) -> Result<Encoded> {
+        self.encode_kept(records, (text, &ChatArgs::default()), targets)
+    }
+
+    fn encode_kept(
+        &self,
+        records: &[Record],
+        how: (&TextArgs, &ChatArgs),
+        targets: bool,
+    ) -> Result<Encoded> {
         let first = records.iter().take(FIRST_ROWS).cloned().collect();
-        self.encode_rows(first, records.iter().cloned().map(Ok), text, targets)
+        self.encode_rows(first, records.iter().cloned().map(Ok), how, targets)
     }
 
     /// Encodes rows, the first of which tell which fields there are.
@@ -109,7 +118,7 @@ impl Session {
         &self,
         first: Vec<Record>,
         rows: impl Iterator<Item = Result<Record>>,
-        text: &TextArgs,
+        (text, asked): (&TextArgs, &ChatArgs),
         targets: bool,
     ) -> Result<Encoded> {
         let given = text.fields.names();
@@ -145,10 +154,13 @@ impl Session {
             source_template: source_template.or(found.source_template),
             target_template,
             chat: self.chat(text)?,
+            asked: asked.clone(),
             lengths: self.lengths(text),
             targets,
         };
-        encode(&self.base, &self.dir, rows, &config)
+        let encoded = encode(&self.base, &self.dir, rows, &config)?;
+        text.check_rendered(&encoded, if targets { "" } else { ", or give --chat" })?;
+        Ok(encoded)
     }
 
     /// How conversations are rendered: by the flags, or otherwise as in training.
@@ -162,40 +174,23 @@ impl Session {
         Ok(ChatSettings { template, date: self.remembered(&text.chat_date, "chat_date") })
     }
 
-    /// The text `prompt` as token ids, encoded like the source of a row. Of the templates, only those of the
-    /// flags are used; remembered ones are for rows.
+    /// The text `prompt` as token ids, encoded like the text of a row. Of the templates, only those of the flags are
+    /// used; remembered ones are for rows.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] if it has no tokens, [`Error::TokenId`] if it has one that the model does not
-    /// know.
-    pub fn encode_prompt(&self, prompt: &str, text: &TextArgs) -> Result<Vec<u32>> {
-        self.encode_fields(&json!({ "text": prompt }), text)
-    }
-
-    /// A question as token ids: the message of a user, after those of the `system`, that the assistant is to answer.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::encode_prompt`]; also if the model has no chat template, or its template refuses the messages.
-    pub fn encode_chat(
+    /// know; also if it is asked, and the model has no chat template, or its template refuses it.
+    pub fn encode_prompt(
         &self,
-        system: Option<&str>,
         prompt: &str,
         text: &TextArgs,
+        asked: &ChatArgs,
     ) -> Result<Vec<u32>> {
-        let system = system.map(|system| json!({ "role": "system", "content": system }));
-        let user = json!({ "role": "user", "content": prompt });
-        let messages: Vec<Value> = system.into_iter().chain([user]).collect();
-        self.encode_fields(&json!({ "messages": messages }), text)
-    }
-
-    /// The input of a row of these fields, which are not from a file.
-    fn encode_fields(&self, fields: &Value, text: &TextArgs) -> Result<Vec<u32>> {
         let template = |value: &Option<String>, key: &str| {
             value.as_deref().map(|value| Template::parse(value, key)).transpose()
         };
-        let fields = fields.as_object().cloned().unwrap_or_default();
+        let fields = [("text".to_string(), prompt.into())].into_iter().collect();
         let record = Record::new(Arc::from(Path::new("--prompt")), 1, fields);
         let config = EncodeSettings {
             task: if self.model().spec().is_encoder_decoder() {
@@ -210,6 +205,7 @@ impl Session {
             source_template: template(&text.source_template, "source_template")?,
             target_template: template(&text.target_template, "target_template")?,
             chat: self.chat(text)?,
+            asked: asked.clone(),
             lengths: Lengths { max_length: self.lengths(text).max_length, ..Lengths::default() },
             targets: false,
         };

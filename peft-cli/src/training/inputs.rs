@@ -14,7 +14,7 @@ use crate::{
     base_model,
     data_files::DataFiles,
     encode_rows::encode,
-    encoding::{ChatSettings, EncodeSettings, Lengths},
+    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths},
     end_token,
     error::{CliResult, in_adapter},
     fields::{self, ChosenFields},
@@ -129,6 +129,7 @@ impl Inputs {
                 .or_else(|| found.source_template.clone()),
             target_template: template(&settings.target_template, "target_template")?,
             chat: chat_settings(settings)?,
+            asked: ChatArgs::default(),
             lengths: Lengths {
                 max_length: settings.max_length,
                 max_target_length: settings.max_target_length,

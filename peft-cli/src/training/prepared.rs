@@ -23,7 +23,7 @@ use super::{
     method_builder::MethodBuilder,
 };
 use crate::{
-    encoding::check_lengths,
+    encoding::{check_lengths, check_rendered},
     error::CliResult,
     flags::method_name::MethodName,
     hub,
@@ -113,6 +113,8 @@ impl PreparedRun {
         let today = Settings { chat_date, ..settings.clone() };
         let (train, valid) =
             inputs.encode(&today, (task, problem_type), labels.as_ref(), &found)?;
+        let for_chats = [settings.chat_template.is_some(), settings.chat_date.is_some()];
+        check_rendered(for_chats, &[&train, &valid], "")?;
         // A run that is resumed on another day has to see the same rows.
         if train.conversations + valid.conversations > 0 && inputs.prints_date(&today)? {
             settings.chat_date = today.chat_date;

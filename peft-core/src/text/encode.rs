@@ -66,7 +66,7 @@ const CHUNK: usize = 4096;
 ///   closed by `eos`. Only the target is learnt, of a list of targets the first. Or `text` alone,
 ///   closed by `eos`, all of which is learnt. Or `messages`, or sharegpt's `conversations`: rendered
 ///   by the model's chat template and tokenised without special tokens; what the assistant says is
-///   learnt.
+///   learnt, but for messages with `weight` 0 or that `train`, `training` or `loss` mark so.
 /// - `seq2seq-lm`: `source` with `target`, each with the tokenizer's special tokens; the target is
 ///   closed by `eos` if the tokenizer does not close it.
 /// - `qa`: `question` and `context` as a pair, with `answers` as in SQuAD:
@@ -78,7 +78,7 @@ const CHUNK: usize = 4096;
 /// Without `targets`, the fields `label`, `tags`, `labels`, `answers` and `target` are not read and
 /// nothing is closed by `eos`: the model is asked for what comes next. A `seq2seq-lm` row may then
 /// consist of `text` alone. A conversation is asked for the assistant's next message; one at its end
-/// is not read.
+/// is not read. With `as_chat` a text is such a conversation, of one message of a user.
 ///
 /// With `max_length`, text is truncated at its end and keeps its special tokens (of a pair, the
 /// longer text is truncated first). What a decoder-only model continues (a `source`, a `text`

@@ -47,6 +47,47 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a message with half a weight",
+        build: |dir| {
+            chat(dir, &TALK.replace(r#""is""#, r#""is", "weight": 0.5"#), "{{ messages }}")
+        },
+        says: &["rows.jsonl, line 1: field `messages[1].weight`: found the number 0.5, expected 0"],
+        ..CASE
+    },
+    Case {
+        name: "a conversation of which nothing is to be learnt",
+        build: |dir| {
+            chat(dir, &TALK.replace(r#""is""#, r#""is", "train": false"#), "{{ messages }}")
+        },
+        says: &[
+            "line 1: every message of the assistant is marked as not to be learnt",
+            "leave the row out",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a conversation that begins with the assistant",
+        build: |dir| {
+            let row = r#"{"messages": [{"role": "assistant", "content": "sea"}]}"#;
+            chat(dir, row, "{{ messages[0].role[0] }}")
+        },
+        says: &[
+            "line 1: the assistant's part cannot be found: the conversation begins with the assistant",
+            "put a message of the user in front, or leave the row out",
+            "as --chat-template",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "token ids that are to be answered by a chat template",
+        build: |dir| {
+            model(dir, "llama");
+            words("generate --model model --chat --input rows.jsonl --max-new-tokens 2")
+        },
+        says: &["rows.jsonl, line 1: found a row of token ids, expected text or messages"],
+        ..CASE
+    },
+    Case {
         name: "a template that rewrites earlier messages",
         build: |dir| {
             let template = "{% for m in messages %}{{ loop.length }}{{ m.content }}{% endfor %}";

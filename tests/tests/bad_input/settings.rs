@@ -225,6 +225,38 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "a chat template for rows that are no conversations",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("chat.jinja"), "{{ messages }}").unwrap();
+            train("--chat-template chat.jinja")
+        },
+        says: &["--chat-template: is for conversations, and no row is one: leave it out"],
+        ..USAGE
+    },
+    Case {
+        name: "a day for rows that are continued",
+        build: |dir| {
+            model(dir, "gpt2");
+            words(
+                "generate --model model --input rows.jsonl --max-new-tokens 2 --chat-date 2026-01-31",
+            )
+        },
+        says: &[
+            "--chat-date: is for conversations, and no row is one: leave it out, or give --chat",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "a message of the system for rows that are continued",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("generate --model model --input rows.jsonl --max-new-tokens 2 --system sea")
+        },
+        says: &["--chat", "required"],
+        ..USAGE
+    },
+    Case {
         name: "a field of texts for rows of token ids",
         build: |dir| {
             model(dir, "gpt2");

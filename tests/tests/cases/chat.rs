@@ -28,6 +28,8 @@ fn case_09_messages_are_learnt_evaluated_and_answered() {
         command
     };
 
+    fs::write(dir.path().join("prompts.jsonl"), "{\"prompt\": \"hello\"}\n").unwrap();
+
     // The model has no template: that is said, with the way out.
     let train = "train --task causal-lm --method prompt --num-virtual-tokens 2 --train train.jsonl --steps 2 \
                  --batch-size 2 --out out";
@@ -38,6 +40,10 @@ fn case_09_messages_are_learnt_evaluated_and_answered() {
         stderr.contains("--chat-template: ") && stderr.contains("has no chat template"),
         "{stderr}"
     );
+
+    let output = run("generate --chat --input prompts.jsonl").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && stderr.contains("has no chat template"), "{stderr}");
 
     // The adapter remembers the template, wherever its file is.
     succeed(&mut run(&format!("{train} --chat-template chat.jinja")));
@@ -58,5 +64,22 @@ fn case_09_messages_are_learnt_evaluated_and_answered() {
     let output = succeed(chat.args(["--system", "Be kind."]));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(said.trim(), row["output"].as_str().unwrap().trim());
+
+    // `--chat` and `--system` say of a file's texts what they say of a prompt's.
+    let answer = |input: &str, system: &str| {
+        let mut chat = run(&format!("{generate} --chat --input {input}"));
+        let output = succeed(chat.args(["--system", system]));
+        let rows = parse_lines(&String::from_utf8_lossy(&output.stdout));
+        (rows[0].clone(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    fs::write(dir.path().join("lines.text"), "hello\n").unwrap();
+    let unasked = json!({ "messages": [messages[1].clone()] });
+    fs::write(dir.path().join("unasked.jsonl"), unasked.to_string()).unwrap();
+    for input in ["prompts.jsonl", "lines.text", "unasked.jsonl"] {
+        assert_eq!(answer(input, "Be kind.").0, *row, "{input}");
+    }
+    let (kept, stderr) = answer("ask.jsonl", "Be brief.");
+    assert_eq!(kept, *row);
+    assert!(stderr.contains("1 of 1 rows have a message of the system of their own"), "{stderr}");
     assert!(!said.contains("hello\nassistant"), "the prompt is not repeated: {said}");
 }

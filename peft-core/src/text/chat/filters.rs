@@ -79,6 +79,12 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
         }
     });
     env.add_function("dict", sequences::dict);
+    // Jinja has them, so they are defined.
+    for name in ["cycler", "joiner", "lipsum"] {
+        env.add_function(name, move |_: Rest<Value>| {
+            Err::<Value, _>(invalid(format!("{name}() is not supported")))
+        });
+    }
     env.add_function("namespace", sequences::namespace);
     // Of minijinja alone: a template that uses them works nowhere else.
     for name in ["lines", "split", "bool", "chain", "zip", "pprint"] {

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use minijinja::Value;
 
-use super::{lists::list, mapping::dict};
+use super::{
+    lists::list,
+    mapping::dict,
+    marks::{self, Mark},
+};
 use crate::{
     error::Result,
     text::{
@@ -32,6 +36,9 @@ const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 const ASSISTANT: &str = "assistant";
 
+/// What a conversation does that many templates refuse.
+pub(super) const BEGINS: &str = "the conversation begins with the assistant";
+
 /// A conversation, with what a template may read of it.
 #[derive(Debug)]
 pub(in crate::text) struct Conversation {
@@ -44,6 +51,10 @@ pub(in crate::text) struct Conversation {
 #[derive(Debug)]
 struct Message {
     is_assistant: bool,
+    /// Whether it is learnt, if it says so.
+    mark: Mark,
+    /// Whether its content is null, or it has none.
+    lacks_content: Option<&'static str>,
     value: Value,
 }
 
@@ -63,44 +74,23 @@ impl Conversation {
             let found = describe(&found.to_value());
             record.error(format!("field `{key}`: found {found}, expected {expected}"))
         };
-        let found = fields.get(key).unwrap_or(&Ordered::Null);
+        let found = parsed(record, key, fields.get(key))?;
+        let found = found.as_deref().unwrap_or(&Ordered::Null);
         let Ordered::Array(turns) = found else {
             return Err(unexpected(key, found, "an array of messages"));
         };
         if turns.is_empty() {
             return Err(record.error(format!("field `{key}`: has no messages")));
         }
-        let mut messages = Vec::with_capacity(turns.len() + 1);
-        for (i, turn) in turns.iter().enumerate() {
-            messages.push(message(record, &format!("{key}[{i}]"), turn)?);
-        }
-        if let Some(system) = fields.get("system") {
-            let Ordered::String(text) = system else {
-                return Err(unexpected("system", system, "a string"));
-            };
-            let first = messages.first().and_then(|message| message.value.get_attr("role").ok());
-            if !text.is_empty() && first != Some(Value::from("system")) {
-                let fields = [("role", "system"), ("content", text)];
-                let fields = fields.map(|(key, text)| (key.to_owned(), Value::from(text)));
-                let value = dict(fields.into());
-                messages.insert(0, Message { is_assistant: false, value });
-            }
-        }
+        let messages = turns
+            .iter()
+            .enumerate()
+            .map(|(i, turn)| message(record, &format!("{key}[{i}]"), turn))
+            .collect::<Result<Vec<_>>>()?;
         let mut variables = Vec::new();
         let mut has_tools = false;
         for key in ["tools", "documents"] {
-            let value = match fields.get(key) {
-                Some(Ordered::String(text)) if text.trim().is_empty() => None,
-                // Several data sets keep them as JSON within a string.
-                Some(Ordered::String(text)) => {
-                    Some(Cow::Owned(serde_json::from_str::<Ordered>(text).map_err(|error| {
-                        record.error(format!(
-                            "field `{key}`: found a string that is not JSON: {error}"
-                        ))
-                    })?))
-                }
-                other => other.map(Cow::Borrowed),
-            };
+            let value = parsed(record, key, fields.get(key))?;
             if let Some(value) = &value
                 && !matches!(**value, Ordered::Array(_))
             {
@@ -118,7 +108,36 @@ impl Conversation {
                 .extend(settings.iter().map(|(key, value)| (key.clone(), Value::from(value)))),
             Some(other) => return Err(unexpected("chat_template_kwargs", other, "an object")),
         }
-        Ok(Self { messages, variables, has_tools })
+        let mut conversation = Self { messages, variables, has_tools };
+        if let Some(system) = own_system(record)? {
+            conversation.introduce(system);
+        }
+        Ok(conversation)
+    }
+
+    /// The conversation of a text that a user asks, with the row's `system`, where it has one.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) if that is no string.
+    pub(in crate::text) fn asking(record: &Record, text: &str) -> Result<Self> {
+        let messages = vec![Message::new("user", text)];
+        let mut conversation = Self { messages, variables: Vec::new(), has_tools: false };
+        if let Some(system) = own_system(record)? {
+            conversation.introduce(system);
+        }
+        Ok(conversation)
+    }
+
+    /// Puts a message of the system in front, unless there is one.
+    pub(in crate::text) fn introduce(&mut self, system: &str) {
+        if !self.has_system() {
+            self.messages.insert(0, Message::new("system", system));
+        }
+    }
+
+    /// Whether it begins with a message of the system.
+    pub(in crate::text) fn has_system(&self) -> bool {
+        self.messages.first().is_some_and(Message::is_system)
     }
 
     /// How many messages it has.
@@ -137,6 +156,34 @@ impl Conversation {
         messages.filter(|(_, message)| message.is_assistant).map(|(i, _)| i)
     }
 
+    /// Those of them that are learnt.
+    ///
+    /// # Errors
+    /// What is wrong with the mark of a message.
+    pub(super) fn learnt(&self) -> std::result::Result<Vec<usize>, String> {
+        let mut learnt = Vec::new();
+        for (i, message) in self.messages.iter().enumerate() {
+            let is_learnt = message.mark.clone()?.unwrap_or(true);
+            learnt.extend((message.is_assistant && is_learnt).then_some(i));
+        }
+        Ok(learnt)
+    }
+
+    /// What few templates expect of a conversation, in words, for where one fails.
+    pub(super) fn peculiarities(&self) -> String {
+        let mut first = self.messages.iter().skip_while(|message| message.is_system());
+        let mut said = Vec::new();
+        if first.next().is_some_and(|message| message.is_assistant) {
+            said.push(BEGINS.to_owned());
+        }
+        let lacks = self.messages.iter().enumerate();
+        let mut lacks = lacks.filter_map(|(i, message)| Some((i + 1, message.lacks_content?)));
+        if let Some((at, what)) = lacks.next() {
+            said.push(format!("message {at} {what}"));
+        }
+        said.join("; ")
+    }
+
     /// The variables of a template that renders the first `count` messages.
     pub(super) fn variables(&self, count: usize, add_prompt: bool) -> Vec<(String, Value)> {
         let messages = self.messages[..count].iter().map(|message| message.value.clone()).collect();
@@ -147,6 +194,44 @@ impl Conversation {
         // What a row sets comes first, and the first of two counts.
         self.variables.iter().rev().cloned().chain(own).collect()
     }
+}
+
+impl Message {
+    fn new(role: &str, content: &str) -> Self {
+        let fields = [("role", role), ("content", content)];
+        let fields = fields.map(|(key, text)| (key.to_owned(), Value::from(text)));
+        let value = dict(fields.into());
+        Self { is_assistant: role == ASSISTANT, mark: Ok(None), lacks_content: None, value }
+    }
+
+    /// Whether it is the system's: OpenAI calls it the developer, too.
+    fn is_system(&self) -> bool {
+        let role = self.value.get_attr("role").unwrap_or_default();
+        role.as_str().is_some_and(|role| ["system", "developer"].contains(&role))
+    }
+}
+
+/// A value that may be JSON within a string, as several data sets keep it; none of an empty one.
+fn parsed<'v>(
+    record: &Record,
+    key: &str,
+    value: Option<&'v Ordered>,
+) -> Result<Option<Cow<'v, Ordered>>> {
+    match value {
+        Some(Ordered::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Ordered::String(text)) => {
+            let parsed = serde_json::from_str::<Ordered>(text).map_err(|error| {
+                record.error(format!("field `{key}`: found a string that is not JSON: {error}"))
+            });
+            Ok(Some(Cow::Owned(parsed?)))
+        }
+        other => Ok(other.map(Cow::Borrowed)),
+    }
+}
+
+/// The row's field `system`, unless it is empty.
+fn own_system(record: &Record) -> Result<Option<&str>> {
+    Ok(record.optional_text("system")?.filter(|system| !system.is_empty()))
 }
 
 /// A message of `messages` or of `conversations`.
@@ -198,7 +283,14 @@ fn message(record: &Record, place: &str, turn: &Ordered) -> Result<Message> {
         }
     }
     alias_reasoning(&mut entries);
-    Ok(Message { is_assistant: role == ASSISTANT, value: dict(entries) })
+    let is_assistant = role == ASSISTANT;
+    let lacks_content = match fields.iter().find(|(key, _)| key == content_key) {
+        None => Some("has no content"),
+        Some((_, Ordered::Null)) => Some("has null as its content"),
+        Some(_) => None,
+    };
+    let mark = marks::of_message(place, turn, is_assistant);
+    Ok(Message { is_assistant, mark, lacks_content, value: dict(entries) })
 }
 
 /// Fills `reasoning_content` and `thinking` from any of their names.

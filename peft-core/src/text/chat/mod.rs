@@ -30,6 +30,7 @@
 //! | `format` | `text % values` |
 //! | `clock` | [`Clock`]: the date that a template may print |
 //! | `messages` | from a record's fields to a `Conversation` |
+//! | `marks` | which messages a data set marks as not to be learnt |
 //! | `spans` | which part of a rendered conversation is the assistant's |
 
 mod arguments;
@@ -45,6 +46,7 @@ mod generator;
 mod lists;
 mod lookup;
 mod mapping;
+mod marks;
 mod memory;
 mod messages;
 mod methods;

@@ -90,6 +90,10 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
         ("rejectattr", false, true),
     ] {
         env.add_filter(name, move |state: &State<'_, '_>, value: &Value, Rest(args): Many| {
+            // As in Jinja, which asks `none` and `false` for no elements here, and looks at no arguments then.
+            if !value.is_true() {
+                return Ok(generator(Vec::new()));
+            }
             let (attribute, args) = match (by_attribute, args.split_first()) {
                 (false, _) => (None, args.as_slice()),
                 (true, Some((attribute, rest))) => (Some(attribute), rest),
@@ -244,6 +248,9 @@ fn dict_sort(value: &Value, Rest(args): Many) -> Result<Value, Error> {
 
 /// `map(attribute=..., default=...)`, or `map('filter', ...)`.
 fn map(state: &State<'_, '_>, value: &Value, Rest(args): Many) -> Result<Value, Error> {
+    if !value.is_true() {
+        return Ok(generator(Vec::new()));
+    }
     let mut mapped = Vec::new();
     let filter = args.first().filter(|filter| filter.as_str().is_some());
     let [attribute, default] = match filter {

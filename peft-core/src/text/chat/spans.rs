@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{
-    messages::Conversation,
+    messages::{BEGINS, Conversation},
     source::ChatSource,
     template::{ChatTemplate, Rendered},
 };
@@ -31,17 +31,36 @@ pub(in crate::text) fn learnt(
     if conversation.assistant().next().is_none() {
         return Err("has no message of the assistant, so there is nothing to learn".to_owned());
     }
+    let learnt = conversation.learnt()?;
+    if learnt.is_empty() {
+        return Err(
+            "every message of the assistant is marked as not to be learnt, so there is nothing to learn: leave the \
+             row out"
+                .to_owned(),
+        );
+    }
     let render = |count, prompt| render(source, template, conversation, count, prompt);
-    let whole = render(conversation.len(), false)?;
+    let explained = |error| explained(conversation, error);
+    let whole = render(conversation.len(), false).map_err(explained)?;
     if template.marks() {
-        return Ok(Learnt { text: whole.text, spans: whole.generated });
+        let spans = match learnt.len() == conversation.assistant().count() {
+            true => whole.generated,
+            false => blocks_of(&learnt, whole.generated, conversation, |count| {
+                render(count, false).map(|part| part.generated.len()).map_err(explained)
+            })?,
+        };
+        return Ok(Learnt { text: whole.text, spans });
     }
     let mut spans = Vec::new();
-    for i in conversation.assistant() {
-        let start = beginning(&whole.text, &render(i, true)?.text, i, true)?;
+    for i in learnt {
+        let before = render(i, true).map_err(|error| not_alone(i, &error))?;
+        let start = beginning(&whole.text, &before.text, i, true)?;
         let end = match i + 1 == conversation.len() {
             true => whole.text.len(),
-            false => beginning(&whole.text, &render(i + 1, false)?.text, i + 1, false)?,
+            false => {
+                let until = render(i + 1, false).map_err(explained)?;
+                beginning(&whole.text, &until.text, i + 1, false)?
+            }
         };
         if end < start {
             return Err(format!("message {} of the assistant is not rendered", i + 1));
@@ -49,6 +68,53 @@ pub(in crate::text) fn learnt(
         spans.push(start..end);
     }
     Ok(Learnt { text: whole.text, spans })
+}
+
+/// The generation blocks of the messages `learnt`: a message has those that a rendering up to it has more than one of
+/// the messages before it.
+fn blocks_of(
+    learnt: &[usize],
+    blocks: Vec<Range<usize>>,
+    conversation: &Conversation,
+    count: impl Fn(usize) -> Result<usize, String>,
+) -> Result<Vec<Range<usize>>, String> {
+    let untold = |i: usize| {
+        format!(
+            "which of the chat template's generation blocks is that of message {} cannot be told, and some messages \
+             are marked as not to be learnt: leave the row out",
+            i + 1
+        )
+    };
+    let (mut kept, mut before) = (Vec::new(), 0);
+    for i in conversation.assistant() {
+        let is_last = i + 1 == conversation.len();
+        let start = if i == 0 { 0 } else { count(i)? };
+        let end = if is_last { blocks.len() } else { count(i + 1)? };
+        let own = blocks.get(start..end).filter(|_| start == before).ok_or_else(|| untold(i))?;
+        kept.extend(learnt.contains(&i).then_some(own).into_iter().flatten().cloned());
+        before = end;
+    }
+    if before != blocks.len() {
+        return Err(untold(conversation.len() - 1));
+    }
+    Ok(kept)
+}
+
+/// Why the beginning of an answer is not known.
+fn not_alone(before: usize, error: &str) -> String {
+    let what = match before {
+        0 => format!("{BEGINS}, and the template renders nothing without a message before that"),
+        1 => "the message before the assistant's is not rendered alone".to_owned(),
+        _ => format!("the {before} messages before the assistant's are not rendered alone"),
+    };
+    let way_out = match before {
+        0 => "put a message of the user in front, or leave the row out",
+        _ => "leave the row out",
+    };
+    format!(
+        "the assistant's part cannot be found: {what} ({error}); {way_out}, or give a template that marks what the \
+         assistant says, with {{% generation %}} and {{% endgeneration %}}, as `chat_template`"
+    )
 }
 
 /// Renders a conversation that the assistant is to continue. What the assistant says at its end is left out: it is
@@ -70,7 +136,8 @@ pub(in crate::text) fn continued(
     if count == 0 {
         return Err("has no message before the assistant's, so there is nothing to continue".into());
     }
-    render(source, template, conversation, count, true).map(|rendered| rendered.text)
+    let rendered = render(source, template, conversation, count, true);
+    rendered.map(|rendered| rendered.text).map_err(|error| explained(conversation, error))
 }
 
 fn render(
@@ -83,6 +150,14 @@ fn render(
     let mut variables = conversation.variables(count, add_prompt);
     variables.extend(source.special_tokens());
     template.render(variables)
+}
+
+/// Why a conversation cannot be rendered, with what the template may not have expected of it.
+fn explained(conversation: &Conversation, error: String) -> String {
+    match conversation.peculiarities() {
+        none if none.is_empty() => error,
+        peculiar => format!("{error} ({peculiar})"),
+    }
 }
 
 /// The length of a part that has to be the beginning of the whole text.

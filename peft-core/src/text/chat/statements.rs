@@ -105,10 +105,14 @@ impl Parser<'_> {
     fn set(&mut self) -> Result<String, String> {
         let ends = |token: &Token| matches!(token, Token::Operator("=" | "|"));
         let target = self.target(ends)?;
+        // Within macros and call blocks, minijinja knows of the variables around them only those that are read there.
+        let parts = target.split(['(', ')', ',']).filter_map(|part| part.split_once('.'));
+        let mut written: String =
+            parts.map(|(namespace, _)| format!("set _read = {namespace} %}}{{% ")).collect();
         if self.takes("=") {
-            return Ok(format!("set {target} = {}", self.tuple(true)?));
+            return Ok(written + &format!("set {target} = {}", self.tuple(true)?));
         }
-        let mut written = format!("set {target}");
+        written += &format!("set {target}");
         while self.takes("|") {
             written += &format!("|{}", self.filter()?);
         }

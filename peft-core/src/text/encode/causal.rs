@@ -1,7 +1,5 @@
 //! Texts that a decoder continues: source and target, or one text.
 
-use std::borrow::Cow;
-
 use tokenizers::Encoding;
 
 use super::{
@@ -28,13 +26,8 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
 }
 
 fn texts(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
-    let sources = encoder.tokenize(records, true, false, |record| {
-        let source = match is_text(encoder, record) {
-            true => Cow::Borrowed(texts::text(encoder, record)?),
-            false => texts::source(encoder, record)?,
-        };
-        Ok(source.into())
-    })?;
+    let sources = encoder
+        .tokenize(records, true, false, |record| Ok(texts::input(encoder, record)?.into()))?;
     let with_target: Vec<&Record> = match encoder.config.targets {
         true => records.iter().copied().filter(|record| !is_text(encoder, record)).collect(),
         false => Vec::new(),

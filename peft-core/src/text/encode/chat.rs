@@ -4,7 +4,7 @@ use std::{num::NonZero, ops::Range, thread};
 
 use tokenizers::{EncodeInput, Encoding};
 
-use super::{Cut, Encoder, check};
+use super::{Cut, Encoder, EncoderConfig, check, texts};
 use crate::{
     data::example::{Example, IGNORE, Target},
     error::{Error, Result},
@@ -23,27 +23,27 @@ const MOST_THREADS: usize = 16;
 /// A rendered conversation: its text, and what is learnt of it, in bytes.
 type Text = (String, Vec<Range<usize>>);
 
-/// Returns the examples of rows with `messages` or `conversations`.
+/// Returns the examples of rows with `messages` or `conversations`, and of texts that are asked.
 pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
     let Some(first) = records.first() else { return Ok(Vec::new()) };
     let source = encoder.config.chat.as_deref().ok_or_else(|| {
         first.error("found a conversation, expected no such row without a chat template")
     })?;
-    let texts = render_all(source, records, encoder.config.targets)?;
+    let texts = render_all(encoder, source, records)?;
     let encodings = tokenize(encoder, records, &texts)?;
     let rows = records.iter().zip(&texts).zip(&encodings);
     rows.map(|((record, (_, spans)), encoding)| example(encoder, record, spans, encoding)).collect()
 }
 
 /// Renders conversations on all cores.
-fn render_all(source: &ChatSource, records: &[&Record], targets: bool) -> Result<Vec<Text>> {
+fn render_all(encoder: &Encoder, source: &ChatSource, records: &[&Record]) -> Result<Vec<Text>> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
     let share = records.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
         let mut parts = Vec::new();
         for records in records.chunks(share) {
             let render = move || {
-                let one = |record: &&Record| render(source, record, targets);
+                let one = |record: &&Record| render(encoder, source, record);
                 records.iter().map(one).collect::<Result<Vec<Text>>>()
             };
             let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, render);
@@ -58,13 +58,28 @@ fn render_all(source: &ChatSource, records: &[&Record], targets: bool) -> Result
     })
 }
 
-fn render(source: &ChatSource, record: &Record, targets: bool) -> Result<Text> {
-    let conversation = Conversation::of(record)?;
-    let rendered = match targets {
+fn render(encoder: &Encoder, source: &ChatSource, record: &Record) -> Result<Text> {
+    let mut conversation = match encoder.config.has_messages(record) {
+        true => Conversation::of(record)?,
+        false => Conversation::asking(record, &texts::input(encoder, record)?)?,
+    };
+    if let Some(system) = &encoder.config.system {
+        conversation.introduce(system);
+    }
+    let rendered = match encoder.config.targets {
         true => chat::learnt(source, &conversation).map(|learnt| (learnt.text, learnt.spans)),
         false => chat::continued(source, &conversation).map(|text| (text, Vec::new())),
     };
     rendered.map_err(|message| record.error(message))
+}
+
+/// Whether a row that is rendered has a message of the system of its own.
+pub(super) fn has_system(config: &EncoderConfig, record: &Record) -> Result<bool> {
+    let conversation = match config.has_messages(record) {
+        true => Conversation::of(record)?,
+        false => Conversation::asking(record, "")?,
+    };
+    Ok(conversation.has_system())
 }
 
 /// Tokenises without special tokens: the template has written them.
@@ -189,9 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn sharegpt_is_the_same_conversation() {
+    fn sharegpt_and_json_within_a_string_are_the_same_conversation() {
         let encoder = encoder(config(PLAIN));
         let row = talk(&[("system", "e"), ("user", "c"), ("assistant", "d")]);
+        let string = json!({"messages": row["messages"].to_string()});
         let turn = |from: &str, value: &str| json!({"from": from, "value": value});
         let own = json!({"conversations": [turn("human", "c"), turn("gpt", "d")], "system": "e"});
         let all = json!({"conversations":
@@ -199,6 +215,7 @@ mod tests {
         let expected = ids_and_learnt(&encoder, row);
         assert_eq!(expected.0, [7, 7, 3, 5, 4, 6, 2]);
         assert_eq!(ids_and_learnt(&encoder, own), expected);
+        assert_eq!(ids_and_learnt(&encoder, string), expected);
         assert_eq!(ids_and_learnt(&encoder, all), expected, "its own message of the system counts");
     }
 
@@ -212,6 +229,167 @@ mod tests {
         assert_eq!(ids(&answered), ids(&asked), "an answer that is there is not read");
         let error = refusal(&encoder, talk(&[("assistant", "c")]));
         assert!(error.contains("nothing to continue"), "{error}");
+    }
+
+    /// Rows, encoded to be answered.
+    fn asked(system: Option<&str>, all: Vec<Value>) -> Result<crate::text::Encoded> {
+        let system = system.map(str::to_owned);
+        let config = EncoderConfig { targets: false, as_chat: true, system, ..config(PLAIN) };
+        encoder(config).encode(&rows(all))
+    }
+
+    #[test]
+    fn a_text_is_asked_as_the_message_of_a_user() {
+        let ids = |system, row| asked(system, vec![row]).unwrap().examples.remove(0).input_ids;
+        let text = json!({"text": "c d"});
+        assert_eq!(ids(None, text.clone()), [3, 5, 6, 4]);
+        assert_eq!(ids(Some("d"), text.clone()), [7, 6, 3, 5, 6, 4]);
+        assert_eq!(ids(Some(""), text.clone()), [7, 3, 5, 6, 4], "an empty one is one, too");
+        for row in [json!({"source": "c d", "target": "e"}), talk(&[("user", "c d")])] {
+            assert_eq!(ids(Some("d"), row.clone()), ids(Some("d"), text.clone()), "{row}");
+        }
+        let encoded =
+            asked(Some("d"), vec![text, talk(&[("system", "e"), ("user", "c")])]).unwrap();
+        assert_eq!((encoded.conversations, encoded.goes_on), (2, vec![false, false]));
+        // A row that has a message of the system keeps it.
+        assert_eq!(
+            (&encoded.examples[1].input_ids[..2], encoded.own_system),
+            (&[7, 7][..], vec![2])
+        );
+        let row = json!({"text": "c", "system": "e"});
+        assert_eq!(ids(Some("d"), row.clone()), [7, 7, 3, 5, 4]);
+        assert_eq!(asked(Some("d"), vec![row]).unwrap().own_system, [1]);
+        let named = json!({"conversations": [{"from": "system", "value": "e"}, {"from": "human", "value": "c"}]});
+        assert_eq!(asked(Some("d"), vec![named]).unwrap().own_system, [1]);
+    }
+
+    #[test]
+    fn what_is_not_asked_is_refused() {
+        let error = asked(None, vec![json!({"input_ids": [3]})]).unwrap_err().to_string();
+        assert!(error.ends_with("line 1: found a row of token ids, expected text or messages, which a chat template renders"), "{error}");
+        for config in [
+            EncoderConfig {
+                as_chat: true,
+                targets: false,
+                ..EncoderConfig::new(Task::Seq2SeqLm, 8)
+            },
+            EncoderConfig { as_chat: true, ..config(PLAIN) },
+        ] {
+            let error = config.init(Some(llama_like(false))).unwrap_err().to_string();
+            assert!(error.starts_with("as_chat: "), "{error}");
+        }
+    }
+
+    /// A user, and an assistant that says d and e with a user between, with these marks on what it says.
+    fn marked(first: Value, second: Value) -> Value {
+        let mut row = talk(&[("user", "c"), ("assistant", "d"), ("user", "c"), ("assistant", "e")]);
+        for (i, mark) in [(1, first), (3, second)] {
+            let message = row["messages"][i].as_object_mut().unwrap();
+            message.extend(mark.as_object().unwrap().clone());
+        }
+        row
+    }
+
+    #[test]
+    fn messages_that_are_marked_as_not_learnt_are_not() {
+        let none = json!({});
+        for template in [PLAIN, MARKED] {
+            let encoder = encoder(config(template));
+            let learnt = |first: &Value, second: &Value| {
+                ids_and_learnt(&encoder, marked(first.clone(), second.clone())).1
+            };
+            assert_eq!(learnt(&none, &none), [6, 2, 7, 2]);
+            for not in [
+                json!({"weight": 0}),
+                json!({"weight": 0.0}),
+                json!({"train": false}),
+                json!({"loss": false}),
+                json!({"training": false, "weight": 0}),
+            ] {
+                assert_eq!(learnt(&not, &none), [7, 2], "{template}, {not}");
+                assert_eq!(learnt(&none, &not), [6, 2], "{template}, {not}");
+                assert_eq!(ids_and_learnt(&encoder, marked(not.clone(), none.clone())).0.len(), 10);
+                let error = refusal(&encoder, marked(not.clone(), not));
+                assert!(
+                    error.contains("every message of the assistant is marked as not to be learnt"),
+                    "{error}"
+                );
+            }
+            for does in [json!({"weight": 1}), json!({"train": true}), json!({"loss": null})] {
+                assert_eq!(learnt(&does, &does), [6, 2, 7, 2], "{template}, {does}");
+            }
+        }
+        // A mark on what is never learnt says nothing new.
+        let mut row = marked(none.clone(), none);
+        row["messages"][0]["weight"] = json!(0);
+        assert_eq!(ids_and_learnt(&encoder(config(PLAIN)), row).1, [6, 2, 7, 2]);
+    }
+
+    #[test]
+    fn marks_that_cannot_be_followed_are_refused_by_name() {
+        let encoder = encoder(config(PLAIN));
+        for (mark, expected) in [
+            (
+                json!({"weight": 0.5}),
+                "field `messages[1].weight`: found the number 0.5, expected 0 for a message",
+            ),
+            (json!({"weight": "0"}), "found the string `0`, expected 0"),
+            (json!({"train": 2}), "field `messages[1].train`: found the number 2"),
+            (
+                json!({"weight": 1, "train": false}),
+                "field `messages[1]`: `weight` and `train` disagree",
+            ),
+            (json!({"train_detail": []}), "field `messages[1].train_detail`: not followed here"),
+            (json!({"loss_scale": 2}), "field `messages[1].loss_scale`: not followed here"),
+            (json!({"mask": true}), "field `messages[1].mask`: not followed here"),
+            (
+                json!({"content": [{"type": "text", "text": "d", "weight": 0}]}),
+                "messages[1].content[0]`: a part that",
+            ),
+        ] {
+            let row = marked(mark, json!({}));
+            let error = refusal(&encoder, row.clone());
+            assert!(error.contains(expected), "{error}");
+            let asked = EncoderConfig { targets: false, ..config(PLAIN) };
+            let is_read = row["messages"][1]["content"].is_array();
+            assert!(is_read || one(&self::encoder(asked), row).is_ok(), "nothing is learnt then");
+        }
+        let mut row = marked(json!({}), json!({}));
+        row["messages"][2]["train"] = json!(true);
+        let error = refusal(&encoder, row);
+        assert!(
+            error.contains("field `messages[2]`: is marked as learnt, and is not the assistant's"),
+            "{error}"
+        );
+        let all = "{% for m in messages %}{% generation %}{{ m.content }} {% endgeneration %}{% endfor %}";
+        let error = refusal(&self::encoder(config(all)), marked(json!({"weight": 0}), json!({})));
+        assert!(error.contains("generation blocks is that of message 2 cannot be told"), "{error}");
+    }
+
+    #[test]
+    fn a_fault_names_what_is_unusual_in_a_conversation() {
+        let strict = "{{ messages[0].role[0] and '' }}".to_owned() + PLAIN;
+        let begins = talk(&[("assistant", "c"), ("user", "d"), ("assistant", "e")]);
+        let error = refusal(&encoder(config(&strict)), begins.clone());
+        assert!(
+            error.contains("the assistant's part cannot be found: the conversation begins with the assistant, and")
+                && error.contains("put a message of the user in front, or leave the row out, or give a template"),
+            "{error}"
+        );
+        // ChatML renders nothing of no messages, which is right.
+        assert_eq!(ids_and_learnt(&encoder(config(PLAIN)), begins.clone()).1, [5, 2, 7, 2]);
+        let refuses = "{{ raise_exception('no') if messages and messages[0].role != 'user' }}"
+            .to_owned()
+            + PLAIN;
+        let error = refusal(&encoder(config(&refuses)), begins);
+        assert!(
+            error.ends_with("refuses it: no (the conversation begins with the assistant)"),
+            "{error}"
+        );
+        let adds = PLAIN.replace("m.content }}", "m.content + ' ' }}");
+        let null = json!({"messages": [{"role": "user", "content": "c"}, {"role": "assistant", "content": null}]});
+        let error = refusal(&encoder(config(&adds)), null);
+        assert!(error.ends_with("(message 2 has null as its content)"), "{error}");
     }
 
     #[test]
@@ -251,6 +429,8 @@ mod tests {
             let error = refusal(&encoder, row(more));
             assert!(error.contains(expected), "{error}");
         }
+        let error = refusal(&encoder, json!({"messages": "hello"}));
+        assert!(error.contains("field `messages`: found a string that is not JSON"), "{error}");
         let error = refusal(&encoder, json!({"messages": []}));
         assert!(error.contains("field `messages`: has no messages"), "{error}");
     }

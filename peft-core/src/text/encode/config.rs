@@ -37,6 +37,10 @@ pub struct EncoderConfig {
     pub target_template: Option<Template>,
     /// The chat template that renders conversations. Default none: they are refused.
     pub chat: Option<Arc<ChatSource>>,
+    /// Whether a text is not continued but asked: rendered by the chat template, as the message of a user. Default false.
+    pub as_chat: bool,
+    /// The message of the system of conversations that have none. Default none.
+    pub system: Option<String>,
     /// The label list of a classification task. Default none.
     pub labels: Option<Labels>,
     /// The number of classes C; class indices must be below it. Default: the number of labels, if
@@ -75,6 +79,8 @@ impl EncoderConfig {
             source_template: None,
             target_template: None,
             chat: None,
+            as_chat: false,
+            system: None,
             labels: None,
             num_classes: None,
             max_length: None,
@@ -87,9 +93,15 @@ impl EncoderConfig {
         }
     }
 
-    /// Whether a row is a conversation for the chat template, rather than fields for the templates of the settings, or
-    /// text in a field that they name.
+    /// Whether a row is rendered by the chat template: it has messages, or its text is asked.
     pub fn is_conversation(&self, record: &Record) -> bool {
+        let is_asked = self.as_chat && self.task == Task::CausalLm && !record.is_ids();
+        is_asked || self.has_messages(record)
+    }
+
+    /// Whether a row's messages are read, rather than fields for the templates of the settings, or text in a field that
+    /// they name.
+    pub(super) fn has_messages(&self, record: &Record) -> bool {
         let named = |role| self.fields.get(role).is_some_and(|name| record.has(name));
         self.task == Task::CausalLm
             && self.source_template.is_none()
@@ -130,6 +142,13 @@ impl EncoderConfig {
         if self.max_target_length.is_some() && self.task != Task::Seq2SeqLm {
             let message = format!("not used by {}, which has no separate targets", self.task);
             return Err(Error::setting("max_target_length", message));
+        }
+        if self.as_chat && self.task != Task::CausalLm {
+            let message = format!("not used by {}, whose texts are not asked", self.task);
+            return Err(Error::setting("as_chat", message));
+        }
+        if self.as_chat && self.targets {
+            return Err(Error::setting("as_chat", "is for rows to answer, which have no targets"));
         }
         if let Some(labels) = &self.labels {
             let classes = *self.num_classes.get_or_insert(labels.len());

@@ -17,6 +17,11 @@ use crate::{
 /// Returns the example of a row with `input_ids`.
 pub(super) fn example(config: &EncoderConfig, record: &Record) -> Result<Example> {
     let input_ids = record.ids("input_ids")?;
+    if config.as_chat {
+        return Err(record.error(
+            "found a row of token ids, expected text or messages, which a chat template renders",
+        ));
+    }
     let token_type_ids = record.optional_ids("token_type_ids")?;
     if token_type_ids.is_some() && config.type_vocab_size == 0 {
         return Err(record.error("field `token_type_ids`: the model has no token types"));

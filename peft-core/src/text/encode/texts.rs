@@ -22,6 +22,14 @@ pub(super) fn is_text(encoder: &Encoder, record: &Record) -> bool {
     }
 }
 
+/// What a decoder is given of a row: its text, or its source.
+pub(super) fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
+    match is_text(encoder, record) {
+        true => text(encoder, record).map(Cow::Borrowed),
+        false => source(encoder, record),
+    }
+}
+
 /// The text that a row consists of.
 pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str> {
     record.text(encoder.config.fields.name(Role::Text))
