@@ -327,6 +327,43 @@ mod tests {
     }
 
     #[test]
+    fn files_that_differ_are_named() {
+        let row = |file: &str, line, row| Record {
+            path: std::path::Path::new(file).into(),
+            ..record(line, row)
+        };
+        let none = FieldNames::default();
+        let refusal = |rows: &[Record], given| {
+            find_fields(rows, &wanted(Task::SeqCls, given, &none)).unwrap_err().to_string()
+        };
+        let texts = [
+            row("a.csv", 2, json!({"sentence": "a", "label": 1})),
+            row("b.csv", 2, json!({"id": 3, "label": 1})),
+            row("b.csv", 3, json!({"review": "a", "label": 1})),
+        ];
+        assert_eq!(
+            refusal(&texts, &none),
+            "text_field: the files have different fields that fit: review in b.csv, line 3; sentence in a.csv, line 2. \
+             Name the one to read, which every file must have"
+        );
+        let given = names(&[(Role::Text, "body")]);
+        assert_eq!(
+            refusal(&texts, &given),
+            "text_field: found `body`, but no file has such a field; a.csv has: label, sentence; \
+             b.csv has: id, label, review"
+        );
+        let mut files: Vec<Record> =
+            (0..5).map(|i| row(&format!("{i}.csv"), 1, json!({"x": "a"}))).collect();
+        let error = refusal(&files, &none);
+        assert!(
+            error.contains("); 0.csv has: x; 1.csv has: x; 2.csv has: x; and 2 more files. Name"),
+            "{error}"
+        );
+        files.truncate(1);
+        assert!(refusal(&files, &none).contains("0.csv has none of the usual fields"));
+    }
+
+    #[test]
     fn what_two_fields_fit_is_refused_with_the_setting() {
         for (task, row, expected) in [
             (

@@ -207,3 +207,32 @@ fn a_pointer_in_place_of_rows_is_called_one() {
     let says = ["rows.jsonl: is a Git LFS pointer, not the file itself (1044992 bytes expected)"];
     refused("seq-cls", &cases.join("34-lfs-pointer/rows.jsonl"), "", &says);
 }
+
+#[test]
+fn fast_texts_lines_are_labels_and_texts() {
+    if shared("models/tiny-bert-cls").is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let lines = ROWS.lines().map(|line| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!("__label__{} {}\n", row["label"], row["text"].as_str().unwrap())
+    });
+    let fast = file(&dir, "rows.txt", &lines.collect::<String>());
+    let said = "rows.txt: read as fastText's lines: a label in `label`, the rest in `text`";
+    same("seq-cls", ROWS, "", &[(fast, said)]);
+    let several =
+        file(&dir, "several.txt", "__label__a __label__b good play\n__label__a bad play\n");
+    let rows = "{\"text\": \"good play\", \"label\": [\"a\", \"b\"]}
+        {\"text\": \"bad play\", \"label\": [\"a\"]}";
+    let flags = "--problem-type multi-label";
+    same("seq-cls", rows, flags, &[(several.clone(), "lists of labels in `label`")]);
+    refused(
+        "seq-cls",
+        &several,
+        "",
+        &["several.txt, line 1: field `label`: found an array", "multi-label"],
+    );
+    let late = file(&dir, "late.txt", "good play\n__label__a bad play\n");
+    refused("seq-cls", &late, "", &["late.txt, line 2: begins with a label of fastText"]);
+}

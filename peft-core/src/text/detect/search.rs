@@ -49,11 +49,14 @@ impl<'a> Search<'a> {
         match (self.wanted.given.get(role), self.wanted.preferred.get(role)) {
             (Some(given), _) if has(given) => Ok(Some(given.to_owned())),
             (Some(given), _) => {
-                let message = format!(
-                    "found `{given}`, but {} has no such field; it has: {}",
-                    self.file(),
-                    self.all_names()
-                );
+                let message = match self.of_files() {
+                    Some(each) => format!("found `{given}`, but no file has such a field; {each}"),
+                    None => format!(
+                        "found `{given}`, but {} has no such field; it has: {}",
+                        self.file(),
+                        names_of(&self.rows)
+                    ),
+                };
                 Err(Error::setting(role.setting(), message))
             }
             (None, Some(preferred)) if has(preferred) => Ok(Some(preferred.to_owned())),
@@ -124,31 +127,55 @@ impl<'a> Search<'a> {
         self.rows.first().map_or_else(String::new, |row| row.path.display().to_string())
     }
 
-    /// Names in the file; what is in an object is spelled out.
-    pub(super) fn all_names(&self) -> String {
-        let names: BTreeSet<String> = self
-            .rows
-            .iter()
-            .flat_map(|row| row.fields.iter())
-            .flat_map(|(name, value)| path::spelled(name, value))
-            .collect();
-        match names.is_empty() {
-            true => "nothing".to_owned(),
-            false => names.into_iter().collect::<Vec<_>>().join(", "),
+    /// The names in each file, if the rows come from several: `a.csv has: x, y; b.csv has: z`.
+    fn of_files(&self) -> Option<String> {
+        /// More files than these are not listed.
+        const SHOWN: usize = 3;
+        let files: Vec<&[&Record]> = self.rows.chunk_by(|a, b| a.path == b.path).collect();
+        if files.len() < 2 {
+            return None;
         }
+        let shown = files.iter().take(SHOWN);
+        let each = shown.map(|rows| format!("{} has: {}", rows[0].path.display(), names_of(rows)));
+        let mut each = each.collect::<Vec<_>>().join("; ");
+        if files.len() > SHOWN {
+            each += &format!("; and {} more files", files.len() - SHOWN);
+        }
+        Some(each)
     }
 
     pub(super) fn none(&self, role: Role, usual: &[&str]) -> Error {
-        let message = format!(
-            "{} has none of the usual fields ({}); it has: {}. Name the one to read",
-            self.file(),
-            usual.join(", "),
-            self.all_names()
-        );
-        Error::setting(role.setting(), message)
+        let usual = usual.join(", ");
+        let found = match self.of_files() {
+            Some(each) => format!("no file has one of the usual fields ({usual}); {each}"),
+            None => format!(
+                "{} has none of the usual fields ({usual}); it has: {}",
+                self.file(),
+                names_of(&self.rows)
+            ),
+        };
+        Error::setting(role.setting(), format!("{found}. Name the one to read"))
     }
 
+    /// Refuses the fields `names`, of which a pair is written as `a with b`.
     pub(super) fn several(&self, role: Role, names: &[String]) -> Error {
+        let mut places: Vec<(&String, &Record)> = Vec::new();
+        for name in names {
+            let field = name.split(" with ").next().unwrap_or(name);
+            let row = self.rows.iter().find(|row| row.has(name) || row.has(field));
+            places.extend(row.map(|row| (name, *row)));
+        }
+        if places.iter().any(|(_, row)| row.path != places[0].1.path) {
+            let place = |(name, row): &(&String, &Record)| {
+                format!("{name} in {}, line {}", row.path.display(), row.line)
+            };
+            let places: Vec<String> = places.iter().map(place).collect();
+            let message = format!(
+                "the files have different fields that fit: {}. Name the one to read, which every file must have",
+                places.join("; ")
+            );
+            return Error::setting(role.setting(), message);
+        }
         let message = format!(
             "{} has several fields that fit: {}. Name the one to read",
             self.file(),
@@ -184,5 +211,16 @@ impl<'a> Search<'a> {
         let parts = self.taken.iter().map(|(role, name)| format!("{} from {name}", role.name()));
         let note = news.then(|| parts.collect::<Vec<_>>().join(", "));
         FoundFields { names, source_template, note }
+    }
+}
+
+/// The names in some rows; what is in an object is spelled out.
+fn names_of(rows: &[&Record]) -> String {
+    let fields = rows.iter().flat_map(|row| row.fields.iter());
+    let names: BTreeSet<String> =
+        fields.flat_map(|(name, value)| path::spelled(name, value)).collect();
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.into_iter().collect::<Vec<_>>().join(", "),
     }
 }

@@ -35,16 +35,18 @@ pub fn collect_labels(
     };
     let key = fields.name(if tags { Role::Tags } else { Role::Label });
     let mut first: Option<(bool, Arc<Path>)> = None;
+    let mut last: Option<Arc<Path>> = None;
     let (mut distinct, mut rows) = (BTreeSet::new(), 0);
     let mut highest = None;
     for record in records {
         let record = &record?;
         rows += 1;
         let by_index = first.get_or_insert_with(|| (record.is_ids(), record.path.clone())).0;
+        last = Some(record.path.clone());
         if record.is_ids() != by_index {
-            return Err(record.error(
-                "rows of `input_ids` and other rows are mixed in one file; give the label list",
-            ));
+            return Err(
+                record.error("rows of `input_ids` and other rows are mixed; give the label list")
+            );
         }
         match (by_index, tags) {
             (true, _) => highest = highest.max(highest_index(record, tags, fields)?),
@@ -67,10 +69,10 @@ pub fn collect_labels(
         }
     }
     let by_index = first.as_ref().is_some_and(|(by_index, _)| *by_index);
-    if let Some((false, path)) = &first
+    if let (Some((false, first)), Some(last)) = (&first, &last)
         && !tags
     {
-        refuse_a_class_per_row(path, rows, key, distinct.len())?;
+        refuse_a_class_per_row((first, last), rows, key, distinct.len())?;
     }
     if by_index {
         // Negative values are ignored targets (-100), or rejected when the rows are encoded.
@@ -82,16 +84,24 @@ pub fn collect_labels(
 /// A tag that is no target, as transformers writes it.
 const IGNORED: &str = "-100";
 
-/// Refuses labels that name almost every row of the file `path`: they are no classes.
-fn refuse_a_class_per_row(path: &Path, rows: usize, key: &str, distinct: usize) -> Result<()> {
+/// Refuses labels that name almost every row of the files from `first` to `last`: they are no classes.
+fn refuse_a_class_per_row(
+    (first, last): (&Path, &Path),
+    rows: usize,
+    key: &str,
+    distinct: usize,
+) -> Result<()> {
     /// Fewer rows may well show each class once.
     const MANY: usize = 20;
     if rows > MANY && distinct * 2 > rows {
+        let files = match first == last {
+            true => first.display().to_string(),
+            false => format!("{} to {}", first.display(), last.display()),
+        };
         let message = format!(
-            "{}: field `{key}` has {distinct} different values in {rows} rows, which are no classes; name the \
+            "{files}: field `{key}` has {distinct} different values in {rows} rows, which are no classes; name the \
              field of the classes, or the classes in `labels`; numbers to predict are a regression \
-             (`problem_type`), texts a task of language models",
-            path.display()
+             (`problem_type`), texts a task of language models"
         );
         return Err(Error::setting("label_field", message));
     }

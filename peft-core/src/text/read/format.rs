@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     conll::looks_like_conll,
     dialect::{Dialect, Quotes},
+    fast_text::is_labelled,
     input::check_encoding,
 };
 use crate::error::{Error, Result};
@@ -20,6 +21,8 @@ pub(super) enum Format {
     Conll,
     /// Lines of text.
     Lines,
+    /// Lines of text with fastText's labels.
+    FastText,
     /// Columns of values.
     Parquet,
 }
@@ -65,6 +68,7 @@ pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Fo
                 false => Ok(Format::Delimited(Dialect::TSV)),
             }
         }
+        _ if is_labelled(first) && !columns_are_named => Ok(Format::FastText),
         "text" => Ok(Format::Lines),
         "" | "txt" | "data" => {
             let others: Vec<&str> = second.into_iter().chain(rows).collect();
@@ -229,6 +233,10 @@ mod tests {
             assert_eq!(found("a", head), Format::Lines);
         }
         assert_eq!(found("a.text", "a,b\n1,2\n"), Format::Lines);
+        for name in ["a.txt", "a", "a.text", "a.train"] {
+            assert_eq!(found(name, "__label__a , x\n__label__b , y\n"), Format::FastText);
+        }
+        assert_ne!(found("a.csv", "__label__a,x\n"), Format::FastText);
         let named = of(Path::new("a.txt"), b"the sea, it is\n", true).unwrap();
         assert!(matches!(named, Format::Delimited(_)));
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
+    fast_text::refuse_label,
     input::{Input, strip_end},
     options::Notes,
 };
@@ -22,7 +23,7 @@ impl LineRecords {
     ///
     /// # Errors
     /// [`Error::Read`](crate::Error::Read) if the file cannot be read, [`Error::Data`](crate::Error::Data) at a line
-    /// that is not text.
+    /// that is not text, or begins with a label of fastText.
     pub fn next(&mut self) -> Result<Option<Record>> {
         loop {
             let line = self.0.line;
@@ -32,6 +33,7 @@ impl LineRecords {
             }
             strip_end(&mut text);
             if !text.trim().is_empty() {
+                refuse_label(&self.0.path, line, &text)?;
                 let fields = Map::from_iter([("text".to_owned(), Value::String(text))]);
                 return Ok(Some(Record::new(self.0.path.clone(), line, fields)));
             }

@@ -17,6 +17,7 @@
 //! | `dialect` | how their columns are separated |
 //! | `conll` | CoNLL files: words with their tags |
 //! | `lines` | plain text |
+//! | `fast_text` | plain text with fastText's labels |
 //! | `parquet` | Parquet files |
 //! | `class_names` | the names of classes, in Parquet files and in what describes a data set |
 //! | `header` | the names of the columns |
@@ -25,6 +26,7 @@ mod class_names;
 mod conll;
 mod delimited;
 mod dialect;
+mod fast_text;
 mod files;
 mod format;
 mod header;

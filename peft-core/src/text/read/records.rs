@@ -11,6 +11,7 @@ use super::{
     class_names::Beside,
     conll::ConllRecords,
     delimited::DelimitedRecords,
+    fast_text::FastTextRecords,
     format::{self, Format},
     input::Input,
     json::JsonRecords,
@@ -41,6 +42,7 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
 ///   needed (RFC 4180).
 /// - `.tsv`: fields separated by tabs, no quoting: a quote is a quote.
 /// - `.txt`, if it is none of these: a line of text, a record with the field `text`.
+/// - Lines with fastText's labels (`__label__good a text`), whatever the file is called: `text` and `label`.
 /// - `.conll`, `.conllu`, `.bio`, `.iob`, or lines of words and tags in a `.txt`: one record per sentence, with
 ///   `tokens`, `tags` (the last column) and the columns by their numbers.
 ///
@@ -62,6 +64,8 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
 pub struct Records {
     files: VecDeque<PathBuf>,
     first: Option<PathBuf>,
+    /// The files after the first one.
+    others: usize,
     options: ReadOptions,
     notes: Notes,
     file: Option<Open>,
@@ -76,6 +80,7 @@ enum Open {
     Delimited(DelimitedRecords),
     Conll(ConllRecords),
     Lines(LineRecords),
+    FastText(FastTextRecords),
     #[cfg(feature = "parquet")]
     Parquet(Box<ParquetRecords>),
 }
@@ -86,6 +91,7 @@ impl Records {
         Self {
             files: files.iter().cloned().collect(),
             first: files.first().cloned(),
+            others: files.len().saturating_sub(1),
             options: options.clone(),
             notes: Notes::default(),
             file: None,
@@ -106,6 +112,7 @@ impl Records {
                 Some(Open::Delimited(records)) => records.next(&mut self.notes)?,
                 Some(Open::Conll(records)) => records.next(&mut self.notes)?,
                 Some(Open::Lines(records)) => records.next()?,
+                Some(Open::FastText(records)) => records.next()?,
                 #[cfg(feature = "parquet")]
                 Some(Open::Parquet(records)) => records.next()?,
                 None => None,
@@ -120,7 +127,13 @@ impl Records {
             self.beside.open(&path);
         }
         match self.first.take() {
-            Some(path) if !self.any => Err(Error::file(&path, "holds no records")),
+            Some(path) if !self.any => Err(Error::file(
+                &path,
+                match self.others {
+                    0 => "holds no records".to_owned(),
+                    others => format!("holds no records, nor do the files after it ({others})"),
+                },
+            )),
             _ => Ok(None),
         }
     }
@@ -154,6 +167,7 @@ impl Records {
             }
             Format::Conll => Open::Conll(ConllRecords::new(input, &self.options)),
             Format::Lines => Open::Lines(LineRecords::new(input, &mut self.notes)),
+            Format::FastText => Open::FastText(FastTextRecords::new(path, input, &mut self.notes)?),
             Format::Delimited(dialect) => {
                 let (options, notes) = (&self.options, &mut self.notes);
                 Open::Delimited(DelimitedRecords::new(input, dialect, options, notes)?)
@@ -257,6 +271,13 @@ pub(super) mod tests {
         let mut records = Records::open(&[broken, files[0].clone()], &ReadOptions::default());
         assert!(records.next().unwrap().is_ok() && records.next().unwrap().is_err());
         assert!(records.next().is_none(), "an error is the end");
+        let empty = [files[1].clone(), write("b.jsonl", "")];
+        let error = Records::open(&empty, &ReadOptions::default()).next().unwrap().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("empty.jsonl: holds no records, nor do the files after it (1)")
+        );
     }
 
     #[test]
