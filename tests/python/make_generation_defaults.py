@@ -28,9 +28,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from beam_search import Search, search
-from common import VECTORS, generator, load_adapter, load_base, quiet, random_ids, row_logits, write_jsonl
+from common import VECTORS, generator, load_adapter, load_base, new_ids, quiet, random_ids, row_logits, write_jsonl
 from names import TASKS
 
 MARGIN = 0.002
@@ -134,18 +133,8 @@ class Generator:
         self.forced_eos = self.base.generation_config.forced_eos_token_id
         self.start = self.base.generation_config.decoder_start_token_id
 
-    @torch.no_grad()
     def generate(self, ids):
-        input_ids, kwargs = torch.tensor([ids]), {}
-        if self.seq2seq:
-            from transformers import DynamicCache, EncoderDecoderCache
-
-            # For a T5 whose decoder is deeper than its encoder, transformers makes a cache for the encoder's layers and fails.
-            kwargs["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        out = self.model.generate(input_ids=input_ids, attention_mask=torch.ones_like(input_ids), **kwargs)[0].tolist()
-        first = [self.start] if self.seq2seq else ids
-        assert out[: len(first)] == first
-        return out[len(first) :]
+        return new_ids(self.model, ids, self.start)
 
     def by_hand(self, ids, settings):
         def step(sofar):

@@ -7,7 +7,8 @@ The peer is AutoTokenizer.from_pretrained(gguf_file=...), but for
 - bert, which it does not read: BertTokenizer with the same vocabulary;
 - t5: it passes over the file's normaliser table, so the SentencePiece model itself is the peer;
 - smollm: it does not know that digits stand alone, so texts with spaces in front of digits are left out;
-- qwen2: it composes no characters, as the original tokenizer does, so the texts are composed.
+- qwen2: it composes no characters, as the original tokenizer does, so the texts are composed;
+- deepseek-coder: it does not know its words, so the pre-tokenizers of the model's tokenizer.json are put in place.
 
 Needs gguf, sentencepiece, tokenizers and transformers.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import gguf
 import sentencepiece
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, BertTokenizer
 
 OUT = Path(__file__).parent.parent / "vectors" / "gguf" / "tokenizers"
@@ -57,8 +58,20 @@ def write(name: str, model: str, tokens, kinds, **metadata) -> Path:
     return path
 
 
-def ids_of(path: Path, texts) -> list:
+def deepseek_coder():
+    """The pre-tokenizers of DeepSeek Coder."""
+    splits = [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+"]
+    return pre_tokenizers.Sequence([
+        *(pre_tokenizers.Split(Regex(split), "isolated") for split in splits),
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])
+
+
+def ids_of(path: Path, texts, words=None) -> list:
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    if words is not None:
+        tokenizer.backend_tokenizer.pre_tokenizer = words
     return [[text, tokenizer(text)["input_ids"]] for text in texts]
 
 
@@ -113,6 +126,8 @@ def main() -> None:
     ]:
         path = write(name, "gpt2", tokens + specials, kinds, tokenizer_pre=name, **shared, **more)
         ids[name] = ids_of(path, texts)
+    path = write("deepseek-coder", "gpt2", tokens + specials, kinds, tokenizer_pre="deepseek-coder", **shared, add_bos_token=True)
+    ids["deepseek-coder"] = ids_of(path, TEXTS, deepseek_coder())
     model = piece_model("bpe")
     pieces = [model.id_to_piece(i) for i in range(model.vocab_size())]
     kind_of = lambda i: (  # noqa: E731

@@ -26,7 +26,6 @@ import json
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
 from beam_search import Search, search
 from common import (
     SHARED,
@@ -34,6 +33,7 @@ from common import (
     generator,
     load_adapter,
     load_base,
+    new_ids,
     quiet,
     random_ids,
     read_jsonl,
@@ -96,24 +96,12 @@ class Generator:
             prefixes.update({m: values[:, i] for i, m in enumerate(attention_modules(self.base, site))})
         return lambda: prefixed(self.base, prefixes)
 
-    @torch.no_grad()
     def generate(self, ids, settings):
-        input_ids = torch.tensor([ids])
         kwargs = {} if self.base.generation_config.pad_token_id is not None else {"pad_token_id": 0}
-        if self.seq2seq:
-            from transformers import DynamicCache, EncoderDecoderCache
-
-            # For a T5 whose decoder is deeper than its encoder, transformers makes a cache for the encoder's layers and fails.
-            kwargs["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        keys = ("max_new_tokens", "num_beams", "length_penalty", "early_stopping", "repetition_penalty")
+        kwargs.update({key: getattr(settings, key) for key in keys})
         with self.patch():
-            out = self.model.generate(
-                input_ids=input_ids, attention_mask=torch.ones_like(input_ids), do_sample=False,
-                max_new_tokens=settings.max_new_tokens, num_beams=settings.num_beams, length_penalty=settings.length_penalty,
-                early_stopping=settings.early_stopping, repetition_penalty=settings.repetition_penalty, **kwargs,
-            )[0].tolist()  # fmt: skip
-        first = [self.start] if self.seq2seq else ids
-        assert out[: len(first)] == first
-        return out[len(first) :]
+            return new_ids(self.model, ids, self.start, do_sample=False, **kwargs)
 
     def by_hand(self, ids, settings):
         def step(sofar):

@@ -16,7 +16,7 @@ fn tokenizers_of_every_kind_give_the_ids_of_transformers() {
     let text = fs::read_to_string(folder.join("ids.json")).unwrap();
     let vectors: Value = serde_json::from_str(&text).unwrap();
     let vectors = vectors.as_object().unwrap();
-    assert_eq!(vectors.len(), 8);
+    assert_eq!(vectors.len(), 9);
     let mut wrong = String::new();
     for (name, rows) in vectors {
         let tokenizer = load_tokenizer(&folder.join(format!("{name}.gguf"))).unwrap();

@@ -235,7 +235,7 @@ fn byte_level(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
         return Err(gguf.error("tokenizer.ggml.merges", "is missing"));
     };
     let key = "tokenizer.ggml.pre";
-    let Split { pattern, digits, ignore_merges, begins, composes } =
+    let Split { patterns, digits, ignore_merges, begins, composes } =
         split_of(gguf.text(key)?).map_err(|message| gguf.error(key, message))?;
     let alphabet = ByteAlphabet::new();
     let vocab = vocabulary.ids(|token, kind| match kind {
@@ -248,14 +248,10 @@ fn byte_level(vocabulary: &Vocabulary<'_>) -> Result<TokenizerDefinition> {
     if composes {
         definition.normalizer = vocabulary.part(parts::composed())?;
     }
-    definition.pre_tokenizer = vocabulary.part(match pattern {
-        Some(pattern) => parts::in_turn(&[parts::split(pattern), parts::byte_level(false, false)]),
-        None if digits => parts::in_turn(&[
-            json!({"type": "Digits", "individual_digits": true}),
-            parts::byte_level(false, true),
-        ]),
-        None => parts::byte_level(false, true),
-    })?;
+    let mut words: Vec<Json> = patterns.iter().map(|pattern| parts::split(pattern)).collect();
+    words.extend(digits.then(|| json!({"type": "Digits", "individual_digits": true})));
+    words.push(parts::byte_level(false, patterns.is_empty()));
+    definition.pre_tokenizer = vocabulary.part(parts::in_turn(&words))?;
     definition.decoder = vocabulary.part(parts::byte_level(false, true))?;
     definition.post_processor = vocabulary.begin_and_end([begins, false])?;
     definition.added_tokens = vocabulary.added()?;

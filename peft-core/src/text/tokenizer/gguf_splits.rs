@@ -5,9 +5,9 @@ use super::parts::QWEN2;
 /// How a tokenizer divides a text into words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Split {
-    /// Words, separators and everything between them; `None` for those of GPT-2.
-    pub pattern: Option<&'static str>,
-    /// Whether each digit is a word.
+    /// Words, separators and everything between them, by each in turn; empty for those of GPT-2.
+    pub patterns: &'static [&'static str],
+    /// Whether each digit is then a word.
     pub digits: bool,
     /// Whether a word that is a token stays whole, whatever the merges are.
     pub ignore_merges: bool,
@@ -21,13 +21,16 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// Line ends, words, marks and what of Chinese, Japanese and Korean the words before it leave.
+const DEEPSEEK_CODER: &[&str] = &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+"];
+
 /// Names and what they mean. Those of one line are the same to llama.cpp; those of the first begin no text with a
 /// special token, nor do GPT-2's.
-const KNOWN: [(&[&str], Split); 6] = [
+const KNOWN: [(&[&str], Split); 7] = [
     (
         &["default", "gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "roberta-bpe", "modern-bert"],
         Split {
-            pattern: None,
+            patterns: &[],
             digits: false,
             ignore_merges: false,
             begins: false,
@@ -36,12 +39,12 @@ const KNOWN: [(&[&str], Split); 6] = [
     ),
     (
         &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
-        Split { pattern: None, digits: true, ignore_merges: false, begins: false, composes: false },
+        Split { patterns: &[], digits: true, ignore_merges: false, begins: false, composes: false },
     ),
     (
         &["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
         Split {
-            pattern: Some(LLAMA3),
+            patterns: &[LLAMA3],
             digits: false,
             ignore_merges: true,
             begins: true,
@@ -51,7 +54,7 @@ const KNOWN: [(&[&str], Split); 6] = [
     (
         &["qwen2"],
         Split {
-            pattern: Some(QWEN2),
+            patterns: &[QWEN2],
             digits: false,
             ignore_merges: false,
             begins: false,
@@ -61,8 +64,18 @@ const KNOWN: [(&[&str], Split); 6] = [
     (
         &["deepseek-r1-qwen", "kormo", "f2llmv2", "megrez"],
         Split {
-            pattern: Some(QWEN2),
+            patterns: &[QWEN2],
             digits: false,
+            ignore_merges: false,
+            begins: false,
+            composes: false,
+        },
+    ),
+    (
+        &["deepseek-coder"],
+        Split {
+            patterns: DEEPSEEK_CODER,
+            digits: true,
             ignore_merges: false,
             begins: false,
             composes: false,
@@ -71,7 +84,7 @@ const KNOWN: [(&[&str], Split); 6] = [
     (
         &["tekken"],
         Split {
-            pattern: Some(TEKKEN),
+            patterns: &[TEKKEN],
             digits: false,
             ignore_merges: true,
             begins: true,
@@ -89,6 +102,10 @@ pub(super) fn split_of(name: Option<&str>) -> Result<Split, String> {
     let found = KNOWN.iter().find(|(names, _)| names.contains(&name));
     found.map(|(_, split)| *split).ok_or_else(|| {
         let names: Vec<&str> = KNOWN.iter().flat_map(|(names, _)| *names).copied().collect();
-        format!("found {name:?}, this version knows {}", names.join(", "))
+        format!(
+            "found {name:?}, this version knows {}; give the folder of the model that the file was made from, with its \
+             tokenizer.json",
+            names.join(", ")
+        )
     })
 }
