@@ -10,9 +10,9 @@ use peft_core::{
 };
 
 use crate::{
-    encoding::TextArgs,
     error::CliResult,
     session::{Session, UseArgs},
+    text_settings::TextArgs,
 };
 
 /// The field of a row that names its adapter.

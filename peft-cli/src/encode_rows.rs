@@ -1,6 +1,6 @@
 //! Rows that are encoded as they are read, and notes on what was cut.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use peft_core::{
     Result, Task, Topology,
@@ -16,7 +16,9 @@ use peft_models::{
 
 use crate::{
     encoding::{EncodeSettings, Lengths},
-    end_token, output,
+    end_token,
+    model_dir::ModelDir,
+    output,
 };
 
 /// Encodes rows for a model, with notes on what was cut. Only some of them are in memory at a time.
@@ -26,28 +28,29 @@ use crate::{
 /// Returns the first error among the rows, or one that names the file and line that is wrong.
 pub fn encode(
     base: &Loaded,
-    dir: &Path,
+    dir: &ModelDir,
     rows: impl Iterator<Item = Result<Record>>,
     settings: &EncodeSettings,
 ) -> Result<Encoded> {
     let config = config(base, settings)?;
     let mut end = EndTokens::default();
+    if settings.task.is_language_model() {
+        end = end_token::find(base, dir)?;
+    }
     let supply = |needs: Needs| {
-        let tokenizer = needs.tokenizer.then(|| ModelTokenizer::load(dir)).transpose()?;
-        let (tokenizer, special_tokens) =
-            tokenizer.map(|loaded| (loaded.tokenizer, loaded.special_tokens)).unzip();
-        let chat = match needs.chat_template {
-            true => Some(settings.chat.source(dir, &special_tokens.unwrap_or_default())?),
-            false => None,
+        let tokenizer = needs.tokenizer.then(|| dir.tokenizer()).transpose()?;
+        let chat = match (needs.chat_template, tokenizer) {
+            (true, Some(own)) => Some(settings.chat.source(dir.path(), &own.special_tokens)?),
+            _ => None,
         };
         if let Some(reason) = chat.as_ref().and_then(ChatSource::missing) {
             return Err(Error::setting("chat_template", reason));
         }
-        let mut eos = None;
-        if settings.task.is_language_model() {
-            (end, eos) = end_token::find(&base.config, dir, tokenizer.as_ref())?;
-        }
-        Ok(Supplies { tokenizer, chat: chat.map(Arc::new), eos })
+        Ok(Supplies {
+            tokenizer: tokenizer.map(|own| own.tokenizer.clone()),
+            chat: chat.map(Arc::new),
+            eos: end.closing(tokenizer.and_then(ModelTokenizer::end_id)),
+        })
     };
     let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
     note_absent(&encoded);

@@ -1,9 +1,6 @@
-//! How texts become rows of tokens: the flags that say so, and what they mean.
+//! What rows are encoded with, and whether they fit the model.
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use clap::Args;
 use peft_core::{
@@ -11,53 +8,8 @@ use peft_core::{
     data::Labels,
     error::Error,
     formats::read,
-    text::{ChatSource, Clock, Encoded, EncoderConfig, FieldNames, Template},
-    train::TrainConfig,
+    text::{ChatSource, Clock, Encoded, FieldNames, Template},
 };
-
-use crate::{fields::FieldArgs, flags::help::FlagHelp};
-
-/// Flags that say how texts become rows. An adapter remembers those that it was trained with.
-#[derive(Args, Clone, Debug, Default)]
-pub struct TextArgs {
-    /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
-    /// is not read.
-    #[arg(long, value_name = "LIST", show_default = as_in_training("the first row of the file"))]
-    pub columns: Option<String>,
-    /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".
-    #[arg(long, value_name = "TEXT")]
-    pub source_template: Option<String>,
-    /// Template that makes the target from a row's fields.
-    #[arg(long, value_name = "TEXT")]
-    pub target_template: Option<String>,
-    /// File of the chat template that renders conversations.
-    #[arg(long, value_name = "FILE", show_default = as_in_training("the model's own"))]
-    pub chat_template: Option<PathBuf>,
-    /// Day that a chat template prints, if it prints one: 2026-01-31.
-    #[arg(long, value_name = "DAY", show_default = as_in_training("today, in UTC"))]
-    pub chat_date: Option<String>,
-    /// Tokens kept of each row.
-    #[arg(long, value_name = "T", show_default = as_in_training("all"))]
-    pub max_length: Option<usize>,
-    /// seq2seq-lm: tokens kept of each target.
-    #[arg(long, value_name = "T", show_default = as_in_training("all"))]
-    pub max_target_length: Option<usize>,
-    /// qa: tokens that neighbouring windows onto a long context share.
-    #[arg(long, value_name = "N", show_default = as_in_training(default_doc_stride()))]
-    pub doc_stride: Option<usize>,
-    /// qa: tokens of an answer at most.
-    #[arg(long, value_name = "N", show_default = as_in_training(
-        TrainConfig::default().max_answer_length))]
-    pub max_answer_length: Option<usize>,
-    /// qa: a question has no answer where the score of none is above that of the best answer by more than this, in
-    /// logits.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, show_default = as_in_training(
-        "every question has an answer, unless rows to score have none"))]
-    pub null_score_diff_threshold: Option<f64>,
-    /// What fields are called.
-    #[command(flatten)]
-    pub fields: FieldArgs,
-}
 
 /// Flags that ask texts instead of continuing them.
 #[derive(Args, Clone, Debug, Default)]
@@ -68,114 +20,6 @@ pub struct ChatArgs {
     /// Message of the system, for texts and for conversations that have none.
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub system: Option<String>,
-}
-
-impl TextArgs {
-    /// Refuses flags that a task does not use.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`] naming the flag.
-    pub fn check_task(&self, task: Task) -> Result<()> {
-        check_uses(
-            task,
-            &[
-                ("--max-target-length", self.max_target_length.is_some(), Task::Seq2SeqLm),
-                ("--doc-stride", self.doc_stride.is_some(), Task::QuestionAns),
-                ("--max-answer-length", self.max_answer_length.is_some(), Task::QuestionAns),
-                (
-                    "--null-score-diff-threshold",
-                    self.null_score_diff_threshold.is_some(),
-                    Task::QuestionAns,
-                ),
-                ("--chat-template", self.chat_template.is_some(), Task::CausalLm),
-                ("--chat-date", self.chat_date.is_some(), Task::CausalLm),
-            ],
-        )
-    }
-
-    /// Refuses flags for conversations, where no row was one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`] naming the flag, with a further `way_out`.
-    pub fn check_rendered(&self, rows: &Encoded, way_out: &str) -> Result<()> {
-        let given = [self.chat_template.is_some(), self.chat_date.is_some()];
-        check_rendered(given, &[rows], way_out)
-    }
-
-    /// Refuses flags for the rows of a file, where a text is given.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`] naming the flag.
-    pub fn check_prompt(&self, chat: bool) -> Result<()> {
-        let fields = self.fields.names();
-        let field = fields.iter().next().map(|(role, _)| role.setting());
-        let rows = [
-            ("--columns", self.columns.is_some()),
-            ("--target-template", self.target_template.is_some()),
-            ("--max-target-length", self.max_target_length.is_some()),
-            ("--doc-stride", self.doc_stride.is_some()),
-            ("--max-answer-length", self.max_answer_length.is_some()),
-            ("--null-score-diff-threshold", self.null_score_diff_threshold.is_some()),
-        ];
-        let of_rows = rows.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag);
-        if let Some(flag) = field.or(of_rows) {
-            return Err(Error::setting(flag, "is for rows of a file (--input), not for --prompt"));
-        }
-        let of_chat = [
-            ("--chat-template", self.chat_template.is_some() && !chat),
-            ("--chat-date", self.chat_date.is_some() && !chat),
-        ];
-        if let Some((flag, _)) = of_chat.into_iter().find(|(_, given)| *given) {
-            return Err(Error::setting(flag, "is for conversations: give --chat, too"));
-        }
-        match chat && self.source_template.is_some() {
-            true => Err(Error::setting("--source-template", "not used by --chat")),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Refuses settings that are given, of another task than this.
-///
-/// # Errors
-///
-/// [`Error::Setting`] naming the flag.
-pub fn check_uses(task: Task, given: &[(&'static str, bool, Task)]) -> Result<()> {
-    match given.iter().find(|(_, given, of)| *given && *of != task) {
-        Some((flag, _, of)) => {
-            Err(Error::setting(*flag, format!("not used by {task}, it is a setting of {of}")))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Refuses `--chat-template` and `--chat-date`, where they are given and no row was a conversation.
-///
-/// # Errors
-///
-/// [`Error::Setting`] naming the flag, with a further `way_out`.
-pub fn check_rendered(given: [bool; 2], rows: &[&Encoded], way_out: &str) -> Result<()> {
-    let none = rows.iter().all(|rows| rows.conversations == 0);
-    let flags = ["chat_template", "chat_date"].into_iter().zip(given);
-    match flags.into_iter().find(|(_, given)| *given && none) {
-        Some((flag, _)) => {
-            let message = format!("is for conversations, and no row is one: leave it out{way_out}");
-            Err(Error::setting(flag, message))
-        }
-        None => Ok(()),
-    }
-}
-
-fn as_in_training(otherwise: impl Display) -> String {
-    format!("as in training, otherwise {otherwise}")
-}
-
-/// Tokens that neighbouring windows onto a context share, if nothing else is said.
-pub fn default_doc_stride() -> usize {
-    EncoderConfig::new(Task::QuestionAns, 0).doc_stride
 }
 
 /// The label list that a file stores. It is no flag that is wrong if it cannot be used.

@@ -1,58 +1,61 @@
 //! The tokens that end a text, decided here for training and generation alike.
 
-use std::path::Path;
-
 use peft_core::{
     Result,
-    text::{end_token, has_tokenizer, load_tokenizer},
+    text::{end_token, has_tokenizer},
 };
-use peft_models::{ModelConfig, generate::EndTokens};
-use tokenizers::Tokenizer;
+use peft_models::{Loaded, generate::EndTokens};
 
-use crate::output;
+use crate::{model_dir::ModelDir, output};
 
-/// The end tokens of the model folder `dir`, and the one that closes a target.
-///
-/// `tokenizer` is the folder's, where it is loaded; otherwise it is loaded only if no file of the model names an end
-/// token.
+/// The end tokens of a base model. Its tokenizer is loaded only if no other file of the model names one.
 ///
 /// # Errors
 ///
 /// Returns an error naming the file that cannot be used.
-pub fn find(
-    config: &ModelConfig,
-    dir: &Path,
-    tokenizer: Option<&Tokenizer>,
-) -> Result<(EndTokens, Option<u32>)> {
-    let mut tokens = EndTokens::of(config)?;
-    let Some((name, file)) = end_token(dir)? else {
-        let closing = tokens.closing(None);
-        return Ok((tokens, closing));
-    };
-    let id = match tokenizer {
-        Some(tokenizer) => tokenizer.token_to_id(&name),
-        None if tokens.is_empty() && has_tokenizer(dir)? => load_tokenizer(dir)?.token_to_id(&name),
-        None => None,
-    };
-    if let Some(id) = id {
-        tokens = tokens.or(id, &file);
+pub fn find(base: &Loaded, dir: &ModelDir) -> Result<EndTokens> {
+    let tokens = EndTokens::of(&base.config)?;
+    if !tokens.is_empty() || !has_tokenizer(dir.path())? {
+        return Ok(tokens);
     }
-    let closing = tokens.closing(id);
-    Ok((tokens, closing))
+    let file = end_token(dir.path())?.map(|(_, file)| file);
+    let tokenizer = match dir.tokenizer() {
+        Ok(tokenizer) => tokenizer,
+        // It cannot be used, and names nothing: there may be rows of token ids alone.
+        Err(_) if file.is_none() => return Ok(tokens),
+        Err(error) => return Err(error),
+    };
+    // A class adds its default to a vocabulary without it, and the model has no such token.
+    let is_known = |id: &u32| file.is_some() || (*id as usize) < base.model.spec().vocab_size;
+    Ok(match tokenizer.end_id().filter(is_known) {
+        Some(id) => tokens.or(id, file.as_deref()),
+        None => tokens,
+    })
 }
 
 /// Warns where no file names an end token, and where only one does that transformers' `generate` does not ask.
-pub fn note(tokens: &EndTokens, dir: &Path) {
+pub fn note(tokens: &EndTokens, dir: &ModelDir) {
     if tokens.are_expected() {
         return;
     }
-    let dir = dir.display();
+    let ids = match tokens.ids() {
+        [id] => id.to_string(),
+        ids => format!("{ids:?}"),
+    };
+    let shown = dir.path().display();
     let Some(file) = tokens.file() else {
-        output::note(format!(
-            "warning: {dir} names no token that ends a text: targets are not closed, and generation ends only at \
-             --max-new-tokens. Looked for eos_token_id in generation_config.json and config.json, and for eos_token in \
-             tokenizer_config.json. Write \"eos_token_id\": ID into generation_config.json"
-        ));
+        let class = dir.tokenizer().map_or("", |tokenizer| tokenizer.class);
+        output::note(match tokens.is_empty() {
+            true => format!(
+                "warning: {shown} names no token that ends a text: targets are not closed, and generation ends only at \
+                 --max-new-tokens. Looked for eos_token_id in generation_config.json and config.json, and for eos_token in \
+                 tokenizer_config.json. Write \"eos_token_id\": ID into generation_config.json"
+            ),
+            false => format!(
+                "warning: {shown} names no token that ends a text: {ids} does here, the default of {class}. To have it in \
+                 transformers' generate too, write \"eos_token_id\": {ids} into generation_config.json"
+            ),
+        });
         return;
     };
     let name = file.file_name().unwrap_or_default().display().to_string();
@@ -60,12 +63,8 @@ pub fn note(tokens: &EndTokens, dir: &Path) {
         "config.json" => "generation_config.json names no end token",
         _ => "neither generation_config.json nor config.json names an end token",
     };
-    let ids = match tokens.ids() {
-        [id] => id.to_string(),
-        ids => format!("{ids:?}"),
-    };
     output::note(format!(
-        "warning: {dir}: {without} (eos_token_id); that of {name} ends texts here, but not in transformers' generate. \
+        "warning: {shown}: {without} (eos_token_id); that of {name} ends texts here, but not in transformers' generate. \
          To have it in both, write \"eos_token_id\": {ids} into generation_config.json"
     ));
 }

@@ -8,10 +8,12 @@
 //! | [`flags`] | what flags share: methods and other choices by name, generation, help texts |
 //! | [`training`] | a training run: prepared, made, and written to its folder |
 //! | [`base_model`] | loading a base model, and what is told of its files |
+//! | [`model_dir`] | the folder of a base model, with its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
-//! | [`encoding`] | the flags of texts, and the settings that they make |
+//! | [`text_settings`] | how texts become rows: flags, and what they share with a run's settings |
+//! | [`encoding`] | what rows are encoded with, and whether they fit the model |
 //! | [`encode_rows`] | rows that are encoded as they are read |
 //! | [`decoding`] | how text is continued: by the flags, else by the model's files |
 //! | [`end_token`] | the tokens that end a text, for training and generation |
@@ -45,10 +47,12 @@ pub mod generation_scores;
 pub mod hub;
 pub mod locate;
 pub mod message;
+pub mod model_dir;
 pub mod output;
 pub mod program;
 pub mod session;
 pub mod settings;
+pub mod text_settings;
 pub mod text_stream;
 pub mod token_text;
 pub mod training;

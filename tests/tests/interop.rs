@@ -6,7 +6,7 @@
 
 use std::fs;
 
-use peft_cli::{commands::forward::forward_rows, encoding::TextArgs, session::Session};
+use peft_cli::{commands::forward::forward_rows, session::Session, text_settings::TextArgs};
 use peft_core::{Adapter, PaddingSide, PeftType, evaluate::Predictor};
 use peft_tests::{device, vectors};
 use serde_json::Value;

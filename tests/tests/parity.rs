@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use peft_cli::{
     commands::forward::{forward_rows, row_name},
-    encoding::TextArgs,
+    text_settings::TextArgs,
 };
 use peft_core::PaddingSide;
 use peft_tests::{shared, vectors};

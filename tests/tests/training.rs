@@ -172,7 +172,9 @@ fn a_prefix_with_its_mlp_follows_torch() {
         lengths: Lengths::default(),
         targets: true,
     };
-    let examples = encode(&base, &dir, records.into_iter().map(Ok), &settings).unwrap().examples;
+    let examples = encode(&base, &dir.clone().into(), records.into_iter().map(Ok), &settings)
+        .unwrap()
+        .examples;
     let mut train_config = TrainConfig {
         steps: Some(20),
         batch_size: case.batch_size,

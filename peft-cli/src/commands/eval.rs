@@ -11,7 +11,6 @@ use peft_models::generate::EndTokens;
 
 use crate::{
     decoding::{Purpose, settle},
-    encoding::TextArgs,
     end_token,
     error::CliResult,
     flags::{
@@ -21,6 +20,7 @@ use crate::{
     },
     generation_scores, output,
     session::{Session, UseArgs},
+    text_settings::TextArgs,
 };
 
 /// Scores an adapter, or the base model alone, on a file of rows with targets.
@@ -80,7 +80,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let encoded = session.encode(&args.data, &args.text, true)?;
     let mut end = EndTokens::default();
     if session.task()?.is_language_model() {
-        (end, _) = end_token::find(&session.base.config, &session.dir, None)?;
+        end = end_token::find(&session.base, &session.dir)?;
         if args.max_new_tokens.is_some() || encoded.texts > 0 {
             end_token::note(&end, &session.dir);
         }

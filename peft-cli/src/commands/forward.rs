@@ -12,11 +12,12 @@ use peft_core::{
 };
 
 use crate::{
-    encoding::{ChatArgs, TextArgs},
+    encoding::ChatArgs,
     error::CliResult,
     flags::choices::{PADDING, at_least_one},
     output,
     session::{Session, UseArgs},
+    text_settings::TextArgs,
 };
 
 /// Writes the logits of rows of token ids to a safetensors file: one f32 tensor per row, `row_00000`, ...

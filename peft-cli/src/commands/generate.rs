@@ -4,12 +4,7 @@ use std::{io, path::PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use peft_core::{
-    Error,
-    adapter::atomic,
-    data::Example,
-    text::{Record, load_tokenizer},
-};
+use peft_core::{Error, adapter::atomic, data::Example, text::Record};
 use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
 };
@@ -17,12 +12,13 @@ use serde_json::{Value, json};
 
 use crate::{
     decoding::{Purpose, settle},
-    encoding::{ChatArgs, TextArgs},
+    encoding::ChatArgs,
     end_token,
     error::{CliError, CliResult},
     flags::{decoding::DecodingArgs, help::FlagHelp},
     output,
     session::{Session, UseArgs},
+    text_settings::TextArgs,
     text_stream::{NewText, TextStream},
     token_text::TokenText,
 };
@@ -82,7 +78,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
             "--chat: this model is an encoder-decoder, which has no chat".into(),
         ));
     }
-    let (end, _) = end_token::find(&session.base.config, &session.dir, None)?;
+    let end = end_token::find(&session.base, &session.dir)?;
     end_token::note(&end, &session.dir);
     let config = settle(&args.decoding, &session.base, &end, Purpose::Reading)?
         .with_batch_size(args.batch_size);
@@ -112,8 +108,8 @@ fn continue_file(
     let is_text = |record: &Record| !record.is_ids();
     let stops = &args.decoding.stop;
     let needs_text = !stops.is_empty() || records.iter().any(is_text);
-    let tokenizer = needs_text.then(|| load_tokenizer(&session.dir)).transpose()?;
-    let tokens = tokenizer.as_ref().map(TokenText::new);
+    let tokenizer = needs_text.then(|| session.dir.tokenizer()).transpose()?;
+    let tokens = tokenizer.map(|own| TokenText::new(&own.tokenizer));
     let texts: Option<Vec<NewText<'_>>> = tokens.map(|tokens| {
         let rows = encoded.examples.iter().zip(&encoded.goes_on);
         rows.map(|(row, goes_on)| {
@@ -156,7 +152,7 @@ fn continue_text(
     args: &GenerateArgs,
     config: &GenerateConfig,
 ) -> CliResult {
-    let tokenizer = load_tokenizer(&session.dir)?;
+    let tokenizer = &session.dir.tokenizer()?.tokenizer;
     // An encoder-decoder answers, other models continue.
     let answers = session.model().spec().is_encoder_decoder();
     let encoded = session.encode_prompt(prompt, &args.text, &args.asked);
@@ -167,7 +163,7 @@ fn continue_text(
                 "--prompt: the tokenizer gives token id {id}, outside the model's vocabulary of \
                  {vocab_size}"
             );
-            Error::file(&session.dir, message).into()
+            Error::file(session.dir.path(), message).into()
         }
         Error::Data { message, .. } => CliError::Usage(format!("--prompt: {message}")),
         other => other.into(),
@@ -175,7 +171,7 @@ fn continue_text(
     // What answers stands alone.
     let (prompt, before) =
         if answers || args.asked.chat { ("", [].as_slice()) } else { (prompt, ids.as_slice()) };
-    let texts = [NewText::new(TokenText::new(&tokenizer), before, &args.decoding.stop)];
+    let texts = [NewText::new(TokenText::new(tokenizer), before, &args.decoding.stop)];
     let [text] = &texts;
     let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);
     if searched || config.num_return_sequences > 1 {

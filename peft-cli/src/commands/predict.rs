@@ -14,7 +14,6 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     adapter_set::{AdapterSet, VoteName},
-    encoding::TextArgs,
     error::CliResult,
     flags::{
         choices::{at_least_one, parse_value},
@@ -22,6 +21,7 @@ use crate::{
     },
     output,
     session::UseArgs,
+    text_settings::TextArgs,
 };
 
 /// Predicts labels, tags or answers, each with its probability: one JSON line per row.

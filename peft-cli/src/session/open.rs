@@ -17,7 +17,9 @@ use crate::{
     base_model, device,
     encoding::{check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
-    locate, output,
+    locate,
+    model_dir::ModelDir,
+    output,
 };
 
 /// A model with its virtual tokens, ready to be used.
@@ -26,7 +28,7 @@ pub struct Session {
     /// The base model; several adapters may share it.
     pub base: Arc<Loaded>,
     /// Its folder.
-    pub dir: PathBuf,
+    pub dir: ModelDir,
     /// The adapter.
     pub adapter: Option<Adapter>,
     /// The adapter's virtual tokens, prefilled for the model.
@@ -67,13 +69,13 @@ impl Session {
     /// Returns an error if the model or an adapter cannot be loaded, or if they do not fit each other.
     pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
         let device = device::choose(args.device)?;
-        let dir = locate::model(&args.model)?;
+        let dir = ModelDir::from(locate::model(&args.model)?);
         let dirs: Vec<Option<PathBuf>> = adapters
             .iter()
             .map(|named| named.map(locate::adapter).transpose())
             .collect::<std::result::Result<_, _>>()?;
         let options = LoadOptions { weights: args.base_weights, ..LoadOptions::default() };
-        let base = Arc::new(base_model::load(&dir, &device, options)?);
+        let base = Arc::new(base_model::load(dir.path(), &device, options)?);
         adapters
             .iter()
             .zip(dirs)
@@ -104,11 +106,11 @@ impl Session {
     /// [`Error::Mismatch`] if they do not fit.
     pub fn new(
         base: impl Into<Arc<Loaded>>,
-        dir: PathBuf,
+        dir: impl Into<ModelDir>,
         adapter: Option<Adapter>,
         device: &Device,
     ) -> Result<Self> {
-        let base = base.into();
+        let (base, dir) = (base.into(), dir.into());
         let model = base.model.as_ref();
         let spec = model.spec();
         let task = adapter.as_ref().and_then(|a| a.config.task).or(base.config.task());
@@ -116,7 +118,7 @@ impl Session {
         let mut head = None;
         let mut pooling = pooling_of_transformers(&base, task);
         if let Some(adapter) = &adapter {
-            base_model::check_surplus(adapter, &dir)?;
+            base_model::check_surplus(adapter, dir.path())?;
             virtual_tokens = model.prefill(&adapter.virtual_tokens(spec, device)?)?;
             let layout = model.head_layout(task.unwrap_or(Task::SeqCls));
             head = adapter.head(layout, spec, device)?;

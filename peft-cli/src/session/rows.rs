@@ -13,8 +13,9 @@ use super::Session;
 use crate::{
     data_files::DataFiles,
     encode_rows::encode,
-    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, TextArgs, check_lengths},
+    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths},
     fields::{self, ChosenFields},
+    text_settings::TextArgs,
 };
 
 impl Session {
@@ -159,19 +160,19 @@ impl Session {
             targets,
         };
         let encoded = encode(&self.base, &self.dir, rows, &config)?;
-        text.check_rendered(&encoded, if targets { "" } else { ", or give --chat" })?;
+        text.settings()
+            .check_rendered(&[&encoded], if targets { "" } else { ", or give --chat" })?;
         Ok(encoded)
     }
 
     /// How conversations are rendered: by the flags, or otherwise as in training.
     fn chat(&self, text: &TextArgs) -> Result<ChatSettings> {
-        let template = match &text.chat_template {
-            Some(path) => Some(ChatSettings::template_of(path)?),
-            None => {
-                self.remembered(&None, "chat_template").map(|text| (text, "the adapter".into()))
-            }
-        };
-        Ok(ChatSettings { template, date: self.remembered(&text.chat_date, "chat_date") })
+        let ChatSettings { template, date } = text.settings().chat()?;
+        let of_training = || Some((self.remembered(&None, "chat_template")?, "the adapter".into()));
+        Ok(ChatSettings {
+            template: template.or_else(of_training),
+            date: self.remembered(&date, "chat_date"),
+        })
     }
 
     /// The text `prompt` as token ids, encoded like the text of a row. Of the templates, only those of the flags are
@@ -223,10 +224,11 @@ impl Session {
 
     /// What rows are cut to.
     fn lengths(&self, text: &TextArgs) -> Lengths {
+        let given = text.settings().lengths();
         Lengths {
-            max_length: self.length(text.max_length, "max_length"),
-            max_target_length: self.length(text.max_target_length, "max_target_length"),
-            doc_stride: self.length(text.doc_stride, "doc_stride"),
+            max_length: self.length(given.max_length, "max_length"),
+            max_target_length: self.length(given.max_target_length, "max_target_length"),
+            doc_stride: self.length(given.doc_stride, "doc_stride"),
         }
     }
 

@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     data_files::one_or_several,
-    encoding::default_doc_stride,
     fields::{FIELDS_HEADING, given},
     flags::{
         choices::{PADDING, POOLING, PREFIX_POSITIONS, parse_value},
         help::FlagHelp,
         method_name::MethodName,
     },
+    text_settings::{TextSettings, default_doc_stride},
 };
 
 /// Defines the settings once: as flags, as keys of a TOML file, and how two sources are merged.
@@ -308,6 +308,20 @@ impl Settings {
             (Role::Source, &self.source_field),
             (Role::Target, &self.target_field),
         ])
+    }
+
+    /// The settings of texts.
+    pub fn text(&self) -> TextSettings {
+        TextSettings {
+            max_length: self.max_length,
+            max_target_length: self.max_target_length,
+            doc_stride: self.doc_stride,
+            max_answer_length: self.max_answer_length,
+            null_score_diff_threshold: self.null_score_diff_threshold,
+            chat_template: self.chat_template.clone(),
+            chat_date: self.chat_date.clone(),
+            fields: self.field_names(),
+        }
     }
 
     /// Whether an MLP makes the virtual tokens of `method` during training.

@@ -7,7 +7,7 @@ use peft_core::{Error, ProblemType, Result, Task, train::TrainConfig};
 use super::Settings;
 use crate::{
     data_files::is_standard_input,
-    encoding::{self, check_problem_type},
+    encoding::check_problem_type,
     flags::{choices::PADDING, method_name::MethodName},
 };
 
@@ -67,28 +67,14 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
 ///
 /// [`Error::Setting`] naming the flag.
 pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
-    settings.field_names().check_task(task)?;
+    settings.text().check_task(task)?;
     if settings.problem_type.is_some() {
         check_problem_type(task)?;
     }
     if settings.problem_type == Some(ProblemType::Regression) && settings.labels.is_some() {
         return Err(Error::setting("--labels", "not used by regression, which has no classes"));
     }
-    encoding::check_uses(
-        task,
-        &[
-            ("--max-target-length", settings.max_target_length.is_some(), Task::Seq2SeqLm),
-            ("--doc-stride", settings.doc_stride.is_some(), Task::QuestionAns),
-            ("--max-answer-length", settings.max_answer_length.is_some(), Task::QuestionAns),
-            (
-                "--null-score-diff-threshold",
-                settings.null_score_diff_threshold.is_some(),
-                Task::QuestionAns,
-            ),
-            ("--chat-template", settings.chat_template.is_some(), Task::CausalLm),
-            ("--chat-date", settings.chat_date.is_some(), Task::CausalLm),
-        ],
-    )
+    Ok(())
 }
 
 /// Refuses settings of evaluations if there will be none.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use peft_core::{Error, NamedTensors, Result, text::load_tokenizer};
+use peft_core::{Error, NamedTensors, Result};
 use peft_prefix::PrefixInit;
 use peft_prompt::PromptInit;
 use peft_ptv2::PTuningV2Init;
@@ -104,9 +104,9 @@ impl MethodBuilder<'_> {
 
     /// Token ids of a text, without special tokens.
     fn subword_tokens(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = load_tokenizer(self.dir)?
-            .encode(text, false)
-            .map_err(|error| Error::file(self.dir, format!("cannot encode {text:?}: {error}")))?;
+        let encoding = self.dir.tokenizer()?.tokenizer.encode(text, false).map_err(|error| {
+            Error::file(self.dir.path(), format!("cannot encode {text:?}: {error}"))
+        })?;
         Ok(encoding.get_ids().to_vec())
     }
 }

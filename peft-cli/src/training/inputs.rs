@@ -1,7 +1,5 @@
 //! What a run reads: the base model, the adapter to start from, and the rows.
 
-use std::path::{Path, PathBuf};
-
 use burn::tensor::Device;
 use peft_core::{
     Adapter, ProblemType, Result, Task,
@@ -14,11 +12,13 @@ use crate::{
     base_model,
     data_files::DataFiles,
     encode_rows::encode,
-    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths},
+    encoding::{ChatArgs, EncodeSettings},
     end_token,
     error::{CliResult, in_adapter},
     fields::{self, ChosenFields},
-    locate, output,
+    locate,
+    model_dir::ModelDir,
+    output,
     settings::Settings,
 };
 
@@ -28,7 +28,7 @@ pub struct Inputs {
     /// The base model.
     pub base: Loaded,
     /// Its folder.
-    pub dir: PathBuf,
+    pub dir: ModelDir,
     /// The adapter of `--init-adapter`.
     pub start_adapter: Option<Adapter>,
     /// The training rows.
@@ -43,17 +43,17 @@ impl Inputs {
     ///
     /// Returns an error naming the file, line, key or tensor that is wrong.
     pub fn read(settings: &Settings, device: &Device) -> CliResult<Self> {
-        let dir = locate::model(Settings::required(&settings.model, "--model")?)?;
+        let dir = ModelDir::from(locate::model(Settings::required(&settings.model, "--model")?)?);
         let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
         let defaults = LoadOptions::default();
         let options = LoadOptions {
             recompute: settings.recompute.unwrap_or(defaults.recompute),
             weights: settings.base_weights.unwrap_or(defaults.weights),
         };
-        let base = base_model::load(&dir, device, options)?;
+        let base = base_model::load(dir.path(), device, options)?;
         let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
         if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
-            base_model::check_surplus(adapter, &dir).map_err(in_adapter(named))?;
+            base_model::check_surplus(adapter, dir.path()).map_err(in_adapter(named))?;
         }
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint
@@ -101,7 +101,7 @@ impl Inputs {
     ///
     /// Returns an error naming the file or the flag that is wrong.
     pub fn prints_date(&self, settings: &Settings) -> Result<bool> {
-        Ok(chat_settings(settings)?.source(&self.dir, &[])?.prints_date())
+        Ok(settings.text().chat()?.source(self.dir.path(), &[])?.prints_date())
     }
 
     /// The rows to train on and those to validate on, encoded.
@@ -128,16 +128,12 @@ impl Inputs {
             source_template: template(&settings.source_template, "source_template")?
                 .or_else(|| found.source_template.clone()),
             target_template: template(&settings.target_template, "target_template")?,
-            chat: chat_settings(settings)?,
+            chat: settings.text().chat()?,
             asked: ChatArgs::default(),
-            lengths: Lengths {
-                max_length: settings.max_length,
-                max_target_length: settings.max_target_length,
-                doc_stride: settings.doc_stride,
-            },
+            lengths: settings.text().lengths(),
             targets: true,
         };
-        let dir: &Path = &self.dir;
+        let dir = &self.dir;
         let (given, preferred) = (settings.field_names(), self.preferred());
         let wanted = |preferred| Wanted {
             task,
@@ -152,7 +148,7 @@ impl Inputs {
             ChosenFields::new(first, wanted(&preferred), found.clone()).watch(self.train.rows());
         let train = encode(&self.base, dir, rows, &how)?;
         if task.is_language_model() && train.texts > 0 {
-            end_token::note(&end_token::find(&self.base.config, dir, None)?.0, dir);
+            end_token::note(&end_token::find(&self.base, dir)?, dir);
         }
         let valid = match &self.valid {
             Some(files) => {
@@ -171,14 +167,4 @@ impl Inputs {
         };
         Ok((train, valid))
     }
-}
-
-/// How the conversations of a run are rendered.
-///
-/// # Errors
-///
-/// [`Error::Read`](peft_core::Error::Read) if the template's file cannot be read.
-pub fn chat_settings(settings: &Settings) -> Result<ChatSettings> {
-    let template = settings.chat_template.as_deref().map(ChatSettings::template_of).transpose()?;
-    Ok(ChatSettings { template, date: settings.chat_date.clone() })
 }

@@ -1,7 +1,5 @@
 //! From settings to a method, ready to be trained.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, FrozenModel, PeftMethod, PeftType, Result, Task,
@@ -14,6 +12,7 @@ use peft_ptv2::{PTuningV2, PTuningV2Config};
 
 use crate::{
     flags::{choices::PREFIX_POSITIONS, method_name::MethodName},
+    model_dir::ModelDir,
     settings::{
         Settings,
         lists::{parse_layers, parse_sites},
@@ -33,7 +32,7 @@ pub struct MethodBuilder<'a> {
     /// The frozen model.
     pub model: &'a dyn FrozenModel,
     /// Its folder, where its tokenizer is.
-    pub dir: &'a Path,
+    pub dir: &'a ModelDir,
     /// Names of the classes, for `--init labels`.
     pub labels: Option<&'a Labels>,
     /// The adapter of `--init-adapter`.

@@ -17,16 +17,13 @@ use peft_core::{
 use peft_models::Loaded;
 use serde_json::json;
 
-use super::{
-    class_names,
-    inputs::{Inputs, chat_settings},
-    method_builder::MethodBuilder,
-};
+use super::{class_names, inputs::Inputs, method_builder::MethodBuilder};
 use crate::{
-    encoding::{check_lengths, check_rendered},
+    encoding::check_lengths,
     error::CliResult,
     flags::method_name::MethodName,
     hub,
+    model_dir::ModelDir,
     settings::{Settings, resolve::check_uses, train_config::train_config},
 };
 
@@ -49,7 +46,7 @@ pub struct PreparedRun {
     found: FoundFields,
     /// The text of `chat_template`, if one was given.
     chat_template: Option<String>,
-    dir: PathBuf,
+    dir: ModelDir,
     base_name: String,
     pub(super) config: TrainConfig,
     pub(super) train: Encoded,
@@ -108,13 +105,12 @@ impl PreparedRun {
             &found.names,
             device,
         )?;
-        let chat_template = chat_settings(&settings)?.template.map(|(text, _)| text);
+        let chat_template = settings.text().chat()?.template.map(|(text, _)| text);
         let chat_date = settings.chat_date.clone().or_else(|| Some(Clock::now().day()));
         let today = Settings { chat_date, ..settings.clone() };
         let (train, valid) =
             inputs.encode(&today, (task, problem_type), labels.as_ref(), &found)?;
-        let for_chats = [settings.chat_template.is_some(), settings.chat_date.is_some()];
-        check_rendered(for_chats, &[&train, &valid], "")?;
+        settings.text().check_rendered(&[&train, &valid], "")?;
         // A run that is resumed on another day has to see the same rows.
         if train.conversations + valid.conversations > 0 && inputs.prints_date(&today)? {
             settings.chat_date = today.chat_date;
@@ -170,7 +166,7 @@ impl PreparedRun {
             labels: None,
             found: FoundFields::default(),
             device: device.clone(),
-            dir: PathBuf::from(BUILT_IN),
+            dir: PathBuf::from(BUILT_IN).into(),
             base_name: BUILT_IN.into(),
             train: Encoded { examples: train, ..Encoded::default() },
             valid: Encoded::default(),

@@ -12,7 +12,7 @@ const KEY: &str = "eos_token_id";
 /// The tokens that end a text: they end generation, and one of them closes the targets of training.
 ///
 /// They are those of the first file that names any: `generation_config.json`, then `config.json`, then the end token of
-/// the tokenizer. A key that is null or an empty list names none. transformers generates with those of
+/// the tokenizer, at last that of its class. A key that is null or an empty list names none. transformers generates with those of
 /// `generation_config.json` alone where that file exists, else with those of `config.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndTokens {
@@ -41,11 +41,12 @@ impl EndTokens {
         Ok(Self::default())
     }
 
-    /// The end token of the tokenizer, which `file` names, where no file of the model names one.
+    /// The end token of the tokenizer, where no file of the model names one. `file` is the one that names it; `None` if
+    /// it is the default of the tokenizer's class.
     #[must_use]
-    pub fn or(self, id: u32, file: &Path) -> Self {
+    pub fn or(self, id: u32, file: Option<&Path>) -> Self {
         if self.is_empty() {
-            return Self { ids: vec![id], file: Some(file.to_path_buf()), expected: false };
+            return Self { ids: vec![id], file: file.map(Path::to_path_buf), expected: false };
         }
         self
     }
@@ -55,7 +56,7 @@ impl EndTokens {
         &self.ids
     }
 
-    /// Whether no file names one.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -141,10 +142,10 @@ mod tests {
         assert_eq!(several.closing(Some(3)), Some(3));
         assert_eq!(several.closing(Some(4)), Some(2));
         assert_eq!(several.closing(None), Some(2));
-        assert_eq!(several.clone().or(4, Path::new("tokenizer_config.json")), several);
+        assert_eq!(several.clone().or(4, Some(Path::new("tokenizer_config.json"))), several);
         let none = EndTokens::default();
         assert_eq!(none.closing(Some(4)), None);
-        let named = none.or(4, Path::new("tokenizer_config.json"));
+        let named = none.or(4, Some(Path::new("tokenizer_config.json")));
         assert_eq!((named.ids(), named.closing(None)), (&[4][..], Some(4)));
         assert!(!named.are_expected());
     }

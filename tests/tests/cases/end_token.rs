@@ -122,3 +122,29 @@ fn of_several_the_tokenizers_own_closes() {
     assert_eq!(by_tokenizer, own);
     assert!(notes.contains("that of tokenizer_config.json ends texts here"), "{notes}");
 }
+
+/// transformers 5.23 has an `eos_token` of `</s>` (2) for the first class and of `<|endoftext|>` for the second, which
+/// adds it to the vocabulary, as 512 of 512.
+#[test]
+fn a_class_has_an_end_token_of_its_own() {
+    let Some(case) = shared("cases/17-eos-only-in-generation-config") else { return };
+    let row = case.join("row.jsonl");
+    let of_class = |settings: Value| {
+        let dir = tempfile::tempdir().unwrap();
+        folder(&case, dir.path(), &[("tokenizer_config.json", settings)]);
+        eval(dir.path(), &row, &[])
+    };
+    let (named, _) = of_class(json!({"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>"}));
+    let (by_class, notes) = of_class(json!({"tokenizer_class": "LlamaTokenizer"}));
+    assert_eq!(by_class, named);
+    for part in
+        ["warning: ", "2 does here, the default of LlamaTokenizer", "\"eos_token_id\": 2 into"]
+    {
+        assert!(notes.contains(part), "{part:?} is not in {notes}");
+    }
+    let (open, notes) = of_class(json!({"tokenizer_class": "LlamaTokenizer", "eos_token": null}));
+    assert_ne!(open, named);
+    assert!(notes.contains("names no token that ends a text: targets are not closed"), "{notes}");
+    let (_, notes) = of_class(json!({"tokenizer_class": "GPT2Tokenizer"}));
+    assert!(notes.contains("names no token that ends a text: targets are not closed"), "{notes}");
+}

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::settings::Settings;
 use crate::{error::Result, formats::gguf::gguf_of};
 
-const NAME: &str = "eos_token";
+/// What the files call it.
+pub(super) const END_TOKEN: &str = "eos_token";
 
 /// Returns the end token of a model folder's tokenizer, and the file that names it.
 ///
@@ -20,8 +21,8 @@ pub fn end_token(model_dir: &Path) -> Result<Option<(String, PathBuf)>> {
         return Ok(None);
     }
     let settings = Settings::read(model_dir, &[])?;
-    let token = settings.named.get(NAME).and_then(Option::as_ref);
-    Ok(token.map(|token| (token.content().to_string(), settings.origin(NAME).to_path_buf())))
+    let token = settings.named.get(END_TOKEN).and_then(Option::as_ref);
+    Ok(token.map(|token| (token.content().to_string(), settings.origin(END_TOKEN).to_path_buf())))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{
     class::Class,
     classes, decode,
     definition::guarded,
+    end_token::END_TOKEN,
     files::{MERGES, TOKENIZER_JSON, UNSUPPORTED, VOCABULARIES},
     finish::{Specials, add_tokens, set_bos_and_eos},
     gguf,
@@ -42,6 +43,12 @@ pub struct ModelTokenizer {
 }
 
 impl ModelTokenizer {
+    /// The id of the token that ends a text, its `eos_token`; `None` if it has none.
+    pub fn end_id(&self) -> Option<u32> {
+        let (_, text) = self.special_tokens.iter().find(|(name, _)| name == END_TOKEN)?;
+        self.tokenizer.token_to_id(text)
+    }
+
     /// Builds the tokenizer of a folder as `AutoTokenizer` of transformers 5.23 does.
     ///
     /// `tokenizer_config.json`, else the family in `config.json`, names a tokenizer class. Most
