@@ -146,10 +146,12 @@ def new_ids(model, ids, start, **settings):
     if model.config.is_encoder_decoder:
         from transformers import DynamicCache, EncoderDecoderCache
 
-        # For a T5 whose decoder is deeper than its encoder, transformers makes a cache for the encoder's layers and fails.
+        # For a T5 whose decoder is deeper than its encoder, transformers makes a cache for the encoder's layers and
+        # fails.
         kwargs["past_key_values"] = EncoderDecoderCache(DynamicCache(), DynamicCache())
     input_ids = torch.tensor([ids])
-    out = model.generate(input_ids=input_ids, attention_mask=torch.ones_like(input_ids), **settings, **kwargs)[0].tolist()
+    mask = torch.ones_like(input_ids)
+    out = model.generate(input_ids=input_ids, attention_mask=mask, **settings, **kwargs)[0].tolist()
     first = [start] if model.config.is_encoder_decoder else ids
     assert out[: len(first)] == first
     return out[len(first) :]

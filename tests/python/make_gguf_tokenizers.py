@@ -126,7 +126,8 @@ def main() -> None:
     ]:
         path = write(name, "gpt2", tokens + specials, kinds, tokenizer_pre=name, **shared, **more)
         ids[name] = ids_of(path, texts)
-    path = write("deepseek-coder", "gpt2", tokens + specials, kinds, tokenizer_pre="deepseek-coder", **shared, add_bos_token=True)
+    more = {"tokenizer_pre": "deepseek-coder", "add_bos_token": True}
+    path = write("deepseek-coder", "gpt2", tokens + specials, kinds, **shared, **more)
     ids["deepseek-coder"] = ids_of(path, TEXTS, deepseek_coder())
     model = piece_model("bpe")
     pieces = [model.id_to_piece(i) for i in range(model.vocab_size())]
