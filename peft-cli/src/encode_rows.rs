@@ -53,6 +53,7 @@ pub fn encode(
         })
     };
     let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
+    note_unlabelled(&encoded);
     note_absent(&encoded);
     note_unanswerable(&encoded);
     note_own_system(&encoded);
@@ -78,6 +79,7 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     config.max_length = settings.lengths.max_length;
     config.max_target_length = settings.lengths.max_target_length;
     config.doc_stride = settings.lengths.doc_stride.unwrap_or(config.doc_stride);
+    config.skip_unlabelled = settings.skip_unlabelled;
     config.targets = settings.targets;
     if settings.task == Task::Seq2SeqLm {
         let token = |key: &str| base.config.token_ids(key).first().copied();
@@ -94,6 +96,14 @@ fn named(error: Error, end: &EndTokens, base: &Loaded) -> Error {
         Error::SpecialToken { key: "eos_token_id", message } => end.error(message),
         Error::SpecialToken { key, message } => base.config.error(key, message),
         other => other,
+    }
+}
+
+/// Tells how many rows were left out.
+fn note_unlabelled(encoded: &Encoded) {
+    if encoded.unlabelled > 0 {
+        let (left_out, rows) = (encoded.unlabelled, encoded.unlabelled + encoded.records());
+        output::note(format!("note: {left_out} of {rows} rows have no label and are left out"));
     }
 }
 

@@ -126,6 +126,8 @@ pub struct EncodeSettings {
     pub asked: ChatArgs,
     /// What rows are cut to.
     pub lengths: Lengths,
+    /// Whether rows without a label are left out.
+    pub skip_unlabelled: bool,
     /// Whether rows have targets.
     pub targets: bool,
 }

@@ -23,10 +23,10 @@ pub struct TextArgs {
     #[arg(long, value_name = "LIST", show_default = as_in_training("the first row of the file"))]
     pub columns: Option<String>,
     /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub source_template: Option<String>,
     /// Template that makes the target from a row's fields.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub target_template: Option<String>,
     /// File of the chat template that renders conversations.
     #[arg(long, value_name = "FILE", show_default = as_in_training("the model's own"))]

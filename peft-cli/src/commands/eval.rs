@@ -34,12 +34,21 @@ pub struct EvalArgs {
     #[command(flatten)]
     text: TextArgs,
     /// Class names in order, separated by commas.
-    #[arg(long, value_name = "LIST", show_default = "those of the adapter or the model")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        allow_hyphen_values = true,
+        show_default = "those of the adapter or the model"
+    )]
     labels: Option<String>,
     /// What the labels of a row are: single_label_classification, multi_label_classification or regression.
     #[arg(long, value_name = "TYPE", value_parser = parse_value::<ProblemType>,
         show_default = "that of the adapter or the model")]
     problem_type: Option<ProblemType>,
+    /// seq-cls: leave out rows without a label (none, -1, - or nan), and say how many.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
+        show_default = "as in training, otherwise refuse them")]
+    skip_unlabelled: Option<bool>,
     /// Rows with targets: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of
     /// files, or -. Again for more of them.
     #[arg(long, value_name = "FILE", required = true)]
@@ -76,7 +85,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
     let session = Session::open(&args.model)?
         .with_labels(args.labels.as_deref())?
-        .with_problem_type(args.problem_type)?;
+        .with_problem_type(args.problem_type)?
+        .with_skip_unlabelled(args.skip_unlabelled);
     let encoded = session.encode(&args.data, &args.text, true)?;
     let mut end = EndTokens::default();
     if session.task()?.is_language_model() {

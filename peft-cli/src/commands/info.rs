@@ -30,7 +30,7 @@ pub struct InfoArgs {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Print the tokens of a text with their ids, in place of the description.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     tokenize: Option<String>,
     /// Print JSON.
     #[arg(long)]

@@ -38,7 +38,12 @@ pub struct PredictArgs {
     #[command(flatten)]
     text: TextArgs,
     /// Class names in order, separated by commas.
-    #[arg(long, value_name = "LIST", show_default = "those of the adapter or the model")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        allow_hyphen_values = true,
+        show_default = "those of the adapter or the model"
+    )]
     labels: Option<String>,
     /// What the labels of a row are: single_label_classification, multi_label_classification or regression.
     #[arg(long, value_name = "TYPE", value_parser = parse_value::<ProblemType>,

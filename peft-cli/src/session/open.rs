@@ -43,6 +43,8 @@ pub struct Session {
     pub pooling: Pooling,
     /// What the outputs of a classifier of rows mean.
     pub problem_type: ProblemType,
+    /// Whether rows without a label are left out, where rows have labels.
+    pub skip_unlabelled: bool,
 }
 
 impl Session {
@@ -143,7 +145,20 @@ impl Session {
             Some(own) if own.method.is_some() => own.problem_type.unwrap_or_default(),
             _ => base.config.problem_type()?.unwrap_or_default(),
         };
-        Ok(Self { base, dir, adapter, virtual_tokens, head, task, labels, pooling, problem_type })
+        let remembered = own.and_then(|own| own.recipe.get("skip_unlabelled")?.as_bool());
+        let skip_unlabelled = task == Some(Task::SeqCls) && remembered.unwrap_or_default();
+        Ok(Self {
+            base,
+            dir,
+            adapter,
+            virtual_tokens,
+            head,
+            task,
+            labels,
+            pooling,
+            problem_type,
+            skip_unlabelled,
+        })
     }
 
     /// With the class names of `--labels`, if they are given.
@@ -176,6 +191,13 @@ impl Session {
             self.problem_type = given;
         }
         Ok(self)
+    }
+
+    /// Leaves rows without a label out or not, if it is given; otherwise it is as in training.
+    #[must_use]
+    pub fn with_skip_unlabelled(mut self, given: Option<bool>) -> Self {
+        self.skip_unlabelled = given.unwrap_or(self.skip_unlabelled);
+        self
     }
 
     /// Whether this is a prompt that PEFT made for question answering.

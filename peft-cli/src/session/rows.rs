@@ -157,6 +157,7 @@ impl Session {
             chat: self.chat(text)?,
             asked: asked.clone(),
             lengths: self.lengths(text),
+            skip_unlabelled: self.skip_unlabelled,
             targets,
         };
         let encoded = encode(&self.base, &self.dir, rows, &config)?;
@@ -208,6 +209,7 @@ impl Session {
             chat: self.chat(text)?,
             asked: asked.clone(),
             lengths: Lengths { max_length: self.lengths(text).max_length, ..Lengths::default() },
+            skip_unlabelled: false,
             targets: false,
         };
         let encoded = encode(&self.base, &self.dir, std::iter::once(Ok(record)), &config)?;

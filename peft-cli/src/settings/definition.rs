@@ -94,7 +94,7 @@ settings! {
         &MethodName::ALL, MethodName::default_init))]
     init: String,
     /// The text of `--init text`, or the words of `--init words`.
-    #[arg(long, value_name = "TEXT", help_heading = "Method")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Method")]
     init_text: String,
     /// Start from an adapter (a folder, or org/name on the Hub), with its number of virtual tokens.
     #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
@@ -218,10 +218,10 @@ settings! {
     #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "the first row of the file")]
     columns: String,
     /// Template that makes the input from a row's fields: "{premise} so {hypothesis}".
-    #[arg(long, value_name = "TEXT", help_heading = "Data")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Data")]
     source_template: String,
     /// Template that makes the target from a row's fields.
-    #[arg(long, value_name = "TEXT", help_heading = "Data")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Data")]
     target_template: String,
     /// File of the chat template that renders conversations.
     #[arg(long, value_name = "FILE", help_heading = "Data", show_default = "the model's own")]
@@ -235,8 +235,13 @@ settings! {
         show_default = "that of the model, otherwise one class")]
     problem_type: ProblemType,
     /// Class names in order, separated by commas.
-    #[arg(long, value_name = "LIST", help_heading = "Data", show_default = "those in the rows, sorted")]
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Data",
+        show_default = "those in the rows, sorted")]
     labels: String,
+    /// seq-cls: leave out rows without a label (none, -1, - or nan), and say how many.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Data",
+        show_default = "refuse them")]
+    skip_unlabelled: bool,
     /// Side of the padding: right or left.
     #[arg(long, value_name = "SIDE", help_heading = "Data", show_default = PADDING.name(defaults().padding))]
     padding: String,

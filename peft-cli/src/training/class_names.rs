@@ -8,6 +8,7 @@ use peft_core::{
     data::Labels,
     text::{
         ClassNames, FieldNames, Record, Role, are_class_numbers, collect_classes, collect_labels,
+        is_unlabelled,
     },
 };
 use peft_models::Loaded;
@@ -19,13 +20,13 @@ use crate::{
 };
 
 /// The classes of a run: those of `--labels`, of the adapter to start from, those that the training file or its data
-/// set's card names, or those of its records.
+/// set's card names, or those of its records, of which those without a label may be skipped.
 ///
 /// # Errors
 ///
 /// Returns an error naming what is wrong with `given`, the adapter's head, or the line of a record.
 pub fn of_run(
-    given: Option<&str>,
+    (given, skip_unlabelled): (Option<&str>, bool),
     (task, problem_type): (Task, ProblemType),
     base: &Loaded,
     start_adapter: Option<&Adapter>,
@@ -59,9 +60,13 @@ pub fn of_run(
             output::note(format!("note: {why}; --labels gives their names, from 0 on"));
         }
     }
+    let is_read = |record: &Result<Record>| {
+        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
+        !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
+    };
     let found = match problem_type {
-        ProblemType::MultiLabel => collect_classes(train.rows(), fields)?,
-        _ => collect_labels(train.rows(), task, fields)?,
+        ProblemType::MultiLabel => collect_classes(train.rows().filter(is_read), fields)?,
+        _ => collect_labels(train.rows().filter(is_read), task, fields)?,
     };
     let model = base.model.as_ref();
     let head = match start_adapter {

@@ -131,6 +131,7 @@ impl Inputs {
             chat: settings.text().chat()?,
             asked: ChatArgs::default(),
             lengths: settings.text().lengths(),
+            skip_unlabelled: settings.skip_unlabelled.unwrap_or_default(),
             targets: true,
         };
         let dir = &self.dir;

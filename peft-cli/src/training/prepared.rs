@@ -97,7 +97,7 @@ impl PreparedRun {
         )?;
         config.problem_type = problem_type;
         let labels = class_names::of_run(
-            settings.labels.as_deref(),
+            (settings.labels.as_deref(), settings.skip_unlabelled.unwrap_or_default()),
             (task, problem_type),
             &inputs.base,
             inputs.start_adapter.as_ref(),

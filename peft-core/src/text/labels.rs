@@ -3,12 +3,17 @@
 //! | file | what it is |
 //! |---|---|
 //! | `labels/collect.rs` | [`collect_labels`]: the list that the rows of a file make |
+//! | `labels/unlabelled.rs` | what stands for no label |
 
 mod collect;
+mod unlabelled;
 
 use serde_json::Value;
 
 pub use collect::collect_labels;
+pub use unlabelled::is_unlabelled;
+
+pub(super) use unlabelled::{refuse_unlabelled_element, with_way_out};
 
 use super::record::{Record, describe};
 use crate::{
@@ -161,8 +166,15 @@ pub fn are_class_numbers(records: &[Record], key: &str) -> bool {
     records.iter().filter_map(|record| record.optional(key)).all(is_number)
 }
 
-/// Refuses a number with a fraction as the name of a class.
+/// Refuses a number with a fraction as the name of a class, with a point or a comma in front of it.
 pub(super) fn refuse_fraction(record: &Record, key: &str, label: &str) -> Result<()> {
+    if let Some(number) = with_comma(label) {
+        return Err(record.error(format!(
+            "field `{key}`: found `{label}`, a number with a comma, which is no class; for numbers to predict set \
+             `problem_type` to regression, and write them with a point ({number}); if classes are called so, call \
+             them otherwise"
+        )));
+    }
     match label.parse::<f64>() {
         Ok(number) if number.is_finite() && number.fract() != 0.0 => Err(record.error(format!(
             "field `{key}`: found {label}, which is no class; for numbers to predict set \
@@ -172,20 +184,12 @@ pub(super) fn refuse_fraction(record: &Record, key: &str, label: &str) -> Result
     }
 }
 
-/// How programs write a value that is missing: pandas reads all of these as one.
-const MISSING: &[&str] = &[
-    "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "null", "NULL", "None",
-];
-
-/// Refuses what stands for a missing value as the name of a class.
-pub(super) fn refuse_missing(record: &Record, key: &str, label: &str) -> Result<()> {
-    if MISSING.contains(&label) {
-        return Err(record.error(format!(
-            "field `{key}`: found `{label}`, as a missing value is written; leave the row out, or, if it is a \
-             class, set `labels` to the names of all classes"
-        )));
-    }
-    Ok(())
+/// The number that a text spells with a comma where a point is expected, as `3,5`, spelled with the point.
+pub(super) fn with_comma(text: &str) -> Option<String> {
+    let (whole, fraction) = text.split_once(',')?;
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+    (digits(unsigned) && digits(fraction)).then(|| format!("{whole}.{fraction}"))
 }
 
 /// The class in field `key` of a row of token ids: 1, or 1.0.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     fields::{FieldNames, Role},
-    labels::{label_index, label_text, refuse_fraction, refuse_missing},
+    labels::{label_index, label_text, refuse_fraction, refuse_unlabelled_element, with_comma},
     record::Record,
 };
 use crate::{
@@ -31,7 +31,11 @@ pub(super) fn scores(record: &Record, key: &str) -> Result<Vec<f32>> {
         Value::Array(values) if !values.is_empty() => values.iter().map(score).collect(),
         other => score(other).map(|score| vec![score]),
     };
-    found.ok_or_else(|| record.unexpected(key, value, "a finite number, or a list of them"))
+    let comma = value.as_str().and_then(|text| with_comma(text.trim()));
+    found.ok_or_else(|| match comma {
+        Some(number) => record.unexpected(key, value, &format!("a number with a point ({number})")),
+        None => record.unexpected(key, value, "a finite number, or a list of them"),
+    })
 }
 
 /// The classes of a row, as they are written.
@@ -123,7 +127,7 @@ pub fn collect_classes(
                 fewest = fewest.min(found.len());
                 for name in found {
                     if names.insert(name.clone()) {
-                        refuse_missing(record, key, &name)?;
+                        refuse_unlabelled_element(record, key, &name)?;
                         refuse_fraction(record, key, &name)?;
                     }
                 }
@@ -213,6 +217,20 @@ mod tests {
             );
         }
         assert!(found(json!(null)).unwrap_err().contains("is null"));
+    }
+
+    #[test]
+    fn a_decimal_comma_is_refused_with_the_point() {
+        for (label, point) in [("3,5", "3.5"), (" -1,25 ", "-1.25"), ("1,250", "1.250")] {
+            let error = scores(&row(json!(label)), "label").unwrap_err().to_string();
+            assert!(
+                error.ends_with(&format!("expected a number with a point ({point})")),
+                "{error}"
+            );
+        }
+        for other in ["1,2,3", ",5", "5,", "a,5", "1.5,2"] {
+            assert_eq!(with_comma(other), None);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{
     text::{
         chat::ChatSource,
         fields::{FieldNames, Role},
+        labels::is_unlabelled,
         record::Record,
         template::Template,
         tokenizer::prepare,
@@ -63,6 +64,9 @@ pub struct EncoderConfig {
     /// What a decoder reads in place of an ignored target (`pad_token_id`). Default none; required
     /// for rows with such targets.
     pub pad: Option<u32>,
+    /// Whether rows without a label are left out and counted ([`is_unlabelled`](crate::text::is_unlabelled)); otherwise
+    /// they are errors. For `seq-cls`. Default false.
+    pub skip_unlabelled: bool,
     /// Whether the rows have targets. Default true; false for rows to predict.
     pub targets: bool,
 }
@@ -89,6 +93,7 @@ impl EncoderConfig {
             eos: None,
             decoder_start: None,
             pad: None,
+            skip_unlabelled: false,
             targets: true,
         }
     }
@@ -109,6 +114,14 @@ impl EncoderConfig {
             && record.is_conversation()
             && !record.is_ids()
             && ![Role::Text, Role::Source].into_iter().any(named)
+    }
+
+    /// Whether a row is left out, since it has no label.
+    pub(super) fn leaves_out(&self, record: &Record) -> bool {
+        let key = self.fields.name(Role::Label);
+        self.skip_unlabelled
+            && self.targets
+            && is_unlabelled(record, key, self.problem_type, self.labels.as_ref())
     }
 
     /// Creates the encoder. Rows of token ids need no tokenizer.
@@ -138,6 +151,10 @@ impl EncoderConfig {
                 unused(&self.target_template, "target_template", "field `answers`")?;
             }
             Task::CausalLm | Task::Seq2SeqLm => {}
+        }
+        if self.skip_unlabelled && self.task != Task::SeqCls {
+            let message = format!("not used by {}, it is a setting of {}", self.task, Task::SeqCls);
+            return Err(Error::setting("skip_unlabelled", message));
         }
         if self.max_target_length.is_some() && self.task != Task::Seq2SeqLm {
             let message = format!("not used by {}, which has no separate targets", self.task);

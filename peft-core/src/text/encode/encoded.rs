@@ -18,7 +18,7 @@ use crate::{
 /// The examples of some records, in the same order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded {
-    /// One example per record; for a question with a long context, one per window.
+    /// One example per record that is not left out; for a question with a long context, one per window.
     pub examples: Vec<Example>,
     /// The number of records that were truncated to `max_length`.
     pub truncated: usize,
@@ -29,6 +29,8 @@ pub struct Encoded {
     /// For each record, whether a decoder goes on with its text. What is generated otherwise, behind a source or by an
     /// encoder-decoder, stands alone as a target does.
     pub goes_on: Vec<bool>,
+    /// The number of records that were left out, since they have no label.
+    pub unlabelled: usize,
     /// The number of records of text, rather than of token ids.
     pub texts: usize,
     /// The number of records that the chat template renders.
@@ -42,7 +44,7 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// The number of records.
+    /// The number of records that were not left out.
     pub fn records(&self) -> usize {
         self.goes_on.len()
     }
@@ -60,6 +62,8 @@ pub(super) struct Gathered<'c> {
     encoded: Encoded,
     /// The number of records whose numbers could be read in two ways.
     ambiguous: usize,
+    /// The file of the first record that was left out.
+    left_out: Option<Arc<Path>>,
     /// Fields of optional parts of the templates that no record has had.
     absent: Vec<(&'c str, &'c Template)>,
 }
@@ -74,6 +78,7 @@ impl<'c> Gathered<'c> {
             config,
             encoded: Encoded { examples: Vec::with_capacity(expected), ..Encoded::default() },
             ambiguous: 0,
+            left_out: None,
             absent: templates.flat_map(optional).collect(),
         }
     }
@@ -83,9 +88,16 @@ impl<'c> Gathered<'c> {
     /// # Errors
     /// As [`Encoder::encode`].
     pub(super) fn add(&mut self, encoder: &Encoder, records: &[Record]) -> Result<()> {
-        let Self { config, encoded, .. } = self;
+        let Self { config, encoded, left_out, .. } = self;
         self.absent.retain(|(name, _)| records.iter().all(|record| record.value(name).is_none()));
-        let texts: Vec<&Record> = records.iter().filter(|record| !record.is_ids()).collect();
+        let (without, records): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| config.leaves_out(record));
+        encoded.unlabelled += without.len();
+        if let Some(first) = without.first() {
+            left_out.get_or_insert_with(|| first.path.clone());
+        }
+        let texts: Vec<&Record> =
+            records.iter().copied().filter(|record| !record.is_ids()).collect();
         encoded.texts += texts.len();
         let mut texts = encoder.encode_texts(&texts)?.into_iter();
         for record in records {
@@ -120,9 +132,14 @@ impl<'c> Gathered<'c> {
     /// The examples of all records, which have been added.
     ///
     /// # Errors
-    /// [`Error::Data`] at the first record, if each has a list of numbers that could be read in two ways.
+    /// [`Error::Data`] at the first record, if each has a list of numbers that could be read in two ways;
+    /// [`Error::File`] if all were left out.
     pub(super) fn finish(self) -> Result<Encoded> {
-        let Self { config, mut encoded, ambiguous: open, absent } = self;
+        let Self { config, mut encoded, ambiguous: open, left_out, absent } = self;
+        if let Some(path) = left_out.filter(|_| encoded.records() == 0) {
+            let key = config.fields.name(Role::Label);
+            return Err(Error::file(&path, format!("no row has a label in field `{key}`")));
+        }
         if let (Some(labels), Some((_, path)), Some(first)) =
             (&config.labels, encoded.files.first(), encoded.examples.first())
             && open == encoded.records()

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::{EncoderConfig, check, seq_cls, seq2seq};
 use crate::{
-    contract::task::Task,
+    contract::{problem_type::ProblemType, task::Task},
     data::example::{Example, IGNORE, Target},
     error::Result,
     text::{
         fields::Role,
-        labels::{class_index, label_index},
+        labels::{class_index, label_index, with_way_out},
         record::Record,
     },
 };
@@ -92,6 +92,12 @@ fn span(record: &Record, length: usize) -> Result<Target> {
 /// The class in `label`: an index, or a name in the label list.
 fn class(config: &EncoderConfig, record: &Record) -> Result<usize> {
     let label = config.fields.name(Role::Label);
+    numbered_class(config, record, label).map_err(|error| {
+        with_way_out(error, record, label, ProblemType::SingleLabel, config.labels.as_ref())
+    })
+}
+
+fn numbered_class(config: &EncoderConfig, record: &Record, label: &str) -> Result<usize> {
     let value = record.get(label)?;
     if let (Value::String(name), Some(labels)) = (value, &config.labels) {
         return label_index(labels, name, record, label);

@@ -175,6 +175,29 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_a_label_are_left_out_and_counted() {
+        let skipping = EncoderConfig { skip_unlabelled: true, ..classes() };
+        let label = |label: Value| json!({"text": "the cat", "label": label});
+        let absent = json!({"text": "the cat"});
+        let ids = json!({"input_ids": [1], "label": -1});
+        let all = [label(json!("-")), label(json!("a")), absent, ids, label(json!(null))];
+        let encoded = encode(&skipping, all.clone()).0.unwrap();
+        assert_eq!((encoded.unlabelled, encoded.records()), (4, 1));
+        assert_eq!((encoded.examples[0].line, encoded.texts), (2, 1));
+        assert!(encode(&classes(), all).0.is_err());
+        let other = encode(&skipping, [label(json!("c"))]).0.unwrap_err().to_string();
+        assert!(other.contains("found label `c`"), "{other}");
+        let none = (0..CHUNK + 1).map(|_| label(json!("-1")));
+        let error = encode(&skipping, none).0.unwrap_err().to_string();
+        assert_eq!(error, "rows.jsonl: no row has a label in field `label`");
+        let predict = EncoderConfig { targets: false, ..skipping.clone() };
+        assert_eq!(encode(&predict, [label(json!("-"))]).0.unwrap().records(), 1);
+        let tags =
+            EncoderConfig { skip_unlabelled: true, ..EncoderConfig::new(Task::TokenCls, 14) };
+        assert!(tags.init(None).unwrap_err().to_string().contains("not used by token-cls"));
+    }
+
+    #[test]
     fn an_error_among_the_rows_is_that_of_all() {
         let broken = || Err::<Record, _>(Error::setting("rows", "broken"));
         let good = rows([json!({"text": "the cat", "label": "a"})]).into_iter().map(Ok);

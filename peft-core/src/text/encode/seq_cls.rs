@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     text::{
         fields::Role,
-        labels::{label_index, record_label},
+        labels::{label_index, record_label, with_way_out},
         record::Record,
         values::{class_values, scores},
     },
@@ -20,18 +20,10 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
     let encodings = encoder.tokenize(records, true, false, |record| input(encoder, record))?;
     let mut examples = Vec::with_capacity(records.len());
     for (record, encoding) in records.iter().zip(&encodings) {
-        let target = match encoder.config.targets {
-            false => Target::None,
-            true => {
-                let key = encoder.config.fields.name(Role::Label);
-                match encoder.config.problem_type {
-                    ProblemType::SingleLabel => {
-                        let label = record_label(record, key)?;
-                        Target::Class(label_index(encoder.labels()?, &label, record, key)?)
-                    }
-                    _ => values(&encoder.config, record)?,
-                }
-            }
+        let target = match (encoder.config.targets, encoder.config.problem_type) {
+            (false, _) => Target::None,
+            (true, ProblemType::SingleLabel) => class(encoder, record)?,
+            (true, _) => values(&encoder.config, record)?,
         };
         let cut = !encoding.get_overflowing().is_empty();
         examples.push((encoder.tokenized(record, encoding, target)?, cut));
@@ -39,17 +31,28 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
     Ok(examples)
 }
 
+/// The class of a row of text.
+fn class(encoder: &Encoder, record: &Record) -> Result<Target> {
+    let (key, labels) = (encoder.config.fields.name(Role::Label), encoder.labels()?);
+    let index = record_label(record, key).and_then(|name| label_index(labels, &name, record, key));
+    index
+        .map(Target::Class)
+        .map_err(|error| with_way_out(error, record, key, ProblemType::SingleLabel, Some(labels)))
+}
+
 /// The numbers to predict for a row, of text or of token ids.
 pub(super) fn values(config: &EncoderConfig, record: &Record) -> Result<Target> {
     let key = config.fields.name(Role::Label);
     let values = match (config.problem_type, &config.labels) {
-        (ProblemType::MultiLabel, Some(labels)) => class_values(record, key, labels)?,
+        (ProblemType::MultiLabel, Some(labels)) => class_values(record, key, labels),
         (ProblemType::MultiLabel, None) => {
             let message = "rows with several labels need a label list";
             return Err(Error::setting("labels", message));
         }
-        _ => scores(record, key)?,
+        _ => scores(record, key),
     };
+    let values =
+        values.map_err(|error| with_way_out(error, record, key, config.problem_type, None))?;
     match config.num_classes {
         Some(outputs) if outputs != values.len() => Err(record
             .error(format!("field `{key}`: found {} numbers, expected {outputs}", values.len()))),
@@ -156,6 +159,12 @@ mod tests {
         assert!(refusal(&encoder, json!({"text": 5, "label": "no"})).contains("the number 5"));
         let row = json!({"text": "a", "text_pair": 5, "label": "no"});
         assert!(refusal(&encoder, row).contains("field `text_pair`: found the number 5"));
+        let error = refusal(&encoder, json!({"text": "a", "label": -1}));
+        assert!(
+            error.contains("found label `-1`, expected one of: no, yes")
+                && error.contains("`skip_unlabelled`"),
+            "{error}"
+        );
         let nameless = EncoderConfig { labels: None, ..config() }.init(Some(word_piece())).unwrap();
         let error = refusal(&nameless, json!({"text": "a", "label": "no"}));
         assert_eq!(error, "labels: seq-cls on text needs a label list");

@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use super::{class_index, record_label, record_tags, refuse_fraction, refuse_missing};
+use super::{
+    class_index, is_boolean, record_label, record_tags, refuse_fraction, refuse_unlabelled_element,
+    unlabelled::{refuse_unlabelled, with_way_out},
+};
 use crate::{
-    contract::task::Task,
+    contract::{problem_type::ProblemType, task::Task},
     data::Labels,
     error::{Error, Result},
     text::{
@@ -53,15 +56,19 @@ pub fn collect_labels(
             (false, _) => {
                 let found = match tags {
                     true => record_tags(record, key)?,
-                    false => vec![record_label(record, key)?],
+                    false => vec![record_label(record, key).map_err(|error| {
+                        with_way_out(error, record, key, ProblemType::SingleLabel, None)
+                    })?],
                 };
                 for label in found {
                     if tags && label == IGNORED {
                         continue;
                     }
                     if distinct.insert(label.clone()) {
-                        refuse_unlabelled(record, key, &label)?;
-                        refuse_missing(record, key, &label)?;
+                        match tags {
+                            true => refuse_unlabelled_element(record, key, &label)?,
+                            false => refuse_unlabelled(record, key, &label)?,
+                        }
                         refuse_fraction(record, key, &label)?;
                     }
                 }
@@ -78,7 +85,17 @@ pub fn collect_labels(
         // Negative values are ignored targets (-100), or rejected when the rows are encoded.
         distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
     }
-    Labels::collect(distinct)
+    Labels::collect(if tags { distinct } else { booleans(distinct) })
+}
+
+/// One spelling for each boolean, where they have several and nothing else is a label; pandas reads tables so.
+fn booleans(names: BTreeSet<String>) -> BTreeSet<String> {
+    let values: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    if values.len() == names.len() || !names.iter().all(|name| is_boolean(name)) {
+        return names;
+    }
+    let spelled = |name: String| if name.eq_ignore_ascii_case("true") { "True" } else { "False" };
+    names.into_iter().map(|name| spelled(name).to_owned()).collect()
 }
 
 /// A tag that is no target, as transformers writes it.
@@ -106,17 +123,6 @@ fn refuse_a_class_per_row(
         return Err(Error::setting("label_field", message));
     }
     Ok(())
-}
-
-/// Refuses the number that data sets write where there is no label.
-fn refuse_unlabelled(record: &Record, key: &str, label: &str) -> Result<()> {
-    match label {
-        "-1" | IGNORED => Err(record.error(format!(
-            "field `{key}`: found {label}, which stands for no label; leave the row out, or, if it is a class, set \
-             `labels` to the names of all classes"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// The highest class index of a row of token ids, `None` if it has none.
@@ -167,6 +173,10 @@ mod tests {
         assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["0", "1"]);
         let found = rows(&[json!({"label": true}), json!({"label": false})]);
         assert_eq!(collect(&found, Task::SeqCls).unwrap().names(), ["false", "true"]);
+        let found = ["True", "FALSE", "false", "TRUE"].map(|label| json!({ "label": label }));
+        assert_eq!(collect(&rows(&found), Task::SeqCls).unwrap().names(), ["False", "True"]);
+        let found = ["True", "TRUE", "mixed"].map(|label| json!({ "label": label }));
+        assert_eq!(collect(&rows(&found), Task::SeqCls).unwrap().len(), 3);
         let found = rows(&[json!({"tags": ["O", "B-x"]}), json!({"tags": []})]);
         assert_eq!(collect(&found, Task::TokenCls).unwrap().names(), ["B-x", "O"]);
     }
@@ -178,6 +188,8 @@ mod tests {
         assert!(
             error.starts_with("rows.jsonl, line 1: field `label`: found 2.5, which is no class")
         );
+        let error = failure(&["3,5", "4"].map(|label| json!({ "label": label })), Task::SeqCls);
+        assert!(error.contains("found `3,5`, a number with a comma") && error.contains("(3.5)"));
         let named: Vec<Value> = (0..21).map(|i| json!({"label": format!("name {i}")})).collect();
         let error = failure(&named, Task::SeqCls);
         assert!(
@@ -196,7 +208,10 @@ mod tests {
         assert!(line_2(json!({"label": 0.5})).contains("found 0.5, which is no class"));
         assert!(line_2(json!({"label": ""})).contains("found an empty string"));
         assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
-        assert!(line_2(json!({"label": -1})).contains("found -1, which stands for no label"));
+        assert!(line_2(json!({"label": -1})).contains("found `-1`, which stands for no label"));
+        assert!(line_2(json!({"label": "-"})).contains("found `-`, which stands for no label"));
+        let roles = rows(&[json!({"tags": ["-", "V"]})]);
+        assert_eq!(collect(&roles, Task::TokenCls).unwrap().names(), ["-", "V"]);
         let ignored = rows(&[json!({"tags": ["O", -100]})]);
         assert_eq!(collect(&ignored, Task::TokenCls).unwrap().names(), ["O"]);
         for missing in ["nan", "NA", "None"] {
