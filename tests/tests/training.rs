@@ -170,6 +170,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         source_template: None,
         target_template: None,
         lengths: Lengths::default(),
+        skip_unlabelled: false,
         targets: true,
     };
     let examples = encode(&base, &dir.clone().into(), records.into_iter().map(Ok), &settings)

@@ -364,6 +364,54 @@ mod tests {
     }
 
     #[test]
+    fn a_field_called_source_may_say_where_a_row_comes_from() {
+        let lm = Task::CausalLm;
+        for (row, expected) in [
+            (
+                json!({"instruction": "a", "input": "b", "output": "c", "source": "gpt4"}),
+                "source from instruction and input, target from output",
+            ),
+            (
+                json!({"prompt": "a", "completion": "b", "Source": "reddit"}),
+                "source from prompt, target from completion",
+            ),
+            (json!({"text": "a", "source": "wikipedia"}), "text from text"),
+            (json!({"content": "a", "source": "wikipedia"}), "text from content"),
+            (json!({"source": "a", "output": "b"}), "source from source, target from output"),
+            (json!({"source": "a", "target": "b", "prompt": "c", "completion": "d"}), ""),
+        ] {
+            assert_eq!(note(lm, row.clone()), expected, "{row}");
+        }
+        let summary = json!({"text": "a", "summary": "b", "source": "cnn"});
+        assert_eq!(note(Task::Seq2SeqLm, summary), "source from text, target from summary");
+        for (row, expected) in [
+            (
+                json!({"source": "a", "question": "b", "response": "c"}),
+                "source_field: rows.jsonl has several fields that fit: question, source.",
+            ),
+            (
+                json!({"source": "a", "text": "b", "output": "c"}),
+                "source_field: rows.jsonl has several fields that fit: source, text.",
+            ),
+            (
+                json!({"prompt": "a", "completion": "b", "target": "c"}),
+                "target_field: rows.jsonl has several fields that fit: completion, target.",
+            ),
+        ] {
+            let error = refusal(lm, row);
+            assert!(error.starts_with(expected), "{error}");
+        }
+        // Rows to continue: nothing says which of the two it is, but what was trained with.
+        let none = FieldNames::default();
+        let rows = [record(1, json!({"prompt": "a", "source": "reddit"}))];
+        let predict = Wanted { targets: false, ..wanted(lm, &none, &none) };
+        assert!(find_fields(&rows, &predict).is_err());
+        let preferred = names(&[(Role::Source, "prompt"), (Role::Target, "completion")]);
+        let trained = Wanted { preferred: &preferred, ..predict };
+        assert_eq!(find_fields(&rows, &trained).unwrap().names.name(Role::Source), "prompt");
+    }
+
+    #[test]
     fn what_two_fields_fit_is_refused_with_the_setting() {
         for (task, row, expected) in [
             (

@@ -157,7 +157,8 @@ impl Encoder {
             |record: &Record| self.config.targets && !self.config.is_conversation(record);
         for (record, row) in records.iter().zip(&mut rows).filter(|(row, _)| has_targets(row)) {
             for (i, target) in texts::targets(self, record)?.into_iter().enumerate().skip(1) {
-                let encodings = self.tokenize(&[*record], false, false, |_| Ok(target.into()))?;
+                let encodings =
+                    self.tokenize(&[*record], false, false, |_| Ok(target.as_str().into()))?;
                 let ids = encodings.first().map(|encoding| encoding.get_ids().to_vec());
                 let ids = ids
                     .filter(|ids| !ids.is_empty())

@@ -126,9 +126,7 @@ pub(super) fn record_label(record: &Record, key: &str) -> Result<String> {
 /// # Errors
 /// [`Error::Data`] if the field is missing, not an array, or holds something that is not a label.
 pub(super) fn record_tags(record: &Record, key: &str) -> Result<Vec<String>> {
-    let value = record.get(key)?;
-    let values =
-        value.as_array().ok_or_else(|| record.unexpected(key, value, "an array of tags"))?;
+    let values = record.list(key, "an array of tags")?;
     let tag = |(i, value)| {
         label_text(value).ok_or_else(|| not_a_label(record, &format!("{key}[{i}]"), value))
     };

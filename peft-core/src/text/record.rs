@@ -1,7 +1,6 @@
 //! One line of a data file, with getters that say what is wrong and where.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -150,8 +149,9 @@ impl Record {
     ///
     /// # Errors
     /// [`Error::Data`] if the field is missing or not an array of strings.
-    pub fn strings(&self, key: &str) -> Result<Vec<&str>> {
-        self.elements(key, "an array of strings", "a string", Value::as_str)
+    pub fn strings(&self, key: &str) -> Result<Vec<String>> {
+        let string = |value: &Value| value.as_str().map(str::to_owned);
+        self.elements(key, "an array of strings", "a string", string)
     }
 
     /// Returns the field's list of token ids, or of other numbers from 0 to `u32::MAX`.
@@ -180,23 +180,41 @@ impl Record {
     }
 
     /// The elements of an array, each converted by `convert`.
-    fn elements<'a, T>(
-        &'a self,
+    fn elements<T>(
+        &self,
         key: &str,
         array: &str,
         element: &str,
-        convert: impl Fn(&'a Value) -> Option<T>,
+        convert: impl Fn(&Value) -> Option<T>,
     ) -> Result<Vec<T>> {
+        let values = self.list(key, array)?;
+        let converted = |(i, value)| {
+            convert(value).ok_or_else(|| self.unexpected(&format!("{key}[{i}]"), value, element))
+        };
+        values.iter().enumerate().map(converted).collect()
+    }
+
+    /// The array in a field. In a table it is the text of one, in JSON.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the field is missing, or is no array; `expected` says what is.
+    pub(super) fn list(&self, key: &str, expected: &str) -> Result<Cow<'_, [Value]>> {
         let value = self.get(key)?;
-        let values = value.as_array().ok_or_else(|| self.unexpected(key, value, array))?;
-        values
-            .iter()
-            .enumerate()
-            .map(|(i, value)| {
-                convert(value)
-                    .ok_or_else(|| self.unexpected(&format!("{key}[{i}]"), value, element))
-            })
-            .collect()
+        if let Value::Array(values) = value {
+            return Ok(Cow::Borrowed(values));
+        }
+        let text = value.as_str().map(str::trim_start);
+        if let Some(Ok(Value::Array(values))) = text.map(serde_json::from_str) {
+            return Ok(Cow::Owned(values));
+        }
+        Err(match text {
+            Some(text) if text.starts_with('[') => {
+                let expected =
+                    format!("{expected}; a table has it as JSON ([\"a\", \"b\"], [1, 2])");
+                self.unexpected(key, value, &expected)
+            }
+            _ => self.unexpected(key, value, expected),
+        })
     }
 
     pub(crate) fn missing(&self, key: &str) -> Error {
@@ -273,6 +291,25 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_table_has_arrays_as_text() {
+        let record = record(
+            1,
+            serde_json::json!({"w": "[\"b\", \"c\"]", "i": " [1, 2]", "p": "['b', 'c']"}),
+        );
+        assert_eq!(record.strings("w").unwrap(), ["b", "c"]);
+        assert_eq!(
+            (record.ids("i").unwrap(), record.label_ids("i").unwrap()),
+            (vec![1, 2], vec![1, 2])
+        );
+        let python = message(record.strings("p"));
+        assert!(
+            python.contains("an array of strings; a table has it as JSON ([\"a\", \"b\"]"),
+            "{python}"
+        );
+        assert!(message(record.strings("i")).contains("`i[0]`: found the number 1"));
+    }
+
+    #[test]
     fn a_missing_field_lists_those_present() {
         let row = record(12, serde_json::json!({"b": 1, "a": 2, "n": null}));
         assert_eq!(
@@ -293,7 +330,7 @@ pub(crate) mod tests {
         let row = record(
             2,
             serde_json::json!({"n": 3, "w": ["a", 4, "b"], "i": [1, -1], "big": [4294967296u64],
-                "f": [1.5], "s": "[1, 2]", "long": long, "o": {}, "flag": [true]}),
+                "f": [1.5], "s": "[1, 2", "long": long, "o": {}, "flag": [true]}),
         );
         assert!(
             message(row.text("n")).ends_with("field `n`: found the number 3, expected a string")
@@ -303,7 +340,7 @@ pub(crate) mod tests {
         assert!(message(row.ids("big")).contains("`big[0]`"));
         assert!(message(row.ids("f")).contains("found the number 1.5"));
         assert!(message(row.label_ids("f")).contains("expected an integer"));
-        assert!(message(row.ids("s")).contains("found the string `[1, 2]`, expected an array"));
+        assert!(message(row.ids("s")).contains("found the string `[1, 2`, expected an array"));
         assert!(message(row.ids("long")).contains(&format!("`{}...`", "é".repeat(40))));
         assert!(message(row.text("o")).contains("found an object"));
         assert!(message(row.label_ids("flag")).contains("the boolean true"));

@@ -47,13 +47,8 @@ enum Classes {
 }
 
 fn classes(record: &Record, key: &str) -> Result<Classes> {
-    let value = record.get(key)?;
     let expected = "a list of labels, or a list with a number from 0.0 to 1.0 for each class";
-    // A table can only have the list as text.
-    let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let Value::Array(items) = parsed.as_ref().unwrap_or(value) else {
-        return Err(record.unexpected(key, value, expected));
-    };
+    let items = record.list(key, expected)?;
     let fraction = |item: &Value| item.as_f64().filter(|_| item.is_f64());
     if let Some(vector) = items.iter().map(fraction).collect::<Option<Vec<f64>>>()
         && !vector.is_empty()

@@ -723,6 +723,127 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a label on which nobody agreed",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            let rows =
+                "{\"text\": \"the\", \"label\": \"a\"}\n{\"text\": \"sea\", \"label\": \"-\"}\n";
+            fs::write(dir.join("rows.jsonl"), rows.repeat(2)).unwrap();
+            classify("")
+        },
+        says: &[
+            "rows.jsonl, line 2: field `label`: found `-`, which stands for no label",
+            "--skip-unlabelled",
+        ],
+        then: "train --model model --method head --task seq-cls --train rows.jsonl --out out --steps 1 \
+               --skip-unlabelled",
+        ..CASE
+    },
+    Case {
+        name: "no row with a label",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(dir, "{\"text\": \"the\", \"label\": -1}\n{\"text\": \"sea\", \"label\": null}\n");
+            classify("--skip-unlabelled --labels a,b")
+        },
+        says: &["rows.jsonl: no row has a label in field `label`"],
+        ..CASE
+    },
+    Case {
+        name: "a class that looks like a flag",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            let rows = "{\"text\": \"the\", \"label\": -1}\n{\"text\": \"sea\", \"label\": 1}\n";
+            fs::write(dir.join("rows.jsonl"), rows).unwrap();
+            classify("")
+        },
+        says: &[
+            "rows.jsonl, line 1: field `label`: found `-1`, which stands for no label",
+            "set --labels",
+        ],
+        then: "train --model model --method head --task seq-cls --train rows.jsonl --out out --steps 1 \
+               --labels -1,1",
+        ..CASE
+    },
+    Case {
+        name: "scores with a decimal comma",
+        build: |dir| {
+            model(dir, "bert");
+            fs::write(dir.join("rows.csv"), "text,label\nthe sea,\"3,5\"\nblue,1\n").unwrap();
+            classify("--train rows.csv")
+        },
+        says: &[
+            "rows.csv, line 2: field `label`: found `3,5`, a number with a comma",
+            "set --problem-type to regression, and write them with a point (3.5)",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "quotes that backslashes stand in front of",
+        build: |dir| {
+            model(dir, "bert");
+            fs::write(dir.join("rows.csv"), "text,label\n\"say \\\"the\\\", sea\",1\n").unwrap();
+            classify("--train rows.csv")
+        },
+        says: &["rows.csv, line 2: a quote in a field is written with a backslash (\\\")"],
+        ..CASE
+    },
+    Case {
+        name: "quoted lines in a TSV file",
+        build: |dir| {
+            model(dir, "bert");
+            fs::write(dir.join("rows.tsv"), "label\ttext\n1\t\"the\nb\tsea\"\n0\tblue\n").unwrap();
+            classify("--train rows.tsv")
+        },
+        says: &[
+            "rows.tsv, line 2: a field begins with a quote that closes on line 3",
+            "name the file .csv",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a source that may be where rows come from",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"question\": \"the\", \"response\": \"sea\", \"source\": \"web\"}\n");
+            train("")
+        },
+        says: &[
+            "--source-field: rows.jsonl has several fields that fit: question, source. Name the one",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "lists as Python prints them",
+        build: |dir| {
+            model(dir, "bert-tok");
+            fs::write(dir.join("rows.csv"), "tokens,tags\n\"['the', 'sea']\",\"['O', 'O']\"\n")
+                .unwrap();
+            train("--task token-cls --train rows.csv")
+        },
+        says: &[
+            "rows.csv, line 2: field `tags`",
+            "expected an array of tags; a table has it as JSON ([\"a\", \"b\"]",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a folder of folders",
+        build: |dir| {
+            model(dir, "bert");
+            fs::create_dir_all(dir.join("glue/sst2")).unwrap();
+            fs::rename(dir.join("rows.jsonl"), dir.join("glue/sst2/train.jsonl")).unwrap();
+            classify("--train glue")
+        },
+        says: &[
+            "glue: is a folder without data files; name one of the folders in it that have some: glue/sst2",
+        ],
+        ..CASE
+    },
+    Case {
         name: "scores in place of classes",
         build: |dir| {
             model(dir, "bert");

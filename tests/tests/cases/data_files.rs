@@ -119,7 +119,7 @@ fn what_python_writes_is_read_and_other_encodings_are_named() {
         ),
         ("empty_label.csv", "empty_label.csv, line 3: field `label`: found an empty string"),
         ("latin1.csv", "latin1.csv, line 2: found text that is not UTF-8 (byte 0xe9)"),
-        ("latin1.csv", "iconv -f WINDOWS-1252 -t UTF-8 latin1.csv > utf8-latin1.csv"),
+        ("latin1.csv", "04-nan-null-surrogate/latin1.csv > utf8-latin1.csv"),
         (
             "utf16.csv",
             "utf16.csv: begins with the mark of UTF-16, expected UTF-8; convert it: iconv -f UTF-16",

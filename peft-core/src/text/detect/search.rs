@@ -154,7 +154,10 @@ impl<'a> Search<'a> {
                 names_of(&self.rows)
             ),
         };
-        Error::setting(role.setting(), format!("{found}. Name the one to read"))
+        let aside = self.rows.first().and_then(|row| row.aside.as_ref());
+        let hint = aside.and_then(|aside| aside.hint.as_ref());
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        Error::setting(role.setting(), format!("{found}. Name the one to read{hint}"))
     }
 
     /// Refuses the fields `names`, of which a pair is written as `a with b`.

@@ -36,8 +36,9 @@ impl Search<'_> {
         let (source, target) = (self.named(Role::Source)?, self.named(Role::Target)?);
         let templated = wanted.source_template || wanted.target_template;
         let nothing_said = !templated && source.is_none() && target.is_none();
+        let named_source = source.clone();
         let source = match source {
-            None if !wanted.source_template => self.spelled_once(Role::Source)?,
+            None if !wanted.source_template => self.own_source(target.as_deref(), nothing_said)?,
             source => source,
         };
         if nothing_said
@@ -47,7 +48,9 @@ impl Search<'_> {
             return Ok(None);
         }
         let target = match target {
-            None if wanted.targets && !wanted.target_template => self.spelled_once(Role::Target)?,
+            None if wanted.targets && !wanted.target_template => {
+                self.own_target(source.as_deref(), named_source.is_some())?
+            }
             target => target,
         };
         let need_source = source.is_none() && !wanted.source_template;
@@ -94,6 +97,55 @@ impl Search<'_> {
             self.take(Role::Target, target);
         }
         Ok(template)
+    }
+
+    /// The field called `source`, if that is what is to be read. Without a `target` it mostly says where a row comes
+    /// from (`"source": "wikipedia"`): a usual pair, or the one text of a row, is then what is meant.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting), if another field may as well be the source.
+    fn own_source(&mut self, target: Option<&str>, nothing_said: bool) -> Result<Option<String>> {
+        let Some(own) = self.spelled_once(Role::Source)? else { return Ok(None) };
+        let own_target = self.spelled(Role::Target.name());
+        if own_target.is_some() && target.is_none_or(|target| own_target.as_deref() == Some(target))
+        {
+            return Ok(Some(own));
+        }
+        if self.pairs().iter().any(|(_, other)| target.is_none_or(|target| target == other)) {
+            return Ok(None);
+        }
+        let mut others = self.of_names(&usual(|pair| pair.0));
+        self.without_inputs(&mut others);
+        let text = self.spelled(Role::Text.name()).or_else(|| self.spelled("content"));
+        if let Some(text) = text.filter(|_| self.wanted.task == Task::CausalLm && nothing_said) {
+            let could_have_target = !self.of_names(&usual(|pair| pair.1)).is_empty();
+            if self.wanted.targets && others.is_empty() && !could_have_target {
+                self.more = true;
+                return Ok(None);
+            }
+            others.push(text);
+        }
+        match others.is_empty() {
+            true => Ok(Some(own)),
+            false => Err(self.several(Role::Source, &distinct([others, vec![own]].concat()))),
+        }
+    }
+
+    /// The field called `target`, if that is what is to be read: with a `source`, or a source that is `named`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting), if another field may as well be the target.
+    fn own_target(&self, source: Option<&str>, is_named: bool) -> Result<Option<String>> {
+        let Some(own) = self.spelled_once(Role::Target)? else { return Ok(None) };
+        let is_own_pair =
+            source.is_some() && source == self.spelled(Role::Source.name()).as_deref();
+        let pairs = self.pairs();
+        let of_pairs = pairs.iter().filter(|(other, _)| !is_named || source == Some(other));
+        let others: Vec<String> = of_pairs.map(|(_, target)| target.clone()).collect();
+        match is_own_pair || others.is_empty() {
+            true => Ok(Some(own)),
+            false => Err(self.several(Role::Target, &distinct([others, vec![own]].concat()))),
+        }
     }
 
     /// Takes the one text that a row consists of, if it does: if it was named, or there is no source.

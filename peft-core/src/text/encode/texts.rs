@@ -50,14 +50,14 @@ pub(super) fn source<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r
 /// The target, from the template or, without one, from the field `target`: of a list, the first.
 pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
     let config = &encoder.config;
-    match targets(encoder, record)?.as_slice() {
-        [first, ..] => Ok(Cow::Borrowed(*first)),
-        [] => filled(config.target_template.as_ref(), config.fields.name(Role::Target), record),
+    match targets(encoder, record)?.into_iter().next() {
+        Some(first) => Ok(Cow::Owned(first)),
+        None => filled(config.target_template.as_ref(), config.fields.name(Role::Target), record),
     }
 }
 
 /// The targets of a row that has a list of them; none if it has one.
-pub(super) fn targets<'r>(encoder: &Encoder, record: &'r Record) -> Result<Vec<&'r str>> {
+pub(super) fn targets(encoder: &Encoder, record: &Record) -> Result<Vec<String>> {
     let config = &encoder.config;
     let key = config.fields.name(Role::Target);
     match record.optional(key) {

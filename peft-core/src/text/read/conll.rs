@@ -10,7 +10,7 @@
 //! Columns are separated by tabs if the first line has one, else by blanks. A sentence is a record: `tokens`, the
 //! first column, `tags`, the last one, and each column by its number, counted from 1; or each column by the name that
 //! [`ReadOptions::columns`] gives it, and no other. Lines that begin a document, and comments in front of a sentence, are left
-//! out. Where the first column numbers the words, they are in the second. In [CoNLL-U] (ten columns, such words)
+//! out, and so is a first line that names the columns. Where the first column numbers the words, they are in the second. In [CoNLL-U] (ten columns, such words)
 //! the tags are parts of speech, column 4, and the lines of contracted and of empty words are left out.
 //!
 //! [CoNLL-U]: https://universaldependencies.org/format.html
@@ -37,11 +37,13 @@ const UNIVERSAL: (usize, usize) = (10, 3);
 pub(super) fn looks_like_conll(head: &str) -> bool {
     let mut count = None;
     let (mut outside, mut tabs) = (false, None);
-    // The last line may be cut off.
-    let end = head.rfind('\n').map_or(head.len(), |end| end + 1);
-    for line in head[..end].lines().filter(|line| !line.trim().is_empty()) {
+    for line in whole_lines(head).filter(|line| !line.trim().is_empty()) {
         let tabs = *tabs.get_or_insert_with(|| line.contains('\t'));
         let cells = cells(line, tabs);
+        if count.is_none() && names_columns(&cells) {
+            count = Some(cells.len());
+            continue;
+        }
         if cells[0] == DOCUMENT || (line.starts_with('#') && count != Some(cells.len())) {
             continue;
         }
@@ -52,6 +54,48 @@ pub(super) fn looks_like_conll(head: &str) -> bool {
         outside |= last == "O";
     }
     outside
+}
+
+/// The lines of the beginning of a file, the last of which may be cut off.
+fn whole_lines(head: &str) -> impl Iterator<Item = &str> {
+    let end = head.rfind('\n').map_or(head.len(), |end| end + 1);
+    head[..end].lines()
+}
+
+/// What the first and the last column are called where a line names them.
+const NAMES: (&[&str], &[&str]) = (
+    &["token", "tokens", "word", "words", "form", "id", "idx", "index", "sentence", "sentence_id"],
+    &[
+        "tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "entity", "bio", "iob",
+        "pos", "upos", "xpos",
+    ],
+);
+
+/// Whether the cells of a line are the names of columns.
+fn names_columns(cells: &[&str]) -> bool {
+    let is_one = |cell: Option<&&str>, names: &[&str]| {
+        cell.is_some_and(|cell| {
+            names.contains(&cell.trim().to_lowercase().replace([' ', '-'], "_").as_str())
+        })
+    };
+    cells.len() > 1 && is_one(cells.first(), NAMES.0) && is_one(cells.last(), NAMES.1)
+}
+
+/// Whether a file that begins so has a line with the names of its columns in front: one that says so, or the only one
+/// without a tag of a named entity.
+fn has_header(head: &str) -> bool {
+    let is_row = |line: &&str| {
+        !line.trim().is_empty() && !line.starts_with(DOCUMENT) && !line.starts_with('#')
+    };
+    let mut rows = whole_lines(head).filter(is_row);
+    let Some(first) = rows.next() else { return false };
+    let first = cells(first, first.contains('\t'));
+    let tags: Vec<&str> =
+        rows.filter_map(|row| cells(row, row.contains('\t')).last().copied()).collect();
+    let is_alone = first.last().is_some_and(|name| !is_tag(name))
+        && tags.contains(&"O")
+        && tags.iter().all(|tag| is_tag(tag));
+    first.len() > 1 && (names_columns(&first) || is_alone)
 }
 
 /// Whether a cell is a tag of a named entity, with its place in the entity.
@@ -89,6 +133,8 @@ pub(super) struct ConllRecords {
     input: Input,
     options: ReadOptions,
     tabs: Option<bool>,
+    /// Whether a line with the names of the columns comes first.
+    header: bool,
     /// The number of columns, and the first line that has them.
     columns: Option<(usize, usize)>,
     layout: Option<Layout>,
@@ -97,7 +143,8 @@ pub(super) struct ConllRecords {
 impl ConllRecords {
     /// The records of a file.
     pub fn new(input: Input, options: &ReadOptions) -> Self {
-        Self { input, options: options.clone(), tabs: None, columns: None, layout: None }
+        let header = has_header(&String::from_utf8_lossy(&input.head()));
+        Self { input, options: options.clone(), tabs: None, header, columns: None, layout: None }
     }
 
     /// The next record, `None` at the end of the file.
@@ -106,7 +153,7 @@ impl ConllRecords {
     /// [`Error::Read`] if the file cannot be read, [`Error::Data`] at the line of what is malformed,
     /// [`Error::Setting`] if the file has not as many columns as are named.
     pub fn next(&mut self, notes: &mut Notes) -> Result<Option<Record>> {
-        let Some(sentence) = self.sentence()? else { return Ok(None) };
+        let Some(sentence) = self.sentence(notes)? else { return Ok(None) };
         let layout = match self.layout {
             Some(layout) => layout,
             None => *self.layout.insert(self.layout_of(&sentence, notes)?),
@@ -139,7 +186,7 @@ impl ConllRecords {
     }
 
     /// The next sentence, `None` at the end of the file.
-    fn sentence(&mut self) -> Result<Option<Sentence>> {
+    fn sentence(&mut self, notes: &mut Notes) -> Result<Option<Sentence>> {
         let mut sentence: Option<Sentence> = None;
         loop {
             let (line, mut row) = (self.input.line, String::new());
@@ -158,6 +205,11 @@ impl ConllRecords {
             if sentence.is_none() && self.is_comment(&row, cells.len()) {
                 // A comment does not tell how columns are separated.
                 self.tabs = self.columns.and(self.tabs);
+                continue;
+            }
+            if std::mem::take(&mut self.header) {
+                let (path, names) = (self.input.path.display(), cells.join(", "));
+                notes.say(format!("line {line} of {path} is its header: {names}"));
                 continue;
             }
             let (columns, first) = *self.columns.get_or_insert((cells.len(), line));
@@ -301,6 +353,26 @@ mod tests {
             read("a.conll", "New York\tB-LOC\n").unwrap()[0].strings("tokens").unwrap(),
             ["New York"]
         );
+    }
+
+    #[test]
+    fn a_line_that_names_the_columns_is_no_word() {
+        for (name, text) in [
+            ("a.iob2", "Token\tTag\nMia\tB-PER\nlives\tO\n\nsea\tO\n"),
+            ("a.conll", "-DOCSTART- O\n\nWord NER\n\nMia B-PER\nlives O\n\nsea O\n"),
+            ("a.conll", "Wort Art\nMia B-PER\nlives O\n\nsea O\n"),
+            ("a.tsv", "word\tlabel\nMia\tB-PER\nlives\tO\n\nsea\tO\n"),
+        ] {
+            let (records, said) = notes(name, text, &ReadOptions::default());
+            let records = records.unwrap();
+            assert_eq!(records[0].strings("tokens").unwrap(), ["Mia", "lives"], "{text}");
+            assert_eq!(records[1].strings("tags").unwrap(), ["O"]);
+            assert!(said[0].contains("is its header: "), "{said:?}");
+        }
+        let tagged = "The DT\nsea NN\n\nis VBZ\n";
+        assert_eq!(read("a.conll", tagged).unwrap()[0].strings("tokens").unwrap(), ["The", "sea"]);
+        let late = "Mia B-PER\nword tag\n";
+        assert_eq!(read("a.conll", late).unwrap()[0].strings("tokens").unwrap(), ["Mia", "word"]);
     }
 
     #[test]

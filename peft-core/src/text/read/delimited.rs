@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use super::{
-    dialect::{Dialect, Quotes},
+    dialect::{Dialect, Quotes, separator},
     header::{Header, looks_like_data},
     input::{Input, line_ends, strip_end},
     options::{Notes, ReadOptions},
@@ -22,9 +22,22 @@ struct Rows {
     dialect: Dialect,
     /// Whether it was told how quotes are read.
     told: bool,
+    /// Where quotes are text: whether they could still enclose fields.
+    enclosing: Enclosing,
+    /// The number of columns, that of the first row.
+    columns: Option<usize>,
 }
 
+/// What to do where quotes might enclose fields, but are text.
+const IN_QUOTES: &str =
+    "in a .tsv file quotes are text; if they enclose fields, name the file .csv";
+
 impl Rows {
+    /// Whether a field began with a quote that nothing has closed.
+    fn is_open(&self) -> bool {
+        matches!(self.enclosing, Enclosing::Open { .. })
+    }
+
     /// The next row that is not blank, and its line; `None` at the end of the file.
     fn next(&mut self, notes: &mut Notes) -> Result<Option<(usize, Vec<String>)>> {
         loop {
@@ -49,8 +62,13 @@ impl Rows {
                 return Ok(None);
             }
             strip_end(&mut row);
-            if row.is_empty() {
+            let delimiter = char::from(self.dialect.delimiter);
+            if row.chars().all(|c| c.is_whitespace() && c != delimiter) {
                 continue;
+            }
+            if quotes.stray && row.contains("\\\"") {
+                let message = "a quote in a field is written with a backslash (\\\"), where CSV doubles it: write \\\" as \"\"";
+                return Err(Error::data(&self.input.path, line, message));
             }
             if quotes.stray && line_ends(row.as_bytes()) > 0 {
                 let message = "a field in quotes goes on over several lines, and text follows its closing quote: one \
@@ -59,6 +77,17 @@ impl Rows {
                 return Err(Error::data(&self.input.path, line, message));
             }
             let fields = self.dialect.fields(&row);
+            let columns = *self.columns.get_or_insert(fields.len());
+            if !self.dialect.quotes
+                && let Some(begun) =
+                    self.enclosing.push(self.dialect, (line, columns), &row, &fields)
+            {
+                let message = format!(
+                    "a field begins with a quote that closes on line {line}, as in CSV: {IN_QUOTES}; if they are \
+                     text, write the rows as JSON Lines"
+                );
+                return Err(Error::data(&self.input.path, begun, message));
+            }
             let seems_quoted = || fields.iter().any(|field| seems_quoted(field));
             let told = match self.dialect.quotes {
                 _ if self.told => None,
@@ -75,6 +104,51 @@ impl Rows {
             }
             return Ok(Some((line, fields)));
         }
+    }
+}
+
+/// Follows a file in which quotes are text, to tell whether they might enclose fields: whether all of them stand where
+/// CSV has them.
+#[derive(Debug, Default)]
+enum Enclosing {
+    /// No quotes, or fields in quotes.
+    #[default]
+    Possible,
+    /// A field began with a quote on this line, and no quote has closed it yet; the quotes so far, and the number of
+    /// delimiters outside them.
+    Open { line: usize, quotes: Quotes, delimiters: usize },
+    /// A quote stands where CSV would not have it.
+    Never,
+}
+
+impl Enclosing {
+    /// Takes the next row. Returns the line on which a row began that CSV would end here, with the right number of
+    /// columns.
+    fn push(
+        &mut self,
+        dialect: Dialect,
+        (line, columns): (usize, usize),
+        row: &str,
+        fields: &[String],
+    ) -> Option<usize> {
+        let opened = matches!(self, Self::Open { .. });
+        let (begun, mut quotes, mut delimiters) = match *self {
+            Self::Never => return None,
+            Self::Open { line, quotes, delimiters } => (line, quotes, delimiters),
+            Self::Possible => (line, Quotes::new(Dialect { quotes: true, ..dialect }), 0),
+        };
+        if opened {
+            quotes.push(b'\n');
+        }
+        delimiters += row.bytes().filter(|&byte| quotes.push(byte)).count();
+        let bare = |field: &String| field.contains('"') && !field.starts_with('"');
+        *self = match quotes.quoted {
+            _ if quotes.stray || !opened && fields.iter().any(bare) => Self::Never,
+            true => Self::Open { line: begun, quotes, delimiters },
+            false => Self::Possible,
+        };
+        let is_whole = matches!(self, Self::Possible) && delimiters + 1 == columns;
+        (opened && is_whole).then_some(begun)
     }
 }
 
@@ -106,8 +180,15 @@ impl DelimitedRecords {
     ) -> Result<Self> {
         let path = input.path.clone();
         say_dialect(dialect, &path, notes);
-        let mut rows = Rows { input, dialect, told: false };
-        let Some((line, first)) = rows.next(notes)? else {
+        let delimiter = char::from(dialect.delimiter).to_string();
+        let mut rows =
+            Rows { input, dialect, told: false, enclosing: Enclosing::default(), columns: None };
+        let mut first = rows.next(notes)?;
+        if first.as_ref().is_some_and(|(_, row)| separator(&row.join(&delimiter)).is_some()) {
+            rows.columns = None;
+            first = rows.next(notes)?;
+        }
+        let Some((line, first)) = first else {
             return Ok(Self { rows, header: None, waiting: VecDeque::new() });
         };
         let next = rows.next(notes)?;
@@ -122,7 +203,13 @@ impl DelimitedRecords {
                 return Err(Error::setting("columns", message));
             }
             Some(columns) => Header::new(&path, columns),
-            None => header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes),
+            None => {
+                let header = header(&path, line, &first, next.as_ref().map(|(_, row)| row), notes);
+                match may_be_lines(&path) {
+                    true => header.or_hint(as_lines(&path, line, &first), notes),
+                    false => header,
+                }
+            }
         };
         let mut waiting: VecDeque<_> = next.into_iter().collect();
         // Columns may be named as the file's own header names them, in other letters, or but for those without a name.
@@ -159,7 +246,14 @@ impl DelimitedRecords {
             Some(row) => Some(row),
             None => self.rows.next(notes)?,
         };
-        row.map(|(line, values)| header.record(line, values)).transpose()
+        let record = row.map(|(line, values)| header.record(line, values)).transpose();
+        record.map_err(|error| match error {
+            Error::Data { path, line, message } if self.rows.is_open() => {
+                let message = format!("{message}; a field begins with a quote: {IN_QUOTES}");
+                Error::Data { path, line, message }
+            }
+            other => other,
+        })
     }
 }
 
@@ -190,6 +284,20 @@ fn header(
     );
     notes.say(hint.clone());
     header.with_hint(hint)
+}
+
+/// Whether the name of a file leaves open whether it is a table or text.
+fn may_be_lines(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"))
+}
+
+/// How to read a file that was taken as a table as lines.
+fn as_lines(path: &Path, line: usize, first: &[String]) -> String {
+    format!(
+        "{} is read as a table, whose columns line {line} names ({}); name it .text to read each line as a row",
+        path.display(),
+        first.join(", ")
+    )
 }
 
 /// Says what is unusual.
@@ -296,6 +404,67 @@ mod tests {
         let (_, said) =
             notes("a.tsv", "a\tb\nx\t\"he said \"\"no\"\"\"\n", &ReadOptions::default());
         assert!(said[0].contains("line 2: quotes are read as part of the text"), "{said:?}");
+    }
+
+    #[test]
+    fn tsv_quotes_that_may_enclose_fields_are_told() {
+        let error = failure("a.tsv", "label\ttext\n1\t\"a\nb\tc\"\n0\tplain\n");
+        assert!(
+            error.starts_with(", line 2: a field begins with a quote that closes on line 3"),
+            "{error}"
+        );
+        let error = failure("a.tsv", "text\tlabel\n\"a\nb\"\t1\n");
+        assert!(
+            error.starts_with(", line 2: found 1 fields") && error.contains("name the file .csv"),
+            "{error}"
+        );
+        // As in GLUE: quotes stand anywhere, and one that begins a field need not have a second one.
+        for text in [
+            "label\ttext\n1\tsay \"a\"\n0\t\"b\n1\tc\"\n",
+            "label\ttext\n1\t\"a\n0\tb\n",
+            "label\ttext\n1\t\"a\n0\tb \"c\" d\n1\te\"\n",
+            "label\ttext\n1\t\"a\n\"0\tb\"\n",
+        ] {
+            assert!(read("a.tsv", text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_behind_backslashes_are_refused() {
+        for text in ["\"say \\\"a\\\", b\",1", "\"say \\\"a\\\"\",1"] {
+            let error = failure("a.csv", format!("text,label\n{text}\n"));
+            assert!(
+                error.starts_with(", line 2: a quote in a field is written with a backslash"),
+                "{error}"
+            );
+        }
+        let records = read("a.csv", "text,label\n\"C:\\\",1\na\\\"b,0\n").unwrap();
+        assert_eq!(records[0].text("text").unwrap(), "C:\\");
+        assert_eq!(records[1].text("text").unwrap(), "a\\\"b");
+    }
+
+    #[test]
+    fn lines_without_a_row_are_skipped() {
+        for text in
+            ["text,label\na,1\n   \n\t\n", "text,label\na,1\n\x1a", "sep=,\ntext,label\na,1"]
+        {
+            let records = read("a.csv", text).unwrap();
+            assert_eq!((records.len(), records[0].text("label").unwrap()), (1, "1"), "{text}");
+        }
+        let excel = read("a.csv", "sep=;\r\ntext;label\r\n\"a; b\";1\r\n").unwrap();
+        assert_eq!((excel[0].text("text").unwrap(), excel[0].line), ("a; b", 3));
+    }
+
+    #[test]
+    fn lines_of_text_that_look_like_a_table_are_told() {
+        let (records, said) = notes("a.txt", "Dogs, cats\nBirds, mice\n", &ReadOptions::default());
+        let error = records.unwrap()[0].text("text").unwrap_err().to_string();
+        let way_out =
+            "whose columns line 1 names (Dogs, cats); name it .text to read each line as a row";
+        assert!(
+            said.iter().any(|note| note.ends_with(way_out)) && error.ends_with(way_out),
+            "{said:?}"
+        );
     }
 
     #[test]

@@ -53,6 +53,17 @@ impl Dialect {
     }
 }
 
+/// Separators that a line such as Excel's `sep=;` names, in the order in which headers are searched for them.
+pub(super) const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// The separator that the first line of a file names.
+pub(super) fn separator(line: &str) -> Option<u8> {
+    let named = line.trim_matches('"');
+    let named =
+        named.get(..4).filter(|key| key.eq_ignore_ascii_case("sep=")).and(named.get(4..))?;
+    DELIMITERS.into_iter().find(|delimiter| named.as_bytes() == [*delimiter])
+}
+
 /// Follows the quotes of a record, byte by byte.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quotes {

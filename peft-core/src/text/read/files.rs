@@ -83,7 +83,12 @@ fn of_folder(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
         let is_text = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "txt");
         let way_out = match others.iter().any(is_text) {
             true => format!("; name its texts by a pattern: {}", folder.join("*.txt").display()),
-            false => String::new(),
+            false => match folders_with_data(folder, DEEPEST).as_slice() {
+                [] => String::new(),
+                below => {
+                    format!("; name one of the folders in it that have some: {}", below.join(", "))
+                }
+            },
         };
         return Err(Error::file(folder, format!("is a folder without data files{way_out}")));
     }
@@ -113,6 +118,24 @@ fn of_folder(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
         notes.push(format!("{}: not read: {}", folder.display(), others.join(", ")));
     }
     Ok(files)
+}
+
+/// How far below a folder others are looked for: a data set, its configuration, its split.
+const DEEPEST: usize = 2;
+
+/// The folders below one that have data files, at most so deep.
+fn folders_with_data(folder: &Path, depth: usize) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_seen = |path: &PathBuf| path.is_dir() && !name_of(path).starts_with('.');
+    let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_seen).collect();
+    below.sort();
+    let has_data = |path: &Path| data_files(path).is_ok_and(|(files, _)| !files.is_empty());
+    let found = |path: PathBuf| match has_data(&path) {
+        true => vec![path.display().to_string()],
+        false if depth > 1 => folders_with_data(&path, depth - 1),
+        false => Vec::new(),
+    };
+    below.into_iter().flat_map(found).collect()
 }
 
 /// The files in a folder that look like data, and the others that are not known to be something else.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     conll::looks_like_conll,
-    dialect::{Dialect, Quotes},
+    dialect::{DELIMITERS, Dialect, Quotes, separator},
     fast_text::is_labelled,
     input::check_encoding,
 };
@@ -47,10 +47,12 @@ pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Fo
     let head = String::from_utf8_lossy(head);
     let mut rows = head.lines().filter(|row| !row.is_empty());
     let (first, second) = (rows.next().unwrap_or_default(), rows.next());
-    let csv = || Format::Delimited(csv_dialect(first));
+    let others: Vec<&str> = second.into_iter().chain(rows).collect();
+    let csv = || Format::Delimited(csv_dialect(first, &others));
     match extension.as_str() {
         "jsonl" | "json" | "ndjson" => Ok(Format::Json),
         "csv" => Ok(csv()),
+        "tsv" | "tab" | "" | "txt" | "data" if separator(first).is_some() => Ok(csv()),
         name if CONLL.contains(&name) => Ok(Format::Conll),
         name if PARQUET.contains(&name) => Err(Error::file(
             path,
@@ -61,7 +63,7 @@ pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Fo
         )),
         "tsv" | "tab" | "" | "txt" | "data" if looks_like_conll(&head) => Ok(Format::Conll),
         "tsv" | "tab" => {
-            let csv = csv_dialect(first);
+            let csv = csv_dialect(first, &others);
             let has_columns = |row: &str| csv.count(row) > 0;
             match has_columns(first) && !first.contains('\t') && second.is_some_and(has_columns) {
                 true => Ok(Format::Delimited(csv)),
@@ -71,13 +73,12 @@ pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Fo
         _ if is_labelled(first) && !columns_are_named => Ok(Format::FastText),
         "text" => Ok(Format::Lines),
         "" | "txt" | "data" => {
-            let others: Vec<&str> = second.into_iter().chain(rows).collect();
             let tabs = |row: &str| Dialect::TSV.count(row);
             // A tab may indent a paragraph.
             let has_tabs = first.trim_start().contains('\t')
                 && (columns_are_named || others.iter().any(|row| tabs(row) == tabs(first)));
             let is_csv = match columns_are_named {
-                true => csv_dialect(first).count(first) > 0,
+                true => csv_dialect(first, &others).count(first) > 0,
                 false => is_header(first, &others),
             };
             Ok(match first {
@@ -150,7 +151,7 @@ fn is_json(head: &[u8]) -> bool {
 /// Whether a line names columns that others have, too: prose has commas as well.
 fn is_header(first: &str, others: &[&str]) -> bool {
     const WORDS: usize = 2;
-    let dialect = csv_dialect(first);
+    let dialect = csv_dialect(first, others);
     let count = dialect.count(first);
     let names =
         first.split(char::from(dialect.delimiter)).map(|name| name.trim_matches([' ', '"']));
@@ -160,11 +161,28 @@ fn is_header(first: &str, others: &[&str]) -> bool {
     count > 0 && are_names && others.iter().any(|row| dialect.count(row) == count)
 }
 
-/// How the header row `first` of a CSV file separates its columns.
-fn csv_dialect(first: &str) -> Dialect {
+/// How the header row `first` of a CSV file, which these rows follow, separates its columns: where a name has a comma,
+/// it is the rows that tell.
+fn csv_dialect(first: &str, others: &[&str]) -> Dialect {
+    /// Rows that are looked at.
+    const ROWS: usize = 20;
     let with = |delimiter| Dialect { delimiter, quotes: true, skip_space: false };
-    let found = [b',', b';', b'\t', b'|'].map(with).into_iter().find(|way| way.count(first) > 0);
-    let dialect = found.unwrap_or(with(b','));
+    if let Some(delimiter) = separator(first) {
+        return csv_of(with(delimiter), others.first().copied().unwrap_or_default());
+    }
+    let found: Vec<Dialect> =
+        DELIMITERS.map(with).into_iter().filter(|way| way.count(first) > 0).collect();
+    let fitting = |way: &Dialect| {
+        let count = way.count(first);
+        others.iter().take(ROWS).filter(|row| way.count(row) == count).count()
+    };
+    // Of several that fit as many rows, the first.
+    let best = found.into_iter().rev().max_by_key(fitting);
+    csv_of(best.unwrap_or(with(b',')), first)
+}
+
+/// The dialect of a file with the header row `first`: whether blanks behind its separators are left out.
+fn csv_of(dialect: Dialect, first: &str) -> Dialect {
     let mut quotes = Quotes::new(Dialect { skip_space: true, ..dialect });
     // The blanks of a header that has one behind each of its commas are no part of its names.
     let bytes = first.as_bytes();
@@ -208,6 +226,10 @@ mod tests {
         assert_eq!(delimiter("a.csv", "\"a,b\"\tc\n"), ('\t', true));
         assert_eq!(delimiter("a.csv", "a,b;c\n"), (',', true));
         assert_eq!(delimiter("a.csv", "a\n"), (',', true));
+        assert_eq!(delimiter("a.csv", "a;b (c, d)\n1;2\n3;4, 5\n"), (';', true));
+        assert_eq!(delimiter("a.csv", "a,b;c\n1,2\n"), (',', true));
+        assert_eq!(delimiter("a.csv", "sep=;\r\na;b,c\r\n"), (';', true));
+        assert_eq!(delimiter("a.tsv", "SEP=|\na|b\n"), ('|', true));
         assert_eq!(delimiter("a.tsv", "a\tb,c\n"), ('\t', false));
         assert_eq!(delimiter("a.tsv", "a,b\n1,2"), (',', true));
         assert_eq!(delimiter("a.tsv", "a, b"), ('\t', false));

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
 
+use super::options::Notes;
 use crate::{
     error::{Error, Result},
     text::record::{Aside, Record},
@@ -38,6 +39,15 @@ impl Header {
     pub fn with_hint(mut self, hint: String) -> Self {
         self.aside = Some(Arc::new(Aside { hint: Some(hint), ..Aside::default() }));
         self
+    }
+
+    /// Adds `hint` to what is said of a missing field, and says it, unless there is a hint.
+    pub fn or_hint(self, hint: String, notes: &mut Notes) -> Self {
+        if self.aside.is_some() {
+            return self;
+        }
+        notes.say(hint.clone());
+        self.with_hint(hint)
     }
 
     /// The record of a line with these fields.

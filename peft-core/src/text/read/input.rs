@@ -88,12 +88,19 @@ impl Input {
         let mut bytes = Vec::new();
         let path = &self.path;
         self.reader.read_until(self.line_end, &mut bytes).map_err(Error::read(path))?;
+        if bytes.last() == Some(&END_OF_FILE)
+            && self.reader.fill_buf().map_err(Error::read(path))?.is_empty()
+        {
+            bytes.pop();
+        }
         text.push_str(utf8(&self.path, self.line, &bytes)?);
         self.line += 1;
         Ok(!bytes.is_empty())
     }
 }
 
+/// Ctrl-Z, by which old programs end a text.
+const END_OF_FILE: u8 = 0x1a;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The first bytes of `reader`: [`HEAD`] of them, or all there are.
@@ -154,15 +161,38 @@ pub(super) fn check_encoding(path: &Path, head: &[u8]) -> Result<()> {
     Err(Error::file(path, format!("{how} {encoding}, expected UTF-8; convert it: {way_out}")))
 }
 
-/// How to convert a file to UTF-8.
+/// How to convert a file to UTF-8: a command that runs where the file is named as here, and writes there: the folder of
+/// the data may not be writable, and all files in it may be rows.
 fn conversion(path: &Path, encoding: &str) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_packed = path.extension().is_some_and(|end| end == "gz" || end == "zst");
-    if is_packed || path == Path::new(SHOWN) {
-        return format!("pass what it holds through `iconv -f {encoding} -t UTF-8`");
+    let through = format!("iconv -f {encoding} -t UTF-8");
+    if path == Path::new(SHOWN) {
+        return format!("pass what it holds through `{through}`");
     }
-    let quote = if name.contains([' ', '(', '&', ';']) { "\"" } else { "" };
-    format!("iconv -f {encoding} -t UTF-8 {quote}{name}{quote} > {quote}utf8-{name}{quote}")
+    let unpacks = match path.extension().and_then(|end| end.to_str()) {
+        Some("gz" | "gzip") => Some("gzip -dc"),
+        Some("zst" | "zstd") => Some("zstd -dc"),
+        _ => None,
+    };
+    let named = if unpacks.is_some() { path.with_extension("") } else { path.to_path_buf() };
+    let name = named.file_name().unwrap_or_default().to_string_lossy();
+    let (from, to) = (quoted(path), quoted(Path::new(&format!("utf8-{name}"))));
+    match unpacks {
+        Some(unpacks) => format!("{unpacks} {from} | {through} > {to}"),
+        None => format!("{through} {from} > {to}"),
+    }
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    let path = match path.to_string_lossy() {
+        path if path.starts_with('-') => format!("./{path}"),
+        path => path.into_owned(),
+    };
+    match path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', "'\\''")),
+    }
 }
 
 /// The number of lines that end in `bytes`.
@@ -200,6 +230,8 @@ mod tests {
         assert_eq!(rows(b"a\rb\r\rc").0, ["a", "b", "", "c"]);
         assert_eq!(rows(b"\n").0, [""]);
         assert!(rows(b"").0.is_empty());
+        assert_eq!((rows(b"a\n\x1a").0, rows(b"a\x1a").0), (vec!["a".into()], vec!["a".into()]));
+        assert_eq!(rows(b"a\x1ab\n").0, ["a\x1ab"]);
     }
 
     #[test]
@@ -210,7 +242,7 @@ mod tests {
         assert_eq!(
             refusal(b"\xff\xfet\0"),
             "a b/rows.csv: begins with the mark of UTF-16, expected UTF-8; convert it: iconv -f UTF-16 -t UTF-8 \
-             rows.csv > utf8-rows.csv"
+             'a b/rows.csv' > utf8-rows.csv"
         );
         assert!(refusal(b"\xfe\xff\0t").contains("-f UTF-16 "));
         assert!(refusal(b"t\0e\0").contains("seems to be UTF-16LE"));
@@ -225,6 +257,12 @@ mod tests {
             error.ends_with("iconv -f WINDOWS-1252 -t UTF-8 rows.csv > utf8-rows.csv"),
             "{error}"
         );
+        let command = |path: &str| conversion(Path::new(path), "X");
+        assert_eq!(command("d/a.csv"), "iconv -f X -t UTF-8 d/a.csv > utf8-a.csv");
+        assert_eq!(command("-a.csv"), "iconv -f X -t UTF-8 ./-a.csv > utf8--a.csv");
+        assert_eq!(command("it's.csv"), r"iconv -f X -t UTF-8 'it'\''s.csv' > 'utf8-it'\''s.csv'");
+        let packed = "gzip -dc d/a.csv.gz | iconv -f X -t UTF-8 > utf8-a.csv";
+        assert_eq!(command("d/a.csv.gz"), packed);
         let nul = utf8(Path::new("a"), 3, b"x\ny\0z").unwrap_err().to_string();
         assert!(nul.starts_with("a, line 4: found a NUL byte"), "{nul}");
     }

@@ -5,6 +5,7 @@
 //! | a list below a key | `{"version": "1", "data": [{"text": "a"}, {"text": "b"}]}` |
 //! | lists as columns | `{"text": ["a", "b"], "label": [0, 1]}` |
 //! | objects as columns, pandas' `to_json()` | `{"text": {"0": "a", "1": "b"}}` |
+//! | rows by their keys, pandas' `orient="index"` | `{"0": {"text": "a"}, "1": {"text": "b"}}` |
 //! | columns and rows, pandas' `orient="split"` | `{"columns": ["text"], "data": [["a"], ["b"]]}` |
 //! | SQuAD's own | `{"data": [{"paragraphs": [...]}]}` |
 
@@ -82,6 +83,10 @@ pub(super) fn read(
         notes.say(format!("{}: the rows are those in `{key}`", path.display()));
         return Ok(Document::Array(line, text[at].to_owned()));
     }
+    if is_rows_by_key(&document) {
+        notes.say(format!("{}: each key of the document is that of a row", path.display()));
+        return Ok(Document::Array(line, as_array(text)));
+    }
     let Some(mut rows) = columns(path, &document, notes)? else { return Ok(Document::Row) };
     if rows.iter().any(Record::is_conversation) {
         keep_order(&mut rows, text);
@@ -109,6 +114,35 @@ fn keep_order(rows: &mut [Record], text: &str) {
     for (row, fields) in rows.iter_mut().zip(fields) {
         row.ordered = Some(Arc::new(Ordered::Object(fields)));
     }
+}
+
+/// Whether each value of a document is a row: they are objects of the same fields below numbers, or below at least
+/// three keys.
+fn is_rows_by_key(document: &Map<String, Value>) -> bool {
+    /// Keys of which some are numbers are those of rows; a row may have two objects that are alike.
+    const ROWS: usize = 3;
+    let is_number = |key: &String| key.parse::<u64>().is_ok();
+    let fields = |row: &Value| row.as_object().map(|row| row.keys().cloned().collect::<Vec<_>>());
+    let Some(first) = document.values().next().and_then(fields) else { return false };
+    let alike = || document.values().all(|row| fields(row).is_some_and(|other| other == first));
+    let are_rows = document.values().all(|row| row.as_object().is_some_and(|row| !row.is_empty()));
+    let numbered = document.keys().all(is_number);
+    let of_numbers = first.iter().all(is_number);
+    are_rows && !of_numbers && (numbered || document.len() >= ROWS && first.len() > 1 && alike())
+}
+
+/// The values of a document as an array of the same lines.
+fn as_array(text: &str) -> String {
+    let (mut array, mut end) = ("[".to_owned(), 0);
+    for (_, at) in parts(text) {
+        array.extend(text[end..at.start].chars().filter(|c| *c == '\n'));
+        if end > 0 {
+            array.push(',');
+        }
+        array += &text[at.clone()];
+        end = at.end;
+    }
+    array + "]"
 }
 
 fn list<'a>(document: &'a Map<String, Value>, key: &str) -> Option<&'a Vec<Value>> {
@@ -272,6 +306,7 @@ mod tests {
             r#"{"text": ["a", "b"], "label": [1, 0]}"#,
             r#"{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}"#,
             r#"{"text": {"10": "b", "9": "a"}}"#,
+            r#"{"0": {"text": "a", "label": 1}, "1": {"text": "b"}}"#,
             r#"{"columns": ["text", "label"], "index": [0, 1], "data": [["a", 1], ["b", 0]]}"#,
             "{\"text\": \"a\", \"data\": [{\"text\": \"x\"}]}\n{\"text\": \"b\"}",
             "{\"text\": \"a\", \"x\": NaN}\n{\"text\": \"b\"}",
@@ -290,6 +325,15 @@ mod tests {
     }
 
     #[test]
+    fn rows_below_keys_of_their_own_keep_their_lines() {
+        let row = r#"{"text": "a", "label": 1}"#;
+        let text = format!("{{\n\"x1\": {row},\n\n\"x2\":\n {row}, \"x3\": {row}}}");
+        assert_eq!(lines(&read("a.json", text).unwrap()), [2, 5, 5]);
+        let alone = r#"{"7": {"text": "a", "label": 1}}"#;
+        assert_eq!(read("a.json", alone).unwrap()[0].text("text").unwrap(), "a");
+    }
+
+    #[test]
     fn a_single_row_stays_a_row() {
         for row in [
             json!({"messages": [{"role": "user", "content": "a"}]}),
@@ -300,6 +344,8 @@ mod tests {
             json!({"question": "q", "context": "c", "answers": [{"text": "c", "answer_start": 0}]}),
             json!({"text": "a", "label": 1}),
             json!({"a": {"b": 1}}),
+            json!({"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 2}}),
+            json!({"en": {"text": "a", "id": 1}, "de": {"text": "a", "id": 1}, "label": 1}),
             json!({}),
         ] {
             let records = read("a.json", row.to_string()).unwrap();

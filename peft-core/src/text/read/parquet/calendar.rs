@@ -1,4 +1,4 @@
-//! Days and times as text, as Python's `isoformat` writes them.
+//! Days and times as text, as Python's `isoformat` writes them; those with a time zone in UTC, whatever the zone.
 
 /// What a time is counted in: how many make up a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
