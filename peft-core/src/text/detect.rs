@@ -401,6 +401,8 @@ mod tests {
             let error = refusal(lm, row);
             assert!(error.starts_with(expected), "{error}");
         }
+        let found = find(lm, &[json!({"text": "a", "source": "wikipedia"})]).unwrap();
+        assert_eq!(found.names.get(Role::Text), Some("text"), "rows that have a source, too");
         // Rows to continue: nothing says which of the two it is, but what was trained with.
         let none = FieldNames::default();
         let rows = [record(1, json!({"prompt": "a", "source": "reddit"}))];
@@ -409,6 +411,26 @@ mod tests {
         let preferred = names(&[(Role::Source, "prompt"), (Role::Target, "completion")]);
         let trained = Wanted { preferred: &preferred, ..predict };
         assert_eq!(find_fields(&rows, &trained).unwrap().names.name(Role::Source), "prompt");
+    }
+
+    #[test]
+    fn a_text_with_what_may_be_its_target_is_refused() {
+        for target in ["target", "summary", "completion", "Output"] {
+            let row = json!({"text": "a", target: "b"});
+            let error = refusal(Task::CausalLm, row.clone());
+            assert_eq!(
+                error,
+                format!(
+                    "text_field: rows.jsonl has text, and {target}, which may be its target. Name text here to learn \
+                     it alone, or in `source_field`, and {target} in `target_field`"
+                )
+            );
+            let (none, given) = (FieldNames::default(), names(&[(Role::Text, "text")]));
+            let rows = [record(1, row)];
+            assert!(find_fields(&rows, &wanted(Task::CausalLm, &given, &none)).is_ok());
+            let predict = Wanted { targets: false, ..wanted(Task::CausalLm, &none, &none) };
+            assert_eq!(find_fields(&rows, &predict).unwrap(), FoundFields::default());
+        }
     }
 
     #[test]

@@ -187,6 +187,11 @@ impl<'a> Search<'a> {
         Error::setting(role.setting(), message)
     }
 
+    /// An error about the file, for the setting of a role.
+    pub(super) fn unclear(&self, role: Role, what: &str) -> Error {
+        Error::setting(role.setting(), format!("{} {what}", self.file()))
+    }
+
     pub(super) fn finish(self, source_template: Option<Template>) -> FoundFields {
         let mut names = self.wanted.given.clone();
         let mut news = self.more;
@@ -195,13 +200,16 @@ impl<'a> Search<'a> {
                 || self.wanted.preferred.get(role) == Some(name)
         };
         let is_template = |role: &Role| *role == Role::Source && source_template.is_some();
+        // Rows that have a source, too, are of one text only where it is named.
+        let is_beside_source =
+            |role: &Role| *role == Role::Text && self.spelled(Role::Source.name()).is_some();
         for (role, name) in &self.taken {
             news |= name != role.name() && !known(*role, name) || is_template(role);
             // A name that others were trained with must not look like a change of mind.
             news |= self.wanted.preferred.get(*role).is_some_and(|other| other != name)
                 && self.wanted.given.get(*role).is_none();
-            if !is_template(role) && (name != role.name() || self.wanted.given.get(*role).is_some())
-            {
+            let is_named = name != role.name() || self.wanted.given.get(*role).is_some();
+            if !is_template(role) && (is_named || is_beside_source(role)) {
                 names.set(*role, name.clone());
             }
         }

@@ -155,18 +155,39 @@ impl Search<'_> {
         let text = match (named, source) {
             (Some(named), _) => Some(named),
             (None, Some(_)) => None,
-            (None, None) => match self.spelled_once(Role::Text)? {
-                Some(text) => {
-                    self.more |= !pairs.is_empty();
-                    Some(text)
+            (None, None) => {
+                let text = match self.spelled_once(Role::Text)? {
+                    None if pairs.is_empty() => self.spelled("content"),
+                    text => text,
+                };
+                self.more |= text.is_some() && !pairs.is_empty();
+                match &text {
+                    Some(text) if pairs.is_empty() => self.refuse_a_target_beside(text)?,
+                    _ => {}
                 }
-                None if pairs.is_empty() => self.spelled("content"),
-                None => None,
-            },
+                text
+            }
         };
         let found = text.is_some();
         self.take(Role::Text, text);
         Ok(found)
+    }
+
+    /// Refuses rows of one text that have what may be its target: nothing says whether the text is learnt, or the target.
+    fn refuse_a_target_beside(&self, text: &str) -> Result<()> {
+        let targets = [&["target"], usual(|pair| pair.1).as_slice()].concat();
+        let found = self.of_names(&targets);
+        match found.first().filter(|_| self.wanted.targets) {
+            None => Ok(()),
+            Some(target) => Err(self.unclear(
+                Role::Text,
+                &format!(
+                    "has {text}, and {}, which may be its target. Name {text} here to learn it alone, or in \
+                     `source_field`, and {target} in `target_field`",
+                    found.join(" and ")
+                ),
+            )),
+        }
     }
 
     /// The usual pairs that the file has.

@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::options::Notes;
 use crate::{
     error::{Error, Result},
     text::record::{Aside, Record},
@@ -41,13 +40,9 @@ impl Header {
         self
     }
 
-    /// Adds `hint` to what is said of a missing field, and says it, unless there is a hint.
-    pub fn or_hint(self, hint: String, notes: &mut Notes) -> Self {
-        if self.aside.is_some() {
-            return self;
-        }
-        notes.say(hint.clone());
-        self.with_hint(hint)
+    /// Adds `hint` to what is said of a missing field, unless there is a hint.
+    pub fn or_hint(self, hint: String) -> Self {
+        if self.aside.is_some() { self } else { self.with_hint(hint) }
     }
 
     /// The record of a line with these fields.

@@ -87,6 +87,13 @@ pub(super) fn read(
         notes.say(format!("{}: each key of the document is that of a row", path.display()));
         return Ok(Document::Array(line, as_array(text)));
     }
+    if document.len() > 1 && are_alike(&document) {
+        notes.say(format!(
+            "{}: its {} objects of the same fields are read as one row; if each is a row, write them as a list",
+            path.display(),
+            document.len()
+        ));
+    }
     let Some(mut rows) = columns(path, &document, notes)? else { return Ok(Document::Row) };
     if rows.iter().any(Record::is_conversation) {
         keep_order(&mut rows, text);
@@ -122,13 +129,19 @@ fn is_rows_by_key(document: &Map<String, Value>) -> bool {
     /// Keys of which some are numbers are those of rows; a row may have two objects that are alike.
     const ROWS: usize = 3;
     let is_number = |key: &String| key.parse::<u64>().is_ok();
+    let rows: Vec<&Map<String, Value>> = document.values().filter_map(Value::as_object).collect();
+    let Some(first) = rows.first().filter(|_| rows.len() == document.len()) else { return false };
+    let of_numbers = rows.iter().all(|row| row.keys().all(is_number));
+    let numbered = document.keys().all(is_number) && !of_numbers;
+    numbered || rows.len() >= ROWS && first.len() > 1 && are_alike(document)
+}
+
+/// Whether all values of a document are objects of the same fields, which are not the numbers of rows.
+fn are_alike(document: &Map<String, Value>) -> bool {
     let fields = |row: &Value| row.as_object().map(|row| row.keys().cloned().collect::<Vec<_>>());
     let Some(first) = document.values().next().and_then(fields) else { return false };
-    let alike = || document.values().all(|row| fields(row).is_some_and(|other| other == first));
-    let are_rows = document.values().all(|row| row.as_object().is_some_and(|row| !row.is_empty()));
-    let numbered = document.keys().all(is_number);
-    let of_numbers = first.iter().all(is_number);
-    are_rows && !of_numbers && (numbered || document.len() >= ROWS && first.len() > 1 && alike())
+    document.values().all(|row| fields(row).is_some_and(|other| other == first))
+        && first.iter().any(|key| key.parse::<u64>().is_err())
 }
 
 /// The values of a document as an array of the same lines.
