@@ -10,6 +10,7 @@
 //! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
+//! | [`adapter_folder`] | the adapter of a folder |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
 //! | [`text_settings`] | how texts become rows: flags, and what they share with a run's settings |
@@ -29,6 +30,7 @@
 //! | [`output`] | results on stdout, notes on stderr, tables |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
 
+pub mod adapter_folder;
 pub mod adapter_set;
 pub mod allocator;
 pub mod base_model;

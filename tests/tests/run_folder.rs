@@ -1,4 +1,5 @@
-//! What is written stays whole, whoever else writes there: one process in a run's folder, outputs beside links.
+//! What is written stays whole: one process in a run's folder, kills while one run replaces another, damaged files,
+//! outputs beside links.
 #![cfg(unix)]
 
 use std::{
@@ -7,10 +8,13 @@ use std::{
     path::Path,
     process::{Command, Output, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::support::{peft, root, succeed, tiny_model};
+use peft_core::contract::rng;
+use rand::Rng;
+
+use crate::support::{ADAPTER_FILES, peft, read_lines, root, succeed, tiny_model};
 
 /// A run of a prompt in `out`.
 fn train(out: &Path, steps: usize, flags: &[&str]) -> Command {
@@ -128,4 +132,124 @@ fn an_output_goes_where_it_is_meant_to() {
     assert_eq!(fs::read_to_string(at("private")).unwrap(), expected);
     assert_eq!(fs::metadata(at("private")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(hidden(dir.path()).len(), 3);
+}
+
+/// The files of an adapter.
+fn adapter(out: &Path) -> [Vec<u8>; 2] {
+    ADAPTER_FILES.map(|name| fs::read(out.join(name)).unwrap())
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
+/// Replaces text in a file.
+fn edit(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn a_damaged_line_of_metrics_keeps_no_run_from_going_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    succeed(&mut train(&out, 6, &[]));
+    let (whole, metrics) = (adapter(&out), out.join("metrics.jsonl"));
+    let mut bytes = fs::read(&metrics).unwrap();
+    bytes[20] = 0xff;
+    fs::write(&metrics, &bytes).unwrap();
+    let said = message(&succeed(&mut resume(&out)));
+    let says = format!("note: {}: no step in line 1, which moved", metrics.display());
+    assert!(said.contains(&says) && said.contains("metrics.jsonl.damaged"), "{said}");
+    assert_eq!(adapter(&out), whole);
+    assert_eq!(read_lines(&metrics).len(), 5);
+    fs::write(&metrics, &bytes).unwrap();
+    succeed(&mut train(&out, 6, &["--overwrite"]));
+    assert_eq!(adapter(&out), whole);
+    assert_eq!(read_lines(&metrics).len(), 6);
+}
+
+/// `--overwrite`, killed at any moment and resumed.
+#[test]
+fn a_kill_while_one_run_replaces_another_leaves_one_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let flags = ["--valid", "tests/vectors/training/gpt2-prefix/rows.jsonl"];
+    let (old, new) = ([&flags[..], &["--seed=1"]].concat(), [&flags[..], &["--seed=2"]].concat());
+    succeed(&mut train(&at("old"), 4, &old));
+    let start = Instant::now();
+    succeed(&mut train(&at("new"), 4, &new));
+    let length = start.elapsed().as_micros() as u64;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    println!("seed of the random moments {seed}");
+    let mut random = rng::stream(seed, 0, "kills while overwriting");
+    let (mut kills, mut kept) = (0, 0);
+    let out = at("out");
+    for _ in 0..12 {
+        copy(&at("old"), &out);
+        edit(&out.join("run.toml"), at("old").to_str().unwrap(), out.to_str().unwrap());
+        let mut child = train(&out, 4, &[&new[..], &["--overwrite"]].concat()).spawn().unwrap();
+        sleep(Duration::from_micros(random.random_range(0..length)));
+        child.kill().unwrap();
+        kills += usize::from(!child.wait().unwrap().success());
+        succeed(&mut resume(&out));
+        let is_old = fs::read_to_string(out.join("run.toml")).unwrap().contains("seed = 1");
+        kept += usize::from(is_old);
+        assert_eq!(adapter(&out), adapter(&at(if is_old { "old" } else { "new" })));
+        assert_eq!(hidden(&out), [""; 0]);
+        assert_eq!(hidden(&out.join("checkpoints")), [""; 0]);
+        assert_eq!(read_lines(&out.join("metrics.jsonl")).len(), 4);
+        fs::remove_dir_all(&out).unwrap();
+    }
+    println!("{kills} kills, the old run stayed {kept} times");
+    assert!(kills > 0);
+
+    // Killed once the new run counts, before anything of the old one has moved.
+    copy(&at("old"), &out);
+    fs::copy(at("new/run.toml"), out.join(".peft.next.toml")).unwrap();
+    edit(&out.join(".peft.next.toml"), at("new").to_str().unwrap(), out.to_str().unwrap());
+    let refused = train(&out, 4, &new).output().unwrap();
+    assert!(message(&refused).contains("holds a run already"));
+    let said = message(&succeed(&mut resume(&out)));
+    assert!(said.contains("takes the place of the old one"), "{said}");
+    assert_eq!(adapter(&out), adapter(&at("new")));
+}
+
+#[test]
+fn what_is_read_back_is_summed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let flags = ["--valid", "tests/vectors/training/gpt2-prefix/rows.jsonl", "--lr=0.05"];
+    succeed(&mut train(&at("whole"), 8, &flags));
+    let out = at("out");
+    // A counter of a checkpoint: an earlier one is taken.
+    copy(&at("whole"), &out);
+    for name in ADAPTER_FILES {
+        fs::remove_file(out.join(name)).unwrap();
+    }
+    edit(&out.join("checkpoints/step-000008/state.json"), "\"step\": 8", "\"step\": 7");
+    // The settings: edited on purpose, perhaps.
+    edit(&out.join("run.toml"), at("whole").to_str().unwrap(), out.to_str().unwrap());
+    let said = message(&succeed(&mut resume(&out)));
+    assert!(said.contains("step-000008 is damaged and was skipped"), "{said}");
+    assert!(said.contains("run.toml was changed after the run wrote it"), "{said}");
+    assert_eq!(adapter(&out), adapter(&at("whole")));
+    let said = message(&succeed(&mut resume(&out)));
+    assert!(!said.contains("damaged") && !said.contains("changed"), "{said}");
+
+    // The config of an adapter: what it computes with counts, where its base model lies does not.
+    let inspect = || {
+        let mut command = peft(&root());
+        command.arg("inspect").arg(&out);
+        message(&succeed(&mut command))
+    };
+    let config = out.join("adapter_config.json");
+    edit(&config, &tiny_model("gpt2"), "elsewhere");
+    assert_eq!(inspect(), "");
+    edit(&config, "\"lr\": 0.05", "\"lr\": 0.5");
+    let says = format!("note: {} was changed after it was saved", config.display());
+    assert!(inspect().starts_with(&says), "{}", inspect());
 }

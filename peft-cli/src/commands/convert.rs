@@ -18,7 +18,7 @@ use peft_core::{
 use serde_json::json;
 
 use crate::{
-    base_model, device,
+    adapter_folder, base_model, device,
     error::{CliResult, in_adapter},
     flags::{choices::parse_value, help::FlagHelp},
     locate,
@@ -183,7 +183,7 @@ fn read(args: &ConvertArgs, format: Format, base: Option<&Given>) -> CliResult<R
     if !Adapter::exists(&args.from) && is_alone(&args.from) {
         return read_foreign(args, format, base, args.base_model.clone().or_else(model));
     }
-    let adapter = Adapter::load(&args.from)?;
+    let adapter = adapter_folder::load(&args.from)?;
     let was = adapter.config.peft_type.name();
     let mut adapter = prompt_file::into_prompt_tuning(adapter);
     let config = &mut adapter.config;

@@ -11,7 +11,7 @@ use peft_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    device,
+    adapter_folder, device,
     error::{CliResult, in_adapter},
     locate,
     output::{self, grouped, line},
@@ -44,7 +44,7 @@ pub struct InspectArgs {
 /// Returns an error if the adapter or the model cannot be used.
 pub fn run(args: &InspectArgs) -> CliResult {
     let dir = locate::adapter(&args.adapter)?;
-    let adapter = Adapter::load(&dir)?;
+    let adapter = adapter_folder::load(&dir)?;
     let config = &adapter.config;
     let file = stored::path(&dir)?;
     let file = file.file_name().unwrap_or_default().to_string_lossy();

@@ -12,7 +12,7 @@ use crate::{
     output::{self, grouped},
     settings::{Settings, resolve::resolve},
     training::{
-        PreparedRun,
+        PreparedRun, overwrite,
         progress::{Progress, interrupt_flag},
         run_folder::{self, RunFolder},
     },
@@ -65,6 +65,12 @@ pub fn run(args: TrainArgs) -> CliResult {
     }
     let mut earlier_metrics = None;
     if args.resume {
+        if overwrite::finish(&out)? {
+            output::note(format!(
+                "note: {}: the new run that --overwrite began takes the place of the old one",
+                out.display()
+            ));
+        }
         let earlier = run_folder::settings_of(&out)?;
         earlier_metrics = earlier.metrics_file.clone();
         run_folder::check_resume(&out, &earlier)?;
@@ -98,6 +104,7 @@ pub fn run(args: TrainArgs) -> CliResult {
         return Err(CliError::Failed(Error::Mismatch("the run is not finished".into())));
     }
     trained.adapter.save(&out)?;
+    overwrite::adapter_saved(&out)?;
     if args.json {
         let json = json!({
             "step": trained.step, "metrics": trained.metrics, "seconds": trained.seconds,

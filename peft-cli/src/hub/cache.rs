@@ -116,8 +116,12 @@ impl RepoCache {
     /// [`HubError::Write`].
     pub fn note_absent(&self, commit: &str, file: &str) -> Result<(), HubError> {
         let path = self.absence(commit, file);
-        make_parent(&path).and_then(|()| File::create(&path)).map_err(HubError::write(&path))?;
-        Ok(())
+        match make_parent(&path).and_then(|()| File::create_new(&path)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(HubError::write(&path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn absence(&self, commit: &str, file: &str) -> PathBuf {

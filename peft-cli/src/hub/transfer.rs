@@ -162,6 +162,10 @@ struct Partial {
 
 impl Partial {
     fn open(path: PathBuf, metadata: &Metadata) -> Result<Self, HubError> {
+        // The name is known beforehand: it must not lead to another file.
+        if path.is_symlink() {
+            fs::remove_file(&path).map_err(HubError::write(&path))?;
+        }
         let mut options = OpenOptions::new();
         options.create(true).read(true).append(true);
         let file = make_parent(&path).and_then(|()| options.open(&path));

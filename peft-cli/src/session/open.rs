@@ -14,7 +14,7 @@ use peft_models::{LoadOptions, Loaded};
 
 use super::UseArgs;
 use crate::{
-    base_model, device,
+    adapter_folder, base_model, device,
     encoding::{check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
     locate,
@@ -83,7 +83,7 @@ impl Session {
             .zip(dirs)
             .map(|(named, adapter_dir)| {
                 let named = named.unwrap_or(Path::new(""));
-                let adapter = adapter_dir.as_deref().map(Adapter::load).transpose()?;
+                let adapter = adapter_dir.as_deref().map(adapter_folder::load).transpose()?;
                 if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
                     check_base(adapter, &base, named)?;
                 }

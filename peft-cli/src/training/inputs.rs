@@ -9,7 +9,7 @@ use peft_core::{
 use peft_models::{LoadOptions, Loaded};
 
 use crate::{
-    base_model,
+    adapter_folder, base_model,
     data_files::DataFiles,
     encode_rows::encode,
     encoding::{ChatArgs, EncodeSettings},
@@ -51,7 +51,7 @@ impl Inputs {
             weights: settings.base_weights.unwrap_or(defaults.weights),
         };
         let base = base_model::load(dir.path(), device, options)?;
-        let start_adapter = start_dir.as_deref().map(Adapter::load).transpose()?;
+        let start_adapter = start_dir.as_deref().map(adapter_folder::load).transpose()?;
         if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
             base_model::check_surplus(adapter, dir.path()).map_err(in_adapter(named))?;
         }

@@ -8,15 +8,21 @@
 //! | [`head`] | the head it starts with |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
 //! | [`run_folder`] | what is on disk before and after a run begins |
+//! | `file_names` | what the files of that folder are called |
+//! | [`overwrite`] | a run in the place of another, whenever it is killed |
+//! | [`step_lines`] | files with a line per step, when a run is resumed |
 //! | [`progress`] | progress bar, metrics file, Ctrl-C |
 
 pub mod class_names;
+mod file_names;
 pub mod head;
 pub mod initial_values;
 pub mod inputs;
 pub mod method_builder;
+pub mod overwrite;
 pub mod prepared;
 pub mod progress;
 pub mod run_folder;
+pub mod step_lines;
 
 pub use prepared::{PreparedRun, TrainedRun};

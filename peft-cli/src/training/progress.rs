@@ -1,9 +1,8 @@
 //! Progress of a training run: a progress bar, one JSON line per step in a file, and Ctrl-C.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::Write,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +19,7 @@ use peft_core::{
 
 use serde_json::json;
 
-use super::run_folder::RunFolder;
+use super::run_folder::{Begun, RunFolder};
 use crate::output;
 
 /// A flag that the first Ctrl-C sets; a second one ends the program at once.
@@ -41,7 +40,7 @@ pub fn interrupt_flag() -> Arc<AtomicBool> {
 pub struct Progress {
     bar: ProgressBar,
     folder: Option<RunFolder>,
-    metrics: Option<(PathBuf, File)>,
+    begun: Option<Begun>,
     interrupted: Arc<AtomicBool>,
     /// What kept the metrics file from being written, which stops the run.
     pub failure: Option<Error>,
@@ -63,7 +62,7 @@ impl Progress {
         bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
         bar.set_prefix(name.to_string());
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, folder, metrics: None, interrupted, failure: None, smoothed: 0.0 }
+        Self { bar, folder, begun: None, interrupted, failure: None, smoothed: 0.0 }
     }
 
     /// Removes the bar.
@@ -72,10 +71,10 @@ impl Progress {
     }
 
     fn write(&mut self, report: &StepReport) -> Result<()> {
-        let Some((path, file)) = &mut self.metrics else { return Ok(()) };
+        let Some(Begun { path, metrics, .. }) = &mut self.begun else { return Ok(()) };
         let mut line = serde_json::to_string(report).unwrap_or_default();
         line.push('\n');
-        file.write_all(line.as_bytes()).map_err(Error::write(path))
+        metrics.write_all(line.as_bytes()).map_err(Error::write(path))
     }
 
     fn write_scores(&self, step: usize, metrics: &Metrics) -> Result<()> {
@@ -96,7 +95,10 @@ impl Progress {
 
 impl Observer for Progress {
     fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
-        self.metrics = self.folder.as_ref().map(|folder| folder.begin(after_step)).transpose()?;
+        self.begun = self.folder.as_ref().map(|folder| folder.begin(after_step)).transpose()?;
+        for note in self.begun.as_ref().map(|begun| begun.notes.clone()).unwrap_or_default() {
+            self.note(&note);
+        }
         self.bar.set_length(total as u64);
         self.bar.set_position(after_step as u64);
         self.bar.reset_eta();

@@ -6,20 +6,24 @@ use std::{
 };
 
 use peft_core::{
-    Adapter, Error, Result, adapter::atomic, formats::read, train::checkpoint::Checkpoints,
+    Adapter, Error, Result,
+    adapter::{atomic, codec::sha256},
+    formats::read,
+    train::checkpoint::Checkpoints,
 };
-use serde_json::Value;
 
+use super::{
+    file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE},
+    overwrite, step_lines,
+};
 use crate::{
     error::{CliError, CliResult},
     output,
     settings::Settings,
 };
 
-const RUN_FILE: &str = "run.toml";
-const METRICS: &str = "metrics.jsonl";
-const EVALUATIONS: &str = "evaluations.jsonl";
-const CHECKPOINTS: &str = "checkpoints";
+/// Begins the last line of `run.toml`, a comment.
+const SUM: &str = "# SHA-256 of the lines above: ";
 
 /// What a run writes before its first step, once nothing can keep it from starting.
 #[derive(Clone, Debug)]
@@ -30,76 +34,74 @@ pub struct RunFolder {
     replace: bool,
 }
 
+/// A run that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// The metrics file.
+    pub path: PathBuf,
+    /// Open for one JSON line per step, and kept from other runs.
+    pub metrics: File,
+    /// What the user should know of the files that were there.
+    pub notes: Vec<String>,
+}
+
 impl RunFolder {
     /// The folder `path` of a run with these settings. With `replace`, what an earlier run left is removed
     /// when this one begins, except for its adapter, which stays until there is a new one.
     pub fn new(path: &Path, settings: &Settings, replace: bool) -> Self {
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
-        Self { path: path.to_path_buf(), run_toml: settings.to_toml(), metrics, replace }
+        Self { path: path.to_path_buf(), run_toml: with_sum(&settings.to_toml()), metrics, replace }
     }
 
-    /// Puts `run.toml` into the folder, which the caller has locked. Returns the metrics file, with one JSON line per step, and its
-    /// path; the file keeps the lines up to `after_step`, which a resumed run does not make again.
+    /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
+    /// metrics and evaluations keep the lines up to `after_step`, which a resumed run does not make again.
     ///
     /// # Errors
     ///
     /// [`Error::Write`]; [`Error::InUse`] if another run writes the metrics file.
-    pub fn begin(&self, after_step: usize) -> Result<(PathBuf, File)> {
+    pub fn begin(&self, after_step: usize) -> Result<Begun> {
         let path = &self.metrics;
-        let open = OpenOptions::new().create(true).append(true).open(path);
-        let file = open.map_err(Error::write(path))?;
-        // Two runs with folders of their own may name one file.
-        if path.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Err(Error::InUse { path: path.clone(), process: None });
+        let taken = |file: &File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        // Two runs with folders of their own may name one file. On Windows a lock would keep readers out.
+        let open = || {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.map_err(Error::write(path))?;
+            match cfg!(unix) && path.is_file() && taken(&file) {
+                true => Err(Error::InUse { path: path.clone(), process: None }),
+                false => Ok(file),
+            }
+        };
+        // A pipe is opened once, since its reader would take a second time for the end. A file is closed again: it may
+        // give way to another of its name.
+        let stream = Some(open()?).filter(|_| !path.is_file());
+        // Better known now than after hours.
+        for file in Adapter::FILES.map(|name| self.path.join(name)) {
+            if file.exists() {
+                OpenOptions::new().write(true).open(&file).map_err(Error::write(&file))?;
+            }
         }
+        let mut notes = Vec::new();
         if self.replace {
-            self.clear()?;
+            overwrite::replace(&self.path, &self.run_toml)?;
+        } else {
+            overwrite::forget(&self.path)?;
+            for lines in [path, &self.evaluations()] {
+                notes.extend(step_lines::keep_up_to(after_step, lines)?);
+            }
+            atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;
         }
-        // A terminal or a pipe has no lines to drop.
-        if path.is_file() {
-            let text = read::text(path)?;
-            file.set_len(lines_up_to(after_step, &text)).map_err(Error::write(path))?;
+        let metrics = stream.map_or_else(open, Ok)?;
+        // One outside the folder; a terminal or a pipe has no lines to drop.
+        if self.replace && path.is_file() {
+            metrics.set_len(0).map_err(Error::write(path))?;
         }
-        let evaluations = self.evaluations();
-        if evaluations.is_file() {
-            let text = read::text(&evaluations)?;
-            OpenOptions::new()
-                .write(true)
-                .open(&evaluations)
-                .and_then(|file| file.set_len(lines_up_to(after_step, &text)))
-                .map_err(Error::write(&evaluations))?;
-        }
-        atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;
-        Ok((path.clone(), file))
+        Ok(Begun { path: path.clone(), metrics, notes })
     }
 
     /// The file with one JSON line per evaluation.
     pub fn evaluations(&self) -> PathBuf {
         self.path.join(EVALUATIONS)
     }
-
-    /// Removes what an earlier run left and this run will not replace.
-    fn clear(&self) -> Result<()> {
-        let checkpoints = self.path.join(CHECKPOINTS);
-        if checkpoints.exists() {
-            fs::remove_dir_all(&checkpoints).map_err(Error::write(&checkpoints))?;
-        }
-        for file in [self.path.join(METRICS), self.evaluations()] {
-            if file.exists() && file != self.metrics {
-                fs::remove_file(&file).map_err(Error::write(&file))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The length of the complete lines of steps up to `step`.
-fn lines_up_to(step: usize, text: &str) -> u64 {
-    let step_of = |line: &str| serde_json::from_str::<Value>(line).ok()?["step"].as_u64();
-    text.split_inclusive('\n')
-        .take_while(|line| line.ends_with('\n') && step_of(line).is_some_and(|s| s <= step as u64))
-        .map(|line| line.len() as u64)
-        .sum()
 }
 
 /// Refuses a folder that holds a run already.
@@ -109,7 +111,8 @@ fn lines_up_to(step: usize, text: &str) -> u64 {
 /// [`CliError::Usage`].
 pub fn refuse_existing(out: &Path) -> CliResult {
     let holds = |name: &str| out.join(name).exists();
-    if !Adapter::exists(out) && !holds(RUN_FILE) && !holds(CHECKPOINTS) {
+    let logs = [METRICS, EVALUATIONS].iter().any(|name| has_content(&out.join(name)));
+    if !Adapter::exists(out) && !holds(RUN_FILE) && !holds(CHECKPOINTS) && !logs {
         return Ok(());
     }
     Err(CliError::Usage(format!(
@@ -118,7 +121,8 @@ pub fn refuse_existing(out: &Path) -> CliResult {
     )))
 }
 
-/// The settings of the run in a folder, to continue it.
+/// The settings of the run in a folder, to continue it. What was edited since the run wrote them is used as it stands,
+/// and said.
 ///
 /// # Errors
 ///
@@ -132,7 +136,24 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
             path.display()
         )));
     }
-    Ok(Settings::load(&path)?)
+    let settings = Settings::load(&path)?;
+    if read::text(&path).is_ok_and(|text| is_edited(&text)) {
+        output::note(format!(
+            "note: {} was changed after the run wrote it: its settings are used as they stand",
+            path.display()
+        ));
+    }
+    Ok(settings)
+}
+
+/// Adds a last line with the sum of the text.
+fn with_sum(text: &str) -> String {
+    format!("{text}{SUM}{}\n", sha256(text.as_bytes()))
+}
+
+/// Whether a text was changed after the sum was added. One of an earlier version has none.
+fn is_edited(text: &str) -> bool {
+    text.rsplit_once(SUM).is_some_and(|(above, sum)| sha256(above.as_bytes()) != sum.trim_end())
 }
 
 /// Refuses to continue a run that left results but no complete checkpoint, since it would start over. A
@@ -143,10 +164,8 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
 /// [`Error::Mismatch`].
 pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
     let metrics = settings.metrics_file.clone().unwrap_or_else(|| out.join(METRICS));
-    // Reading a pipe would never end.
-    let text = metrics.is_file().then(|| read::text(&metrics)).transpose()?;
-    let steps = text.map_or(0, |text| text.lines().count());
-    if (!Adapter::exists(out) && steps <= settings.checkpoint_every.unwrap_or(0))
+    let steps = step_lines::count(&metrics)?;
+    if (!overwrite::has_own_adapter(out)? && steps <= settings.checkpoint_every.unwrap_or(0))
         || Checkpoints::new(out, 1).newest(|_| {})?.is_some()
     {
         return Ok(());
@@ -206,10 +225,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_complete_lines_of_earlier_steps_are_kept() {
-        let text = "{\"step\": 1}\n{\"step\": 2}\n{\"step\": 3}\n{\"st";
-        let kept = |step| lines_up_to(step, text);
-        assert_eq!((kept(0), kept(1), kept(2), kept(9)), (0, 12, 24, 36));
-        assert_eq!(lines_up_to(9, "{\"step\": 1}\nnothing\n{\"step\": 2}\n"), 12);
+    fn edited_settings_are_told() {
+        let text = with_sum("lr = 0.1\nsteps = 7\n");
+        assert!(!is_edited(&text) && !is_edited("lr = 0.1\n"));
+        for edited in [text.replace('7', "8"), format!("{text}epochs = 1\n"), format!("a{text}")] {
+            assert!(is_edited(&edited), "{edited}");
+        }
     }
 }

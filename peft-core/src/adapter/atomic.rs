@@ -151,6 +151,15 @@ pub fn remove(path: &Path) -> Result<()> {
     temporary::remove_whole(path).map_err(Error::write(path))
 }
 
+/// Renames a file within its folder.
+///
+/// # Errors
+///
+/// [`Error::Write`].
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).and_then(|()| sync(folder_of(to))).map_err(Error::write(to))
+}
+
 /// Moves a file or folder out of the way in one step; what is moved is removed by [`sweep`], or by the next write in
 /// the same folder.
 ///
@@ -158,7 +167,8 @@ pub fn remove(path: &Path) -> Result<()> {
 ///
 /// [`Error::Write`].
 pub fn set_aside(path: &Path) -> Result<()> {
-    temporary::set_aside(path).map(drop).map_err(Error::write(path))
+    let aside = temporary::set_aside(path);
+    aside.and_then(|_| sync(folder_of(path))).map_err(Error::write(path))
 }
 
 /// Removes what was set aside in `dir`, and what killed writes left there.
@@ -247,6 +257,26 @@ mod tests {
         symlink("round", at("round")).unwrap();
         let error = write_file(&at("round"), b"x").unwrap_err().to_string();
         assert!(error.contains("round: Too many levels of symbolic links"), "{error}");
+    }
+
+    /// What is being written looks, for a moment, like what a kill left.
+    #[test]
+    fn writers_do_not_remove_each_others_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::thread::scope(|scope| {
+            for own in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..30 {
+                        write_file(path, &[own; 100]).unwrap();
+                        let found = fs::read(path).unwrap();
+                        assert!(found.len() == 100 && found.iter().all(|byte| *byte == found[0]));
+                    }
+                });
+            }
+        });
+        assert_eq!(count(dir.path()), 1);
     }
 
     #[test]

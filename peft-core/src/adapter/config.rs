@@ -25,7 +25,7 @@ pub(super) const CONFIG: &str = "adapter_config.json";
 const PEFT_VERSION: &str = "0.21.2";
 
 /// The key of our own fields, which PEFT ignores.
-const OWN: &str = "burn_peft";
+pub(super) const OWN: &str = "burn_peft";
 
 /// Our own fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use super::{
     atomic,
     codec::{finite_f32, sha256, to_safetensors},
     config::{AdapterConfig, CONFIG},
+    config_sum,
     elsewhere::not_an_adapter,
     stored::{self, TENSORS},
 };
@@ -72,12 +73,15 @@ fn check_embeddings(tensors: &NamedTensors, config: &AdapterConfig, path: &Path)
 }
 
 impl Adapter {
+    /// The names of the two files of a folder, in the order in which they must be written.
+    pub const FILES: [&str; 2] = [CONFIG, TENSORS];
+
     /// Whether `dir` holds an adapter.
     pub fn exists(dir: &Path) -> bool {
         dir.join(CONFIG).exists()
     }
 
-    /// The two files of the folder `dir`, in the order in which they must be written.
+    /// The two [`FILES`](Self::FILES) of the folder `dir`.
     ///
     /// # Errors
     ///
@@ -98,7 +102,9 @@ impl Adapter {
         let bytes = to_safetensors(&self.tensors.iter().map(named).collect(), &path)?;
         let mut config = self.config.clone();
         config.own.tensors_sha256 = Some(sha256(&bytes));
-        let text = format!("{:#}\n", config.to_json());
+        let mut json = config.to_json();
+        config_sum::add(&mut json);
+        let text = format!("{json:#}\n");
         Ok([(dir.join(CONFIG), text.into_bytes()), (path, bytes)])
     }
 
@@ -117,7 +123,8 @@ impl Adapter {
     }
 
     /// Reads a folder written by this crate or by PEFT: `adapter_model.safetensors`, else
-    /// `adapter_model.bin`.
+    /// `adapter_model.bin`. A config that was edited is read as it stands; [`config_sum::is_changed`]
+    /// tells it.
     ///
     /// # Errors
     ///

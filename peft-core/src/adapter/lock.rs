@@ -44,10 +44,8 @@ impl FolderLock {
         let mut attempts = 0;
         let taken = loop {
             attempts += 1;
-            if let Err(error) = make_folders(dir, &mut made) {
-                break Err(Error::write(dir)(error));
-            }
-            match take(&path, &try_lock) {
+            let made = make_folders(dir, &mut made).map_err(Error::write(dir));
+            match made.and_then(|()| take(&path, &try_lock)) {
                 Ok(Some(taken)) => break Ok(taken),
                 // Whoever held it is removing it, and the folder with it if that is empty.
                 Ok(None) if attempts < ATTEMPTS => {}
@@ -147,12 +145,12 @@ fn make_folders(dir: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     for folder in missing.into_iter().rev() {
         match fs::create_dir(folder) {
             Ok(()) => made.push(folder.to_path_buf()),
-            // Another process made it, or the name ends in `..`.
-            Err(_) if folder.is_dir() => {}
+            // Another process made it, or its name ends in `..`; whether it is a folder is seen below.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
-    match dir.is_dir() {
+    match fs::metadata(dir)?.is_dir() {
         true => Ok(()),
         false => Err(io::ErrorKind::NotADirectory.into()),
     }
@@ -185,6 +183,33 @@ mod tests {
         drop(lock);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         FolderLock::new(dir.path()).unwrap();
+    }
+
+    /// The folder and the lock file come and go.
+    #[test]
+    fn never_two_at_a_time() {
+        use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a/b");
+        let (holders, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        match FolderLock::new(&inner) {
+                            Ok(_lock) => {
+                                assert_eq!(holders.fetch_add(1, SeqCst), 0);
+                                std::thread::yield_now();
+                                holders.fetch_sub(1, SeqCst);
+                                held.fetch_add(1, SeqCst);
+                            }
+                            Err(error) => assert!(matches!(error, Error::InUse { .. }), "{error}"),
+                        }
+                    }
+                });
+            }
+        });
+        assert!(held.into_inner() > 0);
     }
 
     #[test]

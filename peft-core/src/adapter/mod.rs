@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`config`] | the fields of `adapter_config.json`, PEFT's and ours |
+//! | [`config_sum`] | whether those fields are as they were saved |
 //! | [`folder`] | reading and writing the two files, checksums, atomic writes |
 //! | [`codec`] | named tensors as bytes, and back |
 //! | [`stored`] | the tensors of a folder: `adapter_model.safetensors`, else `adapter_model.bin` |
@@ -18,6 +19,7 @@
 pub mod atomic;
 pub mod codec;
 pub mod config;
+pub mod config_sum;
 mod deploy;
 mod elsewhere;
 pub mod folder;

@@ -161,23 +161,34 @@ pub(super) fn remove_whole(path: &Path) -> io::Result<()> {
 /// Removes what kills left in `dir`, except for what is being written. A folder that cannot be read stays as it is:
 /// leftovers do no harm.
 pub(super) fn sweep(dir: &Path) {
-    sweep_if(dir, |path| File::open(path).is_ok_and(|file| file.try_lock().is_ok()));
+    for path in ours(dir) {
+        // Open, and so locked, until it is removed: whoever has just made it sees that it is lost.
+        if let Ok(file) = File::open(&path)
+            && file.try_lock().is_ok()
+        {
+            let _ = remove(&path);
+        }
+    }
 }
 
 /// Removes all temporary files and folders in `dir`, in which only the caller writes. That works where folders have no
 /// locks.
 pub(super) fn sweep_all(dir: &Path) {
-    sweep_if(dir, |_| true);
+    for path in ours(dir) {
+        let _ = remove(&path);
+    }
 }
 
-fn sweep_if(dir: &Path, left: impl Fn(&Path) -> bool) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        // A pipe would be waited for, and a link leads elsewhere: neither is made here.
-        let own = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
-        if own && is_temporary(&entry.file_name()) && left(&entry.path()) {
-            let _ = remove(&entry.path());
-        }
-    }
+/// The temporary files and folders in `dir`.
+fn ours(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| {
+            // A pipe would be waited for, and a link leads elsewhere: neither is made here.
+            let own = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
+            own && is_temporary(&entry.file_name())
+        })
+        .map(|entry| entry.path())
 }
 
 /// The folder that a file is in.

@@ -5,9 +5,11 @@
 //!                             adapter_model.safetensors
 //!                             state.safetensors           parameters unfolded, moments, what scored best
 //!                             state.json                  counters, scores, SHA-256 of state.safetensors
+//!                             SHA256SUMS                  of all four, for `sha256sum --check` too
 //! ```
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -29,6 +31,10 @@ use crate::{
 
 const TENSORS: &str = "state.safetensors";
 const STATE: &str = "state.json";
+/// The files of a checkpoint, of which there are sums.
+const FILES: [&str; 4] = [Adapter::FILES[0], Adapter::FILES[1], TENSORS, STATE];
+/// The sums of the others.
+const SUMS: &str = "SHA256SUMS";
 
 #[derive(Serialize, Deserialize)]
 struct StateFile {
@@ -88,10 +94,15 @@ impl Checkpoints {
         };
         let state = serde_json::to_vec_pretty(&state)
             .map_err(|error| Error::file(&path.join(STATE), error.to_string()))?;
+        let [(_, config), (_, adapter)] = adapter.files(&path)?;
+        let contents = [config, adapter, bytes, state];
+        let files = FILES.into_iter().zip(&contents);
+        let sums: String =
+            files.clone().map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes))).collect();
         atomic::write_folder(&path, |inside| {
-            adapter.save(inside)?;
-            atomic::write_file(&inside.join(TENSORS), &bytes)?;
-            atomic::write_file(&inside.join(STATE), &state)
+            files
+                .chain([(SUMS, &sums.into_bytes())])
+                .try_for_each(|(name, bytes)| atomic::write_file(&inside.join(name), bytes))
         })?;
         for (_, old) in self.list()?.into_iter().skip(self.keep.max(1)) {
             atomic::remove(&old)?;
@@ -130,12 +141,15 @@ impl Checkpoints {
     }
 }
 
-/// Reads a checkpoint.
+/// Reads a checkpoint. One of an earlier version has no sums of all its files.
 ///
 /// # Errors
 ///
 /// [`Error::Read`] or [`Error::File`] naming what is missing or damaged.
 pub fn load(folder: &Path) -> Result<Snapshot> {
+    if folder.join(SUMS).exists() {
+        check_sums(folder)?;
+    }
     Adapter::load(folder)?;
     let path = folder.join(STATE);
     let text = read::bytes(&path)?;
@@ -151,4 +165,27 @@ pub fn load(folder: &Path) -> Result<Snapshot> {
     }
     let tensors = from_safetensors(&bytes, &path)?;
     Ok(Snapshot { counters: state.progress, identity: state.identity, tensors })
+}
+
+/// Checks the sums of all files of a checkpoint.
+fn check_sums(folder: &Path) -> Result<()> {
+    let path = folder.join(SUMS);
+    let text = read::text(&path)?;
+    let sums: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .map(|(sum, name)| (name, sum))
+        .collect();
+    for name in FILES {
+        let expected = sums
+            .get(name)
+            .ok_or_else(|| Error::file(&path, format!("has no line for {name}: it is damaged")))?;
+        let file = folder.join(name);
+        let found = sha256(&read::bytes(&file)?);
+        if found != *expected {
+            let message = format!("has the SHA-256 {found}, but {SUMS} expects {expected}");
+            return Err(Error::file(&file, message));
+        }
+    }
+    Ok(())
 }

@@ -224,7 +224,7 @@ fn a_resumed_run_equals_one_never_stopped() {
 #[test]
 fn a_damaged_checkpoint_is_passed_over() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 4] = [
+    let damages: [(&str, Damage); 6] = [
         ("SHA-256", |folder| {
             let path = folder.join("state.safetensors");
             let mut bytes = fs::read(&path).unwrap();
@@ -235,6 +235,16 @@ fn a_damaged_checkpoint_is_passed_over() {
             let path = folder.join("state.json");
             let bytes = fs::read(&path).unwrap();
             fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+        ("state.json: has the SHA-256", |folder| {
+            let path = folder.join("state.json");
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, text.replace("\"step\": ", "\"step\": 1")).unwrap();
+        }),
+        ("SHA256SUMS: has no line for adapter_config.json", |folder| {
+            let path = folder.join("SHA256SUMS");
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, text.replace("config", "Config")).unwrap();
         }),
         ("adapter_model.safetensors", |folder| {
             fs::write(folder.join("adapter_model.safetensors"), b"").unwrap();
@@ -273,6 +283,24 @@ fn a_damaged_checkpoint_is_passed_over() {
         let error = case.run(&config, &again, 0.1, &mut Watch::default()).unwrap_err().to_string();
         assert!(error.contains("step-000008") && error.contains("resume"), "{error}");
     }
+}
+
+/// Versions before this one wrote no sums of all files.
+#[test]
+fn a_checkpoint_without_sums_is_read() {
+    let case = Case::new(CASES[0]);
+    let config = TrainConfig { checkpoint_every: Some(2), ..config(case.task, 8) };
+    let whole = case.run(&config, &anywhere(), 0.1, &mut Watch::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut watch = Watch { stop_at: Some(5), ..Watch::default() };
+    case.run(&config, &in_folder(dir.path(), false), 0.1, &mut watch).unwrap();
+    for (_, folder) in Checkpoints::new(dir.path(), 2).list().unwrap() {
+        fs::remove_file(folder.join("SHA256SUMS")).unwrap();
+    }
+    let mut watch = Watch::default();
+    let resumed = case.run(&config, &in_folder(dir.path(), true), 0.1, &mut watch).unwrap();
+    assert_eq!((watch.started, watch.notes.len()), (Some((5, 8)), 0));
+    assert_eq!(bytes(&case.model, &resumed.trainable), bytes(&case.model, &whole.trainable));
 }
 
 #[test]

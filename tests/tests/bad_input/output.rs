@@ -149,7 +149,7 @@ pub const CASES: &[Case] = &[
             classify("--lr 1e38 --steps 9 --overwrite")
         },
         says: &["the loss became", "at step", "--clip-norm"],
-        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints"],
+        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints", "out/.peft.earlier"],
         then: "inspect out",
         ..CASE
     },
@@ -172,7 +172,7 @@ pub const CASES: &[Case] = &[
         },
         blocks: 8,
         says: &["cannot write out/", "File too large"],
-        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints"],
+        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints", "out/.peft.earlier"],
         then: "inspect out",
         ..CASE
     },

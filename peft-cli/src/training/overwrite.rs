@@ -1,0 +1,199 @@
+//! Replacing the run in a folder, so that a kill at any moment leaves the old run or the new one:
+//!
+//! 1. The settings of the new run are written to a file of their own. From then on the new run counts.
+//! 2. The checkpoints, metrics and evaluations of the old run are set aside.
+//! 3. That file becomes `run.toml`.
+//! 4. What was set aside is removed.
+//!
+//! After a kill that came later than 1, [`finish`] does the rest. The old adapter stays until there is a new one.
+
+use std::{fs, path::Path};
+
+use peft_core::{
+    Adapter, Error, Result,
+    adapter::{atomic, codec::sha256},
+    train::checkpoint::Checkpoints,
+};
+
+use super::file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE};
+
+/// Holds the settings of the run that replaces another, until they are `run.toml`.
+const NEXT: &str = ".peft.next.toml";
+/// Holds the SHA-256 of the config of an adapter that an earlier run left.
+const EARLIER: &str = ".peft.earlier";
+const ADAPTER_CONFIG: &str = Adapter::FILES[0];
+
+/// Replaces the run in `out`, if there is one, by one with these settings that has made no step.
+///
+/// # Errors
+///
+/// [`Error::Write`] or [`Error::Read`].
+pub fn replace(out: &Path, run_toml: &str) -> Result<()> {
+    atomic::write_file(&out.join(NEXT), run_toml.as_bytes())?;
+    finish(out).map(drop)
+}
+
+/// Finishes a replacement that was interrupted, and removes what kills left. Returns whether one was.
+///
+/// # Errors
+///
+/// [`Error::Write`] or [`Error::Read`].
+pub fn finish(out: &Path) -> Result<bool> {
+    let next = out.join(NEXT);
+    let is_due = next.exists();
+    if is_due {
+        for (_, old) in Checkpoints::new(out, 1).list()? {
+            atomic::set_aside(&old)?;
+        }
+        for old in [METRICS, EVALUATIONS].map(|name| out.join(name)) {
+            if old.exists() {
+                atomic::set_aside(&old)?;
+            }
+        }
+        if Adapter::exists(out) {
+            atomic::write_file(&out.join(EARLIER), config_sum(out)?.as_bytes())?;
+        }
+        atomic::rename(&next, &out.join(RUN_FILE))?;
+    }
+    atomic::sweep(out);
+    atomic::sweep_all(&out.join(CHECKPOINTS));
+    Ok(is_due)
+}
+
+/// Forgets a replacement that was interrupted where there was nothing to replace: another run begins there.
+///
+/// # Errors
+///
+/// [`Error::Write`].
+pub fn forget(out: &Path) -> Result<()> {
+    remove_if_there(&out.join(NEXT))
+}
+
+/// Whether `out` holds an adapter of the run that is there, not one that the run before it left.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn has_own_adapter(out: &Path) -> Result<bool> {
+    // A file that cannot be read names no earlier adapter.
+    let earlier = fs::read_to_string(out.join(EARLIER)).unwrap_or_default();
+    Ok(Adapter::exists(out) && config_sum(out)? != earlier)
+}
+
+/// The run has an adapter of its own: no earlier one is left.
+///
+/// # Errors
+///
+/// [`Error::Write`].
+pub fn adapter_saved(out: &Path) -> Result<()> {
+    remove_if_there(&out.join(EARLIER))
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match path.exists() {
+        true => fs::remove_file(path).map_err(Error::write(path)),
+        false => Ok(()),
+    }
+}
+
+fn config_sum(out: &Path) -> Result<String> {
+    let path = out.join(ADAPTER_CONFIG);
+    fs::read(&path).map(|bytes| sha256(&bytes)).map_err(Error::read(&path))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A folder with an old run, of which only the names count.
+    fn old_run() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for step in ["step-000002", "step-000004"] {
+            fs::create_dir_all(at(CHECKPOINTS).join(step)).unwrap();
+            fs::write(at(CHECKPOINTS).join(step).join("state.json"), "old").unwrap();
+        }
+        for name in [RUN_FILE, METRICS, EVALUATIONS, ADAPTER_CONFIG] {
+            fs::write(at(name), "old").unwrap();
+        }
+        fs::write(at(CHECKPOINTS).join("notes"), "mine").unwrap();
+        dir
+    }
+
+    /// Every file below a folder.
+    fn files(dir: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_string();
+            match path.is_dir() {
+                true => {
+                    found.extend(files(&path).into_iter().map(|inner| format!("{name}/{inner}")));
+                }
+                false => found.push(name),
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// What a new run finds: its settings, and the adapter of the old one.
+    fn assert_new(out: &Path) {
+        assert_eq!(
+            files(out),
+            [EARLIER, ADAPTER_CONFIG, &format!("{CHECKPOINTS}/notes"), RUN_FILE]
+        );
+        assert_eq!(fs::read_to_string(out.join(RUN_FILE)).unwrap(), "new");
+        assert!(!has_own_adapter(out).unwrap());
+    }
+
+    #[test]
+    fn nothing_of_the_old_run_is_left_but_its_adapter() {
+        let dir = old_run();
+        assert!(has_own_adapter(dir.path()).unwrap());
+        replace(dir.path(), "new").unwrap();
+        assert_new(dir.path());
+        assert!(!finish(dir.path()).unwrap());
+        assert_new(dir.path());
+        fs::write(dir.path().join(ADAPTER_CONFIG), "new").unwrap();
+        assert!(has_own_adapter(dir.path()).unwrap());
+        adapter_saved(dir.path()).unwrap();
+        assert!(!dir.path().join(EARLIER).exists());
+        adapter_saved(dir.path()).unwrap();
+    }
+
+    /// The states between two of its steps.
+    #[test]
+    fn what_a_kill_interrupted_is_finished() {
+        type Step = fn(&Path);
+        let steps: [Step; 6] = [
+            |out| atomic::set_aside(&out.join("checkpoints/step-000004")).unwrap(),
+            |out| atomic::set_aside(&out.join("checkpoints/step-000002")).unwrap(),
+            |out| atomic::set_aside(&out.join(METRICS)).unwrap(),
+            |out| atomic::set_aside(&out.join(EVALUATIONS)).unwrap(),
+            |out| fs::write(out.join(EARLIER), config_sum(out).unwrap()).unwrap(),
+            |out| fs::rename(out.join(NEXT), out.join(RUN_FILE)).unwrap(),
+        ];
+        for made in 0..=steps.len() {
+            let dir = old_run();
+            fs::write(dir.path().join(NEXT), "new").unwrap();
+            steps[..made].iter().for_each(|step| step(dir.path()));
+            assert_eq!(finish(dir.path()).unwrap(), made < steps.len());
+            assert_new(dir.path());
+        }
+    }
+
+    #[test]
+    fn without_a_replacement_only_leftovers_go() {
+        let dir = old_run();
+        let before = files(dir.path());
+        fs::write(dir.path().join(".peft-0000000000000001.tmp"), "").unwrap();
+        assert!(!finish(dir.path()).unwrap());
+        assert_eq!(files(dir.path()), before);
+        fs::write(dir.path().join(NEXT), "new").unwrap();
+        forget(dir.path()).unwrap();
+        assert!(!finish(dir.path()).unwrap());
+        assert_eq!(files(dir.path()), before);
+    }
+}

@@ -1,0 +1,127 @@
+//! Whether `adapter_config.json` is as it was saved.
+//!
+//! A sum over what its values mean: neither their order nor white space counts, nor do the keys that people and PEFT
+//! change without changing what the adapter computes.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{
+    codec::sha256,
+    config::{CONFIG, OWN},
+};
+use crate::{error::Result, formats::read};
+
+/// Our own field that holds the sum.
+const SUM: &str = "config_sha256";
+
+/// What may change.
+const FREE: [&str; 5] =
+    ["auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision"];
+
+/// Adds the sum to the content of `adapter_config.json`.
+pub(super) fn add(config: &mut Value) {
+    let sum = sum(config);
+    config[OWN][SUM] = sum.into();
+}
+
+/// Whether `adapter_config.json` in `dir` was changed after it was saved here: an adapter that is used all the same.
+/// One that PEFT wrote, or an earlier version, has no sum.
+///
+/// # Errors
+///
+/// [`Error::Read`](crate::error::Error::Read) or [`Error::File`](crate::error::Error::File).
+pub fn is_changed(dir: &Path) -> Result<bool> {
+    let config = read::json(&dir.join(CONFIG))?;
+    Ok(config[OWN].get(SUM).is_some_and(|stored| *stored != sum(&config)))
+}
+
+fn sum(config: &Value) -> String {
+    let mut counted = config.clone();
+    if let Value::Object(fields) = &mut counted {
+        fields.retain(|key, _| !FREE.contains(&key.as_str()));
+        if let Some(Value::Object(own)) = fields.get_mut(OWN) {
+            own.remove(SUM);
+        }
+    }
+    let mut text = String::new();
+    write(&counted, &mut text);
+    sha256(text.as_bytes())
+}
+
+/// The JSON of a value, keys in alphabetical order.
+fn write(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_unstable_by_key(|(key, _)| *key);
+            text.push('{');
+            for (key, value) in sorted {
+                text.push_str(&format!("{}:", Value::from(key.as_str())));
+                write(value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                write(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_counts_is_what_an_adapter_computes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(CONFIG);
+        let changed = |text: String| {
+            fs::write(&path, text).unwrap();
+            is_changed(dir.path()).unwrap()
+        };
+        let mut config = json!({
+            "num_virtual_tokens": 4, "base_model_name_or_path": "a", "inference_mode": true,
+            OWN: {"labels": ["no", "yes"], "recipe": {"lr": 0.1, "seed": 7}},
+        });
+        assert!(!changed(config.to_string()), "without a sum");
+        add(&mut config);
+        assert!(!changed(config.to_string()));
+        assert!(!changed(format!("{config:#}")), "white space");
+        let order = |value: &Value| {
+            let fields = value.as_object().unwrap().iter().rev();
+            let fields: Vec<_> = fields.map(|(key, value)| format!("\"{key}\": {value}")).collect();
+            format!("{{{}}}", fields.join(", "))
+        };
+        assert!(!changed(order(&config)), "the order of keys");
+        for (place, value, counts) in [
+            ("/base_model_name_or_path", json!("b"), false),
+            ("/inference_mode", json!(false), false),
+            ("/num_virtual_tokens", json!(5), true),
+            ("/burn_peft/labels/1", json!("yet"), true),
+            ("/burn_peft/recipe/lr", json!(0.100_000_000_000_000_02), true),
+            ("/burn_peft/config_sha256", json!("0"), true),
+        ] {
+            let mut edited = config.clone();
+            *edited.pointer_mut(place).unwrap() = value;
+            assert_eq!(changed(edited.to_string()), counts, "{place}");
+        }
+        // Saved again, it is as it was saved.
+        config["num_virtual_tokens"] = json!(5);
+        add(&mut config);
+        assert!(!changed(config.to_string()));
+    }
+}
