@@ -239,6 +239,13 @@ fn what_is_read_back_is_summed() {
     assert_eq!(adapter(&out), adapter(&at("whole")));
     let said = message(&succeed(&mut resume(&out)));
     assert!(!said.contains("damaged") && !said.contains("changed"), "{said}");
+    // All of them: what is damaged is said.
+    for step in ["step-000006", "step-000008"] {
+        edit(&out.join("checkpoints").join(step).join("SHA256SUMS"), "state", "State");
+    }
+    let said = message(&resume(&out).output().unwrap());
+    assert!(said.contains("holds no complete checkpoint"), "{said}");
+    assert!(said.contains("step-000006 is damaged") && said.contains("step-000008 is damaged"));
 
     // The config of an adapter: what it computes with counts, where its base model lies does not.
     let inspect = || {

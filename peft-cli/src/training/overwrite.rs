@@ -15,7 +15,10 @@ use peft_core::{
     train::checkpoint::Checkpoints,
 };
 
-use super::file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE};
+use super::{
+    file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE},
+    step_lines::damaged_lines_of,
+};
 
 /// Holds the settings of the run that replaces another, until they are `run.toml`.
 const NEXT: &str = ".peft.next.toml";
@@ -45,10 +48,10 @@ pub fn finish(out: &Path) -> Result<bool> {
         for (_, old) in Checkpoints::new(out, 1).list()? {
             atomic::set_aside(&old)?;
         }
-        for old in [METRICS, EVALUATIONS].map(|name| out.join(name)) {
-            if old.exists() {
-                atomic::set_aside(&old)?;
-            }
+        let lines = [METRICS, EVALUATIONS].map(|name| out.join(name));
+        let damaged = lines.each_ref().map(|path| damaged_lines_of(path));
+        for old in lines.iter().chain(&damaged).filter(|old| old.exists()) {
+            atomic::set_aside(old)?;
         }
         if Adapter::exists(out) {
             atomic::write_file(&out.join(EARLIER), config_sum(out)?.as_bytes())?;
@@ -114,7 +117,7 @@ mod tests {
             fs::create_dir_all(at(CHECKPOINTS).join(step)).unwrap();
             fs::write(at(CHECKPOINTS).join(step).join("state.json"), "old").unwrap();
         }
-        for name in [RUN_FILE, METRICS, EVALUATIONS, ADAPTER_CONFIG] {
+        for name in [RUN_FILE, METRICS, EVALUATIONS, ADAPTER_CONFIG, "metrics.jsonl.damaged"] {
             fs::write(at(name), "old").unwrap();
         }
         fs::write(at(CHECKPOINTS).join("notes"), "mine").unwrap();

@@ -165,14 +165,16 @@ fn is_edited(text: &str) -> bool {
 pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
     let metrics = settings.metrics_file.clone().unwrap_or_else(|| out.join(METRICS));
     let steps = step_lines::count(&metrics)?;
+    let mut damaged = String::new();
+    let note = |text: &str| damaged.push_str(&format!("\n  {text}"));
     if (!overwrite::has_own_adapter(out)? && steps <= settings.checkpoint_every.unwrap_or(0))
-        || Checkpoints::new(out, 1).newest(|_| {})?.is_some()
+        || Checkpoints::new(out, 1).newest(note)?.is_some()
     {
         return Ok(());
     }
     Err(Error::Mismatch(format!(
         "--resume: {} holds no complete checkpoint to continue from, and starting over would replace what \
-         the run left in {}; --overwrite does that",
+         the run left in {}; --overwrite does that{damaged}",
         out.join(CHECKPOINTS).display(),
         out.display()
     )))

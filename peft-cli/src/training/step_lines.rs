@@ -74,11 +74,16 @@ pub fn keep_up_to(step: usize, path: &Path) -> Result<Option<String>> {
     Ok(note)
 }
 
-/// Appends damaged lines of `path` to a file beside it, and says so.
-fn put_aside(damaged: &[(usize, &[u8])], path: &Path) -> Result<String> {
+/// The file for damaged lines of `path`.
+pub fn damaged_lines_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(".damaged");
-    let aside = PathBuf::from(name);
+    name.into()
+}
+
+/// Appends damaged lines of `path` to a file beside it, and says so.
+fn put_aside(damaged: &[(usize, &[u8])], path: &Path) -> Result<String> {
+    let aside = damaged_lines_of(path);
     let lines = damaged.iter().map(|(_, line)| *line).collect::<Vec<_>>().concat();
     OpenOptions::new()
         .create(true)
