@@ -31,6 +31,9 @@ const SPEAKERS: [(&str, &str); 10] = [
     ("observation", "tool"),
 ];
 
+/// What the content of a message is called elsewhere.
+const CONTENTS: [&str; 4] = ["content", "value", "text", "message"];
+
 /// Names of a message's reasoning. As in transformers, templates find it under the first; `thinking` is filled in too.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
@@ -262,6 +265,13 @@ fn message(record: &Record, place: &str, turn: &Ordered) -> Result<Message> {
             },
         )?,
     };
+    if turn.get(content_key).is_none()
+        && let Some(other) = CONTENTS.iter().find(|key| turn.get(key).is_some())
+    {
+        return Err(record.error(format!(
+            "field `{place}`: has no `{content_key}`, but `{other}`, which chat templates do not read: rename it"
+        )));
+    }
     match turn.get(content_key) {
         None | Some(Ordered::String(_)) => {}
         Some(Ordered::Array(parts))

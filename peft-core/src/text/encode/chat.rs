@@ -367,6 +367,28 @@ mod tests {
     }
 
     #[test]
+    fn messages_under_other_names_are_refused_with_a_way_out() {
+        let encoder = encoder(config(PLAIN));
+        let row = json!({"messages": [{"role": "user", "text": "c"}, {"role": "assistant", "content": "d"}]});
+        let error = refusal(&encoder, row);
+        assert!(error.contains("`messages[0]`: has no `content`, but `text`, which"), "{error}");
+        let row = json!({"conversations": [{"from": "human", "content": "c"}, {"from": "gpt", "value": "d"}]});
+        let error = refusal(&encoder, row);
+        assert!(error.contains("`conversations[0]`: has no `value`, but `content`"), "{error}");
+        // As TRL has them.
+        let said = |role: &str| json!([{"role": role, "content": "c"}]);
+        let row = json!({"source": said("user"), "target": said("assistant")});
+        let error = refusal(&encoder, row);
+        assert!(
+            error.contains("field `source`: found messages, expected a string: put all messages"),
+            "{error}"
+        );
+        // A message that only calls a tool has no content.
+        let calls = json!({"messages": [{"role": "user", "content": "c"}, {"role": "assistant", "tool_calls": []}]});
+        assert!(one(&encoder, calls).is_ok());
+    }
+
+    #[test]
     fn a_fault_names_what_is_unusual_in_a_conversation() {
         let strict = "{{ messages[0].role[0] and '' }}".to_owned() + PLAIN;
         let begins = talk(&[("assistant", "c"), ("user", "d"), ("assistant", "e")]);

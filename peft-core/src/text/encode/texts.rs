@@ -7,6 +7,7 @@ use tokenizers::Encoding;
 
 use super::Encoder;
 use crate::{
+    contract::task::Task,
     error::Result,
     text::{fields::Role, record::Record, template::Template},
 };
@@ -32,7 +33,21 @@ pub(super) fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r,
 
 /// The text that a row consists of.
 pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str> {
-    record.text(encoder.config.fields.name(Role::Text))
+    one_text(encoder, Role::Text, record)
+}
+
+/// The text of a field. TRL also keeps messages there, of which those of the target are learnt.
+fn one_text<'r>(encoder: &Encoder, role: Role, record: &'r Record) -> Result<&'r str> {
+    let key = encoder.config.fields.name(role);
+    let is_causal = encoder.config.task == Task::CausalLm;
+    let first = record.optional(key).and_then(|value| value.get(0)).filter(|_| is_causal);
+    match first.is_some_and(|first| first.get("role").or(first.get("from")).is_some()) {
+        true => Err(record.error(format!(
+            "field `{key}`: found messages, expected a string: put all messages of the row into one list named \
+             `messages`, with `\"weight\": 0` for those of the assistant that are not to be learnt"
+        ))),
+        false => record.text(key),
+    }
 }
 
 /// Whether templates of the settings make texts from a row's fields.
@@ -43,8 +58,7 @@ pub(super) fn is_templated(encoder: &Encoder) -> bool {
 
 /// The source, from the template or, without one, from the field `source`.
 pub(super) fn source<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r, str>> {
-    let config = &encoder.config;
-    filled(config.source_template.as_ref(), config.fields.name(Role::Source), record)
+    filled(encoder, encoder.config.source_template.as_ref(), Role::Source, record)
 }
 
 /// The target, from the template or, without one, from the field `target`: of a list, the first.
@@ -52,7 +66,7 @@ pub(super) fn target<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r
     let config = &encoder.config;
     match targets(encoder, record)?.into_iter().next() {
         Some(first) => Ok(Cow::Owned(first)),
-        None => filled(config.target_template.as_ref(), config.fields.name(Role::Target), record),
+        None => filled(encoder, config.target_template.as_ref(), Role::Target, record),
     }
 }
 
@@ -69,10 +83,15 @@ pub(super) fn targets(encoder: &Encoder, record: &Record) -> Result<Vec<String>>
     }
 }
 
-fn filled<'r>(template: Option<&Template>, key: &str, record: &'r Record) -> Result<Cow<'r, str>> {
+fn filled<'r>(
+    encoder: &Encoder,
+    template: Option<&Template>,
+    role: Role,
+    record: &'r Record,
+) -> Result<Cow<'r, str>> {
     match template {
         Some(template) => template.render(record).map(Cow::Owned),
-        None => record.text(key).map(Cow::Borrowed),
+        None => one_text(encoder, role, record).map(Cow::Borrowed),
     }
 }
 
