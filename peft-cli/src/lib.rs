@@ -61,12 +61,14 @@ pub mod training;
 
 use std::{
     io::{Write, stdout},
+    panic,
     process::ExitCode,
 };
 
 use clap::Parser;
 
 pub use error::{CliError, CliResult};
+use peft_core::text::panics_become_errors;
 
 /// The command line; `None` if it asked for help or for the version, which are printed.
 fn parsed() -> CliResult<Option<program::Program>> {
@@ -82,10 +84,21 @@ fn parsed() -> CliResult<Option<program::Program>> {
     }
 }
 
+/// A panic of a library that is turned into an error is told once, as that.
+fn keep_quiet_about_panics_that_become_errors() {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |panicked| {
+        if !panics_become_errors() {
+            told(panicked);
+        }
+    }));
+}
+
 /// Parses the command line, runs the command and gives its exit code: 0, 1 if it failed, 2 for
 /// wrong usage.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
+    keep_quiet_about_panics_that_become_errors();
     match parsed().and_then(|program| program.map_or(Ok(()), |program| program.run())) {
         Ok(()) | Err(CliError::Closed(_)) => ExitCode::SUCCESS,
         Err(error) => {

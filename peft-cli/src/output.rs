@@ -17,6 +17,25 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
     writeln!(stdout(), "{}", text.as_ref())
 }
 
+/// Prints a named fact on a line of its own, which names and texts from files can neither leave nor colour.
+///
+/// # Errors
+///
+/// Returns an error if stdout cannot be written to: closed, as under `| head`, or full.
+pub fn fact(name: &str, value: impl AsRef<str>) -> io::Result<()> {
+    line(format!("{name:<18} {}", visible(value.as_ref(), &[])))
+}
+
+/// A text from a file with its control characters written out, such as those that colour a terminal or rename its
+/// window; all but those in `kept`.
+pub fn visible(text: &str, kept: &[char]) -> String {
+    let escaped = |c: char| match c.is_control() && !kept.contains(&c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// Prints part of a line of results, at once.
 ///
 /// # Errors
@@ -67,10 +86,10 @@ pub fn is_same_file(a: &Path, b: &Path) -> bool {
     a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Prints a note on stderr.
+/// Prints a note on stderr, in which names from files may stand.
 pub fn note(text: impl AsRef<str>) {
     // Nothing can be done about a closed stderr.
-    let _ = writeln!(stderr(), "{}", text.as_ref());
+    let _ = writeln!(stderr(), "{}", visible(text.as_ref(), &['\n', '\t']));
 }
 
 /// Whether stderr is a terminal, so that progress bars make sense.
@@ -82,7 +101,7 @@ pub fn is_watched() -> bool {
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header);
-    table.add_rows(rows);
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell, &[]))));
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         let numbers = rows
@@ -112,6 +131,13 @@ pub fn grouped(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_written_out() {
+        assert_eq!(visible("a\u{1b}[31m\u{9b}é\nb\t", &['\n', '\t']), "a\\u{1b}[31m\\u{9b}é\nb\t");
+        assert_eq!(visible("a\nb", &[]), "a\\nb");
+        assert_eq!(table(&["n"], &[vec!["a\nb".into()]]), "n\na\\nb");
+    }
 
     #[test]
     fn numbers_are_grouped_and_columns_align() {

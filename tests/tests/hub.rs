@@ -249,6 +249,40 @@ fn corrupt_files_are_refused_and_removed() {
 }
 
 #[test]
+fn a_range_that_is_refused_is_not_asked_for_again() {
+    let place = Place::new("bert");
+    place.hub.plan(WEIGHTS, &[Fault::Cut(50_000), Fault::Status(416)]);
+    succeed(&mut place.peft("info org/tiny"));
+    let ranges: Vec<_> =
+        place.hub.downloads(WEIGHTS).into_iter().map(|request| request.range).collect();
+    assert_eq!(ranges, [None, Some("bytes=50000-".to_string()), None]);
+}
+
+#[test]
+fn a_commit_is_the_one_asked_for() {
+    let place = Place::new("bert");
+    let (asked, said) = ("a".repeat(40), "c".repeat(40));
+    place.hub.say_commit(&said);
+    let message = place.failure(&mut place.peft(&format!("info org/tiny@{asked}")), 1);
+    assert_says(&message, &[&said, &format!("expected {asked:?}"), "HF_ENDPOINT"]);
+    assert!(!place.cache("snapshots").exists());
+}
+
+#[test]
+fn files_without_checksums_are_kept_apart() {
+    let place = Place::new("bert");
+    let bert = |file| bytes_of("bert", file);
+    place.hub.give_etag("5f3a-1000");
+    let told = String::from_utf8(succeed(&mut place.peft("info org/tiny")).stderr).unwrap();
+    assert_says(&told, &["org/tiny: model.safetensors: the server names no checksum"]);
+    let commit = "a".repeat(40);
+    for file in ["config.json", WEIGHTS] {
+        let held = fs::read(place.cache(&format!("snapshots/{commit}/{file}"))).unwrap();
+        assert!(held == bert(file), "{file}");
+    }
+}
+
+#[test]
 fn the_token_is_sent_only_to_the_hub() {
     let place = Place::new("bert");
     let store = Hub::start();

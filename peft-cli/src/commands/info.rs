@@ -14,7 +14,7 @@ use crate::{
     device,
     error::CliResult,
     locate,
-    output::{grouped, line},
+    output::{self, grouped, line, visible},
 };
 
 /// Describes a model and says whether it is supported.
@@ -57,7 +57,7 @@ pub fn run(args: &InfoArgs) -> CliResult {
         return Ok(line(format!("{:#}", as_json(&loaded, &inputs)))?);
     }
     for (name, value) in as_lines(&loaded, &inputs) {
-        line(format!("{name:<18} {value}"))?;
+        output::fact(name, value)?;
     }
     Ok(())
 }
@@ -232,7 +232,7 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
         return Ok(line(format!("{json:#}"))?);
     }
     let name = model_type.map_or("This".into(), |name| format!("This {name}"));
-    Ok(line(format!("{name} model is not supported: {reason}."))?)
+    Ok(line(format!("{name} model is not supported: {}.", visible(&reason, &['\n'])))?)
 }
 
 /// Prints the tokens of a text, with those that the tokenizer puts around it.
@@ -247,18 +247,9 @@ fn tokenize(dir: &Path, text: &str, json: bool) -> CliResult {
     }
     let width = ids.iter().map(|id| id.to_string().len()).max().unwrap_or_default();
     for (id, token) in ids.iter().zip(tokens) {
-        line(format!("{id:>width$}  {}", visible(token)))?;
+        line(format!("{id:>width$}  {}", visible(token, &[])))?;
     }
     Ok(())
-}
-
-/// A token on one line: control characters are escaped.
-fn visible(token: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    token.chars().map(escape).collect()
 }
 
 fn heads_text(site: &SiteSpec) -> String {

@@ -85,14 +85,14 @@ pub fn run(args: &InspectArgs) -> CliResult {
         ("base", Some(config.base_model.clone().unwrap_or("unknown".into()))),
         ("file", Some(file.to_string())),
         ("virtual tokens P", Some(config.num_virtual_tokens.to_string())),
-        ("trained parameters", trained),
+        ("trained", trained),
         ("deployed", Some(grouped(deployed))),
         ("head", Some(grouped(head))),
         ("labels", config.own.labels.as_ref().map(|labels| labels.join(", "))),
     ];
     for (name, value) in lines {
         if let Some(value) = value {
-            line(format!("{name:<18}  {value}"))?;
+            output::fact(name, value)?;
         }
     }
     line("")?;

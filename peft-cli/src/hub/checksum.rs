@@ -60,6 +60,15 @@ impl Checksum {
     }
 }
 
+/// The name under which the cache holds the bytes of a file: as in Python, its ETag. One that is no checksum may be that
+/// of other bytes too, such as another file of the same size and time, and gets a name of this file's own.
+pub fn blob_name(etag: &str, commit: &str, file: &str) -> String {
+    match Checksum::of(etag, 0) {
+        Checksum::None => hex(&Sha256::digest(format!("{commit}/{file}\0{etag}"))),
+        _ => etag.to_string(),
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -85,5 +94,14 @@ mod tests {
         }
         assert_eq!(differs(git, b"hallo\n").unwrap().0, "git SHA-1");
         assert_eq!(differs(sha256, b"hallo\n").unwrap().0, "SHA-256");
+    }
+
+    #[test]
+    fn an_etag_that_is_no_checksum_names_no_other_file() {
+        let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+        assert_eq!(blob_name(sha256, "c", "a"), sha256);
+        let name = |commit, file| blob_name("5f3a-1000", commit, file);
+        assert_eq!(name("c", "a"), name("c", "a"));
+        assert!(name("c", "a") != name("c", "b") && name("c", "a") != name("d", "a"));
     }
 }

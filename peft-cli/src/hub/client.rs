@@ -12,12 +12,15 @@ use ureq::{
 use super::{
     config::HubConfig,
     error::{HubError, Retry},
-    name::{RepoName, is_file_name},
+    name::{RepoName, is_commit, is_file_name},
     url::{join, same_origin},
 };
 
 /// After this long without a byte, a connection is given up.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time for the headers of a response, and for a list of files, of which a few bytes a second may come for
+/// ever.
+const MAX_RESPONSE: Duration = Duration::from_secs(120);
 /// The Hub's files need two; its own limit is not documented.
 const MAX_REDIRECTS: usize = 10;
 /// Attempts at a request that makes no progress.
@@ -58,6 +61,8 @@ pub struct Metadata {
 enum Method {
     /// The headers. For a file stored elsewhere those of the Hub's own redirect, which alone have the checksum.
     Head,
+    /// The list of files.
+    List,
     /// The bytes from this offset on, wherever they are stored.
     Get(u64),
 }
@@ -93,6 +98,7 @@ impl<'a> Client<'a> {
             .user_agent(concat!("peft-cli/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(TIMEOUT))
             .timeout_connect(Some(TIMEOUT))
+            .timeout_recv_response(Some(MAX_RESPONSE))
             .timeout_per_read(Some(TIMEOUT))
             .timeout_per_write(Some(TIMEOUT))
             .build()
@@ -113,7 +119,7 @@ impl<'a> Client<'a> {
     pub fn listing(&self, revision: &str) -> Result<Listing, HubError> {
         let url = format!("{}/{}", self.config.endpoint, self.name.listing_path(revision));
         let info: RepoInfo = self.with_retries(&mut |_| {
-            let mut response = self.send(Method::Get(0), &url)?;
+            let mut response = self.send(Method::List, &url)?;
             let text = response.body_mut().read_to_string();
             let text = text.map_err(|error| match &error {
                 // Compressed, although the request rules it out, or not the Hub at all.
@@ -128,8 +134,8 @@ impl<'a> Client<'a> {
                 message: format!("expected a list of files ({error})"),
             })
         })?;
-        if !is_file_name(&info.sha) {
-            let message = format!("found the commit {:?}", info.sha);
+        if !is_file_name(&info.sha) || is_commit(revision) && revision != info.sha {
+            let message = format!("found the commit {:?}, expected {revision:?}", info.sha);
             return Err(HubError::Response { url, message });
         }
         let files = info.siblings.into_iter().map(|file| file.rfilename).collect();
@@ -170,7 +176,7 @@ impl<'a> Client<'a> {
     }
 
     /// Requests the bytes of a file from offset `from` on. Returns the response and the offset at which it begins,
-    /// which is 0 if the server ignores ranges.
+    /// which is 0 if the server ignores ranges, or refuses this one (status 416).
     ///
     /// # Errors
     ///
@@ -263,12 +269,16 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn send(&self, method: Method, url: &str) -> Result<Response<Body>, HubError> {
+    fn send(&self, mut method: Method, url: &str) -> Result<Response<Body>, HubError> {
         let mut url = url.to_string();
         for _ in 0..MAX_REDIRECTS {
             let mut request = match method {
                 Method::Head => self.agent.head(&url),
                 Method::Get(_) => self.agent.get(&url),
+                Method::List => {
+                    let request = self.agent.get(&url);
+                    request.config().timeout_recv_body(Some(MAX_RESPONSE)).build()
+                }
             };
             if let Method::Get(from @ 1..) = method {
                 request = request.header(header::RANGE, format!("bytes={from}-"));
@@ -281,6 +291,10 @@ impl<'a> Client<'a> {
             let status = response.status();
             if status.is_success() {
                 return Ok(response);
+            }
+            if status == StatusCode::RANGE_NOT_SATISFIABLE && matches!(method, Method::Get(1..)) {
+                method = Method::Get(0);
+                continue;
             }
             if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Err(self.refused(&url, is_hub, &response));

@@ -59,6 +59,14 @@ impl HubConfig {
             let message = format!("found {endpoint:?}, expected a URL such as {ENDPOINT}");
             return Err(HubError::Setting { variable: "HF_ENDPOINT", message });
         }
+        let host = endpoint.split("://").nth(1).and_then(|rest| rest.split('/').next());
+        if host.is_some_and(|host| host.contains('@')) {
+            // Not said again: it would stand in logs.
+            let message =
+                "holds a user or a password, which is not sent: leave it out, and set HF_TOKEN"
+                    .into();
+            return Err(HubError::Setting { variable: "HF_ENDPOINT", message });
+        }
         let token = text("HF_TOKEN")
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
             .or_else(|| {
@@ -131,6 +139,9 @@ mod tests {
         assert!(!read(&[("HF_HUB_OFFLINE", "0")]).unwrap().offline);
         let bad = read(&[("HF_ENDPOINT", "huggingface.co")]).unwrap_err();
         assert!(bad.to_string().contains("HF_ENDPOINT"), "{bad}");
+        let secret = read(&[("HF_ENDPOINT", "https://ana:sekret@hub.example/x")]).unwrap_err();
+        let secret = secret.to_string();
+        assert!(secret.contains("set HF_TOKEN") && !secret.contains("sekret"), "{secret}");
     }
 
     #[test]

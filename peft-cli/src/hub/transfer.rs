@@ -6,13 +6,14 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use indicatif::HumanBytes;
 
 use super::{
     cache::{RepoCache, make_parent},
-    checksum::Checksum,
+    checksum::{Checksum, blob_name},
     client::{Client, Metadata},
     error::{HubError, Retry},
     report::{Download, Progress, Report},
@@ -20,6 +21,9 @@ use super::{
 
 /// Bytes read at a time.
 const BUFFER: usize = 1 << 16;
+/// In this time [`LEAST`] bytes must come: a server may send one now and then for ever.
+const WINDOW: Duration = Duration::from_secs(60);
+const LEAST: u64 = 1 << 10;
 
 /// Puts a file of a commit into the cache, downloading its bytes if they are not there yet.
 ///
@@ -38,15 +42,21 @@ pub fn fetch(
         return Ok(());
     }
     let metadata = client.metadata(commit, file)?;
-    let blob = cache.blob(&metadata.etag);
+    let held_as = blob_name(&metadata.etag, commit, file);
+    let blob = cache.blob(&held_as);
     if !blob.is_file() {
         let name = client.name();
-        let _lock = cache.lock(&metadata.etag, || {
+        let _lock = cache.lock(&held_as, || {
             report.note(&format!("waiting for another process to download {name}: {file}"));
         })?;
         // By now the other process may have finished.
         if !blob.is_file() {
-            let partial = Partial::open(cache.partial(&metadata.etag), &metadata)?;
+            let partial = Partial::open(cache.partial(&held_as), &metadata)?;
+            if matches!(partial.sum, Checksum::None) {
+                report.note(&format!(
+                    "note: {name}: {file}: the server names no checksum, so only its size is verified"
+                ));
+            }
             let download = Download { name, file, received: partial.length, size: metadata.size };
             let progress = report.begin(&download);
             let url = client.url(commit, file);
@@ -56,7 +66,7 @@ pub fn fetch(
             fs::rename(path, &blob).map_err(HubError::write(&blob))?;
         }
     }
-    cache.link(commit, file, &metadata.etag)
+    cache.link(commit, file, &held_as)
 }
 
 /// Receives what is missing of a blob, over several connections if necessary.
@@ -131,7 +141,16 @@ fn receive(
     progress.update(partial.length);
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; BUFFER];
+    let mut window = (Instant::now(), partial.length);
     loop {
+        let (since, length) = window;
+        if since.elapsed() >= WINDOW {
+            if partial.length - length < LEAST {
+                let said = format!("fewer than {} came in a minute", HumanBytes(LEAST));
+                return Err(client.network(url, said, Retry::Never));
+            }
+            window = (Instant::now(), partial.length);
+        }
         let count = match body.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,

@@ -6,6 +6,7 @@
 //! | `encode/rows.rs` | rows that are encoded as they are read |
 //! | `encode/encoded.rs` | the examples, and what only all rows together tell |
 //! | `encode/ids.rs` | token ids, for any task |
+//! | `encode/tokenise.rs` | texts to tokens, many at once |
 //! | `encode/texts.rs` | sources and targets, and how they are cut |
 //! | `encode/causal.rs` | texts to continue |
 //! | `encode/chat.rs` | conversations to continue |
@@ -25,6 +26,7 @@ mod seq2seq;
 mod seq_cls;
 mod texts;
 mod token_cls;
+mod tokenise;
 
 use tokenizers::{EncodeInput, Encoding, Tokenizer};
 
@@ -182,20 +184,7 @@ impl Encoder {
         let Some(tokenizer) = &self.tokenizer else {
             return records.first().map_or(Ok(Vec::new()), |record| Err(self.no_tokenizer(record)));
         };
-        let inputs = records.iter().map(|&record| input(record)).collect::<Result<Vec<_>>>()?;
-        let encodings = match words {
-            true => tokenizer.encode_batch(inputs, special_tokens),
-            false => tokenizer.encode_batch_fast(inputs, special_tokens),
-        };
-        encodings.or_else(|_| {
-            // The batch does not say which of its rows failed, so they are tokenised one by one.
-            let one = |&record: &&'r Record| {
-                tokenizer
-                    .encode(input(record)?, special_tokens)
-                    .map_err(|error| record.error(format!("the tokenizer rejects it: {error}")))
-            };
-            records.iter().map(one).collect()
-        })
+        tokenise::tokenise(tokenizer, records, [special_tokens, words], |row| input(records[row]))
     }
 
     fn no_tokenizer(&self, record: &Record) -> Error {

@@ -80,13 +80,14 @@ pub fn load(
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
     let read = LlamaConfig::read(config)?;
-    let rotary = Rotary::from_config(config, read.heads.size)?;
     // For question answering, the backbone is called `transformer`, as in GPT-2, except in Mistral.
     let weights = &mut weights.with_optional_prefix("model.").with_optional_prefix("transformer.");
     let LlamaConfig { hidden_size: h, vocab_size: vocab, epsilon, .. } = read;
     let layers = (0..read.windows.len())
         .map(|index| Layer::load(&read, weights, &format!("layers.{index}.")))
         .collect::<Result<_>>()?;
+    // Behind the layers, whose shapes say whether heads of this size are there: one that is not could be gigabytes.
+    let rotary = Rotary::from_config(config, read.heads.size)?;
     let word = weights.take_matrix("embed_tokens.weight", [vocab, h])?;
     let layout = layout(config.task().unwrap_or(Task::SeqCls));
     let model = Llama {

@@ -586,6 +586,50 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a tokenizer that writes a token it does not define",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            edit(&dir.join("model/tokenizer.json"), |json| {
+                json["post_processor"] = json!({"type": "TemplateProcessing", "pair": [],
+                    "special_tokens": {}, "single": [{"SpecialToken": {"id": "[X]", "type_id": 0}}]});
+            });
+            rows(dir, "{\"text\": \"the sea is blue\"}\n");
+            train("")
+        },
+        says: &["model/tokenizer.json: ", "its post-processor writes \"[X]\", which is none of"],
+        ..CASE
+    },
+    Case {
+        name: "a tokenizer whose normalizers fill the memory",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            edit(&dir.join("model/tokenizer.json"), |json| {
+                let doubling =
+                    json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
+                json["normalizer"] = json!({"type": "Sequence", "normalizers": vec![doubling; 32]});
+            });
+            rows(dir, "{\"text\": \"the sea is blue\"}\n");
+            train("")
+        },
+        says: &[
+            "model/tokenizer.json: ",
+            "can make a text 4294967296 times as long, expected at most 65536",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "control characters in a name",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"\\u001b[31mx\": 1}\n");
+            train("")
+        },
+        says: &["it has: \\u{1b}[31mx"],
+        ..CASE
+    },
+    Case {
         name: "a tokenizer.model that is none",
         build: |dir| {
             model(dir, "llama");

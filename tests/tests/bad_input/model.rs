@@ -44,6 +44,16 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "heads of a size that no tensor has",
+        build: |dir| {
+            model(dir, "llama");
+            edit(&dir.join("model/config.json"), |config| config["head_dim"] = json!(1_u64 << 31));
+            words("generate --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &["model/model.safetensors: tensor `model.layers.0.self_attn.q_proj.weight`"],
+        ..CASE
+    },
+    Case {
         name: "NaN in a tagger, predicted with",
         build: |dir| not_finite(dir, "bert-tok", "classifier.weight", PREDICT),
         says: SCORE,

@@ -53,6 +53,10 @@ struct State {
     requests: Vec<Request>,
     /// The server that stores large files. Empty: this one.
     store: String,
+    /// In place of checksums: the ETag of every file, which nginx makes of time and size.
+    etag: Option<&'static str>,
+    /// The commit that lists of files name, whatever was asked for.
+    said_commit: Option<String>,
 }
 
 #[derive(Clone)]
@@ -131,6 +135,16 @@ impl Hub {
         state.store.clone_from(&other.url);
     }
 
+    /// Gives every file this ETag, which is no checksum.
+    pub fn give_etag(&self, etag: &'static str) {
+        self.state.lock().unwrap().etag = Some(etag);
+    }
+
+    /// Names this commit, whatever was asked for.
+    pub fn say_commit(&self, commit: &str) {
+        self.state.lock().unwrap().said_commit = Some(commit.to_string());
+    }
+
     /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.state.lock().unwrap().requests.clone()
@@ -199,9 +213,11 @@ impl Hub {
             return refuse(404, "RevisionNotFound");
         };
         let commit = &found.commit;
-        let Some(file) = file else { return list(&repo, &found) };
+        let Some(file) = file else {
+            return list(&repo, &found, state.said_commit.as_ref().unwrap_or(commit));
+        };
         let Some(bytes) = found.files.get(file) else { return refuse(404, "EntryNotFound") };
-        if is_large(file) && !is_store {
+        if is_large(file) && !is_store && state.etag.is_none() {
             return redirect(
                 &format!("{}/store/{repo}/{commit}/{file}", state.store),
                 commit,
@@ -212,8 +228,9 @@ impl Hub {
             "GET" => state.faults.get_mut(file).and_then(VecDeque::pop_front),
             _ => None,
         };
+        let etag = state.etag.map_or_else(|| git_name(bytes), String::from);
         drop(state);
-        download(commit, bytes, request.range.as_deref(), fault)
+        download([commit, &etag], bytes, request.range.as_deref(), fault)
     }
 }
 
@@ -229,9 +246,8 @@ fn refuse(status: u16, code: &str) -> Response {
 }
 
 /// The list of a revision's files.
-fn list(repo: &str, revision: &Revision) -> Response {
+fn list(repo: &str, revision: &Revision, sha: &str) -> Response {
     let siblings: Vec<_> = revision.files.keys().map(|f| json!({"rfilename": f})).collect();
-    let sha = &revision.commit;
     let text = json!({"id": repo, "sha": sha, "siblings": siblings, "private": false});
     let body = text.to_string().into_bytes();
     let length = body.len();
@@ -251,9 +267,13 @@ fn redirect(url: &str, commit: &str, bytes: &[u8]) -> Response {
 }
 
 /// The bytes of a file, or those of a range `bytes=N-`, with a fault.
-fn download(commit: &str, bytes: &[u8], range: Option<&str>, fault: Option<Fault>) -> Response {
+fn download(
+    [commit, etag]: [&str; 2],
+    bytes: &[u8],
+    range: Option<&str>,
+    fault: Option<Fault>,
+) -> Response {
     let (mut body, size) = (bytes.to_vec(), bytes.len());
-    let etag = git_name(bytes);
     let mut status = "200 OK".to_string();
     let mut extra = String::new();
     let from =

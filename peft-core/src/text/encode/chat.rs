@@ -2,9 +2,9 @@
 
 use std::{num::NonZero, ops::Range, thread};
 
-use tokenizers::{EncodeInput, Encoding};
+use tokenizers::Encoding;
 
-use super::{Cut, Encoder, EncoderConfig, check, texts};
+use super::{Cut, Encoder, EncoderConfig, check, texts, tokenise::tokenise};
 use crate::{
     data::example::{Example, IGNORE, Target},
     error::{Error, Result},
@@ -85,15 +85,8 @@ pub(super) fn has_system(config: &EncoderConfig, record: &Record) -> Result<bool
 /// Tokenises without special tokens: the template has written them.
 fn tokenize(encoder: &Encoder, records: &[&Record], texts: &[Text]) -> Result<Vec<Encoding>> {
     let Some(tokenizer) = &encoder.tokenizer else { return Err(encoder.no_tokenizer(records[0])) };
-    let inputs = || texts.iter().map(|(text, _)| EncodeInput::from(text.as_str()));
-    tokenizer.encode_batch(inputs().collect(), false).or_else(|_| {
-        // The batch does not say which of its rows failed, so they are tokenised one by one.
-        let one = |(input, record): (EncodeInput<'_>, &&Record)| {
-            let encoding = tokenizer.encode(input, false);
-            encoding.map_err(|error| record.error(format!("the tokenizer rejects it: {error}")))
-        };
-        inputs().zip(records).map(one).collect()
-    })
+    // Asked for words, the library also measures where a token stands.
+    tokenise(tokenizer, records, [false, true], |row| Ok(texts[row].0.as_str().into()))
 }
 
 fn example(

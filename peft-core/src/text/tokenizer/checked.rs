@@ -1,7 +1,8 @@
 //! What must be checked in a `tokenizer.json` before the `tokenizers` library reads it.
 //!
-//! For two parts of the file the library (0.23) ends the program where it should return an error: a
-//! decoder that is not JSON, and a malformed precompiled normalizer.
+//! For some parts of the file the library (0.23) ends the program where it should return an error: a
+//! decoder that is not JSON, a malformed precompiled normalizer, a template with a token that it does not define. And
+//! normalizers in a row may each lengthen a text, until it fills the memory.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,34 +17,81 @@ struct Parts {
     _decoder: Value,
     #[serde(default)]
     normalizer: Value,
+    #[serde(default)]
+    post_processor: Value,
 }
+
+/// How much longer a normalizer may make a text: more than those of any language, about 33 for Unicode's widest, in a
+/// sequence of two, and far less than a memory.
+const MOST_GROWTH: usize = 1 << 16;
 
 /// Checks the parts that the library trusts.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let parts: Parts = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    // Normalizers nest in sequences.
-    let mut rest = vec![&parts.normalizer];
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::Array(values) => rest.extend(values),
-            Value::Object(fields) => {
-                if fields.get("type").is_some_and(|kind| kind == "Precompiled") {
-                    check_precompiled(value)?;
-                }
-                rest.extend(fields.values());
-            }
-            _ => {}
-        }
+    let growth = growth(&parts.normalizer)?;
+    if growth > MOST_GROWTH {
+        return Err(format!(
+            "its normalizers can make a text {growth} times as long, expected at most {MOST_GROWTH}"
+        ));
     }
-    Ok(())
+    check_templates(&parts.post_processor)
 }
 
-/// Checks a SentencePiece normalizer, which is written in base64.
-fn check_precompiled(value: &Value) -> Result<(), String> {
-    let letters = value["precompiled_charsmap"].as_str().unwrap_or_default();
+/// How many times as long a normalizer can make a text, in bytes, after checking it.
+fn growth(normalizer: &Value) -> Result<usize, String> {
+    let bytes = |value: &Value| value.as_str().map_or(0, str::len);
+    Ok(match normalizer["type"].as_str() {
+        Some("Sequence") => {
+            let parts = normalizer["normalizers"].as_array();
+            let parts = parts.into_iter().flatten().map(growth).collect::<Result<Vec<_>, _>>()?;
+            parts.into_iter().fold(1, usize::saturating_mul)
+        }
+        Some("Precompiled") => longest_text(normalizer)?.max(1),
+        Some("Replace") => {
+            let content = bytes(&normalizer["content"]);
+            match &normalizer["pattern"]["String"] {
+                Value::String(pattern) => content.div_ceil(pattern.len().max(1)).max(1),
+                // An expression may match an empty text, before each letter.
+                _ => content + 1,
+            }
+        }
+        _ => 1,
+    })
+}
+
+/// Checks a SentencePiece normalizer, which is written in base64: the length of the longest text that it writes.
+fn longest_text(normalizer: &Value) -> Result<usize, String> {
+    let letters = normalizer["precompiled_charsmap"].as_str().unwrap_or_default();
     let table =
         base64(letters).ok_or_else(|| "its precompiled normalizer: expected base64".to_string())?;
-    charsmap::read(&table).map(drop)
+    charsmap::read(&table)?;
+    Ok(table.split(|byte| *byte == 0).map(<[u8]>::len).max().unwrap_or(0))
+}
+
+/// Checks that the templates of a post-processor define the tokens that they write.
+fn check_templates(processor: &Value) -> Result<(), String> {
+    match processor["type"].as_str() {
+        Some("Sequence") => {
+            let parts = processor["processors"].as_array();
+            parts.into_iter().flatten().try_for_each(check_templates)
+        }
+        Some("TemplateProcessing") => {
+            let pieces = ["single", "pair"].map(|name| processor[name].as_array());
+            let mut ids = pieces.into_iter().flatten().flatten().filter_map(id_of_token);
+            match ids.find(|id| processor["special_tokens"].get(id).is_none()) {
+                Some(id) => Err(format!(
+                    "its post-processor writes {id:?}, which is none of its special tokens"
+                )),
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The special token of a piece of a template, if it is one.
+fn id_of_token(piece: &Value) -> Option<&str> {
+    piece["SpecialToken"]["id"].as_str()
 }
 
 /// The bytes that letters of base64 encode.
@@ -94,5 +142,33 @@ mod tests {
             assert!(normalizer(map).is_err(), "{map}");
         }
         assert!(normalizer("\"/////wAA\"").unwrap_err().contains("claims 4294967295 bytes"));
+    }
+    #[test]
+    fn normalizers_that_fill_the_memory_are_refused() {
+        let doubling = r#"{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}"#;
+        let word_start = r#"{"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}"#;
+        let of = |parts: Vec<&str>| {
+            let sequence =
+                format!("{{\"type\": \"Sequence\", \"normalizers\": [{}]}}", parts.join(", "));
+            check(format!("{{\"normalizer\": {sequence}}}").as_bytes())
+        };
+        assert_eq!(of(vec![doubling, word_start]), Ok(()));
+        let error = of(vec![doubling; 32]).unwrap_err();
+        assert!(error.contains("a text 4294967296 times as long"), "{error}");
+    }
+
+    #[test]
+    fn templates_define_their_tokens() {
+        let of = |defined: &str| {
+            let template = format!(
+                r#"{{"type": "TemplateProcessing", "single": [{{"SpecialToken": {{"id": "[X]", "type_id": 0}}}},
+                {{"Sequence": {{"id": "A", "type_id": 0}}}}], "pair": [], "special_tokens": {{{defined}}}}}"#
+            );
+            let nested = format!(r#"{{"type": "Sequence", "processors": [{template}]}}"#);
+            check(format!("{{\"post_processor\": {nested}}}").as_bytes())
+        };
+        assert_eq!(of(r#""[X]": {"id": "[X]", "ids": [1], "tokens": ["[X]"]}"#), Ok(()));
+        let error = of("").unwrap_err();
+        assert!(error.contains("writes \"[X]\", which is none of its special tokens"), "{error}");
     }
 }
