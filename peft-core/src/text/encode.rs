@@ -8,6 +8,7 @@
 //! | `encode/ids.rs` | token ids, for any task |
 //! | `encode/tokenise.rs` | texts to tokens, many at once |
 //! | `encode/texts.rs` | sources and targets, and how they are cut |
+//! | `encode/truncate.rs` | which tokens of a text or pair are kept |
 //! | `encode/causal.rs` | texts to continue |
 //! | `encode/chat.rs` | conversations to continue |
 //! | `encode/seq2seq.rs` | texts to turn into others |
@@ -27,6 +28,7 @@ mod seq_cls;
 mod texts;
 mod token_cls;
 mod tokenise;
+mod truncate;
 
 use tokenizers::{EncodeInput, Encoding, Tokenizer};
 
@@ -35,6 +37,7 @@ pub use encoded::Encoded;
 pub use rows::{Needs, Supplies};
 
 use encoded::Gathered;
+use truncate::{End, Kept};
 
 use super::record::Record;
 use crate::{
@@ -82,8 +85,8 @@ const CHUNK: usize = 4096;
 /// consist of `text` alone. A conversation is asked for the assistant's next message; one at its end
 /// is not read. With `as_chat` a text is such a conversation, of one message of a user.
 ///
-/// With `max_length`, text is truncated at its end and keeps its special tokens (of a pair, the
-/// longer text is truncated first). What a decoder-only model continues (a `source`, a `text`
+/// With `max_length`, text is truncated at its end, or where the tokenizer's truncation has the direction
+/// left at its beginning, and keeps its special tokens (of a pair, the longer text is truncated first). What a decoder-only model continues (a `source`, a `text`
 /// without targets) is truncated at its beginning, so that the part next to the target is kept. A
 /// conversation with targets is truncated at its end, and may keep none of them. A
 /// long context is not truncated but split into several examples: windows that overlap by
@@ -92,6 +95,8 @@ const CHUNK: usize = 4096;
 pub struct Encoder {
     config: EncoderConfig,
     tokenizer: Option<Tokenizer>,
+    /// The end at which texts are truncated.
+    end: End,
 }
 
 /// An example, and whether it was truncated.
@@ -203,12 +208,16 @@ impl Encoder {
     }
 
     /// Returns the example of one tokenised text or pair.
-    fn tokenized(&self, record: &Record, encoding: &Encoding, target: Target) -> Result<Example> {
+    fn kept(&self, encoding: &Encoding) -> Kept {
+        Kept::of(encoding, self.config.max_length, self.end)
+    }
+
+    fn tokenized(&self, record: &Record, kept: Kept, target: Target) -> Result<Example> {
         // If all tokens are of one type, the tokenizer's types are of no use, and often not what
         // the model was trained with.
-        let types = (self.config.type_vocab_size > 1).then(|| encoding.get_type_ids().to_vec());
-        let ids = encoding.get_ids().to_vec();
-        let example = Example { token_type_ids: types, ..Example::new(ids, target, record.line) };
+        let types = (self.config.type_vocab_size > 1).then_some(kept.type_ids);
+        let example =
+            Example { token_type_ids: types, ..Example::new(kept.ids, target, record.line) };
         check(&self.config, record, example)
     }
 }

@@ -4,7 +4,8 @@ use tokenizers::Encoding;
 
 use super::{
     Cut, Encoder, chat, check,
-    texts::{self, End, TextTokens, is_text},
+    texts::{self, TextTokens, is_text},
+    truncate::End,
 };
 use crate::{
     data::example::{Example, IGNORE, Target},
@@ -56,7 +57,7 @@ fn texts(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
 fn text(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Cut> {
     let mut tokens = TextTokens::new(encoding);
     let eos = tokens.closing(encoder.config.eos);
-    let cut = cut(&mut tokens, encoder, record, eos.len(), End::Right)?;
+    let cut = cut(&mut tokens, encoder, record, eos.len(), encoder.end)?;
     let input_ids = [&tokens.ids(), eos.as_slice()].concat();
     let targets = input_ids.iter().map(|&id| i64::from(id)).collect();
     Ok((finish(encoder, record, input_ids, Target::Tokens(targets))?, cut))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 
-use super::Encoder;
+use super::{Encoder, truncate::End};
 use crate::{
     contract::{problem_type::ProblemType, task::Task},
     data::Labels,
@@ -193,9 +193,10 @@ impl EncoderConfig {
                 return Err(Error::setting(setting, "found 0, expected at least 1"));
             }
         }
+        let end = tokenizer.as_ref().map(End::of).unwrap_or_default();
         let tokenizer = tokenizer
             .map(|own| prepare(own, self.task, self.max_length, self.max_target_length))
             .transpose()?;
-        Ok(Encoder { config: self, tokenizer })
+        Ok(Encoder { config: self, tokenizer, end })
     }
 }

@@ -4,7 +4,8 @@ use tokenizers::Encoding;
 
 use super::{
     Encoder, EncoderConfig, Row, check,
-    texts::{self, End, TextTokens, is_text},
+    texts::{self, TextTokens, is_text},
+    truncate::End,
 };
 use crate::{
     data::example::{Example, IGNORE, Target},
@@ -41,11 +42,11 @@ fn row(
 ) -> Result<Row> {
     let config = &encoder.config;
     let mut source = TextTokens::new(source);
-    let cut = cut(&mut source, config.max_length, 0);
+    let cut = cut(&mut source, config.max_length, 0, encoder.end);
     let mut example = Example::new(source.ids(), Target::None, record.line);
     let mut target_cut = false;
     if let Some(target) = target {
-        let (ids, was_cut) = target_ids(config, target);
+        let (ids, was_cut) = target_ids(config, target, encoder.end);
         target_cut = was_cut;
         let targets: Vec<i64> = ids.into_iter().map(i64::from).collect();
         example.decoder_input_ids = Some(decoder_inputs(config, record, &targets)?);
@@ -61,19 +62,16 @@ fn row(
 }
 
 /// The target's tokens, closed by the end-of-text token, and whether they were truncated.
-fn target_ids(config: &EncoderConfig, target: &Encoding) -> (Vec<u32>, bool) {
+fn target_ids(config: &EncoderConfig, target: &Encoding, end: End) -> (Vec<u32>, bool) {
     let mut target = TextTokens::new(target);
     let eos = target.closing(config.eos);
-    let was_cut = cut(&mut target, config.max_target_length, eos.len());
+    let was_cut = cut(&mut target, config.max_target_length, eos.len(), end);
     ([target.ids(), eos].concat(), was_cut)
 }
 
-/// Truncates a text at its end so that, with its special tokens and `others` more, it fits a
-/// length.
-fn cut(tokens: &mut TextTokens<'_>, length: Option<usize>, others: usize) -> bool {
-    length.is_some_and(|length| {
-        tokens.cut(length.saturating_sub(tokens.specials() + others), End::Right)
-    })
+/// Truncates a text so that, with its special tokens and `others` more, it fits a length.
+fn cut(tokens: &mut TextTokens<'_>, length: Option<usize>, others: usize, end: End) -> bool {
+    length.is_some_and(|length| tokens.cut(length.saturating_sub(tokens.specials() + others), end))
 }
 
 /// Returns what a decoder reads to predict `targets`: its start token, followed by the targets

@@ -25,8 +25,9 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
             (true, ProblemType::SingleLabel) => class(encoder, record)?,
             (true, _) => values(&encoder.config, record)?,
         };
-        let cut = !encoding.get_overflowing().is_empty();
-        examples.push((encoder.tokenized(record, encoding, target)?, cut));
+        let kept = encoder.kept(encoding);
+        let cut = kept.cut;
+        examples.push((encoder.tokenized(record, kept, target)?, cut));
     }
     Ok(examples)
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use tokenizers::Encoding;
 
-use super::Encoder;
+use super::{Encoder, truncate::End};
 use crate::{
     contract::task::Task,
     error::Result,
@@ -93,12 +93,6 @@ fn filled<'r>(
         Some(template) => template.render(record).map(Cow::Owned),
         None => one_text(encoder, role, record).map(Cow::Borrowed),
     }
-}
-
-/// The end at which a text is truncated.
-pub(super) enum End {
-    Left,
-    Right,
 }
 
 /// A tokenised text in three parts: the text, and the special tokens on either side of it.

@@ -18,7 +18,8 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
         encoder.tokenize(records, true, true, |record| Ok(record.strings(tokens)?.into()))?;
     let mut examples = Vec::with_capacity(records.len());
     for (record, encoding) in records.iter().zip(&encodings) {
-        let words = first_subwords(encoding.get_word_ids());
+        let kept = encoder.kept(encoding);
+        let (words, cut) = (first_subwords(&kept.words), kept.cut);
         let target = match encoder.config.targets {
             false => Target::None,
             true => {
@@ -27,8 +28,7 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
                 Target::Tokens(words.iter().map(class).collect())
             }
         };
-        let cut = !encoding.get_overflowing().is_empty();
-        let mut example = encoder.tokenized(record, encoding, target)?;
+        let mut example = encoder.tokenized(record, kept, target)?;
         example.word_of_token = Some(words);
         example.num_words = record.strings(tokens)?.len();
         examples.push((example, cut));

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::PostProcessorWrapper;
+use tokenizers::{PostProcessorWrapper, TruncationDirection};
 
 use super::{
     checked,
@@ -54,6 +54,13 @@ struct Common {
     added_tokens: Vec<Value>,
     #[serde(default)]
     padding: Option<Padding>,
+    #[serde(default)]
+    truncation: Option<Truncation>,
+}
+
+#[derive(Deserialize)]
+struct Truncation {
+    direction: Option<TruncationDirection>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +77,8 @@ pub(super) struct TokenizerJson<'a> {
     pub added_tokens: Vec<Value>,
     /// The token that its padding uses.
     pub pad_token: Option<String>,
+    /// The end that its truncation cuts.
+    pub truncation_side: Option<TruncationDirection>,
 }
 
 impl<'a> TokenizerJson<'a> {
@@ -83,7 +92,9 @@ impl<'a> TokenizerJson<'a> {
             let common: Common =
                 serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
             let pad_token = common.padding.and_then(|padding| padding.pad_token);
-            Ok(Self { path, bytes, added_tokens: common.added_tokens, pad_token })
+            let truncation_side = common.truncation.and_then(|own| own.direction);
+            let added_tokens = common.added_tokens;
+            Ok(Self { path, bytes, added_tokens, pad_token, truncation_side })
         })
     }
 

@@ -18,7 +18,7 @@ use super::{
     settings::Settings,
     source::Source,
     token::Token,
-    token_types,
+    token_types, truncation,
 };
 use crate::{
     error::{Error, Result},
@@ -31,7 +31,8 @@ use crate::{
 /// The tokenizer of a model folder.
 #[derive(Clone, Debug)]
 pub struct ModelTokenizer {
-    /// The tokenizer, without padding and truncation. Its texts are those of transformers' `decode`.
+    /// The tokenizer, without padding. Its truncation cuts nothing, but has the direction that the folder names, which
+    /// the encoder follows. Its texts are those of transformers' `decode`.
     pub tokenizer: Tokenizer,
     /// The tokenizer class, by the name that transformers gives it; `GGUF` for the tokenizer of such a file.
     pub class: &'static str,
@@ -85,6 +86,7 @@ impl ModelTokenizer {
         let is_byte_level = json.as_ref().is_some_and(TokenizerJson::is_byte_level);
         let class = Class::choose(&settings, &config, is_byte_level)?;
         settings.name_added_tokens();
+        let side = json.as_ref().and_then(|json| json.truncation_side);
         let (files, path, built) = match json {
             Some(json) => {
                 (vec![TOKENIZER_JSON], json_path.clone(), of_json(class, json, &settings))
@@ -93,7 +95,7 @@ impl ModelTokenizer {
         };
         let (mut tokenizer, specials) = built?;
         tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|error| Error::file(&path, error.to_string()))?;
+        truncation::keep_side(&mut tokenizer, side, &settings)?;
         tokenizer.set_encode_special_tokens(settings.flag("split_special_tokens", false)?);
         token_types::apply(&mut tokenizer, class, &settings, &path)?;
         decode::clean_up(&mut tokenizer, &settings, &path)?;
@@ -248,7 +250,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    use crate::text::tokenizer::tests::{ids, word_piece};
+    use crate::{
+        contract::task::Task,
+        text::{
+            EncoderConfig,
+            record::tests::record,
+            tokenizer::tests::{ids, word_piece},
+        },
+    };
 
     #[test]
     fn files_that_are_no_tokenizers_are_named() {
@@ -295,6 +304,37 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_cut_at_the_end_that_the_folder_names() {
+        let cut = |settings: &Value, in_json: Option<&str>| {
+            let dir = folder("bert", settings);
+            let path = dir.path().join("tokenizer.json");
+            let mut json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            json["truncation"] = in_json.map_or(Value::Null, |direction| {
+                json!({"direction": direction, "max_length": 3, "strategy": "OnlyFirst", "stride": 0})
+            });
+            std::fs::write(&path, json.to_string()).unwrap();
+            let tokenizer = load_tokenizer(dir.path()).unwrap();
+            assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 5, 1], "nothing is cut");
+            let config =
+                EncoderConfig { max_length: Some(4), ..EncoderConfig::new(Task::SeqCls, 14) };
+            let config = EncoderConfig { targets: false, ..config };
+            let rows = [record(1, json!({"text": "the cat sat"}))];
+            let encoded = config.init(Some(tokenizer)).unwrap().encode(&rows).unwrap();
+            (encoded.examples[0].input_ids.clone(), encoded.truncated)
+        };
+        // As transformers 5.23: the setting, else what tokenizer.json says.
+        let (head, tail) = ((vec![0, 3, 4, 1], 1), (vec![0, 4, 5, 1], 1));
+        let (left, right) =
+            (json!({"truncation_side": "left"}), json!({"truncation_side": "right"}));
+        assert_eq!(cut(&json!({}), None), head);
+        assert_eq!(cut(&json!({}), Some("Left")), tail);
+        assert_eq!(cut(&left, Some("Right")), tail);
+        assert_eq!(cut(&right, Some("Left")), head);
+        let own = json!({"tokenizer_class": "TokenizersBackend"});
+        assert_eq!(cut(&own, Some("Left")), tail);
+    }
+
+    #[test]
     fn what_is_not_followed_is_refused_by_name() {
         for (model_type, settings, says) in [
             ("gpt2", json!({}), "its model is WordPiece, of which GPT2Tokenizer makes BPE"),
@@ -317,6 +357,11 @@ mod tests {
             ("bert", json!({"tokenizer_class": 1}), "key `tokenizer_class`: found 1, expected a"),
             ("bert", json!({"unk_token": null}), "key `unk_token`: found null, expected a token"),
             ("bert", json!({"eos_token": 2}), "key `eos_token`: found 2, expected a token"),
+            (
+                "bert",
+                json!({"truncation_side": "middle"}),
+                "key `truncation_side`: found \"middle\", expected \"left\" or \"right\"",
+            ),
             ("bert", json!({"added_tokens_decoder": []}), "expected an object"),
             (
                 "bert",

@@ -10,6 +10,7 @@
 //! | `class` | which tokenizer class a folder is for |
 //! | `classes` | the parts that a class builds anew |
 //! | `finish` | added tokens, and those around a text |
+//! | `truncation` | the end at which texts are truncated |
 //! | `token_types` | pairs without token types, where a model gets none |
 //! | `source` | a vocabulary: `vocab.txt`, `vocab.json` with `merges.txt` |
 //! | `json_file` | a vocabulary: `tokenizer.json` |
@@ -43,6 +44,7 @@ mod settings;
 mod source;
 mod token;
 mod token_types;
+mod truncation;
 
 pub use definition::{BytePairs, TokenizerDefinition, TokenizerModel, implied_merges};
 pub use end_token::end_token;

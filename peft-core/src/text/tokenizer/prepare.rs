@@ -1,14 +1,14 @@
 //! Preparing a tokenizer for a task.
 
-use tokenizers::{PostProcessor, PreTokenizerWrapper, Tokenizer, TruncationParams};
+use tokenizers::{PostProcessor, PreTokenizerWrapper, Tokenizer};
 
 use crate::{
     contract::task::Task,
     error::{Error, Result},
 };
 
-/// Prepares a tokenizer for the encoder, whatever its file says: no padding, truncation only where
-/// requested, and words that are encoded as within a sentence.
+/// Prepares a tokenizer for the encoder, whatever its file says: no padding, no truncation, which the encoder does
+/// itself, and words that are encoded as within a sentence.
 ///
 /// # Errors
 /// [`Error::Setting`] if a length leaves no space for text besides the special tokens.
@@ -19,7 +19,8 @@ pub(in crate::text) fn prepare(
     max_target_length: Option<usize>,
 ) -> Result<Tokenizer> {
     tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| refused(error.to_string()))?;
+    let off = tokenizer.with_truncation(None).map(drop);
+    off.map_err(|error| Error::setting("max_length", error.to_string()))?;
     let specials = |pair| tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(pair));
     let pairs = matches!(task, Task::SeqCls | Task::QuestionAns);
     let of_source = specials(false).max(if pairs { specials(true) } else { 0 });
@@ -27,22 +28,12 @@ pub(in crate::text) fn prepare(
         ("max_length", max_length, of_source),
         ("max_target_length", max_target_length, specials(false)),
     ] {
-        // The tokenizer subtracts this number unchecked.
         if let Some(length) = length.filter(|length| *length <= specials) {
             let message = format!(
                 "found {length}, expected more than the {specials} special tokens that the \
                  tokenizer adds"
             );
             return Err(Error::setting(setting, message));
-        }
-    }
-    if let Some(max_length) = max_length {
-        // The other tasks truncate their texts themselves.
-        if matches!(task, Task::SeqCls | Task::TokenCls) {
-            let truncation = TruncationParams { max_length, ..TruncationParams::default() };
-            tokenizer
-                .with_truncation(Some(truncation))
-                .map_err(|error| refused(error.to_string()))?;
         }
     }
     if task == Task::TokenCls
@@ -57,10 +48,6 @@ pub(in crate::text) fn prepare(
         tokenizer.with_pre_tokenizer(Some(byte_level));
     }
     Ok(tokenizer)
-}
-
-fn refused(message: String) -> Error {
-    Error::setting("max_length", message)
 }
 
 #[cfg(test)]
@@ -158,8 +145,6 @@ pub(in crate::text) mod tests {
         let tokenizer = prepare(word_piece(), Task::SeqCls, None, None).unwrap();
         assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 5, 1]);
         let tokenizer = prepare(word_piece(), Task::SeqCls, Some(4), None).unwrap();
-        assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 1]);
-        let tokenizer = prepare(word_piece(), Task::CausalLm, Some(4), None).unwrap();
         assert_eq!(ids(&tokenizer, "the cat sat"), [0, 3, 4, 5, 1]);
     }
 
