@@ -4,12 +4,13 @@ use std::path::Path;
 
 use clap::Args;
 use peft_core::{
-    ContextBudget, ProblemType, Result, Task,
+    Adapter, ContextBudget, ProblemType, Result, Task,
     data::Labels,
     error::Error,
     formats::read,
     text::{ChatSource, Clock, Encoded, FieldNames, Template},
 };
+use serde_json::Value;
 
 /// Flags that ask texts instead of continuing them.
 #[derive(Args, Clone, Debug, Default)]
@@ -18,7 +19,7 @@ pub struct ChatArgs {
     #[arg(long)]
     pub chat: bool,
     /// Message of the system, for texts and for conversations that have none.
-    #[arg(long, value_name = "TEXT", requires = "chat")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, requires = "chat")]
     pub system: Option<String>,
 }
 
@@ -35,6 +36,23 @@ pub fn stored_labels(names: Vec<String>, whose: &str) -> Result<Labels> {
         other => other,
     })
 }
+
+/// The label list that an adapter stores, if it does.
+///
+/// # Errors
+///
+/// As [`stored_labels`].
+pub fn adapter_labels(adapter: &Adapter) -> Result<Option<Labels>> {
+    let own = &adapter.config.own;
+    let labels = own.labels.clone().map(|names| stored_labels(names, "adapter")).transpose()?;
+    Ok(match own.recipe.get(SORTED_LABELS).and_then(Value::as_bool) {
+        Some(true) => labels.map(Labels::sorted),
+        _ => labels,
+    })
+}
+
+/// What an adapter remembers where nobody gave its classes an order.
+pub const SORTED_LABELS: &str = "sorted_labels";
 
 /// Checks that a task has a problem type.
 ///

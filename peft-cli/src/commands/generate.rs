@@ -39,7 +39,13 @@ pub struct GenerateArgs {
     #[command(flatten)]
     text: TextArgs,
     /// Text to continue.
-    #[arg(long, value_name = "TEXT", conflicts_with = "input", required_unless_present = "input")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        conflicts_with = "input",
+        required_unless_present = "input"
+    )]
     prompt: Option<String>,
     #[command(flatten)]
     asked: ChatArgs,

@@ -15,7 +15,7 @@ use peft_models::{LoadOptions, Loaded};
 use super::UseArgs;
 use crate::{
     adapter_folder, base_model, device,
-    encoding::{check_problem_type, parse_labels, stored_labels},
+    encoding::{adapter_labels, check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
     locate,
     model_dir::ModelDir,
@@ -176,6 +176,15 @@ impl Session {
             let message = format!("found {count} labels, the head has {classes} classes");
             return Err(Error::setting("--labels", message));
         }
+        let own = self.adapter.as_ref().map(adapter_labels).transpose()?.flatten();
+        if let Some(own) = own.filter(|own| *own != labels)
+            && own.names().iter().all(|name| labels.index(name).is_some())
+        {
+            let names = own.names().join(", ");
+            let message =
+                format!("found the classes of the adapter in another order than its own: {names}");
+            return Err(Error::setting("--labels", message));
+        }
         self.labels = Some(labels);
         Ok(self)
     }
@@ -264,11 +273,10 @@ fn class_names(
             "the adapter names {count} labels, its head has {classes} classes"
         )));
     }
-    let whose = match adapter {
-        Some(adapter) if adapter.config.own.labels.is_some() => "adapter",
-        _ => "base model",
-    };
-    names.map(|names| stored_labels(names, whose)).transpose()
+    match adapter.map(adapter_labels).transpose()?.flatten() {
+        Some(labels) => Ok(Some(labels)),
+        None => names.map(|names| stored_labels(names, "base model")).transpose(),
+    }
 }
 
 /// Whether these are LABEL_0 and so on, which transformers writes if it knows no names.

@@ -15,7 +15,7 @@ use peft_models::Loaded;
 
 use crate::{
     data_files::DataFiles,
-    encoding::{parse_labels, stored_labels},
+    encoding::{adapter_labels, parse_labels, stored_labels},
     output,
 };
 
@@ -46,8 +46,8 @@ pub fn of_run(
     if !matches!(task, Task::SeqCls | Task::TokenCls) || problem_type == ProblemType::Regression {
         return Ok(None);
     }
-    if let Some(names) = start_adapter.and_then(|adapter| adapter.config.own.labels.clone()) {
-        return Ok(Some(stored_labels(names, "adapter")?));
+    if let Some(labels) = start_adapter.map(adapter_labels).transpose()?.flatten() {
+        return Ok(Some(labels));
     }
     let first = train.first_rows()?;
     let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{class_names, inputs::Inputs, method_builder::MethodBuilder};
 use crate::{
-    encoding::check_lengths,
+    encoding::{SORTED_LABELS, check_lengths},
     error::CliResult,
     flags::method_name::MethodName,
     hub,
@@ -267,6 +267,10 @@ impl PreparedRun {
             fields.remove("chat_template");
             if let Some(template) = &self.chat_template {
                 fields.insert("chat_template".into(), json!(template));
+            }
+            let sorted = self.labels.as_ref().filter(|labels| labels.is_sorted());
+            if sorted.is_some_and(|labels| !class_names::are_indices(labels)) {
+                fields.insert(SORTED_LABELS.into(), true.into());
             }
             fields.insert("trained_parameters".into(), json!(trained_parameters));
         }

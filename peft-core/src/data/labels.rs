@@ -8,13 +8,24 @@ use crate::error::{Error, Result};
 
 /// The class names of a task; the position of a name in the list is its class index.
 ///
-/// Serialises as a plain list of strings. Never empty, without duplicates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Serialises as a plain list of strings. Never empty, without duplicates. Lists of the same names in the same order
+/// are equal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Labels {
     names: Vec<String>,
     indices: HashMap<String, usize>,
+    /// Whether the names were only sorted.
+    sorted: bool,
 }
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names
+    }
+}
+
+impl Eq for Labels {}
 
 impl Labels {
     /// Creates a label list in the given order.
@@ -35,7 +46,18 @@ impl Labels {
                 return fail(format!("`{name}` is both label {first} and label {index}"));
             }
         }
-        Ok(Self { names, indices })
+        Ok(Self { names, indices, sorted: false })
+    }
+
+    /// The list, said to be only [sorted](Self::is_sorted).
+    #[must_use]
+    pub fn sorted(self) -> Self {
+        Self { sorted: true, ..self }
+    }
+
+    /// Whether the names are in no order that anybody gave: a number in a file of rows is then not the index of a name.
+    pub fn is_sorted(&self) -> bool {
+        self.sorted
     }
 
     /// Collects the distinct labels of an iterator, sorted: by value if all are integers (so that
@@ -52,7 +74,7 @@ impl Labels {
             numbers.sort_unstable();
             names = numbers.iter().map(i64::to_string).collect();
         }
-        Self::from_list(names)
+        Self::from_list(names).map(Self::sorted)
     }
 
     /// Returns the class index of a label, `None` if it is not in the list.

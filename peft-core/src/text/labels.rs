@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Returns the class index of a label in field `key` of a record: the name in the list or, if no name in the list is
-/// a number, the index that it is. Where the file names its classes, and the list has one of these names, a number
+/// a number and the list has an order that was given, the index that it is. Where the file names its classes, and the list has one of these names, a number
 /// is the class of the file's name: the list may have another order.
 ///
 /// # Errors
@@ -53,14 +53,19 @@ pub(super) fn label_index(
     let own = |name: &String| label_text(&Value::from(name.as_str()));
     // Numbers as names are no indices: of classes 1, 2 and 3 there is no 0.
     let numbered = || labels.names().iter().any(|name| name.parse::<f64>().is_ok());
-    let index = || name.parse::<usize>().ok().filter(|index| *index < labels.len() && !numbered());
+    let number = || name.parse::<usize>().ok().filter(|index| *index < labels.len() && !numbered());
+    let index = || number().filter(|_| !labels.is_sorted());
     // JSON's `true` is `True` in a table.
     let alike = |own: String| own == name || is_boolean(name) && own.eq_ignore_ascii_case(name);
     let by_value = || labels.names().iter().position(|name| own(name).is_some_and(alike));
     labels.index(name).or_else(by_value).or_else(index).ok_or_else(|| {
-        let or_index = match numbered() {
-            true => String::new(),
-            false => format!(", or an index from 0 to {}", labels.len() - 1),
+        let or_index = match (labels.is_sorted(), number()) {
+            _ if numbered() => String::new(),
+            (true, None) => String::new(),
+            (true, Some(_)) => "; they were sorted, so that a number is none of their indices: train with the names in \
+                                the order of the numbers (set `labels`), or write names"
+                .to_owned(),
+            (false, _) => format!(", or an index from 0 to {}", labels.len() - 1),
         };
         let listed = listed(labels);
         record.error(format!("found label `{name}`, expected one of: {listed}{or_index}"))
@@ -257,6 +262,20 @@ mod tests {
             (index(&["False", "True"], "true"), index(&["false", "true"], "True")),
             (Ok(1), Ok(1))
         );
+    }
+
+    #[test]
+    fn numbers_are_no_indices_of_names_that_were_sorted() {
+        let row = record(4, json!({}));
+        let labels = Labels::collect(["neutral", "entailment"]).unwrap();
+        assert_eq!(label_index(&labels, "neutral", &row, "label").unwrap(), 1);
+        let error = label_index(&labels, "1", &row, "label").unwrap_err().to_string();
+        assert!(
+            error.contains("expected one of: entailment, neutral; they were sorted"),
+            "{error}"
+        );
+        let numbers = Labels::collect(["1", "0"]).unwrap();
+        assert_eq!(label_index(&numbers, "1", &row, "label").unwrap(), 1, "a name");
     }
 
     #[test]

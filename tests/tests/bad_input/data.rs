@@ -813,6 +813,26 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "numbers for names that were sorted",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(
+                dir,
+                "{\"text\": \"the\", \"label\": \"wet\"}\n{\"text\": \"sea\", \"label\": \"dry\"}\n",
+            );
+            fs::write(dir.join("valid.jsonl"), "{\"text\": \"the\", \"label\": 0}\n").unwrap();
+            classify("--valid valid.jsonl")
+        },
+        says: &[
+            "valid.jsonl, line 1: found label `0`, expected one of: dry, wet; they were sorted",
+            "set --labels",
+        ],
+        then: "train --model model --method head --task seq-cls --train rows.jsonl --valid valid.jsonl --out out \
+               --steps 1 --labels wet,dry",
+        ..CASE
+    },
+    Case {
         name: "scores with a decimal comma",
         build: |dir| {
             model(dir, "bert");

@@ -212,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn answers_may_be_in_columns_of_their_own() {
+        let config = EncoderConfig::new(Task::QuestionAns, 8);
+        let encoder = config.init(Some(llama_like(false))).unwrap();
+        let mut row = json!({"question": "a b", "context": "c d e", "answers.text": ["d"], "answers.answer_start": [2]});
+        assert_eq!(encode(&encoder, row.clone())[0].target, Target::Span { start: 3, end: 3 });
+        row.as_object_mut().unwrap().remove("answers.answer_start");
+        assert!(refusal(&encoder, row).contains("field `answers` has no `answer_start`"));
+    }
+
+    #[test]
     fn a_decoder_reads_question_and_context_too() {
         let config = EncoderConfig::new(Task::QuestionAns, 8);
         let encoder = config.init(Some(llama_like(false))).unwrap();

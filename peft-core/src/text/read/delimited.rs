@@ -195,8 +195,12 @@ impl DelimitedRecords {
         let header = match &options.columns {
             Some(columns) if columns.len() != first.len() => {
                 let (found, expected) = (first.len(), columns.len());
+                let (names, whose) = match options.remembered {
+                    true => ("names of training", "; give those of this file"),
+                    false => ("names", ""),
+                };
                 let message = format!(
-                    "found {expected} names ({}), but line {line} of {} has {found} columns",
+                    "found {expected} {names} ({}), but line {line} of {} has {found} columns{whose}",
                     columns.join(", "),
                     path.display()
                 );
@@ -228,6 +232,18 @@ impl DelimitedRecords {
                     first.join(", ")
                 );
                 return Err(Error::setting("columns", message));
+            } else if let Some(name) = named_in_place(&first, names) {
+                let message = format!(
+                    "line {line} of {} ({}) looks like a header, since `{name}` stands where the column of this name is",
+                    path.display(),
+                    first.join(", ")
+                );
+                if options.remembered {
+                    let message = format!("{message}; give the names of this file's columns");
+                    return Err(Error::setting("columns", message));
+                }
+                notes.say(format!("{message}; it is read as a row"));
+                waiting.push_front((line, first));
             } else {
                 options.say_remembered(&path, notes);
                 waiting.push_front((line, first));
@@ -255,6 +271,14 @@ impl DelimitedRecords {
             other => other,
         })
     }
+}
+
+/// The name of a column that a row has in its place.
+fn named_in_place<'n>(row: &[String], names: &'n [String]) -> Option<&'n String> {
+    let is_same = |(cell, name): &(&String, &String)| {
+        !name.is_empty() && cell.trim().to_lowercase() == name.to_lowercase()
+    };
+    row.iter().zip(names).find(is_same).map(|(_, name)| name)
 }
 
 /// Whether a row has the names of the columns, in another order.
@@ -509,6 +533,25 @@ mod tests {
         assert!(said[0].ends_with("a.csv: the columns are called text, label as in training; `columns` calls them otherwise"), "{said:?}");
         let (_, said) = notes("a.csv", "text,label\na,1\n", &remembered);
         assert!(said.iter().all(|note| !note.contains("as in training")), "{said:?}");
+        // The header of a file that has other columns than that of training.
+        let error = read_with(
+            "a.csv",
+            "id,text\n7,a\n",
+            &ReadOptions { remembered: true, ..named("label,text") },
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("columns: line 1 of") && error.contains("looks like a header"),
+            "{error}"
+        );
+        let (records, said) = notes("a.csv", "id,text\n7,a\n", &named("label,text"));
+        assert!(
+            records.unwrap().len() == 2 && said[0].ends_with("it is read as a row"),
+            "{said:?}"
+        );
+        let wider = ReadOptions { remembered: true, ..named("a,label,text") };
+        let error = read_with("a.csv", "id,text\n7,a\n", &wider).unwrap_err().to_string();
+        assert!(error.contains("found 3 names of training"), "{error}");
         let error = read_with("a.csv", "a,1\n", &named("text")).unwrap_err().to_string();
         assert!(error.contains("columns: found 1 names (text), but line 1 of"), "{error}");
         assert!(error.ends_with("a.csv has 2 columns"), "{error}");

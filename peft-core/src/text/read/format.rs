@@ -7,6 +7,7 @@ use super::{
     dialect::{DELIMITERS, Dialect, Quotes, separator},
     fast_text::is_labelled,
     input::check_encoding,
+    options::ReadOptions,
 };
 use crate::error::{Error, Result};
 
@@ -34,7 +35,9 @@ const ACCEPTED: &str = ".jsonl, .json, .csv, .tsv, .conll or .txt (also .gz or .
 ///
 /// # Errors
 /// [`Error::File`] if it can be none of the formats, saying how to make it one of them.
-pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Format> {
+pub(super) fn of(path: &Path, head: &[u8], options: &ReadOptions) -> Result<Format> {
+    let columns = options.columns.as_deref();
+    let columns_are_named = columns.is_some();
     if head.starts_with(b"PAR1") {
         return Ok(Format::Parquet);
     }
@@ -81,6 +84,14 @@ pub(super) fn of(path: &Path, head: &[u8], columns_are_named: bool) -> Result<Fo
                 true => csv_dialect(first, &others).count(first) > 0,
                 false => is_header(first, &others),
             };
+            if is_csv && !has_tabs && options.remembered && may_be_prose(first, &others) {
+                let message = format!(
+                    "{} may be lines of text, or a table of the columns that training had: name it .text or .csv, or \
+                     give its columns",
+                    path.display()
+                );
+                return Err(Error::setting("columns", message));
+            }
             Ok(match first {
                 _ if has_tabs => Format::Delimited(Dialect::TSV),
                 _ if is_csv => csv(),
@@ -125,6 +136,11 @@ fn extension(path: &Path) -> String {
     }
 }
 
+/// Whether a file holds a row on each line by its name.
+pub(super) fn is_json_lines(path: &Path) -> bool {
+    matches!(extension(path).as_str(), "jsonl" | "ndjson")
+}
+
 /// The extension of a file that holds data by its name.
 pub(super) fn data_extension(path: &Path) -> Option<String> {
     const KNOWN: &[&str] = &["jsonl", "json", "ndjson", "csv", "tsv", "tab"];
@@ -146,6 +162,15 @@ fn is_json(head: &[u8]) -> bool {
         next,
         (Some(b'{'), None | Some(b'"' | b'}')) | (Some(b'['), None | Some(b'{' | b'[' | b']'))
     )
+}
+
+/// Whether what separates columns in the first line may be the commas of a text: blanks follow them, or other lines have
+/// more or fewer.
+fn may_be_prose(first: &str, others: &[&str]) -> bool {
+    let dialect = csv_dialect(first, others);
+    // The last line may be cut off.
+    let whole = &others[..others.len().saturating_sub(1)];
+    dialect.skip_space || whole.iter().any(|row| dialect.count(row) != dialect.count(first))
 }
 
 /// Whether a line names columns that others have, too: prose has commas as well.
@@ -200,7 +225,7 @@ mod tests {
     use super::*;
 
     fn found(name: &str, head: &str) -> Format {
-        of(Path::new(name), head.as_bytes(), false).unwrap()
+        of(Path::new(name), head.as_bytes(), &ReadOptions::default()).unwrap()
     }
 
     fn delimiter(name: &str, head: &str) -> (char, bool) {
@@ -259,8 +284,13 @@ mod tests {
             assert_eq!(found(name, "__label__a , x\n__label__b , y\n"), Format::FastText);
         }
         assert_ne!(found("a.csv", "__label__a,x\n"), Format::FastText);
-        let named = of(Path::new("a.txt"), b"the sea, it is\n", true).unwrap();
-        assert!(matches!(named, Format::Delimited(_)));
+        let mut named = ReadOptions { columns: Some(Vec::new()), remembered: false };
+        let of_named = |options: &ReadOptions, head: &[u8]| of(Path::new("a.txt"), head, options);
+        assert!(matches!(of_named(&named, b"the sea, it is\n").unwrap(), Format::Delimited(_)));
+        named.remembered = true;
+        let error = of_named(&named, b"good, film\nbad, film\n").unwrap_err().to_string();
+        assert!(error.starts_with("columns: a.txt may be lines of text, or a table"), "{error}");
+        assert!(of_named(&named, b"1,good\n0,bad\n").is_ok());
     }
 
     #[test]
@@ -273,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_neither_is_refused() {
         let refusal = |name: &str, head: &str| {
-            of(Path::new(name), head.as_bytes(), false).unwrap_err().to_string()
+            of(Path::new(name), head.as_bytes(), &ReadOptions::default()).unwrap_err().to_string()
         };
         assert_eq!(
             refusal("a.xlsx", "x"),

@@ -5,6 +5,7 @@ use std::{mem, sync::Arc};
 use serde_json::Value;
 
 use super::{
+    format,
     input::{Input, utf8},
     json_document::{self, Document},
     json_value::{Extent, Step, parse, repaired},
@@ -65,7 +66,8 @@ impl JsonRecords {
         let Some((line, text)) = self.value()? else { return Ok(None) };
         // Only a value that is alone in the file may hold all rows of it.
         if self.peek()?.is_none() {
-            match json_document::read(&self.input.path, line, &text, notes)? {
+            let is_line = format::is_json_lines(&self.input.path) && !text.contains('\n');
+            match json_document::read(&self.input.path, (line, is_line), &text, notes)? {
                 Document::Row => {}
                 Document::Rows(records) => {
                     self.place = Place::Document(records.into_iter());

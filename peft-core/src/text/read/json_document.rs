@@ -51,13 +51,14 @@ pub(super) enum Document {
     Row,
 }
 
-/// The rows of a document that begins on line `line`.
+/// The rows of a document that begins on line `line`. The only line of a file of lines is a row, unless it has SQuAD's
+/// layout.
 ///
 /// # Errors
 /// [`Error::File`] if it has several lists of rows, or columns of different lengths; the errors of a row in it.
 pub(super) fn read(
     path: &Arc<Path>,
-    line: usize,
+    (line, is_line): (usize, bool),
     text: &str,
     notes: &mut Notes,
 ) -> Result<Document> {
@@ -67,6 +68,17 @@ pub(super) fn read(
         // Its lines are counted from the beginning of the file.
         let text = "\n".repeat(line - 1) + &repaired(text);
         return Ok(squad::records(path, &text)?.map_or(Document::Row, Document::Rows));
+    }
+    if is_line {
+        let has_rows = !matches!(key_of_rows(path, &document), Ok(None));
+        let is_column =
+            |(key, value): (&String, &Value)| value.is_array() && !is_list_of_a_row(key, value);
+        if has_rows || !document.is_empty() && document.iter().all(is_column) {
+            let path = path.display();
+            notes
+                .say(format!("{path}: its only line is a row; name it .json if it holds all rows"));
+        }
+        return Ok(Document::Row);
     }
     if let Some(columns) = list(&document, "columns")
         && let Some(rows) = list(&document, "data")
@@ -301,7 +313,10 @@ fn numbered_rows(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::records::tests::{failure, lines, read};
+    use super::super::{
+        options::ReadOptions,
+        records::tests::{failure, lines, notes, read},
+    };
     use serde_json::json;
 
     fn texts(content: &str) -> Vec<String> {
@@ -367,6 +382,23 @@ mod tests {
         }
         let columns = json!({"tokens": [["a"], ["b", "c"]], "tags": [["O"], ["O", "O"]]});
         assert_eq!(read("a.json", columns.to_string()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_only_line_of_a_file_of_lines_is_a_row() {
+        let row = json!({"prompt": "a", "examples": [{"text": "b"}, {"text": "c"}]});
+        let (records, said) = notes("a.jsonl", row.to_string(), &ReadOptions::default());
+        assert_eq!(json!(records.unwrap()[0].fields), row);
+        assert!(
+            said[0]
+                .ends_with("a.jsonl: its only line is a row; name it .json if it holds all rows")
+        );
+        assert_eq!(read("a.json", row.to_string()).unwrap().len(), 2);
+        let ids = json!({"input_ids": [1, 2], "labels": [1, 2]});
+        assert!(notes("a.jsonl", ids.to_string(), &ReadOptions::default()).1.is_empty());
+        let words = json!({"sentence": ["EU", "rejects"]});
+        assert_eq!(read("a.jsonl", words.to_string()).unwrap().len(), 1);
+        assert_eq!(read("a.jsonl", "{\"text\":\n[\"a\", \"b\"]}").unwrap().len(), 2, "no line");
     }
 
     #[test]

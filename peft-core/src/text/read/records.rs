@@ -141,7 +141,7 @@ impl Records {
     fn open_file(&mut self, path: &Path) -> Result<Open> {
         let input = Input::open(path)?;
         let is_named = self.options.columns.is_some();
-        let format = format::of(path, &input.head(), is_named)?;
+        let format = format::of(path, &input.head(), &self.options)?;
         let unused = match format {
             Format::Json => Some("JSON names its fields itself"),
             Format::Lines => Some("a line of text has no columns"),

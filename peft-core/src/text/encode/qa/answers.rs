@@ -63,9 +63,13 @@ fn is_impossible(record: &Record) -> Result<Option<bool>> {
 
 /// The texts of a record's answers with their starts.
 fn parts<'r>(record: &'r Record, field: &str) -> Result<Vec<(&'r Value, &'r Value)>> {
-    match record.get(field)? {
-        Value::Object(lists) => {
-            let list = |key: &str| match lists.get(key) {
+    // A table may have each list in a column of its own, as `flatten` of `datasets` leaves them.
+    let column = |key: &str| record.value(&format!("{field}.{key}"));
+    let columns = record.value(field).is_none() && column("text").is_some();
+    let whole = if columns { &Value::Null } else { record.get(field)? };
+    match whole {
+        Value::Object(_) | Value::Null => {
+            let list = |key: &str| match column(key) {
                 Some(Value::Array(values)) => Ok(values.as_slice()),
                 Some(Value::Null) => Ok(<&[Value]>::default()),
                 Some(other) => Err(record.unexpected(&format!("{field}.{key}"), other, "an array")),
