@@ -170,11 +170,12 @@ mod tests {
     #[test]
     fn what_a_kill_interrupted_is_finished() {
         type Step = fn(&Path);
-        let steps: [Step; 6] = [
+        let steps: [Step; 7] = [
             |out| atomic::set_aside(&out.join("checkpoints/step-000004")).unwrap(),
             |out| atomic::set_aside(&out.join("checkpoints/step-000002")).unwrap(),
             |out| atomic::set_aside(&out.join(METRICS)).unwrap(),
             |out| atomic::set_aside(&out.join(EVALUATIONS)).unwrap(),
+            |out| atomic::set_aside(&damaged_lines_of(&out.join(METRICS))).unwrap(),
             |out| fs::write(out.join(EARLIER), config_sum(out).unwrap()).unwrap(),
             |out| fs::rename(out.join(NEXT), out.join(RUN_FILE)).unwrap(),
         ];
