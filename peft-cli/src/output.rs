@@ -6,7 +6,7 @@ use std::{
 };
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
-use peft_core::{Error, Result, metrics::Metrics, text::find_files};
+use peft_core::{Error, Result, adapter::atomic, metrics::Metrics, text::find_files};
 
 /// Prints a line of results.
 ///
@@ -57,21 +57,21 @@ pub fn metrics(metrics: &Metrics) -> io::Result<()> {
     metrics.iter().try_for_each(|(name, value)| line(format!("{name:<width$} {value:>9.4}")))
 }
 
-/// Refuses a file for results that is one of the files they come from.
+/// Refuses a file for results, before the work that they take, that cannot be written, or is one of the files they come
+/// from.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] naming `flag`.
-pub fn check_apart(flag: &str, output: Option<&Path>, inputs: &[PathBuf]) -> Result<()> {
+/// [`Error::Setting`] naming `flag`, [`Error::Write`].
+pub fn check_output(flag: &str, output: Option<&Path>, inputs: &[PathBuf]) -> Result<()> {
+    let Some(output) = output else { return Ok(()) };
     // A terminal may be both.
-    match output.filter(|output| output.is_file()) {
-        Some(output) if inputs.iter().any(|input| is_read(output, input)) => {
-            let message =
-                format!("found {}, which this command reads: give another file", output.display());
-            Err(Error::setting(flag, message))
-        }
-        _ => Ok(()),
+    if output.is_file() && inputs.iter().any(|input| is_read(output, input)) {
+        let message =
+            format!("found {}, which this command reads: give another file", output.display());
+        return Err(Error::setting(flag, message));
     }
+    atomic::check_writable(output)
 }
 
 /// Whether a file is among those that a name of data files stands for.

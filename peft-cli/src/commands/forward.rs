@@ -54,7 +54,7 @@ pub struct ForwardArgs {
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &ForwardArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
-    output::check_apart("--output", Some(&args.output), &args.input)?;
+    output::check_output("--output", Some(&args.output), &args.input)?;
     let session = Session::open(&args.model)?;
     let (records, encoded) =
         session.read_and_encode(&args.input, &TextArgs::default(), &ChatArgs::default())?;

@@ -76,7 +76,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     if args.prompt.is_some() {
         args.text.check_prompt(args.asked.chat)?;
     }
-    output::check_apart("--output", args.output.as_deref(), &args.input)?;
+    output::check_output("--output", args.output.as_deref(), &args.input)?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
     if args.asked.chat && session.model().spec().is_encoder_decoder() {

@@ -70,7 +70,7 @@ pub struct PredictArgs {
 ///
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
-    output::check_apart("--output", args.output.as_deref(), &args.input)?;
+    output::check_output("--output", args.output.as_deref(), &args.input)?;
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;

@@ -94,6 +94,19 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write_files(&[(path, bytes)])
 }
 
+/// Whether [`write_file`] can write there, found out by a temporary file: before work whose result would be lost.
+///
+/// # Errors
+///
+/// [`Error::Write`].
+pub fn check_writable(path: &Path) -> Result<()> {
+    let checked = Target::of(path).and_then(|target| match target {
+        Target::File(file) => Draft::new(&file, &[]).map(drop),
+        Target::Stream => Ok(()),
+    });
+    checked.map_err(Error::write(path))
+}
+
 /// Writes files, as [`write_file`] does. All are written and synced under temporary names before the first is renamed.
 /// They are renamed in the order given, so a kill in between leaves the first ones new and the others old.
 ///

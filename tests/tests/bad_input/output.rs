@@ -44,6 +44,12 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "--output in a folder that is not there, told before the model is read",
+        build: |_| words("generate --model no --input rows.jsonl --output no/out.jsonl"),
+        says: &["cannot write no/out.jsonl", "No such file"],
+        ..CASE
+    },
+    Case {
         name: "--metrics-file is below a file",
         build: |dir| {
             model(dir, "gpt2");
