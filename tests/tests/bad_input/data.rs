@@ -627,7 +627,7 @@ pub const CASES: &[Case] = &[
             train("")
         },
         says: &["it has: \\u{1b}[31mx"],
-        ..CASE
+        ..USAGE
     },
     Case {
         name: "a tokenizer.model that is none",
