@@ -11,7 +11,7 @@ use peft_core::{
 };
 use peft_models::{
     Loaded,
-    generate::{EndTokens, GenerateConfig},
+    generate::{EndTokens, GenerateConfig, trained_start},
 };
 
 use crate::{
@@ -84,7 +84,7 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     if settings.task == Task::Seq2SeqLm {
         let token = |key: &str| base.config.token_ids(key).first().copied();
         let start = || GenerateConfig::for_model(base, 1).ok()?.decoder_start;
-        config.decoder_start = token("decoder_start_token_id").or_else(start);
+        config.decoder_start = trained_start(&base.config).or_else(start);
         config.pad = token("pad_token_id");
     }
     Ok(config)

@@ -18,6 +18,7 @@
 //! | [`encode_rows`] | rows that are encoded as they are read |
 //! | [`decoding`] | how text is continued: by the flags, else by the model's files |
 //! | [`end_token`] | the tokens that end a text, for training and generation |
+//! | [`decoder_start`] | the token from which the decoder of an encoder-decoder starts |
 //! | [`fields`] | the flags that name the fields of a row |
 //! | [`text_stream`] | text from new tokens, as they are generated |
 //! | [`token_text`] | what a tokenizer's decoder makes of tokens |
@@ -36,6 +37,7 @@ pub mod allocator;
 pub mod base_model;
 pub mod commands;
 pub mod data_files;
+pub mod decoder_start;
 pub mod decoding;
 pub mod demo;
 pub mod device;

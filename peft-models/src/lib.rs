@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `load`, `options` | from a folder to a model, and how it computes |
 //! | `not_a_model` | a path that leads to no model: where the model is |
+//! | `adapter_beside` | an adapter in the folder of a base model |
 //! | `quantised` | weights that another tool quantised, refused by name |
 //! | [`config`] | reading `config.json` |
 //! | `gguf` | the metadata and the names of GGUF files in the words of transformers |
@@ -24,6 +25,7 @@
 //! | [`generate`] | greedy generation, sampling, beam search |
 //! | `bench` | blocks for the benchmarks of the workspace; not part of the interface |
 
+mod adapter_beside;
 #[doc(hidden)]
 pub mod bench;
 mod blocks;
@@ -39,6 +41,7 @@ mod options;
 mod quantised;
 pub mod weights;
 
+pub use adapter_beside::adapter_beside;
 pub use config::ModelConfig;
 pub use families::SUPPORTED;
 pub use load::{Loaded, build, build_with, load, load_with};

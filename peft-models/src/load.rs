@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device};
 use peft_core::{FrozenModel, Result};
 
 use crate::{
+    adapter_beside::adapter_beside,
     config::ModelConfig,
     families,
     options::LoadOptions,
@@ -47,6 +48,7 @@ pub fn load_with(dir: &Path, device: &Device, options: LoadOptions) -> Result<Lo
     let config = families::complete(ModelConfig::load(dir)?);
     // Before the tensors: an unknown family should be reported as such, not as a missing file.
     families::check(&config)?;
+    adapter_beside(&config)?;
     build_with(config, Weights::open(dir, device, DType::F32)?, options)
 }
 

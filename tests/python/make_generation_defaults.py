@@ -16,6 +16,7 @@ What transformers 5.23 does, and PEFT with it:
   PEFT's prompt tuning gives an encoder embeddings, and the setting is then ignored: no row has it.
 - begin_suppress_tokens rules out the first new token or, behind a forced one, the second.
 - The settings of sampling do nothing without do_sample.
+- Decoders start from decoder_start_token_id or bos_token_id of generation_config.json, whatever config.json says.
 
 Committed results: torch 2.15.0, transformers 5.23.0, peft 0.21.2.
 """
@@ -60,6 +61,13 @@ BEAMS = [
 CONFIG = [
     {"max_length": 18, "no_repeat_ngram_size": 2, "num_beams": 2, "do_sample": False},
     {"max_length": 16, "repetition_penalty": 1.3},
+]
+
+# Of encoder-decoders: what their decoders start from.
+STARTS = [
+    ("generation_config.json", {"max_new_tokens": 8, "decoder_start_token_id": None, "bos_token_id": 3}),
+    ("generation_config.json", {"max_new_tokens": 8, "decoder_start_token_id": 4, "bos_token_id": 3}),
+    ("config.json", {"max_length": 9, "decoder_start_token_id": None, "bos_token_id": 5}),
 ]
 
 
@@ -132,6 +140,8 @@ class Generator:
             self.eos = [self.eos]
         self.forced_eos = self.base.generation_config.forced_eos_token_id
         self.start = self.base.generation_config.decoder_start_token_id
+        if self.start is None:
+            self.start = self.base.generation_config.bos_token_id
 
     def generate(self, ids):
         return new_ids(self.model, ids, self.start)
@@ -178,6 +188,8 @@ def make_file(path, folder, adapter, gen):
     cases += [("config.json", s) for s in CONFIG]
     if folder.name == "bart":
         cases.append(("config.json", {"max_length": 12, "force_bos_token_to_be_generated": True, "bos_token_id": 0}))
+    if folder.name in ("bart", "t5"):
+        cases += STARTS
     for i, (file, settings) in enumerate(cases):
         if adapter == "prompt" and folder.name == "t5" and "encoder_no_repeat_ngram_size" in settings:
             continue

@@ -129,3 +129,131 @@ fn an_adapter_is_trained_on_a_file_of_torch() {
     let adapter = read_tensors(&dir.path().join("out/adapter_model.safetensors"));
     assert_eq!(adapter.len(), 1);
 }
+
+/// The tensors of a model of `logits` under other names, with other settings in its config.
+fn changed(
+    name: &str,
+    to: &Path,
+    rename: impl Fn(String) -> String,
+    settings: &[(&str, serde_json::Value)],
+) {
+    let from = vectors("logits").join(name);
+    let tensors = read_tensors(&from.join("model.safetensors"));
+    let tensors = tensors.into_iter().map(|(name, data)| (rename(name), data)).collect();
+    let file = to.join("model.safetensors");
+    fs::write(&file, to_safetensors(&tensors, &file).unwrap()).unwrap();
+    let text = fs::read_to_string(from.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (key, value) in settings {
+        config[key] = value.clone();
+    }
+    fs::write(to.join("config.json"), config.to_string()).unwrap();
+}
+
+/// What the program computes or writes for one row, and says.
+fn answered(model: &Path) -> (peft_core::NamedTensors, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rows.jsonl"), "{\"input_ids\": [6, 7, 8, 9, 10, 11]}\n").unwrap();
+    let run = |line: &str| {
+        succeed(peft(dir.path()).args(line.split_whitespace()).arg("--model").arg(model))
+    };
+    let written = run("generate --input rows.jsonl --max-new-tokens 6");
+    let made = String::from_utf8(written.stdout).unwrap();
+    let said = String::from_utf8(written.stderr).unwrap();
+    let is_decoder = fs::read_to_string(model.join("config.json")).unwrap().contains("gpt2");
+    let logits = match is_decoder {
+        true => {
+            run("forward --input rows.jsonl --output out.safetensors");
+            read_tensors(&dir.path().join("out.safetensors"))
+        }
+        false => peft_core::NamedTensors::new(),
+    };
+    (logits, made, said)
+}
+
+/// As in transformers, which ties the embedding to the head where the file has only the head.
+#[test]
+fn a_head_alone_is_the_embedding_of_a_tied_model() {
+    for (name, word) in [
+        ("gpt2", "transformer.wte.weight"),
+        ("t5", "shared.weight"),
+        ("bart", "model.shared.weight"),
+    ] {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        changed(name, dirs[0].path(), |name| name, &[]);
+        let rename = |name| if name == word { "lm_head.weight".into() } else { name };
+        changed(name, dirs[1].path(), rename, &[]);
+        let [usual, renamed] = dirs.map(|dir| answered(dir.path()));
+        assert!(usual == renamed, "{name}: {usual:?} {renamed:?}");
+    }
+}
+
+/// transformers 5.23 skips the layers of a file that its config does not count; the scores of the first four tokens
+/// after the row are its.
+#[test]
+fn more_layers_than_the_config_counts_are_skipped_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    changed("gpt2", dir.path(), |name| name, &[("n_layer", 2.into())]);
+    let (logits, _, said) = answered(dir.path());
+    let values: Vec<f32> = logits["row_00000"].iter::<f32>().collect();
+    let last = &values[values.len() - values.len() / 6..];
+    for (found, expected) in
+        last.iter().zip([-0.726_221_56, -0.559_522_33, -4.584_862, 1.080_446_7f32])
+    {
+        assert!((found - expected).abs() < 1e-5, "{:?}", &last[..4]);
+    }
+    let says = "also holds layers beyond those that config.json names, which are not used, as in transformers: \
+                transformer.h.2 (";
+    assert!(said.contains("warning: ") && said.contains(says), "{said}");
+    let info = succeed(peft(Path::new(".")).arg("info").arg(dir.path()));
+    assert!(String::from_utf8_lossy(&info.stdout).contains("transformer.h.2.ln_1.bias"));
+    for (name, layers) in [
+        ("t5", ["num_layers", "num_decoder_layers"]),
+        ("bart", ["encoder_layers", "decoder_layers"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        changed(name, dir.path(), |name| name, &layers.map(|key| (key, 1.into())));
+        let (_, _, said) = answered(dir.path());
+        let of = |side: &str, stack: &str| format!("{side}.{stack}.1 (");
+        let stack = if name == "t5" { "block" } else { "layers" };
+        assert!(
+            said.contains(&of("encoder", stack)) && said.contains(&of("decoder", stack)),
+            "{said}"
+        );
+    }
+}
+
+/// A decoder starts from another token in generation than in training, which is told.
+#[test]
+fn a_start_that_differs_from_that_of_training_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    changed("bart", dir.path(), |name| name, &[]);
+    let write = |text: &str| fs::write(dir.path().join("generation_config.json"), text).unwrap();
+    write(r#"{"decoder_start_token_id": 2, "bos_token_id": 0, "eos_token_id": 52}"#);
+    assert_eq!(answered(dir.path()).2, "");
+    write(r#"{"bos_token_id": 3, "eos_token_id": 52}"#);
+    let (_, _, said) = answered(dir.path());
+    for part in [
+        "starts from the token 3 in generation (generation_config.json), but from 2 in training and in losses (config.json)",
+        "write \"decoder_start_token_id\": 2 into generation_config.json",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+}
+
+/// Virtual tokens beside a model change nothing, which is told; [`bad_input`](crate::bad_input) has the LoRA.
+#[test]
+fn a_prompt_beside_a_model_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    changed("gpt2", dir.path(), |name| name, &[]);
+    let (logits, ..) = answered(dir.path());
+    let prompt = vectors("logits/gpt2/prompt");
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(prompt.join(file), dir.path().join(file)).unwrap();
+    }
+    let (beside, _, said) = answered(dir.path());
+    assert!(beside == logits);
+    let says =
+        "adapter_config.json is an adapter (PROMPT_TUNING), which this model is used without";
+    assert!(said.contains("note: ") && said.contains(says), "{said}");
+}

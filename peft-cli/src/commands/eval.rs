@@ -10,6 +10,7 @@ use peft_core::{
 use peft_models::generate::EndTokens;
 
 use crate::{
+    decoder_start,
     decoding::{Purpose, settle},
     end_token,
     error::CliResult,
@@ -125,6 +126,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         };
         let config = settle(&decoding, &session.base, &end, Purpose::Scoring)?
             .with_batch_size(args.batch_size);
+        decoder_start::note(&session.base);
         let scores = generation_scores::score(&session, &encoded, &config)?;
         metrics.extend(scores.iter());
     }

@@ -11,6 +11,7 @@ use peft_models::generate::{
 use serde_json::{Value, json};
 
 use crate::{
+    decoder_start,
     decoding::{Purpose, settle},
     encoding::ChatArgs,
     end_token,
@@ -88,6 +89,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     end_token::note(&end, &session.dir);
     let config = settle(&args.decoding, &session.base, &end, Purpose::Reading)?
         .with_batch_size(args.batch_size);
+    decoder_start::note(&session.base);
     match (&args.prompt, args.input.as_slice()) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
         (None, [_, ..]) => {

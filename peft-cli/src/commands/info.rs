@@ -11,7 +11,7 @@ use peft_models::{Loaded, ModelConfig};
 use serde_json::{Value, json};
 
 use crate::{
-    device,
+    base_model, device,
     error::CliResult,
     locate,
     output::{self, grouped, line, visible},
@@ -52,6 +52,7 @@ pub fn run(args: &InfoArgs) -> CliResult {
         Ok(loaded) => loaded,
         Err(error) => return unsupported(args, &dir, error),
     };
+    base_model::note_adapter(&loaded)?;
     let inputs = Inputs::of(&dir, &loaded);
     if args.json {
         return Ok(line(format!("{:#}", as_json(&loaded, &inputs)))?);

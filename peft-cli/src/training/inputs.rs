@@ -11,6 +11,7 @@ use peft_models::{LoadOptions, Loaded};
 use crate::{
     adapter_folder, base_model,
     data_files::DataFiles,
+    decoder_start,
     encode_rows::encode,
     encoding::{ChatArgs, EncodeSettings},
     end_token,
@@ -148,6 +149,9 @@ impl Inputs {
         let rows =
             ChosenFields::new(first, wanted(&preferred), found.clone()).watch(self.train.rows());
         let train = encode(&self.base, dir, rows, &how)?;
+        if task == Task::Seq2SeqLm {
+            decoder_start::note(&self.base);
+        }
         if task.is_language_model() && train.texts > 0 {
             end_token::note(&end_token::find(&self.base, dir)?, dir);
         }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{
     folder::Adapter,
-    foreign::{TensorsByName, is_same},
+    foreign::{EMBEDDINGS, LM_HEAD, TensorsByName, is_embedding, is_head, is_same},
 };
 use crate::{
     contract::{
@@ -12,6 +12,7 @@ use crate::{
         layout::{self, PROMPT_EMBEDDINGS},
         peft_type::PeftType,
         spec::{ModelSpec, Site, SiteSpec},
+        task::Task,
         tensors::NamedTensors,
         virtual_tokens::{Content, PrefixPositions, SiteKeyValues, VirtualTokens},
     },
@@ -191,22 +192,23 @@ impl Adapter {
     }
 
     /// Checks that what PEFT would put into the base model is there already: parts other than the head that were
-    /// trained with the virtual tokens, and embeddings, which it saves where the vocabulary grew. More rows of
-    /// embeddings than the base model has are for ids that it does not have. `base` gives the tensors of the base model
-    /// by their names in its files.
+    /// trained with the virtual tokens, and embeddings, which it saves where the vocabulary grew. `base` gives the
+    /// tensors of the base model by their names in its files.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming a tensor that the base model does not have, or has with other values: the base model is
-    /// never changed.
+    /// [`Error::Mismatch`] naming a tensor that the base model does not have, or has in another shape or with other
+    /// values, and how to save a base model that has it: the one given is never changed.
     pub fn check_surplus(&self, base: TensorsByName<'_>) -> Result<()> {
         for name in self.surplus() {
             let found = &self.tensors[name];
-            // A head that is tied to the embeddings has no tensor of its own.
+            let is_embedding = is_embedding(name);
+            // A head that is tied to the embeddings has no tensor of its own, or they have none.
             let own = match base(name)? {
-                None if name == "lm_head.weight" => {
+                None if is_head(name) => {
                     EMBEDDINGS.iter().find_map(|name| base(name).transpose()).transpose()?
                 }
+                None if is_embedding => base(LM_HEAD)?,
                 own => own,
             };
             let Some(own) = own else {
@@ -215,16 +217,35 @@ impl Adapter {
                      none of that name, and is never changed: save a base model that has it"
                 )));
             };
-            let (found_shape, shape) = (found.shape(), own.shape());
-            let fits = found_shape.len() == shape.len()
-                && found_shape.as_slice().iter().skip(1).eq(shape.as_slice().iter().skip(1))
-                && found_shape.as_slice().first() >= shape.as_slice().first();
-            if !fits || !is_same(&own, found) {
-                return Err(Error::Mismatch(format!(
-                    "the adapter has the tensor `{name}`, which PEFT puts in place of the base model's; the base \
-                     model given has other values there, and is never changed: save a base model that has them"
-                )));
+            let (shape, own_shape) = (found.shape(), own.shape());
+            if shape == own_shape && is_same(&own, found) {
+                continue;
             }
+            let given = match shape == own_shape {
+                true => "has other values there".to_string(),
+                false => format!("has the shape {:?} there", own_shape.as_slice()),
+            };
+            let mut steps = Vec::new();
+            if shape != own_shape && (is_embedding || is_head(name)) {
+                steps.push(format!("base.resize_token_embeddings({})", shape[0]));
+            }
+            let is_lm = self.config.task.is_some_and(Task::is_language_model);
+            if is_embedding
+                && is_lm
+                && !self.tensors.contains_key(LM_HEAD)
+                && base(LM_HEAD)?.is_none()
+            {
+                // PEFT leaves the head as it was, which a new base would tie to the new embeddings.
+                steps.push(UNTIE.into());
+            }
+            steps.push(FILL.into());
+            return Err(Error::Mismatch(format!(
+                "the adapter has the tensor `{name}` of the shape {:?}, which PEFT puts in place of the base model's; \
+                 the base model given {given}, and is never changed. Save one that has it, and give that folder; in Python, \
+                 where `base` is the model of transformers: {}; base.save_pretrained(\"FOLDER\"), and the files of its tokenizer",
+                shape.as_slice(),
+                steps.join("; ")
+            )));
         }
         Ok(())
     }
@@ -248,9 +269,13 @@ impl Adapter {
     }
 }
 
-/// What the families call their embeddings.
-const EMBEDDINGS: [&str; 4] =
-    ["embed_tokens.weight", "wte.weight", "shared.weight", "word_embeddings.weight"];
+/// Python that gives a model a head of its own.
+const UNTIE: &str = "base.lm_head.weight = torch.nn.Parameter(base.lm_head.weight.detach().clone()); \
+    base.config.tie_word_embeddings = False";
+
+/// Python that puts the tensors of an adapter into a model.
+const FILL: &str = "base.load_state_dict({name.removeprefix(\"base_model.\"): tensor for name, tensor in \
+    peft.utils.load_peft_weights(\"ADAPTER\").items()}, strict=False)";
 
 /// The attention site of an encoder-decoder that PEFT's prefixes reach.
 fn decoder_site(spec: &ModelSpec) -> Result<&SiteSpec> {

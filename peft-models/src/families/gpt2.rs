@@ -14,7 +14,7 @@ use peft_core::{
 use serde_json::json;
 
 use super::{
-    heads::{lm_head, load_classifier, load_lm_head},
+    heads::{lm_head, load_classifier, load_lm_head, load_word},
     single_stack,
 };
 use crate::{
@@ -99,7 +99,7 @@ pub fn load(
             })
         })
         .collect::<Result<_>>()?;
-    let word = weights.take_matrix("wte.weight", [vocab, h])?;
+    let word = load_word(weights, config, "wte.weight", [vocab, h], true)?;
     let layout = layout(config.task().unwrap_or(Task::SeqCls));
     let classifier = load_classifier(weights, layout, h)?;
     let head = load_lm_head(weights, config, &word, true)?;

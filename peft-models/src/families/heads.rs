@@ -9,6 +9,9 @@ use crate::{
     weights::{LM_HEAD, Matrix, Weights},
 };
 
+/// The matrix of the language-model head.
+const HEAD: &str = "lm_head.weight";
+
 /// The classifier that a checkpoint may hold, with a bias if the file has one; if the `layout` has a bias, the
 /// file must have it.
 pub fn load_classifier(
@@ -47,6 +50,23 @@ pub fn load_classifier(
     Ok(Some(Head { dense, weight: Param::from_tensor(weight), bias: bias.map(Param::from_tensor) }))
 }
 
+/// The embedding `[V, H]` of a decoder: its own or, where the config ties the two and the file has only a
+/// language-model head, that one.
+pub fn load_word(
+    weights: &mut Weights,
+    config: &ModelConfig,
+    name: &str,
+    shape: [usize; 2],
+    tied_by_default: bool,
+) -> Result<Matrix> {
+    let is_lm = config.task().is_none_or(|task| task == Task::CausalLm);
+    let is_head = is_lm && weights.shape(name).is_none() && weights.shape(HEAD).is_some();
+    if is_head && config.flag("tie_word_embeddings", tied_by_default)? {
+        return weights.take_matrix_of([name, HEAD, HEAD], shape);
+    }
+    weights.take_matrix(name, shape)
+}
+
 /// The language-model head `[V, H]` of a decoder: its own, which takes precedence over what the config says about
 /// tying, else the embedding. A checkpoint without a language model has none.
 pub fn load_lm_head(
@@ -60,7 +80,7 @@ pub fn load_lm_head(
         Some(task) => task != Task::CausalLm,
         None => config.has("architectures"),
     };
-    if weights.shape(&format!("{LM_HEAD}.weight")).is_some() {
+    if weights.shape(HEAD).is_some() && !weights.is_taken(HEAD) {
         Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some)
     } else if config.flag("tie_word_embeddings", tied_by_default)? {
         Ok(Some(Linear::tied(word.clone())))

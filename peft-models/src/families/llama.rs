@@ -15,7 +15,7 @@ use peft_core::{
 };
 
 use super::{
-    heads::{lm_head, load_classifier, load_lm_head},
+    heads::{lm_head, load_classifier, load_lm_head, load_word},
     single_stack,
 };
 use crate::{
@@ -88,7 +88,7 @@ pub fn load(
         .collect::<Result<_>>()?;
     // Behind the layers, whose shapes say whether heads of this size are there: one that is not could be gigabytes.
     let rotary = Rotary::from_config(config, read.heads.size)?;
-    let word = weights.take_matrix("embed_tokens.weight", [vocab, h])?;
+    let word = load_word(weights, config, "embed_tokens.weight", [vocab, h], false)?;
     let layout = layout(config.task().unwrap_or(Task::SeqCls));
     let model = Llama {
         spec: single_stack::spec(

@@ -39,13 +39,14 @@ impl Embedding {
         [vocab, h]: [usize; 2],
     ) -> Result<Self> {
         let found = EMBEDDING.into_iter().find(|name| weights.shape(name).is_some());
-        let is_tied = match (weights.shape(HEAD), found) {
-            (Some(_), Some(name)) => weights.are_equal(name, HEAD)?,
-            (Some(_), None) => false,
-            (None, _) => config.flag("tie_word_embeddings", true)?,
+        let by_config = config.flag("tie_word_embeddings", true)?;
+        let (is_tied, names) = match (weights.shape(HEAD), found) {
+            (Some(_), Some(name)) => (weights.are_equal(name, HEAD)?, EMBEDDING),
+            (Some(_), None) if by_config => (true, [EMBEDDING[0], HEAD, HEAD]),
+            _ => (by_config, EMBEDDING),
         };
         Ok(Self {
-            word: weights.take_matrix_of(EMBEDDING, [vocab, h])?,
+            word: weights.take_matrix_of(names, [vocab, h])?,
             own_head: match is_tied {
                 true => None,
                 false => Some(Linear::load(weights, LM_HEAD, [h, vocab], false)?),

@@ -10,7 +10,7 @@
 //! | `rows` | [`generate`], [`greedy`]: all rows, batch by batch |
 //! | `config` | [`GenerateConfig`]: the settings |
 //! | `strategy` | [`Strategy`]: how a token is chosen, with [`Sampling`] and [`Beams`] |
-//! | `special_tokens` | [`GenerateConfig::for_model`]: the special tokens of a model's folder |
+//! | `special_tokens` | [`GenerateConfig::for_model`], [`trained_start`]: the special tokens of a model's folder |
 //! | `generation_config` | [`GenerationDefaults`]: what a model's `generation_config.json` asks for |
 //! | `end_tokens` | [`EndTokens`]: the tokens that end a text, and the file that names them |
 //! | `output` | [`Generated`], and [`Watcher`], which follows generation |
@@ -40,4 +40,5 @@ pub use end_tokens::EndTokens;
 pub use generation_config::{BeamDefaults, GenerationDefaults, SamplingDefaults};
 pub use output::{Generated, Watcher};
 pub use rows::{check_generates, generate, greedy};
+pub use special_tokens::trained_start;
 pub use strategy::{Beams, EarlyStopping, Sampling, Strategy};

@@ -8,15 +8,17 @@ use crate::{config::ModelConfig, load::Loaded};
 impl GenerateConfig {
     /// Greedy generation of at most `max_new_tokens` tokens, with the special tokens of a model's folder.
     ///
-    /// The end tokens are those of [`EndTokens::of`]. `decoder_start_token_id` is that of `generation_config.json`,
-    /// else of `config.json`, else `bos_token_id`. `forced_bos_token_id` and `forced_eos_token_id` are those of
+    /// The end tokens are those of [`EndTokens::of`]. `decoder_start_token_id`, or `bos_token_id` if it is missing, is
+    /// that of `generation_config.json`, or of `config.json` if there is no such file: as in transformers, which trains
+    /// from another one where they differ ([`trained_start`]). `forced_bos_token_id` and `forced_eos_token_id` are those of
     /// `generation_config.json`, or of `config.json` if there is no such file; an old `config.json` forces
     /// `bos_token_id` by `force_bos_token_to_be_generated`. What else the files ask for:
     /// [`GenerationDefaults`](super::GenerationDefaults).
     ///
     /// # Errors
     ///
-    /// [`peft_core::Error::File`] or [`peft_core::Error::Config`] if a file cannot be parsed.
+    /// [`peft_core::Error::File`] or [`peft_core::Error::Config`] if a file cannot be parsed;
+    /// [`peft_core::Error::Config`] if the decoder of an encoder-decoder has nothing to start from.
     pub fn for_model(loaded: &Loaded, max_new_tokens: usize) -> Result<Self> {
         let config = &loaded.config;
         let beside = generation_config::beside(config)?;
@@ -34,15 +36,39 @@ impl GenerateConfig {
         if !spec.is_encoder_decoder() {
             return Ok(generate);
         }
-        for key in ["decoder_start_token_id", "bos_token_id"] {
-            for source in [own, config] {
-                if let Some(start) = special(source, key, spec)?.first() {
-                    return Ok(generate.with_decoder_start(Some(*start)));
-                }
+        for key in [START, "bos_token_id"] {
+            if let Some(start) = special(own, key, spec)?.first() {
+                return Ok(generate.with_decoder_start(Some(*start)));
             }
         }
-        Ok(generate)
+        let id = match trained_start(config) {
+            Some(start) => start.to_string(),
+            None => "ID".into(),
+        };
+        let file = match beside {
+            Some(_) => "it",
+            None => "generation_config.json of the model's folder",
+        };
+        Err(own.error(
+            START,
+            format!(
+                "is missing, and so is bos_token_id: generation starts from one of them, and asks no other file. Write \
+                 \"{START}\": {id} into {file}"
+            ),
+        ))
     }
+}
+
+const START: &str = "decoder_start_token_id";
+
+/// The token from which the decoder of an encoder-decoder is trained: `decoder_start_token_id` of `config.json`, or that
+/// of its class in transformers, if it has one.
+pub fn trained_start(config: &ModelConfig) -> Option<u32> {
+    let by_class = || {
+        let is_bart = config.model_type().is_ok_and(|name| name == "bart");
+        (is_bart && !config.is_null(START)).then_some(2)
+    };
+    config.token_ids(START).first().copied().or_else(by_class)
 }
 
 /// The ids of a key, which must be in the vocabulary.
@@ -55,5 +81,33 @@ fn special(config: &ModelConfig, key: &str, spec: &ModelSpec) -> Result<Vec<u32>
             Err(config.error(key, message))
         }
         None => Ok(ids),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// What transformers 5.23 shifts labels with: BART's class has a default, T5 raises.
+    #[test]
+    fn training_starts_as_the_config_or_its_class_says() {
+        for (fields, expected) in [
+            (
+                json!({"model_type": "bart", "decoder_start_token_id": 5, "bos_token_id": 0}),
+                Some(5),
+            ),
+            (json!({"model_type": "bart", "bos_token_id": 0}), Some(2)),
+            (json!({"model_type": "bart", "decoder_start_token_id": null}), None),
+            (json!({"model_type": "t5", "decoder_start_token_id": 0}), Some(0)),
+            (json!({"model_type": "t5", "bos_token_id": 3}), None),
+        ] {
+            let config = ModelConfig::from_value(fields, Path::new("config.json")).unwrap();
+            assert_eq!(trained_start(&config), expected, "{config:?}");
+        }
     }
 }

@@ -106,7 +106,7 @@ impl Metadata<'_> {
         }
     }
 
-    /// Llama, and Mistral, which llama.cpp calls so too; Qwen2 and Qwen3.
+    /// Llama, and Mistral, which llama.cpp calls so too and runs without a window; Qwen2 and Qwen3.
     fn llama(&self) -> Result<Map<String, Json>> {
         if let Some(experts @ 1..) = self.optional_size("expert_count")? {
             let message = format!("found {experts}, this version has no mixtures of experts");
@@ -150,11 +150,8 @@ impl Metadata<'_> {
             fields.insert("mlp_bias".into(), json!(has("blk.0.ffn_up.bias")));
         }
         if let Some(window @ 1..) = self.optional_size("attention.sliding_window")? {
-            if self.architecture == "llama" {
-                fields.insert("model_type".into(), json!("mistral"));
-                fields.insert("architectures".into(), json!(["MistralForCausalLM"]));
-                fields.insert("sliding_window".into(), json!(window));
-            } else {
+            // That of a `llama`, a Mistral's, is used neither by llama.cpp nor by transformers.
+            if self.architecture != "llama" {
                 let message = format!(
                     "found {window}, this version has no windows of a {} in GGUF",
                     self.architecture

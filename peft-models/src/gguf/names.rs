@@ -146,9 +146,10 @@ impl Naming {
     }
 
     /// The name of a tensor in transformers and what llama.cpp changed in it. A name that is not known stays as it is,
-    /// to be told as surplus; `None` for what the config has read already.
+    /// to be told as surplus; `None` for what the config has read already, and for constants.
     pub fn rename(&self, name: &str) -> Option<(String, Change)> {
-        if name == "rope_freqs.weight" {
+        // `attn_rot_embd`, which old files of llama.cpp have in each layer, is the table of rotations, computed here.
+        if name == "rope_freqs.weight" || name.contains(".attn_rot_embd") {
             return None;
         }
         let parts: Vec<&str> = name.split('.').collect();
@@ -203,7 +204,9 @@ mod tests {
         assert_eq!(named(&llama, "blk.x.attn_k.weight"), plain("blk.x.attn_k.weight"));
         assert_eq!(named(&llama, "blk.1.attn_k.scale"), plain("blk.1.attn_k.scale"));
         assert_eq!(named(&llama, "strange"), plain("strange"));
-        assert_eq!(named(&llama, "rope_freqs.weight"), None);
+        for constant in ["rope_freqs.weight", "blk.0.attn_rot_embd.weight", "blk.0.attn_rot_embd"] {
+            assert_eq!(named(&llama, constant), None, "{constant}");
+        }
         let t5 = Naming { names: T5, interleaved: None, transposed: false, gated: true };
         let up = "encoder.block.3.layer.1.DenseReluDense.wi_1.weight";
         assert_eq!(named(&t5, "enc.blk.3.ffn_up.weight"), plain(up));

@@ -286,12 +286,22 @@ impl Weights {
         if found == expected {
             return Ok(());
         }
-        let config = match self.source {
-            Source::Gguf(_) => "its metadata",
-            _ => "config.json",
-        };
+        let config = self.described_by();
         let message = format!("has the shape {found:?}, {config} expects {expected:?}");
         Err(Error::tensor(&self.path, spelling, message))
+    }
+
+    /// What describes the model.
+    fn described_by(&self) -> &'static str {
+        match self.source {
+            Source::Gguf(_) => "its metadata",
+            _ => "config.json",
+        }
+    }
+
+    /// Whether a tensor was taken, under whatever name.
+    pub(crate) fn is_taken(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|spelling| self.used.values().any(|used| *used == spelling))
     }
 
     /// Notes that a tensor is part of the model.
@@ -321,8 +331,8 @@ impl Weights {
         &self.device
     }
 
-    /// Checks that nothing is left over but heads of other tasks, constants, and what `may_skip` allows: the name
-    /// without a prefix.
+    /// Checks that nothing is left over but heads of other tasks, constants, layers beyond those of the model, which
+    /// transformers skips too, and what `may_skip` allows: the name without a prefix.
     ///
     /// # Errors
     ///
@@ -336,12 +346,16 @@ impl Weights {
             prefix.unwrap_or(name).to_string()
         };
         let may_be_there = |name: &str| is_other_head(name) || is_constant(name) || may_skip(name);
-        if let Some(surplus) = skipped.iter().find(|name| !may_be_there(&bare(name))) {
-            return Err(Error::tensor(
-                &self.path,
-                surplus,
-                "is not a part of this architecture, as config.json describes it",
-            ));
+        let mut more_layers = BTreeMap::new();
+        for name in skipped.iter().filter(|name| !may_be_there(&bare(name))) {
+            let Some(layer) = surplus::layer_beyond(name, &used) else {
+                let message = format!(
+                    "is not a part of this architecture, as {} describes it",
+                    self.described_by()
+                );
+                return Err(Error::tensor(&self.path, name, message));
+            };
+            *more_layers.entry(layer).or_default() += 1;
         }
         let fingerprint = fingerprint(&self.source, &self.used)?;
         let heads: Vec<String> = skipped
@@ -350,6 +364,12 @@ impl Weights {
             .filter(|name| is_other_head(name) && !may_skip(name))
             .collect();
         let other_heads = surplus::modules(heads.iter().map(String::as_str));
-        Ok(LoadReport { skipped, other_heads, num_parameters: self.parameters, fingerprint })
+        Ok(LoadReport {
+            skipped,
+            other_heads,
+            more_layers,
+            num_parameters: self.parameters,
+            fingerprint,
+        })
     }
 }

@@ -10,11 +10,13 @@ use super::source::Source;
 /// What loading found besides the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Tensors of the file that the model does not use: heads of other tasks, constant buffers.
+    /// Tensors of the file that the model does not use: heads of other tasks, constant buffers, more layers.
     pub skipped: Vec<String>,
     /// The modules of heads among them that checkpoints of this family do not usually hold, each with the number of its
     /// tensors: `v_head`.
     pub other_heads: BTreeMap<String, usize>,
+    /// The layers among them, beyond those of the model, each with the number of its tensors: `model.layers.2`.
+    pub more_layers: BTreeMap<String, usize>,
     /// Number of parameters of the model.
     pub num_parameters: usize,
     /// A fingerprint of the tensors; adapters remember that of their base.

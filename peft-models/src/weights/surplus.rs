@@ -1,6 +1,6 @@
 //! What checkpoints hold beside a model: heads of other tasks, and constants that old versions of transformers saved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::head_names::{LM_HEAD, is_classifier};
 
@@ -28,6 +28,29 @@ pub fn is_other_head(name: &str) -> bool {
 /// Whether a tensor holds a constant that is computed here.
 pub fn is_constant(name: &str) -> bool {
     CONSTANTS.iter().any(|end| name.ends_with(end))
+}
+
+/// The layer that a tensor belongs to, `model.layers.2`, if its number is higher than that of all layers `used`.
+pub fn layer_beyond(name: &str, used: &BTreeSet<&String>) -> Option<String> {
+    let (stack, layer) = layer(name)?;
+    let last = used.iter().filter_map(|name| layer_of(name, stack)).max()?;
+    (layer > last).then(|| format!("{stack}{layer}"))
+}
+
+/// The name up to its first number, and this number: that of a layer.
+fn layer(name: &str) -> Option<(&str, usize)> {
+    let mut start = 0;
+    for part in name.split('.') {
+        if let Ok(number) = part.parse() {
+            return Some((&name[..start], number));
+        }
+        start += part.len() + 1;
+    }
+    None
+}
+
+fn layer_of(name: &str, stack: &str) -> Option<usize> {
+    layer(name).filter(|(own, _)| *own == stack).map(|(_, number)| number)
 }
 
 /// The modules among the names of tensors, each with the number of its tensors.
@@ -75,6 +98,23 @@ mod tests {
             "heads.0.weight",
         ] {
             assert!(!is_constant(name) && !is_other_head(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn layers_beyond_the_last_are_told_from_parts_of_layers() {
+        let used = ["encoder.block.0.layer.0.k.weight", "encoder.block.1.layer.1.wi.weight"];
+        let used: Vec<String> = used.map(str::to_string).into();
+        let used = used.iter().collect();
+        let beyond = |name| layer_beyond(name, &used);
+        assert_eq!(beyond("encoder.block.2.layer.0.k.weight"), Some("encoder.block.2".into()));
+        for name in [
+            "encoder.block.1.layer.2.k.weight",
+            "decoder.block.2.layer.0.k.weight",
+            "encoder.final_layer_norm.weight",
+            "encoder.block.x.layer.0.k.weight",
+        ] {
+            assert_eq!(beyond(name), None, "{name}");
         }
     }
 

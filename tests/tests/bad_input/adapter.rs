@@ -91,7 +91,51 @@ pub const CASES: &[Case] = &[
             });
             eval()
         },
-        says: &["adapter: ", "`transformer.wte.weight`", "other values"],
+        says: &[
+            "adapter: the adapter has the tensor `transformer.wte.weight` of the shape [72, 32]",
+            "the base model given has the shape [",
+            "Save one that has it",
+            "base.resize_token_embeddings(72); base.lm_head.weight = ",
+            "peft.utils.load_peft_weights",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "embeddings that begin with those of the base model",
+        build: |dir| {
+            pair(dir, "gpt2");
+            let mut grown = None;
+            weights(dir, |all| grown = all.get("transformer.wte.weight").cloned());
+            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
+                let (dtype, shape, mut bytes) = grown.unwrap();
+                bytes.extend(vec![0; shape[1] * 4]);
+                let grown = (dtype, vec![shape[0] + 1, shape[1]], bytes);
+                all.insert("base_model.lm_head.weight".into(), grown.clone());
+                all.insert("base_model.transformer.wte.weight".into(), grown);
+            });
+            eval()
+        },
+        says: &[
+            "adapter: the adapter has the tensor `lm_head.weight` of the shape [",
+            "has the shape [",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "a norm that was trained with the prefix",
+        build: |dir| {
+            pair(dir, "gpt2");
+            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
+                let norm = (Dtype::F32, vec![32], vec![0; 32 * 4]);
+                all.insert("base_model.transformer.ln_f.weight".into(), norm);
+            });
+            eval()
+        },
+        says: &[
+            "`transformer.ln_f.weight` of the shape [32]",
+            "has other values there",
+            "transformers: base.load_state_dict(",
+        ],
         ..CASE
     },
     Case {

@@ -32,6 +32,34 @@ const EVAL: &str = "eval --model model --data rows.jsonl --json";
 
 pub const CASES: &[Case] = &[
     Case {
+        name: "a LoRA beside the model",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/adapter_config.json"), r#"{"peft_type": "LORA"}"#).unwrap();
+            words(EVAL)
+        },
+        says: &[
+            "model/adapter_config.json: key `peft_type`: found \"LORA\"",
+            "transformers puts this adapter on the base model",
+            "Move adapter_config.json",
+            "merge_and_unload",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "no token to start generation from",
+        build: |dir| {
+            model(dir, "t5");
+            fs::write(dir.join("model/generation_config.json"), r#"{"eos_token_id": 55}"#).unwrap();
+            words("generate --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &[
+            "model/generation_config.json: key `decoder_start_token_id`: is missing, and so is bos_token_id",
+            "Write \"decoder_start_token_id\": 0 into it",
+        ],
+        ..CASE
+    },
+    Case {
         name: "NaN in a classifier, predicted with",
         build: |dir| not_finite(dir, "gpt2-cls", "score.weight", PREDICT),
         says: SCORE,

@@ -18,4 +18,4 @@ mod surplus;
 pub use found::{Base, Found, read};
 pub use source::holds_tensors;
 pub use surplus::TensorsByName;
-pub(super) use surplus::is_same;
+pub(super) use surplus::{EMBEDDINGS, LM_HEAD, is_embedding, is_head, is_same};

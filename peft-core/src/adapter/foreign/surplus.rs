@@ -127,9 +127,18 @@ pub(super) fn compare(
     let mut same = 0;
     for name in names {
         let shape = source.shape(name).unwrap_or_default();
-        let Some(theirs) = base(name)?.filter(|found| found.shape().as_slice() == shape) else {
+        let Some(theirs) = base(name)? else { continue };
+        let theirs_shape = theirs.shape();
+        if theirs_shape.as_slice() != shape {
+            if is_head(name) || is_embedding(name) {
+                let message = format!(
+                    "has the shape {shape:?}, but {:?} in the base model: it belongs to one of another vocabulary",
+                    theirs_shape.as_slice()
+                );
+                return Err(source.tensor_error(name, message));
+            }
             continue;
-        };
+        }
         if !is_same(&source.load(name)?, &theirs) {
             let message = "is a tensor of the base model with other values: it was trained too, or belongs to another base \
                            model, and would be lost";
@@ -138,6 +147,23 @@ pub(super) fn compare(
         same += 1;
     }
     Ok(same)
+}
+
+/// What the families call the embeddings of their vocabulary.
+pub(in crate::adapter) const EMBEDDINGS: [&str; 4] =
+    ["embed_tokens.weight", "wte.weight", "shared.weight", "word_embeddings.weight"];
+
+/// What they call the language-model head.
+pub(in crate::adapter) const LM_HEAD: &str = "lm_head.weight";
+
+/// Whether a tensor is the embedding of a vocabulary.
+pub(in crate::adapter) fn is_embedding(name: &str) -> bool {
+    EMBEDDINGS.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a tensor is a language-model head.
+pub(in crate::adapter) fn is_head(name: &str) -> bool {
+    name == LM_HEAD || name.ends_with(".lm_head.weight")
 }
 
 /// Whether these are the same values; where one side is of half precision, those of the other may be rounded.
