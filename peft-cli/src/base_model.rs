@@ -48,9 +48,9 @@ fn listed(counts: &BTreeMap<String, usize>) -> String {
 pub fn note_adapter(base: &Loaded) -> Result<()> {
     if let Some((path, kind)) = peft_models::adapter_beside(&base.config)? {
         output::note(format!(
-            "note: {} is an adapter ({}), which this model is used without unless its folder is given as --adapter too; \
-             transformers does not load such a folder",
-            path.display(),
+            "note: {} holds an adapter ({}); it is not used unless this folder is also given as --adapter. transformers \
+             does not load such a folder",
+            path.parent().unwrap_or(&path).display(),
             kind.name()
         ));
     }

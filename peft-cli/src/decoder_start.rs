@@ -2,7 +2,7 @@
 
 use peft_models::{
     Loaded,
-    generate::{GenerateConfig, trained_start},
+    generate::{GenerateConfig, GenerationDefaults, trained_start},
 };
 
 use crate::output;
@@ -14,16 +14,21 @@ pub fn note(base: &Loaded) {
     if !base.model.spec().is_encoder_decoder() {
         return;
     }
-    match GenerateConfig::for_model(base, 1) {
-        Ok(config) => {
-            let Some(generated) = config.decoder_start.filter(|start| *start != trained) else {
-                return;
+    let config = &base.config;
+    let decided = GenerateConfig::for_model(base, 1)
+        .and_then(|found| Ok((found.decoder_start, GenerationDefaults::of(base)?.file_name())));
+    match decided {
+        Ok((start, file)) => {
+            let Some(generated) = start.filter(|start| *start != trained) else { return };
+            let by = match config.has("decoder_start_token_id") {
+                true => "config.json",
+                false => "its class in transformers",
             };
             output::note(format!(
-                "warning: {}: as in transformers, the decoder starts from the token {generated} in generation \
-                 (generation_config.json), but from {trained} in training and in losses (config.json). To have {trained} in both, \
-                 write \"decoder_start_token_id\": {trained} into generation_config.json",
-                base.config.path().parent().unwrap_or(base.config.path()).display()
+                "warning: {}: as in transformers, the decoder starts from the token {generated} in generation ({file}), but \
+                 from {trained} in training and in losses ({by}). To have {trained} in both, write \
+                 \"decoder_start_token_id\": {trained} into {file}",
+                config.path().parent().unwrap_or(config.path()).display()
             ));
         }
         Err(error) => output::note(format!("warning: {error}")),

@@ -1,13 +1,16 @@
 //! Rows that are encoded as they are read, and notes on what was cut.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use peft_core::{
     Result, Task, Topology,
     data::Example,
     error::Error,
     evaluate::checks::check_topology,
-    text::{ChatSource, Encoded, EncoderConfig, ModelTokenizer, Needs, Record, Supplies},
+    text::{
+        ChatSource, Encoded, EncoderConfig, ModelTokenizer, Needs, Record, Role, Supplies,
+        renumbered,
+    },
 };
 use peft_models::{
     Loaded,
@@ -52,6 +55,15 @@ pub fn encode(
             eos: end.closing(tokenizer.and_then(ModelTokenizer::end_id)),
         })
     };
+    let mut rows = rows.peekable();
+    if let (Some(Ok(first)), Some(labels)) = (rows.peek(), &settings.labels)
+        && settings.targets
+    {
+        let role = if settings.task == Task::TokenCls { Role::Tags } else { Role::Label };
+        if let Some(note) = renumbered(first, settings.fields.name(role), labels) {
+            output::note(format!("note: {note}"));
+        }
+    }
     let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
     note_unlabelled(&encoded);
     note_absent(&encoded);
@@ -83,8 +95,10 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     config.targets = settings.targets;
     if settings.task == Task::Seq2SeqLm {
         let token = |key: &str| base.config.token_ids(key).first().copied();
-        let start = || GenerateConfig::for_model(base, 1).ok()?.decoder_start;
-        config.decoder_start = trained_start(&base.config).or_else(start);
+        config.decoder_start = match trained_start(&base.config) {
+            None => GenerateConfig::for_model(base, 1)?.decoder_start,
+            trained => trained,
+        };
         config.pad = token("pad_token_id");
     }
     Ok(config)
@@ -107,11 +121,22 @@ fn note_unlabelled(encoded: &Encoded) {
     }
 }
 
+/// A line, with its file where there are several.
+fn place(encoded: &Encoded, file: Option<&Path>, line: usize) -> String {
+    match file.filter(|_| encoded.files.len() > 1) {
+        Some(path) => format!("{}, line {line}", path.display()),
+        None => format!("line {line}"),
+    }
+}
+
 /// Names the fields of the templates that no row has: they may be misspelled.
 fn note_absent(encoded: &Encoded) {
-    let Some((_, path)) = encoded.files.first() else { return };
+    let path = match encoded.files.as_slice() {
+        [] => return,
+        [(_, path)] => path.display().to_string(),
+        [(_, first), .., (_, last)] => format!("{} to {}", first.display(), last.display()),
+    };
     for (name, template) in &encoded.absent {
-        let path = path.display();
         output::note(format!(
             "note: no row of {path} has the field {name} of the template {template}"
         ));
@@ -122,23 +147,26 @@ fn note_absent(encoded: &Encoded) {
 fn note_unanswerable(encoded: &Encoded) {
     let rows = encoded.examples.iter();
     let without: Vec<&Example> = rows.filter(|row| row.is_unanswerable()).collect();
-    if let Some(first) = without.first() {
+    let at = encoded.examples.iter().position(Example::is_unanswerable);
+    if let (Some(first), Some(at)) = (without.first(), at) {
         // A question may have several windows, one behind the other.
         let next = without.windows(2).filter(|pair| !pair[0].same_question(pair[1])).count();
-        let (count, line, rows) = (next + 1, first.line, encoded.records());
+        let (count, rows) = (next + 1, encoded.records());
+        let line = place(encoded, encoded.file_of(at), first.line);
         output::note(format!(
-            "note: {count} of {rows} questions have no answer, the first in line {line}"
+            "note: {count} of {rows} questions have no answer, the first in {line}"
         ));
     }
 }
 
 /// Tells how many conversations have a message of the system of their own.
 fn note_own_system(encoded: &Encoded) {
-    if let Some(line) = encoded.own_system.first() {
+    if let Some((path, line)) = encoded.own_system.first() {
+        let line = place(encoded, Some(&**path), *line);
         let (count, rows) = (encoded.own_system.len(), encoded.records());
         output::note(format!(
             "note: {count} of {rows} rows have a message of the system of their own, which they keep instead of \
-             --system, the first in line {line}"
+             --system, the first in {line}"
         ));
     }
 }

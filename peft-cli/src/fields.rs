@@ -122,9 +122,10 @@ impl<'w> ChosenFields<'w> {
         });
         if !same {
             let flags = match self.wanted.task {
-                Task::CausalLm | Task::Seq2SeqLm => {
-                    "`source_template` or `source_field`, and `target_field`"
+                Task::CausalLm => {
+                    "`text_field`, or `source_template` or `source_field`, and `target_field`"
                 }
+                Task::Seq2SeqLm => "`source_template` or `source_field`, and `target_field`",
                 Task::SeqCls => "`text_field` and `label_field`",
                 Task::TokenCls => "`tokens_field` and `tags_field`",
                 Task::QuestionAns => "`question_field`, `context_field` and `answers_field`",

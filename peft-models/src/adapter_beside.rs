@@ -13,8 +13,8 @@ use crate::config::ModelConfig;
 
 const FILE: &str = "adapter_config.json";
 
-/// `adapter_config.json` beside `config.json`, and its `peft_type`, if the folder holds virtual tokens that it is used
-/// without, unless it is also given as the adapter: transformers does not load such a folder.
+/// `adapter_config.json` beside `config.json`, and its `peft_type`, if the folder holds virtual tokens: they are not used
+/// unless the folder is also given as the adapter. transformers does not load such a folder.
 ///
 /// # Errors
 ///

@@ -239,6 +239,21 @@ fn a_start_that_differs_from_that_of_training_is_told() {
     ] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
+    // Without generation_config.json: a new one would also replace the other settings of config.json.
+    let dir = tempfile::tempdir().unwrap();
+    changed("bart", dir.path(), |name| name, &[]);
+    let path = dir.path().join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config.as_object_mut().unwrap().remove("decoder_start_token_id");
+    fs::write(&path, config.to_string()).unwrap();
+    let (_, _, said) = answered(dir.path());
+    for part in [
+        "starts from the token 0 in generation (config.json), but from 2 in training and in losses (its class in",
+        "write \"decoder_start_token_id\": 2 into config.json",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert!(!said.contains("generation_config.json"), "{said}");
 }
 
 /// Virtual tokens beside a model change nothing, which is told; [`bad_input`](crate::bad_input) has the LoRA.
@@ -253,7 +268,6 @@ fn a_prompt_beside_a_model_is_told() {
     }
     let (beside, _, said) = answered(dir.path());
     assert!(beside == logits);
-    let says =
-        "adapter_config.json is an adapter (PROMPT_TUNING), which this model is used without";
+    let says = "holds an adapter (PROMPT_TUNING); it is not used unless this folder is also given";
     assert!(said.contains("note: ") && said.contains(says), "{said}");
 }

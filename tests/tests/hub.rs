@@ -266,6 +266,21 @@ fn a_commit_is_the_one_asked_for() {
     let message = place.failure(&mut place.peft(&format!("info org/tiny@{asked}")), 1);
     assert_says(&message, &[&said, &format!("expected {asked:?}"), "HF_ENDPOINT"]);
     assert!(!place.cache("snapshots").exists());
+    place.hub.say_commit("../up");
+    let message = place.failure(&mut place.peft("info org/tiny"), 1);
+    assert_says(&message, &["found the commit \"../up\", expected a name without slashes"]);
+    // Capital letters make no other commit.
+    for said in [&asked, &asked.to_uppercase()] {
+        let place = Place::new("bert");
+        place.hub.say_commit(said);
+        for revision in [&asked, &asked.to_uppercase()] {
+            succeed(&mut place.peft(&format!("info org/tiny@{revision}")));
+        }
+        assert_eq!(place.hub.downloads(WEIGHTS).len(), 1);
+        assert!(
+            place.cache(&format!("snapshots/{asked}")).exists() && !place.cache("refs").exists()
+        );
+    }
 }
 
 #[test]
@@ -392,6 +407,7 @@ fn a_cache_that_python_made_is_used() {
         "added_tokens.json",
         "chat_template.jinja",
         "chat_template.json",
+        "adapter_config.json",
         "vocab.txt",
         "vocab.json",
         "merges.txt",
@@ -505,6 +521,22 @@ fn adapters_are_downloaded_too() {
     assert_eq!(place.hub.requests().len(), asked);
     let shown = succeed(&mut place.peft("inspect org/prompt --model org/tiny --json"));
     assert_eq!(json_of(&shown)["config"]["peft_type"], "PROMPT_TUNING");
+}
+
+/// transformers puts a LoRA of the same repository on the model.
+#[test]
+fn an_adapter_beside_a_model_is_not_overlooked() {
+    let place = Place::new("bert");
+    let config = json!({"peft_type": "LORA", "r": 8}).to_string().into_bytes();
+    let others = [("adapter_config.json", config), ("adapter_model.safetensors", b"x".to_vec())];
+    place.hub.put_folder("org/tuned", &vectors("logits/bert"), &others);
+    let rows = vectors("logits/bert/rows.jsonl").display().to_string();
+    let line = format!("forward --model org/tuned --input {rows} --output out");
+    for _ in 0..2 {
+        let message = place.failure(&mut place.peft(&line), 1);
+        assert_says(&message, &["adapter_config.json", "`peft_type`", "LORA", "merge_and_unload"]);
+    }
+    assert!(place.hub.downloads("adapter_model.safetensors").is_empty());
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 }
 
 #[test]
-fn a_damaged_line_of_metrics_keeps_no_run_from_going_on() {
+fn a_damaged_line_of_metrics_does_not_block_a_resume() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     succeed(&mut train(&out, 6, &[]));
@@ -170,6 +170,33 @@ fn a_damaged_line_of_metrics_keeps_no_run_from_going_on() {
     succeed(&mut train(&out, 6, &["--overwrite"]));
     assert_eq!(adapter(&out), whole);
     assert_eq!(read_lines(&metrics).len(), 6);
+}
+
+/// A log that stdout leads to may hold lines of its own, which stay.
+#[test]
+#[cfg(target_os = "linux")]
+fn metrics_on_stdout_leave_the_lines_of_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    for (index, name) in ["/dev/stdout", "/proc/self/fd/1"].into_iter().enumerate() {
+        let log = dir.path().join(format!("log{index}"));
+        fs::write(&log, "a line\n").unwrap();
+        let mut command =
+            train(&dir.path().join(format!("out{index}")), 2, &["--metrics-file", name]);
+        command.stdout(fs::OpenOptions::new().append(true).open(&log).unwrap());
+        succeed(&mut command);
+        let text = fs::read_to_string(&log).unwrap();
+        assert!(text.starts_with("a line\n{\"step\":1,"), "{text}");
+        // As a shell opens it for `>`: what is printed comes behind the metrics.
+        let mut command = train(&dir.path().join("new"), 2, &["--metrics-file", name]);
+        command.stdout(fs::File::create(&log).unwrap());
+        succeed(&mut command);
+        let text = fs::read_to_string(&log).unwrap();
+        let starts: Vec<_> = text.lines().map(|line| line.get(..10).unwrap_or_default()).collect();
+        assert_eq!(starts[..2], ["{\"step\":1,", "{\"step\":2,"], "{text}");
+        assert!(text.lines().nth(2).unwrap().starts_with("prompt: "), "{text}");
+        fs::remove_dir_all(dir.path().join("new")).unwrap();
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
 }
 
 /// `--overwrite`, killed at any moment and resumed.
@@ -216,6 +243,15 @@ fn a_kill_while_one_run_replaces_another_leaves_one_of_them() {
     let said = message(&succeed(&mut resume(&out)));
     assert!(said.contains("takes the place of the old one"), "{said}");
     assert_eq!(adapter(&out), adapter(&at("new")));
+
+    // With the metrics elsewhere.
+    let (out, metrics) = (at("other"), at("ext.jsonl"));
+    succeed(&mut train(&out, 4, &["--metrics-file", metrics.to_str().unwrap()]));
+    let whole = adapter(&out);
+    fs::copy(out.join("run.toml"), out.join(".peft.next.toml")).unwrap();
+    let said = message(&succeed(&mut resume(&out)));
+    assert!(said.contains("takes the place of the old one"), "{said}");
+    assert_eq!((adapter(&out), read_lines(&metrics).len()), (whole, 4));
 }
 
 #[test]

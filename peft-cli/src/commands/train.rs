@@ -14,7 +14,7 @@ use crate::{
     training::{
         PreparedRun, overwrite,
         progress::{Progress, interrupt_flag},
-        run_folder::{self, RunFolder},
+        run_folder::{self, RunFolder, Start},
     },
 };
 
@@ -86,7 +86,12 @@ pub fn run(args: TrainArgs) -> CliResult {
     }
     let run = PreparedRun::new(settings, &device::choose(args.device)?)?;
     // Written when the run begins: settings that cannot start a run must not cost an earlier one.
-    let folder = RunFolder::new(&out, &run.settings, args.overwrite);
+    let start = match (args.resume, args.overwrite) {
+        (true, _) => Start::Resume,
+        (_, true) => Start::Replace,
+        _ => Start::New,
+    };
+    let folder = RunFolder::new(&out, &run.settings, start);
     let mut progress = Progress::new(run.method.name(), Some(folder), interrupt_flag());
     let trained = run.train(Some(&lock), args.resume, &mut progress);
     progress.finish();

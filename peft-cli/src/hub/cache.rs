@@ -7,11 +7,15 @@
 //! models--org--name/.no_exist/COMMIT/FILE         empty: the repository has no such file
 //! .locks/models--org--name/ETAG.lock              held while that blob is downloaded
 //! ```
+//!
+//! Where the file system has no locks, each process receives into `blobs/ETAG.RANDOM.incomplete`, a file of its own.
 
 use std::{
     fs::{self, File, TryLockError},
+    hash::{BuildHasher, RandomState},
     io,
     path::{Path, PathBuf},
+    process,
 };
 
 use peft_core::adapter::atomic;
@@ -128,13 +132,20 @@ impl RepoCache {
         self.root.join(".no_exist").join(commit).join(file)
     }
 
+    /// The file for the bytes received by a process that holds no lock: its own, which is not resumed.
+    pub fn own_partial(&self, etag: &str) -> PathBuf {
+        let own = RandomState::new().hash_one(process::id());
+        self.blob(&format!("{etag}.{own:016x}.incomplete"))
+    }
+
     /// Locks a blob for downloading, against other processes of this program and of Python's library. The lock is
-    /// released when the answer is dropped. `on_wait` is called if another process holds it.
+    /// released when the answer is dropped; `None` if the file system has no locks. `on_wait` is called if another
+    /// process holds it.
     ///
     /// # Errors
     ///
     /// [`HubError::Write`].
-    pub fn lock(&self, etag: &str, on_wait: impl FnOnce()) -> Result<File, HubError> {
+    pub fn lock(&self, etag: &str, on_wait: impl FnOnce()) -> Result<Option<File>, HubError> {
         let path = self.locks.join(format!("{etag}.lock"));
         let open = || File::options().create(true).truncate(false).write(true).open(&path);
         let file = make_parent(&path).and_then(|()| open()).map_err(HubError::write(&path))?;
@@ -150,8 +161,9 @@ impl RepoCache {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 Err(HubError::write(&path)(error))
             }
-            // Some network file systems have no locks; the checksum still protects the blob.
-            _ => Ok(file),
+            // Some network file systems have none.
+            Err(_) => Ok(None),
+            Ok(()) => Ok(Some(file)),
         }
     }
 }

@@ -134,12 +134,21 @@ impl<'a> Client<'a> {
                 message: format!("expected a list of files ({error})"),
             })
         })?;
-        if !is_file_name(&info.sha) || is_commit(revision) && revision != info.sha {
-            let message = format!("found the commit {:?}, expected {revision:?}", info.sha);
+        let expected = match is_commit(revision) {
+            _ if !is_file_name(&info.sha) => Some("a name without slashes".to_string()),
+            true if !revision.eq_ignore_ascii_case(&info.sha) => Some(format!("{revision:?}")),
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            let message = format!("found the commit {:?}, expected {expected}", info.sha);
             return Err(HubError::Response { url, message });
         }
         let files = info.siblings.into_iter().map(|file| file.rfilename).collect();
-        Ok(Listing { commit: info.sha, files })
+        let commit = match is_commit(&info.sha) {
+            true => info.sha.to_ascii_lowercase(),
+            false => info.sha,
+        };
+        Ok(Listing { commit, files })
     }
 
     /// The URL of a file.

@@ -12,9 +12,10 @@ use super::{
 const WEIGHTS: &str = "model.safetensors";
 /// What the name of an index ends in, which lists the files of a sharded model.
 const INDEX: &str = ".index.json";
+const ADAPTER_CONFIG: &str = "adapter_config.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// What a model may lack.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 8] = [
     "generation_config.json",
     TOKENIZER_JSON,
     SETTINGS[0],
@@ -22,6 +23,8 @@ const OPTIONAL: [&str; 7] = [
     SETTINGS[2],
     TEMPLATE,
     "chat_template.json",
+    // transformers puts such an adapter on the model.
+    ADAPTER_CONFIG,
 ];
 const TEMPLATE: &str = "chat_template.jinja";
 /// The folder of chat templates beside the default one.
@@ -51,7 +54,7 @@ impl Kind {
     pub fn config(self) -> &'static str {
         match self {
             Self::Model => "config.json",
-            Self::Adapter => "adapter_config.json",
+            Self::Adapter => ADAPTER_CONFIG,
         }
     }
 

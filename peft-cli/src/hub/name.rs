@@ -25,7 +25,11 @@ impl RepoName {
             && id.len() <= 96
             && !id.ends_with(".git")
             && revision.is_none_or(is_revision);
-        valid.then(|| Self { id: id.to_string(), revision: revision.map(str::to_string) })
+        let spelled = |revision: &str| match is_commit(revision) {
+            true => revision.to_ascii_lowercase(),
+            false => revision.to_string(),
+        };
+        valid.then(|| Self { id: id.to_string(), revision: revision.map(spelled) })
     }
 
     /// `org/name`.
@@ -113,6 +117,8 @@ mod tests {
         assert_eq!(name.to_string(), "a/b.c_d@refs/pr/1");
         assert_eq!(name.cache_folder(), "models--a--b.c_d");
         assert_eq!(name.listing_path("refs/pr/1"), "api/models/a/b.c_d/revision/refs%2Fpr%2F1");
+        let commit = RepoName::parse(&format!("a/b@{}", "AB".repeat(20))).unwrap();
+        assert_eq!(commit.revision(), "ab".repeat(20), "as the cache has it");
         assert_eq!(name.file_path("main", "x.json"), "a/b.c_d/resolve/main/x.json");
         for bad in [
             "", "gpt2", "./a/b", "../b", "a/../b", "a/b/c", "/a/b", "a/b/", "~/b", "a/-b", "a/b.",

@@ -1,6 +1,6 @@
 //! Downloads a file to the cache. If the connection breaks or the program is stopped, what was received stays in
-//! `ETAG.incomplete`, and the next attempt requests only the rest. A blob gets its final name once its size and
-//! checksum are verified.
+//! `ETAG.incomplete`, and the next attempt requests only the rest, where the file system has locks. A blob gets its final
+//! name once its size and checksum are verified.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -46,12 +46,17 @@ pub fn fetch(
     let blob = cache.blob(&held_as);
     if !blob.is_file() {
         let name = client.name();
-        let _lock = cache.lock(&held_as, || {
+        let lock = cache.lock(&held_as, || {
             report.note(&format!("waiting for another process to download {name}: {file}"));
         })?;
         // By now the other process may have finished.
         if !blob.is_file() {
-            let partial = Partial::open(cache.partial(&held_as), &metadata)?;
+            // Without a lock another process may write at the same time: not to the same file.
+            let path = match &lock {
+                Some(_) => cache.partial(&held_as),
+                None => cache.own_partial(&held_as),
+            };
+            let partial = Partial::open(path.clone(), &metadata, lock.is_some())?;
             if matches!(partial.sum, Checksum::None) {
                 report.note(&format!(
                     "note: {name}: {file}: the server names no checksum, so only its size is verified"
@@ -62,7 +67,12 @@ pub fn fetch(
             let url = client.url(commit, file);
             let received = receive_all(client, &url, &metadata, partial, &*progress);
             drop(progress);
-            let path = received.and_then(|partial| verify(client, file, &metadata, partial))?;
+            let verified = received.and_then(|partial| verify(client, file, &metadata, &partial));
+            if verified.is_err() && lock.is_none() {
+                // Nobody goes on with it. The error that matters is the one at hand.
+                let _ = fs::remove_file(&path);
+            }
+            verified?;
             fs::rename(path, &blob).map_err(HubError::write(&blob))?;
         }
     }
@@ -88,6 +98,7 @@ fn receive_all(
         Err(mut error) => {
             if let HubError::Network { partial: received, .. } = &mut error
                 && partial.length > 0
+                && partial.is_resumed
             {
                 let (length, size) = (HumanBytes(partial.length), HumanBytes(metadata.size));
                 *received =
@@ -98,23 +109,28 @@ fn receive_all(
     }
 }
 
-/// Checks the size and the checksum of a blob, and returns its file. Removes it if they are wrong.
+/// Checks the size and the checksum of a blob. Removes it if they are wrong.
 fn verify(
     client: &Client<'_>,
     file: &str,
     metadata: &Metadata,
-    partial: Partial,
-) -> Result<PathBuf, HubError> {
+    partial: &Partial,
+) -> Result<(), HubError> {
     partial.file.sync_all().map_err(HubError::write(&partial.path))?;
-    let wrong = if partial.length == metadata.size {
-        let differs = partial.sum.differs(&metadata.etag);
-        differs.map(|(kind, found)| (kind, found, metadata.etag.clone()))
-    } else {
-        let bytes = |count: u64| format!("{count} bytes");
-        Some(("size", bytes(partial.length), bytes(metadata.size)))
+    // The file may hold more than what was received here and summed, if another program wrote to it.
+    let held = partial.file.metadata().map_err(HubError::read(&partial.path))?.len();
+    let wrong = match [partial.length, held].into_iter().find(|size| *size != metadata.size) {
+        None => {
+            let differs = partial.sum.differs(&metadata.etag);
+            differs.map(|(kind, found)| (kind, found, metadata.etag.clone()))
+        }
+        Some(size) => {
+            let bytes = |count: u64| format!("{count} bytes");
+            Some(("size", bytes(size), bytes(metadata.size)))
+        }
     };
     match wrong {
-        None => Ok(partial.path),
+        None => Ok(()),
         Some((kind, found, expected)) => {
             fs::remove_file(&partial.path).map_err(HubError::write(&partial.path))?;
             let name = client.name().to_string();
@@ -173,6 +189,8 @@ fn receive(
 struct Partial {
     path: PathBuf,
     file: File,
+    /// Whether another attempt goes on with it.
+    is_resumed: bool,
     length: u64,
     /// The greatest length so far; a server without ranges makes it start again.
     furthest: u64,
@@ -180,7 +198,7 @@ struct Partial {
 }
 
 impl Partial {
-    fn open(path: PathBuf, metadata: &Metadata) -> Result<Self, HubError> {
+    fn open(path: PathBuf, metadata: &Metadata, is_resumed: bool) -> Result<Self, HubError> {
         // The name is known beforehand: it must not lead to another file.
         if path.is_symlink() {
             fs::remove_file(&path).map_err(HubError::write(&path))?;
@@ -190,7 +208,7 @@ impl Partial {
         let file = make_parent(&path).and_then(|()| options.open(&path));
         let file = file.map_err(HubError::write(&path))?;
         let sum = Checksum::of(&metadata.etag, metadata.size);
-        let mut partial = Self { path, file, length: 0, furthest: 0, sum };
+        let mut partial = Self { path, file, is_resumed, length: 0, furthest: 0, sum };
         let mut buffer = vec![0; BUFFER];
         loop {
             let count = partial.file.read(&mut buffer).map_err(HubError::read(&partial.path))?;

@@ -108,10 +108,7 @@ fn note_spellings(labels: &Labels) {
 /// The classes that the file of `row`, or one beside it, names: in the base model's order, which is that of its head,
 /// if it has the same ones.
 fn as_named(known: &ClassNames, row: &Record, base: &Loaded) -> Result<Labels> {
-    let source = match known.source == row.path {
-        true => "the file".to_owned(),
-        false => known.source.display().to_string(),
-    };
+    let source = known.said_by(row);
     let names = known.names.join(", ");
     let own = base.config.labels().filter(|own| own.len() == known.names.len());
     let own = own.filter(|own| known.names.iter().all(|name| own.contains(name)));

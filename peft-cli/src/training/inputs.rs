@@ -160,7 +160,7 @@ impl Inputs {
                 // Validation rows may have other names, but never without a word.
                 let wanted = Wanted {
                     source_template: how.source_template.is_some(),
-                    ..wanted(&found.names)
+                    ..wanted(&found.remembered)
                 };
                 let first = files.first_rows()?;
                 let of_valid = fields::find(&first, &wanted)?;

@@ -1,7 +1,7 @@
 //! Replacing the run in a folder, so that a kill at any moment leaves the old run or the new one:
 //!
 //! 1. The settings of the new run are written to a file of their own. From then on the new run counts.
-//! 2. The checkpoints, metrics and evaluations of the old run are set aside.
+//! 2. The checkpoints, metrics and evaluations of the old run are set aside. A metrics file elsewhere is emptied.
 //! 3. That file becomes `run.toml`.
 //! 4. What was set aside is removed.
 //!
@@ -17,8 +17,9 @@ use peft_core::{
 
 use super::{
     file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE},
-    step_lines::damaged_lines_of,
+    step_lines::{self, damaged_lines_of},
 };
+use crate::settings::Settings;
 
 /// Holds the settings of the run that replaces another, until they are `run.toml`.
 const NEXT: &str = ".peft.next.toml";
@@ -30,37 +31,79 @@ const ADAPTER_CONFIG: &str = Adapter::FILES[0];
 ///
 /// # Errors
 ///
-/// [`Error::Write`] or [`Error::Read`].
+/// [`Error::Write`] or [`Error::Read`]; [`Error::InUse`] if another run writes the metrics file.
 pub fn replace(out: &Path, run_toml: &str) -> Result<()> {
     atomic::write_file(&out.join(NEXT), run_toml.as_bytes())?;
-    finish(out).map(drop)
+    begin_new(out, empty)?;
+    clean(out);
+    Ok(())
+}
+
+/// Whether a replacement was interrupted.
+pub fn is_due(out: &Path) -> bool {
+    out.join(NEXT).exists()
 }
 
 /// Finishes a replacement that was interrupted, and removes what kills left. Returns whether one was.
 ///
 /// # Errors
 ///
-/// [`Error::Write`] or [`Error::Read`].
+/// [`Error::Write`] or [`Error::Read`]; [`Error::InUse`] if another run writes the metrics file.
 pub fn finish(out: &Path) -> Result<bool> {
-    let next = out.join(NEXT);
-    let is_due = next.exists();
+    let is_due = is_due(out);
     if is_due {
-        for (_, old) in Checkpoints::new(out, 1).list()? {
-            atomic::set_aside(&old)?;
-        }
-        let lines = [METRICS, EVALUATIONS].map(|name| out.join(name));
-        let damaged = lines.each_ref().map(|path| damaged_lines_of(path));
-        for old in lines.iter().chain(&damaged).filter(|old| old.exists()) {
-            atomic::set_aside(old)?;
-        }
-        if Adapter::exists(out) {
-            atomic::write_file(&out.join(EARLIER), config_sum(out)?.as_bytes())?;
-        }
-        atomic::rename(&next, &out.join(RUN_FILE))?;
+        // Its name may be meant from another working folder: what is no step's line is not lost.
+        begin_new(out, |metrics| {
+            let _held = step_lines::open(metrics)?;
+            step_lines::keep_up_to(0, metrics).map(drop)
+        })?;
     }
+    clean(out);
+    Ok(is_due)
+}
+
+/// The run whose settings wait in [`NEXT`] takes the place of the old one. `empty_metrics` gets a metrics file elsewhere.
+fn begin_new(out: &Path, empty_metrics: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let next = out.join(NEXT);
+    for (_, old) in Checkpoints::new(out, 1).list()? {
+        match old.is_symlink() {
+            true => atomic::remove(&old)?,
+            false => atomic::set_aside(&old)?,
+        }
+    }
+    let lines = [METRICS, EVALUATIONS].map(|name| out.join(name));
+    let damaged = lines.each_ref().map(|path| damaged_lines_of(path));
+    for old in lines.iter().chain(&damaged) {
+        match old.is_symlink() {
+            // What it leads to is emptied, and it stays.
+            true => empty(old)?,
+            false if old.is_file() => atomic::set_aside(old)?,
+            false => {}
+        }
+    }
+    // Settings that cannot be read name none; whoever reads them next says why.
+    let elsewhere = Settings::load(&next).ok().and_then(|settings| settings.metrics_file);
+    if let Some(metrics) = elsewhere.filter(|metrics| step_lines::is_replaceable(metrics)) {
+        empty_metrics(&metrics)?;
+    }
+    if Adapter::exists(out) {
+        atomic::write_file(&out.join(EARLIER), config_sum(out)?.as_bytes())?;
+    }
+    atomic::rename(&next, &out.join(RUN_FILE))
+}
+
+/// Empties a file; there is nothing to empty in a pipe, or behind a link to nothing.
+fn empty(path: &Path) -> Result<()> {
+    match step_lines::is_replaceable(path) {
+        true => step_lines::open(path)?.set_len(0).map_err(Error::write(path)),
+        false => Ok(()),
+    }
+}
+
+/// Removes what kills left, and what was set aside.
+fn clean(out: &Path) {
     atomic::sweep(out);
     atomic::sweep_all(&out.join(CHECKPOINTS));
-    Ok(is_due)
 }
 
 /// Forgets a replacement that was interrupted where there was nothing to replace: another run begins there.
@@ -186,6 +229,42 @@ mod tests {
             assert_eq!(finish(dir.path()).unwrap(), made < steps.len());
             assert_new(dir.path());
         }
+    }
+
+    /// Also after a kill. A run with the old lines and without its checkpoints could not be resumed.
+    #[test]
+    fn a_metrics_file_elsewhere_is_emptied() {
+        for killed in [false, true] {
+            let (dir, other) = (old_run(), tempfile::tempdir().unwrap());
+            let metrics = other.path().join("ext.jsonl");
+            fs::write(&metrics, "{\"step\": 1}\n{\"step\": 2}\n").unwrap();
+            let text = format!("metrics_file = {metrics:?}\n");
+            if killed {
+                fs::write(dir.path().join(NEXT), text).unwrap();
+                assert!(finish(dir.path()).unwrap());
+            } else {
+                replace(dir.path(), &text).unwrap();
+            }
+            assert_eq!(fs::read_to_string(&metrics).unwrap(), "");
+        }
+    }
+
+    /// The file that a name of the folder leads to is not moved: it would never be removed.
+    #[test]
+    #[cfg(unix)]
+    fn links_stay_and_what_they_lead_to_is_emptied() {
+        let (dir, other) = (old_run(), tempfile::tempdir().unwrap());
+        let (file, link) = (other.path().join("file"), dir.path().join(METRICS));
+        fs::write(&file, "old").unwrap();
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::os::unix::fs::symlink(other.path(), dir.path().join("checkpoints/step-000009"))
+            .unwrap();
+        replace(dir.path(), "new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "");
+        fs::remove_file(&link).unwrap();
+        assert_new(dir.path());
     }
 
     #[test]

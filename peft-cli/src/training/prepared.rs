@@ -257,7 +257,7 @@ impl PreparedRun {
             }
             // Nor is what changes no result: a resumed run may do it differently.
             fields.remove("recompute");
-            for (role, name) in self.found.names.iter() {
+            for (role, name) in self.found.remembered.iter() {
                 fields.insert(role.setting().into(), name.into());
             }
             if let Some(template) = &self.found.source_template {

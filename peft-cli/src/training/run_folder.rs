@@ -1,7 +1,7 @@
 //! The folder of a training run, `--out`: what an earlier run left there, and what a new one starts with.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
 };
 
@@ -31,7 +31,18 @@ pub struct RunFolder {
     path: PathBuf,
     run_toml: String,
     metrics: PathBuf,
-    replace: bool,
+    start: Start,
+}
+
+/// What a run does with the one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// There is none.
+    New,
+    /// It goes on with it.
+    Resume,
+    /// It takes its place.
+    Replace,
 }
 
 /// A run that has begun.
@@ -46,11 +57,11 @@ pub struct Begun {
 }
 
 impl RunFolder {
-    /// The folder `path` of a run with these settings. With `replace`, what an earlier run left is removed
-    /// when this one begins, except for its adapter, which stays until there is a new one.
-    pub fn new(path: &Path, settings: &Settings, replace: bool) -> Self {
+    /// The folder `path` of a run with these settings. What a run left that is replaced is removed when this one begins,
+    /// except for its adapter, which stays until there is a new one.
+    pub fn new(path: &Path, settings: &Settings, start: Start) -> Self {
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
-        Self { path: path.to_path_buf(), run_toml: with_sum(&settings.to_toml()), metrics, replace }
+        Self { path: path.to_path_buf(), run_toml: with_sum(&settings.to_toml()), metrics, start }
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
@@ -61,19 +72,9 @@ impl RunFolder {
     /// [`Error::Write`]; [`Error::InUse`] if another run writes the metrics file.
     pub fn begin(&self, after_step: usize) -> Result<Begun> {
         let path = &self.metrics;
-        let taken = |file: &File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-        // Two runs with folders of their own may name one file. On Windows a lock would keep readers out.
-        let open = || {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(Error::write(path))?;
-            match cfg!(unix) && path.is_file() && taken(&file) {
-                true => Err(Error::InUse { path: path.clone(), process: None }),
-                false => Ok(file),
-            }
-        };
         // A pipe is opened once, since its reader would take a second time for the end. A file is closed again: it may
         // give way to another of its name.
-        let stream = Some(open()?).filter(|_| !path.is_file());
+        let stream = Some(step_lines::open(path)?).filter(|_| !step_lines::is_replaceable(path));
         // Better known now than after hours.
         for file in Adapter::FILES.map(|name| self.path.join(name)) {
             if file.exists() {
@@ -81,20 +82,18 @@ impl RunFolder {
             }
         }
         let mut notes = Vec::new();
-        if self.replace {
+        if self.start == Start::Replace {
             overwrite::replace(&self.path, &self.run_toml)?;
         } else {
             overwrite::forget(&self.path)?;
-            for lines in [path, &self.evaluations()] {
-                notes.extend(step_lines::keep_up_to(after_step, lines)?);
+            if self.start == Start::Resume {
+                for lines in [path, &self.evaluations()] {
+                    notes.extend(step_lines::keep_up_to(after_step, lines)?);
+                }
             }
             atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;
         }
-        let metrics = stream.map_or_else(open, Ok)?;
-        // One outside the folder; a terminal or a pipe has no lines to drop.
-        if self.replace && path.is_file() {
-            metrics.set_len(0).map_err(Error::write(path))?;
-        }
+        let metrics = stream.map_or_else(|| step_lines::open(path), Ok)?;
         Ok(Begun { path: path.clone(), metrics, notes })
     }
 
@@ -110,15 +109,20 @@ impl RunFolder {
 ///
 /// [`CliError::Usage`].
 pub fn refuse_existing(out: &Path) -> CliResult {
-    let holds = |name: &str| out.join(name).exists();
-    let logs = [METRICS, EVALUATIONS].iter().any(|name| has_content(&out.join(name)));
-    if !Adapter::exists(out) && !holds(RUN_FILE) && !holds(CHECKPOINTS) && !logs {
-        return Ok(());
-    }
-    Err(CliError::Usage(format!(
-        "--out {}: holds a run already; use --resume to continue it or --overwrite to replace it",
-        out.display()
-    )))
+    let holds = |name: &&str| out.join(name).exists();
+    let log = || [METRICS, EVALUATIONS].into_iter().find(|name| has_content(&out.join(name)));
+    let found = [RUN_FILE, Adapter::FILES[0], CHECKPOINTS].into_iter().find(holds).or_else(log);
+    let Some(found) = found else { return Ok(()) };
+    let out_name = out.display();
+    Err(CliError::Usage(match found == RUN_FILE || overwrite::is_due(out) {
+        true => format!(
+            "--out {out_name}: holds a run already; use --resume to continue it or --overwrite to replace it"
+        ),
+        false => format!(
+            "--out {out_name}: holds {found} already, and no {RUN_FILE} with which --resume could continue; use --overwrite \
+             to replace it, or another --out"
+        ),
+    }))
 }
 
 /// The settings of the run in a folder, to continue it. What was edited since the run wrote them is used as it stands,
@@ -219,7 +223,7 @@ pub fn check_metrics_file(
 
 /// Whether this is a file that is not empty.
 fn has_content(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
+    step_lines::is_replaceable(path) && fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
 #[cfg(test)]

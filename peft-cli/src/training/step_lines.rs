@@ -1,7 +1,7 @@
 //! Files with one JSON line per step, when a run goes on after one of them.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::Write,
     path::{Path, PathBuf},
 };
@@ -44,14 +44,42 @@ fn sort(bytes: &[u8], step: usize) -> Sorted<'_> {
     sorted
 }
 
+/// Opens a file to append lines, and keeps other runs from it as long as it is open: runs with folders of their own may
+/// name one file.
+///
+/// # Errors
+///
+/// [`Error::Write`]; [`Error::InUse`] if another run writes there.
+pub fn open(path: &Path) -> Result<File> {
+    let file = match atomic::is_stream(path) {
+        true => atomic::open_stream(path),
+        false => OpenOptions::new().create(true).append(true).open(path),
+    };
+    let file = file.map_err(Error::write(path))?;
+    // On Windows a lock would keep readers out.
+    let is_taken = cfg!(unix)
+        && is_replaceable(path)
+        && matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    match is_taken {
+        true => Err(Error::InUse { path: path.to_path_buf(), process: None }),
+        false => Ok(file),
+    }
+}
+
+/// Whether a path is a file whose lines can be read and dropped: no pipe, no terminal, and not what `/dev/stdout` is
+/// open for.
+pub fn is_replaceable(path: &Path) -> bool {
+    path.is_file() && !atomic::is_stream(path)
+}
+
 /// Keeps the lines of steps up to `step`, since later ones will be made again. Damaged lines are moved to a file
-/// beside it, which the answer names. A file that is missing, a terminal and a pipe have none.
+/// beside it, which the answer names. A file that is missing, a terminal, a pipe and `/dev/stdout` have none.
 ///
 /// # Errors
 ///
 /// [`Error::Read`] or [`Error::Write`].
 pub fn keep_up_to(step: usize, path: &Path) -> Result<Option<String>> {
-    if !path.is_file() {
+    if !is_replaceable(path) {
         return Ok(None);
     }
     let bytes = fs::read(path).map_err(Error::read(path))?;
@@ -101,13 +129,13 @@ fn put_aside(damaged: &[(usize, &[u8])], path: &Path) -> Result<String> {
     Ok(format!("{from}: no step in {lines} {numbers}, which moved to {to}"))
 }
 
-/// The number of lines of a file, complete or not; a terminal or a pipe has none.
+/// The number of lines of a file, complete or not; a terminal, a pipe and `/dev/stdout` have none.
 ///
 /// # Errors
 ///
 /// [`Error::Read`].
 pub fn count(path: &Path) -> Result<usize> {
-    if !path.is_file() {
+    if !is_replaceable(path) {
         return Ok(0);
     }
     let bytes = fs::read(path).map_err(Error::read(path))?;

@@ -70,7 +70,7 @@ impl Draft {
             Err(error) => return Err(error),
         };
         let folder = folder_of(file);
-        temporary::sweep(folder);
+        temporary::sweep_old(folder);
         let (temporary, mut written) = Temporary::file(folder, permissions.as_ref())?;
         written.write_all(bytes)?;
         written.sync_all()?;
@@ -92,6 +92,12 @@ impl Draft {
 /// [`Error::Write`]; the temporary file is removed and the old file untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write_files(&[(path, bytes)])
+}
+
+/// Whether [`write_file`] writes to what is there, a device, a pipe or a file that is open already such as `/dev/stdout`,
+/// and does not replace it.
+pub fn is_stream(path: &Path) -> bool {
+    matches!(Target::of(path), Ok(Target::Stream))
 }
 
 /// Whether [`write_file`] can write there, found out by a temporary file: before work whose result would be lost.
@@ -122,12 +128,43 @@ pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
                 drafts.push((path, Draft::new(&file, bytes).map_err(Error::write(path))?));
             }
             Target::Stream => {
-                let opened = OpenOptions::new().append(true).open(path);
-                opened.and_then(|mut open| open.write_all(bytes)).map_err(Error::write(path))?;
+                open_stream(path)
+                    .and_then(|mut open| open.write_all(bytes))
+                    .map_err(Error::write(path))?;
             }
         }
     }
     drafts.into_iter().try_for_each(|(path, draft)| draft.finish().map_err(Error::write(path)))
+}
+
+/// Opens to write to what [`is_stream`] tells. A file behind stdout or stderr is written through them: opened once more, it
+/// would have a second place to write at, and what is printed would overwrite what is written here.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn open_stream(path: &Path) -> io::Result<File> {
+    match standard_stream(path) {
+        Some(open) => Ok(open),
+        None => OpenOptions::new().append(true).open(path),
+    }
+}
+
+/// The one of stdout and stderr that is open for what `path` leads to.
+#[cfg(unix)]
+fn standard_stream(path: &Path) -> Option<File> {
+    use std::os::{fd::AsFd, unix::fs::MetadataExt};
+    let id = |found: fs::Metadata| (found.dev(), found.ino());
+    let wanted = id(fs::metadata(path).ok()?);
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    let open = [stdout.as_fd().try_clone_to_owned(), stderr.as_fd().try_clone_to_owned()];
+    let mut open = open.into_iter().flatten().map(File::from);
+    open.find(|file| file.metadata().is_ok_and(|found| id(found) == wanted))
+}
+
+#[cfg(not(unix))]
+fn standard_stream(_: &Path) -> Option<File> {
+    None
 }
 
 /// Fills a new folder through `fill` under a temporary name, then renames it to `path`, where nothing or an empty
@@ -139,7 +176,7 @@ pub fn write_files(files: &[(&Path, &[u8])]) -> Result<()> {
 pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let parent = folder_of(path);
     fs::create_dir_all(parent).map_err(Error::write(path))?;
-    temporary::sweep(parent);
+    temporary::sweep_old(parent);
     let temporary = Temporary::folder(parent).map_err(Error::write(path))?;
     fill(temporary.path()).map_err(|error| match error {
         Error::Write { path: inside, source } => {
@@ -173,8 +210,8 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).and_then(|()| sync(folder_of(to))).map_err(Error::write(to))
 }
 
-/// Moves a file or folder out of the way in one step; what is moved is removed by [`sweep`], or by the next write in
-/// the same folder.
+/// Moves a file or folder out of the way in one step; what is moved is removed by [`sweep`], or, once it is a day old, by
+/// a write in the same folder. A link stays where it is put.
 ///
 /// # Errors
 ///
@@ -184,7 +221,8 @@ pub fn set_aside(path: &Path) -> Result<()> {
     aside.and_then(|_| sync(folder_of(path))).map_err(Error::write(path))
 }
 
-/// Removes what was set aside in `dir`, and what killed writes left there.
+/// Removes what was set aside in `dir`, and what killed writes left there: for a folder in which no other computer writes,
+/// since the locks of what is being written may not be seen from there.
 pub fn sweep(dir: &Path) {
     temporary::sweep(dir);
 }
@@ -197,6 +235,8 @@ pub fn sweep_all(dir: &Path) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     fn count(dir: &Path) -> usize {
@@ -230,14 +270,34 @@ mod tests {
     }
 
     #[test]
-    fn the_next_write_removes_what_a_kill_left() {
+    fn a_later_write_removes_what_a_kill_left() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".peft-0000000000000001.tmp"), b"x").unwrap();
+        let left = dir.path().join(".peft-0000000000000001.tmp");
+        let age = |file: File| {
+            let before = SystemTime::now() - Duration::from_secs(48 * 60 * 60);
+            file.set_modified(before).unwrap();
+        };
+        age(File::create(&left).unwrap());
         write_file(&dir.path().join("a"), b"x").unwrap();
         assert_eq!(count(dir.path()), 1);
-        fs::create_dir_all(dir.path().join(".peft-0000000000000001.tmp/b")).unwrap();
+        age(File::create(&left).unwrap());
         write_folder(&dir.path().join("c"), |_| Ok(())).unwrap();
         assert_eq!(count(dir.path()), 2);
+        File::create(&left).unwrap();
+        write_file(&dir.path().join("a"), b"x").unwrap();
+        assert_eq!(count(dir.path()), 3);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn streams_are_told_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["/dev/null", "/proc/self/fd/0", "/dev/stdout"] {
+            assert!(is_stream(Path::new(path)), "{path}");
+        }
+        for path in [dir.path().join("none"), dir.path().to_path_buf()] {
+            assert!(!is_stream(&path), "{}", path.display());
+        }
     }
 
     #[test]

@@ -11,10 +11,16 @@ use super::{
     codec::sha256,
     config::{CONFIG, OWN},
 };
-use crate::{error::Result, formats::read};
+use crate::{
+    error::{Error, Result},
+    formats::read,
+};
 
 /// Our own field that holds the sum.
 const SUM: &str = "config_sha256";
+
+/// The field that holds the sum of the tensors.
+const TENSORS_SUM: &str = "tensors_sha256";
 
 /// What may change.
 const FREE: [&str; 5] =
@@ -31,10 +37,32 @@ pub(super) fn add(config: &mut Value) {
 ///
 /// # Errors
 ///
-/// [`Error::Read`](crate::error::Error::Read) or [`Error::File`](crate::error::Error::File).
+/// [`Error::Read`] or [`Error::File`].
 pub fn is_changed(dir: &Path) -> Result<bool> {
     let config = read::json(&dir.join(CONFIG))?;
     Ok(config[OWN].get(SUM).is_some_and(|stored| *stored != sum(&config)))
+}
+
+/// Refuses one of our sums in an object other than [`OWN`]: with one wrong letter in that key, an adapter would pass for
+/// PEFT's, and nothing would be checked.
+///
+/// # Errors
+///
+/// [`Error::Config`].
+pub(super) fn check_key(config: &Value, path: &Path) -> Result<()> {
+    let holds = |value: &Value| [SUM, TENSORS_SUM].iter().any(|key| value.get(key).is_some());
+    let mut fields = config.as_object().into_iter().flatten();
+    match fields.find(|(key, value)| *key != OWN && holds(value)) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::config(
+            path,
+            key,
+            format!(
+                "holds what this program writes under `{OWN}`: the key was damaged or renamed; write \"{OWN}\" in its \
+                 place, so that the sums in it are checked"
+            ),
+        )),
+    }
 }
 
 fn sum(config: &Value) -> String {
@@ -84,6 +112,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn our_sums_have_one_place() {
+        for (key, own, fits) in [
+            (OWN, SUM, true),
+            ("burn_pefu", SUM, false),
+            ("burn_peft ", TENSORS_SUM, false),
+            ("others", "labels", true),
+        ] {
+            let config = json!({key: {own: "0"}, "num_virtual_tokens": 4});
+            let checked = check_key(&config, Path::new(CONFIG));
+            assert_eq!(checked.is_ok(), fits, "{key}: {checked:?}");
+        }
+    }
 
     #[test]
     fn what_counts_is_what_an_adapter_computes() {

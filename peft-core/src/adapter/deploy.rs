@@ -226,8 +226,11 @@ impl Adapter {
                 false => format!("has the shape {:?} there", own_shape.as_slice()),
             };
             let mut steps = Vec::new();
-            if shape != own_shape && (is_embedding || is_head(name)) {
-                steps.push(format!("base.resize_token_embeddings({})", shape[0]));
+            if let Some(rows) = shape.first()
+                && shape != own_shape
+                && (is_embedding || is_head(name))
+            {
+                steps.push(format!("base.resize_token_embeddings({rows})"));
             }
             let is_lm = self.config.task.is_some_and(Task::is_language_model);
             if is_embedding

@@ -137,6 +137,7 @@ impl Adapter {
             return Err(not_an_adapter(dir));
         }
         let json = read::json(&config_path)?;
+        config_sum::check_key(&json, &config_path)?;
         let submodules = stored::submodules(&json);
         let config = AdapterConfig::from_json(json, &config_path)?;
         let path = stored::path(dir)?;

@@ -2,7 +2,7 @@
 //!
 //! Their names cannot be foreseen, and they are made, never opened: a link that somebody put there is not followed.
 //! The writer holds a lock on each. The lock dies with it, so what a kill left can be told from what is being written,
-//! and the next writer in the same folder removes it.
+//! and a later writer in the same folder removes it.
 
 use std::{
     ffi::OsStr,
@@ -12,12 +12,17 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 const START: &str = ".peft-";
 const END: &str = ".tmp";
 /// Hexadecimal digits between the two.
 const DIGITS: usize = 16;
+/// Names tried for one file or folder.
+const ATTEMPTS: usize = 100;
+/// What no process has written to for so long is what a kill left.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A new name in `dir`. It is short whatever it stands for: a name may have 255 bytes.
 fn new_name(dir: &Path) -> PathBuf {
@@ -74,7 +79,7 @@ impl Temporary {
 
     /// Makes it under one name after another until it is there and held.
     fn make(dir: &Path, make: impl Fn(&Path) -> io::Result<Option<File>>) -> io::Result<Self> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let path = new_name(dir);
             let held = match make(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -88,6 +93,9 @@ impl Temporary {
                 return Ok(Self { path, held, renamed: false });
             }
         }
+        Err(io::Error::other(format!(
+            "{ATTEMPTS} temporary files were gone as soon as they were made"
+        )))
     }
 
     /// Where it is.
@@ -161,7 +169,18 @@ pub(super) fn remove_whole(path: &Path) -> io::Result<()> {
 /// Removes what kills left in `dir`, except for what is being written. A folder that cannot be read stays as it is:
 /// leftovers do no harm.
 pub(super) fn sweep(dir: &Path) {
-    for path in ours(dir) {
+    remove_unlocked(ours(dir));
+}
+
+/// As [`sweep`], for a folder in which other computers may write, whose locks are not seen everywhere: what is younger
+/// than a day stays.
+pub(super) fn sweep_old(dir: &Path) {
+    let age = |path: &Path| fs::symlink_metadata(path).ok()?.modified().ok()?.elapsed().ok();
+    remove_unlocked(ours(dir).filter(|path| age(path).is_some_and(|age| age > DAY)));
+}
+
+fn remove_unlocked(paths: impl Iterator<Item = PathBuf>) {
+    for path in paths {
         // Open, and so locked, until it is removed: whoever has just made it sees that it is lost.
         if let Ok(file) = File::open(&path)
             && file.try_lock().is_ok()
@@ -258,6 +277,27 @@ mod tests {
         sweep_all(dir.path());
         assert_eq!(names(dir.path()), [".peft-1.tmp", "a.tmp"]);
         sweep(&dir.path().join("none"));
+    }
+
+    #[test]
+    fn where_others_write_only_what_is_old_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (old, young) = (".peft-0000000000000001.tmp", ".peft-0000000000000002.tmp");
+        for name in [old, young] {
+            fs::write(at(name), b"x").unwrap();
+        }
+        let before = std::time::SystemTime::now() - 2 * DAY;
+        OpenOptions::new().write(true).open(at(old)).unwrap().set_modified(before).unwrap();
+        sweep_old(dir.path());
+        assert_eq!(names(dir.path()), [young]);
+    }
+
+    #[test]
+    fn attempts_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let never = |_: &Path| Err(io::ErrorKind::AlreadyExists.into());
+        assert!(Temporary::make(dir.path(), never).unwrap_err().to_string().contains("100"));
     }
 
     #[test]

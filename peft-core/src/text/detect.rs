@@ -51,6 +51,8 @@ pub struct Wanted<'a> {
 pub struct FoundFields {
     /// The names that differ from those of [`Role::name`], or were given.
     pub names: FieldNames,
+    /// The names to prefer in later files: these, and those of the text or the source of a language model.
+    pub remembered: FieldNames,
     /// What makes the source of an instruction and its input.
     pub source_template: Option<Template>,
     /// What was found, and not given: `text from sentence, label from labels`. `None` if there is
@@ -216,8 +218,9 @@ mod tests {
             (Task::QuestionAns, json!({"question": "a", "context": "b", "answers": []})),
             (Task::CausalLm, json!({"messages": []})),
         ] {
+            let found = find(task, std::slice::from_ref(&row)).unwrap();
             assert_eq!(
-                find(task, std::slice::from_ref(&row)).unwrap(),
+                FoundFields { remembered: FieldNames::default(), ..found },
                 FoundFields::default(),
                 "{row}"
             );
@@ -378,7 +381,10 @@ mod tests {
             (json!({"text": "a", "source": "wikipedia"}), "text from text"),
             (json!({"content": "a", "source": "wikipedia"}), "text from content"),
             (json!({"source": "a", "output": "b"}), "source from source, target from output"),
-            (json!({"source": "a", "target": "b", "prompt": "c", "completion": "d"}), ""),
+            (
+                json!({"source": "a b", "target": "b", "prompt": "c", "completion": "d"}),
+                "source from source, target from target",
+            ),
         ] {
             assert_eq!(note(lm, row.clone()), expected, "{row}");
         }
@@ -392,6 +398,10 @@ mod tests {
             (
                 json!({"source": "a", "text": "b", "output": "c"}),
                 "source_field: rows.jsonl has several fields that fit: source, text.",
+            ),
+            (
+                json!({"source": "reddit", "prompt": "b c", "target": "d"}),
+                "source_field: rows.jsonl has several fields that fit: prompt, source. Name the one to read",
             ),
             (
                 json!({"prompt": "a", "completion": "b", "target": "c"}),
@@ -429,7 +439,8 @@ mod tests {
             let rows = [record(1, row)];
             assert!(find_fields(&rows, &wanted(Task::CausalLm, &given, &none)).is_ok());
             let predict = Wanted { targets: false, ..wanted(Task::CausalLm, &none, &none) };
-            assert_eq!(find_fields(&rows, &predict).unwrap(), FoundFields::default());
+            let found = find_fields(&rows, &predict).unwrap();
+            assert_eq!((found.names, found.note), (none, None));
         }
     }
 
@@ -556,6 +567,86 @@ mod tests {
         let predict = Wanted { targets: false, ..wanted(Task::SeqCls, &none, &preferred) };
         let rows = [record(1, json!({"review": "a"}))];
         assert_eq!(find_fields(&rows, &predict).unwrap().note, None);
+    }
+
+    #[test]
+    fn a_text_that_is_named_is_read_beside_a_source() {
+        let (lm, none) = (Task::CausalLm, FieldNames::default());
+        for (row, name) in [
+            (json!({"text": "a b", "summary": "c", "source": "cnn"}), "text"),
+            (json!({"text": "a", "prompt": "b", "source": "z"}), "text"),
+            (json!({"story": "a", "question": "b", "source": "w"}), "story"),
+            (json!({"text": "a", "source": "b", "target": "c"}), "text"),
+        ] {
+            let given = names(&[(Role::Text, name)]);
+            let found = find_fields(&[record(1, row)], &wanted(lm, &given, &none)).unwrap();
+            assert_eq!((found.names, found.note), (given, None));
+            // What an adapter was trained with gives way.
+            let given = names(&[(Role::Text, "text")]);
+            let source = names(&[(Role::Source, "source"), (Role::Target, "target")]);
+            let row = json!({"text": "a", "source": "b", "target": "c"});
+            let found = find_fields(&[record(1, row)], &wanted(lm, &given, &source)).unwrap();
+            assert_eq!(found.names, given);
+        }
+        assert_eq!(
+            refusal(lm, json!({"text": "a b", "summary": "c", "source": "cnn"})),
+            "source_field: rows.jsonl has several fields that fit: source, text. Name the one to read here, or text \
+             in `text_field` to learn it alone"
+        );
+    }
+
+    #[test]
+    fn what_was_trained_with_is_read_beside_other_fields() {
+        let (lm, none) = (Task::CausalLm, FieldNames::default());
+        for (trained, then, targets, expected) in [
+            (
+                json!({"text": "a", "source": "w"}),
+                json!({"text": "a", "source": "w"}),
+                false,
+                names(&[(Role::Text, "text")]),
+            ),
+            (
+                json!({"text": "a"}),
+                json!({"text": "a", "answer": "b"}),
+                true,
+                names(&[(Role::Text, "text")]),
+            ),
+            (
+                json!({"source": "a b", "target": "c", "document": "d"}),
+                json!({"source": "a", "document": "d"}),
+                false,
+                none.clone(),
+            ),
+            (
+                json!({"source": "a", "target": "c"}),
+                json!({"source": "a", "question": "d"}),
+                false,
+                none.clone(),
+            ),
+        ] {
+            let known = find(lm, &[trained]).unwrap().remembered;
+            let how = Wanted { targets, ..wanted(lm, &none, &known) };
+            let found = find_fields(&[record(1, then.clone())], &how).unwrap();
+            assert_eq!((found.names, found.note), (expected, None), "{then}");
+        }
+        let known = names(&[(Role::Source, "source")]);
+        let row = [record(1, json!({"source": "a", "prompt": "d", "completion": "e"}))];
+        let eval = wanted(lm, &none, &known);
+        let found = find_fields(&row, &Wanted { targets: false, ..eval }).unwrap();
+        assert_eq!(found.note.unwrap(), "source from source");
+        let found = find_fields(&row, &eval).unwrap();
+        assert_eq!(found.note.unwrap(), "source from prompt, target from completion");
+        let row = [record(1, json!({"source": "a", "text": "b"}))];
+        let error = find_fields(&row, &eval).unwrap_err().to_string();
+        assert!(error.starts_with("target_field: rows.jsonl has none of the usual"), "{error}");
+        // Rows of either kind are still told apart one by one.
+        let mixed = [json!({"text": "a"}), json!({"source": "a", "target": "b"})];
+        let found = find(lm, &mixed).unwrap();
+        assert_eq!((found.names, found.remembered), (none.clone(), none.clone()));
+        let text = names(&[(Role::Text, "text")]);
+        let rows: Vec<Record> =
+            mixed.iter().enumerate().map(|(i, row)| record(i + 1, row.clone())).collect();
+        assert_eq!(find_fields(&rows, &wanted(lm, &none, &text)).unwrap().names, none);
     }
 
     #[test]

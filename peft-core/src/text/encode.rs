@@ -86,8 +86,9 @@ const CHUNK: usize = 4096;
 /// is not read. With `as_chat` a text is such a conversation, of one message of a user.
 ///
 /// With `max_length`, text is truncated at its end, or where the tokenizer's truncation has the direction
-/// left at its beginning, and keeps its special tokens (of a pair, the longer text is truncated first). What a decoder-only model continues (a `source`, a `text`
-/// without targets) is truncated at its beginning, so that the part next to the target is kept. A
+/// left at its beginning, and keeps its special tokens (of a pair, the longer text is truncated
+/// first). What a decoder-only model continues (a `source`, a `text` without targets) is truncated
+/// at its beginning, so that the part next to the target is kept. A
 /// conversation with targets is truncated at its end, and may keep none of them. A
 /// long context is not truncated but split into several examples: windows that overlap by
 /// `doc_stride` tokens.
@@ -107,11 +108,13 @@ struct Row {
     examples: Vec<Example>,
     cut: bool,
     target_cut: bool,
+    /// Whether a conversation has a message of the system of its own.
+    own_system: bool,
 }
 
 impl From<Cut> for Row {
     fn from((example, cut): Cut) -> Self {
-        Self { examples: vec![example], cut, target_cut: false }
+        Self { examples: vec![example], cut, target_cut: false, own_system: false }
     }
 }
 
@@ -145,7 +148,7 @@ impl Encoder {
         match self.config.task {
             _ if records.is_empty() => Ok(Vec::new()),
             Task::CausalLm => {
-                let rows = causal::examples(self, records).map(single)?;
+                let rows = causal::rows(self, records)?;
                 self.with_references(records, rows)
             }
             Task::Seq2SeqLm => {
@@ -207,11 +210,12 @@ impl Encoder {
         })
     }
 
-    /// Returns the example of one tokenised text or pair.
+    /// Returns what `max_length` leaves of a tokenised text or pair.
     fn kept(&self, encoding: &Encoding) -> Kept {
         Kept::of(encoding, self.config.max_length, self.end)
     }
 
+    /// Returns the example of what is kept of a text or pair.
     fn tokenized(&self, record: &Record, kept: Kept, target: Target) -> Result<Example> {
         // If all tokens are of one type, the tokenizer's types are of no use, and often not what
         // the model was trained with.

@@ -8,8 +8,8 @@ use std::{
 /// How many such calls are under way. Not a number of the thread: the libraries have threads of their own.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
-/// Runs a piece of a library, which ends in a panic where it meets what its own checks should have refused. Nothing of
-/// it may be used after that.
+/// Runs a piece of a library, which ends in a panic where it meets what its own checks should have refused. What it was
+/// changing may not be used after that; what it only read may.
 ///
 /// # Errors
 /// Those of the library, and `panicked` for a panic.

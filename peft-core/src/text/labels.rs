@@ -8,9 +8,12 @@
 mod collect;
 mod unlabelled;
 
+use std::slice::from_ref;
+
 use serde_json::Value;
 
 pub use collect::collect_labels;
+pub(super) use collect::no_labels;
 pub use unlabelled::is_unlabelled;
 
 pub(super) use unlabelled::{refuse_unlabelled_element, with_way_out};
@@ -22,8 +25,8 @@ use crate::{
 };
 
 /// Returns the class index of a label in field `key` of a record: the name in the list or, if no name in the list is
-/// a number and the list has an order that was given, the index that it is. Where the file names its classes, and the list has one of these names, a number
-/// is the class of the file's name: the list may have another order.
+/// a number and the list has an order that was given, the index that it is. Where the file names its classes, and the
+/// list has one of these names, a number is the class of the file's name: the list may have another order.
 ///
 /// # Errors
 /// [`Error::Data`] at the record's line, naming the label and the list, if the label is not in
@@ -41,20 +44,26 @@ pub(super) fn label_index(
         let own = known.names.get(number);
         return own.and_then(|own| labels.index(own)).ok_or_else(|| {
             let listed = listed(labels);
-            let source = match known.source == record.path {
-                true => "the file".to_owned(),
-                false => known.source.display().to_string(),
-            };
+            let source = known.said_by(record);
             let called =
                 own.map_or_else(String::new, |own| format!(", which {source} calls `{own}`"));
-            record.error(format!("found label `{name}`{called}, expected one of: {listed}"))
+            let way_out = match own {
+                Some(_) => String::new(),
+                None => format!(
+                    "; {source} names no class {number}: if it describes other rows, set `labels` to the names of all \
+                     classes"
+                ),
+            };
+            record.error(format!("found label `{name}`{called}, expected one of: {listed}{way_out}"))
         });
     }
     let own = |name: &String| label_text(&Value::from(name.as_str()));
     // Numbers as names are no indices: of classes 1, 2 and 3 there is no 0.
     let numbered = || labels.names().iter().any(|name| name.parse::<f64>().is_ok());
     let number = || name.parse::<usize>().ok().filter(|index| *index < labels.len() && !numbered());
-    let index = || number().filter(|_| !labels.is_sorted());
+    // Of false and true, which sort so, the numbers are the values.
+    let booleans = || labels.names().iter().all(|name| is_boolean(name));
+    let index = || number().filter(|_| !labels.is_sorted() || booleans());
     // JSON's `true` is `True` in a table.
     let alike = |own: String| own == name || is_boolean(name) && own.eq_ignore_ascii_case(name);
     let by_value = || labels.names().iter().position(|name| own(name).is_some_and(alike));
@@ -62,8 +71,8 @@ pub(super) fn label_index(
         let or_index = match (labels.is_sorted(), number()) {
             _ if numbered() => String::new(),
             (true, None) => String::new(),
-            (true, Some(_)) => "; they were sorted, so that a number is none of their indices: train with the names in \
-                                the order of the numbers (set `labels`), or write names"
+            (true, Some(_)) => "; they were sorted, so that a number is none of their indices: if theirs is the order of \
+                                the numbers, set `labels` to them; else train with them in that order, or write names"
                 .to_owned(),
             (false, _) => format!(", or an index from 0 to {}", labels.len() - 1),
         };
@@ -169,21 +178,62 @@ pub fn are_class_numbers(records: &[Record], key: &str) -> bool {
     records.iter().filter_map(|record| record.optional(key)).all(is_number)
 }
 
-/// Refuses a number with a fraction as the name of a class, with a point or a comma in front of it.
-pub(super) fn refuse_fraction(record: &Record, key: &str, label: &str) -> Result<()> {
+/// What is to be said of numbers of classes that the file of a record, or one beside it, gives other names than the
+/// list of labels does: they are the classes of those names, wherever the list has them.
+pub fn renumbered(record: &Record, key: &str, labels: &Labels) -> Option<String> {
+    let known = record.class_names(key)?;
+    let is_listed = |name: &String| labels.index(name).is_some();
+    let is_other = known.names.as_slice() != labels.names();
+    if record.is_ids()
+        || !is_other
+        || !known.names.iter().any(is_listed)
+        || !are_class_numbers(from_ref(record), key)
+    {
+        return None;
+    }
+    let source = match known.source == record.path {
+        true => record.path.display().to_string(),
+        false => format!("{} for {}", known.source.display(), record.path.display()),
+    };
+    let numbered = |names: &[String]| {
+        const SHOWN: usize = 5;
+        let shown = names.iter().enumerate().take(SHOWN).map(|(i, name)| format!("{i} {name}"));
+        let more = if names.len() > SHOWN { ", ..." } else { "" };
+        format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
+    };
+    Some(format!(
+        "the numbers in {key} are the classes that {source} names ({}), not those of the list of labels ({})",
+        numbered(&known.names),
+        numbered(labels.names())
+    ))
+}
+
+/// Refuses a number with a fraction as the name of a class, with a point or a comma in front of it; of a tag, one with
+/// a point.
+pub(super) fn refuse_fraction(record: &Record, key: &str, label: &str, is_tag: bool) -> Result<()> {
+    let is_fraction =
+        label.parse::<f64>().is_ok_and(|number| number.is_finite() && number.fract() != 0.0);
+    if is_tag {
+        return match is_fraction {
+            true => Err(record.error(format!(
+                "field `{key}`: found {label}, which is no class; if classes are called so, set `labels`"
+            ))),
+            false => Ok(()),
+        };
+    }
     if let Some(number) = with_comma(label) {
         return Err(record.error(format!(
             "field `{key}`: found `{label}`, a number with a comma, which is no class; for numbers to predict set \
-             `problem_type` to regression, and write them with a point ({number}); if classes are called so, call \
-             them otherwise"
+             `problem_type` to regression, and write them with a point ({number}); for the numbers of several classes \
+             set it to multi-label; if classes are called so, call them otherwise"
         )));
     }
-    match label.parse::<f64>() {
-        Ok(number) if number.is_finite() && number.fract() != 0.0 => Err(record.error(format!(
+    match is_fraction {
+        true => Err(record.error(format!(
             "field `{key}`: found {label}, which is no class; for numbers to predict set \
              `problem_type` to regression, and if classes are called so, set `labels`"
         ))),
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 
@@ -271,11 +321,15 @@ mod tests {
         assert_eq!(label_index(&labels, "neutral", &row, "label").unwrap(), 1);
         let error = label_index(&labels, "1", &row, "label").unwrap_err().to_string();
         assert!(
-            error.contains("expected one of: entailment, neutral; they were sorted"),
+            error.contains("expected one of: entailment, neutral; they were sorted")
+                && error.contains("if theirs is the order of the numbers, set `labels` to them"),
             "{error}"
         );
         let numbers = Labels::collect(["1", "0"]).unwrap();
         assert_eq!(label_index(&numbers, "1", &row, "label").unwrap(), 1, "a name");
+        let booleans = Labels::collect(["true", "false"]).unwrap();
+        let value = |name| label_index(&booleans, name, &row, "label").unwrap();
+        assert_eq!((value("0"), value("1"), value("true")), (0, 1, 1));
     }
 
     #[test]
@@ -300,7 +354,20 @@ mod tests {
         );
         assert!(index(&["pos", "neg"], "-1").unwrap_err().contains("found label `-1`, expected"));
         assert_eq!(index(&["pos", "neg"], "neg"), Ok(1), "a name is a name");
-        assert!(index(&["pos", "neg"], "2").is_err());
+        assert_eq!(
+            index(&["pos", "neg"], "2").unwrap_err(),
+            "rows.jsonl, line 4: found label `2`, expected one of: pos, neg; the file names no class 2: if it describes \
+             other rows, set `labels` to the names of all classes"
+        );
+        assert_eq!(index(&["0", "1", "2"], "2"), Ok(2), "the way out");
+        row.fields = json!({"label": 1}).as_object().unwrap().clone();
+        let said = |names: &[&str]| renumbered(&row, "label", &list(names).unwrap());
+        assert_eq!(
+            said(&["neg", "pos"]).unwrap(),
+            "the numbers in label are the classes that rows.jsonl names (0 pos, 1 neg), not those of the list of labels \
+             (0 neg, 1 pos)"
+        );
+        assert_eq!((said(&["pos", "neg"]), said(&["bad", "good"])), (None, None));
         let of_another = label_index(&list(&["neg", "pos"]).unwrap(), "1", &row, "tags");
         assert_eq!(of_another.unwrap(), 1);
     }

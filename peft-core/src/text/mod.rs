@@ -37,7 +37,7 @@ pub use detect::{FIRST_ROWS, FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig, Needs, Supplies};
 pub use fields::{FieldNames, Role};
 pub use guard::panics_become_errors;
-pub use labels::{are_class_numbers, collect_labels, is_unlabelled, label_text};
+pub use labels::{are_class_numbers, collect_labels, is_unlabelled, label_text, renumbered};
 pub use ordered::Ordered;
 pub use read::{FoundFiles, ReadOptions, Records, find_files, read_records};
 pub use record::{Aside, ClassNames, Record};

@@ -49,6 +49,16 @@ pub struct ClassNames {
     pub source: Arc<Path>,
 }
 
+impl ClassNames {
+    /// Who says so, in a message about a record: its file, or the path of another.
+    pub fn said_by(&self, record: &Record) -> String {
+        match self.source == record.path {
+            true => "the file".to_owned(),
+            false => self.source.display().to_string(),
+        }
+    }
+}
+
 impl Record {
     /// Creates a record of the line `line` of a file.
     pub fn new(path: Arc<Path>, line: usize, fields: Map<String, Value>) -> Self {

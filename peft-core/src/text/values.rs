@@ -6,10 +6,14 @@ use serde_json::Value;
 
 use super::{
     fields::{FieldNames, Role},
-    labels::{label_index, label_text, refuse_fraction, refuse_unlabelled_element, with_comma},
+    labels::{
+        is_unlabelled, label_index, label_text, no_labels, refuse_fraction,
+        refuse_unlabelled_element, with_comma, with_way_out,
+    },
     record::Record,
 };
 use crate::{
+    contract::problem_type::ProblemType,
     data::Labels,
     error::{Error, Result},
 };
@@ -46,9 +50,26 @@ enum Classes {
     Names(Vec<String>),
 }
 
+/// The labels that a text lists, if it is no JSON: numbers between commas (`3,27`), or a single word.
+fn listed(text: &str) -> Option<Vec<Value>> {
+    let text = text.trim();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    if parts.iter().all(|part| is_number(part)) {
+        return Some(parts.into_iter().map(Value::from).collect());
+    }
+    let several = |c: char| c.is_whitespace() || [',', ';', '|', '[', '{', '"'].contains(&c);
+    (!text.is_empty() && !text.contains(several)).then(|| vec![text.into()])
+}
+
 fn classes(record: &Record, key: &str) -> Result<Classes> {
     let expected = "a list of labels, or a list with a number from 0.0 to 1.0 for each class";
-    let items = record.list(key, expected)?;
+    let text = record.optional(key).and_then(Value::as_str);
+    let text = text.filter(|_| !is_unlabelled(record, key, ProblemType::MultiLabel, None));
+    let items = match text.and_then(listed) {
+        Some(items) => items.into(),
+        None => record.list(key, expected)?,
+    };
     let fraction = |item: &Value| item.as_f64().filter(|_| item.is_f64());
     if let Some(vector) = items.iter().map(fraction).collect::<Option<Vec<f64>>>()
         && !vector.is_empty()
@@ -109,11 +130,14 @@ pub fn collect_classes(
 ) -> Result<Labels> {
     let key = fields.name(Role::Label);
     let (mut names, mut width, mut fewest) = (BTreeSet::new(), 0, usize::MAX);
-    let mut ids = true;
+    let (mut ids, mut any) = (true, false);
     for record in records {
         let record = &record?;
         ids &= record.is_ids();
-        match classes(record, key)? {
+        any = true;
+        let found = classes(record, key)
+            .map_err(|error| with_way_out(error, record, key, ProblemType::MultiLabel, None))?;
+        match found {
             Classes::Vector(vector) => {
                 width = width.max(vector.len());
                 fewest = 0;
@@ -123,11 +147,14 @@ pub fn collect_classes(
                 for name in found {
                     if names.insert(name.clone()) {
                         refuse_unlabelled_element(record, key, &name)?;
-                        refuse_fraction(record, key, &name)?;
+                        refuse_fraction(record, key, &name, false)?;
                     }
                 }
             }
         }
+    }
+    if !any {
+        return Err(no_labels(Role::Label, key));
     }
     if names.len() > 1 && fewest == names.len() {
         let message = format!(
@@ -153,9 +180,18 @@ pub fn collect_classes(
 /// rows.
 pub(super) fn is_ambiguous(record: &Record, key: &str) -> bool {
     let Some(value) = record.value(key) else { return false };
-    let parsed = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let parsed = value.as_str().and_then(|text| match listed(text) {
+        Some(items) => Some(Value::Array(items)),
+        None => serde_json::from_str(text).ok(),
+    });
     let items = parsed.as_ref().unwrap_or(value).as_array().map_or(&[][..], Vec::as_slice);
-    let numbers: Option<Vec<u64>> = items.iter().map(Value::as_u64).collect();
+    // Only a text of numbers and commas has them as strings here that are not names.
+    let is_listed = value.as_str().is_some_and(|text| listed(text).is_some());
+    let number = |item: &Value| match item.as_str().filter(|_| is_listed) {
+        Some(text) => text.parse().ok(),
+        None => item.as_u64(),
+    };
+    let numbers: Option<Vec<u64>> = items.iter().map(number).collect();
     matches!(numbers.as_deref(), Some([0, 1] | [1, 0]))
 }
 
@@ -239,8 +275,13 @@ mod tests {
         assert_eq!(found(json!([0.0, 0.25, 1.0])), Ok(vec![0.0, 0.25, 1.0]));
         assert_eq!(found(json!("[\"b\"]")), Ok(vec![0.0, 1.0, 0.0]));
         assert_eq!(found(json!([])), Ok(vec![0.0; 3]));
+        // One of fastText's labels, and GoEmotions' lists.
+        assert_eq!(found(json!("a")), Ok(vec![1.0, 0.0, 0.0]));
+        assert_eq!(found(json!("0,2")), Ok(vec![1.0, 0.0, 1.0]));
+        assert_eq!(found(json!("1")), Ok(vec![0.0, 1.0, 0.0]));
         for (label, what) in [
-            (json!("a"), "found the string `a`, expected a list of labels"),
+            (json!("a, b"), "found the string `a, b`, expected a list of labels"),
+            (json!("nan"), "found the string `nan`, expected a list of labels"),
             (json!(1), "found the number 1, expected a list of labels"),
             (json!(["d"]), "found label `d`, expected one of: a, b, c"),
             (json!([3]), "found label `3`"),
@@ -265,7 +306,7 @@ mod tests {
                 false => Ok(()),
             }
         };
-        for open in [&[json!([0, 1])][..], &[json!([0, 1]), json!("[1, 0]")]] {
+        for open in [&[json!([0, 1])][..], &[json!([0, 1]), json!("[1, 0]"), json!("0,1")]] {
             let error = check(open, &two).unwrap_err();
             assert!(
                 error.contains("or a number for each class; for classes write names (a, b)"),
@@ -301,6 +342,12 @@ mod tests {
         assert_eq!(found.names(), ["0", "1", "2", "3"], "indices");
         assert_eq!(collect(&[json!([0.0, 1.0]), json!([1.0, 1.0])]).unwrap(), ["0", "1"]);
         assert!(collect(&[json!([])]).unwrap_err().contains("the list is empty"));
+        assert_eq!(collect(&[json!("3,27"), json!("a")]).unwrap(), ["27", "3", "a"]);
+        assert_eq!(
+            collect(&[json!(["a"]), json!(null)]).unwrap_err(),
+            "rows.jsonl, line 3: field `label` is null (NaN counts as null); set `skip_unlabelled` to leave rows without a label out"
+        );
+        assert!(collect(&[]).unwrap_err().contains("no row has a label in field `label`"));
         let error = collect(&[json!([0, 1]), json!([1, 0])]).unwrap_err();
         assert!(error.contains("every row has every class"), "{error}");
         assert!(collect(&[json!(["0.5"]), json!([])]).unwrap_err().contains("is no class"));

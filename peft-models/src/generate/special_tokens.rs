@@ -1,6 +1,6 @@
 //! The special tokens of a model's folder.
 
-use peft_core::{ModelSpec, Result};
+use peft_core::{ModelSpec, Result, formats::gguf::gguf_of};
 
 use super::{EndTokens, GenerateConfig, generation_config};
 use crate::{config::ModelConfig, load::Loaded};
@@ -45,15 +45,14 @@ impl GenerateConfig {
             Some(start) => start.to_string(),
             None => "ID".into(),
         };
-        let file = match beside {
-            Some(_) => "it",
-            None => "generation_config.json of the model's folder",
+        let way = match gguf_of(config.path())? {
+            Some(_) => format!("Set {}.{START} in its metadata to {id}", config.model_type()?),
+            None => format!("Write \"{START}\": {id} into it"),
         };
         Err(own.error(
             START,
             format!(
-                "is missing, and so is bos_token_id: generation starts from one of them, and asks no other file. Write \
-                 \"{START}\": {id} into {file}"
+                "is missing, and so is bos_token_id: generation starts from one of them, and asks no other file. {way}"
             ),
         ))
     }

@@ -122,6 +122,19 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "embeddings without a dimension",
+        build: |dir| {
+            pair(dir, "gpt2");
+            tensors(&dir.join("adapter/adapter_model.safetensors"), |all| {
+                let lone = (Dtype::F32, vec![], vec![0; 4]);
+                all.insert("base_model.transformer.wte.weight".into(), lone);
+            });
+            eval()
+        },
+        says: &["adapter: the adapter has the tensor `transformer.wte.weight` of the shape []"],
+        ..CASE
+    },
+    Case {
         name: "a norm that was trained with the prefix",
         build: |dir| {
             pair(dir, "gpt2");
@@ -239,6 +252,16 @@ pub const CASES: &[Case] = &[
             convert("")
         },
         says: &["`classifier.weight`", "causal-lm"],
+        ..CASE
+    },
+    Case {
+        name: "one letter of the key `burn_peft` is another",
+        build: |dir| {
+            pair(dir, "gpt2");
+            adapter_config(dir, "burn_pefu", json!({"method": "prefix", "tensors_sha256": "0"}));
+            eval()
+        },
+        says: &["adapter/adapter_config.json: key `burn_pefu`", "write \"burn_peft\" in its place"],
         ..CASE
     },
     Case {

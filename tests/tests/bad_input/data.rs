@@ -785,6 +785,17 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "no row with a label for a list of labels",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(dir, "{\"text\": \"the\", \"label\": -1}\n{\"text\": \"sea\", \"label\": -1}\n");
+            classify("--skip-unlabelled")
+        },
+        says: &["--label-field: no row has a label in field `label`"],
+        ..USAGE
+    },
+    Case {
         name: "no row with a label",
         build: |dir| {
             model(dir, "bert");
@@ -842,8 +853,45 @@ pub const CASES: &[Case] = &[
         says: &[
             "rows.csv, line 2: field `label`: found `3,5`, a number with a comma",
             "set --problem-type to regression, and write them with a point (3.5)",
+            "for the numbers of several classes set it to multi-label",
         ],
         ..CASE
+    },
+    Case {
+        name: "a tag with a fraction",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            rows(dir, "{\"tokens\": [\"the\"], \"tags\": [\"1.5\"]}\n");
+            train("--task token-cls")
+        },
+        says: &["rows.jsonl, line 1: field `tags`: found 1.5, which is no class", "set --labels"],
+        ..CASE
+    },
+    Case {
+        name: "a text beside a source and what may be its target",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"text\": \"the\", \"summary\": \"sea\", \"source\": \"web\"}\n");
+            train("")
+        },
+        says: &[
+            "--source-field: rows.jsonl has several fields that fit: source, text. Name the one to read here, or text \
+             in --text-field to learn it alone",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "a prompt and its target beside a source of one word",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, "{\"prompt\": \"the\", \"target\": \"sea\", \"source\": \"web\"}\n");
+            train("")
+        },
+        says: &[
+            "--source-field: rows.jsonl has several fields that fit: prompt, source. Name the one",
+        ],
+        ..USAGE
     },
     Case {
         name: "quotes that backslashes stand in front of",
@@ -859,11 +907,12 @@ pub const CASES: &[Case] = &[
         name: "quoted lines in a TSV file",
         build: |dir| {
             model(dir, "bert");
-            fs::write(dir.join("rows.tsv"), "label\ttext\n1\t\"the\nb\tsea\"\n0\tblue\n").unwrap();
+            fs::write(dir.join("rows.tsv"), "label\ttext\n1\t\"the\nblue sea\"\n0\tblue\n")
+                .unwrap();
             classify("--train rows.tsv")
         },
         says: &[
-            "rows.tsv, line 2: a field begins with a quote that closes on line 3",
+            "rows.tsv, line 3: found 1 fields, expected the header's 2: label, text; a field begins with a quote",
             "name the file .csv",
         ],
         ..CASE

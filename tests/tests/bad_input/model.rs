@@ -60,6 +60,19 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "no token to start generation from, and no generation_config.json",
+        build: |dir| {
+            model(dir, "t5");
+            config(dir, "decoder_start_token_id", json!(null));
+            words("generate --model model --input rows.jsonl --output out.jsonl")
+        },
+        says: &[
+            "model/config.json: key `decoder_start_token_id`: is missing, and so is bos_token_id",
+            "Write \"decoder_start_token_id\": ID into it",
+        ],
+        ..CASE
+    },
+    Case {
         name: "NaN in a classifier, predicted with",
         build: |dir| not_finite(dir, "gpt2-cls", "score.weight", PREDICT),
         says: SCORE,

@@ -68,6 +68,17 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "--out holds metrics of a run, and nothing to resume",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::create_dir(dir.join("out")).unwrap();
+            fs::write(dir.join("out/metrics.jsonl"), "{\"step\": 1}\n").unwrap();
+            train("")
+        },
+        says: &["--out out: holds metrics.jsonl already", "--overwrite", "another --out"],
+        ..USAGE
+    },
+    Case {
         name: "--overwrite by a run that cannot begin",
         build: |dir| {
             run(dir);

@@ -132,7 +132,7 @@ pub(super) fn compare(
         if theirs_shape.as_slice() != shape {
             if is_head(name) || is_embedding(name) {
                 let message = format!(
-                    "has the shape {shape:?}, but {:?} in the base model: it belongs to one of another vocabulary",
+                    "has the shape {shape:?}, but {:?} in the base model: it belongs to a model with another vocabulary",
                     theirs_shape.as_slice()
                 );
                 return Err(source.tensor_error(name, message));

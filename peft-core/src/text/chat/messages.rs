@@ -78,7 +78,8 @@ impl Conversation {
             record.error(format!("field `{key}`: found {found}, expected {expected}"))
         };
         let found = parsed(record, key, fields.get(key))?;
-        let found = found.as_deref().unwrap_or(&Ordered::Null);
+        let given = fields.get(key).unwrap_or(&Ordered::Null);
+        let found = found.as_deref().unwrap_or(given);
         let Ordered::Array(turns) = found else {
             return Err(unexpected(key, found, "an array of messages"));
         };
@@ -248,7 +249,10 @@ fn message(record: &Record, place: &str, turn: &Ordered) -> Result<Message> {
         return Err(unexpected("", turn, expected));
     };
     let is_shared = turn.get("role").is_none() && turn.get("from").is_some();
-    let (role_key, content_key) = if is_shared { ("from", "value") } else { ("role", "content") };
+    // Some files name the speaker as sharegpt does, and the content as templates do.
+    let is_value = is_shared && (turn.get("value").is_some() || turn.get("content").is_none());
+    let role_key = if is_shared { "from" } else { "role" };
+    let content_key = if is_value { "value" } else { "content" };
     let role = match turn.get(role_key) {
         Some(Ordered::String(role)) => role.as_str(),
         Some(other) => return Err(unexpected(&format!(".{role_key}"), other, "a string")),

@@ -45,8 +45,8 @@ pub(in crate::text) fn learnt(
     if template.marks() {
         let spans = match learnt.len() == conversation.assistant().count() {
             true => whole.generated,
-            false => blocks_of(&learnt, whole.generated, conversation, |count| {
-                render(count, false).map(|part| part.generated.len()).map_err(explained)
+            false => blocks_of(&learnt, &whole, conversation, |count| {
+                render(count, false).map_err(explained)
             })?,
         };
         return Ok(Learnt { text: whole.text, spans });
@@ -71,12 +71,13 @@ pub(in crate::text) fn learnt(
 }
 
 /// The generation blocks of the messages `learnt`: a message has those that a rendering up to it has more than one of
-/// the messages before it.
+/// the messages before it. A template may mark a message only where it is the last, so they have to begin at the same
+/// place in the whole, whatever they end with there, or, where every message has some, to say the same.
 fn blocks_of(
     learnt: &[usize],
-    blocks: Vec<Range<usize>>,
+    whole: &Rendered,
     conversation: &Conversation,
-    count: impl Fn(usize) -> Result<usize, String>,
+    part: impl Fn(usize) -> Result<Rendered, String>,
 ) -> Result<Vec<Range<usize>>, String> {
     let untold = |i: usize| {
         format!(
@@ -85,19 +86,35 @@ fn blocks_of(
             i + 1
         )
     };
+    let said = |rendered: &Rendered, blocks: &[Range<usize>]| -> Vec<String> {
+        blocks.iter().map(|block| rendered.text[block.clone()].to_owned()).collect()
+    };
     let (mut kept, mut before) = (Vec::new(), 0);
+    let (mut without, mut elsewhere) = (None, false);
     for i in conversation.assistant() {
-        let is_last = i + 1 == conversation.len();
-        let start = if i == 0 { 0 } else { count(i)? };
-        let end = if is_last { blocks.len() } else { count(i + 1)? };
-        let own = blocks.get(start..end).filter(|_| start == before).ok_or_else(|| untold(i))?;
+        let start = if i == 0 { 0 } else { part(i)?.generated.len() };
+        let until = (i + 1 < conversation.len()).then(|| part(i + 1)).transpose()?;
+        let until = until.as_ref().unwrap_or(whole);
+        let end = until.generated.len();
+        let own = whole.generated.get(start..end).filter(|_| start == before);
+        let own = own.ok_or_else(|| untold(i))?;
+        let of_part = &until.generated[start..end];
+        let is_there = own.iter().zip(of_part).all(|(own, of_part)| own.start == of_part.start);
+        if !is_there && said(whole, own) != said(until, of_part) {
+            return Err(untold(i));
+        }
+        elsewhere |= !is_there;
+        without = without.or(own.is_empty().then_some(i));
         kept.extend(learnt.contains(&i).then_some(own).into_iter().flatten().cloned());
         before = end;
     }
-    if before != blocks.len() {
+    if before != whole.generated.len() {
         return Err(untold(conversation.len() - 1));
     }
-    Ok(kept)
+    match without.filter(|_| elsewhere) {
+        Some(i) => Err(untold(i)),
+        None => Ok(kept),
+    }
 }
 
 /// Why the beginning of an answer is not known.

@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 use super::{FoundFields, Wanted};
 use crate::{
     error::{Error, Result},
-    text::{fields::Role, path, record::Record, template::Template},
+    text::{
+        fields::{FieldNames, Role},
+        path,
+        record::Record,
+        template::Template,
+    },
 };
 
 /// A field of a file, and its name in lower case with `_` between words.
@@ -62,6 +67,17 @@ impl<'a> Search<'a> {
             (None, Some(preferred)) if has(preferred) => Ok(Some(preferred.to_owned())),
             _ => Ok(None),
         }
+    }
+
+    /// Whether every row has a field.
+    pub(super) fn all_have(&self, name: &str) -> bool {
+        self.rows.iter().all(|row| row.has(name))
+    }
+
+    /// Whether a field holds a single word in every row that has it.
+    pub(super) fn are_words(&self, name: &str) -> bool {
+        let mut texts = self.rows.iter().filter_map(|row| row.optional(name)?.as_str());
+        texts.all(|text| text.split_whitespace().nth(1).is_none())
     }
 
     /// A name as of [`named`](Self::named), or the role's own.
@@ -194,6 +210,7 @@ impl<'a> Search<'a> {
 
     pub(super) fn finish(self, source_template: Option<Template>) -> FoundFields {
         let mut names = self.wanted.given.clone();
+        let mut read = FieldNames::default();
         let mut news = self.more;
         let known = |role: Role, name: &str| {
             self.wanted.given.get(role) == Some(name)
@@ -209,8 +226,15 @@ impl<'a> Search<'a> {
             news |= self.wanted.preferred.get(*role).is_some_and(|other| other != name)
                 && self.wanted.given.get(*role).is_none();
             let is_named = name != role.name() || self.wanted.given.get(*role).is_some();
-            if !is_template(role) && (is_named || is_beside_source(role)) {
+            let is_known_text = *role == Role::Text && known(*role, name);
+            if !is_template(role) && (is_named || is_known_text || is_beside_source(role)) {
                 names.set(*role, name.clone());
+            }
+            // Rows of one text, or of a source, are read as such where they have other fields, too.
+            let is_one_text = *role == Role::Text && self.wanted.task.is_language_model();
+            let is_source = *role == Role::Source && !is_template(role) && self.all_have(name);
+            if is_one_text || is_source {
+                read.set(*role, name.clone());
             }
         }
         let is_target =
@@ -220,8 +244,11 @@ impl<'a> Search<'a> {
             read && !self.taken.iter().any(|(taken, _)| *taken == role)
         });
         let parts = self.taken.iter().map(|(role, name)| format!("{} from {name}", role.name()));
-        let note = news.then(|| parts.collect::<Vec<_>>().join(", "));
-        FoundFields { names, source_template, note }
+        let note =
+            news.then(|| parts.collect::<Vec<_>>().join(", ")).filter(|note| !note.is_empty());
+        let remembered = read.iter().chain(names.iter());
+        let remembered = remembered.map(|(role, name)| (role, name.to_owned())).collect();
+        FoundFields { names, remembered, source_template, note }
     }
 }
 

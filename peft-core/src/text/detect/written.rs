@@ -33,8 +33,20 @@ impl Search<'_> {
     /// A source and a target, or one text. Returns the template of an instruction and its input.
     pub(super) fn written(&mut self) -> Result<Option<Template>> {
         let wanted = *self.wanted;
-        let (source, target) = (self.named(Role::Source)?, self.named(Role::Target)?);
         let templated = wanted.source_template || wanted.target_template;
+        if !templated && (wanted.task == Task::CausalLm || !wanted.targets) && self.named_text()? {
+            return Ok(None);
+        }
+        let (mut source, target) = (self.named(Role::Source)?, self.named(Role::Target)?);
+        if wanted.given.get(Role::Source).is_none()
+            && source.as_deref() == Some(Role::Source.name())
+        {
+            // Others were trained with a `source`; without its target it may say where a row comes from.
+            let lacks_target = target.is_none() && self.spelled(Role::Target.name()).is_none();
+            let has_pair = !self.pairs().is_empty();
+            source = source.filter(|_| !(wanted.targets && lacks_target && has_pair));
+            self.more |= source.is_some() && has_pair;
+        }
         let nothing_said = !templated && source.is_none() && target.is_none();
         let named_source = source.clone();
         let source = match source {
@@ -109,6 +121,13 @@ impl Search<'_> {
         let own_target = self.spelled(Role::Target.name());
         if own_target.is_some() && target.is_none_or(|target| own_target.as_deref() == Some(target))
         {
+            let mut others = self.of_names(&usual(|pair| pair.0));
+            self.without_inputs(&mut others);
+            // `reddit` beside a prompt says where the row comes from, or is a text of one word.
+            if !others.is_empty() && self.are_words(&own) {
+                return Err(self.several(Role::Source, &distinct([others, vec![own]].concat())));
+            }
+            self.more |= !others.is_empty();
             return Ok(Some(own));
         }
         if self.pairs().iter().any(|(_, other)| target.is_none_or(|target| target == other)) {
@@ -117,7 +136,8 @@ impl Search<'_> {
         let mut others = self.of_names(&usual(|pair| pair.0));
         self.without_inputs(&mut others);
         let text = self.spelled(Role::Text.name()).or_else(|| self.spelled("content"));
-        if let Some(text) = text.filter(|_| self.wanted.task == Task::CausalLm && nothing_said) {
+        let text = text.filter(|_| self.wanted.task == Task::CausalLm && nothing_said);
+        if let Some(text) = text.clone() {
             let could_have_target = !self.of_names(&usual(|pair| pair.1)).is_empty();
             if self.wanted.targets && others.is_empty() && !could_have_target {
                 self.more = true;
@@ -127,7 +147,20 @@ impl Search<'_> {
         }
         match others.is_empty() {
             true => Ok(Some(own)),
-            false => Err(self.several(Role::Source, &distinct([others, vec![own]].concat()))),
+            false => {
+                let fitting = distinct([others, vec![own]].concat());
+                Err(match text {
+                    None => self.several(Role::Source, &fitting),
+                    Some(text) => self.unclear(
+                        Role::Source,
+                        &format!(
+                            "has several fields that fit: {}. Name the one to read here, or {text} in `text_field` to \
+                             learn it alone",
+                            fitting.join(", ")
+                        ),
+                    ),
+                })
+            }
         }
     }
 
@@ -148,14 +181,29 @@ impl Search<'_> {
         }
     }
 
-    /// Takes the one text that a row consists of, if it does: if it was named, or there is no source.
+    /// Takes the one text that a row consists of by its name, whatever else a row has: a name that was given, if no
+    /// other was, or a preferred one that every row has.
+    fn named_text(&mut self) -> Result<bool> {
+        let (given, preferred) = (self.wanted.given, self.wanted.preferred);
+        if [Role::Source, Role::Target].iter().any(|role| given.get(*role).is_some()) {
+            return Ok(false);
+        }
+        if given.get(Role::Text).is_none()
+            && !preferred.get(Role::Text).is_some_and(|text| self.all_have(text))
+        {
+            return Ok(false);
+        }
+        let text = self.named(Role::Text)?;
+        self.take(Role::Text, text);
+        Ok(true)
+    }
+
+    /// Takes the one text that a row consists of, if it does: if there is no source.
     fn one_text(&mut self, source: &Option<String>) -> Result<bool> {
-        let named = self.named(Role::Text)?;
         let pairs = self.pairs();
-        let text = match (named, source) {
-            (Some(named), _) => Some(named),
-            (None, Some(_)) => None,
-            (None, None) => {
+        let text = match source {
+            Some(_) => None,
+            None => {
                 let text = match self.spelled_once(Role::Text)? {
                     None if pairs.is_empty() => self.spelled("content"),
                     text => text,

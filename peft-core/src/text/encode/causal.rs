@@ -3,7 +3,7 @@
 use tokenizers::Encoding;
 
 use super::{
-    Cut, Encoder, chat, check,
+    Cut, Encoder, Row, chat, check,
     texts::{self, TextTokens, is_text},
     truncate::End,
 };
@@ -13,17 +13,17 @@ use crate::{
     text::record::Record,
 };
 
-/// Returns the examples of rows with `source` and `target`, with `text`, or with a conversation.
-pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
+/// Returns the results of rows with `source` and `target`, with `text`, or with a conversation.
+pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let (chats, others): (Vec<&Record>, Vec<&Record>) =
         records.iter().partition(|record| encoder.config.is_conversation(record));
-    let mut chats = chat::examples(encoder, &chats)?.into_iter();
-    let mut others = texts(encoder, &others)?.into_iter();
+    let mut chats = chat::rows(encoder, &chats)?.into_iter();
+    let mut others = texts(encoder, &others)?.into_iter().map(Row::from);
     let in_order = records.iter().map(|record| match encoder.config.is_conversation(record) {
         true => chats.next(),
         false => others.next(),
     });
-    Ok(in_order.map(|example| example.expect("each record has one example")).collect())
+    Ok(in_order.map(|row| row.expect("each record has one row")).collect())
 }
 
 fn texts(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {

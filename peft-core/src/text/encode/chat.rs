@@ -4,7 +4,7 @@ use std::{num::NonZero, ops::Range, thread};
 
 use tokenizers::Encoding;
 
-use super::{Cut, Encoder, EncoderConfig, check, texts, tokenise::tokenise};
+use super::{Cut, Encoder, Row, check, texts, tokenise::tokenise};
 use crate::{
     data::example::{Example, IGNORE, Target},
     error::{Error, Result},
@@ -20,11 +20,17 @@ const STACK: usize = 256 << 20;
 /// Threads at most.
 const MOST_THREADS: usize = 16;
 
-/// A rendered conversation: its text, and what is learnt of it, in bytes.
-type Text = (String, Vec<Range<usize>>);
+/// A rendered conversation.
+struct Text {
+    text: String,
+    /// What is learnt of it, in bytes.
+    spans: Vec<Range<usize>>,
+    /// Whether it has a message of the system of its own.
+    own_system: bool,
+}
 
-/// Returns the examples of rows with `messages` or `conversations`, and of texts that are asked.
-pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
+/// Returns the results of rows with `messages` or `conversations`, and of texts that are asked.
+pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let Some(first) = records.first() else { return Ok(Vec::new()) };
     let source = encoder.config.chat.as_deref().ok_or_else(|| {
         first.error("found a conversation, expected no such row without a chat template")
@@ -32,7 +38,11 @@ pub(super) fn examples(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut
     let texts = render_all(encoder, source, records)?;
     let encodings = tokenize(encoder, records, &texts)?;
     let rows = records.iter().zip(&texts).zip(&encodings);
-    rows.map(|((record, (_, spans)), encoding)| example(encoder, record, spans, encoding)).collect()
+    let row = |((record, text), encoding): ((&&Record, &Text), &Encoding)| {
+        let row = Row::from(example(encoder, record, &text.spans, encoding)?);
+        Ok(Row { own_system: text.own_system, ..row })
+    };
+    rows.map(row).collect()
 }
 
 /// Renders conversations on all cores.
@@ -63,6 +73,7 @@ fn render(encoder: &Encoder, source: &ChatSource, record: &Record) -> Result<Tex
         true => Conversation::of(record)?,
         false => Conversation::asking(record, &texts::input(encoder, record)?)?,
     };
+    let own_system = conversation.has_system();
     if let Some(system) = &encoder.config.system {
         conversation.introduce(system);
     }
@@ -70,23 +81,15 @@ fn render(encoder: &Encoder, source: &ChatSource, record: &Record) -> Result<Tex
         true => chat::learnt(source, &conversation).map(|learnt| (learnt.text, learnt.spans)),
         false => chat::continued(source, &conversation).map(|text| (text, Vec::new())),
     };
-    rendered.map_err(|message| record.error(message))
-}
-
-/// Whether a row that is rendered has a message of the system of its own.
-pub(super) fn has_system(config: &EncoderConfig, record: &Record) -> Result<bool> {
-    let conversation = match config.has_messages(record) {
-        true => Conversation::of(record)?,
-        false => Conversation::asking(record, "")?,
-    };
-    Ok(conversation.has_system())
+    let (text, spans) = rendered.map_err(|message| record.error(message))?;
+    Ok(Text { text, spans, own_system })
 }
 
 /// Tokenises without special tokens: the template has written them.
 fn tokenize(encoder: &Encoder, records: &[&Record], texts: &[Text]) -> Result<Vec<Encoding>> {
     let Some(tokenizer) = &encoder.tokenizer else { return Err(encoder.no_tokenizer(records[0])) };
     // Asked for words, the library also measures where a token stands.
-    tokenise(tokenizer, records, [false, true], |row| Ok(texts[row].0.as_str().into()))
+    tokenise(tokenizer, records, [false, true], |row| Ok(texts[row].text.as_str().into()))
 }
 
 fn example(
@@ -205,7 +208,10 @@ mod tests {
         let own = json!({"conversations": [turn("human", "c"), turn("gpt", "d")], "system": "e"});
         let all = json!({"conversations":
             [turn("system", "e"), turn("human", "c"), turn("gpt", "d")], "system": "d"});
+        let mixed = json!({"conversations": [{"from": "system", "content": "e"}, turn("human", "c"),
+            {"from": "gpt", "content": "d"}]});
         let expected = ids_and_learnt(&encoder, row);
+        assert_eq!(ids_and_learnt(&encoder, mixed), expected);
         assert_eq!(expected.0, [7, 7, 3, 5, 4, 6, 2]);
         assert_eq!(ids_and_learnt(&encoder, own), expected);
         assert_eq!(ids_and_learnt(&encoder, string), expected);
@@ -246,14 +252,14 @@ mod tests {
         assert_eq!((encoded.conversations, encoded.goes_on), (2, vec![false, false]));
         // A row that has a message of the system keeps it.
         assert_eq!(
-            (&encoded.examples[1].input_ids[..2], encoded.own_system),
-            (&[7, 7][..], vec![2])
+            (&encoded.examples[1].input_ids[..2], encoded.own_system[0].1),
+            (&[7, 7][..], 2)
         );
         let row = json!({"text": "c", "system": "e"});
         assert_eq!(ids(Some("d"), row.clone()), [7, 7, 3, 5, 4]);
-        assert_eq!(asked(Some("d"), vec![row]).unwrap().own_system, [1]);
+        assert_eq!(asked(Some("d"), vec![row]).unwrap().own_system[0].1, 1);
         let named = json!({"conversations": [{"from": "system", "value": "e"}, {"from": "human", "value": "c"}]});
-        assert_eq!(asked(Some("d"), vec![named]).unwrap().own_system, [1]);
+        assert_eq!(asked(Some("d"), vec![named]).unwrap().own_system[0].1, 1);
     }
 
     #[test]
@@ -343,6 +349,7 @@ mod tests {
             let row = marked(mark, json!({}));
             let error = refusal(&encoder, row.clone());
             assert!(error.contains(expected), "{error}");
+            assert!(error.contains("remove "), "{error}");
             let asked = EncoderConfig { targets: false, ..config(PLAIN) };
             let is_read = row["messages"][1]["content"].is_array();
             assert!(is_read || one(&self::encoder(asked), row).is_ok(), "nothing is learnt then");
@@ -360,20 +367,83 @@ mod tests {
     }
 
     #[test]
+    fn a_template_that_marks_the_last_message_alone_does_not_lend_it_to_another() {
+        // The last of the conversation, and the last of the assistant.
+        let last = MARKED.replace("m.role == 'assistant'", "m.role == 'assistant' and loop.last");
+        let of_assistant =
+            "{% set ns = namespace(at=0) %}{% for m in messages %}{% if m.role == 'assistant' %}\
+            {% set ns.at = loop.index %}{% endif %}{% endfor %}"
+                .to_owned()
+                + &MARKED.replace("m.role == 'assistant'", "ns.at == loop.index");
+        for template in [last, of_assistant] {
+            let encoder = encoder(config(&template));
+            let unmarked = marked(json!({}), json!({}));
+            assert_eq!(ids_and_learnt(&encoder, unmarked).1, [7, 2], "{template}");
+            for (first, second) in [(1, 0), (0, 1)] {
+                let mut row = marked(json!({"weight": first}), json!({"weight": second}));
+                for says in ["e", "d"] {
+                    row["messages"][3]["content"] = json!(says);
+                    let error = refusal(&encoder, row.clone());
+                    assert!(error.contains("cannot be told, and some messages are"), "{error}");
+                }
+            }
+        }
+        // One that marks nothing of a message without content still tells the others apart.
+        let content =
+            MARKED.replace("m.role == 'assistant'", "m.role == 'assistant' and m.content");
+        let mut row = marked(json!({"weight": 1}), json!({"weight": 0}));
+        row["messages"].as_array_mut().unwrap().extend([
+            json!({"role": "user", "content": "c"}),
+            json!({"role": "assistant", "tool_calls": []}),
+        ]);
+        assert_eq!(ids_and_learnt(&encoder(config(&content)), row).1, [6, 2]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_mark_is_passed_over() {
+        let encoder = encoder(config(PLAIN));
+        for other in [
+            json!({"loss": 2.31}),
+            json!({"loss": [0.5, 1.5]}),
+            json!({"train": "train"}),
+            json!({"weight": "heavy"}),
+        ] {
+            let row = marked(other.clone(), json!({"weight": 0}));
+            assert_eq!(ids_and_learnt(&encoder, row).1, [6, 2], "{other}");
+        }
+        for weight in [json!(1), json!(0), json!(0.7), json!(true)] {
+            let mut row = marked(json!({"weight": 1}), json!({"weight": 0}));
+            row["messages"][0]["weight"] = weight.clone();
+            row["messages"][2]["weight"] = weight.clone();
+            assert_eq!(ids_and_learnt(&encoder, row).1, [6, 2], "{weight}");
+        }
+    }
+
+    #[test]
     fn messages_under_other_names_are_refused_with_a_way_out() {
         let encoder = encoder(config(PLAIN));
         let row = json!({"messages": [{"role": "user", "text": "c"}, {"role": "assistant", "content": "d"}]});
         let error = refusal(&encoder, row);
         assert!(error.contains("`messages[0]`: has no `content`, but `text`, which"), "{error}");
-        let row = json!({"conversations": [{"from": "human", "content": "c"}, {"from": "gpt", "value": "d"}]});
+        let row = json!({"conversations": [{"from": "human", "text": "c"}, {"from": "gpt", "value": "d"}]});
         let error = refusal(&encoder, row);
-        assert!(error.contains("`conversations[0]`: has no `value`, but `content`"), "{error}");
+        assert!(error.contains("`conversations[0]`: has no `value`, but `text`"), "{error}");
+        let error = refusal(&encoder, json!({"messages": ""}));
+        assert!(
+            error.ends_with("field `messages`: found the string ``, expected an array of messages"),
+            "{error}"
+        );
         // As TRL has them.
         let said = |role: &str| json!([{"role": role, "content": "c"}]);
         let row = json!({"source": said("user"), "target": said("assistant")});
         let error = refusal(&encoder, row);
         assert!(
             error.contains("field `source`: found messages, expected a string: put all messages"),
+            "{error}"
+        );
+        let error = refusal(&encoder, json!({"source": "c", "target": said("assistant")}));
+        assert!(
+            error.contains("field `target`: found messages, expected a string: put all messages"),
             "{error}"
         );
         // A message that only calls a tool has no content.

@@ -38,7 +38,8 @@ pub struct EncoderConfig {
     pub target_template: Option<Template>,
     /// The chat template that renders conversations. Default none: they are refused.
     pub chat: Option<Arc<ChatSource>>,
-    /// Whether a text is not continued but asked: rendered by the chat template, as the message of a user. Default false.
+    /// Whether a text is not continued but asked: rendered by the chat template, as the message of a user. Default
+    /// false.
     pub as_chat: bool,
     /// The message of the system of conversations that have none. Default none.
     pub system: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Encoder, EncoderConfig, chat, ids, texts};
+use super::{Encoder, EncoderConfig, ids, texts};
 use crate::{
     contract::{problem_type::ProblemType, task::Task},
     data::example::{Example, Target},
@@ -35,8 +35,8 @@ pub struct Encoded {
     pub texts: usize,
     /// The number of records that the chat template renders.
     pub conversations: usize,
-    /// The lines of those that have a message of the system of their own, in place of that of the settings.
-    pub own_system: Vec<usize>,
+    /// The files and the lines of those that have a message of the system of their own, in place of that of the settings.
+    pub own_system: Vec<(Arc<Path>, usize)>,
     /// Fields of optional parts of the templates that no record has, each with its template: they may be misspelled.
     pub absent: Vec<(String, Template)>,
     /// The files of the examples: of each the index of its first example.
@@ -107,13 +107,13 @@ impl<'c> Gathered<'c> {
             self.ambiguous += usize::from(could_be_indices(config, record));
             let is_conversation = config.is_conversation(record);
             encoded.conversations += usize::from(is_conversation);
-            if config.system.is_some() && is_conversation && chat::has_system(config, record)? {
-                encoded.own_system.push(record.line);
-            }
             let row = match record.is_ids() {
                 true => (ids::example(&encoder.config, record)?, false).into(),
                 false => texts.next().expect("one row was made for each text"),
             };
+            if config.system.is_some() && row.own_system {
+                encoded.own_system.push((record.path.clone(), record.line));
+            }
             let emptied = config.targets
                 && row.cut
                 && row.examples.iter().all(|example| example.labelled() == 0);

@@ -30,7 +30,7 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     })?;
     let row = |(record, encoding): (&&Record, &Encoding)| {
         let examples = windows(encoder, record, encoding)?;
-        Ok(Row { examples, cut: false, target_cut: false })
+        Ok(Row { examples, cut: false, target_cut: false, own_system: false })
     };
     records.iter().zip(&encodings).map(row).collect()
 }
@@ -47,7 +47,7 @@ fn windows(encoder: &Encoder, record: &Record, encoding: &Encoding) -> Result<Ve
         bytes: offsets(encoding),
         passage: Arc::new(Passage {
             context: record.text(context)?.to_owned(),
-            answers: answers.as_ref().map(|list| list.iter().map(|a| a.text.to_owned()).collect()),
+            answers: answers.as_ref().map(|list| list.iter().map(|a| a.text.clone()).collect()),
         }),
     };
     let tokens_of = |answer: &Answer| whole.tokens_of(answer.start, answer.end);
@@ -219,6 +219,28 @@ mod tests {
         assert_eq!(encode(&encoder, row.clone())[0].target, Target::Span { start: 3, end: 3 });
         row.as_object_mut().unwrap().remove("answers.answer_start");
         assert!(refusal(&encoder, row).contains("field `answers` has no `answer_start`"));
+    }
+
+    #[test]
+    fn a_table_has_answers_as_json() {
+        let config = EncoderConfig::new(Task::QuestionAns, 8);
+        let encoder = config.init(Some(llama_like(false))).unwrap();
+        for answers in [
+            json!({"answers.text": "[\"d\"]", "answers.answer_start": "[2]"}),
+            json!({"answers": "{\"text\": [\"d\"], \"answer_start\": [2]}"}),
+            json!({"answers": "[{\"text\": \"d\", \"answer_start\": 2}]"}),
+        ] {
+            let mut row = json!({"question": "a b", "context": "c d e"});
+            row.as_object_mut().unwrap().extend(answers.as_object().unwrap().clone());
+            let example = encode(&encoder, row).remove(0);
+            assert_eq!(example.target, Target::Span { start: 3, end: 3 }, "{answers}");
+        }
+        let row = json!({"question": "a", "context": "b", "answers.text": "['b']", "answers.answer_start": "[0]"});
+        assert_eq!(
+            refusal(&encoder, row),
+            "rows.jsonl, line 1: field `answers.text`: found the string `['b']`, expected an array, in a table as \
+             JSON: [\"a\", \"b\"], [1, 2]"
+        );
     }
 
     #[test]

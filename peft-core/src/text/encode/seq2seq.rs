@@ -58,7 +58,8 @@ fn row(
         }
         example.target = Target::Tokens(targets);
     }
-    Ok(Row { examples: vec![check(config, record, example)?], cut, target_cut })
+    let examples = vec![check(config, record, example)?];
+    Ok(Row { examples, cut, target_cut, own_system: false })
 }
 
 /// The target's tokens, closed by the end-of-text token, and whether they were truncated.

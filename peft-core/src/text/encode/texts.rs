@@ -39,6 +39,11 @@ pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str>
 /// The text of a field. TRL also keeps messages there, of which those of the target are learnt.
 fn one_text<'r>(encoder: &Encoder, role: Role, record: &'r Record) -> Result<&'r str> {
     let key = encoder.config.fields.name(role);
+    refuse_messages(encoder, key, record)?;
+    record.text(key)
+}
+
+fn refuse_messages(encoder: &Encoder, key: &str, record: &Record) -> Result<()> {
     let is_causal = encoder.config.task == Task::CausalLm;
     let first = record.optional(key).and_then(|value| value.get(0)).filter(|_| is_causal);
     match first.is_some_and(|first| first.get("role").or(first.get("from")).is_some()) {
@@ -46,7 +51,7 @@ fn one_text<'r>(encoder: &Encoder, role: Role, record: &'r Record) -> Result<&'r
             "field `{key}`: found messages, expected a string: put all messages of the row into one list named \
              `messages`, with `\"weight\": 0` for those of the assistant that are not to be learnt"
         ))),
-        false => record.text(key),
+        false => Ok(()),
     }
 }
 
@@ -77,7 +82,10 @@ pub(super) fn targets(encoder: &Encoder, record: &Record) -> Result<Vec<String>>
     match record.optional(key) {
         Some(Value::Array(list)) if config.target_template.is_none() => match list.is_empty() {
             true => Err(record.error(format!("field `{key}`: found an empty list of targets"))),
-            false => record.strings(key),
+            false => {
+                refuse_messages(encoder, key, record)?;
+                record.strings(key)
+            }
         },
         _ => Ok(Vec::new()),
     }

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
+use serde_json::Value;
+
 use super::{
-    class_index, is_boolean, record_label, record_tags, refuse_fraction, refuse_unlabelled_element,
+    class_index, is_boolean, not_a_label, record_label, record_tags, refuse_fraction,
+    refuse_unlabelled_element,
     unlabelled::{refuse_unlabelled, with_way_out},
 };
 use crate::{
@@ -40,7 +43,7 @@ pub fn collect_labels(
     let mut first: Option<(bool, Arc<Path>)> = None;
     let mut last: Option<Arc<Path>> = None;
     let (mut distinct, mut rows) = (BTreeSet::new(), 0);
-    let mut highest = None;
+    let (mut highest, mut minus) = (None, None);
     for record in records {
         let record = &record?;
         rows += 1;
@@ -52,13 +55,22 @@ pub fn collect_labels(
             );
         }
         match (by_index, tags) {
-            (true, _) => highest = highest.max(highest_index(record, tags, fields)?),
+            (true, _) => {
+                let index = highest_index(record, tags, fields);
+                highest = highest.max(index.map_err(|error| match tags {
+                    true => error,
+                    false => with_way_out(error, record, key, ProblemType::SingleLabel, None),
+                })?);
+            }
             (false, _) => {
                 let found = match tags {
                     true => record_tags(record, key)?,
-                    false => vec![record_label(record, key).map_err(|error| {
-                        with_way_out(error, record, key, ProblemType::SingleLabel, None)
-                    })?],
+                    false => {
+                        refuse_list(record, key)?;
+                        vec![record_label(record, key).map_err(|error| {
+                            with_way_out(error, record, key, ProblemType::SingleLabel, None)
+                        })?]
+                    }
                 };
                 for label in found {
                     if tags && label == IGNORED {
@@ -67,13 +79,23 @@ pub fn collect_labels(
                     if distinct.insert(label.clone()) {
                         match tags {
                             true => refuse_unlabelled_element(record, key, &label)?,
+                            // Beside `+` it is a class.
+                            false if label == "-" => {
+                                minus = refuse_unlabelled(record, key, &label).err();
+                            }
                             false => refuse_unlabelled(record, key, &label)?,
                         }
-                        refuse_fraction(record, key, &label)?;
+                        refuse_fraction(record, key, &label, tags)?;
                     }
                 }
             }
         }
+    }
+    if let Some(error) = minus.filter(|_| !distinct.contains("+")) {
+        return Err(error);
+    }
+    if rows == 0 {
+        return Err(no_labels(if tags { Role::Tags } else { Role::Label }, key));
     }
     let by_index = first.as_ref().is_some_and(|(by_index, _)| *by_index);
     if let (Some((false, first)), Some(last)) = (&first, &last)
@@ -86,6 +108,26 @@ pub fn collect_labels(
         distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
     }
     Labels::collect(if tags { distinct } else { booleans(distinct) })
+}
+
+/// Refuses a list of labels in a table, where it is text.
+fn refuse_list(record: &Record, key: &str) -> Result<()> {
+    let text = record
+        .optional(key)
+        .and_then(Value::as_str)
+        .filter(|text| text.trim_start().starts_with('['));
+    match text.map(serde_json::from_str::<Value>) {
+        Some(Ok(list @ Value::Array(_))) => Err(not_a_label(record, key, &list)),
+        _ => Ok(()),
+    }
+}
+
+/// No row has a label: all that there are have been left out.
+pub(in crate::text) fn no_labels(role: Role, key: &str) -> Error {
+    Error::setting(
+        role.setting(),
+        format!("no row has a label in field `{key}`; name the field that has them"),
+    )
 }
 
 /// One spelling for each boolean, where they have several and nothing else is a label; pandas reads tables so.
@@ -148,7 +190,7 @@ fn highest_index(record: &Record, tags: bool, fields: &FieldNames) -> Result<Opt
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::text::record::tests::record;
@@ -207,13 +249,23 @@ mod tests {
         assert!(line_2(json!({"x": 1})).contains("line 2: field `label` is missing"));
         assert!(line_2(json!({"label": 0.5})).contains("found 0.5, which is no class"));
         assert!(line_2(json!({"label": ""})).contains("found an empty string"));
-        assert!(line_2(json!({"label": ["a"]})).contains("found an array"));
+        for list in [json!(["a"]), json!("[\"a\"]"), json!("[1, 2]")] {
+            let error = line_2(json!({ "label": list }));
+            assert!(
+                error.contains("found an array") && error.contains("to multi-label"),
+                "{error}"
+            );
+        }
+        let text = rows(&[json!({"label": "[sic]"})]);
+        assert_eq!(collect(&text, Task::SeqCls).unwrap().names(), ["[sic]"]);
         assert!(line_2(json!({"label": -1})).contains("found `-1`, which stands for no label"));
         assert!(line_2(json!({"label": "-"})).contains("found `-`, which stands for no label"));
         let roles = rows(&[json!({"tags": ["-", "V"]})]);
         assert_eq!(collect(&roles, Task::TokenCls).unwrap().names(), ["-", "V"]);
         let ignored = rows(&[json!({"tags": ["O", -100]})]);
         assert_eq!(collect(&ignored, Task::TokenCls).unwrap().names(), ["O"]);
+        let signs = rows(&[json!({"label": "-"}), json!({"label": "+"})]);
+        assert_eq!(collect(&signs, Task::SeqCls).unwrap().names(), ["+", "-"]);
         for missing in ["nan", "NA", "None"] {
             assert!(
                 line_2(json!({"label": missing}))
@@ -223,7 +275,19 @@ mod tests {
         let tags = |tags: Value| failure(&[json!({ "tags": tags })], Task::TokenCls);
         assert!(tags(json!("O")).contains("expected an array of tags"));
         assert!(tags(json!(["O", null])).contains("field `tags[1]`: found null"));
-        assert!(failure(&[], Task::SeqCls).contains("the list is empty"));
+        assert_eq!(
+            failure(&[], Task::SeqCls),
+            "label_field: no row has a label in field `label`; name the field that has them"
+        );
+        assert!(
+            tags(json!(["1.5"]))
+                .ends_with("found 1.5, which is no class; if classes are called so, set `labels`")
+        );
+        let comma = rows(&[json!({"tags": ["1,5"]})]);
+        assert_eq!(collect(&comma, Task::TokenCls).unwrap().names(), ["1,5"]);
+        assert!(
+            line_2(json!({"label": "1,2"})).contains("of several classes set it to multi-label")
+        );
         assert!(failure(&[json!({"tags": []})], Task::TokenCls).contains("the list is empty"));
         for task in [Task::CausalLm, Task::Seq2SeqLm, Task::QuestionAns] {
             assert!(failure(std::slice::from_ref(&ok), task).contains("has no labels"));
@@ -232,6 +296,11 @@ mod tests {
 
     #[test]
     fn rows_of_token_ids_give_numbered_labels() {
+        let none = failure(&[json!({"input_ids": [1], "label": -1})], Task::SeqCls);
+        assert!(
+            none.ends_with("set `skip_unlabelled` to leave rows without a label out"),
+            "{none}"
+        );
         let ids = |label: i64| json!({"input_ids": [1], "label": label});
         let labels = collect(&rows(&[ids(2), ids(0)]), Task::SeqCls).unwrap();
         assert_eq!(labels.names(), ["0", "1", "2"]);

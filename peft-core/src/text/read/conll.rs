@@ -37,11 +37,17 @@ const UNIVERSAL: (usize, usize) = (10, 3);
 pub(super) fn looks_like_conll(head: &str) -> bool {
     let mut count = None;
     let (mut outside, mut tabs) = (false, None);
-    for line in whole_lines(head).filter(|line| !line.trim().is_empty()) {
+    // Below the names of columns stands a table, unless blank lines separate sentences.
+    let (mut header, mut separated) = (false, false);
+    for line in whole_lines(head) {
+        if line.trim().is_empty() {
+            separated |= outside;
+            continue;
+        }
         let tabs = *tabs.get_or_insert_with(|| line.contains('\t'));
         let cells = cells(line, tabs);
         if count.is_none() && names_columns(&cells) {
-            count = Some(cells.len());
+            (count, header) = (Some(cells.len()), true);
             continue;
         }
         if cells[0] == DOCUMENT || (line.starts_with('#') && count != Some(cells.len())) {
@@ -53,7 +59,7 @@ pub(super) fn looks_like_conll(head: &str) -> bool {
         }
         outside |= last == "O";
     }
-    outside
+    outside && (separated || !header)
 }
 
 /// The lines of the beginning of a file, the last of which may be cut off.
@@ -70,6 +76,12 @@ const NAMES: (&[&str], &[&str]) = (
         "pos", "upos", "xpos",
     ],
 );
+
+/// What the column of words is called.
+const WORDS: &[&str] = &["token", "tokens", "word", "words", "form"];
+
+/// What a column is called that says to which sentence a word belongs.
+const SENTENCES: &[&str] = &["sentence", "sentence_id", "sentence #"];
 
 /// Whether the cells of a line are the names of columns.
 fn names_columns(cells: &[&str]) -> bool {
@@ -94,8 +106,18 @@ fn has_header(head: &str) -> bool {
         rows.filter_map(|row| cells(row, row.contains('\t')).last().copied()).collect();
     let is_alone = first.last().is_some_and(|name| !is_tag(name))
         && tags.contains(&"O")
+        // The only entity of the beginning may be the first word, without its place in it: `Mia PER`.
+        && tags.iter().any(|tag| *tag != "O")
         && tags.iter().all(|tag| is_tag(tag));
     first.len() > 1 && (names_columns(&first) || is_alone)
+}
+
+/// The number of columns of the first line of the beginning of a file that begins neither a document nor a comment.
+fn columns_of_words(head: &str) -> Option<usize> {
+    let is_row = |line: &&str| {
+        !line.trim().is_empty() && !line.starts_with(['#']) && !line.starts_with(DOCUMENT)
+    };
+    whole_lines(head).find(is_row).map(|line| cells(line, line.contains('\t')).len())
 }
 
 /// Whether a cell is a tag of a named entity, with its place in the entity.
@@ -135,6 +157,10 @@ pub(super) struct ConllRecords {
     tabs: Option<bool>,
     /// Whether a line with the names of the columns comes first.
     header: bool,
+    /// The column of words by the header.
+    words: Option<usize>,
+    /// The number of columns that the first line seems to have that is no comment.
+    expected: Option<usize>,
     /// The number of columns, and the first line that has them.
     columns: Option<(usize, usize)>,
     layout: Option<Layout>,
@@ -143,8 +169,20 @@ pub(super) struct ConllRecords {
 impl ConllRecords {
     /// The records of a file.
     pub fn new(input: Input, options: &ReadOptions) -> Self {
-        let header = has_header(&String::from_utf8_lossy(&input.head()));
-        Self { input, options: options.clone(), tabs: None, header, columns: None, layout: None }
+        let head = input.head();
+        let head = String::from_utf8_lossy(&head);
+        let (header, expected) = (has_header(&head), columns_of_words(&head));
+        let options = options.clone();
+        Self {
+            input,
+            options,
+            tabs: None,
+            header,
+            words: None,
+            expected,
+            columns: None,
+            layout: None,
+        }
     }
 
     /// The next record, `None` at the end of the file.
@@ -209,6 +247,18 @@ impl ConllRecords {
             }
             if std::mem::take(&mut self.header) {
                 let (path, names) = (self.input.path.display(), cells.join(", "));
+                let place = |known: &[&str]| {
+                    cells.iter().position(|cell| known.contains(&&*cell.trim().to_lowercase()))
+                };
+                if place(SENTENCES) == Some(0) {
+                    let message = format!(
+                        "the first column is called {}, but sentences are separated by blank lines here: write them so, \
+                         or as JSON Lines with `tokens` and `tags`",
+                        cells[0]
+                    );
+                    return Err(Error::data(&self.input.path, line, message));
+                }
+                self.words = place(WORDS);
                 notes.say(format!("line {line} of {path} is its header: {names}"));
                 continue;
             }
@@ -230,7 +280,15 @@ impl ConllRecords {
     /// comments have.
     fn is_comment(&self, row: &str, columns: usize) -> bool {
         let Some(rest) = row.strip_prefix('#') else { return false };
-        let of_words = self.columns.is_some_and(|(expected, _)| expected == columns);
+        let of_words = match self.columns {
+            Some((expected, _)) => expected == columns,
+            // `#Mia B-PER` may be the first word.
+            None => {
+                let last =
+                    cells(row, self.tabs == Some(true)).last().is_some_and(|cell| is_tag(cell));
+                last && self.expected == Some(columns)
+            }
+        };
         let rest = rest.trim_start();
         let forms = ["id ", "newdoc", "newpar", "begin ", "end "];
         let named = rest.contains(" = ") || forms.iter().any(|form| rest.starts_with(form));
@@ -267,7 +325,7 @@ impl ConllRecords {
         let universal = numbered && columns == UNIVERSAL.0;
         let layout = Layout {
             columns,
-            words: usize::from(numbered),
+            words: self.words.filter(|words| words + 1 < columns).unwrap_or(usize::from(numbered)),
             tags: if universal { UNIVERSAL.1 } else { columns - 1 },
             universal,
             numbered: (numbered, sentence.line),
@@ -369,6 +427,38 @@ mod tests {
             assert_eq!(records[1].strings("tags").unwrap(), ["O"]);
             assert!(said[0].contains("is its header: "), "{said:?}");
         }
+        let (records, said) = notes(
+            "a.conll",
+            "id word ner\n7 Mia B-PER\n9 runs O\n\n4 sea O\n",
+            &ReadOptions::default(),
+        );
+        assert_eq!(records.unwrap()[0].strings("tokens").unwrap(), ["Mia", "runs"], "{said:?}");
+        let error = failure(
+            "a.conll",
+            "sentence_id\twords\tlabels\n0\tMia\tB-PER\n0\truns\tO\n1\tsea\tO\n",
+        );
+        assert!(
+            error.starts_with(", line 1: the first column is called sentence_id, but"),
+            "{error}"
+        );
+        // A table, whatever it is read for.
+        let table = read("a.tsv", "sentence_id\tword\tner\n0\tMia\tB-PER\n0\truns\tO\n1\tsea\tO\n")
+            .unwrap();
+        assert_eq!((table.len(), table[1].text("word").unwrap()), (3, "runs"));
+        // The first word may be the only entity, or begin as a comment does.
+        for (text, first) in [
+            ("John PER\nruns O\n\nsea O\n", "John"),
+            ("#Trump B-PER\nruns O\n\nsea O\n", "#Trump"),
+            ("#Trump\tB-PER\nruns\tO\n", "#Trump"),
+        ] {
+            assert_eq!(
+                read("a.conll", text).unwrap()[0].strings("tokens").unwrap(),
+                [first, "runs"],
+                "{text}"
+            );
+        }
+        let comment = "# O my\n#made by\nMia B-PER\n";
+        assert_eq!(read("a.conll", comment).unwrap()[0].strings("tokens").unwrap(), ["Mia"]);
         let tagged = "The DT\nsea NN\n\nis VBZ\n";
         assert_eq!(read("a.conll", tagged).unwrap()[0].strings("tokens").unwrap(), ["The", "sea"]);
         let late = "Mia B-PER\nword tag\n";

@@ -7,6 +7,7 @@ use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use super::{
     dialect::{Dialect, Quotes, separator},
+    enclosing::Enclosing,
     header::{Header, looks_like_data},
     input::{Input, line_ends, strip_end},
     options::{Notes, ReadOptions},
@@ -24,6 +25,8 @@ struct Rows {
     told: bool,
     /// Where quotes are text: whether they could still enclose fields.
     enclosing: Enclosing,
+    /// Whether the last row is within such a field, or at its end.
+    within: bool,
     /// The number of columns, that of the first row.
     columns: Option<usize>,
 }
@@ -33,11 +36,6 @@ const IN_QUOTES: &str =
     "in a .tsv file quotes are text; if they enclose fields, name the file .csv";
 
 impl Rows {
-    /// Whether a field began with a quote that nothing has closed.
-    fn is_open(&self) -> bool {
-        matches!(self.enclosing, Enclosing::Open { .. })
-    }
-
     /// The next row that is not blank, and its line; `None` at the end of the file.
     fn next(&mut self, notes: &mut Notes) -> Result<Option<(usize, Vec<String>)>> {
         loop {
@@ -78,15 +76,19 @@ impl Rows {
             }
             let fields = self.dialect.fields(&row);
             let columns = *self.columns.get_or_insert(fields.len());
-            if !self.dialect.quotes
-                && let Some(begun) =
-                    self.enclosing.push(self.dialect, (line, columns), &row, &fields)
-            {
-                let message = format!(
-                    "a field begins with a quote that closes on line {line}, as in CSV: {IN_QUOTES}; if they are \
-                     text, write the rows as JSON Lines"
-                );
-                return Err(Error::data(&self.input.path, begun, message));
+            let begun = match self.dialect.quotes {
+                true => None,
+                false => self.enclosing.push(self.dialect, (line, columns), &row, &fields),
+            };
+            self.within = begun.is_some() || self.enclosing.is_open();
+            // A row with other columns is an error, which says the same.
+            if let Some(begun) = begun.filter(|_| !self.told && fields.len() == columns) {
+                // Each of the lines is a row, too, as where the sentences of a quotation have a row each.
+                self.told = true;
+                notes.say(format!(
+                    "{}, line {begun}: a field begins with a quote that closes on line {line}, as in CSV: {IN_QUOTES}",
+                    self.input.path.display()
+                ));
             }
             let seems_quoted = || fields.iter().any(|field| seems_quoted(field));
             let told = match self.dialect.quotes {
@@ -104,51 +106,6 @@ impl Rows {
             }
             return Ok(Some((line, fields)));
         }
-    }
-}
-
-/// Follows a file in which quotes are text, to tell whether they might enclose fields: whether all of them stand where
-/// CSV has them.
-#[derive(Debug, Default)]
-enum Enclosing {
-    /// No quotes, or fields in quotes.
-    #[default]
-    Possible,
-    /// A field began with a quote on this line, and no quote has closed it yet; the quotes so far, and the number of
-    /// delimiters outside them.
-    Open { line: usize, quotes: Quotes, delimiters: usize },
-    /// A quote stands where CSV would not have it.
-    Never,
-}
-
-impl Enclosing {
-    /// Takes the next row. Returns the line on which a row began that CSV would end here, with the right number of
-    /// columns.
-    fn push(
-        &mut self,
-        dialect: Dialect,
-        (line, columns): (usize, usize),
-        row: &str,
-        fields: &[String],
-    ) -> Option<usize> {
-        let opened = matches!(self, Self::Open { .. });
-        let (begun, mut quotes, mut delimiters) = match *self {
-            Self::Never => return None,
-            Self::Open { line, quotes, delimiters } => (line, quotes, delimiters),
-            Self::Possible => (line, Quotes::new(Dialect { quotes: true, ..dialect }), 0),
-        };
-        if opened {
-            quotes.push(b'\n');
-        }
-        delimiters += row.bytes().filter(|&byte| quotes.push(byte)).count();
-        let bare = |field: &String| field.contains('"') && !field.starts_with('"');
-        *self = match quotes.quoted {
-            _ if quotes.stray || !opened && fields.iter().any(bare) => Self::Never,
-            true => Self::Open { line: begun, quotes, delimiters },
-            false => Self::Possible,
-        };
-        let is_whole = matches!(self, Self::Possible) && delimiters + 1 == columns;
-        (opened && is_whole).then_some(begun)
     }
 }
 
@@ -181,8 +138,14 @@ impl DelimitedRecords {
         let path = input.path.clone();
         say_dialect(dialect, &path, notes);
         let delimiter = char::from(dialect.delimiter).to_string();
-        let mut rows =
-            Rows { input, dialect, told: false, enclosing: Enclosing::default(), columns: None };
+        let mut rows = Rows {
+            input,
+            dialect,
+            told: false,
+            enclosing: Enclosing::default(),
+            within: false,
+            columns: None,
+        };
         let mut first = rows.next(notes)?;
         if first.as_ref().is_some_and(|(_, row)| separator(&row.join(&delimiter)).is_some()) {
             rows.columns = None;
@@ -232,20 +195,36 @@ impl DelimitedRecords {
                     first.join(", ")
                 );
                 return Err(Error::setting("columns", message));
+            } else if let Some(why) = options
+                .remembered
+                .then(|| is_other_header(&first, waiting.front(), names))
+                .flatten()
+            {
+                let message = format!(
+                    "line {line} of {} ({}) looks like a header: {why}, and training had {}; give the names of this \
+                     file's columns, those of that line if it is a header",
+                    path.display(),
+                    first.join(", "),
+                    names.join(", ")
+                );
+                return Err(Error::setting("columns", message));
             } else if let Some(name) = named_in_place(&first, names) {
                 let message = format!(
                     "line {line} of {} ({}) looks like a header, since `{name}` stands where the column of this name is",
                     path.display(),
                     first.join(", ")
                 );
-                if options.remembered {
-                    let message = format!("{message}; give the names of this file's columns");
-                    return Err(Error::setting("columns", message));
-                }
                 notes.say(format!("{message}; it is read as a row"));
                 waiting.push_front((line, first));
             } else {
                 options.say_remembered(&path, notes);
+                if options.remembered {
+                    notes.say(format!(
+                        "line {line} of {} is read as a row: {}",
+                        path.display(),
+                        first.join(", ")
+                    ));
+                }
                 waiting.push_front((line, first));
             }
         }
@@ -264,7 +243,7 @@ impl DelimitedRecords {
         };
         let record = row.map(|(line, values)| header.record(line, values)).transpose();
         record.map_err(|error| match error {
-            Error::Data { path, line, message } if self.rows.is_open() => {
+            Error::Data { path, line, message } if self.rows.within => {
                 let message = format!("{message}; a field begins with a quote: {IN_QUOTES}");
                 Error::Data { path, line, message }
             }
@@ -279,6 +258,31 @@ fn named_in_place<'n>(row: &[String], names: &'n [String]) -> Option<&'n String>
         !name.is_empty() && cell.trim().to_lowercase() == name.to_lowercase()
     };
     row.iter().zip(names).find(is_same).map(|(_, name)| name)
+}
+
+/// Why a row looks like a header although it is not the one of training: it has a name of training, or a word where
+/// the next row has a number.
+fn is_other_header(
+    row: &[String],
+    next: Option<&(usize, Vec<String>)>,
+    names: &[String],
+) -> Option<String> {
+    let is_name = |cell: &&String| {
+        let cell = cell.trim().to_lowercase();
+        names.iter().any(|name| !name.is_empty() && name.to_lowercase() == cell)
+    };
+    if let Some(cell) = row.iter().find(is_name) {
+        return Some(format!("`{}` is a name of a column", cell.trim()));
+    }
+    let is_number = |cell: &str| cell.trim().parse::<f64>().is_ok();
+    let is_word =
+        |cell: &str| cell.starts_with(char::is_alphabetic) && !cell.contains(char::is_whitespace);
+    let (_, next) = next?;
+    if !row.iter().all(|cell| is_word(cell.trim())) {
+        return None;
+    }
+    let (word, number) = row.iter().zip(next).find(|(_, number)| is_number(number))?;
+    Some(format!("`{}` stands above {}", word.trim(), number.trim()))
 }
 
 /// Whether a row has the names of the columns, in another order.
@@ -432,10 +436,12 @@ mod tests {
 
     #[test]
     fn tsv_quotes_that_may_enclose_fields_are_told() {
-        let error = failure("a.tsv", "label\ttext\n1\t\"a\nb\tc\"\n0\tplain\n");
+        let split = "text\tlabel\n\"I will go.\t1\nAnd so will you.\"\t0\n";
+        let (records, said) = notes("a.tsv", split, &ReadOptions::default());
+        assert_eq!(records.unwrap()[1].text("text").unwrap(), "And so will you.\"");
         assert!(
-            error.starts_with(", line 2: a field begins with a quote that closes on line 3"),
-            "{error}"
+            said[0].contains(", line 2: a field begins with a quote that closes on line 3, as in CSV: in a .tsv file"),
+            "{said:?}"
         );
         let error = failure("a.tsv", "text\tlabel\n\"a\nb\"\t1\n");
         assert!(
@@ -533,6 +539,27 @@ mod tests {
         assert!(said[0].ends_with("a.csv: the columns are called text, label as in training; `columns` calls them otherwise"), "{said:?}");
         let (_, said) = notes("a.csv", "text,label\na,1\n", &remembered);
         assert!(said.iter().all(|note| !note.contains("as in training")), "{said:?}");
+        assert!(said[0].ends_with("is its header"), "{said:?}");
+        let (_, said) = notes("a.csv", "the sea,is\nblue,1\n", &remembered);
+        assert!(said[1].ends_with("a.csv is read as a row: the sea, is"), "{said:?}");
+        for (text, why) in [
+            (
+                "id,text\n7,good play\n8,bad play\n",
+                "line 1 of a.csv (id, text) looks like a header: `text` is a name",
+            ),
+            (
+                "id,sentence\n7,good play\n",
+                "(id, sentence) looks like a header: `id` stands above 7, and training had",
+            ),
+        ] {
+            let error = read_with("a.csv", text, &remembered).unwrap_err().to_string();
+            let file = error.split_once("line 1 of ").unwrap().1.rsplit_once("a.csv").unwrap();
+            let error = error.replace(file.0, "");
+            assert!(error.contains(why), "{error}");
+            // What it says to do.
+            let names = text.split_once('\n').unwrap().0;
+            assert_eq!(lines(&read_with("a.csv", text, &named(names)).unwrap())[0], 2);
+        }
         // The header of a file that has other columns than that of training.
         let error = read_with(
             "a.csv",

@@ -25,7 +25,8 @@ pub(super) fn is_labelled(line: &str) -> bool {
     [words.next(), words.next_back()].into_iter().flatten().any(is_label)
 }
 
-fn is_label(word: &str) -> bool {
+/// Whether a word is a label.
+pub(super) fn is_label(word: &str) -> bool {
     word.len() > MARK.len() && word.starts_with(MARK)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     conll::looks_like_conll,
     dialect::{DELIMITERS, Dialect, Quotes, separator},
-    fast_text::is_labelled,
+    fast_text::{is_label, is_labelled},
     input::check_encoding,
     options::ReadOptions,
 };
@@ -73,7 +73,11 @@ pub(super) fn of(path: &Path, head: &[u8], options: &ReadOptions) -> Result<Form
                 false => Ok(Format::Delimited(Dialect::TSV)),
             }
         }
-        _ if is_labelled(first) && !columns_are_named => Ok(Format::FastText),
+        _ if is_labelled(first)
+            && !columns.is_some_and(|names| is_label_column(first, &others, names.len())) =>
+        {
+            Ok(Format::FastText)
+        }
         "text" => Ok(Format::Lines),
         "" | "txt" | "data" => {
             let tabs = |row: &str| Dialect::TSV.count(row);
@@ -84,7 +88,8 @@ pub(super) fn of(path: &Path, head: &[u8], options: &ReadOptions) -> Result<Form
                 true => csv_dialect(first, &others).count(first) > 0,
                 false => is_header(first, &others),
             };
-            if is_csv && !has_tabs && options.remembered && may_be_prose(first, &others) {
+            let fits = columns.is_some_and(|names| are_columns(first, &others, names.len()));
+            if is_csv && !has_tabs && options.remembered && !fits && may_be_prose(first, &others) {
                 let message = format!(
                     "{} may be lines of text, or a table of the columns that training had: name it .text or .csv, or \
                      give its columns",
@@ -171,6 +176,26 @@ fn may_be_prose(first: &str, others: &[&str]) -> bool {
     // The last line may be cut off.
     let whole = &others[..others.len().saturating_sub(1)];
     dialect.skip_space || whole.iter().any(|row| dialect.count(row) != dialect.count(first))
+}
+
+/// Whether each of the lines has so many columns.
+fn are_columns(first: &str, others: &[&str], columns: usize) -> bool {
+    let dialect = csv_dialect(first, others);
+    // The last line may be cut off.
+    let whole = &others[..others.len().saturating_sub(1)];
+    std::iter::once(&first).chain(whole).all(|row| dialect.count(row) + 1 == columns)
+}
+
+/// Whether a line has so many columns, one of which is a label of fastText.
+fn is_label_column(first: &str, others: &[&str], columns: usize) -> bool {
+    [Dialect::TSV, csv_dialect(first, others)].into_iter().any(|dialect| {
+        let cells = dialect.fields(first);
+        cells.len() == columns
+            && cells
+                .iter()
+                .map(|cell| cell.trim())
+                .any(|cell| is_label(cell) && !cell.contains(char::is_whitespace))
+    })
 }
 
 /// Whether a line names columns that others have, too: prose has commas as well.
@@ -291,6 +316,15 @@ mod tests {
         let error = of_named(&named, b"good, film\nbad, film\n").unwrap_err().to_string();
         assert!(error.starts_with("columns: a.txt may be lines of text, or a table"), "{error}");
         assert!(of_named(&named, b"1,good\n0,bad\n").is_ok());
+        // What training read as a table with these columns.
+        named.columns = Some(vec!["label".to_owned(), "text".to_owned()]);
+        let sms = b"ham, Go until jurong\nspam, Free entry\n";
+        assert!(matches!(of_named(&named, sms).unwrap(), Format::Delimited(_)));
+        assert!(of_named(&named, b"ham, Go, now\nspam, Free entry\n").is_err());
+        let fast_text = b"__label__a the sea, blue\n__label__b x\n";
+        assert_eq!(of_named(&named, fast_text).unwrap(), Format::FastText);
+        assert!(matches!(of_named(&named, b"__label__a\tx\n").unwrap(), Format::Delimited(_)));
+        assert!(matches!(of_named(&named, b"__label__a,x\n").unwrap(), Format::Delimited(_)));
     }
 
     #[test]

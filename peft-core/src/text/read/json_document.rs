@@ -140,12 +140,35 @@ fn keep_order(rows: &mut [Record], text: &str) {
 fn is_rows_by_key(document: &Map<String, Value>) -> bool {
     /// Keys of which some are numbers are those of rows; a row may have two objects that are alike.
     const ROWS: usize = 3;
+    /// Keys that fields have, and rows do not.
+    const FIELDS: &[&str] = &[
+        "text",
+        "sentence",
+        "sentence1",
+        "sentence2",
+        "premise",
+        "hypothesis",
+        "question",
+        "context",
+        "passage",
+        "document",
+        "source",
+        "target",
+        "prompt",
+        "completion",
+        "instruction",
+        "input",
+        "output",
+        "chosen",
+        "rejected",
+    ];
     let is_number = |key: &String| key.parse::<u64>().is_ok();
     let rows: Vec<&Map<String, Value>> = document.values().filter_map(Value::as_object).collect();
     let Some(first) = rows.first().filter(|_| rows.len() == document.len()) else { return false };
     let of_numbers = rows.iter().all(|row| row.keys().all(is_number));
     let numbered = document.keys().all(is_number) && !of_numbers;
-    numbered || rows.len() >= ROWS && first.len() > 1 && are_alike(document)
+    let are_fields = document.keys().any(|key| FIELDS.contains(&&*key.to_lowercase()));
+    numbered || rows.len() >= ROWS && first.len() > 1 && !are_fields && are_alike(document)
 }
 
 /// Whether all values of a document are objects of the same fields, which are not the numbers of rows.
@@ -374,6 +397,7 @@ mod tests {
             json!({"a": {"b": 1}}),
             json!({"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 2}}),
             json!({"en": {"text": "a", "id": 1}, "de": {"text": "a", "id": 1}, "label": 1}),
+            json!({"premise": {"text": "a", "id": 1}, "hypothesis": {"text": "b", "id": 1}, "other": {"text": "", "id": 2}}),
             json!({}),
         ] {
             let records = read("a.json", row.to_string()).unwrap();

@@ -15,6 +15,7 @@
 //! | `json_document` | one document that holds all rows |
 //! | `delimited` | CSV and TSV |
 //! | `dialect` | how their columns are separated |
+//! | `enclosing` | whether quotes that are text might enclose fields |
 //! | `conll` | CoNLL files: words with their tags |
 //! | `lines` | plain text |
 //! | `fast_text` | plain text with fastText's labels |
@@ -26,6 +27,7 @@ mod class_names;
 mod conll;
 mod delimited;
 mod dialect;
+mod enclosing;
 mod fast_text;
 mod files;
 mod format;

@@ -42,7 +42,8 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
 ///   needed (RFC 4180).
 /// - `.tsv`: fields separated by tabs, no quoting: a quote is a quote.
 /// - `.txt`, if it is none of these: a line of text, a record with the field `text`.
-/// - Lines with fastText's labels (`__label__good a text`), whatever the file is called: `text` and `label`.
+/// - Lines with fastText's labels (`__label__good a text`), unless the name is that of a table, of JSON or of CoNLL:
+///   `text` and `label`.
 /// - `.conll`, `.conllu`, `.bio`, `.iob`, or lines of words and tags in a `.txt`: one record per sentence, with
 ///   `tokens`, `tags` (the last column) and the columns by their numbers.
 ///
@@ -146,6 +147,7 @@ impl Records {
             Format::Json => Some("JSON names its fields itself"),
             Format::Lines => Some("a line of text has no columns"),
             Format::Parquet => Some("Parquet names its fields itself"),
+            Format::FastText => Some("fastText's lines have a label and a text"),
             _ => None,
         };
         if let Some(reason) = unused.filter(|_| is_named) {

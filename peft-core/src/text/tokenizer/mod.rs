@@ -17,6 +17,7 @@
 //! | `sentencepiece` | a vocabulary: SentencePiece models |
 //! | `charsmap` | what is checked in a SentencePiece normaliser table |
 //! | `checked` | what is checked in `tokenizer.json` before the library reads it |
+//! | `growth` | how much longer its normalizers can make a text |
 //! | `decode` | text without the spaces that folders ask to take out |
 //! | `definition` | [`TokenizerDefinition`]: a tokenizer as parts in memory |
 //! | `parts` | what tokenizers of several kinds have in common, as `tokenizer.json` writes it |
@@ -35,6 +36,7 @@ pub mod files;
 mod finish;
 mod gguf;
 mod gguf_splits;
+mod growth;
 mod json_file;
 mod load;
 mod parts;

@@ -1,5 +1,7 @@
 //! The answers of a row, found in its context.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::{
@@ -11,8 +13,8 @@ use crate::{
 };
 
 /// An answer as it appears in the context.
-pub(super) struct Answer<'r> {
-    pub text: &'r str,
+pub(super) struct Answer {
+    pub text: String,
     /// The byte of the context at which it begins.
     pub start: usize,
     /// The byte behind it.
@@ -20,10 +22,10 @@ pub(super) struct Answer<'r> {
 }
 
 /// The answers of a record, each checked against the context; none if the question has no answer.
-pub(super) fn answers<'r>(record: &'r Record, fields: &FieldNames) -> Result<Vec<Answer<'r>>> {
+pub(super) fn answers(record: &Record, fields: &FieldNames) -> Result<Vec<Answer>> {
     let field = fields.name(Role::Answers);
     let impossible = is_impossible(record)?;
-    let parts: Vec<(&Value, &Value)> = match record.value(field) {
+    let parts: Vec<(Value, Value)> = match record.value(field) {
         // `null` stands for an empty list in tables. A field that is missing may be misspelled.
         Some(Value::Null) => Vec::new(),
         None if impossible == Some(true) => Vec::new(),
@@ -42,8 +44,8 @@ pub(super) fn answers<'r>(record: &'r Record, fields: &FieldNames) -> Result<Vec
         _ => {}
     }
     let context = record.text(fields.name(Role::Context))?;
-    let answer = |(i, (text, start))| answer(record, field, context, i, text, start);
-    parts.into_iter().enumerate().map(answer).collect()
+    let parts = parts.iter().enumerate();
+    parts.map(|(i, (text, start))| answer(record, field, context, i, text, start)).collect()
 }
 
 /// The field by which SQuAD 2.0 says that a question has no answer.
@@ -61,18 +63,34 @@ fn is_impossible(record: &Record) -> Result<Option<bool>> {
     }
 }
 
+/// A value of a field, which tables have as JSON within a string where it is a list or an object.
+fn unpacked(value: &Value) -> Cow<'_, Value> {
+    let parsed = value.as_str().filter(|text| text.trim_start().starts_with(['[', '{']));
+    match parsed.map(serde_json::from_str) {
+        Some(Ok(parsed)) => Cow::Owned(parsed),
+        Some(Err(_)) | None => Cow::Borrowed(value),
+    }
+}
+
 /// The texts of a record's answers with their starts.
-fn parts<'r>(record: &'r Record, field: &str) -> Result<Vec<(&'r Value, &'r Value)>> {
+fn parts(record: &Record, field: &str) -> Result<Vec<(Value, Value)>> {
     // A table may have each list in a column of its own, as `flatten` of `datasets` leaves them.
     let column = |key: &str| record.value(&format!("{field}.{key}"));
     let columns = record.value(field).is_none() && column("text").is_some();
-    let whole = if columns { &Value::Null } else { record.get(field)? };
-    match whole {
+    let whole = if columns { Cow::Owned(Value::Null) } else { unpacked(record.get(field)?) };
+    match &*whole {
         Value::Object(_) | Value::Null => {
-            let list = |key: &str| match column(key) {
-                Some(Value::Array(values)) => Ok(values.as_slice()),
-                Some(Value::Null) => Ok(<&[Value]>::default()),
-                Some(other) => Err(record.unexpected(&format!("{field}.{key}"), other, "an array")),
+            let own = |key: &str| if columns { column(key) } else { whole.get(key) };
+            let list = |key: &str| match own(key).map(unpacked).as_deref() {
+                Some(Value::Array(values)) => Ok(values.clone()),
+                Some(Value::Null) => Ok(Vec::new()),
+                Some(other) => {
+                    let expected = match other {
+                        Value::String(_) => "an array, in a table as JSON: [\"a\", \"b\"], [1, 2]",
+                        _ => "an array",
+                    };
+                    Err(record.unexpected(&format!("{field}.{key}"), other, expected))
+                }
                 None => Err(record.error(format!("field `{field}` has no `{key}`"))),
             };
             let (texts, starts) = (list("text")?, list("answer_start")?);
@@ -83,7 +101,7 @@ fn parts<'r>(record: &'r Record, field: &str) -> Result<Vec<(&'r Value, &'r Valu
                     starts.len()
                 )));
             }
-            Ok(texts.iter().zip(starts).collect())
+            Ok(texts.into_iter().zip(starts).collect())
         }
         Value::Array(answers) => answers
             .iter()
@@ -95,7 +113,7 @@ fn parts<'r>(record: &'r Record, field: &str) -> Result<Vec<(&'r Value, &'r Valu
                         record.unexpected(&format!("{field}[{i}]"), answer, &expected)
                     })
                 };
-                Ok((key("text")?, key("answer_start")?))
+                Ok((key("text")?.clone(), key("answer_start")?.clone()))
             })
             .collect(),
         other => {
@@ -106,14 +124,14 @@ fn parts<'r>(record: &'r Record, field: &str) -> Result<Vec<(&'r Value, &'r Valu
 }
 
 /// Answer number `i`, found in the context.
-fn answer<'r>(
+fn answer(
     record: &Record,
     field: &str,
     context: &str,
     i: usize,
-    text: &'r Value,
+    text: &Value,
     start: &Value,
-) -> Result<Answer<'r>> {
+) -> Result<Answer> {
     let found = |what: &str| format!("field `{field}`: answer {i}: {what}");
     let Some(text) = text.as_str().filter(|text| !text.trim().is_empty()) else {
         let expected = "a text (the list is empty where there is no answer)";
@@ -135,7 +153,7 @@ fn answer<'r>(
             "the context has `{there}` at character {start}, expected `{text}`"
         ))));
     };
-    Ok(Answer { text, start: byte + from, end: byte + to })
+    Ok(Answer { text: text.to_owned(), start: byte + from, end: byte + to })
 }
 
 /// The bytes of an answer at the beginning of `context`, without the white space at its ends. Written

@@ -10,11 +10,13 @@ use crate::text::guard::guarded;
 /// Objects and lists within each other, at most.
 const DEPTH: usize = 32;
 
-/// Values at most in a text of so many bytes, with those of repeated parts counted each time: a few lines may stand
-/// for billions.
-fn most_values(bytes: usize) -> usize {
+/// Values at most in a text of so many bytes, and the bytes of their texts, with those of repeated parts counted each
+/// time: a few lines may stand for billions.
+fn most(bytes: usize) -> usize {
     1000 + 4 * bytes
 }
+
+const TOO_LARGE: &str = "found too much in repeated parts";
 
 /// The document `text`. An empty value is the empty string.
 ///
@@ -35,16 +37,16 @@ enum Open {
 struct Reader {
     /// What is open, from the outside in, with the number of its anchor, 0 for none.
     open: Vec<(Open, usize)>,
-    /// Parts that may be repeated, with the number of values in each.
+    /// Parts that may be repeated, with the size of each.
     anchors: BTreeMap<usize, (Value, usize)>,
-    /// The values that may still come.
+    /// The values, and bytes of texts, that may still come.
     left: usize,
     whole: Value,
 }
 
 impl Reader {
     fn document(mut self, text: &str) -> Result<Value, String> {
-        self.left = most_values(text.len());
+        self.left = most(text.len());
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event
@@ -66,9 +68,10 @@ impl Reader {
             },
             Event::Alias(anchor) => {
                 let known = self.anchors.get(&anchor);
-                let (value, values) =
-                    known.cloned().ok_or("found a repeated part within itself")?;
-                self.count(values)?;
+                let (value, size) = known.ok_or("found a repeated part within itself")?;
+                // Counted before it is copied.
+                self.left = self.left.checked_sub(*size).ok_or(TOO_LARGE)?;
+                let value = value.clone();
                 self.add(value, 0)
             }
             _ => Ok(()),
@@ -83,9 +86,8 @@ impl Reader {
         Ok(())
     }
 
-    fn count(&mut self, values: usize) -> Result<(), String> {
-        self.left =
-            self.left.checked_sub(values).ok_or("found too many values in repeated parts")?;
+    fn count(&mut self, size: usize) -> Result<(), String> {
+        self.left = self.left.checked_sub(size).ok_or(TOO_LARGE)?;
         Ok(())
     }
 
@@ -93,9 +95,9 @@ impl Reader {
     fn add(&mut self, value: Value, anchor: usize) -> Result<(), String> {
         self.count(1)?;
         if anchor > 0 {
-            let values = size(&value);
-            self.count(values)?;
-            self.anchors.insert(anchor, (value.clone(), values));
+            let size = size(&value);
+            self.count(size)?;
+            self.anchors.insert(anchor, (value.clone(), size));
         }
         match self.open.last_mut() {
             None => self.whole = value,
@@ -114,11 +116,14 @@ impl Reader {
     }
 }
 
-/// The number of values in a value.
+/// The number of values in a value, and of bytes in its texts.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::Array(list) => list.iter().map(size).sum(),
-        Value::Object(object) => object.values().map(size).sum(),
+        Value::Object(object) => {
+            object.iter().map(|(key, value)| 1 + key.len() + size(value)).sum()
+        }
+        Value::String(text) => text.len(),
         _ => 0,
     }
 }
@@ -155,6 +160,14 @@ mod tests {
             let repeated = vec![format!("*a{}", i - 1); 10].join(", ");
             bombs += &format!("a{i}: &a{i} [{repeated}]\n");
         }
-        assert!(read(&bombs).unwrap_err().ends_with("found too many values in repeated parts"));
+        assert!(read(&bombs).unwrap_err().ends_with("found too much in repeated parts"));
+        // Few values, each of them long: a text, and a key.
+        let long = "x".repeat(10_000);
+        for once in [format!("z: &x {long}"), format!("z: &x {{{long}: y}}")] {
+            let repeated =
+                |count: usize| read(&format!("{once}\na: [{}]\n", ["*x"].repeat(count).join(", ")));
+            assert_eq!(repeated(3).unwrap()["a"].as_array().unwrap().len(), 3);
+            assert_eq!(repeated(2000).unwrap_err(), "line 2: found too much in repeated parts");
+        }
     }
 }
