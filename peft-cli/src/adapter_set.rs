@@ -6,11 +6,12 @@ use peft_core::{
     Error, ProblemType, Result, Task,
     data::{Example, Labels},
     evaluate::{Member, MultiAdapter, Vote},
-    text::Record,
+    text::{FieldNames, Record},
 };
 
 use crate::{
     error::CliResult,
+    fields,
     session::{Session, UseArgs},
     text_settings::TextArgs,
 };
@@ -162,7 +163,8 @@ impl AdapterSet {
         self.sessions[0].data_files(names, text)?.rows().collect()
     }
 
-    /// Encodes each record as the training rows of its adapter were encoded.
+    /// Encodes each record as the training rows of its adapter were encoded; also what the fields that each adapter
+    /// reads are called.
     ///
     /// # Errors
     ///
@@ -172,8 +174,9 @@ impl AdapterSet {
         records: &[Record],
         of_row: &[usize],
         text: &TextArgs,
-    ) -> Result<Vec<Example>> {
+    ) -> Result<(Vec<Example>, Vec<FieldNames>)> {
         let mut examples: Vec<Option<Example>> = vec![None; records.len()];
+        let mut names = Vec::with_capacity(self.sessions.len());
         for (index, session) in self.sessions.iter().enumerate() {
             let own: Vec<usize> = (0..records.len()).filter(|row| of_row[*row] == index).collect();
             let chosen: Vec<Record> = own.iter().map(|row| records[*row].clone()).collect();
@@ -182,8 +185,16 @@ impl AdapterSet {
             for (row, example) in own.into_iter().zip(encoded.examples) {
                 examples[row] = Some(example);
             }
+            names.push(encoded.fields);
         }
-        Ok(examples.into_iter().flatten().collect())
+        Ok((examples.into_iter().flatten().collect(), names))
+    }
+
+    /// The names of the fields of rows that flags or adapters give.
+    pub fn field_names(&self, text: &TextArgs) -> Vec<FieldNames> {
+        let remembered = self.sessions.iter().filter_map(|session| session.adapter.as_ref());
+        let remembered = remembered.map(|adapter| fields::remembered(&adapter.config.own.recipe));
+        std::iter::once(text.fields.names()).chain(remembered).collect()
     }
 
     /// All of them as one model that answers rows.

@@ -16,6 +16,7 @@
 //! | [`text_settings`] | how texts become rows: flags, and what they share with a run's settings |
 //! | [`encoding`] | what rows are encoded with, and whether they fit the model |
 //! | [`encode_rows`] | rows that are encoded as they are read |
+//! | [`predictions`] | what `predict` writes for a row |
 //! | [`decoding`] | how text is continued: by the flags, else by the model's files |
 //! | [`end_token`] | the tokens that end a text, for training and generation |
 //! | [`decoder_start`] | the token from which the decoder of an encoder-decoder starts |
@@ -53,6 +54,7 @@ pub mod locate;
 pub mod message;
 pub mod model_dir;
 pub mod output;
+pub mod predictions;
 pub mod program;
 pub mod session;
 pub mod settings;

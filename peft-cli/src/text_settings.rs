@@ -174,25 +174,40 @@ impl TextArgs {
         self.settings().check_task(task)
     }
 
-    /// Refuses flags for the rows of a file, where a text is given.
+    /// Refuses flags for the rows of a file, where a text is given by a flag.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] naming the flag.
-    pub fn check_prompt(&self, chat: bool) -> Result<()> {
+    pub fn check_text(&self, given_by: &str) -> Result<()> {
         let settings = self.settings();
         let field = settings.fields.iter().next().map(|(role, _)| role.setting());
         let of_file = [
             ("--columns", self.columns.is_some()),
             ("--target-template", self.target_template.is_some()),
         ];
+        let of_file = of_file.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag);
+        match field.or(of_file) {
+            Some(flag) => {
+                let message = format!("is for rows of a file (--input), not for {given_by}");
+                Err(Error::setting(flag, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// As [`check_text`](Self::check_text), for a text to continue, of no task.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag.
+    pub fn check_prompt(&self, chat: bool) -> Result<()> {
+        self.check_text("--prompt")?;
+        let settings = self.settings();
         let (of_chat, of_tasks): (Vec<Given>, Vec<Given>) =
             settings.of_one_task().into_iter().partition(|(.., task)| *task == Task::CausalLm);
-        let rows =
-            of_file.into_iter().chain(of_tasks.iter().map(|(flag, given, _)| (*flag, *given)));
-        let of_rows = rows.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag);
-        if let Some(flag) = field.or(of_rows) {
-            return Err(Error::setting(flag, "is for rows of a file (--input), not for --prompt"));
+        if let Some((flag, ..)) = of_tasks.iter().find(|(_, given, _)| *given) {
+            return Err(Error::setting(*flag, "is for rows of a file (--input), not for --prompt"));
         }
         if let Some((flag, ..)) = of_chat.iter().find(|(_, given, _)| *given && !chat) {
             return Err(Error::setting(*flag, "is for conversations: give --chat, too"));

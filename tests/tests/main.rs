@@ -24,6 +24,7 @@ mod multi_adapter;
 mod padding;
 mod parity;
 mod parquet;
+mod predictions;
 mod problem_types;
 mod questions;
 mod real;

@@ -319,7 +319,7 @@ fn an_adapter_remembers_that_questions_may_have_no_answer() {
     let (answers, _) = run("predict", "has-one", ["--input", "all.jsonl"]);
     for answer in parse_lines(&answers) {
         let names: Vec<&String> = answer.as_object().unwrap().keys().collect();
-        assert_eq!(names, ["answer", "end", "probability", "start"], "{answer}");
+        assert_eq!(names, ["answer", "end", "input", "probability", "start"], "{answer}");
     }
     let (scores, _) = run("eval", "has-one", ["--data", "answered.jsonl"]);
     let names: Vec<&str> = scores.lines().filter_map(|line| line.split(' ').next()).collect();

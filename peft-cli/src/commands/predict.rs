@@ -6,8 +6,9 @@ use clap::Args;
 use peft_core::{
     Error, ProblemType, Task,
     adapter::atomic,
-    data::{Example, Labels},
-    evaluate::{Answer, THRESHOLD, Vote, multi_adapter::PerPosition},
+    data::Example,
+    evaluate::{Vote, multi_adapter::PerPosition},
+    text::{FieldNames, Record, Role},
     train::TrainConfig,
 };
 use serde_json::{Map, Value, json};
@@ -20,23 +21,32 @@ use crate::{
         help::FlagHelp,
     },
     output,
+    predictions::{
+        Asked, Format, Given, Shown, Worded, Words, answers, name, named, tags, words, write,
+    },
     session::UseArgs,
     text_settings::TextArgs,
 };
 
 /// Predicts labels, tags or answers, each with its probability: one JSON line per row.
 ///
+/// A line has the row's `id` (also called guid or idx), its own fields as `input`, and `label`, `tags` with `entities`,
+/// or `answer`. Words and characters are counted from 0, and an end is behind the last of them.
+///
 /// Several adapters share one pass: each row names its adapter in the field `adapter` (the folder's name, or
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.
 ///
-/// Example: peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
+/// Examples:
+///   peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
+///   peft predict --model models/minilm --adapter runs/intent --input texts.jsonl --top-k 3 --output intents.tsv
+///   peft predict --model models/minilm --adapter runs/intent --text "play some jazz"
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct PredictArgs {
     #[command(flatten)]
     model: UseArgs,
     #[command(flatten)]
-    text: TextArgs,
+    rows: TextArgs,
     /// Class names in order, separated by commas.
     #[arg(
         long,
@@ -53,16 +63,39 @@ pub struct PredictArgs {
     #[arg(long, value_enum, value_name = "HOW")]
     vote: Option<VoteName>,
     /// Rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of files, or -.
-    /// Again for more of them.
-    #[arg(long, value_name = "FILE", required = true)]
+    /// Again for more of them. token-cls also tags the words of a `text`.
+    #[arg(long, value_name = "FILE", required_unless_present = "text")]
     input: Vec<PathBuf>,
-    /// JSONL file for the predictions.
+    #[command(flatten)]
+    asked: Asked,
+    /// File for the predictions.
     #[arg(long, value_name = "FILE", show_default = "stdout")]
     output: Option<PathBuf>,
+    /// How they are written. Of a table, lists are JSON in a cell, and cells with tabs or ends of lines stand in double
+    /// quotes.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        show_default = "tsv for an --output so named, else jsonl"
+    )]
+    format: Option<Format>,
+    /// The K likeliest classes (`top`), in place of all.
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    top_k: Option<usize>,
+    /// qa: also the N best answers (`answers`), with their scores, which are sums of two logits.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    n_best: Option<usize>,
+    /// Leave out the rows' own fields, all but the id.
+    #[arg(long)]
+    omit_input: bool,
     /// Rows per batch.
     #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
 }
+
+/// Rows of output.
+type Lines = Vec<Map<String, Value>>;
 
 /// Runs the command.
 ///
@@ -74,12 +107,13 @@ pub fn run(args: &PredictArgs) -> CliResult {
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
+    args.check_task(&set)?;
     let lines = match set.task()? {
         Task::SeqCls | Task::TokenCls => match args.vote {
-            None => by_named(args, &set)?,
-            Some(how) => by_vote(args, &set, how.into())?,
+            None => by_named(args, &set),
+            Some(how) => by_vote(args, &set, how.into()),
         },
-        Task::QuestionAns => questions(args, set)?,
+        Task::QuestionAns => questions(args, set),
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
                 "predict is for classification and qa; for {other} use `peft generate`"
@@ -87,58 +121,132 @@ pub fn run(args: &PredictArgs) -> CliResult {
             .into());
         }
     };
+    let text = write(lines.map_err(named)?, Format::of(args.format, args.output.as_deref()));
     match &args.output {
-        Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
-        None => Ok(output::piece(&lines)?),
+        Some(path) => Ok(atomic::write_file(path, text.as_bytes())?),
+        None => Ok(output::piece(&text)?),
+    }
+}
+
+impl PredictArgs {
+    /// Refuses flags that the task does not use.
+    fn check_task(&self, set: &AdapterSet) -> CliResult {
+        let task = set.task()?;
+        if self.n_best.is_some() && task != Task::QuestionAns {
+            let message =
+                format!("not used by {task}, which has no answers; --top-k is for classes");
+            return Err(Error::setting("--n-best", message).into());
+        }
+        let is_regression =
+            set.sessions.iter().all(|one| one.problem_type == ProblemType::Regression);
+        let no_classes = match task {
+            Task::QuestionAns => Some("qa, which has no classes; --n-best is for answers"),
+            Task::SeqCls if is_regression => Some("a regression, which has no classes"),
+            _ => None,
+        };
+        match no_classes.filter(|_| self.top_k.is_some()) {
+            Some(what) => Err(Error::setting("--top-k", format!("not used by {what}")).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows, of files or of --text.
+    fn read(&self, set: &AdapterSet) -> CliResult<Vec<Record>> {
+        Ok(match self.asked.row(&set.sessions, &self.rows)? {
+            Some(_) if set.names.len() > 1 && self.vote.is_none() => {
+                let message = "names no adapter: give one of them, or --vote";
+                return Err(Error::setting("--text", message).into());
+            }
+            Some(row) => vec![row],
+            None => set.read(&self.input, &self.rows)?,
+        })
+    }
+
+    /// What a row takes over; a text of the command line needs no copy.
+    fn given(&self) -> Given {
+        Given { fields: !self.omit_input && self.asked.text.is_none() }
+    }
+
+    fn shown(&self) -> Shown {
+        Shown { top: self.top_k }
     }
 }
 
 /// One adapter's answers to questions.
-fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<String> {
-    let session = set.only("qa")?;
+fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<Lines> {
     if args.vote.is_some() {
         return Err(Error::setting("--vote", "not used by qa").into());
     }
-    let encoded = session.encode(&args.input, &args.text, false)?;
+    let session = set.only("qa")?;
+    let records = match args.asked.row(std::slice::from_ref(&session), &args.rows)? {
+        Some(row) => vec![row],
+        None => session.read(&args.input, &args.rows)?,
+    };
+    let encoded = session.encode_records(&records, &args.rows, false)?;
+    session.check_lengths(&encoded, 0)?;
     let predictor = session
         .predictor()?
         .with_batch_size(args.batch_size)
-        .with_max_answer_length(session.max_answer_length(&args.text)?)
-        .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.text)?);
-    let mut lines = String::new();
-    for answer in predictor.answer(&encoded.examples)? {
-        lines += &format!("{}\n", answered(&encoded.examples[answer.example], &answer));
-    }
-    Ok(lines)
+        .with_max_answer_length(session.max_answer_length(&args.rows)?)
+        .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.rows)?);
+    let found = predictor.best_answers(&encoded.examples, args.n_best.unwrap_or(1))?;
+    // A question has a record of its own, whatever the number of its windows.
+    let line = |(record, found): (&Record, &Vec<_>)| {
+        let mut fields = answers(&encoded.examples, found, args.n_best);
+        args.given().add(record, &mut fields);
+        fields
+    };
+    Ok(records.iter().zip(&found).map(line).collect())
 }
 
 /// Each row answered by the adapter that it names.
-fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<String> {
-    let records = set.read(&args.input, &args.text)?;
+fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<Lines> {
+    let records = args.read(set)?;
     let of_row = set.of_rows(&records)?;
-    let examples = set.encode(&records, &of_row, &args.text)?;
+    let rows = Worded::new(records, set.task()?, &set.field_names(&args.rows));
+    let (examples, names) = set.encode(rows.encoded(), &of_row, &args.rows)?;
     let model = set.multi_adapter()?.with_batch_size(args.batch_size);
     let answers = model.answer(&examples, &of_row)?;
-    let mut lines = String::new();
+    let mut lines = Vec::with_capacity(answers.len());
     for (row, answer) in answers.into_iter().enumerate() {
         let labels = set.labels(of_row[row]);
         let problem_type = set.sessions[of_row[row]].problem_type;
         let mut fields = if problem_type.has_values() {
-            value_fields(problem_type, labels, answer.first().map_or(&[], Vec::as_slice))
+            let values = answer.first().map_or(&[] as &[f32], Vec::as_slice);
+            args.shown().values(problem_type, labels, values)
         } else {
-            let chosen = answer.into_iter().map(|p| Vote::Mean.choose(&[p])).collect::<Vec<_>>();
-            row_fields(set.task()?, labels, &examples[row], &chosen)?
+            let chosen: Vec<_> = answer.into_iter().map(|p| Vote::Mean.choose(&[p])).collect();
+            match set.task()? {
+                Task::SeqCls => args.shown().one_class(labels, chosen[0].0, &chosen[0].1),
+                _ => {
+                    let words = words_of(&rows, row, &examples[row], &names[of_row[row]]);
+                    tags(&examples[row], labels, &chosen, &words, args.shown())
+                }
+            }
         };
         if set.names.len() > 1 {
             fields.insert("adapter".into(), json!(set.names[of_row[row]]));
         }
-        lines += &format!("{}\n", Value::Object(fields));
+        args.given().add(&rows.given[row], &mut fields);
+        lines.push(fields);
     }
     Ok(lines)
 }
 
+/// The words that a row's tags are of.
+fn words_of<'a>(rows: &'a Worded, row: usize, example: &Example, names: &FieldNames) -> Words<'a> {
+    match (rows.text(row), &example.word_of_token) {
+        (Some(text), _) => Words::Text(text, words(text)),
+        (None, Some(_)) => {
+            let found = rows.given[row].strings(names.name(Role::Tokens));
+            found.map_or(Words::Unknown, Words::List)
+        }
+        (None, None) => Words::Unknown,
+    }
+}
+
 /// Each row answered by all adapters, which vote on its class or on each of its tags.
-fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String> {
+fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<Lines> {
     if set.names.is_empty() {
         return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
     }
@@ -147,19 +255,22 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String
         return Err(Error::setting("--vote", message).into());
     }
     let order = set.same_classes()?;
-    let records = set.read(&args.input, &args.text)?;
+    let rows = Worded::new(args.read(set)?, set.task()?, &set.field_names(&args.rows));
+    let records = rows.encoded();
     let count = set.sessions.len();
     // Each adapter reads the rows as its own training rows were encoded.
-    let (mut examples, mut of_row) = (Vec::new(), Vec::new());
+    let (mut examples, mut of_row, mut names) = (Vec::new(), Vec::new(), FieldNames::default());
     for member in 0..count {
         let own = vec![member; records.len()];
-        examples.extend(set.encode(&records, &own, &args.text)?);
+        let (encoded, mut found) = set.encode(records, &own, &args.rows)?;
+        examples.extend(encoded);
         of_row.extend(own);
+        names = found.swap_remove(member);
     }
     let model = set.multi_adapter()?.with_batch_size(args.batch_size.saturating_mul(count));
     let answers = model.answer(&examples, &of_row)?;
     let labels = set.labels(0);
-    let mut lines = String::new();
+    let mut lines = Vec::with_capacity(records.len());
     for (row, record) in records.iter().enumerate() {
         let of_members: Vec<PerPosition> = (0..count)
             .map(|member| {
@@ -179,113 +290,20 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<String
         };
         let chosen: Vec<(usize, Vec<f32>)> =
             (0..places).map(|place| vote.choose(&at(place))).collect();
-        let mut fields = row_fields(set.task()?, labels, &examples[row], &chosen)?;
-        if set.task()? == Task::SeqCls {
+        let mut fields = if set.task()? == Task::SeqCls {
+            let mut fields = args.shown().one_class(labels, chosen[0].0, &chosen[0].1);
             let votes = of_members.iter().map(|answer| {
                 let (class, _) = Vote::Mean.choose(&answer[..1]);
                 name(labels, class)
             });
             fields.insert("votes".into(), votes.collect());
-        }
-        lines += &format!("{}\n", Value::Object(fields));
+            fields
+        } else {
+            let words = words_of(&rows, row, &examples[row], &names);
+            tags(&examples[row], labels, &chosen, &words, args.shown())
+        };
+        args.given().add(&rows.given[row], &mut fields);
+        lines.push(fields);
     }
     Ok(lines)
-}
-
-/// The output for one row, from the class chosen at each place and the probabilities of all classes.
-fn row_fields(
-    task: Task,
-    labels: Option<&Labels>,
-    example: &Example,
-    chosen: &[(usize, Vec<f32>)],
-) -> CliResult<Map<String, Value>> {
-    let mut fields = Map::new();
-    if task == Task::SeqCls {
-        let (best, probabilities) = &chosen[0];
-        fields.insert("label".into(), name(labels, *best));
-        fields.insert("probability".into(), json!(probabilities.get(*best)));
-        fields.insert("probabilities".into(), json!(probabilities));
-        return Ok(fields);
-    }
-    let tag = |(class, p): &(usize, Vec<f32>)| (name(labels, *class), json!(p.get(*class)));
-    let (tags, p): (Vec<_>, Vec<_>) = match &example.word_of_token {
-        // A word without subword tokens, or one that was cut off, has no prediction.
-        Some(word_of_token) => {
-            let mut of_word = vec![(Value::Null, Value::Null); example.num_words];
-            for (word, at) in word_of_token.iter().zip(chosen) {
-                if let Some(word) = word {
-                    of_word[*word] = tag(at);
-                }
-            }
-            of_word.into_iter().unzip()
-        }
-        None => chosen.iter().map(tag).unzip(),
-    };
-    fields.insert("tags".into(), Value::Array(tags));
-    fields.insert("probabilities".into(), Value::Array(p));
-    Ok(fields)
-}
-
-/// The output for one row of a regression, or with any number of classes: those whose probability is above
-/// the threshold, and the probabilities of all.
-fn value_fields(
-    problem_type: ProblemType,
-    labels: Option<&Labels>,
-    values: &[f32],
-) -> Map<String, Value> {
-    let mut fields = Map::new();
-    if problem_type == ProblemType::Regression {
-        let score = match values {
-            [score] => json!(score),
-            scores => json!(scores),
-        };
-        fields.insert("score".into(), score);
-        return fields;
-    }
-    let (classes, p): (Vec<Value>, Vec<f32>) = values
-        .iter()
-        .enumerate()
-        .filter(|(_, p)| **p > THRESHOLD)
-        .map(|(class, p)| (name(labels, class), *p))
-        .unzip();
-    fields.insert("labels".into(), classes.into());
-    fields.insert("probability".into(), json!(p));
-    fields.insert("probabilities".into(), json!(values));
-    fields
-}
-
-/// The answer's text and its place in the context, in characters; for a row of token ids, its first and last
-/// token. Where questions may have no answer, also whether this one has, and by how much none scores above the
-/// best; no answer is an empty text without a place, or the first token.
-fn answered(example: &Example, answer: &Answer) -> Value {
-    let probability = answer.probability;
-    let excerpt = example.window.as_ref().and_then(|w| w.excerpt(answer.start, answer.end));
-    let mut fields = match (answer.null.filter(|none| none.is_chosen), excerpt) {
-        (Some(none), _) if example.window.is_some() => json!({
-            "answer": "", "start": null, "end": null,
-            "probability": none.probability,
-        }),
-        (Some(none), _) => json!({
-            "start_position": 0, "end_position": 0,
-            "probability": none.probability,
-        }),
-        (None, Some(found)) => json!({
-            "answer": found.text, "start": found.start, "end": found.end,
-            "probability": probability,
-        }),
-        (None, None) => json!({
-            "start_position": answer.start, "end_position": answer.end,
-            "probability": probability,
-        }),
-    };
-    if let (Some(none), Some(fields)) = (answer.null, fields.as_object_mut()) {
-        fields.insert("has_answer".into(), json!(!none.is_chosen));
-        fields.insert("null_score_diff".into(), json!(none.score_diff));
-    }
-    fields
-}
-
-/// The name of a class, or its index if classes have no names.
-fn name(labels: Option<&Labels>, class: usize) -> Value {
-    labels.and_then(|labels| labels.name(class)).map_or_else(|| json!(class), |name| json!(name))
 }

@@ -72,6 +72,16 @@ impl Session {
         Ok(encoded)
     }
 
+    /// Reads data files.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file and line that is wrong.
+    pub fn read<P: AsRef<Path>>(&self, names: &[P], text: &TextArgs) -> Result<Vec<Record>> {
+        text.check_task(self.task()?)?;
+        self.data_files(names, text)?.rows().collect()
+    }
+
     /// Reads and encodes data files without targets, and keeps their rows.
     ///
     /// # Errors
@@ -83,8 +93,7 @@ impl Session {
         text: &TextArgs,
         asked: &ChatArgs,
     ) -> Result<(Vec<Record>, Encoded)> {
-        text.check_task(self.task()?)?;
-        let records = self.data_files(names, text)?.rows().collect::<Result<Vec<_>>>()?;
+        let records = self.read(names, text)?;
         let encoded = self.encode_kept(&records, (text, asked), false)?;
         self.check_lengths(&encoded, 0)?;
         Ok((records, encoded))
@@ -123,17 +132,11 @@ impl Session {
         targets: bool,
     ) -> Result<Encoded> {
         let given = text.fields.names();
-        // A template that is remembered gives way to fields that are named.
-        let template = |flag: &Option<String>, key: &str, instead: &[Role]| {
-            let value = match instead.iter().any(|role| given.get(*role).is_some()) {
-                true => flag.clone(),
-                false => self.remembered(flag, key),
-            };
-            value.map(|value| Template::parse(&value, key)).transpose()
-        };
-        let source_template =
-            template(&text.source_template, "source_template", &[Role::Source, Role::Text])?;
-        let target_template = template(&text.target_template, "target_template", &[Role::Target])?;
+        let source_template = self.source_template(text)?;
+        let target_template = self.template(
+            (&text.target_template, "target_template"),
+            given.get(Role::Target).is_some(),
+        )?;
         let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
         let preferred = recipe.map_or_else(FieldNames::default, fields::remembered);
         let wanted = Wanted {
@@ -164,6 +167,32 @@ impl Session {
         text.settings()
             .check_rendered(&[&encoded], if targets { "" } else { ", or give --chat" })?;
         Ok(encoded)
+    }
+
+    /// A template of the flags, or of the adapter: that gives way to fields that are `named`.
+    fn template(
+        &self,
+        (flag, key): (&Option<String>, &str),
+        named: bool,
+    ) -> Result<Option<Template>> {
+        let value = if named { flag.clone() } else { self.remembered(flag, key) };
+        value.map(|value| Template::parse(&value, key)).transpose()
+    }
+
+    /// What makes the text or the source of a row, if a template does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for one that is malformed.
+    pub fn source_template(&self, text: &TextArgs) -> Result<Option<Template>> {
+        let given = text.fields.names();
+        let named = [Role::Source, Role::Text].iter().any(|role| given.get(*role).is_some());
+        self.template((&text.source_template, "source_template"), named)
+    }
+
+    /// Whether the adapter remembers that its training rows were pairs of texts.
+    pub fn is_of_pairs(&self) -> bool {
+        self.remembered(&None, Role::TextPair.setting()).is_some()
     }
 
     /// How conversations are rendered: by the flags, or otherwise as in training.

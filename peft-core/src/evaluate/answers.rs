@@ -42,9 +42,19 @@ impl Predictor<'_> {
     ///
     /// [`Error::TooLong`] if a row does not fit, [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn answer(&self, examples: &[Example]) -> Result<Vec<Answer>> {
-        let threshold = self.null_score_diff_threshold;
-        let windows = self.windows(examples, threshold.is_some())?;
-        Ok(best_answers(examples, &windows, threshold))
+        Ok(self.best_answers(examples, 1)?.concat())
+    }
+
+    /// As [`answer`](Self::answer), with up to `count` answers to each question, at least one, the best
+    /// first. All of a question say the same of [`Answer::null`].
+    ///
+    /// # Errors
+    ///
+    /// As [`answer`](Self::answer).
+    pub fn best_answers(&self, examples: &[Example], count: usize) -> Result<Vec<Vec<Answer>>> {
+        let (threshold, count) = (self.null_score_diff_threshold, count.max(1));
+        let windows = self.windows(examples, threshold.is_some(), count)?;
+        Ok(best_answers(examples, &windows, threshold, count))
     }
 
     /// The threshold in force for these examples: the one that was set, or the default where a
@@ -58,8 +68,8 @@ impl Predictor<'_> {
     /// questions may have none.
     pub(super) fn evaluate_answers(&self, examples: &[Example]) -> Result<Metrics> {
         let threshold = self.null_threshold(examples);
-        let windows = self.windows(examples, threshold.is_some())?;
-        let answers = best_answers(examples, &windows, threshold);
+        let windows = self.windows(examples, threshold.is_some(), 1)?;
+        let answers = best_answers(examples, &windows, threshold, 1).concat();
         let losses: Vec<f64> = windows.iter().filter_map(|window| window.loss).collect();
         let no_target = || Error::Mismatch("no row has a target to evaluate".into());
         if losses.is_empty() {
@@ -92,7 +102,12 @@ impl Predictor<'_> {
     }
 
     /// What each example says about its question.
-    fn windows(&self, examples: &[Example], may_be_null: bool) -> Result<Vec<WindowScores>> {
+    fn windows(
+        &self,
+        examples: &[Example],
+        may_be_null: bool,
+        count: usize,
+    ) -> Result<Vec<WindowScores>> {
         let mut found: Vec<Option<WindowScores>> = vec![None; examples.len()];
         self.each_batch(examples, |read| {
             let states = self.states(&Positions::all_tokens(read.batch), read)?;
@@ -108,9 +123,9 @@ impl Predictor<'_> {
                 let (start, end) = (column(0), column(1));
                 found[*row] = Some(WindowScores::new(
                     example,
-                    &start,
-                    &end,
+                    [&start, &end],
                     self.max_answer_length,
+                    count,
                     may_be_null,
                 ));
             }

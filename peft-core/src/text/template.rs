@@ -125,6 +125,14 @@ impl Template {
         &self.source
     }
 
+    /// Returns the names of the fields that rows must have, in order, including repetitions.
+    pub fn required_fields(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field(field) if field.or_default.is_none() => Some(field.whole.as_str()),
+            _ => None,
+        })
+    }
+
     /// Returns the names of the fields that rows may lack, in order, including repetitions.
     pub fn optional_fields(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().flat_map(|part| match part {

@@ -335,6 +335,21 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "answers to rows that have classes",
+        build: |dir| {
+            model(dir, "bert");
+            words("predict --model model --input rows.jsonl --n-best 2")
+        },
+        says: &["--n-best: not used by seq-cls, which has no answers; --top-k is for classes"],
+        ..USAGE
+    },
+    Case {
+        name: "neither rows nor a text",
+        build: |_| words("predict --model model"),
+        says: &["--input <FILE>"],
+        ..USAGE
+    },
+    Case {
         name: "init text without a text init",
         build: |dir| {
             model(dir, "gpt2");

@@ -97,21 +97,24 @@ fn a_pair_of_other_names_is_the_same_pair() {
     let dir = dir.path();
     let model = shared("models/tiny-bert-cls").unwrap();
     let rows: Vec<Value> = read_lines(&glue.join("mrpc.jsonl"));
-    let renamed =
-        |row: &Value| serde_json::json!({"text": row["sentence1"], "text_pair": row["sentence2"]});
+    let renamed = |row: &Value| {
+        let (text, pair) = (&row["sentence1"], &row["sentence2"]);
+        serde_json::json!({"text": text, "text_pair": pair, "idx": row["idx"]})
+    };
     let own: Vec<String> = rows.iter().map(|row| renamed(row).to_string()).collect();
     fs::write(dir.join("own.jsonl"), own.join("\n")).unwrap();
     let joined: Vec<String> = rows
         .iter()
         .map(|row| {
-            serde_json::json!({"text": format!("{} {}", row["sentence1"], row["sentence2"])})
-                .to_string()
+            let text = format!("{} {}", row["sentence1"], row["sentence2"]);
+            serde_json::json!({"text": text, "idx": row["idx"]}).to_string()
         })
         .collect();
     fs::write(dir.join("joined.jsonl"), joined.join("\n")).unwrap();
     let predict = |file: &Path, more: &[&str]| {
         let mut command = peft(dir);
-        command.args(["predict", "--model"]).arg(&model).arg("--input").arg(file).args(more);
+        command.args(["predict", "--omit-input", "--model"]).arg(&model);
+        command.arg("--input").arg(file).args(more);
         succeed(&mut command).stdout
     };
     let expected = predict(Path::new("own.jsonl"), &[]);

@@ -8,7 +8,7 @@ use crate::{
     data::example::{Example, Target},
     error::{Error, Result},
     text::{
-        fields::Role,
+        fields::{FieldNames, Role},
         record::Record,
         template::Template,
         values::{ambiguous, is_ambiguous},
@@ -39,6 +39,8 @@ pub struct Encoded {
     pub own_system: Vec<(Arc<Path>, usize)>,
     /// Fields of optional parts of the templates that no record has, each with its template: they may be misspelled.
     pub absent: Vec<(String, Template)>,
+    /// What the fields that were read are called.
+    pub fields: FieldNames,
     /// The files of the examples: of each the index of its first example.
     pub files: Vec<(usize, Arc<Path>)>,
 }
@@ -76,7 +78,11 @@ impl<'c> Gathered<'c> {
             |template: &'c Template| template.optional_fields().map(move |name| (name, template));
         Self {
             config,
-            encoded: Encoded { examples: Vec::with_capacity(expected), ..Encoded::default() },
+            encoded: Encoded {
+                examples: Vec::with_capacity(expected),
+                fields: config.fields.clone(),
+                ..Encoded::default()
+            },
             ambiguous: 0,
             left_out: None,
             absent: templates.flat_map(optional).collect(),

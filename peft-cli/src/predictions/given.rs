@@ -1,0 +1,60 @@
+//! What a row of output takes over from its row of input.
+
+use peft_core::text::Record;
+use serde_json::{Map, Value};
+
+/// What the id of a row is called, in any case; the first that a row has.
+const IDS: [&str; 3] = ["id", "guid", "idx"];
+
+/// Under what the fields of a row of input stand in its row of output, where they cannot collide with others.
+pub const INPUT: &str = "input";
+
+/// What a row of output takes over from its row of input.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// Whether all fields, or the id alone.
+    pub fields: bool,
+}
+
+impl Given {
+    /// Adds the id of a row, if it has one, and its fields as they were given.
+    pub fn add(self, record: &Record, to: &mut Map<String, Value>) {
+        let id = |name: &&str| {
+            let exact = record.fields.get(*name);
+            let mut fields = record.fields.iter();
+            exact
+                .or_else(|| fields.find_map(|(key, v)| key.eq_ignore_ascii_case(name).then_some(v)))
+        };
+        if let Some(id) = IDS.iter().filter_map(id).find(|id| !id.is_null()) {
+            to.insert("id".into(), id.clone());
+        }
+        if self.fields {
+            to.insert(INPUT.into(), Value::Object(record.fields.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn added(row: Value, fields: bool) -> Value {
+        let fields_of_row = row.as_object().cloned().unwrap_or_default();
+        let mut found = Map::new();
+        Given { fields }.add(&Record::new(Arc::from(Path::new("a")), 1, fields_of_row), &mut found);
+        found.into()
+    }
+
+    #[test]
+    fn an_id_is_taken_over_and_the_fields_stand_apart() {
+        let row = json!({"guid": "a-1", "idx": 3, "label": "x"});
+        assert_eq!(added(row.clone(), true), json!({"id": "a-1", "input": row}));
+        assert_eq!(added(json!({"ID": 7, "guid": 8}), false), json!({"id": 7}));
+        assert_eq!(added(json!({"id": null, "idx": 0}), false), json!({"id": 0}));
+        assert_eq!(added(json!({"text": "a"}), false), json!({}));
+    }
+}

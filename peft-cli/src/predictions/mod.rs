@@ -1,0 +1,27 @@
+//! What `predict` writes for a row.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `given` | the row's id and its own fields |
+//! | `classes` | classes with their probabilities |
+//! | `tags` | tags of words, and the entities that they mark |
+//! | `words` | the words of a text |
+//! | `answers` | answers to a question |
+//! | `asked` | the row that `--text` stands for |
+//! | `format` | rows as lines of JSON or as a table |
+
+mod answers;
+mod asked;
+mod classes;
+mod format;
+mod given;
+mod tags;
+mod words;
+
+pub use answers::answers;
+pub use asked::{Asked, named};
+pub use classes::{Shown, name};
+pub use format::{Format, write};
+pub use given::Given;
+pub use tags::{Words, tags};
+pub use words::{Worded, words};

@@ -1,0 +1,313 @@
+//! `peft predict`: what it writes for a row.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use peft_core::metrics;
+use peft_tests::vectors;
+use serde_json::{Value, json};
+
+use crate::support::{parse_lines, peft, read_lines, succeed};
+
+/// A tiny model that reads texts, in `dir/model`.
+fn model(dir: &Path, name: &str) {
+    let to = dir.join("model");
+    fs::create_dir(&to).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(vectors("logits").join(name).join(file), to.join(file)).unwrap();
+    }
+    let text = fs::read_to_string(vectors("metrics/squad_v2.json")).unwrap();
+    let tokenizer = &serde_json::from_str::<Value>(&text).unwrap()["model"]["tokenizer"];
+    fs::write(to.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let class = json!({"tokenizer_class": "TokenizersBackend"});
+    fs::write(to.join("tokenizer_config.json"), class.to_string()).unwrap();
+}
+
+fn write(dir: &Path, name: &str, rows: &[Value]) {
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    fs::write(dir.join(name), lines).unwrap();
+}
+
+fn predict(dir: &Path, args: &[&str]) -> Command {
+    let mut command = peft(dir);
+    command.args(["predict", "--model", "model"]).args(args);
+    command
+}
+
+fn lines(command: &mut Command) -> Vec<Value> {
+    parse_lines(&String::from_utf8(succeed(command).stdout).unwrap())
+}
+
+/// What the program prints with a text on standard input.
+fn lines_of_input(command: &mut Command, text: &str) -> Vec<Value> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    parse_lines(&String::from_utf8(output.stdout).unwrap())
+}
+
+fn without(line: &Value, keys: &[&str]) -> Value {
+    let fields = line.as_object().unwrap().iter().filter(|(key, _)| !keys.contains(&key.as_str()));
+    Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
+#[test]
+fn a_row_keeps_its_id_and_its_fields_beside_what_is_predicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    let rows = [
+        json!({"id": "r1", "text": "the cat sat on the mat", "label": 3, "note": {"a": [1.5, null]}}),
+        json!({"guid": 7, "text": "mia lives\tin a small house", "probability": "its own"}),
+        json!({"text": "blue"}),
+    ];
+    write(dir, "rows.jsonl", &rows);
+    let found = lines(&mut predict(dir, &["--input", "rows.jsonl"]));
+    for (row, line) in rows.iter().zip(&found) {
+        assert_eq!(&line["input"], row);
+        let best = line["probability"].as_f64().unwrap();
+        assert_eq!(line["classes"][line["label"].as_str().unwrap()], best);
+        let all: Vec<&Value> =
+            ["label_0", "label_1", "label_2"].map(|name| &line["classes"][name]).to_vec();
+        assert_eq!(json!(all), line["probabilities"]);
+    }
+    assert_eq!((&found[0]["id"], &found[1]["id"]), (&json!("r1"), &json!(7)));
+    assert!(found[2].get("id").is_none());
+
+    let bare = lines(&mut predict(dir, &["--input", "rows.jsonl", "--omit-input"]));
+    let expected: Vec<Value> = found.iter().map(|line| without(line, &["input"])).collect();
+    assert_eq!(bare, expected);
+
+    let top = lines(&mut predict(dir, &["--input", "rows.jsonl", "--top-k", "2", "--omit-input"]));
+    for (line, all) in top.iter().zip(&found) {
+        assert_eq!(
+            without(line, &["top", "id"]),
+            json!({"label": all["label"], "probability": all["probability"]})
+        );
+        let p = |at: usize| line["top"][at]["probability"].as_f64().unwrap();
+        assert_eq!(
+            (line["top"].as_array().unwrap().len(), &line["top"][0]["label"]),
+            (2, &all["label"])
+        );
+        assert!(p(0) >= p(1) && p(0) == all["probability"].as_f64().unwrap());
+        assert_eq!(all["classes"][line["top"][1]["label"].as_str().unwrap()], p(1));
+    }
+}
+
+#[test]
+fn a_text_of_the_command_line_is_predicted_as_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    let pair = json!({"text": "mia lives in town", "text_pair": "the house is red"});
+    let single = json!({"text": "-- the cat"});
+    write(dir, "rows.jsonl", &[pair, single]);
+    // Rows of a batch may differ from a row alone in the last bits.
+    let alone = ["--input", "rows.jsonl", "--omit-input", "--batch-size", "1"];
+    let of_file = lines(&mut predict(dir, &alone));
+    let texts = ["--text", "mia lives in town", "--text-pair", "the house is red"];
+    assert_eq!(lines(&mut predict(dir, &texts)), of_file[..1]);
+    assert_eq!(lines(&mut predict(dir, &["--text", "-- the cat"])), of_file[1..]);
+    assert_eq!(lines_of_input(&mut predict(dir, &["--text", "-"]), "-- the cat\r\n"), of_file[1..]);
+    // A template takes the texts in the order of its fields.
+    let template = ["--source-template", "{a} {b}"];
+    let templated = lines(predict(dir, &texts).args(template));
+    let joined = lines(&mut predict(dir, &["--text", "mia lives in town the house is red"]));
+    let long = "the ".repeat(70);
+    assert_eq!(templated, joined);
+    for (args, says) in [
+        (
+            vec!["--text", "a", "--text-field", "b"],
+            "error: --text-field: is for rows of a file (--input), not for --text",
+        ),
+        (
+            vec!["--text", "a", "--source-template", "{a} {b}"],
+            "error: --text: found 1 of the texts of the template",
+        ),
+        (
+            vec!["--text", "-", "--text-pair", "-"],
+            "error: --text-pair: standard input holds one text",
+        ),
+        (
+            vec!["--text", "a", "--max-answer-length", "3"],
+            "error: --max-answer-length: not used by seq-cls",
+        ),
+        (vec!["--text", &long], "error: --text: 0 virtual tokens + 72 tokens"),
+    ] {
+        let output = predict(dir, &args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(says), "{args:?}: {said}");
+    }
+}
+
+/// A cell of a table, as Python's `csv` and `pandas` read it.
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut quoted) = (vec![String::new()], false);
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        let cell = cells.last_mut().unwrap();
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => cell.extend(chars.next()),
+            '"' if quoted || cell.is_empty() => quoted = !quoted,
+            '\t' if !quoted => cells.push(String::new()),
+            c => cell.push(c),
+        }
+    }
+    cells
+}
+
+#[test]
+fn a_table_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    let rows = [
+        json!({"id": 1, "text": "the cat\tsat", "extra": ["a", 2]}),
+        json!({"id": 2, "text": "\"the\" mat"}),
+    ];
+    write(dir, "rows.jsonl", &rows);
+    let lines = lines(&mut predict(dir, &["--input", "rows.jsonl"]));
+    succeed(&mut predict(dir, &["--input", "rows.jsonl", "--output", "out.tsv"]));
+    let table = fs::read_to_string(dir.join("out.tsv")).unwrap();
+    let asked = succeed(&mut predict(dir, &["--input", "rows.jsonl", "--format", "tsv"])).stdout;
+    assert_eq!(asked, table.as_bytes());
+    let table: Vec<Vec<String>> = table.lines().map(cells).collect();
+    let names = "id label probability classes.label_0 classes.label_1 classes.label_2 input.extra input.id input.text";
+    assert_eq!(table[0], names.split(' ').collect::<Vec<_>>());
+    for ((line, row), cells) in lines.iter().zip(&rows).zip(&table[1..]) {
+        assert_eq!(
+            (&cells[0], &cells[1]),
+            (&row["id"].to_string(), &line["label"].as_str().unwrap().to_string())
+        );
+        assert_eq!(cells[3], line["classes"]["label_0"].to_string());
+        assert_eq!(cells[8], row["text"].as_str().unwrap());
+    }
+    assert_eq!((&table[1][6], &table[2][6]), (&"[\"a\",2]".to_string(), &String::new()));
+    // A name that says otherwise gives way to the flag.
+    succeed(&mut predict(
+        dir,
+        &["--input", "rows.jsonl", "--output", "a.tsv", "--format", "jsonl"],
+    ));
+    assert_eq!(read_lines(&dir.join("a.tsv")), lines);
+}
+
+#[test]
+fn tags_mark_entities_with_their_words_and_characters() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert-tok");
+    let text = "Mia lives in (the) blue town, near the sea. Who built it?";
+    let words = [
+        "Mia", "lives", "in", "(", "the", ")", "blue", "town", ",", "near", "the", "sea", ".",
+        "Who", "built", "it", "?",
+    ];
+    let rows = [json!({"id": 5, "text": text}), json!({"tokens": words, "text": "not read"})];
+    write(dir, "text.jsonl", &rows[..1]);
+    write(dir, "words.jsonl", &rows[1..]);
+    let flags = ["--labels", "B-PER,I-PER,O,B-LOC,I-LOC", "--top-k", "2", "--input"];
+    let run = |name: &str| lines(predict(dir, &flags).arg(name)).remove(0);
+    let (of_text, of_words) = (run("text.jsonl"), run("words.jsonl"));
+    assert_eq!((&of_text["id"], &of_text["input"]), (&json!(5), &rows[0]));
+    assert_eq!(of_text["tags"], of_words["tags"]);
+    let tags: Vec<&str> =
+        of_text["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+    assert_eq!(tags.len(), words.len());
+    for (tag, top) in tags.iter().zip(of_text["top"].as_array().unwrap()) {
+        assert_eq!((top[0]["tag"].as_str(), top.as_array().unwrap().len()), (Some(*tag), 2));
+    }
+    let marked = metrics::entities(&tags);
+    assert!(!marked.is_empty(), "{tags:?}");
+    let number = |value: &Value| value.as_u64().unwrap() as usize;
+    let characters: Vec<char> = text.chars().collect();
+    for ((entity, of_text), of_words) in marked
+        .iter()
+        .zip(of_text["entities"].as_array().unwrap())
+        .zip(of_words["entities"].as_array().unwrap())
+    {
+        assert_eq!(of_text["type"], entity.kind);
+        assert_eq!(
+            number(&of_text["start_word"])..number(&of_text["end_word"]),
+            entity.start..entity.end + 1
+        );
+        let span = number(&of_text["start"])..number(&of_text["end"]);
+        assert_eq!(characters[span].iter().collect::<String>(), of_text["text"]);
+        assert!(of_text["text"].as_str().unwrap().starts_with(words[entity.start]));
+        assert!(of_text["text"].as_str().unwrap().ends_with(words[entity.end]));
+        assert_eq!(of_words["text"], words[entity.start..=entity.end].join(" "));
+        assert!(of_words.get("start").is_none());
+    }
+    assert_eq!(of_text["entities"].as_array().unwrap().len(), marked.len());
+    let asked = lines(predict(dir, &flags[..4]).args(["--text", text])).remove(0);
+    assert_eq!(asked, without(&of_text, &["id", "input"]));
+}
+
+#[test]
+fn the_best_answers_have_their_places_and_scores() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert-qa");
+    let context =
+        "mia lives in a red house near the sea. the cat sat on the small mat in the blue town.";
+    let row = json!({"id": "q-7", "question": "where does mia live", "context": context});
+    write(dir, "rows.jsonl", &[row]);
+    let cut = ["--max-length", "16", "--doc-stride", "6"];
+    let run = |more: &[&str]| {
+        lines(predict(dir, &["--input", "rows.jsonl"]).args(cut).args(more)).remove(0)
+    };
+    let best = run(&[]);
+    assert_eq!(best["id"], "q-7");
+    let several = run(&["--n-best", "6"]);
+    assert_eq!(without(&several, &["answers"]), best);
+    let number = |value: &Value, key: &str| value[key].as_f64().unwrap();
+    let answers = several["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 6);
+    assert_eq!(without(&answers[0], &["score"]), without(&best, &["id", "input"]));
+    for (at, answer) in answers.iter().enumerate() {
+        let span = number(answer, "start") as usize..number(answer, "end") as usize;
+        // The context is ASCII.
+        assert_eq!(answer["answer"], context[span]);
+        let later = answers[at + 1..].iter();
+        assert!(
+            later
+                .clone()
+                .all(|other| number(other, "probability") <= number(answer, "probability"))
+        );
+        let place = |answer: &Value| (answer["start"].clone(), answer["end"].clone());
+        assert!(later.clone().all(|other| place(other) != place(answer)));
+    }
+    // No answer is one of them where there may be none; then scores decide.
+    let may_have_none = ["--max-answer-length", "2", "--null-score-diff-threshold", "0"];
+    let perhaps = run(&[&may_have_none[..], &["--n-best", "90"]].concat());
+    let answers = perhaps["answers"].as_array().unwrap();
+    let none = answers.iter().find(|answer| answer["answer"] == "").unwrap();
+    assert!(none["start"].is_null());
+    assert!(answers.windows(2).all(|two| number(&two[0], "score") >= number(&two[1], "score")));
+    let first = answers.iter().find(|answer| answer["answer"] != "").unwrap();
+    let diff = number(none, "score") - number(first, "score");
+    assert!((diff - number(&perhaps, "null_score_diff")).abs() < 1e-9);
+
+    let asked =
+        lines(predict(dir, &["--text", "where does mia live", "--text-pair", context]).args(cut));
+    assert_eq!(asked[0], without(&best, &["id", "input"]));
+    for (args, says) in [
+        (
+            ["--text", "where", "--batch-size", "1"],
+            "error: --text: is the question here: give its context",
+        ),
+        (["--input", "rows.jsonl", "--top-k", "2"], "error: --top-k: not used by qa"),
+    ] {
+        let output = predict(dir, &args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(says), "{args:?}: {said}");
+    }
+}
