@@ -50,6 +50,14 @@ pub fn settle(
         .with_num_return_sequences(flags.num_return_sequences.unwrap_or(1));
     scores(flags, &file, &mut taken, &mut config);
     config.strategy = strategy(flags, &file, &mut taken, purpose)?;
+    if config.num_return_sequences > 1 && config.strategy == Strategy::Greedy {
+        let leave_out = if flags.greedy { "leave out --greedy, and " } else { "" };
+        let message = format!(
+            "the likeliest tokens are one text: {leave_out}give --num-beams N for the best of a search, or \
+             --temperature X (also --top-k, --top-p) for draws"
+        );
+        return Err(Error::setting("--num-return-sequences", message));
+    }
     config.validate().map_err(|error| match error {
         Error::Setting { setting, message } if taken.has(&setting) => {
             let flag = setting.replace('_', "-");

@@ -1,33 +1,49 @@
 //! Scores of generated text: what a language model writes, compared with what it should have written.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use peft_core::{
     Error, FrozenModel, Result,
     data::{Example, IGNORE, Target},
     metrics::{Metrics, sequence_metrics},
-    text::Encoded,
+    text::{Encoded, Record, Role},
 };
 use peft_models::{
     Loaded,
     generate::{GenerateConfig, generate},
 };
 
-use crate::session::Session;
+use serde_json::{Map, Value, json};
 
-/// `exact_match` and `token_error_rate` of the text generated for rows with targets, of which the closest
-/// counts; special tokens are ignored on both sides.
+use crate::{
+    predictions::Given, session::Session, text_settings::TextArgs, text_stream::NewText,
+    token_text::TokenText,
+};
+
+/// What was written for an input, and what should have been.
+#[derive(Debug)]
+pub struct Written {
+    /// The rows with this input.
+    pub rows: Vec<usize>,
+    /// The tokens that were generated, and those of all targets of these rows; without special tokens.
+    pub found: Vec<u32>,
+    /// See `found`.
+    pub expected: Vec<Vec<u32>>,
+}
+
+/// Generates a text for each input that rows with targets have, whatever the number of rows that share it.
 ///
 /// # Errors
 ///
 /// [`Error::Data`] at a row without a target or, on a decoder-only model, with nothing
 /// before it; as [`generate`].
-pub fn score(session: &Session, rows: &Encoded, config: &GenerateConfig) -> Result<Metrics> {
+pub fn write(session: &Session, rows: &Encoded, config: &GenerateConfig) -> Result<Vec<Written>> {
     let special = special_tokens(&session.base, config);
     let written = |ids: &[u32]| -> Vec<u32> {
         ids.iter().copied().filter(|id| !special.contains(id)).collect()
     };
-    let (mut inputs, mut expected) = (Vec::new(), Vec::new());
+    let (mut inputs, mut of_input) = (Vec::new(), HashMap::new());
+    let mut all: Vec<Written> = Vec::new();
     for (index, example) in rows.examples.iter().enumerate() {
         let path = rows.file_of(index).unwrap_or(Path::new(""));
         let (input, mut target) = split(example, session.model())
@@ -36,14 +52,88 @@ pub fn score(session: &Session, rows: &Encoded, config: &GenerateConfig) -> Resu
         if let Some(end) = target.iter().position(|id| config.end_tokens.contains(id)) {
             target.truncate(end);
         }
-        inputs.push(input);
-        let others = example.references.iter().map(Vec::as_slice);
-        expected.push(std::iter::once(target.as_slice()).chain(others).map(written).collect());
+        let at = *of_input.entry(input).or_insert_with(|| {
+            inputs.push(input);
+            all.push(Written { rows: Vec::new(), found: Vec::new(), expected: Vec::new() });
+            all.len() - 1
+        });
+        all[at].rows.push(index);
+        for reference in std::iter::once(&target).chain(&example.references) {
+            let reference = written(reference);
+            if !all[at].expected.contains(&reference) {
+                all[at].expected.push(reference);
+            }
+        }
     }
     let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut ())?;
-    let found = made.iter().map(|sequences| sequences.first());
-    let found = found.map(|sequence| sequence.map_or_else(Vec::new, |best| written(&best.ids)));
-    Ok(sequence_metrics(&found.zip(expected).collect::<Vec<_>>()))
+    for (one, sequences) in all.iter_mut().zip(&made) {
+        one.found = sequences.first().map_or_else(Vec::new, |best| written(&best.ids));
+    }
+    Ok(all)
+}
+
+/// `exact_match` and `token_error_rate` of what was written for each input, of whose targets the closest counts.
+pub fn score(written: &[Written]) -> Metrics {
+    let pair = |one: &Written| (one.found.clone(), one.expected.clone());
+    sequence_metrics(&written.iter().map(pair).collect::<Vec<_>>())
+}
+
+/// What was written as lines of JSON: the id and the fields of the first row with an input, `output`, all `references`,
+/// and whether the output is one of them. Rows of token ids have `output_ids` and `reference_ids`. References are the
+/// rows' own texts, or what is made of the tokens where a template makes the targets.
+///
+/// # Errors
+///
+/// Returns an error if the model has no tokenizer and the rows are text.
+pub fn lines(
+    session: &Session,
+    records: &[Record],
+    rows: &Encoded,
+    written: &[Written],
+    text: &TextArgs,
+) -> Result<String> {
+    let templated = session.target_template(text)?.is_some();
+    let needs_text = records.iter().any(|record| !record.is_ids());
+    let tokenizer = needs_text.then(|| session.dir.tokenizer()).transpose()?;
+    let tokens = tokenizer.map(|own| TokenText::new(&own.tokenizer));
+    let mut lines = String::new();
+    for one in written {
+        let record = &records[one.rows[0]];
+        let mut fields = Map::new();
+        Given { fields: true }.add(record, &mut fields);
+        fields.insert("exact_match".into(), json!(one.expected.contains(&one.found)));
+        match tokens.filter(|_| !record.is_ids()) {
+            Some(tokens) => {
+                let text = |ids: &[u32]| NewText::new(tokens, &[], &[]).whole(ids);
+                let own =
+                    one.rows.iter().map(|row| targets(&records[*row], rows).filter(|_| !templated));
+                // As the rows have them, which tokens need not.
+                let references = own.collect::<Option<Vec<_>>>().map(|lists| lists.concat());
+                let references = references
+                    .unwrap_or_else(|| one.expected.iter().map(|ids| json!(text(ids))).collect());
+                fields.insert("output".into(), json!(text(&one.found)));
+                fields.insert("references".into(), references.into());
+            }
+            None => {
+                fields.insert("output_ids".into(), json!(one.found));
+                fields.insert("reference_ids".into(), json!(one.expected));
+            }
+        }
+        lines += &format!("{}\n", Value::Object(fields));
+    }
+    Ok(lines)
+}
+
+/// The targets of a row that has them as texts, in a field of their own.
+fn targets(record: &Record, rows: &Encoded) -> Option<Vec<Value>> {
+    if record.is_conversation() {
+        return None;
+    }
+    match record.optional(rows.fields.name(Role::Target))? {
+        Value::Array(texts) if texts.iter().all(Value::is_string) => Some(texts.clone()),
+        text @ Value::String(_) => Some(vec![text.clone()]),
+        _ => None,
+    }
 }
 
 /// The tokens that a row is continued from, and those that should follow: its last targets, in a conversation those of

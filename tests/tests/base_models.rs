@@ -48,7 +48,7 @@ fn texts_are_continued_without_safetensors_and_tokenizer_json() {
         }
         let tokenizer = load_tokenizer(&dir).unwrap();
         let rows = read_lines(&dir.join("texts.jsonl"));
-        let line = "generate --model . --input texts.jsonl --max-new-tokens 10";
+        let line = "generate --model . --input texts.jsonl --ids --max-new-tokens 10";
         let output = succeed(peft(&dir).args(line.split_whitespace()));
         let made = parse_lines(&String::from_utf8(output.stdout).unwrap());
         assert_eq!(made.len(), rows.len());

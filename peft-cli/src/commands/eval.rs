@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
-    Error, ProblemType, data::Example, evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
-    train::TrainConfig,
+    Error, ProblemType, adapter::atomic, data::Example,
+    evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD, train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
 
@@ -61,7 +61,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "SIDE", default_value = PADDING.name(TrainConfig::default().padding))]
     padding: String,
     /// Also generate up to this many tokens per row, and score them: exact_match and token_error_rate. For
-    /// language models. Penalties and beams are those of generation_config.json; tokens are never drawn.
+    /// language models. Rows with the same input are one, and the closest of their targets counts. Penalties and beams
+    /// are those of generation_config.json; tokens are never drawn.
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
     /// Generate with B beams.
@@ -72,6 +73,9 @@ pub struct EvalArgs {
         show_default = "that of generation_config.json, else 1"
     )]
     num_beams: Option<usize>,
+    /// JSONL file for what is generated, with all targets of the input (`references`).
+    #[arg(long, value_name = "FILE", requires = "max_new_tokens")]
+    predictions: Option<PathBuf>,
     /// Print a JSON object keyed by metric name.
     #[arg(long)]
     json: bool,
@@ -84,11 +88,24 @@ pub struct EvalArgs {
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
+    output::check_output("--predictions", args.predictions.as_deref(), &args.data)?;
     let session = Session::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?
         .with_skip_unlabelled(args.skip_unlabelled);
-    let encoded = session.encode(&args.data, &args.text, true)?;
+    // What was generated is written beside the rows.
+    let records = match args.predictions {
+        Some(_) => session.read(&args.data, &args.text)?,
+        None => Vec::new(),
+    };
+    let encoded = match args.predictions {
+        Some(_) => {
+            let encoded = session.encode_records(&records, &args.text, true)?;
+            session.check_lengths(&encoded, 0)?;
+            encoded
+        }
+        None => session.encode(&args.data, &args.text, true)?,
+    };
     let mut end = EndTokens::default();
     if session.task()?.is_language_model() {
         end = end_token::find(&session.base, &session.dir)?;
@@ -127,8 +144,20 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let config = settle(&decoding, &session.base, &end, Purpose::Scoring)?
             .with_batch_size(args.batch_size);
         decoder_start::note(&session.base);
-        let scores = generation_scores::score(&session, &encoded, &config)?;
-        metrics.extend(scores.iter());
+        let written = generation_scores::write(&session, &encoded, &config)?;
+        if written.len() < encoded.examples.len() {
+            output::note(format!(
+                "note: {} rows have {} inputs: each is generated once, and the closest of its targets counts",
+                encoded.examples.len(),
+                written.len()
+            ));
+        }
+        metrics.extend(generation_scores::score(&written).iter());
+        if let Some(path) = &args.predictions {
+            let lines =
+                generation_scores::lines(&session, &records, &encoded, &written, &args.text)?;
+            atomic::write_file(path, lines.as_bytes())?;
+        }
     }
     if args.json {
         return Ok(output::line(serde_json::to_string(&metrics).unwrap_or_default())?);

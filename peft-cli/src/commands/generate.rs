@@ -8,7 +8,7 @@ use peft_core::{Error, adapter::atomic, data::Example, text::Record};
 use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     decoder_start,
@@ -18,6 +18,7 @@ use crate::{
     error::{CliError, CliResult},
     flags::{decoding::DecodingArgs, help::FlagHelp},
     output,
+    predictions::Given,
     session::{Session, UseArgs},
     text_settings::TextArgs,
     text_stream::{NewText, TextStream},
@@ -53,10 +54,16 @@ pub struct GenerateArgs {
     /// Rows to continue, or with --chat to answer: `source`, `text`, `messages`, `conversations` or `input_ids`.
     #[arg(long, value_name = "FILE")]
     input: Vec<PathBuf>,
-    /// JSONL file for the rows, each with `output_ids` and `output`. The `output` of a `text` goes on with it; that of
-    /// a `source` stands alone, as its target would.
+    /// JSONL file for the rows, each with its `id` and fields (`input`) and what was written, `output`. That of a `text`
+    /// goes on with it; that of a `source` stands alone, as its target would.
     #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
     output: Option<PathBuf>,
+    /// Write the new tokens, too (`output_ids`), as for rows of token ids.
+    #[arg(long, requires = "input")]
+    ids: bool,
+    /// Leave out the rows' own fields, all but the id.
+    #[arg(long, requires = "input")]
+    omit_input: bool,
     #[command(flatten)]
     decoding: DecodingArgs,
     /// Rows per batch; the output does not depend on it.
@@ -129,8 +136,12 @@ fn continue_file(
     let outputs = continue_rows(session, &encoded.examples, config, texts.as_deref())?;
     let mut lines = String::new();
     for (row, (record, sequences)) in records.iter().zip(&outputs).enumerate() {
-        let ids = sequences.iter().map(|sequence| json!(sequence.ids)).collect();
-        let mut json = json!({ "output_ids": list(ids, config) });
+        let mut fields = Map::new();
+        Given { fields: !args.omit_input }.add(record, &mut fields);
+        if args.ids || !is_text(record) {
+            let ids = sequences.iter().map(|sequence| json!(sequence.ids)).collect();
+            fields.insert("output_ids".into(), list(ids, config));
+        }
         if let Some(text) = texts.as_ref().map(|texts| &texts[row]).filter(|_| is_text(record)) {
             let cut = |sequence: &Generated| {
                 let text = text.cut(&sequence.ids);
@@ -138,9 +149,9 @@ fn continue_file(
                 Ok(json!(text))
             };
             let texts = sequences.iter().map(cut).collect::<peft_core::Result<Vec<Value>>>()?;
-            json["output"] = list(texts, config);
+            fields.insert("output".into(), list(texts, config));
         }
-        lines += &format!("{json}\n");
+        lines += &format!("{}\n", Value::Object(fields));
     }
     Ok(lines)
 }

@@ -37,7 +37,7 @@ pub struct DecodingArgs {
     /// Take the likeliest token each time, even where generation_config.json asks for sampling or beams.
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed", "num_beams"])]
     pub greedy: bool,
-    /// Texts per row, with sampling or beam search.
+    /// Texts per row, in a list: with beam search its N best, with sampling N draws.
     #[arg(long, value_name = "N", show_default = defaults().num_return_sequences)]
     pub num_return_sequences: Option<usize>,
     /// Sample with this temperature: below 1 likely tokens become likelier, 1 is the model's own distribution.

@@ -21,16 +21,19 @@ pub enum Words<'a> {
     Unknown,
 }
 
+/// The class chosen at a place, and the probabilities of all classes.
+pub type Chosen = (usize, Vec<f32>);
+
 /// The tags of a row with their probabilities, from the class chosen at each token and the probabilities of all
 /// classes. A word without subword tokens, or one that was cut off, has no tag.
 pub fn tags(
     example: &Example,
     labels: Option<&Labels>,
-    chosen: &[(usize, Vec<f32>)],
+    chosen: &[Chosen],
     words: &Words<'_>,
     shown: Shown,
 ) -> Map<String, Value> {
-    let at: Vec<Option<&(usize, Vec<f32>)>> = match &example.word_of_token {
+    let at: Vec<Option<&Chosen>> = match &example.word_of_token {
         Some(word_of_token) => {
             let mut of_word = vec![None; example.num_words];
             for (word, at) in word_of_token.iter().zip(chosen) {
@@ -42,19 +45,16 @@ pub fn tags(
         }
         None => chosen.iter().map(Some).collect(),
     };
-    let probability = |at: &(usize, Vec<f32>)| at.1.get(at.0).copied();
-    let each = |value: &dyn Fn(&(usize, Vec<f32>)) -> Value| -> Value {
-        at.iter().map(|at| at.map_or(Value::Null, value)).collect()
-    };
+    let probability = |at: &Chosen| at.1.get(at.0).copied();
     let mut fields = Map::new();
-    fields.insert("tags".into(), each(&|at| name(labels, at.0)));
-    fields.insert("probabilities".into(), each(&|at| json!(probability(at))));
+    fields.insert("tags".into(), each(&at, |at| name(labels, at.0)));
+    fields.insert("probabilities".into(), each(&at, |at| json!(probability(at))));
     if shown.top.is_some() {
-        fields.insert("top".into(), each(&|at| json!(shown.likeliest("tag", labels, &at.1))));
+        fields.insert("top".into(), each(&at, |at| json!(shown.likeliest("tag", labels, &at.1))));
     }
     if let Some(labels) = labels.filter(|labels| labels.are_tags()) {
         // As they are scored: words without a tag are passed over.
-        let known: Vec<(usize, &(usize, Vec<f32>))> =
+        let known: Vec<(usize, &Chosen)> =
             at.iter().enumerate().filter_map(|(word, at)| Some((word, (*at)?))).collect();
         let tags: Vec<&str> =
             known.iter().map(|(_, at)| labels.name(at.0).unwrap_or_default()).collect();
@@ -72,6 +72,11 @@ pub fn tags(
         fields.insert("entities".into(), entities.collect());
     }
     fields
+}
+
+/// A value for each word, null where it has no tag.
+fn each(at: &[Option<&Chosen>], value: impl Fn(&Chosen) -> Value) -> Value {
+    at.iter().map(|at| at.map_or(Value::Null, &value)).collect()
 }
 
 /// An entity of a type: its words, as the first and the one behind the last, with its text and, in a text, the

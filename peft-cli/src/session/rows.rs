@@ -133,10 +133,7 @@ impl Session {
     ) -> Result<Encoded> {
         let given = text.fields.names();
         let source_template = self.source_template(text)?;
-        let target_template = self.template(
-            (&text.target_template, "target_template"),
-            given.get(Role::Target).is_some(),
-        )?;
+        let target_template = self.target_template(text)?;
         let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
         let preferred = recipe.map_or_else(FieldNames::default, fields::remembered);
         let wanted = Wanted {
@@ -188,6 +185,16 @@ impl Session {
         let given = text.fields.names();
         let named = [Role::Source, Role::Text].iter().any(|role| given.get(*role).is_some());
         self.template((&text.source_template, "source_template"), named)
+    }
+
+    /// What makes the target of a row, if a template does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for one that is malformed.
+    pub fn target_template(&self, text: &TextArgs) -> Result<Option<Template>> {
+        let named = text.fields.names().get(Role::Target).is_some();
+        self.template((&text.target_template, "target_template"), named)
     }
 
     /// Whether the adapter remembers that its training rows were pairs of texts.

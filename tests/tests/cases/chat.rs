@@ -58,7 +58,7 @@ fn case_09_messages_are_learnt_evaluated_and_answered() {
     let messages = messages.map(|(role, content)| json!({"role": role, "content": content}));
     fs::write(dir.path().join("ask.jsonl"), json!({ "messages": messages }).to_string()).unwrap();
     let generate = "generate --adapter out --max-new-tokens 8";
-    let output = succeed(&mut run(&format!("{generate} --input ask.jsonl")));
+    let output = succeed(&mut run(&format!("{generate} --omit-input --input ask.jsonl")));
     let row = &parse_lines(&String::from_utf8_lossy(&output.stdout))[0];
     let mut chat = run(&format!("{generate} --chat --prompt hello"));
     let output = succeed(chat.args(["--system", "Be kind."]));
@@ -67,7 +67,7 @@ fn case_09_messages_are_learnt_evaluated_and_answered() {
 
     // `--chat` and `--system` say of a file's texts what they say of a prompt's.
     let answer = |input: &str, system: &str| {
-        let mut chat = run(&format!("{generate} --chat --input {input}"));
+        let mut chat = run(&format!("{generate} --chat --omit-input --input {input}"));
         let output = succeed(chat.args(["--system", system]));
         let rows = parse_lines(&String::from_utf8_lossy(&output.stdout));
         (rows[0].clone(), String::from_utf8_lossy(&output.stderr).into_owned())
