@@ -30,6 +30,8 @@
 //! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
 //! | [`demo`] | the built-in model and the world it was trained on |
 //! | [`output`] | results on stdout, notes on stderr, tables |
+//! | [`nearest`] | the name that was probably meant |
+//! | [`usage`] | what is said of a command line that makes no sense |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
 
 pub mod adapter_folder;
@@ -53,6 +55,7 @@ pub mod hub;
 pub mod locate;
 pub mod message;
 pub mod model_dir;
+pub mod nearest;
 pub mod output;
 pub mod predictions;
 pub mod program;
@@ -62,23 +65,34 @@ pub mod text_settings;
 pub mod text_stream;
 pub mod token_text;
 pub mod training;
+pub mod usage;
 
 use std::{
+    env::args_os,
     io::{Write, stdout},
     panic,
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::error::ErrorKind;
 
 pub use error::{CliError, CliResult};
 use peft_core::text::panics_become_errors;
 
 /// The command line; `None` if it asked for help or for the version, which are printed.
 fn parsed() -> CliResult<Option<program::Program>> {
-    match program::Program::try_parse() {
+    match program::Program::read(args_os()) {
         Ok(program) => Ok(Some(program)),
-        Err(error) if error.use_stderr() => error.exit(),
+        // Without any argument: the help, as an error.
+        Err(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            help.exit()
+        }
+        Err(error) if error.use_stderr() => {
+            let program = program::Program::described();
+            let words: Vec<String> = args_os().filter_map(|word| word.into_string().ok()).collect();
+            let called = words.iter().skip(1).find(|word| program.find_subcommand(word).is_some());
+            Err(CliError::Usage(usage::of(&error, &program, called.map(String::as_str))))
+        }
         Err(help) => {
             help.print()?;
             // What is buffered would be lost without a word.

@@ -1,9 +1,13 @@
 //! The command line of `peft`.
 
-use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    commands::{convert, demo, eval, forward, generate, info, inspect, predict, train},
+    commands::{
+        completions, convert, demo, eval, forward, generate, info, inspect, man, predict, train,
+    },
     error::CliResult,
 };
 
@@ -12,7 +16,7 @@ use crate::{
 /// Start with `peft demo`, which needs no files and no network. Models are folders, or org/name on the Hugging
 /// Face Hub, downloaded once into its cache (HF_HOME, HF_TOKEN, HF_HUB_OFFLINE and HF_ENDPOINT are respected).
 #[derive(Debug, Parser)]
-#[command(name = "peft", bin_name = "peft", version, disable_help_subcommand = true)]
+#[command(name = "peft", bin_name = "peft", version)]
 pub struct Program {
     #[command(subcommand)]
     command: Command,
@@ -29,9 +33,37 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
     Info(info::InfoArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Program {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    ///
+    /// Those of clap, also for what asks for help.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut matches = Self::described().try_get_matches_from(arguments)?;
+        Self::from_arg_matches_mut(&mut matches)
+    }
+
+    /// The command line with its help, whose paragraphs are as wide as the terminal.
+    pub fn described() -> clap::Command {
+        let mut program = Self::command();
+        let names: Vec<String> =
+            program.get_subcommands().map(|command| command.get_name().to_string()).collect();
+        for name in names {
+            program = program.mut_subcommand(name, |command| {
+                match command.get_long_about().map(|about| flowing(&about.to_string())) {
+                    Some(about) => command.long_about(about),
+                    None => command,
+                }
+            });
+        }
+        program
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -48,6 +80,8 @@ impl Program {
             Command::Inspect(args) => inspect::run(&args),
             Command::Convert(args) => convert::run(&args),
             Command::Info(args) => info::run(&args),
+            Command::Completions(args) => completions::run(&args, Self::described()),
+            Command::Man(args) => man::run(&args, Self::described()),
         }
     }
 
@@ -60,9 +94,33 @@ impl Program {
     }
 }
 
+/// A text whose paragraphs are lines of their own, to be broken where the terminal ends. Lines that are indented, such as
+/// examples, stay as they are.
+fn flowing(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let goes_on = |before: &&mut String| !before.is_empty() && !before.starts_with(' ');
+        match lines.last_mut().filter(goes_on) {
+            Some(before) if !line.is_empty() && !line.starts_with(' ') => {
+                before.push(' ');
+                before.push_str(line);
+            }
+            _ => lines.push(line.to_string()),
+        }
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paragraphs_flow_and_examples_stand() {
+        let text = "A line\nthat goes on.\n\nExamples:\n  peft a \\\n    --b\n  peft c";
+        let expected = "A line that goes on.\n\nExamples:\n  peft a \\\n    --b\n  peft c";
+        assert_eq!(flowing(text), expected);
+    }
 
     #[test]
     fn the_command_line_is_sound() {

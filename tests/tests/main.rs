@@ -12,6 +12,7 @@ mod foreign;
 mod generation;
 mod gguf;
 mod gradients;
+mod help;
 mod house;
 mod hub;
 mod interchange;

@@ -31,7 +31,9 @@ use crate::{
 /// (.npy, .safetensors, .bin, .pt, .pth, .ckpt): prompts alone, checkpoints of P-tuning v2, of prefix tuning (its MLP
 /// is folded) and of OpenPrompt, state dicts of PEFT. --model checks that they fit.
 ///
-/// Example: peft convert --from sst2.npy --to sst2 --task seq2seq-lm --base-model google/t5-base-lm-adapt
+/// Example:
+///   peft convert --from sst2.npy --to sst2 --task seq2seq-lm \
+///     --base-model google/t5-base-lm-adapt
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct ConvertArgs {

@@ -26,7 +26,9 @@ use crate::{
 /// classification, `[T, 2]` (start, end) for question answering, `[C]` for sequence classification. Padding
 /// is left out.
 ///
-/// Example: peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl --output out.safetensors
+/// Example:
+///   peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl \
+///     --output out.safetensors
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct ForwardArgs {

@@ -1,5 +1,6 @@
 //! The commands, one file each: its flags and what it does.
 
+pub mod completions;
 pub mod convert;
 pub mod demo;
 pub mod eval;
@@ -7,5 +8,6 @@ pub mod forward;
 pub mod generate;
 pub mod info;
 pub mod inspect;
+pub mod man;
 pub mod predict;
 pub mod train;

@@ -38,8 +38,9 @@ use crate::{
 ///
 /// Examples:
 ///   peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
-///   peft predict --model models/minilm --adapter runs/intent --input texts.jsonl --top-k 3 --output intents.tsv
-///   peft predict --model models/minilm --adapter runs/intent --text "play some jazz"
+///   peft predict --model models/minilm --adapter runs/intent --input texts.jsonl \
+///     --top-k 3 --output intents.tsv
+///   peft predict --model models/minilm --adapter runs/intent --text "play jazz"
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct PredictArgs {

@@ -16,13 +16,14 @@ use crate::{
         progress::{Progress, interrupt_flag},
         run_folder::{self, RunFolder, Start},
     },
+    usage::listed,
 };
 
 /// Trains an adapter: prompt tuning, prefix tuning or P-tuning v2 on a frozen model.
 ///
 /// Examples:
-///   peft train --model models/minilm --method ptv2 --task seq-cls --train train.jsonl \
-///     --valid valid.jsonl --out runs/intent --epochs 1
+///   peft train --model models/minilm --method ptv2 --task seq-cls \
+///     --train train.jsonl --valid valid.jsonl --out runs/intent --epochs 1
 ///   peft train --config runs/intent/run.toml --out runs/again
 ///   peft train --out runs/intent --resume
 #[derive(Args, Debug)]
@@ -56,6 +57,9 @@ pub fn run(args: TrainArgs) -> CliResult {
     let mut settings = args.settings;
     if let Some(path) = &args.config {
         settings = settings.or(Settings::load(path).map_err(in_config)?);
+    }
+    if !args.resume {
+        check_required(&settings)?;
     }
     let out = Settings::required(&settings.out, "--out")?.clone();
     // Held until the adapter is saved: one process at a time.
@@ -130,6 +134,17 @@ pub fn run(args: TrainArgs) -> CliResult {
         output::metrics(metrics)?;
     }
     Ok(())
+}
+
+/// Refuses settings that lack required ones, with all of them in one message.
+fn check_required(settings: &Settings) -> CliResult {
+    let missing = settings.missing();
+    let message = match missing.as_slice() {
+        [] => return Ok(()),
+        [flag] => format!("{flag} is required (as a flag or in --config)"),
+        flags => format!("{} are required (as flags or in --config)", listed(flags, "and")),
+    };
+    Err(CliError::Usage(message))
 }
 
 /// A bad key or value in `--config` is wrong usage, as it would be in a flag.

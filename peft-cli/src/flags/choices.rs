@@ -25,7 +25,7 @@ pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("found 0, expected at least 1".into()),
         Ok(number) => Ok(number),
-        Err(error) => Err(format!("{error}")),
+        Err(_) => Err(format!("found `{text}`, expected a whole number")),
     }
 }
 

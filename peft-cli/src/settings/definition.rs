@@ -13,6 +13,7 @@ use peft_core::{
 };
 use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
+use toml::de::DeTable;
 
 use crate::{
     data_files::one_or_several,
@@ -22,6 +23,7 @@ use crate::{
         help::FlagHelp,
         method_name::MethodName,
     },
+    nearest::{did_you_mean, nearest},
     text_settings::{TextSettings, default_doc_stride},
 };
 
@@ -39,6 +41,9 @@ macro_rules! settings {
         }
 
         impl Settings {
+            /// Their names.
+            const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
             /// These settings, completed from `other`.
             #[must_use]
             pub fn or(self, mut other: Self) -> Self {
@@ -342,6 +347,7 @@ impl Settings {
     /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
     pub fn load(path: &Path) -> Result<Self> {
         let text = read::text(path)?;
+        refuse_unknown(&text, path)?;
         let found: Self = toml::from_str(&text)
             .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
         if found.steps.is_some() && found.epochs.is_some() {
@@ -363,6 +369,35 @@ impl Settings {
     pub fn required<'a, T>(value: &'a Option<T>, flag: &str) -> Result<&'a T> {
         value.as_ref().ok_or_else(|| Error::setting(flag, "is required (as a flag or in --config)"))
     }
+
+    /// The flags of the settings that a new run needs and that nobody gave.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let needed = [
+            ("--model", self.model.is_some()),
+            ("--method", self.method.is_some()),
+            ("--task", self.task.is_some()),
+            ("--train", self.train.is_some()),
+            ("--out", self.out.is_some()),
+        ];
+        needed.into_iter().filter(|(_, given)| !given).map(|(flag, _)| flag).collect()
+    }
+}
+
+/// Refuses a file with a key that is no setting. What is not TOML is told elsewhere.
+fn refuse_unknown(text: &str, path: &Path) -> Result<()> {
+    let Ok(table) = DeTable::parse(text) else { return Ok(()) };
+    let mut unknown: Vec<(usize, &str)> = table
+        .get_ref()
+        .keys()
+        .map(|key| (key.span().start, key.get_ref().as_ref()))
+        .filter(|(_, key)| !Settings::NAMES.contains(key))
+        .collect();
+    unknown.sort_unstable();
+    let Some((at, key)) = unknown.first() else { return Ok(()) };
+    let line = 1 + text[..*at].matches('\n').count();
+    let meant = nearest(key, Settings::NAMES.iter().copied());
+    let meant = did_you_mean(meant.map(|known| format!("`{known}`")));
+    Err(Error::file(path, format!("line {line}: `{key}` is no setting{meant}")))
 }
 
 #[cfg(test)]

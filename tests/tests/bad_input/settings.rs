@@ -11,10 +11,75 @@ pub const CASES: &[Case] = &[
             model(dir, "gpt2");
             train("--learning-rate 1")
         },
-        says: &["--learning-rate", "peft train"],
+        says: &["error: --learning-rate: peft train has no such flag; did you mean --lr?"],
         ..USAGE
     },
-    Case { name: "unknown command", build: |_| words("finetune"), says: &["finetune"], ..USAGE },
+    Case {
+        name: "unknown command",
+        build: |_| words("trian"),
+        says: &["error: found `trian`, expected a command: demo, train, ", "; did you mean train?"],
+        ..USAGE
+    },
+    Case {
+        name: "flag of another command",
+        build: |_| words("eval --model model --input rows.jsonl"),
+        says: &["error: --input: peft eval has no such flag; did you mean --data?"],
+        ..USAGE
+    },
+    Case {
+        name: "a word too many",
+        build: |_| words("info model other"),
+        says: &["error: found `other`, which belongs to no flag (see `peft info --help`)"],
+        ..USAGE
+    },
+    Case {
+        name: "no number",
+        build: |_| words("train --steps many"),
+        says: &["error: --steps: found `many`, expected a whole number"],
+        ..USAGE
+    },
+    Case {
+        name: "no number of rows",
+        build: |_| words("predict --model model --input rows.jsonl --batch-size some"),
+        says: &["error: --batch-size: found `some`, expected a whole number"],
+        ..USAGE
+    },
+    Case {
+        name: "a flag twice",
+        build: |_| words("train --lr 1 --lr 2"),
+        says: &["error: --lr: found twice, expected once"],
+        ..USAGE
+    },
+    Case {
+        name: "a flag without its value",
+        build: |_| words("train --lr"),
+        says: &["error: --lr: found no value, expected --lr <LR>"],
+        ..USAGE
+    },
+    Case {
+        name: "a misspelled method",
+        build: |_| words("train --method promt"),
+        says: &[
+            "error: --method: found `promt`, expected prompt, prefix, ptv2 or head; did you mean prompt?",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "several required flags missing",
+        build: |_| words("train --lr 1 --train rows.jsonl"),
+        says: &[
+            "error: --model, --method, --task and --out are required (as flags or in --config)",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "required flags of a command missing",
+        build: |_| words("forward --model model"),
+        says: &[
+            "error: --input <FILE> and --output <FILE> are required (see `peft forward --help`)",
+        ],
+        ..USAGE
+    },
     Case {
         name: "required flag missing",
         build: |dir| {
@@ -304,7 +369,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "--greedy with --num-beams",
         build: |_| words("generate --model model --prompt a --greedy --num-beams 2"),
-        says: &["--greedy", "cannot be used with", "--num-beams"],
+        says: &["--greedy", ": cannot be used with --", "--num-beams"],
         ..USAGE
     },
     Case {
@@ -420,7 +485,7 @@ pub const CASES: &[Case] = &[
             fs::write(dir.join("run.toml"), "steps = 3\noptimiser = \"adamw\"\n").unwrap();
             train("--config run.toml")
         },
-        says: &["run.toml: ", "line 2", "unknown field `optimiser`", "`optimizer`"],
+        says: &["run.toml: ", "line 2", "`optimiser` is no setting; did you mean `optimizer`?"],
         ..USAGE
     },
     Case {

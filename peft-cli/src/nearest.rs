@@ -1,0 +1,86 @@
+//! The name that was probably meant.
+
+use peft_core::metrics::edit_distance;
+
+/// What other programs call a setting, and what it is called here, the likelier first.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("learning-rate", &["lr"]),
+    ("num-train-epochs", &["epochs"]),
+    ("num-epochs", &["epochs"]),
+    ("max-steps", &["steps"]),
+    ("num-steps", &["steps"]),
+    ("per-device-train-batch-size", &["batch-size"]),
+    ("train-batch-size", &["batch-size"]),
+    ("gradient-accumulation-steps", &["accumulation"]),
+    ("max-grad-norm", &["clip-norm"]),
+    ("max-seq-length", &["max-length"]),
+    ("max-source-length", &["max-length"]),
+    ("model-name-or-path", &["model"]),
+    ("base-model", &["model"]),
+    ("train-file", &["train"]),
+    ("validation-file", &["valid"]),
+    ("validation", &["valid"]),
+    ("output-dir", &["out", "output"]),
+    ("output", &["out", "predictions"]),
+    ("out", &["output"]),
+    ("data", &["input", "train"]),
+    ("input", &["data", "train"]),
+    ("max-tokens", &["max-new-tokens"]),
+    ("do-sample", &["temperature"]),
+    ("peft-type", &["method"]),
+    ("task-type", &["task"]),
+];
+
+/// The one of `known` that a name is most like: in its letters, or since other programs use it for the same.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |name: &str| name.to_lowercase().replace('_', "-");
+    let name = plain(name);
+    let known: Vec<(&str, String)> = known.into_iter().map(|known| (known, plain(known))).collect();
+    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name);
+    let ours = elsewhere.map_or(&[] as &[&str], |(_, ours)| ours);
+    let synonym = |ours: &&str| known.iter().find(|(_, plain)| plain == ours).map(|known| known.0);
+    ours.iter().find_map(synonym).or_else(|| {
+        let letters: Vec<char> = name.chars().collect();
+        let distance = |known: &str| edit_distance(&letters, &known.chars().collect::<Vec<_>>());
+        // Half of a short name is another one.
+        let most = letters.len().div_ceil(3).min(3);
+        let each = known.iter().map(|(known, plain)| (distance(plain), *known));
+        let near = each.filter(|(distance, _)| *distance <= most).min();
+        // Of a name that goes on, the beginning is enough.
+        let longer = || {
+            let mut begun = known.iter().filter(|(_, plain)| plain.starts_with(&name));
+            begun
+                .next()
+                .map(|(known, _)| *known)
+                .filter(|_| letters.len() > 2 && begun.next().is_none())
+        };
+        near.map(|(_, known)| known).or_else(longer)
+    })
+}
+
+/// `; did you mean X?`, or nothing.
+pub fn did_you_mean(found: Option<impl std::fmt::Display>) -> String {
+    found.map_or_else(String::new, |found| format!("; did you mean {found}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_is_found() {
+        let known =
+            ["lr", "optimizer", "batch_size", "batch_tokens", "out", "steps", "prefix_projection"];
+        let of = |name: &str| nearest(name, known);
+        assert_eq!(of("optimiser"), Some("optimizer"));
+        assert_eq!(of("batch-size"), Some("batch_size"));
+        assert_eq!(of("batchsize"), Some("batch_size"));
+        assert_eq!(of("learning_rate"), Some("lr"));
+        assert_eq!(of("output_dir"), Some("out"));
+        assert_eq!(of("step"), Some("steps"));
+        assert_eq!(of("prefix"), Some("prefix_projection"));
+        assert_eq!(of("batch"), None, "it could be either");
+        assert_eq!(of("dropout"), None);
+        assert_eq!(of("x"), None);
+    }
+}
