@@ -27,6 +27,7 @@
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how freed memory is kept |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
+//! | [`paths`] | paths that lead from one folder to another |
 //! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
 //! | [`demo`] | the built-in model and the world it was trained on |
 //! | [`output`] | results on stdout, notes on stderr, tables |
@@ -57,6 +58,7 @@ pub mod message;
 pub mod model_dir;
 pub mod nearest;
 pub mod output;
+pub mod paths;
 pub mod predictions;
 pub mod program;
 pub mod session;

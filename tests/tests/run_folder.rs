@@ -296,3 +296,58 @@ fn what_is_read_back_is_summed() {
     let says = format!("note: {} was changed after it was saved", config.display());
     assert!(inspect().starts_with(&says), "{}", inspect());
 }
+
+/// `run.toml` has relative paths: from another folder, after a move, and as earlier versions wrote them.
+#[test]
+fn a_run_goes_on_wherever_it_is_resumed_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("place");
+    fs::create_dir_all(place.join("models")).unwrap();
+    fs::create_dir_all(place.join("sub")).unwrap();
+    copy(&root().join(tiny_model("gpt2")), &place.join("models/tiny"));
+    fs::copy(
+        root().join("tests/vectors/training/gpt2-prompt/rows.jsonl"),
+        place.join("rows.jsonl"),
+    )
+    .unwrap();
+    let line = "train --model models/tiny/ --method prompt --task causal-lm --train rows.jsonl --out run \
+                --metrics-file sub/m.jsonl --num-virtual-tokens 2 --steps 4 --checkpoint-every 2";
+    succeed(peft(&place).args(line.split_whitespace()));
+    let whole = adapter(&place.join("run"));
+    let settings = place.join("run/run.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    assert!(text.contains("model = \"../models/tiny\"") && text.contains("out = \".\""), "{text}");
+    let again = |from: &Path, out: &str| {
+        for name in ADAPTER_FILES {
+            fs::remove_file(from.join(out).join(name)).unwrap();
+        }
+        // No network: nothing is a name on the Hub.
+        let mut command = peft(from);
+        command.env("HF_HUB_OFFLINE", "1").args(["train", "--resume", "--out", out]);
+        succeed(&mut command);
+        adapter(&from.join(out))
+    };
+    assert_eq!(again(&place, "run"), whole);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), text);
+    // The config names the base model as it lies from here; the tensors are the same.
+    assert_eq!(again(&place.join("sub"), "../run")[1], whole[1]);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), text);
+    let moved = dir.path().join("moved");
+    fs::rename(&place, &moved).unwrap();
+    assert_eq!(again(dir.path(), "moved/run")[1], whole[1]);
+    assert_eq!(read_lines(&moved.join("sub/m.jsonl")).len(), 4);
+    assert!(!place.exists());
+    // An earlier version: as the flags were, and without the line that says where paths start from.
+    let old = text.lines().skip(1).collect::<Vec<_>>().join("\n");
+    let old = old.replace("\"../", "\"").replace("out = \".\"", "out = \"run\"");
+    fs::write(moved.join("run/run.toml"), old).unwrap();
+    assert_eq!(again(&moved.join("sub"), "../run")[1], whole[1]);
+    // Moved without its model: not a name on the Hub, and the path that was tried.
+    fs::rename(moved.join("models"), moved.join("other")).unwrap();
+    let output = peft(&moved).args(["train", "--resume", "--out", "run"]).output().unwrap();
+    let said = message(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("./models/tiny/config.json: No such file"), "{said}");
+    let mut command = peft(&moved);
+    succeed(command.args(["train", "--resume", "--out", "run", "--model", "other/tiny"]));
+}

@@ -10,7 +10,7 @@ use crate::{
     device::{self, Backend},
     error::{CliError, CliResult},
     output::{self, grouped},
-    settings::{Settings, resolve::resolve},
+    settings::{Settings, file, resolve::resolve},
     training::{
         PreparedRun, overwrite,
         progress::{Progress, interrupt_flag},
@@ -56,7 +56,7 @@ pub struct TrainArgs {
 pub fn run(args: TrainArgs) -> CliResult {
     let mut settings = args.settings;
     if let Some(path) = &args.config {
-        settings = settings.or(Settings::load(path).map_err(in_config)?);
+        settings = settings.or(file::load(path).map_err(in_config)?);
     }
     if !args.resume {
         check_required(&settings)?;
@@ -84,7 +84,8 @@ pub fn run(args: TrainArgs) -> CliResult {
     }
     let settings = resolve(settings)?;
     if let Some(path) = &settings.metrics_file {
-        let continues = args.resume && earlier_metrics.as_ref() == Some(path);
+        let continues = args.resume
+            && earlier_metrics.is_some_and(|earlier| output::is_same_file(path, &earlier));
         let may_replace = args.overwrite || continues;
         run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may_replace)?;
     }

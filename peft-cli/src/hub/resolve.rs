@@ -18,6 +18,7 @@ use super::{
     report::Report,
     transfer,
 };
+use crate::paths::shown;
 
 /// The folder of a model: `given` itself if it exists, otherwise that of the Hub's model `org/name`, downloaded if it
 /// is not in the cache.
@@ -38,12 +39,17 @@ pub fn adapter(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
     resolve(given, Kind::Adapter, report)
 }
 
-/// How an adapter names its base model: by its name on the Hub, otherwise by the path as given.
+/// How an adapter names its base model: by its name on the Hub, otherwise by the path.
 pub fn base_name(given: &Path) -> String {
     match hub_name(given) {
         Some(name) => name.id().to_string(),
-        None => given.display().to_string(),
+        None => shown(given).display().to_string(),
     }
+}
+
+/// Whether `given` is a name on the Hub, not a path.
+pub fn is_name(given: &Path) -> bool {
+    hub_name(given).is_some()
 }
 
 /// The name on the Hub that `given` is. Anything that exists on disk is a path instead.

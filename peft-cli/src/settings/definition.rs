@@ -1,19 +1,17 @@
 //! The settings as flags, as a TOML file with the same names, or both (flags take precedence).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
     Error, PrefixPositions, ProblemType, Result, Task,
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
-    formats::read,
     optim::AdamW,
     text::{FieldNames, Role},
     train::TrainConfig,
 };
 use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
-use toml::de::DeTable;
 
 use crate::{
     data_files::one_or_several,
@@ -23,7 +21,6 @@ use crate::{
         help::FlagHelp,
         method_name::MethodName,
     },
-    nearest::{did_you_mean, nearest},
     text_settings::{TextSettings, default_doc_stride},
 };
 
@@ -42,7 +39,7 @@ macro_rules! settings {
 
         impl Settings {
             /// Their names.
-            const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+            pub(super) const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
             /// These settings, completed from `other`.
             #[must_use]
@@ -340,22 +337,6 @@ impl Settings {
         method.can_project() && self.prefix_projection.unwrap_or(default)
     }
 
-    /// Reads a TOML file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
-    pub fn load(path: &Path) -> Result<Self> {
-        let text = read::text(path)?;
-        refuse_unknown(&text, path)?;
-        let found: Self = toml::from_str(&text)
-            .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
-        if found.steps.is_some() && found.epochs.is_some() {
-            return Err(Error::file(path, "holds both `steps` and `epochs`, expected one of them"));
-        }
-        Ok(found)
-    }
-
     /// As a TOML file.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
@@ -381,23 +362,6 @@ impl Settings {
         ];
         needed.into_iter().filter(|(_, given)| !given).map(|(flag, _)| flag).collect()
     }
-}
-
-/// Refuses a file with a key that is no setting. What is not TOML is told elsewhere.
-fn refuse_unknown(text: &str, path: &Path) -> Result<()> {
-    let Ok(table) = DeTable::parse(text) else { return Ok(()) };
-    let mut unknown: Vec<(usize, &str)> = table
-        .get_ref()
-        .keys()
-        .map(|key| (key.span().start, key.get_ref().as_ref()))
-        .filter(|(_, key)| !Settings::NAMES.contains(key))
-        .collect();
-    unknown.sort_unstable();
-    let Some((at, key)) = unknown.first() else { return Ok(()) };
-    let line = 1 + text[..*at].matches('\n').count();
-    let meant = nearest(key, Settings::NAMES.iter().copied());
-    let meant = did_you_mean(meant.map(|known| format!("`{known}`")));
-    Err(Error::file(path, format!("line {line}: `{key}` is no setting{meant}")))
 }
 
 #[cfg(test)]

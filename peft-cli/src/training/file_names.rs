@@ -1,7 +1,7 @@
 //! What the files in the folder of a run are called, beside those of its adapter.
 
 /// The settings of the run.
-pub(super) const RUN_FILE: &str = "run.toml";
+pub(crate) const RUN_FILE: &str = "run.toml";
 /// One JSON line per step.
 pub(super) const METRICS: &str = "metrics.jsonl";
 /// One JSON line per evaluation.

@@ -14,7 +14,7 @@
 //! | [`progress`] | progress bar, metrics file, Ctrl-C |
 
 pub mod class_names;
-mod file_names;
+pub(crate) mod file_names;
 pub mod head;
 pub mod initial_values;
 pub mod inputs;

@@ -19,7 +19,7 @@ use super::{
     file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE},
     step_lines::{self, damaged_lines_of},
 };
-use crate::settings::Settings;
+use crate::settings::file;
 
 /// Holds the settings of the run that replaces another, until they are `run.toml`.
 const NEXT: &str = ".peft.next.toml";
@@ -82,7 +82,7 @@ fn begin_new(out: &Path, empty_metrics: impl Fn(&Path) -> Result<()>) -> Result<
         }
     }
     // Settings that cannot be read name none; whoever reads them next says why.
-    let elsewhere = Settings::load(&next).ok().and_then(|settings| settings.metrics_file);
+    let elsewhere = file::load(&next).ok().and_then(|settings| settings.metrics_file);
     if let Some(metrics) = elsewhere.filter(|metrics| step_lines::is_replaceable(metrics)) {
         empty_metrics(&metrics)?;
     }

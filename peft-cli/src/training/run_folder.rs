@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{CliError, CliResult},
     output,
-    settings::Settings,
+    settings::{Settings, file},
 };
 
 /// Begins the last line of `run.toml`, a comment.
@@ -61,7 +61,12 @@ impl RunFolder {
     /// except for its adapter, which stays until there is a new one.
     pub fn new(path: &Path, settings: &Settings, start: Start) -> Self {
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
-        Self { path: path.to_path_buf(), run_toml: with_sum(&settings.to_toml()), metrics, start }
+        Self {
+            path: path.to_path_buf(),
+            run_toml: with_sum(&file::to_run_file(settings, path)),
+            metrics,
+            start,
+        }
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
@@ -140,7 +145,7 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
             path.display()
         )));
     }
-    let settings = Settings::load(&path)?;
+    let settings = file::load(&path)?;
     if read::text(&path).is_ok_and(|text| is_edited(&text)) {
         output::note(format!(
             "note: {} was changed after the run wrote it: its settings are used as they stand",

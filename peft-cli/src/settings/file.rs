@@ -1,0 +1,179 @@
+//! TOML files of settings. The paths of `run.toml` start from its own folder: a run goes on wherever it is resumed from,
+//! and after its folder was moved together with what it reads.
+//!
+//! What was given as an absolute path stays one. Names on the Hub, and `-`, are no paths. In `run.toml` a relative path
+//! begins with `.`, which no name on the Hub does.
+
+use std::path::{Path, PathBuf};
+
+use peft_core::{Error, Result, formats::read};
+
+use toml::de::DeTable;
+
+use super::Settings;
+use crate::{
+    hub,
+    nearest::{did_you_mean, nearest},
+    paths::{absolute, before, from_here, relative},
+    training::file_names::RUN_FILE,
+};
+
+/// The first line of a TOML file whose relative paths start from its folder, a comment. Those of others start from the
+/// working folder.
+const FROM_FILE: &str = "# Relative paths start from the folder of this file.";
+
+/// Standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// Reads a TOML file.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
+pub fn load(path: &Path) -> Result<Settings> {
+    let text = read::text(path)?;
+    refuse_unknown(&text, path)?;
+    let found: Settings = toml::from_str(&text)
+        .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
+    if found.steps.is_some() && found.epochs.is_some() {
+        return Err(Error::file(path, "holds both `steps` and `epochs`, expected one of them"));
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let folder = folder.canonicalize().map_err(Error::read(path))?;
+    let is_run = path.file_name().is_some_and(|name| name == RUN_FILE);
+    let start = match (text.lines().next() == Some(FROM_FILE), &found.out) {
+        (true, _) => Some(folder),
+        // A run of an earlier version: its paths start from where it ran, and from there `out` led to this folder.
+        (false, Some(out)) if is_run => before(&folder, out),
+        _ => None,
+    };
+    Ok(match start {
+        Some(start) => from_working_folder(found, &start),
+        None => found,
+    })
+}
+
+/// Refuses a file with a key that is no setting. What is not TOML is told elsewhere.
+fn refuse_unknown(text: &str, path: &Path) -> Result<()> {
+    let Ok(table) = DeTable::parse(text) else { return Ok(()) };
+    let mut unknown: Vec<(usize, &str)> = table
+        .get_ref()
+        .keys()
+        .map(|key| (key.span().start, key.get_ref().as_ref()))
+        .filter(|(_, key)| !Settings::NAMES.contains(key))
+        .collect();
+    unknown.sort_unstable();
+    let Some((at, key)) = unknown.first() else { return Ok(()) };
+    let line = 1 + text[..*at].matches('\n').count();
+    let meant = nearest(key, Settings::NAMES.iter().copied());
+    let meant = did_you_mean(meant.map(|known| format!("`{known}`")));
+    Err(Error::file(path, format!("line {line}: `{key}` is no setting{meant}")))
+}
+
+/// The text of `run.toml` in `folder`, which exists.
+pub fn to_run_file(settings: &Settings, folder: &Path) -> String {
+    let mut settings = settings.clone();
+    // What cannot be found out stays as it was given, and is told by whoever reads it.
+    if let Ok(folder) = folder.canonicalize() {
+        let is_path = |model: &Path| !hub::is_name(model);
+        change(&mut settings, is_path, |path, _| {
+            let found = relative(&folder, &absolute(Path::new(""), path)?)?;
+            let has_dot = found.starts_with("..") || found == Path::new(".");
+            let found = if has_dot { found } else { Path::new(".").join(found) };
+            // The file can hold no other.
+            found.to_str().is_some().then_some(found)
+        });
+    }
+    format!("{FROM_FILE}\n{}", settings.to_toml())
+}
+
+/// Settings whose paths start from the folder `start`, with paths from the working folder.
+fn from_working_folder(mut settings: Settings, start: &Path) -> Settings {
+    // A name has no dot, and nothing is where it would lead; what is in the working folder does not matter.
+    let is_path = |model: &Path| {
+        model.starts_with(".") || model.starts_with("..") || start.join(model).exists()
+    };
+    change(&mut settings, is_path, |path, may_be_name| {
+        let found = from_here(&absolute(start, path)?);
+        // Where nothing is, still no name is meant.
+        Some(if may_be_name && hub::is_name(&found) { Path::new(".").join(found) } else { found })
+    });
+    settings
+}
+
+/// Changes the relative paths among the settings, where `to` finds another. It is also told whether a name on the Hub
+/// could be in this place, where `is_path` tells paths.
+fn change(
+    settings: &mut Settings,
+    is_path: impl Fn(&Path) -> bool,
+    to: impl Fn(&Path, bool) -> Option<PathBuf>,
+) {
+    let Settings { model, init_adapter, train, valid, out, metrics_file, chat_template, .. } =
+        settings;
+    let named = [model, init_adapter].into_iter().flatten().filter(|model| is_path(model));
+    let rows = [train, valid].into_iter().flatten().flatten();
+    let rows = rows.filter(|name| name.as_os_str() != STANDARD_INPUT);
+    let files = rows.chain([out, metrics_file, chat_template].into_iter().flatten());
+    let paths = named.map(|path| (path, true)).chain(files.map(|path| (path, false)));
+    for (path, may_be_name) in paths.filter(|(path, _)| path.is_relative()) {
+        if let Some(found) = to(path, may_be_name) {
+            *path = found;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn settings_come_back_from_a_run_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(RUN_FILE);
+        let path = |text: &str| Some(PathBuf::from(text));
+        let given = Settings {
+            model: path("org/model@main"),
+            init_adapter: path("./org/none"),
+            train: Some(["./src/../*.jsonl", "-", "/abs/a.jsonl"].map(PathBuf::from).into()),
+            out: Some(dir.path().to_path_buf()),
+            metrics_file: path("logs/m.jsonl"),
+            ..Settings::default()
+        };
+        let text = to_run_file(&given, dir.path());
+        fs::write(&file, &text).unwrap();
+        let stored: Settings = toml::from_str(&text).unwrap();
+        assert_eq!((&stored.model, &stored.out), (&given.model, &given.out), "{text}");
+        assert!(stored.metrics_file.unwrap().starts_with(".."), "{text}");
+        let rows = ["*.jsonl", "-", "/abs/a.jsonl"].map(PathBuf::from);
+        let expected = Settings { train: Some(rows.into()), ..given };
+        assert_eq!(load(&file).unwrap(), expected, "{text}");
+    }
+
+    #[test]
+    fn paths_start_from_the_file_only_where_it_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let run = dir.join("runs/one");
+        fs::create_dir_all(&run).unwrap();
+        let read = |name: &str, text: &str| {
+            fs::write(run.join(name), text).unwrap();
+            let path = load(&run.join(name)).unwrap().model.unwrap();
+            std::path::absolute(path).unwrap()
+        };
+        let here = std::path::absolute("../model").unwrap();
+        for (name, text, expected) in [
+            ("my.toml", format!("{FROM_FILE}\nmodel = \"../model\"\n"), dir.join("runs/model")),
+            ("my.toml", "model = \"../model\"\nout = \"runs/one\"\n".into(), here.clone()),
+            ("run.toml", "model = \"../model\"\nout = \"/runs/one\"\n".into(), here),
+            ("run.toml", "model = \"./model\"\nout = \"runs/one\"\n".into(), dir.join("model")),
+        ] {
+            assert_eq!(absolute(Path::new(""), &read(name, &text)), Some(expected), "{text}");
+        }
+    }
+}
