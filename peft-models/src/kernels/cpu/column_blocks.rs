@@ -3,8 +3,8 @@
 use super::{
     frozen::Factor,
     parallel::{SharedBuffer, split},
-    product::{Destination, product},
-    view::MatrixView,
+    product::product,
+    view::{MatrixView, count, span},
 };
 
 /// Columns of one task: few enough that what follows finds them in the cache.
@@ -26,16 +26,16 @@ pub(super) fn product_by_columns(
 ) {
     let m = a.rows;
     let n = b.iter().map(|factor| factor.column + factor.weight.num_columns()).max().unwrap_or(0);
-    assert_eq!(to.len(), m * n, "size of a result");
+    assert_eq!(to.len(), count(m.checked_mul(n)), "size of a result");
     let target = SharedBuffer::new(to);
     let threads = rayon::current_num_threads();
     let num_upcast: usize = b.iter().map(|factor| factor.weight.num_upcast()).sum();
     // Whole vectors, and whole blocks of matrices that are stored in blocks; both are powers of two.
     let step = b.iter().map(|factor| factor.weight.column_step()).max().unwrap_or(1).max(32);
     // A multiple of the number of threads.
-    let count = n.div_ceil(COLUMNS).max(num_upcast / UPCAST).next_multiple_of(threads);
-    let count = count.min(n.div_ceil(step)).max(1);
-    split(n.div_ceil(step), count, |range| {
+    let parts = n.div_ceil(COLUMNS).max(num_upcast / UPCAST).next_multiple_of(threads);
+    let parts = parts.min(n.div_ceil(step)).max(1);
+    split(n.div_ceil(step), parts, |range| {
         let columns = range.start * step..(range.end * step).min(n);
         if columns.is_empty() || m == 0 {
             return;
@@ -54,11 +54,8 @@ pub(super) fn product_by_columns(
             let of_factor = first - factor.column..end - factor.column;
             let right = factor.weight.columns(of_factor, &mut scratch);
             let left = a.columns(factor.depth..factor.depth + factor.weight.num_rows());
-            let to = Destination {
-                start: target.at(first, (m - 1) * n + end - first),
-                row_stride: n,
-                accumulate: start.is_some() || factor.depth > 0,
-            };
+            let accumulate = start.is_some() || factor.depth > 0;
+            let to = target.destination(first, span([m, end - first], [n, 1]), n, accumulate);
             // SAFETY: these columns belong to this task alone; `start`, or the factors above, initialised them.
             unsafe { product(to, left, right) };
         }

@@ -9,7 +9,11 @@ use burn::{
 use bytes::Bytes;
 use peft_core::formats::gguf::{TensorType, dequantise};
 
-use super::{simd::vectorised, tensors, view::MatrixView};
+use super::{
+    simd::vectorised,
+    tensors,
+    view::{MatrixView, count},
+};
 use crate::weights::Matrix;
 
 /// A frozen matrix `[rows, columns]` whose rows are channels.
@@ -209,14 +213,9 @@ impl<'a> Weight<'a> {
         'a: 'b,
     {
         let ([rows, _], [row_stride, column_stride]) = (self.sizes, self.strides);
-        let first = columns.start * column_stride;
+        let first = count(columns.start.checked_mul(column_stride));
         if let Elements::F32(elements) = self.elements {
-            let sizes = [rows, columns.len()];
-            return MatrixView::strided(
-                &elements[first.min(elements.len())..],
-                sizes,
-                self.strides,
-            );
+            return MatrixView::from(elements, first, [rows, columns.len()], self.strides);
         }
         // A line is what lies in order in memory: a row, or a column.
         let by_rows = column_stride == 1;

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::{product::Destination, view::count};
+
 /// The number of elements that is worth a thread.
 const GRAIN: usize = 16 * 1024;
 
@@ -13,7 +15,7 @@ pub(super) fn make_rows(
     width: usize,
     work: impl Fn(Range<usize>, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let mut out = vec![0.0; rows * width];
+    let mut out = vec![0.0; count(rows.checked_mul(width))];
     change_rows(&mut out, width, |range, rows| work(range, rows));
     out
 }
@@ -35,6 +37,7 @@ pub(super) fn change_rows_with<T: Send>(
     others: &mut [T],
     work: impl Fn(Range<usize>, &mut [f32], &mut [T]) + Sync,
 ) {
+    assert_eq!(rows.len(), count(others.len().checked_mul(width)), "one per row");
     let worth = (rows.len() / GRAIN).clamp(1, rayon::current_num_threads());
     let each = others.len().div_ceil(worth).max(1);
     let tasks = rows.par_chunks_mut((each * width).max(1)).zip(others.par_chunks_mut(each));
@@ -45,18 +48,25 @@ pub(super) fn change_rows_with<T: Send>(
 
 /// The elements of a range of rows.
 pub(super) fn elements(rows: &Range<usize>, width: usize) -> Range<usize> {
-    rows.start * width..rows.end * width
+    count(rows.start.checked_mul(width))..count(rows.end.checked_mul(width))
 }
 
 /// Splits `0..total` into `count` ranges of nearly equal length, and runs `work` on each.
-pub(super) fn split(total: usize, count: usize, work: impl Fn(Range<usize>) + Sync) {
-    let count = count.clamp(1, total.max(1));
-    if count == 1 {
+pub(super) fn split(total: usize, parts: usize, work: impl Fn(Range<usize>) + Sync) {
+    let parts = parts.clamp(1, total.max(1));
+    if parts == 1 {
         return work(0..total);
     }
-    (0..count).into_par_iter().for_each(|index| {
-        work(total * index / count..total * (index + 1) / count);
-    });
+    (0..parts).into_par_iter().for_each(|index| work(part(total, parts, index)));
+}
+
+/// Part `index` of `parts` of `0..total`. Parts that overlapped would be written to by two threads at once.
+pub(super) fn part(total: usize, parts: usize, index: usize) -> Range<usize> {
+    let wide = |number: usize| number as u128;
+    // At most `total`.
+    let start = |index: usize| (wide(total) * wide(index) / wide(parts)) as usize;
+    assert!(index < parts, "parts of a range");
+    start(index)..start(index + 1)
 }
 
 /// A buffer that several threads write to, each to elements of its own.
@@ -88,14 +98,71 @@ impl SharedBuffer {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 
-    /// A pointer to the elements of `offset..offset + len`, for strided writes into them.
+    /// The elements of `offset..offset + len`, of which a product writes its rows, `row_stride` apart.
     ///
     /// # Panics
     ///
     /// Panics if they are not inside the buffer.
-    pub(super) fn at(self, offset: usize, len: usize) -> *mut f32 {
-        assert!(offset + len <= self.len);
+    pub(super) fn destination(
+        self,
+        offset: usize,
+        len: usize,
+        row_stride: usize,
+        accumulate: bool,
+    ) -> Destination {
+        assert!(count(offset.checked_add(len)) <= self.len, "a result beyond its buffer");
         // SAFETY: inside the buffer.
-        unsafe { self.start.add(offset) }
+        let start = unsafe { self.start.add(offset) };
+        Destination { start, len, row_stride, accumulate }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn parts_follow_one_another() {
+        for (total, parts) in [(0, 1), (7, 3), (100, 7), (usize::MAX, 5), (usize::MAX / 2 + 1, 64)]
+        {
+            let mut end = 0;
+            for index in 0..parts {
+                let found = part(total, parts, index);
+                assert!(found.start == end && found.end >= end, "{total} {parts} {index}");
+                end = found.end;
+            }
+            assert_eq!(end, total);
+        }
+    }
+
+    #[test]
+    fn every_element_is_written_once() {
+        let mut numbers = vec![0.0f32; 1000];
+        let buffer = SharedBuffer::new(&mut numbers);
+        split(1000, 7, |range| {
+            // SAFETY: ranges do not overlap.
+            unsafe { buffer.slice(range) }.iter_mut().for_each(|number| *number += 1.0);
+        });
+        assert!(numbers.iter().all(|number| *number == 1.0));
+        let rows = make_rows(50_000, 3, |range, rows| {
+            for (row, out) in range.zip(rows.chunks_mut(3)) {
+                out.fill(row as f32);
+            }
+        });
+        assert!(rows.chunks(3).enumerate().all(|(row, out)| out == [row as f32; 3]));
+    }
+
+    #[test]
+    fn what_is_beyond_the_buffer_is_refused() {
+        let mut numbers = [0.0f32; 8];
+        let buffer = SharedBuffer::new(&mut numbers);
+        assert!(catch_unwind(|| buffer.destination(4, 4, 4, false)).is_ok());
+        for (offset, len) in [(4, 5), (9, 0), (usize::MAX, 2), (2, usize::MAX)] {
+            assert!(catch_unwind(|| buffer.destination(offset, len, 4, false)).is_err());
+        }
+        assert!(catch_unwind(|| make_rows(usize::MAX / 2 + 1, 2, |_, _| {})).is_err());
+        assert!(catch_unwind(|| elements(&(0..usize::MAX / 2 + 1), 2)).is_err());
     }
 }

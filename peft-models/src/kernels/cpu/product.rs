@@ -6,7 +6,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::cell::RefCell;
 
-use super::view::MatrixView;
+use super::view::{MatrixView, span};
 #[cfg(target_arch = "x86_64")]
 use super::{
     dot_products::{Rows, dot_products},
@@ -18,9 +18,18 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Destination {
     pub start: *mut f32,
+    /// How many elements there are from `start` on, those between the rows included.
+    pub len: usize,
     pub row_stride: usize,
     /// Whether the product is added to what is there.
     pub accumulate: bool,
+}
+
+impl Destination {
+    /// A slice that nobody else has.
+    pub(super) fn of(slice: &mut [f32], row_stride: usize, accumulate: bool) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), row_stride, accumulate }
+    }
 }
 
 /// How a product of `rows` rows and sums of `depth` terms is made on a machine with AVX-512, if columns of the
@@ -60,16 +69,21 @@ const BLOCK_COLUMNS: usize = 512;
 
 /// `to = a b`, or `to += a b`.
 ///
+/// # Panics
+///
+/// Panics if the sizes do not fit each other or `to`.
+///
 /// # Safety
 ///
-/// `to` points to as many rows as `a` has. Nothing else accesses them during the call, and they are initialised if the
-/// product is added to them.
+/// `to` points to `to.len` initialised elements. Nothing else accesses those of the product during the call.
 pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
     assert_eq!(a.columns, b.rows, "sizes of a product");
     let (m, n, k) = (a.rows, b.columns, a.columns);
     if m == 0 || n == 0 {
         return;
     }
+    assert!(m == 1 || n <= to.row_stride, "rows of a product that overlap");
+    assert!(span([m, n], [to.row_stride, 1]) <= to.len, "a product beyond its destination");
     #[cfg(target_arch = "x86_64")]
     if a.column_stride == 1 && b.row_stride == 1 && Level::of_machine() == Level::Avx512 {
         match Method::of(m, k) {
@@ -104,6 +118,7 @@ unsafe fn product_by_blocks(to: Destination, a: MatrixView<'_>, b: MatrixView<'_
             let count = BLOCK_COLUMNS.min(b.columns - column);
             for row in (0..b.rows).step_by(BLOCK_ROWS) {
                 let depth = BLOCK_ROWS.min(b.rows - row);
+                // The last of its elements is inside, so this does not overflow.
                 let data = &b.data[column * b.column_stride + row..];
                 // SAFETY: the machine has what it needs; `to` is the caller's promise.
                 unsafe {
@@ -111,7 +126,8 @@ unsafe fn product_by_blocks(to: Destination, a: MatrixView<'_>, b: MatrixView<'_
                     let b = MatrixView::by_rows(block, depth, count, Columns::row_stride(count));
                     let a = a.columns(row..row + depth);
                     let accumulate = to.accumulate || row > 0;
-                    gemm(Destination { start: to.start.add(column), accumulate, ..to }, a, b);
+                    let (start, len) = (to.start.add(column), to.len - column);
+                    gemm(Destination { start, len, accumulate, ..to }, a, b);
                 }
             }
         }
@@ -124,7 +140,10 @@ unsafe fn product_by_blocks(to: Destination, a: MatrixView<'_>, b: MatrixView<'_
 ///
 /// As [`product`].
 unsafe fn gemm(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
-    let stride = |value: usize| value as isize;
+    let stride = |value: usize| {
+        assert!(isize::try_from(value).is_ok(), "a stride beyond memory");
+        value as isize
+    };
     // SAFETY: a and b lie inside their slices (checked where they are made); `to` is the caller's promise.
     unsafe {
         gemm::gemm(
@@ -153,6 +172,8 @@ unsafe fn gemm(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::catch_unwind;
+
     use super::*;
 
     /// Every method, with partial blocks and strides with gaps, against sums in f64.
@@ -169,8 +190,7 @@ mod tests {
                         let mut to = vec![2.0f32; m * to_stride];
                         let left = MatrixView::by_rows(&a, m, k, a_stride);
                         let right = MatrixView::by_rows(&b, n, k, b_stride).transposed();
-                        let start = to.as_mut_ptr();
-                        let result = Destination { start, row_stride: to_stride, accumulate };
+                        let result = Destination::of(&mut to, to_stride, accumulate);
                         // SAFETY: `to` has m rows of n elements.
                         unsafe { product(result, left, right) };
                         for row in 0..m {
@@ -197,5 +217,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_result_that_does_not_fit_is_refused() {
+        let (a, b) = ([1.0f32; 12], [1.0f32; 20]);
+        let left = MatrixView::by_rows(&a, 3, 4, 4);
+        let right = MatrixView::by_rows(&b, 4, 5, 5);
+        let mut to = [0.0f32; 19];
+        // Rows of 5 elements, and gaps of 2 between them.
+        // SAFETY: what does not fit is refused.
+        let make = |len: usize, row_stride: usize, to: &mut [f32]| {
+            let to = Destination::of(&mut to[..len], row_stride, false);
+            catch_unwind(|| unsafe { product(to, left, right) }).is_ok()
+        };
+        assert!(make(19, 7, &mut to) && to[18] == 4.0 && to[5] == 0.0);
+        for (len, row_stride) in
+            [(18, 7), (19, 8), (19, 4), (19, usize::MAX), (19, usize::MAX / 2 + 1)]
+        {
+            assert!(!make(len, row_stride, &mut to), "{len} {row_stride}");
+        }
+        let other = MatrixView::by_rows(&b, 3, 5, 5);
+        let to = Destination::of(&mut to, 7, false);
+        // SAFETY: as above.
+        assert!(catch_unwind(|| unsafe { product(to, left, other) }).is_err());
     }
 }

@@ -7,6 +7,8 @@ use std::arch::x86_64::{
     _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
+use super::view::span;
+
 /// Elements of a vector register.
 const LANES: usize = 16;
 
@@ -23,7 +25,10 @@ impl Columns<'_> {
     /// The distance between rows of `count` elements: an odd number of cache lines, so that the sixteen rows that are
     /// written at once do not evict one another.
     pub(super) const fn row_stride(count: usize) -> usize {
-        (count.div_ceil(LANES) | 1) * LANES
+        match (count.div_ceil(LANES) | 1).checked_mul(LANES) {
+            Some(stride) => stride,
+            None => panic!("a row beyond memory"),
+        }
     }
 }
 
@@ -36,13 +41,14 @@ impl Columns<'_> {
 pub(super) unsafe fn transpose(columns: Columns<'_>, to: &mut [f32]) {
     let Columns { data, count, depth, stride } = columns;
     let row_stride = Columns::row_stride(count);
-    assert!(to.len() >= row_stride * depth, "space for a transposed matrix");
+    let space = row_stride.checked_mul(depth);
+    assert!(space.is_some_and(|space| space <= to.len()), "space for a transposed matrix");
+    assert!(span([count, depth], [stride, 1]) <= data.len(), "a matrix beyond its slice");
     for column in (0..count).step_by(LANES) {
         let rows = LANES.min(count - column);
         for at in (0..depth).step_by(LANES) {
             let len = LANES.min(depth - at);
             let first = column * stride + at;
-            assert!(first + (rows - 1) * stride + len <= data.len(), "a matrix beyond its slice");
             // SAFETY: both squares are inside their slices, as was checked.
             unsafe {
                 let from = data.as_ptr().add(first);

@@ -148,9 +148,8 @@ impl Pass<'_> {
         for (left, which, into) in [(query, 0, &mut *weights), (gradient, 1, &mut *products)] {
             for (layout, count, column) in plan.sources(which, reach) {
                 let right = matrix(layout, head, 0..count).transposed();
-                let start = into[column..].as_mut_ptr();
-                let to = Destination { start, row_stride: columns, accumulate: false };
-                // SAFETY: the columns from `column` on, `count` of them, are inside the buffer.
+                let to = Destination::of(&mut into[column..], columns, false);
+                // SAFETY: nobody else has the buffer.
                 unsafe { product(to, left, right) };
             }
         }
@@ -159,8 +158,7 @@ impl Pass<'_> {
         let (weights, ds) = ((&weights[..], rows, columns), (&products[..], rows, columns));
         if let Some([(target, layout), ..]) = &self.own {
             let start = layout.at(batch, query_head, queries.start);
-            let start = target.at(start, layout.span(rows, d));
-            let to = Destination { start, row_stride: layout.row, accumulate: true };
+            let to = target.destination(start, layout.span(rows, d), layout.row, true);
             for (from, count, column) in plan.sources(0, reach) {
                 let key = matrix(from, head, 0..count);
                 let ds = columns_of(ds, column, count);
@@ -172,16 +170,15 @@ impl Pass<'_> {
         for (which, buffer, right) in [(0, ds, query), (1, weights, gradient)] {
             if let Some(past) = self.past.as_ref().filter(|_| p > 0) {
                 let start = (part * plan.k + head) * p * d;
-                let start = past[which].at(start, p * d);
-                let to = Destination { start, row_stride: d, accumulate: true };
+                let to = past[which].destination(start, p * d, d, true);
                 let left = columns_of(buffer, 0, p).transposed();
                 // SAFETY: this head of this partial sum belongs to this task alone.
                 unsafe { product(to, left, right) };
             }
             if let Some(own) = self.own.as_ref().filter(|_| reach > 0) {
                 let (target, layout) = own[which + 1];
-                let start = target.at(layout.at(batch, head, 0), layout.span(reach, d));
-                let to = Destination { start, row_stride: layout.row, accumulate: true };
+                let start = layout.at(batch, head, 0);
+                let to = target.destination(start, layout.span(reach, d), layout.row, true);
                 let left = columns_of(buffer, p, reach).transposed();
                 // SAFETY: this head of this row of the batch belongs to this task alone.
                 unsafe { product(to, left, right) };
@@ -220,5 +217,5 @@ fn columns_of(
     column: usize,
     count: usize,
 ) -> MatrixView<'_> {
-    MatrixView::by_rows(&buffer[column.min(buffer.len())..], rows, count, width)
+    MatrixView::from(buffer, column, [rows, count], [width, 1])
 }

@@ -85,9 +85,8 @@ impl Pass<'_> {
         let at = [batch, self.key_head()];
         for (layout, count, column) in plan.sources(0, reach) {
             let key = layout.matrix(data[layout.tensor], at, 0..count, d);
-            let start = products[column..].as_mut_ptr();
-            let to = Destination { start, row_stride: columns, accumulate: false };
-            // SAFETY: the columns from `column` on, `count` of them, are inside the products.
+            let to = Destination::of(&mut products[column..], columns, false);
+            // SAFETY: nobody else has the products.
             unsafe { product(to, query, key.transposed()) };
         }
         let output = HeadLayout::by_row(plan.n, plan.s, d);
@@ -96,11 +95,11 @@ impl Pass<'_> {
             self.keep(query, softmax::weights(products, self.scale, added));
         }
         let start = output.at(batch, head, queries.start);
-        let start = self.targets.0.at(start, output.span(rows, d));
         for (index, (layout, count, column)) in plan.sources(1, reach).enumerate() {
             let value = layout.matrix(data[layout.tensor], at, 0..count, d);
             let weights = MatrixView::by_rows(&products[column..], rows, count, columns);
-            let to = Destination { start, row_stride: output.row, accumulate: index > 0 };
+            let span = output.span(rows, d);
+            let to = self.targets.0.destination(start, span, output.row, index > 0);
             // SAFETY: these queries of this head belong to this task alone.
             unsafe { product(to, weights, value) };
         }

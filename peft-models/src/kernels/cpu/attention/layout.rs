@@ -2,7 +2,7 @@
 
 use burn::backend::flex::FlexTensor;
 
-use super::super::view::MatrixView;
+use super::super::view::{MatrixView, count, span};
 
 /// The strides of rows of D elements, for each head of each row of the batch, counted in elements.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,10 @@ impl HeadLayout {
 
     /// Where a row starts.
     pub(super) fn at(&self, batch: usize, head: usize, row: usize) -> usize {
-        self.start + batch * self.batch + head * self.head + row * self.row
+        let parts = [(batch, self.batch), (head, self.head), (row, self.row)];
+        count(parts.into_iter().try_fold(self.start, |sum, (index, stride)| {
+            sum.checked_add(index.checked_mul(stride)?)
+        }))
     }
 
     /// Rows of one head as a matrix `[rows, D]`.
@@ -65,12 +68,12 @@ impl HeadLayout {
         rows: std::ops::Range<usize>,
         size: usize,
     ) -> MatrixView<'a> {
-        let start = self.at(batch, head, rows.start).min(data.len());
-        MatrixView::by_rows(&data[start..], rows.len(), size, self.row)
+        let start = self.at(batch, head, rows.start);
+        MatrixView::from(data, start, [rows.len(), size], [self.row, 1])
     }
 
     /// How many elements such rows span in memory.
     pub(super) fn span(&self, rows: usize, size: usize) -> usize {
-        rows.saturating_sub(1) * self.row + size
+        span([rows, size], [self.row, 1])
     }
 }

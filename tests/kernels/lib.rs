@@ -1,0 +1,24 @@
+//! The kernels of `peft-models` that have unsafe code of their own, built alone.
+
+#![allow(dead_code, missing_docs, unused_imports)]
+
+#[path = "../../peft-models/src/kernels"]
+pub mod kernels {
+    pub mod cpu {
+        #[cfg(target_arch = "x86_64")]
+        mod dot_products;
+        mod parallel;
+        mod product;
+        mod simd;
+        #[cfg(target_arch = "x86_64")]
+        mod transpose;
+        mod view;
+
+        #[cfg(test)]
+        mod tests {
+            thread_local! {
+                pub static LEVELS_DOWN: std::cell::Cell<u8> = const { std::cell::Cell::new(0) };
+            }
+        }
+    }
+}
