@@ -31,6 +31,7 @@
 //! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
 //! | [`demo`] | the built-in model and the world it was trained on |
 //! | [`output`] | results on stdout, notes on stderr, tables |
+//! | [`row_output`] | rows of results, written as they are made |
 //! | [`nearest`] | the name that was probably meant |
 //! | [`usage`] | what is said of a command line that makes no sense |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
@@ -61,6 +62,7 @@ pub mod output;
 pub mod paths;
 pub mod predictions;
 pub mod program;
+pub mod row_output;
 pub mod session;
 pub mod settings;
 pub mod text_settings;

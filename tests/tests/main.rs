@@ -36,3 +36,4 @@ mod semantics;
 mod support;
 mod tokenizers;
 mod training;
+mod written_rows;

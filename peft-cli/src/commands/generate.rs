@@ -1,10 +1,10 @@
 //! `peft generate`: continues text, or rows of token ids.
 
-use std::{io, path::PathBuf};
+use std::{io, ops::ControlFlow, path::PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use peft_core::{Error, adapter::atomic, data::Example, text::Record};
+use peft_core::{Error, data::Example, text::Record};
 use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
 };
@@ -19,6 +19,7 @@ use crate::{
     flags::{decoding::DecodingArgs, help::FlagHelp},
     output,
     predictions::Given,
+    row_output::RowOutput,
     session::{Session, UseArgs},
     text_settings::TextArgs,
     text_stream::{NewText, TextStream},
@@ -103,23 +104,13 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     decoder_start::note(&session.base);
     match (&args.prompt, args.input.as_slice()) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
-        (None, [_, ..]) => {
-            let lines = continue_file(&session, args, &config)?;
-            match &args.output {
-                Some(path) => Ok(atomic::write_file(path, lines.as_bytes())?),
-                None => Ok(output::piece(&lines)?),
-            }
-        }
+        (None, [_, ..]) => continue_file(&session, args, &config),
         (None, []) => Err(CliError::Usage("give --prompt or --input".into())),
     }
 }
 
-/// Continues the rows of a file: one line of JSON per row.
-fn continue_file(
-    session: &Session,
-    args: &GenerateArgs,
-    config: &GenerateConfig,
-) -> peft_core::Result<String> {
+/// Continues the rows of a file: one line of JSON per row, written once the row and those in front of it are done.
+fn continue_file(session: &Session, args: &GenerateArgs, config: &GenerateConfig) -> CliResult {
     let (records, encoded) = session.read_and_encode(&args.input, &args.text, &args.asked)?;
     // Where the total is limited, there are as many new tokens as fit.
     let new_tokens = config.max_total_tokens.map_or(config.max_new_tokens, |_| 1);
@@ -137,9 +128,8 @@ fn continue_file(
         })
         .collect()
     });
-    let outputs = continue_rows(session, &encoded.examples, config, texts.as_deref())?;
-    let mut lines = String::new();
-    for (row, (record, sequences)) in records.iter().zip(&outputs).enumerate() {
+    let line = |row: usize, sequences: &[Generated]| {
+        let record = &records[row];
         let mut fields = Map::new();
         Given { fields: !args.omit_input }.add(record, &mut fields);
         if args.ids || !is_text(record) {
@@ -155,9 +145,11 @@ fn continue_file(
             let texts = sequences.iter().map(cut).collect::<peft_core::Result<Vec<Value>>>()?;
             fields.insert("output".into(), list(texts, config));
         }
-        lines += &format!("{}\n", Value::Object(fields));
-    }
-    Ok(lines)
+        Ok(Value::Object(fields).to_string())
+    };
+    let output = RowOutput::open(args.output.as_deref(), records.len())?;
+    let lines = Lines { line: &line, output, written: Ok(()) };
+    continue_rows(session, &encoded.examples, config, texts.as_deref(), lines)
 }
 
 /// A row's sequences as they are written: a list if several were asked for.
@@ -198,7 +190,7 @@ fn continue_text(
     let [text] = &texts;
     let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);
     if searched || config.num_return_sequences > 1 {
-        let mut watcher = Rows { texts: Some(&texts), bar: ProgressBar::hidden() };
+        let mut watcher = Rows { texts: Some(&texts), bar: ProgressBar::hidden(), lines: None };
         let made = run_generate(session, &[&ids], config, &mut watcher)?;
         for sequence in made.iter().flatten() {
             let new = text.cut(&sequence.ids).unwrap_or_default();
@@ -245,6 +237,16 @@ struct Rows<'a> {
     /// The text of each row.
     texts: Option<&'a [NewText<'a>]>,
     bar: ProgressBar,
+    /// Where finished rows go.
+    lines: Option<Lines<'a>>,
+}
+
+/// The lines of finished rows.
+struct Lines<'a> {
+    /// That of a row.
+    line: &'a dyn Fn(usize, &[Generated]) -> peft_core::Result<String>,
+    output: RowOutput,
+    written: CliResult,
 }
 
 impl Watcher for Rows<'_> {
@@ -255,25 +257,42 @@ impl Watcher for Rows<'_> {
     fn row_done(&mut self, _: usize) {
         self.bar.inc(1);
     }
+
+    fn made(&mut self, row: usize, sequences: &[Generated]) -> ControlFlow<()> {
+        let Some(lines) = &mut self.lines else { return ControlFlow::Continue(()) };
+        let line = (lines.line)(row, sequences).map_err(CliError::from);
+        lines.written = line.and_then(|line| lines.output.put(row, line));
+        match lines.written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
 }
 
-/// Continues rows of token ids, with a progress bar on a terminal. Sequences also end at the stops of their `texts`.
+/// Continues rows of token ids, with a progress bar on a terminal, and writes their lines. Sequences also end at the stops
+/// of their `texts`.
 fn continue_rows(
     session: &Session,
     examples: &[Example],
     config: &GenerateConfig,
     texts: Option<&[NewText<'_>]>,
-) -> peft_core::Result<Vec<Vec<Generated>>> {
+    lines: Lines<'_>,
+) -> CliResult {
     let rows: Vec<&[u32]> = examples.iter().map(|row| row.input_ids.as_slice()).collect();
     let bar = if output::is_watched() && rows.len() > 1 {
         ProgressBar::new(rows.len() as u64)
     } else {
         ProgressBar::hidden()
     };
-    let mut watcher = Rows { texts, bar };
+    let mut watcher = Rows { texts, bar, lines: Some(lines) };
     let made = run_generate(session, &rows, config, &mut watcher);
     watcher.bar.finish_and_clear();
-    made
+    match watcher.lines {
+        Some(Lines { output, written, .. }) => {
+            output.end(made.map_err(CliError::from).and(written))
+        }
+        None => Ok(()),
+    }
 }
 
 fn run_generate(

@@ -2,7 +2,7 @@
 //! name.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 const LINKS: usize = 40;
 
 /// Flushes to the disk, not just to the kernel.
-fn sync(path: &Path) -> io::Result<()> {
+pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path).and_then(|file| file.sync_all())
 }
 
 /// What a name stands for.
-enum Target {
+pub(super) enum Target {
     /// A file, there or not, that is replaced as a whole.
     File(PathBuf),
     /// A device, a pipe, or a file that is open already, such as `/dev/stdout`: written to, not replaced.
@@ -28,7 +28,7 @@ enum Target {
 
 impl Target {
     /// Follows the links of `path`: what they lead to is written, and they stay.
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let mut file = path.to_path_buf();
         for _ in 0..LINKS {
             if file.starts_with("/proc") || file.starts_with("/dev/fd") {
@@ -48,6 +48,18 @@ impl Target {
     }
 }
 
+/// The permissions of a file that may be written to; `None` if there is none yet.
+pub(super) fn writable_permissions(file: &Path) -> io::Result<Option<Permissions>> {
+    match fs::metadata(file) {
+        Ok(old) => {
+            OpenOptions::new().write(true).open(file)?;
+            Ok(Some(old.permissions()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A file under a temporary name.
 struct Draft {
     temporary: Temporary,
@@ -61,14 +73,7 @@ impl Draft {
     ///
     /// Those of the system, also where the old file is a folder or may not be written to.
     fn new(file: &Path, bytes: &[u8]) -> io::Result<Self> {
-        let permissions = match fs::metadata(file) {
-            Ok(old) => {
-                OpenOptions::new().write(true).open(file)?;
-                Some(old.permissions())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
+        let permissions = writable_permissions(file)?;
         let folder = folder_of(file);
         temporary::sweep_old(folder);
         let (temporary, mut written) = Temporary::file(folder, permissions.as_ref())?;

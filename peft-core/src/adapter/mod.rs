@@ -13,6 +13,7 @@
 //! | `deploy` | from the stored tensors to virtual tokens, also those that PEFT made |
 //! | `elsewhere` | a path that is no adapter folder: where the adapter is |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
+//! | [`growing`] | a file that grows by whole lines before it takes its place |
 //! | `temporary` | what is written before it has its name, and what kills left of it |
 //! | [`lock`] | a folder that one process at a time writes |
 
@@ -24,6 +25,7 @@ mod deploy;
 mod elsewhere;
 pub mod folder;
 pub mod foreign;
+pub mod growing;
 pub mod lock;
 pub mod prompt_file;
 pub mod stored;

@@ -120,8 +120,9 @@ impl Drop for Temporary {
     }
 }
 
+/// Files are made readable by those whom `permissions` name.
 #[cfg(unix)]
-fn only_for(permissions: Option<&Permissions>, options: &mut OpenOptions) {
+pub(super) fn only_for(permissions: Option<&Permissions>, options: &mut OpenOptions) {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     if let Some(permissions) = permissions {
         options.mode(permissions.mode() & 0o777);
@@ -129,7 +130,7 @@ fn only_for(permissions: Option<&Permissions>, options: &mut OpenOptions) {
 }
 
 #[cfg(not(unix))]
-fn only_for(_: Option<&Permissions>, _: &mut OpenOptions) {}
+pub(super) fn only_for(_: Option<&Permissions>, _: &mut OpenOptions) {}
 
 /// Whether `path` still leads to an open file.
 #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! What generation returns, and what follows it meanwhile.
 
+use std::ops::ControlFlow;
+
 /// A generated sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Generated {
@@ -27,6 +29,13 @@ pub trait Watcher {
     /// All sequences of a row are done.
     fn row_done(&mut self, row: usize) {
         let _ = row;
+    }
+
+    /// The sequences of a row that is done, once its batch is. A break ends generation: the rows that are left have no
+    /// sequences.
+    fn made(&mut self, row: usize, sequences: &[Generated]) -> ControlFlow<()> {
+        let _ = (row, sequences);
+        ControlFlow::Continue(())
     }
 }
 

@@ -4,11 +4,15 @@ use peft_core::{ContextBudget, Error, FrozenModel, Result, Topology, VirtualToke
 
 use super::{GenerateConfig, Generated, Strategy, Watcher, batch::Batch, beams, steps};
 
+/// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by whoever
+/// writes rows in order.
+const BATCHES_TOGETHER: usize = 8;
+
 /// Continues each row; returns its sequences, of a beam search the best first.
 ///
-/// Rows of similar length are batched, [`batch_size`](GenerateConfig::batch_size) at once; the output does not depend
-/// on that. `virtual_tokens` are shared by all rows, or there are as many as rows. A beam search that finds fewer
-/// sequences than asked for returns those.
+/// Rows of similar length are batched, [`batch_size`](GenerateConfig::batch_size) at once, among a few batches of
+/// neighbours, so that rows come out nearly in order; the output does not depend on that. `virtual_tokens` are shared by
+/// all rows, or there are as many as rows. A beam search that finds fewer sequences than asked for returns those.
 ///
 /// # Errors
 ///
@@ -40,7 +44,9 @@ pub fn generate(
     // Once for all batches.
     let virtual_tokens = model.prefill(virtual_tokens)?;
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|row| rows[*row].len());
+    for together in order.chunks_mut(config.batch_size.saturating_mul(BATCHES_TOGETHER)) {
+        together.sort_by_key(|row| rows[*row].len());
+    }
     let mut output = vec![Vec::new(); rows.len()];
     for indices in order.chunks(config.batch_size) {
         let batch = Batch {
@@ -65,6 +71,9 @@ pub fn generate(
         };
         for (row, sequences) in indices.iter().zip(made) {
             output[*row] = sequences;
+            if watcher.made(*row, &output[*row]).is_break() {
+                return Ok(output);
+            }
         }
     }
     Ok(output)

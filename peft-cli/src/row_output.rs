@@ -1,0 +1,122 @@
+//! Rows of results, written in order as they are made: to stdout, or to the file of `--output`.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use peft_core::{
+    Error, Result,
+    adapter::{atomic, growing::GrowingFile},
+};
+
+use crate::{error::CliResult, output};
+
+/// Where the rows of a command go.
+#[derive(Debug)]
+pub struct RowOutput {
+    to: To,
+    total: usize,
+    written: usize,
+    /// Rows that were made before those in front of them.
+    waiting: BTreeMap<usize, String>,
+}
+
+#[derive(Debug)]
+enum To {
+    Stdout,
+    /// A device or a pipe.
+    Stream(PathBuf, File),
+    File(GrowingFile),
+}
+
+impl RowOutput {
+    /// Opens it for `total` rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`]; [`Error::InUse`] if another program is writing the same file.
+    pub fn open(output: Option<&Path>, total: usize) -> Result<Self> {
+        let to = match output {
+            None => To::Stdout,
+            Some(path) if atomic::is_stream(path) => {
+                let stream = atomic::open_stream(path).map_err(Error::write(path))?;
+                To::Stream(path.to_path_buf(), stream)
+            }
+            Some(path) => To::File(GrowingFile::create(path)?),
+        };
+        Ok(Self { to, total, written: 0, waiting: BTreeMap::new() })
+    }
+
+    /// Adds the row `row`, a line without its end. It is written once those in front of it are.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be written; then nothing of it is.
+    pub fn put(&mut self, row: usize, line: String) -> CliResult {
+        self.waiting.insert(row, line);
+        while let Some(line) = self.waiting.remove(&self.written) {
+            match &mut self.to {
+                To::Stdout => output::piece(&format!("{line}\n"))?,
+                To::Stream(path, stream) => {
+                    stream.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(path))?;
+                }
+                To::File(file) => file.push(&line)?,
+            }
+            self.written += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends it. The file of a command that failed is as it was; the rows so far are told.
+    ///
+    /// # Errors
+    ///
+    /// `result`, which the command led to; [`Error::Write`] if the file cannot take its place.
+    pub fn end(self, result: CliResult) -> CliResult {
+        let To::File(file) = self.to else { return result };
+        let stand = format!(
+            "note: {} of {} rows stand in {}",
+            self.written,
+            self.total,
+            file.path().display()
+        );
+        match (&result, self.written) {
+            (Ok(()), _) => file.finish().inspect_err(|_| output::note(stand))?,
+            (Err(_), 0) => file.discard(),
+            (Err(_), _) => output::note(stand),
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::error::CliError;
+
+    #[test]
+    fn rows_come_in_order_and_stay_when_the_command_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, partial) = (dir.path().join("out"), dir.path().join("out.partial"));
+        let run = |rows: &[usize], result: CliResult| {
+            let mut output = RowOutput::open(Some(&path), 4).unwrap();
+            rows.iter().for_each(|row| output.put(*row, format!("row {row}")).unwrap());
+            output.end(result)
+        };
+        let failed = || Err(CliError::Usage("no".into()));
+        let read = |path: &Path| fs::read_to_string(path).ok();
+        assert!(run(&[1, 0, 3], failed()).is_err());
+        assert_eq!((read(&path), read(&partial)), (None, Some("row 0\nrow 1\n".into())));
+        run(&[2, 0, 1, 3], Ok(())).unwrap();
+        let whole = Some("row 0\nrow 1\nrow 2\nrow 3\n".to_string());
+        assert_eq!((read(&path), read(&partial)), (whole.clone(), None));
+        assert!(run(&[1], failed()).is_err());
+        assert_eq!((read(&path), read(&partial)), (whole, None));
+    }
+}
