@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::BTreeSet,
     fs,
+    io::{IsTerminal, stdin},
     path::{Path, PathBuf},
 };
 
@@ -47,6 +48,7 @@ impl DataFiles {
             fs::metadata(file).map_err(Error::read(file))?;
         }
         notes.iter().for_each(|note| output::note(format!("note: {note}")));
+        files.iter().filter_map(|file| waits_for(file)).for_each(output::note);
         if let [first, .., last] = files.as_slice() {
             let (count, first, last) = (files.len(), first.display(), last.display());
             output::note(format!("note: {count} files of rows, from {first} to {last}"));
@@ -77,6 +79,29 @@ impl DataFiles {
     pub fn first_rows(&self) -> Result<Vec<Record>> {
         self.rows().take(FIRST_ROWS).collect()
     }
+}
+
+/// What reading a file would wait for without a word.
+fn waits_for(file: &Path) -> Option<String> {
+    if file.as_os_str() == STANDARD_INPUT {
+        let end = "note: reading rows from the terminal; Ctrl-D ends them";
+        return stdin().is_terminal().then(|| end.into());
+    }
+    let says = || format!("note: {} is a pipe: reading what is written to it", file.display());
+    is_named_pipe(file).then(says)
+}
+
+#[cfg(unix)]
+fn is_named_pipe(file: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    // Those that the program was given open, as a shell's `<(..)` is, have a writer.
+    let is_open = ["/dev", "/proc"].iter().any(|place| file.starts_with(place));
+    !is_open && fs::metadata(file).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_named_pipe(_: &Path) -> bool {
+    false
 }
 
 /// Whether standard input is among the names of data files.

@@ -152,8 +152,12 @@ pub struct EncodeSettings {
 
 /// What to do about a row that is too long: the flag that cuts it, with the most tokens that fit.
 pub fn way_out(error: &Error, flag: &str) -> String {
-    let &Error::TooLong { virtual_tokens, new_tokens, limit, .. } = error else {
-        return String::new();
+    let (virtual_tokens, new_tokens, limit) = match *error {
+        Error::TooLong { virtual_tokens, new_tokens, limit, .. } => {
+            (virtual_tokens, new_tokens, limit)
+        }
+        Error::TooWide { virtual_tokens, limit, .. } => (virtual_tokens, 0, limit),
+        _ => return String::new(),
     };
     // The last new token needs no position.
     let taken = virtual_tokens.saturating_add(new_tokens.saturating_sub(1));
@@ -180,7 +184,7 @@ pub fn check_lengths(budget: ContextBudget, rows: &Encoded, new_tokens: usize) -
             // A model of one stack has no tokens of a decoder, and counts the new ones behind the row.
             let of_row = |tokens_found: usize| row.decoder_len() == 0 && tokens_found == tokens;
             let flag = match &error {
-                Error::TooLong { tokens: found, .. }
+                Error::TooLong { tokens: found, .. } | Error::TooWide { tokens: found, .. }
                     if of_row(*found) || budget.check(tokens, 0, 0).is_err() =>
                 {
                     "--max-length"

@@ -23,7 +23,9 @@ pub fn of(error: &CliError) -> String {
             "the loss became {loss} at step {step}: lower the learning rate (--lr), or clip the gradients \
              (--clip-norm)"
         ),
-        long @ Error::TooLong { .. } => format!("{long}{}", way_out(long, "--max-length")),
+        long @ (Error::TooLong { .. } | Error::TooWide { .. }) => {
+            format!("{long}{}", way_out(long, "--max-length"))
+        }
         other => other.to_string(),
     }
 }

@@ -119,6 +119,21 @@ pub enum Error {
         /// The number of positions on that side of the model.
         limit: usize,
     },
+    /// What attention keeps for each pair of positions does not fit in memory.
+    #[error(
+        "{virtual_tokens} virtual tokens + {tokens} tokens exceed {limit}: what attention keeps for each pair of \
+         them would take more than {} GiB", gib(*bytes)
+    )]
+    TooWide {
+        /// The number of virtual tokens, P.
+        virtual_tokens: usize,
+        /// The number of tokens, T.
+        tokens: usize,
+        /// The most positions that fit.
+        limit: usize,
+        /// The bytes that they may take.
+        bytes: u64,
+    },
     /// A new run found a checkpoint of an earlier one in its folder.
     #[error(
         "{} is a checkpoint of an earlier run: resume that run, remove the checkpoint, or train in another \
@@ -147,6 +162,11 @@ pub enum Error {
         /// The loss.
         loss: f64,
     },
+}
+
+/// Bytes in units of 2^30.
+fn gib(bytes: u64) -> u64 {
+    bytes >> 30
 }
 
 fn named_process(id: Option<u32>) -> String {

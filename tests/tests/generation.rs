@@ -87,6 +87,11 @@ fn what_cannot_be_continued_is_refused() {
     assert_eq!(run(&[&[1; 61]], &config).unwrap()[0][0].ids.len(), 4);
     assert_eq!(run(&[], &config).unwrap(), Vec::<Vec<Generated>>::new());
     assert!(run(&[&[1]], &GenerateConfig::new(0)).unwrap()[0][0].ids.is_empty());
+    // Sequences whose scores fill the memory, before any of them is made.
+    let many = vec![&[1_u32][..]; 1 << 16];
+    let config = GenerateConfig::new(4).with_beams(Beams::new(1 << 16)).with_batch_size(1 << 16);
+    let error = run(&many, &config).unwrap_err();
+    assert!(error.starts_with("batch_size: found 65536, expected at most 1424"), "{error}");
     let bert = random_model(Family::Bert, Shape::default(), 1);
     let error = generate(bert.model.as_ref(), &[&[1]], &none, &config, &mut ()).unwrap_err();
     assert!(matches!(error, Error::Mismatch(_)), "{error}");

@@ -269,6 +269,10 @@ fn is_alone(from: &Path) -> bool {
 
 /// Refuses to write over what is there, unless it is the same or `--force` is given.
 fn check_target(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
+    // What comes out of a pipe or a device is not what would be replaced.
+    if atomic::is_stream(path) {
+        return Ok(());
+    }
     let is_other = match fs::read(path) {
         Ok(found) => found != bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,

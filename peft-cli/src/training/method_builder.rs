@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Error, FrozenModel, PeftMethod, PeftType, Result, Task,
+    Adapter, Error, FrozenModel, PeftMethod, PeftType, Result, SiteSpec, Task,
     data::Labels,
     methods::{head_only::HeadOnly, prefix::Placement},
 };
@@ -19,6 +19,9 @@ use crate::{
         resolve::LARGEST,
     },
 };
+
+/// The most numbers that a method trains: 1 GiB of them, several times that with gradients and moments.
+const MOST_TRAINED: usize = 1 << 28;
 
 /// Fields of the methods' configs that are flags of another name.
 const FLAGS: [(&str, &str); 2] =
@@ -174,8 +177,36 @@ impl MethodBuilder<'_> {
                 refuse(format!("found {p}, the model has {limit} positions for them and the rows"))
             }
             _ if p > LARGEST => refuse(format!("found {p}, expected at most {LARGEST}")),
-            _ => Ok(p),
+            _ => self.check_trained(method, p).map(|()| p),
         }
+    }
+
+    /// Refuses a method that would train more numbers than memory has space for, with their gradients and what an
+    /// optimizer keeps of them.
+    fn check_trained(&self, method: MethodName, p: usize) -> Result<()> {
+        let spec = self.model.spec();
+        let width = match method {
+            MethodName::Prompt => spec.hidden_size,
+            _ => spec.sites.iter().map(SiteSpec::prefix_width).sum(),
+        };
+        let virtual_tokens = p.saturating_mul(width);
+        let hidden = match self.settings.has_projection(method) {
+            true => self.settings.prefix_hidden_size.unwrap_or(method.default_hidden_size()),
+            false => 0,
+        };
+        let of_mlp = hidden.saturating_mul(width.saturating_add(spec.hidden_size));
+        let trained = virtual_tokens.saturating_add(of_mlp);
+        if trained <= MOST_TRAINED {
+            return Ok(());
+        }
+        let (flag, found) = match of_mlp > virtual_tokens {
+            true => ("--prefix-hidden-size", hidden),
+            false => ("--num-virtual-tokens", p),
+        };
+        let message = format!(
+            "found {found}, with which {trained} numbers would be trained on this model, expected at most {MOST_TRAINED}"
+        );
+        Err(Error::setting(flag, message))
     }
 
     /// The width of the MLP, if it is given and there is an MLP.

@@ -20,16 +20,42 @@ struct Limit {
     positions: Option<usize>,
     /// The number of positions taken by virtual tokens, in the fullest row.
     taken: usize,
+    /// Bytes for each pair of positions of a row.
+    of_pair: u64,
 }
+
+/// The most that what attention keeps for each pair of positions of a row may take, in bytes.
+const OF_PAIRS: u64 = 8 << 30;
+/// A mask, on its way from the host to the device.
+const MASK: u64 = 2;
+/// A distance, with its bucket.
+const DISTANCE: u64 = 24;
+/// The bias of one head, with what it is made of.
+const BIAS: u64 = 8;
 
 impl Limit {
     fn new(spec: &ModelSpec, virtual_tokens: &VirtualTokens, side: Side) -> Self {
         let taken = virtual_tokens.positions_taken(side, spec.is_encoder_decoder());
-        Self { positions: spec.positions(side), taken: taken.into_iter().max().unwrap_or_default() }
+        let taken = taken.into_iter().max().unwrap_or_default();
+        let positions = spec.positions(side);
+        // Without a limit of positions, a relative bias tells where they are.
+        let heads = spec.sites.iter().map(|site| site.num_heads as u64).max().unwrap_or(1);
+        let of_pair = match positions {
+            Some(_) => MASK,
+            None => DISTANCE.saturating_add(BIAS.saturating_mul(heads)),
+        };
+        Self { positions, taken, of_pair }
     }
 
     fn check(self, tokens: usize, new_tokens: usize) -> Result<()> {
-        check_length(self.positions, self.taken, tokens, new_tokens)
+        check_length(self.positions, self.taken, tokens, new_tokens)?;
+        let limit = (OF_PAIRS / self.of_pair).isqrt() as usize;
+        match self.taken.saturating_add(tokens) > limit {
+            true => {
+                Err(Error::TooWide { virtual_tokens: self.taken, tokens, limit, bytes: OF_PAIRS })
+            }
+            false => Ok(()),
+        }
     }
 
     fn most_new_tokens(self, tokens: usize) -> usize {
@@ -73,7 +99,8 @@ impl ContextBudget {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] naming P, T and the limit of the side that is too short.
+    /// [`Error::TooLong`] naming P, T and the limit of the side that is too short; [`Error::TooWide`] where the
+    /// model has more positions than memory has space for their pairs.
     pub fn check(&self, tokens: usize, decoder_tokens: usize, new_tokens: usize) -> Result<()> {
         if !self.two_sides {
             return self.encoder.check(tokens, new_tokens);

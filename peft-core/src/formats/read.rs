@@ -1,21 +1,70 @@
 //! A whole file as bytes, text or JSON. What it is instead is said, where that can be told.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File, FileType},
+    io::Read,
+    path::Path,
+};
 
 use serde_json::Value;
 
 use super::lfs::refuse_pointer;
 use crate::error::{Error, Result};
 
-/// The content of a file.
+/// The most that a pipe may hold where a file is expected.
+const LARGEST_PIPE: u64 = 1 << 30;
+
+/// Opens a file. What is no file is refused before: a pipe would be waited for, and a device may have no end.
 ///
 /// # Errors
 ///
-/// [`Error::Read`]; [`Error::File`] for a Git LFS pointer.
+/// [`Error::Read`]; [`Error::File`] for a pipe or a device.
+pub fn open(path: &Path) -> Result<File> {
+    let found = fs::metadata(path).map_err(Error::read(path))?.file_type();
+    match found.is_file() || found.is_dir() {
+        true => File::open(path).map_err(Error::read(path)),
+        false => Err(Error::file(path, "is a pipe or a device, expected a file")),
+    }
+}
+
+/// The content of a file, or of a pipe that the program was given open, as a shell's `<(..)` is.
+///
+/// # Errors
+///
+/// [`Error::Read`]; [`Error::File`] for another pipe, a device, more than a GiB in a pipe, and a Git LFS pointer.
 pub fn bytes(path: &Path) -> Result<Vec<u8>> {
-    let bytes = fs::read(path).map_err(Error::read(path))?;
+    let bytes = match fs::metadata(path).is_ok_and(|found| is_open_pipe(path, found.file_type())) {
+        true => of_pipe(path)?,
+        false => {
+            // Refused, if it is no file.
+            open(path)?;
+            fs::read(path).map_err(Error::read(path))?
+        }
+    };
     refuse_pointer(&bytes, path)?;
     Ok(bytes)
+}
+
+fn of_pipe(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let pipe = File::open(path).map_err(Error::read(path))?;
+    pipe.take(LARGEST_PIPE + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
+    match bytes.len() as u64 > LARGEST_PIPE {
+        true => Err(Error::file(path, "is a pipe with more than a GiB: give a file")),
+        false => Ok(bytes),
+    }
+}
+
+#[cfg(unix)]
+fn is_open_pipe(path: &Path, found: FileType) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let is_open = ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|place| path.starts_with(place));
+    is_open && found.is_fifo()
+}
+
+#[cfg(not(unix))]
+fn is_open_pipe(_: &Path, _: FileType) -> bool {
+    false
 }
 
 /// The content of a file of text.
@@ -121,6 +170,22 @@ mod tests {
             let found = refusal(&content);
             assert!(found.contains(says), "{says}: {found}");
         }
+    }
+
+    /// None of these is read, or waited for.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn pipes_and_devices_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let link = dir.path().join("config.json");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        for path in [&pipe, &link, Path::new("/dev/random")] {
+            let error = text(path).unwrap_err().to_string();
+            assert!(error.ends_with("is a pipe or a device, expected a file"), "{error}");
+        }
+        assert!(bytes(dir.path()).unwrap_err().to_string().contains("Is a directory"));
     }
 
     #[test]

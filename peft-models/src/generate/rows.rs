@@ -4,6 +4,12 @@ use peft_core::{ContextBudget, Error, FrozenModel, Result, Topology, VirtualToke
 
 use super::{GenerateConfig, Generated, Strategy, Watcher, batch::Batch, beams, steps};
 
+/// The most that the scores of the next tokens may take, in bytes.
+const SCORES: u64 = 8 << 30;
+
+/// The most new tokens of a sequence, where positions are not limited.
+const MOST_NEW_TOKENS: usize = 1 << 20;
+
 /// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by whoever
 /// writes rows in order.
 const BATCHES_TOGETHER: usize = 8;
@@ -31,6 +37,7 @@ pub fn generate(
     let spec = model.spec();
     let start = config.start(spec)?;
     check_rows(rows, spec.vocab_size)?;
+    check_scores(config, rows.len(), spec.vocab_size)?;
     virtual_tokens.check(spec, rows.len())?;
     let budget = ContextBudget::new(spec, virtual_tokens);
     let longest = rows
@@ -88,9 +95,16 @@ fn longest(
     starts: bool,
 ) -> Result<usize> {
     let of_decoder = usize::from(starts);
+    let bounded = |new_tokens: usize| match new_tokens > MOST_NEW_TOKENS {
+        true => {
+            let message = format!("found {new_tokens}, expected at most {MOST_NEW_TOKENS}");
+            Err(Error::setting("max_new_tokens", message))
+        }
+        false => Ok(new_tokens),
+    };
     let Some(total) = config.max_total_tokens else {
         budget.check(tokens, of_decoder, config.max_new_tokens)?;
-        return Ok(config.max_new_tokens);
+        return bounded(config.max_new_tokens);
     };
     let read = if starts { 1 } else { tokens };
     let left = total.saturating_sub(read).min(config.max_new_tokens);
@@ -102,7 +116,7 @@ fn longest(
         return Err(Error::setting("max_new_tokens", message));
     }
     budget.check(tokens, of_decoder, left.min(1))?;
-    Ok(left.min(budget.most_new_tokens(tokens, of_decoder)))
+    bounded(left.min(budget.most_new_tokens(tokens, of_decoder)))
 }
 
 /// Continues each row by the likeliest token until one of `end_tokens`, which is included. All rows are one batch, and
@@ -136,6 +150,34 @@ pub fn check_generates(model: &dyn FrozenModel) -> Result<()> {
         return Ok(());
     }
     Err(Error::Mismatch(format!("a {} model does not generate text", spec.model_type)))
+}
+
+/// Refuses more sequences at once than memory has space for the scores of.
+fn check_scores(config: &GenerateConfig, rows: usize, vocabulary: usize) -> Result<()> {
+    let beams = match &config.strategy {
+        Strategy::Beams(beams) => beams.num_beams,
+        Strategy::Greedy | Strategy::Sampling(_) => 1,
+    };
+    let (setting, of_row) = match beams > config.num_return_sequences {
+        true => ("num_beams", beams),
+        false => ("num_return_sequences", config.num_return_sequences),
+    };
+    let at_once = config.batch_size.min(rows).saturating_mul(of_row);
+    let bytes = at_once.saturating_mul(vocabulary).saturating_mul(size_of::<f32>());
+    if bytes as u64 <= SCORES {
+        return Ok(());
+    }
+    let most = (SCORES / (vocabulary * size_of::<f32>()) as u64) as usize;
+    let (setting, found, other) = match of_row > most {
+        true => (setting, of_row, most),
+        false => ("batch_size", config.batch_size, most / of_row),
+    };
+    let message = format!(
+        "found {found}, expected at most {other}: {at_once} sequences at once, with {vocabulary} scores each, would take \
+         more than {} GiB",
+        SCORES >> 30
+    );
+    Err(Error::setting(setting, message))
 }
 
 fn check_rows(rows: &[&[u32]], vocabulary: usize) -> Result<()> {

@@ -3,14 +3,14 @@
 //! What the file says of a model's mathematics is used or refused; transformers itself passes over some of it
 //! (`rope.scaling`, `rope_freqs.weight`, `attention.key_length` of Qwen3, T5 without gates).
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-};
+use std::io::{Read, Seek, SeekFrom};
 
 use peft_core::{
     Error, Result,
-    formats::gguf::{Gguf, TensorType, Value, dequantise},
+    formats::{
+        gguf::{Gguf, TensorType, Value, dequantise},
+        read,
+    },
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -230,11 +230,9 @@ impl Metadata<'_> {
             return Err(Error::tensor(path, NAME, "expected a list in F32"));
         }
         let mut bytes = vec![0; tensor.bytes];
-        File::open(path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(tensor.offset))?;
-                file.read_exact(&mut bytes)
-            })
+        let mut file = read::open(path)?;
+        file.seek(SeekFrom::Start(tensor.offset))
+            .and_then(|_| file.read_exact(&mut bytes))
             .map_err(Error::read(path))?;
         let mut factors = vec![0.0; tensor.shape[0]];
         dequantise(tensor.kind, &bytes, &mut factors);

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{AllocationProperty, DType, Device, Tensor, TensorData};
 use peft_core::{Error, NamedTensors, Result, formats::gguf::gguf_of};
 
 use super::{
@@ -277,6 +277,7 @@ impl Weights {
         let in_place = !self.format.is_rounded();
         let data = self.source.read(&spelling, name, &shape, self.dtype, in_place)?;
         self.check_shape(&spelling, data.shape().as_slice(), &shape)?;
+        self.check_finite(&spelling, &data)?;
         self.note_use(name, spelling, &shape);
         let tensor = Tensor::from_data(data.convert_dtype(self.dtype), (&self.device, self.dtype));
         Ok(Some(tensor))
@@ -289,6 +290,40 @@ impl Weights {
         let config = self.described_by();
         let message = format!("has the shape {found:?}, {config} expects {expected:?}");
         Err(Error::tensor(&self.path, spelling, message))
+    }
+
+    /// Refuses numbers that are not finite in what loading reads: all that is converted, and lists of numbers. A matrix
+    /// that stays a view of its file is not read yet; the scores that it leads to tell.
+    fn check_finite(&self, spelling: &str, data: &TensorData) -> Result<()> {
+        let is_view = data.bytes().property() == AllocationProperty::File;
+        let is_read = !is_view || data.shape().as_slice().len() == 1;
+        let is_file = matches!(self.source, Source::Files(_) | Source::Gguf(_));
+        // Minus infinity there rules a token out.
+        let rules_out = spelling.ends_with("final_logits_bias");
+        let is_good = |x: f32| x.is_finite() || (rules_out && x == f32::NEG_INFINITY);
+        if !is_file || !is_read {
+            return Ok(());
+        }
+        let bad = match data.as_slice::<f32>() {
+            // Without an end in the middle of a part, the compiler makes vectors of it.
+            Ok(values) => {
+                let mut parts = values.chunks(1 << 12);
+                let part = parts.find(|part| !part.iter().fold(true, |good, x| good & is_good(*x)));
+                part.and_then(|part| part.iter().copied().find(|x| !is_good(*x)))
+            }
+            Err(_) => data.iter::<f32>().find(|x| !is_good(*x)),
+        };
+        let path = self.source.file_of(spelling).unwrap_or(&self.path);
+        match bad {
+            Some(found) => {
+                let message = format!(
+                    "holds {found}, which no score can be computed with: the file is damaged, or the training that wrote it \
+                     diverged"
+                );
+                Err(Error::tensor(path, spelling, message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What describes the model.

@@ -94,6 +94,11 @@ impl Files {
         self.entries.get(name).map(|(_, entry)| entry.shape.clone())
     }
 
+    /// The file that holds a tensor.
+    pub fn file_of(&self, name: &str) -> Option<&Path> {
+        self.entry(name).ok().map(|(shard, _)| shard.path())
+    }
+
     fn entry(&self, name: &str) -> Result<(&Shard, &Entry)> {
         match self.entries.get(name) {
             Some((shard, entry)) => Ok((&self.shards[*shard], entry)),

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use memmap2::Mmap;
-use peft_core::{Error, Result};
+use peft_core::{Error, Result, formats::read};
 
 /// A file of tensors.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Mapped {
 
 impl Mapped {
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::read(path))?;
+        let file = read::open(path)?;
         // SAFETY: the mapping is only read. `peft_models::load` and the README ask that nobody changes the file.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
         Ok(Self { path: path.to_path_buf(), file, map: Bytes::from_owner(map) })

@@ -1,5 +1,7 @@
 //! Reading tensors by name, whatever they come from: files, memory or a random stream.
 
+use std::path::Path;
+
 use burn::tensor::{DType, TensorData};
 use peft_core::{
     NamedTensors, Result,
@@ -54,6 +56,14 @@ impl Source {
             Self::Gguf(files) => files.shape(name),
             Self::Memory(tensors) => Some(tensors.get(name)?.shape().as_slice().to_vec()),
             Self::Random { .. } => None,
+        }
+    }
+
+    /// The file that holds a tensor, of several.
+    pub fn file_of(&self, name: &str) -> Option<&Path> {
+        match self {
+            Self::Files(files) => files.file_of(name),
+            _ => None,
         }
     }
 

@@ -8,6 +8,30 @@ use serde_json::json;
 use super::{CASE, Case, USAGE, fixture::*};
 
 pub const CASES: &[Case] = &[
+    #[cfg(unix)]
+    Case {
+        name: "rows of a device without an end",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("eval --model model --data /dev/zero")
+        },
+        says: &["cannot read /dev/zero: it is a device, expected a file or a pipe"],
+        ..CASE
+    },
+    Case {
+        name: "a text that takes too much memory, whatever is kept of it",
+        build: |dir| {
+            model(dir, "gpt2-cls");
+            tokenizer(dir);
+            rows(dir, &format!("{{\"text\": \"{}\", \"label\": 1}}\n", "a ".repeat(1 << 23)));
+            words("eval --model model --data rows.jsonl --max-length 8")
+        },
+        says: &[
+            "rows.jsonl, line 1: found a text of 16777216 bytes, expected at most 8388608",
+            "--max-length cuts only what was tokenised, so cut the text",
+        ],
+        ..CASE
+    },
     Case {
         name: "a conversation that is not a list of messages",
         build: |dir| chat(dir, r#"{"messages": "hello"}"#, "{{ messages }}"),

@@ -6,7 +6,7 @@ use peft_tests::vectors;
 use safetensors::Dtype;
 use serde_json::json;
 
-use super::{CASE, Case, fixture::*};
+use super::{CASE, Case, USAGE, fixture::*};
 
 /// `peft generate` with a model whose `generation_config.json` also has these settings.
 fn asks(dir: &Path, settings: &str) -> Vec<String> {
@@ -14,6 +14,13 @@ fn asks(dir: &Path, settings: &str) -> Vec<String> {
     let settings = format!("{{\"eos_token_id\": 35, {settings}}}");
     fs::write(dir.join("model/generation_config.json"), settings).unwrap();
     words("generate --model model --input rows.jsonl --output out.jsonl")
+}
+
+/// A device without an end, under the name of a file.
+#[cfg(unix)]
+fn instead(path: &Path) {
+    fs::remove_file(path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", path).unwrap();
 }
 
 /// A command on a model one of whose weights is NaN.
@@ -120,9 +127,69 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "NaN in a language model, evaluated",
-        build: |dir| not_finite(dir, "gpt2", "transformer.ln_f.weight", EVAL),
+        build: |dir| not_finite(dir, "gpt2", "transformer.wte.weight", EVAL),
         says: SCORE,
         ..CASE
+    },
+    Case {
+        name: "NaN in a norm",
+        build: |dir| not_finite(dir, "gpt2", "transformer.ln_f.weight", EVAL),
+        says: &["model/model.safetensors: tensor `transformer.ln_f.weight`: holds NaN", "diverged"],
+        ..CASE
+    },
+    Case {
+        name: "NaN in a matrix that is converted",
+        build: |dir| {
+            let command = format!("{EVAL} --base-weights int8");
+            not_finite(dir, "gpt2", "transformer.h.0.mlp.c_fc.weight", &command)
+        },
+        says: &["model/model.safetensors: tensor `transformer.h.0.mlp.c_fc.weight`: holds NaN"],
+        ..CASE
+    },
+    #[cfg(unix)]
+    Case {
+        name: "a device in place of the weights",
+        build: |dir| {
+            model(dir, "gpt2");
+            instead(&dir.join("model/model.safetensors"));
+            words(EVAL)
+        },
+        says: &["model/model.safetensors: is a folder or a device, expected a file"],
+        ..CASE
+    },
+    #[cfg(unix)]
+    Case {
+        name: "a device in place of the config",
+        build: |dir| {
+            model(dir, "gpt2");
+            instead(&dir.join("model/config.json"));
+            words(EVAL)
+        },
+        says: &["model/config.json: is a pipe or a device, expected a file"],
+        ..CASE
+    },
+    Case {
+        name: "a row whose pairs of tokens fill the memory",
+        build: |dir| {
+            model(dir, "t5");
+            let row = json!({ "input_ids": vec![3; 20_000], "labels": [3, 4] });
+            rows(dir, &format!("{row}\n"));
+            words(EVAL)
+        },
+        says: &[
+            "rows.jsonl, line 1: 0 virtual tokens + 20000 tokens exceed 13377",
+            "more than 8 GiB; --max-length 13377 cuts rows of text",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "new tokens without end",
+        build: |dir| {
+            model(dir, "t5");
+            words("generate --model model --input rows.jsonl --max-new-tokens 2000000")
+        },
+        says: &["--max-new-tokens: found 2000000, expected at most 1048576"],
+        ..USAGE
     },
     Case {
         name: "missing model folder",

@@ -180,6 +180,20 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "a method of more numbers than fit a memory",
+        build: |dir| {
+            model(dir, "t5");
+            train(
+                "--task seq2seq-lm --method prefix --num-virtual-tokens 1000000 \
+                 --prefix-hidden-size 1000000",
+            )
+        },
+        says: &[
+            "--prefix-hidden-size: found 1000000, with which 600000000 numbers would be trained",
+        ],
+        ..USAGE
+    },
+    Case {
         name: "more virtual tokens than fit any memory",
         build: |dir| {
             model(dir, "gpt2");

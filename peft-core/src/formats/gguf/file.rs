@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
@@ -10,7 +9,7 @@ use std::{
 use super::{TensorType, Value, header::Header};
 use crate::{
     error::{Error, Result},
-    formats::lfs::refuse_pointer,
+    formats::{lfs::refuse_pointer, read},
 };
 
 /// How many parts a split file has, in each of them.
@@ -164,7 +163,7 @@ impl Gguf {
 }
 
 fn read_header(path: &Path) -> Result<Header> {
-    let file = File::open(path).map_err(Error::read(path))?;
+    let file = read::open(path)?;
     let len = file.metadata().map_err(Error::read(path))?.len();
     let mut reader = BufReader::new(file);
     refuse_pointer(reader.fill_buf().map_err(Error::read(path))?, path)?;

@@ -14,6 +14,8 @@ use crate::{
 
 /// What messages call standard input.
 const SHOWN: &str = "standard input";
+/// The longest line, in bytes: no text is longer, and a damaged file may be all one line.
+const LONGEST_LINE: u64 = 1 << 30;
 /// Bytes that are looked at before a file is read, to tell what it holds.
 const HEAD: usize = 1 << 16;
 
@@ -87,7 +89,13 @@ impl Input {
     pub fn read_line(&mut self, text: &mut String) -> Result<bool> {
         let mut bytes = Vec::new();
         let path = &self.path;
-        self.reader.read_until(self.line_end, &mut bytes).map_err(Error::read(path))?;
+        let mut line = self.reader.by_ref().take(LONGEST_LINE + 1);
+        line.read_until(self.line_end, &mut bytes).map_err(Error::read(path))?;
+        if bytes.len() as u64 > LONGEST_LINE {
+            let message =
+                "found a line of more than a GiB: the file is damaged, or not a text file";
+            return Err(Error::data(path, self.line, message));
+        }
         if bytes.last() == Some(&END_OF_FILE)
             && self.reader.fill_buf().map_err(Error::read(path))?.is_empty()
         {

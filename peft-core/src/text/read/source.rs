@@ -24,10 +24,13 @@ pub(super) const STANDARD_INPUT: &str = "-";
 /// their fields and their classes, and to encode them.
 static HELD: Mutex<BTreeMap<PathBuf, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
 
+/// The most that standard input or a pipe may hold, which is kept in memory.
+const LARGEST_PIPE: u64 = 4 << 30;
+
 /// Opens a file, or standard input for `-`.
 ///
 /// # Errors
-/// Those of the operating system.
+/// Those of the operating system; for a device without an end, and a pipe that holds more than memory should.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     match held(path)? {
         Some(bytes) => unpacked(Box::new(Cursor::new(bytes))),
@@ -64,12 +67,38 @@ fn held(path: &Path) -> io::Result<Option<Arc<[u8]>>> {
     if let Some(bytes) = all.get(path) {
         return Ok(Some(bytes.clone()));
     }
-    let mut bytes = Vec::new();
-    match is_standard_input {
-        true => stdin().lock().read_to_end(&mut bytes)?,
-        false => File::open(path)?.read_to_end(&mut bytes)?,
+    let bytes = match is_standard_input {
+        true => whole(stdin().lock(), is_endless(Path::new("/dev/stdin")))?,
+        false => whole(File::open(path)?, is_endless(path))?,
     };
     Ok(Some(all.entry(path.to_path_buf()).or_insert(bytes.into()).clone()))
+}
+
+/// All bytes of a pipe. What may have no end must have no beginning either, as `/dev/null`.
+fn whole(pipe: impl Read, is_endless: bool) -> io::Result<Vec<u8>> {
+    let most = if is_endless { 0 } else { LARGEST_PIPE };
+    let mut bytes = Vec::new();
+    pipe.take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true if is_endless => Err(io::Error::other("it is a device, expected a file or a pipe")),
+        true => Err(io::Error::other(
+            "it holds more than 4 GiB, and what a pipe holds is kept in memory: give a file",
+        )),
+        false => Ok(bytes),
+    }
+}
+
+/// Whether this is a device, but no terminal, which ends with Ctrl-D.
+#[cfg(unix)]
+fn is_endless(path: &Path) -> bool {
+    use std::{io::IsTerminal, os::unix::fs::FileTypeExt};
+    let is_device = fs::metadata(path).is_ok_and(|found| found.file_type().is_char_device());
+    is_device && !File::open(path).is_ok_and(|device| device.is_terminal())
+}
+
+#[cfg(not(unix))]
+fn is_endless(_: &Path) -> bool {
+    false
 }
 
 /// What `bytes` unpack to, if they are compressed.
@@ -307,6 +336,18 @@ mod tests {
             assert_eq!(read_records(&pipe).unwrap().len(), 2);
         }
         writer.join().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_are_not_read_without_end() {
+        for device in ["/dev/zero", "/dev/urandom"] {
+            let error = read_records(Path::new(device)).unwrap_err().to_string();
+            assert!(error.ends_with("it is a device, expected a file or a pipe"), "{error}");
+        }
+        let error = read_records(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(error.contains("holds no records"), "{error}");
+        assert!(whole(io::repeat(0).take(9), false).is_ok_and(|bytes| bytes.len() == 9));
     }
 
     #[test]

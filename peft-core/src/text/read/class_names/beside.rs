@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,9 +12,12 @@ use super::{
     configs::{Column, Config, columns_of},
     features,
 };
-use crate::text::{
-    read::source::STANDARD_INPUT,
-    record::{Aside, ClassNames, Record},
+use crate::{
+    formats::read,
+    text::{
+        read::source::STANDARD_INPUT,
+        record::{Aside, ClassNames, Record},
+    },
 };
 
 /// Reads a description.
@@ -98,7 +100,7 @@ fn describe(folder: &Path) -> Option<Description> {
     DESCRIPTIONS.iter().find_map(|&(name, read)| {
         let mut bytes = Vec::new();
         // A folder of this name, or a file that may not be read, describes nothing.
-        File::open(folder.join(name)).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        read::open(&folder.join(name)).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
         let configs = read(&String::from_utf8_lossy(&bytes));
         let says =
             configs.as_ref().is_err() || configs.as_ref().is_ok_and(|found| !found.is_empty());
