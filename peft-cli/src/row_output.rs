@@ -12,7 +12,13 @@ use peft_core::{
     adapter::{atomic, growing::GrowingFile},
 };
 
-use crate::{error::CliResult, output};
+use serde_json::{Map, Value};
+
+use crate::{
+    error::CliResult,
+    output,
+    predictions::{Format, table},
+};
 
 /// Where the rows of a command go.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub struct RowOutput {
     written: usize,
     /// Rows that were made before those in front of them.
     waiting: BTreeMap<usize, String>,
+    /// Rows of a table, whose columns are known at its end.
+    table: Option<Vec<Map<String, Value>>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +55,29 @@ impl RowOutput {
             }
             Some(path) => To::File(GrowingFile::create(path)?),
         };
-        Ok(Self { to, total, written: 0, waiting: BTreeMap::new() })
+        Ok(Self { to, total, written: 0, waiting: BTreeMap::new(), table: None })
+    }
+
+    /// With rows in a format. A table is written at its end, be that early or not.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.table = (format == Format::Tsv).then(Vec::new);
+        self
+    }
+
+    /// Adds the next row.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub fn add(&mut self, fields: Map<String, Value>) -> CliResult {
+        match &mut self.table {
+            Some(rows) => {
+                rows.push(fields);
+                Ok(())
+            }
+            None => self.put(self.written, Value::Object(fields).to_string()),
+        }
     }
 
     /// Adds the row `row`, a line without its end. It is written once those in front of it are.
@@ -58,14 +88,19 @@ impl RowOutput {
     pub fn put(&mut self, row: usize, line: String) -> CliResult {
         self.waiting.insert(row, line);
         while let Some(line) = self.waiting.remove(&self.written) {
-            match &mut self.to {
-                To::Stdout => output::piece(&format!("{line}\n"))?,
-                To::Stream(path, stream) => {
-                    stream.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(path))?;
-                }
-                To::File(file) => file.push(&line)?,
-            }
+            self.write(&line)?;
             self.written += 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, line: &str) -> CliResult {
+        match &mut self.to {
+            To::Stdout => output::piece(&format!("{line}\n"))?,
+            To::Stream(path, stream) => {
+                stream.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(path))?;
+            }
+            To::File(file) => file.push(line)?,
         }
         Ok(())
     }
@@ -75,7 +110,16 @@ impl RowOutput {
     /// # Errors
     ///
     /// `result`, which the command led to; [`Error::Write`] if the file cannot take its place.
-    pub fn end(self, result: CliResult) -> CliResult {
+    pub fn end(mut self, mut result: CliResult) -> CliResult {
+        if let Some(rows) = self.table.take().filter(|rows| result.is_ok() || !rows.is_empty()) {
+            let count = rows.len();
+            let text = table(rows);
+            match self.write(text.strip_suffix('\n').unwrap_or(&text)) {
+                Ok(()) => self.written = count,
+                // What came first is told.
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
         let To::File(file) = self.to else { return result };
         let stand = format!(
             "note: {} of {} rows stand in {}",

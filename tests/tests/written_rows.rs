@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::support::{peft, root, succeed, tiny_model};
 
-/// Copies the tiny GPT-2 with NaN in place of position 10, so that rows with that many tokens fail.
-fn damaged_model(to: &Path) {
+/// Copies a tiny GPT-2 with NaN in place of position 10, so that rows with that many tokens fail.
+fn damaged_model(name: &str, to: &Path) {
     fs::create_dir(to).unwrap();
-    let from = root().join(tiny_model("gpt2"));
+    let from = root().join(tiny_model(name));
     fs::copy(from.join("config.json"), to.join("config.json")).unwrap();
     let mut bytes = fs::read(from.join("model.safetensors")).unwrap();
     let path = to.join("model.safetensors");
@@ -56,7 +56,7 @@ fn read(dir: &Path, name: &str) -> Option<String> {
 fn an_error_in_a_late_row_leaves_the_rows_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    damaged_model(&dir.join("model"));
+    damaged_model("gpt2", &dir.join("model"));
     rows(dir, &[[3; 20].as_slice(), &[12, 3]].concat());
     fs::write(dir.join("out.jsonl"), "old").unwrap();
     let flags = ["--max-new-tokens", "2"];
@@ -120,4 +120,32 @@ fn a_full_disk_and_a_kill_leave_whole_lines() {
     }
     succeed(&mut generate(dir, &model, &flags));
     assert_eq!((read(dir, "out.jsonl"), read(dir, "out.jsonl.partial")), (Some(whole), None));
+}
+
+#[test]
+fn predictions_are_written_as_they_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    damaged_model("gpt2-cls", &dir.join("model"));
+    let predict = |output: &str| {
+        let mut command = peft(dir);
+        command.args(["predict", "--model", "model", "--input", "rows.jsonl", "--batch-size", "1"]);
+        command.args(["--output", output]).output().unwrap()
+    };
+    rows(dir, &[3; 40]);
+    assert!(predict("out.jsonl").status.success());
+    assert!(predict("out.tsv").status.success());
+    let [lines, table] = ["out.jsonl", "out.tsv"].map(|name| read(dir, name).unwrap());
+    assert_eq!((lines.lines().count(), table.lines().count()), (40, 41));
+    rows(dir, &[[3; 40].as_slice(), &[12]].concat());
+    for (output, whole, more) in [("out.jsonl", lines, 0), ("out.tsv", table, 1)] {
+        let failed = predict(output);
+        let said = message(&failed);
+        assert_eq!(failed.status.code(), Some(1), "{said}");
+        let says = format!("note: 32 of 41 rows stand in {output}.partial\nerror: ");
+        assert!(said.starts_with(&says) && said.contains("the row in line 41"), "{said}");
+        let partial = read(dir, &format!("{output}.partial")).unwrap();
+        assert!(partial.lines().count() == 32 + more && whole.starts_with(&partial), "{partial}");
+        assert_eq!(read(dir, output).unwrap(), whole, "as it was");
+    }
 }

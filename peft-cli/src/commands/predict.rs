@@ -1,13 +1,12 @@
 //! `peft predict`: labels, tags or answers, with their probabilities.
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use clap::Args;
 use peft_core::{
     Error, ProblemType, Task,
-    adapter::atomic,
     data::Example,
-    evaluate::{Vote, multi_adapter::PerPosition},
+    evaluate::{Vote, multi_adapter::PerPosition, questions},
     text::{FieldNames, Record, Role},
     train::TrainConfig,
 };
@@ -21,9 +20,8 @@ use crate::{
         help::FlagHelp,
     },
     output,
-    predictions::{
-        Asked, Format, Given, Shown, Worded, Words, answers, name, named, tags, words, write,
-    },
+    predictions::{Asked, Format, Given, Shown, Worded, Words, answers, name, named, tags, words},
+    row_output::RowOutput,
     session::UseArgs,
     text_settings::TextArgs,
 };
@@ -95,8 +93,9 @@ pub struct PredictArgs {
     batch_size: usize,
 }
 
-/// Rows of output.
-type Lines = Vec<Map<String, Value>>;
+/// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by a run that
+/// dies.
+const BATCHES_TOGETHER: usize = 32;
 
 /// Runs the command.
 ///
@@ -109,12 +108,12 @@ pub fn run(args: &PredictArgs) -> CliResult {
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
     args.check_task(&set)?;
-    let lines = match set.task()? {
+    let written = match set.task()? {
         Task::SeqCls | Task::TokenCls => match args.vote {
             None => by_named(args, &set),
             Some(how) => by_vote(args, &set, how.into()),
         },
-        Task::QuestionAns => questions(args, set),
+        Task::QuestionAns => answer(args, set),
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
                 "predict is for classification and qa; for {other} use `peft generate`"
@@ -122,11 +121,7 @@ pub fn run(args: &PredictArgs) -> CliResult {
             .into());
         }
     };
-    let text = write(lines.map_err(named)?, Format::of(args.format, args.output.as_deref()));
-    match &args.output {
-        Some(path) => Ok(atomic::write_file(path, text.as_bytes())?),
-        None => Ok(output::piece(&text)?),
-    }
+    written.map_err(named)
 }
 
 impl PredictArgs {
@@ -171,10 +166,24 @@ impl PredictArgs {
     fn shown(&self) -> Shown {
         Shown { top: self.top_k }
     }
+
+    /// Writes `total` rows, which `make` makes in order.
+    fn write(&self, total: usize, make: impl FnOnce(&mut RowOutput) -> CliResult) -> CliResult {
+        let format = Format::of(self.format, self.output.as_deref());
+        let mut output = RowOutput::open(self.output.as_deref(), total)?.with_format(format);
+        let made = make(&mut output);
+        output.end(made)
+    }
+
+    /// Rows that are answered, and then written, together.
+    fn parts(&self, total: usize) -> impl Iterator<Item = Range<usize>> {
+        let size = self.batch_size.saturating_mul(BATCHES_TOGETHER);
+        (0..total).step_by(size).map(move |start| start..start.saturating_add(size).min(total))
+    }
 }
 
 /// One adapter's answers to questions.
-fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<Lines> {
+fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
     if args.vote.is_some() {
         return Err(Error::setting("--vote", "not used by qa").into());
     }
@@ -190,26 +199,31 @@ fn questions(args: &PredictArgs, set: AdapterSet) -> CliResult<Lines> {
         .with_batch_size(args.batch_size)
         .with_max_answer_length(session.max_answer_length(&args.rows)?)
         .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.rows)?);
-    let found = predictor.best_answers(&encoded.examples, args.n_best.unwrap_or(1))?;
     // A question has a record of its own, whatever the number of its windows.
-    let line = |(record, found): (&Record, &Vec<_>)| {
-        let mut fields = answers(&encoded.examples, found, args.n_best);
-        args.given().add(record, &mut fields);
-        fields
-    };
-    Ok(records.iter().zip(&found).map(line).collect())
+    let questions = questions(&encoded.examples);
+    args.write(records.len(), |output| {
+        for part in args.parts(questions.len()) {
+            let windows = questions[part.start].start..questions[part.end - 1].end;
+            let windows = &encoded.examples[windows];
+            let found = predictor.best_answers(windows, args.n_best.unwrap_or(1))?;
+            for (record, found) in records[part].iter().zip(&found) {
+                let mut fields = answers(windows, found, args.n_best);
+                args.given().add(record, &mut fields);
+                output.add(fields)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Each row answered by the adapter that it names.
-fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<Lines> {
+fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
     let records = args.read(set)?;
     let of_row = set.of_rows(&records)?;
     let rows = Worded::new(records, set.task()?, &set.field_names(&args.rows));
     let (examples, names) = set.encode(rows.encoded(), &of_row, &args.rows)?;
     let model = set.multi_adapter()?.with_batch_size(args.batch_size);
-    let answers = model.answer(&examples, &of_row)?;
-    let mut lines = Vec::with_capacity(answers.len());
-    for (row, answer) in answers.into_iter().enumerate() {
+    let line = |row: usize, answer: PerPosition| -> CliResult<Map<String, Value>> {
         let labels = set.labels(of_row[row]);
         let problem_type = set.sessions[of_row[row]].problem_type;
         let mut fields = if problem_type.has_values() {
@@ -229,9 +243,17 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult<Lines> {
             fields.insert("adapter".into(), json!(set.names[of_row[row]]));
         }
         args.given().add(&rows.given[row], &mut fields);
-        lines.push(fields);
-    }
-    Ok(lines)
+        Ok(fields)
+    };
+    args.write(examples.len(), |output| {
+        for part in args.parts(examples.len()) {
+            let answers = model.answer(&examples[part.clone()], &of_row[part.clone()])?;
+            for (row, answer) in part.zip(answers) {
+                output.add(line(row, answer)?)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// The words that a row's tags are of.
@@ -247,7 +269,7 @@ fn words_of<'a>(rows: &'a Worded, row: usize, example: &Example, names: &FieldNa
 }
 
 /// Each row answered by all adapters, which vote on its class or on each of its tags.
-fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<Lines> {
+fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
     if set.names.is_empty() {
         return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
     }
@@ -260,31 +282,22 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<Lines>
     let records = rows.encoded();
     let count = set.sessions.len();
     // Each adapter reads the rows as its own training rows were encoded.
-    let (mut examples, mut of_row, mut names) = (Vec::new(), Vec::new(), FieldNames::default());
+    let (mut examples, mut names) = (Vec::new(), FieldNames::default());
     for member in 0..count {
         let own = vec![member; records.len()];
         let (encoded, mut found) = set.encode(records, &own, &args.rows)?;
-        examples.extend(encoded);
-        of_row.extend(own);
+        examples.push(encoded);
         names = found.swap_remove(member);
     }
     let model = set.multi_adapter()?.with_batch_size(args.batch_size.saturating_mul(count));
-    let answers = model.answer(&examples, &of_row)?;
     let labels = set.labels(0);
-    let mut lines = Vec::with_capacity(records.len());
-    for (row, record) in records.iter().enumerate() {
-        let of_members: Vec<PerPosition> = (0..count)
-            .map(|member| {
-                let answer = &answers[member * records.len() + row];
-                let reorder = |p: &Vec<f32>| order[member].iter().map(|class| p[*class]).collect();
-                answer.iter().map(reorder).collect()
-            })
-            .collect();
+    // The answers of all adapters to a row.
+    let line = |row: usize, of_members: &[PerPosition]| -> CliResult<Map<String, Value>> {
         let places = of_members[0].len();
         if let Some(other) = of_members.iter().position(|answer| answer.len() != places) {
             let name = &set.names[other];
             let message = format!("{name} was trained on rows that were made or cut differently");
-            return Err(record.error(message).into());
+            return Err(records[row].error(message).into());
         }
         let at = |place: usize| -> PerPosition {
             of_members.iter().map(|answer| answer[place].clone()).collect()
@@ -300,11 +313,31 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult<Lines>
             fields.insert("votes".into(), votes.collect());
             fields
         } else {
-            let words = words_of(&rows, row, &examples[row], &names);
-            tags(&examples[row], labels, &chosen, &words, args.shown())
+            let words = words_of(&rows, row, &examples[0][row], &names);
+            tags(&examples[0][row], labels, &chosen, &words, args.shown())
         };
         args.given().add(&rows.given[row], &mut fields);
-        lines.push(fields);
-    }
-    Ok(lines)
+        Ok(fields)
+    };
+    args.write(records.len(), |output| {
+        for part in args.parts(records.len()) {
+            let of_part = examples.iter().flat_map(|own| &own[part.clone()]);
+            let of_part: Vec<Example> = of_part.cloned().collect();
+            let of_row: Vec<usize> =
+                (0..count).flat_map(|member| part.clone().map(move |_| member)).collect();
+            let answers = model.answer(&of_part, &of_row)?;
+            for (index, row) in part.clone().enumerate() {
+                let of_members: Vec<PerPosition> = (0..count)
+                    .map(|member| {
+                        let answer = &answers[member * part.len() + index];
+                        let reorder =
+                            |p: &Vec<f32>| order[member].iter().map(|class| p[*class]).collect();
+                        answer.iter().map(reorder).collect()
+                    })
+                    .collect();
+                output.add(line(row, &of_members)?)?;
+            }
+        }
+        Ok(())
+    })
 }

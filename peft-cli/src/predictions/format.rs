@@ -27,14 +27,6 @@ impl Format {
     }
 }
 
-/// Rows as text.
-pub fn write(rows: Vec<Map<String, Value>>, format: Format) -> String {
-    match format {
-        Format::Jsonl => rows.into_iter().map(|row| format!("{}\n", Value::Object(row))).collect(),
-        Format::Tsv => table(rows),
-    }
-}
-
 /// The columns that come first, in this order; the rows' own fields come last.
 const FIRST: [&str; 13] = [
     "id",
@@ -54,7 +46,7 @@ const FIRST: [&str; 13] = [
 
 /// A table with the columns of all rows. Objects have a column for each of their keys, as in `input.text`; lists stand as
 /// JSON in one.
-fn table(rows: Vec<Map<String, Value>>) -> String {
+pub fn table(rows: Vec<Map<String, Value>>) -> String {
     let rows: Vec<Map<String, Value>> = rows.into_iter().map(flat).collect();
     let names: BTreeSet<(usize, &String)> =
         rows.iter().flat_map(|row| row.keys()).map(|name| (rank(name), name)).collect();
@@ -141,6 +133,6 @@ mod tests {
         let expected = "id\tlabel\tprobability\tclasses.x\tclasses.y\tinput.n\tinput.text\n\
                         \tx\t0.5\t0.5\t0.5\t[1,\"é\"]\t\"a\tb\"\n\
                         7\t\"\"\"y\"\"\"\t1.0\t\t\t\tsay \"b\"\n";
-        assert_eq!(write(rows, Format::Tsv), expected);
+        assert_eq!(table(rows), expected);
     }
 }

@@ -29,6 +29,6 @@ pub use answers::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, check_threshold};
 pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;
-pub use spans::{Answer, NullAnswer};
+pub use spans::{Answer, NullAnswer, questions};
 pub use values::THRESHOLD;
 pub use vote::Vote;

@@ -164,7 +164,7 @@ fn place(example: &Example, at: usize, span: &Span) -> (usize, usize, usize) {
 }
 
 /// The windows of each question, which are consecutive.
-fn questions(examples: &[Example]) -> Vec<Range<usize>> {
+pub fn questions(examples: &[Example]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, example) in examples.iter().enumerate() {
         match found.last_mut().filter(|last| example.same_question(&examples[last.start])) {
