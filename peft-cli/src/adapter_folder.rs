@@ -16,7 +16,7 @@ pub fn load(dir: &Path) -> Result<Adapter> {
     if config_sum::is_changed(dir)? {
         output::note(format!(
             "note: {} was changed after it was saved: it is used as it stands",
-            dir.join(Adapter::FILES[0]).display()
+            dir.join(config_sum::file_of(dir)).display()
         ));
     }
     Ok(adapter)

@@ -21,6 +21,7 @@ Made for torch 2.15.0, transformers 5.23.0, peft 0.21.2. To import: `logits(mode
 import argparse
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from common import load_adapter, load_base, quiet, read_jsonl, row_inputs, row_logits, save_rows, token_types_kept
@@ -71,7 +72,8 @@ def base_for(model, task_type, classes=None):
 
 
 def load(model, adapter):
-    """The base with the adapter, in evaluation mode."""
+    """The base with the adapter, in evaluation mode. PEFT may not warn of keys that it does not know."""
+    warnings.filterwarnings("error", message="Unexpected keyword arguments")
     config = adapter_config(adapter)
     return load_adapter(base_for(model, config.get("task_type"), head_rows(adapter)), adapter)
 

@@ -5,7 +5,7 @@
     python make_interop.py --rows
 
 One folder per case:
-- adapter_config.json, adapter_model.safetensors: as `peft train` left them, from a fixed seed and the rows of vectors/training,
+- adapter_config.json, adapter_model.safetensors, burn_peft.json: as `peft train` left them, from a fixed seed and the rows of vectors/training,
   or of rows/ (made by --rows) where training has none: {"input_ids", "label"}, for question answering {"input_ids",
   "start_positions", "end_positions"}, for encoder-decoders {"input_ids", "labels"}, labels being the decoder's targets;
 - logits.safetensors: PEFT's logits of the base's rows.jsonl, each row alone and unpadded (check_interop.py);
@@ -38,7 +38,7 @@ from common import VECTORS, fresh, generator, quiet, random_ids, read_jsonl, sav
 from safetensors.torch import load_file
 
 ROOT = VECTORS.parents[1]
-FILES = ("adapter_config.json", "adapter_model.safetensors")
+FILES = ("adapter_config.json", "adapter_model.safetensors", "burn_peft.json")
 COMMON = ("--steps", "30", "--batch-size", "8", "--weight-decay", "0.01", "--seed", "11")
 METHODS = {
     "prompt": ["--method", "prompt", "--num-virtual-tokens", "6", "--init", "vocab", "--lr", "0.1"],

@@ -291,7 +291,7 @@ fn trained<M: PeftMethod>(
     method: M,
     head: Option<Head>,
     seed: u64,
-) -> [Vec<u8>; 2] {
+) -> [Vec<u8>; 3] {
     let task = if head.is_some() { Task::SeqCls } else { Task::CausalLm };
     let rows: Vec<Vec<u32>> = (0..20u32)
         .map(|row| (0..=row * 5 % 7).map(|i| (row * 3 + i) % VOCAB as u32).collect())
@@ -322,7 +322,7 @@ fn trained<M: PeftMethod>(
 }
 
 /// Trains a method from a seed: prompt, prefix with its MLP and dropout, P-tuning v2 with dropout.
-fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 2] {
+fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 3] {
     let loaded = random_model(family, Shape::default(), 3);
     let model = loaded.model.as_ref();
     let before = hashes(&model.tensors());

@@ -247,12 +247,12 @@ fn is_whole(folder: &Path) -> bool {
     if !Adapter::exists(folder) {
         return false;
     }
-    let text = fs::read_to_string(folder.join("adapter_config.json")).unwrap();
-    let config: Value = serde_json::from_str(&text).expect("a config is written at once");
+    let text = fs::read_to_string(folder.join("burn_peft.json")).unwrap();
+    let own: Value = serde_json::from_str(&text).expect("a file is written at once");
     match Adapter::load(folder) {
         Ok(adapter) => {
             let bytes = fs::read(folder.join("adapter_model.safetensors")).unwrap();
-            assert_eq!(config["burn_peft"]["tensors_sha256"], sha256(&bytes));
+            assert_eq!(own["tensors_sha256"], sha256(&bytes));
             assert!(adapter.tensors.values().all(|t| t.iter::<f32>().all(f32::is_finite)));
             true
         }
@@ -324,34 +324,48 @@ fn a_pair_of_two_adapters_is_refused() {
     let (first, second) = (dir.path().join("first"), dir.path().join("second"));
     adapter.save(&first).unwrap();
     other.save(&second).unwrap();
-    // The old folder was written here, or by PEFT, which stores no checksum: then it matters that the config is
-    // renamed first.
-    for (before, written) in
-        [(&first, [true, false]), (&first, [false, true]), (&old, [true, false])]
-    {
+    // The old folder was written here, or by PEFT, which stores no checksum: then it matters that the file with ours
+    // is renamed first.
+    for (before, written) in [
+        (&first, [true, false, false]),
+        (&first, [true, true, false]),
+        (&first, [false, false, true]),
+        (&old, [true, false, false]),
+        (&old, [true, true, false]),
+    ] {
         let mixed = tempfile::tempdir().unwrap();
         for (name, new) in ADAPTER_FILES.into_iter().zip(written) {
             let from = if new { &second } else { before };
-            fs::copy(from.join(name), mixed.path().join(name)).unwrap();
+            if from.join(name).exists() {
+                fs::copy(from.join(name), mixed.path().join(name)).unwrap();
+            }
         }
         let error = Adapter::load(mixed.path()).unwrap_err().to_string();
         assert!(error.contains("SHA-256"), "{error}");
     }
-    // One of the two files alone.
-    for name in ADAPTER_FILES {
-        let half = tempfile::tempdir().unwrap();
-        fs::copy(second.join(name), half.path().join(name)).unwrap();
-        let error = Adapter::load(half.path()).unwrap_err().to_string();
-        let says = ["without adapter_config.json", "holds neither"];
-        assert!(says.iter().any(|says| error.contains(says)), "{error}");
+    // Some of the files alone.
+    for (there, says) in [
+        ([true, false, false], "holds no adapter_config.json"),
+        ([false, true, false], "holds neither"),
+        ([true, true, false], "holds neither"),
+        ([false, false, true], "without adapter_config.json"),
+        ([true, false, true], "without adapter_config.json"),
+        ([false, true, true], "holds no burn_peft.json, which was saved with"),
+    ] {
+        let part = tempfile::tempdir().unwrap();
+        for (name, _) in ADAPTER_FILES.into_iter().zip(there).filter(|(_, there)| *there) {
+            fs::copy(second.join(name), part.path().join(name)).unwrap();
+        }
+        let error = Adapter::load(part.path()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
     }
     // Saving over a folder of PEFT's leaves the new adapter and no temporary files.
     let over = tempfile::tempdir().unwrap();
-    for name in ADAPTER_FILES {
+    for name in &ADAPTER_FILES[1..] {
         fs::copy(old.join(name), over.path().join(name)).unwrap();
     }
     other.save(over.path()).unwrap();
-    assert_eq!(fs::read_dir(over.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(over.path()).unwrap().count(), 3);
     assert_eq!(Adapter::load(over.path()).unwrap().tensors, other.tensors);
 }
 
@@ -372,7 +386,7 @@ fn a_failed_save_leaves_the_old_adapter() {
         fs::remove_dir(&blocked).unwrap();
         fs::rename(&kept, &blocked).unwrap();
         assert_eq!(Adapter::load(dir.path()).unwrap().tensors, old.tensors);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 }
 

@@ -135,7 +135,7 @@ fn an_output_goes_where_it_is_meant_to() {
 }
 
 /// The files of an adapter.
-fn adapter(out: &Path) -> [Vec<u8>; 2] {
+fn adapter(out: &Path) -> [Vec<u8>; 3] {
     ADAPTER_FILES.map(|name| fs::read(out.join(name)).unwrap())
 }
 
@@ -289,11 +289,11 @@ fn what_is_read_back_is_summed() {
         command.arg("inspect").arg(&out);
         message(&succeed(&mut command))
     };
-    let config = out.join("adapter_config.json");
-    edit(&config, &tiny_model("gpt2"), "elsewhere");
+    edit(&out.join("adapter_config.json"), &tiny_model("gpt2"), "elsewhere");
     assert_eq!(inspect(), "");
-    edit(&config, "\"lr\": 0.05", "\"lr\": 0.5");
-    let says = format!("note: {} was changed after it was saved", config.display());
+    let own = out.join("burn_peft.json");
+    edit(&own, "\"lr\": 0.05", "\"lr\": 0.5");
+    let says = format!("note: {} was changed after it was saved", own.display());
     assert!(inspect().starts_with(&says), "{}", inspect());
 }
 

@@ -12,7 +12,8 @@ use peft_tests::{device, vectors};
 use serde_json::Value;
 
 /// The two files of an adapter's folder.
-pub const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+pub const ADAPTER_FILES: [&str; 3] =
+    ["burn_peft.json", "adapter_config.json", "adapter_model.safetensors"];
 
 /// A command that runs the program in `dir`.
 pub fn peft(dir: &Path) -> Command {

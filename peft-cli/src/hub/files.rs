@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use peft_core::text::tokenizer_files::{SETTINGS, TOKENIZER_JSON, VOCABULARIES};
+use peft_core::{
+    Adapter,
+    text::tokenizer_files::{SETTINGS, TOKENIZER_JSON, VOCABULARIES},
+};
 
 use super::{
     error::HubError,
@@ -12,7 +15,7 @@ use super::{
 const WEIGHTS: &str = "model.safetensors";
 /// What the name of an index ends in, which lists the files of a sharded model.
 const INDEX: &str = ".index.json";
-const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_CONFIG: &str = Adapter::CONFIG;
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// What a model may lack.
 const OPTIONAL: [&str; 8] = [
@@ -26,6 +29,8 @@ const OPTIONAL: [&str; 8] = [
     // transformers puts such an adapter on the model.
     ADAPTER_CONFIG,
 ];
+/// What an adapter of ours holds beside PEFT's files.
+const OWN_FIELDS: &str = Adapter::FILES[0];
 const TEMPLATE: &str = "chat_template.jinja";
 /// The folder of chat templates beside the default one.
 const OTHER_TEMPLATES: &str = "additional_chat_templates";
@@ -76,7 +81,7 @@ impl Kind {
         let (optional, vocabularies): (&[_], &[_]) = match self {
             Self::Model if has(TOKENIZER_JSON) => (&OPTIONAL, &[]),
             Self::Model => (&OPTIONAL, &VOCABULARIES),
-            Self::Adapter => (&[], &[]),
+            Self::Adapter => (&[OWN_FIELDS], &[]),
         };
         optional.iter().chain(vocabularies).copied()
     }
@@ -244,6 +249,10 @@ mod tests {
         let adapter = ["adapter_config.json", "adapter_model.bin", "tokenizer.json"];
         let (needed, absent) = choose(Kind::Adapter, &adapter).unwrap();
         assert_eq!(needed, ["adapter_config.json", "adapter_model.bin"]);
+        assert_eq!(absent, [OWN_FIELDS]);
+        let (needed, absent) =
+            choose(Kind::Adapter, &[ADAPTER_CONFIG, ADAPTER_WEIGHTS, OWN_FIELDS]).unwrap();
+        assert_eq!(needed, [ADAPTER_CONFIG, OWN_FIELDS, ADAPTER_WEIGHTS]);
         assert!(absent.is_empty());
         let says = |kind, listed: &[&str]| choose(kind, listed).unwrap_err().to_string();
         let old = says(Kind::Model, &["config.json", "tf_model.h5"]);

@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 
 use peft_core::{
     Adapter, Error, Result,
-    adapter::{atomic, codec::sha256},
+    adapter::{atomic, codec::sha256, config_sum},
     train::checkpoint::Checkpoints,
 };
 
@@ -23,9 +23,8 @@ use crate::settings::file;
 
 /// Holds the settings of the run that replaces another, until they are `run.toml`.
 const NEXT: &str = ".peft.next.toml";
-/// Holds the SHA-256 of the config of an adapter that an earlier run left.
+/// Holds the SHA-256 of the fields of an adapter that an earlier run left, which tell it from others.
 const EARLIER: &str = ".peft.earlier";
-const ADAPTER_CONFIG: &str = Adapter::FILES[0];
 
 /// Replaces the run in `out`, if there is one, by one with these settings that has made no step.
 ///
@@ -87,7 +86,7 @@ fn begin_new(out: &Path, empty_metrics: impl Fn(&Path) -> Result<()>) -> Result<
         empty_metrics(&metrics)?;
     }
     if Adapter::exists(out) {
-        atomic::write_file(&out.join(EARLIER), config_sum(out)?.as_bytes())?;
+        atomic::write_file(&out.join(EARLIER), sum_of_fields(out)?.as_bytes())?;
     }
     atomic::rename(&next, &out.join(RUN_FILE))
 }
@@ -123,7 +122,7 @@ pub fn forget(out: &Path) -> Result<()> {
 pub fn has_own_adapter(out: &Path) -> Result<bool> {
     // A file that cannot be read names no earlier adapter.
     let earlier = fs::read_to_string(out.join(EARLIER)).unwrap_or_default();
-    Ok(Adapter::exists(out) && config_sum(out)? != earlier)
+    Ok(Adapter::exists(out) && sum_of_fields(out)? != earlier)
 }
 
 /// The run has an adapter of its own: no earlier one is left.
@@ -142,8 +141,9 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-fn config_sum(out: &Path) -> Result<String> {
-    let path = out.join(ADAPTER_CONFIG);
+/// Of the file that holds the sums of the adapter's others; earlier versions wrote them into its config.
+fn sum_of_fields(out: &Path) -> Result<String> {
+    let path = out.join(config_sum::file_of(out));
     fs::read(&path).map(|bytes| sha256(&bytes)).map_err(Error::read(&path))
 }
 
@@ -160,7 +160,7 @@ mod tests {
             fs::create_dir_all(at(CHECKPOINTS).join(step)).unwrap();
             fs::write(at(CHECKPOINTS).join(step).join("state.json"), "old").unwrap();
         }
-        for name in [RUN_FILE, METRICS, EVALUATIONS, ADAPTER_CONFIG, "metrics.jsonl.damaged"] {
+        for name in [RUN_FILE, METRICS, EVALUATIONS, Adapter::CONFIG, "metrics.jsonl.damaged"] {
             fs::write(at(name), "old").unwrap();
         }
         fs::write(at(CHECKPOINTS).join("notes"), "mine").unwrap();
@@ -188,7 +188,7 @@ mod tests {
     fn assert_new(out: &Path) {
         assert_eq!(
             files(out),
-            [EARLIER, ADAPTER_CONFIG, &format!("{CHECKPOINTS}/notes"), RUN_FILE]
+            [EARLIER, Adapter::CONFIG, &format!("{CHECKPOINTS}/notes"), RUN_FILE]
         );
         assert_eq!(fs::read_to_string(out.join(RUN_FILE)).unwrap(), "new");
         assert!(!has_own_adapter(out).unwrap());
@@ -202,7 +202,7 @@ mod tests {
         assert_new(dir.path());
         assert!(!finish(dir.path()).unwrap());
         assert_new(dir.path());
-        fs::write(dir.path().join(ADAPTER_CONFIG), "new").unwrap();
+        fs::write(dir.path().join(Adapter::CONFIG), "new").unwrap();
         assert!(has_own_adapter(dir.path()).unwrap());
         adapter_saved(dir.path()).unwrap();
         assert!(!dir.path().join(EARLIER).exists());
@@ -219,7 +219,7 @@ mod tests {
             |out| atomic::set_aside(&out.join(METRICS)).unwrap(),
             |out| atomic::set_aside(&out.join(EVALUATIONS)).unwrap(),
             |out| atomic::set_aside(&damaged_lines_of(&out.join(METRICS))).unwrap(),
-            |out| fs::write(out.join(EARLIER), config_sum(out).unwrap()).unwrap(),
+            |out| fs::write(out.join(EARLIER), sum_of_fields(out).unwrap()).unwrap(),
             |out| fs::rename(out.join(NEXT), out.join(RUN_FILE)).unwrap(),
         ];
         for made in 0..=steps.len() {

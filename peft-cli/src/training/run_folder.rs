@@ -116,7 +116,7 @@ impl RunFolder {
 pub fn refuse_existing(out: &Path) -> CliResult {
     let holds = |name: &&str| out.join(name).exists();
     let log = || [METRICS, EVALUATIONS].into_iter().find(|name| has_content(&out.join(name)));
-    let found = [RUN_FILE, Adapter::FILES[0], CHECKPOINTS].into_iter().find(holds).or_else(log);
+    let found = [RUN_FILE, Adapter::CONFIG, CHECKPOINTS].into_iter().find(holds).or_else(log);
     let Some(found) = found else { return Ok(()) };
     let out_name = out.display();
     Err(CliError::Usage(match found == RUN_FILE || overwrite::is_due(out) {

@@ -24,7 +24,7 @@ pub(super) const CONFIG: &str = "adapter_config.json";
 /// The version of PEFT whose layout is written.
 const PEFT_VERSION: &str = "0.21.2";
 
-/// The key of our own fields, which PEFT ignores.
+/// The key of our own fields beside PEFT's. Earlier versions wrote it into `adapter_config.json`.
 pub(super) const OWN: &str = "burn_peft";
 
 /// Our own fields.
@@ -73,6 +73,13 @@ pub struct OwnFields {
     /// Scores on the validation rows.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub metrics: Value,
+}
+
+fn not_our_fields(path: &Path, own_path: &Path, error: &serde_json::Error) -> Error {
+    match path == own_path {
+        true => Error::config(path, OWN, error.to_string()),
+        false => Error::file(own_path, error.to_string()),
+    }
 }
 
 fn is_false(value: &bool) -> bool {
@@ -165,7 +172,7 @@ impl AdapterConfig {
         })
     }
 
-    /// The config as JSON, with keys in alphabetical order.
+    /// The config as JSON, with keys in alphabetical order; our own fields stand under `burn_peft`.
     pub fn to_json(&self) -> Value {
         let heads = self.task.map(HeadLayout::module_names).filter(|names| !names.is_empty());
         // With PEFT's own type, PEFT reads every slot of an encoder-decoder's prefix twice. Of a
@@ -195,19 +202,20 @@ impl AdapterConfig {
         Value::Object(fields)
     }
 
-    /// Reads the config from `value`, the content of the file `path`.
+    /// Reads the config from `value`, the content of the file `path` with our own fields, which may come from the file
+    /// `own_path`, as in [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
     /// [`Error::Config`] naming the key that is missing or invalid.
-    pub fn from_json(value: Value, path: &Path) -> Result<Self> {
+    pub fn from_json(value: Value, path: &Path, own_path: &Path) -> Result<Self> {
         let Value::Object(mut fields) = value else {
             return Err(Error::file(path, "expected a JSON object"));
         };
         let mut own = match fields.remove(OWN) {
             None => OwnFields::default(),
             Some(own) => serde_json::from_value(own)
-                .map_err(|error| Error::config(path, OWN, error.to_string()))?,
+                .map_err(|error| not_our_fields(path, own_path, &error))?,
         };
         let peft_type = match fields.remove("peft_type") {
             Some(Value::String(name)) => PeftType::from_name(&name).ok_or_else(|| {

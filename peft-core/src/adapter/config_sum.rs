@@ -1,4 +1,4 @@
-//! Whether `adapter_config.json` is as it was saved.
+//! Whether the fields of an adapter are as they were saved.
 //!
 //! A sum over what its values mean: neither their order nor white space counts, nor do the keys that people and PEFT
 //! change without changing what the adapter computes.
@@ -9,12 +9,10 @@ use serde_json::Value;
 
 use super::{
     codec::sha256,
-    config::{CONFIG, OWN},
+    config::OWN,
+    own_file::{self, joined},
 };
-use crate::{
-    error::{Error, Result},
-    formats::read,
-};
+use crate::error::{Error, Result};
 
 /// Our own field that holds the sum.
 const SUM: &str = "config_sha256";
@@ -22,25 +20,33 @@ const SUM: &str = "config_sha256";
 /// The field that holds the sum of the tensors.
 const TENSORS_SUM: &str = "tensors_sha256";
 
+/// Both sums.
+pub(super) const SUMS: [&str; 2] = [SUM, TENSORS_SUM];
+
 /// What may change.
 const FREE: [&str; 5] =
     ["auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision"];
 
-/// Adds the sum to the content of `adapter_config.json`.
+/// Adds the sum to the fields of an adapter.
 pub(super) fn add(config: &mut Value) {
     let sum = sum(config);
     config[OWN][SUM] = sum.into();
 }
 
-/// Whether `adapter_config.json` in `dir` was changed after it was saved here: an adapter that is used all the same.
-/// One that PEFT wrote, or an earlier version, has no sum.
+/// Whether the fields of the adapter in `dir` were changed after they were saved here: it is used all the same. One that
+/// PEFT wrote, or an early version, has no sum.
 ///
 /// # Errors
 ///
-/// [`Error::Read`] or [`Error::File`].
+/// [`Error::Read`], [`Error::File`] or [`Error::Config`].
 pub fn is_changed(dir: &Path) -> Result<bool> {
-    let config = read::json(&dir.join(CONFIG))?;
+    let config = joined(dir)?;
     Ok(config[OWN].get(SUM).is_some_and(|stored| *stored != sum(&config)))
+}
+
+/// The file with the fields that are changed by hand: that with our own, if there is one.
+pub fn file_of(dir: &Path) -> &'static str {
+    own_file::file_of(dir)
 }
 
 /// Refuses one of our sums in an object other than [`OWN`]: with one wrong letter in that key, an adapter would pass for
@@ -50,7 +56,7 @@ pub fn is_changed(dir: &Path) -> Result<bool> {
 ///
 /// [`Error::Config`].
 pub(super) fn check_key(config: &Value, path: &Path) -> Result<()> {
-    let holds = |value: &Value| [SUM, TENSORS_SUM].iter().any(|key| value.get(key).is_some());
+    let holds = |value: &Value| SUMS.iter().any(|key| value.get(key).is_some());
     let mut fields = config.as_object().into_iter().flatten();
     match fields.find(|(key, value)| *key != OWN && holds(value)) {
         None => Ok(()),
@@ -58,7 +64,7 @@ pub(super) fn check_key(config: &Value, path: &Path) -> Result<()> {
             path,
             key,
             format!(
-                "holds what this program writes under `{OWN}`: the key was damaged or renamed; write \"{OWN}\" in its \
+                "holds what this program wrote under `{OWN}`: the key was damaged or renamed; write \"{OWN}\" in its \
                  place, so that the sums in it are checked"
             ),
         )),

@@ -10,9 +10,10 @@ use burn::tensor::TensorData;
 use super::{
     atomic,
     codec::{finite_f32, sha256, to_safetensors},
-    config::{AdapterConfig, CONFIG},
+    config::{AdapterConfig, CONFIG, OWN},
     config_sum,
     elsewhere::not_an_adapter,
+    own_file::{self, OWN_FILE},
     stored::{self, TENSORS},
 };
 use crate::{
@@ -73,20 +74,23 @@ fn check_embeddings(tensors: &NamedTensors, config: &AdapterConfig, path: &Path)
 }
 
 impl Adapter {
-    /// The names of the two files of a folder, in the order in which they must be written.
-    pub const FILES: [&str; 2] = [CONFIG, TENSORS];
+    /// The names of the files of a folder, in the order in which they must be written.
+    pub const FILES: [&str; 3] = [OWN_FILE, CONFIG, TENSORS];
+
+    /// The file that makes a folder an adapter.
+    pub const CONFIG: &str = CONFIG;
 
     /// Whether `dir` holds an adapter.
     pub fn exists(dir: &Path) -> bool {
         dir.join(CONFIG).exists()
     }
 
-    /// The two [`FILES`](Self::FILES) of the folder `dir`.
+    /// The [`FILES`](Self::FILES) of the folder `dir`.
     ///
     /// # Errors
     ///
     /// [`Error::Mismatch`] for P-tuning v1, which is only read.
-    pub fn files(&self, dir: &Path) -> Result<[(PathBuf, Vec<u8>); 2]> {
+    pub fn files(&self, dir: &Path) -> Result<[(PathBuf, Vec<u8>); 3]> {
         if self.config.peft_type == PeftType::PTuning {
             return Err(Error::Mismatch(format!(
                 "{}: an adapter of the type P_TUNING is only read; `peft convert` turns it into one \
@@ -100,26 +104,31 @@ impl Adapter {
         };
         let path = dir.join(TENSORS);
         let bytes = to_safetensors(&self.tensors.iter().map(named).collect(), &path)?;
+        let bytes = own_file::marked(bytes);
         let mut config = self.config.clone();
         config.own.tensors_sha256 = Some(sha256(&bytes));
         let mut json = config.to_json();
         config_sum::add(&mut json);
-        let text = format!("{json:#}\n");
-        Ok([(dir.join(CONFIG), text.into_bytes()), (path, bytes)])
+        let own = json[OWN].take();
+        if let Some(fields) = json.as_object_mut() {
+            fields.remove(OWN);
+        }
+        let text = |json| format!("{json:#}\n").into_bytes();
+        Ok([(dir.join(OWN_FILE), text(own)), (dir.join(CONFIG), text(json)), (path, bytes)])
     }
 
-    /// Writes the folder, creating it if missing. Both files are written before either replaces an
-    /// old one. The config, which holds the SHA-256 of the tensors, is replaced first: a kill in
-    /// between leaves a pair that [`load`](Self::load) rejects, even if the old config is PEFT's
-    /// and holds no SHA-256.
+    /// Writes the folder, creating it if missing. All files are written before any replaces an old
+    /// one. Our own, which holds the SHA-256 of the tensors, is replaced first: a kill in between
+    /// leaves a folder that [`load`](Self::load) rejects, even if the old adapter is PEFT's and
+    /// holds no SHA-256.
     ///
     /// # Errors
     ///
     /// [`Error::Write`], and as for [`files`](Self::files).
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let [(config, text), (tensors, bytes)] = self.files(dir)?;
+        let files = self.files(dir)?;
         fs::create_dir_all(dir).map_err(Error::write(dir))?;
-        atomic::write_files(&[(&config, &text), (&tensors, &bytes)])
+        atomic::write_files(&files.each_ref().map(|(path, bytes)| (path.as_path(), bytes.as_slice())))
     }
 
     /// Reads a folder written by this crate or by PEFT: `adapter_model.safetensors`, else
@@ -136,20 +145,28 @@ impl Adapter {
         if dir.exists() && !config_path.exists() {
             return Err(not_an_adapter(dir));
         }
-        let json = read::json(&config_path)?;
+        let json = own_file::joined(dir)?;
         config_sum::check_key(&json, &config_path)?;
-        let submodules = stored::submodules(&json);
-        let config = AdapterConfig::from_json(json, &config_path)?;
         let path = stored::path(dir)?;
         let bytes = read::bytes(&path)?;
+        own_file::check_there(dir, &json, &bytes)?;
+        let own = own_file::file_of(dir);
+        let submodules = stored::submodules(&json);
+        let config = AdapterConfig::from_json(json, &config_path, &dir.join(own))?;
         if let Some(expected) = &config.own.tensors_sha256 {
             let found = sha256(&bytes);
             if found != *expected {
+                let foreign = match own {
+                    OWN_FILE => {
+                        ", or another program wrote it (without burn_peft.json the folder is read as one of PEFT's)"
+                    }
+                    _ => "",
+                };
                 return Err(Error::file(
                     &path,
                     format!(
-                        "has the SHA-256 {found}, {CONFIG} expects {expected}: the file is damaged, \
-                         or a save was interrupted"
+                        "has the SHA-256 {found}, {own} expects {expected}: the file is damaged, \
+                         or a save was interrupted{foreign}"
                     ),
                 ));
             }

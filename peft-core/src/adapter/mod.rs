@@ -1,11 +1,12 @@
 //! Adapters as folders that Python's `peft` reads too: `adapter_config.json` and
-//! `adapter_model.safetensors`.
+//! `adapter_model.safetensors`, and beside them `burn_peft.json` with what it has no place for.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`config`] | the fields of `adapter_config.json`, PEFT's and ours |
+//! | [`config`] | the fields of `adapter_config.json`, and ours |
+//! | `own_file` | where ours are: `burn_peft.json` |
 //! | [`config_sum`] | whether those fields are as they were saved |
-//! | [`folder`] | reading and writing the two files, checksums, atomic writes |
+//! | [`folder`] | reading and writing the files, checksums, atomic writes |
 //! | [`codec`] | named tensors as bytes, and back |
 //! | [`stored`] | the tensors of a folder: `adapter_model.safetensors`, else `adapter_model.bin` |
 //! | [`foreign`] | files of other code: what their tensors are, and the adapter they become |
@@ -27,6 +28,7 @@ pub mod folder;
 pub mod foreign;
 pub mod growing;
 pub mod lock;
+mod own_file;
 pub mod prompt_file;
 pub mod stored;
 mod temporary;

@@ -1,11 +1,12 @@
 //! Checkpoints: folders that hold a whole run at one step, or do not exist.
 //!
 //! ```text
-//! RUN/checkpoints/step-000123/adapter_config.json         what is trained, folded: an adapter like any other
+//! RUN/checkpoints/step-000123/burn_peft.json              what is trained, folded: an adapter like any other
+//!                             adapter_config.json
 //!                             adapter_model.safetensors
 //!                             state.safetensors           parameters unfolded, moments, what scored best
 //!                             state.json                  counters, scores, SHA-256 of state.safetensors
-//!                             SHA256SUMS                  of all four, for `sha256sum --check` too
+//!                             SHA256SUMS                  of all five, for `sha256sum --check` too
 //! ```
 
 use std::{
@@ -32,7 +33,8 @@ use crate::{
 const TENSORS: &str = "state.safetensors";
 const STATE: &str = "state.json";
 /// The files of a checkpoint, of which there are sums.
-const FILES: [&str; 4] = [Adapter::FILES[0], Adapter::FILES[1], TENSORS, STATE];
+const FILES: [&str; 5] =
+    [Adapter::FILES[0], Adapter::FILES[1], Adapter::FILES[2], TENSORS, STATE];
 /// The sums of the others.
 const SUMS: &str = "SHA256SUMS";
 
@@ -94,8 +96,8 @@ impl Checkpoints {
         };
         let state = serde_json::to_vec_pretty(&state)
             .map_err(|error| Error::file(&path.join(STATE), error.to_string()))?;
-        let [(_, config), (_, adapter)] = adapter.files(&path)?;
-        let contents = [config, adapter, bytes, state];
+        let [own, config, adapter] = adapter.files(&path)?.map(|(_, content)| content);
+        let contents = [own, config, adapter, bytes, state];
         let files = FILES.into_iter().zip(&contents);
         let sums: String =
             files.clone().map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes))).collect();
@@ -177,6 +179,10 @@ fn check_sums(folder: &Path) -> Result<()> {
         .map(|(sum, name)| (name, sum))
         .collect();
     for name in FILES {
+        // An earlier version wrote one file less.
+        if name == Adapter::FILES[0] && !sums.contains_key(name) && !folder.join(name).exists() {
+            continue;
+        }
         let expected = sums
             .get(name)
             .ok_or_else(|| Error::file(&path, format!("has no line for {name}: it is damaged")))?;

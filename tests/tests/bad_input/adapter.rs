@@ -265,6 +265,51 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "burn_peft.json was not copied",
+        build: |dir| {
+            run(dir);
+            fs::remove_file(dir.join("out/burn_peft.json")).unwrap();
+            words("inspect out")
+        },
+        says: &["out: holds no burn_peft.json", "adapter_model.safetensors", "copy it, too"],
+        ..CASE
+    },
+    Case {
+        name: "burn_peft.json lost a sum",
+        build: |dir| {
+            run(dir);
+            edit(&dir.join("out/burn_peft.json"), |own| {
+                own.as_object_mut().unwrap().remove("config_sha256").unwrap();
+            });
+            words("inspect out")
+        },
+        says: &["out/burn_peft.json: key `config_sha256`", "is missing", "damaged"],
+        ..CASE
+    },
+    Case {
+        name: "burn_peft.json and an earlier version's key",
+        build: |dir| {
+            run(dir);
+            edit(&dir.join("out/adapter_config.json"), |config| config["burn_peft"] = json!({}));
+            words("inspect out")
+        },
+        says: &["out/adapter_config.json: key `burn_peft`", "beside burn_peft.json", "remove one"],
+        ..CASE
+    },
+    Case {
+        name: "tensors that PEFT saved beside burn_peft.json",
+        build: |dir| {
+            run(dir);
+            adapter(dir, "gpt2/prefix");
+            for name in ["adapter_config.json", "adapter_model.safetensors"] {
+                fs::copy(dir.join("adapter").join(name), dir.join("out").join(name)).unwrap();
+            }
+            words("inspect out")
+        },
+        says: &["out/adapter_model.safetensors", "another program", "without burn_peft.json"],
+        ..CASE
+    },
+    Case {
         name: "adapter_config.json is not JSON",
         build: |dir| {
             pair(dir, "gpt2");

@@ -33,7 +33,7 @@ pub(super) fn train(task: &str, data: &Path, flags: &str) -> (String, Option<Vec
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let tensors = fs::read(dir.path().join("out").join(ADAPTER_FILES[1])).ok();
+    let tensors = fs::read(dir.path().join("out").join(ADAPTER_FILES[2])).ok();
     assert_eq!(output.status.success(), tensors.is_some(), "{stderr}");
     (stderr, tensors)
 }

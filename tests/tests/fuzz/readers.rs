@@ -102,8 +102,8 @@ fn adapters() -> Vec<Reader> {
             seeds: seeds(&[
                 "files/p-tuning/adapter_config.json",
                 "files/seq2seq/adapter_config.json",
-                "interop/gpt2-prompt/adapter_config.json",
-                "interop/gpt2-ptv2-layers/adapter_config.json",
+                "logits/bert/layers/adapter_config.json",
+                "logits/t5/sites/adapter_config.json",
             ]),
             repair: nothing,
             read: |dir, bytes| {
@@ -112,10 +112,20 @@ fn adapters() -> Vec<Reader> {
                 adapter.files(dir).map(drop)
             },
             allowance: SMALL,
-            beside: vec![(
-                vectors("interop/gpt2-prompt/adapter_model.safetensors"),
-                "adapter_model.safetensors",
-            )],
+            beside: vec![(file("p-tuning/adapter_model.safetensors"), "adapter_model.safetensors")],
+        },
+        Reader {
+            name: "burn_peft.json",
+            seeds: seeds(&["interop/gpt2-prompt/burn_peft.json"]),
+            repair: nothing,
+            read: |dir, bytes| {
+                write(dir, "burn_peft.json", bytes);
+                Adapter::load(dir)?.files(dir).map(drop)
+            },
+            allowance: SMALL,
+            beside: ["adapter_config.json", "adapter_model.safetensors"]
+                .map(|name| (vectors("interop/gpt2-prompt").join(name), name))
+                .to_vec(),
         },
         Reader {
             name: "adapter_model.bin, .pt",
