@@ -47,6 +47,20 @@ pub fn smollm2() -> Option<PathBuf> {
     present(path, "set PEFT_SMOLLM2 to the folder of SmolLM2-135M-Instruct.Q4_1.gguf")
 }
 
+/// A built example of a crate of the workspace.
+///
+/// # Panics
+///
+/// If it is not built and `.ci/run` requires it.
+pub fn example(name: &str) -> Option<PathBuf> {
+    // The program that runs is target/release/deps/NAME.
+    let folder = env::current_exe().ok()?.ancestors().nth(2)?.join("examples");
+    present(
+        folder.join(name),
+        "only a test of the whole workspace builds it: `cargo test --workspace`",
+    )
+}
+
 fn present(path: PathBuf, reason: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);

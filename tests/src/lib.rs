@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `inputs` | where files are: [`vectors`], and the real models and data of [`shared`], [`minilm`] and [`smollm2`] |
+//! | `inputs` | where files are: [`vectors`], and the real models and data of [`shared`], [`minilm`] and [`smollm2`], built examples |
 //! | `family`, `random_model` | small random models of each [`Family`] |
 //! | `values` | [`random_values`] |
 //! | [`strategies`] | what property tests draw |
@@ -18,6 +18,6 @@ mod values;
 pub mod virtual_tokens;
 
 pub use family::Family;
-pub use inputs::{minilm, shared, smollm2, vectors};
+pub use inputs::{example, minilm, shared, smollm2, vectors};
 pub use random_model::{Shape, VOCAB, device, random_model, random_model_on, random_model_with};
 pub use values::random_values;

@@ -7,6 +7,8 @@ mod cases;
 mod chat;
 mod comparison;
 mod encoder_decoder;
+#[cfg(feature = "cpu")]
+mod examples;
 mod families;
 mod foreign;
 mod generation;

@@ -118,6 +118,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::adapter::config::CONFIG;
 
     #[test]
     fn our_sums_have_one_place() {

@@ -128,7 +128,9 @@ impl Adapter {
     pub fn save(&self, dir: &Path) -> Result<()> {
         let files = self.files(dir)?;
         fs::create_dir_all(dir).map_err(Error::write(dir))?;
-        atomic::write_files(&files.each_ref().map(|(path, bytes)| (path.as_path(), bytes.as_slice())))
+        atomic::write_files(
+            &files.each_ref().map(|(path, bytes)| (path.as_path(), bytes.as_slice())),
+        )
     }
 
     /// Reads a folder written by this crate or by PEFT: `adapter_model.safetensors`, else

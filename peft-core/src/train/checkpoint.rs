@@ -33,8 +33,7 @@ use crate::{
 const TENSORS: &str = "state.safetensors";
 const STATE: &str = "state.json";
 /// The files of a checkpoint, of which there are sums.
-const FILES: [&str; 5] =
-    [Adapter::FILES[0], Adapter::FILES[1], Adapter::FILES[2], TENSORS, STATE];
+const FILES: [&str; 5] = [Adapter::FILES[0], Adapter::FILES[1], Adapter::FILES[2], TENSORS, STATE];
 /// The sums of the others.
 const SUMS: &str = "SHA256SUMS";
 
