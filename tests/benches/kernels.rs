@@ -191,6 +191,6 @@ fn cross_entropy(criterion: &mut Criterion) {
     let targets: Vec<usize> = (0..ROWS).map(|row| row * 7919 % v).collect();
     let case = format!("{ROWS} rows of {h}, {v} classes");
     function(criterion, "cross entropy", &case, [vec![ROWS, h], vec![ROWS, v]], |x| {
-        model.lm_cross_entropy(x, &targets).unwrap()
+        model.lm_cross_entropy(x, &targets, 0.0).unwrap()
     });
 }

@@ -167,6 +167,14 @@ settings! {
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training",
         show_default = "no clipping")]
     clip_norm: f64,
+    /// seq-cls, token-cls: how much each class counts in the loss: balanced (a class counts as much as any other, however
+    /// few rows it has), or a JSON file with a number for each class: {"yes": 3, "no": 1}.
+    #[arg(long, value_name = "balanced|FILE", help_heading = "Training", show_default = "all the same")]
+    class_weights: PathBuf,
+    /// What part of a target is spread over all classes or tokens, from 0 to below 1.
+    #[arg(long, value_name = "PART", allow_negative_numbers = true, help_heading = "Training",
+        show_default = defaults().label_smoothing)]
+    label_smoothing: f64,
     /// Gradient checkpointing: keep only the input of each layer and run the layer again in the backward pass.
     /// Saves most of the memory of activations and makes steps slower, see docs/PERFORMANCE.md. CPU only.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training",

@@ -35,6 +35,7 @@ pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
         schedule: settings.schedule.as_deref().map_or(Ok(defaults.schedule), str::parse)?,
         warmup_steps: settings.warmup_steps.unwrap_or(defaults.warmup_steps),
         clip_norm: settings.clip_norm,
+        label_smoothing: settings.label_smoothing.unwrap_or(defaults.label_smoothing),
         seed: settings.seed(),
         eval_every: settings.eval_every,
         checkpoint_every: settings.checkpoint_every,

@@ -5,6 +5,7 @@
 //! | [`prepared`] | [`PreparedRun`]: everything read, checked and encoded, then trained |
 //! | [`inputs`] | what a run reads: base model, adapter to start from, rows |
 //! | [`class_names`] | the classes of a run |
+//! | `class_weights` | how much each class counts in the loss |
 //! | [`head`] | the head it starts with |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
 //! | [`run_folder`] | what is on disk before and after a run begins |
@@ -14,6 +15,7 @@
 //! | [`progress`] | progress bar, metrics file, Ctrl-C |
 
 pub mod class_names;
+pub(crate) mod class_weights;
 pub(crate) mod file_names;
 pub mod head;
 pub mod initial_values;

@@ -17,7 +17,7 @@ use peft_core::{
 use peft_models::Loaded;
 use serde_json::json;
 
-use super::{class_names, inputs::Inputs, method_builder::MethodBuilder};
+use super::{class_names, class_weights, inputs::Inputs, method_builder::MethodBuilder};
 use crate::{
     encoding::{SORTED_LABELS, check_lengths},
     error::CliResult,
@@ -111,6 +111,11 @@ impl PreparedRun {
         let (train, valid) =
             inputs.encode(&today, (task, problem_type), labels.as_ref(), &found)?;
         settings.text().check_rendered(&[&train, &valid], "")?;
+        if let Some(given) = &settings.class_weights {
+            config.class_weights =
+                Some(class_weights::of(given, task, labels.as_ref(), &train.examples)?);
+            config.validate()?;
+        }
         // A run that is resumed on another day has to see the same rows.
         if train.conversations + valid.conversations > 0 && inputs.prints_date(&today)? {
             settings.chat_date = today.chat_date;

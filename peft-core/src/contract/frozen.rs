@@ -10,7 +10,7 @@ use super::{
     cache::Cache,
     context_budget::check_length,
     head::{Head, HeadLayout},
-    loss::{at_least_f32, cross_entropy_sum},
+    loss::{at_least_f32, smoothed_cross_entropy_sum},
     spec::{ModelSpec, Side, Site},
     stack::{StackInput, StackOutput},
     task::Task,
@@ -101,6 +101,9 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// The cross entropy of the language-model head: the sum of the negative log-likelihoods of the
     /// targets, in nats, `[1]`. A model may compute it without ever holding all logits.
     ///
+    /// With `label_smoothing` ε, a target counts `1 - ε + ε / V` and every other token `ε / V`
+    /// ([`smoothed_cross_entropy_sum`]).
+    ///
     /// # Shapes
     ///
     /// - hidden: `[M, H]`, selected positions only
@@ -109,9 +112,14 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// # Errors
     ///
     /// As for [`lm_logits`](Self::lm_logits); [`Error::Mismatch`] for a target that is not below V.
-    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
-        let logits = self.lm_logits(hidden)?;
-        cross_entropy_sum(at_least_f32(logits), targets)
+    fn lm_cross_entropy(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[usize],
+        label_smoothing: f64,
+    ) -> Result<Tensor<1>> {
+        let logits = at_least_f32(self.lm_logits(hidden)?);
+        smoothed_cross_entropy_sum(logits, targets, None, label_smoothing)
     }
 
     /// Applies the frozen pooler between the hidden state of a sequence `[B, H]` and its

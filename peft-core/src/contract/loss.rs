@@ -1,5 +1,5 @@
-//! Losses over selected positions: cross entropy for classes, binary cross entropy and squared error
-//! for numbers.
+//! Losses over selected positions: cross entropy for classes, with weights and smoothed targets where
+//! asked for, binary cross entropy and squared error for numbers.
 
 use burn::tensor::{
     DType, Int, Tensor, TensorData,
@@ -27,6 +27,67 @@ pub fn cross_entropy_sum(logits: Tensor<2>, targets: &[usize]) -> Result<Tensor<
     let index: Vec<i64> = targets.iter().map(|target| *target as i64).collect();
     let index = Tensor::<2, Int>::from_data(TensorData::new(index, [m, 1]), &device);
     Ok(log_softmax(logits, 1).gather(1, index).sum().neg())
+}
+
+/// The weighted sum of the cross entropies of smoothed targets, in nats: `[1]`. Divided by the sum of the
+/// weights of the targets ([`weight_of_targets`]) it is torch's `CrossEntropyLoss` with `weight` and
+/// `label_smoothing`:
+///
+/// ```text
+/// Σ_i [ (1 - ε) w[t_i] (-ln p_i[t_i]) + ε / C Σ_c w[c] (-ln p_i[c]) ]
+/// ```
+///
+/// # Shapes
+///
+/// - logits: `[M, C]`
+/// - targets: M class indices
+/// - weights: C numbers, one for each class; 1 if not given
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for a target that is not below C, or another number of weights.
+pub fn smoothed_cross_entropy_sum(
+    logits: Tensor<2>,
+    targets: &[usize],
+    weights: Option<&[f32]>,
+    label_smoothing: f64,
+) -> Result<Tensor<1>> {
+    if weights.is_none() && label_smoothing == 0.0 {
+        return cross_entropy_sum(logits, targets);
+    }
+    let [m, classes] = logits.dims();
+    check_classes(targets, classes)?;
+    let device = logits.device().without_autodiff();
+    let log_p = log_softmax(logits, 1);
+    let index: Vec<i64> = targets.iter().map(|target| *target as i64).collect();
+    let index = Tensor::<2, Int>::from_data(TensorData::new(index, [m, 1]), &device);
+    let mut of_targets = log_p.clone().gather(1, index);
+    let mut of_all = log_p;
+    if let Some(weights) = weights {
+        if weights.len() != classes {
+            return Err(Error::Mismatch(format!(
+                "there are weights for {} classes, the head has {classes}",
+                weights.len()
+            )));
+        }
+        let own: Vec<f32> = targets.iter().map(|target| weights[*target]).collect();
+        of_targets = of_targets.clone() * like(&of_targets, &own)?;
+        let weights = TensorData::new(weights.to_vec(), [1, classes]);
+        of_all = of_all.clone() * Tensor::from_data(weights, (&device, of_all.dtype()));
+    }
+    let smoothed = of_all.sum() * (label_smoothing / classes as f64);
+    Ok((of_targets.sum() * (1.0 - label_smoothing) + smoothed).neg())
+}
+
+/// How much targets count together: the sum of the weights of their classes, or their number.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for a target that has no weight.
+pub fn weight_of_targets(targets: &[usize], weights: Option<&[f32]>) -> Result<f64> {
+    let Some(weights) = weights else { return Ok(targets.len() as f64) };
+    check_classes(targets, weights.len())?;
+    Ok(targets.iter().map(|target| f64::from(weights[*target])).sum())
 }
 
 /// The sum over rows and classes of `-y ln σ(x) - (1 - y) ln σ(-x)`, in nats: `[1]`. Divided by the
@@ -122,6 +183,37 @@ mod tests {
             [[1.0f32, 2.0, 0.5], [0.0, 0.0, 0.0], [-1.0, 3.0, 1e3]],
             &Device::default(),
         )
+    }
+
+    /// Whether there are weights, ε, the sum, what the mean divides it by.
+    const TORCH: [(bool, f64, f64, f64); 4] = [
+        (false, 0.0, 5.7231951, 4.0),
+        (true, 0.0, 3.6167095, 4.0),
+        (false, 0.1, 5.9148618, 4.0),
+        (true, 0.3, 5.5153948, 4.0),
+    ];
+
+    /// Of torch 2.15: `CrossEntropyLoss(weight, label_smoothing, reduction="sum")` of these logits, and with
+    /// `reduction="mean"` what it divides by.
+    #[test]
+    fn weights_and_smoothing_are_those_of_torch() {
+        let logits = Tensor::<2>::from_data(
+            [[1.0f32, 2.0, 0.5], [0.0, 0.0, 0.0], [-1.0, 3.0, 0.25], [4.0, -2.0, 1.5]],
+            &Device::default(),
+        );
+        let (targets, all) = ([1, 2, 0, 0], [0.25f32, 2.0, 1.5]);
+        for (weights, smoothing, sum, weight) in TORCH {
+            let weights = weights.then_some(&all[..]);
+            let found = smoothed_cross_entropy_sum(logits.clone(), &targets, weights, smoothing);
+            let found = found.unwrap().into_scalar::<f64>();
+            assert!((found - sum).abs() < 1e-5, "{found} {sum}");
+            assert_eq!(weight_of_targets(&targets, weights).unwrap(), weight);
+        }
+        let plain = cross_entropy_sum(logits.clone(), &targets).unwrap().into_scalar::<f64>();
+        assert!((plain - TORCH[0].2).abs() < 1e-5, "{plain}");
+        let error = smoothed_cross_entropy_sum(logits, &targets, Some(&[1.0]), 0.0).unwrap_err();
+        assert!(error.to_string().contains("weights for 1 classes, the head has 3"), "{error}");
+        assert!(weight_of_targets(&[3], Some(&all)).is_err());
     }
 
     /// By hand: ln(e^1 + e^2 + e^0.5) - 1, ln 3, and 1003 - 1e3 - ... = 997 for a target far below the

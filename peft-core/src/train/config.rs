@@ -94,6 +94,15 @@ pub struct TrainConfig {
     pub warmup_steps: usize,
     /// Norm to which all gradients together are clipped. Default none.
     pub clip_norm: Option<f64>,
+    /// How much each class counts in the loss, for tasks whose rows or tokens have one class: as torch's
+    /// `CrossEntropyLoss(weight)`, whose mean is weighted too. Default none: all count 1.
+    // These two are left out where they say nothing, so that checkpoints from before them can be resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<Vec<f32>>,
+    /// What part of a target is spread over all classes or tokens, ε: as torch's
+    /// `CrossEntropyLoss(label_smoothing)`. Scores of validation rows do without. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
     /// Seed of shuffling and dropout. Default 0.
     pub seed: u64,
     /// Steps between evaluations on the validation rows; the last step is always evaluated.
@@ -127,6 +136,10 @@ pub struct TrainConfig {
     pub null_score_diff_threshold: Option<f64>,
 }
 
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
 fn is_single_label(problem_type: &ProblemType) -> bool {
     *problem_type == ProblemType::SingleLabel
 }
@@ -153,6 +166,8 @@ impl Default for TrainConfig {
             schedule: Schedule::Linear,
             warmup_steps: 0,
             clip_norm: None,
+            class_weights: None,
+            label_smoothing: 0.0,
             seed: 0,
             eval_every: None,
             checkpoint_every: None,
@@ -216,6 +231,43 @@ impl TrainConfig {
         self.schedule.lr(self.lr, step, self.warmup_steps, total)
     }
 
+    /// Whether a row or a token has one class.
+    fn has_classes(&self) -> bool {
+        self.task == Task::TokenCls
+            || (self.task == Task::SeqCls && !self.problem_type.has_values())
+    }
+
+    fn check_weights(&self) -> Result<()> {
+        let kind = match self.problem_type.has_values() {
+            true => self.problem_type.to_string(),
+            false => self.task.to_string(),
+        };
+        if let Some(weights) = &self.class_weights {
+            if !self.has_classes() {
+                let message = format!("not used by {kind}, whose rows have no single class");
+                return Err(Error::setting("class_weights", message));
+            }
+            if let Some(weight) = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
+                let message = format!("found {weight}, expected numbers of at least 0");
+                return Err(Error::setting("class_weights", message));
+            }
+            if weights.iter().all(|weight| *weight == 0.0) {
+                let message = "all are 0: nothing would be learnt";
+                return Err(Error::setting("class_weights", message));
+            }
+        }
+        let smoothing = self.label_smoothing;
+        if !(0.0..1.0).contains(&smoothing) {
+            let message = format!("found {smoothing}, expected a number from 0 to below 1");
+            return Err(Error::setting("label_smoothing", message));
+        }
+        if smoothing > 0.0 && !self.has_classes() && !self.task.is_language_model() {
+            let message = format!("not used by {kind}, which chooses among no classes");
+            return Err(Error::setting("label_smoothing", message));
+        }
+        Ok(())
+    }
+
     /// Checks each setting and their combination.
     ///
     /// # Errors
@@ -260,6 +312,7 @@ impl TrainConfig {
             }
         }
         check_threshold(self.null_score_diff_threshold)?;
+        self.check_weights()?;
         if self.batch_tokens.is_some() && !self.shuffle {
             let message = "rows in the file's order have a `batch_size`";
             return Err(Error::setting("batch_tokens", message));

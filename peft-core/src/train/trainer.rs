@@ -20,7 +20,7 @@ use crate::{
     adapter::FolderLock,
     contract::{
         frozen::FrozenModel,
-        loss::cross_entropy_sum,
+        loss::{smoothed_cross_entropy_sum, weight_of_targets},
         method::{Mode, PeftMethod},
         params,
         task::Task,
@@ -243,7 +243,7 @@ impl<'a> Trainer<'a> {
             .map(|rows| rows.into_iter().map(|row| &self.data.train[row]).collect())
             .collect();
 
-        let (mut loss, mut tokens, mut labelled) = (0.0, 0, None);
+        let (mut loss, mut tokens, mut counted) = (0.0, 0, None);
         let mut grads: Vec<Option<Tensor<1>>> = Vec::new();
         for examples in &batches {
             tokens += examples.iter().map(|example| example.num_tokens()).sum::<usize>();
@@ -252,12 +252,18 @@ impl<'a> Trainer<'a> {
             let virtual_tokens = state.trainable.method.virtual_tokens(mode);
             let virtual_tokens =
                 self.model.prefill(&virtual_tokens.cast(self.model.spec().dtype))?;
-            let total =
-                *labelled.get_or_insert_with(|| self.count_targets(&batches, &virtual_tokens));
+            let (_, total) = match counted {
+                Some(counted) => counted,
+                None => *counted.insert(self.count_targets(&batches, &virtual_tokens)?),
+            };
+            // Of classes that count nothing.
+            if total == 0.0 {
+                continue;
+            }
             let Some(sum) = self.loss_of_batch(&state.trainable, examples, &virtual_tokens)? else {
                 continue;
             };
-            let part = sum / total as f64;
+            let part = sum / total;
             let mut gradients = part.backward();
             loss += part.into_scalar::<f64>();
             if !loss.is_finite() {
@@ -279,16 +285,29 @@ impl<'a> Trainer<'a> {
             lr,
             tokens,
             tokens_per_second: tokens as f64 / start.elapsed().as_secs_f64().max(1e-9),
-            labelled: labelled.unwrap_or(0),
+            labelled: counted.map_or(0, |(labelled, _)| labelled),
             grad_norm,
         })
     }
 
-    /// The number of targets in the batches of a step.
-    fn count_targets(&self, batches: &[Vec<&Example>], virtual_tokens: &VirtualTokens) -> usize {
-        let after_prompt = after_prompt(virtual_tokens);
-        let targets = |rows| Positions::num_targets(self.config.task, rows, &after_prompt);
-        batches.iter().map(|rows| targets(rows)).sum()
+    /// The number of targets in the batches of a step, and how much they count together.
+    fn count_targets(
+        &self,
+        batches: &[Vec<&Example>],
+        virtual_tokens: &VirtualTokens,
+    ) -> Result<(usize, f64)> {
+        let (task, after_prompt) = (self.config.task, after_prompt(virtual_tokens));
+        let targets = |rows| Positions::num_targets(task, rows, &after_prompt);
+        let count: usize = batches.iter().map(|rows| targets(rows)).sum();
+        let Some(weights) = self.config.class_weights.as_deref() else {
+            return Ok((count, count as f64));
+        };
+        let mut weight = 0.0;
+        for rows in batches {
+            let (_, targets) = Positions::labelled_rows(task, rows, &after_prompt);
+            weight += weight_of_targets(&targets, Some(weights))?;
+        }
+        Ok((count, weight))
     }
 
     /// The loss of a batch, summed over its targets; `None` if it has none.
@@ -311,10 +330,15 @@ impl<'a> Trainer<'a> {
             let logits = logits(self.model, trainable.head.as_ref(), config.task, states)?;
             match config.problem_type.has_values() {
                 true => loss_of_values(config.problem_type, logits, &Positions::values(examples))?,
-                false => cross_entropy_sum(positions.choices(logits), &targets)?,
+                false => smoothed_cross_entropy_sum(
+                    positions.choices(logits),
+                    &targets,
+                    config.class_weights.as_deref(),
+                    config.label_smoothing,
+                )?,
             }
         } else {
-            self.model.lm_cross_entropy(states, &targets)?
+            self.model.lm_cross_entropy(states, &targets, config.label_smoothing)?
         };
         Ok(Some(sum))
     }

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, module::linear};
 use peft_core::{
     Result,
-    contract::loss::{at_least_f32, check_classes, cross_entropy_sum},
+    contract::loss::{at_least_f32, check_classes, smoothed_cross_entropy_sum},
 };
 
 use super::Activation;
@@ -118,18 +118,27 @@ impl Linear {
     }
 
     /// The cross entropy of a language-model head: the sum over rows `[M, H]` of the negative log-likelihood of their
-    /// targets.
+    /// targets, smoothed as in [`smoothed_cross_entropy_sum`].
     ///
     /// # Errors
     ///
     /// [`peft_core::Error::Mismatch`] for a target that is not below V.
-    pub fn cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
+    pub fn cross_entropy(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[usize],
+        label_smoothing: f64,
+    ) -> Result<Tensor<1>> {
         let classes = self.weights.iter().map(|weight| weight.dims()[0]).sum();
         check_classes(targets, classes)?;
         let bias = self.bias.as_ref();
-        if let Some(loss) = kernels::lm_cross_entropy(&hidden, &self.weights, bias, targets) {
+        let weights = &self.weights;
+        if let Some(loss) =
+            kernels::lm_cross_entropy(&hidden, weights, bias, targets, label_smoothing)
+        {
             return Ok(loss);
         }
-        cross_entropy_sum(at_least_f32(self.forward(hidden)), targets)
+        let logits = at_least_f32(self.forward(hidden));
+        smoothed_cross_entropy_sum(logits, targets, None, label_smoothing)
     }
 }

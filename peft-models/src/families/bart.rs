@@ -254,8 +254,13 @@ impl FrozenModel for Bart {
         Ok(self.head.forward(hidden))
     }
 
-    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
-        self.head.cross_entropy(hidden, targets)
+    fn lm_cross_entropy(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[usize],
+        label_smoothing: f64,
+    ) -> Result<Tensor<1>> {
+        self.head.cross_entropy(hidden, targets, label_smoothing)
     }
 
     fn tensors(&self) -> NamedTensors {

@@ -181,8 +181,13 @@ impl FrozenModel for Gpt2 {
         Ok(lm_head(&self.head, &self.spec)?.forward(hidden))
     }
 
-    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
-        lm_head(&self.head, &self.spec)?.cross_entropy(hidden, targets)
+    fn lm_cross_entropy(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[usize],
+        label_smoothing: f64,
+    ) -> Result<Tensor<1>> {
+        lm_head(&self.head, &self.spec)?.cross_entropy(hidden, targets, label_smoothing)
     }
 
     fn classifier(&self) -> Option<&Head> {

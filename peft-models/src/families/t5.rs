@@ -272,8 +272,13 @@ impl FrozenModel for T5 {
         Ok(self.head.forward(hidden.mul_scalar(self.head_scale)))
     }
 
-    fn lm_cross_entropy(&self, hidden: Tensor<2>, targets: &[usize]) -> Result<Tensor<1>> {
-        self.head.cross_entropy(hidden.mul_scalar(self.head_scale), targets)
+    fn lm_cross_entropy(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[usize],
+        label_smoothing: f64,
+    ) -> Result<Tensor<1>> {
+        self.head.cross_entropy(hidden.mul_scalar(self.head_scale), targets, label_smoothing)
     }
 
     fn tensors(&self) -> NamedTensors {

@@ -2,8 +2,11 @@
 //! whole.
 //!
 //! ```text
-//! z = h W + b      loss = Σ logsumexp(z) - z[target]      dh = softmax(z) Wᵀ - Wᵀ[target]
+//! z = h W + b      loss = Σ logsumexp(z) - (1 - ε) z[target] - ε mean(z)
+//!                  dh   = softmax(z) Wᵀ - (1 - ε) Wᵀ[target] - ε mean(Wᵀ)
 //! ```
+//!
+//! ε is the smoothing of targets, which is 0 unless asked for.
 //!
 //! The head is frozen, so the forward pass computes the gradient of the hidden states too, while it has the logits.
 
@@ -31,12 +34,14 @@ pub(super) fn cross_entropy(
     head: Frozen,
     bias: Option<&Tensor<1>>,
     targets: &[usize],
+    label_smoothing: f64,
 ) -> Option<Tensor<1>> {
     let bias = match bias {
         Some(bias) => Some(in_order(&frozen(bias)?)),
         None => None,
     };
-    let kernel = CrossEntropy { head: [head], bias, targets: targets.to_vec() };
+    let smoothing = label_smoothing as f32;
+    let kernel = CrossEntropy { head: [head], bias, targets: targets.to_vec(), smoothing };
     Some(run(kernel, Inputs::One(hidden.into_dispatch())))
 }
 
@@ -45,6 +50,7 @@ struct CrossEntropy {
     head: [Frozen; 1],
     bias: Option<FlexTensor>,
     targets: Vec<usize>,
+    smoothing: f32,
 }
 
 /// How many logits are in memory at a time.
@@ -58,6 +64,10 @@ vectorised! {
             *x = exp::<FMA>(*x - largest);
         }
         [largest, sum_body::<FMA>(x)]
+    }
+
+    fn sum_of<FMA>(x: &[f32]) -> f32 {
+        sum_body::<FMA>(x)
     }
 
     fn scale_and_subtract<FMA>(row: &mut [f32], factor: f32, other: &[f32]) {
@@ -86,6 +96,18 @@ impl Kernel for CrossEntropy {
         let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));
         let mut logits = vec![0.0; step * classes];
         let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
+        let smoothing = self.smoothing;
+        let mut mean = vec![0.0; if keep && smoothing > 0.0 { width } else { 0 }];
+        if !mean.is_empty() {
+            let each = vec![1.0 / classes as f32; classes];
+            product_by_columns(
+                &mut mean,
+                MatrixView::by_rows(&each, 1, classes, classes),
+                &back,
+                None,
+                None,
+            );
+        }
         let mut total = 0.0f64;
         for start in (0..rows).step_by(step) {
             let count = step.min(rows - start);
@@ -99,7 +121,10 @@ impl Kernel for CrossEntropy {
             change_rows_with(logits, classes, &mut scores, |range, logits, scores| {
                 let rows = logits.chunks_exact_mut(classes).zip(&targets[range]);
                 for ((logits, target), score) in rows.zip(scores) {
-                    let own = logits[*target];
+                    let mut own = logits[*target];
+                    if smoothing > 0.0 {
+                        own = (1.0 - smoothing) * own + smoothing * sum_of(logits) / classes as f32;
+                    }
                     let [largest, sum] = exponentials(logits);
                     *score = [largest - own + sum.ln(), sum];
                 }
@@ -116,7 +141,10 @@ impl Kernel for CrossEntropy {
                 for (row, to) in range.zip(rows.chunks_exact_mut(width)) {
                     let target = targets[row];
                     let column = head[0].weight.columns(target..target + 1, &mut scratch);
-                    let column: Vec<f32> = column.elements().collect();
+                    let mut column: Vec<f32> = column.elements().collect();
+                    for (x, mean) in column.iter_mut().zip(&mean) {
+                        *x = (1.0 - smoothing) * *x + smoothing * mean;
+                    }
                     scale_and_subtract(to, 1.0 / scores[row][1], &column);
                 }
             });

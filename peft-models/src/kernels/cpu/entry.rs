@@ -76,17 +76,23 @@ pub(crate) fn linear_onto<const D: usize>(
     linear::linear_onto(x.clone(), frozen(weights)?, bias, residual.clone())
 }
 
-/// The sum over rows `[M, H]` of the cross entropy of a language-model head `[V, H]`, which must be one matrix.
+/// The sum over rows `[M, H]` of the cross entropy of a language-model head `[V, H]`, which must be one matrix, with
+/// smoothed targets.
 pub(crate) fn lm_cross_entropy(
     hidden: &Tensor<2>,
     head: &[Matrix],
     bias: Option<&Tensor<1>>,
     targets: &[usize],
+    label_smoothing: f64,
 ) -> Option<Tensor<1>> {
     match head {
-        [head] if supports(hidden) => {
-            cross_entropy::cross_entropy(hidden.clone(), Frozen::of(head)?, bias, targets)
-        }
+        [head] if supports(hidden) => cross_entropy::cross_entropy(
+            hidden.clone(),
+            Frozen::of(head)?,
+            bias,
+            targets,
+            label_smoothing,
+        ),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{
     activation::{gelu, gelu_approximate, relu, silu},
     module::{layer_norm, linear},
 };
-use peft_core::contract::loss::cross_entropy_sum;
+use peft_core::contract::loss::smoothed_cross_entropy_sum;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use rand::Rng;
 
@@ -233,7 +233,8 @@ proptest! {
             1 => [1usize..41, 1usize..41, 600usize..700],
             1 => [4097usize..4300, 1usize..5, 2usize..8],
         ],
-        kept in kept(), swapped: bool, has_bias: bool, seed: u64,
+        kept in kept(), swapped: bool, has_bias: bool, smoothing in prop_oneof![Just(0.0), 0.01..0.9],
+        seed: u64,
     ) {
         let mut choices = stream(seed, 0, "targets");
         let targets: Vec<usize> = (0..m).map(|_| choices.random_range(0..v)).collect();
@@ -243,12 +244,13 @@ proptest! {
         let kernel = |x: &[Tensor<1>]| {
             let (head, hidden) = (Frozen::of(&head).unwrap(), shaped(&x[0], [m, h], layout));
             let bias = bias(x);
-            cpu::cross_entropy::cross_entropy(hidden, head, bias.as_ref(), &targets).unwrap()
+            cpu::cross_entropy::cross_entropy(hidden, head, bias.as_ref(), &targets, smoothing)
+                .unwrap()
         };
         let plain = |x: &[Tensor<1>]| {
             let hidden = shaped(&x[0], [m, h], layout);
             let logits = linear(hidden, head.full(x[0].dtype()).transpose(), bias(x));
-            cross_entropy_sum(logits, &targets).unwrap()
+            smoothed_cross_entropy_sum(logits, &targets, None, smoothing).unwrap()
         };
         check(seed, &[m * h], &kernel, &plain);
         check_nan(seed, &[m * h], &kernel, &plain);

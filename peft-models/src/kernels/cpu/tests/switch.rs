@@ -123,7 +123,7 @@ fn pass(Loaded { model, .. }: &Loaded) -> Vec<Vec<f64>> {
     let mut loss = (list.clone() * factors(&list)).sum();
     if spec.topology != Topology::EncoderOnly {
         let targets: Vec<usize> = (0..real.len()).map(|row| row * 5 % 37).collect();
-        let cross_entropy = model.lm_cross_entropy(chosen, &targets).unwrap();
+        let cross_entropy = model.lm_cross_entropy(chosen, &targets, 0.1).unwrap();
         found.push(values(cross_entropy.clone()));
         loss = loss + cross_entropy;
     }
