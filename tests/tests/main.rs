@@ -5,6 +5,7 @@ mod bad_input;
 mod base_models;
 mod cases;
 mod chat;
+mod class_weights;
 mod comparison;
 mod encoder_decoder;
 #[cfg(feature = "cpu")]

@@ -1,6 +1,6 @@
 //! What must be the same when a run is resumed, so that it continues as if it had never stopped.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -53,14 +53,16 @@ impl Identity {
     ///
     /// [`Error::Mismatch`] naming everything that differs.
     pub fn check(&self, stored: &Self, path: &Path) -> Result<()> {
-        let differing: Vec<String> = self
-            .0
-            .iter()
-            .map(|(key, now)| (key, stored.0.get(key).unwrap_or(&Value::Null), now))
+        // Settings that say nothing are left out, on either side.
+        let keys: BTreeSet<&String> = self.0.keys().chain(stored.0.keys()).collect();
+        let of = |parts: &Self, key: &String| parts.0.get(key).cloned().unwrap_or_default();
+        let differing: Vec<String> = keys
+            .into_iter()
+            .map(|key| (key, of(stored, key), of(self, key)))
             .filter(|(_, then, now)| then != now)
-            .map(|(key, then, now)| match (then, now) {
-                _ if key.ends_with("rows") => format!("{key} (other content)"),
-                _ => format!("{key} (then {then}, now {now})"),
+            .map(|(key, then, now)| match key.ends_with("rows") {
+                true => format!("{key} (other content)"),
+                false => format!("{key} (then {then}, now {now})"),
             })
             .collect();
         if differing.is_empty() {

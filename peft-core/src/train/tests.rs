@@ -149,10 +149,14 @@ fn the_loss_falls_and_the_frozen_model_stays_as_it_is() {
 /// Rows have unequal lengths, so a mean of batch means would be wrong.
 #[test]
 fn accumulated_batches_equal_one_large_batch() {
-    for case in CASES {
+    for (case, weighted) in CASES.into_iter().flat_map(|case| [(case, false), (case, true)]) {
         let case = Case::new(case);
+        let has_classes = matches!(case.task, Task::SeqCls | Task::TokenCls);
+        let smooths = has_classes || case.task.is_language_model();
         let run = |batch_size, accumulation| {
             let config = TrainConfig {
+                class_weights: (weighted && has_classes).then(|| vec![0.25, 2.0]),
+                label_smoothing: if weighted && smooths { 0.2 } else { 0.0 },
                 batch_size,
                 accumulation,
                 shuffle: false,
@@ -656,6 +660,53 @@ fn a_step_s_loss_is_the_evaluation_s() {
         let (loss, expected) = (watch.reports[0].loss, metrics.get("loss").unwrap());
         assert!((loss - expected).abs() < 1e-5, "{:?}: {loss} {expected}", case.task);
     }
+}
+
+/// Of rows of one class the weight drops out, and two means are averaged by the weights of their rows.
+#[test]
+fn classes_count_as_much_as_their_weights() {
+    let case = Case::new(CASES[2]);
+    let base = config(case.task, 1);
+    let loss = |rows: &[Example], weights: Option<Vec<f32>>| {
+        let config = TrainConfig { batch_size: rows.len(), class_weights: weights, ..base.clone() };
+        let data = TrainingData { train: rows, valid: &[] };
+        let mut watch = Watch::default();
+        train(&case.model, case.trainable(0.0), &data, &config, &anywhere(), &mut watch).unwrap();
+        watch.reports[0].loss
+    };
+    let (first, second): (Vec<Example>, Vec<Example>) =
+        case.train.iter().cloned().partition(|row| row.target == Target::Class(0));
+    let (a, b) = (loss(&first, None), loss(&second, None));
+    assert!((loss(&first, Some(vec![0.25, 2.0])) - a).abs() < 1e-5);
+    let weight = (0.25 * first.len() as f64, 2.0 * second.len() as f64);
+    let expected = (weight.0 * a + weight.1 * b) / (weight.0 + weight.1);
+    let found = loss(&case.train, Some(vec![0.25, 2.0]));
+    assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    // A class that counts nothing.
+    assert_eq!(loss(&first, Some(vec![0.0, 1.0])), 0.0);
+    assert!((loss(&case.train, Some(vec![0.0, 1.0])) - b).abs() < 1e-5);
+
+    let refused = |task, weights: Option<Vec<f32>>, smoothing| {
+        let config =
+            TrainConfig { class_weights: weights, label_smoothing: smoothing, ..config(task, 1) };
+        config.validate().unwrap_err().to_string()
+    };
+    for (task, weights, smoothing, says) in [
+        (Task::CausalLm, Some(vec![1.0, 1.0]), 0.0, "class_weights: not used by causal-lm"),
+        (Task::QuestionAns, None, 0.1, "label_smoothing: not used by qa"),
+        (Task::SeqCls, None, 1.0, "label_smoothing: found 1"),
+        (Task::SeqCls, None, f64::NAN, "label_smoothing: found NaN"),
+        (Task::SeqCls, Some(vec![1.0, -1.0]), 0.0, "class_weights: found -1"),
+        (Task::SeqCls, Some(vec![0.0, 0.0]), 0.0, "class_weights: all are 0"),
+    ] {
+        let error = refused(task, weights, smoothing);
+        assert!(error.contains(says), "{error}");
+    }
+    let data = TrainingData { train: &case.train, valid: &[] };
+    let config = TrainConfig { class_weights: Some(vec![1.0; 3]), ..base };
+    let error = train(&case.model, case.trainable(0.0), &data, &config, &anywhere(), &mut Silent)
+        .unwrap_err();
+    assert!(error.to_string().contains("weights for 3 classes, the head has 2"), "{error}");
 }
 
 #[test]

@@ -258,6 +258,24 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "weights of classes for a language model",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--class-weights balanced")
+        },
+        says: &["--class-weights: is for rows and tokens with one class each"],
+        ..USAGE
+    },
+    Case {
+        name: "labels smoothed to nothing",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--label-smoothing 1")
+        },
+        says: &["--label-smoothing", "found 1, expected a number from 0 to below 1"],
+        ..USAGE
+    },
+    Case {
         name: "seq-cls on T5",
         build: |dir| {
             model(dir, "t5");
