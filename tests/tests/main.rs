@@ -16,6 +16,7 @@ mod generation;
 mod gguf;
 mod gradients;
 mod help;
+mod held_out;
 mod house;
 mod hub;
 mod interchange;

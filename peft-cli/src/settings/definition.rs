@@ -48,6 +48,10 @@ macro_rules! settings {
                 if self.steps.is_some() || self.epochs.is_some() {
                     (other.steps, other.epochs) = (None, None);
                 }
+                // So do rows of a file and held out ones.
+                if self.valid.is_some() || self.valid_split.is_some() {
+                    (other.valid, other.valid_split) = (None, None);
+                }
                 // So do rows and tokens per batch.
                 if self.batch_size.is_some() || self.batch_tokens.is_some() {
                     (other.batch_size, other.batch_tokens) = (None, None);
@@ -82,6 +86,11 @@ settings! {
     #[arg(long, value_name = "FILE", help_heading = "What to train")]
     #[serde(with = "one_or_several")]
     valid: Vec<PathBuf>,
+    /// Hold out this part of the training rows for validation, where there is no file of them: of each class the same
+    /// part, rows with the same input together, chosen by the seed.
+    #[arg(long, value_name = "PART", conflicts_with = "valid", allow_negative_numbers = true,
+        help_heading = "What to train")]
+    valid_split: f64,
     /// Folder of the run, and of the adapter that it makes.
     #[arg(long, value_name = "DIR", help_heading = "What to train")]
     out: PathBuf,

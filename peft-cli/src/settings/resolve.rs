@@ -29,6 +29,9 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
         let message = "give either it or --batch-size, not both";
         return Err(Error::setting("--batch-tokens", message));
     }
+    if settings.valid.is_some() && settings.valid_split.is_some() {
+        return Err(Error::setting("--valid-split", "give either it or --valid, not both"));
+    }
     check_needs_valid(&settings)?;
     let defaults = TrainConfig::default();
     let optimizer =
@@ -88,8 +91,11 @@ fn check_needs_valid(settings: &Settings) -> Result<()> {
         ("--best-metric", settings.best_metric.is_some()),
         ("--patience", settings.patience.is_some()),
     ];
-    match given.into_iter().find(|(_, given)| *given && settings.valid.is_none()) {
-        Some((flag, _)) => Err(Error::setting(flag, "needs validation rows (--valid)")),
+    let none = settings.valid.is_none() && settings.valid_split.is_none();
+    match given.into_iter().find(|(_, given)| *given && none) {
+        Some((flag, _)) => {
+            Err(Error::setting(flag, "needs validation rows (--valid, --valid-split)"))
+        }
         None => Ok(()),
     }
 }

@@ -168,7 +168,18 @@ impl Inputs {
                 let rows = ChosenFields::new(first, wanted, of_valid).watch(files.rows());
                 encode(&self.base, dir, rows, &how)?
             }
-            None => Encoded::default(),
+            None => match settings.valid_split {
+                Some(part) => {
+                    let (train, valid) = train.hold_out(part, task, settings.seed())?;
+                    output::note(format!(
+                        "note: {} of {} training rows are held out for validation",
+                        valid.records(),
+                        train.records() + valid.records()
+                    ));
+                    return Ok((train, valid));
+                }
+                None => Encoded::default(),
+            },
         };
         Ok((train, valid))
     }

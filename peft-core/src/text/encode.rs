@@ -5,6 +5,7 @@
 //! | `encode/config.rs` | the settings |
 //! | `encode/rows.rs` | rows that are encoded as they are read |
 //! | `encode/encoded.rs` | the examples, and what only all rows together tell |
+//! | `encode/split.rs` | rows held out from training |
 //! | `encode/ids.rs` | token ids, for any task |
 //! | `encode/tokenise.rs` | texts to tokens, many at once |
 //! | `encode/texts.rs` | sources and targets, and how they are cut |
@@ -25,6 +26,7 @@ mod qa;
 mod rows;
 mod seq2seq;
 mod seq_cls;
+mod split;
 mod texts;
 mod token_cls;
 mod tokenise;

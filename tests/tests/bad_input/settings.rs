@@ -267,6 +267,15 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "all rows held out",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--valid-split 1")
+        },
+        says: &["--valid-split", "found 1, expected a number above 0 and below 1"],
+        ..USAGE
+    },
+    Case {
         name: "labels smoothed to nothing",
         build: |dir| {
             model(dir, "gpt2");
@@ -491,7 +500,7 @@ pub const CASES: &[Case] = &[
             model(dir, "gpt2");
             train("--eval-every 2")
         },
-        says: &["--eval-every: needs validation rows (--valid)"],
+        says: &["--eval-every: needs validation rows (--valid, --valid-split)"],
         ..USAGE
     },
     Case {
