@@ -14,6 +14,10 @@ pub fn of(error: &CliError) -> String {
         Error::Data { path, line, message } => {
             format!("{}, line {line}: {}", path.display(), of_row(message))
         }
+        Error::Config { path, key, message } => {
+            Error::config(path, key, of_file(message)).to_string()
+        }
+        Error::File { path, message } => Error::file(path, of_file(message)).to_string(),
         Error::OldCheckpoint { path } => format!(
             "{} is a checkpoint of an earlier run: continue that run with --resume, remove the checkpoint, \
              or give another --out",
@@ -44,6 +48,12 @@ fn flag_of(setting: &str) -> Option<String> {
 /// backticks too: none of them has a setting's name with an underscore, and those without one follow `set`.
 fn of_row(message: &str) -> String {
     replaced(message, |before, name| name.contains('_') || before.ends_with("set "))
+}
+
+/// A library's message about a file, with the flags of the settings that follow `set`: keys of the file stand in
+/// backticks too.
+fn of_file(message: &str) -> String {
+    replaced(message, |before, _| before.ends_with("set "))
 }
 
 /// A library's message about a setting, with the flags of the other settings that it names in backticks. What was

@@ -38,8 +38,8 @@ pub fn refuse(config: &ModelConfig) -> Result<()> {
 
 fn message(how: &str) -> String {
     format!(
-        "says that the model is quantised ({how}), which is not read: give the model that it was made from. \
-         `base_weights` = bf16 or int8 keeps that one small in memory"
+        "says that the model is quantised ({how}), which is not read: give the model that it was made from; \
+         set `base_weights` to bf16 or int8 to keep that one small in memory"
     )
 }
 

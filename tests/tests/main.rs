@@ -19,6 +19,7 @@ mod help;
 mod held_out;
 mod house;
 mod hub;
+mod info;
 mod interchange;
 mod interop;
 mod jinja;

@@ -1,19 +1,22 @@
 //! `peft info`: what a model is, and whether it is supported.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use peft_core::{
-    Error, Head, SiteSpec,
-    text::{ChatSource, Clock, ModelTokenizer, has_tokenizer},
+    Error, Head, SiteSpec, Task,
+    text::{ChatSource, Clock, EncoderConfig, ModelTokenizer, Record, has_tokenizer},
 };
-use peft_models::{Loaded, ModelConfig};
-use serde_json::{Value, json};
+use peft_models::{Loaded, ModelConfig, generate::EndTokens};
+use serde_json::{Map, Value, json};
 
 use crate::{
     base_model, device,
-    error::CliResult,
-    locate,
+    error::{CliError, CliResult},
+    locate, message,
     output::{self, grouped, line, visible},
 };
 
@@ -80,6 +83,12 @@ impl Inputs {
             Ok(false) => Err("the model has no tokenizer".to_string()),
             _ => ModelTokenizer::load(dir).map_err(|error| error.to_string()),
         };
+        // What closes a text is read with it.
+        let closed = match loaded.model.has_lm_head() {
+            true => EndTokens::of(&loaded.config).map(drop).map_err(|error| error.to_string()),
+            false => Ok(()),
+        };
+        let tokenizer = tokenizer.and_then(|tokenizer| closed.map(|()| tokenizer));
         let text = match &tokenizer {
             Ok(tokenizer) => Ok(text_of(tokenizer, loaded.model.spec().vocab_size)),
             Err(reason) => Err(reason.clone()),
@@ -87,16 +96,33 @@ impl Inputs {
         let chat = match &tokenizer {
             _ if !loaded.model.has_lm_head() => Err("the model has no language model".into()),
             Err(_) => Err("text does not work".into()),
-            Ok(tokenizer) => chat_of(dir, tokenizer),
+            _ if loaded.model.spec().is_encoder_decoder() => {
+                Err("an encoder-decoder has no chat".into())
+            }
+            Ok(tokenizer) => chat_of(dir, tokenizer, loaded.model.spec().vocab_size),
         };
         Self { tokenizer: tokenizer.ok(), text, chat }
     }
 }
 
-fn chat_of(dir: &Path, tokenizer: &ModelTokenizer) -> Result<(), String> {
+/// Whether the chat template renders a greeting.
+fn chat_of(dir: &Path, tokenizer: &ModelTokenizer, vocab_size: usize) -> Result<(), String> {
     let source = ChatSource::read(dir, &tokenizer.special_tokens, None, Clock::now());
     let source = source.map_err(|error| error.to_string())?;
-    source.missing().map_or(Ok(()), |reason| Err(reason.to_string()))
+    if let Some(reason) = source.missing() {
+        return Err(reason.to_string());
+    }
+    let how = EncoderConfig {
+        chat: Some(Arc::new(source)),
+        as_chat: true,
+        targets: false,
+        ..EncoderConfig::new(Task::CausalLm, vocab_size)
+    };
+    let greeting = Map::from_iter([("text".to_string(), json!("hello"))]);
+    let greeting = Record::new(Path::new("a greeting").into(), 1, greeting);
+    let encoder = how.init(Some(tokenizer.tokenizer.clone()));
+    let encoded = encoder.and_then(|encoder| encoder.encode(&[greeting]));
+    encoded.map(drop).map_err(|error| error.to_string())
 }
 
 /// What to know about rows of text.
@@ -222,7 +248,7 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
     }
     let config = ModelConfig::load(dir)?;
     let model_type = config.model_type().ok();
-    let reason = error.to_string();
+    let reason = message::of(&CliError::Failed(error));
     if args.json {
         let json = json!({
             "supported": false,

@@ -26,8 +26,12 @@ pub struct FileTensor {
 ///
 /// [`Error::File`] if it is malformed or truncated.
 pub fn tensors(bytes: &[u8], path: &Path) -> Result<Vec<FileTensor>> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| Error::file(path, format!("not a whole safetensors file: {error}")))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+        Error::file(
+            path,
+            format!("not a whole safetensors file: {error}; copy or download it again"),
+        )
+    })?;
     let found = file.iter().map(|(name, view)| {
         // A view is a part of these bytes.
         let first = view.data().as_ptr() as usize - bytes.as_ptr() as usize;

@@ -32,6 +32,8 @@ pub struct Aside {
     pub repeated: Vec<(String, String)>,
     /// Why a field may be missing, and what to do about it.
     pub hint: Option<String>,
+    /// The line of a table that was taken for its header.
+    pub header_line: Option<usize>,
     /// The fields that hold numbers of classes, with the names of the classes.
     pub class_names: Vec<ClassNames>,
     /// Why the classes of a field, or of all, have no names although they should: the field, and a sentence.

@@ -309,7 +309,7 @@ pub const CASES: &[Case] = &[
             config(dir, "quantization_config", json!({"quant_method": "awq", "bits": 4}));
             train("")
         },
-        says: &["key `quantization_config`", "quantised (awq, 4 bits)", "`base_weights`"],
+        says: &["key `quantization_config`", "quantised (awq, 4 bits)", "set --base-weights"],
         ..CASE
     },
     Case {

@@ -41,7 +41,7 @@ fn quantised_checkpoints_are_refused_by_name() {
             "config.json: key `quantization_config`: says that the model is quantised",
             how,
             "give the model that it was made from",
-            "`base_weights`",
+            "set --base-weights to bf16 or int8",
         ] {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }

@@ -124,7 +124,7 @@ fn what_is_wrong_is_said() {
     let version = |bytes: [u8; 4]| [b"GGUF", &bytes[..], &whole[8..]].concat();
     let twice = Header::default().tensor("w", &[1], 0, 0).tensor("w", &[1], 0, 4);
     let huge = u64::MAX.to_le_bytes();
-    let short = "m: ends at 97 bytes, before the end of tensor `w`: it is not whole";
+    let short = "m: ends at 97 bytes, before the end of tensor `w`: it is not whole: copy or download it again";
     for (file, expected) in [
         (b"GGML\0\0\0\0".to_vec(), "m: is not a GGUF file, which begins with the letters GGUF"),
         (b"GG".to_vec(), "m: is not a GGUF file, which begins with the letters GGUF"),
@@ -179,7 +179,7 @@ fn what_is_wrong_is_said() {
         ),
         (
             Header::default().tensor("w", &[32], 8, u64::MAX).file(34),
-            "m: ends at 98 bytes, before the end of tensor `w`: it is not whole",
+            "m: ends at 98 bytes, before the end of tensor `w`: it is not whole: copy or download it again",
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\nsize 98\n".to_vec(),

@@ -78,7 +78,7 @@ impl Header {
                 _ => {
                     let name = &tensor.name;
                     return Err(format!(
-                        "ends at {len} bytes, before the end of tensor `{name}`: it is not whole"
+                        "ends at {len} bytes, before the end of tensor `{name}`: it is not whole: copy or download it again"
                     ));
                 }
             }

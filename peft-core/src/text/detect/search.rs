@@ -171,8 +171,14 @@ impl<'a> Search<'a> {
             ),
         };
         let aside = self.rows.first().and_then(|row| row.aside.as_ref());
-        let hint = aside.and_then(|aside| aside.hint.as_ref());
-        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        let hint = aside.and_then(|aside| match (&aside.hint, aside.header_line) {
+            (Some(hint), _) => Some(format!("; {hint}")),
+            (None, Some(line)) => Some(format!(
+                "; or, if line {line} is a row and no header, set `columns` to the names of the columns"
+            )),
+            (None, None) => None,
+        });
+        let hint = hint.unwrap_or_default();
         Error::setting(role.setting(), format!("{found}. Name the one to read{hint}"))
     }
 

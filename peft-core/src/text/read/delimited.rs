@@ -121,6 +121,8 @@ pub(super) struct DelimitedRecords {
     header: Option<Header>,
     /// Rows that were read to understand the header.
     waiting: VecDeque<(usize, Vec<String>)>,
+    /// The line of the file's own header, as long as no row has repeated a part of it.
+    own_header: Option<usize>,
 }
 
 impl DelimitedRecords {
@@ -152,7 +154,8 @@ impl DelimitedRecords {
             first = rows.next(notes)?;
         }
         let Some((line, first)) = first else {
-            return Ok(Self { rows, header: None, waiting: VecDeque::new() });
+            let waiting = VecDeque::new();
+            return Ok(Self { rows, header: None, waiting, own_header: None });
         };
         let next = rows.next(notes)?;
         let header = match &options.columns {
@@ -228,7 +231,8 @@ impl DelimitedRecords {
                 waiting.push_front((line, first));
             }
         }
-        Ok(Self { rows, header: Some(header), waiting })
+        let own_header = options.columns.is_none().then_some(line);
+        Ok(Self { rows, header: Some(header), waiting, own_header })
     }
 
     /// The next record, `None` at the end of the file.
@@ -241,6 +245,16 @@ impl DelimitedRecords {
             Some(row) => Some(row),
             None => self.rows.next(notes)?,
         };
+        if let (Some(first), Some((line, values))) = (self.own_header, &row)
+            && let Some(cell) = header.repeated_by(values)
+        {
+            self.own_header = None;
+            notes.say(format!(
+                "line {line} of {} has `{cell}` where line {first}, which is taken as the header, has it: if that is a \
+                 row, set `columns` to the names of the columns",
+                self.rows.input.path.display()
+            ));
+        }
         let record = row.map(|(line, values)| header.record(line, values)).transpose();
         record.map_err(|error| match error {
             Error::Data { path, line, message } if self.rows.within => {
@@ -303,7 +317,7 @@ fn header(
     next: Option<&Vec<String>>,
     notes: &mut Notes,
 ) -> Header {
-    let header = Header::new(path, first);
+    let header = Header::new(path, first).on_line(line);
     let Some(cell) = looks_like_data(first, next) else { return header };
     let hint = format!(
         "line {line} of {} is taken as the header, but looks like a row (`{cell}`): if it is one, set \

@@ -34,15 +34,28 @@ impl Header {
         Self { path: path.clone(), names, repeated, aside: None }
     }
 
+    /// The same header, on a line of its own file.
+    pub fn on_line(mut self, line: usize) -> Self {
+        Arc::make_mut(self.aside.get_or_insert_default()).header_line = Some(line);
+        self
+    }
+
+    /// The first cell of a row that repeats the name of its column.
+    pub fn repeated_by<'v>(&self, values: &'v [String]) -> Option<&'v str> {
+        let same = |(name, value): &(&String, &String)| !name.is_empty() && name == value;
+        self.names.iter().zip(values).find(same).map(|(_, value)| value.as_str())
+    }
+
     /// Adds `hint` to what is said of a missing field.
     pub fn with_hint(mut self, hint: String) -> Self {
-        self.aside = Some(Arc::new(Aside { hint: Some(hint), ..Aside::default() }));
+        Arc::make_mut(self.aside.get_or_insert_default()).hint = Some(hint);
         self
     }
 
     /// Adds `hint` to what is said of a missing field, unless there is a hint.
     pub fn or_hint(self, hint: String) -> Self {
-        if self.aside.is_some() { self } else { self.with_hint(hint) }
+        let has_one = self.aside.as_ref().is_some_and(|aside| aside.hint.is_some());
+        if has_one { self } else { self.with_hint(hint) }
     }
 
     /// The record of a line with these fields.

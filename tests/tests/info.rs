@@ -1,0 +1,59 @@
+//! `peft info`: yes only for what works, and why not.
+
+use std::{fs, path::Path};
+
+use peft_tests::vectors;
+use serde_json::Value;
+
+use crate::support::{peft, succeed};
+
+/// `text` and `chat` of the folder `model`: whether they work, and the reason.
+fn info(dir: &Path) -> [(bool, String); 2] {
+    let output = succeed(peft(dir).args(["info", "model", "--json"])).stdout;
+    let found: Value = serde_json::from_slice(&output).unwrap();
+    ["text", "chat"].map(|part| {
+        let reason = found[part]["reason"].as_str().unwrap_or_default();
+        (found[part]["supported"].as_bool().unwrap(), reason.to_string())
+    })
+}
+
+#[test]
+fn text_and_chat_are_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    succeed(peft(dir).args(["demo", "--export", "."]));
+    let put = |name: &str, text: &str| fs::write(dir.join("model").join(name), text).unwrap();
+    let [text, chat] = info(dir);
+    assert!(text.0 && !chat.0 && chat.1.contains("no chat template of its own"), "{chat:?}");
+
+    let template = "{% for message in messages %}{{ message.content }} {% endfor %}";
+    put("chat_template.jinja", template);
+    assert_eq!(info(dir), [(true, String::new()), (true, String::new())]);
+    put("chat_template.jinja", "{{ raise_exception('no questions') }}");
+    let [text, chat] = info(dir);
+    assert!(text.0 && !chat.0 && chat.1.contains("no questions"), "{chat:?}");
+    put("chat_template.jinja", "{% for %}");
+    assert!(!info(dir)[1].0);
+
+    put("chat_template.jinja", template);
+    put(
+        "generation_config.json",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0f\nsize 117\n",
+    );
+    let [text, chat] = info(dir);
+    assert!(!text.0 && text.1.contains("Git LFS pointer") && !chat.0, "{text:?} {chat:?}");
+}
+
+#[test]
+fn an_encoder_decoder_has_no_chat() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for file in fs::read_dir(vectors("base_models/t5-texts")).unwrap() {
+        let file = file.unwrap().path();
+        fs::copy(&file, model.join(file.file_name().unwrap())).unwrap();
+    }
+    fs::write(model.join("chat_template.jinja"), "{{ messages[0].content }}").unwrap();
+    let [text, chat] = info(dir.path());
+    assert!(text.0 && !chat.0 && chat.1 == "an encoder-decoder has no chat", "{text:?} {chat:?}");
+}
