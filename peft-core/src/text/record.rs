@@ -61,6 +61,9 @@ impl ClassNames {
     }
 }
 
+/// What to do with a conversation where other fields are wanted.
+pub(super) const IS_CONVERSATION: &str = "; conversations are rows of the task causal-lm";
+
 impl Record {
     /// Creates a record of the line `line` of a file.
     pub fn new(path: Arc<Path>, line: usize, fields: Map<String, Value>) -> Self {
@@ -241,7 +244,8 @@ impl Record {
             return self.error(format!("{what}; the line has no fields{hint}"));
         }
         let known: Vec<&str> = self.fields.keys().map(String::as_str).collect();
-        self.error(format!("{what}; the line has: {}{hint}", known.join(", ")))
+        let chat = if self.is_conversation() { IS_CONVERSATION } else { "" };
+        self.error(format!("{what}; the line has: {}{hint}{chat}", known.join(", ")))
     }
 
     pub(crate) fn unexpected(&self, key: &str, value: &Value, expected: &str) -> Error {

@@ -35,7 +35,9 @@ pub const CASES: &[Case] = &[
     Case {
         name: "a conversation that is not a list of messages",
         build: |dir| chat(dir, r#"{"messages": "hello"}"#, "{{ messages }}"),
-        says: &["rows.jsonl, line 1: field `messages`: found a string that is not JSON"],
+        says: &[
+            "rows.jsonl, line 1: field `messages`: found a string that is not the JSON of a list",
+        ],
         ..CASE
     },
     Case {

@@ -225,7 +225,9 @@ fn parsed<'v>(
         Some(Ordered::String(text)) if text.trim().is_empty() => Ok(None),
         Some(Ordered::String(text)) => {
             let parsed = serde_json::from_str::<Ordered>(text).map_err(|error| {
-                record.error(format!("field `{key}`: found a string that is not JSON: {error}"))
+                record.error(format!(
+                    "field `{key}`: found a string that is not the JSON of a list: {error}"
+                ))
             });
             Ok(Some(Cow::Owned(parsed?)))
         }

@@ -15,9 +15,9 @@ use crate::{
         gguf::{Gguf, gguf_of},
         read,
     },
+    text::tokenizer_files::CONFIG,
 };
 
-const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
 const OTHER_TEMPLATES: &str = "additional_chat_templates";
 const OF_PROCESSOR: &str = "chat_template.json";

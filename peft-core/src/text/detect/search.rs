@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{FoundFields, Wanted};
 use crate::{
+    contract::task::Task,
     error::{Error, Result},
     text::{
         fields::{FieldNames, Role},
         path,
-        record::Record,
+        record::{IS_CONVERSATION, Record},
         template::Template,
     },
 };
@@ -178,7 +179,10 @@ impl<'a> Search<'a> {
             )),
             (None, None) => None,
         });
-        let hint = hint.unwrap_or_default();
+        let mut hint = hint.unwrap_or_default();
+        if self.wanted.task != Task::CausalLm && self.rows.iter().any(|row| row.is_conversation()) {
+            hint += IS_CONVERSATION;
+        }
         Error::setting(role.setting(), format!("{found}. Name the one to read{hint}"))
     }
 

@@ -506,7 +506,7 @@ mod tests {
         let more = json!({"tools": "[\"a\"]", "chat_template_kwargs": {"word": "e"}});
         assert_eq!(ids_and_learnt(&encoder, row(more)), (vec![3, 7, 5, 6], vec![6]));
         for (more, expected) in [
-            (json!({"tools": "x"}), "field `tools`: found a string that is not JSON"),
+            (json!({"tools": "x"}), "field `tools`: found a string that is not the JSON of a list"),
             (json!({"tools": {"a": 1}}), "field `tools`: found an object, expected an array"),
             (json!({"chat_template_kwargs": 1}), "found the number 1, expected an object"),
             (json!({"system": 1}), "field `system`: found the number 1, expected a string"),
@@ -515,7 +515,10 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         let error = refusal(&encoder, json!({"messages": "hello"}));
-        assert!(error.contains("field `messages`: found a string that is not JSON"), "{error}");
+        assert!(
+            error.contains("field `messages`: found a string that is not the JSON of a list"),
+            "{error}"
+        );
         let error = refusal(&encoder, json!({"messages": []}));
         assert!(error.contains("field `messages`: has no messages"), "{error}");
     }

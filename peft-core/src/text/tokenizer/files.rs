@@ -3,7 +3,8 @@
 /// A whole tokenizer.
 pub const TOKENIZER_JSON: &str = "tokenizer.json";
 
-pub(super) const CONFIG: &str = "tokenizer_config.json";
+/// The settings of a tokenizer, its chat template among them.
+pub const CONFIG: &str = "tokenizer_config.json";
 pub(super) const SPECIAL_TOKENS_MAP: &str = "special_tokens_map.json";
 pub(super) const ADDED_TOKENS: &str = "added_tokens.json";
 

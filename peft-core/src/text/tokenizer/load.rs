@@ -213,8 +213,18 @@ fn missing(class: Class, dir: &Path, own: &[&str]) -> Error {
             );
         }
     }
+    // What another class is built from.
+    let others = VOCABULARIES.iter().filter(|file| !own.contains(file) && dir.join(file).exists());
+    let others: Vec<&str> = others.copied().collect();
+    let other = match others.as_slice() {
+        [] => String::new(),
+        files => format!(
+            "; found {}: if the tokenizer is of another class, tokenizer_config.json says which (`tokenizer_class`)",
+            files.join(", ")
+        ),
+    };
     let message = format!(
-        "has no tokenizer: found neither tokenizer.json nor {}, from which a {} is built; \
+        "has no tokenizer: found neither tokenizer.json nor {}, from which a {} is built{other}; \
          without one, give rows of token ids (`input_ids`)",
         own.join(" and "),
         class.name()
