@@ -86,6 +86,7 @@ pub fn of_run(
     if task == Task::TokenCls && numbers && first.iter().any(|record| !record.is_ids()) {
         output::note("note: the tags are numbers; --labels gives their names, from 0 on");
     }
+    note_other_head(&found, base.config.labels().as_deref(), head.as_ref());
     match base.config.labels().filter(|own| same_names(own, &found)) {
         // The base model's own order, which is that of its head.
         Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
@@ -111,7 +112,10 @@ fn as_named(known: &ClassNames, row: &Record, base: &Loaded) -> Result<Labels> {
     let source = known.said_by(row);
     let names = known.names.join(", ");
     let own = base.config.labels().filter(|own| own.len() == known.names.len());
-    let own = own.filter(|own| known.names.iter().all(|name| own.contains(name)));
+    let own = own.filter(|own| {
+        let own = Labels::from_list(own.clone());
+        own.is_ok_and(|own| known.names.iter().all(|name| own.index_in_any_case(name).is_some()))
+    });
     let order = match own.as_ref().filter(|own| **own != known.names) {
         Some(own) => format!("; in the order of the base model, {}", own.join(", ")),
         None => String::new(),
@@ -160,6 +164,25 @@ fn are_indices_of(found: &Labels, names: &[String]) -> bool {
     let named = names.iter().all(|name| name.parse::<f64>().is_err())
         && !names.iter().enumerate().all(placeholder);
     named && found.names().iter().all(index)
+}
+
+/// Tells that the base model's own head is not used although its classes seem to be meant: some of them occur, or all in
+/// other letters.
+fn note_other_head(found: &Labels, own: Option<&[String]>, head: Option<&Head>) {
+    let Some(own) = own.filter(|own| head.is_some_and(|head| head.num_classes() == own.len()))
+    else {
+        return;
+    };
+    let Ok(list) = Labels::from_list(own.to_vec()) else { return };
+    let is_own = |name: &String| list.index_in_any_case(name).is_some();
+    if !same_names(own, found) && !are_indices(found) && found.names().iter().all(is_own) {
+        output::note(format!(
+            "note: a new head is trained for the classes {}; the model's own has {}: name them with --labels, and so in \
+             the rows, to start from it",
+            found.names().join(", "),
+            own.join(", ")
+        ));
+    }
 }
 
 /// Whether both have the same names, in any order.

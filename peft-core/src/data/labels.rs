@@ -82,6 +82,17 @@ impl Labels {
         self.indices.get(name).copied()
     }
 
+    /// As [`index`](Self::index), else that of the only label that differs in upper and lower case alone: data sets and
+    /// models write the same names differently.
+    pub fn index_in_any_case(&self, name: &str) -> Option<usize> {
+        let alike = |own: &&String| own.to_lowercase() == name.to_lowercase();
+        let only = || {
+            let mut found = self.names.iter().filter(alike);
+            found.next().filter(|_| found.next().is_none())
+        };
+        self.index(name).or_else(|| self.index(only()?))
+    }
+
     /// Returns the label of a class index, `None` beyond the list.
     pub fn name(&self, index: usize) -> Option<&str> {
         self.names.get(index).map(String::as_str)

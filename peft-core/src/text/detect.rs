@@ -17,6 +17,8 @@ use super::{
     record::Record,
     template::Template,
 };
+use serde_json::Value;
+
 use crate::{
     contract::task::Task,
     error::{Error, Result},
@@ -105,6 +107,9 @@ pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundField
         }
         return Ok(found);
     }
+    if chats && let Some(message) = lone_messages(&texts) {
+        return Err(message);
+    }
     let mut search = Search::new(wanted, texts);
     let mut template = None;
     match wanted.task {
@@ -113,7 +118,57 @@ pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundField
         Task::QuestionAns => search.asked()?,
         Task::CausalLm | Task::Seq2SeqLm => template = search.written()?,
     }
-    Ok(search.finish(template))
+    let mut found = search.finish(template);
+    let unread = unread(records, wanted, &found);
+    if !unread.is_empty() {
+        let note = found.note.take().map_or_else(String::new, |note| format!("{note}; "));
+        found.note = Some(format!("{note}not read: {}", unread.join(", ")));
+    }
+    Ok(found)
+}
+
+/// Fields that usually belong to what a model is asked, and are not read.
+fn unread(records: &[Record], wanted: &Wanted<'_>, found: &FoundFields) -> Vec<&'static str> {
+    const ASKED: &[&str] =
+        &["system", "system_prompt", "history", "context", "knowledge", "functions"];
+    const PAIRED: &[&str] = &["text_b", "text2", "sentence2", "text_pair", "hypothesis"];
+    let names = match wanted.task {
+        // Whoever names fields knows what is there.
+        _ if wanted.source_template || wanted.target_template => return Vec::new(),
+        _ if wanted.given.iter().next().is_some() => return Vec::new(),
+        Task::CausalLm | Task::Seq2SeqLm => ASKED,
+        Task::SeqCls => PAIRED,
+        Task::TokenCls | Task::QuestionAns => return Vec::new(),
+    };
+    let is_read = |name: &str| {
+        let made = found.source_template.as_ref().map_or("", Template::as_str);
+        [Role::Text, Role::TextPair, Role::Source, Role::Target]
+            .iter()
+            .any(|role| found.names.name(*role) == name)
+            || made.contains(&format!("{{{name}"))
+    };
+    let said = |name: &str| {
+        let value = |row: &Record| match row.optional(name) {
+            Some(Value::String(text)) => !text.trim().is_empty(),
+            Some(Value::Array(list)) => !list.is_empty(),
+            other => other.is_some(),
+        };
+        records.iter().take(FIRST_ROWS).filter(|row| !row.is_ids()).any(value)
+    };
+    names.iter().copied().filter(|name| !is_read(name) && said(name)).collect()
+}
+
+/// An error about rows that are the messages of conversations, one each, of which every message would be a text.
+fn lone_messages(rows: &[&Record]) -> Option<Error> {
+    let keys = [("role", "content"), ("from", "value")];
+    let (role, content) = keys.into_iter().find(|(role, content)| {
+        rows.iter().all(|row| row.has(role) && row.has(content) && !row.has("text"))
+    })?;
+    let first = rows.first()?;
+    Some(first.error(format!(
+        "is a message (`{role}`, `{content}`), and a row is a whole conversation: write those of one as \
+         {{\"messages\": [...]}} on a line; to learn each as a text, set `text_field` to {content}"
+    )))
 }
 
 /// Refuses names of fields that rows of token ids do not have: all of it is in `input_ids`.
@@ -172,7 +227,7 @@ impl Search<'_> {
 mod tests {
     use super::*;
     use crate::text::record::tests::record;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn names(list: &[(Role, &str)]) -> FieldNames {
         list.iter().map(|(role, name)| (*role, (*name).to_owned())).collect()
@@ -224,6 +279,40 @@ mod tests {
                 FoundFields::default(),
                 "{row}"
             );
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_question_and_is_not_read_is_told() {
+        for (task, row, says) in [
+            (
+                Task::CausalLm,
+                json!({"prompt": "a", "completion": "b", "system": "c", "history": [["d", "e"]]}),
+                "source from prompt, target from completion; not read: system, history",
+            ),
+            (
+                Task::CausalLm,
+                json!({"source": "a", "target": "b", "context": "c", "tools": []}),
+                "not read: context",
+            ),
+            (Task::SeqCls, json!({"text": "a", "text_b": "b", "label": 1}), "not read: text_b"),
+        ] {
+            assert_eq!(note(task, row), says);
+        }
+        let row = json!({"instruction": "a", "context": "b", "response": "c"});
+        assert!(!note(Task::CausalLm, row).contains("not read"));
+    }
+
+    #[test]
+    fn a_message_is_no_row() {
+        for (role, content) in [("role", "content"), ("from", "value")] {
+            let row = json!({role: "user", content: "a"});
+            let error = refusal(Task::CausalLm, row.clone());
+            assert!(error.contains("{\"messages\": [...]}"), "{error}");
+            let given = names(&[(Role::Text, content)]);
+            let none = FieldNames::default();
+            let rows = [record(1, row)];
+            assert!(find_fields(&rows, &wanted(Task::CausalLm, &given, &none)).is_ok());
         }
     }
 

@@ -374,4 +374,45 @@ pub(crate) mod tests {
         }
         assert_eq!(encoder.encode(&[]).unwrap(), Encoded::default());
     }
+
+    #[test]
+    fn rows_that_are_not_right_by_their_own_word_are_refused() {
+        let language = EncoderConfig { eos: Some(2), ..EncoderConfig::new(Task::CausalLm, 100) };
+        let language = language.init(Some(llama_like(false))).unwrap();
+        let classes =
+            EncoderConfig { labels: labels(&["no"]), ..EncoderConfig::new(Task::SeqCls, 100) };
+        let classes = classes.init(Some(word_piece())).unwrap();
+        for (encoder, row, says) in [
+            (
+                &classes,
+                json!({"text": "a", "label": "no", "answer": "reject"}),
+                "field `answer` is reject",
+            ),
+            (
+                &classes,
+                json!({"text": "a", "label": "no", "answer": "ignore"}),
+                "field `answer` is ignore",
+            ),
+            (
+                &language,
+                json!({"source": "a", "target": "b", "prompt": "a", "completion": "b", "label": false}),
+                "field `label` is false",
+            ),
+            (
+                &language,
+                json!({"source": "a", "target": "b", "kto_tag": false}),
+                "field `kto_tag` is false",
+            ),
+        ] {
+            let error = refusal(encoder, row);
+            assert!(error.contains(says) && error.contains("leave such rows out"), "{error}");
+        }
+        for row in [
+            json!({"source": "a", "target": "b", "prompt": "a", "completion": "b", "label": true}),
+            json!({"source": "a", "target": "b", "label": false}),
+        ] {
+            one(&language, row).unwrap();
+        }
+        one(&classes, json!({"text": "a", "label": "no", "answer": "accept"})).unwrap();
+    }
 }

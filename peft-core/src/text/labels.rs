@@ -26,7 +26,8 @@ use crate::{
 
 /// Returns the class index of a label in field `key` of a record: the name in the list or, if no name in the list is
 /// a number and the list has an order that was given, the index that it is. Where the file names its classes, and the
-/// list has one of these names, a number is the class of the file's name: the list may have another order.
+/// list has one of these names, in upper or lower case, a number is the class of the file's name: the list may have
+/// another order.
 ///
 /// # Errors
 /// [`Error::Data`] at the record's line, naming the label and the list, if the label is not in
@@ -39,10 +40,10 @@ pub(super) fn label_index(
 ) -> Result<usize> {
     if let Some(known) = record.class_names(key)
         && let Ok(number) = name.parse::<usize>()
-        && known.names.iter().any(|name| labels.index(name).is_some())
+        && known.names.iter().any(|name| labels.index_in_any_case(name).is_some())
     {
         let own = known.names.get(number);
-        return own.and_then(|own| labels.index(own)).ok_or_else(|| {
+        return own.and_then(|own| labels.index_in_any_case(own)).ok_or_else(|| {
             let listed = listed(labels);
             let source = known.said_by(record);
             let called =
@@ -179,16 +180,13 @@ pub fn are_class_numbers(records: &[Record], key: &str) -> bool {
 }
 
 /// What is to be said of numbers of classes that the file of a record, or one beside it, gives other names than the
-/// list of labels does: they are the classes of those names, wherever the list has them.
+/// list of labels does: they are the classes of those names, wherever the list has them; if it has none of them, they
+/// are indices into the list.
 pub fn renumbered(record: &Record, key: &str, labels: &Labels) -> Option<String> {
     let known = record.class_names(key)?;
-    let is_listed = |name: &String| labels.index(name).is_some();
+    let is_listed = |name: &String| labels.index_in_any_case(name).is_some();
     let is_other = known.names.as_slice() != labels.names();
-    if record.is_ids()
-        || !is_other
-        || !known.names.iter().any(is_listed)
-        || !are_class_numbers(from_ref(record), key)
-    {
+    if record.is_ids() || !is_other || !are_class_numbers(from_ref(record), key) {
         return None;
     }
     let source = match known.source == record.path {
@@ -201,6 +199,14 @@ pub fn renumbered(record: &Record, key: &str, labels: &Labels) -> Option<String>
         let more = if names.len() > SHOWN { ", ..." } else { "" };
         format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
     };
+    if !known.names.iter().any(is_listed) {
+        return Some(format!(
+            "the numbers in {key} are places in the list of labels ({}); {source} gives them other names ({}). If they \
+             are other classes, or in another order, write names in place of numbers",
+            numbered(labels.names()),
+            numbered(&known.names)
+        ));
+    }
     Some(format!(
         "the numbers in {key} are the classes that {source} names ({}), not those of the list of labels ({})",
         numbered(&known.names),
@@ -367,7 +373,18 @@ mod tests {
             "the numbers in label are the classes that rows.jsonl names (0 pos, 1 neg), not those of the list of labels \
              (0 neg, 1 pos)"
         );
-        assert_eq!((said(&["pos", "neg"]), said(&["bad", "good"])), (None, None));
+        assert_eq!(said(&["pos", "neg"]), None);
+        assert!(
+            said(&["NEG", "POS"]).unwrap().contains("names (0 pos, 1 neg), not those of the list")
+        );
+        let of_names =
+            |names: &[&str]| label_index(&list(names).unwrap(), "1", &row, "label").unwrap();
+        assert_eq!((of_names(&["NEG", "POS"]), of_names(&["POS", "NEG"])), (0, 1));
+        let others = said(&["bad", "good"]).unwrap();
+        assert!(
+            others.contains("are places in the list of labels (0 bad, 1 good); rows.jsonl"),
+            "{others}"
+        );
         let of_another = label_index(&list(&["neg", "pos"]).unwrap(), "1", &row, "tags");
         assert_eq!(of_another.unwrap(), 1);
     }

@@ -340,6 +340,17 @@ impl ConllRecords {
             return Err(Error::setting("columns", message));
         }
         self.options.say_remembered(&self.input.path, notes);
+        if self.options.columns.is_none()
+            && let Some(what) = no_words(sentence, layout)
+        {
+            let message = format!(
+                "column {} would be the words, but {what}: name the columns with `columns`, as in {}tokens,tags; one \
+                 without a name is not read",
+                layout.words + 1,
+                ",".repeat(columns.saturating_sub(2))
+            );
+            return Err(Error::data(&self.input.path, sentence.line, message));
+        }
         if columns > 2 && self.options.columns.is_none() {
             let (words, tags) = (layout.words + 1, layout.tags + 1);
             notes.say(format!(
@@ -348,6 +359,28 @@ impl ConllRecords {
         }
         Ok(layout)
     }
+}
+
+/// Why the column of a sentence that would be its words holds none, where that is plain.
+fn no_words(sentence: &Sentence, layout: Layout) -> Option<String> {
+    let column = |index: usize| sentence.words.iter().map(move |cells| cells[index].as_str());
+    let words = || column(layout.words);
+    let first = words().next()?;
+    let beside = layout.columns > 2 && sentence.words.len() > 1;
+    let same = beside && words().all(|word| word == first);
+    // As the name of a document is; a word may come three times.
+    let is_name = || sentence.words.len() > 3 || first.contains(['.', '/', '_', ':']);
+    if words().any(str::is_empty) {
+        return Some("a cell of it is empty".to_owned());
+    }
+    if words().all(is_tag) && !column(layout.tags).all(is_tag) {
+        return Some(format!("holds tags (`{first}`), and the last column none"));
+    }
+    if same && is_name() {
+        return Some(format!("all words of the sentence are `{first}`"));
+    }
+    let is_offset = |cell: &str| cell.parse::<f64>().is_ok();
+    (beside && words().all(is_offset)).then(|| format!("holds numbers (`{first}`)"))
 }
 
 /// Whether a cell is the number of a word, of several (`1-2`) or of one that is not written (`1.1`).
@@ -538,6 +571,35 @@ mod tests {
             ["", "text\tlabel\na\tO\n", "the sea\nis blue\n", "the sea O\nis O\n", "a B-X\nb I-X\n"]
         {
             assert!(!looks_like_conll(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_plainly_no_word_is_refused() {
+        for (text, says) in [
+            (
+                "B-Rating\tgood\nO\tfilm\n",
+                "line 1: column 1 would be the words, but holds tags (`B-Rating`)",
+            ),
+            (
+                "doc1.txt 1 EU B-ORG\ndoc1.txt 2 rejects O\n",
+                "all words of the sentence are `doc1.txt`",
+            ),
+            (
+                "bc 0 0 a NN O\nbc 0 1 b NN O\nbc 0 2 c NN O\nbc 0 3 d NN O\n",
+                "are `bc`: name the columns",
+            ),
+            (
+                "0\t2\tEU\tB-ORG\n3\t10\trejects\tO\n",
+                "holds numbers (`0`): name the columns with `columns`, as in ,,tokens",
+            ),
+            ("Sentence: 1\tThousands\tNNS\tO\n\tof\tIN\tO\n", "a cell of it is empty"),
+        ] {
+            let error = failure("a.conll", text);
+            assert!(error.contains(says), "{error}");
+        }
+        for text in ["ha NN O\nha NN O\nha NN O\n", "1 O\n2 O\n", "O O\nB-52 O\n", "O B-PER\n"] {
+            assert_eq!(read("a.conll", text).unwrap().len(), 1, "{text}");
         }
     }
 }

@@ -5,11 +5,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{format::data_extension, source::STANDARD_INPUT};
+use super::{class_names::splits_of, format::data_extension, source::STANDARD_INPUT};
 use crate::error::{Error, Result};
 
 /// What data sets call their parts.
-const PARTS: &[&str] = &["train", "training", "valid", "validation", "val", "dev", "test", "eval"];
+const PARTS: &[&str] = &[
+    "train",
+    "training",
+    "valid",
+    "validation",
+    "val",
+    "dev",
+    "test",
+    "testing",
+    "eval",
+    "evaluation",
+];
 
 /// The files that names stand for.
 #[derive(Debug, Default)]
@@ -95,10 +106,31 @@ fn of_folder(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
     let parts: BTreeSet<String> = files.iter().filter_map(|file| part(file)).collect();
     if parts.len() > 1 {
         let parts: Vec<String> = parts.into_iter().collect();
+        let shown = parts.iter().find(|part| part.starts_with("train")).unwrap_or(&parts[0]);
         let message = format!(
             "is a folder with several parts of a data set ({}); give the files of one, as in {}",
             parts.join(", "),
-            files[0].with_file_name(format!("*{}*", parts[0])).display()
+            files[0].with_file_name(format!("*{shown}*")).display()
+        );
+        return Err(Error::file(folder, message));
+    }
+    // Beside files of a part, the others are of another one, whatever it is called.
+    if let Some(other) = files.iter().find(|file| part(file).is_none())
+        && let Some(named) = files.iter().find_map(|file| part(file))
+    {
+        let message = format!(
+            "is a folder with files of a part of a data set ({named}), and with {}; give those of one part, as in {}",
+            name_of(other),
+            files[0].with_file_name(format!("*{named}*")).display()
+        );
+        return Err(Error::file(folder, message));
+    }
+    if let Some(splits) = splits_of(folder, &files) {
+        let listed: Vec<String> =
+            splits.iter().map(|(split, file)| format!("{} ({split})", name_of(file))).collect();
+        let message = format!(
+            "is a folder whose README.md makes several parts of its files: {}; give the files of one",
+            listed.join(", ")
         );
         return Err(Error::file(folder, message));
     }
@@ -305,7 +337,11 @@ mod tests {
             error.contains("several parts of a data set (test, train); give the files of one"),
             "{error}"
         );
-        assert!(error.ends_with("/*test*"), "{error}");
+        assert!(error.ends_with("/*train*"), "{error}");
+        for other in ["testing.jsonl", "evaluation.jsonl", "holdout.jsonl", "predict.jsonl"] {
+            let error = refusal(&folder(&["train.jsonl", other]), "");
+            assert!(error.ends_with("/*train*"), "{error}");
+        }
         let inner = folder(&["imdb_train.csv", "imdb_test.csv"]);
         assert!(refusal(&inner, "").contains("several parts of a data set (test, train)"));
         assert!(refusal(&folder(&["README.md"]), "").ends_with("is a folder without data files"));

@@ -95,13 +95,17 @@ impl Beside {
     }
 }
 
+/// The beginning of a description. A folder of its name, or a file that may not be read, describes nothing.
+pub(super) fn text_of(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    read::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The description in a folder.
 fn describe(folder: &Path) -> Option<Description> {
     DESCRIPTIONS.iter().find_map(|&(name, read)| {
-        let mut bytes = Vec::new();
-        // A folder of this name, or a file that may not be read, describes nothing.
-        read::open(&folder.join(name)).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
-        let configs = read(&String::from_utf8_lossy(&bytes));
+        let configs = read(&text_of(&folder.join(name))?);
         let says =
             configs.as_ref().is_err() || configs.as_ref().is_ok_and(|found| !found.is_empty());
         says.then_some(Description { configs, name })

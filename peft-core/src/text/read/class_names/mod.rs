@@ -15,5 +15,6 @@ mod features;
 mod yaml;
 
 pub(super) use beside::Beside;
+pub(super) use card::splits_of;
 #[cfg(feature = "parquet")]
 pub(super) use features::of_metadata;
