@@ -141,7 +141,8 @@ pub(super) fn record_label(record: &Record, key: &str) -> Result<String> {
 /// # Errors
 /// [`Error::Data`] if the field is missing, not an array, or holds something that is not a label.
 pub(super) fn record_tags(record: &Record, key: &str) -> Result<Vec<String>> {
-    let values = record.list(key, "an array of tags")?;
+    let expected = "an array of tags, one for each word of a sentence; a word a line is read from CoNLL files (.conll)";
+    let values = record.list(key, expected)?;
     let tag = |(i, value)| {
         label_text(value).ok_or_else(|| not_a_label(record, &format!("{key}[{i}]"), value))
     };
@@ -154,8 +155,15 @@ fn not_a_label(record: &Record, key: &str, value: &Value) -> Error {
         other => describe(other),
     };
     let lists = match value {
-        Value::Array(_) => "; for rows with several labels set `problem_type` to multi-label",
-        _ => "",
+        Value::Array(_) if key.contains('[') => String::new(),
+        Value::Array(list) if list.len() == 1 => format!(
+            "; for the only one of each list set `label_field` to {key}.0, for several labels a row set `problem_type` \
+             to multi-label"
+        ),
+        Value::Array(_) => {
+            "; for rows with several labels set `problem_type` to multi-label".to_owned()
+        }
+        _ => String::new(),
     };
     record.error(format!(
         "field `{key}`: found {found}, expected a label: a string, a number or a boolean{lists}"

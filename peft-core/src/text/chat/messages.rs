@@ -149,6 +149,16 @@ impl Conversation {
         self.messages.len()
     }
 
+    /// The roles of its messages, each once, as a list; `assistant` is the one that learns.
+    pub(super) fn roles(&self) -> String {
+        let role =
+            |message: &Message| message.value.get_attr("role").unwrap_or_default().to_string();
+        let mut roles: Vec<String> = self.messages.iter().map(role).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        format!("{}, expected `{ASSISTANT}` among them", roles.join(", "))
+    }
+
     /// Whether it names tools.
     pub(super) fn has_tools(&self) -> bool {
         self.has_tools

@@ -29,7 +29,10 @@ pub(in crate::text) fn learnt(
 ) -> Result<Learnt, String> {
     let template = source.template(conversation.has_tools())?;
     if conversation.assistant().next().is_none() {
-        return Err("has no message of the assistant, so there is nothing to learn".to_owned());
+        return Err(format!(
+            "has no message of the assistant, so there is nothing to learn; the roles are {}",
+            conversation.roles()
+        ));
     }
     let learnt = conversation.learnt()?;
     if learnt.is_empty() {

@@ -183,6 +183,10 @@ impl<'a> Search<'a> {
         if self.wanted.task != Task::CausalLm && self.rows.iter().any(|row| row.is_conversation()) {
             hint += IS_CONVERSATION;
         }
+        if role == Role::Tokens {
+            hint += "; a row is a sentence, with its words and their tags in two lists: CoNLL files have a word a line, \
+                     and characters from and to which a label reaches (spans) are not read";
+        }
         Error::setting(role.setting(), format!("{found}. Name the one to read{hint}"))
     }
 

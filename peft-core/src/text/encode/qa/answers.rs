@@ -117,7 +117,8 @@ fn parts(record: &Record, field: &str) -> Result<Vec<(Value, Value)>> {
             })
             .collect(),
         other => {
-            let expected = "{\"text\": [...], \"answer_start\": [...]} or a list of answers";
+            let expected = "{\"text\": [...], \"answer_start\": [...]} or a list of answers; of columns of their own, in \
+                            which a table has them, make one such object";
             Err(record.unexpected(field, other, expected))
         }
     }
