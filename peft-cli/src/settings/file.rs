@@ -15,7 +15,7 @@ use crate::{
     hub,
     nearest::{did_you_mean, nearest},
     paths::{absolute, before, from_here, relative},
-    training::file_names::RUN_FILE,
+    training::{class_weights::BALANCED, file_names::RUN_FILE},
 };
 
 /// The first line of a TOML file whose relative paths start from its folder, a comment. Those of others start from the
@@ -111,12 +111,22 @@ fn change(
     is_path: impl Fn(&Path) -> bool,
     to: impl Fn(&Path, bool) -> Option<PathBuf>,
 ) {
-    let Settings { model, init_adapter, train, valid, out, metrics_file, chat_template, .. } =
-        settings;
+    let Settings {
+        model,
+        init_adapter,
+        train,
+        valid,
+        out,
+        metrics_file,
+        chat_template,
+        class_weights,
+        ..
+    } = settings;
     let named = [model, init_adapter].into_iter().flatten().filter(|model| is_path(model));
     let rows = [train, valid].into_iter().flatten().flatten();
     let rows = rows.filter(|name| name.as_os_str() != STANDARD_INPUT);
-    let files = rows.chain([out, metrics_file, chat_template].into_iter().flatten());
+    let weights = class_weights.iter_mut().filter(|name| name.as_os_str() != BALANCED);
+    let files = rows.chain([out, metrics_file, chat_template].into_iter().flatten()).chain(weights);
     let paths = named.map(|path| (path, true)).chain(files.map(|path| (path, false)));
     for (path, may_be_name) in paths.filter(|(path, _)| path.is_relative()) {
         if let Some(found) = to(path, may_be_name) {
@@ -143,6 +153,7 @@ mod tests {
             train: Some(["./src/../*.jsonl", "-", "/abs/a.jsonl"].map(PathBuf::from).into()),
             out: Some(dir.path().to_path_buf()),
             metrics_file: path("logs/m.jsonl"),
+            class_weights: path("balanced"),
             ..Settings::default()
         };
         let text = to_run_file(&given, dir.path());

@@ -9,7 +9,7 @@ use peft_core::{
 };
 
 /// Stands for weights by which every class counts as much as any other.
-const BALANCED: &str = "balanced";
+pub const BALANCED: &str = "balanced";
 const FLAG: &str = "--class-weights";
 
 /// The weights of all classes, in the order of their names.
