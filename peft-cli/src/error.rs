@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use peft_core::Error;
 
-use crate::hub::HubError;
+use crate::{hub::HubError, training::signals::exit_code};
 
 /// A command's failure, with the exit code it leads to.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,14 @@ pub enum CliError {
     /// A model or an adapter of the Hugging Face Hub is not available.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// A signal ended the work, which was saved as the message says.
+    #[error("{message}")]
+    Interrupted {
+        /// The signal.
+        signal: usize,
+        /// What is left to do.
+        message: String,
+    },
     /// Nobody reads the results any more, as under `| head`: nothing went wrong.
     #[error("stdout is closed: {0}")]
     Closed(io::Error),
@@ -40,10 +48,11 @@ pub type CliResult<T = ()> = std::result::Result<T, CliError>;
 
 impl CliError {
     /// The program's exit code: 1 if the work failed or its results cannot be written, 2 if the command line or a
-    /// setting is wrong, 0 if nobody reads the results.
+    /// setting is wrong, 128 and its number if a signal ended the work, 0 if nobody reads the results.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Closed(_) => 0,
+            Self::Interrupted { signal, .. } => exit_code(*signal),
             Self::Usage(_)
             | Self::Failed(Error::Setting { .. })
             | Self::Hub(HubError::Setting { .. }) => 2,

@@ -16,8 +16,8 @@ use peft_models::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    predictions::Given, session::Session, text_settings::TextArgs, text_stream::NewText,
-    token_text::TokenText,
+    predictions::Given, screen::rows::RowsDone, session::Session, text_settings::TextArgs,
+    text_stream::NewText, token_text::TokenText,
 };
 
 /// What was written for an input, and what should have been.
@@ -65,7 +65,9 @@ pub fn write(session: &Session, rows: &Encoded, config: &GenerateConfig) -> Resu
             }
         }
     }
-    let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut ())?;
+    let mut done = RowsDone::new("generate", inputs.len());
+    let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut done)?;
+    drop(done);
     for (one, sequences) in all.iter_mut().zip(&made) {
         one.found = sequences.first().map_or_else(Vec::new, |best| written(&best.ids));
     }

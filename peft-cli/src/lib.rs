@@ -34,6 +34,8 @@
 //! | [`row_output`] | rows of results, written as they are made |
 //! | [`nearest`] | the name that was probably meant |
 //! | [`usage`] | what is said of a command line that makes no sense |
+//! | [`one_class`] | what is said where one class is predicted everywhere |
+//! | [`screen`] | what a person sees while the program works |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
 
 pub mod adapter_folder;
@@ -58,11 +60,13 @@ pub mod locate;
 pub mod message;
 pub mod model_dir;
 pub mod nearest;
+pub mod one_class;
 pub mod output;
 pub mod paths;
 pub mod predictions;
 pub mod program;
 pub mod row_output;
+pub mod screen;
 pub mod session;
 pub mod settings;
 pub mod text_settings;
@@ -82,6 +86,8 @@ use clap::error::ErrorKind;
 
 pub use error::{CliError, CliResult};
 use peft_core::text::panics_become_errors;
+
+use crate::screen::manners;
 
 /// The command line; `None` if it asked for help or for the version, which are printed.
 fn parsed() -> CliResult<Option<program::Program>> {
@@ -117,14 +123,19 @@ fn keep_quiet_about_panics_that_become_errors() {
 }
 
 /// Parses the command line, runs the command and gives its exit code: 0, 1 if it failed, 2 for
-/// wrong usage.
+/// wrong usage, 130 or 143 if Ctrl-C or `kill` interrupted it.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     keep_quiet_about_panics_that_become_errors();
+    // A command line that makes no sense is told in the right colours, too.
+    manners::set(manners::asked(args_os()), false, false);
     match parsed().and_then(|program| program.map_or(Ok(()), |program| program.run())) {
         Ok(()) | Err(CliError::Closed(_)) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(format!("error: {}", message::of(&error)));
+            output::tell(match &error {
+                CliError::Interrupted { message, .. } => message.clone(),
+                failed => format!("error: {}", message::of(failed)),
+            });
             ExitCode::from(error.exit_code())
         }
     }

@@ -12,6 +12,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use crate::{
     hub::{self, Download, HubError, Progress, Report},
     output,
+    screen::manners::is_watched,
 };
 
 /// Time between two lines without a terminal.
@@ -45,7 +46,7 @@ impl Report for Stderr {
 
     fn begin(&self, download: &Download<'_>) -> Box<dyn Progress> {
         let &Download { name, file, received, size } = download;
-        if output::is_watched() {
+        if is_watched() {
             let bar = ProgressBar::new(size);
             let style = "{msg}  {bar:24} {bytes}/{total_bytes}  {binary_bytes_per_sec}  ETA {eta}";
             let style = ProgressStyle::with_template(style);

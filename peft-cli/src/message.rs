@@ -23,6 +23,9 @@ pub fn of(error: &CliError) -> String {
              or give another --out",
             path.display()
         ),
+        other @ Error::OtherRun { path, .. } => {
+            format!("{other}, for --init-adapter {} and another --out", path.display())
+        }
         Error::NotFinite { step, loss } => format!(
             "the loss became {loss} at step {step}: lower the learning rate (--lr), or clip the gradients \
              (--clip-norm)"

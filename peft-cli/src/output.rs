@@ -1,12 +1,14 @@
 //! What goes to the terminal: results on stdout, everything else on stderr.
 
 use std::{
-    io::{self, IsTerminal, Write, stderr, stdout},
+    io::{self, Write, stderr, stdout},
     path::{Path, PathBuf},
 };
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use peft_core::{Error, Result, adapter::atomic, metrics::Metrics, text::find_files};
+
+use crate::screen::manners::{Tone, is_quiet, paint};
 
 /// Prints a line of results.
 ///
@@ -86,16 +88,39 @@ pub fn is_same_file(a: &Path, b: &Path) -> bool {
     a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Prints a note on stderr, in which names from files may stand.
+/// Prints a note on stderr, in which names from files may stand; not with `--quiet`.
 pub fn note(text: impl AsRef<str>) {
-    // Nothing can be done about a closed stderr.
-    let _ = writeln!(stderr(), "{}", visible(text.as_ref(), &['\n', '\t']));
+    if !is_quiet() {
+        tell(text);
+    }
 }
 
-/// Whether stderr is a terminal, so that progress bars make sense.
-pub fn is_watched() -> bool {
-    stderr().is_terminal()
+/// Prints something on stderr that nobody should miss: an error or a warning.
+pub fn tell(text: impl AsRef<str>) {
+    let text = visible(text.as_ref(), &['\n', '\t']);
+    let marked = MARKS.iter().find_map(|(mark, tone)| Some((mark, tone, text.strip_prefix(mark)?)));
+    let text = match marked {
+        Some((mark, tone, rest)) => format!("{}{rest}", paint(mark, *tone)),
+        None => text,
+    };
+    print(&text);
 }
+
+/// Prints a line of the program's own on stderr, which may have colours; not with `--quiet`.
+pub fn progress(line: &str) {
+    if !is_quiet() {
+        print(line);
+    }
+}
+
+fn print(line: &str) {
+    // Nothing can be done about a closed stderr.
+    let _ = writeln!(stderr(), "{line}");
+}
+
+/// What a line may begin with, in a colour of its own.
+const MARKS: [(&str, Tone); 3] =
+    [("error:", Tone::Error), ("warning:", Tone::Warning), ("note:", Tone::Note)];
 
 /// An aligned table: columns of numbers are right-aligned, others left-aligned.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {

@@ -9,6 +9,8 @@ use crate::{
         completions, convert, demo, eval, forward, generate, info, inspect, man, predict, train,
     },
     error::CliResult,
+    flags::everywhere::Everywhere,
+    screen::manners,
 };
 
 /// Adapts frozen language models by training virtual tokens: prompt tuning, prefix tuning, P-tuning v2.
@@ -18,6 +20,8 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "peft", bin_name = "peft", version)]
 pub struct Program {
+    #[command(flatten)]
+    everywhere: Everywhere,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,7 +48,9 @@ impl Program {
     ///
     /// Those of clap, also for what asks for help.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut matches = Self::described().try_get_matches_from(arguments)?;
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let colours = manners::asked(arguments.iter().cloned()).into();
+        let mut matches = Self::described().color(colours).try_get_matches_from(arguments)?;
         Self::from_arg_matches_mut(&mut matches)
     }
 
@@ -70,6 +76,7 @@ impl Program {
     ///
     /// Returns a [`CliError`](crate::CliError) if the command fails.
     pub fn run(self) -> CliResult {
+        self.everywhere.apply()?;
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(*args),

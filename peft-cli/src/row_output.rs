@@ -18,6 +18,7 @@ use crate::{
     error::CliResult,
     output,
     predictions::{Format, table},
+    screen::rows::RowsDone,
 };
 
 /// Where the rows of a command go.
@@ -30,6 +31,8 @@ pub struct RowOutput {
     waiting: BTreeMap<usize, String>,
     /// Rows of a table, whose columns are known at its end.
     table: Option<Vec<Map<String, Value>>>,
+    /// How many are done, where that is told.
+    done: Option<RowsDone>,
 }
 
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl RowOutput {
             }
             Some(path) => To::File(GrowingFile::create(path)?),
         };
-        Ok(Self { to, total, written: 0, waiting: BTreeMap::new(), table: None })
+        Ok(Self { to, total, written: 0, waiting: BTreeMap::new(), table: None, done: None })
     }
 
     /// With rows in a format. A table is written at its end, be that early or not.
@@ -65,12 +68,22 @@ impl RowOutput {
         self
     }
 
+    /// Which tells how many rows are done. `name` says what is done with them.
+    #[must_use]
+    pub fn with_progress(mut self, name: &'static str) -> Self {
+        self.done = Some(RowsDone::new(name, self.total));
+        self
+    }
+
     /// Adds the next row.
     ///
     /// # Errors
     ///
     /// As [`put`](Self::put).
     pub fn add(&mut self, fields: Map<String, Value>) -> CliResult {
+        if let Some(done) = &self.done {
+            done.add_one();
+        }
         match &mut self.table {
             Some(rows) => {
                 rows.push(fields);
@@ -111,6 +124,8 @@ impl RowOutput {
     ///
     /// `result`, which the command led to; [`Error::Write`] if the file cannot take its place.
     pub fn end(mut self, mut result: CliResult) -> CliResult {
+        // The bar gives way to what is written.
+        self.done = None;
         if let Some(rows) = self.table.take().filter(|rows| result.is_ok() || !rows.is_empty()) {
             let count = rows.len();
             let text = table(rows);

@@ -154,6 +154,17 @@ pub enum Error {
         /// The score, NaN or an infinity.
         found: f32,
     },
+    /// A checkpoint is of a run with other settings, which cannot be continued with these.
+    #[error(
+        "{} was written by a run with other settings and cannot be resumed with these; what differs: {differing}; a new \
+         run can start from what that one learnt: it is an adapter", path.display()
+    )]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs: then and now.
+        differing: String,
+    },
     /// The loss is no longer finite; nothing was written after the last good step.
     #[error("the loss became {loss} at step {step}: lower `lr`, or set `clip_norm`")]
     NotFinite {

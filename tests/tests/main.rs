@@ -32,6 +32,7 @@ mod parity;
 mod parquet;
 mod predictions;
 mod problem_types;
+mod progress;
 mod questions;
 mod real;
 mod recompute;

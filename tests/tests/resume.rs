@@ -204,35 +204,42 @@ fn a_killed_head_alone_is_resumed_bit_for_bit() {
     killed_and_resumed(&CASES[3]);
 }
 
-/// Ctrl-C: the state is saved, the message says how to resume, and resuming gives the same bytes.
+/// Ctrl-C, and `kill`: the state is saved, the message says how to resume, and resuming gives the same bytes.
 #[test]
 fn an_interrupted_run_is_saved_and_says_how_to_resume() {
-    let case = &CASES[1];
-    let steps = 150;
     let dir = tempfile::tempdir().unwrap();
-    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
-    succeed(&mut case.start(&whole, steps, 1000));
-    let mut child = case.start(&broken, steps, 1000).spawn().unwrap();
-    assert!(wait_for_step(&mut child, &broken, 4));
-    let signal = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    let whole = dir.path().join("whole");
+    succeed(&mut CASES[1].start(&whole, 150, 1000));
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        interrupted_and_resumed(&dir.path().join(signal), &whole, (signal, code));
+    }
+}
+
+fn interrupted_and_resumed(broken: &Path, whole: &Path, (signal, code): (&str, i32)) {
+    let (case, steps) = (&CASES[1], 150);
+    let mut child = case.start(broken, steps, 1000).spawn().unwrap();
+    assert!(wait_for_step(&mut child, broken, 4));
+    let signal =
+        Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
     assert!(signal.unwrap().success());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{:?}", output.status);
+    assert_eq!(output.status.code(), Some(code), "{:?}", output.status);
     let message = String::from_utf8(output.stderr).unwrap();
     let how = format!("peft train --out {} --resume", broken.display());
-    assert!(message.contains("interrupted after step"), "{message}");
+    assert!(message.contains("stopping after this step; a second signal ends it at once\n"));
+    assert!(message.contains("\ninterrupted after step"), "{message}");
     assert!(message.contains(&how), "{message}");
-    assert!(!Adapter::exists(&broken), "an unfinished run is no adapter yet");
-    let saved = folders(&broken);
+    assert!(!Adapter::exists(broken), "an unfinished run is no adapter yet");
+    let saved = folders(broken);
     assert_eq!(saved.len(), 1, "{saved:?}");
     let step = checkpoint::load(&saved[0]).unwrap().counters.step;
     assert!((4..steps).contains(&step), "{step}");
-    assert_eq!(step, steps_made(&broken));
+    assert_eq!(step, steps_made(broken));
     assert!(message.contains(&format!("after step {step} of {steps}")), "{message}");
 
-    succeed(&mut go_on(case, &broken, steps, 1000));
-    assert_same_adapter(&broken, &whole);
-    assert_eq!(lines(&broken), lines(&whole));
+    succeed(&mut go_on(case, broken, steps, 1000));
+    assert_same_adapter(broken, whole);
+    assert_eq!(lines(broken), lines(whole));
 }
 
 /// The checkpoints of a run under their final names, whether complete or not.

@@ -1,9 +1,6 @@
 //! `peft demo`: all three methods on the built-in model, without files or a network.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use peft_core::{Error, FrozenModel, VirtualTokens, data::Example};
@@ -20,10 +17,8 @@ use crate::{
     error::{CliError, CliResult},
     flags::method_name::MethodName,
     output::{self, grouped, line},
-    training::{
-        PreparedRun,
-        progress::{Progress, interrupt_flag},
-    },
+    screen::{manners::is_watched, rows::INTERVAL},
+    training::{PreparedRun, progress::Progress, signals::Signals},
 };
 
 /// Trains prompt tuning, prefix tuning and P-tuning v2 on the built-in model, and prints one table.
@@ -81,12 +76,12 @@ pub fn run(args: &DemoArgs) -> CliResult {
     if !args.json {
         introduce(&builtin, args.seed)?;
     }
-    let interrupted = interrupt_flag();
+    let signals = Signals::follow();
     let mut reached = Vec::new();
     for method in MethodName::ALL {
-        reached.push(train(&builtin, method, args.seed, &interrupted, &device)?);
+        reached.push(train(&builtin, method, args.seed, &signals, &device)?);
         let found = reached.last().map_or(0.0, |reached| reached.score);
-        if !args.json && output::is_watched() {
+        if !args.json && is_watched() {
             output::note(format!(
                 "{:>8}: {:.1} % of the answers correct",
                 method.name(),
@@ -197,7 +192,7 @@ fn train(
     builtin: &Builtin,
     method: MethodName,
     seed: u64,
-    interrupted: &Arc<AtomicBool>,
+    signals: &Signals,
     device: &burn::tensor::Device,
 ) -> CliResult<Reached> {
     let run = PreparedRun::on_rows(
@@ -206,12 +201,13 @@ fn train(
         builtin.train.clone(),
         device,
     )?;
-    let mut progress = Progress::new(method.name(), None, Arc::clone(interrupted));
+    let mut progress = Progress::new(method.name(), INTERVAL, None, signals.clone());
     let trained = run.train(None, false, &mut progress);
     progress.finish();
     let trained = trained?;
     if trained.interrupted {
-        return Err(CliError::Failed(Error::Mismatch("interrupted".into())));
+        let signal = signals.number();
+        return Err(CliError::Interrupted { signal, message: "interrupted".into() });
     }
     let model: &dyn FrozenModel = builtin.base.model.as_ref();
     let virtual_tokens = model.prefill(&trained.adapter.virtual_tokens(model.spec(), device)?)?;

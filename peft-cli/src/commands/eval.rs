@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
-    Error, ProblemType, adapter::atomic, data::Example,
-    evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD, train::TrainConfig,
+    Error, ProblemType,
+    adapter::atomic,
+    data::Example,
+    evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, RowsRead},
+    train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
 
@@ -19,7 +22,8 @@ use crate::{
         decoding::DecodingArgs,
         help::FlagHelp,
     },
-    generation_scores, output,
+    generation_scores, one_class, output,
+    screen::rows::RowsDone,
     session::{Session, UseArgs},
     text_settings::TextArgs,
 };
@@ -121,17 +125,25 @@ pub fn run(args: &EvalArgs) -> CliResult {
              which otherwise answers every question"
         ));
     }
-    let mut metrics = session
+    let done = RowsDone::new("eval", encoded.examples.len());
+    let tell = |rows, _| done.set(rows);
+    let found = session
         .predictor()?
         .with_max_answer_length(session.max_answer_length(&args.text)?)
         .with_null_score_diff_threshold(threshold)
         .with_padding(side)
         .with_batch_size(args.batch_size)
-        .evaluate(&encoded.examples, session.labels.as_ref())
+        .with_watch(RowsRead(&tell))
+        .assess(&encoded.examples, session.labels.as_ref())
         .map_err(|error| match error {
             Error::Mismatch(message) => Error::file(&args.data[0], message),
             other => other,
         })?;
+    drop(done);
+    if let Some(class) = found.only_class {
+        one_class::warn(class, session.labels.as_ref());
+    }
+    let mut metrics = found.metrics;
     if let Some(limit) = args.max_new_tokens {
         if session.task()?.has_head() {
             let message = format!("{} generates nothing", session.task()?);

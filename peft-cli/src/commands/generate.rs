@@ -3,7 +3,6 @@
 use std::{io, ops::ControlFlow, path::PathBuf};
 
 use clap::Args;
-use indicatif::ProgressBar;
 use peft_core::{Error, data::Example, text::Record};
 use peft_models::generate::{
     GenerateConfig, Generated, Strategy, Watcher, check_generates, generate,
@@ -20,6 +19,7 @@ use crate::{
     output,
     predictions::Given,
     row_output::RowOutput,
+    screen::rows::RowsDone,
     session::{Session, UseArgs},
     text_settings::TextArgs,
     text_stream::{NewText, TextStream},
@@ -190,7 +190,8 @@ fn continue_text(
     let [text] = &texts;
     let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);
     if searched || config.num_return_sequences > 1 {
-        let mut watcher = Rows { texts: Some(&texts), bar: ProgressBar::hidden(), lines: None };
+        let done = RowsDone::new("generate", 1);
+        let mut watcher = Rows { texts: Some(&texts), done, lines: None };
         let made = run_generate(session, &[&ids], config, &mut watcher)?;
         for sequence in made.iter().flatten() {
             let new = text.cut(&sequence.ids).unwrap_or_default();
@@ -236,7 +237,7 @@ impl Watcher for Terminal<'_> {
 struct Rows<'a> {
     /// The text of each row.
     texts: Option<&'a [NewText<'a>]>,
-    bar: ProgressBar,
+    done: RowsDone,
     /// Where finished rows go.
     lines: Option<Lines<'a>>,
 }
@@ -255,7 +256,7 @@ impl Watcher for Rows<'_> {
     }
 
     fn row_done(&mut self, _: usize) {
-        self.bar.inc(1);
+        self.done.add_one();
     }
 
     fn made(&mut self, row: usize, sequences: &[Generated]) -> ControlFlow<()> {
@@ -269,8 +270,8 @@ impl Watcher for Rows<'_> {
     }
 }
 
-/// Continues rows of token ids, with a progress bar on a terminal, and writes their lines. Sequences also end at the stops
-/// of their `texts`.
+/// Continues rows of token ids, tells how many are done, and writes their lines. Sequences also end at the stops of their
+/// `texts`.
 fn continue_rows(
     session: &Session,
     examples: &[Example],
@@ -279,15 +280,13 @@ fn continue_rows(
     lines: Lines<'_>,
 ) -> CliResult {
     let rows: Vec<&[u32]> = examples.iter().map(|row| row.input_ids.as_slice()).collect();
-    let bar = if output::is_watched() && rows.len() > 1 {
-        ProgressBar::new(rows.len() as u64)
-    } else {
-        ProgressBar::hidden()
-    };
-    let mut watcher = Rows { texts, bar, lines: Some(lines) };
+    let done = RowsDone::new("generate", rows.len());
+    let mut watcher = Rows { texts, done, lines: Some(lines) };
     let made = run_generate(session, &rows, config, &mut watcher);
-    watcher.bar.finish_and_clear();
-    match watcher.lines {
+    let Rows { lines, done, .. } = watcher;
+    // The bar gives way to what is written.
+    drop(done);
+    match lines {
         Some(Lines { output, written, .. }) => {
             output.end(made.map_err(CliError::from).and(written))
         }

@@ -170,7 +170,8 @@ impl PredictArgs {
     /// Writes `total` rows, which `make` makes in order.
     fn write(&self, total: usize, make: impl FnOnce(&mut RowOutput) -> CliResult) -> CliResult {
         let format = Format::of(self.format, self.output.as_deref());
-        let mut output = RowOutput::open(self.output.as_deref(), total)?.with_format(format);
+        let output = RowOutput::open(self.output.as_deref(), total)?;
+        let mut output = output.with_format(format).with_progress("predict");
         let made = make(&mut output);
         output.end(made)
     }

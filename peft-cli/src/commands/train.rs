@@ -1,6 +1,10 @@
 //! `peft train`: trains one method on one task.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use peft_core::{Error, adapter::FolderLock};
@@ -9,12 +13,14 @@ use serde_json::json;
 use crate::{
     device::{self, Backend},
     error::{CliError, CliResult},
-    output::{self, grouped},
+    one_class, output,
+    screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{Settings, file, resolve::resolve},
     training::{
-        PreparedRun, overwrite,
-        progress::{Progress, interrupt_flag},
+        PreparedRun, TrainedRun, closing, overwrite,
+        progress::Progress,
         run_folder::{self, RunFolder, Start},
+        signals::Signals,
     },
     usage::listed,
 };
@@ -41,6 +47,9 @@ pub struct TrainArgs {
     /// Backend to compute with.
     #[arg(long, value_enum)]
     device: Option<Backend>,
+    /// Seconds between two lines about progress, where stderr is no terminal.
+    #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
+    log_every: u64,
     /// Print the scores as JSON.
     #[arg(long)]
     json: bool,
@@ -86,8 +95,8 @@ pub fn run(args: TrainArgs) -> CliResult {
     if let Some(path) = &settings.metrics_file {
         let continues = args.resume
             && earlier_metrics.is_some_and(|earlier| output::is_same_file(path, &earlier));
-        let may_replace = args.overwrite || continues;
-        run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may_replace)?;
+        let may = (continues, args.overwrite);
+        run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may)?;
     }
     let run = PreparedRun::new(settings, &device::choose(args.device)?)?;
     // Written when the run begins: settings that cannot start a run must not cost an earlier one.
@@ -97,42 +106,63 @@ pub fn run(args: TrainArgs) -> CliResult {
         _ => Start::New,
     };
     let folder = RunFolder::new(&out, &run.settings, start);
-    let mut progress = Progress::new(run.method.name(), Some(folder), interrupt_flag());
+    let columns = is_watched().then(columns);
+    let opening = run.opening();
+    let facts = opening.facts()?.into_iter().map(|(name, text)| fact(name, &text, columns));
+    let signals = Signals::follow();
+    let every = Duration::from_secs(args.log_every);
+    let mut progress = Progress::new(run.method.name(), every, Some(folder), signals.clone())
+        .with_opening(facts.collect(), opening.warnings());
     let trained = run.train(Some(&lock), args.resume, &mut progress);
     progress.finish();
     if let Some(error) = progress.failure.take() {
         return Err(error.into());
     }
-    let trained = trained?;
+    let trained = trained.inspect_err(|error| {
+        if let Some(way_on) = closing::way_on(&run, error, &out) {
+            output::tell(way_on);
+        }
+    })?;
     if trained.interrupted {
-        output::note(format!(
-            "interrupted after step {} of {}; continue with\n  peft train --out {} --resume",
-            trained.last_step,
-            trained.total_steps,
-            out.display()
-        ));
-        return Err(CliError::Failed(Error::Mismatch("the run is not finished".into())));
+        return Err(CliError::Interrupted {
+            signal: signals.number(),
+            message: format!(
+                "interrupted after step {} of {}, which is saved; continue with\n  {}",
+                trained.last_step,
+                trained.total_steps,
+                closing::resume_command(&out)
+            ),
+        });
     }
     trained.adapter.save(&out)?;
     overwrite::adapter_saved(&out)?;
-    if args.json {
+    if let Some(message) = progress.loss_at_end() {
+        output::tell(format!("warning: {message}"));
+    }
+    if let Some(class) = progress.only_class {
+        one_class::warn(class, run.labels.as_ref());
+    }
+    close(&run, &trained, &out, args.json)?;
+    output::note(format!("next: {}", closing::next_command(&run, &out)));
+    Ok(())
+}
+
+/// Prints how the run ended.
+fn close(run: &PreparedRun, trained: &TrainedRun, out: &Path, as_json: bool) -> CliResult {
+    if as_json {
         let json = json!({
             "step": trained.step, "metrics": trained.metrics, "seconds": trained.seconds,
-            "trained_parameters": trained.trained_parameters,
+            "trained_parameters": trained.trained_parameters, "last_step": trained.last_step,
+            "total_steps": trained.total_steps, "stopped_early": trained.stopped_early,
+            "last_metrics": trained.last_metrics,
         });
         return Ok(output::line(json.to_string())?);
     }
-    output::line(format!(
-        "{}: step {} of {}, {} parameters trained, {:.1} s, saved in {}",
-        run.method.name(),
-        trained.step,
-        trained.total_steps,
-        grouped(trained.trained_parameters),
-        trained.seconds,
-        out.display()
-    ))?;
-    if let Some(metrics) = &trained.metrics {
-        output::metrics(metrics)?;
+    output::line(closing::summary(run, trained, out))?;
+    match (closing::scores(trained), &trained.metrics) {
+        (Some(table), _) => output::line(table)?,
+        (None, Some(metrics)) => output::metrics(metrics)?,
+        (None, None) => {}
     }
     Ok(())
 }

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`method_name`] | the methods by name, and their defaults |
 //! | [`choices`] | values that are chosen by name |
+//! | [`everywhere`] | the flags of every command |
 //! | [`decoding`] | the flags of generation |
 //! | [`help`] | defaults and names in help texts |
 
 pub mod choices;
 pub mod decoding;
+pub mod everywhere;
 pub mod help;
 pub mod method_name;

@@ -138,7 +138,7 @@ settings! {
         &[MethodName::Prefix, MethodName::Ptv2], MethodName::default_dropout))]
     prefix_dropout: f64,
 
-    /// Training steps, one update each.
+    /// Training steps, one update each; in all, where a run is resumed.
     #[arg(long, value_name = "N", help_heading = "Training")]
     steps: usize,
     /// Training epochs, in place of steps.

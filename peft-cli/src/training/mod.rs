@@ -12,19 +12,30 @@
 //! | `file_names` | what the files of that folder are called |
 //! | [`overwrite`] | a run in the place of another, whenever it is killed |
 //! | [`step_lines`] | files with a line per step, when a run is resumed |
-//! | [`progress`] | progress bar, metrics file, Ctrl-C |
+//! | [`opening`] | what is said of the rows before it begins |
+//! | [`progress`] | follows it: metrics file, screen, signals |
+//! | [`run_screen`], [`run_numbers`] | what is shown of it while it lasts |
+//! | [`loss_watch`] | whether its loss falls |
+//! | [`signals`] | Ctrl-C, and what else ends a program |
+//! | [`closing`] | what is said when it has ended |
 
 pub mod class_names;
 pub(crate) mod class_weights;
+pub mod closing;
 pub(crate) mod file_names;
 pub mod head;
 pub mod initial_values;
 pub mod inputs;
+pub mod loss_watch;
 pub mod method_builder;
+pub mod opening;
 pub mod overwrite;
 pub mod prepared;
 pub mod progress;
 pub mod run_folder;
+pub mod run_numbers;
+pub mod run_screen;
+pub mod signals;
 pub mod step_lines;
 
 pub use prepared::{PreparedRun, TrainedRun};

@@ -1,7 +1,8 @@
 //! Replacing the run in a folder, so that a kill at any moment leaves the old run or the new one:
 //!
 //! 1. The settings of the new run are written to a file of their own. From then on the new run counts.
-//! 2. The checkpoints, metrics and evaluations of the old run are set aside. A metrics file elsewhere is emptied.
+//! 2. The checkpoints, metrics and evaluations of the old run are set aside. A metrics file elsewhere loses the
+//!    lines of steps.
 //! 3. That file becomes `run.toml`.
 //! 4. What was set aside is removed.
 //!
@@ -33,7 +34,7 @@ const EARLIER: &str = ".peft.earlier";
 /// [`Error::Write`] or [`Error::Read`]; [`Error::InUse`] if another run writes the metrics file.
 pub fn replace(out: &Path, run_toml: &str) -> Result<()> {
     atomic::write_file(&out.join(NEXT), run_toml.as_bytes())?;
-    begin_new(out, empty)?;
+    begin_new(out)?;
     clean(out);
     Ok(())
 }
@@ -51,18 +52,14 @@ pub fn is_due(out: &Path) -> bool {
 pub fn finish(out: &Path) -> Result<bool> {
     let is_due = is_due(out);
     if is_due {
-        // Its name may be meant from another working folder: what is no step's line is not lost.
-        begin_new(out, |metrics| {
-            let _held = step_lines::open(metrics)?;
-            step_lines::keep_up_to(0, metrics).map(drop)
-        })?;
+        begin_new(out)?;
     }
     clean(out);
     Ok(is_due)
 }
 
-/// The run whose settings wait in [`NEXT`] takes the place of the old one. `empty_metrics` gets a metrics file elsewhere.
-fn begin_new(out: &Path, empty_metrics: impl Fn(&Path) -> Result<()>) -> Result<()> {
+/// The run whose settings wait in [`NEXT`] takes the place of the old one.
+fn begin_new(out: &Path) -> Result<()> {
     let next = out.join(NEXT);
     for (_, old) in Checkpoints::new(out, 1).list()? {
         match old.is_symlink() {
@@ -83,7 +80,9 @@ fn begin_new(out: &Path, empty_metrics: impl Fn(&Path) -> Result<()>) -> Result<
     // Settings that cannot be read name none; whoever reads them next says why.
     let elsewhere = file::load(&next).ok().and_then(|settings| settings.metrics_file);
     if let Some(metrics) = elsewhere.filter(|metrics| step_lines::is_replaceable(metrics)) {
-        empty_metrics(&metrics)?;
+        let _held = step_lines::open(&metrics)?;
+        // What is no step's line is not lost: no run wrote it.
+        step_lines::keep_up_to(0, &metrics)?;
     }
     if Adapter::exists(out) {
         atomic::write_file(&out.join(EARLIER), sum_of_fields(out)?.as_bytes())?;
@@ -237,7 +236,7 @@ mod tests {
         for killed in [false, true] {
             let (dir, other) = (old_run(), tempfile::tempdir().unwrap());
             let metrics = other.path().join("ext.jsonl");
-            fs::write(&metrics, "{\"step\": 1}\n{\"step\": 2}\n").unwrap();
+            fs::write(&metrics, "{\"step\": 1}\nmine\n{\"step\": 2}\n").unwrap();
             let text = format!("metrics_file = {metrics:?}\n");
             if killed {
                 fs::write(dir.path().join(NEXT), text).unwrap();
@@ -246,6 +245,7 @@ mod tests {
                 replace(dir.path(), &text).unwrap();
             }
             assert_eq!(fs::read_to_string(&metrics).unwrap(), "");
+            assert_eq!(fs::read_to_string(damaged_lines_of(&metrics)).unwrap(), "mine\n");
         }
     }
 

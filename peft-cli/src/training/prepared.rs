@@ -17,7 +17,9 @@ use peft_core::{
 use peft_models::Loaded;
 use serde_json::json;
 
-use super::{class_names, class_weights, inputs::Inputs, method_builder::MethodBuilder};
+use super::{
+    class_names, class_weights, inputs::Inputs, method_builder::MethodBuilder, opening::Opening,
+};
 use crate::{
     encoding::{SORTED_LABELS, check_lengths},
     error::CliResult,
@@ -41,7 +43,8 @@ pub struct PreparedRun {
     pub task: Task,
     pub(super) base: Arc<Loaded>,
     pub(super) start_adapter: Option<Adapter>,
-    pub(super) labels: Option<Labels>,
+    /// The names of the classes.
+    pub labels: Option<Labels>,
     pub(super) device: Device,
     found: FoundFields,
     /// The text of `chat_template`, if one was given.
@@ -62,10 +65,14 @@ pub struct TrainedRun {
     pub step: usize,
     /// The last step made.
     pub last_step: usize,
+    /// Whether the run ended early because the scores stopped improving.
+    pub stopped_early: bool,
     /// The steps planned.
     pub total_steps: usize,
     /// Its scores on the validation rows.
     pub metrics: Option<Metrics>,
+    /// The scores of the last step.
+    pub last_metrics: Option<Metrics>,
     /// Whether the run was interrupted.
     pub interrupted: bool,
     /// Parameters that were trained, those of an MLP and a head included.
@@ -244,12 +251,28 @@ impl PreparedRun {
             adapter: adapter_of(&outcome.trainable, model, &about)?,
             step: outcome.step,
             last_step: outcome.last_step,
+            stopped_early: outcome.stopped_early,
+            last_metrics: outcome
+                .history
+                .last()
+                .filter(|last| last.step == outcome.last_step)
+                .map(|last| last.metrics.clone()),
             total_steps: outcome.total_steps,
             metrics: outcome.metrics,
             interrupted: outcome.interrupted,
             trained_parameters,
             seconds: clock.elapsed().as_secs_f64(),
         })
+    }
+
+    /// What there is to say before it begins.
+    pub fn opening(&self) -> Opening<'_> {
+        Opening {
+            config: &self.config,
+            labels: self.labels.as_ref(),
+            train: &self.train.examples,
+            valid: &self.valid.examples,
+        }
     }
 
     /// What an adapter remembers of its training.

@@ -1,73 +1,84 @@
-//! Progress of a training run: a progress bar, one JSON line per step in a file, and Ctrl-C.
+//! Follows a run: one JSON line per step in a file, what is shown of it, and signals.
 
-use std::{
-    fs::OpenOptions,
-    io::Write,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fs::OpenOptions, io::Write, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use peft_core::{
     Error, Result,
+    evaluate::Assessment,
     metrics::Metrics,
-    train::{Flow, Observer, StepReport},
+    train::{Flow, Observer, Plan, StepReport},
 };
 
 use serde_json::json;
 
-use super::run_folder::{Begun, RunFolder};
+use super::{
+    loss_watch::LossWatch,
+    run_folder::{Begun, RunFolder},
+    run_numbers::Evaluating,
+    run_screen::RunScreen,
+    signals::Signals,
+};
 use crate::output;
-
-/// A flag that the first Ctrl-C sets; a second one ends the program at once.
-pub fn interrupt_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&flag);
-    // A second handler in one process (tests) is refused; such a run cannot be interrupted.
-    let _ = ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    });
-    flag
-}
 
 /// Follows a run.
 #[derive(Debug)]
 pub struct Progress {
-    bar: ProgressBar,
+    name: &'static str,
+    /// Time between two lines without a terminal.
+    every: Duration,
     folder: Option<RunFolder>,
     begun: Option<Begun>,
-    interrupted: Arc<AtomicBool>,
+    signals: Signals,
+    /// What is said when the run begins: facts, and warnings.
+    opening: (Vec<String>, Vec<String>),
+    screen: Option<RunScreen>,
+    /// The loss of a run that is followed from its start.
+    loss: Option<LossWatch>,
+    lr: f64,
+    /// The one class that the best step predicts, if it was found in this run.
+    pub only_class: Option<usize>,
     /// What kept the metrics file from being written, which stops the run.
     pub failure: Option<Error>,
-    /// Tokens per second, smoothed over the steps so far.
-    smoothed: f64,
 }
 
 impl Progress {
-    /// A bar named `name` on a terminal, and one line per step in the file of the run's `folder`, which is
-    /// made when the run begins.
-    pub fn new(name: &str, folder: Option<RunFolder>, interrupted: Arc<AtomicBool>) -> Self {
-        let bar = if output::is_watched() {
-            ProgressBar::new(0)
-        } else {
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
-        };
-        let style = "{prefix:>8} {bar:24} {pos}/{len}  {msg}  ETA {eta}";
-        // The template is a constant and valid.
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or(ProgressStyle::default_bar()));
-        bar.set_prefix(name.to_string());
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, folder, begun: None, interrupted, failure: None, smoothed: 0.0 }
+    /// Follows the run of the method `name`, with one line per step in the file of the run's `folder`, which is made
+    /// when the run begins.
+    pub fn new(
+        name: &'static str,
+        every: Duration,
+        folder: Option<RunFolder>,
+        signals: Signals,
+    ) -> Self {
+        Self {
+            name,
+            every,
+            folder,
+            begun: None,
+            signals,
+            opening: Default::default(),
+            screen: None,
+            loss: None,
+            lr: 0.0,
+            only_class: None,
+            failure: None,
+        }
     }
 
-    /// Removes the bar.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
+    /// Says this when the run begins, since nothing can keep it from beginning then.
+    #[must_use]
+    pub fn with_opening(self, facts: Vec<String>, warnings: Vec<String>) -> Self {
+        Self { opening: (facts, warnings), ..self }
+    }
+
+    /// Takes what is shown from the screen.
+    pub fn finish(&mut self) {
+        self.screen = None;
+    }
+
+    /// What is to be said of the loss of a run that has ended.
+    pub fn loss_at_end(&self) -> Option<String> {
+        self.loss.as_ref()?.at_end(self.lr)
     }
 
     fn write(&mut self, report: &StepReport) -> Result<()> {
@@ -91,17 +102,24 @@ impl Progress {
             .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
             .map_err(Error::write(&path))
     }
+
+    fn warn(&self, message: &str) {
+        self.signals.bars().above(|| output::tell(format!("warning: {message}")));
+    }
 }
 
 impl Observer for Progress {
-    fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
-        self.begun = self.folder.as_ref().map(|folder| folder.begin(after_step)).transpose()?;
+    fn started(&mut self, plan: &Plan) -> Result<()> {
+        self.begun =
+            self.folder.as_ref().map(|folder| folder.begin(plan.after_step)).transpose()?;
         for note in self.begun.as_ref().map(|begun| begun.notes.clone()).unwrap_or_default() {
             self.note(&note);
         }
-        self.bar.set_length(total as u64);
-        self.bar.set_position(after_step as u64);
-        self.bar.reset_eta();
+        let (facts, warnings) = std::mem::take(&mut self.opening);
+        facts.iter().for_each(output::note);
+        warnings.iter().for_each(|warning| self.warn(warning));
+        self.loss = (plan.after_step == 0).then(|| LossWatch::new(plan.total_steps));
+        self.screen = Some(RunScreen::new(self.name, plan, self.every, self.signals.bars()));
         Ok(())
     }
 
@@ -109,31 +127,39 @@ impl Observer for Progress {
         if let Err(error) = self.write(report) {
             self.failure = Some(error);
         }
-        self.smoothed = match self.smoothed {
-            0.0 => report.tokens_per_second,
-            before => 0.9 * before + 0.1 * report.tokens_per_second,
-        };
-        self.bar.set_position(report.step as u64);
-        self.bar.set_message(format!("loss {:.4}  {:.0} tokens/s", report.loss, self.smoothed));
-        if self.failure.is_some() || self.interrupted.load(Ordering::SeqCst) {
-            Flow::Stop
-        } else {
-            Flow::Continue
+        if let Some(screen) = &mut self.screen {
+            screen.step(report);
+        }
+        self.lr = self.lr.max(report.lr);
+        let risen = self.loss.as_mut().filter(|_| report.labelled > 0);
+        if let Some(message) = risen.and_then(|watch| watch.add(report.loss)) {
+            self.warn(&message);
+        }
+        match self.failure.is_some() || self.signals.came() {
+            true => Flow::Stop,
+            false => Flow::Continue,
         }
     }
 
-    fn evaluated(&mut self, step: usize, metrics: &Metrics) {
-        if let Err(error) = self.write_scores(step, metrics) {
+    fn evaluating(&mut self, step: usize, rows: usize, of: usize) {
+        if let Some(screen) = &mut self.screen {
+            screen.evaluating(Evaluating { step, rows, of });
+        }
+    }
+
+    fn evaluated(&mut self, step: usize, found: &Assessment, is_best: bool) {
+        if let Err(error) = self.write_scores(step, &found.metrics) {
             self.failure = Some(error);
         }
-        if output::is_watched() {
-            let scores: Vec<String> =
-                metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
-            self.bar.println(format!("step {step}: {}", scores.join("  ")));
+        if let Some(screen) = &mut self.screen {
+            screen.scored(step, &found.metrics, is_best);
+        }
+        if is_best {
+            self.only_class = found.only_class;
         }
     }
 
     fn note(&mut self, message: &str) {
-        self.bar.suspend(|| output::note(format!("note: {message}")));
+        self.signals.bars().above(|| output::note(format!("note: {message}")));
     }
 }

@@ -189,16 +189,16 @@ pub fn check_resume(out: &Path, settings: &Settings) -> Result<()> {
     )))
 }
 
-/// Refuses a metrics file that holds something else.
+/// Refuses a metrics file that holds something else than the lines of a run that is continued, or is to be overwritten.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] naming `--metrics-file`.
+/// [`Error::Setting`] naming `--metrics-file`; [`Error::Read`].
 pub fn check_metrics_file(
     path: &Path,
     settings: &Settings,
     config: Option<&Path>,
-    may_replace: bool,
+    (continues, overwrite): (bool, bool),
 ) -> Result<()> {
     let refuse = |what: String| {
         let message = format!("found {}, {what}", path.display());
@@ -220,8 +220,16 @@ pub fn check_metrics_file(
             return refuse(flag.to_string());
         }
     }
-    if !may_replace && has_content(path) {
-        return refuse("which exists already; --overwrite replaces it".to_string());
+    if continues || !has_content(path) {
+        return Ok(());
+    }
+    if !step_lines::has_steps(path)? {
+        return refuse(
+            "which holds something else than the steps of a run: give another file".into(),
+        );
+    }
+    if !overwrite {
+        return refuse("which exists already; --overwrite replaces it".into());
     }
     Ok(())
 }

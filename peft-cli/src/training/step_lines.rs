@@ -129,6 +129,19 @@ fn put_aside(damaged: &[(usize, &[u8])], path: &Path) -> Result<String> {
     Ok(format!("{from}: no step in {lines} {numbers}, which moved to {to}"))
 }
 
+/// Whether any line of a file is one of a step; of a terminal, a pipe and `/dev/stdout` none is.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn has_steps(path: &Path) -> Result<bool> {
+    if !is_replaceable(path) {
+        return Ok(false);
+    }
+    let bytes = fs::read(path).map_err(Error::read(path))?;
+    Ok(!sort(&bytes, usize::MAX).kept.is_empty())
+}
+
 /// The number of lines of a file, complete or not; a terminal, a pipe and `/dev/stdout` have none.
 ///
 /// # Errors
@@ -177,6 +190,12 @@ mod tests {
         let (found, note, aside) = kept(2, b"{\"step\": 1}\n\n");
         assert_eq!((found.as_str(), aside), ("{\"step\": 1}\n", 1));
         assert!(note.unwrap().contains("in line 2, which"));
+        let has_steps = |text: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs::write(file.path(), text).unwrap();
+            super::has_steps(file.path()).unwrap()
+        };
+        assert!(has_steps("mine\n{\"step\": 4}\n{") && !has_steps("mine") && !has_steps("{}\n"));
         assert!(kept(2, &b"\n".repeat(6)).1.unwrap().contains("lines 1, 2, 3, 4, 5, ..., which"));
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `assessment` | what an evaluation finds |
 //! | [`checks`] | whether a model, a head, a task and rows fit together |
 //! | [`outputs`] | from hidden states to logits, at chosen positions |
 //! | [`positions`] | which positions are read, and what is to be predicted there |
@@ -15,6 +16,7 @@
 //! | [`vote`] | how several adapters agree |
 
 mod answers;
+mod assessment;
 pub mod checks;
 pub mod multi_adapter;
 pub mod outputs;
@@ -26,9 +28,11 @@ mod values;
 pub mod vote;
 
 pub use answers::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, check_threshold};
+pub use assessment::Assessment;
 pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;
+pub use rows::RowsRead;
 pub use spans::{Answer, NullAnswer, questions};
 pub use values::THRESHOLD;
 pub use vote::Vote;

@@ -7,7 +7,7 @@
 use super::{
     checks::check_task,
     outputs::{answers, choose, logits, sequence_states, token_states},
-    rows::{ReadBatch, RowReader},
+    rows::{ReadBatch, RowReader, RowsRead},
 };
 use crate::{
     contract::{
@@ -90,6 +90,13 @@ impl<'a> MultiAdapter<'a> {
         self
     }
 
+    /// Sets who is told how many answers have been given, and how many there will be.
+    #[must_use]
+    pub fn with_watch(mut self, watch: RowsRead<'a>) -> Self {
+        self.reader.watch = Some(watch);
+        self
+    }
+
     /// Returns one answer per example: for example i, the answer of `members[of_row[i]]`.
     ///
     /// # Errors
@@ -131,9 +138,8 @@ impl<'a> MultiAdapter<'a> {
         pairs: &[(usize, usize)],
         batch_size: usize,
     ) -> Result<Vec<PerPosition>> {
-        let mut reader = self.reader;
-        reader.batch_size = batch_size;
         let mut answers = vec![PerPosition::new(); pairs.len()];
+        let mut before = 0;
         for group in 0..=self.pass_group.iter().copied().max().unwrap_or(0) {
             let in_group: Vec<usize> =
                 (0..pairs.len()).filter(|pair| self.pass_group[pairs[*pair].1] == group).collect();
@@ -143,6 +149,13 @@ impl<'a> MultiAdapter<'a> {
             let virtual_tokens = |rows: &[usize]| {
                 self.virtual_tokens(group, &rows.iter().map(member_of).collect::<Vec<_>>())
             };
+            let all_groups = |done, _| {
+                if let Some(RowsRead(tell)) = self.reader.watch {
+                    tell(before + done, pairs.len());
+                }
+            };
+            let mut reader: RowReader<'_> = self.reader;
+            (reader.batch_size, reader.watch) = (batch_size, Some(RowsRead(&all_groups)));
             reader.read(&rows, virtual_tokens, |read| {
                 for member in 0..self.members.len() {
                     let rows: Vec<usize> = (0..read.indices.len())
@@ -158,6 +171,7 @@ impl<'a> MultiAdapter<'a> {
                 }
                 Ok(())
             })?;
+            before += rows.len();
         }
         Ok(answers)
     }

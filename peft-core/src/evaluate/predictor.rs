@@ -6,10 +6,11 @@ use burn::{
 };
 
 use super::{
+    assessment::{Assessment, Pairs},
     checks::{check_targets, check_task},
     outputs::{answers, classifier, logits},
     positions::{Positions, after_prompt},
-    rows::{ReadBatch, RowReader},
+    rows::{ReadBatch, RowReader, RowsRead},
     vote::first_largest,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     },
     data::{Example, Labels},
     error::{Error, Result},
-    metrics::{Metrics, accuracy, classification_metrics, entity_scores, perplexity},
+    metrics::Metrics,
 };
 
 /// Maximum number of tokens of an answer where none is given.
@@ -112,6 +113,13 @@ impl<'a> Predictor<'a> {
         self
     }
 
+    /// Sets who is told how many rows have been read, and how many there are.
+    #[must_use]
+    pub fn with_watch(mut self, watch: RowsRead<'a>) -> Self {
+        self.reader.watch = Some(watch);
+        self
+    }
+
     /// Sets the maximum number of tokens of an answer. Default [`DEFAULT_MAX_ANSWER_LENGTH`].
     #[must_use]
     pub fn with_max_answer_length(mut self, tokens: usize) -> Self {
@@ -172,12 +180,21 @@ impl<'a> Predictor<'a> {
     /// [`Error::Mismatch`] if nothing has a target, or a target is not among the classes;
     /// [`Error::TooLong`] if a row does not fit; [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn evaluate(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Metrics> {
+        Ok(self.assess(examples, labels)?.metrics)
+    }
+
+    /// As [`evaluate`](Self::evaluate), with what the scores do not tell.
+    ///
+    /// # Errors
+    ///
+    /// As for [`evaluate`](Self::evaluate).
+    pub fn assess(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Assessment> {
         check_targets(self.task, self.problem_type, examples)?;
         if self.problem_type.has_values() {
-            return self.evaluate_values(examples);
+            return self.evaluate_values(examples).map(Assessment::of_scores);
         }
         if self.task == Task::QuestionAns {
-            return self.evaluate_answers(examples);
+            return self.evaluate_answers(examples).map(Assessment::of_scores);
         }
         let mut loss = 0.0;
         let mut answers: Vec<Pairs> = vec![Vec::new(); examples.len()];
@@ -220,7 +237,7 @@ impl<'a> Predictor<'a> {
         if count == 0 {
             return Err(Error::Mismatch("no row has a target to evaluate".into()));
         }
-        scores(self.task, labels, loss / count as f64, &answers)
+        Assessment::of_classes(self.task, labels, loss / count as f64, &answers)
     }
 
     /// Returns the probability of each class for each example, in order; the numbers themselves of a
@@ -338,38 +355,4 @@ impl<'a> Predictor<'a> {
         let size = (LOGITS_AT_ONCE / width.max(1)).max(1);
         Ok(states.split(size, 0).into_iter().zip(targets.chunks(size)).collect())
     }
-}
-
-/// The predicted and the correct class of each target of an example.
-type Pairs = Vec<(usize, usize)>;
-
-/// The scores of a task whose mean loss is `loss`, from the [`Pairs`] of each example.
-fn scores(task: Task, labels: Option<&Labels>, loss: f64, answers: &[Pairs]) -> Result<Metrics> {
-    let mut metrics = Metrics::from_iter([("loss", loss)]);
-    if task.is_language_model() {
-        metrics.insert("perplexity", perplexity(loss));
-    }
-    let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
-    match task {
-        Task::CausalLm => {}
-        Task::Seq2SeqLm => metrics.insert("accuracy", accuracy(&classes, &targets)?),
-        Task::SeqCls => metrics.extend(classification_metrics(&classes, &targets)?.iter()),
-        Task::TokenCls | Task::QuestionAns => {
-            let scores = classification_metrics(&classes, &targets)?;
-            metrics.extend(scores.get("accuracy").map(|value| ("accuracy", value)));
-            if let Some(labels) = labels.filter(|labels| labels.are_tags()) {
-                metrics.extend(entities(labels, answers)?.iter());
-            }
-        }
-    }
-    Ok(metrics)
-}
-
-/// Precision, recall and F1 of the entities that predicted and correct tags mark.
-fn entities(labels: &Labels, answers: &[Pairs]) -> Result<Metrics> {
-    let name = |class: usize| labels.name(class).map_or_else(|| class.to_string(), str::to_string);
-    let tags = |class: fn(&(usize, usize)) -> usize| -> Vec<Vec<String>> {
-        answers.iter().map(|pairs| pairs.iter().map(|pair| name(class(pair))).collect()).collect()
-    };
-    Ok(entity_scores(&tags(|pair| pair.0), &tags(|pair| pair.1))?.metrics())
 }

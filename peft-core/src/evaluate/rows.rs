@@ -1,5 +1,7 @@
 //! The one loop that reads many rows with a frozen model.
 
+use std::fmt;
+
 use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
@@ -10,6 +12,16 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Is told after each batch how many rows have been read, and how many there are.
+#[derive(Clone, Copy)]
+pub struct RowsRead<'a>(pub &'a dyn Fn(usize, usize));
+
+impl fmt::Debug for RowsRead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RowsRead")
+    }
+}
+
 /// Runs a frozen model over examples, rows of similar length together. What is read depends neither
 /// on the batch size nor on the side of the padding.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +31,8 @@ pub struct RowReader<'a> {
     pub padding: PaddingSide,
     /// Rows per batch. Default [`DEFAULT_BATCH_SIZE`].
     pub batch_size: usize,
+    /// Who follows the reading. Default nobody.
+    pub watch: Option<RowsRead<'a>>,
 }
 
 /// One batch that the model has read.
@@ -53,7 +67,7 @@ impl ReadBatch<'_> {
 impl<'a> RowReader<'a> {
     /// Creates a reader with the defaults.
     pub fn new(model: &'a dyn FrozenModel) -> Self {
-        Self { model, padding: PaddingSide::Right, batch_size: DEFAULT_BATCH_SIZE }
+        Self { model, padding: PaddingSide::Right, batch_size: DEFAULT_BATCH_SIZE, watch: None }
     }
 
     /// Reads all examples. `virtual_tokens` gives the virtual tokens of a batch, from the indices of
@@ -70,12 +84,17 @@ impl<'a> RowReader<'a> {
         mut visit: impl FnMut(&ReadBatch<'_>) -> Result<()>,
     ) -> Result<()> {
         let lengths: Vec<usize> = examples.iter().map(|example| example.num_tokens()).collect();
+        let mut done = 0;
         for indices in eval_batches(&lengths, self.batch_size.max(1)) {
             let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
             let batch = token_batch(&chosen, self.padding);
             let hidden = self.model.forward(&batch, &virtual_tokens(&indices)?)?;
             let (indices, examples) = (indices.as_slice(), chosen.as_slice());
             visit(&ReadBatch { indices, examples, batch: &batch, hidden: &hidden })?;
+            done += indices.len();
+            if let Some(RowsRead(tell)) = self.watch {
+                tell(done, lengths.len());
+            }
         }
         Ok(())
     }

@@ -17,6 +17,10 @@ use crate::{
 /// Settings that may change: they affect what is stored, not what is computed.
 const MAY_CHANGE: [&str; 2] = ["checkpoint_every", "keep_checkpoints"];
 
+/// Settings that may grow: a run with more of them begins like one with less.
+const LENGTH: [&str; 2] = ["steps", "epochs"];
+const PATIENCE: &str = "patience";
+
 /// Settings, method, base model and data of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -47,19 +51,36 @@ impl Identity {
         Self(parts)
     }
 
-    /// Checks that this run is the one stored in `path`.
+    /// `steps` and `epochs` of the run.
+    pub fn length(&self) -> (Option<usize>, Option<usize>) {
+        let of = |key: &str| self.number(key).and_then(|number| usize::try_from(number).ok());
+        (of(LENGTH[0]), of(LENGTH[1]))
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.0.get(key).and_then(Value::as_u64)
+    }
+
+    /// Checks that this run is the one stored in `path`, or one that goes on with it: `is_longer` says that it has at
+    /// least as many steps.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming everything that differs.
-    pub fn check(&self, stored: &Self, path: &Path) -> Result<()> {
+    /// [`Error::OtherRun`] naming everything that differs.
+    pub fn check(&self, stored: &Self, is_longer: bool, path: &Path) -> Result<()> {
+        // None at all is the most.
+        let patience = |of: &Self| of.number(PATIENCE).unwrap_or(u64::MAX);
+        let may_differ = |key: &str| match key {
+            PATIENCE => patience(self) >= patience(stored),
+            key => is_longer && LENGTH.contains(&key),
+        };
         // Settings that say nothing are left out, on either side.
         let keys: BTreeSet<&String> = self.0.keys().chain(stored.0.keys()).collect();
         let of = |parts: &Self, key: &String| parts.0.get(key).cloned().unwrap_or_default();
         let differing: Vec<String> = keys
             .into_iter()
             .map(|key| (key, of(stored, key), of(self, key)))
-            .filter(|(_, then, now)| then != now)
+            .filter(|(key, then, now)| then != now && !may_differ(key.as_str()))
             .map(|(key, then, now)| match key.ends_with("rows") {
                 true => format!("{key} (other content)"),
                 false => format!("{key} (then {then}, now {now})"),
@@ -68,12 +89,7 @@ impl Identity {
         if differing.is_empty() {
             return Ok(());
         }
-        Err(Error::Mismatch(format!(
-            "{} was written by a run with other settings and cannot be resumed with these; what differs: \
-             {}",
-            path.display(),
-            differing.join(", ")
-        )))
+        Err(Error::OtherRun { path: path.to_path_buf(), differing: differing.join(", ") })
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`run_context`] | where a run is stored, and what its adapter says about it |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
+//! | `longer` | what there is to know of a run that goes on for more steps |
 //! | [`export`] | from what is trained to an adapter |
 //! | [`state`] | everything that a run is at one step |
 //! | [`snapshot`] | that state as it is stored |
@@ -22,6 +23,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod export;
 pub mod identity;
+mod longer;
 pub mod observer;
 pub mod run_context;
 pub mod snapshot;
@@ -37,7 +39,7 @@ mod tests;
 
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
-pub use observer::{Flow, Observer, Silent, StepReport};
+pub use observer::{Flow, Observer, Plan, Silent, StepReport};
 pub use run_context::RunContext;
 pub use snapshot::Evaluation;
 pub use trainable::Trainable;

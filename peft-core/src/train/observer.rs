@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::{error::Result, metrics::Metrics};
+use super::config::BestMetric;
+use crate::{error::Result, evaluate::Assessment};
 
 /// The result of one step: one line of the metrics file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,6 +29,28 @@ pub struct StepReport {
     pub grad_norm: Option<f64>,
 }
 
+/// What a run is going to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The steps that an earlier run made, with which this one goes on; 0 if it starts anew.
+    pub after_step: usize,
+    /// The number of steps, those included.
+    pub total_steps: usize,
+    /// Steps in which every row is visited once; an epoch may end in the middle of a step.
+    pub steps_per_epoch: f64,
+    /// The score that determines the best step; none if there are no validation rows.
+    pub best_metric: Option<BestMetric>,
+    /// The best step so far, with that score, if the run goes on with an earlier one.
+    pub best: Option<(usize, f64)>,
+}
+
+impl Plan {
+    /// Epochs that a number of steps takes.
+    pub fn epochs(&self, steps: usize) -> f64 {
+        steps as f64 / self.steps_per_epoch
+    }
+}
+
 /// Whether to continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -39,14 +62,13 @@ pub enum Flow {
 
 /// Receives the events of a run.
 pub trait Observer {
-    /// The run continues after step `after_step` of an earlier one (0: it starts anew); `total`
-    /// steps are planned. Everything was checked, and nothing has been written yet.
+    /// The run begins. Everything was checked, and nothing has been written yet.
     ///
     /// # Errors
     ///
     /// Whatever prevents the run from beginning, such as a folder that cannot be written.
-    fn started(&mut self, after_step: usize, total: usize) -> Result<()> {
-        let _ = (after_step, total);
+    fn started(&mut self, plan: &Plan) -> Result<()> {
+        let _ = plan;
         Ok(())
     }
 
@@ -56,9 +78,14 @@ pub trait Observer {
         Flow::Continue
     }
 
-    /// The validation rows were scored after `step`.
-    fn evaluated(&mut self, step: usize, metrics: &Metrics) {
-        let _ = (step, metrics);
+    /// After `step`, so many of the validation rows have been read.
+    fn evaluating(&mut self, step: usize, rows: usize, of: usize) {
+        let _ = (step, rows, of);
+    }
+
+    /// The validation rows were scored after `step`, better than ever before or not.
+    fn evaluated(&mut self, step: usize, found: &Assessment, is_best: bool) {
+        let _ = (step, found, is_best);
     }
 
     /// A checkpoint was written to `folder`.

@@ -47,11 +47,12 @@ impl<M: PeftMethod> State<M> {
         }
     }
 
-    /// Records scores, and keeps the trainable if they are the best so far.
-    pub(crate) fn evaluated(&mut self, metrics: Metrics, by: &BestMetric) -> Result<()> {
+    /// Records scores, and keeps the trainable if they are the best so far, which is answered.
+    pub(crate) fn evaluated(&mut self, metrics: Metrics, by: &BestMetric) -> Result<bool> {
         let value = by.read(&metrics)?;
         let step = self.counters.step;
-        if by.better(value, self.counters.best.map(|(_, value)| value)) {
+        let is_best = by.better(value, self.counters.best.map(|(_, value)| value));
+        if is_best {
             self.counters.best = Some((step, value));
             self.counters.without_improvement = 0;
             self.best = Some(self.trainable.fold());
@@ -59,7 +60,7 @@ impl<M: PeftMethod> State<M> {
             self.counters.without_improvement += 1;
         }
         self.counters.history.push(Evaluation { step, metrics });
-        Ok(())
+        Ok(is_best)
     }
 
     /// Rejects parameters that are not finite; they must not be stored.

@@ -19,7 +19,7 @@ use crate::{
     },
     data::{Example, IGNORE, Labels, Passage, Target, Window},
     error::Error,
-    evaluate::{Answer, Predictor},
+    evaluate::{Answer, Assessment, Predictor},
     metrics::{Metrics, SQUAD_V2_SCORES},
     optim::{OptimizerConfig, Schedule, Sgd},
 };
@@ -44,17 +44,28 @@ struct Watch {
     notes: Vec<String>,
     saved: usize,
     started: Option<(usize, usize)>,
+    /// Step, rows read, rows.
+    read: Vec<(usize, usize, usize)>,
+    /// Steps that were evaluated, and whether they were the best.
+    evaluated: Vec<(usize, bool)>,
     stop_at: Option<usize>,
 }
 
 impl Observer for Watch {
-    fn started(&mut self, after_step: usize, total: usize) -> crate::error::Result<()> {
-        self.started = Some((after_step, total));
+    fn started(&mut self, plan: &Plan) -> crate::error::Result<()> {
+        self.started = Some((plan.after_step, plan.total_steps));
         Ok(())
     }
     fn step(&mut self, report: &StepReport) -> Flow {
         self.reports.push(report.clone());
         if self.stop_at == Some(report.step) { Flow::Stop } else { Flow::Continue }
+    }
+    fn evaluating(&mut self, step: usize, rows: usize, of: usize) {
+        self.read.push((step, rows, of));
+    }
+    fn evaluated(&mut self, step: usize, found: &Assessment, is_best: bool) {
+        assert!(!found.metrics.is_empty());
+        self.evaluated.push((step, is_best));
     }
     fn saved(&mut self, _: &Path) {
         self.saved += 1;
@@ -368,8 +379,11 @@ fn training_ends_when_the_scores_get_no_better() {
     // Steps too small to change any answer.
     let config =
         TrainConfig { lr: 1e-9, eval_every: Some(2), patience: Some(3), ..config(case.task, 100) };
-    let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
+    let mut watch = Watch::default();
+    let outcome = case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
     assert!(outcome.stopped_early && !outcome.interrupted);
+    assert_eq!(watch.evaluated, [(2, true), (4, false), (6, false), (8, false)]);
+    assert_eq!(watch.read[..3], [(2, 8, 9), (2, 9, 9), (4, 8, 9)]);
     assert_eq!((outcome.step, outcome.last_step, outcome.history.len()), (2, 8, 4));
     assert_eq!(outcome.metrics.unwrap(), outcome.history[0].metrics);
 }

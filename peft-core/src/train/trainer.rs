@@ -1,6 +1,6 @@
 //! The training loop.
 
-use std::time::Instant;
+use std::{cell::RefCell, time::Instant};
 
 use burn::tensor::Tensor;
 
@@ -9,9 +9,10 @@ use super::{
     config::TrainConfig,
     export::adapter_of,
     identity::Identity,
-    observer::{Flow, Observer, StepReport},
+    longer,
+    observer::{Flow, Observer, Plan, StepReport},
     run_context::RunContext,
-    snapshot::Evaluation,
+    snapshot::{Counters, Evaluation},
     state::State,
     trainable::Trainable,
     training_data::TrainingData,
@@ -33,6 +34,7 @@ use crate::{
         outputs::{logits, loss_of_values},
         positions::{Positions, after_prompt},
         predictor::Predictor,
+        rows::RowsRead,
     },
     metrics::{Metrics, SQUAD_V2_SCORES},
     optim::clip_global_norm,
@@ -70,11 +72,11 @@ pub struct Outcome<M: PeftMethod> {
 /// # Errors
 ///
 /// [`Error::Setting`] for an invalid setting; [`Error::Mismatch`] if model, method, head and data
-/// do not fit together, a run is resumed with other settings, or the folder has checkpoints and the
-/// run is not resumed; [`Error::InUse`] if another process trains in the folder; [`Error::TooLong`]
-/// if a row does not fit; [`Error::NotFinite`] if the loss
-/// is not finite any more (what was stored before is still there); [`Error::Write`] if a checkpoint
-/// cannot be stored.
+/// do not fit together; [`Error::OtherRun`] if a run is resumed with other settings than more steps,
+/// epochs or patience; [`Error::OldCheckpoint`] if the folder has checkpoints and the run is not
+/// resumed; [`Error::InUse`] if another process trains in the folder; [`Error::TooLong`] if a row
+/// does not fit; [`Error::NotFinite`] if the loss is not finite any more (what was stored before is
+/// still there); [`Error::Write`] if a checkpoint cannot be stored.
 pub fn train<M: PeftMethod>(
     model: &dyn FrozenModel,
     trainable: Trainable<M>,
@@ -95,7 +97,7 @@ pub fn train<M: PeftMethod>(
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
-    observer.started(state.counters.step, trainer.total)?;
+    observer.started(&trainer.plan(&state.counters))?;
     if !run.resume {
         trainer.refuse_old_checkpoints()?;
     }
@@ -195,6 +197,19 @@ impl<'a> Trainer<'a> {
         Ok(Self { model, data, config, run, sampler, total, checkpoints, identity })
     }
 
+    /// What is to be done after the steps that were made.
+    fn plan(&self, made: &Counters) -> Plan {
+        let batches = self.sampler.batches_per_epoch();
+        let best = || self.config.best_metric(self.run.labels.as_ref());
+        Plan {
+            after_step: made.step,
+            total_steps: self.total,
+            steps_per_epoch: batches as f64 / self.config.accumulation as f64,
+            best_metric: (!self.data.valid.is_empty()).then(best),
+            best: made.best,
+        }
+    }
+
     fn done<M: PeftMethod>(&self, state: &State<M>) -> bool {
         let patience = self.config.patience;
         state.counters.step >= self.total
@@ -221,13 +236,24 @@ impl<'a> Trainer<'a> {
         };
         match checkpoints.newest(|message| observer.note(message))? {
             Some((path, stored)) => {
-                self.identity.check(&stored.identity, &path)?;
+                let then = self.total_of(&stored.identity);
+                self.identity.check(&stored.identity, self.total >= then, &path)?;
+                if self.total > then {
+                    observer.note(&longer::note(self.config, (then, self.total), &stored.counters));
+                }
                 state.restore(stored, self.model, self.config.task, &path)?;
             }
             None => observer.note("there is no complete checkpoint to resume from: starting anew"),
         }
         // Later ones are damaged, else they would have been chosen.
         checkpoints.discard_after(state.counters.step)
+    }
+
+    /// The steps that a run was to make.
+    fn total_of(&self, earlier: &Identity) -> usize {
+        let (steps, epochs) = earlier.length();
+        let earlier = TrainConfig { steps, epochs, ..self.config.clone() };
+        earlier.total_steps(self.sampler.batches_per_epoch())
     }
 
     /// Makes one update.
@@ -351,24 +377,29 @@ impl<'a> Trainer<'a> {
         let config = self.config;
         let folded = state.trainable.fold();
         let virtual_tokens = folded.method.virtual_tokens(Mode::Evaluate);
-        let metrics =
-            Predictor::new(self.model, &virtual_tokens, folded.head.as_ref(), config.task)?
-                .with_pooling(config.pooling)
-                .with_problem_type(config.problem_type)
-                .with_padding(config.padding)
-                .with_batch_size(config.batch_size)
-                .with_max_answer_length(config.max_answer_length)
-                .with_null_score_diff_threshold(config.null_score_diff_threshold)
-                .evaluate(self.data.valid, self.run.labels.as_ref())
-                .map_err(|error| match error {
-                    // As where the loss of training rows shows it first.
-                    Error::ScoreNotFinite { found, .. } => {
-                        Error::NotFinite { step: state.counters.step, loss: f64::from(found) }
-                    }
-                    other => other,
-                })?;
-        observer.evaluated(state.counters.step, &metrics);
-        state.evaluated(metrics, &config.best_metric(self.run.labels.as_ref()))
+        let step = state.counters.step;
+        let told = RefCell::new(observer);
+        let tell = |rows, of| told.borrow_mut().evaluating(step, rows, of);
+        let found = Predictor::new(self.model, &virtual_tokens, folded.head.as_ref(), config.task)?
+            .with_pooling(config.pooling)
+            .with_problem_type(config.problem_type)
+            .with_padding(config.padding)
+            .with_batch_size(config.batch_size)
+            .with_max_answer_length(config.max_answer_length)
+            .with_null_score_diff_threshold(config.null_score_diff_threshold)
+            .with_watch(RowsRead(&tell))
+            .assess(self.data.valid, self.run.labels.as_ref())
+            .map_err(|error| match error {
+                // As where the loss of training rows shows it first.
+                Error::ScoreNotFinite { found, .. } => {
+                    Error::NotFinite { step, loss: f64::from(found) }
+                }
+                other => other,
+            })?;
+        let by = config.best_metric(self.run.labels.as_ref());
+        let is_best = state.evaluated(found.metrics.clone(), &by)?;
+        told.into_inner().evaluated(step, &found, is_best);
+        Ok(())
     }
 
     fn save<M: PeftMethod>(&self, state: &State<M>, observer: &mut dyn Observer) -> Result<()> {

@@ -122,10 +122,20 @@ pub const CASES: &[Case] = &[
         name: "--metrics-file holds something",
         build: |dir| {
             model(dir, "gpt2");
-            fs::write(dir.join("notes.jsonl"), "mine").unwrap();
+            fs::write(dir.join("notes.jsonl"), "{\"step\": 1}\n").unwrap();
             train("--metrics-file notes.jsonl")
         },
         says: &["--metrics-file: found notes.jsonl", "exists already", "--overwrite"],
+        ..USAGE
+    },
+    Case {
+        name: "--metrics-file holds what no run wrote",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("notes.jsonl"), "mine").unwrap();
+            train("--metrics-file notes.jsonl --overwrite")
+        },
+        says: &["--metrics-file: found notes.jsonl", "something else", "give another file"],
         ..USAGE
     },
     Case {
@@ -134,7 +144,12 @@ pub const CASES: &[Case] = &[
             run(dir);
             words("train --out out --resume --lr 0.5")
         },
-        says: &["out/checkpoints/step-000002", "other settings", "lr (then 0.01, now 0.5)"],
+        says: &[
+            "out/checkpoints/step-000002",
+            "other settings",
+            "lr (then 0.01, now 0.5)",
+            "--init-adapter out/checkpoints/step-000002 and another --out",
+        ],
         then: "train --out out --resume",
         ..CASE
     },

@@ -105,6 +105,18 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "no threads",
+        build: |_| words("--threads 0 eval --model model --data rows.jsonl"),
+        says: &["--threads", "found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
+        name: "more threads than anybody has",
+        build: |_| words("eval --model model --data rows.jsonl --threads 1000000"),
+        says: &["--threads: found 1000000, expected at most 4096"],
+        ..USAGE
+    },
+    Case {
         name: "batches of no rows to predict",
         build: |_| words("predict --model model --input rows.jsonl --batch-size 0"),
         says: &["--batch-size", "found 0, expected at least 1"],

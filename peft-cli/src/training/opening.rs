@@ -1,0 +1,321 @@
+//! What is said of the rows before a run begins: how many, how long, of which classes, and what looks wrong.
+
+use std::collections::{BTreeMap, HashSet};
+
+use peft_core::{
+    Result, Task,
+    data::{Example, IGNORE, Labels, Target},
+    train::TrainConfig,
+};
+
+use crate::output::{grouped, visible};
+
+/// Classes that are named.
+const NAMED: usize = 6;
+/// A class of fewer rows, in per cent, is easily never learnt.
+const RARE: usize = 1;
+
+/// The rows of a run and what it does with them.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The settings.
+    pub config: &'a TrainConfig,
+    /// The names of the classes.
+    pub labels: Option<&'a Labels>,
+    /// The rows to train on.
+    pub train: &'a [Example],
+    /// The rows to validate on.
+    pub valid: &'a [Example],
+}
+
+impl Opening<'_> {
+    /// What the run has before it: lines of a name and a text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`](peft_core::Error::Setting) if there are no batches of such rows.
+    pub fn facts(&self) -> Result<Vec<(&'static str, String)>> {
+        let mut facts = vec![("train", rows(self.train))];
+        if !self.valid.is_empty() {
+            facts.push(("valid", rows(self.valid)));
+        }
+        let counts = self.counts(self.train);
+        if !counts.is_empty() {
+            facts.push(("classes", self.classes(&counts)));
+        }
+        facts.push(("steps", self.steps()?));
+        Ok(facts)
+    }
+
+    fn steps(&self) -> Result<String> {
+        let config = self.config;
+        let lengths = self.train.iter().map(Example::num_tokens).collect();
+        let batches = config.sampler(lengths)?.batches_per_epoch();
+        let total = config.total_steps(batches);
+        let per_epoch = batches as f64 / config.accumulation as f64;
+        let batch = match config.batch_tokens {
+            Some(tokens) => format!("up to {} tokens", grouped(tokens)),
+            None => format!("{} rows", grouped(config.batch_size)),
+        };
+        let batch = match config.accumulation {
+            1 => batch,
+            count => format!("{count} x {batch}"),
+        };
+        let mut text = format!(
+            "{} of {batch}, {} an epoch: {} epochs",
+            grouped(total),
+            short(per_epoch),
+            short(total as f64 / per_epoch)
+        );
+        if let Some(every) = config.eval_every.filter(|_| !self.valid.is_empty()) {
+            let by = config.best_metric(self.labels).name;
+            text += &format!("; evaluated every {}, best by {by}", grouped(every));
+        }
+        Ok(text)
+    }
+
+    /// What looks wrong, with the way out.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let (train, valid) = (self.counts(self.train), self.counts(self.valid));
+        let (rows, unit) = match self.config.task {
+            Task::TokenCls => (train.values().sum(), "tags"),
+            _ => (self.train.len(), "rows"),
+        };
+        if let (1, Some((class, count))) = (train.len(), train.first_key_value())
+            && *count == rows
+        {
+            found.push(format!(
+                "all {} training {unit} are of the class {}: nothing tells classes apart; add {unit} of others to --train",
+                grouped(rows),
+                self.name(*class)
+            ));
+        }
+        let rare: Vec<_> = train.iter().filter(|(_, count)| **count * 100 < RARE * rows).collect();
+        // Most tags are rare beside O, and scores of entities count each of them.
+        if !rare.is_empty() && self.config.task != Task::TokenCls {
+            let named =
+                list(rare.iter().map(|(class, count)| {
+                    format!("{} ({})", self.name(**class), grouped(**count))
+                }));
+            let by = match self.config.best_metric.is_none() && !self.valid.is_empty() {
+                true => "; --best-metric f1_macro counts all classes alike",
+                false => "; more rows of them help",
+            };
+            found.push(format!(
+                "below {RARE} % of the {} training {unit}: {named}{by}",
+                grouped(rows)
+            ));
+        }
+        let unseen: Vec<_> =
+            valid.iter().filter(|(class, _)| !train.contains_key(*class)).collect();
+        if !unseen.is_empty() {
+            let count: usize = unseen.iter().map(|(_, count)| **count).sum();
+            let named = list(unseen.iter().map(|(class, _)| self.name(**class)));
+            found.push(format!(
+                "{} validation {unit} have a class without training {unit}, which cannot be learnt: {named}; add such \
+                 rows to --train",
+                grouped(count)
+            ));
+        }
+        let seen: HashSet<_> = self.train.iter().map(content).collect();
+        let shared = self.valid.iter().filter(|row| seen.contains(&content(row))).count();
+        if shared > 0 {
+            found.push(format!(
+                "{} of {} validation rows are training rows too: the scores say less about new rows; leave them out of \
+                 --train or --valid",
+                grouped(shared),
+                grouped(self.valid.len())
+            ));
+        }
+        found
+    }
+
+    /// The number of rows, or of tags, of each class.
+    fn counts(&self, rows: &[Example]) -> BTreeMap<usize, usize> {
+        let mut counts = BTreeMap::new();
+        let mut add = |class| *counts.entry(class).or_insert(0) += 1;
+        for row in rows {
+            match &row.target {
+                Target::Class(class) => add(*class),
+                Target::Tokens(tags) if self.config.task == Task::TokenCls => {
+                    let known = tags.iter().filter(|tag| **tag != IGNORE);
+                    known.filter_map(|tag| usize::try_from(*tag).ok()).for_each(&mut add);
+                }
+                // Values of a row with several classes are 1 for those that it has.
+                Target::Values(values) if self.labels.is_some() => {
+                    (0..)
+                        .zip(values)
+                        .filter(|(_, value)| **value > 0.5)
+                        .for_each(|(class, _)| add(class));
+                }
+                _ => {}
+            }
+        }
+        counts
+    }
+
+    fn classes(&self, counts: &BTreeMap<usize, usize>) -> String {
+        let all: usize = counts.values().sum();
+        let mut sorted: Vec<_> = counts.iter().collect();
+        sorted.sort_by_key(|(class, count)| (std::cmp::Reverse(**count), **class));
+        let share = |count: usize| 100.0 * count as f64 / all as f64;
+        let named = sorted.iter().take(NAMED).map(|(class, count)| {
+            format!("{} {} ({:.0} %)", self.name(**class), grouped(**count), share(**count))
+        });
+        let named = named.collect::<Vec<_>>().join(", ");
+        match sorted.get(NAMED..) {
+            Some([.., (class, count)]) => format!(
+                "{}: {named}, ..., {} {} ({:.1} %)",
+                counts.len(),
+                self.name(**class),
+                grouped(**count),
+                share(**count)
+            ),
+            _ => format!("{}: {named}", counts.len()),
+        }
+    }
+
+    fn name(&self, class: usize) -> String {
+        match self.labels.and_then(|labels| labels.name(class)) {
+            Some(name) => visible(name, &[]),
+            None => class.to_string(),
+        }
+    }
+}
+
+/// How many rows there are, and how long they are.
+fn rows(rows: &[Example]) -> String {
+    let mut lengths: Vec<usize> = rows.iter().map(Example::num_tokens).collect();
+    lengths.sort_unstable();
+    // The smallest length that this share of the rows does not exceed.
+    let at = |percent: usize| {
+        let index = (lengths.len() * percent).div_ceil(100).saturating_sub(1);
+        lengths.get(index).copied().unwrap_or(0)
+    };
+    let (count, least, most) = (rows.len(), lengths.first().copied().unwrap_or(0), at(100));
+    match count {
+        1 => format!("1 row of {most} tokens"),
+        _ if least == most => format!("{} rows of {most} tokens each", grouped(count)),
+        _ => format!(
+            "{} rows of {least} to {most} tokens, half up to {}, 95 % up to {}",
+            grouped(count),
+            at(50),
+            at(95)
+        ),
+    }
+}
+
+/// What makes two rows the same for a model, whatever their targets.
+fn content(row: &Example) -> (&[u32], Option<&[u32]>, Option<&[u32]>) {
+    (&row.input_ids, row.token_type_ids.as_deref(), row.decoder_input_ids.as_deref())
+}
+
+/// The first names of a list, and how many more there are.
+fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.take(NAMED).collect::<Vec<_>>().join(", ");
+    match more {
+        0 => named,
+        _ => format!("{named} and {more} more"),
+    }
+}
+
+/// A number with a decimal place where it has one.
+fn short(number: f64) -> String {
+    match (number - number.round()).abs() < 0.05 {
+        true => grouped(number.round() as usize),
+        false => format!("{number:.1}"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Rows of so many tokens with a class.
+    fn of(rows: &[(usize, usize)]) -> Vec<Example> {
+        let row = |(line, (length, class)): (usize, &(usize, usize))| {
+            let ids = (0..*length).map(|token| (line * 100 + token) as u32).collect();
+            Example::new(ids, Target::Class(*class), line + 1)
+        };
+        rows.iter().enumerate().map(row).collect()
+    }
+
+    fn labels(count: usize) -> Labels {
+        Labels::from_list((0..count).map(|class| format!("c{class}")).collect()).unwrap()
+    }
+
+    #[test]
+    fn rows_classes_and_steps_are_told() {
+        let rows: Vec<_> = (1..=20).map(|length| (length, length % 8 % 7)).collect();
+        let (train, valid, labels) = (of(&rows), of(&[(3, 0)]), labels(7));
+        let config = TrainConfig {
+            epochs: Some(3),
+            batch_size: 8,
+            accumulation: 2,
+            eval_every: Some(2),
+            ..TrainConfig::new(Task::SeqCls)
+        };
+        let opening =
+            Opening { config: &config, labels: Some(&labels), train: &train, valid: &valid };
+        assert_eq!(opening.facts().unwrap(), [
+            ("train", "20 rows of 1 to 20 tokens, half up to 10, 95 % up to 19".to_string()),
+            ("valid", "1 row of 3 tokens".to_string()),
+            (
+                "classes",
+                "7: c0 4 (20 %), c1 3 (15 %), c2 3 (15 %), c3 3 (15 %), c4 3 (15 %), c5 2 (10 %), ..., c6 2 (10.0 %)"
+                    .to_string()
+            ),
+            ("steps", "5 of 2 x 8 rows, 1.5 an epoch: 3.3 epochs; evaluated every 2, best by accuracy".to_string()),
+        ]);
+        let config = TrainConfig { steps: Some(9), ..TrainConfig::new(Task::CausalLm) };
+        let alone = Opening { config: &config, labels: None, train: &train, valid: &[] };
+        let steps = ("steps", "9 of 32 rows, 1 an epoch: 9 epochs".to_string());
+        assert_eq!(alone.facts().unwrap().last(), Some(&steps));
+    }
+
+    #[test]
+    fn what_looks_wrong_is_told_with_the_way_out() {
+        let config = TrainConfig { steps: Some(9), ..TrainConfig::new(Task::SeqCls) };
+        let labels = labels(3);
+        let said = |train: &[(usize, usize)], valid: &[(usize, usize)]| {
+            let (train, valid) = (of(train), of(valid));
+            Opening { config: &config, labels: Some(&labels), train: &train, valid: &valid }
+                .warnings()
+        };
+        assert_eq!(said(&[(2, 0), (3, 1)], &[(4, 1)]), [""; 0]);
+        let one = said(&[(2, 1), (3, 1)], &[]);
+        assert_eq!(
+            one,
+            [
+                "all 2 training rows are of the class c1: nothing tells classes apart; add rows of others to --train"
+            ]
+        );
+        let mut many = vec![(2, 0); 200];
+        many[7].1 = 2;
+        let rare = said(&many, &[(9, 0)]);
+        assert_eq!(
+            rare,
+            [
+                "below 1 % of the 200 training rows: c2 (1); --best-metric f1_macro counts all classes alike"
+            ]
+        );
+        let unseen = said(&[(2, 0), (3, 1)], &[(4, 2), (5, 2)]);
+        assert_eq!(
+            unseen,
+            [
+                "2 validation rows have a class without training rows, which cannot be learnt: c2; add such rows to --train"
+            ]
+        );
+        let shared = said(&[(2, 0), (3, 1)], &[(2, 1), (4, 0)]);
+        assert_eq!(
+            shared,
+            [
+                "1 of 2 validation rows are training rows too: the scores say less about new rows; leave them out of --train \
+             or --valid"
+            ]
+        );
+    }
+}

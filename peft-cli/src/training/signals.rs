@@ -1,0 +1,70 @@
+//! Signals that end a run: the first one after the step that is being made, so that it can be continued.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use crate::{output, screen::bar::Bars};
+
+/// The number of Ctrl-C's signal, where it is not known which one came.
+const INTERRUPT: usize = 2;
+
+/// Follows the signals of the program.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    came: Arc<AtomicBool>,
+    /// The number of the last one; 0 if it is not known.
+    number: Arc<AtomicUsize>,
+    bars: Bars,
+}
+
+impl Signals {
+    /// Follows Ctrl-C, and what asks a program to end. A second signal ends it at once.
+    pub fn follow() -> Self {
+        let own = Self::default();
+        let follower = own.clone();
+        // A second handler in one process (tests) is refused; such a run cannot be interrupted.
+        let _ = ctrlc::set_handler(move || {
+            if follower.came.swap(true, Ordering::SeqCst) {
+                std::process::exit(exit_code(follower.number()).into());
+            }
+            follower.bars.above(|| {
+                output::tell("stopping after this step; a second signal ends it at once");
+            });
+        });
+        // What asks is told apart by signal-hook only, which goes on to the handler before it.
+        #[cfg(unix)]
+        for signal in
+            [signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
+        {
+            let number = usize::try_from(signal).unwrap_or(INTERRUPT);
+            // Without it, the signal is taken for Ctrl-C.
+            let _ = signal_hook::flag::register_usize(signal, Arc::clone(&own.number), number);
+        }
+        own
+    }
+
+    /// Whether a signal came.
+    pub fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst)
+    }
+
+    /// The number of the signal that came.
+    pub fn number(&self) -> usize {
+        match self.number.load(Ordering::SeqCst) {
+            0 => INTERRUPT,
+            number => number,
+        }
+    }
+
+    /// The lines above which a signal is told.
+    pub fn bars(&self) -> Bars {
+        self.bars.clone()
+    }
+}
+
+/// The exit code of a program that a signal ended, as shells tell it: 130 for Ctrl-C, 143 for `kill`.
+pub fn exit_code(signal: usize) -> u8 {
+    u8::try_from(signal.saturating_add(128)).unwrap_or(1)
+}
