@@ -10,7 +10,7 @@ fn a_part_of_the_rows_is_held_out() {
     let dir = dir.path();
     let mut rows = String::new();
     for row in 0..20 {
-        writeln!(rows, r#"{{"input_ids": [2, {}, 7], "label": "{}"}}"#, 4 + row, row % 2).unwrap();
+        writeln!(rows, r#"{{"input_ids": [2, {}, 7], "label": {}}}"#, 4 + row, row % 2).unwrap();
     }
     fs::write(dir.join("rows.jsonl"), rows).unwrap();
     let train = |out: &str, more: &[&str]| {

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     base_model, device,
-    error::{CliError, CliResult},
-    locate, message,
+    error::CliResult,
+    locate,
     output::{self, grouped, line, visible},
 };
 
@@ -248,7 +248,8 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
     }
     let config = ModelConfig::load(dir)?;
     let model_type = config.model_type().ok();
-    let reason = message::of(&CliError::Failed(error));
+    // As the program's flag for it is called.
+    let reason = error.to_string().replace("`base_weights`", "--base-weights");
     if args.json {
         let json = json!({
             "supported": false,

@@ -177,7 +177,7 @@ mod tests {
             let path = load(&run.join(name)).unwrap().model.unwrap();
             std::path::absolute(path).unwrap()
         };
-        let here = std::path::absolute("../model").unwrap();
+        let here = absolute(Path::new(""), Path::new("../model")).unwrap();
         for (name, text, expected) in [
             ("my.toml", format!("{FROM_FILE}\nmodel = \"../model\"\n"), dir.join("runs/model")),
             ("my.toml", "model = \"../model\"\nout = \"runs/one\"\n".into(), here.clone()),

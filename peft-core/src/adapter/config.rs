@@ -27,6 +27,15 @@ const PEFT_VERSION: &str = "0.21.2";
 /// The key of our own fields beside PEFT's. Earlier versions wrote it into `adapter_config.json`.
 pub(super) const OWN: &str = "burn_peft";
 
+/// Our own field that holds the sum of the others, and of PEFT's.
+pub(super) const SUM: &str = "config_sha256";
+
+/// The field that holds the sum of the tensors.
+pub(super) const TENSORS_SUM: &str = "tensors_sha256";
+
+/// Both sums.
+pub(super) const SUMS: [&str; 2] = [SUM, TENSORS_SUM];
+
 /// Our own fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OwnFields {

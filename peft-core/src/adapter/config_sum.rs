@@ -9,19 +9,10 @@ use serde_json::Value;
 
 use super::{
     codec::sha256,
-    config::OWN,
+    config::{OWN, SUM, SUMS, TENSORS_SUM},
     own_file::{self, joined},
 };
 use crate::error::{Error, Result};
-
-/// Our own field that holds the sum.
-const SUM: &str = "config_sha256";
-
-/// The field that holds the sum of the tensors.
-const TENSORS_SUM: &str = "tensors_sha256";
-
-/// Both sums.
-pub(super) const SUMS: [&str; 2] = [SUM, TENSORS_SUM];
 
 /// What may change.
 const FREE: [&str; 5] =

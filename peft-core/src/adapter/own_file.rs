@@ -10,8 +10,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::{
-    config::{CONFIG, OWN},
-    config_sum::SUMS,
+    config::{CONFIG, OWN, SUMS},
     stored::TENSORS,
 };
 use crate::{

@@ -223,7 +223,10 @@ pub const CASES: &[Case] = &[
         name: "disk full while the adapter's files are written",
         build: |dir| {
             model(dir, "gpt2");
-            must(dir, &train("--num-virtual-tokens 1"));
+            must(
+                dir,
+                &train("--num-virtual-tokens 1 --layers 0,1 --clip-norm 1 --weight-decay 0.01"),
+            );
             words("train --out out --resume")
         },
         blocks: 2,
