@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     codec::sha256,
-    config::{OWN, SUM, SUMS, TENSORS_SUM},
+    config::{OWN, SUM, SUMS},
     own_file::{self, joined},
 };
 use crate::error::{Error, Result};
@@ -109,7 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::adapter::config::CONFIG;
+    use crate::adapter::config::{CONFIG, TENSORS_SUM};
 
     #[test]
     fn our_sums_have_one_place() {
