@@ -32,6 +32,8 @@ fn run(dir: &Path, out: &str, more: &[&str]) -> (Vec<u8>, f64) {
         "ptv2",
         "--task",
         "seq-cls",
+        "--labels",
+        "usual,rare",
     ]);
     command.args([
         "--num-virtual-tokens=2",
