@@ -3,7 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | [`manners`] | colours, and how much is said |
-//! | [`line`] | a line that fits the terminal |
+//! | [`mod@line`] | a line that fits the terminal |
 //! | [`fact`] | a named fact, in several lines where it is long |
 //! | [`bar`] | a line that is drawn again and again |
 //! | [`rows`] | how many rows of a long loop are done |

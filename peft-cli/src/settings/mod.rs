@@ -5,7 +5,7 @@
 //! | `definition` | [`Settings`]: flags, `run.toml`, and how they are merged |
 //! | [`resolve`] | defaults and checks that need no model |
 //! | [`train_config`] | the part that the training loop takes |
-//! | [`file`] | `run.toml` and other TOML files, and where their paths start from |
+//! | [`mod@file`] | `run.toml` and other TOML files, and where their paths start from |
 //! | [`lists`] | lists in flags, such as `--layers 0-3,11` |
 
 mod definition;
