@@ -74,7 +74,7 @@ fn main() -> Result<()> {
     let outcome = train(model, Trainable::new(prompt, None), &data, &config, &run, &mut Losses)?;
 
     // A folder that `peft` and Python's peft read, too.
-    let about = run.about(&config, outcome.metrics.as_ref());
+    let about = run.about(&config, outcome.metrics.as_ref())?;
     adapter_of(&outcome.trainable, model, &about)?.save(out)?;
     let prompt = Adapter::load(out)?.virtual_tokens(model.spec(), &device)?;
     for (name, tokens) in [("model alone", VirtualTokens::none()), ("with the prompt", prompt)] {

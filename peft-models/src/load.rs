@@ -1,6 +1,6 @@
 //! From a folder, or a config and tensors, to a model.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::{DType, Device};
 use peft_core::{FrozenModel, Result};
@@ -10,7 +10,7 @@ use crate::{
     config::ModelConfig,
     families,
     options::LoadOptions,
-    weights::{LoadReport, Weights},
+    weights::{LoadReport, Source, Weights, sha256},
 };
 
 /// A frozen model with what its folder says about it.
@@ -22,6 +22,24 @@ pub struct Loaded {
     pub config: ModelConfig,
     /// Which tensors loading used and skipped.
     pub report: LoadReport,
+    /// Where they are, if in files.
+    files: Option<Arc<Source>>,
+}
+
+impl Loaded {
+    /// SHA-256 of the weights, as their files store them: over the names, the shapes and all bytes of the tensors of the
+    /// model. Neither the division into files nor other spellings of names change it. It reads all files once, so that
+    /// it takes about a second per gigabyte; `None` for weights that are in no file.
+    ///
+    /// # Errors
+    ///
+    /// [`peft_core::Error::Read`] if a file cannot be read.
+    pub fn sha256(&self) -> Result<Option<String>> {
+        match &self.files {
+            Some(files) => sha256(files, &self.report.tensors),
+            None => Ok(None),
+        }
+    }
 }
 
 /// Loads a Hugging Face model folder, or a GGUF file, which may be the only one of a folder, onto a device. It computes
@@ -71,6 +89,7 @@ pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -
     options.check(weights.device())?;
     let config = families::complete(config);
     config.check_token_ids("eos_token_id")?;
+    let files = weights.files();
     let (model, report) = families::load(&config, weights.with_format(options.weights), options)?;
-    Ok(Loaded { model, config, report })
+    Ok(Loaded { model, config, report, files })
 }

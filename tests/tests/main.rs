@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod base_models;
+mod base_sum;
 mod cases;
 mod chat;
 mod class_weights;

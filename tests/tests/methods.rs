@@ -74,6 +74,7 @@ fn about(task: Task) -> About {
         labels: None,
         base_model: None,
         base_fingerprint: None,
+        base_sha256: None,
         recipe: Value::Null,
         metrics: Value::Null,
     }
@@ -315,7 +316,7 @@ fn trained<M: PeftMethod>(
     let trainable = Trainable::new(method, head);
     let run = RunContext::default();
     let outcome = train(model, trainable, &data, &config, &run, &mut Silent).unwrap();
-    let about = run.about(&config, outcome.metrics.as_ref());
+    let about = run.about(&config, outcome.metrics.as_ref()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     adapter_of(&outcome.trainable, model, &about).unwrap().save(dir.path()).unwrap();
     ADAPTER_FILES.map(|name| fs::read(dir.path().join(name)).unwrap())

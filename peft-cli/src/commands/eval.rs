@@ -140,6 +140,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
             other => other,
         })?;
     drop(done);
+    session.check_base_sum()?;
     if let Some(class) = found.only_class {
         one_class::warn(class, session.labels.as_ref());
     }

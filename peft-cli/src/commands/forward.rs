@@ -64,6 +64,7 @@ pub fn run(args: &ForwardArgs) -> CliResult {
         records.iter().try_for_each(|record| record.ids("decoder_input_ids").map(drop))?;
     }
     let rows = forward_rows(&session, &encoded.examples, args.batch_size, side)?;
+    session.check_base_sum()?;
     let named: NamedTensors =
         rows.into_iter().enumerate().map(|(index, data)| (row_name(index), data)).collect();
     let bytes = to_safetensors(&named, &args.output)?;

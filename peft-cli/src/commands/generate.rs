@@ -197,14 +197,15 @@ fn continue_text(
             let new = text.cut(&sequence.ids).unwrap_or_default();
             output::line(format!("{prompt}{new}"))?;
         }
-        return Ok(());
+        return Ok(session.check_base_sum()?);
     }
     let stream = TextStream::new(text.clone());
     let mut terminal = Terminal { prompt, text, stream, begun: false, written: Ok(()) };
     run_generate(session, &[&ids], config, &mut terminal)?;
     terminal.written?;
     let rest = if terminal.begun { terminal.stream.finish() } else { prompt.to_string() };
-    Ok(output::line(rest)?)
+    output::line(rest)?;
+    Ok(session.check_base_sum()?)
 }
 
 /// Prints one sequence as it is generated.
@@ -288,7 +289,8 @@ fn continue_rows(
     drop(done);
     match lines {
         Some(Lines { output, written, .. }) => {
-            output.end(made.map_err(CliError::from).and(written))
+            let made = made.map_err(CliError::from).and(written);
+            output.end(made.and_then(|()| Ok(session.check_base_sum()?)))
         }
         None => Ok(()),
     }

@@ -22,7 +22,7 @@ use crate::{
     output,
     predictions::{Asked, Format, Given, Shown, Worded, Words, answers, name, named, tags, words},
     row_output::RowOutput,
-    session::UseArgs,
+    session::{Session, UseArgs},
     text_settings::TextArgs,
 };
 
@@ -167,12 +167,18 @@ impl PredictArgs {
         Shown { top: self.top_k }
     }
 
-    /// Writes `total` rows, which `make` makes in order.
-    fn write(&self, total: usize, make: impl FnOnce(&mut RowOutput) -> CliResult) -> CliResult {
+    /// Writes `total` rows, which `make` makes in order with the adapters of `sessions`.
+    fn write(
+        &self,
+        sessions: &[Session],
+        total: usize,
+        make: impl FnOnce(&mut RowOutput) -> CliResult,
+    ) -> CliResult {
         let format = Format::of(self.format, self.output.as_deref());
         let output = RowOutput::open(self.output.as_deref(), total)?;
         let mut output = output.with_format(format).with_progress("predict");
-        let made = make(&mut output);
+        let made = make(&mut output)
+            .and_then(|()| Ok(sessions.iter().try_for_each(Session::check_base_sum)?));
         output.end(made)
     }
 
@@ -202,7 +208,7 @@ fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
         .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.rows)?);
     // A question has a record of its own, whatever the number of its windows.
     let questions = questions(&encoded.examples);
-    args.write(records.len(), |output| {
+    args.write(std::slice::from_ref(&session), records.len(), |output| {
         for part in args.parts(questions.len()) {
             let windows = questions[part.start].start..questions[part.end - 1].end;
             let windows = &encoded.examples[windows];
@@ -246,7 +252,7 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    args.write(examples.len(), |output| {
+    args.write(&set.sessions, examples.len(), |output| {
         for part in args.parts(examples.len()) {
             let answers = model.answer(&examples[part.clone()], &of_row[part.clone()])?;
             for (row, answer) in part.zip(answers) {
@@ -320,7 +326,7 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    args.write(records.len(), |output| {
+    args.write(&set.sessions, records.len(), |output| {
         for part in args.parts(records.len()) {
             let of_part = examples.iter().flat_map(|own| &own[part.clone()]);
             let of_part: Vec<Example> = of_part.cloned().collect();

@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, FrozenModel, Head, Pooling, ProblemType, Result, Task, VirtualTokens,
-    data::Labels,
+    data::Labels, train::BaseSum,
 };
 use peft_models::{LoadOptions, Loaded};
 
@@ -45,6 +45,8 @@ pub struct Session {
     pub problem_type: ProblemType,
     /// Whether rows without a label are left out, where rows have labels.
     pub skip_unlabelled: bool,
+    /// The sum of the base model's weights, if the adapter knows what it should be.
+    base_sum: Option<BaseSum>,
 }
 
 impl Session {
@@ -78,6 +80,7 @@ impl Session {
             .collect::<std::result::Result<_, _>>()?;
         let options = LoadOptions { weights: args.base_weights, ..LoadOptions::default() };
         let base = Arc::new(base_model::load(dir.path(), &device, options)?);
+        let mut base_sum = None;
         adapters
             .iter()
             .zip(dirs)
@@ -88,7 +91,12 @@ impl Session {
                     check_base(adapter, &base, named)?;
                 }
                 let session = Self::new(base.clone(), dir.clone(), adapter, &device);
-                let session = session.map_err(in_adapter(named))?;
+                let mut session = session.map_err(in_adapter(named))?;
+                if session.base_sha256().is_some() && !args.any_base {
+                    let base = base.clone();
+                    let start = || BaseSum::start(move || base.sha256());
+                    session.base_sum = Some(base_sum.get_or_insert_with(start).clone());
+                }
                 if session.is_prompt_of_peft_for_spans() {
                     output::note(format!(
                         "note: {}: PEFT does not shift the labels of question answering by the virtual tokens of a prompt; \
@@ -158,7 +166,31 @@ impl Session {
             pooling,
             problem_type,
             skip_unlabelled,
+            base_sum: None,
         })
+    }
+
+    /// SHA-256 of the weights that the adapter was trained on, if it says so.
+    fn base_sha256(&self) -> Option<&str> {
+        self.adapter.as_ref()?.config.own.base_sha256.as_deref()
+    }
+
+    /// Checks all weights of the base model against the sum that the adapter remembers: a fingerprint of parts of them
+    /// was checked when it was opened. A thread reads them in the meantime, so the end of the work is the time to ask.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if a weight has changed.
+    pub fn check_base_sum(&self) -> Result<()> {
+        let Some(sum) = &self.base_sum else { return Ok(()) };
+        match (self.base_sha256(), sum.wait()?) {
+            (Some(expected), Some(found)) if expected != found => Err(Error::Mismatch(format!(
+                "{}: some weights are not those that the adapter was trained on: their SHA-256 is {found}, it remembers \
+                 {expected}. The file is damaged or was changed: get it anew. --any-base uses it anyway",
+                self.dir.path().display()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// With the class names of `--labels`, if they are given.

@@ -11,7 +11,8 @@ use peft_core::{
     metrics::Metrics,
     text::{Clock, Encoded, FoundFields},
     train::{
-        self, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData, adapter_of,
+        self, BaseSum, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
+        adapter_of,
     },
 };
 use peft_models::Loaded;
@@ -26,6 +27,7 @@ use crate::{
     flags::method_name::MethodName,
     hub,
     model_dir::ModelDir,
+    output,
     settings::{Settings, resolve::check_uses, train_config::train_config},
 };
 
@@ -235,6 +237,7 @@ impl PreparedRun {
             labels: self.labels.clone(),
             base_model: Some(self.base_name.clone()),
             base_fingerprint: self.base.report.fingerprint.clone(),
+            base_sum: Some(self.base_sum()),
             base_weights: self
                 .settings
                 .base_weights
@@ -246,7 +249,8 @@ impl PreparedRun {
         let clock = Instant::now();
         let outcome: Outcome<M> =
             train::train(model, trainable, &data, &self.config, &run, observer)?;
-        let about = run.about(&self.config, outcome.metrics.as_ref());
+        let about = run.about(&self.config, outcome.metrics.as_ref())?;
+        self.note_other_weights(about.base_sha256.as_deref());
         Ok(TrainedRun {
             adapter: adapter_of(&outcome.trainable, model, &about)?,
             step: outcome.step,
@@ -263,6 +267,25 @@ impl PreparedRun {
             trained_parameters,
             seconds: clock.elapsed().as_secs_f64(),
         })
+    }
+
+    /// The sum of the base model's weights, computed while training begins.
+    fn base_sum(&self) -> BaseSum {
+        let base = self.base.clone();
+        BaseSum::start(move || base.sha256())
+    }
+
+    /// Tells if the adapter of --init-adapter was trained on weights that differ where a fingerprint does not show it.
+    fn note_other_weights(&self, now: Option<&str>) {
+        let own = self.start_adapter.as_ref().map(|adapter| &adapter.config.own);
+        if own.is_some_and(|own| {
+            own.base_fingerprint == self.base.report.fingerprint
+                && own.base_sha256.as_deref().zip(now).is_some_and(|(then, now)| then != now)
+        }) {
+            output::note(
+                "note: some weights of the base model are not those that the adapter of --init-adapter was trained on",
+            );
+        }
     }
 
     /// What there is to say before it begins.

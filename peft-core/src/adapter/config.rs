@@ -73,6 +73,9 @@ pub struct OwnFields {
     /// Fingerprint of the base model that the adapter was trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_fingerprint: Option<String>,
+    /// SHA-256 of all its weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_sha256: Option<String>,
     /// SHA-256 of `adapter_model.safetensors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tensors_sha256: Option<String>,

@@ -28,6 +28,8 @@ pub struct About {
     pub base_model: Option<String>,
     /// Fingerprint of the base model.
     pub base_fingerprint: Option<String>,
+    /// SHA-256 of all its weights.
+    pub base_sha256: Option<String>,
     /// How it was trained.
     pub recipe: Value,
     /// Its scores.
@@ -52,6 +54,7 @@ pub fn adapter_of<M: PeftMethod>(
     config.own.problem_type = Some(about.problem_type).filter(|kind| kind.has_values());
     config.own.labels = about.labels.as_ref().map(|labels| labels.names().to_vec());
     config.own.base_fingerprint.clone_from(&about.base_fingerprint);
+    config.own.base_sha256.clone_from(&about.base_sha256);
     config.own.recipe.clone_from(&about.recipe);
     config.own.metrics.clone_from(&about.metrics);
     let mut tensors = folded.method.state();

@@ -21,6 +21,9 @@ const MAY_CHANGE: [&str; 2] = ["checkpoint_every", "keep_checkpoints"];
 const LENGTH: [&str; 2] = ["steps", "epochs"];
 const PATIENCE: &str = "patience";
 
+/// Known only once the run has begun, and not by every version.
+const BASE_SUM: &str = "weights of the base model";
+
 /// Settings, method, base model and data of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -49,6 +52,15 @@ impl Identity {
         parts.insert("training rows".into(), digest(data.train).into());
         parts.insert("validation rows".into(), digest(data.valid).into());
         Self(parts)
+    }
+
+    /// With SHA-256 of all weights of the base model.
+    #[must_use]
+    pub fn with_base_sum(mut self, sum: Option<&str>) -> Self {
+        if let Some(sum) = sum {
+            self.0.insert(BASE_SUM.into(), sum.into());
+        }
+        self
     }
 
     /// `steps` and `epochs` of the run.
@@ -81,6 +93,7 @@ impl Identity {
             .into_iter()
             .map(|key| (key, of(stored, key), of(self, key)))
             .filter(|(key, then, now)| then != now && !may_differ(key.as_str()))
+            .filter(|(key, then, now)| *key != BASE_SUM || !(then.is_null() || now.is_null()))
             .map(|(key, then, now)| match key.ends_with("rows") {
                 true => format!("{key} (other content)"),
                 false => format!("{key} (then {then}, now {now})"),

@@ -6,6 +6,7 @@
 //! | [`config`] | the settings of a run |
 //! | [`training_data`] | the rows of a run |
 //! | [`run_context`] | where a run is stored, and what its adapter says about it |
+//! | [`base_sum`] | the sum of the base model's weights, computed while training begins |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
 //! | `longer` | what there is to know of a run that goes on for more steps |
@@ -19,6 +20,7 @@
 //! follow from the number of the step, so a resumed run gives, bit for bit, the result of an
 //! uninterrupted one.
 
+pub mod base_sum;
 pub mod checkpoint;
 pub mod config;
 pub mod export;
@@ -37,6 +39,7 @@ mod test_model;
 #[cfg(test)]
 mod tests;
 
+pub use base_sum::BaseSum;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
 pub use observer::{Flow, Observer, Plan, Silent, StepReport};

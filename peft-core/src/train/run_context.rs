@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{config::TrainConfig, export::About};
-use crate::{adapter::FolderLock, data::Labels, metrics::Metrics};
+use super::{base_sum::BaseSum, config::TrainConfig, export::About};
+use crate::{adapter::FolderLock, data::Labels, error::Result, metrics::Metrics};
 
 /// Where a run is stored, and what its adapter says about it.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct RunContext {
     pub base_model: Option<String>,
     /// Fingerprint of the base model.
     pub base_fingerprint: Option<String>,
+    /// SHA-256 of all its weights, which may still be computed while training begins.
+    pub base_sum: Option<BaseSum>,
     /// The format in which the base model's matrices are kept, if it differs from that of the
     /// computation.
     pub base_weights: Option<String>,
@@ -32,17 +34,31 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    /// What the adapter of this run says besides its method.
-    pub fn about(&self, config: &TrainConfig, metrics: Option<&Metrics>) -> About {
-        About {
+    /// SHA-256 of all weights of the base model, once it is there; `None` if it is not computed.
+    ///
+    /// # Errors
+    ///
+    /// That of [`BaseSum::wait`].
+    pub fn base_sha256(&self) -> Result<Option<String>> {
+        self.base_sum.as_ref().map_or(Ok(None), BaseSum::wait)
+    }
+
+    /// What the adapter of this run says besides its method. It waits for the sum of the base model.
+    ///
+    /// # Errors
+    ///
+    /// The error of that sum.
+    pub fn about(&self, config: &TrainConfig, metrics: Option<&Metrics>) -> Result<About> {
+        Ok(About {
             task: config.task,
             pooling: config.pooling,
             problem_type: config.problem_type,
             labels: self.labels.clone(),
             base_model: self.base_model.clone(),
             base_fingerprint: self.base_fingerprint.clone(),
+            base_sha256: self.base_sha256()?,
             recipe: self.recipe.clone(),
             metrics: metrics.map_or(Value::Null, |metrics| json!(metrics)),
-        }
+        })
     }
 }

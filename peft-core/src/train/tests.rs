@@ -134,7 +134,7 @@ fn anywhere() -> RunContext {
 
 /// The bytes of everything that an adapter would hold.
 fn bytes(model: &TinyModel, trainable: &Trainable<TestMethod>) -> Vec<(String, Vec<u8>)> {
-    let about = anywhere().about(&TrainConfig::new(Task::SeqCls), None);
+    let about = anywhere().about(&TrainConfig::new(Task::SeqCls), None).unwrap();
     let tensors = adapter_of(trainable, model, &about).unwrap().tensors;
     tensors.into_iter().map(|(name, data)| (name, data.as_bytes().to_vec())).collect()
 }

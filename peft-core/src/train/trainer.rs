@@ -237,7 +237,8 @@ impl<'a> Trainer<'a> {
         match checkpoints.newest(|message| observer.note(message))? {
             Some((path, stored)) => {
                 let then = self.total_of(&stored.identity);
-                self.identity.check(&stored.identity, self.total >= then, &path)?;
+                let now = self.identity.clone().with_base_sum(self.run.base_sha256()?.as_deref());
+                now.check(&stored.identity, self.total >= then, &path)?;
                 if self.total > then {
                     observer.note(&longer::note(self.config, (then, self.total), &stored.counters));
                 }
@@ -407,10 +408,11 @@ impl<'a> Trainer<'a> {
         state.check_finite()?;
         let last = state.counters.history.last();
         let current = last.filter(|evaluation| evaluation.step == state.counters.step);
-        let about = self.run.about(self.config, current.map(|evaluation| &evaluation.metrics));
+        let about = self.run.about(self.config, current.map(|evaluation| &evaluation.metrics))?;
         let adapter = adapter_of(&state.trainable, self.model, &about)?;
-        let path = checkpoints
-            .save(&state.store(self.model, self.config.task, self.identity.clone()), &adapter)?;
+        let identity = self.identity.clone().with_base_sum(about.base_sha256.as_deref());
+        let path =
+            checkpoints.save(&state.store(self.model, self.config.task, identity), &adapter)?;
         observer.saved(&path);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use burn::tensor::{AllocationProperty, DType, Device, Tensor, TensorData};
@@ -13,7 +14,7 @@ use super::{
     files::Files,
     gguf_files::{GgufFiles, StoredRows},
     head_names::is_classifier,
-    report::fingerprint,
+    identity::fingerprint,
     source::Source,
     surplus::{self, is_constant, is_other_head},
 };
@@ -25,7 +26,7 @@ use crate::kernels;
 /// says that it may be skipped: see [`Weights::finish`].
 #[derive(Debug)]
 pub struct Weights {
-    source: Source,
+    source: Arc<Source>,
     path: PathBuf,
     device: Device,
     dtype: DType,
@@ -40,7 +41,7 @@ pub struct Weights {
 impl Weights {
     fn new(source: Source, path: PathBuf, device: &Device, dtype: DType) -> Self {
         Self {
-            source,
+            source: Arc::new(source),
             path,
             device: device.clone().without_autodiff(),
             dtype,
@@ -297,7 +298,7 @@ impl Weights {
     fn check_finite(&self, spelling: &str, data: &TensorData) -> Result<()> {
         let is_view = data.bytes().property() == AllocationProperty::File;
         let is_read = !is_view || data.shape().as_slice().len() == 1;
-        let is_file = matches!(self.source, Source::Files(_) | Source::Gguf(_));
+        let is_file = self.files().is_some();
         // Minus infinity there rules a token out.
         let rules_out = spelling.ends_with("final_logits_bias");
         let is_good = |x: f32| x.is_finite() || (rules_out && x == f32::NEG_INFINITY);
@@ -328,7 +329,7 @@ impl Weights {
 
     /// What describes the model.
     fn described_by(&self) -> &'static str {
-        match self.source {
+        match *self.source {
             Source::Gguf(_) => "its metadata",
             _ => "config.json",
         }
@@ -359,6 +360,11 @@ impl Weights {
     /// The type that the model computes in.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// The files that they are read from, if they are in files.
+    pub(crate) fn files(&self) -> Option<Arc<Source>> {
+        matches!(*self.source, Source::Files(_) | Source::Gguf(_)).then(|| self.source.clone())
     }
 
     /// The device that the tensors go to.
@@ -405,6 +411,7 @@ impl Weights {
             more_layers,
             num_parameters: self.parameters,
             fingerprint,
+            tensors: self.used.clone(),
         })
     }
 }

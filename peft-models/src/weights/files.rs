@@ -106,13 +106,15 @@ impl Files {
         }
     }
 
-    /// At most `count` bytes from the middle of a tensor, as they are stored.
-    pub fn sample(&self, name: &str, count: usize) -> Result<Vec<u8>> {
+    /// How many bytes a tensor is stored in.
+    pub fn num_bytes(&self, name: &str) -> Result<usize> {
+        Ok(self.entry(name)?.1.bytes)
+    }
+
+    /// Reads bytes of a tensor, as they are stored, from its byte `start` on.
+    pub fn fill(&self, name: &str, start: usize, into: &mut [u8]) -> Result<()> {
         let (shard, entry) = self.entry(name)?;
-        let start = entry.bytes.saturating_sub(count) / 2;
-        let mut bytes = vec![0; entry.bytes.min(count)];
-        shard.fill(entry, start, &mut bytes)?;
-        Ok(bytes)
+        shard.fill(entry, start, into)
     }
 
     /// Whether two tensors are equal bit by bit, compared chunk by chunk.

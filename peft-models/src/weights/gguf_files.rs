@@ -89,13 +89,14 @@ impl GgufFiles {
         self.parts[tensor.part].fill(tensor.offset + start as u64, into)
     }
 
-    /// At most `count` bytes from the middle of a tensor, as they are stored.
-    pub fn sample(&self, name: &str, count: usize) -> Result<Vec<u8>> {
-        let Entry { tensor, .. } = self.entry(name)?;
-        let start = tensor.bytes.saturating_sub(count) / 2;
-        let mut bytes = vec![0; tensor.bytes.min(count)];
-        self.fill(tensor, start, &mut bytes)?;
-        Ok(bytes)
+    /// How many bytes a tensor is stored in.
+    pub fn num_bytes(&self, name: &str) -> Result<usize> {
+        Ok(self.entry(name)?.tensor.bytes)
+    }
+
+    /// Reads bytes of a tensor, as they are stored, from its byte `start` on.
+    pub fn fill_stored(&self, name: &str, start: usize, into: &mut [u8]) -> Result<()> {
+        self.fill(&self.entry(name)?.tensor, start, into)
     }
 
     /// Whether two tensors are stored alike, compared chunk by chunk.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -41,11 +41,27 @@ impl Mapped {
         self.map.slice(start..start + len)
     }
 
-    /// Reads bytes from a place on, past the mapping: they take no memory but `into`.
+    /// Reads bytes from a place on, past the mapping: they take no memory but `into`. Threads may read at the same time.
     pub fn fill(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(offset))
-            .and_then(|_| file.read_exact(into))
-            .map_err(Error::read(&self.path))
+        read_exact_at(&self.file, offset, into).map_err(Error::read(&self.path))
     }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut offset: u64, mut into: &mut [u8]) -> io::Result<()> {
+    while !into.is_empty() {
+        // It moves the position of the file too, which nothing else reads.
+        let count = std::os::windows::fs::FileExt::seek_read(file, into, offset)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        offset += count as u64;
+        into = &mut into[count..];
+    }
+    Ok(())
 }

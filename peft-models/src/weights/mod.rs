@@ -14,6 +14,7 @@
 //! | `head_names` | what heads are called in checkpoints |
 //! | `surplus` | what checkpoints hold beside a model |
 //! | `report` | [`LoadReport`]: what loading found |
+//! | `identity` | what tells the weights of one model from those of another |
 
 mod checkpoint;
 mod files;
@@ -21,6 +22,7 @@ mod folder;
 mod format;
 mod gguf_files;
 mod head_names;
+mod identity;
 mod mapped;
 mod matrix;
 mod report;
@@ -31,5 +33,7 @@ mod surplus;
 pub use checkpoint::Weights;
 pub use format::WeightFormat;
 pub(crate) use head_names::LM_HEAD;
+pub(crate) use identity::sha256;
 pub(crate) use matrix::Matrix;
 pub use report::LoadReport;
+pub(crate) use source::Source;

@@ -67,12 +67,21 @@ impl Source {
         }
     }
 
-    /// At most `count` bytes from the middle of a tensor of a file, as they are stored; `None` if there is no file.
-    pub fn sample(&self, name: &str, count: usize) -> Result<Option<Vec<u8>>> {
+    /// How many bytes a tensor of a file is stored in; `None` if there is no file.
+    pub fn num_bytes(&self, name: &str) -> Result<Option<usize>> {
         match self {
-            Self::Files(files) => files.sample(name, count).map(Some),
-            Self::Gguf(files) => files.sample(name, count).map(Some),
+            Self::Files(files) => files.num_bytes(name).map(Some),
+            Self::Gguf(files) => files.num_bytes(name).map(Some),
             Self::Memory(_) | Self::Random { .. } => Ok(None),
+        }
+    }
+
+    /// Reads bytes of a tensor of a file, as they are stored, from its byte `start` on; nothing if there is no file.
+    pub fn fill(&self, name: &str, start: usize, into: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Files(files) => files.fill(name, start, into),
+            Self::Gguf(files) => files.fill_stored(name, start, into),
+            Self::Memory(_) | Self::Random { .. } => Ok(()),
         }
     }
 

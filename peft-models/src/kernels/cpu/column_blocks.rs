@@ -10,7 +10,7 @@ use super::{
 /// Columns of one task: few enough that what follows finds them in the cache.
 const COLUMNS: usize = 1024;
 
-/// Elements of a matrix in fewer bits that each thread upcasts at a time.
+/// Elements of a matrix in fewer bits that each thread upcasts at a time, where its columns are upcast whole.
 const UPCAST: usize = 4 << 20;
 
 /// `to [M, N] = start + a b` on all cores, where b consists of several factors. `start` initialises a block of columns
@@ -52,12 +52,17 @@ pub(super) fn product_by_columns(
                 continue;
             }
             let of_factor = first - factor.column..end - factor.column;
-            let right = factor.weight.columns(of_factor, &mut scratch);
-            let left = a.columns(factor.depth..factor.depth + factor.weight.num_rows());
-            let accumulate = start.is_some() || factor.depth > 0;
-            let to = target.destination(first, span([m, end - first], [n, 1]), n, accumulate);
-            // SAFETY: these columns belong to this task alone; `start`, or the factors above, initialised them.
-            unsafe { product(to, left, right) };
+            let depth = factor.weight.num_rows();
+            let at_once = factor.weight.rows_at_once(of_factor.len());
+            for row in (0..depth).step_by(at_once) {
+                let rows = row..(row + at_once).min(depth);
+                let left = a.columns(factor.depth + rows.start..factor.depth + rows.end);
+                let right = factor.weight.part(rows, of_factor.clone(), &mut scratch);
+                let accumulate = start.is_some() || factor.depth + row > 0;
+                let to = target.destination(first, span([m, end - first], [n, 1]), n, accumulate);
+                // SAFETY: these columns belong to this task alone; `start`, or the products above, initialised them.
+                unsafe { product(to, left, right) };
+            }
         }
         if let Some(finish) = finish {
             finish(block);
@@ -99,6 +104,65 @@ impl Block {
             let at = row * self.width + self.start;
             // SAFETY: the columns of a block belong to one task.
             work(at, unsafe { self.target.slice(at..at + self.len) });
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Device, Tensor, TensorData};
+    use peft_core::formats::gguf::TensorType;
+
+    use super::{
+        super::frozen::{Frozen, backward_factors, forward_factors},
+        *,
+    };
+    use crate::weights::{Matrix, WeightFormat};
+
+    /// A matrix in fewer bits that is upcast in several parts, in both directions, against sums in f64.
+    #[test]
+    fn parts_of_a_matrix_make_the_product_of_the_whole() {
+        let [rows, columns] = [2048 + 5, 1024];
+        let number = |at: usize| ((at * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        let values: Vec<f32> = (0..rows * columns).map(number).collect();
+        let device = Device::default();
+        let floats = Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), &device);
+        let f16 = (0..rows * columns)
+            .flat_map(|at| burn::tensor::f16::from_f32(number(at)).to_le_bytes());
+        for matrix in [
+            Matrix::new(floats.clone(), WeightFormat::Bf16),
+            Matrix::new(floats, WeightFormat::Int8),
+            Matrix::Stored {
+                kind: TensorType::F16,
+                sizes: [rows, columns],
+                bytes: f16.collect::<Vec<u8>>().into(),
+                device,
+            },
+        ] {
+            let full = matrix.full(DType::F32).into_data();
+            let full: &[f32] = full.as_slice().unwrap();
+            let frozen = [Frozen::of(&matrix).unwrap()];
+            let back = backward_factors(&frozen);
+            assert!(back[0].weight.rows_at_once(columns) < rows);
+            for (factors, inner, outer, strides) in [
+                (back, rows, columns, [columns, 1]),
+                (forward_factors(&frozen), columns, rows, [1, columns]),
+            ] {
+                let x: Vec<f32> = (0..2 * inner).map(|at| number(at + 17)).collect();
+                let mut to = vec![f32::NAN; 2 * outer];
+                let left = MatrixView::by_rows(&x, 2, inner, inner);
+                product_by_columns(&mut to, left, &factors, None, None);
+                for (at, found) in to.iter().enumerate() {
+                    let (row, column) = (at / outer, at % outer);
+                    let term = |i: usize| {
+                        let weight = full[i * strides[0] + column * strides[1]];
+                        f64::from(x[row * inner + i]) * f64::from(weight)
+                    };
+                    let expected: f64 = (0..inner).map(term).sum();
+                    assert!((f64::from(*found) - expected).abs() < 1e-3, "{row} {column}");
+                }
+            }
         }
     }
 }

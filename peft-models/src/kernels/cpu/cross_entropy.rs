@@ -54,7 +54,7 @@ struct CrossEntropy {
 }
 
 /// How many logits are in memory at a time.
-const LOGITS: usize = 8 << 20;
+const LOGITS: usize = 4 << 20;
 
 vectorised! {
     /// Replaces logits by `exp(x - max)`; returns the largest logit and the sum of the exponentials.

@@ -146,6 +146,9 @@ pub(super) struct Weight<'a> {
     channels_are_rows: bool,
 }
 
+/// Elements that each thread upcasts at a time, where they lie so that it can stop anywhere: 4 MB of f32.
+const UPCAST: usize = 1 << 20;
+
 vectorised! {
     fn upcast<FMA>(from: &[bf16], to: &mut [f32]) {
         for (to, from) in to.iter_mut().zip(from) {
@@ -195,11 +198,23 @@ impl<'a> Weight<'a> {
         }
     }
 
-    /// How many elements have to be upcast before they can be used.
+    /// How many elements have to be upcast with whole columns, see [`rows_at_once`](Self::rows_at_once).
     pub(super) fn num_upcast(&self) -> usize {
         match self.elements {
             Elements::F32(_) => 0,
+            _ if self.strides[1] == 1 => 0,
             _ => self.sizes[0] * self.sizes[1],
+        }
+    }
+
+    /// How many of its rows to upcast at a time, for `columns` of its columns: all of them, unless they lie one after the
+    /// other in memory and are many.
+    pub(super) fn rows_at_once(&self, columns: usize) -> usize {
+        let rows = self.num_rows().max(1);
+        match self.elements {
+            Elements::F32(_) => rows,
+            _ if self.strides[1] != 1 => rows,
+            _ => (UPCAST / columns.max(1)).clamp(1, rows),
         }
     }
 
@@ -212,22 +227,39 @@ impl<'a> Weight<'a> {
     where
         'a: 'b,
     {
-        let ([rows, _], [row_stride, column_stride]) = (self.sizes, self.strides);
-        let first = count(columns.start.checked_mul(column_stride));
+        self.part(0..self.num_rows(), columns, scratch)
+    }
+
+    /// Some of its columns, and of these some rows: where they lie, or upcast into `scratch`. Columns that lie one after
+    /// the other in memory are upcast whole: `rows` is then all of them.
+    pub(super) fn part<'b>(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        scratch: &'b mut Vec<f32>,
+    ) -> MatrixView<'b>
+    where
+        'a: 'b,
+    {
+        let [row_stride, column_stride] = self.strides;
+        let first_row = count(rows.start.checked_mul(row_stride));
+        let first = count(first_row.checked_add(count(columns.start.checked_mul(column_stride))));
         if let Elements::F32(elements) = self.elements {
-            return MatrixView::from(elements, first, [rows, columns.len()], self.strides);
+            let sizes = [rows.len(), columns.len()];
+            return MatrixView::from(elements, first, sizes, self.strides);
         }
         // A line is what lies in order in memory: a row, or a column.
         let by_rows = column_stride == 1;
-        let (lines, len) = if by_rows { (rows, columns.len()) } else { (columns.len(), rows) };
+        let (lines, len) =
+            if by_rows { (rows.len(), columns.len()) } else { (columns.len(), rows.len()) };
         let stride = if by_rows { row_stride } else { column_stride };
         scratch.clear();
         scratch.resize(lines * len, 0.0);
         for (line, to) in scratch.chunks_mut(len.max(1)).enumerate() {
             let at = first + line * stride;
             // A channel is a line, or lies across the lines.
-            let channel = if by_rows { line } else { columns.start + line };
-            let across = if by_rows { columns.clone() } else { 0..rows };
+            let channel = if by_rows { rows.start + line } else { columns.start + line };
+            let across = if by_rows { columns.clone() } else { rows.clone() };
             match (self.elements, self.scale) {
                 (Elements::Bf16(elements), _) => upcast(&elements[at..at + len], to),
                 (Elements::Stored(kind, bytes), _) => {
@@ -245,6 +277,6 @@ impl<'a> Weight<'a> {
             }
         }
         let strides = if by_rows { [len, 1] } else { [1, len] };
-        MatrixView::strided(scratch, [rows, columns.len()], strides)
+        MatrixView::strided(scratch, [rows.len(), columns.len()], strides)
     }
 }

@@ -1,0 +1,93 @@
+//! A bit of a base model that has changed since its adapter was trained, where no fingerprint of parts of it shows that.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use peft_core::{Adapter, formats::safetensors_file};
+use peft_tests::device;
+
+use crate::support::{peft, root, succeed, tiny_model};
+
+/// A copy of a tiny GPT-2.
+fn model(dir: &Path) -> PathBuf {
+    let (from, to) = (root().join(tiny_model("gpt2")), dir.join("model"));
+    fs::create_dir(&to).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    to
+}
+
+/// Changes the lowest bit of the first number of the largest tensor.
+fn flip(model: &Path) {
+    let path = model.join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let tensors = safetensors_file::tensors(&bytes, &path).unwrap();
+    let largest = tensors.into_iter().map(|one| one.place).max_by_key(|place| place.len()).unwrap();
+    // The fingerprint is of 4 KiB in the middle.
+    assert!(largest.len() > 3 * 4096, "{largest:?}");
+    bytes[largest.start] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// A run of a prompt on `model`.
+fn train(dir: &Path, flags: &[&str]) -> Command {
+    let rows = root().join("tests/vectors/training/gpt2-prompt/rows.jsonl");
+    let mut command = peft(dir);
+    command.args(["train", "--model=model", "--method=prompt", "--task=causal-lm"]);
+    command.args(["--batch-size=2", "--checkpoint-every=2"]).args(flags).arg("--train").arg(rows);
+    command
+}
+
+fn generate(dir: &Path, flags: &[&str]) -> Command {
+    let mut command = peft(dir);
+    command.args(["generate", "--model=model", "--adapter=out", "--input=rows.jsonl"]);
+    command.args(["--output=made.jsonl", "--max-new-tokens=2"]).args(flags);
+    command
+}
+
+#[test]
+fn a_changed_bit_of_the_base_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let base = model(dir);
+    fs::write(dir.join("rows.jsonl"), "{\"input_ids\": [3, 4, 5], \"labels\": [3, 4, 5]}\n")
+        .unwrap();
+    succeed(&mut train(dir, &["--num-virtual-tokens=2", "--steps=4", "--out=out"]));
+    let loaded = peft_models::load(&base, &device()).unwrap();
+    let sum = loaded.sha256().unwrap();
+    assert!(sum.as_ref().is_some_and(|sum| sum.len() == 64), "{sum:?}");
+    assert_eq!(Adapter::load(&dir.join("out")).unwrap().config.own.base_sha256, sum);
+    succeed(&mut generate(dir, &[]));
+    fs::remove_file(dir.join("made.jsonl")).unwrap();
+
+    flip(&base);
+    let changed = peft_models::load(&base, &device()).unwrap();
+    assert_eq!(changed.report.fingerprint, loaded.report.fingerprint);
+    assert_ne!(changed.sha256().unwrap(), sum);
+    let mut eval = peft(dir);
+    eval.args(["eval", "--model=model", "--adapter=out", "--data=rows.jsonl"]);
+    for mut command in [generate(dir, &[]), eval] {
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("some weights are not those") && said.contains("--any-base"),
+            "{said}"
+        );
+    }
+    // What was made with it is not where it was asked for.
+    assert!(!dir.join("made.jsonl").exists() && dir.join("made.jsonl.partial").exists());
+    succeed(&mut generate(dir, &["--any-base"]));
+    let resumed = train(dir, &["--steps=6", "--out=out", "--resume"]).output().unwrap();
+    let said = String::from_utf8(resumed.stderr).unwrap();
+    assert_eq!(resumed.status.code(), Some(1), "{said}");
+    assert!(said.contains("what differs: weights of the base model"), "{said}");
+    // An adapter can start there all the same.
+    let out = succeed(&mut train(dir, &["--steps=2", "--init-adapter=out", "--out=again"]));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(said.contains("note: some weights of the base model are not those"), "{said}");
+}
