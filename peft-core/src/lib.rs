@@ -42,6 +42,7 @@ pub mod train;
 pub use adapter::{Adapter, AdapterConfig};
 pub use contract::{
     batch::{Mask, PaddingSide, TokenBatch},
+    block::Block,
     cache::Cache,
     context_budget::ContextBudget,
     cross_input::CrossInput,

@@ -28,6 +28,7 @@ mod less_memory;
 mod methods;
 mod metrics;
 mod multi_adapter;
+mod packing;
 mod padding;
 mod parity;
 mod parquet;

@@ -26,7 +26,7 @@ struct Case {
 const STEPS: usize = 40;
 
 /// Each method, optimizer and schedule once; validation and checkpoints fall on different steps.
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         model: "gpt2",
         rows: "gpt2-prompt",
@@ -75,6 +75,18 @@ const CASES: [Case; 4] = [
         valid: "bert-prompt",
         // A learning rate so high that scores fall again: the best step is not the last one.
         flags: &["--method=head", "--task=seq-cls", "--best-metric=loss", "--lr=0.6"],
+    },
+    Case {
+        model: "llama",
+        rows: "llama-prefix",
+        valid: "llama-prefix",
+        flags: &[
+            "--packing",
+            "--method=ptv2",
+            "--task=causal-lm",
+            "--num-virtual-tokens=3",
+            "--max-length=20",
+        ],
     },
 ];
 
@@ -202,6 +214,11 @@ fn a_killed_p_tuning_v2_with_its_head_is_resumed_bit_for_bit() {
 #[test]
 fn a_killed_head_alone_is_resumed_bit_for_bit() {
     killed_and_resumed(&CASES[3]);
+}
+
+#[test]
+fn a_killed_packed_run_is_resumed_bit_for_bit() {
+    killed_and_resumed(&CASES[4]);
 }
 
 /// Ctrl-C, and `kill`: the state is saved, the message says how to resume, and resuming gives the same bytes.

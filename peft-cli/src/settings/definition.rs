@@ -152,6 +152,12 @@ settings! {
     /// similar length are batched together, and each step costs about the same.
     #[arg(long, value_name = "N", conflicts_with = "batch_size", help_heading = "Training")]
     batch_tokens: usize,
+    /// causal-lm: lay several rows one after another into a packed row; they do not see each other, and what is learnt
+    /// from each is the same. A batch has --batch-size packed rows, of at most --max-length tokens each (of as many as
+    /// the longest row has, where that is not given); no row is cut to be packed. Scores of validation rows do without.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training",
+        show_default = defaults().packing)]
+    packing: bool,
     /// Batches per step (gradient accumulation).
     #[arg(long, value_name = "K", help_heading = "Training", show_default = defaults().accumulation)]
     accumulation: usize,

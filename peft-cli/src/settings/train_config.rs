@@ -21,11 +21,15 @@ pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
         None => defaults.optimizer,
     };
     let in_file_order = settings.no_shuffle.unwrap_or(!defaults.shuffle);
+    let packing = settings.packing.unwrap_or(defaults.packing);
     let config = TrainConfig {
         steps: settings.steps,
         epochs: settings.epochs.filter(|_| settings.steps.is_none()),
         batch_size: settings.batch_size.unwrap_or(defaults.batch_size),
         batch_tokens: settings.batch_tokens,
+        packing,
+        // None at all is refused with the texts, by its own name.
+        packed_length: settings.max_length.filter(|length| packing && *length > 0),
         accumulation: settings.accumulation.unwrap_or(defaults.accumulation),
         optimizer: match settings.weight_decay {
             Some(decay) => optimizer.with_weight_decay(decay),

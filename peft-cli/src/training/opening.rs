@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use peft_core::{
     Result, Task,
-    data::{Example, IGNORE, Labels, Target},
+    data::{Example, IGNORE, Labels, Sampler, Target},
     train::TrainConfig,
 };
 
@@ -43,18 +43,43 @@ impl Opening<'_> {
         if !counts.is_empty() {
             facts.push(("classes", self.classes(&counts)));
         }
+        if let Some(packed) = self.packed()? {
+            facts.push(("packed", packed));
+        }
         facts.push(("steps", self.steps()?));
         Ok(facts)
     }
 
+    fn sampler(&self) -> Result<Sampler> {
+        self.config.sampler(self.train.iter().map(Example::num_tokens).collect())
+    }
+
+    /// What the rows are packed into, if they are.
+    fn packed(&self) -> Result<Option<String>> {
+        let Some((count, longest)) = self.sampler()?.packed_rows() else { return Ok(None) };
+        let rows = match self.train.len() {
+            all if all == count => "1 row".to_string(),
+            all => format!("{} rows", short(all as f64 / count as f64)),
+        };
+        let tokens: usize = self.train.iter().map(Example::num_tokens).sum();
+        let full = 100.0 * tokens as f64 / (count * longest).max(1) as f64;
+        Ok(Some(format!(
+            "{} packed rows of up to {} tokens, {full:.1} % full, {rows} in each",
+            grouped(count),
+            grouped(longest)
+        )))
+    }
+
     fn steps(&self) -> Result<String> {
-        let config = self.config;
-        let lengths = self.train.iter().map(Example::num_tokens).collect();
-        let batches = config.sampler(lengths)?.batches_per_epoch();
+        let (config, sampler) = (self.config, self.sampler()?);
+        let batches = sampler.batches_per_epoch();
         let total = config.total_steps(batches);
         let per_epoch = batches as f64 / config.accumulation as f64;
         let batch = match config.batch_tokens {
             Some(tokens) => format!("up to {} tokens", grouped(tokens)),
+            None if sampler.packed_rows().is_some() => {
+                format!("{} packed rows", grouped(config.batch_size))
+            }
             None => format!("{} rows", grouped(config.batch_size)),
         };
         let batch = match config.accumulation {
@@ -105,6 +130,14 @@ impl Opening<'_> {
             found.push(format!(
                 "below {RARE} % of the {} training {unit}: {named}{by}",
                 grouped(rows)
+            ));
+        }
+        if let Ok(Some((count, longest))) = self.sampler().map(|sampler| sampler.packed_rows())
+            && count == self.train.len()
+        {
+            found.push(format!(
+                "--packing packs nothing: no two rows have up to {} tokens together; --max-length sets how many may",
+                grouped(longest)
             ));
         }
         let unseen: Vec<_> =
@@ -274,6 +307,24 @@ mod tests {
         let alone = Opening { config: &config, labels: None, train: &train, valid: &[] };
         let steps = ("steps", "9 of 32 rows, 1 an epoch: 9 epochs".to_string());
         assert_eq!(alone.facts().unwrap().last(), Some(&steps));
+        let config = TrainConfig { packing: true, batch_size: 4, ..config.clone() };
+        let packed = Opening { config: &config, ..alone }.facts().unwrap();
+        assert_eq!(
+            packed[2..],
+            [
+                (
+                    "packed",
+                    "11 packed rows of up to 20 tokens, 95.5 % full, 1.8 rows in each".to_string()
+                ),
+                ("steps", "9 of 4 packed rows, 3 an epoch: 3 epochs".to_string()),
+            ]
+        );
+        let rows = of(&[(3, 0), (3, 1)]);
+        let alone = Opening { config: &config, labels: None, train: &rows, valid: &[] };
+        let says = "2 packed rows of up to 3 tokens, 100.0 % full, 1 row in each";
+        assert_eq!(alone.packed().unwrap().as_deref(), Some(says));
+        let warnings = alone.warnings();
+        assert!(warnings[0].contains("no two rows have up to 3 tokens"), "{warnings:?}");
     }
 
     #[test]

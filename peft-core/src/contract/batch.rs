@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::block::Block;
+
 /// Which entries of a `[rows, len]` array are real.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
@@ -113,6 +115,8 @@ pub struct TokenBatch {
     token_types: Option<Vec<u32>>,
     mask: Mask,
     side: PaddingSide,
+    /// In order, if rows are packed; otherwise each row is one.
+    blocks: Option<Vec<Block>>,
     decoder: Option<Box<TokenBatch>>,
 }
 
@@ -128,7 +132,24 @@ impl TokenBatch {
             real[start..start + row.len()].fill(true);
         }
         let mask = Mask { rows: rows.len(), len, real };
-        Self { ids, token_types: None, mask, side, decoder: None }
+        Self { ids, token_types: None, mask, side, blocks: None, decoder: None }
+    }
+
+    /// As [`new`](Self::new), for packed rows: each is several examples, one after another. They
+    /// stay apart, see [`Block`]. For decoder-only models.
+    pub fn packed(rows: &[Vec<&[u32]>], side: PaddingSide) -> Self {
+        let joined: Vec<Vec<u32>> = rows.iter().map(|examples| examples.concat()).collect();
+        let mut batch = Self::new(&joined.iter().map(Vec::as_slice).collect::<Vec<_>>(), side);
+        let mut blocks = Vec::new();
+        for (row, examples) in rows.iter().enumerate() {
+            let mut start = batch.column(row, 0);
+            for example in examples {
+                blocks.push(Block { row, start, len: example.len() });
+                start += example.len();
+            }
+        }
+        batch.blocks = Some(blocks);
+        batch
     }
 
     /// Adds segment ids, one list per row, as long as the row.
@@ -154,11 +175,16 @@ impl TokenBatch {
     pub fn part(&self, rows: Range<usize>) -> Self {
         let places = rows.start * self.len()..rows.end * self.len();
         let real = self.mask.real[places.clone()].to_vec();
+        let of_part = |blocks: &Vec<Block>| {
+            let chosen = blocks.iter().filter(|block| rows.contains(&block.row));
+            chosen.map(|block| Block { row: block.row - rows.start, ..*block }).collect()
+        };
         Self {
             ids: self.ids[places.clone()].to_vec(),
             token_types: self.token_types.as_ref().map(|types| types[places].to_vec()),
             mask: Mask { rows: rows.len(), len: self.len(), real },
             side: self.side,
+            blocks: self.blocks.as_ref().map(of_part),
             decoder: self.decoder.as_ref().map(|decoder| Box::new(decoder.part(rows))),
         }
     }
@@ -196,6 +222,28 @@ impl TokenBatch {
         }
     }
 
+    /// The number of examples: rows or, if they are packed, blocks.
+    pub fn num_examples(&self) -> usize {
+        self.blocks.as_ref().map_or(self.rows(), Vec::len)
+    }
+
+    /// Where an example is; without packing, all real tokens of the row of that number.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many examples.
+    pub fn example(&self, index: usize) -> Block {
+        match &self.blocks {
+            Some(blocks) => blocks[index],
+            None => Block { row: index, start: self.column(index, 0), len: self.row_len(index) },
+        }
+    }
+
+    /// The blocks of packed rows, row by row; `None` if the rows are not packed.
+    pub fn blocks(&self) -> Option<&[Block]> {
+        self.blocks.as_deref()
+    }
+
     /// Which entries are real tokens.
     pub fn mask(&self) -> &Mask {
         &self.mask
@@ -224,6 +272,7 @@ impl TokenBatch {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -241,6 +290,26 @@ mod tests {
         let part = left.part(1..2);
         assert_eq!((part.ids(), part.rows(), part.column(0, 0)), ([0, 0, 8].as_slice(), 1, 2));
         assert_eq!(part.token_types(), Some([0, 0, 1].as_slice()));
+    }
+
+    #[test]
+    fn packed_rows_say_where_their_examples_are() {
+        let rows: [Vec<&[u32]>; 2] = [vec![&[5, 6], &[7, 8, 9]], vec![&[4], &[3]]];
+        let block = |row, start, len| Block { row, start, len };
+        for (side, first) in [(PaddingSide::Right, 0), (PaddingSide::Left, 3)] {
+            let batch = TokenBatch::packed(&rows, side);
+            assert_eq!(&batch.ids()[..5], [5, 6, 7, 8, 9]);
+            assert_eq!(&batch.ids()[5 + first..7 + first], [4, 3]);
+            let second = [block(1, first, 1), block(1, first + 1, 1)];
+            assert_eq!(batch.blocks().unwrap()[..2], [block(0, 0, 2), block(0, 2, 3)]);
+            assert_eq!(batch.blocks().unwrap()[2..], second);
+            assert_eq!((batch.num_examples(), batch.example(3)), (4, second[1]));
+            let part = batch.part(1..2);
+            assert_eq!(part.example(1), Block { row: 0, ..second[1] });
+        }
+        let plain = TokenBatch::new(&[&[1, 2], &[3]], PaddingSide::Left);
+        assert_eq!((plain.blocks(), plain.num_examples()), (None, 2));
+        assert_eq!(plain.example(1), block(1, 1, 1));
     }
 
     #[test]

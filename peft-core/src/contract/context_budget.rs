@@ -49,6 +49,10 @@ impl Limit {
 
     fn check(self, tokens: usize, new_tokens: usize) -> Result<()> {
         check_length(self.positions, self.taken, tokens, new_tokens)?;
+        self.check_pairs(tokens)
+    }
+
+    fn check_pairs(self, tokens: usize) -> Result<()> {
         let limit = (OF_PAIRS / self.of_pair).isqrt() as usize;
         match self.taken.saturating_add(tokens) > limit {
             true => {
@@ -107,6 +111,16 @@ impl ContextBudget {
         }
         self.encoder.check(tokens, 0)?;
         self.decoder.check(decoder_tokens, new_tokens)
+    }
+
+    /// Checks a packed row of `tokens` tokens in all, whose examples pass [`check`](Self::check): it may
+    /// have more of them than the model has positions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooWide`] where memory has no space for their pairs.
+    pub fn check_packed(&self, tokens: usize) -> Result<()> {
+        self.encoder.check_pairs(tokens)
     }
 
     /// The most new tokens for which [`check`](Self::check) passes, for rows that pass it without any.

@@ -6,6 +6,7 @@
 //! | [`task`] | what an adapter is trained for |
 //! | [`problem_type`] | what the outputs of a classifier of rows mean |
 //! | [`batch`] | rows of token ids, padded, with their masks |
+//! | [`block`] | where examples are in packed rows |
 //! | [`virtual_tokens`] | what a method contributes to one forward pass |
 //! | [`layout`] | how keys and values lie flat in PEFT's one tensor |
 //! | [`visibility`] | where entries stand, and who may attend to whom |
@@ -23,6 +24,7 @@
 //! | [`tensors`] | tensors by name, and selections of their rows |
 
 pub mod batch;
+pub mod block;
 pub mod cache;
 pub mod context_budget;
 pub mod cross_input;

@@ -5,6 +5,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::{
     batch::Mask,
+    block::Block,
     cross_input::CrossInput,
     spec::{Side, Site},
     token_cache::TokenCache,
@@ -42,7 +43,21 @@ impl StackInput {
     ///
     /// `mask` `[B, S]` tells which entries of `embeddings` are real.
     pub fn new(side: Side, embeddings: Tensor<3>, mask: &Mask, past: VirtualTokens) -> Self {
-        Self::with(side, None, embeddings, mask, past)
+        let nothing = Mask::full(1, 0);
+        let visibility = Visibility::new(&nothing, mask, &past, side == Side::Decoder);
+        Self::with(side, None, embeddings, past, visibility)
+    }
+
+    /// Creates the input from packed rows of a decoder: each of their `blocks` sees `past` and
+    /// itself, and its positions follow those of `past`.
+    pub fn packed(
+        embeddings: Tensor<3>,
+        mask: &Mask,
+        blocks: &[Block],
+        past: VirtualTokens,
+    ) -> Self {
+        let visibility = Visibility::packed(mask, blocks, &past);
+        Self::with(Side::Decoder, None, embeddings, past, visibility)
     }
 
     /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`.
@@ -52,23 +67,21 @@ impl StackInput {
         mask: &Mask,
         past: VirtualTokens,
     ) -> Self {
-        Self::with(Side::Decoder, Some(tokens), embeddings, mask, past)
+        let visibility = Visibility::new(tokens.mask(), mask, &past, true);
+        Self::with(Side::Decoder, Some(tokens), embeddings, past, visibility)
     }
 
     fn with(
         side: Side,
         tokens: Option<TokenCache>,
         embeddings: Tensor<3>,
-        mask: &Mask,
         past: VirtualTokens,
+        visibility: Visibility,
     ) -> Self {
         let device = embeddings.device().without_autodiff();
-        let nothing = Mask::full(1, 0);
-        let read = tokens.as_ref().map_or(&nothing, TokenCache::mask);
-        let visibility = Visibility::new(read, mask, &past, side == Side::Decoder);
         Self {
             side,
-            positions: visibility.positions(mask.rows(), &device),
+            positions: visibility.positions(embeddings.dims()[0], &device),
             token_types: None,
             cross: None,
             masked: visibility.masked(None, &device),

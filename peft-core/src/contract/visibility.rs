@@ -8,6 +8,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{
     batch::Mask,
+    block::Block,
     virtual_tokens::{PrefixPositions, VirtualTokens},
 };
 
@@ -27,6 +28,8 @@ pub(crate) struct Visibility {
     /// `[rows, columns]`.
     real: Vec<bool>,
     causal: bool,
+    /// Of packed rows, `[rows, S]`: the first of the row's own columns that an entry sees.
+    first_seen: Option<Vec<usize>>,
 }
 
 /// The distance of each key from each query, from which a relative position bias is computed.
@@ -50,12 +53,36 @@ impl Visibility {
         virtual_tokens: &VirtualTokens,
         causal: bool,
     ) -> Self {
+        Self::with(read, mask, None, virtual_tokens, causal)
+    }
+
+    /// Of packed rows of a decoder, with real entries `mask`: each of their `blocks` sees the
+    /// virtual tokens and itself, and its positions follow those of the virtual tokens.
+    pub(crate) fn packed(mask: &Mask, blocks: &[Block], virtual_tokens: &VirtualTokens) -> Self {
+        Self::with(&Mask::full(1, 0), mask, Some(blocks), virtual_tokens, true)
+    }
+
+    fn with(
+        read: &Mask,
+        mask: &Mask,
+        blocks: Option<&[Block]>,
+        virtual_tokens: &VirtualTokens,
+        causal: bool,
+    ) -> Self {
         let virtual_mask = virtual_tokens.mask();
         let padded = !(mask.all() && read.all() && virtual_mask.all());
-        let rows = if padded { mask.rows() } else { mask.rows().min(1) };
+        let differ = padded || blocks.is_some();
+        let rows = if differ { mask.rows() } else { mask.rows().min(1) };
         let columns = virtual_mask.len() + read.len() + mask.len();
         let mask_of_row =
             |mask: &Mask, row: usize| mask.row(if mask.rows() == 1 { 0 } else { row }).to_vec();
+        let (queries, before_own) = (mask.len(), columns - mask.len());
+        let first_seen = blocks.map(|blocks| first_seen(rows, queries, blocks));
+        let begins = |row: usize, column: usize| {
+            let of_row = first_seen.as_ref().map(|first_seen| &first_seen[row * queries..]);
+            let own = column.checked_sub(before_own);
+            of_row.zip(own).is_some_and(|(of_row, own)| of_row[own] == own)
+        };
         let mut positions = Vec::with_capacity(rows * columns);
         let mut real = Vec::with_capacity(rows * columns);
         for row in 0..rows {
@@ -66,15 +93,19 @@ impl Visibility {
                 PrefixPositions::Shifted => 0,
                 PrefixPositions::Unshifted => -before,
             };
+            let after_front = next + before;
             let rest = [mask_of_row(read, row), mask_of_row(mask, row)].concat();
-            for is_real in front.into_iter().chain(rest) {
+            for (column, is_real) in front.into_iter().chain(rest).enumerate() {
+                if begins(row, column) {
+                    next = after_front;
+                }
                 positions.push(if is_real { next } else { 0 });
                 next += i64::from(is_real);
                 real.push(is_real);
             }
         }
         let unbiased = if virtual_tokens.relative_bias { 0 } else { virtual_tokens.len() };
-        Self { rows, queries: mask.len(), columns, unbiased, positions, real, causal }
+        Self { rows, queries, columns, unbiased, positions, real, causal, first_seen }
     }
 
     /// The number of keys: virtual tokens, tokens read before, and the rows' own.
@@ -105,7 +136,8 @@ impl Visibility {
         // The largest possible distance is that of the last query from the first key.
         let window = window.filter(|window| *window < self.columns as i64);
         let all_real = self.real.iter().all(|real| *real);
-        if all_real && window.is_none() && (!self.causal || self.queries <= 1) {
+        let few = !self.causal || self.queries <= 1;
+        if all_real && window.is_none() && few && self.first_seen.is_none() {
             return None;
         }
         let before = self.before();
@@ -116,11 +148,17 @@ impl Visibility {
             let positions = &self.positions[start..start + self.columns];
             for query in 0..self.queries {
                 let position = positions[before + query];
-                masked.extend((0..self.columns).map(|key| {
-                    !real[key]
-                        || self.causal && key > before + query
-                        || window.is_some_and(|window| position - positions[key] >= window)
-                }));
+                let hidden = |key: usize| {
+                    !real[key] || window.is_some_and(|window| position - positions[key] >= window)
+                };
+                let seen = &self.first_seen;
+                let first = seen.as_ref().map_or(0, |seen| seen[row * self.queries + query]);
+                let end = if self.causal { before + query + 1 } else { self.columns };
+                let all = masked.len() + self.columns;
+                masked.extend((0..before).map(hidden));
+                masked.resize(masked.len() + first, true);
+                masked.extend((before + first..end).map(hidden));
+                masked.resize(all, true);
             }
         }
         let shape = [self.rows, 1, self.queries, self.columns];
@@ -128,11 +166,12 @@ impl Visibility {
     }
 
     /// The distances. Rows without gaps, whose padding is at the ends only, share those of the
-    /// columns. Values at padding are undefined.
+    /// columns. Values at padding, and between the blocks of a packed row, are undefined.
     pub(crate) fn distances(&self) -> Distances {
         let before = self.before();
         let columns: Vec<i64> = (0..self.columns as i64).collect();
-        let has_gaps = self.has_gaps();
+        // A block of a packed row has all blocks before it between itself and the virtual tokens.
+        let has_gaps = self.first_seen.is_some() || self.has_gaps();
         let rows = if has_gaps { self.rows } else { self.rows.min(1) };
         let mut values = Vec::with_capacity(rows * self.queries * self.columns);
         for row in 0..rows {
@@ -163,6 +202,16 @@ impl Visibility {
     }
 }
 
+/// For each entry of packed rows `[rows, S]` the column where its block begins. Padding counts as the
+/// end of the block before it, so that it sees no more than needed.
+fn first_seen(rows: usize, queries: usize, blocks: &[Block]) -> Vec<usize> {
+    let mut first_seen = vec![0; rows * queries];
+    for block in blocks {
+        first_seen[block.row * queries..][block.start..queries].fill(block.start);
+    }
+    first_seen
+}
+
 /// The rightmost `columns` of a mask `[.., all columns]`.
 pub(crate) fn rightmost<const D: usize>(
     tensor: Tensor<D, Bool>,
@@ -177,6 +226,7 @@ pub(crate) fn rightmost<const D: usize>(
 mod tests {
     use super::*;
     use crate::contract::{
+        batch::{PaddingSide, TokenBatch},
         spec::Site,
         virtual_tokens::{LayerKeyValues, SiteKeyValues},
     };
@@ -238,6 +288,37 @@ mod tests {
             assert_eq!(rows(&past), if real[0] { 1 } else { 2 });
             past.relative_bias = false;
             assert_eq!(rows(&past), 1);
+        }
+    }
+
+    #[test]
+    fn blocks_of_a_packed_row_see_virtual_tokens_and_themselves() {
+        let device = Device::flex();
+        let rows: [Vec<&[u32]>; 2] = [vec![&[7, 7], &[7, 7]], vec![&[7], &[7, 7]]];
+        for side in [PaddingSide::Right, PaddingSide::Left] {
+            let batch = TokenBatch::packed(&rows, side);
+            let found = Visibility::packed(batch.mask(), batch.blocks().unwrap(), &prefix(1));
+            let positions: Vec<i64> = found.positions(2, &device).into_data().iter().collect();
+            assert_eq!(positions[..4], [1, 2, 1, 2]);
+            let first = batch.column(1, 0);
+            assert_eq!(positions[4 + first..7 + first], [1, 1, 2]);
+            let masked: Vec<bool> =
+                found.masked(None, &device).unwrap().into_data().iter().collect();
+            let (t, f) = (true, false);
+            let first_row =
+                [[f, f, t, t, t], [f, f, f, t, t], [f, t, t, f, t], [f, t, t, f, f]].concat();
+            assert_eq!(masked[..20], first_row);
+            // The last token of the second row.
+            let last = &masked[20 + 5 * (first + 2)..][..5];
+            assert!(!last[0] && last[1 + first] && !last[2 + first] && !last[3 + first]);
+            let distances = found.distances();
+            assert_eq!(distances.rows, 2);
+            // The third query: the virtual token, and itself.
+            let third = &distances.values[10..15];
+            assert_eq!((third[0], third[3]), (Some(-1), Some(0)));
+            let in_window: Vec<bool> =
+                found.masked(Some(1), &device).unwrap().into_data().iter().collect();
+            assert_eq!(in_window[15..20], [t, t, t, t, f]);
         }
     }
 

@@ -3,6 +3,15 @@
 use super::example::Example;
 use crate::contract::batch::{PaddingSide, TokenBatch};
 
+/// Packs examples into rows, of which each takes the next `counts` of them, and pads the rows.
+/// Segments are left out: only decoders read packed rows, and they have none.
+pub fn packed_batch(examples: &[&Example], counts: &[usize], side: PaddingSide) -> TokenBatch {
+    let mut rest = examples.iter().map(|example| example.input_ids.as_slice());
+    let rows: Vec<Vec<&[u32]>> =
+        counts.iter().map(|count| rest.by_ref().take(*count).collect()).collect();
+    TokenBatch::packed(&rows, side)
+}
+
 /// Pads examples to one batch, on both sides if they have two.
 pub fn token_batch(examples: &[&Example], side: PaddingSide) -> TokenBatch {
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.input_ids.as_slice()).collect();

@@ -5,17 +5,19 @@
 //! | [`collate`] | examples padded to one batch |
 //! | [`example`](mod@example) | [`Example`]: token ids and [`Target`] |
 //! | [`labels`] | [`Labels`]: the classes and their order |
+//! | [`packing`] | which rows make up which packed row |
 //! | [`passage`] | [`Passage`] and [`Window`]: where a question's answer is looked for |
 //! | [`sampler`] | [`Sampler`]: which rows make up which batch |
 
 pub mod collate;
 pub mod example;
 pub mod labels;
+pub mod packing;
 pub mod passage;
 pub mod sampler;
 
-pub use collate::token_batch;
+pub use collate::{packed_batch, token_batch};
 pub use example::{Example, IGNORE, Target};
 pub use labels::Labels;
 pub use passage::{Excerpt, Passage, Window};
-pub use sampler::{DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE, Order, Sampler, eval_batches};
+pub use sampler::{Batch, DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE, Order, Sampler, eval_batches};

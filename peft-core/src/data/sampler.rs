@@ -1,8 +1,11 @@
 //! Which rows form which batch: a pure function of the seed and the index of the batch.
 
-use rand::seq::SliceRandom;
+use std::cmp::Reverse;
+
+use rand::{Rng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
+use super::packing::Packing;
 use crate::{
     contract::rng,
     error::{Error, Result},
@@ -29,6 +32,15 @@ pub const MAX_BATCH_SIZE: usize = 1_000_000;
 /// that a batch is still a random sample.
 const BATCHES_PER_POOL: usize = 50;
 
+/// The rows of one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Their indices.
+    pub rows: Vec<usize>,
+    /// How many of them, in this order, make up each packed row; `None` if rows are not packed.
+    pub packed: Option<Vec<usize>>,
+}
+
 /// The batches of a training run.
 ///
 /// [`Sampler::batch`] depends only on the settings and the index of the batch, not on which batches
@@ -43,8 +55,10 @@ pub struct Sampler {
     /// The number of rows of each batch of an epoch, before the batches are shuffled; empty if all
     /// have `batch_size`.
     cuts: Vec<usize>,
+    /// What rows are packed into, if they are.
+    packing: Option<Packing>,
     /// The epoch whose batches were requested last, and these batches.
-    plan: Option<(usize, Vec<Vec<usize>>)>,
+    plan: Option<(usize, Vec<Batch>)>,
 }
 
 impl Sampler {
@@ -74,7 +88,8 @@ impl Sampler {
         if lengths.is_empty() {
             return Err(Error::Mismatch("there are no rows to train on".to_owned()));
         }
-        Ok(Self { lengths, batch_size, seed, order, bucket, cuts: Vec::new(), plan: None })
+        let (cuts, packing, plan) = (Vec::new(), None, None);
+        Ok(Self { lengths, batch_size, seed, order, bucket, cuts, packing, plan })
     }
 
     /// Limits each batch to `tokens` tokens, padding included, instead of a number of rows; a
@@ -108,18 +123,51 @@ impl Sampler {
         Ok(self)
     }
 
+    /// Packs rows: a batch has `batch_size` packed rows, each of rows that have at most `tokens`
+    /// tokens together; a longer row is alone, and none is cut. Shuffled rows only: in each epoch the
+    /// same lengths are packed together (best fit, from the longest row on), but of rows of equal
+    /// length each takes any place. The packed rows are then batched as rows are otherwise, with
+    /// `bucket` those of similar length together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for packed rows of no tokens, rows in the file's order, or a budget of
+    /// tokens.
+    pub fn with_packing(mut self, tokens: usize) -> Result<Self> {
+        if tokens == 0 {
+            return Err(Error::setting("packed_length", "found 0, expected at least 1"));
+        }
+        if self.order == Order::Sequential {
+            return Err(Error::setting("packing", "rows in the file's order are not packed"));
+        }
+        if !self.cuts.is_empty() {
+            let message = "has `batch_size` packed rows a batch, not `batch_tokens`";
+            return Err(Error::setting("packing", message));
+        }
+        self.packing = Some(Packing::new(&self.lengths, tokens));
+        Ok(self)
+    }
+
+    /// The number of packed rows of an epoch and the tokens of the longest, if rows are packed.
+    pub fn packed_rows(&self) -> Option<(usize, usize)> {
+        self.packing.as_ref().map(|packing| (packing.len(), packing.longest()))
+    }
+
     /// The number of batches that visit every row once (sequential order: at least once).
     pub fn batches_per_epoch(&self) -> usize {
         match self.cuts.len() {
-            0 => self.lengths.len().div_ceil(self.batch_size),
+            0 => {
+                let rows = self.packing.as_ref().map_or(self.lengths.len(), Packing::len);
+                rows.div_ceil(self.batch_size)
+            }
             cuts => cuts,
         }
     }
 
     /// Returns the rows of batch number `index`, counted from 0 over the whole run.
-    pub fn batch(&mut self, index: usize) -> Vec<usize> {
+    pub fn batch(&mut self, index: usize) -> Batch {
         match self.order {
-            Order::Sequential => self.consecutive(index),
+            Order::Sequential => Batch { rows: self.consecutive(index), packed: None },
             Order::Shuffled => {
                 let epoch = index / self.batches_per_epoch();
                 let within = index % self.batches_per_epoch();
@@ -144,10 +192,27 @@ impl Sampler {
     }
 
     /// All batches of an epoch, `batches_per_epoch()` of them.
-    fn shuffled(&self, epoch: usize) -> Vec<Vec<usize>> {
+    fn shuffled(&self, epoch: usize) -> Vec<Batch> {
         let mut rng = rng::stream(self.seed, epoch as u64, "data/shuffle");
         let mut rows: Vec<usize> = (0..self.lengths.len()).collect();
         rows.shuffle(&mut rng);
+        if let Some(packing) = &self.packing {
+            // Stable: rows of equal length stay in their random order.
+            rows.sort_by_key(|&row| Reverse(self.lengths[row]));
+            let mut packed = packing.of(&rows);
+            packed.shuffle(&mut rng);
+            let batches = self.divided(packed, |(length, _)| *length, &mut rng);
+            let batch = |packed: &[(usize, Vec<usize>)]| Batch {
+                rows: packed.iter().flat_map(|(_, rows)| rows).copied().collect(),
+                packed: Some(packed.iter().map(|(_, rows)| rows.len()).collect()),
+            };
+            return batches.iter().map(|packed| batch(packed)).collect();
+        }
+        self.unpacked(rows, &mut rng).into_iter().map(|rows| Batch { rows, packed: None }).collect()
+    }
+
+    /// Batches of shuffled rows as they are.
+    fn unpacked(&self, mut rows: Vec<usize>, rng: &mut impl Rng) -> Vec<Vec<usize>> {
         if !self.cuts.is_empty() {
             rows.sort_by_key(|&row| self.lengths[row]);
             let mut rest = rows.as_slice();
@@ -157,19 +222,28 @@ impl Sampler {
                 batches.push(batch.to_vec());
                 rest = others;
             }
-            batches.shuffle(&mut rng);
+            batches.shuffle(rng);
             return batches;
         }
+        self.divided(rows, |&row| self.lengths[row], rng)
+    }
+
+    /// Divides shuffled rows, packed or not, into batches of `batch_size`.
+    fn divided<R: Clone>(
+        &self,
+        mut rows: Vec<R>,
+        length: impl Fn(&R) -> usize,
+        rng: &mut impl Rng,
+    ) -> Vec<Vec<R>> {
         if self.bucket {
             for pool in rows.chunks_mut(self.batch_size.saturating_mul(BATCHES_PER_POOL)) {
                 // Stable: rows of equal length stay in their random order.
-                pool.sort_by_key(|&row| self.lengths[row]);
+                pool.sort_by_key(&length);
             }
         }
-        let mut batches: Vec<Vec<usize>> =
-            rows.chunks(self.batch_size).map(<[usize]>::to_vec).collect();
+        let mut batches: Vec<Vec<R>> = rows.chunks(self.batch_size).map(<[R]>::to_vec).collect();
         if self.bucket {
-            batches.shuffle(&mut rng);
+            batches.shuffle(rng);
         }
         batches
     }
@@ -196,15 +270,15 @@ mod tests {
     #[test]
     fn sequential_batches_wrap_around() {
         let mut sampler = sampler(&[1; 5], 2, Order::Sequential, true);
-        let batches: Vec<_> = (0..4).map(|step| sampler.batch(step)).collect();
+        let batches: Vec<_> = (0..4).map(|step| sampler.batch(step).rows).collect();
         assert_eq!(batches, [[0, 1], [2, 3], [4, 0], [1, 2]]);
         assert_eq!(sampler.batches_per_epoch(), 3);
-        assert_eq!(sampler.batch(usize::MAX).len(), 2);
+        assert_eq!(sampler.batch(usize::MAX).rows.len(), 2);
     }
 
     #[test]
     fn sequential_batches_may_hold_a_row_twice() {
-        assert_eq!(sampler(&[1, 1], 5, Order::Sequential, false).batch(1), [1, 0, 1, 0, 1]);
+        assert_eq!(sampler(&[1, 1], 5, Order::Sequential, false).batch(1).rows, [1, 0, 1, 0, 1]);
     }
 
     #[test]
@@ -212,7 +286,7 @@ mod tests {
         let lengths = [1; 64];
         let mut first = sampler(&lengths, 64, Order::Shuffled, false);
         assert_ne!(first.batch(0), first.batch(1), "two epochs");
-        assert_ne!(first.batch(0), (0..64).collect::<Vec<_>>(), "shuffled at all");
+        assert_ne!(first.batch(0).rows, (0..64).collect::<Vec<_>>(), "shuffled at all");
         let mut other = Sampler::new(lengths.to_vec(), 64, 43, Order::Shuffled, false).unwrap();
         assert_ne!(first.batch(0), other.batch(0), "two seeds");
     }
@@ -222,17 +296,17 @@ mod tests {
     #[test]
     fn the_order_does_not_drift() {
         let mut plain = sampler(&[1; 10], 4, Order::Shuffled, false);
-        let epoch: Vec<_> = (3..6).map(|step| plain.batch(step)).collect();
+        let epoch: Vec<_> = (3..6).map(|step| plain.batch(step).rows).collect();
         assert_eq!(epoch, [vec![9, 0, 2, 5], vec![3, 4, 1, 7], vec![6, 8]]);
         let mut bucketed = sampler(&[5, 1, 4, 2, 3, 9, 8], 3, Order::Shuffled, true);
-        let epoch: Vec<_> = (0..3).map(|step| bucketed.batch(step)).collect();
+        let epoch: Vec<_> = (0..3).map(|step| bucketed.batch(step).rows).collect();
         assert_eq!(epoch, [vec![1, 3, 4], vec![5], vec![2, 0, 6]]);
     }
 
     #[test]
     fn without_buckets_only_the_last_batch_is_smaller() {
         let mut sampler = sampler(&[1; 7], 3, Order::Shuffled, false);
-        let sizes: Vec<_> = (0..6).map(|step| sampler.batch(step).len()).collect();
+        let sizes: Vec<_> = (0..6).map(|step| sampler.batch(step).rows.len()).collect();
         assert_eq!(sizes, [3, 3, 1, 3, 3, 1]);
     }
 
@@ -280,11 +354,73 @@ mod tests {
             let count = budgeted.batches_per_epoch();
             let mut seen = Vec::new();
             for step in 0..count {
-                let batch = budgeted.batch(epoch * count + step);
+                let batch = budgeted.batch(epoch * count + step).rows;
                 let longest = batch.iter().map(|row| lengths[*row]).max().unwrap();
                 prop_assert!(batch.len() == 1 || batch.len() * longest <= tokens);
                 seen.extend(batch);
             }
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn packing_needs_tokens_shuffled_rows_and_a_number_of_them() {
+        for (order, tokens, setting) in [
+            (Order::Shuffled, 0, "packed_length: found 0"),
+            (Order::Sequential, 8, "packing: rows in the file's order"),
+        ] {
+            let found = sampler(&[1, 2], 1, order, true).with_packing(tokens);
+            let error = found.unwrap_err().to_string();
+            assert!(error.starts_with(setting), "{error}");
+        }
+        let budget = sampler(&[1, 2], 1, Order::Shuffled, true).with_token_budget(9).unwrap();
+        let error = budget.with_packing(9).unwrap_err().to_string();
+        assert!(error.contains("not `batch_tokens`"), "{error}");
+    }
+
+    #[test]
+    fn packed_epochs_differ_and_a_million_rows_take_no_time() {
+        let lengths: Vec<usize> = (0..1_000_000).map(|i| 1 + i * 37 % 101).collect();
+        let mut sampler = sampler(&lengths, 32, Order::Shuffled, true).with_packing(128).unwrap();
+        let (count, longest) = sampler.packed_rows().unwrap();
+        let tokens: usize = lengths.iter().sum();
+        assert!(longest == 128 && count * 128 < tokens + tokens / 100, "{count} for {tokens}");
+        assert_eq!(sampler.batches_per_epoch(), count.div_ceil(32));
+        let first = sampler.batch(0);
+        assert_eq!(first.packed.as_ref().map(Vec::len), Some(32));
+        assert_ne!(first, sampler.batch(sampler.batches_per_epoch()));
+    }
+
+    proptest! {
+        /// Every epoch visits every row once, in batches of so many packed rows (the last one may be
+        /// smaller), of which only a row that is longer itself is too long.
+        #[test]
+        fn a_packed_epoch_is_a_permutation(
+            lengths in prop::collection::vec(0usize..40, 1..150), most in 1usize..90,
+            batch_size in 1usize..9, epoch in 0usize..3, bucket: bool,
+        ) {
+            let packed = sampler(&lengths, batch_size, Order::Shuffled, bucket).with_packing(most);
+            let mut packed = packed.unwrap();
+            let ((count, longest), steps) = (packed.packed_rows().unwrap(), packed.batches_per_epoch());
+            let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+            for step in epoch * steps..(epoch + 1) * steps {
+                let Batch { rows, packed } = packed.batch(step);
+                let packed = packed.unwrap();
+                prop_assert_eq!(packed.iter().sum::<usize>(), rows.len());
+                let mut rest = rows.as_slice();
+                for rows in &packed {
+                    let (row, others) = rest.split_at(*rows);
+                    let tokens: usize = row.iter().map(|row| lengths[*row]).sum();
+                    prop_assert!(*rows == 1 || (*rows > 1 && tokens <= most));
+                    prop_assert!(tokens <= longest);
+                    rest = others;
+                }
+                sizes.push(packed.len());
+                seen.extend(rows);
+            }
+            prop_assert_eq!(sizes.iter().sum::<usize>(), count);
+            prop_assert!(sizes.iter().filter(|size| **size != batch_size).count() <= 1);
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
         }
@@ -296,7 +432,7 @@ mod tests {
         let epoch = |bucket| {
             let mut sampler = sampler(&lengths, 8, Order::Shuffled, bucket);
             let batches: Vec<_> =
-                (0..sampler.batches_per_epoch()).map(|step| sampler.batch(step)).collect();
+                (0..sampler.batches_per_epoch()).map(|step| sampler.batch(step).rows).collect();
             padding(&batches, &lengths)
         };
         assert!(epoch(true) * 10 < epoch(false), "{} {}", epoch(true), epoch(false));
@@ -315,7 +451,7 @@ mod tests {
             let mut rows = Vec::new();
             let mut rests = 0;
             for step in epoch * steps..(epoch + 1) * steps {
-                let batch = sampler.batch(step);
+                let batch = sampler.batch(step).rows;
                 prop_assert!(!batch.is_empty() && batch.len() <= batch_size);
                 rests += usize::from(batch.len() < batch_size);
                 rows.extend(batch);
@@ -330,12 +466,16 @@ mod tests {
         fn any_step_may_come_first(
             lengths in prop::collection::vec(0usize..40, 1..60),
             batch_size in 1usize..9, steps in prop::collection::vec(0usize..50, 1..20),
-            bucket: bool, shuffled: bool,
+            bucket: bool, shuffled: bool, packed: bool,
         ) {
             let order = if shuffled { Order::Shuffled } else { Order::Sequential };
-            let mut used = sampler(&lengths, batch_size, order, bucket);
+            let new = || {
+                let sampler = sampler(&lengths, batch_size, order, bucket);
+                if packed && shuffled { sampler.with_packing(50).unwrap() } else { sampler }
+            };
+            let mut used = new();
             for step in steps {
-                let mut fresh = sampler(&lengths, batch_size, order, bucket);
+                let mut fresh = new();
                 prop_assert_eq!(used.batch(step), fresh.batch(step));
             }
         }

@@ -8,6 +8,7 @@ use burn::tensor::{
 use crate::{
     contract::{
         batch::TokenBatch,
+        block::Block,
         frozen::{FrozenModel, Hidden},
         head::{Head, Pooling},
         loss::{at_least_f32, binary_cross_entropy_sum, squared_error_sum},
@@ -39,8 +40,8 @@ pub fn classifier<'a>(
     })
 }
 
-/// Hidden states of real tokens, each given as its row and its index in the row, without padding.
-/// On an encoder-decoder, those of the decoder.
+/// Hidden states of real tokens, each given as its example and its index in it, without padding: an
+/// example is a row, or a block of a packed one. On an encoder-decoder, those of the decoder.
 ///
 /// # Shapes
 ///
@@ -48,8 +49,11 @@ pub fn classifier<'a>(
 /// - output: `[M, H]`, where M = `tokens.len()`
 pub fn token_states(hidden: &Hidden, batch: &TokenBatch, tokens: &[(usize, usize)]) -> Tensor<2> {
     let (batch, [b, t, h]) = (batch.output_rows(), hidden.tokens.dims());
-    let flat: Vec<usize> =
-        tokens.iter().map(|(row, token)| row * t + batch.column(*row, *token)).collect();
+    let place = |(example, token): &(usize, usize)| {
+        let block = batch.example(*example);
+        block.row * t + block.start + token
+    };
+    let flat: Vec<usize> = tokens.iter().map(place).collect();
     choose(hidden.tokens.clone().reshape([b * t, h]), &flat)
 }
 
@@ -73,17 +77,19 @@ pub fn sequence_states(
     pooling: Pooling,
 ) -> Result<Tensor<2>> {
     let [b, _, h] = hidden.tokens.dims();
-    if (0..b).any(|row| batch.row_len(row) == 0) {
+    let examples = batch.num_examples();
+    if (0..examples).any(|row| batch.example(row).len == 0) {
         return Err(Error::Mismatch("a row without tokens cannot be classified".into()));
     }
     let at = |token: &dyn Fn(usize) -> usize| {
-        token_states(hidden, batch, &(0..b).map(|row| (row, token(row))).collect::<Vec<_>>())
+        token_states(hidden, batch, &(0..examples).map(|row| (row, token(row))).collect::<Vec<_>>())
     };
     let states = if model.spec().is_causal() {
         at(&|row| {
-            let last = batch.row_len(row) - 1;
+            let Block { row, start, len } = batch.example(row);
+            let last = len - 1;
             let Pooling::LastNot(padding) = pooling else { return last };
-            let id = |token: &usize| batch.ids()[row * batch.len() + batch.column(row, *token)];
+            let id = |token: &usize| batch.ids()[row * batch.len() + start + token];
             (0..=last).rev().find(|token| id(token) != padding).unwrap_or(0)
         })
     } else if pooling == Pooling::FirstToken {

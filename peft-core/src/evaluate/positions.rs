@@ -24,7 +24,8 @@ pub(crate) fn after_prompt(virtual_tokens: &VirtualTokens) -> impl Fn(usize) -> 
     move |row| prompt && mask.count(if mask.rows() == 1 { 0 } else { row }) > 0
 }
 
-/// Positions of a batch that are read, with one prediction each.
+/// Positions of a batch that are read, with one prediction each. A row here is an example: in packed
+/// rows, a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
     /// `(row, token)`: the hidden state of a real token, counted without padding.
@@ -119,14 +120,14 @@ impl Positions {
 
     /// Every row as a whole.
     pub fn all_rows(batch: &TokenBatch) -> Self {
-        Self { rows: (0..batch.rows()).collect(), ..Self::default() }
+        Self { rows: (0..batch.num_examples()).collect(), ..Self::default() }
     }
 
     /// Every real token of every row, row by row; on an encoder-decoder, of the decoder.
     pub fn all_tokens(batch: &TokenBatch) -> Self {
         let batch = batch.output_rows();
-        let of_row = |row| (0..batch.row_len(row)).map(move |token| (row, token));
-        Self { tokens: (0..batch.rows()).flat_map(of_row).collect(), ..Self::default() }
+        let of_row = |row| (0..batch.example(row).len).map(move |token| (row, token));
+        Self { tokens: (0..batch.num_examples()).flat_map(of_row).collect(), ..Self::default() }
     }
 
     /// The number of positions, M.
@@ -200,7 +201,8 @@ impl Positions {
             )
         })?;
         let [r, _, h] = last.dims();
-        let of_row = self.last_virtual.iter().map(|row| if r == 1 { 0 } else { *row });
+        let of_row = |row: &usize| if r == 1 { 0 } else { batch.example(*row).row };
+        let of_row = self.last_virtual.iter().map(of_row);
         let last = select_first(last.reshape([r, h]), &of_row.collect::<Vec<_>>());
         Ok(match self.tokens.is_empty() {
             true => last,

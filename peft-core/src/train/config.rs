@@ -82,6 +82,16 @@ pub struct TrainConfig {
     /// Maximum number of tokens per batch, padding included, instead of a number of rows. Default
     /// none.
     pub batch_tokens: Option<usize>,
+    /// Whether several rows are laid one after another into a packed row: they do not see each other,
+    /// and share the virtual tokens. A batch then has `batch_size` packed rows. For
+    /// [`Task::CausalLm`]; scores of validation rows do without. Default false.
+    // This and the next are left out where they say nothing, so that checkpoints from before them can
+    // be resumed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub packing: bool,
+    /// Maximum number of tokens of a packed row; a longer row is alone. Default that of the longest row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed_length: Option<usize>,
     /// Batches whose gradients are accumulated for one update. Default 1.
     pub accumulation: usize,
     /// The optimizer. Default AdamW without weight decay.
@@ -160,6 +170,8 @@ impl Default for TrainConfig {
             epochs: None,
             batch_size: DEFAULT_BATCH_SIZE,
             batch_tokens: None,
+            packing: false,
+            packed_length: None,
             accumulation: 1,
             optimizer: OptimizerConfig::default(),
             lr: 1e-3,
@@ -216,12 +228,14 @@ impl TrainConfig {
     ///
     /// # Errors
     ///
-    /// As for [`Sampler::new`] and [`Sampler::with_token_budget`].
+    /// As for [`Sampler::new`], [`Sampler::with_token_budget`] and [`Sampler::with_packing`].
     pub fn sampler(&self, lengths: Vec<usize>) -> Result<Sampler> {
         let order = if self.shuffle { Order::Shuffled } else { Order::Sequential };
+        let longest = lengths.iter().copied().max().unwrap_or(0).max(1);
         let sampler = Sampler::new(lengths, self.batch_size, self.seed, order, self.bucket)?;
         match self.batch_tokens {
             Some(tokens) => sampler.with_token_budget(tokens),
+            None if self.packing => sampler.with_packing(self.packed_length.unwrap_or(longest)),
             None => Ok(sampler),
         }
     }
@@ -268,6 +282,31 @@ impl TrainConfig {
         Ok(())
     }
 
+    fn check_packing(&self) -> Result<()> {
+        let refuse = |message: String| Err(Error::setting("packing", message));
+        if !self.packing {
+            return match self.packed_length {
+                Some(_) => Err(Error::setting("packed_length", "needs `packing`")),
+                None => Ok(()),
+            };
+        }
+        if self.task != Task::CausalLm {
+            let task = Task::CausalLm;
+            return refuse(format!("not used by {}, it is a setting of {task}", self.task));
+        }
+        if self.batch_tokens.is_some() {
+            return refuse(
+                "its batches have `batch_size` packed rows: leave out it or `batch_tokens`".into(),
+            );
+        }
+        match self.shuffle {
+            true => Ok(()),
+            false => refuse(
+                "only shuffled rows are packed, not rows in the file's order: leave out one of them".into(),
+            ),
+        }
+    }
+
     /// Checks each setting and their combination.
     ///
     /// # Errors
@@ -286,6 +325,7 @@ impl TrainConfig {
             ("epochs", self.epochs),
             ("batch_size", Some(self.batch_size)),
             ("batch_tokens", self.batch_tokens),
+            ("packed_length", self.packed_length),
             ("accumulation", Some(self.accumulation)),
             ("eval_every", self.eval_every),
             ("checkpoint_every", self.checkpoint_every),
@@ -313,6 +353,7 @@ impl TrainConfig {
         }
         check_threshold(self.null_score_diff_threshold)?;
         self.check_weights()?;
+        self.check_packing()?;
         if self.batch_tokens.is_some() && !self.shuffle {
             let message = "rows in the file's order have a `batch_size`";
             return Err(Error::setting("batch_tokens", message));
@@ -340,13 +381,20 @@ mod tests {
     #[test]
     fn each_unusable_setting_is_named() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 17] = [
+        let cases: [(&str, Change); 22] = [
             ("steps", |c| c.steps = None),
             ("steps", |c| c.epochs = Some(1)),
             ("steps", |c| c.steps = Some(0)),
             ("batch_size", |c| c.batch_size = 0),
             ("batch_tokens", |c| c.batch_tokens = Some(0)),
             ("batch_tokens", |c| (c.batch_tokens, c.shuffle) = (Some(64), false)),
+            ("packing", |c| c.packing = true),
+            ("packing", |c| (c.task, c.packing, c.shuffle) = (Task::CausalLm, true, false)),
+            ("packing", |c| {
+                (c.task, c.packing, c.batch_tokens) = (Task::CausalLm, true, Some(64));
+            }),
+            ("packed_length", |c| c.packed_length = Some(64)),
+            ("packed_length", |c| c.packed_length = Some(0)),
             ("accumulation", |c| c.accumulation = 0),
             ("batch_size", |c| c.batch_size = usize::MAX),
             ("accumulation", |c| c.accumulation = usize::MAX),

@@ -196,6 +196,38 @@ fn accumulated_batches_equal_one_large_batch() {
 }
 
 #[test]
+fn packed_batches_make_the_update_of_rows_of_their_own() {
+    for case in &CASES[..2] {
+        let case = Case::new(*case);
+        for padding in [PaddingSide::Right, PaddingSide::Left] {
+            let config = TrainConfig { batch_size: 100, padding, ..config(case.task, 6) };
+            let run = |packing, packed_length| {
+                let mut watch = Watch::default();
+                let config = TrainConfig { packing, packed_length, ..config.clone() };
+                let outcome = case.run(&config, &anywhere(), 0.3, &mut watch).unwrap();
+                (watch.reports, outcome)
+            };
+            let (alone, expected) = run(false, None);
+            // The second is longer than the model has positions, which each example has to itself.
+            for length in [None, Some(50)] {
+                let (packed, found) = run(true, length);
+                for (packed, alone) in packed.iter().zip(&alone) {
+                    assert_eq!((packed.tokens, packed.labelled), (alone.tokens, alone.labelled));
+                    let difference = (packed.loss - alone.loss).abs();
+                    assert!(difference < 1e-4, "{length:?}: {} is not {}", packed.loss, alone.loss);
+                }
+                // Scores of validation rows know nothing of it.
+                for (packed, alone) in found.history.iter().zip(&expected.history) {
+                    let loss = |of: &Evaluation| of.metrics.get("loss").unwrap();
+                    assert!((loss(packed) - loss(alone)).abs() < 1e-4);
+                }
+                assert!(!found.history.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_resumed_run_equals_one_never_stopped() {
     for case in CASES {
         let case = Case::new(case);

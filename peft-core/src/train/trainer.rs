@@ -20,6 +20,7 @@ use super::{
 use crate::{
     adapter::FolderLock,
     contract::{
+        context_budget::ContextBudget,
         frozen::FrozenModel,
         loss::{smoothed_cross_entropy_sum, weight_of_targets},
         method::{Mode, PeftMethod},
@@ -27,7 +28,7 @@ use crate::{
         task::Task,
         virtual_tokens::VirtualTokens,
     },
-    data::{Example, Sampler, token_batch},
+    data::{Batch, Example, Sampler, packed_batch, token_batch},
     error::{Error, Result},
     evaluate::{
         checks::{check_lengths, check_targets, check_task},
@@ -186,6 +187,9 @@ impl<'a> Trainer<'a> {
         }
         let lengths = data.train.iter().map(Example::num_tokens).collect();
         let sampler = config.sampler(lengths)?;
+        if let Some((_, longest)) = sampler.packed_rows() {
+            ContextBudget::new(model.spec(), &virtual_tokens).check_packed(longest)?;
+        }
         let total = config.total_steps(sampler.batches_per_epoch());
         if config.warmup_steps >= total {
             let message = format!("found {}, the run has {total} steps", config.warmup_steps);
@@ -265,15 +269,14 @@ impl<'a> Trainer<'a> {
         // The same dropout masks for all batches of the step.
         let mode = Mode::Train { seed: config.seed, step: step as u64 };
         let k = config.accumulation;
-        let batches: Vec<Vec<&Example>> = (step.saturating_mul(k)..(step + 1).saturating_mul(k))
-            .map(|index| self.sampler.batch(index))
-            .map(|rows| rows.into_iter().map(|row| &self.data.train[row]).collect())
+        let batches: Vec<Rows<'_>> = (step.saturating_mul(k)..(step + 1).saturating_mul(k))
+            .map(|index| Rows::new(self.data.train, self.sampler.batch(index)))
             .collect();
 
         let (mut loss, mut tokens, mut counted) = (0.0, 0, None);
         let mut grads: Vec<Option<Tensor<1>>> = Vec::new();
-        for examples in &batches {
-            tokens += examples.iter().map(|example| example.num_tokens()).sum::<usize>();
+        for rows in &batches {
+            tokens += rows.examples.iter().map(|example| example.num_tokens()).sum::<usize>();
             // A backward pass consumes the graph, including the method's part of it, so the virtual
             // tokens are computed anew for each batch.
             let virtual_tokens = state.trainable.method.virtual_tokens(mode);
@@ -287,7 +290,7 @@ impl<'a> Trainer<'a> {
             if total == 0.0 {
                 continue;
             }
-            let Some(sum) = self.loss_of_batch(&state.trainable, examples, &virtual_tokens)? else {
+            let Some(sum) = self.loss_of_batch(&state.trainable, rows, &virtual_tokens)? else {
                 continue;
             };
             let part = sum / total;
@@ -320,18 +323,18 @@ impl<'a> Trainer<'a> {
     /// The number of targets in the batches of a step, and how much they count together.
     fn count_targets(
         &self,
-        batches: &[Vec<&Example>],
+        batches: &[Rows<'_>],
         virtual_tokens: &VirtualTokens,
     ) -> Result<(usize, f64)> {
         let (task, after_prompt) = (self.config.task, after_prompt(virtual_tokens));
-        let targets = |rows| Positions::num_targets(task, rows, &after_prompt);
-        let count: usize = batches.iter().map(|rows| targets(rows)).sum();
+        let targets = |rows: &Rows<'_>| Positions::num_targets(task, &rows.examples, &after_prompt);
+        let count: usize = batches.iter().map(targets).sum();
         let Some(weights) = self.config.class_weights.as_deref() else {
             return Ok((count, count as f64));
         };
         let mut weight = 0.0;
         for rows in batches {
-            let (_, targets) = Positions::labelled_rows(task, rows, &after_prompt);
+            let (_, targets) = Positions::labelled_rows(task, &rows.examples, &after_prompt);
             weight += weight_of_targets(&targets, Some(weights))?;
         }
         Ok((count, weight))
@@ -341,16 +344,19 @@ impl<'a> Trainer<'a> {
     fn loss_of_batch<M: PeftMethod>(
         &self,
         trainable: &Trainable<M>,
-        examples: &[&Example],
+        rows: &Rows<'_>,
         virtual_tokens: &VirtualTokens,
     ) -> Result<Option<Tensor<1>>> {
-        let config = self.config;
+        let (config, examples) = (self.config, rows.examples.as_slice());
         let (positions, targets) =
             Positions::labelled_rows(config.task, examples, after_prompt(virtual_tokens));
         if positions.is_empty() {
             return Ok(None);
         }
-        let batch = token_batch(examples, config.padding);
+        let batch = match &rows.packed {
+            Some(counts) => packed_batch(examples, counts, config.padding),
+            None => token_batch(examples, config.padding),
+        };
         let hidden = self.model.forward(&batch, virtual_tokens)?;
         let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
         let sum = if config.task.has_head() {
@@ -415,6 +421,20 @@ impl<'a> Trainer<'a> {
             checkpoints.save(&state.store(self.model, self.config.task, identity), &adapter)?;
         observer.saved(&path);
         Ok(())
+    }
+}
+
+/// The rows of one batch.
+struct Rows<'a> {
+    examples: Vec<&'a Example>,
+    /// See [`Batch`].
+    packed: Option<Vec<usize>>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(all: &'a [Example], batch: Batch) -> Self {
+        let examples = batch.rows.into_iter().map(|row| &all[row]).collect();
+        Self { examples, packed: batch.packed }
     }
 }
 

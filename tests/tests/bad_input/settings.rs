@@ -129,6 +129,57 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "rows of a classifier packed",
+        build: |dir| {
+            model(dir, "bert");
+            classify("--packing")
+        },
+        says: &["--packing: not used by seq-cls, it is a setting of causal-lm"],
+        ..USAGE
+    },
+    Case {
+        name: "rows of an encoder-decoder packed",
+        build: |dir| {
+            model(dir, "t5");
+            turn("--packing")
+        },
+        says: &["--packing: not used by seq2seq-lm, it is a setting of causal-lm"],
+        ..USAGE
+    },
+    Case {
+        name: "packed rows within a budget of tokens",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("tokens.toml"), "batch_tokens = 64").unwrap();
+            words(
+                "train --config tokens.toml --packing --model model --method ptv2 --task causal-lm --train rows.jsonl \
+                 --out out",
+            )
+        },
+        says: &[
+            "--packing: its batches have --batch-size packed rows: leave out it or --batch-tokens",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "packed rows in the file's order",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--packing --no-shuffle")
+        },
+        says: &["--packing: only shuffled rows are packed", "leave out one of them"],
+        ..USAGE
+    },
+    Case {
+        name: "packed rows of no tokens",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--packing --max-length 0")
+        },
+        says: &["--max-length: found 0, expected at least 1"],
+        ..USAGE
+    },
+    Case {
         name: "no steps",
         build: |dir| {
             model(dir, "gpt2");

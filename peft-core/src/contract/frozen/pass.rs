@@ -6,6 +6,7 @@ use super::{FrozenModel, Hidden};
 use crate::{
     contract::{
         batch::{Mask, TokenBatch},
+        block::Block,
         cache::Cache,
         context_budget::check_length,
         cross_input::CrossInput,
@@ -84,15 +85,26 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     if batch.is_empty() {
         return Err(Error::Mismatch("the batch has no tokens".into()));
     }
+    if batch.blocks().is_some() && (keep_cache || spec.is_encoder_decoder()) {
+        return refuse_packed(spec);
+    }
     let Cache { mut virtual_tokens, tokens, mut cross } = cache;
     virtual_tokens.check(spec, batch.rows())?;
     tokens.check(batch.rows(), batch.len())?;
     let last_virtual = virtual_tokens.last_hidden.take();
     let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
-    let all = tokens.mask().concat(batch.mask());
-    check_rows(spec.positions(Side::Decoder), &taken, &all)?;
     let rows = embed(model, batch);
-    let mut input = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
+    let positions = spec.positions(Side::Decoder);
+    let mut input = match batch.blocks() {
+        Some(blocks) => {
+            check_blocks(positions, &taken, blocks)?;
+            StackInput::packed(rows, batch.mask(), blocks, virtual_tokens.clone())
+        }
+        None => {
+            check_rows(positions, &taken, &tokens.mask().concat(batch.mask()))?;
+            StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone())
+        }
+    };
     input.cross.clone_from(&cross);
     if !keep_cache {
         input.tokens = None;
@@ -140,6 +152,9 @@ fn encode<M: FrozenModel + ?Sized>(
     if batch.is_empty() {
         return Err(Error::Mismatch("the batch has no tokens".into()));
     }
+    if batch.blocks().is_some() {
+        return refuse_packed(spec);
+    }
     virtual_tokens.check(spec, batch.rows())?;
     let own = virtual_tokens.at(Site::EncoderSelf).cast(spec.dtype);
     let taken = own.positions_taken(Side::Encoder, spec.is_encoder_decoder());
@@ -166,6 +181,22 @@ fn encode<M: FrozenModel + ?Sized>(
 
 pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {
     model.embed(upload(batch.ids(), batch.rows(), &model.device()))
+}
+
+fn refuse_packed<T>(spec: &ModelSpec) -> Result<T> {
+    Err(Error::Mismatch(format!(
+        "packed rows are read by decoder-only models, and not continued; this is a pass of {}: give \
+         each example a row of its own",
+        spec.model_type
+    )))
+}
+
+/// As [`check_rows`], for the blocks of packed rows: none of them counts the others.
+fn check_blocks(positions: Option<usize>, taken: &[usize], blocks: &[Block]) -> Result<()> {
+    blocks.iter().try_for_each(|block| {
+        let virtual_tokens = taken[if taken.len() == 1 { 0 } else { block.row }];
+        check_length(positions, virtual_tokens, block.len, 0)
+    })
 }
 
 /// As [`check_length`], for each row of a batch; a single entry of `taken` is shared by all.

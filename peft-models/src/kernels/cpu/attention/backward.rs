@@ -14,7 +14,7 @@ use super::{
     },
     frozen_inputs::Attention,
     layout::HeadLayout,
-    plan::Plan,
+    plan::{Block, Plan},
     softmax,
 };
 
@@ -117,7 +117,7 @@ impl Pass<'_> {
     fn head(&self, batch: usize, head: usize, part: usize, scratch: &mut Scratch) {
         let group = self.plan.n / self.plan.k;
         for query_head in head * group..(head + 1) * group {
-            for block in 0..self.plan.blocks() {
+            for block in self.plan.blocks(batch) {
                 self.block([batch, query_head, head, part], block, scratch);
             }
         }
@@ -126,13 +126,12 @@ impl Pass<'_> {
     fn block(
         &self,
         [batch, query_head, head, part]: [usize; 4],
-        block: usize,
+        block: &Block,
         scratch: &mut Scratch,
     ) {
-        let plan = self.plan;
-        let (queries, reach) = (plan.queries(block), plan.reach(batch, block));
+        let (plan, Block { queries, keys }) = (self.plan, block);
         let (rows, d, p) = (queries.len(), plan.d, plan.p);
-        let columns = p + reach;
+        let columns = p + keys.len();
         let Scratch { weights, products } = scratch;
         for buffer in [&mut *weights, &mut *products] {
             buffer.clear();
@@ -146,22 +145,22 @@ impl Pass<'_> {
         let gradient = by_row.matrix(self.gradient, [batch, query_head], queries.clone(), d);
 
         for (left, which, into) in [(query, 0, &mut *weights), (gradient, 1, &mut *products)] {
-            for (layout, count, column) in plan.sources(which, reach) {
-                let right = matrix(layout, head, 0..count).transposed();
+            for (layout, keys, column) in plan.sources(which, keys) {
+                let right = matrix(layout, head, keys).transposed();
                 let to = Destination::of(&mut into[column..], columns, false);
                 // SAFETY: nobody else has the buffer.
                 unsafe { product(to, left, right) };
             }
         }
-        self.softmaxes([batch, query_head], queries.clone(), columns, weights, products);
+        self.softmaxes([batch, query_head], block, columns, weights, products);
 
         let (weights, ds) = ((&weights[..], rows, columns), (&products[..], rows, columns));
         if let Some([(target, layout), ..]) = &self.own {
             let start = layout.at(batch, query_head, queries.start);
             let to = target.destination(start, layout.span(rows, d), layout.row, true);
-            for (from, count, column) in plan.sources(0, reach) {
-                let key = matrix(from, head, 0..count);
-                let ds = columns_of(ds, column, count);
+            for (from, keys, column) in plan.sources(0, keys) {
+                let ds = columns_of(ds, column, keys.len());
+                let key = matrix(from, head, keys);
                 // SAFETY: this head of this row of the batch belongs to this task alone.
                 unsafe { product(to, ds, key) };
             }
@@ -175,33 +174,34 @@ impl Pass<'_> {
                 // SAFETY: this head of this partial sum belongs to this task alone.
                 unsafe { product(to, left, right) };
             }
-            if let Some(own) = self.own.as_ref().filter(|_| reach > 0) {
+            if let Some(own) = self.own.as_ref().filter(|_| !keys.is_empty()) {
                 let (target, layout) = own[which + 1];
-                let start = layout.at(batch, head, 0);
-                let to = target.destination(start, layout.span(reach, d), layout.row, true);
-                let left = columns_of(buffer, p, reach).transposed();
+                let start = layout.at(batch, head, keys.start);
+                let to = target.destination(start, layout.span(keys.len(), d), layout.row, true);
+                let left = columns_of(buffer, p, keys.len()).transposed();
                 // SAFETY: this head of this row of the batch belongs to this task alone.
                 unsafe { product(to, left, right) };
             }
         }
     }
+
     /// Turns the products `q kᵀ` and `do vᵀ` of a block of queries, row by row, into the weights p and the gradients
     /// ds.
     fn softmaxes(
         &self,
         [batch, head]: [usize; 2],
-        queries: Range<usize>,
+        Block { queries, keys }: &Block,
         columns: usize,
         weights: &mut [f32],
         products: &mut [f32],
     ) {
         let plan = self.plan;
         let rows = weights.chunks_mut(columns.max(1)).zip(products.chunks_mut(columns.max(1)));
-        for (query, (weights, products)) in queries.zip(rows) {
-            let added = plan.row(batch, head, query, columns);
+        for (query, (weights, products)) in queries.clone().zip(rows) {
+            let added = plan.row([batch, head, query], keys);
             let at = 2 * ((batch * plan.n + head) * plan.s + query);
             softmax::weights_again(weights, self.scale, added, &self.moments[at..at + 2]);
-            if added.hidden.is_some_and(|hidden| !hidden.contains(&0)) {
+            if added.hidden.is_some_and(|hidden| !hidden.iter().any(|part| part.contains(&0))) {
                 // It sees nothing: all keys have the same weight, whatever the query is.
                 products.fill(0.0);
                 continue;

@@ -15,7 +15,7 @@ use super::{
     },
     frozen_inputs::Attention,
     layout::HeadLayout,
-    plan::Plan,
+    plan::{Block, Plan},
     softmax,
 };
 
@@ -35,16 +35,19 @@ pub(super) fn forward(
     let mut out = vec![0.0; b * s * n * d];
     let mut moments = vec![0.0; b * n * s * 2];
     let targets = (SharedBuffer::new(&mut out), SharedBuffer::new(&mut moments));
-    let blocks = plan.blocks();
-    (0..b * n * blocks).into_par_iter().for_each_init(Vec::new, |products, task| {
-        let (batch, head, block) = (task / (n * blocks), task / blocks % n, task % blocks);
-        let (queries, reach) = (plan.queries(block), plan.reach(batch, block));
-        let scale = kernel.scale;
-        let pass = Pass { scale, plan: &plan, data: &data, targets, batch, head, reach };
+    let of_batch = |batch| {
+        let blocks = plan.blocks(batch).iter();
+        (0..n).flat_map(move |head| blocks.clone().map(move |block| (batch, head, block)))
+    };
+    let tasks: Vec<(usize, usize, &Block)> = (0..b).flat_map(of_batch).collect();
+    tasks.into_par_iter().for_each_init(Vec::new, |products, (batch, head, block)| {
+        let Block { queries, keys } = block;
+        let pass =
+            Pass { scale: kernel.scale, plan: &plan, data: &data, targets, batch, head, keys };
         if queries.len() <= FEW {
-            pass.few(queries, products)
+            pass.few(queries.clone(), products)
         } else {
-            pass.many(queries, products)
+            pass.many(queries.clone(), products)
         }
     });
     let out = tensor(out, [b, s, n * d]);
@@ -65,8 +68,8 @@ struct Pass<'a> {
     targets: (SharedBuffer, SharedBuffer),
     batch: usize,
     head: usize,
-    /// How many of the tokens' keys the queries see.
-    reach: usize,
+    /// The tokens' keys that the queries see.
+    keys: &'a Range<usize>,
 }
 
 impl Pass<'_> {
@@ -76,28 +79,28 @@ impl Pass<'_> {
     }
 
     fn many(&self, queries: Range<usize>, products: &mut Vec<f32>) {
-        let Self { plan, data, batch, head, reach, .. } = *self;
-        let (rows, d, columns) = (queries.len(), plan.d, plan.p + reach);
+        let Self { plan, data, batch, head, keys, .. } = *self;
+        let (rows, d, columns) = (queries.len(), plan.d, plan.p + keys.len());
         products.clear();
         products.resize(rows * columns, 0.0);
         let of_query = data[plan.query.tensor];
         let query = plan.query.matrix(of_query, [batch, head], queries.clone(), d);
         let at = [batch, self.key_head()];
-        for (layout, count, column) in plan.sources(0, reach) {
-            let key = layout.matrix(data[layout.tensor], at, 0..count, d);
+        for (layout, keys, column) in plan.sources(0, keys) {
+            let key = layout.matrix(data[layout.tensor], at, keys, d);
             let to = Destination::of(&mut products[column..], columns, false);
             // SAFETY: nobody else has the products.
             unsafe { product(to, query, key.transposed()) };
         }
         let output = HeadLayout::by_row(plan.n, plan.s, d);
         for (query, products) in queries.clone().zip(products.chunks_mut(columns.max(1))) {
-            let added = plan.row(batch, head, query, columns);
+            let added = plan.row([batch, head, query], keys);
             self.keep(query, softmax::weights(products, self.scale, added));
         }
         let start = output.at(batch, head, queries.start);
-        for (index, (layout, count, column)) in plan.sources(1, reach).enumerate() {
-            let value = layout.matrix(data[layout.tensor], at, 0..count, d);
-            let weights = MatrixView::by_rows(&products[column..], rows, count, columns);
+        for (index, (layout, keys, column)) in plan.sources(1, keys).enumerate() {
+            let weights = MatrixView::by_rows(&products[column..], rows, keys.len(), columns);
+            let value = layout.matrix(data[layout.tensor], at, keys, d);
             let span = output.span(rows, d);
             let to = self.targets.0.destination(start, span, output.row, index > 0);
             // SAFETY: these queries of this head belong to this task alone.
@@ -106,26 +109,28 @@ impl Pass<'_> {
     }
 
     fn few(&self, queries: Range<usize>, products: &mut Vec<f32>) {
-        let Self { plan, data, batch, head, reach, .. } = *self;
-        let (d, columns) = (plan.d, plan.p + reach);
+        let Self { plan, data, batch, head, keys, .. } = *self;
+        let (d, columns) = (plan.d, plan.p + keys.len());
         products.clear();
         products.resize(columns, 0.0);
         let output = HeadLayout::by_row(plan.n, plan.s, d);
         for query in queries {
             let start = plan.query.at(batch, head, query);
             let own = &data[plan.query.tensor][start..start + d];
-            for (layout, count, column) in plan.sources(0, reach) {
-                let keys = &data[layout.tensor][layout.at(batch, self.key_head(), 0)..];
-                dots(own, keys, layout.row, &mut products[column..column + count]);
+            for (layout, keys, column) in plan.sources(0, keys) {
+                let first = layout.at(batch, self.key_head(), keys.start);
+                let into = &mut products[column..column + keys.len()];
+                dots(own, &data[layout.tensor][first..], layout.row, into);
             }
-            let added = plan.row(batch, head, query, columns);
+            let added = plan.row([batch, head, query], keys);
             self.keep(query, softmax::weights(products, self.scale, added));
             let start = output.at(batch, head, query);
             // SAFETY: this query of this head belongs to this task alone.
             let out = unsafe { self.targets.0.slice(start..start + d) };
-            for (layout, count, column) in plan.sources(1, reach) {
-                let values = &data[layout.tensor][layout.at(batch, self.key_head(), 0)..];
-                for (index, weight) in products[column..column + count].iter().enumerate() {
+            for (layout, keys, column) in plan.sources(1, keys) {
+                let first = layout.at(batch, self.key_head(), keys.start);
+                let values = &data[layout.tensor][first..];
+                for (index, weight) in products[column..column + keys.len()].iter().enumerate() {
                     let value = &values[index * layout.row..index * layout.row + d];
                     add_scaled(out, value, *weight);
                 }

@@ -15,6 +15,8 @@ use super::{
 
 /// How many queries have their scores in memory at a time.
 const QUERIES: usize = 64;
+/// A block of so many queries ends where the next query sees none of its keys.
+const ENOUGH: usize = 16;
 
 /// The sizes of a pass, and how its tensors lie in memory.
 #[derive(Debug)]
@@ -39,8 +41,17 @@ pub(super) struct Plan<'a> {
     past: Option<[HeadLayout; 2]>,
     hidden: Option<Added<'a, u8>>,
     bias: Option<Added<'a, f32>>,
-    /// The [`reach`](Self::reach) of each block of queries of each row of the mask.
-    reaches: Vec<usize>,
+    /// The blocks of queries of each row of the mask, or one list for all rows.
+    blocks: Vec<Vec<Block>>,
+}
+
+/// Queries whose scores are in memory together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub queries: Range<usize>,
+    /// The tokens' keys that they see, and no others between the first and the last. All, if one query sees nothing at
+    /// all: its softmax spreads over all keys, as without kernels.
+    pub keys: Range<usize>,
 }
 
 /// A value per query and key, `P + T` keys in order.
@@ -62,18 +73,19 @@ impl<'a, T> Added<'a, T> {
         Self { values, batch: stride(0), head: stride(1), query: stride(2) }
     }
 
-    fn row(&self, batch: usize, head: usize, query: usize, keys: usize) -> &'a [T] {
-        let start = batch * self.batch + head * self.head + query * self.query;
-        &self.values[start..start + keys]
+    /// Those of one query, over the first `p` keys, and those `keys` of the others.
+    fn row(&self, [batch, head, query]: [usize; 3], p: usize, keys: &Range<usize>) -> [&'a [T]; 2] {
+        let row = &self.values[batch * self.batch + head * self.head + query * self.query..];
+        [&row[..p], &row[p..][keys.clone()]]
     }
 }
 
-/// What is added to the scores of one query.
+/// What is added to the scores of one query: over virtual tokens, then over tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     /// 1 where a key is hidden.
-    pub hidden: Option<&'a [u8]>,
-    pub bias: Option<&'a [f32]>,
+    pub hidden: Option<[&'a [u8]; 2]>,
+    pub bias: Option<[&'a [f32]; 2]>,
 }
 
 impl<'a> Plan<'a> {
@@ -134,67 +146,96 @@ impl<'a> Plan<'a> {
             Added::new(floats(bias), &sizes(bias))
         });
         let own = [key, value];
-        let reaches = Vec::new();
-        let mut plan = Self { b, n, k, s, t, d, p, r, query, own, past, hidden, bias, reaches };
-        if let Some(Added { batch, .. }) = plan.hidden {
-            let rows = if batch == 0 { 1 } else { b };
-            let blocks =
-                (0..rows).flat_map(|row| (0..plan.blocks()).map(move |block| (row, block)));
-            plan.reaches = blocks.map(|(row, block)| plan.scan(row, plan.queries(block))).collect();
-        }
+        let blocks = Vec::new();
+        let mut plan = Self { b, n, k, s, t, d, p, r, query, own, past, hidden, bias, blocks };
+        let rows = if plan.hidden.is_some_and(|hidden| hidden.batch > 0) { b } else { 1 };
+        plan.blocks = (0..rows).map(|row| plan.divide(row)).collect();
         (plan, tensors)
     }
 
-    /// How many blocks of queries there are.
-    pub fn blocks(&self) -> usize {
-        self.s.div_ceil(QUERIES)
+    /// The blocks of queries of a row of the batch.
+    pub fn blocks(&self, batch: usize) -> &[Block] {
+        &self.blocks[if self.blocks.len() == 1 { 0 } else { batch }]
     }
 
-    /// The queries of a block.
-    pub fn queries(&self, block: usize) -> Range<usize> {
-        block * QUERIES..((block + 1) * QUERIES).min(self.s)
-    }
-
-    /// How many of the tokens' keys the queries of a block see. All, if one query sees nothing at all: its softmax
-    /// spreads over all keys, as without kernels.
-    pub fn reach(&self, batch: usize, block: usize) -> usize {
-        match self.hidden {
-            None => self.t,
-            Some(Added { batch: 0, .. }) => self.reaches[block],
-            Some(_) => self.reaches[batch * self.blocks() + block],
-        }
-    }
-
-    fn scan(&self, batch: usize, queries: Range<usize>) -> usize {
-        let mut reach = 0;
-        for query in queries {
-            let hidden = self.row(batch, 0, query, self.p + self.t).hidden.unwrap_or(&[]);
-            match hidden.iter().rposition(|hidden| *hidden == 0) {
-                Some(last) => reach = reach.max((last + 1).saturating_sub(self.p)),
-                None => return self.t,
+    /// Divides the queries of a row into blocks; those of examples that share a packed row get blocks of their own.
+    fn divide(&self, row: usize) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::with_capacity(self.s.div_ceil(QUERIES));
+        for query in 0..self.s {
+            let keys = self.seen_by(row, query);
+            match blocks.last_mut() {
+                Some(Block { queries, keys: all })
+                    if queries.len() < ENOUGH || queries.len() < QUERIES && overlap(all, &keys) =>
+                {
+                    queries.end = query + 1;
+                    *all = covering(all, &keys);
+                }
+                _ => blocks.push(Block { queries: query..query + 1, keys }),
             }
         }
-        reach
+        blocks
     }
 
-    /// Keys (0) or values (1): those of virtual tokens, then the first `reach` of tokens. Their layout, how many they
-    /// are, and their first column among the scores.
+    /// From the first to the last of the tokens' keys that a query sees; all, if it sees nothing at all.
+    fn seen_by(&self, row: usize, query: usize) -> Range<usize> {
+        let all = 0..self.t;
+        let Some([of_virtual, of_tokens]) = self.row([row, 0, query], &all).hidden else {
+            return all;
+        };
+        match (first_seen(of_tokens), last_seen(of_tokens)) {
+            (Some(first), Some(last)) => first..last + 1,
+            _ if of_virtual.contains(&0) => 0..0,
+            _ => all,
+        }
+    }
+
+    /// Keys (0) or values (1): those of virtual tokens, then these `keys` of tokens. Their layout, which they are, and
+    /// their first column among the scores.
     pub fn sources(
         &self,
         which: usize,
-        reach: usize,
-    ) -> impl Iterator<Item = (HeadLayout, usize, usize)> {
-        let past = self.past.map(|past| (past[which], self.p, 0));
+        keys: &Range<usize>,
+    ) -> impl Iterator<Item = (HeadLayout, Range<usize>, usize)> {
+        let past = self.past.map(|past| (past[which], 0..self.p, 0));
         past.into_iter()
-            .chain([(self.own[which], reach, self.p)])
-            .filter(|(_, count, _)| *count > 0)
+            .chain([(self.own[which], keys.clone(), self.p)])
+            .filter(|(_, keys, _)| !keys.is_empty())
     }
 
-    /// What is added to the scores of a query over the first `keys` of all keys.
-    pub fn row(&self, batch: usize, head: usize, query: usize, keys: usize) -> Row<'a> {
+    /// What is added to the scores of a query, given as row of the batch, head and query, over virtual tokens and these
+    /// `keys` of tokens.
+    pub fn row(&self, query: [usize; 3], keys: &Range<usize>) -> Row<'a> {
         Row {
-            hidden: self.hidden.map(|hidden| hidden.row(batch, head, query, keys)),
-            bias: self.bias.map(|bias| bias.row(batch, head, query, keys)),
+            hidden: self.hidden.map(|hidden| hidden.row(query, self.p, keys)),
+            bias: self.bias.map(|bias| bias.row(query, self.p, keys)),
         }
+    }
+}
+
+/// Keys that are looked at together: most are hidden from a query of a long packed row.
+const KEYS: usize = 64;
+
+fn first_seen(hidden: &[u8]) -> Option<usize> {
+    let skipped = hidden.chunks(KEYS).position(|keys| keys.contains(&0))? * KEYS;
+    let found = hidden[skipped..].iter().position(|hidden| *hidden == 0)?;
+    Some(skipped + found)
+}
+
+fn last_seen(hidden: &[u8]) -> Option<usize> {
+    let skipped = hidden.rchunks(KEYS).position(|keys| keys.contains(&0))? * KEYS;
+    hidden[..hidden.len() - skipped].iter().rposition(|hidden| *hidden == 0)
+}
+
+/// Whether both have a key, or neither has any.
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end || a.is_empty() && b.is_empty()
+}
+
+/// From the first to the last of both.
+fn covering(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    match (a.is_empty(), b.is_empty()) {
+        (true, _) => b.clone(),
+        (_, true) => a.clone(),
+        _ => a.start.min(b.start)..a.end.max(b.end),
     }
 }

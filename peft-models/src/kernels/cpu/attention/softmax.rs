@@ -63,12 +63,21 @@ vectorised! {
 /// Turns the products of a query and keys into scores.
 fn finish(products: &mut [f32], factor: f32, row: Row<'_>) {
     match row.bias {
-        Some(bias) => scale_and_add(products, factor, bias),
+        Some(bias) => {
+            of_each(products, bias, |products, bias| scale_and_add(products, factor, bias));
+        }
         None => scale(products, factor),
     }
     if let Some(hidden) = row.hidden {
-        hide(products, hidden);
+        of_each(products, hidden, hide);
     }
+}
+
+/// For virtual tokens, then for tokens.
+fn of_each<T>(products: &mut [f32], added: [&[T]; 2], change: impl Fn(&mut [f32], &[T])) {
+    let (of_virtual, of_tokens) = products.split_at_mut(added[0].len());
+    change(of_virtual, added[0]);
+    change(of_tokens, added[1]);
 }
 
 /// Turns the products of a query and keys into weights; returns the moments of the softmax, which are its largest score

@@ -86,8 +86,8 @@ fn configs() -> Vec<Value> {
 }
 
 /// Hidden states of a ragged batch, the loss of a language model if it is one, and the gradients of trained
-/// keys and values that precede it in every layer.
-fn pass(Loaded { model, .. }: &Loaded) -> Vec<Vec<f64>> {
+/// keys and values that precede it in every layer. With `packed`, its first two rows are one.
+fn pass(Loaded { model, .. }: &Loaded, packed: bool) -> Vec<Vec<f64>> {
     let spec = model.spec();
     let mut trained = Vec::new();
     let mut leaf = |shape: [usize; 4]| {
@@ -105,7 +105,10 @@ fn pass(Loaded { model, .. }: &Loaded) -> Vec<Vec<f64>> {
         sites.push(SiteKeyValues { site: site.site, layers });
     }
     let rows: [&[u32]; 3] = [&[5, 11, 2, 30, 7, 9, 1], &[3, 3, 8], &[12]];
-    let mut batch = TokenBatch::new(&rows, PaddingSide::Right);
+    let mut batch = match packed {
+        true => TokenBatch::packed(&[rows[..2].to_vec(), rows[2..].to_vec()], PaddingSide::Right),
+        false => TokenBatch::new(&rows, PaddingSide::Right),
+    };
     if spec.topology == Topology::EncoderDecoder {
         let rows: [&[u32]; 3] = [&[4, 6], &[1, 2, 3, 4, 5], &[9, 9, 9]];
         batch = batch.with_decoder(TokenBatch::new(&rows, PaddingSide::Right));
@@ -140,15 +143,26 @@ fn models_compute_the_same_with_kernels_and_without() {
         let name = format!("{} in {format}", config["model_type"]);
         let model = model(config, format);
         set_enabled(true);
-        let with = pass(&model);
+        let with = pass(&model, false);
         set_enabled(false);
-        let without = pass(&model);
+        let without = pass(&model, false);
         assert_eq!(with.len(), without.len());
         for (with, without) in with.iter().zip(&without) {
             assert_close(&name, with, without);
         }
         // Otherwise no kernel would have run at all.
         assert_ne!(with, without, "{name}");
+        if !model.model.spec().is_causal() {
+            continue;
+        }
+        for enabled in [true, false] {
+            set_enabled(enabled);
+            let packed = pass(&model, true);
+            assert_eq!(packed.len(), without.len());
+            for (packed, without) in packed.iter().zip(&without) {
+                assert_close(&format!("{name}, packed"), packed, without);
+            }
+        }
     }
 }
 
