@@ -1,5 +1,8 @@
 //! Packed rows: what a model computes for their examples is what it computes for each in a row of its own, and so are
 //! the loss and the gradients of what is trained.
+//!
+//! Gradients are computed on the CPU, in f32 and f64; the rest on the tests' device.
+#![cfg(feature = "cpu")]
 
 use std::{fs, path::Path};
 
@@ -161,7 +164,6 @@ proptest! {
     }
 
     /// 13. So are the loss and the gradients: with kernels (f32 on the CPU) and without (f64).
-    #[cfg(feature = "cpu")]
     #[test]
     fn p13_packed_rows_have_the_loss_and_the_gradients_of_their_examples(
         family in decoder(), kind in select(KINDS.to_vec()), side in select(SIDES.to_vec()),
@@ -177,9 +179,10 @@ proptest! {
             token_batch(&examples, side),
         ];
         for (dtype, limit) in [(DType::F32, 2e-4), (DType::F64, 1e-10)] {
-            let loaded = random_model_with(family, shape, seed, &device(), dtype, options);
+            let device = Device::flex();
+            let loaded = random_model_with(family, shape, seed, &device, dtype, options);
             let of = |batch| {
-                pass(loaded.model.as_ref(), kind, p, (&device(), dtype), batch, &examples)
+                pass(loaded.model.as_ref(), kind, p, (&device, dtype), batch, &examples)
             };
             let [packed, alone] = batches.each_ref().map(of);
             prop_assert!(packed.len() > 1);
