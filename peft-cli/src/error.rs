@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use peft_core::Error;
 
-use crate::{hub::HubError, training::signals::exit_code};
+use crate::{hub::HubError, signals::exit_code};
 
 /// A command's failure, with the exit code it leads to.
 #[derive(Debug, thiserror::Error)]

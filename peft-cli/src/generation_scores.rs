@@ -1,6 +1,6 @@
 //! Scores of generated text: what a language model writes, compared with what it should have written.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, ops::ControlFlow, path::Path};
 
 use peft_core::{
     Error, FrozenModel, Result,
@@ -10,14 +10,14 @@ use peft_core::{
 };
 use peft_models::{
     Loaded,
-    generate::{GenerateConfig, generate},
+    generate::{GenerateConfig, Generated, Watcher, generate},
 };
 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    predictions::Given, screen::rows::RowsDone, session::Session, text_settings::TextArgs,
-    text_stream::NewText, token_text::TokenText,
+    predictions::Given, screen::rows::RowsDone, session::Session, signals::Signals,
+    text_settings::TextArgs, text_stream::NewText, token_text::TokenText,
 };
 
 /// What was written for an input, and what should have been.
@@ -36,8 +36,13 @@ pub struct Written {
 /// # Errors
 ///
 /// [`Error::Data`] at a row without a target or, on a decoder-only model, with nothing
-/// before it; as [`generate`].
-pub fn write(session: &Session, rows: &Encoded, config: &GenerateConfig) -> Result<Vec<Written>> {
+/// before it; [`Error::Stopped`] if a signal came; as [`generate`].
+pub fn write(
+    session: &Session,
+    rows: &Encoded,
+    config: &GenerateConfig,
+    signals: &Signals,
+) -> Result<Vec<Written>> {
     let special = special_tokens(&session.base, config);
     let written = |ids: &[u32]| -> Vec<u32> {
         ids.iter().copied().filter(|id| !special.contains(id)).collect()
@@ -65,13 +70,40 @@ pub fn write(session: &Session, rows: &Encoded, config: &GenerateConfig) -> Resu
             }
         }
     }
-    let mut done = RowsDone::new("generate", inputs.len());
-    let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut done)?;
-    drop(done);
+    let done = RowsDone::new("generate", inputs.len(), &signals.bars());
+    let mut watcher = Inputs { done, made: 0, signals };
+    let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut watcher)?;
+    if watcher.made < inputs.len() && signals.came() {
+        return Err(Error::Stopped { done: watcher.made, of: inputs.len() });
+    }
+    drop(watcher);
     for (one, sequences) in all.iter_mut().zip(&made) {
         one.found = sequences.first().map_or_else(Vec::new, |best| written(&best.ids));
     }
     Ok(all)
+}
+
+/// Inputs that are continued until a signal comes.
+struct Inputs<'a> {
+    done: RowsDone,
+    made: usize,
+    signals: &'a Signals,
+}
+
+impl Watcher for Inputs<'_> {
+    fn ends(&mut self, _: usize, _: &[u32]) -> bool {
+        self.signals.came()
+    }
+
+    fn row_done(&mut self, _: usize) {
+        self.done.add_one();
+    }
+
+    fn made(&mut self, _: usize, _: &[Generated]) -> ControlFlow<()> {
+        self.signals.flow()?;
+        self.made += 1;
+        ControlFlow::Continue(())
+    }
 }
 
 /// `exact_match` and `token_error_rate` of what was written for each input, of whose targets the closest counts.

@@ -35,6 +35,7 @@
 //! | [`nearest`] | the name that was probably meant |
 //! | [`usage`] | what is said of a command line that makes no sense |
 //! | [`one_class`] | what is said where one class is predicted everywhere |
+//! | [`signals`] | Ctrl-C, and what else ends a command |
 //! | [`screen`] | what a person sees while the program works |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
 
@@ -69,6 +70,7 @@ pub mod row_output;
 pub mod screen;
 pub mod session;
 pub mod settings;
+pub mod signals;
 pub mod text_settings;
 pub mod text_stream;
 pub mod token_text;

@@ -15,10 +15,11 @@ use peft_core::{
 use serde_json::{Map, Value};
 
 use crate::{
-    error::CliResult,
-    output,
+    error::{CliError, CliResult},
+    output::{self, grouped},
     predictions::{Format, table},
     screen::rows::RowsDone,
+    signals::Signals,
 };
 
 /// Where the rows of a command go.
@@ -33,6 +34,8 @@ pub struct RowOutput {
     table: Option<Vec<Map<String, Value>>>,
     /// How many are done, where that is told.
     done: Option<RowsDone>,
+    /// What ends it early.
+    signals: Signals,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,9 @@ impl RowOutput {
             }
             Some(path) => To::File(GrowingFile::create(path)?),
         };
-        Ok(Self { to, total, written: 0, waiting: BTreeMap::new(), table: None, done: None })
+        let signals = Signals::default();
+        let waiting = BTreeMap::new();
+        Ok(Self { to, total, written: 0, waiting, table: None, done: None, signals })
     }
 
     /// With rows in a format. A table is written at its end, be that early or not.
@@ -71,8 +76,14 @@ impl RowOutput {
     /// Which tells how many rows are done. `name` says what is done with them.
     #[must_use]
     pub fn with_progress(mut self, name: &'static str) -> Self {
-        self.done = Some(RowsDone::new(name, self.total));
+        self.done = Some(RowsDone::new(name, self.total, &self.signals.bars()));
         self
+    }
+
+    /// Whose rows end early where a signal comes.
+    #[must_use]
+    pub fn with_signals(self, signals: &Signals) -> Self {
+        Self { signals: signals.clone(), ..self }
     }
 
     /// Adds the next row.
@@ -118,15 +129,23 @@ impl RowOutput {
         Ok(())
     }
 
-    /// Ends it. The file of a command that failed is as it was; the rows so far are told.
+    /// Ends it. The file of a command that failed, or that a signal ended, is as it was; the rows so far are told.
     ///
     /// # Errors
     ///
-    /// `result`, which the command led to; [`Error::Write`] if the file cannot take its place.
+    /// `result`, which the command led to; [`CliError::Interrupted`] if a signal came before all rows were written;
+    /// [`Error::Write`] if the file cannot take its place.
     pub fn end(mut self, mut result: CliResult) -> CliResult {
         // The bar gives way to what is written.
         self.done = None;
-        if let Some(rows) = self.table.take().filter(|rows| result.is_ok() || !rows.is_empty()) {
+        let made = self.table.as_ref().map_or(self.written, Vec::len);
+        let has_ended = match &result {
+            Ok(()) => made < self.total,
+            Err(error) => matches!(error, CliError::Failed(Error::Stopped { .. })),
+        };
+        let interrupted = has_ended && self.signals.came();
+        let is_whole = result.is_ok() && !interrupted;
+        if let Some(rows) = self.table.take().filter(|rows| is_whole || !rows.is_empty()) {
             let count = rows.len();
             let text = table(rows);
             match self.write(text.strip_suffix('\n').unwrap_or(&text)) {
@@ -134,6 +153,9 @@ impl RowOutput {
                 // What came first is told.
                 Err(error) => result = result.and(Err(error)),
             }
+        }
+        if interrupted {
+            return Err(self.interrupted());
         }
         let To::File(file) = self.to else { return result };
         let stand = format!(
@@ -149,6 +171,25 @@ impl RowOutput {
         }
         result
     }
+
+    /// What a signal left, and what to do next.
+    fn interrupted(self) -> CliError {
+        let (written, total) = (grouped(self.written), grouped(self.total));
+        let rows = format!("interrupted: {written} of {total} rows are written");
+        let message = match self.to {
+            To::Stdout => format!("{rows}, to stdout"),
+            To::Stream(path, _) => format!("{rows}, to {}", path.display()),
+            To::File(file) if self.written == 0 => {
+                file.discard();
+                format!("interrupted before the first of {total} rows was written")
+            }
+            To::File(file) => format!(
+                "{rows}, in {}, which stays; the same command begins again with the first row",
+                file.path().display()
+            ),
+        };
+        CliError::Interrupted { signal: self.signals.number(), message }
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +198,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::error::CliError;
 
     #[test]
     fn rows_come_in_order_and_stay_when_the_command_fails() {

@@ -154,6 +154,14 @@ pub enum Error {
         /// The score, NaN or an infinity.
         found: f32,
     },
+    /// Whoever follows a loop over rows ended it.
+    #[error("stopped after {done} of {of} rows")]
+    Stopped {
+        /// The rows that were done.
+        done: usize,
+        /// The rows that there are.
+        of: usize,
+    },
     /// A checkpoint is of a run with other settings, which cannot be continued with these.
     #[error(
         "{} was written by a run with other settings and cannot be resumed with these; what differs: {differing}; a new \

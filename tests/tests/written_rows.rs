@@ -3,16 +3,18 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write, pipe},
     path::Path,
-    process::{Command, Output, Stdio},
-    thread::sleep,
+    process::{Child, Command, Output, Stdio},
+    thread::{self, sleep},
     time::{Duration, Instant},
 };
 
+use peft_cli::output::grouped;
 use peft_core::formats::safetensors_file;
 use serde_json::json;
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{parse_lines, peft, root, succeed, tiny_model};
 
 /// Copies a tiny GPT-2 with NaN in place of position 10, so that rows with that many tokens fail.
 fn damaged_model(name: &str, to: &Path) {
@@ -148,4 +150,120 @@ fn predictions_are_written_as_they_are_made() {
         assert!(partial.lines().count() == 32 + more && whole.starts_with(&partial), "{partial}");
         assert_eq!(read(dir, output).unwrap(), whole, "as it was");
     }
+}
+
+/// Waits until something is so.
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no {what} in a minute");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+fn send(signal: &str, child: &Child) {
+    let kill = format!("kill -{signal} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
+/// Waits until a program follows its signals.
+#[cfg(target_os = "linux")]
+fn wait_until_it_follows(child: &Child) {
+    wait_for("handler", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 1) != 0
+    });
+}
+
+fn classify(dir: &Path, flags: &[&str]) -> Command {
+    let mut command = peft(dir);
+    let model = root().join(tiny_model("gpt2-cls"));
+    command.arg("predict").arg("--model").arg(model).args(["--input", "rows.jsonl"]);
+    command.args(flags);
+    command
+}
+
+#[test]
+fn a_signal_leaves_whole_lines_and_says_how_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    rows(dir, &[3; 9000]);
+    fs::write(dir.join("out.jsonl"), "old").unwrap();
+    let model = root().join(tiny_model("gpt2"));
+    let cases = [
+        (generate(dir, &model, &["--max-new-tokens", "20"]), "INT", 130, "stopping"),
+        (
+            classify(dir, &["--batch-size", "1", "--output", "out.jsonl"]),
+            "TERM",
+            143,
+            "stopping after this batch",
+        ),
+    ];
+    for (mut command, signal, code, stops) in cases {
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("row", || read(dir, "out.jsonl.partial").is_some_and(|text| !text.is_empty()));
+        send(signal, &child);
+        let output = child.wait_with_output().unwrap();
+        let said = message(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(&format!("{stops}; a second signal ends it at once\n")), "{said}");
+        let partial = read(dir, "out.jsonl.partial").unwrap();
+        assert!(partial.ends_with('\n'), "{partial}");
+        let lines = parse_lines(&partial).len();
+        let says = format!(
+            "\ninterrupted: {} of 9 000 rows are written, in out.jsonl.partial, which stays; ",
+            grouped(lines)
+        );
+        assert!(said.contains(&says), "{lines}: {said}");
+        assert_eq!(read(dir, "out.jsonl").unwrap(), "old");
+        fs::remove_file(dir.join("out.jsonl.partial")).unwrap();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_evaluation_that_a_signal_ends_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let row = format!("{}\n", json!({"input_ids": [5, 6, 7], "label": 1}));
+    fs::write(dir.join("rows.jsonl"), row.repeat(9000)).unwrap();
+    let mut command = peft(dir);
+    let model = root().join(tiny_model("gpt2-cls"));
+    command.arg("eval").arg("--model").arg(model).args(["--data", "rows.jsonl"]);
+    command.args(["--batch-size", "1"]).stderr(Stdio::piped()).stdout(Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_until_it_follows(&child);
+    send("INT", &child);
+    let output = child.wait_with_output().unwrap();
+    let said = message(&output);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0), "{said}");
+    let says = " of 9 000 rows: scores are of all of them, and nothing is written\n";
+    assert!(said.contains("\ninterrupted after ") && said.ends_with(says), "{said}");
+}
+
+/// Nobody reads its results, so that it cannot end in order.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_second_signal_ends_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    rows(dir, &[3]);
+    let (unread, mut full) = pipe().unwrap();
+    let stdout = full.try_clone().unwrap();
+    let filling = thread::spawn(move || while full.write_all(&[0; 4096]).is_ok() {});
+    let mut command = classify(dir, &[]);
+    let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    wait_until_it_follows(&child);
+    send("INT", &child);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let first = said.by_ref().find(|line| line.starts_with("stopping")).unwrap();
+    assert_eq!(first, "stopping after this batch; a second signal ends it at once");
+    assert_eq!(child.try_wait().unwrap(), None);
+    send("INT", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(said.collect::<Vec<_>>(), [""; 0]);
+    drop(unread);
+    filling.join().unwrap();
 }

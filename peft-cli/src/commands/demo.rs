@@ -18,7 +18,8 @@ use crate::{
     flags::method_name::MethodName,
     output::{self, grouped, line},
     screen::{manners::is_watched, rows::INTERVAL},
-    training::{PreparedRun, progress::Progress, signals::Signals},
+    signals::{AFTER_STEP, Signals},
+    training::{PreparedRun, progress::Progress},
 };
 
 /// Trains prompt tuning, prefix tuning and P-tuning v2 on the built-in model, and prints one table.
@@ -76,7 +77,7 @@ pub fn run(args: &DemoArgs) -> CliResult {
     if !args.json {
         introduce(&builtin, args.seed)?;
     }
-    let signals = Signals::follow();
+    let signals = Signals::follow(AFTER_STEP);
     let mut reached = Vec::new();
     for method in MethodName::ALL {
         reached.push(train(&builtin, method, args.seed, &signals, &device)?);

@@ -16,15 +16,17 @@ use crate::{
     decoder_start,
     decoding::{Purpose, settle},
     end_token,
-    error::CliResult,
+    error::{CliError, CliResult},
     flags::{
         choices::{PADDING, at_least_one, parse_value},
         decoding::DecodingArgs,
         help::FlagHelp,
     },
-    generation_scores, one_class, output,
+    generation_scores, one_class,
+    output::{self, grouped},
     screen::rows::RowsDone,
     session::{Session, UseArgs},
+    signals::{AFTER_BATCH, Signals},
     text_settings::TextArgs,
 };
 
@@ -125,8 +127,12 @@ pub fn run(args: &EvalArgs) -> CliResult {
              which otherwise answers every question"
         ));
     }
-    let done = RowsDone::new("eval", encoded.examples.len());
-    let tell = |rows, _| done.set(rows);
+    let signals = Signals::follow(AFTER_BATCH);
+    let done = RowsDone::new("eval", encoded.examples.len(), &signals.bars());
+    let tell = |rows, _| {
+        done.set(rows);
+        signals.flow()
+    };
     let found = session
         .predictor()?
         .with_max_answer_length(session.max_answer_length(&args.text)?)
@@ -134,12 +140,12 @@ pub fn run(args: &EvalArgs) -> CliResult {
         .with_padding(side)
         .with_batch_size(args.batch_size)
         .with_watch(RowsRead(&tell))
-        .assess(&encoded.examples, session.labels.as_ref())
-        .map_err(|error| match error {
-            Error::Mismatch(message) => Error::file(&args.data[0], message),
-            other => other,
-        })?;
+        .assess(&encoded.examples, session.labels.as_ref());
     drop(done);
+    let found = found.map_err(|error| match error {
+        Error::Mismatch(message) => Error::file(&args.data[0], message).into(),
+        other => interrupted(other, &signals),
+    })?;
     session.check_base_sum()?;
     if let Some(class) = found.only_class {
         one_class::warn(class, session.labels.as_ref());
@@ -158,7 +164,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let config = settle(&decoding, &session.base, &end, Purpose::Scoring)?
             .with_batch_size(args.batch_size);
         decoder_start::note(&session.base);
-        let written = generation_scores::write(&session, &encoded, &config)?;
+        let written = generation_scores::write(&session, &encoded, &config, &signals)
+            .map_err(|error| interrupted(error, &signals))?;
         if written.len() < encoded.examples.len() {
             output::note(format!(
                 "note: {} rows have {} inputs: each is generated once, and the closest of its targets counts",
@@ -177,4 +184,15 @@ pub fn run(args: &EvalArgs) -> CliResult {
         return Ok(output::line(serde_json::to_string(&metrics).unwrap_or_default())?);
     }
     Ok(output::metrics(&metrics)?)
+}
+
+/// What a signal left of a loop that it ended.
+fn interrupted(error: Error, signals: &Signals) -> CliError {
+    let Error::Stopped { done, of } = error else { return error.into() };
+    let message = format!(
+        "interrupted after {} of {} rows: scores are of all of them, and nothing is written",
+        grouped(done),
+        grouped(of)
+    );
+    CliError::Interrupted { signal: signals.number(), message }
 }

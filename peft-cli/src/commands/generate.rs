@@ -19,8 +19,9 @@ use crate::{
     output,
     predictions::Given,
     row_output::RowOutput,
-    screen::rows::RowsDone,
+    screen::{bar::Bars, rows::RowsDone},
     session::{Session, UseArgs},
+    signals::{AT_NEXT_TOKEN, Signals},
     text_settings::TextArgs,
     text_stream::{NewText, TextStream},
     token_text::TokenText,
@@ -148,7 +149,9 @@ fn continue_file(session: &Session, args: &GenerateArgs, config: &GenerateConfig
         Ok(Value::Object(fields).to_string())
     };
     let output = RowOutput::open(args.output.as_deref(), records.len())?;
-    let lines = Lines { line: &line, output, written: Ok(()) };
+    let signals = Signals::follow(AT_NEXT_TOKEN);
+    let output = output.with_signals(&signals);
+    let lines = Lines { line: &line, output, written: Ok(()), signals };
     continue_rows(session, &encoded.examples, config, texts.as_deref(), lines)
 }
 
@@ -190,7 +193,7 @@ fn continue_text(
     let [text] = &texts;
     let searched = matches!(&config.strategy, Strategy::Beams(beams) if beams.num_beams > 1);
     if searched || config.num_return_sequences > 1 {
-        let done = RowsDone::new("generate", 1);
+        let done = RowsDone::new("generate", 1, &Bars::default());
         let mut watcher = Rows { texts: Some(&texts), done, lines: None };
         let made = run_generate(session, &[&ids], config, &mut watcher)?;
         for sequence in made.iter().flatten() {
@@ -249,11 +252,14 @@ struct Lines<'a> {
     line: &'a dyn Fn(usize, &[Generated]) -> peft_core::Result<String>,
     output: RowOutput,
     written: CliResult,
+    signals: Signals,
 }
 
 impl Watcher for Rows<'_> {
     fn ends(&mut self, row: usize, new_tokens: &[u32]) -> bool {
-        self.texts.is_some_and(|texts| texts[row].stops(new_tokens))
+        // Sequences that a signal ends are never written.
+        self.lines.as_ref().is_some_and(|lines| lines.signals.came())
+            || self.texts.is_some_and(|texts| texts[row].stops(new_tokens))
     }
 
     fn row_done(&mut self, _: usize) {
@@ -262,6 +268,7 @@ impl Watcher for Rows<'_> {
 
     fn made(&mut self, row: usize, sequences: &[Generated]) -> ControlFlow<()> {
         let Some(lines) = &mut self.lines else { return ControlFlow::Continue(()) };
+        lines.signals.flow()?;
         let line = (lines.line)(row, sequences).map_err(CliError::from);
         lines.written = line.and_then(|line| lines.output.put(row, line));
         match lines.written {
@@ -281,7 +288,7 @@ fn continue_rows(
     lines: Lines<'_>,
 ) -> CliResult {
     let rows: Vec<&[u32]> = examples.iter().map(|row| row.input_ids.as_slice()).collect();
-    let done = RowsDone::new("generate", rows.len());
+    let done = RowsDone::new("generate", rows.len(), &lines.signals.bars());
     let mut watcher = Rows { texts, done, lines: Some(lines) };
     let made = run_generate(session, &rows, config, &mut watcher);
     let Rows { lines, done, .. } = watcher;

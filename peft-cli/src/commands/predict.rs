@@ -6,7 +6,7 @@ use clap::Args;
 use peft_core::{
     Error, ProblemType, Task,
     data::Example,
-    evaluate::{Vote, multi_adapter::PerPosition, questions},
+    evaluate::{RowsRead, Vote, multi_adapter::PerPosition, questions},
     text::{FieldNames, Record, Role},
     train::TrainConfig,
 };
@@ -23,6 +23,7 @@ use crate::{
     predictions::{Asked, Format, Given, Shown, Worded, Words, answers, name, named, tags, words},
     row_output::RowOutput,
     session::{Session, UseArgs},
+    signals::{AFTER_BATCH, Signals},
     text_settings::TextArgs,
 };
 
@@ -167,17 +168,19 @@ impl PredictArgs {
         Shown { top: self.top_k }
     }
 
-    /// Writes `total` rows, which `make` makes in order with the adapters of `sessions`.
+    /// Writes `total` rows, which `make` makes in order with the adapters of `sessions` until a signal ends the reading.
     fn write(
         &self,
         sessions: &[Session],
         total: usize,
-        make: impl FnOnce(&mut RowOutput) -> CliResult,
+        make: impl FnOnce(&mut RowOutput, RowsRead<'_>) -> CliResult,
     ) -> CliResult {
         let format = Format::of(self.format, self.output.as_deref());
         let output = RowOutput::open(self.output.as_deref(), total)?;
-        let mut output = output.with_format(format).with_progress("predict");
-        let made = make(&mut output)
+        let signals = Signals::follow(AFTER_BATCH);
+        let output = output.with_signals(&signals).with_format(format);
+        let mut output = output.with_progress("predict");
+        let made = make(&mut output, RowsRead(&|_, _| signals.flow()))
             .and_then(|()| Ok(sessions.iter().try_for_each(Session::check_base_sum)?));
         output.end(made)
     }
@@ -208,7 +211,8 @@ fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
         .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.rows)?);
     // A question has a record of its own, whatever the number of its windows.
     let questions = questions(&encoded.examples);
-    args.write(std::slice::from_ref(&session), records.len(), |output| {
+    args.write(std::slice::from_ref(&session), records.len(), |output, watch| {
+        let predictor = predictor.with_watch(watch);
         for part in args.parts(questions.len()) {
             let windows = questions[part.start].start..questions[part.end - 1].end;
             let windows = &encoded.examples[windows];
@@ -252,7 +256,8 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    args.write(&set.sessions, examples.len(), |output| {
+    args.write(&set.sessions, examples.len(), |output, watch| {
+        let model = model.with_watch(watch);
         for part in args.parts(examples.len()) {
             let answers = model.answer(&examples[part.clone()], &of_row[part.clone()])?;
             for (row, answer) in part.zip(answers) {
@@ -326,7 +331,8 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    args.write(&set.sessions, records.len(), |output| {
+    args.write(&set.sessions, records.len(), |output, watch| {
+        let model = model.with_watch(watch);
         for part in args.parts(records.len()) {
             let of_part = examples.iter().flat_map(|own| &own[part.clone()]);
             let of_part: Vec<Example> = of_part.cloned().collect();

@@ -16,11 +16,11 @@ use crate::{
     one_class, output,
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{Settings, file, resolve::resolve},
+    signals::{AFTER_STEP, Signals},
     training::{
         PreparedRun, TrainedRun, closing, overwrite,
         progress::Progress,
         run_folder::{self, RunFolder, Start},
-        signals::Signals,
     },
     usage::listed,
 };
@@ -109,7 +109,7 @@ pub fn run(args: TrainArgs) -> CliResult {
     let columns = is_watched().then(columns);
     let opening = run.opening();
     let facts = opening.facts()?.into_iter().map(|(name, text)| fact(name, &text, columns));
-    let signals = Signals::follow();
+    let signals = Signals::follow(AFTER_STEP);
     let every = Duration::from_secs(args.log_every);
     let mut progress = Progress::new(run.method.name(), every, Some(folder), signals.clone())
         .with_opening(facts.collect(), opening.warnings());

@@ -9,8 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use peft_models::generate::Watcher;
-
 use super::{
     bar::{Bar, Bars},
     clock::{rest, time},
@@ -34,15 +32,15 @@ pub struct RowsDone {
 }
 
 impl RowsDone {
-    /// A loop over `total` rows. `name` says what is done with them.
-    pub fn new(name: &'static str, total: usize) -> Self {
+    /// A loop over `total` rows, with its bar among `bars`. `name` says what is done with them.
+    pub fn new(name: &'static str, total: usize, bars: &Bars) -> Self {
         let (begun, done) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
         let shared = Arc::clone(&done);
         let text = move |columns: usize| {
             line(name, shared.load(Ordering::Relaxed), total, begun.elapsed()).fit(Some(columns))
         };
         // One row is too soon done to be waited for.
-        let bar = (is_watched() && total > 1).then(|| Bars::default().add(text));
+        let bar = (is_watched() && total > 1).then(|| bars.add(text));
         Self { name, total, done, begun, last: Cell::new(begun), bar }
     }
 
@@ -64,13 +62,6 @@ impl RowsDone {
     /// One row more is done.
     pub fn add_one(&self) {
         self.set(self.done.load(Ordering::Relaxed) + 1);
-    }
-}
-
-/// Rows that are continued.
-impl Watcher for RowsDone {
-    fn row_done(&mut self, _: usize) {
-        self.add_one();
     }
 }
 

@@ -16,7 +16,6 @@
 //! | [`progress`] | follows it: metrics file, screen, signals |
 //! | [`run_screen`], [`run_numbers`] | what is shown of it while it lasts |
 //! | [`loss_watch`] | whether its loss falls |
-//! | [`signals`] | Ctrl-C, and what else ends a program |
 //! | [`closing`] | what is said when it has ended |
 
 pub mod class_names;
@@ -35,7 +34,6 @@ pub mod progress;
 pub mod run_folder;
 pub mod run_numbers;
 pub mod run_screen;
-pub mod signals;
 pub mod step_lines;
 
 pub use prepared::{PreparedRun, TrainedRun};

@@ -16,9 +16,8 @@ use super::{
     run_folder::{Begun, RunFolder},
     run_numbers::Evaluating,
     run_screen::RunScreen,
-    signals::Signals,
 };
-use crate::output;
+use crate::{output, signals::Signals};
 
 /// Follows a run.
 #[derive(Debug)]

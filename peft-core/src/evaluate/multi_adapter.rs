@@ -4,6 +4,8 @@
 //! Each row has its own virtual tokens (R = B), so a batch may mix adapters; only the heads are
 //! applied one adapter at a time. Lester et al. (2021, section 6) build prompt ensembles this way.
 
+use std::ops::ControlFlow;
+
 use super::{
     checks::check_task,
     outputs::{answers, choose, logits, sequence_states, token_states},
@@ -149,10 +151,9 @@ impl<'a> MultiAdapter<'a> {
             let virtual_tokens = |rows: &[usize]| {
                 self.virtual_tokens(group, &rows.iter().map(member_of).collect::<Vec<_>>())
             };
-            let all_groups = |done, _| {
-                if let Some(RowsRead(tell)) = self.reader.watch {
-                    tell(before + done, pairs.len());
-                }
+            let all_groups = |done, _| match self.reader.watch {
+                Some(RowsRead(tell)) => tell(before + done, pairs.len()),
+                None => ControlFlow::Continue(()),
             };
             let mut reader: RowReader<'_> = self.reader;
             (reader.batch_size, reader.watch) = (batch_size, Some(RowsRead(&all_groups)));

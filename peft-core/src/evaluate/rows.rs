@@ -1,6 +1,6 @@
 //! The one loop that reads many rows with a frozen model.
 
-use std::fmt;
+use std::{fmt, ops::ControlFlow};
 
 use crate::{
     contract::{
@@ -12,9 +12,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Is told after each batch how many rows have been read, and how many there are.
+/// Is told after each batch how many rows have been read, and how many there are. A break ends the reading with
+/// [`Error::Stopped`], unless all have been.
 #[derive(Clone, Copy)]
-pub struct RowsRead<'a>(pub &'a dyn Fn(usize, usize));
+pub struct RowsRead<'a>(pub &'a dyn Fn(usize, usize) -> ControlFlow<()>);
 
 impl fmt::Debug for RowsRead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,8 +76,8 @@ impl<'a> RowReader<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`FrozenModel::forward`], of `virtual_tokens` and of `visit`; the first one ends the
-    /// loop.
+    /// Those of [`FrozenModel::forward`], of `virtual_tokens` and of `visit`, and [`Error::Stopped`]; the first one ends
+    /// the loop.
     pub fn read(
         &self,
         examples: &[&Example],
@@ -92,8 +93,12 @@ impl<'a> RowReader<'a> {
             let (indices, examples) = (indices.as_slice(), chosen.as_slice());
             visit(&ReadBatch { indices, examples, batch: &batch, hidden: &hidden })?;
             done += indices.len();
-            if let Some(RowsRead(tell)) = self.watch {
-                tell(done, lengths.len());
+            let of = lengths.len();
+            if let Some(RowsRead(tell)) = self.watch
+                && tell(done, of).is_break()
+                && done < of
+            {
+                return Err(Error::Stopped { done, of });
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The training loop.
 
-use std::{cell::RefCell, time::Instant};
+use std::{cell::RefCell, ops::ControlFlow, time::Instant};
 
 use burn::tensor::Tensor;
 
@@ -386,7 +386,10 @@ impl<'a> Trainer<'a> {
         let virtual_tokens = folded.method.virtual_tokens(Mode::Evaluate);
         let step = state.counters.step;
         let told = RefCell::new(observer);
-        let tell = |rows, of| told.borrow_mut().evaluating(step, rows, of);
+        let tell = |rows, of| {
+            told.borrow_mut().evaluating(step, rows, of);
+            ControlFlow::Continue(())
+        };
         let found = Predictor::new(self.model, &virtual_tokens, folded.head.as_ref(), config.task)?
             .with_pooling(config.pooling)
             .with_problem_type(config.problem_type)

@@ -1,11 +1,21 @@
-//! Signals that end a run: the first one after the step that is being made, so that it can be continued.
+//! Signals that end a command: the first one where its work can be left in order, a second one at once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use crate::{output, screen::bar::Bars};
+
+/// What a training run says when it is asked to stop.
+pub const AFTER_STEP: &str = "stopping after this step";
+/// What a loop over rows says then.
+pub const AFTER_BATCH: &str = "stopping after this batch";
+/// What generation says then, whose batches take long.
+pub const AT_NEXT_TOKEN: &str = "stopping";
 
 /// The number of Ctrl-C's signal, where it is not known which one came.
 const INTERRUPT: usize = 2;
@@ -20,8 +30,9 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Follows Ctrl-C, and what asks a program to end. A second signal ends it at once.
-    pub fn follow() -> Self {
+    /// Follows Ctrl-C, and what asks a program to end. The first signal is answered with `stops`, which says when the
+    /// command does; a second one ends the program at once.
+    pub fn follow(stops: &'static str) -> Self {
         let own = Self::default();
         let follower = own.clone();
         // A second handler in one process (tests) is refused; such a run cannot be interrupted.
@@ -30,7 +41,7 @@ impl Signals {
                 std::process::exit(exit_code(follower.number()).into());
             }
             follower.bars.above(|| {
-                output::tell("stopping after this step; a second signal ends it at once");
+                output::tell(format!("{stops}; a second signal ends it at once"));
             });
         });
         // What asks is told apart by signal-hook only, which goes on to the handler before it.
@@ -55,6 +66,14 @@ impl Signals {
         match self.number.load(Ordering::SeqCst) {
             0 => INTERRUPT,
             number => number,
+        }
+    }
+
+    /// Whether a loop goes on: not once a signal came.
+    pub fn flow(&self) -> ControlFlow<()> {
+        match self.came() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
     }
 
