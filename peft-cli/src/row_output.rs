@@ -59,7 +59,17 @@ impl RowOutput {
                 let stream = atomic::open_stream(path).map_err(Error::write(path))?;
                 To::Stream(path.to_path_buf(), stream)
             }
-            Some(path) => To::File(GrowingFile::create(path)?),
+            Some(path) => {
+                let file = GrowingFile::create(path)?;
+                if let Some(earlier) = file.earlier() {
+                    output::note(format!(
+                        "note: {} is there already and stays; until all rows are written they stand in {}",
+                        earlier.display(),
+                        file.path().display()
+                    ));
+                }
+                To::File(file)
+            }
         };
         let signals = Signals::default();
         let waiting = BTreeMap::new();
@@ -184,7 +194,7 @@ impl RowOutput {
                 format!("interrupted before the first of {total} rows was written")
             }
             To::File(file) => format!(
-                "{rows}, in {}, which stays; the same command begins again with the first row",
+                "{rows}, in {}; the same command begins with the first row again and leaves them there",
                 file.path().display()
             ),
         };
@@ -211,11 +221,12 @@ mod tests {
         let failed = || Err(CliError::Usage("no".into()));
         let read = |path: &Path| fs::read_to_string(path).ok();
         assert!(run(&[1, 0, 3], failed()).is_err());
-        assert_eq!((read(&path), read(&partial)), (None, Some("row 0\nrow 1\n".into())));
+        let rows = |count: usize| (0..count).map(|row| format!("row {row}\n")).collect::<String>();
+        assert_eq!((read(&path), read(&partial)), (None, Some(rows(2))));
         run(&[2, 0, 1, 3], Ok(())).unwrap();
-        let whole = Some("row 0\nrow 1\nrow 2\nrow 3\n".to_string());
-        assert_eq!((read(&path), read(&partial)), (whole.clone(), None));
+        assert_eq!((read(&path), read(&partial)), (Some(rows(4)), Some(rows(2))));
+        fs::remove_file(&partial).unwrap();
         assert!(run(&[1], failed()).is_err());
-        assert_eq!((read(&path), read(&partial)), (whole, None));
+        assert_eq!((read(&path), read(&partial)), (Some(rows(4)), None));
     }
 }

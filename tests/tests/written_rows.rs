@@ -71,10 +71,15 @@ fn an_error_in_a_late_row_leaves_the_rows_before_it() {
     );
     assert_eq!(read(dir, "out.jsonl").unwrap(), "old");
     let partial = read(dir, "out.jsonl.partial").unwrap();
-    // They are the rows of a run that ends.
+    // They are the rows of a run that ends, which leaves them there.
     rows(dir, &[3; 20]);
-    succeed(&mut generate(dir, &dir.join("model"), &flags));
-    assert_eq!((read(dir, "out.jsonl"), read(dir, "out.jsonl.partial")), (Some(partial), None));
+    let output = succeed(&mut generate(dir, &dir.join("model"), &flags));
+    let note = "note: out.jsonl.partial is there already and stays; until all rows are written they stand in \
+                out.jsonl.partial-2\n";
+    assert_eq!(message(&output), note);
+    let files = ["out.jsonl", "out.jsonl.partial", "out.jsonl.partial-2"].map(|name| read(dir, name));
+    assert_eq!(files, [Some(partial.clone()), Some(partial), None]);
+    fs::remove_file(dir.join("out.jsonl.partial")).unwrap();
     // Where there is none, nothing is left.
     rows(dir, &[12]);
     let output = generate(dir, &dir.join("model"), &flags).output().unwrap();
@@ -97,6 +102,7 @@ fn a_full_disk_and_a_kill_leave_whole_lines() {
         let partial = read(dir, "out.jsonl.partial").unwrap();
         assert!(partial.ends_with('\n') && whole.starts_with(&partial), "{partial}");
         assert_eq!(read(dir, "out.jsonl"), None);
+        fs::remove_file(dir.join("out.jsonl.partial")).unwrap();
         partial.lines().count()
     };
     // Ignored, the signal leaves an error like that of a full disk.
@@ -212,7 +218,7 @@ fn a_signal_leaves_whole_lines_and_says_how_many() {
         assert!(partial.ends_with('\n'), "{partial}");
         let lines = parse_lines(&partial).len();
         let says = format!(
-            "\ninterrupted: {} of 9 000 rows are written, in out.jsonl.partial, which stays; ",
+            "\ninterrupted: {} of 9 000 rows are written, in out.jsonl.partial; ",
             grouped(lines)
         );
         assert!(said.contains(&says), "{lines}: {said}");

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -17,10 +17,12 @@ use crate::error::{Error, Result};
 const END: &str = ".partial";
 /// Bytes that a name may have.
 const LONGEST_NAME: usize = 255;
+/// Names that are tried.
+const NAMES: usize = 100;
 
 /// Lines on their way into a file: they stand in `NAME.partial` beside it, which takes its place at the end. Whatever
-/// ends the program before leaves the old file as it is, and beside it the lines so far. The next program that writes the
-/// same file begins anew.
+/// ends the program before leaves the old file as it is, and beside it the lines so far. Nothing that is there already is
+/// touched, be it of an earlier program or of somebody's own: the lines then stand in `NAME.partial-2`, and so on.
 #[derive(Debug)]
 pub struct GrowingFile {
     file: File,
@@ -29,6 +31,8 @@ pub struct GrowingFile {
     becomes: PathBuf,
     /// The file as the caller named it.
     named: PathBuf,
+    /// What was there under the usual name.
+    earlier: Option<PathBuf>,
     /// Bytes of whole lines.
     length: u64,
 }
@@ -47,33 +51,34 @@ impl GrowingFile {
                 return Err(Error::write(named)(no_file));
             }
         };
-        let path = partial(&becomes);
-        let open = || -> io::Result<Option<File>> {
-            let permissions = writable_permissions(&becomes)?;
-            if !clear(&path)? {
-                return Ok(None);
+        let permissions = writable_permissions(&becomes).map_err(Error::write(named))?;
+        let in_use = || Error::InUse { path: named.to_path_buf(), process: None };
+        let mut free = None;
+        for path in (1..=NAMES).map(|number| partial(&becomes, number)) {
+            match state(&path).map_err(Error::write(named))? {
+                State::Free => _ = free.get_or_insert(path),
+                State::Taken => {}
+                State::Written => return Err(in_use()),
             }
-            let mut options = OpenOptions::new();
-            options.append(true).create_new(true);
-            only_for(permissions.as_ref(), &mut options);
-            let file = options.open(&path)?;
-            if let Some(permissions) = permissions {
-                file.set_permissions(permissions)?;
-            }
-            // Between making and locking it looks like what a kill left, and may be removed as such.
-            let is_lost =
-                matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_at(&file, &path);
-            Ok((!is_lost).then_some(file))
-        };
-        match open().map_err(Error::write(named))? {
-            Some(file) => Ok(Self { file, path, becomes, named: named.to_path_buf(), length: 0 }),
-            None => Err(Error::InUse { path: named.to_path_buf(), process: None }),
         }
+        let usual = partial(&becomes, 1);
+        let Some(path) = free else {
+            let message = format!("{} and {} more like it are there: remove them", usual.display(), NAMES - 1);
+            return Err(Error::write(named)(io::Error::other(message)));
+        };
+        let file = make(&path, permissions).map_err(Error::write(named))?.ok_or_else(in_use)?;
+        let earlier = (path != usual).then_some(usual);
+        Ok(Self { file, path, becomes, named: named.to_path_buf(), earlier, length: 0 })
     }
 
     /// Where the lines stand until [`finish`](Self::finish).
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is there under the name that the lines would usually stand in, and stays.
+    pub fn earlier(&self) -> Option<&Path> {
+        self.earlier.as_deref()
     }
 
     /// Adds a line, to which its end is added.
@@ -112,38 +117,61 @@ impl GrowingFile {
     }
 }
 
-/// The name under which a file grows.
-fn partial(file: &Path) -> PathBuf {
+/// The names under which a file may grow, the first of which is number 1.
+fn partial(file: &Path, number: usize) -> PathBuf {
+    let end = match number {
+        1 => END.to_string(),
+        _ => format!("{END}-{number}"),
+    };
     let name = file.file_name().unwrap_or_default();
-    if name.len() + END.len() <= LONGEST_NAME {
+    if name.len() + end.len() <= LONGEST_NAME {
         let mut name = OsString::from(name);
-        name.push(END);
+        name.push(end);
         return file.with_file_name(name);
     }
     let name = name.to_string_lossy();
-    let kept = name.floor_char_boundary(LONGEST_NAME - END.len());
-    file.with_file_name(format!("{}{END}", &name[..kept]))
+    let kept = name.floor_char_boundary(LONGEST_NAME - end.len());
+    file.with_file_name(format!("{}{end}", &name[..kept]))
 }
 
-/// Removes what an earlier program left under a name; false if one is still writing it.
-fn clear(path: &Path) -> io::Result<bool> {
-    let there = match fs::symlink_metadata(path) {
-        Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    // Anything else is not ours, and a pipe would be waited for.
-    if there.is_file() {
-        let held = File::open(path)?;
-        if matches!(held.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Ok(false);
-        }
-        fs::remove_file(path)?;
-    } else {
-        let message = format!("{} is there and no file", path.display());
-        return Err(io::Error::other(message));
+/// What is there under a name.
+enum State {
+    Free,
+    /// A file that nobody writes here, or anything else.
+    Taken,
+    /// A file that a program is writing.
+    Written,
+}
+
+fn state(path: &Path) -> io::Result<State> {
+    match fs::symlink_metadata(path) {
+        // A pipe would be waited for, and a link may lead to one.
+        Ok(there) if !there.is_file() => Ok(State::Taken),
+        Ok(_) => Ok(match File::open(path).map(|file| file.try_lock()) {
+            Ok(Err(TryLockError::WouldBlock)) => State::Written,
+            _ => State::Taken,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::Free),
+        Err(error) => Err(error),
     }
-    Ok(true)
+}
+
+/// Makes a file and holds it; `None` if another program was faster.
+fn make(path: &Path, permissions: Option<Permissions>) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.append(true).create_new(true);
+    only_for(permissions.as_ref(), &mut options);
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        opened => opened?,
+    };
+    // Another program may look at it before it is held, and then holds it for a moment.
+    let is_lost = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    let set = permissions.map_or(Ok(()), |permissions| file.set_permissions(permissions));
+    if (is_lost || set.is_err()) && is_at(&file, path) {
+        fs::remove_file(path)?;
+    }
+    set.map(|()| (!is_lost).then_some(file))
 }
 
 #[cfg(test)]
@@ -169,30 +197,50 @@ mod tests {
         // Another program has to wait.
         let error = GrowingFile::create(&path).unwrap_err();
         assert!(matches!(&error, Error::InUse { path: found, .. } if *found == path), "{error}");
-        // As a kill would leave it.
-        drop(growing);
-        assert_eq!(read(&partial), "one\ntwo\n");
-        let mut growing = GrowingFile::create(&path).unwrap();
-        growing.push("three").unwrap();
+        assert_eq!(growing.earlier(), None);
         growing.finish().unwrap();
-        assert_eq!(read(&path), "three\n");
+        assert_eq!((read(&path).as_str(), partial.exists()), ("one\ntwo\n", false));
         GrowingFile::create(&path).unwrap().discard();
-        assert_eq!((read(&path).as_str(), partial.exists()), ("three\n", false));
+        assert_eq!((read(&path).as_str(), partial.exists()), ("one\ntwo\n", false));
+    }
+
+    /// What a kill has left, or what somebody has called so.
+    #[test]
+    fn what_is_there_already_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("out.partial"), "precious").unwrap();
+        fs::create_dir(at("out.partial-2")).unwrap();
+        let mut growing = GrowingFile::create(&at("out")).unwrap();
+        growing.push("one").unwrap();
+        assert_eq!(growing.path(), at("out.partial-3"));
+        assert_eq!(growing.earlier(), Some(&*at("out.partial")));
+        // Whoever writes the same file is seen under whatever name.
+        fs::remove_file(at("out.partial")).unwrap();
+        assert!(matches!(GrowingFile::create(&at("out")), Err(Error::InUse { .. })));
+        fs::write(at("out.partial"), "precious").unwrap();
+        growing.finish().unwrap();
+        let files = ["out", "out.partial"].map(|name| read(&at(name)));
+        assert_eq!(files, ["one\n", "precious"]);
+        assert!(at("out.partial-2").is_dir() && !at("out.partial-3").exists());
+        for number in 2..=NAMES {
+            let _ = fs::write(at(&format!("out.partial-{number}")), "");
+        }
+        let error = GrowingFile::create(&at("out")).unwrap_err().to_string();
+        assert!(error.contains("out.partial and 99 more like it are there: remove"), "{error}");
     }
 
     #[test]
-    fn long_names_and_names_that_are_taken() {
+    fn long_names_and_folders_that_are_not_there() {
         let dir = tempfile::tempdir().unwrap();
         let long = dir.path().join(format!("{}é", "n".repeat(253)));
         let mut growing = GrowingFile::create(&long).unwrap();
         growing.push("x").unwrap();
         growing.finish().unwrap();
         assert_eq!(read(&long), "x\n");
-        assert_eq!(partial(&long).file_name().unwrap().len(), LONGEST_NAME);
-        let path = dir.path().join("a");
-        fs::create_dir(dir.path().join("a.partial")).unwrap();
-        let error = GrowingFile::create(&path).unwrap_err().to_string();
-        assert!(error.contains("a.partial is there and no file"), "{error}");
+        for number in [1, 2, NAMES] {
+            assert_eq!(partial(&long, number).file_name().unwrap().len(), LONGEST_NAME);
+        }
         assert!(GrowingFile::create(&dir.path().join("none/a")).is_err());
     }
 
@@ -214,7 +262,11 @@ mod tests {
         // A link under its name is not followed.
         fs::write(at("precious"), "precious").unwrap();
         symlink("precious", at("b.partial")).unwrap();
-        assert!(GrowingFile::create(&at("b")).is_err());
-        assert_eq!(read(&at("precious")), "precious");
+        let mut growing = GrowingFile::create(&at("b")).unwrap();
+        growing.push("new").unwrap();
+        growing.finish().unwrap();
+        let files = ["b", "precious"].map(|name| read(&at(name)));
+        assert_eq!(files, ["new\n", "precious"]);
+        assert!(at("b.partial").is_symlink());
     }
 }
