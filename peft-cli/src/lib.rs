@@ -34,7 +34,7 @@
 //! | [`row_output`] | rows of results, written as they are made |
 //! | [`nearest`] | the name that was probably meant |
 //! | [`usage`] | what is said of a command line that makes no sense |
-//! | [`one_class`] | what is said where one class is predicted everywhere |
+//! | [`constant`] | what is said where the same is predicted for all rows |
 //! | [`signals`] | Ctrl-C, and what else ends a command |
 //! | [`screen`] | what a person sees while the program works |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
@@ -44,6 +44,7 @@ pub mod adapter_set;
 pub mod allocator;
 pub mod base_model;
 pub mod commands;
+pub mod constant;
 pub mod data_files;
 pub mod decoder_start;
 pub mod decoding;
@@ -61,7 +62,6 @@ pub mod locate;
 pub mod message;
 pub mod model_dir;
 pub mod nearest;
-pub mod one_class;
 pub mod output;
 pub mod paths;
 pub mod predictions;

@@ -77,7 +77,8 @@ fn an_error_in_a_late_row_leaves_the_rows_before_it() {
     let note = "note: out.jsonl.partial is there already and stays; until all rows are written they stand in \
                 out.jsonl.partial-2\n";
     assert_eq!(message(&output), note);
-    let files = ["out.jsonl", "out.jsonl.partial", "out.jsonl.partial-2"].map(|name| read(dir, name));
+    let files =
+        ["out.jsonl", "out.jsonl.partial", "out.jsonl.partial-2"].map(|name| read(dir, name));
     assert_eq!(files, [Some(partial.clone()), Some(partial), None]);
     fs::remove_file(dir.join("out.jsonl.partial")).unwrap();
     // Where there is none, nothing is left.

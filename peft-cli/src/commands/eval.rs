@@ -13,7 +13,7 @@ use peft_core::{
 use peft_models::generate::EndTokens;
 
 use crate::{
-    decoder_start,
+    constant, decoder_start,
     decoding::{Purpose, settle},
     end_token,
     error::{CliError, CliResult},
@@ -22,7 +22,7 @@ use crate::{
         decoding::DecodingArgs,
         help::FlagHelp,
     },
-    generation_scores, one_class,
+    generation_scores,
     output::{self, grouped},
     screen::rows::RowsDone,
     session::{Session, UseArgs},
@@ -147,8 +147,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
         other => interrupted(other, &signals),
     })?;
     session.check_base_sum()?;
-    if let Some(class) = found.only_class {
-        one_class::warn(class, session.labels.as_ref());
+    if let Some(constant) = &found.constant {
+        constant::warn(constant, session.labels.as_ref());
     }
     let mut metrics = found.metrics;
     if let Some(limit) = args.max_new_tokens {

@@ -11,9 +11,10 @@ use peft_core::{Error, adapter::FolderLock};
 use serde_json::json;
 
 use crate::{
+    constant,
     device::{self, Backend},
     error::{CliError, CliResult},
-    one_class, output,
+    output,
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{Settings, file, resolve::resolve},
     signals::{AFTER_STEP, Signals},
@@ -139,8 +140,8 @@ pub fn run(args: TrainArgs) -> CliResult {
     if let Some(message) = progress.loss_at_end() {
         output::tell(format!("warning: {message}"));
     }
-    if let Some(class) = progress.only_class {
-        one_class::warn(class, run.labels.as_ref());
+    if let Some(constant) = &progress.constant {
+        constant::warn(constant, run.labels.as_ref());
     }
     close(&run, &trained, &out, args.json)?;
     output::note(format!("next: {}", closing::next_command(&run, &out)));

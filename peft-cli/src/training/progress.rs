@@ -4,7 +4,7 @@ use std::{fs::OpenOptions, io::Write, time::Duration};
 
 use peft_core::{
     Error, Result,
-    evaluate::Assessment,
+    evaluate::{Assessment, Constant},
     metrics::Metrics,
     train::{Flow, Observer, Plan, StepReport},
 };
@@ -34,8 +34,8 @@ pub struct Progress {
     /// The loss of a run that is followed from its start.
     loss: Option<LossWatch>,
     lr: f64,
-    /// The one class that the best step predicts, if it was found in this run.
-    pub only_class: Option<usize>,
+    /// What the best step predicts for all rows, if it was found in this run.
+    pub constant: Option<Constant>,
     /// What kept the metrics file from being written, which stops the run.
     pub failure: Option<Error>,
 }
@@ -59,7 +59,7 @@ impl Progress {
             screen: None,
             loss: None,
             lr: 0.0,
-            only_class: None,
+            constant: None,
             failure: None,
         }
     }
@@ -154,7 +154,7 @@ impl Observer for Progress {
             screen.scored(step, &found.metrics, is_best);
         }
         if is_best {
-            self.only_class = found.only_class;
+            self.constant.clone_from(&found.constant);
         }
     }
 

@@ -63,7 +63,11 @@ impl GrowingFile {
         }
         let usual = partial(&becomes, 1);
         let Some(path) = free else {
-            let message = format!("{} and {} more like it are there: remove them", usual.display(), NAMES - 1);
+            let message = format!(
+                "{} and {} more like it are there: remove them",
+                usual.display(),
+                NAMES - 1
+            );
             return Err(Error::write(named)(io::Error::other(message)));
         };
         let file = make(&path, permissions).map_err(Error::write(named))?.ok_or_else(in_use)?;

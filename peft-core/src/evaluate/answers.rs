@@ -1,6 +1,8 @@
 //! Answers extracted from a context: the most likely span over all windows of a question.
 
 use super::{
+    assessment::Assessment,
+    constant,
     outputs::logits,
     positions::Positions,
     predictor::Predictor,
@@ -66,10 +68,11 @@ impl Predictor<'_> {
 
     /// `loss` with `exact_match` and `f1` of questions with answers; with the scores of SQuAD 2.0 if
     /// questions may have none.
-    pub(super) fn evaluate_answers(&self, examples: &[Example]) -> Result<Metrics> {
+    pub(super) fn evaluate_answers(&self, examples: &[Example]) -> Result<Assessment> {
         let threshold = self.null_threshold(examples);
         let windows = self.windows(examples, threshold.is_some(), 1)?;
         let answers = best_answers(examples, &windows, threshold, 1).concat();
+        let constant = constant::of_answers(examples, &answers);
         let losses: Vec<f64> = windows.iter().filter_map(|window| window.loss).collect();
         let no_target = || Error::Mismatch("no row has a target to evaluate".into());
         if losses.is_empty() {
@@ -85,7 +88,7 @@ impl Predictor<'_> {
                 return Err(no_target());
             }
             metrics.extend(squad_v2_scores(&attempts, threshold)?.iter());
-            return Ok(metrics);
+            return Ok(Assessment { metrics, constant });
         }
         let (mut exact, mut f1, mut questions) = (0.0, 0.0, 0.0);
         let scores = answers.iter().filter_map(|answer| score(&examples[answer.example], answer));
@@ -98,7 +101,7 @@ impl Predictor<'_> {
             return Err(no_target());
         }
         metrics.extend([("exact_match", exact / questions), ("f1", f1 / questions)]);
-        Ok(metrics)
+        Ok(Assessment { metrics, constant })
     }
 
     /// What each example says about its question.

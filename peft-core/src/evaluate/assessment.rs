@@ -1,5 +1,6 @@
 //! What an evaluation finds: scores, and what they do not tell.
 
+use super::constant::{self, Constant, Pairs};
 use crate::{
     contract::task::Task,
     data::Labels,
@@ -12,17 +13,12 @@ use crate::{
 pub struct Assessment {
     /// The scores.
     pub metrics: Metrics,
-    /// The one class that is predicted for all rows or tokens although their targets differ. `None` if
-    /// more than one is predicted, and for tasks without classes.
-    pub only_class: Option<usize>,
+    /// What is predicted for all rows or tokens although their targets differ. `None` if predictions differ, and for tasks
+    /// without classes or answers.
+    pub constant: Option<Constant>,
 }
 
 impl Assessment {
-    /// Scores alone.
-    pub(super) fn of_scores(metrics: Metrics) -> Self {
-        Self { metrics, only_class: None }
-    }
-
     /// What the classes show that are predicted for each example; the mean loss is `loss`.
     pub(super) fn of_classes(
         task: Task,
@@ -31,12 +27,9 @@ impl Assessment {
         answers: &[Pairs],
     ) -> Result<Self> {
         let metrics = scores(task, labels, loss, answers)?;
-        Ok(Self { metrics, only_class: only_class(answers).filter(|_| task.has_head()) })
+        Ok(Self { metrics, constant: constant::of_classes(task, answers) })
     }
 }
-
-/// The predicted and the correct class of each target of an example.
-pub(super) type Pairs = Vec<(usize, usize)>;
 
 /// The scores of a task whose mean loss is `loss`, from the [`Pairs`] of each example.
 fn scores(task: Task, labels: Option<&Labels>, loss: f64, answers: &[Pairs]) -> Result<Metrics> {
@@ -67,25 +60,4 @@ fn entities(labels: &Labels, answers: &[Pairs]) -> Result<Metrics> {
         answers.iter().map(|pairs| pairs.iter().map(|pair| name(class(pair))).collect()).collect()
     };
     Ok(entity_scores(&tags(|pair| pair.0), &tags(|pair| pair.1))?.metrics())
-}
-
-/// The class that is predicted everywhere, where that of the targets differs.
-fn only_class(answers: &[Pairs]) -> Option<usize> {
-    let mut pairs = answers.iter().flatten();
-    let (class, target) = *pairs.clone().next()?;
-    let is_constant = pairs.clone().all(|pair| pair.0 == class);
-    (is_constant && pairs.any(|pair| pair.1 != target)).then_some(class)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_class_for_all_is_told_where_targets_differ() {
-        assert_eq!(only_class(&[vec![(1, 1), (1, 0)], vec![(1, 1)]]), Some(1));
-        assert_eq!(only_class(&[vec![(1, 1)], vec![], vec![(1, 1)]]), None);
-        assert_eq!(only_class(&[vec![(1, 1), (0, 1)]]), None);
-        assert_eq!(only_class(&[]), None);
-    }
 }

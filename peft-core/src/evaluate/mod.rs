@@ -4,6 +4,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `assessment` | what an evaluation finds |
+//! | `constant` | predictions that are the same for all rows |
 //! | [`checks`] | whether a model, a head, a task and rows fit together |
 //! | [`outputs`] | from hidden states to logits, at chosen positions |
 //! | [`positions`] | which positions are read, and what is to be predicted there |
@@ -18,6 +19,7 @@
 mod answers;
 mod assessment;
 pub mod checks;
+mod constant;
 pub mod multi_adapter;
 pub mod outputs;
 pub mod positions;
@@ -29,6 +31,7 @@ pub mod vote;
 
 pub use answers::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, check_threshold};
 pub use assessment::Assessment;
+pub use constant::Constant;
 pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;

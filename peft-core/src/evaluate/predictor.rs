@@ -6,8 +6,9 @@ use burn::{
 };
 
 use super::{
-    assessment::{Assessment, Pairs},
+    assessment::Assessment,
     checks::{check_targets, check_task},
+    constant::Pairs,
     outputs::{answers, classifier, logits},
     positions::{Positions, after_prompt},
     rows::{ReadBatch, RowReader, RowsRead},
@@ -191,10 +192,10 @@ impl<'a> Predictor<'a> {
     pub fn assess(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Assessment> {
         check_targets(self.task, self.problem_type, examples)?;
         if self.problem_type.has_values() {
-            return self.evaluate_values(examples).map(Assessment::of_scores);
+            return self.evaluate_values(examples);
         }
         if self.task == Task::QuestionAns {
-            return self.evaluate_answers(examples).map(Assessment::of_scores);
+            return self.evaluate_answers(examples);
         }
         let mut loss = 0.0;
         let mut answers: Vec<Pairs> = vec![Vec::new(); examples.len()];

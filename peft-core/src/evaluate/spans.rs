@@ -233,7 +233,7 @@ pub(super) fn attempt(example: &Example, answer: &Answer, null: &NullAnswer) -> 
 }
 
 /// The text of an answer, empty for a row of token ids.
-fn text<'e>(example: &'e Example, answer: &Answer) -> &'e str {
+pub(super) fn text<'e>(example: &'e Example, answer: &Answer) -> &'e str {
     let window = example.window.as_ref();
     window.and_then(|w| w.excerpt(answer.start, answer.end)).map_or("", |excerpt| excerpt.text)
 }

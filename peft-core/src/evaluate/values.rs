@@ -1,6 +1,8 @@
 //! Scores of rows that have a number for each output: several classes, or a regression.
 
 use super::{
+    assessment::Assessment,
+    constant,
     outputs::{logits, loss_of_values},
     positions::Positions,
     predictor::Predictor,
@@ -17,7 +19,7 @@ pub const THRESHOLD: f32 = 0.5;
 
 impl Predictor<'_> {
     /// Scores examples with [`Target::Values`]. The loss is the mean over rows and outputs.
-    pub(super) fn evaluate_values(&self, examples: &[Example]) -> Result<Metrics> {
+    pub(super) fn evaluate_values(&self, examples: &[Example]) -> Result<Assessment> {
         let mut loss = 0.0;
         self.each_batch(examples, |read| {
             let (positions, _) = Positions::labelled(self.task, read.examples, false);
@@ -42,12 +44,16 @@ impl Predictor<'_> {
             return Err(Error::Mismatch("no row has a target to evaluate".into()));
         }
         let mut metrics = Metrics::from_iter([("loss", loss / count as f64)]);
-        let scores = match self.problem_type {
-            ProblemType::Regression => regression_metrics(&found, &expected)?,
-            _ => multi_label_metrics(&above(&found), &above(&expected))?,
+        let (scores, constant) = match self.problem_type {
+            ProblemType::Regression => (regression_metrics(&found, &expected)?, None),
+            _ => {
+                let (found, expected) = (above(&found), above(&expected));
+                let constant = constant::of_sets(&found, &expected);
+                (multi_label_metrics(&found, &expected)?, constant)
+            }
         };
         metrics.extend(scores.iter());
-        Ok(metrics)
+        Ok(Assessment { metrics, constant })
     }
 }
 
