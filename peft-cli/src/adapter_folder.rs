@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use peft_core::{Adapter, Result, adapter::config_sum};
+use peft_core::{
+    Adapter, Result,
+    adapter::{config_sum, own_file},
+};
 
 use crate::output;
 
@@ -16,7 +19,7 @@ pub fn load(dir: &Path) -> Result<Adapter> {
     if config_sum::is_changed(dir)? {
         output::note(format!(
             "note: {} was changed after it was saved: it is used as it stands",
-            dir.join(config_sum::file_of(dir)).display()
+            dir.join(own_file::file_of(dir)).display()
         ));
     }
     Ok(adapter)

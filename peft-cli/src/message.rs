@@ -1,12 +1,25 @@
 //! What the program says of an error: the libraries name fields, the program its flags.
 
+use std::{collections::BTreeSet, sync::OnceLock};
+
+use clap::{Args, Command};
 use peft_core::Error;
 
-use crate::{encoding::way_out, error::CliError, program::Program};
+use crate::{
+    encoding::way_out, error::CliError, flags::decoding::DecodingArgs, session::UseArgs,
+    settings::Settings, text_settings::TextArgs,
+};
 
 /// The message of an error, in the words of the command line.
 pub fn of(error: &CliError) -> String {
-    let CliError::Failed(error) = error else { return error.to_string() };
+    match error {
+        CliError::Failed(error) => of_library(error),
+        own => own.to_string(),
+    }
+}
+
+/// The message of a library's error, in the words of the command line.
+pub fn of_library(error: &Error) -> String {
     match error {
         Error::Setting { setting, message } => {
             format!("{}: {}", flag(setting), with_flags(message))
@@ -44,7 +57,28 @@ fn flag(setting: &str) -> String {
 
 fn flag_of(setting: &str) -> Option<String> {
     let name = setting.replace('_', "-");
-    Program::has_flag(&name).then(|| format!("--{name}"))
+    flags().contains(&name).then(|| format!("--{name}"))
+}
+
+/// The flags whose settings libraries name: those of training, of use and of generation.
+fn flags() -> &'static BTreeSet<String> {
+    static FLAGS: OnceLock<BTreeSet<String>> = OnceLock::new();
+    FLAGS.get_or_init(|| {
+        let add = [
+            Settings::augment_args as fn(Command) -> Command,
+            UseArgs::augment_args,
+            TextArgs::augment_args,
+            DecodingArgs::augment_args,
+        ];
+        let names = |add: fn(Command) -> Command| {
+            let command = add(Command::new("peft"));
+            let names = command.get_arguments().filter_map(|argument| argument.get_long());
+            names.map(str::to_string).collect::<Vec<_>>()
+        };
+        // It is a flag of training, and no setting of a run.
+        let resume = std::iter::once("resume".to_string());
+        add.into_iter().flat_map(names).chain(resume).collect()
+    })
 }
 
 /// A library's message about a row, with the flags of the settings that it names. A row's own fields stand in

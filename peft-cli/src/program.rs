@@ -91,14 +91,6 @@ impl Program {
             Command::Man(args) => man::run(&args, Self::described()),
         }
     }
-
-    /// Whether a command has the flag `--name`.
-    pub fn has_flag(name: &str) -> bool {
-        let program = Self::command();
-        program.get_subcommands().any(|command| {
-            command.get_arguments().any(|argument| argument.get_long() == Some(name))
-        })
-    }
 }
 
 /// A text whose paragraphs are lines of their own, to be broken where the terminal ends. Lines that are indented, such as
@@ -132,6 +124,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Program::command().debug_assert();
-        assert!(Program::has_flag("num-virtual-tokens") && !Program::has_flag("hidden-size"));
     }
 }

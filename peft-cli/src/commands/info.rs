@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     base_model, device,
     error::CliResult,
-    locate,
+    locate, message,
     output::{self, grouped, line, visible},
 };
 
@@ -248,8 +248,7 @@ fn unsupported(args: &InfoArgs, dir: &Path, error: Error) -> CliResult {
     }
     let config = ModelConfig::load(dir)?;
     let model_type = config.model_type().ok();
-    // As the program's flag for it is called.
-    let reason = error.to_string().replace("`base_weights`", "--base-weights");
+    let reason = message::of_library(&error);
     if args.json {
         let json = json!({
             "supported": false,

@@ -109,7 +109,7 @@ pub fn run(args: TrainArgs) -> CliResult {
     let folder = RunFolder::new(&out, &run.settings, start);
     let columns = is_watched().then(columns);
     let opening = run.opening();
-    let facts = opening.facts()?.into_iter().map(|(name, text)| fact(name, &text, columns));
+    let facts = opening.facts().into_iter().map(|(name, text)| fact(name, &text, columns));
     let signals = Signals::follow(AFTER_STEP);
     let every = Duration::from_secs(args.log_every);
     let mut progress = Progress::new(run.method.name(), every, Some(folder), signals.clone())

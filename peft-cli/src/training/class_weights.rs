@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use peft_core::{
-    Error, Result, Task,
-    data::{Example, IGNORE, Labels, Target},
+    Error, ProblemType, Result, Task,
+    data::{Example, Labels, class_counts},
     formats::read,
 };
 
@@ -28,41 +28,22 @@ pub fn of(
         return Err(Error::setting(FLAG, "is for rows and tokens with one class each, with names"));
     };
     match given == Path::new(BALANCED) {
-        true => Ok(balanced(&counts(labels.len(), examples))),
+        true => {
+            let counts = class_counts(task, ProblemType::SingleLabel, examples);
+            Ok(balanced(&counts, labels.len()))
+        }
         false => from_file(given, labels),
     }
 }
 
-/// `n / (C * count)`, as in scikit-learn, over the C classes that have rows; the others count 1.
-fn balanced(counts: &[usize]) -> Vec<f32> {
-    let all: usize = counts.iter().sum();
-    let present = counts.iter().filter(|count| **count > 0).count();
-    let weight = |count: &usize| match count {
-        0 => 1.0,
-        count => (all as f64 / (present as f64 * *count as f64)) as f32,
+/// `n / (C * count)`, as in scikit-learn, over the C classes that have rows; the others of `classes` count 1.
+fn balanced(counts: &BTreeMap<usize, usize>, classes: usize) -> Vec<f32> {
+    let all: usize = counts.values().sum();
+    let weight = |class: usize| match counts.get(&class) {
+        None => 1.0,
+        Some(count) => (all as f64 / (counts.len() as f64 * *count as f64)) as f32,
     };
-    counts.iter().map(weight).collect()
-}
-
-/// The number of rows, or of labelled tokens, of each class.
-fn counts(classes: usize, examples: &[Example]) -> Vec<usize> {
-    let mut counts = vec![0; classes];
-    let mut add = |class: usize| {
-        if let Some(count) = counts.get_mut(class) {
-            *count += 1;
-        }
-    };
-    for example in examples {
-        match &example.target {
-            Target::Class(class) => add(*class),
-            Target::Tokens(tokens) => {
-                let classes = tokens.iter().filter(|class| **class != IGNORE);
-                classes.filter_map(|class| usize::try_from(*class).ok()).for_each(&mut add);
-            }
-            Target::None | Target::Values(_) | Target::Span { .. } => {}
-        }
-    }
-    counts
+    (0..classes).map(weight).collect()
 }
 
 fn from_file(path: &Path, labels: &Labels) -> Result<Vec<f32>> {
@@ -90,6 +71,8 @@ fn from_file(path: &Path, labels: &Labels) -> Result<Vec<f32>> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use peft_core::data::{IGNORE, Target};
+
     use super::*;
 
     fn labels() -> Labels {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use peft_core::{
-    Result, Task,
-    data::{Example, IGNORE, Labels, Sampler, Target},
+    ProblemType, Result, Task,
+    data::{Example, Labels, class_counts},
     train::TrainConfig,
 };
 
@@ -15,11 +15,34 @@ const NAMED: usize = 6;
 /// A class of fewer rows, in per cent, is easily never learnt.
 const RARE: usize = 1;
 
+/// One pass over the training rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch {
+    /// Its batches.
+    pub batches: usize,
+    /// The packed rows in them and the tokens of the longest, if rows are packed.
+    pub packed: Option<(usize, usize)>,
+}
+
+impl Epoch {
+    /// That of these rows.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TrainConfig::sampler`].
+    pub fn of(config: &TrainConfig, rows: &[Example]) -> Result<Self> {
+        let sampler = config.sampler(rows.iter().map(Example::num_tokens).collect())?;
+        Ok(Self { batches: sampler.batches_per_epoch(), packed: sampler.packed_rows() })
+    }
+}
+
 /// The rows of a run and what it does with them.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening<'a> {
     /// The settings.
     pub config: &'a TrainConfig,
+    /// One pass over the training rows.
+    pub epoch: Epoch,
     /// The names of the classes.
     pub labels: Option<&'a Labels>,
     /// The rows to train on.
@@ -30,11 +53,7 @@ pub struct Opening<'a> {
 
 impl Opening<'_> {
     /// What the run has before it: lines of a name and a text.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`](peft_core::Error::Setting) if there are no batches of such rows.
-    pub fn facts(&self) -> Result<Vec<(&'static str, String)>> {
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = vec![("train", rows(self.train))];
         if !self.valid.is_empty() {
             facts.push(("valid", rows(self.valid)));
@@ -43,36 +62,31 @@ impl Opening<'_> {
         if !counts.is_empty() {
             facts.push(("classes", self.classes(&counts)));
         }
-        if let Some(packed) = self.packed()? {
+        if let Some(packed) = self.packed() {
             facts.push(("packed", packed));
         }
-        facts.push(("steps", self.steps()?));
-        Ok(facts)
-    }
-
-    fn sampler(&self) -> Result<Sampler> {
-        self.config.sampler(self.train.iter().map(Example::num_tokens).collect())
+        facts.push(("steps", self.steps()));
+        facts
     }
 
     /// What the rows are packed into, if they are.
-    fn packed(&self) -> Result<Option<String>> {
-        let Some((count, longest)) = self.sampler()?.packed_rows() else { return Ok(None) };
+    fn packed(&self) -> Option<String> {
+        let (count, longest) = self.epoch.packed?;
         let rows = match self.train.len() {
             all if all == count => "1 row".to_string(),
             all => format!("{} rows", short(all as f64 / count as f64)),
         };
         let tokens: usize = self.train.iter().map(Example::num_tokens).sum();
         let full = 100.0 * tokens as f64 / (count * longest).max(1) as f64;
-        Ok(Some(format!(
+        Some(format!(
             "{} packed rows of up to {} tokens, {full:.1} % full, {rows} in each",
             grouped(count),
             grouped(longest)
-        )))
+        ))
     }
 
-    fn steps(&self) -> Result<String> {
-        let (config, sampler) = (self.config, self.sampler()?);
-        let batches = sampler.batches_per_epoch();
+    fn steps(&self) -> String {
+        let (config, batches) = (self.config, self.epoch.batches);
         let total = config.total_steps(batches);
         let per_epoch = batches as f64 / config.accumulation as f64;
         let batch = match config.batch_tokens {
@@ -96,7 +110,7 @@ impl Opening<'_> {
             let by = config.best_metric(self.labels).name;
             text += &format!("; evaluated every {}, best by {by}", grouped(every));
         }
-        Ok(text)
+        text
     }
 
     /// What looks wrong, with the way out.
@@ -123,16 +137,13 @@ impl Opening<'_> {
                 list(rare.iter().map(|(class, count)| {
                     format!("{} ({})", self.name(**class), grouped(**count))
                 }));
-            let by = match self.config.best_metric.is_none() && !self.valid.is_empty() {
-                true => "; --best-metric f1_macro counts all classes alike",
-                false => "; more rows of them help",
-            };
             found.push(format!(
-                "below {RARE} % of the {} training {unit}: {named}{by}",
-                grouped(rows)
+                "below {RARE} % of the {} training {unit}: {named}; {}",
+                grouped(rows),
+                self.for_rare_classes()
             ));
         }
-        if let Ok(Some((count, longest))) = self.sampler().map(|sampler| sampler.packed_rows())
+        if let Some((count, longest)) = self.epoch.packed
             && count == self.train.len()
         {
             found.push(format!(
@@ -164,28 +175,24 @@ impl Opening<'_> {
         found
     }
 
-    /// The number of rows, or of tags, of each class.
     fn counts(&self, rows: &[Example]) -> BTreeMap<usize, usize> {
-        let mut counts = BTreeMap::new();
-        let mut add = |class| *counts.entry(class).or_insert(0) += 1;
-        for row in rows {
-            match &row.target {
-                Target::Class(class) => add(*class),
-                Target::Tokens(tags) if self.config.task == Task::TokenCls => {
-                    let known = tags.iter().filter(|tag| **tag != IGNORE);
-                    known.filter_map(|tag| usize::try_from(*tag).ok()).for_each(&mut add);
-                }
-                // Values of a row with several classes are 1 for those that it has.
-                Target::Values(values) if self.labels.is_some() => {
-                    (0..)
-                        .zip(values)
-                        .filter(|(_, value)| **value > 0.5)
-                        .for_each(|(class, _)| add(class));
-                }
-                _ => {}
-            }
+        class_counts(self.config.task, self.config.problem_type, rows)
+    }
+
+    /// What helps classes that are rare.
+    fn for_rare_classes(&self) -> String {
+        let config = self.config;
+        let mut ways = Vec::new();
+        if config.problem_type == ProblemType::SingleLabel && config.class_weights.is_none() {
+            ways.push("--class-weights balanced lets each of them count more");
         }
-        counts
+        if config.best_metric.is_none() && !self.valid.is_empty() {
+            ways.push("--best-metric f1_macro scores all classes alike");
+        }
+        if ways.is_empty() {
+            ways.push("more rows of them help");
+        }
+        ways.join(", ")
     }
 
     fn classes(&self, counts: &BTreeMap<usize, usize>) -> String {
@@ -265,6 +272,8 @@ fn short(number: f64) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use peft_core::data::Target;
+
     use super::*;
 
     /// Rows of so many tokens with a class.
@@ -291,9 +300,15 @@ mod tests {
             eval_every: Some(2),
             ..TrainConfig::new(Task::SeqCls)
         };
-        let opening =
-            Opening { config: &config, labels: Some(&labels), train: &train, valid: &valid };
-        assert_eq!(opening.facts().unwrap(), [
+        let (config, labels) = (&config, Some(&labels));
+        let opening = Opening {
+            config,
+            epoch: Epoch { batches: 3, packed: None },
+            labels,
+            train: &train,
+            valid: &valid,
+        };
+        assert_eq!(opening.facts(), [
             ("train", "20 rows of 1 to 20 tokens, half up to 10, 95 % up to 19".to_string()),
             ("valid", "1 row of 3 tokens".to_string()),
             (
@@ -304,11 +319,19 @@ mod tests {
             ("steps", "5 of 2 x 8 rows, 1.5 an epoch: 3.3 epochs; evaluated every 2, best by accuracy".to_string()),
         ]);
         let config = TrainConfig { steps: Some(9), ..TrainConfig::new(Task::CausalLm) };
-        let alone = Opening { config: &config, labels: None, train: &train, valid: &[] };
+        let alone = Opening {
+            config: &config,
+            epoch: Epoch { batches: 1, packed: None },
+            labels: None,
+            train: &train,
+            valid: &[],
+        };
         let steps = ("steps", "9 of 32 rows, 1 an epoch: 9 epochs".to_string());
-        assert_eq!(alone.facts().unwrap().last(), Some(&steps));
+        assert_eq!(alone.facts().last(), Some(&steps));
         let config = TrainConfig { packing: true, batch_size: 4, ..config.clone() };
-        let packed = Opening { config: &config, ..alone }.facts().unwrap();
+        let packed =
+            Opening { config: &config, epoch: Epoch::of(&config, &train).unwrap(), ..alone }
+                .facts();
         assert_eq!(
             packed[2..],
             [
@@ -320,9 +343,15 @@ mod tests {
             ]
         );
         let rows = of(&[(3, 0), (3, 1)]);
-        let alone = Opening { config: &config, labels: None, train: &rows, valid: &[] };
+        let alone = Opening {
+            config: &config,
+            epoch: Epoch::of(&config, &rows).unwrap(),
+            labels: None,
+            train: &rows,
+            valid: &[],
+        };
         let says = "2 packed rows of up to 3 tokens, 100.0 % full, 1 row in each";
-        assert_eq!(alone.packed().unwrap().as_deref(), Some(says));
+        assert_eq!(alone.packed().as_deref(), Some(says));
         let warnings = alone.warnings();
         assert!(warnings[0].contains("no two rows have up to 3 tokens"), "{warnings:?}");
     }
@@ -333,8 +362,15 @@ mod tests {
         let labels = labels(3);
         let said = |train: &[(usize, usize)], valid: &[(usize, usize)]| {
             let (train, valid) = (of(train), of(valid));
-            Opening { config: &config, labels: Some(&labels), train: &train, valid: &valid }
-                .warnings()
+            let (config, labels) = (&config, Some(&labels));
+            Opening {
+                config,
+                epoch: Epoch { batches: 1, packed: None },
+                labels,
+                train: &train,
+                valid: &valid,
+            }
+            .warnings()
         };
         assert_eq!(said(&[(2, 0), (3, 1)], &[(4, 1)]), [""; 0]);
         let one = said(&[(2, 1), (3, 1)], &[]);
@@ -350,7 +386,8 @@ mod tests {
         assert_eq!(
             rare,
             [
-                "below 1 % of the 200 training rows: c2 (1); --best-metric f1_macro counts all classes alike"
+                "below 1 % of the 200 training rows: c2 (1); --class-weights balanced lets each of them count more, \
+                 --best-metric f1_macro scores all classes alike"
             ]
         );
         let unseen = said(&[(2, 0), (3, 1)], &[(4, 2), (5, 2)]);

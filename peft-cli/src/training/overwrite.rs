@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 
 use peft_core::{
     Adapter, Error, Result,
-    adapter::{atomic, codec::sha256, config_sum},
+    adapter::{atomic, codec::sha256, own_file},
     train::checkpoint::Checkpoints,
 };
 
@@ -142,7 +142,7 @@ fn remove_if_there(path: &Path) -> Result<()> {
 
 /// Of the file that holds the sums of the adapter's others; earlier versions wrote them into its config.
 fn sum_of_fields(out: &Path) -> Result<String> {
-    let path = out.join(config_sum::file_of(out));
+    let path = out.join(own_file::file_of(out));
     fs::read(&path).map(|bytes| sha256(&bytes)).map_err(Error::read(&path))
 }
 

@@ -19,7 +19,10 @@ use peft_models::Loaded;
 use serde_json::json;
 
 use super::{
-    class_names, class_weights, inputs::Inputs, method_builder::MethodBuilder, opening::Opening,
+    class_names, class_weights,
+    inputs::Inputs,
+    method_builder::MethodBuilder,
+    opening::{Epoch, Opening},
 };
 use crate::{
     encoding::{SORTED_LABELS, check_lengths},
@@ -54,6 +57,8 @@ pub struct PreparedRun {
     dir: ModelDir,
     base_name: String,
     pub(super) config: TrainConfig,
+    /// One pass over the training rows.
+    epoch: Epoch,
     pub(super) train: Encoded,
     valid: Encoded,
 }
@@ -134,7 +139,8 @@ impl PreparedRun {
             settings.null_score_diff_threshold.get_or_insert(DEFAULT_NULL_SCORE_DIFF_THRESHOLD);
             config.null_score_diff_threshold = settings.null_score_diff_threshold;
         }
-        set_intervals(&mut config, &train.examples, &valid.examples)?;
+        let epoch = Epoch::of(&config, &train.examples)?;
+        set_intervals(&mut config, epoch.batches, !valid.examples.is_empty());
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;
         let Inputs { base, dir, start_adapter, .. } = inputs;
@@ -152,6 +158,7 @@ impl PreparedRun {
             dir,
             base_name,
             config,
+            epoch,
             train,
             valid,
         })
@@ -170,8 +177,10 @@ impl PreparedRun {
     ) -> Result<Self> {
         let method = *Settings::required(&settings.method, "--method")?;
         let task = *Settings::required(&settings.task, "--task")?;
+        let config = train_config(&settings, task)?;
         Ok(Self {
-            config: train_config(&settings, task)?,
+            epoch: Epoch::of(&config, &train)?,
+            config,
             method,
             task,
             base,
@@ -292,6 +301,7 @@ impl PreparedRun {
     pub fn opening(&self) -> Opening<'_> {
         Opening {
             config: &self.config,
+            epoch: self.epoch,
             labels: self.labels.as_ref(),
             train: &self.train.examples,
             valid: &self.valid.examples,
@@ -331,15 +341,12 @@ impl PreparedRun {
 
 /// Sets the steps between evaluations and between checkpoints if they are not given: both once per epoch,
 /// but at most fifty times.
-fn set_intervals(config: &mut TrainConfig, train: &[Example], valid: &[Example]) -> Result<()> {
-    let lengths = train.iter().map(Example::num_tokens).collect();
-    let batches = config.sampler(lengths)?.batches_per_epoch();
+fn set_intervals(config: &mut TrainConfig, batches: usize, evaluates: bool) {
     let fiftieth = config.total_steps(batches) / 50;
     let per_epoch = batches.div_ceil(config.accumulation).max(1).max(fiftieth);
-    if !valid.is_empty() {
+    if evaluates {
         config.eval_every.get_or_insert(per_epoch);
     }
     let every = config.eval_every.unwrap_or(per_epoch);
     config.checkpoint_every.get_or_insert(every);
-    Ok(())
 }

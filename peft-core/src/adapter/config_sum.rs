@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     codec::sha256,
     config::{OWN, SUM, SUMS},
-    own_file::{self, joined},
+    own_file::joined,
 };
 use crate::error::{Error, Result};
 
@@ -33,11 +33,6 @@ pub(super) fn add(config: &mut Value) {
 pub fn is_changed(dir: &Path) -> Result<bool> {
     let config = joined(dir)?;
     Ok(config[OWN].get(SUM).is_some_and(|stored| *stored != sum(&config)))
-}
-
-/// The file with the fields that are changed by hand: that with our own, if there is one.
-pub fn file_of(dir: &Path) -> &'static str {
-    own_file::file_of(dir)
 }
 
 /// Refuses one of our sums in an object other than [`OWN`]: with one wrong letter in that key, an adapter would pass for

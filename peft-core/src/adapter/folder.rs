@@ -159,10 +159,10 @@ impl Adapter {
             let found = sha256(&bytes);
             if found != *expected {
                 let foreign = match own {
-                    OWN_FILE => {
-                        ", or another program wrote it (without burn_peft.json the folder is read as one of PEFT's)"
-                    }
-                    _ => "",
+                    OWN_FILE => format!(
+                        ", or another program wrote it (without {OWN_FILE} the folder is read as one of PEFT's)"
+                    ),
+                    _ => String::new(),
                 };
                 return Err(Error::file(
                     &path,

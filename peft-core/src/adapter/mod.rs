@@ -4,7 +4,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`config`] | the fields of `adapter_config.json`, and ours |
-//! | `own_file` | where ours are: `burn_peft.json` |
+//! | [`own_file`] | where ours are: `burn_peft.json` |
 //! | [`config_sum`] | whether those fields are as they were saved |
 //! | [`folder`] | reading and writing the files, checksums, atomic writes |
 //! | [`codec`] | named tensors as bytes, and back |
@@ -28,7 +28,7 @@ pub mod folder;
 pub mod foreign;
 pub mod growing;
 pub mod lock;
-mod own_file;
+pub mod own_file;
 pub mod prompt_file;
 pub mod stored;
 mod temporary;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The file that holds our own fields.
-pub const OWN_FILE: &str = "burn_peft.json";
+pub(super) const OWN_FILE: &str = "burn_peft.json";
 
 /// The key under which the metadata of `adapter_model.safetensors` name [`OWN_FILE`], if that belongs to it.
 const BESIDE: &str = "beside";
@@ -32,7 +32,7 @@ const METADATA: &str = r#""__metadata__":{"#;
 /// # Errors
 ///
 /// [`Error::Read`] or [`Error::File`]; [`Error::Config`] for fields in both files, or without their sums.
-pub fn joined(dir: &Path) -> Result<Value> {
+pub(super) fn joined(dir: &Path) -> Result<Value> {
     let path = dir.join(CONFIG);
     let mut config = read::json(&path)?;
     let own_path = dir.join(OWN_FILE);
@@ -60,14 +60,14 @@ pub fn joined(dir: &Path) -> Result<Value> {
     }
 }
 
-/// The file that holds our own fields in `dir`.
+/// The file in `dir` that holds our own fields, and with them what is changed by hand: `burn_peft.json`, else PEFT's.
 pub fn file_of(dir: &Path) -> &'static str {
     if dir.join(OWN_FILE).exists() { OWN_FILE } else { CONFIG }
 }
 
 /// The bytes of a safetensors file with [`OWN_FILE`] named in its metadata. The `safetensors` crate would write several
 /// metadata in an order that changes from run to run.
-pub fn marked(bytes: Vec<u8>) -> Vec<u8> {
+pub(super) fn marked(bytes: Vec<u8>) -> Vec<u8> {
     const LENGTH: usize = size_of::<u64>();
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else { return bytes };
     let Some((header, data)) = rest.split_at_checked(u64::from_le_bytes(*length) as usize) else {
@@ -86,7 +86,7 @@ pub fn marked(bytes: Vec<u8>) -> Vec<u8> {
 /// # Errors
 ///
 /// [`Error::File`].
-pub fn check_there(dir: &Path, config: &Value, bytes: &[u8]) -> Result<()> {
+pub(super) fn check_there(dir: &Path, config: &Value, bytes: &[u8]) -> Result<()> {
     let marked = || {
         let metadata = SafeTensors::read_metadata(bytes).ok()?.1;
         Some(metadata.metadata().as_ref()?.get(BESIDE)? == OWN_FILE)

@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `class_counts` | how many rows, or tokens, there are of each class |
 //! | [`collate`] | examples padded to one batch |
 //! | [`example`](mod@example) | [`Example`]: token ids and [`Target`] |
 //! | [`labels`] | [`Labels`]: the classes and their order |
@@ -9,6 +10,7 @@
 //! | [`passage`] | [`Passage`] and [`Window`]: where a question's answer is looked for |
 //! | [`sampler`] | [`Sampler`]: which rows make up which batch |
 
+mod class_counts;
 pub mod collate;
 pub mod example;
 pub mod labels;
@@ -16,6 +18,7 @@ pub mod packing;
 pub mod passage;
 pub mod sampler;
 
+pub use class_counts::class_counts;
 pub use collate::{packed_batch, token_batch};
 pub use example::{Example, IGNORE, Target};
 pub use labels::Labels;

@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `detect/search.rs` | how the field of a role is looked up |
 //! | `detect/classified.rs` | texts, or pairs of them, and their class |
+//! | `detect/rejected.rs` | rows that say that their target is not right |
 //! | `detect/written.rs` | sources and targets, and instructions with their input |
 
 mod classified;
+mod rejected;
 mod search;
 mod written;
 
+pub(super) use rejected::refuse_rejected;
 use search::Search;
 
 use super::{

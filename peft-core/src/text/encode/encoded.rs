@@ -8,8 +8,8 @@ use crate::{
     data::example::{Example, Target},
     error::{Error, Result},
     text::{
+        detect::refuse_rejected,
         fields::{FieldNames, Role},
-        labels::label_text,
         record::Record,
         template::Template,
         values::{ambiguous, is_ambiguous},
@@ -108,7 +108,9 @@ impl<'c> Gathered<'c> {
         encoded.texts += texts.len();
         let mut texts = encoder.encode_texts(&texts)?.into_iter();
         for record in records {
-            refuse_rejected(config, record)?;
+            if config.targets && !record.is_ids() {
+                refuse_rejected(record, config.task, &config.fields)?;
+            }
             if encoded.files.last().is_none_or(|(_, last)| *last != record.path) {
                 encoded.files.push((encoded.examples.len(), record.path.clone()));
             }
@@ -159,44 +161,6 @@ impl<'c> Gathered<'c> {
         encoded.absent = absent.into_iter().map(owned).collect();
         encoded.examples.shrink_to_fit();
         Ok(encoded)
-    }
-}
-
-/// Refuses a row that says of itself that its target is not right.
-fn refuse_rejected(config: &EncoderConfig, record: &Record) -> Result<()> {
-    if !config.targets || record.is_ids() {
-        return Ok(());
-    }
-    let is_read = |key: &str| {
-        let roles = match config.task {
-            Task::SeqCls => [Role::Text, Role::TextPair, Role::Label],
-            Task::TokenCls => [Role::Text, Role::Tokens, Role::Tags],
-            _ => [Role::Text, Role::Source, Role::Target],
-        };
-        roles.iter().any(|role| config.fields.name(*role) == key)
-    };
-    let found = match config.task {
-        // Of Prodigy.
-        Task::SeqCls | Task::TokenCls => ("answer", "reject", "ignore"),
-        // Of preferences that come one by one.
-        Task::CausalLm | Task::Seq2SeqLm => ("kto_tag", "false", "False"),
-        Task::QuestionAns => return Ok(()),
-    };
-    let says = |key: &str, texts: [&str; 2]| {
-        let value = record.optional(key).filter(|_| !is_read(key))?;
-        let text = label_text(value)?;
-        texts.contains(&text.as_str()).then_some((key.to_owned(), text))
-    };
-    let (key, one, other) = found;
-    let is_preference =
-        config.task.is_language_model() && record.has("prompt") && record.has("completion");
-    let said = says(key, [one, other]);
-    let said = said.or_else(|| is_preference.then(|| says("label", ["false", "False"])).flatten());
-    match said {
-        Some((key, text)) => Err(record.error(format!(
-            "field `{key}` is {text}: the row says that its target is not right; leave such rows out"
-        ))),
-        None => Ok(()),
     }
 }
 
