@@ -49,6 +49,21 @@ impl Loaded {
 /// and are read when they are first used. Do not change or truncate the file while the model is in use; to replace it,
 /// rename another file over it.
 ///
+/// # Examples
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use burn::tensor::Device;
+///
+/// # fn main() -> peft_core::Result<()> {
+/// let loaded = peft_models::load(Path::new("all-MiniLM-L6-v2"), &Device::default())?;
+/// let spec = loaded.model.spec();
+/// println!("{}: H {}, {} parameters", spec.model_type, spec.hidden_size, loaded.report.num_parameters);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`peft_core::Error`] naming the file, key or tensor that is missing or cannot be used.
@@ -72,6 +87,30 @@ pub fn load_with(dir: &Path, device: &Device, options: LoadOptions) -> Result<Lo
 
 /// Builds a model from its config and tensors from anywhere, such as
 /// [`Weights::memory`] or [`Weights::random`].
+///
+/// # Examples
+///
+/// A small Llama with random weights, for a test:
+///
+/// ```
+/// use std::path::Path;
+///
+/// use burn::tensor::{DType, Device};
+/// use peft_models::{ModelConfig, Weights, build};
+/// use serde_json::json;
+///
+/// # fn main() -> peft_core::Result<()> {
+/// let config = json!({
+///     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 40,
+///     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+///     "num_attention_heads": 2, "max_position_embeddings": 32, "tie_word_embeddings": true
+/// });
+/// let config = ModelConfig::from_value(config, Path::new("config.json"))?;
+/// let weights = Weights::random(7, 0.2, &Device::default(), DType::F32);
+/// assert_eq!(build(config, weights)?.model.spec().vocab_size, 40);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///

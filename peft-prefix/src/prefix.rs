@@ -28,6 +28,22 @@ pub struct PrefixTuning {
 impl PrefixTuning {
     /// A prefix for `model`, initialised as `init` says. On an autodiff `device` it can be trained.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use peft_core::{FrozenModel, PeftMethod, Result};
+    /// use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
+    ///
+    /// fn start(model: &dyn FrozenModel) -> Result<PrefixTuning> {
+    ///     let (config, init, seed) = (PrefixConfig::new(20), PrefixInit::default(), 42);
+    ///     let device = Device::default().autodiff();
+    ///     let method = PrefixTuning::init(config, model, &init, seed, &device)?;
+    ///     println!("{} parameters are trained", method.num_trainable());
+    ///     Ok(method)
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Setting`](peft_core::Error::Setting) naming the field that cannot be used,

@@ -28,6 +28,22 @@ pub struct PromptTuning {
 impl PromptTuning {
     /// Creates a prompt for `model`, initialised as `init` says. On an autodiff `device` it can be trained.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use peft_core::{FrozenModel, PeftMethod, Result};
+    /// use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
+    ///
+    /// fn start(model: &dyn FrozenModel) -> Result<PromptTuning> {
+    ///     let (config, init, seed) = (PromptConfig::new(20), PromptInit::default(), 42);
+    ///     let device = Device::default().autodiff();
+    ///     let method = PromptTuning::init(config, model, &init, seed, &device)?;
+    ///     println!("{} parameters are trained", method.num_trainable());
+    ///     Ok(method)
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Setting`](peft_core::Error::Setting) naming the field that cannot be used.

@@ -25,6 +25,22 @@ pub struct PTuningV2 {
 impl PTuningV2 {
     /// Virtual tokens for `model`, initialised as `init` says. On an autodiff `device` they can be trained.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use peft_core::{FrozenModel, PeftMethod, Result};
+    /// use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
+    ///
+    /// fn start(model: &dyn FrozenModel) -> Result<PTuningV2> {
+    ///     let (config, init, seed) = (PTuningV2Config::new(16), PTuningV2Init::default(), 42);
+    ///     let device = Device::default().autodiff();
+    ///     let method = PTuningV2::init(config, model, &init, seed, &device)?;
+    ///     println!("{} parameters are trained", method.num_trainable());
+    ///     Ok(method)
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Setting`](peft_core::Error::Setting) naming the field that cannot be used,

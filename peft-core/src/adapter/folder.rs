@@ -30,6 +30,23 @@ use crate::{
 const BASE: &str = "base_model.";
 
 /// A trained adapter: its config, the tensor of the folded method and the tensors of the head.
+///
+/// # Examples
+///
+/// A folder that this program or Python's `peft` wrote, as virtual tokens for a model:
+///
+/// ```
+/// use std::path::Path;
+///
+/// use burn::tensor::Device;
+/// use peft_core::{Adapter, FrozenModel, Result, VirtualTokens};
+///
+/// fn tokens_of(folder: &Path, model: &dyn FrozenModel) -> Result<VirtualTokens> {
+///     let adapter = Adapter::load(folder)?;
+///     println!("{} virtual tokens", adapter.config.num_virtual_tokens);
+///     adapter.virtual_tokens(model.spec(), &Device::default())
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
     /// The content of `adapter_config.json`.

@@ -36,6 +36,28 @@ pub const DEFAULT_MAX_ANSWER_LENGTH: usize = 30;
 const LOGITS_AT_ONCE: usize = 1 << 24;
 
 /// A frozen model with virtual tokens, a head and a task: scores, classifies and tags examples.
+///
+/// # Examples
+///
+/// The scores of an adapter, and the likeliest class of each row:
+///
+/// ```
+/// use burn::tensor::Device;
+/// use peft_core::{Adapter, FrozenModel, Result, Task, data::Example, evaluate::Predictor};
+///
+/// fn use_it(model: &dyn FrozenModel, adapter: &Adapter, rows: &[Example]) -> Result<Vec<usize>> {
+///     let (spec, device) = (model.spec(), Device::default());
+///     let tokens = adapter.virtual_tokens(spec, &device)?;
+///     let head = adapter.head(model.head_layout(Task::SeqCls), spec, &device)?;
+///     let predictor = Predictor::new(model, &tokens, head.as_ref(), Task::SeqCls)?
+///         .with_pooling(adapter.config.own.pooling);
+///
+///     let scores = predictor.evaluate(rows, None)?;
+///     assert!(scores.get("accuracy").is_some());
+///     let likeliest = |row: Vec<f32>| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]));
+///     Ok(predictor.classify(rows)?.into_iter().filter_map(likeliest).collect())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Predictor<'a> {
     pub(super) model: &'a dyn FrozenModel,

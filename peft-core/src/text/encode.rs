@@ -94,6 +94,40 @@ const CHUNK: usize = 4096;
 /// conversation with targets is truncated at its end, and may keep none of them. A
 /// long context is not truncated but split into several examples: windows that overlap by
 /// `doc_stride` tokens.
+///
+/// # Examples
+///
+/// Rows of text with a class, for a tokenizer of three words (that of a model's folder is read by
+/// [`ModelTokenizer`](crate::text::ModelTokenizer)):
+///
+/// ```
+/// use std::path::Path;
+///
+/// use peft_core::{
+///     Task,
+///     data::{Labels, Target},
+///     text::{EncoderConfig, Record},
+/// };
+/// use serde_json::json;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let tokenizer = r#"{
+///     "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
+///     "model": {"type": "WordLevel", "vocab": {"good": 0, "bad": 1, "film": 2}, "unk_token": "film"}
+/// }"#;
+/// let mut config = EncoderConfig::new(Task::SeqCls, 3);
+/// config.labels = Some(Labels::from_list(vec!["no".into(), "yes".into()])?);
+/// let encoder = config.init(Some(tokenizer.parse()?))?;
+///
+/// // As `read_records` reads them from a file.
+/// let fields = json!({"text": "bad film", "label": "no"}).as_object().cloned().unwrap_or_default();
+/// let row = Record::new(Path::new("rows.jsonl").into(), 1, fields);
+/// let encoded = encoder.encode(&[row])?;
+/// assert_eq!(encoded.examples[0].input_ids, [1, 2]);
+/// assert_eq!(encoded.examples[0].target, Target::Class(0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Encoder {
     config: EncoderConfig,

@@ -70,6 +70,37 @@ pub struct Outcome<M: PeftMethod> {
 /// rows give the loss and the gradient of one batch of k b. The model gets no gradient and never
 /// changes.
 ///
+/// # Examples
+///
+/// Any method on any model, from rows to a folder that Python's `peft` reads:
+///
+/// ```
+/// use std::path::Path;
+///
+/// use peft_core::{
+///     FrozenModel, PeftMethod, Result, Task,
+///     data::Example,
+///     train::{RunContext, Silent, TrainConfig, Trainable, TrainingData, adapter_of, train},
+/// };
+///
+/// fn adapt<M: PeftMethod>(
+///     model: &dyn FrozenModel,
+///     method: M,
+///     rows: &[Example],
+///     out: &Path,
+/// ) -> Result<()> {
+///     let config = TrainConfig { steps: Some(300), lr: 0.2, ..TrainConfig::new(Task::CausalLm) };
+///     let data = TrainingData { train: rows, valid: &[] };
+///     // With a folder in it, the run writes checkpoints there and can be resumed.
+///     let run = RunContext::default();
+///     let trainable = Trainable::new(method, None); // no head: the model's own
+///     let outcome = train(model, trainable, &data, &config, &run, &mut Silent)?;
+///
+///     let about = run.about(&config, outcome.metrics.as_ref());
+///     adapter_of(&outcome.trainable, model, &about)?.save(out)
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::Setting`] for an invalid setting; [`Error::Mismatch`] if model, method, head and data

@@ -20,6 +20,36 @@ const BATCHES_TOGETHER: usize = 8;
 /// neighbours, so that rows come out nearly in order; the output does not depend on that. `virtual_tokens` are shared by
 /// all rows, or there are as many as rows. A beam search that finds fewer sequences than asked for returns those.
 ///
+/// # Examples
+///
+/// Two rows of token ids, continued greedily by a small model with random weights:
+///
+/// ```
+/// # use std::path::Path;
+/// # use burn::tensor::{DType, Device};
+/// # use peft_models::{ModelConfig, Weights, build};
+/// use peft_core::VirtualTokens;
+/// use peft_models::generate::{GenerateConfig, generate};
+///
+/// # fn main() -> peft_core::Result<()> {
+/// # let config = serde_json::json!({
+/// #     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 40,
+/// #     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+/// #     "num_attention_heads": 2, "max_position_embeddings": 32, "tie_word_embeddings": true
+/// # });
+/// # let config = ModelConfig::from_value(config, Path::new("config.json"))?;
+/// # let loaded = build(config, Weights::random(7, 0.2, &Device::default(), DType::F32))?;
+/// let rows: [&[u32]; 2] = [&[5, 9, 3], &[7]];
+/// // The model alone; an adapter's are those of `Adapter::virtual_tokens`.
+/// let tokens = VirtualTokens::none();
+/// let config = GenerateConfig::new(4);
+/// let made = generate(loaded.model.as_ref(), &rows, &tokens, &config, &mut ())?;
+/// // One sequence of each row, of 4 tokens, since no token ends it.
+/// assert_eq!(made.iter().map(|row| row[0].ids.len()).collect::<Vec<_>>(), [4, 4]);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::Setting`] as [`GenerateConfig::validate`]; [`Error::TooLong`] if P + T + the new tokens exceed
