@@ -107,7 +107,7 @@ fn check(case: &Case) -> String {
         fault(format!("the message lacks {part:?}"));
     }
     // A run that has begun has told its rows, and perhaps some scores.
-    let of_run = ["train  ", "valid  ", "classes  ", "steps  ", "step ", "warning: "];
+    let of_run = ["train  ", "valid  ", "classes  ", "steps  ", "memory  ", "step ", "warning: "];
     let mut lines = stderr.lines();
     let first = lines.find(|line| !of_run.iter().any(|begin| line.starts_with(begin)));
     if !first.is_some_and(|line| line.starts_with("error: ")) {

@@ -104,3 +104,17 @@ fn unknown_formats_and_empty_budgets_are_refused() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--batch-tokens"));
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_says_how_much_memory_it_will_take() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("rows.jsonl"));
+    let said = succeed(&mut train(dir.path(), "out", &["--steps", "2"])).stderr;
+    let said = String::from_utf8(said).unwrap();
+    let of_line = |line: &str| {
+        line.strip_prefix("memory   about ")?.strip_suffix(" MB expected")?.parse::<u64>().ok()
+    };
+    let expected = said.lines().find_map(of_line).unwrap();
+    assert!((10..200).contains(&expected), "{said}");
+}

@@ -105,6 +105,38 @@ fn minilm_learns_snips_intents() {
     assert!(mean >= 0.98, "{mean}");
 }
 
+/// The memory that a run is expected to take, against what it has behind each step; docs/PERFORMANCE.md has more.
+#[test]
+fn expected_memory_is_near_that_of_a_run() {
+    let (true, Some(model)) = (long(), smollm2()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.jsonl");
+    let row = |row: u32| {
+        let ids: Vec<u32> = (0..64).map(|token| 300 + (row * 64 + token) * 37 % 40_000).collect();
+        format!("{}\n", json!({"input_ids": ids, "labels": ids}))
+    };
+    fs::write(&rows, (0..8).map(row).collect::<String>()).unwrap();
+    println!("\nmemory of SmolLM2, 8 rows of 64 tokens\nflags  expected MB  MB");
+    let cases: [&[&str]; 3] = [&[], &["--recompute"], &["--base-weights=f32"]];
+    for (index, flags) in cases.iter().enumerate() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peft-under-test"));
+        command.args(["train", "--method=prompt", "--task=causal-lm", "--steps=2", "--verbose"]);
+        command.args(["--batch-size=8", "--model", text(&model), "--train", text(&rows), "--out"]);
+        command.arg(dir.path().join(index.to_string())).args(*flags);
+        let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        let expected = said.lines().find_map(|line| line.strip_prefix("memory   about ")).unwrap();
+        let (number, unit) = expected.split_once(' ').unwrap();
+        let unit = if unit.starts_with("GB") { 1000.0 } else { 1.0 };
+        let expected = number.parse::<f64>().unwrap() * unit;
+        let behind =
+            said.lines().filter_map(|line| line.split_once("  memory ")?.1.split(" MiB").next());
+        let behind = behind.map(|number| number.replace(' ', "").parse::<f64>().unwrap());
+        let found = behind.fold(0.0, f64::max) * 1.048_576;
+        println!("{flags:?}  {expected:.0}  {found:.0}");
+        assert!((expected / found - 1.0).abs() < 0.3, "{said}");
+    }
+}
+
 /// WNUT 2017, token classification: trains, and finds entities.
 #[test]
 fn minilm_learns_wnut17_entities() {

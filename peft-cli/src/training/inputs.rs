@@ -8,6 +8,7 @@ use peft_core::{
 };
 use peft_models::{LoadOptions, Loaded};
 
+use super::expected_memory::AfterLoading;
 use crate::{
     adapter_folder, base_model,
     data_files::DataFiles,
@@ -20,6 +21,7 @@ use crate::{
     locate,
     model_dir::ModelDir,
     output,
+    screen::memory,
     settings::Settings,
 };
 
@@ -30,6 +32,8 @@ pub struct Inputs {
     pub base: Loaded,
     /// Its folder.
     pub dir: ModelDir,
+    /// The memory of the program once it was loaded.
+    pub(super) after_loading: AfterLoading,
     /// The adapter of `--init-adapter`.
     pub start_adapter: Option<Adapter>,
     /// The training rows.
@@ -51,7 +55,9 @@ impl Inputs {
             recompute: settings.recompute.unwrap_or(defaults.recompute),
             weights: settings.base_weights.unwrap_or(defaults.weights),
         };
+        let before = memory::own();
         let base = base_model::load(dir.path(), device, options)?;
+        let after_loading = AfterLoading::of(dir.path(), before);
         let start_adapter = start_dir.as_deref().map(adapter_folder::load).transpose()?;
         if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
             base_model::check_surplus(adapter, dir.path()).map_err(in_adapter(named))?;
@@ -67,7 +73,7 @@ impl Inputs {
             DataFiles::find(Settings::required(&settings.train, "--train")?, columns, false)?;
         let valid = settings.valid.as_deref().map(|names| DataFiles::find(names, columns, false));
         let valid = valid.transpose()?;
-        Ok(Self { base, dir, start_adapter, train, valid })
+        Ok(Self { base, dir, after_loading, start_adapter, train, valid })
     }
 
     /// The fields that the rows of the adapter to start from had.

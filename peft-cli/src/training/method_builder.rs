@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Error, FrozenModel, PeftMethod, PeftType, Result, SiteSpec, Task,
+    Adapter, Error, FrozenModel, ModelSpec, PeftMethod, PeftType, Result, SiteSpec, Task,
     data::Labels,
     methods::{head_only::HeadOnly, prefix::Placement},
 };
@@ -26,6 +26,40 @@ const MOST_TRAINED: usize = 1 << 28;
 /// Fields of the methods' configs that are flags of another name.
 const FLAGS: [(&str, &str); 2] =
     [("hidden_size", "--prefix-hidden-size"), ("dropout", "--prefix-dropout")];
+
+/// How many numbers a method trains, at most: in all layers and at all sites.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trained {
+    /// Those of P virtual tokens.
+    virtual_tokens: usize,
+    /// Those of the MLP that makes them, if there is one.
+    of_mlp: usize,
+    /// Its width.
+    hidden: usize,
+}
+
+impl Trained {
+    /// Those of a method on a model, with P virtual tokens.
+    pub(super) fn of(settings: &Settings, spec: &ModelSpec, method: MethodName, p: usize) -> Self {
+        let width = match method {
+            MethodName::Head => 0,
+            MethodName::Prompt => spec.hidden_size,
+            MethodName::Prefix | MethodName::Ptv2 => {
+                spec.sites.iter().map(SiteSpec::prefix_width).sum()
+            }
+        };
+        let hidden = match settings.has_projection(method) {
+            true => settings.prefix_hidden_size.unwrap_or(method.default_hidden_size()),
+            false => 0,
+        };
+        let of_mlp = hidden.saturating_mul(width.saturating_add(spec.hidden_size));
+        Self { virtual_tokens: p.saturating_mul(width), of_mlp, hidden }
+    }
+
+    pub(super) fn total(self) -> usize {
+        self.virtual_tokens.saturating_add(self.of_mlp)
+    }
+}
 
 /// Makes the method of a run, of whatever kind, from its settings.
 #[derive(Debug)]
@@ -184,23 +218,13 @@ impl MethodBuilder<'_> {
     /// Refuses a method that would train more numbers than memory has space for, with their gradients and what an
     /// optimizer keeps of them.
     fn check_trained(&self, method: MethodName, p: usize) -> Result<()> {
-        let spec = self.model.spec();
-        let width = match method {
-            MethodName::Prompt => spec.hidden_size,
-            _ => spec.sites.iter().map(SiteSpec::prefix_width).sum(),
-        };
-        let virtual_tokens = p.saturating_mul(width);
-        let hidden = match self.settings.has_projection(method) {
-            true => self.settings.prefix_hidden_size.unwrap_or(method.default_hidden_size()),
-            false => 0,
-        };
-        let of_mlp = hidden.saturating_mul(width.saturating_add(spec.hidden_size));
-        let trained = virtual_tokens.saturating_add(of_mlp);
+        let numbers = Trained::of(self.settings, self.model.spec(), method, p);
+        let trained = numbers.total();
         if trained <= MOST_TRAINED {
             return Ok(());
         }
-        let (flag, found) = match of_mlp > virtual_tokens {
-            true => ("--prefix-hidden-size", hidden),
+        let (flag, found) = match numbers.of_mlp > numbers.virtual_tokens {
+            true => ("--prefix-hidden-size", numbers.hidden),
             false => ("--num-virtual-tokens", p),
         };
         let message = format!(

@@ -12,6 +12,7 @@
 //! | `file_names` | what the files of that folder are called |
 //! | [`overwrite`] | a run in the place of another, whenever it is killed |
 //! | [`step_lines`] | files with a line per step, when a run is resumed |
+//! | `expected_memory` | how much memory it is expected to take |
 //! | [`opening`] | what is said of the rows before it begins |
 //! | [`progress`] | follows it: metrics file, screen, signals |
 //! | [`run_screen`], [`run_numbers`] | what is shown of it while it lasts |
@@ -21,6 +22,7 @@
 pub mod class_names;
 pub(crate) mod class_weights;
 pub mod closing;
+pub(crate) mod expected_memory;
 pub(crate) mod file_names;
 pub mod head;
 pub mod initial_values;

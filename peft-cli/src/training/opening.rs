@@ -8,7 +8,11 @@ use peft_core::{
     train::TrainConfig,
 };
 
-use crate::output::{grouped, visible};
+use super::expected_memory::Memory;
+use crate::{
+    output::{grouped, visible},
+    usage::listed,
+};
 
 /// Classes that are named.
 const NAMED: usize = 6;
@@ -43,6 +47,12 @@ pub struct Opening<'a> {
     pub config: &'a TrainConfig,
     /// One pass over the training rows.
     pub epoch: Epoch,
+    /// The memory that it takes, where that is known.
+    pub(super) memory: Option<Memory>,
+    /// Whether layers are computed again in the backward pass.
+    pub recompute: bool,
+    /// Whether the frozen matrices are in f32.
+    pub is_wide: bool,
     /// The names of the classes.
     pub labels: Option<&'a Labels>,
     /// The rows to train on.
@@ -66,6 +76,9 @@ impl Opening<'_> {
             facts.push(("packed", packed));
         }
         facts.push(("steps", self.steps()));
+        if let Some(memory) = self.memory {
+            facts.push(("memory", format!("about {} expected", bytes(memory.expected))));
+        }
         facts
     }
 
@@ -91,7 +104,7 @@ impl Opening<'_> {
         let per_epoch = batches as f64 / config.accumulation as f64;
         let batch = match config.batch_tokens {
             Some(tokens) => format!("up to {} tokens", grouped(tokens)),
-            None if sampler.packed_rows().is_some() => {
+            None if self.epoch.packed.is_some() => {
                 format!("{} packed rows", grouped(config.batch_size))
             }
             None => format!("{} rows", grouped(config.batch_size)),
@@ -116,6 +129,14 @@ impl Opening<'_> {
     /// What looks wrong, with the way out.
     pub fn warnings(&self) -> Vec<String> {
         let mut found = Vec::new();
+        if let Some(memory) = self.memory.filter(|memory| memory.expected > memory.most) {
+            found.push(format!(
+                "about {} of memory are expected, and there are {}: {} take less",
+                bytes(memory.expected),
+                bytes(memory.most),
+                listed(&self.less_memory(), "or")
+            ));
+        }
         let (train, valid) = (self.counts(self.train), self.counts(self.valid));
         let (rows, unit) = match self.config.task {
             Task::TokenCls => (train.values().sum(), "tags"),
@@ -179,6 +200,28 @@ impl Opening<'_> {
         class_counts(self.config.task, self.config.problem_type, rows)
     }
 
+    /// What takes less memory.
+    fn less_memory(&self) -> Vec<String> {
+        let mut ways = Vec::new();
+        if !self.recompute {
+            ways.push("--recompute".to_string());
+        }
+        let config = self.config;
+        match config.batch_tokens {
+            Some(tokens) => ways.push(format!("--batch-tokens {}", tokens.div_ceil(2))),
+            None if config.batch_size > 1 => ways.push(format!(
+                "--batch-size {} with --accumulation {}",
+                config.batch_size.div_ceil(2),
+                2 * config.accumulation
+            )),
+            None => ways.push("--max-length".to_string()),
+        }
+        if self.is_wide {
+            ways.push("--base-weights int8".to_string());
+        }
+        ways
+    }
+
     /// What helps classes that are rare.
     fn for_rare_classes(&self) -> String {
         let config = self.config;
@@ -221,6 +264,17 @@ impl Opening<'_> {
             Some(name) => visible(name, &[]),
             None => class.to_string(),
         }
+    }
+}
+
+/// Bytes in two digits, as people read them.
+fn bytes(count: u64) -> String {
+    let mb = count as f64 / 1e6;
+    match mb {
+        ..95.0 => format!("{:.0} MB", mb.max(1.0)),
+        ..950.0 => format!("{:.0} MB", 10.0 * (mb / 10.0).round()),
+        ..9950.0 => format!("{:.1} GB", mb / 1e3),
+        _ => format!("{:.0} GB", mb / 1e3),
     }
 }
 
@@ -285,6 +339,24 @@ mod tests {
         rows.iter().enumerate().map(row).collect()
     }
 
+    fn of_rows<'a>(
+        config: &'a TrainConfig,
+        train: &'a [Example],
+        valid: &'a [Example],
+    ) -> Opening<'a> {
+        let (memory, labels) = (None, None);
+        Opening {
+            config,
+            epoch: Epoch { batches: 1, packed: None },
+            memory,
+            recompute: false,
+            is_wide: true,
+            labels,
+            train,
+            valid,
+        }
+    }
+
     fn labels(count: usize) -> Labels {
         Labels::from_list((0..count).map(|class| format!("c{class}")).collect()).unwrap()
     }
@@ -301,13 +373,8 @@ mod tests {
             ..TrainConfig::new(Task::SeqCls)
         };
         let (config, labels) = (&config, Some(&labels));
-        let opening = Opening {
-            config,
-            epoch: Epoch { batches: 3, packed: None },
-            labels,
-            train: &train,
-            valid: &valid,
-        };
+        let epoch = Epoch { batches: 3, packed: None };
+        let opening = Opening { epoch, labels, ..of_rows(config, &train, &valid) };
         assert_eq!(opening.facts(), [
             ("train", "20 rows of 1 to 20 tokens, half up to 10, 95 % up to 19".to_string()),
             ("valid", "1 row of 3 tokens".to_string()),
@@ -319,13 +386,7 @@ mod tests {
             ("steps", "5 of 2 x 8 rows, 1.5 an epoch: 3.3 epochs; evaluated every 2, best by accuracy".to_string()),
         ]);
         let config = TrainConfig { steps: Some(9), ..TrainConfig::new(Task::CausalLm) };
-        let alone = Opening {
-            config: &config,
-            epoch: Epoch { batches: 1, packed: None },
-            labels: None,
-            train: &train,
-            valid: &[],
-        };
+        let alone = of_rows(&config, &train, &[]);
         let steps = ("steps", "9 of 32 rows, 1 an epoch: 9 epochs".to_string());
         assert_eq!(alone.facts().last(), Some(&steps));
         let config = TrainConfig { packing: true, batch_size: 4, ..config.clone() };
@@ -343,13 +404,8 @@ mod tests {
             ]
         );
         let rows = of(&[(3, 0), (3, 1)]);
-        let alone = Opening {
-            config: &config,
-            epoch: Epoch::of(&config, &rows).unwrap(),
-            labels: None,
-            train: &rows,
-            valid: &[],
-        };
+        let epoch = Epoch::of(&config, &rows).unwrap();
+        let alone = Opening { epoch, ..of_rows(&config, &rows, &[]) };
         let says = "2 packed rows of up to 3 tokens, 100.0 % full, 1 row in each";
         assert_eq!(alone.packed().as_deref(), Some(says));
         let warnings = alone.warnings();
@@ -363,14 +419,7 @@ mod tests {
         let said = |train: &[(usize, usize)], valid: &[(usize, usize)]| {
             let (train, valid) = (of(train), of(valid));
             let (config, labels) = (&config, Some(&labels));
-            Opening {
-                config,
-                epoch: Epoch { batches: 1, packed: None },
-                labels,
-                train: &train,
-                valid: &valid,
-            }
-            .warnings()
+            Opening { labels, ..of_rows(config, &train, &valid) }.warnings()
         };
         assert_eq!(said(&[(2, 0), (3, 1)], &[(4, 1)]), [""; 0]);
         let one = said(&[(2, 1), (3, 1)], &[]);
@@ -405,5 +454,31 @@ mod tests {
              or --valid"
             ]
         );
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_told_with_the_way_out() {
+        let config = TrainConfig { steps: Some(9), ..TrainConfig::new(Task::CausalLm) };
+        let rows = of(&[(2, 0)]);
+        let with = |expected: u64, most: u64| {
+            let memory = Some(Memory { expected, most });
+            let opening = Opening { memory, ..of_rows(&config, &rows, &[]) };
+            (opening.facts().pop().unwrap().1, opening.warnings())
+        };
+        assert_eq!(with(30_400_000, 1 << 30), ("about 30 MB expected".to_string(), vec![]));
+        assert_eq!(with(743_000_000, 1 << 30).0, "about 740 MB expected");
+        assert_eq!(with(1_070_000_000, 1 << 33).0, "about 1.1 GB expected");
+        let (fact, warned) = with(32_100_000_000, 24_000_000_000);
+        assert_eq!(fact, "about 32 GB expected");
+        assert_eq!(
+            warned,
+            [
+                "about 32 GB of memory are expected, and there are 24 GB: --recompute, --batch-size 16 with --accumulation 2 \
+             or --base-weights int8 take less"
+            ]
+        );
+        let small = TrainConfig { batch_size: 1, ..config.clone() };
+        let opening = Opening { recompute: true, is_wide: false, ..of_rows(&small, &rows, &[]) };
+        assert_eq!(opening.less_memory(), ["--max-length"]);
     }
 }

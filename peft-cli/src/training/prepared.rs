@@ -15,13 +15,14 @@ use peft_core::{
         adapter_of,
     },
 };
-use peft_models::Loaded;
+use peft_models::{Loaded, kernels};
 use serde_json::json;
 
 use super::{
     class_names, class_weights,
+    expected_memory::{AfterLoading, Memory, Run, is_narrow},
     inputs::Inputs,
-    method_builder::MethodBuilder,
+    method_builder::{MethodBuilder, Trained},
     opening::{Epoch, Opening},
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     hub,
     model_dir::ModelDir,
     output,
-    settings::{Settings, resolve::check_uses, train_config::train_config},
+    settings::{Settings, lists::parse_layers, resolve::check_uses, train_config::train_config},
 };
 
 /// What stands for the folder of the built-in model.
@@ -59,6 +60,7 @@ pub struct PreparedRun {
     pub(super) config: TrainConfig,
     /// One pass over the training rows.
     epoch: Epoch,
+    after_loading: AfterLoading,
     pub(super) train: Encoded,
     valid: Encoded,
 }
@@ -143,7 +145,7 @@ impl PreparedRun {
         set_intervals(&mut config, epoch.batches, !valid.examples.is_empty());
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;
-        let Inputs { base, dir, start_adapter, .. } = inputs;
+        let Inputs { base, dir, start_adapter, after_loading, .. } = inputs;
         let (base, device) = (Arc::new(base), device.clone());
         Ok(Self {
             chat_template,
@@ -159,6 +161,7 @@ impl PreparedRun {
             base_name,
             config,
             epoch,
+            after_loading,
             train,
             valid,
         })
@@ -180,6 +183,7 @@ impl PreparedRun {
         let config = train_config(&settings, task)?;
         Ok(Self {
             epoch: Epoch::of(&config, &train)?,
+            after_loading: AfterLoading::default(),
             config,
             method,
             task,
@@ -302,10 +306,39 @@ impl PreparedRun {
         Opening {
             config: &self.config,
             epoch: self.epoch,
+            memory: self.memory(),
+            recompute: self.settings.recompute.unwrap_or_default(),
+            is_wide: !is_narrow(&self.base, self.settings.base_weights.unwrap_or_default()),
             labels: self.labels.as_ref(),
             train: &self.train.examples,
             valid: &self.valid.examples,
         }
+    }
+
+    /// The memory that it takes, where that is known: on the CPU.
+    fn memory(&self) -> Option<Memory> {
+        if !kernels::compute_on(&self.device) {
+            return None;
+        }
+        let (settings, spec) = (&self.settings, self.base.model.spec());
+        let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
+        let p = of_adapter.or(settings.num_virtual_tokens).unwrap_or_default();
+        let head = self.labels.as_ref().map_or(0, Labels::len) * spec.hidden_size;
+        let layers = settings.layers.as_deref().and_then(|list| parse_layers(list).ok());
+        let first = layers.and_then(|layers| layers.into_iter().min()).unwrap_or(0);
+        let run = Run {
+            base: &self.base,
+            config: &self.config,
+            format: settings.base_weights.unwrap_or_default(),
+            after_loading: self.after_loading,
+            recompute: settings.recompute.unwrap_or_default(),
+            prompt: if self.method == MethodName::Prompt { p } else { 0 },
+            first_layer: (self.method != MethodName::Head).then_some(first),
+            trained: head + Trained::of(settings, spec, self.method, p).total(),
+            train: &self.train.examples,
+            valid: &self.valid.examples,
+        };
+        Memory::of(&run)
     }
 
     /// What an adapter remembers of its training.

@@ -14,6 +14,11 @@ pub fn enabled() -> bool {
     false
 }
 
+/// Whether models on `device` compute with kernels: never.
+pub fn compute_on(_: &Device) -> bool {
+    false
+}
+
 pub(crate) fn unavailable(_: &Device) -> Option<String> {
     Some("this program was built without the feature `cpu`".to_string())
 }

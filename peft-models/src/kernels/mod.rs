@@ -29,4 +29,4 @@ pub(crate) use chosen::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
     lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
 };
-pub use chosen::{enabled, set_enabled};
+pub use chosen::{compute_on, enabled, set_enabled};

@@ -17,6 +17,11 @@ pub(crate) fn unavailable(device: &Device) -> Option<String> {
     (*device != Device::flex()).then(|| format!("the model is on {device:?}"))
 }
 
+/// Whether models on `device` compute with kernels.
+pub fn compute_on(device: &Device) -> bool {
+    enabled() && unavailable(device).is_none()
+}
+
 /// Whether kernels can compute with `x`.
 pub(super) fn supports<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32

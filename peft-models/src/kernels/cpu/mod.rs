@@ -48,6 +48,7 @@ mod tests;
 mod transpose;
 mod view;
 
+pub use entry::compute_on;
 pub(crate) use entry::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
     lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
