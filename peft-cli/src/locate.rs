@@ -3,6 +3,8 @@
 
 use std::{
     cell::Cell,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,6 +13,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::{
     hub::{self, Download, HubError, Progress, Report},
+    nearest::nearest,
     output,
     screen::manners::is_watched,
 };
@@ -24,7 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 ///
 /// Returns a [`HubError`], which says what to do.
 pub fn model(given: &Path) -> Result<PathBuf, HubError> {
-    hub::model(given, &Stderr)
+    hub::model(given, &Stderr).inspect_err(|_| note_meant(given))
 }
 
 /// As [`hub::adapter`].
@@ -33,7 +36,27 @@ pub fn model(given: &Path) -> Result<PathBuf, HubError> {
 ///
 /// Returns a [`HubError`], which says what to do.
 pub fn adapter(given: &Path) -> Result<PathBuf, HubError> {
-    hub::adapter(given, &Stderr)
+    hub::adapter(given, &Stderr).inspect_err(|_| note_meant(given))
+}
+
+/// Names the folder here that was probably meant by what looks like a name on the Hub and is none.
+fn note_meant(given: &Path) {
+    let Some((folder, name)) = given.parent().zip(given.file_name().and_then(OsStr::to_str)) else {
+        return;
+    };
+    if given.exists() || folder.as_os_str().is_empty() {
+        return;
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    if let Some(meant) = nearest(name, names.iter().map(String::as_str)) {
+        output::note(format!(
+            "note: there is no {} here; did you mean {}?",
+            given.display(),
+            folder.join(meant).display()
+        ));
+    }
 }
 
 /// Reports on stderr.

@@ -1,14 +1,19 @@
 //! What goes to the terminal: results on stdout, everything else on stderr.
 
 use std::{
-    io::{self, Write, stderr, stdout},
+    io::{self, IsTerminal, Write, stderr, stdout},
     path::{Path, PathBuf},
 };
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use console::Term;
 use peft_core::{Error, Result, adapter::atomic, metrics::Metrics, text::find_files};
 
-use crate::screen::manners::{Tone, is_quiet, paint};
+use crate::screen::{
+    bar::columns as columns_of_terminal,
+    fact::{command, sentences},
+    manners::{Tone, is_quiet, paint},
+};
 
 /// Prints a line of results.
 ///
@@ -98,12 +103,36 @@ pub fn note(text: impl AsRef<str>) {
 /// Prints something on stderr that nobody should miss: an error or a warning.
 pub fn tell(text: impl AsRef<str>) {
     let text = visible(text.as_ref(), &['\n', '\t']);
-    let marked = MARKS.iter().find_map(|(mark, tone)| Some((mark, tone, text.strip_prefix(mark)?)));
-    let text = match marked {
-        Some((mark, tone, rest)) => format!("{}{rest}", paint(mark, *tone)),
+    let mark = MARKS.into_iter().find(|(mark, _)| text.starts_with(mark));
+    // Colours have no width.
+    let text = columns().map_or_else(|| text.clone(), |columns| sentences(&text, columns));
+    let text = match mark.and_then(|(mark, tone)| Some((mark, tone, text.strip_prefix(mark)?))) {
+        Some((mark, tone, rest)) => format!("{}{rest}", paint(mark, tone)),
         None => text,
     };
     print(&text);
+}
+
+/// The columns of the terminal behind stderr, if there is one.
+fn columns() -> Option<usize> {
+    Term::stderr().is_term().then(columns_of_terminal)
+}
+
+/// Prints a line of results that is a sentence: on a terminal, it is broken between words.
+///
+/// # Errors
+///
+/// Returns an error if stdout cannot be written to: closed, as under `| head`, or full.
+pub fn sentence(text: &str) -> io::Result<()> {
+    match stdout().is_terminal() {
+        true => line(sentences(text, columns_of_terminal())),
+        false => line(text),
+    }
+}
+
+/// Prints a command on stderr that goes on from here, behind some text; not with `--quiet`.
+pub fn next(before: &str, text: &str) {
+    progress(&command(before, &visible(text, &[]), columns()));
 }
 
 /// Prints a line of the program's own on stderr, which may have colours; not with `--quiet`.

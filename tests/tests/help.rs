@@ -37,9 +37,12 @@ fn help_is_as_wide_as_the_terminal() {
         }
     }
     // Examples stand as they are written, to be copied.
-    let text = printed(&["train", "--help"], 80);
+    let text = printed(&["train", "--help"], 60);
     assert!(text.contains("\n  peft train --out runs/intent --resume\n"), "{text}");
-    assert!(text.contains(" --task seq-cls \\\n    --train train.jsonl"), "{text}");
+    assert!(
+        text.contains(" --method ptv2 \\\n    --task seq-cls --train train.jsonl \\\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -32,8 +32,8 @@ use crate::{
 /// is folded) and of OpenPrompt, state dicts of PEFT. --model checks that they fit.
 ///
 /// Example:
-///   peft convert --from sst2.npy --to sst2 --task seq2seq-lm \
-///     --base-model google/t5-base-lm-adapt
+///   peft convert --from sst2.npy --to sst2 \
+///     --task seq2seq-lm --base-model google/t5-base-lm-adapt
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct ConvertArgs {

@@ -33,7 +33,8 @@ use crate::{
 /// Scores an adapter, or the base model alone, on a file of rows with targets.
 ///
 /// Example:
-///   peft eval --model models/minilm --adapter runs/intent --data valid.jsonl
+///   peft eval --model models/minilm \
+///     --adapter runs/intent --data valid.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct EvalArgs {

@@ -27,8 +27,8 @@ use crate::{
 /// is left out.
 ///
 /// Example:
-///   peft forward --model models/gpt2 --adapter runs/a --input rows.jsonl \
-///     --output out.safetensors
+///   peft forward --model models/gpt2 --adapter runs/a \
+///     --input rows.jsonl --output out.safetensors
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct ForwardArgs {

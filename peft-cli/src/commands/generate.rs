@@ -30,14 +30,16 @@ use crate::{
 /// Continues text, with or without an adapter: as the flags or the model's generation_config.json say, else greedily.
 ///
 /// Examples:
-///   peft generate --model models/stories --prompt "Once upon" --max-new-tokens 60
-///   peft generate --model models/stories --prompt "Once upon" --temperature 0.8 \
-///     --top-p 0.95 --seed 1
-///   peft generate --model models/smollm2 --chat --system "Be brief." \
-///     --prompt "Where is Oslo?" --max-new-tokens 60
-///   peft generate --model models/smollm2 --chat --system "Be brief." \
+///   peft generate --model models/stories \
+///     --prompt "Once upon" --max-new-tokens 60
+///   peft generate --model models/stories \
+///     --prompt "Once upon" --temperature 0.8 --top-p 0.95
+///   peft generate --model models/smollm2 --chat \
+///     --system "Be brief." --prompt "Where is Oslo?"
+///   peft generate --model models/smollm2 --chat \
 ///     --input prompts.txt --output answers.jsonl
-///   peft generate --model models/stories --adapter runs/e2e --input rows.jsonl \
+///   peft generate --model models/stories \
+///     --adapter runs/e2e --input rows.jsonl \
 ///     --num-beams 4 --output out.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]

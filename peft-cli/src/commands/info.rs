@@ -25,7 +25,8 @@ use crate::{
 /// Examples:
 ///   peft info models/all-MiniLM-L6-v2
 ///   peft info sentence-transformers/all-MiniLM-L6-v2
-///   peft info models/stories260k --tokenize "Once upon a time"
+///   peft info models/stories260k \
+///     --tokenize "Once upon a time"
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InfoArgs {

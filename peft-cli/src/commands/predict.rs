@@ -36,10 +36,13 @@ use crate::{
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.
 ///
 /// Examples:
-///   peft predict --model models/minilm --adapter runs/intent --input texts.jsonl
-///   peft predict --model models/minilm --adapter runs/intent --input texts.jsonl \
+///   peft predict --model models/minilm \
+///     --adapter runs/intent --input texts.jsonl
+///   peft predict --model models/minilm \
+///     --adapter runs/intent --input texts.jsonl \
 ///     --top-k 3 --output intents.tsv
-///   peft predict --model models/minilm --adapter runs/intent --text "play jazz"
+///   peft predict --model models/minilm \
+///     --adapter runs/intent --text "play jazz"
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct PredictArgs {

@@ -29,9 +29,11 @@ use crate::{
 /// Trains an adapter: prompt tuning, prefix tuning or P-tuning v2 on a frozen model.
 ///
 /// Examples:
-///   peft train --model models/minilm --method ptv2 --task seq-cls \
-///     --train train.jsonl --valid valid.jsonl --out runs/intent --epochs 1
-///   peft train --config runs/intent/run.toml --out runs/again
+///   peft train --model models/minilm --method ptv2 \
+///     --task seq-cls --train train.jsonl \
+///     --valid valid.jsonl --out runs/intent --epochs 1
+///   peft train --config runs/intent/run.toml \
+///     --out runs/again
 ///   peft train --out runs/intent --resume
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -144,7 +146,7 @@ pub fn run(args: TrainArgs) -> CliResult {
         constant::warn(constant, run.labels.as_ref());
     }
     close(&run, &trained, &out, args.json)?;
-    output::note(format!("next: {}", closing::next_command(&run, &out)));
+    output::next("next: ", &closing::next_command(&run, &out));
     Ok(())
 }
 
@@ -159,7 +161,7 @@ fn close(run: &PreparedRun, trained: &TrainedRun, out: &Path, as_json: bool) -> 
         });
         return Ok(output::line(json.to_string())?);
     }
-    output::line(closing::summary(run, trained, out))?;
+    output::sentence(&closing::summary(run, trained, out))?;
     match (closing::scores(trained), &trained.metrics) {
         (Some(table), _) => output::line(table)?,
         (None, Some(metrics)) => output::metrics(metrics)?,
