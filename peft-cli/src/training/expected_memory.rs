@@ -25,13 +25,13 @@ const F32: u64 = 4;
 /// Numbers for each trained parameter: its value, its gradient, two moments, the best step, and a copy meanwhile.
 const COPIES: u64 = 6;
 /// The most logits that training computes at once, and the fewest and most rows of them.
-const LOGITS: u64 = 8 << 20;
+const LOGITS: u64 = 4 << 20;
 const ROWS: [u64; 2] = [32, 4096];
 /// The most logits that an evaluation computes at once, and how often it has them in memory.
 const EVALUATED: u64 = 1 << 24;
 const EVALUATED_COPIES: u64 = 3;
 /// Numbers of a matrix that a thread upcasts at most, and in how many sizes it has them in memory.
-const UPCAST: u64 = 4 << 20;
+const UPCAST: u64 = 1 << 20;
 const UPCAST_SIZES: u64 = 2;
 /// A step takes one part more in so many: what lies between tensors, and small ones.
 const PIECES: u64 = 5;
@@ -57,6 +57,8 @@ pub(super) struct Run<'a> {
     pub first_layer: Option<usize>,
     /// The parameters that are trained.
     pub trained: usize,
+    /// The tokens of the longest packed row, if rows are packed.
+    pub packed: Option<usize>,
     /// The rows.
     pub train: &'a [Example],
     /// The rows to validate on.
@@ -126,7 +128,7 @@ struct Batch {
 impl Run<'_> {
     /// The bytes that a step adds to what is there.
     fn bytes(&self) -> u64 {
-        let (train, evaluated) = (self.batch(self.train), self.batch(self.valid));
+        let (train, evaluated) = (self.training_batch(), self.batch(self.valid));
         let vocabulary = self.vocabulary();
         let at_once = (LOGITS / vocabulary.max(1)).clamp(ROWS[0], ROWS[1]).min(train.targets);
         let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
@@ -177,6 +179,17 @@ impl Run<'_> {
         };
         let weights = weights * self.base.report.num_parameters as u64;
         Some((of_rows.saturating_sub(rows) + loaded.grown.saturating_sub(weights)) / 2)
+    }
+
+    /// The largest batch to train on.
+    fn training_batch(&self) -> Batch {
+        let batch = self.batch(self.train);
+        let Some(longest) = self.packed else { return batch };
+        let sum = |of: fn(&Example) -> usize| self.train.iter().map(of).sum::<usize>() as u64;
+        let (rows, tokens) = (self.config.batch_size as u64, longest as u64);
+        let labelled = sum(Example::labelled) as f64 / sum(Example::num_tokens).max(1) as f64;
+        let targets = ((rows * tokens) as f64 * labelled) as u64;
+        Batch { rows, tokens, targets, ..batch }
     }
 
     /// The largest batch of some rows.
@@ -304,6 +317,7 @@ mod tests {
             prompt: 5,
             first_layer: Some(0),
             trained: 7,
+            packed: None,
             train,
             valid: &[],
         }
@@ -327,6 +341,8 @@ mod tests {
         let less = Run { recompute: true, ..own };
         assert_eq!(less.kept(batch), of_layer + 3 * (2 * 9 + 5) * H);
         assert!(less.bytes() < own.bytes() && own.bytes() > F32 * 3 * of_layer);
+        let packed = Run { packed: Some(40), ..own }.training_batch();
+        assert_eq!(packed, Batch { rows: 2, tokens: 40, decoder_tokens: 0, targets: 80 });
         let budget = TrainConfig { batch_tokens: Some(30), ..config.clone() };
         assert_eq!(run(&llama, &budget, &train).batch(&train).rows, 3);
     }
