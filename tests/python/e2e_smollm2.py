@@ -35,7 +35,7 @@ from common import SHARED, VECTORS, quiet, read_jsonl, write_json, write_jsonl
 from e2e_baseline import BATCH, IGNORE, P, collate, perplexity
 
 NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
-# The MLP at 0.001, the default of `peft train`, is unstable in its first ten steps.
+# The MLP at 0.001 is unstable in its first ten steps.
 RATES = {"prompt": 0.03, "prefix": 0.0003, "ptv2": 0.03}
 WEIGHT_DECAY, CLIP_NORM, HIDDEN = 0.01, 1.0, 512
 SHOWN = (1, 50, 100, 200, 300)

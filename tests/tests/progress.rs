@@ -83,7 +83,7 @@ fn the_end_says_what_happened_and_what_is_next() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("a run's folder");
     // Steps too small to change any answer.
-    let flags = ["--steps=100", "--lr=1e-12", "--patience=3"];
+    let flags = ["--steps=100", "--lr=1e-12", "--head-lr=1e-12", "--patience=3"];
     let (results, notes) = said(&mut classify(&out, &flags));
     let first = results.lines().next().unwrap();
     let says = "prompt: stopped early at step 8 of 100, best is step 2, ";

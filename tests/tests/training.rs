@@ -86,6 +86,9 @@ impl Case {
         command.args(["--init-adapter", &self.file("init"), "--no-shuffle"]);
         command.args(["--optimizer", "adamw", "--schedule", "constant"]);
         command.args(["--lr", &self.lr.to_string()]);
+        if self.task.has_head() {
+            command.args(["--head-lr", &self.lr.to_string()]);
+        }
         command.args(["--weight-decay", &self.weight_decay.to_string()]);
         command.args(["--batch-size", &self.batch_size.to_string(), "--steps", "20"]);
         command.arg("--out").arg(&out).arg("--metrics-file").arg(&metrics);

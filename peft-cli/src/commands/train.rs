@@ -7,13 +7,14 @@ use std::{
 };
 
 use clap::Args;
-use peft_core::{Error, adapter::FolderLock};
+use peft_core::{Error, Task, adapter::FolderLock};
 use serde_json::json;
 
 use crate::{
     constant,
     device::{self, Backend},
     error::{CliError, CliResult},
+    flags::method_name::MethodName,
     output,
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{Settings, file, resolve::resolve},
@@ -87,9 +88,13 @@ pub fn run(args: TrainArgs) -> CliResult {
                 out.display()
             ));
         }
-        let earlier = run_folder::settings_of(&out)?;
+        let mut earlier = run_folder::settings_of(&out)?;
         earlier_metrics = earlier.metrics_file.clone();
         run_folder::check_resume(&out, &earlier)?;
+        // A run from before heads had a rate of their own.
+        if earlier.task.is_some_and(Task::has_head) && earlier.method != Some(MethodName::Head) {
+            earlier.head_lr = earlier.head_lr.or(earlier.lr);
+        }
         settings = settings.or(earlier);
     } else if !args.overwrite {
         run_folder::refuse_existing(&out)?;

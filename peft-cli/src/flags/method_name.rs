@@ -93,6 +93,11 @@ impl MethodName {
         }
     }
 
+    /// The learning rate of the head beside a method, where that of the method is lower; measured in docs/RECIPES.md.
+    pub fn default_head_lr(self, optimizer: &str) -> Option<f64> {
+        (optimizer == "adamw" && self != Self::Head).then_some(3e-2)
+    }
+
     /// A default as help texts write it: `20; ptv2: 16` if most of the methods have 20.
     pub fn default_of_each<T: Display>(methods: &[Self], of: impl Fn(Self) -> T) -> String {
         let mut groups: Vec<(String, Vec<&str>)> = Vec::new();

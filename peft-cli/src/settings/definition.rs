@@ -165,6 +165,10 @@ settings! {
     #[arg(long, value_name = "LR", allow_negative_numbers = true, help_heading = "Training",
         show_default = "by method and optimizer, see docs/RECIPES.md")]
     lr: f64,
+    /// Learning rate of the head that is trained with a method.
+    #[arg(long, value_name = "LR", allow_negative_numbers = true, help_heading = "Training",
+        show_default = "that of --lr; with adamw at least 0.03")]
+    head_lr: f64,
     /// Weight decay, applied to everything that is trained.
     #[arg(long, value_name = "WD", allow_negative_numbers = true, help_heading = "Training",
         show_default = AdamW::default().weight_decay)]

@@ -38,6 +38,18 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
         settings.optimizer.get_or_insert_with(|| defaults.optimizer.name().into()).clone();
     let projection = settings.has_projection(method);
     settings.lr.get_or_insert(method.default_lr(projection, &optimizer));
+    let has_head = settings.task.is_some_and(Task::has_head);
+    match method.default_head_lr(&optimizer).filter(|_| has_head) {
+        Some(rate) => {
+            let of_method = settings.lr.unwrap_or(rate);
+            settings.head_lr.get_or_insert(rate.max(of_method));
+        }
+        None if method == MethodName::Head && settings.head_lr.is_some() => {
+            let message = "not used by head, whose rate is --lr";
+            return Err(Error::setting("--head-lr", message));
+        }
+        None => {}
+    }
     settings.schedule.get_or_insert_with(|| defaults.schedule.name().into());
     if settings.batch_tokens.is_none() {
         settings.batch_size.get_or_insert(defaults.batch_size);

@@ -36,6 +36,8 @@ pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
             None => optimizer,
         },
         lr: settings.lr.unwrap_or(defaults.lr),
+        // Where it says nothing, checkpoints from before it can be resumed.
+        head_lr: settings.head_lr.filter(|rate| settings.lr != Some(*rate)),
         schedule: settings.schedule.as_deref().map_or(Ok(defaults.schedule), str::parse)?,
         warmup_steps: settings.warmup_steps.unwrap_or(defaults.warmup_steps),
         clip_norm: settings.clip_norm,

@@ -394,7 +394,7 @@ mod tests {
             Opening { config: &config, epoch: Epoch::of(&config, &train).unwrap(), ..alone }
                 .facts();
         assert_eq!(
-            packed[2..],
+            packed[1..],
             [
                 (
                     "packed",

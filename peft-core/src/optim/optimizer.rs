@@ -138,10 +138,21 @@ impl Optimizer {
         grads: Vec<Option<Tensor<1>>>,
         lr: f64,
     ) -> Vec<Tensor<1>> {
+        self.step_each(params, grads, |_| lr)
+    }
+
+    /// As [`step`](Self::step), with a learning rate for each parameter, by its name.
+    pub fn step_each(
+        &mut self,
+        params: &[Flat],
+        grads: Vec<Option<Tensor<1>>>,
+        lr: impl Fn(&str) -> f64,
+    ) -> Vec<Tensor<1>> {
         params
             .iter()
             .zip(grads)
             .map(|(param, grad)| {
+                let lr = lr(&param.name);
                 let values = param.values.clone();
                 let Some(grad) = grad else { return values };
                 let state = self.states.entry(param.name.clone()).or_default();

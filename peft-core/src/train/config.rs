@@ -98,6 +98,10 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// Peak learning rate. Default 1e-3.
     pub lr: f64,
+    /// Peak learning rate of the head, if it differs from that of the method. Default none: it does not.
+    // Left out where it says nothing, so that checkpoints from before it can be resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_lr: Option<f64>,
     /// How the learning rate changes after the warm-up. Default linear.
     pub schedule: Schedule,
     /// Steps during which the learning rate rises from 0. Default 0.
@@ -175,6 +179,7 @@ impl Default for TrainConfig {
             accumulation: 1,
             optimizer: OptimizerConfig::default(),
             lr: 1e-3,
+            head_lr: None,
             schedule: Schedule::Linear,
             warmup_steps: 0,
             clip_norm: None,
@@ -345,11 +350,17 @@ impl TrainConfig {
                 return Err(Error::setting(setting, message));
             }
         }
-        for (setting, value) in [("lr", Some(self.lr)), ("clip_norm", self.clip_norm)] {
+        for (setting, value) in
+            [("lr", Some(self.lr)), ("head_lr", self.head_lr), ("clip_norm", self.clip_norm)]
+        {
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
                 let message = format!("found {value}, expected a number above 0");
                 return Err(Error::setting(setting, message));
             }
+        }
+        if self.head_lr.is_some() && !self.task.has_head() {
+            let message = format!("not used by {}, which has no head", self.task);
+            return Err(Error::setting("head_lr", message));
         }
         check_threshold(self.null_score_diff_threshold)?;
         self.check_weights()?;
@@ -381,7 +392,7 @@ mod tests {
     #[test]
     fn each_unusable_setting_is_named() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 22] = [
+        let cases: [(&str, Change); 24] = [
             ("steps", |c| c.steps = None),
             ("steps", |c| c.epochs = Some(1)),
             ("steps", |c| c.steps = Some(0)),
@@ -400,6 +411,8 @@ mod tests {
             ("accumulation", |c| c.accumulation = usize::MAX),
             ("lr", |c| c.lr = f64::NAN),
             ("lr", |c| c.lr = 0.0),
+            ("head_lr", |c| c.head_lr = Some(0.0)),
+            ("head_lr", |c| (c.task, c.head_lr) = (Task::CausalLm, Some(0.1))),
             ("clip_norm", |c| c.clip_norm = Some(-1.0)),
             ("eval_every", |c| c.eval_every = Some(0)),
             ("patience", |c| c.patience = Some(0)),

@@ -405,6 +405,30 @@ fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
     }
 }
 
+/// Adam's first step moves a parameter by its learning rate.
+#[test]
+fn the_head_learns_at_a_rate_of_its_own() {
+    let case = Case::new((Task::SeqCls, Topology::EncoderOnly, Kind::Prefix));
+    let case = Case { valid: Vec::new(), ..case };
+    let start = case.trainable(0.0).parameters();
+    let moved = |head_lr: Option<f64>| {
+        let config = TrainConfig { head_lr, ..config(case.task, 1) };
+        let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
+        let by = |(name, values): (String, burn::tensor::TensorData)| {
+            let pairs = values.iter::<f64>().zip(start[&name].iter::<f64>());
+            let moved = pairs.map(|(now, then)| (now - then).abs()).fold(0.0, f64::max);
+            (name, moved)
+        };
+        outcome.trainable.parameters().into_iter().map(by).collect::<Vec<_>>()
+    };
+    let same = moved(None);
+    assert_eq!(moved(Some(0.05)), same);
+    for ((name, moved), (_, same)) in moved(Some(0.2)).into_iter().zip(same) {
+        let expected = if name.starts_with("head.") { 0.2 } else { same };
+        assert!((moved - expected).abs() < 1e-4, "{name}: {moved}, {expected}");
+    }
+}
+
 #[test]
 fn training_ends_when_the_scores_get_no_better() {
     let case = Case::new(CASES[2]);

@@ -336,7 +336,10 @@ impl<'a> Trainer<'a> {
         let grad_norm = config.clip_norm.map(|limit| clip_global_norm(&mut grads, limit));
         if !grads.is_empty() {
             let values = params::values(&state.trainable);
-            let next = state.optimizer.step(&values, grads, lr);
+            // The schedule is the same for all.
+            let of_head = config.head_lr.map_or(1.0, |head_lr| head_lr / config.lr);
+            let lr_of = |name: &str| if is_head(name) { lr * of_head } else { lr };
+            let next = state.optimizer.step_each(&values, grads, lr_of);
             state.trainable = params::replace(state.trainable.clone(), next);
         }
         state.counters.step += 1;
@@ -470,6 +473,11 @@ impl<'a> Rows<'a> {
         let examples = batch.rows.into_iter().map(|row| &all[row]).collect();
         Self { examples, packed: batch.packed }
     }
+}
+
+/// Whether a parameter of a [`Trainable`] is one of its head's.
+fn is_head(name: &str) -> bool {
+    name.starts_with("head.")
 }
 
 /// Adds the gradients of one batch to those of the batches before it.

@@ -8,7 +8,7 @@ pub const DEFAULT_HIDDEN_SIZE: usize = 512;
 /// AdamW's learning rate where none is given. An MLP multiplies each step, so with one it is
 /// smaller.
 pub const fn default_lr(prefix_projection: bool) -> f64 {
-    if prefix_projection { 1e-3 } else { 3e-2 }
+    if prefix_projection { 3e-4 } else { 3e-2 }
 }
 
 /// Checks that every size is at least 1, and that the dropout rate is one.
