@@ -40,8 +40,8 @@ pub fn of_library(error: &Error) -> String {
             format!("{other}, for --init-adapter {} and another --out", path.display())
         }
         Error::NotFinite { step, loss } => format!(
-            "the loss became {loss} at step {step}: lower the learning rate (--lr), or clip the gradients \
-             (--clip-norm)"
+            "the loss became {loss} at step {step}: lower the learning rate (--lr, and --head-lr of a head), or clip the \
+             gradients (--clip-norm)"
         ),
         long @ (Error::TooLong { .. } | Error::TooWide { .. }) => {
             format!("{long}{}", way_out(long, "--max-length"))

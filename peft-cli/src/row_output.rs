@@ -151,7 +151,7 @@ impl RowOutput {
         let made = self.table.as_ref().map_or(self.written, Vec::len);
         let has_ended = match &result {
             Ok(()) => made < self.total,
-            Err(error) => matches!(error, CliError::Failed(Error::Stopped { .. })),
+            Err(error) => is_stop(error),
         };
         let interrupted = has_ended && self.signals.came();
         let is_whole = result.is_ok() && !interrupted;
@@ -160,11 +160,12 @@ impl RowOutput {
             let text = table(rows);
             match self.write(text.strip_suffix('\n').unwrap_or(&text)) {
                 Ok(()) => self.written = count,
-                // What came first is told.
-                Err(error) => result = result.and(Err(error)),
+                // What came first is told; that the reading stopped says less.
+                Err(error) if result.as_ref().err().is_none_or(is_stop) => result = Err(error),
+                Err(_) => {}
             }
         }
-        if interrupted {
+        if interrupted && result.as_ref().err().is_none_or(is_stop) {
             return Err(self.interrupted());
         }
         let To::File(file) = self.to else { return result };
@@ -200,6 +201,11 @@ impl RowOutput {
         };
         CliError::Interrupted { signal: self.signals.number(), message }
     }
+}
+
+/// Whether this says that a signal ended the reading.
+fn is_stop(error: &CliError) -> bool {
+    matches!(error, CliError::Failed(Error::Stopped { .. }))
 }
 
 #[cfg(test)]

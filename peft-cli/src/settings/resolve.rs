@@ -38,18 +38,7 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
         settings.optimizer.get_or_insert_with(|| defaults.optimizer.name().into()).clone();
     let projection = settings.has_projection(method);
     settings.lr.get_or_insert(method.default_lr(projection, &optimizer));
-    let has_head = settings.task.is_some_and(Task::has_head);
-    match method.default_head_lr(&optimizer).filter(|_| has_head) {
-        Some(rate) => {
-            let of_method = settings.lr.unwrap_or(rate);
-            settings.head_lr.get_or_insert(rate.max(of_method));
-        }
-        None if method == MethodName::Head && settings.head_lr.is_some() => {
-            let message = "not used by head, whose rate is --lr";
-            return Err(Error::setting("--head-lr", message));
-        }
-        None => {}
-    }
+    set_head_lr(&mut settings, method, &optimizer)?;
     settings.schedule.get_or_insert_with(|| defaults.schedule.name().into());
     if settings.batch_tokens.is_none() {
         settings.batch_size.get_or_insert(defaults.batch_size);
@@ -74,6 +63,23 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
         }
     }
     Ok(settings)
+}
+
+/// The rate of the head beside a method; `lr` is set.
+fn set_head_lr(settings: &mut Settings, method: MethodName, optimizer: &str) -> Result<()> {
+    let task = settings.task.unwrap_or(Task::CausalLm);
+    if task.has_head() && method != MethodName::Head {
+        let lr = settings.lr.unwrap_or_default();
+        let least = method.default_head_lr(optimizer).unwrap_or(lr);
+        settings.head_lr.get_or_insert(least.max(lr));
+    } else if settings.head_lr.is_some() {
+        let message = match task.has_head() {
+            true => "not used by head, whose rate is --lr".to_string(),
+            false => format!("not used by {task}, which has no head"),
+        };
+        return Err(Error::setting("--head-lr", message));
+    }
+    Ok(())
 }
 
 /// Refuses settings that the task does not use.

@@ -71,10 +71,11 @@ pub fn way_on(run: &PreparedRun, error: &Error, out: &Path) -> Option<String> {
     other.push("-2");
     Some(format!(
         "nothing was saved of step {step}; what was learnt until step {stored} is a start for another run:\n  peft train \
-         --config {} --init-adapter {} --lr {} --out {}",
+         --config {} --init-adapter {} --lr {}{} --out {}",
         quoted(&out.join(RUN_FILE)),
         quoted(&path),
         run.settings.lr.map(|lr| lr / 10.0)?,
+        run.settings.head_lr.map_or(String::new(), |lr| format!(" --head-lr {}", lr / 10.0)),
         quoted(Path::new(&other))
     ))
 }

@@ -57,8 +57,8 @@ pub(super) struct Run<'a> {
     pub first_layer: Option<usize>,
     /// The parameters that are trained.
     pub trained: usize,
-    /// The tokens of the longest packed row, if rows are packed.
-    pub packed: Option<usize>,
+    /// The number of packed rows and the tokens of the longest, if rows are packed.
+    pub packed: Option<(usize, usize)>,
     /// The rows.
     pub train: &'a [Example],
     /// The rows to validate on.
@@ -184,9 +184,9 @@ impl Run<'_> {
     /// The largest batch to train on.
     fn training_batch(&self) -> Batch {
         let batch = self.batch(self.train);
-        let Some(longest) = self.packed else { return batch };
+        let Some((count, longest)) = self.packed else { return batch };
         let sum = |of: fn(&Example) -> usize| self.train.iter().map(of).sum::<usize>() as u64;
-        let (rows, tokens) = (self.config.batch_size as u64, longest as u64);
+        let (rows, tokens) = (self.config.batch_size.min(count) as u64, longest as u64);
         let labelled = sum(Example::labelled) as f64 / sum(Example::num_tokens).max(1) as f64;
         let targets = ((rows * tokens) as f64 * labelled) as u64;
         Batch { rows, tokens, targets, ..batch }
@@ -341,8 +341,8 @@ mod tests {
         let less = Run { recompute: true, ..own };
         assert_eq!(less.kept(batch), of_layer + 3 * (2 * 9 + 5) * H);
         assert!(less.bytes() < own.bytes() && own.bytes() > F32 * 3 * of_layer);
-        let packed = Run { packed: Some(40), ..own }.training_batch();
-        assert_eq!(packed, Batch { rows: 2, tokens: 40, decoder_tokens: 0, targets: 80 });
+        let packed = Run { packed: Some((1, 40)), ..own }.training_batch();
+        assert_eq!(packed, Batch { rows: 1, tokens: 40, decoder_tokens: 0, targets: 40 });
         let budget = TrainConfig { batch_tokens: Some(30), ..config.clone() };
         assert_eq!(run(&llama, &budget, &train).batch(&train).rows, 3);
     }

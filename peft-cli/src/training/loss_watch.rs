@@ -47,7 +47,7 @@ impl LossWatch {
         }
         self.has_risen = true;
         Some(format!(
-            "the loss has risen from {first:.4} to {last:.4}: --lr is too high, or --warmup-steps or --clip-norm is needed"
+            "the loss has risen from {first:.4} to {last:.4}: --lr (or --head-lr) is too high, or --warmup-steps or --clip-norm is needed"
         ))
     }
 

@@ -92,8 +92,9 @@ impl Opening<'_> {
         let tokens: usize = self.train.iter().map(Example::num_tokens).sum();
         let full = 100.0 * tokens as f64 / (count * longest).max(1) as f64;
         Some(format!(
-            "{} packed rows of up to {} tokens, {full:.1} % full, {rows} in each",
+            "{} packed row{} of up to {} tokens, {full:.1} % full, {rows} in each",
             grouped(count),
+            if count == 1 { "" } else { "s" },
             grouped(longest)
         ))
     }

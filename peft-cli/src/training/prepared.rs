@@ -335,7 +335,7 @@ impl PreparedRun {
             prompt: if self.method == MethodName::Prompt { p } else { 0 },
             first_layer: (self.method != MethodName::Head).then_some(first),
             trained: head + Trained::of(settings, spec, self.method, p).total(),
-            packed: self.epoch.packed.map(|(_, longest)| longest),
+            packed: self.epoch.packed,
             train: &self.train.examples,
             valid: &self.valid.examples,
         };

@@ -96,7 +96,7 @@ pub struct Outcome<M: PeftMethod> {
 ///     let trainable = Trainable::new(method, None); // no head: the model's own
 ///     let outcome = train(model, trainable, &data, &config, &run, &mut Silent)?;
 ///
-///     let about = run.about(&config, outcome.metrics.as_ref());
+///     let about = run.about(&config, outcome.metrics.as_ref())?;
 ///     adapter_of(&outcome.trainable, model, &about)?.save(out)
 /// }
 /// ```

@@ -53,7 +53,7 @@ pub(super) fn product_by_columns(
             }
             let of_factor = first - factor.column..end - factor.column;
             let depth = factor.weight.num_rows();
-            let at_once = factor.weight.rows_at_once(of_factor.len());
+            let at_once = factor.weight.rows_at_once();
             for row in (0..depth).step_by(at_once) {
                 let rows = row..(row + at_once).min(depth);
                 let left = a.columns(factor.depth + rows.start..factor.depth + rows.end);
@@ -144,7 +144,7 @@ mod tests {
             let full: &[f32] = full.as_slice().unwrap();
             let frozen = [Frozen::of(&matrix).unwrap()];
             let back = backward_factors(&frozen);
-            assert!(back[0].weight.rows_at_once(columns) < rows);
+            assert!(back[0].weight.rows_at_once() < rows);
             for (factors, inner, outer, strides) in [
                 (back, rows, columns, [columns, 1]),
                 (forward_factors(&frozen), columns, rows, [1, columns]),

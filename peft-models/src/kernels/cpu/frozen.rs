@@ -146,8 +146,8 @@ pub(super) struct Weight<'a> {
     channels_are_rows: bool,
 }
 
-/// Elements that each thread upcasts at a time, where they lie so that it can stop anywhere: 4 MB of f32.
-const UPCAST: usize = 1 << 20;
+/// Rows that each thread upcasts at a time, where they lie so that it can stop anywhere: 4 MB of f32 for 1024 columns.
+const ROWS_AT_ONCE: usize = 1024;
 
 vectorised! {
     fn upcast<FMA>(from: &[bf16], to: &mut [f32]) {
@@ -207,14 +207,14 @@ impl<'a> Weight<'a> {
         }
     }
 
-    /// How many of its rows to upcast at a time, for `columns` of its columns: all of them, unless they lie one after the
-    /// other in memory and are many.
-    pub(super) fn rows_at_once(&self, columns: usize) -> usize {
+    /// How many of its rows to upcast at a time: all of them, unless they lie one after the other in memory and are many.
+    /// It is the same however many columns a thread takes, so that the order of additions is, too.
+    pub(super) fn rows_at_once(&self) -> usize {
         let rows = self.num_rows().max(1);
         match self.elements {
             Elements::F32(_) => rows,
             _ if self.strides[1] != 1 => rows,
-            _ => (UPCAST / columns.max(1)).clamp(1, rows),
+            _ => ROWS_AT_ONCE.min(rows),
         }
     }
 
