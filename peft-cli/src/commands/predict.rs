@@ -99,7 +99,7 @@ pub struct PredictArgs {
 
 /// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by a run that
 /// dies.
-const BATCHES_TOGETHER: usize = 32;
+const BATCHES_TOGETHER: usize = 8;
 
 /// Runs the command.
 ///

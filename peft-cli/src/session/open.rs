@@ -267,7 +267,7 @@ impl Session {
     pub fn task(&self) -> Result<Task> {
         self.task.ok_or_else(|| {
             Error::Mismatch(format!(
-                "{}: neither the adapter nor `architectures` ({}) names a task",
+                "{}: neither the adapter nor `architectures` ({}) names a task: an adapter for it is needed (--adapter)",
                 self.base.config.path().display(),
                 self.base.config.architectures()
             ))

@@ -115,14 +115,19 @@ impl Opening<'_> {
             count => format!("{count} x {batch}"),
         };
         let mut text = format!(
-            "{} of {batch}, {} an epoch: {} epochs",
+            "{} of {batch}, {} an epoch: {} epoch{}",
             grouped(total),
             short(per_epoch),
-            short(total as f64 / per_epoch)
+            short(total as f64 / per_epoch),
+            if total as f64 == per_epoch { "" } else { "s" }
         );
         if let Some(every) = config.eval_every.filter(|_| !self.valid.is_empty()) {
             let by = config.best_metric(self.labels).name;
-            text += &format!("; evaluated every {}, best by {by}", grouped(every));
+            let when = match every < total {
+                true => format!("every {}", grouped(every)),
+                false => "at the end".to_string(),
+            };
+            text += &format!("; evaluated {when}, best by {by}");
         }
         text
     }
@@ -243,21 +248,18 @@ impl Opening<'_> {
         let all: usize = counts.values().sum();
         let mut sorted: Vec<_> = counts.iter().collect();
         sorted.sort_by_key(|(class, count)| (std::cmp::Reverse(**count), **class));
-        let share = |count: usize| 100.0 * count as f64 / all as f64;
-        let named = sorted.iter().take(NAMED).map(|(class, count)| {
-            format!("{} {} ({:.0} %)", self.name(**class), grouped(**count), share(**count))
-        });
-        let named = named.collect::<Vec<_>>().join(", ");
-        match sorted.get(NAMED..) {
-            Some([.., (class, count)]) => format!(
-                "{}: {named}, ..., {} {} ({:.1} %)",
-                counts.len(),
-                self.name(**class),
-                grouped(**count),
-                share(**count)
-            ),
-            _ => format!("{}: {named}", counts.len()),
-        }
+        let one = |(class, count): &(&usize, &usize)| {
+            let share = 100.0 * **count as f64 / all as f64;
+            let digits = usize::from(share < 9.95);
+            format!("{} {} ({share:.digits$} %)", self.name(**class), grouped(**count))
+        };
+        let named = sorted.iter().take(NAMED).map(one).collect::<Vec<_>>().join(", ");
+        let rest = match sorted.get(NAMED..) {
+            Some([last]) => format!(", {}", one(last)),
+            Some([.., last]) => format!(", ..., {}", one(last)),
+            _ => String::new(),
+        };
+        format!("{}: {named}{rest}", counts.len())
     }
 
     fn name(&self, class: usize) -> String {
@@ -381,7 +383,7 @@ mod tests {
             ("valid", "1 row of 3 tokens".to_string()),
             (
                 "classes",
-                "7: c0 4 (20 %), c1 3 (15 %), c2 3 (15 %), c3 3 (15 %), c4 3 (15 %), c5 2 (10 %), ..., c6 2 (10.0 %)"
+                "7: c0 4 (20 %), c1 3 (15 %), c2 3 (15 %), c3 3 (15 %), c4 3 (15 %), c5 2 (10 %), c6 2 (10 %)"
                     .to_string()
             ),
             ("steps", "5 of 2 x 8 rows, 1.5 an epoch: 3.3 epochs; evaluated every 2, best by accuracy".to_string()),
