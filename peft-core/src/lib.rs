@@ -48,6 +48,7 @@ pub use contract::{
     cross_input::CrossInput,
     frozen::{FrozenModel, Hidden},
     head::{Head, HeadLayout, Pooling},
+    lanes::{Lanes, OneLane},
     layout::PROMPT_EMBEDDINGS,
     method::{Mode, PeftMethod},
     method_fields::{MethodFields, StoredSites},

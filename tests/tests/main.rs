@@ -25,6 +25,7 @@ mod info;
 mod interchange;
 mod interop;
 mod jinja;
+mod lanes;
 mod less_memory;
 mod methods;
 mod metrics;

@@ -81,13 +81,13 @@ fn about(task: Task) -> About {
 }
 
 /// One check for each method of a model, with random values in it.
-trait Check {
+pub trait Check {
     fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, deployed: usize);
 }
 
 /// Prompt, prefix with and without the MLP, and P-tuning v2 with and without the projection and on a
 /// subset of the layers; each with the number of parameters it must deploy.
-fn each_method(model: &dyn FrozenModel, p: usize, seed: u64, check: &impl Check) {
+pub fn each_method(model: &dyn FrozenModel, p: usize, seed: u64, check: &impl Check) {
     let (spec, device) = (model.spec(), device().autodiff());
     let (layers, all) = (num_layers(model), width(model, num_layers(model)));
     let prompt = PromptConfig::new(p);

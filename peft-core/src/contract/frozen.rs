@@ -10,6 +10,7 @@ use super::{
     cache::Cache,
     context_budget::check_length,
     head::{Head, HeadLayout},
+    lanes::{Lanes, OneLane},
     loss::{at_least_f32, smoothed_cross_entropy_sum},
     spec::{ModelSpec, Side, Site},
     stack::{StackInput, StackOutput},
@@ -144,6 +145,12 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// returns none works all the same.
     fn tensors(&self) -> NamedTensors {
         NamedTensors::new()
+    }
+
+    /// The workers among which the rows of a batch are divided in training and in prediction. Default one: the batch
+    /// stays whole.
+    fn lanes(&self) -> &dyn Lanes {
+        &OneLane
     }
 
     /// Returns the hidden states of the real tokens, with `virtual_tokens` before them.

@@ -15,6 +15,7 @@
 //! | [`cache`] | what generation continues from |
 //! | [`stack`] | input and output of one pass through a stack of layers |
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
+//! | [`lanes`] | slices of a batch, computed side by side |
 //! | [`context_budget`] | whether rows fit beside the virtual tokens |
 //! | [`method`](mod@method) | the method's side |
 //! | [`method_fields`], [`peft_type`] | how a method describes itself in an adapter's config |
@@ -31,6 +32,7 @@ pub mod cross_input;
 pub mod frozen;
 pub mod head;
 pub mod init;
+pub mod lanes;
 pub mod layout;
 pub mod loss;
 pub mod method;

@@ -91,6 +91,12 @@ pub fn replace<M: Module>(module: M, values: Vec<Tensor<1>>) -> M {
     module.map(&mut Replace(values.into_iter()))
 }
 
+/// The same module with its parameters as leaves of a graph of their own, on the autodiff device.
+pub fn as_leaves<M: Module>(module: M) -> M {
+    let values = values(&module).into_iter().map(|flat| flat.values).collect();
+    replace(module, values)
+}
+
 /// Returns the parameter stored under `name`, in its stored type.
 ///
 /// # Errors

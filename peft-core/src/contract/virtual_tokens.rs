@@ -3,9 +3,11 @@
 //! Keys and values of virtual tokens are also known as past key values: a K/V cache that was trained instead of
 //! computed. In generation the [`TokenCache`](crate::contract::token_cache::TokenCache) follows them.
 
+mod change;
+mod leaves;
 mod per_row;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
 use serde::{Deserialize, Serialize};
 
@@ -161,42 +163,10 @@ impl VirtualTokens {
         rows.max(self.mask.as_ref().map_or(1, Mask::rows))
     }
 
-    /// Returns the same virtual tokens in another float type, differentiably.
-    pub fn cast(mut self, dtype: DType) -> Self {
-        let to = |tensor: &mut Tensor<4>| {
-            if tensor.dtype() != dtype {
-                *tensor = tensor.clone().cast(dtype);
-            }
-        };
-        match &mut self.content {
-            Content::None => {}
-            Content::Embeddings(rows) if rows.dtype() == dtype => {}
-            Content::Embeddings(rows) => *rows = rows.clone().cast(dtype),
-            Content::KeyValues(sites) => {
-                for layer in sites.iter_mut().flat_map(|site| site.layers.iter_mut().flatten()) {
-                    to(&mut layer.key);
-                    to(&mut layer.value);
-                }
-            }
-        }
-        self
-    }
-
-    /// Returns the same virtual tokens as constants on the plain device, for evaluation.
-    #[must_use]
-    pub fn without_autodiff(mut self) -> Self {
-        match &mut self.content {
-            Content::None => {}
-            Content::Embeddings(rows) => *rows = rows.clone().without_autodiff(),
-            Content::KeyValues(sites) => {
-                for layer in sites.iter_mut().flat_map(|site| site.layers.iter_mut().flatten()) {
-                    layer.key = layer.key.clone().without_autodiff();
-                    layer.value = layer.value.clone().without_autodiff();
-                }
-            }
-        }
-        self.last_hidden = self.last_hidden.map(Tensor::without_autodiff);
-        self
+    /// The positions that they take in front of each row of an encoder, which computes them with the row: P for
+    /// embeddings, else 0.
+    pub(crate) fn in_front(&self) -> usize {
+        if matches!(self.content, Content::Embeddings(_)) { self.len } else { 0 }
     }
 
     /// Returns the virtual tokens of one attention site: keys and values of the other sites are

@@ -9,6 +9,7 @@
 //! | [`packing`] | which rows make up which packed row |
 //! | [`passage`] | [`Passage`] and [`Window`]: where a question's answer is looked for |
 //! | [`sampler`] | [`Sampler`]: which rows make up which batch |
+//! | [`mod@slices`] | which rows of a batch are computed side by side |
 
 mod class_counts;
 pub mod collate;
@@ -17,6 +18,7 @@ pub mod labels;
 pub mod packing;
 pub mod passage;
 pub mod sampler;
+pub mod slices;
 
 pub use class_counts::class_counts;
 pub use collate::{packed_batch, token_batch};
@@ -24,3 +26,4 @@ pub use example::{Example, IGNORE, Target};
 pub use labels::Labels;
 pub use passage::{Excerpt, Passage, Window};
 pub use sampler::{Batch, DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE, Order, Sampler, eval_batches};
+pub use slices::slices;

@@ -6,9 +6,10 @@ use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
         frozen::{FrozenModel, Hidden},
+        lanes::side_by_side,
         virtual_tokens::VirtualTokens,
     },
-    data::{DEFAULT_BATCH_SIZE, Example, eval_batches, token_batch},
+    data::{DEFAULT_BATCH_SIZE, Example, eval_batches, slices, token_batch},
     error::{Error, Result},
 };
 
@@ -36,7 +37,7 @@ pub struct RowReader<'a> {
     pub watch: Option<RowsRead<'a>>,
 }
 
-/// One batch that the model has read.
+/// A batch that the model has read, or a slice of one.
 #[derive(Debug)]
 pub struct ReadBatch<'b> {
     /// The index of each row among the examples given.
@@ -86,12 +87,28 @@ impl<'a> RowReader<'a> {
     ) -> Result<()> {
         let lengths: Vec<usize> = examples.iter().map(|example| example.num_tokens()).collect();
         let mut done = 0;
+        let (model, padding, lanes) = (self.model, self.padding, self.model.lanes());
         for indices in eval_batches(&lengths, self.batch_size.max(1)) {
-            let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
-            let batch = token_batch(&chosen, self.padding);
-            let hidden = self.model.forward(&batch, &virtual_tokens(&indices)?)?;
-            let (indices, examples) = (indices.as_slice(), chosen.as_slice());
-            visit(&ReadBatch { indices, examples, batch: &batch, hidden: &hidden })?;
+            let virtual_tokens = virtual_tokens(&indices)?;
+            let in_front = virtual_tokens.in_front();
+            let costs: Vec<usize> =
+                indices.iter().map(|index| in_front + lengths[*index]).collect();
+            let slice = |rows: Vec<usize>| {
+                let own: Vec<usize> = rows.iter().map(|row| indices[*row]).collect();
+                (virtual_tokens.select_rows(&rows), own)
+            };
+            let read = |(virtual_tokens, indices): (VirtualTokens, Vec<usize>)| {
+                let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
+                let batch = token_batch(&chosen, padding);
+                let hidden = model.forward(&batch, &virtual_tokens)?;
+                Ok((indices, chosen, batch, hidden))
+            };
+            let parts = slices(&costs, lanes.workers()).into_iter().map(slice).collect();
+            for found in side_by_side(lanes, parts, read) {
+                let (indices, chosen, batch, hidden) = found?;
+                let (indices, examples) = (indices.as_slice(), chosen.as_slice());
+                visit(&ReadBatch { indices, examples, batch: &batch, hidden: &hidden })?;
+            }
             done += indices.len();
             let of = lengths.len();
             if let Some(RowsRead(tell)) = self.watch

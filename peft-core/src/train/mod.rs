@@ -14,6 +14,8 @@
 //! | [`state`] | everything that a run is at one step |
 //! | [`snapshot`] | that state as it is stored |
 //! | [`checkpoint`] | snapshots as folders that survive kills |
+//! | `batch_loss` | the rows of a batch, what they are to predict, and their loss |
+//! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
 //! | [`trainer`] | the loop |
 //!
 //! A run is a pure function of its settings, its data and its seed: batches and dropout masks
@@ -21,9 +23,11 @@
 //! uninterrupted one.
 
 pub mod base_sum;
+mod batch_loss;
 pub mod checkpoint;
 pub mod config;
 pub mod export;
+mod gradient;
 pub mod identity;
 mod longer;
 pub mod observer;

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     contract::{
-        frozen::FrozenModel, head::Head, method::PeftMethod, task::Task, tensors::NamedTensors,
+        frozen::FrozenModel, head::Head, method::PeftMethod, params, task::Task,
+        tensors::NamedTensors,
     },
     error::{Error, Result},
     metrics::Metrics,
@@ -41,7 +42,7 @@ impl<M: PeftMethod> State<M> {
     pub(crate) fn new(trainable: Trainable<M>, optimizer: OptimizerConfig) -> Self {
         Self {
             counters: Counters::default(),
-            trainable: trainable.on_autodiff(),
+            trainable: params::as_leaves(trainable),
             optimizer: Optimizer::new(optimizer),
             best: None,
         }

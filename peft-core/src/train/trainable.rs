@@ -27,12 +27,6 @@ impl<M: PeftMethod> Trainable<M> {
         Self { method: self.method.fold(), head: self.head.clone() }.valid()
     }
 
-    /// The same parameters as leaves on the autodiff device.
-    pub(crate) fn on_autodiff(self) -> Self {
-        let values = params::values(&self).into_iter().map(|flat| flat.values).collect();
-        params::replace(self, values)
-    }
-
     /// All parameters by path, unfolded, with their exact values.
     pub(crate) fn parameters(&self) -> NamedTensors {
         let data = |flat: params::Flat| (flat.name, flat.values.into_data());

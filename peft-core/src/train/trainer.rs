@@ -2,12 +2,12 @@
 
 use std::{cell::RefCell, ops::ControlFlow, time::Instant};
 
-use burn::tensor::Tensor;
-
 use super::{
+    batch_loss::Rows,
     checkpoint::Checkpoints,
     config::TrainConfig,
     export::adapter_of,
+    gradient::{StepGradient, step_gradient},
     identity::Identity,
     longer,
     observer::{Flow, Observer, Plan, StepReport},
@@ -22,18 +22,15 @@ use crate::{
     contract::{
         context_budget::ContextBudget,
         frozen::FrozenModel,
-        loss::{smoothed_cross_entropy_sum, weight_of_targets},
         method::{Mode, PeftMethod},
         params,
         task::Task,
-        virtual_tokens::VirtualTokens,
     },
-    data::{Batch, Example, Sampler, packed_batch, token_batch},
+    data::{Example, Sampler},
     error::{Error, Result},
     evaluate::{
         checks::{check_lengths, check_targets, check_task},
-        outputs::{logits, loss_of_values},
-        positions::{Positions, after_prompt},
+        positions::Positions,
         predictor::Predictor,
         rows::RowsRead,
     },
@@ -303,34 +300,11 @@ impl<'a> Trainer<'a> {
         let batches: Vec<Rows<'_>> = (step.saturating_mul(k)..(step + 1).saturating_mul(k))
             .map(|index| Rows::new(self.data.train, self.sampler.batch(index)))
             .collect();
-
-        let (mut loss, mut tokens, mut counted) = (0.0, 0, None);
-        let mut grads: Vec<Option<Tensor<1>>> = Vec::new();
-        for rows in &batches {
-            tokens += rows.examples.iter().map(|example| example.num_tokens()).sum::<usize>();
-            // A backward pass consumes the graph, including the method's part of it, so the virtual
-            // tokens are computed anew for each batch.
-            let virtual_tokens = state.trainable.method.virtual_tokens(mode);
-            let virtual_tokens =
-                self.model.prefill(&virtual_tokens.cast(self.model.spec().dtype))?;
-            let (_, total) = match counted {
-                Some(counted) => counted,
-                None => *counted.insert(self.count_targets(&batches, &virtual_tokens)?),
-            };
-            // Of classes that count nothing.
-            if total == 0.0 {
-                continue;
-            }
-            let Some(sum) = self.loss_of_batch(&state.trainable, rows, &virtual_tokens)? else {
-                continue;
-            };
-            let part = sum / total;
-            let mut gradients = part.backward();
-            loss += part.into_scalar::<f64>();
-            if !loss.is_finite() {
-                return Err(Error::NotFinite { step: step + 1, loss });
-            }
-            add(&mut grads, params::gradients(&state.trainable, &mut gradients));
+        let tokens = batches.iter().map(Rows::num_tokens).sum::<usize>();
+        let StepGradient { loss, labelled, gradients: mut grads } =
+            step_gradient(self.model, config, &state.trainable, &batches, mode)?;
+        if !loss.is_finite() {
+            return Err(Error::NotFinite { step: step + 1, loss });
         }
 
         let grad_norm = config.clip_norm.map(|limit| clip_global_norm(&mut grads, limit));
@@ -349,65 +323,9 @@ impl<'a> Trainer<'a> {
             lr,
             tokens,
             tokens_per_second: tokens as f64 / start.elapsed().as_secs_f64().max(1e-9),
-            labelled: counted.map_or(0, |(labelled, _)| labelled),
+            labelled,
             grad_norm,
         })
-    }
-
-    /// The number of targets in the batches of a step, and how much they count together.
-    fn count_targets(
-        &self,
-        batches: &[Rows<'_>],
-        virtual_tokens: &VirtualTokens,
-    ) -> Result<(usize, f64)> {
-        let (task, after_prompt) = (self.config.task, after_prompt(virtual_tokens));
-        let targets = |rows: &Rows<'_>| Positions::num_targets(task, &rows.examples, &after_prompt);
-        let count: usize = batches.iter().map(targets).sum();
-        let Some(weights) = self.config.class_weights.as_deref() else {
-            return Ok((count, count as f64));
-        };
-        let mut weight = 0.0;
-        for rows in batches {
-            let (_, targets) = Positions::labelled_rows(task, &rows.examples, &after_prompt);
-            weight += weight_of_targets(&targets, Some(weights))?;
-        }
-        Ok((count, weight))
-    }
-
-    /// The loss of a batch, summed over its targets; `None` if it has none.
-    fn loss_of_batch<M: PeftMethod>(
-        &self,
-        trainable: &Trainable<M>,
-        rows: &Rows<'_>,
-        virtual_tokens: &VirtualTokens,
-    ) -> Result<Option<Tensor<1>>> {
-        let (config, examples) = (self.config, rows.examples.as_slice());
-        let (positions, targets) =
-            Positions::labelled_rows(config.task, examples, after_prompt(virtual_tokens));
-        if positions.is_empty() {
-            return Ok(None);
-        }
-        let batch = match &rows.packed {
-            Some(counts) => packed_batch(examples, counts, config.padding),
-            None => token_batch(examples, config.padding),
-        };
-        let hidden = self.model.forward(&batch, virtual_tokens)?;
-        let states = positions.states(self.model, &batch, &hidden, config.pooling)?;
-        let sum = if config.task.has_head() {
-            let logits = logits(self.model, trainable.head.as_ref(), config.task, states)?;
-            match config.problem_type.has_values() {
-                true => loss_of_values(config.problem_type, logits, &Positions::values(examples))?,
-                false => smoothed_cross_entropy_sum(
-                    positions.choices(logits),
-                    &targets,
-                    config.class_weights.as_deref(),
-                    config.label_smoothing,
-                )?,
-            }
-        } else {
-            self.model.lm_cross_entropy(states, &targets, config.label_smoothing)?
-        };
-        Ok(Some(sum))
     }
 
     fn evaluate<M: PeftMethod>(
@@ -461,35 +379,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The rows of one batch.
-struct Rows<'a> {
-    examples: Vec<&'a Example>,
-    /// See [`Batch`].
-    packed: Option<Vec<usize>>,
-}
-
-impl<'a> Rows<'a> {
-    fn new(all: &'a [Example], batch: Batch) -> Self {
-        let examples = batch.rows.into_iter().map(|row| &all[row]).collect();
-        Self { examples, packed: batch.packed }
-    }
-}
-
 /// Whether a parameter of a [`Trainable`] is one of its head's.
 fn is_head(name: &str) -> bool {
     name.starts_with("head.")
-}
-
-/// Adds the gradients of one batch to those of the batches before it.
-fn add(sum: &mut Vec<Option<Tensor<1>>>, grads: Vec<Option<Tensor<1>>>) {
-    if sum.is_empty() {
-        *sum = grads;
-        return;
-    }
-    for (sum, grad) in sum.iter_mut().zip(grads) {
-        *sum = match (sum.take(), grad) {
-            (Some(sum), Some(grad)) => Some(sum + grad),
-            (sum, grad) => sum.or(grad),
-        };
-    }
 }

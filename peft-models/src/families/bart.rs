@@ -8,7 +8,9 @@
 //! ```
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
-use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput};
+use peft_core::{
+    FrozenModel, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
+};
 use serde_json::json;
 
 use super::two_stacks::{Embedding, StackSize, is_copy, spec};
@@ -18,6 +20,7 @@ use crate::{
         StackPass,
     },
     config::ModelConfig,
+    kernels,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
@@ -233,6 +236,10 @@ impl FrozenModel for Bart {
 
     fn device(&self) -> Device {
         self.word.device()
+    }
+
+    fn lanes(&self) -> &dyn Lanes {
+        kernels::lanes(&self.device())
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {

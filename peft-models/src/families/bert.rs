@@ -8,8 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Site, StackInput, StackOutput,
-    Task, Topology,
+    FrozenModel, Head, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Site, StackInput,
+    StackOutput, Task, Topology,
 };
 use serde_json::json;
 
@@ -17,6 +17,7 @@ use super::{heads::load_classifier, single_stack};
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
+    kernels,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
@@ -202,6 +203,10 @@ impl FrozenModel for Bert {
 
     fn device(&self) -> Device {
         self.word.device()
+    }
+
+    fn lanes(&self) -> &dyn Lanes {
+        kernels::lanes(&self.device())
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {

@@ -10,8 +10,8 @@ mod config;
 
 use burn::tensor::{Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Head, HeadLayout, ModelSpec, NamedTensors, Result, Site, StackInput, StackOutput,
-    Task, Topology,
+    FrozenModel, Head, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Site, StackInput,
+    StackOutput, Task, Topology,
 };
 
 use super::{
@@ -23,6 +23,7 @@ use crate::{
         Activation, Heads, LayerAttention, Linear, RmsNorm, Rotary, RotaryTable, SelfAttention,
     },
     config::ModelConfig,
+    kernels,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
@@ -195,6 +196,10 @@ impl FrozenModel for Llama {
 
     fn device(&self) -> Device {
         self.word.device()
+    }
+
+    fn lanes(&self) -> &dyn Lanes {
+        kernels::lanes(&self.device())
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {

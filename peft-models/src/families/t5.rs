@@ -10,7 +10,9 @@
 //! A tied head reads hidden states scaled by `H^-0.5`; a head of its own, as in T5 1.1, reads them unscaled.
 
 use burn::tensor::{Device, Int, Tensor};
-use peft_core::{FrozenModel, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput};
+use peft_core::{
+    FrozenModel, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
+};
 use serde_json::json;
 
 use super::two_stacks::{Embedding, StackSize, is_copy, spec};
@@ -20,6 +22,7 @@ use crate::{
         PassBias, RelativeBias, RmsNorm, StackPass,
     },
     config::ModelConfig,
+    kernels,
     named_tensors::{CollectTensors, named_tensors},
     options::LoadOptions,
     weights::{LoadReport, Matrix, Weights},
@@ -251,6 +254,10 @@ impl FrozenModel for T5 {
 
     fn device(&self) -> Device {
         self.word.device()
+    }
+
+    fn lanes(&self) -> &dyn Lanes {
+        kernels::lanes(&self.device())
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {

@@ -1,7 +1,7 @@
 //! The kernels of a build without the feature `cpu`: there are none.
 
 use burn::tensor::{Device, Tensor};
-use peft_core::LayerKeyValues;
+use peft_core::{Lanes, LayerKeyValues, OneLane};
 
 use super::{Heads, LayerInputs, Nonlinearity, Scores};
 use crate::weights::Matrix;
@@ -17,6 +17,10 @@ pub fn enabled() -> bool {
 /// Whether models on `device` compute with kernels: never.
 pub fn compute_on(_: &Device) -> bool {
     false
+}
+
+pub(crate) fn lanes(_: &Device) -> &'static dyn Lanes {
+    &OneLane
 }
 
 pub(crate) fn unavailable(_: &Device) -> Option<String> {

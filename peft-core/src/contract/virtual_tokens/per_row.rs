@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Content, LayerKeyValues, SiteKeyValues, VirtualTokens};
+use super::{Content, LayerKeyValues, SiteKeyValues, VirtualTokens, change::Change};
 use crate::{
     contract::{batch::Mask, tensors::select_first},
     error::{Error, Result},
@@ -12,17 +12,13 @@ impl VirtualTokens {
     /// Selects rows, in the given order; shared virtual tokens stay shared.
     #[must_use]
     pub fn select_rows(&self, rows: &[usize]) -> Self {
-        let mut selected = self.clone();
-        match &mut selected.content {
-            Content::None => {}
-            Content::Embeddings(tensor) => *tensor = select_shared(tensor.clone(), rows),
-            Content::KeyValues(sites) => {
-                for layer in sites.iter_mut().flat_map(|site| site.layers.iter_mut().flatten()) {
-                    *layer = layer.select_rows(rows);
-                }
+        struct Select<'a>(&'a [usize]);
+        impl Change for Select<'_> {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                select_shared(tensor, self.0)
             }
         }
-        selected.last_hidden = selected.last_hidden.map(|hidden| select_shared(hidden, rows));
+        let mut selected = self.clone().changed(&mut Select(rows));
         selected.mask = selected.mask.map(|mask| mask.select_rows(rows));
         selected
     }

@@ -19,6 +19,7 @@
 //! | `product` | the product of two views, on one core |
 //! | `dot_products`, `transpose` | two ways to make it with AVX-512 |
 //! | `column_blocks` | products with frozen matrices, on all cores |
+//! | `lanes` | the cores as workers that compute slices of a batch side by side |
 //! | `parallel`, `simd`, `tensors` | threads, vector instructions, slices of tensors |
 //!
 //! Products are made by the `gemm` crate, with AVX-512 if the machine has it. Weights in the layout of PyTorch are
@@ -34,6 +35,7 @@ mod dot_products;
 mod entry;
 mod frozen;
 mod gradient_checkpointing;
+mod lanes;
 mod linear;
 mod norm;
 mod parallel;
@@ -53,4 +55,5 @@ pub(crate) use entry::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
     lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
 };
+pub(crate) use lanes::lanes;
 pub use switch::{enabled, set_enabled};

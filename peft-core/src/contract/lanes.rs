@@ -1,0 +1,86 @@
+//! Slices of a batch, computed side by side.
+//!
+//! Rows of a batch are independent through a frozen model: nothing flows between them until the gradients of what they
+//! share, the virtual tokens and the head, are summed. So a slice goes through the whole forward and backward pass
+//! on its own, which needs no exchange between cores inside a layer.
+
+use std::{fmt::Debug, sync::Mutex};
+
+/// Workers that compute slices of a batch side by side: the cores of a CPU.
+///
+/// A model says which it has ([`FrozenModel::lanes`](super::frozen::FrozenModel::lanes)).
+pub trait Lanes: Debug + Send + Sync {
+    /// The number of workers. One that is asked from within [`run`](Self::run) answers with its share.
+    fn workers(&self) -> usize;
+
+    /// Calls `work` with each of `0..count`, all at the same time, each with an equal share of the workers. Returns when
+    /// all are done.
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
+}
+
+/// One worker: slices, if there are several, are computed one after another.
+#[derive(Clone, Copy, Debug)]
+pub struct OneLane;
+
+impl Lanes for OneLane {
+    fn workers(&self) -> usize {
+        1
+    }
+
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..count).for_each(work);
+    }
+}
+
+/// What `work` makes of each of `items`, side by side; in their order.
+pub fn side_by_side<I: Send, T: Send>(
+    lanes: &dyn Lanes,
+    items: Vec<I>,
+    work: impl Fn(I) -> T + Sync,
+) -> Vec<T> {
+    if items.len() <= 1 {
+        return items.into_iter().map(work).collect();
+    }
+    let items: Vec<Mutex<(Option<I>, Option<T>)>> =
+        items.into_iter().map(|item| Mutex::new((Some(item), None))).collect();
+    // A lock is poisoned only if `work` panicked, which goes on to the caller.
+    lanes.run(items.len(), &|index| {
+        if let Ok(mut slot) = items[index].lock() {
+            let item = slot.0.take();
+            slot.1 = item.map(&work);
+        }
+    });
+    items.into_iter().filter_map(|slot| slot.into_inner().ok()?.1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Threads;
+
+    impl Lanes for Threads {
+        fn workers(&self) -> usize {
+            3
+        }
+
+        fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+            std::thread::scope(|scope| {
+                for index in (0..count).rev() {
+                    scope.spawn(move || work(index));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_their_items() {
+        for lanes in [&Threads as &dyn Lanes, &OneLane] {
+            for count in [0, 1, 2, 7] {
+                let found = side_by_side(lanes, (0..count).collect(), |item| 10 * item);
+                assert_eq!(found, (0..count).map(|item| 10 * item).collect::<Vec<_>>());
+            }
+        }
+    }
+}

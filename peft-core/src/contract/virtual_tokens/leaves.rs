@@ -1,0 +1,61 @@
+//! Virtual tokens cut off from the method that made them, so that several graphs can use them side by side.
+//!
+//! With virtual tokens v(θ) of a method's parameters θ, and a loss that is a sum over slices of a batch,
+//! `∂loss/∂θ = (Σ ∂loss_slice/∂v) ∂v/∂θ`: each slice computes the gradient of leaves of its own, and their sum goes
+//! through the method once, as the gradient of `Σ v · sum`.
+
+use burn::tensor::{Gradients, Tensor};
+
+use super::{VirtualTokens, change::Change};
+
+impl VirtualTokens {
+    /// The same values as leaves of a graph of their own.
+    #[must_use]
+    pub fn leaves(&self) -> Self {
+        struct Leaf;
+        impl Change for Leaf {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                tensor.without_autodiff().autodiff().require_grad()
+            }
+        }
+        self.clone().changed(&mut Leaf)
+    }
+
+    /// Takes the gradients of [`leaves`](Self::leaves), flat, on the plain device; `None` for what a loss does not
+    /// depend on.
+    pub fn take_gradients(self, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
+        struct Take<'a>(Vec<Option<Tensor<1>>>, &'a mut Gradients);
+        impl Change for Take<'_> {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                let count = tensor.dims().iter().product::<usize>();
+                self.0.push(tensor.grad_remove(self.1).map(|gradient| gradient.reshape([count])));
+                tensor
+            }
+        }
+        let mut take = Take(Vec::new(), gradients);
+        self.changed(&mut take);
+        take.0
+    }
+
+    /// `Σ v · g` over all tensors v and their gradients g, `[1]`: its gradient with respect to v is g. `None` if there are
+    /// no gradients.
+    pub fn dot(&self, gradients: Vec<Option<Tensor<1>>>) -> Option<Tensor<1>> {
+        struct Dot(std::vec::IntoIter<Option<Tensor<1>>>, Option<Tensor<1>>);
+        impl Change for Dot {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                if let Some(Some(gradient)) = self.0.next() {
+                    let gradient = gradient.reshape(tensor.dims()).autodiff();
+                    let dot = (tensor.clone() * gradient).sum();
+                    self.1 = Some(match self.1.take() {
+                        Some(sum) => sum + dot,
+                        None => dot,
+                    });
+                }
+                tensor
+            }
+        }
+        let mut dot = Dot(gradients.into_iter(), None);
+        self.clone().changed(&mut dot);
+        dot.1
+    }
+}

@@ -1,0 +1,145 @@
+//! Slices of a batch that cores compute side by side: the numbers of a batch that stays whole, for every method and
+//! family, and always the same ones for a number of threads.
+#![cfg(feature = "cpu")]
+
+use burn::tensor::{DType, Device, TensorData};
+use peft_core::{
+    FrozenModel, Head, Mode, PeftMethod, Task, Topology,
+    contract::params,
+    data::{Example, IGNORE, Target},
+    evaluate::Predictor,
+    train::{Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
+};
+use peft_models::{LoadOptions, Loaded};
+use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
+use peft_tests::{Family, Shape, VOCAB, random_model_with};
+use rayon::ThreadPoolBuilder;
+
+use crate::methods::{Check, each_method};
+
+const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 64 };
+const CLASSES: usize = 3;
+
+/// Rows of 1 to 17 tokens, the last without a target.
+fn rows(task: Task) -> Vec<Example> {
+    let row = |index: usize| {
+        let ids: Vec<u32> =
+            (0..1 + 5 * index % 17).map(|at| (7 * at + index) as u32 % VOCAB as u32).collect();
+        let last = index == 13;
+        let labels = |ids: &[u32]| match last {
+            true => vec![IGNORE; ids.len()],
+            false => ids.iter().map(|id| i64::from(*id)).collect(),
+        };
+        let answer = &ids[..ids.len().min(4)];
+        match task {
+            Task::SeqCls => Example::new(ids, Target::Class(index % CLASSES), index),
+            Task::Seq2SeqLm => {
+                let target = Target::Tokens(labels(answer));
+                let decoder = answer.to_vec();
+                Example { decoder_input_ids: Some(decoder), ..Example::new(ids, target, index) }
+            }
+            _ => {
+                let target = Target::Tokens(labels(&ids));
+                Example::new(ids, target, index)
+            }
+        }
+    };
+    (0..14).map(row).collect()
+}
+
+/// The losses of a run.
+struct Losses(Vec<f64>);
+
+impl Observer for Losses {
+    fn step(&mut self, report: &StepReport) -> Flow {
+        self.0.push(report.loss);
+        Flow::Continue
+    }
+}
+
+/// What a run of 4 steps on `threads` threads finds: its losses, what it has learnt, and the scores of its rows.
+fn run<M: PeftMethod>(threads: usize, model: &dyn FrozenModel, method: &M) -> Vec<Vec<f64>> {
+    let task = match model.spec().topology {
+        Topology::EncoderOnly => Task::SeqCls,
+        Topology::DecoderOnly => Task::CausalLm,
+        Topology::EncoderDecoder => Task::Seq2SeqLm,
+    };
+    let rows = rows(task);
+    let head = task.has_head().then(|| {
+        let device = Device::flex().autodiff();
+        Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
+    });
+    let config = TrainConfig {
+        steps: Some(4),
+        batch_size: 5,
+        accumulation: 2,
+        clip_norm: Some(1.0),
+        lr: 0.1,
+        ..TrainConfig::new(task)
+    };
+    let (mut losses, method) = (Losses(Vec::new()), method.clone());
+    let work = || {
+        let trainable = Trainable::new(method, head);
+        let data = TrainingData { train: &rows, valid: &[] };
+        let found = train(model, trainable, &data, &config, &RunContext::default(), &mut losses);
+        let found = found.unwrap().trainable;
+        let tokens = found.method.virtual_tokens(Mode::Evaluate);
+        let predictor = Predictor::new(model, &tokens, found.head.as_ref(), task).unwrap();
+        let logits = predictor.logits(&rows).unwrap();
+        let values = params::values(&found).into_iter().map(|flat| flat.values.into_data());
+        let numbers = |data: TensorData| data.iter::<f64>().collect();
+        values.chain(logits).map(numbers).collect::<Vec<Vec<f64>>>()
+    };
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let found = pool.install(work);
+    [vec![losses.0], found].concat()
+}
+
+struct SameOnAllThreads(Family);
+
+impl Check for SameOnAllThreads {
+    fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, _: usize) {
+        let whole = run(1, model, &method);
+        for threads in [2, 5] {
+            let found = run(threads, model, &method);
+            assert_eq!(found, run(threads, model, &method), "{:?}: twice the same", self.0);
+            assert_eq!(found.len(), whole.len());
+            for (found, whole) in found.iter().flatten().zip(whole.iter().flatten()) {
+                let difference = (found - whole).abs();
+                assert!(
+                    difference <= 2e-4 * (1.0 + whole.abs()),
+                    "{:?} on {threads} threads: {found}, {whole}",
+                    self.0
+                );
+            }
+        }
+    }
+}
+
+fn model(family: Family, recompute: bool) -> Loaded {
+    let options = LoadOptions { recompute, ..LoadOptions::default() };
+    random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, options)
+}
+
+#[test]
+fn numbers_do_not_depend_on_the_number_of_threads() {
+    for family in Family::ALL {
+        for recompute in [false, true] {
+            let loaded = model(family, recompute);
+            each_method(loaded.model.as_ref(), 3, 3, &SameOnAllThreads(family));
+        }
+    }
+}
+
+#[test]
+fn nor_do_those_of_an_encoder_decoder() {
+    for family in Family::ENCODER_DECODER {
+        for recompute in [false, true] {
+            let loaded = model(family, recompute);
+            let (model, device) = (loaded.model.as_ref(), Device::flex().autodiff());
+            let init = PTuningV2Init::Random { std: 0.7 };
+            let method = PTuningV2::init(PTuningV2Config::new(3), model, &init, 3, &device);
+            SameOnAllThreads(family).check(model, method.unwrap(), 0);
+        }
+    }
+}
