@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use peft_core::{
-    Adapter, Result,
-    adapter::{config_sum, own_file},
+    Adapter, Error, Result,
+    adapter::{config_sum, foreign, own_file},
 };
 
 use crate::output;
@@ -13,8 +14,21 @@ use crate::output;
 ///
 /// # Errors
 ///
-/// As for [`Adapter::load`].
+/// As for [`Adapter::load`]; [`Error::File`] naming `peft convert` for what it would make an adapter of.
 pub fn load(dir: &Path) -> Result<Adapter> {
+    if !Adapter::exists(dir)
+        && (is_alone(dir) || foreign::holds_tensors(dir))
+        && let Ok(found) = foreign::read(dir, &Device::default())
+    {
+        let named = dir.display();
+        return Err(Error::file(
+            dir,
+            format!(
+                "is no adapter yet: it holds {}, which becomes one by `peft convert --from {named} --to NEW`",
+                found.layout()
+            ),
+        ));
+    }
     let adapter = Adapter::load(dir)?;
     if config_sum::is_changed(dir)? {
         output::note(format!(
@@ -23,4 +37,9 @@ pub fn load(dir: &Path) -> Result<Adapter> {
         ));
     }
     Ok(adapter)
+}
+
+/// Whether this is a file, and none of an adapter's folder.
+fn is_alone(file: &Path) -> bool {
+    file.is_file() && file.parent().is_none_or(|folder| !Adapter::exists(folder))
 }

@@ -1,6 +1,6 @@
 //! Loading the base model, with what a person should know about its files.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{Adapter, Result};
@@ -57,6 +57,55 @@ pub fn note_adapter(base: &Loaded) -> Result<()> {
     Ok(())
 }
 
+/// Tells that an adapter names another base model than the one that was `given`, where no fingerprint says whether it is
+/// another: that of an adapter of PEFT, or of one that was converted. `whose` is the adapter.
+pub fn note_other_name(adapter: &Adapter, base: &Loaded, given: &Path, whose: &str) {
+    let config = &adapter.config;
+    let is_known = config.own.base_fingerprint.is_some() && base.report.fingerprint.is_some();
+    let Some(named) = config.base_model.as_deref().filter(|_| !is_known) else { return };
+    // A folder may be called as one likes, and say itself what it is.
+    let says = base.config.text("_name_or_path", "").unwrap_or_default();
+    let full = given.canonicalize().unwrap_or_default();
+    let names =
+        [given.as_os_str(), full.as_os_str(), base.config.path().as_os_str(), OsStr::new(says)];
+    if names.iter().any(|name| is_same_model(named, &name.to_string_lossy())) {
+        return;
+    }
+    output::note(format!(
+        "note: {whose} says that it was trained on {named}, and is used on {} here: on another model its results mean \
+         nothing",
+        given.display()
+    ));
+}
+
+/// Whether an adapter's name of its base model, a path or a name on the Hub, is that of a model here. A model that goes
+/// by no name is any.
+fn is_same_model(named: &str, here: &str) -> bool {
+    let (named, here) = (model_name(named), model_name(here));
+    let (named, file) = (gguf_stem(&named), gguf_stem(&here));
+    let is_quantised_as = |rest: &str| {
+        let rest = rest.trim_start_matches(['-', '_', '.']);
+        ["q", "iq", "f16", "f32", "bf16", "fp16", "gguf"].iter().any(|kind| rest.starts_with(kind))
+    };
+    let quantised = file.strip_prefix(named).filter(|_| file != here);
+    named.is_empty() || named == file || quantised.is_some_and(is_quantised_as)
+}
+
+/// What a model is called wherever it lies: the last part of a path or of a name on the Hub, in lower case.
+fn model_name(text: &str) -> String {
+    let parts = text.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | ".."));
+    let parts: Vec<&str> = parts.collect();
+    // In the Hub's cache: models--org--name/snapshots/COMMIT.
+    let cached = parts.iter().find_map(|part| part.strip_prefix("models--"));
+    let last = cached.or(parts.last().copied()).unwrap_or_default();
+    let name = last.rsplit("--").next().unwrap_or(last);
+    name.split_once('@').map_or(name, |(name, _)| name).to_lowercase()
+}
+
+fn gguf_stem(name: &str) -> &str {
+    name.strip_suffix(".gguf").unwrap_or(name)
+}
+
 /// What the files of the base model in `dir` hold under a name.
 ///
 /// # Errors
@@ -76,5 +125,35 @@ pub fn check_surplus(adapter: &Adapter, dir: &Path) -> Result<()> {
     match adapter.surplus().next() {
         Some(_) => adapter.check_surplus(&stored(dir)?),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_one_name_wherever_it_lies() {
+        for (named, here) in [
+            ("google-bert/bert-base-uncased", "models/BERT-base-uncased/"),
+            ("/home/mia/minilm", "../minilm"),
+            (r"C:\models\minilm", "minilm"),
+            ("org/name", "/cache/hub/models--org--name/snapshots/0123abcd"),
+            ("/cache/hub/models--org--name/snapshots/0123abcd", "org/name@main"),
+            ("org/Smol-135M", "smol/Smol-135M.Q4_1.gguf"),
+            ("a/Smol-135M.gguf", "smol-135m.gguf"),
+            ("", "anything"),
+            (".", "anything"),
+        ] {
+            assert!(is_same_model(named, here), "{named} {here}");
+        }
+        for (named, here) in [
+            ("bert-base-uncased", "bert-base-cased"),
+            ("org/Smol-135M", "Smol-135M-Instruct"),
+            ("org/Smol-135M", "Smol-135M-Instruct.Q4_1.gguf"),
+            ("org/name", "name-q4"),
+        ] {
+            assert!(!is_same_model(named, here), "{named} {here}");
+        }
     }
 }

@@ -7,17 +7,20 @@ use peft_core::{
 
 use crate::output;
 
-/// Warns of what is predicted for all rows.
-pub fn warn(found: &Constant, labels: Option<&Labels>) {
-    output::tell(format!("warning: {}", message(found, labels)));
+/// Warns of what is predicted for all rows, be it with a head that has a rate of its own or not.
+pub fn warn(found: &Constant, labels: Option<&Labels>, has_head_lr: bool) {
+    output::tell(format!("warning: {}", message(found, labels, has_head_lr)));
 }
 
-fn message(found: &Constant, labels: Option<&Labels>) -> String {
+fn message(found: &Constant, labels: Option<&Labels>, has_head_lr: bool) -> String {
     let name = |class: usize| {
         let name = labels.and_then(|labels| labels.name(class));
         name.map_or_else(|| class.to_string(), str::to_string)
     };
-    let longer = "train for more --epochs, or with another --lr";
+    let longer = match has_head_lr {
+        true => "train for more --epochs, or with another --lr or --head-lr",
+        false => "train for more --epochs, or with another --lr",
+    };
     match found {
         Constant::Class(class) => format!(
             "{} is predicted everywhere, although the rows differ: {longer}; where most rows are of one class, with \
@@ -72,8 +75,11 @@ mod tests {
             (Constant::Answer("Oslo".into()), "every question gets the answer \"Oslo\", although"),
             (Constant::Span(1, 2), "answered with the tokens 1 to 2 of its row"),
         ] {
-            let message = message(&found, Some(&labels));
-            assert!(message.contains(says) && message.contains("--epochs"), "{message}");
+            for has_head_lr in [true, false] {
+                let message = message(&found, Some(&labels), has_head_lr);
+                assert!(message.contains(says) && message.contains("--epochs"), "{message}");
+                assert_eq!(message.contains("another --lr or --head-lr"), has_head_lr);
+            }
         }
     }
 }

@@ -66,6 +66,7 @@ pub fn encode(
     }
     let encoded = config.encode_rows(rows, supply).map_err(|error| named(error, &end, base))?;
     note_unlabelled(&encoded);
+    note_empty(&encoded);
     note_absent(&encoded);
     note_unanswerable(&encoded);
     note_own_system(&encoded);
@@ -118,6 +119,19 @@ fn note_unlabelled(encoded: &Encoded) {
     if encoded.unlabelled > 0 {
         let (left_out, rows) = (encoded.unlabelled, encoded.unlabelled + encoded.records());
         output::note(format!("note: {left_out} of {rows} rows have no label and are left out"));
+    }
+}
+
+/// Tells how many rows have nothing to read.
+fn note_empty(encoded: &Encoded) {
+    // Who gives a text by a flag sees that it is empty.
+    let is_file = |(path, _): &&(Arc<Path>, usize)| !path.to_string_lossy().starts_with("--");
+    if let Some((path, line)) = encoded.empty.first().filter(is_file) {
+        let (count, rows) = (encoded.empty.len(), encoded.records());
+        output::note(format!(
+            "note: {count} of {rows} rows have an empty text, the first in {}, line {line}",
+            path.display()
+        ));
     }
 }
 

@@ -17,13 +17,13 @@ pub const FIELDS_HEADING: &str = "Fields (found by their usual names where nothi
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = FIELDS_HEADING)]
 pub struct FieldArgs {
-    /// Field that holds the text, where it is not called text.
+    /// Field that holds the text, where it is not called text; for token-cls the words.
     #[arg(long, value_name = "NAME")]
     pub text_field: Option<String>,
     /// Field that holds the second text of a pair.
     #[arg(long, value_name = "NAME")]
     pub text_pair_field: Option<String>,
-    /// Field that holds the class.
+    /// Field that holds the class; for token-cls the tags.
     #[arg(long, value_name = "NAME")]
     pub label_field: Option<String>,
     /// Field that holds the words to tag.

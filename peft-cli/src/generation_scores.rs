@@ -112,25 +112,25 @@ pub fn score(written: &[Written]) -> Metrics {
     sequence_metrics(&written.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// What was written as lines of JSON: the id and the fields of the first row with an input, `output`, all `references`,
+/// What was written as rows: the id and the fields of the first row with an input, `output`, all `references`,
 /// and whether the output is one of them. Rows of token ids have `output_ids` and `reference_ids`. References are the
 /// rows' own texts, or what is made of the tokens where a template makes the targets.
 ///
 /// # Errors
 ///
 /// Returns an error if the model has no tokenizer and the rows are text.
-pub fn lines(
+pub fn rows(
     session: &Session,
     records: &[Record],
-    rows: &Encoded,
+    encoded: &Encoded,
     written: &[Written],
     text: &TextArgs,
-) -> Result<String> {
+) -> Result<Vec<Map<String, Value>>> {
     let templated = session.target_template(text)?.is_some();
     let needs_text = records.iter().any(|record| !record.is_ids());
     let tokenizer = needs_text.then(|| session.dir.tokenizer()).transpose()?;
     let tokens = tokenizer.map(|own| TokenText::new(&own.tokenizer));
-    let mut lines = String::new();
+    let mut rows = Vec::with_capacity(written.len());
     for one in written {
         let record = &records[one.rows[0]];
         let mut fields = Map::new();
@@ -139,8 +139,10 @@ pub fn lines(
         match tokens.filter(|_| !record.is_ids()) {
             Some(tokens) => {
                 let text = |ids: &[u32]| NewText::new(tokens, &[], &[]).whole(ids);
-                let own =
-                    one.rows.iter().map(|row| targets(&records[*row], rows).filter(|_| !templated));
+                let own = one
+                    .rows
+                    .iter()
+                    .map(|row| targets(&records[*row], encoded).filter(|_| !templated));
                 // As the rows have them, which tokens need not.
                 let references = own.collect::<Option<Vec<_>>>().map(|lists| lists.concat());
                 let references = references
@@ -153,9 +155,9 @@ pub fn lines(
                 fields.insert("reference_ids".into(), json!(one.expected));
             }
         }
-        lines += &format!("{}\n", Value::Object(fields));
+        rows.push(fields);
     }
-    Ok(lines)
+    Ok(rows)
 }
 
 /// The targets of a row that has them as texts, in a field of their own.

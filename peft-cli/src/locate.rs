@@ -3,17 +3,15 @@
 
 use std::{
     cell::Cell,
-    ffi::OsStr,
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 use crate::{
     hub::{self, Download, HubError, Progress, Report},
-    nearest::nearest,
+    nearest::nearest_path,
     output,
     screen::manners::is_watched,
 };
@@ -41,20 +39,11 @@ pub fn adapter(given: &Path) -> Result<PathBuf, HubError> {
 
 /// Names the folder here that was probably meant by what looks like a name on the Hub and is none.
 fn note_meant(given: &Path) {
-    let Some((folder, name)) = given.parent().zip(given.file_name().and_then(OsStr::to_str)) else {
-        return;
-    };
-    if given.exists() || folder.as_os_str().is_empty() {
-        return;
-    }
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    if let Some(meant) = nearest(name, names.iter().map(String::as_str)) {
+    if let Some(meant) = nearest_path(given).filter(|_| !given.exists()) {
         output::note(format!(
             "note: there is no {} here; did you mean {}?",
             given.display(),
-            folder.join(meant).display()
+            meant.display()
         ));
     }
 }
@@ -71,7 +60,7 @@ impl Report for Stderr {
         let &Download { name, file, received, size } = download;
         if is_watched() {
             let bar = ProgressBar::new(size);
-            let style = "{msg}  {bar:24} {bytes}/{total_bytes}  {binary_bytes_per_sec}  ETA {eta}";
+            let style = "{msg}  {bar:24} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  ETA {eta}";
             let style = ProgressStyle::with_template(style);
             // The template is a constant and valid.
             bar.set_style(style.unwrap_or(ProgressStyle::default_bar()));
@@ -82,9 +71,9 @@ impl Report for Stderr {
         }
         let resumed = match received {
             0 => String::new(),
-            _ => format!(", resuming at {}", HumanBytes(received)),
+            _ => format!(", resuming at {}", DecimalBytes(received)),
         };
-        output::note(format!("downloading {name}: {file}, {}{resumed}", HumanBytes(size)));
+        output::note(format!("downloading {name}: {file}, {}{resumed}", DecimalBytes(size)));
         Box::new(Lines { file: file.to_string(), size, last: Cell::new(Instant::now()) })
     }
 }
@@ -115,7 +104,7 @@ impl Progress for Lines {
     fn update(&self, received: u64) {
         if self.last.get().elapsed() >= INTERVAL {
             self.last.set(Instant::now());
-            let (received, size) = (HumanBytes(received), HumanBytes(self.size));
+            let (received, size) = (DecimalBytes(received), DecimalBytes(self.size));
             output::note(format!("{}: {received} of {size}", self.file));
         }
     }

@@ -1,13 +1,18 @@
 //! What the program says of an error: the libraries name fields, the program its flags.
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::{collections::BTreeSet, io::ErrorKind, path::Path, sync::OnceLock};
 
 use clap::{Args, Command};
 use peft_core::Error;
 
 use crate::{
-    encoding::way_out, error::CliError, flags::decoding::DecodingArgs, session::UseArgs,
-    settings::Settings, text_settings::TextArgs,
+    encoding::way_out,
+    error::CliError,
+    flags::decoding::DecodingArgs,
+    nearest::{did_you_mean, nearest_path},
+    session::UseArgs,
+    settings::Settings,
+    text_settings::TextArgs,
 };
 
 /// The message of an error, in the words of the command line.
@@ -23,6 +28,10 @@ pub fn of_library(error: &Error) -> String {
     match error {
         Error::Setting { setting, message } => {
             format!("{}: {}", flag(setting), with_flags(message))
+        }
+        Error::Read { path, source } if source.kind() == ErrorKind::NotFound => {
+            let meant = nearest_path(path);
+            format!("{error}{}", did_you_mean(meant.as_deref().map(Path::display)))
         }
         Error::Data { path, line, message } => {
             format!("{}, line {line}: {}", path.display(), of_row(message))

@@ -1,5 +1,10 @@
 //! The name that was probably meant.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use peft_core::metrics::edit_distance;
 
 /// What other programs call a setting, and what it is called here, the likelier first.
@@ -33,29 +38,57 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
 
 /// The one of `known` that a name is most like: in its letters, or since other programs use it for the same.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |name: &str| name.to_lowercase().replace('_', "-");
+    let theirs = plain(name);
+    let known: Vec<&str> = known.into_iter().collect();
+    let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == theirs);
+    let ours = elsewhere.map_or(&[] as &[&str], |(_, ours)| ours);
+    let synonym = |ours: &&str| known.iter().copied().find(|known| plain(known) == *ours);
+    ours.iter().find_map(synonym).or_else(|| alike(name, known.iter().copied()))
+}
+
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
+}
+
+/// The one of `known` that a name is most like in its letters.
+pub fn alike<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = plain(name);
     let known: Vec<(&str, String)> = known.into_iter().map(|known| (known, plain(known))).collect();
-    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name);
-    let ours = elsewhere.map_or(&[] as &[&str], |(_, ours)| ours);
-    let synonym = |ours: &&str| known.iter().find(|(_, plain)| plain == ours).map(|known| known.0);
-    ours.iter().find_map(synonym).or_else(|| {
-        let letters: Vec<char> = name.chars().collect();
-        let distance = |known: &str| edit_distance(&letters, &known.chars().collect::<Vec<_>>());
-        // Half of a short name is another one.
-        let most = letters.len().div_ceil(3).min(3);
-        let each = known.iter().map(|(known, plain)| (distance(plain), *known));
-        let near = each.filter(|(distance, _)| *distance <= most).min();
-        // Of a name that goes on, the beginning is enough.
-        let longer = || {
-            let mut begun = known.iter().filter(|(_, plain)| plain.starts_with(&name));
-            begun
-                .next()
-                .map(|(known, _)| *known)
-                .filter(|_| letters.len() > 2 && begun.next().is_none())
-        };
-        near.map(|(_, known)| known).or_else(longer)
-    })
+    let letters: Vec<char> = name.chars().collect();
+    let distance = |known: &str| edit_distance(&letters, &known.chars().collect::<Vec<_>>());
+    // Half of a short name is another one.
+    let most = letters.len().div_ceil(3).min(3);
+    let each = known.iter().map(|(known, plain)| (distance(plain), *known));
+    let near = each.filter(|(distance, _)| *distance <= most).min();
+    // Of a name that goes on, the beginning is enough.
+    let longer = || {
+        let mut begun = known.iter().filter(|(_, plain)| plain.starts_with(&name));
+        begun
+            .next()
+            .map(|(known, _)| *known)
+            .filter(|_| letters.len() > 2 && begun.next().is_none())
+    };
+    near.map(|(_, known)| known).or_else(longer)
+}
+
+/// What was probably meant by a path that leads nowhere: one with a name beside that of its first part that is missing.
+pub fn nearest_path(path: &Path) -> Option<PathBuf> {
+    let is_there = |path: &Path| path.as_os_str().is_empty() || path.exists();
+    let missing = path.ancestors().take_while(|path| !is_there(path)).last()?;
+    let folder = missing.parent()?;
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let names = fs::read_dir(here).ok()?.flatten();
+    let names: Vec<String> =
+        names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let meant =
+        folder.join(alike(missing.file_name()?.to_str()?, names.iter().map(String::as_str))?);
+    let whole = meant.join(path.strip_prefix(missing).ok()?);
+    Some(if whole.exists() { path_of(&whole) } else { meant })
+}
+
+/// Without the separator that joining nothing leaves.
+fn path_of(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 /// `; did you mean X?`, or nothing.
@@ -64,6 +97,7 @@ pub fn did_you_mean(found: Option<impl std::fmt::Display>) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -82,5 +116,18 @@ mod tests {
         assert_eq!(of("batch"), None, "it could be either");
         assert_eq!(of("dropout"), None);
         assert_eq!(of("x"), None);
+    }
+
+    #[test]
+    fn a_path_that_was_meant_is_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("data")).unwrap();
+        fs::write(at("data/train.jsonl"), "").unwrap();
+        assert_eq!(nearest_path(&at("data/trian.jsonl")), Some(at("data/train.jsonl")));
+        assert_eq!(nearest_path(&at("daat/train.jsonl")), Some(at("data/train.jsonl")));
+        assert_eq!(nearest_path(&at("daat/other.csv")), Some(at("data")));
+        assert_eq!(nearest_path(&at("daat")), Some(at("data")));
+        assert_eq!(nearest_path(&at("else/where")), None);
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::{
     error::{CliError, CliResult},
     output::{self, grouped},
-    predictions::{Format, table},
+    predictions::{Format, line},
     screen::rows::RowsDone,
     signals::Signals,
 };
@@ -27,11 +27,13 @@ use crate::{
 pub struct RowOutput {
     to: To,
     total: usize,
+    /// Rows that are written, or stand in the table.
+    made: usize,
     written: usize,
     /// Rows that were made before those in front of them.
-    waiting: BTreeMap<usize, String>,
-    /// Rows of a table, whose columns are known at its end.
-    table: Option<Vec<Map<String, Value>>>,
+    waiting: BTreeMap<usize, Map<String, Value>>,
+    /// The format of a table, and its rows: their columns are known at its end.
+    table: Option<(Format, Vec<Map<String, Value>>)>,
     /// How many are done, where that is told.
     done: Option<RowsDone>,
     /// What ends it early.
@@ -73,13 +75,13 @@ impl RowOutput {
         };
         let signals = Signals::default();
         let waiting = BTreeMap::new();
-        Ok(Self { to, total, written: 0, waiting, table: None, done: None, signals })
+        Ok(Self { to, total, made: 0, written: 0, waiting, table: None, done: None, signals })
     }
 
     /// With rows in a format. A table is written at its end, be that early or not.
     #[must_use]
     pub fn with_format(mut self, format: Format) -> Self {
-        self.table = (format == Format::Tsv).then(Vec::new);
+        self.table = (format != Format::Jsonl).then(|| (format, Vec::new()));
         self
     }
 
@@ -105,36 +107,38 @@ impl RowOutput {
         if let Some(done) = &self.done {
             done.add_one();
         }
-        match &mut self.table {
-            Some(rows) => {
-                rows.push(fields);
-                Ok(())
-            }
-            None => self.put(self.written, Value::Object(fields).to_string()),
-        }
+        self.put(self.made, fields)
     }
 
-    /// Adds the row `row`, a line without its end. It is written once those in front of it are.
+    /// Adds the row `row`. It is written once those in front of it are.
     ///
     /// # Errors
     ///
     /// Returns an error if it cannot be written; then nothing of it is.
-    pub fn put(&mut self, row: usize, line: String) -> CliResult {
-        self.waiting.insert(row, line);
-        while let Some(line) = self.waiting.remove(&self.written) {
-            self.write(&line)?;
-            self.written += 1;
+    pub fn put(&mut self, row: usize, fields: Map<String, Value>) -> CliResult {
+        self.waiting.insert(row, fields);
+        while let Some(fields) = self.waiting.remove(&self.made) {
+            match &mut self.table {
+                Some((_, rows)) => rows.push(fields),
+                None => {
+                    self.write(&line(fields))?;
+                    self.written += 1;
+                }
+            }
+            self.made += 1;
         }
         Ok(())
     }
 
-    fn write(&mut self, line: &str) -> CliResult {
+    /// Writes whole lines.
+    fn write(&mut self, lines: &str) -> CliResult {
         match &mut self.to {
-            To::Stdout => output::piece(&format!("{line}\n"))?,
+            To::Stdout => output::piece(lines)?,
             To::Stream(path, stream) => {
-                stream.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(path))?;
+                stream.write_all(lines.as_bytes()).map_err(Error::write(path))?;
             }
-            To::File(file) => file.push(line)?,
+            // It adds the end of the last line.
+            To::File(file) => file.push(lines.strip_suffix('\n').unwrap_or(lines))?,
         }
         Ok(())
     }
@@ -148,17 +152,16 @@ impl RowOutput {
     pub fn end(mut self, mut result: CliResult) -> CliResult {
         // The bar gives way to what is written.
         self.done = None;
-        let made = self.table.as_ref().map_or(self.written, Vec::len);
         let has_ended = match &result {
-            Ok(()) => made < self.total,
+            Ok(()) => self.made < self.total,
             Err(error) => is_stop(error),
         };
         let interrupted = has_ended && self.signals.came();
         let is_whole = result.is_ok() && !interrupted;
-        if let Some(rows) = self.table.take().filter(|rows| is_whole || !rows.is_empty()) {
+        let table = self.table.take().filter(|(_, rows)| is_whole || !rows.is_empty());
+        if let Some((format, rows)) = table {
             let count = rows.len();
-            let text = table(rows);
-            match self.write(text.strip_suffix('\n').unwrap_or(&text)) {
+            match self.write(&format.text(rows)) {
                 Ok(()) => self.written = count,
                 // What came first is told; that the reading stopped says less.
                 Err(error) if result.as_ref().err().is_none_or(is_stop) => result = Err(error),
@@ -221,13 +224,15 @@ mod tests {
         let (path, partial) = (dir.path().join("out"), dir.path().join("out.partial"));
         let run = |rows: &[usize], result: CliResult| {
             let mut output = RowOutput::open(Some(&path), 4).unwrap();
-            rows.iter().for_each(|row| output.put(*row, format!("row {row}")).unwrap());
+            let fields = |row: usize| Map::from_iter([("row".to_string(), row.into())]);
+            rows.iter().for_each(|row| output.put(*row, fields(*row)).unwrap());
             output.end(result)
         };
         let failed = || Err(CliError::Usage("no".into()));
         let read = |path: &Path| fs::read_to_string(path).ok();
         assert!(run(&[1, 0, 3], failed()).is_err());
-        let rows = |count: usize| (0..count).map(|row| format!("row {row}\n")).collect::<String>();
+        let rows =
+            |count: usize| (0..count).map(|row| format!("{{\"row\":{row}}}\n")).collect::<String>();
         assert_eq!((read(&path), read(&partial)), (None, Some(rows(2))));
         run(&[2, 0, 1, 3], Ok(())).unwrap();
         assert_eq!((read(&path), read(&partial)), (Some(rows(4)), Some(rows(2))));

@@ -122,7 +122,7 @@ pub enum Error {
     /// What attention keeps for each pair of positions does not fit in memory.
     #[error(
         "{virtual_tokens} virtual tokens + {tokens} tokens exceed {limit}: what attention keeps for each pair of \
-         them would take more than {} GiB", gib(*bytes)
+         them would take more than {} GB", gb(*bytes)
     )]
     TooWide {
         /// The number of virtual tokens, P.
@@ -183,9 +183,9 @@ pub enum Error {
     },
 }
 
-/// Bytes in units of 2^30.
-fn gib(bytes: u64) -> u64 {
-    bytes >> 30
+/// Bytes in units of 10^9.
+fn gb(bytes: u64) -> u64 {
+    bytes / 1_000_000_000
 }
 
 fn named_process(id: Option<u32>) -> String {

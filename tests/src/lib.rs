@@ -7,11 +7,13 @@
 //! | `values` | [`random_values`] |
 //! | [`strategies`] | what property tests draw |
 //! | [`virtual_tokens`] | random prompts and prefixes, and prompts made of real tokens |
+//! | [`leaves`] | virtual tokens whose gradients a test reads |
 //! | [`g2p`] | words and their pronunciation as rows of token ids |
 
 mod family;
 pub mod g2p;
 mod inputs;
+pub mod leaves;
 mod random_model;
 pub mod strategies;
 mod values;

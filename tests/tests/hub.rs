@@ -107,7 +107,7 @@ fn the_first_use_downloads_and_the_second_asks_nothing() {
     let first = succeed(&mut place.peft("info org/tiny --json"));
     assert_eq!(json_of(&first), expected);
     let told = String::from_utf8(first.stderr).unwrap();
-    assert_says(&told, &["downloading org/tiny: model.safetensors, 117.99 KiB"]);
+    assert_says(&told, &["downloading org/tiny: model.safetensors, 120.82 kB"]);
 
     // The layout is Python's.
     let commit = "a".repeat(40);
@@ -206,14 +206,14 @@ fn an_interrupted_download_is_resumed() {
     place.hub.plan(WEIGHTS, &faults);
     let message = place.failure(&mut place.peft("info org/tiny"), 1);
     let parts =
-        ["org/tiny", "status 503", "48.83 KiB of 117.99 KiB received: run", "again", "HF_ENDPOINT"];
+        ["org/tiny", "status 503", "50.00 kB of 120.82 kB received: run", "again", "HF_ENDPOINT"];
     assert_says(&message, &parts);
     assert!(!message.contains("secret"), "{message}");
     let partial = place.cache(&format!("blobs/{}.incomplete", sha256(&weights)));
     assert_eq!(fs::metadata(&partial).unwrap().len(), 50_000);
     assert!(!place.cache("refs/main").exists(), "a ref promises a complete snapshot");
     let told = String::from_utf8(succeed(&mut place.peft("info org/tiny")).stderr).unwrap();
-    assert_says(&told, &["resuming at 48.83 KiB"]);
+    assert_says(&told, &["resuming at 50.00 kB"]);
     let (ranges, bytes) = sent(&place);
     assert_eq!((ranges.last().unwrap(), bytes), (&on(50_000), weights.len()));
     assert!(!partial.exists());

@@ -30,6 +30,7 @@ mod less_memory;
 mod methods;
 mod metrics;
 mod multi_adapter;
+mod notes;
 mod packing;
 mod padding;
 mod parity;

@@ -1,12 +1,12 @@
 //! Several adapters in one batch, and ensembles of them, give what separate runs give.
 
-use std::fs;
+use std::{fs, ops::ControlFlow};
 
 use peft_core::{
-    Adapter, FrozenModel, Head, PaddingSide, Pooling, ProblemType, Task, VirtualTokens,
+    Adapter, Error, FrozenModel, Head, PaddingSide, Pooling, ProblemType, Task, VirtualTokens,
     contract::rng,
     data::{Example, Target},
-    evaluate::{Member, MultiAdapter, Predictor, Vote},
+    evaluate::{Member, MultiAdapter, Predictor, RowsRead, Vote},
 };
 use peft_tests::{
     Family, Shape, device, random_model,
@@ -127,6 +127,32 @@ proptest! {
             let first: Vec<Vec<f32>> = of_members.iter().map(|one| one[0].clone()).collect();
             let (class, mean) = Vote::Mean.choose(&first);
             prop_assert!(mean.iter().all(|p| *p <= mean[class]));
+        }
+    }
+}
+
+/// A prompt and a prefix take a pass each.
+#[test]
+fn whoever_stops_is_told_of_the_rows_of_all_passes() {
+    let loaded = random_model(Family::Gpt2, Shape::default(), 1);
+    let model = loaded.model.as_ref();
+    let made = [Kind::Prompt, Kind::Prefix]
+        .into_iter()
+        .enumerate()
+        .map(|(index, kind)| member(model, kind, 2, [3, index], Task::SeqCls));
+    let adapters = MultiAdapter::new(model, Task::SeqCls, made.collect()).unwrap();
+    let examples = examples(&vec![vec![1, 2]; 6]);
+    let of_row = [0, 1, 0, 1, 0, 1];
+    for after in 1..=6 {
+        let stop = |done: usize, of: usize| {
+            assert_eq!(of, 6);
+            if done >= after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let adapters = adapters.clone().with_batch_size(1).with_watch(RowsRead(&stop));
+        match adapters.answer(&examples, &of_row) {
+            Ok(answers) => assert_eq!((after, answers.len()), (6, 6)),
+            Err(Error::Stopped { done, of }) => assert_eq!((done, of), (after, 6)),
+            Err(other) => panic!("{other}"),
         }
     }
 }

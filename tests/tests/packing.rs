@@ -6,16 +6,17 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
-    Content, Error, FrozenModel, LayerKeyValues, PaddingSide, Pooling, SiteKeyValues, Task,
-    TokenBatch, VirtualTokens,
+    Content, Error, FrozenModel, PaddingSide, Pooling, Task, TokenBatch, VirtualTokens,
     data::{Example, IGNORE, Target, packed_batch, token_batch},
     evaluate::Positions,
 };
 use peft_models::LoadOptions;
 use peft_tests::{
-    Family, Shape, device, random_model, random_model_with, random_values,
+    Family, Shape, device,
+    leaves::{Kind, Leaves},
+    random_model, random_model_with,
     strategies::{cases, decoder, ids, shape},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -25,55 +26,9 @@ use crate::{
     support::{peft, read_lines, root, succeed, tiny_model},
 };
 
-/// What is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Prompt,
-    /// Keys and values of every layer.
-    Prefix,
-    /// Of the last layer: in the others, the first token of an example sees itself alone.
-    LastLayer,
-}
-
-const KINDS: [Kind; 3] = [Kind::Prompt, Kind::Prefix, Kind::LastLayer];
+/// With keys and values in the last layer only, in the others the first token of an example sees itself alone.
+const KINDS: [Kind; 3] = [Kind::Prompt(1), Kind::Prefix(1), Kind::LastLayer];
 const SIDES: [PaddingSide; 2] = [PaddingSide::Left, PaddingSide::Right];
-
-/// The gradient of one leaf.
-type GradientOf = Box<dyn Fn(&Gradients) -> TensorData>;
-
-/// Leaf tensors with values from N(0, 1), and how to read their gradients.
-struct Leaves {
-    device: Device,
-    dtype: DType,
-    all: Vec<GradientOf>,
-}
-
-impl Leaves {
-    fn draw<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        let data =
-            random_values(shape, 1.0, self.all.len() as u64, "leaf").convert_dtype(self.dtype);
-        let leaf = Tensor::<D>::from_data(data, (&self.device, self.dtype)).require_grad();
-        let own = leaf.clone();
-        self.all.push(Box::new(move |gradients| own.grad(gradients).unwrap().into_data()));
-        leaf
-    }
-
-    fn virtual_tokens(&mut self, model: &dyn FrozenModel, kind: Kind, p: usize) -> VirtualTokens {
-        let spec = model.spec();
-        if kind == Kind::Prompt {
-            return VirtualTokens::embeddings(self.draw([1, p, spec.hidden_size]));
-        }
-        let site = spec.self_site().unwrap();
-        let shape = [1, site.num_kv_heads, p, site.head_dim];
-        let layers = (0..site.num_layers)
-            .map(|layer| {
-                (kind == Kind::Prefix || layer + 1 == site.num_layers)
-                    .then(|| LayerKeyValues { key: self.draw(shape), value: self.draw(shape) })
-            })
-            .collect();
-        VirtualTokens::key_values(vec![SiteKeyValues { site: site.site, layers }])
-    }
-}
 
 /// Rows that learn all their tokens, the first one too, but for every third row, which learns its last token.
 fn examples(rows: &[Vec<u32>]) -> Vec<Example> {
@@ -98,7 +53,7 @@ fn pass(
     batch: &TokenBatch,
     examples: &[&Example],
 ) -> Vec<TensorData> {
-    let mut leaves = Leaves { device: device.clone().autodiff(), dtype, all: Vec::new() };
+    let mut leaves = Leaves::new(device.clone().autodiff(), dtype);
     let virtual_tokens = model.prefill(&leaves.virtual_tokens(model, kind, p)).unwrap();
     let after_prompt = virtual_tokens.last_hidden.is_some();
     let (positions, targets) = Positions::labelled(Task::CausalLm, examples, after_prompt);
@@ -107,7 +62,7 @@ fn pass(
     let loss = model.lm_cross_entropy(states, &targets, 0.1).unwrap();
     let mut found = vec![loss.clone().into_data()];
     let gradients = loss.backward();
-    found.extend(leaves.all.iter().map(|leaf| leaf(&gradients)));
+    found.extend(leaves.gradients(&gradients));
     found
 }
 
@@ -142,7 +97,7 @@ proptest! {
         let counts = counts(rows.len(), &sizes);
         for kind in KINDS {
             let dtype = model.spec().dtype;
-            let mut leaves = Leaves { device: device().autodiff(), dtype, all: Vec::new() };
+            let mut leaves = Leaves::new(device().autodiff(), dtype);
             let virtual_tokens = match p {
                 0 => VirtualTokens::none(),
                 _ => leaves.virtual_tokens(model, kind, p),
@@ -205,9 +160,9 @@ proptest! {
         let batch = packed_batch(&examples, &[rows.len()], PaddingSide::Right);
         let model = loaded.model.as_ref();
         let dtype = model.spec().dtype;
-        let mut leaves = Leaves { device: device().autodiff(), dtype, all: Vec::new() };
+        let mut leaves = Leaves::new(device().autodiff(), dtype);
         let longest = lengths.iter().max().unwrap();
-        match model.forward(&batch, &leaves.virtual_tokens(model, Kind::Prefix, p)) {
+        match model.forward(&batch, &leaves.virtual_tokens(model, Kind::Prefix(1), p)) {
             Ok(_) => prop_assert!(p + longest <= 10),
             Err(Error::TooLong { virtual_tokens, tokens, limit: 10, .. }) => {
                 prop_assert!(virtual_tokens == p && tokens + p > 10 && lengths.contains(&tokens));

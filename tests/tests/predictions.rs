@@ -7,11 +7,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use peft_core::metrics;
+use peft_core::{metrics, text::read_records};
 use peft_tests::vectors;
 use serde_json::{Value, json};
 
-use crate::support::{parse_lines, peft, read_lines, succeed};
+use crate::support::{parse_lines, peft, succeed};
 
 /// A tiny model that reads texts, in `dir/model`.
 fn model(dir: &Path, name: &str) {
@@ -150,22 +150,6 @@ fn a_text_of_the_command_line_is_predicted_as_in_a_file() {
     }
 }
 
-/// A cell of a table, as Python's `csv` and `pandas` read it.
-fn cells(line: &str) -> Vec<String> {
-    let (mut cells, mut quoted) = (vec![String::new()], false);
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        let cell = cells.last_mut().unwrap();
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => cell.extend(chars.next()),
-            '"' if quoted || cell.is_empty() => quoted = !quoted,
-            '\t' if !quoted => cells.push(String::new()),
-            c => cell.push(c),
-        }
-    }
-    cells
-}
-
 #[test]
 fn a_table_says_the_same() {
     let dir = tempfile::tempdir().unwrap();
@@ -181,24 +165,93 @@ fn a_table_says_the_same() {
     let table = fs::read_to_string(dir.join("out.tsv")).unwrap();
     let asked = succeed(&mut predict(dir, &["--input", "rows.jsonl", "--format", "tsv"])).stdout;
     assert_eq!(asked, table.as_bytes());
-    let table: Vec<Vec<String>> = table.lines().map(cells).collect();
+    let table: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
     let names = "id label probability classes.label_0 classes.label_1 classes.label_2 input.extra input.id input.text";
     assert_eq!(table[0], names.split(' ').collect::<Vec<_>>());
     for ((line, row), cells) in lines.iter().zip(&rows).zip(&table[1..]) {
         assert_eq!(
-            (&cells[0], &cells[1]),
-            (&row["id"].to_string(), &line["label"].as_str().unwrap().to_string())
+            (cells[0], cells[1]),
+            (&*row["id"].to_string(), line["label"].as_str().unwrap())
         );
         assert_eq!(cells[3], line["classes"]["label_0"].to_string());
-        assert_eq!(cells[8], row["text"].as_str().unwrap());
+        assert_eq!(cells[8], row["text"].as_str().unwrap().replace('\t', " "));
     }
-    assert_eq!((&table[1][6], &table[2][6]), (&"[\"a\",2]".to_string(), &String::new()));
-    // A name that says otherwise gives way to the flag.
-    succeed(&mut predict(
-        dir,
-        &["--input", "rows.jsonl", "--output", "a.tsv", "--format", "jsonl"],
-    ));
-    assert_eq!(read_lines(&dir.join("a.tsv")), lines);
+    assert_eq!((table[1][6], table[2][6]), ("[\"a\",2]", ""));
+    // A name and a flag that contradict each other, and a name of what is not written.
+    for (output, more, says) in [
+        (
+            "a.tsv",
+            &["--format", "jsonl"][..],
+            "error: --format: found jsonl, but --output is a.tsv",
+        ),
+        ("a.parquet", &[], "error: --output: found a.parquet, expected the name of a file of JSON"),
+    ] {
+        let mut command = predict(dir, &["--input", "rows.jsonl", "--output", output]);
+        let output = command.args(more).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(says), "{said}");
+    }
+}
+
+/// What a cell says, as a value of JSON: tables have no types.
+fn said_by(cell: &Value) -> Value {
+    let text = cell.as_str().unwrap();
+    serde_json::from_str(text).unwrap_or_else(|_| json!(text))
+}
+
+#[test]
+fn tables_are_read_back_as_they_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    let rows = [
+        json!({"id": 1, "text": "\"the\", he said", "words": ["a\tb", "\"c\""]}),
+        json!({"id": 2, "text": "the cat\nsat\ton it\"", "words": []}),
+        json!({"id": 3, "text": "\"the mat", "words": ["d"]}),
+    ];
+    write(dir, "rows.jsonl", &rows);
+    let flags = ["--input", "rows.jsonl", "--top-k", "2"];
+    let expected = lines(&mut predict(dir, &flags));
+    for name in ["out.tsv", "out.csv"] {
+        succeed(predict(dir, &flags).args(["--output", name]));
+        let found = read_records(&dir.join(name)).unwrap();
+        assert_eq!(found.len(), rows.len(), "{name}");
+        for (record, line) in found.iter().zip(&expected) {
+            let cell = |name: &str| said_by(&record.fields[name]);
+            for key in ["id", "label", "probability"] {
+                assert_eq!(cell(key), line[key], "{name} {key}");
+            }
+            for (place, class) in line["top"].as_array().unwrap().iter().enumerate() {
+                for key in ["label", "probability"] {
+                    assert_eq!(cell(&format!("top.{place}.{key}")), class[key]);
+                }
+            }
+            assert_eq!(json!(record.strings("input.words").unwrap()), line["input"]["words"]);
+            let text = line["input"]["text"].as_str().unwrap();
+            // Only quotes could hold tabs and ends of lines, and a .tsv has none.
+            let text = match name {
+                "out.tsv" => text.replace(['\t', '\n'], " "),
+                _ => text.to_string(),
+            };
+            assert_eq!(record.text("input.text").unwrap(), text, "{name}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_nothing_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    write(dir, "rows.jsonl", &["the cat", "", " ", "blue"].map(|text| json!({"text": text})));
+    let said = succeed(&mut predict(dir, &["--input", "rows.jsonl"])).stderr;
+    let says = "note: 2 of 4 rows have an empty text, the first in rows.jsonl, line 2\n";
+    assert!(String::from_utf8_lossy(&said).contains(says));
+}
+
+/// The first line of a prediction with more flags.
+fn run_with(dir: &Path, flags: &[&str], more: &[&str]) -> Value {
+    lines(predict(dir, flags).args(more)).remove(0)
 }
 
 #[test]
@@ -249,6 +302,13 @@ fn tags_mark_entities_with_their_words_and_characters() {
     assert_eq!(of_text["entities"].as_array().unwrap().len(), marked.len());
     let asked = lines(predict(dir, &flags[..4]).args(["--text", text])).remove(0);
     assert_eq!(asked, without(&of_text, &["id", "input"]));
+    // A text or words in a field of another name.
+    write(dir, "other.jsonl", &[json!({"sentence": text, "tokens": ["not", "read"]})]);
+    let other = run_with(dir, &flags, &["other.jsonl", "--text-field", "sentence"]);
+    assert_eq!(without(&other, &["input"]), without(&of_text, &["id", "input"]));
+    write(dir, "other.jsonl", &[json!({"form": words})]);
+    let other = run_with(dir, &flags, &["other.jsonl", "--text-field", "form"]);
+    assert_eq!(without(&other, &["input"]), without(&of_words, &["input"]));
 }
 
 #[test]

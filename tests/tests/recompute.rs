@@ -5,13 +5,14 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
-use peft_core::{
-    FrozenModel, LayerKeyValues, PaddingSide, Site, SiteKeyValues, TokenBatch, Topology,
-    VirtualTokens,
-};
+use burn::tensor::{DType, Device, TensorData};
+use peft_core::{PaddingSide, Site, TokenBatch, Topology};
 use peft_models::LoadOptions;
-use peft_tests::{Family, Shape, random_model_with, random_values};
+use peft_tests::{
+    Family, Shape,
+    leaves::{Kind, Leaves},
+    random_model_with,
+};
 
 use crate::{
     comparison::difference,
@@ -23,61 +24,6 @@ const P: usize = 3;
 const ROWS: [&[u32]; 3] = [&[5, 11, 2, 20, 7, 9, 1], &[3, 3, 8], &[12]];
 const DECODER_ROWS: [&[u32]; 3] = [&[4, 6], &[1, 2, 3, 4, 5], &[9, 9, 9]];
 
-/// What is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// A prompt that the batch shares, or one for each row.
-    Prompt(usize),
-    /// Keys and values of every layer of every site, shared or one for each row.
-    Prefix(usize),
-    /// Of the last layer of every site.
-    LastLayer,
-    /// Of one site.
-    OneSite(Site),
-}
-
-/// The gradient of one leaf.
-type GradientOf = Box<dyn Fn(&Gradients) -> Option<TensorData>>;
-
-/// Leaf tensors with values from N(0, 1), and how to read their gradients.
-struct Leaves {
-    dtype: DType,
-    all: Vec<GradientOf>,
-}
-
-impl Leaves {
-    fn draw<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        let data =
-            random_values(shape, 1.0, self.all.len() as u64, "leaf").convert_dtype(self.dtype);
-        let leaf = Tensor::<D>::from_data(data, (&Device::flex().autodiff(), self.dtype));
-        let leaf = leaf.require_grad();
-        let own = leaf.clone();
-        self.all.push(Box::new(move |gradients| own.grad(gradients).map(Tensor::into_data)));
-        leaf
-    }
-
-    fn virtual_tokens(&mut self, model: &dyn FrozenModel, kind: Kind) -> VirtualTokens {
-        let spec = model.spec();
-        if let Kind::Prompt(r) = kind {
-            return VirtualTokens::embeddings(self.draw([r, P, spec.hidden_size]));
-        }
-        let r = if let Kind::Prefix(r) = kind { r } else { 1 };
-        let chosen = |site: Site| !matches!(kind, Kind::OneSite(only) if only != site);
-        let mut sites = Vec::new();
-        for site in spec.sites.iter().filter(|site| chosen(site.site)) {
-            let shape = [r, site.num_kv_heads, P, site.head_dim];
-            let layers = (0..site.num_layers)
-                .map(|layer| {
-                    (kind != Kind::LastLayer || layer + 1 == site.num_layers)
-                        .then(|| LayerKeyValues { key: self.draw(shape), value: self.draw(shape) })
-                })
-                .collect();
-            sites.push(SiteKeyValues { site: site.site, layers });
-        }
-        VirtualTokens::key_values(sites)
-    }
-}
-
 /// Hidden states and the gradient of every leaf.
 fn pass(family: Family, kind: Kind, dtype: DType, recompute: bool) -> Vec<TensorData> {
     let options = LoadOptions { recompute, ..LoadOptions::default() };
@@ -87,14 +33,14 @@ fn pass(family: Family, kind: Kind, dtype: DType, recompute: bool) -> Vec<Tensor
     if model.spec().topology == Topology::EncoderDecoder {
         batch = batch.with_decoder(TokenBatch::new(&DECODER_ROWS, PaddingSide::Right));
     }
-    let mut leaves = Leaves { dtype, all: Vec::new() };
-    let virtual_tokens = leaves.virtual_tokens(model, kind);
+    let mut leaves = Leaves::new(Device::flex().autodiff(), dtype);
+    let virtual_tokens = leaves.virtual_tokens(model, kind, P);
     let hidden = model.forward(&batch, &virtual_tokens).unwrap().tokens;
     let mut found = vec![hidden.clone().inner().into_data()];
     // Not a plain sum: its gradient is the same everywhere, and a norm at the end would cancel it.
     let loss = (hidden.clone() * hidden.add_scalar(1.0).square()).sum();
     let gradients = loss.backward();
-    found.extend(leaves.all.iter().map(|leaf| leaf(&gradients).unwrap()));
+    found.extend(leaves.gradients(&gradients));
     found
 }
 

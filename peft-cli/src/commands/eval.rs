@@ -24,6 +24,7 @@ use crate::{
     },
     generation_scores,
     output::{self, grouped},
+    predictions::Format,
     screen::rows::RowsDone,
     session::{Session, UseArgs},
     signals::{AFTER_BATCH, Signals},
@@ -81,7 +82,7 @@ pub struct EvalArgs {
         show_default = "that of generation_config.json, else 1"
     )]
     num_beams: Option<usize>,
-    /// JSONL file for what is generated, with all targets of the input (`references`).
+    /// File for what is generated (.jsonl, or a table: .csv, .tsv), with all targets of the input (`references`).
     #[arg(long, value_name = "FILE", requires = "max_new_tokens")]
     predictions: Option<PathBuf>,
     /// Print a JSON object keyed by metric name.
@@ -97,6 +98,7 @@ pub struct EvalArgs {
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
     output::check_output("--predictions", args.predictions.as_deref(), &args.data)?;
+    let format = Format::of(None, "--predictions", args.predictions.as_deref())?;
     let session = Session::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?
@@ -149,7 +151,9 @@ pub fn run(args: &EvalArgs) -> CliResult {
     })?;
     session.check_base_sum()?;
     if let Some(constant) = &found.constant {
-        constant::warn(constant, session.labels.as_ref());
+        let recipe = session.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        let has_head_lr = recipe.is_some_and(|recipe| recipe.get("head_lr").is_some());
+        constant::warn(constant, session.labels.as_ref(), has_head_lr);
     }
     let mut metrics = found.metrics;
     if let Some(limit) = args.max_new_tokens {
@@ -176,9 +180,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
         }
         metrics.extend(generation_scores::score(&written).iter());
         if let Some(path) = &args.predictions {
-            let lines =
-                generation_scores::lines(&session, &records, &encoded, &written, &args.text)?;
-            atomic::write_file(path, lines.as_bytes())?;
+            let rows = generation_scores::rows(&session, &records, &encoded, &written, &args.text)?;
+            atomic::write_file(path, format.text(rows).as_bytes())?;
         }
     }
     if args.json {

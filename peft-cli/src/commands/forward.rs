@@ -1,11 +1,11 @@
 //! `peft forward`: logits of given token ids, for checking against other implementations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 use clap::Args;
 use peft_core::{
-    NamedTensors, PaddingSide, Result, Task,
+    Error, NamedTensors, PaddingSide, Result, Task,
     adapter::{atomic, codec::to_safetensors},
     data::Example,
     train::TrainConfig,
@@ -57,6 +57,7 @@ pub struct ForwardArgs {
 pub fn run(args: &ForwardArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
     output::check_output("--output", Some(&args.output), &args.input)?;
+    check_name(&args.output)?;
     let session = Session::open(&args.model)?;
     let (records, encoded) =
         session.read_and_encode(&args.input, &TextArgs::default(), &ChatArgs::default())?;
@@ -69,6 +70,22 @@ pub fn run(args: &ForwardArgs) -> CliResult {
         rows.into_iter().enumerate().map(|(index, data)| (row_name(index), data)).collect();
     let bytes = to_safetensors(&named, &args.output)?;
     Ok(atomic::write_file(&args.output, &bytes)?)
+}
+
+/// Refuses a name that asks for another format than the one that is written.
+fn check_name(output: &Path) -> Result<()> {
+    const OTHERS: [&str; 9] = ["npy", "npz", "pt", "pth", "bin", "json", "jsonl", "csv", "tsv"];
+    let end = output.extension().and_then(|end| end.to_str()).unwrap_or_default();
+    match OTHERS.contains(&&*end.to_lowercase()) {
+        true => Err(Error::setting(
+            "--output",
+            format!(
+                "found {}, and logits are written as safetensors: name it .safetensors",
+                output.display()
+            ),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The name of a row's tensor.

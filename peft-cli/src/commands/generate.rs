@@ -17,7 +17,7 @@ use crate::{
     error::{CliError, CliResult},
     flags::{decoding::DecodingArgs, help::FlagHelp},
     output,
-    predictions::Given,
+    predictions::{Format, Given},
     row_output::RowOutput,
     screen::{bar::Bars, rows::RowsDone},
     session::{Session, UseArgs},
@@ -62,10 +62,19 @@ pub struct GenerateArgs {
     /// Rows to continue, or with --chat to answer: `source`, `text`, `messages`, `conversations` or `input_ids`.
     #[arg(long, value_name = "FILE")]
     input: Vec<PathBuf>,
-    /// JSONL file for the rows, each with its `id` and fields (`input`) and what was written, `output`. That of a `text`
+    /// File for the rows, each with its `id` and fields (`input`) and what was written, `output`. That of a `text`
     /// goes on with it; that of a `source` stands alone, as its target would.
     #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
     output: Option<PathBuf>,
+    /// How they are written. Of a table, lists are JSON in a cell.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        requires = "input",
+        show_default = "by the name of --output, else jsonl"
+    )]
+    format: Option<Format>,
     /// Write the new tokens, too (`output_ids`), as for rows of token ids.
     #[arg(long, requires = "input")]
     ids: bool,
@@ -93,6 +102,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
         args.text.check_prompt(args.asked.chat)?;
     }
     output::check_output("--output", args.output.as_deref(), &args.input)?;
+    let format = Format::of(args.format, "--output", args.output.as_deref())?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
     if args.asked.chat && session.model().spec().is_encoder_decoder() {
@@ -107,13 +117,18 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     decoder_start::note(&session.base);
     match (&args.prompt, args.input.as_slice()) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
-        (None, [_, ..]) => continue_file(&session, args, &config),
+        (None, [_, ..]) => continue_file(&session, args, format, &config),
         (None, []) => Err(CliError::Usage("give --prompt or --input".into())),
     }
 }
 
-/// Continues the rows of a file: one line of JSON per row, written once the row and those in front of it are done.
-fn continue_file(session: &Session, args: &GenerateArgs, config: &GenerateConfig) -> CliResult {
+/// Continues the rows of a file: one line per row, written once the row and those in front of it are done.
+fn continue_file(
+    session: &Session,
+    args: &GenerateArgs,
+    format: Format,
+    config: &GenerateConfig,
+) -> CliResult {
     let (records, encoded) = session.read_and_encode(&args.input, &args.text, &args.asked)?;
     // Where the total is limited, there are as many new tokens as fit.
     let new_tokens = config.max_total_tokens.map_or(config.max_new_tokens, |_| 1);
@@ -148,11 +163,11 @@ fn continue_file(session: &Session, args: &GenerateArgs, config: &GenerateConfig
             let texts = sequences.iter().map(cut).collect::<peft_core::Result<Vec<Value>>>()?;
             fields.insert("output".into(), list(texts, config));
         }
-        Ok(Value::Object(fields).to_string())
+        Ok(fields)
     };
     let output = RowOutput::open(args.output.as_deref(), records.len())?;
     let signals = Signals::follow(AT_NEXT_TOKEN);
-    let output = output.with_signals(&signals);
+    let output = output.with_signals(&signals).with_format(format);
     let lines = Lines { line: &line, output, written: Ok(()), signals };
     continue_rows(session, &encoded.examples, config, texts.as_deref(), lines)
 }
@@ -248,10 +263,13 @@ struct Rows<'a> {
     lines: Option<Lines<'a>>,
 }
 
+/// The fields that are written of a row.
+type Fields = peft_core::Result<Map<String, Value>>;
+
 /// The lines of finished rows.
 struct Lines<'a> {
     /// That of a row.
-    line: &'a dyn Fn(usize, &[Generated]) -> peft_core::Result<String>,
+    line: &'a dyn Fn(usize, &[Generated]) -> Fields,
     output: RowOutput,
     written: CliResult,
     signals: Signals,

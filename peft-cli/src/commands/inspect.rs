@@ -11,7 +11,7 @@ use peft_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    adapter_folder, device,
+    adapter_folder, base_model, device,
     error::{CliResult, in_adapter},
     locate,
     output::{self, grouped, line},
@@ -130,6 +130,10 @@ fn nearest(
 ) -> CliResult<Vec<Vec<(String, f32)>>> {
     let device = device::choose(None)?;
     let base = peft_models::load(model, &device)?;
+    if let Some(given) = &args.model {
+        let whose = args.adapter.display().to_string();
+        base_model::note_other_name(adapter, &base, given, &whose);
+    }
     let spec = base.model.spec();
     let Content::Embeddings(prompt) =
         adapter.virtual_tokens(spec, &device).map_err(in_adapter(&args.adapter))?.content

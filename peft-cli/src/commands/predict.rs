@@ -74,13 +74,12 @@ pub struct PredictArgs {
     /// File for the predictions.
     #[arg(long, value_name = "FILE", show_default = "stdout")]
     output: Option<PathBuf>,
-    /// How they are written. Of a table, lists are JSON in a cell, and cells with tabs or ends of lines stand in double
-    /// quotes.
+    /// How they are written. Of a table, lists are JSON in a cell.
     #[arg(
         long,
         value_enum,
         value_name = "FORMAT",
-        show_default = "tsv for an --output so named, else jsonl"
+        show_default = "by the name of --output, else jsonl"
     )]
     format: Option<Format>,
     /// The K likeliest classes (`top`), in place of all.
@@ -108,6 +107,7 @@ const BATCHES_TOGETHER: usize = 8;
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
     output::check_output("--output", args.output.as_deref(), &args.input)?;
+    args.format()?;
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
@@ -167,6 +167,10 @@ impl PredictArgs {
         Given { fields: !self.omit_input && self.asked.text.is_none() }
     }
 
+    fn format(&self) -> peft_core::Result<Format> {
+        Format::of(self.format, "--output", self.output.as_deref())
+    }
+
     fn shown(&self) -> Shown {
         Shown { top: self.top_k }
     }
@@ -178,7 +182,7 @@ impl PredictArgs {
         total: usize,
         make: impl FnOnce(&mut RowOutput, RowsRead<'_>) -> CliResult,
     ) -> CliResult {
-        let format = Format::of(self.format, self.output.as_deref());
+        let format = self.format()?;
         let output = RowOutput::open(self.output.as_deref(), total)?;
         let signals = Signals::follow(AFTER_BATCH);
         let output = output.with_signals(&signals).with_format(format);

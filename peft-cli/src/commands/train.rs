@@ -7,20 +7,24 @@ use std::{
 };
 
 use clap::Args;
-use peft_core::{Error, Task, adapter::FolderLock};
+use peft_core::{Error, adapter::FolderLock};
 use serde_json::json;
 
 use crate::{
     constant,
     device::{self, Backend},
     error::{CliError, CliResult},
-    flags::method_name::MethodName,
     output,
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
-    settings::{Settings, file, resolve::resolve},
+    settings::{
+        Settings, file,
+        resolve::{resolve, with_head_lr_of_before},
+    },
     signals::{AFTER_STEP, Signals},
     training::{
-        PreparedRun, TrainedRun, closing, overwrite,
+        PreparedRun, TrainedRun, closing,
+        file_names::RUN_FILE,
+        overwrite,
         progress::Progress,
         run_folder::{self, RunFolder, Start},
     },
@@ -88,14 +92,10 @@ pub fn run(args: TrainArgs) -> CliResult {
                 out.display()
             ));
         }
-        let mut earlier = run_folder::settings_of(&out)?;
+        let earlier = run_folder::settings_of(&out)?;
         earlier_metrics = earlier.metrics_file.clone();
         run_folder::check_resume(&out, &earlier)?;
-        // A run from before heads had a rate of their own.
-        if earlier.task.is_some_and(Task::has_head) && earlier.method != Some(MethodName::Head) {
-            earlier.head_lr = earlier.head_lr.or(earlier.lr);
-        }
-        settings = settings.or(earlier);
+        settings = settings.or(with_head_lr_of_before(earlier));
     } else if !args.overwrite {
         run_folder::refuse_existing(&out)?;
     }
@@ -120,7 +120,8 @@ pub fn run(args: TrainArgs) -> CliResult {
     let signals = Signals::follow(AFTER_STEP);
     let every = Duration::from_secs(args.log_every);
     let mut progress = Progress::new(run.method.name(), every, Some(folder), signals.clone())
-        .with_opening(facts.collect(), opening.warnings());
+        .with_opening(facts.collect(), opening.warnings())
+        .with_head_lr(run.settings.head_lr);
     let trained = run.train(Some(&lock), args.resume, &mut progress);
     progress.finish();
     if let Some(error) = progress.failure.take() {
@@ -148,21 +149,30 @@ pub fn run(args: TrainArgs) -> CliResult {
         output::tell(format!("warning: {message}"));
     }
     if let Some(constant) = &progress.constant {
-        constant::warn(constant, run.labels.as_ref());
+        constant::warn(constant, run.labels.as_ref(), run.settings.head_lr.is_some());
     }
-    close(&run, &trained, &out, args.json)?;
+    if args.resume && progress.steps == 0 {
+        output::note(closing::had_ended(&trained, &out));
+    }
+    close(&run, &trained, progress.train_loss(), &out, args.json)?;
     output::next("next: ", &closing::next_command(&run, &out));
     Ok(())
 }
 
 /// Prints how the run ended.
-fn close(run: &PreparedRun, trained: &TrainedRun, out: &Path, as_json: bool) -> CliResult {
+fn close(
+    run: &PreparedRun,
+    trained: &TrainedRun,
+    train_loss: Option<(f64, usize)>,
+    out: &Path,
+    as_json: bool,
+) -> CliResult {
     if as_json {
         let json = json!({
             "step": trained.step, "metrics": trained.metrics, "seconds": trained.seconds,
             "trained_parameters": trained.trained_parameters, "last_step": trained.last_step,
             "total_steps": trained.total_steps, "stopped_early": trained.stopped_early,
-            "last_metrics": trained.last_metrics,
+            "last_metrics": trained.last_metrics, "train_loss": train_loss.map(|(loss, _)| loss),
         });
         return Ok(output::line(json.to_string())?);
     }
@@ -170,7 +180,9 @@ fn close(run: &PreparedRun, trained: &TrainedRun, out: &Path, as_json: bool) -> 
     match (closing::scores(trained), &trained.metrics) {
         (Some(table), _) => output::line(table)?,
         (None, Some(metrics)) => output::metrics(metrics)?,
-        (None, None) => {}
+        (None, None) => {
+            train_loss.map_or(Ok(()), |loss| output::line(closing::train_loss(loss)))?
+        }
     }
     Ok(())
 }
@@ -183,7 +195,11 @@ fn check_required(settings: &Settings) -> CliResult {
         [flag] => format!("{flag} is required (as a flag or in --config)"),
         flags => format!("{} are required (as flags or in --config)", listed(flags, "and")),
     };
-    Err(CliError::Usage(message))
+    let way_on = match settings.out.as_deref().filter(|out| out.join(RUN_FILE).exists()) {
+        Some(out) => format!("; --resume continues the run in {}", out.display()),
+        None => String::new(),
+    };
+    Err(CliError::Usage(format!("{message}{way_on}")))
 }
 
 /// A bad key or value in `--config` is wrong usage, as it would be in a flag.

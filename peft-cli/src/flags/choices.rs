@@ -2,18 +2,84 @@
 
 use std::str::FromStr;
 
-use peft_core::{Error, PaddingSide, Pooling, PrefixPositions, Result};
+use peft_core::{
+    Error, PaddingSide, Pooling, PrefixPositions, ProblemType, Result, Task,
+    optim::{OptimizerConfig, Schedule},
+};
+use peft_models::WeightFormat;
+
+use crate::nearest::{alike, did_you_mean};
+
+/// What is chosen by one of some names.
+pub trait Named: FromStr<Err = Error> {
+    /// The names.
+    fn names() -> Vec<&'static str>;
+}
+
+impl Named for Task {
+    fn names() -> Vec<&'static str> {
+        Self::ALL.map(Self::name).to_vec()
+    }
+}
+
+impl Named for ProblemType {
+    fn names() -> Vec<&'static str> {
+        Self::ALL.map(Self::name).to_vec()
+    }
+}
+
+impl Named for WeightFormat {
+    fn names() -> Vec<&'static str> {
+        Self::ALL.map(Self::name).to_vec()
+    }
+}
+
+impl Named for Schedule {
+    fn names() -> Vec<&'static str> {
+        [Self::Constant, Self::Linear, Self::Cosine].map(Self::name).to_vec()
+    }
+}
+
+/// The optimizer of a name, with its usual settings.
+///
+/// # Errors
+///
+/// [`Error::Setting`], which names the one that was probably meant.
+pub fn parse_optimizer(name: &str) -> Result<OptimizerConfig> {
+    OptimizerConfig::from_name(name)
+        .map_err(|error| with_meant(error, name, &["adamw", "adafactor", "sgd"]))
+}
 
 /// Parses the value of a flag for clap, which names the flag in its own message.
 ///
 /// # Errors
 ///
 /// Returns a message that says what is wrong with the value.
-pub fn parse_value<T: FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String> {
-    text.parse().map_err(|error| match error {
+pub fn parse_value<T: Named>(text: &str) -> std::result::Result<T, String> {
+    parse_named(text).map_err(|error| match error {
         Error::Setting { message, .. } => message,
         other => other.to_string(),
     })
+}
+
+/// Parses the value of a setting that is chosen by name.
+///
+/// # Errors
+///
+/// [`Error::Setting`], which names the one that was probably meant.
+pub fn parse_named<T: Named>(text: &str) -> Result<T> {
+    text.parse().map_err(|error| with_meant(error, text, &T::names()))
+}
+
+/// An error about a value, with the name that was probably meant.
+fn with_meant(error: Error, found: &str, names: &[&str]) -> Error {
+    match error {
+        Error::Setting { setting, message } => {
+            let meant = did_you_mean(alike(found, names.iter().copied()));
+            Error::Setting { setting, message: format!("{message}{meant}") }
+        }
+        other => other,
+    }
 }
 
 /// Parses a number that must be at least 1, for clap.
@@ -65,7 +131,7 @@ impl<T: Copy + PartialEq> Choices<T> {
         found.map(|(_, value)| *value).ok_or_else(|| {
             let known: Vec<&str> = self.names.iter().map(|(known, _)| *known).collect();
             let message = format!("found {name:?}, expected {}", known.join(" or "));
-            Error::setting(self.flag, message)
+            with_meant(Error::setting(self.flag, message), name, &known)
         })
     }
 

@@ -1,5 +1,6 @@
 //! Verifies bytes against a file's ETag.
 
+use peft_core::adapter::codec::hex;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
@@ -67,10 +68,6 @@ pub fn blob_name(etag: &str, commit: &str, file: &str) -> String {
         Checksum::None => hex(&Sha256::digest(format!("{commit}/{file}\0{etag}"))),
         _ => etag.to_string(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

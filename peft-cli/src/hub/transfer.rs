@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::HumanBytes;
+use indicatif::DecimalBytes;
 
 use super::{
     cache::{RepoCache, make_parent},
@@ -23,7 +23,7 @@ use super::{
 const BUFFER: usize = 1 << 16;
 /// In this time [`LEAST`] bytes must come: a server may send one now and then for ever.
 const WINDOW: Duration = Duration::from_secs(60);
-const LEAST: u64 = 1 << 10;
+const LEAST: u64 = 1_000;
 
 /// Puts a file of a commit into the cache, downloading its bytes if they are not there yet.
 ///
@@ -100,7 +100,7 @@ fn receive_all(
                 && partial.length > 0
                 && partial.is_resumed
             {
-                let (length, size) = (HumanBytes(partial.length), HumanBytes(metadata.size));
+                let (length, size) = (DecimalBytes(partial.length), DecimalBytes(metadata.size));
                 *received =
                     format!("{length} of {size} received: run the command again to resume. ");
             }
@@ -162,7 +162,7 @@ fn receive(
         let (since, length) = window;
         if since.elapsed() >= WINDOW {
             if partial.length - length < LEAST {
-                let said = format!("fewer than {} came in a minute", HumanBytes(LEAST));
+                let said = format!("fewer than {} came in a minute", DecimalBytes(LEAST));
                 return Err(client.network(url, said, Retry::Never));
             }
             window = (Instant::now(), partial.length);

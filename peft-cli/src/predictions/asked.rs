@@ -23,7 +23,7 @@ use crate::{
 const FLAG: &str = "--text";
 
 /// Bytes of a text that is read from standard input.
-const LONGEST: u64 = 1 << 24;
+const LONGEST: u64 = 16_000_000;
 
 /// Flags that give a row without a file.
 #[derive(Args, Clone, Debug)]
@@ -133,7 +133,7 @@ fn read(text: &str) -> CliResult<String> {
     let read = stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| refused(format!("standard input: {error}")))?;
     if bytes.len() as u64 > LONGEST {
-        let message = format!("standard input holds more than {} MiB of text", LONGEST >> 20);
+        let message = format!("standard input holds more than {} MB of text", LONGEST / 1_000_000);
         return Err(refused(message).into());
     }
     let text = String::from_utf8(bytes);

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use clap::ValueEnum;
+use peft_core::{Error, Result};
 use serde_json::{Map, Value};
 
 use super::given::INPUT;
@@ -12,29 +13,107 @@ use super::given::INPUT;
 pub enum Format {
     /// A JSON object per line.
     Jsonl,
-    /// Columns separated by tabs, below a row with their names.
+    /// Columns separated by tabs, below a row with their names. Nothing is quoted: tabs and ends of lines in a cell are
+    /// blanks.
     Tsv,
+    /// Columns separated by commas, in double quotes where needed.
+    Csv,
 }
 
+/// Ends of names that ask for a format.
+const NAMES: [(&str, Format); 5] = [
+    ("jsonl", Format::Jsonl),
+    ("ndjson", Format::Jsonl),
+    ("json", Format::Jsonl),
+    ("tsv", Format::Tsv),
+    ("csv", Format::Csv),
+];
+
+/// Ends of names of what is not written.
+const NOT_WRITTEN: [&str; 8] = ["parquet", "arrow", "xlsx", "xls", "ods", "gz", "zst", "zip"];
+
 impl Format {
-    /// The format that was asked for, or that the name of the file asks for.
-    pub fn of(asked: Option<Self>, output: Option<&Path>) -> Self {
-        let extension = output.and_then(Path::extension).and_then(|name| name.to_str());
-        asked.unwrap_or(match extension {
-            Some(name) if name.eq_ignore_ascii_case("tsv") => Self::Tsv,
-            _ => Self::Jsonl,
-        })
+    /// The format that was asked for, or that the name of the file `output`, the value of `flag`, asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] where they say different things, and for the name of what is not written.
+    pub fn of(asked: Option<Self>, flag: &str, output: Option<&Path>) -> Result<Self> {
+        let Some(output) = output else { return Ok(asked.unwrap_or(Self::Jsonl)) };
+        let end = output.extension().and_then(|end| end.to_str()).unwrap_or_default();
+        let end = end.to_lowercase();
+        if NOT_WRITTEN.contains(&&*end) {
+            let message = format!(
+                "found {}, expected the name of a file of JSON lines (.jsonl) or of a table (.csv, .tsv)",
+                output.display()
+            );
+            return Err(Error::setting(flag, message));
+        }
+        let named = NAMES.iter().find(|(name, _)| *name == end).map(|(_, format)| *format);
+        match (asked, named) {
+            (Some(asked), Some(named)) if asked != named => {
+                let found = asked.name();
+                let message = format!(
+                    "found {found}, but {flag} is {}: name it .{found}, or leave --format out",
+                    output.display()
+                );
+                Err(Error::setting("--format", message))
+            }
+            (asked, named) => Ok(asked.or(named).unwrap_or(Self::Jsonl)),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Tsv => "tsv",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Rows as a text of whole lines. A table has the columns of all of them. Objects have a column for each of their
+    /// keys, as in `input.text`, the likeliest classes and the best answers for each of their places, as in
+    /// `top.0.label`; other lists stand as JSON in one.
+    pub fn text(self, rows: Vec<Map<String, Value>>) -> String {
+        let (separator, enclosed): (&str, fn(&str) -> String) = match self {
+            Self::Jsonl => return rows.into_iter().map(line).collect(),
+            Self::Tsv => ("\t", plain),
+            Self::Csv => (",", quoted),
+        };
+        let rows: Vec<Map<String, Value>> = rows.into_iter().map(flat).collect();
+        let names: BTreeSet<(usize, &String)> =
+            rows.iter().flat_map(|row| row.keys()).map(|name| (rank(name), name)).collect();
+        let row = |cells: &mut dyn Iterator<Item = String>| {
+            format!("{}\n", cells.collect::<Vec<_>>().join(separator))
+        };
+        let mut text = row(&mut names.iter().map(|(_, name)| enclosed(name)));
+        for fields in &rows {
+            let cell = |(_, name): &(usize, &String)| match fields.get(*name) {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => enclosed(text),
+                Some(other) => enclosed(&other.to_string()),
+            };
+            text += &row(&mut names.iter().map(cell));
+        }
+        text
     }
 }
 
+/// A row as a line of JSON.
+pub fn line(fields: Map<String, Value>) -> String {
+    format!("{}\n", Value::Object(fields))
+}
+
 /// The columns that come first, in this order; the rows' own fields come last.
-const FIRST: [&str; 13] = [
+const FIRST: [&str; 15] = [
     "id",
     "adapter",
     "label",
     "labels",
     "score",
     "answer",
+    "output",
+    "output_ids",
     "has_answer",
     "start",
     "end",
@@ -44,58 +123,49 @@ const FIRST: [&str; 13] = [
     "probability",
 ];
 
-/// A table with the columns of all rows. Objects have a column for each of their keys, as in `input.text`; lists stand as
-/// JSON in one.
-pub fn table(rows: Vec<Map<String, Value>>) -> String {
-    let rows: Vec<Map<String, Value>> = rows.into_iter().map(flat).collect();
-    let names: BTreeSet<(usize, &String)> =
-        rows.iter().flat_map(|row| row.keys()).map(|name| (rank(name), name)).collect();
-    let line = |cells: &mut dyn Iterator<Item = String>| {
-        format!("{}\n", cells.collect::<Vec<_>>().join("\t"))
-    };
-    let mut text = line(&mut names.iter().map(|(_, name)| enclosed(name)));
-    for row in &rows {
-        text +=
-            &line(&mut names.iter().map(|(_, name)| row.get(*name).map_or_else(String::new, cell)));
-    }
-    text
-}
-
 fn rank(name: &str) -> usize {
     let is_of_row = name.strip_prefix(INPUT).is_some_and(|rest| rest.starts_with('.'));
     let place = FIRST.iter().position(|first| *first == name);
     place.unwrap_or(FIRST.len() + usize::from(is_of_row))
 }
 
+/// Lists of objects whose length was asked for, so that each of them may have columns of its own.
+const PLACES: [&str; 2] = ["top", "answers"];
+
 /// A row whose objects became fields of their own. Of probabilities those beside the names of the classes stay.
 fn flat(row: Map<String, Value>) -> Map<String, Value> {
     let named = row.get("classes").is_some_and(Value::is_object);
     let mut found = Map::new();
+    let mut add = |name: &str, fields: Map<String, Value>| {
+        found.extend(fields.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+    };
+    let mut others = Map::new();
     for (name, value) in row {
         match value {
-            Value::Object(fields) => {
-                found.extend(
-                    fields.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)),
-                );
+            Value::Object(fields) => add(&name, fields),
+            Value::Array(list) if PLACES.contains(&&*name) && list.iter().all(Value::is_object) => {
+                for (place, value) in list.into_iter().enumerate() {
+                    if let Value::Object(fields) = value {
+                        add(&format!("{name}.{place}"), fields);
+                    }
+                }
             }
             _ if named && name == "probabilities" => {}
-            value => _ = found.insert(name, value),
+            value => _ = others.insert(name, value),
         }
     }
+    found.extend(others);
     found
 }
 
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => enclosed(text),
-        other => other.to_string(),
-    }
+/// A text as a cell of a table that has no quotes.
+fn plain(text: &str) -> String {
+    text.replace("\r\n", " ").replace(['\t', '\n', '\r'], " ")
 }
 
-/// A text as a cell: in double quotes where it has tabs or ends of lines, or begins with a quote itself.
-fn enclosed(text: &str) -> String {
-    match text.contains(['\t', '\n', '\r']) || text.starts_with('"') {
+/// A text as a cell: in double quotes where it has commas, quotes or ends of lines, or blanks around it.
+fn quoted(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) || text.trim() != text {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_string(),
     }
@@ -113,12 +183,28 @@ mod tests {
 
     #[test]
     fn the_name_of_the_file_decides_where_nothing_is_asked() {
-        let of = |name: &str| Format::of(None, Some(Path::new(name)));
-        assert_eq!(
-            (of("a.TSV"), of("a.jsonl"), of("tsv")),
-            (Format::Tsv, Format::Jsonl, Format::Jsonl)
-        );
-        assert_eq!(Format::of(Some(Format::Jsonl), Some(Path::new("a.tsv"))), Format::Jsonl);
+        let of = |asked, name: &str| {
+            Format::of(asked, "--output", Some(Path::new(name))).map_err(|error| error.to_string())
+        };
+        for (name, format) in [
+            ("a.TSV", Format::Tsv),
+            ("a.csv", Format::Csv),
+            ("a.jsonl", Format::Jsonl),
+            ("a.json", Format::Jsonl),
+            ("tsv", Format::Jsonl),
+            ("a.txt", Format::Jsonl),
+        ] {
+            assert_eq!(of(None, name), Ok(format), "{name}");
+        }
+        assert_eq!(of(Some(Format::Tsv), "/dev/stdout"), Ok(Format::Tsv));
+        let both = of(Some(Format::Jsonl), "a.tsv");
+        let says =
+            "--format: found jsonl, but --output is a.tsv: name it .jsonl, or leave --format out";
+        assert_eq!(both, Err(says.to_string()));
+        for name in ["a.parquet", "a.csv.gz"] {
+            let error = of(None, name).err().unwrap_or_default();
+            assert!(error.contains("(.csv, .tsv)"), "{error}");
+        }
     }
 
     #[test]
@@ -126,13 +212,16 @@ mod tests {
         let rows = vec![
             row(json!({"label": "x", "probability": 0.5, "probabilities": [0.5, 0.5],
                 "classes": {"x": 0.5, "y": 0.5}, "input": {"text": "a\tb", "n": [1, "é"]}})),
-            row(
-                json!({"id": 7, "label": "\"y\"", "probability": 1.0, "input": {"text": "say \"b\""}}),
-            ),
+            row(json!({"id": 7, "label": "\"y\"", "probability": 1.0,
+                "top": [{"label": "y", "probability": 1.0}], "input": {"text": "say, \"b\""}})),
         ];
-        let expected = "id\tlabel\tprobability\tclasses.x\tclasses.y\tinput.n\tinput.text\n\
-                        \tx\t0.5\t0.5\t0.5\t[1,\"é\"]\t\"a\tb\"\n\
-                        7\t\"\"\"y\"\"\"\t1.0\t\t\t\tsay \"b\"\n";
-        assert_eq!(table(rows), expected);
+        let expected = "id\tlabel\tprobability\tclasses.x\tclasses.y\ttop.0.label\ttop.0.probability\tinput.n\tinput.text\n\
+                        \tx\t0.5\t0.5\t0.5\t\t\t[1,\"é\"]\ta b\n\
+                        7\t\"y\"\t1.0\t\t\ty\t1.0\t\tsay, \"b\"\n";
+        assert_eq!(Format::Tsv.text(rows.clone()), expected);
+        let expected = "id,label,probability,classes.x,classes.y,top.0.label,top.0.probability,input.n,input.text\n\
+                        ,x,0.5,0.5,0.5,,,\"[1,\"\"é\"\"]\",a\tb\n\
+                        7,\"\"\"y\"\"\",1.0,,,y,1.0,,\"say, \"\"b\"\"\"\n";
+        assert_eq!(Format::Csv.text(rows), expected);
     }
 }

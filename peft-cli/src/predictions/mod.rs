@@ -21,7 +21,7 @@ mod words;
 pub use answers::answers;
 pub use asked::{Asked, named};
 pub use classes::{Shown, name};
-pub use format::{Format, table};
+pub use format::{Format, line};
 pub use given::Given;
 pub use tags::{Words, tags};
 pub use words::{Worded, words};

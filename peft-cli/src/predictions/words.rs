@@ -42,30 +42,35 @@ pub struct Worded {
     /// As they were given.
     pub given: Vec<Record>,
     split: Option<Vec<Record>>,
+    /// The field of each row that holds a text, if one does.
+    texts: Vec<Option<String>>,
 }
 
 impl Worded {
-    /// Splits the texts of rows to be tagged that have no words; `named` are names of the field that holds words.
+    /// Splits the texts of rows to be tagged that have no words; `named` are names of the fields that hold words or a
+    /// text.
     pub fn new(given: Vec<Record>, task: Task, named: &[FieldNames]) -> Self {
-        let of_words = |key: &String| {
-            let usual = ["tokens", "words"].iter().any(|name| key.eq_ignore_ascii_case(name));
-            usual || named.iter().any(|names| names.get(Role::Tokens) == Some(key.as_str()))
-        };
-        let is_text = |record: &Record| {
-            !record.is_ids() && !record.fields.keys().any(of_words) && text_of(record).is_some()
-        };
-        let splits = task == Task::TokenCls && given.iter().any(is_text);
-        let worded = |record: &Record| {
+        let field = |record: &Record| text_field(record, named).filter(|_| task == Task::TokenCls);
+        let texts: Vec<Option<String>> = given.iter().map(field).collect();
+        let worded = |(record, field): (&Record, &Option<String>)| {
             let mut record = record.clone();
-            if let Some(text) = text_of(&record).filter(|_| is_text(&record)) {
+            if let Some((field, text)) =
+                field.as_ref().and_then(|f| Some((f, text_of(&record, f)?)))
+            {
                 let words: Vec<Value> =
                     words(text).into_iter().map(|word| text[word].into()).collect();
-                record.fields.insert(Role::Tokens.name().into(), words.into());
+                // A field that was named is read under its name.
+                let is_named = [Role::Text, Role::Tokens]
+                    .iter()
+                    .any(|role| named.iter().any(|names| names.get(*role) == Some(field.as_str())));
+                let to = if is_named { field } else { Role::Tokens.name() };
+                record.fields.insert(to.into(), words.into());
             }
             record
         };
-        let split = splits.then(|| given.iter().map(worded).collect());
-        Self { given, split }
+        let splits = texts.iter().any(Option::is_some);
+        let split = splits.then(|| given.iter().zip(&texts).map(worded).collect());
+        Self { given, split, texts }
     }
 
     /// The rows to encode.
@@ -75,14 +80,32 @@ impl Worded {
 
     /// The text of a row whose words were made of it.
     pub fn text(&self, row: usize) -> Option<&str> {
-        let split = self.split.as_ref()?;
-        let is_split = split[row].fields.len() > self.given[row].fields.len();
-        text_of(&self.given[row]).filter(|_| is_split)
+        text_of(&self.given[row], self.texts[row].as_deref()?)
     }
 }
 
-fn text_of(record: &Record) -> Option<&str> {
-    record.fields.get(Role::Text.name())?.as_str()
+/// The field of a row that holds a text instead of words: one that was named, otherwise `text` where there are no words.
+fn text_field(record: &Record, named: &[FieldNames]) -> Option<String> {
+    if record.is_ids() {
+        return None;
+    }
+    // A table has a list of words as text, too.
+    let is_text =
+        |name: &&str| text_of(record, name).is_some_and(|text| !text.trim_start().starts_with('['));
+    let of_role = |role| named.iter().filter_map(move |names: &FieldNames| names.get(role));
+    if let Some(name) = of_role(Role::Text).chain(of_role(Role::Tokens)).find(is_text) {
+        return Some(name.to_string());
+    }
+    let of_words = |key: &String| {
+        let usual = ["tokens", "words"].iter().any(|name| key.eq_ignore_ascii_case(name));
+        usual || of_role(Role::Tokens).any(|name| name == key)
+    };
+    let text = Role::Text.name();
+    (!record.fields.keys().any(of_words) && text_of(record, text).is_some()).then(|| text.into())
+}
+
+fn text_of<'r>(record: &'r Record, field: &str) -> Option<&'r str> {
+    record.fields.get(field)?.as_str()
 }
 
 #[cfg(test)]
@@ -123,5 +146,24 @@ mod tests {
         assert_eq!([0, 1, 2].map(|row| tagged.text(row)), [Some("in Oslo"), None, None]);
         assert!(!tagged.given[0].has("tokens"));
         assert!(rows(Task::SeqCls).split.is_none());
+    }
+
+    #[test]
+    fn a_field_that_is_named_may_hold_a_text_or_words() {
+        let fields = json!({"sentence": "in Oslo", "listed": "[\"a b\"]", "tokens": ["x"]});
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        let row = Record::new(Arc::from(Path::new("a")), 1, fields);
+        for (role, name, words) in [
+            (Role::Text, "sentence", Some(json!(["in", "Oslo"]))),
+            (Role::Tokens, "sentence", Some(json!(["in", "Oslo"]))),
+            (Role::Text, "listed", None),
+        ] {
+            let named = [FieldNames::from_iter([(role, name.to_string())])];
+            let found = Worded::new(vec![row.clone()], Task::TokenCls, &named);
+            let read = &found.encoded()[0].fields[name];
+            assert_eq!(words.as_ref().unwrap_or(&row.fields[name]), read);
+            assert_eq!(found.text(0).is_some(), words.is_some());
+            assert_eq!(found.encoded()[0].fields["tokens"], json!(["x"]));
+        }
     }
 }

@@ -92,6 +92,10 @@ impl Session {
                 }
                 let session = Self::new(base.clone(), dir.clone(), adapter, &device);
                 let mut session = session.map_err(in_adapter(named))?;
+                if let Some(adapter) = session.adapter.as_ref().filter(|_| !args.any_base) {
+                    let whose = named.display().to_string();
+                    base_model::note_other_name(adapter, &base, &args.model, &whose);
+                }
                 if session.base_sha256().is_some() && !args.any_base {
                     let base = base.clone();
                     let start = || BaseSum::start(move || base.sha256());

@@ -187,7 +187,8 @@ settings! {
         show_default = "no clipping")]
     clip_norm: f64,
     /// seq-cls, token-cls: how much each class counts in the loss: balanced (a class counts as much as any other, however
-    /// few rows it has), or a JSON file with a number for each class: {"yes": 3, "no": 1}.
+    /// few rows it has), or a JSON file with a number for each class: {"yes": 3, "no": 1}. With token-cls, balanced finds
+    /// more of the rare tags, and takes more words for them that are none: precision falls as recall rises.
     #[arg(long, value_name = "balanced|FILE", help_heading = "Training", show_default = "all the same")]
     class_weights: PathBuf,
     /// What part of a target is spread over all classes or tokens, from 0 to below 1.
@@ -285,13 +286,13 @@ settings! {
     #[arg(long, value_name = "FILE", help_heading = "Data", show_default = "metrics.jsonl in the run's folder")]
     metrics_file: PathBuf,
 
-    /// Field that holds the text, where it is not called text.
+    /// Field that holds the text, where it is not called text; for token-cls the words.
     #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     text_field: String,
     /// Field that holds the second text of a pair.
     #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     text_pair_field: String,
-    /// Field that holds the class.
+    /// Field that holds the class; for token-cls the tags.
     #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]
     label_field: String,
     /// Field that holds the words to tag.

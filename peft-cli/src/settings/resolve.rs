@@ -9,6 +9,7 @@ use crate::{
     data_files::is_standard_input,
     encoding::check_problem_type,
     flags::{choices::PADDING, method_name::MethodName},
+    training::class_weights,
 };
 
 /// The largest batch, width or number of virtual tokens: a typing error beyond.
@@ -65,6 +66,15 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
     Ok(settings)
 }
 
+/// Settings that a run from before heads had a rate of their own wrote: its head went by that of the method.
+#[must_use]
+pub fn with_head_lr_of_before(mut earlier: Settings) -> Settings {
+    if earlier.task.is_some_and(Task::has_head) && earlier.method != Some(MethodName::Head) {
+        earlier.head_lr = earlier.head_lr.or(earlier.lr);
+    }
+    earlier
+}
+
 /// The rate of the head beside a method; `lr` is set.
 fn set_head_lr(settings: &mut Settings, method: MethodName, optimizer: &str) -> Result<()> {
     let task = settings.task.unwrap_or(Task::CausalLm);
@@ -91,6 +101,9 @@ pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
     settings.text().check_task(task)?;
     if settings.problem_type.is_some() {
         check_problem_type(task)?;
+    }
+    if let Some(given) = &settings.class_weights {
+        class_weights::check(given, task)?;
     }
     if settings.problem_type == Some(ProblemType::Regression) && settings.labels.is_some() {
         return Err(Error::setting("--labels", "not used by regression, which has no classes"));

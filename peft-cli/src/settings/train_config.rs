@@ -2,12 +2,11 @@
 
 use peft_core::{
     Result, Task,
-    optim::OptimizerConfig,
     train::{BestMetric, TrainConfig},
 };
 
 use super::Settings;
-use crate::flags::choices::{PADDING, POOLING};
+use crate::flags::choices::{PADDING, POOLING, parse_named, parse_optimizer};
 
 /// The training loop's settings; its own defaults if these say nothing.
 ///
@@ -17,7 +16,7 @@ use crate::flags::choices::{PADDING, POOLING};
 pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
     let defaults = TrainConfig::new(task);
     let optimizer = match &settings.optimizer {
-        Some(name) => OptimizerConfig::from_name(name)?,
+        Some(name) => parse_optimizer(name)?,
         None => defaults.optimizer,
     };
     let in_file_order = settings.no_shuffle.unwrap_or(!defaults.shuffle);
@@ -38,7 +37,7 @@ pub fn train_config(settings: &Settings, task: Task) -> Result<TrainConfig> {
         lr: settings.lr.unwrap_or(defaults.lr),
         // Where it says nothing, checkpoints from before it can be resumed.
         head_lr: settings.head_lr.filter(|rate| settings.lr != Some(*rate)),
-        schedule: settings.schedule.as_deref().map_or(Ok(defaults.schedule), str::parse)?,
+        schedule: settings.schedule.as_deref().map_or(Ok(defaults.schedule), parse_named)?,
         warmup_steps: settings.warmup_steps.unwrap_or(defaults.warmup_steps),
         clip_norm: settings.clip_norm,
         label_smoothing: settings.label_smoothing.unwrap_or(defaults.label_smoothing),

@@ -8,9 +8,31 @@ use peft_core::{
     formats::read,
 };
 
+use crate::nearest::{did_you_mean, nearest};
+
 /// Stands for weights by which every class counts as much as any other.
 pub const BALANCED: &str = "balanced";
 const FLAG: &str = "--class-weights";
+
+/// Checks what can be checked before anything is read.
+///
+/// # Errors
+///
+/// [`Error::Setting`] for a task without classes, and for what is neither `balanced` nor a file.
+pub fn check(given: &Path, task: Task) -> Result<()> {
+    if !matches!(task, Task::SeqCls | Task::TokenCls) {
+        return Err(Error::setting(FLAG, format!("not used by {task}, which has no classes")));
+    }
+    if given == Path::new(BALANCED) || given.exists() {
+        return Ok(());
+    }
+    let text = given.display().to_string();
+    let meant = did_you_mean(nearest(&text, [BALANCED]));
+    let message = format!(
+        "found `{text}`, and there is no such file; expected {BALANCED} or a JSON file{meant}"
+    );
+    Err(Error::setting(FLAG, message))
+}
 
 /// The weights of all classes, in the order of their names.
 ///
@@ -24,7 +46,8 @@ pub fn of(
     labels: Option<&Labels>,
     examples: &[Example],
 ) -> Result<Vec<f32>> {
-    let Some(labels) = labels.filter(|_| matches!(task, Task::SeqCls | Task::TokenCls)) else {
+    check(given, task)?;
+    let Some(labels) = labels else {
         return Err(Error::setting(FLAG, "is for rows and tokens with one class each, with names"));
     };
     match given == Path::new(BALANCED) {
@@ -90,7 +113,15 @@ mod tests {
         let of_tags = of(Path::new("balanced"), Task::TokenCls, Some(&labels()), &tags).unwrap();
         assert_eq!(of_tags, found);
         let error = of(Path::new("balanced"), Task::CausalLm, Some(&labels()), &rows).unwrap_err();
-        assert!(error.to_string().contains("--class-weights"), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "--class-weights: not used by causal-lm, which has no classes"
+        );
+        let error = check(Path::new("balansed"), Task::SeqCls).unwrap_err().to_string();
+        assert!(
+            error.ends_with("expected balanced or a JSON file; did you mean balanced?"),
+            "{error}"
+        );
         assert!(of(Path::new("balanced"), Task::SeqCls, None, &rows).is_err());
     }
 

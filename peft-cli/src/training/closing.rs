@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use peft_core::{Error, metrics::Metrics, train::checkpoint::Checkpoints};
+use peft_core::{Error, data::Example, metrics::Metrics, train::checkpoint::Checkpoints};
 
 use super::{PreparedRun, TrainedRun, file_names::RUN_FILE};
 use crate::output::{grouped, table};
@@ -40,22 +40,57 @@ fn beside((step, best): (usize, &Metrics), (last_step, last): (usize, &Metrics))
     table(&header, &rows.collect::<Vec<_>>())
 }
 
-/// The command that uses the adapter in `out`, as a shell takes it.
+/// The loss at the end of a run that nothing else scores, as the mean of its last steps.
+pub fn train_loss((loss, steps): (f64, usize)) -> String {
+    let over = match steps {
+        1 => "that of the last step".to_string(),
+        steps => format!("mean of the last {steps} steps"),
+    };
+    format!(
+        "train loss {loss:>10.4}  ({over}; --valid or --valid-split scores rows that are not learnt)"
+    )
+}
+
+/// What is to be said where a run that was continued had ended before: nothing was left to do.
+pub fn had_ended(trained: &TrainedRun, out: &Path) -> String {
+    let TrainedRun { last_step, total_steps, .. } = trained;
+    let (how, on) = match trained.stopped_early {
+        true => ("stopped early at", ""),
+        false => ("at", "--resume with more --steps or --epochs goes on with it, and "),
+    };
+    format!(
+        "note: this run had ended already, {how} step {last_step} of {total_steps}: nothing is left to do; {on}\
+         --init-adapter {} starts another run from what it has learnt",
+        quoted(out)
+    )
+}
+
+/// The command that uses the adapter in `out`, as a shell takes it: on the validation rows where there is a file of them.
+/// Those that were held out stand among the training rows, which are no test.
 pub fn next_command(run: &PreparedRun, out: &Path) -> String {
     let settings = &run.settings;
     let (command, limit) = match run.task.is_language_model() {
-        true => ("generate", " --max-new-tokens 40"),
-        false => ("predict", ""),
+        true => ("generate", new_tokens(run).map(|count| format!(" --max-new-tokens {count}"))),
+        false => ("predict", None),
     };
+    let limit = limit.unwrap_or_default();
     let is_file = |name: &&PathBuf| name.as_os_str() != "-";
-    let rows = [&settings.valid, &settings.train];
-    let rows = rows.into_iter().flatten().flatten().find(is_file);
+    let rows = settings.valid.iter().flatten().find(is_file);
     let rows = rows.map_or_else(|| "ROWS.jsonl".into(), |path| quoted(path));
     let weights = settings.base_weights.filter(|format| format.is_rounded());
     let weights = weights.map_or_else(String::new, |format| format!(" --base-weights {format}"));
     let model = settings.model.as_deref().map(quoted).unwrap_or_default();
     let out = quoted(out);
     format!("peft {command} --model {model} --adapter {out}{weights} --input {rows}{limit}")
+}
+
+/// As many new tokens as the longest target has; rows that are learnt as a whole set no limit.
+fn new_tokens(run: &PreparedRun) -> Option<usize> {
+    let rows = &run.train.examples;
+    let has_source =
+        |row: &Example| row.decoder_input_ids.is_some() || row.labelled() < row.input_ids.len();
+    let limit = rows.iter().map(Example::labelled).max();
+    limit.filter(|_| !run.train.goes_on.contains(&true) && rows.iter().all(has_source))
 }
 
 /// The command that continues the run in `out`.
@@ -102,6 +137,14 @@ mod tests {
             ["runs/a-1.2", "'a b'", r"'it'\''s'"]
         );
         assert_eq!([of("$x"), of("")], ["'$x'", "''"]);
+    }
+
+    #[test]
+    fn the_loss_says_what_it_is_of() {
+        assert!(
+            train_loss((0.5, 20)).starts_with("train loss     0.5000  (mean of the last 20 steps;")
+        );
+        assert!(train_loss((0.5, 1)).contains("(that of the last step;"));
     }
 
     #[test]

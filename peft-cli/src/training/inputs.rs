@@ -68,6 +68,9 @@ impl Inputs {
         {
             output::note("note: the adapter of --init-adapter was trained on another base model");
         }
+        if let (Some(adapter), Some(given)) = (&start_adapter, &settings.model) {
+            base_model::note_other_name(adapter, &base, given, "the adapter of --init-adapter");
+        }
         let columns = settings.columns.as_deref();
         let train =
             DataFiles::find(Settings::required(&settings.train, "--train")?, columns, false)?;

@@ -20,14 +20,17 @@ pub struct LossWatch {
     last: VecDeque<f64>,
     window: usize,
     total: usize,
+    /// The rate of the head, if it has its own.
+    head_lr: Option<f64>,
     has_risen: bool,
 }
 
 impl LossWatch {
-    /// A run of so many steps.
-    pub fn new(total: usize) -> Self {
+    /// A run of so many steps, whose head may have a rate of its own.
+    pub fn new(total: usize, head_lr: Option<f64>) -> Self {
         let window = (total / 10).clamp(1, MOST);
-        Self { first: Vec::new(), last: VecDeque::new(), window, total, has_risen: false }
+        let (first, last) = (Vec::new(), VecDeque::new());
+        Self { first, last, window, total, head_lr, has_risen: false }
     }
 
     /// Adds the loss of a step. Says once that it is well above its start.
@@ -46,8 +49,10 @@ impl LossWatch {
             return None;
         }
         self.has_risen = true;
+        let rates = if self.head_lr.is_some() { "--lr or --head-lr" } else { "--lr" };
         Some(format!(
-            "the loss has risen from {first:.4} to {last:.4}: --lr (or --head-lr) is too high, or --warmup-steps or --clip-norm is needed"
+            "the loss has risen from {first:.4} to {last:.4}: {rates} is too high, or --warmup-steps or --clip-norm is \
+             needed"
         ))
     }
 
@@ -59,9 +64,11 @@ impl LossWatch {
         if is_told || first < LEARNT || last <= FALLEN * first {
             return None;
         }
+        let of_head = self.head_lr.map(|lr| format!(", another --head-lr (now {lr})"));
         Some(format!(
-            "the loss has not fallen: {first:.4} at the start, {last:.4} at the end; try another --lr (now {lr}) or more \
-             --epochs"
+            "the loss has not fallen: {first:.4} at the start, {last:.4} at the end; try another --lr (now {lr}){} or more \
+             --epochs",
+            of_head.unwrap_or_default()
         ))
     }
 
@@ -79,7 +86,7 @@ mod tests {
 
     /// What is said during a run with these losses, and what at its end.
     fn said(losses: &[f64]) -> (Vec<String>, Option<String>) {
-        let mut watch = LossWatch::new(losses.len());
+        let mut watch = LossWatch::new(losses.len(), None);
         let during = losses.iter().filter_map(|loss| watch.add(*loss)).collect();
         (during, watch.at_end(0.001))
     }
@@ -100,6 +107,11 @@ mod tests {
             during.is_empty() && at_end.as_ref().is_some_and(|said| said.starts_with(says)),
             "{at_end:?}"
         );
+        let mut watch = LossWatch::new(100, Some(0.03));
+        line(0.693, 0.69).iter().for_each(|loss| _ = watch.add(*loss));
+        let at_end = watch.at_end(0.001).unwrap_or_default();
+        let says = "try another --lr (now 0.001), another --head-lr (now 0.03) or more --epochs";
+        assert!(at_end.ends_with(says), "{at_end}");
         // Too few steps to tell.
         assert_eq!(said(&[1.0, 9.0, 9.0]), (vec![], None));
         assert_eq!(said(&[]), (vec![], None));

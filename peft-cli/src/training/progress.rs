@@ -1,6 +1,6 @@
 //! Follows a run: one JSON line per step in a file, what is shown of it, and signals.
 
-use std::{fs::OpenOptions, io::Write, time::Duration};
+use std::{collections::VecDeque, fs::OpenOptions, io::Write, time::Duration};
 
 use peft_core::{
     Error, Result,
@@ -19,6 +19,9 @@ use super::{
 };
 use crate::{output, signals::Signals};
 
+/// Steps whose mean loss is told at the end: a step alone says little.
+const LAST: usize = 20;
+
 /// Follows a run.
 #[derive(Debug)]
 pub struct Progress {
@@ -34,6 +37,11 @@ pub struct Progress {
     /// The loss of a run that is followed from its start.
     loss: Option<LossWatch>,
     lr: f64,
+    head_lr: Option<f64>,
+    /// The losses of the last steps.
+    last: VecDeque<f64>,
+    /// The steps that this run has made itself.
+    pub steps: usize,
     /// What the best step predicts for all rows, if it was found in this run.
     pub constant: Option<Constant>,
     /// What kept the metrics file from being written, which stops the run.
@@ -59,6 +67,9 @@ impl Progress {
             screen: None,
             loss: None,
             lr: 0.0,
+            head_lr: None,
+            last: VecDeque::new(),
+            steps: 0,
             constant: None,
             failure: None,
         }
@@ -70,6 +81,12 @@ impl Progress {
         Self { opening: (facts, warnings), ..self }
     }
 
+    /// Which trains a head at a rate of its own.
+    #[must_use]
+    pub fn with_head_lr(self, head_lr: Option<f64>) -> Self {
+        Self { head_lr, ..self }
+    }
+
     /// Takes what is shown from the screen.
     pub fn finish(&mut self) {
         self.screen = None;
@@ -78,6 +95,12 @@ impl Progress {
     /// What is to be said of the loss of a run that has ended.
     pub fn loss_at_end(&self) -> Option<String> {
         self.loss.as_ref()?.at_end(self.lr)
+    }
+
+    /// The mean loss of the last steps, and their number.
+    pub fn train_loss(&self) -> Option<(f64, usize)> {
+        let count = self.last.len();
+        (count > 0).then(|| (self.last.iter().sum::<f64>() / count as f64, count))
     }
 
     fn write(&mut self, report: &StepReport) -> Result<()> {
@@ -117,7 +140,7 @@ impl Observer for Progress {
         let (facts, warnings) = std::mem::take(&mut self.opening);
         facts.iter().for_each(output::note);
         warnings.iter().for_each(|warning| self.warn(warning));
-        self.loss = (plan.after_step == 0).then(|| LossWatch::new(plan.total_steps));
+        self.loss = (plan.after_step == 0).then(|| LossWatch::new(plan.total_steps, self.head_lr));
         self.screen = Some(RunScreen::new(self.name, plan, self.every, self.signals.bars()));
         Ok(())
     }
@@ -130,6 +153,14 @@ impl Observer for Progress {
             screen.step(report);
         }
         self.lr = self.lr.max(report.lr);
+        self.steps += 1;
+        // A step without targets has no loss.
+        if report.labelled > 0 {
+            self.last.push_back(report.loss);
+            if self.last.len() > LAST {
+                self.last.pop_front();
+            }
+        }
         let risen = self.loss.as_mut().filter(|_| report.labelled > 0);
         if let Some(message) = risen.and_then(|watch| watch.add(report.loss)) {
             self.warn(&message);

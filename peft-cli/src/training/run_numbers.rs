@@ -104,7 +104,7 @@ impl RunNumbers {
             .maybe(6, self.tokens_per_second())
             .with(5, format!("elapsed {}", time(elapsed)))
             .maybe(2, self.left(elapsed))
-            .maybe(8, memory.map(|bytes| format!("memory {}", mebibytes(bytes))))
+            .maybe(8, memory.map(|bytes| format!("memory {}", megabytes(bytes))))
     }
 
     /// The line at the bottom of a terminal while validation rows are read.
@@ -159,8 +159,8 @@ impl RunNumbers {
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", grouped((bytes >> 20) as usize))
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", grouped((bytes / 1_000_000) as usize))
 }
 
 #[cfg(test)]
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(
             words.fit(None),
             "step 129/430  epoch 0.9/3.0  train loss 0.2500  lr 7.0e-3  8 123 tokens/s  elapsed 0:21  left 0:49  \
-             memory 1 228 MiB"
+             memory 1 288 MB"
         );
     }
 

@@ -3,13 +3,13 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, Permissions, TryLockError},
-    io::{self, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 use super::{
     atomic::{Target, sync, writable_permissions},
-    temporary::{folder_of, is_at, only_for},
+    temporary::{Temporary, folder_of, is_at, only_for},
 };
 use crate::error::{Error, Result};
 
@@ -95,6 +95,7 @@ impl GrowingFile {
         self.file.write_all(&bytes).map_err(|error| {
             // If that fails too, there is no more to be done.
             let _ = self.file.set_len(self.length);
+            let _ = self.file.seek(SeekFrom::Start(self.length));
             Error::write(&self.path)(error)
         })?;
         self.length += bytes.len() as u64;
@@ -160,10 +161,21 @@ fn state(path: &Path) -> io::Result<State> {
     }
 }
 
-/// Makes a file and holds it; `None` if another program was faster.
+/// Makes a file and holds it; `None` if another program was faster. It is held before it has its name: whoever finds it
+/// there finds it held.
 fn make(path: &Path, permissions: Option<Permissions>) -> io::Result<Option<File>> {
+    let (temporary, file) = Temporary::file(folder_of(path), permissions.as_ref())?;
+    match fs::hard_link(temporary.path(), path) {
+        Ok(()) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(_) => make_under_its_name(path, permissions),
+    }
+}
+
+/// As [`make`], where a file cannot have two names.
+fn make_under_its_name(path: &Path, permissions: Option<Permissions>) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
-    options.append(true).create_new(true);
+    options.write(true).create_new(true);
     only_for(permissions.as_ref(), &mut options);
     let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
@@ -206,6 +218,31 @@ mod tests {
         assert_eq!((read(&path).as_str(), partial.exists()), ("one\ntwo\n", false));
         GrowingFile::create(&path).unwrap().discard();
         assert_eq!((read(&path).as_str(), partial.exists()), ("one\ntwo\n", false));
+    }
+
+    #[test]
+    fn of_programs_that_begin_together_one_writes() {
+        use std::{sync::Barrier, thread};
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..200 {
+            let path = dir.path().join(format!("out-{round}"));
+            let barrier = Barrier::new(4);
+            let begin = || {
+                barrier.wait();
+                GrowingFile::create(&path)
+            };
+            let made: Vec<_> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let (made, refused): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+            assert_eq!(made.len(), 1, "round {round}: {refused:?}");
+            let in_use = |error: &Result<GrowingFile>| matches!(error, Err(Error::InUse { .. }));
+            assert!(refused.iter().all(in_use), "{refused:?}");
+        }
+        // Nothing else is left beside the files.
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(names.into_iter().all(|name| name.to_string_lossy().ends_with(END)));
     }
 
     /// What a kill has left, or what somebody has called so.

@@ -4,7 +4,7 @@
 //! Each row has its own virtual tokens (R = B), so a batch may mix adapters; only the heads are
 //! applied one adapter at a time. Lester et al. (2021, section 6) build prompt ensembles this way.
 
-use std::ops::ControlFlow;
+use std::{cell::Cell, ops::ControlFlow};
 
 use super::{
     checks::check_task,
@@ -151,13 +151,16 @@ impl<'a> MultiAdapter<'a> {
             let virtual_tokens = |rows: &[usize]| {
                 self.virtual_tokens(group, &rows.iter().map(member_of).collect::<Vec<_>>())
             };
-            let all_groups = |done, _| match self.reader.watch {
-                Some(RowsRead(tell)) => tell(before + done, pairs.len()),
-                None => ControlFlow::Continue(()),
+            let is_ended = Cell::new(false);
+            let all_groups = |done, _| {
+                let flow = self.reader.watch.map(|RowsRead(tell)| tell(before + done, pairs.len()));
+                let flow = flow.unwrap_or(ControlFlow::Continue(()));
+                is_ended.set(flow.is_break());
+                flow
             };
             let mut reader: RowReader<'_> = self.reader;
             (reader.batch_size, reader.watch) = (batch_size, Some(RowsRead(&all_groups)));
-            reader.read(&rows, virtual_tokens, |read| {
+            let read = reader.read(&rows, virtual_tokens, |read| {
                 for member in 0..self.members.len() {
                     let rows: Vec<usize> = (0..read.indices.len())
                         .filter(|row| member_of(&read.indices[*row]) == member)
@@ -171,8 +174,18 @@ impl<'a> MultiAdapter<'a> {
                     }
                 }
                 Ok(())
+            });
+            read.map_err(|error| match error {
+                Error::Stopped { done, .. } => {
+                    Error::Stopped { done: before + done, of: pairs.len() }
+                }
+                other => other,
             })?;
             before += rows.len();
+            // With the last row of a group, the reader has nothing left to stop.
+            if is_ended.get() && before < pairs.len() {
+                return Err(Error::Stopped { done: before, of: pairs.len() });
+            }
         }
         Ok(answers)
     }

@@ -12,7 +12,7 @@ use super::lfs::refuse_pointer;
 use crate::error::{Error, Result};
 
 /// The most that a pipe may hold where a file is expected.
-const LARGEST_PIPE: u64 = 1 << 30;
+const LARGEST_PIPE: u64 = 1_000_000_000;
 
 /// Opens a file. What is no file is refused before: a pipe would be waited for, and a device may have no end.
 ///
@@ -31,7 +31,7 @@ pub fn open(path: &Path) -> Result<File> {
 ///
 /// # Errors
 ///
-/// [`Error::Read`]; [`Error::File`] for another pipe, a device, more than a GiB in a pipe, and a Git LFS pointer.
+/// [`Error::Read`]; [`Error::File`] for another pipe, a device, more than 1 GB in a pipe, and a Git LFS pointer.
 pub fn bytes(path: &Path) -> Result<Vec<u8>> {
     let bytes = match fs::metadata(path).is_ok_and(|found| is_open_pipe(path, found.file_type())) {
         true => of_pipe(path)?,
@@ -50,7 +50,7 @@ fn of_pipe(path: &Path) -> Result<Vec<u8>> {
     let pipe = File::open(path).map_err(Error::read(path))?;
     pipe.take(LARGEST_PIPE + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
     match bytes.len() as u64 > LARGEST_PIPE {
-        true => Err(Error::file(path, "is a pipe with more than a GiB: give a file")),
+        true => Err(Error::file(path, "is a pipe with more than 1 GB: give a file")),
         false => Ok(bytes),
     }
 }

@@ -76,6 +76,9 @@ pub struct FoundFields {
 /// several fields fit, or none.
 pub fn find_fields(records: &[Record], wanted: &Wanted<'_>) -> Result<FoundFields> {
     wanted.given.check_task(wanted.task)?;
+    let task = wanted.task;
+    let (given, preferred) = (wanted.given.for_task(task), wanted.preferred.for_task(task));
+    let wanted = &Wanted { given: &given, preferred: &preferred, ..*wanted };
     for (role, template, made_by) in [
         (Role::Text, wanted.source_template, "source_template"),
         (Role::Source, wanted.source_template, "source_template"),

@@ -5,6 +5,7 @@
 //! | `encode/config.rs` | the settings |
 //! | `encode/rows.rs` | rows that are encoded as they are read |
 //! | `encode/encoded.rs` | the examples, and what only all rows together tell |
+//! | `encode/empty.rs` | rows whose text is empty |
 //! | `encode/split.rs` | rows held out from training |
 //! | `encode/ids.rs` | token ids, for any task |
 //! | `encode/tokenise.rs` | texts to tokens, many at once |
@@ -20,6 +21,7 @@
 mod causal;
 mod chat;
 mod config;
+mod empty;
 mod encoded;
 mod ids;
 mod qa;

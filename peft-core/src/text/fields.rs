@@ -90,6 +90,9 @@ impl Role {
     }
 }
 
+/// The roles of a text and of its class, and what they are where words are tagged.
+const OF_WORDS: [(Role, Role); 2] = [(Role::Text, Role::Tokens), (Role::Label, Role::Tags)];
+
 /// The names of fields by their role. A role that has none here is read from the field of
 /// [`Role::name`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,13 +119,35 @@ impl FieldNames {
         self.0.iter().map(|(role, name)| (*role, name.as_str()))
     }
 
+    /// Returns the names as a task reads them: the text of `token-cls` is its words, and the label their tags, unless
+    /// these have names of their own.
+    #[must_use]
+    pub fn for_task(&self, task: Task) -> Self {
+        let mut names = self.clone();
+        for (general, own) in OF_WORDS.into_iter().filter(|_| task == Task::TokenCls) {
+            if let Some(name) = names.0.remove(&general) {
+                names.0.entry(own).or_insert(name);
+            }
+        }
+        names
+    }
+
     /// Checks that a task reads every role that has a name here.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming the one that it does not read.
+    /// [`Error::Setting`] naming the one that it does not read, or that is another one's.
     pub fn check_task(&self, task: Task) -> Result<()> {
         let read = Role::of_task(task);
-        match self.0.keys().find(|role| !read.contains(role)) {
+        let both = |(general, own): &(Role, Role)| {
+            self.get(*general).is_some() && self.get(*own).is_some()
+        };
+        if let Some((general, own)) =
+            OF_WORDS.into_iter().filter(|_| task == Task::TokenCls).find(both)
+        {
+            let message = format!("is `{}` for {task}: give one of them", own.setting());
+            return Err(Error::setting(general.setting(), message));
+        }
+        match self.for_task(task).0.keys().find(|role| !read.contains(role)) {
             None => Ok(()),
             Some(role) => {
                 let known: Vec<String> =
@@ -152,14 +177,32 @@ mod tests {
         names.set(Role::Text, "sentence");
         assert_eq!(names.name(Role::Text), "sentence");
         assert!(names.check_task(Task::SeqCls).is_ok());
-        let error = names.check_task(Task::TokenCls).unwrap_err().to_string();
+        let pair = FieldNames::from_iter([(Role::TextPair, "b".to_owned())]);
+        let error = pair.check_task(Task::TokenCls).unwrap_err().to_string();
         assert_eq!(
             error,
-            "text_field: not used by token-cls, which has `tokens_field`, `tags_field`"
+            "text_pair_field: not used by token-cls, which has `tokens_field`, `tags_field`"
         );
         for role in Role::ALL {
             assert_eq!(role.setting(), format!("{}_field", role.name()));
             assert!(Task::ALL.iter().any(|task| Role::of_task(*task).contains(&role)));
         }
+    }
+    #[test]
+    fn the_text_and_the_label_of_tagged_words_are_the_words_and_their_tags() {
+        let of = |names: &[(Role, &str)]| -> FieldNames {
+            names.iter().map(|(role, name)| (*role, (*name).to_owned())).collect()
+        };
+        let given = of(&[(Role::Text, "sentence"), (Role::Label, "ner")]);
+        assert_eq!(
+            given.for_task(Task::TokenCls),
+            of(&[(Role::Tokens, "sentence"), (Role::Tags, "ner")])
+        );
+        assert!(given.check_task(Task::TokenCls).is_ok());
+        assert_eq!(given.for_task(Task::SeqCls), given);
+        let both = of(&[(Role::Text, "a"), (Role::Tokens, "b")]);
+        let error = both.check_task(Task::TokenCls).unwrap_err().to_string();
+        assert_eq!(error, "text_field: is `tokens_field` for token-cls: give one of them");
+        assert_eq!(both.for_task(Task::TokenCls), of(&[(Role::Tokens, "b")]));
     }
 }

@@ -13,10 +13,11 @@ use std::slice::from_ref;
 use serde_json::Value;
 
 pub use collect::collect_labels;
-pub(super) use collect::no_labels;
 pub use unlabelled::is_unlabelled;
 
-pub(super) use unlabelled::{refuse_unlabelled_element, with_way_out};
+pub(super) use unlabelled::{
+    ONLY_PREDICTED, no_labels, refuse_unlabelled_element, unless_none_has_one, with_way_out,
+};
 
 use super::record::{Record, describe};
 use crate::{

@@ -8,7 +8,7 @@ use super::{
     fields::{FieldNames, Role},
     labels::{
         is_unlabelled, label_index, label_text, no_labels, refuse_fraction,
-        refuse_unlabelled_element, with_comma, with_way_out,
+        refuse_unlabelled_element, unless_none_has_one, with_comma, with_way_out,
     },
     record::Record,
 };
@@ -131,12 +131,24 @@ pub fn collect_classes(
     let key = fields.name(Role::Label);
     let (mut names, mut width, mut fewest) = (BTreeSet::new(), 0, usize::MAX);
     let (mut ids, mut any) = (true, false);
-    for record in records {
+    let mut records = records.into_iter();
+    while let Some(record) = records.next() {
         let record = &record?;
         ids &= record.is_ids();
+        let found = classes(record, key).map_err(|error| {
+            let error = with_way_out(error, record, key, ProblemType::MultiLabel, None);
+            match any {
+                true => error,
+                false => unless_none_has_one(
+                    error,
+                    record,
+                    records.by_ref(),
+                    key,
+                    ProblemType::MultiLabel,
+                ),
+            }
+        })?;
         any = true;
-        let found = classes(record, key)
-            .map_err(|error| with_way_out(error, record, key, ProblemType::MultiLabel, None))?;
         match found {
             Classes::Vector(vector) => {
                 width = width.max(vector.len());

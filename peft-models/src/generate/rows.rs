@@ -204,8 +204,8 @@ fn check_scores(config: &GenerateConfig, rows: usize, vocabulary: usize) -> Resu
     };
     let message = format!(
         "found {found}, expected at most {other}: {at_once} sequences at once, with {vocabulary} scores each, would take \
-         more than {} GiB",
-        SCORES >> 30
+         more than {} GB",
+        SCORES / 1_000_000_000
     );
     Err(Error::setting(setting, message))
 }

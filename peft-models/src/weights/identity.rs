@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use peft_core::Result;
+use peft_core::{Result, adapter::codec::hex};
 use sha2::{Digest, Sha256};
 
 use super::source::Source;
@@ -49,8 +49,4 @@ fn hash(
         }
     }
     Ok(Some(hash.finalize().to_vec()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

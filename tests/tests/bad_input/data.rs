@@ -822,6 +822,37 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "a column of labels that is null in all rows",
+        build: |dir| {
+            model(dir, "bert");
+            tokenizer(dir);
+            let rows =
+                "{\"text\": \"the\", \"label\": null}\n{\"text\": \"sea\", \"label\": null}\n";
+            fs::write(dir.join("rows.jsonl"), rows).unwrap();
+            classify("")
+        },
+        says: &[
+            "--label-field: no row has a label in field `label`; name the field that has them",
+            "rows without one can be predicted",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "rows to score without a label",
+        build: |dir| {
+            pair(dir, "bert");
+            rows(
+                dir,
+                "{\"input_ids\": [1, 2], \"label\": null}\n{\"input_ids\": [1], \"label\": null}\n",
+            );
+            eval()
+        },
+        says: &[
+            "rows.jsonl: no row has a label in field `label`; set --label-field to the field that has them",
+        ],
+        ..CASE
+    },
+    Case {
         name: "no row with a label",
         build: |dir| {
             model(dir, "bert");

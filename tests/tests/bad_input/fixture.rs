@@ -79,9 +79,14 @@ pub fn model(dir: &Path, name: &str) {
     rows(dir, &row.repeat(4));
 }
 
-/// `adapter`: one that PEFT made.
+/// `adapter`: one that PEFT made, for what is called `model` here.
 pub fn adapter(dir: &Path, name: &str) {
-    copy(&vectors(&format!("logits/{name}")), &dir.join("adapter"));
+    let to = dir.join("adapter");
+    copy(&vectors(&format!("logits/{name}")), &to);
+    let config = to.join("adapter_config.json");
+    let mut fields: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    fields["base_model_name_or_path"] = "model".into();
+    fs::write(config, fields.to_string()).unwrap();
 }
 
 /// `model` and `adapter`, which fit together.

@@ -178,7 +178,7 @@ pub const CASES: &[Case] = &[
         },
         says: &[
             "rows.jsonl, line 1: 0 virtual tokens + 20000 tokens exceed 13377",
-            "more than 8 GiB; --max-length 13377 cuts rows of text",
+            "more than 8 GB; --max-length 13377 cuts rows of text",
         ],
         ..CASE
     },

@@ -326,7 +326,7 @@ pub const CASES: &[Case] = &[
             model(dir, "gpt2");
             train("--class-weights balanced")
         },
-        says: &["--class-weights: is for rows and tokens with one class each"],
+        says: &["--class-weights: not used by causal-lm, which has no classes"],
         ..USAGE
     },
     Case {

@@ -25,7 +25,7 @@ use crate::{mutate, rows};
 /// The memory that a reader may take for a small file.
 pub const SMALL: usize = 1 << 20;
 /// The same for a file that may hold a regular expression: the library compiles one such as `a{1,2147483648}` to about
-/// 16 MiB before it refuses it.
+/// 16 MB before it refuses it.
 const LARGE: usize = 64 << 20;
 
 /// A reader with its valid files.

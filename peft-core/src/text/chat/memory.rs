@@ -5,9 +5,9 @@ use std::cell::Cell;
 use minijinja::{Error, ErrorKind, Value};
 
 /// Bytes that one rendering may write, in all its steps together; a text that is longer could not be written.
-pub(super) const MOST_BYTES: usize = 16 << 20;
+pub(super) const MOST_BYTES: usize = 16_000_000;
 /// Bytes of all texts and lists that one rendering makes.
-const MOST_MADE: usize = 256 << 20;
+const MOST_MADE: usize = 256_000_000;
 /// Comparisons of two values: two lists that hold one list many times take more than they have elements.
 const MOST_COMPARED: usize = 10_000_000;
 /// Containers in containers at most. JSON from files has less than 128.
@@ -16,8 +16,8 @@ pub(super) const MAX_DEPTH: usize = 256;
 const ELEMENT: usize = size_of::<Value>();
 
 /// Why a template is refused that writes too much.
-pub(super) const TOO_LONG: &str = "it writes more than 16 MiB";
-const TOO_MUCH: &str = "it makes texts of more than 256 MiB";
+pub(super) const TOO_LONG: &str = "it writes more than 16 MB";
+const TOO_MUCH: &str = "it makes texts of more than 256 MB";
 const COMPARES_TOO_MUCH: &str = "it compares values more than 10000000 times";
 
 thread_local! {

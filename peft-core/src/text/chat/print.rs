@@ -28,7 +28,7 @@ pub(super) fn repr(value: &Value) -> String {
 fn write_repr(out: &mut String, value: &Value, depth: usize) {
     // Lists that hold one list many times print more than they take.
     if out.len() > MOST_BYTES {
-        return memory::printed("a value of more than 16 MiB of text");
+        return memory::printed("a value of more than 16 MB of text");
     }
     match value.kind() {
         _ if depth > MAX_DEPTH => memory::printed("a value that is nested too deeply"),

@@ -24,6 +24,8 @@ pub(super) struct Search<'a> {
     pub(super) wanted: &'a Wanted<'a>,
     rows: Vec<&'a Record>,
     present: Vec<Field>,
+    /// Those without a value in any row.
+    empty: Vec<Field>,
     /// What is read, in the order of the note.
     pub(super) taken: Vec<(Role, String)>,
     /// Whether other fields would have fitted, too.
@@ -31,18 +33,14 @@ pub(super) struct Search<'a> {
 }
 impl<'a> Search<'a> {
     pub(super) fn new(wanted: &'a Wanted<'a>, rows: Vec<&'a Record>) -> Self {
-        let names: BTreeSet<&String> = rows
-            .iter()
-            .flat_map(|row| row.fields.iter())
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, _)| name)
-            .collect();
+        let all = rows.iter().flat_map(|row| row.fields.iter());
+        let names: BTreeSet<&String> = all.clone().map(|(name, _)| name).collect();
+        let with_value: BTreeSet<&String> =
+            all.filter(|(_, value)| !value.is_null()).map(|(name, _)| name).collect();
         let plain = |name: &str| name.trim().to_lowercase().replace([' ', '-'], "_");
-        let present = names
-            .into_iter()
-            .map(|name| Field { plain: plain(name), name: name.clone() })
-            .collect();
-        Self { wanted, rows, present, taken: Vec::new(), more: false }
+        let fields = names.into_iter().map(|name| Field { plain: plain(name), name: name.clone() });
+        let (present, empty) = fields.partition(|field| with_value.contains(&field.name));
+        Self { wanted, rows, present, empty, taken: Vec::new(), more: false }
     }
 
     pub(super) fn is_called(&self, name: &str, plain: &str) -> bool {
@@ -122,7 +120,13 @@ impl<'a> Search<'a> {
 
     pub(super) fn required(&mut self, role: Role, usual: &[&str]) -> Result<String> {
         let known: Vec<&str> = std::iter::once(role.name()).chain(usual.iter().copied()).collect();
-        self.one(role, usual)?.ok_or_else(|| self.none(role, &known))
+        if let Some(found) = self.one(role, usual)? {
+            return Ok(found);
+        }
+        // Later rows may have a value, and a row without one says so better than the file does.
+        let empty =
+            known.iter().find_map(|name| self.empty.iter().find(|field| field.plain == *name));
+        empty.map(|field| field.name.clone()).ok_or_else(|| self.none(role, &known))
     }
 
     /// The fields that are spelled like one of these.

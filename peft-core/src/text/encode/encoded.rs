@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Encoder, EncoderConfig, ids, texts};
+use super::{Encoder, EncoderConfig, empty::is_empty, ids, texts};
 use crate::{
     contract::{problem_type::ProblemType, task::Task},
     data::example::{Example, Target},
@@ -10,6 +10,7 @@ use crate::{
     text::{
         detect::refuse_rejected,
         fields::{FieldNames, Role},
+        labels::{ONLY_PREDICTED, is_unlabelled},
         record::Record,
         template::Template,
         values::{ambiguous, is_ambiguous},
@@ -38,6 +39,8 @@ pub struct Encoded {
     pub conversations: usize,
     /// The files and the lines of those that have a message of the system of their own, in place of that of the settings.
     pub own_system: Vec<(Arc<Path>, usize)>,
+    /// The files and the lines of the records of text whose text is empty.
+    pub empty: Vec<(Arc<Path>, usize)>,
     /// Fields of optional parts of the templates that no record has, each with its template: they may be misspelled.
     pub absent: Vec<(String, Template)>,
     /// What the fields that were read are called.
@@ -97,6 +100,7 @@ impl<'c> Gathered<'c> {
     pub(super) fn add(&mut self, encoder: &Encoder, records: &[Record]) -> Result<()> {
         let Self { config, encoded, left_out, .. } = self;
         self.absent.retain(|(name, _)| records.iter().all(|record| record.value(name).is_none()));
+        refuse_unlabelled_rows(config, encoded, records)?;
         let (without, records): (Vec<&Record>, Vec<&Record>) =
             records.iter().partition(|record| config.leaves_out(record));
         encoded.unlabelled += without.len();
@@ -121,6 +125,9 @@ impl<'c> Gathered<'c> {
                 true => (ids::example(&encoder.config, record)?, false).into(),
                 false => texts.next().expect("one row was made for each text"),
             };
+            if !record.is_ids() && !is_conversation && is_empty(encoder, record) {
+                encoded.empty.push((record.path.clone(), record.line));
+            }
             if config.system.is_some() && row.own_system {
                 encoded.own_system.push((record.path.clone(), record.line));
             }
@@ -148,7 +155,7 @@ impl<'c> Gathered<'c> {
         let Self { config, mut encoded, ambiguous: open, left_out, absent } = self;
         if let Some(path) = left_out.filter(|_| encoded.records() == 0) {
             let key = config.fields.name(Role::Label);
-            return Err(Error::file(&path, format!("no row has a label in field `{key}`")));
+            return Err(none_labelled(&path, key));
         }
         if let (Some(labels), Some((_, path)), Some(first)) =
             (&config.labels, encoded.files.first(), encoded.examples.first())
@@ -162,6 +169,32 @@ impl<'c> Gathered<'c> {
         encoded.examples.shrink_to_fit();
         Ok(encoded)
     }
+}
+
+/// Refuses the first rows if none of them has a label, where they are not left out: the first alone would say that it
+/// can be.
+fn refuse_unlabelled_rows(
+    config: &EncoderConfig,
+    before: &Encoded,
+    records: &[Record],
+) -> Result<()> {
+    let key = config.fields.name(Role::Label);
+    let labels = config.labels.as_ref();
+    let has_none = |record: &Record| is_unlabelled(record, key, config.problem_type, labels);
+    let is_read = config.targets && config.task == Task::SeqCls && !config.skip_unlabelled;
+    match records {
+        [first, _, ..] if is_read && before.records() == 0 && records.iter().all(has_none) => {
+            Err(none_labelled(&first.path, key))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn none_labelled(path: &Path, key: &str) -> Error {
+    let message = format!(
+        "no row has a label in field `{key}`; set `label_field` to the field that has them: {ONLY_PREDICTED}"
+    );
+    Error::file(path, message)
 }
 
 /// Whether the numbers of a row are the indices of classes, or a mark for each class.

@@ -188,8 +188,11 @@ mod tests {
         let other = encode(&skipping, [label(json!("c"))]).0.unwrap_err().to_string();
         assert!(other.contains("found label `c`"), "{other}");
         let none = (0..CHUNK + 1).map(|_| label(json!("-1")));
-        let error = encode(&skipping, none).0.unwrap_err().to_string();
-        assert_eq!(error, "rows.jsonl: no row has a label in field `label`");
+        for config in [&skipping, &classes()] {
+            let error = encode(config, none.clone()).0.unwrap_err().to_string();
+            let says = "rows.jsonl: no row has a label in field `label`; set `label_field`";
+            assert!(error.starts_with(says), "{error}");
+        }
         let predict = EncoderConfig { targets: false, ..skipping.clone() };
         assert_eq!(encode(&predict, [label(json!("-"))]).0.unwrap().records(), 1);
         let tags =

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     class_index, is_boolean, not_a_label, record_label, record_tags, refuse_fraction,
     refuse_unlabelled_element,
-    unlabelled::{refuse_unlabelled, with_way_out},
+    unlabelled::{no_labels, refuse_unlabelled, unless_none_has_one, with_way_out},
 };
 use crate::{
     contract::{problem_type::ProblemType, task::Task},
@@ -40,74 +40,108 @@ pub fn collect_labels(
         other => return Err(Error::setting("task", format!("{other} has no labels"))),
     };
     let key = fields.name(if tags { Role::Tags } else { Role::Label });
-    let mut first: Option<(bool, Arc<Path>)> = None;
-    let mut last: Option<Arc<Path>> = None;
-    let (mut distinct, mut rows) = (BTreeSet::new(), 0);
-    let (mut highest, mut minus) = (None, None);
-    for record in records {
-        let record = &record?;
-        rows += 1;
-        let by_index = first.get_or_insert_with(|| (record.is_ids(), record.path.clone())).0;
-        last = Some(record.path.clone());
+    let mut found = Collected::new(tags, key);
+    let mut records = records.into_iter();
+    while let Some(record) = records.next() {
+        let record = record?;
+        let added = found.add(&record, fields);
+        added.map_err(|error| match tags || found.has_class {
+            true => error,
+            false => {
+                unless_none_has_one(error, &record, records.by_ref(), key, ProblemType::SingleLabel)
+            }
+        })?;
+    }
+    found.finish()
+}
+
+/// What the records so far have.
+struct Collected<'k> {
+    tags: bool,
+    key: &'k str,
+    rows: usize,
+    /// Whether the first record is one of token ids, and its file.
+    first: Option<(bool, Arc<Path>)>,
+    last: Option<Arc<Path>>,
+    distinct: BTreeSet<String>,
+    highest: Option<i64>,
+    /// Whether any record has what is a class in any file.
+    has_class: bool,
+    /// The error that a `-` is, where it is no class.
+    minus: Option<Error>,
+}
+
+impl<'k> Collected<'k> {
+    fn new(tags: bool, key: &'k str) -> Self {
+        let (first, last, highest, minus) = (None, None, None, None);
+        let (rows, distinct, has_class) = (0, BTreeSet::new(), false);
+        Self { tags, key, rows, first, last, distinct, highest, has_class, minus }
+    }
+
+    fn add(&mut self, record: &Record, fields: &FieldNames) -> Result<()> {
+        let (tags, key) = (self.tags, self.key);
+        self.rows += 1;
+        let first = || (record.is_ids(), record.path.clone());
+        let by_index = self.first.get_or_insert_with(first).0;
+        self.last = Some(record.path.clone());
         if record.is_ids() != by_index {
             return Err(
                 record.error("rows of `input_ids` and other rows are mixed; give the label list")
             );
         }
-        match (by_index, tags) {
-            (true, _) => {
-                let index = highest_index(record, tags, fields);
-                highest = highest.max(index.map_err(|error| match tags {
-                    true => error,
-                    false => with_way_out(error, record, key, ProblemType::SingleLabel, None),
-                })?);
-            }
-            (false, _) => {
-                let found = match tags {
-                    true => record_tags(record, key)?,
-                    false => {
-                        refuse_list(record, key)?;
-                        vec![record_label(record, key).map_err(|error| {
-                            with_way_out(error, record, key, ProblemType::SingleLabel, None)
-                        })?]
-                    }
-                };
-                for label in found {
-                    if tags && label == IGNORED {
-                        continue;
-                    }
-                    if distinct.insert(label.clone()) {
-                        match tags {
-                            true => refuse_unlabelled_element(record, key, &label)?,
-                            // Beside `+` it is a class.
-                            false if label == "-" => {
-                                minus = refuse_unlabelled(record, key, &label).err();
-                            }
-                            false => refuse_unlabelled(record, key, &label)?,
-                        }
-                        refuse_fraction(record, key, &label, tags)?;
-                    }
-                }
-            }
+        let way_out = |error| with_way_out(error, record, key, ProblemType::SingleLabel, None);
+        if by_index {
+            let index = highest_index(record, tags, fields);
+            let index = index.map_err(|error| if tags { error } else { way_out(error) })?;
+            self.highest = self.highest.max(index);
+            self.has_class = true;
+            return Ok(());
         }
+        let found = match tags {
+            true => record_tags(record, key)?,
+            false => {
+                refuse_list(record, key)?;
+                vec![record_label(record, key).map_err(way_out)?]
+            }
+        };
+        for label in found {
+            if (tags && label == IGNORED) || !self.distinct.insert(label.clone()) {
+                continue;
+            }
+            match tags {
+                true => refuse_unlabelled_element(record, key, &label)?,
+                // Beside `+` it is a class.
+                false if label == "-" => self.minus = refuse_unlabelled(record, key, &label).err(),
+                false => refuse_unlabelled(record, key, &label)?,
+            }
+            refuse_fraction(record, key, &label, tags)?;
+            self.has_class |= label != "-";
+        }
+        Ok(())
     }
-    if let Some(error) = minus.filter(|_| !distinct.contains("+")) {
-        return Err(error);
+
+    fn finish(mut self) -> Result<Labels> {
+        let (tags, key) = (self.tags, self.key);
+        let is_alone = self.distinct.len() == 1;
+        if let Some(error) = self.minus.filter(|_| !self.distinct.contains("+")) {
+            return Err(if is_alone { no_labels(Role::Label, key) } else { error });
+        }
+        if self.rows == 0 {
+            return Err(no_labels(if tags { Role::Tags } else { Role::Label }, key));
+        }
+        let by_index = self.first.as_ref().is_some_and(|(by_index, _)| *by_index);
+        if let (Some((false, first)), Some(last)) = (&self.first, &self.last)
+            && !tags
+        {
+            refuse_a_class_per_row((first, last), self.rows, key, self.distinct.len())?;
+        }
+        if by_index {
+            // Negative values are ignored targets (-100), or rejected when the rows are encoded.
+            let all = 0..=self.highest.unwrap_or(-1);
+            self.distinct.extend(all.map(|index| index.to_string()));
+        }
+        Labels::collect(if tags { self.distinct } else { booleans(self.distinct) })
     }
-    if rows == 0 {
-        return Err(no_labels(if tags { Role::Tags } else { Role::Label }, key));
-    }
-    let by_index = first.as_ref().is_some_and(|(by_index, _)| *by_index);
-    if let (Some((false, first)), Some(last)) = (&first, &last)
-        && !tags
-    {
-        refuse_a_class_per_row((first, last), rows, key, distinct.len())?;
-    }
-    if by_index {
-        // Negative values are ignored targets (-100), or rejected when the rows are encoded.
-        distinct.extend((0..=highest.unwrap_or(-1)).map(|index| index.to_string()));
-    }
-    Labels::collect(if tags { distinct } else { booleans(distinct) })
 }
 
 /// Refuses a list of labels in a table, where it is text.
@@ -120,14 +154,6 @@ fn refuse_list(record: &Record, key: &str) -> Result<()> {
         Some(Ok(list @ Value::Array(_))) => Err(not_a_label(record, key, &list)),
         _ => Ok(()),
     }
-}
-
-/// No row has a label: all that there are have been left out.
-pub(in crate::text) fn no_labels(role: Role, key: &str) -> Error {
-    Error::setting(
-        role.setting(),
-        format!("no row has a label in field `{key}`; name the field that has them"),
-    )
 }
 
 /// One spelling for each boolean, where they have several and nothing else is a label; pandas reads tables so.
@@ -277,8 +303,20 @@ mod tests {
         assert!(tags(json!(["O", null])).contains("field `tags[1]`: found null"));
         assert_eq!(
             failure(&[], Task::SeqCls),
-            "label_field: no row has a label in field `label`; name the field that has them"
+            "label_field: no row has a label in field `label`; name the field that has them: rows without one can be \
+             predicted, and neither be learnt from nor scored"
         );
+        // Where none has one, there is nothing to leave out.
+        for none in [json!(null), json!(""), json!(-1), json!("-"), json!("nan")] {
+            let row = json!({ "label": none });
+            let error = failure(&[row.clone(), row.clone(), json!({"text": "a"})], Task::SeqCls);
+            assert!(
+                error.starts_with("label_field: no row has a label in field `label`"),
+                "{error}"
+            );
+            let error = failure(&[row, ok.clone()], Task::SeqCls);
+            assert!(error.contains("line 1") && error.contains("set `skip_unlabelled`"), "{error}");
+        }
         assert!(
             tags(json!(["1.5"]))
                 .ends_with("found 1.5, which is no class; if classes are called so, set `labels`")
@@ -296,7 +334,8 @@ mod tests {
 
     #[test]
     fn rows_of_token_ids_give_numbered_labels() {
-        let none = failure(&[json!({"input_ids": [1], "label": -1})], Task::SeqCls);
+        let rows_of_ids = [-1, 0].map(|label| json!({"input_ids": [1], "label": label}));
+        let none = failure(&rows_of_ids, Task::SeqCls);
         assert!(
             none.ends_with("set `skip_unlabelled` to leave rows without a label out"),
             "{none}"

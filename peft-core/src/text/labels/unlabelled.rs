@@ -5,7 +5,7 @@ use crate::{
     contract::problem_type::ProblemType,
     data::Labels,
     error::{Error, Result},
-    text::record::Record,
+    text::{fields::Role, record::Record},
 };
 
 /// No class, where one is expected: -1 of `datasets`, -100 of transformers, and `-` of SNLI and MultiNLI, whose
@@ -19,6 +19,10 @@ const MISSING: &[&str] = &[
 
 /// What to do about rows without a label.
 const WAY_OUT: &str = "set `skip_unlabelled` to leave rows without a label out";
+
+/// What rows without a label are good for.
+pub(in crate::text) const ONLY_PREDICTED: &str =
+    "rows without one can be predicted, and neither be learnt from nor scored";
 
 /// Whether field `key` of a row has no label: it is missing, `null` or empty, or holds what stands for a missing value
 /// and, where a row has one class, for none. A name in `labels` is a class, whatever it looks like.
@@ -92,6 +96,32 @@ pub(in crate::text) fn with_way_out(
             Error::Data { path, line, message: format!("{message}; {WAY_OUT}") }
         }
         other => other,
+    }
+}
+
+/// No row has a label.
+pub(in crate::text) fn no_labels(role: Role, key: &str) -> Error {
+    Error::setting(
+        role.setting(),
+        format!(
+            "no row has a label in field `{key}`; name the field that has them: {ONLY_PREDICTED}"
+        ),
+    )
+}
+
+/// The error of the first row, unless it and all of the rest have no label: then there is nothing but to name another
+/// field.
+pub(in crate::text) fn unless_none_has_one(
+    error: Error,
+    first: &Record,
+    mut rest: impl Iterator<Item = Result<Record>>,
+    key: &str,
+    problem_type: ProblemType,
+) -> Error {
+    let has_none = |record: &Record| is_unlabelled(record, key, problem_type, None);
+    match has_none(first) && rest.all(|record| record.is_ok_and(|record| has_none(&record))) {
+        true => no_labels(Role::Label, key),
+        false => error,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 /// What messages call standard input.
 const SHOWN: &str = "standard input";
 /// The longest line, in bytes: no text is longer, and a damaged file may be all one line.
-const LONGEST_LINE: u64 = 1 << 30;
+const LONGEST_LINE: u64 = 1_000_000_000;
 /// Bytes that are looked at before a file is read, to tell what it holds.
 const HEAD: usize = 1 << 16;
 
@@ -92,8 +92,7 @@ impl Input {
         let mut line = self.reader.by_ref().take(LONGEST_LINE + 1);
         line.read_until(self.line_end, &mut bytes).map_err(Error::read(path))?;
         if bytes.len() as u64 > LONGEST_LINE {
-            let message =
-                "found a line of more than a GiB: the file is damaged, or not a text file";
+            let message = "found a line of more than 1 GB: the file is damaged, or not a text file";
             return Err(Error::data(path, self.line, message));
         }
         if bytes.last() == Some(&END_OF_FILE)

@@ -25,7 +25,7 @@ pub(super) const STANDARD_INPUT: &str = "-";
 static HELD: Mutex<BTreeMap<PathBuf, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
 
 /// The most that standard input or a pipe may hold, which is kept in memory.
-const LARGEST_PIPE: u64 = 4 << 30;
+const LARGEST_PIPE: u64 = 4_000_000_000;
 
 /// Opens a file, or standard input for `-`.
 ///
@@ -82,7 +82,7 @@ fn whole(pipe: impl Read, is_endless: bool) -> io::Result<Vec<u8>> {
     match bytes.len() as u64 > most {
         true if is_endless => Err(io::Error::other("it is a device, expected a file or a pipe")),
         true => Err(io::Error::other(
-            "it holds more than 4 GiB, and what a pipe holds is kept in memory: give a file",
+            "it holds more than 4 GB, and what a pipe holds is kept in memory: give a file",
         )),
         false => Ok(bytes),
     }

@@ -25,3 +25,6 @@ pub const VOCABULARIES: [&str; 6] = [
 
 /// Vocabularies that are refused by their names.
 pub(super) const UNSUPPORTED: [&str; 2] = ["tekken.json", "tiktoken.model"];
+
+/// What works where a tokenizer cannot be built.
+pub(super) const IDS_NEED_NONE: &str = "rows of token ids (`input_ids`) need no tokenizer";

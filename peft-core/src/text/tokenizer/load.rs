@@ -10,7 +10,7 @@ use super::{
     classes, decode,
     definition::guarded,
     end_token::END_TOKEN,
-    files::{MERGES, TOKENIZER_JSON, UNSUPPORTED, VOCABULARIES},
+    files::{IDS_NEED_NONE, MERGES, TOKENIZER_JSON, UNSUPPORTED, VOCABULARIES},
     finish::{Specials, add_tokens, set_bos_and_eos},
     gguf,
     json_file::TokenizerJson,
@@ -208,8 +208,10 @@ fn missing(class: Class, dir: &Path, own: &[&str]) -> Error {
         if dir.join(file).exists() {
             return Error::file(
                 &dir.join(file),
-                "vocabularies of this kind are not supported; in Python, save \
-                 `AutoTokenizer.from_pretrained(...).backend_tokenizer` as tokenizer.json",
+                format!(
+                    "vocabularies of this kind are not supported; in Python, save \
+                     `AutoTokenizer.from_pretrained(...).backend_tokenizer` as tokenizer.json; {IDS_NEED_NONE}"
+                ),
             );
         }
     }

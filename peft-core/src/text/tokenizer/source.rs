@@ -7,6 +7,7 @@ use std::{
 
 use tokenizers::{NormalizerWrapper, PostProcessorWrapper};
 
+use super::files::IDS_NEED_NONE;
 use crate::{
     error::{Error, Result},
     formats::read,
@@ -84,8 +85,17 @@ impl Source {
     /// [`Error::Read`] if one cannot be read, [`Error::File`] if it is malformed.
     pub fn of_byte_pairs(path: &Path, merges: &Path) -> Result<Self> {
         let ids = serde_json::from_value(read::json(path)?).map_err(|error| {
-            Error::file(path, format!("expected an object of pieces with their ids: {error}"))
+            Error::file(
+                path,
+                format!("expected an object of pieces with their ids: {error}; {IDS_NEED_NONE}"),
+            )
         })?;
+        if !merges.exists() {
+            let name = merges.file_name().unwrap_or_default().display();
+            let message =
+                format!("has no {name} beside it, by which pieces are joined; {IDS_NEED_NONE}");
+            return Err(Error::file(path, message));
+        }
         Ok(Self { merges: Some(read_merges(merges)?), ..Self::of_ids(path, ids) })
     }
 }
@@ -135,8 +145,9 @@ mod tests {
         assert!(message().starts_with("cannot read") && message().contains("vocab.json"));
         fs::write(&ids, "[\"a\"]").unwrap();
         assert!(message().contains("vocab.json: expected an object of pieces"), "{}", message());
+        assert!(message().ends_with("rows of token ids (`input_ids`) need no tokenizer"));
         fs::write(&ids, "{}").unwrap();
-        assert!(message().starts_with("cannot read") && message().contains("merges.txt"));
+        assert!(message().contains("vocab.json: has no merges.txt beside it"), "{}", message());
         fs::write(&merges, "#version: 0.2\na b\nabc\n").unwrap();
         assert!(message().contains("merges.txt, line 3: found \"abc\""), "{}", message());
     }

@@ -1,0 +1,181 @@
+//! What the program says without being asked: of adapters, rows and runs that may not be what somebody thinks.
+
+use std::{fs, path::Path, process::Command};
+
+use peft_tests::vectors;
+use serde_json::Value;
+
+use crate::support::{peft, root, succeed, tiny_model};
+
+fn notes(command: &mut Command) -> String {
+    String::from_utf8(succeed(command).stderr).unwrap()
+}
+
+/// What is said by a command that fails, with its exit code.
+fn refused(command: &mut Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A tiny model under another name.
+fn copy_model(name: &str, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(vectors("logits").join(name).join(file), to.join(file)).unwrap();
+    }
+}
+
+#[test]
+fn an_adapter_that_names_another_base_model_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("ids.jsonl"), "{\"input_ids\": [5, 9, 3]}\n").unwrap();
+    copy_model("bert", &at("another"));
+    copy_model("bert", &at("BERT"));
+    // PEFT's own, which has no fingerprint.
+    let adapter = vectors("logits/bert/prefix");
+    let forward = |model: &Path, more: &[&str]| {
+        let mut command = peft(dir.path());
+        command.args(["forward", "--input", "ids.jsonl", "--output", "logits.safetensors"]);
+        command.arg("--model").arg(model).arg("--adapter").arg(&adapter).args(more);
+        notes(&mut command)
+    };
+    let says = "prefix says that it was trained on tests/vectors/logits/bert, and is used on ";
+    let said = forward(&at("another"), &[]);
+    assert!(said.contains(says) && said.contains("/another here"), "{said}");
+    for (model, more) in
+        [(vectors("logits/bert"), &[][..]), (at("BERT"), &[]), (at("another"), &["--any-base"])]
+    {
+        let said = forward(&model, more);
+        assert!(!said.contains("says that it was trained on"), "{said}");
+    }
+    // Also where a run starts from it.
+    let mut train = peft(dir.path());
+    train.args(["train", "--method=prefix", "--task=seq-cls", "--train=rows.jsonl", "--out=out"]);
+    train.args(["--steps=1", "--model=another", "--init-adapter"]).arg(&adapter);
+    fs::write(at("rows.jsonl"), "{\"input_ids\": [5, 9], \"label\": 0}\n".repeat(2)).unwrap();
+    let said = String::from_utf8(train.output().unwrap().stderr).unwrap();
+    let says =
+        "the adapter of --init-adapter says that it was trained on tests/vectors/logits/bert";
+    assert!(said.contains(says), "{said}");
+}
+
+/// A run on rows of token ids.
+fn train(dir: &Path, task: &str, more: &[&str]) -> Command {
+    let (model, row): (&str, fn(usize) -> String) = match task {
+        "seq-cls" => {
+            ("bert", |row| format!(r#"{{"input_ids": [2, {}, 7], "label": {}}}"#, 4 + row, row % 2))
+        }
+        _ => ("gpt2", |_| r#"{"input_ids": [2, 4, 7, 9], "labels": [-100, -100, 7, 9]}"#.into()),
+    };
+    let rows = (0..16).map(|at| row(at) + "\n");
+    fs::write(dir.join("rows.jsonl"), rows.collect::<String>()).unwrap();
+    let mut command = peft(dir);
+    command.arg("train").arg("--model").arg(root().join(tiny_model(model)));
+    command.args(["--method=prompt", "--num-virtual-tokens=2", "--batch-size=4", "--task", task]);
+    command.args(["--train=rows.jsonl", "--out=out"]).args(more);
+    command
+}
+
+#[test]
+fn a_run_without_validation_rows_ends_with_its_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = succeed(&mut train(dir.path(), "causal-lm", &["--steps=30"]));
+    let (results, said) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+    let results = String::from_utf8(results).unwrap();
+    let line = results.lines().last().unwrap();
+    let lines = fs::read_to_string(dir.path().join("out/metrics.jsonl")).unwrap();
+    let losses: Vec<f64> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap())
+        .collect();
+    let mean = losses[10..].iter().sum::<f64>() / 20.0;
+    assert_eq!(
+        line,
+        format!(
+            "train loss {mean:>10.4}  (mean of the last 20 steps; --valid or --valid-split scores rows that are not learnt)"
+        )
+    );
+    // The rows that were learnt are no test; as many new tokens as a target has are enough.
+    assert!(said.contains("--adapter out --input ROWS.jsonl --max-new-tokens 2\n"), "{said}");
+
+    // It has ended: there is nothing to resume.
+    let mut again = peft(dir.path());
+    let said = notes(again.args(["train", "--resume", "--out=out"]));
+    let says = "note: this run had ended already, at step 30 of 30: nothing is left to do; --resume with more --steps \
+                or --epochs goes on with it, and --init-adapter out starts another run";
+    assert!(said.contains(says), "{said}");
+    let mut longer = peft(dir.path());
+    let said = notes(longer.args(["train", "--resume", "--out=out", "--steps=31"]));
+    assert!(!said.contains("had ended already"), "{said}");
+    // Nor does one forget that there is one.
+    let (code, said) = refused(peft(dir.path()).args(["train", "--out=out"]));
+    assert!(code == 2 && said.contains("--resume continues the run in out"), "{said}");
+}
+
+#[test]
+fn the_next_command_reads_no_rows_that_were_learnt() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = notes(&mut train(dir.path(), "seq-cls", &["--steps=2", "--valid-split=0.25"]));
+    let next = said.lines().find(|line| line.starts_with("next: ")).unwrap();
+    assert!(next.ends_with("--adapter out --input ROWS.jsonl"), "{next}");
+}
+
+#[test]
+fn what_was_probably_meant_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = |more: &[&str]| {
+        let mut command = train(dir.path(), "seq-cls", &["--steps=2"]);
+        refused(command.args(more))
+    };
+    for (more, code, says) in [
+        (
+            &["--valid=rovs.jsonl"][..],
+            1,
+            "rovs.jsonl: No such file or directory (os error 2); did you mean rows.jsonl?",
+        ),
+        (
+            &["--class-weights=balansed"],
+            2,
+            "expected balanced or a JSON file; did you mean balanced?",
+        ),
+        (&["--optimizer=adamv"], 2, "expected one of adamw, adafactor, sgd; did you mean adamw?"),
+        (&["--problem-type=regresion"], 2, "did you mean regression?"),
+        (&["--pooling=fist"], 2, "did you mean first?"),
+    ] {
+        let (found, said) = missing(more);
+        assert!(found == code && said.contains(says), "{more:?}: {found} {said}");
+    }
+    let (code, said) = refused(peft(dir.path()).args(["eval", "--model", "m", "--data", "d"]));
+    assert!(code != 0 && !said.contains("did you mean"), "{said}");
+    let weights = ["--class-weights=balanced", "--steps=1"];
+    let (code, said) = refused(&mut train(dir.path(), "causal-lm", &weights));
+    let says = "--class-weights: not used by causal-lm, which has no classes";
+    assert!(code == 2 && said.contains(says), "{said}");
+}
+
+#[test]
+fn logits_have_the_name_of_their_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut forward = peft(dir.path());
+    let flags = ["forward", "--model=m", "--input=ids.jsonl", "--output=logits.npy"];
+    let (code, said) = refused(forward.args(flags));
+    assert!(code == 2 && said.contains("--output: found logits.npy, and logits are"), "{said}");
+}
+
+#[test]
+fn a_folder_that_is_no_adapter_yet_names_the_way_to_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let foreign = vectors("interop/gpt2-prompt");
+    fs::create_dir(at("prompt")).unwrap();
+    fs::copy(foreign.join("adapter_model.safetensors"), at("prompt/adapter_model.safetensors"))
+        .unwrap();
+    let (code, said) = refused(peft(dir.path()).args(["inspect", "prompt"]));
+    let says = "prompt: is no adapter yet: it holds a prompt or prefix alone, which becomes one by `peft convert --from \
+                prompt --to NEW`";
+    assert!(code == 1 && said.contains(says), "{said}");
+    copy_model("bert", &at("model"));
+    let (code, said) = refused(peft(dir.path()).args(["inspect", "model"]));
+    assert!(code == 1 && !said.contains("peft convert"), "{said}");
+}
