@@ -122,9 +122,13 @@ def score(args, name, method, rate, seed):
     command += ["--overwrite", "--seed", seed, *([] if "--epochs" in chosen.flags else ["--epochs", 1]), *chosen.flags, *args.flags]
     if rate != 1:
         command += ["--lr", f"{LR[method] * rate:.3g}"]
-    made = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
-    # A run that diverges says so.
-    return json.loads(made.stdout)["last_metrics"][chosen.score] if made.returncode == 0 else float("nan")
+    made = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if made.returncode and "the loss became" in made.stderr:
+        # It diverged.
+        return float("nan")
+    if made.returncode:
+        raise SystemExit(made.stderr)
+    return json.loads(made.stdout)["last_metrics"][chosen.score]
 
 
 def main():

@@ -67,7 +67,7 @@
 //!
 //! - Rows drawn at random are from U[-0.5, 0.5], as the paper says; its released configuration draws from
 //!   `[0, 0.5)`.
-//! - On causal models the prompt is run through the layers once per batch, and its keys and values serve all
+//! - On causal models the prompt is run through the layers once per step, and its keys and values serve all
 //!   rows ([`FrozenModel::prefill`](peft_core::FrozenModel::prefill)); the gradient is the same.
 //! - The positions of real tokens follow those of the prompt; in the paper's code absolute positions count
 //!   only the tokens. (Its own model, T5, has relative positions, so there is no difference.)

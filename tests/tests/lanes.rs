@@ -1,5 +1,5 @@
-//! Slices of a batch that cores compute side by side: the numbers of a batch that stays whole, for every method and
-//! family, and always the same ones for a number of threads.
+//! Slices of a batch that cores compute side by side: the numbers of a batch that stays whole, and always the same ones
+//! for a number of threads.
 #![cfg(feature = "cpu")]
 
 use burn::tensor::{DType, Device, TensorData};
@@ -20,7 +20,7 @@ use crate::methods::{Check, each_method};
 const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 64 };
 const CLASSES: usize = 3;
 
-/// Rows of 1 to 17 tokens, the last without a target.
+/// Rows of 1 to 17 tokens; the last has no target, where targets are tokens.
 fn rows(task: Task) -> Vec<Example> {
     let row = |index: usize| {
         let ids: Vec<u32> =
@@ -47,18 +47,23 @@ fn rows(task: Task) -> Vec<Example> {
     (0..14).map(row).collect()
 }
 
-/// The losses of a run.
+/// The losses of a run, and the norms of its gradients.
 struct Losses(Vec<f64>);
 
 impl Observer for Losses {
     fn step(&mut self, report: &StepReport) -> Flow {
-        self.0.push(report.loss);
+        self.0.extend([report.loss, report.grad_norm.unwrap()]);
         Flow::Continue
     }
 }
 
 /// What a run of 4 steps on `threads` threads finds: its losses, what it has learnt, and the scores of its rows.
-fn run<M: PeftMethod>(threads: usize, model: &dyn FrozenModel, method: &M) -> Vec<Vec<f64>> {
+fn run<M: PeftMethod>(
+    threads: usize,
+    model: &dyn FrozenModel,
+    method: &M,
+    packing: bool,
+) -> Vec<Vec<f64>> {
     let task = match model.spec().topology {
         Topology::EncoderOnly => Task::SeqCls,
         Topology::DecoderOnly => Task::CausalLm,
@@ -75,10 +80,13 @@ fn run<M: PeftMethod>(threads: usize, model: &dyn FrozenModel, method: &M) -> Ve
         accumulation: 2,
         clip_norm: Some(1.0),
         lr: 0.1,
+        packing,
+        packed_length: packing.then_some(20),
         ..TrainConfig::new(task)
     };
     let (mut losses, method) = (Losses(Vec::new()), method.clone());
     let work = || {
+        assert_eq!(model.lanes().workers(), threads);
         let trainable = Trainable::new(method, head);
         let data = TrainingData { train: &rows, valid: &[] };
         let found = train(model, trainable, &data, &config, &RunContext::default(), &mut losses);
@@ -99,18 +107,24 @@ struct SameOnAllThreads(Family);
 
 impl Check for SameOnAllThreads {
     fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, _: usize) {
-        let whole = run(1, model, &method);
-        for threads in [2, 5] {
-            let found = run(threads, model, &method);
-            assert_eq!(found, run(threads, model, &method), "{:?}: twice the same", self.0);
-            assert_eq!(found.len(), whole.len());
-            for (found, whole) in found.iter().flatten().zip(whole.iter().flatten()) {
-                let difference = (found - whole).abs();
-                assert!(
-                    difference <= 2e-4 * (1.0 + whole.abs()),
-                    "{:?} on {threads} threads: {found}, {whole}",
-                    self.0
-                );
+        for packing in [false, true] {
+            if packing && model.spec().topology != Topology::DecoderOnly {
+                continue;
+            }
+            let whole = run(1, model, &method, packing);
+            for threads in [2, 5] {
+                let found = run(threads, model, &method, packing);
+                let again = run(threads, model, &method, packing);
+                assert_eq!(found, again, "{:?}: twice the same", self.0);
+                assert_eq!(found.len(), whole.len());
+                for (found, whole) in found.iter().flatten().zip(whole.iter().flatten()) {
+                    let difference = (found - whole).abs();
+                    assert!(
+                        difference <= 2e-4 * (1.0 + whole.abs()),
+                        "{:?} on {threads} threads, packed {packing}: {found}, {whole}",
+                        self.0
+                    );
+                }
             }
         }
     }

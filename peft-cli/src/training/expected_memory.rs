@@ -130,12 +130,15 @@ impl Run<'_> {
     fn bytes(&self) -> u64 {
         let (train, evaluated) = (self.training_batch(), self.batch(self.valid));
         let vocabulary = self.vocabulary();
-        let at_once = (LOGITS / vocabulary.max(1)).clamp(ROWS[0], ROWS[1]).min(train.targets);
+        // Each core has logits, and gradients of the virtual tokens, of a slice of its own.
+        let workers = self.base.model.lanes().workers() as u64;
+        let at_once = (LOGITS / vocabulary.max(1)).clamp(ROWS[0], ROWS[1]).saturating_mul(workers);
+        let at_once = at_once.min(train.targets);
         let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
         let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
         let step = self.kept(train) + of_loss.max(self.computed(train));
         let step = step.max(of_scores.max(self.computed(evaluated)));
-        let trained = COPIES * self.trained as u64;
+        let trained = (COPIES + workers - 1) * self.trained as u64;
         F32 * (trained + self.upcast() + step + step / PIECES)
     }
 

@@ -13,8 +13,8 @@ pub trait Lanes: Debug + Send + Sync {
     /// The number of workers. One that is asked from within [`run`](Self::run) answers with its share.
     fn workers(&self) -> usize;
 
-    /// Calls `work` with each of `0..count`, all at the same time, each with an equal share of the workers. Returns when
-    /// all are done.
+    /// Calls `work` with each of `0..count` once, at the same time where there are several workers, each with an equal
+    /// share of them. Returns when all are done; a panic of one of them goes on to the caller.
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
 }
 
@@ -33,6 +33,10 @@ impl Lanes for OneLane {
 }
 
 /// What `work` makes of each of `items`, side by side; in their order.
+///
+/// # Panics
+///
+/// Panics if `work` does, or if `lanes` left out an item.
 pub fn side_by_side<I: Send, T: Send>(
     lanes: &dyn Lanes,
     items: Vec<I>,
@@ -50,7 +54,10 @@ pub fn side_by_side<I: Send, T: Send>(
             slot.1 = item.map(&work);
         }
     });
-    items.into_iter().filter_map(|slot| slot.into_inner().ok()?.1).collect()
+    let count = items.len();
+    let found: Vec<T> = items.into_iter().filter_map(|slot| slot.into_inner().ok()?.1).collect();
+    assert_eq!(found.len(), count, "slices that were computed");
+    found
 }
 
 #[cfg(test)]

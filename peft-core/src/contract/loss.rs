@@ -139,10 +139,10 @@ fn like(outputs: &Tensor<2>, values: &[f32]) -> Result<Tensor<2>> {
 }
 
 /// Upcasts logits to f32, unless their type is as wide already.
-pub fn at_least_f32(logits: Tensor<2>) -> Tensor<2> {
-    match logits.dtype() {
-        DType::F16 | DType::BF16 => logits.cast(DType::F32),
-        _ => logits,
+pub fn at_least_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    match tensor.dtype() {
+        DType::F16 | DType::BF16 => tensor.cast(DType::F32),
+        _ => tensor,
     }
 }
 

@@ -6,35 +6,50 @@ use std::cmp::Reverse;
 /// they wait for each other.
 const SHARED: f64 = 0.85;
 
-/// Divides rows of the given costs into at most as many slices as there are workers, by indices.
+/// Divides rows of the given lengths, with `in_front` virtual tokens in front of each, into at most as many slices as
+/// there are workers, by indices.
 ///
 /// Rows of similar length come together, so that a slice needs less padding than the batch; a slice costs its number
-/// of rows times the largest cost. The result depends on nothing but the costs and the number of workers. There are
-/// fewer slices than workers where rows are few: the workers then share slices.
-pub fn slices(costs: &[usize], workers: usize) -> Vec<Vec<usize>> {
-    let mut rows: Vec<usize> = (0..costs.len()).collect();
-    // Stable: rows of equal cost stay in order.
-    rows.sort_by_key(|&row| Reverse(costs[row]));
-    let sorted: Vec<usize> = rows.iter().map(|&row| costs[row].max(1)).collect();
+/// of rows times the length of the longest. The result depends on nothing but the arguments. Slices are in the order of their
+/// first rows, and none consists of rows without tokens, unless all do. There are fewer slices than workers where
+/// rows are few: the workers then share slices.
+pub fn slices(lengths: &[usize], in_front: usize, workers: usize) -> Vec<Vec<usize>> {
+    let mut rows: Vec<usize> = (0..lengths.len()).collect();
+    // Stable: rows of equal length stay in order.
+    rows.sort_by_key(|&row| Reverse(lengths[row]));
+    let costs: Vec<usize> = rows
+        .iter()
+        .map(|&row| lengths[row])
+        .filter(|length| *length > 0)
+        .map(|length| length.saturating_add(in_front))
+        .collect();
     let mut best = (f64::INFINITY, Vec::new());
-    for count in (1..=workers.min(rows.len())).rev() {
-        let cuts = divide(&sorted, count);
+    for count in (1..=workers.min(costs.len())).rev() {
+        let cuts = divide(&costs, count);
         let each = workers as f64 / cuts.len() as f64;
         let speed = if each < 2.0 { 1.0 } else { SHARED * each.floor() };
-        let time = largest(&sorted, &cuts) as f64 / speed;
+        let time = largest(&costs, &cuts) as f64 / speed;
         if time < best.0 {
             best = (time, cuts);
         }
     }
+    let mut cuts = best.1;
+    match cuts.last_mut() {
+        Some(last) => *last += rows.len() - costs.len(),
+        None if rows.is_empty() => {}
+        None => cuts.push(rows.len()),
+    }
     let mut rest = rows.as_slice();
-    let mut take = |count: usize| {
+    let take = |count: usize| {
         let (slice, others) = rest.split_at(count);
         rest = others;
         let mut slice = slice.to_vec();
         slice.sort_unstable();
         slice
     };
-    best.1.into_iter().map(&mut take).collect()
+    let mut slices: Vec<Vec<usize>> = cuts.into_iter().map(take).collect();
+    slices.sort_unstable();
+    slices
 }
 
 /// The costs of the most expensive slice.
@@ -77,24 +92,34 @@ mod tests {
 
     #[test]
     fn rows_are_divided_by_their_costs() {
-        assert_eq!(slices(&[7; 8], 2), [vec![0, 1, 2, 3], vec![4, 5, 6, 7]]);
+        assert_eq!(slices(&[7; 8], 0, 2), [vec![0, 1, 2, 3], vec![4, 5, 6, 7]]);
         // One long row costs as much as six short ones.
-        assert_eq!(slices(&[10, 10, 60, 10, 10, 10, 10], 2), [vec![2], vec![0, 1, 3, 4, 5, 6]]);
+        let one_long = [10, 10, 60, 10, 10, 10, 10];
+        assert_eq!(slices(&one_long, 0, 2), [vec![0, 1, 3, 4, 5, 6], vec![2]]);
+        // Not where virtual tokens are most of each row.
+        assert_eq!(slices(&one_long, 100, 2), [vec![0, 1, 2], vec![3, 4, 5, 6]]);
         // Three equal rows: two workers that share all of them are sooner done than one with two rows.
-        assert_eq!(slices(&[5; 3], 2), [vec![0, 1, 2]]);
-        assert_eq!(slices(&[5; 2], 8), [vec![0], vec![1]]);
-        assert_eq!(slices(&[3], 4), [vec![0]]);
-        assert!(slices(&[], 4).is_empty());
+        assert_eq!(slices(&[5; 3], 0, 2), [vec![0, 1, 2]]);
+        assert_eq!(slices(&[5; 2], 0, 8), [vec![0], vec![1]]);
+        // A model refuses a batch without tokens.
+        assert_eq!(slices(&[0, 5, 0, 5, 0], 3, 2), [vec![0, 2, 3, 4], vec![1]]);
+        assert_eq!(slices(&[0, 0], 3, 2), [vec![0, 1]]);
+        assert_eq!(slices(&[3], 0, 4), [vec![0]]);
+        assert!(slices(&[], 0, 4).is_empty());
     }
 
     proptest! {
         #[test]
-        fn every_row_is_in_one_slice(costs in prop::collection::vec(0usize..300, 0..40), workers in 1usize..9) {
-            let found = slices(&costs, workers);
-            prop_assert!(found.len() <= workers && found.iter().all(|slice| !slice.is_empty()));
+        fn every_row_is_in_one_slice(
+            lengths in prop::collection::vec(0usize..300, 0..40), in_front in 0usize..100, workers in 1usize..9,
+        ) {
+            let found = slices(&lengths, in_front, workers);
+            let any = lengths.iter().any(|length| *length > 0);
+            prop_assert!(found.len() <= workers);
+            prop_assert!(found.iter().all(|slice| !any || slice.iter().any(|row| lengths[*row] > 0)));
             let mut rows: Vec<usize> = found.concat();
             rows.sort_unstable();
-            prop_assert_eq!(rows, (0..costs.len()).collect::<Vec<_>>());
+            prop_assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());
         }
     }
 }

@@ -90,12 +90,14 @@ impl<'a> RowReader<'a> {
         let (model, padding, lanes) = (self.model, self.padding, self.model.lanes());
         for indices in eval_batches(&lengths, self.batch_size.max(1)) {
             let virtual_tokens = virtual_tokens(&indices)?;
-            let in_front = virtual_tokens.in_front();
-            let costs: Vec<usize> =
-                indices.iter().map(|index| in_front + lengths[*index]).collect();
+            virtual_tokens.check(model.spec(), indices.len())?;
+            let own: Vec<usize> = indices.iter().map(|index| lengths[*index]).collect();
+            let slices = slices(&own, virtual_tokens.in_front(), lanes.workers());
+            let whole = slices.len() == 1;
             let slice = |rows: Vec<usize>| {
                 let own: Vec<usize> = rows.iter().map(|row| indices[*row]).collect();
-                (virtual_tokens.select_rows(&rows), own)
+                let of_rows = || virtual_tokens.select_rows(&rows);
+                (if whole { virtual_tokens.clone() } else { of_rows() }, own)
             };
             let read = |(virtual_tokens, indices): (VirtualTokens, Vec<usize>)| {
                 let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
@@ -103,7 +105,7 @@ impl<'a> RowReader<'a> {
                 let hidden = model.forward(&batch, &virtual_tokens)?;
                 Ok((indices, chosen, batch, hidden))
             };
-            let parts = slices(&costs, lanes.workers()).into_iter().map(slice).collect();
+            let parts = slices.into_iter().map(slice).collect();
             for found in side_by_side(lanes, parts, read) {
                 let (indices, chosen, batch, hidden) = found?;
                 let (indices, examples) = (indices.as_slice(), chosen.as_slice());

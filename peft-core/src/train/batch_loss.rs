@@ -49,15 +49,13 @@ impl<'a> Rows<'a> {
                 row
             })
             .collect();
-        let cost = |row: &&[&Example]| {
-            in_front + row.iter().map(|example| example.num_tokens()).sum::<usize>()
-        };
+        let length = |row: &&[&Example]| row.iter().map(|example| example.num_tokens()).sum();
         let slice = |indices: Vec<usize>| Self {
             examples: indices.iter().flat_map(|index| rows[*index]).copied().collect(),
             packed: self.packed.as_ref().map(|_| indices.iter().map(|i| rows[*i].len()).collect()),
         };
-        let costs: Vec<usize> = rows.iter().map(cost).collect();
-        slices(&costs, workers).into_iter().map(slice).collect()
+        let lengths: Vec<usize> = rows.iter().map(length).collect();
+        slices(&lengths, in_front, workers).into_iter().map(slice).collect()
     }
 }
 

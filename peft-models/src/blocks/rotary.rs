@@ -64,20 +64,24 @@ impl Rotary {
 
     /// Cosines and sines for `positions` `[B, S]`, all below `limit`, in the type `dtype`.
     pub fn table(&self, positions: Tensor<2, Int>, limit: usize, dtype: DType) -> RotaryTable {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match known.take().filter(|known| known.positions >= limit) {
-            Some(enough) => known.insert(enough),
-            None => {
-                let limit = limit.next_power_of_two();
-                known.insert(self.compute(limit, &positions.device(), dtype))
-            }
+        let (cos, sin) = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = match known.take().filter(|known| known.positions >= limit) {
+                Some(enough) => known.insert(enough),
+                None => {
+                    let limit = limit.next_power_of_two();
+                    known.insert(self.compute(limit, &positions.device(), dtype))
+                }
+            };
+            (known.cos.clone(), known.sin.clone())
         };
         let [b, s] = positions.dims();
-        let pick = |table: &Tensor<2>| {
+        // Not while the lock is held: a thread that waits for others in here may take up work that locks it again.
+        let pick = |table: Tensor<2>| {
             let [_, d] = table.dims();
-            embedding(table.clone(), positions.clone()).reshape([b, 1, s, d])
+            embedding(table, positions.clone()).reshape([b, 1, s, d])
         };
-        RotaryTable { cos: pick(&known.cos), sin: pick(&known.sin) }
+        RotaryTable { cos: pick(cos), sin: pick(sin) }
     }
 
     /// On the host: GPUs compute the cosine of a large angle to a few digits only.

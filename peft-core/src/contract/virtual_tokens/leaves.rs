@@ -7,6 +7,7 @@
 use burn::tensor::{Gradients, Tensor};
 
 use super::{VirtualTokens, change::Change};
+use crate::contract::loss::at_least_f32;
 
 impl VirtualTokens {
     /// The same values as leaves of a graph of their own.
@@ -21,14 +22,15 @@ impl VirtualTokens {
         self.clone().changed(&mut Leaf)
     }
 
-    /// Takes the gradients of [`leaves`](Self::leaves), flat, on the plain device; `None` for what a loss does not
-    /// depend on.
+    /// Takes the gradients of [`leaves`](Self::leaves), flat, on the plain device, in f32 where the values have fewer bits, so
+    /// that many can be added; `None` for what a loss does not depend on.
     pub fn take_gradients(self, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
         struct Take<'a>(Vec<Option<Tensor<1>>>, &'a mut Gradients);
         impl Change for Take<'_> {
             fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
                 let count = tensor.dims().iter().product::<usize>();
-                self.0.push(tensor.grad_remove(self.1).map(|gradient| gradient.reshape([count])));
+                let flat = |gradient: Tensor<D>| at_least_f32(gradient).reshape([count]);
+                self.0.push(tensor.grad_remove(self.1).map(flat));
                 tensor
             }
         }
@@ -39,13 +41,17 @@ impl VirtualTokens {
 
     /// `Σ v · g` over all tensors v and their gradients g, `[1]`: its gradient with respect to v is g. `None` if there are
     /// no gradients.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the gradients are not those of tensors of these shapes, in this order.
     pub fn dot(&self, gradients: Vec<Option<Tensor<1>>>) -> Option<Tensor<1>> {
         struct Dot(std::vec::IntoIter<Option<Tensor<1>>>, Option<Tensor<1>>);
         impl Change for Dot {
             fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
                 if let Some(Some(gradient)) = self.0.next() {
                     let gradient = gradient.reshape(tensor.dims()).autodiff();
-                    let dot = (tensor.clone() * gradient).sum();
+                    let dot = (at_least_f32(tensor.clone()) * gradient).sum();
                     self.1 = Some(match self.1.take() {
                         Some(sum) => sum + dot,
                         None => dot,

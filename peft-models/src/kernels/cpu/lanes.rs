@@ -1,62 +1,65 @@
 //! The cores of the CPU as workers that compute slices of a batch side by side.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use burn::tensor::Device;
 use peft_core::{Lanes, OneLane};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::{entry::unavailable, parallel::part};
+use super::entry::unavailable;
 
 /// The threads of rayon's pool that the caller belongs to: all cores, unless a program chose otherwise.
 #[derive(Clone, Copy, Debug)]
 struct Cores;
 
-/// Pools that share a number of threads.
-struct Pools {
-    threads: usize,
-    pools: Vec<ThreadPool>,
-}
+/// Pools of 1, 2, 4, ... threads, which are kept, since threads have buffers of their own. With N cores there are N / s
+/// pools of s threads at most, N for each s.
+static POOLS: Mutex<Vec<Vec<Arc<ThreadPool>>>> = Mutex::new(Vec::new());
 
-/// Those made so far. Threads are kept, since they have buffers of their own.
-static MADE: Mutex<Vec<Arc<Pools>>> = Mutex::new(Vec::new());
+/// Whether the system gave no more threads. Batches stay whole from then on.
+static NO_MORE_THREADS: AtomicBool = AtomicBool::new(false);
 
-impl Pools {
-    /// `count` pools that share `threads` threads; `None` if the system gives no more threads.
-    fn of(threads: usize, count: usize) -> Option<Arc<Self>> {
-        // A panic while it was locked leaves a list of pools that are all complete.
-        let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let known =
-            made.iter().find(|pools| pools.threads == threads && pools.pools.len() == count);
-        if let Some(known) = known {
-            return Some(known.clone());
-        }
-        let pool = |index| {
-            let share = part(threads, count, index).len().max(1);
-            ThreadPoolBuilder::new().num_threads(share).build()
-        };
-        let pools = (0..count).map(pool).collect::<Result<Vec<_>, _>>().ok()?;
-        let pools = Arc::new(Self { threads, pools });
-        made.push(pools.clone());
-        Some(pools)
+/// `count` pools that share `threads` threads, or all but a few of them; `None` if the system gives no more.
+fn pools(threads: usize, count: usize) -> Option<Vec<Arc<ThreadPool>>> {
+    // At least 1, so that it has a logarithm.
+    let exponent = (threads / count).max(1).ilog2() as usize;
+    // A panic while it was locked leaves lists of pools that are all complete.
+    let mut made = POOLS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if made.len() <= exponent {
+        made.resize(exponent + 1, Vec::new());
     }
+    while made[exponent].len() < count {
+        match ThreadPoolBuilder::new().num_threads(1 << exponent).build() {
+            Ok(pool) => made[exponent].push(Arc::new(pool)),
+            Err(_) => {
+                NO_MORE_THREADS.store(true, Ordering::Relaxed);
+                return None;
+            }
+        }
+    }
+    Some(made[exponent][..count].to_vec())
 }
 
 impl Lanes for Cores {
     fn workers(&self) -> usize {
-        rayon::current_num_threads()
+        if NO_MORE_THREADS.load(Ordering::Relaxed) { 1 } else { rayon::current_num_threads() }
     }
 
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
-        let Some(pools) = Pools::of(self.workers(), count).filter(|_| count > 1) else {
-            return (0..count).for_each(work);
-        };
-        start(&pools.pools, 0, work);
+        if count > 1
+            && let Some(pools) = pools(rayon::current_num_threads(), count)
+        {
+            return start(&pools, 0, work);
+        }
+        (0..count).for_each(work);
     }
 }
 
 /// Runs `work` in each of the pools, the first with `index`, and waits for all of them.
-fn start(pools: &[ThreadPool], index: usize, work: &(dyn Fn(usize) + Sync)) {
+fn start(pools: &[Arc<ThreadPool>], index: usize, work: &(dyn Fn(usize) + Sync)) {
     if let Some((pool, others)) = pools.split_first() {
         pool.in_place_scope(|scope| {
             scope.spawn(|_| work(index));
@@ -73,28 +76,34 @@ pub(crate) fn lanes(device: &Device) -> &'static dyn Lanes {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{
-        panic::{AssertUnwindSafe, catch_unwind},
-        sync::atomic::{AtomicUsize, Ordering},
-    };
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
 
     #[test]
     fn workers_are_shared_among_slices() {
-        for (threads, count) in [(1, 1), (2, 2), (5, 2), (5, 5), (2, 3)] {
+        for (threads, count, each) in
+            [(1, 1, 1), (2, 2, 1), (5, 2, 2), (5, 5, 1), (7, 2, 2), (2, 3, 1)]
+        {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let (calls, shares) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let calls = Mutex::new(Vec::new());
             pool.install(|| {
-                Cores.run(count, &|index| {
-                    calls.fetch_add(1 << (8 * index), Ordering::Relaxed);
-                    shares.fetch_add(Cores.workers(), Ordering::Relaxed);
-                });
+                Cores.run(count, &|index| calls.lock().unwrap().push((index, Cores.workers())));
             });
-            let once: usize = (0..count).map(|index| 1 << (8 * index)).sum();
-            assert_eq!(calls.into_inner(), once);
-            assert_eq!(shares.into_inner(), threads.max(count).max(1), "{threads} {count}");
+            let mut calls = calls.into_inner().unwrap();
+            calls.sort_unstable();
+            assert_eq!(calls, (0..count).map(|index| (index, each)).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn pools_are_few() {
+        for count in 2..=16 {
+            assert_eq!(pools(16, count).unwrap().len(), count);
+        }
+        let made = POOLS.lock().unwrap();
+        // Of 1, 2, 4 and 8 threads; other tests ask for at most 16 as well.
+        assert!(made.iter().enumerate().all(|(exponent, pools)| pools.len() << exponent <= 16));
     }
 
     #[test]
