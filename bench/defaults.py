@@ -44,10 +44,10 @@ SETS = {
     "slots": Set("token-cls", "f1", SHORT),
     "wnut17": Set("token-cls", "f1", SHORT),
     # Questions of 38 articles, scored on 10 others.
-    "xquad": Set("question-ans", "f1", ["--epochs", 3, "--batch-size", 8]),
+    "xquad": Set("question-ans", "f1", ["--epochs", 3, "--eval-every", 1000, "--batch-size", 8]),
     # 32 rows, so 80 steps.
-    "rte": Set("seq-cls", "accuracy", ["--epochs", 20, "--batch-size", 8, "--max-length", 256]),
-    "boolq": Set("seq-cls", "accuracy", ["--epochs", 20, "--batch-size", 8, "--max-length", 256]),
+    "rte": Set("seq-cls", "accuracy", ["--epochs", 20, "--eval-every", 80, "--batch-size", 8, "--max-length", 256]),
+    "boolq": Set("seq-cls", "accuracy", ["--epochs", 20, "--eval-every", 80, "--batch-size", 8, "--max-length", 256]),
     # The loss in nats a token: lower is better.
     "e2e": Set("causal-lm", "loss", model="stories260k"),
     "g2p": Set("seq2seq-lm", "loss", model="bart-g2p-us"),
