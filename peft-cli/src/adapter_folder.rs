@@ -4,30 +4,43 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, Error, Result,
+    Adapter, Error, Result, Task,
     adapter::{config_sum, foreign, own_file},
 };
 
-use crate::output;
+use crate::{
+    output::{self, quoted},
+    training::file_names::RUN_FILE,
+};
 
-/// Reads an adapter. A config that was edited is used as it stands, and said.
+/// Reads an adapter, for a `task` if one is known. A config that was edited is used as it stands, and said.
 ///
 /// # Errors
 ///
-/// As for [`Adapter::load`]; [`Error::File`] naming `peft convert` for what it would make an adapter of.
-pub fn load(dir: &Path) -> Result<Adapter> {
+/// As for [`Adapter::load`]; [`Error::File`] naming `peft convert` for what it would make an adapter of, or the file that
+/// was left behind.
+pub fn load(dir: &Path, task: Option<Task>) -> Result<Adapter> {
+    if !Adapter::exists(dir) && is_of_this_program(dir) && foreign::holds_tensors(dir) {
+        let message = format!(
+            "holds no {}, which was saved with what it holds: copy it, too",
+            Adapter::CONFIG
+        );
+        return Err(Error::file(dir, message));
+    }
     if !Adapter::exists(dir)
         && (is_alone(dir) || foreign::holds_tensors(dir))
         && let Ok(found) = foreign::read(dir, &Device::default())
     {
-        let named = dir.display();
-        return Err(Error::file(
-            dir,
-            format!(
-                "is no adapter yet: it holds {}, which becomes one by `peft convert --from {named} --to NEW`",
-                found.layout()
-            ),
-        ));
+        let (named, whose) = match task.or(found.task()) {
+            Some(task) => (task.to_string(), ""),
+            None => ("TASK".into(), ", with the task that it was trained for"),
+        };
+        let message = format!(
+            "is no adapter yet: it holds {}, which becomes one by `peft convert --from {} --task {named} --to NEW`{whose}",
+            found.layout(),
+            quoted(dir)
+        );
+        return Err(Error::file(dir, message));
     }
     let adapter = Adapter::load(dir)?;
     if config_sum::is_changed(dir)? {
@@ -37,6 +50,11 @@ pub fn load(dir: &Path) -> Result<Adapter> {
         ));
     }
     Ok(adapter)
+}
+
+/// Whether a folder holds what this program saves beside an adapter's config.
+fn is_of_this_program(dir: &Path) -> bool {
+    own_file::file_of(dir) != Adapter::CONFIG || dir.join(RUN_FILE).exists()
 }
 
 /// Whether this is a file, and none of an adapter's folder.

@@ -1,6 +1,6 @@
 //! Loading the base model, with what a person should know about its files.
 
-use std::{collections::BTreeMap, ffi::OsStr, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{Adapter, Result};
@@ -57,38 +57,87 @@ pub fn note_adapter(base: &Loaded) -> Result<()> {
     Ok(())
 }
 
+/// What an adapter is put on a base model for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be used.
+    Use,
+    /// To be trained on.
+    Start,
+}
+
 /// Tells that an adapter names another base model than the one that was `given`, where no fingerprint says whether it is
 /// another: that of an adapter of PEFT, or of one that was converted. `whose` is the adapter.
-pub fn note_other_name(adapter: &Adapter, base: &Loaded, given: &Path, whose: &str) {
+pub fn note_other_name(
+    adapter: &Adapter,
+    base: &Loaded,
+    given: &Path,
+    whose: &str,
+    purpose: Purpose,
+) {
     let config = &adapter.config;
     let is_known = config.own.base_fingerprint.is_some() && base.report.fingerprint.is_some();
     let Some(named) = config.base_model.as_deref().filter(|_| !is_known) else { return };
-    // A folder may be called as one likes, and say itself what it is.
-    let says = base.config.text("_name_or_path", "").unwrap_or_default();
     let full = given.canonicalize().unwrap_or_default();
-    let names =
-        [given.as_os_str(), full.as_os_str(), base.config.path().as_os_str(), OsStr::new(says)];
+    // Where the folder's name says nothing, what its config says that it was made of does.
+    let own = if full.as_os_str().is_empty() { given } else { &full };
+    let says = match says_nothing(&model_name(&own.to_string_lossy())) {
+        true => base.config.text("_name_or_path", "").unwrap_or_default(),
+        false => "",
+    };
+    let names = [given.as_os_str(), full.as_os_str(), base.config.path().as_os_str()];
+    if !says.is_empty() && is_same_model(named, says) {
+        return;
+    }
     if names.iter().any(|name| is_same_model(named, &name.to_string_lossy())) {
         return;
     }
+    let otherwise = match purpose {
+        Purpose::Use => "its results mean nothing",
+        Purpose::Start => "what it has learnt is no start for this one",
+    };
     output::note(format!(
-        "note: {whose} says that it was trained on {named}, and is used on {} here: on another model its results mean \
-         nothing",
+        "note: {whose} says that it was trained on {named}, and is used on {} here; if it is the same model under \
+         another name, nothing is wrong; if it is another model, {otherwise}",
         given.display()
     ));
 }
 
-/// Whether an adapter's name of its base model, a path or a name on the Hub, is that of a model here. A model that goes
-/// by no name is any.
+/// Whether a folder's name is none of a model: `model`, `checkpoint-500`, a hash.
+fn says_nothing(name: &str) -> bool {
+    const SHORTEST_HASH: usize = 7;
+    let is_hash = name.len() >= SHORTEST_HASH && name.chars().all(|c| c.is_ascii_hexdigit());
+    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit() || "-_".contains(c));
+    is_hash || ["", "model", "base", "checkpoint", "step"].contains(&letters)
+}
+
+/// Whether an adapter's name of its base model, a path or a name on the Hub, is that of a model here, be they quantised
+/// or not. A model that goes by no name is any.
 fn is_same_model(named: &str, here: &str) -> bool {
-    let (named, here) = (model_name(named), model_name(here));
-    let (named, file) = (gguf_stem(&named), gguf_stem(&here));
-    let is_quantised_as = |rest: &str| {
-        let rest = rest.trim_start_matches(['-', '_', '.']);
-        ["q", "iq", "f16", "f32", "bf16", "fp16", "gguf"].iter().any(|kind| rest.starts_with(kind))
+    let (named, here) = (letters(&model_name(named)), letters(&model_name(here)));
+    named.is_empty() || named == here
+}
+
+/// A name without what separates its parts, and without those at its end that say how its numbers are stored.
+fn letters(name: &str) -> String {
+    const STORED: [&str; 13] = [
+        "gguf", "f16", "f32", "bf16", "fp16", "fp32", "4bit", "8bit", "bnb", "awq", "gptq", "int4",
+        "int8",
+    ];
+    // As in Q4_K_M.
+    const REST: [&str; 9] = ["k", "s", "m", "l", "xs", "xl", "xxs", "0", "1"];
+    let is_width = |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit());
+    let is_quantised = |part: &str| {
+        let width = part.strip_prefix("iq").or(part.strip_prefix('q'));
+        STORED.contains(&part) || width.is_some_and(is_width)
     };
-    let quantised = file.strip_prefix(named).filter(|_| file != here);
-    named.is_empty() || named == file || quantised.is_some_and(is_quantised_as)
+    let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
+    let is_storage = |from: &usize| {
+        is_quantised(parts[*from])
+            && parts[*from..].iter().all(|part| is_quantised(part) || REST.contains(part))
+    };
+    let end = (1..parts.len()).find(is_storage).unwrap_or(parts.len());
+    parts[..end].concat()
 }
 
 /// What a model is called wherever it lies: the last part of a path or of a name on the Hub, in lower case.
@@ -100,10 +149,6 @@ fn model_name(text: &str) -> String {
     let last = cached.or(parts.last().copied()).unwrap_or_default();
     let name = last.rsplit("--").next().unwrap_or(last);
     name.split_once('@').map_or(name, |(name, _)| name).to_lowercase()
-}
-
-fn gguf_stem(name: &str) -> &str {
-    name.strip_suffix(".gguf").unwrap_or(name)
 }
 
 /// What the files of the base model in `dir` hold under a name.
@@ -142,6 +187,10 @@ mod tests {
             ("/cache/hub/models--org--name/snapshots/0123abcd", "org/name@main"),
             ("org/Smol-135M", "smol/Smol-135M.Q4_1.gguf"),
             ("a/Smol-135M.gguf", "smol-135m.gguf"),
+            ("unsloth/Smol_135M-bnb-4bit", "Smol-135M-Q4_K_M.gguf"),
+            ("org/name", "name-q4"),
+            ("org/Name-GGUF", "name"),
+            ("Qwen2.5-0.5B", "qwen2_5-0_5b"),
             ("", "anything"),
             (".", "anything"),
         ] {
@@ -151,9 +200,19 @@ mod tests {
             ("bert-base-uncased", "bert-base-cased"),
             ("org/Smol-135M", "Smol-135M-Instruct"),
             ("org/Smol-135M", "Smol-135M-Instruct.Q4_1.gguf"),
-            ("org/name", "name-q4"),
+            ("org/name-2", "name-1"),
         ] {
             assert!(!is_same_model(named, here), "{named} {here}");
         }
+    }
+
+    #[test]
+    fn some_names_say_nothing() {
+        assert!(
+            ["", "model", "checkpoint-500", "0123abcd", "step-000010"]
+                .into_iter()
+                .all(says_nothing)
+        );
+        assert!(!["minilm", "bert-base", "another", "added"].into_iter().any(says_nothing));
     }
 }

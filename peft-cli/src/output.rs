@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write, stderr, stdout},
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
 };
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
@@ -72,6 +72,10 @@ pub fn metrics(metrics: &Metrics) -> io::Result<()> {
 /// [`Error::Setting`] naming `flag`, [`Error::Write`].
 pub fn check_output(flag: &str, output: Option<&Path>, inputs: &[PathBuf]) -> Result<()> {
     let Some(output) = output else { return Ok(()) };
+    if output.to_string_lossy().ends_with(is_separator) {
+        let message = format!("found {}, the name of a folder: give a file", output.display());
+        return Err(Error::setting(flag, message));
+    }
     // A terminal may be both.
     if output.is_file() && inputs.iter().any(|input| is_read(output, input)) {
         let message =
@@ -86,6 +90,16 @@ pub fn is_read(file: &Path, input: &Path) -> bool {
     // A name that stands for none is told when it is opened.
     let found = find_files(&[input.to_path_buf()]).unwrap_or_default();
     is_same_file(file, input) || found.files.iter().any(|input| is_same_file(file, input))
+}
+
+/// A path as a shell takes it.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./@:=+,%".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 /// Whether two paths lead to one file.
@@ -185,6 +199,16 @@ pub fn grouped(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        let of = |path: &str| quoted(Path::new(path));
+        assert_eq!(
+            [of("runs/a-1.2"), of("a b"), of("it's")],
+            ["runs/a-1.2", "'a b'", r"'it'\''s'"]
+        );
+        assert_eq!([of("$x"), of("")], ["'$x'", "''"]);
+    }
 
     #[test]
     fn control_characters_are_written_out() {

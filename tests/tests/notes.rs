@@ -43,6 +43,20 @@ fn an_adapter_that_names_another_base_model_is_told() {
     let says = "prefix says that it was trained on tests/vectors/logits/bert, and is used on ";
     let said = forward(&at("another"), &[]);
     assert!(said.contains(says) && said.contains("/another here"), "{said}");
+    assert!(
+        said.contains("if it is the same model under another name, nothing is wrong"),
+        "{said}"
+    );
+    // What a config says counts where the folder has no name of its own.
+    for (name, told) in [("model", false), ("yet-another", true)] {
+        copy_model("bert", &at(name));
+        let config = fs::read_to_string(at(name).join("config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        config["_name_or_path"] = "org/Bert-GGUF".into();
+        fs::write(at(name).join("config.json"), config.to_string()).unwrap();
+        let said = forward(&at(name), &[]);
+        assert_eq!(said.contains("says that it was trained on"), told, "{name}: {said}");
+    }
     for (model, more) in
         [(vectors("logits/bert"), &[][..]), (at("BERT"), &[]), (at("another"), &["--any-base"])]
     {
@@ -57,7 +71,7 @@ fn an_adapter_that_names_another_base_model_is_told() {
     let said = String::from_utf8(train.output().unwrap().stderr).unwrap();
     let says =
         "the adapter of --init-adapter says that it was trained on tests/vectors/logits/bert";
-    assert!(said.contains(says), "{said}");
+    assert!(said.contains(says) && said.contains("is no start for this one"), "{said}");
 }
 
 /// A run on rows of token ids.
@@ -122,6 +136,36 @@ fn the_next_command_reads_no_rows_that_were_learnt() {
 }
 
 #[test]
+fn the_next_command_asks_for_no_more_tokens_than_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = root().join(tiny_model("gpt2"));
+    let config = fs::read_to_string(model.join("config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let positions = config["n_positions"].as_u64().unwrap() as usize;
+    // Behind two virtual tokens, a long source with a short target, and the other way round.
+    let row = |sources: usize, targets: usize| {
+        let ids = vec![5; sources + targets];
+        let labels = [vec![-100; sources], vec![5; targets]].concat();
+        serde_json::json!({ "input_ids": ids, "labels": labels }).to_string() + "\n"
+    };
+    let long = positions - 3;
+    fs::write(dir.path().join("long.jsonl"), row(long, 1) + &row(1, 5)).unwrap();
+    let mut command = peft(dir.path());
+    command.args(["train", "--method=prompt", "--num-virtual-tokens=2", "--task=causal-lm"]);
+    command.args(["--train=long.jsonl", "--out=out", "--steps=1", "--model"]).arg(&model);
+    let said = notes(&mut command);
+    assert!(said.contains("--input ROWS.jsonl --max-new-tokens 2\n"), "{said}");
+    let ids = serde_json::json!({ "input_ids": vec![5; long] }).to_string();
+    fs::write(dir.path().join("ROWS.jsonl"), ids).unwrap();
+    for (count, fits) in [("2", true), ("3", false)] {
+        let mut command = peft(dir.path());
+        command.args(["generate", "--adapter=out", "--input=ROWS.jsonl", "--model"]).arg(&model);
+        let output = command.args(["--max-new-tokens", count]).output().unwrap();
+        assert_eq!(output.status.success(), fits, "{count}");
+    }
+}
+
+#[test]
 fn what_was_probably_meant_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let missing = |more: &[&str]| {
@@ -164,6 +208,19 @@ fn logits_have_the_name_of_their_format() {
 }
 
 #[test]
+fn a_format_is_for_rows_and_an_output_is_no_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut prompted = peft(dir.path());
+    let flags = ["generate", "--model=m", "--prompt=x", "--max-new-tokens=2", "--format=csv"];
+    let (code, said) = refused(prompted.args(flags));
+    assert!(code == 2 && said.contains("--format: is for the rows of --input"), "{said}");
+    let mut folder = peft(dir.path());
+    let (code, said) =
+        refused(folder.args(["predict", "--model=m", "--input=i", "--output=a.csv/"]));
+    assert!(code == 2 && said.contains("--output: found a.csv/, the name of a folder"), "{said}");
+}
+
+#[test]
 fn a_folder_that_is_no_adapter_yet_names_the_way_to_one() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -173,8 +230,21 @@ fn a_folder_that_is_no_adapter_yet_names_the_way_to_one() {
         .unwrap();
     let (code, said) = refused(peft(dir.path()).args(["inspect", "prompt"]));
     let says = "prompt: is no adapter yet: it holds a prompt or prefix alone, which becomes one by `peft convert --from \
-                prompt --to NEW`";
+                prompt --task TASK --to NEW`, with the task that it was trained for";
     assert!(code == 1 && said.contains(says), "{said}");
+    let convert = ["convert", "--from", "prompt", "--task", "causal-lm", "--to", "NEW"];
+    succeed(peft(dir.path()).args(convert));
+    // A file that was left behind is to be copied; a shell takes the name as it stands.
+    fs::rename(at("prompt"), at("a prompt")).unwrap();
+    let (_, said) = refused(peft(dir.path()).args(["inspect", "a prompt"]));
+    assert!(said.contains("`peft convert --from 'a prompt' --task"), "{said}");
+    for left in ["burn_peft.json", "run.toml"] {
+        fs::write(at("a prompt").join(left), "{}").unwrap();
+        let (code, said) = refused(peft(dir.path()).args(["inspect", "a prompt"]));
+        let says = "a prompt: holds no adapter_config.json, which was saved with what it holds: copy it, too";
+        assert!(code == 1 && said.contains(says) && !said.contains("convert"), "{said}");
+        fs::remove_file(at("a prompt").join(left)).unwrap();
+    }
     copy_model("bert", &at("model"));
     let (code, said) = refused(peft(dir.path()).args(["inspect", "model"]));
     assert!(code == 1 && !said.contains("peft convert"), "{said}");

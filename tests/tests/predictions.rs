@@ -177,20 +177,55 @@ fn a_table_says_the_same() {
         assert_eq!(cells[8], row["text"].as_str().unwrap().replace('\t', " "));
     }
     assert_eq!((table[1][6], table[2][6]), ("[\"a\",2]", ""));
-    // A name and a flag that contradict each other, and a name of what is not written.
-    for (output, more, says) in [
-        (
-            "a.tsv",
-            &["--format", "jsonl"][..],
-            "error: --format: found jsonl, but --output is a.tsv",
-        ),
-        ("a.parquet", &[], "error: --output: found a.parquet, expected the name of a file of JSON"),
-    ] {
-        let mut command = predict(dir, &["--input", "rows.jsonl", "--output", output]);
-        let output = command.args(more).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && said.contains(says), "{said}");
+    // What is asked for wins over a name; that of what is not written is refused.
+    for name in ["a.tsv", "a.csv.gz"] {
+        let mut command = predict(dir, &["--input", "rows.jsonl", "--output", name]);
+        let said = succeed(command.args(["--format", "jsonl"])).stderr;
+        let says = format!("note: --output is {name}, and is written as jsonl, as --format says");
+        assert!(String::from_utf8_lossy(&said).contains(&says));
+        assert_eq!(parse_lines(&fs::read_to_string(dir.join(name)).unwrap()), lines);
     }
+    let output = predict(dir, &["--input", "rows.jsonl", "--output", "a.parquet"]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let says = "error: --output: found a.parquet, expected the name of a file of JSON";
+    assert!(output.status.code() == Some(2) && said.contains(says), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_may_be_called_as_one_likes() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    write(dir, "rows.jsonl", &[json!({"text": "the cat"})]);
+    let pipe = dir.join("out.gz");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
+    let flags = ["--input", "rows.jsonl"];
+    succeed(predict(dir, &flags).args(["--output", "out.gz"]));
+    assert_eq!(parse_lines(&reader.join().unwrap()), lines(&mut predict(dir, &flags)));
+}
+
+#[test]
+fn a_run_goes_on_with_either_name_of_its_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert-tok");
+    let row = json!({"form": ["the", "cat"], "ner": ["O", "B-X"]});
+    write(dir, "rows.jsonl", &vec![row; 4]);
+    let mut command = peft(dir);
+    command.args(["train", "--model=model", "--method=prompt", "--task=token-cls", "--out=out"]);
+    command.args(["--train=rows.jsonl", "--text-field=form", "--label-field=ner", "--steps=2"]);
+    succeed(&mut command);
+    for (steps, names) in [
+        ("--steps=3", ["--tokens-field=form", "--tags-field=ner"]),
+        ("--steps=4", ["--text-field=form", "--tags-field=ner"]),
+    ] {
+        succeed(peft(dir).args(["train", "--resume", "--out=out", steps]).args(names));
+    }
+    let both = ["train", "--resume", "--out=out", "--text-field=form", "--tokens-field=form"];
+    assert_eq!(peft(dir).args(both).output().unwrap().status.code(), Some(2));
 }
 
 /// What a cell says, as a value of JSON: tables have no types.

@@ -185,7 +185,7 @@ fn read(args: &ConvertArgs, format: Format, base: Option<&Given>) -> CliResult<R
     if !Adapter::exists(&args.from) && is_alone(&args.from) {
         return read_foreign(args, format, base, args.base_model.clone().or_else(model));
     }
-    let adapter = adapter_folder::load(&args.from)?;
+    let adapter = adapter_folder::load(&args.from, args.task)?;
     let was = adapter.config.peft_type.name();
     let mut adapter = prompt_file::into_prompt_tuning(adapter);
     let config = &mut adapter.config;

@@ -66,7 +66,7 @@ pub struct GenerateArgs {
     /// goes on with it; that of a `source` stands alone, as its target would.
     #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
     output: Option<PathBuf>,
-    /// How they are written. Of a table, lists are JSON in a cell.
+    /// How they are written: JSON Lines as they are made, a table at the end. Of a table, lists are JSON in a cell.
     #[arg(
         long,
         value_enum,
@@ -98,11 +98,15 @@ pub fn run(args: &GenerateArgs) -> CliResult {
         let message = "is for the rows of --input; the text of --prompt goes to stdout (> FILE)";
         return Err(Error::setting("--output", message).into());
     }
+    if args.prompt.is_some() && args.format.is_some() {
+        let message = "is for the rows of --input; the text of --prompt stands as it is";
+        return Err(Error::setting("--format", message).into());
+    }
     if args.prompt.is_some() {
         args.text.check_prompt(args.asked.chat)?;
     }
     output::check_output("--output", args.output.as_deref(), &args.input)?;
-    let format = Format::of(args.format, "--output", args.output.as_deref())?;
+    let format = Format::told(args.format, "--output", args.output.as_deref())?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
     if args.asked.chat && session.model().spec().is_encoder_decoder() {

@@ -11,7 +11,9 @@ use peft_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    adapter_folder, base_model, device,
+    adapter_folder,
+    base_model::{self, Purpose},
+    device,
     error::{CliResult, in_adapter},
     locate,
     output::{self, grouped, line},
@@ -44,7 +46,7 @@ pub struct InspectArgs {
 /// Returns an error if the adapter or the model cannot be used.
 pub fn run(args: &InspectArgs) -> CliResult {
     let dir = locate::adapter(&args.adapter)?;
-    let adapter = adapter_folder::load(&dir)?;
+    let adapter = adapter_folder::load(&dir, None)?;
     let config = &adapter.config;
     let file = stored::path(&dir)?;
     let file = file.file_name().unwrap_or_default().to_string_lossy();
@@ -132,7 +134,7 @@ fn nearest(
     let base = peft_models::load(model, &device)?;
     if let Some(given) = &args.model {
         let whose = args.adapter.display().to_string();
-        base_model::note_other_name(adapter, &base, given, &whose);
+        base_model::note_other_name(adapter, &base, given, &whose, Purpose::Use);
     }
     let spec = base.model.spec();
     let Content::Embeddings(prompt) =

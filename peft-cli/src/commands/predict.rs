@@ -74,7 +74,7 @@ pub struct PredictArgs {
     /// File for the predictions.
     #[arg(long, value_name = "FILE", show_default = "stdout")]
     output: Option<PathBuf>,
-    /// How they are written. Of a table, lists are JSON in a cell.
+    /// How they are written: JSON Lines as they are made, a table at the end. Of a table, lists are JSON in a cell.
     #[arg(
         long,
         value_enum,
@@ -107,7 +107,7 @@ const BATCHES_TOGETHER: usize = 8;
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
     output::check_output("--output", args.output.as_deref(), &args.input)?;
-    args.format()?;
+    Format::told(args.format, "--output", args.output.as_deref())?;
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;

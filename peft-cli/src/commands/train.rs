@@ -155,7 +155,7 @@ pub fn run(args: TrainArgs) -> CliResult {
         output::note(closing::had_ended(&trained, &out));
     }
     close(&run, &trained, progress.train_loss(), &out, args.json)?;
-    output::next("next: ", &closing::next_command(&run, &out));
+    output::next("next: ", &closing::next_command(&run, &trained, &out));
     Ok(())
 }
 

@@ -90,8 +90,8 @@ fn text_field(record: &Record, named: &[FieldNames]) -> Option<String> {
         return None;
     }
     // A table has a list of words as text, too.
-    let is_text =
-        |name: &&str| text_of(record, name).is_some_and(|text| !text.trim_start().starts_with('['));
+    let is_list = |text: &str| serde_json::from_str::<Vec<Value>>(text).is_ok();
+    let is_text = |name: &&str| text_of(record, name).is_some_and(|text| !is_list(text));
     let of_role = |role| named.iter().filter_map(move |names: &FieldNames| names.get(role));
     if let Some(name) = of_role(Role::Text).chain(of_role(Role::Tokens)).find(is_text) {
         return Some(name.to_string());
@@ -150,12 +150,13 @@ mod tests {
 
     #[test]
     fn a_field_that_is_named_may_hold_a_text_or_words() {
-        let fields = json!({"sentence": "in Oslo", "listed": "[\"a b\"]", "tokens": ["x"]});
+        let fields = json!({"sentence": "in Oslo", "marked": "[1] in", "listed": "[\"a b\"]", "tokens": ["x"]});
         let fields = fields.as_object().cloned().unwrap_or_default();
         let row = Record::new(Arc::from(Path::new("a")), 1, fields);
         for (role, name, words) in [
             (Role::Text, "sentence", Some(json!(["in", "Oslo"]))),
             (Role::Tokens, "sentence", Some(json!(["in", "Oslo"]))),
+            (Role::Text, "marked", Some(json!(["[", "1", "]", "in"]))),
             (Role::Text, "listed", None),
         ] {
             let named = [FieldNames::from_iter([(role, name.to_string())])];

@@ -14,7 +14,9 @@ use peft_models::{LoadOptions, Loaded};
 
 use super::UseArgs;
 use crate::{
-    adapter_folder, base_model, device,
+    adapter_folder,
+    base_model::{self, Purpose},
+    device,
     encoding::{adapter_labels, check_problem_type, parse_labels, stored_labels},
     error::{CliResult, in_adapter},
     locate,
@@ -86,7 +88,8 @@ impl Session {
             .zip(dirs)
             .map(|(named, adapter_dir)| {
                 let named = named.unwrap_or(Path::new(""));
-                let adapter = adapter_dir.as_deref().map(adapter_folder::load).transpose()?;
+                let load = |dir| adapter_folder::load(dir, base.config.task());
+                let adapter = adapter_dir.as_deref().map(load).transpose()?;
                 if let Some(adapter) = adapter.as_ref().filter(|_| !args.any_base) {
                     check_base(adapter, &base, named)?;
                 }
@@ -94,7 +97,7 @@ impl Session {
                 let mut session = session.map_err(in_adapter(named))?;
                 if let Some(adapter) = session.adapter.as_ref().filter(|_| !args.any_base) {
                     let whose = named.display().to_string();
-                    base_model::note_other_name(adapter, &base, &args.model, &whose);
+                    base_model::note_other_name(adapter, &base, &args.model, &whose, Purpose::Use);
                 }
                 if session.base_sha256().is_some() && !args.any_base {
                     let base = base.clone();

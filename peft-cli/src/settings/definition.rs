@@ -56,6 +56,13 @@ macro_rules! settings {
                 if self.batch_size.is_some() || self.batch_tokens.is_some() {
                     (other.batch_size, other.batch_tokens) = (None, None);
                 }
+                // So do the two names of the words to tag, and those of their tags.
+                if self.text_field.is_some() || self.tokens_field.is_some() {
+                    (other.text_field, other.tokens_field) = (None, None);
+                }
+                if self.label_field.is_some() || self.tags_field.is_some() {
+                    (other.label_field, other.tags_field) = (None, None);
+                }
                 // An adapter to start from replaces other initial values.
                 if self.init_adapter.is_some() && other.init_adapter.is_none() {
                     (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use peft_core::{Error, data::Example, metrics::Metrics, train::checkpoint::Checkpoints};
+use peft_core::{
+    Error, contract::context_budget::ContextBudget, data::Example, metrics::Metrics, text::Encoded,
+    train::checkpoint::Checkpoints,
+};
 
 use super::{PreparedRun, TrainedRun, file_names::RUN_FILE};
-use crate::output::{grouped, table};
+use crate::output::{grouped, quoted, table};
 
 /// How a run ended, in a line.
 pub fn summary(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
@@ -67,10 +70,13 @@ pub fn had_ended(trained: &TrainedRun, out: &Path) -> String {
 
 /// The command that uses the adapter in `out`, as a shell takes it: on the validation rows where there is a file of them.
 /// Those that were held out stand among the training rows, which are no test.
-pub fn next_command(run: &PreparedRun, out: &Path) -> String {
+pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
     let settings = &run.settings;
     let (command, limit) = match run.task.is_language_model() {
-        true => ("generate", new_tokens(run).map(|count| format!(" --max-new-tokens {count}"))),
+        true => {
+            let count = new_tokens(run).and_then(|count| fitting(run, trained, count));
+            ("generate", count.map(|count| format!(" --max-new-tokens {count}")))
+        }
         false => ("predict", None),
     };
     let limit = limit.unwrap_or_default();
@@ -91,6 +97,29 @@ fn new_tokens(run: &PreparedRun) -> Option<usize> {
         |row: &Example| row.decoder_input_ids.is_some() || row.labelled() < row.input_ids.len();
     let limit = rows.iter().map(Example::labelled).max();
     limit.filter(|_| !run.train.goes_on.contains(&true) && rows.iter().all(has_source))
+}
+
+/// As many of `count` new tokens as fit behind the longest source of the run's rows, if any do.
+fn fitting(run: &PreparedRun, trained: &TrainedRun, count: usize) -> Option<usize> {
+    let spec = run.base.model.spec();
+    let virtual_tokens = trained.adapter.virtual_tokens(spec, &run.device).ok()?;
+    let budget = ContextBudget::new(spec, &virtual_tokens);
+    let longest =
+        [&run.train, &run.valid].map(|rows| longest_source(rows, run.settings.max_length));
+    let [train, valid] = longest.map(|longest| longest.unwrap_or_default());
+    // The decoder of an encoder-decoder also reads the token it starts from.
+    let most = budget.most_new_tokens(train.max(valid), 1);
+    Some(count.min(most)).filter(|count| *count > 0)
+}
+
+/// The tokens of the longest source. One that was cut may have more room without its target.
+fn longest_source(rows: &Encoded, max_length: Option<usize>) -> Option<usize> {
+    let source = |row: &Example| match &row.decoder_input_ids {
+        Some(_) => row.input_ids.len(),
+        None => row.input_ids.len() - row.labelled().min(row.input_ids.len()),
+    };
+    let longest = rows.examples.iter().map(source).max();
+    longest.max(max_length.filter(|_| rows.truncated > 0))
 }
 
 /// The command that continues the run in `out`.
@@ -115,29 +144,9 @@ pub fn way_on(run: &PreparedRun, error: &Error, out: &Path) -> Option<String> {
     ))
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "_-./@:=+,%".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_quoted_for_a_shell() {
-        let of = |path: &str| quoted(Path::new(path));
-        assert_eq!(
-            [of("runs/a-1.2"), of("a b"), of("it's")],
-            ["runs/a-1.2", "'a b'", r"'it'\''s'"]
-        );
-        assert_eq!([of("$x"), of("")], ["'$x'", "''"]);
-    }
 
     #[test]
     fn the_loss_says_what_it_is_of() {

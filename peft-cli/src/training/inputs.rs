@@ -10,7 +10,8 @@ use peft_models::{LoadOptions, Loaded};
 
 use super::expected_memory::AfterLoading;
 use crate::{
-    adapter_folder, base_model,
+    adapter_folder,
+    base_model::{self, Purpose},
     data_files::DataFiles,
     decoder_start,
     encode_rows::encode,
@@ -58,7 +59,8 @@ impl Inputs {
         let before = memory::own();
         let base = base_model::load(dir.path(), device, options)?;
         let after_loading = AfterLoading::of(dir.path(), before);
-        let start_adapter = start_dir.as_deref().map(adapter_folder::load).transpose()?;
+        let load = |dir| adapter_folder::load(dir, settings.task);
+        let start_adapter = start_dir.as_deref().map(load).transpose()?;
         if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
             base_model::check_surplus(adapter, dir.path()).map_err(in_adapter(named))?;
         }
@@ -69,7 +71,8 @@ impl Inputs {
             output::note("note: the adapter of --init-adapter was trained on another base model");
         }
         if let (Some(adapter), Some(given)) = (&start_adapter, &settings.model) {
-            base_model::note_other_name(adapter, &base, given, "the adapter of --init-adapter");
+            let whose = "the adapter of --init-adapter";
+            base_model::note_other_name(adapter, &base, given, whose, Purpose::Start);
         }
         let columns = settings.columns.as_deref();
         let train =

@@ -62,7 +62,7 @@ pub struct PreparedRun {
     epoch: Epoch,
     after_loading: AfterLoading,
     pub(super) train: Encoded,
-    valid: Encoded,
+    pub(super) valid: Encoded,
 }
 
 /// What a run has made.

@@ -16,7 +16,8 @@ pub use collect::collect_labels;
 pub use unlabelled::is_unlabelled;
 
 pub(super) use unlabelled::{
-    ONLY_PREDICTED, no_labels, refuse_unlabelled_element, unless_none_has_one, with_way_out,
+    ONLY_PREDICTED, has_other_reason, no_labels, refuse_unlabelled_element, unless_none_has_one,
+    with_way_out,
 };
 
 use super::record::{Record, describe};

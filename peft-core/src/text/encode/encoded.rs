@@ -10,7 +10,7 @@ use crate::{
     text::{
         detect::refuse_rejected,
         fields::{FieldNames, Role},
-        labels::{ONLY_PREDICTED, is_unlabelled},
+        labels::{ONLY_PREDICTED, has_other_reason, is_unlabelled},
         record::Record,
         template::Template,
         values::{ambiguous, is_ambiguous},
@@ -70,6 +70,9 @@ pub(super) struct Gathered<'c> {
     ambiguous: usize,
     /// The file of the first record that was left out.
     left_out: Option<Arc<Path>>,
+    /// The file of the first record, and its error, where neither it nor one after it has a label that is needed: a
+    /// later one may.
+    none_labelled: Option<(Arc<Path>, Error)>,
     /// Fields of optional parts of the templates that no record has had.
     absent: Vec<(&'c str, &'c Template)>,
 }
@@ -89,6 +92,7 @@ impl<'c> Gathered<'c> {
             },
             ambiguous: 0,
             left_out: None,
+            none_labelled: None,
             absent: templates.flat_map(optional).collect(),
         }
     }
@@ -96,11 +100,32 @@ impl<'c> Gathered<'c> {
     /// Encodes the next records, with an encoder of these settings.
     ///
     /// # Errors
-    /// As [`Encoder::encode`].
+    /// As [`Encoder::encode`]. That the first rows have no label is told once all rows are read, or one has one.
     pub(super) fn add(&mut self, encoder: &Encoder, records: &[Record]) -> Result<()> {
+        let is_first = self.encoded.records() == 0;
+        match records.iter().all(|record| lacks_label(self.config, record)) {
+            true if self.none_labelled.is_some() => return Ok(()),
+            true if is_first && !records.is_empty() => {
+                let (first, rest) = records.split_at(1);
+                return match self.add_rows(encoder, first) {
+                    Ok(()) => self.add_rows(encoder, rest),
+                    Err(error) => {
+                        self.none_labelled = Some((first[0].path.clone(), error));
+                        Ok(())
+                    }
+                };
+            }
+            _ => {}
+        }
+        match self.none_labelled.take() {
+            Some((_, error)) => Err(error),
+            None => self.add_rows(encoder, records),
+        }
+    }
+
+    fn add_rows(&mut self, encoder: &Encoder, records: &[Record]) -> Result<()> {
         let Self { config, encoded, left_out, .. } = self;
         self.absent.retain(|(name, _)| records.iter().all(|record| record.value(name).is_none()));
-        refuse_unlabelled_rows(config, encoded, records)?;
         let (without, records): (Vec<&Record>, Vec<&Record>) =
             records.iter().partition(|record| config.leaves_out(record));
         encoded.unlabelled += without.len();
@@ -150,9 +175,13 @@ impl<'c> Gathered<'c> {
     ///
     /// # Errors
     /// [`Error::Data`] at the first record, if each has a list of numbers that could be read in two ways;
-    /// [`Error::File`] if all were left out.
+    /// [`Error::File`] if all were left out, or none has a label.
     pub(super) fn finish(self) -> Result<Encoded> {
-        let Self { config, mut encoded, ambiguous: open, left_out, absent } = self;
+        let Self { config, mut encoded, ambiguous: open, left_out, none_labelled: first, absent } =
+            self;
+        if let Some((path, _)) = first {
+            return Err(none_labelled(&path, config.fields.name(Role::Label)));
+        }
         if let Some(path) = left_out.filter(|_| encoded.records() == 0) {
             let key = config.fields.name(Role::Label);
             return Err(none_labelled(&path, key));
@@ -171,23 +200,13 @@ impl<'c> Gathered<'c> {
     }
 }
 
-/// Refuses the first rows if none of them has a label, where they are not left out: the first alone would say that it
-/// can be.
-fn refuse_unlabelled_rows(
-    config: &EncoderConfig,
-    before: &Encoded,
-    records: &[Record],
-) -> Result<()> {
+/// Whether a row has no label where it needs one, and nothing else is said to be the reason.
+fn lacks_label(config: &EncoderConfig, record: &Record) -> bool {
     let key = config.fields.name(Role::Label);
-    let labels = config.labels.as_ref();
-    let has_none = |record: &Record| is_unlabelled(record, key, config.problem_type, labels);
     let is_read = config.targets && config.task == Task::SeqCls && !config.skip_unlabelled;
-    match records {
-        [first, _, ..] if is_read && before.records() == 0 && records.iter().all(has_none) => {
-            Err(none_labelled(&first.path, key))
-        }
-        _ => Ok(()),
-    }
+    is_read
+        && is_unlabelled(record, key, config.problem_type, config.labels.as_ref())
+        && !has_other_reason(record, key)
 }
 
 fn none_labelled(path: &Path, key: &str) -> Error {

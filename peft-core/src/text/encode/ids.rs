@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::text::encode::{
         Encoder,
-        tests::{labels, one, refusal},
+        tests::{labels, one, refusal, rows},
     };
     use serde_json::json;
 
@@ -197,9 +197,12 @@ mod tests {
         let row = |label: Value| json!({"input_ids": [1], "label": label});
         let unknown = encoder(Task::SeqCls);
         assert_eq!(one(&unknown, row(json!(7))).unwrap().0.target, Target::Class(7));
-        assert!(
-            refusal(&unknown, row(json!(-1))).contains("found the number -1, expected a class")
-        );
+        // Where another row has a label: alone, it would be said that none has one.
+        let of_first = |encoder: &Encoder, first: Value| {
+            encoder.encode(&rows([first, row(json!(1))])).unwrap_err().to_string()
+        };
+        let error = of_first(&unknown, row(json!(-1)));
+        assert!(error.contains("found the number -1, expected a class"), "{error}");
         assert!(refusal(&unknown, row(json!("no"))).contains("expected a class index"));
         let config = EncoderConfig {
             labels: labels(&["no", "yes"]),
@@ -210,7 +213,7 @@ mod tests {
         assert_eq!(one(&named, row(json!("yes"))).unwrap().0.target, Target::Class(1));
         assert!(refusal(&named, row(json!(2))).contains("found class 2 of 2 classes"));
         assert!(refusal(&named, row(json!("x"))).contains("label `x`, expected one of: no, yes"));
-        assert!(refusal(&named, json!({"input_ids": [1]})).contains("`label` is missing"));
+        assert!(of_first(&named, json!({"input_ids": [1]})).contains("`label` is missing"));
     }
 
     #[test]

@@ -192,7 +192,15 @@ mod tests {
             let error = encode(config, none.clone()).0.unwrap_err().to_string();
             let says = "rows.jsonl: no row has a label in field `label`; set `label_field`";
             assert!(error.starts_with(says), "{error}");
+            let one = encode(config, [label(json!(null))]).0.unwrap_err().to_string();
+            assert!(one.starts_with(says), "{one}");
         }
+        // Where the file goes on with labels, the first row is told.
+        let late = none.chain([label(json!("a"))]);
+        assert_eq!(encode(&skipping, late.clone()).0.unwrap().records(), 1);
+        let error = encode(&classes(), late).0.unwrap_err().to_string();
+        let is_of_row = error.starts_with("rows.jsonl, line 1: ");
+        assert!(is_of_row && error.contains("set `skip_unlabelled`"), "{error}");
         let predict = EncoderConfig { targets: false, ..skipping.clone() };
         assert_eq!(encode(&predict, [label(json!("-"))]).0.unwrap().records(), 1);
         let tags =

@@ -88,7 +88,7 @@ mod tests {
         text::{
             encode::{
                 EncoderConfig,
-                tests::{labels, one, refusal},
+                tests::{labels, one, refusal, rows},
             },
             template::Template,
             tokenizer::tests::word_piece,
@@ -155,12 +155,17 @@ mod tests {
             refusal(&encoder, json!({"text": "a", "label": "maybe"})),
             "rows.jsonl, line 1: found label `maybe`, expected one of: no, yes, 0, true"
         );
-        assert!(refusal(&encoder, json!({"text": "a"})).contains("field `label` is missing"));
+        // Where another row has a label: alone, it would be said that none has one.
+        let of_first = |row| {
+            let both = rows([row, json!({"text": "a", "label": "no"})]);
+            encoder.encode(&both).unwrap_err().to_string()
+        };
+        assert!(of_first(json!({"text": "a"})).contains("field `label` is missing"));
         assert!(refusal(&encoder, json!({"label": "no"})).contains("field `text` is missing"));
         assert!(refusal(&encoder, json!({"text": 5, "label": "no"})).contains("the number 5"));
         let row = json!({"text": "a", "text_pair": 5, "label": "no"});
         assert!(refusal(&encoder, row).contains("field `text_pair`: found the number 5"));
-        let error = refusal(&encoder, json!({"text": "a", "label": -1}));
+        let error = of_first(json!({"text": "a", "label": -1}));
         assert!(
             error.contains("found label `-1`, expected one of: no, yes")
                 && error.contains("`skip_unlabelled`"),

@@ -87,8 +87,7 @@ pub(in crate::text) fn with_way_out(
     problem_type: ProblemType,
     labels: Option<&Labels>,
 ) -> Error {
-    let is_hinted = record.aside.as_ref().is_some_and(|aside| aside.hint.is_some());
-    let is_other = record.value(key).is_none() && is_hinted || record.is_repeated(key);
+    let is_other = has_other_reason(record, key);
     match error {
         Error::Data { path, line, message }
             if !is_other && is_unlabelled(record, key, problem_type, labels) =>
@@ -97,6 +96,12 @@ pub(in crate::text) fn with_way_out(
         }
         other => other,
     }
+}
+
+/// Whether the file hints at another reason why a row has no field `key` than that it has no label.
+pub(in crate::text) fn has_other_reason(record: &Record, key: &str) -> bool {
+    let is_hinted = record.aside.as_ref().is_some_and(|aside| aside.hint.is_some());
+    record.value(key).is_none() && is_hinted || record.is_repeated(key)
 }
 
 /// No row has a label.
