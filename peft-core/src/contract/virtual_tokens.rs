@@ -165,7 +165,7 @@ impl VirtualTokens {
 
     /// The positions that they take in front of each row of an encoder, which computes them with the row: P for
     /// embeddings, else 0.
-    pub(crate) fn in_front(&self) -> usize {
+    pub fn in_front(&self) -> usize {
         if matches!(self.content, Content::Embeddings(_)) { self.len } else { 0 }
     }
 
