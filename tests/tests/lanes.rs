@@ -1,12 +1,12 @@
-//! Slices of a batch that cores compute side by side: the numbers of a batch that stays whole, and always the same ones
-//! for a number of threads.
+//! Slices of a batch that cores compute side by side: the numbers of rows that come one by one, and the same bits for
+//! any number of threads.
 #![cfg(feature = "cpu")]
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{
     FrozenModel, Head, Mode, PeftMethod, Task, Topology,
     contract::params,
-    data::{Example, IGNORE, Target},
+    data::{Example, IGNORE, Order, Sampler, Target},
     evaluate::Predictor,
     train::{Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
 };
@@ -17,14 +17,16 @@ use rayon::ThreadPoolBuilder;
 
 use crate::methods::{Check, each_method};
 
-const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 64 };
+const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 256 };
 const CLASSES: usize = 3;
+const PACKED: usize = 240;
 
-/// Rows of 1 to 17 tokens; the last has no target, where targets are tokens.
+/// Rows of 1 to 205 tokens, so that batches have several slices; the last has no target, where targets are tokens.
 fn rows(task: Task) -> Vec<Example> {
     let row = |index: usize| {
-        let ids: Vec<u32> =
-            (0..1 + 5 * index % 17).map(|at| (7 * at + index) as u32 % VOCAB as u32).collect();
+        let ids: Vec<u32> = (0..1 + 12 * (5 * index % 18))
+            .map(|at| (7 * at + index) as u32 % VOCAB as u32)
+            .collect();
         let last = index == 13;
         let labels = |ids: &[u32]| match last {
             true => vec![IGNORE; ids.len()],
@@ -57,12 +59,22 @@ impl Observer for Losses {
     }
 }
 
+/// How the rows of a step come.
+#[derive(Clone, Copy)]
+enum Come {
+    /// In batches, which are divided.
+    InBatches,
+    /// One by one, so that nothing is divided.
+    OneByOne,
+}
+
 /// What a run of 4 steps on `threads` threads finds: its losses, what it has learnt, and the scores of its rows.
 fn run<M: PeftMethod>(
     threads: usize,
     model: &dyn FrozenModel,
     method: &M,
     packing: bool,
+    come: Come,
 ) -> Vec<Vec<f64>> {
     let task = match model.spec().topology {
         Topology::EncoderOnly => Task::SeqCls,
@@ -74,14 +86,27 @@ fn run<M: PeftMethod>(
         let device = Device::flex().autodiff();
         Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
     });
+    let lengths = rows.iter().map(Example::num_tokens).collect();
+    let shuffled = Sampler::new(lengths, 1, 0, Order::Shuffled, false).unwrap();
+    let packed = shuffled.with_packing(PACKED).unwrap().packed_rows().unwrap().0;
+    // A step has all packed rows of an epoch, or ten rows.
+    let (batch_size, accumulation) = match (come, packing) {
+        (Come::InBatches, false) => (5, 2),
+        (Come::InBatches, true) => (packed, 1),
+        (Come::OneByOne, false) => (1, 10),
+        (Come::OneByOne, true) => (1, packed),
+    };
     let config = TrainConfig {
         steps: Some(4),
-        batch_size: 5,
-        accumulation: 2,
+        batch_size,
+        accumulation,
         clip_norm: Some(1.0),
         lr: 0.1,
+        // Only shuffled rows are packed.
+        shuffle: packing,
+        bucket: false,
         packing,
-        packed_length: packing.then_some(20),
+        packed_length: packing.then_some(PACKED),
         ..TrainConfig::new(task)
     };
     let (mut losses, method) = (Losses(Vec::new()), method.clone());
@@ -111,20 +136,19 @@ impl Check for SameOnAllThreads {
             if packing && model.spec().topology != Topology::DecoderOnly {
                 continue;
             }
-            let whole = run(1, model, &method, packing);
-            for threads in [2, 5] {
-                let found = run(threads, model, &method, packing);
-                let again = run(threads, model, &method, packing);
-                assert_eq!(found, again, "{:?}: twice the same", self.0);
-                assert_eq!(found.len(), whole.len());
-                for (found, whole) in found.iter().flatten().zip(whole.iter().flatten()) {
-                    let difference = (found - whole).abs();
-                    assert!(
-                        difference <= 2e-4 * (1.0 + whole.abs()),
-                        "{:?} on {threads} threads, packed {packing}: {found}, {whole}",
-                        self.0
-                    );
-                }
+            let found = run(1, model, &method, packing, Come::InBatches);
+            for threads in [1, 2, 5] {
+                let again = run(threads, model, &method, packing, Come::InBatches);
+                assert_eq!(found, again, "{:?} on {threads} threads, packed {packing}", self.0);
+            }
+            let expected = run(2, model, &method, packing, Come::OneByOne);
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                assert!(
+                    (found - expected).abs() <= 2e-4 * (1.0 + expected.abs()),
+                    "{:?}, packed {packing}: {found}, {expected}",
+                    self.0
+                );
             }
         }
     }

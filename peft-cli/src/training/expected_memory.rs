@@ -130,16 +130,30 @@ impl Run<'_> {
     fn bytes(&self) -> u64 {
         let (train, evaluated) = (self.training_batch(), self.batch(self.valid));
         let vocabulary = self.vocabulary();
-        // Each core has logits, and gradients of the virtual tokens, of a slice of its own.
-        let workers = self.base.model.lanes().workers() as u64;
+        // Some slices of a batch are computed at a time, each with logits of its own, and each leaves gradients of the virtual tokens.
+        let slices = self.slices(train);
+        let workers = (self.base.model.lanes().workers() as u64).min(slices);
         let at_once = (LOGITS / vocabulary.max(1)).clamp(ROWS[0], ROWS[1]).saturating_mul(workers);
         let at_once = at_once.min(train.targets);
         let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
         let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
-        let step = self.kept(train) + of_loss.max(self.computed(train));
+        // A decoder's prompt is computed once, for all of them.
+        let prompt = self.kept(Batch::default());
+        let of_rows = self.kept(train) - prompt + of_loss.max(self.computed(train));
+        let step = prompt + of_rows * workers / slices;
         let step = step.max(of_scores.max(self.computed(evaluated)));
-        let trained = (COPIES + workers - 1) * self.trained as u64;
+        let trained = (COPIES + slices - 1) * self.trained as u64;
         F32 * (trained + self.upcast() + step + step / PIECES)
+    }
+
+    /// How many slices a batch is divided into.
+    fn slices(&self, batch: Batch) -> u64 {
+        let is_in_front = self.base.model.spec().topology != Topology::DecoderOnly;
+        let in_front = if is_in_front { self.prompt } else { 0 };
+        let positions = batch.rows * (batch.tokens + batch.decoder_tokens + in_front as u64);
+        let slices =
+            self.base.model.lanes().slices(usize::try_from(positions).unwrap_or(usize::MAX));
+        (slices as u64).clamp(1, batch.rows.max(1))
     }
 
     /// Numbers of weights in fewer bits that all threads have upcast at a time.

@@ -147,8 +147,7 @@ pub trait FrozenModel: Debug + Send + Sync {
         NamedTensors::new()
     }
 
-    /// The workers among which the rows of a batch are divided in training and in prediction. Default one: the batch
-    /// stays whole.
+    /// The workers that compute slices of a batch in training and in prediction. Default one: the batch stays whole.
     fn lanes(&self) -> &dyn Lanes {
         &OneLane
     }

@@ -10,20 +10,30 @@ use std::{fmt::Debug, sync::Mutex};
 ///
 /// A model says which it has ([`FrozenModel::lanes`](super::frozen::FrozenModel::lanes)).
 pub trait Lanes: Debug + Send + Sync {
-    /// The number of workers. One that is asked from within [`run`](Self::run) answers with its share.
+    /// How many slices are computed at the same time. One that is asked from within [`run`](Self::run) answers with its share.
     fn workers(&self) -> usize;
 
-    /// Calls `work` with each of `0..count` once, at the same time where there are several workers, each with an equal
-    /// share of them. Returns when all are done; a panic of one of them goes on to the caller.
+    /// Into how many slices a batch is divided that has `positions` of tokens and of virtual tokens in front of them.
+    ///
+    /// Sums are made slice by slice, so results depend on it in their last digits. It had better not depend on how many
+    /// cores a machine has.
+    fn slices(&self, positions: usize) -> usize;
+
+    /// Calls `work` with each of `0..count` once, [`workers`](Self::workers) of them at a time. If there are fewer, each
+    /// has an equal share of the workers. Returns when all are done; a panic of one of them goes on to the caller.
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
 }
 
-/// One worker: slices, if there are several, are computed one after another.
+/// One worker, with the whole batch.
 #[derive(Clone, Copy, Debug)]
 pub struct OneLane;
 
 impl Lanes for OneLane {
     fn workers(&self) -> usize {
+        1
+    }
+
+    fn slices(&self, _: usize) -> usize {
         1
     }
 
@@ -69,6 +79,10 @@ mod tests {
 
     impl Lanes for Threads {
         fn workers(&self) -> usize {
+            3
+        }
+
+        fn slices(&self, _: usize) -> usize {
             3
         }
 

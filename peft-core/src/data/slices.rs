@@ -2,18 +2,29 @@
 
 use std::cmp::Reverse;
 
+use crate::contract::lanes::Lanes;
+
 /// What workers that share a slice do, of what they do with slices of their own: products are split among them, and
 /// they wait for each other.
 const SHARED: f64 = 0.85;
 
-/// Divides rows of the given lengths, with `in_front` virtual tokens in front of each, into at most as many slices as
-/// there are workers, by indices.
+/// Divides rows of the given lengths, with `in_front` virtual tokens in front of each, into slices, by indices: at
+/// most as many as [`Lanes::slices`] says.
 ///
 /// Rows of similar length come together, so that a slice needs less padding than the batch; a slice costs its number
 /// of rows times the length of the longest. The result depends on nothing but the arguments. Slices are in the order of their
-/// first rows, and none consists of rows without tokens, unless all do. There are fewer slices than workers where
-/// rows are few: the workers then share slices.
-pub fn slices(lengths: &[usize], in_front: usize, workers: usize) -> Vec<Vec<usize>> {
+/// first rows, and none consists of rows without tokens, unless all do. There are fewer where rows are few or of such
+/// lengths that some slices would take far longer than others: workers then share slices.
+pub fn slices(lengths: &[usize], in_front: usize, lanes: &dyn Lanes) -> Vec<Vec<usize>> {
+    let positions = lengths
+        .iter()
+        .filter(|length| **length > 0)
+        .fold(0, |sum: usize, length| sum.saturating_add(length.saturating_add(in_front)));
+    at_most(lanes.slices(positions), lengths, in_front)
+}
+
+/// At most `most` slices.
+fn at_most(most: usize, lengths: &[usize], in_front: usize) -> Vec<Vec<usize>> {
     let mut rows: Vec<usize> = (0..lengths.len()).collect();
     // Stable: rows of equal length stay in order.
     rows.sort_by_key(|&row| Reverse(lengths[row]));
@@ -24,9 +35,10 @@ pub fn slices(lengths: &[usize], in_front: usize, workers: usize) -> Vec<Vec<usi
         .map(|length| length.saturating_add(in_front))
         .collect();
     let mut best = (f64::INFINITY, Vec::new());
-    for count in (1..=workers.min(costs.len())).rev() {
+    for count in (1..=most.min(costs.len())).rev() {
         let cuts = divide(&costs, count);
-        let each = workers as f64 / cuts.len() as f64;
+        // As if there were a worker for each.
+        let each = most as f64 / cuts.len() as f64;
         let speed = if each < 2.0 { 1.0 } else { SHARED * each.floor() };
         let time = largest(&costs, &cuts) as f64 / speed;
         if time < best.0 {
@@ -92,30 +104,30 @@ mod tests {
 
     #[test]
     fn rows_are_divided_by_their_costs() {
-        assert_eq!(slices(&[7; 8], 0, 2), [vec![0, 1, 2, 3], vec![4, 5, 6, 7]]);
+        assert_eq!(at_most(2, &[7; 8], 0), [vec![0, 1, 2, 3], vec![4, 5, 6, 7]]);
         // One long row costs as much as six short ones.
         let one_long = [10, 10, 60, 10, 10, 10, 10];
-        assert_eq!(slices(&one_long, 0, 2), [vec![0, 1, 3, 4, 5, 6], vec![2]]);
+        assert_eq!(at_most(2, &one_long, 0), [vec![0, 1, 3, 4, 5, 6], vec![2]]);
         // Not where virtual tokens are most of each row.
-        assert_eq!(slices(&one_long, 100, 2), [vec![0, 1, 2], vec![3, 4, 5, 6]]);
+        assert_eq!(at_most(2, &one_long, 100), [vec![0, 1, 2], vec![3, 4, 5, 6]]);
         // Three equal rows: two workers that share all of them are sooner done than one with two rows.
-        assert_eq!(slices(&[5; 3], 0, 2), [vec![0, 1, 2]]);
-        assert_eq!(slices(&[5; 2], 0, 8), [vec![0], vec![1]]);
+        assert_eq!(at_most(2, &[5; 3], 0), [vec![0, 1, 2]]);
+        assert_eq!(at_most(8, &[5; 2], 0), [vec![0], vec![1]]);
         // A model refuses a batch without tokens.
-        assert_eq!(slices(&[0, 5, 0, 5, 0], 3, 2), [vec![0, 2, 3, 4], vec![1]]);
-        assert_eq!(slices(&[0, 0], 3, 2), [vec![0, 1]]);
-        assert_eq!(slices(&[3], 0, 4), [vec![0]]);
-        assert!(slices(&[], 0, 4).is_empty());
+        assert_eq!(at_most(2, &[0, 5, 0, 5, 0], 3), [vec![0, 2, 3, 4], vec![1]]);
+        assert_eq!(at_most(2, &[0, 0], 3), [vec![0, 1]]);
+        assert_eq!(at_most(4, &[3], 0), [vec![0]]);
+        assert!(at_most(4, &[], 0).is_empty());
     }
 
     proptest! {
         #[test]
         fn every_row_is_in_one_slice(
-            lengths in prop::collection::vec(0usize..300, 0..40), in_front in 0usize..100, workers in 1usize..9,
+            lengths in prop::collection::vec(0usize..300, 0..40), in_front in 0usize..100, most in 1usize..9,
         ) {
-            let found = slices(&lengths, in_front, workers);
+            let found = at_most(most, &lengths, in_front);
             let any = lengths.iter().any(|length| *length > 0);
-            prop_assert!(found.len() <= workers);
+            prop_assert!(found.len() <= most);
             prop_assert!(found.iter().all(|slice| !any || slice.iter().any(|row| lengths[*row] > 0)));
             let mut rows: Vec<usize> = found.concat();
             rows.sort_unstable();

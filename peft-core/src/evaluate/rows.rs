@@ -92,7 +92,7 @@ impl<'a> RowReader<'a> {
             let virtual_tokens = virtual_tokens(&indices)?;
             virtual_tokens.check(model.spec(), indices.len())?;
             let own: Vec<usize> = indices.iter().map(|index| lengths[*index]).collect();
-            let slices = slices(&own, virtual_tokens.in_front(), lanes.workers());
+            let slices = slices(&own, virtual_tokens.in_front(), lanes);
             let whole = slices.len() == 1;
             let slice = |rows: Vec<usize>| {
                 let own: Vec<usize> = rows.iter().map(|row| indices[*row]).collect();

@@ -7,6 +7,7 @@ use crate::{
     contract::{
         frozen::FrozenModel,
         head::Head,
+        lanes::Lanes,
         loss::{smoothed_cross_entropy_sum, weight_of_targets},
         virtual_tokens::VirtualTokens,
     },
@@ -36,8 +37,8 @@ impl<'a> Rows<'a> {
         self.examples.iter().map(|example| example.num_tokens()).sum()
     }
 
-    /// Divides the rows among workers. In front of each row, virtual tokens take `in_front` positions.
-    pub(super) fn slices(&self, workers: usize, in_front: usize) -> Vec<Self> {
+    /// Divides the rows into slices. In front of each row, virtual tokens take `in_front` positions.
+    pub(super) fn slices(&self, lanes: &dyn Lanes, in_front: usize) -> Vec<Self> {
         let mut rest = self.examples.as_slice();
         let ones = vec![1; if self.packed.is_some() { 0 } else { self.examples.len() }];
         let counts = self.packed.as_deref().unwrap_or(&ones);
@@ -55,7 +56,7 @@ impl<'a> Rows<'a> {
             packed: self.packed.as_ref().map(|_| indices.iter().map(|i| rows[*i].len()).collect()),
         };
         let lengths: Vec<usize> = rows.iter().map(length).collect();
-        slices(&lengths, in_front, workers).into_iter().map(slice).collect()
+        slices(&lengths, in_front, lanes).into_iter().map(slice).collect()
     }
 }
 

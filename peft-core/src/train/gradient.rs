@@ -62,7 +62,7 @@ pub(super) fn step_gradient<M: PeftMethod>(
     let (lanes, head) = (model.lanes(), trainable.head.as_ref());
     let mut nothing = true;
     for batch in batches {
-        let slices = batch.slices(lanes.workers(), virtual_tokens.in_front());
+        let slices = batch.slices(lanes, virtual_tokens.in_front());
         let part =
             |rows: Rows<'_>| gradient_of_slice(model, config, head, &rows, &virtual_tokens, total);
         for part in side_by_side(lanes, slices, part) {

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use burn::tensor::Device;
@@ -14,6 +14,10 @@ use super::entry::unavailable;
 /// The threads of rayon's pool that the caller belongs to: all cores, unless a program chose otherwise.
 #[derive(Clone, Copy, Debug)]
 struct Cores;
+
+/// What a slice has at least: enough rows for a product to be worth laying out a matrix for it. The number of slices is
+/// a power of two, so that two, four or eight cores have equal shares.
+const POSITIONS: usize = 128;
 
 /// Pools of 1, 2, 4, ... threads, which are kept, since threads have buffers of their own. With N cores there are N / s
 /// pools of s threads at most, N for each s.
@@ -48,22 +52,36 @@ impl Lanes for Cores {
         if NO_MORE_THREADS.load(Ordering::Relaxed) { 1 } else { rayon::current_num_threads() }
     }
 
+    fn slices(&self, positions: usize) -> usize {
+        // At least 1, so that it has a logarithm.
+        1 << (positions / POSITIONS).max(1).ilog2()
+    }
+
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
-        if count > 1
-            && let Some(pools) = pools(rayon::current_num_threads(), count)
+        let threads = rayon::current_num_threads();
+        let at_a_time = count.min(threads);
+        if at_a_time > 1
+            && let Some(pools) = pools(threads, at_a_time)
         {
-            return start(&pools, 0, work);
+            let next = AtomicUsize::new(0);
+            return in_each(&pools, &|| {
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && index < count
+                {
+                    work(index);
+                }
+            });
         }
         (0..count).for_each(work);
     }
 }
 
-/// Runs `work` in each of the pools, the first with `index`, and waits for all of them.
-fn start(pools: &[Arc<ThreadPool>], index: usize, work: &(dyn Fn(usize) + Sync)) {
+/// Runs `work` in each of the pools, and waits for all of them.
+fn in_each(pools: &[Arc<ThreadPool>], work: &(dyn Fn() + Sync)) {
     if let Some((pool, others)) = pools.split_first() {
         pool.in_place_scope(|scope| {
-            scope.spawn(|_| work(index));
-            start(others, index + 1, work);
+            scope.spawn(|_| work());
+            in_each(others, work);
         });
     }
 }
@@ -83,7 +101,7 @@ mod tests {
     #[test]
     fn workers_are_shared_among_slices() {
         for (threads, count, each) in
-            [(1, 1, 1), (2, 2, 1), (5, 2, 2), (5, 5, 1), (7, 2, 2), (2, 3, 1)]
+            [(1, 1, 1), (1, 4, 1), (2, 2, 1), (5, 2, 2), (5, 5, 1), (7, 2, 2), (2, 3, 1), (2, 8, 1)]
         {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let calls = Mutex::new(Vec::new());
@@ -93,6 +111,18 @@ mod tests {
             let mut calls = calls.into_inner().unwrap();
             calls.sort_unstable();
             assert_eq!(calls, (0..count).map(|index| (index, each)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_number_of_slices_depends_on_the_batch_alone() {
+        for threads in [1, 2, 5] {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let of = |positions| pool.install(|| Cores.slices(positions));
+            assert_eq!(
+                [0, 255, 256, 511, 512, 1023, 1024, 5000].map(of),
+                [1, 1, 2, 2, 4, 4, 8, 32]
+            );
         }
     }
 
