@@ -210,10 +210,14 @@ fn logits_have_the_name_of_their_format() {
 #[test]
 fn a_format_is_for_rows_and_an_output_is_no_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let mut prompted = peft(dir.path());
-    let flags = ["generate", "--model=m", "--prompt=x", "--max-new-tokens=2", "--format=csv"];
-    let (code, said) = refused(prompted.args(flags));
-    assert!(code == 2 && said.contains("--format: is for the rows of --input"), "{said}");
+    for flag in ["--format=csv", "--ids", "--omit-input"] {
+        let mut prompted = peft(dir.path());
+        let flags = ["generate", "--model=m", "--prompt=x", "--max-new-tokens=2", flag];
+        let (code, said) = refused(prompted.args(flags));
+        let name = flag.split('=').next().unwrap();
+        let says = format!("{name}: is for the rows of --input");
+        assert!(code == 2 && said.contains(&says), "{said}");
+    }
     let mut folder = peft(dir.path());
     let (code, said) =
         refused(folder.args(["predict", "--model=m", "--input=i", "--output=a.csv/"]));

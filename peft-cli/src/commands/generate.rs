@@ -94,13 +94,17 @@ pub struct GenerateArgs {
 ///
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &GenerateArgs) -> CliResult {
-    if args.prompt.is_some() && args.output.is_some() {
-        let message = "is for the rows of --input; the text of --prompt goes to stdout (> FILE)";
-        return Err(Error::setting("--output", message).into());
-    }
-    if args.prompt.is_some() && args.format.is_some() {
-        let message = "is for the rows of --input; the text of --prompt stands as it is";
-        return Err(Error::setting("--format", message).into());
+    // clap asks for --input with these, but not beside --prompt, which it conflicts with.
+    let of_rows = [
+        ("--output", args.output.is_some(), "goes to stdout (> FILE)"),
+        ("--format", args.format.is_some(), "stands as it is"),
+        ("--ids", args.ids, "is shown alone"),
+        ("--omit-input", args.omit_input, "has no other fields"),
+    ];
+    let given = of_rows.iter().filter(|_| args.prompt.is_some()).find(|(_, is_given, _)| *is_given);
+    if let Some((flag, _, how)) = given {
+        let message = format!("is for the rows of --input; the text of --prompt {how}");
+        return Err(Error::setting(flag, message).into());
     }
     if args.prompt.is_some() {
         args.text.check_prompt(args.asked.chat)?;
