@@ -19,12 +19,12 @@ use crate::methods::{Check, each_method};
 
 const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 256 };
 const CLASSES: usize = 3;
-const PACKED: usize = 240;
+const PACKED: usize = 120;
 
-/// Rows of 1 to 205 tokens, so that batches have several slices; the last has no target, where targets are tokens.
+/// Rows of 1 to 103 tokens, so that batches have several slices; the last has no target, where targets are tokens.
 fn rows(task: Task) -> Vec<Example> {
     let row = |index: usize| {
-        let ids: Vec<u32> = (0..1 + 12 * (5 * index % 18))
+        let ids: Vec<u32> = (0..1 + 6 * (5 * index % 18))
             .map(|at| (7 * at + index) as u32 % VOCAB as u32)
             .collect();
         let last = index == 13;
@@ -89,11 +89,11 @@ fn run<M: PeftMethod>(
     let lengths = rows.iter().map(Example::num_tokens).collect();
     let shuffled = Sampler::new(lengths, 1, 0, Order::Shuffled, false).unwrap();
     let packed = shuffled.with_packing(PACKED).unwrap().packed_rows().unwrap().0;
-    // A step has all packed rows of an epoch, or ten rows.
+    // A step has all packed rows of an epoch, or all rows.
     let (batch_size, accumulation) = match (come, packing) {
-        (Come::InBatches, false) => (5, 2),
+        (Come::InBatches, false) => (7, 2),
         (Come::InBatches, true) => (packed, 1),
-        (Come::OneByOne, false) => (1, 10),
+        (Come::OneByOne, false) => (1, 14),
         (Come::OneByOne, true) => (1, packed),
     };
     let config = TrainConfig {
@@ -137,7 +137,7 @@ impl Check for SameOnAllThreads {
                 continue;
             }
             let found = run(1, model, &method, packing, Come::InBatches);
-            for threads in [1, 2, 5] {
+            for threads in [2, 5] {
                 let again = run(threads, model, &method, packing, Come::InBatches);
                 assert_eq!(found, again, "{:?} on {threads} threads, packed {packing}", self.0);
             }

@@ -104,7 +104,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     let given = of_rows.iter().filter(|_| args.prompt.is_some()).find(|(_, is_given, _)| *is_given);
     if let Some((flag, _, how)) = given {
         let message = format!("is for the rows of --input; the text of --prompt {how}");
-        return Err(Error::setting(flag, message).into());
+        return Err(Error::setting(*flag, message).into());
     }
     if args.prompt.is_some() {
         args.text.check_prompt(args.asked.chat)?;

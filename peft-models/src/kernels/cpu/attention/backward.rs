@@ -18,6 +18,10 @@ use super::{
     softmax,
 };
 
+/// Tasks that a pass has at least, if there are rows enough: they keep the cores of a slice busy. As many on every
+/// machine, so that sums are the same.
+const TASKS: usize = 16;
+
 /// See the [module](super). `saved` is what the forward pass kept.
 pub(super) fn backward(
     kernel: &Attention,
@@ -43,9 +47,9 @@ pub(super) fn backward(
         None => [(plan.n, plan.s), (k, plan.t), (k, plan.t)]
             .map(|(heads, rows)| HeadLayout::dense(heads, rows, d)),
     };
-    // Several rows of the batch add to the same virtual tokens: into as many partial sums as keep the cores busy, which
-    // are added up at the end, always in the same order.
-    let parts = if r == 1 { (2 * rayon::current_num_threads()).div_ceil(k).min(b) } else { b };
+    // Several rows of the batch add to the same virtual tokens: into partial sums, which are added up at the end, always
+    // in the same order.
+    let parts = if r == 1 { TASKS.div_ceil(k).min(b) } else { b };
     let size = k * p * d;
     let mut past = [(); 2].map(|()| vec![0.0; if of_past { parts * size } else { 0 }]);
     let pass = Pass {
