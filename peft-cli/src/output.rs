@@ -183,6 +183,17 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     table.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
 }
 
+/// Bytes in two digits, as people read them.
+pub fn bytes(count: u64) -> String {
+    let mb = count as f64 / 1e6;
+    match mb {
+        ..95.0 => format!("{:.0} MB", mb.max(1.0)),
+        ..950.0 => format!("{:.0} MB", 10.0 * (mb / 10.0).round()),
+        ..9950.0 => format!("{:.1} GB", mb / 1e3),
+        _ => format!("{:.0} GB", mb / 1e3),
+    }
+}
+
 /// A number in groups of three digits: 12 345 678.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();

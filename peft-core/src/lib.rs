@@ -55,7 +55,7 @@ pub use contract::{
     peft_type::PeftType,
     problem_type::ProblemType,
     spec::{ModelSpec, Side, Site, SiteSpec, Topology},
-    stack::{StackInput, StackOutput},
+    stack::{LayerStates, StackInput, StackOutput},
     task::Task,
     tensors::NamedTensors,
     token_cache::TokenCache,

@@ -91,7 +91,8 @@ impl FrozenModel for Block {
             let mixed = softmax(scores, 3).matmul(values).swap_dims(1, 2).reshape([b, s, 12]);
             rows = rows + mixed.matmul(output.unsqueeze());
         }
-        Ok(StackOutput { hidden: rows, tokens: input.tokens, cross_key_values: Vec::new() })
+        let tokens = input.tokens;
+        Ok(StackOutput { hidden: rows, tokens, cross_key_values: Vec::new(), below: None })
     }
 
     fn has_lm_head(&self) -> bool {

@@ -14,6 +14,7 @@ mod encoder_decoder;
 mod examples;
 mod families;
 mod foreign;
+mod frozen_states;
 mod generation;
 mod gguf;
 mod gradients;

@@ -3,11 +3,13 @@
 //! | file | contents |
 //! |---|---|
 //! | [`method_name`] | the methods by name, and their defaults |
+//! | [`byte_size`] | numbers of bytes |
 //! | [`choices`] | values that are chosen by name |
 //! | [`everywhere`] | the flags of every command |
 //! | [`decoding`] | the flags of generation |
 //! | [`help`] | defaults and names in help texts |
 
+pub mod byte_size;
 pub mod choices;
 pub mod decoding;
 pub mod everywhere;

@@ -8,7 +8,7 @@ use peft_core::{
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     optim::AdamW,
     text::{FieldNames, Role},
-    train::TrainConfig,
+    train::{RunContext, TrainConfig},
 };
 use peft_models::{LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::{
     data_files::one_or_several,
     fields::{FIELDS_HEADING, given},
     flags::{
+        byte_size::ByteSize,
         choices::{PADDING, POOLING, PREFIX_POSITIONS, parse_value},
         help::FlagHelp,
         method_name::MethodName,
@@ -212,6 +213,12 @@ settings! {
     #[arg(long, value_name = "FORMAT", help_heading = "Training", value_parser = parse_value::<WeightFormat>,
         show_default = WeightFormat::default())]
     base_weights: WeightFormat,
+    /// Memory for what rows are below the first layer with virtual tokens, which is then computed once for each row:
+    /// 2GB, 500MB, 0. For ptv2 with --layers from above 0, and for head; rows beyond it are computed in every epoch. Changes
+    /// no result. CPU only.
+    #[arg(long, value_name = "SIZE", help_heading = "Training", show_default = format!(
+        "{}, at most a quarter of the free memory", ByteSize(RunContext::DEFAULT_CACHE_FROZEN)))]
+    cache_frozen: ByteSize,
     /// The one seed of the run.
     #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().seed)]
     seed: u64,

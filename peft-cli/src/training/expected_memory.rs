@@ -7,6 +7,7 @@
 //! | what it computes with meanwhile | the feed-forward layer of one layer with its gradients, or the logits that are computed at once |
 //! | logits of an evaluation | those that are computed at once, three times |
 //! | weights in fewer bits | what each thread has upcast |
+//! | what is kept of frozen layers | the states that enter the first layer with virtual tokens, of each row (`--cache-frozen`) |
 //! | what is trained | the parameters, their gradients, two moments, and copies |
 //!
 //! `kept`, as the CPU kernels keep it, is `2 H + (N + 2 K) D + F` numbers a token, with a gated feed-forward layer
@@ -55,6 +56,8 @@ pub(super) struct Run<'a> {
     pub prompt: usize,
     /// The first layer that something trained reaches; `None` if there is none, as for a head alone.
     pub first_layer: Option<usize>,
+    /// Bytes of what rows are below that layer, as far as they are kept.
+    pub kept_states: u64,
     /// The parameters that are trained.
     pub trained: usize,
     /// The number of packed rows and the tokens of the longest, if rows are packed.
@@ -143,7 +146,7 @@ impl Run<'_> {
         let step = prompt + of_rows * workers / slices;
         let step = step.max(of_scores.max(self.computed(evaluated)));
         let trained = (COPIES + slices - 1) * self.trained as u64;
-        F32 * (trained + self.upcast() + step + step / PIECES)
+        F32 * (trained + self.upcast() + step + step / PIECES) + self.kept_states
     }
 
     /// How many slices a batch is divided into.
@@ -333,6 +336,7 @@ mod tests {
             recompute: false,
             prompt: 5,
             first_layer: Some(0),
+            kept_states: 0,
             trained: 7,
             packed: None,
             train,
@@ -358,6 +362,7 @@ mod tests {
         let less = Run { recompute: true, ..own };
         assert_eq!(less.kept(batch), of_layer + 3 * (2 * 9 + 5) * H);
         assert!(less.bytes() < own.bytes() && own.bytes() > F32 * 3 * of_layer);
+        assert_eq!(Run { kept_states: 1000, ..own }.bytes(), own.bytes() + 1000);
         let packed = Run { packed: Some((1, 40)), ..own }.training_batch();
         assert_eq!(packed, Batch { rows: 1, tokens: 40, decoder_tokens: 0, targets: 40 });
         let budget = TrainConfig { batch_tokens: Some(30), ..config.clone() };

@@ -12,6 +12,7 @@
 //! | `file_names` | what the files of that folder are called |
 //! | [`overwrite`] | a run in the place of another, whenever it is killed |
 //! | [`step_lines`] | files with a line per step, when a run is resumed |
+//! | `frozen_layers` | the layers that nothing trained reaches, and what is kept of them |
 //! | `expected_memory` | how much memory it is expected to take |
 //! | [`opening`] | what is said of the rows before it begins |
 //! | [`progress`] | follows it: metrics file, screen, signals |
@@ -24,6 +25,7 @@ pub(crate) mod class_weights;
 pub mod closing;
 pub(crate) mod expected_memory;
 pub(crate) mod file_names;
+mod frozen_layers;
 pub mod head;
 pub mod initial_values;
 pub mod inputs;

@@ -8,9 +8,9 @@ use peft_core::{
     train::TrainConfig,
 };
 
-use super::expected_memory::Memory;
+use super::{expected_memory::Memory, frozen_layers::FrozenLayers};
 use crate::{
-    output::{grouped, visible},
+    output::{bytes, grouped, visible},
     usage::listed,
 };
 
@@ -49,6 +49,8 @@ pub struct Opening<'a> {
     pub epoch: Epoch,
     /// The memory that it takes, where that is known.
     pub(super) memory: Option<Memory>,
+    /// The layers that nothing trained reaches.
+    pub(super) frozen: Option<FrozenLayers>,
     /// Whether layers are computed again in the backward pass.
     pub recompute: bool,
     /// Whether the frozen matrices are in f32.
@@ -76,6 +78,9 @@ impl Opening<'_> {
             facts.push(("packed", packed));
         }
         facts.push(("steps", self.steps()));
+        if let Some(fact) = self.frozen.and_then(|frozen| frozen.fact()) {
+            facts.push(("frozen", fact));
+        }
         if let Some(memory) = self.memory {
             facts.push(("memory", format!("about {} expected", bytes(memory.expected))));
         }
@@ -134,7 +139,8 @@ impl Opening<'_> {
 
     /// What looks wrong, with the way out.
     pub fn warnings(&self) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found: Vec<String> =
+            self.frozen.and_then(|frozen| frozen.warning()).into_iter().collect();
         if let Some(memory) = self.memory.filter(|memory| memory.expected > memory.most) {
             found.push(format!(
                 "about {} of memory are expected, and there are {}: {} take less",
@@ -270,17 +276,6 @@ impl Opening<'_> {
     }
 }
 
-/// Bytes in two digits, as people read them.
-fn bytes(count: u64) -> String {
-    let mb = count as f64 / 1e6;
-    match mb {
-        ..95.0 => format!("{:.0} MB", mb.max(1.0)),
-        ..950.0 => format!("{:.0} MB", 10.0 * (mb / 10.0).round()),
-        ..9950.0 => format!("{:.1} GB", mb / 1e3),
-        _ => format!("{:.0} GB", mb / 1e3),
-    }
-}
-
 /// How many rows there are, and how long they are.
 fn rows(rows: &[Example]) -> String {
     let mut lengths: Vec<usize> = rows.iter().map(Example::num_tokens).collect();
@@ -352,6 +347,7 @@ mod tests {
             config,
             epoch: Epoch { batches: 1, packed: None },
             memory,
+            frozen: None,
             recompute: false,
             is_wide: true,
             labels,

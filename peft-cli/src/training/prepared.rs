@@ -21,6 +21,7 @@ use serde_json::json;
 use super::{
     class_names, class_weights,
     expected_memory::{AfterLoading, Memory, Run, is_narrow},
+    frozen_layers::FrozenLayers,
     inputs::Inputs,
     method_builder::{MethodBuilder, Trained},
     opening::{Epoch, Opening},
@@ -32,7 +33,7 @@ use crate::{
     hub,
     model_dir::ModelDir,
     output,
-    settings::{Settings, lists::parse_layers, resolve::check_uses, train_config::train_config},
+    settings::{Settings, resolve::check_uses, train_config::train_config},
 };
 
 /// What stands for the folder of the built-in model.
@@ -256,6 +257,7 @@ impl PreparedRun {
                 .base_weights
                 .filter(|format| format.is_rounded())
                 .map(|format| format.to_string()),
+            cache_frozen: self.frozen()?.limit,
             recipe: self.recipe(trained_parameters),
         };
         let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
@@ -307,6 +309,7 @@ impl PreparedRun {
             config: &self.config,
             epoch: self.epoch,
             memory: self.memory(),
+            frozen: self.frozen().ok(),
             recompute: self.settings.recompute.unwrap_or_default(),
             is_wide: !is_narrow(&self.base, self.settings.base_weights.unwrap_or_default()),
             labels: self.labels.as_ref(),
@@ -324,8 +327,9 @@ impl PreparedRun {
         let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
         let p = of_adapter.or(settings.num_virtual_tokens).unwrap_or_default();
         let head = self.labels.as_ref().map_or(0, Labels::len) * spec.hidden_size;
-        let layers = settings.layers.as_deref().and_then(|list| parse_layers(list).ok());
-        let first = layers.and_then(|layers| layers.into_iter().min()).unwrap_or(0);
+        let frozen = self.frozen().ok()?;
+        // Of an encoder-decoder's layers, only the encoder's may be frozen.
+        let first = if spec.is_encoder_decoder() { 0 } else { frozen.first_layer };
         let run = Run {
             base: &self.base,
             config: &self.config,
@@ -334,12 +338,25 @@ impl PreparedRun {
             recompute: settings.recompute.unwrap_or_default(),
             prompt: if self.method == MethodName::Prompt { p } else { 0 },
             first_layer: (self.method != MethodName::Head).then_some(first),
+            kept_states: frozen.kept,
             trained: head + Trained::of(settings, spec, self.method, p).total(),
             packed: self.epoch.packed,
             train: &self.train.examples,
             valid: &self.valid.examples,
         };
         Memory::of(&run)
+    }
+
+    /// The layers that nothing trained reaches.
+    fn frozen(&self) -> Result<FrozenLayers> {
+        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
+        FrozenLayers::of(
+            &self.settings,
+            (self.method, self.start_adapter.as_ref()),
+            self.base.model.as_ref(),
+            (&self.config, self.epoch.batches),
+            &data,
+        )
     }
 
     /// What an adapter remembers of its training.
@@ -352,6 +369,7 @@ impl PreparedRun {
             }
             // Nor is what changes no result: a resumed run may do it differently.
             fields.remove("recompute");
+            fields.remove("cache_frozen");
             for (role, name) in self.found.remembered.iter() {
                 fields.insert(role.setting().into(), name.into());
             }

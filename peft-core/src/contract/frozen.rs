@@ -13,7 +13,7 @@ use super::{
     lanes::{Lanes, OneLane},
     loss::{at_least_f32, smoothed_cross_entropy_sum},
     spec::{ModelSpec, Side, Site},
-    stack::{StackInput, StackOutput},
+    stack::{LayerStates, StackInput, StackOutput},
     task::Task,
     tensors::{NamedTensors, pick_columns, repeat_rows},
     token_cache::TokenCache,
@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 
 mod pass;
 
-use pass::{embed, kept};
+use pass::{Reads, embed, kept};
 
 /// Hidden states of the real tokens of a batch. Callers never count virtual tokens.
 #[derive(Clone, Debug)]
@@ -68,7 +68,8 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// tokens; [`StackInput::keep`] takes the rows' own keys and values and returns them after those
     /// of the tokens read before. Every layer must call `keep`, and the input's `tokens` must be
     /// returned in the [`StackOutput`]: otherwise neither prompts can be prefilled nor text
-    /// generated, and an error says so.
+    /// generated, and an error says so. Optional: to stop before a layer ([`StackInput::until`]) and to
+    /// begin at one ([`StackInput::from`]).
     ///
     /// # Errors
     ///
@@ -163,7 +164,38 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// [`Error::TooLong`] if P + T exceeds the model's positions, [`Error::Mismatch`] if the
     /// geometry of the virtual tokens differs from that of the model.
     fn forward(&self, batch: &TokenBatch, virtual_tokens: &VirtualTokens) -> Result<Hidden> {
-        pass::forward(self, batch, virtual_tokens)
+        pass::forward(self, batch, virtual_tokens, None)
+    }
+
+    /// As [`forward`](Self::forward), from what enters a layer of the stack that reads `batch`. No virtual tokens enter
+    /// a layer below it, and the model is one that returned such states in [`states_below`](Self::states_below).
+    ///
+    /// # Errors
+    ///
+    /// As for [`forward`](Self::forward).
+    fn forward_from(
+        &self,
+        batch: &TokenBatch,
+        virtual_tokens: &VirtualTokens,
+        from: LayerStates,
+    ) -> Result<Hidden> {
+        pass::forward(self, batch, virtual_tokens, Some(from))
+    }
+
+    /// Returns what enters `layer` of the stack that reads `batch`, `[B, T, H]`; with the number of layers, what leaves
+    /// the last one, after the last norm. Of `virtual_tokens`, which enter no layer below, only the positions that they
+    /// take count. `None` if the model cannot stop there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`forward`](Self::forward).
+    fn states_below(
+        &self,
+        batch: &TokenBatch,
+        virtual_tokens: &VirtualTokens,
+        layer: usize,
+    ) -> Result<Option<Tensor<3>>> {
+        pass::states_below(self, batch, virtual_tokens, layer)
     }
 
     /// Returns the cache from which generation starts. A causal model has read only the virtual
@@ -185,7 +217,7 @@ pub trait FrozenModel: Debug + Send + Sync {
     ///
     /// As for [`forward`](Self::forward).
     fn forward_cached(&self, batch: &TokenBatch, cache: Cache) -> Result<Hidden> {
-        pass::decode(self, batch, cache, true)
+        pass::decode(self, batch, cache, Reads::Cached)
     }
 
     /// Prefills an embedding prompt: returns the keys and values it has in every layer,

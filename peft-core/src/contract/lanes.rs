@@ -22,6 +22,12 @@ pub trait Lanes: Debug + Send + Sync {
     /// Calls `work` with each of `0..count` once, [`workers`](Self::workers) of them at a time. If there are fewer, each
     /// has an equal share of the workers. Returns when all are done; a panic of one of them goes on to the caller.
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
+
+    /// From how many positions on a pass over rows of one length, without padding and without virtual tokens, computes
+    /// each of them the same, bit for bit, however many there are; `None`, the default, where nobody knows.
+    fn alike_from(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// One worker, with the whole batch.

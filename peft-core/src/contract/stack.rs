@@ -31,6 +31,12 @@ pub struct StackInput {
     pub tokens: Option<TokenCache>,
     /// The decoder's cross-attention input, for encoder-decoders.
     pub cross: Option<CrossInput>,
+    /// The states that enter the first layer to run, in place of what the embeddings and the layers below make. Not
+    /// together with [`tokens`](Self::tokens).
+    pub from: Option<LayerStates>,
+    /// The layer that is not to run any more, nor those above it: a model that stops there returns what enters it as
+    /// [`StackOutput::below`]. Not together with [`tokens`](Self::tokens).
+    pub until: Option<usize>,
     visibility: Visibility,
     /// Which keys are masked, `true` = hidden from the query: `[B or 1, 1, S, P + T + S]`; `None` if
     /// none are.
@@ -84,6 +90,8 @@ impl StackInput {
             positions: visibility.positions(embeddings.dims()[0], &device),
             token_types: None,
             cross: None,
+            from: None,
+            until: None,
             masked: visibility.masked(None, &device),
             embeddings,
             past,
@@ -134,6 +142,15 @@ impl StackInput {
     }
 }
 
+/// What enters a layer.
+#[derive(Clone, Debug)]
+pub struct LayerStates {
+    /// The layer; the number of layers for what leaves the last one, after the last norm.
+    pub layer: usize,
+    /// Hidden states `[B, S, H]`.
+    pub states: Tensor<3>,
+}
+
 /// The output of a stack of layers.
 #[derive(Clone, Debug)]
 pub struct StackOutput {
@@ -144,4 +161,7 @@ pub struct StackOutput {
     /// Keys and values of the encoder's output, one entry per layer, if they were requested and the
     /// stack reads one.
     pub cross_key_values: Vec<LayerKeyValues>,
+    /// What enters the layer [`StackInput::until`], `[B, S, H]`; `None` if all layers ran. A model that returns it can
+    /// also begin [`from`](StackInput::from) a layer.
+    pub below: Option<Tensor<3>>,
 }

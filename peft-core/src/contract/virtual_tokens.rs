@@ -217,6 +217,18 @@ impl VirtualTokens {
         }
     }
 
+    /// The first layer of one site that virtual tokens enter, of `num_layers`; `num_layers` if they enter none. What
+    /// rows are below it does not depend on the values of the virtual tokens.
+    pub fn first_layer(&self, site: Site, num_layers: usize) -> usize {
+        match self.at(site).content {
+            Content::None => num_layers,
+            Content::Embeddings(_) => 0,
+            Content::KeyValues(_) => (0..num_layers)
+                .find(|layer| self.layer(site, *layer).is_some())
+                .unwrap_or(num_layers),
+        }
+    }
+
     /// Checks that the virtual tokens can serve a batch of `rows` rows on the model `spec`.
     ///
     /// # Errors

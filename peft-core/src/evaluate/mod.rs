@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `assessment` | what an evaluation finds |
 //! | `constant` | predictions that are the same for all rows |
+//! | `frozen_states` | what rows are below the first layer that virtual tokens enter, kept |
 //! | [`checks`] | whether a model, a head, a task and rows fit together |
 //! | [`outputs`] | from hidden states to logits, at chosen positions |
 //! | [`positions`] | which positions are read, and what is to be predicted there |
@@ -20,6 +21,7 @@ mod answers;
 mod assessment;
 pub mod checks;
 mod constant;
+pub(crate) mod frozen_states;
 pub mod multi_adapter;
 pub mod outputs;
 pub mod positions;
@@ -32,6 +34,7 @@ pub mod vote;
 pub use answers::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, check_threshold};
 pub use assessment::Assessment;
 pub use constant::Constant;
+pub use frozen_states::bytes_of_frozen_states;
 pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;

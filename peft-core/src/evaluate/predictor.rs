@@ -9,6 +9,7 @@ use super::{
     assessment::Assessment,
     checks::{check_targets, check_task},
     constant::Pairs,
+    frozen_states::FrozenStates,
     outputs::{answers, classifier, logits},
     positions::{Positions, after_prompt},
     rows::{ReadBatch, RowReader, RowsRead},
@@ -133,6 +134,13 @@ impl<'a> Predictor<'a> {
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.reader.batch_size = batch_size;
+        self
+    }
+
+    /// Sets what is known of the rows already.
+    #[must_use]
+    pub(crate) fn with_frozen_states(mut self, frozen: &'a FrozenStates) -> Self {
+        self.reader.frozen = Some(frozen);
         self
     }
 

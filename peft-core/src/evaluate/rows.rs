@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::ControlFlow};
 
+use super::frozen_states::FrozenStates;
 use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
@@ -35,6 +36,8 @@ pub struct RowReader<'a> {
     pub batch_size: usize,
     /// Who follows the reading. Default nobody.
     pub watch: Option<RowsRead<'a>>,
+    /// What is known of the rows already. Default nothing.
+    pub(crate) frozen: Option<&'a FrozenStates>,
 }
 
 /// A batch that the model has read, or a slice of one.
@@ -69,7 +72,8 @@ impl ReadBatch<'_> {
 impl<'a> RowReader<'a> {
     /// Creates a reader with the defaults.
     pub fn new(model: &'a dyn FrozenModel) -> Self {
-        Self { model, padding: PaddingSide::Right, batch_size: DEFAULT_BATCH_SIZE, watch: None }
+        let (padding, batch_size) = (PaddingSide::Right, DEFAULT_BATCH_SIZE);
+        Self { model, padding, batch_size, watch: None, frozen: None }
     }
 
     /// Reads all examples. `virtual_tokens` gives the virtual tokens of a batch, from the indices of
@@ -87,7 +91,8 @@ impl<'a> RowReader<'a> {
     ) -> Result<()> {
         let lengths: Vec<usize> = examples.iter().map(|example| example.num_tokens()).collect();
         let mut done = 0;
-        let (model, padding, lanes) = (self.model, self.padding, self.model.lanes());
+        let (model, frozen, padding) = (self.model, self.frozen, self.padding);
+        let lanes = model.lanes();
         for indices in eval_batches(&lengths, self.batch_size.max(1)) {
             let virtual_tokens = virtual_tokens(&indices)?;
             virtual_tokens.check(model.spec(), indices.len())?;
@@ -102,7 +107,10 @@ impl<'a> RowReader<'a> {
             let read = |(virtual_tokens, indices): (VirtualTokens, Vec<usize>)| {
                 let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
                 let batch = token_batch(&chosen, padding);
-                let hidden = model.forward(&batch, &virtual_tokens)?;
+                let hidden = match frozen {
+                    Some(frozen) => frozen.forward(model, &chosen, &batch, &virtual_tokens)?,
+                    None => model.forward(&batch, &virtual_tokens)?,
+                };
                 Ok((indices, chosen, batch, hidden))
             };
             let parts = slices.into_iter().map(slice).collect();

@@ -14,6 +14,7 @@ use crate::{
     data::{Batch, Example, packed_batch, slices, token_batch},
     error::Result,
     evaluate::{
+        frozen_states::FrozenStates,
         outputs::{logits, loss_of_values},
         positions::{Positions, after_prompt},
     },
@@ -82,7 +83,7 @@ pub(super) fn count_targets(
 
 /// The loss of rows, summed over their targets; `None` if they have none.
 pub(super) fn loss_of_rows(
-    model: &dyn FrozenModel,
+    (model, frozen): (&dyn FrozenModel, &FrozenStates),
     config: &TrainConfig,
     head: Option<&Head>,
     rows: &Rows<'_>,
@@ -98,7 +99,7 @@ pub(super) fn loss_of_rows(
         Some(counts) => packed_batch(examples, counts, config.padding),
         None => token_batch(examples, config.padding),
     };
-    let hidden = model.forward(&batch, virtual_tokens)?;
+    let hidden = frozen.forward(model, examples, &batch, virtual_tokens)?;
     let states = positions.states(model, &batch, &hidden, config.pooling)?;
     if !config.task.has_head() {
         return Ok(Some(model.lm_cross_entropy(states, &targets, config.label_smoothing)?));

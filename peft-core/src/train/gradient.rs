@@ -17,6 +17,7 @@ use crate::{
         virtual_tokens::VirtualTokens,
     },
     error::Result,
+    evaluate::frozen_states::FrozenStates,
 };
 
 /// Gradients of some tensors, flat; `None` for one that the loss does not depend on.
@@ -46,6 +47,7 @@ struct Part {
 /// method once.
 pub(super) fn step_gradient<M: PeftMethod>(
     model: &dyn FrozenModel,
+    frozen: &FrozenStates,
     config: &TrainConfig,
     trainable: &Trainable<M>,
     batches: &[Rows<'_>],
@@ -60,11 +62,12 @@ pub(super) fn step_gradient<M: PeftMethod>(
         return Ok(StepGradient { loss, labelled, gradients: Vec::new() });
     }
     let (lanes, head) = (model.lanes(), trainable.head.as_ref());
+    let reader = (model, frozen);
     let mut nothing = true;
     for batch in batches {
         let slices = batch.slices(lanes, virtual_tokens.in_front());
         let part =
-            |rows: Rows<'_>| gradient_of_slice(model, config, head, &rows, &virtual_tokens, total);
+            |rows: Rows<'_>| gradient_of_slice(reader, config, head, &rows, &virtual_tokens, total);
         for part in side_by_side(lanes, slices, part) {
             let Some(part) = part? else { continue };
             nothing = false;
@@ -87,7 +90,7 @@ pub(super) fn step_gradient<M: PeftMethod>(
 
 /// The loss of a slice, as its share of the mean over `total` targets, and its gradients.
 fn gradient_of_slice(
-    model: &dyn FrozenModel,
+    reader: (&dyn FrozenModel, &FrozenStates),
     config: &TrainConfig,
     head: Option<&Head>,
     rows: &Rows<'_>,
@@ -97,7 +100,7 @@ fn gradient_of_slice(
     // No two slices share a node of a graph: Burn would make one graph of theirs, and lock it.
     let virtual_tokens = virtual_tokens.leaves();
     let head = head.cloned().map(params::as_leaves);
-    let Some(sum) = loss_of_rows(model, config, head.as_ref(), rows, &virtual_tokens)? else {
+    let Some(sum) = loss_of_rows(reader, config, head.as_ref(), rows, &virtual_tokens)? else {
         return Ok(None);
     };
     let part = sum / total;

@@ -9,6 +9,7 @@
 //! | [`base_sum`] | the sum of the base model's weights, computed while training begins |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
+//! | [`kept_states`] | how much a run keeps of what its rows are below the first layer that virtual tokens enter |
 //! | `longer` | what there is to know of a run that goes on for more steps |
 //! | [`export`] | from what is trained to an adapter |
 //! | [`state`] | everything that a run is at one step |
@@ -29,6 +30,7 @@ pub mod config;
 pub mod export;
 mod gradient;
 pub mod identity;
+pub mod kept_states;
 mod longer;
 pub mod observer;
 pub mod run_context;
@@ -46,6 +48,7 @@ mod tests;
 pub use base_sum::BaseSum;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
+pub use kept_states::KeptStates;
 pub use observer::{Flow, Observer, Plan, Silent, StepReport};
 pub use run_context::RunContext;
 pub use snapshot::Evaluation;

@@ -29,11 +29,17 @@ pub struct RunContext {
     /// The format in which the base model's matrices are kept, if it differs from that of the
     /// computation.
     pub base_weights: Option<String>,
+    /// How many bytes of memory the run may fill with what its rows are below the first layer that virtual tokens enter,
+    /// which it then computes once for each row. It changes no result. Default 0.
+    pub cache_frozen: u64,
     /// How the adapter is trained, for the record.
     pub recipe: Value,
 }
 
 impl RunContext {
+    /// The bytes of `cache_frozen` that a program may choose; [`Default`] keeps nothing.
+    pub const DEFAULT_CACHE_FROZEN: u64 = 1_000_000_000;
+
     /// SHA-256 of all weights of the base model, once it is there; `None` if it is not computed.
     ///
     /// # Errors

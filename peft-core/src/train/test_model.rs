@@ -158,7 +158,7 @@ impl FrozenModel for TinyModel {
             hidden = (hidden + mixed).tanh();
             cross_key_values.push(read);
         }
-        Ok(StackOutput { hidden, tokens: input.tokens, cross_key_values })
+        Ok(StackOutput { hidden, tokens: input.tokens, cross_key_values, below: None })
     }
 
     fn has_lm_head(&self) -> bool {

@@ -9,6 +9,7 @@ use super::{
     export::adapter_of,
     gradient::{StepGradient, step_gradient},
     identity::Identity,
+    kept_states::KeptStates,
     longer,
     observer::{Flow, Observer, Plan, StepReport},
     run_context::RunContext,
@@ -30,6 +31,7 @@ use crate::{
     error::{Error, Result},
     evaluate::{
         checks::{check_lengths, check_targets, check_task},
+        frozen_states::FrozenStates,
         positions::Positions,
         predictor::Predictor,
         rows::RowsRead,
@@ -176,6 +178,8 @@ struct Trainer<'a> {
     total: usize,
     checkpoints: Option<Checkpoints>,
     identity: Identity,
+    /// Of the training rows and of the validation rows.
+    frozen: [FrozenStates; 2],
 }
 
 impl<'a> Trainer<'a> {
@@ -226,7 +230,10 @@ impl<'a> Trainer<'a> {
         let checkpoints =
             run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
         let identity = Identity::new(config, &fields, run, data);
-        Ok(Self { model, data, config, run, sampler, total, checkpoints, identity })
+        let batches = sampler.batches_per_epoch();
+        let kept = KeptStates::of(run.cache_frozen, model.spec(), config, batches, data);
+        let frozen = [kept.train, kept.valid].map(FrozenStates::new);
+        Ok(Self { model, data, config, run, sampler, total, checkpoints, identity, frozen })
     }
 
     /// What is to be done after the steps that were made.
@@ -302,7 +309,7 @@ impl<'a> Trainer<'a> {
             .collect();
         let tokens = batches.iter().map(Rows::num_tokens).sum::<usize>();
         let StepGradient { loss, labelled, gradients: mut grads } =
-            step_gradient(self.model, config, &state.trainable, &batches, mode)?;
+            step_gradient(self.model, &self.frozen[0], config, &state.trainable, &batches, mode)?;
         if !loss.is_finite() {
             return Err(Error::NotFinite { step: step + 1, loss });
         }
@@ -349,6 +356,7 @@ impl<'a> Trainer<'a> {
             .with_batch_size(config.batch_size)
             .with_max_answer_length(config.max_answer_length)
             .with_null_score_diff_threshold(config.null_score_diff_threshold)
+            .with_frozen_states(&self.frozen[1])
             .with_watch(RowsRead(&tell))
             .assess(self.data.valid, self.run.labels.as_ref())
             .map_err(|error| match error {

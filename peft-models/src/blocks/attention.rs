@@ -7,8 +7,10 @@
 //! k0 k1 k2 k3       k0     k1
 //! ```
 
+use std::ops::ControlFlow;
+
 use burn::tensor::{Bool, Tensor, activation::softmax};
-use peft_core::{LayerKeyValues, Site, StackInput, StackOutput, TokenCache};
+use peft_core::{LayerKeyValues, LayerStates, Site, StackInput, StackOutput, TokenCache};
 
 use super::layer::run_layer;
 use crate::kernels::{self, Heads, LayerInputs, Scores};
@@ -23,13 +25,18 @@ pub struct SelfAttention<'a> {
     tokens: Option<TokenCache>,
     /// A window, and its mask in layers with all columns. Models have at most one window.
     windowed: Option<(usize, Option<Tensor<4, Bool>>)>,
+    /// What enters the first layer to run, until it does.
+    from: Option<LayerStates>,
+    /// What enters the first layer that does not run any more, once the pass is there.
+    below: Option<Tensor<3>>,
 }
 
 impl<'a> SelfAttention<'a> {
     /// A pass of `input` at `site`. With `recompute`, by gradient checkpointing, see [`run_layer`].
     pub fn new(input: &'a mut StackInput, site: Site, recompute: bool) -> Self {
         let tokens = input.tokens.take();
-        Self { input, site, recompute, tokens, windowed: None }
+        let from = input.from.take();
+        Self { input, site, recompute, tokens, windowed: None, from, below: None }
     }
 
     /// Runs one layer, `body`, on rows `[B, S, H]`. With a window, a query sees the keys that are fewer than `window`
@@ -41,6 +48,10 @@ impl<'a> SelfAttention<'a> {
         window: Option<usize>,
         body: impl Fn(Tensor<3>, &mut LayerAttention) -> Tensor<3> + Send + Sync + 'static,
     ) -> Tensor<3> {
+        let x = match self.enter(index, x) {
+            ControlFlow::Continue(x) => x,
+            ControlFlow::Break(x) => return x,
+        };
         let mut attention = self.of_layer(index, x.dims()[1], window);
         if attention.has_tokens() {
             let y = body(x, &mut attention);
@@ -52,6 +63,23 @@ impl<'a> SelfAttention<'a> {
         run_layer(inputs, self.recompute, move |inputs| {
             body(inputs.x, &mut LayerAttention::new(inputs.past, hidden.clone()))
         })
+    }
+
+    /// What enters a layer, given what leaves the one below; a break if the layer does not run in this pass.
+    pub(super) fn enter(
+        &mut self,
+        index: usize,
+        x: Tensor<3>,
+    ) -> ControlFlow<Tensor<3>, Tensor<3>> {
+        if self.input.until.is_some_and(|until| index >= until) {
+            self.below.get_or_insert_with(|| x.clone());
+            return ControlFlow::Break(x);
+        }
+        match self.from.take_if(|from| from.layer <= index) {
+            Some(from) => ControlFlow::Continue(from.states),
+            None if self.from.is_some() => ControlFlow::Break(x),
+            None => ControlFlow::Continue(x),
+        }
     }
 
     /// The attention of one layer with `rows` rows. It takes the cache with it, see [`put_back`](Self::put_back).
@@ -93,7 +121,8 @@ impl<'a> SelfAttention<'a> {
 
     /// The end of the pass, with `hidden` `[B, S, H]` as its output.
     pub fn finish(self, hidden: Tensor<3>) -> StackOutput {
-        StackOutput { hidden, tokens: self.tokens, cross_key_values: Vec::new() }
+        let (tokens, below) = (self.tokens, self.below);
+        StackOutput { hidden, tokens, cross_key_values: Vec::new(), below }
     }
 }
 

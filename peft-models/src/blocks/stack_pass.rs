@@ -1,5 +1,7 @@
 //! Attention in an encoder-decoder, whose decoder reads itself and the encoder.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::{Bool, Tensor};
 use peft_core::{CrossInput, Error, LayerKeyValues, Result, Side, Site, StackInput, StackOutput};
 
@@ -112,6 +114,10 @@ impl<'a> StackPass<'a> {
         x: Tensor<3>,
         body: impl Fn(Tensor<3>, &mut LayerPass) -> Tensor<3> + Send + Sync + 'static,
     ) -> Tensor<3> {
+        let x = match self.own.enter(index, x) {
+            ControlFlow::Continue(x) => x,
+            ControlFlow::Break(x) => return x,
+        };
         let own = self.own.of_layer(index, x.dims()[1], None);
         let cross = self.cross.as_ref();
         let made = cross.and_then(|cross| cross.key_values.get(index));

@@ -11,7 +11,7 @@ use crate::{
         context_budget::check_length,
         cross_input::CrossInput,
         spec::{ModelSpec, Side, Site, Topology},
-        stack::{StackInput, StackOutput},
+        stack::{LayerStates, StackInput, StackOutput},
         tensors::{pick_columns, repeat_rows, upload},
         token_cache::TokenCache,
         virtual_tokens::{Content, VirtualTokens},
@@ -19,15 +19,35 @@ use crate::{
     error::{Error, Result},
 };
 
-/// See [`FrozenModel::forward`].
+/// The layers that a pass runs.
+enum Layers {
+    /// All of them.
+    All,
+    /// From one on, with what enters it.
+    From(LayerStates),
+    /// Those below one.
+    Until(usize),
+}
+
+/// What the rows of a decoder read beside the virtual tokens and themselves, and what is kept of them.
+pub(super) enum Reads {
+    /// The tokens of a cache, to which they are appended.
+    Cached,
+    /// Nothing; they begin with what enters a layer, if it is given.
+    Nothing(Option<LayerStates>),
+}
+
+/// See [`FrozenModel::forward`] and [`FrozenModel::forward_from`].
 pub(super) fn forward<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
     virtual_tokens: &VirtualTokens,
+    from: Option<LayerStates>,
 ) -> Result<Hidden> {
+    let layers = |from: Option<LayerStates>| from.map_or(Layers::All, Layers::From);
     match model.spec().topology {
         Topology::EncoderOnly => {
-            let (output, p, mask) = encode(model, batch, virtual_tokens)?;
+            let (output, p, mask) = encode(model, batch, virtual_tokens, layers(from))?;
             let total = output.hidden.dims()[1];
             let first =
                 pick_columns(output.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
@@ -38,14 +58,67 @@ pub(super) fn forward<M: FrozenModel + ?Sized>(
                 cache: None,
             })
         }
-        Topology::DecoderOnly => decode(model, batch, begin(model, batch, virtual_tokens)?, false),
+        Topology::DecoderOnly => {
+            decode(model, batch, begin(model, batch, virtual_tokens)?, Reads::Nothing(from))
+        }
         Topology::EncoderDecoder => {
             let decoder = batch.decoder().ok_or_else(|| {
                 Error::Mismatch("an encoder-decoder needs decoder_input_ids".into())
             })?;
-            decode(model, decoder, begin(model, batch, virtual_tokens)?, false)
+            let encoded = begin_from(model, batch, virtual_tokens, layers(from))?;
+            decode(model, decoder, encoded, Reads::Nothing(None))
         }
     }
+}
+
+/// See [`FrozenModel::states_below`].
+pub(super) fn states_below<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+    layer: usize,
+) -> Result<Option<Tensor<3>>> {
+    let spec = model.spec();
+    if !spec.is_causal() {
+        return Ok(encode(model, batch, virtual_tokens, Layers::Until(layer))?.0.below);
+    }
+    virtual_tokens.check(spec, batch.rows())?;
+    let taken = virtual_tokens.positions_taken(Side::Decoder, false);
+    check_rows(spec.positions(Side::Decoder), &taken, batch.mask())?;
+    let rows = embed(model, batch);
+    let mut input =
+        StackInput::after(TokenCache::new(), rows, batch.mask(), virtual_tokens.clone());
+    input.tokens = None;
+    Ok(run(model, input, Layers::Until(layer))?.below)
+}
+
+/// Runs the layers of a stack that are asked for.
+fn run<M: FrozenModel + ?Sized>(
+    model: &M,
+    mut input: StackInput,
+    layers: Layers,
+) -> Result<StackOutput> {
+    let site = if input.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
+    let all = model.spec().site(site).map(|site| site.num_layers);
+    match layers {
+        Layers::All => {}
+        // What leaves the last layer.
+        Layers::From(LayerStates { layer, states }) if all == Some(layer) => {
+            return Ok(StackOutput {
+                hidden: states,
+                tokens: None,
+                cross_key_values: Vec::new(),
+                below: None,
+            });
+        }
+        Layers::Until(layer) if all == Some(layer) => {
+            let output = model.layers(input)?;
+            return Ok(StackOutput { below: Some(output.hidden.clone()), ..output });
+        }
+        Layers::From(from) => input.from = Some(from),
+        Layers::Until(layer) => input.until = Some(layer),
+    }
+    model.layers(input)
 }
 
 /// See [`FrozenModel::begin`].
@@ -53,6 +126,16 @@ pub(super) fn begin<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
     virtual_tokens: &VirtualTokens,
+) -> Result<Cache> {
+    begin_from(model, batch, virtual_tokens, Layers::All)
+}
+
+/// As [`begin`], with these layers of an encoder.
+fn begin_from<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    virtual_tokens: &VirtualTokens,
+    layers: Layers,
 ) -> Result<Cache> {
     let spec = model.spec();
     match spec.topology {
@@ -65,7 +148,7 @@ pub(super) fn begin<M: FrozenModel + ?Sized>(
             Ok(Cache { virtual_tokens, tokens: TokenCache::new(), cross: None })
         }
         Topology::EncoderDecoder => {
-            let (output, _, mask) = encode(model, batch, virtual_tokens)?;
+            let (output, _, mask) = encode(model, batch, virtual_tokens, layers)?;
             let virtual_tokens = virtual_tokens.clone().cast(spec.dtype);
             let cross = CrossInput::new(output.hidden, &mask, &virtual_tokens);
             let virtual_tokens = virtual_tokens.at(Site::DecoderSelf);
@@ -79,9 +162,13 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
     cache: Cache,
-    keep_cache: bool,
+    reads: Reads,
 ) -> Result<Hidden> {
     let spec = model.spec();
+    let (keep_cache, from) = match reads {
+        Reads::Cached => (true, None),
+        Reads::Nothing(from) => (false, from),
+    };
     if batch.is_empty() {
         return Err(Error::Mismatch("the batch has no tokens".into()));
     }
@@ -93,7 +180,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     tokens.check(batch.rows(), batch.len())?;
     let last_virtual = virtual_tokens.last_hidden.take();
     let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
-    let rows = embed(model, batch);
+    let rows = rows_of(model, batch, from.as_ref());
     let positions = spec.positions(Side::Decoder);
     let mut input = match batch.blocks() {
         Some(blocks) => {
@@ -109,7 +196,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     if !keep_cache {
         input.tokens = None;
     }
-    let output = model.layers(input)?;
+    let output = run(model, input, from.map_or(Layers::All, Layers::From))?;
     let cache = if keep_cache {
         let tokens = kept(output.tokens, batch.mask(), spec, Site::DecoderSelf)?;
         if let Some(cross) = &mut cross {
@@ -147,6 +234,7 @@ fn encode<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
     virtual_tokens: &VirtualTokens,
+    layers: Layers,
 ) -> Result<(StackOutput, usize, Mask)> {
     let spec = model.spec();
     if batch.is_empty() {
@@ -160,7 +248,8 @@ fn encode<M: FrozenModel + ?Sized>(
     let taken = own.positions_taken(Side::Encoder, spec.is_encoder_decoder());
     check_rows(spec.positions(Side::Encoder), &taken, batch.mask())?;
     let virtual_mask = own.mask();
-    let tokens = embed(model, batch);
+    let from = if let Layers::From(from) = &layers { Some(from) } else { None };
+    let tokens = rows_of(model, batch, from);
     let (rows, in_front, mask, past) = match own.content {
         Content::Embeddings(prompt) => {
             let p = prompt.dims()[1];
@@ -176,7 +265,17 @@ fn encode<M: FrozenModel + ?Sized>(
         let front = Tensor::zeros([batch.rows(), in_front], &model.device());
         if in_front == 0 { own } else { Tensor::cat(vec![front, own], 1) }
     });
-    Ok((model.layers(input)?, in_front, mask))
+    Ok((run(model, input, layers)?, in_front, mask))
+}
+
+/// The rows that enter a stack. Where a layer's states are given, nothing reads the embeddings: the states stand for
+/// them.
+fn rows_of<M: FrozenModel + ?Sized>(
+    model: &M,
+    batch: &TokenBatch,
+    from: Option<&LayerStates>,
+) -> Tensor<3> {
+    from.map_or_else(|| embed(model, batch), |from| from.states.clone())
 }
 
 pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {

@@ -10,6 +10,10 @@ use super::{
 /// Columns of one task: few enough that what follows finds them in the cache.
 const COLUMNS: usize = 1024;
 
+/// A task has no columns of a factor at all rather than so few: `gemm` has kernels of their own for few columns and few
+/// rows, which add in another order.
+const FEW_COLUMNS: usize = 3;
+
 /// Elements of a matrix in fewer bits that each thread upcasts at a time, where its columns are upcast whole.
 const UPCAST: usize = 4 << 20;
 
@@ -34,9 +38,16 @@ pub(super) fn product_by_columns(
     let step = b.iter().map(|factor| factor.weight.column_step()).max().unwrap_or(1).max(32);
     // A multiple of the number of threads.
     let parts = n.div_ceil(COLUMNS).max(num_upcast / UPCAST).next_multiple_of(threads);
-    let parts = parts.min(n.div_ceil(step)).max(1);
-    split(n.div_ceil(step), parts, |range| {
-        let columns = range.start * step..(range.end * step).min(n);
+    // What is left of the last step belongs to the one before.
+    let steps = (n / step).max(1);
+    let parts = parts.min(steps).max(1);
+    let cut = |at: usize| {
+        let column = if at == steps { n } else { at * step };
+        let near = |start: &usize| start.abs_diff(column) <= FEW_COLUMNS;
+        b.iter().map(|factor| factor.column).find(near).unwrap_or(column)
+    };
+    split(steps, parts, |range| {
+        let columns = cut(range.start)..cut(range.end);
         if columns.is_empty() || m == 0 {
             return;
         }

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use peft_core::{Lanes, OneLane};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::entry::unavailable;
+use super::{entry::unavailable, product::ALIKE_FROM, switch::enabled};
 
 /// The threads of rayon's pool that the caller belongs to: all cores, unless a program chose otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +73,10 @@ impl Lanes for Cores {
             });
         }
         (0..count).for_each(work);
+    }
+
+    fn alike_from(&self) -> Option<usize> {
+        enabled().then_some(ALIKE_FROM)
     }
 }
 

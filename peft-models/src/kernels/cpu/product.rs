@@ -46,10 +46,18 @@ enum Method {
     Gemm,
 }
 
+/// Rows that may be few enough for dot products: of short sums, and of long ones.
+const FEW: [usize; 2] = [64, 16];
+
+/// From so many rows on, each row of a product is the same, bit for bit, however many there are: there are no dot
+/// products any more, and `gemm` has kernels of their own for a row alone, for sizes of 64 at most, and for results of
+/// 256 elements at most: four columns have more.
+pub(super) const ALIKE_FROM: usize = FEW[0] + 1;
+
 #[cfg(target_arch = "x86_64")]
 impl Method {
     fn of(rows: usize, depth: usize) -> Self {
-        let few = if depth <= 1024 { 64 } else { 16 };
+        let few = FEW[usize::from(depth > 1024)];
         if rows <= few && 4 * rows < depth {
             Self::DotProducts
         } else if depth >= 256 {
@@ -174,7 +182,7 @@ unsafe fn gemm(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
 mod tests {
     use std::panic::catch_unwind;
 
-    use super::*;
+    use super::{super::tests::LEVELS_DOWN, *};
 
     /// Every method, with partial blocks and strides with gaps, against sums in f64.
     #[test]
@@ -216,6 +224,43 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Whatever the vector instructions and the layout of the right side.
+    #[test]
+    fn from_enough_rows_on_each_is_the_same() {
+        const MOST: usize = 400;
+        let number = |at: usize| ((at * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        for level in 0..=2 {
+            LEVELS_DOWN.set(level);
+            for k in [3, 33, 64, 257, 384, 1536, 2050] {
+                let a: Vec<f32> = (0..MOST * k).map(number).collect();
+                for n in [4, 33, 100, 700] {
+                    let b: Vec<f32> = (0..n * k).map(|at| number(at + 17)).collect();
+                    let right = MatrixView::by_rows(&b, n, k, k).transposed();
+                    let across = MatrixView::by_rows(&b, k, n, n);
+                    for (right, accumulate) in [(right, false), (right, true), (across, true)] {
+                        let rows = |m: usize| {
+                            let mut to = vec![0.25f32; m * n];
+                            let left = MatrixView::by_rows(&a[..m * k], m, k, k);
+                            // SAFETY: `to` has m rows of n elements.
+                            unsafe {
+                                product(Destination::of(&mut to, n, accumulate), left, right)
+                            };
+                            to
+                        };
+                        let all = rows(MOST);
+                        for m in [ALIKE_FROM, ALIKE_FROM + 1, 96, 127, 128, 257, MOST - 1] {
+                            assert!(
+                                rows(m) == all[..m * n],
+                                "{level}: {m} rows of {k}, {n} columns"
+                            );
+                        }
+                    }
+                }
+            }
+            LEVELS_DOWN.set(0);
         }
     }
 

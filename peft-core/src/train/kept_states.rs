@@ -1,0 +1,69 @@
+//! How much a run keeps of what its rows are below the first layer that virtual tokens enter.
+
+use super::{config::TrainConfig, training_data::TrainingData};
+use crate::{contract::spec::ModelSpec, data::Example, evaluate::bytes_of_frozen_states};
+
+/// Bytes of states that a run keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptStates {
+    /// Of the training rows: none in a run that reads each of them once at most.
+    pub train: u64,
+    /// Of the validation rows: none if they are evaluated once.
+    pub valid: u64,
+}
+
+impl KeptStates {
+    /// Those of a run with `batches_per_epoch` batches that may keep `limit` bytes; the training rows come first.
+    pub fn of(
+        limit: u64,
+        spec: &ModelSpec,
+        config: &TrainConfig,
+        batches_per_epoch: usize,
+        data: &TrainingData<'_>,
+    ) -> Self {
+        let total = config.total_steps(batches_per_epoch);
+        let again = total.saturating_mul(config.accumulation) > batches_per_epoch;
+        let evaluated_again = config.eval_every.is_some_and(|every| every < total);
+        let sum = |rows: &[Example]| -> u64 {
+            rows.iter().map(|row| bytes_of_frozen_states(spec, row)).sum()
+        };
+        let train = if again { limit.min(sum(data.train)) } else { 0 };
+        let valid = if evaluated_again { (limit - train).min(sum(data.valid)) } else { 0 };
+        Self { train, valid }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        contract::{frozen::FrozenModel, spec::Topology, task::Task},
+        data::Target,
+        train::test_model::TinyModel,
+    };
+
+    #[test]
+    fn rows_that_are_read_again_are_kept() {
+        let model = TinyModel::new(Topology::DecoderOnly);
+        let rows: Vec<Example> =
+            (1..5).map(|length| Example::new(vec![1; length], Target::Class(0), length)).collect();
+        let sum = |rows: &[Example]| -> u64 {
+            rows.iter().map(|row| bytes_of_frozen_states(model.spec(), row)).sum()
+        };
+        let data = TrainingData { train: &rows[..3], valid: &rows[3..] };
+        let kept = |limit, steps, eval_every| {
+            let config =
+                TrainConfig { steps: Some(steps), eval_every, ..TrainConfig::new(Task::SeqCls) };
+            let KeptStates { train, valid } =
+                KeptStates::of(limit, model.spec(), &config, 3, &data);
+            [train, valid]
+        };
+        let [train, valid] = [sum(data.train), sum(data.valid)];
+        assert_eq!(kept(u64::MAX, 4, Some(2)), [train, valid]);
+        assert_eq!(kept(u64::MAX, 3, Some(2)), [0, valid]);
+        assert_eq!(kept(u64::MAX, 4, Some(4)), [train, 0]);
+        assert_eq!(kept(train + 1, 4, Some(2)), [train, 1]);
+        assert_eq!(kept(7, 4, Some(2)), [7, 0]);
+        assert_eq!(kept(0, 4, Some(2)), [0, 0]);
+    }
+}

@@ -1,0 +1,360 @@
+//! What rows are below the first layer with virtual tokens is computed once for each row, and it does not matter
+//! whether it is kept: all numbers of a run are the same, bit for bit.
+#![cfg(feature = "cpu")]
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_core::{
+    FrozenModel, Head, HeadLayout, Lanes, LayerStates, Mode, ModelSpec, PaddingSide, PeftMethod,
+    Result, Site, StackInput, StackOutput, Task, TokenBatch, Topology, VirtualTokens,
+    contract::params,
+    data::{Example, Target, token_batch},
+    evaluate::bytes_of_frozen_states,
+    methods::{head_only::HeadOnly, prefix::Placement},
+    train::{
+        Evaluation, Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData,
+        train,
+    },
+};
+use peft_models::{LoadOptions, Loaded};
+use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
+use peft_tests::{Family, Shape, VOCAB, random_model_with};
+
+use crate::support::{ADAPTER_FILES, peft, root, succeed, tiny_model};
+
+const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 4, positions: 64 };
+const CLASSES: usize = 3;
+const ROWS: usize = 14;
+
+fn model(family: Family, recompute: bool) -> Loaded {
+    let options = LoadOptions { recompute, ..LoadOptions::default() };
+    random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, options)
+}
+
+fn ptv2(
+    model: &dyn FrozenModel,
+    layers: Option<Vec<usize>>,
+    sites: Option<Vec<Site>>,
+) -> PTuningV2 {
+    let device = Device::flex().autodiff();
+    let placement = Placement { sites, ..Placement::default() };
+    let config = PTuningV2Config::new(3).with_layers(layers).with_placement(placement);
+    PTuningV2::init(config, model, &PTuningV2Init::Random { std: 0.7 }, 3, &device).unwrap()
+}
+
+/// Rows of 1 to 17 tokens, each different.
+fn rows(task: Task) -> Vec<Example> {
+    let row = |index: usize| {
+        let ids: Vec<u32> =
+            (0..1 + 5 * index % 17).map(|at| (7 * at + index) as u32 % VOCAB as u32).collect();
+        let learnt = |ids: &[u32]| ids.iter().map(|id| i64::from(*id)).collect();
+        match task {
+            Task::SeqCls => {
+                let types = (index % 3 == 0).then(|| vec![0; ids.len()]);
+                let row = Example::new(ids, Target::Class(index % CLASSES), index);
+                Example { token_type_ids: types, ..row }
+            }
+            Task::Seq2SeqLm => {
+                let answer = ids[..ids.len().min(4)].to_vec();
+                let target = Target::Tokens(learnt(&answer));
+                Example { decoder_input_ids: Some(answer), ..Example::new(ids, target, index) }
+            }
+            _ => {
+                let target = Target::Tokens(learnt(&ids));
+                Example::new(ids, target, index)
+            }
+        }
+    };
+    (0..ROWS).map(row).collect()
+}
+
+/// A model that counts the rows whose states below a layer it is asked for.
+#[derive(Debug)]
+struct Counted<'a> {
+    model: &'a dyn FrozenModel,
+    rows: AtomicUsize,
+}
+
+impl FrozenModel for Counted<'_> {
+    fn spec(&self) -> &ModelSpec {
+        self.model.spec()
+    }
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.model.embed(ids)
+    }
+    fn layers(&self, input: StackInput) -> Result<StackOutput> {
+        self.model.layers(input)
+    }
+    fn has_lm_head(&self) -> bool {
+        self.model.has_lm_head()
+    }
+    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
+        self.model.lm_logits(hidden)
+    }
+    fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.model.pool(hidden)
+    }
+    fn head_layout(&self, task: Task) -> HeadLayout {
+        self.model.head_layout(task)
+    }
+    fn lanes(&self) -> &dyn Lanes {
+        self.model.lanes()
+    }
+    fn states_below(
+        &self,
+        batch: &TokenBatch,
+        virtual_tokens: &VirtualTokens,
+        layer: usize,
+    ) -> Result<Option<Tensor<3>>> {
+        assert!(batch.mask().all(), "a row is padded");
+        let different: HashSet<&[u32]> = batch.ids().chunks(batch.len()).collect();
+        self.rows.fetch_add(different.len(), Ordering::Relaxed);
+        self.model.states_below(batch, virtual_tokens, layer)
+    }
+}
+
+struct Losses(Vec<f64>);
+
+impl Observer for Losses {
+    fn step(&mut self, report: &StepReport) -> Flow {
+        self.0.extend([report.loss, report.grad_norm.unwrap()]);
+        Flow::Continue
+    }
+}
+
+/// A run of several epochs.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    task: Task,
+    packing: bool,
+    padding: PaddingSide,
+}
+
+impl Run {
+    fn new(task: Task) -> Self {
+        Self { task, packing: false, padding: PaddingSide::Right }
+    }
+
+    /// What it finds with `cache` bytes of memory for states: its losses, the scores of its evaluations and what it has
+    /// learnt; and of how many rows it has computed the states.
+    fn make<M: PeftMethod>(
+        &self,
+        model: &dyn FrozenModel,
+        method: &M,
+        cache: u64,
+    ) -> (Vec<Vec<f64>>, usize) {
+        let (task, rows) = (self.task, rows(self.task));
+        let head = task.has_head().then(|| {
+            let device = Device::flex().autodiff();
+            Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
+        });
+        let config = TrainConfig {
+            epochs: Some(3),
+            batch_size: 5,
+            clip_norm: Some(1.0),
+            lr: 0.1,
+            packing: self.packing,
+            packed_length: self.packing.then_some(20),
+            eval_every: Some(2),
+            padding: self.padding,
+            ..TrainConfig::new(task)
+        };
+        let counted = Counted { model, rows: AtomicUsize::new(0) };
+        let mut losses = Losses(Vec::new());
+        let (train_rows, valid) = rows.split_at(ROWS - 3);
+        let data = TrainingData { train: train_rows, valid };
+        let context = RunContext { cache_frozen: cache, ..RunContext::default() };
+        let trainable = Trainable::new(method.clone(), head);
+        let found = train(&counted, trainable, &data, &config, &context, &mut losses).unwrap();
+        let scores = |evaluation: &Evaluation| -> Vec<f64> {
+            evaluation.metrics.iter().map(|(_, score)| score).collect()
+        };
+        let scores = found.history.iter().flat_map(scores).collect();
+        let numbers = |data: TensorData| data.iter::<f64>().collect();
+        let values = params::values(&found.trainable).into_iter();
+        let learnt: Vec<Vec<f64>> = values.map(|flat| numbers(flat.values.into_data())).collect();
+        ([vec![losses.0, scores], learnt].concat(), counted.rows.into_inner())
+    }
+
+    /// All, some and none of the states kept.
+    fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: &M) {
+        let rows = rows(self.task);
+        let sum = |rows: &[Example]| -> u64 {
+            rows.iter().map(|row| bytes_of_frozen_states(model.spec(), row)).sum()
+        };
+        let (kept, computed) = self.make(model, method, sum(&rows));
+        assert_eq!(computed, ROWS, "{self:?}: each row once");
+        let (anew, computed_anew) = self.make(model, method, 0);
+        assert!(computed_anew > 2 * ROWS, "{self:?}: {computed_anew} rows");
+        assert_eq!(kept, anew, "{self:?}");
+        let (partly, computed_partly) = self.make(model, method, sum(&rows) / 2);
+        assert!((computed + 1..computed_anew).contains(&computed_partly), "{computed_partly}");
+        assert_eq!(kept, partly, "{self:?}");
+    }
+}
+
+fn task_of(model: &dyn FrozenModel) -> Task {
+    match model.spec().topology {
+        Topology::EncoderOnly => Task::SeqCls,
+        Topology::DecoderOnly => Task::CausalLm,
+        Topology::EncoderDecoder => Task::Seq2SeqLm,
+    }
+}
+
+#[test]
+fn numbers_do_not_depend_on_what_is_kept() {
+    for family in Family::ALL {
+        for recompute in [false, true] {
+            let loaded = model(family, recompute);
+            let model = loaded.model.as_ref();
+            for layers in [vec![1, 2], vec![2]] {
+                let method = ptv2(model, Some(layers), None);
+                let run = Run::new(task_of(model));
+                run.check(model, &method);
+                Run { padding: PaddingSide::Left, ..run }.check(model, &method);
+                if family.is_causal() {
+                    Run { packing: true, ..run }.check(model, &method);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nor_do_those_of_a_head_alone() {
+    for family in Family::ALL {
+        let loaded = model(family, false);
+        Run::new(Task::SeqCls).check(loaded.model.as_ref(), &HeadOnly::new());
+    }
+}
+
+#[test]
+fn nor_those_of_an_encoder_that_no_virtual_token_enters() {
+    for family in Family::ENCODER_DECODER {
+        let loaded = model(family, false);
+        let model = loaded.model.as_ref();
+        let run = Run::new(task_of(model));
+        run.check(model, &ptv2(model, None, Some(vec![Site::DecoderSelf, Site::Cross])));
+        run.check(model, &ptv2(model, Some(vec![1, 2]), None));
+    }
+}
+
+#[test]
+fn where_virtual_tokens_enter_the_first_layer_nothing_is_kept() {
+    for family in [Family::Bert, Family::Gpt2, Family::T5] {
+        let loaded = model(family, false);
+        let model = loaded.model.as_ref();
+        let sites = model.spec().is_encoder_decoder().then(|| vec![Site::EncoderSelf]);
+        let (_, computed) =
+            Run::new(task_of(model)).make(model, &ptv2(model, Some(vec![0, 2]), sites), 1 << 30);
+        assert_eq!(computed, 0);
+    }
+}
+
+/// A pass that begins with the states of another computes the same, bit for bit.
+#[test]
+fn a_pass_goes_on_where_another_stopped() {
+    for family in [Family::ALL.as_slice(), &Family::ENCODER_DECODER].concat() {
+        let loaded = model(family, false);
+        let model = loaded.model.as_ref();
+        let rows = rows(task_of(model));
+        let rows: Vec<&Example> = rows.iter().collect();
+        let batch = token_batch(&rows, PaddingSide::Left);
+        for first in 1..=SHAPE.layers {
+            let tokens = match first {
+                // In no layer of the stack that reads the rows.
+                3 if model.spec().is_encoder_decoder() => {
+                    ptv2(model, None, Some(vec![Site::Cross])).virtual_tokens(Mode::Evaluate)
+                }
+                3 => VirtualTokens::none(),
+                _ => ptv2(model, Some((first..3).collect()), None).virtual_tokens(Mode::Evaluate),
+            };
+            let whole = model.forward(&batch, &tokens).unwrap();
+            let states = model.states_below(&batch, &tokens, first).unwrap().unwrap();
+            let from = LayerStates { layer: first, states };
+            let found = model.forward_from(&batch, &tokens, from).unwrap();
+            assert_eq!(found.tokens.into_data(), whole.tokens.into_data(), "{family:?} {first}");
+        }
+    }
+}
+
+/// The states of a row are the same, bit for bit, however many rows of its length are beside it.
+#[test]
+fn rows_are_alike_in_every_pass_of_enough_positions() {
+    let shapes = [SHAPE, Shape { layers: 2, kv_heads: 3, head_dim: 32, positions: 256 }];
+    for (family, shape) in Family::ALL.into_iter().flat_map(|family| shapes.map(|s| (family, s))) {
+        let loaded = random_model_with(
+            family,
+            shape,
+            5,
+            &Device::flex(),
+            DType::F32,
+            LoadOptions::default(),
+        );
+        let model = loaded.model.as_ref();
+        let least = model.lanes().alike_from().unwrap();
+        for length in [1, 3, 7, 17, 40] {
+            let rows: Vec<Vec<u32>> = (0..2 * least)
+                .map(|row| (0..length).map(|at| ((row * 31 + at * 7) % VOCAB) as u32).collect())
+                .collect();
+            let states = |count: usize| -> Vec<f32> {
+                let rows: Vec<&[u32]> = rows[..count].iter().map(Vec::as_slice).collect();
+                let batch = TokenBatch::new(&rows, PaddingSide::Right);
+                let found = model.states_below(&batch, &VirtualTokens::none(), 1).unwrap().unwrap();
+                found.narrow(0, 0, 1).into_data().iter().collect()
+            };
+            let few = least.div_ceil(length);
+            let expected = states(few);
+            for count in [few + 1, few + 3, 2 * few - 1, 2 * few, 2 * least] {
+                assert_eq!(states(count), expected, "{family:?}: {count} rows of {length}");
+            }
+        }
+    }
+}
+
+fn train_process(out: &Path, args: &[&str]) {
+    succeed(peft(&root()).arg("train").arg("--out").arg(out).args(args));
+}
+
+/// A run without the cache that goes on with it ends as if it had never been stopped.
+#[test]
+fn a_run_is_resumed_with_other_memory() {
+    for (name, rows, task, flags) in [
+        ("bert", "bert-prefix", "seq-cls", &["--method=ptv2", "--layers=1"][..]),
+        ("gpt2", "gpt2-prefix", "causal-lm", &["--method=ptv2", "--layers=1"]),
+        ("bert", "bert-prefix", "seq-cls", &["--method=head"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, resumed) = (dir.path().join("whole"), dir.path().join("resumed"));
+        let (model, task) = (tiny_model(name), format!("--task={task}"));
+        let rows = format!("tests/vectors/training/{rows}/rows.jsonl");
+        let start = ["--model", &model, "--train", &rows, "--valid", &rows, &task];
+        let start = [
+            &start[..],
+            &["--steps=12", "--batch-size=4", "--eval-every=4", "--checkpoint-every=4"],
+            flags,
+        ]
+        .concat();
+        train_process(&whole, &start);
+        train_process(&resumed, &[&start[..], &["--cache-frozen=0"]].concat());
+        let adapter = |dir: &Path| ADAPTER_FILES.map(|name| fs::read(dir.join(name)).unwrap());
+        assert!(adapter(&whole) == adapter(&resumed), "{name} {flags:?}: without memory");
+        // As if the run had been killed before its last checkpoint.
+        let checkpoints = fs::read_dir(resumed.join("checkpoints")).unwrap();
+        let last = checkpoints.map(|entry| entry.unwrap().path()).max().unwrap();
+        fs::remove_dir_all(last).unwrap();
+        train_process(&resumed, &["--resume", "--cache-frozen=2kB"]);
+        assert!(adapter(&whole) == adapter(&resumed), "{name} {flags:?}: resumed");
+        let settings = fs::read_to_string(resumed.join("run.toml")).unwrap();
+        assert!(settings.contains("cache_frozen = \"2kB\""), "{settings}");
+    }
+}
