@@ -22,7 +22,7 @@ use peft_core::{
         train,
     },
 };
-use peft_models::{LoadOptions, Loaded};
+use peft_models::{LoadOptions, Loaded, WeightFormat};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use peft_tests::{Family, Shape, VOCAB, random_model_with};
 
@@ -287,19 +287,22 @@ fn a_pass_goes_on_where_another_stopped() {
     }
 }
 
-/// The states of a row are the same, bit for bit, however many rows of its length are beside it.
+/// The states of a row are the same, bit for bit, however many rows of its length are beside it, and on however many
+/// threads.
 #[test]
 fn rows_are_alike_in_every_pass_of_enough_positions() {
-    let shapes = [SHAPE, Shape { layers: 2, kv_heads: 3, head_dim: 32, positions: 256 }];
-    for (family, shape) in Family::ALL.into_iter().flat_map(|family| shapes.map(|s| (family, s))) {
-        let loaded = random_model_with(
-            family,
-            shape,
-            5,
-            &Device::flex(),
-            DType::F32,
-            LoadOptions::default(),
-        );
+    let wide = Shape { layers: 2, kv_heads: 3, head_dim: 32, positions: 256 };
+    let formats = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
+    let f32_alone = |shape| (shape, WeightFormat::F32);
+    let cases = [f32_alone(SHAPE)].into_iter().chain(formats.map(|format| (wide, format)));
+    let cases: Vec<(Shape, WeightFormat)> = cases.collect();
+    let pools = [1, 2, 5]
+        .map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    for (family, (shape, weights)) in
+        Family::ALL.into_iter().flat_map(|family| cases.iter().map(move |case| (family, *case)))
+    {
+        let options = LoadOptions { weights, ..LoadOptions::default() };
+        let loaded = random_model_with(family, shape, 5, &Device::flex(), DType::F32, options);
         let model = loaded.model.as_ref();
         let least = model.lanes().alike_from().unwrap();
         for length in [1, 3, 7, 17, 40] {
@@ -314,8 +317,10 @@ fn rows_are_alike_in_every_pass_of_enough_positions() {
             };
             let few = least.div_ceil(length);
             let expected = states(few);
-            for count in [few + 1, few + 3, 2 * few - 1, 2 * few, 2 * least] {
-                assert_eq!(states(count), expected, "{family:?}: {count} rows of {length}");
+            let counts = [few, few + 1, 2 * few - 1, 2 * few, 2 * least];
+            for (index, count) in counts.into_iter().enumerate() {
+                let found = pools[index % pools.len()].install(|| states(count));
+                assert!(found == expected, "{family:?}, {weights}: {count} rows of {length}");
             }
         }
     }

@@ -42,9 +42,11 @@ pub(super) fn product_by_columns(
     let steps = (n / step).max(1);
     let parts = parts.min(steps).max(1);
     let cut = |at: usize| {
-        let column = if at == steps { n } else { at * step };
-        let near = |start: &usize| start.abs_diff(column) <= FEW_COLUMNS;
-        b.iter().map(|factor| factor.column).find(near).unwrap_or(column)
+        if at == steps {
+            return n;
+        }
+        let near = |start: &usize| start.abs_diff(at * step) <= FEW_COLUMNS;
+        b.iter().map(|factor| factor.column).find(near).unwrap_or(at * step)
     };
     split(steps, parts, |range| {
         let columns = cut(range.start)..cut(range.end);
@@ -130,6 +132,43 @@ mod tests {
         *,
     };
     use crate::weights::{Matrix, WeightFormat};
+
+    /// Factors of all widths side by side, few columns among them.
+    #[test]
+    fn all_columns_are_made() {
+        for widths in [vec![1], vec![3], vec![33, 3], vec![31, 1, 70], vec![193, 193, 2]] {
+            let device = Device::default();
+            let matrices: Vec<Matrix> = widths
+                .iter()
+                .map(|width| {
+                    let values = (0..width * 5).map(|at| (at % 13) as f32 - 4.0).collect();
+                    let values = TensorData::new::<f32, _>(values, [*width, 5]);
+                    Matrix::new(Tensor::<2>::from_data(values, &device), WeightFormat::F32)
+                })
+                .collect();
+            let frozen: Vec<Frozen> =
+                matrices.iter().map(|matrix| Frozen::of(matrix).unwrap()).collect();
+            let factors = forward_factors(&frozen);
+            let x: Vec<f32> = (0..10).map(|at| at as f32 - 3.0).collect();
+            let n: usize = widths.iter().sum();
+            for threads in [1, 2, 7] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut to = vec![f32::NAN; 2 * n];
+                let left = MatrixView::by_rows(&x, 2, 5, 5);
+                pool.install(|| product_by_columns(&mut to, left, &factors, None, None));
+                let mut start = 0;
+                for width in &widths {
+                    for (row, column) in (0..2).flat_map(|row| (0..*width).map(move |c| (row, c))) {
+                        let term =
+                            |i: usize| x[5 * row + i] * (((5 * column + i) % 13) as f32 - 4.0);
+                        let expected: f32 = (0..5).map(term).sum();
+                        assert_eq!(to[row * n + start + column], expected, "{widths:?}");
+                    }
+                    start += width;
+                }
+            }
+        }
+    }
 
     /// A matrix in fewer bits that is upcast in several parts, in both directions, against sums in f64.
     #[test]
