@@ -56,7 +56,7 @@ fn rows(task: Task) -> Vec<Example> {
         let learnt = |ids: &[u32]| ids.iter().map(|id| i64::from(*id)).collect();
         match task {
             Task::SeqCls => {
-                let types = (index % 3 == 0).then(|| vec![0; ids.len()]);
+                let types = index.is_multiple_of(3).then(|| vec![0; ids.len()]);
                 let row = Example::new(ids, Target::Class(index % CLASSES), index);
                 Example { token_type_ids: types, ..row }
             }

@@ -20,6 +20,8 @@ use crate::{
 };
 
 /// The layers that a pass runs.
+// There is one of these per forward pass: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 enum Layers {
     /// All of them.
     All,
@@ -30,6 +32,8 @@ enum Layers {
 }
 
 /// What the rows of a decoder read beside the virtual tokens and themselves, and what is kept of them.
+// As above.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Reads {
     /// The tokens of a cache, to which they are appended.
     Cached,
