@@ -7,6 +7,7 @@
 //! | what it computes with meanwhile | the feed-forward layer of one layer with its gradients, or the logits that are computed at once |
 //! | logits of an evaluation | those that are computed at once, three times |
 //! | weights in fewer bits | what each thread has upcast |
+//! | products in bf16 | copies of the matrices, one for each direction, and the largest left side |
 //! | what is trained | the parameters, their gradients, two moments, and copies |
 //!
 //! `kept`, as the CPU kernels keep it, is `2 H + (N + 2 K) D + F` numbers a token, with a gated feed-forward layer
@@ -16,12 +17,13 @@
 use std::path::Path;
 
 use peft_core::{Site, SiteSpec, Topology, data::Example, train::TrainConfig};
-use peft_models::{Loaded, WeightFormat};
+use peft_models::{Compute, Loaded, WeightFormat};
 
 use crate::screen::memory;
 
 /// Bytes of a number.
 const F32: u64 = 4;
+const BF16: u64 = 2;
 /// Numbers for each trained parameter: its value, its gradient, two moments, the best step, and a copy meanwhile.
 const COPIES: u64 = 6;
 /// The most logits that training computes at once, and the fewest and most rows of them.
@@ -47,6 +49,8 @@ pub(super) struct Run<'a> {
     pub config: &'a TrainConfig,
     /// How they are kept.
     pub format: WeightFormat,
+    /// In which type they are multiplied.
+    pub compute: Compute,
     /// What there was once it was loaded.
     pub after_loading: AfterLoading,
     /// Whether layers are computed again in the backward pass.
@@ -143,7 +147,7 @@ impl Run<'_> {
         let step = prompt + of_rows * workers / slices;
         let step = step.max(of_scores.max(self.computed(evaluated)));
         let trained = (COPIES + slices - 1) * self.trained as u64;
-        F32 * (trained + self.upcast() + step + step / PIECES)
+        F32 * (trained + self.upcast() + step + step / PIECES) + self.rounded(train)
     }
 
     /// How many slices a batch is divided into.
@@ -164,6 +168,23 @@ impl Run<'_> {
         let widest = self.vocabulary().max(self.inner()).max(3 * self.hidden());
         let threads = rayon::current_num_threads() as u64;
         UPCAST_SIZES * (threads * UPCAST).min(widest * self.hidden())
+    }
+
+    /// Bytes of matrices and of inputs that are rounded for products.
+    fn rounded(&self, batch: Batch) -> u64 {
+        if !self.compute.is_rounded() {
+            return 0;
+        }
+        let spec = self.base.model.spec();
+        let embedding = (spec.vocab_size * spec.hidden_size) as u64;
+        // A language model multiplies with its embedding, or with as large a head.
+        let matrices = match self.vocabulary() {
+            0 => (self.base.report.num_parameters as u64).saturating_sub(embedding),
+            _ => self.base.report.num_parameters as u64,
+        };
+        let directions = if self.first_layer.is_some() { 2 } else { 1 };
+        let positions = self.stacks(batch).map(|(_, positions, _)| positions).max().unwrap_or(0);
+        BF16 * (directions * matrices + (positions * self.inner()).max(LOGITS))
     }
 
     /// The size of the vocabulary, if logits of it are computed.
@@ -329,6 +350,7 @@ mod tests {
             base,
             config,
             format: WeightFormat::F32,
+            compute: Compute::F32,
             after_loading: AfterLoading::default(),
             recompute: false,
             prompt: 5,

@@ -29,6 +29,8 @@ pub struct RunContext {
     /// The format in which the base model's matrices are kept, if it differs from that of the
     /// computation.
     pub base_weights: Option<String>,
+    /// The type in which products with the base model's matrices are computed, if it is another.
+    pub compute: Option<String>,
     /// How the adapter is trained, for the record.
     pub recipe: Value,
 }
