@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 
 use burn::tensor::{DType, Device, TensorData};
 use peft_core::{PaddingSide, TokenBatch, Topology};
-use peft_models::{Compute, LoadOptions, kernels};
+use peft_models::{Compute, LoadOptions, WeightFormat, kernels};
 use peft_tests::{
     Family, Shape,
     leaves::{Kind, Leaves},
@@ -22,6 +22,9 @@ const P: usize = 3;
 const ROWS: [&[u32]; 3] = [&[5, 11, 2, 20, 7, 9, 1], &[3, 3, 8], &[12]];
 const DECODER_ROWS: [&[u32]; 3] = [&[4, 6], &[1, 2, 3, 4, 5], &[9, 9, 9]];
 
+const IN_BF16: LoadOptions =
+    LoadOptions { recompute: false, weights: WeightFormat::Auto, compute: Compute::Bf16 };
+
 /// Whether this machine multiplies in bf16; says so if it does not.
 fn is_possible() -> bool {
     let missing = kernels::why_no_bf16(&Device::flex());
@@ -32,8 +35,7 @@ fn is_possible() -> bool {
 }
 
 /// Hidden states, the loss of a language model, and the gradient of every leaf.
-fn pass(family: Family, kind: Kind, compute: Compute, recompute: bool) -> Vec<TensorData> {
-    let options = LoadOptions { compute, recompute, ..LoadOptions::default() };
+fn pass(family: Family, kind: Kind, options: LoadOptions) -> Vec<TensorData> {
     let loaded = random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, options);
     let model = loaded.model.as_ref();
     let mut batch = TokenBatch::new(&ROWS, PaddingSide::Right);
@@ -73,32 +75,38 @@ fn families() -> impl Iterator<Item = Family> {
 
 const KINDS: [Kind; 3] = [Kind::Prompt(1), Kind::Prefix(ROWS.len()), Kind::LastLayer];
 
-/// Values have 8 bits: one that is rounded is off by up to 1 in 512. The random weights are large, so that a softmax
-/// magnifies what is off, and a gradient has passed through all layers twice.
+/// Values have 8 bits: one that is rounded is off by up to 1 in 512. How much that matters depends on the model: the
+/// random weights are large, and a softmax magnifies what is off, most where scores are not scaled, as T5's. So what
+/// rounding the weights alone does, with products in f32, is the measure: with inputs and gradients rounded too, in
+/// each product, it may be some times as much.
 #[test]
 fn numbers_are_near_those_of_f32() {
     if !is_possible() {
         return;
     }
     let mut largest = [0.0f64; 2];
-    for family in Family::ALL {
+    for family in families() {
         for kind in KINDS {
-            let exact = pass(family, kind, Compute::F32, false);
-            let found = pass(family, kind, Compute::Bf16, false);
+            let of = |options| pass(family, kind, options);
+            let exact = of(LoadOptions::default());
+            let found = of(IN_BF16);
+            let weights = of(LoadOptions { weights: WeightFormat::Bf16, ..LoadOptions::default() });
             // Hidden states and the loss, then gradients.
             let outputs = exact.iter().filter(|data| data.shape().num_elements() == 1).count() + 1;
-            for (which, (part, limit)) in
-                [(0..outputs, 0.05), (outputs..exact.len(), 0.2)].into_iter().enumerate()
-            {
-                let difference = relative(&found[part.clone()], &exact[part]);
-                println!("{family:?} {kind:?} {which}: {difference:.4}");
-                largest[which] = largest[which].max(difference);
-                assert!(difference > 0.0, "{family:?} {kind:?}: not in bf16");
-                assert!(difference < limit, "{family:?} {kind:?} {which}: off by {difference}");
+            for (which, part) in [0..outputs, outputs..exact.len()].into_iter().enumerate() {
+                let off = relative(&found[part.clone()], &exact[part.clone()]);
+                let measure = relative(&weights[part.clone()], &exact[part]);
+                println!("{family:?} {kind:?} {which}: {off:.4}, of weights alone {measure:.4}");
+                largest[which] = largest[which].max(off / measure);
+                let name = ["outputs", "gradients"][which];
+                assert!(off > 0.0, "{family:?} {kind:?}: not in bf16");
+                assert!(off < 6.0 * measure, "{family:?} {kind:?}, {name}: {off}, {measure}");
+                let small = which == 0 && Family::ALL.contains(&family);
+                assert!(!small || off < 0.05, "{family:?} {kind:?}: off by {off}");
             }
         }
     }
-    println!("largest relative differences of outputs and gradients: {largest:.4?}");
+    println!("outputs and gradients are off by up to {largest:.2?} times what weights alone do");
 }
 
 #[test]
@@ -111,7 +119,7 @@ fn numbers_are_always_the_same() {
         let kind = Kind::Prefix(ROWS.len());
         let run = |threads: usize, recompute| {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| pass(family, kind, Compute::Bf16, recompute))
+            pool.install(|| pass(family, kind, LoadOptions { recompute, ..IN_BF16 }))
         };
         let expected = run(1, false);
         for threads in [1, 2, 5] {
