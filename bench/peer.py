@@ -5,7 +5,7 @@
     python peer.py generate --model M --adapter DIR --input rows.jsonl --output out.jsonl --max-new-tokens 64
     python peer.py predict  --model M --adapter DIR --input texts.jsonl --output out.jsonl
 
-f32, transformers' default attention (sdpa), AdamW on the trained parameters only, gradients set to None. The frozen base is in
+f32 (or `torch.autocast` in bf16), transformers' default attention (sdpa), AdamW on the trained parameters only, gradients set to None. The frozen base is in
 evaluation mode, as it is in `peft`: without dropout both do the same work, and the peer is faster for it.
 """
 
@@ -135,7 +135,8 @@ def train(args):
             if args.schedule == "linear":
                 optimizer.param_groups[0]["lr"] = args.lr * (1 - step / args.steps)
             batch = next(supply)
-            loss = model(**batch).loss
+            with torch.autocast("cpu", torch.bfloat16, enabled=args.autocast):
+                loss = model(**batch).loss
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -234,6 +235,7 @@ def arguments():
     training.add_argument("--lr", type=float, required=True)
     training.add_argument("--schedule", choices=("constant", "linear"), default="linear")
     training.add_argument("--no-shuffle", action="store_true")
+    training.add_argument("--autocast", action="store_true", help="compute in bf16 what PyTorch deems safe")
 
     for name, run in (("generate", generate), ("predict", predict)):
         use = command(name, run)

@@ -122,6 +122,8 @@ class Race:
         remove(metrics)
         run = self.ours if side == OURS else self.peer
         flags = ["--out", out, "--metrics-file", metrics, *(["--json"] if side == OURS else [])]
+        if self.args.compute == "bf16":
+            flags += ["--compute", "bf16"] if side == OURS else ["--autocast"]
         found = run("train", *arguments, *flags, watch=metrics)
         measures = {
             **measured(found),
@@ -150,7 +152,7 @@ class Race:
             a, b = found[OURS]["first_loss"], found[PEER]["first_loss"]
             # With an MLP there is no common start: PEFT saves what the MLP computes, not the MLP.
             difference = None if method == "prefix" else abs(a - b) / abs(b)
-            if difference and difference > LOSS_TOLERANCE:
+            if difference and difference > LOSS_TOLERANCE and self.args.compute == "f32":
                 print(f"WARNING: {name}: the first losses are {a} and {b}", file=sys.stderr)
             shown = "-" if difference is None else f"{difference:.1e}"
             steps.rows.append([name, *compared(found, "step"), *compared(found, "peak_mb"), shown])
@@ -384,6 +386,7 @@ def arguments():
     parser.add_argument("--only", default="", metavar="SUBSTRING", help="only races with this in their name")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compute", choices=("f32", "bf16"), default="f32", help="training of both; bf16 is autocast on PEFT's side")
     parser.add_argument("--minilm", type=Path, default=env.get("PEFT_MINILM"), help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--shared", type=Path, default=env.get("PEFT_SHARED", HERE.parents[1] / "shared"))
     parser.add_argument("--steps", type=int, default=10, help=f"of case a, the first {WARM_UP} to warm up")
@@ -408,8 +411,8 @@ def arguments():
 def main():
     args = arguments()
     race = Race(args)
-    report = {"machine": machine(), "threads": args.threads, "repeats": args.repeats, "steps": args.steps, "results": race.results}
-    heading = ", ".join(f"{key} {value}" for key, value in [*report["machine"].items(), ("threads", args.threads)])
+    report = {"machine": machine(), "threads": args.threads, "compute": args.compute, "repeats": args.repeats, "steps": args.steps, "results": race.results}
+    heading = ", ".join(f"{key} {value}" for key, value in [*report["machine"].items(), ("threads", args.threads), ("compute", args.compute)])
     print(heading + f", medians of {args.repeats}\n", flush=True)
     parts = (("ae", lambda: race.training_steps(args.cases)), ("b", race.whole_runs), ("c", race.generation), ("d", race.vote))
     tables = []

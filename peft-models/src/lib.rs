@@ -11,7 +11,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `load`, `options` | from a folder to a model, and how it computes |
+//! | `load`, `options`, `compute` | from a folder to a model, and how it computes |
 //! | `not_a_model` | a path that leads to no model: where the model is |
 //! | `adapter_beside` | an adapter in the folder of a base model |
 //! | `quantised` | weights that another tool quantised, refused by name |
@@ -29,6 +29,7 @@ mod adapter_beside;
 #[doc(hidden)]
 pub mod bench;
 mod blocks;
+mod compute;
 pub mod config;
 mod families;
 pub mod generate;
@@ -42,6 +43,7 @@ mod quantised;
 pub mod weights;
 
 pub use adapter_beside::adapter_beside;
+pub use compute::Compute;
 pub use config::ModelConfig;
 pub use families::SUPPORTED;
 pub use load::{Loaded, build, build_with, load, load_with};

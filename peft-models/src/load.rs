@@ -77,7 +77,7 @@ pub fn load(dir: &Path, device: &Device) -> Result<Loaded> {
 ///
 /// Returns the errors of [`load`], and [`peft_core::Error::Setting`] naming an option that the device does not support.
 pub fn load_with(dir: &Path, device: &Device, options: LoadOptions) -> Result<Loaded> {
-    options.check(device)?;
+    options.check(device, DType::F32)?;
     let config = families::complete(ModelConfig::load(dir)?);
     // Before the tensors: an unknown family should be reported as such, not as a missing file.
     families::check(&config)?;
@@ -125,10 +125,10 @@ pub fn build(config: ModelConfig, weights: Weights) -> Result<Loaded> {
 ///
 /// Returns the errors of [`load_with`].
 pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -> Result<Loaded> {
-    options.check(weights.device())?;
+    options.check(weights.device(), weights.dtype())?;
     let config = families::complete(config);
     config.check_token_ids("eos_token_id")?;
     let files = weights.files();
-    let (model, report) = families::load(&config, weights.with_format(options.weights), options)?;
+    let (model, report) = families::load(&config, weights.with_options(options), options)?;
     Ok(Loaded { model, config, report, files })
 }

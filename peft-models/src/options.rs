@@ -1,9 +1,9 @@
 //! What may be chosen when a model is loaded.
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use peft_core::{Error, Result};
 
-use crate::{kernels, weights::WeightFormat};
+use crate::{compute::Compute, kernels, weights::WeightFormat};
 
 /// How a model is loaded, and how it then computes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,15 +15,28 @@ pub struct LoadOptions {
     pub recompute: bool,
     /// How the large matrices are kept in memory. Formats of fewer bits are for the CPU (flex) only, too.
     pub weights: WeightFormat,
+    /// In which type it multiplies with them. [`Compute::Bf16`] is for the CPU (flex) with its kernels only, for models in
+    /// f32.
+    pub compute: Compute,
 }
 
 impl LoadOptions {
-    /// Checks that `device` supports these options.
+    /// Checks that `device` supports these options for a model of this type.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] naming the option that it does not support.
-    pub(crate) fn check(&self, device: &Device) -> Result<()> {
+    pub(crate) fn check(&self, device: &Device, dtype: DType) -> Result<()> {
+        if self.compute.is_rounded() {
+            let other_type = || {
+                let message = format!("which is for models in f32; this one is in {dtype:?}");
+                (dtype != DType::F32).then_some(message)
+            };
+            if let Some(reason) = kernels::why_no_bf16(device).or_else(other_type) {
+                let message = format!("found {}, {reason}; expected f32", self.compute);
+                return Err(Error::setting("compute", message));
+            }
+        }
         let Some(reason) = kernels::unavailable(device) else { return Ok(()) };
         if self.recompute {
             let message = format!("gradient checkpointing needs the CPU backend, flex; {reason}");

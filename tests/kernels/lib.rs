@@ -5,6 +5,8 @@
 #[path = "../../peft-models/src/kernels"]
 pub mod kernels {
     pub mod cpu {
+        mod bf16;
+        mod block;
         #[cfg(target_arch = "x86_64")]
         mod dot_products;
         mod parallel;

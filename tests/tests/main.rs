@@ -8,6 +8,7 @@ mod cases;
 mod chat;
 mod class_weights;
 mod comparison;
+mod compute;
 mod constant;
 mod encoder_decoder;
 #[cfg(feature = "cpu")]

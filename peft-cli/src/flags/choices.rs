@@ -6,7 +6,7 @@ use peft_core::{
     Error, PaddingSide, Pooling, PrefixPositions, ProblemType, Result, Task,
     optim::{OptimizerConfig, Schedule},
 };
-use peft_models::WeightFormat;
+use peft_models::{Compute, WeightFormat};
 
 use crate::nearest::{alike, did_you_mean};
 
@@ -29,6 +29,12 @@ impl Named for ProblemType {
 }
 
 impl Named for WeightFormat {
+    fn names() -> Vec<&'static str> {
+        Self::ALL.map(Self::name).to_vec()
+    }
+}
+
+impl Named for Compute {
     fn names() -> Vec<&'static str> {
         Self::ALL.map(Self::name).to_vec()
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use peft_models::WeightFormat;
+use peft_models::{Compute, WeightFormat};
 
 use crate::{
     device::Backend,
@@ -29,4 +29,8 @@ pub struct UseArgs {
     /// file stores them, f32 for other files. CPU only.
     #[arg(long, value_name = "FORMAT", value_parser = parse_value::<WeightFormat>, default_value_t)]
     pub base_weights: WeightFormat,
+    /// Multiply with the frozen matrices in f32, or with both factors rounded to bf16, which is faster. bf16 is for
+    /// processors with AMX-BF16 or AVX512-BF16, and takes memory for copies of the matrices.
+    #[arg(long, value_name = "TYPE", value_parser = parse_value::<Compute>, default_value_t)]
+    pub compute: Compute,
 }

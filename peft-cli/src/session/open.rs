@@ -80,7 +80,11 @@ impl Session {
             .iter()
             .map(|named| named.map(locate::adapter).transpose())
             .collect::<std::result::Result<_, _>>()?;
-        let options = LoadOptions { weights: args.base_weights, ..LoadOptions::default() };
+        let options = LoadOptions {
+            weights: args.base_weights,
+            compute: args.compute,
+            ..LoadOptions::default()
+        };
         let base = Arc::new(base_model::load(dir.path(), &device, options)?);
         let mut base_sum = None;
         adapters

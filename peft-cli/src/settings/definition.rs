@@ -10,7 +10,7 @@ use peft_core::{
     text::{FieldNames, Role},
     train::{RunContext, TrainConfig},
 };
-use peft_models::{LoadOptions, WeightFormat};
+use peft_models::{Compute, LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -219,6 +219,12 @@ settings! {
     #[arg(long, value_name = "SIZE", help_heading = "Training", show_default = format!(
         "{}, at most a quarter of the free memory", ByteSize(RunContext::DEFAULT_CACHE_FROZEN)))]
     cache_frozen: ByteSize,
+    /// Multiply with the frozen matrices, forward and backward, in f32, or with both factors rounded to bf16, which is
+    /// faster; use the same for eval, predict and generate. bf16 is for processors with AMX-BF16 or AVX512-BF16, and
+    /// takes memory for copies of the matrices, see docs/PERFORMANCE.md.
+    #[arg(long, value_name = "TYPE", help_heading = "Training", value_parser = parse_value::<Compute>,
+        show_default = Compute::default())]
+    compute: Compute,
     /// The one seed of the run.
     #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().seed)]
     seed: u64,

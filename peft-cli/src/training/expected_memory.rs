@@ -8,6 +8,7 @@
 //! | logits of an evaluation | those that are computed at once, three times |
 //! | weights in fewer bits | what each thread has upcast |
 //! | what is kept of frozen layers | the states that enter the first layer with virtual tokens, of each row (`--cache-frozen`) |
+//! | products in bf16 | copies of the matrices, one for each direction, and the largest left side |
 //! | what is trained | the parameters, their gradients, two moments, and copies |
 //!
 //! `kept`, as the CPU kernels keep it, is `2 H + (N + 2 K) D + F` numbers a token, with a gated feed-forward layer
@@ -17,12 +18,13 @@
 use std::path::Path;
 
 use peft_core::{Site, SiteSpec, Topology, data::Example, train::TrainConfig};
-use peft_models::{Loaded, WeightFormat};
+use peft_models::{Compute, Loaded, WeightFormat};
 
 use crate::screen::memory;
 
 /// Bytes of a number.
 const F32: u64 = 4;
+const BF16: u64 = 2;
 /// Numbers for each trained parameter: its value, its gradient, two moments, the best step, and a copy meanwhile.
 const COPIES: u64 = 6;
 /// The most logits that training computes at once, and the fewest and most rows of them.
@@ -48,6 +50,8 @@ pub(super) struct Run<'a> {
     pub config: &'a TrainConfig,
     /// How they are kept.
     pub format: WeightFormat,
+    /// In which type they are multiplied.
+    pub compute: Compute,
     /// What there was once it was loaded.
     pub after_loading: AfterLoading,
     /// Whether layers are computed again in the backward pass.
@@ -146,7 +150,8 @@ impl Run<'_> {
         let step = prompt + of_rows * workers / slices;
         let step = step.max(of_scores.max(self.computed(evaluated)));
         let trained = (COPIES + slices - 1) * self.trained as u64;
-        F32 * (trained + self.upcast() + step + step / PIECES) + self.kept_states
+        let kept = self.kept_states + self.rounded(train);
+        F32 * (trained + self.upcast() + step + step / PIECES) + kept
     }
 
     /// How many slices a batch is divided into.
@@ -167,6 +172,23 @@ impl Run<'_> {
         let widest = self.vocabulary().max(self.inner()).max(3 * self.hidden());
         let threads = rayon::current_num_threads() as u64;
         UPCAST_SIZES * (threads * UPCAST).min(widest * self.hidden())
+    }
+
+    /// Bytes of matrices and of inputs that are rounded for products.
+    fn rounded(&self, batch: Batch) -> u64 {
+        if !self.compute.is_rounded() {
+            return 0;
+        }
+        let spec = self.base.model.spec();
+        let embedding = (spec.vocab_size * spec.hidden_size) as u64;
+        // A language model multiplies with its embedding, or with as large a head.
+        let matrices = match self.vocabulary() {
+            0 => (self.base.report.num_parameters as u64).saturating_sub(embedding),
+            _ => self.base.report.num_parameters as u64,
+        };
+        let directions = if self.first_layer.is_some() { 2 } else { 1 };
+        let positions = self.stacks(batch).map(|(_, positions, _)| positions).max().unwrap_or(0);
+        BF16 * (directions * matrices + (positions * self.inner()).max(LOGITS))
     }
 
     /// The size of the vocabulary, if logits of it are computed.
@@ -332,6 +354,7 @@ mod tests {
             base,
             config,
             format: WeightFormat::F32,
+            compute: Compute::F32,
             after_loading: AfterLoading::default(),
             recompute: false,
             prompt: 5,

@@ -55,6 +55,7 @@ impl Inputs {
         let options = LoadOptions {
             recompute: settings.recompute.unwrap_or(defaults.recompute),
             weights: settings.base_weights.unwrap_or(defaults.weights),
+            compute: settings.compute.unwrap_or(defaults.compute),
         };
         let before = memory::own();
         let base = base_model::load(dir.path(), device, options)?;

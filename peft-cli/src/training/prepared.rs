@@ -258,6 +258,11 @@ impl PreparedRun {
                 .filter(|format| format.is_rounded())
                 .map(|format| format.to_string()),
             cache_frozen: self.frozen()?.limit,
+            compute: self
+                .settings
+                .compute
+                .filter(|compute| compute.is_rounded())
+                .map(|compute| compute.to_string()),
             recipe: self.recipe(trained_parameters),
         };
         let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
@@ -334,6 +339,7 @@ impl PreparedRun {
             base: &self.base,
             config: &self.config,
             format: settings.base_weights.unwrap_or_default(),
+            compute: settings.compute.unwrap_or_default(),
             after_loading: self.after_loading,
             recompute: settings.recompute.unwrap_or_default(),
             prompt: if self.method == MethodName::Prompt { p } else { 0 },

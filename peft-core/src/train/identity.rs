@@ -48,6 +48,7 @@ impl Identity {
         parts.insert("layers".into(), json!(method.layers));
         parts.insert("base model".into(), json!(run.base_fingerprint));
         parts.insert("base weights".into(), json!(run.base_weights));
+        parts.insert("compute".into(), json!(run.compute));
         parts.insert("labels".into(), json!(run.labels));
         parts.insert("training rows".into(), digest(data.train).into());
         parts.insert("validation rows".into(), digest(data.valid).into());

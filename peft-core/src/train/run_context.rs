@@ -32,6 +32,8 @@ pub struct RunContext {
     /// How many bytes of memory the run may fill with what its rows are below the first layer that virtual tokens enter,
     /// which it then computes once for each row. It changes no result. Default 0.
     pub cache_frozen: u64,
+    /// The type in which products with the base model's matrices are computed, if it is another.
+    pub compute: Option<String>,
     /// How the adapter is trained, for the record.
     pub recipe: Value,
 }

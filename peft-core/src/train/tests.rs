@@ -365,10 +365,13 @@ fn a_run_with_other_settings_or_data_is_not_resumed() {
     assert!(error.contains("lr (then 0.05, now 0.2)"), "{error}");
     assert!(error.contains("seed (then 0, now 9)") && !error.contains("steps"), "{error}");
     let other_format = RunContext { base_weights: Some("int8".into()), ..run.clone() };
+    let other_type = RunContext { compute: Some("bf16".into()), ..run.clone() };
     let other_base = RunContext { base_fingerprint: Some("x".into()), ..run.clone() };
     assert!(refused(&case, &config, &other_base).contains("base model"));
     let error = refused(&case, &config, &other_format);
     assert!(error.contains("base weights (then null, now \"int8\")"), "{error}");
+    let error = refused(&case, &config, &other_type);
+    assert!(error.contains("compute (then null, now \"bf16\")"), "{error}");
     let mut other = Case::new(CASES[2]);
     other.train[0].input_ids[0] += 1;
     assert!(refused(&other, &config, &run).contains("training rows (other content)"));

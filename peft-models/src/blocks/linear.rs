@@ -8,7 +8,8 @@ use peft_core::{
 
 use super::Activation;
 use crate::{
-    kernels,
+    compute::Compute,
+    kernels::{self, Bf16Copies, Nonlinearity},
     named_tensors::named_tensors,
     weights::{Matrix, Weights},
 };
@@ -18,6 +19,13 @@ use crate::{
 pub struct Linear {
     weights: Vec<Matrix>,
     bias: Option<Tensor<1>>,
+    /// The weights in bf16, if products are.
+    copies: Option<Bf16Copies>,
+}
+
+/// The place of copies, for products in this type.
+fn copies(compute: Compute) -> Option<Bf16Copies> {
+    compute.is_rounded().then(Bf16Copies::new).flatten()
 }
 
 named_tensors!(Linear { weights, bias });
@@ -36,7 +44,7 @@ impl Linear {
     ) -> Result<Self> {
         let weight = weights.take_matrix(&format!("{name}.weight"), [output, input])?;
         let bias = bias.then(|| weights.take(&format!("{name}.bias"), [output])).transpose()?;
-        Ok(Self { weights: vec![weight], bias })
+        Ok(Self { weights: vec![weight], bias, copies: copies(weights.compute()) })
     }
 
     /// Loads `name.weight`, stored `[in, out]` as GPT-2's `Conv1D` is, and `name.bias`.
@@ -51,12 +59,12 @@ impl Linear {
     ) -> Result<Self> {
         let weight = weights.take_transposed(&format!("{name}.weight"), [output, input])?;
         let bias = Some(weights.take(&format!("{name}.bias"), [output])?);
-        Ok(Self { weights: vec![weight], bias })
+        Ok(Self { weights: vec![weight], bias, copies: copies(weights.compute()) })
     }
 
     /// A layer whose matrix `[out, in]` is used elsewhere too: a head tied to the embedding.
-    pub fn tied(weight: Matrix) -> Self {
-        Self { weights: vec![weight], bias: None }
+    pub fn tied(weight: Matrix, compute: Compute) -> Self {
+        Self { weights: vec![weight], bias: None, copies: copies(compute) }
     }
 
     /// The same with another bias.
@@ -72,17 +80,20 @@ impl Linear {
     /// into one matrix, for one product.
     pub fn side_by_side(layers: Vec<Self>) -> Self {
         let biases: Option<Vec<_>> = layers.iter().map(|layer| layer.bias.clone()).collect();
+        // One copy of all of them, in place of one of each.
+        let is_rounded = layers.iter().any(|layer| layer.copies.is_some());
         let weights: Vec<_> = layers.into_iter().flat_map(|layer| layer.weights).collect();
         let stay = kernels::reads_in_place(&weights);
         Self {
             weights: if stay { weights } else { Matrix::concatenate(weights) },
             bias: biases.map(|biases| Tensor::cat(biases, 0)),
+            copies: is_rounded.then(Bf16Copies::new).flatten(),
         }
     }
 
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        if let Some(y) = kernels::apply_linear(&x, &self.weights, self.bias.as_ref(), None) {
+        if let Some(y) = self.by_kernel(&x, None) {
             return y;
         }
         let product =
@@ -98,11 +109,19 @@ impl Linear {
         }
     }
 
+    fn by_kernel<const D: usize>(
+        &self,
+        x: &Tensor<D>,
+        function: Option<Nonlinearity>,
+    ) -> Option<Tensor<D>> {
+        let (copies, bias) = (self.copies.as_ref(), self.bias.as_ref());
+        kernels::apply_linear(x, &self.weights, copies, bias, function)
+    }
+
     /// `f(x W + b)`.
     pub fn activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
-        let bias = self.bias.as_ref();
         if let Some(function) = activation.nonlinearity()
-            && let Some(y) = kernels::apply_linear(&x, &self.weights, bias, Some(function))
+            && let Some(y) = self.by_kernel(&x, Some(function))
         {
             return y;
         }
@@ -111,7 +130,8 @@ impl Linear {
 
     /// `residual + x W + b`.
     pub fn onto<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
-        if let Some(y) = kernels::linear_onto(&residual, &x, &self.weights, self.bias.as_ref()) {
+        let (copies, bias) = (self.copies.as_ref(), self.bias.as_ref());
+        if let Some(y) = kernels::linear_onto(&residual, &x, &self.weights, copies, bias) {
             return y;
         }
         residual + self.forward(x)
@@ -131,10 +151,9 @@ impl Linear {
     ) -> Result<Tensor<1>> {
         let classes = self.weights.iter().map(|weight| weight.dims()[0]).sum();
         check_classes(targets, classes)?;
-        let bias = self.bias.as_ref();
-        let weights = &self.weights;
+        let (weights, copies, bias) = (&self.weights, self.copies.as_ref(), self.bias.as_ref());
         if let Some(loss) =
-            kernels::lm_cross_entropy(&hidden, weights, bias, targets, label_smoothing)
+            kernels::lm_cross_entropy(&hidden, weights, copies, bias, targets, label_smoothing)
         {
             return Ok(loss);
         }

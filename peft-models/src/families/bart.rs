@@ -148,7 +148,9 @@ pub fn load(
         word_scale: if scaled { (h as f64).sqrt() } else { 1.0 },
         encoder: Stack::load(&encoder, weights)?,
         decoder: Stack::load(&decoder, weights)?,
-        head: own_head.unwrap_or_else(|| Linear::tied(word.clone())).with_bias(bias),
+        head: own_head
+            .unwrap_or_else(|| Linear::tied(word.clone(), weights.compute()))
+            .with_bias(bias),
         word,
         recompute: options.recompute,
     };

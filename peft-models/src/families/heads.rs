@@ -83,7 +83,7 @@ pub fn load_lm_head(
     if weights.shape(HEAD).is_some() && !weights.is_taken(HEAD) {
         Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some)
     } else if config.flag("tie_word_embeddings", tied_by_default)? {
-        Ok(Some(Linear::tied(word.clone())))
+        Ok(Some(Linear::tied(word.clone(), weights.compute())))
     } else if is_other {
         Ok(None)
     } else {

@@ -137,7 +137,7 @@ pub fn load(
         spec: spec(config.model_type()?, [h, vocab], encoder, decoder, None, weights.dtype()),
         encoder: Stack::load(config, &read, weights, Side::Encoder, encoder.layers)?,
         decoder: Stack::load(config, &read, weights, Side::Decoder, decoder.layers)?,
-        head: own_head.unwrap_or_else(|| Linear::tied(word.clone())),
+        head: own_head.unwrap_or_else(|| Linear::tied(word.clone(), weights.compute())),
         head_scale: if scaled { (h as f64).powf(-0.5) } else { 1.0 },
         word,
         recompute: options.recompute,

@@ -6,6 +6,16 @@ use peft_core::{Lanes, LayerKeyValues, OneLane};
 use super::{Heads, LayerInputs, Nonlinearity, Scores};
 use crate::weights::Matrix;
 
+/// There are no copies in bf16.
+#[derive(Clone, Debug)]
+pub(crate) enum Bf16Copies {}
+
+impl Bf16Copies {
+    pub(crate) fn new() -> Option<Self> {
+        None
+    }
+}
+
 /// Does nothing: there are no kernels to turn on.
 pub fn set_enabled(_: bool) {}
 
@@ -27,6 +37,11 @@ pub(crate) fn unavailable(_: &Device) -> Option<String> {
     Some("this program was built without the feature `cpu`".to_string())
 }
 
+/// Why models cannot multiply in bf16: there are no kernels.
+pub fn why_no_bf16(device: &Device) -> Option<String> {
+    unavailable(device).map(|reason| format!("which only kernels compute; {reason}"))
+}
+
 pub(crate) fn activate<const D: usize>(_: &Tensor<D>, _: Nonlinearity) -> Option<Tensor<D>> {
     None
 }
@@ -46,6 +61,7 @@ pub(crate) fn reads_stored(_: &Device) -> bool {
 pub(crate) fn apply_linear<const D: usize>(
     _: &Tensor<D>,
     _: &[Matrix],
+    _: Option<&Bf16Copies>,
     _: Option<&Tensor<1>>,
     _: Option<Nonlinearity>,
 ) -> Option<Tensor<D>> {
@@ -56,6 +72,7 @@ pub(crate) fn linear_onto<const D: usize>(
     _: &Tensor<D>,
     _: &Tensor<D>,
     _: &[Matrix],
+    _: Option<&Bf16Copies>,
     _: Option<&Tensor<1>>,
 ) -> Option<Tensor<D>> {
     None
@@ -64,6 +81,7 @@ pub(crate) fn linear_onto<const D: usize>(
 pub(crate) fn lm_cross_entropy(
     _: &Tensor<2>,
     _: &[Matrix],
+    _: Option<&Bf16Copies>,
     _: Option<&Tensor<1>>,
     _: &[usize],
     _: f64,

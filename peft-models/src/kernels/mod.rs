@@ -26,7 +26,8 @@ use disabled as chosen;
 pub use arguments::Heads;
 pub(crate) use arguments::{Encoded, LayerInputs, Nonlinearity, Scores};
 pub(crate) use chosen::{
-    activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, lanes, linear_onto,
-    lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
+    Bf16Copies, activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, lanes,
+    linear_onto, lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads,
+    unavailable,
 };
-pub use chosen::{compute_on, enabled, set_enabled};
+pub use chosen::{compute_on, enabled, set_enabled, why_no_bf16};

@@ -18,7 +18,7 @@ use super::{
     source::Source,
     surplus::{self, is_constant, is_other_head},
 };
-use crate::kernels;
+use crate::{compute::Compute, kernels, options::LoadOptions};
 
 /// The tensors of one model on their way to a device.
 ///
@@ -31,6 +31,7 @@ pub struct Weights {
     device: Device,
     dtype: DType,
     format: WeightFormat,
+    compute: Compute,
     /// Prefixes that a checkpoint may put before all names of the backbone: `bert.`.
     prefixes: Vec<&'static str>,
     /// The spellings of the tensors taken, by their canonical names.
@@ -46,6 +47,7 @@ impl Weights {
             device: device.clone().without_autodiff(),
             dtype,
             format: WeightFormat::default(),
+            compute: Compute::default(),
             prefixes: Vec::new(),
             used: BTreeMap::new(),
             parameters: 0,
@@ -78,11 +80,16 @@ impl Weights {
         Self::new(Source::Random { seed, std }, PathBuf::from("(random)"), device, dtype)
     }
 
-    /// Sets the format in which large matrices are kept.
+    /// Sets the format in which large matrices are kept, and how they are multiplied.
     #[must_use]
-    pub(crate) fn with_format(mut self, format: WeightFormat) -> Self {
-        self.format = format;
+    pub(crate) fn with_options(mut self, options: LoadOptions) -> Self {
+        (self.format, self.compute) = (options.weights, options.compute);
         self
+    }
+
+    /// In which type large matrices are multiplied.
+    pub(crate) fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// A large matrix that must be there, in the chosen format.

@@ -1,6 +1,7 @@
 //! Products with frozen matrices, spread over the cores by columns of the result.
 
 use super::{
+    block::Block,
     frozen::Factor,
     parallel::{SharedBuffer, split},
     product::product,
@@ -25,8 +26,8 @@ pub(super) fn product_by_columns(
     to: &mut [f32],
     a: MatrixView<'_>,
     b: &[Factor<'_>],
-    start: Option<&(dyn Fn(Block) + Sync)>,
-    finish: Option<&(dyn Fn(Block) + Sync)>,
+    start: Option<&(dyn Fn(&Block) + Sync)>,
+    finish: Option<&(dyn Fn(&Block) + Sync)>,
 ) {
     let m = a.rows;
     let n = b.iter().map(|factor| factor.column + factor.weight.num_columns()).max().unwrap_or(0);
@@ -53,9 +54,9 @@ pub(super) fn product_by_columns(
         if columns.is_empty() || m == 0 {
             return;
         }
-        let block = Block { target, rows: m, width: n, start: columns.start, len: columns.len() };
+        let block = Block::new(target, n, 0..m, columns.clone());
         if let Some(start) = start {
-            start(block);
+            start(&block);
         }
         let mut scratch = Vec::new();
         for factor in b {
@@ -78,47 +79,9 @@ pub(super) fn product_by_columns(
             }
         }
         if let Some(finish) = finish {
-            finish(block);
+            finish(&block);
         }
     });
-}
-
-/// Some columns of all rows of a result that is being computed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Block {
-    target: SharedBuffer,
-    rows: usize,
-    width: usize,
-    /// Its first column.
-    pub(super) start: usize,
-    /// How many columns it has.
-    pub(super) len: usize,
-}
-
-impl Block {
-    /// Initialises it with what a product is added to: a bias per column, a residual per element, or both.
-    pub(super) fn start_with(self, bias: Option<&[f32]>, residual: Option<&[f32]>) {
-        let bias = bias.map(|bias| &bias[self.start..self.start + self.len]);
-        self.each_row(|at, to| match (bias, residual.map(|r| &r[at..at + to.len()])) {
-            (Some(bias), None) => to.copy_from_slice(bias),
-            (None, Some(residual)) => to.copy_from_slice(residual),
-            (Some(bias), Some(residual)) => {
-                for (to, (bias, residual)) in to.iter_mut().zip(bias.iter().zip(residual)) {
-                    *to = bias + residual;
-                }
-            }
-            (None, None) => {}
-        });
-    }
-
-    /// Calls `work` with the part of each row that belongs to the block, and where it starts in the whole result.
-    pub(super) fn each_row(self, mut work: impl FnMut(usize, &mut [f32])) {
-        for row in 0..self.rows {
-            let at = row * self.width + self.start;
-            // SAFETY: the columns of a block belong to one task.
-            work(at, unsafe { self.target.slice(at..at + self.len) });
-        }
-    }
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     autodiff::{Inputs, Kernel, run},
-    column_blocks::{Block, product_by_columns},
-    frozen::{Frozen, backward_factors, forward_factors},
+    block::Block,
+    layer_weights::LayerWeights,
     parallel::{change_rows, change_rows_with, elements, make_rows},
     simd::{exp, max_body, sum_body, vectorised},
     tensors::{floats, frozen, in_order, rows_of, tensor},
@@ -31,7 +31,7 @@ use super::{
 /// - targets: M, each below V
 pub(super) fn cross_entropy(
     hidden: Tensor<2>,
-    head: Frozen,
+    head: LayerWeights,
     bias: Option<&Tensor<1>>,
     targets: &[usize],
     label_smoothing: f64,
@@ -41,13 +41,13 @@ pub(super) fn cross_entropy(
         None => None,
     };
     let smoothing = label_smoothing as f32;
-    let kernel = CrossEntropy { head: [head], bias, targets: targets.to_vec(), smoothing };
+    let kernel = CrossEntropy { head, bias, targets: targets.to_vec(), smoothing };
     Some(run(kernel, Inputs::One(hidden.into_dispatch())))
 }
 
 #[derive(Debug)]
 struct CrossEntropy {
-    head: [Frozen; 1],
+    head: LayerWeights,
     bias: Option<FlexTensor>,
     targets: Vec<usize>,
     smoothing: f32,
@@ -88,33 +88,24 @@ impl Kernel for CrossEntropy {
         let hidden = in_order(&inputs[0]);
         let (rows, width) = rows_of(&hidden);
         assert_eq!(self.targets.len(), rows, "one target per row");
-        let (head, back) = (forward_factors(&self.head), backward_factors(&self.head));
-        let classes = head[0].weight.num_columns();
+        let head = self.head.forward();
+        let classes = head.num_columns();
+        let back = keep.then(|| self.head.backward());
         let bias = self.bias.as_ref().map(floats);
-        let add = |block: Block| block.start_with(bias, None);
-        let add = bias.is_some().then_some(&add as &(dyn Fn(Block) + Sync));
+        let add = |block: &Block| block.start_with(bias, None);
+        let add = bias.is_some().then_some(&add as &(dyn Fn(&Block) + Sync));
         let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));
         let mut logits = vec![0.0; step * classes];
         let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
         let smoothing = self.smoothing;
-        let mut mean = vec![0.0; if keep && smoothing > 0.0 { width } else { 0 }];
-        if !mean.is_empty() {
-            let each = vec![1.0 / classes as f32; classes];
-            product_by_columns(
-                &mut mean,
-                MatrixView::by_rows(&each, 1, classes, classes),
-                &back,
-                None,
-                None,
-            );
-        }
+        let mean = (keep && smoothing > 0.0).then(|| self.head.mean_over_outputs());
         let mut total = 0.0f64;
         for start in (0..rows).step_by(step) {
             let count = step.min(rows - start);
             let states = &floats(&hidden)[start * width..(start + count) * width];
             let logits = &mut logits[..count * classes];
             let states = MatrixView::by_rows(states, count, width, width);
-            product_by_columns(logits, states, &head, add, None);
+            head.product(logits, states, add, None);
             // Per row: its loss, and the sum of its exponentials.
             let mut scores = vec![[0.0; 2]; count];
             let targets = &self.targets[start..start + count];
@@ -130,19 +121,16 @@ impl Kernel for CrossEntropy {
                 }
             });
             total += scores.iter().map(|[loss, _]| f64::from(*loss)).sum::<f64>();
-            if !keep {
-                continue;
-            }
+            let Some(back) = &back else { continue };
             let gradient = &mut gradient[start * width..(start + count) * width];
             let exponentials = MatrixView::by_rows(logits, count, classes, classes);
-            product_by_columns(gradient, exponentials, &back, None, None);
+            back.product(gradient, exponentials, None, None);
             change_rows(gradient, width, |range, rows| {
-                let mut scratch = Vec::new();
                 for (row, to) in range.zip(rows.chunks_exact_mut(width)) {
                     let target = targets[row];
-                    let column = head[0].weight.columns(target..target + 1, &mut scratch);
-                    let mut column: Vec<f32> = column.elements().collect();
-                    for (x, mean) in column.iter_mut().zip(&mean) {
+                    // Rounded as those that it is subtracted from, so that what is left is none of the rounding.
+                    let mut column = self.head.of_output(target);
+                    for (x, mean) in column.iter_mut().zip(mean.iter().flatten()) {
                         *x = (1.0 - smoothing) * *x + smoothing * mean;
                     }
                     scale_and_subtract(to, 1.0 / scores[row][1], &column);

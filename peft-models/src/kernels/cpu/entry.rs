@@ -5,9 +5,13 @@ use peft_core::LayerKeyValues;
 
 use super::{
     super::{Heads, LayerInputs, Nonlinearity, Scores},
-    activation, attention, cross_entropy,
+    activation, attention,
+    bf16::Instructions,
+    cross_entropy,
     frozen::Frozen,
-    gradient_checkpointing, linear, norm, rotate,
+    gradient_checkpointing,
+    layer_weights::{Bf16Copies, LayerWeights},
+    linear, norm, rotate,
     switch::enabled,
 };
 use crate::weights::Matrix;
@@ -30,9 +34,21 @@ pub(super) fn supports<const D: usize>(x: &Tensor<D>) -> bool {
         && x.device() == Device::flex()
 }
 
-/// The matrices as kernels read them.
-fn frozen(matrices: &[Matrix]) -> Option<Vec<Frozen>> {
-    matrices.iter().map(Frozen::of).collect()
+/// Why models on `device` cannot multiply in bf16, as the end of a message that begins with what was found; `None` if
+/// they can.
+pub fn why_no_bf16(device: &Device) -> Option<String> {
+    why_not(device, enabled(), Instructions::of_machine())
+}
+
+fn why_not(device: &Device, enabled: bool, found: Option<Instructions>) -> Option<String> {
+    if let Some(reason) = unavailable(device) {
+        return Some(format!("which only the CPU backend, flex, supports; {reason}"));
+    }
+    if !enabled {
+        return Some("which only kernels compute, and PEFT_KERNELS is off".into());
+    }
+    let lacks = "which needs a processor with AMX-BF16 or AVX512-BF16, and this one has neither";
+    found.is_none().then(|| lacks.into())
 }
 
 /// `f(x)`, element by element.
@@ -47,7 +63,7 @@ pub(crate) fn gated_silu(gate_up: &Tensor<3>) -> Option<Tensor<3>> {
 
 /// Whether kernels read each of these matrices where it lies.
 pub(crate) fn reads_in_place(matrices: &[Matrix]) -> bool {
-    frozen(matrices).is_some()
+    matrices.iter().all(|matrix| Frozen::of(matrix).is_some())
 }
 
 /// Whether kernels read matrices as a GGUF file stores them, on `device`.
@@ -55,17 +71,19 @@ pub(crate) fn reads_stored(device: &Device) -> bool {
     enabled() && *device == Device::flex()
 }
 
-/// `f(x Wᵀ + b)`, or without `f`; the outputs of several weights `[out, in]` stand side by side.
+/// `f(x Wᵀ + b)`, or without `f`; the outputs of several weights `[out, in]` stand side by side. With copies, products
+/// are in bf16.
 pub(crate) fn apply_linear<const D: usize>(
     x: &Tensor<D>,
     weights: &[Matrix],
+    copies: Option<&Bf16Copies>,
     bias: Option<&Tensor<1>>,
     function: Option<Nonlinearity>,
 ) -> Option<Tensor<D>> {
     if !supports(x) {
         return None;
     }
-    linear::linear(x.clone(), frozen(weights)?, bias, function)
+    linear::linear(x.clone(), LayerWeights::of(weights, copies)?, bias, function)
 }
 
 /// `residual + x Wᵀ + b`.
@@ -73,12 +91,13 @@ pub(crate) fn linear_onto<const D: usize>(
     residual: &Tensor<D>,
     x: &Tensor<D>,
     weights: &[Matrix],
+    copies: Option<&Bf16Copies>,
     bias: Option<&Tensor<1>>,
 ) -> Option<Tensor<D>> {
     if !supports(x) {
         return None;
     }
-    linear::linear_onto(x.clone(), frozen(weights)?, bias, residual.clone())
+    linear::linear_onto(x.clone(), LayerWeights::of(weights, copies)?, bias, residual.clone())
 }
 
 /// The sum over rows `[M, H]` of the cross entropy of a language-model head `[V, H]`, which must be one matrix, with
@@ -86,14 +105,15 @@ pub(crate) fn linear_onto<const D: usize>(
 pub(crate) fn lm_cross_entropy(
     hidden: &Tensor<2>,
     head: &[Matrix],
+    copies: Option<&Bf16Copies>,
     bias: Option<&Tensor<1>>,
     targets: &[usize],
     label_smoothing: f64,
 ) -> Option<Tensor<1>> {
     match head {
-        [head] if supports(hidden) => cross_entropy::cross_entropy(
+        [_] if supports(hidden) => cross_entropy::cross_entropy(
             hidden.clone(),
-            Frozen::of(head)?,
+            LayerWeights::of(head, copies)?,
             bias,
             targets,
             label_smoothing,
@@ -167,4 +187,21 @@ pub(crate) fn checkpointed(
         || is_tracked(&inputs.past)
         || encoded.is_some_and(|encoded| encoded.hidden.is_tracked() || is_tracked(&encoded.past));
     if needs_gradient { gradient_checkpointing::checkpointed(inputs, body) } else { body(inputs) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_for_bf16_is_said() {
+        let why = |enabled, found| why_not(&Device::flex(), enabled, found);
+        assert!(why(true, None).unwrap().contains("AMX-BF16 or AVX512-BF16"));
+        assert!(why(false, None).unwrap().contains("PEFT_KERNELS"));
+        if let Some(found) = Instructions::of_machine() {
+            assert_eq!(why(true, Some(found)), None);
+            assert!(why(false, Some(found)).is_some());
+        }
+    }
 }

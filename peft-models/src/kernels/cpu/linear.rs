@@ -4,6 +4,8 @@
 //! ```text
 //! dz = dy f'(z)      dx = dz Wᵀ      dr = dy
 //! ```
+//!
+//! Products are in f32, or of x, dz and W rounded to bf16; everything else is in f32.
 
 use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
@@ -11,8 +13,8 @@ use super::{
     super::Nonlinearity,
     activation::{gradients, values},
     autodiff::{Inputs, Kernel, run},
-    column_blocks::{Block, product_by_columns},
-    frozen::{Frozen, backward_factors, forward_factors},
+    block::Block,
+    layer_weights::LayerWeights,
     parallel::{SharedBuffer, elements, make_rows},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
     view::MatrixView,
@@ -28,7 +30,7 @@ use super::{
 /// - output: `[.., out]`
 pub(super) fn linear<const D: usize>(
     x: Tensor<D>,
-    weights: Vec<Frozen>,
+    weights: LayerWeights,
     bias: Option<&Tensor<1>>,
     function: Option<Nonlinearity>,
 ) -> Option<Tensor<D>> {
@@ -39,7 +41,7 @@ pub(super) fn linear<const D: usize>(
 /// `residual + x W + b`. `None` if the bias cannot be read in place.
 pub(super) fn linear_onto<const D: usize>(
     x: Tensor<D>,
-    weights: Vec<Frozen>,
+    weights: LayerWeights,
     bias: Option<&Tensor<1>>,
     residual: Tensor<D>,
 ) -> Option<Tensor<D>> {
@@ -49,14 +51,14 @@ pub(super) fn linear_onto<const D: usize>(
 
 #[derive(Debug)]
 struct Linear {
-    weights: Vec<Frozen>,
+    weights: LayerWeights,
     bias: Option<FlexTensor>,
     function: Option<Nonlinearity>,
 }
 
 impl Linear {
     fn new(
-        weights: Vec<Frozen>,
+        weights: LayerWeights,
         bias: Option<&Tensor<1>>,
         function: Option<Nonlinearity>,
     ) -> Option<Self> {
@@ -72,27 +74,27 @@ impl Kernel for Linear {
     fn forward(&self, inputs: &[FlexTensor], keep: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let x = in_order(&inputs[0]);
         let residual = inputs.get(1).map(in_order);
-        let weights = forward_factors(&self.weights);
+        let weights = self.weights.forward();
         let (rows, width) = rows_of(&x);
-        let outputs = weights.iter().map(|factor| factor.weight.num_columns()).sum();
+        let outputs = weights.num_columns();
         let mut shape = sizes(&x);
         if let Some(last) = shape.last_mut() {
             *last = outputs;
         }
         let bias = self.bias.as_ref().map(floats);
         let residual = residual.as_ref().map(floats);
-        let start = |block: Block| block.start_with(bias, residual);
+        let start = |block: &Block| block.start_with(bias, residual);
         let start =
-            (bias.is_some() || residual.is_some()).then_some(&start as &(dyn Fn(Block) + Sync));
+            (bias.is_some() || residual.is_some()).then_some(&start as &(dyn Fn(&Block) + Sync));
         let a = MatrixView::by_rows(floats(&x), rows, width, width);
         let mut z = vec![0.0; rows * outputs];
         let Some(function) = self.function else {
-            product_by_columns(&mut z, a, &weights, start, None);
+            weights.product(&mut z, a, start, None);
             return (tensor(z, shape), Vec::new());
         };
         if !keep {
             // In place: nothing reads z again.
-            let finish = |block: Block| {
+            let finish = |block: &Block| {
                 block.each_row(|_, z| {
                     let mut copy = [0.0; 256];
                     for z in z.chunks_mut(copy.len()) {
@@ -102,18 +104,18 @@ impl Kernel for Linear {
                     }
                 });
             };
-            product_by_columns(&mut z, a, &weights, start, Some(&finish));
+            weights.product(&mut z, a, start, Some(&finish));
             return (tensor(z, shape), Vec::new());
         }
         let mut y = vec![0.0; rows * outputs];
         let target = SharedBuffer::new(&mut y);
-        let finish = |block: Block| {
+        let finish = |block: &Block| {
             block.each_row(|at, z| {
                 // SAFETY: the elements of a block belong to one task.
                 values(function, z, unsafe { target.slice(at..at + z.len()) });
             });
         };
-        product_by_columns(&mut z, a, &weights, start, Some(&finish));
+        weights.product(&mut z, a, start, Some(&finish));
         (tensor(y, shape.clone()), vec![tensor(z, shape)])
     }
 
@@ -135,11 +137,11 @@ impl Kernel for Linear {
                 })
             });
             let dz = dz.as_deref().unwrap_or_else(|| floats(&gradient));
-            let weights = backward_factors(&self.weights);
-            let inputs = weights.first().map_or(0, |factor| factor.weight.num_columns());
+            let weights = self.weights.backward();
+            let inputs = weights.num_columns();
             let mut dx = vec![0.0; rows * inputs];
             let dz = MatrixView::by_rows(dz, rows, outputs, outputs);
-            product_by_columns(&mut dx, dz, &weights, None, None);
+            weights.product(&mut dx, dz, None, None);
             let mut shape = sizes(&gradient);
             if let Some(last) = shape.last_mut() {
                 *last = inputs;

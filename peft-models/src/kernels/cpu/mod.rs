@@ -19,6 +19,9 @@
 //! | `product` | the product of two views, on one core |
 //! | `dot_products`, `transpose` | two ways to make it with AVX-512 |
 //! | `column_blocks` | products with frozen matrices, on all cores |
+//! | `block` | a block of such a product |
+//! | `bf16` | products in bf16 |
+//! | `layer_weights` | the matrices of a layer, multiplied in f32 or in bf16 |
 //! | `lanes` | the cores as workers that compute slices of a batch side by side |
 //! | `parallel`, `simd`, `tensors` | threads, vector instructions, slices of tensors |
 //!
@@ -28,6 +31,8 @@
 mod activation;
 mod attention;
 mod autodiff;
+mod bf16;
+mod block;
 mod column_blocks;
 mod cross_entropy;
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +41,7 @@ mod entry;
 mod frozen;
 mod gradient_checkpointing;
 mod lanes;
+mod layer_weights;
 mod linear;
 mod norm;
 mod parallel;
@@ -50,10 +56,11 @@ mod tests;
 mod transpose;
 mod view;
 
-pub use entry::compute_on;
 pub(crate) use entry::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
     lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
 };
+pub use entry::{compute_on, why_no_bf16};
 pub(crate) use lanes::lanes;
+pub(crate) use layer_weights::Bf16Copies;
 pub use switch::{enabled, set_enabled};

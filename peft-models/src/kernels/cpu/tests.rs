@@ -4,6 +4,7 @@
 //! | file | what is tested |
 //! |---|---|
 //! | `rows` | kernels that work on each row by itself |
+//! | `bf16` | linear layers and heads in bf16 |
 //! | `stored` | linear layers whose matrices are in blocks of GGUF |
 //! | `attention` | joined and separate attention |
 //! | `switch` | whole models with kernels and without; what no kernel supports |
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attention;
+mod bf16;
 mod rows;
 mod stored;
 mod switch;

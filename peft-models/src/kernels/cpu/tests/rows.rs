@@ -9,7 +9,7 @@ use peft_core::contract::loss::smoothed_cross_entropy_sum;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use rand::Rng;
 
-use super::{super::frozen::Frozen, *};
+use super::{super::layer_weights::LayerWeights, *};
 use crate::{
     kernels::{Nonlinearity, cpu},
     weights::{Matrix, WeightFormat},
@@ -45,7 +45,7 @@ fn apply<const D: usize>(function: Nonlinearity, x: Tensor<D>) -> Tensor<D> {
 }
 
 /// A frozen matrix `[rows, columns]` in one of its formats, in order or as GPT-2 stores it.
-fn matrix(seed: u64, [rows, columns]: [usize; 2], (transposed, format): Kept) -> Matrix {
+pub(super) fn matrix(seed: u64, [rows, columns]: [usize; 2], (transposed, format): Kept) -> Matrix {
     let values = if transposed {
         frozen(seed, "matrix", [columns, rows], DType::F32).transpose()
     } else {
@@ -55,16 +55,16 @@ fn matrix(seed: u64, [rows, columns]: [usize; 2], (transposed, format): Kept) ->
 }
 
 /// Several weights `[output, columns]` as kernels take them, and all of them as one matrix.
-fn side_by_side(weights: &[Matrix]) -> (Vec<Frozen>, impl Fn(DType) -> Tensor<2> + '_) {
-    let frozen = weights.iter().map(|weight| Frozen::of(weight).unwrap()).collect();
+fn side_by_side(weights: &[Matrix]) -> (LayerWeights, impl Fn(DType) -> Tensor<2> + '_) {
+    let frozen = LayerWeights::of(weights, None).unwrap();
     let whole = |dtype| Tensor::cat(weights.iter().map(|weight| weight.full(dtype)).collect(), 0);
     (frozen, whole)
 }
 
 /// How a matrix is stored: whether it is transposed, and its format.
-type Kept = (bool, WeightFormat);
+pub(super) type Kept = (bool, WeightFormat);
 
-fn kept() -> impl Strategy<Value = Kept> {
+pub(super) fn kept() -> impl Strategy<Value = Kept> {
     (any::<bool>(), select(WeightFormat::ALL.to_vec()))
 }
 
@@ -115,7 +115,7 @@ proptest! {
         };
         let kernel = |x: &[Tensor<1>]| {
             let (x, bias, residual) = parts(x);
-            let weight = vec![Frozen::of(&weight).unwrap()];
+            let weight = LayerWeights::of(std::slice::from_ref(&weight), None).unwrap();
             flat(cpu::linear::linear_onto(x, weight, bias.as_ref(), residual).unwrap())
         };
         let plain = |x: &[Tensor<1>]| {
@@ -242,8 +242,8 @@ proptest! {
         let head = matrix(seed, [v, h], kept);
         let bias = |x: &[Tensor<1>]| has_bias.then(|| frozen(seed, "bias", [v], x[0].dtype()));
         let kernel = |x: &[Tensor<1>]| {
-            let (head, hidden) = (Frozen::of(&head).unwrap(), shaped(&x[0], [m, h], layout));
-            let bias = bias(x);
+            let head = LayerWeights::of(std::slice::from_ref(&head), None).unwrap();
+            let (hidden, bias) = (shaped(&x[0], [m, h], layout), bias(x));
             cpu::cross_entropy::cross_entropy(hidden, head, bias.as_ref(), &targets, smoothing)
                 .unwrap()
         };

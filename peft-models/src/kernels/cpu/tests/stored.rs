@@ -6,7 +6,7 @@ use peft_core::formats::gguf::TensorType;
 use proptest::{collection::vec, prelude::*};
 use rand::{Rng, RngCore};
 
-use super::{super::frozen::Frozen, *};
+use super::{super::layer_weights::LayerWeights, *};
 use crate::{kernels::cpu, weights::Matrix};
 
 /// Where the scales of half precision are in a block.
@@ -61,7 +61,7 @@ proptest! {
         let output: usize = outputs.iter().map(|(_, output)| output).sum();
         let bias = |dtype| has_bias.then(|| frozen(seed, "bias", [output], dtype));
         let kernel = |x: &[Tensor<1>]| {
-            let frozen = weights.iter().map(|weight| Frozen::of(weight).unwrap()).collect();
+            let frozen = LayerWeights::of(&weights, None).unwrap();
             let x = x[0].clone().reshape([s, input]);
             let bias = bias(x.dtype());
             flat(cpu::linear::linear(x, frozen, bias.as_ref(), None).unwrap())

@@ -12,13 +12,13 @@ use peft_core::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{entry::supports, frozen::Frozen, linear, norm, tensors},
+    super::{entry::supports, layer_weights::LayerWeights, linear, norm, tensors},
     *,
 };
 use crate::{
     LoadOptions, Loaded, ModelConfig, Weights,
     kernels::{enabled, set_enabled},
-    weights::WeightFormat,
+    weights::{Matrix, WeightFormat},
 };
 
 /// The switch of the process, held by one test at a time and reset at its end.
@@ -188,8 +188,9 @@ fn trained_weights_are_left_to_burn() {
     let (x, frozen) = (Tensor::<2>::ones([2, 3], &flex), Tensor::<1>::ones([3], &flex));
     let weight = Tensor::<2>::ones([3, 3], &trained).require_grad();
     let bias = Tensor::<1>::ones([3], &trained).require_grad();
-    assert!(Frozen::floats(&weight).is_none());
-    let matrix = || vec![Frozen::floats(&Tensor::ones([3, 3], &flex)).unwrap()];
+    let weights = |tensor: Tensor<2>| LayerWeights::of(&[Matrix::Floats(tensor)], None);
+    assert!(weights(weight).is_none());
+    let matrix = || weights(Tensor::ones([3, 3], &flex)).unwrap();
     assert!(linear::linear(x.clone(), matrix(), Some(&bias), None).is_none());
     assert!(linear::linear_onto(x.clone(), matrix(), Some(&bias), x.clone()).is_none());
     assert!(norm::norm(x.clone(), &bias, None, 1e-6).is_none());

@@ -1,0 +1,234 @@
+//! Products in bf16: near the numbers of f32 on every family and for every kind of virtual tokens, always the same ones,
+//! refused where they cannot be made, and the same setting through the program.
+#![cfg(feature = "cpu")]
+
+use std::{fs, path::Path, process::Command};
+
+use burn::tensor::{DType, Device, TensorData};
+use peft_core::{PaddingSide, TokenBatch, Topology};
+use peft_models::{Compute, LoadOptions, WeightFormat, kernels};
+use peft_tests::{
+    Family, Shape,
+    leaves::{Kind, Leaves},
+    random_model_with,
+};
+use rayon::ThreadPoolBuilder;
+use serde_json::{Value, json};
+
+use crate::support::{peft, root, succeed, tiny_model};
+
+const SHAPE: Shape = Shape { layers: 3, kv_heads: 2, head_dim: 16, positions: 64 };
+const P: usize = 3;
+const ROWS: [&[u32]; 3] = [&[5, 11, 2, 20, 7, 9, 1], &[3, 3, 8], &[12]];
+const DECODER_ROWS: [&[u32]; 3] = [&[4, 6], &[1, 2, 3, 4, 5], &[9, 9, 9]];
+
+const IN_BF16: LoadOptions =
+    LoadOptions { recompute: false, weights: WeightFormat::Auto, compute: Compute::Bf16 };
+
+/// Whether this machine multiplies in bf16; says so if it does not.
+fn is_possible() -> bool {
+    let missing = kernels::why_no_bf16(&Device::flex());
+    if let Some(missing) = &missing {
+        eprintln!("skipped: bf16, {missing}");
+    }
+    missing.is_none()
+}
+
+/// Hidden states, the loss of a language model, and the gradient of every leaf.
+fn pass(family: Family, kind: Kind, options: LoadOptions) -> Vec<TensorData> {
+    let loaded = random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, options);
+    let model = loaded.model.as_ref();
+    let mut batch = TokenBatch::new(&ROWS, PaddingSide::Right);
+    if model.spec().topology == Topology::EncoderDecoder {
+        batch = batch.with_decoder(TokenBatch::new(&DECODER_ROWS, PaddingSide::Right));
+    }
+    let mut leaves = Leaves::new(Device::flex().autodiff(), DType::F32);
+    let virtual_tokens = leaves.virtual_tokens(model, kind, P);
+    let hidden = model.forward(&batch, &virtual_tokens).unwrap().tokens;
+    let mut found = vec![hidden.clone().inner().into_data()];
+    let mut loss = (hidden.clone() * hidden.clone().add_scalar(1.0).square()).mean();
+    if model.has_lm_head() {
+        let [b, t, h] = hidden.dims();
+        let targets: Vec<usize> = (0..b * t).map(|at| at * 5 % 23).collect();
+        let of_model = model.lm_cross_entropy(hidden.reshape([b * t, h]), &targets, 0.1).unwrap();
+        found.push(of_model.clone().inner().into_data());
+        loss = loss + of_model;
+    }
+    found.extend(leaves.gradients(&loss.backward()));
+    found
+}
+
+/// The length of the difference over that of what is expected, of several tensors together.
+fn relative(found: &[TensorData], expected: &[TensorData]) -> f64 {
+    let values = |tensors: &[TensorData]| -> Vec<f64> {
+        tensors.iter().flat_map(|tensor| tensor.iter::<f64>().collect::<Vec<_>>()).collect()
+    };
+    let (found, expected) = (values(found), values(expected));
+    assert_eq!(found.len(), expected.len());
+    let off: f64 = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum();
+    (off / expected.iter().map(|x| x * x).sum::<f64>()).sqrt()
+}
+
+fn families() -> impl Iterator<Item = Family> {
+    Family::ALL.into_iter().chain(Family::ENCODER_DECODER)
+}
+
+const KINDS: [Kind; 3] = [Kind::Prompt(1), Kind::Prefix(ROWS.len()), Kind::LastLayer];
+
+/// Values have 8 bits: one that is rounded is off by up to 1 in 512. How much that matters depends on the model: the
+/// random weights are large, and a softmax magnifies what is off, most where scores are not scaled, as T5's. So what
+/// rounding the weights alone does, with products in f32, is the measure: with inputs and gradients rounded too, in
+/// each product, it may be some times as much.
+#[test]
+fn numbers_are_near_those_of_f32() {
+    if !is_possible() {
+        return;
+    }
+    let mut largest = [0.0f64; 2];
+    for family in families() {
+        for kind in KINDS {
+            let of = |options| pass(family, kind, options);
+            let exact = of(LoadOptions::default());
+            let found = of(IN_BF16);
+            let weights = of(LoadOptions { weights: WeightFormat::Bf16, ..LoadOptions::default() });
+            // Hidden states and the loss, then gradients.
+            let outputs = exact.iter().filter(|data| data.shape().num_elements() == 1).count() + 1;
+            for (which, part) in [0..outputs, outputs..exact.len()].into_iter().enumerate() {
+                let off = relative(&found[part.clone()], &exact[part.clone()]);
+                let measure = relative(&weights[part.clone()], &exact[part]);
+                println!("{family:?} {kind:?} {which}: {off:.4}, of weights alone {measure:.4}");
+                largest[which] = largest[which].max(off / measure);
+                let name = ["outputs", "gradients"][which];
+                assert!(off > 0.0, "{family:?} {kind:?}: not in bf16");
+                assert!(off < 6.0 * measure, "{family:?} {kind:?}, {name}: {off}, {measure}");
+                let small = which == 0 && Family::ALL.contains(&family);
+                assert!(!small || off < 0.05, "{family:?} {kind:?}: off by {off}");
+            }
+        }
+    }
+    println!("outputs and gradients are off by up to {largest:.2?} times what weights alone do");
+}
+
+#[test]
+fn numbers_are_always_the_same() {
+    if !is_possible() {
+        return;
+    }
+    for family in families() {
+        // One for each row: how a shared one adds up the gradients of its rows depends on the threads, in f32 too.
+        let kind = Kind::Prefix(ROWS.len());
+        let run = |threads: usize, recompute| {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| pass(family, kind, LoadOptions { recompute, ..IN_BF16 }))
+        };
+        let expected = run(1, false);
+        for threads in [1, 2, 5] {
+            assert_eq!(run(threads, false), expected, "{family:?} on {threads} threads");
+        }
+        // Gradients of an encoder's output are added in another order.
+        if !Family::ENCODER_DECODER.contains(&family) {
+            assert_eq!(run(2, true), expected, "{family:?} with gradient checkpointing");
+        }
+    }
+}
+
+#[test]
+fn models_in_other_types_refuse_it() {
+    let options = LoadOptions { compute: Compute::Bf16, ..LoadOptions::default() };
+    let config = json!({
+        "model_type": "gpt2", "n_embd": 8, "vocab_size": 11, "n_positions": 8, "n_layer": 1, "n_head": 1,
+    });
+    let config = peft_models::ModelConfig::from_value(config, Path::new("config.json")).unwrap();
+    let weights = peft_models::Weights::random(1, 0.1, &Device::flex(), DType::F64);
+    let error = peft_models::build_with(config, weights, options).unwrap_err().to_string();
+    assert!(error.contains("compute") && error.contains("expected f32"), "{error}");
+    assert!(!is_possible() || error.contains("F64"), "{error}");
+}
+
+/// Rows of 1 to 12 tokens, each of which is a target.
+fn write_rows(path: &Path) {
+    let rows: String = (0..40u32)
+        .map(|row| {
+            let ids: Vec<u32> = (0..1 + row % 12).map(|i| (row * 5 + i * 3) % 20 + 1).collect();
+            format!("{}\n", json!({ "input_ids": ids, "labels": ids }))
+        })
+        .collect();
+    fs::write(path, rows).unwrap();
+}
+
+fn train(dir: &Path, out: &str, more: &[&str]) -> Command {
+    let mut command = peft(&root());
+    command
+        .args(["train", "--method", "ptv2", "--task", "causal-lm", "--num-virtual-tokens", "3"])
+        .args(["--steps", "6", "--model", &tiny_model("gpt2"), "--train"])
+        .arg(dir.join("rows.jsonl"))
+        .arg("--out")
+        .arg(dir.join(out))
+        .args(more);
+    command
+}
+
+fn loss(dir: &Path, adapter: &str, compute: &str) -> f64 {
+    let mut command = peft(&root());
+    command
+        .args(["eval", "--json", "--model", &tiny_model("gpt2"), "--compute", compute, "--data"])
+        .arg(dir.join("rows.jsonl"))
+        .arg("--adapter")
+        .arg(dir.join(adapter));
+    let found: Value = serde_json::from_slice(&succeed(&mut command).stdout).unwrap();
+    found["loss"].as_f64().unwrap()
+}
+
+fn refused(command: &mut Command, code: i32, expected: &[&str]) {
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    for expected in expected {
+        assert!(message.contains(expected), "{expected:?} in {message}");
+    }
+}
+
+#[test]
+fn a_run_in_bf16_says_so_and_goes_on_in_it() {
+    if !is_possible() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    write_rows(&path.join("rows.jsonl"));
+    succeed(&mut train(path, "f32", &[]));
+    let said = succeed(&mut train(path, "bf16", &["--compute", "bf16"]));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains(" --compute bf16"), "{said}");
+    let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+    assert!(read("bf16/run.toml").contains("compute = \"bf16\""));
+    let own: Value = serde_json::from_str(&read("bf16/burn_peft.json")).unwrap();
+    assert_eq!(own["recipe"]["compute"], "bf16", "{own}");
+    let exact = loss(path, "f32", "f32");
+    for [adapter, compute] in [["f32", "bf16"], ["bf16", "bf16"], ["bf16", "f32"]] {
+        let found = loss(path, adapter, compute);
+        assert!(found != exact && (found - exact).abs() < 0.02, "{adapter} {compute}: {found}");
+    }
+    succeed(&mut train(path, "again", &["--compute", "bf16"]));
+    let adapter = |out: &str| fs::read(path.join(out).join("adapter_model.safetensors")).unwrap();
+    assert!(adapter("bf16") == adapter("again"));
+    refused(
+        peft(&root())
+            .args(["train", "--resume", "--compute", "f32", "--out"])
+            .arg(path.join("bf16")),
+        1,
+        &["compute (then \"bf16\", now null)"],
+    );
+}
+
+#[test]
+fn it_is_refused_where_it_cannot_be_done() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("rows.jsonl"));
+    let unknown = ["found \"fp8\", expected f32, bf16"];
+    refused(&mut train(dir.path(), "out", &["--compute", "fp8"]), 2, &unknown);
+    let off = ["--compute", "found bf16", "PEFT_KERNELS is off", "expected f32"];
+    let mut command = train(dir.path(), "out", &["--compute", "bf16"]);
+    refused(command.env("PEFT_KERNELS", "off"), 2, &off);
+    assert!(!dir.path().join("out").exists());
+}
