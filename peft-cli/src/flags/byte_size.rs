@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(into = "String", try_from = "Written")]
 pub struct ByteSize(pub u64);
 
 /// The units, the largest first.
@@ -53,11 +53,22 @@ impl From<ByteSize> for String {
     }
 }
 
-impl TryFrom<String> for ByteSize {
+/// How a file writes it: as a flag does, or as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(u64),
+    Text(String),
+}
+
+impl TryFrom<Written> for ByteSize {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+    fn try_from(written: Written) -> Result<Self, String> {
+        match written {
+            Written::Number(bytes) => Ok(Self(bytes)),
+            Written::Text(text) => text.parse(),
+        }
     }
 }
 
@@ -78,6 +89,9 @@ mod tests {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
             assert_eq!(ByteSize(bytes).to_string(), shown);
             assert_eq!(shown.parse(), Ok(ByteSize(bytes)));
+        }
+        for (json, bytes) in [("0", 0), ("2000000000", 2_000_000_000), ("\"2GB\"", 2_000_000_000)] {
+            assert_eq!(serde_json::from_str::<ByteSize>(json).ok(), Some(ByteSize(bytes)));
         }
         for bad in ["", "GB", "-1GB", "2G", "2 GiB", "1GB 2", "nan", "infMB", "99999999999TB"] {
             let message = bad.parse::<ByteSize>().expect_err(bad);

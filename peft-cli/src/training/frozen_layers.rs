@@ -7,7 +7,7 @@ use peft_core::{
 use peft_models::kernels;
 
 use crate::{
-    flags::method_name::MethodName,
+    flags::{byte_size::ByteSize, method_name::MethodName},
     output::bytes,
     screen::memory,
     settings::{
@@ -16,6 +16,8 @@ use crate::{
     },
 };
 
+/// To which sizes that are advised are rounded.
+const TEN_MB: u64 = 10_000_000;
 /// What part of the free memory may be filled where nobody says how much.
 const PART: u64 = 4;
 
@@ -55,7 +57,10 @@ impl FrozenLayers {
             Some(layers) => Some(layers),
             None => settings.layers.as_deref().map(parse_layers).transpose()?,
         };
-        let sites = settings.sites.as_deref().map(parse_sites).transpose()?;
+        let sites = match start.and_then(|adapter| adapter.config.own.sites.clone()) {
+            Some(sites) => Some(sites),
+            None => settings.sites.as_deref().map(parse_sites).transpose()?,
+        };
         let first_layer = match method {
             MethodName::Head => num_layers,
             MethodName::Prompt => 0,
@@ -109,8 +114,8 @@ impl FrozenLayers {
         let kept = bytes(self.kept);
         Some(match self.kept < self.all {
             true => format!(
-                "{layers}, computed once for rows of {kept}; --cache-frozen {} is room for all rows",
-                bytes(self.all + self.all / 50).replace(' ', "")
+                "{layers}, kept for {kept} of rows; --cache-frozen {} is room for all rows",
+                ByteSize(self.all.next_multiple_of(TEN_MB))
             ),
             false => format!("{layers}, computed once for each row and kept in {kept}"),
         })
@@ -145,7 +150,7 @@ mod tests {
         let part = FrozenLayers { first_layer: 1, kept: 100_000_000, ..whole };
         assert_eq!(
             fact(part),
-            "layer 0, computed once for rows of 100 MB; --cache-frozen 260MB is room for all rows"
+            "layer 0, kept for 100 MB of rows; --cache-frozen 260MB is room for all rows"
         );
         let nothing = FrozenLayers { kept: 0, all: 0, ..whole };
         assert_eq!(nothing.fact(), None);

@@ -15,7 +15,7 @@ pub trait Lanes: Debug + Send + Sync {
 
     /// Into how many slices a batch is divided that has `positions` of tokens and of virtual tokens in front of them.
     ///
-    /// Sums are made slice by slice, so results depend on it in their last digits. It had better not depend on how many
+    /// Sums are made slice by slice, so results depend on it in their last digits. It should not depend on how many
     /// cores a machine has.
     fn slices(&self, positions: usize) -> usize;
 

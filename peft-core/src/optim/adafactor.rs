@@ -4,7 +4,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::parameter_state::{ParameterState, require};
+use super::{
+    parameter_state::{ParameterState, require},
+    sum::mean,
+};
 use crate::error::Result;
 
 pub(super) const FULL: &str = "v";
@@ -106,7 +109,7 @@ impl Adafactor {
                 (grad.reshape([r, c]) / rows / columns).reshape([len])
             }
         };
-        let rms = step.clone().square().mean().sqrt();
+        let rms = mean(step.clone().square()).sqrt();
         let step = step / (rms / self.clip_threshold).clamp_min(1.0);
         let param =
             if self.weight_decay == 0.0 { param } else { param * (1.0 - self.weight_decay) };

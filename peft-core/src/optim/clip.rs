@@ -2,9 +2,11 @@
 
 use burn::tensor::Tensor;
 
+use super::sum::sum;
+
 /// The 2-norm of all gradients, as if they were one vector; 0 if there are none.
 pub fn global_norm(grads: &[Option<Tensor<1>>]) -> f64 {
-    let squares: Vec<_> = grads.iter().flatten().map(|grad| grad.clone().square().sum()).collect();
+    let squares: Vec<_> = grads.iter().flatten().map(|grad| sum(grad.clone().square())).collect();
     if squares.is_empty() {
         return 0.0;
     }

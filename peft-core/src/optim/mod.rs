@@ -8,6 +8,7 @@
 //! | [`optimizer`] | one of them by name, and what it remembers of each parameter |
 //! | `parameter_state` | running averages of one parameter |
 //! | [`clip`] | clipping by the norm of all gradients together |
+//! | `sum` | sums that do not depend on the number of threads |
 //! | [`schedule`] | the learning rate as a function of the step |
 //!
 //! All of them work on flattened parameters on the plain device, see [`crate::contract::params`]. Weight
@@ -20,6 +21,7 @@ pub mod optimizer;
 mod parameter_state;
 pub mod schedule;
 pub mod sgd;
+mod sum;
 
 pub use adafactor::Adafactor;
 pub use adamw::AdamW;

@@ -15,15 +15,15 @@ use super::{entry::unavailable, product::ALIKE_FROM, switch::enabled};
 #[derive(Clone, Copy, Debug)]
 struct Cores;
 
-/// What a slice has at least: enough rows for a product to be worth laying out a matrix for it. The number of slices is
-/// a power of two, so that two, four or eight cores have equal shares.
+/// What makes a batch large enough for two slices. There are more, in a power of two, where each has twice as much:
+/// a matrix is laid out, and upcast if it is stored in fewer bits, for each slice anew.
 const POSITIONS: usize = 128;
 
 /// Pools of 1, 2, 4, ... threads, which are kept, since threads have buffers of their own. With N cores there are N / s
 /// pools of s threads at most, N for each s.
 static POOLS: Mutex<Vec<Vec<Arc<ThreadPool>>>> = Mutex::new(Vec::new());
 
-/// Whether the system gave no more threads. Batches stay whole from then on.
+/// Whether the system gave no more threads. Slices are computed one after another from then on.
 static NO_MORE_THREADS: AtomicBool = AtomicBool::new(false);
 
 /// `count` pools that share `threads` threads, or all but a few of them; `None` if the system gives no more.
@@ -53,14 +53,18 @@ impl Lanes for Cores {
     }
 
     fn slices(&self, positions: usize) -> usize {
-        // At least 1, so that it has a logarithm.
-        1 << (positions / POSITIONS).max(1).ilog2()
+        match positions / POSITIONS {
+            0 => 1,
+            1..8 => 2,
+            larger => 1 << (larger / 2).ilog2(),
+        }
     }
 
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         let threads = rayon::current_num_threads();
         let at_a_time = count.min(threads);
         if at_a_time > 1
+            && !NO_MORE_THREADS.load(Ordering::Relaxed)
             && let Some(pools) = pools(threads, at_a_time)
         {
             let next = AtomicUsize::new(0);
@@ -124,8 +128,8 @@ mod tests {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let of = |positions| pool.install(|| Cores.slices(positions));
             assert_eq!(
-                [0, 255, 256, 511, 512, 1023, 1024, 5000].map(of),
-                [1, 1, 2, 2, 4, 4, 8, 32]
+                [0, 127, 128, 1023, 1024, 2047, 2048, 5000].map(of),
+                [1, 1, 2, 2, 4, 4, 8, 16]
             );
         }
     }

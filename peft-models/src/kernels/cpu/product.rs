@@ -54,6 +54,10 @@ const FEW: [usize; 2] = [64, 16];
 /// 256 elements at most: four columns have more.
 pub(super) const ALIKE_FROM: usize = FEW[0] + 1;
 
+/// Rows and columns that `gemm` takes for a small product, and the terms of a sum that it then adds at a time.
+const SMALL: usize = 64;
+const WHOLE_SUM: usize = 512;
+
 #[cfg(target_arch = "x86_64")]
 impl Method {
     fn of(rows: usize, depth: usize) -> Self {
@@ -148,6 +152,27 @@ unsafe fn product_by_blocks(to: Destination, a: MatrixView<'_>, b: MatrixView<'_
 ///
 /// As [`product`].
 unsafe fn gemm(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    // With so few rows, `gemm` cuts long sums by the number of columns, which is that of one thread: bits would depend on
+    // how many threads there are.
+    if a.rows > SMALL || a.columns <= WHOLE_SUM {
+        // SAFETY: the caller's promise.
+        return unsafe { gemm_whole(to, a, b) };
+    }
+    for start in (0..a.columns).step_by(WHOLE_SUM) {
+        let part = start..a.columns.min(start + WHOLE_SUM);
+        let right = b.transposed().columns(part.clone()).transposed();
+        let accumulate = to.accumulate || start > 0;
+        // SAFETY: the caller's promise.
+        unsafe { gemm_whole(Destination { accumulate, ..to }, a.columns(part), right) };
+    }
+}
+
+/// A product by one call of the `gemm` crate.
+///
+/// # Safety
+///
+/// As [`product`].
+unsafe fn gemm_whole(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
     let stride = |value: usize| {
         assert!(isize::try_from(value).is_ok(), "a stride beyond memory");
         value as isize
@@ -256,6 +281,43 @@ mod tests {
                                 rows(m) == all[..m * n],
                                 "{level}: {m} rows of {k}, {n} columns"
                             );
+                        }
+                    }
+                }
+            }
+            LEVELS_DOWN.set(0);
+        }
+    }
+
+    #[test]
+    fn columns_are_alike_however_many_there_are() {
+        let number = |at: usize| ((at * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        const N: usize = 768;
+        for level in 0..=2 {
+            LEVELS_DOWN.set(level);
+            for k in [384, 768, 1536] {
+                let b: Vec<f32> = (0..N * k).map(|at| number(at + 17)).collect();
+                for m in [1, 2, 7, 40, 64, 65, 130] {
+                    let a: Vec<f32> = (0..m * k).map(number).collect();
+                    let left = MatrixView::by_rows(&a, m, k, k);
+                    for right in [
+                        MatrixView::by_rows(&b, k, N, N),
+                        MatrixView::by_rows(&b, N, k, k).transposed(),
+                    ] {
+                        let by = |each: usize| {
+                            let mut all = vec![0.0f32; m * N];
+                            for start in (0..N).step_by(each) {
+                                let to = Destination::of(&mut all[start..], N, false);
+                                let right = right.columns(start..start + each);
+                                // SAFETY: from `start` on there are m rows of `each` elements.
+                                unsafe { product(to, left, right) };
+                            }
+                            all
+                        };
+                        let whole = by(N);
+                        // `gemm` has a kernel of its own for results of 256 elements at most.
+                        for each in [32, 64, 384].into_iter().filter(|each| m * each > 256) {
+                            assert!(by(each) == whole, "{level}: {m} x {k}, {each} columns");
                         }
                     }
                 }
