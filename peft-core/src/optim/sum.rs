@@ -11,10 +11,8 @@ pub(super) fn sum(values: Tensor<1>) -> Tensor<1> {
     if len <= PART {
         return values.sum();
     }
-    let parts = (0..len).step_by(PART).map(|start| {
-        let end = len.min(start + PART);
-        values.clone().slice([start..end]).sum()
-    });
+    let parts = (0..len).step_by(PART);
+    let parts = parts.map(|start| values.clone().narrow(0, start, PART.min(len - start)).sum());
     Tensor::cat(parts.collect(), 0).sum()
 }
 
