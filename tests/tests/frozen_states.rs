@@ -1,4 +1,4 @@
-//! What rows are below the first layer with virtual tokens is computed once for each row, and it does not matter
+//! Hidden states below the first layer with virtual tokens are computed once for each row, and it does not matter
 //! whether it is kept: all numbers of a run are the same, bit for bit.
 #![cfg(feature = "cpu")]
 

@@ -60,7 +60,7 @@ pub(super) struct Run<'a> {
     pub prompt: usize,
     /// The first layer that something trained reaches; `None` if there is none, as for a head alone.
     pub first_layer: Option<usize>,
-    /// Bytes of what rows are below that layer, as far as they are kept.
+    /// Bytes of the hidden states that enter that layer, as far as they are kept.
     pub kept_states: u64,
     /// The parameters that are trained.
     pub trained: usize,

@@ -1,5 +1,5 @@
-//! What rows are below the first layer that virtual tokens enter. Nothing that is trained reaches it, so it is the same
-//! in every epoch and evaluation of a run: it is computed once for each row, as far as memory allows.
+//! Hidden states below the first layer that virtual tokens enter. Nothing that is trained reaches them, so they are the same
+//! in every epoch and evaluation of a run: they are computed once for each row, as far as memory allows.
 //!
 //! | what is trained | what is kept of each row |
 //! |---|---|

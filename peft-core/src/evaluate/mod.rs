@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `assessment` | what an evaluation finds |
 //! | `constant` | predictions that are the same for all rows |
-//! | `frozen_states` | what rows are below the first layer that virtual tokens enter, kept |
+//! | `frozen_states` | hidden states below the first layer that virtual tokens enter, kept |
 //! | [`checks`] | whether a model, a head, a task and rows fit together |
 //! | [`outputs`] | from hidden states to logits, at chosen positions |
 //! | [`positions`] | which positions are read, and what is to be predicted there |

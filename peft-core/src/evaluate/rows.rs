@@ -36,7 +36,7 @@ pub struct RowReader<'a> {
     pub batch_size: usize,
     /// Who follows the reading. Default nobody.
     pub watch: Option<RowsRead<'a>>,
-    /// What is known of the rows already. Default nothing.
+    /// The hidden states below the first layer with virtual tokens, where they are kept. Default nothing.
     pub(crate) frozen: Option<&'a FrozenStates>,
 }
 

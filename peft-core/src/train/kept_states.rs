@@ -1,4 +1,4 @@
-//! How much a run keeps of what its rows are below the first layer that virtual tokens enter.
+//! How much a run keeps of its rows' hidden states below the first layer that virtual tokens enter.
 
 use super::{config::TrainConfig, training_data::TrainingData};
 use crate::{contract::spec::ModelSpec, data::Example, evaluate::bytes_of_frozen_states};

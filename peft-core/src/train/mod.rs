@@ -9,7 +9,7 @@
 //! | [`base_sum`] | the sum of the base model's weights, computed while training begins |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
-//! | [`kept_states`] | how much a run keeps of what its rows are below the first layer that virtual tokens enter |
+//! | [`kept_states`] | how much a run keeps of its rows' hidden states below the first layer that virtual tokens enter |
 //! | `longer` | what there is to know of a run that goes on for more steps |
 //! | [`export`] | from what is trained to an adapter |
 //! | [`state`] | everything that a run is at one step |

@@ -29,8 +29,8 @@ pub struct RunContext {
     /// The format in which the base model's matrices are kept, if it differs from that of the
     /// computation.
     pub base_weights: Option<String>,
-    /// How many bytes of memory the run may fill with what its rows are below the first layer that virtual tokens enter,
-    /// which it then computes once for each row. It changes no result. Default 0.
+    /// How many bytes of memory the run may fill with its rows' hidden states below the first layer that virtual tokens
+    /// enter, which it then computes once for each row. It changes no result. Default 0.
     pub cache_frozen: u64,
     /// The type in which products with the base model's matrices are computed, if it is another.
     pub compute: Option<String>,
