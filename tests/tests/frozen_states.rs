@@ -1,5 +1,5 @@
 //! Hidden states below the first layer with virtual tokens are computed once for each row, and it does not matter
-//! whether it is kept: all numbers of a run are the same, bit for bit.
+//! whether they are kept: all numbers of a run are the same, bit for bit.
 #![cfg(feature = "cpu")]
 
 use std::{
