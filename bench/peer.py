@@ -31,10 +31,13 @@ TASK_TYPES = {"causal-lm": "CAUSAL_LM", "seq-cls": "SEQ_CLS"}
 
 
 def load_base(folder, task, classes=None):
+    """A model folder, or a GGUF file, whose matrices are widened."""
     if task == "causal-lm":
         from transformers import AutoModelForCausalLM
 
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        path = Path(folder)
+        place = {"gguf_file": path.name} if path.is_file() else {}
+        return AutoModelForCausalLM.from_pretrained(path.parent if path.is_file() else path, dtype=torch.float32, **place)
     from transformers import AutoModelForSequenceClassification
 
     return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, num_labels=classes)
@@ -104,11 +107,18 @@ def collate(rows):
 
 
 def batches(rows, args):
-    """Endless batches, reshuffled for each pass over the rows."""
+    """Endless batches, reshuffled for each pass over the rows; rows of similar length together if asked for."""
     from torch.utils.data import DataLoader
 
     order = torch.Generator().manual_seed(args.seed)
-    loader = DataLoader(rows, args.batch_size, shuffle=not args.no_shuffle, generator=order, collate_fn=collate)
+    if args.group_by_length:
+        from transformers.trainer_pt_utils import LengthGroupedSampler
+
+        lengths = [len(row["input_ids"]) for row in rows]
+        chosen = {"sampler": LengthGroupedSampler(args.batch_size, lengths=lengths, generator=order)}
+    else:
+        chosen = {"shuffle": not args.no_shuffle, "generator": order}
+    loader = DataLoader(rows, args.batch_size, collate_fn=collate, **chosen)
     while True:
         yield from loader
 
@@ -129,6 +139,8 @@ def train(args):
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=args.lr, weight_decay=0.0)
     supply = batches(rows, args)
+    # The adapter is saved from the model itself.
+    forward = torch.compile(model) if args.compile else model
     with open(args.metrics_file, "w", encoding="utf-8") as metrics:
         for step in range(args.steps):
             start = time.perf_counter()
@@ -136,7 +148,7 @@ def train(args):
                 optimizer.param_groups[0]["lr"] = args.lr * (1 - step / args.steps)
             batch = next(supply)
             with torch.autocast("cpu", torch.bfloat16, enabled=args.autocast):
-                loss = model(**batch).loss
+                loss = forward(**batch).loss
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -234,7 +246,10 @@ def arguments():
     training.add_argument("--batch-size", type=int, required=True)
     training.add_argument("--lr", type=float, required=True)
     training.add_argument("--schedule", choices=("constant", "linear"), default="linear")
-    training.add_argument("--no-shuffle", action="store_true")
+    order = training.add_mutually_exclusive_group()
+    order.add_argument("--no-shuffle", action="store_true")
+    order.add_argument("--group-by-length", action="store_true", help="as transformers' Trainer does")
+    training.add_argument("--compile", action="store_true", help="torch.compile")
     training.add_argument("--autocast", action="store_true", help="compute in bf16 what PyTorch deems safe")
 
     for name, run in (("generate", generate), ("predict", predict)):

@@ -25,8 +25,9 @@ from rows import causal_rows, class_rows, prompt_rows, read_jsonl, write_jsonl
 from tables import Table
 
 HERE = Path(__file__).resolve().parent
-OURS, PEER = "ours", "PEFT"
+OURS, PEER, COMPILED = "ours", "PEFT", "PEFT, compiled"
 MINILM, MINILM_VOCABULARY, CLASSES = "minilm", 30522, 7
+SMOLLM2, SMOLLM2_VOCABULARY = "smollm2", 49152
 
 # Training steps: rows of T tokens; the first steps warm up and do not count.
 T, BATCH, WARM_UP = 64, 8, 2
@@ -43,6 +44,9 @@ OTHERS_TOLERANCE = 0.1
 # Generation: rows at once, and their lengths.
 PROMPTS, EQUAL, MIXED = 32, (32, 32), (16, 48)
 VOTERS, VOTER_STEPS = 5, 20
+
+# Ours groups rows of similar length by default.
+GROUPED = "--group-by-length"
 
 
 class Race:
@@ -100,6 +104,8 @@ class Race:
     def model(self, name):
         if name == MINILM:
             return self.args.minilm
+        if name == SMOLLM2:
+            return next(self.args.smollm2.glob("*.gguf"))
         return self.once(name, lambda path: self.python("models.py", name, path))
 
     def rows(self, name, rows):
@@ -121,6 +127,8 @@ class Race:
         remove(out)
         remove(metrics)
         run = self.ours if side == OURS else self.peer
+        if side == COMPILED:
+            arguments = (*arguments, "--compile")
         flags = ["--out", out, "--metrics-file", metrics, *(["--json"] if side == OURS else [])]
         if self.args.compute == "bf16":
             flags += ["--compute", "bf16"] if side == OURS else ["--autocast"]
@@ -144,11 +152,15 @@ class Race:
         starts = Table("From process start until the first step begins, and until it is done", columns)
         settings = [(model, method, False) for model in (*VOCABULARY, MINILM) for method in METHODS]
         settings.append(("gpt2-small", METHODS[1], True))
+        if self.args.smollm2:
+            settings += [(SMOLLM2, METHODS[0], False), (SMOLLM2, METHODS[3], False)]
         for model, (label, method, p), targets_only in settings:
             name = f"{model} {label}" + (", a quarter labelled" if targets_only else "")
             if not self.wanted(name):
                 continue
             found = self.race("a", name, self.training_sides(model, method, p, targets_only))
+            if self.args.compile:
+                found[PEER] = min(found[PEER], found.pop(COMPILED), key=lambda side: side["step"])
             a, b = found[OURS]["first_loss"], found[PEER]["first_loss"]
             # With an MLP there is no common start: PEFT saves what the MLP computes, not the MLP.
             difference = None if method == "prefix" else abs(a - b) / abs(b)
@@ -165,7 +177,7 @@ class Race:
         if model == MINILM:
             task, rows = "seq-cls", self.rows("rows-minilm", lambda: class_rows(count, T, MINILM_VOCABULARY, CLASSES))
         else:
-            task, vocabulary = "causal-lm", VOCABULARY[model]
+            task, vocabulary = "causal-lm", SMOLLM2_VOCABULARY if model == SMOLLM2 else VOCABULARY[model]
             name = f"rows-{model}" + ("-targets" if targets_only else "")
             rows = self.rows(name, lambda: causal_rows(count, T, vocabulary, targets_only))
         flags = [
@@ -173,6 +185,8 @@ class Race:
             "--batch-size", BATCH, "--lr", 1e-3, "--schedule", "constant", "--no-shuffle",
         ]  # fmt: skip
         ours, peer = ["--optimizer", "adamw"], ["--num-virtual-tokens", p]
+        if model == SMOLLM2:
+            ours += ["--base-weights", "f32"]
         if method == "prefix":
             mlp = ["--prefix-hidden-size", MLP_WIDTH]
             ours += ["--num-virtual-tokens", p, *mlp]
@@ -181,8 +195,9 @@ class Race:
             start = ["--init-adapter", self.adapter(model, method, p)]
             ours += start
             peer += start
-        own = {OURS: ours, PEER: peer}
-        return both(lambda side: self.train(side, *flags, *own[side])[0])
+        own = {OURS: ours, PEER: peer, COMPILED: peer}
+        sides = (OURS, PEER, COMPILED) if self.args.compile else (OURS, PEER)
+        return {side: partial(lambda side: self.train(side, *flags, *own[side])[0], side) for side in sides}
 
     def whole_runs(self):
         """Case b."""
@@ -209,7 +224,7 @@ class Race:
                 "--train", data / "train.jsonl", "--valid", data / "valid.jsonl", "--steps", steps, "--schedule", "linear",
             ]  # fmt: skip
             # Each at its own best learning rate (docs/RESULTS.md), and one evaluation after the last step.
-            yield name, flags, {OURS: ["--lr", 0.03, "--eval-every", steps], PEER: ["--lr", 0.01]}
+            yield name, flags, {OURS: ["--lr", 0.03, "--eval-every", steps], PEER: ["--lr", 0.01, GROUPED]}
         for label, method, p in (METHODS[0], METHODS[3]):
             name = f"lengths of E2E, gpt2-6l, {label}, {self.args.e2e_steps} steps of 8"
             if not self.wanted(name):
@@ -222,7 +237,7 @@ class Race:
                 "--model", self.model("gpt2-6l"), "--task", "causal-lm", "--method", method, "--num-virtual-tokens", p,
                 "--batch-size", 8, "--train", rows, "--steps", self.args.e2e_steps, "--schedule", "linear", "--lr", 1e-3,
             ]  # fmt: skip
-            yield name, flags, {OURS: [], PEER: []}
+            yield name, flags, {OURS: [], PEER: [GROUPED]}
 
     def generation(self):
         """Case c."""
@@ -364,6 +379,7 @@ def machine():
 
     return {
         "cpu": fields.get("model name", "unknown"),
+        "kind": "-".join(fields.get(key, "unknown") for key in ("vendor_id", "cpu family", "model")),
         "cores": os.cpu_count(),
         "vectors": next((name for name in ("avx512f", "avx2") if name in flags), "unknown"),
         "commit": git("rev-parse", "--short", "HEAD") + (", changed" if git("status", "--porcelain", "--", "..") else ""),
@@ -379,7 +395,7 @@ def built():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    env = {name: Path(value) for name in ("PEFT_MINILM", "PEFT_SHARED") if (value := os.environ.get(name))}
+    env = {name: Path(value) for name in ("PEFT_MINILM", "PEFT_SMOLLM2", "PEFT_SHARED") if (value := os.environ.get(name))}
     parser.add_argument("--peft-binary", type=Path, default=built())
     parser.add_argument("--work", type=Path, required=True, help="models, rows and adapters are made here, once")
     parser.add_argument("--cases", default="a,b,c,d,e")
@@ -387,13 +403,15 @@ def arguments():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compute", choices=("f32", "bf16"), default="f32", help="training of both; bf16 is autocast on PEFT's side")
+    parser.add_argument("--compile", action="store_true", help="case a also with torch.compile on PEFT's side; its faster one counts")
     parser.add_argument("--minilm", type=Path, default=env.get("PEFT_MINILM"), help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--smollm2", type=Path, default=env.get("PEFT_SMOLLM2"), help="folder of SmolLM2-135M in GGUF; without it, it is left out")
     parser.add_argument("--shared", type=Path, default=env.get("PEFT_SHARED", HERE.parents[1] / "shared"))
     parser.add_argument("--steps", type=int, default=10, help=f"of case a, the first {WARM_UP} to warm up")
     parser.add_argument("--snips-steps", type=int, default=430)
     parser.add_argument("--e2e-steps", type=int, default=200)
     parser.add_argument("--new-tokens", type=int, default=64)
-    parser.add_argument("--results", type=Path, help="JSON; default: results.json in the work folder")
+    parser.add_argument("--results", type=Path, help="JSON; default: a file in the work folder, named after the processor")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables, too")
     args = parser.parse_args()
     args.cases = args.cases.split(",")
@@ -424,7 +442,7 @@ def main():
                 tables.append(table)
                 print(table.text(), flush=True)
         # After each part, in case a later one is broken off.
-        results = args.results or race.work / "results.json"
+        results = args.results or race.work / f"results-{report['machine']['kind']}-{args.compute}.json"
         results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if race.disturbed:
         heading += f"\n\nNOT VALID, other programs were busy: {'; '.join(race.disturbed)}"

@@ -7,11 +7,13 @@ pub mod kernels {
     pub mod cpu {
         mod bf16;
         mod block;
-        #[cfg(target_arch = "x86_64")]
+        mod destination;
         mod dot_products;
+        mod panel;
         mod parallel;
         mod product;
         mod simd;
+        mod tile;
         #[cfg(target_arch = "x86_64")]
         mod transpose;
         mod view;

@@ -115,8 +115,13 @@ impl FrozenModel for Counted<'_> {
         virtual_tokens: &VirtualTokens,
         layer: usize,
     ) -> Result<Option<Tensor<3>>> {
-        assert!(batch.mask().all(), "a row is padded");
-        let different: HashSet<&[u32]> = batch.ids().chunks(batch.len()).collect();
+        let different: HashSet<&[u32]> = (0..batch.rows())
+            .map(|row| {
+                let (real, len) = (batch.mask().row(row), batch.row_len(row));
+                assert!(real[..len].iter().all(|real| *real), "padded on the left");
+                &batch.ids()[row * batch.len()..row * batch.len() + len]
+            })
+            .collect();
         self.rows.fetch_add(different.len(), Ordering::Relaxed);
         self.model.states_below(batch, virtual_tokens, layer)
     }
@@ -287,7 +292,7 @@ fn a_pass_goes_on_where_another_stopped() {
     }
 }
 
-/// The states of a row are the same, bit for bit, however many rows of its length are beside it, and on however many
+/// The states of a row are the same, bit for bit, whatever rows are beside it, how far it is padded, and on however many
 /// threads.
 #[test]
 fn rows_are_alike_in_every_pass_of_enough_positions() {
@@ -305,22 +310,29 @@ fn rows_are_alike_in_every_pass_of_enough_positions() {
         let loaded = random_model_with(family, shape, 5, &Device::flex(), DType::F32, options);
         let model = loaded.model.as_ref();
         let least = model.lanes().alike_from().unwrap();
-        for length in [1, 3, 7, 17, 40] {
-            let rows: Vec<Vec<u32>> = (0..2 * least)
-                .map(|row| (0..length).map(|at| ((row * 31 + at * 7) % VOCAB) as u32).collect())
-                .collect();
-            let states = |count: usize| -> Vec<f32> {
-                let rows: Vec<&[u32]> = rows[..count].iter().map(Vec::as_slice).collect();
-                let batch = TokenBatch::new(&rows, PaddingSide::Right);
-                let found = model.states_below(&batch, &VirtualTokens::none(), 1).unwrap().unwrap();
-                found.narrow(0, 0, 1).into_data().iter().collect()
-            };
-            let few = least.div_ceil(length);
-            let expected = states(few);
-            let counts = [few, few + 1, 2 * few - 1, 2 * few, 2 * least];
-            for (index, count) in counts.into_iter().enumerate() {
-                let found = pools[index % pools.len()].install(|| states(count));
-                assert!(found == expected, "{family:?}, {weights}: {count} rows of {length}");
+        let h = model.spec().hidden_size;
+        let states = |rows: &[Vec<u32>]| -> Vec<f32> {
+            let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+            let batch = TokenBatch::new(&rows, PaddingSide::Right);
+            let found = model.states_below(&batch, &VirtualTokens::none(), 1).unwrap().unwrap();
+            found.narrow(0, 0, 1).into_data().iter().take(rows[0].len() * h).collect()
+        };
+        let row = |index: usize, length: usize| -> Vec<u32> {
+            (0..length).map(|at| ((index * 31 + at * 7) % VOCAB) as u32).collect()
+        };
+        for length in [1, 2, 7, 17, 40] {
+            // Of one token, only with others like it.
+            let beside: &[usize] = if length == 1 { &[1] } else { &[1, 2, 5, 20, 39, 41, 48] };
+            let alone = vec![row(0, length); least.div_ceil(length)];
+            let expected = states(&alone);
+            for (index, count) in [1, 2, 7, 30].into_iter().enumerate() {
+                let mut rows = vec![row(0, length)];
+                rows.extend((0..count).map(|at| row(at + 1, beside[(at + index) % beside.len()])));
+                let found = pools[index % pools.len()].install(|| states(&rows));
+                assert!(
+                    found == expected,
+                    "{family:?}, {weights}: {length} tokens and {count} rows"
+                );
             }
         }
     }

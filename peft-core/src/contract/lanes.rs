@@ -23,8 +23,9 @@ pub trait Lanes: Debug + Send + Sync {
     /// has an equal share of the workers. Returns when all are done; a panic of one of them goes on to the caller.
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
 
-    /// From how many positions on a pass over rows of one length, without padding and without virtual tokens, computes
-    /// each of them the same, bit for bit, however many there are; `None`, the default, where nobody knows.
+    /// From how many positions on a pass over rows of two tokens or more, or of one token each, padded on the right and
+    /// without virtual tokens, computes each of them the same, bit for bit, whatever is beside it; `None`, the default,
+    /// where nobody knows.
     fn alike_from(&self) -> Option<usize> {
         None
     }

@@ -9,12 +9,12 @@
 //! | a prompt, or keys and values from layer 0 on | nothing |
 //!
 //! Whether the states of a row are kept or computed again changes no bit of them, because they are always computed in
-//! the same way: in a pass over rows of its length, which is never padded, with enough positions for the model to treat
-//! each of them alike ([`Lanes::alike_from`](crate::contract::lanes::Lanes::alike_from)). Where a model does not say how
-//! many these are, and where it cannot stop before a layer, all layers of a batch run as they do otherwise.
+//! the same way: in a pass over rows that are padded on the right, with enough positions for the model to treat each
+//! of them alike ([`Lanes::alike_from`](crate::contract::lanes::Lanes::alike_from)). Where a model does not say how many
+//! these are, and where it cannot stop before a layer, all layers of a batch run as they do otherwise.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -104,14 +104,14 @@ impl FrozenStates {
         let Some(pass) = self.pass(model, virtual_tokens) else { return Ok(None) };
         let mut found: Vec<Option<Arc<[f32]>>> =
             examples.iter().map(|row| self.lock().rows.get(&key(row)).cloned()).collect();
-        let mut missing: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (index, row) in examples.iter().enumerate().filter(|(index, _)| found[*index].is_none())
-        {
-            missing.entry(row.input_ids.len()).or_default().push(index);
-        }
-        for (length, indices) in missing.into_iter().filter(|(length, _)| *length > 0) {
+        let missing = (0..examples.len())
+            .filter(|index| found[*index].is_none() && !examples[*index].input_ids.is_empty());
+        // The queries of a row of one token are computed in another way, unless it is padded.
+        let (short, longer): (Vec<usize>, Vec<usize>) =
+            missing.partition(|index| examples[*index].input_ids.len() == 1);
+        for indices in [short, longer].into_iter().filter(|indices| !indices.is_empty()) {
             let rows: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
-            let Some(states) = pass.states(&rows, length)? else {
+            let Some(states) = pass.states(&rows)? else {
                 self.cannot_stop.store(true, Ordering::Relaxed);
                 return Ok(None);
             };
@@ -182,20 +182,24 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The states of rows of `length` tokens, `[T, H]` each; `None` if the model cannot stop there.
-    fn states(&self, rows: &[&Example], length: usize) -> Result<Option<Vec<Arc<[f32]>>>> {
-        let copies = self.positions.div_ceil(rows.len() * length).max(1);
+    /// The states of rows, `[T, H]` each; `None` if the model cannot stop there.
+    fn states(&self, rows: &[&Example]) -> Result<Option<Vec<Arc<[f32]>>>> {
+        let longest = rows.iter().map(|row| row.input_ids.len()).max().unwrap_or(0).max(1);
+        let copies = self.positions.div_ceil(rows.len() * longest).max(1);
         let repeated: Vec<&Example> =
             rows.iter().copied().cycle().take(rows.len() * copies).collect();
         let batch = token_batch(&repeated, PaddingSide::Right);
         let below = self.model.states_below(&batch, &self.virtual_tokens, self.layer)?;
         let Some(below) = below else { return Ok(None) };
-        let width = length * self.model.spec().hidden_size;
+        let h = self.model.spec().hidden_size;
         let data = below.narrow(0, 0, rows.len()).into_data();
-        let states = match data.as_slice::<f32>() {
-            Ok(values) => values.chunks(width).map(Arc::from).collect(),
-            Err(_) => data.iter::<f32>().collect::<Vec<_>>().chunks(width).map(Arc::from).collect(),
+        let of_rows = |values: &[f32]| {
+            let padded = values.chunks(longest * h).zip(rows);
+            padded.map(|(states, row)| Arc::from(&states[..row.input_ids.len() * h])).collect()
         };
-        Ok(Some(states))
+        Ok(Some(match data.as_slice::<f32>() {
+            Ok(values) => of_rows(values),
+            Err(_) => of_rows(&data.iter::<f32>().collect::<Vec<_>>()),
+        }))
     }
 }

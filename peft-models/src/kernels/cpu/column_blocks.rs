@@ -11,10 +11,6 @@ use super::{
 /// Columns of one task: few enough that what follows finds them in the cache.
 const COLUMNS: usize = 1024;
 
-/// A task has no columns of a factor at all rather than so few: `gemm` has kernels of their own for few columns and few
-/// rows, which add in another order.
-const FEW_COLUMNS: usize = 3;
-
 /// Elements of a matrix in fewer bits that each thread upcasts at a time, where its columns are upcast whole.
 const UPCAST: usize = 4 << 20;
 
@@ -42,13 +38,7 @@ pub(super) fn product_by_columns(
     // What is left of the last step belongs to the one before.
     let steps = (n / step).max(1);
     let parts = parts.min(steps).max(1);
-    let cut = |at: usize| {
-        if at == steps {
-            return n;
-        }
-        let near = |start: &usize| start.abs_diff(at * step) <= FEW_COLUMNS;
-        b.iter().map(|factor| factor.column).find(near).unwrap_or(at * step)
-    };
+    let cut = |at: usize| if at == steps { n } else { at * step };
     split(steps, parts, |range| {
         let columns = cut(range.start)..cut(range.end);
         if columns.is_empty() || m == 0 {

@@ -16,17 +16,15 @@
 //! | `autodiff` | how these become operations of Burn |
 //! | `frozen` | frozen matrices, also in fewer bits |
 //! | `view` | a matrix inside a slice |
-//! | `product` | the product of two views, on one core |
-//! | `dot_products`, `transpose` | two ways to make it with AVX-512 |
+//! | `product`, `destination` | the product of two views, on one core, and where it goes |
+//! | `tile`, `panel`, `transpose` | what it multiplies at a time, and how that is laid out |
+//! | `dot_products` | the product of a row alone |
 //! | `column_blocks` | products with frozen matrices, on all cores |
 //! | `block` | a block of such a product |
 //! | `bf16` | products in bf16 |
 //! | `layer_weights` | the matrices of a layer, multiplied in f32 or in bf16 |
 //! | `lanes` | the cores as workers that compute slices of a batch side by side |
 //! | `parallel`, `simd`, `tensors` | threads, vector instructions, slices of tensors |
-//!
-//! Products are made by the `gemm` crate, with AVX-512 if the machine has it. Weights in the layout of PyTorch are
-//! transposed first, or multiplied as dot products if rows are few.
 
 mod activation;
 mod attention;
@@ -35,7 +33,7 @@ mod bf16;
 mod block;
 mod column_blocks;
 mod cross_entropy;
-#[cfg(target_arch = "x86_64")]
+mod destination;
 mod dot_products;
 mod entry;
 mod frozen;
@@ -44,6 +42,7 @@ mod lanes;
 mod layer_weights;
 mod linear;
 mod norm;
+mod panel;
 mod parallel;
 mod product;
 mod rotate;
@@ -52,6 +51,7 @@ mod switch;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod tile;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 mod view;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{product::Destination, view::count};
+use super::{destination::Destination, view::count};
 
 /// The number of elements that is worth a thread.
 const GRAIN: usize = 16 * 1024;

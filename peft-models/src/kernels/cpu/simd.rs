@@ -209,23 +209,6 @@ pub(super) fn max_body(a: &[f32]) -> f32 {
     lanes.iter().fold(f32::NEG_INFINITY, |largest, x| if *x > largest { *x } else { largest })
 }
 
-vectorised! {
-    /// `into += factor * row`.
-    pub(super) fn add_scaled<FMA>(into: &mut [f32], row: &[f32], factor: f32) {
-        for (to, x) in into.iter_mut().zip(row) {
-            *to = mul_add::<FMA>(factor, *x, *to);
-        }
-    }
-
-    /// The dot product of one query with each key: `out[i] = Σ query keys[i]`, keys `stride` apart.
-    pub(super) fn dots<FMA>(query: &[f32], keys: &[f32], stride: usize, out: &mut [f32]) {
-        for (index, out) in out.iter_mut().enumerate() {
-            let key = &keys[index * stride..index * stride + query.len()];
-            *out = dot_body::<FMA>(query, key);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,72 +1,16 @@
-//! Transposes blocks of a matrix whose columns are stored one after another, as PyTorch's weights are. A general
-//! product packs such a matrix element by element; transposing sixteen vectors with shuffles costs a tenth.
+//! Transposes squares of values with shuffles of vectors, which costs a tenth of moving value by value.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_castpd_ps, _mm512_castps_pd,
+    __m256, __m512, __mmask16, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_shuffle_ps,
+    _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_castpd_ps, _mm512_castps_pd,
     _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
     _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
-use super::view::span;
-
-/// Elements of a vector register.
-const LANES: usize = 16;
-
-/// `count` columns of `depth` elements, `stride` apart.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Columns<'a> {
-    pub data: &'a [f32],
-    pub count: usize,
-    pub depth: usize,
-    pub stride: usize,
-}
-
-impl Columns<'_> {
-    /// The distance between rows of `count` elements: an odd number of cache lines, so that the sixteen rows that are
-    /// written at once do not evict one another.
-    pub(super) const fn row_stride(count: usize) -> usize {
-        match (count.div_ceil(LANES) | 1).checked_mul(LANES) {
-            Some(stride) => stride,
-            None => panic!("a row beyond memory"),
-        }
-    }
-}
-
-/// Writes the columns as `depth` rows of `count` elements, [`row_stride`](Columns::row_stride) apart.
-///
-/// # Safety
-///
-/// The machine has AVX-512.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn transpose(columns: Columns<'_>, to: &mut [f32]) {
-    let Columns { data, count, depth, stride } = columns;
-    let row_stride = Columns::row_stride(count);
-    let space = row_stride.checked_mul(depth);
-    assert!(space.is_some_and(|space| space <= to.len()), "space for a transposed matrix");
-    assert!(span([count, depth], [stride, 1]) <= data.len(), "a matrix beyond its slice");
-    for column in (0..count).step_by(LANES) {
-        let rows = LANES.min(count - column);
-        for at in (0..depth).step_by(LANES) {
-            let len = LANES.min(depth - at);
-            let first = column * stride + at;
-            // SAFETY: both squares are inside their slices, as was checked.
-            unsafe {
-                let from = data.as_ptr().add(first);
-                let to = to.as_mut_ptr().add(at * row_stride + column);
-                if rows == LANES && len == LANES {
-                    // Prefetches the next rows; beyond the matrix, that does nothing.
-                    for row in 0..LANES {
-                        let ahead = from.wrapping_add((LANES + row) * stride);
-                        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                    }
-                    square(from, stride, to, row_stride, [LANES, LANES]);
-                } else {
-                    square(from, stride, to, row_stride, [rows, len]);
-                }
-            }
-        }
-    }
-}
+/// The side of a square with AVX-512, which is also the length of a vector.
+pub(super) const LANES: usize = 16;
+/// The side of a square with AVX2.
+pub(super) const HALF: usize = LANES / 2;
 
 /// Transposes `rows` rows of `len` elements, both up to 16.
 ///
@@ -76,7 +20,7 @@ pub(super) unsafe fn transpose(columns: Columns<'_>, to: &mut [f32]) {
 /// `to_stride` apart.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn square(
+pub(super) unsafe fn square(
     from: *const f32,
     from_stride: usize,
     to: *mut f32,
@@ -123,6 +67,45 @@ unsafe fn square(
     }
 }
 
+/// Transposes eight rows of eight elements.
+///
+/// # Safety
+///
+/// The machine has AVX2; `from` points to such rows `from_stride` apart, and `to` to space for the transposed ones
+/// `to_stride` apart.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn square_of_eight(
+    from: *const f32,
+    from_stride: usize,
+    to: *mut f32,
+    to_stride: usize,
+) {
+    // SAFETY: the rows are in memory.
+    let x: [__m256; HALF] =
+        std::array::from_fn(|row| unsafe { _mm256_loadu_ps(from.add(row * from_stride)) });
+    // Pairs of rows, then fours: lane l of `fours[4 i + j]` is column 4 l + j of the rows from 4 i on.
+    let mut fours = x;
+    for i in 0..2 {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|j| x[4 * i + j]);
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (next_low, next_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        fours[4 * i] = _mm256_shuffle_ps::<0x44>(low, next_low);
+        fours[4 * i + 1] = _mm256_shuffle_ps::<0xee>(low, next_low);
+        fours[4 * i + 2] = _mm256_shuffle_ps::<0x44>(high, next_high);
+        fours[4 * i + 3] = _mm256_shuffle_ps::<0xee>(high, next_high);
+    }
+    for j in 0..4 {
+        let (upper, lower) = (fours[j], fours[4 + j]);
+        // SAFETY: there is space for the transposed rows.
+        unsafe {
+            let [first, second] = [j, 4 + j].map(|column| to.add(column * to_stride));
+            _mm256_storeu_ps(first, _mm256_permute2f128_ps::<0x20>(upper, lower));
+            _mm256_storeu_ps(second, _mm256_permute2f128_ps::<0x31>(upper, lower));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -131,21 +114,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn columns_become_rows(count in 1usize..40, depth in 1usize..40, gap in 0usize..5) {
+        fn columns_become_rows(rows in 1usize..=16, len in 1usize..=16, gap in 0usize..5) {
             if Level::of_machine() != Level::Avx512 {
                 return Ok(());
             }
-            let stride = depth + gap;
-            let data: Vec<f32> = (0..count * stride - gap).map(|x| x as f32).collect();
-            let row = Columns::row_stride(count);
-            let mut to = vec![-1.0; row * depth];
-            // SAFETY: the machine was asked.
-            unsafe { transpose(Columns { data: &data, count, depth, stride }, &mut to) };
-            for at in 0..depth {
-                for column in 0..count {
-                    prop_assert_eq!(to[at * row + column], (column * stride + at) as f32);
+            let stride = len + gap;
+            let data: Vec<f32> = (0..rows * stride - gap).map(|x| x as f32).collect();
+            let mut to = vec![-1.0; 20 * len];
+            // SAFETY: the machine was asked; there is space for `len` rows.
+            unsafe { square(data.as_ptr(), stride, to.as_mut_ptr(), 20, [rows, len]) };
+            for at in 0..len {
+                for row in 0..20 {
+                    let expected = if row < rows { (row * stride + at) as f32 } else { -1.0 };
+                    prop_assert_eq!(to[at * 20 + row], expected);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn eight_columns_become_rows() {
+        if Level::of_machine() == Level::Portable {
+            return;
+        }
+        let data: Vec<f32> = (0..8 * 11).map(|x| x as f32).collect();
+        let mut to = [-1.0; 8 * 9];
+        // SAFETY: the machine was asked; there are eight rows of eleven, and space for eight of nine.
+        unsafe { square_of_eight(data.as_ptr(), 11, to.as_mut_ptr(), 9) };
+        for (index, found) in to.iter().enumerate() {
+            let (row, column) = (index / 9, index % 9);
+            let expected = if column < 8 { (column * 11 + row) as f32 } else { -1.0 };
+            assert_eq!(*found, expected, "{row} {column}");
         }
     }
 }

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use super::{
     super::{
+        destination::Destination,
         parallel::SharedBuffer,
-        product::{Destination, product},
+        product::product,
         tensors::{floats, in_order, memory, sizes, tensor},
         view::MatrixView,
     },
@@ -137,10 +138,13 @@ impl Pass<'_> {
         let (rows, d, p) = (queries.len(), plan.d, plan.p);
         let columns = p + keys.len();
         let Scratch { weights, products } = scratch;
-        for buffer in [&mut *weights, &mut *products] {
-            buffer.clear();
-            buffer.resize(rows * columns, 0.0);
-        }
+        // Every element is written before it is read.
+        let [weights, products] = [weights, products].map(|buffer| {
+            if buffer.len() < rows * columns {
+                buffer.resize(rows * columns, 0.0);
+            }
+            &mut buffer[..rows * columns]
+        });
         let matrix = |layout: HeadLayout, head: usize, rows: Range<usize>| {
             layout.matrix(self.data[layout.tensor], [batch, head], rows, d)
         };

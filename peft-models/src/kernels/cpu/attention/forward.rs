@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::{
     super::{
+        destination::Destination,
         parallel::SharedBuffer,
-        product::{Destination, product},
-        simd::{add_scaled, dots},
+        product::product,
         tensors::{memory, tensor},
         view::MatrixView,
     },
@@ -18,9 +18,6 @@ use super::{
     plan::{Block, Plan},
     softmax,
 };
-
-/// Up to this many queries are multiplied key by key; packing the keys for a product would cost more.
-const FEW: usize = 4;
 
 /// See the [module](super). Keeps the inputs, and the largest score and inverse denominator of each softmax,
 /// `[B, N, S, 2]`.
@@ -44,11 +41,7 @@ pub(super) fn forward(
         let Block { queries, keys } = block;
         let pass =
             Pass { scale: kernel.scale, plan: &plan, data: &data, targets, batch, head, keys };
-        if queries.len() <= FEW {
-            pass.few(queries.clone(), products)
-        } else {
-            pass.many(queries.clone(), products)
-        }
+        pass.block(queries.clone(), products);
     });
     let out = tensor(out, [b, s, n * d]);
     if !keep {
@@ -78,11 +71,14 @@ impl Pass<'_> {
         self.head / (self.plan.n / self.plan.k)
     }
 
-    fn many(&self, queries: Range<usize>, products: &mut Vec<f32>) {
+    fn block(&self, queries: Range<usize>, products: &mut Vec<f32>) {
         let Self { plan, data, batch, head, keys, .. } = *self;
         let (rows, d, columns) = (queries.len(), plan.d, plan.p + keys.len());
-        products.clear();
-        products.resize(rows * columns, 0.0);
+        // Every element is written before it is read.
+        if products.len() < rows * columns {
+            products.resize(rows * columns, 0.0);
+        }
+        let products = &mut products[..rows * columns];
         let of_query = data[plan.query.tensor];
         let query = plan.query.matrix(of_query, [batch, head], queries.clone(), d);
         let at = [batch, self.key_head()];
@@ -105,36 +101,6 @@ impl Pass<'_> {
             let to = self.targets.0.destination(start, span, output.row, index > 0);
             // SAFETY: these queries of this head belong to this task alone.
             unsafe { product(to, weights, value) };
-        }
-    }
-
-    fn few(&self, queries: Range<usize>, products: &mut Vec<f32>) {
-        let Self { plan, data, batch, head, keys, .. } = *self;
-        let (d, columns) = (plan.d, plan.p + keys.len());
-        products.clear();
-        products.resize(columns, 0.0);
-        let output = HeadLayout::by_row(plan.n, plan.s, d);
-        for query in queries {
-            let start = plan.query.at(batch, head, query);
-            let own = &data[plan.query.tensor][start..start + d];
-            for (layout, keys, column) in plan.sources(0, keys) {
-                let first = layout.at(batch, self.key_head(), keys.start);
-                let into = &mut products[column..column + keys.len()];
-                dots(own, &data[layout.tensor][first..], layout.row, into);
-            }
-            let added = plan.row([batch, head, query], keys);
-            self.keep(query, softmax::weights(products, self.scale, added));
-            let start = output.at(batch, head, query);
-            // SAFETY: this query of this head belongs to this task alone.
-            let out = unsafe { self.targets.0.slice(start..start + d) };
-            for (layout, keys, column) in plan.sources(1, keys) {
-                let first = layout.at(batch, self.key_head(), keys.start);
-                let values = &data[layout.tensor][first..];
-                for (index, weight) in products[column..column + keys.len()].iter().enumerate() {
-                    let value = &values[index * layout.row..index * layout.row + d];
-                    add_scaled(out, value, *weight);
-                }
-            }
         }
     }
 

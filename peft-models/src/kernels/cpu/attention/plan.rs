@@ -49,8 +49,8 @@ pub(super) struct Plan<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub queries: Range<usize>,
-    /// The tokens' keys that they see, and no others between the first and the last. All, if one query sees nothing at
-    /// all: its softmax spreads over all keys, as without kernels.
+    /// From the first to the last of the tokens' keys that they see. All, if they see nothing at all: their softmax spreads
+    /// over all keys, as without kernels.
     pub keys: Range<usize>,
 }
 
@@ -158,14 +158,21 @@ impl<'a> Plan<'a> {
         &self.blocks[if self.blocks.len() == 1 { 0 } else { batch }]
     }
 
-    /// Divides the queries of a row into blocks; those of examples that share a packed row get blocks of their own.
+    /// Divides the queries of a row into blocks; those of examples that share a packed row get blocks of their own, and so
+    /// do those that see nothing: the keys of a block change the order of additions, and padding should change no bit.
     fn divide(&self, row: usize) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::with_capacity(self.s.div_ceil(QUERIES));
+        let mut last_sees = true;
         for query in 0..self.s {
-            let keys = self.seen_by(row, query);
+            let seen = self.seen_by(row, query);
+            let as_before = seen.is_some() == last_sees;
+            last_sees = seen.is_some();
+            let keys = seen.unwrap_or(0..self.t);
             match blocks.last_mut() {
                 Some(Block { queries, keys: all })
-                    if queries.len() < ENOUGH || queries.len() < QUERIES && overlap(all, &keys) =>
+                    if as_before
+                        && (queries.len() < ENOUGH
+                            || queries.len() < QUERIES && overlap(all, &keys)) =>
                 {
                     queries.end = query + 1;
                     *all = covering(all, &keys);
@@ -176,16 +183,16 @@ impl<'a> Plan<'a> {
         blocks
     }
 
-    /// From the first to the last of the tokens' keys that a query sees; all, if it sees nothing at all.
-    fn seen_by(&self, row: usize, query: usize) -> Range<usize> {
+    /// From the first to the last of the tokens' keys that a query sees; `None` if it sees nothing at all, no virtual
+    /// tokens either.
+    fn seen_by(&self, row: usize, query: usize) -> Option<Range<usize>> {
         let all = 0..self.t;
         let Some([of_virtual, of_tokens]) = self.row([row, 0, query], &all).hidden else {
-            return all;
+            return Some(all);
         };
         match (first_seen(of_tokens), last_seen(of_tokens)) {
-            (Some(first), Some(last)) => first..last + 1,
-            _ if of_virtual.contains(&0) => 0..0,
-            _ => all,
+            (Some(first), Some(last)) => Some(first..last + 1),
+            _ => of_virtual.contains(&0).then_some(0..0),
         }
     }
 

@@ -3,8 +3,8 @@
 use super::{
     super::{
         block::Block,
+        destination::Destination,
         parallel::{SharedBuffer, split},
-        product::Destination,
         view::{MatrixView, count, span},
     },
     Instructions,

@@ -1,0 +1,143 @@
+//! Columns of a matrix laid out term by term, as tiles read them.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+use super::{simd::Level, tile::MOST_COLUMNS, view::MatrixView};
+#[cfg(target_arch = "x86_64")]
+use super::{
+    transpose::{HALF, LANES, square, square_of_eight},
+    view::{count, span},
+};
+
+/// Columns of a panel.
+pub(super) const WIDTH: usize = MOST_COLUMNS;
+
+/// One term of all columns of a panel.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(128))]
+struct Line([f32; WIDTH]);
+
+/// Up to 32 columns of a matrix, term by term. Columns that the matrix does not have are zero, or what was there.
+#[derive(Debug, Default)]
+pub(super) struct Panel {
+    lines: Vec<Line>,
+}
+
+impl Panel {
+    /// Lays out a matrix of up to 32 columns; returns where the first term of the first column is. The next term is 32
+    /// elements further.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it has more columns.
+    pub(super) fn set(&mut self, columns: MatrixView<'_>) -> *const f32 {
+        assert!(columns.columns <= WIDTH, "columns of a panel");
+        if self.lines.len() < columns.rows {
+            self.lines.resize(columns.rows, Line([0.0; WIDTH]));
+        }
+        match columns {
+            MatrixView { column_stride: 1, .. } => self.set_by_rows(columns),
+            MatrixView { row_stride: 1, .. } => self.set_by_columns(columns),
+            _ => self.set_each(columns),
+        }
+        self.lines.as_ptr().cast()
+    }
+
+    /// From rows that are stored in order.
+    fn set_by_rows(&mut self, columns: MatrixView<'_>) {
+        let MatrixView { data, columns: len, row_stride, .. } = columns;
+        for (row, line) in self.lines.iter_mut().enumerate().take(columns.rows) {
+            let from = &data[row * row_stride..row * row_stride + len];
+            match <&[f32; WIDTH]>::try_from(from) {
+                // Of a length that the compiler knows.
+                Ok(from) => line.0 = *from,
+                Err(_) => line.0[..len].copy_from_slice(from),
+            }
+        }
+    }
+
+    /// From columns that are stored in order, as PyTorch's weights are: a square of values at a time.
+    fn set_by_columns(&mut self, columns: MatrixView<'_>) {
+        match Level::of_machine() {
+            // SAFETY: the machine was asked.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { self.set_by_squares(columns) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { self.set_by_squares_of_eight(columns) },
+            Level::Portable => self.set_each(columns),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The machine has AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn set_by_squares(&mut self, columns: MatrixView<'_>) {
+        let MatrixView { data, rows: depth, columns: width, column_stride, .. } = columns;
+        assert!(span([width, depth], [column_stride, 1]) <= data.len(), "a matrix in its slice");
+        assert!(depth <= self.lines.len(), "lines of a panel");
+        let to: *mut f32 = self.lines.as_mut_ptr().cast();
+        for column in (0..width).step_by(LANES) {
+            for term in (0..depth).step_by(LANES) {
+                let sizes = [LANES.min(width - column), LANES.min(depth - term)];
+                let first = count(column.checked_mul(column_stride)) + term;
+                // SAFETY: both squares are inside, as was checked.
+                unsafe {
+                    let (from, to) = (data.as_ptr().add(first), to.add(term * WIDTH + column));
+                    for ahead in LANES..2 * LANES {
+                        // The columns after these; beyond the matrix, that does nothing.
+                        let next = from.wrapping_add(ahead.wrapping_mul(column_stride));
+                        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+                    }
+                    square(from, column_stride, to, WIDTH, sizes);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The machine has AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn set_by_squares_of_eight(&mut self, columns: MatrixView<'_>) {
+        let MatrixView { data, rows: depth, columns: width, column_stride, .. } = columns;
+        let [whole_width, whole_depth] = [width, depth].map(|size| size - size % HALF);
+        assert!(span([width, depth], [column_stride, 1]) <= data.len(), "a matrix in its slice");
+        assert!(depth <= self.lines.len(), "lines of a panel");
+        let to: *mut f32 = self.lines.as_mut_ptr().cast();
+        for column in (0..whole_width).step_by(HALF) {
+            for term in (0..whole_depth).step_by(HALF) {
+                let first = count(column.checked_mul(column_stride)) + term;
+                // SAFETY: both squares are inside, as was checked.
+                unsafe {
+                    let (from, to) = (data.as_ptr().add(first), to.add(term * WIDTH + column));
+                    square_of_eight(from, column_stride, to, WIDTH);
+                }
+            }
+        }
+        // What is left of the columns, and of the terms.
+        for column in 0..width {
+            let terms = if column < whole_width { whole_depth..depth } else { 0..depth };
+            for term in terms {
+                self.lines[term].0[column] = data[column * column_stride + term];
+            }
+        }
+    }
+
+    /// Value by value, four columns at a time.
+    fn set_each(&mut self, columns: MatrixView<'_>) {
+        let MatrixView { data, row_stride, column_stride, .. } = columns;
+        for first in (0..columns.columns).step_by(4) {
+            let end = columns.columns.min(first + 4);
+            for (row, line) in self.lines.iter_mut().enumerate().take(columns.rows) {
+                for column in first..end {
+                    line.0[column] = data[row * row_stride + column * column_stride];
+                }
+            }
+        }
+    }
+}
