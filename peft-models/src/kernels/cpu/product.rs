@@ -233,6 +233,28 @@ mod tests {
         }
     }
 
+    /// The instructions do not change the order of additions, and both kinds fuse them with multiplications.
+    #[test]
+    fn avx512_and_avx2_give_the_same_bits() {
+        for [m, k, n] in [[1, 300, 40], [5, 33, 7], [40, 700, 100]] {
+            let (a, b): (Vec<f32>, Vec<f32>) =
+                ((0..m * k).map(number).collect(), (0..k * n).map(|at| number(at + 17)).collect());
+            let right = MatrixView::by_rows(&b, n, k, k).transposed();
+            for right in [right, MatrixView::by_rows(&b, k, n, n)] {
+                let by = |level: u8| {
+                    LEVELS_DOWN.set(level);
+                    let mut to = vec![0.0f32; m * n];
+                    let left = MatrixView::by_rows(&a, m, k, k);
+                    // SAFETY: `to` has m rows of n elements.
+                    unsafe { product(Destination::of(&mut to, n, false), left, right) };
+                    LEVELS_DOWN.set(0);
+                    to
+                };
+                assert!(by(0) == by(1), "{m} x {k} x {n}");
+            }
+        }
+    }
+
     #[test]
     fn columns_are_alike_however_many_there_are() {
         const N: usize = 384;
