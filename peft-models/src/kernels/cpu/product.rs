@@ -241,7 +241,7 @@ mod tests {
                 ((0..m * k).map(number).collect(), (0..k * n).map(|at| number(at + 17)).collect());
             let right = MatrixView::by_rows(&b, n, k, k).transposed();
             for right in [right, MatrixView::by_rows(&b, k, n, n)] {
-                let by = |level: u8| {
+                let by = |level| {
                     LEVELS_DOWN.set(level);
                     let mut to = vec![0.0f32; m * n];
                     let left = MatrixView::by_rows(&a, m, k, k);
