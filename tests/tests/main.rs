@@ -1,6 +1,7 @@
 //! All integration tests in one binary: it links once, and the models' kernels are compiled once.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod adafactor;
 mod bad_input;
 mod base_models;
 mod base_sum;
@@ -35,6 +36,7 @@ mod multi_adapter;
 mod notes;
 mod packing;
 mod padding;
+mod paper_counts;
 mod parity;
 mod parquet;
 mod predictions;

@@ -42,7 +42,7 @@ impl Named for Compute {
 
 impl Named for Schedule {
     fn names() -> Vec<&'static str> {
-        [Self::Constant, Self::Linear, Self::Cosine].map(Self::name).to_vec()
+        Self::ALL.map(Self::name).to_vec()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Adafactor: Shazeer & Stern 2018, arXiv 1804.04235, as Lester et al. 2021 use it to train
-//! prompts: no momentum, no scaling by the parameter's size, no relative step size.
+//! prompts: no momentum, no relative step size, and scaling by the parameter's size only if it is asked for.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub(super) const COLUMNS: &str = "v_col";
 /// p <- (1 - weight_decay) p - lr u            decay is not multiplied by lr
 /// ```
 ///
+/// and with `multiply_by_parameter_scale` lr max(rms(p), min_parameter_scale) in place of lr,
+///
 /// as in T5X (`t5x/adafactor.py`). A parameter is factored only if it has two dimensions of at
 /// least `min_dim_size_to_factor` each: a prompt of 100 rows is not, one of 150 is. The step count
 /// starts at 1; the published prompts continued from the 1,100,000 steps of pretraining, which
@@ -45,6 +47,20 @@ pub struct Adafactor {
     pub min_dim_size_to_factor: usize,
     /// Added to the squared gradient. Default 1e-30.
     pub epsilon: f64,
+    /// Whether steps are relative to the parameter: the learning rate is multiplied by its root mean square. Default
+    /// false, as Lester et al. train prompts; T5X trains models with it.
+    // These two are left out where they say nothing, so that checkpoints from before them can be resumed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub multiply_by_parameter_scale: bool,
+    /// Minimum of that root mean square. Default 1e-3.
+    #[serde(skip_serializing_if = "is_default_scale")]
+    pub min_parameter_scale: f64,
+}
+
+const MIN_PARAMETER_SCALE: f64 = 1e-3;
+
+fn is_default_scale(value: &f64) -> bool {
+    *value == MIN_PARAMETER_SCALE
 }
 
 impl Default for Adafactor {
@@ -55,16 +71,19 @@ impl Default for Adafactor {
             weight_decay: 0.0,
             min_dim_size_to_factor: 128,
             epsilon: 1e-30,
+            multiply_by_parameter_scale: false,
+            min_parameter_scale: MIN_PARAMETER_SCALE,
         }
     }
 }
 
 impl Adafactor {
     pub(super) fn validate(&self) -> Result<()> {
-        let Self { decay, clip_threshold: clip, epsilon, .. } = *self;
+        let Self { decay, clip_threshold: clip, epsilon, min_parameter_scale: scale, .. } = *self;
         require("optimizer.decay", decay, decay > 0.0, "above 0")?;
         require("optimizer.clip_threshold", clip, clip > 0.0, "above 0")?;
-        require("optimizer.epsilon", epsilon, epsilon >= 0.0, "at least 0")
+        require("optimizer.epsilon", epsilon, epsilon >= 0.0, "at least 0")?;
+        require("optimizer.min_parameter_scale", scale, scale >= 0.0, "at least 0")
     }
 
     /// The dimensions of a parameter whose second moment is factored.
@@ -111,6 +130,13 @@ impl Adafactor {
         };
         let rms = mean(step.clone().square()).sqrt();
         let step = step / (rms / self.clip_threshold).clamp_min(1.0);
+        let step = match self.multiply_by_parameter_scale {
+            true => {
+                let scale = mean(param.clone().square()).sqrt();
+                step * scale.clamp_min(self.min_parameter_scale)
+            }
+            false => step,
+        };
         let param =
             if self.weight_decay == 0.0 { param } else { param * (1.0 - self.weight_decay) };
         param - step * lr

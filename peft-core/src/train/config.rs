@@ -245,9 +245,11 @@ impl TrainConfig {
         }
     }
 
-    /// The learning rate of a step, counted from 0, out of `total`.
-    pub fn lr_at(&self, step: usize, total: usize) -> f64 {
-        self.schedule.lr(self.lr, step, self.warmup_steps, total)
+    /// The learning rate of a step, counted from 0, out of `total`, for a number of batches per epoch.
+    pub fn lr_at(&self, step: usize, total: usize, batches_per_epoch: usize) -> f64 {
+        let batches = step.saturating_mul(self.accumulation);
+        let epochs = batches.checked_div(batches_per_epoch).unwrap_or(0);
+        self.schedule.lr(self.lr, step, epochs, self.warmup_steps, total)
     }
 
     /// Whether a row or a token has one class.
@@ -437,6 +439,18 @@ mod tests {
         };
         assert_eq!((epochs(3, 1), epochs(3, 4), epochs(1, 100)), (30, 8, 1));
         assert_eq!(config().total_steps(3), 10);
+    }
+
+    #[test]
+    fn the_rate_falls_after_each_epoch() {
+        let of = |accumulation: usize, step| {
+            let schedule = Schedule::Exponential;
+            let config = TrainConfig { schedule, accumulation, lr: 1.0, ..config() };
+            config.lr_at(step, 10, 4)
+        };
+        assert_eq!((of(1, 3), of(1, 4), of(1, 7)), (1.0, 0.95, 0.95));
+        assert_eq!((of(2, 1), of(2, 2)), (1.0, 0.95));
+        assert_eq!(config().lr_at(5, 10, 0), 0.5e-3);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(super) fn note(config: &TrainConfig, (then, now): (usize, usize), made: &Cou
     let longer = format!("{now} steps instead of {then}");
     let same = format!("the result is that of {now} steps from the start");
     let schedule = config.schedule;
-    if schedule != Schedule::Constant {
+    if !matches!(schedule, Schedule::Constant | Schedule::Exponential) {
         return format!(
             "{longer}: from step {} on, the learning rate follows the {} schedule of {now} steps; before, it \
              followed that of {then}, so the result is not that of {now} steps from the start",
@@ -44,6 +44,7 @@ mod tests {
         let same = "12 steps instead of 6: the result is that of 12 steps from the start";
         assert_eq!(of(Schedule::Constant, Some(2), Some(6)), same);
         assert_eq!(of(Schedule::Constant, None, None), same);
+        assert_eq!(of(Schedule::Exponential, None, None), same);
         let extra = of(Schedule::Constant, Some(4), Some(6));
         assert!(
             extra.starts_with(same) && extra.contains("the evaluation after step 6"),

@@ -300,7 +300,7 @@ impl<'a> Trainer<'a> {
     fn step<M: PeftMethod>(&mut self, state: &mut State<M>) -> Result<StepReport> {
         let start = Instant::now();
         let (config, step) = (self.config, state.counters.step);
-        let lr = config.lr_at(step, self.total);
+        let lr = config.lr_at(step, self.total, self.sampler.batches_per_epoch());
         // The same dropout masks for all batches of the step.
         let mode = Mode::Train { seed: config.seed, step: step as u64 };
         let k = config.accumulation;

@@ -221,7 +221,7 @@ pub const CASES: &[Case] = &[
             model(dir, "gpt2");
             train("--schedule step")
         },
-        says: &["--schedule: found `step`, expected one of constant, linear, cosine"],
+        says: &["--schedule: found `step`, expected one of constant, linear, cosine, exponential"],
         ..USAGE
     },
     Case {
