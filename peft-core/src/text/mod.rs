@@ -13,6 +13,7 @@
 //! | `ordered` | [`Ordered`]: JSON whose objects keep the order of the file |
 //! | `chat` | [`ChatSource`]: conversations, rendered by a model's chat template |
 //! | `values` | scores, and lists of classes |
+//! | `steps` | [`Steps`]: changes to rows before a task reads them |
 //! | `template` | [`Template`]: texts made from a record's fields |
 //! | `tokenizer` | [`load_tokenizer`]: a folder's tokenizer, or one of parts in memory |
 //! | `encode` | [`Encoder`]: records become [`Example`](crate::data::Example)s |
@@ -28,6 +29,7 @@ mod path;
 mod read;
 mod record;
 mod squad;
+mod steps;
 mod template;
 mod tokenizer;
 mod values;
@@ -41,6 +43,7 @@ pub use labels::{are_class_numbers, collect_labels, is_unlabelled, label_text, r
 pub use ordered::Ordered;
 pub use read::{FoundFiles, ReadOptions, Records, find_files, read_records};
 pub use record::{Aside, ClassNames, Record};
+pub use steps::Steps;
 pub use template::Template;
 pub use tokenizer::{
     BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, end_token,
