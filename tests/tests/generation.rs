@@ -1,6 +1,7 @@
 //! Generation: its results, how a watcher follows it, and what it refuses.
 
 mod defaults;
+mod likelihoods;
 mod program;
 mod properties;
 mod references;

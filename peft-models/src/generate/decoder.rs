@@ -79,6 +79,16 @@ impl<'a> Decoder<'a> {
         self.model.lm_logits(hidden.tokens.narrow(1, s - 1, 1).reshape([b, h]))
     }
 
+    /// Reads several tokens of each row, which may differ in number; returns the hidden states `[B, S, H]` of all, of which
+    /// those behind a row's last token are undefined.
+    pub fn read_all(&mut self, rows: &[&[u32]]) -> Result<Tensor<3>> {
+        let cache = self.cache.take().ok_or_else(lost)?;
+        let batch = TokenBatch::new(rows, PaddingSide::Right);
+        let hidden = self.model.forward_cached(&batch, cache)?;
+        self.cache = Some(hidden.cache.ok_or_else(lost)?);
+        Ok(hidden.tokens)
+    }
+
     /// Keeps the chosen rows, in the order given; a row may be chosen several times.
     pub fn select(&mut self, rows: &[usize]) {
         if rows.iter().copied().eq(0..self.rows()) {

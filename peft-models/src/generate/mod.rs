@@ -8,6 +8,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `rows` | [`generate`], [`greedy`]: all rows, batch by batch |
+//! | `likelihood` | [`log_likelihoods`]: how likely given continuations are |
 //! | `config` | [`GenerateConfig`]: the settings |
 //! | `strategy` | [`Strategy`]: how a token is chosen, with [`Sampling`] and [`Beams`] |
 //! | `special_tokens` | [`GenerateConfig::for_model`], [`trained_start`]: the special tokens of a model's folder |
@@ -27,6 +28,7 @@ mod config;
 mod decoder;
 mod end_tokens;
 mod generation_config;
+mod likelihood;
 mod output;
 mod rows;
 mod sample;
@@ -38,6 +40,7 @@ mod strategy;
 pub use config::GenerateConfig;
 pub use end_tokens::EndTokens;
 pub use generation_config::{BeamDefaults, GenerationDefaults, SamplingDefaults};
+pub use likelihood::log_likelihoods;
 pub use output::{Generated, Watcher};
 pub use rows::{check_generates, generate, greedy};
 pub use special_tokens::trained_start;

@@ -210,7 +210,7 @@ fn check_scores(config: &GenerateConfig, rows: usize, vocabulary: usize) -> Resu
     Err(Error::setting(setting, message))
 }
 
-fn check_rows(rows: &[&[u32]], vocabulary: usize) -> Result<()> {
+pub(super) fn check_rows(rows: &[&[u32]], vocabulary: usize) -> Result<()> {
     for (index, row) in rows.iter().enumerate() {
         if row.is_empty() {
             return Err(Error::Mismatch(format!("row {index} has no tokens to continue")));
