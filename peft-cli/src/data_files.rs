@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     fs,
     io::{IsTerminal, stdin},
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use std::{
 
 use peft_core::{
     Error, Result,
-    text::{FIRST_ROWS, FoundFiles, ReadOptions, Record, Records, find_files},
+    text::{FIRST_ROWS, FoundFiles, ReadOptions, Record, Records, Steps, find_files},
 };
 
 use crate::output;
@@ -23,6 +23,8 @@ const STANDARD_INPUT: &str = "-";
 pub struct DataFiles {
     files: Vec<PathBuf>,
     options: ReadOptions,
+    /// What changes the rows, and whether they are those to train on.
+    steps: (Steps, bool),
     /// What was said already.
     said: RefCell<BTreeSet<String>>,
 }
@@ -53,22 +55,61 @@ impl DataFiles {
             let (count, first, last) = (files.len(), first.display(), last.display());
             output::note(format!("note: {count} files of rows, from {first} to {last}"));
         }
-        Ok(Self { files, options, said: RefCell::default() })
+        Ok(Self { files, options, steps: Default::default(), said: RefCell::default() })
+    }
+
+    /// With rows that are changed as they are read. Some steps are for rows to train on alone.
+    #[must_use]
+    pub fn with_steps(mut self, steps: Steps, training: bool) -> Self {
+        self.steps = (steps, training);
+        self
     }
 
     /// The rows, in order. An item is an error naming the file and line that is wrong.
     pub fn rows(&self) -> impl Iterator<Item = Result<Record>> {
         let mut records = Records::open(&self.files, &self.options);
-        std::iter::from_fn(move || {
+        let mut read = move || {
             let next = records.next();
             // Also before an error, which they may explain.
             for note in records.take_notes() {
-                if self.said.borrow_mut().insert(note.clone()) {
-                    output::note(format!("note: {}", note.replace("`columns`", "--columns")));
-                }
+                self.tell(note.replace("`columns`", "--columns"));
             }
             next
+        };
+        let (steps, training) = &self.steps;
+        let (mut rows, mut of_file, mut left_out) = (VecDeque::new(), 0usize, 0usize);
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(row) = rows.pop_front() {
+                    return Some(Ok(row));
+                }
+                let record = match read() {
+                    Some(Ok(record)) if !steps.is_empty() => record,
+                    None if left_out > 0 => {
+                        self.tell(format!(
+                            "{left_out} of {of_file} rows are left out, as the task says"
+                        ));
+                        return None;
+                    }
+                    other => return other,
+                };
+                match steps.apply(record, *training) {
+                    Ok(made) => {
+                        of_file += 1;
+                        left_out += usize::from(made.is_empty());
+                        rows.extend(made);
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
         })
+    }
+
+    /// Prints a note, once.
+    fn tell(&self, note: String) {
+        if self.said.borrow_mut().insert(note.clone()) {
+            output::note(format!("note: {note}"));
+        }
     }
 
     /// The first rows, by which the fields are chosen.

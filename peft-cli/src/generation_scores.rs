@@ -172,9 +172,33 @@ fn targets(record: &Record, rows: &Encoded) -> Option<Vec<Value>> {
     }
 }
 
+/// The tokens that should follow a row, without special ones.
+///
+/// # Errors
+///
+/// [`Error::Data`] at a row without a target.
+pub fn targets_of(
+    session: &Session,
+    rows: &Encoded,
+    row: usize,
+    config: &GenerateConfig,
+) -> Result<Vec<u32>> {
+    let special = special_tokens(&session.base, config);
+    let example = &rows.examples[row];
+    let path = rows.file_of(row).unwrap_or(Path::new(""));
+    let (_, target) = split(example, session.model())
+        .map_err(|message| Error::data(path, example.line, message))?;
+    let end = target.iter().position(|id| config.end_tokens.contains(id)).unwrap_or(target.len());
+    Ok(target[..end].iter().copied().filter(|id| !special.contains(id)).collect())
+}
+
 /// The tokens that a row is continued from, and those that should follow: its last targets, in a conversation those of
 /// the last message.
-fn split<'e>(
+///
+/// # Errors
+///
+/// Returns what is wrong with the row.
+pub fn split<'e>(
     example: &'e Example,
     model: &dyn FrozenModel,
 ) -> std::result::Result<(&'e [u32], Vec<u32>), &'static str> {

@@ -5,6 +5,8 @@
 //! | [`program`] | the command line |
 //! | [`commands`] | one file per command: its flags and what it does |
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
+//! | [`recipes`] | the settings of the papers by name |
+//! | [`tasks`] | tasks in TOML: what rows become, by which templates, with which classes |
 //! | [`flags`] | what flags share: methods and other choices by name, generation, help texts |
 //! | [`training`] | a training run: prepared, made, and written to its folder |
 //! | [`base_model`] | loading a base model, and what is told of its files |
@@ -24,6 +26,7 @@
 //! | [`text_stream`] | text from new tokens, as they are generated |
 //! | [`token_text`] | what a tokenizer's decoder makes of tokens |
 //! | [`generation_scores`] | scores of generated text |
+//! | [`class_texts`] | classes that a language model writes, or ranks |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how freed memory is kept |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
@@ -43,6 +46,7 @@ pub mod adapter_folder;
 pub mod adapter_set;
 pub mod allocator;
 pub mod base_model;
+pub mod class_texts;
 pub mod commands;
 pub mod constant;
 pub mod data_files;
@@ -66,11 +70,13 @@ pub mod output;
 pub mod paths;
 pub mod predictions;
 pub mod program;
+pub mod recipes;
 pub mod row_output;
 pub mod screen;
 pub mod session;
 pub mod settings;
 pub mod signals;
+pub mod tasks;
 pub mod text_settings;
 pub mod text_stream;
 pub mod token_text;

@@ -6,7 +6,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     commands::{
-        completions, convert, demo, eval, forward, generate, info, inspect, man, predict, train,
+        completions, convert, demo, eval, forward, generate, info, inspect, man, predict, recipes,
+        tasks, train,
     },
     error::CliResult,
     flags::everywhere::Everywhere,
@@ -37,6 +38,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
     Info(info::InfoArgs),
+    Recipes(recipes::RecipesArgs),
+    Tasks(tasks::TasksArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -87,6 +90,8 @@ impl Program {
             Command::Inspect(args) => inspect::run(&args),
             Command::Convert(args) => convert::run(&args),
             Command::Info(args) => info::run(&args),
+            Command::Recipes(args) => recipes::run(&args),
+            Command::Tasks(args) => tasks::run(&args),
             Command::Completions(args) => completions::run(&args, Self::described()),
             Command::Man(args) => man::run(&args, Self::described()),
         }

@@ -18,6 +18,10 @@ use crate::{
 /// Flags that say how texts become rows. An adapter remembers those that it was trained with.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TextArgs {
+    /// Task in TOML: its templates, classes, and what its rows become; a file, or one that comes with the program (peft
+    /// tasks lists them).
+    #[arg(long, value_name = "NAME|FILE", show_default = as_in_training("none"))]
+    pub task_file: Option<PathBuf>,
     /// Names of the columns of CSV and TSV files without a header, separated by commas; a column without a name
     /// is not read.
     #[arg(long, value_name = "LIST", show_default = as_in_training("the first row of the file"))]
@@ -184,6 +188,7 @@ impl TextArgs {
         let field = settings.fields.iter().next().map(|(role, _)| role.setting());
         let of_file = [
             ("--columns", self.columns.is_some()),
+            ("--task-file", self.task_file.is_some()),
             ("--target-template", self.target_template.is_some()),
         ];
         let of_file = of_file.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag);

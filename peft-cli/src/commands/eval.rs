@@ -6,13 +6,18 @@ use clap::Args;
 use peft_core::{
     Error, ProblemType,
     adapter::atomic,
-    data::Example,
+    data::{Example, Labels},
     evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, RowsRead},
+    text::Record,
     train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
 
 use crate::{
+    class_texts::{
+        ranked::{RankBy, rank},
+        written::of_written,
+    },
     constant, decoder_start,
     decoding::{Purpose, settle},
     end_token,
@@ -74,6 +79,11 @@ pub struct EvalArgs {
     /// are those of generation_config.json; tokens are never drawn.
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
+    /// Rank the classes of --labels (or of the adapter, or of --task-file) by how likely the language model finds each as
+    /// the target, instead of generating: by the sum over the tokens, or the mean. Each row is read once.
+    #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, default_missing_value = "sum",
+        conflicts_with = "max_new_tokens")]
+    rank_classes: Option<RankBy>,
     /// Generate with B beams.
     #[arg(
         long,
@@ -82,8 +92,9 @@ pub struct EvalArgs {
         show_default = "that of generation_config.json, else 1"
     )]
     num_beams: Option<usize>,
-    /// File for what is generated (.jsonl, or a table: .csv, .tsv), with all targets of the input (`references`).
-    #[arg(long, value_name = "FILE", requires = "max_new_tokens")]
+    /// File for what is generated (.jsonl, or a table: .csv, .tsv), with all targets of the input (`references`); with
+    /// --rank-classes for the likeliest class of each row.
+    #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
     /// Print a JSON object keyed by metric name.
     #[arg(long)]
@@ -97,24 +108,31 @@ pub struct EvalArgs {
 /// Returns an error if the settings, the model, the adapter or the rows cannot be used.
 pub fn run(args: &EvalArgs) -> CliResult {
     let side = PADDING.parse(&args.padding)?;
+    if args.predictions.is_some() && args.max_new_tokens.is_none() && args.rank_classes.is_none() {
+        let message =
+            "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
+        return Err(CliError::Usage(message.into()));
+    }
     output::check_output("--predictions", args.predictions.as_deref(), &args.data)?;
     let format = Format::of(None, "--predictions", args.predictions.as_deref())?;
     let session = Session::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?
         .with_skip_unlabelled(args.skip_unlabelled);
-    // What was generated is written beside the rows.
-    let records = match args.predictions {
-        Some(_) => session.read(&args.data, &args.text)?,
-        None => Vec::new(),
-    };
-    let encoded = match args.predictions {
-        Some(_) => {
+    let session = session.with_task_labels(&args.text)?;
+    let is_language_model = session.task()?.is_language_model();
+    let classes = session.labels.clone().filter(|_| is_language_model);
+    let scores_classes = classes.is_some() && args.max_new_tokens.is_some();
+    // What was generated is written beside the rows, and classes are read from them.
+    let keeps_rows = args.predictions.is_some() || args.rank_classes.is_some() || scores_classes;
+    let (records, encoded) = match keeps_rows {
+        true => {
+            let records = session.read(&args.data, &args.text)?;
             let encoded = session.encode_records(&records, &args.text, true)?;
             session.check_lengths(&encoded, 0)?;
-            encoded
+            (records, encoded)
         }
-        None => session.encode(&args.data, &args.text, true)?,
+        false => (Vec::new(), session.encode(&args.data, &args.text, true)?),
     };
     let mut end = EndTokens::default();
     if session.task()?.is_language_model() {
@@ -179,8 +197,31 @@ pub fn run(args: &EvalArgs) -> CliResult {
             ));
         }
         metrics.extend(generation_scores::score(&written).iter());
+        let of_text = records.iter().all(|record| !record.is_ids());
+        if let Some(labels) = classes.as_ref().filter(|_| of_text) {
+            let groups = session.groups(&records, &args.text)?;
+            let groups = groups.as_deref();
+            let found = of_written(&session, labels, &encoded, &written, &config, groups)?;
+            metrics.extend(found.iter());
+        }
         if let Some(path) = &args.predictions {
             let rows = generation_scores::rows(&session, &records, &encoded, &written, &args.text)?;
+            atomic::write_file(path, format.text(rows).as_bytes())?;
+        }
+    }
+    if let Some(by) = args.rank_classes {
+        let labels = rankable(&session, classes.as_ref(), &records)?;
+        let config = settle(&DecodingArgs::default(), &session.base, &end, Purpose::Scoring)?
+            .with_batch_size(args.batch_size);
+        decoder_start::note(&session.base);
+        let groups = session.groups(&records, &args.text)?;
+        let rows = (records.as_slice(), &encoded);
+        let ranked =
+            rank(&session, labels, rows, &args.text, (&config, by), groups.as_deref(), &signals)
+                .map_err(|error| interrupted(error, &signals))?;
+        metrics.extend(ranked.metrics.iter());
+        if let Some(path) = &args.predictions {
+            let rows = ranked.rows(&records, labels);
             atomic::write_file(path, format.text(rows).as_bytes())?;
         }
     }
@@ -188,6 +229,30 @@ pub fn run(args: &EvalArgs) -> CliResult {
         return Ok(output::line(serde_json::to_string(&metrics).unwrap_or_default())?);
     }
     Ok(output::metrics(&metrics)?)
+}
+
+/// The classes to rank.
+fn rankable<'l>(
+    session: &Session,
+    classes: Option<&'l Labels>,
+    rows: &[Record],
+) -> CliResult<&'l Labels> {
+    let refuse = |message: String| Err(Error::setting("--rank-classes", message).into());
+    if session.task()?.has_head() {
+        return refuse(format!(
+            "not used by {}, whose head chooses among classes",
+            session.task()?
+        ));
+    }
+    if rows.iter().any(Record::is_ids) {
+        return refuse("is for rows of text, not of token ids".into());
+    }
+    match classes {
+        Some(labels) => Ok(labels),
+        None => refuse(
+            "needs the classes: --labels, --task-file, or an adapter that remembers them".into(),
+        ),
+    }
 }
 
 /// What a signal left of a loop that it ended.

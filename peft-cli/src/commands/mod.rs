@@ -10,4 +10,6 @@ pub mod info;
 pub mod inspect;
 pub mod man;
 pub mod predict;
+pub mod recipes;
+pub mod tasks;
 pub mod train;

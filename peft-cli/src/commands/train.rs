@@ -11,16 +11,22 @@ use peft_core::{Error, adapter::FolderLock};
 use serde_json::json;
 
 use crate::{
+    commands::recipes,
     constant,
     device::{self, Backend},
     error::{CliError, CliResult},
     output,
+    recipes::{
+        layer::{complete, explain},
+        named::Recipe,
+    },
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{
         Settings, file,
         resolve::{resolve, with_head_lr_of_before},
     },
     signals::{AFTER_STEP, Signals},
+    tasks,
     training::{
         PreparedRun, TrainedRun, closing,
         file_names::RUN_FILE,
@@ -39,6 +45,9 @@ use crate::{
 ///     --valid valid.jsonl --out runs/intent --epochs 1
 ///   peft train --config runs/intent/run.toml \
 ///     --out runs/again
+///   peft train --recipe liu2022-superglue \
+///     --model models/roberta --train rte.jsonl \
+///     --out runs/rte --epochs 10
 ///   peft train --out runs/intent --resume
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -58,6 +67,9 @@ pub struct TrainArgs {
     /// Seconds between two lines about progress, where stderr is no terminal.
     #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
     log_every: u64,
+    /// Print the settings of --recipe as TOML (with --json as JSON), with what flags and --config change, and stop.
+    #[arg(long)]
+    print: bool,
     /// Print the scores as JSON.
     #[arg(long)]
     json: bool,
@@ -70,12 +82,21 @@ pub struct TrainArgs {
 /// # Errors
 ///
 /// Returns an error if the settings, the model or the rows cannot be used, or if the loss is no longer finite.
-pub fn run(args: TrainArgs) -> CliResult {
-    let mut settings = args.settings;
+pub fn run(mut args: TrainArgs) -> CliResult {
+    let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        settings = settings.or(file::load(path).map_err(in_config)?);
+        given = given.or(file::load(path).map_err(in_config)?);
     }
+    if args.print {
+        return print_recipe(given, args.json);
+    }
+    train(&args, given.clone()).map_err(|error| explain(error, &given))
+}
+
+/// Trains by the settings that flags and files give.
+fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     if !args.resume {
+        settings = complete(tasks::layer::complete(settings)?)?;
         check_required(&settings)?;
     }
     let out = Settings::required(&settings.out, "--out")?.clone();
@@ -93,6 +114,7 @@ pub fn run(args: TrainArgs) -> CliResult {
             ));
         }
         let earlier = run_folder::settings_of(&out)?;
+        check_recipe(&settings, &earlier)?;
         earlier_metrics = earlier.metrics_file.clone();
         run_folder::check_resume(&out, &earlier)?;
         settings = settings.or(with_head_lr_of_before(earlier));
@@ -159,6 +181,26 @@ pub fn run(args: TrainArgs) -> CliResult {
     Ok(())
 }
 
+/// Prints what a recipe sets, and what is given on top of it.
+fn print_recipe(given: Settings, as_json: bool) -> CliResult {
+    let Some(name) = &given.recipe else {
+        return Err(CliError::Usage("--print: needs --recipe, whose settings it prints".into()));
+    };
+    let recipe = Recipe::named(name)?;
+    let alone = given == Settings { recipe: given.recipe.clone(), ..Settings::default() };
+    if alone && !as_json {
+        return recipes::print(recipe);
+    }
+    let settings = match alone {
+        true => recipe.settings(),
+        false => complete(tasks::layer::complete(given)?)?,
+    };
+    Ok(match as_json {
+        true => output::line(format!("{:#}", json!(settings)))?,
+        false => output::piece(&settings.to_toml())?,
+    })
+}
+
 /// Prints how the run ended.
 fn close(
     run: &PreparedRun,
@@ -185,6 +227,18 @@ fn close(
         }
     }
     Ok(())
+}
+
+/// Refuses another recipe than that of the run that goes on: its settings are those of the run.
+fn check_recipe(settings: &Settings, earlier: &Settings) -> CliResult {
+    match settings.recipe.as_deref().filter(|name| earlier.recipe.as_deref() != Some(*name)) {
+        Some(name) => Err(Error::setting(
+            "--recipe",
+            format!("found {name}, but a run that goes on with --resume keeps its settings: give those to change"),
+        )
+        .into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses settings that lack required ones, with all of them in one message.

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use peft_core::{
     ContextBudget, Error, Head, ProblemType, Result, Task,
     evaluate::{Predictor, check_threshold},
-    text::{Encoded, FIRST_ROWS, FieldNames, Record, Role, Template, Wanted},
+    text::{Encoded, FIRST_ROWS, FieldNames, Record, Role, Steps, Template, Wanted},
     train::TrainConfig,
 };
 
@@ -15,6 +15,8 @@ use crate::{
     encode_rows::encode,
     encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths},
     fields::{self, ChosenFields},
+    settings::Settings,
+    tasks::task_file::{GROUP, STEPS, TaskFile, group_of},
     text_settings::TextArgs,
 };
 
@@ -38,6 +40,18 @@ impl Session {
         })
     }
 
+    /// With the classes of the task that the flags name, if there are none yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_labels`](Self::with_labels).
+    pub fn with_task_labels(self, text: &TextArgs) -> Result<Self> {
+        match task_file(text)?.and_then(|file| file.labels) {
+            Some(list) if self.labels.is_none() => self.with_labels(Some(&list)),
+            _ => Ok(self),
+        }
+    }
+
     /// The data files that `names` stand for.
     ///
     /// # Errors
@@ -45,7 +59,65 @@ impl Session {
     /// Returns an error naming the file, the pattern or the folder that is wrong.
     pub fn data_files<P: AsRef<Path>>(&self, names: &[P], text: &TextArgs) -> Result<DataFiles> {
         let columns = self.remembered(&text.columns, "columns");
-        DataFiles::find(names, columns.as_deref(), text.columns.is_none())
+        let files = DataFiles::find(names, columns.as_deref(), text.columns.is_none())?;
+        Ok(files.with_steps(self.steps(text)?, false))
+    }
+
+    /// What changes rows: the task of the flags, otherwise that of training.
+    fn steps(&self, text: &TextArgs) -> Result<Steps> {
+        if let Some(file) = task_file(text)? {
+            return Ok(file.steps);
+        }
+        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        match recipe.and_then(|recipe| recipe.get(STEPS)) {
+            Some(steps) => Steps::parse(steps),
+            None => Ok(Steps::default()),
+        }
+    }
+
+    /// What rows that belong together share, if they do: the task of the flags says it, otherwise that of training. One
+    /// text a row.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the row whose fields cannot be used.
+    pub fn groups(&self, records: &[Record], text: &TextArgs) -> Result<Option<Vec<String>>> {
+        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        let templates = match task_file(text)? {
+            Some(file) => file.group,
+            None => {
+                let remembered = recipe.and_then(|recipe| recipe.get(GROUP)?.as_array());
+                let texts = remembered.into_iter().flatten().filter_map(|text| text.as_str());
+                texts.map(|text| Template::parse(text, GROUP)).collect::<Result<_>>()?
+            }
+        };
+        if templates.is_empty() {
+            return Ok(None);
+        }
+        let of_row = |record: &Record| {
+            let group = group_of(&templates, record)?;
+            group.ok_or_else(|| {
+                record.error("has none of the fields that say which rows belong together")
+            })
+        };
+        records.iter().map(of_row).collect::<Result<Vec<_>>>().map(Some)
+    }
+
+    /// What the task of the flags says of the session's kind of task.
+    fn task_settings(&self, text: &TextArgs) -> Result<Settings> {
+        match task_file(text)? {
+            Some(file) => file.settings(self.task()?).cloned(),
+            None => Ok(Settings::default()),
+        }
+    }
+
+    /// The names of fields that the flags give, otherwise those of the task that they name.
+    fn field_names(&self, text: &TextArgs) -> Result<FieldNames> {
+        let mut names = text.fields.names();
+        if names == FieldNames::default() {
+            names = self.task_settings(text)?.field_names();
+        }
+        Ok(names)
     }
 
     /// What a file's columns are called without `--columns`: as in training.
@@ -131,7 +203,7 @@ impl Session {
         (text, asked): (&TextArgs, &ChatArgs),
         targets: bool,
     ) -> Result<Encoded> {
-        let given = text.fields.names();
+        let given = self.field_names(text)?;
         let source_template = self.source_template(text)?;
         let target_template = self.target_template(text)?;
         let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
@@ -182,9 +254,10 @@ impl Session {
     ///
     /// [`Error::Setting`] for one that is malformed.
     pub fn source_template(&self, text: &TextArgs) -> Result<Option<Template>> {
-        let given = text.fields.names();
+        let given = self.field_names(text)?;
         let named = [Role::Source, Role::Text].iter().any(|role| given.get(*role).is_some());
-        self.template((&text.source_template, "source_template"), named)
+        let of_task = self.task_settings(text)?.source_template;
+        self.template((&text.source_template.clone().or(of_task), "source_template"), named)
     }
 
     /// What makes the target of a row, if a template does.
@@ -194,7 +267,8 @@ impl Session {
     /// [`Error::Setting`] for one that is malformed.
     pub fn target_template(&self, text: &TextArgs) -> Result<Option<Template>> {
         let named = text.fields.names().get(Role::Target).is_some();
-        self.template((&text.target_template, "target_template"), named)
+        let of_task = self.task_settings(text)?.target_template;
+        self.template((&text.target_template.clone().or(of_task), "target_template"), named)
     }
 
     /// Whether the adapter remembers that its training rows were pairs of texts.
@@ -306,4 +380,13 @@ impl Session {
         let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens);
         check_lengths(budget, rows, new_tokens)
     }
+}
+
+/// The task that the flags name.
+///
+/// # Errors
+///
+/// As [`TaskFile::open`].
+pub fn task_file(text: &TextArgs) -> Result<Option<TaskFile>> {
+    text.task_file.as_deref().map(TaskFile::open).transpose()
 }

@@ -42,6 +42,27 @@ macro_rules! settings {
             /// Their names.
             pub(super) const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
+            /// The names of those that are given.
+            pub fn names(&self) -> impl Iterator<Item = &'static str> {
+                Self::NAMES.iter().copied().filter(|name| self.has(name))
+            }
+
+            /// Whether a setting of this name is given.
+            pub fn has(&self, name: &str) -> bool {
+                match name {
+                    $(stringify!($name) => self.$name.is_some(),)*
+                    _ => false,
+                }
+            }
+
+            /// Takes a setting of this name back.
+            pub fn unset(&mut self, name: &str) {
+                match name {
+                    $(stringify!($name) => self.$name = None,)*
+                    _ => {}
+                }
+            }
+
             /// These settings, completed from `other`.
             #[must_use]
             pub fn or(self, mut other: Self) -> Self {
@@ -75,6 +96,9 @@ macro_rules! settings {
 }
 
 settings! {
+    /// Start from the settings of a paper (peft recipes lists them); --config and flags take precedence.
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    recipe: String,
     /// Base model: a folder, a GGUF file, or org/name on the Hugging Face Hub.
     #[arg(long, value_name = "MODEL", help_heading = "What to train")]
     model: PathBuf,
@@ -85,6 +109,13 @@ settings! {
     #[arg(long, help_heading = "What to train", value_parser = parse_value::<Task>,
         show_names = &Task::ALL.map(Task::name))]
     task: Task,
+    /// Task in TOML: its templates, classes, and what its rows become; a file, or one that comes with the program (peft
+    /// tasks lists them).
+    #[arg(long, value_name = "NAME|FILE", help_heading = "What to train")]
+    task_file: PathBuf,
+    /// Folder with the files of --task-file, in place of --train and --valid.
+    #[arg(long, value_name = "DIR", help_heading = "What to train")]
+    data_dir: PathBuf,
     /// Training rows: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of
     /// files, or -. Again for more of them.
     #[arg(long, value_name = "FILE", help_heading = "What to train")]
@@ -184,7 +215,7 @@ settings! {
     /// Optimizer: adamw, adafactor or sgd.
     #[arg(long, value_name = "NAME", help_heading = "Training", show_default = defaults().optimizer.name())]
     optimizer: String,
-    /// Learning rate schedule after the warm-up: linear, constant or cosine.
+    /// Learning rate schedule after the warm-up: linear, constant, cosine, or exponential (0.95 times after each epoch).
     #[arg(long, value_name = "NAME", help_heading = "Training", show_default = defaults().schedule.name())]
     schedule: String,
     /// Steps of linear warm-up.
@@ -284,9 +315,9 @@ settings! {
     #[arg(long, value_name = "TYPE", help_heading = "Data", value_parser = parse_value::<ProblemType>,
         show_default = "that of the model, otherwise one class")]
     problem_type: ProblemType,
-    /// Class names in order, separated by commas.
+    /// Class names in order, separated by commas; for language models the texts that targets can be.
     #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Data",
-        show_default = "those in the rows, sorted")]
+        show_default = "those in the rows, sorted; for language models none")]
     labels: String,
     /// seq-cls: leave out rows without a label (none, -1, - or nan), and say how many.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Data",

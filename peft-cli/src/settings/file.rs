@@ -15,6 +15,7 @@ use crate::{
     hub,
     nearest::{did_you_mean, nearest},
     paths::{absolute, before, from_here, relative},
+    tasks::task_file::is_file,
     training::{class_weights::BALANCED, file_names::RUN_FILE},
 };
 
@@ -120,13 +121,17 @@ fn change(
         metrics_file,
         chat_template,
         class_weights,
+        task_file,
+        data_dir,
         ..
     } = settings;
     let named = [model, init_adapter].into_iter().flatten().filter(|model| is_path(model));
     let rows = [train, valid].into_iter().flatten().flatten();
     let rows = rows.filter(|name| name.as_os_str() != STANDARD_INPUT);
     let weights = class_weights.iter_mut().filter(|name| name.as_os_str() != BALANCED);
-    let files = rows.chain([out, metrics_file, chat_template].into_iter().flatten()).chain(weights);
+    let tasks = task_file.iter_mut().filter(|named| is_file(named));
+    let files = rows.chain([out, metrics_file, chat_template, data_dir].into_iter().flatten());
+    let files = files.chain(weights).chain(tasks);
     let paths = named.map(|path| (path, true)).chain(files.map(|path| (path, false)));
     for (path, may_be_name) in paths.filter(|(path, _)| path.is_relative()) {
         if let Some(found) = to(path, may_be_name) {

@@ -158,7 +158,8 @@ fn check_sizes(settings: &Settings) -> Result<()> {
         ("--init-adapter", one(&settings.init_adapter)),
         ("--metrics-file", one(&settings.metrics_file)),
         ("--chat-template", one(&settings.chat_template)),
-    ] as [(&str, Vec<PathBuf>); 7]
+        ("--task-file", one(&settings.task_file)),
+    ] as [(&str, Vec<PathBuf>); 8]
     {
         if let Some(path) = paths.iter().find(|path| path.to_str().is_none()) {
             let message = format!("found {}, expected a path in UTF-8", path.display());

@@ -35,7 +35,8 @@ pub fn of_run(
     device: &Device,
 ) -> Result<Option<Labels>> {
     if let Some(list) = given {
-        if !matches!(task, Task::SeqCls | Task::TokenCls) {
+        // Of a language model they are the texts that targets can be.
+        if task == Task::QuestionAns {
             return Err(Error::setting(
                 "labels",
                 format!("not used by {task}, which has no classes"),

@@ -1,10 +1,12 @@
 //! What a run reads: the base model, the adapter to start from, and the rows.
 
+use std::path::PathBuf;
+
 use burn::tensor::Device;
 use peft_core::{
     Adapter, ProblemType, Result, Task,
     data::Labels,
-    text::{Encoded, FieldNames, FoundFields, Template, Wanted},
+    text::{Encoded, FieldNames, FoundFields, Steps, Template, Wanted},
 };
 use peft_models::{LoadOptions, Loaded};
 
@@ -24,6 +26,7 @@ use crate::{
     output,
     screen::memory,
     settings::Settings,
+    tasks::task_file::TaskFile,
 };
 
 /// The models and records of a run.
@@ -37,6 +40,8 @@ pub struct Inputs {
     pub(super) after_loading: AfterLoading,
     /// The adapter of `--init-adapter`.
     pub start_adapter: Option<Adapter>,
+    /// The task in TOML, if there is one.
+    pub task_file: Option<TaskFile>,
     /// The training rows.
     pub train: DataFiles,
     valid: Option<DataFiles>,
@@ -76,11 +81,14 @@ impl Inputs {
             base_model::note_other_name(adapter, &base, given, whose, Purpose::Start);
         }
         let columns = settings.columns.as_deref();
-        let train =
-            DataFiles::find(Settings::required(&settings.train, "--train")?, columns, false)?;
-        let valid = settings.valid.as_deref().map(|names| DataFiles::find(names, columns, false));
-        let valid = valid.transpose()?;
-        Ok(Self { base, dir, after_loading, start_adapter, train, valid })
+        let task_file = settings.task_file.as_deref().map(TaskFile::open).transpose()?;
+        let rows = |names: &[PathBuf], training| -> Result<DataFiles> {
+            let steps = task_file.as_ref().map_or_else(Steps::default, |file| file.steps.clone());
+            Ok(DataFiles::find(names, columns, false)?.with_steps(steps, training))
+        };
+        let train = rows(Settings::required(&settings.train, "--train")?, true)?;
+        let valid = settings.valid.as_deref().map(|names| rows(names, false)).transpose()?;
+        Ok(Self { base, dir, after_loading, start_adapter, task_file, train, valid })
     }
 
     /// The fields that the rows of the adapter to start from had.

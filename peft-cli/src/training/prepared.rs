@@ -9,7 +9,7 @@ use peft_core::{
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     metrics::Metrics,
-    text::{Clock, Encoded, FoundFields},
+    text::{Clock, Encoded, FoundFields, Template},
     train::{
         self, BaseSum, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
         adapter_of,
@@ -34,6 +34,7 @@ use crate::{
     model_dir::ModelDir,
     output,
     settings::{Settings, resolve::check_uses, train_config::train_config},
+    tasks::task_file::{GROUP, STEPS, TaskFile},
 };
 
 /// What stands for the folder of the built-in model.
@@ -54,6 +55,8 @@ pub struct PreparedRun {
     pub labels: Option<Labels>,
     pub(super) device: Device,
     found: FoundFields,
+    /// The task in TOML, if there is one.
+    task_file: Option<TaskFile>,
     /// The text of `chat_template`, if one was given.
     chat_template: Option<String>,
     dir: ModelDir,
@@ -146,9 +149,10 @@ impl PreparedRun {
         set_intervals(&mut config, epoch.batches, !valid.examples.is_empty());
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;
-        let Inputs { base, dir, start_adapter, after_loading, .. } = inputs;
+        let Inputs { base, dir, start_adapter, after_loading, task_file, .. } = inputs;
         let (base, device) = (Arc::new(base), device.clone());
         Ok(Self {
+            task_file,
             chat_template,
             settings,
             method,
@@ -190,6 +194,7 @@ impl PreparedRun {
             task,
             base,
             start_adapter: None,
+            task_file: None,
             chat_template: None,
             labels: None,
             found: FoundFields::default(),
@@ -331,7 +336,8 @@ impl PreparedRun {
         let (settings, spec) = (&self.settings, self.base.model.spec());
         let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
         let p = of_adapter.or(settings.num_virtual_tokens).unwrap_or_default();
-        let head = self.labels.as_ref().map_or(0, Labels::len) * spec.hidden_size;
+        let classes = self.labels.as_ref().filter(|_| self.task.has_head()).map_or(0, Labels::len);
+        let head = classes * spec.hidden_size;
         let frozen = self.frozen().ok()?;
         // Of an encoder-decoder's layers, only the encoder's may be frozen.
         let first = if spec.is_encoder_decoder() { 0 } else { frozen.first_layer };
@@ -372,6 +378,17 @@ impl PreparedRun {
             // Where a run lay on somebody's disk is no part of how it was made.
             for place in ["model", "train", "valid", "out", "metrics_file", "init_adapter"] {
                 fields.remove(place);
+            }
+            // A task is used as it was, wherever its file is then.
+            fields.remove("data_dir");
+            fields.remove("task_file");
+            if let Some(file) = &self.task_file {
+                fields.insert("task_file".into(), file.name.as_str().into());
+                fields.insert(STEPS.into(), file.steps.to_json());
+                if !file.group.is_empty() {
+                    let group: Vec<&str> = file.group.iter().map(Template::as_str).collect();
+                    fields.insert(GROUP.into(), json!(group));
+                }
             }
             // Nor is what changes no result: a resumed run may do it differently.
             fields.remove("recompute");

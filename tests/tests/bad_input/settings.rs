@@ -57,6 +57,62 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "an unknown recipe",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--recipe li2021-tables")
+        },
+        says: &[
+            "error: --recipe: found \"li2021-tables\", expected one of ",
+            "did you mean li2021-table?",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "an unknown task",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--task-file superglue-bolq")
+        },
+        says: &["error: --task-file: found \"superglue-bolq\"", "did you mean superglue-boolq?"],
+        ..USAGE
+    },
+    Case {
+        name: "a task of another kind",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--task-file conll")
+        },
+        says: &["error: --task: found causal-lm, the task conll is for token-cls"],
+        ..USAGE
+    },
+    Case {
+        name: "a task file with a step that is none",
+        build: |dir| {
+            model(dir, "gpt2");
+            let text = "task = \"causal-lm\"\nsteps = [{ech = 1}]\n[causal-lm]\n";
+            fs::write(dir.join("own.toml"), text).unwrap();
+            train("--task-file own.toml")
+        },
+        says: &["error: --task-file: own.toml: ", "step 1: unknown variant `ech`, expected one of"],
+        ..USAGE
+    },
+    Case {
+        name: "a folder of data without a task",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--data-dir .")
+        },
+        says: &["error: --data-dir: needs --task-file, which names the files in it"],
+        ..USAGE
+    },
+    Case {
+        name: "predictions of nothing",
+        build: |_| words("eval --model model --data rows.jsonl --predictions out.jsonl"),
+        says: &["error: --predictions: needs --max-new-tokens or --rank-classes"],
+        ..USAGE
+    },
+    Case {
         name: "a misspelled method",
         build: |_| words("train --method promt"),
         says: &[

@@ -1,0 +1,77 @@
+//! Scores of classes that were written, or ranked.
+
+use std::collections::BTreeMap;
+
+use peft_core::metrics::Metrics;
+
+/// A row: the class found, `None` for a text that is no class, and the right one.
+pub type Answer = (Option<usize>, usize);
+
+/// `accuracy`; of two classes `f1` of the second one, where an answer that is none counts as the wrong one of the two (as in
+/// T5's evaluation of MRPC, QQP and MultiRC); `f1_macro` over the classes that occur; and where rows belong together
+/// `group_exact_match`, the share of groups whose every row is right.
+pub fn scores(answers: &[Answer], classes: usize, groups: Option<&[String]>) -> Metrics {
+    let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
+    let is_right = |(found, expected): &Answer| *found == Some(*expected);
+    let right = answers.iter().filter(|answer| is_right(answer)).count();
+    let mut metrics = Metrics::from_iter([("accuracy", share(right, answers.len()))]);
+    if classes == 2 {
+        let settled = |(found, expected): &Answer| (found.unwrap_or(1 - *expected), *expected);
+        let settled: Vec<(usize, usize)> = answers.iter().map(settled).collect();
+        let found: Vec<Answer> =
+            settled.iter().map(|(found, expected)| (Some(*found), *expected)).collect();
+        metrics.insert("f1", f1(&found, 1).unwrap_or_default());
+    }
+    let of_classes: Vec<f64> = (0..classes).filter_map(|class| f1(answers, class)).collect();
+    metrics.insert("f1_macro", of_classes.iter().sum::<f64>() / of_classes.len().max(1) as f64);
+    if let Some(groups) = groups {
+        let mut whole: BTreeMap<&str, bool> = BTreeMap::new();
+        for (group, answer) in groups.iter().zip(answers) {
+            *whole.entry(group).or_insert(true) &= is_right(answer);
+        }
+        let right = whole.values().filter(|right| **right).count();
+        metrics.insert("group_exact_match", share(right, whole.len()));
+    }
+    metrics
+}
+
+/// F1 of one class, `None` if it neither occurs nor was found.
+fn f1(answers: &[Answer], class: usize) -> Option<f64> {
+    let found = answers.iter().filter(|(found, _)| *found == Some(class)).count();
+    let there = answers.iter().filter(|(_, expected)| *expected == class).count();
+    let both = answers.iter().filter(|answer| **answer == (Some(class), class)).count();
+    (found + there > 0).then(|| 2.0 * both as f64 / (found + there) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(answers: &[Answer], classes: usize, groups: Option<&[String]>) -> Vec<(String, f64)> {
+        let found = scores(answers, classes, groups);
+        found.iter().map(|(name, value)| (name.to_string(), value)).collect()
+    }
+
+    /// By hand. f1_macro is scikit-learn's over the labels of the classes alone.
+    #[test]
+    fn answers_that_are_no_class_are_wrong() {
+        let answers = [(Some(1), 1), (Some(1), 0), (None, 1), (None, 0), (Some(0), 0)];
+        let found = of(&answers, 2, None);
+        assert_eq!(found[0], ("accuracy".into(), 0.4));
+        // Of the second class: found in rows 1, 2 and 4 (no class, so the wrong one), there in rows 1 and 3.
+        assert_eq!(found[1], ("f1".into(), 2.0 / 5.0));
+        let first = 2.0 / (1.0 + 3.0);
+        let second = 2.0 / (2.0 + 2.0);
+        assert_eq!(found[2], ("f1_macro".into(), (first + second) / 2.0));
+        assert_eq!(found.len(), 3);
+        let third = of(&[(Some(2), 2), (Some(0), 2)], 3, None);
+        assert_eq!(third[1], ("f1_macro".into(), (2.0 / 3.0 + 0.0) / 2.0));
+    }
+
+    #[test]
+    fn a_group_is_right_if_all_of_it_is() {
+        let groups = ["a", "a", "b", "b", "c"].map(str::to_string);
+        let answers = [(Some(1), 1), (Some(0), 0), (Some(1), 1), (Some(1), 0), (None, 0)];
+        assert_eq!(of(&answers, 2, Some(&groups))[3], ("group_exact_match".into(), 1.0 / 3.0));
+    }
+}

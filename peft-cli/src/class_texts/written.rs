@@ -1,0 +1,61 @@
+//! The classes in texts that were generated.
+
+use std::path::Path;
+
+use peft_core::{Error, Result, data::Labels, metrics::Metrics, text::Encoded};
+use peft_models::generate::GenerateConfig;
+
+use super::scores::{Answer, scores};
+use crate::{
+    generation_scores::{Written, targets_of},
+    session::Session,
+    text_stream::NewText,
+    token_text::TokenText,
+};
+
+/// Scores of the classes that were written, matched exactly but for blanks around them, and the share of texts that are
+/// none, `invalid`. `groups` says which rows belong together.
+///
+/// # Errors
+///
+/// [`Error::Data`] at a row whose target is none of the classes; an error if the model has no tokenizer.
+pub fn of_written(
+    session: &Session,
+    labels: &Labels,
+    rows: &Encoded,
+    written: &[Written],
+    config: &GenerateConfig,
+    groups: Option<&[String]>,
+) -> Result<Metrics> {
+    let tokens = TokenText::new(&session.dir.tokenizer()?.tokenizer);
+    let text = |ids: &[u32]| NewText::new(tokens, &[], &[]).whole(ids).unwrap_or_default();
+    let class = |ids: &[u32]| labels.index(text(ids).trim());
+    let mut answers: Vec<Option<Answer>> = vec![None; rows.examples.len()];
+    let mut invalid = 0;
+    for one in written {
+        let found = class(&one.found);
+        for row in &one.rows {
+            let target = targets_of(session, rows, *row, config)?;
+            let Some(expected) = class(&target) else {
+                return Err(no_class(labels, rows, *row, text(&target).trim()));
+            };
+            invalid += usize::from(found.is_none());
+            answers[*row] = Some((found, expected));
+        }
+    }
+    let answers: Vec<Answer> = answers.into_iter().flatten().collect();
+    let mut metrics = scores(&answers, labels.len(), groups);
+    metrics.insert("invalid", invalid as f64 / answers.len().max(1) as f64);
+    Ok(metrics)
+}
+
+/// The error for a row whose target is none of the classes.
+pub fn no_class(labels: &Labels, rows: &Encoded, row: usize, found: &str) -> Error {
+    let path = rows.file_of(row).unwrap_or(Path::new(""));
+    let line = rows.examples.get(row).map_or(0, |example| example.line);
+    let message = format!(
+        "found the target {found:?}, expected one of the classes (`labels`): {}",
+        labels.names().join(", ")
+    );
+    Error::data(path, line, message)
+}

@@ -1,0 +1,354 @@
+//! Tasks in TOML: what rows become by those that come with the program, in each layout of their data, and runs by them.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+
+use peft_tests::shared;
+use serde_json::{Value, json};
+
+use crate::support::{parse_lines, peft, read_lines, root, succeed};
+
+/// What a task reads of the rows of a file.
+fn shown(task: &str, data: &Path, flags: &[&str]) -> Vec<Value> {
+    let output = succeed(peft(&root()).args(["tasks", task, "--data"]).arg(data).args(flags));
+    parse_lines(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// What a task reads of some rows.
+fn of(task: &str, rows: &[Value], flags: &[&str]) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.jsonl");
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    shown(task, &path, flags)
+}
+
+fn refused(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn tasks_are_listed_and_printed() {
+    let list = String::from_utf8(succeed(peft(&root()).arg("tasks")).stdout).unwrap();
+    for name in [
+        "superglue-boolq",
+        "superglue-record",
+        "glue-qqp",
+        "conll",
+        "srl",
+        "squad-v2",
+        "e2e",
+        "xsum",
+    ] {
+        assert!(list.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}: {list}");
+    }
+    let all = succeed(peft(&root()).args(["tasks", "--json"])).stdout;
+    let all: Value = serde_json::from_slice(&all).unwrap();
+    assert_eq!(all.as_array().unwrap().len() + 1, list.lines().count());
+    // A printed task is a file like any other.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own.toml");
+    let text = succeed(peft(&root()).args(["tasks", "superglue-rte"])).stdout;
+    fs::write(&path, &text).unwrap();
+    assert_eq!(succeed(peft(&root()).arg("tasks").arg(&path)).stdout, text);
+    let row = json!({"premise": "p", "hypothesis": "h", "label": 1});
+    assert_eq!(of(path.to_str().unwrap(), &[row.clone()], &[]), of("superglue-rte", &[row], &[]));
+    let (code, message) = refused(peft(&root()).args(["tasks", "superglue-rt"]));
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.ends_with("did you mean superglue-rte?\n"), "{message}");
+}
+
+#[test]
+fn fewglue_is_read_as_t5_reads_superglue() {
+    let Some(data) = shared("data/fewglue") else { return };
+    for (folder, task, begins, counts) in [
+        ("BoolQ", "superglue-boolq", "passage: ", &[("True", 2033), ("False", 1237)][..]),
+        (
+            "CB",
+            "superglue-cb",
+            "hypothesis: ",
+            &[("contradiction", 28), ("entailment", 23), ("neutral", 5)],
+        ),
+        ("COPA", "superglue-copa", "choice1: ", &[("choice1", 55), ("choice2", 45)]),
+        ("RTE", "superglue-rte", "hypothesis: ", &[("entailment", 146), ("not_entailment", 131)]),
+    ] {
+        let rows = shown(task, &data.join(folder).join("val.jsonl"), &[]);
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for row in &rows {
+            assert!(row["source"].as_str().unwrap().starts_with(begins), "{row}");
+            *found.entry(row["target"].as_str().unwrap()).or_default() += 1;
+        }
+        assert_eq!(found, counts.iter().copied().collect(), "{task}");
+        // For a classifier, with the same classes.
+        let classes = shown(task, &data.join(folder).join("val.jsonl"), &["--task", "seq-cls"]);
+        let same = rows.iter().zip(&classes).all(|(row, class)| row["target"] == class["label"]);
+        assert!(same && rows.len() == classes.len(), "{task}");
+    }
+    let copa = shown("superglue-copa", &data.join("COPA/train.jsonl"), &["--first", "1"]);
+    let source = "choice1: The chandelier dropped from the ceiling. choice2: The chandelier's lights flickered on and \
+                  off. premise: The chandelier shattered on the floor. question: cause";
+    assert_eq!(copa, [json!({"source": source, "target": "choice1"})]);
+}
+
+#[test]
+fn paragraphs_with_answers_become_rows_in_either_layout() {
+    let nested = json!({"idx": 7, "passage": {"text": "<b>Sent 1: </b>A cat.<br>", "questions": [
+        {"question": "Who?", "idx": 3, "answers": [
+            {"text": "a cat", "idx": 0, "label": 1}, {"text": "a dog", "idx": 1, "label": 0}]},
+        {"question": "Where?", "idx": 4, "answers": [{"text": "here", "idx": 2, "label": 0}]}]}});
+    let expected = [
+        json!({"source": "question: Who? answer: a cat paragraph: Sent 1: A cat. ", "target": "True", "group": "7 3"}),
+        json!({"source": "question: Who? answer: a dog paragraph: Sent 1: A cat. ", "target": "False", "group": "7 3"}),
+        json!({"source": "question: Where? answer: here paragraph: Sent 1: A cat. ", "target": "False", "group": "7 4"}),
+    ];
+    assert_eq!(of("superglue-multirc", &[nested], &[]), expected);
+    let flat = |question: &str, answer: &str, asked: i32, label: i32| {
+        json!({"paragraph": "<b>Sent 1: </b>A cat.<br>", "question": question, "answer": answer, "label": label,
+            "idx": {"paragraph": 7, "question": asked, "answer": 0}})
+    };
+    let rows =
+        [flat("Who?", "a cat", 3, 1), flat("Who?", "a dog", 3, 0), flat("Where?", "here", 4, 0)];
+    assert_eq!(of("superglue-multirc", &rows, &[]), expected);
+    let classes = of("superglue-multirc", &rows[..1], &["--task=seq-cls"]);
+    assert_eq!(
+        (&classes[0]["text"], &classes[0]["text_pair"]),
+        (&"Sent 1: A cat. ".into(), &"Who? a cat".into())
+    );
+}
+
+/// The example in the documentation of T5's own preprocessor, and its marks of highlights.
+#[test]
+fn queries_with_several_answers_are_rows_with_one_input() {
+    let input = "query: A @placeholder is a bird. entities: penguin, potato, pigeon passage: This is the passage. More. \
+                 Is it? Yes";
+    let expected = ["penguin", "pigeon"].map(|answer| json!({"source": input, "target": answer}));
+    let passage = "This is the passage\n@highlight\nMore.\n@highlight\nIs it?\n@highlight\nYes";
+    let row = json!({"passage": passage, "query": "A @placeholder is a bird.",
+        "entities": ["penguin", "potato", "pigeon"], "answers": ["penguin", "pigeon"], "idx": {"passage": 0, "query": 0}});
+    assert_eq!(of("superglue-record", &[row], &[]), expected);
+    let text = "penguin potato pigeon penguin\n@highlight\nx";
+    let span =
+        |start: usize, end: usize, text: &str| json!({"start": start, "end": end, "text": text});
+    let row = json!({"source": "CNN", "idx": 0, "passage": {"text": text,
+        "entities": [span(0, 6, ""), span(8, 13, ""), span(15, 20, ""), span(22, 28, "")]},
+        "qas": [{"query": "A @placeholder.", "idx": 0, "answers": [span(0, 6, "penguin"), span(15, 20, "pigeon")]},
+            {"query": "No @placeholder.", "idx": 1, "answers": [span(8, 13, "potato")]}]});
+    let read = of("superglue-record", &[row], &[]);
+    let passage = "entities: penguin, potato, pigeon passage: penguin potato pigeon penguin. x";
+    let source = |query: &str| format!("query: {query} {passage}");
+    assert_eq!(
+        read,
+        [
+            ("A @placeholder.", "penguin"),
+            ("A @placeholder.", "pigeon"),
+            ("No @placeholder.", "potato")
+        ]
+        .map(|(query, answer)| json!({"source": source(query), "target": answer}))
+    );
+}
+
+#[test]
+fn pronouns_are_marked_and_wrong_referents_are_not_learnt() {
+    let flat = |label: i32| {
+        json!({"text": "Mitchell asked Tom if he could lend some money.", "span1_text": "Tom", "span1_index": 2,
+            "span2_text": "he", "span2_index": 4, "label": label, "idx": 0})
+    };
+    let nested = json!({"text": "Mitchell asked Tom if he could lend some money.", "label": true, "idx": 0,
+        "target": {"span1_text": "Tom", "span1_index": 2, "span2_text": "he", "span2_index": 4}});
+    let expected =
+        json!({"source": "Mitchell asked Tom if *he* could lend some money.", "target": "Tom"});
+    assert_eq!(of("superglue-wsc", &[flat(1), flat(0)], &["--training"]), [expected.clone()]);
+    assert_eq!(of("superglue-wsc", &[flat(1), flat(0)], &[]), [expected.clone(), expected.clone()]);
+    assert_eq!(of("superglue-wsc", &[nested], &["--training"]), [expected]);
+}
+
+#[test]
+fn records_become_lines_as_li_and_liang_write_them() {
+    let spice = "name[Blue Spice], eatType[coffee shop], priceRange[£20-25], familyFriendly[no]";
+    let line = "name : Blue Spice | Type : coffee shop | price : £20-25 | family friendly : no";
+    for (mr, text) in
+        [("mr", "ref"), ("meaning_representation", "human_reference"), ("source", "target")]
+    {
+        let read = of("e2e", &[json!({mr: spice, text: "Go there."})], &["--task=seq2seq-lm"]);
+        assert_eq!(read, [json!({"source": line, "target": "Go there."})]);
+    }
+    let triples = json!([
+        ["Mars Hill College", "JOINED", "1973"],
+        ["Mars Hill College", "LOCATION", "Mars Hill"]
+    ]);
+    let line = "Mars Hill College : JOINED : 1973 | Mars Hill College : LOCATION : Mars Hill\n";
+    let expected = ["One.", "Two."].map(|text| json!({"source": line, "target": text}));
+    let rows = json!({"tripleset": triples, "annotations": [{"source": "a", "text": "One."}, {"source": "b", "text": "Two."}]});
+    assert_eq!(of("dart", &[rows], &[]), expected);
+    let columns = json!({"tripleset": triples, "annotations": {"source": ["a", "b"], "text": ["One.", "Two."]}});
+    assert_eq!(of("dart", &[columns], &[]), expected);
+    let triple = |relation: &str, object: &str| json!({"subject": "Alan", "property": relation, "object": object});
+    let lex = |text: &str, comment: &str| json!({"comment": comment, "lex": text, "xml_id": "Id1", "lang": ""});
+    let entry = json!({"category": "Astronaut", "modifiedtripleset": [triple("born", "1923"), triple("job", "pilot")],
+        "lexicalisations": [lex("Alan flew.", "good"), lex("Alan.", "bad")]});
+    let line = "Alan : born : 1923 | Alan : job : pilot\n";
+    let expected = ["Alan flew.", "Alan."].map(|text| json!({"source": line, "target": text}));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dev.json");
+    fs::write(&path, json!({"entries": [{"1": entry}]}).to_string()).unwrap();
+    assert_eq!(shown("webnlg", &path, &[]), expected);
+    assert_eq!(shown("webnlg", &path, &["--training"]), expected[..1]);
+    let hub = json!({"category": "Astronaut", "size": 2,
+        "modified_triple_sets": {"mtriple_set": [["Alan | born | 1923", "Alan | job | pilot"]]},
+        "lex": {"comment": ["good", "bad"], "lid": ["Id1", "Id2"], "text": ["Alan flew.", "Alan."], "lang": ["", ""]}});
+    assert_eq!(of("webnlg", &[hub], &[]), expected);
+    let Some(data) = shared("data/e2e-nlg/dev.jsonl") else { return };
+    let read = shown("e2e", &data, &[]);
+    let first = json!({"source": "name : Alimentum | area : city centre | family friendly : no\n",
+        "target": "There is a place in the city centre, Alimentum, that is not family-friendly."});
+    assert_eq!((read.len(), &read[0]), (4672, &first));
+}
+
+#[test]
+fn words_questions_and_intents_are_read() {
+    let roles =
+        json!({"tokens": ["He", "ran", "home"], "tags": ["B-A0", "B-V", "B-A1"], "index": 1});
+    let read = of("srl", &[roles], &[]);
+    let tokens = json!(["He", "ran", "home", "[SEP]", "ran"]);
+    assert_eq!(read, [json!({"tokens": tokens, "tags": ["B-A0", "B-V", "B-A1", "-100", "-100"]})]);
+    let tags = of("conll", &[json!({"tokens": ["a"], "ner_tags": [3], "pos_tags": [1]})], &[]);
+    assert_eq!(tags, [json!({"tokens": ["a"], "tags": [3]})]);
+    let asked = json!({"question": "q", "context": "c a", "answers": {"text": ["a", "c"], "answer_start": [2, 0]}});
+    let read = of("squad", &[asked.clone()], &["--task=seq2seq-lm"]);
+    assert_eq!(read, [json!({"source": "question: q context: c a", "target": "a"})]);
+    assert_eq!(of("squad", &[asked.clone()], &[])[0]["answers"], asked["answers"]);
+    let pair = json!({"sentence1": "a", "sentence2": "b", "label": 0, "idx": 5});
+    let read = of("glue-mrpc", &[pair], &[]);
+    assert_eq!(read, [json!({"source": "sentence1: a sentence2: b", "target": "not_equivalent"})]);
+    let hidden = of("glue-mnli", &[json!({"premise": "a", "hypothesis": "b", "label": -1})], &[]);
+    assert_eq!(hidden, [json!({"source": "hypothesis: b premise: a"})]);
+    let (Some(intents), Some(slots), Some(xquad)) = (
+        shared("data/snips-intent/valid.jsonl"),
+        shared("data/snips-slots/valid.jsonl"),
+        shared("data/xquad-en/xquad.en.json"),
+    ) else {
+        return;
+    };
+    let read = shown("snips-intent", &intents, &["--task=causal-lm"]);
+    assert_eq!(read.len(), 700);
+    assert_eq!(
+        read[0]["source"],
+        "text: I'd like to have this track onto my Classical Relaxations playlist. intent:"
+    );
+    assert_eq!(read[0]["target"], " AddToPlaylist");
+    assert_eq!(
+        shown("conll", &slots, &["--first=1"])[0]["tokens"].as_array().map(Vec::is_empty),
+        Some(false)
+    );
+    assert_eq!(shown("squad", &xquad, &[]).len(), 1190);
+}
+
+#[test]
+fn rows_that_a_task_cannot_read_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.jsonl");
+    let show = |task: &str, row: Value| {
+        fs::write(
+            &path,
+            format!("{}\n{row}\n", json!({"premise": "a", "hypothesis": "b", "label": 0})),
+        )
+        .unwrap();
+        refused(peft(&root()).args(["tasks", task, "--data"]).arg(&path))
+    };
+    let (code, message) =
+        show("superglue-cb", json!({"premise": "a", "hypothesis": "b", "label": "maybe"}));
+    assert_eq!(code, Some(1), "{message}");
+    assert!(
+        message
+            .contains("rows.jsonl, line 2: field `label`: found `maybe`, expected one of: 0, 1, 2"),
+        "{message}"
+    );
+    let (code, message) = show("superglue-cb", json!({"premise": "a", "label": 1}));
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("line 2: field `hypothesis` is missing"), "{message}");
+    let (code, message) =
+        refused(peft(&root()).args(["tasks", "superglue-cb", "--task=qa", "--data"]).arg(&path));
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("is for seq2seq-lm, causal-lm or seq-cls"), "{message}");
+}
+
+/// A small language model learns COPA as text, remembers how its rows were made, and its answers are scored as classes.
+#[test]
+fn a_run_by_a_task_is_evaluated_by_it() {
+    let (Some(model), Some(data)) = (shared("models/stories260k"), shared("data/fewglue/COPA"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut train = peft(&root());
+    train.args([
+        "train",
+        "--task-file=superglue-copa",
+        "--task=causal-lm",
+        "--method=prompt",
+        "--init=labels",
+    ]);
+    train.args(["--steps=3", "--batch-size=4", "--num-virtual-tokens=4", "--model"]).arg(&model);
+    succeed(train.arg("--data-dir").arg(&data).arg("--out").arg(&out));
+    let run = fs::read_to_string(out.join("run.toml")).unwrap();
+    assert!(run.contains("task_file = \"superglue-copa\"") && !run.contains("data_dir"), "{run}");
+    assert!(run.contains("labels = \"choice1,choice2\"") && run.contains("val.jsonl"), "{run}");
+    succeed(peft(&root()).args(["train", "--resume", "--steps=4", "--out"]).arg(&out));
+    let eval = |flags: &[&str]| -> Value {
+        let mut command = peft(&root());
+        command
+            .args(["eval", "--json", "--model"])
+            .arg(&model)
+            .arg("--data")
+            .arg(data.join("val.jsonl"));
+        serde_json::from_slice(&succeed(command.args(flags)).stdout).unwrap()
+    };
+    let adapter = format!("--adapter={}", out.display());
+    let rows = dir.path().join("ranked.jsonl");
+    let keep = format!("--predictions={}", rows.display());
+    let ranked = eval(&[&adapter, "--rank-classes", &keep]);
+    let each = read_lines(&rows);
+    assert_eq!(each.len(), 100);
+    let right = each.iter().filter(|row| row["label"] == row["reference"]).count();
+    assert_eq!(ranked["accuracy"].as_f64(), Some(right as f64 / 100.0));
+    for row in &each {
+        let sums = row["log_likelihoods"].as_object().unwrap();
+        let best =
+            sums.iter().max_by(|a, b| a.1.as_f64().partial_cmp(&b.1.as_f64()).unwrap()).unwrap();
+        assert_eq!(row["label"].as_str(), Some(best.0.as_str()), "{row}");
+        // The right class is the row's target: its mean over all rows is the loss, below.
+        assert!(sums.values().all(|sum| sum.as_f64().unwrap() < 0.0));
+    }
+    let of_right =
+        |row: &Value| row["log_likelihoods"][row["reference"].as_str().unwrap()].as_f64().unwrap();
+    let sum: f64 = each.iter().map(of_right).sum();
+    let loss = ranked["loss"].as_f64().unwrap();
+    let tokens = -sum / loss;
+    assert!(
+        (tokens - tokens.round()).abs() < 1e-3 * tokens,
+        "{sum} is the loss {loss} of {tokens} tokens"
+    );
+    let by_mean = eval(&[&adapter, "--rank-classes=mean", "--batch-size=3"]);
+    // The two classes have as many tokens.
+    assert_eq!(by_mean["accuracy"], ranked["accuracy"]);
+    // Written, they are matched exactly, and the share of what is no class is told.
+    let written = eval(&[&adapter, "--max-new-tokens=6"]);
+    assert!(
+        written["invalid"].as_f64().unwrap() + written["accuracy"].as_f64().unwrap() <= 1.0,
+        "{written}"
+    );
+    // The base model alone needs to be told the task.
+    let base = eval(&["--task-file=superglue-copa", "--rank-classes"]);
+    assert!(base["accuracy"].is_f64() && base["loss"] != ranked["loss"], "{base}");
+    let (code, message) = refused(
+        peft(&root())
+            .args(["eval", "--rank-classes", "--model"])
+            .arg(&model)
+            .arg("--data")
+            .arg(data.join("val.jsonl"))
+            .args(["--source-template={premise}", "--target-template={label}"]),
+    );
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("--rank-classes: needs the classes"), "{message}");
+}
