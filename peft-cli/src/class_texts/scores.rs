@@ -9,7 +9,7 @@ pub type Answer = (Option<usize>, usize);
 
 /// `accuracy`; of two classes `f1` of the second one, where an answer that is none counts as the wrong one of the two (as in
 /// T5's evaluation of MRPC, QQP and MultiRC); `f1_macro` over the classes that occur; and where rows belong together
-/// `group_exact_match`, the share of groups whose every row is right.
+/// `exact_match_by_group`, the share of groups whose every row is right.
 pub fn scores(answers: &[Answer], classes: usize, groups: Option<&[String]>) -> Metrics {
     let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
     let is_right = |(found, expected): &Answer| *found == Some(*expected);
@@ -30,7 +30,7 @@ pub fn scores(answers: &[Answer], classes: usize, groups: Option<&[String]>) -> 
             *whole.entry(group).or_insert(true) &= is_right(answer);
         }
         let right = whole.values().filter(|right| **right).count();
-        metrics.insert("group_exact_match", share(right, whole.len()));
+        metrics.insert("exact_match_by_group", share(right, whole.len()));
     }
     metrics
 }
@@ -72,6 +72,6 @@ mod tests {
     fn a_group_is_right_if_all_of_it_is() {
         let groups = ["a", "a", "b", "b", "c"].map(str::to_string);
         let answers = [(Some(1), 1), (Some(0), 0), (Some(1), 1), (Some(1), 0), (None, 0)];
-        assert_eq!(of(&answers, 2, Some(&groups))[3], ("group_exact_match".into(), 1.0 / 3.0));
+        assert_eq!(of(&answers, 2, Some(&groups))[3], ("exact_match_by_group".into(), 1.0 / 3.0));
     }
 }

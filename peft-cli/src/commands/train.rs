@@ -26,7 +26,6 @@ use crate::{
         resolve::{resolve, with_head_lr_of_before},
     },
     signals::{AFTER_STEP, Signals},
-    tasks,
     training::{
         PreparedRun, TrainedRun, closing,
         file_names::RUN_FILE,
@@ -96,7 +95,7 @@ pub fn run(mut args: TrainArgs) -> CliResult {
 /// Trains by the settings that flags and files give.
 fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     if !args.resume {
-        settings = complete(tasks::layer::complete(settings)?)?;
+        settings = complete(settings)?;
         check_required(&settings)?;
     }
     let out = Settings::required(&settings.out, "--out")?.clone();
@@ -193,7 +192,7 @@ fn print_recipe(given: Settings, as_json: bool) -> CliResult {
     }
     let settings = match alone {
         true => recipe.settings(),
-        false => complete(tasks::layer::complete(given)?)?,
+        false => complete(given)?,
     };
     Ok(match as_json {
         true => output::line(format!("{:#}", json!(settings)))?,

@@ -5,16 +5,18 @@ use serde_json::{Map, Value};
 
 use super::named::Recipe;
 use crate::{
-    error::CliError, flags::method_name::MethodName, output, settings::Settings, usage::listed,
+    error::CliError, flags::method_name::MethodName, output, settings::Settings, tasks,
+    usage::listed,
 };
 
-/// Completes settings from the recipe that they name, if they name one. What the recipe sets and this run does not use
-/// is left out, and told in a note.
+/// Completes settings from the task and the recipe that they name, if they name them; the task comes before the recipe.
+/// What the recipe sets and this run does not use is left out, and told in a note.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if there is no recipe of that name.
+/// [`Error::Setting`] if there is no recipe of that name; as [`tasks::layer::complete`].
 pub fn complete(given: Settings) -> Result<Settings> {
+    let given = tasks::layer::complete(given)?;
     let Some(name) = &given.recipe else { return Ok(given) };
     let recipe = Recipe::named(name)?;
     let layer = recipe.settings();
