@@ -60,10 +60,11 @@ pub fn run(args: &TasksArgs) -> CliResult {
     if !args.data.is_empty() {
         return show(&task, args);
     }
-    Ok(match args.json {
+    match args.json {
         true => line(format!("{:#}", as_json(&task)))?,
         false => output::piece(&task.text)?,
-    })
+    }
+    Ok(())
 }
 
 /// Lists all.

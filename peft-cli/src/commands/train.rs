@@ -194,10 +194,11 @@ fn print_recipe(given: Settings, as_json: bool) -> CliResult {
         true => recipe.settings(),
         false => complete(given)?,
     };
-    Ok(match as_json {
+    match as_json {
         true => output::line(format!("{:#}", json!(settings)))?,
         false => output::piece(&settings.to_toml())?,
-    })
+    }
+    Ok(())
 }
 
 /// Prints how the run ended.
