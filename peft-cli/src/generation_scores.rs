@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::ControlFlow, path::Path};
 use peft_core::{
     Error, FrozenModel, Result,
     data::{Example, IGNORE, Target},
-    metrics::{Metrics, sequence_metrics},
+    metrics::{Metrics, Segment, sequence_metrics},
     text::{Encoded, Record, Role},
 };
 use peft_models::{
@@ -126,29 +126,17 @@ pub fn rows(
     written: &[Written],
     text: &TextArgs,
 ) -> Result<Vec<Map<String, Value>>> {
-    let templated = session.target_template(text)?.is_some();
-    let needs_text = records.iter().any(|record| !record.is_ids());
-    let tokenizer = needs_text.then(|| session.dir.tokenizer()).transpose()?;
-    let tokens = tokenizer.map(|own| TokenText::new(&own.tokenizer));
+    let texts = Texts::of(session, records, text)?;
     let mut rows = Vec::with_capacity(written.len());
     for one in written {
         let record = &records[one.rows[0]];
         let mut fields = Map::new();
         Given { fields: true }.add(record, &mut fields);
         fields.insert("exact_match".into(), json!(one.expected.contains(&one.found)));
-        match tokens.filter(|_| !record.is_ids()) {
-            Some(tokens) => {
-                let text = |ids: &[u32]| NewText::new(tokens, &[], &[]).whole(ids);
-                let own = one
-                    .rows
-                    .iter()
-                    .map(|row| targets(&records[*row], encoded).filter(|_| !templated));
-                // As the rows have them, which tokens need not.
-                let references = own.collect::<Option<Vec<_>>>().map(|lists| lists.concat());
-                let references = references
-                    .unwrap_or_else(|| one.expected.iter().map(|ids| json!(text(ids))).collect());
-                fields.insert("output".into(), json!(text(&one.found)));
-                fields.insert("references".into(), references.into());
+        match texts.of_written(records, encoded, one) {
+            Some((output, references)) => {
+                fields.insert("output".into(), json!(output));
+                fields.insert("references".into(), json!(references));
             }
             None => {
                 fields.insert("output_ids".into(), json!(one.found));
@@ -160,14 +148,78 @@ pub fn rows(
     Ok(rows)
 }
 
+/// What was written for each input as a text, with all its references, for metrics of texts.
+///
+/// # Errors
+///
+/// [`Error::Data`] at a row of token ids; as [`rows`].
+pub fn segments(
+    session: &Session,
+    records: &[Record],
+    encoded: &Encoded,
+    written: &[Written],
+    text: &TextArgs,
+) -> Result<Vec<Segment>> {
+    let texts = Texts::of(session, records, text)?;
+    let segment = |one: &Written| match texts.of_written(records, encoded, one) {
+        Some((output, references)) => {
+            // What its tokens do not make is no text.
+            let text = Option::unwrap_or_default;
+            Ok(Segment::new(text(output), references.into_iter().map(text)))
+        }
+        None => {
+            let record = &records[one.rows[0]];
+            Err(record.error("is a row of token ids, and these metrics are of texts"))
+        }
+    };
+    written.iter().map(segment).collect()
+}
+
+/// Tokens as texts.
+struct Texts<'s> {
+    tokens: Option<TokenText<'s>>,
+    /// Whether a template makes the targets, which are no texts of the rows then.
+    templated: bool,
+}
+
+impl<'s> Texts<'s> {
+    fn of(session: &'s Session, records: &[Record], text: &TextArgs) -> Result<Self> {
+        let templated = session.target_template(text)?.is_some();
+        let needs_text = records.iter().any(|record| !record.is_ids());
+        let tokenizer = needs_text.then(|| session.dir.tokenizer()).transpose()?;
+        Ok(Self { tokens: tokenizer.map(|own| TokenText::new(&own.tokenizer)), templated })
+    }
+
+    /// What was written, and its references: as the rows have them, which tokens need not, else of their tokens. `None`
+    /// for a row of token ids.
+    fn of_written(
+        &self,
+        records: &[Record],
+        encoded: &Encoded,
+        one: &Written,
+    ) -> Option<(Option<String>, Vec<Option<String>>)> {
+        let tokens = self.tokens.filter(|_| !records[one.rows[0]].is_ids())?;
+        let text = |ids: &[u32]| NewText::new(tokens, &[], &[]).whole(ids);
+        let own =
+            one.rows.iter().map(|row| targets(&records[*row], encoded).filter(|_| !self.templated));
+        let references = match own.collect::<Option<Vec<_>>>() {
+            Some(lists) => lists.concat().into_iter().map(Some).collect(),
+            None => one.expected.iter().map(|ids| text(ids)).collect(),
+        };
+        Some((text(&one.found), references))
+    }
+}
+
 /// The targets of a row that has them as texts, in a field of their own.
-fn targets(record: &Record, rows: &Encoded) -> Option<Vec<Value>> {
+fn targets(record: &Record, rows: &Encoded) -> Option<Vec<String>> {
     if record.is_conversation() {
         return None;
     }
     match record.optional(rows.fields.name(Role::Target))? {
-        Value::Array(texts) if texts.iter().all(Value::is_string) => Some(texts.clone()),
-        text @ Value::String(_) => Some(vec![text.clone()]),
+        Value::Array(texts) => {
+            texts.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        }
+        Value::String(text) => Some(vec![text.clone()]),
         _ => None,
     }
 }

@@ -27,6 +27,7 @@
 //! | [`token_text`] | what a tokenizer's decoder makes of tokens |
 //! | [`generation_scores`] | scores of generated text |
 //! | [`class_texts`] | classes that a language model writes, or ranks |
+//! | [`scoring`] | predictions of any program, scored against references |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how freed memory is kept |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
@@ -72,6 +73,7 @@ pub mod predictions;
 pub mod program;
 pub mod recipes;
 pub mod row_output;
+pub mod scoring;
 pub mod screen;
 pub mod session;
 pub mod settings;

@@ -8,6 +8,7 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use console::Term;
 use peft_core::{Error, Result, adapter::atomic, metrics::Metrics, text::find_files};
+use serde_json::{Value, json};
 
 use crate::screen::{
     bar::columns as columns_of_terminal,
@@ -52,6 +53,12 @@ pub fn piece(text: &str) -> io::Result<()> {
     let mut out = stdout();
     write!(out, "{text}")?;
     out.flush()
+}
+
+/// A JSON object with its keys in this order.
+pub fn object(fields: &[(&str, Value)]) -> String {
+    let field = |(name, value): &(&str, Value)| format!("{}:{value}", json!(name));
+    format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
 }
 
 /// Prints metrics, one per line.

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     commands::{
         completions, convert, demo, eval, forward, generate, info, inspect, man, predict, recipes,
-        tasks, train,
+        score, tasks, train,
     },
     error::CliResult,
     flags::everywhere::Everywhere,
@@ -35,6 +35,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Generate(generate::GenerateArgs),
     Forward(forward::ForwardArgs),
+    Score(score::ScoreArgs),
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
     Info(info::InfoArgs),
@@ -87,6 +88,7 @@ impl Program {
             Command::Predict(args) => predict::run(&args),
             Command::Generate(args) => generate::run(&args),
             Command::Forward(args) => forward::run(&args),
+            Command::Score(args) => score::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Convert(args) => convert::run(&args),
             Command::Info(args) => info::run(&args),

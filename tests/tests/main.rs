@@ -48,6 +48,7 @@ mod recipes;
 mod recompute;
 mod resume;
 mod run_folder;
+mod scores;
 mod semantics;
 mod support;
 mod task_files;

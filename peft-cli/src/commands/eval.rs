@@ -7,11 +7,13 @@ use peft_core::{
     Error, ProblemType,
     adapter::atomic,
     data::{Example, Labels},
-    evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, RowsRead},
+    evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead},
+    metrics::ClassReport,
     text::Record,
     train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
+use serde_json::{Value, json};
 
 use crate::{
     class_texts::{
@@ -30,6 +32,9 @@ use crate::{
     generation_scores,
     output::{self, grouped},
     predictions::Format,
+    scoring::{
+        Asked, Kind, Metric, of_classes, of_entities, of_texts, shown_classes, shown_entities,
+    },
     screen::rows::RowsDone,
     session::{Session, UseArgs},
     signals::{AFTER_BATCH, Signals},
@@ -92,10 +97,17 @@ pub struct EvalArgs {
         show_default = "that of generation_config.json, else 1"
     )]
     num_beams: Option<usize>,
+    /// Also score the generated texts by a metric of `peft score`: bleu, rouge-l, chrf and so on. Again for more.
+    #[arg(long, value_name = "METRIC", requires = "max_new_tokens", value_delimiter = ',')]
+    metric: Vec<Asked>,
     /// File for what is generated (.jsonl, or a table: .csv, .tsv), with all targets of the input (`references`); with
     /// --rank-classes for the likeliest class of each row.
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
+    /// Also print precision, recall, F1 and support class by class, and which class was taken for which; for token-cls
+    /// by type of entity.
+    #[arg(long)]
+    report: bool,
     /// Print a JSON object keyed by metric name.
     #[arg(long)]
     json: bool,
@@ -115,6 +127,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
     }
     output::check_output("--predictions", args.predictions.as_deref(), &args.data)?;
     let format = Format::of(None, "--predictions", args.predictions.as_deref())?;
+    args.check_metrics()?;
     let session = Session::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?
@@ -123,8 +136,11 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let is_language_model = session.task()?.is_language_model();
     let classes = session.labels.clone().filter(|_| is_language_model);
     let scores_classes = classes.is_some() && args.max_new_tokens.is_some();
-    // What was generated is written beside the rows, and classes are read from them.
-    let keeps_rows = args.predictions.is_some() || args.rank_classes.is_some() || scores_classes;
+    // What was generated is written beside the rows, or compared with them, and classes are read from them.
+    let keeps_rows = args.predictions.is_some()
+        || !args.metric.is_empty()
+        || args.rank_classes.is_some()
+        || scores_classes;
     let (records, encoded) = match keeps_rows {
         true => {
             let records = session.read(&args.data, &args.text)?;
@@ -173,6 +189,13 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let has_head_lr = recipe.is_some_and(|recipe| recipe.get("head_lr").is_some());
         constant::warn(constant, session.labels.as_ref(), has_head_lr);
     }
+    let report = match (args.report, found.report) {
+        (true, None) => {
+            let message = "is for tasks that give each row or word one class";
+            return Err(Error::setting("--report", message).into());
+        }
+        (asked, report) => report.filter(|_| asked),
+    };
     let mut metrics = found.metrics;
     if let Some(limit) = args.max_new_tokens {
         if session.task()?.has_head() {
@@ -204,6 +227,13 @@ pub fn run(args: &EvalArgs) -> CliResult {
             let found = of_written(&session, labels, &encoded, &written, &config, groups)?;
             metrics.extend(found.iter());
         }
+        if !args.metric.is_empty() {
+            let segments =
+                generation_scores::segments(&session, &records, &encoded, &written, &args.text)?;
+            for asked in &args.metric {
+                metrics.insert(asked.name.clone(), of_texts(asked.metric, &segments)?);
+            }
+        }
         if let Some(path) = &args.predictions {
             let rows = generation_scores::rows(&session, &records, &encoded, &written, &args.text)?;
             atomic::write_file(path, format.text(rows).as_bytes())?;
@@ -225,10 +255,53 @@ pub fn run(args: &EvalArgs) -> CliResult {
             atomic::write_file(path, format.text(rows).as_bytes())?;
         }
     }
+    let names = session.labels.as_ref();
     if args.json {
-        return Ok(output::line(serde_json::to_string(&metrics).unwrap_or_default())?);
+        let mut all: Vec<(&str, Value)> =
+            metrics.iter().map(|(name, value)| (name, json!(value))).collect();
+        if let Some(report) = &report {
+            let report = match report {
+                Report::Classes(report) => of_classes(report, &class_names(report, names)),
+                Report::Entities(scores) => of_entities(scores),
+            };
+            all.push(("report", report));
+        }
+        return Ok(output::line(output::object(&all))?);
     }
-    Ok(output::metrics(&metrics)?)
+    output::metrics(&metrics)?;
+    if let Some(report) = &report {
+        output::line("")?;
+        output::line(match report {
+            Report::Classes(report) => shown_classes(report, &class_names(report, names)),
+            Report::Entities(scores) => shown_entities(scores),
+        })?;
+    }
+    Ok(())
+}
+
+impl EvalArgs {
+    /// Refuses metrics of anything but texts.
+    fn check_metrics(&self) -> CliResult {
+        if self.metric.iter().any(|asked| asked.metric == Metric::Meteor) {
+            let message = "meteor is run by `peft score` alone: keep what is generated with --predictions, and score that";
+            return Err(Error::setting("--metric", message).into());
+        }
+        match self.metric.iter().find(|asked| asked.metric.kind() != Kind::Text) {
+            Some(asked) => {
+                let names = Metric::names(Kind::Text).join(", ");
+                let message = format!("found {asked}, expected metrics of texts: {names}");
+                Err(Error::setting("--metric", message).into())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The names of all classes of a report; those without one are called by their numbers.
+fn class_names(report: &ClassReport, labels: Option<&Labels>) -> Vec<String> {
+    let name = |class| labels.and_then(|labels| labels.name(class)).map(str::to_owned);
+    let classes = 0..report.classes.len();
+    classes.map(|class| name(class).unwrap_or_else(|| class.to_string())).collect()
 }
 
 /// The classes to rank.

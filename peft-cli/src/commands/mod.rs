@@ -11,5 +11,6 @@ pub mod inspect;
 pub mod man;
 pub mod predict;
 pub mod recipes;
+pub mod score;
 pub mod tasks;
 pub mod train;

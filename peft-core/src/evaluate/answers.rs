@@ -88,7 +88,7 @@ impl Predictor<'_> {
                 return Err(no_target());
             }
             metrics.extend(squad_v2_scores(&attempts, threshold)?.iter());
-            return Ok(Assessment { metrics, constant });
+            return Ok(Assessment { metrics, constant, report: None });
         }
         let (mut exact, mut f1, mut questions) = (0.0, 0.0, 0.0);
         let scores = answers.iter().filter_map(|answer| score(&examples[answer.example], answer));
@@ -101,7 +101,7 @@ impl Predictor<'_> {
             return Err(no_target());
         }
         metrics.extend([("exact_match", exact / questions), ("f1", f1 / questions)]);
-        Ok(Assessment { metrics, constant })
+        Ok(Assessment { metrics, constant, report: None })
     }
 
     /// What each example says about its question.

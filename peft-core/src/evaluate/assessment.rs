@@ -5,7 +5,10 @@ use crate::{
     contract::task::Task,
     data::Labels,
     error::Result,
-    metrics::{Metrics, accuracy, classification_metrics, entity_scores, perplexity},
+    metrics::{
+        ClassReport, EntityScores, Metrics, accuracy, classification_metrics, entity_scores,
+        perplexity,
+    },
 };
 
 /// What an evaluation finds.
@@ -16,6 +19,17 @@ pub struct Assessment {
     /// What is predicted for all rows or tokens although their targets differ. `None` if predictions differ, and for tasks
     /// without classes or answers.
     pub constant: Option<Constant>,
+    /// The scores class by class, where each row or token has one class.
+    pub report: Option<Report>,
+}
+
+/// Scores class by class.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// Of classes, by their indices.
+    Classes(ClassReport),
+    /// Of whole entities, by their type.
+    Entities(EntityScores),
 }
 
 impl Assessment {
@@ -26,13 +40,14 @@ impl Assessment {
         loss: f64,
         answers: &[Pairs],
     ) -> Result<Self> {
-        let metrics = scores(task, labels, loss, answers)?;
-        Ok(Self { metrics, constant: constant::of_classes(task, answers) })
+        let report = report(task, labels, answers)?;
+        let metrics = scores(task, loss, answers, report.as_ref())?;
+        Ok(Self { metrics, constant: constant::of_classes(task, answers), report })
     }
 }
 
 /// The scores of a task whose mean loss is `loss`, from the [`Pairs`] of each example.
-fn scores(task: Task, labels: Option<&Labels>, loss: f64, answers: &[Pairs]) -> Result<Metrics> {
+fn scores(task: Task, loss: f64, answers: &[Pairs], report: Option<&Report>) -> Result<Metrics> {
     let mut metrics = Metrics::from_iter([("loss", loss)]);
     if task.is_language_model() {
         metrics.insert("perplexity", perplexity(loss));
@@ -45,19 +60,33 @@ fn scores(task: Task, labels: Option<&Labels>, loss: f64, answers: &[Pairs]) -> 
         Task::TokenCls | Task::QuestionAns => {
             let scores = classification_metrics(&classes, &targets)?;
             metrics.extend(scores.get("accuracy").map(|value| ("accuracy", value)));
-            if let Some(labels) = labels.filter(|labels| labels.are_tags()) {
-                metrics.extend(entities(labels, answers)?.iter());
+            if let Some(Report::Entities(found)) = report {
+                metrics.extend(found.metrics().iter());
             }
         }
     }
     Ok(metrics)
 }
 
+/// The scores class by class: of whole entities where the labels are their tags.
+fn report(task: Task, labels: Option<&Labels>, answers: &[Pairs]) -> Result<Option<Report>> {
+    if !matches!(task, Task::SeqCls | Task::TokenCls) {
+        return Ok(None);
+    }
+    if let Some(labels) = labels.filter(|labels| task == Task::TokenCls && labels.are_tags()) {
+        return Ok(Some(Report::Entities(entities(labels, answers)?)));
+    }
+    let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
+    let largest = classes.iter().chain(&targets).max().map_or(0, |largest| largest + 1);
+    let count = labels.map_or(0, Labels::len).max(largest);
+    ClassReport::of(&classes, &targets, count).map(Report::Classes).map(Some)
+}
+
 /// Precision, recall and F1 of the entities that predicted and correct tags mark.
-fn entities(labels: &Labels, answers: &[Pairs]) -> Result<Metrics> {
+fn entities(labels: &Labels, answers: &[Pairs]) -> Result<EntityScores> {
     let name = |class: usize| labels.name(class).map_or_else(|| class.to_string(), str::to_string);
     let tags = |class: fn(&(usize, usize)) -> usize| -> Vec<Vec<String>> {
         answers.iter().map(|pairs| pairs.iter().map(|pair| name(class(pair))).collect()).collect()
     };
-    Ok(entity_scores(&tags(|pair| pair.0), &tags(|pair| pair.1))?.metrics())
+    entity_scores(&tags(|pair| pair.0), &tags(|pair| pair.1))
 }

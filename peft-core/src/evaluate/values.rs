@@ -53,7 +53,7 @@ impl Predictor<'_> {
             }
         };
         metrics.extend(scores.iter());
-        Ok(Assessment { metrics, constant })
+        Ok(Assessment { metrics, constant, report: None })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::set::Metrics;
+use super::{score::Score, set::Metrics};
 use crate::error::{Error, Result};
 
 /// The fraction of predictions that are right.
@@ -39,6 +39,18 @@ pub fn f1_macro<T: Ord>(predictions: &[T], references: &[T]) -> Result<f64> {
         2.0 * count(&right, class) / (count(&predicted, class) + count(&actual, class))
     };
     Ok(classes.iter().map(f1).sum::<f64>() / classes.len() as f64)
+}
+
+/// Precision, recall and F1 of one class against all others, as scikit-learn's `average="binary"`.
+///
+/// # Errors
+/// As for [`accuracy`].
+pub fn binary_score<T: Ord>(predictions: &[T], references: &[T], positive: &T) -> Result<Score> {
+    check(predictions.len(), references.len())?;
+    let of = |classes: &[T]| classes.iter().filter(|class| *class == positive).count();
+    let rows = predictions.iter().zip(references);
+    let right = rows.filter(|(p, r)| *p == positive && *r == positive).count();
+    Ok(Score::of_counts([right, of(predictions), of(references)]))
 }
 
 /// Matthews correlation coefficient, for any number of classes (R_K, Gorodkin 2004).
@@ -79,7 +91,7 @@ pub fn classification_metrics<T: Ord>(predictions: &[T], references: &[T]) -> Re
     ]))
 }
 
-fn check(predictions: usize, references: usize) -> Result<()> {
+pub(super) fn check(predictions: usize, references: usize) -> Result<()> {
     if predictions != references {
         let message = format!("found {predictions} predictions for {references} references");
         return Err(Error::Mismatch(message));

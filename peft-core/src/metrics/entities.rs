@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Metrics;
+use super::{score::Score, set::Metrics};
 use crate::error::{Error, Result};
 
 /// An entity in a sequence of tags.
@@ -21,19 +21,6 @@ pub struct Entity {
     pub start: usize,
     /// The index of the last tag, inclusive.
     pub end: usize,
-}
-
-/// Precision, recall and F1, each from 0 to 1, and 0 where undefined.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Score {
-    /// The fraction of the predicted entities that are right.
-    pub precision: f64,
-    /// The fraction of the reference entities that were found.
-    pub recall: f64,
-    /// 2 · precision · recall / (precision + recall).
-    pub f1: f64,
-    /// The number of reference entities.
-    pub support: usize,
 }
 
 /// The scores of predicted tags.
@@ -96,22 +83,9 @@ pub fn entity_scores<S: AsRef<str>>(
         let actual = actual.get(kind).unwrap_or(&none);
         let counts = [predicted.intersection(actual).count(), predicted.len(), actual.len()];
         total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-        by_kind.insert(kind.to_owned(), score(counts));
+        by_kind.insert(kind.to_owned(), Score::of_counts(counts));
     }
-    Ok(EntityScores { overall: score(total), by_kind })
-}
-
-fn score([right, predicted, actual]: [usize; 3]) -> Score {
-    let ratio = |part: usize, whole: usize| match whole {
-        0 => 0.0,
-        _ => part as f64 / whole as f64,
-    };
-    let (precision, recall) = (ratio(right, predicted), ratio(right, actual));
-    let f1 = match precision + recall {
-        0.0 => 0.0,
-        sum => 2.0 * precision * recall / sum,
-    };
-    Score { precision, recall, f1, support: actual }
+    Ok(EntityScores { overall: Score::of_counts(total), by_kind })
 }
 
 /// The beginnings and ends of all entities by type, with positions counted across sentences.

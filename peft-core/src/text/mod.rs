@@ -41,7 +41,9 @@ pub use fields::{FieldNames, Role};
 pub use guard::panics_become_errors;
 pub use labels::{are_class_numbers, collect_labels, is_unlabelled, label_text, renumbered};
 pub use ordered::Ordered;
-pub use read::{FoundFiles, ReadOptions, Records, find_files, read_records};
+pub use read::{
+    Content, FoundFiles, ReadOptions, Records, content, find_files, read_records, text_lines,
+};
 pub use record::{Aside, ClassNames, Record};
 pub use steps::Steps;
 pub use template::Template;

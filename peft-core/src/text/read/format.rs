@@ -28,6 +28,37 @@ pub(super) enum Format {
     Parquet,
 }
 
+/// What a file holds, for those who also read plain lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Rows of fields: JSON, Parquet, or a table or CoNLL by its name.
+    Rows,
+    /// Lines that might be words with their tags, as in CoNLL's files, by their content alone.
+    Words,
+    /// Lines of text.
+    Lines,
+}
+
+/// What the file `path`, which begins with `head`, holds. Lines of text are no table for their commas or tabs.
+///
+/// # Errors
+/// [`Error::File`] for binary formats and UTF-16.
+pub(super) fn content_of(path: &Path, head: &[u8]) -> Result<Content> {
+    if head.starts_with(b"PAR1") {
+        return Ok(Content::Rows);
+    }
+    refuse_binary(path, head)?;
+    check_encoding(path, head)?;
+    let is_named = data_extension(path).is_some() && !is_json_lines(path);
+    if is_json(head) || is_named && !head.is_empty() {
+        return Ok(Content::Rows);
+    }
+    match looks_like_conll(&String::from_utf8_lossy(head)) {
+        true => Ok(Content::Words),
+        false => Ok(Content::Lines),
+    }
+}
+
 const ACCEPTED: &str = ".jsonl, .json, .csv, .tsv, .conll or .txt (also .gz or .zst) or .parquet";
 
 /// What the file `path`, which begins with `head`, holds. Where its columns are named, the first row is not their

@@ -1,0 +1,175 @@
+//! Answers to questions, as SQuAD's scripts compare them.
+
+use std::collections::HashMap;
+
+use peft_core::{Error, Result, metrics::Attempt, text::Record};
+use serde_json::Value;
+
+use super::{
+    Kind,
+    classes::order_by_id,
+    counts::{self, Count},
+    fields::{self, FieldArgs},
+    source::{Source, blocks},
+};
+use crate::output::note;
+
+/// A predicted answer with those that are right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// What was answered; empty where the question is taken to have no answer.
+    pub prediction: String,
+    /// The right answers; none where there is none.
+    pub answers: Vec<String>,
+    /// By how much no answer scores above this one, if that is known.
+    pub null_score_diff: Option<f64>,
+}
+
+impl Question {
+    /// What SQuAD 2.0's script makes of it.
+    pub fn attempt(&self) -> Attempt {
+        Attempt::of_text(&self.prediction, &self.answers, self.null_score_diff.unwrap_or(0.0))
+    }
+}
+
+/// Reads both sides. References are SQuAD's own file, rows with `answers`, or lines in groups; predictions an object of
+/// answers by id, as SQuAD's scripts read it, rows, or lines.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] if they are not equally many, [`Error::Data`] for rows without answers.
+pub fn read(
+    predictions: &Source,
+    references: Option<&Source>,
+    args: &FieldArgs,
+) -> Result<Vec<Question>> {
+    let own = references.is_none();
+    let references = references.unwrap_or(predictions);
+    let answers = match references {
+        Source::Rows(_, rows) => {
+            let field = fields::reference(rows, Kind::Answer, args, own)?;
+            rows.iter().map(|row| answers(row, &field)).collect::<Result<Vec<_>>>()?
+        }
+        Source::Lines(_, lines) => groups(predictions, references, lines)?,
+    };
+    if let (Some(rows), Some(by_id)) = (references.rows(), by_id(predictions, references)) {
+        return joined(predictions, rows, answers, by_id);
+    }
+    let count = answers.len();
+    if !Count::of(predictions).may_be(count) {
+        return Err(counts::differ(predictions, references, &count.to_string(), "questions"));
+    }
+    let order = order_by_id(predictions, references)?;
+    let ordered = |at: usize| answers[order.as_ref().map_or(at, |order| order[at])].clone();
+    match predictions {
+        Source::Lines(_, lines) => Ok(lines
+            .iter()
+            .take(count)
+            .enumerate()
+            .map(|(at, line)| Question {
+                prediction: line.clone(),
+                answers: ordered(at),
+                null_score_diff: None,
+            })
+            .collect()),
+        Source::Rows(_, rows) => {
+            let field = fields::prediction(rows, Kind::Answer, args)?;
+            let question = |(at, row): (usize, &Record)| {
+                let texts = fields::texts(row, &field)?;
+                let null_score_diff = row.optional("null_score_diff").and_then(Value::as_f64);
+                let prediction = texts.into_iter().next().unwrap_or_default();
+                Ok(Question { prediction, answers: ordered(at), null_score_diff })
+            };
+            rows.iter().enumerate().map(question).collect()
+        }
+    }
+}
+
+/// The right answers of a row; none if it says that there is none.
+fn answers(row: &Record, field: &str) -> Result<Vec<String>> {
+    let is_impossible = row.optional("is_impossible").is_some_and(|value| {
+        value.as_bool().unwrap_or_else(|| matches!(value.as_str(), Some("true" | "True" | "1")))
+    });
+    match row.value(field) {
+        _ if is_impossible => Ok(Vec::new()),
+        Some(Value::Null) => Ok(Vec::new()),
+        // A table has lists as JSON.
+        Some(Value::String(text)) if text.trim_start().starts_with(['[', '{']) => {
+            let parsed: Option<Value> = serde_json::from_str(text).ok();
+            let texts = parsed.as_ref().and_then(fields::texts_of);
+            texts.ok_or_else(|| row.error(format!("field `{field}`: expected answers")))
+        }
+        _ => fields::texts(row, field),
+    }
+}
+
+/// The answers of lines: a line each, or groups that blank lines separate.
+fn groups(predictions: &Source, references: &Source, lines: &[String]) -> Result<Vec<Vec<String>>> {
+    let blocks = blocks(lines);
+    if blocks.len() > 1 && Count::of(predictions).may_be(blocks.len()) {
+        return Ok(blocks.into_iter().map(|(_, block)| block.to_vec()).collect());
+    }
+    let count = counts::of_both(predictions, references)?;
+    // A blank line is a question without an answer.
+    let answer = |line: &String| if line.trim().is_empty() { vec![] } else { vec![line.clone()] };
+    Ok(lines.iter().take(count).map(answer).collect())
+}
+
+/// The answers by id, if the predictions are one object of them.
+fn by_id<'s>(predictions: &'s Source, references: &Source) -> Option<HashMap<&'s str, &'s str>> {
+    let [row] = predictions.rows()? else { return None };
+    let texts: Option<HashMap<&str, &str>> =
+        row.fields.iter().map(|(id, text)| Some((id.as_str(), text.as_str()?))).collect();
+    let known = |id: &str| {
+        references
+            .rows()
+            .is_some_and(|rows| rows.iter().any(|row| fields::id(row).as_deref() == Some(id)))
+    };
+    texts.filter(|texts| texts.keys().any(|id| known(id)))
+}
+
+/// Each question with its answer by id. One that is not answered counts as answered with nothing.
+fn joined(
+    predictions: &Source,
+    rows: &[Record],
+    answers: Vec<Vec<String>>,
+    by_id: HashMap<&str, &str>,
+) -> Result<Vec<Question>> {
+    let mut missing = 0;
+    let mut questions = Vec::with_capacity(rows.len());
+    for (row, answers) in rows.iter().zip(answers) {
+        let id = fields::id(row)
+            .ok_or_else(|| row.error("has no `id`, by which it would be answered"))?;
+        let prediction = by_id.get(id.as_str()).copied().unwrap_or_else(|| {
+            missing += 1;
+            ""
+        });
+        questions.push(Question {
+            prediction: prediction.to_owned(),
+            answers,
+            null_score_diff: None,
+        });
+    }
+    if missing > 0 {
+        let path = predictions.path().display();
+        note(format!(
+            "note: {path}: {missing} questions are not answered, and count as answered with nothing"
+        ));
+    }
+    Ok(questions)
+}
+
+/// Refuses questions without an answer where the metric knows none.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming the metric that does.
+pub fn check_answerable(questions: &[Question]) -> Result<()> {
+    match questions.iter().position(|question| question.answers.is_empty()) {
+        Some(at) => Err(Error::Mismatch(format!(
+            "question {} has no answer, which SQuAD 1.1's script does not know: use the metric squad_v2",
+            at + 1
+        ))),
+        None => Ok(()),
+    }
+}

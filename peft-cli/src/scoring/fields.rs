@@ -1,0 +1,173 @@
+//! Which field of a row is read.
+
+use clap::Args;
+use peft_core::{
+    Error, Result,
+    text::{Record, label_text},
+};
+use serde_json::Value;
+
+use super::Kind;
+use crate::output::note;
+
+/// Flags that name the fields of rows.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FieldArgs {
+    /// The field of the predictions, where they are rows. [default: that of predict, generate or eval: output, label,
+    /// score, tags or answer]
+    #[arg(long, value_name = "NAME")]
+    pub prediction_field: Option<String>,
+    /// The field of the references, where they are rows. [default: references, target, label, tags or answers, or
+    /// another usual name]
+    #[arg(long, value_name = "NAME")]
+    pub reference_field: Option<String>,
+}
+
+/// What the fields of predictions are called, the likelier first.
+fn of_predictions(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Class => &["label", "prediction", "output"],
+        Kind::Number => &["score", "prediction", "label"],
+        Kind::Text => &["output", "prediction", "answer", "generated_text", "label"],
+        Kind::Tags => &["tags", "prediction", "predictions"],
+        Kind::Answer => &["answer", "prediction", "prediction_text", "output"],
+    }
+}
+
+/// What the fields of references are called, the likelier first.
+fn of_references(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Class => &["label", "reference", "target", "labels", "class"],
+        Kind::Number => &["label", "score", "reference", "target", "labels"],
+        Kind::Text => &[
+            "references",
+            "reference",
+            "target",
+            "targets",
+            "completion",
+            "response",
+            "highlights",
+            "summary",
+            "target_text",
+            "tgt",
+            "ref",
+            "human_reference",
+            "answers",
+            "answer",
+            "output",
+            "label",
+        ],
+        Kind::Tags => &["tags", "ner_tags", "labels", "pos_tags", "chunk_tags", "references"],
+        Kind::Answer => &["answers", "references", "answer"],
+    }
+}
+
+/// The field of the predictions in rows.
+///
+/// # Errors
+///
+/// [`Error::Data`] if the first row has none of the usual ones, [`Error::Setting`] for a name that it does not have.
+pub fn prediction(rows: &[Record], kind: Kind, args: &FieldArgs) -> Result<String> {
+    let usual: Vec<String> = of_predictions(kind).iter().map(ToString::to_string).collect();
+    chosen(rows, args.prediction_field.as_deref(), &usual, "--prediction-field")
+}
+
+/// The field of the references in rows; in rows of `own` predictions, where they stand beside them.
+///
+/// # Errors
+///
+/// As [`prediction`].
+pub fn reference(rows: &[Record], kind: Kind, args: &FieldArgs, own: bool) -> Result<String> {
+    let usual = of_references(kind).iter();
+    let usual: Vec<String> = match own {
+        false => usual.map(ToString::to_string).collect(),
+        // What was given to `predict`, `generate` or `eval` stands below `input`.
+        true => std::iter::once("references".to_owned())
+            .chain(usual.map(|name| format!("input.{name}")))
+            .collect(),
+    };
+    chosen(rows, args.reference_field.as_deref(), &usual, "--reference-field")
+}
+
+fn chosen(rows: &[Record], given: Option<&str>, usual: &[String], flag: &str) -> Result<String> {
+    let Some(first) = rows.first() else {
+        return Err(Error::setting(flag, "there are no rows"));
+    };
+    let has = |name: &str| rows.iter().any(|row| row.value(name).is_some());
+    let known: Vec<&str> = first.fields.keys().map(String::as_str).collect();
+    if let Some(name) = given {
+        if has(name) {
+            return Ok(name.to_owned());
+        }
+        let (path, known) = (first.path.display(), known.join(", "));
+        return Err(Error::setting(flag, format!("found `{name}`, but {path} has: {known}")));
+    }
+    let Some(name) = usual.iter().find(|name| has(name)) else {
+        let message = format!(
+            "found none of the fields {}: name the field to read, as {flag}; the row has: {}",
+            usual.join(", "),
+            known.join(", ")
+        );
+        return Err(first.error(message));
+    };
+    if usual.first() != Some(name) {
+        note(format!(
+            "note: {}: read from `{name}`; {flag} names another field",
+            first.path.display()
+        ));
+    }
+    Ok(name.clone())
+}
+
+/// A class or a single value as text; numbers of classes by the names that the file or its data set gives them.
+///
+/// # Errors
+///
+/// [`Error::Data`] for a missing field, a list and an object.
+pub fn plain(row: &Record, field: &str) -> Result<String> {
+    let value = row.get(field)?;
+    if let (Some(known), Some(number)) = (row.class_names(field), value.as_u64())
+        && let Some(name) = known.names.get(usize::try_from(number).unwrap_or(usize::MAX))
+    {
+        return Ok(name.clone());
+    }
+    match value {
+        // A class that no reference has.
+        Value::String(text) if text.trim().is_empty() => Ok(String::new()),
+        value => label_text(value).ok_or_else(|| {
+            row.error(format!("field `{field}`: found a list or an object, expected one value"))
+        }),
+    }
+}
+
+/// The texts of a field: of a list its texts, of objects with a `text` these, as in SQuAD's answers.
+///
+/// # Errors
+///
+/// [`Error::Data`] for a missing field and for what is no text.
+pub fn texts(row: &Record, field: &str) -> Result<Vec<String>> {
+    texts_of(row.get(field)?).ok_or_else(|| {
+        row.error(format!(
+            "field `{field}`: expected a text, a list of texts, or objects with a `text`"
+        ))
+    })
+}
+
+/// The texts of a value; `None` for what is none.
+pub fn texts_of(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(values) => {
+            values.iter().map(texts_of).collect::<Option<Vec<_>>>().map(|lists| lists.concat())
+        }
+        Value::Object(fields) => texts_of(fields.get("text")?),
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Null => None,
+        single => label_text(single).map(|text| vec![text]),
+    }
+}
+
+/// The id of a row, if it has one: what `predict` and `generate` take over.
+pub fn id(row: &Record) -> Option<String> {
+    let value = ["id", "guid", "idx"].iter().find_map(|name| row.optional(name))?;
+    label_text(value)
+}

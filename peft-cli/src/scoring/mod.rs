@@ -1,0 +1,33 @@
+//! Predictions of any program, scored against references.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `metric` | the metrics by name |
+//! | `source` | a file of predictions or references: lines or rows |
+//! | `fields` | which field of a row is read |
+//! | `counts` | whether predictions and references are equally many |
+//! | `classes` | classes, with their groups |
+//! | `texts` | texts, each with its references |
+//! | `tags` | tagged sentences |
+//! | `answers` | answers to SQuAD's questions |
+//! | `scores` | what a metric says |
+//! | `meteor` | METEOR, by its own program |
+//! | `report` | class by class, as tables and as JSON |
+
+mod answers;
+mod classes;
+mod counts;
+mod fields;
+mod meteor;
+mod metric;
+mod report;
+mod scores;
+mod source;
+mod tags;
+mod texts;
+
+pub use classes::ClassArgs;
+pub use fields::FieldArgs;
+pub use metric::{Asked, Kind, Metric};
+pub use report::{of_classes, of_entities, shown_classes, shown_entities};
+pub use scores::{Files, Found, of_texts};

@@ -1,0 +1,96 @@
+//! A file of predictions or references.
+
+use std::path::{Path, PathBuf};
+
+use peft_core::{
+    Error, Result,
+    text::{Content, Record, content, text_lines},
+};
+
+use super::Kind;
+use crate::data_files::DataFiles;
+
+/// What a file of predictions or references holds.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Lines, blank ones too.
+    Lines(PathBuf, Vec<String>),
+    /// Rows of fields: at least one.
+    Rows(PathBuf, Vec<Record>),
+}
+
+impl Source {
+    /// Reads a file: rows if it holds JSON or Parquet, or is a table or CoNLL by its name; else lines, and with
+    /// `as_lines` always.
+    ///
+    /// # Errors
+    ///
+    /// Those of the readers.
+    pub fn read(path: &Path, kind: Kind, as_lines: bool) -> Result<Self> {
+        let is_rows = match content(path) {
+            _ if as_lines => false,
+            Ok(found) => found == Content::Rows || found == Content::Words && kind == Kind::Tags,
+            // A folder may hold the shards of a data set.
+            Err(_) if path.is_dir() => true,
+            Err(error) => return Err(error),
+        };
+        if !is_rows {
+            return Ok(Self::Lines(path.to_path_buf(), text_lines(path)?));
+        }
+        let files = DataFiles::find(&[path], None, false)?;
+        Ok(Self::Rows(path.to_path_buf(), files.rows().collect::<Result<_>>()?))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Lines(path, _) | Self::Rows(path, _) => path,
+        }
+    }
+
+    /// An error about the whole file.
+    pub fn error(&self, message: impl Into<String>) -> Error {
+        Error::file(self.path(), message)
+    }
+
+    /// The rows, if it has rows.
+    pub fn rows(&self) -> Option<&[Record]> {
+        match self {
+            Self::Rows(_, rows) => Some(rows),
+            Self::Lines(..) => None,
+        }
+    }
+}
+
+/// Whether a line is blank.
+pub fn is_blank(line: &str) -> bool {
+    line.trim().is_empty()
+}
+
+/// The blocks of lines that are not blank, each with the number of its first line.
+pub fn blocks(lines: &[String]) -> Vec<(usize, &[String])> {
+    let mut first = 1;
+    let mut found = Vec::new();
+    for block in lines.split(|line| is_blank(line)) {
+        if !block.is_empty() {
+            found.push((first, block));
+        }
+        first += block.len() + 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_lines_separate_blocks() {
+        let lines: Vec<String> =
+            ["", "a", "b", " ", "", "c", ""].map(str::to_owned).into_iter().collect();
+        let found: Vec<(usize, usize)> =
+            blocks(&lines).into_iter().map(|(line, block)| (line, block.len())).collect();
+        assert_eq!(found, [(2, 2), (6, 1)]);
+        assert!(blocks(&[]).is_empty());
+    }
+}
