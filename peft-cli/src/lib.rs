@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`program`] | the command line |
 //! | [`commands`] | one file per command: its flags and what it does |
+//! | [`sweep`] | many runs from one file |
 //! | [`settings`] | the settings of a training run, from flags and `run.toml` |
 //! | [`recipes`] | the settings of the papers by name |
 //! | [`tasks`] | tasks in TOML: what rows become, by which templates, with which classes |
@@ -12,6 +13,7 @@
 //! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
+//! | [`mod@compare`] | runs side by side |
 //! | [`adapter_folder`] | the adapter of a folder |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
@@ -49,6 +51,7 @@ pub mod allocator;
 pub mod base_model;
 pub mod class_texts;
 pub mod commands;
+pub mod compare;
 pub mod constant;
 pub mod data_files;
 pub mod decoder_start;
@@ -78,6 +81,7 @@ pub mod screen;
 pub mod session;
 pub mod settings;
 pub mod signals;
+pub mod sweep;
 pub mod tasks;
 pub mod text_settings;
 pub mod text_stream;

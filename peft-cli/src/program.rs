@@ -6,8 +6,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     commands::{
-        completions, convert, demo, eval, forward, generate, info, inspect, man, predict, recipes,
-        score, tasks, train,
+        compare, completions, convert, demo, eval, forward, generate, info, inspect, man, predict,
+        recipes, score, sweep, tasks, train,
     },
     error::CliResult,
     flags::everywhere::Everywhere,
@@ -37,6 +37,8 @@ enum Command {
     Forward(forward::ForwardArgs),
     Score(score::ScoreArgs),
     Inspect(inspect::InspectArgs),
+    Compare(compare::CompareArgs),
+    Sweep(sweep::SweepArgs),
     Convert(convert::ConvertArgs),
     Info(info::InfoArgs),
     Recipes(recipes::RecipesArgs),
@@ -90,6 +92,8 @@ impl Program {
             Command::Forward(args) => forward::run(&args),
             Command::Score(args) => score::run(&args),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Compare(args) => compare::run(&args),
+            Command::Sweep(args) => sweep::run(&args),
             Command::Convert(args) => convert::run(&args),
             Command::Info(args) => info::run(&args),
             Command::Recipes(args) => recipes::run(&args),

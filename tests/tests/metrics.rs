@@ -1,12 +1,17 @@
-//! Scores against vectors of the programs that define them: scikit-learn, seqeval and SQuAD's script.
+//! Scores and tests against vectors of the programs that define them: scikit-learn, seqeval, SQuAD's script, SciPy.
 //!
-//! Vectors: `python/make_entities.py`, `python/make_squad.py` and `python/make_squad_v2.py`.
+//! Vectors: `python/make_entities.py`, `python/make_squad.py`, `python/make_squad_v2.py` and
+//! `python/make_significance.py`.
 
 use std::{collections::BTreeMap, fs};
 
-use peft_core::metrics::{
-    Attempt, Score, answer_f1, classification_metrics, entities, entity_scores, exact_match,
-    normalized_answer, squad_scores, squad_v2_scores,
+use peft_core::{
+    contract::rng,
+    metrics::{
+        Attempt, RowScore, Score, answer_f1, approximate_randomisation, classification_metrics,
+        entities, entity_scores, exact_match, normalized_answer, paired_bootstrap, squad_scores,
+        squad_v2_scores, welch,
+    },
 };
 use peft_tests::vectors;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -63,6 +68,33 @@ struct Thresholded {
     questions: Vec<(String, Vec<String>, f64)>,
     threshold: f64,
     scores: BTreeMap<String, f64>,
+}
+
+/// `significance.json`.
+#[derive(Deserialize)]
+struct Tests {
+    welch: Vec<OverSeeds>,
+    rows: Vec<OverRows>,
+}
+
+#[derive(Deserialize)]
+struct OverSeeds {
+    a: Vec<f64>,
+    b: Vec<f64>,
+    degrees: f64,
+    p: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Numerators and denominators of two systems.
+#[derive(Deserialize)]
+struct OverRows {
+    a: Vec<(f64, f64)>,
+    b: Vec<(f64, f64)>,
+    low: f64,
+    high: f64,
+    p: f64,
 }
 
 fn read<T: DeserializeOwned>(name: &str) -> T {
@@ -152,4 +184,37 @@ fn questions_without_an_answer_score_as_in_squads_second_script() {
         }
     }
     assert!(silent > 0 && silent < 60, "{silent}");
+}
+
+#[test]
+fn differences_are_tested_as_in_scipy() {
+    let Tests { welch: seeds, rows } = read("significance.json");
+    assert!(seeds.len() >= 4 && rows.len() >= 3);
+    for case in &seeds {
+        let found = welch(&case.a, &case.b).unwrap();
+        for (found, expected) in [
+            (found.degrees, case.degrees),
+            (found.p, case.p),
+            (found.interval.low, case.low),
+            (found.interval.high, case.high),
+        ] {
+            assert!((found - expected).abs() < 1e-9 * (1.0 + expected.abs()), "{found} {expected}");
+        }
+    }
+    for (index, case) in (0..).zip(&rows) {
+        let of = |pairs: &[(f64, f64)]| -> Vec<RowScore> {
+            let row = |&(numerator, denominator): &(f64, f64)| RowScore { numerator, denominator };
+            pairs.iter().map(row).collect()
+        };
+        let (a, b) = (of(&case.a), of(&case.b));
+        let mut draws = rng::stream(0, index, "tests/significance");
+        let interval = paired_bootstrap(&a, &b, 10_000, &mut draws).unwrap();
+        let p = approximate_randomisation(&a, &b, 10_000, &mut draws).unwrap();
+        let width = case.high - case.low;
+        assert!((interval.low - case.low).abs() < 0.05 * width, "{index}: {interval:?}");
+        assert!((interval.high - case.high).abs() < 0.05 * width, "{index}: {interval:?}");
+        // Four deviations of a share of 10 000 draws, and of SciPy's 40 000.
+        let deviation = (case.p * (1.0 - case.p) * (1.0 / 10_000.0 + 1.0 / 40_000.0)).sqrt();
+        assert!((p - case.p).abs() < 4.0 * deviation + 2e-4, "{index}: {p}, {}", case.p);
+    }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each: its flags and what it does.
 
+pub mod compare;
 pub mod completions;
 pub mod convert;
 pub mod demo;
@@ -12,5 +13,6 @@ pub mod man;
 pub mod predict;
 pub mod recipes;
 pub mod score;
+pub mod sweep;
 pub mod tasks;
 pub mod train;

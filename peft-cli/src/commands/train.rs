@@ -32,6 +32,7 @@ use crate::{
         overwrite,
         progress::Progress,
         run_folder::{self, RunFolder, Start},
+        run_result::{self, RunResult},
     },
     usage::listed,
 };
@@ -148,11 +149,16 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     if let Some(error) = progress.failure.take() {
         return Err(error.into());
     }
-    let trained = trained.inspect_err(|error| {
-        if let Some(way_on) = closing::way_on(&run, error, &out) {
-            output::tell(way_on);
+    let trained = match trained {
+        Ok(trained) => trained,
+        Err(error) => {
+            if let Some(way_on) = closing::way_on(&run, &error, &out) {
+                output::tell(way_on);
+            }
+            run_result::diverged(&run, &error, &out)?;
+            return Err(error.into());
         }
-    })?;
+    };
     if trained.interrupted {
         return Err(CliError::Interrupted {
             signal: signals.number(),
@@ -164,8 +170,8 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
             ),
         });
     }
-    trained.adapter.save(&out)?;
-    overwrite::adapter_saved(&out)?;
+    let train_loss = progress.train_loss().map(|(loss, _)| loss);
+    run_result::save(&trained, &RunResult::finished(&run, &trained, train_loss), &out)?;
     if let Some(message) = progress.loss_at_end() {
         output::tell(format!("warning: {message}"));
     }

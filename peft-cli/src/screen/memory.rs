@@ -17,6 +17,12 @@ pub fn peak() -> Option<u64> {
     field(&status()?, "VmHWM:")
 }
 
+/// Forgets what [`peak`] was before; whether the system did so.
+pub fn reset_peak() -> bool {
+    // 5 is what Linux calls that.
+    fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 /// Bytes of the files at `path`, or below it, that are mapped, in main memory or not.
 pub fn mapped(path: &Path) -> Option<u64> {
     let path = path.canonicalize().ok()?;
@@ -74,6 +80,21 @@ mod tests {
         assert!(found[1] <= found[0] && found[0] <= found[2], "{found:?}");
         let program = std::env::current_exe().unwrap_or_default();
         assert!(mapped(&program).is_some_and(|bytes| bytes > 1 << 16));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_peak_can_be_forgotten() {
+        if !reset_peak() {
+            return;
+        }
+        let before = peak().unwrap_or_default();
+        // More than other tests take meanwhile.
+        let taken = vec![1u8; 256 << 20];
+        let with = peak().unwrap_or_default();
+        drop(std::hint::black_box(taken));
+        assert!(reset_peak() && with >= before + (128 << 20), "{before} {with}");
+        assert!(peak().is_some_and(|after| after < with));
     }
 
     #[test]

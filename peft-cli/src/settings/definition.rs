@@ -40,7 +40,7 @@ macro_rules! settings {
 
         impl Settings {
             /// Their names.
-            pub(super) const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
             /// The names of those that are given.
             pub fn names(&self) -> impl Iterator<Item = &'static str> {
@@ -130,6 +130,9 @@ settings! {
     #[arg(long, value_name = "PART", conflicts_with = "valid", allow_negative_numbers = true,
         help_heading = "What to train")]
     valid_split: f64,
+    /// Learn so many of the training rows, drawn by the seed. With the same seed, more rows are the same ones and others.
+    #[arg(long, value_name = "N", help_heading = "What to train", show_default = "all")]
+    train_rows: usize,
     /// Folder of the run, and of the adapter that it makes.
     #[arg(long, value_name = "DIR", help_heading = "What to train")]
     out: PathBuf,

@@ -33,7 +33,7 @@ const STANDARD_INPUT: &str = "-";
 /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
 pub fn load(path: &Path) -> Result<Settings> {
     let text = read::text(path)?;
-    refuse_unknown(&text, path)?;
+    refuse_unknown(&text, path, &[])?;
     let found: Settings = toml::from_str(&text)
         .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
     if found.steps.is_some() && found.epochs.is_some() {
@@ -57,19 +57,23 @@ pub fn load(path: &Path) -> Result<Settings> {
     })
 }
 
-/// Refuses a file with a key that is no setting. What is not TOML is told elsewhere.
-fn refuse_unknown(text: &str, path: &Path) -> Result<()> {
+/// Refuses a file with a key that is neither a setting nor one of `others`. What is not TOML is told elsewhere.
+///
+/// # Errors
+///
+/// [`Error::File`] naming the line, and what was probably meant.
+pub fn refuse_unknown(text: &str, path: &Path, others: &[&str]) -> Result<()> {
     let Ok(table) = DeTable::parse(text) else { return Ok(()) };
     let mut unknown: Vec<(usize, &str)> = table
         .get_ref()
         .keys()
         .map(|key| (key.span().start, key.get_ref().as_ref()))
-        .filter(|(_, key)| !Settings::NAMES.contains(key))
+        .filter(|(_, key)| !Settings::NAMES.contains(key) && !others.contains(key))
         .collect();
     unknown.sort_unstable();
     let Some((at, key)) = unknown.first() else { return Ok(()) };
     let line = 1 + text[..*at].matches('\n').count();
-    let meant = nearest(key, Settings::NAMES.iter().copied());
+    let meant = nearest(key, Settings::NAMES.iter().chain(others).copied());
     let meant = did_you_mean(meant.map(|known| format!("`{known}`")));
     Err(Error::file(path, format!("line {line}: `{key}` is no setting{meant}")))
 }

@@ -3,8 +3,10 @@
 /// The settings of the run.
 pub(crate) const RUN_FILE: &str = "run.toml";
 /// One JSON line per step.
-pub(super) const METRICS: &str = "metrics.jsonl";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 /// One JSON line per evaluation.
-pub(super) const EVALUATIONS: &str = "evaluations.jsonl";
+pub(crate) const EVALUATIONS: &str = "evaluations.jsonl";
+/// How the run ended.
+pub(crate) const RESULT: &str = "result.json";
 /// The folder of the checkpoints.
-pub(super) const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";

@@ -1,12 +1,16 @@
 //! What a run reads: the base model, the adapter to start from, and the rows.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use burn::tensor::Device;
 use peft_core::{
     Adapter, ProblemType, Result, Task,
     data::Labels,
     text::{Encoded, FieldNames, FoundFields, Steps, Template, Wanted},
+    train::BaseSum,
 };
 use peft_models::{LoadOptions, Loaded};
 
@@ -29,15 +33,49 @@ use crate::{
     tasks::task_file::TaskFile,
 };
 
+/// A base model, which several runs may share.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    /// The model.
+    pub loaded: Arc<Loaded>,
+    /// Its folder.
+    pub dir: ModelDir,
+    /// The memory of the program once it was loaded.
+    pub after_loading: AfterLoading,
+    /// The sum of its weights, once a run needed it.
+    pub sum: Arc<OnceLock<BaseSum>>,
+}
+
+impl Base {
+    /// How the settings load it.
+    pub fn options(settings: &Settings) -> LoadOptions {
+        let defaults = LoadOptions::default();
+        LoadOptions {
+            recompute: settings.recompute.unwrap_or(defaults.recompute),
+            weights: settings.base_weights.unwrap_or(defaults.weights),
+            compute: settings.compute.unwrap_or(defaults.compute),
+        }
+    }
+
+    /// Loads it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file, key or tensor that is wrong.
+    pub fn load(settings: &Settings, device: &Device) -> CliResult<Self> {
+        let dir = ModelDir::from(locate::model(Settings::required(&settings.model, "--model")?)?);
+        let before = memory::own();
+        let loaded = base_model::load(dir.path(), device, Self::options(settings))?;
+        let after_loading = AfterLoading::of(dir.path(), before);
+        Ok(Self { loaded: Arc::new(loaded), dir, after_loading, sum: Arc::default() })
+    }
+}
+
 /// The models and records of a run.
 #[derive(Debug)]
 pub struct Inputs {
     /// The base model.
-    pub base: Loaded,
-    /// Its folder.
-    pub dir: ModelDir,
-    /// The memory of the program once it was loaded.
-    pub(super) after_loading: AfterLoading,
+    pub(super) base: Base,
     /// The adapter of `--init-adapter`.
     pub start_adapter: Option<Adapter>,
     /// The task in TOML, if there is one.
@@ -48,23 +86,14 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads what the settings name.
+    /// Reads what the settings name, on a base model.
     ///
     /// # Errors
     ///
     /// Returns an error naming the file, line, key or tensor that is wrong.
-    pub fn read(settings: &Settings, device: &Device) -> CliResult<Self> {
-        let dir = ModelDir::from(locate::model(Settings::required(&settings.model, "--model")?)?);
+    pub(super) fn read(settings: &Settings, base: Base) -> CliResult<Self> {
         let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
-        let defaults = LoadOptions::default();
-        let options = LoadOptions {
-            recompute: settings.recompute.unwrap_or(defaults.recompute),
-            weights: settings.base_weights.unwrap_or(defaults.weights),
-            compute: settings.compute.unwrap_or(defaults.compute),
-        };
-        let before = memory::own();
-        let base = base_model::load(dir.path(), device, options)?;
-        let after_loading = AfterLoading::of(dir.path(), before);
+        let Base { loaded, dir, .. } = &base;
         let load = |dir| adapter_folder::load(dir, settings.task);
         let start_adapter = start_dir.as_deref().map(load).transpose()?;
         if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
@@ -72,13 +101,13 @@ impl Inputs {
         }
         if let Some(adapter) = &start_adapter
             && let Some(then) = &adapter.config.own.base_fingerprint
-            && base.report.fingerprint.as_ref().is_some_and(|now| now != then)
+            && loaded.report.fingerprint.as_ref().is_some_and(|now| now != then)
         {
             output::note("note: the adapter of --init-adapter was trained on another base model");
         }
         if let (Some(adapter), Some(given)) = (&start_adapter, &settings.model) {
             let whose = "the adapter of --init-adapter";
-            base_model::note_other_name(adapter, &base, given, whose, Purpose::Start);
+            base_model::note_other_name(adapter, loaded, given, whose, Purpose::Start);
         }
         let columns = settings.columns.as_deref();
         let task_file = settings.task_file.as_deref().map(TaskFile::open).transpose()?;
@@ -88,7 +117,7 @@ impl Inputs {
         };
         let train = rows(Settings::required(&settings.train, "--train")?, true)?;
         let valid = settings.valid.as_deref().map(|names| rows(names, false)).transpose()?;
-        Ok(Self { base, dir, after_loading, start_adapter, task_file, train, valid })
+        Ok(Self { base, start_adapter, task_file, train, valid })
     }
 
     /// The fields that the rows of the adapter to start from had.
@@ -123,7 +152,7 @@ impl Inputs {
     ///
     /// Returns an error naming the file or the flag that is wrong.
     pub fn prints_date(&self, settings: &Settings) -> Result<bool> {
-        Ok(settings.text().chat()?.source(self.dir.path(), &[])?.prints_date())
+        Ok(settings.text().chat()?.source(self.base.dir.path(), &[])?.prints_date())
     }
 
     /// The rows to train on and those to validate on, encoded.
@@ -156,7 +185,7 @@ impl Inputs {
             skip_unlabelled: settings.skip_unlabelled.unwrap_or_default(),
             targets: true,
         };
-        let dir = &self.dir;
+        let Base { loaded, dir, .. } = &self.base;
         let (given, preferred) = (settings.field_names(), self.preferred());
         let wanted = |preferred| Wanted {
             task,
@@ -169,12 +198,12 @@ impl Inputs {
         let first = self.train.first_rows()?;
         let rows =
             ChosenFields::new(first, wanted(&preferred), found.clone()).watch(self.train.rows());
-        let train = encode(&self.base, dir, rows, &how)?;
+        let train = encode(loaded, dir, rows, &how)?;
         if task == Task::Seq2SeqLm {
-            decoder_start::note(&self.base);
+            decoder_start::note(loaded);
         }
         if task.is_language_model() && train.texts > 0 {
-            end_token::note(&end_token::find(&self.base, dir)?, dir);
+            end_token::note(&end_token::find(loaded, dir)?, dir);
         }
         let valid = match &self.valid {
             Some(files) => {
@@ -187,7 +216,7 @@ impl Inputs {
                 let of_valid = fields::find(&first, &wanted)?;
                 let how = EncodeSettings { fields: of_valid.names.clone(), ..how };
                 let rows = ChosenFields::new(first, wanted, of_valid).watch(files.rows());
-                encode(&self.base, dir, rows, &how)?
+                encode(loaded, dir, rows, &how)?
             }
             None => match settings.valid_split {
                 Some(part) => {

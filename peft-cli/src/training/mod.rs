@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`prepared`] | [`PreparedRun`]: everything read, checked and encoded, then trained |
 //! | [`inputs`] | what a run reads: base model, adapter to start from, rows |
+//! | [`shared`] | what runs of one program share: a base model and rows |
 //! | [`class_names`] | the classes of a run |
 //! | `class_weights` | how much each class counts in the loss |
 //! | [`head`] | the head it starts with |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
+//! | [`run_result`] | how a run ended, for whoever compares runs |
 //! | [`overwrite`] | a run in the place of another, whenever it is killed |
 //! | [`step_lines`] | files with a line per step, when a run is resumed |
 //! | `frozen_layers` | the layers that nothing trained reaches, and what is kept of them |
@@ -37,7 +39,9 @@ pub mod prepared;
 pub mod progress;
 pub mod run_folder;
 pub mod run_numbers;
+pub mod run_result;
 pub mod run_screen;
+pub mod shared;
 pub mod step_lines;
 
 pub use prepared::{PreparedRun, TrainedRun};

@@ -1,7 +1,7 @@
 //! Replacing the run in a folder, so that a kill at any moment leaves the old run or the new one:
 //!
 //! 1. The settings of the new run are written to a file of their own. From then on the new run counts.
-//! 2. The checkpoints, metrics and evaluations of the old run are set aside. A metrics file elsewhere loses the
+//! 2. The checkpoints, metrics, evaluations and the result of the old run are set aside. A metrics file elsewhere loses the
 //!    lines of steps.
 //! 3. That file becomes `run.toml`.
 //! 4. What was set aside is removed.
@@ -17,7 +17,7 @@ use peft_core::{
 };
 
 use super::{
-    file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE},
+    file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RESULT, RUN_FILE},
     step_lines::{self, damaged_lines_of},
 };
 use crate::settings::file;
@@ -69,7 +69,8 @@ fn begin_new(out: &Path) -> Result<()> {
     }
     let lines = [METRICS, EVALUATIONS].map(|name| out.join(name));
     let damaged = lines.each_ref().map(|path| damaged_lines_of(path));
-    for old in lines.iter().chain(&damaged) {
+    let result = out.join(RESULT);
+    for old in lines.iter().chain(&damaged).chain([&result]) {
         match old.is_symlink() {
             // What it leads to is emptied, and it stays.
             true => empty(old)?,
@@ -159,7 +160,9 @@ mod tests {
             fs::create_dir_all(at(CHECKPOINTS).join(step)).unwrap();
             fs::write(at(CHECKPOINTS).join(step).join("state.json"), "old").unwrap();
         }
-        for name in [RUN_FILE, METRICS, EVALUATIONS, Adapter::CONFIG, "metrics.jsonl.damaged"] {
+        for name in
+            [RUN_FILE, METRICS, EVALUATIONS, RESULT, Adapter::CONFIG, "metrics.jsonl.damaged"]
+        {
             fs::write(at(name), "old").unwrap();
         }
         fs::write(at(CHECKPOINTS).join("notes"), "mine").unwrap();

@@ -1,6 +1,10 @@
 //! A training run: prepared, so that nothing can keep it from starting, and then made.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
@@ -9,7 +13,7 @@ use peft_core::{
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     metrics::Metrics,
-    text::{Clock, Encoded, FoundFields, Template},
+    text::{Encoded, FoundFields, Template},
     train::{
         self, BaseSum, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
         adapter_of,
@@ -22,9 +26,10 @@ use super::{
     class_names, class_weights,
     expected_memory::{AfterLoading, Memory, Run, is_narrow},
     frozen_layers::FrozenLayers,
-    inputs::Inputs,
+    inputs::Base,
     method_builder::{MethodBuilder, Trained},
     opening::{Epoch, Opening},
+    shared::{ReadRows, Shared},
 };
 use crate::{
     encoding::{SORTED_LABELS, check_lengths},
@@ -65,8 +70,10 @@ pub struct PreparedRun {
     /// One pass over the training rows.
     epoch: Epoch,
     after_loading: AfterLoading,
-    pub(super) train: Encoded,
-    pub(super) valid: Encoded,
+    pub(super) train: Arc<Encoded>,
+    pub(super) valid: Arc<Encoded>,
+    /// The sum of the base model's weights, which runs share.
+    sum: Arc<OnceLock<BaseSum>>,
 }
 
 /// What a run has made.
@@ -94,51 +101,51 @@ pub struct TrainedRun {
     pub seconds: f64,
 }
 
+impl TrainedRun {
+    /// Parameters of the adapter, its head included.
+    pub fn stored_parameters(&self) -> usize {
+        self.adapter.tensors.values().map(|data| data.num_elements()).sum()
+    }
+}
+
 impl PreparedRun {
     /// Reads and checks everything that the settings name.
     ///
     /// # Errors
     ///
     /// Returns an error naming the flag, file, line, key or tensor that is wrong.
-    pub fn new(mut settings: Settings, device: &Device) -> CliResult<Self> {
+    pub fn new(settings: Settings, device: &Device) -> CliResult<Self> {
+        Self::sharing(settings, device, &Shared::default())
+    }
+
+    /// As [`new`](Self::new); what other runs have read already is taken from `shared`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn sharing(mut settings: Settings, device: &Device, shared: &Shared) -> CliResult<Self> {
         let method = *Settings::required(&settings.method, "--method")?;
         let task = *Settings::required(&settings.task, "--task")?;
         let base_name = hub::base_name(Settings::required(&settings.model, "--model")?);
         // Settings are checked before anything is loaded: a typing error should not cost a minute.
         let mut config = train_config(&settings, task)?;
         check_uses(&settings, task)?;
-        let inputs = Inputs::read(&settings, device)?;
-        let found = inputs.find_fields(&settings, task)?;
-        let problem_type = class_names::problem_type(
-            settings.problem_type,
-            task,
-            &inputs.base,
-            inputs.start_adapter.as_ref(),
-        )?;
-        config.problem_type = problem_type;
-        let labels = class_names::of_run(
-            (settings.labels.as_deref(), settings.skip_unlabelled.unwrap_or_default()),
-            (task, problem_type),
-            &inputs.base,
-            inputs.start_adapter.as_ref(),
-            &inputs.train,
-            &found.names,
-            device,
-        )?;
-        let chat_template = settings.text().chat()?.template.map(|(text, _)| text);
-        let chat_date = settings.chat_date.clone().or_else(|| Some(Clock::now().day()));
-        let today = Settings { chat_date, ..settings.clone() };
-        let (train, valid) =
-            inputs.encode(&today, (task, problem_type), labels.as_ref(), &found)?;
-        settings.text().check_rendered(&[&train, &valid], "")?;
+        let base = shared.base(&settings, device)?;
+        let read = shared.rows(&settings, task, &base, device)?;
+        let ReadRows { found, problem_type, labels, task_file, chat_template, .. } = read.as_ref();
+        config.problem_type = *problem_type;
+        let (mut train, valid) = (read.train.clone(), read.valid.clone());
+        if let Some(count) = settings.train_rows {
+            train = Arc::new(train.as_ref().clone().draw(count, settings.seed())?);
+        }
         if let Some(given) = &settings.class_weights {
             config.class_weights =
                 Some(class_weights::of(given, task, labels.as_ref(), &train.examples)?);
             config.validate()?;
         }
         // A run that is resumed on another day has to see the same rows.
-        if train.conversations + valid.conversations > 0 && inputs.prints_date(&today)? {
-            settings.chat_date = today.chat_date;
+        if read.chat_date.is_some() {
+            settings.chat_date.clone_from(&read.chat_date);
         }
         // The adapter remembers that questions may have no answer.
         if train.examples.iter().chain(&valid.examples).any(Example::is_unanswerable) {
@@ -149,19 +156,18 @@ impl PreparedRun {
         set_intervals(&mut config, epoch.batches, !valid.examples.is_empty());
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;
-        let Inputs { base, dir, start_adapter, after_loading, task_file, .. } = inputs;
-        let (base, device) = (Arc::new(base), device.clone());
+        let Base { loaded, dir, after_loading, sum } = base;
         Ok(Self {
-            task_file,
-            chat_template,
+            task_file: task_file.clone(),
+            chat_template: chat_template.clone(),
             settings,
             method,
             task,
-            base,
-            start_adapter,
-            labels,
-            found,
-            device,
+            base: loaded,
+            start_adapter: read.start_adapter.clone(),
+            labels: labels.clone(),
+            found: found.clone(),
+            device: device.clone(),
             dir,
             base_name,
             config,
@@ -169,6 +175,7 @@ impl PreparedRun {
             after_loading,
             train,
             valid,
+            sum,
         })
     }
 
@@ -201,8 +208,9 @@ impl PreparedRun {
             device: device.clone(),
             dir: PathBuf::from(BUILT_IN).into(),
             base_name: BUILT_IN.into(),
-            train: Encoded { examples: train, ..Encoded::default() },
-            valid: Encoded::default(),
+            train: Arc::new(Encoded { examples: train, ..Encoded::default() }),
+            valid: Arc::default(),
+            sum: Arc::default(),
             settings,
         })
     }
@@ -294,10 +302,10 @@ impl PreparedRun {
         })
     }
 
-    /// The sum of the base model's weights, computed while training begins.
+    /// The sum of the base model's weights, computed while training begins, once for all runs on it.
     fn base_sum(&self) -> BaseSum {
         let base = self.base.clone();
-        BaseSum::start(move || base.sha256())
+        self.sum.get_or_init(|| BaseSum::start(move || base.sha256())).clone()
     }
 
     /// Tells if the adapter of --init-adapter was trained on weights that differ where a fingerprint does not show it.
@@ -311,6 +319,11 @@ impl PreparedRun {
                 "note: some weights of the base model are not those that the adapter of --init-adapter was trained on",
             );
         }
+    }
+
+    /// The steps that are planned.
+    pub fn total_steps(&self) -> usize {
+        self.config.total_steps(self.epoch.batches)
     }
 
     /// What there is to say before it begins.

@@ -33,6 +33,7 @@ pub struct Progress {
     signals: Signals,
     /// What is said when the run begins: facts, and warnings.
     opening: (Vec<String>, Vec<String>),
+    is_shown: bool,
     screen: Option<RunScreen>,
     /// The loss of a run that is followed from its start.
     loss: Option<LossWatch>,
@@ -64,6 +65,7 @@ impl Progress {
             begun: None,
             signals,
             opening: Default::default(),
+            is_shown: true,
             screen: None,
             loss: None,
             lr: 0.0,
@@ -85,6 +87,12 @@ impl Progress {
     #[must_use]
     pub fn with_head_lr(self, head_lr: Option<f64>) -> Self {
         Self { head_lr, ..self }
+    }
+
+    /// Shows nothing of it, since it is one of many.
+    #[must_use]
+    pub fn without_screen(self) -> Self {
+        Self { is_shown: false, ..self }
     }
 
     /// Takes what is shown from the screen.
@@ -132,8 +140,8 @@ impl Progress {
 
 impl Observer for Progress {
     fn started(&mut self, plan: &Plan) -> Result<()> {
-        self.begun =
-            self.folder.as_ref().map(|folder| folder.begin(plan.after_step)).transpose()?;
+        let begin = |folder: &RunFolder| folder.begin(plan);
+        self.begun = self.folder.as_ref().map(begin).transpose()?;
         for note in self.begun.as_ref().map(|begun| begun.notes.clone()).unwrap_or_default() {
             self.note(&note);
         }
@@ -141,7 +149,8 @@ impl Observer for Progress {
         facts.iter().for_each(output::note);
         warnings.iter().for_each(|warning| self.warn(warning));
         self.loss = (plan.after_step == 0).then(|| LossWatch::new(plan.total_steps, self.head_lr));
-        self.screen = Some(RunScreen::new(self.name, plan, self.every, self.signals.bars()));
+        let screen = || RunScreen::new(self.name, plan, self.every, self.signals.bars());
+        self.screen = self.is_shown.then(screen);
         Ok(())
     }
 

@@ -9,12 +9,14 @@ use peft_core::{
     Adapter, Error, Result,
     adapter::{atomic, codec::sha256},
     formats::read,
-    train::checkpoint::Checkpoints,
+    train::{Plan, checkpoint::Checkpoints},
 };
 
 use super::{
     file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE},
-    overwrite, step_lines,
+    overwrite,
+    run_result::RunResult,
+    step_lines,
 };
 use crate::{
     error::{CliError, CliResult},
@@ -70,12 +72,13 @@ impl RunFolder {
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
-    /// metrics and evaluations keep the lines up to `after_step`, which a resumed run does not make again.
+    /// metrics and evaluations keep the lines up to the step that the plan begins after, which a resumed run does not make
+    /// again. From then on the folder is that of a run which has begun.
     ///
     /// # Errors
     ///
     /// [`Error::Write`]; [`Error::InUse`] if another run writes the metrics file.
-    pub fn begin(&self, after_step: usize) -> Result<Begun> {
+    pub fn begin(&self, plan: &Plan) -> Result<Begun> {
         let path = &self.metrics;
         // A pipe is opened once, since its reader would take a second time for the end. A file is closed again: it may
         // give way to another of its name.
@@ -87,13 +90,16 @@ impl RunFolder {
             }
         }
         let mut notes = Vec::new();
+        let result = RunResult::begun(plan);
         if self.start == Start::Replace {
             overwrite::replace(&self.path, &self.run_toml)?;
+            result.write(&self.path)?;
         } else {
+            result.write(&self.path)?;
             overwrite::forget(&self.path)?;
             if self.start == Start::Resume {
                 for lines in [path, &self.evaluations()] {
-                    notes.extend(step_lines::keep_up_to(after_step, lines)?);
+                    notes.extend(step_lines::keep_up_to(plan.after_step, lines)?);
                 }
             }
             atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;

@@ -26,6 +26,8 @@
 //! | `chrf` | [`chrf()`], [`chrf_plus_plus`] |
 //! | `ter` | [`ter()`]: translation edit rate |
 //! | `edits` | its edit distance |
+//! | `significance` | [`paired_bootstrap`], [`approximate_randomisation`], [`welch`]: whether two systems differ |
+//! | `student` | the distribution that Welch's test needs |
 //! | `sequences` | [`edit_distance`], exact matches and token error rate of produced sequences |
 
 mod bleu;
@@ -50,8 +52,10 @@ mod score;
 mod segments;
 mod sequences;
 mod set;
+mod significance;
 mod squad;
 mod squad_v2;
+mod student;
 mod ter;
 
 pub use bleu::{bleu, sacrebleu};
@@ -76,6 +80,10 @@ pub use score::Score;
 pub use segments::{Segment, exact_matches};
 pub use sequences::{edit_distance, sequence_metrics};
 pub use set::Metrics;
+pub use significance::{
+    COVERAGE, Interval, RowScore, Welch, approximate_randomisation, deviation, holm, mean,
+    paired_bootstrap, ratio, welch,
+};
 pub use squad::{answer_f1, exact_match, normalized_answer, overlap_f1, squad_scores};
 pub use squad_v2::{Attempt, SQUAD_V2_SCORES, squad_v2_scores};
 pub use ter::ter;

@@ -48,6 +48,7 @@ mod tests;
 pub use base_sum::BaseSum;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
+pub use identity::sum_of_rows;
 pub use kept_states::KeptStates;
 pub use observer::{Flow, Observer, Plan, Silent, StepReport};
 pub use run_context::RunContext;

@@ -1,4 +1,5 @@
-//! Rows held out from training, where there is no file of validation rows.
+//! A part of the rows: those held out from training, where there is no file of validation rows, and so many of them that
+//! are drawn, as if there were no more.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,7 +34,7 @@ impl Encoded {
     /// # Errors
     ///
     /// [`Error::Setting`] for a part that is not above 0 and below 1, or by which no row is held out.
-    pub fn hold_out(mut self, part: f64, task: Task, seed: u64) -> Result<(Self, Self)> {
+    pub fn hold_out(self, part: f64, task: Task, seed: u64) -> Result<(Self, Self)> {
         if !(part > 0.0 && part < 1.0) {
             let message = format!("found {part}, expected a number above 0 and below 1");
             return Err(Error::setting("valid_split", message));
@@ -58,6 +59,41 @@ impl Encoded {
                 format!("found {part}, by which none of {} rows is held out", self.records());
             return Err(Error::setting("valid_split", message));
         }
+        Ok(self.parted(&held_out))
+    }
+
+    /// So many of the rows, drawn by `seed`, in the order of the file. Windows of one question stay together. With the
+    /// same seed, more rows are the same ones and others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for none, or more than there are.
+    pub fn draw(self, count: usize, seed: u64) -> Result<Self> {
+        let rows = self.records();
+        if count == 0 || count > rows {
+            let message =
+                format!("found {count}, expected 1 to {rows}, the number of training rows");
+            return Err(Error::setting("train_rows", message));
+        }
+        let mut order: Vec<usize> = (0..rows).collect();
+        order.shuffle(&mut rng::stream(seed, 0, "data/draw"));
+        let mut is_drawn = vec![false; rows];
+        order.into_iter().take(count).for_each(|row| is_drawn[row] = true);
+        let mut left_out = Vec::with_capacity(self.examples.len());
+        let mut row = 0;
+        for (index, example) in self.examples.iter().enumerate() {
+            left_out.push(!is_drawn[row]);
+            // The last example of its row.
+            let goes_on =
+                self.examples.get(index + 1).is_some_and(|next| next.same_question(example));
+            row += usize::from(!goes_on);
+        }
+        Ok(self.parted(&left_out).0)
+    }
+
+    /// Two sides, each in the order of the file: the examples that are not `on_second`, with what is counted of all rows,
+    /// and those that are.
+    fn parted(mut self, on_second: &[bool]) -> (Self, Self) {
         let examples = mem::take(&mut self.examples);
         let files = mem::take(&mut self.files);
         let goes_on = mem::take(&mut self.goes_on);
@@ -68,7 +104,7 @@ impl Encoded {
             while files.get(file + 1).is_some_and(|(first, _)| *first <= index) {
                 file += 1;
             }
-            let side = &mut sides[usize::from(held_out[index])];
+            let side = &mut sides[usize::from(on_second[index])];
             if let Some((_, path)) = files.get(file)
                 && side.files.last().is_none_or(|(_, last)| last != path)
             {
@@ -81,8 +117,8 @@ impl Encoded {
             }
             side.examples.push(example);
         }
-        let [kept, held_out] = sides;
-        Ok((kept, held_out))
+        let [first, second] = sides;
+        (first, second)
     }
 
     /// The rows of each class, or all of them where rows have no class, by their inputs.
@@ -187,5 +223,23 @@ mod tests {
         };
         assert_eq!((held_out.records(), sources(&held_out).len()), (8, 2));
         assert!(sources(&kept).iter().all(|source| !sources(&held_out).contains(source)));
+    }
+
+    #[test]
+    fn more_rows_are_the_same_ones_and_others() {
+        let rows = |count: usize| {
+            (0..count).map(|line| Example::new(vec![1], Target::None, line + 1)).collect()
+        };
+        let all = encoded(rows(40));
+        let drawn = |count, seed| lines(&all.clone().draw(count, seed).unwrap());
+        let (few, many) = (drawn(5, 1), drawn(20, 1));
+        assert_eq!((few.len(), many.len()), (5, 20));
+        assert!(few.iter().all(|line| many.contains(line)) && many.is_sorted(), "{few:?} {many:?}");
+        assert_ne!(many, drawn(20, 2));
+        assert_eq!(all.clone().draw(40, 3).unwrap(), all);
+        for count in [0, 41] {
+            let message = all.clone().draw(count, 1).unwrap_err().to_string();
+            assert!(message.contains("expected 1 to 40, the number of training rows"), "{message}");
+        }
     }
 }

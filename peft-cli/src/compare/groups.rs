@@ -1,0 +1,167 @@
+//! Runs that differ by the seed alone as one system.
+
+use std::collections::BTreeSet;
+
+use peft_core::{
+    Error, Result,
+    metrics::{deviation, mean},
+};
+
+use super::{
+    columns::Columns,
+    find::Found,
+    identity::{Named, of_encoding, of_scored_rows, of_system},
+    metric::Metric,
+    run::Run,
+};
+
+/// Runs of the same settings with different seeds.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// The settings, without the seed.
+    pub settings: Named,
+    /// Its runs, by their seeds.
+    pub runs: Vec<Run>,
+    /// The score of each run.
+    pub values: Vec<f64>,
+}
+
+impl System {
+    /// The mean score.
+    pub fn mean(&self) -> f64 {
+        mean(&self.values).unwrap_or(f64::NAN)
+    }
+
+    /// The deviation of its scores, of a sample; `None` for one run.
+    pub fn deviation(&self) -> Option<f64> {
+        deviation(&self.values)
+    }
+
+    /// The mean of what all runs know.
+    pub fn mean_of(&self, of: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
+        let all: Option<Vec<f64>> = self.runs.iter().map(of).collect();
+        mean(&all?)
+    }
+
+    /// The largest of what all runs know.
+    pub fn largest(&self, of: impl Fn(&Run) -> Option<u64>) -> Option<u64> {
+        let all: Option<Vec<u64>> = self.runs.iter().map(of).collect();
+        all?.into_iter().max()
+    }
+}
+
+/// Systems side by side, the best first.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The score that they are compared by.
+    pub metric: Metric,
+    /// The systems.
+    pub systems: Vec<System>,
+    /// The settings that tell them apart, and what they have in common.
+    pub columns: Columns,
+    /// Runs without an adapter.
+    pub others: Vec<Run>,
+    /// What should be known of the runs, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Compares runs by a score, by default the one that chose their best steps.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] if no run can be compared; as [`Metric::of`].
+pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
+    let Found { finished, others } = found;
+    let mut notes: Vec<String> = others.iter().map(Found::why_not).collect();
+    if finished.is_empty() {
+        let message = format!("no run is finished:\n  {}", notes.join("\n  "));
+        return Err(Error::Mismatch(message));
+    }
+    let metric = Metric::of(metric, &finished)?;
+    let mut systems: Vec<System> = Vec::new();
+    let mut lacking = Vec::new();
+    for run in finished {
+        let Some(value) = run.score(&metric.name) else {
+            lacking.push(run.path.display().to_string());
+            continue;
+        };
+        let settings = of_system(&run.settings);
+        match systems.iter_mut().find(|system| system.settings == settings) {
+            None => systems.push(System { settings, values: vec![value], runs: vec![run] }),
+            Some(system) => {
+                let seed = run.settings.seed();
+                match system.runs.iter().find(|known| known.settings.seed() == seed) {
+                    Some(known) => notes.push(format!(
+                        "{} is left out: it is {} once more, with the same seed",
+                        run.path.display(),
+                        known.path.display()
+                    )),
+                    None => {
+                        system.values.push(value);
+                        system.runs.push(run);
+                    }
+                }
+            }
+        }
+    }
+    if !lacking.is_empty() {
+        let all = lacking.join(", ");
+        notes.push(format!("left out, since they have no {} that is a number: {all}", metric.name));
+    }
+    if systems.is_empty() {
+        return Err(Error::Mismatch(format!("no run has a {} that is a number", metric.name)));
+    }
+    systems.iter_mut().for_each(by_seed);
+    let columns = Columns::of(&systems.iter().map(|system| &system.settings).collect::<Vec<_>>());
+    let order = |system: &System| columns.cells(&system.settings);
+    systems.sort_by(|a, b| {
+        let (first, second) = if metric.maximise { (b, a) } else { (a, b) };
+        first.mean().total_cmp(&second.mean()).then_with(|| order(a).cmp(&order(b)))
+    });
+    notes.extend(other_rows(&systems));
+    notes.extend(other_seeds(&systems));
+    Ok(Comparison { metric, systems, columns, others, notes })
+}
+
+fn by_seed(system: &mut System) {
+    let mut pairs: Vec<(Run, f64)> = std::mem::take(&mut system.runs)
+        .into_iter()
+        .zip(std::mem::take(&mut system.values))
+        .collect();
+    pairs.sort_by_key(|(run, _)| run.settings.seed());
+    (system.runs, system.values) = pairs.into_iter().unzip();
+}
+
+/// What is to be said if not all runs were scored on the same rows.
+fn other_rows(systems: &[System]) -> Option<String> {
+    let mut runs = systems.iter().flat_map(|system| &system.runs);
+    let first = runs.next()?;
+    let other = runs.find(|run| !same_rows(first, run))?;
+    Some(format!(
+        "the runs are scored on different rows, and their scores cannot be compared: {} and {} are",
+        first.path.display(),
+        other.path.display()
+    ))
+}
+
+/// Whether two runs were scored on the same rows: token ids tell where rows are encoded alike, else the files do.
+fn same_rows(a: &Run, b: &Run) -> bool {
+    let same_count = match (a.valid.0, b.valid.0) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    };
+    match (&a.valid.1, &b.valid.1) {
+        (Some(a), Some(b)) if a == b => true,
+        (Some(_), Some(_)) if of_encoding(&a.settings) == of_encoding(&b.settings) => false,
+        _ => same_count && of_scored_rows(&a.settings) == of_scored_rows(&b.settings),
+    }
+}
+
+/// What is to be said if systems have other seeds than the first.
+fn other_seeds(systems: &[System]) -> Option<String> {
+    let seeds = |system: &System| -> BTreeSet<u64> {
+        system.runs.iter().map(|run| run.settings.seed()).collect()
+    };
+    let all: BTreeSet<BTreeSet<u64>> = systems.iter().map(seeds).collect();
+    (all.len() > 1).then(|| "not all systems were trained with the same seeds".to_string())
+}

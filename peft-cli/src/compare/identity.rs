@@ -1,0 +1,141 @@
+//! The settings by which runs differ, whatever their seed and wherever they lie.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::{settings::Settings, training::class_weights::BALANCED};
+
+/// Settings that are no part of a system: the seed, places, and what changes no result.
+const IGNORED: [&str; 6] =
+    ["seed", "out", "metrics_file", "checkpoint_every", "recompute", "cache_frozen"];
+
+/// Settings that are paths, or lists of them.
+const PATHS: [&str; 6] =
+    ["model", "train", "valid", "init_adapter", "chat_template", "class_weights"];
+
+/// Settings that decide what token ids a row becomes.
+const ENCODING: [&str; 14] = [
+    "model",
+    "task",
+    "problem_type",
+    "max_length",
+    "max_target_length",
+    "doc_stride",
+    "columns",
+    "source_template",
+    "target_template",
+    "chat_template",
+    "chat_date",
+    "labels",
+    "skip_unlabelled",
+    "init_adapter",
+];
+
+/// Settings by name, those that are not given left out.
+pub type Named = Map<String, Value>;
+
+/// The settings of a system, with one spelling for each path.
+pub fn of_system(settings: &Settings) -> Named {
+    let mut named = all(settings);
+    named.retain(|name, _| !IGNORED.contains(&name.as_str()));
+    for name in PATHS {
+        if let Some(value) = named.get_mut(name) {
+            *value = canonical(value);
+        }
+    }
+    named
+}
+
+/// The settings of a run that decide its result, with one spelling for each path.
+pub fn of_run(settings: &Settings) -> Named {
+    let mut named = of_system(settings);
+    named.insert("seed".into(), json!(settings.seed()));
+    named
+}
+
+/// The settings that decide what a validation row becomes.
+pub fn of_encoding(settings: &Settings) -> Named {
+    let mut named = of_system(settings);
+    let is_field = |name: &str| name.ends_with("_field");
+    named.retain(|name, _| ENCODING.contains(&name.as_str()) || is_field(name));
+    named
+}
+
+/// Where the rows come from that a run is scored on.
+pub fn of_scored_rows(settings: &Settings) -> Value {
+    let named = of_system(settings);
+    let of = |name: &str| named.get(name).cloned().unwrap_or_default();
+    match settings.valid_split {
+        Some(part) => json!({ "train": of("train"), "part": part, "seed": settings.seed() }),
+        None => of("valid"),
+    }
+}
+
+/// The settings of a run as they stand in its file.
+pub fn all(settings: &Settings) -> Named {
+    match json!(settings) {
+        Value::Object(named) => named,
+        _ => Named::new(),
+    }
+}
+
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::String(path) if path != BALANCED => {
+            let found = Path::new(path).canonicalize();
+            found.map_or_else(|_| value.clone(), |found| json!(found.to_string_lossy()))
+        }
+        Value::Array(paths) => paths.iter().map(canonical).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A setting as it is shown: paths by their last part.
+pub fn shown(name: &str, value: &Value) -> String {
+    let last = |path: &str| {
+        let name = Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+        name.unwrap_or_else(|| path.to_string())
+    };
+    match value {
+        Value::Null => "-".to_string(),
+        Value::String(path) if PATHS.contains(&name) => last(path),
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            parts.iter().map(|part| shown(name, part)).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn seeds_places_and_spellings_do_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("rows.jsonl"), "").unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        let with = |train: &str, seed| Settings {
+            train: Some(vec![dir.path().join(train)]),
+            out: Some(format!("runs/{seed}").into()),
+            seed: Some(seed),
+            lr: Some(0.5),
+            ..Settings::default()
+        };
+        let (one, two) = (with("rows.jsonl", 1), with("a/../rows.jsonl", 2));
+        assert_eq!(of_system(&one), of_system(&two));
+        assert_eq!(of_system(&one).len(), 2);
+        let other = Settings { lr: Some(0.6), ..one.clone() };
+        assert_ne!(of_system(&one), of_system(&other));
+        let split =
+            |seed| of_scored_rows(&Settings { valid_split: Some(0.1), ..with("rows.jsonl", seed) });
+        assert_ne!(split(1), split(2));
+        assert_eq!(shown("train", &of_system(&one)["train"]), "rows.jsonl");
+        assert_eq!(shown("lr", &json!(0.5)), "0.5");
+    }
+}

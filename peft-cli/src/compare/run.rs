@@ -1,0 +1,253 @@
+//! What the folder of a run says.
+
+use std::path::{Path, PathBuf};
+
+use peft_core::{
+    Adapter, Error, ProblemType, Result, data::Labels, formats::read, train::BestMetric,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    settings::{Settings, file},
+    training::{
+        file_names::{EVALUATIONS, METRICS, RUN_FILE},
+        overwrite,
+        run_result::{Ending, RunResult},
+        step_lines,
+    },
+};
+
+/// The mean of so many steps at the end is the loss of a run without validation rows.
+const LAST: usize = 20;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has an adapter.
+    Finished,
+    /// It goes on, or was killed.
+    Unfinished,
+    /// Its loss was no number any more.
+    Diverged,
+    /// A sweep gave it up.
+    Halted,
+}
+
+/// An evaluation, or a step: the scores after it.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The step.
+    pub step: usize,
+    /// The scores by name.
+    pub scores: Map<String, Value>,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its settings, with paths from the working folder.
+    pub settings: Settings,
+    /// How far it is.
+    pub state: State,
+    /// The score that chose its best step; `train_loss` without validation rows.
+    pub best_metric: String,
+    /// The scores of its adapter.
+    pub scores: Map<String, Value>,
+    /// Parameters that were trained.
+    pub trained_parameters: Option<usize>,
+    /// Parameters of the adapter.
+    pub stored_parameters: Option<usize>,
+    /// Steps that were made.
+    pub steps: Option<usize>,
+    /// Steps that were planned.
+    pub total_steps: Option<usize>,
+    /// Seconds that the steps took, without loading and evaluations.
+    pub seconds: Option<f64>,
+    /// The most bytes of main memory.
+    pub peak_memory: Option<u64>,
+    /// The number of validation rows, and their sum.
+    pub valid: (Option<usize>, Option<String>),
+    /// Its evaluations; without validation rows its steps, with their `train_loss`.
+    pub curve: Vec<Point>,
+}
+
+impl Run {
+    /// Reads the run in a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if it holds no run; [`Error::Read`], [`Error::File`] or [`Error::Config`] naming what is damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let run_file = path.join(RUN_FILE);
+        if !run_file.is_file() {
+            let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
+            let message =
+                format!("{what}: expected the folder of a run, as `peft train --out` makes it");
+            return Err(Error::file(path, message));
+        }
+        let settings = file::load(&run_file)?;
+        let result = RunResult::read(path)?;
+        let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
+        let steps =
+            if step_lines::is_replaceable(&metrics) { points(&metrics)? } else { Vec::new() };
+        let evaluations = points(&path.join(EVALUATIONS))?;
+        let state = state(path, result.as_ref())?;
+        let result = result.unwrap_or_default();
+        let adapter = (state == State::Finished).then(|| Adapter::load(path)).transpose()?;
+        let own = adapter.as_ref().map(|adapter| &adapter.config.own);
+        let mut scores = match (state, own.map(|own| &own.metrics)) {
+            (State::Finished, Some(Value::Object(scores))) => scores.clone(),
+            _ => Map::new(),
+        };
+        let train_loss = result.train_loss.or_else(|| mean_loss(&steps));
+        if let Some(loss) = train_loss.filter(|_| state == State::Finished) {
+            scores.insert(TRAIN_LOSS.into(), loss.into());
+        }
+        let is_scored = !evaluations.is_empty();
+        let curve = if is_scored { evaluations } else { of_losses(&steps) };
+        let in_adapter = || {
+            adapter.as_ref().map(|one| one.tensors.values().map(|data| data.num_elements()).sum())
+        };
+        let recipe = own.and_then(|own| own.recipe.get("trained_parameters")?.as_u64());
+        let best_metric = match &result.best_metric {
+            Some(name) => name.clone(),
+            None if is_scored => best_metric(&settings, adapter.as_ref()),
+            None => TRAIN_LOSS.to_string(),
+        };
+        Ok(Self {
+            path: path.to_path_buf(),
+            state,
+            best_metric,
+            scores,
+            trained_parameters: result.trained_parameters.or(recipe.map(|count| count as usize)),
+            stored_parameters: result.stored_parameters.or_else(in_adapter),
+            steps: steps.last().map(|last| last.step).or(result.last_step),
+            total_steps: result.total_steps.or(settings.steps),
+            seconds: seconds(&steps),
+            peak_memory: result.peak_memory,
+            valid: (result.valid_rows, result.valid_sha256.clone()),
+            curve,
+            settings,
+        })
+    }
+
+    /// A score of its adapter, if that is a number.
+    pub fn score(&self, name: &str) -> Option<f64> {
+        self.scores.get(name)?.as_f64()
+    }
+}
+
+/// The score of a run without validation rows.
+pub const TRAIN_LOSS: &str = "train_loss";
+
+fn state(path: &Path, result: Option<&RunResult>) -> Result<State> {
+    Ok(match result.map(|result| result.ending) {
+        Some(Ending::Finished) => State::Finished,
+        Some(Ending::Begun) => State::Unfinished,
+        Some(Ending::Diverged) => State::Diverged,
+        Some(Ending::Halted) => State::Halted,
+        // One of an earlier version: its adapter came last.
+        None if overwrite::is_due(path) => State::Unfinished,
+        None if overwrite::has_own_adapter(path)? => State::Finished,
+        None => State::Unfinished,
+    })
+}
+
+/// The score by which a run of an earlier version chose its best step.
+fn best_metric(settings: &Settings, adapter: Option<&Adapter>) -> String {
+    if let Some(named) = &settings.best_metric {
+        return named.clone();
+    }
+    let own = adapter.map(|adapter| &adapter.config.own);
+    let labels = own.and_then(|own| Labels::from_list(own.labels.clone()?).ok());
+    let problem_type = own.and_then(|own| own.problem_type).unwrap_or(ProblemType::default());
+    match settings.task {
+        Some(task) => BestMetric::of_task(task, problem_type, labels.as_ref()).name,
+        None => "loss".to_string(),
+    }
+}
+
+/// The lines of a file with one JSON object a step; one that a kill cut off is passed over, as when a run is resumed.
+fn points(path: &Path) -> Result<Vec<Point>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let bytes = read::bytes(path)?;
+    let point = |line: &[u8]| {
+        let Ok(Value::Object(scores)) = serde_json::from_slice(line) else { return None };
+        Some(Point { step: usize::try_from(scores.get("step")?.as_u64()?).ok()?, scores })
+    };
+    let mut found: Vec<Point> = Vec::new();
+    for point in bytes.split(|byte| *byte == b'\n').filter_map(point) {
+        // After a kill a run goes on from a checkpoint, and repeats what came after it.
+        found.retain(|earlier| earlier.step < point.step);
+        found.push(point);
+    }
+    Ok(found)
+}
+
+/// Seconds of all steps.
+fn seconds(steps: &[Point]) -> Option<f64> {
+    let of = |point: &Point| {
+        let number = |key| point.scores.get(key)?.as_f64();
+        Some(number("tokens")? / number("tokens_per_second").filter(|speed| *speed > 0.0)?)
+    };
+    let all: Option<f64> = steps.iter().map(of).sum();
+    all.filter(|_| !steps.is_empty())
+}
+
+fn mean_loss(steps: &[Point]) -> Option<f64> {
+    let last = &steps[steps.len().saturating_sub(LAST)..];
+    let losses: Option<Vec<f64>> =
+        last.iter().map(|point| point.scores.get("loss")?.as_f64()).collect();
+    peft_core::metrics::mean(&losses?)
+}
+
+/// Steps with their loss, smoothed over [`LAST`] of them, at most a hundred.
+fn of_losses(steps: &[Point]) -> Vec<Point> {
+    let every = steps.len().div_ceil(100).max(1);
+    let at = |index: usize| {
+        let loss = mean_loss(&steps[..=index])?;
+        let scores = Map::from_iter([(TRAIN_LOSS.to_string(), loss.into())]);
+        Some(Point { step: steps[index].step, scores })
+    };
+    (0..steps.len()).filter(|index| (index + 1) % every == 0).filter_map(at).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_steps_are_read_as_a_resumed_run_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("m.jsonl");
+        let step = |step: usize, loss: f64| {
+            format!(
+                "{{\"step\":{step},\"loss\":{loss},\"tokens\":10,\"tokens_per_second\":20.0}}\n"
+            )
+        };
+        let text =
+            [step(1, 4.0), step(2, 9.0), step(3, 9.0), "damaged\n".into(), step(2, 2.0)].concat();
+        std::fs::write(&file, text + "{\"step\":3,\"lo").unwrap();
+        let found = points(&file).unwrap();
+        assert_eq!(found.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((seconds(&found), mean_loss(&found)), (Some(1.0), Some(3.0)));
+        assert_eq!(of_losses(&found).len(), 2);
+        assert_eq!((seconds(&[]), mean_loss(&[])), (None, None));
+        assert!(points(&dir.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_run_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = |path: &Path| Run::read(path).unwrap_err().to_string();
+        assert!(said(dir.path()).contains("holds no run.toml: expected the folder of a run"));
+        assert!(said(&dir.path().join("none")).contains("is no folder"));
+        std::fs::write(dir.path().join(RUN_FILE), "lr = \"x\"").unwrap();
+        assert!(said(dir.path()).contains("run.toml"));
+    }
+}

@@ -1,0 +1,27 @@
+//! Many runs from one file.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `file` | [`SweepFile`]: what the file says |
+//! | `values` | settings in its tables, and their values |
+//! | `points` | the settings of each run: lists, grid and search multiplied |
+//! | `search` | values that are drawn |
+//! | `names` | what the folders of the runs are called |
+//! | `plan` | [`Plan`]: all runs with their folders, and what is there already |
+//! | `work` | [`Work`]: makes the runs, several at a time |
+//! | `halving` | which runs are given up early |
+//! | `screen` | how far the sweep is |
+
+mod file;
+mod halving;
+mod names;
+mod plan;
+mod points;
+mod screen;
+mod search;
+mod values;
+mod work;
+
+pub use file::SweepFile;
+pub use plan::{Plan, Planned, Shard, There};
+pub use work::{Ended, Work, check};

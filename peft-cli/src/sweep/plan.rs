@@ -1,0 +1,288 @@
+//! All runs of a sweep with their folders, and what is there already.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use peft_core::{Error, Result, train::checkpoint::Checkpoints};
+
+use super::{file::SweepFile, names, points::points, values::settings_of};
+use crate::{
+    compare::settings_of_run,
+    message,
+    settings::{
+        Settings, file,
+        resolve::{check_uses, resolve},
+        train_config::train_config,
+    },
+    training::{
+        file_names::RUN_FILE,
+        run_result::{Ending, RunResult},
+    },
+};
+
+/// Settings that a run takes from its rows, if nobody gives them.
+const FROM_ROWS: [&str; 4] =
+    ["eval_every", "checkpoint_every", "chat_date", "null_score_diff_threshold"];
+
+/// Folders that are named in a message.
+const NAMED: usize = 3;
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The name of its folder.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its settings, defaults filled in.
+    pub settings: Settings,
+}
+
+/// What is in the folder of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// Nothing.
+    Nothing,
+    /// A run that goes on after this step.
+    Begun(usize),
+    /// A run that has ended so.
+    Ended(Ending),
+}
+
+/// All runs of a sweep.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The runs, in the order in which they are made.
+    pub runs: Vec<Planned>,
+}
+
+impl Plan {
+    /// The runs of the file at `path`, with folders in `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] naming the run whose settings cannot be used.
+    pub fn new(file: &SweepFile, path: &Path, out: &Path) -> Result<Self> {
+        let refuse = |message: String| Error::file(path, message);
+        let mut runs = Vec::new();
+        let mut names = HashSet::new();
+        for own in points(file).map_err(refuse)? {
+            let name = names::name(&own);
+            if !names.insert(name.clone()) {
+                return Err(refuse(format!(
+                    "asks for {name} more than once: some values are the same"
+                )));
+            }
+            let folder = out.join(&name);
+            let own = settings_of(&own).map_err(refuse)?;
+            let all = Settings { out: Some(folder.clone()), ..own.or(file.all.clone()) };
+            let missing = all.missing();
+            if let Some(flag) = missing.first() {
+                let key = flag.trim_start_matches('-');
+                return Err(refuse(format!("{name}: `{key}` is missing, which every run needs")));
+            }
+            let settings = checked(all)
+                .map_err(|error| refuse(format!("{name}: {}", message::of_library(&error))))?;
+            if file.halving.is_some() && settings.valid.is_none() && settings.valid_split.is_none()
+            {
+                return Err(refuse(format!(
+                    "{name}: [halving] needs validation rows (`valid`, `valid_split`)"
+                )));
+            }
+            runs.push(Planned { name, folder, settings });
+        }
+        // Those of one model one after another, so that it is loaded once.
+        let models: Vec<Settings> = runs.iter().map(|run| of_model(&run.settings)).collect();
+        let place =
+            |run: &Planned| models.iter().position(|model| *model == of_model(&run.settings));
+        runs.sort_by_cached_key(place);
+        Ok(Self { runs })
+    }
+
+    /// What is in the folder of each run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if a folder holds a run with other settings; [`Error::Read`] or [`Error::File`].
+    pub fn there(&self) -> Result<Vec<There>> {
+        let mut found = Vec::with_capacity(self.runs.len());
+        let mut others = Vec::new();
+        for run in &self.runs {
+            let run_file = run.folder.join(RUN_FILE);
+            if !run_file.exists() {
+                found.push(There::Nothing);
+                continue;
+            }
+            let differing = differing(&run.settings, &file::load(&run_file)?);
+            if !differing.is_empty() {
+                others.push(format!("{}: {}", run.folder.display(), differing.join(", ")));
+            }
+            found.push(match RunResult::read(&run.folder)?.map(|result| result.ending) {
+                Some(ending) if ending != Ending::Begun => There::Ended(ending),
+                _ => {
+                    let newest = Checkpoints::new(&run.folder, 1).list()?;
+                    There::Begun(newest.first().map_or(0, |(step, _)| *step))
+                }
+            });
+        }
+        if others.is_empty() {
+            return Ok(found);
+        }
+        let more = match others.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("\n  and {more} more"),
+        };
+        others.truncate(NAMED);
+        Err(Error::Mismatch(format!(
+            "the file of the sweep was changed, or its folder is that of another: runs are there with other settings\n  \
+             {}{more}\ngive another --out, or remove the folders that are to be made anew",
+            others.join("\n  ")
+        )))
+    }
+
+    /// The places of the runs of a part of the sweep.
+    pub fn of_shard(&self, shard: Shard) -> Vec<usize> {
+        (0..self.runs.len()).filter(|place| place % shard.of == shard.index - 1).collect()
+    }
+}
+
+/// Checks everything that needs no model.
+fn checked(settings: Settings) -> Result<Settings> {
+    let settings = resolve(settings)?;
+    let task = *Settings::required(&settings.task, "--task")?;
+    train_config(&settings, task)?;
+    check_uses(&settings, task)?;
+    Ok(settings)
+}
+
+/// The settings by which a model is loaded.
+fn of_model(settings: &Settings) -> Settings {
+    let Settings { model, base_weights, compute, recompute, .. } = settings.clone();
+    Settings { model, base_weights, compute, recompute, ..Settings::default() }
+}
+
+/// The settings by which the run that is there differs.
+fn differing(planned: &Settings, stored: &Settings) -> Vec<String> {
+    let (planned, stored) = (settings_of_run(planned), settings_of_run(stored));
+    let names = planned.keys().chain(stored.keys().filter(|name| !planned.contains_key(*name)));
+    let shown = |value: Option<&serde_json::Value>| {
+        value.map_or_else(|| "none".to_string(), ToString::to_string)
+    };
+    names
+        .filter(|name| planned.contains_key(*name) || !FROM_ROWS.contains(&name.as_str()))
+        .filter(|name| planned.get(*name) != stored.get(*name))
+        .map(|name| {
+            format!("{name} is {}, not {}", shown(stored.get(name)), shown(planned.get(name)))
+        })
+        .collect()
+}
+
+/// A part of a sweep: each machine makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which one, from 1 on.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Shard {
+    /// All of it.
+    pub const WHOLE: Self = Self { index: 1, of: 1 };
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let parts = text
+            .split_once('/')
+            .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((index, of)) if 1 <= index && index <= of => Ok(Self { index, of }),
+            _ => Err("expected i/n with i from 1 to n, such as 2/3".to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const FILE: &str = "model = \"m\"\ntask = \"causal-lm\"\ntrain = \"a.jsonl\"\nsteps = 5\nmethod = \"prompt\"\n";
+
+    fn plan(text: &str, out: &Path) -> Result<Plan> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.toml");
+        fs::write(&path, text).unwrap();
+        Plan::new(&SweepFile::read(&path)?, &path, out)
+    }
+
+    #[test]
+    fn runs_have_all_settings_and_a_folder() {
+        let out = Path::new("out");
+        let found = plan(&format!("{FILE}[grid]\nseed = [1, 2]\nlr = [0.5, 1]"), out).unwrap();
+        let names: Vec<&str> = found.runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, ["lr=0.5,seed=1", "lr=0.5,seed=2", "lr=1,seed=1", "lr=1,seed=2"]);
+        assert_eq!(found.runs[2].settings.lr, Some(1.0));
+        assert_eq!(found.runs[2].settings.optimizer.as_deref(), Some("adamw"));
+        assert_eq!(found.runs[2].folder, out.join("lr=1,seed=1"));
+        assert_eq!(found.there().unwrap(), [There::Nothing; 4]);
+        let parts = ["1/2", "2/2"].map(|shard| found.of_shard(shard.parse().unwrap()));
+        assert_eq!(parts, [[0, 2], [1, 3]]);
+        assert!(
+            ["0/2", "3/2", "1", "a/b", "1/0"].iter().all(|text| text.parse::<Shard>().is_err())
+        );
+        let models =
+            plan(&format!("{FILE}[grid]\nseed = [1, 2]\nmodel = [\"b\", \"a\"]"), out).unwrap();
+        let names: Vec<&str> = models.runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, ["model=b,seed=1", "model=b,seed=2", "model=a,seed=1", "model=a,seed=2"]);
+    }
+
+    #[test]
+    fn what_no_run_can_use_is_named_with_the_run() {
+        let said = |text: &str| plan(text, Path::new("out")).unwrap_err().to_string();
+        for (text, says) in [
+            (
+                &FILE.replace("steps = 5\n", "patience = 1\n")[..],
+                "run: --patience: needs validation rows",
+            ),
+            ("lr = 0.1\n", "run: `model` is missing"),
+            (&format!("{FILE}[grid]\nlr = [0.1, -1]"), "lr=-1"),
+            (&format!("{FILE}[grid]\nlr = [0.1, 0.10]"), "asks for lr=0.1 more than once"),
+            (&format!("{FILE}[halving]\nat = [0.5]"), "run: [halving] needs validation rows"),
+        ] {
+            let found = said(text);
+            assert!(found.contains(says), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_other_settings_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = plan(FILE, dir.path()).unwrap();
+        let folder = &first.runs[0].folder;
+        fs::create_dir(folder).unwrap();
+        let stored = Settings { eval_every: Some(7), ..first.runs[0].settings.clone() };
+        fs::write(folder.join(RUN_FILE), file::to_run_file(&stored, folder)).unwrap();
+        assert_eq!(first.there().unwrap(), [There::Begun(0)]);
+        RunResult { ending: Ending::Halted, ..RunResult::default() }.write(folder).unwrap();
+        assert_eq!(first.there().unwrap(), [There::Ended(Ending::Halted)]);
+        for (text, says) in [
+            (FILE.replace("steps = 5", "steps = 6"), "steps is 5, not 6"),
+            (
+                format!("{FILE}eval_every = 9\nvalid = \"b\"\n"),
+                "eval_every is 7, not 9, valid is none, not \"b\"",
+            ),
+        ] {
+            let message = plan(&text, dir.path()).unwrap().there().unwrap_err().to_string();
+            assert!(message.contains(says) && message.contains("give another --out"), "{message}");
+        }
+    }
+}

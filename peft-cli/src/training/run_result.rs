@@ -1,0 +1,175 @@
+//! `result.json`: how a run ended, and what its other files do not say. It is there from the first step on, so that a run
+//! that was killed is told from one that has ended.
+
+use std::path::Path;
+
+use peft_core::{
+    Error, Result,
+    adapter::atomic,
+    formats::read,
+    train::{Plan, sum_of_rows},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{PreparedRun, TrainedRun, file_names::RESULT, overwrite};
+use crate::screen::memory;
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It has begun, and not ended: it goes on, or was killed.
+    #[default]
+    Begun,
+    /// It has an adapter.
+    Finished,
+    /// Its loss was no number any more.
+    Diverged,
+    /// A sweep gave it up, since others were better after as many steps.
+    Halted,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunResult {
+    /// What became of it.
+    pub ending: Ending,
+    /// The step of its adapter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// The last step that it made; of a run that diverged the one that it could not make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_step: Option<usize>,
+    /// The steps that were planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_steps: Option<usize>,
+    /// The score that chose the step, if there were validation rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_metric: Option<String>,
+    /// The mean loss of its last steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_loss: Option<f64>,
+    /// Parameters that were trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained_parameters: Option<usize>,
+    /// Parameters of the adapter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_parameters: Option<usize>,
+    /// The most bytes of main memory that the process which ended the run had until then, where the system says so and
+    /// no other run was made at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
+    /// The number of rows that were learnt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_rows: Option<usize>,
+    /// The number of rows that were scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_rows: Option<usize>,
+    /// Their sum, which tells other rows, or other token ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_sha256: Option<String>,
+}
+
+impl RunResult {
+    /// That of a run which has begun.
+    pub fn begun(plan: &Plan) -> Self {
+        let best_metric = plan.best_metric.as_ref().map(|best| best.name.clone());
+        Self { total_steps: Some(plan.total_steps), best_metric, ..Self::default() }
+    }
+
+    /// That of a run which has made its last step; `train_loss` is the mean of the last ones.
+    pub fn finished(run: &PreparedRun, trained: &TrainedRun, train_loss: Option<f64>) -> Self {
+        let valid = &run.valid.examples;
+        let is_scored = !valid.is_empty();
+        Self {
+            ending: Ending::Finished,
+            step: Some(trained.step),
+            last_step: Some(trained.last_step),
+            total_steps: Some(trained.total_steps),
+            best_metric: is_scored.then(|| run.config.best_metric(run.labels.as_ref()).name),
+            train_loss,
+            trained_parameters: Some(trained.trained_parameters),
+            stored_parameters: Some(trained.stored_parameters()),
+            peak_memory: memory::peak(),
+            train_rows: Some(run.train.examples.len()),
+            valid_rows: Some(valid.len()),
+            valid_sha256: is_scored.then(|| sum_of_rows(valid)),
+        }
+    }
+
+    /// That of the run in a folder; `None` of one of an earlier version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::File`].
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(RESULT);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = read::bytes(&path)?;
+        let found = serde_json::from_slice(&bytes);
+        let found = found
+            .map_err(|error| Error::file(&path, format!("not the result of a run: {error}")))?;
+        Ok(Some(found))
+    }
+
+    /// Writes it into a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(RESULT);
+        let text = serde_json::to_string_pretty(self);
+        let text = text.map_err(|error| Error::file(&path, error.to_string()))?;
+        atomic::write_file(&path, format!("{text}\n").as_bytes())
+    }
+}
+
+/// Keeps that a run ended since its loss was no number, if this error says so.
+///
+/// # Errors
+///
+/// [`Error::Write`].
+pub fn diverged(run: &PreparedRun, error: &Error, folder: &Path) -> Result<()> {
+    let Error::NotFinite { step, .. } = error else { return Ok(()) };
+    let ending = Ending::Diverged;
+    let result = RunResult::read(folder)?.unwrap_or_default();
+    let total_steps = Some(run.total_steps());
+    RunResult { ending, last_step: Some(*step), total_steps, ..result }.write(folder)
+}
+
+/// Puts what a run has made into its folder: the adapter, and then its result.
+///
+/// # Errors
+///
+/// [`Error::Write`]; the run can be resumed then.
+pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<()> {
+    trained.adapter.save(folder)?;
+    overwrite::adapter_saved(folder)?;
+    result.write(folder)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(RunResult::read(dir.path()).unwrap(), None);
+        let begun = RunResult { total_steps: Some(7), ..RunResult::default() };
+        begun.write(dir.path()).unwrap();
+        assert_eq!(RunResult::read(dir.path()).unwrap(), Some(begun));
+        let result =
+            RunResult { ending: Ending::Finished, train_loss: Some(0.1), ..RunResult::default() };
+        result.write(dir.path()).unwrap();
+        assert_eq!(RunResult::read(dir.path()).unwrap(), Some(result));
+        std::fs::write(dir.path().join(RESULT), "{\"ending\": 3}").unwrap();
+        let message = RunResult::read(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("not the result of a run"), "{message}");
+    }
+}

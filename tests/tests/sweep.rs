@@ -1,0 +1,308 @@
+//! `peft sweep`: many runs from one file, killed and continued, in parts, several at a time.
+#![cfg(unix)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use peft_core::contract::rng;
+use rand::Rng;
+use serde_json::Value;
+
+use crate::support::{peft, root, succeed, tiny_model};
+
+/// Settings of all runs: a tiny model, few rows.
+fn settings() -> String {
+    let at = |path: &str| root().join(path).display().to_string();
+    let rows = |name: &str| at(&format!("tests/vectors/training/{name}/rows.jsonl"));
+    format!(
+        "model = {:?}\ntask = \"seq-cls\"\ntrain = {:?}\nvalid = {:?}\nsteps = 12\nbatch_size = 4\neval_every = 3\n",
+        at(&tiny_model("bert")),
+        rows("bert-prefix"),
+        rows("bert-prompt")
+    )
+}
+
+const RUNS: &str = "[[runs]]\nmethod = \"prompt\"\nnum_virtual_tokens = [2, 4]\n[[runs]]\nmethod = \"ptv2\"\n\
+                    num_virtual_tokens = 3\n[grid]\nseed = [1, 2]\n";
+
+fn sweep(dir: &Path, out: &str, flags: &[&str]) -> Command {
+    let mut command = peft(dir);
+    command.args(["sweep", "sweep.toml", "--out", out]).args(flags);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A folder with a file of a sweep.
+fn folder(text: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sweep.toml"), text).unwrap();
+    dir
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The runs in a folder that have ended, with what they have left.
+fn ended(out: &Path) -> BTreeMap<String, (SystemTime, String)> {
+    let Ok(entries) = fs::read_dir(out) else { return BTreeMap::new() };
+    let run = |folder: &Path| {
+        let file = folder.join("result.json");
+        let text = fs::read_to_string(&file).ok()?;
+        let result: Value = serde_json::from_str(&text).unwrap();
+        (result["ending"] != "begun")
+            .then(|| (fs::metadata(&file).unwrap().modified().unwrap(), text))
+    };
+    let named = |folder: &Path| folder.file_name().unwrap().to_str().unwrap().to_string();
+    let folders = entries.map(|entry| entry.unwrap().path());
+    folders.filter_map(|folder| Some((named(&folder), run(&folder)?))).collect()
+}
+
+/// Runs a sweep that is killed so often at random moments and then left alone; gives its table.
+fn killed(dir: &Path, out: &str, flags: &[&str], kills: usize) -> String {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    println!("seed of the random moments {seed}");
+    let mut moments = rng::stream(seed, 0, "tests/sweep");
+    for _ in 0..kills {
+        let before = ended(&dir.join(out));
+        let mut process = sweep(dir, out, flags).spawn().unwrap();
+        sleep(Duration::from_millis(moments.random_range(20..500)));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let after = ended(&dir.join(out));
+        // Nothing that had ended was touched.
+        assert!(
+            before.iter().all(|(name, run)| after.get(name) == Some(run)),
+            "{before:?} {after:?}"
+        );
+    }
+    stdout(&succeed(&mut sweep(dir, out, flags)))
+}
+
+#[test]
+fn a_sweep_that_was_killed_ends_like_one_that_was_not() {
+    let dir = folder(&(settings() + RUNS));
+    let expected = stdout(&succeed(&mut sweep(dir.path(), "whole", &[])));
+    assert_eq!(expected.lines().count(), 1 + 3 + 1 + 2, "{expected}");
+    assert_eq!(killed(dir.path(), "killed", &[], 6), expected);
+    assert_eq!(killed(dir.path(), "both", &["--jobs", "2"], 4), expected);
+    for out in ["whole", "killed", "both"] {
+        assert_eq!(ended(&dir.path().join(out)).len(), 6);
+    }
+    let same = |file: &str| {
+        let read = |out: &str| {
+            fs::read(dir.path().join(out).join("method=ptv2,p=3,seed=2").join(file)).unwrap()
+        };
+        assert!(read("whole") == read("killed") && read("whole") == read("both"), "{file}");
+    };
+    ["adapter_model.safetensors", "evaluations.jsonl"].into_iter().for_each(same);
+    // Once more, nothing is left to do.
+    let again = succeed(&mut sweep(dir.path(), "whole", &[]));
+    assert_eq!(stdout(&again), expected);
+    assert!(!stderr(&again).contains("runs in whole"), "{}", stderr(&again));
+    // The runs are those of `peft train`, and `peft compare` knows their times.
+    let run = dir.path().join("whole/method=prompt,p=2,seed=1");
+    let mut alone = peft(dir.path());
+    alone.args(["train", "--config"]).arg(run.join("run.toml")).args(["--out", "alone"]);
+    succeed(&mut alone);
+    let read = |folder: &Path| fs::read(folder.join("adapter_model.safetensors")).unwrap();
+    assert!(read(&run) == read(&dir.path().join("alone")));
+    let mut compare = peft(dir.path());
+    let table = stdout(&succeed(compare.args(["compare", "whole"])));
+    assert!(table.contains("seconds"), "{table}");
+    let without = stdout(&succeed(peft(dir.path()).args(["compare", "whole", "--no-times"])));
+    assert_eq!(without, expected);
+}
+
+#[test]
+fn parts_on_several_machines_make_one_sweep() {
+    let dir = folder(&(settings() + RUNS));
+    let whole = stdout(&succeed(&mut sweep(dir.path(), "whole", &[])));
+    let first = succeed(&mut sweep(dir.path(), "parts", &["--shard", "1/2"]));
+    assert!(stderr(&first).contains("3 runs of this shard in parts\n"), "{}", stderr(&first));
+    let dry = stdout(&succeed(&mut sweep(dir.path(), "parts", &["--dry-run"])));
+    assert!(
+        dry.contains("method=prompt,p=2,seed=2  to be made")
+            && dry.ends_with("6 runs, 3 of them ended\n"),
+        "{dry}"
+    );
+    assert_eq!(stdout(&succeed(&mut sweep(dir.path(), "parts", &["--shard", "2/2"]))), whole);
+    let dry = succeed(&mut sweep(dir.path(), "nowhere", &["--dry-run", "--json"]));
+    let dry: Value = serde_json::from_str(&stdout(&dry)).unwrap();
+    assert_eq!(dry["runs"].as_array().unwrap().len(), 6);
+    assert_eq!(dry["runs"][0]["settings"]["num_virtual_tokens"], 2);
+    assert!(!dir.path().join("nowhere").exists());
+}
+
+#[test]
+fn a_changed_file_is_noticed() {
+    let dir = folder(&(settings() + "[grid]\nmethod = [\"head\"]\nseed = [1, 2]"));
+    succeed(&mut sweep(dir.path(), "out", &[]));
+    let write = |text: &str| fs::write(dir.path().join("sweep.toml"), text).unwrap();
+    // More of them are no change.
+    write(&(settings() + "[grid]\nmethod = [\"head\"]\nseed = [1, 2, 3]"));
+    let before = ended(&dir.path().join("out"));
+    let more = succeed(&mut sweep(dir.path(), "out", &["--csv"]));
+    assert!(stderr(&more).contains("3 runs in out, 2 of them ended already"), "{}", stderr(&more));
+    assert_eq!(
+        stdout(&more).lines().nth(1).unwrap().split(',').nth(2),
+        Some("3"),
+        "{}",
+        stdout(&more)
+    );
+    let after = ended(&dir.path().join("out"));
+    assert!(after.len() == 3 && before.iter().all(|(name, run)| after.get(name) == Some(run)));
+    write(&(settings() + "lr = 0.5\n[grid]\nmethod = [\"head\"]\nseed = [1, 2]"));
+    let refused = sweep(dir.path(), "out", &[]).output().unwrap();
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("out/method=head,seed=1: lr is 0.01, not 0.5")
+            && said.contains("give another --out"),
+        "{said}"
+    );
+    assert_eq!(ended(&dir.path().join("out")), after);
+}
+
+#[test]
+fn one_run_that_fails_leaves_the_others() {
+    let dir = folder(&(settings() + "[grid]\nmethod = [\"prompt\"]\nlr = [0.1, 1e38]"));
+    let made = succeed(&mut sweep(dir.path(), "out", &[]));
+    assert!(
+        stderr(&made).contains("method=prompt,lr=1e38  diverged: the loss became"),
+        "{}",
+        stderr(&made)
+    );
+    assert!(
+        stderr(&made).contains("lr=1e38 is left out: its loss was no number any more"),
+        "{}",
+        stderr(&made)
+    );
+    let again = succeed(&mut sweep(dir.path(), "out", &[]));
+    assert_eq!(stdout(&again), stdout(&made));
+    // Rows that are not there fail one run, not the other, which is made.
+    let dir = folder(&(settings() + "method = \"head\"\n[grid]\ntrain_rows = [8, 100000]"));
+    let failed = sweep(dir.path(), "out", &[]).output().unwrap();
+    let said = stderr(&failed);
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("train_rows=100000: --train-rows: found 100000, expected 1 to"),
+        "{said}"
+    );
+    assert!(stdout(&failed).contains("accuracy"), "{}", stdout(&failed));
+}
+
+#[test]
+fn fewer_rows_are_drawn_by_the_seed() {
+    let dir =
+        folder(&(settings() + "method = \"head\"\n[grid]\ntrain_rows = [4, 8]\nseed = [1, 2]\n"));
+    let table = stdout(&succeed(&mut sweep(dir.path(), "out", &["--json"])));
+    let table: Value = serde_json::from_str(&table).unwrap();
+    let systems = table["systems"].as_array().unwrap();
+    let rows: Vec<u64> =
+        systems.iter().map(|one| one["settings"]["train_rows"].as_u64().unwrap()).collect();
+    assert!(rows == [4, 8] || rows == [8, 4], "{rows:?}");
+    let result =
+        fs::read_to_string(dir.path().join("out/train_rows=8,seed=1/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["train_rows"], 8);
+}
+
+#[test]
+fn runs_that_are_behind_are_given_up() {
+    let text = settings()
+        + "method = \"prompt\"\n[search]\ncount = 6\nlr = { log_uniform = [1e-6, 0.1] }\n";
+    let dir = folder(&(text + "[halving]\nat = [0.25, 0.5]\nkeep = 0.5\n"));
+    let whole = succeed(&mut sweep(dir.path(), "whole", &[]));
+    let results = ended(&dir.path().join("whole"));
+    let of = |ending: &str| {
+        let is =
+            |text: &&(SystemTime, String)| text.1.contains(&format!("\"ending\": \"{ending}\""));
+        results.values().filter(is).count()
+    };
+    assert_eq!((results.len(), of("halted"), of("finished")), (6, 4, 2), "{results:?}");
+    let halted = |(_, text): &(SystemTime, String)| {
+        serde_json::from_str::<Value>(text).unwrap()["last_step"].clone()
+    };
+    let mut steps: Vec<u64> =
+        results.values().filter_map(|result| halted(result).as_u64()).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, [3, 3, 3, 6, 12, 12]);
+    assert!(
+        stderr(&whole).contains("its sweep gave it up after step 3 of 12"),
+        "{}",
+        stderr(&whole)
+    );
+    assert_eq!(killed(dir.path(), "killed", &[], 5), stdout(&whole));
+    let endings = |out: &str| -> Vec<(String, Value)> {
+        let read = |(name, (_, text)): (String, (SystemTime, String))| {
+            (name, serde_json::from_str::<Value>(&text).unwrap()["ending"].clone())
+        };
+        ended(&dir.path().join(out)).into_iter().map(read).collect()
+    };
+    assert_eq!(endings("whole"), endings("killed"));
+}
+
+#[test]
+fn what_is_wrong_is_said_before_anything_is_made() {
+    let good = settings() + "method = \"head\"\n";
+    for (text, flags, code, says) in [
+        (good.clone(), &["--jobs", "0"][..], 2, "--jobs: found 0, expected 1 to"),
+        (good.clone(), &["--shard", "3/2"], 2, "2/3"),
+        (
+            good.clone() + "[halving]\nat = [0.5]",
+            &["--shard", "1/2"],
+            2,
+            "--shard: not used with [halving]",
+        ),
+        (good.clone() + "lrr = 1", &[], 2, "`lrr` is no setting; did you mean `lr`?"),
+        (good.clone() + "[grid]\nmethod = \"head\"", &[], 2, "expected a list of values"),
+        (good.clone() + "[grid]\nbatch_size = [0]", &[], 2, "batch_size=0: "),
+        (good.replace("bert", "nobody"), &[], 1, "nobody"),
+        (String::new(), &[], 2, "run: `model` is missing"),
+    ] {
+        let dir = folder(&text);
+        let refused = sweep(dir.path(), "out", flags).output().unwrap();
+        let said = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(code), "{text}: {said}");
+        assert!(said.contains(says), "{text}: {said}");
+        assert!(refused.stdout.is_empty() && ended(&dir.path().join("out")).is_empty(), "{text}");
+    }
+    let dir = folder(&good);
+    let mut none = peft(dir.path());
+    let refused = none.args(["sweep", "sweep.toml"]).output().unwrap();
+    assert!(stderr(&refused).contains("--out is required"), "{}", stderr(&refused));
+    let mut missing = peft(dir.path());
+    let refused = missing.args(["sweep", "swept.toml", "--out", "out"]).output().unwrap();
+    assert!(stderr(&refused).contains("did you mean sweep.toml?"), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_signal_stops_it_in_order() {
+    let dir = folder(&(settings().replace("steps = 12", "steps = 100000") + RUNS));
+    let mut process = sweep(dir.path(), "out", &[]).spawn().unwrap();
+    let metrics = dir.path().join("out/method=prompt,p=2,seed=1/metrics.jsonl");
+    let has_begun = || fs::metadata(&metrics).is_ok_and(|file| file.len() > 0);
+    for _ in 0..3000 {
+        if has_begun() {
+            break;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    assert!(has_begun());
+    succeed(Command::new("kill").arg("-INT").arg(process.id().to_string()));
+    let status = process.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let dry = stdout(&succeed(&mut sweep(dir.path(), "out", &["--dry-run"])));
+    assert!(dry.contains("method=prompt,p=2,seed=1  goes on after step "), "{dry}");
+}
