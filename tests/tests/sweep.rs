@@ -179,12 +179,12 @@ fn one_run_that_fails_leaves_the_others() {
     let dir = folder(&(settings() + "[grid]\nmethod = [\"prompt\"]\nlr = [0.1, 1e38]"));
     let made = succeed(&mut sweep(dir.path(), "out", &[]));
     assert!(
-        stderr(&made).contains("method=prompt,lr=1e38  diverged: the loss became"),
+        stderr(&made).contains("method=prompt,lr=1e+38  diverged: the loss became"),
         "{}",
         stderr(&made)
     );
     assert!(
-        stderr(&made).contains("lr=1e38 is left out: its loss was no number any more"),
+        stderr(&made).contains("lr=1e+38 is left out: its loss was no number any more"),
         "{}",
         stderr(&made)
     );

@@ -12,6 +12,7 @@ use super::{
     groups::{Comparison, System},
     row_scores::{Fields, RowScores},
 };
+use crate::output::grouped;
 
 /// The difference of a system to the first over rows that both answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +49,8 @@ pub struct Differences {
     pub what: Option<String>,
     /// The number of rows.
     pub num_rows: usize,
+    /// Whether the scores of rows are means over several seeds.
+    pub is_mean: bool,
     /// How often rows are drawn.
     pub resamples: usize,
     /// What should be known of them.
@@ -93,7 +96,11 @@ impl Differences {
             );
             return Err(Error::setting("--significance", message));
         }
+        if notes.len() == systems.len() {
+            notes = vec!["no folder holds predictions.jsonl: only seeds are compared".to_string()];
+        }
         found.notes = notes;
+        found.is_mean = systems.iter().any(|system| system.runs.len() > 1);
         found.resamples = resamples;
         Ok(found)
     }
@@ -137,11 +144,11 @@ impl Differences {
         let count = self.rows.iter().flatten().count();
         if let Some(what) = self.what.as_ref().filter(|_| count > 0) {
             captions.push(format!(
-                "rows: {what} minus that of the first line, over {} rows, averaged over the seeds of a system; 95 % interval \
-                 by the paired bootstrap, p by approximate randomisation, {} draws each{}: whether other rows would say the \
-                 same of these adapters",
-                self.num_rows,
-                self.resamples,
+                "rows: {what} minus that of the first line, over {} rows{}; 95 % interval by the paired bootstrap, p by \
+                 approximate randomisation, {} draws each{}: whether other rows would say the same of these adapters",
+                grouped(self.num_rows),
+                if self.is_mean { ", averaged over the seeds of a system" } else { "" },
+                grouped(self.resamples),
                 corrected(count)
             ));
         }

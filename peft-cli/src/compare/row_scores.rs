@@ -333,7 +333,7 @@ mod tests {
     fn what_is_no_prediction_is_said_with_its_line() {
         let said = |text: &str| read(text, &Fields::default()).unwrap_err().to_string();
         for (text, says) in [
-            ("", "no rows"),
+            ("", "holds no records"),
             ("{\"a\": 1}\n", "line 1: holds neither `exact_match`"),
             (
                 "{\"label\": 1, \"input\": {\"label\": 1}}\n{\"label\": 1}\n",

@@ -166,7 +166,7 @@ fn add_differences(grid: &mut Grid, differences: &Differences) {
     };
     let nothing = || [NOTHING.to_string(), NOTHING.to_string()];
     if differences.rows.iter().any(Option::is_some) {
-        grid.header.extend(["rows: difference", "p"].map(String::from));
+        grid.header.extend(["rows: difference", "rows: p"].map(String::from));
         for (row, found) in grid.rows.iter_mut().zip(&differences.rows) {
             row.extend(found.map_or_else(nothing, |found| {
                 [cell(found.difference, found.interval), probability(found.corrected)]
@@ -174,7 +174,7 @@ fn add_differences(grid: &mut Grid, differences: &Differences) {
         }
     }
     if differences.seeds.iter().any(Option::is_some) {
-        grid.header.extend(["seeds: difference", "p"].map(String::from));
+        grid.header.extend(["seeds: difference", "seeds: p"].map(String::from));
         for (row, found) in grid.rows.iter_mut().zip(&differences.seeds) {
             row.extend(found.map_or_else(nothing, |found| {
                 [cell(found.test.difference, found.test.interval), probability(found.corrected)]
@@ -329,7 +329,7 @@ mod tests {
         let of = |format| grid().written(format);
         assert_eq!(
             of(Format::Text),
-            "init_text  accuracy\na|b, \"c\"   0.5000 ± 0.0100\n50 %                     -\n\naccuracy, higher is better"
+            "init_text         accuracy\na|b, \"c\"   0.5000 ± 0.0100\n50 %                     -\n\naccuracy, higher is better"
         );
         assert_eq!(
             of(Format::Markdown),

@@ -94,7 +94,9 @@ mod tests {
         let with = peak().unwrap_or_default();
         drop(std::hint::black_box(taken));
         assert!(reset_peak() && with >= before + (128 << 20), "{before} {with}");
-        assert!(peak().is_some_and(|after| after < with));
+        // What was freed may be kept for what comes.
+        let [after, now] = [peak(), resident()].map(Option::unwrap_or_default);
+        assert!(after < now + (64 << 20), "{after} {now}");
     }
 
     #[test]

@@ -90,7 +90,7 @@ mod tests {
             of(
                 "seed = 1\nlr = 0.3\nnum_virtual_tokens = 20\nmethod = \"prompt\"\nclip_norm = 1e-5"
             ),
-            "method=prompt,p=20,clip_norm=1e-5,lr=0.3,seed=1"
+            "method=prompt,p=20,clip_norm=0.00001,lr=0.3,seed=1"
         );
         assert_eq!(of(""), "run");
         let (one, two) = (of("init_text = \"a b\""), of("init_text = \"a_b\""));

@@ -347,8 +347,8 @@ pub fn check(ended: &Ended, signals: &Signals, command: &str) -> CliResult {
         [] => Ok(()),
         [(name, why)] => Err(Error::Mismatch(format!("{name} failed: {why}")).into()),
         [(name, why), others @ ..] => {
-            let message = format!("{name} failed, and {} others: {why}", others.len());
-            Err(Error::Mismatch(message).into())
+            let all = others.len() + 1;
+            Err(Error::Mismatch(format!("{all} runs failed; the first, {name}: {why}")).into())
         }
     }
 }

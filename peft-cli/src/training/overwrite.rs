@@ -215,12 +215,13 @@ mod tests {
     #[test]
     fn what_a_kill_interrupted_is_finished() {
         type Step = fn(&Path);
-        let steps: [Step; 7] = [
+        let steps: [Step; 8] = [
             |out| atomic::set_aside(&out.join("checkpoints/step-000004")).unwrap(),
             |out| atomic::set_aside(&out.join("checkpoints/step-000002")).unwrap(),
             |out| atomic::set_aside(&out.join(METRICS)).unwrap(),
             |out| atomic::set_aside(&out.join(EVALUATIONS)).unwrap(),
             |out| atomic::set_aside(&damaged_lines_of(&out.join(METRICS))).unwrap(),
+            |out| atomic::set_aside(&out.join(RESULT)).unwrap(),
             |out| fs::write(out.join(EARLIER), sum_of_fields(out).unwrap()).unwrap(),
             |out| fs::rename(out.join(NEXT), out.join(RUN_FILE)).unwrap(),
         ];

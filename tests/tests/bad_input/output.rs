@@ -170,7 +170,7 @@ pub const CASES: &[Case] = &[
             classify("--lr 1e38 --steps 9")
         },
         says: &["the loss became", "at step", "--clip-norm"],
-        leaves: &["out", "out/run.toml", "out/metrics.jsonl"],
+        leaves: &["out", "out/run.toml", "out/result.json", "out/metrics.jsonl"],
         ..CASE
     },
     Case {
@@ -181,7 +181,13 @@ pub const CASES: &[Case] = &[
             classify("--lr 1e38 --steps 9 --overwrite")
         },
         says: &["the loss became", "at step", "--clip-norm"],
-        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints", "out/.peft.earlier"],
+        leaves: &[
+            "out/run.toml",
+            "out/result.json",
+            "out/metrics.jsonl",
+            "out/checkpoints",
+            "out/.peft.earlier",
+        ],
         then: "inspect out",
         ..CASE
     },
@@ -193,7 +199,7 @@ pub const CASES: &[Case] = &[
         },
         blocks: 8,
         says: &["cannot write out/", "File too large"],
-        leaves: &["out", "out/run.toml", "out/metrics.jsonl", "out/checkpoints"],
+        leaves: &["out", "out/run.toml", "out/result.json", "out/metrics.jsonl", "out/checkpoints"],
         ..CASE
     },
     Case {
@@ -204,7 +210,13 @@ pub const CASES: &[Case] = &[
         },
         blocks: 8,
         says: &["cannot write out/", "File too large"],
-        leaves: &["out/run.toml", "out/metrics.jsonl", "out/checkpoints", "out/.peft.earlier"],
+        leaves: &[
+            "out/run.toml",
+            "out/result.json",
+            "out/metrics.jsonl",
+            "out/checkpoints",
+            "out/.peft.earlier",
+        ],
         then: "inspect out",
         ..CASE
     },
@@ -216,6 +228,7 @@ pub const CASES: &[Case] = &[
         },
         blocks: 4,
         says: &["cannot write out/adapter_model.safetensors", "File too large"],
+        leaves: &["out/result.json"],
         then: "inspect out",
         ..CASE
     },
@@ -231,6 +244,7 @@ pub const CASES: &[Case] = &[
         },
         blocks: 2,
         says: &["cannot write out/burn_peft.json", "File too large"],
+        leaves: &["out/result.json"],
         then: "inspect out",
         ..CASE
     },
