@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use peft_core::{
-    Adapter, Error, ProblemType, Result, data::Labels, formats::read, train::BestMetric,
-};
+use peft_core::{Adapter, Error, Result, data::Labels, formats::read, train::BestMetric};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -162,7 +160,7 @@ fn best_metric(settings: &Settings, adapter: Option<&Adapter>) -> String {
     }
     let own = adapter.map(|adapter| &adapter.config.own);
     let labels = own.and_then(|own| Labels::from_list(own.labels.clone()?).ok());
-    let problem_type = own.and_then(|own| own.problem_type).unwrap_or(ProblemType::default());
+    let problem_type = own.and_then(|own| own.problem_type).unwrap_or_default();
     match settings.task {
         Some(task) => BestMetric::of_task(task, problem_type, labels.as_ref()).name,
         None => "loss".to_string(),
