@@ -18,13 +18,21 @@ use peft_core::{
 const WAY_OUT: &str = "needs METEOR's own program, whose synonyms and paraphrases nothing else has: name meteor-1.5.jar, with its folder \
      `data` beside it (both are in the Python package pycocoevalcap, or at https://www.cs.cmu.edu/~alavie/METEOR); Java runs it";
 
+/// METEOR's program, if it was named.
+///
+/// # Errors
+///
+/// [`Error::Setting`] saying where it is to be had.
+pub fn named(jar: Option<&PathBuf>) -> Result<&PathBuf> {
+    jar.ok_or_else(|| Error::setting("--meteor-jar", WAY_OUT))
+}
+
 /// The score of all segments, as a fraction.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if no program is named or it cannot be run, [`Error::File`] if it ends or answers something else.
-pub fn meteor(jar: Option<&PathBuf>, segments: &[Segment]) -> Result<f64> {
-    let Some(jar) = jar else { return Err(Error::setting("--meteor-jar", WAY_OUT)) };
+/// [`Error::Setting`] if Java cannot be started, [`Error::File`] if the program ends or answers something else.
+pub fn meteor(jar: &Path, segments: &[Segment]) -> Result<f64> {
     let mut program = Program::start(jar)?;
     let mut all = "EVAL".to_owned();
     for segment in segments {

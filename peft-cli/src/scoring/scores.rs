@@ -111,7 +111,8 @@ impl<'a> Files<'a> {
                 }))
             }
             Kind::Text if metric == Metric::Meteor => {
-                meteor::meteor(self.meteor_jar, self.texts()?).map(Found::Number)
+                let jar = meteor::named(self.meteor_jar)?;
+                meteor::meteor(jar, self.texts()?).map(Found::Number)
             }
             Kind::Text => of_texts(metric, self.texts()?).map(Found::Number),
             Kind::Tags => {

@@ -29,13 +29,22 @@ impl Source {
     pub fn read(path: &Path, kind: Kind, as_lines: bool) -> Result<Self> {
         let is_rows = match content(path) {
             _ if as_lines => false,
+            // It may hold the shards of a data set.
+            _ if path.is_dir() => true,
             Ok(found) => found == Content::Rows || found == Content::Words && kind == Kind::Tags,
-            // A folder may hold the shards of a data set.
-            Err(_) if path.is_dir() => true,
             Err(error) => return Err(error),
         };
+        let lines = |path: &Path| Ok(Self::Lines(path.to_path_buf(), text_lines(path)?));
         if !is_rows {
-            return Ok(Self::Lines(path.to_path_buf(), text_lines(path)?));
+            return lines(path);
+        }
+        // Sentences of as many tags each look like words with a tag.
+        if kind == Kind::Tags
+            && !path.is_dir()
+            && content(path)? == Content::Words
+            && text_lines(path)?.iter().flat_map(|line| line.split_whitespace()).all(is_tag)
+        {
+            return lines(path);
         }
         let files = DataFiles::find(&[path], None, false)?;
         Ok(Self::Rows(path.to_path_buf(), files.rows().collect::<Result<_>>()?))
@@ -60,6 +69,14 @@ impl Source {
             Self::Lines(..) => None,
         }
     }
+}
+
+/// Whether a word is the tag of an entity, or of none.
+fn is_tag(word: &str) -> bool {
+    word == "O"
+        || word.split_once('-').is_some_and(|(letter, kind)| {
+            matches!(letter, "B" | "I" | "E" | "S" | "L" | "U" | "M") && !kind.is_empty()
+        })
 }
 
 /// Whether a line is blank.

@@ -43,10 +43,13 @@ pub fn cider(segments: &[Segment]) -> Result<f64> {
     Ok(10.0 * sum / segments.len() as f64)
 }
 
+/// The n-grams of one length in order, each with its weight.
+type Weights<'t> = Vec<(&'t [String], f64)>;
+
 /// The n-grams of a text with their weights.
 struct Weighted<'t> {
-    /// For each n: the n-grams in order, and their norm.
-    orders: Vec<(Vec<(&'t [String], f64)>, f64)>,
+    /// Those of each length, and their norm.
+    orders: Vec<(Weights<'t>, f64)>,
     /// The number of pairs of words.
     pairs: usize,
 }
@@ -56,7 +59,7 @@ impl<'t> Weighted<'t> {
         let order = |n| {
             let weigh =
                 |(ngram, count): (&'t [String], usize)| (ngram, count as f64 * weight(ngram));
-            let weighed: Vec<_> = Ngrams::of(words, n).iter().map(weigh).collect();
+            let weighed: Weights<'_> = Ngrams::of(words, n).iter().map(weigh).collect();
             let norm = weighed.iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt();
             (weighed, norm)
         };

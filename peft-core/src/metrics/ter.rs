@@ -57,6 +57,9 @@ fn edit_count(found: &[String], wanted: &[String]) -> usize {
     shifts + edits.count()
 }
 
+/// What a shift saves, the length of its run, and its place and target counted from the end: the largest is best.
+type Rank = (isize, usize, usize, usize);
+
 /// The words after the shift that saves most edits: of several, that of the longest run, then the earliest, then the one
 /// to the earliest place. `None` if none saves any, and once too many were tried.
 fn best_shift(
@@ -66,8 +69,7 @@ fn best_shift(
     tried: &mut usize,
 ) -> Option<Vec<String>> {
     let alignment = edits.alignment();
-    // What is saved, the length, and the place and target counted from the end.
-    let mut best: Option<((isize, usize, usize, usize), Vec<String>)> = None;
+    let mut best: Option<(Rank, Vec<String>)> = None;
     'all: for start in 0..words.len() {
         for place in 0..wanted.len() {
             if place.abs_diff(start) > WIDEST_SHIFT {
