@@ -1,6 +1,6 @@
 //! Tasks in TOML: what rows become by those that come with the program, in each layout of their data, and runs by them.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, slice};
 
 use peft_tests::shared;
 use serde_json::{Value, json};
@@ -52,7 +52,10 @@ fn tasks_are_listed_and_printed() {
     fs::write(&path, &text).unwrap();
     assert_eq!(succeed(peft(&root()).arg("tasks").arg(&path)).stdout, text);
     let row = json!({"premise": "p", "hypothesis": "h", "label": 1});
-    assert_eq!(of(path.to_str().unwrap(), &[row.clone()], &[]), of("superglue-rte", &[row], &[]));
+    assert_eq!(
+        of(path.to_str().unwrap(), slice::from_ref(&row), &[]),
+        of("superglue-rte", slice::from_ref(&row), &[])
+    );
     let (code, message) = refused(peft(&root()).args(["tasks", "superglue-rt"]));
     assert_eq!(code, Some(2), "{message}");
     assert!(message.ends_with("did you mean superglue-rte?\n"), "{message}");
@@ -157,7 +160,8 @@ fn pronouns_are_marked_and_wrong_referents_are_not_learnt() {
         "target": {"span1_text": "Tom", "span1_index": 2, "span2_text": "he", "span2_index": 4}});
     let expected =
         json!({"source": "Mitchell asked Tom if *he* could lend some money.", "target": "Tom"});
-    assert_eq!(of("superglue-wsc", &[flat(1), flat(0)], &["--training"]), [expected.clone()]);
+    let learnt = of("superglue-wsc", &[flat(1), flat(0)], &["--training"]);
+    assert_eq!(learnt, slice::from_ref(&expected));
     assert_eq!(of("superglue-wsc", &[flat(1), flat(0)], &[]), [expected.clone(), expected.clone()]);
     assert_eq!(of("superglue-wsc", &[nested], &["--training"]), [expected]);
 }
@@ -214,9 +218,9 @@ fn words_questions_and_intents_are_read() {
     let tags = of("conll", &[json!({"tokens": ["a"], "ner_tags": [3], "pos_tags": [1]})], &[]);
     assert_eq!(tags, [json!({"tokens": ["a"], "tags": [3]})]);
     let asked = json!({"question": "q", "context": "c a", "answers": {"text": ["a", "c"], "answer_start": [2, 0]}});
-    let read = of("squad", &[asked.clone()], &["--task=seq2seq-lm"]);
+    let read = of("squad", slice::from_ref(&asked), &["--task=seq2seq-lm"]);
     assert_eq!(read, [json!({"source": "question: q context: c a", "target": "a"})]);
-    assert_eq!(of("squad", &[asked.clone()], &[])[0]["answers"], asked["answers"]);
+    assert_eq!(of("squad", slice::from_ref(&asked), &[])[0]["answers"], asked["answers"]);
     let pair = json!({"sentence1": "a", "sentence2": "b", "label": 0, "idx": 5});
     let read = of("glue-mrpc", &[pair], &[]);
     assert_eq!(read, [json!({"source": "sentence1: a sentence2: b", "target": "not_equivalent"})]);
