@@ -287,6 +287,26 @@ fn what_is_wrong_is_said_before_anything_is_made() {
     assert!(stderr(&refused).contains("did you mean sweep.toml?"), "{}", stderr(&refused));
 }
 
+/// A recipe and a task complete the settings of a run of a sweep, as they do those of `peft train`.
+#[test]
+fn runs_may_name_recipes() {
+    let dir = folder(
+        &(settings()
+            + "num_virtual_tokens = 3\n[grid]\nrecipe = [\"liu2022-superglue\"]\nseed = [1, 2]\n"),
+    );
+    succeed(&mut sweep(dir.path(), "out", &[]));
+    let runs = ended(&dir.path().join("out"));
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    for name in runs.keys() {
+        let run = fs::read_to_string(dir.path().join("out").join(name).join("run.toml")).unwrap();
+        assert!(
+            run.contains("recipe = \"liu2022-superglue\"") && run.contains("lr = 0.007"),
+            "{run}"
+        );
+        assert!(run.contains("steps = 12") && !run.contains("epochs"), "{run}");
+    }
+}
+
 #[test]
 fn a_signal_stops_it_in_order() {
     let dir = folder(&(settings().replace("steps = 12", "steps = 100000") + RUNS));

@@ -276,6 +276,43 @@ fn rows_that_a_task_cannot_read_are_named() {
     assert!(message.contains("is for seq2seq-lm, causal-lm or seq-cls"), "{message}");
 }
 
+/// A task names the metrics of its texts, which an adapter remembers.
+#[test]
+fn texts_are_scored_by_the_metrics_of_their_task() {
+    let (Some(model), Some(data)) = (shared("models/stories260k"), shared("data/e2e-nlg")) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.jsonl");
+    let text = fs::read_to_string(data.join("dev.jsonl")).unwrap();
+    fs::write(&rows, text.lines().take(6).collect::<Vec<_>>().join("\n")).unwrap();
+    let mut train = peft(&root());
+    train.args([
+        "train",
+        "--task-file=e2e",
+        "--recipe=li2021-table",
+        "--epochs=1",
+        "--batch-size=3",
+        "--model",
+    ]);
+    train.arg(&model).arg("--train").arg(&rows).arg("--out").arg(dir.path().join("out"));
+    succeed(&mut train);
+    let eval = |flags: &[&str]| -> Value {
+        let mut command = peft(dir.path());
+        command
+            .args(["eval", "--json", "--adapter=out", "--data=rows.jsonl", "--model"])
+            .arg(&model);
+        serde_json::from_slice(&succeed(command.args(flags)).stdout).unwrap()
+    };
+    let found = eval(&["--max-new-tokens=8"]);
+    for name in ["bleu", "nist", "rouge_l_coco", "cider", "exact_match"] {
+        assert!(found[name].is_f64(), "{name}: {found}");
+    }
+    let asked = eval(&["--max-new-tokens=8", "--metric=chrf"]);
+    assert!(asked["chrf"].is_f64() && asked["bleu"].is_null(), "{asked}");
+    assert!(eval(&[])["bleu"].is_null());
+}
+
 /// A small language model learns COPA as text, remembers how its rows were made, and its answers are scored as classes.
 #[test]
 fn a_run_by_a_task_is_evaluated_by_it() {

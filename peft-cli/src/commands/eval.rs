@@ -98,7 +98,13 @@ pub struct EvalArgs {
     )]
     num_beams: Option<usize>,
     /// Also score the generated texts by a metric of `peft score`: bleu, rouge-l, chrf and so on. Again for more.
-    #[arg(long, value_name = "METRIC", requires = "max_new_tokens", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "METRIC",
+        requires = "max_new_tokens",
+        value_delimiter = ',',
+        show_default = "those that the task in TOML names"
+    )]
     metric: Vec<Asked>,
     /// File for what is generated (.jsonl, or a table: .csv, .tsv), with all targets of the input (`references`); with
     /// --rank-classes for the likeliest class of each row.
@@ -136,9 +142,13 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let is_language_model = session.task()?.is_language_model();
     let classes = session.labels.clone().filter(|_| is_language_model);
     let scores_classes = classes.is_some() && args.max_new_tokens.is_some();
+    let metric = match args.max_new_tokens {
+        Some(_) if args.metric.is_empty() => session.task_metrics(&args.text)?,
+        _ => args.metric.clone(),
+    };
     // What was generated is written beside the rows, or compared with them, and classes are read from them.
     let keeps_rows = args.predictions.is_some()
-        || !args.metric.is_empty()
+        || !metric.is_empty()
         || args.rank_classes.is_some()
         || scores_classes;
     let (records, encoded) = match keeps_rows {
@@ -227,10 +237,10 @@ pub fn run(args: &EvalArgs) -> CliResult {
             let found = of_written(&session, labels, &encoded, &written, &config, groups)?;
             metrics.extend(found.iter());
         }
-        if !args.metric.is_empty() {
+        if !metric.is_empty() {
             let segments =
                 generation_scores::segments(&session, &records, &encoded, &written, &args.text)?;
-            for asked in &args.metric {
+            for asked in &metric {
                 metrics.insert(asked.name.clone(), of_texts(asked.metric, &segments)?);
             }
         }

@@ -15,8 +15,9 @@ use crate::{
     encode_rows::encode,
     encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths},
     fields::{self, ChosenFields},
+    scoring::Asked,
     settings::Settings,
-    tasks::task_file::{GROUP, STEPS, TaskFile, group_of},
+    tasks::task_file::{GROUP, METRICS, STEPS, TaskFile, group_of, text_metrics},
     text_settings::TextArgs,
 };
 
@@ -73,6 +74,20 @@ impl Session {
             Some(steps) => Steps::parse(steps),
             None => Ok(Steps::default()),
         }
+    }
+
+    /// The metrics of texts that the task of the flags names, otherwise that of training.
+    ///
+    /// # Errors
+    ///
+    /// As for [`task_file`].
+    pub fn task_metrics(&self, text: &TextArgs) -> Result<Vec<Asked>> {
+        if let Some(file) = task_file(text)? {
+            return Ok(file.metrics);
+        }
+        // Those of a later version are no reason to score nothing.
+        let remembered = self.remembered(&None, METRICS);
+        Ok(remembered.and_then(|list| text_metrics(&list).ok()).unwrap_or_default())
     }
 
     /// What rows that belong together share, if they do: the task of the flags says it, otherwise that of training. One

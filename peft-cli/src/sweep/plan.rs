@@ -12,6 +12,7 @@ use super::{file::SweepFile, names, points::points, values::settings_of};
 use crate::{
     compare::settings_of_run,
     message,
+    recipes::layer::complete,
     settings::{
         Settings, file,
         resolve::{check_uses, resolve},
@@ -151,7 +152,7 @@ impl Plan {
 
 /// Checks everything that needs no model.
 fn checked(settings: Settings) -> Result<Settings> {
-    let settings = resolve(settings)?;
+    let settings = resolve(complete(settings)?)?;
     let task = *Settings::required(&settings.task, "--task")?;
     train_config(&settings, task)?;
     check_uses(&settings, task)?;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::shipped::SHIPPED;
 use crate::{
     nearest::{did_you_mean, nearest},
+    scoring::{Asked, Kind, Metric},
     settings::Settings,
     usage::listed,
 };
@@ -22,6 +23,9 @@ const FLAG: &str = "--task-file";
 
 /// Under what an adapter's recipe remembers the steps of the task that it was trained on.
 pub const STEPS: &str = "task_steps";
+
+/// Under what it remembers the metrics of texts, separated by commas.
+pub const METRICS: &str = "task_metrics";
 
 /// Under what it remembers the templates of groups of rows.
 pub const GROUP: &str = "task_group";
@@ -56,6 +60,8 @@ pub struct TaskFile {
     pub about: String,
     /// The names of its classes, or what a language model answers, separated by commas.
     pub labels: Option<String>,
+    /// Metrics of the texts that are written, beside those of every text.
+    pub metrics: Vec<Asked>,
     /// What changes its rows.
     pub steps: Steps,
     /// Templates of what rows that belong together share: the first whose fields a row has counts.
@@ -74,6 +80,7 @@ struct Raw {
     about: String,
     task: String,
     labels: Option<String>,
+    metric: Option<String>,
     #[serde(default)]
     group: Vec<String>,
     #[serde(default)]
@@ -139,6 +146,7 @@ impl TaskFile {
             Some(steps) => Steps::parse(steps).map_err(|error| wrong(error.to_string()))?,
             None => Steps::default(),
         };
+        let metrics = raw.metric.as_deref().map(text_metrics).transpose().map_err(&wrong)?;
         let parse = |text: &String| Template::parse(text, "group");
         let group = raw.group.iter().map(parse).collect::<Result<Vec<_>>>();
         let mut kinds: Vec<(Task, Settings)> = [
@@ -176,6 +184,7 @@ impl TaskFile {
             text: text.to_string(),
             about: raw.about,
             labels: raw.labels,
+            metrics: metrics.unwrap_or_default(),
             steps,
             group: group.map_err(|error| wrong(error.to_string()))?,
             kinds,
@@ -237,6 +246,26 @@ impl TaskFile {
         })?;
         Ok(Some((train, find(&self.splits.valid))))
     }
+}
+
+/// The metrics of texts in a list, by name.
+///
+/// # Errors
+///
+/// Returns what is wrong with one of them.
+pub fn text_metrics(list: &str) -> std::result::Result<Vec<Asked>, String> {
+    let of_text = |name: &str| -> std::result::Result<Asked, String> {
+        let asked: Asked =
+            name.parse().map_err(|message| format!("metric: found `{name}`, {message}"))?;
+        match asked.metric.kind() == Kind::Text && asked.metric != Metric::Meteor {
+            true => Ok(asked),
+            false => {
+                let names = Metric::names(Kind::Text).join(", ");
+                Err(format!("metric: found `{name}`, expected metrics of texts: {names}"))
+            }
+        }
+    };
+    list.split(',').map(|name| of_text(name.trim())).collect()
 }
 
 /// What the first of some templates makes of a row whose fields it has.
@@ -315,6 +344,11 @@ mod tests {
             ),
             ("task = \"seq-cls\"\n[seq-cls]\nsource_template = \"{\"", "`{`, character 1"),
             ("task = \"seq-cls\"\nsteps = [{ech = 1}]\n[seq-cls]", "step 1: unknown variant `ech`"),
+            ("task = \"qa\"\nmetric = \"blue\"\n[qa]", "metric: found `blue`, expected one of"),
+            (
+                "task = \"qa\"\nmetric = \"f1\"\n[qa]",
+                "metric: found `f1`, expected metrics of texts",
+            ),
             ("task = ", "own.toml"),
         ] {
             let error = of(text);

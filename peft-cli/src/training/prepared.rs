@@ -39,7 +39,7 @@ use crate::{
     model_dir::ModelDir,
     output,
     settings::{Settings, resolve::check_uses, train_config::train_config},
-    tasks::task_file::{GROUP, STEPS, TaskFile},
+    tasks::task_file::{GROUP, METRICS, STEPS, TaskFile},
 };
 
 /// What stands for the folder of the built-in model.
@@ -401,6 +401,11 @@ impl PreparedRun {
                 if !file.group.is_empty() {
                     let group: Vec<&str> = file.group.iter().map(Template::as_str).collect();
                     fields.insert(GROUP.into(), json!(group));
+                }
+                if !file.metrics.is_empty() {
+                    let names: Vec<&str> =
+                        file.metrics.iter().map(|asked| asked.name.as_str()).collect();
+                    fields.insert(METRICS.into(), names.join(",").into());
                 }
             }
             // Nor is what changes no result: a resumed run may do it differently.

@@ -141,6 +141,7 @@ fn of_base(settings: &Settings) -> Settings {
 /// The settings that rows depend on: all but those that are known not to change them.
 fn of_rows(settings: &Settings) -> Settings {
     Settings {
+        recipe: None,
         method: None,
         out: None,
         num_virtual_tokens: None,
