@@ -292,7 +292,7 @@ fn what_is_wrong_is_said_before_anything_is_made() {
 fn runs_may_name_recipes() {
     let dir = folder(
         &(settings()
-            + "num_virtual_tokens = 3\n[grid]\nrecipe = [\"liu2022-superglue\"]\nseed = [1, 2]\n"),
+            + "method = \"ptv2\"\nnum_virtual_tokens = 3\n[grid]\nrecipe = [\"liu2022-superglue\"]\nseed = [1, 2]\n"),
     );
     succeed(&mut sweep(dir.path(), "out", &[]));
     let runs = ended(&dir.path().join("out"));
