@@ -18,7 +18,7 @@
 //! | `enclosing` | whether quotes that are text might enclose fields |
 //! | `conll` | CoNLL files: words with their tags |
 //! | `lines` | plain text |
-//! | `text_lines` | [`text_lines`]: plain text with its blank lines; [`content`] |
+//! | `text_lines` | [`text_lines()`]: plain text with its blank lines; [`content`] |
 //! | `fast_text` | plain text with fastText's labels |
 //! | `parquet` | Parquet files |
 //! | `class_names` | the names of classes, in Parquet files and in what describes a data set |
