@@ -7,7 +7,7 @@ use std::{
 };
 
 use peft_core::{
-    Result,
+    Error, Result,
     metrics::{self, ClassReport, EntityScores, Metrics, Rouge, Segment},
 };
 use serde_json::{Value, json};
@@ -128,7 +128,15 @@ impl<'a> Files<'a> {
 
     fn sources(&self, kind: Kind) -> Result<(Source, Option<Source>)> {
         let read = |path| Source::read(path, kind, self.as_lines);
-        Ok((read(self.predictions)?, self.references.map(read).transpose()?))
+        let predictions = read(self.predictions)?;
+        let references = self.references.map(read).transpose()?;
+        if references.is_none() && predictions.rows().is_none() {
+            let path = predictions.path().display();
+            let message =
+                format!("needed, since the lines of {path} have no references beside them");
+            return Err(Error::setting("--references", message));
+        }
+        Ok((predictions, references))
     }
 
     fn pairs(&self, kind: Kind) -> Result<(Pairs, Source)> {

@@ -215,6 +215,9 @@ fn what_cannot_be_scored_is_refused() {
     let said = refusal(dir, &["--metric", "bleu", "--predictions", "x"], 1);
     assert!(said.contains("--prediction-field") || said.contains("--reference-field"), "{said}");
     assert!(with("bleu,bleu", "p", "p", 2).contains("twice"));
+    // Lines are not scored against themselves.
+    let said = refusal(dir, &["--metric", "accuracy", "--predictions", "p"], 2);
+    assert!(said.contains("--references: needed"), "{said}");
     assert_eq!(
         score(
             dir,
