@@ -320,9 +320,12 @@ fn rows_are_alike_in_every_pass_of_enough_positions() {
         let row = |index: usize, length: usize| -> Vec<u32> {
             (0..length).map(|at| ((index * 31 + at * 7) % VOCAB) as u32).collect()
         };
-        for length in [1, 2, 7, 17, 40] {
+        let fits = |length: &usize| *length < shape.positions;
+        // One query more than a block of attention has, among them.
+        for length in [1, 2, 7, 17, 40, 65, 80, 129].into_iter().filter(fits) {
             // Of one token, only with others like it.
-            let beside: &[usize] = if length == 1 { &[1] } else { &[1, 2, 5, 20, 39, 41, 48] };
+            let others = [1, 2, 5, 20, 39, 41, 48, 66, 100, 130].into_iter().filter(fits);
+            let beside: Vec<usize> = if length == 1 { vec![1] } else { others.collect() };
             let alone = vec![row(0, length); least.div_ceil(length)];
             let expected = states(&alone);
             for (index, count) in [1, 2, 7, 30].into_iter().enumerate() {

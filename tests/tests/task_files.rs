@@ -162,7 +162,7 @@ fn pronouns_are_marked_and_wrong_referents_are_not_learnt() {
         json!({"source": "Mitchell asked Tom if *he* could lend some money.", "target": "Tom"});
     let learnt = of("superglue-wsc", &[flat(1), flat(0)], &["--training"]);
     assert_eq!(learnt, slice::from_ref(&expected));
-    assert_eq!(of("superglue-wsc", &[flat(1), flat(0)], &[]), [expected.clone(), expected.clone()]);
+    assert_eq!(of("superglue-wsc", &[flat(1), flat(0)], &[]), slice::from_ref(&expected));
     assert_eq!(of("superglue-wsc", &[nested], &["--training"]), [expected]);
 }
 

@@ -146,7 +146,20 @@ fn class_ids(
             .map(|(_, target)| target)
             .map_err(|message| first.error(message))
     };
-    encoded.examples.iter().map(target).collect()
+    let ids: Vec<Vec<u32>> = encoded.examples.iter().map(target).collect::<Result<_>>()?;
+    for (second, own) in ids.iter().enumerate() {
+        if let Some(first) = ids[..second].iter().position(|other| other == own) {
+            let name = |class: usize| labels.name(class).unwrap_or_default();
+            let message = format!(
+                "the classes {:?} and {:?} become the same tokens, so neither can be likelier: give them other words, \
+                 or a longer --max-target-length",
+                name(first),
+                name(second)
+            );
+            return Err(Error::setting("--rank-classes", message));
+        }
+    }
+    Ok(ids)
 }
 
 /// What a row's class follows.

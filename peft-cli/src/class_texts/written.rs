@@ -8,17 +8,18 @@ use peft_models::generate::GenerateConfig;
 use super::scores::{Answer, scores};
 use crate::{
     generation_scores::{Written, targets_of},
+    output,
     session::Session,
     text_stream::NewText,
     token_text::TokenText,
 };
 
 /// Scores of the classes that were written, matched exactly but for blanks around them, and the share of texts that are
-/// none, `invalid`. `groups` says which rows belong together.
+/// none, `invalid`; nothing but a note if a target is none of the classes. `groups` says which rows belong together.
 ///
 /// # Errors
 ///
-/// [`Error::Data`] at a row whose target is none of the classes; an error if the model has no tokenizer.
+/// An error if the model has no tokenizer.
 pub fn of_written(
     session: &Session,
     labels: &Labels,
@@ -37,7 +38,9 @@ pub fn of_written(
         for row in &one.rows {
             let target = targets_of(session, rows, *row, config)?;
             let Some(expected) = class(&target) else {
-                return Err(no_class(labels, rows, *row, text(&target).trim()));
+                let error = no_class(labels, rows, *row, text(&target).trim());
+                output::note(format!("note: no accuracy of classes: {error}"));
+                return Ok(Metrics::default());
             };
             invalid += usize::from(found.is_none());
             answers[*row] = Some((found, expected));

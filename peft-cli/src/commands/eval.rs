@@ -138,7 +138,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?
         .with_skip_unlabelled(args.skip_unlabelled);
-    let session = session.with_task_labels(&args.text)?;
+    let session = session.with_task_labels(&args.text, args.labels.is_some())?;
     let is_language_model = session.task()?.is_language_model();
     let classes = session.labels.clone().filter(|_| is_language_model);
     let scores_classes = classes.is_some() && args.max_new_tokens.is_some();

@@ -13,7 +13,7 @@ use super::Session;
 use crate::{
     data_files::DataFiles,
     encode_rows::encode,
-    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths},
+    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths, parse_labels},
     fields::{self, ChosenFields},
     scoring::Asked,
     settings::Settings,
@@ -41,14 +41,20 @@ impl Session {
         })
     }
 
-    /// With the classes of the task that the flags name, if there are none yet.
+    /// With the classes of the task that the flags name: if there are none yet, or those of a language model's adapter, which
+    /// are words that it was taught for another task, unless the flags have `given` some.
     ///
     /// # Errors
     ///
     /// As [`with_labels`](Self::with_labels).
-    pub fn with_task_labels(self, text: &TextArgs) -> Result<Self> {
-        match task_file(text)?.and_then(|file| file.labels) {
-            Some(list) if self.labels.is_none() => self.with_labels(Some(&list)),
+    pub fn with_task_labels(mut self, text: &TextArgs, given: bool) -> Result<Self> {
+        let replaces = self.labels.is_none() || !given && self.task()?.is_language_model();
+        match task_file(text)?.and_then(|file| file.labels).filter(|_| replaces) {
+            Some(list) if self.task()?.is_language_model() => {
+                self.labels = Some(parse_labels(&list)?);
+                Ok(self)
+            }
+            Some(list) => self.with_labels(Some(&list)),
             _ => Ok(self),
         }
     }

@@ -146,8 +146,12 @@ impl Visibility {
             let start = row * self.columns;
             let real = &self.real[start..start + self.columns];
             let positions = &self.positions[start..start + self.columns];
+            // Padding behind a row sees what its last entry sees, so that no key is computed for it alone.
+            let mut position = 0;
             for query in 0..self.queries {
-                let position = positions[before + query];
+                if real[before + query] {
+                    position = positions[before + query];
+                }
                 let hidden = |key: usize| {
                     !real[key] || window.is_some_and(|window| position - positions[key] >= window)
                 };

@@ -44,8 +44,8 @@ pub struct Words {
     words: std::collections::BTreeMap<String, String>,
 }
 
-/// What a label that is kept secret is written as.
-const HIDDEN: &str = "-1";
+/// What stands for no label: one that is kept secret, or on which nobody agreed.
+const HIDDEN: [&str; 3] = ["-1", "-100", "-"];
 
 impl Words {
     pub(super) fn check(&self) -> std::result::Result<(), String> {
@@ -72,7 +72,7 @@ impl Words {
         match word {
             Some(word) => put(&mut row, self.to(), word.as_str().into()),
             // As test sets of GLUE have it: the row has no label.
-            None if label == HIDDEN => {
+            None if HIDDEN.contains(&&*label) => {
                 row.fields.remove(self.to());
             }
             None => {

@@ -1,5 +1,7 @@
 //! Steps on texts.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -40,6 +42,14 @@ impl Rename {
         if let Some(value) = row.optional(&self.field).filter(|_| is_free).cloned() {
             row.fields.remove(&self.field);
             put(&mut row, &self.to, value);
+            // What the file says of its classes goes with it.
+            if let Some(aside) = row.aside.as_mut()
+                && aside.class_names.iter().any(|names| names.field == self.field)
+            {
+                let names = &mut Arc::make_mut(aside).class_names;
+                let own = names.iter_mut().filter(|names| names.field == self.field);
+                own.for_each(|names| names.field.clone_from(&self.to));
+            }
         }
         row
     }

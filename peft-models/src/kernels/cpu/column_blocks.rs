@@ -3,6 +3,7 @@
 use super::{
     block::Block,
     frozen::Factor,
+    panel::WIDTH,
     parallel::{SharedBuffer, split},
     product::product,
     view::{MatrixView, count, span},
@@ -31,8 +32,8 @@ pub(super) fn product_by_columns(
     let target = SharedBuffer::new(to);
     let threads = rayon::current_num_threads();
     let num_upcast: usize = b.iter().map(|factor| factor.weight.num_upcast()).sum();
-    // Whole vectors, and whole blocks of matrices that are stored in blocks; both are powers of two.
-    let step = b.iter().map(|factor| factor.weight.column_step()).max().unwrap_or(1).max(32);
+    // Whole panels, and whole blocks of matrices that are stored in blocks; both are powers of two.
+    let step = b.iter().map(|factor| factor.weight.column_step()).max().unwrap_or(1).max(WIDTH);
     // A multiple of the number of threads.
     let parts = n.div_ceil(COLUMNS).max(num_upcast / UPCAST).next_multiple_of(threads);
     // What is left of the last step belongs to the one before.
@@ -86,7 +87,7 @@ mod tests {
     };
     use crate::weights::{Matrix, WeightFormat};
 
-    /// Factors of all widths side by side, few columns among them.
+    /// Factors of all widths side by side.
     #[test]
     fn all_columns_are_made() {
         for widths in [vec![1], vec![3], vec![33, 3], vec![31, 1, 70], vec![193, 193, 2]] {

@@ -66,7 +66,29 @@ impl Panel {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { self.set_by_squares_of_eight(columns) },
-            Level::Portable => self.set_each(columns),
+            Level::Portable => self.set_by_blocks(columns),
+        }
+    }
+
+    /// Eight terms of eight columns at a time, which are read in order and written in order.
+    fn set_by_blocks(&mut self, columns: MatrixView<'_>) {
+        const SIDE: usize = 8;
+        let MatrixView { data, columns: width, column_stride, .. } = columns;
+        for (block, lines) in self.lines[..columns.rows].chunks_mut(SIDE).enumerate() {
+            let term = block * SIDE;
+            for column in (0..width).step_by(SIDE) {
+                let mut values = [[0.0; SIDE]; SIDE];
+                let end = width.min(column + SIDE);
+                for (own, values) in (column..end).zip(&mut values) {
+                    let first = own * column_stride + term;
+                    values[..lines.len()].copy_from_slice(&data[first..first + lines.len()]);
+                }
+                for (at, line) in lines.iter_mut().enumerate() {
+                    for (own, values) in (column..end).zip(&values) {
+                        line.0[own] = values[at];
+                    }
+                }
+            }
         }
     }
 

@@ -3,12 +3,12 @@
 //! ```text
 //! for 256 terms at a time:
 //!     for 32 columns of the right side at a time, laid out in a panel:
-//!         for up to 12 rows of the left side at a time, where they lie: a tile
+//!         for up to 12 rows of the left side at a time (6 without AVX-512), where they lie: a tile
 //! ```
 //!
 //! A panel stays in the first cache of a core while the rows pass. Every sum adds its terms in order, 256 at a time, so that
 //! an element of the result has the same bits whatever else is computed with it, and zeros behind its terms change nothing.
-//! Only a row alone is made of dot products, which add in another order.
+//! Only products of three rows at most are made of dot products, which add in another order.
 
 use std::cell::RefCell;
 
@@ -24,8 +24,12 @@ use super::{
 /// Terms that are added at a time: 32 KB of a panel.
 const DEPTH: usize = 256;
 
+/// Up to so many rows are made of dot products, where columns of the right side are stored one after another: laying out a
+/// panel would cost more than using it so few times.
+const FEW: usize = 3;
+
 /// From so many rows on, each row of a product is the same, bit for bit, however many there are.
-pub(super) const ALIKE_FROM: usize = 2;
+pub(super) const ALIKE_FROM: usize = FEW + 1;
 
 /// `to = a b`, or `to += a b`.
 ///
@@ -38,17 +42,38 @@ pub(super) const ALIKE_FROM: usize = 2;
 /// `to` points to `to.len` initialised elements. Nothing else accesses those of the product
 /// during the call.
 pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
-    assert_eq!(a.columns, b.rows, "sizes of a product");
+    check(to, a, b);
     let (m, n) = (a.rows, b.columns);
     if m == 0 || n == 0 {
         return;
     }
-    assert!(m == 1 || n <= to.row_stride, "rows of a product that overlap");
-    assert!(span([m, n], [to.row_stride, 1]) <= to.len, "a product beyond its destination");
-    if m == 1 && a.column_stride == 1 && b.row_stride == 1 {
-        // SAFETY: the caller's promise; whoever has a destination has initialised it.
-        let out = unsafe { std::slice::from_raw_parts_mut(to.start, n) };
-        return dot_products(&a.data[..a.columns], b.data, b.column_stride, out, to.accumulate);
+    if m <= FEW && a.columns > 0 && a.column_stride == 1 && b.row_stride == 1 {
+        for row in 0..m {
+            let terms = &a.data[row * a.row_stride..row * a.row_stride + a.columns];
+            // SAFETY: this row is inside, and the caller promises the rest.
+            let out =
+                unsafe { std::slice::from_raw_parts_mut(to.start.add(row * to.row_stride), n) };
+            dot_products(terms, b.data, b.column_stride, out, to.accumulate);
+        }
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { product_by_tiles(to, a, b) }
+}
+
+/// A [`product`] whose rows are the same, bit for bit, however many there are.
+///
+/// # Panics
+///
+/// As [`product`].
+///
+/// # Safety
+///
+/// As [`product`].
+pub(super) unsafe fn product_by_tiles(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    check(to, a, b);
+    if a.rows == 0 || b.columns == 0 {
+        return;
     }
     thread_local! {
         static PANEL: RefCell<Panel> = RefCell::default();
@@ -63,6 +88,18 @@ pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'
             unsafe { add_terms(to, a, b, panel) };
         }
     });
+}
+
+/// # Panics
+///
+/// Panics if the sizes do not fit each other or `to`.
+fn check(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    assert_eq!(a.columns, b.rows, "sizes of a product");
+    let (m, n) = (a.rows, b.columns);
+    if m > 0 && n > 0 {
+        assert!(m == 1 || n <= to.row_stride, "rows of a product that overlap");
+        assert!(span([m, n], [to.row_stride, 1]) <= to.len, "a product beyond its destination");
+    }
 }
 
 /// A [`product`] of up to 256 terms.
@@ -136,6 +173,8 @@ unsafe fn multiply_edge(tiles: &Tiles, tile: &Tile, rows: usize, columns: usize)
 mod tests {
     use std::panic::catch_unwind;
 
+    #[cfg(target_arch = "x86_64")]
+    use super::super::simd::Level;
     use super::{super::tests::LEVELS_DOWN, *};
 
     fn number(at: usize) -> f32 {
@@ -150,7 +189,7 @@ mod tests {
             for m in [1, 2, 7, 12, 13, 40] {
                 for k in [0, 1, 30, 256, 257, 600] {
                     for n in [1, 16, 33, 100] {
-                        check([m, k, n]);
+                        check_sums([m, k, n]);
                     }
                 }
             }
@@ -158,7 +197,7 @@ mod tests {
         LEVELS_DOWN.set(0);
     }
 
-    fn check([m, k, n]: [usize; 3]) {
+    fn check_sums([m, k, n]: [usize; 3]) {
         let (a_stride, b_stride, to_stride) = (k.max(m) + 2, k.max(n) + 3, n + 5);
         let a: Vec<f32> = (0..k.max(m) * a_stride).map(number).collect();
         let b: Vec<f32> = (0..k.max(n) * b_stride).map(|at| number(at + 17)).collect();
@@ -235,7 +274,11 @@ mod tests {
 
     /// The instructions do not change the order of additions, and both kinds fuse them with multiplications.
     #[test]
+    #[cfg(target_arch = "x86_64")]
     fn avx512_and_avx2_give_the_same_bits() {
+        if Level::of_machine() != Level::Avx512 {
+            return;
+        }
         for [m, k, n] in [[1, 300, 40], [5, 33, 7], [40, 700, 100]] {
             let (a, b): (Vec<f32>, Vec<f32>) =
                 ((0..m * k).map(number).collect(), (0..k * n).map(|at| number(at + 17)).collect());

@@ -1,6 +1,6 @@
 //! A tile of a product: a few rows and columns of the result, whose sums stay in registers while their terms pass.
 //!
-//! Each term is added with one fused multiplication, in order: `sum = a b + sum`. So the bits of a sum depend on its
+//! Each term is added in order, `sum = a b + sum`, fused where the machine can. So the bits of a sum depend on its
 //! terms alone, on neither the size of the tile nor its place in the product.
 
 use super::simd::{Level, PORTABLE_FMA, mul_add};
@@ -41,7 +41,7 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// The widest of this machine, or those of half as many columns if a result has no more than that.
+    /// The widest of this machine; with AVX-512 those of half as many columns if a result has no more than that.
     pub(super) fn for_columns(columns: usize) -> Self {
         match Level::of_machine() {
             // 24 sums, 2 vectors of the right side and one value of the left: 27 registers of 32.

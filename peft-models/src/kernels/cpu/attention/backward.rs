@@ -9,7 +9,7 @@ use super::{
     super::{
         destination::Destination,
         parallel::SharedBuffer,
-        product::product,
+        product::product_by_tiles,
         tensors::{floats, in_order, memory, sizes, tensor},
         view::MatrixView,
     },
@@ -154,10 +154,10 @@ impl Pass<'_> {
 
         for (left, which, into) in [(query, 0, &mut *weights), (gradient, 1, &mut *products)] {
             for (layout, keys, column) in plan.sources(which, keys) {
-                let right = matrix(layout, head, keys).transposed();
+                let right = matrix(layout, head, keys);
                 let to = Destination::of(&mut into[column..], columns, false);
                 // SAFETY: nobody else has the buffer.
-                unsafe { product(to, left, right) };
+                unsafe { plan.scores(to, left, right) };
             }
         }
         self.softmaxes([batch, query_head], block, columns, weights, products);
@@ -170,7 +170,7 @@ impl Pass<'_> {
                 let ds = columns_of(ds, column, keys.len());
                 let key = matrix(from, head, keys);
                 // SAFETY: this head of this row of the batch belongs to this task alone.
-                unsafe { product(to, ds, key) };
+                unsafe { product_by_tiles(to, ds, key) };
             }
         }
         // `dsᵀ q` for keys, `pᵀ do` for values.
@@ -180,7 +180,7 @@ impl Pass<'_> {
                 let to = past[which].destination(start, p * d, d, true);
                 let left = columns_of(buffer, 0, p).transposed();
                 // SAFETY: this head of this partial sum belongs to this task alone.
-                unsafe { product(to, left, right) };
+                unsafe { product_by_tiles(to, left, right) };
             }
             if let Some(own) = self.own.as_ref().filter(|_| !keys.is_empty()) {
                 let (target, layout) = own[which + 1];
@@ -188,7 +188,7 @@ impl Pass<'_> {
                 let to = target.destination(start, layout.span(keys.len(), d), layout.row, true);
                 let left = columns_of(buffer, p, keys.len()).transposed();
                 // SAFETY: this head of this row of the batch belongs to this task alone.
-                unsafe { product(to, left, right) };
+                unsafe { product_by_tiles(to, left, right) };
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{
     super::{
         destination::Destination,
         parallel::SharedBuffer,
-        product::product,
+        product::product_by_tiles,
         tensors::{memory, tensor},
         view::MatrixView,
     },
@@ -86,7 +86,7 @@ impl Pass<'_> {
             let key = layout.matrix(data[layout.tensor], at, keys, d);
             let to = Destination::of(&mut products[column..], columns, false);
             // SAFETY: nobody else has the products.
-            unsafe { product(to, query, key.transposed()) };
+            unsafe { plan.scores(to, query, key) };
         }
         let output = HeadLayout::by_row(plan.n, plan.s, d);
         for (query, products) in queries.clone().zip(products.chunks_mut(columns.max(1))) {
@@ -100,7 +100,7 @@ impl Pass<'_> {
             let span = output.span(rows, d);
             let to = self.targets.0.destination(start, span, output.row, index > 0);
             // SAFETY: these queries of this head belong to this task alone.
-            unsafe { product(to, weights, value) };
+            unsafe { product_by_tiles(to, weights, value) };
         }
     }
 

@@ -7,7 +7,10 @@ use burn::backend::flex::FlexTensor;
 use super::{
     super::{
         super::Heads,
+        destination::Destination,
+        product::{product, product_by_tiles},
         tensors::{floats, in_order, sizes},
+        view::MatrixView,
     },
     frozen_inputs::Attention,
     layout::HeadLayout,
@@ -151,6 +154,23 @@ impl<'a> Plan<'a> {
         let rows = if plan.hidden.is_some_and(|hidden| hidden.batch > 0) { b } else { 1 };
         plan.blocks = (0..rows).map(|row| plan.divide(row)).collect();
         (plan, tensors)
+    }
+
+    /// The product of queries and keys. A query alone in its row, as in generation, is made of dot products, one among others
+    /// never: the last block of a row may have one query or more, as far as the row is padded.
+    ///
+    /// # Safety
+    ///
+    /// As [`product`].
+    pub unsafe fn scores(&self, to: Destination, queries: MatrixView<'_>, keys: MatrixView<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.s == 1 {
+                product(to, queries, keys.transposed());
+            } else {
+                product_by_tiles(to, queries, keys.transposed());
+            }
+        }
     }
 
     /// The blocks of queries of a row of the batch.

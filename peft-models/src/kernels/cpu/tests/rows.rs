@@ -20,12 +20,12 @@ fn widths() -> impl Strategy<Value = usize> {
     prop_oneof![6 => 1usize..41, 1 => 600usize..700]
 }
 
-/// Few rows and more: products of few rows and many inputs are dot products.
+/// Few rows and more: products of up to three rows are dot products.
 fn lengths() -> impl Strategy<Value = usize> {
     prop_oneof![5 => 1usize..12, 1 => 50usize..90]
 }
 
-/// Enough for some numbers of rows to be few, and for weights to be transposed for others.
+/// Some of more terms than are added at a time.
 fn inputs() -> impl Strategy<Value = usize> {
     prop_oneof![6 => 1usize..41, 1 => 150usize..170, 1 => 257usize..300]
 }
