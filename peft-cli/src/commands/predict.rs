@@ -20,7 +20,9 @@ use crate::{
         help::FlagHelp,
     },
     output,
-    predictions::{Asked, Format, Given, Shown, Worded, Words, answers, name, named, tags, words},
+    predictions::{
+        Asked, Format, Given, References, Shown, Worded, Words, answers, name, named, tags, words,
+    },
     row_output::RowOutput,
     session::{Session, UseArgs},
     signals::{AFTER_BATCH, Signals},
@@ -30,7 +32,7 @@ use crate::{
 /// Predicts labels, tags or answers, each with its probability: one JSON line per row.
 ///
 /// A line has the row's `id` (also called guid or idx), its own fields as `input`, and `label`, `tags` with `entities`,
-/// or `answer`. Words and characters are counted from 0, and an end is behind the last of them.
+/// or `answer`. Where rows have labels by number, `reference` is the name of the row's own class. Words and characters are counted from 0, and an end is behind the last of them.
 ///
 /// Several adapters share one pass: each row names its adapter in the field `adapter` (the folder's name, or
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.
@@ -167,6 +169,24 @@ impl PredictArgs {
         Given { fields: !self.omit_input && self.asked.text.is_none() }
     }
 
+    /// The classes of labelled rows, which the adapters that `of_row` says answer; `names` are what each of these calls
+    /// the fields.
+    fn references(
+        &self,
+        set: &AdapterSet,
+        rows: &[Record],
+        of_row: &[usize],
+        names: &[FieldNames],
+    ) -> CliResult<References> {
+        if !self.given().fields || set.task()? != Task::SeqCls {
+            return Ok(References::default());
+        }
+        let answered = |(record, at): (_, &usize)| {
+            (record, &names[*at], set.labels(*at), set.sessions[*at].problem_type)
+        };
+        Ok(References::of(rows.iter().zip(of_row).map(answered)))
+    }
+
     fn format(&self) -> peft_core::Result<Format> {
         Format::of(self.format, "--output", self.output.as_deref())
     }
@@ -240,6 +260,7 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
     let of_row = set.of_rows(&records)?;
     let rows = Worded::new(records, set.task()?, &set.field_names(&args.rows));
     let (examples, names) = set.encode(rows.encoded(), &of_row, &args.rows)?;
+    let references = args.references(set, &rows.given, &of_row, &names)?;
     let model = set.multi_adapter()?.with_batch_size(args.batch_size);
     let line = |row: usize, answer: PerPosition| -> CliResult<Map<String, Value>> {
         let labels = set.labels(of_row[row]);
@@ -260,6 +281,7 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
         if set.names.len() > 1 {
             fields.insert("adapter".into(), json!(set.names[of_row[row]]));
         }
+        references.add(row, &mut fields);
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
@@ -308,6 +330,8 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
         examples.push(encoded);
         names = found.swap_remove(member);
     }
+    let of_first = vec![0; records.len()];
+    let references = args.references(set, &rows.given, &of_first, std::slice::from_ref(&names))?;
     let model = set.multi_adapter()?.with_batch_size(args.batch_size.saturating_mul(count));
     let labels = set.labels(0);
     // The answers of all adapters to a row.
@@ -335,6 +359,7 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
             let words = words_of(&rows, row, &examples[0][row], &names);
             tags(&examples[0][row], labels, &chosen, &words, args.shown())
         };
+        references.add(row, &mut fields);
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };

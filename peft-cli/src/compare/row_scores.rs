@@ -4,20 +4,26 @@
 //! |---|---|
 //! | the field of `--score`, a number or a boolean | that |
 //! | `exact_match`, as `peft eval --predictions` writes it | 1 or 0 |
-//! | `label` or `labels`, and the same in `input`, as `peft predict` writes them | 1 if they are equal, else 0 |
+//! | `label` or `labels`, and `reference` or the same in `input`, as `peft predict` writes them | 1 if they are equal, else 0 |
 //! | `tags`, and those of `input` | entities: twice the right ones, of those found and those wanted; other tags: the right ones, of all |
 //! | `answer`, and the `answers` of `input` | SQuAD's F1 |
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use peft_core::{
     Error, Result,
     metrics::{RowScore, answer_f1, entities},
-    text::Record,
+    text::{Record, label_text},
 };
 use serde_json::Value;
 
-use crate::data_files::DataFiles;
+use crate::{
+    data_files::DataFiles,
+    scoring::{check_known, listed_classes},
+};
 
 /// Names that files of predictions in a folder of a run have.
 const NAMES: [&str; 3] = ["predictions.jsonl", "predictions.csv", "predictions.tsv"];
@@ -71,6 +77,7 @@ impl RowScores {
             found.rows.push(score);
             found.keys.push((record.line, key(record)));
         }
+        kind.check_known(&records)?;
         found.what = kind.name();
         Ok(found)
     }
@@ -138,7 +145,10 @@ impl Kind {
         }
         for (found, usual) in [("label", "label"), ("labels", "labels")] {
             if first.has(found) {
-                return Ok(Self::Label { found, wanted: of_input(usual) });
+                // Where `input` has another name or a number for the class.
+                let is_named = fields.label.is_none() && rows.any(|row| row.has("reference"));
+                let wanted = if is_named { "reference".to_string() } else { of_input(usual) };
+                return Ok(Self::Label { found, wanted });
             }
         }
         if first.has("tags") {
@@ -169,6 +179,15 @@ impl Kind {
             Self::Tags(_) => "accuracy of tags".to_string(),
             Self::Answer(_) => "F1 of answers".to_string(),
         }
+    }
+
+    /// Refuses labels none of which is a class of the predictions.
+    fn check_known(&self, rows: &[Record]) -> Result<()> {
+        let Self::Label { found, wanted } = self else { return Ok(()) };
+        let of = |name: &str| -> BTreeSet<String> {
+            rows.iter().filter_map(|row| row.optional(name)).flat_map(texts).collect()
+        };
+        check_known(&of(found), &listed_classes(rows), &of(wanted))
     }
 
     fn score(&self, row: &Record) -> Result<RowScore> {
@@ -242,7 +261,11 @@ fn tags(row: &Record, wanted: &str) -> Result<(Vec<String>, Vec<String>)> {
 
 /// Labels as texts, in any order.
 fn texts(value: &Value) -> Vec<String> {
-    let one = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    // Numbers by their value, as labels are read.
+    let one = |value: &Value| {
+        let own = || value.as_str().map_or_else(|| value.to_string(), str::to_string);
+        label_text(value).unwrap_or_else(own)
+    };
     let mut found: Vec<String> = match value {
         Value::Array(values) => values.iter().map(one).collect(),
         value => vec![one(value)],
@@ -298,6 +321,16 @@ mod tests {
                 of("accuracy", &[(1.0, 1.0), (1.0, 1.0), (0.0, 1.0)]),
             ),
             (
+                r#"{"label": "1", "input": {"label": 1.0}}
+                {"label": 0, "input": {"label": "1"}}"#,
+                of("accuracy", &[(1.0, 1.0), (0.0, 1.0)]),
+            ),
+            (
+                r#"{"label": "pos", "reference": "pos", "input": {"label": 1}}
+                {"label": "pos", "reference": "neg", "input": {"label": 0}}"#,
+                of("accuracy", &[(1.0, 1.0), (0.0, 1.0)]),
+            ),
+            (
                 r#"{"labels": ["a", "b"], "input": {"labels": ["b", "a"]}}"#,
                 of("accuracy", &[(1.0, 1.0)]),
             ),
@@ -338,6 +371,10 @@ mod tests {
             (
                 "{\"label\": 1, \"input\": {\"label\": 1}}\n{\"label\": 1}\n",
                 "line 2: holds no `input.label`",
+            ),
+            (
+                "{\"label\": \"pos\", \"input\": {\"label\": 1}}\n{\"label\": \"neg\", \"input\": {\"label\": 0}}\n",
+                "found the references 0, 1, none of which is a class of the predictions (neg, pos)",
             ),
             ("{\"exact_match\": \"x\"}\n", "found \"x\", expected a number or a boolean"),
             (

@@ -3,6 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `given` | the row's id and its own fields |
+//! | `references` | the row's own class, by its name |
 //! | `classes` | classes with their probabilities |
 //! | `tags` | tags of words, and the entities that they mark |
 //! | `words` | the words of a text |
@@ -15,6 +16,7 @@ mod asked;
 mod classes;
 mod format;
 mod given;
+mod references;
 mod tags;
 mod words;
 
@@ -23,5 +25,6 @@ pub use asked::{Asked, named};
 pub use classes::{Shown, name};
 pub use format::{Format, line};
 pub use given::Given;
+pub use references::References;
 pub use tags::{Words, tags};
 pub use words::{Worded, words};

@@ -106,7 +106,8 @@ fn answers(row: &Record, field: &str) -> Result<Vec<String>> {
 /// The answers of lines: a line each, or groups that blank lines separate.
 fn groups(predictions: &Source, references: &Source, lines: &[String]) -> Result<Vec<Vec<String>>> {
     let blocks = blocks(lines);
-    if blocks.len() > 1 && Count::of(predictions).may_be(blocks.len()) {
+    let are_lines = counts::are_same_lines(predictions, references);
+    if blocks.len() > 1 && Count::of(predictions).may_be(blocks.len()) && !are_lines {
         return Ok(blocks.into_iter().map(|(_, block)| block.to_vec()).collect());
     }
     let count = counts::of_both(predictions, references)?;

@@ -1,7 +1,7 @@
 //! Classes, a row each: predictions, references, and the groups of rows that belong together.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
 };
 
@@ -14,13 +14,15 @@ use peft_core::{
 use super::{
     Kind, counts,
     fields::{self, FieldArgs},
+    known,
     source::{Source, is_blank},
 };
+use crate::output::note;
 
 /// Flags of metrics of classes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ClassArgs {
-    /// The class that f1, precision, recall and f1_by_group are of. [default: 1 or true]
+    /// The class that f1, precision, recall and f1_by_group are of. [default: 1 or true, of two classes]
     #[arg(long, value_name = "CLASS", allow_hyphen_values = true)]
     pub positive: Option<String>,
     /// For f1_by_group and exact_match_by_group: a file with the name of a group on each line.
@@ -40,6 +42,10 @@ pub struct Pairs {
     pub references: Vec<String>,
     /// The file of the predictions, and their lines.
     pub places: [Places; 2],
+    /// Which row of the references is that of each prediction, if they are in another order.
+    order: Option<Vec<usize>>,
+    /// Classes that the predictions know, whether or not a row has them.
+    listed: BTreeSet<String>,
 }
 
 /// Where values stand.
@@ -59,7 +65,7 @@ impl Places {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] if their numbers differ, [`Error::Data`] for rows without the field and references without a value.
+/// [`Error::Mismatch`] if their numbers differ or no reference is a class of the predictions, [`Error::Data`] for rows without the field and references without a value.
 pub fn read(
     predictions: &Source,
     references: Option<&Source>,
@@ -76,10 +82,18 @@ pub fn read(
     if let Some(at) = wanted.iter().position(String::is_empty) {
         return Err(wanted_at.error(at, "found no value, expected a reference".to_owned()));
     }
-    let mut pairs = Pairs { predictions: found, references: wanted, places: [found_at, wanted_at] };
-    if let Some(order) = order_by_id(predictions, references)? {
-        pairs.references = order.iter().map(|at| pairs.references[*at].clone()).collect();
-        pairs.places[1].lines = order.iter().map(|at| pairs.places[1].lines[*at]).collect();
+    let listed = predictions.rows().map(known::listed).unwrap_or_default();
+    if kind == Kind::Class {
+        let names = |all: &[String]| all.iter().cloned().collect::<BTreeSet<_>>();
+        known::check(&names(&found), &listed, &names(&wanted))?;
+    }
+    let order = order_by_id(predictions, references)?;
+    let places = [found_at, wanted_at];
+    let mut pairs = Pairs { predictions: found, references: wanted, places, order, listed };
+    if let Some(order) = &pairs.order {
+        let references = order.iter().map(|at| pairs.references[*at].clone()).collect();
+        let lines = order.iter().map(|at| pairs.places[1].lines[*at]).collect();
+        (pairs.references, pairs.places[1].lines) = (references, lines);
     }
     Ok(pairs)
 }
@@ -136,34 +150,44 @@ pub fn order_by_id(predictions: &Source, references: &Source) -> Result<Option<V
 }
 
 impl Pairs {
-    /// The class whose F1 is wanted.
+    /// The class whose F1 is wanted. Where all rows have one class, it may be another, whose scores are 0, as in
+    /// scikit-learn.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if none was named and no reference is 1 or true, or if none has that name.
+    /// [`Error::Setting`] if none was named and there are more than two or none is 1 or true, or if none has that name.
     pub fn positive(&self, args: &ClassArgs) -> Result<String> {
-        let known: BTreeSet<&str> =
-            self.references.iter().chain(&self.predictions).map(String::as_str).collect();
-        let shown = || {
-            const MOST: usize = 10;
-            let names: Vec<&str> = known.iter().copied().take(MOST).collect();
-            let more = if known.len() > MOST { ", ..." } else { "" };
-            format!("{}{more}", names.join(", "))
-        };
+        let present: BTreeSet<String> =
+            self.references.iter().chain(&self.predictions).cloned().collect();
+        // An empty prediction is none.
+        let present: BTreeSet<String> =
+            present.into_iter().filter(|name| !name.is_empty()).collect();
         if let Some(given) = &args.positive {
-            return match known.contains(given.as_str()) {
-                true => Ok(given.clone()),
-                false => {
-                    let message = format!("found `{given}`, expected one of: {}", shown());
-                    Err(Error::setting("--positive", message))
-                }
-            };
+            if present.contains(given) || self.listed.contains(given) {
+                return Ok(given.clone());
+            }
+            if present.len() < 2 {
+                note(format!("note: --positive: no row has the class `{given}`"));
+                return Ok(given.clone());
+            }
+            let message = format!("found `{given}`, expected one of: {}", known::shown(&present));
+            return Err(Error::setting("--positive", message));
         }
-        let usual = ["1", "true", "True"].into_iter().find(|name| known.contains(name));
-        usual.map(str::to_owned).ok_or_else(|| {
-            let message = format!("name the class whose score is wanted, one of: {}", shown());
-            Error::setting("--positive", message)
-        })
+        let usual = ["1", "true", "True"].into_iter().find(|name| present.contains(*name));
+        match usual {
+            Some(usual) if present.len() <= 2 => Ok(usual.to_owned()),
+            _ => {
+                let several = match present.len() {
+                    0..=2 => "",
+                    _ => "; f1_macro, f1_micro and report are of all of them",
+                };
+                let message = format!(
+                    "name the class whose score is wanted, one of: {}{several}",
+                    known::shown(&present)
+                );
+                Err(Error::setting("--positive", message))
+            }
+        }
     }
 
     /// The group of each row.
@@ -191,11 +215,13 @@ impl Pairs {
         }
         match (&args.group_field, references.rows()) {
             (Some(field), Some(rows)) => {
-                let by_line: BTreeMap<usize, &Record> =
-                    rows.iter().map(|row| (row.line, row)).collect();
+                let groups: Vec<String> =
+                    rows.iter().map(|row| fields::plain(row, field)).collect::<Result<_>>()?;
                 // In the order of the predictions.
-                let rows = self.places[1].lines.iter().filter_map(|line| by_line.get(line));
-                rows.map(|row| fields::plain(row, field)).collect()
+                Ok(match &self.order {
+                    Some(order) => order.iter().map(|at| groups[*at].clone()).collect(),
+                    None => groups,
+                })
             }
             (Some(_), None) => {
                 let message = "the references are lines, which have no fields: give --groups FILE";
@@ -222,5 +248,65 @@ impl Pairs {
             values.iter().enumerate().map(number).collect()
         };
         Ok([of(&self.predictions, &self.places[0])?, of(&self.references, &self.places[1])?])
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Rows that all stand on one line.
+    fn rows(values: &[Value]) -> Source {
+        let row = |value: &Value| {
+            let fields = value.as_object().cloned().unwrap_or_default();
+            Record::new(Arc::from(Path::new("f")), 1, fields)
+        };
+        Source::Rows(PathBuf::from("f"), values.iter().map(row).collect())
+    }
+
+    fn labels(names: &[&str]) -> Source {
+        rows(&names.iter().map(|name| json!({"label": name})).collect::<Vec<_>>())
+    }
+
+    fn pairs(predictions: &Source, references: &Source) -> Pairs {
+        read(predictions, Some(references), Kind::Class, &FieldArgs::default()).unwrap()
+    }
+
+    #[test]
+    fn groups_are_those_of_rows_and_not_of_lines() {
+        let of = |id: u32, question: &str| json!({"id": id, "question": question, "label": 1});
+        let references = rows(&[of(1, "q1"), of(2, "q1"), of(3, "q2")]);
+        let args = ClassArgs { group_field: Some("question".into()), ..ClassArgs::default() };
+        let found = pairs(&labels(&["1", "1", "0"]), &references);
+        assert_eq!(found.groups(&references, &args).unwrap(), ["q1", "q1", "q2"]);
+        let by_id = |id: u32| json!({"id": id, "label": 1});
+        let found = pairs(&rows(&[by_id(3), by_id(1), by_id(2)]), &references);
+        assert_eq!(found.groups(&references, &args).unwrap(), ["q2", "q1", "q1"]);
+    }
+
+    #[test]
+    fn the_class_of_an_f1_is_named_where_it_is_in_doubt() {
+        let of = |predictions: &[&str], references: &[&str], positive: Option<&str>| {
+            let args = ClassArgs { positive: positive.map(str::to_owned), ..ClassArgs::default() };
+            let found = pairs(&labels(predictions), &labels(references));
+            found.positive(&args).map_err(|error| error.to_string())
+        };
+        let is = |name: &str| Ok(name.to_owned());
+        assert_eq!(of(&["0", "1"], &["1", "1"], None), is("1"));
+        assert_eq!(of(&["", "1"], &["1", "0"], None), is("1"));
+        let said = of(&["0", "1", "1"], &["0", "1", "2"], None).unwrap_err();
+        assert!(said.contains("one of: 0, 1, 2; f1_macro"), "{said}");
+        assert_eq!(of(&["0", "1", "1"], &["0", "1", "2"], Some("2")), is("2"));
+        let said = of(&["0", "0"], &["0", "0"], None).unwrap_err();
+        assert!(said.ends_with("one of: 0"), "{said}");
+        // No row has it, which is told from a slip only where there are others.
+        assert_eq!(of(&["0", "0"], &["0", "0"], Some("1")), is("1"));
+        let said = of(&["no", "yes"], &["no", "yes"], Some("ye")).unwrap_err();
+        assert!(said.contains("found `ye`, expected one of: no, yes"), "{said}");
     }
 }

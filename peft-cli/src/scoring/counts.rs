@@ -48,6 +48,11 @@ impl Count {
     }
 }
 
+/// Whether both files have as many lines, blank ones too: then each is of the other's.
+pub fn are_same_lines(predictions: &Source, references: &Source) -> bool {
+    Count::of(predictions).most == Count::of(references).most
+}
+
 /// The number of predictions, which is that of the references too.
 ///
 /// # Errors

@@ -82,7 +82,11 @@ pub fn reference(rows: &[Record], kind: Kind, args: &FieldArgs, own: bool) -> Re
     let usual: Vec<String> = match own {
         false => usual.map(ToString::to_string).collect(),
         // What was given to `predict`, `generate` or `eval` stands below `input`.
-        true => std::iter::once("references".to_owned())
+        // A class has its name there only if it is called otherwise in `input`.
+        true => (kind == Kind::Class)
+            .then(|| "reference".to_owned())
+            .into_iter()
+            .chain(std::iter::once("references".to_owned()))
             .chain(usual.map(|name| format!("input.{name}")))
             .collect(),
     };

@@ -7,6 +7,7 @@
 //! | `fields` | which field of a row is read |
 //! | `counts` | whether predictions and references are equally many |
 //! | `classes` | classes, with their groups |
+//! | `known` | whether references name classes that predictions know |
 //! | `texts` | texts, each with its references |
 //! | `tags` | tagged sentences |
 //! | `answers` | answers to SQuAD's questions |
@@ -18,6 +19,7 @@ mod answers;
 mod classes;
 mod counts;
 mod fields;
+mod known;
 mod meteor;
 mod metric;
 mod report;
@@ -28,6 +30,7 @@ mod texts;
 
 pub use classes::ClassArgs;
 pub use fields::FieldArgs;
+pub use known::{check as check_known, listed as listed_classes};
 pub use metric::{Asked, Kind, Metric};
 pub use report::{of_classes, of_entities, shown_classes, shown_entities};
 pub use scores::{Files, Found, of_texts};

@@ -69,7 +69,8 @@ fn of_lines(
     let blocks = blocks(lines);
     let trimmed = |block: &[String]| block.iter().map(|line| line.trim().to_owned()).collect();
     let groups = || blocks.iter().map(|(_, block)| trimmed(block)).collect();
-    if blocks.len() > 1 && count.may_be(blocks.len()) {
+    let are_lines = counts::are_same_lines(predictions, references);
+    if blocks.len() > 1 && count.may_be(blocks.len()) && !are_lines {
         return Ok(groups());
     }
     if let Some(common) = count.common(Count::of(references)) {
@@ -197,6 +198,8 @@ mod tests {
         assert_eq!(of("a\n\n", "x\n\ny\n").unwrap(), [["x"], ["y"]]);
         assert_eq!(of("a\nb\nc", "x\n\ny\n").unwrap(), [["x"], [""], ["y"]]);
         assert_eq!(of("a\n\n\n", "x\n").unwrap(), [["x"]]);
+        // As many lines, the last prediction empty.
+        assert_eq!(of("a\nb\n\n", "x\n\ny\n").unwrap(), [["x"], [""], ["y"]]);
     }
 
     #[test]

@@ -51,4 +51,4 @@ pub use tokenizer::{
     BytePairs, ModelTokenizer, TokenizerDefinition, TokenizerModel, end_token,
     files as tokenizer_files, has_tokenizer, implied_merges, load_tokenizer,
 };
-pub use values::collect_classes;
+pub use values::{classes_of, collect_classes};

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{
     fields::{FieldNames, Role},
     labels::{
-        is_unlabelled, label_index, label_text, no_labels, refuse_fraction,
-        refuse_unlabelled_element, unless_none_has_one, with_comma, with_way_out,
+        class_index, is_unlabelled, label_index, label_text, no_labels, record_label,
+        refuse_fraction, refuse_unlabelled_element, unless_none_has_one, with_comma, with_way_out,
     },
     record::Record,
 };
@@ -17,6 +17,39 @@ use crate::{
     data::Labels,
     error::{Error, Result},
 };
+
+/// The classes in field `key` of a row, as indices into `labels`: one, or any number where a row may have several; of
+/// numbers for each class those above one half. `None` for a row without a label, for a label that is none of these
+/// classes, and for a regression.
+pub fn classes_of(
+    record: &Record,
+    key: &str,
+    problem_type: ProblemType,
+    labels: &Labels,
+) -> Option<Vec<usize>> {
+    if is_unlabelled(record, key, problem_type, Some(labels)) {
+        return None;
+    }
+    match problem_type {
+        // Beside token ids a number is an index, whatever the classes are called.
+        ProblemType::SingleLabel
+            if record.is_ids() && record.get(key).is_ok_and(Value::is_number) =>
+        {
+            let class = class_index(record, key).ok()?;
+            (class < labels.len()).then(|| vec![class])
+        }
+        ProblemType::SingleLabel => {
+            let name = record_label(record, key).ok()?;
+            Some(vec![label_index(labels, &name, record, key).ok()?])
+        }
+        ProblemType::MultiLabel => {
+            let values = class_values(record, key, labels).ok()?;
+            let above = values.iter().enumerate().filter(|(_, value)| **value > 0.5);
+            Some(above.map(|(class, _)| class).collect())
+        }
+        ProblemType::Regression => None,
+    }
+}
 
 /// Returns the number or numbers in a field, in text or as JSON.
 ///
@@ -233,6 +266,30 @@ mod tests {
 
     fn labels(names: &[&str]) -> Labels {
         Labels::from_list(names.iter().map(ToString::to_string).collect()).unwrap()
+    }
+
+    #[test]
+    fn classes_are_found_by_name_number_and_in_lists() {
+        let labels = labels(&["neg", "pos"]);
+        let of = |row: &Record, kind| classes_of(row, "label", kind, &labels);
+        let one = |label| of(&row(label), ProblemType::SingleLabel);
+        for label in [json!("pos"), json!(" pos "), json!(1), json!(1.0), json!("1")] {
+            assert_eq!(one(label.clone()), Some(vec![1]), "{label}");
+        }
+        for label in [json!(null), json!(""), json!(2), json!(-1), json!("other"), json!(["pos"])] {
+            assert_eq!(one(label.clone()), None, "{label}");
+        }
+        let ids = record(3, json!({"input_ids": [5], "label": 1}));
+        assert_eq!(of(&ids, ProblemType::SingleLabel), Some(vec![1]));
+        let ids = record(3, json!({"input_ids": [5], "label": "neg"}));
+        assert_eq!(of(&ids, ProblemType::SingleLabel), Some(vec![0]));
+        let several = |label| of(&row(label), ProblemType::MultiLabel);
+        assert_eq!(several(json!(["pos", "neg"])), Some(vec![0, 1]));
+        assert_eq!(several(json!([1])), Some(vec![1]));
+        assert_eq!(several(json!([])), Some(vec![]));
+        assert_eq!(several(json!([0.25, 0.75])), Some(vec![1]));
+        assert_eq!(several(json!([2])), None);
+        assert_eq!(of(&row(json!(1)), ProblemType::Regression), None);
     }
 
     #[test]
