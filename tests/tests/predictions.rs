@@ -105,6 +105,66 @@ fn a_row_keeps_its_id_and_its_fields_beside_what_is_predicted() {
 }
 
 #[test]
+fn labels_by_number_are_scored_by_the_names_of_their_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    model(dir, "bert");
+    let texts = ["the cat sat on the mat", "mia lives in a small house", "blue"];
+    let rows = |label: &dyn Fn(usize) -> Value| -> Vec<Value> {
+        let row = |(at, text): (usize, &&str)| json!({"text": text, "label": label(at)});
+        texts.iter().enumerate().map(row).collect()
+    };
+    write(dir, "bare.jsonl", &rows(&|_| Value::Null));
+    let run = |name: &str| lines(&mut predict(dir, &["--input", name]));
+    let names: Vec<String> = run("bare.jsonl")
+        .iter()
+        .map(|line| {
+            assert!(line.get("reference").is_none());
+            line["label"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    // Two of three are right.
+    let number = |name: &str| name.strip_prefix("label_").unwrap().parse::<usize>().unwrap();
+    let wanted: Vec<usize> =
+        names.iter().enumerate().map(|(at, name)| (number(name) + at / 2) % 3).collect();
+    write(dir, "numbers.jsonl", &rows(&|at| json!(wanted[at])));
+    write(dir, "names.jsonl", &rows(&|at| json!(format!("label_{}", wanted[at]))));
+    let (of_numbers, of_names) = (run("numbers.jsonl"), run("names.jsonl"));
+    for (at, (line, of_names)) in of_numbers.iter().zip(&of_names).enumerate() {
+        assert_eq!(line["reference"], format!("label_{}", wanted[at]));
+        assert_eq!(without(line, &["reference", "input"]), without(of_names, &["input"]));
+    }
+    let omitted = run_with(dir, &["--input", "numbers.jsonl"], &["--omit-input"]);
+    assert!(omitted.get("reference").is_none());
+    for input in ["numbers.jsonl", "names.jsonl"] {
+        for made in ["made.jsonl", "made.tsv"] {
+            succeed(predict(dir, &["--input", input]).args(["--output", made]));
+            let score = ["score", "--metric", "accuracy", "--json", "--predictions", made];
+            let found: Value =
+                serde_json::from_slice(&succeed(peft(dir).args(score)).stdout).unwrap();
+            assert_eq!(found, json!({"accuracy": 2.0 / 3.0}), "{input}, {made}");
+            let compare = ["compare", "--scores", made, made, "--json"];
+            let found = succeed(peft(dir).args(compare)).stdout;
+            let found = String::from_utf8(found).unwrap();
+            assert!(found.contains("0.666666"), "{found}");
+            fs::remove_file(dir.join(made)).unwrap();
+        }
+    }
+    // Without the names nothing would be right.
+    let bare: Vec<Value> = of_numbers.iter().map(|line| without(line, &["reference"])).collect();
+    write(dir, "bare.jsonl", &bare);
+    for args in [
+        &["score", "--metric", "accuracy", "--predictions", "bare.jsonl"][..],
+        &["compare", "--scores", "bare.jsonl", "bare.jsonl"],
+    ] {
+        let output = peft(dir).args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1), "{said}");
+        assert!(said.contains("none of which is a class of the predictions"), "{said}");
+    }
+}
+
+#[test]
 fn a_text_of_the_command_line_is_predicted_as_in_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

@@ -15,8 +15,8 @@ use crate::{
 
 /// Scores predictions against references, in files of any program.
 ///
-/// All scores are fractions from 0 to 1, but for nist (about 0 to 15), cider (0 to 10), mse, and ter, which may exceed
-/// 1; docs/METRICS.md has the definition of each, and the program that it equals.
+/// All scores are fractions from 0 to 1, but for nist (about 0 to 15), cider (0 to 10), mse, ter, and bleu of very short
+/// texts, which may exceed 1; docs/METRICS.md has the definition of each, and the program that it equals.
 ///
 /// Of classes: accuracy, f1, precision and recall (of one class: --positive), f1_macro, f1_micro, matthews, report, and
 /// by group of rows (--groups) f1_by_group and exact_match_by_group. Of numbers: pearson, spearman, mse. Of texts:

@@ -105,6 +105,38 @@ fn classes_are_lines_or_rows_in_the_order_of_their_ids() {
 }
 
 #[test]
+fn rows_on_one_line_have_groups_of_their_own() {
+    let rows = [("q1", 1), ("q1", 0), ("q2", 1), ("q3", 0)]
+        .map(|(question, label)| json!({"question": question, "label": label}));
+    let lines = rows.each_ref().map(|row| format!("{row}\n")).concat();
+    let dir =
+        files(&[("p", "1\n1\n1\n0\n"), ("r.json", &json!(rows).to_string()), ("r.jsonl", &lines)]);
+    for references in ["r.json", "r.jsonl"] {
+        let metrics = ["--metric", "exact_match_by_group,f1_by_group", "--group-field", "question"];
+        let files = ["--predictions", "p", "--references", references];
+        let found = score(dir.path(), &[&metrics[..], &files].concat());
+        assert_eq!(number(&found, "exact_match_by_group"), 2.0 / 3.0, "{references}");
+        assert!((number(&found, "f1_by_group") - 0.909).abs() < 1e-3, "{references}: {found}");
+    }
+}
+
+#[test]
+fn of_several_classes_the_one_of_an_f1_is_named() {
+    let dir = files(&[("p", "0\n1\n1\n"), ("r", "0\n1\n2\n"), ("z", "0\n0\n")]);
+    let dir = dir.path();
+    for metric in ["f1", "precision", "recall"] {
+        let said = refusal(dir, &[&["--metric", metric], &FILES[..]].concat(), 2);
+        assert!(said.contains("--positive: name the class") && said.contains("0, 1, 2"), "{said}");
+    }
+    let found = score(dir, &[&["--metric", "f1", "--positive", "1"], &FILES[..]].concat());
+    assert!((number(&found, "f1") - 2.0 / 3.0).abs() < 1e-12, "{found}");
+    // All rows have the other of two classes.
+    let zeros = ["--predictions", "z", "--references", "z", "--metric", "f1,accuracy"];
+    let found = score(dir, &[&zeros[..], &["--positive", "1"]].concat());
+    assert_eq!(found, json!({"f1": 0.0, "accuracy": 1.0}));
+}
+
+#[test]
 fn numbers_are_compared_as_numbers() {
     let dir =
         files(&[("p", "1.5\n2\n4\n\n"), ("r", "{\"score\": 1}\n{\"score\": 3}\n{\"score\": 5}\n")]);
