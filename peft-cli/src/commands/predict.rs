@@ -32,7 +32,8 @@ use crate::{
 /// Predicts labels, tags or answers, each with its probability: one JSON line per row.
 ///
 /// A line has the row's `id` (also called guid or idx), its own fields as `input`, and `label`, `tags` with `entities`,
-/// or `answer`. Where rows have labels by number, `reference` is the name of the row's own class. Words and characters are counted from 0, and an end is behind the last of them.
+/// or `answer`. Where rows have labels by number, `reference` is the name of the row's own class. Words and characters
+/// are counted from 0, and an end is behind the last of them.
 ///
 /// Several adapters share one pass: each row names its adapter in the field `adapter` (the folder's name, or
 /// NAME of --adapter NAME=DIR), or with --vote all of them answer every row and vote.

@@ -157,11 +157,9 @@ impl Pairs {
     ///
     /// [`Error::Setting`] if none was named and there are more than two or none is 1 or true, or if none has that name.
     pub fn positive(&self, args: &ClassArgs) -> Result<String> {
-        let present: BTreeSet<String> =
-            self.references.iter().chain(&self.predictions).cloned().collect();
-        // An empty prediction is none.
-        let present: BTreeSet<String> =
-            present.into_iter().filter(|name| !name.is_empty()).collect();
+        // An empty prediction is no class.
+        let all = self.references.iter().chain(&self.predictions);
+        let present: BTreeSet<String> = all.filter(|name| !name.is_empty()).cloned().collect();
         if let Some(given) = &args.positive {
             if present.contains(given) || self.listed.contains(given) {
                 return Ok(given.clone());
