@@ -326,3 +326,92 @@ fn a_signal_stops_it_in_order() {
     let dry = stdout(&succeed(&mut sweep(dir.path(), "out", &["--dry-run"])));
     assert!(dry.contains("method=prompt,p=2,seed=1  goes on after step "), "{dry}");
 }
+
+/// How many runs have ended so.
+fn count(out: &Path, ending: &str) -> usize {
+    let wanted = format!("\"ending\": \"{ending}\"");
+    ended(out).values().filter(|(_, text)| text.contains(&wanted)).count()
+}
+
+#[test]
+fn runs_that_are_added_later_may_take_others_up_again() {
+    let text = |rates: &str| {
+        settings()
+            + "method = \"prompt\"\n[halving]\nat = [0.25]\n[grid]\nlr = "
+            + &format!("[{rates}]\n")
+    };
+    let dir = folder(&text("0.1, 0.03, 0.01, 0.003"));
+    let out = dir.path().join("out");
+    succeed(&mut sweep(dir.path(), "out", &[]));
+    assert_eq!((count(&out, "finished"), count(&out, "halted")), (2, 2));
+    fs::write(
+        dir.path().join("sweep.toml"),
+        text("0.1, 0.03, 0.01, 0.003, 1e-7, 1e-8, 1e-9, 1e-10"),
+    )
+    .unwrap();
+    succeed(&mut sweep(dir.path(), "out", &[]));
+    // Four of eight go on, whichever they are; those of the first time have ended already.
+    let (finished, halted) = (count(&out, "finished"), count(&out, "halted"));
+    assert!(finished >= 4 && finished + halted == 8, "{finished} {halted}");
+    let again = ended(&out);
+    succeed(&mut sweep(dir.path(), "out", &[]));
+    assert_eq!(ended(&out), again);
+}
+
+#[test]
+fn a_run_that_fails_does_not_keep_others_from_being_judged() {
+    let text = settings()
+        + "method = \"head\"\n[halving]\nat = [0.5]\n[grid]\ntrain_rows = [8, 100000]\nlr = [0.1, 0.01]\n";
+    let dir = folder(&text);
+    let made = sweep(dir.path(), "out", &[]).output().unwrap();
+    let said = stderr(&made);
+    assert_eq!(made.status.code(), Some(1), "{said}");
+    assert!(said.contains("2 runs failed; the first, "), "{said}");
+    let out = dir.path().join("out");
+    assert_eq!((count(&out, "finished"), count(&out, "halted")), (1, 1), "{said}");
+    assert!(stdout(&made).contains("accuracy"), "{}", stdout(&made));
+}
+
+#[test]
+fn halving_before_the_first_evaluation_is_refused_before_a_step() {
+    let text = settings().replace("eval_every = 3", "eval_every = 9")
+        + "method = \"head\"\n[halving]\nat = [0.5]\n";
+    let dir = folder(&text);
+    let refused = sweep(dir.path(), "out", &[]).output().unwrap();
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("after step 6, and the first evaluation comes after step 9"), "{said}");
+    assert!(!dir.path().join("out/run/run.toml").exists());
+    // The way out that it names is one.
+    fs::write(
+        dir.path().join("sweep.toml"),
+        text.replace("eval_every = 9", "eval_every = 6"),
+    )
+    .unwrap();
+    succeed(&mut sweep(dir.path(), "out", &[]));
+}
+
+#[test]
+fn a_pattern_may_be_written_otherwise() {
+    let with = |pattern: &str| {
+        let rows = settings();
+        let given = rows.lines().filter(|line| !line.starts_with("train"));
+        given.collect::<Vec<_>>().join("\n") + &format!("\nmethod = \"head\"\ntrain = {pattern:?}\n")
+    };
+    let dir = folder(&with("./row*.jsonl"));
+    let rows = root().join("tests/vectors/training/bert-prefix/rows.jsonl");
+    fs::copy(rows, dir.path().join("rows.jsonl")).unwrap();
+    let first = stdout(&succeed(&mut sweep(dir.path(), "out", &[])));
+    assert_eq!(stdout(&succeed(&mut sweep(dir.path(), "out", &[]))), first);
+}
+
+#[test]
+fn the_train_loss_is_that_of_a_run_that_was_not_killed() {
+    let rows = settings();
+    let unscored = rows.lines().filter(|line| !line.starts_with("valid"));
+    let text = unscored.collect::<Vec<_>>().join("\n").replace("eval_every", "checkpoint_every")
+        + "\n[grid]\nmethod = [\"prompt\", \"head\"]\nseed = [1, 2]\n";
+    let dir = folder(&text);
+    let whole = stdout(&succeed(&mut sweep(dir.path(), "whole", &["--csv"])));
+    assert_eq!(killed(dir.path(), "killed", &["--csv"], 5), whole);
+}

@@ -15,7 +15,7 @@ use crate::{
     output::{self, quoted, table},
     screen::rows::INTERVAL,
     signals::{AFTER_STEP, Signals},
-    sweep::{Ended, Plan, Shard, SweepFile, There, Work, check},
+    sweep::{Plan, Shard, SweepFile, There, Work, check},
     training::{file_names::RUN_FILE, run_result::Ending},
 };
 
@@ -99,6 +99,12 @@ pub fn run(args: &SweepArgs) -> CliResult {
         return Err(Error::setting("--shard", message).into());
     }
     let plan = Plan::new(&file, &args.file, &out).map_err(in_file)?;
+    if plan.repeated > 0 {
+        output::note(format!(
+            "note: {} of the draws in [search] repeat earlier ones, and are left out",
+            plan.repeated
+        ));
+    }
     let there = plan.there()?;
     let mine = plan.of_shard(args.shard.unwrap_or(Shard::WHOLE));
     if args.dry_run {
@@ -124,13 +130,6 @@ pub fn run(args: &SweepArgs) -> CliResult {
         every: Duration::from_secs(args.log_every),
     };
     let ended = work.run(&mine, already);
-    let Ended { in_use, .. } = &ended;
-    if let Some(name) = in_use.first() {
-        output::note(format!(
-            "note: {} of the runs, such as {name}, are made by another process",
-            in_use.len()
-        ));
-    }
     let command = format!("peft sweep {} --out {}", quoted(&args.file), quoted(&out));
     if ended.interrupted {
         return check(&ended, &signals, &command);

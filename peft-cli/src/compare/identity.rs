@@ -4,15 +4,26 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::{settings::Settings, training::class_weights::BALANCED};
+use crate::{paths, settings::Settings, training::class_weights::BALANCED};
 
 /// Settings that are no part of a system: the seed, places, and what changes no result.
 const IGNORED: [&str; 6] =
     ["seed", "out", "metrics_file", "checkpoint_every", "recompute", "cache_frozen"];
 
 /// Settings that are paths, or lists of them.
-const PATHS: [&str; 6] =
-    ["model", "train", "valid", "init_adapter", "chat_template", "class_weights"];
+const PATHS: [&str; 8] = [
+    "model",
+    "train",
+    "valid",
+    "init_adapter",
+    "chat_template",
+    "class_weights",
+    "task_file",
+    "data_dir",
+];
+
+/// Those that may be patterns.
+const PATTERNS: [&str; 2] = ["train", "valid"];
 
 /// Settings that decide what token ids a row becomes.
 const ENCODING: [&str; 14] = [
@@ -41,7 +52,7 @@ pub fn of_system(settings: &Settings) -> Named {
     named.retain(|name, _| !IGNORED.contains(&name.as_str()));
     for name in PATHS {
         if let Some(value) = named.get_mut(name) {
-            *value = canonical(value);
+            *value = canonical(value, PATTERNS.contains(&name));
         }
     }
     named
@@ -80,13 +91,16 @@ pub fn all(settings: &Settings) -> Named {
     }
 }
 
-fn canonical(value: &Value) -> Value {
+/// A path, or a list of them, in one spelling. What is no file may be a name, which stays, or a pattern.
+fn canonical(value: &Value, may_be_pattern: bool) -> Value {
     match value {
         Value::String(path) if path != BALANCED => {
-            let found = Path::new(path).canonicalize();
-            found.map_or_else(|_| value.clone(), |found| json!(found.to_string_lossy()))
+            let path = Path::new(path);
+            let by_its_text = || paths::absolute(Path::new(""), path).filter(|_| may_be_pattern);
+            let found = path.canonicalize().ok().or_else(by_its_text);
+            found.map_or_else(|| value.clone(), |found| json!(found.to_string_lossy()))
         }
-        Value::Array(paths) => paths.iter().map(canonical).collect(),
+        Value::Array(paths) => paths.iter().map(|path| canonical(path, may_be_pattern)).collect(),
         other => other.clone(),
     }
 }
@@ -130,6 +144,17 @@ mod tests {
         let (one, two) = (with("rows.jsonl", 1), with("a/../rows.jsonl", 2));
         assert_eq!(of_system(&one), of_system(&two));
         assert_eq!(of_system(&one).len(), 2);
+        // A pattern is no file, a name of the Hub no path.
+        let (one_pattern, two_pattern) = (with("*.jsonl", 1), with("./*.jsonl", 1));
+        assert_eq!(of_system(&one_pattern), of_system(&two_pattern));
+        let named = |text: &str| Settings { model: Some(text.into()), ..Settings::default() };
+        assert_eq!(of_system(&named("org/none"))["model"], "org/none");
+        let at = |text: &str| Settings {
+            data_dir: Some(dir.path().join(text)),
+            task_file: Some(dir.path().join(text).join("rows.jsonl")),
+            ..Settings::default()
+        };
+        assert_eq!(of_system(&at(".")), of_system(&at("a/..")));
         let other = Settings { lr: Some(0.6), ..one.clone() };
         assert_ne!(of_system(&one), of_system(&other));
         let split =

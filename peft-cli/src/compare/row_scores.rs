@@ -23,10 +23,8 @@ use serde_json::Value;
 use crate::{
     data_files::DataFiles,
     scoring::{check_known, listed_classes},
+    training::file_names::PREDICTIONS,
 };
-
-/// Names that files of predictions in a folder of a run have.
-const NAMES: [&str; 3] = ["predictions.jsonl", "predictions.csv", "predictions.tsv"];
 
 /// Which fields are read.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +82,7 @@ impl RowScores {
 
     /// The file of predictions in the folder of a run, if there is one.
     pub fn in_folder(run: &Path) -> Option<PathBuf> {
-        NAMES.into_iter().map(|name| run.join(name)).find(|path| path.is_file())
+        PREDICTIONS.into_iter().map(|name| run.join(name)).find(|path| path.is_file())
     }
 
     /// Checks that two files are about the same rows.
@@ -249,10 +247,17 @@ fn number(row: &Record, name: &str) -> Result<f64> {
     })
 }
 
-/// Tags that were found and those that are wanted, one a word.
+/// Tags that were found and those that are wanted, one a word. A word that was cut off has none (`null`), which is O.
 fn tags(row: &Record, wanted: &str) -> Result<(Vec<String>, Vec<String>)> {
     wanted_of(row, wanted)?;
-    let (found, wanted) = (row.strings("tags")?, row.strings(wanted)?);
+    let found = match row.get("tags")? {
+        Value::Array(found) if found.iter().all(|tag| tag.is_null() || tag.is_string()) => {
+            found.iter().map(|tag| tag.as_str().unwrap_or("O").to_string()).collect()
+        }
+        // A table has them as a text.
+        _ => row.strings("tags")?,
+    };
+    let wanted = row.strings(wanted)?;
     match found.len() == wanted.len() {
         true => Ok((found, wanted)),
         false => Err(row.error(format!("holds {} tags, {} are wanted", found.len(), wanted.len()))),
@@ -342,6 +347,10 @@ mod tests {
             (
                 r#"{"tags": ["B-x", "I-x", "O"], "input": {"tags": ["B-x", "I-x", "B-y"]}}"#,
                 of("entity F1", &[(2.0, 3.0)]),
+            ),
+            (
+                r#"{"tags": ["B-x", null], "input": {"tags": ["B-x", "O"]}}"#,
+                of("entity F1", &[(2.0, 2.0)]),
             ),
             (
                 r#"{"tags": ["NN", "VB"], "input": {"tags": ["NN", "NN"]}}"#,

@@ -9,10 +9,12 @@
 //! | `names` | what the folders of the runs are called |
 //! | `plan` | [`Plan`]: all runs with their folders, and what is there already |
 //! | `work` | [`Work`]: makes the runs, several at a time |
-//! | `halving` | which runs are given up early |
+//! | `halving` | how many runs are given up early, and when |
+//! | `giving_up` | which these are, by their scores so far |
 //! | `screen` | how far the sweep is |
 
 mod file;
+mod giving_up;
 mod halving;
 mod names;
 mod plan;

@@ -58,6 +58,8 @@ pub enum There {
 pub struct Plan {
     /// The runs, in the order in which they are made.
     pub runs: Vec<Planned>,
+    /// Draws that are left out, since they repeat earlier ones.
+    pub repeated: usize,
 }
 
 impl Plan {
@@ -100,7 +102,8 @@ impl Plan {
         let place =
             |run: &Planned| models.iter().position(|model| *model == of_model(&run.settings));
         runs.sort_by_cached_key(place);
-        Ok(Self { runs })
+        let repeated = file.search.as_ref().map_or(0, |search| search.count - search.draws().len());
+        Ok(Self { runs, repeated })
     }
 
     /// What is in the folder of each run.
@@ -244,6 +247,14 @@ mod tests {
             plan(&format!("{FILE}[grid]\nseed = [1, 2]\nmodel = [\"b\", \"a\"]"), out).unwrap();
         let names: Vec<&str> = models.runs.iter().map(|run| run.name.as_str()).collect();
         assert_eq!(names, ["model=b,seed=1", "model=b,seed=2", "model=a,seed=1", "model=a,seed=2"]);
+    }
+
+    #[test]
+    fn a_draw_that_repeats_another_is_left_out() {
+        let text =
+            format!("{FILE}[search]\ncount = 20\ninit = {{choice = [\"vocab\", \"random\"]}}");
+        let found = plan(&text, Path::new("out")).unwrap();
+        assert_eq!((found.runs.len(), found.repeated), (2, 18));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn points(file: &SweepFile) -> Result<Vec<Table>, String> {
     let entries = if file.runs.is_empty() { vec![Table::new()] } else { file.runs.clone() };
     let draws: Vec<Table> = match &file.search {
         None => vec![Table::new()],
-        Some(search) => (0..search.count).map(|index| search.draw(index)).collect(),
+        Some(search) => search.draws(),
     };
     let mut found = Vec::new();
     for entry in entries {

@@ -102,6 +102,13 @@ impl Screen {
         locked(&self.numbers).running.retain(|run| run.place != place);
     }
 
+    /// One that had ended is to be made after all.
+    pub(super) fn take_up(&self) {
+        let mut numbers = locked(&self.numbers);
+        numbers.ended = numbers.ended.saturating_sub(1);
+        numbers.todo += 1;
+    }
+
     /// It has ended so.
     pub(super) fn end(&self, place: usize, name: &str, how: &str) {
         let mut numbers = locked(&self.numbers);
@@ -201,6 +208,8 @@ mod tests {
         let numbers = locked(&screen.numbers);
         assert_eq!((numbers.count(), numbers.done()), ("11/30 runs".to_string(), 1.0));
         drop(numbers);
+        screen.take_up();
+        assert_eq!(locked(&screen.numbers).count(), "10/30 runs");
         assert_eq!(screen.new_warnings(vec!["a".into(), "b".into()]), ["a", "b"]);
         assert_eq!(screen.new_warnings(vec!["a".into(), "c".into()]), ["c"]);
     }

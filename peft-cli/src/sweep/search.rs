@@ -1,5 +1,7 @@
 //! Values that are drawn.
 
+use std::collections::HashSet;
+
 use peft_core::contract::rng;
 use rand::Rng;
 use toml::{Table, Value};
@@ -78,6 +80,13 @@ impl Search {
     /// The settings that are drawn.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.settings.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The draws that differ, in their order: a choice of few values soon repeats itself.
+    pub fn draws(&self) -> Vec<Table> {
+        let mut seen = HashSet::new();
+        let draws = (0..self.count).map(|index| self.draw(index));
+        draws.filter(|draw| seen.insert(draw.to_string())).collect()
     }
 
     /// The values of one draw. They do not depend on how many draws there are, nor on other settings.
@@ -189,6 +198,14 @@ mod tests {
         assert_eq!(fewer.draw(1)["lr"], found.draw(1)["lr"]);
         let other = search("count = 2\nseed = 1\nlr = {log_uniform = [1e-4, 1e-1]}").unwrap();
         assert_ne!(other.draw(1)["lr"], found.draw(1)["lr"]);
+    }
+
+    #[test]
+    fn draws_that_repeat_others_are_left_out() {
+        let found = search("count = 20\ninit = {choice = [\"vocab\", \"random\"]}").unwrap();
+        let draws = found.draws();
+        assert_eq!(draws.len(), 2);
+        assert!(draws[0] == found.draw(0) && draws[0] != draws[1]);
     }
 
     #[test]

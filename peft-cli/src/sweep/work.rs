@@ -20,12 +20,12 @@ use peft_core::{
 use rayon::ThreadPoolBuilder;
 
 use super::{
+    giving_up::{check_evaluated, steps_of},
     halving::Halving,
     plan::{Plan, Planned},
     screen::Screen,
 };
 use crate::{
-    compare::{Metric, Run},
     error::{CliError, CliResult},
     message,
     screen::memory,
@@ -89,18 +89,25 @@ impl Work<'_> {
         let screen = Screen::new((places.len(), already, todo), self.every, self.signals.bars());
         let shared = Shared::default();
         let mut places = places.to_vec();
+        let mut failed = Vec::new();
         for part in self.halving.iter().flat_map(|halving| &halving.at) {
-            let ended = self.make(&places, Some(*part), &shared, &screen);
-            // Who goes on is known once all have come so far.
-            if ended.interrupted || !ended.failed.is_empty() || !ended.in_use.is_empty() {
-                return ended;
+            let mut ended = self.make(&places, Some(*part), &shared, &screen);
+            failed.append(&mut ended.failed);
+            // Who goes on is known once all have come so far; those that failed have no score.
+            if ended.interrupted || !ended.in_use.is_empty() {
+                return Ended { failed, ..ended };
             }
+            let has_failed =
+                |place: &usize| failed.iter().any(|(name, _)| *name == self.plan.runs[*place].name);
+            places.retain(|place| !has_failed(place));
             if let Err(error) = self.give_up(&mut places, *part, &screen) {
-                let failed = vec![("[halving]".to_string(), message::of_library(&error))];
+                failed.push(("[halving]".to_string(), message::of_library(&error)));
                 return Ended { failed, ..Ended::default() };
             }
         }
-        self.make(&places, None, &shared, &screen)
+        let mut ended = self.make(&places, None, &shared, &screen);
+        failed.append(&mut ended.failed);
+        Ended { failed, ..ended }
     }
 
     /// Makes runs, at most up to a part of their steps.
@@ -165,6 +172,9 @@ impl Work<'_> {
             Err(Error::InUse { .. }) => return Ok(Made::InUse),
             Err(error) => return Err(error.into()),
         };
+        for warning in screen.new_warnings(lock.warning().into_iter().collect()) {
+            screen.tell(&format!("note: {warning}"));
+        }
         overwrite::finish(out)?;
         let result = RunResult::read(out)?.unwrap_or_default();
         if result.ending != Ending::Begun {
@@ -193,6 +203,9 @@ impl Work<'_> {
                 .with_opening(Vec::new(), warnings)
                 .with_head_lr(run.settings.head_lr);
         let until = until(run.total_steps());
+        if part.is_some() {
+            check_evaluated(run.settings.eval_every, until)?;
+        }
         let mut watched = Watched { progress, place, name: &planned.name, until, screen };
         // What a run takes is known where it is alone.
         let is_alone = self.jobs == 1 && memory::reset_peak();
@@ -238,55 +251,6 @@ impl Work<'_> {
         screen.end(place, &planned.name, &how);
         Ok(Made::Ended)
     }
-
-    /// Leaves out those of the runs that are worse than others after a part of their steps. What is decided follows from
-    /// the scores up to there alone, so it is the same after a kill.
-    fn give_up(&self, places: &mut Vec<usize>, part: f64, screen: &Screen) -> Result<()> {
-        let Some(halving) = &self.halving else { return Ok(()) };
-        let runs: Vec<Run> = places
-            .iter()
-            .map(|place| Run::read(&self.plan.runs[*place].folder))
-            .collect::<Result<_>>()?;
-        let Some(first) = runs.first() else { return Ok(()) };
-        let metric = Metric::named(&first.best_metric);
-        let score = |run: &Run| -> Result<Option<f64>> {
-            let last = steps_of(part, run.total_steps.unwrap_or(0));
-            let points = run.curve.iter().filter(|point| point.step <= last);
-            let values =
-                points.map(|point| point.scores.get(&metric.name).and_then(|value| value.as_f64()));
-            let values: Vec<Option<f64>> = values.collect();
-            if values.is_empty() && run.state != crate::compare::State::Diverged {
-                let message = format!(
-                    "{} has no evaluation up to step {last}, where runs are compared: set `eval_every`",
-                    run.path.display()
-                );
-                return Err(Error::Mismatch(message));
-            }
-            let better = |a: f64, b: f64| if metric.maximise { a.max(b) } else { a.min(b) };
-            Ok(values.into_iter().flatten().reduce(better))
-        };
-        let scores = runs.iter().map(score).collect::<Result<Vec<_>>>()?;
-        let goes_on = halving.goes_on(&scores, metric.maximise);
-        for ((place, run), _) in
-            places.iter().zip(&runs).zip(&goes_on).filter(|(_, goes_on)| !**goes_on)
-        {
-            let _lock = FolderLock::new(&run.path)?;
-            let result = RunResult::read(&run.path)?.unwrap_or_default();
-            if result.ending == Ending::Begun {
-                let last_step = Some(steps_of(part, run.total_steps.unwrap_or(0)));
-                RunResult { ending: Ending::Halted, last_step, ..result }.write(&run.path)?;
-                screen.end(*place, &self.plan.runs[*place].name, "given up");
-            }
-        }
-        let mut kept = goes_on.iter();
-        places.retain(|_| kept.next().copied().unwrap_or(true));
-        Ok(())
-    }
-}
-
-/// The step at which a part of the steps is made.
-fn steps_of(part: f64, total: usize) -> usize {
-    ((part * total as f64).ceil() as usize).clamp(1, total.max(1))
 }
 
 /// The step of the newest checkpoint.
@@ -344,11 +308,34 @@ pub fn check(ended: &Ended, signals: &Signals, command: &str) -> CliResult {
         return Err(CliError::Interrupted { signal: signals.number(), message });
     }
     match ended.failed.as_slice() {
-        [] => Ok(()),
+        [] => match ended.in_use.as_slice() {
+            [] => Ok(()),
+            [name, ..] => Err(Error::Mismatch(format!(
+                "{} of the runs, such as {name}, are made by another process: once it has ended, the same command gives \
+                 the whole table:\n  {command}",
+                ended.in_use.len()
+            ))
+            .into()),
+        },
         [(name, why)] => Err(Error::Mismatch(format!("{name} failed: {why}")).into()),
         [(name, why), others @ ..] => {
             let all = others.len() + 1;
             Err(Error::Mismatch(format!("{all} runs failed; the first, {name}: {why}")).into())
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_whose_runs_another_makes_has_not_succeeded() {
+        let signals = Signals::default();
+        check(&Ended::default(), &signals, "peft sweep").unwrap();
+        let ended = Ended { in_use: vec!["lr=1".into()], ..Ended::default() };
+        let error = check(&ended, &signals, "peft sweep").unwrap_err();
+        assert!(message::of(&error).contains("such as lr=1, are made by another process"));
     }
 }

@@ -16,6 +16,7 @@ use super::{
     run_folder::{Begun, RunFolder},
     run_numbers::Evaluating,
     run_screen::RunScreen,
+    step_lines,
 };
 use crate::{output, signals::Signals};
 
@@ -144,6 +145,10 @@ impl Observer for Progress {
         self.begun = self.folder.as_ref().map(begin).transpose()?;
         for note in self.begun.as_ref().map(|begun| begun.notes.clone()).unwrap_or_default() {
             self.note(&note);
+        }
+        // The mean at the end is that of a run that was not interrupted.
+        if let Some(begun) = self.begun.as_ref().filter(|_| plan.after_step > 0) {
+            self.last = step_lines::last_losses(&begun.path, LAST)?.into();
         }
         let (facts, warnings) = std::mem::take(&mut self.opening);
         facts.iter().for_each(output::note);

@@ -11,7 +11,11 @@ use peft_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{PreparedRun, TrainedRun, file_names::RESULT, overwrite};
+use super::{
+    PreparedRun, TrainedRun,
+    file_names::{PREDICTIONS, RESULT},
+    overwrite,
+};
 use crate::screen::memory;
 
 /// What became of a run.
@@ -141,21 +145,44 @@ pub fn diverged(run: &PreparedRun, error: &Error, folder: &Path) -> Result<()> {
     RunResult { ending, last_step: Some(*step), total_steps, ..result }.write(folder)
 }
 
-/// Puts what a run has made into its folder: the adapter, and then its result.
+/// Puts what a run has made into its folder: the adapter, and then its result. Predictions of an earlier adapter get
+/// another name, so that nobody takes them for those of this one.
 ///
 /// # Errors
 ///
 /// [`Error::Write`]; the run can be resumed then.
 pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<()> {
+    rename_predictions(folder)?;
     trained.adapter.save(folder)?;
     overwrite::adapter_saved(folder)?;
     result.write(folder)
+}
+
+fn rename_predictions(folder: &Path) -> Result<()> {
+    for name in PREDICTIONS {
+        let path = folder.join(name);
+        if path.is_file() {
+            atomic::rename(&path, &folder.join(format!("earlier-{name}")))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn predictions_of_an_earlier_adapter_get_another_name() {
+        let dir = tempfile::tempdir().unwrap();
+        rename_predictions(dir.path()).unwrap();
+        std::fs::write(dir.path().join("predictions.csv"), "old").unwrap();
+        rename_predictions(dir.path()).unwrap();
+        assert!(!dir.path().join("predictions.csv").exists());
+        let kept = std::fs::read_to_string(dir.path().join("earlier-predictions.csv")).unwrap();
+        assert_eq!(kept, "old");
+    }
 
     #[test]
     fn a_result_comes_back() {

@@ -142,6 +142,25 @@ pub fn has_steps(path: &Path) -> Result<bool> {
     Ok(!sort(&bytes, usize::MAX).kept.is_empty())
 }
 
+/// The losses of the last steps in a file, at most `count` of them, without those of steps that had nothing to learn (0);
+/// of a terminal, a pipe and `/dev/stdout` there are none.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn last_losses(path: &Path, count: usize) -> Result<Vec<f64>> {
+    if !is_replaceable(path) {
+        return Ok(Vec::new());
+    }
+    let bytes = fs::read(path).map_err(Error::read(path))?;
+    let loss = |line: &&[u8]| serde_json::from_slice::<Value>(line).ok()?["loss"].as_f64();
+    let lines = sort(&bytes, usize::MAX).kept;
+    let mut found: Vec<f64> =
+        lines.iter().rev().filter_map(loss).filter(|loss| *loss != 0.0).take(count).collect();
+    found.reverse();
+    Ok(found)
+}
+
 /// The number of lines of a file, complete or not; a terminal, a pipe and `/dev/stdout` have none.
 ///
 /// # Errors
@@ -178,6 +197,17 @@ mod tests {
             assert_eq!((kept.len(), note, aside), (length, None, 0));
         }
         assert_eq!(kept(9, b"").0, "");
+    }
+
+    #[test]
+    fn the_losses_of_the_last_steps_are_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let line = |step: usize, loss: f64| format!("{{\"step\":{step},\"loss\":{loss}}}\n");
+        let lines = [line(1, 0.1), line(2, 0.7), line(3, 0.0), line(4, 1.0 / 3.0)].concat();
+        fs::write(file.path(), lines + "{\"step\":5,").unwrap();
+        assert_eq!(last_losses(file.path(), 2).unwrap(), [0.7, 1.0 / 3.0]);
+        assert_eq!(last_losses(file.path(), 9).unwrap(), [0.1, 0.7, 1.0 / 3.0]);
+        assert!(last_losses(Path::new("none"), 9).unwrap().is_empty());
     }
 
     #[test]
