@@ -58,8 +58,10 @@ mod tests {
     fn the_best_file_is_the_first() {
         let dir = tempfile::tempdir().unwrap();
         let paths = ["high", "low"].map(|name| dir.path().join(format!("{name}.jsonl")));
-        fs::write(&paths[0], "{\"loss\": 2.0, \"bleu\": 2.0}\n{\"loss\": 3.0, \"bleu\": 3.0}\n").unwrap();
-        fs::write(&paths[1], "{\"loss\": 1.0, \"bleu\": 1.0}\n{\"loss\": 2.5, \"bleu\": 2.5}\n").unwrap();
+        fs::write(&paths[0], "{\"loss\": 2.0, \"bleu\": 2.0}\n{\"loss\": 3.0, \"bleu\": 3.0}\n")
+            .unwrap();
+        fs::write(&paths[1], "{\"loss\": 1.0, \"bleu\": 1.0}\n{\"loss\": 2.5, \"bleu\": 2.5}\n")
+            .unwrap();
         for (score, best) in [("loss", &paths[1]), ("bleu", &paths[0])] {
             let fields = Fields { score: Some(score.into()), ..Fields::default() };
             let found = of_files(&paths, &fields, 10).unwrap();
