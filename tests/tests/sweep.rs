@@ -383,11 +383,8 @@ fn halving_before_the_first_evaluation_is_refused_before_a_step() {
     assert!(said.contains("after step 6, and the first evaluation comes after step 9"), "{said}");
     assert!(!dir.path().join("out/run/run.toml").exists());
     // The way out that it names is one.
-    fs::write(
-        dir.path().join("sweep.toml"),
-        text.replace("eval_every = 9", "eval_every = 6"),
-    )
-    .unwrap();
+    fs::write(dir.path().join("sweep.toml"), text.replace("eval_every = 9", "eval_every = 6"))
+        .unwrap();
     succeed(&mut sweep(dir.path(), "out", &[]));
 }
 
@@ -396,7 +393,8 @@ fn a_pattern_may_be_written_otherwise() {
     let with = |pattern: &str| {
         let rows = settings();
         let given = rows.lines().filter(|line| !line.starts_with("train"));
-        given.collect::<Vec<_>>().join("\n") + &format!("\nmethod = \"head\"\ntrain = {pattern:?}\n")
+        given.collect::<Vec<_>>().join("\n")
+            + &format!("\nmethod = \"head\"\ntrain = {pattern:?}\n")
     };
     let dir = folder(&with("./row*.jsonl"));
     let rows = root().join("tests/vectors/training/bert-prefix/rows.jsonl");

@@ -135,7 +135,7 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         (_, true) => Start::Replace,
         _ => Start::New,
     };
-    let folder = RunFolder::new(&out, &run.settings, start);
+    let folder = RunFolder::new(&out, &run.settings, start).with_derived(&run.derived);
     let columns = is_watched().then(columns);
     let opening = run.opening();
     let facts = opening.facts().into_iter().map(|(name, text)| fact(name, &text, columns));

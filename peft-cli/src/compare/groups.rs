@@ -85,7 +85,9 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
             lacking.push(run.path.display().to_string());
             continue;
         };
-        let settings = of_system(&run.settings);
+        // What followed from the rows, such as those that a seed draws, tells no systems apart.
+        let mut settings = of_system(&run.settings);
+        settings.retain(|name, _| !run.derived.contains(name));
         match systems.iter_mut().find(|system| system.settings == settings) {
             None => systems.push(System { settings, values: vec![value], runs: vec![run] }),
             Some(system) => {
@@ -164,4 +166,36 @@ fn other_seeds(systems: &[System]) -> Option<String> {
     };
     let all: BTreeSet<BTreeSet<u64>> = systems.iter().map(seeds).collect();
     (all.len() > 1).then(|| "not all systems were trained with the same seeds".to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::training::{file_names::RUN_FILE, run_result::RunResult};
+
+    /// A run with a score, of whose settings `eval_every` was given or not.
+    fn run(seed: u64, eval_every: usize, derived: &[&str]) -> Run {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("lr = 0.5\nseed = {seed}\neval_every = {eval_every}\n");
+        fs::write(dir.path().join(RUN_FILE), text).unwrap();
+        let derived = derived.iter().map(|name| name.to_string()).collect();
+        let best_metric = Some("accuracy".to_string());
+        RunResult { derived, best_metric, ..RunResult::default() }.write(dir.path()).unwrap();
+        let mut run = Run::read(dir.path()).unwrap();
+        run.scores.insert("accuracy".into(), 0.5.into());
+        run
+    }
+
+    #[test]
+    fn what_followed_from_the_rows_tells_no_systems_apart() {
+        let systems = |derived: &[&str]| {
+            let finished = vec![run(1, 5, derived), run(2, 6, derived)];
+            let found = Found { finished, others: Vec::new() };
+            compare(found, None).unwrap().systems.len()
+        };
+        assert_eq!((systems(&["eval_every"]), systems(&[])), (1, 2));
+    }
 }

@@ -47,6 +47,8 @@ pub struct Run {
     pub path: PathBuf,
     /// Its settings, with paths from the working folder.
     pub settings: Settings,
+    /// Those of them that nobody gave.
+    pub derived: Vec<String>,
     /// How far it is.
     pub state: State,
     /// The score that chose its best step; `train_loss` without validation rows.
@@ -127,6 +129,7 @@ impl Run {
             peak_memory: result.peak_memory,
             valid: (result.valid_rows, result.valid_sha256.clone()),
             curve,
+            derived: result.derived,
             settings,
         })
     }

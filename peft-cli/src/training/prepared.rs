@@ -72,6 +72,8 @@ pub struct PreparedRun {
     after_loading: AfterLoading,
     pub(super) train: Arc<Encoded>,
     pub(super) valid: Arc<Encoded>,
+    /// Settings that nobody gave, which follow from the rows or the day.
+    pub derived: Vec<String>,
     /// The sum of the base model's weights, which runs share.
     sum: Arc<OnceLock<BaseSum>>,
 }
@@ -143,6 +145,7 @@ impl PreparedRun {
                 Some(class_weights::of(given, task, labels.as_ref(), &train.examples)?);
             config.validate()?;
         }
+        let was_dated = settings.chat_date.is_some();
         // A run that is resumed on another day has to see the same rows.
         if read.chat_date.is_some() {
             settings.chat_date.clone_from(&read.chat_date);
@@ -152,12 +155,19 @@ impl PreparedRun {
             settings.null_score_diff_threshold.get_or_insert(DEFAULT_NULL_SCORE_DIFF_THRESHOLD);
             config.null_score_diff_threshold = settings.null_score_diff_threshold;
         }
+        let given = (settings.eval_every.is_some(), was_dated);
         let epoch = Epoch::of(&config, &train.examples)?;
         set_intervals(&mut config, epoch.batches, !valid.examples.is_empty());
         settings.eval_every = config.eval_every;
         settings.checkpoint_every = config.checkpoint_every;
+        let derived = [
+            ("eval_every", !given.0 && settings.eval_every.is_some()),
+            ("chat_date", !given.1 && settings.chat_date.is_some()),
+        ];
+        let derived = derived.into_iter().filter(|(_, is_derived)| *is_derived);
         let Base { loaded, dir, after_loading, sum } = base;
         Ok(Self {
+            derived: derived.map(|(name, _)| name.to_string()).collect(),
             task_file: task_file.clone(),
             chat_template: chat_template.clone(),
             settings,
@@ -194,6 +204,7 @@ impl PreparedRun {
         let task = *Settings::required(&settings.task, "--task")?;
         let config = train_config(&settings, task)?;
         Ok(Self {
+            derived: Vec::new(),
             epoch: Epoch::of(&config, &train)?,
             after_loading: AfterLoading::default(),
             config,

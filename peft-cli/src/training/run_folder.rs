@@ -34,6 +34,7 @@ pub struct RunFolder {
     run_toml: String,
     metrics: PathBuf,
     start: Start,
+    derived: Vec<String>,
 }
 
 /// What a run does with the one that is there.
@@ -68,7 +69,14 @@ impl RunFolder {
             run_toml: with_sum(&file::to_run_file(settings, path)),
             metrics,
             start,
+            derived: Vec::new(),
         }
+    }
+
+    /// Of whose settings these were not given.
+    #[must_use]
+    pub fn with_derived(self, derived: &[String]) -> Self {
+        Self { derived: derived.to_vec(), ..self }
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
@@ -90,7 +98,13 @@ impl RunFolder {
             }
         }
         let mut notes = Vec::new();
-        let result = RunResult::begun(plan);
+        // A run that goes on has all settings from its file.
+        let earlier = match self.start {
+            Start::Resume => RunResult::read(&self.path)?,
+            Start::New | Start::Replace => None,
+        };
+        let derived = earlier.map_or_else(|| self.derived.clone(), |earlier| earlier.derived);
+        let result = RunResult { derived, ..RunResult::begun(plan) };
         if self.start == Start::Replace {
             overwrite::replace(&self.path, &self.run_toml)?;
             result.write(&self.path)?;

@@ -73,6 +73,9 @@ pub struct RunResult {
     /// Their sum, which tells other rows, or other token ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_sha256: Option<String>,
+    /// Settings that nobody gave: they followed from the rows, or from the day.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<String>,
 }
 
 impl RunResult {
@@ -99,6 +102,7 @@ impl RunResult {
             train_rows: Some(run.train.examples.len()),
             valid_rows: Some(valid.len()),
             valid_sha256: is_scored.then(|| sum_of_rows(valid)),
+            derived: Vec::new(),
         }
     }
 
@@ -155,7 +159,9 @@ pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<(
     rename_predictions(folder)?;
     trained.adapter.save(folder)?;
     overwrite::adapter_saved(folder)?;
-    result.write(folder)
+    // A run that was continued has all settings from its file; which of them were given is known since it began.
+    let derived = RunResult::read(folder)?.unwrap_or_default().derived;
+    RunResult { derived, ..result.clone() }.write(folder)
 }
 
 fn rename_predictions(folder: &Path) -> Result<()> {
