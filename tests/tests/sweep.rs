@@ -413,3 +413,27 @@ fn the_train_loss_is_that_of_a_run_that_was_not_killed() {
     let whole = stdout(&succeed(&mut sweep(dir.path(), "whole", &["--csv"])));
     assert_eq!(killed(dir.path(), "killed", &["--csv"], 5), whole);
 }
+
+#[test]
+fn rows_that_were_changed_are_told() {
+    let text = |seeds: &str| {
+        let rows = settings();
+        let given = rows.lines().filter(|line| !line.starts_with("train"));
+        given.collect::<Vec<_>>().join("\n")
+            + "\nmethod = \"head\"\ntrain = \"rows.jsonl\"\n[grid]\nseed = "
+            + seeds
+    };
+    let dir = folder(&text("[1, 2]"));
+    let from = root().join("tests/vectors/training/bert-prefix/rows.jsonl");
+    let rows = fs::read_to_string(from).unwrap();
+    fs::write(dir.path().join("rows.jsonl"), &rows).unwrap();
+    let says = "the files of the training rows were changed between ";
+    let first = stderr(&succeed(&mut sweep(dir.path(), "out", &[])));
+    assert!(!first.contains(says), "{first}");
+    // One row twice.
+    let again = rows.lines().next().unwrap();
+    fs::write(dir.path().join("rows.jsonl"), format!("{}\n{again}\n", rows.trim_end())).unwrap();
+    fs::write(dir.path().join("sweep.toml"), text("[1, 2, 3]")).unwrap();
+    let more = stderr(&succeed(&mut sweep(dir.path(), "out", &[])));
+    assert!(more.contains(says), "{more}");
+}

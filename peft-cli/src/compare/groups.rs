@@ -10,10 +10,11 @@ use peft_core::{
 use super::{
     columns::Columns,
     find::Found,
-    identity::{Named, of_encoding, of_scored_rows, of_system},
+    identity::{Named, of_base, of_encoding, of_learnt_rows, of_scored_rows, of_system},
     metric::Metric,
     run::Run,
 };
+use crate::settings::Settings;
 
 /// Runs of the same settings with different seeds.
 #[derive(Clone, Debug)]
@@ -122,6 +123,10 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
     });
     notes.extend(other_rows(&systems));
     notes.extend(other_seeds(&systems));
+    notes.extend(changed(&systems, "training rows", of_learnt_rows, |run| {
+        run.train_sha256.as_ref()
+    }));
+    notes.extend(changed(&systems, "base model", of_base, |run| run.base_sha256.as_ref()));
     Ok(Comparison { metric, systems, columns, others, notes })
 }
 
@@ -168,6 +173,31 @@ fn other_seeds(systems: &[System]) -> Option<String> {
     (all.len() > 1).then(|| "not all systems were trained with the same seeds".to_string())
 }
 
+/// What is to be said if files were changed between runs whose settings name the same ones.
+fn changed(
+    systems: &[System],
+    what: &str,
+    named: impl Fn(&Settings) -> Named,
+    sum: impl Fn(&Run) -> Option<&String>,
+) -> Option<String> {
+    let mut known: Vec<(Named, &Run)> = Vec::new();
+    for run in systems.iter().flat_map(|system| &system.runs).filter(|run| sum(run).is_some()) {
+        let settings = named(&run.settings);
+        match known.iter().find(|(earlier, _)| *earlier == settings) {
+            None => known.push((settings, run)),
+            Some((_, earlier)) if sum(earlier) != sum(run) => {
+                return Some(format!(
+                    "the files of the {what} were changed between {} and {}: their scores should not be taken together",
+                    earlier.path.display(),
+                    run.path.display()
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -197,5 +227,21 @@ mod tests {
             compare(found, None).unwrap().systems.len()
         };
         assert_eq!((systems(&["eval_every"]), systems(&[])), (1, 2));
+    }
+
+    #[test]
+    fn changed_files_are_told() {
+        let notes = |train: [&str; 2], base: [&str; 2]| {
+            let of = |place: usize| Run {
+                train_sha256: Some(train[place].to_string()),
+                base_sha256: Some(base[place].to_string()),
+                ..run(place as u64, 5, &[])
+            };
+            let found = Found { finished: vec![of(0), of(1)], others: Vec::new() };
+            compare(found, None).unwrap().notes.join("\n")
+        };
+        assert_eq!(notes(["a", "a"], ["b", "b"]), "");
+        assert!(notes(["a", "c"], ["b", "b"]).contains("files of the training rows were changed"));
+        assert!(notes(["a", "a"], ["b", "c"]).contains("files of the base model were changed"));
     }
 }

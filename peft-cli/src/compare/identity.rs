@@ -73,6 +73,27 @@ pub fn of_encoding(settings: &Settings) -> Named {
     named
 }
 
+/// What decides which rows a run learns, as long as their files stay the same.
+pub fn of_learnt_rows(settings: &Settings) -> Named {
+    let mut named = of_encoding(settings);
+    let all = of_system(settings);
+    for name in ["train", "train_rows", "valid_split", "data_dir", "task_file"] {
+        named.extend(all.get(name).map(|value| (name.to_string(), value.clone())));
+    }
+    // The seed draws them.
+    if settings.train_rows.is_some() || settings.valid_split.is_some() {
+        named.insert("seed".into(), json!(settings.seed()));
+    }
+    named
+}
+
+/// What decides the weights of the base model, as long as its files stay the same.
+pub fn of_base(settings: &Settings) -> Named {
+    let mut named = of_system(settings);
+    named.retain(|name, _| ["model", "task", "base_weights", "compute"].contains(&name.as_str()));
+    named
+}
+
 /// Where the rows come from that a run is scored on.
 pub fn of_scored_rows(settings: &Settings) -> Value {
     let named = of_system(settings);

@@ -67,6 +67,10 @@ pub struct Run {
     pub seconds: Option<f64>,
     /// The most bytes of main memory.
     pub peak_memory: Option<u64>,
+    /// The sum of the rows that it learnt.
+    pub train_sha256: Option<String>,
+    /// The sum of the weights of its base model.
+    pub base_sha256: Option<String>,
     /// The number of validation rows, and their sum.
     pub valid: (Option<usize>, Option<String>),
     /// Its evaluations; without validation rows its steps, with their `train_loss`.
@@ -127,6 +131,8 @@ impl Run {
             total_steps: result.total_steps.or(settings.steps),
             seconds: seconds(&steps),
             peak_memory: result.peak_memory,
+            train_sha256: result.train_sha256,
+            base_sha256: own.and_then(|own| own.base_sha256.clone()),
             valid: (result.valid_rows, result.valid_sha256.clone()),
             curve,
             derived: result.derived,

@@ -67,6 +67,9 @@ pub struct RunResult {
     /// The number of rows that were learnt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_rows: Option<usize>,
+    /// Their sum, which tells other rows, or other token ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_sha256: Option<String>,
     /// The number of rows that were scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_rows: Option<usize>,
@@ -100,6 +103,7 @@ impl RunResult {
             stored_parameters: Some(trained.stored_parameters()),
             peak_memory: memory::peak(),
             train_rows: Some(run.train.examples.len()),
+            train_sha256: Some(sum_of_rows(&run.train.examples)),
             valid_rows: Some(valid.len()),
             valid_sha256: is_scored.then(|| sum_of_rows(valid)),
             derived: Vec::new(),
