@@ -2,53 +2,47 @@
 
 use peft_core::{Error, Result, adapter::FolderLock};
 
-use super::{screen::Screen, work::Work};
+use super::{halving::Halving, plan::Plan, screen::Screen};
 use crate::{
     compare::{Metric, Run, State},
     training::run_result::{Ending, RunResult},
 };
 
-impl Work<'_> {
-    /// Leaves out those of the runs that are worse than others after a part of their steps. What is decided follows from
-    /// the scores up to there alone, so it is the same after a kill.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mismatch`] naming a run without a score up to there; as [`Run::read`].
-    pub(super) fn give_up(
-        &self,
-        places: &mut Vec<usize>,
-        part: f64,
-        screen: &Screen,
-    ) -> Result<()> {
-        let Some(halving) = &self.halving else { return Ok(()) };
-        let runs: Vec<Run> = places
-            .iter()
-            .map(|place| Run::read(&self.plan.runs[*place].folder))
-            .collect::<Result<_>>()?;
-        let Some(first) = runs.first() else { return Ok(()) };
-        let metric = Metric::named(&first.best_metric);
-        let mut scores = Vec::with_capacity(runs.len());
-        for run in &runs {
-            let last = steps_of(part, run.total_steps.unwrap_or(0));
-            let result = RunResult::read(&run.path)?.unwrap_or_default();
-            scores.push(score(run, &metric, last, result.last_step)?);
-        }
-        let goes_on = halving.goes_on(&scores, metric.maximise);
-        for ((place, run), goes_on) in places.iter().zip(&runs).zip(&goes_on) {
-            let name = &self.plan.runs[*place].name;
-            let last = steps_of(part, run.total_steps.unwrap_or(0));
-            if decide(run, last, *goes_on)? {
-                match goes_on {
-                    true => screen.take_up(),
-                    false => screen.end(*place, name, "given up"),
-                }
+/// Leaves out those of the runs at these places that are worse than others after a part of their steps. What is decided
+/// follows from the scores up to there alone, so it is the same after a kill.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming a run without a score up to there; as [`Run::read`].
+pub(super) fn give_up(
+    (plan, halving): (&Plan, &Halving),
+    places: &mut Vec<usize>,
+    part: f64,
+    screen: &Screen,
+) -> Result<()> {
+    let read = |place: &usize| Run::read(&plan.runs[*place].folder);
+    let runs: Vec<Run> = places.iter().map(read).collect::<Result<_>>()?;
+    let Some(first) = runs.first() else { return Ok(()) };
+    let metric = Metric::named(&first.best_metric);
+    let mut scores = Vec::with_capacity(runs.len());
+    for run in &runs {
+        let last = steps_of(part, run.total_steps.unwrap_or(0));
+        let result = RunResult::read(&run.path)?.unwrap_or_default();
+        scores.push(score(run, &metric, last, result.last_step)?);
+    }
+    let goes_on = halving.goes_on(&scores, metric.maximise);
+    for ((place, run), goes_on) in places.iter().zip(&runs).zip(&goes_on) {
+        let last = steps_of(part, run.total_steps.unwrap_or(0));
+        if decide(run, last, *goes_on)? {
+            match goes_on {
+                true => screen.take_up(),
+                false => screen.end(*place, &plan.runs[*place].name, "given up"),
             }
         }
-        let mut kept = goes_on.iter();
-        places.retain(|_| kept.next().copied().unwrap_or(true));
-        Ok(())
     }
+    let mut kept = goes_on.iter();
+    places.retain(|_| kept.next().copied().unwrap_or(true));
+    Ok(())
 }
 
 /// Writes what becomes of a run after the step `last`. Returns whether that is new.

@@ -20,7 +20,7 @@ use peft_core::{
 use rayon::ThreadPoolBuilder;
 
 use super::{
-    giving_up::{check_evaluated, steps_of},
+    giving_up::{check_evaluated, give_up, steps_of},
     halving::Halving,
     plan::{Plan, Planned},
     screen::Screen,
@@ -90,7 +90,11 @@ impl Work<'_> {
         let shared = Shared::default();
         let mut places = places.to_vec();
         let mut failed = Vec::new();
-        for part in self.halving.iter().flat_map(|halving| &halving.at) {
+        for (halving, part) in self
+            .halving
+            .iter()
+            .flat_map(|halving| halving.at.iter().map(move |part| (halving, part)))
+        {
             let mut ended = self.make(&places, Some(*part), &shared, &screen);
             failed.append(&mut ended.failed);
             // Who goes on is known once all have come so far; those that failed have no score.
@@ -100,7 +104,7 @@ impl Work<'_> {
             let has_failed =
                 |place: &usize| failed.iter().any(|(name, _)| *name == self.plan.runs[*place].name);
             places.retain(|place| !has_failed(place));
-            if let Err(error) = self.give_up(&mut places, *part, &screen) {
+            if let Err(error) = give_up((self.plan, halving), &mut places, *part, &screen) {
                 failed.push(("[halving]".to_string(), message::of_library(&error)));
                 return Ended { failed, ..Ended::default() };
             }
