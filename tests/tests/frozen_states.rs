@@ -331,7 +331,10 @@ fn rows_are_alike_in_every_pass_of_enough_positions() {
             for (index, count) in [1, 2, 7, 30].into_iter().enumerate() {
                 let mut rows = vec![row(0, length)];
                 // At least so many positions.
-                rows.extend((0..count.max(least)).map(|at| row(at + 1, beside[(at + index) % beside.len()])));
+                rows.extend(
+                    (0..count.max(least))
+                        .map(|at| row(at + 1, beside[(at + index) % beside.len()])),
+                );
                 let found = pools[index % pools.len()].install(|| states(&rows));
                 assert!(
                     found == expected,
