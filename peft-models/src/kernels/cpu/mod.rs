@@ -29,6 +29,8 @@
 mod activation;
 mod attention;
 mod autodiff;
+// No other processor has instructions for it yet.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_variables))]
 mod bf16;
 mod block;
 mod column_blocks;
