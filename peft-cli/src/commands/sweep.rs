@@ -21,9 +21,9 @@ use crate::{
 
 /// Makes the runs that a file asks for, and compares them.
 ///
-/// The file has the settings of all runs, as run.toml has those of one, and tables: [[runs]] with settings of their own,
-/// whose lists are tried one by one; [grid] with lists that are all combined; [search] with values that are drawn;
-/// [halving] to give up runs that are behind. docs/SWEEPS.md has examples.
+/// The file has the settings of all runs, as run.toml has those of one, and tables: `[[runs]]` with settings of their own,
+/// whose lists are tried one by one; `[grid]` with lists that are all combined; `[search]` with values that are drawn;
+/// `[halving]` to give up runs that are behind. docs/SWEEPS.md has examples.
 ///
 /// The base model and the rows are loaded once. Each run has a folder in --out that is called after its settings. The same
 /// command goes on with a sweep that was killed: runs that have ended are left as they are, a run that was begun goes on

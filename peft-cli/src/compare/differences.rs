@@ -63,7 +63,7 @@ impl Differences {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if there is nothing to test; as [`RowScores::read`] and [`RowScores::check_same_rows`].
+    /// [`Error::Setting`] if there is nothing to test; as `RowScores::read` and `RowScores::check_same_rows`.
     pub fn of(comparison: &Comparison, fields: &Fields, resamples: usize) -> Result<Self> {
         let systems = &comparison.systems;
         if systems.len() < 2 {

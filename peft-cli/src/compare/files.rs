@@ -23,7 +23,7 @@ pub struct Files {
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] for fewer than two; as [`RowScores::read`] and [`RowScores::check_same_rows`].
+/// [`Error::Setting`] for fewer than two; as `RowScores::read` and `RowScores::check_same_rows`.
 pub fn of_files(paths: &[PathBuf], fields: &Fields, resamples: usize) -> Result<Files> {
     if paths.len() < 2 {
         return Err(Error::setting(

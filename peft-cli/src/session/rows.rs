@@ -86,7 +86,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`task_file`].
+    /// Returns an error if the task file cannot be read.
     pub fn task_metrics(&self, text: &TextArgs) -> Result<Vec<Asked>> {
         if let Some(file) = task_file(text)? {
             return Ok(file.metrics);
