@@ -1,8 +1,6 @@
 //! Scores of classes that were written, or ranked.
 
-use std::collections::BTreeMap;
-
-use peft_core::metrics::Metrics;
+use peft_core::metrics::{Metrics, exact_match_by_group};
 
 /// A row: the class found, `None` for a text that is no class, and the right one.
 pub type Answer = (Option<usize>, usize);
@@ -25,12 +23,10 @@ pub fn scores(answers: &[Answer], classes: usize, groups: Option<&[String]>) -> 
     let of_classes: Vec<f64> = (0..classes).filter_map(|class| f1(answers, class)).collect();
     metrics.insert("f1_macro", of_classes.iter().sum::<f64>() / of_classes.len().max(1) as f64);
     if let Some(groups) = groups {
-        let mut whole: BTreeMap<&str, bool> = BTreeMap::new();
-        for (group, answer) in groups.iter().zip(answers) {
-            *whole.entry(group).or_insert(true) &= is_right(answer);
-        }
-        let right = whole.values().filter(|right| **right).count();
-        metrics.insert("exact_match_by_group", share(right, whole.len()));
+        let right: Vec<bool> = answers.iter().map(is_right).collect();
+        // Of no rows, nothing.
+        let share = exact_match_by_group(&right, groups).unwrap_or_default();
+        metrics.insert("exact_match_by_group", share);
     }
     metrics
 }

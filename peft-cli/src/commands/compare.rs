@@ -38,13 +38,6 @@ pub struct CompareArgs {
     /// Compare files of predictions for the same rows in place of runs: scores, and tests of their differences.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["runs", "metric", "significance", "no_times", "plot"])]
     scores: Vec<PathBuf>,
-    /// Score to compare by.
-    #[arg(
-        long,
-        value_name = "NAME",
-        show_default = "the one that chose the best step of each run"
-    )]
-    metric: Option<String>,
     #[command(flatten)]
     tests: TestArgs,
     /// Test the difference of each system to the best.
@@ -78,6 +71,13 @@ pub struct TestArgs {
 /// How a comparison is shown.
 #[derive(Args, Clone, Debug)]
 pub struct ShownArgs {
+    /// Score to compare by.
+    #[arg(
+        long,
+        value_name = "NAME",
+        show_default = "the one that chooses the best step of each run"
+    )]
+    pub(super) metric: Option<String>,
     /// Write a picture to FILE, an .svg: scores against stored parameters, and over the steps.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -110,7 +110,7 @@ pub fn run(args: &CompareArgs) -> CliResult {
             Some(format) => Ok(output::line(table::of_files(&files, format))?),
         };
     }
-    let comparison = compare(find(&args.runs)?, args.metric.as_deref())?;
+    let comparison = compare(find(&args.runs)?, args.shown.metric.as_deref())?;
     let differences = match args.significance {
         true => {
             let (fields, resamples) = (args.tests.fields(), args.tests.resamples);

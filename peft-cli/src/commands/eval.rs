@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
-    Error, ProblemType,
+    Error, ProblemType, Task,
     adapter::atomic,
     data::{Example, Labels},
     evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead},
@@ -139,7 +139,9 @@ pub fn run(args: &EvalArgs) -> CliResult {
         .with_problem_type(args.problem_type)?
         .with_skip_unlabelled(args.skip_unlabelled);
     let session = session.with_task_labels(&args.text, args.labels.is_some())?;
-    let is_language_model = session.task()?.is_language_model();
+    let task = session.task()?;
+    args.check_task(task)?;
+    let is_language_model = task.is_language_model();
     let classes = session.labels.clone().filter(|_| is_language_model);
     let scores_classes = classes.is_some() && args.max_new_tokens.is_some();
     let metric = match args.max_new_tokens {
@@ -160,8 +162,13 @@ pub fn run(args: &EvalArgs) -> CliResult {
         }
         false => (Vec::new(), session.encode(&args.data, &args.text, true)?),
     };
+    // What cannot be made is refused before the model reads all rows.
+    let to_rank = match args.rank_classes {
+        Some(by) => Some((by, rankable(classes.as_ref(), &records)?)),
+        None => None,
+    };
     let mut end = EndTokens::default();
-    if session.task()?.is_language_model() {
+    if is_language_model {
         end = end_token::find(&session.base, &session.dir)?;
         if args.max_new_tokens.is_some() || encoded.texts > 0 {
             end_token::note(&end, &session.dir);
@@ -200,18 +207,12 @@ pub fn run(args: &EvalArgs) -> CliResult {
         constant::warn(constant, session.labels.as_ref(), has_head_lr);
     }
     let report = match (args.report, found.report) {
-        (true, None) => {
-            let message = "is for tasks that give each row or word one class";
-            return Err(Error::setting("--report", message).into());
-        }
+        // Numbers, or several classes a row.
+        (true, None) => return Err(Error::setting("--report", NO_CLASSES).into()),
         (asked, report) => report.filter(|_| asked),
     };
     let mut metrics = found.metrics;
     if let Some(limit) = args.max_new_tokens {
-        if session.task()?.has_head() {
-            let message = format!("{} generates nothing", session.task()?);
-            return Err(Error::setting("--max-new-tokens", message).into());
-        }
         let decoding = DecodingArgs {
             max_new_tokens: Some(limit),
             num_beams: args.num_beams,
@@ -249,8 +250,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
             atomic::write_file(path, format.text(rows).as_bytes())?;
         }
     }
-    if let Some(by) = args.rank_classes {
-        let labels = rankable(&session, classes.as_ref(), &records)?;
+    if let Some((by, labels)) = to_rank {
         let config = settle(&DecodingArgs::default(), &session.base, &end, Purpose::Scoring)?
             .with_batch_size(args.batch_size);
         decoder_start::note(&session.base);
@@ -289,7 +289,27 @@ pub fn run(args: &EvalArgs) -> CliResult {
     Ok(())
 }
 
+/// What is wrong with `--report` where nothing has classes.
+const NO_CLASSES: &str = "is for tasks that give each row or word one class";
+
 impl EvalArgs {
+    /// Refuses what a task does not have.
+    fn check_task(&self, task: Task) -> CliResult {
+        let refuse = |flag: &str, message: String| Err(Error::setting(flag, message).into());
+        match task {
+            _ if self.max_new_tokens.is_some() && task.has_head() => {
+                refuse("--max-new-tokens", format!("{task} generates nothing"))
+            }
+            _ if self.rank_classes.is_some() && task.has_head() => {
+                let message = format!("not used by {task}, whose head chooses among classes");
+                refuse("--rank-classes", message)
+            }
+            Task::SeqCls | Task::TokenCls => Ok(()),
+            _ if self.report => refuse("--report", NO_CLASSES.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses metrics of anything but texts.
     fn check_metrics(&self) -> CliResult {
         if self.metric.iter().any(|asked| asked.metric == Metric::Meteor) {
@@ -315,26 +335,16 @@ fn class_names(report: &ClassReport, labels: Option<&Labels>) -> Vec<String> {
 }
 
 /// The classes to rank.
-fn rankable<'l>(
-    session: &Session,
-    classes: Option<&'l Labels>,
-    rows: &[Record],
-) -> CliResult<&'l Labels> {
-    let refuse = |message: String| Err(Error::setting("--rank-classes", message).into());
-    if session.task()?.has_head() {
-        return refuse(format!(
-            "not used by {}, whose head chooses among classes",
-            session.task()?
-        ));
-    }
+fn rankable<'l>(classes: Option<&'l Labels>, rows: &[Record]) -> CliResult<&'l Labels> {
+    let refuse = |message: &str| Err(Error::setting("--rank-classes", message).into());
     if rows.iter().any(Record::is_ids) {
-        return refuse("is for rows of text, not of token ids".into());
+        return refuse("is for rows of text, not of token ids");
     }
     match classes {
         Some(labels) => Ok(labels),
-        None => refuse(
-            "needs the classes: --labels, --task-file, or an adapter that remembers them".into(),
-        ),
+        None => {
+            refuse("needs the classes: --labels, --task-file, or an adapter that remembers them")
+        }
     }
 }
 

@@ -57,13 +57,6 @@ pub struct SweepArgs {
     /// Seconds between two lines about progress, where stderr is no terminal.
     #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
     log_every: u64,
-    /// Score to compare by.
-    #[arg(
-        long,
-        value_name = "NAME",
-        show_default = "the one that chooses the best step of each run"
-    )]
-    metric: Option<String>,
     /// Also print seconds and memory, which differ from one repetition to the next.
     #[arg(long)]
     times: bool,
@@ -139,7 +132,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
     let compared = match folders.is_empty() {
         // What failed is told below.
         true => Ok(()),
-        false => compare(find(&folders)?, args.metric.as_deref())
+        false => compare(find(&folders)?, args.shown.metric.as_deref())
             .map_err(CliError::from)
             .and_then(|comparison| args.shown.show(&comparison, None, args.times)),
     };

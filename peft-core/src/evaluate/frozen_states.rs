@@ -10,8 +10,9 @@
 //!
 //! Whether the states of a row are kept or computed again changes no bit of them, because they are always computed in
 //! the same way: in a pass over rows that are padded on the right, those of one token apart from longer ones, with enough
-//! positions for the model to treat each of them alike ([`Lanes::alike_from`](crate::contract::lanes::Lanes::alike_from)). Where a model does not say how many
-//! these are, and where it cannot stop before a layer, all layers of a batch run as they do otherwise.
+//! positions for the model to treat each of them alike
+//! ([`Lanes::alike_from`](crate::contract::lanes::Lanes::alike_from)). Where a model does not say how many these are, and
+//! where it cannot stop before a layer, all layers of a batch run as they do otherwise.
 
 use std::{
     collections::HashMap,

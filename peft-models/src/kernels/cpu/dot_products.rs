@@ -1,5 +1,5 @@
 //! The product of one row with a matrix whose columns are stored one after another, as PyTorch's weights are: dot products
-//! of slices of memory, since laying out a panel would cost more than using it once.
+//! of slices of memory, since laying out a panel would cost more than using it a few times.
 
 use super::simd::{mul_add, vectorised};
 

@@ -42,23 +42,19 @@ pub(super) const ALIKE_FROM: usize = FEW + 1;
 /// `to` points to `to.len` initialised elements. Nothing else accesses those of the product
 /// during the call.
 pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
+    let in_order = a.column_stride == 1 && b.row_stride == 1;
+    if a.rows > FEW || a.columns == 0 || !in_order {
+        // SAFETY: the caller's promise.
+        return unsafe { product_by_tiles(to, a, b) };
+    }
     check(to, a, b);
-    let (m, n) = (a.rows, b.columns);
-    if m == 0 || n == 0 {
-        return;
+    for row in 0..a.rows {
+        let terms = &a.data[row * a.row_stride..row * a.row_stride + a.columns];
+        // SAFETY: this row is inside, and the caller promises the rest.
+        let out =
+            unsafe { std::slice::from_raw_parts_mut(to.start.add(row * to.row_stride), b.columns) };
+        dot_products(terms, b.data, b.column_stride, out, to.accumulate);
     }
-    if m <= FEW && a.columns > 0 && a.column_stride == 1 && b.row_stride == 1 {
-        for row in 0..m {
-            let terms = &a.data[row * a.row_stride..row * a.row_stride + a.columns];
-            // SAFETY: this row is inside, and the caller promises the rest.
-            let out =
-                unsafe { std::slice::from_raw_parts_mut(to.start.add(row * to.row_stride), n) };
-            dot_products(terms, b.data, b.column_stride, out, to.accumulate);
-        }
-        return;
-    }
-    // SAFETY: the caller's promise.
-    unsafe { product_by_tiles(to, a, b) }
 }
 
 /// A [`product`] whose rows are the same, bit for bit, however many there are.
