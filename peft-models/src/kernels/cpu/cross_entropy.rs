@@ -10,13 +10,15 @@
 //!
 //! The head is frozen, so the forward pass computes the gradient of the hidden states too, while it has the logits.
 
+use std::ops::Range;
+
 use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     autodiff::{Inputs, Kernel, run},
     block::Block,
     layer_weights::LayerWeights,
-    parallel::{change_rows, change_rows_with, elements, make_rows},
+    parallel::{change_rows, change_rows_with, elements, make_rows, part},
     simd::{exp, max_body, sum_body, vectorised},
     tensors::{floats, frozen, in_order, rows_of, tensor},
     view::MatrixView,
@@ -53,8 +55,17 @@ struct CrossEntropy {
     smoothing: f32,
 }
 
-/// How many logits are in memory at a time.
-const LOGITS: usize = 4 << 20;
+/// About how many logits are in memory at a time: 256 rows of GPT-2's vocabulary, a slice of a batch, are three parts.
+const LOGITS: usize = 9 << 19;
+
+/// The fewest rows that are worth laying out the head for.
+const FEWEST: usize = 32;
+
+/// In how many parts rows are computed, all about as large: the head is laid out for each of them.
+fn parts(rows: usize, classes: usize) -> usize {
+    let by_memory = rows.saturating_mul(classes).div_ceil(LOGITS);
+    by_memory.clamp(1, (rows / FEWEST).max(1))
+}
 
 vectorised! {
     /// Replaces logits by `exp(x - max)`; returns the largest logit and the sum of the exponentials.
@@ -94,14 +105,15 @@ impl Kernel for CrossEntropy {
         let bias = self.bias.as_ref().map(floats);
         let add = |block: &Block| block.start_with(bias, None);
         let add = bias.is_some().then_some(&add as &(dyn Fn(&Block) + Sync));
-        let step = (LOGITS / classes.max(1)).clamp(32, 4096).min(rows.max(1));
-        let mut logits = vec![0.0; step * classes];
+        let parts = parts(rows, classes);
+        let mut logits = vec![0.0; rows.div_ceil(parts) * classes];
         let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
         let smoothing = self.smoothing;
         let mean = (keep && smoothing > 0.0).then(|| self.head.mean_over_outputs());
         let mut total = 0.0f64;
-        for start in (0..rows).step_by(step) {
-            let count = step.min(rows - start);
+        for index in 0..parts {
+            let Range { start, end } = part(rows, parts, index);
+            let count = end - start;
             let states = &floats(&hidden)[start * width..(start + count) * width];
             let logits = &mut logits[..count * classes];
             let states = MatrixView::by_rows(states, count, width, width);
@@ -153,5 +165,23 @@ impl Kernel for CrossEntropy {
             scaled(&floats(&saved[0])[elements(&range, width)], factor, out);
         });
         vec![Some(tensor(out, [rows, width]))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_large_enough_and_of_one_size() {
+        assert_eq!(
+            [parts(256, 50257), parts(256, 49152), parts(512, 50257), parts(8, 50257)],
+            [3, 3, 6, 1]
+        );
+        // A large vocabulary takes the memory that the fewest rows need.
+        assert_eq!(
+            [parts(256, 262_144), parts(63, 1 << 30), parts(0, 50257), parts(40, 0)],
+            [8, 1, 1, 1]
+        );
     }
 }

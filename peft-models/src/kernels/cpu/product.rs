@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use super::{
     destination::Destination,
     dot_products::dot_products,
-    panel::{Panel, WIDTH},
+    panel::{Panel, WIDTH, prefetch_rows},
     parallel::part,
     tile::{MOST_COLUMNS, MOST_ROWS, Tile, Tiles},
     view::{MatrixView, span},
@@ -116,8 +116,13 @@ unsafe fn add_terms(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>, panel
         } else {
             (panel.set(columns), WIDTH)
         };
+        // A part of it with each tile, so that laying it out does not wait for memory.
+        let next = (parts > 1 && column + WIDTH < n).then(|| b.columns(column + WIDTH..n));
         for index in 0..parts {
             let rows = part(m, parts, index);
+            if let Some(next) = next {
+                prefetch_rows(next, part(depth, parts, index));
+            }
             for within in (0..width).step_by(tiles.columns) {
                 // SAFETY: these rows and columns are inside, as was checked.
                 unsafe {
