@@ -266,7 +266,8 @@ class Race:
                 return {**measured(whole), "tokens": whole.seconds - begun.seconds}
 
             found = self.race("c", name, both(run))
-            equal = sum(a == b for a, b in zip(*(read_jsonl(path) for path in outputs.values()), strict=True))
+            texts = ([row["output_ids"] for row in read_jsonl(path)] for path in outputs.values())
+            equal = sum(a == b for a, b in zip(*texts, strict=True))
             self.results[-1]["equal_rows"] = equal
             measures = [value for key in ("seconds", "tokens", "peak_mb") for value in compared(found, key)]
             table.rows.append([name, *measures, f"{equal} of {PROMPTS}"])
