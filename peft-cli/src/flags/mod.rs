@@ -3,6 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | [`method_name`] | the methods by name, and their defaults |
+//! | [`reparameterization`] | what makes the rows of a prompt in training |
 //! | [`byte_size`] | numbers of bytes |
 //! | [`choices`] | values that are chosen by name |
 //! | [`everywhere`] | the flags of every command |
@@ -15,3 +16,4 @@ pub mod decoding;
 pub mod everywhere;
 pub mod help;
 pub mod method_name;
+pub mod reparameterization;
