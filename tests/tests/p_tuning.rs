@@ -4,12 +4,12 @@
 
 use std::{fs, path::Path};
 
+use burn::tensor::{Tensor, TensorData};
 use peft_core::{
     Adapter, Mode, NamedTensors, PROMPT_EMBEDDINGS, PeftMethod, PeftType, contract::params,
 };
 use peft_prompt::{EncoderConfig, PromptConfig, PromptTuning};
 use peft_tests::{Family, Shape, device, random_model, vectors};
-use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 
 use crate::{
@@ -65,7 +65,7 @@ fn the_encoder_is_that_of_peft() {
         let values = derivatives.into_iter().map(Option::unwrap).collect();
         // Derivatives under the names of what they are of.
         let derivatives = params::replace(prompt.clone(), values).state();
-        let derivatives =
+        let derivatives: NamedTensors =
             derivatives.into_iter().map(|(name, data)| (format!("gradient.{name}"), data)).collect();
         let of_gradients = assert_tensors_near(&derivatives, &gradients, 1e-4);
         println!("{name}: rows within {largest:.1e}, derivatives within {of_gradients:.1e}");
@@ -105,7 +105,7 @@ fn the_program_trains_stores_and_reads_it() {
     let adapter = Adapter::load(&run).unwrap();
     assert_eq!(adapter.config.peft_type, PeftType::PTuning);
     assert_eq!(adapter.tensors.keys().collect::<Vec<_>>(), [PROMPT_EMBEDDINGS]);
-    let h = adapter.tensors[PROMPT_EMBEDDINGS].shape()[1];
+    let h = adapter.tensors[PROMPT_EMBEDDINGS].shape().as_slice()[1];
     let encoder = EncoderConfig::lstm().with_hidden_size(Some(8));
     let trained = 4 * h + encoder.num_params(h);
     assert_eq!(adapter.config.own.recipe["trained_parameters"], trained);
@@ -138,7 +138,6 @@ fn the_program_trains_stores_and_reads_it() {
     let output = command.args(flags).arg("--out").arg(dir.join("no")).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("--reparameterization: --init-adapter holds rows that are done"), "{text}");
-    assert!(!dir.join("no").exists());
 }
 
 /// Without an encoder a run has none of its settings, and its adapter is one of prompt tuning.
@@ -167,7 +166,7 @@ fn a_sweep_compares_them() {
     let text = format!(
         "model = {:?}\ntask = \"causal-lm\"\ntrain = {rows:?}\nvalid = {rows:?}\nsteps = 2\n\
          method = \"prompt\"\nnum_virtual_tokens = 3\nlr = 0.01\n\
-         [[runs]]\n[[runs]]\nreparameterization = [\"mlp\", \"lstm\"]\nencoder_hidden_size = 4\n",
+         [[runs]]\nreparameterization = [\"none\", \"mlp\", \"lstm\"]\n",
         tiny_model("gpt2")
     );
     let file = dir.path().join("sweep.toml");

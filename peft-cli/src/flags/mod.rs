@@ -8,12 +8,14 @@
 //! | [`choices`] | values that are chosen by name |
 //! | [`everywhere`] | the flags of every command |
 //! | [`decoding`] | the flags of generation |
+//! | [`field_flags`] | fields of configs that are flags of another name |
 //! | [`help`] | defaults and names in help texts |
 
 pub mod byte_size;
 pub mod choices;
 pub mod decoding;
 pub mod everywhere;
+pub mod field_flags;
 pub mod help;
 pub mod method_name;
 pub mod reparameterization;

@@ -87,6 +87,13 @@ macro_rules! settings {
                 if self.label_field.is_some() || self.tags_field.is_some() {
                     (other.label_field, other.tags_field) = (None, None);
                 }
+                // An encoder has settings of its own.
+                if self.reparameterization.is_some()
+                    && self.reparameterization != other.reparameterization
+                {
+                    other.encoder_hidden_size = None;
+                    (other.encoder_num_layers, other.encoder_dropout) = (None, None);
+                }
                 // An adapter to start from replaces other initial values.
                 if self.init_adapter.is_some() && other.init_adapter.is_none() {
                     (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);
@@ -481,6 +488,15 @@ mod tests {
         );
         let epochs = Settings { epochs: Some(2), ..Settings::default() }.or(merged.clone());
         assert_eq!((epochs.epochs, epochs.steps), (Some(2), None));
+        let lstm = "reparameterization = \"lstm\"\nencoder_hidden_size = 8\nencoder_num_layers = 3";
+        let lstm: Settings = toml::from_str(lstm).unwrap();
+        let mlp = Settings {
+            reparameterization: Some(Reparameterization::Mlp),
+            ..Settings::default()
+        };
+        let merged_encoder = mlp.clone().or(lstm.clone());
+        assert_eq!(merged_encoder, mlp, "the width and the layers are those of the LSTM");
+        assert_eq!(Settings::default().or(lstm.clone()), lstm);
         let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
         assert_eq!(again, merged);
         for names in [&["a.jsonl"][..], &["a.jsonl", "b.jsonl"]] {

@@ -4,14 +4,11 @@ use peft_core::{Error, Result};
 use peft_prompt::EncoderConfig;
 
 use super::Settings;
-use crate::flags::reparameterization::Reparameterization;
+use crate::flags::{field_flags::as_flag, reparameterization::Reparameterization};
 
-/// Fields of the encoder's config, and their flags.
-const FLAGS: [(&str, &str); 3] = [
-    ("encoder_hidden_size", "--encoder-hidden-size"),
-    ("encoder_num_layers", "--encoder-num-layers"),
-    ("encoder_dropout", "--encoder-dropout"),
-];
+/// Flags of the LSTM's layers.
+const NUM_LAYERS: &str = "--encoder-num-layers";
+const DROPOUT: &str = "--encoder-dropout";
 
 impl Settings {
     /// The encoder that makes the rows of a prompt while it is trained, if there is one.
@@ -26,11 +23,11 @@ impl Settings {
         match &mut encoder {
             None => {
                 let given = [
-                    self.encoder_hidden_size.is_some(),
-                    self.encoder_num_layers.is_some(),
-                    self.encoder_dropout.is_some(),
+                    ("--encoder-hidden-size", self.encoder_hidden_size.is_some()),
+                    (NUM_LAYERS, self.encoder_num_layers.is_some()),
+                    (DROPOUT, self.encoder_dropout.is_some()),
                 ];
-                if let Some((_, (_, flag))) = given.iter().zip(FLAGS).find(|(given, _)| **given) {
+                if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
                     let message = "not used without --reparameterization mlp or lstm".to_string();
                     return refuse(flag, message);
                 }
@@ -41,11 +38,11 @@ impl Settings {
                 let of_lstm = "which are those of --reparameterization lstm".to_string();
                 if self.encoder_num_layers.is_some() {
                     let message = format!("not used by mlp, which has no such layers, {of_lstm}");
-                    return refuse(FLAGS[1].1, message);
+                    return refuse(NUM_LAYERS, message);
                 }
                 if self.encoder_dropout.is_some() {
                     let message = format!("not used by mlp: it is between layers, {of_lstm}");
-                    return refuse(FLAGS[2].1, message);
+                    return refuse(DROPOUT, message);
                 }
             }
             Some(EncoderConfig::Lstm { hidden_size, num_layers, dropout }) => {
@@ -70,17 +67,6 @@ impl Settings {
                 self.encoder_dropout.get_or_insert(*dropout);
             }
         }
-    }
-}
-
-/// Gives a field of the encoder's config the name of its flag.
-fn as_flag(error: Error) -> Error {
-    match error {
-        Error::Setting { setting, message } => {
-            let renamed = FLAGS.iter().find(|(field, _)| *field == setting);
-            Error::setting(renamed.map_or(setting.as_str(), |(_, flag)| *flag), message)
-        }
-        other => other,
     }
 }
 

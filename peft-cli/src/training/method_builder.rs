@@ -11,7 +11,7 @@ use peft_prompt::{EncoderConfig, PromptConfig, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config};
 
 use crate::{
-    flags::{choices::PREFIX_POSITIONS, method_name::MethodName},
+    flags::{choices::PREFIX_POSITIONS, field_flags::as_flag, method_name::MethodName},
     model_dir::ModelDir,
     settings::{
         Settings,
@@ -22,10 +22,6 @@ use crate::{
 
 /// The most numbers that a method trains: 1 GiB of them, several times that with gradients and moments.
 const MOST_TRAINED: usize = 1 << 28;
-
-/// Fields of the methods' configs that are flags of another name.
-const FLAGS: [(&str, &str); 2] =
-    [("hidden_size", "--prefix-hidden-size"), ("dropout", "--prefix-dropout")];
 
 /// How many numbers a method trains, at most: in all layers and at all sites.
 #[derive(Clone, Copy, Debug)]
@@ -310,16 +306,5 @@ impl MethodBuilder<'_> {
             return Err(Error::setting(flag, message));
         }
         Ok(asked)
-    }
-}
-
-/// Gives a field of a method's config the name of its flag.
-fn as_flag(error: Error) -> Error {
-    match error {
-        Error::Setting { setting, message } => {
-            let renamed = FLAGS.iter().find(|(field, _)| *field == setting);
-            Error::setting(renamed.map_or(setting.as_str(), |(_, flag)| *flag), message)
-        }
-        other => other,
     }
 }

@@ -77,21 +77,7 @@ impl LstmDirection {
         let of_rows = input.clone().matmul(self.weight_ih.val().transpose())
             + self.bias_ih.val().unsqueeze()
             + self.bias_hh.val().unsqueeze();
-        let weight = self.weight_hh.val().transpose();
-        let m = weight.dims()[0];
-        let mut hidden = Tensor::zeros([1, m], (&of_rows.device(), of_rows.dtype()));
-        let mut cell = hidden.clone();
-        order
-            .map(|row| {
-                let gates =
-                    of_rows.clone().narrow(0, row, 1) + hidden.clone().matmul(weight.clone());
-                let block = |index: usize| gates.clone().narrow(1, index * m, m);
-                let (input, forget) = (sigmoid(block(0)), sigmoid(block(1)));
-                cell = forget * cell.clone() + input * tanh(block(2));
-                hidden = sigmoid(block(3)) * tanh(cell.clone());
-                hidden.clone()
-            })
-            .collect()
+        recur(&of_rows, &self.weight_hh.val().transpose(), order)
     }
 
     fn state(&self, suffix: &str) -> [(String, TensorData); 4] {
@@ -118,6 +104,27 @@ impl LstmDirection {
             bias_hh: params::from_named(&bias_hh, [4 * m], state, device)?,
         })
     }
+}
+
+/// The hidden state `[1, M]` after each row of `order`, from what the rows add to the gates, `[P, 4 * M]`, and W_hhᵀ.
+fn recur(
+    of_rows: &Tensor<2>,
+    weight: &Tensor<2>,
+    order: impl Iterator<Item = usize>,
+) -> Vec<Tensor<2>> {
+    let m = weight.dims()[0];
+    let mut hidden = Tensor::zeros([1, m], (&of_rows.device(), of_rows.dtype()));
+    let mut cell = hidden.clone();
+    order
+        .map(|row| {
+            let gates = of_rows.clone().narrow(0, row, 1) + hidden.clone().matmul(weight.clone());
+            let block = |index: usize| gates.clone().narrow(1, index * m, m);
+            let (input, forget) = (sigmoid(block(0)), sigmoid(block(1)));
+            cell = forget * cell.clone() + input * tanh(block(2));
+            hidden = sigmoid(block(3)) * tanh(cell.clone());
+            hidden.clone()
+        })
+        .collect()
 }
 
 impl LstmLayer {
@@ -165,7 +172,7 @@ impl Lstm {
         self.layers.iter().enumerate().fold(input, |rows, (index, layer)| {
             let rows = layer.forward(rows);
             match &mut drop {
-                Some((rate, rng)) if index < last => dropout(rows, *rate, *rng),
+                Some((rate, rng)) if index < last => dropout(rows, *rate, rng),
                 _ => rows,
             }
         })

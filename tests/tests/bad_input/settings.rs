@@ -589,7 +589,7 @@ pub const CASES: &[Case] = &[
             model(dir, "gpt2");
             train("--method prompt --reparameterization gru")
         },
-        says: &["--reparameterization: found `gru`, expected one of none, mlp, lstm"],
+        says: &["--reparameterization: found `gru`, expected none, mlp or lstm"],
         ..USAGE
     },
     Case {
