@@ -71,7 +71,11 @@ impl PromptTuning {
         let rows = init.rows(config.num_virtual_tokens, model, seed)?;
         let h = model.spec().hidden_size;
         let encoder = config.encoder.as_ref().map(|of| PromptEncoder::init(of, h, seed, device));
-        Ok(Self { embeddings: Param::from_tensor(Tensor::from_data(rows, device)), encoder, config })
+        Ok(Self {
+            embeddings: Param::from_tensor(Tensor::from_data(rows, device)),
+            encoder,
+            config,
+        })
     }
 
     /// Whether there is no encoder: it was folded, or never there.
@@ -106,11 +110,7 @@ impl PeftMethod for PromptTuning {
             return self.clone();
         }
         let rows = self.rows(Mode::Evaluate).detach();
-        Self {
-            embeddings: Param::from_tensor(rows),
-            encoder: None,
-            config: self.config.clone(),
-        }
+        Self { embeddings: Param::from_tensor(rows), encoder: None, config: self.config.clone() }
     }
 
     /// Folded: `prompt_embeddings`. Otherwise Z and the encoder under the names of PEFT's `PromptEncoder`:
@@ -142,11 +142,7 @@ impl PeftMethod for PromptTuning {
             }
             _ => (PROMPT_EMBEDDINGS, None),
         };
-        Ok(Self {
-            embeddings: params::from_named(name, shape, state, device)?,
-            encoder,
-            config,
-        })
+        Ok(Self { embeddings: params::from_named(name, shape, state, device)?, encoder, config })
     }
 
     /// A prompt that an encoder made is stored under PEFT's type for these, `P_TUNING`, whose rows PEFT takes as they

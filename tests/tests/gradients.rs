@@ -182,8 +182,7 @@ fn with_trainable(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut i
                 Kind::PromptMlp => EncoderConfig::mlp(),
                 _ => EncoderConfig::Lstm { hidden_size: None, num_layers: 1, dropout: 0.0 },
             };
-            let config =
-                PromptConfig::new(P).with_encoder(Some(encoder.with_hidden_size(Some(2))));
+            let config = PromptConfig::new(P).with_encoder(Some(encoder.with_hidden_size(Some(2))));
             let start = PromptInit::normal();
             let made = PromptTuning::init(config.clone(), model, &start, 5, &device).unwrap();
             let state = made.state().into_iter().map(|(name, data)| {
@@ -195,8 +194,7 @@ fn with_trainable(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut i
                 let data = TensorData::new(values, data.shape().clone());
                 (name, data.convert_dtype(dtype))
             });
-            let method =
-                PromptTuning::from_state(config, spec, &state.collect(), &device).unwrap();
+            let method = PromptTuning::from_state(config, spec, &state.collect(), &device).unwrap();
             visit.visit(model, Trainable::new(method, head), &what, task);
         }
         Kind::Prefix => {

@@ -95,8 +95,7 @@ pub fn each_method(model: &dyn FrozenModel, p: usize, seed: u64, check: &impl Ch
     let method = PromptTuning::from_state(prompt, spec, &state, &device).unwrap();
     check.check(model, method, p * spec.hidden_size);
     for encoder in [EncoderConfig::mlp(), EncoderConfig::lstm()] {
-        let config =
-            PromptConfig::new(p).with_encoder(Some(encoder.with_hidden_size(Some(5))));
+        let config = PromptConfig::new(p).with_encoder(Some(encoder.with_hidden_size(Some(5))));
         let init = PromptInit::normal();
         let method = PromptTuning::init(config, model, &init, seed, &device).unwrap();
         check.check(model, method, p * spec.hidden_size);
@@ -355,8 +354,7 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 3] {
             trained(model, method, head, seed)
         }
         3 => {
-            let encoder =
-                EncoderConfig::Lstm { hidden_size: Some(4), num_layers: 2, dropout: 0.2 };
+            let encoder = EncoderConfig::Lstm { hidden_size: Some(4), num_layers: 2, dropout: 0.2 };
             let config = PromptConfig::new(3).with_encoder(Some(encoder));
             let init = PromptInit::normal();
             let method = PromptTuning::init(config, model, &init, seed, &device).unwrap();

@@ -54,19 +54,18 @@ fn the_encoder_is_that_of_peft() {
 
         let found = prompt.rows(Mode::Evaluate);
         let of_rows = |data: TensorData| NamedTensors::from([("rows".to_string(), data)]);
-        let largest = assert_tensors_near(
-            &of_rows(found.clone().into_data()),
-            &of_rows(rows.clone()),
-            1e-5,
-        );
+        let largest =
+            assert_tensors_near(&of_rows(found.clone().into_data()), &of_rows(rows.clone()), 1e-5);
         let direction = Tensor::from_data(direction, &device());
         let mut backward = (found * direction).sum().backward();
         let derivatives = params::gradients(&prompt, &mut backward);
         let values = derivatives.into_iter().map(Option::unwrap).collect();
         // Derivatives under the names of what they are of.
         let derivatives = params::replace(prompt.clone(), values).state();
-        let derivatives: NamedTensors =
-            derivatives.into_iter().map(|(name, data)| (format!("gradient.{name}"), data)).collect();
+        let derivatives: NamedTensors = derivatives
+            .into_iter()
+            .map(|(name, data)| (format!("gradient.{name}"), data))
+            .collect();
         let of_gradients = assert_tensors_near(&derivatives, &gradients, 1e-4);
         println!("{name}: rows within {largest:.1e}, derivatives within {of_gradients:.1e}");
 
@@ -89,7 +88,8 @@ fn the_program_trains_stores_and_reads_it() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let run = dir.join("run");
-    let lstm = ["--task", "causal-lm", "--reparameterization", "lstm", "--encoder-hidden-size", "8"];
+    let lstm =
+        ["--task", "causal-lm", "--reparameterization", "lstm", "--encoder-hidden-size", "8"];
     train(&run, "gpt2", "gpt2-prompt", &lstm);
     let text = fs::read_to_string(run.join("run.toml")).unwrap();
     for line in [
@@ -137,7 +137,10 @@ fn the_program_trains_stores_and_reads_it() {
     command.args(["--train", "tests/vectors/training/gpt2-prompt/rows.jsonl", "--steps", "1"]);
     let output = command.args(flags).arg("--out").arg(dir.join("no")).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("--reparameterization: --init-adapter holds rows that are done"), "{text}");
+    assert!(
+        text.contains("--reparameterization: --init-adapter holds rows that are done"),
+        "{text}"
+    );
 }
 
 /// Without an encoder a run has none of its settings, and its adapter is one of prompt tuning.

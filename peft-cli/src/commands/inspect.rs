@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use clap::Args;
 use peft_core::{
-    Adapter, AdapterConfig, Content, FrozenModel, Task, adapter::stored, contract::layout::is_virtual,
-    text::load_tokenizer,
+    Adapter, AdapterConfig, Content, FrozenModel, Task, adapter::stored,
+    contract::layout::is_virtual, text::load_tokenizer,
 };
 use serde_json::{Value, json};
 

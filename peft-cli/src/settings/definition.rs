@@ -490,10 +490,8 @@ mod tests {
         assert_eq!((epochs.epochs, epochs.steps), (Some(2), None));
         let lstm = "reparameterization = \"lstm\"\nencoder_hidden_size = 8\nencoder_num_layers = 3";
         let lstm: Settings = toml::from_str(lstm).unwrap();
-        let mlp = Settings {
-            reparameterization: Some(Reparameterization::Mlp),
-            ..Settings::default()
-        };
+        let mlp =
+            Settings { reparameterization: Some(Reparameterization::Mlp), ..Settings::default() };
         let merged_encoder = mlp.clone().or(lstm.clone());
         assert_eq!(merged_encoder, mlp, "the width and the layers are those of the LSTM");
         assert_eq!(Settings::default().or(lstm.clone()), lstm);

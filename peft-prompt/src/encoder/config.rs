@@ -83,9 +83,8 @@ impl EncoderConfig {
     /// The largest number where it would be larger still.
     pub fn num_params(&self, h: usize) -> usize {
         let m = self.hidden_size(h);
-        let linear = |inputs: usize, outputs: usize| {
-            inputs.saturating_add(1).saturating_mul(outputs)
-        };
+        let linear =
+            |inputs: usize, outputs: usize| inputs.saturating_add(1).saturating_mul(outputs);
         match self {
             Self::Mlp { .. } => {
                 linear(h, m).saturating_add(linear(m, m)).saturating_add(linear(m, h))

@@ -24,12 +24,7 @@ pub struct Linear {
 
 impl Linear {
     /// Draws W and b from U(-1/sqrt(inputs), 1/sqrt(inputs)), torch's default.
-    pub(super) fn init(
-        inputs: usize,
-        outputs: usize,
-        rng: &mut impl Rng,
-        device: &Device,
-    ) -> Self {
+    pub(super) fn init(inputs: usize, outputs: usize, rng: &mut impl Rng, device: &Device) -> Self {
         let from = Distribution::Uniform { range: 1.0 / (inputs as f64).sqrt() };
         Self {
             weight: Param::from_tensor(tensor([outputs, inputs], from, rng, device)),

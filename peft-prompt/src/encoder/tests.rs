@@ -212,8 +212,7 @@ fn a_folded_prompt_acts_as_the_one_that_was_trained() {
     let model = Block::new(&Device::default());
     let config = PromptConfig::new(3).with_encoder(Some(lstm(2, 6, 0.2)));
     let device = Device::default().autodiff();
-    let prompt =
-        PromptTuning::init(config, &model, &PromptInit::default(), 2, &device).unwrap();
+    let prompt = PromptTuning::init(config, &model, &PromptInit::default(), 2, &device).unwrap();
     let batch = peft_core::TokenBatch::new(&[&[1, 2, 3], &[4]], peft_core::PaddingSide::Left);
     let hidden = |prompt: &PromptTuning| {
         let tokens = prompt.virtual_tokens(EVALUATE).without_autodiff();
@@ -269,19 +268,25 @@ fn the_config_says_what_peft_needs() {
     let spec = Block::new(&Device::default()).spec;
     let fields = make(3, lstm(3, 5, 0.25), 1).fold().fields(&spec);
     assert_eq!((fields.method, fields.peft_type), ("prompt", PeftType::PTuning));
-    assert_eq!(json!(fields.extra), json!({
-        "encoder_reparameterization_type": "LSTM",
-        "encoder_hidden_size": 5,
-        "encoder_num_layers": 3,
-        "encoder_dropout": 0.25,
-    }));
+    assert_eq!(
+        json!(fields.extra),
+        json!({
+            "encoder_reparameterization_type": "LSTM",
+            "encoder_hidden_size": 5,
+            "encoder_num_layers": 3,
+            "encoder_dropout": 0.25,
+        })
+    );
     let fields = make(3, EncoderConfig::mlp(), 1).fields(&spec);
-    assert_eq!(json!(fields.extra), json!({
-        "encoder_reparameterization_type": "MLP",
-        "encoder_hidden_size": H,
-        "encoder_num_layers": 2,
-        "encoder_dropout": 0.0,
-    }));
+    assert_eq!(
+        json!(fields.extra),
+        json!({
+            "encoder_reparameterization_type": "MLP",
+            "encoder_hidden_size": H,
+            "encoder_num_layers": 2,
+            "encoder_dropout": 0.0,
+        })
+    );
     assert_eq!(
         fields.settings,
         json!({"num_virtual_tokens": 3, "encoder": {"type": "mlp", "hidden_size": null}})
