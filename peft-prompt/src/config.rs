@@ -3,12 +3,17 @@
 use peft_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::EncoderConfig;
+
 /// Settings of [`PromptTuning`](crate::PromptTuning).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PromptConfig {
     /// P: rows of the prompt; 20. The paper uses 100, and finds little to gain beyond 20.
     pub num_virtual_tokens: usize,
+    /// The encoder that makes the rows during training, as in P-tuning; `None`: the rows themselves are trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderConfig>,
 }
 
 impl Default for PromptConfig {
@@ -21,18 +26,27 @@ impl PromptConfig {
     /// P where none is given.
     pub const DEFAULT_NUM_VIRTUAL_TOKENS: usize = 20;
 
-    /// AdamW's learning rate where none is given.
-    pub const DEFAULT_LR: f64 = 0.03;
+    /// AdamW's learning rate where none is given. An encoder multiplies each step, so with one it is smaller.
+    pub const fn default_lr(encoder: bool) -> f64 {
+        if encoder { 1e-3 } else { 3e-2 }
+    }
 
     /// A prompt of P rows.
     pub fn new(num_virtual_tokens: usize) -> Self {
-        Self { num_virtual_tokens }
+        Self { num_virtual_tokens, encoder: None }
     }
 
     /// Sets P.
     #[must_use]
     pub fn with_num_virtual_tokens(mut self, num_virtual_tokens: usize) -> Self {
         self.num_virtual_tokens = num_virtual_tokens;
+        self
+    }
+
+    /// Sets the encoder, `None` for none.
+    #[must_use]
+    pub fn with_encoder(mut self, encoder: Option<EncoderConfig>) -> Self {
+        self.encoder = encoder;
         self
     }
 
@@ -45,6 +59,6 @@ impl PromptConfig {
         if self.num_virtual_tokens == 0 {
             return Err(Error::setting("num_virtual_tokens", "found 0, expected at least 1"));
         }
-        Ok(())
+        self.encoder.as_ref().map_or(Ok(()), EncoderConfig::validate)
     }
 }

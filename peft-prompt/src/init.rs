@@ -13,7 +13,7 @@ use rand::Rng;
 /// Rows of the embedding table that samples and the standard deviation are taken from.
 const POPULATION: usize = 5000;
 
-/// What a prompt `[P, H]` starts from. The default is [`SampledVocab`](Self::SampledVocab) over 5000 rows;
+/// What a prompt `[P, H]` starts from, or with an [encoder](crate::EncoderConfig) its input Z. The default is [`SampledVocab`](Self::SampledVocab) over 5000 rows;
 /// where classes have names, the paper's best is [`ClassLabels`](Self::ClassLabels).
 #[derive(Clone, Debug, PartialEq)]
 pub enum PromptInit {
@@ -25,6 +25,11 @@ pub enum PromptInit {
     /// Every value from N(0, std²), with the standard deviation of the first 5000 rows of the model's
     /// embedding table. From no paper: random rows, but on the scale of real embeddings.
     RandomScaled,
+    /// Every value from N(0, std²). With 1, torch's default for an embedding, which P-tuning's encoder starts from.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
     /// Distinct rows of the model's embedding table, sampled from its first ones: the ids of SentencePiece
     /// vocabularies are ordered by frequency. Rows repeat only where P exceeds the population.
     SampledVocab {
@@ -47,7 +52,8 @@ pub enum PromptInit {
         /// What the other rows start from.
         fallback: Box<PromptInit>,
     },
-    /// The rows `[P, H]` of another prompt: transfer between tasks (SPoT, Vu et al. 2022).
+    /// The rows `[P, H]` of another prompt: transfer between tasks (SPoT, Vu et al. 2022). No encoder starts from
+    /// them: it would make other rows of them.
     Rows(TensorData),
 }
 
@@ -61,6 +67,11 @@ impl PromptInit {
     /// U[-0.5, 0.5).
     pub fn random() -> Self {
         Self::Random { range: 0.5 }
+    }
+
+    /// N(0, 1).
+    pub fn normal() -> Self {
+        Self::Normal { std: 1.0 }
     }
 
     /// Labels by the ids of their subword tokens; other rows are sampled from the first 5000 of the vocabulary.
@@ -102,6 +113,15 @@ impl PromptInit {
                 let std = standard_deviation(&look_up(model, &first)?);
                 let mut stream = rng::stream(seed, 0, "prompt.random-scaled");
                 Ok(draw(Distribution::Normal { std }, p * h, &mut stream))
+            }
+            Self::Normal { std } => {
+                if !std.is_finite() || *std < 0.0 {
+                    return refuse(format!(
+                        "found the standard deviation {std}, expected at least 0"
+                    ));
+                }
+                let mut stream = rng::stream(seed, 0, "prompt.normal");
+                Ok(draw(Distribution::Normal { std: *std }, p * h, &mut stream))
             }
             Self::SampledVocab { population } => {
                 let population = (*population).min(v);

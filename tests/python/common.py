@@ -245,7 +245,7 @@ def decoder_geometry(config):
 def peft_config(kind, task_type, hidden=16, base=None):
     """PEFT's config with five virtual tokens.
 
-    `prompt`, `prefix`, `prefix-mlp`; `p-tuning` (PEFT's P_TUNING with its MLP); `prompt-2`, the prompt of an encoder-decoder
+    `prompt`, `prefix`, `prefix-mlp`; `p-tuning` and `p-tuning-lstm` (PEFT's P_TUNING with its MLP or LSTM); `prompt-2`, the prompt of an encoder-decoder
     as PEFT makes it by default, with a second half that nothing reads. `base`: the model's config, needed for
     the prefix of an encoder-decoder.
     """
@@ -256,8 +256,9 @@ def peft_config(kind, task_type, hidden=16, base=None):
         return PromptTuningConfig(**common, num_transformer_submodules=1)
     if kind in ("prompt", "prompt-2"):
         return PromptTuningConfig(**common)
-    if kind == "p-tuning":
-        return PromptEncoderConfig(**common, encoder_hidden_size=hidden)
+    if kind in ("p-tuning", "p-tuning-lstm"):
+        layers = "LSTM" if kind == "p-tuning-lstm" else "MLP"
+        return PromptEncoderConfig(**common, encoder_reparameterization_type=layers, encoder_hidden_size=hidden)
     if task_type == "SEQ_2_SEQ_LM":
         common.update(decoder_geometry(base))
     if kind == "prefix":
@@ -281,10 +282,10 @@ def randomise_adapter(model, gen, prompt_std=0.6, prefix_std=1.0):
             elif "embedding" in name:
                 prefix = model.active_peft_config.peft_type == "PREFIX_TUNING"
                 p.copy_((prefix_std if prefix else prompt_std) * noise)
-            elif name.endswith("bias"):
+            elif "bias" in name.rsplit(".", 1)[-1]:
                 p.copy_(0.3 * noise)
             else:
-                # The MLP of a prefix: a tanh between two linear layers whose sums vary by about 1.
+                # The layers of an MLP or an LSTM: sums that vary by about 1.
                 p.copy_(1.3 * noise / p.shape[1] ** 0.5)
     return model.eval()
 

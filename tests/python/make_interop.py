@@ -81,6 +81,21 @@ CASES = {
         "gpt2", "training/gpt2-ptv2/rows.jsonl", False,
         ["--method", "ptv2", "--task", "causal-lm", "--num-virtual-tokens", "4", "--layers", "1-2", "--lr", "0.1"],
     ),
+    # Under PEFT's type P_TUNING, whose rows it must take as they are.
+    "gpt2-p-tuning-lstm": (
+        "gpt2", "training/gpt2-prompt/rows.jsonl", True,
+        ["--method", "prompt", "--task", "causal-lm", "--num-virtual-tokens", "6", "--reparameterization", "lstm",
+         "--encoder-hidden-size", "8", "--encoder-dropout", "0.1", "--lr", "0.02"],
+    ),
+    "bert-p-tuning-mlp": (
+        "bert", "training/bert-prefix/rows.jsonl", True,
+        ["--method", "prompt", "--task", "seq-cls", "--num-virtual-tokens", "4", "--reparameterization", "mlp", "--lr", "0.02"],
+    ),
+    "t5-p-tuning-lstm": (
+        "t5", "interop/rows/t5.jsonl", True,
+        ["--method", "prompt", "--task", "seq2seq-lm", "--num-virtual-tokens", "5", "--reparameterization", "lstm",
+         "--encoder-num-layers", "1", "--lr", "0.02"],
+    ),
 }  # fmt: skip
 for base, (task, rows) in BASES.items():
     for method, flags in METHODS.items():

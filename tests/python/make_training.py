@@ -1,10 +1,12 @@
 """Makes vectors/training: twenty steps of PEFT and torch's AdamW from a fixed adapter over fixed rows.
 
-    python make_training.py [--out ../vectors/training] [--logits ../vectors/logits]
+    python make_training.py [--out ../vectors/training] [--logits ../vectors/logits] [--only gpt2-prompt]
 
 One folder per case:
-- init/: the adapter at step 0, as save_pretrained writes it (prefix-mlp: folded, since PEFT drops the MLP);
-- init_mlp.safetensors, final_mlp.safetensors (only gpt2-prefix-mlp): embedding.weight and transform.{0,2}.{weight,bias};
+- init/: the adapter at step 0, as save_pretrained writes it (prefix-mlp, p-tuning, p-tuning-lstm: folded, since PEFT drops
+  the layers that make it);
+- init_mlp.safetensors, final_mlp.safetensors (only these): embedding.weight, and transform.{0,2}.{weight,bias} of a prefix,
+  mlp_head.* and lstm_head.* of P-tuning;
 - rows.jsonl: 40 rows of unequal lengths, {"input_ids", "labels"} or {"input_ids", "label"};
 - losses.json: the base (relative to the case), task, learning rate and so on, `losses` (20 numbers, each before its update) and
   `targets` (the number of labels that each loss is the mean of);
@@ -14,7 +16,7 @@ Batches are four consecutive rows in file order, so that 20 steps pass twice ove
 AdamW: betas 0.9 and 0.999, eps 1e-8, constant learning rate, decoupled weight decay on every trained tensor, heads and biases included.
 No dropout (evaluation mode with gradients), no clipping. labels[i] is token i's own target, -100 is ignored. The loss of a batch
 is the mean over its labels. Every sixth row labels its first token: the last virtual token of a prompt predicts it, so
-it counts in gpt2-prompt; with a prefix nothing predicts it and it does not count. Row 11 labels only its first token.
+it counts in gpt2-prompt and gpt2-p-tuning; with a prefix nothing predicts it and it does not count. Row 11 labels only its first token.
 
 The script checks the first batch against rows run one by one, and runs everything again in f64 to print how far rounding
 alone moves losses and final tensors.
@@ -58,7 +60,14 @@ CASES = {
     "bert-prefix": ("bert", "prefix", 0.02, 0.01, 3005),
     "bert-prompt": ("bert", "prompt", 0.02, 0.01, 3006),
     "bert-tok-prefix": ("bert-tok", "prefix", 0.02, 0.01, 3007),
+    "gpt2-p-tuning": ("gpt2", "p-tuning", 0.01, 0.01, 3008),
+    "gpt2-p-tuning-lstm": ("gpt2", "p-tuning-lstm", 0.01, 0.01, 3009),
+    "bert-p-tuning-lstm": ("bert", "p-tuning-lstm", 0.01, 0.01, 3010),
 }
+# Rows in front of the input, of which the last predicts the first token of a language model.
+PROMPTS = ("prompt", "p-tuning", "p-tuning-lstm")
+# What layers make that PEFT does not save.
+MADE = ("prefix-mlp", "p-tuning", "p-tuning-lstm")
 
 
 def causal_labels(gen, i, ids):
@@ -111,7 +120,7 @@ def targets(task, kind, rows):
     """The number of labels that the loss of these rows is the mean of."""
     if task == "SEQ_CLS":
         return len(rows)
-    skip = 1 if task == "CAUSAL_LM" and kind != "prompt" else 0
+    skip = 1 if task == "CAUSAL_LM" and kind not in PROMPTS else 0
     return sum(label != IGNORE for r in rows for label in r["labels"][skip:])
 
 
@@ -124,7 +133,7 @@ def one_by_one(model, task, kind, rows):
             ids = torch.tensor([row["input_ids"]])
             logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
             labels = torch.tensor(row["labels"])
-            if kind == "prompt":
+            if kind in PROMPTS:
                 logits = logits[-len(labels) - 1 : -1]
             else:
                 logits, labels = logits[:-1], labels[1:]
@@ -178,7 +187,7 @@ def make_case(case, out, logits):
 
     model = new_adapter(base, kind, task, gen, prompt_std=0.5, prefix_std=0.7)
     save_adapter(model, folder / "init", name)
-    if kind == "prefix-mlp":
+    if kind in MADE:
         save_file(mlp_tensors(model), str(folder / "init_mlp.safetensors"))
     # PEFT does not load these methods as trainable, so the adapter that was saved is the one that is trained.
     double = in_double(model, base_folder, task, kind)
@@ -190,7 +199,7 @@ def make_case(case, out, logits):
     assert abs(alone - losses[0]) < 2e-5, f"{case}: rows alone {alone}, batch {losses[0]}"
     final = final_tensors(model, folder / "final", name)
     (folder / "final" / "adapter_config.json").unlink()
-    if kind == "prefix-mlp":
+    if kind in MADE:
         save_file(mlp_tensors(model), str(folder / "final_mlp.safetensors"))
     count = [targets(task, kind, batch_of(rows, s)) for s in range(STEPS)]
     write_json(
@@ -223,9 +232,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=VECTORS / "training")
     parser.add_argument("--logits", type=Path, default=VECTORS / "logits")
+    parser.add_argument("--only", nargs="+", choices=CASES, help="these cases")
     args = parser.parse_args()
     quiet()
-    for case in CASES:
+    for case in args.only or CASES:
         make_case(case, args.out, args.logits)
 
 

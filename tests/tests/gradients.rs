@@ -18,7 +18,7 @@ use peft_core::{
 };
 use peft_models::Loaded;
 use peft_prefix::{PrefixConfig, PrefixTuning};
-use peft_prompt::{PromptConfig, PromptTuning};
+use peft_prompt::{EncoderConfig, PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config};
 use peft_tests::{Family, Shape, VOCAB, device, random_model_on, random_values};
 
@@ -30,14 +30,23 @@ const CLASSES: usize = 4;
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Prompt,
+    PromptMlp,
+    PromptLstm,
     Prefix,
     PrefixMlp,
     Ptv2,
     Ptv2Layers,
 }
 
-const KINDS: [Kind; 5] =
-    [Kind::Prompt, Kind::Prefix, Kind::PrefixMlp, Kind::Ptv2, Kind::Ptv2Layers];
+const KINDS: [Kind; 7] = [
+    Kind::Prompt,
+    Kind::PromptMlp,
+    Kind::PromptLstm,
+    Kind::Prefix,
+    Kind::PrefixMlp,
+    Kind::Ptv2,
+    Kind::Ptv2Layers,
+];
 
 /// The tasks of a family, each with its own path from hidden states to the loss.
 fn tasks(family: Family) -> &'static [Task] {
@@ -166,6 +175,26 @@ fn with_trainable(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut i
             let state = direct(spec.hidden_size, 0.5);
             let method =
                 PromptTuning::from_state(PromptConfig::new(P), spec, &state, &device).unwrap();
+            visit.visit(model, Trainable::new(method, head), &what, task);
+        }
+        Kind::PromptMlp | Kind::PromptLstm => {
+            let encoder = match kind {
+                Kind::PromptMlp => EncoderConfig::mlp(),
+                _ => EncoderConfig::Lstm { hidden_size: None, num_layers: 1, dropout: 0.0 },
+            };
+            let config = PromptConfig::new(P).with_encoder(Some(encoder.with_hidden_size(Some(2))));
+            let start = PromptInit::normal();
+            let made = PromptTuning::init(config.clone(), model, &start, 5, &device).unwrap();
+            let state = made.state().into_iter().map(|(name, data)| {
+                let mut values: Vec<f32> = data.iter().collect();
+                if name.starts_with("mlp_head") && name.ends_with("bias") {
+                    // No unit is off for all rows, and none is where its derivative jumps.
+                    values.iter_mut().for_each(|value| *value += 1.0);
+                }
+                let data = TensorData::new(values, data.shape().clone());
+                (name, data.convert_dtype(dtype))
+            });
+            let method = PromptTuning::from_state(config, spec, &state.collect(), &device).unwrap();
             visit.visit(model, Trainable::new(method, head), &what, task);
         }
         Kind::Prefix => {

@@ -22,7 +22,7 @@ fn cases() -> Vec<(String, String, bool)> {
     let text = fs::read_to_string(vectors("interop/result.json")).unwrap();
     let result: Value = serde_json::from_str(&text).unwrap();
     let cases = result["cases"].as_object().unwrap();
-    assert_eq!(cases.len(), 29);
+    assert_eq!(cases.len(), 32);
     let case = |(name, case): (&String, &Value)| {
         let text = |key: &str| case[key].as_str().unwrap().to_string();
         (name.clone(), text("model"), text("peft") == "loads it")

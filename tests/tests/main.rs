@@ -35,6 +35,7 @@ mod methods;
 mod metrics;
 mod multi_adapter;
 mod notes;
+mod p_tuning;
 mod packing;
 mod padding;
 mod paper_counts;

@@ -14,7 +14,7 @@ use peft_core::{
     train::{About, RunContext, Silent, TrainConfig, Trainable, TrainingData, adapter_of, train},
 };
 use peft_prefix::{PrefixConfig, PrefixInit, PrefixTuning};
-use peft_prompt::{PromptConfig, PromptInit, PromptTuning};
+use peft_prompt::{EncoderConfig, PromptConfig, PromptInit, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use peft_tests::{
     Family, Shape, VOCAB, device, random_model, random_values,
@@ -85,7 +85,7 @@ pub trait Check {
     fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: M, deployed: usize);
 }
 
-/// Prompt, prefix with and without the MLP, and P-tuning v2 with and without the projection and on a
+/// Prompt, with and without an encoder, prefix with and without the MLP, and P-tuning v2 with and without the projection and on a
 /// subset of the layers; each with the number of parameters it must deploy.
 pub fn each_method(model: &dyn FrozenModel, p: usize, seed: u64, check: &impl Check) {
     let (spec, device) = (model.spec(), device().autodiff());
@@ -94,6 +94,12 @@ pub fn each_method(model: &dyn FrozenModel, p: usize, seed: u64, check: &impl Ch
     let state = stored([p, spec.hidden_size], seed);
     let method = PromptTuning::from_state(prompt, spec, &state, &device).unwrap();
     check.check(model, method, p * spec.hidden_size);
+    for encoder in [EncoderConfig::mlp(), EncoderConfig::lstm()] {
+        let config = PromptConfig::new(p).with_encoder(Some(encoder.with_hidden_size(Some(5))));
+        let init = PromptInit::normal();
+        let method = PromptTuning::init(config, model, &init, seed, &device).unwrap();
+        check.check(model, method, p * spec.hidden_size);
+    }
 
     for mlp in [false, true] {
         let config = PrefixConfig::new(p).with_prefix_projection(mlp).with_hidden_size(5);
@@ -322,7 +328,8 @@ fn trained<M: PeftMethod>(
     ADAPTER_FILES.map(|name| fs::read(dir.path().join(name)).unwrap())
 }
 
-/// Trains a method from a seed: prompt, prefix with its MLP and dropout, P-tuning v2 with dropout.
+/// Trains a method from a seed: prompt, prefix with its MLP and dropout, P-tuning v2 with dropout, prompt with an LSTM and
+/// dropout.
 fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 3] {
     let loaded = random_model(family, Shape::default(), 3);
     let model = loaded.model.as_ref();
@@ -346,6 +353,13 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 3] {
             let method = PrefixTuning::init(config, model, &init, seed, &device).unwrap();
             trained(model, method, head, seed)
         }
+        3 => {
+            let encoder = EncoderConfig::Lstm { hidden_size: Some(4), num_layers: 2, dropout: 0.2 };
+            let config = PromptConfig::new(3).with_encoder(Some(encoder));
+            let init = PromptInit::normal();
+            let method = PromptTuning::init(config, model, &init, seed, &device).unwrap();
+            trained(model, method, head, seed)
+        }
         _ => {
             let config = PTuningV2Config::new(3).with_dropout(0.2);
             let init = PTuningV2Init::default();
@@ -361,7 +375,7 @@ fn trained_anew(family: Family, which: usize, seed: u64) -> [Vec<u8>; 3] {
 #[test]
 fn p10_p11_a_seed_gives_the_same_bytes_and_the_model_stays() {
     for family in Family::ALL {
-        for which in 0..3 {
+        for which in 0..4 {
             let once = trained_anew(family, which, 5);
             // On a GPU the order of additions is not fixed.
             if cfg!(not(feature = "wgpu")) {

@@ -26,7 +26,7 @@ struct Case {
 const STEPS: usize = 40;
 
 /// Each method, optimizer and schedule once; validation and checkpoints fall on different steps.
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         model: "gpt2",
         rows: "gpt2-prompt",
@@ -86,6 +86,20 @@ const CASES: [Case; 5] = [
             "--task=causal-lm",
             "--num-virtual-tokens=3",
             "--max-length=20",
+        ],
+    },
+    Case {
+        model: "gpt2",
+        rows: "gpt2-prompt",
+        valid: "gpt2-prefix",
+        flags: &[
+            "--reparameterization=lstm",
+            "--method=prompt",
+            "--task=causal-lm",
+            "--num-virtual-tokens=4",
+            "--encoder-hidden-size=6",
+            "--encoder-dropout=0.2",
+            "--lr=0.01",
         ],
     },
 ];
@@ -214,6 +228,11 @@ fn a_killed_p_tuning_v2_with_its_head_is_resumed_bit_for_bit() {
 #[test]
 fn a_killed_head_alone_is_resumed_bit_for_bit() {
     killed_and_resumed(&CASES[3]);
+}
+
+#[test]
+fn a_killed_prompt_with_its_lstm_is_resumed_bit_for_bit() {
+    killed_and_resumed(&CASES[5]);
 }
 
 #[test]

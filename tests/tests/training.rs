@@ -4,13 +4,13 @@
 
 use std::fs;
 
-use burn::tensor::TensorData;
+use burn::tensor::{Device, TensorData};
 use peft_cli::{
     encode_rows::encode,
     encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths},
 };
 use peft_core::{
-    PeftMethod, ProblemType, Task,
+    Adapter, Head, ModelSpec, NamedTensors, PeftMethod, ProblemType, Task,
     optim::Schedule,
     text::{FieldNames, read_records},
     train::{
@@ -19,6 +19,7 @@ use peft_core::{
     },
 };
 use peft_prefix::{PrefixConfig, PrefixTuning};
+use peft_prompt::{EncoderConfig, PromptConfig, PromptTuning};
 use peft_tests::{device, vectors};
 use serde_json::Value;
 
@@ -144,29 +145,32 @@ impl Observer for Losses {
     }
 }
 
-/// No adapter folder holds an MLP: its tensors are in a file of their own.
-#[test]
-fn a_prefix_with_its_mlp_follows_torch() {
-    let case = Case::read("gpt2-prefix-mlp");
+/// Trains a method that is made by layers, in this process: no adapter folder holds them. Their tensors at the start and at
+/// the end are in files of their own. `parts` are the names in the checkpoint of those in the files.
+fn follow<M: PeftMethod>(
+    name: &'static str,
+    make: impl Fn(&NamedTensors, &ModelSpec, &Device) -> M,
+    part_of: impl Fn(&str) -> String,
+) {
+    let case = Case::read(name);
     let dir = vectors(&format!("logits/{}", case.model));
     let base = peft_models::load(&dir, &device()).unwrap();
     let model = base.model.as_ref();
-    let mlp = read_vectors("training/gpt2-prefix-mlp/init_mlp.safetensors");
-    let sizes = |name: &str| mlp[name].shape().as_slice().to_vec();
-    let (embedding, hidden) = (sizes("embedding.weight"), sizes("transform.0.bias"));
-    let config = PrefixConfig::new(embedding[0])
-        .with_embedding_size(Some(embedding[1]))
-        .with_hidden_size(hidden[0]);
-    let prefix =
-        PrefixTuning::from_state(config, model.spec(), &mlp, &device().autodiff()).unwrap();
-    assert!(!prefix.is_folded());
+    let start = read_vectors(&format!("training/{name}/init_mlp.safetensors"));
+    let method = make(&start, model.spec(), &device().autodiff());
+    assert!(method.num_trainable() > method.num_deployed());
+    // The head of the adapter that PEFT started from, where there is one.
+    let adapter = Adapter::load(&root().join(case.file("init"))).unwrap();
+    let layout = model.head_layout(case.task);
+    let head = adapter.head(layout, model.spec(), &device().autodiff()).unwrap();
+    assert_eq!(head.is_some(), case.task.has_head());
 
     let records = read_records(&root().join(case.file("rows.jsonl"))).unwrap();
     let settings = EncodeSettings {
         task: case.task,
         problem_type: ProblemType::default(),
         labels: None,
-        num_classes: None,
+        num_classes: head.as_ref().map(Head::num_classes),
         fields: FieldNames::default(),
         chat: ChatSettings::default(),
         asked: ChatArgs::default(),
@@ -192,32 +196,107 @@ fn a_prefix_with_its_mlp_follows_torch() {
     train_config.optimizer = train_config.optimizer.with_weight_decay(case.weight_decay);
     let mut losses = Losses::default();
     let data = TrainingData { train: &examples, valid: &[] };
-    let trainable = Trainable::new(prefix, None);
+    let trainable = Trainable::new(method, head);
     let dir = tempfile::tempdir().unwrap();
     let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
     let outcome = train::train(model, trainable, &data, &train_config, &run, &mut losses).unwrap();
     case.check_losses(&losses.0);
-    assert!(outcome.trainable.method.is_folded());
-    let expected = read_vectors("training/gpt2-prefix-mlp/final/adapter_model.safetensors");
-    let largest = assert_tensors_near(&outcome.trainable.method.state(), &expected, 1e-3);
-    println!("{}: final tensors within {largest:.1e}", case.name);
+    let Trainable { method, head } = outcome.trainable;
+    assert_eq!(method.num_trainable(), method.num_deployed(), "it is folded");
+    let mut found = method.state();
+    found.extend(head.map(|head| head.state(layout)).unwrap_or_default());
+    let expected = final_tensors(name);
+    let largest = assert_tensors_near(&found, &expected, 1e-3);
+    println!("{name}: final tensors within {largest:.1e}");
 
-    // The parameters of the MLP are in the checkpoint, flattened.
+    // The parameters of the layers are in the checkpoint, flattened.
     let stored = checkpoint::load(&dir.path().join("checkpoints/step-000020")).unwrap().tensors;
-    let expected = read_vectors("training/gpt2-prefix-mlp/final_mlp.safetensors");
-    for (part, name) in [
-        ("embedding", "embedding.weight"),
-        ("weight_in", "transform.0.weight"),
-        ("bias_in", "transform.0.bias"),
-        ("weight_out", "transform.2.weight"),
-        ("bias_out", "transform.2.bias"),
-    ] {
-        let named = |found: &str| found.starts_with("learner/") && found.ends_with(part);
-        let (_, found) = stored.iter().find(|(found, _)| named(found)).unwrap();
+    let expected = read_vectors(&format!("training/{name}/final_mlp.safetensors"));
+    for (name, expected) in &expected {
+        let part = part_of(name);
+        let named = |found: &str| found.starts_with("learner/") && found.ends_with(&part);
+        let mut parts = stored.iter().filter(|(found, _)| named(found));
+        let (Some((_, found)), None) = (parts.next(), parts.next()) else {
+            panic!("{part} is not one of {:?}", stored.keys())
+        };
         let numbers: Vec<f32> = found.iter().collect();
-        let found = TensorData::new(numbers, expected[name].shape().clone());
-        let difference = difference(&found, &expected[name]);
+        let found = TensorData::new(numbers, expected.shape().clone());
+        let difference = difference(&found, expected);
         assert!(difference < 1e-3, "{name}: {difference}");
         println!("{}: {name} within {difference:.1e}", case.name);
+    }
+}
+
+/// The adapter that PEFT ended with, its head under the names that it has here.
+fn final_tensors(name: &str) -> NamedTensors {
+    let read = read_vectors(&format!("training/{name}/final/adapter_model.safetensors"));
+    let own = |name: String| name.strip_prefix("base_model.").map(String::from).unwrap_or(name);
+    read.into_iter().map(|(name, data)| (own(name), data)).collect()
+}
+
+#[test]
+fn a_prefix_with_its_mlp_follows_torch() {
+    let make = |mlp: &NamedTensors, spec: &ModelSpec, device: &Device| {
+        let sizes = |name: &str| mlp[name].shape().as_slice().to_vec();
+        let (embedding, hidden) = (sizes("embedding.weight"), sizes("transform.0.bias"));
+        let config = PrefixConfig::new(embedding[0])
+            .with_embedding_size(Some(embedding[1]))
+            .with_hidden_size(hidden[0]);
+        let prefix = PrefixTuning::from_state(config, spec, mlp, device).unwrap();
+        assert!(!prefix.is_folded());
+        prefix
+    };
+    let part_of = |name: &str| match name.strip_prefix("transform.") {
+        None => ".embedding".to_string(),
+        Some("0.weight") => "weight_in".into(),
+        Some("0.bias") => "bias_in".into(),
+        Some("2.weight") => "weight_out".into(),
+        Some(_) => "bias_out".into(),
+    };
+    follow("gpt2-prefix-mlp", make, part_of);
+}
+
+/// PEFT's P_TUNING, from the same encoder on.
+fn p_tuning_follows(name: &'static str, encoder: EncoderConfig) {
+    let make = |state: &NamedTensors, spec: &ModelSpec, device: &Device| {
+        let [p, h] = state["embedding.weight"].shape().as_slice() else { panic!("Z is a matrix") };
+        assert_eq!(*h, spec.hidden_size);
+        let encoder = encoder.clone().with_hidden_size(Some(16));
+        let config = PromptConfig::new(*p).with_encoder(Some(encoder));
+        let prompt = PromptTuning::from_state(config, spec, state, device).unwrap();
+        assert!(!prompt.is_folded());
+        prompt
+    };
+    follow(name, make, |name| {
+        if name == "embedding.weight" {
+            return "method.embeddings".into();
+        }
+        let (tensor, layer) = name.split_once('.').unwrap();
+        match tensor {
+            // In PEFT's list every second one is a ReLU.
+            "mlp_head" => {
+                let (index, kind) = layer.split_once('.').unwrap();
+                format!("mlp.{}.{kind}", index.parse::<usize>().unwrap() / 2)
+            }
+            _ => {
+                let (kind, layer) = layer.rsplit_once("_l").unwrap();
+                match layer.strip_suffix("_reverse") {
+                    Some(layer) => format!("layers.{layer}.backward.{kind}"),
+                    None => format!("layers.{layer}.forward.{kind}"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn p_tuning_with_its_mlp_follows_torch() {
+    p_tuning_follows("gpt2-p-tuning", EncoderConfig::mlp());
+}
+
+#[test]
+fn p_tuning_with_its_lstm_follows_torch() {
+    for name in ["gpt2-p-tuning-lstm", "bert-p-tuning-lstm"] {
+        p_tuning_follows(name, EncoderConfig::lstm());
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use clap::Args;
 use peft_core::{
-    Adapter, Content, FrozenModel, Task, adapter::stored, contract::layout::is_virtual,
-    text::load_tokenizer,
+    Adapter, AdapterConfig, Content, FrozenModel, Task, adapter::stored,
+    contract::layout::is_virtual, text::load_tokenizer,
 };
 use serde_json::{Value, json};
 
@@ -87,6 +87,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
         ("base", Some(config.base_model.clone().unwrap_or("unknown".into()))),
         ("file", Some(file.to_string())),
         ("virtual tokens P", Some(config.num_virtual_tokens.to_string())),
+        ("encoder", encoder(config)),
         ("trained", trained),
         ("deployed", Some(grouped(deployed))),
         ("head", Some(grouped(head))),
@@ -99,6 +100,22 @@ pub fn run(args: &InspectArgs) -> CliResult {
     }
     line("")?;
     print_tables(&adapter, &nearest)
+}
+
+/// The encoder that made the rows of a prompt, as PEFT's fields tell it.
+fn encoder(config: &AdapterConfig) -> Option<String> {
+    let field = |name: &str| config.extra.get(name);
+    let kind = field("encoder_reparameterization_type")?.as_str()?;
+    let width = field("encoder_hidden_size").and_then(Value::as_u64);
+    let layers = field("encoder_num_layers").and_then(Value::as_u64).filter(|_| kind == "LSTM");
+    let mut said = kind.to_string();
+    if let Some(layers) = layers {
+        said += &format!(" of {layers} layer{}", if layers == 1 { "" } else { "s" });
+    }
+    if let Some(width) = width {
+        said += &format!(", width {width}");
+    }
+    Some(said + "; folded into the rows")
 }
 
 /// Prints the tensors, and the nearest tokens if they were asked for.

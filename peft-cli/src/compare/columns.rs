@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::identity::{Named, shown};
 
 /// Settings in the order of their columns; others follow by name.
-const FIRST: [&str; 19] = [
+const FIRST: [&str; 23] = [
     "model",
     "task",
     "method",
@@ -19,6 +19,10 @@ const FIRST: [&str; 19] = [
     "init",
     "init_text",
     "init_adapter",
+    "reparameterization",
+    "encoder_hidden_size",
+    "encoder_num_layers",
+    "encoder_dropout",
     "prefix_projection",
     "prefix_hidden_size",
     "optimizer",

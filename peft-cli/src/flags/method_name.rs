@@ -50,9 +50,13 @@ impl MethodName {
         }
     }
 
-    /// What the virtual tokens start from.
-    pub fn default_init(self) -> &'static str {
-        if self == Self::Prompt { "vocab" } else { "random" }
+    /// What the virtual tokens start from; `encoder`: what the input of a prompt's encoder does.
+    pub fn default_init(self, encoder: bool) -> &'static str {
+        match (self, encoder) {
+            (Self::Prompt, true) => "normal",
+            (Self::Prompt, false) => "vocab",
+            _ => "random",
+        }
     }
 
     /// Whether an MLP makes the virtual tokens.
@@ -80,13 +84,13 @@ impl MethodName {
         }
     }
 
-    /// The learning rate with an optimizer; measured in docs/RECIPES.md.
+    /// The learning rate with an optimizer; measured in docs/RECIPES.md. `projection`: a network makes the virtual tokens.
     pub fn default_lr(self, projection: bool, optimizer: &str) -> f64 {
         match (optimizer, self) {
             // Lester et al.: a constant 0.3.
             ("adafactor", _) => 0.3,
             ("sgd", _) => 0.1,
-            (_, Self::Prompt) => PromptConfig::DEFAULT_LR,
+            (_, Self::Prompt) => PromptConfig::default_lr(projection),
             (_, Self::Prefix) => PrefixConfig::default_lr(projection),
             (_, Self::Ptv2) => PTuningV2Config::default_lr(projection),
             (_, Self::Head) => 1e-2,
@@ -125,7 +129,7 @@ mod tests {
         let all = &MethodName::ALL;
         let of_each = MethodName::default_of_each(all, MethodName::default_num_virtual_tokens);
         assert_eq!(of_each, "20; ptv2: 16");
-        let of_each = MethodName::default_of_each(all, MethodName::default_init);
+        let of_each = MethodName::default_of_each(all, |method| method.default_init(false));
         assert_eq!(of_each, "vocab; prefix, ptv2: random");
         assert_eq!(PrefixConfig::default().num_virtual_tokens, 20);
         assert_eq!(PTuningV2Config::default().num_virtual_tokens, 16);

@@ -3,15 +3,19 @@
 //! | file | contents |
 //! |---|---|
 //! | [`method_name`] | the methods by name, and their defaults |
+//! | [`reparameterization`] | what makes the rows of a prompt in training |
 //! | [`byte_size`] | numbers of bytes |
 //! | [`choices`] | values that are chosen by name |
 //! | [`everywhere`] | the flags of every command |
 //! | [`decoding`] | the flags of generation |
+//! | [`field_flags`] | fields of configs that are flags of another name |
 //! | [`help`] | defaults and names in help texts |
 
 pub mod byte_size;
 pub mod choices;
 pub mod decoding;
 pub mod everywhere;
+pub mod field_flags;
 pub mod help;
 pub mod method_name;
+pub mod reparameterization;

@@ -11,6 +11,7 @@ use peft_core::{
     train::{RunContext, TrainConfig},
 };
 use peft_models::{Compute, LoadOptions, WeightFormat};
+use peft_prompt::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         choices::{PADDING, POOLING, PREFIX_POSITIONS, parse_value},
         help::FlagHelp,
         method_name::MethodName,
+        reparameterization::Reparameterization,
     },
     text_settings::{TextSettings, default_doc_stride},
 };
@@ -85,6 +87,13 @@ macro_rules! settings {
                 if self.label_field.is_some() || self.tags_field.is_some() {
                     (other.label_field, other.tags_field) = (None, None);
                 }
+                // An encoder has settings of its own.
+                if self.reparameterization.is_some()
+                    && self.reparameterization != other.reparameterization
+                {
+                    other.encoder_hidden_size = None;
+                    (other.encoder_num_layers, other.encoder_dropout) = (None, None);
+                }
                 // An adapter to start from replaces other initial values.
                 if self.init_adapter.is_some() && other.init_adapter.is_none() {
                     (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);
@@ -141,10 +150,12 @@ settings! {
     #[arg(long, value_name = "P", help_heading = "Method", show_default = MethodName::default_of_each(
         &MethodName::ALL, MethodName::default_num_virtual_tokens))]
     num_virtual_tokens: usize,
-    /// What virtual tokens start from. prompt: vocab, random, scaled, labels or text; prefix and ptv2: random,
-    /// zero or words.
-    #[arg(long, value_name = "HOW", help_heading = "Method", show_default = MethodName::default_of_each(
-        &MethodName::ALL, MethodName::default_init))]
+    /// What virtual tokens start from. prompt: vocab, random, scaled, normal, labels or text, with --reparameterization
+    /// what the encoder's input starts from; prefix and ptv2: random, zero or words.
+    #[arg(long, value_name = "HOW", help_heading = "Method", show_default = format!(
+        "{}; with --reparameterization mlp or lstm: {}",
+        MethodName::default_of_each(&MethodName::ALL, |method| method.default_init(false)),
+        MethodName::Prompt.default_init(true)))]
     init: String,
     /// The text of `--init text`, or the words of `--init words`.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Method")]
@@ -152,6 +163,21 @@ settings! {
     /// Start from an adapter (a folder, or org/name on the Hub), with its number of virtual tokens.
     #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
     init_adapter: PathBuf,
+    /// What makes the rows of a prompt in training, to be folded away afterwards (P-tuning): none (the rows themselves are
+    /// trained), mlp, or lstm, which reads the rows from both ends, with an MLP behind it.
+    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true, help_heading = "Method",
+        show_default = Reparameterization::None.name())]
+    reparameterization: Reparameterization,
+    /// Width of that encoder's hidden layers, of each direction of an LSTM.
+    #[arg(long, value_name = "N", help_heading = "Method", show_default = "the model's hidden size")]
+    encoder_hidden_size: usize,
+    /// Layers of the LSTM.
+    #[arg(long, value_name = "N", help_heading = "Method", show_default = EncoderConfig::DEFAULT_NUM_LAYERS)]
+    encoder_num_layers: usize,
+    /// Dropout rate between the layers of the LSTM.
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, help_heading = "Method",
+        show_default = EncoderConfig::DEFAULT_DROPOUT)]
+    encoder_dropout: f64,
     /// Layers that get virtual tokens, such as 0-3,11; for ptv2.
     #[arg(long, value_name = "LIST", help_heading = "Method", show_default = "all")]
     layers: String,
@@ -462,6 +488,13 @@ mod tests {
         );
         let epochs = Settings { epochs: Some(2), ..Settings::default() }.or(merged.clone());
         assert_eq!((epochs.epochs, epochs.steps), (Some(2), None));
+        let lstm = "reparameterization = \"lstm\"\nencoder_hidden_size = 8\nencoder_num_layers = 3";
+        let lstm: Settings = toml::from_str(lstm).unwrap();
+        let mlp =
+            Settings { reparameterization: Some(Reparameterization::Mlp), ..Settings::default() };
+        let merged_encoder = mlp.clone().or(lstm.clone());
+        assert_eq!(merged_encoder, mlp, "the width and the layers are those of the LSTM");
+        assert_eq!(Settings::default().or(lstm.clone()), lstm);
         let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
         assert_eq!(again, merged);
         for names in [&["a.jsonl"][..], &["a.jsonl", "b.jsonl"]] {

@@ -3,12 +3,14 @@
 //! | file | contents |
 //! |---|---|
 //! | `definition` | [`Settings`]: flags, `run.toml`, and how they are merged |
+//! | `encoder` | the encoder that makes a prompt |
 //! | [`resolve`] | defaults and checks that need no model |
 //! | [`train_config`] | the part that the training loop takes |
 //! | [`mod@file`] | `run.toml` and other TOML files, and where their paths start from |
 //! | [`lists`] | lists in flags, such as `--layers 0-3,11` |
 
 mod definition;
+mod encoder;
 pub mod file;
 pub mod lists;
 pub mod resolve;

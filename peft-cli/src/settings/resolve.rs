@@ -37,8 +37,9 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
     let defaults = TrainConfig::default();
     let optimizer =
         settings.optimizer.get_or_insert_with(|| defaults.optimizer.name().into()).clone();
-    let projection = settings.has_projection(method);
-    settings.lr.get_or_insert(method.default_lr(projection, &optimizer));
+    let (projection, encoder) = (settings.has_projection(method), settings.encoder()?);
+    let is_made = projection || encoder.is_some();
+    settings.lr.get_or_insert(method.default_lr(is_made, &optimizer));
     set_head_lr(&mut settings, method, &optimizer)?;
     settings.schedule.get_or_insert_with(|| defaults.schedule.name().into());
     if settings.batch_tokens.is_none() {
@@ -54,7 +55,10 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
     // An adapter to start from brings its own.
     if method != MethodName::Head && settings.init_adapter.is_none() {
         settings.num_virtual_tokens.get_or_insert(method.default_num_virtual_tokens());
-        settings.init.get_or_insert_with(|| method.default_init().into());
+        settings.init.get_or_insert_with(|| method.default_init(encoder.is_some()).into());
+    }
+    if method == MethodName::Prompt {
+        settings.complete_encoder(encoder.as_ref());
     }
     if method.can_project() {
         settings.prefix_projection.get_or_insert(projection);
@@ -137,6 +141,8 @@ fn check_sizes(settings: &Settings) -> Result<()> {
         ("--batch-size", settings.batch_size),
         ("--batch-tokens", settings.batch_tokens),
         ("--prefix-hidden-size", settings.prefix_hidden_size),
+        ("--encoder-hidden-size", settings.encoder_hidden_size),
+        ("--encoder-num-layers", settings.encoder_num_layers),
     ] {
         if let Some(value) = value.filter(|value| *value > LARGEST) {
             let message = format!("found {value}, expected at most {LARGEST}");

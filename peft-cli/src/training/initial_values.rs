@@ -4,7 +4,7 @@ use std::path::Path;
 
 use peft_core::{Error, NamedTensors, Result};
 use peft_prefix::PrefixInit;
-use peft_prompt::PromptInit;
+use peft_prompt::{EncoderConfig, PromptInit};
 use peft_ptv2::PTuningV2Init;
 
 use super::method_builder::MethodBuilder;
@@ -17,6 +17,7 @@ impl MethodBuilder<'_> {
             "vocab" => Ok(PromptInit::default()),
             "random" => Ok(PromptInit::random()),
             "scaled" => Ok(PromptInit::RandomScaled),
+            "normal" => Ok(PromptInit::normal()),
             "text" => Ok(PromptInit::text(self.init_text()?)),
             "labels" => {
                 let labels = self.labels.ok_or_else(|| {
@@ -25,7 +26,7 @@ impl MethodBuilder<'_> {
                 let names = labels.names().iter().map(|name| self.subword_tokens(name));
                 Ok(PromptInit::class_labels(names.collect::<Result<_>>()?))
             }
-            other => unknown_init(other, "vocab, random, scaled, labels, text"),
+            other => unknown_init(other, "vocab, random, scaled, normal, labels, text"),
         }
     }
 
@@ -78,6 +79,17 @@ impl MethodBuilder<'_> {
         Ok(Some(state))
     }
 
+    /// Refuses an encoder: an adapter holds what one made, and would be taken for what it starts from.
+    pub(super) fn refuse_encoder(&self, encoder: Option<&EncoderConfig>) -> Result<()> {
+        if encoder.is_some() {
+            return Err(Error::setting(
+                "--reparameterization",
+                "--init-adapter holds rows that are done: they start a prompt without an encoder (none)",
+            ));
+        }
+        Ok(())
+    }
+
     /// Refuses an MLP: an adapter holds folded keys and values, which no MLP can be started from.
     pub(super) fn refuse_projection(&self, method: MethodName) -> Result<()> {
         if self.settings.has_projection(method) {
@@ -91,7 +103,9 @@ impl MethodBuilder<'_> {
 
     /// The value of `--init`, or the method's default.
     fn init(&self, method: MethodName) -> Result<&str> {
-        let init = self.settings.init.as_deref().unwrap_or(method.default_init());
+        let is_encoded = self.settings.reparameterization.is_some_and(|of| of.encoder().is_some());
+        let default = method.default_init(is_encoded);
+        let init = self.settings.init.as_deref().unwrap_or(default);
         if self.settings.init_text.is_some() && !matches!(init, "text" | "words") {
             return Err(Error::setting("--init-text", format!("not used by --init {init}")));
         }

@@ -7,11 +7,11 @@ use peft_core::{
     methods::{head_only::HeadOnly, prefix::Placement},
 };
 use peft_prefix::{PrefixConfig, PrefixTuning};
-use peft_prompt::{PromptConfig, PromptTuning};
+use peft_prompt::{EncoderConfig, PromptConfig, PromptTuning};
 use peft_ptv2::{PTuningV2, PTuningV2Config};
 
 use crate::{
-    flags::{choices::PREFIX_POSITIONS, method_name::MethodName},
+    flags::{choices::PREFIX_POSITIONS, field_flags::as_flag, method_name::MethodName},
     model_dir::ModelDir,
     settings::{
         Settings,
@@ -23,19 +23,15 @@ use crate::{
 /// The most numbers that a method trains: 1 GiB of them, several times that with gradients and moments.
 const MOST_TRAINED: usize = 1 << 28;
 
-/// Fields of the methods' configs that are flags of another name.
-const FLAGS: [(&str, &str); 2] =
-    [("hidden_size", "--prefix-hidden-size"), ("dropout", "--prefix-dropout")];
-
 /// How many numbers a method trains, at most: in all layers and at all sites.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trained {
     /// Those of P virtual tokens.
     virtual_tokens: usize,
-    /// Those of the MLP that makes them, if there is one.
+    /// Those of the MLP or the encoder that makes them, if there is one.
     of_mlp: usize,
-    /// Its width.
-    hidden: usize,
+    /// The setting that makes it large, and its value.
+    size: (&'static str, usize),
 }
 
 impl Trained {
@@ -48,12 +44,25 @@ impl Trained {
                 spec.sites.iter().map(SiteSpec::prefix_width).sum()
             }
         };
+        let virtual_tokens = p.saturating_mul(width);
+        let encoder = settings.encoder().ok().flatten().filter(|_| method == MethodName::Prompt);
+        if let Some(encoder) = encoder {
+            let h = spec.hidden_size;
+            let of_mlp = encoder.num_params(h);
+            // Layers are many only where somebody asked for many.
+            let is_deep = encoder.layers().0 > EncoderConfig::DEFAULT_NUM_LAYERS;
+            let size = match is_deep {
+                true => ("--encoder-num-layers", encoder.layers().0),
+                false => ("--encoder-hidden-size", encoder.hidden_size(h)),
+            };
+            return Self { virtual_tokens, of_mlp, size };
+        }
         let hidden = match settings.has_projection(method) {
             true => settings.prefix_hidden_size.unwrap_or(method.default_hidden_size()),
             false => 0,
         };
         let of_mlp = hidden.saturating_mul(width.saturating_add(spec.hidden_size));
-        Self { virtual_tokens: p.saturating_mul(width), of_mlp, hidden }
+        Self { virtual_tokens, of_mlp, size: ("--prefix-hidden-size", hidden) }
     }
 
     pub(super) fn total(self) -> usize {
@@ -86,8 +95,11 @@ impl MethodBuilder<'_> {
     /// [`Error::Setting`] naming the flag that cannot be used.
     pub fn prompt(&self) -> Result<PromptTuning> {
         self.check_uses(MethodName::Prompt)?;
-        let config = PromptConfig::new(self.num_virtual_tokens(MethodName::Prompt)?);
+        let encoder = self.settings.encoder()?;
+        let config = PromptConfig::new(self.num_virtual_tokens(MethodName::Prompt)?)
+            .with_encoder(encoder.clone());
         if let Some(state) = self.adapter_state(MethodName::Prompt)? {
+            self.refuse_encoder(encoder.as_ref())?;
             return PromptTuning::from_state(config, self.model.spec(), &state, &self.device);
         }
         PromptTuning::init(
@@ -131,6 +143,7 @@ impl MethodBuilder<'_> {
     /// [`Error::Setting`] naming the flag that cannot be used.
     pub fn ptv2(&self) -> Result<PTuningV2> {
         let (method, settings) = (MethodName::Ptv2, self.settings);
+        self.check_uses(method)?;
         let layers = self.layers()?;
         let mut config = PTuningV2Config::new(self.num_virtual_tokens(method)?)
             .with_layers(layers)
@@ -167,7 +180,7 @@ impl MethodBuilder<'_> {
     fn check_uses(&self, method: MethodName) -> Result<()> {
         use MethodName::{Prefix, Prompt, Ptv2};
         let settings = self.settings;
-        let given: [(&str, bool, &[MethodName]); 10] = [
+        let given: [(&str, bool, &[MethodName]); 14] = [
             (
                 "--num-virtual-tokens",
                 settings.num_virtual_tokens.is_some(),
@@ -175,6 +188,10 @@ impl MethodBuilder<'_> {
             ),
             ("--init", settings.init.is_some(), &[Prompt, Prefix, Ptv2]),
             ("--init-text", settings.init_text.is_some(), &[Prompt, Prefix, Ptv2]),
+            ("--reparameterization", settings.reparameterization.is_some(), &[Prompt]),
+            ("--encoder-hidden-size", settings.encoder_hidden_size.is_some(), &[Prompt]),
+            ("--encoder-num-layers", settings.encoder_num_layers.is_some(), &[Prompt]),
+            ("--encoder-dropout", settings.encoder_dropout.is_some(), &[Prompt]),
             ("--layers", settings.layers.is_some(), &[Ptv2]),
             ("--prefix-projection", settings.prefix_projection.is_some(), &[Prefix, Ptv2]),
             ("--prefix-hidden-size", settings.prefix_hidden_size.is_some(), &[Prefix, Ptv2]),
@@ -224,7 +241,7 @@ impl MethodBuilder<'_> {
             return Ok(());
         }
         let (flag, found) = match numbers.of_mlp > numbers.virtual_tokens {
-            true => ("--prefix-hidden-size", numbers.hidden),
+            true => numbers.size,
             false => ("--num-virtual-tokens", p),
         };
         let message = format!(
@@ -289,16 +306,5 @@ impl MethodBuilder<'_> {
             return Err(Error::setting(flag, message));
         }
         Ok(asked)
-    }
-}
-
-/// Gives a field of a method's config the name of its flag.
-fn as_flag(error: Error) -> Error {
-    match error {
-        Error::Setting { setting, message } => {
-            let renamed = FLAGS.iter().find(|(field, _)| *field == setting);
-            Error::setting(renamed.map_or(setting.as_str(), |(_, flag)| *flag), message)
-        }
-        other => other,
     }
 }

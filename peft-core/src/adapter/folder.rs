@@ -106,15 +106,8 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] for P-tuning v1, which is only read.
+    /// [`Error::Write`] for tensors that a file cannot hold.
     pub fn files(&self, dir: &Path) -> Result<[(PathBuf, Vec<u8>); 3]> {
-        if self.config.peft_type == PeftType::PTuning {
-            return Err(Error::Mismatch(format!(
-                "{}: an adapter of the type P_TUNING is only read; `peft convert` turns it into one \
-                 of the type PROMPT_TUNING",
-                dir.display()
-            )));
-        }
         let named = |(name, data): (&String, &TensorData)| {
             let name = if is_virtual(name) { name.clone() } else { format!("{BASE}{name}") };
             (name, data.clone())

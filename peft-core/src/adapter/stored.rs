@@ -145,11 +145,24 @@ mod tests {
     }
 
     #[test]
-    fn p_tuning_is_read_and_not_written() {
-        let dir = folder(&config("P_TUNING", "CAUSAL_LM", Value::Null), 3);
-        let adapter = Adapter::load(dir.path()).unwrap();
+    fn p_tuning_is_written_as_it_was_read() {
+        let mut written = config("P_TUNING", "SEQ_2_SEQ_LM", Value::Null);
+        written["encoder_reparameterization_type"] = json!("LSTM");
+        written["encoder_hidden_size"] = json!(7);
+        let adapter = Adapter::load(folder(&written, 6).path()).unwrap();
         assert!(adapter.config.peft_type.is_prompt());
-        let error = adapter.save(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("P_TUNING is only read"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        adapter.save(dir.path()).unwrap();
+        let again = Adapter::load(dir.path()).unwrap();
+        assert_eq!(again.tensors, adapter.tensors);
+        let json = again.config.to_json();
+        for (key, value) in [
+            ("peft_type", json!("P_TUNING")),
+            ("encoder_reparameterization_type", json!("LSTM")),
+            ("encoder_hidden_size", json!(7)),
+            ("num_transformer_submodules", json!(1)),
+        ] {
+            assert_eq!(json[key], value, "{key}");
+        }
     }
 }

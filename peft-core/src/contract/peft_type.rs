@@ -7,7 +7,7 @@ pub enum PeftType {
     PromptTuning,
     /// Keys and values for every layer.
     PrefixTuning,
-    /// P-tuning v1, whose stored rows are the output of its encoder: a prompt. Read, never written:
+    /// P-tuning (v1), whose stored rows are the output of its encoder: a prompt.
     /// `adapter::prompt_file::into_prompt_tuning` makes one of prompt tuning of it.
     PTuning,
     /// Keys and values for some of the layers. Our own type: PEFT has no equivalent, and rejects

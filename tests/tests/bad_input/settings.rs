@@ -584,6 +584,72 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "an unknown reparameterization",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--method prompt --reparameterization gru")
+        },
+        says: &["--reparameterization: found `gru`, expected none, mlp or lstm"],
+        ..USAGE
+    },
+    Case {
+        name: "an unknown reparameterization in run.toml",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("run.toml"), "reparameterization = \"LSTM\"\n").unwrap();
+            train("--config run.toml")
+        },
+        says: &["run.toml: line 1", "LSTM", "`none`, `mlp`, `lstm`"],
+        ..USAGE
+    },
+    Case {
+        name: "an encoder for keys and values",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--method ptv2 --reparameterization lstm")
+        },
+        says: &["--reparameterization: ptv2 has no such setting"],
+        ..USAGE
+    },
+    Case {
+        name: "width of an encoder that is not there",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--method prompt --encoder-hidden-size 8")
+        },
+        says: &["--encoder-hidden-size: not used without --reparameterization mlp or lstm"],
+        ..USAGE
+    },
+    Case {
+        name: "an encoder of more numbers than fit a memory",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--method prompt --reparameterization lstm --encoder-hidden-size 1000000")
+        },
+        says: &["--encoder-hidden-size: found 1000000, with which ", "expected at most 268435456"],
+        ..USAGE
+    },
+    Case {
+        name: "an encoder of more layers than fit a memory",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--method prompt --reparameterization lstm --encoder-num-layers 999999")
+        },
+        says: &["--encoder-num-layers: found 999999, with which "],
+        ..USAGE
+    },
+    Case {
+        name: "dropout between layers of which there is one",
+        build: |dir| {
+            model(dir, "gpt2");
+            train(
+                "--method prompt --reparameterization lstm --encoder-num-layers 1 --encoder-dropout 0.1",
+            )
+        },
+        says: &["--encoder-dropout: found 0.1, but it is for what one layer"],
+        ..USAGE
+    },
+    Case {
         name: "width of an MLP that is not there",
         build: |dir| {
             model(dir, "gpt2");
