@@ -149,7 +149,8 @@ settings! {
     /// The text of `--init text`, or the words of `--init words`.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Method")]
     init_text: String,
-    /// Start from an adapter (a folder, or org/name on the Hub), with its number of virtual tokens.
+    /// Start from an adapter (a folder, or org/name on the Hub), be it of this task or of another, with its number of
+    /// virtual tokens; and with its head, if that is for the same classes.
     #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
     init_adapter: PathBuf,
     /// Layers that get virtual tokens, such as 0-3,11; for ptv2.
