@@ -14,6 +14,7 @@
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`mod@compare`] | runs side by side |
+//! | [`analysis`] | what the virtual tokens of adapters are, and how alike they are |
 //! | [`adapter_folder`] | the adapter of a folder |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
@@ -48,6 +49,7 @@
 pub mod adapter_folder;
 pub mod adapter_set;
 pub mod allocator;
+pub mod analysis;
 pub mod base_model;
 pub mod class_texts;
 pub mod commands;

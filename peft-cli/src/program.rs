@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     commands::{
         compare, completions, convert, demo, eval, forward, generate, info, inspect, man, predict,
-        recipes, score, sweep, tasks, train,
+        recipes, score, similarity, sweep, tasks, train,
     },
     error::CliResult,
     flags::everywhere::Everywhere,
@@ -38,6 +38,7 @@ enum Command {
     Score(score::ScoreArgs),
     Inspect(inspect::InspectArgs),
     Compare(compare::CompareArgs),
+    Similarity(similarity::SimilarityArgs),
     Sweep(sweep::SweepArgs),
     Convert(convert::ConvertArgs),
     Info(info::InfoArgs),
@@ -93,6 +94,7 @@ impl Program {
             Command::Score(args) => score::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Compare(args) => compare::run(&args),
+            Command::Similarity(args) => similarity::run(&args),
             Command::Sweep(args) => sweep::run(&args),
             Command::Convert(args) => convert::run(&args),
             Command::Info(args) => info::run(&args),

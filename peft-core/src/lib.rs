@@ -41,6 +41,7 @@ pub mod train;
 
 pub use adapter::{Adapter, AdapterConfig};
 pub use contract::{
+    attention_probe::{AttentionMass, AttentionProbe, LayerProbe, PassProbe},
     batch::{Mask, PaddingSide, TokenBatch},
     block::Block,
     cache::Cache,

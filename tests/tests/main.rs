@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod adafactor;
+mod analysis;
 mod bad_input;
 mod base_models;
 mod base_sum;
@@ -57,4 +58,5 @@ mod sweep;
 mod task_files;
 mod tokenizers;
 mod training;
+mod transfer;
 mod written_rows;

@@ -1,27 +1,41 @@
-//! `peft inspect`: what an adapter holds, and the vocabulary tokens nearest to its prompt.
+//! `peft inspect`: what an adapter holds, the vocabulary tokens nearest to its prompt, and an analysis of its virtual
+//! tokens.
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Tensor;
 use clap::Args;
 use peft_core::{
-    Adapter, AdapterConfig, Content, FrozenModel, Task, adapter::stored,
-    contract::layout::is_virtual, text::load_tokenizer,
+    Adapter, AdapterConfig, Content, Error, Task, adapter::stored, contract::layout::is_virtual,
+    text::load_tokenizer,
 };
 use serde_json::{Value, json};
 
 use crate::{
     adapter_folder,
+    analysis::{
+        adapter::{Analysis, Question},
+        neighbours::{Asked, prompt_rows},
+        report, start,
+        vocabulary::{Neighbour, Vocabulary},
+    },
     base_model::{self, Purpose},
     device,
-    error::{CliResult, in_adapter},
+    error::{CliError, CliResult, in_adapter},
+    flags::{choices::at_least_one, help::FlagHelp},
     locate,
     output::{self, grouped, line},
+    session::{Session, UseArgs},
 };
 
 /// Shows an adapter: parameters, shapes, and the vocabulary tokens nearest to a prompt by cosine.
 ///
-/// Example: peft inspect runs/intent --model models/stories --nearest 5
+/// With --analyse it also shows, of a prompt, how tight the tokens around each virtual token are, which of them are words
+/// of the classes, which repeat, all of it beside random vectors; of keys and values, their norms layer by layer; how far
+/// training moved them; and with --data how much real tokens attend to them (docs/ANALYSIS.md says how).
+///
+/// Examples:
+///   peft inspect runs/intent --model models/stories --nearest 5
+///   peft inspect runs/intent --analyse --data valid.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InspectArgs {
@@ -29,14 +43,48 @@ pub struct InspectArgs {
     #[arg(value_name = "ADAPTER")]
     adapter: PathBuf,
     /// Its base model (a folder or org/name), for the nearest tokens.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(
+        long,
+        value_name = "MODEL",
+        show_default = "with --analyse the one that the adapter names"
+    )]
     model: Option<PathBuf>,
     /// Number of nearest tokens per virtual token.
     #[arg(long, value_name = "N", default_value_t = 3)]
     nearest: usize,
+    #[command(flatten)]
+    analysis: AnalysisArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What an analysis is asked.
+#[derive(Args, Debug)]
+struct AnalysisArgs {
+    /// Analyse the virtual tokens.
+    #[arg(long, alias = "analyze")]
+    analyse: bool,
+    /// Words that the classes are called by, separated by commas, to look for around a prompt.
+    #[arg(
+        long,
+        value_name = "LIST",
+        requires = "analyse",
+        show_default = "the names of the adapter's classes"
+    )]
+    class_words: Option<String>,
+    /// Sets of random vectors beside a prompt: each has as many as the prompt, of the same norms.
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "analyse", value_parser = at_least_one)]
+    draws: usize,
+    /// Seed of these.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "analyse")]
+    seed: u64,
+    /// Rows on which the attention to virtual tokens is recorded: files as for eval. Again for more of them.
+    #[arg(long, value_name = "FILE", requires = "analyse")]
+    data: Vec<PathBuf>,
+    /// Use an adapter even if it was trained on another base model of the same shape.
+    #[arg(long, requires = "analyse")]
+    any_base: bool,
 }
 
 /// Runs the command.
@@ -56,8 +104,16 @@ pub fn run(args: &InspectArgs) -> CliResult {
     };
     let (deployed, head) = (size(false), size(true));
     let trained = config.own.recipe.get("trained_parameters").and_then(Value::as_u64);
+    let analysis = match args.analysis.analyse {
+        true if args.nearest == 0 => {
+            let message = "found 0, expected at least 1 with --analyse";
+            return Err(Error::setting("--nearest", message).into());
+        }
+        true => Some(analyse(args, &dir, &adapter)?),
+        false => None,
+    };
     let nearest = match &args.model {
-        Some(model) if config.peft_type.is_prompt() => {
+        Some(model) if config.peft_type.is_prompt() && analysis.is_none() => {
             nearest(args, &adapter, &locate::model(model)?)?
         }
         _ => Vec::new(),
@@ -68,7 +124,7 @@ pub fn run(args: &InspectArgs) -> CliResult {
             .iter()
             .map(|(name, data)| (name.clone(), json!(data.shape().as_slice())))
             .collect();
-        let json = json!({
+        let mut json = json!({
             "config": config.to_json(),
             "file": file,
             "deployed_parameters": deployed,
@@ -78,6 +134,9 @@ pub fn run(args: &InspectArgs) -> CliResult {
             "nearest": nearest.iter().map(|row| row.iter().map(|(token, cosine)|
                 json!({"token": token, "cosine": cosine})).collect::<Vec<_>>()).collect::<Vec<_>>(),
         });
+        if let Some(analysis) = &analysis {
+            json["analysis"] = analysis.to_json();
+        }
         return Ok(line(format!("{json:#}"))?);
     }
     let trained = trained.map(|trained| grouped(trained as usize));
@@ -99,7 +158,8 @@ pub fn run(args: &InspectArgs) -> CliResult {
         }
     }
     line("")?;
-    print_tables(&adapter, &nearest)
+    print_tables(&adapter, &nearest)?;
+    analysis.as_ref().map_or(Ok(()), report::print)
 }
 
 /// The encoder that made the rows of a prompt, as PEFT's fields tell it.
@@ -153,38 +213,63 @@ fn nearest(
         let whose = args.adapter.display().to_string();
         base_model::note_other_name(adapter, &base, given, &whose, Purpose::Use);
     }
-    let spec = base.model.spec();
-    let Content::Embeddings(prompt) =
-        adapter.virtual_tokens(spec, &device).map_err(in_adapter(&args.adapter))?.content
-    else {
+    let made = adapter.virtual_tokens(base.model.spec(), &device);
+    let Content::Embeddings(prompt) = made.map_err(in_adapter(&args.adapter))?.content else {
         return Ok(Vec::new());
     };
-    let [_, p, h] = prompt.dims();
-    let unit = |rows: Tensor<2>| {
-        let norm = rows.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
-        rows / norm
-    };
-    let table = unit(embedding_table(base.model.as_ref()));
-    let cosine = unit(prompt.reshape([p, h])).matmul(table.transpose());
-    let cosine: Vec<f32> = cosine.into_data().convert::<f32>().try_into_vec().unwrap_or_default();
     let tokenizer = load_tokenizer(model).ok();
-    let name = |id: usize| {
-        tokenizer.as_ref().and_then(|t| t.id_to_token(id as u32)).unwrap_or(format!("#{id}"))
-    };
-    Ok(cosine
-        .chunks(spec.vocab_size)
-        .map(|row| {
-            let mut order: Vec<usize> = (0..row.len()).collect();
-            order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
-            order.iter().take(args.nearest).map(|id| (name(*id), row[*id])).collect()
-        })
-        .collect())
+    let vocabulary = Vocabulary::of(base.model.as_ref(), tokenizer.as_ref());
+    let named = |one: &Neighbour| (vocabulary.name(one.id), one.cosine);
+    let found = vocabulary.nearest(prompt_rows(&prompt), args.nearest);
+    Ok(found.iter().map(|row| row.iter().map(named).collect()).collect())
 }
 
-/// The whole embedding table `[V, H]`.
-fn embedding_table(model: &dyn FrozenModel) -> Tensor<2> {
-    let spec = model.spec();
-    let ids =
-        Tensor::arange(0..spec.vocab_size as i64, &model.device()).reshape([1, spec.vocab_size]);
-    model.embed(ids).reshape([spec.vocab_size, spec.hidden_size])
+/// The analysis of the adapter in `dir`, on its base model.
+fn analyse(args: &InspectArgs, dir: &Path, adapter: &Adapter) -> CliResult<Analysis> {
+    let model = match (&args.model, &adapter.config.base_model) {
+        (Some(model), _) => model.clone(),
+        (None, Some(named)) => PathBuf::from(named),
+        (None, None) => {
+            let message = "--model is required with --analyse: the adapter names no base model";
+            return Err(CliError::Usage(message.into()));
+        }
+    };
+    let settings = start::settings(dir, adapter)?;
+    // The start is that of the weights as the run had them.
+    let known = settings.as_ref().ok();
+    let session = Session::open(&UseArgs {
+        model,
+        adapters: vec![args.adapter.clone()],
+        any_base: args.analysis.any_base,
+        device: None,
+        base_weights: known.and_then(|known| known.base_weights).unwrap_or_default(),
+        compute: known.and_then(|known| known.compute).unwrap_or_default(),
+    })?;
+    let question = Question {
+        name: &args.adapter,
+        settings,
+        neighbours: Asked {
+            count: args.nearest,
+            draws: args.analysis.draws,
+            seed: args.analysis.seed,
+        },
+        class_words: args.analysis.class_words()?,
+        data: &args.analysis.data,
+    };
+    let found = Analysis::of(&session, &question)?;
+    session.check_base_sum()?;
+    Ok(found)
+}
+
+impl AnalysisArgs {
+    /// The words that the classes are called by, if they are given.
+    fn class_words(&self) -> CliResult<Option<Vec<String>>> {
+        let Some(list) = &self.class_words else { return Ok(None) };
+        let words = list.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.map(str::to_string).collect();
+        match words.is_empty() {
+            true => Err(Error::setting("--class-words", "found no word").into()),
+            false => Ok(Some(words)),
+        }
+    }
 }

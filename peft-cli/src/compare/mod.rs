@@ -14,7 +14,7 @@
 //! | [`table`] | the table as text, Markdown, LaTeX or CSV |
 //! | `json` | the same as JSON |
 //! | `files` | [`of_files`]: files of predictions without runs |
-//! | [`plot`], `svg` | two pictures in a file: scores against parameters, and over the steps |
+//! | [`plot`], [`svg`] | two pictures in a file: scores against parameters, and over the steps |
 //! | `scale` | the axes of a picture |
 
 mod cells;
@@ -30,7 +30,7 @@ pub mod plot;
 mod row_scores;
 mod run;
 mod scale;
-mod svg;
+pub mod svg;
 pub mod table;
 
 pub use differences::Differences;

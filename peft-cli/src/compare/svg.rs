@@ -54,15 +54,39 @@ impl Svg {
         ));
     }
 
+    /// A rectangle, with a text that is shown where the pointer rests.
+    pub fn rectangle(
+        &mut self,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        colour: &str,
+        text: &str,
+    ) {
+        self.add(&format!(
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\">\
+             <title>{}</title></rect>",
+            escaped(text)
+        ));
+    }
+
     /// A text.
-    pub fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, text: &str) {
+    pub fn text(&mut self, at: (f64, f64), anchor: Anchor, text: &str) {
+        self.write(at, anchor, "", text);
+    }
+
+    /// A text in a colour of its own, through which the pointer reaches what is below it.
+    pub fn coloured_text(&mut self, at: (f64, f64), anchor: Anchor, colour: &str, text: &str) {
+        self.write(at, anchor, &format!(" fill=\"{colour}\" pointer-events=\"none\""), text);
+    }
+
+    fn write(&mut self, (x, y): (f64, f64), anchor: Anchor, look: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
             Anchor::End => "end",
         };
         self.add(&format!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{look}>{}</text>",
             escaped(text)
         ));
     }

@@ -160,7 +160,8 @@ settings! {
     /// The text of `--init text`, or the words of `--init words`.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Method")]
     init_text: String,
-    /// Start from an adapter (a folder, or org/name on the Hub), with its number of virtual tokens.
+    /// Start from an adapter (a folder, or org/name on the Hub), be it of this task or of another, with its number of
+    /// virtual tokens; and with its head, if that is for the same classes.
     #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
     init_adapter: PathBuf,
     /// What makes the rows of a prompt in training, to be folded away afterwards (P-tuning): none (the rows themselves are

@@ -13,14 +13,16 @@ use peft_core::{
 };
 use peft_models::Loaded;
 
+use super::head::{is_for, of_start};
 use crate::{
     data_files::DataFiles,
     encoding::{adapter_labels, parse_labels, stored_labels},
     output,
+    usage::listed,
 };
 
-/// The classes of a run: those of `--labels`, of the adapter to start from, those that the training file or its data
-/// set's card names, or those of its records, of which those without a label may be skipped.
+/// The classes of a run: those of `--labels`, of the adapter to start from if the rows have any of them, those that the
+/// training file or its data set's card names, or those of its records, of which those without a label may be skipped.
 ///
 /// # Errors
 ///
@@ -47,11 +49,25 @@ pub fn of_run(
     if !matches!(task, Task::SeqCls | Task::TokenCls) || problem_type == ProblemType::Regression {
         return Ok(None);
     }
+    // One for another task knows nothing of these classes.
+    let start_adapter = start_adapter.filter(|adapter| is_for(adapter, task));
+    let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
+    let is_read = |record: &Result<Record>| {
+        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
+        !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
+    };
+    let collect = || match problem_type {
+        ProblemType::MultiLabel => collect_classes(train.rows().filter(is_read), fields),
+        _ => collect_labels(train.rows().filter(is_read), task, fields),
+    };
     if let Some(labels) = start_adapter.map(adapter_labels).transpose()?.flatten() {
-        return Ok(Some(labels));
+        // What is wrong with a row is told where it is read.
+        let others = collect().ok().filter(|found| are_others(found, &labels));
+        if others.is_none() {
+            return Ok(Some(labels));
+        }
     }
     let first = train.first_rows()?;
-    let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
     let numbered = first.iter().all(|row| !row.is_ids()) && are_class_numbers(&first, key);
     if let Some(row) = first.first().filter(|_| numbered) {
         if let Some(known) = row.class_names(key) {
@@ -61,17 +77,12 @@ pub fn of_run(
             output::note(format!("note: {why}; --labels gives their names, from 0 on"));
         }
     }
-    let is_read = |record: &Result<Record>| {
-        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
-        !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
-    };
-    let found = match problem_type {
-        ProblemType::MultiLabel => collect_classes(train.rows().filter(is_read), fields)?,
-        _ => collect_labels(train.rows().filter(is_read), task, fields)?,
-    };
+    let found = collect()?;
     let model = base.model.as_ref();
+    // The head of an adapter with other classes is not used.
+    let start_adapter = start_adapter.filter(|adapter| adapter.config.own.labels.is_none());
     let head = match start_adapter {
-        Some(adapter) => adapter.head(model.head_layout(task), model.spec(), device)?,
+        Some(adapter) => of_start(adapter, model, task, device)?,
         None => model.classifier().cloned(),
     };
     if let Some(own) = base.config.labels().filter(|own| {
@@ -92,6 +103,33 @@ pub fn of_run(
         // The base model's own order, which is that of its head.
         Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
         _ => Ok(Some(found)),
+    }
+}
+
+/// Whether the classes of rows are those of another task than the one whose classes an adapter knows: it knows none of
+/// them, by name or by number. If it knows some, the others are told.
+fn are_others(found: &Labels, known: &Labels) -> bool {
+    let is_known =
+        |name: &&String| known.index_in_any_case(name).is_some() || name.parse::<f64>().is_ok();
+    let (own, new): (Vec<&String>, Vec<&String>) = found.names().iter().partition(is_known);
+    if !own.is_empty() && !new.is_empty() {
+        output::note(format!(
+            "note: of the classes of the rows, the adapter of --init-adapter knows {}, not {}: for a new head, give all \
+             classes to --labels",
+            first_names(&own),
+            first_names(&new)
+        ));
+    }
+    own.is_empty()
+}
+
+/// The first names of a list, and how many more there are.
+fn first_names(names: &[&String]) -> String {
+    const SHOWN: usize = 6;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(|name| name.as_str()).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => listed(&shown, "and"),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

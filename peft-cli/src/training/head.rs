@@ -2,22 +2,59 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use peft_core::{
-    Error, Head, ProblemType, Result, Task,
+    Adapter, Error, FrozenModel, Head, ProblemType, Result, Task,
+    contract::layout::is_virtual,
     data::{Example, Labels},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{class_names::are_indices, prepared::PreparedRun};
-use crate::error::in_adapter;
+use crate::{encoding::adapter_labels, error::in_adapter, flags::method_name::MethodName, output};
+
+/// Where the head that a run starts with is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadSource {
+    /// The adapter to start from.
+    Adapter,
+    /// The base model's checkpoint.
+    Base,
+    /// Nowhere: it is drawn by the seed.
+    New,
+}
+
+/// The head of an adapter to start from; `None` of one for another task, whose head reads something else.
+///
+/// # Errors
+///
+/// As for [`Adapter::head`].
+pub(super) fn of_start(
+    adapter: &Adapter,
+    model: &dyn FrozenModel,
+    task: Task,
+    device: &Device,
+) -> Result<Option<Head>> {
+    match is_for(adapter, task) {
+        true => adapter.head(model.head_layout(task), model.spec(), device),
+        false => Ok(None),
+    }
+}
+
+/// Whether an adapter is for a task, as far as it says.
+pub(super) fn is_for(adapter: &Adapter, task: Task) -> bool {
+    adapter.config.task.is_none_or(|of| of == task)
+}
 
 impl PreparedRun {
-    /// The head of `--init-adapter`, otherwise the base model's own if its classes are the same,
-    /// otherwise a new one; none for a task without a head.
+    /// The head of `--init-adapter` if it is for the same task and classes, otherwise the base model's own if that is,
+    /// otherwise a new one; none for a task without a head. A head of the adapter that is not used is told.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] if the adapter's head has a different number of classes.
-    pub(super) fn head(&self) -> Result<Option<Head>> {
+    /// [`Error::Mismatch`] if the head is all that there is to start from, and is for something else.
+    pub(super) fn head(&self) -> Result<Option<(Head, HeadSource)>> {
         if !self.task.has_head() {
             return Ok(None);
         }
@@ -37,21 +74,22 @@ impl PreparedRun {
             Task::SeqCls => self.base.config.problem_type()?.unwrap_or_default() == problem_type,
             _ => true,
         };
-        let of_adapter = match &self.start_adapter {
-            Some(adapter) => {
-                let dir = self.settings.init_adapter.as_deref().unwrap_or(Path::new(""));
-                adapter.head(layout, spec, &self.device).map_err(in_adapter(dir))?
+        let mut unused = None;
+        if let Some(adapter) = &self.start_adapter {
+            let dir = self.settings.init_adapter.as_deref().unwrap_or(Path::new(""));
+            let head =
+                of_start(adapter, model, self.task, &self.device).map_err(in_adapter(dir))?;
+            unused = self.why_another_head(adapter, head.as_ref(), classes)?;
+            match head.filter(|_| unused.is_none()) {
+                Some(head) => return Ok(Some((head, HeadSource::Adapter))),
+                None if self.method == MethodName::Head && unused.is_some() => {
+                    let why = unused.unwrap_or_default();
+                    return Err(Error::Mismatch(format!(
+                        "the adapter of --init-adapter is a head alone, which cannot start this run: {why}"
+                    )));
+                }
+                None => {}
             }
-            None => None,
-        };
-        if let Some(head) = of_adapter {
-            let found = head.num_classes();
-            if found != classes {
-                return Err(Error::Mismatch(format!(
-                    "the adapter of --init-adapter has a head for {found} classes, the data has {classes}"
-                )));
-            }
-            return Ok(Some(head));
         }
         let own = model.classifier().filter(|own| {
             own.num_classes() == classes
@@ -61,10 +99,51 @@ impl PreparedRun {
                 // Two classes of another task are not start and end of an answer.
                 && answers == (self.base.config.task() == Some(Task::QuestionAns))
         });
-        Ok(Some(own.cloned().unwrap_or_else(|| {
+        let own = own.cloned().map(|own| (own, HeadSource::Base));
+        let (head, source) = own.unwrap_or_else(|| {
             let seed = self.settings.seed();
-            Head::init(layout, classes, spec.hidden_size, seed, &self.device)
-        })))
+            let new = Head::init(layout, classes, spec.hidden_size, seed, &self.device);
+            (new, HeadSource::New)
+        });
+        if let Some(why) = unused {
+            let instead = match source {
+                HeadSource::Base => "the head is the base model's own",
+                HeadSource::Adapter | HeadSource::New => "the head starts anew",
+            };
+            output::note(format!(
+                "note: {instead}; of the adapter of --init-adapter, only the virtual tokens are used: {why}"
+            ));
+        }
+        Ok(Some((head, source)))
+    }
+
+    /// Why a head of the adapter to start from is not that of this run; `None` if it is, or if there is none.
+    fn why_another_head(
+        &self,
+        adapter: &Adapter,
+        head: Option<&Head>,
+        classes: usize,
+    ) -> Result<Option<String>> {
+        if adapter.tensors.keys().all(|name| is_virtual(name)) {
+            return Ok(None);
+        }
+        if let Some(task) = adapter.config.task.filter(|_| !is_for(adapter, self.task)) {
+            return Ok(Some(format!("its head is for {task}")));
+        }
+        let own = &adapter.config.own;
+        let problem_type = own.problem_type.unwrap_or_default();
+        if own.method.is_some() && problem_type != self.config.problem_type {
+            return Ok(Some(format!("its head is for {problem_type}")));
+        }
+        if let (Some(own), Some(labels)) = (adapter_labels(adapter)?, &self.labels)
+            && own != *labels
+        {
+            let names = own.names().join(", ");
+            return Ok(Some(format!("its head is for the classes {names}")));
+        }
+        let found = head.map(Head::num_classes).filter(|found| *found != classes);
+        Ok(found
+            .map(|found| format!("its head is for {found} classes, and the rows have {classes}")))
     }
 
     /// Whether the classes are those of the base model's own classifier, in its order.

@@ -1,14 +1,16 @@
 //! What a run reads: the base model, the adapter to start from, and the rows.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use burn::tensor::Device;
 use peft_core::{
     Adapter, ProblemType, Result, Task,
+    adapter::{codec::sha256, stored},
     data::Labels,
+    formats::read,
     text::{Encoded, FieldNames, FoundFields, Steps, Template, Wanted},
     train::BaseSum,
 };
@@ -71,12 +73,21 @@ impl Base {
     }
 }
 
+/// An adapter that knows the sum of its tensors, also if PEFT saved it.
+fn with_sum(mut adapter: Adapter, dir: &Path) -> Result<Adapter> {
+    if adapter.config.own.tensors_sha256.is_none() {
+        let bytes = read::bytes(&stored::path(dir)?)?;
+        adapter.config.own.tensors_sha256 = Some(sha256(&bytes));
+    }
+    Ok(adapter)
+}
+
 /// The models and records of a run.
 #[derive(Debug)]
 pub struct Inputs {
     /// The base model.
     pub(super) base: Base,
-    /// The adapter of `--init-adapter`.
+    /// The adapter of `--init-adapter`, which knows the sum of its tensors.
     pub start_adapter: Option<Adapter>,
     /// The task in TOML, if there is one.
     pub task_file: Option<TaskFile>,
@@ -94,7 +105,7 @@ impl Inputs {
     pub(super) fn read(settings: &Settings, base: Base) -> CliResult<Self> {
         let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
         let Base { loaded, dir, .. } = &base;
-        let load = |dir| adapter_folder::load(dir, settings.task);
+        let load = |dir: &Path| with_sum(adapter_folder::load(dir, settings.task)?, dir);
         let start_adapter = start_dir.as_deref().map(load).transpose()?;
         if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
             base_model::check_surplus(adapter, dir.path()).map_err(in_adapter(named))?;

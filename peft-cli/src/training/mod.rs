@@ -8,6 +8,7 @@
 //! | [`class_names`] | the classes of a run |
 //! | `class_weights` | how much each class counts in the loss |
 //! | [`head`] | the head it starts with |
+//! | [`started_from`] | the adapter that it started from |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
@@ -42,6 +43,7 @@ pub mod run_numbers;
 pub mod run_result;
 pub mod run_screen;
 pub mod shared;
+pub mod started_from;
 pub mod step_lines;
 
 pub use prepared::{PreparedRun, TrainedRun};

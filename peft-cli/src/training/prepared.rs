@@ -30,6 +30,7 @@ use super::{
     method_builder::{MethodBuilder, Trained},
     opening::{Epoch, Opening},
     shared::{ReadRows, Shared},
+    started_from::{STARTED_FROM, StartedFrom},
 };
 use crate::{
     encoding::{SORTED_LABELS, check_lengths},
@@ -101,6 +102,8 @@ pub struct TrainedRun {
     pub trained_parameters: usize,
     /// Seconds that training took.
     pub seconds: f64,
+    /// What it started from, if that is an adapter.
+    pub started_from: Option<StartedFrom>,
 }
 
 impl TrainedRun {
@@ -266,7 +269,9 @@ impl PreparedRun {
             ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
         check_lengths(budget, &self.train, 0)?;
         check_lengths(budget, &self.valid, 0)?;
-        let trainable = Trainable::new(method, self.head()?);
+        let (head, source) = self.head()?.unzip();
+        let started_from = StartedFrom::of(self.start_adapter.as_ref(), source);
+        let trainable = Trainable::new(method, head);
         let trained_parameters = trainable.num_params();
         let run = RunContext {
             dir: out.map(|lock| lock.dir().to_path_buf()),
@@ -287,7 +292,7 @@ impl PreparedRun {
                 .compute
                 .filter(|compute| compute.is_rounded())
                 .map(|compute| compute.to_string()),
-            recipe: self.recipe(trained_parameters),
+            recipe: self.recipe(trained_parameters, started_from.as_ref()),
         };
         let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
         let clock = Instant::now();
@@ -310,6 +315,7 @@ impl PreparedRun {
             interrupted: outcome.interrupted,
             trained_parameters,
             seconds: clock.elapsed().as_secs_f64(),
+            started_from,
         })
     }
 
@@ -396,7 +402,11 @@ impl PreparedRun {
     }
 
     /// What an adapter remembers of its training.
-    fn recipe(&self, trained_parameters: usize) -> serde_json::Value {
+    fn recipe(
+        &self,
+        trained_parameters: usize,
+        started_from: Option<&StartedFrom>,
+    ) -> serde_json::Value {
         let mut recipe = json!(self.settings);
         if let Some(fields) = recipe.as_object_mut() {
             // Where a run lay on somebody's disk is no part of how it was made.
@@ -438,6 +448,9 @@ impl PreparedRun {
                 fields.insert(SORTED_LABELS.into(), true.into());
             }
             fields.insert("trained_parameters".into(), json!(trained_parameters));
+            if let Some(start) = started_from {
+                fields.insert(STARTED_FROM.into(), json!(start));
+            }
         }
         recipe
     }

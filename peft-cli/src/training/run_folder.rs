@@ -166,13 +166,22 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
         )));
     }
     let settings = file::load(&path)?;
-    if read::text(&path).is_ok_and(|text| is_edited(&text)) {
+    if is_changed(&path)? {
         output::note(format!(
             "note: {} was changed after the run wrote it: its settings are used as they stand",
             path.display()
         ));
     }
     Ok(settings)
+}
+
+/// Whether a run's file of settings was changed after the run wrote it.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn is_changed(path: &Path) -> Result<bool> {
+    Ok(is_edited(&read::text(path)?))
 }
 
 /// Adds a last line with the sum of the text.

@@ -15,6 +15,7 @@ use super::{
     PreparedRun, TrainedRun,
     file_names::{PREDICTIONS, RESULT},
     overwrite,
+    started_from::StartedFrom,
 };
 use crate::screen::memory;
 
@@ -76,6 +77,9 @@ pub struct RunResult {
     /// Their sum, which tells other rows, or other token ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_sha256: Option<String>,
+    /// The adapter that it started from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<StartedFrom>,
     /// Settings that nobody gave: they followed from the rows, or from the day.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<String>,
@@ -106,6 +110,7 @@ impl RunResult {
             train_sha256: Some(sum_of_rows(&run.train.examples)),
             valid_rows: Some(valid.len()),
             valid_sha256: is_scored.then(|| sum_of_rows(valid)),
+            started_from: trained.started_from.clone(),
             derived: Vec::new(),
         }
     }

@@ -26,6 +26,11 @@ impl Mask {
         Self { rows, len, real: vec![true; rows * len] }
     }
 
+    /// Creates a mask with no entry real.
+    pub(crate) fn empty(rows: usize, len: usize) -> Self {
+        Self { rows, len, real: vec![false; rows * len] }
+    }
+
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows

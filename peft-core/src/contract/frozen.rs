@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::{
+    attention_probe::AttentionProbe,
     batch::{PaddingSide, TokenBatch},
     cache::Cache,
     context_budget::check_length,
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 
 mod pass;
 
-use pass::{Reads, embed, kept};
+use pass::{Layers, Reads, embed, kept};
 
 /// Hidden states of the real tokens of a batch. Callers never count virtual tokens.
 #[derive(Clone, Debug)]
@@ -164,7 +165,7 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// [`Error::TooLong`] if P + T exceeds the model's positions, [`Error::Mismatch`] if the
     /// geometry of the virtual tokens differs from that of the model.
     fn forward(&self, batch: &TokenBatch, virtual_tokens: &VirtualTokens) -> Result<Hidden> {
-        pass::forward(self, batch, virtual_tokens, None)
+        pass::forward(self, batch, virtual_tokens, Layers::All)
     }
 
     /// As [`forward`](Self::forward), from what enters a layer of the stack that reads `batch`. No virtual tokens enter
@@ -179,7 +180,22 @@ pub trait FrozenModel: Debug + Send + Sync {
         virtual_tokens: &VirtualTokens,
         from: LayerStates,
     ) -> Result<Hidden> {
-        pass::forward(self, batch, virtual_tokens, Some(from))
+        pass::forward(self, batch, virtual_tokens, Layers::From(from))
+    }
+
+    /// As [`forward`](Self::forward), recording in `probe` how much the real tokens attend to the virtual ones. A model
+    /// whose layers ask for no [`StackInput::probe`] records nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`forward`](Self::forward).
+    fn forward_probed(
+        &self,
+        batch: &TokenBatch,
+        virtual_tokens: &VirtualTokens,
+        probe: &AttentionProbe,
+    ) -> Result<Hidden> {
+        pass::forward(self, batch, virtual_tokens, Layers::Probed(probe.clone()))
     }
 
     /// Returns what enters `layer` of the stack that reads `batch`, `[B, T, H]`; with the number of layers, what leaves

@@ -13,6 +13,7 @@
 //! | [`token_cache`] | the K/V cache of real tokens |
 //! | [`cross_input`] | what the decoder of an encoder-decoder attends to |
 //! | [`cache`] | what generation continues from |
+//! | [`attention_probe`] | how much real tokens attend to virtual tokens |
 //! | [`stack`] | input and output of one pass through a stack of layers |
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
 //! | [`lanes`] | slices of a batch, computed side by side |
@@ -24,6 +25,7 @@
 //! | [`params`], [`mod@init`], [`rng`] | parameters as a flat list; initial values; random streams |
 //! | [`tensors`] | tensors by name, and selections of their rows |
 
+pub mod attention_probe;
 pub mod batch;
 pub mod block;
 pub mod cache;

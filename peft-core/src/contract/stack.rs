@@ -4,6 +4,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::{
+    attention_probe::PassProbe,
     batch::Mask,
     block::Block,
     cross_input::CrossInput,
@@ -37,6 +38,8 @@ pub struct StackInput {
     /// The layer that is not to run any more, nor those above it: a model that stops there returns what enters it as
     /// [`StackOutput::below`]. Not together with [`tokens`](Self::tokens).
     pub until: Option<usize>,
+    /// Records what the layers attend to. Optional: a model that never uses it cannot be asked.
+    pub probe: Option<PassProbe>,
     visibility: Visibility,
     /// Which keys are masked, `true` = hidden from the query: `[B or 1, 1, S, P + T + S]`; `None` if
     /// none are.
@@ -92,6 +95,7 @@ impl StackInput {
             cross: None,
             from: None,
             until: None,
+            probe: None,
             masked: visibility.masked(None, &device),
             embeddings,
             past,

@@ -10,7 +10,9 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Bool, Tensor, activation::softmax};
-use peft_core::{LayerKeyValues, LayerStates, Site, StackInput, StackOutput, TokenCache};
+use peft_core::{
+    LayerKeyValues, LayerProbe, LayerStates, PassProbe, Site, StackInput, StackOutput, TokenCache,
+};
 
 use super::layer::run_layer;
 use crate::kernels::{self, Heads, LayerInputs, Scores};
@@ -29,6 +31,8 @@ pub struct SelfAttention<'a> {
     from: Option<LayerStates>,
     /// What enters the first layer that does not run any more, once the pass is there.
     below: Option<Tensor<3>>,
+    /// Records what the layers attend to.
+    probe: Option<PassProbe>,
 }
 
 impl<'a> SelfAttention<'a> {
@@ -36,7 +40,8 @@ impl<'a> SelfAttention<'a> {
     pub fn new(input: &'a mut StackInput, site: Site, recompute: bool) -> Self {
         let tokens = input.tokens.take();
         let from = input.from.take();
-        Self { input, site, recompute, tokens, windowed: None, from, below: None }
+        let probe = input.probe.take();
+        Self { input, site, recompute, tokens, windowed: None, from, below: None, probe }
     }
 
     /// Runs one layer, `body`, on rows `[B, S, H]`. With a window, a query sees the keys that are fewer than `window`
@@ -58,10 +63,11 @@ impl<'a> SelfAttention<'a> {
             self.put_back(attention);
             return y;
         }
-        let LayerAttention { past, hidden, .. } = attention;
+        let LayerAttention { past, hidden, probe, .. } = attention;
         let inputs = LayerInputs { x, past, encoded: None };
         run_layer(inputs, self.recompute, move |inputs| {
-            body(inputs.x, &mut LayerAttention::new(inputs.past, hidden.clone()))
+            let (hidden, probe) = (hidden.clone(), probe.clone());
+            body(inputs.x, &mut LayerAttention::new(inputs.past, hidden, probe))
         })
     }
 
@@ -97,7 +103,13 @@ impl<'a> SelfAttention<'a> {
             Some(window) => self.hidden_in_window(window, columns),
             None => self.input.hidden_keys(columns),
         };
-        LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden }
+        let probe = self.probe_at(self.site, index);
+        LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden, probe }
+    }
+
+    /// What records the attention of one layer of one site, if something does.
+    pub(super) fn probe_at(&self, site: Site, index: usize) -> Option<LayerProbe> {
+        self.probe.as_ref().map(|probe| probe.at(site, index))
     }
 
     /// The mask of a window in a layer with `columns` columns.
@@ -134,17 +146,24 @@ pub struct LayerAttention {
     tokens: Option<(usize, TokenCache)>,
     /// `[1 or B, 1, S, P + T + S]`, `true` where a query may not see a key.
     hidden: Option<Tensor<4, Bool>>,
+    probe: Option<LayerProbe>,
 }
 
 impl LayerAttention {
     /// The attention of rows that see `past` and themselves, except what is `hidden`.
-    pub(super) fn new(past: Option<LayerKeyValues>, hidden: Option<Tensor<4, Bool>>) -> Self {
-        Self { past, tokens: None, hidden }
+    pub(super) fn new(
+        past: Option<LayerKeyValues>,
+        hidden: Option<Tensor<4, Bool>>,
+        probe: Option<LayerProbe>,
+    ) -> Self {
+        Self { past, tokens: None, hidden, probe }
     }
 
-    /// The keys and values before the rows, and the mask.
-    pub(super) fn into_parts(self) -> (Option<LayerKeyValues>, Option<Tensor<4, Bool>>) {
-        (self.past, self.hidden)
+    /// The keys and values before the rows, the mask, and what records the attention.
+    pub(super) fn into_parts(
+        self,
+    ) -> (Option<LayerKeyValues>, Option<Tensor<4, Bool>>, Option<LayerProbe>) {
+        (self.past, self.hidden, self.probe)
     }
 
     /// Whether there is a cache to append the rows to.
@@ -176,7 +195,8 @@ impl LayerAttention {
         bias: impl FnOnce(usize) -> Option<Tensor<4>>,
     ) -> Tensor<3> {
         let own = self.keep(own);
-        attention(query, own, self.past.as_ref(), scale, bias, self.hidden.clone())
+        let scores = (scale, bias, self.hidden.clone());
+        attention(query, own, self.past.as_ref(), scores, self.probe.as_ref())
     }
 
     /// As [`attend`](Self::attend), with queries, keys and values side by side, and without a bias.
@@ -192,8 +212,14 @@ impl LayerAttention {
             key: heads.split_key_values(part(n, k)),
             value: heads.split_key_values(part(n + k, k)),
         };
-        // Only if the rows see nothing but virtual tokens and themselves, also if they are cached.
-        if self.tokens.as_ref().is_none_or(|(_, tokens)| tokens.returns_unchanged(rows.dims()[1])) {
+        // Only if the rows see nothing but virtual tokens and themselves, also if they are cached. A probe needs the
+        // weights, which this kernel never has in one place.
+        if self.probe.is_none()
+            && self
+                .tokens
+                .as_ref()
+                .is_none_or(|(_, tokens)| tokens.returns_unchanged(rows.dims()[1]))
+        {
             let scores = Scores { scale, hidden: self.hidden.clone(), bias: None };
             let past = self.past.as_ref();
             if let Some(read) = kernels::attend_joined(&rows, past, heads, &scores) {
@@ -214,43 +240,62 @@ impl LayerAttention {
 /// - query: `[B, N, S, D]`
 /// - own: the keys and values of earlier tokens and the rows, `[B, K, T + S, D]` each
 /// - past: `[1 or B, K, P, D]` each
-/// - bias: called with the number of keys, `[1 or B, N, S, P + T + S]`
-/// - hidden: `[1 or B, 1, S or 1, P + T + S]`, `true` where a query may not see a key
+/// - scale; bias: called with the number of keys, `[1 or B, N, S, P + T + S]`; hidden: `[1 or B, 1, S or 1, P + T + S]`,
+///   `true` where a query may not see a key
 /// - output: `[B, S, N * D]`
 pub fn attention(
     query: Tensor<4>,
     own: LayerKeyValues,
     past: Option<&LayerKeyValues>,
-    scale: f64,
-    bias: impl FnOnce(usize) -> Option<Tensor<4>>,
-    hidden: Option<Tensor<4, Bool>>,
+    (scale, bias, hidden): (f64, impl FnOnce(usize) -> Option<Tensor<4>>, Option<Tensor<4, Bool>>),
+    probe: Option<&LayerProbe>,
 ) -> Tensor<3> {
     let [b, n, s, d] = query.dims();
-    let bias = bias(own.key.dims()[2] + past.map_or(0, |past| past.key.dims()[2]));
+    let p = past.map_or(0, |past| past.key.dims()[2]);
+    let bias = bias(own.key.dims()[2] + p);
     let scores = Scores { scale, hidden, bias };
+    let joined = |past: Option<&Tensor<4>>, own: Tensor<4>| match past {
+        None => own,
+        Some(past) => {
+            let [r, k, p, d] = past.dims();
+            let past = if r == b { past.clone() } else { past.clone().expand([b, k, p, d]) };
+            Tensor::cat(vec![past, own], 2)
+        }
+    };
+    let key = |own: &LayerKeyValues| joined(past.map(|past| &past.key), own.key.clone());
+    if let Some(probe) = probe {
+        let weights = attention_weights(query.clone(), key(&own), &scores);
+        probe.record(weights, scores.hidden.as_ref(), p);
+    }
     if let Some(read) = kernels::attend(&query, &own, past, &scores) {
         return read;
     }
-    let Scores { scale, hidden, bias } = scores;
-    let join = |past: &Tensor<4>, own: Tensor<4>| {
-        let [r, k, p, d] = past.dims();
-        let past = if r == b { past.clone() } else { past.clone().expand([b, k, p, d]) };
-        Tensor::cat(vec![past, own], 2)
-    };
-    let (key, value) = match past {
-        None => (own.key, own.value),
-        Some(past) => (join(&past.key, own.key), join(&past.value, own.value)),
-    };
+    let key = key(&own);
+    let [_, k, columns, _] = key.dims();
+    let weights = attention_weights(query, key, &scores).reshape([b, k, n / k * s, columns]);
+    let value = joined(past.map(|past| &past.value), own.value);
+    weights.matmul(value).reshape([b, n, s, d]).swap_dims(1, 2).reshape([b, s, n * d])
+}
+
+/// `softmax(scale q kᵀ + bias)`, 0 for keys that are hidden.
+///
+/// # Shapes
+///
+/// - query: `[B, N, S, D]`
+/// - key: those of the virtual tokens and all others, `[B, K, P + T + S, D]`
+/// - output: `[B, N, S, P + T + S]`
+fn attention_weights(query: Tensor<4>, key: Tensor<4>, scores: &Scores) -> Tensor<4> {
+    let [b, n, s, d] = query.dims();
     let [_, k, columns, _] = key.dims();
     // The N / K query heads that share a key head become rows of one matrix, so no key is repeated.
-    let query = query.mul_scalar(scale).reshape([b, k, n / k * s, d]);
-    let mut scores = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
-    if let Some(bias) = bias {
-        scores = scores + bias;
+    let query = query.mul_scalar(scores.scale).reshape([b, k, n / k * s, d]);
+    let mut products = query.matmul(key.swap_dims(2, 3)).reshape([b, n, s, columns]);
+    if let Some(bias) = &scores.bias {
+        products = products + bias.clone();
     }
-    if let Some(hidden) = hidden {
-        scores = scores.mask_fill(hidden.expand([b, n, s, columns]), Scores::HIDDEN);
+    if let Some(hidden) = &scores.hidden {
+        let hidden = hidden.clone().expand([b, n, s, columns]);
+        products = products.mask_fill(hidden, Scores::HIDDEN);
     }
-    let weights = softmax(scores, 3).reshape([b, k, n / k * s, columns]);
-    weights.matmul(value).reshape([b, n, s, d]).swap_dims(1, 2).reshape([b, s, n * d])
+    softmax(products, 3)
 }

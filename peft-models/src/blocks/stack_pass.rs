@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Bool, Tensor};
-use peft_core::{CrossInput, Error, LayerKeyValues, Result, Side, Site, StackInput, StackOutput};
+use peft_core::{
+    CrossInput, Error, LayerKeyValues, LayerProbe, Result, Side, Site, StackInput, StackOutput,
+};
 
 use super::{LayerAttention, Linear, SelfAttention, attention::attention, layer::run_layer};
 use crate::{
@@ -130,12 +132,14 @@ impl<'a> StackPass<'a> {
             let past = cross.past(index).map_or(0, |past| past.key.dims()[2]);
             cross.hidden_keys(past + keys)
         });
+        let probe_of_encoder = self.own.probe_at(Site::Cross, index);
         let keeps = own.has_tokens();
         if keeps || made.is_some() {
             let cross = encoded.map(|encoded| EncoderAttention {
                 encoded,
                 hidden: hidden_of_encoder,
                 made: made.cloned(),
+                probe: probe_of_encoder,
             });
             let mut pass = LayerPass { own, cross };
             let y = body(x, &mut pass);
@@ -145,16 +149,17 @@ impl<'a> StackPass<'a> {
             }
             return y;
         }
-        let (past, hidden) = own.into_parts();
+        let (past, hidden, probe) = own.into_parts();
         run_layer(
             LayerInputs { x, past, encoded },
             self.recompute,
             move |LayerInputs { x, past, encoded }| {
-                let own = LayerAttention::new(past, hidden.clone());
+                let own = LayerAttention::new(past, hidden.clone(), probe.clone());
                 let cross = encoded.map(|encoded| EncoderAttention {
                     encoded,
                     hidden: hidden_of_encoder.clone(),
                     made: None,
+                    probe: probe_of_encoder.clone(),
                 });
                 body(x, &mut LayerPass { own, cross })
             },
@@ -183,6 +188,7 @@ struct EncoderAttention {
     hidden: Option<Tensor<4, Bool>>,
     /// Keys and values of the encoder's output, once this or an earlier pass has computed them.
     made: Option<LayerKeyValues>,
+    probe: Option<LayerProbe>,
 }
 
 impl LayerPass {
@@ -219,12 +225,13 @@ impl LayerPass {
         x: Tensor<3>,
         residual: Tensor<3>,
     ) -> Tensor<3> {
-        let Some(EncoderAttention { encoded, hidden, made }) = self.cross.as_mut() else {
+        let Some(EncoderAttention { encoded, hidden, made, probe }) = self.cross.as_mut() else {
             return residual;
         };
         let own = made.get_or_insert_with(|| block.key_values(encoded.hidden.clone())).clone();
         let past = encoded.past.as_ref();
-        let read = attention(block.queries(x), own, past, block.scale, |_| None, hidden.clone());
+        let scores = (block.scale, |_| None, hidden.clone());
+        let read = attention(block.queries(x), own, past, scores, probe.as_ref());
         block.output.onto(residual, read)
     }
 }

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use super::{FrozenModel, Hidden};
 use crate::{
     contract::{
+        attention_probe::AttentionProbe,
         batch::{Mask, TokenBatch},
         block::Block,
         cache::Cache,
@@ -22,9 +23,11 @@ use crate::{
 /// The layers that a pass runs.
 // There is one of these per forward pass: a box would save nothing.
 #[allow(clippy::large_enum_variant)]
-enum Layers {
+pub(super) enum Layers {
     /// All of them.
     All,
+    /// All of them, recording what they attend to.
+    Probed(AttentionProbe),
     /// From one on, with what enters it.
     From(LayerStates),
     /// Those below one.
@@ -37,21 +40,20 @@ enum Layers {
 pub(super) enum Reads {
     /// The tokens of a cache, to which they are appended.
     Cached,
-    /// Nothing; they begin with what enters a layer, if it is given.
-    Nothing(Option<LayerStates>),
+    /// Nothing; these layers run.
+    Nothing(Layers),
 }
 
-/// See [`FrozenModel::forward`] and [`FrozenModel::forward_from`].
+/// See [`FrozenModel::forward`], [`FrozenModel::forward_from`] and [`FrozenModel::forward_probed`].
 pub(super) fn forward<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
     virtual_tokens: &VirtualTokens,
-    from: Option<LayerStates>,
+    layers: Layers,
 ) -> Result<Hidden> {
-    let layers = |from: Option<LayerStates>| from.map_or(Layers::All, Layers::From);
     match model.spec().topology {
         Topology::EncoderOnly => {
-            let (output, p, mask) = encode(model, batch, virtual_tokens, layers(from))?;
+            let (output, p, mask) = encode(model, batch, virtual_tokens, layers)?;
             let total = output.hidden.dims()[1];
             let first =
                 pick_columns(output.hidden.clone(), &mask, |row| row.iter().position(|r| *r));
@@ -63,14 +65,18 @@ pub(super) fn forward<M: FrozenModel + ?Sized>(
             })
         }
         Topology::DecoderOnly => {
-            decode(model, batch, begin(model, batch, virtual_tokens)?, Reads::Nothing(from))
+            decode(model, batch, begin(model, batch, virtual_tokens)?, Reads::Nothing(layers))
         }
         Topology::EncoderDecoder => {
             let decoder = batch.decoder().ok_or_else(|| {
                 Error::Mismatch("an encoder-decoder needs decoder_input_ids".into())
             })?;
-            let encoded = begin_from(model, batch, virtual_tokens, layers(from))?;
-            decode(model, decoder, encoded, Reads::Nothing(None))
+            let of_decoder = match &layers {
+                Layers::Probed(probe) => Layers::Probed(probe.clone()),
+                _ => Layers::All,
+            };
+            let encoded = begin_from(model, batch, virtual_tokens, layers)?;
+            decode(model, decoder, encoded, Reads::Nothing(of_decoder))
         }
     }
 }
@@ -105,7 +111,7 @@ fn run<M: FrozenModel + ?Sized>(
     let site = if input.side == Side::Encoder { Site::EncoderSelf } else { Site::DecoderSelf };
     let all = model.spec().site(site).map(|site| site.num_layers);
     match layers {
-        Layers::All => {}
+        Layers::All | Layers::Probed(_) => {}
         // What leaves the last layer.
         Layers::From(LayerStates { layer, states }) if all == Some(layer) => {
             return Ok(StackOutput {
@@ -169,9 +175,9 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     reads: Reads,
 ) -> Result<Hidden> {
     let spec = model.spec();
-    let (keep_cache, from) = match reads {
-        Reads::Cached => (true, None),
-        Reads::Nothing(from) => (false, from),
+    let (keep_cache, layers) = match reads {
+        Reads::Cached => (true, Layers::All),
+        Reads::Nothing(layers) => (false, layers),
     };
     if batch.is_empty() {
         return Err(Error::Mismatch("the batch has no tokens".into()));
@@ -184,7 +190,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     tokens.check(batch.rows(), batch.len())?;
     let last_virtual = virtual_tokens.last_hidden.take();
     let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
-    let rows = rows_of(model, batch, from.as_ref());
+    let rows = rows_of(model, batch, &layers);
     let positions = spec.positions(Side::Decoder);
     let mut input = match batch.blocks() {
         Some(blocks) => {
@@ -200,7 +206,10 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     if !keep_cache {
         input.tokens = None;
     }
-    let output = run(model, input, from.map_or(Layers::All, Layers::From))?;
+    if let Layers::Probed(probe) = &layers {
+        input.probe = Some(probe.pass(batch.mask().clone(), 0));
+    }
+    let output = run(model, input, layers)?;
     let cache = if keep_cache {
         let tokens = kept(output.tokens, batch.mask(), spec, Site::DecoderSelf)?;
         if let Some(cross) = &mut cross {
@@ -252,8 +261,7 @@ fn encode<M: FrozenModel + ?Sized>(
     let taken = own.positions_taken(Side::Encoder, spec.is_encoder_decoder());
     check_rows(spec.positions(Side::Encoder), &taken, batch.mask())?;
     let virtual_mask = own.mask();
-    let from = if let Layers::From(from) = &layers { Some(from) } else { None };
-    let tokens = rows_of(model, batch, from);
+    let tokens = rows_of(model, batch, &layers);
     let (rows, in_front, mask, past) = match own.content {
         Content::Embeddings(prompt) => {
             let p = prompt.dims()[1];
@@ -263,6 +271,11 @@ fn encode<M: FrozenModel + ?Sized>(
         _ => (tokens, 0, batch.mask().clone(), own),
     };
     let mut input = StackInput::new(Side::Encoder, rows, &mask, past);
+    if let Layers::Probed(probe) = &layers {
+        // The rows of a prompt are no real tokens.
+        let of_prompt = Mask::empty(1, in_front);
+        input.probe = Some(probe.pass(of_prompt.concat(batch.mask()), in_front));
+    }
     let types = batch.token_types().filter(|_| !virtual_tokens.ignores_token_types);
     input.token_types = types.map(|types| {
         let own = upload(types, batch.rows(), &model.device());
@@ -274,12 +287,11 @@ fn encode<M: FrozenModel + ?Sized>(
 
 /// The rows that enter a stack. Where a layer's states are given, nothing reads the embeddings: the states stand for
 /// them.
-fn rows_of<M: FrozenModel + ?Sized>(
-    model: &M,
-    batch: &TokenBatch,
-    from: Option<&LayerStates>,
-) -> Tensor<3> {
-    from.map_or_else(|| embed(model, batch), |from| from.states.clone())
+fn rows_of<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch, layers: &Layers) -> Tensor<3> {
+    match layers {
+        Layers::From(from) => from.states.clone(),
+        _ => embed(model, batch),
+    }
 }
 
 pub(super) fn embed<M: FrozenModel + ?Sized>(model: &M, batch: &TokenBatch) -> Tensor<3> {

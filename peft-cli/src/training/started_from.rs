@@ -1,0 +1,39 @@
+//! The adapter that a run started from, as its result and its adapter remember it: transfer between tasks (SPoT, Vu et al.
+//! 2022, arXiv 2110.07904).
+
+use peft_core::{Adapter, Task};
+use serde::{Deserialize, Serialize};
+
+use super::head::HeadSource;
+
+/// The key of what an adapter remembers of it.
+pub const STARTED_FROM: &str = "started_from";
+
+/// The adapter that a run started from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StartedFrom {
+    /// SHA-256 of the file of its tensors.
+    pub tensors_sha256: Option<String>,
+    /// The task that it was trained for, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Its classes, if it names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// Where the head is from, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadSource>,
+}
+
+impl StartedFrom {
+    /// What a run remembers of the adapter that it starts from, and of its head.
+    pub(super) fn of(adapter: Option<&Adapter>, head: Option<HeadSource>) -> Option<Self> {
+        let config = &adapter?.config;
+        Some(Self {
+            tensors_sha256: config.own.tensors_sha256.clone(),
+            task: config.task.map(Task::name).map(str::to_string),
+            labels: config.own.labels.clone(),
+            head,
+        })
+    }
+}
