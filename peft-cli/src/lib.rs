@@ -14,6 +14,7 @@
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`mod@compare`] | runs side by side |
+//! | [`evaluation_folder`] | the folder of an evaluation, beside those of runs |
 //! | [`adapter_folder`] | the adapter of a folder |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
@@ -29,6 +30,7 @@
 //! | [`token_text`] | what a tokenizer's decoder makes of tokens |
 //! | [`generation_scores`] | scores of generated text |
 //! | [`class_texts`] | classes that a language model writes, or ranks |
+//! | [`shots`] | examples in front of each row |
 //! | [`scoring`] | predictions of any program, scored against references |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how freed memory is kept |
@@ -62,6 +64,7 @@ pub mod encode_rows;
 pub mod encoding;
 pub mod end_token;
 pub mod error;
+pub mod evaluation_folder;
 pub mod fields;
 pub mod flags;
 pub mod generation_scores;
@@ -80,6 +83,7 @@ pub mod scoring;
 pub mod screen;
 pub mod session;
 pub mod settings;
+pub mod shots;
 pub mod signals;
 pub mod sweep;
 pub mod tasks;
