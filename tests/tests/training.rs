@@ -171,6 +171,7 @@ fn a_prefix_with_its_mlp_follows_torch() {
         chat: ChatSettings::default(),
         asked: ChatArgs::default(),
         source_template: None,
+        source_prefix: None,
         target_template: None,
         lengths: Lengths::default(),
         skip_unlabelled: false,
