@@ -3,7 +3,7 @@
 use peft_core::{
     Error, Result,
     data::{Example, Labels},
-    metrics::Metrics,
+    metrics::{ClassReport, Metrics},
     text::{Encoded, Record, Role, label_text},
 };
 use peft_models::generate::{GenerateConfig, log_likelihoods};
@@ -146,6 +146,20 @@ pub fn rank(
 }
 
 impl Ranked {
+    /// Precision, recall and F1 of each class, and which was taken for which.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if there are no rows.
+    pub fn report(&self, labels: &Labels) -> Result<ClassReport> {
+        let (found, expected): (Vec<usize>, Vec<usize>) = self
+            .answers
+            .iter()
+            .filter_map(|(found, expected)| Some(((*found)?, *expected)))
+            .unzip();
+        ClassReport::of(&found, &expected, labels.len())
+    }
+
     /// The rows with their likeliest class (`label`), the right one (`reference`) and the log-likelihood of each.
     pub fn rows(&self, records: &[Record], labels: &Labels) -> Vec<Map<String, Value>> {
         let name = |class: usize| labels.name(class).unwrap_or_default();

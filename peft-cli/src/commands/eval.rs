@@ -126,7 +126,7 @@ pub struct EvalArgs {
     #[arg(long, requires = "out")]
     overwrite: bool,
     /// Also print precision, recall, F1 and support class by class, and which class was taken for which; for token-cls
-    /// by type of entity.
+    /// by type of entity, and with --rank-classes for the classes that are ranked.
     #[arg(long)]
     report: bool,
     /// Print a JSON object keyed by metric name.
@@ -228,7 +228,9 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let has_head_lr = recipe.is_some_and(|recipe| recipe.get("head_lr").is_some());
         constant::warn(constant, session.labels.as_ref(), has_head_lr);
     }
-    let report = match (args.report, found.report) {
+    let mut report = match (args.report, found.report) {
+        // Ranked below.
+        (true, None) if to_rank.is_some() => None,
         // Numbers, or several classes a row.
         (true, None) => return Err(Error::setting("--report", NO_CLASSES).into()),
         (asked, report) => report.filter(|_| asked),
@@ -288,6 +290,9 @@ pub fn run(args: &EvalArgs) -> CliResult {
                 .map_err(|error| interrupted(error, &signals))?;
         metrics.extend(ranked.metrics.iter());
         predictions = Some(ranked.rows(&records, labels));
+        if args.report {
+            report = Some(Report::Classes(ranked.report(labels)?));
+        }
     }
     if let (Some(path), Some(rows)) = (&args.predictions, &predictions) {
         atomic::write_file(path, format.text(rows.clone()).as_bytes())?;
@@ -330,7 +335,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
 }
 
 /// What is wrong with `--report` where nothing has classes.
-const NO_CLASSES: &str = "is for tasks that give each row or word one class";
+const NO_CLASSES: &str =
+    "is for tasks that give each row or word one class, or with --rank-classes";
 
 impl EvalArgs {
     /// How answers are found.
@@ -355,7 +361,9 @@ impl EvalArgs {
                 refuse("--rank-classes", message)
             }
             Task::SeqCls | Task::TokenCls => Ok(()),
-            _ if self.report => refuse("--report", NO_CLASSES.into()),
+            _ if self.report && self.rank_classes.is_none() => {
+                refuse("--report", NO_CLASSES.into())
+            }
             _ => Ok(()),
         }
     }
