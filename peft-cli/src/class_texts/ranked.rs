@@ -60,7 +60,7 @@ impl<'s> Ranking<'s> {
         (config, by): (&GenerateConfig, RankBy),
     ) -> Result<Self> {
         let field = class_field(session, text, encoded)?;
-        let ids = class_ids(session, labels, records, text, &field)?;
+        let ids = class_ids(session, labels, (records, encoded), text, &field)?;
         Ok(Self { session, by, config: config.clone(), field, ids })
     }
 
@@ -244,14 +244,25 @@ fn class_field(session: &Session, text: &TextArgs, encoded: &Encoded) -> Result<
 fn class_ids(
     session: &Session,
     labels: &Labels,
-    records: &[Record],
+    (records, encoded): (&[Record], &Encoded),
     text: &TextArgs,
     field: &str,
 ) -> Result<Vec<Vec<u32>>> {
     let Some(first) = records.first() else { return Ok(Vec::new()) };
+    let goes_on = encoded.goes_on.first() == Some(&true);
+    let of_text = encoded.fields.name(Role::Text).to_string();
+    if goes_on && text.fields.text_field.is_some() {
+        let message =
+            "is for one text, and a class follows a source: name the field by --source-field";
+        return Err(Error::setting("--text-field", message));
+    }
     let with = |name: &String| {
         let mut record = first.clone();
         record.fields.insert(field.to_string(), name.as_str().into());
+        // What follows a text is a target once the text is a source.
+        if goes_on && let Some(own) = record.optional(&of_text).cloned() {
+            record.fields.insert(Role::Source.name().into(), own);
+        }
         record
     };
     let records: Vec<Record> = labels.names().iter().map(with).collect();
