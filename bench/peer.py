@@ -106,7 +106,7 @@ def collate(rows):
     return batch
 
 
-def batches(rows, args):
+def batches(rows, args, collate_fn=collate):
     """Endless batches, reshuffled for each pass over the rows; rows of similar length together if asked for."""
     from torch.utils.data import DataLoader
 
@@ -118,7 +118,7 @@ def batches(rows, args):
         chosen = {"sampler": LengthGroupedSampler(args.batch_size, lengths=lengths, generator=order)}
     else:
         chosen = {"shuffle": not args.no_shuffle, "generator": order}
-    loader = DataLoader(rows, args.batch_size, collate_fn=collate, **chosen)
+    loader = DataLoader(rows, args.batch_size, collate_fn=collate_fn, **chosen)
     while True:
         yield from loader
 

@@ -8,7 +8,7 @@ use peft_core::{
     error::Error,
     evaluate::checks::check_topology,
     text::{
-        ChatSource, Encoded, EncoderConfig, ModelTokenizer, Needs, Record, Role, Supplies,
+        ChatSource, Encoded, Encoder, EncoderConfig, ModelTokenizer, Needs, Record, Role, Supplies,
         renumbered,
     },
 };
@@ -74,6 +74,15 @@ pub fn encode(
     Ok(encoded)
 }
 
+/// What reads the sources and targets of a language model's rows as texts.
+///
+/// # Errors
+///
+/// As [`EncoderConfig::init`].
+pub fn texts(base: &Loaded, settings: &EncodeSettings) -> Result<Encoder> {
+    config(base, settings)?.init(None)
+}
+
 /// The encoder's settings, without what needs a tokenizer.
 fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     check_topology(base.model.spec(), settings.task)?;
@@ -84,6 +93,7 @@ fn config(base: &Loaded, settings: &EncodeSettings) -> Result<EncoderConfig> {
     config.problem_type = settings.problem_type;
     config.fields = settings.fields.clone();
     config.source_template = settings.source_template.clone();
+    config.source_prefix.clone_from(&settings.source_prefix);
     config.target_template = settings.target_template.clone();
     config.as_chat = settings.asked.chat;
     config.system = settings.asked.system.clone();

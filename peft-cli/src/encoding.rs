@@ -136,6 +136,8 @@ pub struct EncodeSettings {
     pub fields: FieldNames,
     /// Template of the source.
     pub source_template: Option<Template>,
+    /// What stands in front of every source.
+    pub source_prefix: Option<String>,
     /// Template of the target.
     pub target_template: Option<Template>,
     /// How conversations are rendered.

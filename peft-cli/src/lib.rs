@@ -15,6 +15,7 @@
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`mod@compare`] | runs side by side |
 //! | [`analysis`] | what the virtual tokens of adapters are, and how alike they are |
+//! | [`evaluation_folder`] | the folder of an evaluation, beside those of runs |
 //! | [`adapter_folder`] | the adapter of a folder |
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
@@ -30,6 +31,7 @@
 //! | [`token_text`] | what a tokenizer's decoder makes of tokens |
 //! | [`generation_scores`] | scores of generated text |
 //! | [`class_texts`] | classes that a language model writes, or ranks |
+//! | [`shots`] | examples in front of each row |
 //! | [`scoring`] | predictions of any program, scored against references |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how freed memory is kept |
@@ -64,6 +66,7 @@ pub mod encode_rows;
 pub mod encoding;
 pub mod end_token;
 pub mod error;
+pub mod evaluation_folder;
 pub mod fields;
 pub mod flags;
 pub mod generation_scores;
@@ -82,6 +85,7 @@ pub mod scoring;
 pub mod screen;
 pub mod session;
 pub mod settings;
+pub mod shots;
 pub mod signals;
 pub mod sweep;
 pub mod tasks;

@@ -53,6 +53,7 @@ mod resume;
 mod run_folder;
 mod scores;
 mod semantics;
+mod shots;
 mod support;
 mod sweep;
 mod task_files;

@@ -134,10 +134,12 @@ fn queries_with_several_answers_are_rows_with_one_input() {
         |start: usize, end: usize, text: &str| json!({"start": start, "end": end, "text": text});
     let row = json!({"source": "CNN", "idx": 0, "passage": {"text": text,
         "entities": [span(0, 6, ""), span(8, 13, ""), span(15, 20, ""), span(22, 28, "")]},
-        "qas": [{"query": "A @placeholder.", "idx": 0, "answers": [span(0, 6, "penguin"), span(15, 20, "pigeon")]},
+        "qas": [{"query": "A @placeholder.", "idx": 0,
+                "answers": [span(15, 20, "pigeon"), span(0, 6, "penguin"), span(22, 28, "penguin")]},
             {"query": "No @placeholder.", "idx": 1, "answers": [span(8, 13, "potato")]}]});
     let read = of("superglue-record", &[row], &[]);
-    let passage = "entities: penguin, potato, pigeon passage: penguin potato pigeon penguin. x";
+    // Each once, sorted.
+    let passage = "entities: penguin, pigeon, potato passage: penguin potato pigeon penguin. x";
     let source = |query: &str| format!("query: {query} {passage}");
     assert_eq!(
         read,
@@ -163,7 +165,46 @@ fn pronouns_are_marked_and_wrong_referents_are_not_learnt() {
     let learnt = of("superglue-wsc", &[flat(1), flat(0)], &["--training"]);
     assert_eq!(learnt, slice::from_ref(&expected));
     assert_eq!(of("superglue-wsc", &[flat(1), flat(0)], &[]), slice::from_ref(&expected));
-    assert_eq!(of("superglue-wsc", &[nested], &["--training"]), [expected]);
+    assert_eq!(of("superglue-wsc", &[nested], &["--training"]), slice::from_ref(&expected));
+    // As T5 scores it, wrong referents are asked for, too.
+    assert_eq!(
+        of("superglue-wsc-referent", &[flat(1), flat(0)], &["--training"]),
+        slice::from_ref(&expected)
+    );
+    assert_eq!(
+        of("superglue-wsc-referent", &[flat(1), flat(0)], &[]),
+        [expected.clone(), expected]
+    );
+}
+
+/// What stories260k writes is taken as the words of the rows: right where the label says so.
+#[test]
+fn referents_are_scored_as_by_t5() {
+    let Some(model) = shared("models/stories260k") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let row = |words: &str, label: bool| {
+        json!({"text": "Lily saw Tom and he was happy.", "span1_text": words, "span1_index": 2, "span2_text": "he",
+            "span2_index": 4, "label": label})
+    };
+    let eval = |rows: &[Value]| -> Value {
+        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        fs::write(dir.path().join("rows.jsonl"), lines.join("\n")).unwrap();
+        let mut command = peft(dir.path());
+        command.args(["eval", "--task-file=superglue-wsc-referent", "--data=rows.jsonl", "--json"]);
+        command.args(["--max-new-tokens=6", "--predictions=written.jsonl", "--model"]).arg(&model);
+        serde_json::from_slice(&succeed(&mut command).stdout).unwrap()
+    };
+    eval(&[row("Tom", true)]);
+    let written = read_lines(&dir.path().join("written.jsonl"));
+    let output = written[0]["output"].as_str().unwrap().to_string();
+    let word = output.split_whitespace().find(|word| word.len() > 3).unwrap();
+    let (named, other) = (format!("the {word}"), "zebra".to_string());
+    for (words, label, expected) in
+        [(&named, true, 1.0), (&named, false, 0.0), (&other, false, 1.0), (&other, true, 0.0)]
+    {
+        assert_eq!(eval(&[row(words, label)])["accuracy"], expected, "{words}, {label}: {output}");
+    }
+    assert_eq!(eval(&[row(&named, true), row(&other, true)])["accuracy"], 0.5);
 }
 
 #[test]

@@ -175,6 +175,7 @@ fn follow<M: PeftMethod>(
         chat: ChatSettings::default(),
         asked: ChatArgs::default(),
         source_template: None,
+        source_prefix: None,
         target_template: None,
         lengths: Lengths::default(),
         skip_unlabelled: false,

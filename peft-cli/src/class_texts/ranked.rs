@@ -3,7 +3,7 @@
 use peft_core::{
     Error, Result,
     data::{Example, Labels},
-    metrics::Metrics,
+    metrics::{ClassReport, Metrics},
     text::{Encoded, Record, Role, label_text},
 };
 use peft_models::generate::{GenerateConfig, log_likelihoods};
@@ -14,8 +14,12 @@ use super::{
     written::no_class,
 };
 use crate::{
-    generation_scores::split, predictions::Given, screen::rows::RowsDone, session::Session,
-    signals::Signals, text_settings::TextArgs,
+    generation_scores::split,
+    predictions::{Given, Shown},
+    screen::rows::RowsDone,
+    session::Session,
+    signals::Signals,
+    text_settings::TextArgs,
 };
 
 /// Rows whose likelihoods are computed between two looks for a signal.
@@ -28,6 +32,68 @@ pub enum RankBy {
     Sum,
     /// By the mean over the tokens, so that longer names are not at a disadvantage.
     Mean,
+}
+
+/// The classes as a language model would write them, to be compared behind rows.
+#[derive(Debug)]
+pub struct Ranking<'s> {
+    session: &'s Session,
+    by: RankBy,
+    config: GenerateConfig,
+    /// The field of a row that holds its class.
+    field: String,
+    /// The tokens of each class.
+    ids: Vec<Vec<u32>>,
+}
+
+impl<'s> Ranking<'s> {
+    /// Reads the classes as targets, whose template and tokens are those of the rows'.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if the target's template has more than the class in it, or two classes become the same tokens.
+    pub fn new(
+        session: &'s Session,
+        labels: &Labels,
+        (records, encoded): (&[Record], &Encoded),
+        text: &TextArgs,
+        (config, by): (&GenerateConfig, RankBy),
+    ) -> Result<Self> {
+        let field = class_field(session, text, encoded)?;
+        let ids = class_ids(session, labels, (records, encoded), text, &field)?;
+        Ok(Self { session, by, config: config.clone(), field, ids })
+    }
+
+    /// For each of the rows the log-likelihood of each class.
+    ///
+    /// # Errors
+    ///
+    /// As [`log_likelihoods`].
+    pub fn likelihoods(&self, rows: &[&[u32]]) -> Result<Vec<Vec<f64>>> {
+        let (model, virtual_tokens) = (self.session.model(), &self.session.virtual_tokens);
+        log_likelihoods(model, rows, &self.ids, virtual_tokens, &self.config)
+    }
+
+    /// What is compared, of the log-likelihoods of a row.
+    pub fn compared(&self, sums: &[f64]) -> Vec<f64> {
+        let of = |(sum, ids): (&f64, &Vec<u32>)| match self.by {
+            RankBy::Sum => *sum,
+            RankBy::Mean => sum / ids.len() as f64,
+        };
+        sums.iter().zip(&self.ids).map(of).collect()
+    }
+
+    /// The likeliest class of a row.
+    pub fn best(&self, sums: &[f64]) -> Option<usize> {
+        let scores = self.compared(sums);
+        // The first of those that are equal.
+        (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
+    }
+
+    /// What a row says of its own class, if it does.
+    pub fn own(&self, record: &Record) -> Option<String> {
+        record.optional(&self.field).and_then(label_text)
+    }
 }
 
 /// What was found for the rows.
@@ -44,51 +110,56 @@ pub struct Ranked {
 ///
 /// # Errors
 ///
-/// [`Error::Data`] at a row whose target is none of the classes; [`Error::Setting`] if the target's template has more than
-/// the class in it; [`Error::Stopped`] if a signal came; as [`log_likelihoods`].
+/// [`Error::Data`] at a row whose target is none of the classes; [`Error::Stopped`] if a signal came; as
+/// [`Ranking::new`] and [`log_likelihoods`].
 pub fn rank(
     session: &Session,
     labels: &Labels,
     (records, encoded): (&[Record], &Encoded),
     text: &TextArgs,
-    (config, by): (&GenerateConfig, RankBy),
+    how: (&GenerateConfig, RankBy),
     groups: Option<&[String]>,
     signals: &Signals,
 ) -> Result<Ranked> {
-    let field = class_field(session, text, encoded)?;
-    let ids = class_ids(session, labels, records, text, &field)?;
+    let ranking = Ranking::new(session, labels, (records, encoded), text, how)?;
     let mut inputs = Vec::with_capacity(records.len());
     let mut expected = Vec::with_capacity(records.len());
     for (row, (record, example)) in records.iter().zip(&encoded.examples).enumerate() {
         inputs.push(input(session, example, record)?);
-        let name = record.optional(&field).and_then(label_text).unwrap_or_default();
+        let name = ranking.own(record).unwrap_or_default();
         let class = labels.index(&name).ok_or_else(|| no_class(labels, encoded, row, &name))?;
         expected.push(class);
     }
     let done = RowsDone::new("eval", inputs.len(), &signals.bars());
     let mut likelihoods = Vec::with_capacity(inputs.len());
     for part in inputs.chunks(AT_ONCE) {
-        let model = session.model();
-        likelihoods.extend(log_likelihoods(model, part, &ids, &session.virtual_tokens, config)?);
+        likelihoods.extend(ranking.likelihoods(part)?);
         done.set(likelihoods.len());
         if signals.came() {
             return Err(Error::Stopped { done: likelihoods.len(), of: inputs.len() });
         }
     }
-    let best = |sums: &Vec<f64>| {
-        let score = |class: usize| match by {
-            RankBy::Sum => sums[class],
-            RankBy::Mean => sums[class] / ids[class].len() as f64,
-        };
-        // The first of those that are equal.
-        (0..sums.len()).rev().max_by(|a, b| score(*a).total_cmp(&score(*b)))
-    };
-    let answers: Vec<Answer> = likelihoods.iter().map(best).zip(expected).collect();
+    let found = likelihoods.iter().map(|sums| ranking.best(sums));
+    let answers: Vec<Answer> = found.zip(expected).collect();
     let metrics = scores(&answers, labels.len(), groups);
     Ok(Ranked { metrics, likelihoods, answers })
 }
 
 impl Ranked {
+    /// Precision, recall and F1 of each class, and which was taken for which.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if there are no rows.
+    pub fn report(&self, labels: &Labels) -> Result<ClassReport> {
+        let (found, expected): (Vec<usize>, Vec<usize>) = self
+            .answers
+            .iter()
+            .filter_map(|(found, expected)| Some(((*found)?, *expected)))
+            .unzip();
+        ClassReport::of(&found, &expected, labels.len())
+    }
+
     /// The rows with their likeliest class (`label`), the right one (`reference`) and the log-likelihood of each.
     pub fn rows(&self, records: &[Record], labels: &Labels) -> Vec<Map<String, Value>> {
         let name = |class: usize| labels.name(class).unwrap_or_default();
@@ -97,12 +168,56 @@ impl Ranked {
             Given { fields: true }.add(record, &mut fields);
             fields.insert("label".into(), json!(found.map(name)));
             fields.insert("reference".into(), json!(name(*expected)));
-            let each =
-                sums.iter().enumerate().map(|(class, sum)| (name(class).to_string(), json!(sum)));
-            fields.insert("log_likelihoods".into(), Value::Object(each.collect()));
+            fields.insert("log_likelihoods".into(), of_each(labels, sums));
             fields
         };
         records.iter().zip(&self.likelihoods).zip(&self.answers).map(row).collect()
+    }
+}
+
+impl Ranking<'_> {
+    /// What `predict` writes of a row: its likeliest class with probabilities, which are the softmax of what is compared,
+    /// and unless the K likeliest were asked for, the log-likelihood of each class.
+    pub fn predicted(&self, labels: &Labels, sums: &[f64], shown: Shown) -> Map<String, Value> {
+        let probabilities = softmax(&self.compared(sums));
+        let best = self.best(sums).unwrap_or_default();
+        let mut fields = shown.one_class(Some(labels), best, &probabilities);
+        if shown.top.is_none() {
+            fields.insert("log_likelihoods".into(), of_each(labels, sums));
+        }
+        fields
+    }
+}
+
+/// `exp(s_c) / Σ exp(s)`.
+fn softmax(scores: &[f64]) -> Vec<f32> {
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let each: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
+    let sum: f64 = each.iter().sum();
+    each.iter().map(|one| (one / sum) as f32).collect()
+}
+
+/// The log-likelihoods of the classes, by their names.
+pub fn of_each(labels: &Labels, sums: &[f64]) -> Value {
+    let each = labels.names().iter().zip(sums).map(|(name, sum)| (name.clone(), json!(sum)));
+    Value::Object(each.collect())
+}
+
+/// The classes to rank.
+///
+/// # Errors
+///
+/// [`Error::Setting`] for rows of token ids, and where no classes are known.
+pub fn rankable<'l>(classes: Option<&'l Labels>, rows: &[Record]) -> Result<&'l Labels> {
+    let refuse = |message: &str| Err(Error::setting("--rank-classes", message));
+    if rows.iter().any(Record::is_ids) {
+        return refuse("is for rows of text, not of token ids");
+    }
+    match classes {
+        Some(labels) => Ok(labels),
+        None => {
+            refuse("needs the classes: --labels, --task-file, or an adapter that remembers them")
+        }
     }
 }
 
@@ -129,14 +244,25 @@ fn class_field(session: &Session, text: &TextArgs, encoded: &Encoded) -> Result<
 fn class_ids(
     session: &Session,
     labels: &Labels,
-    records: &[Record],
+    (records, encoded): (&[Record], &Encoded),
     text: &TextArgs,
     field: &str,
 ) -> Result<Vec<Vec<u32>>> {
     let Some(first) = records.first() else { return Ok(Vec::new()) };
+    let goes_on = encoded.goes_on.first() == Some(&true);
+    let of_text = encoded.fields.name(Role::Text).to_string();
+    if goes_on && text.fields.text_field.is_some() {
+        let message =
+            "is for one text, and a class follows a source: name the field by --source-field";
+        return Err(Error::setting("--text-field", message));
+    }
     let with = |name: &String| {
         let mut record = first.clone();
         record.fields.insert(field.to_string(), name.as_str().into());
+        // What follows a text is a target once the text is a source.
+        if goes_on && let Some(own) = record.optional(&of_text).cloned() {
+            record.fields.insert(Role::Source.name().into(), own);
+        }
         record
     };
     let records: Vec<Record> = labels.names().iter().map(with).collect();

@@ -9,7 +9,6 @@ use peft_core::{
     data::{Example, Labels},
     evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead},
     metrics::ClassReport,
-    text::Record,
     train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
@@ -17,13 +16,15 @@ use serde_json::{Value, json};
 
 use crate::{
     class_texts::{
-        ranked::{RankBy, rank},
+        ranked::{RankBy, rank, rankable},
+        referents::of_referents,
         written::of_written,
     },
     constant, decoder_start,
     decoding::{Purpose, settle},
     end_token,
     error::{CliError, CliResult},
+    evaluation_folder::{Evaluated, EvaluationFolder},
     flags::{
         choices::{PADDING, at_least_one, parse_value},
         decoding::DecodingArgs,
@@ -37,15 +38,20 @@ use crate::{
     },
     screen::rows::RowsDone,
     session::{Session, UseArgs},
+    shots::{self, ShotArgs},
     signals::{AFTER_BATCH, Signals},
     text_settings::TextArgs,
 };
 
 /// Scores an adapter, or the base model alone, on a file of rows with targets.
 ///
-/// Example:
+/// Examples:
 ///   peft eval --model models/minilm \
 ///     --adapter runs/intent --data valid.jsonl
+///   peft eval --model models/smollm2.gguf \
+///     --task-file snips-intent --data valid.jsonl \
+///     --rank-classes --shots 7 --shots-from train.jsonl \
+///     --out runs/few-shot
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct EvalArgs {
@@ -110,8 +116,17 @@ pub struct EvalArgs {
     /// --rank-classes for the likeliest class of each row.
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
+    #[command(flatten)]
+    shots: ShotArgs,
+    /// Write settings, scores and predictions to a folder that `peft compare` puts beside those of runs: the model alone as
+    /// zero-shot or few-shot, an adapter as its run.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace the evaluation in --out.
+    #[arg(long, requires = "out")]
+    overwrite: bool,
     /// Also print precision, recall, F1 and support class by class, and which class was taken for which; for token-cls
-    /// by type of entity.
+    /// by type of entity, and with --rank-classes for the classes that are ranked.
     #[arg(long)]
     report: bool,
     /// Print a JSON object keyed by metric name.
@@ -134,11 +149,14 @@ pub fn run(args: &EvalArgs) -> CliResult {
     output::check_output("--predictions", args.predictions.as_deref(), &args.data)?;
     let format = Format::of(None, "--predictions", args.predictions.as_deref())?;
     args.check_metrics()?;
+    args.shots.check()?;
+    let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
+    let out = out.transpose()?;
     let session = Session::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?
         .with_skip_unlabelled(args.skip_unlabelled);
-    let session = session.with_task_labels(&args.text, args.labels.is_some())?;
+    let mut session = session.with_task_labels(&args.text, args.labels.is_some())?;
     let task = session.task()?;
     args.check_task(task)?;
     let is_language_model = task.is_language_model();
@@ -152,15 +170,19 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let keeps_rows = args.predictions.is_some()
         || !metric.is_empty()
         || args.rank_classes.is_some()
-        || scores_classes;
-    let (records, encoded) = match keeps_rows {
+        || scores_classes
+        || session.referent(&args.text)?.is_some()
+        || args.shots.shots > 0
+        || out.is_some();
+    let (records, encoded, shots) = match keeps_rows {
         true => {
             let records = session.read(&args.data, &args.text)?;
-            let encoded = session.encode_records(&records, &args.text, true)?;
-            session.check_lengths(&encoded, 0)?;
-            (records, encoded)
+            let how = (true, args.max_new_tokens.unwrap_or(0));
+            let (encoded, shots) =
+                shots::encode(&mut session, &records, &args.text, how, &args.shots)?;
+            (records, encoded, shots)
         }
-        false => (Vec::new(), session.encode(&args.data, &args.text, true)?),
+        false => (Vec::new(), session.encode(&args.data, &args.text, true)?, Vec::new()),
     };
     // What cannot be made is refused before the model reads all rows.
     let to_rank = match args.rank_classes {
@@ -206,12 +228,15 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let has_head_lr = recipe.is_some_and(|recipe| recipe.get("head_lr").is_some());
         constant::warn(constant, session.labels.as_ref(), has_head_lr);
     }
-    let report = match (args.report, found.report) {
+    let mut report = match (args.report, found.report) {
+        // Ranked below.
+        (true, None) if to_rank.is_some() => None,
         // Numbers, or several classes a row.
         (true, None) => return Err(Error::setting("--report", NO_CLASSES).into()),
         (asked, report) => report.filter(|_| asked),
     };
     let mut metrics = found.metrics;
+    let mut predictions = None;
     if let Some(limit) = args.max_new_tokens {
         let decoding = DecodingArgs {
             max_new_tokens: Some(limit),
@@ -238,6 +263,10 @@ pub fn run(args: &EvalArgs) -> CliResult {
             let found = of_written(&session, labels, &encoded, &written, &config, groups)?;
             metrics.extend(found.iter());
         }
+        if let Some(label) = session.referent(&args.text)? {
+            let rows = (records.as_slice(), &encoded);
+            metrics.extend(of_referents(&session, rows, &written, &config, &label)?.iter());
+        }
         if !metric.is_empty() {
             let segments =
                 generation_scores::segments(&session, &records, &encoded, &written, &args.text)?;
@@ -245,9 +274,9 @@ pub fn run(args: &EvalArgs) -> CliResult {
                 metrics.insert(asked.name.clone(), of_texts(asked.metric, &segments)?);
             }
         }
-        if let Some(path) = &args.predictions {
+        if args.predictions.is_some() || out.is_some() {
             let rows = generation_scores::rows(&session, &records, &encoded, &written, &args.text)?;
-            atomic::write_file(path, format.text(rows).as_bytes())?;
+            predictions = Some(rows);
         }
     }
     if let Some((by, labels)) = to_rank {
@@ -260,10 +289,26 @@ pub fn run(args: &EvalArgs) -> CliResult {
             rank(&session, labels, rows, &args.text, (&config, by), groups.as_deref(), &signals)
                 .map_err(|error| interrupted(error, &signals))?;
         metrics.extend(ranked.metrics.iter());
-        if let Some(path) = &args.predictions {
-            let rows = ranked.rows(&records, labels);
-            atomic::write_file(path, format.text(rows).as_bytes())?;
+        predictions = Some(ranked.rows(&records, labels));
+        if args.report {
+            report = Some(Report::Classes(ranked.report(labels)?));
         }
+    }
+    if let (Some(path), Some(rows)) = (&args.predictions, &predictions) {
+        atomic::write_file(path, format.text(rows.clone()).as_bytes())?;
+    }
+    if let Some(out) = &out {
+        out.write(&Evaluated {
+            session: &session,
+            model: &args.model,
+            text: &args.text,
+            data: &args.data,
+            shots: (&args.shots, &shots),
+            encoded: &encoded,
+            answers: args.answers(),
+            metrics: &metrics,
+            predictions: predictions.as_deref(),
+        })?;
     }
     let names = session.labels.as_ref();
     if args.json {
@@ -290,9 +335,20 @@ pub fn run(args: &EvalArgs) -> CliResult {
 }
 
 /// What is wrong with `--report` where nothing has classes.
-const NO_CLASSES: &str = "is for tasks that give each row or word one class";
+const NO_CLASSES: &str =
+    "is for tasks that give each row or word one class, or with --rank-classes";
 
 impl EvalArgs {
+    /// How answers are found.
+    fn answers(&self) -> Option<&'static str> {
+        match (self.rank_classes, self.max_new_tokens) {
+            (Some(RankBy::Sum), _) => Some("ranked by sum"),
+            (Some(RankBy::Mean), _) => Some("ranked by mean"),
+            (None, Some(_)) => Some("generated"),
+            (None, None) => None,
+        }
+    }
+
     /// Refuses what a task does not have.
     fn check_task(&self, task: Task) -> CliResult {
         let refuse = |flag: &str, message: String| Err(Error::setting(flag, message).into());
@@ -305,7 +361,9 @@ impl EvalArgs {
                 refuse("--rank-classes", message)
             }
             Task::SeqCls | Task::TokenCls => Ok(()),
-            _ if self.report => refuse("--report", NO_CLASSES.into()),
+            _ if self.report && self.rank_classes.is_none() => {
+                refuse("--report", NO_CLASSES.into())
+            }
             _ => Ok(()),
         }
     }
@@ -332,20 +390,6 @@ fn class_names(report: &ClassReport, labels: Option<&Labels>) -> Vec<String> {
     let name = |class| labels.and_then(|labels| labels.name(class)).map(str::to_owned);
     let classes = 0..report.classes.len();
     classes.map(|class| name(class).unwrap_or_else(|| class.to_string())).collect()
-}
-
-/// The classes to rank.
-fn rankable<'l>(classes: Option<&'l Labels>, rows: &[Record]) -> CliResult<&'l Labels> {
-    let refuse = |message: &str| Err(Error::setting("--rank-classes", message).into());
-    if rows.iter().any(Record::is_ids) {
-        return refuse("is for rows of text, not of token ids");
-    }
-    match classes {
-        Some(labels) => Ok(labels),
-        None => {
-            refuse("needs the classes: --labels, --task-file, or an adapter that remembers them")
-        }
-    }
 }
 
 /// What a signal left of a loop that it ended.

@@ -14,17 +14,24 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     adapter_set::{AdapterSet, VoteName},
+    class_texts::ranked::{RankBy, Ranking, rankable},
+    decoder_start,
+    decoding::{Purpose, settle},
+    end_token,
     error::CliResult,
     flags::{
         choices::{at_least_one, parse_value},
+        decoding::DecodingArgs,
         help::FlagHelp,
     },
     output,
     predictions::{
-        Asked, Format, Given, References, Shown, Worded, Words, answers, name, named, tags, words,
+        Asked, Format, Given, REFERENCE, References, Shown, Worded, Words, answers, name, named,
+        tags, words,
     },
     row_output::RowOutput,
     session::{Session, UseArgs},
+    shots::{self, ShotArgs},
     signals::{AFTER_BATCH, Signals},
     text_settings::TextArgs,
 };
@@ -46,6 +53,10 @@ use crate::{
 ///     --top-k 3 --output intents.tsv
 ///   peft predict --model models/minilm \
 ///     --adapter runs/intent --text "play jazz"
+///   peft predict --model models/smollm2.gguf \
+///     --task-file snips-intent --rank-classes \
+///     --shots 7 --shots-from train.jsonl \
+///     --input texts.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct PredictArgs {
@@ -91,6 +102,13 @@ pub struct PredictArgs {
     /// qa: also the N best answers (`answers`), with their scores, which are sums of two logits.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     n_best: Option<usize>,
+    /// For language models: the class of --labels (or of the adapter, or of --task-file) that the model finds likeliest as
+    /// the target, by the sum over its tokens or the mean, with the log-likelihood of each. Each row is read once.
+    #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, default_missing_value = "sum",
+        conflicts_with_all = ["vote", "n_best"])]
+    rank_classes: Option<RankBy>,
+    #[command(flatten)]
+    shots: ShotArgs,
     /// Leave out the rows' own fields, all but the id.
     #[arg(long)]
     omit_input: bool,
@@ -110,11 +128,15 @@ const BATCHES_TOGETHER: usize = 8;
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
     output::check_output("--output", args.output.as_deref(), &args.input)?;
+    args.shots.check()?;
     Format::told(args.format, "--output", args.output.as_deref())?;
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
     args.check_task(&set)?;
+    if let Some(by) = args.rank_classes {
+        return by_likelihood(args, set, by).map_err(named);
+    }
     let written = match set.task()? {
         Task::SeqCls | Task::TokenCls => match args.vote {
             None => by_named(args, &set),
@@ -123,7 +145,8 @@ pub fn run(args: &PredictArgs) -> CliResult {
         Task::QuestionAns => answer(args, set),
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
-                "predict is for classification and qa; for {other} use `peft generate`"
+                "predict is for classification and qa; for {other} use `peft generate`, or --rank-classes for the likeliest \
+                 of given classes"
             ))
             .into());
         }
@@ -135,6 +158,14 @@ impl PredictArgs {
     /// Refuses flags that the task does not use.
     fn check_task(&self, set: &AdapterSet) -> CliResult {
         let task = set.task()?;
+        if self.rank_classes.is_some() && task.has_head() {
+            let message = format!("not used by {task}, whose head chooses among classes");
+            return Err(Error::setting("--rank-classes", message).into());
+        }
+        if self.shots.shots > 0 && task.has_head() {
+            let message = format!("not used by {task}: examples are for language models");
+            return Err(Error::setting("--shots", message).into());
+        }
         if self.n_best.is_some() && task != Task::QuestionAns {
             let message =
                 format!("not used by {task}, which has no answers; --top-k is for classes");
@@ -292,6 +323,45 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
             let answers = model.answer(&examples[part.clone()], &of_row[part.clone()])?;
             for (row, answer) in part.zip(answers) {
                 output.add(line(row, answer)?)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The likeliest class of each row that a language model reads.
+fn by_likelihood(args: &PredictArgs, set: AdapterSet, by: RankBy) -> CliResult {
+    let session = set.only("--rank-classes")?;
+    let mut session = session.with_task_labels(&args.rows, args.labels.is_some())?;
+    let records = match args.asked.row(std::slice::from_ref(&session), &args.rows)? {
+        Some(row) => vec![row],
+        None => session.read(&args.input, &args.rows)?,
+    };
+    let labels = rankable(session.labels.as_ref(), &records)?.clone();
+    let (encoded, _) = shots::encode(&mut session, &records, &args.rows, (false, 0), &args.shots)?;
+    let end = end_token::find(&session.base, &session.dir)?;
+    end_token::note(&end, &session.dir);
+    decoder_start::note(&session.base);
+    let config = settle(&DecodingArgs::default(), &session.base, &end, Purpose::Scoring)?
+        .with_batch_size(args.batch_size);
+    let rows = (records.as_slice(), &encoded);
+    let ranking = Ranking::new(&session, &labels, rows, &args.rows, (&config, by))?;
+    args.write(std::slice::from_ref(&session), records.len(), |output, watch| {
+        for part in args.parts(records.len()) {
+            let inputs: Vec<&[u32]> =
+                encoded.examples[part.clone()].iter().map(|row| row.input_ids.as_slice()).collect();
+            let found = ranking.likelihoods(&inputs)?;
+            for (record, sums) in records[part.clone()].iter().zip(&found) {
+                let mut fields = ranking.predicted(&labels, sums, args.shown());
+                let own = ranking.own(record).filter(|own| labels.index(own).is_some());
+                if let Some(own) = own.filter(|_| args.given().fields) {
+                    fields.insert(REFERENCE.into(), own.into());
+                }
+                args.given().add(record, &mut fields);
+                output.add(fields)?;
+            }
+            if (watch.0)(part.end, records.len()).is_break() {
+                break;
             }
         }
         Ok(())

@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::identity::{Named, shown};
 
 /// Settings in the order of their columns; others follow by name.
-const FIRST: [&str; 23] = [
+const FIRST: [&str; 24] = [
     "model",
     "task",
     "method",
+    "shots",
     "train",
     "train_rows",
     "num_virtual_tokens",
@@ -34,7 +35,8 @@ const FIRST: [&str; 23] = [
 ];
 
 /// Settings that are shown wherever they differ; others only where systems would look alike without them.
-const ALWAYS: [&str; 6] = ["model", "task", "method", "train_rows", "num_virtual_tokens", "lr"];
+const ALWAYS: [&str; 7] =
+    ["model", "task", "method", "shots", "train_rows", "num_virtual_tokens", "lr"];
 
 /// Settings that are said where all systems have them in common.
 const COMMON: [&str; 9] = [

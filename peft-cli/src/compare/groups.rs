@@ -14,7 +14,7 @@ use super::{
     metric::Metric,
     run::Run,
 };
-use crate::settings::Settings;
+use crate::{settings::Settings, training::run_result::Baseline};
 
 /// Runs of the same settings with different seeds.
 #[derive(Clone, Debug)]
@@ -89,6 +89,10 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
         // What followed from the rows, such as those that a seed draws, tells no systems apart.
         let mut settings = of_system(&run.settings);
         settings.retain(|name, _| !run.derived.contains(name));
+        if let Some(baseline) = &run.baseline {
+            settings.insert("method".into(), baseline.method().into());
+            settings.extend(baseline.settings.clone());
+        }
         match systems.iter_mut().find(|system| system.settings == settings) {
             None => systems.push(System { settings, values: vec![value], runs: vec![run] }),
             Some(system) => {
@@ -164,12 +168,16 @@ fn same_rows(a: &Run, b: &Run) -> bool {
     }
 }
 
-/// What is to be said if systems have other seeds than the first.
+/// What is to be said if systems have other seeds than the first. A model that nothing was drawn for has none.
 fn other_seeds(systems: &[System]) -> Option<String> {
     let seeds = |system: &System| -> BTreeSet<u64> {
         system.runs.iter().map(|run| run.settings.seed()).collect()
     };
-    let all: BTreeSet<BTreeSet<u64>> = systems.iter().map(seeds).collect();
+    let is_drawn = |run: &Run| {
+        run.baseline.as_ref().is_none_or(|baseline| baseline.kind != Baseline::ZERO_SHOT)
+    };
+    let drawn = systems.iter().filter(|system| system.runs.iter().any(is_drawn));
+    let all: BTreeSet<BTreeSet<u64>> = drawn.map(seeds).collect();
     (all.len() > 1).then(|| "not all systems were trained with the same seeds".to_string())
 }
 

@@ -10,7 +10,7 @@ use crate::{
     training::{
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
         overwrite,
-        run_result::{Ending, RunResult},
+        run_result::{Baseline, Ending, RunResult},
         step_lines,
     },
 };
@@ -21,7 +21,7 @@ const LAST: usize = 20;
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It has an adapter.
+    /// It has an adapter, or scores without one.
     Finished,
     /// It goes on, or was killed.
     Unfinished,
@@ -73,6 +73,8 @@ pub struct Run {
     pub base_sha256: Option<String>,
     /// The number of validation rows, and their sum.
     pub valid: (Option<usize>, Option<String>),
+    /// What it is, if no training run made it.
+    pub baseline: Option<Baseline>,
     /// Its evaluations; without validation rows its steps, with their `train_loss`.
     pub curve: Vec<Point>,
 }
@@ -99,10 +101,11 @@ impl Run {
         let evaluations = points(&path.join(EVALUATIONS))?;
         let state = state(path, result.as_ref())?;
         let result = result.unwrap_or_default();
-        let adapter = (state == State::Finished).then(|| Adapter::load(path)).transpose()?;
+        let has_adapter = state == State::Finished && result.scores.is_none();
+        let adapter = has_adapter.then(|| Adapter::load(path)).transpose()?;
         let own = adapter.as_ref().map(|adapter| &adapter.config.own);
-        let mut scores = match (state, own.map(|own| &own.metrics)) {
-            (State::Finished, Some(Value::Object(scores))) => scores.clone(),
+        let mut scores = match (&result.scores, own.map(|own| &own.metrics)) {
+            (Some(scores), _) | (None, Some(Value::Object(scores))) => scores.clone(),
             _ => Map::new(),
         };
         let train_loss = result.train_loss.or_else(|| mean_loss(&steps));
@@ -129,12 +132,13 @@ impl Run {
             stored_parameters: result.stored_parameters.or_else(in_adapter),
             steps: steps.last().map(|last| last.step).or(result.last_step),
             total_steps: result.total_steps.or(settings.steps),
-            seconds: seconds(&steps),
+            seconds: seconds(&steps).or(result.seconds),
             peak_memory: result.peak_memory,
             train_sha256: result.train_sha256,
             base_sha256: own.and_then(|own| own.base_sha256.clone()),
             valid: (result.valid_rows, result.valid_sha256.clone()),
             curve,
+            baseline: result.baseline,
             derived: result.derived,
             settings,
         })

@@ -25,6 +25,6 @@ pub use asked::{Asked, named};
 pub use classes::{Shown, name};
 pub use format::{Format, line};
 pub use given::Given;
-pub use references::References;
+pub use references::{REFERENCE, References};
 pub use tags::{Words, tags};
 pub use words::{Worded, words};

@@ -74,6 +74,10 @@ pub enum Metric {
     ChrfPlusPlus,
     /// See [`peft_core::metrics::ter`](fn@peft_core::metrics::ter).
     Ter,
+    /// See [`peft_core::metrics::answer_scores`].
+    AnswerExactMatch,
+    /// See [`AnswerExactMatch`](Self::AnswerExactMatch).
+    AnswerF1,
     /// By its own program.
     Meteor,
     /// F1 of whole entities, see [`peft_core::metrics::entity_scores`].
@@ -122,6 +126,8 @@ const ALL: [(Kind, &[(Metric, &str)]); 5] = [
             (Chrf, "chrf"),
             (ChrfPlusPlus, "chrf++"),
             (Ter, "ter"),
+            (AnswerExactMatch, "answer_exact_match"),
+            (AnswerF1, "answer_f1"),
             (Meteor, "meteor"),
         ],
     ),

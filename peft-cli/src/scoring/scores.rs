@@ -230,7 +230,10 @@ impl<'a> Files<'a> {
 ///
 /// [`Error::Mismatch`](peft_core::Error::Mismatch) if there are no texts, or one has no references.
 pub fn of_texts(metric: Metric, segments: &[Segment]) -> Result<f64> {
+    let of_answers = |name| Ok(metrics::answer_scores(segments)?.get(name).unwrap_or_default());
     match metric {
+        Metric::AnswerExactMatch => of_answers("exact_match"),
+        Metric::AnswerF1 => of_answers("f1"),
         Metric::Bleu => metrics::bleu(segments),
         Metric::Sacrebleu => metrics::sacrebleu(segments),
         Metric::Nist => metrics::nist(segments),

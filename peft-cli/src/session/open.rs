@@ -47,6 +47,8 @@ pub struct Session {
     pub problem_type: ProblemType,
     /// Whether rows without a label are left out, where rows have labels.
     pub skip_unlabelled: bool,
+    /// What stands in front of the source of every row, where examples do.
+    pub source_prefix: Option<String>,
     /// The sum of the base model's weights, if the adapter knows what it should be.
     base_sum: Option<BaseSum>,
 }
@@ -177,6 +179,7 @@ impl Session {
             pooling,
             problem_type,
             skip_unlabelled,
+            source_prefix: None,
             base_sum: None,
         })
     }

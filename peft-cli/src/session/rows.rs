@@ -5,14 +5,17 @@ use std::{path::Path, sync::Arc};
 use peft_core::{
     ContextBudget, Error, Head, ProblemType, Result, Task,
     evaluate::{Predictor, check_threshold},
-    text::{Encoded, FIRST_ROWS, FieldNames, Record, Role, Steps, Template, Wanted},
+    text::{
+        Encoded, Encoder, FIRST_ROWS, FieldNames, FoundFields, Record, Role, Steps, Template,
+        Wanted, find_fields,
+    },
     train::TrainConfig,
 };
 
 use super::Session;
 use crate::{
     data_files::DataFiles,
-    encode_rows::encode,
+    encode_rows::{encode, texts},
     encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths, parse_labels},
     fields::{self, ChosenFields},
     scoring::Asked,
@@ -20,6 +23,27 @@ use crate::{
     tasks::task_file::{GROUP, METRICS, STEPS, TaskFile, group_of, text_metrics},
     text_settings::TextArgs,
 };
+
+/// What is known of the fields of rows before a file is looked at.
+struct Known {
+    given: FieldNames,
+    preferred: FieldNames,
+    source_template: Option<Template>,
+    target_template: Option<Template>,
+}
+
+impl Known {
+    fn wanted(&self, task: Task, targets: bool) -> Wanted<'_> {
+        Wanted {
+            task,
+            given: &self.given,
+            preferred: &self.preferred,
+            source_template: self.source_template.is_some(),
+            target_template: self.target_template.is_some(),
+            targets,
+        }
+    }
+}
 
 impl Session {
     /// What scores and predicts with the adapter.
@@ -70,6 +94,20 @@ impl Session {
         Ok(files.with_steps(self.steps(text)?, false))
     }
 
+    /// Reads data files as rows to train on, some of which a task may leave out.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file and line that is wrong.
+    pub fn read_training<P: AsRef<Path>>(
+        &self,
+        names: &[P],
+        text: &TextArgs,
+    ) -> Result<Vec<Record>> {
+        let files = self.data_files(names, text)?.with_steps(self.steps(text)?, true);
+        files.rows().collect()
+    }
+
     /// What changes rows: the task of the flags, otherwise that of training.
     fn steps(&self, text: &TextArgs) -> Result<Steps> {
         if let Some(file) = task_file(text)? {
@@ -94,6 +132,16 @@ impl Session {
         // Those of a later version are no reason to score nothing.
         let remembered = self.remembered(&None, METRICS);
         Ok(remembered.and_then(|list| text_metrics(&list).ok()).unwrap_or_default())
+    }
+
+    /// The field that says whether the words of a row's target are what a pronoun stands for, if the task of the flags is
+    /// scored so.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the task file cannot be read.
+    pub fn referent(&self, text: &TextArgs) -> Result<Option<String>> {
+        Ok(task_file(text)?.and_then(|file| file.referent))
     }
 
     /// What rows that belong together share, if they do: the task of the flags says it, otherwise that of training. One
@@ -224,39 +272,65 @@ impl Session {
         (text, asked): (&TextArgs, &ChatArgs),
         targets: bool,
     ) -> Result<Encoded> {
-        let given = self.field_names(text)?;
-        let source_template = self.source_template(text)?;
-        let target_template = self.target_template(text)?;
-        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
-        let preferred = recipe.map_or_else(FieldNames::default, fields::remembered);
-        let wanted = Wanted {
-            task: self.task()?,
-            given: &given,
-            preferred: &preferred,
-            source_template: source_template.is_some(),
-            target_template: target_template.is_some(),
-            targets,
-        };
+        let known = self.known(text)?;
+        let wanted = known.wanted(self.task()?, targets);
         let found = fields::find(&first, &wanted)?;
         let rows = ChosenFields::new(first, wanted, found.clone()).watch(rows);
-        let config = EncodeSettings {
+        let config = self.settings(&known, found, (text, asked), targets)?;
+        let encoded = encode(&self.base, &self.dir, rows, &config)?;
+        text.settings()
+            .check_rendered(&[&encoded], if targets { "" } else { ", or give --chat" })?;
+        Ok(encoded)
+    }
+
+    /// What reads the sources of a language model's rows as texts, and with `targets` their targets. The rows tell which
+    /// fields there are.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the setting or the file that is wrong.
+    pub fn texts_of(&self, records: &[Record], text: &TextArgs, targets: bool) -> Result<Encoder> {
+        let known = self.known(text)?;
+        let first = &records[..records.len().min(FIRST_ROWS)];
+        let found = find_fields(first, &known.wanted(self.task()?, targets))?;
+        let config = self.settings(&known, found, (text, &ChatArgs::default()), targets)?;
+        texts(&self.base, &config)
+    }
+
+    /// What the flags and the adapter say of the fields of rows.
+    fn known(&self, text: &TextArgs) -> Result<Known> {
+        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        Ok(Known {
+            given: self.field_names(text)?,
+            preferred: recipe.map_or_else(FieldNames::default, fields::remembered),
+            source_template: self.source_template(text)?,
+            target_template: self.target_template(text)?,
+        })
+    }
+
+    /// How rows with these fields are encoded.
+    fn settings(
+        &self,
+        known: &Known,
+        found: FoundFields,
+        (text, asked): (&TextArgs, &ChatArgs),
+        targets: bool,
+    ) -> Result<EncodeSettings> {
+        Ok(EncodeSettings {
             task: self.task()?,
             problem_type: self.problem_type,
             labels: self.labels.clone(),
             num_classes: self.classifier().map(Head::num_classes),
             fields: found.names,
-            source_template: source_template.or(found.source_template),
-            target_template,
+            source_template: known.source_template.clone().or(found.source_template),
+            source_prefix: self.source_prefix.clone(),
+            target_template: known.target_template.clone(),
             chat: self.chat(text)?,
             asked: asked.clone(),
             lengths: self.lengths(text),
             skip_unlabelled: self.skip_unlabelled,
             targets,
-        };
-        let encoded = encode(&self.base, &self.dir, rows, &config)?;
-        text.settings()
-            .check_rendered(&[&encoded], if targets { "" } else { ", or give --chat" })?;
-        Ok(encoded)
+        })
     }
 
     /// A template of the flags, or of the adapter: that gives way to fields that are `named`.
@@ -336,6 +410,7 @@ impl Session {
             num_classes: None,
             fields: FieldNames::default(),
             source_template: template(&text.source_template, "source_template")?,
+            source_prefix: None,
             target_template: template(&text.target_template, "target_template")?,
             chat: self.chat(text)?,
             asked: asked.clone(),

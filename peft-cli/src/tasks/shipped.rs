@@ -32,6 +32,7 @@ shipped![
     "superglue-rte",
     "superglue-wic",
     "superglue-wsc",
+    "superglue-wsc-referent",
     "webnlg",
     "xsum",
 ];

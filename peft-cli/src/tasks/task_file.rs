@@ -62,6 +62,8 @@ pub struct TaskFile {
     pub labels: Option<String>,
     /// Metrics of the texts that are written, beside those of every text.
     pub metrics: Vec<Asked>,
+    /// The field that says whether the words of a row's target are what a pronoun stands for, if they need not be.
+    pub referent: Option<String>,
     /// What changes its rows.
     pub steps: Steps,
     /// Templates of what rows that belong together share: the first whose fields a row has counts.
@@ -81,6 +83,7 @@ struct Raw {
     task: String,
     labels: Option<String>,
     metric: Option<String>,
+    referent: Option<String>,
     #[serde(default)]
     group: Vec<String>,
     #[serde(default)]
@@ -185,6 +188,7 @@ impl TaskFile {
             about: raw.about,
             labels: raw.labels,
             metrics: metrics.unwrap_or_default(),
+            referent: raw.referent,
             steps,
             group: group.map_err(|error| wrong(error.to_string()))?,
             kinds,

@@ -189,6 +189,7 @@ impl Inputs {
             fields: found.names.clone(),
             source_template: template(&settings.source_template, "source_template")?
                 .or_else(|| found.source_template.clone()),
+            source_prefix: None,
             target_template: template(&settings.target_template, "target_template")?,
             chat: settings.text().chat()?,
             asked: ChatArgs::default(),

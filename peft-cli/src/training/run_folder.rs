@@ -165,6 +165,12 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
             path.display()
         )));
     }
+    if RunResult::read(out)?.is_some_and(|result| result.scores.is_some()) {
+        return Err(CliError::Usage(format!(
+            "--resume: {} holds scores that `peft eval --out` or another program wrote, and no run to continue",
+            out.display()
+        )));
+    }
     let settings = file::load(&path)?;
     if is_changed(&path)? {
         output::note(format!(

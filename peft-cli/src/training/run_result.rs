@@ -10,6 +10,7 @@ use peft_core::{
     train::{Plan, sum_of_rows},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
     PreparedRun, TrainedRun,
@@ -32,6 +33,32 @@ pub enum Ending {
     Diverged,
     /// A sweep gave it up, since others were better after as many steps.
     Halted,
+}
+
+/// What is compared with training runs and is none of this program: a base model alone, or what another program trained.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Baseline {
+    /// What it is, in place of a method: `zero-shot`, `few-shot`, `full`, `lora`, `head`.
+    pub kind: String,
+    /// The program that trained it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Settings that tell it from others of its kind, such as the number of examples.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+}
+
+impl Baseline {
+    /// An evaluation without any example: the same for all seeds.
+    pub const ZERO_SHOT: &'static str = "zero-shot";
+    /// One with examples in front of each row.
+    pub const FEW_SHOT: &'static str = "few-shot";
+
+    /// Its kind, and who trained it.
+    pub fn method(&self) -> String {
+        self.by.as_ref().map_or_else(|| self.kind.clone(), |by| format!("{} ({by})", self.kind))
+    }
 }
 
 /// How a run ended.
@@ -83,6 +110,15 @@ pub struct RunResult {
     /// Settings that nobody gave: they followed from the rows, or from the day.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<String>,
+    /// Its scores, where the folder holds no adapter that remembers them: that of an evaluation, or of a baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Map<String, Value>>,
+    /// What was scored, if that is no adapter of a training run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+    /// Seconds that its steps took, where no file of steps says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 impl RunResult {
@@ -111,7 +147,7 @@ impl RunResult {
             valid_rows: Some(valid.len()),
             valid_sha256: is_scored.then(|| sum_of_rows(valid)),
             started_from: trained.started_from.clone(),
-            derived: Vec::new(),
+            ..Self::default()
         }
     }
 

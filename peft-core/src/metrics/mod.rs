@@ -12,6 +12,7 @@
 //! | `entities` | [`entity_scores`]: precision, recall and F1 of tagged entities, as seqeval's |
 //! | `squad` | [`squad_scores`]: exact match and F1 of extracted answers |
 //! | `squad_v2` | [`squad_v2_scores`]: the same where questions may have no answer |
+//! | `referent` | [`names_referent`]: what a pronoun stands for, as T5 counts it |
 //! | `perplexity` | [`perplexity()`] |
 //! | `segments` | [`Segment`]: a produced text with its references; [`exact_matches`] |
 //! | `mteval` | [`mteval_tokens`]: the tokens of mteval-v13a |
@@ -44,6 +45,7 @@ mod ngrams;
 mod nist;
 mod perplexity;
 mod porter;
+mod referent;
 mod regression;
 mod report;
 mod rouge;
@@ -72,6 +74,7 @@ pub use multi_label::multi_label_metrics;
 pub use nist::nist;
 pub use perplexity::perplexity;
 pub use porter::porter_stem;
+pub use referent::names_referent;
 pub use regression::{mean_squared_error, pearson, regression_metrics, spearman};
 pub use report::ClassReport;
 pub use rouge::{Rouge, rouge, rouge_tokens};
@@ -84,6 +87,8 @@ pub use significance::{
     COVERAGE, Interval, RowScore, Welch, approximate_randomisation, deviation, holm, mean,
     paired_bootstrap, ratio, welch,
 };
-pub use squad::{answer_f1, exact_match, normalized_answer, overlap_f1, squad_scores};
+pub use squad::{
+    answer_f1, answer_scores, exact_match, normalized_answer, overlap_f1, squad_scores,
+};
 pub use squad_v2::{Attempt, SQUAD_V2_SCORES, squad_v2_scores};
 pub use ter::ter;

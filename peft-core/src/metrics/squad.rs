@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::set::Metrics;
+use super::{
+    segments::{Segment, check},
+    set::Metrics,
+};
 use crate::error::{Error, Result};
 
 /// Normalises an answer for comparison: lower case, without ASCII punctuation and the articles a,
@@ -81,10 +84,29 @@ pub fn squad_scores<'a>(
     Ok(Metrics::from_iter([("exact_match", exact / count), ("f1", f1 / count)]))
 }
 
+/// [`exact_match`] and [`answer_f1`] of texts that were written, means over all: ReCoRD's scores (Zhang et al. 2018, arXiv
+/// 1810.12885).
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] if there are no texts, or one has no references.
+pub fn answer_scores(segments: &[Segment]) -> Result<Metrics> {
+    check(segments)?;
+    squad_scores(segments.iter().map(|one| (one.prediction.as_str(), one.references.as_slice())))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn written_answers_are_scored_as_extracted_ones() {
+        let segments = [Segment::new("the Cat sat", ["a dog", "cat"]), Segment::new("b", ["b."])];
+        let found = answer_scores(&segments).unwrap();
+        assert_eq!((found.get("exact_match"), found.get("f1")), (Some(0.5), Some(5.0 / 6.0)));
+        assert!(answer_scores(&[Segment::new("b", [""; 0])]).is_err());
+    }
 
     #[test]
     fn articles_go_and_words_that_begin_like_them_stay() {

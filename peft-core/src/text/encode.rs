@@ -34,6 +34,8 @@ mod token_cls;
 mod tokenise;
 mod truncate;
 
+use std::borrow::Cow;
+
 use tokenizers::{EncodeInput, Encoding, Tokenizer};
 
 pub use config::EncoderConfig;
@@ -165,6 +167,29 @@ impl Encoder {
     /// Returns the tokenizer, without padding, for decoding.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         self.tokenizer.as_ref()
+    }
+
+    /// The source of a language model's row as a text, without what stands in front of it: by the template or of its
+    /// field, or the text that the row consists of.
+    ///
+    /// # Errors
+    /// [`Error::Data`] at the record's line for a row of token ids, a conversation, or one that lacks a field.
+    pub fn source_text(&self, record: &Record) -> Result<String> {
+        if record.is_ids() || self.config.is_conversation(record) {
+            return Err(record.error("is no row of a source and a target"));
+        }
+        texts::input(self, record).map(Cow::into_owned)
+    }
+
+    /// The target of a language model's row as a text, of several the first.
+    ///
+    /// # Errors
+    /// [`Error::Data`] at the record's line for one that lacks a field.
+    pub fn target_text(&self, record: &Record) -> Result<String> {
+        if record.is_ids() || self.config.is_conversation(record) || texts::is_text(self, record) {
+            return Err(record.error("has no target of its own, expected a source and a target"));
+        }
+        texts::target(self, record).map(Cow::into_owned)
     }
 
     /// Encodes records in parallel, in order.

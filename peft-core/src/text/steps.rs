@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `steps/operation.rs` | what a step can be |
 //! | `steps/parts.rs` | what steps share: fields set, numbers read, texts replaced |
-//! | `steps/lists.rs` | steps on lists: rows of their own, joined, longer by some elements, one of them |
+//! | `steps/lists.rs` | steps on lists: rows of their own, joined, without repetitions, longer by some elements, one of them |
 //! | `steps/texts.rs` | steps on texts: from a template, parts replaced, a word marked, `name[value]` taken apart |
 //! | `steps/labels.rs` | steps on labels: words for them, rows chosen by them |
 

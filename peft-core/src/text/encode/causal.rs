@@ -27,8 +27,9 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
 }
 
 fn texts(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Cut>> {
-    let sources = encoder
-        .tokenize(records, true, false, |record| Ok(texts::input(encoder, record)?.into()))?;
+    let sources = encoder.tokenize(records, true, false, |record| {
+        Ok(texts::behind_prefix(encoder, texts::input(encoder, record)?).into())
+    })?;
     let with_target: Vec<&Record> = match encoder.config.targets {
         true => records.iter().copied().filter(|record| !is_text(encoder, record)).collect(),
         false => Vec::new(),
@@ -231,6 +232,33 @@ mod tests {
         assert_eq!(encode(&source, row).0, [1, 3, 4, 6, 2]);
         assert!(refusal(&source, json!({"text": "a"})).contains("field `target` is missing"));
         assert!(refusal(&source, json!({"target": "a"})).contains("field `text` is missing"));
+    }
+
+    #[test]
+    fn a_text_in_front_of_a_source_is_read_with_it() {
+        let prefix = Some("d e ".to_owned());
+        let behind = encoder(EncoderConfig { source_prefix: prefix.clone(), ..config() });
+        let row = json!({"source": "a b", "target": ["c", "d"]});
+        assert_eq!(encode(&behind, row.clone()).0, [1, 6, 7, 3, 4, 5, 2], "<s> once");
+        let of = |encoder: &Encoder, fields: Value| {
+            let row = crate::text::record::tests::record(1, fields);
+            (encoder.source_text(&row), encoder.target_text(&row))
+        };
+        let (source, target) = of(&behind, row);
+        assert_eq!((source.unwrap().as_str(), target.unwrap().as_str()), ("a b", "c"));
+        for (row, what) in [
+            (json!({"text": "a"}), "is one text"),
+            (json!({"input_ids": [3], "labels": [3]}), "is a row of token ids"),
+        ] {
+            assert!(refusal(&behind, row).contains(what), "{what}");
+        }
+        assert!(of(&behind, json!({"text": "a"})).1.is_err());
+        let asked = EncoderConfig { source_prefix: prefix.clone(), targets: false, ..config() };
+        assert_eq!(encode(&encoder(asked), json!({"text": "a"})).0, [1, 6, 7, 3]);
+        let classes =
+            EncoderConfig { source_prefix: prefix, ..EncoderConfig::new(Task::SeqCls, 8) };
+        let refused = classes.init(Some(llama_like(false))).unwrap_err().to_string();
+        assert!(refused.starts_with("source_prefix: not used by seq-cls"), "{refused}");
     }
 
     #[test]

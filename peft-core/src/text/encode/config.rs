@@ -34,6 +34,9 @@ pub struct EncoderConfig {
     pub fields: FieldNames,
     /// Template for the text, or source, instead of the field `text` or `source`. Default none.
     pub source_template: Option<Template>,
+    /// A text in front of every source, such as examples that a language model reads before the row: tokenised
+    /// together with the source, and cut with it. Rows have a source and, with targets, a target. Default none.
+    pub source_prefix: Option<String>,
     /// Template for the target, instead of the field `target`. Default none.
     pub target_template: Option<Template>,
     /// The chat template that renders conversations. Default none: they are refused.
@@ -82,6 +85,7 @@ impl EncoderConfig {
             type_vocab_size: 0,
             fields: FieldNames::default(),
             source_template: None,
+            source_prefix: None,
             target_template: None,
             chat: None,
             as_chat: false,
@@ -152,6 +156,10 @@ impl EncoderConfig {
                 unused(&self.target_template, "target_template", "field `answers`")?;
             }
             Task::CausalLm | Task::Seq2SeqLm => {}
+        }
+        if self.source_prefix.is_some() && !self.task.is_language_model() {
+            let message = format!("not used by {}, which reads each row alone", self.task);
+            return Err(Error::setting("source_prefix", message));
         }
         if self.skip_unlabelled && self.task != Task::SeqCls {
             let message = format!("not used by {}, it is a setting of {}", self.task, Task::SeqCls);

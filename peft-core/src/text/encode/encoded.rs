@@ -132,6 +132,7 @@ impl<'c> Gathered<'c> {
         if let Some(first) = without.first() {
             left_out.get_or_insert_with(|| first.path.clone());
         }
+        records.iter().try_for_each(|record| texts::check_prefixed(encoder, record))?;
         let texts: Vec<&Record> =
             records.iter().copied().filter(|record| !record.is_ids()).collect();
         encoded.texts += texts.len();

@@ -18,10 +18,11 @@ pub(super) fn rows(encoder: &Encoder, records: &[&Record]) -> Result<Vec<Row>> {
     let learnt = encoder.config.targets;
     let sources = encoder.tokenize(records, true, false, |record| {
         // A text alone has no target: it can only be predicted.
-        match !learnt && is_text(encoder, record) {
-            true => Ok(texts::text(encoder, record)?.into()),
-            false => Ok(texts::source(encoder, record)?.into()),
-        }
+        let own = match !learnt && is_text(encoder, record) {
+            true => texts::text(encoder, record)?.into(),
+            false => texts::source(encoder, record)?,
+        };
+        Ok(texts::behind_prefix(encoder, own).into())
     })?;
     let with_target = if learnt { records } else { &[] };
     let targets = encoder

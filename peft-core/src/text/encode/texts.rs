@@ -31,6 +31,30 @@ pub(super) fn input<'r>(encoder: &Encoder, record: &'r Record) -> Result<Cow<'r,
     }
 }
 
+/// What a model reads of a row's input `text`: behind the text that stands in front of every source.
+pub(super) fn behind_prefix<'r>(encoder: &Encoder, text: Cow<'r, str>) -> Cow<'r, str> {
+    match &encoder.config.source_prefix {
+        Some(prefix) => Cow::Owned(format!("{prefix}{text}")),
+        None => text,
+    }
+}
+
+/// Rejects a row in front of whose source no text can stand.
+pub(super) fn check_prefixed(encoder: &Encoder, record: &Record) -> Result<()> {
+    let config = &encoder.config;
+    let refuse = |what: &str| {
+        Err(record
+            .error(format!("is {what}: examples stand in front of rows of a source and a target")))
+    };
+    match (&config.source_prefix, record.is_ids()) {
+        (None, _) => Ok(()),
+        (_, true) => refuse("a row of token ids"),
+        _ if config.is_conversation(record) => refuse("a conversation"),
+        _ if config.targets && is_text(encoder, record) => refuse("one text"),
+        _ => Ok(()),
+    }
+}
+
 /// The text that a row consists of.
 pub(super) fn text<'r>(encoder: &Encoder, record: &'r Record) -> Result<&'r str> {
     one_text(encoder, Role::Text, record)

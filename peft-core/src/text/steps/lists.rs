@@ -127,6 +127,49 @@ impl Join {
     }
 }
 
+/// Of equal elements of a list, the first stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unique {
+    /// The list.
+    list: String,
+    /// The key of an element, an object, by which elements are equal. Default the element itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// Whether they are sorted, by code points.
+    #[serde(default)]
+    sorted: bool,
+}
+
+impl Unique {
+    pub(super) fn apply(&self, mut row: Record) -> Result<Record> {
+        let Some(value) = row.optional(&self.list) else { return Ok(row) };
+        let text = |element: &Value| match element {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let key = |element: &Value| -> Result<String> {
+            let Some(by) = &self.by else { return Ok(text(element)) };
+            element.get(by).map(text).ok_or_else(|| {
+                row.error(format!("field `{}`: an element has no `{by}`", self.list))
+            })
+        };
+        let mut kept: Vec<(String, Value)> = Vec::new();
+        for element in elements(&row, &self.list, value)? {
+            let key = key(&element)?;
+            if kept.iter().all(|(known, _)| *known != key) {
+                kept.push((key, element));
+            }
+        }
+        if self.sorted {
+            kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        let kept: Value = kept.into_iter().map(|(_, element)| element).collect();
+        put(&mut row, &self.list, kept);
+        Ok(row)
+    }
+}
+
 /// Elements are put behind a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,6 +292,27 @@ mod tests {
         let none = json!([{"join": {"list": "t", "with": ", ", "as": "s"}}]);
         assert_eq!(rows(none.clone(), json!({"t": []}))[0]["s"], "");
         assert_eq!(rows(none, json!({"u": 1})), [json!({"u": 1})]);
+    }
+
+    #[test]
+    fn of_equal_elements_one_stays() {
+        let texts = json!([{"unique": {"list": "t"}}]);
+        assert_eq!(
+            rows(texts.clone(), json!({"t": ["b", "a", "b", 1]}))[0]["t"],
+            json!(["b", "a", 1])
+        );
+        assert_eq!(rows(texts, json!({"u": 1})), [json!({"u": 1})]);
+        let by = json!([{"unique": {"list": "q.t", "by": "x", "sorted": true}},
+            {"each": {"list": "q.t", "as": "one"}}]);
+        let row = json!({"q": {"t": [{"x": "b", "y": 1}, {"x": "a"}, {"x": "b", "y": 2}]}});
+        let found = rows(by.clone(), row);
+        assert_eq!(
+            (&found[0]["one"], &found[1]["one"]),
+            (&json!({"x": "a"}), &json!({"x": "b", "y": 1}))
+        );
+        assert_eq!(found.len(), 2);
+        let without = refusal(by, json!({"q": {"t": [{"y": 1}]}}));
+        assert!(without.contains("line 3: field `q.t`: an element has no `x`"), "{without}");
     }
 
     #[test]

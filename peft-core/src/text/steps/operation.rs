@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     labels::{Keep, Words},
-    lists::{Append, Each, Join, Pick},
+    lists::{Append, Each, Join, Pick, Unique},
     texts::{Mark, Pairs, Rename, Replace, Set, Spans, unwrap},
 };
 use crate::{error::Result, text::record::Record};
@@ -27,6 +27,8 @@ pub enum Operation {
     Replace(Replace),
     /// A list becomes a text.
     Join(Join),
+    /// Of equal elements of a list, the first stays.
+    Unique(Unique),
     /// Elements are put behind a list.
     Append(Append),
     /// One element of a list becomes a field.
@@ -55,6 +57,7 @@ impl Operation {
             | Self::Rename(_)
             | Self::Replace(_)
             | Self::Spans(_)
+            | Self::Unique(_)
             | Self::Pick(_)
             | Self::Pairs(_)
             | Self::Mark(_) => Ok(()),
@@ -77,6 +80,7 @@ impl Operation {
             Self::Set(set) => set.apply(row)?,
             Self::Replace(replace) => replace.apply(row)?,
             Self::Join(join) => join.apply(row)?,
+            Self::Unique(unique) => unique.apply(row)?,
             Self::Append(append) => append.apply(row)?,
             Self::Pick(pick) => pick.apply(row)?,
             Self::Pairs(pairs) => pairs.apply(row)?,
