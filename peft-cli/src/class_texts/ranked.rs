@@ -4,7 +4,7 @@ use peft_core::{
     Error, Result,
     data::{Example, Labels},
     metrics::Metrics,
-    text::{Encoded, Record, Role, label_text},
+    text::{Encoded, FieldNames, Record, Role, label_text},
 };
 use peft_models::generate::{GenerateConfig, log_likelihoods};
 use serde_json::{Map, Value, json};
@@ -37,7 +37,10 @@ pub struct Ranked {
     pub metrics: Metrics,
     /// For each row the log-likelihood of each class.
     pub likelihoods: Vec<Vec<f64>>,
-    answers: Vec<Answer>,
+    /// What classes are compared by: that, or its mean over the tokens.
+    pub compared: Vec<Vec<f64>>,
+    /// The likeliest class of each row, and the right one.
+    pub answers: Vec<Answer>,
 }
 
 /// Ranks the classes for each row, which is read once for all of them.
@@ -55,7 +58,7 @@ pub fn rank(
     groups: Option<&[String]>,
     signals: &Signals,
 ) -> Result<Ranked> {
-    let field = class_field(session, text, encoded)?;
+    let field = class_field(session, text, &encoded.fields, "--rank-classes")?;
     let ids = class_ids(session, labels, records, text, &field)?;
     let mut inputs = Vec::with_capacity(records.len());
     let mut expected = Vec::with_capacity(records.len());
@@ -75,17 +78,19 @@ pub fn rank(
             return Err(Error::Stopped { done: likelihoods.len(), of: inputs.len() });
         }
     }
-    let best = |sums: &Vec<f64>| {
-        let score = |class: usize| match by {
-            RankBy::Sum => sums[class],
-            RankBy::Mean => sums[class] / ids[class].len() as f64,
-        };
-        // The first of those that are equal.
-        (0..sums.len()).rev().max_by(|a, b| score(*a).total_cmp(&score(*b)))
+    let score = |(sum, ids): (&f64, &Vec<u32>)| match by {
+        RankBy::Sum => *sum,
+        RankBy::Mean => sum / ids.len() as f64,
     };
-    let answers: Vec<Answer> = likelihoods.iter().map(best).zip(expected).collect();
+    let of_row = |sums: &Vec<f64>| sums.iter().zip(&ids).map(score).collect();
+    let compared: Vec<Vec<f64>> = likelihoods.iter().map(of_row).collect();
+    // The first of those that are equal.
+    let best = |scores: &Vec<f64>| {
+        (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
+    };
+    let answers: Vec<Answer> = compared.iter().map(best).zip(expected).collect();
     let metrics = scores(&answers, labels.len(), groups);
-    Ok(Ranked { metrics, likelihoods, answers })
+    Ok(Ranked { metrics, likelihoods, compared, answers })
 }
 
 impl Ranked {
@@ -106,10 +111,19 @@ impl Ranked {
     }
 }
 
-/// The field whose text is the class: the only one of the target's template, else the target.
-fn class_field(session: &Session, text: &TextArgs, encoded: &Encoded) -> Result<String> {
+/// The field whose text is the class: the only one of the target's template, else the target, of the `fields` that are read.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming `flag`, if the template has more in it than the class.
+pub fn class_field(
+    session: &Session,
+    text: &TextArgs,
+    fields: &FieldNames,
+    flag: &str,
+) -> Result<String> {
     let Some(template) = session.target_template(text)? else {
-        return Ok(encoded.fields.name(Role::Target).to_string());
+        return Ok(fields.name(Role::Target).to_string());
     };
     let mut fields: Vec<&str> =
         template.required_fields().chain(template.optional_fields()).collect();
@@ -117,7 +131,7 @@ fn class_field(session: &Session, text: &TextArgs, encoded: &Encoded) -> Result<
     match fields.as_slice() {
         [one] => Ok((*one).to_string()),
         _ => Err(Error::setting(
-            "--rank-classes",
+            flag,
             format!(
                 "needs a target of one field, the class; that of this task is made by {template}"
             ),

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use peft_core::{
     ContextBudget, Error, Head, ProblemType, Result, Task,
     evaluate::{Predictor, check_threshold},
-    text::{Encoded, FIRST_ROWS, FieldNames, Record, Role, Steps, Template, Wanted},
+    text::{Encoded, FIRST_ROWS, FieldNames, Record, Role, Steps, Template, Wanted, find_fields},
     train::TrainConfig,
 };
 
@@ -216,6 +216,31 @@ impl Session {
         self.encode_rows(first, records.iter().cloned().map(Ok), how, targets)
     }
 
+    /// What the fields that are read of rows are called.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file, and what its rows lack.
+    pub fn names_of_fields(&self, records: &[Record], text: &TextArgs) -> Result<FieldNames> {
+        let first: Vec<Record> = records.iter().take(FIRST_ROWS).cloned().collect();
+        let (given, preferred) = (self.field_names(text)?, self.preferred_names());
+        let wanted = Wanted {
+            task: self.task()?,
+            given: &given,
+            preferred: &preferred,
+            source_template: self.source_template(text)?.is_some(),
+            target_template: self.target_template(text)?.is_some(),
+            targets: true,
+        };
+        Ok(find_fields(&first, &wanted)?.names)
+    }
+
+    /// What the fields of the adapter's training rows were called.
+    fn preferred_names(&self) -> FieldNames {
+        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        recipe.map_or_else(FieldNames::default, fields::remembered)
+    }
+
     /// Encodes rows, the first of which tell which fields there are.
     fn encode_rows(
         &self,
@@ -227,8 +252,7 @@ impl Session {
         let given = self.field_names(text)?;
         let source_template = self.source_template(text)?;
         let target_template = self.target_template(text)?;
-        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
-        let preferred = recipe.map_or_else(FieldNames::default, fields::remembered);
+        let preferred = self.preferred_names();
         let wanted = Wanted {
             task: self.task()?,
             given: &given,
