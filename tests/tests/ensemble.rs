@@ -326,7 +326,7 @@ fn votes_are_those_of_the_members_probabilities() {
                 let session = session(&path, Some(&dir.path().join(seed)));
                 let logits = session.predictor().unwrap().logits(&examples).unwrap();
                 let of_row = |data: &burn::tensor::TensorData| {
-                    let width = *data.shape.last().unwrap();
+                    let width = *data.shape().as_slice().last().unwrap();
                     let values: Vec<f32> = data.iter().collect();
                     values.chunks(width).map(softmax).collect()
                 };

@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | [`mod@score`] | members and votes on rows with targets |
+//! | [`score`] | members and votes on rows with targets |
 //! | [`heads`] | members whose heads give probabilities |
 //! | [`texts`] | members that write classes as texts, or rank them |
 //! | [`table`] | the scores of members, their mean and best, and of votes |

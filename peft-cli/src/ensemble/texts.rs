@@ -52,7 +52,7 @@ pub fn ranked(
         let rows = (records, &encoded);
         of_members.push(rank(session, labels, rows, text, (config, by), None, signals)?);
     }
-    let of_vote = |vote: &Vote| {
+    let of_vote = |vote: &Vote| -> Vec<Answer> {
         let of_row = |row: usize| {
             let all: Vec<Vec<f64>> =
                 of_members.iter().map(|ranked| ranked.compared[row].clone()).collect();
