@@ -220,21 +220,31 @@ impl AdapterSet {
     /// [`Error::Setting`] for adapters with different classes: they cannot vote.
     pub fn same_classes(&self) -> Result<Vec<Vec<usize>>> {
         let names = |session: &Session| session.labels.as_ref().map(|l| l.names().to_vec());
-        let count = |session: &Session| session.classifier().map_or(0, |head| head.num_classes());
-        let first = (names(&self.sessions[0]), count(&self.sessions[0]));
+        let of_head = |session: &Session| session.classifier().map_or(0, |head| head.num_classes());
+        // The classes of a language model have names, and no head.
+        let count = |session: &Session| {
+            session.labels.as_ref().map_or_else(|| of_head(session), Labels::len)
+        };
+        let first_classes = (names(&self.sessions[0]), count(&self.sessions[0]));
         let order = |(name, session): (&String, &Session)| {
             let own = (names(session), count(session));
-            let order = match (&first.0, &own.0) {
+            let order = match (&first_classes.0, &own.0) {
                 (Some(first), Some(own)) => {
                     first.iter().map(|label| own.iter().position(|o| o == label)).collect()
                 }
-                (None, None) => Some((0..first.1).collect::<Vec<_>>()),
+                (None, None) => Some((0..first_classes.1).collect::<Vec<_>>()),
                 _ => None,
             };
             order.filter(|order: &Vec<usize>| order.len() == own.1).ok_or_else(|| {
                 let first = &self.names[0];
-                let message =
-                    format!("{name} and {first} have different classes: they cannot vote");
+                let shown = |names: &Option<Vec<String>>, count: usize| {
+                    names.as_ref().map_or_else(|| format!("{count} without names"), |names| names.join(", "))
+                };
+                let message = format!(
+                    "{name} and {first} have different classes, so that they cannot vote: {}; and {}",
+                    shown(&own.0, own.1),
+                    shown(&first_classes.0, first_classes.1)
+                );
                 Error::setting("--vote", message)
             })
         };

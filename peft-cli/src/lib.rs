@@ -20,6 +20,8 @@
 //! | [`adapter_set`] | several adapters on one base |
 //! | [`data_files`] | rows of data files, and notes on how they were read |
 //! | [`text_settings`] | how texts become rows: flags, and what they share with a run's settings |
+//! | [`label_renames`] | labels of other data in the names of one's own classes |
+//! | [`ensemble`] | several adapters that vote on rows, scored alone and together |
 //! | [`encoding`] | what rows are encoded with, and whether they fit the model |
 //! | [`encode_rows`] | rows that are encoded as they are read |
 //! | [`predictions`] | what `predict` writes for a row |
@@ -65,12 +67,14 @@ pub mod device;
 pub mod encode_rows;
 pub mod encoding;
 pub mod end_token;
+pub mod ensemble;
 pub mod error;
 pub mod evaluation_folder;
 pub mod fields;
 pub mod flags;
 pub mod generation_scores;
 pub mod hub;
+pub mod label_renames;
 pub mod locate;
 pub mod message;
 pub mod model_dir;

@@ -9,6 +9,7 @@ use crate::{
     encoding::way_out,
     error::CliError,
     flags::decoding::DecodingArgs,
+    label_renames::RenameArgs,
     nearest::{did_you_mean, nearest_path},
     session::UseArgs,
     settings::Settings,
@@ -78,6 +79,7 @@ fn flags() -> &'static BTreeSet<String> {
             UseArgs::augment_args,
             TextArgs::augment_args,
             DecodingArgs::augment_args,
+            RenameArgs::augment_args,
         ];
         let names = |add: fn(Command) -> Command| {
             let command = add(Command::new("peft"));

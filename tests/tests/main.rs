@@ -14,6 +14,7 @@ mod comparison;
 mod compute;
 mod constant;
 mod encoder_decoder;
+mod ensemble;
 #[cfg(feature = "cpu")]
 mod examples;
 mod families;
@@ -49,6 +50,7 @@ mod questions;
 mod real;
 mod recipes;
 mod recompute;
+mod rename_labels;
 mod resume;
 mod run_folder;
 mod scores;

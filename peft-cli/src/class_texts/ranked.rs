@@ -4,7 +4,7 @@ use peft_core::{
     Error, Result,
     data::{Example, Labels},
     metrics::{ClassReport, Metrics},
-    text::{Encoded, Record, Role, label_text},
+    text::{Encoded, FieldNames, Record, Role, label_text},
 };
 use peft_models::generate::{GenerateConfig, log_likelihoods};
 use serde_json::{Map, Value, json};
@@ -59,7 +59,7 @@ impl<'s> Ranking<'s> {
         text: &TextArgs,
         (config, by): (&GenerateConfig, RankBy),
     ) -> Result<Self> {
-        let field = class_field(session, text, encoded)?;
+        let field = class_field(session, text, &encoded.fields, "--rank-classes")?;
         let ids = class_ids(session, labels, (records, encoded), text, &field)?;
         Ok(Self { session, by, config: config.clone(), field, ids })
     }
@@ -103,7 +103,10 @@ pub struct Ranked {
     pub metrics: Metrics,
     /// For each row the log-likelihood of each class.
     pub likelihoods: Vec<Vec<f64>>,
-    answers: Vec<Answer>,
+    /// What classes are compared by: that, or its mean over the tokens.
+    pub compared: Vec<Vec<f64>>,
+    /// The likeliest class of each row, and the right one.
+    pub answers: Vec<Answer>,
 }
 
 /// Ranks the classes for each row, which is read once for all of them.
@@ -139,10 +142,11 @@ pub fn rank(
             return Err(Error::Stopped { done: likelihoods.len(), of: inputs.len() });
         }
     }
+    let compared: Vec<Vec<f64>> = likelihoods.iter().map(|sums| ranking.compared(sums)).collect();
     let found = likelihoods.iter().map(|sums| ranking.best(sums));
     let answers: Vec<Answer> = found.zip(expected).collect();
     let metrics = scores(&answers, labels.len(), groups);
-    Ok(Ranked { metrics, likelihoods, answers })
+    Ok(Ranked { metrics, likelihoods, compared, answers })
 }
 
 impl Ranked {
@@ -221,10 +225,19 @@ pub fn rankable<'l>(classes: Option<&'l Labels>, rows: &[Record]) -> Result<&'l 
     }
 }
 
-/// The field whose text is the class: the only one of the target's template, else the target.
-fn class_field(session: &Session, text: &TextArgs, encoded: &Encoded) -> Result<String> {
+/// The field whose text is the class: the only one of the target's template, else the target, of the `fields` that are read.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming `flag`, if the template has more in it than the class.
+pub fn class_field(
+    session: &Session,
+    text: &TextArgs,
+    fields: &FieldNames,
+    flag: &str,
+) -> Result<String> {
     let Some(template) = session.target_template(text)? else {
-        return Ok(encoded.fields.name(Role::Target).to_string());
+        return Ok(fields.name(Role::Target).to_string());
     };
     let mut fields: Vec<&str> =
         template.required_fields().chain(template.optional_fields()).collect();
@@ -232,7 +245,7 @@ fn class_field(session: &Session, text: &TextArgs, encoded: &Encoded) -> Result<
     match fields.as_slice() {
         [one] => Ok((*one).to_string()),
         _ => Err(Error::setting(
-            "--rank-classes",
+            flag,
             format!(
                 "needs a target of one field, the class; that of this task is made by {template}"
             ),

@@ -4,17 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
-    Error, ProblemType, Task,
+    Error, PaddingSide, ProblemType, Task,
     adapter::atomic,
     data::{Example, Labels},
     evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead},
     metrics::ClassReport,
+    text::{LabelRenames, Record},
     train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
 use serde_json::{Value, json};
 
 use crate::{
+    adapter_set::{AdapterSet, VoteName},
     class_texts::{
         ranked::{RankBy, rank, rankable},
         referents::of_referents,
@@ -23,6 +25,7 @@ use crate::{
     constant, decoder_start,
     decoding::{Purpose, settle},
     end_token,
+    ensemble::score::{self, By},
     error::{CliError, CliResult},
     evaluation_folder::{Evaluated, EvaluationFolder},
     flags::{
@@ -31,6 +34,7 @@ use crate::{
         help::FlagHelp,
     },
     generation_scores,
+    label_renames::{RenameArgs, ScoredRows},
     output::{self, grouped},
     predictions::Format,
     scoring::{
@@ -40,14 +44,24 @@ use crate::{
     session::{Session, UseArgs},
     shots::{self, ShotArgs},
     signals::{AFTER_BATCH, Signals},
+    tasks::task_file::TaskFile,
     text_settings::TextArgs,
 };
 
 /// Scores an adapter, or the base model alone, on a file of rows with targets.
 ///
+/// Several adapters are scored alone and together: with --vote they choose a class for each row. Rows of another data set
+/// may call the classes otherwise: --rename-label and --rename-labels say how.
+///
 /// Examples:
 ///   peft eval --model models/minilm \
 ///     --adapter runs/intent --data valid.jsonl
+///   peft eval --model models/minilm \
+///     --adapter runs/a --adapter runs/b \
+///     --vote majority --data valid.jsonl
+///   peft eval --model models/minilm \
+///     --adapter runs/intent --data theirs.jsonl \
+///     --rename-label play=PlayMusic --rename-label alarm=
 ///   peft eval --model models/smollm2.gguf \
 ///     --task-file snips-intent --data valid.jsonl \
 ///     --rank-classes --shots 7 --shots-from train.jsonl \
@@ -75,6 +89,12 @@ pub struct EvalArgs {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL",
         show_default = "as in training, otherwise refuse them")]
     skip_unlabelled: Option<bool>,
+    #[command(flatten)]
+    renames: RenameArgs,
+    /// Score each adapter, their mean, the best, and their vote on every row. For classes: of a head, or of a language
+    /// model with --rank-classes or (majority alone) --max-new-tokens. docs/ENSEMBLES.md says how ties are broken.
+    #[arg(long, value_enum, value_name = "HOW")]
+    vote: Option<VoteName>,
     /// Rows with targets: JSON, JSON Lines, CSV, TSV, CoNLL (also .gz, .zst) or Parquet: a file, a folder or pattern of
     /// files, or -. Again for more of them.
     #[arg(long, value_name = "FILE", required = true)]
@@ -150,13 +170,13 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let format = Format::of(None, "--predictions", args.predictions.as_deref())?;
     args.check_metrics()?;
     args.shots.check()?;
+    let renames = args.renames()?;
+    if args.vote.is_some() || args.model.adapters.len() > 1 {
+        return by_vote(args, side, format, &renames);
+    }
     let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
     let out = out.transpose()?;
-    let session = Session::open(&args.model)?
-        .with_labels(args.labels.as_deref())?
-        .with_problem_type(args.problem_type)?
-        .with_skip_unlabelled(args.skip_unlabelled);
-    let mut session = session.with_task_labels(&args.text, args.labels.is_some())?;
+    let mut session = args.completed(Session::open(&args.model)?, &renames)?;
     let task = session.task()?;
     args.check_task(task)?;
     let is_language_model = task.is_language_model();
@@ -173,16 +193,23 @@ pub fn run(args: &EvalArgs) -> CliResult {
         || scores_classes
         || session.referent(&args.text)?.is_some()
         || args.shots.shots > 0
-        || out.is_some();
+        || out.is_some()
+        || !renames.is_empty();
     let (records, encoded, shots) = match keeps_rows {
         true => {
             let records = session.read(&args.data, &args.text)?;
+            let records = args.rows(&session).renamed(records, &renames)?;
             let how = (true, args.max_new_tokens.unwrap_or(0));
+            let encoded = shots::encode(&mut session, &records, &args.text, how, &args.shots);
             let (encoded, shots) =
-                shots::encode(&mut session, &records, &args.text, how, &args.shots)?;
+                encoded.map_err(|error| args.rows(&session).with_way_out(error, &records))?;
             (records, encoded, shots)
         }
-        false => (Vec::new(), session.encode(&args.data, &args.text, true)?, Vec::new()),
+        false => {
+            let encoded = session.encode(&args.data, &args.text, true);
+            let encoded = encoded.map_err(|error| args.rows(&session).with_way_out(error, &[]))?;
+            (Vec::new(), encoded, Vec::new())
+        }
     };
     // What cannot be made is refused before the model reads all rows.
     let to_rank = match args.rank_classes {
@@ -314,22 +341,100 @@ pub fn run(args: &EvalArgs) -> CliResult {
     if args.json {
         let mut all: Vec<(&str, Value)> =
             metrics.iter().map(|(name, value)| (name, json!(value))).collect();
-        if let Some(report) = &report {
-            let report = match report {
-                Report::Classes(report) => of_classes(report, &class_names(report, names)),
-                Report::Entities(scores) => of_entities(scores),
-            };
-            all.push(("report", report));
-        }
+        all.extend(report.as_ref().map(|report| ("report", report_json(report, names))));
         return Ok(output::line(output::object(&all))?);
     }
     output::metrics(&metrics)?;
     if let Some(report) = &report {
         output::line("")?;
-        output::line(match report {
-            Report::Classes(report) => shown_classes(report, &class_names(report, names)),
-            Report::Entities(scores) => shown_entities(scores),
-        })?;
+        output::line(shown_report(report, names))?;
+    }
+    Ok(())
+}
+
+fn report_json(report: &Report, names: Option<&Labels>) -> Value {
+    match report {
+        Report::Classes(report) => of_classes(report, &class_names(report, names)),
+        Report::Entities(scores) => of_entities(scores),
+    }
+}
+
+fn shown_report(report: &Report, names: Option<&Labels>) -> String {
+    match report {
+        Report::Classes(report) => shown_classes(report, &class_names(report, names)),
+        Report::Entities(scores) => shown_entities(scores),
+    }
+}
+
+/// Scores several adapters, and their vote.
+fn by_vote(
+    args: &EvalArgs,
+    side: PaddingSide,
+    format: Format,
+    renames: &LabelRenames,
+) -> CliResult {
+    let Some(vote) = args.vote else {
+        let message = format!(
+            "found {} of them: give --vote majority or --vote mean, by which they choose a class together",
+            args.model.adapters.len()
+        );
+        return Err(Error::setting("--adapter", message).into());
+    };
+    for (flag, given) in [("--shots", args.shots.shots > 0), ("--out", args.out.is_some())] {
+        if given {
+            let message = "is for one adapter or the base model alone, without --vote";
+            return Err(Error::setting(flag, message).into());
+        }
+    }
+    let set = AdapterSet::open(&args.model)?;
+    if set.names.is_empty() {
+        return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
+    }
+    let AdapterSet { names, sessions } = set;
+    let complete = |session: Session| args.completed(session, renames);
+    let sessions = sessions.into_iter().map(complete).collect::<CliResult<Vec<Session>>>()?;
+    let set = AdapterSet { names, sessions };
+    args.check_task(set.task()?)?;
+    if !args.metric.is_empty() {
+        let message = "scores texts, and a vote chooses a class: score each adapter by itself";
+        return Err(Error::setting("--metric", message).into());
+    }
+    let by = match (args.rank_classes, args.max_new_tokens) {
+        (Some(by), _) => Some(By::Rank(by)),
+        (None, Some(limit)) => Some(By::Writing(limit, args.num_beams)),
+        (None, None) => None,
+    };
+    let asked = score::Asked {
+        text: &args.text,
+        votes: &[vote.into()],
+        by,
+        batch_size: args.batch_size,
+        padding: side,
+    };
+    asked.check(&set)?;
+    let records = set.read(&args.data, &args.text)?;
+    if args.rank_classes.is_some() {
+        rankable(set.labels(0), &records)?;
+    }
+    let records = args.rows(&set.sessions[0]).renamed(records, renames)?;
+    let signals = Signals::follow(AFTER_BATCH);
+    let scored = asked.score(&set, &records, &signals).map_err(|error| match error {
+        CliError::Failed(error @ Error::Stopped { .. }) => interrupted(error, &signals),
+        CliError::Failed(error) => args.rows(&set.sessions[0]).with_way_out(error, &records).into(),
+        other => other,
+    })?;
+    if let Some(path) = &args.predictions {
+        atomic::write_file(path, format.text(scored.rows).as_bytes())?;
+    }
+    let report = scored.report.filter(|_| args.report);
+    if args.json {
+        let report = report.as_ref().map(|report| report_json(report, set.labels(0)));
+        return Ok(output::line(scored.table.json(report.as_ref()))?);
+    }
+    output::line(scored.table.text())?;
+    if let Some(report) = &report {
+        output::line("")?;
+        output::line(shown_report(report, set.labels(0)))?;
     }
     Ok(())
 }
@@ -347,6 +452,27 @@ impl EvalArgs {
             (None, Some(_)) => Some("generated"),
             (None, None) => None,
         }
+    /// A session with what the flags say of classes. Where labels are renamed, a task of other data does not replace the
+    /// classes that an adapter remembers.
+    fn completed(&self, session: Session, renames: &LabelRenames) -> CliResult<Session> {
+        let session = session
+            .with_labels(self.labels.as_deref())?
+            .with_problem_type(self.problem_type)?
+            .with_skip_unlabelled(self.skip_unlabelled);
+        let keeps = self.labels.is_some() || !renames.is_empty();
+        Ok(session.with_task_labels(&self.text, keeps)?)
+    }
+
+    /// What labels of the rows are called, by the flags and by the task that they name.
+    fn renames(&self) -> CliResult<LabelRenames> {
+        let file = self.text.task_file.as_deref().map(TaskFile::open).transpose()?;
+        let of_task = file.and_then(|file| file.rename_labels);
+        Ok(self.renames.renames(of_task.as_ref())?)
+    }
+
+    /// The rows that a session scores.
+    fn rows<'a>(&'a self, session: &'a Session) -> ScoredRows<'a> {
+        ScoredRows { session, text: &self.text, data: &self.data }
     }
 
     /// Refuses what a task does not have.

@@ -1,6 +1,6 @@
 //! `peft predict`: labels, tags or answers, with their probabilities.
 
-use std::{ops::Range, path::PathBuf};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use peft_core::{
@@ -18,6 +18,10 @@ use crate::{
     decoder_start,
     decoding::{Purpose, settle},
     end_token,
+    ensemble::{
+        heads::{BATCHES_TOGETHER, Voters},
+        score::cannot_vote,
+    },
     error::CliResult,
     flags::{
         choices::{at_least_one, parse_value},
@@ -117,10 +121,6 @@ pub struct PredictArgs {
     batch_size: usize,
 }
 
-/// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by a run that
-/// dies.
-const BATCHES_TOGETHER: usize = 8;
-
 /// Runs the command.
 ///
 /// # Errors
@@ -144,9 +144,13 @@ pub fn run(args: &PredictArgs) -> CliResult {
         },
         Task::QuestionAns => answer(args, set),
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
+            let votes = match args.vote {
+                Some(_) => ", and `peft eval --vote` for a vote on their classes",
+                None => "",
+            };
             return Err(Error::Mismatch(format!(
-                "predict is for classification and qa; for {other} use `peft generate`, or --rank-classes for the likeliest \
-                 of given classes"
+                "predict is for classification and qa; for {other} use `peft generate`{votes}, or --rank-classes for the \
+                 likeliest of given classes"
             ))
             .into());
         }
@@ -254,7 +258,8 @@ impl PredictArgs {
 /// One adapter's answers to questions.
 fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
     if args.vote.is_some() {
-        return Err(Error::setting("--vote", "not used by qa").into());
+        let reason = cannot_vote(Task::QuestionAns).unwrap_or_default();
+        return Err(Error::setting("--vote", reason).into());
     }
     let session = set.only("qa")?;
     let records = match args.asked.row(std::slice::from_ref(&session), &args.rows)? {
@@ -389,30 +394,17 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
         let message = format!("not used by {}: a vote chooses one class", session.problem_type);
         return Err(Error::setting("--vote", message).into());
     }
-    let order = set.same_classes()?;
     let rows = Worded::new(args.read(set)?, set.task()?, &set.field_names(&args.rows));
     let records = rows.encoded();
-    let count = set.sessions.len();
-    // Each adapter reads the rows as its own training rows were encoded.
-    let (mut examples, mut names) = (Vec::new(), FieldNames::default());
-    for member in 0..count {
-        let own = vec![member; records.len()];
-        let (encoded, mut found) = set.encode(records, &own, &args.rows)?;
-        examples.push(encoded);
-        names = found.swap_remove(member);
-    }
+    let voters = Voters::new(set, records, &args.rows, false)?.with_batch_size(args.batch_size);
+    let first = Arc::clone(voters.rows());
+    let (examples, names) = (&first.examples, &first.fields);
     let of_first = vec![0; records.len()];
-    let references = args.references(set, &rows.given, &of_first, std::slice::from_ref(&names))?;
-    let model = set.multi_adapter()?.with_batch_size(args.batch_size.saturating_mul(count));
+    let references = args.references(set, &rows.given, &of_first, std::slice::from_ref(names))?;
     let labels = set.labels(0);
     // The answers of all adapters to a row.
     let line = |row: usize, of_members: &[PerPosition]| -> CliResult<Map<String, Value>> {
         let places = of_members[0].len();
-        if let Some(other) = of_members.iter().position(|answer| answer.len() != places) {
-            let name = &set.names[other];
-            let message = format!("{name} was trained on rows that were made or cut differently");
-            return Err(records[row].error(message).into());
-        }
         let at = |place: usize| -> PerPosition {
             of_members.iter().map(|answer| answer[place].clone()).collect()
         };
@@ -427,30 +419,17 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
             fields.insert("votes".into(), votes.collect());
             fields
         } else {
-            let words = words_of(&rows, row, &examples[0][row], &names);
-            tags(&examples[0][row], labels, &chosen, &words, args.shown())
+            let words = words_of(&rows, row, &examples[row], names);
+            tags(&examples[row], labels, &chosen, &words, args.shown())
         };
         references.add(row, &mut fields);
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
     args.write(&set.sessions, records.len(), |output, watch| {
-        let model = model.with_watch(watch);
-        for part in args.parts(records.len()) {
-            let of_part = examples.iter().flat_map(|own| &own[part.clone()]);
-            let of_part: Vec<Example> = of_part.cloned().collect();
-            let of_row: Vec<usize> =
-                (0..count).flat_map(|member| part.clone().map(move |_| member)).collect();
-            let answers = model.answer(&of_part, &of_row)?;
-            for (index, row) in part.clone().enumerate() {
-                let of_members: Vec<PerPosition> = (0..count)
-                    .map(|member| {
-                        let answer = &answers[member * part.len() + index];
-                        let reorder =
-                            |p: &Vec<f32>| order[member].iter().map(|class| p[*class]).collect();
-                        answer.iter().map(reorder).collect()
-                    })
-                    .collect();
+        let voters = voters.with_watch(watch);
+        for part in voters.parts() {
+            for (row, of_members) in part.clone().zip(voters.answer(part)?) {
                 output.add(line(row, &of_members)?)?;
             }
         }

@@ -16,7 +16,7 @@ use crate::{
     screen::rows::INTERVAL,
     signals::{AFTER_STEP, Signals},
     sweep::{Plan, Shard, SweepFile, There, Work, check},
-    training::{file_names::RUN_FILE, run_result::Ending},
+    training::{file_names::RUN_FILE, run_result::Ending, shared::Shared},
 };
 
 /// Makes the runs that a file asks for, and compares them.
@@ -121,6 +121,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         halving: file.halving.clone(),
         signals: signals.clone(),
         every: Duration::from_secs(args.log_every),
+        shared: &Shared::default(),
     };
     let ended = work.run(&mine, already);
     let command = format!("peft sweep {} --out {}", quoted(&args.file), quoted(&out));

@@ -14,6 +14,7 @@ use crate::{
     commands::recipes,
     constant,
     device::{self, Backend},
+    ensemble::train::{self as ensemble, Ensemble},
     error::{CliError, CliResult},
     output,
     recipes::{
@@ -48,6 +49,8 @@ use crate::{
 ///   peft train --recipe liu2022-superglue \
 ///     --model models/roberta --train rte.jsonl \
 ///     --out runs/rte --epochs 10
+///   peft train --config runs/intent/run.toml \
+///     --out runs/five --ensemble 5
 ///   peft train --out runs/intent --resume
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -100,6 +103,16 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         check_required(&settings)?;
     }
     let out = Settings::required(&settings.out, "--out")?.clone();
+    let is_ensemble = settings.ensemble.is_some() || (args.resume && ensemble::is_there(&out));
+    if args.overwrite && (is_ensemble || ensemble::is_there(&out)) {
+        let message = "not used for an ensemble, whose folder holds several runs: remove the folder, or give another --out";
+        return Err(Error::setting("--overwrite", message).into());
+    }
+    if is_ensemble {
+        let (resume, device, json) = (args.resume, args.device, args.json);
+        let every = Duration::from_secs(args.log_every);
+        return Ensemble { settings, resume, device, every, json }.train();
+    }
     // Held until the adapter is saved: one process at a time.
     let lock = Arc::new(FolderLock::new(&out)?);
     if let Some(warning) = lock.warning() {

@@ -264,6 +264,18 @@ impl Session {
         self.encode_rows(first, records.iter().cloned().map(Ok), how, targets)
     }
 
+    /// What the fields that are read of rows are called.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the file, and what its rows lack.
+    pub fn names_of_fields(&self, records: &[Record], text: &TextArgs) -> Result<FieldNames> {
+        let first: Vec<Record> = records.iter().take(FIRST_ROWS).cloned().collect();
+        let known = self.known(text)?;
+        Ok(find_fields(&first, &known.wanted(self.task()?, true))?.names)
+    }
+
+
     /// Encodes rows, the first of which tell which fields there are.
     fn encode_rows(
         &self,

@@ -145,6 +145,10 @@ settings! {
     /// Folder of the run, and of the adapter that it makes.
     #[arg(long, value_name = "DIR", help_heading = "What to train")]
     out: PathBuf,
+    /// Train N adapters, with the seed and the N - 1 next ones, each in a folder of its own in --out, and score them and
+    /// their votes on the validation rows (docs/ENSEMBLES.md). --resume goes on with them.
+    #[arg(long, value_name = "N", help_heading = "What to train", show_default = "one adapter, in --out itself")]
+    ensemble: usize,
 
     /// Number of virtual tokens (P).
     #[arg(long, value_name = "P", help_heading = "Method", show_default = MethodName::default_of_each(

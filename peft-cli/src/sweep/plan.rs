@@ -87,7 +87,13 @@ impl Plan {
                 let key = flag.trim_start_matches('-');
                 return Err(refuse(format!("{name}: `{key}` is missing, which every run needs")));
             }
-            let settings = checked(all)
+            if all.ensemble.is_some() {
+                return Err(refuse(format!(
+                    "{name}: `ensemble` is for peft train; here several seeds are seed = [1, 2, 3] in [grid]"
+                )));
+            }
+            let settings = complete(all)
+                .and_then(checked)
                 .map_err(|error| refuse(format!("{name}: {}", message::of_library(&error))))?;
             if file.halving.is_some() && settings.valid.is_none() && settings.valid_split.is_none()
             {
@@ -104,6 +110,29 @@ impl Plan {
         runs.sort_by_cached_key(place);
         let repeated = file.search.as_ref().map_or(0, |search| search.count - search.draws().len());
         Ok(Self { runs, repeated })
+    }
+
+    /// Runs that differ by their seed: that of the settings, which are complete, and the next ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the setting that cannot be used.
+    pub fn of_seeds(settings: &Settings, out: &Path, count: usize) -> Result<Self> {
+        let first = settings.seed();
+        if first.checked_add(count as u64).is_none_or(|last| i64::try_from(last).is_err()) {
+            let message =
+                format!("found {first}, so that {count} seeds from there on are too large");
+            return Err(Error::setting("--seed", message));
+        }
+        let run = |seed: u64| {
+            let name = format!("seed={seed}");
+            let folder = out.join(&name);
+            let (out, seed) = (Some(folder.clone()), Some(seed));
+            let settings = checked(Settings { ensemble: None, out, seed, ..settings.clone() })?;
+            Ok(Planned { name, folder, settings })
+        };
+        let runs = (first..first + count as u64).map(run).collect::<Result<_>>()?;
+        Ok(Self { runs, repeated: 0 })
     }
 
     /// What is in the folder of each run.
@@ -141,7 +170,7 @@ impl Plan {
         };
         others.truncate(NAMED);
         Err(Error::Mismatch(format!(
-            "the file of the sweep was changed, or its folder is that of another: runs are there with other settings\n  \
+            "runs are there with other settings: what is asked for was changed, or the folder is that of other runs\n  \
              {}{more}\ngive another --out, or remove the folders that are to be made anew",
             others.join("\n  ")
         )))
@@ -155,7 +184,7 @@ impl Plan {
 
 /// Checks everything that needs no model.
 fn checked(settings: Settings) -> Result<Settings> {
-    let settings = resolve(complete(settings)?)?;
+    let settings = resolve(settings)?;
     let task = *Settings::required(&settings.task, "--task")?;
     train_config(&settings, task)?;
     check_uses(&settings, task)?;
@@ -269,10 +298,26 @@ mod tests {
             (&format!("{FILE}[grid]\nlr = [0.1, -1]"), "lr=-1"),
             (&format!("{FILE}[grid]\nlr = [0.1, 0.10]"), "asks for lr=0.1 more than once"),
             (&format!("{FILE}[halving]\nat = [0.5]"), "run: [halving] needs validation rows"),
+            (&format!("{FILE}ensemble = 3\n"), "run: `ensemble` is for peft train"),
         ] {
             let found = said(text);
             assert!(found.contains(says), "{found}");
         }
+    }
+
+    #[test]
+    fn seeds_follow_each_other() {
+        let settings: Settings = toml::from_str(FILE).unwrap();
+        let settings = Settings { ensemble: Some(3), ..settings };
+        let plan = Plan::of_seeds(&settings, Path::new("out"), 3).unwrap();
+        let of = |run: &Planned| (run.name.clone(), run.settings.seed, run.settings.ensemble);
+        let first = settings.seed();
+        for (place, run) in plan.runs.iter().enumerate() {
+            let seed = first + place as u64;
+            assert_eq!(of(run), (format!("seed={seed}"), Some(seed), None));
+        }
+        let large = Settings { seed: Some(i64::MAX as u64), ..settings };
+        assert!(Plan::of_seeds(&large, Path::new("out"), 3).is_err());
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Work<'a> {
     pub signals: Signals,
     /// Time between two lines without a terminal.
     pub every: Duration,
+    /// What its runs share.
+    pub shared: &'a Shared,
 }
 
 /// What a sweep has come to.
@@ -87,7 +89,7 @@ impl Work<'_> {
     pub fn run(&self, places: &[usize], already: usize) -> Ended {
         let todo = places.len().saturating_sub(already);
         let screen = Screen::new((places.len(), already, todo), self.every, self.signals.bars());
-        let shared = Shared::default();
+        let shared = self.shared;
         let mut places = places.to_vec();
         let mut failed = Vec::new();
         for (halving, part) in self
@@ -95,7 +97,7 @@ impl Work<'_> {
             .iter()
             .flat_map(|halving| halving.at.iter().map(move |part| (halving, part)))
         {
-            let mut ended = self.make(&places, Some(*part), &shared, &screen);
+            let mut ended = self.make(&places, Some(*part), shared, &screen);
             failed.append(&mut ended.failed);
             // Who goes on is known once all have come so far; those that failed have no score.
             if ended.interrupted || !ended.in_use.is_empty() {
@@ -109,7 +111,7 @@ impl Work<'_> {
                 return Ended { failed, ..Ended::default() };
             }
         }
-        let mut ended = self.make(&places, None, &shared, &screen);
+        let mut ended = self.make(&places, None, shared, &screen);
         failed.append(&mut ended.failed);
         Ended { failed, ..ended }
     }

@@ -21,6 +21,14 @@ pub fn complete(mut given: Settings) -> Result<Settings> {
         };
     };
     let file = TaskFile::open(named)?;
+    if file.rename_labels.is_some() {
+        let message = format!(
+            "{} has rename_labels, which are for rows to score by the classes of an adapter (peft eval); classes of rows to \
+             learn are named by the step `words`",
+            named.display()
+        );
+        return Err(Error::setting("--task-file", message));
+    }
     let of_recipe = match &given.recipe {
         Some(name) => Recipe::named(name)?.settings().task,
         None => None,
@@ -82,6 +90,11 @@ mod tests {
             "--task: found qa, the task superglue-rte is for seq2seq-lm, causal-lm or seq-cls";
         assert_eq!(error, says);
         assert_eq!(of("task_file = \"glue-cola\"\ntask = \"seq-cls\"").unwrap().best_metric, None);
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own.toml");
+        std::fs::write(&own, "task = \"qa\"\n[rename_labels]\na = \"b\"\n[qa]").unwrap();
+        let error = of(&format!("task_file = {own:?}")).unwrap_err().to_string();
+        assert!(error.contains("has rename_labels, which are for rows to score"), "{error}");
         let error = of("data_dir = \"d\"").unwrap_err().to_string();
         assert!(error.starts_with("--data-dir: needs --task-file"), "{error}");
     }

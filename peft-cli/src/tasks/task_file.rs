@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::shipped::SHIPPED;
 use crate::{
+    label_renames::Pairs,
     nearest::{did_you_mean, nearest},
     scoring::{Asked, Kind, Metric},
     settings::Settings,
@@ -60,6 +61,9 @@ pub struct TaskFile {
     pub about: String,
     /// The names of its classes, or what a language model answers, separated by commas.
     pub labels: Option<String>,
+    /// What the labels of its rows are called by the classes of an adapter that was trained on other data; for rows to
+    /// score.
+    pub rename_labels: Option<Pairs>,
     /// Metrics of the texts that are written, beside those of every text.
     pub metrics: Vec<Asked>,
     /// The field that says whether the words of a row's target are what a pronoun stands for, if they need not be.
@@ -82,6 +86,7 @@ struct Raw {
     about: String,
     task: String,
     labels: Option<String>,
+    rename_labels: Option<Pairs>,
     metric: Option<String>,
     referent: Option<String>,
     #[serde(default)]
@@ -152,6 +157,9 @@ impl TaskFile {
         let metrics = raw.metric.as_deref().map(text_metrics).transpose().map_err(&wrong)?;
         let parse = |text: &String| Template::parse(text, "group");
         let group = raw.group.iter().map(parse).collect::<Result<Vec<_>>>();
+        if let Some(pairs) = &raw.rename_labels {
+            pairs.renames().map_err(|error| wrong(error.to_string()))?;
+        }
         let mut kinds: Vec<(Task, Settings)> = [
             (Task::CausalLm, raw.causal_lm),
             (Task::Seq2SeqLm, raw.seq2seq_lm),
@@ -187,6 +195,7 @@ impl TaskFile {
             text: text.to_string(),
             about: raw.about,
             labels: raw.labels,
+            rename_labels: raw.rename_labels,
             metrics: metrics.unwrap_or_default(),
             referent: raw.referent,
             steps,
@@ -352,6 +361,10 @@ mod tests {
             (
                 "task = \"qa\"\nmetric = \"f1\"\n[qa]",
                 "metric: found `f1`, expected metrics of texts",
+            ),
+            (
+                "task = \"qa\"\n[rename_labels]\na = \"b\"\n\" a\" = \"c\"\n[qa]",
+                "two new names for the label `a`",
             ),
             ("task = ", "own.toml"),
         ] {

@@ -93,7 +93,7 @@ impl Memory {
 
 /// The memory of the program once the model was loaded.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AfterLoading {
+pub(crate) struct AfterLoading {
     /// Its own.
     own: Option<u64>,
     /// By how much its own has grown with the model.

@@ -2,6 +2,8 @@
 
 /// The settings of the run.
 pub(crate) const RUN_FILE: &str = "run.toml";
+/// The settings of several runs that differ by their seed, in the folder above theirs.
+pub(crate) const ENSEMBLE: &str = "ensemble.toml";
 /// One JSON line per step.
 pub(crate) const METRICS: &str = "metrics.jsonl";
 /// One JSON line per evaluation.

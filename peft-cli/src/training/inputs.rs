@@ -37,7 +37,7 @@ use crate::{
 
 /// A base model, which several runs may share.
 #[derive(Clone, Debug)]
-pub(super) struct Base {
+pub(crate) struct Base {
     /// The model.
     pub loaded: Arc<Loaded>,
     /// Its folder.

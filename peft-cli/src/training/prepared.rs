@@ -8,7 +8,7 @@ use std::{
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
-    Adapter, ContextBudget, Mode, PeftMethod, Result, Task,
+    Adapter, ContextBudget, Mode, PeftMethod, ProblemType, Result, Task,
     adapter::FolderLock,
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
@@ -336,6 +336,11 @@ impl PreparedRun {
                 "note: some weights of the base model are not those that the adapter of --init-adapter was trained on",
             );
         }
+    }
+
+    /// What the outputs of a classifier of rows mean.
+    pub fn problem_type(&self) -> ProblemType {
+        self.config.problem_type
     }
 
     /// The steps that are planned.

@@ -13,7 +13,7 @@ use peft_core::{
 };
 
 use super::{
-    file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RUN_FILE},
+    file_names::{CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, RUN_FILE},
     overwrite,
     run_result::RunResult,
     step_lines,
@@ -134,6 +134,12 @@ impl RunFolder {
 ///
 /// [`CliError::Usage`].
 pub fn refuse_existing(out: &Path) -> CliResult {
+    if out.join(ENSEMBLE).exists() {
+        return Err(CliError::Usage(format!(
+            "--out {}: holds an ensemble already; use --resume to continue it, or another --out",
+            out.display()
+        )));
+    }
     let holds = |name: &&str| out.join(name).exists();
     let log = || [METRICS, EVALUATIONS].into_iter().find(|name| has_content(&out.join(name)));
     let found = [RUN_FILE, Adapter::CONFIG, CHECKPOINTS].into_iter().find(holds).or_else(log);

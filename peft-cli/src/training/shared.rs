@@ -54,8 +54,8 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// As for [`Base::load`].
-    pub(super) fn base(&self, settings: &Settings, device: &Device) -> CliResult<Base> {
+    /// Returns an error naming the file, key or tensor that is wrong.
+    pub(crate) fn base(&self, settings: &Settings, device: &Device) -> CliResult<Base> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = of_base(settings);
         if let Some((_, base)) = kept.base.as_ref().filter(|(known, _)| *known == wanted) {
@@ -144,6 +144,7 @@ fn of_rows(settings: &Settings) -> Settings {
         recipe: None,
         method: None,
         out: None,
+        ensemble: None,
         num_virtual_tokens: None,
         init: None,
         init_text: None,

@@ -40,18 +40,35 @@ impl Assessment {
         loss: f64,
         answers: &[Pairs],
     ) -> Result<Self> {
+        let mut metrics = Metrics::from_iter([("loss", loss)]);
+        if task.is_language_model() {
+            metrics.insert("perplexity", perplexity(loss));
+        }
+        let found = Self::of_choices(task, labels, answers)?;
+        metrics.extend(found.metrics.iter());
+        Ok(Self { metrics, ..found })
+    }
+
+    /// What classes show that were chosen in whatever way, such as by a vote, so that there is no loss: for each example
+    /// the chosen and the correct class of each of its targets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`](crate::Error::Mismatch) if there are none.
+    pub fn of_choices(
+        task: Task,
+        labels: Option<&Labels>,
+        answers: &[Vec<(usize, usize)>],
+    ) -> Result<Self> {
         let report = report(task, labels, answers)?;
-        let metrics = scores(task, loss, answers, report.as_ref())?;
+        let metrics = scores(task, answers, report.as_ref())?;
         Ok(Self { metrics, constant: constant::of_classes(task, answers), report })
     }
 }
 
-/// The scores of a task whose mean loss is `loss`, from the [`Pairs`] of each example.
-fn scores(task: Task, loss: f64, answers: &[Pairs], report: Option<&Report>) -> Result<Metrics> {
-    let mut metrics = Metrics::from_iter([("loss", loss)]);
-    if task.is_language_model() {
-        metrics.insert("perplexity", perplexity(loss));
-    }
+/// The scores of a task but its loss, from the [`Pairs`] of each example.
+fn scores(task: Task, answers: &[Pairs], report: Option<&Report>) -> Result<Metrics> {
+    let mut metrics = Metrics::new();
     let (classes, targets): (Vec<_>, Vec<_>) = answers.iter().flatten().copied().unzip();
     match task {
         Task::CausalLm => {}

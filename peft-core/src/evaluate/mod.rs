@@ -41,4 +41,4 @@ pub use predictor::Predictor;
 pub use rows::RowsRead;
 pub use spans::{Answer, NullAnswer, questions};
 pub use values::THRESHOLD;
-pub use vote::Vote;
+pub use vote::{Vote, plurality};

@@ -3,9 +3,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `labels/collect.rs` | [`collect_labels`]: the list that the rows of a file make |
+//! | `labels/rename.rs` | [`LabelRenames`]: other names for the classes of rows |
 //! | `labels/unlabelled.rs` | what stands for no label |
 
 mod collect;
+mod rename;
 mod unlabelled;
 
 use std::slice::from_ref;
@@ -13,6 +15,7 @@ use std::slice::from_ref;
 use serde_json::Value;
 
 pub use collect::collect_labels;
+pub use rename::{LabelRenames, Renamed};
 pub use unlabelled::is_unlabelled;
 
 pub(super) use unlabelled::{

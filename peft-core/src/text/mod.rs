@@ -39,7 +39,9 @@ pub use detect::{FIRST_ROWS, FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig, Needs, Supplies};
 pub use fields::{FieldNames, Role};
 pub use guard::panics_become_errors;
-pub use labels::{are_class_numbers, collect_labels, is_unlabelled, label_text, renumbered};
+pub use labels::{
+    LabelRenames, Renamed, are_class_numbers, collect_labels, is_unlabelled, label_text, renumbered,
+};
 pub use ordered::Ordered;
 pub use read::{
     Content, FoundFiles, ReadOptions, Records, content, find_files, read_records, text_lines,

@@ -1,0 +1,213 @@
+//! The members of an ensemble and their votes, on rows with targets.
+
+use peft_core::{
+    Error, PaddingSide, Result, Task,
+    data::Labels,
+    evaluate::{Assessment, Report, RowsRead, Vote},
+    metrics::Metrics,
+    text::Record,
+};
+use serde_json::{Map, Value};
+
+use super::{
+    heads::Voters,
+    table::Table,
+    texts::{self, Named},
+};
+use crate::{
+    adapter_set::AdapterSet,
+    class_texts::{
+        ranked::RankBy,
+        scores::{Answer, scores},
+        written::scores_of_written,
+    },
+    decoder_start,
+    decoding::{Purpose, settle},
+    end_token,
+    error::CliResult,
+    flags::decoding::DecodingArgs,
+    screen::rows::RowsDone,
+    signals::Signals,
+    text_settings::TextArgs,
+};
+
+/// How a language model names a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The likeliest of the classes.
+    Rank(RankBy),
+    /// It writes one, in so many new tokens at most, with so many beams if they are given.
+    Writing(usize, Option<usize>),
+}
+
+/// What is asked of an ensemble.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// How its rows are read.
+    pub text: &'a TextArgs,
+    /// How it votes.
+    pub votes: &'a [Vote],
+    /// How a language model names classes.
+    pub by: Option<By>,
+    /// Rows per batch.
+    pub batch_size: usize,
+    /// Side of the padding.
+    pub padding: PaddingSide,
+}
+
+/// What an ensemble scores.
+#[derive(Debug)]
+pub struct Scored {
+    /// The scores of members and votes.
+    pub table: Table,
+    /// Those of the first vote class by class, where a head chooses.
+    pub report: Option<Report>,
+    /// What a language model answers to each row.
+    pub rows: Vec<Map<String, Value>>,
+}
+
+impl Asked<'_> {
+    /// Refuses an ensemble whose answers cannot be voted on, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`].
+    pub fn check(&self, set: &AdapterSet) -> Result<()> {
+        let refuse = |message: String| Err(Error::setting("--vote", message));
+        let task = set.task()?;
+        if let Some(reason) = cannot_vote(task) {
+            return refuse(reason.into());
+        }
+        if let Some(session) = set.sessions.iter().find(|one| one.problem_type.has_values()) {
+            return refuse(format!(
+                "not used by {}: a vote chooses one class a row",
+                session.problem_type
+            ));
+        }
+        if !task.is_language_model() {
+            return Ok(());
+        }
+        if set.sessions.iter().any(|session| session.labels.is_none()) {
+            return refuse(FREE_TEXT.into());
+        }
+        match self.by {
+            None => refuse(
+                "a language model names classes with --rank-classes (the likeliest of them) or --max-new-tokens (it writes \
+                 one): give either of them"
+                    .into(),
+            ),
+            Some(By::Writing(..)) if self.votes.contains(&Vote::Mean) => refuse(
+                "texts that were written have no probabilities to average: give --vote majority, or --rank-classes in \
+                 place of --max-new-tokens"
+                    .into(),
+            ),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Scores the members of a set and their votes.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check); an error naming the file and line that is wrong; [`Error::Stopped`] if a signal came.
+    pub fn score(
+        &self,
+        set: &AdapterSet,
+        records: &[Record],
+        signals: &Signals,
+    ) -> CliResult<Scored> {
+        self.check(set)?;
+        set.same_classes()?;
+        let labels = set.labels(0);
+        let scored = match (self.by, labels) {
+            (Some(by), Some(labels)) if set.task()?.is_language_model() => {
+                self.of_texts(set, records, (by, labels), signals)?
+            }
+            _ => self.of_heads(set, records, signals)?,
+        };
+        set.sessions.iter().try_for_each(|session| session.check_base_sum())?;
+        Ok(scored)
+    }
+
+    fn of_heads(
+        &self,
+        set: &AdapterSet,
+        records: &[Record],
+        signals: &Signals,
+    ) -> CliResult<Scored> {
+        let tell = |_, _| signals.flow();
+        let voters = Voters::new(set, records, self.text, true)?;
+        let voters = voters.with_batch_size(self.batch_size).with_padding(self.padding);
+        let voters = voters.with_watch(RowsRead(&tell));
+        let done = RowsDone::new("eval", voters.rows().examples.len(), &signals.bars());
+        let [members, votes] = voters.choose(self.votes, |rows| done.set(rows))?;
+        drop(done);
+        let (task, labels) = (set.task()?, set.labels(0));
+        let assess = |answers: &Vec<_>| Assessment::of_choices(task, labels, answers);
+        let of_members = members.iter().map(assess).collect::<Result<Vec<_>>>()?;
+        let of_votes = votes.iter().map(assess).collect::<Result<Vec<_>>>()?;
+        let report = of_votes.first().and_then(|found| found.report.clone());
+        let metrics = |all: Vec<Assessment>| all.into_iter().map(|found| found.metrics);
+        let table = self.table(set, metrics(of_members), metrics(of_votes));
+        Ok(Scored { table, report, rows: Vec::new() })
+    }
+
+    fn of_texts(
+        &self,
+        set: &AdapterSet,
+        records: &[Record],
+        (by, labels): (By, &Labels),
+        signals: &Signals,
+    ) -> CliResult<Scored> {
+        let first = &set.sessions[0];
+        let end = end_token::find(&first.base, &first.dir)?;
+        end_token::note(&end, &first.dir);
+        let decoding = match by {
+            By::Rank(_) => DecodingArgs::default(),
+            By::Writing(limit, num_beams) => {
+                DecodingArgs { max_new_tokens: Some(limit), num_beams, ..DecodingArgs::default() }
+            }
+        };
+        let config = settle(&decoding, &first.base, &end, Purpose::Scoring)?
+            .with_batch_size(self.batch_size);
+        decoder_start::note(&first.base);
+        let rows = (records, self.text);
+        let named: Named = match by {
+            By::Rank(by) => texts::ranked(set, labels, rows, (&config, by), self.votes, signals)?,
+            By::Writing(..) => texts::written(set, labels, rows, &config, signals)?,
+        };
+        let groups = first.groups(records, self.text)?;
+        let of = |answers: &Vec<Answer>| match by {
+            By::Rank(_) => scores(answers, labels.len(), groups.as_deref()),
+            By::Writing(..) => scores_of_written(answers, labels.len(), groups.as_deref()),
+        };
+        let table = self.table(set, named.members.iter().map(of), named.votes.iter().map(of));
+        Ok(Scored { table, report: None, rows: named.rows(records, labels) })
+    }
+
+    fn table(
+        &self,
+        set: &AdapterSet,
+        of_members: impl Iterator<Item = Metrics>,
+        of_votes: impl Iterator<Item = Metrics>,
+    ) -> Table {
+        Table {
+            members: set.names.iter().cloned().zip(of_members).collect(),
+            votes: self.votes.iter().copied().zip(of_votes).collect(),
+        }
+    }
+}
+
+/// Why there is no vote on texts.
+pub const FREE_TEXT: &str = "texts that are written freely have no majority and no mean: a vote is on classes, so give them (--labels or \
+                             --task-file), and --rank-classes or --max-new-tokens";
+
+/// Why the adapters of a task cannot vote, if they cannot.
+pub fn cannot_vote(task: Task) -> Option<&'static str> {
+    match task {
+        Task::QuestionAns => Some(
+            "not used by qa, whose answers are places in a text, not classes: score each adapter by itself",
+        ),
+        Task::SeqCls | Task::TokenCls | Task::CausalLm | Task::Seq2SeqLm => None,
+    }
+}

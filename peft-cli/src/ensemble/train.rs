@@ -1,0 +1,292 @@
+//! `peft train --ensemble`: adapters that differ by their seed, trained in one run on one base model and the same rows, and
+//! then their votes on the validation rows (Lester et al. 2021, section 6).
+//!
+//! Each member is a run in a folder of its own, as `peft train` makes it with that seed. `ensemble.toml` in the folder
+//! above has the settings, and is there before the first member; `result.json` has the scores, and is there once all are.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use peft_core::{
+    Error, Result,
+    adapter::{FolderLock, atomic},
+    evaluate::Vote,
+    train::TrainConfig,
+};
+use peft_models::Loaded;
+
+use super::{
+    score::{Asked, By, FREE_TEXT, cannot_vote},
+    table::Table,
+};
+use crate::{
+    adapter_folder,
+    adapter_set::AdapterSet,
+    class_texts::ranked::RankBy,
+    data_files::is_standard_input,
+    device::{self, Backend},
+    error::{CliError, CliResult, in_adapter},
+    flags::choices::PADDING,
+    model_dir::ModelDir,
+    output::{self, quoted},
+    screen::{bar::columns, fact::fact, manners::is_watched},
+    session::Session,
+    settings::{Settings, file},
+    signals::{AFTER_STEP, Signals},
+    sweep::{Plan, There, Work, check},
+    text_settings::TextArgs,
+    training::{
+        PreparedRun,
+        closing::resume_command,
+        file_names::{ENSEMBLE, RESULT, RUN_FILE},
+        run_folder,
+        run_result::{Ending, RunResult},
+        shared::Shared,
+    },
+};
+
+/// The most members.
+const MOST: usize = 1000;
+
+/// An ensemble to train.
+#[derive(Debug)]
+pub struct Ensemble {
+    /// The settings that are given.
+    pub settings: Settings,
+    /// Whether one that is there goes on.
+    pub resume: bool,
+    /// The backend.
+    pub device: Option<Backend>,
+    /// Time between two lines about progress, without a terminal.
+    pub every: Duration,
+    /// Whether scores are printed as JSON.
+    pub json: bool,
+}
+
+/// Whether a folder holds an ensemble.
+pub fn is_there(out: &Path) -> bool {
+    out.join(ENSEMBLE).exists()
+}
+
+impl Ensemble {
+    /// Trains the members that have not ended, scores them and their votes, and prints the table.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the settings, the model or the rows cannot be used, if a member fails or diverges, or a signal
+    /// came; what was made is saved then.
+    pub fn train(self) -> CliResult {
+        let Self { mut settings, resume, every, json, .. } = self;
+        let out = Settings::required(&settings.out, "--out")?.clone();
+        let lock = FolderLock::new(&out)?;
+        if let Some(warning) = lock.warning() {
+            output::note(format!("note: {warning}"));
+        }
+        match resume {
+            true => settings = continued(settings, settings_of(&out)?, &out)?,
+            false => run_folder::refuse_existing(&out)?,
+        }
+        settings.out = Some(out.clone());
+        let count = check_settings(&settings)?;
+        let plan = Plan::of_seeds(&settings, &out, count)?;
+        let there = plan.there()?;
+        let device = device::choose(self.device)?;
+        let shared = Shared::default();
+        let already = there.iter().filter(|there| matches!(there, There::Ended(_))).count();
+        if already < count {
+            let first = PreparedRun::sharing(plan.runs[0].settings.clone(), &device, &shared)?;
+            if first.problem_type().has_values() {
+                let message =
+                    format!("not used by {}: a vote chooses one class a row", first.problem_type());
+                return Err(Error::setting("--ensemble", message).into());
+            }
+            let columns = is_watched().then(columns);
+            let facts = first.opening().facts();
+            facts.into_iter().for_each(|(name, text)| output::note(fact(name, &text, columns)));
+            let ended = match already {
+                0 => String::new(),
+                already => format!(", {already} of them ended already"),
+            };
+            output::note(format!("{count} adapters in {}{ended}", out.display()));
+        }
+        // From here on --resume knows what was asked.
+        let text = file::to_run_file(&settings, &out);
+        atomic::write_file(&out.join(ENSEMBLE), text.as_bytes())?;
+        let signals = Signals::follow(AFTER_STEP);
+        let work = Work {
+            plan: &plan,
+            device: device.clone(),
+            jobs: 1,
+            halving: None,
+            signals: signals.clone(),
+            every,
+            shared: &shared,
+        };
+        let places: Vec<usize> = (0..count).collect();
+        check(&work.run(&places, already), &signals, &resume_command(&out))?;
+        for run in &plan.runs {
+            check_finished(&run.name, &run.folder)?;
+        }
+        let base = shared.base(&settings, &device)?;
+        let set = members(&plan, (&base.loaded, &base.dir), &device)?;
+        let valid = settings.valid.clone().unwrap_or_default();
+        let table = scores(&set, &settings, &valid, &signals)?;
+        let text = format!("{}\n", table.result(Ending::Finished));
+        atomic::write_file(&out.join(RESULT), text.as_bytes())?;
+        match json {
+            true => output::line(table.json(None))?,
+            false => output::line(table.text())?,
+        }
+        let folders = plan.runs.iter().map(|run| format!(" --adapter {}", quoted(&run.folder)));
+        let model = settings.model.as_deref().map(quoted).unwrap_or_default();
+        let by = if set.task()?.is_language_model() { " --rank-classes" } else { "" };
+        output::next(
+            "next: ",
+            &format!(
+                "peft eval --model {model}{} --vote majority{by} --data ROWS.jsonl",
+                folders.collect::<String>()
+            ),
+        );
+        Ok(())
+    }
+}
+
+/// The settings of the ensemble in a folder.
+fn settings_of(out: &Path) -> CliResult<Settings> {
+    let path = out.join(ENSEMBLE);
+    if path.exists() {
+        return Ok(file::load(&path)?);
+    }
+    let message = match out.join(RUN_FILE).exists() {
+        true => format!(
+            "--ensemble: {} holds a run of one adapter: --resume continues it without --ensemble; an ensemble needs \
+             another --out",
+            out.display()
+        ),
+        false => format!(
+            "--resume: {} holds no ensemble ({} is missing); without --resume a new one is started",
+            out.display(),
+            path.display()
+        ),
+    };
+    Err(CliError::Usage(message))
+}
+
+/// What is given, completed from the ensemble that goes on; there may be more members than it had.
+fn continued(given: Settings, earlier: Settings, out: &Path) -> Result<Settings> {
+    match given.seed {
+        Some(seed) if seed != earlier.seed() => {
+            let message = format!(
+                "found {seed}, but the adapters in {} begin with seed {}: give another --out",
+                out.display(),
+                earlier.seed()
+            );
+            Err(Error::setting("--seed", message))
+        }
+        _ => Ok(given.or(earlier)),
+    }
+}
+
+/// Refuses settings that an ensemble cannot use, before anything is loaded. Returns the number of members.
+fn check_settings(settings: &Settings) -> Result<usize> {
+    let refuse = |flag: &str, message: String| Err(Error::setting(flag, message));
+    let count = settings.ensemble.unwrap_or_default();
+    if !(2..=MOST).contains(&count) {
+        return refuse("--ensemble", format!("found {count}, expected 2 to {MOST} adapters"));
+    }
+    if settings.valid_split.is_some() {
+        let message = "not used with --ensemble: each seed would hold out other rows, and their vote would be scored on \
+                       rows that some of them learnt; give a file (--valid)";
+        return refuse("--valid-split", message.into());
+    }
+    let Some(valid) = &settings.valid else {
+        let message =
+            "needs validation rows, on which its members and their vote are scored (--valid)";
+        return refuse("--ensemble", message.into());
+    };
+    if is_standard_input(valid) {
+        let message = "found -, standard input, but with --ensemble the rows are read again to be voted on: give a file";
+        return refuse("--valid", message.into());
+    }
+    if settings.metrics_file.is_some() {
+        let message =
+            "not used with --ensemble: each member writes metrics.jsonl in a folder of its own";
+        return refuse("--metrics-file", message.into());
+    }
+    let task = *Settings::required(&settings.task, "--task")?;
+    if let Some(reason) = cannot_vote(task) {
+        return refuse("--ensemble", reason.into());
+    }
+    if task.is_language_model() && settings.labels.is_none() {
+        return refuse("--ensemble", FREE_TEXT.into());
+    }
+    Ok(count)
+}
+
+/// Refuses an ensemble that lacks a member.
+fn check_finished(name: &str, folder: &Path) -> Result<()> {
+    match RunResult::read(folder)?.unwrap_or_default().ending {
+        Ending::Finished => Ok(()),
+        Ending::Diverged => Err(Error::Mismatch(format!(
+            "{name} diverged, so that there is no ensemble: a lower learning rate (--lr, and --head-lr of a head) or \
+             --clip-norm, and another --out, make one"
+        ))),
+        Ending::Begun | Ending::Halted => Err(Error::Mismatch(format!(
+            "{} has not ended, so that there is no ensemble: --resume goes on with it",
+            folder.display()
+        ))),
+    }
+}
+
+/// The members, on the base model that they were trained on.
+fn members(
+    plan: &Plan,
+    (base, dir): (&std::sync::Arc<Loaded>, &ModelDir),
+    device: &burn::tensor::Device,
+) -> CliResult<AdapterSet> {
+    let session = |folder: &PathBuf| -> CliResult<Session> {
+        let adapter = adapter_folder::load(folder, base.config.task())?;
+        let session = Session::new(base.clone(), dir.clone(), Some(adapter), device);
+        Ok(session.map_err(in_adapter(folder))?)
+    };
+    let sessions = plan.runs.iter().map(|run| session(&run.folder)).collect::<CliResult<_>>()?;
+    Ok(AdapterSet { names: plan.runs.iter().map(|run| run.name.clone()).collect(), sessions })
+}
+
+/// The scores of members and of both votes.
+fn scores(
+    set: &AdapterSet,
+    settings: &Settings,
+    valid: &[PathBuf],
+    signals: &Signals,
+) -> CliResult<Table> {
+    let text = TextArgs::default();
+    let records = set.read(valid, &text)?;
+    let defaults = TrainConfig::default();
+    let asked = Asked {
+        text: &text,
+        votes: &[Vote::Majority, Vote::Mean],
+        by: set.task()?.is_language_model().then_some(By::Rank(RankBy::Sum)),
+        batch_size: settings.batch_size.unwrap_or(defaults.batch_size),
+        padding: settings
+            .padding
+            .as_deref()
+            .map(|side| PADDING.parse(side))
+            .transpose()?
+            .unwrap_or(defaults.padding),
+    };
+    let scored = asked.score(set, &records, signals).map_err(|error| match error {
+        CliError::Failed(Error::Stopped { .. }) => {
+            let out = settings.out.as_deref().unwrap_or(Path::new(""));
+            let message = format!(
+                "interrupted while the votes were scored; all members are saved, and this scores them:\n  {}",
+                resume_command(out)
+            );
+            CliError::Interrupted { signal: signals.number(), message }
+        }
+        other => other,
+    })?;
+    Ok(scored.table)
+}
