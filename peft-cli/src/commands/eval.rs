@@ -452,6 +452,8 @@ impl EvalArgs {
             (None, Some(_)) => Some("generated"),
             (None, None) => None,
         }
+    }
+
     /// A session with what the flags say of classes. Where labels are renamed, a task of other data does not replace the
     /// classes that an adapter remembers.
     fn completed(&self, session: Session, renames: &LabelRenames) -> CliResult<Session> {

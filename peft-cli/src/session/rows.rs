@@ -275,7 +275,6 @@ impl Session {
         Ok(find_fields(&first, &known.wanted(self.task()?, true))?.names)
     }
 
-
     /// Encodes rows, the first of which tell which fields there are.
     fn encode_rows(
         &self,
