@@ -9,7 +9,7 @@ use peft_core::{
     data::{Example, Labels},
     evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead},
     metrics::ClassReport,
-    text::{LabelRenames, Record},
+    text::LabelRenames,
     train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
