@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     PreparedRun, TrainedRun,
     file_names::{PREDICTIONS, RESULT},
+    machine::Machine,
     overwrite,
 };
 use crate::screen::memory;
@@ -64,6 +65,9 @@ pub struct RunResult {
     /// no other run was made at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
+    /// The machine of that process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// The number of rows that were learnt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_rows: Option<usize>,
@@ -102,6 +106,7 @@ impl RunResult {
             trained_parameters: Some(trained.trained_parameters),
             stored_parameters: Some(trained.stored_parameters()),
             peak_memory: memory::peak(),
+            machine: Some(Machine::here()),
             train_rows: Some(run.train.examples.len()),
             train_sha256: Some(sum_of_rows(&run.train.examples)),
             valid_rows: Some(valid.len()),
