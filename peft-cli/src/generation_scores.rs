@@ -271,7 +271,7 @@ pub fn split<'e>(
 }
 
 /// The tokens that mark where a text begins and ends, those that only `generation_config.json` names included.
-fn special_tokens(base: &Loaded, config: &GenerateConfig) -> Vec<u32> {
+pub fn special_tokens(base: &Loaded, config: &GenerateConfig) -> Vec<u32> {
     let keys = ["bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"];
     let of_model = keys.into_iter().flat_map(|key| base.config.token_ids(key));
     of_model.chain(config.end_tokens.iter().copied()).chain(config.decoder_start).collect()

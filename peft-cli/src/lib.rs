@@ -48,6 +48,8 @@
 //! | [`constant`] | what is said where the same is predicted for all rows |
 //! | [`signals`] | Ctrl-C, and what else ends a command |
 //! | [`screen`] | what a person sees while the program works |
+//! | [`report`] | pages about runs, in HTML |
+//! | [`tensorboard`] | scores by step as TensorBoard reads them |
 //! | [`error`], [`message`] | what ends the program, and what it says then |
 
 pub mod adapter_folder;
@@ -84,6 +86,7 @@ pub mod paths;
 pub mod predictions;
 pub mod program;
 pub mod recipes;
+pub mod report;
 pub mod row_output;
 pub mod scoring;
 pub mod screen;
@@ -93,6 +96,7 @@ pub mod shots;
 pub mod signals;
 pub mod sweep;
 pub mod tasks;
+pub mod tensorboard;
 pub mod text_settings;
 pub mod text_stream;
 pub mod token_text;

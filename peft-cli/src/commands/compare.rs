@@ -13,6 +13,7 @@ use crate::{
     error::{CliError, CliResult},
     flags::help::FlagHelp,
     output,
+    report::of_comparison,
 };
 
 /// Compares runs: one line for all runs that differ by the seed alone, the best first.
@@ -27,7 +28,7 @@ use crate::{
 /// Examples:
 ///   peft compare runs/a runs/b runs/c
 ///   peft compare runs/sweep --metric f1_macro \
-///     --significance --plot sweep.svg
+///     --significance --html sweep.html
 ///   peft compare --scores a.jsonl b.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -36,7 +37,8 @@ pub struct CompareArgs {
     #[arg(value_name = "RUN", required_unless_present = "scores")]
     runs: Vec<PathBuf>,
     /// Compare files of predictions for the same rows in place of runs: scores, and tests of their differences.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["runs", "metric", "significance", "no_times", "plot"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["runs", "metric", "significance", "no_times", "plot",
+        "html"])]
     scores: Vec<PathBuf>,
     #[command(flatten)]
     tests: TestArgs,
@@ -81,6 +83,9 @@ pub struct ShownArgs {
     /// Write a picture to FILE, an .svg: scores against stored parameters, and over the steps.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Write a page to FILE, an .html: the table, charts of all runs, what tests say, and links to the pages of the runs.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -142,9 +147,10 @@ impl ShownArgs {
     ///
     /// # Errors
     ///
-    /// As [`plot::check`].
+    /// As [`plot::check`] and [`of_comparison::check`].
     pub fn check(&self) -> CliResult {
-        Ok(self.plot.as_deref().map_or(Ok(()), plot::check)?)
+        self.plot.as_deref().map_or(Ok(()), plot::check)?;
+        Ok(self.html.as_deref().map_or(Ok(()), of_comparison::check)?)
     }
 
     /// Whether JSON is wanted.
@@ -167,7 +173,7 @@ impl ShownArgs {
     ///
     /// # Errors
     ///
-    /// Returns an error if stdout or the picture cannot be written.
+    /// Returns an error if stdout, the picture or the page cannot be written.
     pub fn show(
         &self,
         comparison: &Comparison,
@@ -181,9 +187,12 @@ impl ShownArgs {
             plot::write(comparison, path)?;
         }
         match self.format() {
-            None => json(&as_json(comparison, differences, times)),
-            Some(format) => Ok(output::line(table::of(comparison, differences, times, format))?),
+            None => json(&as_json(comparison, differences, times))?,
+            Some(format) => output::line(table::of(comparison, differences, times, format))?,
         }
+        // Last: what cannot be written must not cost what is printed.
+        let page = self.html.as_deref();
+        Ok(page.map_or(Ok(()), |path| of_comparison::write(comparison, differences, path))?)
     }
 }
 

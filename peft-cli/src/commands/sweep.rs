@@ -16,7 +16,11 @@ use crate::{
     screen::rows::INTERVAL,
     signals::{AFTER_STEP, Signals},
     sweep::{Plan, Shard, SweepFile, There, Work, check},
-    training::{file_names::RUN_FILE, run_result::Ending, shared::Shared},
+    training::{
+        file_names::{REPORT, RUN_FILE},
+        run_result::Ending,
+        shared::Shared,
+    },
 };
 
 /// Makes the runs that a file asks for, and compares them.
@@ -130,12 +134,16 @@ pub fn run(args: &SweepArgs) -> CliResult {
     }
     let folders = plan.runs.iter().map(|run| run.folder.clone());
     let folders: Vec<PathBuf> = folders.filter(|folder| folder.join(RUN_FILE).exists()).collect();
+    // Beside the table there is a page, unless the file leaves it out.
+    let page = (!file.all.no_report.unwrap_or_default()).then(|| out.join(REPORT));
+    let mut shown = args.shown.clone();
+    shown.html = shown.html.or(page);
     let compared = match folders.is_empty() {
         // What failed is told below.
         true => Ok(()),
         false => compare(find(&folders)?, args.shown.metric.as_deref())
             .map_err(CliError::from)
-            .and_then(|comparison| args.shown.show(&comparison, None, args.times)),
+            .and_then(|comparison| shown.show(&comparison, None, args.times)),
     };
     check(&ended, &signals, &command)?;
     compared?;

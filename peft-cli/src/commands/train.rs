@@ -21,6 +21,7 @@ use crate::{
         layer::{complete, explain},
         named::Recipe,
     },
+    report::ended,
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{
         Settings, file,
@@ -34,6 +35,7 @@ use crate::{
         progress::Progress,
         run_folder::{self, RunFolder, Start},
         run_result::{self, RunResult},
+        validation::Recorder,
     },
     usage::listed,
 };
@@ -156,7 +158,8 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     let every = Duration::from_secs(args.log_every);
     let mut progress = Progress::new(run.method.name(), every, Some(folder), signals.clone())
         .with_opening(facts.collect(), opening.warnings())
-        .with_head_lr(run.settings.head_lr);
+        .with_head_lr(run.settings.head_lr)
+        .with_recorder(Recorder::of(&run));
     let trained = run.train(Some(&lock), args.resume, &mut progress);
     progress.finish();
     if let Some(error) = progress.failure.take() {
@@ -195,8 +198,9 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         output::note(closing::had_ended(&trained, &out));
     }
     close(&run, &trained, progress.train_loss(), &out, args.json)?;
+    let page = ended::write(&run, &trained, &signals, &out);
     output::next("next: ", &closing::next_command(&run, &trained, &out));
-    Ok(())
+    Ok(page?)
 }
 
 /// Prints what a recipe sets, and what is given on top of it.

@@ -7,8 +7,16 @@ use serde_json::{Map, Value, json};
 use crate::{paths, settings::Settings, training::class_weights::BALANCED};
 
 /// Settings that are no part of a system: the seed, places, and what changes no result.
-const IGNORED: [&str; 6] =
-    ["seed", "out", "metrics_file", "checkpoint_every", "recompute", "cache_frozen"];
+const IGNORED: [&str; 8] = [
+    "seed",
+    "out",
+    "metrics_file",
+    "tensorboard",
+    "no_report",
+    "checkpoint_every",
+    "recompute",
+    "cache_frozen",
+];
 
 /// Settings that are paths, or lists of them.
 const PATHS: [&str; 8] = [

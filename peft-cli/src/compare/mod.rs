@@ -17,28 +17,29 @@
 //! | [`plot`], [`svg`] | two pictures in a file: scores against parameters, and over the steps |
 //! | `scale` | the axes of a picture |
 
-mod cells;
-mod columns;
+pub(crate) mod cells;
+pub(crate) mod columns;
 mod differences;
 mod files;
 mod find;
 mod groups;
-mod identity;
+pub(crate) mod identity;
 mod json;
 mod metric;
 pub mod plot;
 mod row_scores;
 mod run;
-mod scale;
+pub(crate) mod scale;
 pub mod svg;
 pub mod table;
 
+pub use columns::Columns;
 pub use differences::Differences;
 pub use files::{Files, of_files};
 pub use find::{Found, find};
-pub use groups::{Comparison, compare};
+pub use groups::{Comparison, System, compare};
 pub use identity::of_run as settings_of_run;
 pub use json::{as_json, of_files as files_as_json};
 pub use metric::Metric;
 pub use row_scores::Fields;
-pub use run::{Run, State};
+pub use run::{Point, Run, State, TRAIN_LOSS, points};

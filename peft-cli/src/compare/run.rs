@@ -9,6 +9,7 @@ use crate::{
     settings::{Settings, file},
     training::{
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
+        machine::Machine,
         overwrite,
         run_result::{Baseline, Ending, RunResult},
         step_lines,
@@ -67,6 +68,10 @@ pub struct Run {
     pub seconds: Option<f64>,
     /// The most bytes of main memory.
     pub peak_memory: Option<u64>,
+    /// The machine that it was made on.
+    pub machine: Option<Machine>,
+    /// The step of its adapter.
+    pub best_step: Option<usize>,
     /// The sum of the rows that it learnt.
     pub train_sha256: Option<String>,
     /// The sum of the weights of its base model.
@@ -134,6 +139,8 @@ impl Run {
             total_steps: result.total_steps.or(settings.steps),
             seconds: seconds(&steps).or(result.seconds),
             peak_memory: result.peak_memory,
+            machine: result.machine,
+            best_step: result.step,
             train_sha256: result.train_sha256,
             base_sha256: own.and_then(|own| own.base_sha256.clone()),
             valid: (result.valid_rows, result.valid_sha256.clone()),
@@ -181,7 +188,11 @@ fn best_metric(settings: &Settings, adapter: Option<&Adapter>) -> String {
 }
 
 /// The lines of a file with one JSON object a step; one that a kill cut off is passed over, as when a run is resumed.
-fn points(path: &Path) -> Result<Vec<Point>> {
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn points(path: &Path) -> Result<Vec<Point>> {
     if !path.exists() {
         return Ok(Vec::new());
     }

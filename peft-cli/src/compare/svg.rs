@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::{output::visible, report::html};
+
 /// A picture that grows shape by shape.
 #[derive(Clone, Debug)]
 pub struct Svg {
@@ -110,18 +112,7 @@ impl Svg {
 
 /// A text inside of XML, without what no XML may hold.
 fn escaped(text: &str) -> String {
-    let mut found = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => found += "&amp;",
-            '<' => found += "&lt;",
-            '>' => found += "&gt;",
-            '"' => found += "&quot;",
-            letter if letter.is_control() => found.extend(letter.escape_default()),
-            letter => found.push(letter),
-        }
-    }
-    found
+    html::escaped(&visible(text, &[]))
 }
 
 #[cfg(test)]

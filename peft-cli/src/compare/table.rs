@@ -27,10 +27,13 @@ pub enum Format {
 
 /// A table with what is said below it.
 #[derive(Clone, Debug, Default)]
-struct Grid {
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
-    captions: Vec<String>,
+pub struct Grid {
+    /// What the columns are called.
+    pub header: Vec<String>,
+    /// The lines.
+    pub rows: Vec<Vec<String>>,
+    /// Sentences.
+    pub captions: Vec<String>,
 }
 
 /// The table of a comparison; with `times`, seconds and memory have columns.
@@ -67,7 +70,8 @@ pub fn of_files(files: &Files, format: Format) -> String {
     grid.written(format)
 }
 
-fn short(comparison: &Comparison, differences: Option<&Differences>, times: bool) -> Grid {
+/// The table of a comparison as people read it; with `times`, seconds and memory have columns.
+pub fn short(comparison: &Comparison, differences: Option<&Differences>, times: bool) -> Grid {
     let metric = &comparison.metric;
     let mut grid = Grid { header: comparison.columns.titles(), ..Grid::default() };
     grid.header.push(metric.name.replace('_', " "));

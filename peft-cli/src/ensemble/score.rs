@@ -143,9 +143,9 @@ impl Asked<'_> {
         let [members, votes] = voters.choose(self.votes, |rows| done.set(rows))?;
         drop(done);
         let (task, labels) = (set.task()?, set.labels(0));
-        let assess = |answers: &Vec<_>| Assessment::of_choices(task, labels, answers);
-        let of_members = members.iter().map(assess).collect::<Result<Vec<_>>>()?;
-        let of_votes = votes.iter().map(assess).collect::<Result<Vec<_>>>()?;
+        let assess = |answers| Assessment::of_choices(task, labels, answers);
+        let of_members = members.into_iter().map(assess).collect::<Result<Vec<_>>>()?;
+        let of_votes = votes.into_iter().map(assess).collect::<Result<Vec<_>>>()?;
         let report = of_votes.first().and_then(|found| found.report.clone());
         let metrics = |all: Vec<Assessment>| all.into_iter().map(|found| found.metrics);
         let table = self.table(set, metrics(of_members), metrics(of_votes));

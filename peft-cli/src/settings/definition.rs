@@ -370,6 +370,16 @@ settings! {
     /// File for one JSON line per step.
     #[arg(long, value_name = "FILE", help_heading = "Data", show_default = "metrics.jsonl in the run's folder")]
     metrics_file: PathBuf,
+    /// Also write event files of TensorBoard into the run's folder: loss, learning rate, norm of the gradients and scores of
+    /// the validation rows by step.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Data",
+        show_default = false)]
+    tensorboard: bool,
+    /// Leave out report.html, a page about the run in its folder, and for language models the texts that are generated for
+    /// it.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Data",
+        show_default = false)]
+    no_report: bool,
 
     /// Field that holds the text, where it is not called text; for token-cls the words.
     #[arg(long, value_name = "NAME", help_heading = FIELDS_HEADING)]

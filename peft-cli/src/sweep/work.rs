@@ -28,17 +28,19 @@ use super::{
 use crate::{
     error::{CliError, CliResult},
     message,
+    report::{ended, of_run},
     screen::memory,
     settings::resolve::with_head_lr_of_before,
     signals::Signals,
     training::{
         PreparedRun,
-        file_names::RUN_FILE,
+        file_names::{REPORT, RUN_FILE},
         overwrite,
         progress::Progress,
         run_folder::{self, RunFolder, Start},
         run_result::{self, Ending, RunResult},
         shared::Shared,
+        validation::Recorder,
     },
 };
 
@@ -184,6 +186,11 @@ impl Work<'_> {
         overwrite::finish(out)?;
         let result = RunResult::read(out)?.unwrap_or_default();
         if result.ending != Ending::Begun {
+            // A kill came between its end and its page.
+            let lacks_page = result.ending == Ending::Finished && !out.join(REPORT).exists();
+            if lacks_page && !planned.settings.no_report.unwrap_or_default() {
+                of_run::write(out)?;
+            }
             return Ok(Made::Ended);
         }
         let until = |total: usize| part.map_or(total, |part| steps_of(part, total));
@@ -207,7 +214,8 @@ impl Work<'_> {
             Progress::new(run.method.name(), self.every, Some(folder), self.signals.clone())
                 .without_screen()
                 .with_opening(Vec::new(), warnings)
-                .with_head_lr(run.settings.head_lr);
+                .with_head_lr(run.settings.head_lr)
+                .with_recorder(Recorder::of(&run));
         let until = until(run.total_steps());
         if part.is_some() {
             check_evaluated(run.settings.eval_every, until)?;
@@ -242,6 +250,7 @@ impl Work<'_> {
         let peak_memory = result.peak_memory.filter(|_| is_alone);
         let result = RunResult { peak_memory, ..result };
         run_result::save(&trained, &result, out)?;
+        ended::write(&run, &trained, &self.signals, out)?;
         if let Some(message) = progress.loss_at_end() {
             screen.tell(&format!("warning: {}: {message}", planned.name));
         }

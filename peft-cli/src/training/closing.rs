@@ -95,7 +95,7 @@ pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> Stri
 }
 
 /// As many new tokens as the longest target has; rows that are learnt as a whole set no limit.
-fn new_tokens(run: &PreparedRun) -> Option<usize> {
+pub(super) fn new_tokens(run: &PreparedRun) -> Option<usize> {
     let rows = &run.train.examples;
     let has_source =
         |row: &Example| row.decoder_input_ids.is_some() || row.labelled() < row.input_ids.len();
@@ -104,7 +104,7 @@ fn new_tokens(run: &PreparedRun) -> Option<usize> {
 }
 
 /// As many of `count` new tokens as fit behind the longest source of the run's rows, if any do.
-fn fitting(run: &PreparedRun, trained: &TrainedRun, count: usize) -> Option<usize> {
+pub(super) fn fitting(run: &PreparedRun, trained: &TrainedRun, count: usize) -> Option<usize> {
     let spec = run.base.model.spec();
     let virtual_tokens = trained.adapter.virtual_tokens(spec, &run.device).ok()?;
     let budget = ContextBudget::new(spec, &virtual_tokens);

@@ -10,6 +10,12 @@ pub(crate) const METRICS: &str = "metrics.jsonl";
 pub(crate) const EVALUATIONS: &str = "evaluations.jsonl";
 /// How the run ended.
 pub(crate) const RESULT: &str = "result.json";
+/// What its best step predicts for the validation rows.
+pub(crate) const VALIDATION: &str = "validation.json";
+/// The page about the run.
+pub(crate) const REPORT: &str = "report.html";
+/// The folder of TensorBoard's event files.
+pub(crate) const TENSORBOARD: &str = "tensorboard";
 /// The folder of the checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 /// Files of predictions that its adapter made, by the names under which they are looked for.

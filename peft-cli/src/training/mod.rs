@@ -13,6 +13,9 @@
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
+//! | [`validation`] | what its best step predicts for the validation rows |
+//! | [`samples`] | texts that a language model writes with its adapter |
+//! | [`machine`] | the machine that it was made on |
 //! | [`overwrite`] | a run in the place of another, whenever it is killed |
 //! | [`step_lines`] | files with a line per step, when a run is resumed |
 //! | `frozen_layers` | the layers that nothing trained reaches, and what is kept of them |
@@ -33,6 +36,7 @@ pub mod head;
 pub mod initial_values;
 pub mod inputs;
 pub mod loss_watch;
+pub mod machine;
 pub mod method_builder;
 pub mod opening;
 pub mod overwrite;
@@ -42,8 +46,10 @@ pub mod run_folder;
 pub mod run_numbers;
 pub mod run_result;
 pub mod run_screen;
+pub mod samples;
 pub mod shared;
 pub mod started_from;
 pub mod step_lines;
+pub mod validation;
 
 pub use prepared::{PreparedRun, TrainedRun};

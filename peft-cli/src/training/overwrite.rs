@@ -1,8 +1,8 @@
 //! Replacing the run in a folder, so that a kill at any moment leaves the old run or the new one:
 //!
 //! 1. The settings of the new run are written to a file of their own. From then on the new run counts.
-//! 2. The checkpoints, metrics, evaluations and the result of the old run are set aside. A metrics file elsewhere loses the
-//!    lines of steps.
+//! 2. The checkpoints, metrics, evaluations, the result and the report of the old run are set aside. A metrics file
+//!    elsewhere loses the lines of steps.
 //! 3. That file becomes `run.toml`.
 //! 4. What was set aside is removed.
 //!
@@ -17,7 +17,9 @@ use peft_core::{
 };
 
 use super::{
-    file_names::{CHECKPOINTS, EVALUATIONS, METRICS, RESULT, RUN_FILE},
+    file_names::{
+        CHECKPOINTS, EVALUATIONS, METRICS, REPORT, RESULT, RUN_FILE, TENSORBOARD, VALIDATION,
+    },
     step_lines::{self, damaged_lines_of},
 };
 use crate::settings::file;
@@ -69,14 +71,18 @@ fn begin_new(out: &Path) -> Result<()> {
     }
     let lines = [METRICS, EVALUATIONS].map(|name| out.join(name));
     let damaged = lines.each_ref().map(|path| damaged_lines_of(path));
-    let result = out.join(RESULT);
-    for old in lines.iter().chain(&damaged).chain([&result]) {
+    let others = [RESULT, VALIDATION, REPORT].map(|name| out.join(name));
+    for old in lines.iter().chain(&damaged).chain(&others) {
         match old.is_symlink() {
             // What it leads to is emptied, and it stays.
             true => empty(old)?,
             false if old.is_file() => atomic::set_aside(old)?,
             false => {}
         }
+    }
+    let events = out.join(TENSORBOARD);
+    if events.is_dir() && !events.is_symlink() {
+        atomic::set_aside(&events)?;
     }
     // Settings that cannot be read name none; whoever reads them next says why.
     let elsewhere = file::load(&next).ok().and_then(|settings| settings.metrics_file);
@@ -165,6 +171,11 @@ mod tests {
         {
             fs::write(at(name), "old").unwrap();
         }
+        for name in [VALIDATION, REPORT] {
+            fs::write(at(name), "old").unwrap();
+        }
+        fs::create_dir(at(TENSORBOARD)).unwrap();
+        fs::write(at(TENSORBOARD).join("events.out.tfevents.1.peft"), "old").unwrap();
         fs::write(at(CHECKPOINTS).join("notes"), "mine").unwrap();
         dir
     }

@@ -65,7 +65,7 @@ pub struct PreparedRun {
     task_file: Option<TaskFile>,
     /// The text of `chat_template`, if one was given.
     chat_template: Option<String>,
-    dir: ModelDir,
+    pub(super) dir: ModelDir,
     base_name: String,
     pub(super) config: TrainConfig,
     /// One pass over the training rows.
@@ -437,6 +437,8 @@ impl PreparedRun {
             // Nor is what changes no result: a resumed run may do it differently.
             fields.remove("recompute");
             fields.remove("cache_frozen");
+            fields.remove("tensorboard");
+            fields.remove("no_report");
             for (role, name) in self.found.remembered.iter() {
                 fields.insert(role.setting().into(), name.into());
             }

@@ -17,6 +17,7 @@ use super::{
     run_numbers::Evaluating,
     run_screen::RunScreen,
     step_lines,
+    validation::Recorder,
 };
 use crate::{output, signals::Signals};
 
@@ -40,6 +41,8 @@ pub struct Progress {
     loss: Option<LossWatch>,
     lr: f64,
     head_lr: Option<f64>,
+    /// Makes the record of what the best step predicts.
+    recorder: Option<Recorder>,
     /// The losses of the last steps.
     last: VecDeque<f64>,
     /// The steps that this run has made itself.
@@ -71,6 +74,7 @@ impl Progress {
             loss: None,
             lr: 0.0,
             head_lr: None,
+            recorder: None,
             last: VecDeque::new(),
             steps: 0,
             constant: None,
@@ -88,6 +92,12 @@ impl Progress {
     #[must_use]
     pub fn with_head_lr(self, head_lr: Option<f64>) -> Self {
         Self { head_lr, ..self }
+    }
+
+    /// Keeps what the best step predicts for the validation rows, for the page about the run.
+    #[must_use]
+    pub fn with_recorder(self, recorder: Option<Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// Shows nothing of it, since it is one of many.
@@ -113,13 +123,17 @@ impl Progress {
     }
 
     fn write(&mut self, report: &StepReport) -> Result<()> {
-        let Some(Begun { path, metrics, .. }) = &mut self.begun else { return Ok(()) };
+        let Some(Begun { path, metrics, events, .. }) = &mut self.begun else { return Ok(()) };
         let mut line = serde_json::to_string(report).unwrap_or_default();
         line.push('\n');
-        metrics.write_all(line.as_bytes()).map_err(Error::write(path))
+        metrics.write_all(line.as_bytes()).map_err(Error::write(path))?;
+        events.as_mut().map_or(Ok(()), |events| events.step(report))
     }
 
-    fn write_scores(&self, step: usize, metrics: &Metrics) -> Result<()> {
+    fn write_scores(&mut self, step: usize, metrics: &Metrics) -> Result<()> {
+        if let Some(events) = self.begun.as_mut().and_then(|begun| begun.events.as_mut()) {
+            events.scores(step, metrics)?;
+        }
         let Some(folder) = &self.folder else { return Ok(()) };
         let path = folder.evaluations();
         let mut line = json!({ "step": step });
@@ -132,6 +146,15 @@ impl Progress {
             .open(&path)
             .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
             .map_err(Error::write(&path))
+    }
+
+    /// Keeps what the best step predicts. A run does not fail for that.
+    fn record(&mut self, step: usize, found: &Assessment) {
+        let (Some(recorder), Some(folder)) = (&self.recorder, &self.folder) else { return };
+        if let Err(error) = recorder.record(step, found).write(&folder.validation()) {
+            self.warn(&format!("{error}: the page about this run will lack its predictions"));
+            self.recorder = None;
+        }
     }
 
     fn warn(&self, message: &str) {
@@ -200,6 +223,7 @@ impl Observer for Progress {
         }
         if is_best {
             self.constant.clone_from(&found.constant);
+            self.record(step, found);
         }
     }
 

@@ -13,7 +13,7 @@ use peft_core::{
 };
 
 use super::{
-    file_names::{CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, RUN_FILE},
+    file_names::{CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, RUN_FILE, TENSORBOARD, VALIDATION},
     overwrite,
     run_result::RunResult,
     step_lines,
@@ -22,6 +22,7 @@ use crate::{
     error::{CliError, CliResult},
     output,
     settings::{Settings, file},
+    tensorboard::EventWriter,
 };
 
 /// Begins the last line of `run.toml`, a comment.
@@ -35,6 +36,8 @@ pub struct RunFolder {
     metrics: PathBuf,
     start: Start,
     derived: Vec<String>,
+    /// Whether event files are written.
+    tensorboard: bool,
 }
 
 /// What a run does with the one that is there.
@@ -55,6 +58,8 @@ pub struct Begun {
     pub path: PathBuf,
     /// Open for one JSON line per step, and kept from other runs.
     pub metrics: File,
+    /// The event file, if one is wanted.
+    pub events: Option<EventWriter>,
     /// What the user should know of the files that were there.
     pub notes: Vec<String>,
 }
@@ -70,6 +75,7 @@ impl RunFolder {
             metrics,
             start,
             derived: Vec::new(),
+            tensorboard: settings.tensorboard.unwrap_or_default(),
         }
     }
 
@@ -119,7 +125,16 @@ impl RunFolder {
             atomic::write_file(&self.path.join(RUN_FILE), self.run_toml.as_bytes())?;
         }
         let metrics = stream.map_or_else(|| step_lines::open(path), Ok)?;
-        Ok(Begun { path: path.clone(), metrics, notes })
+        let events = self.tensorboard.then(|| {
+            let folder = self.path.join(TENSORBOARD);
+            EventWriter::create(&folder, plan.after_step)
+        });
+        Ok(Begun { path: path.clone(), metrics, events: events.transpose()?, notes })
+    }
+
+    /// The file with what the best step predicts for the validation rows.
+    pub fn validation(&self) -> PathBuf {
+        self.path.join(VALIDATION)
     }
 
     /// The file with one JSON line per evaluation.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::{
     PreparedRun, TrainedRun,
     file_names::{PREDICTIONS, RESULT},
+    machine::Machine,
     overwrite,
     started_from::StartedFrom,
 };
@@ -92,6 +93,9 @@ pub struct RunResult {
     /// no other run was made at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
+    /// The machine of that process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// The number of rows that were learnt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_rows: Option<usize>,
@@ -142,6 +146,7 @@ impl RunResult {
             trained_parameters: Some(trained.trained_parameters),
             stored_parameters: Some(trained.stored_parameters()),
             peak_memory: memory::peak(),
+            machine: Some(Machine::here()),
             train_rows: Some(run.train.examples.len()),
             train_sha256: Some(sum_of_rows(&run.train.examples)),
             valid_rows: Some(valid.len()),

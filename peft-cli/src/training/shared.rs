@@ -189,6 +189,8 @@ fn of_rows(settings: &Settings) -> Settings {
         pooling: None,
         no_shuffle: None,
         metrics_file: None,
+        tensorboard: None,
+        no_report: None,
         ..settings.clone()
     }
 }

@@ -1,17 +1,17 @@
 //! Answers extracted from a context: the most likely span over all windows of a question.
 
 use super::{
-    assessment::Assessment,
+    assessment::{Assessment, Predicted},
     constant,
     outputs::logits,
     positions::Positions,
     predictor::Predictor,
-    spans::{Answer, WindowScores, attempt, best_answers, score},
+    spans::{Answer, WindowScores, attempt, best_answers, score, text},
 };
 use crate::{
     data::Example,
     error::{Error, Result},
-    metrics::{Attempt, Metrics, squad_v2_scores},
+    metrics::{Attempt, Metrics, exact_match, squad_v2_scores},
 };
 
 /// By how much no answer has to score above the best one, in logits, where nothing else is said.
@@ -73,6 +73,7 @@ impl Predictor<'_> {
         let windows = self.windows(examples, threshold.is_some(), 1)?;
         let answers = best_answers(examples, &windows, threshold, 1).concat();
         let constant = constant::of_answers(examples, &answers);
+        let predictions = answers.iter().filter_map(|answer| predicted(examples, answer)).collect();
         let losses: Vec<f64> = windows.iter().filter_map(|window| window.loss).collect();
         let no_target = || Error::Mismatch("no row has a target to evaluate".into());
         if losses.is_empty() {
@@ -88,7 +89,7 @@ impl Predictor<'_> {
                 return Err(no_target());
             }
             metrics.extend(squad_v2_scores(&attempts, threshold)?.iter());
-            return Ok(Assessment { metrics, constant, report: None });
+            return Ok(Assessment { metrics, constant, report: None, predictions });
         }
         let (mut exact, mut f1, mut questions) = (0.0, 0.0, 0.0);
         let scores = answers.iter().filter_map(|answer| score(&examples[answer.example], answer));
@@ -101,7 +102,7 @@ impl Predictor<'_> {
             return Err(no_target());
         }
         metrics.extend([("exact_match", exact / questions), ("f1", f1 / questions)]);
-        Ok(Assessment { metrics, constant, report: None })
+        Ok(Assessment { metrics, constant, report: None, predictions })
     }
 
     /// What each example says about its question.
@@ -136,4 +137,17 @@ impl Predictor<'_> {
         })?;
         Ok(found.into_iter().flatten().collect())
     }
+}
+
+/// What is answered to a question of text whose right answers are known.
+fn predicted(examples: &[Example], answer: &Answer) -> Option<(usize, Predicted)> {
+    let example = &examples[answer.example];
+    let expected = example.window.as_ref()?.passage.answers.clone()?;
+    let is_null = answer.null.is_some_and(|null| null.is_chosen);
+    let found = if is_null { String::new() } else { text(example, answer).to_string() };
+    let is_right = match expected.is_empty() {
+        true => is_null,
+        false => !is_null && exact_match(&found, &expected),
+    };
+    Some((answer.example, Predicted::Answer { found, expected, is_right }))
 }

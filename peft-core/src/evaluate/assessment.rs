@@ -21,6 +21,33 @@ pub struct Assessment {
     pub constant: Option<Constant>,
     /// The scores class by class, where each row or token has one class.
     pub report: Option<Report>,
+    /// What is predicted for each example with a target, by its index, in their order; of a question with several windows
+    /// by that of one of them. None for language models, whose tokens are predicted one by one, and for answers by token
+    /// ids.
+    pub predictions: Vec<(usize, Predicted)>,
+}
+
+/// What is predicted for an example, beside what should be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predicted {
+    /// A class for each of its targets: the predicted one, and the right one.
+    Classes(Vec<(usize, usize)>),
+    /// A number for each output of the head: the probabilities of classes, or the numbers of a regression.
+    Values {
+        /// What is predicted.
+        found: Vec<f32>,
+        /// What should be.
+        expected: Vec<f32>,
+    },
+    /// The answer to a question, empty where it is said to have none.
+    Answer {
+        /// What is predicted.
+        found: String,
+        /// All right ones; none where the question has none.
+        expected: Vec<String>,
+        /// Whether it is one of them, as SQuAD's exact match says.
+        is_right: bool,
+    },
 }
 
 /// Scores class by class.
@@ -38,7 +65,7 @@ impl Assessment {
         task: Task,
         labels: Option<&Labels>,
         loss: f64,
-        answers: &[Pairs],
+        answers: Vec<Pairs>,
     ) -> Result<Self> {
         let mut metrics = Metrics::from_iter([("loss", loss)]);
         if task.is_language_model() {
@@ -58,11 +85,17 @@ impl Assessment {
     pub fn of_choices(
         task: Task,
         labels: Option<&Labels>,
-        answers: &[Vec<(usize, usize)>],
+        answers: Vec<Vec<(usize, usize)>>,
     ) -> Result<Self> {
-        let report = report(task, labels, answers)?;
-        let metrics = scores(task, answers, report.as_ref())?;
-        Ok(Self { metrics, constant: constant::of_classes(task, answers), report })
+        let report = report(task, labels, &answers)?;
+        let metrics = scores(task, &answers, report.as_ref())?;
+        let constant = constant::of_classes(task, &answers);
+        let has_classes = matches!(task, Task::SeqCls | Task::TokenCls);
+        let has_target = |(_, pairs): &(usize, Pairs)| has_classes && !pairs.is_empty();
+        let predictions = answers.into_iter().enumerate().filter(has_target);
+        let predictions =
+            predictions.map(|(example, pairs)| (example, Predicted::Classes(pairs))).collect();
+        Ok(Self { metrics, constant, report, predictions })
     }
 }
 

@@ -32,7 +32,7 @@ mod values;
 pub mod vote;
 
 pub use answers::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, check_threshold};
-pub use assessment::{Assessment, Report};
+pub use assessment::{Assessment, Predicted, Report};
 pub use constant::Constant;
 pub use frozen_states::bytes_of_frozen_states;
 pub use multi_adapter::{Member, MultiAdapter};

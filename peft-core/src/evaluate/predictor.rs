@@ -268,7 +268,7 @@ impl<'a> Predictor<'a> {
         if count == 0 {
             return Err(Error::Mismatch("no row has a target to evaluate".into()));
         }
-        Assessment::of_classes(self.task, labels, loss / count as f64, &answers)
+        Assessment::of_classes(self.task, labels, loss / count as f64, answers)
     }
 
     /// Returns the probability of each class for each example, in order; the numbers themselves of a

@@ -1,7 +1,7 @@
 //! Scores of rows that have a number for each output: several classes, or a regression.
 
 use super::{
-    assessment::Assessment,
+    assessment::{Assessment, Predicted},
     constant,
     outputs::{logits, loss_of_values},
     positions::Positions,
@@ -33,12 +33,21 @@ impl Predictor<'_> {
             Ok(())
         })?;
         let answers = self.classify(examples)?;
-        let of_row = |(example, answer): (&Example, Vec<f32>)| match &example.target {
-            Target::Values(values) => Some((answer, values.clone())),
+        let of_row = |(at, (example, found)): (usize, (&Example, Vec<f32>))| match &example.target {
+            Target::Values(expected) => {
+                Some((at, Predicted::Values { found, expected: expected.clone() }))
+            }
             _ => None,
         };
-        let (found, expected): (Vec<_>, Vec<_>) =
-            examples.iter().zip(answers).filter_map(of_row).unzip();
+        let predictions: Vec<(usize, Predicted)> =
+            examples.iter().zip(answers).enumerate().filter_map(of_row).collect();
+        let (found, expected): (Vec<_>, Vec<_>) = predictions
+            .iter()
+            .filter_map(|(_, of_row)| match of_row {
+                Predicted::Values { found, expected } => Some((found.clone(), expected.clone())),
+                _ => None,
+            })
+            .unzip();
         let count: usize = expected.iter().map(Vec::len).sum();
         if count == 0 {
             return Err(Error::Mismatch("no row has a target to evaluate".into()));
@@ -53,7 +62,7 @@ impl Predictor<'_> {
             }
         };
         metrics.extend(scores.iter());
-        Ok(Assessment { metrics, constant, report: None })
+        Ok(Assessment { metrics, constant, report: None, predictions })
     }
 }
 

@@ -24,7 +24,7 @@ pub struct StepReport {
     /// Labelled tokens or rows.
     #[serde(skip)]
     pub labelled: usize,
-    /// Norm of all gradients before clipping, if they were clipped.
+    /// Norm of all gradients before clipping, if they are known.
     #[serde(skip)]
     pub grad_norm: Option<f64>,
 }

@@ -37,7 +37,7 @@ use crate::{
         rows::RowsRead,
     },
     metrics::{Metrics, SQUAD_V2_SCORES},
-    optim::clip_global_norm,
+    optim::{clip_global_norm, global_norm},
 };
 
 /// The result of a run.
@@ -314,7 +314,10 @@ impl<'a> Trainer<'a> {
             return Err(Error::NotFinite { step: step + 1, loss });
         }
 
-        let grad_norm = config.clip_norm.map(|limit| clip_global_norm(&mut grads, limit));
+        let grad_norm = match config.clip_norm {
+            Some(limit) => clip_global_norm(&mut grads, limit),
+            None => global_norm(&grads),
+        };
         if !grads.is_empty() {
             let values = params::values(&state.trainable);
             // The schedule is the same for all.
@@ -331,7 +334,7 @@ impl<'a> Trainer<'a> {
             tokens,
             tokens_per_second: tokens as f64 / start.elapsed().as_secs_f64().max(1e-9),
             labelled,
-            grad_norm,
+            grad_norm: Some(grad_norm),
         })
     }
 

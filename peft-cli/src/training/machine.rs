@@ -1,0 +1,64 @@
+//! The machine that a run was made on.
+
+use std::{env::consts, fs, thread};
+
+use serde::{Deserialize, Serialize};
+
+/// What is known of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Machine {
+    /// The name of its processor; its architecture where the system does not say.
+    pub processor: String,
+    /// The cores that the program may use, as the system counts them.
+    pub cores: usize,
+    /// The threads that the program computes with.
+    pub threads: usize,
+    /// The operating system.
+    pub system: String,
+}
+
+impl Machine {
+    /// This one.
+    pub fn here() -> Self {
+        let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        Self {
+            processor: processor(&text).unwrap_or(consts::ARCH).to_string(),
+            cores: thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
+            system: consts::OS.to_string(),
+        }
+    }
+
+    /// In words.
+    pub fn shown(&self) -> String {
+        let Self { processor, cores, threads, system } = self;
+        let cores_of = if *cores == 1 { "core" } else { "cores" };
+        let threads_of = if *threads == 1 { "thread" } else { "threads" };
+        format!("{processor}, {cores} {cores_of}, {threads} {threads_of}, {system}")
+    }
+}
+
+/// The name of the processor in `/proc/cpuinfo`.
+fn processor(text: &str) -> Option<&str> {
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(':').map(|(_, name)| name.trim()).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_told_in_words() {
+        let text = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t: a b\n";
+        assert_eq!(
+            (processor(text), processor("model name\t:\n"), processor("")),
+            (Some("Some CPU @ 2 GHz"), None, None)
+        );
+        let here = Machine::here();
+        assert!(here.cores > 0 && here.threads > 0 && !here.processor.is_empty());
+        let one = Machine { processor: "x".into(), cores: 1, threads: 2, system: "linux".into() };
+        assert_eq!(one.shown(), "x, 1 core, 2 threads, linux");
+    }
+}

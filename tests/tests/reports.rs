@@ -1,0 +1,308 @@
+//! The pages about runs: what they say is what the run's files say, and no text leaves its place.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::support::{peft, read_lines, root, succeed, tiny_model};
+
+const ROWS: &str = "tests/vectors/training/bert-prefix/rows.jsonl";
+const VALID: &str = "tests/vectors/training/bert-prompt/rows.jsonl";
+
+/// A run of a few steps on a tiny BERT.
+fn train(out: &Path, flags: &[&str]) -> Command {
+    let mut command = peft(&root());
+    command.args(["train", "--model", &tiny_model("bert"), "--task=seq-cls", "--batch-size=4"]);
+    command.args(["--num-virtual-tokens=2", "--train", ROWS, "--valid", VALID]);
+    command.args(flags).arg("--out").arg(out);
+    command
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// A page, once it is known to be whole: every element is closed in its order, identifiers are there once and are found
+/// where they are named, nothing comes from elsewhere.
+fn page(path: &Path) -> String {
+    let page = fs::read_to_string(path).unwrap();
+    let (mut open, mut ids, mut named): (Vec<&str>, Vec<&str>, Vec<&str>) = Default::default();
+    let mut rest = page.strip_prefix("<!DOCTYPE html>").unwrap();
+    while let Some(at) = rest.find('<') {
+        let end = at + rest[at..].find('>').unwrap();
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{tag}");
+            continue;
+        }
+        let name = tag.split(' ').next().unwrap();
+        if ["style", "script"].contains(&name) {
+            rest = &rest[rest.find(&format!("</{name}>")).unwrap()..];
+        }
+        if !["meta", "br"].contains(&name) {
+            open.push(name);
+        }
+        for (attribute, value) in
+            tag.split('"').collect::<Vec<_>>().chunks_exact(2).map(|pair| (pair[0].trim(), pair[1]))
+        {
+            let attribute = attribute.rsplit(' ').next().unwrap();
+            assert!(!attribute.starts_with("on") && attribute != "src=", "{tag}");
+            match attribute {
+                "id=" => ids.push(value),
+                "aria-labelledby=" => named.extend(value.split(' ')),
+                "href=" => named.extend(value.strip_prefix('#')),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(open, [""; 0]);
+    let count = |id: &str| ids.iter().filter(|known| **known == id).count();
+    assert!(ids.iter().all(|id| count(id) == 1) && ids.len() > 3, "{ids:?}");
+    assert!(named.iter().all(|id| count(id) == 1) && !named.is_empty(), "{named:?} {ids:?}");
+    assert!(!page.contains("http:") && !page.contains("https:"), "{page}");
+    page
+}
+
+#[test]
+fn a_run_leaves_a_page_that_says_what_its_files_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("a <b> \"run\"");
+    let names = "<script>alert(1)</script>,b&c \"d\",</td>";
+    succeed(&mut train(&out, &["--method=ptv2", "--steps=6", "--eval-every=2", "--labels", names]));
+    let found = page(&out.join("report.html"));
+    let own = json(&out.join("burn_peft.json"));
+    let result = json(&out.join("result.json"));
+    let accuracy = format!("{:.4}", own["metrics"]["accuracy"].as_f64().unwrap());
+    let machine = &result["machine"];
+    assert!(machine["cores"].as_u64().unwrap() > 0, "{result}");
+    for part in [
+        format!("accuracy {accuracy} on 4 validation rows, at step {} of 6.", result["step"]),
+        format!("<dd dir=\"auto\">{}", machine["processor"].as_str().unwrap()),
+        "&lt;script&gt;alert(1)&lt;/script&gt;".into(),
+        "b&amp;c &quot;d&quot;".into(),
+        "<th scope=\"row\" dir=\"auto\">&lt;/td&gt;</th>".into(),
+        "Run a &lt;b&gt; &quot;run&quot;: ptv2".into(),
+        "rows.jsonl line 1</p>".into(),
+    ] {
+        assert!(found.contains(&part), "{part}: {found}");
+    }
+    // What is kept of the best step is what an evaluation of the adapter finds.
+    let mut eval = peft(&root());
+    eval.args(["eval", "--model", &tiny_model("bert"), "--data", VALID, "--report", "--json"]);
+    let found = succeed(eval.arg("--adapter").arg(&out)).stdout;
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    let kept = json(&out.join("validation.json"));
+    assert_eq!(
+        (&kept["step"], &kept["metrics"]["accuracy"]),
+        (&result["step"], &found["accuracy"])
+    );
+    assert_eq!(kept["classes"]["confusion"], found["report"]["confusion"]);
+    assert_eq!(kept["classes"]["scores"][1]["f1"], found["report"]["classes"]["b&c \"d\""]["f1"]);
+    let wrong = kept["wrong"].as_u64().unwrap() as f64;
+    let rows = kept["rows"].as_u64().unwrap() as f64;
+    assert_eq!(1.0 - wrong / rows, found["accuracy"].as_f64().unwrap());
+    let samples = kept["samples"].as_array().unwrap();
+    let right: Vec<bool> =
+        samples.iter().map(|sample| sample["is_right"].as_bool().unwrap()).collect();
+    assert!(right.len() == rows as usize && right.is_sorted(), "{kept}");
+    assert_eq!(samples[0]["predicted"] == samples[0]["expected"], right[0]);
+}
+
+#[test]
+fn a_page_is_written_again_when_a_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    succeed(&mut train(&out, &["--method=prompt", "--steps=4", "--eval-every=2"]));
+    assert!(page(&out.join("report.html")).contains(" of 4."));
+    let resume = |flags: &[&str]| {
+        let mut command = peft(&root());
+        command.args(["train", "--resume", "--out"]).arg(&out).args(flags);
+        command
+    };
+    succeed(&mut resume(&["--steps=8"]));
+    let longer = page(&out.join("report.html"));
+    assert!(longer.contains(" of 8."), "{longer}");
+    // A run that had ended has its page back, whole as it was.
+    fs::remove_file(out.join("report.html")).unwrap();
+    succeed(&mut resume(&[]));
+    assert!(page(&out.join("report.html")).contains(" of 8."));
+    // Predictions of another step are not shown as those of the adapter.
+    let kept = fs::read_to_string(out.join("validation.json")).unwrap();
+    let step = format!("\"step\": {}", json(&out.join("validation.json"))["step"]);
+    fs::write(out.join("validation.json"), kept.replace(&step, "\"step\": 77")).unwrap();
+    succeed(&mut resume(&[]));
+    let without = page(&out.join("report.html"));
+    assert!(without.contains("What the step of the adapter predicts was not kept"), "{without}");
+}
+
+#[test]
+fn a_page_that_cannot_be_written_costs_no_adapter() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    fs::create_dir_all(out.join("report.html")).unwrap();
+    let output = train(&out, &["--method=prompt", "--steps=4"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("report.html")
+            && said.contains("the adapter is saved, the page about its run is not"),
+        "{said}"
+    );
+    assert!(String::from_utf8(output.stdout).unwrap().contains("saved in"));
+    assert_eq!(json(&out.join("result.json"))["ending"], "finished");
+    let mut eval = peft(&root());
+    succeed(
+        eval.args(["eval", "--model", &tiny_model("bert"), "--data", VALID, "--adapter"]).arg(&out),
+    );
+    // Without one, nothing is in the way.
+    let out = dir.path().join("without");
+    fs::create_dir_all(out.join("report.html")).unwrap();
+    succeed(&mut train(&out, &["--method=prompt", "--steps=4", "--no-report"]));
+    assert!(!out.join("validation.json").exists());
+    let settings = fs::read_to_string(out.join("run.toml")).unwrap();
+    assert!(settings.contains("no_report = true"), "{settings}");
+    let recipe = fs::read_to_string(out.join("burn_peft.json")).unwrap();
+    assert!(!recipe.contains("no_report"), "{recipe}");
+}
+
+#[test]
+fn a_language_model_shows_what_it_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| succeed(peft(dir.path()).args(args));
+    run(&["demo", "--export", "try"]);
+    run(&[
+        "train",
+        "--model=try/model",
+        "--method=ptv2",
+        "--task=causal-lm",
+        "--train=try/train.jsonl",
+        "--valid=try/test.jsonl",
+        "--steps=40",
+        "--batch-size=16",
+        "--out=run",
+    ]);
+    let found = page(&dir.path().join("run/report.html"));
+    let kept = json(&dir.path().join("run/validation.json"));
+    let samples = kept["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 8, "{kept}");
+    // What is written is what `peft generate` writes, in whatever order.
+    let rows = read_lines(&dir.path().join("try/test.jsonl"));
+    for sample in samples {
+        let row = &rows[sample["line"].as_u64().unwrap() as usize - 1];
+        assert_eq!(sample["expected"], row["target"], "{sample}");
+        let source = row["source"].as_str().unwrap();
+        assert_eq!(sample["text"].as_str().unwrap().trim(), source.trim());
+        let written = run(&[
+            "generate",
+            "--model=try/model",
+            "--adapter=run",
+            "--prompt",
+            source,
+            "--max-new-tokens=3",
+        ]);
+        let written = String::from_utf8(written.stdout).unwrap();
+        let predicted = sample["predicted"].as_str().unwrap();
+        assert!(written.contains(predicted) && !predicted.is_empty(), "{sample}: {written}");
+        assert_eq!(sample["is_right"], sample["predicted"] == sample["expected"]);
+        assert!(found.contains(predicted));
+    }
+}
+
+/// Runs of two settings.
+fn four_runs(dir: &Path) -> PathBuf {
+    let runs = dir.join("runs");
+    for p in ["2", "4"] {
+        for lr in ["0.01", "0.1"] {
+            let name = format!("p={p},lr={lr}");
+            let flags = [
+                "--method=ptv2",
+                "--steps=4",
+                "--eval-every=2",
+                "--num-virtual-tokens",
+                p,
+                "--lr",
+                lr,
+            ];
+            let mut command = peft(&root());
+            command.args(["train", "--model", &tiny_model("bert"), "--task=seq-cls"]);
+            command.args(["--batch-size=4", "--train", ROWS, "--valid", VALID]).args(flags);
+            succeed(command.arg("--out").arg(runs.join(name)));
+        }
+    }
+    runs
+}
+
+#[test]
+fn a_comparison_has_a_page_with_links_to_its_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    four_runs(dir.path());
+    fs::create_dir(dir.path().join("pages")).unwrap();
+    let compare = |html: &str| {
+        let mut command = peft(dir.path());
+        command.args(["compare", "runs", "--metric=loss", "--html", html]);
+        command
+    };
+    let output = succeed(&mut compare("pages/all.html"));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let found = page(&dir.path().join("pages/all.html"));
+    // The same scores as the table that is printed.
+    for line in table.lines().skip(1).take(4) {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        assert!(
+            found.contains(&format!("<td class=\"number\">{}</td>", cells[2])),
+            "{line}: {found}"
+        );
+    }
+    let links: Vec<&str> =
+        found.split("href=\"./").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(links.len(), 4, "{links:?}");
+    for link in links {
+        assert!(dir.path().join("pages").join(link).is_file(), "{link}");
+    }
+    // Four points against parameters; a curve of two evaluations for each run; a heat map of P and lr.
+    assert_eq!(found.matches("class=\"pt\"").count(), 4 + 4 * 2);
+    let (_, heat) = found.split_once("class=\"heat\"").unwrap();
+    assert_eq!(heat.split("</table>").next().unwrap().matches("--v:").count(), 4);
+    for name in ["pages/all.svg", "pages/"] {
+        let refused = compare(name).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(String::from_utf8(refused.stderr).unwrap().contains("--html"));
+    }
+    succeed(compare("one.html").arg("--significance"));
+    assert!(page(&dir.path().join("one.html")).contains("Each system against the best"));
+}
+
+#[test]
+fn a_sweep_has_a_page_beside_its_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |path: &str| root().join(path).display().to_string();
+    let text = format!(
+        "model = {:?}\ntask = \"seq-cls\"\ntrain = {:?}\nvalid = {:?}\nsteps = 4\nbatch_size = 4\nmethod = \"ptv2\"\n\
+         [grid]\nnum_virtual_tokens = [2, 3]\nseed = [1, 2]\n",
+        at(&tiny_model("bert")),
+        at(ROWS),
+        at(VALID)
+    );
+    fs::write(dir.path().join("sweep.toml"), &text).unwrap();
+    let sweep = |file: &str, out: &str| {
+        succeed(peft(dir.path()).args(["sweep", file, "--out", out]));
+    };
+    sweep("sweep.toml", "out");
+    let found = page(&dir.path().join("out/report.html"));
+    assert_eq!(found.matches("href=\"./").count(), 4, "{found}");
+    let run = dir.path().join("out/p=2,seed=1/report.html");
+    page(&run);
+    // A kill may come between the end of a run and its page.
+    fs::remove_file(&run).unwrap();
+    sweep("sweep.toml", "out");
+    page(&run);
+    fs::write(dir.path().join("less.toml"), format!("no_report = true\n{text}")).unwrap();
+    sweep("less.toml", "less");
+    assert!(!dir.path().join("less/report.html").exists());
+    assert!(!dir.path().join("less/p=2,seed=1/report.html").exists());
+}
