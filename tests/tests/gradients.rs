@@ -187,10 +187,15 @@ fn with_trainable(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut i
             let made = PromptTuning::init(config.clone(), model, &start, 5, &device).unwrap();
             let state = made.state().into_iter().map(|(name, data)| {
                 let mut values: Vec<f32> = data.iter().collect();
-                if name.starts_with("mlp_head") && name.ends_with("bias") {
+                let (factor, offset) = match (name.starts_with("mlp_head"), name.ends_with("bias"))
+                {
                     // No unit is off for all rows, and none is where its derivative jumps.
-                    values.iter_mut().for_each(|value| *value += 1.0);
-                }
+                    (true, true) => (1.0, 1.0),
+                    (true, false) => (2.0, 0.0),
+                    // No gate is where it hardly changes.
+                    (false, _) => (0.4, 0.0),
+                };
+                values.iter_mut().for_each(|value| *value = *value * factor + offset);
                 let data = TensorData::new(values, data.shape().clone());
                 (name, data.convert_dtype(dtype))
             });

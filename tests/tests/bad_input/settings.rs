@@ -599,7 +599,10 @@ pub const CASES: &[Case] = &[
             fs::write(dir.join("run.toml"), "reparameterization = \"LSTM\"\n").unwrap();
             train("--config run.toml")
         },
-        says: &["run.toml: line 1", "LSTM", "`none`, `mlp`, `lstm`"],
+        says: &[
+            "run.toml: TOML parse error at line 1",
+            "`LSTM`, expected one of `none`, `mlp`, `lstm`",
+        ],
         ..USAGE
     },
     Case {
