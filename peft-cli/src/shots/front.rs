@@ -58,13 +58,16 @@ pub fn encode(
     }
     check_lengths(session, &encoded, new_tokens, (args.shots, of_front))?;
     let shared = share(session.base.model.as_ref(), &mut encoded.examples)?;
-    let how = match &shared {
-        Some(shared) => format!(", of which {} are read once for all", grouped(shared.len())),
+    let once = match &shared {
+        Some(shared) => {
+            format!("; the {} tokens that all rows begin with are read once", grouped(shared.len()))
+        }
         None => String::new(),
     };
     output::note(format!(
-        "note: {} examples, {of_front} tokens, stand in front of each of {} rows{how}",
+        "note: {} examples, {} tokens, stand in front of each of {} rows{once}",
         shots.len(),
+        grouped(of_front),
         grouped(encoded.records())
     ));
     if let Some(shared) = shared {

@@ -173,6 +173,18 @@ mod tests {
     }
 
     #[test]
+    fn a_text_in_front_of_a_source_is_read_with_it() {
+        let prefix = Some("d e ".to_owned());
+        let behind = EncoderConfig { source_prefix: prefix, ..config() };
+        let (source, _, targets, ..) =
+            encode(&encoder(behind.clone()), json!({"source": "a b", "target": "c"}));
+        assert_eq!((source, targets), (vec![1, 6, 7, 3, 4, 2], vec![1, 5, 2]));
+        let asked = encoder(EncoderConfig { targets: false, ..behind });
+        let found = asked.encode(&records([json!({"text": "a"})])).unwrap();
+        assert_eq!(found.examples[0].input_ids, [1, 6, 7, 3, 2]);
+    }
+
+    #[test]
     fn rows_without_their_fields_are_refused() {
         let encoder = encoder(config());
         assert!(refusal(&encoder, json!({"source": "a"})).contains("field `target` is missing"));
