@@ -81,13 +81,16 @@ fn a_run_leaves_a_page_that_says_what_its_files_say() {
     let machine = &result["machine"];
     assert!(machine["cores"].as_u64().unwrap() > 0, "{result}");
     for part in [
-        format!("accuracy {accuracy} on 4 validation rows, at step {} of 6.", result["step"]),
+        format!(
+            "accuracy {accuracy} on {} validation rows, at step {} of 6.",
+            result["valid_rows"], result["step"]
+        ),
         format!("<dd dir=\"auto\">{}", machine["processor"].as_str().unwrap()),
         "&lt;script&gt;alert(1)&lt;/script&gt;".into(),
         "b&amp;c &quot;d&quot;".into(),
         "<th scope=\"row\" dir=\"auto\">&lt;/td&gt;</th>".into(),
         "Run a &lt;b&gt; &quot;run&quot;: ptv2".into(),
-        "rows.jsonl line 1</p>".into(),
+        "</span>, rows.jsonl line ".into(),
     ] {
         assert!(found.contains(&part), "{part}: {found}");
     }
@@ -105,11 +108,11 @@ fn a_run_leaves_a_page_that_says_what_its_files_say() {
     assert_eq!(kept["classes"]["scores"][1]["f1"], found["report"]["classes"]["b&c \"d\""]["f1"]);
     let wrong = kept["wrong"].as_u64().unwrap() as f64;
     let rows = kept["rows"].as_u64().unwrap() as f64;
-    assert_eq!(1.0 - wrong / rows, found["accuracy"].as_f64().unwrap());
+    assert!((1.0 - wrong / rows - found["accuracy"].as_f64().unwrap()).abs() < 1e-12, "{kept}");
     let samples = kept["samples"].as_array().unwrap();
     let right: Vec<bool> =
         samples.iter().map(|sample| sample["is_right"].as_bool().unwrap()).collect();
-    assert!(right.len() == rows as usize && right.is_sorted(), "{kept}");
+    assert!(right.len() > 4 && right.len() <= rows as usize && right.is_sorted(), "{kept}");
     assert_eq!(samples[0]["predicted"] == samples[0]["expected"], right[0]);
 }
 
@@ -272,6 +275,12 @@ fn a_comparison_has_a_page_with_links_to_its_runs() {
         let refused = compare(name).output().unwrap();
         assert_eq!(refused.status.code(), Some(2));
         assert!(String::from_utf8(refused.stderr).unwrap().contains("--html"));
+    }
+    for run in fs::read_dir(dir.path().join("runs")).unwrap() {
+        let run = run.unwrap().path();
+        let mut predict = peft(&root());
+        predict.args(["predict", "--model", &tiny_model("bert"), "--input", VALID, "--adapter"]);
+        succeed(predict.arg(&run).arg("--output").arg(run.join("predictions.jsonl")));
     }
     succeed(compare("one.html").arg("--significance"));
     assert!(page(&dir.path().join("one.html")).contains("Each system against the best"));
