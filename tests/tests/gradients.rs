@@ -178,24 +178,27 @@ fn with_trainable(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut i
             visit.visit(model, Trainable::new(method, head), &what, task);
         }
         Kind::PromptMlp | Kind::PromptLstm => {
-            let encoder = match kind {
-                Kind::PromptMlp => EncoderConfig::mlp(),
-                _ => EncoderConfig::Lstm { hidden_size: None, num_layers: 1, dropout: 0.0 },
+            let (encoder, last) = match kind {
+                Kind::PromptMlp => (EncoderConfig::mlp(), "mlp_head.4."),
+                _ => {
+                    let lstm =
+                        EncoderConfig::Lstm { hidden_size: None, num_layers: 1, dropout: 0.0 };
+                    (lstm, "mlp_head.2.")
+                }
             };
             let config = PromptConfig::new(P).with_encoder(Some(encoder.with_hidden_size(Some(2))));
             let start = PromptInit::normal();
             let made = PromptTuning::init(config.clone(), model, &start, 5, &device).unwrap();
+            // Sums that vary by about 1, so that gates respond. No hidden unit is off: its weights would have no derivative.
             let state = made.state().into_iter().map(|(name, data)| {
-                let mut values: Vec<f32> = data.iter().collect();
-                let (factor, offset) = match (name.starts_with("mlp_head"), name.ends_with("bias"))
-                {
-                    // No unit is off for all rows, and none is where its derivative jumps.
-                    (true, true) => (1.0, 1.0),
-                    (true, false) => (2.0, 0.0),
-                    // No gate is where it hardly changes.
-                    (false, _) => (0.4, 0.0),
-                };
-                values.iter_mut().for_each(|value| *value = *value * factor + offset);
+                let shape = data.shape().as_slice();
+                let terms = if name == "embedding.weight" { 1 } else { shape[shape.len() - 1] };
+                let std = 1.5 / (terms as f64).sqrt();
+                let drawn = random_values([data.num_elements()], std, 5, &name);
+                let is_hidden = name.starts_with("mlp_head") && !name.starts_with(last);
+                let offset = if is_hidden && name.ends_with("bias") { 6.0 } else { 0.0 };
+                let of = |value: f32| offset + if is_hidden { value.abs() } else { value };
+                let values: Vec<f32> = drawn.iter().map(of).collect();
                 let data = TensorData::new(values, data.shape().clone());
                 (name, data.convert_dtype(dtype))
             });
@@ -302,8 +305,9 @@ impl Visit for FiniteDifferences {
                 let mut unit = zeros.clone();
                 unit[index][place] = 1.0;
                 let what = format!("{what}: {}[{place}]", names[index]);
-                // Derivatives far below the largest ones drown in the rounding of the loss.
-                self.compare(gradient[place], slope(|h| moved(&unit, h)), 1e-3 * largest, &what);
+                // Derivatives far below the largest ones drown in the rounding of the loss, which is 4e-13 in a slope.
+                let floor = (1e-3 * largest).max(1e-6);
+                self.compare(gradient[place], slope(|h| moved(&unit, h)), floor, &what);
             }
             for (direction, gradient) in direction[index].iter_mut().zip(gradient) {
                 *direction = random.random_range(-1.0..1.0);

@@ -106,7 +106,7 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] for tensors that a file cannot hold.
+    /// [`Error::Tensor`] for a type that safetensors files do not support.
     pub fn files(&self, dir: &Path) -> Result<[(PathBuf, Vec<u8>); 3]> {
         let named = |(name, data): (&String, &TensorData)| {
             let name = if is_virtual(name) { name.clone() } else { format!("{BASE}{name}") };
