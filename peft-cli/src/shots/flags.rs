@@ -9,9 +9,7 @@ use crate::flags::help::FlagHelp;
 
 /// Flags of examples in front of each row.
 #[derive(Args, Clone, Debug)]
-#[command(
-    next_help_heading = "Examples in front of each row, for a language model without an adapter"
-)]
+#[command(next_help_heading = "Examples in front of each row (few-shot)")]
 pub struct ShotArgs {
     /// Put K rows of --shots-from, each with its target, in front of each row. Where the task has classes, all have as
     /// many of them as can be; rows that are scored are never drawn. All rows have the same examples, which a decoder
