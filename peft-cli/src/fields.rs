@@ -15,37 +15,36 @@ pub const FIELDS_HEADING: &str = "Fields (found by their usual names where nothi
 
 /// Flags that name the fields of a row.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = FIELDS_HEADING)]
 pub struct FieldArgs {
     /// Field that holds the text, where it is not called text; for token-cls the words.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub text_field: Option<String>,
     /// Field that holds the second text of a pair.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub text_pair_field: Option<String>,
     /// Field that holds the class; for token-cls the tags.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub label_field: Option<String>,
     /// Field that holds the words to tag.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub tokens_field: Option<String>,
     /// Field that holds their tags.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub tags_field: Option<String>,
     /// Field that holds the question.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub question_field: Option<String>,
     /// Field that holds the context of a question.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub context_field: Option<String>,
     /// Field that holds the answers.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub answers_field: Option<String>,
     /// Field that holds the source; a dot reaches into an object, as in translation.en.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub source_field: Option<String>,
     /// Field that holds the target.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = FIELDS_HEADING, value_name = "NAME")]
     pub target_field: Option<String>,
 }
 

@@ -7,26 +7,27 @@ use peft_core::{Error, Result, train::TrainConfig};
 
 use crate::flags::help::FlagHelp;
 
+/// What the flags stand under in help texts.
+const HEADING: &str = "Examples in front of each row (few-shot)";
+
 /// Flags of examples in front of each row.
 #[derive(Args, Clone, Debug)]
-#[command(
-    next_help_heading = "Examples in front of each row, for a language model without an adapter"
-)]
 pub struct ShotArgs {
     /// Put K rows of --shots-from, each with its target, in front of each row. Where the task has classes, all have as
     /// many of them as can be; rows that are scored are never drawn. All rows have the same examples, which a decoder
     /// reads once.
-    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[arg(long, help_heading = HEADING, value_name = "K", default_value_t = 0)]
     pub shots: usize,
     /// Rows that the examples are drawn from, such as those to train on. Again for more of them.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = HEADING, value_name = "FILE")]
     pub shots_from: Vec<PathBuf>,
     /// Seed that draws them. With the same seed, more examples are the same ones and others.
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().seed)]
+    #[arg(long, help_heading = HEADING, value_name = "N", default_value_t = TrainConfig::default().seed)]
     pub shots_seed: u64,
     /// What stands behind each example.
     #[arg(
         long,
+        help_heading = HEADING,
         value_name = "TEXT",
         allow_hyphen_values = true,
         show_default = "a blank line, that is two line breaks"
