@@ -34,6 +34,7 @@ mod less_memory;
 mod methods;
 mod metrics;
 mod multi_adapter;
+mod multi_task;
 mod notes;
 mod packing;
 mod padding;

@@ -27,6 +27,7 @@ use super::{
     expected_memory::{AfterLoading, Memory, Run, is_narrow},
     frozen_layers::FrozenLayers,
     inputs::Base,
+    joint_run::{JointRun, TaskRun},
     method_builder::{MethodBuilder, Trained},
     opening::{Epoch, Opening},
     shared::{ReadRows, Shared},
@@ -59,30 +60,34 @@ pub struct PreparedRun {
     /// The names of the classes.
     pub labels: Option<Labels>,
     pub(super) device: Device,
-    found: FoundFields,
+    pub(super) found: FoundFields,
     /// The task in TOML, if there is one.
-    task_file: Option<TaskFile>,
+    pub(super) task_file: Option<TaskFile>,
     /// The text of `chat_template`, if one was given.
-    chat_template: Option<String>,
-    dir: ModelDir,
-    base_name: String,
+    pub(super) chat_template: Option<String>,
+    pub(super) dir: ModelDir,
+    pub(super) base_name: String,
     pub(super) config: TrainConfig,
     /// One pass over the training rows.
-    epoch: Epoch,
-    after_loading: AfterLoading,
+    pub(super) epoch: Epoch,
+    pub(super) after_loading: AfterLoading,
     pub(super) train: Arc<Encoded>,
     pub(super) valid: Arc<Encoded>,
     /// Settings that nobody gave, which follow from the rows or the day.
     pub derived: Vec<String>,
     /// The sum of the base model's weights, which runs share.
-    sum: Arc<OnceLock<BaseSum>>,
+    pub(super) sum: Arc<OnceLock<BaseSum>>,
+    /// The tasks, if there are several: `task`, `train` and `valid` are then those of the first.
+    pub(super) joint: Option<JointRun>,
 }
 
 /// What a run has made.
 #[derive(Debug)]
 pub struct TrainedRun {
-    /// What was trained, ready to be saved.
+    /// What was trained, ready to be saved; of a joint run what its tasks share.
     pub adapter: Adapter,
+    /// The adapter of each task of a joint run, by its name.
+    pub tasks: Vec<(String, Adapter)>,
     /// The step it is from.
     pub step: usize,
     /// The last step made.
@@ -104,9 +109,12 @@ pub struct TrainedRun {
 }
 
 impl TrainedRun {
-    /// Parameters of the adapter, its head included.
+    /// Parameters of the adapter, its head included; those that the adapters of several tasks share count once.
     pub fn stored_parameters(&self) -> usize {
-        self.adapter.tensors.values().map(|data| data.num_elements()).sum()
+        let shared = &self.adapter.tensors;
+        let of_tasks = self.tasks.iter().flat_map(|(_, adapter)| &adapter.tensors);
+        let own = of_tasks.filter(|(name, _)| !shared.contains_key(*name)).map(|(_, data)| data);
+        shared.values().chain(own).map(|data| data.num_elements()).sum()
     }
 }
 
@@ -186,6 +194,7 @@ impl PreparedRun {
             train,
             valid,
             sum,
+            joint: None,
         })
     }
 
@@ -222,6 +231,7 @@ impl PreparedRun {
             train: Arc::new(Encoded { examples: train, ..Encoded::default() }),
             valid: Arc::default(),
             sum: Arc::default(),
+            joint: None,
             settings,
         })
     }
@@ -261,6 +271,9 @@ impl PreparedRun {
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
+        if let Some(joint) = &self.joint {
+            return self.train_tasks(joint, method, out, resume, observer);
+        }
         let model = self.base.model.as_ref();
         let budget =
             ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
@@ -268,7 +281,25 @@ impl PreparedRun {
         check_lengths(budget, &self.valid, 0)?;
         let trainable = Trainable::new(method, self.head()?);
         let trained_parameters = trainable.num_params();
-        let run = RunContext {
+        let run = self.context(out, resume, self.recipe(trained_parameters))?;
+        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
+        let clock = Instant::now();
+        let outcome: Outcome<M> =
+            train::train(model, trainable, &data, &self.config, &run, observer)?;
+        let about = run.about(&self.config, outcome.metrics.as_ref())?;
+        self.note_other_weights(about.base_sha256.as_deref());
+        let adapter = adapter_of(&outcome.trainable, model, &about)?;
+        Ok(outcome_of(outcome, adapter, trained_parameters, clock.elapsed().as_secs_f64()))
+    }
+
+    /// What the training loop is told beside settings and rows.
+    pub(super) fn context(
+        &self,
+        out: Option<&Arc<FolderLock>>,
+        resume: bool,
+        recipe: serde_json::Value,
+    ) -> Result<RunContext> {
+        Ok(RunContext {
             dir: out.map(|lock| lock.dir().to_path_buf()),
             lock: out.cloned(),
             resume,
@@ -287,29 +318,7 @@ impl PreparedRun {
                 .compute
                 .filter(|compute| compute.is_rounded())
                 .map(|compute| compute.to_string()),
-            recipe: self.recipe(trained_parameters),
-        };
-        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
-        let clock = Instant::now();
-        let outcome: Outcome<M> =
-            train::train(model, trainable, &data, &self.config, &run, observer)?;
-        let about = run.about(&self.config, outcome.metrics.as_ref())?;
-        self.note_other_weights(about.base_sha256.as_deref());
-        Ok(TrainedRun {
-            adapter: adapter_of(&outcome.trainable, model, &about)?,
-            step: outcome.step,
-            last_step: outcome.last_step,
-            stopped_early: outcome.stopped_early,
-            last_metrics: outcome
-                .history
-                .last()
-                .filter(|last| last.step == outcome.last_step)
-                .map(|last| last.metrics.clone()),
-            total_steps: outcome.total_steps,
-            metrics: outcome.metrics,
-            interrupted: outcome.interrupted,
-            trained_parameters,
-            seconds: clock.elapsed().as_secs_f64(),
+            recipe,
         })
     }
 
@@ -320,7 +329,7 @@ impl PreparedRun {
     }
 
     /// Tells if the adapter of --init-adapter was trained on weights that differ where a fingerprint does not show it.
-    fn note_other_weights(&self, now: Option<&str>) {
+    pub(super) fn note_other_weights(&self, now: Option<&str>) {
         let own = self.start_adapter.as_ref().map(|adapter| &adapter.config.own);
         if own.is_some_and(|own| {
             own.base_fingerprint == self.base.report.fingerprint
@@ -337,8 +346,44 @@ impl PreparedRun {
         self.config.total_steps(self.epoch.batches)
     }
 
+    /// The name of the score that determines the best step, if there are validation rows.
+    pub fn best_metric(&self) -> Option<String> {
+        match &self.joint {
+            Some(joint) => joint.best_metric(self),
+            None => (!self.valid.examples.is_empty())
+                .then(|| self.config.best_metric(self.labels.as_ref()).name),
+        }
+    }
+
+    /// Its rows, those of each task of a joint run.
+    pub(super) fn data(&self) -> Vec<TrainingData<'_>> {
+        match &self.joint {
+            Some(joint) => joint.tasks.iter().map(TaskRun::data).collect(),
+            None => vec![TrainingData { train: &self.train.examples, valid: &self.valid.examples }],
+        }
+    }
+
+    /// What the run has before it: lines of a name and a text.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let Some(joint) = &self.joint else { return self.opening().facts() };
+        let mut facts = joint.facts(self);
+        facts.extend(
+            self.frozen().ok().and_then(|frozen| frozen.fact()).map(|fact| ("frozen", fact)),
+        );
+        facts.extend(self.memory().map(|memory| memory.fact()));
+        facts
+    }
+
+    /// What looks wrong in its rows, with the way out.
+    pub fn warnings(&self) -> Vec<String> {
+        match &self.joint {
+            Some(joint) => joint.warnings(),
+            None => self.opening().warnings(),
+        }
+    }
+
     /// What there is to say before it begins.
-    pub fn opening(&self) -> Opening<'_> {
+    pub(super) fn opening(&self) -> Opening<'_> {
         Opening {
             config: &self.config,
             epoch: self.epoch,
@@ -356,6 +401,11 @@ impl PreparedRun {
     fn memory(&self) -> Option<Memory> {
         if !kernels::compute_on(&self.device) {
             return None;
+        }
+        if let Some(joint) = &self.joint {
+            // Their batches follow each other.
+            let of_tasks = joint.tasks.iter().filter_map(|task| task.run.memory());
+            return of_tasks.max_by_key(|memory| memory.expected);
         }
         let (settings, spec) = (&self.settings, self.base.model.spec());
         let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
@@ -385,18 +435,17 @@ impl PreparedRun {
 
     /// The layers that nothing trained reaches.
     fn frozen(&self) -> Result<FrozenLayers> {
-        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
         FrozenLayers::of(
             &self.settings,
             (self.method, self.start_adapter.as_ref()),
             self.base.model.as_ref(),
             (&self.config, self.epoch.batches),
-            &data,
+            &self.data(),
         )
     }
 
     /// What an adapter remembers of its training.
-    fn recipe(&self, trained_parameters: usize) -> serde_json::Value {
+    pub(super) fn recipe(&self, trained_parameters: usize) -> serde_json::Value {
         let mut recipe = json!(self.settings);
         if let Some(fields) = recipe.as_object_mut() {
             // Where a run lay on somebody's disk is no part of how it was made.
@@ -443,9 +492,35 @@ impl PreparedRun {
     }
 }
 
+/// What a run has made, from how its loop ended.
+pub(super) fn outcome_of<M: PeftMethod>(
+    outcome: Outcome<M>,
+    adapter: Adapter,
+    trained_parameters: usize,
+    seconds: f64,
+) -> TrainedRun {
+    TrainedRun {
+        adapter,
+        tasks: Vec::new(),
+        step: outcome.step,
+        last_step: outcome.last_step,
+        stopped_early: outcome.stopped_early,
+        last_metrics: outcome
+            .history
+            .last()
+            .filter(|last| last.step == outcome.last_step)
+            .map(|last| last.metrics.clone()),
+        total_steps: outcome.total_steps,
+        metrics: outcome.metrics,
+        interrupted: outcome.interrupted,
+        trained_parameters,
+        seconds,
+    }
+}
+
 /// Sets the steps between evaluations and between checkpoints if they are not given: both once per epoch,
 /// but at most fifty times.
-fn set_intervals(config: &mut TrainConfig, batches: usize, evaluates: bool) {
+pub(super) fn set_intervals(config: &mut TrainConfig, batches: usize, evaluates: bool) {
     let fiftieth = config.total_steps(batches) / 50;
     let per_epoch = batches.div_ceil(config.accumulation).max(1).max(fiftieth);
     if evaluates {

@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{config::TrainConfig, run_context::RunContext, training_data::TrainingData};
+use super::{
+    config::TrainConfig,
+    joint::{Joint, is_of_task},
+    run_context::RunContext,
+    training_data::TrainingData,
+};
 use crate::{
     adapter::codec::hex,
     contract::method_fields::MethodFields,
@@ -53,6 +58,14 @@ impl Identity {
         parts.insert("training rows".into(), sum_of_rows(data.train).into());
         parts.insert("validation rows".into(), sum_of_rows(data.valid).into());
         Self(parts)
+    }
+
+    /// That of a joint run, with what there is to know of its tasks in place of what the first alone has.
+    #[must_use]
+    pub(super) fn of_joint(mut self, joint: &Joint<'_>) -> Self {
+        self.0.retain(|key, _| !key.ends_with("rows") && !is_of_task(key));
+        self.0.extend(joint.identity());
+        self
     }
 
     /// With SHA-256 of all weights of the base model.
