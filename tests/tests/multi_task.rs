@@ -50,12 +50,22 @@ fn folder(tasks: &str) -> tempfile::TempDir {
     dir
 }
 
-/// A run in `dir`, without the flags that say on what.
+/// A run in `dir`, without the flags that say on what. `flags` take the place of others of the same name.
 fn run(dir: &Path, out: &str, flags: &[&str]) -> Command {
+    const USUAL: [&str; 7] = [
+        "--method=ptv2",
+        "--num-virtual-tokens=4",
+        "--batch-size=4",
+        "--seed=7",
+        "--steps=24",
+        "--eval-every=6",
+        "--checkpoint-every=4",
+    ];
+    let name = |flag: &str| flag.split('=').next().unwrap().to_string();
+    let given: Vec<String> = flags.iter().map(|flag| name(flag)).collect();
     let mut command = peft(dir);
     command.arg("train").arg("--model").arg(root().join(tiny_model(MODEL)));
-    command.args(["--method=ptv2", "--num-virtual-tokens=4", "--batch-size=4", "--seed=7"]);
-    command.args(["--steps=24", "--eval-every=6", "--checkpoint-every=4", "--out", out]);
+    command.args(USUAL.iter().filter(|flag| !given.contains(&name(flag)))).args(["--out", out]);
     command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -177,7 +187,8 @@ fn another_run_starts_from_what_tasks_share() {
     // With the head of the task it begins where the joint run ended, with a new head it has that to learn.
     let own = scores(dir.path(), "out/tasks/tags", "tags.jsonl")["loss"].as_f64().unwrap();
     assert!((of_step("own", 0)["loss"].as_f64().unwrap() - own).abs() < 1e-5);
-    assert!(of_step("shared", 0)["loss"].as_f64().unwrap() > own);
+    let new_head = of_step("shared", 0)["loss"].as_f64().unwrap();
+    assert!((new_head - 2f64.ln()).abs() < 0.3 && new_head != own, "{new_head}, {own}");
     // Tasks start from it together, too, also from an adapter that has the head of one.
     for start in ["out", "own"] {
         let mut command = peft(dir.path());
@@ -211,7 +222,7 @@ fn a_run_that_was_killed_ends_like_one_that_was_not() {
     let mut moments = rng::stream(seed, 0, "tests/multi_task");
     for (mixing, flags) in [
         ("all", &["--accumulation=2"][..]),
-        ("turns", &["--method=prompt", "--prefix-dropout=0.1"][..1]),
+        ("turns", &["--method=prompt"][..]),
         ("drawn", &["--task-temperature=2", "--method=prefix", "--prefix-hidden-size=8"][..]),
     ] {
         let mut flags = flags.to_vec();

@@ -133,9 +133,11 @@ fn run(
 }
 
 /// All parameters, bit for bit.
-fn bits<M: PeftMethod>(trainable: &Trainable<M>) -> Vec<(String, Vec<u8>)> {
-    let bytes = |(name, data): (String, burn::tensor::TensorData)| (name, data.as_bytes().to_vec());
-    trainable.parameters().into_iter().map(bytes).collect()
+fn bits<M: PeftMethod>(trainable: &Trainable<M>) -> Vec<(String, Vec<u32>)> {
+    let bits = |(name, data): (String, burn::tensor::TensorData)| {
+        (name, data.iter::<f32>().map(f32::to_bits).collect())
+    };
+    trainable.parameters().into_iter().map(bits).collect()
 }
 
 #[test]
