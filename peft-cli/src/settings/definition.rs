@@ -12,8 +12,9 @@ use peft_core::{
 };
 use peft_models::{Compute, LoadOptions, WeightFormat};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::joint::Tasks;
+use super::tasks::Tasks;
 use crate::{
     data_files::one_or_several,
     fields::{FIELDS_HEADING, given},
@@ -430,6 +431,23 @@ impl Settings {
     pub fn has_projection(&self, method: MethodName) -> bool {
         let default = method.default_projection() && self.init_adapter.is_none();
         method.can_project() && self.prefix_projection.unwrap_or(default)
+    }
+
+    /// Those of a table, by their names.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message that says which of them cannot be used.
+    pub fn of_fields(fields: Map<String, Value>) -> std::result::Result<Self, String> {
+        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+    }
+
+    /// As a table, by their names.
+    pub fn to_fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        }
     }
 
     /// As a TOML file.

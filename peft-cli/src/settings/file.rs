@@ -131,7 +131,10 @@ fn change(
         ..
     } = settings;
     for task in tasks.iter_mut().flat_map(|tasks| &mut tasks.0) {
-        change(&mut task.settings, is_path, to);
+        // What is wrong with them is told by whoever uses them.
+        let Ok(mut own) = Settings::of_fields(task.own.clone()) else { continue };
+        change(&mut own, is_path, to);
+        task.own = own.to_fields();
     }
     let named = [model, init_adapter].into_iter().flatten().filter(|model| is_path(model));
     let rows = [train, valid].into_iter().flatten().flatten();

@@ -1,34 +1,12 @@
-//! The tasks of a joint run: `[[tasks]]` in a TOML file, each with its rows and what else concerns it alone.
-//!
-//! ```toml
-//! [[tasks]]
-//! name = "wnut17"
-//! task = "token-cls"
-//! train = "wnut17/train.conll"
-//! valid = "wnut17/dev.conll"
-//!
-//! [[tasks]]
-//! name = "slots"
-//! task = "token-cls"
-//! train = "slots/train.jsonl"
-//! valid = "slots/valid.jsonl"
-//! weight = 0.5
-//! ```
+//! The settings of a joint run and of its tasks, put together.
 
-use std::path::Path;
+use peft_core::{Error, Result, train::Mixing};
 
-use peft_core::{
-    Error, Result,
-    train::{Mixing, joint::check_names},
+use super::{
+    Settings,
+    resolve::resolve,
+    tasks::{NAME, NamedTask, WEIGHT},
 };
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::Error as _,
-    ser::{Error as _, SerializeMap},
-};
-use serde_json::{Map, Value};
-
-use super::{Settings, file, resolve::resolve};
 use crate::{
     data_files::is_standard_input,
     flags::{choices::MIXING, method_name::MethodName},
@@ -74,10 +52,6 @@ const OF_A_TASK: [&str; 34] = [
     "target_field",
 ];
 
-/// What a task has beside its settings.
-const NAME: &str = "name";
-const WEIGHT: &str = "weight";
-
 /// What each task has to have of its own.
 const NEVER_SHARED: [(&str, &str); 5] = [
     ("train", "--train"),
@@ -91,107 +65,38 @@ const NEVER_SHARED: [(&str, &str); 5] = [
 const OF_THE_WHOLE: [&str; 6] =
     ["tasks", "task_mixing", "task_temperature", "best_metric", "eval_every", "patience"];
 
-/// The tasks of a joint run, at least one, with different names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Tasks(pub Vec<NamedTask>);
-
-/// A task of a joint run.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NamedTask {
-    /// Its name, after which its adapter's folder and its scores are called.
+/// A task of a joint run, with its settings.
+#[derive(Clone, Debug)]
+pub struct JointTask {
+    /// Its name.
     pub name: String,
-    /// How much its loss counts; 1 if it is not given.
-    pub weight: Option<f64>,
-    /// Its settings. Those that it lacks are the run's.
+    /// How much its loss counts.
+    pub weight: f64,
+    /// Its settings.
     pub settings: Settings,
 }
 
-impl Tasks {
-    /// Reads the file of `--tasks`, for clap.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message that says what is wrong with the file.
-    pub fn read(path: &str) -> std::result::Result<Self, String> {
-        let path = Path::new(path);
-        let found = file::load(path).map_err(|error| error.to_string())?;
-        if let Some(name) = found.names().find(|name| *name != "tasks") {
-            return Err(format!(
-                "{}: holds `{name}` beside its [[tasks]]: give the file as --config, which reads both",
-                path.display()
-            ));
-        }
-        found.tasks.ok_or_else(|| {
-            format!("{}: holds no task: expected tables, each headed [[tasks]]", path.display())
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Tasks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let tables = Vec::<Map<String, Value>>::deserialize(deserializer)?;
-        if tables.is_empty() {
-            return Err(D::Error::custom(
-                "`tasks` is empty: expected tables, each headed [[tasks]]",
-            ));
-        }
-        let tasks = tables.into_iter().enumerate().map(|(place, table)| task_of(table, place + 1));
-        let tasks = tasks.collect::<std::result::Result<Vec<_>, _>>().map_err(D::Error::custom)?;
-        check_names(tasks.iter().map(|task| task.name.as_str())).map_err(D::Error::custom)?;
-        Ok(Self(tasks))
-    }
-}
-
-/// The task of a table, counted from 1.
-fn task_of(mut table: Map<String, Value>, place: usize) -> std::result::Result<NamedTask, String> {
-    let name = match table.remove(NAME) {
-        Some(Value::String(name)) => name,
-        Some(other) => {
-            return Err(format!("`{NAME} = {other}` in [[tasks]]: expected a text"));
-        }
-        None => {
-            return Err(format!(
-                "table {place} of [[tasks]] has no `{NAME}`, which tells it from others"
-            ));
-        }
-    };
-    let weight = match table.remove(WEIGHT) {
-        None => None,
-        Some(given) => match given.as_f64().filter(|weight| weight.is_finite() && *weight > 0.0) {
-            Some(weight) => Some(weight),
-            None => {
-                return Err(format!(
-                    "`{WEIGHT} = {given}` of the task {name}: expected a number above 0"
+impl JointTask {
+    /// The task of a table, whose settings are those that it gives.
+    fn of(table: &NamedTask) -> Result<Self> {
+        let NamedTask { name, weight, own } = table;
+        let refuse = |message: String| Err(Error::setting("--tasks", message));
+        if let Some(key) = own.keys().find(|key| !OF_A_TASK.contains(&key.as_str())) {
+            if Settings::NAMES.contains(&key.as_str()) {
+                return refuse(format!(
+                    "`{key}` of the task {name}: all tasks share one, so it stands above [[tasks]] or is a flag"
                 ));
             }
-        },
-    };
-    if let Some(key) = table.keys().find(|key| !OF_A_TASK.contains(&key.as_str())) {
-        if Settings::NAMES.contains(&key.as_str()) {
-            return Err(format!(
-                "`{key}` of the task {name}: all tasks share one, so it stands above [[tasks]] or is a flag"
-            ));
+            let known = OF_A_TASK.iter().copied().chain([NAME, WEIGHT]);
+            let meant = did_you_mean(nearest(key, known).map(|known| format!("`{known}`")));
+            return refuse(format!("`{key}` of the task {name} is no setting{meant}"));
         }
-        let own = OF_A_TASK.iter().copied().chain([NAME, WEIGHT]);
-        let meant = did_you_mean(nearest(key, own).map(|known| format!("`{known}`")));
-        return Err(format!("`{key}` of the task {name} is no setting{meant}"));
-    }
-    let settings = serde_json::from_value(Value::Object(table));
-    let settings = settings.map_err(|error| format!("the task {name}: {error}"))?;
-    Ok(NamedTask { name, weight, settings })
-}
-
-impl Serialize for NamedTask {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let settings = fields(&self.settings).map_err(S::Error::custom)?;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(NAME, &self.name)?;
-        if let Some(weight) = self.weight {
-            map.serialize_entry(WEIGHT, &weight)?;
+        match Settings::of_fields(own.clone()) {
+            Ok(settings) => {
+                Ok(Self { name: name.clone(), weight: weight.unwrap_or(1.0), settings })
+            }
+            Err(message) => refuse(format!("the task {name}: {message}")),
         }
-        settings.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
-        map.end()
     }
 }
 
@@ -201,7 +106,7 @@ pub struct JointSettings {
     /// Those of the run.
     pub run: Settings,
     /// Those of each task: its own, completed by those of the run.
-    pub tasks: Vec<NamedTask>,
+    pub tasks: Vec<JointTask>,
 }
 
 /// Fills in every default that does not depend on the data, for the run and for each of its tasks.
@@ -210,7 +115,8 @@ pub struct JointSettings {
 ///
 /// [`Error::Setting`] naming the flag, and the task.
 pub fn resolve_joint(given: Settings) -> Result<JointSettings> {
-    let tasks = Settings::required(&given.tasks, "--tasks")?.0.clone();
+    let tables = Settings::required(&given.tasks, "--tasks")?;
+    let tasks = tables.0.iter().map(JointTask::of).collect::<Result<Vec<_>>>()?;
     if let Some((_, flag)) = NEVER_SHARED.iter().find(|(name, _)| given.has(name)) {
         return Err(Error::setting(*flag, "not used with --tasks: each of them has its own"));
     }
@@ -220,7 +126,7 @@ pub fn resolve_joint(given: Settings) -> Result<JointSettings> {
     }
     mixing(&given)?;
     check_one_input(&tasks)?;
-    let of_task = |task: &NamedTask, run: &Settings| -> Result<Settings> {
+    let of_task = |task: &JointTask, run: &Settings| -> Result<Settings> {
         let mut shared = run.clone();
         OF_THE_WHOLE.iter().for_each(|name| shared.unset(name));
         let all = task.settings.clone().or(shared);
@@ -231,17 +137,17 @@ pub fn resolve_joint(given: Settings) -> Result<JointSettings> {
     let mut filled = of_task(first, &given)?;
     OF_A_TASK.iter().for_each(|name| filled.unset(name));
     let run = given.or(filled);
-    let resolved = tasks.iter().map(|task| -> Result<NamedTask> {
+    let resolved = tasks.iter().map(|task| -> Result<JointTask> {
         let settings = of_task(task, &run)?;
-        Ok(NamedTask { settings, ..task.clone() })
+        Ok(JointTask { settings, ..task.clone() })
     });
     Ok(JointSettings { tasks: resolved.collect::<Result<_>>()?, run })
 }
 
 /// Refuses standard input in two places: it is read once.
-fn check_one_input(tasks: &[NamedTask]) -> Result<()> {
-    let rows = |task: &NamedTask| [task.settings.train.clone(), task.settings.valid.clone()];
-    let reads = |task: &NamedTask| {
+fn check_one_input(tasks: &[JointTask]) -> Result<()> {
+    let rows = |task: &JointTask| [task.settings.train.clone(), task.settings.valid.clone()];
+    let reads = |task: &JointTask| {
         rows(task).iter().flatten().filter(|names| is_standard_input(names)).count()
     };
     let mut earlier = 0;
@@ -286,14 +192,6 @@ pub fn in_task(name: &str, error: Error) -> Error {
     }
 }
 
-fn fields(settings: &Settings) -> std::result::Result<Map<String, Value>, String> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(other) => Err(format!("found {other}, expected settings")),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -314,7 +212,7 @@ mod tests {
         let tasks = &found.tasks.as_ref().unwrap().0;
         assert_eq!((tasks[0].name.as_str(), tasks[0].weight), ("a", None));
         assert_eq!(tasks[1].weight, Some(0.5));
-        assert_eq!(tasks[1].settings.task, Some(Task::SeqCls));
+        assert_eq!(tasks[1].own["task"], Task::SeqCls.name());
         let again: Settings = toml::from_str(&found.to_toml()).unwrap();
         assert_eq!(again, found, "{}", found.to_toml());
     }
@@ -341,26 +239,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_task() {
-        let said = |text: &str| toml::from_str::<Settings>(text).unwrap_err().to_string();
-        for (text, says) in [
-            ("tasks = []", "`tasks` is empty"),
-            ("[[tasks]]\ntask = \"qa\"", "table 1 of [[tasks]] has no `name`"),
-            ("[[tasks]]\nname = 3", "`name = 3` in [[tasks]]: expected a text"),
-            ("[[tasks]]\nname = \"a\"\nlr = 1", "`lr` of the task a: all tasks share one"),
-            ("[[tasks]]\nname = \"a\"\ntrian = 1", "is no setting; did you mean `train`?"),
-            (
-                "[[tasks]]\nname = \"a\"\nweight = 0",
-                "`weight = 0` of the task a: expected a number",
-            ),
-            ("[[tasks]]\nname = \"a\"\nmax_length = \"x\"", "the task a: "),
-            ("[[tasks]]\nname = \"a.b\"", "expected letters, digits, - and _"),
-            ("[[tasks]]\nname = \"a\"\n[[tasks]]\nname = \"A\"", "two tasks are called so"),
-        ] {
-            assert!(said(text).contains(says), "{text}: {}", said(text));
-        }
         let refused = |text: &str| resolve_joint(given(text)).unwrap_err().to_string();
         let run = "model = \"m\"\nmethod = \"ptv2\"\n";
+        let table = |text: &str| format!("{run}[[tasks]]\nname = \"a\"\n{text}");
         for (text, says) in [
+            (table("lr = 1"), "`lr` of the task a: all tasks share one"),
+            (table("trian = 1"), "is no setting; did you mean `train`?"),
+            (table("max_length = \"x\""), "the task a: "),
             (format!("{run}train = \"x\"\n{TWO}"), "--train: not used with --tasks"),
             (format!("model = \"m\"\nmethod = \"head\"\n{TWO}"), "--method: head: has no virtual"),
             (format!("{run}task_temperature = 2\n{TWO}"), "--task-temperature: used by"),

@@ -18,9 +18,10 @@ pub fn summary(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
         true => String::new(),
         false => format!(", best is step {step}"),
     };
-    let tasks = match run.joint.as_ref().map(|joint| joint.tasks.len()) {
-        Some(count) => format!(" on {count} task{}", if count == 1 { "" } else { "s" }),
-        None => String::new(),
+    let tasks = match run.tasks.len() {
+        0 => String::new(),
+        1 => " on 1 task".to_string(),
+        count => format!(" on {count} tasks"),
     };
     format!(
         "{}{tasks}: {early}step {last_step} of {total_steps}{best}, {} parameters trained, {:.1} s, saved in {}",
@@ -75,7 +76,7 @@ pub fn had_ended(trained: &TrainedRun, out: &Path) -> String {
 /// The command that uses the adapter in `out`, as a shell takes it: on the validation rows where there is a file of them.
 /// Those that were held out stand among the training rows, which are no test.
 pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
-    if let Some(task) = run.joint.as_ref().and_then(|joint| joint.tasks.first()) {
+    if let Some(task) = run.tasks.first() {
         return next_command(&task.run, trained, &task.folder(out));
     }
     let settings = &run.settings;

@@ -15,7 +15,7 @@ use peft_core::{
     metrics::Metrics,
     text::{Encoded, FoundFields, Template},
     train::{
-        self, BaseSum, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
+        self, BaseSum, Mixing, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
         adapter_of,
     },
 };
@@ -27,7 +27,6 @@ use super::{
     expected_memory::{AfterLoading, Memory, Run, is_narrow},
     frozen_layers::FrozenLayers,
     inputs::Base,
-    joint_run::{JointRun, TaskRun},
     method_builder::{MethodBuilder, Trained},
     opening::{Epoch, Opening},
     shared::{ReadRows, Shared},
@@ -77,8 +76,21 @@ pub struct PreparedRun {
     pub derived: Vec<String>,
     /// The sum of the base model's weights, which runs share.
     pub(super) sum: Arc<OnceLock<BaseSum>>,
-    /// The tasks, if there are several: `task`, `train` and `valid` are then those of the first.
-    pub(super) joint: Option<JointRun>,
+    /// The tasks of a joint run: `task`, `train` and `valid` are then those of the first.
+    pub(super) tasks: Vec<TaskRun>,
+    /// How they are mixed.
+    pub(super) mixing: Mixing,
+}
+
+/// A task of a joint run.
+#[derive(Debug)]
+pub(super) struct TaskRun {
+    /// Its name.
+    pub name: String,
+    /// How much its loss counts.
+    pub weight: f64,
+    /// The run that it would be alone.
+    pub run: PreparedRun,
 }
 
 /// What a run has made.
@@ -194,7 +206,8 @@ impl PreparedRun {
             train,
             valid,
             sum,
-            joint: None,
+            tasks: Vec::new(),
+            mixing: Mixing::default(),
         })
     }
 
@@ -231,7 +244,8 @@ impl PreparedRun {
             train: Arc::new(Encoded { examples: train, ..Encoded::default() }),
             valid: Arc::default(),
             sum: Arc::default(),
-            joint: None,
+            tasks: Vec::new(),
+            mixing: Mixing::default(),
             settings,
         })
     }
@@ -271,8 +285,8 @@ impl PreparedRun {
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
-        if let Some(joint) = &self.joint {
-            return self.train_tasks(joint, method, out, resume, observer);
+        if self.is_joint() {
+            return self.train_tasks(method, out, resume, observer);
         }
         let model = self.base.model.as_ref();
         let budget =
@@ -346,39 +360,47 @@ impl PreparedRun {
         self.config.total_steps(self.epoch.batches)
     }
 
+    /// Whether several tasks, or one among them, share the virtual tokens.
+    pub fn is_joint(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
     /// The name of the score that determines the best step, if there are validation rows.
     pub fn best_metric(&self) -> Option<String> {
-        match &self.joint {
-            Some(joint) => joint.best_metric(self),
-            None => (!self.valid.examples.is_empty())
+        match self.is_joint() {
+            true => self.best_metric_of_tasks(),
+            false => (!self.valid.examples.is_empty())
                 .then(|| self.config.best_metric(self.labels.as_ref()).name),
         }
     }
 
     /// Its rows, those of each task of a joint run.
     pub(super) fn data(&self) -> Vec<TrainingData<'_>> {
-        match &self.joint {
-            Some(joint) => joint.tasks.iter().map(TaskRun::data).collect(),
-            None => vec![TrainingData { train: &self.train.examples, valid: &self.valid.examples }],
+        match self.is_joint() {
+            true => self.tasks.iter().flat_map(|task| task.run.data()).collect(),
+            false => {
+                vec![TrainingData { train: &self.train.examples, valid: &self.valid.examples }]
+            }
         }
     }
 
     /// What the run has before it: lines of a name and a text.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
-        let Some(joint) = &self.joint else { return self.opening().facts() };
-        let mut facts = joint.facts(self);
-        facts.extend(
-            self.frozen().ok().and_then(|frozen| frozen.fact()).map(|fact| ("frozen", fact)),
-        );
+        if !self.is_joint() {
+            return self.opening().facts();
+        }
+        let mut facts = self.facts_of_tasks();
+        let frozen = self.frozen().ok().and_then(|frozen| frozen.fact());
+        facts.extend(frozen.map(|fact| ("frozen", fact)));
         facts.extend(self.memory().map(|memory| memory.fact()));
         facts
     }
 
     /// What looks wrong in its rows, with the way out.
     pub fn warnings(&self) -> Vec<String> {
-        match &self.joint {
-            Some(joint) => joint.warnings(),
-            None => self.opening().warnings(),
+        match self.is_joint() {
+            true => self.warnings_of_tasks(),
+            false => self.opening().warnings(),
         }
     }
 
@@ -402,9 +424,9 @@ impl PreparedRun {
         if !kernels::compute_on(&self.device) {
             return None;
         }
-        if let Some(joint) = &self.joint {
+        if self.is_joint() {
             // Their batches follow each other.
-            let of_tasks = joint.tasks.iter().filter_map(|task| task.run.memory());
+            let of_tasks = self.tasks.iter().filter_map(|task| task.run.memory());
             return of_tasks.max_by_key(|memory| memory.expected);
         }
         let (settings, spec) = (&self.settings, self.base.model.spec());

@@ -4,15 +4,18 @@
 use std::{fs, path::Path};
 
 use peft_core::{
-    Adapter, Error, Result, adapter::atomic, data::Example, formats::read, metrics::Metrics,
-    train::Plan,
+    Adapter, Error, Result,
+    adapter::{atomic, codec::sha256},
+    data::Example,
+    formats::read,
+    metrics::Metrics,
+    train::{JointTask, Plan, TrainingData, sum_of_rows},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     PreparedRun, TrainedRun,
     file_names::{PREDICTIONS, RESULT, TASKS},
-    joint_run::sum_of_all,
     overwrite,
 };
 use crate::screen::memory;
@@ -121,7 +124,6 @@ impl RunResult {
         let (train, valid): (Vec<&[Example]>, Vec<&[Example]>) =
             run.data().into_iter().map(|data| (data.train, data.valid)).unzip();
         let count = |rows: &[&[Example]]| -> usize { rows.iter().map(|rows| rows.len()).sum() };
-        let joint = run.joint.as_ref();
         Self {
             ending: Ending::Finished,
             step: Some(trained.step),
@@ -136,7 +138,7 @@ impl RunResult {
             train_sha256: Some(sum_of_all(train)),
             valid_rows: Some(count(&valid)),
             valid_sha256: run.best_metric().map(|_| sum_of_all(valid)),
-            tasks: joint.map_or(Vec::new(), |joint| joint.results(trained.metrics.as_ref(), run)),
+            tasks: of_tasks(run, trained.metrics.as_ref()),
             derived: Vec::new(),
         }
     }
@@ -168,6 +170,35 @@ impl RunResult {
         let text = serde_json::to_string_pretty(self);
         let text = text.map_err(|error| Error::file(&path, error.to_string()))?;
         atomic::write_file(&path, format!("{text}\n").as_bytes())
+    }
+}
+
+/// How each task of a joint run ended, with `scores` of all of them.
+fn of_tasks(run: &PreparedRun, scores: Option<&Metrics>) -> Vec<TaskResult> {
+    let result = |task: &JointTask<'_>| {
+        let TrainingData { train, valid } = task.data;
+        let is_scored = !valid.is_empty();
+        TaskResult {
+            name: task.name.clone(),
+            adapter: format!("{TASKS}/{}", task.name),
+            weight: task.weight,
+            best_metric: is_scored.then(|| task.best_metric().name),
+            scores: scores.map(|all| task.scores(all)).unwrap_or_default(),
+            train_rows: train.len(),
+            train_sha256: sum_of_rows(train),
+            valid_rows: valid.len(),
+            valid_sha256: is_scored.then(|| sum_of_rows(valid)),
+        }
+    };
+    run.joint_tasks(0).tasks.iter().map(result).collect()
+}
+
+/// One sum for the rows of several tasks; that of the rows where there is one.
+fn sum_of_all(rows: Vec<&[Example]>) -> String {
+    let sums: Vec<String> = rows.into_iter().map(sum_of_rows).collect();
+    match sums.as_slice() {
+        [one] => one.clone(),
+        all => sha256(all.join("\n").as_bytes()),
     }
 }
 

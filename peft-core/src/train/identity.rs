@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     config::TrainConfig,
-    joint::{Joint, is_of_task},
+    joint::{Joint, is_of_task, own},
     run_context::RunContext,
     training_data::TrainingData,
 };
@@ -63,8 +63,22 @@ impl Identity {
     /// That of a joint run, with what there is to know of its tasks in place of what the first alone has.
     #[must_use]
     pub(super) fn of_joint(mut self, joint: &Joint<'_>) -> Self {
-        self.0.retain(|key, _| !key.ends_with("rows") && !is_of_task(key));
-        self.0.extend(joint.identity());
+        let parts = &mut self.0;
+        parts.retain(|key, _| !key.ends_with("rows") && !is_of_task(key));
+        let names: Vec<&str> = joint.tasks.iter().map(|task| task.name.as_str()).collect();
+        parts.insert("tasks".into(), json!(names));
+        parts.insert("mixing".into(), json!(joint.mixing));
+        parts.insert("best_metric".into(), json!(joint.best_metric));
+        for task in &joint.tasks {
+            let mut put = |key: &str, value: Value| {
+                parts.insert(format!("{}: {key}", task.name), value);
+            };
+            put("weight", json!(task.weight));
+            put("labels", json!(task.labels));
+            put("training rows", sum_of_rows(task.data.train).into());
+            put("validation rows", sum_of_rows(task.data.valid).into());
+            own(&task.config).into_iter().for_each(|(key, value)| put(&key, value));
+        }
         self
     }
 

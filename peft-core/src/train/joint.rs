@@ -21,7 +21,6 @@ use super::{
     mixing::Mixing,
     run_context::RunContext,
     trainable::Trainable,
-    trainer::Outcome,
     training_data::TrainingData,
 };
 use crate::{
@@ -236,44 +235,22 @@ impl Joint<'_> {
         Ok(all)
     }
 
-    /// What of the tasks must be the same when a run is resumed.
-    pub(super) fn identity(&self) -> Map<String, Value> {
-        let mut parts = Map::new();
-        let names: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
-        parts.insert("tasks".into(), json!(names));
-        parts.insert("mixing".into(), json!(self.mixing));
-        parts.insert("best_metric".into(), json!(self.best_metric));
-        for task in &self.tasks {
-            let mut put =
-                |key: &str, value: Value| parts.insert(format!("{}: {key}", task.name), value);
-            put("weight", json!(task.weight));
-            put("labels", json!(task.labels));
-            put("training rows", super::sum_of_rows(task.data.train).into());
-            put("validation rows", super::sum_of_rows(task.data.valid).into());
-            for (key, value) in of_config(&task.config, true) {
-                put(&key, value);
-            }
-        }
-        parts
-    }
-
-    /// The adapters of what was learnt, as [`train_joint`](super::train_joint) returned it.
+    /// The adapters of what [`train_joint`](super::train_joint) has learnt, with its scores.
     ///
     /// # Errors
     ///
     /// As for [`adapter_of`], and [`RunContext::about`].
     pub fn adapters<M: PeftMethod>(
         &self,
-        outcome: &Outcome<M>,
+        trainable: &Trainable<M>,
+        scores: Option<&Metrics>,
         model: &dyn FrozenModel,
         run: &RunContext,
     ) -> Result<JointAdapters> {
-        let trainable = &outcome.trainable;
-        let about = run.about(self.config()?, outcome.metrics.as_ref())?;
+        let about = run.about(self.config()?, scores)?;
         let shared = adapter_of(&Trainable::new(trainable.method.clone(), None), model, &about)?;
         let of_task = |(index, task): (usize, &JointTask<'_>)| {
-            let scores = outcome.metrics.as_ref().map(|all| task.scores(all));
-            let scores = scores.filter(|scores| !scores.is_empty());
+            let scores = scores.map(|all| task.scores(all)).filter(|scores| !scores.is_empty());
             let about = About {
                 labels: task.labels.clone(),
                 recipe: task.recipe.clone(),
@@ -291,7 +268,11 @@ fn shared(config: &TrainConfig) -> Map<String, Value> {
     of_config(config, false)
 }
 
-/// The settings of a task, or those of the run.
+/// The settings that a task has of its own, by name.
+pub(super) fn own(config: &TrainConfig) -> Map<String, Value> {
+    of_config(config, true)
+}
+
 fn of_config(config: &TrainConfig, of_task: bool) -> Map<String, Value> {
     let Value::Object(mut all) = json!(config) else { return Map::new() };
     all.retain(|key, _| is_of_task(key) == of_task);

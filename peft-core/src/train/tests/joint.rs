@@ -352,7 +352,8 @@ fn scores_are_of_each_task_and_of_all() {
     let of = |name: &str| all.get(name).unwrap();
     assert_eq!(of("loss"), of("tags.loss") + 0.5 * of("classes.loss"));
     assert_eq!(of("mean"), (of("tags.f1") + of("classes.accuracy")) / 2.0);
-    let adapters = joint.adapters(&found, &tasks.model, &context).unwrap();
+    let adapters =
+        joint.adapters(&found.trainable, found.metrics.as_ref(), &tasks.model, &context).unwrap();
     let head = |adapter: &crate::adapter::Adapter| {
         adapter.tensors.keys().any(|name| name.starts_with("classifier"))
     };
