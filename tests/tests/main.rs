@@ -36,6 +36,7 @@ mod less_memory;
 mod methods;
 mod metrics;
 mod multi_adapter;
+mod multi_task;
 mod notes;
 mod p_tuning;
 mod packing;

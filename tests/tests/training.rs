@@ -1,8 +1,8 @@
 //! Training gives the losses and tensors of PEFT with torch's AdamW, step by step.
 //!
-//! Vectors: `python/make_training.py`, which says how they were made.
+//! Vectors: `python/make_training.py` and `make_joint.py`, which say how they were made.
 
-use std::fs;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use burn::tensor::{Device, TensorData};
 use peft_cli::{
@@ -11,15 +11,18 @@ use peft_cli::{
 };
 use peft_core::{
     Adapter, Head, ModelSpec, NamedTensors, PeftMethod, ProblemType, Task,
+    data::Example,
     optim::Schedule,
     text::{FieldNames, read_records},
     train::{
-        self, Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData,
-        checkpoint,
+        self, Flow, Joint, JointTask, Mixing, Observer, RunContext, StepReport, TrainConfig,
+        Trainable, TrainingData, checkpoint,
     },
 };
+use peft_models::Loaded;
 use peft_prefix::{PrefixConfig, PrefixTuning};
 use peft_prompt::{EncoderConfig, PromptConfig, PromptTuning};
+use peft_ptv2::{PTuningV2, PTuningV2Config};
 use peft_tests::{device, vectors};
 use serde_json::Value;
 
@@ -145,6 +148,123 @@ impl Observer for Losses {
     }
 }
 
+/// The rows of a case.
+fn examples(base: &Loaded, dir: &Path, task: Task, case: &str) -> Vec<Example> {
+    let records = read_records(&vectors(&format!("training/{case}/rows.jsonl"))).unwrap();
+    let settings = EncodeSettings {
+        task,
+        problem_type: ProblemType::default(),
+        labels: None,
+        num_classes: None,
+        fields: FieldNames::default(),
+        chat: ChatSettings::default(),
+        asked: ChatArgs::default(),
+        source_template: None,
+        source_prefix: None,
+        target_template: None,
+        lengths: Lengths::default(),
+        skip_unlabelled: false,
+        targets: true,
+    };
+    let rows = records.into_iter().map(Ok);
+    encode(base, &dir.to_path_buf().into(), rows, &settings).unwrap().examples
+}
+
+/// Twenty steps of batches in the order of the rows.
+fn settings(task: Task, batch_size: usize, lr: f64, weight_decay: f64) -> TrainConfig {
+    let mut config = TrainConfig {
+        steps: Some(20),
+        batch_size,
+        lr,
+        schedule: Schedule::Constant,
+        shuffle: false,
+        bucket: false,
+        ..TrainConfig::new(task)
+    };
+    config.optimizer = config.optimizer.with_weight_decay(weight_decay);
+    config
+}
+
+/// Two tasks share a prefix, as two PEFT models with one prompt encoder between them do: `python/make_joint.py`.
+#[test]
+fn tasks_that_share_a_prefix_follow_torch() {
+    /// The losses of the steps and of each task.
+    #[derive(Default)]
+    struct OfTasks(BTreeMap<String, Vec<f64>>);
+    impl Observer for OfTasks {
+        fn step(&mut self, report: &StepReport) -> Flow {
+            let of_step = ("losses".to_string(), report.loss);
+            for (name, loss) in report.tasks.clone().into_iter().chain([of_step]) {
+                self.0.entry(name).or_default().push(loss);
+            }
+            Flow::Continue
+        }
+    }
+    let text = fs::read_to_string(vectors("training/bert-joint/losses.json")).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    let number = |key: &str| json[key].as_f64().unwrap();
+    let dir = vectors("logits/bert");
+    let base = peft_models::load(&dir, &device()).unwrap();
+    let (model, spec) = (base.model.as_ref(), base.model.spec());
+    let start = Adapter::load(&vectors("training/bert-prefix/init")).unwrap();
+    let state = start.training_state(spec, &device()).unwrap();
+    let config = PTuningV2Config::new(start.config.num_virtual_tokens);
+    let method = PTuningV2::from_state(config, spec, &state, &device().autodiff()).unwrap();
+    let tasks =
+        [("classes", Task::SeqCls, "bert-prefix"), ("tags", Task::TokenCls, "bert-tok-prefix")];
+    let of_tags = read_vectors("training/bert-joint/tags_init.safetensors");
+    let heads = [&start.tensors, &of_tags].into_iter().zip(tasks).map(|(state, (_, task, _))| {
+        let layout = model.head_layout(task);
+        Some(Head::from_state(layout, spec.hidden_size, state, &device()).unwrap())
+    });
+    let trainable = Trainable::joint(method, heads);
+    let rows = tasks.map(|(_, task, case)| examples(&base, &dir, task, case));
+    let joint = Joint {
+        tasks: tasks
+            .iter()
+            .zip(&rows)
+            .map(|((name, task, _), rows)| JointTask {
+                name: name.to_string(),
+                config: settings(
+                    *task,
+                    number("batch_size") as usize,
+                    number("lr"),
+                    number("weight_decay"),
+                ),
+                labels: None,
+                weight: if *name == "tags" { number("weight_of_tags") } else { 1.0 },
+                data: TrainingData { train: rows, valid: &[] },
+                recipe: Value::Null,
+            })
+            .collect(),
+        mixing: Mixing::All,
+        best_metric: None,
+    };
+    let mut found = OfTasks::default();
+    let run = RunContext::default();
+    let outcome = train::train_joint(model, trainable, &joint, &run, &mut found).unwrap();
+    for (name, found) in &found.0 {
+        let expected = json[name].as_array().unwrap();
+        assert_eq!((found.len(), expected.len()), (20, 20), "{name}");
+        let expected = expected.iter().map(|loss| loss.as_f64().unwrap());
+        let largest = found
+            .iter()
+            .zip(expected)
+            .map(|(found, expected)| (found - expected).abs() / expected.abs())
+            .fold(0.0, f64::max);
+        println!("bert-joint: {name} within {largest:.1e}");
+        assert!(largest < 1e-4, "{name}: {largest}");
+    }
+    let mut tensors = outcome.trainable.method.state();
+    for ((name, task, _), head) in tasks.into_iter().zip(outcome.trainable.heads()) {
+        let state = head.unwrap().state(model.head_layout(task));
+        tensors.extend(state.into_iter().map(|(key, data)| (format!("{name}.{key}"), data)));
+    }
+    let expected = read_vectors("training/bert-joint/final.safetensors");
+    let largest = assert_tensors_near(&tensors, &expected, 1e-3);
+    println!("bert-joint: final tensors within {largest:.1e}");
+}
+
 /// Trains a method that is made by layers, in this process: no adapter folder holds them. Their tensors at the start and at
 /// the end are in files of their own. `parts` are the names in the checkpoint of those in the files.
 fn follow<M: PeftMethod>(
@@ -165,36 +285,11 @@ fn follow<M: PeftMethod>(
     let head = adapter.head(layout, model.spec(), &device().autodiff()).unwrap();
     assert_eq!(head.is_some(), case.task.has_head());
 
-    let records = read_records(&root().join(case.file("rows.jsonl"))).unwrap();
-    let settings = EncodeSettings {
-        task: case.task,
-        problem_type: ProblemType::default(),
-        labels: None,
-        num_classes: head.as_ref().map(Head::num_classes),
-        fields: FieldNames::default(),
-        chat: ChatSettings::default(),
-        asked: ChatArgs::default(),
-        source_template: None,
-        source_prefix: None,
-        target_template: None,
-        lengths: Lengths::default(),
-        skip_unlabelled: false,
-        targets: true,
-    };
-    let examples = encode(&base, &dir.clone().into(), records.into_iter().map(Ok), &settings)
-        .unwrap()
-        .examples;
-    let mut train_config = TrainConfig {
-        steps: Some(20),
-        batch_size: case.batch_size,
-        lr: case.lr,
-        schedule: Schedule::Constant,
-        shuffle: false,
-        bucket: false,
+    let examples = examples(&base, &dir, case.task, case.name);
+    let train_config = TrainConfig {
         checkpoint_every: Some(20),
-        ..TrainConfig::new(case.task)
+        ..settings(case.task, case.batch_size, case.lr, case.weight_decay)
     };
-    train_config.optimizer = train_config.optimizer.with_weight_decay(case.weight_decay);
     let mut losses = Losses::default();
     let data = TrainingData { train: &examples, valid: &[] };
     let trainable = Trainable::new(method, head);

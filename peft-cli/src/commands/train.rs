@@ -25,6 +25,7 @@ use crate::{
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{
         Settings, file,
+        joint::resolve_joint,
         resolve::{resolve, with_head_lr_of_before},
     },
     signals::{AFTER_STEP, Signals},
@@ -53,6 +54,8 @@ use crate::{
 ///     --out runs/rte --epochs 10
 ///   peft train --config runs/intent/run.toml \
 ///     --out runs/five --ensemble 5
+///   peft train --tasks tasks.toml --method ptv2 \
+///     --model models/minilm --out runs/joint
 ///   peft train --out runs/intent --resume
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -101,7 +104,10 @@ pub fn run(mut args: TrainArgs) -> CliResult {
 /// Trains by the settings that flags and files give.
 fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     if !args.resume {
-        settings = complete(settings)?;
+        // Each task of several is completed by itself.
+        if settings.tasks.is_none() {
+            settings = complete(settings)?;
+        }
         check_required(&settings)?;
     }
     let out = Settings::required(&settings.out, "--out")?.clone();
@@ -136,14 +142,24 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     } else if !args.overwrite {
         run_folder::refuse_existing(&out)?;
     }
-    let settings = resolve(settings)?;
+    let (settings, joint) = match settings.tasks {
+        Some(_) => {
+            let joint = resolve_joint(settings)?;
+            (joint.run.clone(), Some(joint))
+        }
+        None => (resolve(settings)?, None),
+    };
     if let Some(path) = &settings.metrics_file {
         let continues = args.resume
             && earlier_metrics.is_some_and(|earlier| output::is_same_file(path, &earlier));
         let may = (continues, args.overwrite);
         run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may)?;
     }
-    let run = PreparedRun::new(settings, &device::choose(args.device)?)?;
+    let device = device::choose(args.device)?;
+    let run = match joint {
+        Some(joint) => PreparedRun::joint(joint, &device)?,
+        None => PreparedRun::new(settings, &device)?,
+    };
     // Written when the run begins: settings that cannot start a run must not cost an earlier one.
     let start = match (args.resume, args.overwrite) {
         (true, _) => Start::Resume,
@@ -152,12 +168,11 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     };
     let folder = RunFolder::new(&out, &run.settings, start).with_derived(&run.derived);
     let columns = is_watched().then(columns);
-    let opening = run.opening();
-    let facts = opening.facts().into_iter().map(|(name, text)| fact(name, &text, columns));
+    let facts = run.facts().into_iter().map(|(name, text)| fact(name, &text, columns));
     let signals = Signals::follow(AFTER_STEP);
     let every = Duration::from_secs(args.log_every);
     let mut progress = Progress::new(run.method.name(), every, Some(folder), signals.clone())
-        .with_opening(facts.collect(), opening.warnings())
+        .with_opening(facts.collect(), run.warnings())
         .with_head_lr(run.settings.head_lr)
         .with_recorder(Recorder::of(&run));
     let trained = run.train(Some(&lock), args.resume, &mut progress);

@@ -34,7 +34,7 @@ const PATHS: [&str; 8] = [
 const PATTERNS: [&str; 2] = ["train", "valid"];
 
 /// Settings that decide what token ids a row becomes.
-const ENCODING: [&str; 14] = [
+const ENCODING: [&str; 15] = [
     "model",
     "task",
     "problem_type",
@@ -49,6 +49,7 @@ const ENCODING: [&str; 14] = [
     "labels",
     "skip_unlabelled",
     "init_adapter",
+    "tasks",
 ];
 
 /// Settings by name, those that are not given left out.

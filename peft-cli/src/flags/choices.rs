@@ -5,6 +5,7 @@ use std::str::FromStr;
 use peft_core::{
     Error, PaddingSide, Pooling, PrefixPositions, ProblemType, Result, Task,
     optim::{OptimizerConfig, Schedule},
+    train::Mixing,
 };
 use peft_models::{Compute, WeightFormat};
 
@@ -124,6 +125,16 @@ pub const POOLING: Choices<Pooling> = Choices {
 pub const PREFIX_POSITIONS: Choices<PrefixPositions> = Choices {
     flag: "--prefix-positions",
     names: &[("shifted", PrefixPositions::Shifted), ("unshifted", PrefixPositions::Unshifted)],
+};
+
+/// `--task-mixing`.
+pub const MIXING: Choices<Mixing> = Choices {
+    flag: "--task-mixing",
+    names: &[
+        ("all", Mixing::All),
+        ("turns", Mixing::Turns),
+        ("drawn", Mixing::Drawn { temperature: 1.0 }),
+    ],
 };
 
 impl<T: Copy + PartialEq> Choices<T> {

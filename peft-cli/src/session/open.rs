@@ -11,6 +11,7 @@ use peft_core::{
     data::Labels, train::BaseSum,
 };
 use peft_models::{LoadOptions, Loaded};
+use serde_json::Value;
 
 use super::UseArgs;
 use crate::{
@@ -22,7 +23,14 @@ use crate::{
     locate,
     model_dir::ModelDir,
     output,
+    training::file_names::TASKS,
 };
+
+/// The tasks that an adapter remembers, if it is what they share.
+fn names(list: &Value) -> Option<Vec<&str>> {
+    let names: Option<Vec<&str>> = list.as_array()?.iter().map(Value::as_str).collect();
+    names.filter(|names| !names.is_empty())
+}
 
 /// A model with its virtual tokens, ready to be used.
 #[derive(Debug)]
@@ -150,6 +158,14 @@ impl Session {
                 pooling = config.own.pooling;
             }
             if let Some(task) = task.filter(|task| task.has_head() && head.is_none()) {
+                if let Some(tasks) = adapter.config.own.recipe.get(TASKS).and_then(names) {
+                    return Err(Error::Mismatch(format!(
+                        "holds what the tasks {} share, and no head: use the adapter of one of them, such as {TASKS}/{} in \
+                         this folder; --init-adapter of `peft train` starts another run from this one",
+                        tasks.join(", "),
+                        tasks[0]
+                    )));
+                }
                 return Err(Error::Mismatch(format!(
                     "the adapter has no tensor `base_model.{}`: the head that its task {task} needs \
                      is missing",

@@ -8,18 +8,20 @@ use peft_core::{
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     optim::AdamW,
     text::{FieldNames, Role},
-    train::{RunContext, TrainConfig},
+    train::{Mixing, RunContext, TrainConfig},
 };
 use peft_models::{Compute, LoadOptions, WeightFormat};
 use peft_prompt::EncoderConfig;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::tasks::Tasks;
 use crate::{
     data_files::one_or_several,
     fields::{FIELDS_HEADING, given},
     flags::{
         byte_size::ByteSize,
-        choices::{PADDING, POOLING, PREFIX_POSITIONS, parse_value},
+        choices::{MIXING, PADDING, POOLING, PREFIX_POSITIONS, parse_value},
         help::FlagHelp,
         method_name::MethodName,
         reparameterization::Reparameterization,
@@ -142,6 +144,18 @@ settings! {
     /// Learn so many of the training rows, drawn by the seed. With the same seed, more rows are the same ones and others.
     #[arg(long, value_name = "N", help_heading = "What to train", show_default = "all")]
     train_rows: usize,
+    /// TOML file with several tasks, each a table [[tasks]], that share the virtual tokens; each has a head of its own. See
+    /// docs/MULTITASK.md. The file of --config may have such tables, too.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["train", "valid", "task_file", "data_dir", "labels"],
+        help_heading = "What to train", value_parser = Tasks::read)]
+    tasks: Tasks,
+    /// How --tasks are mixed: all (each step learns from batches of every task), turns (batch by batch), or drawn (the
+    /// task of a batch by the number of its rows).
+    #[arg(long, value_name = "HOW", help_heading = "What to train", show_default = MIXING.name(Mixing::default()))]
+    task_mixing: String,
+    /// For --task-mixing drawn: a task with n rows is drawn in proportion to n^(1/T). Large ones draw all tasks alike.
+    #[arg(long, value_name = "T", allow_negative_numbers = true, help_heading = "What to train", show_default = 1)]
+    task_temperature: f64,
     /// Folder of the run, and of the adapter that it makes.
     #[arg(long, value_name = "DIR", help_heading = "What to train")]
     out: PathBuf,
@@ -460,6 +474,23 @@ impl Settings {
         method.can_project() && self.prefix_projection.unwrap_or(default)
     }
 
+    /// Those of a table, by their names.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message that says which of them cannot be used.
+    pub fn of_fields(fields: Map<String, Value>) -> std::result::Result<Self, String> {
+        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+    }
+
+    /// As a table, by their names.
+    pub fn to_fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        }
+    }
+
     /// As a TOML file.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
@@ -476,11 +507,13 @@ impl Settings {
 
     /// The flags of the settings that a new run needs and that nobody gave.
     pub fn missing(&self) -> Vec<&'static str> {
+        // Each of several tasks has its own.
+        let is_joint = self.tasks.is_some();
         let needed = [
             ("--model", self.model.is_some()),
             ("--method", self.method.is_some()),
-            ("--task", self.task.is_some()),
-            ("--train", self.train.is_some()),
+            ("--task", self.task.is_some() || is_joint),
+            ("--train", self.train.is_some() || is_joint),
             ("--out", self.out.is_some()),
         ];
         needed.into_iter().filter(|(_, given)| !given).map(|(flag, _)| flag).collect()

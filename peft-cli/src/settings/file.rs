@@ -84,7 +84,7 @@ pub fn to_run_file(settings: &Settings, folder: &Path) -> String {
     // What cannot be found out stays as it was given, and is told by whoever reads it.
     if let Ok(folder) = folder.canonicalize() {
         let is_path = |model: &Path| !hub::is_name(model);
-        change(&mut settings, is_path, |path, _| {
+        change(&mut settings, &is_path, &|path: &Path, _| {
             let found = relative(&folder, &absolute(Path::new(""), path)?)?;
             let has_dot = found.starts_with("..") || found == Path::new(".");
             let found = if has_dot { found } else { Path::new(".").join(found) };
@@ -101,7 +101,7 @@ fn from_working_folder(mut settings: Settings, start: &Path) -> Settings {
     let is_path = |model: &Path| {
         model.starts_with(".") || model.starts_with("..") || start.join(model).exists()
     };
-    change(&mut settings, is_path, |path, may_be_name| {
+    change(&mut settings, &is_path, &|path: &Path, may_be_name| {
         let found = from_here(&absolute(start, path)?);
         // Where nothing is, still no name is meant.
         Some(if may_be_name && hub::is_name(&found) { Path::new(".").join(found) } else { found })
@@ -113,8 +113,8 @@ fn from_working_folder(mut settings: Settings, start: &Path) -> Settings {
 /// could be in this place, where `is_path` tells paths.
 fn change(
     settings: &mut Settings,
-    is_path: impl Fn(&Path) -> bool,
-    to: impl Fn(&Path, bool) -> Option<PathBuf>,
+    is_path: &impl Fn(&Path) -> bool,
+    to: &impl Fn(&Path, bool) -> Option<PathBuf>,
 ) {
     let Settings {
         model,
@@ -127,15 +127,22 @@ fn change(
         class_weights,
         task_file,
         data_dir,
+        tasks,
         ..
     } = settings;
+    for task in tasks.iter_mut().flat_map(|tasks| &mut tasks.0) {
+        // What is wrong with them is told by whoever uses them.
+        let Ok(mut own) = Settings::of_fields(task.own.clone()) else { continue };
+        change(&mut own, is_path, to);
+        task.own = own.to_fields();
+    }
     let named = [model, init_adapter].into_iter().flatten().filter(|model| is_path(model));
     let rows = [train, valid].into_iter().flatten().flatten();
     let rows = rows.filter(|name| name.as_os_str() != STANDARD_INPUT);
     let weights = class_weights.iter_mut().filter(|name| name.as_os_str() != BALANCED);
-    let tasks = task_file.iter_mut().filter(|named| is_file(named));
+    let task_files = task_file.iter_mut().filter(|named| is_file(named));
     let files = rows.chain([out, metrics_file, chat_template, data_dir].into_iter().flatten());
-    let files = files.chain(weights).chain(tasks);
+    let files = files.chain(weights).chain(task_files);
     let paths = named.map(|path| (path, true)).chain(files.map(|path| (path, false)));
     for (path, may_be_name) in paths.filter(|(path, _)| path.is_relative()) {
         if let Some(found) = to(path, may_be_name) {

@@ -21,6 +21,14 @@ pub const LARGEST: usize = 1_000_000;
 ///
 /// [`Error::Setting`] naming the flag that is missing or cannot be used.
 pub fn resolve(mut settings: Settings) -> Result<Settings> {
+    for (flag, given) in [
+        ("--task-mixing", settings.task_mixing.is_some()),
+        ("--task-temperature", settings.task_temperature.is_some()),
+    ] {
+        if given {
+            return Err(Error::setting(flag, "needs --tasks, which it mixes"));
+        }
+    }
     let method = *Settings::required(&settings.method, "--method")?;
     Settings::required(&settings.model, "--model")?;
     Settings::required(&settings.task, "--task")?;

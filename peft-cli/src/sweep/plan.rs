@@ -184,6 +184,10 @@ impl Plan {
 
 /// Checks everything that needs no model.
 fn checked(settings: Settings) -> Result<Settings> {
+    if settings.tasks.is_some() {
+        let message = "each run of a sweep has one task: `peft train --tasks` makes a joint run";
+        return Err(Error::setting("--tasks", message));
+    }
     let settings = resolve(settings)?;
     let task = *Settings::required(&settings.task, "--task")?;
     train_config(&settings, task)?;

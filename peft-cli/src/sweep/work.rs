@@ -209,7 +209,7 @@ impl Work<'_> {
         let run = PreparedRun::sharing(settings, &self.device, shared)?;
         let start = if resume { Start::Resume } else { Start::New };
         let folder = RunFolder::new(out, &run.settings, start).with_derived(&run.derived);
-        let warnings = screen.new_warnings(run.opening().warnings());
+        let warnings = screen.new_warnings(run.warnings());
         let progress =
             Progress::new(run.method.name(), self.every, Some(folder), self.signals.clone())
                 .without_screen()

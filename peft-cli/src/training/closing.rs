@@ -18,8 +18,13 @@ pub fn summary(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
         true => String::new(),
         false => format!(", best is step {step}"),
     };
+    let tasks = match run.tasks.len() {
+        0 => String::new(),
+        1 => " on 1 task".to_string(),
+        count => format!(" on {count} tasks"),
+    };
     format!(
-        "{}: {early}step {last_step} of {total_steps}{best}, {} parameters trained, {:.1} s, saved in {}",
+        "{}{tasks}: {early}step {last_step} of {total_steps}{best}, {} parameters trained, {:.1} s, saved in {}",
         run.method.name(),
         grouped(trained.trained_parameters),
         trained.seconds,
@@ -71,6 +76,9 @@ pub fn had_ended(trained: &TrainedRun, out: &Path) -> String {
 /// The command that uses the adapter in `out`, as a shell takes it: on the validation rows where there is a file of them.
 /// Those that were held out stand among the training rows, which are no test.
 pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
+    if let Some(task) = run.tasks.first() {
+        return next_command(&task.run, trained, &task.folder(out));
+    }
     let settings = &run.settings;
     let (command, limit) = match run.task.is_language_model() {
         true => {

@@ -20,7 +20,7 @@ use std::path::Path;
 use peft_core::{Site, SiteSpec, Topology, data::Example, train::TrainConfig};
 use peft_models::{Compute, Loaded, WeightFormat};
 
-use crate::screen::memory;
+use crate::{output, screen::memory};
 
 /// Bytes of a number.
 const F32: u64 = 4;
@@ -82,6 +82,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// What is said of it.
+    pub(super) fn fact(&self) -> (&'static str, String) {
+        ("memory", format!("about {} expected", output::bytes(self.expected)))
+    }
+
     /// That of a run; `None` where the system does not say what there is.
     pub(super) fn of(run: &Run<'_>) -> Option<Self> {
         let resident = memory::resident()?;

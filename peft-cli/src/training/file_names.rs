@@ -18,6 +18,8 @@ pub(crate) const REPORT: &str = "report.html";
 pub(crate) const TENSORBOARD: &str = "tensorboard";
 /// The folder of the checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
+/// The folder of the adapters of a joint run, one for each task.
+pub(crate) const TASKS: &str = "tasks";
 /// Files of predictions that its adapter made, by the names under which they are looked for.
 pub(crate) const PREDICTIONS: [&str; 3] =
     ["predictions.jsonl", "predictions.csv", "predictions.tsv"];

@@ -47,7 +47,7 @@ impl FrozenLayers {
         (method, start): (MethodName, Option<&Adapter>),
         model: &dyn FrozenModel,
         (config, batches): (&TrainConfig, usize),
-        data: &TrainingData<'_>,
+        data: &[TrainingData<'_>],
     ) -> Result<Self> {
         let spec = model.spec();
         let site = if spec.is_causal() { Site::DecoderSelf } else { Site::EncoderSelf };

@@ -82,6 +82,32 @@ fn with_sum(mut adapter: Adapter, dir: &Path) -> Result<Adapter> {
     Ok(adapter)
 }
 
+/// The adapter of `--init-adapter`, with notes on what it was trained on.
+///
+/// # Errors
+///
+/// Returns an error naming the file, key or tensor that is wrong.
+pub(super) fn start_adapter(settings: &Settings, base: &Base) -> CliResult<Option<Adapter>> {
+    let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
+    let Base { loaded, dir, .. } = base;
+    let load = |dir: &Path| with_sum(adapter_folder::load(dir, settings.task)?, dir);
+    let start_adapter = start_dir.as_deref().map(load).transpose()?;
+    if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
+        base_model::check_surplus(adapter, dir.path()).map_err(in_adapter(named))?;
+    }
+    if let Some(adapter) = &start_adapter
+        && let Some(then) = &adapter.config.own.base_fingerprint
+        && loaded.report.fingerprint.as_ref().is_some_and(|now| now != then)
+    {
+        output::note("note: the adapter of --init-adapter was trained on another base model");
+    }
+    if let (Some(adapter), Some(given)) = (&start_adapter, &settings.model) {
+        let whose = "the adapter of --init-adapter";
+        base_model::note_other_name(adapter, loaded, given, whose, Purpose::Start);
+    }
+    Ok(start_adapter)
+}
+
 /// The models and records of a run.
 #[derive(Debug)]
 pub struct Inputs {
@@ -103,23 +129,7 @@ impl Inputs {
     ///
     /// Returns an error naming the file, line, key or tensor that is wrong.
     pub(super) fn read(settings: &Settings, base: Base) -> CliResult<Self> {
-        let start_dir = settings.init_adapter.as_deref().map(locate::adapter).transpose()?;
-        let Base { loaded, dir, .. } = &base;
-        let load = |dir: &Path| with_sum(adapter_folder::load(dir, settings.task)?, dir);
-        let start_adapter = start_dir.as_deref().map(load).transpose()?;
-        if let (Some(adapter), Some(named)) = (&start_adapter, &settings.init_adapter) {
-            base_model::check_surplus(adapter, dir.path()).map_err(in_adapter(named))?;
-        }
-        if let Some(adapter) = &start_adapter
-            && let Some(then) = &adapter.config.own.base_fingerprint
-            && loaded.report.fingerprint.as_ref().is_some_and(|now| now != then)
-        {
-            output::note("note: the adapter of --init-adapter was trained on another base model");
-        }
-        if let (Some(adapter), Some(given)) = (&start_adapter, &settings.model) {
-            let whose = "the adapter of --init-adapter";
-            base_model::note_other_name(adapter, loaded, given, whose, Purpose::Start);
-        }
+        let start_adapter = start_adapter(settings, &base)?;
         let columns = settings.columns.as_deref();
         let task_file = settings.task_file.as_deref().map(TaskFile::open).transpose()?;
         let rows = |names: &[PathBuf], training| -> Result<DataFiles> {

@@ -3,6 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | [`prepared`] | [`PreparedRun`]: everything read, checked and encoded, then trained |
+//! | [`joint_run`] | the same for several tasks that share the virtual tokens |
 //! | [`inputs`] | what a run reads: base model, adapter to start from, rows |
 //! | [`shared`] | what runs of one program share: a base model and rows |
 //! | [`class_names`] | the classes of a run |
@@ -35,6 +36,7 @@ mod frozen_layers;
 pub mod head;
 pub mod initial_values;
 pub mod inputs;
+pub mod joint_run;
 pub mod loss_watch;
 pub mod machine;
 pub mod method_builder;

@@ -81,9 +81,7 @@ impl Opening<'_> {
         if let Some(fact) = self.frozen.and_then(|frozen| frozen.fact()) {
             facts.push(("frozen", fact));
         }
-        if let Some(memory) = self.memory {
-            facts.push(("memory", format!("about {} expected", bytes(memory.expected))));
-        }
+        facts.extend(self.memory.map(|memory| memory.fact()));
         facts
     }
 

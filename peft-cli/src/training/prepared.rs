@@ -15,7 +15,7 @@ use peft_core::{
     metrics::Metrics,
     text::{Encoded, FoundFields, Template},
     train::{
-        self, BaseSum, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
+        self, BaseSum, Mixing, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
         adapter_of,
     },
 };
@@ -60,30 +60,47 @@ pub struct PreparedRun {
     /// The names of the classes.
     pub labels: Option<Labels>,
     pub(super) device: Device,
-    found: FoundFields,
+    pub(super) found: FoundFields,
     /// The task in TOML, if there is one.
-    task_file: Option<TaskFile>,
+    pub(super) task_file: Option<TaskFile>,
     /// The text of `chat_template`, if one was given.
-    chat_template: Option<String>,
+    pub(super) chat_template: Option<String>,
     pub(super) dir: ModelDir,
-    base_name: String,
+    pub(super) base_name: String,
     pub(super) config: TrainConfig,
     /// One pass over the training rows.
-    epoch: Epoch,
-    after_loading: AfterLoading,
+    pub(super) epoch: Epoch,
+    pub(super) after_loading: AfterLoading,
     pub(super) train: Arc<Encoded>,
     pub(super) valid: Arc<Encoded>,
     /// Settings that nobody gave, which follow from the rows or the day.
     pub derived: Vec<String>,
     /// The sum of the base model's weights, which runs share.
-    sum: Arc<OnceLock<BaseSum>>,
+    pub(super) sum: Arc<OnceLock<BaseSum>>,
+    /// The tasks of a joint run: `task`, `train` and `valid` are then those of the first.
+    pub(super) tasks: Vec<TaskRun>,
+    /// How they are mixed.
+    pub(super) mixing: Mixing,
+}
+
+/// A task of a joint run.
+#[derive(Debug)]
+pub(super) struct TaskRun {
+    /// Its name.
+    pub name: String,
+    /// How much its loss counts.
+    pub weight: f64,
+    /// The run that it would be alone.
+    pub run: PreparedRun,
 }
 
 /// What a run has made.
 #[derive(Debug)]
 pub struct TrainedRun {
-    /// What was trained, ready to be saved.
+    /// What was trained, ready to be saved; of a joint run what its tasks share.
     pub adapter: Adapter,
+    /// The adapter of each task of a joint run, by its name.
+    pub tasks: Vec<(String, Adapter)>,
     /// The step it is from.
     pub step: usize,
     /// The last step made.
@@ -107,9 +124,12 @@ pub struct TrainedRun {
 }
 
 impl TrainedRun {
-    /// Parameters of the adapter, its head included.
+    /// Parameters of the adapter, its head included; those that the adapters of several tasks share count once.
     pub fn stored_parameters(&self) -> usize {
-        self.adapter.tensors.values().map(|data| data.num_elements()).sum()
+        let shared = &self.adapter.tensors;
+        let of_tasks = self.tasks.iter().flat_map(|(_, adapter)| &adapter.tensors);
+        let own = of_tasks.filter(|(name, _)| !shared.contains_key(*name)).map(|(_, data)| data);
+        shared.values().chain(own).map(|data| data.num_elements()).sum()
     }
 }
 
@@ -189,6 +209,8 @@ impl PreparedRun {
             train,
             valid,
             sum,
+            tasks: Vec::new(),
+            mixing: Mixing::default(),
         })
     }
 
@@ -225,6 +247,8 @@ impl PreparedRun {
             train: Arc::new(Encoded { examples: train, ..Encoded::default() }),
             valid: Arc::default(),
             sum: Arc::default(),
+            tasks: Vec::new(),
+            mixing: Mixing::default(),
             settings,
         })
     }
@@ -264,6 +288,9 @@ impl PreparedRun {
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
+        if self.is_joint() {
+            return self.train_tasks(method, out, resume, observer);
+        }
         let model = self.base.model.as_ref();
         let budget =
             ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
@@ -273,7 +300,27 @@ impl PreparedRun {
         let started_from = StartedFrom::of(self.start_adapter.as_ref(), source);
         let trainable = Trainable::new(method, head);
         let trained_parameters = trainable.num_params();
-        let run = RunContext {
+        let recipe = self.recipe(trained_parameters, started_from.as_ref());
+        let run = self.context(out, resume, recipe)?;
+        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
+        let clock = Instant::now();
+        let outcome: Outcome<M> =
+            train::train(model, trainable, &data, &self.config, &run, observer)?;
+        let about = run.about(&self.config, outcome.metrics.as_ref())?;
+        self.note_other_weights(about.base_sha256.as_deref());
+        let adapter = adapter_of(&outcome.trainable, model, &about)?;
+        let seconds = clock.elapsed().as_secs_f64();
+        Ok(outcome_of(outcome, adapter, started_from, trained_parameters, seconds))
+    }
+
+    /// What the training loop is told beside settings and rows.
+    pub(super) fn context(
+        &self,
+        out: Option<&Arc<FolderLock>>,
+        resume: bool,
+        recipe: serde_json::Value,
+    ) -> Result<RunContext> {
+        Ok(RunContext {
             dir: out.map(|lock| lock.dir().to_path_buf()),
             lock: out.cloned(),
             resume,
@@ -292,30 +339,7 @@ impl PreparedRun {
                 .compute
                 .filter(|compute| compute.is_rounded())
                 .map(|compute| compute.to_string()),
-            recipe: self.recipe(trained_parameters, started_from.as_ref()),
-        };
-        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
-        let clock = Instant::now();
-        let outcome: Outcome<M> =
-            train::train(model, trainable, &data, &self.config, &run, observer)?;
-        let about = run.about(&self.config, outcome.metrics.as_ref())?;
-        self.note_other_weights(about.base_sha256.as_deref());
-        Ok(TrainedRun {
-            adapter: adapter_of(&outcome.trainable, model, &about)?,
-            step: outcome.step,
-            last_step: outcome.last_step,
-            stopped_early: outcome.stopped_early,
-            last_metrics: outcome
-                .history
-                .last()
-                .filter(|last| last.step == outcome.last_step)
-                .map(|last| last.metrics.clone()),
-            total_steps: outcome.total_steps,
-            metrics: outcome.metrics,
-            interrupted: outcome.interrupted,
-            trained_parameters,
-            seconds: clock.elapsed().as_secs_f64(),
-            started_from,
+            recipe,
         })
     }
 
@@ -326,7 +350,7 @@ impl PreparedRun {
     }
 
     /// Tells if the adapter of --init-adapter was trained on weights that differ where a fingerprint does not show it.
-    fn note_other_weights(&self, now: Option<&str>) {
+    pub(super) fn note_other_weights(&self, now: Option<&str>) {
         let own = self.start_adapter.as_ref().map(|adapter| &adapter.config.own);
         if own.is_some_and(|own| {
             own.base_fingerprint == self.base.report.fingerprint
@@ -348,8 +372,52 @@ impl PreparedRun {
         self.config.total_steps(self.epoch.batches)
     }
 
+    /// Whether several tasks, or one among them, share the virtual tokens.
+    pub fn is_joint(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// The name of the score that determines the best step, if there are validation rows.
+    pub fn best_metric(&self) -> Option<String> {
+        match self.is_joint() {
+            true => self.best_metric_of_tasks(),
+            false => (!self.valid.examples.is_empty())
+                .then(|| self.config.best_metric(self.labels.as_ref()).name),
+        }
+    }
+
+    /// Its rows, those of each task of a joint run.
+    pub(super) fn data(&self) -> Vec<TrainingData<'_>> {
+        match self.is_joint() {
+            true => self.tasks.iter().flat_map(|task| task.run.data()).collect(),
+            false => {
+                vec![TrainingData { train: &self.train.examples, valid: &self.valid.examples }]
+            }
+        }
+    }
+
+    /// What the run has before it: lines of a name and a text.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        if !self.is_joint() {
+            return self.opening().facts();
+        }
+        let mut facts = self.facts_of_tasks();
+        let frozen = self.frozen().ok().and_then(|frozen| frozen.fact());
+        facts.extend(frozen.map(|fact| ("frozen", fact)));
+        facts.extend(self.memory().map(|memory| memory.fact()));
+        facts
+    }
+
+    /// What looks wrong in its rows, with the way out.
+    pub fn warnings(&self) -> Vec<String> {
+        match self.is_joint() {
+            true => self.warnings_of_tasks(),
+            false => self.opening().warnings(),
+        }
+    }
+
     /// What there is to say before it begins.
-    pub fn opening(&self) -> Opening<'_> {
+    pub(super) fn opening(&self) -> Opening<'_> {
         Opening {
             config: &self.config,
             epoch: self.epoch,
@@ -367,6 +435,11 @@ impl PreparedRun {
     fn memory(&self) -> Option<Memory> {
         if !kernels::compute_on(&self.device) {
             return None;
+        }
+        if self.is_joint() {
+            // Their batches follow each other.
+            let of_tasks = self.tasks.iter().filter_map(|task| task.run.memory());
+            return of_tasks.max_by_key(|memory| memory.expected);
         }
         let (settings, spec) = (&self.settings, self.base.model.spec());
         let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
@@ -396,18 +469,17 @@ impl PreparedRun {
 
     /// The layers that nothing trained reaches.
     fn frozen(&self) -> Result<FrozenLayers> {
-        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
         FrozenLayers::of(
             &self.settings,
             (self.method, self.start_adapter.as_ref()),
             self.base.model.as_ref(),
             (&self.config, self.epoch.batches),
-            &data,
+            &self.data(),
         )
     }
 
     /// What an adapter remembers of its training.
-    fn recipe(
+    pub(super) fn recipe(
         &self,
         trained_parameters: usize,
         started_from: Option<&StartedFrom>,
@@ -463,9 +535,37 @@ impl PreparedRun {
     }
 }
 
+/// What a run has made, from how its loop ended.
+pub(super) fn outcome_of<M: PeftMethod>(
+    outcome: Outcome<M>,
+    adapter: Adapter,
+    started_from: Option<StartedFrom>,
+    trained_parameters: usize,
+    seconds: f64,
+) -> TrainedRun {
+    TrainedRun {
+        started_from,
+        adapter,
+        tasks: Vec::new(),
+        step: outcome.step,
+        last_step: outcome.last_step,
+        stopped_early: outcome.stopped_early,
+        last_metrics: outcome
+            .history
+            .last()
+            .filter(|last| last.step == outcome.last_step)
+            .map(|last| last.metrics.clone()),
+        total_steps: outcome.total_steps,
+        metrics: outcome.metrics,
+        interrupted: outcome.interrupted,
+        trained_parameters,
+        seconds,
+    }
+}
+
 /// Sets the steps between evaluations and between checkpoints if they are not given: both once per epoch,
 /// but at most fifty times.
-fn set_intervals(config: &mut TrainConfig, batches: usize, evaluates: bool) {
+pub(super) fn set_intervals(config: &mut TrainConfig, batches: usize, evaluates: bool) {
     let fiftieth = config.total_steps(batches) / 50;
     let per_epoch = batches.div_ceil(config.accumulation).max(1).max(fiftieth);
     if evaluates {

@@ -262,9 +262,13 @@ pub fn check_metrics_file(
     };
     let evaluations = settings.out.as_deref().map(|out| out.join(EVALUATIONS));
     let run_file = settings.out.as_deref().map(|out| out.join(RUN_FILE));
-    for (names, flag) in [(&settings.train, "--train"), (&settings.valid, "--valid")] {
-        if names.iter().flatten().any(|name| output::is_read(path, name)) {
-            return refuse(format!("the file of {flag}"));
+    let of_tasks = settings.tasks.iter().flat_map(|tasks| &tasks.0);
+    let of_tasks = of_tasks.filter_map(|task| Settings::of_fields(task.own.clone()).ok());
+    for settings in of_tasks.chain([settings.clone()]) {
+        for (names, flag) in [(&settings.train, "--train"), (&settings.valid, "--valid")] {
+            if names.iter().flatten().any(|name| output::is_read(path, name)) {
+                return refuse(format!("the file of {flag}"));
+            }
         }
     }
     for (other, flag) in [

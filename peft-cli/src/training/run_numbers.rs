@@ -182,6 +182,7 @@ mod tests {
             numbers.add(&StepReport {
                 step,
                 loss: 0.25,
+                tasks: Default::default(),
                 lr: 0.00699,
                 tokens: 400,
                 tokens_per_second: 8123.4,

@@ -1,20 +1,22 @@
 //! `result.json`: how a run ended, and what its other files do not say. It is there from the first step on, so that a run
 //! that was killed is told from one that has ended.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use peft_core::{
-    Error, Result,
-    adapter::atomic,
+    Adapter, Error, Result,
+    adapter::{atomic, codec::sha256},
+    data::Example,
     formats::read,
-    train::{Plan, sum_of_rows},
+    metrics::Metrics,
+    train::{JointTask, Plan, TrainingData, sum_of_rows},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
     PreparedRun, TrainedRun,
-    file_names::{PREDICTIONS, RESULT},
+    file_names::{PREDICTIONS, RESULT, TASKS},
     machine::Machine,
     overwrite,
     started_from::StartedFrom,
@@ -111,6 +113,9 @@ pub struct RunResult {
     /// The adapter that it started from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_from: Option<StartedFrom>,
+    /// The tasks of a joint run, with all scores; the rows above are then those of all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskResult>,
     /// Settings that nobody gave: they followed from the rows, or from the day.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<String>,
@@ -125,6 +130,32 @@ pub struct RunResult {
     pub seconds: Option<f64>,
 }
 
+/// How one task of a joint run ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskResult {
+    /// Its name.
+    pub name: String,
+    /// The folder of its adapter, in that of the run.
+    pub adapter: String,
+    /// How much its loss counted.
+    pub weight: f64,
+    /// The score by which it is judged, if it has validation rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_metric: Option<String>,
+    /// Its scores at the step of the adapters.
+    pub scores: Metrics,
+    /// The number of rows that were learnt.
+    pub train_rows: usize,
+    /// Their sum.
+    pub train_sha256: String,
+    /// The number of rows that were scored.
+    pub valid_rows: usize,
+    /// Their sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_sha256: Option<String>,
+}
+
 impl RunResult {
     /// That of a run which has begun.
     pub fn begun(plan: &Plan) -> Self {
@@ -134,23 +165,25 @@ impl RunResult {
 
     /// That of a run which has made its last step; `train_loss` is the mean of the last ones.
     pub fn finished(run: &PreparedRun, trained: &TrainedRun, train_loss: Option<f64>) -> Self {
-        let valid = &run.valid.examples;
-        let is_scored = !valid.is_empty();
+        let (train, valid): (Vec<&[Example]>, Vec<&[Example]>) =
+            run.data().into_iter().map(|data| (data.train, data.valid)).unzip();
+        let count = |rows: &[&[Example]]| -> usize { rows.iter().map(|rows| rows.len()).sum() };
         Self {
             ending: Ending::Finished,
             step: Some(trained.step),
             last_step: Some(trained.last_step),
             total_steps: Some(trained.total_steps),
-            best_metric: is_scored.then(|| run.config.best_metric(run.labels.as_ref()).name),
+            best_metric: run.best_metric(),
             train_loss,
             trained_parameters: Some(trained.trained_parameters),
             stored_parameters: Some(trained.stored_parameters()),
             peak_memory: memory::peak(),
             machine: Some(Machine::here()),
-            train_rows: Some(run.train.examples.len()),
-            train_sha256: Some(sum_of_rows(&run.train.examples)),
-            valid_rows: Some(valid.len()),
-            valid_sha256: is_scored.then(|| sum_of_rows(valid)),
+            train_rows: Some(count(&train)),
+            train_sha256: Some(sum_of_all(train)),
+            valid_rows: Some(count(&valid)),
+            valid_sha256: run.best_metric().map(|_| sum_of_all(valid)),
+            tasks: of_tasks(run, trained.metrics.as_ref()),
             started_from: trained.started_from.clone(),
             ..Self::default()
         }
@@ -186,6 +219,35 @@ impl RunResult {
     }
 }
 
+/// How each task of a joint run ended, with `scores` of all of them.
+fn of_tasks(run: &PreparedRun, scores: Option<&Metrics>) -> Vec<TaskResult> {
+    let result = |task: &JointTask<'_>| {
+        let TrainingData { train, valid } = task.data;
+        let is_scored = !valid.is_empty();
+        TaskResult {
+            name: task.name.clone(),
+            adapter: format!("{TASKS}/{}", task.name),
+            weight: task.weight,
+            best_metric: is_scored.then(|| task.best_metric().name),
+            scores: scores.map(|all| task.scores(all)).unwrap_or_default(),
+            train_rows: train.len(),
+            train_sha256: sum_of_rows(train),
+            valid_rows: valid.len(),
+            valid_sha256: is_scored.then(|| sum_of_rows(valid)),
+        }
+    };
+    run.joint_tasks(0).tasks.iter().map(result).collect()
+}
+
+/// One sum for the rows of several tasks; that of the rows where there is one.
+fn sum_of_all(rows: Vec<&[Example]>) -> String {
+    let sums: Vec<String> = rows.into_iter().map(sum_of_rows).collect();
+    match sums.as_slice() {
+        [one] => one.clone(),
+        all => sha256(all.join("\n").as_bytes()),
+    }
+}
+
 /// Keeps that a run ended since its loss was no number, if this error says so.
 ///
 /// # Errors
@@ -199,7 +261,7 @@ pub fn diverged(run: &PreparedRun, error: &Error, folder: &Path) -> Result<()> {
     RunResult { ending, last_step: Some(*step), total_steps, ..result }.write(folder)
 }
 
-/// Puts what a run has made into its folder: the adapter, and then its result. Predictions of an earlier adapter get
+/// Puts what a run has made into its folder: the adapter (of several tasks theirs before it), and then its result. Predictions of an earlier adapter get
 /// another name, so that nobody takes them for those of this one.
 ///
 /// # Errors
@@ -207,11 +269,32 @@ pub fn diverged(run: &PreparedRun, error: &Error, folder: &Path) -> Result<()> {
 /// [`Error::Write`]; the run can be resumed then.
 pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<()> {
     rename_predictions(folder)?;
+    let of_tasks = folder.join(TASKS);
+    for (name, adapter) in &trained.tasks {
+        rename_predictions(&of_tasks.join(name))?;
+        adapter.save(&of_tasks.join(name))?;
+    }
     trained.adapter.save(folder)?;
+    remove_others(&of_tasks, |name| trained.tasks.iter().any(|(known, _)| known == name))?;
     overwrite::adapter_saved(folder)?;
     // A run that was continued has all settings from its file; which of them were given is known since it began.
     let derived = RunResult::read(folder)?.unwrap_or_default().derived;
     RunResult { derived, ..result.clone() }.write(folder)
+}
+
+/// Removes the adapters of tasks that this run does not have: an earlier one left them.
+fn remove_others(of_tasks: &Path, is_ours: impl Fn(&str) -> bool) -> Result<()> {
+    if !of_tasks.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(of_tasks).map_err(Error::read(of_tasks))? {
+        let path = entry.map_err(Error::read(of_tasks))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if !name.is_some_and(&is_ours) && Adapter::exists(&path) {
+            atomic::remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn rename_predictions(folder: &Path) -> Result<()> {

@@ -22,9 +22,11 @@ pub struct BestMetric {
 }
 
 impl BestMetric {
-    /// A score by its name: lower is better for `loss`, `perplexity` and `mse`, higher for all others.
+    /// A score by its name: lower is better for `loss`, `perplexity` and `mse`, higher for all others. That of a task in a
+    /// joint run is called after both: `ner.loss`.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_string(), maximise: !matches!(name, "loss" | "perplexity" | "mse") }
+        let score = name.rsplit('.').next().unwrap_or(name);
+        Self { name: name.to_string(), maximise: !matches!(score, "loss" | "perplexity" | "mse") }
     }
 
     /// The score by which a task is judged: loss, accuracy, F1 of answers, or entity F1 if the

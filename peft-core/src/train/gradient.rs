@@ -1,4 +1,4 @@
-//! The loss of a step and its gradient: slices of each batch side by side, one sum at the end.
+//! The loss of a step and its gradient: slices of each batch side by side, one sum at the end. Tasks of a joint run add up.
 
 use burn::tensor::Tensor;
 
@@ -23,13 +23,25 @@ use crate::{
 /// Gradients of some tensors, flat; `None` for one that the loss does not depend on.
 type Flat = Vec<Option<Tensor<1>>>;
 
+/// The batches of one task in a step.
+pub(super) struct Share<'a> {
+    /// The place of the task, and of its head.
+    pub(super) task: usize,
+    pub(super) config: &'a TrainConfig,
+    pub(super) batches: Vec<Rows<'a>>,
+    /// How much the mean loss over their targets counts; 1 in a run on one task.
+    pub(super) weight: f64,
+}
+
 /// What a step learns from its batches.
 pub(super) struct StepGradient {
-    /// The mean loss over the targets, in nats.
+    /// The mean loss over the targets, in nats; over several tasks the sum of their weighted means.
     pub(super) loss: f64,
+    /// The mean loss of each share with targets that count, by the place of its task.
+    pub(super) of_tasks: Vec<(usize, f64)>,
     /// The number of targets.
     pub(super) labelled: usize,
-    /// Its gradients, by the parameters of the [`Trainable`]; empty if nothing had a target that counts.
+    /// The gradient of the loss, by the parameters of the [`Trainable`]; empty if nothing had a target that counts.
     pub(super) gradients: Flat,
 }
 
@@ -40,7 +52,8 @@ struct Part {
     of_head: Flat,
 }
 
-/// Computes the mean loss over all targets of `batches`, and its gradient.
+/// Computes the mean loss over all targets of a step, and its gradient. Each task of a joint run has a share, with a mean
+/// of its own.
 ///
 /// The virtual tokens are made, and a causal prompt is prefilled, once for the step. Each slice then computes the
 /// gradient with respect to virtual tokens and a head of its own; the sums, in the order of the slices, go through the
@@ -48,47 +61,59 @@ struct Part {
 pub(super) fn step_gradient<M: PeftMethod>(
     model: &dyn FrozenModel,
     frozen: &FrozenStates,
-    config: &TrainConfig,
     trainable: &Trainable<M>,
-    batches: &[Rows<'_>],
+    shares: &[Share<'_>],
     mode: Mode,
 ) -> Result<StepGradient> {
     let virtual_tokens = trainable.method.virtual_tokens(mode);
     let virtual_tokens = model.prefill(&virtual_tokens.cast(model.spec().dtype))?;
-    let (labelled, total) = count_targets(config, batches, &virtual_tokens)?;
-    let (mut loss, mut of_tokens, mut of_head) = (0.0, Vec::new(), Vec::new());
-    // Of classes that count nothing.
-    if total == 0.0 {
-        return Ok(StepGradient { loss, labelled, gradients: Vec::new() });
-    }
-    let (lanes, head) = (model.lanes(), trainable.head.as_ref());
-    let reader = (model, frozen);
-    let mut nothing = true;
-    for batch in batches {
-        let slices = batch.slices(lanes, virtual_tokens.in_front());
-        let part =
-            |rows: Rows<'_>| gradient_of_slice(reader, config, head, &rows, &virtual_tokens, total);
-        for part in side_by_side(lanes, slices, part) {
-            let Some(part) = part? else { continue };
-            nothing = false;
-            loss += part.loss;
-            add(&mut of_tokens, part.of_tokens);
-            add(&mut of_head, part.of_head);
+    let (lanes, reader) = (model.lanes(), (model, frozen));
+    let heads: Vec<Option<&Head>> = trainable.heads().collect();
+    let (mut loss, mut labelled) = (0.0, 0);
+    let (mut of_tasks, mut of_tokens) = (Vec::new(), Vec::new());
+    let mut of_heads: Vec<Flat> = vec![Vec::new(); heads.len()];
+    for Share { task, config, batches, weight } in shares {
+        let (count, total) = count_targets(config, batches, &virtual_tokens)?;
+        labelled += count;
+        // Of classes that count nothing.
+        if total == 0.0 {
+            continue;
         }
+        let (head, mut of_share) = (heads[*task], None);
+        for batch in batches {
+            let slices = batch.slices(lanes, virtual_tokens.in_front());
+            let part = |rows: Rows<'_>| {
+                gradient_of_slice(reader, config, head, &rows, &virtual_tokens, total / weight)
+            };
+            for part in side_by_side(lanes, slices, part) {
+                let Some(part) = part? else { continue };
+                *of_share.get_or_insert(0.0) += part.loss;
+                add(&mut of_tokens, part.of_tokens);
+                add(&mut of_heads[*task], part.of_head);
+            }
+        }
+        loss += of_share.unwrap_or(0.0);
+        of_tasks.extend(of_share.map(|weighted| (*task, weighted / weight)));
     }
-    if nothing {
-        return Ok(StepGradient { loss, labelled, gradients: Vec::new() });
+    if of_tasks.is_empty() {
+        return Ok(StepGradient { loss, of_tasks, labelled, gradients: Vec::new() });
     }
     let mut gradients = match virtual_tokens.dot(of_tokens) {
         Some(dot) => params::gradients(&trainable.method, &mut dot.backward()),
         None => vec![None; params::values(&trainable.method).len()],
     };
     // The fields of a `Trainable` are in this order.
-    gradients.append(&mut of_head);
-    Ok(StepGradient { loss, labelled, gradients })
+    for (head, of_head) in heads.into_iter().zip(of_heads) {
+        match head.filter(|_| of_head.is_empty()) {
+            // A task without a batch in this step.
+            Some(head) => gradients.extend(vec![None; params::values(head).len()]),
+            None => gradients.extend(of_head),
+        }
+    }
+    Ok(StepGradient { loss, of_tasks, labelled, gradients })
 }
 
-/// The loss of a slice, as its share of the mean over `total` targets, and its gradients.
+/// The sum of the loss over the targets of a slice divided by `total`, and its gradients.
 fn gradient_of_slice(
     reader: (&dyn FrozenModel, &FrozenStates),
     config: &TrainConfig,

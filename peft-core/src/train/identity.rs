@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{config::TrainConfig, run_context::RunContext, training_data::TrainingData};
+use super::{
+    config::TrainConfig,
+    joint::{Joint, is_of_task, own},
+    run_context::RunContext,
+    training_data::TrainingData,
+};
 use crate::{
     adapter::codec::hex,
     contract::method_fields::MethodFields,
@@ -53,6 +58,28 @@ impl Identity {
         parts.insert("training rows".into(), sum_of_rows(data.train).into());
         parts.insert("validation rows".into(), sum_of_rows(data.valid).into());
         Self(parts)
+    }
+
+    /// That of a joint run, with what there is to know of its tasks in place of what the first alone has.
+    #[must_use]
+    pub(super) fn of_joint(mut self, joint: &Joint<'_>) -> Self {
+        let parts = &mut self.0;
+        parts.retain(|key, _| !key.ends_with("rows") && !is_of_task(key));
+        let names: Vec<&str> = joint.tasks.iter().map(|task| task.name.as_str()).collect();
+        parts.insert("tasks".into(), json!(names));
+        parts.insert("mixing".into(), json!(joint.mixing));
+        parts.insert("best_metric".into(), json!(joint.best_metric));
+        for task in &joint.tasks {
+            let mut put = |key: &str, value: Value| {
+                parts.insert(format!("{}: {key}", task.name), value);
+            };
+            put("weight", json!(task.weight));
+            put("labels", json!(task.labels));
+            put("training rows", sum_of_rows(task.data.train).into());
+            put("validation rows", sum_of_rows(task.data.valid).into());
+            own(&task.config).into_iter().for_each(|(key, value)| put(&key, value));
+        }
+        self
     }
 
     /// With SHA-256 of all weights of the base model.

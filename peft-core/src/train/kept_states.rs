@@ -13,22 +13,25 @@ pub struct KeptStates {
 }
 
 impl KeptStates {
-    /// Those of a run with `batches_per_epoch` batches that may keep `limit` bytes; the training rows come first.
+    /// Those of a run with `batches_per_epoch` batches that may keep `limit` bytes; the training rows of all its tasks
+    /// come first.
     pub fn of(
         limit: u64,
         spec: &ModelSpec,
         config: &TrainConfig,
         batches_per_epoch: usize,
-        data: &TrainingData<'_>,
+        data: &[TrainingData<'_>],
     ) -> Self {
         let total = config.total_steps(batches_per_epoch);
         let again = total.saturating_mul(config.accumulation) > batches_per_epoch;
         let evaluated_again = config.eval_every.is_some_and(|every| every < total);
-        let sum = |rows: &[Example]| -> u64 {
+        let bytes = |rows: &[Example]| -> u64 {
             rows.iter().map(|row| bytes_of_frozen_states(spec, row)).sum()
         };
-        let train = if again { limit.min(sum(data.train)) } else { 0 };
-        let valid = if evaluated_again { (limit - train).min(sum(data.valid)) } else { 0 };
+        let of_train = data.iter().map(|data| bytes(data.train)).sum();
+        let of_valid = data.iter().map(|data| bytes(data.valid)).sum();
+        let train = if again { limit.min(of_train) } else { 0 };
+        let valid = if evaluated_again { (limit - train).min(of_valid) } else { 0 };
         Self { train, valid }
     }
 }
@@ -55,7 +58,7 @@ mod tests {
             let config =
                 TrainConfig { steps: Some(steps), eval_every, ..TrainConfig::new(Task::SeqCls) };
             let KeptStates { train, valid } =
-                KeptStates::of(limit, model.spec(), &config, 3, &data);
+                KeptStates::of(limit, model.spec(), &config, 3, &[data]);
             [train, valid]
         };
         let [train, valid] = [sum(data.train), sum(data.valid)];

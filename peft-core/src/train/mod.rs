@@ -3,6 +3,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`trainable`] | what is trained: a method and, for classification, a head |
+//! | [`joint`] | several tasks on one set of virtual tokens, each with its head |
+//! | [`mixing`] | which of them a batch is of |
+//! | `task_run` | one task of a run: its rows and batches |
 //! | [`config`] | the settings of a run |
 //! | [`training_data`] | the rows of a run |
 //! | [`run_context`] | where a run is stored, and what its adapter says about it |
@@ -30,12 +33,15 @@ pub mod config;
 pub mod export;
 mod gradient;
 pub mod identity;
+pub mod joint;
 pub mod kept_states;
 mod longer;
+pub mod mixing;
 pub mod observer;
 pub mod run_context;
 pub mod snapshot;
 pub mod state;
+mod task_run;
 pub mod trainable;
 pub mod trainer;
 pub mod training_data;
@@ -49,10 +55,12 @@ pub use base_sum::BaseSum;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
 pub use identity::sum_of_rows;
+pub use joint::{Joint, JointAdapters, JointTask};
 pub use kept_states::KeptStates;
+pub use mixing::Mixing;
 pub use observer::{Flow, Observer, Plan, Silent, StepReport};
 pub use run_context::RunContext;
 pub use snapshot::Evaluation;
 pub use trainable::Trainable;
-pub use trainer::{Outcome, train};
+pub use trainer::{Outcome, train, train_joint};
 pub use training_data::TrainingData;

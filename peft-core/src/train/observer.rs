@@ -1,6 +1,6 @@
 //! How a caller follows a run and stops it.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
@@ -15,6 +15,10 @@ pub struct StepReport {
     /// The loss before the update: the mean over the step's labelled tokens or rows, in nats. 0 if
     /// there were none, in which case nothing was updated.
     pub loss: f64,
+    /// The mean loss of each task of a joint run that the step learnt from, by its name; `loss` is their weighted sum, see
+    /// [`joint`](super::joint).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, f64>,
     /// The learning rate of the update.
     pub lr: f64,
     /// Real tokens of the step's rows, without virtual tokens and padding.

@@ -37,6 +37,14 @@ const OPTIMIZER: &str = "optimizer/";
 const BEST_METHOD: &str = "best.method/";
 const BEST_HEAD: &str = "best.head/";
 
+/// The key of the head of a task that scored best; of the first task it is that of a run on one.
+fn best_head(task: usize) -> String {
+    match task {
+        0 => BEST_HEAD.to_string(),
+        task => format!("best.other_heads.{}/", task - 1),
+    }
+}
+
 impl<M: PeftMethod> State<M> {
     /// Creates the state before the first step.
     pub(crate) fn new(trainable: Trainable<M>, optimizer: OptimizerConfig) -> Self {
@@ -72,11 +80,11 @@ impl<M: PeftMethod> State<M> {
         Err(Error::NotFinite { step: self.counters.step, loss: f64::NAN })
     }
 
-    /// Returns the state for storage.
+    /// Returns the state for storage. `tasks` has the task of each head.
     pub(crate) fn store(
         &self,
         model: &dyn FrozenModel,
-        task: Task,
+        tasks: &[Task],
         identity: Identity,
     ) -> Snapshot {
         let mut tensors = NamedTensors::new();
@@ -87,10 +95,10 @@ impl<M: PeftMethod> State<M> {
         put(OPTIMIZER, self.optimizer.state());
         if let Some(best) = &self.best {
             put(BEST_METHOD, best.method.state());
-            put(
-                BEST_HEAD,
-                best.head.as_ref().map(|h| h.state(model.head_layout(task))).unwrap_or_default(),
-            );
+            for (index, (head, task)) in best.heads().zip(tasks).enumerate() {
+                let state = head.map(|head| head.state(model.head_layout(*task)));
+                put(&best_head(index), state.unwrap_or_default());
+            }
         }
         Snapshot { counters: self.counters.clone(), identity, tensors }
     }
@@ -101,7 +109,7 @@ impl<M: PeftMethod> State<M> {
         &mut self,
         stored: Snapshot,
         model: &dyn FrozenModel,
-        task: Task,
+        tasks: &[Task],
         path: &Path,
     ) -> Result<()> {
         let device: Device = model.device();
@@ -123,14 +131,15 @@ impl<M: PeftMethod> State<M> {
             let best = part(BEST_METHOD);
             let spec = model.spec();
             let config = self.trainable.method.fold().config().clone();
-            let head = part(BEST_HEAD);
-            let head = (!head.is_empty())
-                .then(|| {
-                    Head::from_state(model.head_layout(task), spec.hidden_size, &head, &device)
-                })
-                .transpose()?;
+            let head = |(index, task): (usize, &Task)| {
+                let state = part(&best_head(index));
+                let layout = model.head_layout(*task);
+                let read = || Head::from_state(layout, spec.hidden_size, &state, &device);
+                (!state.is_empty()).then(read).transpose()
+            };
+            let heads = tasks.iter().enumerate().map(head).collect::<Result<Vec<_>>>()?;
             let method = M::from_state(config, spec, &best, &device)?;
-            self.best = Some(Trainable::new(method, head));
+            self.best = Some(Trainable::joint(method, heads));
         }
         self.counters = stored.counters;
         Ok(())

@@ -1,6 +1,8 @@
 //! Properties of whole runs.
 #![allow(clippy::unwrap_used)]
 
+mod joint;
+
 use std::{fs, path::Path};
 
 use super::{

@@ -1,4 +1,4 @@
-//! What is trained: the parameters of a method and, for classification, of a head.
+//! What is trained: the parameters of a method and, for classification, of a head or several.
 
 use burn::{module::Module, tensor::Tensor};
 
@@ -12,19 +12,39 @@ pub struct Trainable<M: PeftMethod> {
     /// Maps hidden states to classes. If there is none, the model's own classifier or
     /// language-model head is used.
     pub head: Option<Head>,
+    /// The heads of the other tasks of a joint run, in their order; `head` is that of the first.
+    pub other_heads: Vec<Option<Head>>,
 }
 
 impl<M: PeftMethod> Trainable<M> {
     /// Joins a method and, for a task with a head of its own, that head.
     pub fn new(method: M, head: Option<Head>) -> Self {
-        Self { method, head }
+        Self { method, head, other_heads: Vec::new() }
+    }
+
+    /// Joins a method and the head of each task of a joint run, where the tasks have one.
+    pub fn joint(method: M, heads: impl IntoIterator<Item = Option<Head>>) -> Self {
+        let mut heads = heads.into_iter();
+        Self { method, head: heads.next().flatten(), other_heads: heads.collect() }
+    }
+
+    /// The heads of all tasks, in their order.
+    pub fn heads(&self) -> impl Iterator<Item = Option<&Head>> {
+        std::iter::once(self.head.as_ref()).chain(self.other_heads.iter().map(Option::as_ref))
+    }
+
+    /// The method with the head of one task of a joint run.
+    #[must_use]
+    pub fn of_task(&self, index: usize) -> Self {
+        Self::new(self.method.clone(), self.heads().nth(index).flatten().cloned())
     }
 
     /// Returns the deployed form, on the plain device: any reparameterisation is computed once and
     /// dropped.
     #[must_use]
     pub fn fold(&self) -> Self {
-        Self { method: self.method.fold(), head: self.head.clone() }.valid()
+        let Self { method, head, other_heads } = self.clone();
+        Self { method: method.fold(), head, other_heads }.valid()
     }
 
     /// All parameters by path, unfolded, with their exact values.
@@ -49,6 +69,11 @@ impl<M: PeftMethod> Trainable<M> {
             .collect::<Result<Vec<_>, String>>()?;
         Ok(params::replace(self, values))
     }
+}
+
+/// Whether a parameter of a [`Trainable`] is one of a head's.
+pub(super) fn is_head(name: &str) -> bool {
+    name.starts_with("head.") || name.starts_with("other_heads.")
 }
 
 /// Whether all values of the tensors are finite.

@@ -5,38 +5,34 @@ use std::{cell::RefCell, ops::ControlFlow, time::Instant};
 use super::{
     batch_loss::Rows,
     checkpoint::Checkpoints,
-    config::TrainConfig,
+    config::{BestMetric, TrainConfig},
     export::adapter_of,
-    gradient::{StepGradient, step_gradient},
+    gradient::{Share, StepGradient, step_gradient},
     identity::Identity,
+    joint::Joint,
     kept_states::KeptStates,
     longer,
+    mixing::{Mixing, TaskOrder},
     observer::{Flow, Observer, Plan, StepReport},
     run_context::RunContext,
     snapshot::{Counters, Evaluation},
     state::State,
-    trainable::Trainable,
+    task_run::{TaskRows, TaskRun},
+    trainable::{Trainable, is_head},
     training_data::TrainingData,
 };
 use crate::{
     adapter::FolderLock,
     contract::{
-        context_budget::ContextBudget,
         frozen::FrozenModel,
         method::{Mode, PeftMethod},
         params,
         task::Task,
+        virtual_tokens::VirtualTokens,
     },
-    data::{Example, Sampler},
     error::{Error, Result},
-    evaluate::{
-        checks::{check_lengths, check_targets, check_task},
-        frozen_states::FrozenStates,
-        positions::Positions,
-        predictor::Predictor,
-        rows::RowsRead,
-    },
-    metrics::{Metrics, SQUAD_V2_SCORES},
+    evaluate::{Assessment, frozen_states::FrozenStates, predictor::Predictor, rows::RowsRead},
+    metrics::Metrics,
     optim::{clip_global_norm, global_norm},
 };
 
@@ -116,7 +112,42 @@ pub fn train<M: PeftMethod>(
     run: &RunContext,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
-    let mut trainer = Trainer::new(model, &trainable, data, config, run)?;
+    config.validate()?;
+    let labels = run.labels.as_ref();
+    let task = TaskRows { name: None, config, labels, weight: 1.0, data: *data };
+    let trainer = Trainer::new(model, &trainable, &[task], None, run)?;
+    run_to_the_end(trainer, trainable, observer)
+}
+
+/// Trains the virtual tokens of a method on several tasks at once, with a head for each ([`Trainable::joint`]).
+///
+/// Everything that holds for [`train`] holds here; on one task both compute the same. Scores are those of
+/// [`Joint::best_metric`], and of each task under its name: `ner.f1`.
+///
+/// # Errors
+///
+/// As for [`train`]; [`Error::Setting`] if two tasks have one name, or differ in a setting that all share.
+pub fn train_joint<M: PeftMethod>(
+    model: &dyn FrozenModel,
+    trainable: Trainable<M>,
+    joint: &Joint<'_>,
+    run: &RunContext,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<M>> {
+    joint.check()?;
+    joint.tasks.iter().try_for_each(|task| task.config.validate())?;
+    let tasks: Vec<TaskRows<'_>> = joint.tasks.iter().map(TaskRows::from).collect();
+    let trainer = Trainer::new(model, &trainable, &tasks, Some(joint), run)?;
+    run_to_the_end(trainer, trainable, observer)
+}
+
+/// Makes all steps that are left.
+fn run_to_the_end<M: PeftMethod>(
+    mut trainer: Trainer<'_>,
+    trainable: Trainable<M>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<M>> {
+    let (config, run) = (trainer.config, trainer.run);
     let own_lock = match (&run.dir, &run.lock) {
         (Some(dir), None) => Some(FolderLock::new(dir)?),
         _ => None,
@@ -138,7 +169,7 @@ pub fn train<M: PeftMethod>(
         let stop = observer.step(&report) == Flow::Stop;
         let step = state.counters.step;
         let due = |every: Option<usize>| every.is_some_and(|every| step.is_multiple_of(every));
-        if !data.valid.is_empty() && (due(config.eval_every) || step == trainer.total) {
+        if trainer.has_valid() && (due(config.eval_every) || step == trainer.total) {
             trainer.evaluate(&mut state, observer)?;
         }
         let done = trainer.done(&state);
@@ -171,10 +202,16 @@ pub fn train<M: PeftMethod>(
 /// What stays the same during a run.
 struct Trainer<'a> {
     model: &'a dyn FrozenModel,
-    data: &'a TrainingData<'a>,
+    /// One, or those of a joint run.
+    tasks: Vec<TaskRun<'a>>,
+    joint: Option<&'a Joint<'a>>,
+    /// What all tasks share; what they do not is in theirs.
     config: &'a TrainConfig,
+    best_metric: BestMetric,
     run: &'a RunContext,
-    sampler: Sampler,
+    order: TaskOrder,
+    /// Batches, or of a joint run places that have one or one of each task.
+    places_per_epoch: usize,
     total: usize,
     checkpoints: Option<Checkpoints>,
     identity: Identity,
@@ -183,70 +220,95 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
+    /// Checks everything. There is at least one task.
     fn new<M: PeftMethod>(
         model: &'a dyn FrozenModel,
         trainable: &Trainable<M>,
-        data: &'a TrainingData<'a>,
-        config: &'a TrainConfig,
+        tasks: &[TaskRows<'a>],
+        joint: Option<&'a Joint<'a>>,
         run: &'a RunContext,
     ) -> Result<Self> {
-        config.validate()?;
-        check_task(model, trainable.head.as_ref(), config.task)?;
         let fields = trainable.method.fields(model.spec());
-        let examples = data.train.iter().chain(data.valid);
         let virtual_tokens = trainable.method.fold().virtual_tokens(Mode::Evaluate);
-        check_lengths(model.spec(), &virtual_tokens, examples.clone())?;
-        check_targets(config.task, config.problem_type, examples)?;
-        let may_be_null = config.null_score_diff_threshold.is_some()
-            || data.valid.iter().any(Example::is_unanswerable);
-        let known = match config.task {
-            Task::QuestionAns if may_be_null => [&["loss"][..], &SQUAD_V2_SCORES[..]].concat(),
-            task => Predictor::score_names(task, config.problem_type, run.labels.as_ref()).to_vec(),
-        };
-        let best = config.best_metric(run.labels.as_ref()).name;
-        if !data.valid.is_empty() && !known.contains(&best.as_str()) {
-            let message = format!("found `{best}`, expected one of {}", known.join(", "));
-            return Err(Error::setting("best_metric", message));
+        let is_prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
+        let heads: Vec<_> = trainable.heads().collect();
+        if heads.len() != tasks.len() {
+            let message = format!("found {} heads for {} tasks", heads.len(), tasks.len());
+            return Err(Error::Mismatch(message));
         }
-        if data.valid.is_empty() && config.patience.is_some() {
+        let tasks = tasks
+            .iter()
+            .zip(heads)
+            .map(|(rows, head)| TaskRun::new(model, (&virtual_tokens, is_prompt), head, *rows))
+            .collect::<Result<Vec<_>>>()?;
+        let first = &tasks[0].rows;
+        let config = first.config;
+        let best_metric = match joint {
+            Some(joint) => joint.best_metric()?,
+            None => config.best_metric(first.labels),
+        };
+        if tasks.iter().all(|task| task.rows.data.valid.is_empty()) && config.patience.is_some() {
             return Err(Error::setting("patience", "needs validation rows"));
         }
-        // Nothing predicts token 0 without a prompt before it.
-        let prompt = fields.peft_type.is_prompt() && model.spec().is_causal();
-        let num_targets = |row: &Example| Positions::num_targets(config.task, &[row], |_| prompt);
-        if data.train.iter().all(|row| num_targets(row) == 0) {
-            return Err(Error::Mismatch("no training row has a target to learn".into()));
+        let rows: Vec<usize> = tasks.iter().map(|task| task.rows.data.train.len()).collect();
+        for task in &tasks {
+            task.rows.check_named(&best_metric.name)?;
         }
-        let lengths = data.train.iter().map(Example::num_tokens).collect();
-        let sampler = config.sampler(lengths)?;
-        if let Some((_, longest)) = sampler.packed_rows() {
-            ContextBudget::new(model.spec(), &virtual_tokens).check_packed(longest)?;
-        }
-        let total = config.total_steps(sampler.batches_per_epoch());
+        let mixing = joint.map_or(Mixing::All, |joint| joint.mixing);
+        let order = TaskOrder::new(mixing, config.seed, &rows);
+        let batches: Vec<usize> =
+            tasks.iter().map(|task| task.sampler.batches_per_epoch()).collect();
+        let places_per_epoch = mixing.places_per_epoch(&batches);
+        let total = config.total_steps(places_per_epoch);
         if config.warmup_steps >= total {
             let message = format!("found {}, the run has {total} steps", config.warmup_steps);
             return Err(Error::setting("warmup_steps", message));
         }
         let checkpoints =
             run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
-        let identity = Identity::new(config, &fields, run, data);
-        let batches = sampler.batches_per_epoch();
-        let kept = KeptStates::of(run.cache_frozen, model.spec(), config, batches, data);
+        let identity = Identity::new(config, &fields, run, &first.data);
+        let identity = match joint {
+            Some(joint) => identity.of_joint(joint),
+            None => identity,
+        };
+        let data: Vec<TrainingData<'_>> = tasks.iter().map(|task| task.rows.data).collect();
+        let kept = KeptStates::of(run.cache_frozen, model.spec(), config, places_per_epoch, &data);
         let frozen = [kept.train, kept.valid].map(FrozenStates::new);
-        Ok(Self { model, data, config, run, sampler, total, checkpoints, identity, frozen })
+        Ok(Self {
+            model,
+            tasks,
+            joint,
+            config,
+            best_metric,
+            run,
+            order,
+            places_per_epoch,
+            total,
+            checkpoints,
+            identity,
+            frozen,
+        })
     }
 
     /// What is to be done after the steps that were made.
     fn plan(&self, made: &Counters) -> Plan {
-        let batches = self.sampler.batches_per_epoch();
-        let best = || self.config.best_metric(self.run.labels.as_ref());
         Plan {
             after_step: made.step,
             total_steps: self.total,
-            steps_per_epoch: batches as f64 / self.config.accumulation as f64,
-            best_metric: (!self.data.valid.is_empty()).then(best),
+            steps_per_epoch: self.places_per_epoch as f64 / self.config.accumulation as f64,
+            best_metric: self.has_valid().then(|| self.best_metric.clone()),
             best: made.best,
         }
+    }
+
+    /// Whether there are validation rows.
+    fn has_valid(&self) -> bool {
+        self.tasks.iter().any(|task| !task.rows.data.valid.is_empty())
+    }
+
+    /// The task of each head.
+    fn kinds(&self) -> Vec<Task> {
+        self.tasks.iter().map(|task| task.rows.config.task).collect()
     }
 
     fn done<M: PeftMethod>(&self, state: &State<M>) -> bool {
@@ -281,7 +343,7 @@ impl<'a> Trainer<'a> {
                 if self.total > then {
                     observer.note(&longer::note(self.config, (then, self.total), &stored.counters));
                 }
-                state.restore(stored, self.model, self.config.task, &path)?;
+                state.restore(stored, self.model, &self.kinds(), &path)?;
             }
             None => observer.note("there is no complete checkpoint to resume from: starting anew"),
         }
@@ -293,23 +355,21 @@ impl<'a> Trainer<'a> {
     fn total_of(&self, earlier: &Identity) -> usize {
         let (steps, epochs) = earlier.length();
         let earlier = TrainConfig { steps, epochs, ..self.config.clone() };
-        earlier.total_steps(self.sampler.batches_per_epoch())
+        earlier.total_steps(self.places_per_epoch)
     }
 
     /// Makes one update.
     fn step<M: PeftMethod>(&mut self, state: &mut State<M>) -> Result<StepReport> {
         let start = Instant::now();
         let (config, step) = (self.config, state.counters.step);
-        let lr = config.lr_at(step, self.total, self.sampler.batches_per_epoch());
+        let lr = config.lr_at(step, self.total, self.places_per_epoch);
         // The same dropout masks for all batches of the step.
         let mode = Mode::Train { seed: config.seed, step: step as u64 };
-        let k = config.accumulation;
-        let batches: Vec<Rows<'_>> = (step.saturating_mul(k)..(step + 1).saturating_mul(k))
-            .map(|index| Rows::new(self.data.train, self.sampler.batch(index)))
-            .collect();
-        let tokens = batches.iter().map(Rows::num_tokens).sum::<usize>();
-        let StepGradient { loss, labelled, gradients: mut grads } =
-            step_gradient(self.model, &self.frozen[0], config, &state.trainable, &batches, mode)?;
+        let shares = self.shares(step);
+        let batches = shares.iter().flat_map(|share| &share.batches);
+        let tokens = batches.map(Rows::num_tokens).sum::<usize>();
+        let StepGradient { loss, of_tasks, labelled, gradients: mut grads } =
+            step_gradient(self.model, &self.frozen[0], &state.trainable, &shares, mode)?;
         if !loss.is_finite() {
             return Err(Error::NotFinite { step: step + 1, loss });
         }
@@ -330,6 +390,10 @@ impl<'a> Trainer<'a> {
         Ok(StepReport {
             step: state.counters.step,
             loss,
+            tasks: of_tasks
+                .into_iter()
+                .filter_map(|(task, loss)| Some((self.tasks[task].rows.name?.to_string(), loss)))
+                .collect(),
             lr,
             tokens,
             tokens_per_second: tokens as f64 / start.elapsed().as_secs_f64().max(1e-9),
@@ -338,21 +402,71 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// The batches of a step, by task.
+    fn shares(&mut self, step: usize) -> Vec<Share<'a>> {
+        let k = self.config.accumulation;
+        let mut batches: Vec<Vec<Rows<'a>>> = self.tasks.iter().map(|_| Vec::new()).collect();
+        for place in step.saturating_mul(k)..(step + 1).saturating_mul(k) {
+            for (task, index) in self.order.at(place) {
+                let TaskRun { rows, sampler } = &mut self.tasks[task];
+                batches[task].push(Rows::new(rows.data.train, sampler.batch(index)));
+            }
+        }
+        let share = |((task, of), batches): ((usize, &TaskRun<'a>), Vec<Rows<'a>>)| Share {
+            task,
+            config: of.rows.config,
+            weight: of.rows.weight * (batches.len() as f64 / k as f64),
+            batches,
+        };
+        let shares = self.tasks.iter().enumerate().zip(batches);
+        shares.filter(|(_, batches)| !batches.is_empty()).map(share).collect()
+    }
+
     fn evaluate<M: PeftMethod>(
         &self,
         state: &mut State<M>,
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        let config = self.config;
         let folded = state.trainable.fold();
         let virtual_tokens = folded.method.virtual_tokens(Mode::Evaluate);
         let step = state.counters.step;
+        let found = match self.joint {
+            None => self.assess((&folded, &virtual_tokens), 0, step, observer)?,
+            Some(joint) => {
+                let mut of_tasks = Vec::with_capacity(self.tasks.len());
+                for (index, task) in self.tasks.iter().enumerate() {
+                    of_tasks.push(match task.rows.data.valid.is_empty() {
+                        true => None,
+                        false => Some(
+                            self.assess((&folded, &virtual_tokens), index, step, observer)?.metrics,
+                        ),
+                    });
+                }
+                let metrics = joint.scores_of_all(&of_tasks)?;
+                Assessment { metrics, constant: None, report: None }
+            }
+        };
+        let is_best = state.evaluated(found.metrics.clone(), &self.best_metric)?;
+        observer.evaluated(step, &found, is_best);
+        Ok(())
+    }
+
+    /// Scores the validation rows of a task.
+    fn assess<M: PeftMethod>(
+        &self,
+        (folded, virtual_tokens): (&Trainable<M>, &VirtualTokens),
+        index: usize,
+        step: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Assessment> {
+        let TaskRows { config, labels, data, .. } = self.tasks[index].rows;
         let told = RefCell::new(observer);
         let tell = |rows, of| {
             told.borrow_mut().evaluating(step, rows, of);
             ControlFlow::Continue(())
         };
-        let found = Predictor::new(self.model, &virtual_tokens, folded.head.as_ref(), config.task)?
+        let head = folded.heads().nth(index).flatten();
+        Predictor::new(self.model, virtual_tokens, head, config.task)?
             .with_pooling(config.pooling)
             .with_problem_type(config.problem_type)
             .with_padding(config.padding)
@@ -361,18 +475,14 @@ impl<'a> Trainer<'a> {
             .with_null_score_diff_threshold(config.null_score_diff_threshold)
             .with_frozen_states(&self.frozen[1])
             .with_watch(RowsRead(&tell))
-            .assess(self.data.valid, self.run.labels.as_ref())
+            .assess(data.valid, labels)
             .map_err(|error| match error {
                 // As where the loss of training rows shows it first.
                 Error::ScoreNotFinite { found, .. } => {
                     Error::NotFinite { step, loss: f64::from(found) }
                 }
                 other => other,
-            })?;
-        let by = config.best_metric(self.run.labels.as_ref());
-        let is_best = state.evaluated(found.metrics.clone(), &by)?;
-        told.into_inner().evaluated(step, &found, is_best);
-        Ok(())
+            })
     }
 
     fn save<M: PeftMethod>(&self, state: &State<M>, observer: &mut dyn Observer) -> Result<()> {
@@ -381,16 +491,18 @@ impl<'a> Trainer<'a> {
         let last = state.counters.history.last();
         let current = last.filter(|evaluation| evaluation.step == state.counters.step);
         let about = self.run.about(self.config, current.map(|evaluation| &evaluation.metrics))?;
-        let adapter = adapter_of(&state.trainable, self.model, &about)?;
+        let adapter = match self.joint {
+            None => adapter_of(&state.trainable, self.model, &about)?,
+            // What they share: a folder holds one adapter.
+            Some(_) => {
+                let shared = Trainable::new(state.trainable.method.clone(), None);
+                adapter_of(&shared, self.model, &about)?
+            }
+        };
         let identity = self.identity.clone().with_base_sum(about.base_sha256.as_deref());
-        let path =
-            checkpoints.save(&state.store(self.model, self.config.task, identity), &adapter)?;
+        let stored = state.store(self.model, &self.kinds(), identity);
+        let path = checkpoints.save(&stored, &adapter)?;
         observer.saved(&path);
         Ok(())
     }
-}
-
-/// Whether a parameter of a [`Trainable`] is one of its head's.
-fn is_head(name: &str) -> bool {
-    name.starts_with("head.")
 }
