@@ -297,7 +297,7 @@ fn follow<M: PeftMethod>(
     let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
     let outcome = train::train(model, trainable, &data, &train_config, &run, &mut losses).unwrap();
     case.check_losses(&losses.0);
-    let Trainable { method, head } = outcome.trainable;
+    let Trainable { method, head, .. } = outcome.trainable;
     assert_eq!(method.num_trainable(), method.num_deployed(), "it is folded");
     let mut found = method.state();
     found.extend(head.map(|head| head.state(layout)).unwrap_or_default());

@@ -103,7 +103,7 @@ impl Ensemble {
                 return Err(Error::setting("--ensemble", message).into());
             }
             let columns = is_watched().then(columns);
-            let facts = first.opening().facts();
+            let facts = first.facts();
             facts.into_iter().for_each(|(name, text)| output::note(fact(name, &text, columns)));
             let ended = match already {
                 0 => String::new(),

@@ -443,7 +443,7 @@ impl<'a> Trainer<'a> {
                     });
                 }
                 let metrics = joint.scores_of_all(&of_tasks)?;
-                Assessment { metrics, constant: None, report: None }
+                Assessment { metrics, constant: None, report: None, predictions: Vec::new() }
             }
         };
         let is_best = state.evaluated(found.metrics.clone(), &self.best_metric)?;
