@@ -62,7 +62,7 @@ for (const [index, path] of pages.entries()) {
       }
       if (pictures && width === (colorScheme === "light" ? 1280 : 380)) {
         await page.evaluate(() => { document.activeElement.blur(); window.scrollTo(0, 0); });
-        const height = Math.min(2400, await page.evaluate(() => document.documentElement.scrollHeight));
+        const height = Math.min(1700, await page.evaluate(() => document.documentElement.scrollHeight));
         const path = resolve(pictures, `report-${index + 1}-${colorScheme}-${width}.png`);
         await page.screenshot({ path, fullPage: true, clip: { x: 0, y: 0, width, height } });
       }

@@ -101,7 +101,14 @@ impl Chart {
         let id = &self.id;
         let mut first = true;
         let series = self.series.iter().map(|series| {
-            let group = element("g").with("class", format!("series {}", look(series.look)));
+            let group = element("g").with(
+                "class",
+                format!(
+                    "series {}{}",
+                    look(series.look),
+                    if series.is_line { "" } else { " dots" }
+                ),
+            );
             let places: Vec<(f64, f64)> =
                 series.points.iter().map(|mark| self.at(mark.x, mark.y)).collect();
             let line = (series.is_line && places.len() > 1).then(|| line(&places));

@@ -10,6 +10,7 @@ use super::{
     grids::grids,
     html::{Element, element},
     links::address,
+    of_run::capital,
     page::{Section, page},
     parts::{Cell, heading, paragraph, table},
 };
@@ -134,7 +135,7 @@ fn against_parameters(comparison: &Comparison) -> Chart {
     let scales = (Scale::log(marks().map(|mark| mark.x)), Scale::linear(marks().flat_map(ends)));
     Chart {
         id: "stored".into(),
-        title: format!("{metric} by the parameters of an adapter"),
+        title: capital(&format!("{metric} by the parameters of an adapter")),
         description: said.join(". "),
         axes: ("parameters stored".into(), metric),
         scales,
@@ -186,7 +187,7 @@ fn over_steps(comparison: &Comparison) -> Chart {
     let legend = systems.iter().enumerate();
     Chart {
         id: "steps".into(),
-        title: format!("{metric} of each run"),
+        title: capital(&format!("{metric} of each run")),
         description: said.join(". "),
         axes: ("step".into(), metric.clone()),
         scales,

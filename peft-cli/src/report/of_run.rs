@@ -276,7 +276,7 @@ fn words(name: &str) -> String {
 }
 
 /// Words that begin a heading.
-fn capital(words: &str) -> String {
+pub(super) fn capital(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
