@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use burn::tensor::TensorData;
-use peft_core::{Adapter, PROMPT_EMBEDDINGS};
+use peft_core::{Adapter, PROMPT_EMBEDDINGS, PeftType};
 use peft_tests::vectors;
 use serde_json::Value;
 
@@ -14,6 +14,10 @@ use crate::support::{peft, succeed};
 /// An adapter in `dir`, with so many of its first virtual tokens.
 fn adapter(dir: &Path, name: &str, short: Option<u64>) -> String {
     let mut adapter = Adapter::load(&vectors("logits").join(name)).unwrap();
+    // P-tuning v1 is read, never written.
+    if adapter.config.peft_type.is_prompt() {
+        adapter.config.peft_type = PeftType::PromptTuning;
+    }
     if let Some(count) = short {
         let data = &adapter.tensors[PROMPT_EMBEDDINGS];
         let width = data.shape().as_slice()[1];
