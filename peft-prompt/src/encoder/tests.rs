@@ -106,7 +106,7 @@ fn an_lstm_mixes_the_rows_and_an_mlp_does_not() {
     for (encoder, mixes) in [(EncoderConfig::lstm(), true), (EncoderConfig::mlp(), false)] {
         let prompt = make(4, encoder, 5);
         let mut changed = prompt.clone();
-        let other = prompt.embeddings.val().slice_fill([1..2], 0.5);
+        let other = prompt.embeddings.val().slice_fill(burn::tensor::s![1..2], 0.5);
         changed.embeddings = burn::module::Param::from_tensor(other);
         let (before, after) = (rows(&prompt, EVALUATE), rows(&changed, EVALUATE));
         for row in 0..4 {
