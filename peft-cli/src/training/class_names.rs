@@ -13,7 +13,7 @@ use peft_core::{
 };
 use peft_models::Loaded;
 
-use super::head::{is_for, of_start};
+use super::started_from::{is_for, of_start};
 use crate::{
     data_files::DataFiles,
     encoding::{adapter_labels, parse_labels, stored_labels},

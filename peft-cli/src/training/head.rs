@@ -2,50 +2,18 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use peft_core::{
-    Adapter, Error, FrozenModel, Head, ProblemType, Result, Task,
+    Adapter, Error, Head, ProblemType, Result, Task,
     contract::layout::is_virtual,
     data::{Example, Labels},
 };
-use serde::{Deserialize, Serialize};
 
-use super::{class_names::are_indices, prepared::PreparedRun};
+use super::{
+    class_names::are_indices,
+    prepared::PreparedRun,
+    started_from::{HeadSource, is_for, of_start},
+};
 use crate::{encoding::adapter_labels, error::in_adapter, flags::method_name::MethodName, output};
-
-/// Where the head that a run starts with is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeadSource {
-    /// The adapter to start from.
-    Adapter,
-    /// The base model's checkpoint.
-    Base,
-    /// Nowhere: it is drawn by the seed.
-    New,
-}
-
-/// The head of an adapter to start from; `None` of one for another task, whose head reads something else.
-///
-/// # Errors
-///
-/// As for [`Adapter::head`].
-pub(super) fn of_start(
-    adapter: &Adapter,
-    model: &dyn FrozenModel,
-    task: Task,
-    device: &Device,
-) -> Result<Option<Head>> {
-    match is_for(adapter, task) {
-        true => adapter.head(model.head_layout(task), model.spec(), device),
-        false => Ok(None),
-    }
-}
-
-/// Whether an adapter is for a task, as far as it says.
-pub(super) fn is_for(adapter: &Adapter, task: Task) -> bool {
-    adapter.config.task.is_none_or(|of| of == task)
-}
 
 impl PreparedRun {
     /// The head of `--init-adapter` if it is for the same task and classes, otherwise the base model's own if that is,

@@ -1,10 +1,9 @@
 //! The adapter that a run started from, as its result and its adapter remember it: transfer between tasks (SPoT, Vu et al.
 //! 2022, arXiv 2110.07904).
 
-use peft_core::{Adapter, Task};
+use burn::tensor::Device;
+use peft_core::{Adapter, FrozenModel, Head, Result, Task};
 use serde::{Deserialize, Serialize};
-
-use super::head::HeadSource;
 
 /// The key of what an adapter remembers of it.
 pub const STARTED_FROM: &str = "started_from";
@@ -36,4 +35,38 @@ impl StartedFrom {
             head,
         })
     }
+}
+
+/// Where the head that a run starts with is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadSource {
+    /// The adapter to start from.
+    Adapter,
+    /// The base model's checkpoint.
+    Base,
+    /// Nowhere: it is drawn by the seed.
+    New,
+}
+
+/// The head of an adapter to start from; `None` of one for another task, whose head reads something else.
+///
+/// # Errors
+///
+/// As for [`Adapter::head`].
+pub(super) fn of_start(
+    adapter: &Adapter,
+    model: &dyn FrozenModel,
+    task: Task,
+    device: &Device,
+) -> Result<Option<Head>> {
+    match is_for(adapter, task) {
+        true => adapter.head(model.head_layout(task), model.spec(), device),
+        false => Ok(None),
+    }
+}
+
+/// Whether an adapter is for a task, as far as it says.
+pub(super) fn is_for(adapter: &Adapter, task: Task) -> bool {
+    adapter.config.task.is_none_or(|of| of == task)
 }
