@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -143,7 +143,8 @@ fn an_ensemble_that_was_killed_ends_like_one_that_was_not() {
         false => train(dir, &["--ensemble=3", "--out=killed"]),
     };
     for _ in 0..6 {
-        let mut process = next(dir.path()).spawn().unwrap();
+        let mut command = next(dir.path());
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         sleep(Duration::from_millis(moments.random_range(20..500)));
         process.kill().unwrap();
         process.wait().unwrap();
@@ -233,7 +234,12 @@ fn what_makes_no_ensemble_is_refused_with_the_way_out() {
     let (code, said) =
         refused(peft(dir.path()).args(["train", "--resume", "--lr=0.5", "--out=two"]));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("two/seed=0: lr is") && said.contains("give another --out"), "{said}");
+    assert!(
+        said.contains("two/seed=0: ")
+            && said.contains("lr is 0.03, not 0.5")
+            && said.contains("give another --out"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -399,7 +405,7 @@ fn what_cannot_vote_is_refused_with_the_way_out() {
         ),
         (&["--vote=majority", "--max-new-tokens=3"], "generates nothing"),
         (&["--vote=majority", "--rank-classes"], "--rank-classes: not used by seq-cls"),
-        (&["--vote=most"], "majority, mean"),
+        (&["--vote=most"], "found `most`, expected majority or mean"),
     ] {
         let (code, said) = eval(&[&both, flags].concat());
         assert_eq!(code, Some(2), "{said}");
