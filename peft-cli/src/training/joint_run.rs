@@ -127,7 +127,7 @@ impl PreparedRun {
         let model = self.base.model.as_ref();
         let budget =
             ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
-        let mut heads = Vec::with_capacity(joint.tasks.len());
+        let mut heads = Vec::with_capacity(self.tasks.len());
         for task in &self.tasks {
             let lengths = |rows: &Encoded| check_lengths(budget, rows, 0);
             lengths(&task.run.train)
