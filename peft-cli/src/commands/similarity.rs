@@ -82,9 +82,9 @@ fn layers_of_two(found: &Similarity) -> Option<&[Vec<f64>]> {
     }
 }
 
-/// The numbers of some adapters, from 1.
+/// The numbers of some adapters, from 1. In brackets, since a name that begins with a digit would stand on the right.
 fn numbers(count: usize) -> Vec<String> {
-    (1..=count).map(|number| number.to_string()).collect()
+    (1..=count).map(|number| format!("[{number}]")).collect()
 }
 
 fn picture(found: &Similarity, names: &[String]) -> String {
@@ -101,7 +101,7 @@ fn picture(found: &Similarity, names: &[String]) -> String {
 }
 
 fn numbered(names: &[String]) -> Vec<String> {
-    names.iter().enumerate().map(|(at, name)| format!("{} {name}", at + 1)).collect()
+    names.iter().enumerate().map(|(at, name)| format!("[{}] {name}", at + 1)).collect()
 }
 
 fn print(found: &Similarity, names: &[String]) -> CliResult {
