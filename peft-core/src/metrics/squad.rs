@@ -104,7 +104,10 @@ mod tests {
     fn written_answers_are_scored_as_extracted_ones() {
         let segments = [Segment::new("the Cat sat", ["a dog", "cat"]), Segment::new("b", ["b."])];
         let found = answer_scores(&segments).unwrap();
-        assert_eq!((found.get("exact_match"), found.get("f1")), (Some(0.5), Some(5.0 / 6.0)));
+        assert_eq!(
+            (found.get("exact_match"), found.get("f1")),
+            (Some(0.5), Some((2.0 / 3.0 + 1.0) / 2.0))
+        );
         assert!(answer_scores(&[Segment::new("b", [""; 0])]).is_err());
     }
 
