@@ -241,7 +241,7 @@ impl Evaluated<'_> {
             target_field: fields.target_field.clone(),
             ..Settings::default()
         };
-        settings = layer::complete(settings)?;
+        settings = layer::complete_to_score(settings)?;
         settings.train = None;
         Ok(settings)
     }
