@@ -325,6 +325,15 @@ fn evaluations_stand_beside_runs() {
     assert!(!snips.path("runs/zero/predictions.jsonl").exists());
     let said = refused(&mut snips.command("eval", &["--out=runs/prompt", "--overwrite"]), 2);
     assert!(said.contains("holds a training run"), "{said}");
+    // Nor do files of others.
+    std::fs::create_dir(snips.path("kept")).unwrap();
+    std::fs::write(snips.path("kept/predictions.csv"), "kept\n").unwrap();
+    let said = refused(&mut snips.command("eval", &["--out=kept"]), 2);
+    assert!(said.contains("holds no evaluation, but predictions.csv"), "{said}");
+    let own = "--predictions=runs/zero/predictions.csv";
+    let flags = ["--rank-classes", own, "--out=runs/zero", "--overwrite"];
+    let said = refused(&mut snips.command("eval", &flags), 2);
+    assert!(said.contains("--predictions: found runs/zero/predictions.csv"), "{said}");
     let mut resume = peft(snips.dir.path());
     let said = refused(resume.args(["train", "--resume", "--out=runs/zero"]), 2);
     assert!(said.contains("no run to continue"), "{said}");

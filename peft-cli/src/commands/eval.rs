@@ -176,6 +176,11 @@ pub fn run(args: &EvalArgs) -> CliResult {
     }
     let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
     let out = out.transpose()?;
+    if let Some(out) = &out {
+        out.check_apart("--predictions", &args.predictions)?;
+        out.check_apart("--data", &args.data)?;
+        out.check_apart("--shots-from", &args.shots.shots_from)?;
+    }
     let mut session = args.completed(Session::open(&args.model)?, &renames)?;
     let task = session.task()?;
     args.check_task(task)?;
