@@ -210,6 +210,9 @@ fn check_settings(settings: &Settings) -> Result<usize> {
     if !(2..=MOST).contains(&count) {
         return refuse("--ensemble", format!("found {count}, expected 2 to {MOST} adapters"));
     }
+    if settings.tasks.is_some() {
+        return refuse("--tasks", "not used with --ensemble: its members have one task".into());
+    }
     if settings.valid_split.is_some() {
         let message = "not used with --ensemble: each seed would hold out other rows, and their vote would be scored on \
                        rows that some of them learnt; give a file (--valid)";
