@@ -209,7 +209,7 @@ impl Evaluated<'_> {
             baseline: Some(baseline),
             ..result
         };
-        let seed = (count > 0).then_some(shots.shots_seed);
+        let seed = (count > 0).then_some(shots.seed());
         Ok((Settings { seed, ..self.settings()? }, result))
     }
 

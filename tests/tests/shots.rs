@@ -326,8 +326,8 @@ fn evaluations_stand_beside_runs() {
     let said = refused(&mut snips.command("eval", &["--out=runs/prompt", "--overwrite"]), 2);
     assert!(said.contains("holds a training run"), "{said}");
     // Nor do files of others.
-    std::fs::create_dir(snips.path("kept")).unwrap();
-    std::fs::write(snips.path("kept/predictions.csv"), "kept\n").unwrap();
+    fs::create_dir(snips.path("kept")).unwrap();
+    fs::write(snips.path("kept/predictions.csv"), "kept\n").unwrap();
     let said = refused(&mut snips.command("eval", &["--out=kept"]), 2);
     assert!(said.contains("holds no evaluation, but predictions.csv"), "{said}");
     let own = "--predictions=runs/zero/predictions.csv";
@@ -353,6 +353,7 @@ fn examples_that_cannot_be_are_refused() {
     assert!(
         refused(&mut eval(&["--shot-separator=;"]), 2).contains("--shot-separator: needs --shots")
     );
+    assert!(refused(&mut eval(&["--shots-seed=0"]), 2).contains("--shots-seed: needs --shots"));
     let said = refused(&mut eval(&[from, "--shots=100000"]), 2);
     assert!(said.contains("--shots: found 100000, expected 0 to "), "{said}");
     // 512 positions.
