@@ -8,6 +8,7 @@
 //! | `shots.jsonl` | the examples in front of each row, if there are any |
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -26,6 +27,7 @@ use crate::{
     compare::Run,
     error::{CliError, CliResult},
     locate,
+    output::{is_read, is_same_file},
     predictions::Format,
     screen::memory,
     session::{Session, UseArgs},
@@ -34,13 +36,18 @@ use crate::{
     tasks::layer,
     text_settings::TextArgs,
     training::{
-        file_names::{CHECKPOINTS, PREDICTIONS, RESULT, RUN_FILE},
+        file_names::{CHECKPOINTS, ENSEMBLE, PREDICTIONS, RESULT, RUN_FILE},
         run_result::{Baseline, Ending, RunResult},
     },
 };
 
 /// The examples in front of each row.
 const SHOTS: &str = "shots.jsonl";
+
+/// The files that an evaluation writes or removes, beside `run.toml`.
+fn own_names() -> impl Iterator<Item = &'static str> {
+    PREDICTIONS.into_iter().chain([SHOTS, RESULT])
+}
 
 /// What was evaluated, and how.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +81,8 @@ impl EvaluationFolder {
     ///
     /// # Errors
     ///
-    /// [`CliError::Usage`] if it holds an evaluation, a run or an adapter; [`Error::Write`].
+    /// [`CliError::Usage`] if it holds an evaluation, a run, an ensemble, an adapter, or files that are called as those of an
+    /// evaluation are; [`Error::Write`].
     pub fn open(path: &Path, overwrite: bool) -> CliResult<Self> {
         let refuse = |what: &str| Err(CliError::Usage(format!("--out {}: {what}", path.display())));
         if path.exists() && !path.is_dir() {
@@ -82,10 +90,17 @@ impl EvaluationFolder {
         }
         let is_evaluation = RunResult::read(path)?.is_some_and(|result| result.scores.is_some());
         let holds = |name: &&str| path.join(name).exists();
-        if Adapter::exists(path) || (!is_evaluation && [RUN_FILE, CHECKPOINTS].iter().any(holds)) {
+        let of_run = [RUN_FILE, ENSEMBLE, CHECKPOINTS];
+        if Adapter::exists(path) || (!is_evaluation && of_run.iter().any(holds)) {
             return refuse(
                 "holds a training run, which an evaluation does not replace: give another folder",
             );
+        }
+        if let Some(name) = own_names().find(holds).filter(|_| !is_evaluation) {
+            let message = format!(
+                "holds no evaluation, but {name}, which one would replace: give another folder"
+            );
+            return refuse(&message);
         }
         if is_evaluation && !overwrite {
             return refuse("holds an evaluation already; --overwrite replaces it");
@@ -93,6 +108,36 @@ impl EvaluationFolder {
         fs::create_dir_all(path).map_err(Error::write(path))?;
         atomic::check_writable(&path.join(RESULT))?;
         Ok(Self(path.to_path_buf()))
+    }
+
+    /// Refuses files of a flag that the evaluation would replace.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag and the file.
+    pub fn check_apart<'p>(
+        &self,
+        flag: &str,
+        files: impl IntoIterator<Item = &'p PathBuf>,
+    ) -> Result<()> {
+        for file in files {
+            // A file that is not there yet has no path to compare but that of its folder.
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let is_inside = is_same_file(folder.unwrap_or(Path::new(".")), &self.0);
+            let is_own = |name: &&str| {
+                let is_called_so = file.file_name() == Some(OsStr::new(*name));
+                is_inside && is_called_so || is_read(&self.0.join(name), file)
+            };
+            if let Some(name) = own_names().find(is_own) {
+                let message = format!(
+                    "found {}, but {name} in --out {} is replaced by the evaluation: give another file, or another --out",
+                    file.display(),
+                    self.0.display()
+                );
+                return Err(Error::setting(flag, message));
+            }
+        }
+        Ok(())
     }
 
     /// Writes it. `run.toml`, by which it is found, comes last.
@@ -164,7 +209,7 @@ impl Evaluated<'_> {
             baseline: Some(baseline),
             ..result
         };
-        let seed = (count > 0).then_some(shots.shots_seed);
+        let seed = (count > 0).then_some(shots.seed());
         Ok((Settings { seed, ..self.settings()? }, result))
     }
 
@@ -241,7 +286,7 @@ impl Evaluated<'_> {
             target_field: fields.target_field.clone(),
             ..Settings::default()
         };
-        settings = layer::complete(settings)?;
+        settings = layer::complete_to_score(settings)?;
         settings.train = None;
         Ok(settings)
     }

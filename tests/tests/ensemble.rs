@@ -113,6 +113,8 @@ fn members_are_the_runs_of_their_seeds() {
     // Whoever wants more of them makes more of them.
     let more = stdout(peft(dir.path()).args(["train", "--resume", "--ensemble=4", "--out=many"]));
     assert!(more.contains("\nseed=8 ") && more.contains("\nseed=5 "), "{more}");
+    let fewer = refused(peft(dir.path()).args(["train", "--resume", "--ensemble=2", "--out=many"]));
+    assert!(fewer.1.contains("--resume drops none"), "{}", fewer.1);
     // Runs side by side.
     let compared = stdout(peft(dir.path()).args(["compare", "many", "--no-times"]));
     assert!(compared.contains("±"), "{compared}");

@@ -325,6 +325,15 @@ fn evaluations_stand_beside_runs() {
     assert!(!snips.path("runs/zero/predictions.jsonl").exists());
     let said = refused(&mut snips.command("eval", &["--out=runs/prompt", "--overwrite"]), 2);
     assert!(said.contains("holds a training run"), "{said}");
+    // Nor do files of others.
+    fs::create_dir(snips.path("kept")).unwrap();
+    fs::write(snips.path("kept/predictions.csv"), "kept\n").unwrap();
+    let said = refused(&mut snips.command("eval", &["--out=kept"]), 2);
+    assert!(said.contains("holds no evaluation, but predictions.csv"), "{said}");
+    let own = "--predictions=runs/zero/predictions.csv";
+    let flags = ["--rank-classes", own, "--out=runs/zero", "--overwrite"];
+    let said = refused(&mut snips.command("eval", &flags), 2);
+    assert!(said.contains("--predictions: found runs/zero/predictions.csv"), "{said}");
     let mut resume = peft(snips.dir.path());
     let said = refused(resume.args(["train", "--resume", "--out=runs/zero"]), 2);
     assert!(said.contains("no run to continue"), "{said}");
@@ -344,6 +353,7 @@ fn examples_that_cannot_be_are_refused() {
     assert!(
         refused(&mut eval(&["--shot-separator=;"]), 2).contains("--shot-separator: needs --shots")
     );
+    assert!(refused(&mut eval(&["--shots-seed=0"]), 2).contains("--shots-seed: needs --shots"));
     let said = refused(&mut eval(&[from, "--shots=100000"]), 2);
     assert!(said.contains("--shots: found 100000, expected 0 to "), "{said}");
     // 512 positions.

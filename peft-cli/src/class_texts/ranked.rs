@@ -156,12 +156,7 @@ impl Ranked {
     ///
     /// [`Error::Mismatch`] if there are no rows.
     pub fn report(&self, labels: &Labels) -> Result<ClassReport> {
-        let (found, expected): (Vec<usize>, Vec<usize>) = self
-            .answers
-            .iter()
-            .filter_map(|(found, expected)| Some(((*found)?, *expected)))
-            .unzip();
-        ClassReport::of(&found, &expected, labels.len())
+        report_of(&self.answers, labels)
     }
 
     /// The rows with their likeliest class (`label`), the right one (`reference`) and the log-likelihood of each.
@@ -177,6 +172,17 @@ impl Ranked {
         };
         records.iter().zip(&self.likelihoods).zip(&self.answers).map(row).collect()
     }
+}
+
+/// Precision, recall and F1 of each class in the answers that are one, and which was taken for which.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] if there are none.
+pub fn report_of(answers: &[Answer], labels: &Labels) -> Result<ClassReport> {
+    let classes = answers.iter().filter_map(|(found, expected)| Some(((*found)?, *expected)));
+    let (found, expected): (Vec<usize>, Vec<usize>) = classes.unzip();
+    ClassReport::of(&found, &expected, labels.len())
 }
 
 impl Ranking<'_> {

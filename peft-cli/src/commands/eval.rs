@@ -176,6 +176,11 @@ pub fn run(args: &EvalArgs) -> CliResult {
     }
     let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
     let out = out.transpose()?;
+    if let Some(out) = &out {
+        out.check_apart("--predictions", &args.predictions)?;
+        out.check_apart("--data", &args.data)?;
+        out.check_apart("--shots-from", &args.shots.shots_from)?;
+    }
     let mut session = args.completed(Session::open(&args.model)?, &renames)?;
     let task = session.task()?;
     args.check_task(task)?;
@@ -386,12 +391,20 @@ fn by_vote(
             return Err(Error::setting(flag, message).into());
         }
     }
-    let set = AdapterSet::open(&args.model)?;
+    let mut set = AdapterSet::open(&args.model)?;
     if set.names.is_empty() {
         return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
     }
+    // Each head has an order of its own, which one list cannot name; words have none.
+    let has_heads = !set.task()?.is_language_model();
+    if has_heads {
+        set = set.with_labels(args.labels.as_deref())?.with_problem_type(args.problem_type)?;
+    }
     let AdapterSet { names, sessions } = set;
-    let complete = |session: Session| args.completed(session, renames);
+    let complete = |session: Session| match has_heads {
+        true => args.with_task(session, renames),
+        false => args.completed(session, renames),
+    };
     let sessions = sessions.into_iter().map(complete).collect::<CliResult<Vec<Session>>>()?;
     let set = AdapterSet { names, sessions };
     args.check_task(set.task()?)?;
@@ -454,13 +467,16 @@ impl EvalArgs {
         }
     }
 
-    /// A session with what the flags say of classes. Where labels are renamed, a task of other data does not replace the
-    /// classes that an adapter remembers.
+    /// A session with what the flags say of classes.
     fn completed(&self, session: Session, renames: &LabelRenames) -> CliResult<Session> {
-        let session = session
-            .with_labels(self.labels.as_deref())?
-            .with_problem_type(self.problem_type)?
-            .with_skip_unlabelled(self.skip_unlabelled);
+        let session = session.with_labels(self.labels.as_deref())?;
+        self.with_task(session.with_problem_type(self.problem_type)?, renames)
+    }
+
+    /// A session with what the task says of classes. Where labels are renamed, a task of other data does not replace the
+    /// classes that an adapter remembers.
+    fn with_task(&self, session: Session, renames: &LabelRenames) -> CliResult<Session> {
+        let session = session.with_skip_unlabelled(self.skip_unlabelled);
         let keeps = self.labels.is_some() || !renames.is_empty();
         Ok(session.with_task_labels(&self.text, keeps)?)
     }

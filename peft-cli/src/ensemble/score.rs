@@ -17,7 +17,7 @@ use super::{
 use crate::{
     adapter_set::AdapterSet,
     class_texts::{
-        ranked::RankBy,
+        ranked::{RankBy, report_of},
         scores::{Answer, scores},
         written::scores_of_written,
     },
@@ -60,7 +60,7 @@ pub struct Asked<'a> {
 pub struct Scored {
     /// The scores of members and votes.
     pub table: Table,
-    /// Those of the first vote class by class, where a head chooses.
+    /// Those of the first vote class by class, where nothing is written.
     pub report: Option<Report>,
     /// What a language model answers to each row.
     pub rows: Vec<Map<String, Value>>,
@@ -182,7 +182,11 @@ impl Asked<'_> {
             By::Writing(..) => scores_of_written(answers, labels.len(), groups.as_deref()),
         };
         let table = self.table(set, named.members.iter().map(of), named.votes.iter().map(of));
-        Ok(Scored { table, report: None, rows: named.rows(records, labels) })
+        let report = match (by, named.votes.first()) {
+            (By::Rank(_), Some(answers)) => Some(Report::Classes(report_of(answers, labels)?)),
+            _ => None,
+        };
+        Ok(Scored { table, report, rows: named.rows(records, labels) })
     }
 
     fn table(

@@ -111,6 +111,10 @@ impl Ensemble {
             };
             output::note(format!("{count} adapters in {}{ended}", out.display()));
         }
+        // The result is that of all members, so that one of fewer must not outlive the new number.
+        if already < count && out.join(RESULT).exists() {
+            atomic::remove(&out.join(RESULT))?;
+        }
         // From here on --resume knows what was asked.
         let text = file::to_run_file(&settings, &out);
         atomic::write_file(&out.join(ENSEMBLE), text.as_bytes())?;
@@ -185,7 +189,17 @@ fn continued(given: Settings, earlier: Settings, out: &Path) -> Result<Settings>
             );
             Err(Error::setting("--seed", message))
         }
-        _ => Ok(given.or(earlier)),
+        _ => match (given.ensemble, earlier.ensemble) {
+            (Some(count), Some(before)) if count < before => {
+                let message = format!(
+                    "found {count}, but the ensemble in {} has {before} adapters, of which --resume drops none: give {before} \
+                     or more; or let some of them vote with peft eval --vote",
+                    out.display()
+                );
+                Err(Error::setting("--ensemble", message))
+            }
+            _ => Ok(given.or(earlier)),
+        },
     }
 }
 
@@ -195,6 +209,9 @@ fn check_settings(settings: &Settings) -> Result<usize> {
     let count = settings.ensemble.unwrap_or_default();
     if !(2..=MOST).contains(&count) {
         return refuse("--ensemble", format!("found {count}, expected 2 to {MOST} adapters"));
+    }
+    if settings.tasks.is_some() {
+        return refuse("--tasks", "not used with --ensemble: its members have one task".into());
     }
     if settings.valid_split.is_some() {
         let message = "not used with --ensemble: each seed would hold out other rows, and their vote would be scored on \

@@ -66,14 +66,18 @@ impl Session {
     }
 
     /// With the classes of the task that the flags name: if there are none yet, or those of a language model's adapter, which
-    /// are words that it was taught for another task, unless the flags have `given` some.
+    /// are words that it was taught for another task, unless the flags have `given` some, or the task renames the labels of
+    /// its rows to the adapter's.
     ///
     /// # Errors
     ///
     /// As [`with_labels`](Self::with_labels).
     pub fn with_task_labels(mut self, text: &TextArgs, given: bool) -> Result<Self> {
-        let replaces = self.labels.is_none() || !given && self.task()?.is_language_model();
-        match task_file(text)?.and_then(|file| file.labels).filter(|_| replaces) {
+        let Some(file) = task_file(text)? else { return Ok(self) };
+        let renames = file.rename_labels.is_some_and(|pairs| !pairs.0.is_empty());
+        let keeps = given || renames;
+        let replaces = self.labels.is_none() || !keeps && self.task()?.is_language_model();
+        match file.labels.filter(|_| replaces) {
             Some(list) if self.task()?.is_language_model() => {
                 self.labels = Some(parse_labels(&list)?);
                 Ok(self)

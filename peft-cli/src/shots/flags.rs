@@ -22,8 +22,8 @@ pub struct ShotArgs {
     #[arg(long, help_heading = HEADING, value_name = "FILE")]
     pub shots_from: Vec<PathBuf>,
     /// Seed that draws them. With the same seed, more examples are the same ones and others.
-    #[arg(long, help_heading = HEADING, value_name = "N", default_value_t = TrainConfig::default().seed)]
-    pub shots_seed: u64,
+    #[arg(long, help_heading = HEADING, value_name = "N", show_default = TrainConfig::default().seed)]
+    pub shots_seed: Option<u64>,
     /// What stands behind each example.
     #[arg(
         long,
@@ -52,12 +52,20 @@ impl ShotArgs {
             (0, true) if self.shot_separator.is_some() => {
                 Err(Error::setting("--shot-separator", "needs --shots, the number of examples"))
             }
+            (0, true) if self.shots_seed.is_some() => {
+                Err(Error::setting("--shots-seed", "needs --shots, the number of examples"))
+            }
             (1.., true) => {
                 let message = "needs the rows that examples are drawn from: --shots-from FILE";
                 Err(Error::setting("--shots", message))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The seed that draws them.
+    pub fn seed(&self) -> u64 {
+        self.shots_seed.unwrap_or(TrainConfig::default().seed)
     }
 
     /// What stands behind each example.

@@ -116,7 +116,7 @@ fn drawn(
             pool.len()
         ));
     }
-    Ok(draw(&pool, args.shots, args.shots_seed, session.labels.is_some()))
+    Ok(draw(&pool, args.shots, args.seed(), session.labels.is_some()))
 }
 
 /// Checks that rows fit the model's positions behind examples.

@@ -10,8 +10,22 @@ use crate::{recipes::named::Recipe, settings::Settings};
 ///
 /// # Errors
 ///
+/// [`Error::Setting`] if the file cannot be used, is not for that kind of task, or renames labels, which rows to learn do
+/// not.
+pub fn complete(given: Settings) -> Result<Settings> {
+    completed(given, true)
+}
+
+/// The same for rows to score, whose labels a task may rename.
+///
+/// # Errors
+///
 /// [`Error::Setting`] if the file cannot be used, or is not for that kind of task.
-pub fn complete(mut given: Settings) -> Result<Settings> {
+pub fn complete_to_score(given: Settings) -> Result<Settings> {
+    completed(given, false)
+}
+
+fn completed(mut given: Settings, learns: bool) -> Result<Settings> {
     let Some(named) = &given.task_file else {
         return match given.data_dir {
             Some(_) => {
@@ -21,7 +35,7 @@ pub fn complete(mut given: Settings) -> Result<Settings> {
         };
     };
     let file = TaskFile::open(named)?;
-    if file.rename_labels.is_some() {
+    if learns && file.rename_labels.is_some() {
         let message = format!(
             "{} has rename_labels, which are for rows to score by the classes of an adapter (peft eval); classes of rows to \
              learn are named by the step `words`",
@@ -93,8 +107,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let own = dir.path().join("own.toml");
         std::fs::write(&own, "task = \"qa\"\n[rename_labels]\na = \"b\"\n[qa]").unwrap();
-        let error = of(&format!("task_file = {own:?}")).unwrap_err().to_string();
+        let renames = format!("task_file = {own:?}");
+        let error = of(&renames).unwrap_err().to_string();
         assert!(error.contains("has rename_labels, which are for rows to score"), "{error}");
+        let to_score = complete_to_score(toml::from_str(&renames).unwrap()).unwrap();
+        assert_eq!(to_score.task, Some(Task::QuestionAns));
         let error = of("data_dir = \"d\"").unwrap_err().to_string();
         assert!(error.starts_with("--data-dir: needs --task-file"), "{error}");
     }

@@ -1,6 +1,6 @@
 //! Other names for classes: rows of another data set, scored in the words of one's own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::{
     contract::problem_type::ProblemType,
     data::Labels,
     error::{Error, Result},
-    text::record::Record,
+    text::record::{Aside, Record},
 };
 
 /// What the labels of rows are called here, by their own names. A label without a counterpart has none, and its rows are
@@ -131,7 +131,8 @@ impl LabelRenames {
 
     /// Renames the labels in field `key` of rows: one label, or a list of them. A row is left out if any of its labels has
     /// no counterpart. Where the file names the classes of its numbers, either can be renamed. In a list where a row may
-    /// have several classes, numbers are no names.
+    /// have several classes, numbers are no names. A label with a new name is no number of the file any more, nor are the others of
+    /// its list, which get the names that the file gives them.
     ///
     /// # Errors
     ///
@@ -145,6 +146,7 @@ impl LabelRenames {
         let used = self.0.keys().map(|name| (name.clone(), 0)).collect();
         let mut renamed = Renamed { used, ..Renamed::default() };
         let numbers_are_names = problem_type != ProblemType::MultiLabel;
+        let mut last = None;
         for mut row in rows {
             if row.is_repeated(key) {
                 row.get(key)?;
@@ -161,6 +163,7 @@ impl LabelRenames {
                 Found::Own => {}
                 Found::Called(value) => {
                     row.fields.insert(key.to_owned(), value);
+                    row.aside = row.aside.map(|aside| without_names(aside, key, &mut last));
                 }
                 Found::None => {
                     renamed.left_out += 1;
@@ -206,7 +209,11 @@ impl LabelRenames {
                 continue;
             }
             match self.of_label(value, row, key, used) {
-                Found::Own => {}
+                Found::Own => {
+                    if let Some(name) = name_in_file(value, row, key) {
+                        *value = name.into();
+                    }
+                }
                 Found::Called(name) => (*value, is_changed) = (name, true),
                 Found::None => is_left_out = true,
             }
@@ -220,13 +227,9 @@ impl LabelRenames {
 
     fn of_label(&self, value: &Value, row: &Record, key: &str, used: &mut Vec<String>) -> Found {
         let Some(label) = label_text(value) else { return Found::Own };
-        let named = || {
-            let known = row.class_names(key)?;
-            let name = known.names.get(label.parse::<usize>().ok()?)?;
-            label_text(&Value::from(name.as_str()))
-        };
+        let named = || label_text(&Value::from(name_in_file(value, row, key)?));
         let known = |label: String| self.0.get(&label).map(|ours| (label, ours));
-        let Some((label, ours)) = known(label.clone()).or_else(|| known(named()?)) else {
+        let Some((label, ours)) = known(label).or_else(|| known(named()?)) else {
             return Found::Own;
         };
         used.push(label);
@@ -237,16 +240,38 @@ impl LabelRenames {
     }
 }
 
+/// What the file of a row calls the class of a number.
+fn name_in_file(value: &Value, row: &Record, key: &str) -> Option<String> {
+    let known = row.class_names(key)?;
+    known.names.get(label_text(value)?.parse::<usize>().ok()?).cloned()
+}
+
+/// What is known of a row, but for the names that its file gives the numbers of a field. Rows share it, as they did before:
+/// `last` is that of the row before.
+fn without_names(aside: Arc<Aside>, key: &str, last: &mut Option<[Arc<Aside>; 2]>) -> Arc<Aside> {
+    if !aside.class_names.iter().any(|names| names.field == key) {
+        return aside;
+    }
+    if let Some([own, without]) = last
+        && Arc::ptr_eq(own, &aside)
+    {
+        return without.clone();
+    }
+    let mut without = Aside::clone(&aside);
+    without.class_names.retain(|names| names.field != key);
+    let without = Arc::new(without);
+    *last = Some([aside, without.clone()]);
+    without
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::{collection::vec, prelude::*, sample::select};
     use serde_json::json;
 
     use super::*;
-    use crate::text::record::{Aside, ClassNames, tests::record};
+    use crate::text::record::{ClassNames, tests::record};
 
     fn renames(pairs: &[(&str, &str)]) -> LabelRenames {
         let mut renames = LabelRenames::default();
@@ -295,6 +320,28 @@ mod tests {
             [("neg".to_owned(), 1), ("never".to_owned(), 0)]
         );
         assert_eq!(of("other").rows[0], row);
+    }
+
+    #[test]
+    fn a_new_name_is_no_number_of_the_file() {
+        let names: Vec<String> = ["1", "2", "3"].iter().map(ToString::to_string).collect();
+        let source = record(1, json!({})).path;
+        let known = ClassNames { field: "label".to_owned(), names: names.clone(), source };
+        let aside = Arc::new(Aside { class_names: vec![known], ..Aside::default() });
+        let own = renames(&[("1", "2")]);
+        let of = |value: Value| {
+            let mut row = record(1, json!({"label": value}));
+            row.aside = Some(aside.clone());
+            own.apply([row.clone(), row], "label", ProblemType::SingleLabel).unwrap().rows
+        };
+        let labels = Labels::from_list(names).unwrap();
+        for row in of(json!("1")) {
+            assert_eq!(row.fields["label"], "2");
+            assert_eq!(row.class_names("label"), None);
+            assert_eq!(super::super::label_index(&labels, "2", &row, "label").unwrap(), 1);
+        }
+        assert_eq!(of(json!([1, 2]))[1].fields["label"], json!(["2", "3"]));
+        assert!(of(json!(2))[0].class_names("label").is_some());
     }
 
     #[test]
