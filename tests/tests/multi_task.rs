@@ -281,6 +281,14 @@ fn tasks_of_an_earlier_run_do_not_stay() {
     alone.args(["--method=ptv2", "--steps=2", "--overwrite", "--out=out"]).args(rows);
     succeed(&mut alone);
     assert_eq!(names(), ["mine"]);
+    // Another run in there is nobody's leftover.
+    let mut inner = peft(dir.path());
+    inner.arg("train").arg("--model").arg(root().join(tiny_model(MODEL)));
+    inner.args(["--method=ptv2", "--steps=2", "--overwrite", "--out=out/tasks/mine"]).args(rows);
+    succeed(&mut inner);
+    succeed(&mut joint(dir.path(), "out", &["--steps=2", "--overwrite"]));
+    assert_eq!(names(), ["mine", "tags"]);
+    assert!(dir.path().join("out/tasks/mine/adapter_model.safetensors").exists());
 }
 
 #[test]

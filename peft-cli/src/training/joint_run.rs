@@ -35,6 +35,9 @@ use crate::{
     },
 };
 
+/// The key under which the adapter of a task remembers its name.
+pub(super) const TASK_NAME: &str = "task_name";
+
 impl TaskRun {
     /// The folder of its adapter in that of the run.
     pub fn folder(&self, out: &Path) -> PathBuf {
@@ -174,7 +177,7 @@ impl PreparedRun {
         let recipe_of = |task: &TaskRun| {
             let mut recipe = task.run.recipe(trained_parameters, self.started_from().as_ref());
             recipe[TASKS] = json!(self.task_names());
-            recipe["task_name"] = json!(task.name);
+            recipe[TASK_NAME] = json!(task.name);
             recipe
         };
         let tasks = self.tasks.iter().zip(self.data()).map(|(own, data)| train::JointTask {
