@@ -156,6 +156,10 @@ fn each_task_has_an_adapter_with_the_scores_of_the_run() {
     let step = &read_lines(&out.join("metrics.jsonl"))[3];
     let of = |name: &str| step["tasks"][name].as_f64().unwrap();
     assert!((step["loss"].as_f64().unwrap() - of("tags") - 0.5 * of("classes")).abs() < 1e-6);
+    // The page shows no rows of one task as those of the run.
+    assert!(!out.join("validation.json").exists());
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("in tasks/NAME of this folder (tags, classes)"), "{page}");
     // The shared part alone answers nothing, and says what does.
     let mut command = peft(dir.path());
     command.arg("eval").arg("--model").arg(root().join(tiny_model(MODEL)));
