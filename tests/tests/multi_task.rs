@@ -156,6 +156,10 @@ fn each_task_has_an_adapter_with_the_scores_of_the_run() {
     let step = &read_lines(&out.join("metrics.jsonl"))[3];
     let of = |name: &str| step["tasks"][name].as_f64().unwrap();
     assert!((step["loss"].as_f64().unwrap() - of("tags") - 0.5 * of("classes")).abs() < 1e-6);
+    // The page shows no rows of one task as those of the run.
+    assert!(!out.join("validation.json").exists());
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("in tasks/NAME of this folder (tags, classes)"), "{page}");
     // The shared part alone answers nothing, and says what does.
     let mut command = peft(dir.path());
     command.arg("eval").arg("--model").arg(root().join(tiny_model(MODEL)));
@@ -281,6 +285,14 @@ fn tasks_of_an_earlier_run_do_not_stay() {
     alone.args(["--method=ptv2", "--steps=2", "--overwrite", "--out=out"]).args(rows);
     succeed(&mut alone);
     assert_eq!(names(), ["mine"]);
+    // Another run in there is nobody's leftover.
+    let mut inner = peft(dir.path());
+    inner.arg("train").arg("--model").arg(root().join(tiny_model(MODEL)));
+    inner.args(["--method=ptv2", "--steps=2", "--overwrite", "--out=out/tasks/mine"]).args(rows);
+    succeed(&mut inner);
+    succeed(&mut joint(dir.path(), "out", &["--steps=2", "--overwrite"]));
+    assert_eq!(names(), ["mine", "tags"]);
+    assert!(dir.path().join("out/tasks/mine/adapter_model.safetensors").exists());
 }
 
 #[test]

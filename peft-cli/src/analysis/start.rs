@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Settings that the start depends on, and that both the run and its adapter remember.
-const REMEMBERED: [&str; 9] = [
+const REMEMBERED: [&str; 14] = [
     "seed",
     "num_virtual_tokens",
     "init",
@@ -35,6 +35,11 @@ const REMEMBERED: [&str; 9] = [
     "sites",
     "prefix_projection",
     "prefix_hidden_size",
+    "prefix_positions",
+    "relative_bias",
+    "reparameterization",
+    "encoder_hidden_size",
+    "encoder_num_layers",
     "method",
 ];
 

@@ -69,7 +69,7 @@ mod tests {
         let more = |name: &str| Metric::named(name).maximise;
         assert!(more("accuracy") && more("f1") && more("bleu"));
         assert!(
-            ["loss", "perplexity", "mse", TRAIN_LOSS, "token_error_rate"]
+            ["loss", "perplexity", "mse", "mean.loss", TRAIN_LOSS, "token_error_rate"]
                 .into_iter()
                 .all(|name| !more(name))
         );

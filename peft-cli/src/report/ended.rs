@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Writes the page about a run whose adapter is saved, unless its settings leave it out. For a language model some texts
-/// are generated for it.
+/// are generated for it; not for one that several tasks share.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub fn write(run: &PreparedRun, trained: &TrainedRun, signals: &Signals, out: &P
     if run.settings.no_report.unwrap_or_default() {
         return Ok(());
     }
-    let add = || match run.task.is_language_model() {
+    let add = || match run.task.is_language_model() && !run.is_joint() {
         true => add_samples(run, trained, signals, &out.join(VALIDATION)),
         false => Ok(()),
     };

@@ -21,7 +21,7 @@ use crate::{
     },
     output::{grouped, quoted},
     training::{
-        file_names::{EVALUATIONS, METRICS, REPORT, RUN_FILE, VALIDATION},
+        file_names::{EVALUATIONS, METRICS, REPORT, RUN_FILE, TASKS, VALIDATION},
         run_result::RunResult,
         step_lines,
         validation::Validation,
@@ -67,7 +67,11 @@ impl RunPage {
             let score = found.metrics.get(&run.best_metric);
             result.step == Some(found.step) && score == run.score(&run.best_metric)
         };
-        let validation = Validation::read(&folder.join(VALIDATION))?.filter(is_of_adapter);
+        let validation = match run.settings.tasks {
+            // What one of several tasks predicts is not what the run does.
+            Some(_) => None,
+            None => Validation::read(&folder.join(VALIDATION))?.filter(is_of_adapter),
+        };
         Ok(Self { run, result, steps, evaluations, validation })
     }
 
@@ -198,6 +202,13 @@ impl RunPage {
     }
 
     fn predictions(&self, is_generated: bool) -> Vec<Element> {
+        if let Some(tasks) = &self.run.settings.tasks {
+            let names: Vec<&str> = tasks.0.iter().map(|task| task.name.as_str()).collect();
+            return vec![paragraph(format!(
+                "Each task has an adapter of its own, in {TASKS}/NAME of this folder ({}): peft eval and peft predict take it.",
+                names.join(", ")
+            ))];
+        }
         let shown = self.validation.as_ref().map(|found| predictions::samples(found, is_generated));
         match shown.filter(|parts| !parts.is_empty()) {
             Some(parts) => parts,

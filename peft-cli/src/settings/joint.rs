@@ -4,7 +4,7 @@ use peft_core::{Error, Result, train::Mixing};
 
 use super::{
     Settings,
-    resolve::resolve,
+    resolve::{check_needs_valid, resolve},
     tasks::{NAME, NamedTask, WEIGHT},
 };
 use crate::{
@@ -141,7 +141,9 @@ pub fn resolve_joint(given: Settings) -> Result<JointSettings> {
         let settings = of_task(task, &run)?;
         Ok(JointTask { settings, ..task.clone() })
     });
-    Ok(JointSettings { tasks: resolved.collect::<Result<_>>()?, run })
+    let tasks = resolved.collect::<Result<Vec<_>>>()?;
+    check_needs_valid(&run, tasks.iter().any(|task| task.settings.has_valid()))?;
+    Ok(JointSettings { run, tasks })
 }
 
 /// Refuses standard input in two places: it is read once.
@@ -262,6 +264,10 @@ mod tests {
             (
                 format!("{run}{}", TWO.replace("weight = 0.5", "best_metric = \"f1\"")),
                 "--best-metric: task b: needs validation rows",
+            ),
+            (
+                format!("{run}patience = 2\n{}", TWO.replace("valid = [\"b\", \"c\"]\n", "")),
+                "--patience: needs validation rows",
             ),
         ] {
             assert!(refused(&text).contains(says), "{text}: {}", refused(&text));

@@ -41,7 +41,7 @@ pub fn resolve(mut settings: Settings) -> Result<Settings> {
     if settings.valid.is_some() && settings.valid_split.is_some() {
         return Err(Error::setting("--valid-split", "give either it or --valid, not both"));
     }
-    check_needs_valid(&settings)?;
+    check_needs_valid(&settings, settings.has_valid())?;
     let defaults = TrainConfig::default();
     let optimizer =
         settings.optimizer.get_or_insert_with(|| defaults.optimizer.name().into()).clone();
@@ -127,15 +127,21 @@ pub fn check_uses(settings: &Settings, task: Task) -> Result<()> {
     Ok(())
 }
 
+impl Settings {
+    /// Whether they name validation rows.
+    pub(super) fn has_valid(&self) -> bool {
+        self.valid.is_some() || self.valid_split.is_some()
+    }
+}
+
 /// Refuses settings of evaluations if there will be none.
-fn check_needs_valid(settings: &Settings) -> Result<()> {
+pub(super) fn check_needs_valid(settings: &Settings, has_valid: bool) -> Result<()> {
     let given = [
         ("--eval-every", settings.eval_every.is_some()),
         ("--best-metric", settings.best_metric.is_some()),
         ("--patience", settings.patience.is_some()),
     ];
-    let none = settings.valid.is_none() && settings.valid_split.is_none();
-    match given.into_iter().find(|(_, given)| *given && none) {
+    match given.into_iter().find(|(_, given)| *given && !has_valid) {
         Some((flag, _)) => {
             Err(Error::setting(flag, "needs validation rows (--valid, --valid-split)"))
         }

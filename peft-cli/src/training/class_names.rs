@@ -13,7 +13,7 @@ use peft_core::{
 };
 use peft_models::Loaded;
 
-use super::started_from::{is_for, of_start};
+use super::started_from::{has_head, is_for, of_start};
 use crate::{
     data_files::DataFiles,
     encoding::{adapter_labels, parse_labels, stored_labels},
@@ -79,8 +79,9 @@ pub fn of_run(
     }
     let found = collect()?;
     let model = base.model.as_ref();
-    // The head of an adapter with other classes is not used.
-    let start_adapter = start_adapter.filter(|adapter| adapter.config.own.labels.is_none());
+    // The head of an adapter with other classes is not used; without one the base model's own may be.
+    let start_adapter = start_adapter
+        .filter(|adapter| adapter.config.own.labels.is_none() && has_head(adapter));
     let head = match start_adapter {
         Some(adapter) => of_start(adapter, model, task, device)?,
         None => model.classifier().cloned(),
@@ -163,7 +164,7 @@ fn as_named(known: &ClassNames, row: &Record, base: &Loaded) -> Result<Labels> {
     stored_labels(own.unwrap_or_else(|| known.names.clone()), "data file")
 }
 
-/// What the labels of a run are: as given, as in the adapter to start from, or as the base model says.
+/// What the labels of a run are: as given, as in the adapter to start from if that has a head, or as the base model says.
 ///
 /// # Errors
 ///
@@ -177,7 +178,9 @@ pub fn problem_type(
     if let Some(given) = given {
         return Ok(given);
     }
-    let of_adapter = start_adapter.map(|adapter| &adapter.config.own);
+    // Virtual tokens alone may be those of several tasks, of which one only is named.
+    let of_adapter = start_adapter.filter(|adapter| has_head(adapter));
+    let of_adapter = of_adapter.map(|adapter| &adapter.config.own);
     let found = match of_adapter {
         _ if task != Task::SeqCls => ProblemType::default(),
         Some(own) if own.method.is_some() => own.problem_type.unwrap_or_default(),

@@ -4,14 +4,13 @@ use std::path::Path;
 
 use peft_core::{
     Adapter, Error, Head, ProblemType, Result, Task,
-    contract::layout::is_virtual,
     data::{Example, Labels},
 };
 
 use super::{
     class_names::are_indices,
     prepared::PreparedRun,
-    started_from::{HeadSource, is_for, of_start},
+    started_from::{HeadSource, has_head, is_for, of_start},
 };
 use crate::{encoding::adapter_labels, error::in_adapter, flags::method_name::MethodName, output};
 
@@ -92,7 +91,7 @@ impl PreparedRun {
         head: Option<&Head>,
         classes: usize,
     ) -> Result<Option<String>> {
-        if adapter.tensors.keys().all(|name| is_virtual(name)) {
+        if !has_head(adapter) {
             return Ok(None);
         }
         if let Some(task) = adapter.config.task.filter(|_| !is_for(adapter, self.task)) {

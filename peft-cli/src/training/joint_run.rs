@@ -35,6 +35,9 @@ use crate::{
     },
 };
 
+/// The key under which the adapter of a task remembers its name.
+pub(super) const TASK_NAME: &str = "task_name";
+
 impl TaskRun {
     /// The folder of its adapter in that of the run.
     pub fn folder(&self, out: &Path) -> PathBuf {
@@ -78,9 +81,12 @@ impl PreparedRun {
         settings.checkpoint_every = config.checkpoint_every;
         let mut derived: Vec<String> =
             derives_evaluations.then(|| "eval_every".to_string()).into_iter().collect();
-        // A run that is resumed on another day has to see the same rows.
-        if let Some(day) = prepared.iter().find_map(|task| task.run.settings.chat_date.clone())
-            && settings.chat_date.is_none()
+        // A run that is resumed on another day has to see the same rows. A day that is given to one task is that of no other.
+        let is_derived =
+            |task: &&TaskRun| task.run.derived.iter().any(|name| name == "chat_date");
+        let mut days = prepared.iter().filter(is_derived);
+        if settings.chat_date.is_none()
+            && let Some(day) = days.find_map(|task| task.run.settings.chat_date.clone())
         {
             settings.chat_date = Some(day);
             derived.push("chat_date".into());
@@ -174,7 +180,7 @@ impl PreparedRun {
         let recipe_of = |task: &TaskRun| {
             let mut recipe = task.run.recipe(trained_parameters, self.started_from().as_ref());
             recipe[TASKS] = json!(self.task_names());
-            recipe["task_name"] = json!(task.name);
+            recipe[TASK_NAME] = json!(task.name);
             recipe
         };
         let tasks = self.tasks.iter().zip(self.data()).map(|(own, data)| train::JointTask {

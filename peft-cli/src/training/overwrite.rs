@@ -131,6 +131,11 @@ pub fn has_own_adapter(out: &Path) -> Result<bool> {
     Ok(Adapter::exists(out) && sum_of_fields(out)? != earlier)
 }
 
+/// Whether the run before this one left an adapter in `out`, and this one has not ended yet.
+pub fn has_earlier_adapter(out: &Path) -> bool {
+    out.join(EARLIER).exists()
+}
+
 /// The run has an adapter of its own: no earlier one is left.
 ///
 /// # Errors

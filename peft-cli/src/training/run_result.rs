@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 
 use super::{
     PreparedRun, TrainedRun,
-    file_names::{PREDICTIONS, RESULT, TASKS},
+    file_names::{PREDICTIONS, RESULT, RUN_FILE, TASKS},
+    joint_run::TASK_NAME,
     machine::Machine,
     overwrite,
     started_from::StartedFrom,
@@ -275,14 +276,18 @@ pub fn save(trained: &TrainedRun, result: &RunResult, folder: &Path) -> Result<(
         adapter.save(&of_tasks.join(name))?;
     }
     trained.adapter.save(folder)?;
-    remove_others(&of_tasks, |name| trained.tasks.iter().any(|(known, _)| known == name))?;
+    // Only the run that was replaced here can have left some.
+    if overwrite::has_earlier_adapter(folder) {
+        remove_others(&of_tasks, |name| trained.tasks.iter().any(|(known, _)| known == name))?;
+    }
     overwrite::adapter_saved(folder)?;
     // A run that was continued has all settings from its file; which of them were given is known since it began.
     let derived = RunResult::read(folder)?.unwrap_or_default().derived;
     RunResult { derived, ..result.clone() }.write(folder)
 }
 
-/// Removes the adapters of tasks that this run does not have: an earlier one left them.
+/// Removes the adapters of tasks that this run does not have: an earlier one left them. Whatever else lies there, such as
+/// the folder of another run, stays.
 fn remove_others(of_tasks: &Path, is_ours: impl Fn(&str) -> bool) -> Result<()> {
     if !of_tasks.is_dir() {
         return Ok(());
@@ -290,11 +295,20 @@ fn remove_others(of_tasks: &Path, is_ours: impl Fn(&str) -> bool) -> Result<()> 
     for entry in fs::read_dir(of_tasks).map_err(Error::read(of_tasks))? {
         let path = entry.map_err(Error::read(of_tasks))?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        if !name.is_some_and(&is_ours) && Adapter::exists(&path) {
+        if name.is_some_and(|name| !is_ours(name) && is_of_task(&path, name)) {
             atomic::remove(&path)?;
         }
     }
     Ok(())
+}
+
+/// Whether a folder is what a joint run keeps of the task of this name, and not a run of its own.
+fn is_of_task(folder: &Path, name: &str) -> bool {
+    if folder.join(RUN_FILE).exists() || !Adapter::exists(folder) {
+        return false;
+    }
+    // One that cannot be read does not say whose it is.
+    Adapter::load(folder).is_ok_and(|adapter| adapter.config.own.recipe[TASK_NAME] == *name)
 }
 
 fn rename_predictions(folder: &Path) -> Result<()> {

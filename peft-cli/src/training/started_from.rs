@@ -2,8 +2,10 @@
 //! 2022, arXiv 2110.07904).
 
 use burn::tensor::Device;
-use peft_core::{Adapter, FrozenModel, Head, Result, Task};
+use peft_core::{Adapter, FrozenModel, Head, Result, Task, contract::layout::is_virtual};
 use serde::{Deserialize, Serialize};
+
+use super::{file_names::TASKS, joint_run::TASK_NAME};
 
 /// The key of what an adapter remembers of it.
 pub const STARTED_FROM: &str = "started_from";
@@ -27,10 +29,11 @@ pub struct StartedFrom {
 impl StartedFrom {
     /// What a run remembers of the adapter that it starts from, and of its head.
     pub(super) fn of(adapter: Option<&Adapter>, head: Option<HeadSource>) -> Option<Self> {
-        let config = &adapter?.config;
+        let adapter = adapter?;
+        let config = &adapter.config;
         Some(Self {
             tensors_sha256: config.own.tensors_sha256.clone(),
-            task: config.task.map(Task::name).map(str::to_string),
+            task: config.task.filter(|_| !is_shared(adapter)).map(Task::name).map(str::to_string),
             labels: config.own.labels.clone(),
             head,
         })
@@ -64,6 +67,17 @@ pub(super) fn of_start(
         true => adapter.head(model.head_layout(task), model.spec(), device),
         false => Ok(None),
     }
+}
+
+/// Whether an adapter is what the tasks of a joint run share: the task that it names is one of several.
+fn is_shared(adapter: &Adapter) -> bool {
+    let recipe = &adapter.config.own.recipe;
+    recipe.get(TASKS).is_some() && recipe.get(TASK_NAME).is_none()
+}
+
+/// Whether an adapter holds a head beside its virtual tokens, or alone.
+pub(super) fn has_head(adapter: &Adapter) -> bool {
+    !adapter.tensors.keys().all(|name| is_virtual(name))
 }
 
 /// Whether an adapter is for a task, as far as it says.

@@ -142,10 +142,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// That of a run; `None` of one whose settings leave its page out.
+    /// That of a run; `None` of one whose settings leave its page out, and of one on several tasks, whose page has no rows.
     pub fn of(run: &PreparedRun) -> Option<Self> {
         let is_wanted = !run.settings.no_report.unwrap_or_default();
-        is_wanted.then(|| Self {
+        (is_wanted && !run.is_joint()).then(|| Self {
             problem_type: run.config.problem_type,
             labels: run.labels.clone(),
             rows: run.valid.clone(),

@@ -19,7 +19,7 @@ pub struct AttentionProbe(Arc<Mutex<BTreeMap<(Site, usize), Sums>>>);
 struct Sums {
     /// `[N, P]`.
     heads: Vec<Vec<f64>>,
-    /// The share of virtual tokens among the visible keys.
+    /// The share of visible virtual tokens among the visible keys.
     uniform: f64,
     queries: usize,
 }
@@ -34,7 +34,8 @@ pub struct AttentionMass {
     pub layer: usize,
     /// The mass of each virtual token in each head, `[N, P]`, between 0 and 1.
     pub heads: Vec<Vec<f64>>,
-    /// What all virtual tokens together would get if every query attended to all keys that it sees alike.
+    /// What all virtual tokens together would get if every query attended to all keys that it sees alike; it may see only
+    /// some of them where attention has a window.
     pub uniform: f64,
     /// The number of queries: real tokens, padding left out.
     pub queries: usize,
@@ -107,7 +108,7 @@ impl LayerProbe {
         }
         let weights = weights.narrow(3, 0, p).into_data().convert_dtype(DType::F32);
         let weights: Vec<f32> = weights.iter().collect();
-        let visible = visible_keys(hidden, columns);
+        let visible = visible_keys(hidden, p, columns);
         let mut all = probe.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sums = all.entry((self.site, self.layer)).or_default();
         sums.heads.resize(n, vec![0.0; p]);
@@ -115,7 +116,8 @@ impl LayerProbe {
             let real = queries.row(row);
             for query in (0..s).filter(|query| real[*query]) {
                 sums.queries += 1;
-                sums.uniform += p as f64 / visible(row, query) as f64;
+                let (of_virtual, of_all) = visible(row, query);
+                sums.uniform += of_virtual as f64 / of_all as f64;
                 for (head, sum) in sums.heads.iter_mut().enumerate() {
                     let from = ((row * n + head) * s + query) * p;
                     for (sum, weight) in sum.iter_mut().zip(&weights[from..from + p]) {
@@ -127,19 +129,22 @@ impl LayerProbe {
     }
 }
 
-/// The number of keys that a query of a row sees.
+/// How many virtual tokens, the first `p` of all keys, a query of a row sees, and how many keys. A sliding window hides
+/// virtual tokens, too.
 fn visible_keys(
     hidden: Option<&Tensor<4, Bool>>,
+    p: usize,
     columns: usize,
-) -> impl Fn(usize, usize) -> usize {
+) -> impl Fn(usize, usize) -> (usize, usize) {
     let counted = hidden.map(|hidden| {
         let [rows, _, queries, _] = hidden.dims();
         let hidden: Vec<bool> = hidden.to_data().iter().collect();
-        let counts = hidden.chunks(columns).map(|keys| keys.iter().filter(|key| !**key).count());
-        (rows, queries, counts.collect::<Vec<usize>>())
+        let seen = |keys: &[bool]| keys.iter().filter(|key| !**key).count();
+        let counts = hidden.chunks(columns).map(|keys| (seen(&keys[..p]), seen(keys)));
+        (rows, queries, counts.collect::<Vec<(usize, usize)>>())
     });
     move |row, query| match &counted {
-        None => columns,
+        None => (p, columns),
         Some((rows, queries, counts)) => {
             let row = if *rows == 1 { 0 } else { row };
             let query = if *queries == 1 { 0 } else { query };
@@ -187,5 +192,18 @@ mod tests {
         // Of 3, 4 and 3 visible keys two are virtual.
         let expected = (2.0 / 3.0 + 2.0 / 4.0 + 2.0 / 3.0) / 3.0;
         assert!((mass.uniform - expected).abs() < 1e-12, "{}", mass.uniform);
+    }
+
+    /// Two virtual tokens and two tokens: the second token's window begins behind the first virtual token.
+    #[test]
+    fn a_window_hides_virtual_tokens_too() {
+        let device = Device::default();
+        let hidden = Tensor::<4, Bool>::from_data(
+            [[[[false, false, false, true], [true, false, false, false]]]],
+            &device,
+        );
+        let visible = visible_keys(Some(&hidden), 2, 4);
+        assert_eq!([visible(0, 0), visible(1, 1)], [(2, 3), (1, 3)]);
+        assert_eq!(visible_keys(None, 2, 4)(0, 0), (2, 4));
     }
 }

@@ -31,7 +31,8 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The mean of the scores by which the tasks are judged, among the scores of a joint run.
+/// The mean of the scores by which the tasks are judged, among the scores of a joint run. Of scores that are better low it
+/// is called by them, too, as in `mean.loss`, so that [`BestMetric::named`] tells which way it is better.
 pub const MEAN: &str = "mean";
 
 /// The weighted sum of the losses of the tasks, among the scores of a joint run.
@@ -119,8 +120,8 @@ pub struct Joint<'a> {
     pub tasks: Vec<JointTask<'a>>,
     /// How their batches are mixed.
     pub mixing: Mixing,
-    /// The score that determines the best step: [`MEAN`], `loss`, a task's name for the score by which that is judged,
-    /// or a score of it, as in `ner.f1`. Default [`MEAN`].
+    /// The score that determines the best step: [`MEAN`] (also where that is called `mean.loss`), `loss`, a task's name for
+    /// the score by which that is judged, or a score of it, as in `ner.f1`. Default [`MEAN`].
     pub best_metric: Option<String>,
 }
 
@@ -189,18 +190,18 @@ impl Joint<'_> {
         if wanted == LOSS {
             return Ok(BestMetric { name: LOSS.into(), maximise: false });
         }
+        let each: Vec<BestMetric> = scored().map(JointTask::best_metric).collect();
+        let mean = mean_of(&each);
+        if let Some(mean) = mean.as_ref().filter(|mean| wanted == MEAN || wanted == mean.name) {
+            return Ok(mean.clone());
+        }
         if wanted == MEAN {
-            let each: Vec<BestMetric> = scored().map(JointTask::best_metric).collect();
-            let maximise = each.first().is_none_or(|first| first.maximise);
-            if each.iter().any(|best| best.maximise != maximise) {
-                let named: Vec<&str> = each.iter().map(|best| best.name.as_str()).collect();
-                return refuse(format!(
-                    "the tasks are judged by {}, of which some are better high and some low: they have no mean; give \
-                     `{LOSS}` or the name of a task",
-                    named.join(", ")
-                ));
-            }
-            return Ok(BestMetric { name: MEAN.into(), maximise });
+            let named: Vec<&str> = each.iter().map(|best| best.name.as_str()).collect();
+            return refuse(format!(
+                "the tasks are judged by {}, of which some are better high and some low: they have no mean; give \
+                 `{LOSS}` or the name of a task",
+                named.join(", ")
+            ));
         }
         let (name, score) = wanted.split_once('.').map_or((wanted, None), |(a, b)| (a, Some(b)));
         let Some(task) = scored().find(|task| task.name == name) else {
@@ -217,19 +218,20 @@ impl Joint<'_> {
 
     /// The scores of all tasks in one set, from those of each that has validation rows.
     pub(super) fn scores_of_all(&self, of_tasks: &[Option<Metrics>]) -> Result<Metrics> {
-        let (mut loss, mut judged) = (0.0, Vec::new());
+        let (mut loss, mut sum) = (0.0, 0.0);
+        let mut judged = Vec::new();
         let mut each = Metrics::new();
         for (task, scores) in self.tasks.iter().zip(of_tasks) {
             let Some(scores) = scores else { continue };
             loss += task.weight * scores.get(LOSS).unwrap_or(f64::NAN);
-            judged.push((task.best_metric().maximise, task.best_metric().read(scores)?));
+            let best = task.best_metric();
+            sum += best.read(scores)?;
+            judged.push(best);
             each.extend(scores.iter().map(|(name, value)| (task.score_name(name), value)));
         }
         let mut all = Metrics::from_iter([(LOSS, loss)]);
-        let has_mean = judged.iter().all(|(maximise, _)| *maximise == judged[0].0);
-        if has_mean && !judged.is_empty() {
-            let sum: f64 = judged.iter().map(|(_, score)| score).sum();
-            all.insert(MEAN, sum / judged.len() as f64);
+        if let Some(mean) = mean_of(&judged).filter(|_| !judged.is_empty()) {
+            all.insert(mean.name, sum / judged.len() as f64);
         }
         all.extend(each.iter());
         Ok(all)
@@ -261,6 +263,22 @@ impl Joint<'_> {
         let tasks = self.tasks.iter().enumerate().map(of_task).collect::<Result<_>>()?;
         Ok(JointAdapters { shared, tasks })
     }
+}
+
+/// The mean of the scores by which tasks are judged; `None` where some are better high and some low.
+fn mean_of(judged: &[BestMetric]) -> Option<BestMetric> {
+    let Some(first) = judged.first() else {
+        return Some(BestMetric { name: MEAN.into(), maximise: true });
+    };
+    if judged.iter().any(|best| best.maximise != first.maximise) {
+        return None;
+    }
+    let name = match (first.maximise, judged.iter().all(|best| best.name == first.name)) {
+        (true, _) => MEAN.to_string(),
+        (false, true) => format!("{MEAN}.{}", first.name),
+        (false, false) => format!("{MEAN}.{LOSS}"),
+    };
+    Some(BestMetric { name, maximise: first.maximise })
 }
 
 /// The settings that all tasks of a run share, by name.

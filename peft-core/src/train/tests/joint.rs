@@ -414,4 +414,16 @@ fn what_does_not_fit_is_refused_by_its_name() {
     let context = RunContext::default();
     let found = run(&tasks, &joint, Kind::Prefix, &context, &mut Watch::default()).unwrap();
     assert_eq!(found.metrics.unwrap().get("mean"), None);
+    // The name of a mean of losses says that less is better.
+    joint.tasks[0].config.best_metric = Some(BestMetric::named("loss"));
+    for wanted in [None, Some("mean"), Some("mean.loss")] {
+        joint.best_metric = wanted.map(str::to_string);
+        assert_eq!(joint.best_metric().unwrap(), BestMetric::named("mean.loss"));
+    }
+    assert!(!BestMetric::named("mean.loss").maximise);
+    let found = run(&tasks, &joint, Kind::Prefix, &context, &mut Watch::default()).unwrap();
+    let all = found.metrics.unwrap();
+    let of = |name: &str| all.get(name).unwrap();
+    assert_eq!(of("mean.loss"), (of("tags.loss") + of("classes.loss")) / 2.0);
+    assert_eq!(all.get("mean"), None);
 }
