@@ -263,7 +263,8 @@ impl RunPage {
         );
         vec![
             paragraph(
-                "With the same files and on the same kind of processor, this makes the same adapter, byte by byte:",
+                "With the same files and on the same kind of processor, this makes the same adapter, byte by byte; a run that \
+                 went on with other settings ends otherwise:",
             ),
             command(again),
         ]
