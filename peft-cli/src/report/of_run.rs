@@ -205,7 +205,7 @@ impl RunPage {
                 vec![paragraph("There are no validation rows to predict.")]
             }
             None if is_generated => {
-                let why = "No text was generated for this page: only rows that have a source and a target are continued.";
+                let why = "No text was generated for this page.";
                 vec![paragraph(why)]
             }
             None => {
