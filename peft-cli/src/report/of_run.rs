@@ -21,6 +21,7 @@ use crate::{
     },
     output::{grouped, quoted},
     training::{
+        closing,
         file_names::{EVALUATIONS, METRICS, REPORT, RUN_FILE, VALIDATION},
         run_result::RunResult,
         step_lines,
@@ -254,12 +255,10 @@ impl RunPage {
 
     fn again(&self) -> Vec<Element> {
         let path = &self.run.path;
-        let mut other = path.as_os_str().to_os_string();
-        other.push("-again");
         let again = format!(
-            "peft train --config {} --out {}",
+            "peft train --config {} {}",
             quoted(&path.join(RUN_FILE)),
-            quoted(Path::new(&other))
+            closing::into_another(&self.run.settings, path, "-again")
         );
         vec![
             paragraph(
