@@ -187,6 +187,9 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
                 output::tell(way_on);
             }
             run_result::diverged(&run, &error, &out)?;
+            if let Err(failed) = ended::write_diverged(&run, &error, &out) {
+                output::note(format!("note: the page about the run is not of its end: {failed}"));
+            }
             return Err(error.into());
         }
     };

@@ -204,7 +204,9 @@ pub fn points(path: &Path) -> Result<Vec<Point>> {
     let mut found: Vec<Point> = Vec::new();
     for point in bytes.split(|byte| *byte == b'\n').filter_map(point) {
         // After a kill a run goes on from a checkpoint, and repeats what came after it.
-        found.retain(|earlier| earlier.step < point.step);
+        while found.last().is_some_and(|last| last.step >= point.step) {
+            found.pop();
+        }
         found.push(point);
     }
     Ok(found)

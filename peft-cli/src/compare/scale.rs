@@ -15,7 +15,9 @@ impl Scale {
     /// One for these numbers, with some room at both ends.
     pub fn linear(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = ends(values);
-        let room = if high > low { 0.06 * (high - low) } else { 0.5 * high.abs().max(1e-3) };
+        // What is less is the rounding of means.
+        let differs = high - low > 1e-9 * high.abs().max(low.abs());
+        let room = if differs { 0.06 * (high - low) } else { 0.5 * high.abs().max(1e-3) };
         Self { low: low - room, high: high + room, is_log: false }
     }
 
@@ -111,6 +113,13 @@ mod tests {
             ["1k", "2k", "5k", "10k", "20k", "50k", "100k"]
         );
         assert_eq!(texts(Scale::log([1e3, 1e7].into_iter())), ["1k", "10k", "100k", "1M", "10M"]);
+    }
+
+    #[test]
+    fn rounding_is_no_difference() {
+        let rates = Scale::linear([0.1, 0.100_000_000_000_000_02].into_iter());
+        assert!(rates.marks().len() > 1);
+        assert!(texts(rates).iter().all(|text| text.len() < 6));
     }
 
     #[test]

@@ -2,26 +2,33 @@
 
 use std::path::Path;
 
-use peft_core::{Error, Result};
+use peft_core::{Error, Result, adapter::atomic};
 
 use super::of_run;
 use crate::{
     output,
     signals::Signals,
     training::{
-        PreparedRun, TrainedRun, file_names::VALIDATION, samples::generated, validation::Validation,
+        PreparedRun, TrainedRun,
+        file_names::{REPORT, VALIDATION},
+        samples::generated,
+        validation::Validation,
     },
 };
 
-/// Writes the page about a run whose adapter is saved, unless its settings leave it out. For a language model some texts
-/// are generated for it; not for one that several tasks share.
+/// Writes the page about a run whose adapter is saved, unless its settings leave it out: then those of an earlier step go.
+/// For a language model some texts are generated for it; not for one that several tasks share.
 ///
 /// # Errors
 ///
 /// [`Error::Mismatch`] saying that the adapter is saved, and what failed.
 pub fn write(run: &PreparedRun, trained: &TrainedRun, signals: &Signals, out: &Path) -> Result<()> {
     if run.settings.no_report.unwrap_or_default() {
-        return Ok(());
+        return leave_out(out).map_err(|error| {
+            Error::Mismatch(format!(
+                "{error}: the adapter is saved, but what an earlier step left for a page is still there; remove it"
+            ))
+        });
     }
     let add = || match run.task.is_language_model() && !run.is_joint() {
         true => add_samples(run, trained, signals, &out.join(VALIDATION)),
@@ -32,6 +39,32 @@ pub fn write(run: &PreparedRun, trained: &TrainedRun, signals: &Signals, out: &P
             "{error}: the adapter is saved, the page about its run is not; --resume writes it again, --no-report leaves it out"
         ))
     })
+}
+
+/// Writes the page about a run whose loss was no number any more, if this error says so: one that an earlier ending left
+/// would go on telling of that.
+///
+/// # Errors
+///
+/// As for [`of_run::write`].
+pub fn write_diverged(run: &PreparedRun, error: &Error, out: &Path) -> Result<()> {
+    if !matches!(error, Error::NotFinite { .. }) {
+        return Ok(());
+    }
+    match run.settings.no_report.unwrap_or_default() {
+        true => leave_out(out),
+        false => of_run::write(out),
+    }
+}
+
+/// Removes the page of an earlier step, and what it was made of.
+fn leave_out(out: &Path) -> Result<()> {
+    for path in [REPORT, VALIDATION].map(|name| out.join(name)) {
+        if path.is_file() {
+            atomic::remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn add_samples(
@@ -56,4 +89,24 @@ fn add_samples(
         ..Validation::default()
     };
     Validation { samples, ..known.unwrap_or_else(new) }.write(path)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_step_left_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        leave_out(dir.path()).unwrap();
+        for name in [REPORT, VALIDATION, "other"] {
+            fs::write(dir.path().join(name), "old").unwrap();
+        }
+        leave_out(dir.path()).unwrap();
+        let left = |name: &str| dir.path().join(name).exists();
+        assert_eq!([REPORT, VALIDATION, "other"].map(left), [false, false, true]);
+    }
 }

@@ -157,10 +157,11 @@ fn over_steps(comparison: &Comparison) -> Chart {
         let label = comparison.columns.label(&system.settings);
         for run in &system.runs {
             let name_of_run = format!("{label}, seed {}", run.settings.seed());
-            let (found, _) = curve(&run.curve, name, most);
+            let (found, together) = curve(&run.curve, name, most);
+            let mean = if together > 1 { format!(", mean of {together}") } else { String::new() };
             if let (Some((_, first)), Some((step, last))) = (found.first(), found.last()) {
                 said.push(format!(
-                    "{name_of_run}: from {} to {} at step {}",
+                    "{name_of_run}: from {} to {} at step {}{mean}",
                     cells::score(*first),
                     cells::score(*last),
                     grouped(*step)
@@ -171,7 +172,7 @@ fn over_steps(comparison: &Comparison) -> Chart {
                 y: *value,
                 deviation: None,
                 text: format!(
-                    "{name_of_run}, step {}: {metric} {}",
+                    "{name_of_run}, step {}: {metric} {}{mean}",
                     grouped(*step),
                     cells::score(*value)
                 ),

@@ -21,6 +21,7 @@ use crate::{
     },
     output::{grouped, quoted},
     training::{
+        closing,
         file_names::{EVALUATIONS, METRICS, REPORT, RUN_FILE, TASKS, VALIDATION},
         run_result::RunResult,
         step_lines,
@@ -216,7 +217,7 @@ impl RunPage {
                 vec![paragraph("There are no validation rows to predict.")]
             }
             None if is_generated => {
-                let why = "No text was generated for this page: only rows that have a source and a target are continued.";
+                let why = "No text was generated for this page.";
                 vec![paragraph(why)]
             }
             None => {
@@ -265,16 +266,15 @@ impl RunPage {
 
     fn again(&self) -> Vec<Element> {
         let path = &self.run.path;
-        let mut other = path.as_os_str().to_os_string();
-        other.push("-again");
         let again = format!(
-            "peft train --config {} --out {}",
+            "peft train --config {} {}",
             quoted(&path.join(RUN_FILE)),
-            quoted(Path::new(&other))
+            closing::into_another(&self.run.settings, path, "-again")
         );
         vec![
             paragraph(
-                "With the same files and on the same kind of processor, this makes the same adapter, byte by byte:",
+                "With the same files and on the same kind of processor, this makes the same adapter, byte by byte; a run that \
+                 went on with other settings ends otherwise:",
             ),
             command(again),
         ]

@@ -63,10 +63,15 @@ pub fn samples(found: &Validation, is_generated: bool) -> Vec<Element> {
         return Vec::new();
     }
     let shown = found.samples.len();
+    let is_cut = is_generated && found.samples.iter().any(|sample| sample.is_right.is_none());
+    let cut = match is_cut {
+        true => " Neither right nor wrong is what was cut off as the beginning of a reference.",
+        false => "",
+    };
     let said = match (is_generated, found.wrong) {
         (true, _) => format!(
             "What the model writes for {shown} of the validation rows, by the likeliest tokens; \
-             texts that are no reference come first."
+             texts that are no reference come first.{cut}"
         ),
         (false, Some(wrong)) => format!(
             "{} of {} validation rows are wrong. {shown} are shown, those with errors first.",

@@ -187,7 +187,8 @@ impl Work<'_> {
         let result = RunResult::read(out)?.unwrap_or_default();
         if result.ending != Ending::Begun {
             // A kill came between its end and its page.
-            let lacks_page = result.ending == Ending::Finished && !out.join(REPORT).exists();
+            let has_one = matches!(result.ending, Ending::Finished | Ending::Diverged);
+            let lacks_page = has_one && !out.join(REPORT).exists();
             if lacks_page && !planned.settings.no_report.unwrap_or_default() {
                 of_run::write(out)?;
             }
@@ -232,6 +233,7 @@ impl Work<'_> {
             Ok(trained) => trained,
             Err(error @ Error::NotFinite { .. }) => {
                 run_result::diverged(&run, &error, out)?;
+                ended::write_diverged(&run, &error, out)?;
                 screen.end(
                     place,
                     &planned.name,

@@ -7,8 +7,14 @@ use peft_core::{
     train::checkpoint::Checkpoints,
 };
 
-use super::{PreparedRun, TrainedRun, file_names::RUN_FILE};
-use crate::output::{grouped, quoted, table};
+use super::{
+    PreparedRun, TrainedRun,
+    file_names::{METRICS, RUN_FILE},
+};
+use crate::{
+    output::{grouped, quoted, table},
+    settings::Settings,
+};
 
 /// How a run ended, in a line.
 pub fn summary(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
@@ -143,17 +149,27 @@ pub fn resume_command(out: &Path) -> String {
 pub fn way_on(run: &PreparedRun, error: &Error, out: &Path) -> Option<String> {
     let Error::NotFinite { step, .. } = error else { return None };
     let (stored, path) = Checkpoints::new(out, 1).list().ok()?.into_iter().next()?;
-    let mut other = out.as_os_str().to_os_string();
-    other.push("-2");
     Some(format!(
         "nothing was saved of step {step}; what was learnt until step {stored} is a start for another run:\n  peft train \
-         --config {} --init-adapter {} --lr {}{} --out {}",
+         --config {} --init-adapter {} --lr {}{} {}",
         quoted(&out.join(RUN_FILE)),
         quoted(&path),
         run.settings.lr.map(|lr| lr / 10.0)?,
         run.settings.head_lr.map_or(String::new(), |lr| format!(" --head-lr {}", lr / 10.0)),
-        quoted(Path::new(&other))
+        into_another(&run.settings, out, "-2")
     ))
+}
+
+/// The flags that lead a run with the settings of that in `out` into a folder beside it, whose name ends so: a metrics
+/// file is of one run alone.
+pub fn into_another(settings: &Settings, out: &Path, end: &str) -> String {
+    // Without a slash at its end, behind which the name would begin.
+    let mut other = out.components().collect::<PathBuf>().into_os_string();
+    other.push(end);
+    let other = PathBuf::from(other);
+    let metrics = settings.metrics_file.as_ref().map(|_| other.join(METRICS));
+    let metrics = metrics.map(|path| format!(" --metrics-file {}", quoted(&path)));
+    format!("--out {}{}", quoted(&other), metrics.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -166,6 +182,17 @@ mod tests {
             train_loss((0.5, 20)).starts_with("train loss     0.5000  (mean of the last 20 steps;")
         );
         assert!(train_loss((0.5, 1)).contains("(that of the last step;"));
+    }
+
+    #[test]
+    fn another_run_has_a_folder_and_a_metrics_file_of_its_own() {
+        let none = Settings::default();
+        assert_eq!(into_another(&none, Path::new("a/"), "-2"), "--out a-2");
+        let some = Settings { metrics_file: Some("m.jsonl".into()), ..Settings::default() };
+        // Windows joins with another character.
+        let found = into_another(&some, Path::new("a"), "-again").replace('\\', "/");
+        assert!(found.starts_with("--out a-again --metrics-file "), "{found}");
+        assert!(found.contains("a-again/metrics.jsonl"), "{found}");
     }
 
     #[test]

@@ -61,14 +61,27 @@ pub fn generated(
     for ((row, input, target), sequences) in chosen.iter().zip(&made) {
         let target_end = target.iter().position(|id| config.end_tokens.contains(id));
         let (expected_ids, expected) = written(&target[..target_end.unwrap_or(target.len())]);
-        let (ids, text) = written(sequences.first().map_or(&[][..], |best| best.ids.as_slice()));
-        let references = &run.valid.examples[*row].references;
-        let is_right = ids == expected_ids || references.iter().any(|one| written(one).0 == ids);
-        let sample = texts.sample(*row, expected, text, Some(is_right));
+        let made = sequences.first().map_or(&[][..], |best| best.ids.as_slice());
+        let (ids, text) = written(made);
+        let references: Vec<Vec<u32>> =
+            run.valid.examples[*row].references.iter().map(|one| written(one).0).collect();
+        let is_right = ids == expected_ids || references.contains(&ids);
+        // What was cut off while it was the beginning of a reference might have become that.
+        let has_end = made.iter().any(|id| config.end_tokens.contains(id));
+        let is_forced = made.len() >= config.max_new_tokens && !config.forced_eos.is_empty();
+        let begins = |one: &Vec<u32>| one.starts_with(&ids);
+        let is_open =
+            (!has_end || is_forced) && (begins(&expected_ids) || references.iter().any(begins));
+        let is_right = (is_right || !is_open).then_some(is_right);
+        let sample = texts.sample(*row, expected, text, is_right);
         samples.push(Sample { text: texts.text(input).trim().to_string(), ..sample });
     }
-    // Those with errors first, as elsewhere.
-    samples.sort_by_key(|sample| sample.is_right);
+    // Those with errors first, as elsewhere; then those that nothing is known of.
+    samples.sort_by_key(|sample| match sample.is_right {
+        Some(false) => 0,
+        None => 1,
+        Some(true) => 2,
+    });
     Ok(samples)
 }
 
