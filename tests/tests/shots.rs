@@ -372,6 +372,10 @@ fn examples_that_cannot_be_are_refused() {
     );
     let said = refused(&mut eval(&["--shots-from=rows.jsonl", "--shots=1"]), 2);
     assert!(said.contains("--shots: found 1, expected 0 to 0"), "{said}");
+    let theirs = "{\"text\": \"play it\", \"label\": \"music\"}\n";
+    fs::write(snips.path("theirs.jsonl"), theirs).unwrap();
+    let said = refused(&mut eval(&["--shots-from=theirs.jsonl", "--shots=1"]), 1);
+    assert!(said.contains("theirs.jsonl, line 1: found the target \"music\""), "{said}");
     let mut texts = peft(snips.dir.path());
     texts.args(["eval", "--data=rows.jsonl", "--shots=1", from, "--text-field=text", "--model"]);
     let said = refused(texts.arg(&snips.model), 1);

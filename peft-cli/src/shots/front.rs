@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use peft_core::{
     ContextBudget, Error, Result, VirtualTokens,
     data::Example,
-    text::{Encoded, Record},
+    text::{Encoded, Encoder, Record, label_text},
 };
 
 use super::{
@@ -28,7 +28,8 @@ use crate::{
 /// # Errors
 ///
 /// [`Error::Setting`] for examples where there can be none, or for more than there are rows to draw; [`Error::Data`] at
-/// a row that does not fit the model behind them, or has no source and target.
+/// a row that does not fit the model behind them, or has no source and target, and at an example whose target is none of
+/// the classes.
 pub fn encode(
     session: &mut Session,
     records: &[Record],
@@ -96,6 +97,7 @@ fn drawn(
     let scored: BTreeSet<String> = scored.collect::<Result<_>>()?;
     let rows = session.read_training(&args.shots_from, text)?;
     let reader = session.texts_of(&rows, text, true)?;
+    check_classes(session, &rows, text, &reader)?;
     let shot = |row: &Record| {
         Ok(Shot { source: reader.source_text(row)?, target: reader.target_text(row)? })
     };
@@ -117,6 +119,40 @@ fn drawn(
         ));
     }
     Ok(draw(&pool, args.shots, args.seed(), session.labels.is_some()))
+}
+
+/// Refuses rows to draw from whose target is none of the classes: an example would show the model an answer that no row to
+/// score has.
+fn check_classes(
+    session: &Session,
+    rows: &[Record],
+    text: &TextArgs,
+    reader: &Encoder,
+) -> Result<()> {
+    let Some(labels) = &session.labels else { return Ok(()) };
+    let template = session.target_template(text)?;
+    let fields = template.iter().flat_map(|one| one.required_fields().chain(one.optional_fields()));
+    let mut fields: Vec<&str> = fields.collect();
+    fields.dedup();
+    for row in rows {
+        let target = reader.target_text(row)?;
+        let target = target.trim();
+        let class = match (&template, fields.as_slice()) {
+            (None, _) => label_text(&serde_json::Value::from(target)),
+            (Some(_), [field]) => row.optional(field).and_then(label_text),
+            // Of several fields none is the class.
+            (Some(_), _) => None,
+        };
+        let is_class = |name: &str| labels.index(name).is_some();
+        if !is_class(target) && class.as_deref().is_some_and(|name| !is_class(name)) {
+            return Err(row.error(format!(
+                "found the target {target:?} in a row of --shots-from, expected one of the classes (`labels`): {}; \
+                 --rename-label is for rows to score: name the class in this file, or by the step `words` of a task in TOML",
+                labels.names().join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that rows fit the model's positions behind examples.
