@@ -469,11 +469,15 @@ impl PreparedRun {
 
     /// The layers that nothing trained reaches.
     fn frozen(&self) -> Result<FrozenLayers> {
+        let batches: Vec<usize> = match self.is_joint() {
+            true => self.tasks.iter().map(|task| task.run.epoch.batches).collect(),
+            false => vec![self.epoch.batches],
+        };
         FrozenLayers::of(
             &self.settings,
             (self.method, self.start_adapter.as_ref()),
             self.base.model.as_ref(),
-            (&self.config, self.epoch.batches),
+            (&self.config, self.mixing, &batches),
             &self.data(),
         )
     }
