@@ -80,8 +80,8 @@ pub fn of_run(
     let found = collect()?;
     let model = base.model.as_ref();
     // The head of an adapter with other classes is not used; without one the base model's own may be.
-    let start_adapter = start_adapter
-        .filter(|adapter| adapter.config.own.labels.is_none() && has_head(adapter));
+    let start_adapter =
+        start_adapter.filter(|adapter| adapter.config.own.labels.is_none() && has_head(adapter));
     let head = match start_adapter {
         Some(adapter) => of_start(adapter, model, task, device)?,
         None => model.classifier().cloned(),

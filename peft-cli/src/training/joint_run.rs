@@ -82,8 +82,7 @@ impl PreparedRun {
         let mut derived: Vec<String> =
             derives_evaluations.then(|| "eval_every".to_string()).into_iter().collect();
         // A run that is resumed on another day has to see the same rows. A day that is given to one task is that of no other.
-        let is_derived =
-            |task: &&TaskRun| task.run.derived.iter().any(|name| name == "chat_date");
+        let is_derived = |task: &&TaskRun| task.run.derived.iter().any(|name| name == "chat_date");
         let mut days = prepared.iter().filter(is_derived);
         if settings.chat_date.is_none()
             && let Some(day) = days.find_map(|task| task.run.settings.chat_date.clone())
