@@ -2,7 +2,7 @@
 
 use peft_core::{
     Adapter, FrozenModel, Result, Site,
-    train::{KeptStates, RunContext, TrainConfig, TrainingData},
+    train::{KeptStates, Mixing, RunContext, TrainConfig, TrainingData},
 };
 use peft_models::kernels;
 
@@ -41,12 +41,12 @@ pub(super) struct FrozenLayers {
 }
 
 impl FrozenLayers {
-    /// Those of a run of so many batches per epoch.
+    /// Those of a run whose tasks have so many batches in an epoch of theirs.
     pub(super) fn of(
         settings: &Settings,
         (method, start): (MethodName, Option<&Adapter>),
         model: &dyn FrozenModel,
-        (config, batches): (&TrainConfig, usize),
+        (config, mixing, batches): (&TrainConfig, Mixing, &[usize]),
         data: &[TrainingData<'_>],
     ) -> Result<Self> {
         let spec = model.spec();
@@ -72,7 +72,7 @@ impl FrozenLayers {
         let kept = |limit| match on_cpu && first_layer > 0 {
             true => {
                 let KeptStates { train, valid } =
-                    KeptStates::of(limit, spec, config, batches, data);
+                    KeptStates::of(limit, spec, config, (mixing, batches), data);
                 train + valid
             }
             false => 0,

@@ -245,12 +245,13 @@ impl PreparedRun {
         facts
     }
 
-    /// What looks wrong in the rows of a task, with the way out.
+    /// What looks wrong in the run and in the rows of a task, with the way out.
     pub(super) fn warnings_of_tasks(&self) -> Vec<String> {
         let of = |task: &TaskRun| {
-            let found = task.run.opening().warnings().into_iter();
+            let found = task.run.opening().warnings_of_rows().into_iter();
             found.map(|text| format!("task {}: {text}", task.name)).collect::<Vec<_>>()
         };
-        self.tasks.iter().flat_map(of).collect()
+        let of_tasks = self.tasks.iter().flat_map(of);
+        self.opening().warnings_of_run().into_iter().chain(of_tasks).collect()
     }
 }

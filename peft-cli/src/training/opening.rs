@@ -137,6 +137,11 @@ impl Opening<'_> {
 
     /// What looks wrong, with the way out.
     pub fn warnings(&self) -> Vec<String> {
+        [self.warnings_of_run(), self.warnings_of_rows()].concat()
+    }
+
+    /// Of those, what several tasks have in common.
+    pub(super) fn warnings_of_run(&self) -> Vec<String> {
         let mut found: Vec<String> =
             self.frozen.and_then(|frozen| frozen.warning()).into_iter().collect();
         if let Some(memory) = self.memory.filter(|memory| memory.expected > memory.most) {
@@ -147,6 +152,12 @@ impl Opening<'_> {
                 listed(&self.less_memory(), "or")
             ));
         }
+        found
+    }
+
+    /// What looks wrong in the rows.
+    pub(super) fn warnings_of_rows(&self) -> Vec<String> {
+        let mut found = Vec::new();
         let (train, valid) = (self.counts(self.train), self.counts(self.valid));
         let (rows, unit) = match self.config.task {
             Task::TokenCls => (train.values().sum(), "tags"),

@@ -436,17 +436,27 @@ impl PreparedRun {
         if !kernels::compute_on(&self.device) {
             return None;
         }
-        if self.is_joint() {
-            // Their batches follow each other.
-            let of_tasks = self.tasks.iter().filter_map(|task| task.run.memory());
-            return of_tasks.max_by_key(|memory| memory.expected);
-        }
-        let (settings, spec) = (&self.settings, self.base.model.spec());
-        let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
-        let p = of_adapter.or(settings.num_virtual_tokens).unwrap_or_default();
-        let classes = self.labels.as_ref().filter(|_| self.task.has_head()).map_or(0, Labels::len);
-        let head = classes * spec.hidden_size;
         let frozen = self.frozen().ok()?;
+        let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
+        let p = of_adapter.or(self.settings.num_virtual_tokens).unwrap_or_default();
+        if self.is_joint() {
+            // Their batches follow each other; the states of all of them and their heads stay.
+            let heads: usize = self.tasks.iter().map(|task| task.run.head_size()).sum();
+            let of_task = |task: &TaskRun| task.run.memory_with(frozen, p, heads);
+            return self.tasks.iter().filter_map(of_task).max_by_key(|memory| memory.expected);
+        }
+        self.memory_with(frozen, p, self.head_size())
+    }
+
+    /// Parameters of its head, biases left out.
+    fn head_size(&self) -> usize {
+        let classes = self.labels.as_ref().filter(|_| self.task.has_head()).map_or(0, Labels::len);
+        classes * self.base.model.spec().hidden_size
+    }
+
+    /// The memory that it takes with these frozen layers, `p` virtual tokens, and heads of so many parameters.
+    fn memory_with(&self, frozen: FrozenLayers, p: usize, heads: usize) -> Option<Memory> {
+        let (settings, spec) = (&self.settings, self.base.model.spec());
         // Of an encoder-decoder's layers, only the encoder's may be frozen.
         let first = if spec.is_encoder_decoder() { 0 } else { frozen.first_layer };
         let run = Run {
@@ -459,7 +469,7 @@ impl PreparedRun {
             prompt: if self.method == MethodName::Prompt { p } else { 0 },
             first_layer: (self.method != MethodName::Head).then_some(first),
             kept_states: frozen.kept,
-            trained: head + Trained::of(settings, spec, self.method, p).total(),
+            trained: heads + Trained::of(settings, spec, self.method, p).total(),
             packed: self.epoch.packed,
             train: &self.train.examples,
             valid: &self.valid.examples,
@@ -469,11 +479,15 @@ impl PreparedRun {
 
     /// The layers that nothing trained reaches.
     fn frozen(&self) -> Result<FrozenLayers> {
+        let batches: Vec<usize> = match self.is_joint() {
+            true => self.tasks.iter().map(|task| task.run.epoch.batches).collect(),
+            false => vec![self.epoch.batches],
+        };
         FrozenLayers::of(
             &self.settings,
             (self.method, self.start_adapter.as_ref()),
             self.base.model.as_ref(),
-            (&self.config, self.epoch.batches),
+            (&self.config, self.mixing, &batches),
             &self.data(),
         )
     }

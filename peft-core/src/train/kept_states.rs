@@ -1,6 +1,6 @@
 //! How much a run keeps of its rows' hidden states below the first layer that virtual tokens enter.
 
-use super::{config::TrainConfig, training_data::TrainingData};
+use super::{config::TrainConfig, mixing::Mixing, training_data::TrainingData};
 use crate::{contract::spec::ModelSpec, data::Example, evaluate::bytes_of_frozen_states};
 
 /// Bytes of states that a run keeps.
@@ -13,17 +13,20 @@ pub struct KeptStates {
 }
 
 impl KeptStates {
-    /// Those of a run with `batches_per_epoch` batches that may keep `limit` bytes; the training rows of all its tasks
-    /// come first.
+    /// Those of a run that may keep `limit` bytes, whose tasks have so many batches in an epoch of theirs; the training rows
+    /// of all tasks come first. They are kept if those of any task are read again.
     pub fn of(
         limit: u64,
         spec: &ModelSpec,
         config: &TrainConfig,
-        batches_per_epoch: usize,
+        (mixing, batches): (Mixing, &[usize]),
         data: &[TrainingData<'_>],
     ) -> Self {
-        let total = config.total_steps(batches_per_epoch);
-        let again = total.saturating_mul(config.accumulation) > batches_per_epoch;
+        let total = config.total_steps(mixing.places_per_epoch(batches));
+        let places = total.saturating_mul(config.accumulation);
+        let rows: Vec<usize> = data.iter().map(|data| data.train.len()).collect();
+        let read = mixing.batches_in(places, &rows);
+        let again = read.iter().zip(batches).any(|(read, once)| read > once);
         let evaluated_again = config.eval_every.is_some_and(|every| every < total);
         let bytes = |rows: &[Example]| -> u64 {
             rows.iter().map(|row| bytes_of_frozen_states(spec, row)).sum()
@@ -58,7 +61,7 @@ mod tests {
             let config =
                 TrainConfig { steps: Some(steps), eval_every, ..TrainConfig::new(Task::SeqCls) };
             let KeptStates { train, valid } =
-                KeptStates::of(limit, model.spec(), &config, 3, &[data]);
+                KeptStates::of(limit, model.spec(), &config, (Mixing::All, &[3]), &[data]);
             [train, valid]
         };
         let [train, valid] = [sum(data.train), sum(data.valid)];
@@ -68,5 +71,12 @@ mod tests {
         assert_eq!(kept(train + 1, 4, Some(2)), [train, 1]);
         assert_eq!(kept(7, 4, Some(2)), [7, 0]);
         assert_eq!(kept(0, 4, Some(2)), [0, 0]);
+        // A small task begins again while a large one goes through its rows for the first time.
+        let config = TrainConfig { steps: Some(3), ..TrainConfig::new(Task::SeqCls) };
+        let of = |batches: &[usize]| {
+            let both = [data, TrainingData { train: &rows[3..], valid: &[] }];
+            KeptStates::of(u64::MAX, model.spec(), &config, (Mixing::All, batches), &both).train
+        };
+        assert_eq!((of(&[3, 3]), of(&[3, 1])), (0, sum(&rows)));
     }
 }

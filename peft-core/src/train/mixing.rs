@@ -54,6 +54,21 @@ impl Mixing {
             Self::Drawn { .. } => batches.iter().sum(),
         }
     }
+
+    /// How many batches of each task, with so many training rows, that many places have; of drawn ones how many are
+    /// expected.
+    pub(super) fn batches_in(&self, places: usize, rows: &[usize]) -> Vec<usize> {
+        match self {
+            Self::All => vec![places; rows.len()],
+            Self::Turns => (0..rows.len())
+                .map(|task| places / rows.len() + usize::from(task < places % rows.len()))
+                .collect(),
+            Self::Drawn { temperature } => {
+                let shares = shares(rows, *temperature);
+                shares.into_iter().map(|share| (share * places as f64) as usize).collect()
+            }
+        }
+    }
 }
 
 /// The task of each batch of a run: a pure function of the seed and the number of the batch.
@@ -108,19 +123,24 @@ impl TaskOrder {
     }
 }
 
-/// The sums of the probabilities of tasks with so many rows.
-fn cumulated(rows: &[usize], temperature: f64) -> Vec<f64> {
+/// The probabilities of tasks with so many rows.
+fn shares(rows: &[usize], temperature: f64) -> Vec<f64> {
     // Of parts of the largest, so that a low temperature does not overflow.
     let most = rows.iter().copied().max().unwrap_or(1).max(1) as f64;
     let shares: Vec<f64> =
         rows.iter().map(|rows| (*rows as f64 / most).powf(temperature.recip())).collect();
     let all: f64 = shares.iter().sum();
+    shares.into_iter().map(|share| share / all).collect()
+}
+
+/// The sums of the probabilities of tasks with so many rows.
+fn cumulated(rows: &[usize], temperature: f64) -> Vec<f64> {
     let mut sum = 0.0;
-    let add = |share: &f64| {
-        sum += share / all;
+    let add = |share: f64| {
+        sum += share;
         sum
     };
-    shares.iter().map(add).collect()
+    shares(rows, temperature).into_iter().map(add).collect()
 }
 
 #[cfg(test)]
@@ -149,6 +169,10 @@ mod tests {
         assert!((share(2.0) - 0.75).abs() < 0.02, "{}", share(2.0));
         assert!((share(f64::INFINITY) - 0.5).abs() < 0.02, "{}", share(f64::INFINITY));
         assert_eq!(drawn(1e-3), [4000, 0]);
+        for mixing in [Mixing::All, Mixing::Turns] {
+            assert_eq!(mixing.batches_in(10, &[5, 9, 1]), counts(mixing, &[5, 9, 1], 10));
+        }
+        assert_eq!(Mixing::Drawn { temperature: 2.0 }.batches_in(4001, &[900, 100]), [3000, 1000]);
     }
 
     /// So a resumed run draws what it would have drawn.

@@ -272,7 +272,8 @@ impl<'a> Trainer<'a> {
             None => identity,
         };
         let data: Vec<TrainingData<'_>> = tasks.iter().map(|task| task.rows.data).collect();
-        let kept = KeptStates::of(run.cache_frozen, model.spec(), config, places_per_epoch, &data);
+        let kept =
+            KeptStates::of(run.cache_frozen, model.spec(), config, (mixing, &batches), &data);
         let frozen = [kept.train, kept.valid].map(FrozenStates::new);
         Ok(Self {
             model,
