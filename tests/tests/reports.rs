@@ -141,6 +141,21 @@ fn a_page_is_written_again_when_a_run_goes_on() {
     succeed(&mut resume(&[]));
     let without = page(&out.join("report.html"));
     assert!(without.contains("What the step of the adapter predicts was not kept"), "{without}");
+    // Nor is a page of an earlier step left where a run goes on without one.
+    succeed(&mut resume(&["--steps=12", "--no-report"]));
+    assert!(!out.join("report.html").exists() && !out.join("validation.json").exists());
+}
+
+#[test]
+fn a_run_that_goes_on_and_diverges_has_a_page_of_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    succeed(&mut train(&out, &["--method=prompt", "--steps=4", "--eval-every=2"]));
+    let mut resume = peft(&root());
+    resume.args(["train", "--resume", "--steps=12", "--lr=1e38", "--out"]).arg(&out);
+    assert_eq!(resume.output().unwrap().status.code(), Some(1));
+    let found = page(&out.join("report.html"));
+    assert!(found.contains("The loss was no number any more.") && !found.contains(" of 4."));
 }
 
 #[test]

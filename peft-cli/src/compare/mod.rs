@@ -42,4 +42,4 @@ pub use identity::of_run as settings_of_run;
 pub use json::{as_json, of_files as files_as_json};
 pub use metric::Metric;
 pub use row_scores::Fields;
-pub use run::{Point, Run, State, TRAIN_LOSS, points};
+pub use run::{Lines, Point, Run, State, TRAIN_LOSS};

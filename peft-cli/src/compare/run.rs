@@ -41,6 +41,15 @@ pub struct Point {
     pub scores: Map<String, Value>,
 }
 
+/// What a run says of its steps.
+#[derive(Clone, Debug, Default)]
+pub struct Lines {
+    /// Its steps; none where they went elsewhere.
+    pub steps: Vec<Point>,
+    /// Its evaluations.
+    pub evaluations: Vec<Point>,
+}
+
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -91,6 +100,15 @@ impl Run {
     ///
     /// [`Error::File`] if it holds no run; [`Error::Read`], [`Error::File`] or [`Error::Config`] naming what is damaged.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_with_lines(path).map(|(run, _)| run)
+    }
+
+    /// Reads the run in a folder, and all that it says of its steps: a long run has large files.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn read_with_lines(path: &Path) -> Result<(Self, Lines)> {
         let run_file = path.join(RUN_FILE);
         if !run_file.is_file() {
             let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
@@ -118,7 +136,7 @@ impl Run {
             scores.insert(TRAIN_LOSS.into(), loss.into());
         }
         let is_scored = !evaluations.is_empty();
-        let curve = if is_scored { evaluations } else { of_losses(&steps) };
+        let curve = if is_scored { evaluations.clone() } else { of_losses(&steps) };
         let in_adapter = || {
             adapter.as_ref().map(|one| one.tensors.values().map(|data| data.num_elements()).sum())
         };
@@ -128,7 +146,7 @@ impl Run {
             None if is_scored => best_metric(&settings, adapter.as_ref()),
             None => TRAIN_LOSS.to_string(),
         };
-        Ok(Self {
+        let run = Self {
             path: path.to_path_buf(),
             state,
             best_metric,
@@ -148,7 +166,8 @@ impl Run {
             baseline: result.baseline,
             derived: result.derived,
             settings,
-        })
+        };
+        Ok((run, Lines { steps, evaluations }))
     }
 
     /// A score of its adapter, if that is a number.
@@ -192,7 +211,7 @@ fn best_metric(settings: &Settings, adapter: Option<&Adapter>) -> String {
 /// # Errors
 ///
 /// [`Error::Read`].
-pub fn points(path: &Path) -> Result<Vec<Point>> {
+fn points(path: &Path) -> Result<Vec<Point>> {
     if !path.exists() {
         return Ok(Vec::new());
     }

@@ -14,17 +14,15 @@ use super::{
 };
 use crate::{
     compare::{
-        Metric, Point, Run, State, TRAIN_LOSS, cells,
+        Lines, Metric, Point, Run, State, TRAIN_LOSS, cells,
         identity::{all, shown},
-        points,
         scale::Scale,
     },
     output::{grouped, quoted},
     training::{
         closing,
-        file_names::{EVALUATIONS, METRICS, REPORT, RUN_FILE, TASKS, VALIDATION},
+        file_names::{REPORT, RUN_FILE, TASKS, VALIDATION},
         run_result::RunResult,
-        step_lines,
         validation::Validation,
     },
 };
@@ -55,14 +53,8 @@ struct RunPage {
 
 impl RunPage {
     fn read(folder: &Path) -> Result<Self> {
-        let run = Run::read(folder)?;
+        let (run, Lines { steps, evaluations }) = Run::read_with_lines(folder)?;
         let result = RunResult::read(folder)?.unwrap_or_default();
-        let metrics = run.settings.metrics_file.clone().unwrap_or_else(|| folder.join(METRICS));
-        let steps = match step_lines::is_replaceable(&metrics) {
-            true => points(&metrics)?,
-            false => Vec::new(),
-        };
-        let evaluations = points(&folder.join(EVALUATIONS))?;
         // A run that was killed and goes on may have left those of a step that it does not make again.
         let is_of_adapter = |found: &Validation| {
             let score = found.metrics.get(&run.best_metric);
@@ -370,6 +362,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::training::file_names::{EVALUATIONS, METRICS};
 
     /// A folder with what a run of an earlier version, or one that was killed, has left.
     #[test]

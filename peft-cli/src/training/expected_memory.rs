@@ -18,7 +18,7 @@
 use std::path::Path;
 
 use peft_core::{Site, SiteSpec, Topology, data::Example, train::TrainConfig};
-use peft_models::{Compute, Loaded, WeightFormat};
+use peft_models::{Compute, Loaded, WeightFormat, kernels::logit_rows_at_once};
 
 use crate::{output, screen::memory};
 
@@ -27,9 +27,6 @@ const F32: u64 = 4;
 const BF16: u64 = 2;
 /// Numbers for each trained parameter: its value, its gradient, two moments, the best step, and a copy meanwhile.
 const COPIES: u64 = 6;
-/// The most logits that training computes at once, and the fewest and most rows of them.
-const LOGITS: u64 = 4 << 20;
-const ROWS: [u64; 2] = [32, 4096];
 /// The most logits that an evaluation computes at once, and how often it has them in memory.
 const EVALUATED: u64 = 1 << 24;
 const EVALUATED_COPIES: u64 = 3;
@@ -145,8 +142,7 @@ impl Run<'_> {
         // Some slices of a batch are computed at a time, each with logits of its own, and each leaves gradients of the virtual tokens.
         let slices = self.slices(train);
         let workers = (self.base.model.lanes().workers() as u64).min(slices);
-        let at_once = (LOGITS / vocabulary.max(1)).clamp(ROWS[0], ROWS[1]).saturating_mul(workers);
-        let at_once = at_once.min(train.targets);
+        let at_once = self.logit_rows(train).saturating_mul(workers).min(train.targets);
         let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
         let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
         // A decoder's prompt is computed once, for all of them.
@@ -167,6 +163,13 @@ impl Run<'_> {
         let slices =
             self.base.model.lanes().slices(usize::try_from(positions).unwrap_or(usize::MAX));
         (slices as u64).clamp(1, batch.rows.max(1))
+    }
+
+    /// Of how many rows a slice of a batch has the logits in memory at a time.
+    fn logit_rows(&self, batch: Batch) -> u64 {
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let rows = batch.targets.div_ceil(self.slices(batch));
+        logit_rows_at_once(size(rows), size(self.vocabulary())) as u64
     }
 
     /// Numbers of weights in fewer bits that all threads have upcast at a time.
@@ -193,7 +196,8 @@ impl Run<'_> {
         };
         let directions = if self.first_layer.is_some() { 2 } else { 1 };
         let positions = self.stacks(batch).map(|(_, positions, _)| positions).max().unwrap_or(0);
-        BF16 * (directions * matrices + (positions * self.inner()).max(LOGITS))
+        BF16 * (directions * matrices
+            + (positions * self.inner()).max(self.logit_rows(batch) * self.vocabulary()))
     }
 
     /// The size of the vocabulary, if logits of it are computed.

@@ -69,7 +69,9 @@ pub fn generated(
         // What was cut off while it was the beginning of a reference might have become that.
         let has_end = made.iter().any(|id| config.end_tokens.contains(id));
         let is_forced = made.len() >= config.max_new_tokens && !config.forced_eos.is_empty();
-        let begins = |one: &Vec<u32>| one.starts_with(&ids);
+        let begins = |one: &Vec<u32>| {
+            one.len() + usize::from(is_forced) > made.len() && one.starts_with(&ids)
+        };
         let is_open =
             (!has_end || is_forced) && (begins(&expected_ids) || references.iter().any(begins));
         let is_right = (is_right || !is_open).then_some(is_right);

@@ -67,6 +67,11 @@ fn parts(rows: usize, classes: usize) -> usize {
     by_memory.clamp(1, (rows / FEWEST).max(1))
 }
 
+/// Of how many rows a loss has the logits in memory at a time.
+pub fn logit_rows_at_once(rows: usize, classes: usize) -> usize {
+    rows.div_ceil(parts(rows, classes))
+}
+
 vectorised! {
     /// Replaces logits by `exp(x - max)`; returns the largest logit and the sum of the exponentials.
     fn exponentials<FMA>(x: &mut [f32]) -> [f32; 2] {
@@ -106,7 +111,7 @@ impl Kernel for CrossEntropy {
         let add = |block: &Block| block.start_with(bias, None);
         let add = bias.is_some().then_some(&add as &(dyn Fn(&Block) + Sync));
         let parts = parts(rows, classes);
-        let mut logits = vec![0.0; rows.div_ceil(parts) * classes];
+        let mut logits = vec![0.0; logit_rows_at_once(rows, classes) * classes];
         let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
         let smoothing = self.smoothing;
         let mean = (keep && smoothing > 0.0).then(|| self.head.mean_over_outputs());
@@ -182,6 +187,10 @@ mod tests {
         assert_eq!(
             [parts(256, 262_144), parts(63, 1 << 30), parts(0, 50257), parts(40, 0)],
             [8, 1, 1, 1]
+        );
+        assert_eq!(
+            [(256, 50257), (8, 50257), (0, 9)].map(|(m, v)| logit_rows_at_once(m, v)),
+            [86, 8, 0]
         );
     }
 }
