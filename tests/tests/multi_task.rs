@@ -305,7 +305,7 @@ fn what_is_wrong_is_told_with_its_task() {
         (&rows(&both), &[], "empty.jsonl", 1),
         (&both.replace("weight = 0.5", "weight = -1"), &[], "`weight = -1` of the task classes", 2),
         (&both.replace("weight", "wieght"), &[], "did you mean `weight`?", 2),
-        (&both.replace("weight", "lr"), &[], "`lr` of the task classes: all tasks share one", 2),
+        (&both.replace("weight", "lr"), &[], "of the task classes: all tasks share one", 2),
         (&both, &["--method=head"], "--method: head: has no virtual tokens", 2),
         (&both, &["--best-metric=others"], "expected mean, loss, or a task", 2),
         (&both, &["--task-temperature=2"], "--task-temperature: used by --task-mixing drawn", 2),
