@@ -75,6 +75,13 @@ def read_run(folder):
     return settings, json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
 
 
+def fields_of(folder):
+    """What the fields of the rows are called, where the run found that by itself."""
+    own = folder / "burn_peft.json"
+    recipe = json.loads(own.read_text(encoding="utf-8")).get("recipe") if own.exists() else None
+    return {name: value for name, value in (recipe or {}).items() if name.endswith("_field") and isinstance(value, str)}
+
+
 def classes_of(folder, settings, rows):
     """The names of the classes in the order of the run's, else sorted; none for a language model without them."""
     own = folder / "burn_peft.json"
@@ -136,7 +143,7 @@ def texts(files, settings, peft, training):
         if is_causal:
             return {"source": field("source", "source_template"), "target": field("target", "target_template")}
         row = {"text": field("text", "source_template"), "label": str(field("label"))}
-        if settings.get("text_pair_field"):
+        if settings.get("text_pair_field") or ("text_pair" in record and not settings.get("source_template")):
             row["text_pair"] = field("text_pair")
         return row
 
@@ -428,8 +435,9 @@ def main():
     args.best_metric = of_run.get("best_metric") or ("loss" if settings["task"] == "causal-lm" else "accuracy")
     args.group_by_length, args.no_shuffle = not settings.get("no_shuffle", False), settings.get("no_shuffle", False)
 
-    train_texts, _ = texts(settings["train"], settings, args.peft, training=True)
-    valid_texts, valid_records = texts(settings["valid"], settings, args.peft, training=False)
+    named = {**fields_of(args.like), **settings}
+    train_texts, _ = texts(settings["train"], named, args.peft, training=True)
+    valid_texts, valid_records = texts(settings["valid"], named, args.peft, training=False)
     classes = classes_of(args.like, settings, train_texts)
     tokenizer = load_tokenizer(settings["model"])
     train_rows, valid_rows = (encoded(rows, settings, tokenizer, classes) for rows in (train_texts, valid_texts))

@@ -144,7 +144,7 @@ impl AdapterSet {
     /// # Errors
     ///
     /// Returns an error naming the file and line that is wrong; [`Error::Setting`] if they were trained on columns of
-    /// different names.
+    /// different names, or on rows that other steps of a task made.
     pub fn read(&self, names: &[PathBuf], text: &TextArgs) -> Result<Vec<Record>> {
         text.check_task(self.task()?)?;
         let called = self.sessions[0].remembered_columns();
@@ -159,6 +159,17 @@ impl AdapterSet {
                 shown(self.sessions[other].remembered_columns())
             );
             return Err(Error::setting("--columns", message));
+        }
+        let steps = self.sessions[0].steps(text)?;
+        for (name, session) in self.names.iter().zip(&self.sessions) {
+            if session.steps(text)? != steps {
+                let message = format!(
+                    "the adapters were trained on rows that other steps made: those of {name} are not those of {}; give the \
+                     task of this file, or use one adapter at a time",
+                    self.names[0]
+                );
+                return Err(Error::setting("--task-file", message));
+            }
         }
         self.sessions[0].data_files(names, text)?.rows().collect()
     }

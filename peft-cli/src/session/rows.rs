@@ -113,7 +113,11 @@ impl Session {
     }
 
     /// What changes rows: the task of the flags, otherwise that of training.
-    fn steps(&self, text: &TextArgs) -> Result<Steps> {
+    ///
+    /// # Errors
+    ///
+    /// An error naming the task, or the step of the adapter, that cannot be used.
+    pub fn steps(&self, text: &TextArgs) -> Result<Steps> {
         if let Some(file) = task_file(text)? {
             return Ok(file.steps);
         }
