@@ -20,6 +20,8 @@ pub(crate) const TENSORBOARD: &str = "tensorboard";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 /// The folder of the adapters of a joint run, one for each task.
 pub(crate) const TASKS: &str = "tasks";
+/// The key under which each of them remembers the name of its task.
+pub(crate) const TASK_NAME: &str = "task_name";
 /// Files of predictions that its adapter made, by the names under which they are looked for.
 pub(crate) const PREDICTIONS: [&str; 3] =
     ["predictions.jsonl", "predictions.csv", "predictions.tsv"];

@@ -17,7 +17,7 @@ use peft_core::{
 use serde_json::{Value, json};
 
 use super::{
-    file_names::TASKS,
+    file_names::{TASK_NAME, TASKS},
     inputs::start_adapter,
     opening::Epoch,
     prepared::{PreparedRun, TaskRun, TrainedRun, outcome_of, set_intervals},
@@ -34,9 +34,6 @@ use crate::{
         joint::{JointSettings, JointTask, in_task, mixing},
     },
 };
-
-/// The key under which the adapter of a task remembers its name.
-pub(super) const TASK_NAME: &str = "task_name";
 
 impl TaskRun {
     /// The folder of its adapter in that of the run.

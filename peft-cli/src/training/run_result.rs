@@ -16,8 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     PreparedRun, TrainedRun,
-    file_names::{PREDICTIONS, RESULT, RUN_FILE, TASKS},
-    joint_run::TASK_NAME,
+    file_names::{PREDICTIONS, RESULT, RUN_FILE, TASK_NAME, TASKS},
     machine::Machine,
     overwrite,
     started_from::StartedFrom,

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use peft_core::{Adapter, FrozenModel, Head, Result, Task, contract::layout::is_virtual};
 use serde::{Deserialize, Serialize};
 
-use super::{file_names::TASKS, joint_run::TASK_NAME};
+use super::file_names::{TASK_NAME, TASKS};
 
 /// The key of what an adapter remembers of it.
 pub const STARTED_FROM: &str = "started_from";
