@@ -20,7 +20,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 fn records(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     let is_sum = |data: &[u8], sum: &[u8]| {
         let found = crc32c(data);
-        let masked = (found >> 15 | found << 17).wrapping_add(0xa282_ead8);
+        let masked = found.rotate_right(15).wrapping_add(0xa282_ead8);
         sum == masked.to_le_bytes()
     };
     let mut found = Vec::new();

@@ -231,13 +231,16 @@ mod tests {
     #[test]
     fn what_a_kill_interrupted_is_finished() {
         type Step = fn(&Path);
-        let steps: [Step; 8] = [
+        let steps: [Step; 11] = [
             |out| atomic::set_aside(&out.join("checkpoints/step-000004")).unwrap(),
             |out| atomic::set_aside(&out.join("checkpoints/step-000002")).unwrap(),
             |out| atomic::set_aside(&out.join(METRICS)).unwrap(),
             |out| atomic::set_aside(&out.join(EVALUATIONS)).unwrap(),
             |out| atomic::set_aside(&damaged_lines_of(&out.join(METRICS))).unwrap(),
             |out| atomic::set_aside(&out.join(RESULT)).unwrap(),
+            |out| atomic::set_aside(&out.join(VALIDATION)).unwrap(),
+            |out| atomic::set_aside(&out.join(REPORT)).unwrap(),
+            |out| atomic::set_aside(&out.join(TENSORBOARD)).unwrap(),
             |out| fs::write(out.join(EARLIER), sum_of_fields(out).unwrap()).unwrap(),
             |out| fs::rename(out.join(NEXT), out.join(RUN_FILE)).unwrap(),
         ];
