@@ -188,11 +188,11 @@ fn another_run_starts_from_what_tasks_share() {
         command.args(["--method=ptv2", "--batch-size=33", "--steps=4", "--lr=0.001"]);
         succeed(command.args(rows).args(["--init-adapter", start, "--out", out]));
     }
-    // With the head of the task it begins where the joint run ended, with a new head it has that to learn.
+    // With the head of the task it begins where the joint run ended; what tasks share has none, so that the base model's own begins.
     let own = scores(dir.path(), "out/tasks/tags", "tags.jsonl")["loss"].as_f64().unwrap();
     assert!((of_step("own", 0)["loss"].as_f64().unwrap() - own).abs() < 1e-5);
-    let new_head = of_step("shared", 0)["loss"].as_f64().unwrap();
-    assert!((new_head - 2f64.ln()).abs() < 0.3 && new_head != own, "{new_head}, {own}");
+    let of_base = of_step("shared", 0)["loss"].as_f64().unwrap();
+    assert!((of_base - own).abs() > 1e-3, "{of_base}, {own}");
     // Tasks start from it together, too, also from an adapter that has the head of one.
     for start in ["out", "own"] {
         let mut command = peft(dir.path());
@@ -311,7 +311,7 @@ fn what_is_wrong_is_told_with_its_task() {
         (&both, &["--task-temperature=2"], "--task-temperature: used by --task-mixing drawn", 2),
         (&both.replace("seq-cls", "causal-lm"), &[], "task classes: ", 2),
         (&format!("lr = 0.1\n{both}"), &[], "give the file as --config", 2),
-        ("lr = 0.1\n", &[], "beside its [[tasks]]", 2),
+        ("lr = 0.1\n", &[], "holds no task", 2),
     ];
     for (tasks, flags, says, code) in cases {
         let dir = folder(tasks);

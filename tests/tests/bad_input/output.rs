@@ -170,7 +170,7 @@ pub const CASES: &[Case] = &[
             classify("--lr 1e38 --steps 9")
         },
         says: &["the loss became", "at step", "--clip-norm"],
-        leaves: &["out", "out/run.toml", "out/result.json", "out/metrics.jsonl"],
+        leaves: &["out", "out/run.toml", "out/result.json", "out/metrics.jsonl", "out/report.html"],
         ..CASE
     },
     Case {
