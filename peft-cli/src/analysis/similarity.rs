@@ -129,7 +129,7 @@ fn layers_of(
         (None, PeftType::PrefixTuningSites, Some(width)) => Some(rows.width / (2 * width.max(1))),
         _ => config.num_layers,
     };
-    let Some(count) = count.filter(|count| *count > 0 && rows.width % count == 0) else {
+    let Some(count) = count.filter(|count| *count > 0 && rows.width.is_multiple_of(*count)) else {
         return Err(Error::Mismatch(format!(
             "{name}: its config does not say how many layers the {} numbers of a virtual token are",
             rows.width

@@ -49,7 +49,7 @@ pub enum Start {
     /// The virtual tokens of step 0, and how they are known.
     Known {
         /// As they were.
-        virtual_tokens: VirtualTokens,
+        virtual_tokens: Box<VirtualTokens>,
         /// How they are known.
         source: String,
     },
@@ -136,7 +136,7 @@ fn computed(
             settings.seed()
         ),
     };
-    Ok(Start::Known { virtual_tokens, source })
+    Ok(Start::Known { virtual_tokens: Box::new(virtual_tokens), source })
 }
 
 /// The virtual tokens that a method is deployed with.

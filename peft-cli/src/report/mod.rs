@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `html` | [`Element`](html::Element): markup whose texts cannot leave their places |
+//! | `html` | `Element`: markup whose texts cannot leave their places |
 //! | `page` | a whole page: its head, its sections, its style and its script |
 //! | `parts` | what sections consist of: tables, facts, commands |
 //! | `chart` | curves and points, to be pointed at and to be walked through with keys |

@@ -144,7 +144,7 @@ settings! {
     /// Learn so many of the training rows, drawn by the seed. With the same seed, more rows are the same ones and others.
     #[arg(long, value_name = "N", help_heading = "What to train", show_default = "all")]
     train_rows: usize,
-    /// TOML file with several tasks, each a table [[tasks]], that share the virtual tokens; each has a head of its own. See
+    /// TOML file with several tasks, each a table of `[[tasks]]`, that share the virtual tokens; each has a head of its own. See
     /// docs/MULTITASK.md. The file of --config may have such tables, too.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["train", "valid", "task_file", "data_dir", "labels"],
         help_heading = "What to train", value_parser = Tasks::read)]

@@ -193,7 +193,7 @@ fn drift_is_what_training_did() {
     model(dir, "bert");
     let flags = "--method=prompt --num-virtual-tokens=2 --init=text --init-text=sea --out=";
     succeed(&mut train(dir, &format!("{flags}still")));
-    succeed(&mut train(dir, &format!("{flags}moved --lr=0.1")).arg("--schedule=constant"));
+    succeed(train(dir, &format!("{flags}moved --lr=0.1")).arg("--schedule=constant"));
     let rows = |name: &str| -> Vec<f64> {
         let adapter = peft_core::Adapter::load(&dir.join(name)).unwrap();
         adapter.tensors["prompt_embeddings"].iter().collect()
