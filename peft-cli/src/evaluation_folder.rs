@@ -50,7 +50,7 @@ fn own_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// What was evaluated, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Evaluated<'a> {
     /// The model and the adapter.
     pub session: &'a Session,
@@ -64,8 +64,8 @@ pub struct Evaluated<'a> {
     pub shots: (&'a ShotArgs, &'a [Shot]),
     /// The rows, as the model read them.
     pub encoded: &'a Encoded,
-    /// How answers were found, if the rows have any: `ranked by sum`, `generated`.
-    pub answers: Option<&'a str>,
+    /// What tells it from other evaluations, such as how `answers` were found: `ranked by sum`, `generated`.
+    pub asked: Map<String, Value>,
     /// The scores.
     pub metrics: &'a Metrics,
     /// The rows of predictions, if there are any.
@@ -195,7 +195,7 @@ impl Evaluated<'_> {
         }
         let mut own = Map::new();
         own.insert("shots".into(), count.into());
-        own.extend(self.answers.map(|answers| ("answers".to_string(), json!(answers))));
+        own.extend(self.asked.clone());
         if count > 0 {
             own.insert("shot_separator".into(), shots.separator().into());
             own.insert("shots_from".into(), json!(shots.shots_from));
@@ -238,6 +238,7 @@ impl Evaluated<'_> {
                 train_sha256: run.train_sha256,
                 seconds: run.seconds,
                 derived: run.derived,
+                evaluation: self.asked.clone(),
                 ..result
             };
             return Ok((settings, result));
@@ -245,7 +246,8 @@ impl Evaluated<'_> {
         let adapter = self.session.adapter.as_ref();
         let stored = adapter.map(|one| one.tensors.values().map(|data| data.num_elements()).sum());
         let kind = adapter.map(|one| one.config.peft_type.name().to_lowercase());
-        let settings = [("adapter".to_string(), json!(named))].into_iter().collect();
+        let mut settings = self.asked.clone();
+        settings.insert("adapter".into(), json!(named));
         let baseline = Baseline { kind: kind.unwrap_or_default(), by: None, settings };
         let result = RunResult { stored_parameters: stored, baseline: Some(baseline), ..result };
         Ok((self.settings()?, result))
@@ -299,6 +301,8 @@ impl Evaluated<'_> {
             ["accuracy", "exact_match"].into_iter().find(|name| self.metrics.get(name).is_some());
         let of_task =
             || BestMetric::of_task(task, session.problem_type, session.labels.as_ref()).name;
-        Ok(of_answers.filter(|_| self.answers.is_some()).map_or_else(of_task, str::to_string))
+        Ok(of_answers
+            .filter(|_| self.asked.contains_key("answers"))
+            .map_or_else(of_task, str::to_string))
     }
 }

@@ -13,7 +13,7 @@ use peft_core::{
     train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     adapter_set::{AdapterSet, VoteName},
@@ -166,7 +166,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
             "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
         return Err(CliError::Usage(message.into()));
     }
-    output::check_output("--predictions", args.predictions.as_deref(), &args.data)?;
+    output::check_output("--predictions", args.predictions.as_deref(), &args.inputs())?;
     let format = Format::of(None, "--predictions", args.predictions.as_deref())?;
     args.check_metrics()?;
     args.shots.check()?;
@@ -337,7 +337,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
             data: &args.data,
             shots: (&args.shots, &shots),
             encoded: &encoded,
-            answers: args.answers(),
+            asked: args.asked(),
             metrics: &metrics,
             predictions: predictions.as_deref(),
         })?;
@@ -457,6 +457,26 @@ const NO_CLASSES: &str =
     "is for tasks that give each row or word one class, or with --rank-classes";
 
 impl EvalArgs {
+    /// The files that are read beside the model and its adapters.
+    fn inputs(&self) -> Vec<PathBuf> {
+        let more = [&self.renames.rename_labels, &self.text.task_file];
+        let more = more.into_iter().flatten().cloned();
+        self.data.iter().chain(&self.shots.shots_from).cloned().chain(more).collect()
+    }
+
+    /// What tells an evaluation from others of the same adapter or model.
+    fn asked(&self) -> Map<String, Value> {
+        let renames = (!self.renames.rename_label.is_empty()).then_some(&self.renames.rename_label);
+        let all = [
+            ("answers", self.answers().map(|answers| json!(answers))),
+            ("max_new_tokens", self.max_new_tokens.map(|most| json!(most))),
+            ("rename_label", renames.map(|names| json!(names))),
+            ("rename_labels", self.renames.rename_labels.as_ref().map(|path| json!(path))),
+            ("max_length", self.text.max_length.map(|most| json!(most))),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
+    }
+
     /// How answers are found.
     fn answers(&self) -> Option<&'static str> {
         match (self.rank_classes, self.max_new_tokens) {

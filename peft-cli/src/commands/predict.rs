@@ -127,7 +127,9 @@ pub struct PredictArgs {
 ///
 /// Returns an error if the settings, the model, an adapter or the rows cannot be used.
 pub fn run(args: &PredictArgs) -> CliResult {
-    output::check_output("--output", args.output.as_deref(), &args.input)?;
+    let mut inputs = [&args.input[..], &args.shots.shots_from].concat();
+    inputs.extend(args.rows.task_file.clone());
+    output::check_output("--output", args.output.as_deref(), &inputs)?;
     args.shots.check()?;
     Format::told(args.format, "--output", args.output.as_deref())?;
     let set = AdapterSet::open(&args.model)?

@@ -149,6 +149,7 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         }
         None => (resolve(settings)?, None),
     };
+    run_folder::check_inputs(&out, &settings)?;
     if let Some(path) = &settings.metrics_file {
         let continues = args.resume
             && earlier_metrics.is_some_and(|earlier| output::is_same_file(path, &earlier));

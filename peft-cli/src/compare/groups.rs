@@ -93,6 +93,7 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
             settings.insert("method".into(), baseline.method().into());
             settings.extend(baseline.settings.clone());
         }
+        settings.extend(run.evaluation.clone());
         match systems.iter_mut().find(|system| system.settings == settings) {
             None => systems.push(System { settings, values: vec![value], runs: vec![run] }),
             Some(system) => {

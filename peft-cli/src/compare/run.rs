@@ -89,6 +89,8 @@ pub struct Run {
     pub valid: (Option<usize>, Option<String>),
     /// What it is, if no training run made it.
     pub baseline: Option<Baseline>,
+    /// How an evaluation of an adapter was made.
+    pub evaluation: Map<String, Value>,
     /// Its evaluations; without validation rows its steps, with their `train_loss`.
     pub curve: Vec<Point>,
 }
@@ -164,6 +166,7 @@ impl Run {
             valid: (result.valid_rows, result.valid_sha256.clone()),
             curve,
             baseline: result.baseline,
+            evaluation: result.evaluation,
             derived: result.derived,
             settings,
         };

@@ -90,6 +90,7 @@ impl Ensemble {
         }
         settings.out = Some(out.clone());
         let count = check_settings(&settings)?;
+        run_folder::check_inputs(&out, &settings)?;
         let plan = Plan::of_seeds(&settings, &out, count)?;
         let there = plan.there()?;
         let device = device::choose(self.device)?;
@@ -102,6 +103,7 @@ impl Ensemble {
                     format!("not used by {}: a vote chooses one class a row", first.problem_type());
                 return Err(Error::setting("--ensemble", message).into());
             }
+            same_rows(&plan, &first)?;
             let columns = is_watched().then(columns);
             let facts = first.facts();
             facts.into_iter().for_each(|(name, text)| output::note(fact(name, &text, columns)));
@@ -306,4 +308,19 @@ fn scores(
         other => other,
     })?;
     Ok(scored.table)
+}
+
+/// Refuses members that learnt or were scored on other rows than `first` does.
+fn same_rows(plan: &Plan, first: &PreparedRun) -> Result<()> {
+    for member in &plan.runs {
+        let result = RunResult::read(&member.folder)?.filter(|there| there.ending != Ending::Begun);
+        if result.is_some_and(|there| !there.is_of_rows(first)) {
+            return Err(Error::Mismatch(format!(
+                "{}: was made with other training or validation rows than those of --train and --valid now: give those \
+                 files again as they were, or another --out",
+                member.folder.display()
+            )));
+        }
+    }
+    Ok(())
 }

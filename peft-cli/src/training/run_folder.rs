@@ -9,11 +9,15 @@ use peft_core::{
     Adapter, Error, Result,
     adapter::{atomic, codec::sha256},
     formats::read,
+    text::find_files,
     train::{Plan, checkpoint::Checkpoints},
 };
 
 use super::{
-    file_names::{CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, RUN_FILE, TENSORBOARD, VALIDATION},
+    file_names::{
+        CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, REPORT, RESULT, RUN_FILE, TASKS, TENSORBOARD,
+        VALIDATION,
+    },
     overwrite,
     run_result::RunResult,
     step_lines,
@@ -157,7 +161,8 @@ pub fn refuse_existing(out: &Path) -> CliResult {
     }
     let holds = |name: &&str| out.join(name).exists();
     let log = || [METRICS, EVALUATIONS].into_iter().find(|name| has_content(&out.join(name)));
-    let found = [RUN_FILE, Adapter::CONFIG, CHECKPOINTS].into_iter().find(holds).or_else(log);
+    let names = [RUN_FILE, Adapter::CONFIG, CHECKPOINTS, RESULT, VALIDATION, REPORT];
+    let found = names.into_iter().find(holds).or_else(log);
     let Some(found) = found else { return Ok(()) };
     let out_name = out.display();
     Err(CliError::Usage(match found == RUN_FILE || overwrite::is_due(out) {
@@ -170,6 +175,56 @@ pub fn refuse_existing(out: &Path) -> CliResult {
         ),
     }))
 }
+
+/// Refuses rows to learn or to score that lie where the run, or a member of an ensemble, writes.
+///
+/// # Errors
+///
+/// [`Error::Setting`] naming the flag and the file.
+pub fn check_inputs(out: &Path, settings: &Settings) -> Result<()> {
+    // A folder that is not there holds none.
+    let Ok(out) = out.canonicalize() else { return Ok(()) };
+    let is_own = |file: &Path| {
+        let file = file.canonicalize().unwrap_or_default();
+        let first = file.strip_prefix(&out).ok().and_then(|inside| inside.components().next());
+        first.is_some_and(|first| {
+            let name = first.as_os_str().to_string_lossy();
+            OWN.contains(&name.as_ref()) || name.starts_with("seed=")
+        })
+    };
+    let of_tasks = settings.tasks.iter().flat_map(|tasks| &tasks.0);
+    let of_tasks = of_tasks.filter_map(|task| Settings::of_fields(task.own.clone()).ok());
+    for settings in of_tasks.chain([settings.clone()]) {
+        for (names, flag) in [(&settings.train, "--train"), (&settings.valid, "--valid")] {
+            // A name that stands for none is told when it is opened.
+            let names: Vec<PathBuf> = names.iter().flatten().cloned().collect();
+            let found = find_files(&names).unwrap_or_default();
+            if let Some(file) = found.files.iter().find(|file| is_own(file)) {
+                let message = format!(
+                    "found {}, where the run in --out {} writes: move the file, or give another --out",
+                    file.display(),
+                    out.display()
+                );
+                return Err(Error::setting(flag, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a run, or an ensemble, writes into its folder, beside the adapter.
+const OWN: [&str; 10] = [
+    RUN_FILE,
+    ENSEMBLE,
+    METRICS,
+    EVALUATIONS,
+    RESULT,
+    VALIDATION,
+    REPORT,
+    TENSORBOARD,
+    CHECKPOINTS,
+    TASKS,
+];
 
 /// The settings of the run in a folder, to continue it. What was edited since the run wrote them is used as it stands,
 /// and said.

@@ -125,6 +125,9 @@ pub struct RunResult {
     /// What was scored, if that is no adapter of a training run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// How `peft eval` scored an adapter, as far as that tells evaluations apart.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub evaluation: Map<String, Value>,
     /// Seconds that its steps took, where no file of steps says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -187,6 +190,17 @@ impl RunResult {
             started_from: trained.started_from.clone(),
             ..Self::default()
         }
+    }
+
+    /// Whether it is of the validation rows of `run`, and where a seed draws none of them, of its training rows.
+    pub fn is_of_rows(&self, run: &PreparedRun) -> bool {
+        let (train, valid): (Vec<&[Example]>, Vec<&[Example]>) =
+            run.data().into_iter().map(|data| (data.train, data.valid)).unzip();
+        let same = |known: &Option<String>, rows| {
+            known.as_ref().is_none_or(|sum| *sum == sum_of_all(rows))
+        };
+        let drawn = run.settings.train_rows.is_some();
+        same(&self.valid_sha256, valid) && (drawn || same(&self.train_sha256, train))
     }
 
     /// That of the run in a folder; `None` of one of an earlier version.
