@@ -115,6 +115,19 @@ fn members_are_the_runs_of_their_seeds() {
     assert!(more.contains("\nseed=8 ") && more.contains("\nseed=5 "), "{more}");
     let fewer = refused(peft(dir.path()).args(["train", "--resume", "--ensemble=2", "--out=many"]));
     assert!(fewer.1.contains("--resume drops none"), "{}", fewer.1);
+    // Nor do members of other rows join.
+    let path = dir.path().join("many/seed=7/result.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let sum = parsed(&text)["valid_sha256"].as_str().unwrap().to_string();
+    fs::write(&path, text.replace(&sum, "another")).unwrap();
+    let other = refused(peft(dir.path()).args(["train", "--resume", "--ensemble=4", "--out=many"]));
+    assert!(
+        other.1.contains("seed=7: was made with other training or validation rows"),
+        "{}",
+        other.1
+    );
+    assert!(!dir.path().join("many/seed=8").exists());
+    fs::write(&path, text).unwrap();
     // Runs side by side.
     let compared = stdout(peft(dir.path()).args(["compare", "many", "--no-times"]));
     assert!(compared.contains("±"), "{compared}");

@@ -50,6 +50,28 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "--valid is a file that the run writes",
+        build: |dir| {
+            model(dir, "bert");
+            fs::create_dir(dir.join("out")).unwrap();
+            fs::copy(dir.join("rows.jsonl"), dir.join("out/validation.json")).unwrap();
+            classify("--valid out/validation.json --overwrite")
+        },
+        says: &["--valid: found out/validation.json", "give another --out"],
+        ..USAGE
+    },
+    Case {
+        name: "--out holds a page of somebody else",
+        build: |dir| {
+            model(dir, "bert");
+            fs::create_dir(dir.join("out")).unwrap();
+            fs::write(dir.join("out/report.html"), "mine").unwrap();
+            classify("")
+        },
+        says: &["--out out: holds report.html already", "another --out"],
+        ..USAGE
+    },
+    Case {
         name: "--metrics-file is below a file",
         build: |dir| {
             model(dir, "gpt2");
