@@ -161,8 +161,9 @@ pub fn refuse_existing(out: &Path) -> CliResult {
     }
     let holds = |name: &&str| out.join(name).exists();
     let log = || [METRICS, EVALUATIONS].into_iter().find(|name| has_content(&out.join(name)));
-    let names = [RUN_FILE, Adapter::CONFIG, CHECKPOINTS, RESULT, VALIDATION, REPORT];
-    let found = names.into_iter().find(holds).or_else(log);
+    let file = || [RESULT, VALIDATION, REPORT].into_iter().find(|name| out.join(name).is_file());
+    let found = [RUN_FILE, Adapter::CONFIG, CHECKPOINTS].into_iter().find(holds);
+    let found = found.or_else(log).or_else(file);
     let Some(found) = found else { return Ok(()) };
     let out_name = out.display();
     Err(CliError::Usage(match found == RUN_FILE || overwrite::is_due(out) {
