@@ -1,6 +1,6 @@
 //! `peft predict`: labels, tags or answers, with their probabilities.
 
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use peft_core::{
@@ -19,7 +19,7 @@ use crate::{
     decoding::{Purpose, settle},
     end_token,
     ensemble::{
-        heads::{BATCHES_TOGETHER, Voters},
+        heads::{Voters, parts},
         score::cannot_vote,
     },
     error::CliResult,
@@ -249,12 +249,6 @@ impl PredictArgs {
             .and_then(|()| Ok(sessions.iter().try_for_each(Session::check_base_sum)?));
         output.end(made)
     }
-
-    /// Rows that are answered, and then written, together.
-    fn parts(&self, total: usize) -> impl Iterator<Item = Range<usize>> {
-        let size = self.batch_size.saturating_mul(BATCHES_TOGETHER);
-        (0..total).step_by(size).map(move |start| start..start.saturating_add(size).min(total))
-    }
 }
 
 /// One adapter's answers to questions.
@@ -279,7 +273,7 @@ fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
     let questions = questions(&encoded.examples);
     args.write(std::slice::from_ref(&session), records.len(), |output, watch| {
         let predictor = predictor.with_watch(watch);
-        for part in args.parts(questions.len()) {
+        for part in parts(questions.len(), args.batch_size) {
             let windows = questions[part.start].start..questions[part.end - 1].end;
             let windows = &encoded.examples[windows];
             let found = predictor.best_answers(windows, args.n_best.unwrap_or(1))?;
@@ -326,7 +320,7 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
     };
     args.write(&set.sessions, examples.len(), |output, watch| {
         let model = model.with_watch(watch);
-        for part in args.parts(examples.len()) {
+        for part in parts(examples.len(), args.batch_size) {
             let answers = model.answer(&examples[part.clone()], &of_row[part.clone()])?;
             for (row, answer) in part.zip(answers) {
                 output.add(line(row, answer)?)?;
@@ -354,7 +348,7 @@ fn by_likelihood(args: &PredictArgs, set: AdapterSet, by: RankBy) -> CliResult {
     let rows = (records.as_slice(), &encoded);
     let ranking = Ranking::new(&session, &labels, rows, &args.rows, (&config, by))?;
     args.write(std::slice::from_ref(&session), records.len(), |output, watch| {
-        for part in args.parts(records.len()) {
+        for part in parts(records.len(), args.batch_size) {
             let inputs: Vec<&[u32]> =
                 encoded.examples[part.clone()].iter().map(|row| row.input_ids.as_slice()).collect();
             let found = ranking.likelihoods(&inputs)?;

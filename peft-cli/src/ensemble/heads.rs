@@ -13,7 +13,13 @@ use crate::{adapter_set::AdapterSet, session::Session, text_settings::TextArgs};
 
 /// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by a run that
 /// dies.
-pub const BATCHES_TOGETHER: usize = 8;
+const BATCHES_TOGETHER: usize = 8;
+
+/// Rows that are answered, and then written, together, of `total`.
+pub fn parts(total: usize, batch_size: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = batch_size.saturating_mul(BATCHES_TOGETHER).max(1);
+    (0..total).step_by(size).map(move |start| start..start.saturating_add(size).min(total))
+}
 
 /// The chosen and the right class of each target of a row.
 pub type Pairs = Vec<(usize, usize)>;
@@ -95,9 +101,7 @@ impl<'a> Voters<'a> {
 
     /// Rows that are answered together.
     pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let total = self.rows().examples.len();
-        let size = self.batch_size.saturating_mul(BATCHES_TOGETHER).max(1);
-        (0..total).step_by(size).map(move |start| start..start.saturating_add(size).min(total))
+        parts(self.rows().examples.len(), self.batch_size)
     }
 
     /// The answers of all members to some of the rows, `[row][member]`, with classes in the order of the first member.

@@ -42,7 +42,7 @@ use crate::{
         closing::resume_command,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         run_folder,
-        run_result::{Ending, RunResult},
+        run_result::{Ending, RunResult, row_sums},
         shared::Shared,
     },
 };
@@ -312,9 +312,10 @@ fn scores(
 
 /// Refuses members that learnt or were scored on other rows than `first` does.
 fn same_rows(plan: &Plan, first: &PreparedRun) -> Result<()> {
+    let sums = row_sums(first);
     for member in &plan.runs {
         let result = RunResult::read(&member.folder)?.filter(|there| there.ending != Ending::Begun);
-        if result.is_some_and(|there| !there.is_of_rows(first)) {
+        if result.is_some_and(|there| !there.is_of_rows(&sums)) {
             return Err(Error::Mismatch(format!(
                 "{}: was made with other training or validation rows than those of --train and --valid now: give those \
                  files again as they were, or another --out",

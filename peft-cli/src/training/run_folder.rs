@@ -193,24 +193,29 @@ pub fn check_inputs(out: &Path, settings: &Settings) -> Result<()> {
             OWN.contains(&name.as_ref()) || name.starts_with("seed=")
         })
     };
-    let of_tasks = settings.tasks.iter().flat_map(|tasks| &tasks.0);
-    let of_tasks = of_tasks.filter_map(|task| Settings::of_fields(task.own.clone()).ok());
-    for settings in of_tasks.chain([settings.clone()]) {
-        for (names, flag) in [(&settings.train, "--train"), (&settings.valid, "--valid")] {
-            // A name that stands for none is told when it is opened.
-            let names: Vec<PathBuf> = names.iter().flatten().cloned().collect();
-            let found = find_files(&names).unwrap_or_default();
-            if let Some(file) = found.files.iter().find(|file| is_own(file)) {
-                let message = format!(
-                    "found {}, where the run in --out {} writes: move the file, or give another --out",
-                    file.display(),
-                    out.display()
-                );
-                return Err(Error::setting(flag, message));
-            }
+    for (names, flag) in names_of_rows(settings) {
+        // A name that stands for none is told when it is opened.
+        let found = find_files(&names).unwrap_or_default();
+        if let Some(file) = found.files.iter().find(|file| is_own(file)) {
+            let message = format!(
+                "found {}, where the run in --out {} writes: move the file, or give another --out",
+                file.display(),
+                out.display()
+            );
+            return Err(Error::setting(flag, message));
         }
     }
     Ok(())
+}
+
+/// The names of the files of rows that a run is given, of each of its tasks, with their flags.
+fn names_of_rows(settings: &Settings) -> Vec<(Vec<PathBuf>, &'static str)> {
+    let of_tasks = settings.tasks.iter().flat_map(|tasks| &tasks.0);
+    let of_tasks = of_tasks.filter_map(|task| Settings::of_fields(task.own.clone()).ok());
+    let all = of_tasks.chain([settings.clone()]);
+    all.flat_map(|settings| [(settings.train, "--train"), (settings.valid, "--valid")])
+        .map(|(names, flag)| (names.into_iter().flatten().collect(), flag))
+        .collect()
 }
 
 /// What a run, or an ensemble, writes into its folder, beside the adapter.
@@ -318,13 +323,9 @@ pub fn check_metrics_file(
     };
     let evaluations = settings.out.as_deref().map(|out| out.join(EVALUATIONS));
     let run_file = settings.out.as_deref().map(|out| out.join(RUN_FILE));
-    let of_tasks = settings.tasks.iter().flat_map(|tasks| &tasks.0);
-    let of_tasks = of_tasks.filter_map(|task| Settings::of_fields(task.own.clone()).ok());
-    for settings in of_tasks.chain([settings.clone()]) {
-        for (names, flag) in [(&settings.train, "--train"), (&settings.valid, "--valid")] {
-            if names.iter().flatten().any(|name| output::is_read(path, name)) {
-                return refuse(format!("the file of {flag}"));
-            }
+    for (names, flag) in names_of_rows(settings) {
+        if names.iter().any(|name| output::is_read(path, name)) {
+            return refuse(format!("the file of {flag}"));
         }
     }
     for (other, flag) in [

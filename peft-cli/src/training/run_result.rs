@@ -192,15 +192,12 @@ impl RunResult {
         }
     }
 
-    /// Whether it is of the validation rows of `run`, and where a seed draws none of them, of its training rows.
-    pub fn is_of_rows(&self, run: &PreparedRun) -> bool {
-        let (train, valid): (Vec<&[Example]>, Vec<&[Example]>) =
-            run.data().into_iter().map(|data| (data.train, data.valid)).unzip();
-        let same = |known: &Option<String>, rows| {
-            known.as_ref().is_none_or(|sum| *sum == sum_of_all(rows))
+    /// Whether it is of rows with these [sums](row_sums); of an earlier version, which knows none, that is taken for granted.
+    pub fn is_of_rows(&self, [train, valid]: &[Option<String>; 2]) -> bool {
+        let same = |known: &Option<String>, now: &Option<String>| {
+            known.as_ref().zip(now.as_ref()).is_none_or(|(known, now)| known == now)
         };
-        let drawn = run.settings.train_rows.is_some();
-        same(&self.valid_sha256, valid) && (drawn || same(&self.train_sha256, train))
+        same(&self.train_sha256, train) && same(&self.valid_sha256, valid)
     }
 
     /// That of the run in a folder; `None` of one of an earlier version.
@@ -251,6 +248,14 @@ fn of_tasks(run: &PreparedRun, scores: Option<&Metrics>) -> Vec<TaskResult> {
         }
     };
     run.joint_tasks(0).tasks.iter().map(result).collect()
+}
+
+/// The sums of a run's training rows, unless its seed draws them, and of its validation rows.
+pub fn row_sums(run: &PreparedRun) -> [Option<String>; 2] {
+    let (train, valid): (Vec<&[Example]>, Vec<&[Example]>) =
+        run.data().into_iter().map(|data| (data.train, data.valid)).unzip();
+    let drawn = run.settings.train_rows.is_some();
+    [(!drawn).then(|| sum_of_all(train)), Some(sum_of_all(valid))]
 }
 
 /// One sum for the rows of several tasks; that of the rows where there is one.
