@@ -5,6 +5,7 @@
 #[path = "../../peft-models/src/kernels"]
 pub mod kernels {
     pub mod cpu {
+        mod ahead;
         mod bf16;
         mod block;
         mod destination;
@@ -16,6 +17,7 @@ pub mod kernels {
         mod tile;
         #[cfg(target_arch = "x86_64")]
         mod transpose;
+        mod unwritten;
         mod view;
 
         #[cfg(test)]

@@ -7,6 +7,8 @@
 //! gated      silu(g) u, of [g | u]
 //! ```
 
+use std::mem::MaybeUninit;
+
 use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
@@ -81,6 +83,21 @@ pub(super) fn values(function: Nonlinearity, x: &[f32], out: &mut [f32]) {
     }
 }
 
+/// `out = f(x)`, and `f'(x)` in place of x: that takes less time together than apart.
+pub(super) fn values_and_slopes(
+    function: Nonlinearity,
+    x: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
+) {
+    assert_eq!(x.len(), out.len(), "a value for each");
+    match function {
+        Nonlinearity::Gelu => gelu_and_slope(x, out),
+        Nonlinearity::GeluTanh => gelu_tanh_and_slope(x, out),
+        Nonlinearity::Silu => silu_and_slope(x, out),
+        Nonlinearity::Relu => relu_and_slope(x, out),
+    }
+}
+
 /// `out = gradient f'(x)`.
 pub(super) fn gradients(function: Nonlinearity, x: &[f32], gradient: &[f32], out: &mut [f32]) {
     match function {
@@ -96,6 +113,16 @@ fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
     for (out, x) in out.iter_mut().zip(x) {
         *out = f(*x);
     }
+}
+
+/// Without a closure: one of this size would not be compiled into the loop, and so not for its vectors.
+macro_rules! both_in_place {
+    ($fma:expr, $function:ident, $x:ident, $out:ident) => {
+        for (out, x) in $out.iter_mut().zip($x) {
+            out.write(value::<{ $fma }>(Nonlinearity::$function, *x));
+            *x = slope::<{ $fma }>(Nonlinearity::$function, *x);
+        }
+    };
 }
 
 #[inline(always)]
@@ -118,6 +145,18 @@ vectorised! {
     }
     fn relu<FMA>(x: &[f32], out: &mut [f32]) {
         map(x, out, |x| value::<FMA>(Nonlinearity::Relu, x));
+    }
+    fn gelu_and_slope<FMA>(x: &mut [f32], out: &mut [MaybeUninit<f32>]) {
+        both_in_place!(FMA, Gelu, x, out);
+    }
+    fn gelu_tanh_and_slope<FMA>(x: &mut [f32], out: &mut [MaybeUninit<f32>]) {
+        both_in_place!(FMA, GeluTanh, x, out);
+    }
+    fn silu_and_slope<FMA>(x: &mut [f32], out: &mut [MaybeUninit<f32>]) {
+        both_in_place!(FMA, Silu, x, out);
+    }
+    fn relu_and_slope<FMA>(x: &mut [f32], out: &mut [MaybeUninit<f32>]) {
+        both_in_place!(FMA, Relu, x, out);
     }
     fn gelu_gradient<FMA>(x: &[f32], gradient: &[f32], out: &mut [f32]) {
         map_pairs(x, gradient, out, |x, g| g * slope::<FMA>(Nonlinearity::Gelu, x));

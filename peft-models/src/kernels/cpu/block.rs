@@ -1,6 +1,6 @@
 //! A block of a result that is being computed.
 
-use std::ops::Range;
+use std::{mem::MaybeUninit, ops::Range};
 
 use super::parallel::SharedBuffer;
 
@@ -27,24 +27,42 @@ impl Block {
     /// Initialises it with what a product is added to: a bias per column, a residual per element, or both.
     pub(super) fn start_with(&self, bias: Option<&[f32]>, residual: Option<&[f32]>) {
         let bias = bias.map(|bias| &bias[self.columns.clone()]);
-        self.each_row(|at, to| match (bias, residual.map(|r| &r[at..at + to.len()])) {
-            (Some(bias), None) => to.copy_from_slice(bias),
-            (None, Some(residual)) => to.copy_from_slice(residual),
-            (Some(bias), Some(residual)) => {
-                for (to, (bias, residual)) in to.iter_mut().zip(bias.iter().zip(residual)) {
-                    *to = bias + residual;
+        for own in self.elements() {
+            let residual = residual.map(|residual| &residual[own.clone()]);
+            // SAFETY: a block belongs to one task.
+            let to = unsafe { self.target.unwritten_slice(own) };
+            match (bias, residual) {
+                (Some(from), None) | (None, Some(from)) => {
+                    to.write_copy_of_slice(from);
                 }
+                (Some(bias), Some(residual)) => {
+                    for (to, (bias, residual)) in to.iter_mut().zip(bias.iter().zip(residual)) {
+                        to.write(bias + residual);
+                    }
+                }
+                (None, None) => to.fill(MaybeUninit::new(0.0)),
             }
-            (None, None) => {}
-        });
+        }
+    }
+
+    /// The elements of each row in the whole result.
+    fn elements(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (width, columns) = (self.width, self.columns.clone());
+        self.rows.clone().map(move |row| {
+            let start = row * width;
+            start + columns.start..start + columns.end
+        })
     }
 
     /// Calls `work` with the part of each row that belongs to the block, and where it starts in the whole result.
-    pub(super) fn each_row(&self, mut work: impl FnMut(usize, &mut [f32])) {
-        for row in self.rows.clone() {
-            let at = row * self.width + self.columns.start;
-            // SAFETY: a block belongs to one task.
-            work(at, unsafe { self.target.slice(at..at + self.columns.len()) });
+    ///
+    /// # Safety
+    ///
+    /// They have been written.
+    pub(super) unsafe fn each_row(&self, mut work: impl FnMut(usize, &mut [f32])) {
+        for own in self.elements() {
+            // SAFETY: a block belongs to one task, and the caller promises the rest.
+            work(own.start, unsafe { self.target.slice(own) });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Products with frozen matrices, spread over the cores by columns of the result.
 
+use std::mem::MaybeUninit;
+
 use super::{
     block::Block,
     frozen::Factor,
@@ -16,11 +18,16 @@ const COLUMNS: usize = 1024;
 const UPCAST: usize = 4 << 20;
 
 /// `to [M, N] = start + a b` on all cores, where b consists of several factors. `start` initialises a block of columns
-/// before the product is added to it; without it, the product is written. `finish` sees each block afterwards.
+/// before the product is added to it; without it, the product is written. `finish` sees each block afterwards. Then all of
+/// `to` has been written.
 ///
 /// The order of additions does not depend on the number of threads.
+///
+/// # Panics
+///
+/// Panics if the sizes do not fit each other, or some columns would be left out.
 pub(super) fn product_by_columns(
-    to: &mut [f32],
+    to: &mut [MaybeUninit<f32>],
     a: MatrixView<'_>,
     b: &[Factor<'_>],
     start: Option<&(dyn Fn(&Block) + Sync)>,
@@ -29,7 +36,12 @@ pub(super) fn product_by_columns(
     let m = a.rows;
     let n = b.iter().map(|factor| factor.column + factor.weight.num_columns()).max().unwrap_or(0);
     assert_eq!(to.len(), count(m.checked_mul(n)), "size of a result");
-    let target = SharedBuffer::new(to);
+    let written = b.iter().filter(|factor| factor.depth == 0).fold(0, |end, factor| {
+        assert!(factor.column <= end && factor.weight.num_rows() > 0, "columns of a product");
+        end.max(factor.column + factor.weight.num_columns())
+    });
+    assert!(written == n, "columns of a product");
+    let target = SharedBuffer::unwritten(to);
     let threads = rayon::current_num_threads();
     let num_upcast: usize = b.iter().map(|factor| factor.weight.num_upcast()).sum();
     // Whole panels, and whole blocks of matrices that are stored in blocks; both are powers of two.
@@ -82,7 +94,10 @@ mod tests {
     use peft_core::formats::gguf::TensorType;
 
     use super::{
-        super::frozen::{Frozen, backward_factors, forward_factors},
+        super::{
+            frozen::{Frozen, backward_factors, forward_factors},
+            unwritten::again,
+        },
         *,
     };
     use crate::weights::{Matrix, WeightFormat};
@@ -109,7 +124,7 @@ mod tests {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut to = vec![f32::NAN; 2 * n];
                 let left = MatrixView::by_rows(&x, 2, 5, 5);
-                pool.install(|| product_by_columns(&mut to, left, &factors, None, None));
+                pool.install(|| product_by_columns(again(&mut to), left, &factors, None, None));
                 let mut start = 0;
                 for width in &widths {
                     for (row, column) in (0..2).flat_map(|row| (0..*width).map(move |c| (row, c))) {
@@ -156,7 +171,7 @@ mod tests {
                 let x: Vec<f32> = (0..2 * inner).map(|at| number(at + 17)).collect();
                 let mut to = vec![f32::NAN; 2 * outer];
                 let left = MatrixView::by_rows(&x, 2, inner, inner);
-                product_by_columns(&mut to, left, &factors, None, None);
+                product_by_columns(again(&mut to), left, &factors, None, None);
                 for (at, found) in to.iter().enumerate() {
                     let (row, column) = (at / outer, at % outer);
                     let term = |i: usize| {

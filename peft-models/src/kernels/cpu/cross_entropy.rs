@@ -21,6 +21,7 @@ use super::{
     parallel::{change_rows, change_rows_with, elements, make_rows, part},
     simd::{exp, max_body, sum_body, vectorised},
     tensors::{floats, frozen, in_order, rows_of, tensor},
+    unwritten::again,
     view::MatrixView,
 };
 
@@ -122,7 +123,7 @@ impl Kernel for CrossEntropy {
             let states = &floats(&hidden)[start * width..(start + count) * width];
             let logits = &mut logits[..count * classes];
             let states = MatrixView::by_rows(states, count, width, width);
-            head.product(logits, states, add, None);
+            head.product(again(logits), states, add, None);
             // Per row: its loss, and the sum of its exponentials.
             let mut scores = vec![[0.0; 2]; count];
             let targets = &self.targets[start..start + count];
@@ -141,7 +142,7 @@ impl Kernel for CrossEntropy {
             let Some(back) = &back else { continue };
             let gradient = &mut gradient[start * width..(start + count) * width];
             let exponentials = MatrixView::by_rows(logits, count, classes, classes);
-            back.product(gradient, exponentials, None, None);
+            back.product(again(gradient), exponentials, None, None);
             change_rows(gradient, width, |range, rows| {
                 for (row, to) in range.zip(rows.chunks_exact_mut(width)) {
                     let target = targets[row];

@@ -1,12 +1,16 @@
 //! The frozen matrices of a layer side by side: multiplied in f32 where they lie, or as copies in bf16.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    mem::MaybeUninit,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     bf16::{self, Instructions, RightSide},
     block::Block,
     column_blocks::product_by_columns,
     frozen::{Factor, Frozen, backward_factors, forward_factors},
+    unwritten::Unwritten,
     view::MatrixView,
 };
 use crate::weights::Matrix;
@@ -106,11 +110,12 @@ impl LayerWeights {
         let factors = backward_factors(&self.matrices);
         let inputs = factors.first().map_or(0, |factor| factor.weight.num_columns());
         let outputs = self.num_outputs();
-        let mut mean = vec![0.0; inputs];
+        let mut mean = Unwritten::new(inputs);
         let each = vec![1.0 / outputs as f32; outputs];
         let each = MatrixView::by_rows(&each, 1, outputs, outputs);
-        product_by_columns(&mut mean, each, &factors, None, None);
-        mean
+        product_by_columns(mean.elements(), each, &factors, None, None);
+        // SAFETY: the product wrote it.
+        unsafe { mean.written() }
     }
 }
 
@@ -155,10 +160,10 @@ impl Multiplier<'_> {
         }
     }
 
-    /// `to [M, N] = start + a b` on all cores: see [`product_by_columns`].
+    /// `to [M, N] = start + a b` on all cores, all of it: see [`product_by_columns`].
     pub(super) fn product(
         &self,
-        to: &mut [f32],
+        to: &mut [MaybeUninit<f32>],
         a: MatrixView<'_>,
         start: Option<&(dyn Fn(&Block) + Sync)>,
         finish: Option<&(dyn Fn(&Block) + Sync)>,

@@ -11,12 +11,13 @@ use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
     super::Nonlinearity,
-    activation::{gradients, values},
+    activation::{values, values_and_slopes},
     autodiff::{Inputs, Kernel, run},
     block::Block,
     layer_weights::LayerWeights,
-    parallel::{SharedBuffer, elements, make_rows},
+    parallel::{SharedBuffer, products},
     tensors::{floats, frozen, in_order, rows_of, sizes, tensor},
+    unwritten::Unwritten,
     view::MatrixView,
 };
 
@@ -87,36 +88,45 @@ impl Kernel for Linear {
         let start =
             (bias.is_some() || residual.is_some()).then_some(&start as &(dyn Fn(&Block) + Sync));
         let a = MatrixView::by_rows(floats(&x), rows, width, width);
-        let mut z = vec![0.0; rows * outputs];
+        let mut z = Unwritten::new(rows * outputs);
         let Some(function) = self.function else {
-            weights.product(&mut z, a, start, None);
-            return (tensor(z, shape), Vec::new());
+            weights.product(z.elements(), a, start, None);
+            // SAFETY: the product wrote it.
+            return (tensor(unsafe { z.written() }, shape), Vec::new());
         };
         if !keep {
             // In place: nothing reads z again.
             let finish = |block: &Block| {
-                block.each_row(|_, z| {
+                let apply = |_, z: &mut [f32]| {
                     let mut copy = [0.0; 256];
                     for z in z.chunks_mut(copy.len()) {
                         let copy = &mut copy[..z.len()];
                         copy.copy_from_slice(z);
                         values(function, copy, z);
                     }
-                });
+                };
+                // SAFETY: the product wrote them.
+                unsafe { block.each_row(apply) };
             };
-            weights.product(&mut z, a, start, Some(&finish));
-            return (tensor(z, shape), Vec::new());
+            weights.product(z.elements(), a, start, Some(&finish));
+            // SAFETY: the product wrote it.
+            return (tensor(unsafe { z.written() }, shape), Vec::new());
         }
-        let mut y = vec![0.0; rows * outputs];
-        let target = SharedBuffer::new(&mut y);
+        let mut y = Unwritten::new(rows * outputs);
+        let target = SharedBuffer::unwritten(y.elements());
         let finish = |block: &Block| {
-            block.each_row(|at, z| {
+            let apply = |at: usize, z: &mut [f32]| {
                 // SAFETY: the elements of a block belong to one task.
-                values(function, z, unsafe { target.slice(at..at + z.len()) });
-            });
+                let y = unsafe { target.unwritten_slice(at..at + z.len()) };
+                values_and_slopes(function, z, y);
+            };
+            // SAFETY: the product wrote them.
+            unsafe { block.each_row(apply) };
         };
-        weights.product(&mut z, a, start, Some(&finish));
-        (tensor(y, shape.clone()), vec![tensor(z, shape)])
+        weights.product(z.elements(), a, start, Some(&finish));
+        // SAFETY: the product wrote it, and so did the function after each block.
+        let [y, slopes] = unsafe { [y.written(), z.written()] };
+        (tensor(y, shape.clone()), vec![tensor(slopes, shape)])
     }
 
     fn backward(
@@ -129,24 +139,19 @@ impl Kernel for Linear {
         let of_residual = wanted.get(1).is_some_and(|wanted| *wanted).then(|| gradient.clone());
         let of_x = wanted[0].then(|| {
             let (rows, outputs) = rows_of(&gradient);
-            let dz = self.function.map(|function| {
-                let z = floats(&saved[0]);
-                make_rows(rows, outputs, |range, out| {
-                    let own = elements(&range, outputs);
-                    gradients(function, &z[own.clone()], &floats(&gradient)[own], out);
-                })
-            });
+            let dz = saved.first().map(|slopes| products(floats(&gradient), floats(slopes)));
             let dz = dz.as_deref().unwrap_or_else(|| floats(&gradient));
             let weights = self.weights.backward();
             let inputs = weights.num_columns();
-            let mut dx = vec![0.0; rows * inputs];
+            let mut dx = Unwritten::new(rows * inputs);
             let dz = MatrixView::by_rows(dz, rows, outputs, outputs);
-            weights.product(&mut dx, dz, None, None);
+            weights.product(dx.elements(), dz, None, None);
             let mut shape = sizes(&gradient);
             if let Some(last) = shape.last_mut() {
                 *last = inputs;
             }
-            tensor(dx, shape)
+            // SAFETY: the product wrote it.
+            tensor(unsafe { dx.written() }, shape)
         });
         vec![of_x, of_residual]
     }

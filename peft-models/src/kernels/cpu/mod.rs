@@ -17,16 +17,17 @@
 //! | `frozen` | frozen matrices, also in fewer bits |
 //! | `view` | a matrix inside a slice |
 //! | `product`, `destination` | the product of two views, on one core, and where it goes |
-//! | `tile`, `panel`, `transpose` | what it multiplies at a time, and how that is laid out |
+//! | `tile`, `panel`, `transpose`, `ahead` | what it multiplies at a time, how that is laid out and fetched |
 //! | `dot_products` | the product of a row alone |
 //! | `column_blocks` | products with frozen matrices, on all cores |
 //! | `block` | a block of such a product |
 //! | `bf16` | products in bf16 |
 //! | `layer_weights` | the matrices of a layer, multiplied in f32 or in bf16 |
 //! | `lanes` | the cores as workers that compute slices of a batch side by side |
-//! | `parallel`, `simd`, `tensors` | threads, vector instructions, slices of tensors |
+//! | `parallel`, `simd`, `tensors`, `unwritten` | threads, vector instructions, slices of tensors, memory for results |
 
 mod activation;
+mod ahead;
 mod attention;
 mod autodiff;
 // No other processor has instructions for it yet.
@@ -56,6 +57,7 @@ mod tests;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
+mod unwritten;
 mod view;
 
 pub use cross_entropy::logit_rows_at_once;

@@ -1,8 +1,7 @@
 //! Columns of a matrix laid out term by term, as tiles read them.
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-use std::ops::Range;
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use super::{simd::Level, tile::MOST_COLUMNS, view::MatrixView};
 #[cfg(target_arch = "x86_64")]
@@ -18,22 +17,6 @@ pub(super) const WIDTH: usize = MOST_COLUMNS;
 #[derive(Clone, Copy, Debug)]
 #[repr(align(128))]
 struct Line([f32; WIDTH]);
-
-/// Fetches some of the terms of the first 32 columns of a matrix into the second cache, if its rows are stored in order: each is
-/// then in memory of its own, far from the last, which a processor does not foresee. Columns in order it does.
-#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-pub(super) fn prefetch_rows(columns: MatrixView<'_>, terms: Range<usize>) {
-    #[cfg(target_arch = "x86_64")]
-    if columns.column_stride == 1 {
-        for term in terms {
-            let row = columns.data.as_ptr().wrapping_add(term * columns.row_stride);
-            for line in (0..WIDTH).step_by(LANES) {
-                // SAFETY: this reads nothing; where there is no memory, it does nothing.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>(row.wrapping_add(line).cast()) };
-            }
-        }
-    }
-}
 
 /// Up to 32 columns of a matrix, term by term. Columns that the matrix does not have are zero, or what was there.
 #[derive(Debug, Default)]

@@ -1,10 +1,10 @@
 //! Work on all cores, in tasks that write to disjoint parts of one buffer.
 
-use std::ops::Range;
+use std::{mem::MaybeUninit, ops::Range};
 
 use rayon::prelude::*;
 
-use super::{destination::Destination, view::count};
+use super::{destination::Destination, unwritten::Unwritten, view::count};
 
 /// The number of elements that is worth a thread.
 const GRAIN: usize = 16 * 1024;
@@ -18,6 +18,22 @@ pub(super) fn make_rows(
     let mut out = vec![0.0; count(rows.checked_mul(width))];
     change_rows(&mut out, width, |range, rows| work(range, rows));
     out
+}
+
+/// `a b`, element by element, on all cores.
+pub(super) fn products(a: &[f32], b: &[f32]) -> Vec<f32> {
+    assert_eq!(a.len(), b.len(), "one for each");
+    let mut out = Unwritten::new(a.len());
+    let worth = (a.len() / GRAIN).clamp(1, rayon::current_num_threads());
+    let each = a.len().div_ceil(worth).max(1);
+    let parts = out.elements().par_chunks_mut(each);
+    parts.zip(a.par_chunks(each).zip(b.par_chunks(each))).for_each(|(out, (a, b))| {
+        for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
+            out.write(a * b);
+        }
+    });
+    // SAFETY: all three are of one length.
+    unsafe { out.written() }
 }
 
 /// Changes rows of `width` elements on all cores: each call of `work` is given a range of rows.
@@ -86,16 +102,35 @@ impl SharedBuffer {
         Self { start: buffer.as_mut_ptr(), len: buffer.len() }
     }
 
+    pub(super) fn unwritten(buffer: &mut [MaybeUninit<f32>]) -> Self {
+        Self { start: buffer.as_mut_ptr().cast(), len: buffer.len() }
+    }
+
     /// The elements of a range.
     ///
     /// # Safety
     ///
-    /// The buffer is alive, and nothing else accesses these elements meanwhile.
+    /// The buffer is alive, these elements have been written, and nothing else accesses them meanwhile.
     #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn slice<'a>(self, range: Range<usize>) -> &'a mut [f32] {
         assert!(range.start <= range.end && range.end <= self.len);
         // SAFETY: the range is inside the buffer; the rest is the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+
+    /// The elements of a range, to be written.
+    ///
+    /// # Safety
+    ///
+    /// The buffer is alive, and nothing else accesses these elements meanwhile.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn unwritten_slice<'a>(
+        self,
+        range: Range<usize>,
+    ) -> &'a mut [MaybeUninit<f32>] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start).cast(), range.len()) }
     }
 
     /// The elements of `offset..offset + len`, of which a product writes its rows, `row_stride` apart.

@@ -13,9 +13,10 @@
 use std::cell::RefCell;
 
 use super::{
+    ahead::Ahead,
     destination::Destination,
     dot_products::dot_products,
-    panel::{Panel, WIDTH, prefetch_rows},
+    panel::{Panel, WIDTH},
     parallel::part,
     tile::{MOST_COLUMNS, MOST_ROWS, Tile, Tiles},
     view::{MatrixView, span},
@@ -116,13 +117,11 @@ unsafe fn add_terms(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>, panel
         } else {
             (panel.set(columns), WIDTH)
         };
-        // A part of it with each tile, so that laying it out does not wait for memory.
+        // A part of the next one is fetched with each tile, so that laying it out does not wait for memory.
         let next = (parts > 1 && column + WIDTH < n).then(|| b.columns(column + WIDTH..n));
         for index in 0..parts {
             let rows = part(m, parts, index);
-            if let Some(next) = next {
-                prefetch_rows(next, part(depth, parts, index));
-            }
+            let mut ahead = next.map_or(Ahead::NOTHING, |next| Ahead::part(next, parts, index));
             for within in (0..width).step_by(tiles.columns) {
                 // SAFETY: these rows and columns are inside, as was checked.
                 unsafe {
@@ -135,6 +134,7 @@ unsafe fn add_terms(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>, panel
                         to: to.start.add(rows.start * to.row_stride + column + within),
                         to_stride: to.row_stride,
                         accumulate: to.accumulate,
+                        ahead: std::mem::replace(&mut ahead, Ahead::NOTHING),
                     };
                     match width - within {
                         left if left < tiles.columns => {

@@ -3,7 +3,10 @@
 //! Each term is added in order, `sum = a b + sum`, fused where the machine can. So the bits of a sum depend on its
 //! terms alone, on neither the size of the tile nor its place in the product.
 
-use super::simd::{Level, PORTABLE_FMA, mul_add};
+use super::{
+    ahead::{Ahead, TERMS, fetch_soon},
+    simd::{Level, PORTABLE_FMA, mul_add},
+};
 
 /// The most rows that a tile has on any machine.
 pub(super) const MOST_ROWS: usize = 12;
@@ -28,6 +31,8 @@ pub(super) struct Tile {
     pub to_stride: usize,
     /// Whether the sums are added to what is there.
     pub accumulate: bool,
+    /// What is fetched meanwhile.
+    pub ahead: Ahead,
 }
 
 /// Tiles of as many columns, with the instructions of this machine.
@@ -84,19 +89,27 @@ unsafe fn multiply<const FMA: bool, const M: usize, const N: usize>(tile: &Tile)
     let [row, term] = tile.left_strides;
     let mut sums = [[0.0f32; N]; M];
     let (mut left, mut right) = (tile.left, tile.right);
-    for _ in 0..tile.depth {
-        // SAFETY: this term of all columns and rows is in memory.
-        let columns = unsafe { right.cast::<[f32; N]>().read_unaligned() };
-        for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: as above.
-            let value = unsafe { *left.add(i * row) };
-            for (sum, column) in sums.iter_mut().zip(&columns) {
-                *sum = mul_add::<FMA>(value, *column, *sum);
-            }
+    let mut ahead = tile.ahead;
+    for (index, first) in (0..tile.depth).step_by(TERMS).enumerate() {
+        ahead.fetch();
+        if index < M {
+            // A row of the result, so that writing it does not wait.
+            fetch_soon::<N>(tile.to.wrapping_add(index * tile.to_stride));
         }
-        // Beyond the last term they are not read.
-        left = left.wrapping_add(term);
-        right = right.wrapping_add(tile.right_stride);
+        for _ in first..tile.depth.min(first + TERMS) {
+            // SAFETY: this term of all columns and rows is in memory.
+            let columns = unsafe { right.cast::<[f32; N]>().read_unaligned() };
+            for (i, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let value = unsafe { *left.add(i * row) };
+                for (sum, column) in sums.iter_mut().zip(&columns) {
+                    *sum = mul_add::<FMA>(value, *column, *sum);
+                }
+            }
+            // Beyond the last term they are not read.
+            left = left.wrapping_add(term);
+            right = right.wrapping_add(tile.right_stride);
+        }
     }
     for (i, sums) in sums.iter_mut().enumerate() {
         // SAFETY: this row of the result belongs to the caller, and is initialised if it is read.

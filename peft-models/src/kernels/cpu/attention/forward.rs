@@ -1,6 +1,6 @@
 //! The forward pass.
 
-use std::ops::Range;
+use std::{mem::MaybeUninit, ops::Range};
 
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
@@ -11,6 +11,7 @@ use super::{
         parallel::SharedBuffer,
         product::product_by_tiles,
         tensors::{memory, tensor},
+        unwritten::Unwritten,
         view::MatrixView,
     },
     frozen_inputs::Attention,
@@ -29,9 +30,9 @@ pub(super) fn forward(
     let (plan, tensors) = Plan::new(kernel, inputs);
     let data: Vec<&[f32]> = tensors.iter().map(memory).collect();
     let Plan { b, n, s, d, .. } = plan;
-    let mut out = vec![0.0; b * s * n * d];
+    let mut out = Unwritten::new(b * s * n * d);
     let mut moments = vec![0.0; b * n * s * 2];
-    let targets = (SharedBuffer::new(&mut out), SharedBuffer::new(&mut moments));
+    let targets = (SharedBuffer::unwritten(out.elements()), SharedBuffer::new(&mut moments));
     let of_batch = |batch| {
         let blocks = plan.blocks(batch).iter();
         (0..n).flat_map(move |head| blocks.clone().map(move |block| (batch, head, block)))
@@ -43,7 +44,8 @@ pub(super) fn forward(
             Pass { scale: kernel.scale, plan: &plan, data: &data, targets, batch, head, keys };
         pass.block(queries.clone(), products);
     });
-    let out = tensor(out, [b, s, n * d]);
+    // SAFETY: the blocks of each head wrote theirs, which together are all queries.
+    let out = tensor(unsafe { out.written() }, [b, s, n * d]);
     if !keep {
         return (out, Vec::new());
     }
@@ -101,6 +103,14 @@ impl Pass<'_> {
             let to = self.targets.0.destination(start, span, output.row, index > 0);
             // SAFETY: these queries of this head belong to this task alone.
             unsafe { product_by_tiles(to, weights, value) };
+        }
+        if columns == 0 {
+            // Nothing to see, and nothing written.
+            for query in queries {
+                let at = output.at(batch, head, query);
+                // SAFETY: as above.
+                unsafe { self.targets.0.unwritten_slice(at..at + d) }.fill(MaybeUninit::new(0.0));
+            }
         }
     }
 

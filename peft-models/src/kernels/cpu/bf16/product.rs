@@ -1,5 +1,7 @@
 //! The product of a matrix with a frozen one, both rounded to bf16, on all cores.
 
+use std::mem::MaybeUninit;
+
 use super::{
     super::{
         block::Block,
@@ -65,7 +67,8 @@ impl Unit {
 }
 
 /// `to [M, N] = start + a b` on all cores, with a and b rounded to bf16 and sums in f32. `start` initialises a block
-/// before the product is added to it; without it, the product is written. `finish` sees each block afterwards.
+/// before the product is added to it; without it, the product is written. `finish` sees each block afterwards. Then all of
+/// `to` has been written.
 ///
 /// The order of additions depends on neither the number of threads nor that of rows.
 ///
@@ -74,7 +77,7 @@ impl Unit {
 /// Panics if the sizes do not fit each other, or the machine does not have the instructions.
 pub(in super::super) fn product(
     instructions: Instructions,
-    to: &mut [f32],
+    to: &mut [MaybeUninit<f32>],
     a: MatrixView<'_>,
     b: &RightSide,
     start: Option<&(dyn Fn(&Block) + Sync)>,
@@ -87,7 +90,11 @@ pub(in super::super) fn product(
     if to.is_empty() {
         return;
     }
-    let target = SharedBuffer::new(to);
+    if a.columns == 0 {
+        // There is no piece that would write it.
+        to.fill(MaybeUninit::new(0.0));
+    }
+    let target = SharedBuffer::unwritten(to);
     let left = LeftSide::new(a);
     let threads = rayon::current_num_threads();
     let panels = n.div_ceil(PANEL);
@@ -172,20 +179,18 @@ unsafe fn multiply_edge(
     [rows, columns]: [usize; 2],
 ) {
     let mut whole = [0.0f32; ROWS * PANEL];
-    // SAFETY: `destination` checked that they are in its buffer; the rest is the caller's promise. References live no
-    // longer than a row is copied.
-    let row = |index: usize| unsafe {
-        std::slice::from_raw_parts_mut(result.start.add(index * result.row_stride), columns)
-    };
+    let row = |index: usize| result.start.wrapping_add(index * result.row_stride);
     if piece.accumulate {
         for (index, whole) in whole.chunks_mut(PANEL).take(rows).enumerate() {
-            whole[..columns].copy_from_slice(row(index));
+            // SAFETY: `destination` checked that they are in its buffer; the rest is the caller's promise.
+            unsafe { row(index).copy_to_nonoverlapping(whole.as_mut_ptr(), columns) };
         }
     }
     let inside = Piece { to: whole.as_mut_ptr(), row_stride: PANEL, ..*piece };
     // SAFETY: there is memory for two tiles downwards and across.
     unsafe { unit.multiply(&inside, rows) };
     for (index, whole) in whole.chunks(PANEL).take(rows).enumerate() {
-        row(index).copy_from_slice(&whole[..columns]);
+        // SAFETY: as above.
+        unsafe { row(index).copy_from_nonoverlapping(whole.as_ptr(), columns) };
     }
 }

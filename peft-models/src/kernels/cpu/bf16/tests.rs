@@ -3,7 +3,7 @@
 use rayon::ThreadPoolBuilder;
 
 use super::{
-    super::{block::Block, view::MatrixView},
+    super::{block::Block, unwritten::again, view::MatrixView},
     Instructions, RightSide, product, round,
 };
 
@@ -79,14 +79,15 @@ fn check(instructions: Instructions, [m, k, n]: [usize; 3]) {
         for add in [false, true] {
             let mut to = vec![f32::NAN; m * n];
             let start = |block: &Block| {
-                block.each_row(|at, to| {
-                    to.iter_mut().zip(at..).for_each(|(to, at)| *to = number(at + 5));
-                });
+                let numbers: Vec<f32> = (0..m * n).map(|at| number(at + 5)).collect();
+                block.start_with(None, Some(&numbers));
             };
             let start = add.then_some(&start as &(dyn Fn(&Block) + Sync));
-            let finish =
-                |block: &Block| block.each_row(|_, to| to.iter_mut().for_each(|to| *to *= 2.0));
-            product(instructions, &mut to, a, &packed, start, Some(&finish));
+            let finish = |block: &Block| {
+                // SAFETY: the product wrote them.
+                unsafe { block.each_row(|_, to| to.iter_mut().for_each(|to| *to *= 2.0)) };
+            };
+            product(instructions, again(&mut to), a, &packed, start, Some(&finish));
             let step = if m * n * k > 100_000 { 61 } else { 1 };
             for at in (0..m * n).step_by(step) {
                 let (row, column) = (at / n, at % n);
@@ -114,7 +115,7 @@ fn results_depend_on_neither_threads_nor_other_rows() {
         let run = |rows: std::ops::Range<usize>| {
             let mut to = vec![0.0; rows.len() * n];
             let a = MatrixView::by_rows(&a[rows.start * k..], rows.len(), k, k);
-            product(instructions, &mut to, a, &packed, None, None);
+            product(instructions, again(&mut to), a, &packed, None, None);
             to
         };
         let whole = run(0..m);
@@ -150,7 +151,8 @@ fn sizes_that_do_not_fit_are_refused() {
         for (rows, columns, len) in [(8, 7, 64), (8, 8, 63), (7, 8, 64)] {
             let a = MatrixView::by_rows(&data, rows, columns, columns);
             let mut to = vec![0.0; len];
-            let run = AssertUnwindSafe(|| product(instructions, &mut to, a, &packed, None, None));
+            let run =
+                AssertUnwindSafe(|| product(instructions, again(&mut to), a, &packed, None, None));
             assert!(catch_unwind(run).is_err(), "{rows} {columns} {len}");
         }
     }
