@@ -155,6 +155,7 @@ fn keep_quiet_about_panics_that_become_errors() {
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     keep_quiet_about_panics_that_become_errors();
+    signals::survive_file_size_limit();
     // A command line that makes no sense is told in the right colours, too.
     manners::set(manners::asked(args_os()), false, false);
     match parsed().and_then(|program| program.map_or(Ok(()), |program| program.run())) {
