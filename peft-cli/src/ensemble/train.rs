@@ -97,7 +97,11 @@ impl Ensemble {
         let shared = Shared::default();
         let already = there.iter().filter(|there| matches!(there, There::Ended(_))).count();
         if already < count {
-            let first = PreparedRun::sharing(plan.runs[0].settings.clone(), &device, &shared)?;
+            let first = plan.runs[0].settings.clone();
+            let first = match resume {
+                true => PreparedRun::resumed(first, &device, &shared)?,
+                false => PreparedRun::sharing(first, &device, &shared)?,
+            };
             if first.problem_type().has_values() {
                 let message =
                     format!("not used by {}: a vote chooses one class a row", first.problem_type());

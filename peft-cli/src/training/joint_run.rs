@@ -22,7 +22,6 @@ use super::{
     opening::Epoch,
     prepared::{PreparedRun, TaskRun, TrainedRun, outcome_of, set_intervals},
     shared::Shared,
-    started_from::StartedFrom,
 };
 use crate::{
     encoding::check_lengths,
@@ -115,6 +114,7 @@ impl PreparedRun {
             sum: first.sum.clone(),
             tasks: prepared,
             mixing,
+            recorded_start: None,
             settings,
         })
     }
@@ -150,21 +150,17 @@ impl PreparedRun {
             of_tasks.adapters(&outcome.trainable, outcome.metrics.as_ref(), model, &context)?;
         self.note_other_weights(made.shared.config.own.base_sha256.as_deref());
         let names = self.tasks.iter().map(|task| task.name.clone());
-        let started_from = self.started_from();
+        // Each task began with a head of its own.
+        let started_from = self.started_from(None);
         let trained = outcome_of(outcome, made.shared, started_from, trained_parameters, seconds);
         Ok(TrainedRun { tasks: names.zip(made.tasks).collect(), ..trained })
     }
 
     /// What the shared virtual tokens remember of their training.
     fn recipe_of_tasks(&self, trained_parameters: usize) -> Value {
-        let mut recipe = self.recipe(trained_parameters, self.started_from().as_ref());
+        let mut recipe = self.recipe(trained_parameters, self.started_from(None).as_ref());
         recipe[TASKS] = json!(self.task_names());
         recipe
-    }
-
-    /// The adapter that gave the virtual tokens; each task began with a head of its own.
-    fn started_from(&self) -> Option<StartedFrom> {
-        StartedFrom::of(self.start_adapter.as_ref(), None)
     }
 
     fn task_names(&self) -> Vec<&str> {
@@ -174,7 +170,7 @@ impl PreparedRun {
     /// The tasks as the training loop takes them.
     pub(super) fn joint_tasks(&self, trained_parameters: usize) -> Joint<'_> {
         let recipe_of = |task: &TaskRun| {
-            let mut recipe = task.run.recipe(trained_parameters, self.started_from().as_ref());
+            let mut recipe = task.run.recipe(trained_parameters, self.started_from(None).as_ref());
             recipe[TASKS] = json!(self.task_names());
             recipe[TASK_NAME] = json!(task.name);
             recipe

@@ -10,6 +10,7 @@
 //! | `class_weights` | how much each class counts in the loss |
 //! | [`head`] | the head it starts with |
 //! | [`started_from`] | the adapter that it started from |
+//! | `resumed` | a run that goes on without the folder of that adapter |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
@@ -44,6 +45,7 @@ pub mod opening;
 pub mod overwrite;
 pub mod prepared;
 pub mod progress;
+mod resumed;
 pub mod run_folder;
 pub mod run_numbers;
 pub mod run_result;

@@ -30,7 +30,7 @@ use super::{
     method_builder::{MethodBuilder, Trained},
     opening::{Epoch, Opening},
     shared::{ReadRows, Shared},
-    started_from::{STARTED_FROM, StartedFrom},
+    started_from::{HeadSource, STARTED_FROM, StartedFrom},
 };
 use crate::{
     encoding::{SORTED_LABELS, check_lengths},
@@ -81,6 +81,8 @@ pub struct PreparedRun {
     pub(super) tasks: Vec<TaskRun>,
     /// How they are mixed.
     pub(super) mixing: Mixing,
+    /// What a run that goes on remembers of its start: the adapter here is then that of its checkpoint.
+    pub(super) recorded_start: Option<StartedFrom>,
 }
 
 /// A task of a joint run.
@@ -211,6 +213,7 @@ impl PreparedRun {
             sum,
             tasks: Vec::new(),
             mixing: Mixing::default(),
+            recorded_start: None,
         })
     }
 
@@ -249,6 +252,7 @@ impl PreparedRun {
             sum: Arc::default(),
             tasks: Vec::new(),
             mixing: Mixing::default(),
+            recorded_start: None,
             settings,
         })
     }
@@ -297,7 +301,7 @@ impl PreparedRun {
         check_lengths(budget, &self.train, 0)?;
         check_lengths(budget, &self.valid, 0)?;
         let (head, source) = self.head()?.unzip();
-        let started_from = StartedFrom::of(self.start_adapter.as_ref(), source);
+        let started_from = self.started_from(source);
         let trainable = Trainable::new(method, head);
         let trained_parameters = trainable.num_params();
         let recipe = self.recipe(trained_parameters, started_from.as_ref());
@@ -311,6 +315,12 @@ impl PreparedRun {
         let adapter = adapter_of(&outcome.trainable, model, &about)?;
         let seconds = clock.elapsed().as_secs_f64();
         Ok(outcome_of(outcome, adapter, started_from, trained_parameters, seconds))
+    }
+
+    /// What it remembers of the adapter that it started from, and of its head.
+    pub(super) fn started_from(&self, head: Option<HeadSource>) -> Option<StartedFrom> {
+        let recorded = self.recorded_start.clone();
+        recorded.or_else(|| StartedFrom::of(self.start_adapter.as_ref(), head))
     }
 
     /// What the training loop is told beside settings and rows.
