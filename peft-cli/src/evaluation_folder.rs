@@ -25,6 +25,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     compare::Run,
+    encoding::label_list,
     error::{CliError, CliResult},
     locate,
     output::{is_read, is_same_file},
@@ -257,7 +258,7 @@ impl Evaluated<'_> {
     fn settings(&self) -> Result<Settings> {
         let UseArgs { model, base_weights, compute, .. } = self.model;
         let (text, fields) = (self.text, &self.text.fields);
-        let names = self.session.labels.as_ref().map(|labels| labels.names().join(","));
+        let names = self.session.labels.as_ref().map(label_list);
         let mut settings = Settings {
             model: Some(model.clone()),
             task: Some(self.session.task()?),

@@ -73,7 +73,7 @@ pub struct EvalArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
-    /// Class names in order, separated by commas.
+    /// Class names in order, separated by commas, or as a JSON list.
     #[arg(
         long,
         value_name = "LIST",

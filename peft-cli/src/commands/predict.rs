@@ -68,7 +68,7 @@ pub struct PredictArgs {
     model: UseArgs,
     #[command(flatten)]
     rows: TextArgs,
-    /// Class names in order, separated by commas.
+    /// Class names in order, separated by commas, or as a JSON list.
     #[arg(
         long,
         value_name = "LIST",

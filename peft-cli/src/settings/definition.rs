@@ -363,7 +363,8 @@ settings! {
     #[arg(long, value_name = "TYPE", help_heading = "Data", value_parser = parse_value::<ProblemType>,
         show_default = "that of the model, otherwise one class")]
     problem_type: ProblemType,
-    /// Class names in order, separated by commas; for language models the texts that targets can be.
+    /// Class names in order, separated by commas, or as a JSON list where they have commas; for language models the texts
+    /// that targets can be.
     #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Data",
         show_default = "those in the rows, sorted; for language models none")]
     labels: String,
