@@ -178,7 +178,7 @@ impl Evaluated<'_> {
     fn described(&self) -> Result<(Settings, RunResult)> {
         let scores: Map<String, Value> =
             self.metrics.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-        let (count, shots) = (self.shots.0.shots, self.shots.0);
+        let (count, shots) = (self.shots.0.count(), self.shots.0);
         let result = RunResult {
             ending: Ending::Finished,
             best_metric: Some(self.best_metric()?),

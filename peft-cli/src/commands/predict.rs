@@ -168,7 +168,7 @@ impl PredictArgs {
             let message = format!("not used by {task}, whose head chooses among classes");
             return Err(Error::setting("--rank-classes", message).into());
         }
-        if self.shots.shots > 0 && task.has_head() {
+        if self.shots.count() > 0 && task.has_head() {
             let message = format!("not used by {task}: examples are for language models");
             return Err(Error::setting("--shots", message).into());
         }
