@@ -105,8 +105,13 @@ pub fn quoted(path: &Path) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./@:=+,%".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
         true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+        false => in_quotes(&text),
     }
+}
+
+/// A text in quotes, as a shell takes it, whatever it is.
+pub fn in_quotes(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Whether two paths lead to one file.
