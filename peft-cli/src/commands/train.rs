@@ -18,7 +18,7 @@ use crate::{
     error::{CliError, CliResult},
     output,
     recipes::{
-        layer::{complete, explain},
+        layer::{complete, explain, on_file},
         named::Recipe,
     },
     report::ended,
@@ -94,7 +94,7 @@ pub struct TrainArgs {
 pub fn run(mut args: TrainArgs) -> CliResult {
     let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        given = given.or(file::load(path).map_err(in_config)?);
+        given = on_file(given, &file::load(path).map_err(in_config)?, path);
     }
     if args.print {
         return print_recipe(given, args.json);
