@@ -42,6 +42,7 @@
 //! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
 //! | [`demo`] | the built-in model and the world it was trained on |
 //! | [`output`] | results on stdout, notes on stderr, tables |
+//! | [`owned_files`] | files of an adapter, a run or a model, over which no results are written |
 //! | [`row_output`] | rows of results, written as they are made |
 //! | [`nearest`] | the name that was probably meant |
 //! | [`usage`] | what is said of a command line that makes no sense |
@@ -82,6 +83,7 @@ pub mod message;
 pub mod model_dir;
 pub mod nearest;
 pub mod output;
+pub mod owned_files;
 pub mod paths;
 pub mod predictions;
 pub mod program;
