@@ -228,7 +228,7 @@ impl Evaluated<'_> {
                 valid_split: None,
                 metrics_file: None,
                 out: None,
-                ..run.settings
+                ..run.settings_in_full()
             };
             let result = RunResult {
                 step: run.steps,
