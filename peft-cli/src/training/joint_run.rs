@@ -9,9 +9,9 @@ use std::{
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
-    ContextBudget, Mode, PeftMethod, Result,
+    Head, PeftMethod, Result,
     adapter::FolderLock,
-    text::{Encoded, FoundFields},
+    text::FoundFields,
     train::{self, Joint, Mixing, Observer, Trainable, train_joint},
 };
 use serde_json::{Value, json};
@@ -24,7 +24,6 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    encoding::check_lengths,
     error::{CliError, CliResult},
     flags::choices::MIXING,
     output::grouped,
@@ -128,17 +127,11 @@ impl PreparedRun {
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
         let model = self.base.model.as_ref();
-        let budget =
-            ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
-        let mut heads = Vec::with_capacity(self.tasks.len());
-        for task in &self.tasks {
-            let lengths = |rows: &Encoded| check_lengths(budget, rows, 0);
-            lengths(&task.run.train)
-                .and_then(|()| lengths(&task.run.valid))
-                .map_err(|error| in_task(&task.name, error))?;
+        let head = |task: &TaskRun| -> Result<Option<Head>> {
             let head = task.run.head().map_err(|error| in_task(&task.name, error))?;
-            heads.push(head.map(|(head, _)| head));
-        }
+            Ok(head.map(|(head, _)| head))
+        };
+        let heads = self.tasks.iter().map(head).collect::<Result<Vec<_>>>()?;
         let trainable = Trainable::joint(method, heads);
         let trained_parameters = trainable.num_params();
         let context = self.context(out, resume, self.recipe_of_tasks(trained_parameters))?;

@@ -39,7 +39,7 @@ use crate::{
     hub,
     model_dir::ModelDir,
     output,
-    settings::{Settings, resolve::check_uses, train_config::train_config},
+    settings::{Settings, joint::in_task, resolve::check_uses, train_config::train_config},
     tasks::task_file::{GROUP, METRICS, STEPS, TaskFile},
 };
 
@@ -292,14 +292,11 @@ impl PreparedRun {
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
+        self.check_lengths(&method)?;
         if self.is_joint() {
             return self.train_tasks(method, out, resume, observer);
         }
         let model = self.base.model.as_ref();
-        let budget =
-            ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
-        check_lengths(budget, &self.train, 0)?;
-        check_lengths(budget, &self.valid, 0)?;
         let (head, source) = self.head()?.unzip();
         let started_from = self.started_from(source);
         let trainable = Trainable::new(method, head);
@@ -315,6 +312,23 @@ impl PreparedRun {
         let adapter = adapter_of(&outcome.trainable, model, &about)?;
         let seconds = clock.elapsed().as_secs_f64();
         Ok(outcome_of(outcome, adapter, started_from, trained_parameters, seconds))
+    }
+
+    /// Checks that its rows, those of each task of a joint run, fit the model beside the virtual tokens.
+    fn check_lengths<M: PeftMethod>(&self, method: &M) -> Result<()> {
+        let virtual_tokens = method.fold().virtual_tokens(Mode::Evaluate);
+        let budget = ContextBudget::new(self.base.model.spec(), &virtual_tokens);
+        let of = |run: &Self| {
+            check_lengths(budget, &run.train, 0).and_then(|()| check_lengths(budget, &run.valid, 0))
+        };
+        match self.is_joint() {
+            true => {
+                let named =
+                    |task: &TaskRun| of(&task.run).map_err(|error| in_task(&task.name, error));
+                self.tasks.iter().try_for_each(named)
+            }
+            false => of(self),
+        }
     }
 
     /// What it remembers of the adapter that it started from, and of its head.
