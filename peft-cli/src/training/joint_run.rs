@@ -20,8 +20,9 @@ use super::{
     file_names::{TASK_NAME, TASKS},
     inputs::start_adapter,
     opening::Epoch,
-    prepared::{PreparedRun, TaskRun, TrainedRun, outcome_of, set_intervals},
+    prepared::{PreparedRun, TaskRun, set_intervals},
     shared::Shared,
+    trained::{TrainedRun, outcome_of},
 };
 use crate::{
     error::{CliError, CliResult},
