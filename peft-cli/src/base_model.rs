@@ -103,8 +103,8 @@ pub fn note_other_name(
     ));
 }
 
-/// Whether a folder's name is none of a model: `model`, `checkpoint-500`, a hash.
-fn says_nothing(name: &str) -> bool {
+/// Whether a folder's name, in lower case, is none of a model: `model`, `checkpoint-500`, a hash.
+pub(crate) fn says_nothing(name: &str) -> bool {
     const SHORTEST_HASH: usize = 7;
     let is_hash = name.len() >= SHORTEST_HASH && name.chars().all(|c| c.is_ascii_hexdigit());
     let letters = name.trim_end_matches(|c: char| c.is_ascii_digit() || "-_".contains(c));

@@ -10,7 +10,7 @@ use peft_core::{
     formats::read,
     text::{ChatSource, Clock, Encoded, FieldNames, Template},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Flags that ask texts instead of continuing them.
 #[derive(Args, Clone, Debug, Default)]
@@ -69,13 +69,34 @@ pub fn check_problem_type(task: Task) -> Result<()> {
     }
 }
 
-/// The class names of `--labels`.
+/// How a list begins that is JSON: names in it may have commas.
+const JSON_LIST: &str = "[\"";
+
+/// The class names of `--labels`: separated by commas, or a JSON list.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] for an empty name, or one given twice.
+/// [`Error::Setting`] for an empty name, one given twice, or a JSON list that is none.
 pub fn parse_labels(list: &str) -> Result<Labels> {
-    Labels::from_list(list.split(',').map(|name| name.trim().to_string()).collect())
+    if !list.trim_start().starts_with(JSON_LIST) {
+        return Labels::from_list(list.split(',').map(|name| name.trim().to_string()).collect());
+    }
+    let names = serde_json::from_str(list).map_err(|error| {
+        let message = format!(
+            "found {list}, expected names separated by commas, or a JSON list of them such as [\"a, b\", \"c\"]: {error}"
+        );
+        Error::setting("labels", message)
+    })?;
+    Labels::from_list(names)
+}
+
+/// Class names as [`parse_labels`] reads them.
+pub fn label_list(labels: &Labels) -> String {
+    let list = labels.names().join(",");
+    match parse_labels(&list).is_ok_and(|read| read == *labels) {
+        true => list,
+        false => json!(labels.names()).to_string(),
+    }
 }
 
 /// What rows are cut to, in tokens.
@@ -200,6 +221,7 @@ pub fn check_lengths(budget: ContextBudget, rows: &Encoded, new_tokens: usize) -
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -209,5 +231,26 @@ mod tests {
         let error = stored_labels(twice, "adapter").map_err(|error| error.to_string());
         let expected = "the labels of the adapter: `a` is both label 0 and label 1";
         assert_eq!(error.err().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn names_with_commas_are_a_json_list() {
+        let of = |names: &[&str]| {
+            Labels::from_list(names.iter().map(ToString::to_string).collect()).unwrap()
+        };
+        for (names, list) in [
+            (&["no", "yes"][..], "no,yes"),
+            (&["a, b", "c"], r#"["a, b","c"]"#),
+            (&[" a", "c"], r#"[" a","c"]"#),
+            (&["[\"a", "c"], r#"["[\"a","c"]"#),
+            (&["[1]", "say \"x\""], "[1],say \"x\""),
+        ] {
+            let labels = of(names);
+            assert_eq!(label_list(&labels), list);
+            assert_eq!(parse_labels(list).unwrap(), labels);
+        }
+        assert_eq!(parse_labels(" [\"a\"]").unwrap(), of(&["a"]));
+        let message = parse_labels("[\"a, b\"").unwrap_err().to_string();
+        assert!(message.contains("or a JSON list of them"), "{message}");
     }
 }

@@ -25,6 +25,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     compare::Run,
+    encoding::label_list,
     error::{CliError, CliResult},
     locate,
     output::{is_read, is_same_file},
@@ -177,7 +178,7 @@ impl Evaluated<'_> {
     fn described(&self) -> Result<(Settings, RunResult)> {
         let scores: Map<String, Value> =
             self.metrics.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-        let (count, shots) = (self.shots.0.shots, self.shots.0);
+        let (count, shots) = (self.shots.0.count(), self.shots.0);
         let result = RunResult {
             ending: Ending::Finished,
             best_metric: Some(self.best_metric()?),
@@ -227,7 +228,7 @@ impl Evaluated<'_> {
                 valid_split: None,
                 metrics_file: None,
                 out: None,
-                ..run.settings
+                ..run.settings_in_full()
             };
             let result = RunResult {
                 step: run.steps,
@@ -257,7 +258,7 @@ impl Evaluated<'_> {
     fn settings(&self) -> Result<Settings> {
         let UseArgs { model, base_weights, compute, .. } = self.model;
         let (text, fields) = (self.text, &self.text.fields);
-        let names = self.session.labels.as_ref().map(|labels| labels.names().join(","));
+        let names = self.session.labels.as_ref().map(label_list);
         let mut settings = Settings {
             model: Some(model.clone()),
             task: Some(self.session.task()?),

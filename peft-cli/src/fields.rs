@@ -66,6 +66,11 @@ impl FieldArgs {
     }
 }
 
+/// The settings that name the fields of a row.
+pub fn setting_names() -> impl Iterator<Item = &'static str> + Clone {
+    Role::ALL.into_iter().map(Role::setting)
+}
+
 /// The names of those roles that have one.
 pub fn given<const N: usize>(names: [(Role, &Option<String>); N]) -> FieldNames {
     names.into_iter().filter_map(|(role, name)| Some((role, name.clone()?))).collect()

@@ -42,6 +42,7 @@
 //! | [`locate`] | the folder of a model or an adapter, downloaded if necessary |
 //! | [`demo`] | the built-in model and the world it was trained on |
 //! | [`output`] | results on stdout, notes on stderr, tables |
+//! | [`owned_files`] | files of an adapter, a run or a model, over which no results are written |
 //! | [`row_output`] | rows of results, written as they are made |
 //! | [`nearest`] | the name that was probably meant |
 //! | [`usage`] | what is said of a command line that makes no sense |
@@ -82,6 +83,7 @@ pub mod message;
 pub mod model_dir;
 pub mod nearest;
 pub mod output;
+pub mod owned_files;
 pub mod paths;
 pub mod predictions;
 pub mod program;
@@ -155,6 +157,7 @@ fn keep_quiet_about_panics_that_become_errors() {
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     keep_quiet_about_panics_that_become_errors();
+    signals::survive_file_size_limit();
     // A command line that makes no sense is told in the right colours, too.
     manners::set(manners::asked(args_os()), false, false);
     match parsed().and_then(|program| program.map_or(Ok(()), |program| program.run())) {

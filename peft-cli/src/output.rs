@@ -10,10 +10,13 @@ use console::Term;
 use peft_core::{Error, Result, adapter::atomic, metrics::Metrics, text::find_files};
 use serde_json::{Value, json};
 
-use crate::screen::{
-    bar::columns as columns_of_terminal,
-    fact::{command, sentences},
-    manners::{Tone, is_quiet, paint},
+use crate::{
+    owned_files::part_of,
+    screen::{
+        bar::columns as columns_of_terminal,
+        fact::{command, sentences},
+        manners::{Tone, is_quiet, paint},
+    },
 };
 
 /// Prints a line of results.
@@ -71,8 +74,8 @@ pub fn metrics(metrics: &Metrics) -> io::Result<()> {
     metrics.iter().try_for_each(|(name, value)| line(format!("{name:<width$} {value:>9.4}")))
 }
 
-/// Refuses a file for results, before the work that they take, that cannot be written, or is one of the files they come
-/// from.
+/// Refuses a file for results, before the work that they take, that cannot be written, is one of the files they come from, or
+/// one that an adapter, a run or a model consists of.
 ///
 /// # Errors
 ///
@@ -87,6 +90,13 @@ pub fn check_output(flag: &str, output: Option<&Path>, inputs: &[PathBuf]) -> Re
     if output.is_file() && inputs.iter().any(|input| is_read(output, input)) {
         let message =
             format!("found {}, which this command reads: give another file", output.display());
+        return Err(Error::setting(flag, message));
+    }
+    if let Some(whole) = part_of(output) {
+        let message = format!(
+            "found {}, which is a file of the {whole} there: give another file",
+            output.display()
+        );
         return Err(Error::setting(flag, message));
     }
     atomic::check_writable(output)
@@ -105,8 +115,13 @@ pub fn quoted(path: &Path) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./@:=+,%".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
         true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+        false => in_quotes(&text),
     }
+}
+
+/// A text in quotes, as a shell takes it, whatever it is.
+pub fn in_quotes(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Whether two paths lead to one file.

@@ -10,6 +10,15 @@ use std::{
 
 use crate::{output, screen::bar::Bars};
 
+/// Lets a write beyond the largest size of a file that a shell or a queue allows (`ulimit -f`) fail, so that an error names
+/// the file: the signal that comes with it would end the program without a word.
+pub fn survive_file_size_limit() {
+    // Where nobody can follow the signal, it ends the program as before. A handler in place of ignoring it: programs that
+    // are started from here get the signal again.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
 /// What a training run says when it is asked to stop.
 pub const AFTER_STEP: &str = "stopping after this step";
 /// What a loop over rows says then.

@@ -200,7 +200,8 @@ def main():
 HEADER = """# Screens
 
 What a person sees of the program, as text: on terminals of 60, 80 and 120 columns, and in a pipe (or a log). Colours are left out.
-Everything is of real runs on the demo's files; `python3 tests/python/make_screens.py` makes this page anew.
+Everything is of real runs on the demo's files, of the program as it was when this page was last made: a later one may word a line otherwise. After
+`cargo build --release -p peft-cli`, `python3 tests/python/make_screens.py` makes the page anew.
 """
 
 

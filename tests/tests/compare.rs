@@ -180,6 +180,24 @@ fn what_cannot_be_compared_is_said() {
         found["left_out"].as_array().unwrap().iter().map(|run| &run["state"]).collect();
     assert_eq!(states, ["unfinished", "diverged"]);
 
+    // A file of steps whose end is lost: the steps are known, and their seconds are not.
+    let metrics = runs("ptv2-1").join("metrics.jsonl");
+    let whole = fs::read_to_string(&metrics).unwrap();
+    fs::write(&metrics, whole.trim_end()).unwrap();
+    let (_, said) = told(&mut compare(dir.path(), &["runs/ptv2-1"]));
+    for says in [
+        "note: runs/ptv2-1: the last line of metrics.jsonl is cut off, and is not used",
+        "note: runs/ptv2-1: metrics.jsonl has 3 of the 4 steps, so that their seconds are not known",
+    ] {
+        assert!(said.contains(says), "{said}");
+    }
+    let found = json_of(&mut compare(dir.path(), &["runs/ptv2-1"]));
+    let system = &found["systems"][0];
+    assert_eq!((&system["steps"], &system["seconds"]), (&json!(4.0), &Value::Null), "{system}");
+    fs::write(&metrics, whole).unwrap();
+    let (_, said) = told(&mut compare(dir.path(), &["runs/ptv2-1"]));
+    assert!(!said.contains("cut off"), "{said}");
+
     // Other rows, other scores, no scores.
     succeed(&mut train(
         &runs("other"),

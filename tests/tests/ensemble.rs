@@ -430,6 +430,37 @@ fn what_cannot_vote_is_refused_with_the_way_out() {
     assert!(code == Some(2) && said.contains("--vote: needs adapters"), "{said}");
 }
 
+/// Rows that got another class: members of both kinds could not vote, so that none of the second kind is made.
+#[test]
+fn members_with_other_classes_are_told_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("train.jsonl");
+    let text = fs::read_to_string(rows("bert-prefix")).unwrap();
+    fs::write(&path, &text).unwrap();
+    let mut first = peft(dir.path());
+    first.args(["train", "--model"]).arg(root().join(tiny_model("bert")));
+    first.args(["--method=ptv2", "--num-virtual-tokens=3", "--task=seq-cls", "--batch-size=4"]);
+    first.args(["--steps=4", "--train=train.jsonl", "--train-rows=6", "--valid"]);
+    succeed(first.arg(rows("bert-prompt")).args(["--ensemble=2", "--out=many"]));
+    let resume = || {
+        let mut command = peft(dir.path());
+        command.args(["train", "--resume", "--ensemble=3", "--out=many"]);
+        command
+    };
+    fs::write(&path, format!("{text}{}\n", json!({"input_ids": [2, 5, 6], "label": 3}))).unwrap();
+    let (code, said) = refused(&mut resume());
+    assert_eq!(code, Some(1), "{said}");
+    let says = "many/seed=0: has the classes 0, 1, 2, and the rows of --train have 0, 1, 2, 3 now";
+    assert!(said.contains(says) && said.contains("remove the folder"), "{said}");
+    assert!(!dir.path().join("many/seed=2").exists());
+    // What is said can be done.
+    for seed in 0..2 {
+        fs::remove_dir_all(dir.path().join(format!("many/seed={seed}"))).unwrap();
+    }
+    let table = stdout(&mut resume());
+    assert!(table.contains("\nseed=2 "), "{table}");
+}
+
 /// Adapters of a language model vote with the classes that they rank, and with those that they write.
 #[test]
 fn language_models_vote_on_classes() {
@@ -553,17 +584,14 @@ fn language_models_vote_on_classes() {
         "--max-new-tokens=4",
     ]));
     assert!(code == Some(2) && said.contains("have no majority and no mean"), "{said}");
-    let mut predict = peft(dir.path());
-    predict.args([
-        "predict",
-        "--vote=majority",
-        "--adapter=1",
-        "--adapter=2",
-        "--input=valid.jsonl",
-        "--model",
-    ]);
-    let (_, said) = refused(predict.arg(&model));
-    assert!(said.contains("`peft eval --vote`"), "{said}");
+    for flags in [&[][..], &["--rank-classes"]] {
+        let mut predict = peft(dir.path());
+        predict.args(["predict", "--vote=majority", "--adapter=1", "--adapter=2"]).args(flags);
+        predict.args(["--input=valid.jsonl", "--model"]);
+        let (code, said) = refused(predict.arg(&model));
+        let says = "--vote: not used by causal-lm: the adapters of a language model vote in `peft eval --vote`";
+        assert!(code == Some(2) && said.contains(says), "{said}");
+    }
 }
 
 /// `peft predict --vote` and `peft eval --vote` choose the same.

@@ -160,6 +160,11 @@ fn each_task_has_an_adapter_with_the_scores_of_the_run() {
     assert!(!out.join("validation.json").exists());
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("in tasks/NAME of this folder (tags, classes)"), "{page}");
+    for part in ["The tasks, each with an adapter of its own", "Settings of the task classes alone"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("&quot;name&quot;"), "{page}");
     // The shared part alone answers nothing, and says what does.
     let mut command = peft(dir.path());
     command.arg("eval").arg("--model").arg(root().join(tiny_model(MODEL)));

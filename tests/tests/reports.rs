@@ -141,9 +141,52 @@ fn a_page_is_written_again_when_a_run_goes_on() {
     succeed(&mut resume(&[]));
     let without = page(&out.join("report.html"));
     assert!(without.contains("What the step of the adapter predicts was not kept"), "{without}");
+    // What is none is named, with what helps.
+    fs::write(out.join("validation.json"), "{\"mine\": 1}").unwrap();
+    let output = resume(&[]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in
+        ["validation.json: found something else", "it may be removed", "once that is mended"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    fs::remove_file(out.join("validation.json")).unwrap();
+    succeed(&mut resume(&[]));
+    let again = page(&out.join("report.html"));
+    assert!(again.contains("What the step of the adapter predicts was not kept"), "{again}");
     // Nor is a page of an earlier step left where a run goes on without one.
     succeed(&mut resume(&["--steps=12", "--no-report"]));
     assert!(!out.join("report.html").exists() && !out.join("validation.json").exists());
+}
+
+/// What an adapter to start from decides stands where settings do, and training's loss not among the scores of validation rows.
+#[test]
+fn a_page_says_what_a_run_started_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    succeed(&mut train(&at("first"), &["--method=ptv2", "--steps=2"]));
+    let start = format!("--init-adapter={}", at("first").display());
+    let mut second = peft(&root());
+    second.args(["train", "--model", &tiny_model("bert"), "--task=seq-cls", "--batch-size=4"]);
+    second.args(["--method=ptv2", "--steps=2", "--train", ROWS, "--valid", VALID, &start]);
+    succeed(second.arg("--out").arg(at("second")));
+    let found = page(&at("second/report.html"));
+    let fact = |name: &str, value: &str| format!("<dt>{name}</dt><dd dir=\"auto\">{value}</dd>");
+    for part in [
+        fact("virtual tokens P", "2"),
+        format!("{}, an adapter for seq-cls, with its head</dd>", at("first").display()),
+        // One evaluation is no curve.
+        "validation accuracy ".into(),
+        "The mean loss of the last training steps is ".into(),
+    ] {
+        assert!(found.contains(&part), "{part}: {found}");
+    }
+    assert!(!found.contains(">train loss<"), "{found}");
+    let mut compare = peft(dir.path());
+    let table = succeed(compare.args(["compare", "first", "second", "--no-times"])).stdout;
+    let table = String::from_utf8(table).unwrap();
+    assert!(table.contains("method ptv2, P 2"), "{table}");
 }
 
 #[test]

@@ -140,6 +140,9 @@ fn no_examples_are_the_model_alone() {
     let Some(snips) = Snips::new(90) else { return };
     let told = |flags: &[&str]| succeed(snips.command("eval", flags).arg("--rank-classes")).stdout;
     assert_eq!(told(&["--shots=0"]), told(&[]));
+    // Nothing is drawn, so that a sweep over K can give the other flags for each.
+    let others = ["--shots-from=nowhere.jsonl", "--shots-seed=3", "--shot-separator=;"];
+    assert_eq!(told(&[&["--shots=0"][..], &others].concat()), told(&[]));
     let more = told(&["--shots=1", "--shots-from=train.jsonl"]);
     assert_ne!(more, told(&[]), "one example changes the scores");
 }

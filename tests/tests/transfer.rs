@@ -10,7 +10,7 @@ use peft_core::{
 use peft_tests::{device, vectors};
 use serde_json::{Value, json};
 
-use crate::support::{peft, read_lines, root, succeed, tiny_model};
+use crate::support::{ADAPTER_FILES, peft, read_lines, root, succeed, tiny_model};
 
 /// Rows of a language model, or with classes; different ones by `from`.
 fn rows(dir: &Path, name: &str, from: u64, label: Option<&dyn Fn(u64) -> Value>) {
@@ -219,4 +219,67 @@ fn another_kind_of_task_takes_the_virtual_tokens_alone() {
     let made = Adapter::load(&dir.join("b")).unwrap();
     // The tags are numbers: their classes are not the two of the other task.
     assert!(made.config.own.labels.is_some_and(|labels| labels.len() >= 3));
+}
+
+/// What a run has learnt is in its checkpoint: the adapter that it started from may be gone when it goes on.
+#[test]
+fn a_run_goes_on_without_the_adapter_that_it_started_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    rows(dir, "a.jsonl", 1, None);
+    rows(dir, "b.jsonl", 30, None);
+    rows(dir, "one.jsonl", 9, Some(&|at| json!(at % 2)));
+    rows(dir, "two.jsonl", 20, Some(&|at| json!((at + 1) % 2)));
+    for (base, task, from, to, flags) in [
+        ("gpt2", "causal-lm", "a.jsonl", "b.jsonl", "--method=prompt"),
+        ("gpt2", "causal-lm", "a.jsonl", "b.jsonl", "--method=prefix"),
+        ("gpt2", "causal-lm", "a.jsonl", "b.jsonl", "--method=ptv2 --layers=0,2"),
+        ("bert", "seq-cls", "one.jsonl", "two.jsonl", "--method=ptv2"),
+        ("bert", "seq-cls", "one.jsonl", "two.jsonl", "--method=head"),
+    ] {
+        let method = flags.split(' ').next().unwrap();
+        let of_start = match method {
+            "--method=head" => String::new(),
+            _ => " --num-virtual-tokens=3".to_string(),
+        };
+        let first = format!("{flags}{of_start} --train={from} --steps=3 --lr=0.05 --out=start");
+        succeed(&mut train(dir, base, task, &first));
+        let second = |out: &str, steps: usize| {
+            format!(
+                "{method} --init-adapter=start --train={to} --steps={steps} --lr=0.02 --schedule=constant \
+                 --checkpoint-every=2 --out={out}"
+            )
+        };
+        succeed(&mut train(dir, base, task, &second("whole", 6)));
+        succeed(&mut train(dir, base, task, &second("parts", 3)));
+        let other = peft(dir)
+            .args(["train", "--resume", "--steps=6", "--init-adapter=whole", "--out=parts"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(other.stderr).unwrap();
+        assert_eq!(other.status.code(), Some(2), "{said}");
+        assert!(said.contains("--init-adapter: found whole, but a run that goes on"), "{said}");
+        fs::remove_dir_all(dir.join("start")).unwrap();
+        let output = succeed(peft(dir).args(["train", "--resume", "--steps=6", "--out=parts"]));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let bytes = |out: &str, file: &str| fs::read(dir.join(out).join(file)).unwrap();
+        for file in ADAPTER_FILES {
+            assert_eq!(bytes("parts", file), bytes("whole", file), "{flags}, {file}: {said}");
+        }
+        let started_from =
+            |out: &str| json_of(&dir.join(out).join("result.json"))["started_from"].clone();
+        assert!(started_from("whole").is_object(), "{flags}");
+        assert_eq!(started_from("parts"), started_from("whole"), "{flags}");
+        let settings = fs::read_to_string(dir.join("parts/run.toml")).unwrap();
+        assert!(settings.contains("init_adapter = \"../start\""), "{settings}");
+        // Without a checkpoint it begins anew, for which it needs its start.
+        fs::remove_dir_all(dir.join("parts/checkpoints")).unwrap();
+        let output =
+            train(dir, base, task, &(second("parts", 3) + " --overwrite")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("start"), "{flags}: {said}");
+        for out in ["whole", "parts"] {
+            fs::remove_dir_all(dir.join(out)).unwrap();
+        }
+    }
 }

@@ -73,7 +73,7 @@ pub struct EvalArgs {
     model: UseArgs,
     #[command(flatten)]
     text: TextArgs,
-    /// Class names in order, separated by commas.
+    /// Class names in order, separated by commas, or as a JSON list.
     #[arg(
         long,
         value_name = "LIST",
@@ -197,7 +197,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         || args.rank_classes.is_some()
         || scores_classes
         || session.referent(&args.text)?.is_some()
-        || args.shots.shots > 0
+        || args.shots.count() > 0
         || out.is_some()
         || !renames.is_empty();
     let (records, encoded, shots) = match keeps_rows {
@@ -385,7 +385,7 @@ fn by_vote(
         );
         return Err(Error::setting("--adapter", message).into());
     };
-    for (flag, given) in [("--shots", args.shots.shots > 0), ("--out", args.out.is_some())] {
+    for (flag, given) in [("--shots", args.shots.count() > 0), ("--out", args.out.is_some())] {
         if given {
             let message = "is for one adapter or the base model alone, without --vote";
             return Err(Error::setting(flag, message).into());

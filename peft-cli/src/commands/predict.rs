@@ -68,7 +68,7 @@ pub struct PredictArgs {
     model: UseArgs,
     #[command(flatten)]
     rows: TextArgs,
-    /// Class names in order, separated by commas.
+    /// Class names in order, separated by commas, or as a JSON list.
     #[arg(
         long,
         value_name = "LIST",
@@ -109,7 +109,7 @@ pub struct PredictArgs {
     /// For language models: the class of --labels (or of the adapter, or of --task-file) that the model finds likeliest as
     /// the target, by the sum over its tokens or the mean, with the log-likelihood of each. Each row is read once.
     #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, default_missing_value = "sum",
-        conflicts_with_all = ["vote", "n_best"])]
+        conflicts_with = "n_best")]
     rank_classes: Option<RankBy>,
     #[command(flatten)]
     shots: ShotArgs,
@@ -136,6 +136,7 @@ pub fn run(args: &PredictArgs) -> CliResult {
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
     args.check_task(&set)?;
+    args.check_vote(&set)?;
     if let Some(by) = args.rank_classes {
         return by_likelihood(args, set, by).map_err(named);
     }
@@ -146,13 +147,9 @@ pub fn run(args: &PredictArgs) -> CliResult {
         },
         Task::QuestionAns => answer(args, set),
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
-            let votes = match args.vote {
-                Some(_) => ", and `peft eval --vote` for a vote on their classes",
-                None => "",
-            };
             return Err(Error::Mismatch(format!(
-                "predict is for classification and qa; for {other} use `peft generate`{votes}, or --rank-classes for the \
-                 likeliest of given classes"
+                "predict is for classification and qa; for {other} use `peft generate`, or --rank-classes for the likeliest of \
+                 given classes"
             ))
             .into());
         }
@@ -168,7 +165,7 @@ impl PredictArgs {
             let message = format!("not used by {task}, whose head chooses among classes");
             return Err(Error::setting("--rank-classes", message).into());
         }
-        if self.shots.shots > 0 && task.has_head() {
+        if self.shots.count() > 0 && task.has_head() {
             let message = format!("not used by {task}: examples are for language models");
             return Err(Error::setting("--shots", message).into());
         }
@@ -187,6 +184,31 @@ impl PredictArgs {
         match no_classes.filter(|_| self.top_k.is_some()) {
             Some(what) => Err(Error::setting("--top-k", format!("not used by {what}")).into()),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses a vote where predictions have none.
+    fn check_vote(&self, set: &AdapterSet) -> CliResult {
+        if self.vote.is_none() {
+            return Ok(());
+        }
+        let refuse = |message: String| Err(Error::setting("--vote", message).into());
+        let task = set.task()?;
+        if set.names.is_empty() {
+            return refuse("needs adapters that vote (--adapter)".into());
+        }
+        if let Some(reason) =
+            set.sessions.iter().find_map(|one| cannot_vote(task, one.problem_type))
+        {
+            return refuse(reason);
+        }
+        match task.is_language_model() {
+            true => refuse(format!(
+                "not used by {task}: the adapters of a language model vote in `peft eval --vote`, on rows with targets, where \
+                 --predictions FILE keeps the class of each row; for rows without targets, --rank-classes with one adapter \
+                 gives the likeliest class"
+            )),
+            false => Ok(()),
         }
     }
 
@@ -253,10 +275,6 @@ impl PredictArgs {
 
 /// One adapter's answers to questions.
 fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
-    if args.vote.is_some() {
-        let reason = cannot_vote(Task::QuestionAns).unwrap_or_default();
-        return Err(Error::setting("--vote", reason).into());
-    }
     let session = set.only("qa")?;
     let records = match args.asked.row(std::slice::from_ref(&session), &args.rows)? {
         Some(row) => vec![row],
@@ -383,13 +401,6 @@ fn words_of<'a>(rows: &'a Worded, row: usize, example: &Example, names: &FieldNa
 
 /// Each row answered by all adapters, which vote on its class or on each of its tags.
 fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
-    if set.names.is_empty() {
-        return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
-    }
-    if let Some(session) = set.sessions.iter().find(|session| session.problem_type.has_values()) {
-        let message = format!("not used by {}: a vote chooses one class", session.problem_type);
-        return Err(Error::setting("--vote", message).into());
-    }
     let rows = Worded::new(args.read(set)?, set.task()?, &set.field_names(&args.rows));
     let records = rows.encoded();
     let voters = Voters::new(set, records, &args.rows, false)?.with_batch_size(args.batch_size);

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use peft_core::{
     Result, Task,
+    data::Labels,
     text::{FieldNames, Record, Role, Template},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     data_files::DataFiles,
+    encoding::parse_labels,
     error::CliResult,
     flags::choices::parse_value,
     output::{self, line},
@@ -86,8 +88,8 @@ fn kinds(task: &TaskFile) -> Vec<String> {
 }
 
 fn as_json(task: &TaskFile) -> Value {
-    let labels =
-        task.labels.as_ref().map(|list| list.split(',').map(str::trim).collect::<Vec<_>>());
+    let labels = task.labels.as_deref().and_then(|list| parse_labels(list).ok());
+    let labels = labels.as_ref().map(Labels::names);
     let settings: Map<String, Value> = task
         .kinds()
         .filter_map(|kind| Some((kind.to_string(), json!(task.settings(kind).ok()?))))

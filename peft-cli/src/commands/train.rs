@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use peft_core::{Error, adapter::FolderLock};
+use peft_core::{Error, adapter::FolderLock, train::checkpoint::Checkpoints};
 use serde_json::json;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     error::{CliError, CliResult},
     output,
     recipes::{
-        layer::{complete, explain},
+        layer::{complete, explain, on_file},
         named::Recipe,
     },
     report::ended,
@@ -36,6 +36,7 @@ use crate::{
         progress::Progress,
         run_folder::{self, RunFolder, Start},
         run_result::{self, RunResult},
+        shared::Shared,
         validation::Recorder,
     },
     usage::listed,
@@ -93,7 +94,7 @@ pub struct TrainArgs {
 pub fn run(mut args: TrainArgs) -> CliResult {
     let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        given = given.or(file::load(path).map_err(in_config)?);
+        given = on_file(given, &file::load(path).map_err(in_config)?, path);
     }
     if args.print {
         return print_recipe(given, args.json);
@@ -136,6 +137,7 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         }
         let earlier = run_folder::settings_of(&out)?;
         check_recipe(&settings, &earlier)?;
+        check_start(&settings, &earlier, &out)?;
         earlier_metrics = earlier.metrics_file.clone();
         run_folder::check_resume(&out, &earlier)?;
         settings = settings.or(with_head_lr_of_before(earlier));
@@ -157,9 +159,11 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may)?;
     }
     let device = device::choose(args.device)?;
-    let run = match joint {
-        Some(joint) => PreparedRun::joint(joint, &device)?,
-        None => PreparedRun::new(settings, &device)?,
+    let run = match (joint, args.resume) {
+        (Some(joint), false) => PreparedRun::joint(joint, &device)?,
+        (Some(joint), true) => PreparedRun::joint_resumed(joint, &device)?,
+        (None, false) => PreparedRun::new(settings, &device)?,
+        (None, true) => PreparedRun::resumed(settings, &device, &Shared::default())?,
     };
     // Written when the run begins: settings that cannot start a run must not cost an earlier one.
     let start = match (args.resume, args.overwrite) {
@@ -280,6 +284,24 @@ fn check_recipe(settings: &Settings, earlier: &Settings) -> CliResult {
         )
         .into()),
         None => Ok(()),
+    }
+}
+
+/// Refuses another start than that of the run that goes on, once it has a checkpoint: it goes on from there.
+fn check_start(settings: &Settings, earlier: &Settings, out: &Path) -> CliResult {
+    let same = |given: &PathBuf| {
+        earlier.init_adapter.as_ref().is_some_and(|earlier| output::is_same_file(given, earlier))
+    };
+    match settings.init_adapter.as_ref().filter(|given| !same(given)) {
+        Some(given) if !Checkpoints::new(out, 1).list()?.is_empty() => Err(Error::setting(
+            "--init-adapter",
+            format!(
+                "found {}, but a run that goes on with --resume has started already: leave it out, or give another --out",
+                given.display()
+            ),
+        )
+        .into()),
+        _ => Ok(()),
     }
 }
 

@@ -78,6 +78,7 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
         let message = format!("no run is finished:\n  {}", notes.join("\n  "));
         return Err(Error::Mismatch(message));
     }
+    notes.extend(finished.iter().flat_map(|run| run.notes.clone()));
     let metric = Metric::of(metric, &finished)?;
     let mut systems: Vec<System> = Vec::new();
     let mut lacking = Vec::new();
@@ -87,7 +88,7 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
             continue;
         };
         // What followed from the rows, such as those that a seed draws, tells no systems apart.
-        let mut settings = of_system(&run.settings);
+        let mut settings = of_system(&run.settings_in_full());
         settings.retain(|name, _| !run.derived.contains(name));
         if let Some(baseline) = &run.baseline {
             settings.insert("method".into(), baseline.method().into());

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::{paths, settings::Settings, training::class_weights::BALANCED};
+use crate::{
+    base_model::says_nothing, paths, settings::Settings, training::class_weights::BALANCED,
+};
 
 /// Settings that are no part of a system: the seed, places, and what changes no result.
 const IGNORED: [&str; 8] = [
@@ -135,11 +137,17 @@ fn canonical(value: &Value, may_be_pattern: bool) -> Value {
     }
 }
 
-/// A setting as it is shown: paths by their last part.
+/// A setting as it is shown: paths by their last part, with the folder before it where that says nothing of a model.
 pub fn shown(name: &str, value: &Value) -> String {
     let last = |path: &str| {
-        let name = Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
-        name.unwrap_or_else(|| path.to_string())
+        let of = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let (own, above) = (of(Path::new(path)), Path::new(path).parent().and_then(of));
+        match (own, above) {
+            (Some(own), Some(above)) if name == "model" && says_nothing(&own.to_lowercase()) => {
+                format!("{above}/{own}")
+            }
+            (own, _) => own.unwrap_or_else(|| path.to_string()),
+        }
     };
     match value {
         Value::Null => "-".to_string(),
@@ -192,5 +200,14 @@ mod tests {
         assert_ne!(split(1), split(2));
         assert_eq!(shown("train", &of_system(&one)["train"]), "rows.jsonl");
         assert_eq!(shown("lr", &json!(0.5)), "0.5");
+        for (path, says) in [
+            ("/models/minilm", "minilm"),
+            ("/try/model", "try/model"),
+            ("/runs/checkpoint-500", "runs/checkpoint-500"),
+            ("model", "model"),
+            ("org/name", "name"),
+        ] {
+            assert_eq!(shown("model", &json!(path)), says);
+        }
     }
 }

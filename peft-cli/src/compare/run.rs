@@ -93,6 +93,38 @@ pub struct Run {
     pub evaluation: Map<String, Value>,
     /// Its evaluations; without validation rows its steps, with their `train_loss`.
     pub curve: Vec<Point>,
+    /// Whether `peft eval` scored it, on rows of its own.
+    pub is_evaluation: bool,
+    /// What should be known of its files: a line that is cut off, steps that are not there.
+    pub notes: Vec<String>,
+    /// Whether its file of steps has them all.
+    pub has_all_steps: bool,
+    /// What it takes from the adapter that it started from, in place of settings.
+    pub(super) of_start: OfStart,
+}
+
+/// Settings that the adapter which a run starts from decides.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OfStart {
+    num_virtual_tokens: Option<usize>,
+    layers: Option<String>,
+}
+
+impl OfStart {
+    /// Those of a run with these settings that made this adapter.
+    fn of(settings: &Settings, adapter: Option<&Adapter>) -> Self {
+        let Some(made) = adapter.filter(|_| settings.init_adapter.is_some()) else {
+            return Self::default();
+        };
+        let layers = made.config.own.layers.as_ref();
+        let list =
+            |layers: &Vec<usize>| layers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        Self {
+            // A head alone has none.
+            num_virtual_tokens: Some(made.config.num_virtual_tokens).filter(|count| *count > 0),
+            layers: layers.map(list),
+        }
+    }
 }
 
 impl Run {
@@ -121,11 +153,37 @@ impl Run {
         let settings = file::load(&run_file)?;
         let result = RunResult::read(path)?;
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
-        let steps =
-            if step_lines::is_replaceable(&metrics) { points(&metrics)? } else { Vec::new() };
-        let evaluations = points(&path.join(EVALUATIONS))?;
+        let steps = match step_lines::is_replaceable(&metrics) {
+            true => PointLines::read(&metrics)?,
+            false => PointLines::default(),
+        };
+        let evaluations = PointLines::read(&path.join(EVALUATIONS))?;
         let state = state(path, result.as_ref())?;
         let result = result.unwrap_or_default();
+        let mut notes = Vec::new();
+        // A run that goes on, or was killed, is left out anyway.
+        if state == State::Finished {
+            for (lines, name) in [(&steps, METRICS), (&evaluations, EVALUATIONS)] {
+                if lines.is_cut {
+                    let path = path.display();
+                    notes.push(format!(
+                        "{path}: the last line of {name} is cut off, and is not used"
+                    ));
+                }
+            }
+        }
+        let (steps, evaluations) = (steps.points, evaluations.points);
+        let has_all_steps = state != State::Finished
+            || steps.is_empty()
+            || result.last_step.is_none_or(|last| steps.len() == last);
+        if !has_all_steps {
+            notes.push(format!(
+                "{}: {METRICS} has {} of the {} steps, so that their seconds are not known",
+                path.display(),
+                steps.len(),
+                result.last_step.unwrap_or_default()
+            ));
+        }
         let has_adapter = state == State::Finished && result.scores.is_none();
         let adapter = has_adapter.then(|| Adapter::load(path)).transpose()?;
         let own = adapter.as_ref().map(|adapter| &adapter.config.own);
@@ -155,9 +213,9 @@ impl Run {
             scores,
             trained_parameters: result.trained_parameters.or(recipe.map(|count| count as usize)),
             stored_parameters: result.stored_parameters.or_else(in_adapter),
-            steps: steps.last().map(|last| last.step).or(result.last_step),
+            steps: made_steps(state, steps.last().map(|last| last.step), result.last_step),
             total_steps: result.total_steps.or(settings.steps),
-            seconds: seconds(&steps).or(result.seconds),
+            seconds: seconds(&steps).filter(|_| has_all_steps).or(result.seconds),
             peak_memory: result.peak_memory,
             machine: result.machine,
             best_step: result.step,
@@ -165,12 +223,27 @@ impl Run {
             base_sha256: own.and_then(|own| own.base_sha256.clone()),
             valid: (result.valid_rows, result.valid_sha256.clone()),
             curve,
+            is_evaluation: result.scores.is_some()
+                && result.baseline.as_ref().is_none_or(|baseline| baseline.by.is_none()),
+            notes,
+            has_all_steps,
+            of_start: OfStart::of(&settings, adapter.as_ref()),
             baseline: result.baseline,
             evaluation: result.evaluation,
             derived: result.derived,
             settings,
         };
         Ok((run, Lines { steps, evaluations }))
+    }
+
+    /// Its settings, with those that the adapter decided which it started from.
+    pub fn settings_in_full(&self) -> Settings {
+        let OfStart { num_virtual_tokens, layers } = self.of_start.clone();
+        Settings {
+            num_virtual_tokens: self.settings.num_virtual_tokens.or(num_virtual_tokens),
+            layers: self.settings.layers.clone().or(layers),
+            ..self.settings.clone()
+        }
     }
 
     /// A score of its adapter, if that is a number.
@@ -209,29 +282,48 @@ fn best_metric(settings: &Settings, adapter: Option<&Adapter>) -> String {
     }
 }
 
-/// The lines of a file with one JSON object a step; one that a kill cut off is passed over, as when a run is resumed.
-///
-/// # Errors
-///
-/// [`Error::Read`].
-fn points(path: &Path) -> Result<Vec<Point>> {
-    if !path.exists() {
-        return Ok(Vec::new());
+/// The steps that a run made: its result knows once it has ended, whatever became of the lines of its steps.
+fn made_steps(state: State, of_lines: Option<usize>, of_result: Option<usize>) -> Option<usize> {
+    match state {
+        State::Finished => of_result.or(of_lines),
+        _ => of_lines.or(of_result),
     }
-    let bytes = read::bytes(path)?;
-    let point = |line: &[u8]| {
-        let Ok(Value::Object(scores)) = serde_json::from_slice(line) else { return None };
-        Some(Point { step: usize::try_from(scores.get("step")?.as_u64()?).ok()?, scores })
-    };
-    let mut found: Vec<Point> = Vec::new();
-    for point in bytes.split(|byte| *byte == b'\n').filter_map(point) {
-        // After a kill a run goes on from a checkpoint, and repeats what came after it.
-        while found.last().is_some_and(|last| last.step >= point.step) {
-            found.pop();
+}
+
+/// A file with one JSON object a step.
+#[derive(Debug, Default)]
+struct PointLines {
+    points: Vec<Point>,
+    /// Whether its last line has no end.
+    is_cut: bool,
+}
+
+impl PointLines {
+    /// Reads the whole lines of a file; one that a kill cut off is passed over, as when a run is resumed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`].
+    fn read(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Ok(Self::default());
         }
-        found.push(point);
+        let bytes = read::bytes(path)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let point = |line: &[u8]| {
+            let Ok(Value::Object(scores)) = serde_json::from_slice(line) else { return None };
+            Some(Point { step: usize::try_from(scores.get("step")?.as_u64()?).ok()?, scores })
+        };
+        let mut points: Vec<Point> = Vec::new();
+        for point in bytes[..whole].split(|byte| *byte == b'\n').filter_map(point) {
+            // After a kill a run goes on from a checkpoint, and repeats what came after it.
+            while points.last().is_some_and(|last| last.step >= point.step) {
+                points.pop();
+            }
+            points.push(point);
+        }
+        Ok(Self { points, is_cut: whole < bytes.len() })
     }
-    Ok(found)
 }
 
 /// Seconds of all steps.
@@ -279,12 +371,27 @@ mod tests {
         let text =
             [step(1, 4.0), step(2, 9.0), step(3, 9.0), "damaged\n".into(), step(2, 2.0)].concat();
         std::fs::write(&file, text + "{\"step\":3,\"lo").unwrap();
-        let found = points(&file).unwrap();
+        let PointLines { points: found, is_cut } = PointLines::read(&file).unwrap();
+        assert!(is_cut);
         assert_eq!(found.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((seconds(&found), mean_loss(&found)), (Some(1.0), Some(3.0)));
         assert_eq!(of_losses(&found).len(), 2);
         assert_eq!((seconds(&[]), mean_loss(&[])), (None, None));
-        assert!(points(&dir.path().join("none")).unwrap().is_empty());
+        assert!(PointLines::read(&dir.path().join("none")).unwrap().points.is_empty());
+        // What looks whole may be cut off, too.
+        std::fs::write(&file, step(1, 4.0) + step(12, 4.0).trim_end()).unwrap();
+        let found = PointLines::read(&file).unwrap();
+        assert_eq!((found.points.len(), found.is_cut), (1, true));
+        std::fs::write(&file, step(1, 4.0)).unwrap();
+        assert!(!PointLines::read(&file).unwrap().is_cut);
+    }
+
+    #[test]
+    fn a_run_that_ended_has_the_steps_of_its_result() {
+        assert_eq!(made_steps(State::Finished, Some(3), Some(4)), Some(4));
+        assert_eq!(made_steps(State::Finished, Some(3), None), Some(3));
+        assert_eq!(made_steps(State::Unfinished, Some(3), Some(4)), Some(3));
+        assert_eq!(made_steps(State::Diverged, None, Some(4)), Some(4));
     }
 
     #[test]

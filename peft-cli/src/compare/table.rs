@@ -100,7 +100,11 @@ pub fn short(comparison: &Comparison, differences: Option<&Differences>, times: 
     let better = if metric.maximise { "higher" } else { "lower" };
     let of = match metric.name.as_str() {
         super::run::TRAIN_LOSS => "mean loss of the last training steps".to_string(),
-        name => format!("{} of the validation rows", name.replace('_', " ")),
+        name => {
+            let mut runs = comparison.systems.iter().flat_map(|system| &system.runs);
+            let rows = if runs.any(|run| run.is_evaluation) { "scored" } else { "validation" };
+            format!("{} of the {rows} rows", name.replace('_', " "))
+        }
     };
     let deviations = match comparison.systems.iter().any(|system| system.runs.len() > 1) {
         true => "; mean ± standard deviation over n seeds",

@@ -1,7 +1,7 @@
 //! The members of an ensemble and their votes, on rows with targets.
 
 use peft_core::{
-    Error, PaddingSide, Result, Task,
+    Error, PaddingSide, ProblemType, Result, Task,
     data::Labels,
     evaluate::{Assessment, Report, RowsRead, Vote},
     metrics::Metrics,
@@ -75,14 +75,10 @@ impl Asked<'_> {
     pub fn check(&self, set: &AdapterSet) -> Result<()> {
         let refuse = |message: String| Err(Error::setting("--vote", message));
         let task = set.task()?;
-        if let Some(reason) = cannot_vote(task) {
-            return refuse(reason.into());
-        }
-        if let Some(session) = set.sessions.iter().find(|one| one.problem_type.has_values()) {
-            return refuse(format!(
-                "not used by {}: a vote chooses one class a row",
-                session.problem_type
-            ));
+        if let Some(reason) =
+            set.sessions.iter().find_map(|one| cannot_vote(task, one.problem_type))
+        {
+            return refuse(reason);
         }
         if !task.is_language_model() {
             return Ok(());
@@ -207,11 +203,11 @@ pub const FREE_TEXT: &str = "texts that are written freely have no majority and 
                              --task-file), and --rank-classes or --max-new-tokens";
 
 /// Why the adapters of a task cannot vote, if they cannot.
-pub fn cannot_vote(task: Task) -> Option<&'static str> {
-    match task {
-        Task::QuestionAns => Some(
-            "not used by qa, whose answers are places in a text, not classes: score each adapter by itself",
-        ),
-        Task::SeqCls | Task::TokenCls | Task::CausalLm | Task::Seq2SeqLm => None,
+pub fn cannot_vote(task: Task, problem_type: ProblemType) -> Option<String> {
+    if task == Task::QuestionAns {
+        let message = "not used by qa, whose answers are places in a text, not classes: score each adapter by itself";
+        return Some(message.into());
     }
+    let message = || format!("not used by {problem_type}: a vote chooses one class a row");
+    problem_type.has_values().then(message)
 }

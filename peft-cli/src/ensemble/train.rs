@@ -5,12 +5,13 @@
 //! above has the settings, and is there before the first member; `result.json` has the scores, and is there once all are.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use peft_core::{
-    Error, Result,
+    Adapter, Error, Result,
     adapter::{FolderLock, atomic},
     evaluate::Vote,
     train::TrainConfig,
@@ -46,6 +47,9 @@ use crate::{
         shared::Shared,
     },
 };
+
+/// The way out where a member has other classes than the rows give now.
+const MADE_ANEW: &str = "remove the folder of the member whose classes are not those of the rows, and --resume makes it anew";
 
 /// The most members.
 const MOST: usize = 1000;
@@ -97,13 +101,16 @@ impl Ensemble {
         let shared = Shared::default();
         let already = there.iter().filter(|there| matches!(there, There::Ended(_))).count();
         if already < count {
-            let first = PreparedRun::sharing(plan.runs[0].settings.clone(), &device, &shared)?;
-            if first.problem_type().has_values() {
-                let message =
-                    format!("not used by {}: a vote chooses one class a row", first.problem_type());
-                return Err(Error::setting("--ensemble", message).into());
+            let first = plan.runs[0].settings.clone();
+            let first = match resume {
+                true => PreparedRun::resumed(first, &device, &shared)?,
+                false => PreparedRun::sharing(first, &device, &shared)?,
+            };
+            if let Some(reason) = cannot_vote(first.task, first.problem_type()) {
+                return Err(Error::setting("--ensemble", reason).into());
             }
             same_rows(&plan, &first)?;
+            same_classes(&plan, &there, &first)?;
             let columns = is_watched().then(columns);
             let facts = first.facts();
             facts.into_iter().for_each(|(name, text)| output::note(fact(name, &text, columns)));
@@ -137,6 +144,13 @@ impl Ensemble {
         }
         let base = shared.base(&settings, &device)?;
         let set = members(&plan, (&base.loaded, &base.dir), &device)?;
+        set.same_classes().map_err(|error| {
+            let why = match error {
+                Error::Setting { message, .. } => message,
+                other => other.to_string(),
+            };
+            Error::Mismatch(format!("{why}; {MADE_ANEW}"))
+        })?;
         let valid = settings.valid.clone().unwrap_or_default();
         let table = scores(&set, &settings, &valid, &signals)?;
         let text = format!("{}\n", table.result(Ending::Finished));
@@ -235,8 +249,8 @@ fn check_settings(settings: &Settings) -> Result<usize> {
         return refuse("--metrics-file", message.into());
     }
     let task = *Settings::required(&settings.task, "--task")?;
-    if let Some(reason) = cannot_vote(task) {
-        return refuse("--ensemble", reason.into());
+    if let Some(reason) = cannot_vote(task, settings.problem_type.unwrap_or_default()) {
+        return refuse("--ensemble", reason);
     }
     if task.is_language_model() && settings.labels.is_none() {
         return refuse("--ensemble", FREE_TEXT.into());
@@ -320,6 +334,28 @@ fn same_rows(plan: &Plan, first: &PreparedRun) -> Result<()> {
                 "{}: was made with other training or validation rows than those of --train and --valid now: give those \
                  files again as they were, or another --out",
                 member.folder.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses members whose classes are not those of the rows now, before others are trained that could not vote with them.
+fn same_classes(plan: &Plan, there: &[There], first: &PreparedRun) -> Result<()> {
+    let Some(now) = &first.labels else { return Ok(()) };
+    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+    for (member, there) in plan.runs.iter().zip(there) {
+        if *there != There::Ended(Ending::Finished) {
+            continue;
+        }
+        let own = Adapter::load(&member.folder)?.config.own.labels;
+        if let Some(own) = own.filter(|own| sorted(own) != sorted(now.names())) {
+            return Err(Error::Mismatch(format!(
+                "{}: has the classes {}, and the rows of --train have {} now, so that they cannot vote: {MADE_ANEW}; or give \
+                 that file as it was",
+                member.folder.display(),
+                own.join(", "),
+                now.names().join(", ")
             )));
         }
     }

@@ -124,12 +124,31 @@ impl ClassField<'_> {
     }
 }
 
-/// How a label is told to be one of the classes.
+/// How a label is told to be one of the classes: by a flag, or where that cannot carry it by a file.
 pub fn way_out(label: &str) -> String {
+    const BY_ANOTHER_NAME: &str = "; if it is a class by another name";
+    if label.contains('=') || label.chars().any(char::is_control) {
+        let key = in_toml(label);
+        return format!(
+            "{BY_ANOTHER_NAME}, --rename-labels FILE says so, a table in TOML with the line {key} = \"CLASS\", and \
+             {key} = \"\" leaves such rows out"
+        );
+    }
+    let [renamed, left_out] =
+        ["CLASS", ""].map(|ours| output::in_quotes(&format!("{label}={ours}")));
     format!(
-        "; if it is a class by another name, --rename-label '{label}=CLASS' says so, and --rename-label '{label}=' leaves \
-         such rows out"
+        "{BY_ANOTHER_NAME}, --rename-label {renamed} says so, and --rename-label {left_out} leaves such rows out"
     )
+}
+
+/// A text as a key in TOML, which a terminal shows as it is.
+fn in_toml(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
 fn listed(names: &[&str]) -> String {
@@ -148,6 +167,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::label_renames::{Pairs, RenameArgs};
+
+    /// What is suggested gives the label a class if it is done.
+    #[test]
+    fn a_suggestion_can_be_followed() {
+        for label in ["play", "it's", "two words", "$x `y` \"z\"", "-1", "back\\slash"] {
+            let said = way_out(label);
+            let (_, rest) = said.split_once("--rename-label ").unwrap();
+            let (word, _) = rest.split_once(" says so").unwrap();
+            // A shell takes what stands in single quotes as it is, and joins what follows without a blank.
+            let taken = word.replace(r"'\''", "\u{0}").replace('\'', "").replace('\u{0}', "'");
+            assert_eq!(taken, format!("{label}=CLASS"), "{said}");
+            let args = RenameArgs { rename_label: vec![taken], ..RenameArgs::default() };
+            let mut expected = LabelRenames::default();
+            expected.add(label, "CLASS").unwrap();
+            assert_eq!(args.renames(None).unwrap(), expected);
+        }
+        for label in ["a=b", "two\nlines = \"x\"", "back\\slash=\u{7f}"] {
+            let said = way_out(label);
+            let (_, rest) = said.split_once("with the line ").unwrap();
+            let (line, _) = rest.split_once(", and ").unwrap();
+            assert!(said.contains("--rename-labels FILE") && !line.chars().any(char::is_control));
+            let pairs: Pairs = toml::from_str(line).unwrap();
+            assert_eq!(pairs.0, [(label.to_string(), "CLASS".to_string())], "{said}");
+        }
+    }
 
     #[test]
     fn labels_that_are_no_classes_are_found() {

@@ -1,4 +1,6 @@
-//! Settings on top of a recipe.
+//! Settings on top of a recipe, or of the file of --config.
+
+use std::path::Path;
 
 use peft_core::{Error, Result, Task};
 use serde_json::{Map, Value};
@@ -17,12 +19,32 @@ use crate::{
 /// [`Error::Setting`] if there is no recipe of that name; as [`tasks::layer::complete`].
 pub fn complete(given: Settings) -> Result<Settings> {
     let given = tasks::layer::complete(given)?;
-    let Some(name) = &given.recipe else { return Ok(given) };
-    let recipe = Recipe::named(name)?;
-    let layer = recipe.settings();
+    let Some(name) = given.recipe.clone() else { return Ok(given) };
+    let recipe = Recipe::named(&name)?;
+    Ok(on_top(given, &recipe.settings(), (&format!("the recipe {name}"), "the recipe's")))
+}
+
+/// Settings on top of those of a file. Where they choose another method, task or start than the file, what it sets for its own,
+/// such as the defaults that a run has written, is left out as far as this run does not use it, and told in a note.
+pub fn on_file(given: Settings, file: &Settings, path: &Path) -> Settings {
+    fn other<T: PartialEq>(given: &Option<T>, file: &Option<T>) -> bool {
+        given.as_ref().zip(file.as_ref()).is_some_and(|(given, file)| given != file)
+    }
+    let differs = other(&given.method, &file.method)
+        || other(&given.task, &file.task)
+        || other(&given.prefix_projection, &file.prefix_projection)
+        || (given.init_adapter.is_some() && given.init_adapter != file.init_adapter);
+    match differs {
+        true => on_top(given, file, (&path.display().to_string(), "the file's")),
+        false => given.or(file.clone()),
+    }
+}
+
+/// Settings on top of a layer, of which this run may have no use for some; `whose` is the layer, and what is its own.
+fn on_top(given: Settings, layer: &Settings, (whose, its): (&str, &str)) -> Settings {
     let mut settings = given.clone().or(layer.clone());
     let mut left_out = Vec::new();
-    for (key, why) in unused(&settings, &layer) {
+    for (key, why) in unused(&settings, layer) {
         if layer.has(key) && settings.has(key) && !given.has(key) {
             settings.unset(key);
             left_out.push(format!("{} ({why})", flag(key)));
@@ -30,21 +52,22 @@ pub fn complete(given: Settings) -> Result<Settings> {
     }
     if !left_out.is_empty() {
         let list = listed(&left_out, "and");
-        output::note(format!("note: of the recipe {name} this run does not use {list}"));
+        output::note(format!("note: of {whose} this run does not use {list}"));
     }
     for (key, of) in [("method", "method"), ("optimizer", "optimizer")] {
-        if let (Some(theirs), Some(ours)) = (text(&layer, key), text(&settings, key))
+        if let (Some(theirs), Some(ours)) = (text(layer, key), text(&settings, key))
             && theirs != ours
             && !given.has("lr")
+            && layer.has("lr")
         {
             output::note(format!(
-                "note: --lr {} is the recipe's for the {of} {theirs}, and this run has {ours}",
+                "note: --lr {} is {its} for the {of} {theirs}, and this run has {ours}",
                 settings.lr.unwrap_or_default()
             ));
             break;
         }
     }
-    Ok(settings)
+    settings
 }
 
 /// Adds to an error about a setting that nobody but the recipe gave where it comes from.
@@ -61,6 +84,10 @@ pub fn explain(error: CliError, given: &Settings) -> CliError {
     };
     Error::Setting { setting, message }.into()
 }
+
+/// The settings of what makes the rows of a prompt.
+const OF_ENCODER: [&str; 4] =
+    ["reparameterization", "encoder_hidden_size", "encoder_num_layers", "encoder_dropout"];
 
 /// The settings that a run has no use for, each with the reason. `layer` is the recipe alone.
 fn unused(settings: &Settings, layer: &Settings) -> Vec<(&'static str, String)> {
@@ -93,6 +120,8 @@ fn unused(settings: &Settings, layer: &Settings) -> Vec<(&'static str, String)> 
     if settings.init_adapter.is_some() {
         let why = "the adapter of --init-adapter is a prefix without an MLP".to_string();
         add(&["prefix_projection", "prefix_hidden_size"], why);
+        let why = "the adapter of --init-adapter holds rows that no encoder makes".to_string();
+        add(&OF_ENCODER, why);
     }
     if settings.prefix_projection == Some(false) {
         add(&["prefix_hidden_size"], "there is no MLP".into());
@@ -101,6 +130,15 @@ fn unused(settings: &Settings, layer: &Settings) -> Vec<(&'static str, String)> 
     let why = format!("{} has no such setting", method.name());
     if !method.can_project() {
         add(&["prefix_projection", "prefix_hidden_size", "prefix_dropout"], why.clone());
+    }
+    if method != MethodName::Prompt {
+        add(&OF_ENCODER, why.clone());
+    }
+    if method != MethodName::Ptv2 {
+        add(&["layers"], why.clone());
+    }
+    if !method.can_project() {
+        add(&["sites", "prefix_positions", "relative_bias"], why.clone());
     }
     if method == MethodName::Head {
         add(&["num_virtual_tokens", "init", "init_text", "head_lr"], why);
@@ -174,6 +212,36 @@ mod tests {
         assert_eq!(settings.eval_every, Some(5));
         let from = complete(given("recipe = \"li2021-table\"\ninit_adapter = \"a\"")).unwrap();
         assert_eq!((from.prefix_projection, from.num_virtual_tokens), (None, None));
+    }
+
+    #[test]
+    fn what_a_file_sets_for_another_run_is_left_out() {
+        let file = given(
+            "method = \"prefix\"\ntask = \"seq-cls\"\nprefix_projection = true\nprefix_hidden_size = 9\nhead_lr = 0.1\n\
+             prefix_dropout = 0.0\ninit = \"random\"\nnum_virtual_tokens = 7\nlr = 0.2",
+        );
+        let of = |text: &str| on_file(given(text), &file, Path::new("run.toml"));
+        let names = |settings: &Settings| settings.names().collect::<Vec<_>>();
+        let flat = of("prefix_projection = false");
+        assert_eq!((flat.prefix_projection, flat.prefix_hidden_size), (Some(false), None));
+        assert_eq!(flat.prefix_dropout, Some(0.0));
+        let prompt = of("method = \"prompt\"");
+        assert_eq!(names(&prompt), ["method", "task", "num_virtual_tokens", "lr", "head_lr"]);
+        let texts = of("task = \"causal-lm\"");
+        assert_eq!((texts.head_lr, texts.prefix_hidden_size), (None, Some(9)));
+        let from = of("init_adapter = \"a\"");
+        assert_eq!(
+            (from.prefix_projection, from.num_virtual_tokens, from.init),
+            (None, None, None)
+        );
+        // What flags give is not left out but refused later, and what they leave alone stays.
+        assert_eq!(of("method = \"prompt\"\nprefix_dropout = 0.5").prefix_dropout, Some(0.5));
+        assert_eq!(of("lr = 0.3"), given("lr = 0.3").or(file.clone()));
+        assert_eq!(of("method = \"prefix\""), file);
+        let encoded =
+            given("method = \"prompt\"\nreparameterization = \"lstm\"\nencoder_dropout = 0.1");
+        let from = on_file(given("init_adapter = \"a\""), &encoded, Path::new("run.toml"));
+        assert_eq!(names(&from), ["method", "init_adapter"]);
     }
 
     #[test]

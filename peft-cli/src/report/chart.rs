@@ -69,12 +69,21 @@ pub struct Mark {
 }
 
 impl Chart {
-    /// The chart with its legend and its table; a sentence where there is nothing to draw.
+    /// The chart with its legend and its table; a sentence where there is nothing to draw, or one point.
     pub fn drawn(&self) -> Element {
         let heading = element("h3").with("id", format!("{}-name", self.id)).text(&self.title);
-        if self.series.iter().all(|series| series.points.is_empty()) {
-            let nothing = element("p").text("There is nothing to draw.");
-            return element("figure").child(heading).child(nothing);
+        let mut all = self.series.iter().flat_map(|series| &series.points);
+        match (all.next(), all.next()) {
+            (None, _) => {
+                let nothing = element("p").text("There is nothing to draw.");
+                return element("figure").child(heading).child(nothing);
+            }
+            // A point alone shows no more than its numbers say.
+            (Some(one), None) => {
+                let said = element("p").with("dir", "auto").text(&one.text);
+                return element("figure").child(heading).child(said);
+            }
+            _ => {}
         }
         let hint = "Point at the picture, or go from point to point with the arrow keys.";
         element("figure")
@@ -288,5 +297,8 @@ mod tests {
     fn nothing_to_draw_is_said() {
         let found = chart(0).drawn().written();
         assert!(found.contains("There is nothing to draw.") && !found.contains("<svg"), "{found}");
+        let one = Chart { series: vec![chart(1).series.remove(0)], ..chart(1) };
+        let found = one.drawn().written();
+        assert!(found.contains("step 0: &lt;0.5&gt;") && !found.contains("<svg"), "{found}");
     }
 }

@@ -34,11 +34,19 @@ pub fn write(run: &PreparedRun, trained: &TrainedRun, signals: &Signals, out: &P
         true => add_samples(run, trained, signals, &out.join(VALIDATION)),
         false => Ok(()),
     };
-    add().and_then(|()| of_run::write(out)).map_err(|error| {
-        Error::Mismatch(format!(
-            "{error}: the adapter is saved, the page about its run is not; --resume writes it again, --no-report leaves it out"
-        ))
-    })
+    add().and_then(|()| of_run::write(out)).map_err(not_written)
+}
+
+/// What is said where there is no page.
+fn not_written(error: Error) -> Error {
+    let again = match &error {
+        // It would only fail in the same way.
+        Error::File { .. } | Error::Config { .. } => "--resume writes it once that is mended",
+        _ => "--resume writes it again",
+    };
+    Error::Mismatch(format!(
+        "{error}; the adapter is saved, the page about its run is not: {again}, --no-report leaves it out"
+    ))
 }
 
 /// Writes the page about a run whose loss was no number any more, if this error says so: one that an earlier ending left
@@ -97,6 +105,16 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_is_wrong_is_to_be_mended_first() {
+        let said = |error: Error| not_written(error).to_string();
+        let wrong =
+            said(Error::file(Path::new("run/validation.json"), "found else: it may be removed"));
+        assert!(wrong.starts_with("run/validation.json: found else"), "{wrong}");
+        assert!(wrong.contains("--resume writes it once that is mended"), "{wrong}");
+        assert!(said(Error::Mismatch("full".into())).contains("--resume writes it again"));
+    }
 
     #[test]
     fn what_an_earlier_step_left_goes() {

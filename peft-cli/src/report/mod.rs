@@ -10,6 +10,7 @@
 //! | `curve` | points of a curve, few enough to be drawn |
 //! | [`of_run`] | the page about a run |
 //! | `predictions` | its classes and its rows |
+//! | `tasks` | the tasks of a joint run |
 //! | [`of_comparison`] | the page about runs side by side |
 //! | [`ended`] | the page about a run that has just ended |
 //! | `grids` | scores by two settings |
@@ -27,3 +28,4 @@ pub mod of_run;
 mod page;
 mod parts;
 mod predictions;
+mod tasks;

@@ -11,6 +11,7 @@ use super::{
     page::{Section, page},
     parts::{Cell, command, facts, paragraph, table},
     predictions,
+    tasks::{self, whole},
 };
 use crate::{
     compare::{
@@ -23,6 +24,7 @@ use crate::{
         closing,
         file_names::{REPORT, RUN_FILE, TASKS, VALIDATION},
         run_result::RunResult,
+        started_from::HeadSource,
         validation::Validation,
     },
 };
@@ -79,7 +81,7 @@ impl RunPage {
         let is_generated = settings.task.is_some_and(|task| task.is_language_model());
         let classes = self.validation.as_ref().map(predictions::classes).unwrap_or_default();
         let sections = vec![
-            section("trained", "What was trained", vec![self.trained()]),
+            section("trained", "What was trained", self.trained()),
             section("scores", "Scores", self.scores()),
             section("curves", "Curves", vec![self.curves()]),
             section("classes", "Class by class", classes),
@@ -117,9 +119,9 @@ impl RunPage {
         format!("{how}{} {}{of}{at}.", words(best_metric), cells::score(score))
     }
 
-    fn trained(&self) -> Element {
-        let settings = &self.run.settings;
-        let named = all(settings);
+    fn trained(&self) -> Vec<Element> {
+        let settings = self.run.settings_in_full();
+        let named = all(&settings);
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut add = |name: &str, value: Option<String>| {
             pairs.extend(value.map(|value| (name.to_string(), value)));
@@ -127,18 +129,37 @@ impl RunPage {
         let of = |name: &str| named.get(name).map(|value| shown(name, value));
         add("task", of("task"));
         add("task file", of("task_file"));
+        add("tasks", settings.tasks.as_ref().map(|tasks| tasks.0.len().to_string()));
         add("base model", settings.model.as_ref().map(|model| model.display().to_string()));
         add("method", of("method"));
         add("virtual tokens P", of("num_virtual_tokens"));
         add("layers", of("layers"));
         add("sites", of("sites"));
-        add("starts from", of("init_adapter").or_else(|| of("init")));
+        add("starts from", self.start().or_else(|| of("init")));
         add("parameters trained", self.run.trained_parameters.map(grouped));
         add("parameters stored", self.run.stored_parameters.map(grouped));
         add("training rows", self.result.train_rows.map(grouped));
         add("validation rows", self.result.valid_rows.map(grouped));
         add("seed", Some(settings.seed().to_string()));
-        facts(pairs)
+        let mut parts = vec![facts(pairs)];
+        if let Some(tasks) = &settings.tasks {
+            parts.push(tasks::facts_of(tasks, &self.result.tasks));
+        }
+        parts
+    }
+
+    /// The adapter that it started from, and what of its head.
+    fn start(&self) -> Option<String> {
+        let path = self.run.settings.init_adapter.as_ref()?.display().to_string();
+        let Some(known) = &self.result.started_from else { return Some(path) };
+        let task = known.task.as_ref().map(|task| format!(", an adapter for {task}"));
+        let head = match known.head {
+            Some(HeadSource::Adapter) => ", with its head",
+            Some(HeadSource::Base) => ", with the base model's own head",
+            Some(HeadSource::New) => ", with a new head",
+            None => "",
+        };
+        Some(path + &task.unwrap_or_default() + head)
     }
 
     /// The scores of the adapter, beside those of the last evaluation where that is another.
@@ -152,6 +173,10 @@ impl RunPage {
         let others = self.run.scores.keys().filter(|name| !names.contains(name)).cloned();
         let others: Vec<String> = others.collect();
         names.extend(others);
+        // That of training is no score of validation rows.
+        let has_valid = self.run.best_metric != TRAIN_LOSS;
+        let of_training = self.run.score(TRAIN_LOSS).filter(|_| has_valid);
+        names.retain(|name| name != TRAIN_LOSS || !has_valid);
         let number = |value: Option<f64>| {
             Cell::Number(value.map_or_else(|| cells::NOTHING.to_string(), cells::score))
         };
@@ -175,7 +200,13 @@ impl RunPage {
                 )
             }
         };
-        vec![table(&caption, &header, &rows)]
+        let of_training = of_training.map(|loss| {
+            paragraph(format!(
+                "The mean loss of the last training steps is {}.",
+                cells::score(loss)
+            ))
+        });
+        [table(&caption, &header, &rows)].into_iter().chain(of_training).collect()
     }
 
     fn curves(&self) -> Element {
@@ -222,19 +253,20 @@ impl RunPage {
     fn settings(&self) -> Vec<Element> {
         let derived = &self.run.derived;
         let row = |(name, value): (String, serde_json::Value)| {
-            let value = match value {
-                serde_json::Value::String(text) => text,
-                other => other.to_string(),
-            };
+            let value = whole(&value);
             let value = match derived.contains(&name) {
                 true => format!("{value} (follows from the rows or the day)"),
                 false => value,
             };
             vec![Cell::Text(name), Cell::Text(value)]
         };
-        let rows: Vec<_> = all(&self.run.settings).into_iter().map(row).collect();
+        let mut named = all(&self.run.settings);
+        named.remove("tasks");
+        let rows: Vec<_> = named.into_iter().map(row).collect();
         let header = ["setting", "value"].map(String::from);
-        vec![table("Settings of the run, as in run.toml", &header, &rows)]
+        let of_run = table("Settings of the run, as in run.toml", &header, &rows);
+        let of_tasks = self.run.settings.tasks.iter().flat_map(tasks::settings_of);
+        std::iter::once(of_run).chain(of_tasks).collect()
     }
 
     fn machine(&self) -> Element {
@@ -246,13 +278,14 @@ impl RunPage {
         add("machine", run.machine.as_ref().map(|machine| machine.shown()));
         add("seconds of training steps", run.seconds.map(|seconds| format!("{seconds:.1}")));
         let tokens = self.steps.iter().map(|step| step.scores.get("tokens")?.as_u64());
-        let tokens = tokens.sum::<Option<u64>>().filter(|tokens| *tokens > 0);
+        let tokens = tokens.sum::<Option<u64>>().filter(|tokens| *tokens > 0 && run.has_all_steps);
         add("tokens learnt from", tokens.map(|tokens| grouped(tokens as usize)));
         let speed = tokens.zip(run.seconds.filter(|seconds| *seconds > 0.0));
         let speed = speed.map(|(tokens, seconds)| grouped((tokens as f64 / seconds) as usize));
         add("tokens a second", speed);
         add("peak memory of the process", run.peak_memory.map(|bytes| cells::memory(Some(bytes))));
         add("steps made", run.steps.map(grouped));
+        run.notes.iter().for_each(|note| add("note", Some(note.clone())));
         facts(pairs)
     }
 

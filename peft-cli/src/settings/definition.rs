@@ -96,6 +96,14 @@ macro_rules! settings {
                     other.encoder_hidden_size = None;
                     (other.encoder_num_layers, other.encoder_dropout) = (None, None);
                 }
+                // A text is of the start that reads it.
+                if self.init.as_deref().is_some_and(|init| !matches!(init, "text" | "words")) {
+                    other.init_text = None;
+                }
+                // Only tasks that are drawn have a temperature.
+                if self.task_mixing.is_some() && self.task_mixing != other.task_mixing {
+                    other.task_temperature = None;
+                }
                 // An adapter to start from replaces other initial values.
                 if self.init_adapter.is_some() && other.init_adapter.is_none() {
                     (other.init, other.init_text, other.num_virtual_tokens) = (None, None, None);
@@ -363,7 +371,8 @@ settings! {
     #[arg(long, value_name = "TYPE", help_heading = "Data", value_parser = parse_value::<ProblemType>,
         show_default = "that of the model, otherwise one class")]
     problem_type: ProblemType,
-    /// Class names in order, separated by commas; for language models the texts that targets can be.
+    /// Class names in order, separated by commas, or as a JSON list where they have commas; for language models the texts
+    /// that targets can be.
     #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Data",
         show_default = "those in the rows, sorted; for language models none")]
     labels: String,
@@ -543,6 +552,14 @@ mod tests {
         let merged_encoder = mlp.clone().or(lstm.clone());
         assert_eq!(merged_encoder, mlp, "the width and the layers are those of the LSTM");
         assert_eq!(Settings::default().or(lstm.clone()), lstm);
+        let words: Settings = toml::from_str("init = \"words\"\ninit_text = \"sum up\"").unwrap();
+        let of = |init: &str| Settings { init: Some(init.into()), ..Settings::default() };
+        assert_eq!(of("random").or(words.clone()), of("random"));
+        assert_eq!(of("words").or(words.clone()), words);
+        let drawn: Settings =
+            toml::from_str("task_mixing = \"drawn\"\ntask_temperature = 2.0").unwrap();
+        let all = Settings { task_mixing: Some("all".into()), ..Settings::default() };
+        assert_eq!(all.clone().or(drawn), all);
         let again: Settings = toml::from_str(&merged.to_toml()).unwrap();
         assert_eq!(again, merged);
         for names in [&["a.jsonl"][..], &["a.jsonl", "b.jsonl"]] {

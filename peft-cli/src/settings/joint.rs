@@ -9,13 +9,14 @@ use super::{
 };
 use crate::{
     data_files::is_standard_input,
+    fields,
     flags::{choices::MIXING, method_name::MethodName},
     nearest::{did_you_mean, nearest},
     recipes::layer::complete,
 };
 
-/// Settings that a task may have of its own; of the others there is one in a run.
-const OF_A_TASK: [&str; 34] = [
+/// Settings that a task may have of its own, beside the names of fields; of the others there is one in a run.
+const OF_A_TASK: [&str; 24] = [
     "task",
     "task_file",
     "data_dir",
@@ -40,17 +41,12 @@ const OF_A_TASK: [&str; 34] = [
     "labels",
     "skip_unlabelled",
     "pooling",
-    "text_field",
-    "text_pair_field",
-    "label_field",
-    "tokens_field",
-    "tags_field",
-    "question_field",
-    "context_field",
-    "answers_field",
-    "source_field",
-    "target_field",
 ];
+
+/// The names of all settings that a task may have of its own.
+fn of_a_task() -> impl Iterator<Item = &'static str> {
+    OF_A_TASK.into_iter().chain(fields::setting_names())
+}
 
 /// What each task has to have of its own.
 const NEVER_SHARED: [(&str, &str); 5] = [
@@ -81,14 +77,15 @@ impl JointTask {
     fn of(table: &NamedTask) -> Result<Self> {
         let NamedTask { name, weight, own } = table;
         let refuse = |message: String| Err(Error::setting("--tasks", message));
-        if let Some(key) = own.keys().find(|key| !OF_A_TASK.contains(&key.as_str())) {
+        if let Some(key) = own.keys().find(|key| !of_a_task().any(|name| name == *key)) {
             if Settings::NAMES.contains(&key.as_str()) {
                 return refuse(format!(
                     "`{key}` of the task {name}: all tasks share one, so it stands above [[tasks]] or is a flag"
                 ));
             }
-            let known = OF_A_TASK.iter().copied().chain([NAME, WEIGHT]);
-            let meant = did_you_mean(nearest(key, known).map(|known| format!("`{known}`")));
+            let meant = did_you_mean(
+                nearest(key, of_a_task().chain([NAME, WEIGHT])).map(|known| format!("`{known}`")),
+            );
             return refuse(format!("`{key}` of the task {name} is no setting{meant}"));
         }
         match Settings::of_fields(own.clone()) {
@@ -135,7 +132,7 @@ pub fn resolve_joint(given: Settings) -> Result<JointSettings> {
     let first = tasks.first().ok_or_else(|| Error::setting("--tasks", "found none"))?;
     // What depends on the method and on having a head is the same for all.
     let mut filled = of_task(first, &given)?;
-    OF_A_TASK.iter().for_each(|name| filled.unset(name));
+    of_a_task().for_each(|name| filled.unset(name));
     let run = given.or(filled);
     let resolved = tasks.iter().map(|task| -> Result<JointTask> {
         let settings = of_task(task, &run)?;

@@ -138,5 +138,13 @@ mod tests {
             assert!(said(text).contains(says), "{text}: {}", said(text));
         }
         assert_eq!(said("[[tasks]]\nname = \"a\"\nweight = 2\nlr = 3"), "");
+        let named =
+            |letters: usize| said(&format!("[[tasks]]\nname = \"{}\"", "n".repeat(letters)));
+        assert_eq!(named(100), "");
+        assert!(
+            named(101).contains("which has 101 letters, expected at most 100"),
+            "{}",
+            named(101)
+        );
     }
 }

@@ -16,8 +16,8 @@ pub struct ShotArgs {
     /// Put K rows of --shots-from, each with its target, in front of each row. Where the task has classes, all have as
     /// many of them as can be; rows that are scored are never drawn. All rows have the same examples, which a decoder
     /// reads once.
-    #[arg(long, help_heading = HEADING, value_name = "K", default_value_t = 0)]
-    pub shots: usize,
+    #[arg(long, help_heading = HEADING, value_name = "K", show_default = 0)]
+    shots: Option<usize>,
     /// Rows that the examples are drawn from, such as those to train on. Again for more of them.
     #[arg(long, help_heading = HEADING, value_name = "FILE")]
     pub shots_from: Vec<PathBuf>,
@@ -45,22 +45,25 @@ impl ShotArgs {
     ///
     /// [`Error::Setting`] naming the flag.
     pub fn check(&self) -> Result<()> {
-        match (self.shots, self.shots_from.is_empty()) {
-            (0, false) => {
-                Err(Error::setting("--shots-from", "needs --shots, the number of examples"))
-            }
-            (0, true) if self.shot_separator.is_some() => {
-                Err(Error::setting("--shot-separator", "needs --shots, the number of examples"))
-            }
-            (0, true) if self.shots_seed.is_some() => {
-                Err(Error::setting("--shots-seed", "needs --shots, the number of examples"))
-            }
-            (1.., true) => {
+        let needs = |flag: &str| Err(Error::setting(flag, "needs --shots, the number of examples"));
+        match self.shots {
+            // No examples is a number of them, too: then there is nothing to draw.
+            Some(0) => Ok(()),
+            Some(_) if self.shots_from.is_empty() => {
                 let message = "needs the rows that examples are drawn from: --shots-from FILE";
                 Err(Error::setting("--shots", message))
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None if !self.shots_from.is_empty() => needs("--shots-from"),
+            None if self.shot_separator.is_some() => needs("--shot-separator"),
+            None if self.shots_seed.is_some() => needs("--shots-seed"),
+            None => Ok(()),
         }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.shots.unwrap_or(0)
     }
 
     /// The seed that draws them.

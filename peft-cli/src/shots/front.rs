@@ -37,7 +37,7 @@ pub fn encode(
     (targets, new_tokens): (bool, usize),
     args: &ShotArgs,
 ) -> Result<(Encoded, Vec<Shot>)> {
-    if args.shots == 0 {
+    if args.count() == 0 {
         let encoded = session.encode_records(records, text, targets)?;
         session.check_lengths(&encoded, 0)?;
         return Ok((encoded, Vec::new()));
@@ -57,7 +57,7 @@ pub fn encode(
         );
         return Err(Error::setting("--max-length", message));
     }
-    check_lengths(session, &encoded, new_tokens, (args.shots, of_front))?;
+    check_lengths(session, &encoded, new_tokens, (args.count(), of_front))?;
     let shared = share(session.base.model.as_ref(), &mut encoded.examples)?;
     let once = match &shared {
         Some(shared) => {
@@ -110,15 +110,15 @@ fn drawn(
             rows.len()
         ));
     }
-    if args.shots > pool.len() {
+    if args.count() > pool.len() {
         return refuse(format!(
             "found {}, expected 0 to {}: so many rows of --shots-from have an input of their own that is not to be \
              answered",
-            args.shots,
+            args.count(),
             pool.len()
         ));
     }
-    Ok(draw(&pool, args.shots, args.seed(), session.labels.is_some()))
+    Ok(draw(&pool, args.count(), args.seed(), session.labels.is_some()))
 }
 
 /// Refuses rows to draw from whose target is none of the classes: an example would show the model an answer that no row to

@@ -82,8 +82,10 @@ impl Plan {
             let folder = out.join(&name);
             let own = settings_of(&own).map_err(refuse)?;
             let all = Settings { out: Some(folder.clone()), ..own.or(file.all.clone()) };
-            let missing = all.missing();
-            if let Some(flag) = missing.first() {
+            let wrong = |error: Error| refuse(format!("{name}: {}", message::of_library(&error)));
+            // A recipe or a task may give what the file does not.
+            let all = complete(all).map_err(wrong)?;
+            if let Some(flag) = all.missing().first() {
                 let key = flag.trim_start_matches('-');
                 return Err(refuse(format!("{name}: `{key}` is missing, which every run needs")));
             }
@@ -92,9 +94,7 @@ impl Plan {
                     "{name}: `ensemble` is for peft train; here several seeds are seed = [1, 2, 3] in [grid]"
                 )));
             }
-            let settings = complete(all)
-                .and_then(checked)
-                .map_err(|error| refuse(format!("{name}: {}", message::of_library(&error))))?;
+            let settings = checked(all).map_err(wrong)?;
             if file.halving.is_some() && settings.valid.is_none() && settings.valid_split.is_none()
             {
                 return Err(refuse(format!(
@@ -250,7 +250,10 @@ impl FromStr for Shard {
 mod tests {
     use std::fs;
 
+    use peft_core::Task;
+
     use super::*;
+    use crate::flags::method_name::MethodName;
 
     const FILE: &str = "model = \"m\"\ntask = \"causal-lm\"\ntrain = \"a.jsonl\"\nsteps = 5\nmethod = \"prompt\"\n";
 
@@ -280,6 +283,17 @@ mod tests {
             plan(&format!("{FILE}[grid]\nseed = [1, 2]\nmodel = [\"b\", \"a\"]"), out).unwrap();
         let names: Vec<&str> = models.runs.iter().map(|run| run.name.as_str()).collect();
         assert_eq!(names, ["model=b,seed=1", "model=b,seed=2", "model=a,seed=1", "model=a,seed=2"]);
+    }
+
+    #[test]
+    fn a_recipe_and_a_task_give_what_runs_need() {
+        let file = "model = \"m\"\ntrain = \"a.jsonl\"\ntask_file = \"superglue-rte\"\nrecipe = \"lester2021\"\n";
+        let found = plan(&format!("{file}[grid]\nseed = [1, 2]"), Path::new("out")).unwrap();
+        let settings = &found.runs[1].settings;
+        assert_eq!(settings.method, Some(MethodName::Prompt));
+        assert_eq!((settings.task, settings.seed), (Some(Task::Seq2SeqLm), Some(2)));
+        let said = plan(&file.replace("model = \"m\"\n", ""), Path::new("out")).unwrap_err();
+        assert!(said.to_string().contains("run: `model` is missing"), "{said}");
     }
 
     #[test]

@@ -207,7 +207,10 @@ impl Work<'_> {
             run_folder::check_resume(out, &earlier)?;
             settings = settings.or(with_head_lr_of_before(earlier));
         }
-        let run = PreparedRun::sharing(settings, &self.device, shared)?;
+        let run = match resume {
+            true => PreparedRun::resumed(settings, &self.device, shared)?,
+            false => PreparedRun::sharing(settings, &self.device, shared)?,
+        };
         let start = if resume { Start::Resume } else { Start::New };
         let folder = RunFolder::new(out, &run.settings, start).with_derived(&run.derived);
         let warnings = screen.new_warnings(run.warnings());

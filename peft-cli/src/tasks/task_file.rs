@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::shipped::SHIPPED;
 use crate::{
+    fields,
     label_renames::Pairs,
     nearest::{did_you_mean, nearest},
     scoring::{Asked, Kind, Metric},
@@ -31,24 +32,9 @@ pub const METRICS: &str = "task_metrics";
 /// Under what it remembers the templates of groups of rows.
 pub const GROUP: &str = "task_group";
 
-/// Settings that a file may give for a kind of task.
-const OF_A_KIND: [&str; 15] = [
-    "source_template",
-    "target_template",
-    "problem_type",
-    "best_metric",
-    "max_target_length",
-    "text_field",
-    "text_pair_field",
-    "label_field",
-    "tokens_field",
-    "tags_field",
-    "question_field",
-    "context_field",
-    "answers_field",
-    "source_field",
-    "target_field",
-];
+/// Settings that a file may give for a kind of task, beside the names of fields.
+const OF_A_KIND: [&str; 5] =
+    ["source_template", "target_template", "problem_type", "best_metric", "max_target_length"];
 
 /// A task: what its rows become, and what they are read as by each kind of task that can do it.
 #[derive(Clone, Debug)]
@@ -176,9 +162,10 @@ impl TaskFile {
                 "task is {usual}, and there is no table [{usual}] that says what it reads"
             )));
         }
+        let known: Vec<&str> = OF_A_KIND.into_iter().chain(fields::setting_names()).collect();
         for (kind, settings) in &kinds {
-            if let Some(other) = settings.names().find(|name| !OF_A_KIND.contains(name)) {
-                let expected = OF_A_KIND.join(", ");
+            if let Some(other) = settings.names().find(|name| !known.contains(name)) {
+                let expected = known.join(", ");
                 return Err(wrong(format!(
                     "[{kind}]: found `{other}`, expected one of {expected}"
                 )));

@@ -25,3 +25,16 @@ pub(crate) const TASK_NAME: &str = "task_name";
 /// Files of predictions that its adapter made, by the names under which they are looked for.
 pub(crate) const PREDICTIONS: [&str; 3] =
     ["predictions.jsonl", "predictions.csv", "predictions.tsv"];
+/// What a run, or an ensemble, writes into its folder, beside the adapter.
+pub(crate) const OF_RUN: [&str; 10] = [
+    RUN_FILE,
+    ENSEMBLE,
+    METRICS,
+    EVALUATIONS,
+    RESULT,
+    VALIDATION,
+    REPORT,
+    TENSORBOARD,
+    CHECKPOINTS,
+    TASKS,
+];

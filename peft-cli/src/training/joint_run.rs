@@ -9,9 +9,9 @@ use std::{
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
-    ContextBudget, Mode, PeftMethod, Result,
+    Head, PeftMethod, Result,
     adapter::FolderLock,
-    text::{Encoded, FoundFields},
+    text::FoundFields,
     train::{self, Joint, Mixing, Observer, Trainable, train_joint},
 };
 use serde_json::{Value, json};
@@ -20,12 +20,11 @@ use super::{
     file_names::{TASK_NAME, TASKS},
     inputs::start_adapter,
     opening::Epoch,
-    prepared::{PreparedRun, TaskRun, TrainedRun, outcome_of, set_intervals},
+    prepared::{PreparedRun, TaskRun, set_intervals},
     shared::Shared,
-    started_from::StartedFrom,
+    trained::{TrainedRun, outcome_of},
 };
 use crate::{
-    encoding::check_lengths,
     error::{CliError, CliResult},
     flags::choices::MIXING,
     output::grouped,
@@ -115,6 +114,7 @@ impl PreparedRun {
             sum: first.sum.clone(),
             tasks: prepared,
             mixing,
+            recorded_start: None,
             settings,
         })
     }
@@ -128,17 +128,11 @@ impl PreparedRun {
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
         let model = self.base.model.as_ref();
-        let budget =
-            ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
-        let mut heads = Vec::with_capacity(self.tasks.len());
-        for task in &self.tasks {
-            let lengths = |rows: &Encoded| check_lengths(budget, rows, 0);
-            lengths(&task.run.train)
-                .and_then(|()| lengths(&task.run.valid))
-                .map_err(|error| in_task(&task.name, error))?;
+        let head = |task: &TaskRun| -> Result<Option<Head>> {
             let head = task.run.head().map_err(|error| in_task(&task.name, error))?;
-            heads.push(head.map(|(head, _)| head));
-        }
+            Ok(head.map(|(head, _)| head))
+        };
+        let heads = self.tasks.iter().map(head).collect::<Result<Vec<_>>>()?;
         let trainable = Trainable::joint(method, heads);
         let trained_parameters = trainable.num_params();
         let context = self.context(out, resume, self.recipe_of_tasks(trained_parameters))?;
@@ -150,21 +144,17 @@ impl PreparedRun {
             of_tasks.adapters(&outcome.trainable, outcome.metrics.as_ref(), model, &context)?;
         self.note_other_weights(made.shared.config.own.base_sha256.as_deref());
         let names = self.tasks.iter().map(|task| task.name.clone());
-        let started_from = self.started_from();
+        // Each task began with a head of its own.
+        let started_from = self.started_from(None);
         let trained = outcome_of(outcome, made.shared, started_from, trained_parameters, seconds);
         Ok(TrainedRun { tasks: names.zip(made.tasks).collect(), ..trained })
     }
 
     /// What the shared virtual tokens remember of their training.
     fn recipe_of_tasks(&self, trained_parameters: usize) -> Value {
-        let mut recipe = self.recipe(trained_parameters, self.started_from().as_ref());
+        let mut recipe = self.recipe(trained_parameters, self.started_from(None).as_ref());
         recipe[TASKS] = json!(self.task_names());
         recipe
-    }
-
-    /// The adapter that gave the virtual tokens; each task began with a head of its own.
-    fn started_from(&self) -> Option<StartedFrom> {
-        StartedFrom::of(self.start_adapter.as_ref(), None)
     }
 
     fn task_names(&self) -> Vec<&str> {
@@ -174,7 +164,7 @@ impl PreparedRun {
     /// The tasks as the training loop takes them.
     pub(super) fn joint_tasks(&self, trained_parameters: usize) -> Joint<'_> {
         let recipe_of = |task: &TaskRun| {
-            let mut recipe = task.run.recipe(trained_parameters, self.started_from().as_ref());
+            let mut recipe = task.run.recipe(trained_parameters, self.started_from(None).as_ref());
             recipe[TASKS] = json!(self.task_names());
             recipe[TASK_NAME] = json!(task.name);
             recipe

@@ -2,7 +2,9 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | [`prepared`] | [`PreparedRun`]: everything read, checked and encoded, then trained |
+//! | [`prepared`] | [`PreparedRun`]: everything read, checked and encoded |
+//! | [`trained`] | [`TrainedRun`]: what it has made |
+//! | `remembered` | what its adapter remembers of it |
 //! | [`joint_run`] | the same for several tasks that share the virtual tokens |
 //! | [`inputs`] | what a run reads: base model, adapter to start from, rows |
 //! | [`shared`] | what runs of one program share: a base model and rows |
@@ -10,6 +12,7 @@
 //! | `class_weights` | how much each class counts in the loss |
 //! | [`head`] | the head it starts with |
 //! | [`started_from`] | the adapter that it started from |
+//! | `resumed` | a run that goes on without the folder of that adapter |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
@@ -44,6 +47,8 @@ pub mod opening;
 pub mod overwrite;
 pub mod prepared;
 pub mod progress;
+mod remembered;
+mod resumed;
 pub mod run_folder;
 pub mod run_numbers;
 pub mod run_result;
@@ -52,6 +57,8 @@ pub mod samples;
 pub mod shared;
 pub mod started_from;
 pub mod step_lines;
+pub mod trained;
 pub mod validation;
 
-pub use prepared::{PreparedRun, TrainedRun};
+pub use prepared::PreparedRun;
+pub use trained::TrainedRun;

@@ -1,46 +1,37 @@
-//! A training run: prepared, so that nothing can keep it from starting, and then made.
+//! A training run: prepared, so that nothing can keep it from starting.
 
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
-    time::Instant,
 };
 
-use burn::{module::Module, tensor::Device};
+use burn::tensor::Device;
 use peft_core::{
-    Adapter, ContextBudget, Mode, PeftMethod, ProblemType, Result, Task,
-    adapter::FolderLock,
+    Adapter, ProblemType, Result, Task,
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
-    metrics::Metrics,
-    text::{Encoded, FoundFields, Template},
-    train::{
-        self, BaseSum, Mixing, Observer, Outcome, RunContext, TrainConfig, Trainable, TrainingData,
-        adapter_of,
-    },
+    text::{Encoded, FoundFields},
+    train::{BaseSum, Mixing, TrainConfig, TrainingData},
 };
 use peft_models::{Loaded, kernels};
-use serde_json::json;
 
 use super::{
-    class_names, class_weights,
+    class_weights,
     expected_memory::{AfterLoading, Memory, Run, is_narrow},
     frozen_layers::FrozenLayers,
     inputs::Base,
-    method_builder::{MethodBuilder, Trained},
+    method_builder::Trained,
     opening::{Epoch, Opening},
     shared::{ReadRows, Shared},
-    started_from::{STARTED_FROM, StartedFrom},
+    started_from::StartedFrom,
 };
 use crate::{
-    encoding::{SORTED_LABELS, check_lengths},
     error::CliResult,
     flags::method_name::MethodName,
     hub,
     model_dir::ModelDir,
-    output,
     settings::{Settings, resolve::check_uses, train_config::train_config},
-    tasks::task_file::{GROUP, METRICS, STEPS, TaskFile},
+    tasks::task_file::TaskFile,
 };
 
 /// What stands for the folder of the built-in model.
@@ -81,6 +72,8 @@ pub struct PreparedRun {
     pub(super) tasks: Vec<TaskRun>,
     /// How they are mixed.
     pub(super) mixing: Mixing,
+    /// What a run that goes on remembers of its start: the adapter here is then that of its checkpoint.
+    pub(super) recorded_start: Option<StartedFrom>,
 }
 
 /// A task of a joint run.
@@ -92,45 +85,6 @@ pub(super) struct TaskRun {
     pub weight: f64,
     /// The run that it would be alone.
     pub run: PreparedRun,
-}
-
-/// What a run has made.
-#[derive(Debug)]
-pub struct TrainedRun {
-    /// What was trained, ready to be saved; of a joint run what its tasks share.
-    pub adapter: Adapter,
-    /// The adapter of each task of a joint run, by its name.
-    pub tasks: Vec<(String, Adapter)>,
-    /// The step it is from.
-    pub step: usize,
-    /// The last step made.
-    pub last_step: usize,
-    /// Whether the run ended early because the scores stopped improving.
-    pub stopped_early: bool,
-    /// The steps planned.
-    pub total_steps: usize,
-    /// Its scores on the validation rows.
-    pub metrics: Option<Metrics>,
-    /// The scores of the last step.
-    pub last_metrics: Option<Metrics>,
-    /// Whether the run was interrupted.
-    pub interrupted: bool,
-    /// Parameters that were trained, those of an MLP and a head included.
-    pub trained_parameters: usize,
-    /// Seconds that training took.
-    pub seconds: f64,
-    /// What it started from, if that is an adapter.
-    pub started_from: Option<StartedFrom>,
-}
-
-impl TrainedRun {
-    /// Parameters of the adapter, its head included; those that the adapters of several tasks share count once.
-    pub fn stored_parameters(&self) -> usize {
-        let shared = &self.adapter.tensors;
-        let of_tasks = self.tasks.iter().flat_map(|(_, adapter)| &adapter.tensors);
-        let own = of_tasks.filter(|(name, _)| !shared.contains_key(*name)).map(|(_, data)| data);
-        shared.values().chain(own).map(|data| data.num_elements()).sum()
-    }
 }
 
 impl PreparedRun {
@@ -211,6 +165,7 @@ impl PreparedRun {
             sum,
             tasks: Vec::new(),
             mixing: Mixing::default(),
+            recorded_start: None,
         })
     }
 
@@ -249,117 +204,9 @@ impl PreparedRun {
             sum: Arc::default(),
             tasks: Vec::new(),
             mixing: Mixing::default(),
+            recorded_start: None,
             settings,
         })
-    }
-
-    /// Trains. `out` is the run's folder, for checkpoints, held by the caller.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the settings cannot be used, if a file cannot be written, or if the loss
-    /// is no longer finite ([`NotFinite`](peft_core::Error::NotFinite)).
-    pub fn train(
-        &self,
-        out: Option<&Arc<FolderLock>>,
-        resume: bool,
-        observer: &mut dyn Observer,
-    ) -> Result<TrainedRun> {
-        let builder = MethodBuilder {
-            settings: &self.settings,
-            model: self.base.model.as_ref(),
-            dir: &self.dir,
-            labels: self.labels.as_ref(),
-            adapter: self.start_adapter.as_ref(),
-            device: self.device.clone().autodiff(),
-        };
-        match self.method {
-            MethodName::Prompt => self.train_with(builder.prompt()?, out, resume, observer),
-            MethodName::Prefix => self.train_with(builder.prefix()?, out, resume, observer),
-            MethodName::Ptv2 => self.train_with(builder.ptv2()?, out, resume, observer),
-            MethodName::Head => self.train_with(builder.head()?, out, resume, observer),
-        }
-    }
-
-    fn train_with<M: PeftMethod>(
-        &self,
-        method: M,
-        out: Option<&Arc<FolderLock>>,
-        resume: bool,
-        observer: &mut dyn Observer,
-    ) -> Result<TrainedRun> {
-        if self.is_joint() {
-            return self.train_tasks(method, out, resume, observer);
-        }
-        let model = self.base.model.as_ref();
-        let budget =
-            ContextBudget::new(model.spec(), &method.fold().virtual_tokens(Mode::Evaluate));
-        check_lengths(budget, &self.train, 0)?;
-        check_lengths(budget, &self.valid, 0)?;
-        let (head, source) = self.head()?.unzip();
-        let started_from = StartedFrom::of(self.start_adapter.as_ref(), source);
-        let trainable = Trainable::new(method, head);
-        let trained_parameters = trainable.num_params();
-        let recipe = self.recipe(trained_parameters, started_from.as_ref());
-        let run = self.context(out, resume, recipe)?;
-        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
-        let clock = Instant::now();
-        let outcome: Outcome<M> =
-            train::train(model, trainable, &data, &self.config, &run, observer)?;
-        let about = run.about(&self.config, outcome.metrics.as_ref())?;
-        self.note_other_weights(about.base_sha256.as_deref());
-        let adapter = adapter_of(&outcome.trainable, model, &about)?;
-        let seconds = clock.elapsed().as_secs_f64();
-        Ok(outcome_of(outcome, adapter, started_from, trained_parameters, seconds))
-    }
-
-    /// What the training loop is told beside settings and rows.
-    pub(super) fn context(
-        &self,
-        out: Option<&Arc<FolderLock>>,
-        resume: bool,
-        recipe: serde_json::Value,
-    ) -> Result<RunContext> {
-        Ok(RunContext {
-            dir: out.map(|lock| lock.dir().to_path_buf()),
-            lock: out.cloned(),
-            resume,
-            labels: self.labels.clone(),
-            base_model: Some(self.base_name.clone()),
-            base_fingerprint: self.base.report.fingerprint.clone(),
-            base_sum: Some(self.base_sum()),
-            base_weights: self
-                .settings
-                .base_weights
-                .filter(|format| format.is_rounded())
-                .map(|format| format.to_string()),
-            cache_frozen: self.frozen()?.limit,
-            compute: self
-                .settings
-                .compute
-                .filter(|compute| compute.is_rounded())
-                .map(|compute| compute.to_string()),
-            recipe,
-        })
-    }
-
-    /// The sum of the base model's weights, computed while training begins, once for all runs on it.
-    fn base_sum(&self) -> BaseSum {
-        let base = self.base.clone();
-        self.sum.get_or_init(|| BaseSum::start(move || base.sha256())).clone()
-    }
-
-    /// Tells if the adapter of --init-adapter was trained on weights that differ where a fingerprint does not show it.
-    pub(super) fn note_other_weights(&self, now: Option<&str>) {
-        let own = self.start_adapter.as_ref().map(|adapter| &adapter.config.own);
-        if own.is_some_and(|own| {
-            own.base_fingerprint == self.base.report.fingerprint
-                && own.base_sha256.as_deref().zip(now).is_some_and(|(then, now)| then != now)
-        }) {
-            output::note(
-                "note: some weights of the base model are not those that the adapter of --init-adapter was trained on",
-            );
-        }
     }
 
     /// What the outputs of a classifier of rows mean.
@@ -478,7 +325,7 @@ impl PreparedRun {
     }
 
     /// The layers that nothing trained reaches.
-    fn frozen(&self) -> Result<FrozenLayers> {
+    pub(super) fn frozen(&self) -> Result<FrozenLayers> {
         let batches: Vec<usize> = match self.is_joint() {
             true => self.tasks.iter().map(|task| task.run.epoch.batches).collect(),
             false => vec![self.epoch.batches],
@@ -490,90 +337,6 @@ impl PreparedRun {
             (&self.config, self.mixing, &batches),
             &self.data(),
         )
-    }
-
-    /// What an adapter remembers of its training.
-    pub(super) fn recipe(
-        &self,
-        trained_parameters: usize,
-        started_from: Option<&StartedFrom>,
-    ) -> serde_json::Value {
-        let mut recipe = json!(self.settings);
-        if let Some(fields) = recipe.as_object_mut() {
-            // Where a run lay on somebody's disk is no part of how it was made.
-            for place in ["model", "train", "valid", "out", "metrics_file", "init_adapter"] {
-                fields.remove(place);
-            }
-            // A task is used as it was, wherever its file is then.
-            fields.remove("data_dir");
-            fields.remove("task_file");
-            if let Some(file) = &self.task_file {
-                fields.insert("task_file".into(), file.name.as_str().into());
-                fields.insert(STEPS.into(), file.steps.to_json());
-                if !file.group.is_empty() {
-                    let group: Vec<&str> = file.group.iter().map(Template::as_str).collect();
-                    fields.insert(GROUP.into(), json!(group));
-                }
-                if !file.metrics.is_empty() {
-                    let names: Vec<&str> =
-                        file.metrics.iter().map(|asked| asked.name.as_str()).collect();
-                    fields.insert(METRICS.into(), names.join(",").into());
-                }
-            }
-            // Nor is what changes no result: a resumed run may do it differently.
-            fields.remove("recompute");
-            fields.remove("cache_frozen");
-            fields.remove("tensorboard");
-            fields.remove("no_report");
-            for (role, name) in self.found.remembered.iter() {
-                fields.insert(role.setting().into(), name.into());
-            }
-            if let Some(template) = &self.found.source_template {
-                fields.insert("source_template".into(), template.as_str().into());
-            }
-            // The template itself is: the adapter is used with the same one, wherever its file is then.
-            fields.remove("chat_template");
-            if let Some(template) = &self.chat_template {
-                fields.insert("chat_template".into(), json!(template));
-            }
-            let sorted = self.labels.as_ref().filter(|labels| labels.is_sorted());
-            if sorted.is_some_and(|labels| !class_names::are_indices(labels)) {
-                fields.insert(SORTED_LABELS.into(), true.into());
-            }
-            fields.insert("trained_parameters".into(), json!(trained_parameters));
-            if let Some(start) = started_from {
-                fields.insert(STARTED_FROM.into(), json!(start));
-            }
-        }
-        recipe
-    }
-}
-
-/// What a run has made, from how its loop ended.
-pub(super) fn outcome_of<M: PeftMethod>(
-    outcome: Outcome<M>,
-    adapter: Adapter,
-    started_from: Option<StartedFrom>,
-    trained_parameters: usize,
-    seconds: f64,
-) -> TrainedRun {
-    TrainedRun {
-        started_from,
-        adapter,
-        tasks: Vec::new(),
-        step: outcome.step,
-        last_step: outcome.last_step,
-        stopped_early: outcome.stopped_early,
-        last_metrics: outcome
-            .history
-            .last()
-            .filter(|last| last.step == outcome.last_step)
-            .map(|last| last.metrics.clone()),
-        total_steps: outcome.total_steps,
-        metrics: outcome.metrics,
-        interrupted: outcome.interrupted,
-        trained_parameters,
-        seconds,
     }
 }
 

@@ -15,7 +15,7 @@ use peft_core::{
 
 use super::{
     file_names::{
-        CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, REPORT, RESULT, RUN_FILE, TASKS, TENSORBOARD,
+        CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, OF_RUN, REPORT, RESULT, RUN_FILE, TENSORBOARD,
         VALIDATION,
     },
     overwrite,
@@ -190,7 +190,7 @@ pub fn check_inputs(out: &Path, settings: &Settings) -> Result<()> {
         let first = file.strip_prefix(&out).ok().and_then(|inside| inside.components().next());
         first.is_some_and(|first| {
             let name = first.as_os_str().to_string_lossy();
-            OWN.contains(&name.as_ref()) || name.starts_with("seed=")
+            OF_RUN.contains(&name.as_ref()) || name.starts_with("seed=")
         })
     };
     for (names, flag) in names_of_rows(settings) {
@@ -217,20 +217,6 @@ fn names_of_rows(settings: &Settings) -> Vec<(Vec<PathBuf>, &'static str)> {
         .map(|(names, flag)| (names.into_iter().flatten().collect(), flag))
         .collect()
 }
-
-/// What a run, or an ensemble, writes into its folder, beside the adapter.
-const OWN: [&str; 10] = [
-    RUN_FILE,
-    ENSEMBLE,
-    METRICS,
-    EVALUATIONS,
-    RESULT,
-    VALIDATION,
-    REPORT,
-    TENSORBOARD,
-    CHECKPOINTS,
-    TASKS,
-];
 
 /// The settings of the run in a folder, to continue it. What was edited since the run wrote them is used as it stands,
 /// and said.

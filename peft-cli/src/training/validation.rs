@@ -109,7 +109,13 @@ impl Validation {
         }
         let found = serde_json::from_slice(&read::bytes(path)?);
         found.map(Some).map_err(|error| {
-            Error::file(path, format!("not the predictions of a run's validation rows: {error}"))
+            Error::file(
+                path,
+                format!(
+                    "found something else than the predictions of a run's validation rows ({error}): it may be removed, and \
+                     the page about the run then goes without them"
+                ),
+            )
         })
     }
 
@@ -454,7 +460,10 @@ mod tests {
         assert_eq!(Validation::read(&path).unwrap(), Some(recorded));
         std::fs::write(&path, "{\"step\": \"x\"}").unwrap();
         let message = Validation::read(&path).unwrap_err().to_string();
-        assert!(message.contains("not the predictions of a run's validation rows"), "{message}");
+        assert!(
+            message.contains("validation.json") && message.contains("may be removed"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub const MEAN: &str = "mean";
 /// The weighted sum of the losses of the tasks, among the scores of a joint run.
 const LOSS: &str = "loss";
 
+/// Letters of a task's name at most: every file system has folders with such names.
+const LONGEST_NAME: usize = 100;
+
 /// Settings that each task has its own of; of the others there is one in a run.
 const OF_TASK: [&str; 9] = [
     "task",
@@ -51,7 +54,7 @@ const OF_TASK: [&str; 9] = [
     "packed_length",
 ];
 
-/// Checks the names of tasks: they differ, and consist of letters, digits, `-` and `_`.
+/// Checks the names of tasks: they differ, and consist of letters, digits, `-` and `_`, at most 100 of them.
 ///
 /// # Errors
 ///
@@ -62,6 +65,12 @@ pub fn check_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<()> {
         let refuse = |why: &str| Err(Error::setting("name", format!("found {name:?}, {why}")));
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
             return refuse("expected letters, digits, - and _, since a folder is called so");
+        }
+        if name.len() > LONGEST_NAME {
+            return refuse(&format!(
+                "which has {} letters, expected at most {LONGEST_NAME}, since a folder is called so",
+                name.len()
+            ));
         }
         if name == MEAN || name == LOSS {
             return refuse("which is a score of all tasks: choose another name");

@@ -50,6 +50,39 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "--predictions is a file of the adapter",
+        build: |dir| {
+            pair(dir, "gpt2");
+            words(
+                "eval --model model --adapter adapter --data rows.jsonl --max-new-tokens 2 --predictions \
+                 adapter/adapter_config.json",
+            )
+        },
+        says: &[
+            "--predictions: found adapter/adapter_config.json",
+            "a file of the adapter there: give another file",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "--output is a file of the model",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("generate --model model --input rows.jsonl --output model/model.safetensors")
+        },
+        says: &["--output: found model/model.safetensors", "a file of the model there"],
+        ..USAGE
+    },
+    Case {
+        name: "--html is the page of a run",
+        build: |dir| {
+            run(dir);
+            words("compare out --html out/report.html")
+        },
+        says: &["--html: found out/report.html", "a file of the run there"],
+        ..USAGE
+    },
+    Case {
         name: "--valid is a file that the run writes",
         build: |dir| {
             model(dir, "bert");

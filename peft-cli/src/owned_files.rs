@@ -1,0 +1,97 @@
+//! Files that an adapter, a run or a model consists of: results are not written over them.
+
+use std::path::Path;
+
+use peft_core::Adapter;
+
+use crate::training::file_names::{ENSEMBLE, OF_RUN, RUN_FILE};
+
+/// The tensors of an adapter as torch saves them.
+const TORCH_TENSORS: &str = "adapter_model.bin";
+/// What lies beside an adapter in the folder of a checkpoint.
+const OF_CHECKPOINT: [&str; 3] = ["state.json", "state.safetensors", "SHA256SUMS"];
+/// What makes a folder that of a model.
+const MODEL_CONFIG: &str = "config.json";
+/// How the names of a model's files begin.
+const OF_MODEL: [&str; 14] = [
+    MODEL_CONFIG,
+    "generation_config.json",
+    "model.safetensors",
+    "model-",
+    "pytorch_model",
+    "tokenizer",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece",
+    "preprocessor_config.json",
+    "chat_template.",
+];
+
+/// What a file that is there is part of, if it is: `adapter`, `run` or `model`.
+pub fn part_of(file: &Path) -> Option<&'static str> {
+    // Links lead to what would be written.
+    let file = file.canonicalize().ok().filter(|file| file.is_file())?;
+    let (folder, name) = (file.parent()?, file.file_name()?.to_str()?);
+    let holds = |name: &str| folder.join(name).exists();
+    if Adapter::exists(folder)
+        && (Adapter::FILES.contains(&name)
+            || name == TORCH_TENSORS
+            || OF_CHECKPOINT.contains(&name))
+    {
+        return Some("adapter");
+    }
+    if (holds(RUN_FILE) || holds(ENSEMBLE)) && OF_RUN.contains(&name) {
+        return Some("run");
+    }
+    let is_of_model = holds(MODEL_CONFIG) && OF_MODEL.iter().any(|begin| name.starts_with(begin));
+    (is_of_model || name.to_lowercase().ends_with(".gguf")).then_some("model")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn results_are_no_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            path
+        };
+        // By itself a name says nothing.
+        for name in ["adapter_model.safetensors", "result.json", "tokenizer.json", "state.json"] {
+            assert_eq!(part_of(&at(&format!("alone/{name}"))), None, "{name}");
+        }
+        assert_eq!(part_of(&dir.path().join("none/config.json")), None);
+        at("run/adapter_config.json");
+        at("run/run.toml");
+        at("model/config.json");
+        for (name, expected) in [
+            ("run/adapter_config.json", Some("adapter")),
+            ("run/adapter_model.safetensors", Some("adapter")),
+            ("run/burn_peft.json", Some("adapter")),
+            ("run/state.json", Some("adapter")),
+            ("run/run.toml", Some("run")),
+            ("run/report.html", Some("run")),
+            ("run/metrics.jsonl", Some("run")),
+            ("run/predictions.jsonl", None),
+            ("run/scores.html", None),
+            ("model/config.json", Some("model")),
+            ("model/model-00001-of-00002.safetensors", Some("model")),
+            ("model/tokenizer_config.json", Some("model")),
+            ("model/logits.safetensors", None),
+            ("model/rows.jsonl", None),
+            ("files/small.gguf", Some("model")),
+        ] {
+            assert_eq!(part_of(&at(name)), expected, "{name}");
+        }
+    }
+}
