@@ -16,7 +16,7 @@ use peft_models::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    predictions::Given, screen::rows::RowsDone, session::Session, signals::Signals,
+    predictions::Given, screen::rows::RowsDone, session::Session, shard::Block, signals::Signals,
     text_settings::TextArgs, text_stream::NewText, token_text::TokenText,
 };
 
@@ -31,7 +31,8 @@ pub struct Written {
     pub expected: Vec<Vec<u32>>,
 }
 
-/// Generates a text for each input that rows with targets have, whatever the number of rows that share it.
+/// Generates a text for each input that rows with targets have, whatever the number of rows that share it; of all inputs
+/// those whose first row is in a block. Also returns which these are among all inputs.
 ///
 /// # Errors
 ///
@@ -40,9 +41,10 @@ pub struct Written {
 pub fn write(
     session: &Session,
     rows: &Encoded,
+    block: &Block,
     config: &GenerateConfig,
     signals: &Signals,
-) -> Result<Vec<Written>> {
+) -> Result<(Vec<Written>, Block)> {
     let special = special_tokens(&session.base, config);
     let written = |ids: &[u32]| -> Vec<u32> {
         ids.iter().copied().filter(|id| !special.contains(id)).collect()
@@ -70,17 +72,25 @@ pub fn write(
             }
         }
     }
+    // They are in the order of their first rows.
+    let before = |row: usize| all.partition_point(|one| one.rows[0] < row);
+    let own = Block { rows: before(block.rows.start)..before(block.rows.end), total: inputs.len() };
+    own.note_together(config.rows_together(), Some("a smaller --batch-size"));
+    let computed = own.together(config.rows_together());
+    let inputs = &inputs[computed.clone()];
     let done = RowsDone::new("generate", inputs.len(), &signals.bars());
     let mut watcher = Inputs { done, made: 0, signals };
-    let made = generate(session.model(), &inputs, &session.virtual_tokens, config, &mut watcher)?;
+    let config = config.clone().with_first_row(computed.start);
+    let made = generate(session.model(), inputs, &session.virtual_tokens, &config, &mut watcher)?;
     if watcher.made < inputs.len() && signals.came() {
         return Err(Error::Stopped { done: watcher.made, of: inputs.len() });
     }
     drop(watcher);
-    for (one, sequences) in all.iter_mut().zip(&made) {
+    for (one, sequences) in all[computed].iter_mut().zip(&made) {
         one.found = sequences.first().map_or_else(Vec::new, |best| written(&best.ids));
     }
-    Ok(all)
+    let of_block = all.drain(own.rows.clone()).collect();
+    Ok((of_block, own))
 }
 
 /// Inputs that are continued until a signal comes.

@@ -34,6 +34,8 @@
 //! | [`generation_scores`] | scores of generated text |
 //! | [`class_texts`] | classes that a language model writes, or ranks |
 //! | [`shots`] | examples in front of each row |
+//! | [`shard`] | one of n parts of the rows |
+//! | [`merge`] | parts that were predicted, put together |
 //! | [`scoring`] | predictions of any program, scored against references |
 //! | [`device`] | which of the compiled backends computes |
 //! | [`allocator`] | how freed memory is kept |
@@ -79,6 +81,7 @@ pub mod generation_scores;
 pub mod hub;
 pub mod label_renames;
 pub mod locate;
+pub mod merge;
 pub mod message;
 pub mod model_dir;
 pub mod nearest;
@@ -94,6 +97,7 @@ pub mod scoring;
 pub mod screen;
 pub mod session;
 pub mod settings;
+pub mod shard;
 pub mod shots;
 pub mod signals;
 pub mod sweep;

@@ -6,8 +6,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     commands::{
-        compare, completions, convert, demo, eval, forward, generate, info, inspect, man, predict,
-        recipes, score, similarity, sweep, tasks, train,
+        compare, completions, convert, demo, eval, forward, generate, info, inspect, man, merge,
+        predict, recipes, score, similarity, sweep, tasks, train,
     },
     error::CliResult,
     flags::everywhere::Everywhere,
@@ -35,6 +35,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Generate(generate::GenerateArgs),
     Forward(forward::ForwardArgs),
+    Merge(merge::MergeArgs),
     Score(score::ScoreArgs),
     Inspect(inspect::InspectArgs),
     Compare(compare::CompareArgs),
@@ -91,6 +92,7 @@ impl Program {
             Command::Predict(args) => predict::run(&args),
             Command::Generate(args) => generate::run(&args),
             Command::Forward(args) => forward::run(&args),
+            Command::Merge(args) => merge::run(&args),
             Command::Score(args) => score::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Compare(args) => compare::run(&args),

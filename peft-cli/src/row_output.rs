@@ -17,8 +17,9 @@ use serde_json::{Map, Value};
 use crate::{
     error::{CliError, CliResult},
     output::{self, grouped},
-    predictions::{Format, line},
+    predictions::Format,
     screen::rows::RowsDone,
+    shard::Cut,
     signals::Signals,
 };
 
@@ -26,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub struct RowOutput {
     to: To,
+    /// Which rows these are of all.
+    cut: Cut,
     total: usize,
     /// Rows that are written, or stand in the table.
     made: usize,
@@ -49,12 +52,14 @@ enum To {
 }
 
 impl RowOutput {
-    /// Opens it for `total` rows.
+    /// Opens it for the rows of a cut.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`]; [`Error::InUse`] if another program is writing the same file.
-    pub fn open(output: Option<&Path>, total: usize) -> Result<Self> {
+    /// [`Error::Write`]; [`Error::InUse`] if another program is writing the same file; [`Error::File`] if that holds another
+    /// part of the rows.
+    pub fn open(output: Option<&Path>, cut: &Cut) -> Result<Self> {
+        output.map_or(Ok(()), |path| cut.check_replaces(path))?;
         let to = match output {
             None => To::Stdout,
             Some(path) if atomic::is_stream(path) => {
@@ -73,9 +78,17 @@ impl RowOutput {
                 To::File(file)
             }
         };
-        let signals = Signals::default();
-        let waiting = BTreeMap::new();
-        Ok(Self { to, total, made: 0, written: 0, waiting, table: None, done: None, signals })
+        Ok(Self {
+            to,
+            cut: cut.clone(),
+            total: cut.block().rows.len(),
+            made: 0,
+            written: 0,
+            waiting: BTreeMap::new(),
+            table: None,
+            done: None,
+            signals: Signals::default(),
+        })
     }
 
     /// With rows in a format. A table is written at its end, be that early or not.
@@ -121,7 +134,7 @@ impl RowOutput {
             match &mut self.table {
                 Some((_, rows)) => rows.push(fields),
                 None => {
-                    self.write(&line(fields))?;
+                    self.write(&self.cut.line(self.made, fields))?;
                     self.written += 1;
                 }
             }
@@ -172,6 +185,10 @@ impl RowOutput {
             return Err(self.interrupted());
         }
         let To::File(file) = self.to else { return result };
+        // Another process may have written its part there in the meantime.
+        if result.is_ok() {
+            result = self.cut.check_replaces(file.named()).map_err(CliError::from);
+        }
         let stand = format!(
             "note: {} of {} rows stand in {}",
             self.written,
@@ -223,7 +240,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, partial) = (dir.path().join("out"), dir.path().join("out.partial"));
         let run = |rows: &[usize], result: CliResult| {
-            let mut output = RowOutput::open(Some(&path), 4).unwrap();
+            let mut output = RowOutput::open(Some(&path), &Cut::whole(4)).unwrap();
             let fields = |row: usize| Map::from_iter([("row".to_string(), row.into())]);
             rows.iter().for_each(|row| output.put(*row, fields(*row)).unwrap());
             output.end(result)

@@ -57,6 +57,7 @@ mod resume;
 mod run_folder;
 mod scores;
 mod semantics;
+mod shards;
 mod shots;
 mod support;
 mod sweep;

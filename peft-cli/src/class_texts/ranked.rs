@@ -18,6 +18,7 @@ use crate::{
     predictions::{Given, Shown},
     screen::rows::RowsDone,
     session::Session,
+    shard::Block,
     signals::Signals,
     text_settings::TextArgs,
 };
@@ -109,7 +110,7 @@ pub struct Ranked {
     pub answers: Vec<Answer>,
 }
 
-/// Ranks the classes for each row, which is read once for all of them.
+/// Ranks the classes for each row of a block, which is read once for all of them. Groups are those of all rows.
 ///
 /// # Errors
 ///
@@ -121,7 +122,7 @@ pub fn rank(
     (records, encoded): (&[Record], &Encoded),
     text: &TextArgs,
     how: (&GenerateConfig, RankBy),
-    groups: Option<&[String]>,
+    (groups, block): (Option<&[String]>, &Block),
     signals: &Signals,
 ) -> Result<Ranked> {
     let ranking = Ranking::new(session, labels, (records, encoded), text, how)?;
@@ -133,15 +134,21 @@ pub fn rank(
         let class = labels.index(&name).ok_or_else(|| no_class(labels, encoded, row, &name))?;
         expected.push(class);
     }
-    let done = RowsDone::new("eval", inputs.len(), &signals.bars());
-    let mut likelihoods = Vec::with_capacity(inputs.len());
-    for part in inputs.chunks(AT_ONCE) {
-        likelihoods.extend(ranking.likelihoods(part)?);
-        done.set(likelihoods.len());
+    block.note_together(AT_ONCE, None);
+    let computed = block.together(AT_ONCE);
+    let done = RowsDone::new("eval", computed.len(), &signals.bars());
+    let mut likelihoods = Vec::with_capacity(block.rows.len());
+    for part in block.groups(AT_ONCE) {
+        let found = ranking.likelihoods(&inputs[part.clone()])?;
+        let of_block = part.clone().zip(found).filter(|(row, _)| block.contains(*row));
+        likelihoods.extend(of_block.map(|(_, sums)| sums));
+        done.set(part.end - computed.start);
         if signals.came() {
-            return Err(Error::Stopped { done: likelihoods.len(), of: inputs.len() });
+            return Err(Error::Stopped { done: part.end - computed.start, of: computed.len() });
         }
     }
+    let expected = expected.drain(block.rows.clone());
+    let groups = groups.map(|groups| &groups[block.rows.clone()]);
     let compared: Vec<Vec<f64>> = likelihoods.iter().map(|sums| ranking.compared(sums)).collect();
     let found = likelihoods.iter().map(|sums| ranking.best(sums));
     let answers: Vec<Answer> = found.zip(expected).collect();
@@ -159,7 +166,7 @@ impl Ranked {
         report_of(&self.answers, labels)
     }
 
-    /// The rows with their likeliest class (`label`), the right one (`reference`) and the log-likelihood of each.
+    /// The `records` of the block with their likeliest class (`label`), the right one (`reference`) and the log-likelihood of each.
     pub fn rows(&self, records: &[Record], labels: &Labels) -> Vec<Map<String, Value>> {
         let name = |class: usize| labels.name(class).unwrap_or_default();
         let row = |((record, sums), (found, expected)): ((&Record, &Vec<f64>), &Answer)| {

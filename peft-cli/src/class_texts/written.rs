@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Scores of the classes that were written, as [`scores_of_written`]; nothing but a note if a target is none of the
-/// classes. `groups` says which rows belong together.
+/// classes. `groups` says which of all rows belong together.
 ///
 /// # Errors
 ///
@@ -30,12 +30,22 @@ pub fn of_written(
     groups: Option<&[String]>,
 ) -> Result<Metrics> {
     match answers_of(session, labels, rows, written, config)? {
-        Ok(answers) => Ok(scores_of_written(&answers, labels.len(), groups)),
+        Ok(answers) => {
+            let groups = groups.map(|groups| groups_of(written, groups));
+            Ok(scores_of_written(&answers, labels.len(), groups.as_deref()))
+        }
         Err(error) => {
             output::note(format!("note: no accuracy of classes: {error}"));
             Ok(Metrics::default())
         }
     }
+}
+
+/// The groups of the rows that something was written for, in their order.
+fn groups_of(written: &[Written], groups: &[String]) -> Vec<String> {
+    let mut rows: Vec<usize> = written.iter().flat_map(|one| one.rows.iter().copied()).collect();
+    rows.sort_unstable();
+    rows.into_iter().map(|row| groups[row].clone()).collect()
 }
 
 /// The classes that were written for each row, matched exactly but for blanks around them, and the right ones; in place of

@@ -1,15 +1,15 @@
 //! `peft eval`: metrics of an adapter, or of the base model, on a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use peft_core::{
     Error, PaddingSide, ProblemType, Task,
     adapter::atomic,
     data::{Example, Labels},
-    evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead},
+    evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead, questions},
     metrics::ClassReport,
-    text::LabelRenames,
+    text::{Encoded, LabelRenames},
     train::TrainConfig,
 };
 use peft_models::generate::EndTokens;
@@ -42,6 +42,7 @@ use crate::{
     },
     screen::rows::RowsDone,
     session::{Session, UseArgs},
+    shard::{Block, Cut, RunSum, ShardArgs, Taken},
     shots::{self, ShotArgs},
     signals::{AFTER_BATCH, Signals},
     tasks::task_file::TaskFile,
@@ -62,6 +63,10 @@ use crate::{
 ///   peft eval --model models/minilm \
 ///     --adapter runs/intent --data theirs.jsonl \
 ///     --rename-label play=PlayMusic --rename-label alarm=
+///   peft eval --model models/stories \
+///     --adapter runs/e2e --data test.jsonl \
+///     --max-new-tokens 60 --shard 1/4 \
+///     --predictions part-1.jsonl
 ///   peft eval --model models/smollm2.gguf \
 ///     --task-file snips-intent --data valid.jsonl \
 ///     --rank-classes --shots 7 --shots-from train.jsonl \
@@ -102,6 +107,8 @@ pub struct EvalArgs {
     /// Rows per batch; the scores do not depend on it.
     #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
+    #[command(flatten)]
+    part: ShardArgs,
     /// Side of the padding: right or left; the scores do not depend on it.
     #[arg(long, value_name = "SIDE", default_value = PADDING.name(TrainConfig::default().padding))]
     padding: String,
@@ -166,18 +173,25 @@ pub fn run(args: &EvalArgs) -> CliResult {
             "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
         return Err(CliError::Usage(message.into()));
     }
-    output::check_output("--predictions", args.predictions.as_deref(), &args.inputs())?;
-    let format = Format::of(None, "--predictions", args.predictions.as_deref())?;
+    let taken = args.part.take(args.predictions.as_deref())?;
+    output::check_output("--predictions", taken.output.as_deref(), &args.inputs())?;
+    let format = Format::of(None, "--predictions", taken.output.as_deref())?;
+    taken.check_format("--predictions", format)?;
+    if taken.shard.is_some() && args.out.is_some() {
+        let message = "an evaluation is of all rows, and --shard takes a part of them: give --predictions, whose parts \
+                       `peft merge` puts together and scores";
+        return Err(Error::setting("--out", message).into());
+    }
     args.check_metrics()?;
     args.shots.check()?;
     let renames = args.renames()?;
     if args.vote.is_some() || args.model.adapters.len() > 1 {
-        return by_vote(args, side, format, &renames);
+        return by_vote(args, side, (&taken, format), &renames);
     }
     let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
     let out = out.transpose()?;
     if let Some(out) = &out {
-        out.check_apart("--predictions", &args.predictions)?;
+        out.check_apart("--predictions", &taken.output)?;
         out.check_apart("--data", &args.data)?;
         out.check_apart("--shots-from", &args.shots.shots_from)?;
     }
@@ -192,7 +206,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         _ => args.metric.clone(),
     };
     // What was generated is written beside the rows, or compared with them, and classes are read from them.
-    let keeps_rows = args.predictions.is_some()
+    let keeps_rows = taken.output.is_some()
         || !metric.is_empty()
         || args.rank_classes.is_some()
         || scores_classes
@@ -216,6 +230,14 @@ pub fn run(args: &EvalArgs) -> CliResult {
             (Vec::new(), encoded, Vec::new())
         }
     };
+    let block = taken.block(encoded.records());
+    if taken.shard.is_some() {
+        note_part(&block);
+        if block.rows.is_empty() {
+            return args.write_nothing(&taken, &block);
+        }
+    }
+    let examples = examples_of(task, &encoded, &block);
     // What cannot be made is refused before the model reads all rows.
     let to_rank = match args.rank_classes {
         Some(by) => Some((by, rankable(classes.as_ref(), &records)?)),
@@ -236,7 +258,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         ));
     }
     let signals = Signals::follow(AFTER_BATCH);
-    let done = RowsDone::new("eval", encoded.examples.len(), &signals.bars());
+    let done = RowsDone::new("eval", examples.len(), &signals.bars());
     let tell = |rows, _| {
         done.set(rows);
         signals.flow()
@@ -248,7 +270,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         .with_padding(side)
         .with_batch_size(args.batch_size)
         .with_watch(RowsRead(&tell))
-        .assess(&encoded.examples, session.labels.as_ref());
+        .assess(examples, session.labels.as_ref());
     drop(done);
     let found = found.map_err(|error| match error {
         Error::Mismatch(message) => Error::file(&args.data[0], message).into(),
@@ -269,6 +291,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
     };
     let mut metrics = found.metrics;
     let mut predictions = None;
+    // Which of them these are: those of the rows, or of their inputs.
+    let mut predicted = block.clone();
     if let Some(limit) = args.max_new_tokens {
         let decoding = DecodingArgs {
             max_new_tokens: Some(limit),
@@ -278,35 +302,45 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let config = settle(&decoding, &session.base, &end, Purpose::Scoring)?
             .with_batch_size(args.batch_size);
         decoder_start::note(&session.base);
-        let written = generation_scores::write(&session, &encoded, &config, &signals)
-            .map_err(|error| interrupted(error, &signals))?;
-        if written.len() < encoded.examples.len() {
+        let (written, inputs) =
+            generation_scores::write(&session, &encoded, &block, &config, &signals)
+                .map_err(|error| interrupted(error, &signals))?;
+        if inputs.total < encoded.examples.len() {
             output::note(format!(
                 "note: {} rows have {} inputs: each is generated once, and the closest of its targets counts",
                 encoded.examples.len(),
-                written.len()
+                inputs.total
             ));
         }
-        metrics.extend(generation_scores::score(&written).iter());
+        if written.is_empty() {
+            output::note(
+                "note: nothing is generated here: other parts have rows with the same inputs before these",
+            );
+        }
+        predicted = inputs;
+        let is_any = !written.is_empty();
+        if is_any {
+            metrics.extend(generation_scores::score(&written).iter());
+        }
         let of_text = records.iter().all(|record| !record.is_ids());
-        if let Some(labels) = classes.as_ref().filter(|_| of_text) {
+        if let Some(labels) = classes.as_ref().filter(|_| of_text && is_any) {
             let groups = session.groups(&records, &args.text)?;
             let groups = groups.as_deref();
             let found = of_written(&session, labels, &encoded, &written, &config, groups)?;
             metrics.extend(found.iter());
         }
-        if let Some(label) = session.referent(&args.text)? {
+        if let Some(label) = session.referent(&args.text)?.filter(|_| is_any) {
             let rows = (records.as_slice(), &encoded);
             metrics.extend(of_referents(&session, rows, &written, &config, &label)?.iter());
         }
-        if !metric.is_empty() {
+        if !metric.is_empty() && is_any {
             let segments =
                 generation_scores::segments(&session, &records, &encoded, &written, &args.text)?;
             for asked in &metric {
                 metrics.insert(asked.name.clone(), of_texts(asked.metric, &segments)?);
             }
         }
-        if args.predictions.is_some() || out.is_some() {
+        if taken.output.is_some() || out.is_some() {
             let rows = generation_scores::rows(&session, &records, &encoded, &written, &args.text)?;
             predictions = Some(rows);
         }
@@ -317,17 +351,21 @@ pub fn run(args: &EvalArgs) -> CliResult {
         decoder_start::note(&session.base);
         let groups = session.groups(&records, &args.text)?;
         let rows = (records.as_slice(), &encoded);
-        let ranked =
-            rank(&session, labels, rows, &args.text, (&config, by), groups.as_deref(), &signals)
-                .map_err(|error| interrupted(error, &signals))?;
+        let of_block = (groups.as_deref(), &block);
+        let ranked = rank(&session, labels, rows, &args.text, (&config, by), of_block, &signals)
+            .map_err(|error| interrupted(error, &signals))?;
         metrics.extend(ranked.metrics.iter());
-        predictions = Some(ranked.rows(&records, labels));
+        predictions = Some(ranked.rows(&records[block.rows.clone()], labels));
         if args.report {
             report = Some(Report::Classes(ranked.report(labels)?));
         }
     }
-    if let (Some(path), Some(rows)) = (&args.predictions, &predictions) {
-        atomic::write_file(path, format.text(rows.clone()).as_bytes())?;
+    if let (Some(path), Some(rows)) = (&taken.output, &predictions) {
+        let run = || {
+            let sum = args.run_sum(std::slice::from_ref(&session));
+            sum.rows(&encoded.examples).finish()
+        };
+        args.write_predictions(path, (&taken, format), (predicted, &run), rows.clone())?;
     }
     if let Some(out) = &out {
         out.write(&Evaluated {
@@ -347,6 +385,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let mut all: Vec<(&str, Value)> =
             metrics.iter().map(|(name, value)| (name, json!(value))).collect();
         all.extend(report.as_ref().map(|report| ("report", report_json(report, names))));
+        all.extend(taken.shard.map(|_| ("shard", json!(block.to_string()))));
         return Ok(output::line(output::object(&all))?);
     }
     output::metrics(&metrics)?;
@@ -375,7 +414,7 @@ fn shown_report(report: &Report, names: Option<&Labels>) -> String {
 fn by_vote(
     args: &EvalArgs,
     side: PaddingSide,
-    format: Format,
+    (taken, format): (&Taken, Format),
     renames: &LabelRenames,
 ) -> CliResult {
     let Some(vote) = args.vote else {
@@ -423,6 +462,7 @@ fn by_vote(
         by,
         batch_size: args.batch_size,
         padding: side,
+        shard: taken.shard,
     };
     asked.check(&set)?;
     let records = set.read(&args.data, &args.text)?;
@@ -430,14 +470,23 @@ fn by_vote(
         rankable(set.labels(0), &records)?;
     }
     let records = args.rows(&set.sessions[0]).renamed(records, renames)?;
+    let block = taken.block(records.len());
+    if taken.shard.is_some() && block.rows.is_empty() {
+        note_part(&block);
+        return args.write_nothing(taken, &block);
+    }
     let signals = Signals::follow(AFTER_BATCH);
     let scored = asked.score(&set, &records, &signals).map_err(|error| match error {
         CliError::Failed(error @ Error::Stopped { .. }) => interrupted(error, &signals),
         CliError::Failed(error) => args.rows(&set.sessions[0]).with_way_out(error, &records).into(),
         other => other,
     })?;
-    if let Some(path) = &args.predictions {
-        atomic::write_file(path, format.text(scored.rows).as_bytes())?;
+    if taken.shard.is_some() {
+        note_part(&scored.block);
+    }
+    if let Some(path) = &taken.output {
+        let run = || args.run_sum(&set.sessions).records(&records).finish();
+        args.write_predictions(path, (taken, format), (scored.block.clone(), &run), scored.rows)?;
     }
     let report = scored.report.filter(|_| args.report);
     if args.json {
@@ -456,7 +505,64 @@ fn by_vote(
 const NO_CLASSES: &str =
     "is for tasks that give each row or word one class, or with --rank-classes";
 
+/// Says of which rows the scores are.
+fn note_part(block: &Block) {
+    output::note(format!(
+        "note: scores are of {block}; scores of parts have no mean that is that of all: `peft merge` scores their predictions \
+         together"
+    ));
+}
+
+/// The examples of the rows of a block: of a question all windows.
+fn examples_of<'e>(task: Task, encoded: &'e Encoded, block: &Block) -> &'e [Example] {
+    if task != Task::QuestionAns {
+        return &encoded.examples[block.rows.clone()];
+    }
+    let questions = questions(&encoded.examples);
+    let of_block = &questions[block.rows.clone()];
+    match (of_block.first(), of_block.last()) {
+        (Some(first), Some(last)) => &encoded.examples[first.start..last.end],
+        _ => &[],
+    }
+}
+
 impl EvalArgs {
+    /// What tells predictions of one run from those of another, but for its rows.
+    fn run_sum(&self, sessions: &[Session]) -> RunSum {
+        let sum = sessions.iter().fold(RunSum::of("eval", &self.model), RunSum::session);
+        sum.settings(&(self.vote, self.rank_classes, self.max_new_tokens, self.num_beams))
+    }
+
+    /// Writes the predictions of a block of a run.
+    fn write_predictions(
+        &self,
+        path: &Path,
+        (taken, format): (&Taken, Format),
+        (block, run): (Block, &dyn Fn() -> String),
+        rows: Vec<Map<String, Value>>,
+    ) -> CliResult {
+        let text = match taken.shard {
+            None => format.text(rows),
+            Some(shard) => {
+                let cut = Cut::part(block, shard, run());
+                cut.check_replaces(path)?;
+                rows.into_iter().enumerate().map(|(place, row)| cut.line(place, row)).collect()
+            }
+        };
+        Ok(atomic::write_file(path, text.as_bytes())?)
+    }
+
+    /// Ends a part without rows: there are no scores, and an empty file of predictions.
+    fn write_nothing(&self, taken: &Taken, block: &Block) -> CliResult {
+        if let Some(path) = &taken.output {
+            atomic::write_file(path, b"")?;
+        }
+        match self.json {
+            true => Ok(output::line(output::object(&[("shard", json!(block.to_string()))]))?),
+            false => Ok(()),
+        }
+    }
+
     /// The files that are read beside the model and its adapters.
     fn inputs(&self) -> Vec<PathBuf> {
         let more = [&self.renames.rename_labels, &self.text.task_file];

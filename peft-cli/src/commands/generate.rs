@@ -21,6 +21,7 @@ use crate::{
     row_output::RowOutput,
     screen::{bar::Bars, rows::RowsDone},
     session::{Session, UseArgs},
+    shard::{Block, RunSum, ShardArgs, Taken},
     signals::{AT_NEXT_TOKEN, Signals},
     text_settings::TextArgs,
     text_stream::{NewText, TextStream},
@@ -41,6 +42,8 @@ use crate::{
 ///   peft generate --model models/stories \
 ///     --adapter runs/e2e --input rows.jsonl \
 ///     --num-beams 4 --output out.jsonl
+///   srun -n 4 peft generate --model models/stories \
+///     --input rows.jsonl --shard auto --output out.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct GenerateArgs {
@@ -83,6 +86,8 @@ pub struct GenerateArgs {
     omit_input: bool,
     #[command(flatten)]
     decoding: DecodingArgs,
+    #[command(flatten)]
+    part: ShardArgs,
     /// Rows per batch; the output does not depend on it.
     #[arg(long, value_name = "B", default_value_t = GenerateConfig::new(1).batch_size)]
     batch_size: usize,
@@ -109,8 +114,15 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     if args.prompt.is_some() {
         args.text.check_prompt(args.asked.chat)?;
     }
-    output::check_output("--output", args.output.as_deref(), &args.input)?;
-    let format = Format::told(args.format, "--output", args.output.as_deref())?;
+    args.part.check_rows("--prompt", args.prompt.is_some())?;
+    // A text that goes on from --prompt has no part.
+    let taken = match args.prompt {
+        Some(_) => Taken::default(),
+        None => args.part.take(args.output.as_deref())?,
+    };
+    output::check_output("--output", taken.output.as_deref(), &args.input)?;
+    let format = Format::told(args.format, "--output", taken.output.as_deref())?;
+    taken.check_format(if args.format.is_some() { "--format" } else { "--output" }, format)?;
     let session = Session::open(&args.model)?;
     check_generates(session.model())?;
     if args.asked.chat && session.model().spec().is_encoder_decoder() {
@@ -125,7 +137,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     decoder_start::note(&session.base);
     match (&args.prompt, args.input.as_slice()) {
         (Some(prompt), _) => continue_text(&session, prompt, args, &config),
-        (None, [_, ..]) => continue_file(&session, args, format, &config),
+        (None, [_, ..]) => continue_file(&session, args, (&taken, format), &config),
         (None, []) => Err(CliError::Usage("give --prompt or --input".into())),
     }
 }
@@ -134,7 +146,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
 fn continue_file(
     session: &Session,
     args: &GenerateArgs,
-    format: Format,
+    (taken, format): (&Taken, Format),
     config: &GenerateConfig,
 ) -> CliResult {
     let (records, encoded) = session.read_and_encode(&args.input, &args.text, &args.asked)?;
@@ -173,11 +185,23 @@ fn continue_file(
         }
         Ok(fields)
     };
-    let output = RowOutput::open(args.output.as_deref(), records.len())?;
+    let cut = taken.cut(records.len(), || {
+        let sum = RunSum::of("generate", &args.model).session(session).rows(&encoded.examples);
+        let config = config.clone().with_batch_size(1);
+        sum.settings(&(config, stops, args.ids, args.omit_input)).finish()
+    });
+    let size = config.rows_together();
+    cut.block().note_together(size, Some("a smaller --batch-size"));
+    // Its batches are those of all rows.
+    let computed = cut.block().together(size);
+    let config = config.clone().with_first_row(computed.start);
+    let output = RowOutput::open(taken.output.as_deref(), &cut)?;
     let signals = Signals::follow(AT_NEXT_TOKEN);
     let output = output.with_signals(&signals).with_format(format);
-    let lines = Lines { line: &line, output, written: Ok(()), signals };
-    continue_rows(session, &encoded.examples, config, texts.as_deref(), lines)
+    let (block, first) = (cut.block().clone(), computed.start);
+    let lines = Lines { line: &line, block, first, output, written: Ok(()), signals };
+    let texts = texts.as_ref().map(|texts| &texts[computed.clone()]);
+    continue_rows(session, &encoded.examples[computed], &config, texts, lines)
 }
 
 /// A row's sequences as they are written: a list if several were asked for.
@@ -278,6 +302,10 @@ type Fields = peft_core::Result<Map<String, Value>>;
 struct Lines<'a> {
     /// That of a row.
     line: &'a dyn Fn(usize, &[Generated]) -> Fields,
+    /// The rows that are written.
+    block: Block,
+    /// The first row that is continued.
+    first: usize,
     output: RowOutput,
     written: CliResult,
     signals: Signals,
@@ -297,8 +325,13 @@ impl Watcher for Rows<'_> {
     fn made(&mut self, row: usize, sequences: &[Generated]) -> ControlFlow<()> {
         let Some(lines) = &mut self.lines else { return ControlFlow::Continue(()) };
         lines.signals.flow()?;
+        let row = lines.first + row;
+        if !lines.block.contains(row) {
+            return ControlFlow::Continue(());
+        }
         let line = (lines.line)(row, sequences).map_err(CliError::from);
-        lines.written = line.and_then(|line| lines.output.put(row, line));
+        let place = row - lines.block.rows.start;
+        lines.written = line.and_then(|line| lines.output.put(place, line));
         match lines.written {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -19,7 +19,7 @@ use crate::{
     decoding::{Purpose, settle},
     end_token,
     ensemble::{
-        heads::{Voters, parts},
+        heads::{Voters, together},
         score::cannot_vote,
     },
     error::CliResult,
@@ -35,6 +35,7 @@ use crate::{
     },
     row_output::RowOutput,
     session::{Session, UseArgs},
+    shard::{Cut, RunSum, ShardArgs, Taken},
     shots::{self, ShotArgs},
     signals::{AFTER_BATCH, Signals},
     text_settings::TextArgs,
@@ -57,6 +58,9 @@ use crate::{
 ///     --top-k 3 --output intents.tsv
 ///   peft predict --model models/minilm \
 ///     --adapter runs/intent --text "play jazz"
+///   peft predict --model models/minilm \
+///     --adapter runs/intent --input texts.jsonl \
+///     --shard 1/4 --output part-1.jsonl
 ///   peft predict --model models/smollm2.gguf \
 ///     --task-file snips-intent --rank-classes \
 ///     --shots 7 --shots-from train.jsonl \
@@ -116,6 +120,8 @@ pub struct PredictArgs {
     /// Leave out the rows' own fields, all but the id.
     #[arg(long)]
     omit_input: bool,
+    #[command(flatten)]
+    part: ShardArgs,
     /// Rows per batch.
     #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
@@ -129,23 +135,29 @@ pub struct PredictArgs {
 pub fn run(args: &PredictArgs) -> CliResult {
     let mut inputs = [&args.input[..], &args.shots.shots_from].concat();
     inputs.extend(args.rows.task_file.clone());
-    output::check_output("--output", args.output.as_deref(), &inputs)?;
+    args.part.check_rows("--text", args.asked.text.is_some())?;
+    let taken = match args.asked.text {
+        Some(_) => Taken { shard: None, output: args.output.clone() },
+        None => args.part.take(args.output.as_deref())?,
+    };
+    output::check_output("--output", taken.output.as_deref(), &inputs)?;
     args.shots.check()?;
-    Format::told(args.format, "--output", args.output.as_deref())?;
+    let format = Format::told(args.format, "--output", taken.output.as_deref())?;
+    taken.check_format(if args.format.is_some() { "--format" } else { "--output" }, format)?;
     let set = AdapterSet::open(&args.model)?
         .with_labels(args.labels.as_deref())?
         .with_problem_type(args.problem_type)?;
     args.check_task(&set)?;
     args.check_vote(&set)?;
     if let Some(by) = args.rank_classes {
-        return by_likelihood(args, set, by).map_err(named);
+        return by_likelihood(args, &taken, set, by).map_err(named);
     }
     let written = match set.task()? {
         Task::SeqCls | Task::TokenCls => match args.vote {
-            None => by_named(args, &set),
-            Some(how) => by_vote(args, &set, how.into()),
+            None => by_named(args, &taken, &set),
+            Some(how) => by_vote(args, &taken, &set, how.into()),
         },
-        Task::QuestionAns => answer(args, set),
+        Task::QuestionAns => answer(args, &taken, set),
         other @ (Task::CausalLm | Task::Seq2SeqLm) => {
             return Err(Error::Mismatch(format!(
                 "predict is for classification and qa; for {other} use `peft generate`, or --rank-classes for the likeliest of \
@@ -247,23 +259,32 @@ impl PredictArgs {
         Ok(References::of(rows.iter().zip(of_row).map(answered)))
     }
 
-    fn format(&self) -> peft_core::Result<Format> {
-        Format::of(self.format, "--output", self.output.as_deref())
-    }
-
     fn shown(&self) -> Shown {
         Shown { top: self.top_k }
     }
 
-    /// Writes `total` rows, which `make` makes in order with the adapters of `sessions` until a signal ends the reading.
+    /// The rows that are taken, of `total`, which these `examples` are read as by the adapters of `sessions`.
+    fn cut(&self, taken: &Taken, total: usize, examples: &[Example], sessions: &[Session]) -> Cut {
+        let cut = taken.cut(total, || {
+            let sum = sessions.iter().fold(RunSum::of("predict", &self.model), RunSum::session);
+            let asked = (self.top_k, self.n_best, self.rank_classes, self.vote, self.omit_input);
+            sum.rows(examples).settings(&asked).finish()
+        });
+        cut.block().note_together(together(self.batch_size), Some("a smaller --batch-size"));
+        cut
+    }
+
+    /// Writes the rows of a cut, which `make` makes in order with the adapters of `sessions` until a signal ends the
+    /// reading.
     fn write(
         &self,
+        taken: &Taken,
+        cut: &Cut,
         sessions: &[Session],
-        total: usize,
         make: impl FnOnce(&mut RowOutput, RowsRead<'_>) -> CliResult,
     ) -> CliResult {
-        let format = self.format()?;
-        let output = RowOutput::open(self.output.as_deref(), total)?;
+        let format = Format::of(self.format, "--output", taken.output.as_deref())?;
+        let output = RowOutput::open(taken.output.as_deref(), cut)?;
         let signals = Signals::follow(AFTER_BATCH);
         let output = output.with_signals(&signals).with_format(format);
         let mut output = output.with_progress("predict");
@@ -274,7 +295,7 @@ impl PredictArgs {
 }
 
 /// One adapter's answers to questions.
-fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
+fn answer(args: &PredictArgs, taken: &Taken, set: AdapterSet) -> CliResult {
     let session = set.only("qa")?;
     let records = match args.asked.row(std::slice::from_ref(&session), &args.rows)? {
         Some(row) => vec![row],
@@ -289,15 +310,18 @@ fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
         .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.rows)?);
     // A question has a record of its own, whatever the number of its windows.
     let questions = questions(&encoded.examples);
-    args.write(std::slice::from_ref(&session), records.len(), |output, watch| {
+    let own = std::slice::from_ref(&session);
+    let cut = args.cut(taken, records.len(), &encoded.examples, own);
+    args.write(taken, &cut, own, |output, watch| {
         let predictor = predictor.with_watch(watch);
-        for part in parts(questions.len(), args.batch_size) {
+        for part in cut.block().groups(together(args.batch_size)) {
             let windows = questions[part.start].start..questions[part.end - 1].end;
             let windows = &encoded.examples[windows];
             let found = predictor.best_answers(windows, args.n_best.unwrap_or(1))?;
-            for (record, found) in records[part].iter().zip(&found) {
+            let of_block = part.zip(&found).filter(|(row, _)| cut.block().contains(*row));
+            for (row, found) in of_block {
                 let mut fields = answers(windows, found, args.n_best);
-                args.given().add(record, &mut fields);
+                args.given().add(&records[row], &mut fields);
                 output.add(fields)?;
             }
         }
@@ -306,7 +330,7 @@ fn answer(args: &PredictArgs, set: AdapterSet) -> CliResult {
 }
 
 /// Each row answered by the adapter that it names.
-fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
+fn by_named(args: &PredictArgs, taken: &Taken, set: &AdapterSet) -> CliResult {
     let records = args.read(set)?;
     let of_row = set.of_rows(&records)?;
     let rows = Worded::new(records, set.task()?, &set.field_names(&args.rows));
@@ -336,11 +360,12 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    args.write(&set.sessions, examples.len(), |output, watch| {
+    let cut = args.cut(taken, examples.len(), &examples, &set.sessions);
+    args.write(taken, &cut, &set.sessions, |output, watch| {
         let model = model.with_watch(watch);
-        for part in parts(examples.len(), args.batch_size) {
+        for part in cut.block().groups(together(args.batch_size)) {
             let answers = model.answer(&examples[part.clone()], &of_row[part.clone()])?;
-            for (row, answer) in part.zip(answers) {
+            for (row, answer) in part.zip(answers).filter(|(row, _)| cut.block().contains(*row)) {
                 output.add(line(row, answer)?)?;
             }
         }
@@ -349,7 +374,7 @@ fn by_named(args: &PredictArgs, set: &AdapterSet) -> CliResult {
 }
 
 /// The likeliest class of each row that a language model reads.
-fn by_likelihood(args: &PredictArgs, set: AdapterSet, by: RankBy) -> CliResult {
+fn by_likelihood(args: &PredictArgs, taken: &Taken, set: AdapterSet, by: RankBy) -> CliResult {
     let session = set.only("--rank-classes")?;
     let mut session = session.with_task_labels(&args.rows, args.labels.is_some())?;
     let records = match args.asked.row(std::slice::from_ref(&session), &args.rows)? {
@@ -365,12 +390,16 @@ fn by_likelihood(args: &PredictArgs, set: AdapterSet, by: RankBy) -> CliResult {
         .with_batch_size(args.batch_size);
     let rows = (records.as_slice(), &encoded);
     let ranking = Ranking::new(&session, &labels, rows, &args.rows, (&config, by))?;
-    args.write(std::slice::from_ref(&session), records.len(), |output, watch| {
-        for part in parts(records.len(), args.batch_size) {
+    let own = std::slice::from_ref(&session);
+    let cut = args.cut(taken, records.len(), &encoded.examples, own);
+    args.write(taken, &cut, own, |output, watch| {
+        for part in cut.block().groups(together(args.batch_size)) {
             let inputs: Vec<&[u32]> =
                 encoded.examples[part.clone()].iter().map(|row| row.input_ids.as_slice()).collect();
             let found = ranking.likelihoods(&inputs)?;
-            for (record, sums) in records[part.clone()].iter().zip(&found) {
+            let of_block = part.clone().zip(&found).filter(|(row, _)| cut.block().contains(*row));
+            for (row, sums) in of_block {
+                let record = &records[row];
                 let mut fields = ranking.predicted(&labels, sums, args.shown());
                 let own = ranking.own(record).filter(|own| labels.index(own).is_some());
                 if let Some(own) = own.filter(|_| args.given().fields) {
@@ -400,7 +429,7 @@ fn words_of<'a>(rows: &'a Worded, row: usize, example: &Example, names: &FieldNa
 }
 
 /// Each row answered by all adapters, which vote on its class or on each of its tags.
-fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
+fn by_vote(args: &PredictArgs, taken: &Taken, set: &AdapterSet, vote: Vote) -> CliResult {
     let rows = Worded::new(args.read(set)?, set.task()?, &set.field_names(&args.rows));
     let records = rows.encoded();
     let voters = Voters::new(set, records, &args.rows, false)?.with_batch_size(args.batch_size);
@@ -433,10 +462,12 @@ fn by_vote(args: &PredictArgs, set: &AdapterSet, vote: Vote) -> CliResult {
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    args.write(&set.sessions, records.len(), |output, watch| {
+    let cut = args.cut(taken, records.len(), examples, &set.sessions);
+    args.write(taken, &cut, &set.sessions, |output, watch| {
         let voters = voters.with_watch(watch);
-        for part in voters.parts() {
-            for (row, of_members) in part.clone().zip(voters.answer(part)?) {
+        for part in voters.groups(cut.block()) {
+            let answers = part.clone().zip(voters.answer(part)?);
+            for (row, of_members) in answers.filter(|(row, _)| cut.block().contains(*row)) {
                 output.add(line(row, &of_members)?)?;
             }
         }

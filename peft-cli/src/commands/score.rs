@@ -73,14 +73,23 @@ pub fn run(args: &ScoreArgs) -> CliResult {
     }
     let files = Files::new(
         &args.predictions,
-        args.references.as_ref(),
+        args.references.as_slice(),
         args.as_lines,
         &args.fields,
         &args.classes,
     )
     .with_meteor_jar(args.meteor_jar.as_ref());
+    show(&files, &args.metric, args.json)
+}
+
+/// Prints what metrics say of files.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn show(files: &Files<'_>, metric: &[Asked], as_json: bool) -> CliResult {
     let mut found: Vec<(String, Found)> = Vec::new();
-    for asked in &args.metric {
+    for asked in metric {
         if found.iter().any(|(name, _)| *name == asked.name) {
             return Err(CliError::Usage(format!("--metric: {asked} is asked for twice")));
         }
@@ -91,7 +100,7 @@ pub fn run(args: &ScoreArgs) -> CliResult {
         })?;
         found.push((asked.name.clone(), score));
     }
-    if args.json {
+    if as_json {
         let all: Vec<(&str, Value)> =
             found.iter().map(|(name, score)| (name.as_str(), score.json())).collect();
         return Ok(output::line(output::object(&all))?);

@@ -14,8 +14,9 @@ use crate::{
     flags::help::FlagHelp,
     output::{self, quoted, table},
     screen::rows::INTERVAL,
+    shard::{Chosen, Shard},
     signals::{AFTER_STEP, Signals},
-    sweep::{Plan, Shard, SweepFile, There, Work, check},
+    sweep::{Plan, SweepFile, There, Work, check},
     training::{
         file_names::{REPORT, RUN_FILE},
         run_result::Ending,
@@ -49,9 +50,10 @@ pub struct SweepArgs {
     /// Runs that are made at a time; they share the cores, the model and the rows.
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
-    /// Make the i-th of n parts of the runs, such as 2/3: each machine makes another one.
+    /// Make the i-th of n parts of the runs, such as 2/3: each machine makes another one. auto: the part of this process
+    /// among those of srun, an array of sbatch or mpirun.
     #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
+    shard: Option<Chosen>,
     /// Print the runs and what is there of each, and make none.
     #[arg(long)]
     dry_run: bool,
@@ -103,7 +105,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         ));
     }
     let there = plan.there()?;
-    let mine = plan.of_shard(args.shard.unwrap_or(Shard::WHOLE));
+    let mine = plan.of_shard(Chosen::settle(args.shard)?.unwrap_or(Shard::WHOLE));
     if args.dry_run {
         return dry_run(&plan, &there, &mine, args.shown.is_json());
     }

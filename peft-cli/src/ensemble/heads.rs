@@ -9,16 +9,15 @@ use peft_core::{
     text::{Encoded, Record},
 };
 
-use crate::{adapter_set::AdapterSet, session::Session, text_settings::TextArgs};
+use crate::{adapter_set::AdapterSet, session::Session, shard::Block, text_settings::TextArgs};
 
 /// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by a run that
 /// dies.
 const BATCHES_TOGETHER: usize = 8;
 
-/// Rows that are answered, and then written, together, of `total`.
-pub fn parts(total: usize, batch_size: usize) -> impl Iterator<Item = Range<usize>> {
-    let size = batch_size.saturating_mul(BATCHES_TOGETHER).max(1);
-    (0..total).step_by(size).map(move |start| start..start.saturating_add(size).min(total))
+/// How many rows are answered, and then written, together.
+pub fn together(batch_size: usize) -> usize {
+    batch_size.saturating_mul(BATCHES_TOGETHER)
 }
 
 /// The chosen and the right class of each target of a row.
@@ -99,9 +98,9 @@ impl<'a> Voters<'a> {
         &self.rows[0]
     }
 
-    /// Rows that are answered together.
-    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        parts(self.rows().examples.len(), self.batch_size)
+    /// Rows that are answered together, where some of them are in a block.
+    pub fn groups(&self, block: &Block) -> impl Iterator<Item = Range<usize>> + use<> {
+        block.groups(together(self.batch_size))
     }
 
     /// The answers of all members to some of the rows, `[row][member]`, with classes in the order of the first member.
@@ -137,22 +136,32 @@ impl<'a> Voters<'a> {
         part.clone().enumerate().map(of_members).collect()
     }
 
-    /// What each member chooses, and each of the votes, for all rows with targets.
+    /// What each member chooses, and each of the votes, for the rows of a block, which have targets.
     ///
     /// # Errors
     ///
     /// As [`answer`](Self::answer); [`Error::Stopped`] with the rows that are done.
-    pub fn choose(&self, votes: &[Vote], done: impl Fn(usize)) -> Result<[Vec<Vec<Pairs>>; 2]> {
+    pub fn choose(
+        &self,
+        votes: &[Vote],
+        block: &Block,
+        done: impl Fn(usize),
+    ) -> Result<[Vec<Vec<Pairs>>; 2]> {
         let count = self.set.sessions.len();
         let mut of_members = vec![Vec::new(); count];
         let mut of_votes = vec![Vec::new(); votes.len()];
-        let total = self.rows().examples.len();
-        for part in self.parts() {
+        let all = block.together(together(self.batch_size));
+        for part in self.groups(block) {
             let answers = self.answer(part.clone()).map_err(|error| match error {
-                Error::Stopped { .. } => Error::Stopped { done: part.start, of: total },
+                Error::Stopped { .. } => {
+                    Error::Stopped { done: part.start - all.start, of: all.len() }
+                }
                 other => other,
             })?;
             for (row, answers) in part.clone().zip(answers) {
+                if !block.contains(row) {
+                    continue;
+                }
                 let targets = targets(&self.rows().examples[row]);
                 let at = |place: usize, member: usize| answers[member][place].clone();
                 for (member, chosen) in of_members.iter_mut().enumerate() {
@@ -167,7 +176,7 @@ impl<'a> Voters<'a> {
                     chosen.push(targets.iter().map(|(at, right)| (class(*at), *right)).collect());
                 }
             }
-            done(part.end);
+            done(part.end - all.start);
         }
         Ok([of_members, of_votes])
     }

@@ -10,7 +10,7 @@ use peft_core::{
 use serde_json::{Map, Value};
 
 use super::{
-    heads::Voters,
+    heads::{Voters, together},
     table::Table,
     texts::{self, Named},
 };
@@ -27,6 +27,7 @@ use crate::{
     error::CliResult,
     flags::decoding::DecodingArgs,
     screen::rows::RowsDone,
+    shard::{Block, Shard},
     signals::Signals,
     text_settings::TextArgs,
 };
@@ -53,6 +54,8 @@ pub struct Asked<'a> {
     pub batch_size: usize,
     /// Side of the padding.
     pub padding: PaddingSide,
+    /// The part of the rows that is scored; `None` for all.
+    pub shard: Option<Shard>,
 }
 
 /// What an ensemble scores.
@@ -62,7 +65,9 @@ pub struct Scored {
     pub table: Table,
     /// Those of the first vote class by class, where nothing is written.
     pub report: Option<Report>,
-    /// What a language model answers to each row.
+    /// The rows that were scored.
+    pub block: Block,
+    /// What a language model answers to each of them.
     pub rows: Vec<Map<String, Value>>,
 }
 
@@ -135,8 +140,10 @@ impl Asked<'_> {
         let voters = Voters::new(set, records, self.text, true)?;
         let voters = voters.with_batch_size(self.batch_size).with_padding(self.padding);
         let voters = voters.with_watch(RowsRead(&tell));
-        let done = RowsDone::new("eval", voters.rows().examples.len(), &signals.bars());
-        let [members, votes] = voters.choose(self.votes, |rows| done.set(rows))?;
+        let block = self.block(voters.rows().examples.len());
+        let total = block.together(together(self.batch_size)).len();
+        let done = RowsDone::new("eval", total, &signals.bars());
+        let [members, votes] = voters.choose(self.votes, &block, |rows| done.set(rows))?;
         drop(done);
         let (task, labels) = (set.task()?, set.labels(0));
         let assess = |answers| Assessment::of_choices(task, labels, answers);
@@ -145,7 +152,7 @@ impl Asked<'_> {
         let report = of_votes.first().and_then(|found| found.report.clone());
         let metrics = |all: Vec<Assessment>| all.into_iter().map(|found| found.metrics);
         let table = self.table(set, metrics(of_members), metrics(of_votes));
-        Ok(Scored { table, report, rows: Vec::new() })
+        Ok(Scored { table, report, block, rows: Vec::new() })
     }
 
     fn of_texts(
@@ -168,11 +175,20 @@ impl Asked<'_> {
             .with_batch_size(self.batch_size);
         decoder_start::note(&first.base);
         let rows = (records, self.text);
+        let block = match by {
+            By::Rank(_) => self.block(records.len()),
+            By::Writing(..) if self.shard.is_some() => {
+                return Err(Error::setting("--shard", SHARED_INPUTS).into());
+            }
+            By::Writing(..) => Block::whole(records.len()),
+        };
         let named: Named = match by {
-            By::Rank(by) => texts::ranked(set, labels, rows, (&config, by), self.votes, signals)?,
+            By::Rank(by) => {
+                texts::ranked(set, labels, (rows, &block), (&config, by), self.votes, signals)?
+            }
             By::Writing(..) => texts::written(set, labels, rows, &config, signals)?,
         };
-        let groups = first.groups(records, self.text)?;
+        let groups = first.groups(&records[block.rows.clone()], self.text)?;
         let of = |answers: &Vec<Answer>| match by {
             By::Rank(_) => scores(answers, labels.len(), groups.as_deref()),
             By::Writing(..) => scores_of_written(answers, labels.len(), groups.as_deref()),
@@ -182,7 +198,13 @@ impl Asked<'_> {
             (By::Rank(_), Some(answers)) => Some(Report::Classes(report_of(answers, labels)?)),
             _ => None,
         };
-        Ok(Scored { table, report, rows: named.rows(records, labels) })
+        let rows = named.rows(&records[block.rows.clone()], labels);
+        Ok(Scored { table, report, block, rows })
+    }
+
+    /// The rows that are scored, of `total`.
+    fn block(&self, total: usize) -> Block {
+        self.shard.map_or_else(|| Block::whole(total), |shard| shard.block(total))
     }
 
     fn table(
@@ -197,6 +219,10 @@ impl Asked<'_> {
         }
     }
 }
+
+/// Why there is no part of a vote on texts.
+const SHARED_INPUTS: &str = "rows of several parts may have the same input, which is written once for all of them: give --rank-classes in place of \
+                             --max-new-tokens, or leave this out";
 
 /// Why there is no vote on texts.
 pub const FREE_TEXT: &str = "texts that are written freely have no majority and no mean: a vote is on classes, so give them (--labels or \

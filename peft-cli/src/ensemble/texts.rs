@@ -18,6 +18,7 @@ use crate::{
     },
     generation_scores::write,
     predictions::Given,
+    shard::Block,
     signals::Signals,
     text_settings::TextArgs,
 };
@@ -31,7 +32,7 @@ pub struct Named {
     pub votes: Vec<Vec<Answer>>,
 }
 
-/// The likeliest class by each member, and by votes: that which most members find likeliest (a tie goes to the larger sum
+/// The likeliest class of the rows of a block by each member, and by votes: that which most members find likeliest (a tie goes to the larger sum
 /// over the members of its log-likelihood, then to the first), or that with the largest sum.
 ///
 /// # Errors
@@ -40,7 +41,7 @@ pub struct Named {
 pub fn ranked(
     set: &AdapterSet,
     labels: &Labels,
-    (records, text): (&[Record], &TextArgs),
+    ((records, text), block): ((&[Record], &TextArgs), &Block),
     (config, by): (&GenerateConfig, RankBy),
     votes: &[Vote],
     signals: &Signals,
@@ -50,7 +51,8 @@ pub fn ranked(
         let encoded = session.encode_records(records, text, true)?;
         session.check_lengths(&encoded, 0)?;
         let rows = (records, &encoded);
-        of_members.push(rank(session, labels, rows, text, (config, by), None, signals)?);
+        let of_block = (None, block);
+        of_members.push(rank(session, labels, rows, text, (config, by), of_block, signals)?);
     }
     let of_vote = |vote: &Vote| -> Vec<Answer> {
         let of_row = |row: usize| {
@@ -58,7 +60,7 @@ pub fn ranked(
                 of_members.iter().map(|ranked| ranked.compared[row].clone()).collect();
             (Some(vote.choose_by_log_likelihoods(&all)), of_members[0].answers[row].1)
         };
-        (0..records.len()).map(of_row).collect()
+        (0..block.rows.len()).map(of_row).collect()
     };
     let votes = votes.iter().map(of_vote).collect();
     Ok(Named { votes, members: of_members.into_iter().map(|ranked| ranked.answers).collect() })
@@ -80,7 +82,8 @@ pub fn written(
     for session in &set.sessions {
         let encoded = session.encode_records(records, text, true)?;
         session.check_lengths(&encoded, 0)?;
-        let written = write(session, &encoded, config, signals)?;
+        let all = Block::whole(encoded.examples.len());
+        let (written, _) = write(session, &encoded, &all, config, signals)?;
         members.push(answers_of(session, labels, &encoded, &written, config)??);
     }
     let of_row = |row: usize| {

@@ -309,6 +309,7 @@ fn scores(
             .map(|side| PADDING.parse(side))
             .transpose()?
             .unwrap_or(defaults.padding),
+        shard: None,
     };
     let scored = asked.score(set, &records, signals).map_err(|error| match error {
         CliError::Failed(Error::Stopped { .. }) => {

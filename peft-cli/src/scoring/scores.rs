@@ -51,8 +51,8 @@ impl Found {
 pub struct Files<'a> {
     /// The predictions.
     pub predictions: &'a Path,
-    /// The references, unless they stand beside the predictions.
-    pub references: Option<&'a Path>,
+    /// The files of the references; none if they stand beside the predictions.
+    pub references: &'a [PathBuf],
     /// Whether both are read line by line, whatever they hold.
     pub as_lines: bool,
     /// Which fields of rows are read.
@@ -78,12 +78,11 @@ impl<'a> Files<'a> {
     /// Files that are read as they are needed.
     pub fn new(
         predictions: &'a Path,
-        references: Option<&'a PathBuf>,
+        references: &'a [PathBuf],
         as_lines: bool,
         fields: &'a FieldArgs,
         classes: &'a ClassArgs,
     ) -> Self {
-        let references = references.map(PathBuf::as_path);
         let (meteor_jar, read) = (None, Read::default());
         Self { predictions, references, as_lines, fields, classes, meteor_jar, read }
     }
@@ -127,9 +126,13 @@ impl<'a> Files<'a> {
     }
 
     fn sources(&self, kind: Kind) -> Result<(Source, Option<Source>)> {
-        let read = |path| Source::read(path, kind, self.as_lines);
+        let read = |path: &Path| Source::read(path, kind, self.as_lines);
         let predictions = read(self.predictions)?;
-        let references = self.references.map(read).transpose()?;
+        let references = match self.references {
+            [] => None,
+            [one] => Some(read(one)?),
+            several => Some(Source::of_rows(several)?),
+        };
         if references.is_none() && predictions.rows().is_none() {
             let path = predictions.path().display();
             let message =

@@ -50,6 +50,16 @@ impl Source {
         Ok(Self::Rows(path.to_path_buf(), files.rows().collect::<Result<_>>()?))
     }
 
+    /// Reads several files of rows as one, which is called after the first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the readers.
+    pub fn of_rows(paths: &[PathBuf]) -> Result<Self> {
+        let rows = DataFiles::find(paths, None, false)?.rows().collect::<Result<_>>()?;
+        Ok(Self::Rows(paths.first().cloned().unwrap_or_default(), rows))
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         match self {

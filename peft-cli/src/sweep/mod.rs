@@ -25,5 +25,5 @@ mod values;
 mod work;
 
 pub use file::SweepFile;
-pub use plan::{Plan, Planned, Shard, There};
+pub use plan::{Plan, Planned, There};
 pub use work::{Ended, Work, check};

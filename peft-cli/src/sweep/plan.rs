@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use peft_core::{Error, Result, train::checkpoint::Checkpoints};
@@ -18,6 +17,7 @@ use crate::{
         resolve::{check_uses, resolve},
         train_config::train_config,
     },
+    shard::Shard,
     training::{
         file_names::RUN_FILE,
         run_result::{Ending, RunResult},
@@ -217,34 +217,6 @@ fn differing(planned: &Settings, stored: &Settings) -> Vec<String> {
         .collect()
 }
 
-/// A part of a sweep: each machine makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// Which one, from 1 on.
-    pub index: usize,
-    /// Of how many.
-    pub of: usize,
-}
-
-impl Shard {
-    /// All of it.
-    pub const WHOLE: Self = Self { index: 1, of: 1 };
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let parts = text
-            .split_once('/')
-            .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
-        match parts {
-            Some((index, of)) if 1 <= index && index <= of => Ok(Self { index, of }),
-            _ => Err("expected i/n with i from 1 to n, such as 2/3".to_string()),
-        }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -276,9 +248,6 @@ mod tests {
         assert_eq!(found.there().unwrap(), [There::Nothing; 4]);
         let parts = ["1/2", "2/2"].map(|shard| found.of_shard(shard.parse().unwrap()));
         assert_eq!(parts, [[0, 2], [1, 3]]);
-        assert!(
-            ["0/2", "3/2", "1", "a/b", "1/0"].iter().all(|text| text.parse::<Shard>().is_err())
-        );
         let models =
             plan(&format!("{FILE}[grid]\nseed = [1, 2]\nmodel = [\"b\", \"a\"]"), out).unwrap();
         let names: Vec<&str> = models.runs.iter().map(|run| run.name.as_str()).collect();

@@ -80,6 +80,11 @@ impl GrowingFile {
         &self.path
     }
 
+    /// The file whose place it takes, as it was named.
+    pub fn named(&self) -> &Path {
+        &self.named
+    }
+
     /// What is there under the name that the lines would usually stand in, and stays.
     pub fn earlier(&self) -> Option<&Path> {
         self.earlier.as_deref()

@@ -11,6 +11,8 @@ pub(super) struct Batch<'a> {
     pub model: &'a dyn FrozenModel,
     /// Their indices among all rows.
     pub indices: &'a [usize],
+    /// The number of the first of all rows, where they are a part of others.
+    pub first_row: usize,
     pub rows: Vec<&'a [u32]>,
     pub virtual_tokens: VirtualTokens,
     /// The token that the decoder of an encoder-decoder starts from.
@@ -33,9 +35,14 @@ impl Batch<'_> {
         Context { input, read, new, longest: self.longest[row] }
     }
 
+    /// The number of one of the rows, which its draws depend on.
+    pub fn number(&self, row: usize) -> usize {
+        self.first_row + self.indices[row]
+    }
+
     /// The error for a row whose scores allow no token.
     pub fn no_token(&self, row: usize) -> Error {
-        let row = self.indices[row];
+        let row = self.number(row);
         Error::Mismatch(format!(
             "row {row}: no token can follow, all scores of the model are NaN, minus infinity or ruled out by the \
              settings of generation"

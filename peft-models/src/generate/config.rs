@@ -7,6 +7,10 @@ use super::strategy::{Beams, Sampling, Strategy};
 /// The maximum of rows, sequences or beams at once: more is probably a typing error.
 const LARGEST: usize = 65_536;
 
+/// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by whoever
+/// writes rows in order.
+const BATCHES_TOGETHER: usize = 8;
+
 /// How texts are continued: by the likeliest token, unless [`with_sampling`](Self::with_sampling) or
 /// [`with_beams`](Self::with_beams) is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +56,8 @@ pub struct GenerateConfig {
     pub num_return_sequences: usize,
     /// Rows that are continued at once [default: 16]. The output does not depend on it.
     pub batch_size: usize,
+    /// The number of the first row, of rows that are a part of others [default: 0]: draws depend on the number of a row.
+    pub first_row: usize,
 }
 
 impl GenerateConfig {
@@ -75,6 +81,7 @@ impl GenerateConfig {
             strategy: Strategy::Greedy,
             num_return_sequences: 1,
             batch_size: 16,
+            first_row: 0,
         }
     }
 
@@ -195,6 +202,19 @@ impl GenerateConfig {
     pub fn with_num_return_sequences(mut self, num_return_sequences: usize) -> Self {
         self.num_return_sequences = num_return_sequences;
         self
+    }
+
+    /// Sets the number of the first row.
+    #[must_use]
+    pub fn with_first_row(mut self, first_row: usize) -> Self {
+        self.first_row = first_row;
+        self
+    }
+
+    /// How many neighbouring rows share batches among themselves. A part of the rows that begins at a multiple of that
+    /// number, and ends at one or with the last row, is continued as all of them together would be, to the last bit.
+    pub fn rows_together(&self) -> usize {
+        self.batch_size.saturating_mul(BATCHES_TOGETHER)
     }
 
     /// Sets how many rows are continued at once.

@@ -10,10 +10,6 @@ const SCORES: u64 = 8 << 30;
 /// The most new tokens of a sequence, where positions are not limited.
 const MOST_NEW_TOKENS: usize = 1 << 20;
 
-/// Batches whose rows are sorted by length together. More of them save padding, and leave more to be lost by whoever
-/// writes rows in order.
-const BATCHES_TOGETHER: usize = 8;
-
 /// Continues each row; returns its sequences, of a beam search the best first.
 ///
 /// Rows of similar length are batched, [`batch_size`](GenerateConfig::batch_size) at once, among a few batches of
@@ -73,7 +69,9 @@ pub fn generate(
     let longest = rows
         .iter()
         .enumerate()
-        .map(|(index, row)| longest(config, &budget, index, row.len(), start.is_some()))
+        .map(|(index, row)| {
+            longest(config, &budget, config.first_row + index, row.len(), start.is_some())
+        })
         .collect::<Result<Vec<usize>>>()?;
     if config.max_new_tokens == 0 {
         return Ok(vec![vec![Generated::default(); config.num_return_sequences]; rows.len()]);
@@ -81,7 +79,7 @@ pub fn generate(
     // Once for all batches.
     let virtual_tokens = model.prefill(virtual_tokens)?;
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    for together in order.chunks_mut(config.batch_size.saturating_mul(BATCHES_TOGETHER)) {
+    for together in order.chunks_mut(config.rows_together()) {
         together.sort_by_key(|row| rows[*row].len());
     }
     let mut output = vec![Vec::new(); rows.len()];
@@ -89,6 +87,7 @@ pub fn generate(
         let batch = Batch {
             model,
             indices,
+            first_row: config.first_row,
             rows: indices.iter().map(|row| rows[*row]).collect(),
             virtual_tokens: if virtual_tokens.rows() == 1 {
                 virtual_tokens.clone()

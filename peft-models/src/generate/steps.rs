@@ -110,7 +110,7 @@ fn choose(
             adjust(config, batch.context(sequence.row, &sequence.new), &mut own);
             let token = match sampling {
                 Some(sampling) => {
-                    let row = batch.indices[sequence.row];
+                    let row = batch.number(sequence.row);
                     let place = format!("generate/{row}/{}", sequence.number);
                     let step = sequence.new.len() as u64;
                     draw(&own, sampling, &mut rng::stream(sampling.seed, step, &place))

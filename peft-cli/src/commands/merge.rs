@@ -1,0 +1,169 @@
+//! `peft merge`: parts of predictions as one file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use peft_core::{Error, adapter::atomic};
+use serde_json::{Map, Value};
+
+use super::score::show;
+use crate::{
+    data_files::DataFiles,
+    error::CliResult,
+    flags::help::FlagHelp,
+    merge::{Whole, check_rows},
+    output::{self, grouped},
+    predictions::{Format, REFERENCE},
+    scoring::{Asked, ClassArgs, FieldArgs, Files},
+};
+
+/// Puts together what predict, generate or eval wrote with --shard, by the rows that the lines say they are of.
+///
+/// The file is that of a run over all rows, byte for byte. Rows that are missing or there twice, lines that were cut, and parts
+/// of different runs are refused, and nothing is written.
+///
+/// With --data, which are the rows that were predicted, there must be as many, and the predictions are scored against them
+/// as `peft score` does. Predictions of eval have their references beside them: --metric alone scores these.
+///
+/// Examples:
+///   peft merge part-1.jsonl part-2.jsonl \
+///     --output intents.jsonl
+///   peft merge out-*-of-4.jsonl --output all.jsonl \
+///     --data test.jsonl --metric accuracy,f1_macro
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct MergeArgs {
+    /// Files of predictions with --shard, in any order.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// File for all predictions.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// How they are written. Of a table, lists are JSON in a cell.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        show_default = "by the name of --output, else jsonl"
+    )]
+    format: Option<Format>,
+    /// The rows that were predicted, with what is right. Again for more of them, in the same order.
+    #[arg(long, value_name = "FILE")]
+    data: Vec<PathBuf>,
+    /// A metric of `peft score`, or several with commas between; again for more.
+    #[arg(
+        long,
+        value_name = "METRIC",
+        value_delimiter = ',',
+        show_default = "with --data those of eval that follow from predictions"
+    )]
+    metric: Vec<Asked>,
+    #[command(flatten)]
+    fields: FieldArgs,
+    #[command(flatten)]
+    classes: ClassArgs,
+    /// For meteor: its own program, meteor-1.5.jar, with its folder `data` beside it. Java runs it.
+    #[arg(long, value_name = "FILE")]
+    meteor_jar: Option<PathBuf>,
+    /// Print the scores as a JSON object keyed by metric name.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Returns an error naming the file and line that is no part of the whole, or the rows that are missing; nothing is written
+/// then. Also if the predictions cannot be scored, which are written then.
+pub fn run(args: &MergeArgs) -> CliResult {
+    let inputs: Vec<PathBuf> =
+        args.files.iter().chain(&args.data).chain(&args.classes.groups).cloned().collect();
+    output::check_output("--output", Some(&args.output), &inputs)?;
+    let format = Format::told(args.format, "--output", Some(&args.output))?;
+    let scores = !args.data.is_empty() || !args.metric.is_empty();
+    if args.json && !scores {
+        let message = "prints scores: give --data with the rows, or --metric";
+        return Err(Error::setting("--json", message).into());
+    }
+    if scores && atomic::is_stream(&args.output) {
+        let message = "scores are of a file: give one, or leave out --data and --metric";
+        return Err(Error::setting("--output", message).into());
+    }
+    let whole = Whole::read(&args.files)?;
+    if let [first, ..] = args.data.as_slice() {
+        let files = DataFiles::find(&args.data, None, false)?;
+        let count = files.rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
+        check_rows(first, count, whole.lines.len())?;
+    }
+    let metric = match args.metric.as_slice() {
+        [] if scores => args.metrics_of(&whole)?,
+        asked => asked.to_vec(),
+    };
+    atomic::write_file(&args.output, text(&whole, format)?.as_bytes())?;
+    output::note(format!(
+        "note: {} predictions of {} files in {}",
+        grouped(whole.lines.len()),
+        grouped(args.files.len()),
+        args.output.display()
+    ));
+    if !scores {
+        return Ok(());
+    }
+    let references = match args.fields.reference_field {
+        None if has_references(&whole)? => {
+            if !args.data.is_empty() {
+                output::note(
+                    "note: scored by the references beside the predictions, which call classes as these do; \
+                     --reference-field NAME takes a field of --data",
+                );
+            }
+            &[]
+        }
+        _ => args.data.as_slice(),
+    };
+    let files = Files::new(&args.output, references, false, &args.fields, &args.classes);
+    show(&files.with_meteor_jar(args.meteor_jar.as_ref()), &metric, args.json)
+}
+
+impl MergeArgs {
+    /// The metrics where none is asked for.
+    fn metrics_of(&self, whole: &Whole) -> CliResult<Vec<Asked>> {
+        let first = whole.lines.first().map(|line| fields(line)).transpose()?.unwrap_or_default();
+        let found = whole.said.metrics(&first);
+        if found.is_empty() {
+            let message = format!(
+                "needed: no metric is usual where a line predicts {} as these do; `peft score --help` lists them",
+                whole.said
+            );
+            return Err(Error::setting("--metric", message).into());
+        }
+        Ok(found)
+    }
+}
+
+/// Whether what is right stands beside predictions, by the names that they have for classes.
+fn has_references(whole: &Whole) -> CliResult<bool> {
+    for line in &whole.lines {
+        let fields = fields(line)?;
+        if fields.contains_key(REFERENCE) || fields.contains_key("references") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// All lines in a format.
+fn text(whole: &Whole, format: Format) -> CliResult<String> {
+    if format == Format::Jsonl {
+        return Ok(whole.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect());
+    }
+    let rows = whole.lines.iter().map(|line| fields(line));
+    Ok(format.text(rows.collect::<CliResult<_>>()?))
+}
+
+/// The fields of a line.
+fn fields(line: &str) -> CliResult<Map<String, Value>> {
+    // It was read before.
+    serde_json::from_str(line).map_err(|error| Error::Mismatch(error.to_string()).into())
+}

@@ -1,0 +1,96 @@
+//! What tells the parts of one run from those of another: predictions of different models must not become one file.
+
+use std::fmt::Debug;
+
+use peft_core::{adapter::codec::hex, data::Example, text::Record, train::sum_of_rows};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::session::{Session, UseArgs};
+
+/// Bytes of a sum that lines have.
+const SHOWN: usize = 8;
+
+/// A sum over all that predictions follow from: the command, the rows as the model reads them, the model, the adapters, and
+/// the settings. Neither paths, which differ between machines, nor batches, devices and threads are in it.
+#[derive(Clone, Debug)]
+pub struct RunSum(Sha256);
+
+impl RunSum {
+    /// That of a command, with the flags that name its model.
+    pub fn of(command: &str, model: &UseArgs) -> Self {
+        let sum = Self(Sha256::new()).add(command.as_bytes());
+        sum.settings(&(model.base_weights, model.compute))
+    }
+
+    /// Adds rows as a model reads them: all, not those of a part.
+    #[must_use]
+    pub fn rows(self, examples: &[Example]) -> Self {
+        self.add(sum_of_rows(examples).as_bytes())
+    }
+
+    /// Adds rows as they are in files: all, not those of a part.
+    #[must_use]
+    pub fn records(self, records: &[Record]) -> Self {
+        let fields = |record: &Record| Value::Object(record.fields.clone()).to_string();
+        records.iter().fold(self, |sum, record| sum.add(fields(record).as_bytes()))
+    }
+
+    /// Adds a model with its adapter.
+    #[must_use]
+    pub fn session(mut self, session: &Session) -> Self {
+        let fingerprint = session.base.report.fingerprint.as_deref();
+        self = self.add(fingerprint.unwrap_or_default().as_bytes());
+        for (name, tensor) in session.adapter.iter().flat_map(|adapter| &adapter.tensors) {
+            self = self.add(name.as_bytes()).add(tensor.as_bytes());
+        }
+        let classes = session.labels.as_ref().map(|labels| labels.names());
+        self.settings(&(classes, session.problem_type, session.task, &session.source_prefix))
+    }
+
+    /// Adds settings.
+    #[must_use]
+    pub fn settings(self, settings: &dyn Debug) -> Self {
+        self.add(format!("{settings:?}").as_bytes())
+    }
+
+    /// The sum.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize()[..SHOWN])
+    }
+
+    /// Adds bytes and their number, so that others do not give the same sum.
+    fn add(mut self, bytes: &[u8]) -> Self {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peft_core::data::Target;
+
+    use super::*;
+
+    #[test]
+    fn what_differs_has_another_sum() {
+        let sum = || RunSum(Sha256::new());
+        let rows = |ids: &[u32]| vec![Example::new(ids.to_vec(), Target::None, 1)];
+        let all = [
+            sum(),
+            sum().rows(&rows(&[1, 2])),
+            sum().rows(&rows(&[1, 3])),
+            sum().settings(&("a", "b")),
+            sum().settings(&("ab", "")),
+            sum().add(b"a").add(b"bc"),
+            sum().add(b"ab").add(b"c"),
+        ]
+        .map(RunSum::finish);
+        for (at, one) in all.iter().enumerate() {
+            assert_eq!(one.len(), 2 * SHOWN);
+            assert!(!all[..at].contains(one), "{at}: {all:?}");
+        }
+        assert_eq!(sum().rows(&rows(&[1, 2])).finish(), all[1]);
+    }
+}
