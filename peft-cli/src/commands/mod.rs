@@ -10,6 +10,7 @@ pub mod generate;
 pub mod info;
 pub mod inspect;
 pub mod man;
+pub mod plan;
 pub mod predict;
 pub mod recipes;
 pub mod score;
