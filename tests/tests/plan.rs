@@ -143,7 +143,7 @@ fn models_of_the_papers_are_planned_from_their_config_alone() {
     let text = String::from_utf8(text.stdout).unwrap();
     for said in [
         "68 976 648 192 parameters",
-        "It does not fit: the device has 80 GB",
+        "It does not fit: the device has 80 GB. The frozen weights alone are more than that.",
         "at the peak of products",
         "devices",
         "layers, backward",

@@ -101,6 +101,7 @@ pub fn run(mut args: PlanArgs) -> CliResult {
 fn plan(args: &PlanArgs, given: Settings) -> CliResult {
     // Before anything is measured.
     let resident = memory::resident().unwrap_or_default();
+    let left = memory::available().map(|available| resident + available);
     let hardware = Hardware::read(args.hardware.as_deref())?;
     let device = hardware.device(&args.device)?;
     if let Some(count) = args.devices.iter().find(|count| **count > MOST_DEVICES) {
@@ -124,6 +125,10 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
         threads,
         share,
         program: if is_cpu { resident + PROGRAM } else { 0 },
+        limit: match device.memory_gb {
+            Some(gb) => Some((1e9 * gb) as u64),
+            None => left.filter(|_| device.is_measured()),
+        },
         one_batch: args.one_batch,
     };
     if device.is_measured() {

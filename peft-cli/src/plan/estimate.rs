@@ -31,6 +31,8 @@ pub struct On<'a> {
     pub share: f64,
     /// Memory of the program itself.
     pub program: u64,
+    /// The most memory that there can be, where that is known.
+    pub limit: Option<u64>,
     /// Whether the rows of one batch are dealt out, or each device has a batch.
     pub one_batch: bool,
 }

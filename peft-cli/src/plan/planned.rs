@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use peft_core::{
-    Error, FrozenModel, PrefixPositions, Result, Site, Task,
+    Error, FrozenModel, PrefixPositions, Result, Site, SiteSpec, Task,
     evaluate::checks::check_topology,
     formats::gguf::is_gguf,
     methods::prefix::{Placement, ResolvedPlacement},
@@ -57,8 +57,9 @@ pub struct Planned {
     pub config: TrainConfig,
 }
 
-/// What is larger than any model with its rows.
-const MOST: f64 = 1e17;
+/// The most parameters of a model, and numbers of a step: what is larger is none.
+const MOST_PARAMETERS: f64 = 1e14;
+const MOST_NUMBERS: f64 = 1e17;
 
 impl Planned {
     /// The step of these settings.
@@ -78,6 +79,7 @@ impl Planned {
         let path = locate::model(Settings::required(&settings.model, "--model")?)?;
         let read = ModelConfig::load(&path)?;
         let outline = outline_of(&read)?;
+        check_sizes(&outline, read.path())?;
         check_topology(&outline.spec, task).map_err(|error| match error {
             Error::Setting { message, .. } => Error::setting("--task", message),
             other => other,
@@ -107,7 +109,7 @@ impl Planned {
         });
         let outline = model.outline;
         check_length(&outline, &method, positions, batch)?;
-        check_size(&outline, batch, read.path())?;
+        check_step(&outline, batch, read.path())?;
         let gguf = is_gguf(read.path()).then(|| gguf_bytes(read.path())).transpose()?;
         Ok(Self { name, task, outline, gguf, method, head, batch, config, settings })
     }
@@ -355,20 +357,36 @@ fn check_length(
 }
 
 /// Refuses sizes that no model has, before they are multiplied with each other.
-fn check_size(outline: &Outline, batch: Batch, path: &Path) -> Result<()> {
-    let spec = &outline.spec;
-    let layers: f64 = spec.sites.iter().map(|site| site.num_layers as f64).sum();
-    let heads = |site: &peft_core::SiteSpec| (site.num_heads * site.head_dim) as f64;
-    let widest = spec.sites.iter().map(heads).fold(outline.widest() as f64, f64::max);
-    let width = spec.hidden_size as f64 + 4.0 * widest;
-    let positions = batch.rows as f64 * (batch.tokens + batch.decoder_tokens + 1) as f64;
-    let most = (positions * width * layers)
-        .max(batch.targets as f64 * spec.vocab_size as f64)
-        .max(outline.parameters.total() as f64);
-    match most > MOST {
+fn check_sizes(outline: &Outline, path: &Path) -> Result<()> {
+    let parameters = outline.parameters.total() as f64;
+    match parameters > MOST_PARAMETERS {
         true => {
             let message = format!(
-                "with such rows a step would have {most:.0e} numbers: more than this version counts"
+                "describes a model of {parameters:.0e} parameters, more than this version counts: are its sizes right?"
+            );
+            Err(Error::file(path, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Refuses a step with more numbers than are counted.
+fn check_step(outline: &Outline, batch: Batch, path: &Path) -> Result<()> {
+    let spec = &outline.spec;
+    let layers: f64 = spec.sites.iter().map(|site| site.num_layers as f64).sum();
+    let heads = |site: &SiteSpec| (site.num_heads * site.head_dim) as f64;
+    let widest = spec.sites.iter().map(heads).fold(outline.widest() as f64, f64::max);
+    let most_heads = spec.sites.iter().map(|site| site.num_heads).max().unwrap_or(1) as f64;
+    let tokens = (batch.tokens + batch.decoder_tokens + 1) as f64;
+    // General operations keep the scores of all pairs, too.
+    let width = spec.hidden_size as f64 + 4.0 * widest + 2.0 * most_heads * tokens;
+    let most = (batch.rows as f64 * tokens * width * layers)
+        .max(batch.targets as f64 * spec.vocab_size as f64);
+    match most > MOST_NUMBERS {
+        true => {
+            let message = format!(
+                "with such rows a step would have {most:.0e} numbers, more than this version counts: give fewer or shorter \
+                 ones"
             );
             Err(Error::file(path, message))
         }

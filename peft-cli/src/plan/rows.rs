@@ -1,12 +1,12 @@
 //! The flags of `peft plan` that say what rows would be, since it reads none.
 
 use clap::Args;
-use peft_core::{Error, Result, Task};
+use peft_core::{Error, ProblemType, Result, Task};
 use peft_models::cost::Batch;
 
 use crate::{
     flags::{choices::at_least_one, help::FlagHelp},
-    settings::Settings,
+    settings::{Settings, resolve::LARGEST},
 };
 
 /// What the rows of a step are.
@@ -27,9 +27,8 @@ pub struct RowArgs {
     classes: Option<usize>,
 }
 
-/// The most positions of a batch, and of a row: a typing error beyond.
+/// The most positions of a batch: a typing error beyond.
 const MOST_POSITIONS: u64 = 1_000_000_000;
-const MOST_TOKENS: usize = 1_000_000;
 
 impl RowArgs {
     /// One batch of such rows. `predicts_first`: whether something predicts the first token of a row.
@@ -60,8 +59,8 @@ impl RowArgs {
         for (flag, found) in
             [("--tokens-per-row", tokens), ("--target-tokens-per-row", decoder_tokens)]
         {
-            if found > MOST_TOKENS {
-                let message = format!("found {found}, expected at most {MOST_TOKENS}");
+            if found > LARGEST {
+                let message = format!("found {found}, expected at most {LARGEST}");
                 return Err(Error::setting(flag, message));
             }
         }
@@ -118,14 +117,18 @@ impl RowArgs {
     /// [`Error::Setting`] for a task that has no classes to choose.
     pub fn classes(&self, settings: &Settings, task: Task) -> Result<Option<usize>> {
         let named = settings.labels.as_ref().map(|names| names.split(',').count());
+        let usual = if settings.problem_type == Some(ProblemType::Regression) { 1 } else { 2 };
         match task {
+            _ if self.classes.is_some_and(|classes| classes > LARGEST) => {
+                Err(Error::setting("--classes", format!("expected at most {LARGEST}")))
+            }
             Task::QuestionAns | Task::CausalLm | Task::Seq2SeqLm if self.classes.is_some() => {
                 let message = format!("not used by {task}, which has no classes");
                 Err(Error::setting("--classes", message))
             }
             Task::CausalLm | Task::Seq2SeqLm => Ok(None),
             Task::QuestionAns => Ok(Some(2)),
-            Task::SeqCls | Task::TokenCls => Ok(Some(self.classes.or(named).unwrap_or(2))),
+            Task::SeqCls | Task::TokenCls => Ok(Some(self.classes.or(named).unwrap_or(usual))),
         }
     }
 }

@@ -184,13 +184,14 @@ impl<'a> Plan<'a> {
     /// What to know of these numbers.
     fn remarks(&self) -> Vec<String> {
         let mut said = Vec::new();
-        if let Some(memory) = self.on.device.memory_gb.filter(|gb| self.one.total as f64 > 1e9 * gb)
-        {
-            said.push(format!(
-                "It does not fit: the device has {}. --recompute, a smaller --batch-size{} take less.",
-                bytes((1e9 * memory) as u64),
-                if self.on.device.kind == Kind::Gpu { " and --dtype bf16" } else { "" }
-            ));
+        if let Some(limit) = self.on.limit.filter(|limit| self.one.total > *limit) {
+            let way_on = match self.one.weights > limit {
+                true => "The frozen weights alone are more than that.",
+                false => {
+                    "A smaller --batch-size or --batch-tokens takes less, on a CPU also --recompute."
+                }
+            };
+            said.push(format!("It does not fit: the device has {}. {way_on}", bytes(limit)));
         }
         if self.on.measured.is_none() && self.on.share >= 1.0 {
             said.push(
