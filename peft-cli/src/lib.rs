@@ -10,6 +10,7 @@
 //! | [`tasks`] | tasks in TOML: what rows become, by which templates, with which classes |
 //! | [`flags`] | what flags share: methods and other choices by name, generation, help texts |
 //! | [`training`] | a training run: prepared, made, and written to its folder |
+//! | [`plan`] | what a training step would cost |
 //! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
@@ -88,6 +89,7 @@ pub mod nearest;
 pub mod output;
 pub mod owned_files;
 pub mod paths;
+pub mod plan;
 pub mod predictions;
 pub mod program;
 pub mod recipes;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     commands::{
         compare, completions, convert, demo, eval, forward, generate, info, inspect, man, merge,
-        predict, recipes, score, similarity, sweep, tasks, train,
+        plan, predict, recipes, score, similarity, sweep, tasks, train,
     },
     error::CliResult,
     flags::everywhere::Everywhere,
@@ -31,6 +31,7 @@ pub struct Program {
 enum Command {
     Demo(demo::DemoArgs),
     Train(Box<train::TrainArgs>),
+    Plan(Box<plan::PlanArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Generate(generate::GenerateArgs),
@@ -88,6 +89,7 @@ impl Program {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(*args),
+            Command::Plan(args) => plan::run(*args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Generate(args) => generate::run(&args),

@@ -22,6 +22,7 @@
 //! | `named_tensors` | the tensors of a model, named after its fields |
 //! | `blocks` | what the families share: attention, norms, linear layers, rotary positions, relative bias |
 //! | `families` | the families, each as short as its mathematics |
+//! | [`cost`] | what a training step costs, counted from a config |
 //! | [`generate`] | greedy generation, sampling, beam search |
 //! | `bench` | blocks for the benchmarks of the workspace; not part of the interface |
 
@@ -31,6 +32,7 @@ pub mod bench;
 mod blocks;
 mod compute;
 pub mod config;
+pub mod cost;
 mod families;
 pub mod generate;
 mod gguf;
@@ -45,7 +47,7 @@ pub mod weights;
 pub use adapter_beside::adapter_beside;
 pub use compute::Compute;
 pub use config::ModelConfig;
-pub use families::SUPPORTED;
+pub use families::{LmHead, Outline, Parameters, SUPPORTED, outline_of};
 pub use load::{Loaded, build, build_with, load, load_with};
 pub use options::LoadOptions;
 pub use weights::{LoadReport, WeightFormat, Weights};

@@ -44,6 +44,7 @@ mod padding;
 mod paper_counts;
 mod parity;
 mod parquet;
+mod plan;
 mod predictions;
 mod problem_types;
 mod progress;

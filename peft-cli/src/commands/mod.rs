@@ -11,6 +11,7 @@ pub mod info;
 pub mod inspect;
 pub mod man;
 pub mod merge;
+pub mod plan;
 pub mod predict;
 pub mod recipes;
 pub mod score;

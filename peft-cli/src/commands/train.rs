@@ -321,7 +321,7 @@ fn check_required(settings: &Settings) -> CliResult {
 }
 
 /// A bad key or value in `--config` is wrong usage, as it would be in a flag.
-fn in_config(error: Error) -> CliError {
+pub(super) fn in_config(error: Error) -> CliError {
     match error {
         Error::File { .. } => CliError::Usage(error.to_string()),
         other => other.into(),

@@ -3,40 +3,26 @@
 //! | part | what it is |
 //! |---|---|
 //! | what is there already | the program's memory, half of what was freed since left out, and the model's file, if steps read it there |
-//! | what a step keeps for its gradients | `kept` numbers for each layer and token of the largest batch; with `--recompute` the hidden states of each layer, and `kept` of one |
-//! | what it computes with meanwhile | the feed-forward layer of one layer with its gradients, or the logits that are computed at once |
-//! | logits of an evaluation | those that are computed at once, three times |
-//! | weights in fewer bits | what each thread has upcast |
 //! | what is kept of frozen layers | the states that enter the first layer with virtual tokens, of each row (`--cache-frozen`) |
-//! | products in bf16 | copies of the matrices, one for each direction, and the largest left side |
-//! | what is trained | the parameters, their gradients, two moments, and copies |
+//! | the step itself | see `peft_models::cost::StepSize`, which `peft plan` asks too |
 //!
-//! `kept`, as the CPU kernels keep it, is `2 H + (N + 2 K) D + F` numbers a token, with a gated feed-forward layer
-//! `2 H + (N + 2 K) D + 2 F`: the inputs of both norms, queries, keys and values, and the input of the activation.
 //! docs/PERFORMANCE.md compares the sum with what runs took.
 
 use std::path::Path;
 
-use peft_core::{Site, SiteSpec, Topology, data::Example, train::TrainConfig};
-use peft_models::{Compute, Loaded, WeightFormat, kernels::logit_rows_at_once};
+use peft_core::{data::Example, train::TrainConfig};
+use peft_models::{
+    Compute, Loaded, Outline, WeightFormat,
+    cost::{Batch, Executor, StepSize},
+    outline_of,
+};
 
 use crate::{output, screen::memory};
 
 /// Bytes of a number.
 const F32: u64 = 4;
-const BF16: u64 = 2;
-/// Numbers for each trained parameter: its value, its gradient, two moments, the best step, and a copy meanwhile.
-const COPIES: u64 = 6;
-/// The most logits that an evaluation computes at once, and how often it has them in memory.
-const EVALUATED: u64 = 1 << 24;
-const EVALUATED_COPIES: u64 = 3;
-/// Numbers of a matrix that a thread upcasts at most, and in how many sizes it has them in memory.
-const UPCAST: u64 = 1 << 20;
-const UPCAST_SIZES: u64 = 2;
-/// A step takes one part more in so many: what lies between tensors, and small ones.
-const PIECES: u64 = 5;
 /// Bytes of the program itself and of its threads, once it computes.
-const PROGRAM: u64 = 20 << 20;
+pub(crate) const PROGRAM: u64 = 20 << 20;
 
 /// What decides how much memory a step takes.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +47,8 @@ pub(super) struct Run<'a> {
     pub kept_states: u64,
     /// The parameters that are trained.
     pub trained: usize,
+    /// Numbers of the keys and values that are made of them, by an MLP or by a decoder's prompt.
+    pub made: usize,
     /// The number of packed rows and the tokens of the longest, if rows are packed.
     pub packed: Option<(usize, usize)>,
     /// The rows.
@@ -88,7 +76,9 @@ impl Memory {
     pub(super) fn of(run: &Run<'_>) -> Option<Self> {
         let resident = memory::resident()?;
         let there = resident - run.free_again()?.min(resident) + run.read_by_steps() + PROGRAM;
-        let expected = (there + run.bytes()).max(memory::peak()?);
+        let outline = outline_of(&run.base.config).ok()?;
+        let step = run.step(&outline).memory().total() + run.kept_states;
+        let expected = (there + step).max(memory::peak()?);
         Some(Self { expected, most: resident + memory::available()? })
     }
 }
@@ -125,86 +115,25 @@ pub(super) fn is_narrow(base: &Loaded, format: WeightFormat) -> bool {
     format.is_rounded() || (format == WeightFormat::Auto && is_gguf)
 }
 
-/// The largest batch, padded: rows, tokens a row on both sides, and targets.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Batch {
-    rows: u64,
-    tokens: u64,
-    decoder_tokens: u64,
-    targets: u64,
-}
-
 impl Run<'_> {
-    /// The bytes that a step adds to what is there.
-    fn bytes(&self) -> u64 {
-        let (train, evaluated) = (self.training_batch(), self.batch(self.valid));
-        let vocabulary = self.vocabulary();
-        // Some slices of a batch are computed at a time, each with logits of its own, and each leaves gradients of the virtual tokens.
-        let slices = self.slices(train);
-        let workers = (self.base.model.lanes().workers() as u64).min(slices);
-        let at_once = self.logit_rows(train).saturating_mul(workers).min(train.targets);
-        let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
-        let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
-        // A decoder's prompt is computed once, for all of them.
-        let prompt = self.kept(Batch::default());
-        let of_rows = self.kept(train) - prompt + of_loss.max(self.computed(train));
-        let step = prompt + of_rows * workers / slices;
-        let step = step.max(of_scores.max(self.computed(evaluated)));
-        let trained = (COPIES + slices - 1) * self.trained as u64;
-        let kept = self.kept_states + self.rounded(train);
-        F32 * (trained + self.upcast() + step + step / PIECES) + kept
-    }
-
-    /// How many slices a batch is divided into.
-    fn slices(&self, batch: Batch) -> u64 {
-        let is_in_front = self.base.model.spec().topology != Topology::DecoderOnly;
-        let in_front = if is_in_front { self.prompt } else { 0 };
-        let positions = batch.rows * (batch.tokens + batch.decoder_tokens + in_front as u64);
-        let slices =
-            self.base.model.lanes().slices(usize::try_from(positions).unwrap_or(usize::MAX));
-        (slices as u64).clamp(1, batch.rows.max(1))
-    }
-
-    /// Of how many rows a slice of a batch has the logits in memory at a time.
-    fn logit_rows(&self, batch: Batch) -> u64 {
-        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let rows = batch.targets.div_ceil(self.slices(batch));
-        logit_rows_at_once(size(rows), size(self.vocabulary())) as u64
-    }
-
-    /// Numbers of weights in fewer bits that all threads have upcast at a time.
-    fn upcast(&self) -> u64 {
-        if !is_narrow(self.base, self.format) {
-            return 0;
-        }
-        let widest = self.vocabulary().max(self.inner()).max(3 * self.hidden());
-        let threads = rayon::current_num_threads() as u64;
-        UPCAST_SIZES * (threads * UPCAST).min(widest * self.hidden())
-    }
-
-    /// Bytes of matrices and of inputs that are rounded for products.
-    fn rounded(&self, batch: Batch) -> u64 {
-        if !self.compute.is_rounded() {
-            return 0;
-        }
-        let spec = self.base.model.spec();
-        let embedding = (spec.vocab_size * spec.hidden_size) as u64;
-        // A language model multiplies with its embedding, or with as large a head.
-        let matrices = match self.vocabulary() {
-            0 => (self.base.report.num_parameters as u64).saturating_sub(embedding),
-            _ => self.base.report.num_parameters as u64,
-        };
-        let directions = if self.first_layer.is_some() { 2 } else { 1 };
-        let positions = self.stacks(batch).map(|(_, positions, _)| positions).max().unwrap_or(0);
-        BF16 * (directions * matrices
-            + (positions * self.inner()).max(self.logit_rows(batch) * self.vocabulary()))
-    }
-
-    /// The size of the vocabulary, if logits of it are computed.
-    fn vocabulary(&self) -> u64 {
-        match self.config.task.is_language_model() {
-            true => self.base.model.spec().vocab_size as u64,
-            false => 0,
+    /// What decides how much memory a step takes.
+    fn step<'a>(&self, outline: &'a Outline) -> StepSize<'a> {
+        StepSize {
+            outline,
+            parameters: self.base.report.num_parameters,
+            is_language_model: self.config.task.is_language_model(),
+            batch: self.training_batch(),
+            evaluated: self.batch(self.valid),
+            prompt: self.prompt,
+            first_layer: self.first_layer,
+            trained: self.trained,
+            moments: self.config.optimizer.moments(),
+            made: self.made,
+            recompute: self.recompute,
+            narrow: is_narrow(self.base, self.format),
+            compute: self.compute,
+            number: F32,
+            executor: Executor::Kernels { threads: self.base.model.lanes().workers() },
         }
     }
 
@@ -256,74 +185,6 @@ impl Run<'_> {
         let targets = count * longest(Example::labelled) as u64;
         Batch { rows: count, tokens, decoder_tokens, targets }
     }
-
-    /// Numbers that a step keeps for its gradients.
-    fn kept(&self, batch: Batch) -> u64 {
-        self.stacks(batch)
-            .map(|(site, positions, cross)| {
-                let layer = self.kept_of_layer(site, positions) + cross;
-                let first = self.first_layer.unwrap_or(site.num_layers);
-                let layers = site.num_layers.saturating_sub(first) as u64;
-                match self.recompute {
-                    true if layers > 0 => layers * positions * self.hidden() + layer,
-                    _ => layers * layer,
-                }
-            })
-            .sum()
-    }
-
-    /// Numbers that a layer computes with beside what it keeps.
-    fn computed(&self, batch: Batch) -> u64 {
-        let widest = 3 * self.inner() + 3 * self.hidden();
-        self.stacks(batch).map(|(_, positions, _)| positions * widest).max().unwrap_or(0)
-    }
-
-    /// Each stack of layers with its positions, and what its layers keep of an encoder's output.
-    fn stacks(&self, batch: Batch) -> impl Iterator<Item = (&SiteSpec, u64, u64)> {
-        let spec = self.base.model.spec();
-        let prompt = self.prompt as u64;
-        let encoded = batch.rows * (batch.tokens + prompt);
-        let causal = batch.rows * batch.tokens + prompt;
-        let decoded = batch.rows * batch.decoder_tokens;
-        spec.sites.iter().filter_map(move |site| match (site.site, spec.topology) {
-            (Site::EncoderSelf, _) => Some((site, encoded, 0)),
-            (Site::DecoderSelf, Topology::EncoderDecoder) => {
-                let heads = (site.num_heads * site.head_dim) as u64;
-                let cross = decoded * (heads + self.hidden());
-                Some((site, decoded, cross + encoded * site.kv_width() as u64))
-            }
-            (Site::DecoderSelf, _) => Some((site, causal, 0)),
-            (Site::Cross, _) => None,
-        })
-    }
-
-    fn kept_of_layer(&self, site: &SiteSpec, positions: u64) -> u64 {
-        let joined = (site.num_heads * site.head_dim + site.kv_width()) as u64;
-        let inner = if self.is_gated() { 2 * self.inner() } else { self.inner() };
-        positions * (2 * self.hidden() + joined + inner)
-    }
-
-    fn hidden(&self) -> u64 {
-        self.base.model.spec().hidden_size as u64
-    }
-
-    /// The width of the feed-forward layers, F.
-    fn inner(&self) -> u64 {
-        let keys = ["intermediate_size", "n_inner", "d_ff", "encoder_ffn_dim"];
-        let found = keys.iter().find_map(|key| self.base.config.optional_size(key).ok()?);
-        found.map_or(4 * self.hidden(), |size| size as u64)
-    }
-
-    /// Whether a second product gates what the first one makes.
-    fn is_gated(&self) -> bool {
-        let spec = self.base.model.spec();
-        let of_t5 = || self.base.config.text("feed_forward_proj", "relu").unwrap_or_default();
-        match spec.topology {
-            Topology::DecoderOnly => spec.model_type != "gpt2",
-            Topology::EncoderOnly => false,
-            Topology::EncoderDecoder => of_t5().starts_with("gated"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -370,6 +231,7 @@ mod tests {
             first_layer: Some(0),
             kept_states: 0,
             trained: 7,
+            made: 0,
             packed: None,
             train,
             valid: &[],
@@ -381,6 +243,7 @@ mod tests {
         let llama = json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"],
             "num_key_value_heads": 1, "tie_word_embeddings": true});
         let llama = model(llama);
+        let outline = outline_of(&llama.config).unwrap();
         let config = TrainConfig { batch_size: 2, ..TrainConfig::new(Task::CausalLm) };
         let train = rows(&[3, 9, 4]);
         let own = run(&llama, &config, &train);
@@ -388,29 +251,13 @@ mod tests {
         assert_eq!(batch, Batch { rows: 2, tokens: 9, decoder_tokens: 0, targets: 18 });
         // A causal prompt passes through the layers once; keys and values are of 1 head of 2, of size 8.
         let of_layer = (2 * 9 + 5) * (2 * H + (2 + 2) * 8 + 2 * F);
-        assert_eq!(own.kept(batch), 3 * of_layer);
-        assert_eq!(Run { first_layer: Some(2), ..own }.kept(batch), of_layer);
-        assert_eq!(Run { first_layer: None, ..own }.kept(batch), 0);
-        let less = Run { recompute: true, ..own };
-        assert_eq!(less.kept(batch), of_layer + 3 * (2 * 9 + 5) * H);
-        assert!(less.bytes() < own.bytes() && own.bytes() > F32 * 3 * of_layer);
-        assert_eq!(Run { kept_states: 1000, ..own }.bytes(), own.bytes() + 1000);
+        let kept = |run: Run<'_>| run.step(&outline).memory().kept;
+        assert_eq!(kept(own), F32 * 3 * of_layer);
+        assert_eq!(kept(Run { first_layer: Some(2), ..own }), F32 * of_layer);
+        assert_eq!(kept(Run { first_layer: None, ..own }), 0);
         let packed = Run { packed: Some((1, 40)), ..own }.training_batch();
         assert_eq!(packed, Batch { rows: 1, tokens: 40, decoder_tokens: 0, targets: 40 });
         let budget = TrainConfig { batch_tokens: Some(30), ..config.clone() };
         assert_eq!(run(&llama, &budget, &train).batch(&train).rows, 3);
-    }
-
-    #[test]
-    fn a_prompt_stands_in_front_of_each_row_of_an_encoder() {
-        let bert = model(json!({"model_type": "bert", "architectures": ["BertModel"]}));
-        let config = TrainConfig { batch_size: 2, ..TrainConfig::new(Task::TokenCls) };
-        let train = rows(&[9, 9]);
-        let own = run(&bert, &config, &train);
-        let of_layer = 2 * (9 + 5) * (2 * H + 3 * H + F);
-        assert_eq!(own.kept(own.batch(&train)), 3 * of_layer);
-        // Only what has fewer bits than f32 is upcast.
-        let narrow = Run { format: WeightFormat::Int8, ..own };
-        assert_eq!((own.upcast(), narrow.upcast()), (0, 2 * 3 * H * H));
     }
 }

@@ -68,6 +68,23 @@ impl Trained {
     pub(super) fn total(self) -> usize {
         self.virtual_tokens.saturating_add(self.of_mlp)
     }
+
+    /// Numbers of the keys and values that are made of them once a step: by an MLP, or by a prompt on a decoder.
+    pub(super) fn made(
+        self,
+        settings: &Settings,
+        spec: &ModelSpec,
+        method: MethodName,
+        p: usize,
+    ) -> usize {
+        match method {
+            MethodName::Prompt if spec.is_causal() => {
+                spec.sites.iter().map(SiteSpec::prefix_width).sum::<usize>().saturating_mul(p)
+            }
+            _ if settings.has_projection(method) => self.virtual_tokens,
+            _ => 0,
+        }
+    }
 }
 
 /// Makes the method of a run, of whatever kind, from its settings.
@@ -94,12 +111,9 @@ impl MethodBuilder<'_> {
     ///
     /// [`Error::Setting`] naming the flag that cannot be used.
     pub fn prompt(&self) -> Result<PromptTuning> {
-        self.check_uses(MethodName::Prompt)?;
-        let encoder = self.settings.encoder()?;
-        let config = PromptConfig::new(self.num_virtual_tokens(MethodName::Prompt)?)
-            .with_encoder(encoder.clone());
+        let config = self.prompt_config()?;
         if let Some(state) = self.adapter_state(MethodName::Prompt)? {
-            self.refuse_encoder(encoder.as_ref())?;
+            self.refuse_encoder(config.encoder.as_ref())?;
             return PromptTuning::from_state(config, self.model.spec(), &state, &self.device);
         }
         PromptTuning::init(
@@ -111,12 +125,24 @@ impl MethodBuilder<'_> {
         )
     }
 
-    /// Prefix tuning.
+    /// The settings of prompt tuning on this model.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] naming the flag that cannot be used.
-    pub fn prefix(&self) -> Result<PrefixTuning> {
+    pub fn prompt_config(&self) -> Result<PromptConfig> {
+        self.check_uses(MethodName::Prompt)?;
+        let encoder = self.settings.encoder()?;
+        let p = self.num_virtual_tokens(MethodName::Prompt)?;
+        Ok(PromptConfig::new(p).with_encoder(encoder))
+    }
+
+    /// The settings of prefix tuning on this model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag that cannot be used.
+    pub fn prefix_config(&self) -> Result<PrefixConfig> {
         let (method, settings) = (MethodName::Prefix, self.settings);
         self.check_uses(method)?;
         let mut config = PrefixConfig::new(self.num_virtual_tokens(method)?)
@@ -126,6 +152,16 @@ impl MethodBuilder<'_> {
         if let Some(size) = self.hidden_size(method)? {
             config = config.with_hidden_size(size);
         }
+        Ok(config)
+    }
+
+    /// Prefix tuning.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag that cannot be used.
+    pub fn prefix(&self) -> Result<PrefixTuning> {
+        let (method, config) = (MethodName::Prefix, self.prefix_config()?);
         if let Some(state) = self.adapter_state(method)? {
             self.refuse_projection(method)?;
             return PrefixTuning::from_state(config, self.model.spec(), &state, &self.device)
@@ -136,12 +172,12 @@ impl MethodBuilder<'_> {
             .map_err(as_flag)
     }
 
-    /// P-tuning v2.
+    /// The settings of P-tuning v2 on this model.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] naming the flag that cannot be used.
-    pub fn ptv2(&self) -> Result<PTuningV2> {
+    pub fn ptv2_config(&self) -> Result<PTuningV2Config> {
         let (method, settings) = (MethodName::Ptv2, self.settings);
         self.check_uses(method)?;
         let layers = self.layers()?;
@@ -153,6 +189,16 @@ impl MethodBuilder<'_> {
         if let Some(size) = self.hidden_size(method)? {
             config = config.with_hidden_size(size);
         }
+        Ok(config)
+    }
+
+    /// P-tuning v2.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] naming the flag that cannot be used.
+    pub fn ptv2(&self) -> Result<PTuningV2> {
+        let (method, config) = (MethodName::Ptv2, self.ptv2_config()?);
         if let Some(state) = self.adapter_state(method)? {
             self.refuse_projection(method)?;
             return PTuningV2::from_state(config, self.model.spec(), &state, &self.device)

@@ -306,6 +306,7 @@ impl PreparedRun {
         let (settings, spec) = (&self.settings, self.base.model.spec());
         // Of an encoder-decoder's layers, only the encoder's may be frozen.
         let first = if spec.is_encoder_decoder() { 0 } else { frozen.first_layer };
+        let numbers = Trained::of(settings, spec, self.method, p);
         let run = Run {
             base: &self.base,
             config: &self.config,
@@ -316,7 +317,8 @@ impl PreparedRun {
             prompt: if self.method == MethodName::Prompt { p } else { 0 },
             first_layer: (self.method != MethodName::Head).then_some(first),
             kept_states: frozen.kept,
-            trained: heads + Trained::of(settings, spec, self.method, p).total(),
+            trained: heads + numbers.total(),
+            made: numbers.made(settings, spec, self.method, p),
             packed: self.epoch.packed,
             train: &self.train.examples,
             valid: &self.valid.examples,

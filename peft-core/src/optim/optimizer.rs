@@ -44,6 +44,15 @@ impl OptimizerConfig {
         }
     }
 
+    /// The numbers that it remembers for each number of a parameter, at most: Adafactor has fewer where it factors.
+    pub fn moments(&self) -> usize {
+        match self {
+            Self::AdamW(_) => 2,
+            Self::Adafactor(_) => 1,
+            Self::Sgd(rule) => usize::from(rule.momentum > 0.0),
+        }
+    }
+
     /// Returns the optimizer of this name with its default settings.
     ///
     /// # Errors

@@ -45,6 +45,11 @@ impl Buckets {
         Ok(buckets)
     }
 
+    /// The number of buckets.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Buckets of one direction.
     fn one_way(&self) -> usize {
         if self.bidirectional { self.count / 2 } else { self.count }

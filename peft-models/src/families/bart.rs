@@ -7,13 +7,16 @@
 //! y   = LN(x'' + W_2 gelu(W_1 x''))
 //! ```
 
-use burn::tensor::{Device, Int, Tensor, module::embedding};
+use burn::tensor::{DType, Device, Int, Tensor, module::embedding};
 use peft_core::{
-    FrozenModel, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
+    FrozenModel, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
 };
 use serde_json::json;
 
-use super::two_stacks::{Embedding, StackSize, is_copy, spec};
+use super::{
+    outline::{Outline, Parameters},
+    two_stacks::{Embedding, StackSize, is_copy, lm_head_of, spec},
+};
 use crate::{
     blocks::{
         Activation, AttentionNames, Heads, LayerNorm, LayerPass, Linear, MultiHeadAttention,
@@ -124,16 +127,7 @@ pub fn load(
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-    // Keys of early versions, which some relatives of BART set differently.
-    for (key, only) in [
-        ("is_encoder_decoder", true),
-        ("normalize_before", false),
-        ("add_final_layer_norm", false),
-        ("normalize_embedding", true),
-        ("static_position_embeddings", false),
-    ] {
-        config.require(key, &json!(only))?;
-    }
+    check(config)?;
     let weights = &mut weights.with_optional_prefix("model.");
     let encoder = StackConfig::read(config, Side::Encoder)?;
     let decoder = StackConfig::read(config, Side::Decoder)?;
@@ -156,6 +150,60 @@ pub fn load(
     };
     let report = weights.finish(is_copy)?;
     Ok((Box::new(model), report))
+}
+
+/// Refuses what relatives of BART do otherwise.
+fn check(config: &ModelConfig) -> Result<()> {
+    // Keys of early versions.
+    for (key, only) in [
+        ("is_encoder_decoder", true),
+        ("normalize_before", false),
+        ("add_final_layer_norm", false),
+        ("normalize_embedding", true),
+        ("static_position_embeddings", false),
+    ] {
+        config.require(key, &json!(only))?;
+    }
+    Ok(())
+}
+
+/// The sizes of a BART. A bias of its logits, which few checkpoints have, is not counted.
+pub fn outline(config: &ModelConfig) -> Result<Outline> {
+    check(config)?;
+    let stacks =
+        [StackConfig::read(config, Side::Encoder)?, StackConfig::read(config, Side::Decoder)?];
+    let [encoder, decoder] = &stacks;
+    let (h, vocab) = (encoder.hidden_size, config.size("vocab_size")?);
+    let lm_head = lm_head_of(config)?;
+    let mut parameters = Parameters::of_embedding([vocab, h]);
+    for stack in &stacks {
+        let (heads, inner) = (stack.size.heads, stack.inner_size);
+        let width = heads.query * heads.size;
+        let attentions = if stack.side == Side::Decoder { 2 } else { 1 };
+        parameters.vector([stack.positions + OFFSET + 2, h]);
+        parameters.repeat(stack.size.layers, |layer| {
+            layer.repeat(attentions, |attention| {
+                attention.repeat(3, |part| part.linear([h, width], true));
+                attention.linear([width, h], true);
+                attention.vector([2, h]);
+            });
+            layer.linear([h, inner], true);
+            layer.linear([inner, h], true);
+            layer.vector([2, h]);
+        });
+    }
+    parameters.lm_head(lm_head, [vocab, h]);
+    let positions = Some(encoder.positions);
+    Ok(Outline {
+        spec: spec("bart", [h, vocab], encoder.size, decoder.size, positions, DType::F32),
+        inner: [encoder.inner_size, decoder.inner_size],
+        gated: false,
+        windows: Vec::new(),
+        lm_head,
+        pooler: false,
+        head_layout: |_| HeadLayout::linear("classifier", true),
+        parameters,
+    })
 }
 
 impl Stack {

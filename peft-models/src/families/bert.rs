@@ -6,14 +6,18 @@
 //! x'' = LN(x' + W_2 gelu(W_1 x'))
 //! ```
 
-use burn::tensor::{Device, Int, Tensor, module::embedding};
+use burn::tensor::{DType, Device, Int, Tensor, module::embedding};
 use peft_core::{
     FrozenModel, Head, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Site, StackInput,
     StackOutput, Task, Topology,
 };
 use serde_json::json;
 
-use super::{heads::load_classifier, single_stack};
+use super::{
+    heads::load_classifier,
+    outline::{LmHead, Outline, Parameters},
+    single_stack,
+};
 use crate::{
     blocks::{Activation, Heads, LayerAttention, LayerNorm, Linear, SelfAttention},
     config::ModelConfig,
@@ -70,15 +74,22 @@ struct Layer {
 
 named_tensors!(Layer { query_key_value, output, attention_norm, up, down, norm });
 
+/// BERT itself.
+const BERT: Variant =
+    Variant { prefix: "bert.", lm_head: "cls.", first_position: 0, has_pooler: true, layout };
+
 /// Loads a BERT.
 pub fn load(
     config: &ModelConfig,
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-    let variant =
-        Variant { prefix: "bert.", lm_head: "cls.", first_position: 0, has_pooler: true, layout };
-    Bert::load(config, weights, options, variant)
+    Bert::load(config, weights, options, BERT)
+}
+
+/// The sizes of a BERT.
+pub fn outline(config: &ModelConfig) -> Result<Outline> {
+    Bert::outline(config, BERT)
 }
 
 /// As BertForSequenceClassification, -TokenClassification and -QuestionAnswering have it.
@@ -94,9 +105,84 @@ impl Bert {
         options: LoadOptions,
         variant: Variant,
     ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+        let read = BertConfig::read(config, &variant)?;
+        let spec = read.spec(config, &variant, weights.dtype())?;
+        let BertConfig { vocab_size: vocab, positions, segments, num_layers, layer } = read;
+        let LayerConfig { hidden_size: h, epsilon, .. } = layer;
+        let weights = &mut weights.with_optional_prefix(variant.prefix);
+        let layers = (0..num_layers)
+            .map(|index| Layer::load(&layer, weights, &format!("encoder.layer.{index}")))
+            .collect::<Result<_>>()?;
+        let task = config.task().unwrap_or(Task::SeqCls);
+        // Without the pooler, a classifier of whole rows would read what it was not trained on.
+        let has_pooler = variant.has_pooler
+            && (weights.shape("pooler.dense.weight").is_some()
+                || config.task() == Some(Task::SeqCls));
+        let model = Self {
+            spec,
+            word: weights.take_matrix("embeddings.word_embeddings.weight", [vocab, h])?,
+            position: weights.take("embeddings.position_embeddings.weight", [positions, h])?,
+            segment: weights.take("embeddings.token_type_embeddings.weight", [segments, h])?,
+            norm: LayerNorm::load(weights, "embeddings.LayerNorm", h, epsilon)?,
+            layers,
+            pooler: has_pooler
+                .then(|| Linear::load(weights, "pooler.dense", [h, h], true))
+                .transpose()?,
+            classifier: load_classifier(weights, (variant.layout)(task), h)?,
+            variant,
+            recompute: options.recompute,
+        };
+        let may_skip = |name: &str| {
+            name.starts_with(variant.lm_head) || !variant.has_pooler && name.starts_with("pooler.")
+        };
+        let report = weights.finish(may_skip)?;
+        Ok((Box::new(model), report))
+    }
+
+    /// The sizes. Whether a checkpoint of the backbone alone has a pooler, only its file says: none is counted.
+    pub fn outline(config: &ModelConfig, variant: Variant) -> Result<Outline> {
+        let read = BertConfig::read(config, &variant)?;
+        let LayerConfig { hidden_size: h, inner_size: inner, .. } = read.layer;
+        let pooler = variant.has_pooler && config.task() == Some(Task::SeqCls);
+        let mut parameters = Parameters::of_embedding([read.vocab_size, h]);
+        parameters.vector([read.positions + read.segments + 2, h]);
+        parameters.repeat(read.num_layers, |layer| {
+            layer.repeat(4, |square| square.linear([h, h], true));
+            layer.linear([h, inner], true);
+            layer.linear([inner, h], true);
+            layer.vector([4, h]);
+        });
+        if pooler {
+            parameters.linear([h, h], true);
+        }
+        Ok(Outline {
+            spec: read.spec(config, &variant, DType::F32)?,
+            inner: [inner; 2],
+            gated: false,
+            windows: Vec::new(),
+            lm_head: LmHead::None,
+            pooler,
+            head_layout: variant.layout,
+            parameters,
+        })
+    }
+}
+
+/// Sizes and choices of a model.
+struct BertConfig {
+    vocab_size: usize,
+    /// Rows of the table of positions.
+    positions: usize,
+    /// Rows of the table of segments.
+    segments: usize,
+    num_layers: usize,
+    layer: LayerConfig,
+}
+
+impl BertConfig {
+    fn read(config: &ModelConfig, variant: &Variant) -> Result<Self> {
         config.require("position_embedding_type", &json!("absolute"))?;
         config.require("is_decoder", &json!(false))?;
-        let weights = &mut weights.with_optional_prefix(variant.prefix);
         let h = config.size("hidden_size")?;
         let inner = config.size("intermediate_size")?;
         let vocab = config.size("vocab_size")?;
@@ -118,43 +204,23 @@ impl Bert {
         let epsilon = config.number("layer_norm_eps", 1e-12)?;
         let activation = Activation::from_config(config, "hidden_act", "gelu")?;
         let layer = LayerConfig { hidden_size: h, inner_size: inner, heads, epsilon, activation };
-        let layers = (0..num_layers)
-            .map(|index| Layer::load(&layer, weights, &format!("encoder.layer.{index}")))
-            .collect::<Result<_>>()?;
-        let task = config.task().unwrap_or(Task::SeqCls);
-        // Without the pooler, a classifier of whole rows would read what it was not trained on.
-        let has_pooler = variant.has_pooler
-            && (weights.shape("pooler.dense.weight").is_some()
-                || config.task() == Some(Task::SeqCls));
-        let model = Self {
-            spec: single_stack::spec(
-                config.model_type()?,
-                Topology::EncoderOnly,
-                [h, vocab, num_layers, positions - variant.first_position],
-                heads,
-                weights.dtype(),
-            ),
-            word: weights.take_matrix("embeddings.word_embeddings.weight", [vocab, h])?,
-            position: weights.take("embeddings.position_embeddings.weight", [positions, h])?,
-            segment: weights.take("embeddings.token_type_embeddings.weight", [segments, h])?,
-            norm: LayerNorm::load(weights, "embeddings.LayerNorm", h, epsilon)?,
-            layers,
-            pooler: has_pooler
-                .then(|| Linear::load(weights, "pooler.dense", [h, h], true))
-                .transpose()?,
-            classifier: load_classifier(weights, (variant.layout)(task), h)?,
-            variant,
-            recompute: options.recompute,
-        };
-        let may_skip = |name: &str| {
-            name.starts_with(variant.lm_head) || !variant.has_pooler && name.starts_with("pooler.")
-        };
-        let report = weights.finish(may_skip)?;
-        Ok((Box::new(model), report))
+        Ok(Self { vocab_size: vocab, positions, segments, num_layers, layer })
+    }
+
+    fn spec(&self, config: &ModelConfig, variant: &Variant, dtype: DType) -> Result<ModelSpec> {
+        let positions = self.positions - variant.first_position;
+        Ok(single_stack::spec(
+            config.model_type()?,
+            Topology::EncoderOnly,
+            [self.layer.hidden_size, self.vocab_size, self.num_layers, positions],
+            self.layer.heads,
+            dtype,
+        ))
     }
 }
 
 /// Sizes and choices of the layers.
+#[derive(Clone, Copy, Debug)]
 struct LayerConfig {
     hidden_size: usize,
     inner_size: usize,

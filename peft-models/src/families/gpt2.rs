@@ -6,7 +6,7 @@
 //! x'' = x' + W_2 gelu(W_1 LN(x'))
 //! ```
 
-use burn::tensor::{Device, Int, Tensor, module::embedding};
+use burn::tensor::{DType, Device, Int, Tensor, module::embedding};
 use peft_core::{
     FrozenModel, Head, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Site, StackInput,
     StackOutput, Task, Topology,
@@ -14,7 +14,8 @@ use peft_core::{
 use serde_json::json;
 
 use super::{
-    heads::{lm_head, load_classifier, load_lm_head, load_word},
+    heads::{lm_head, lm_head_of, load_classifier, load_lm_head, load_word},
+    outline::{Outline, Parameters},
     single_stack,
 };
 use crate::{
@@ -63,19 +64,11 @@ pub fn load(
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-    // `reorder_and_upcast_attn` only changes the order of roundings.
-    config.require("add_cross_attention", &json!(false))?;
+    let read = Gpt2Config::read(config)?;
+    let spec = read.spec(weights.dtype());
+    let Gpt2Config { hidden_size: h, inner_size: inner, .. } = read;
+    let Gpt2Config { vocab_size: vocab, positions, num_layers, heads, .. } = read;
     let weights = &mut weights.with_optional_prefix("transformer.");
-    let h = config.size("n_embd")?;
-    let inner = config.optional_size("n_inner")?.unwrap_or(4 * h);
-    let vocab = config.size("vocab_size")?;
-    let positions = config.size("n_positions")?;
-    let num_layers = config.size("n_layer")?;
-    let n = config.size("n_head")?;
-    if h % n != 0 {
-        return Err(config.error("n_head", format!("{n} does not divide n_embd = {h}")));
-    }
-    let heads = Heads { query: n, key_value: n, size: h / n };
     let epsilon = config.number("layer_norm_epsilon", 1e-5)?;
     let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
     let scaled = config.flag("scale_attn_weights", true)?;
@@ -105,13 +98,7 @@ pub fn load(
     let classifier = load_classifier(weights, layout, h)?;
     let head = load_lm_head(weights, config, &word, true)?;
     let model = Gpt2 {
-        spec: single_stack::spec(
-            "gpt2",
-            Topology::DecoderOnly,
-            [h, vocab, num_layers, positions],
-            heads,
-            weights.dtype(),
-        ),
+        spec,
         position: weights.take("wpe.weight", [positions, h])?,
         norm: LayerNorm::load(weights, "ln_f", h, epsilon)?,
         word,
@@ -124,6 +111,74 @@ pub fn load(
     let may_skip = |name: &str| name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
     let report = weights.finish(may_skip)?;
     Ok((Box::new(model), report))
+}
+
+/// The sizes of a model.
+#[derive(Clone, Copy, Debug)]
+struct Gpt2Config {
+    hidden_size: usize,
+    inner_size: usize,
+    vocab_size: usize,
+    positions: usize,
+    num_layers: usize,
+    heads: Heads,
+}
+
+impl Gpt2Config {
+    fn read(config: &ModelConfig) -> Result<Self> {
+        // `reorder_and_upcast_attn` only changes the order of roundings.
+        config.require("add_cross_attention", &json!(false))?;
+        let h = config.size("n_embd")?;
+        let inner = config.optional_size("n_inner")?.unwrap_or(4 * h);
+        let vocab = config.size("vocab_size")?;
+        let positions = config.size("n_positions")?;
+        let num_layers = config.size("n_layer")?;
+        let n = config.size("n_head")?;
+        if h % n != 0 {
+            return Err(config.error("n_head", format!("{n} does not divide n_embd = {h}")));
+        }
+        Ok(Self {
+            hidden_size: h,
+            inner_size: inner,
+            vocab_size: vocab,
+            positions,
+            num_layers,
+            heads: Heads { query: n, key_value: n, size: h / n },
+        })
+    }
+
+    fn spec(&self, dtype: DType) -> ModelSpec {
+        let Self { hidden_size, vocab_size, num_layers, positions, heads, .. } = *self;
+        let sizes = [hidden_size, vocab_size, num_layers, positions];
+        single_stack::spec("gpt2", Topology::DecoderOnly, sizes, heads, dtype)
+    }
+}
+
+/// The sizes of a GPT-2.
+pub fn outline(config: &ModelConfig) -> Result<Outline> {
+    let read = Gpt2Config::read(config)?;
+    let Gpt2Config { hidden_size: h, inner_size: inner, vocab_size: vocab, .. } = read;
+    let lm_head = lm_head_of(config, true)?;
+    let mut parameters = Parameters::of_embedding([vocab, h]);
+    parameters.vector([read.positions + 2, h]);
+    parameters.repeat(read.num_layers, |layer| {
+        layer.linear([h, 3 * h], true);
+        layer.linear([h, h], true);
+        layer.linear([h, inner], true);
+        layer.linear([inner, h], true);
+        layer.vector([4, h]);
+    });
+    parameters.lm_head(lm_head, [vocab, h]);
+    Ok(Outline {
+        spec: read.spec(DType::F32),
+        inner: [inner; 2],
+        gated: false,
+        windows: Vec::new(),
+        lm_head,
+        pooler: false,
+        head_layout: layout,
+        parameters,
+    })
 }
 
 impl Layer {

@@ -3,6 +3,7 @@
 use burn::module::Param;
 use peft_core::{Error, Head, HeadLayout, ModelSpec, Result, Task, contract::head::Dense};
 
+use super::outline::LmHead;
 use crate::{
     blocks::Linear,
     config::ModelConfig,
@@ -76,19 +77,28 @@ pub fn load_lm_head(
     tied_by_default: bool,
 ) -> Result<Option<Linear>> {
     let [vocab, h] = word.dims();
+    let own = |weights: &mut Weights| Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some);
+    if weights.shape(HEAD).is_some() && !weights.is_taken(HEAD) {
+        return own(weights);
+    }
+    match lm_head_of(config, tied_by_default)? {
+        LmHead::Tied => Ok(Some(Linear::tied(word.clone(), weights.compute()))),
+        LmHead::None => Ok(None),
+        LmHead::Own => own(weights),
+    }
+}
+
+/// The language-model head of a decoder, as its config says.
+pub fn lm_head_of(config: &ModelConfig, tied_by_default: bool) -> Result<LmHead> {
     let is_other = match config.task() {
         Some(task) => task != Task::CausalLm,
         None => config.has("architectures"),
     };
-    if weights.shape(HEAD).is_some() && !weights.is_taken(HEAD) {
-        Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some)
-    } else if config.flag("tie_word_embeddings", tied_by_default)? {
-        Ok(Some(Linear::tied(word.clone(), weights.compute())))
-    } else if is_other {
-        Ok(None)
-    } else {
-        Linear::load(weights, LM_HEAD, [h, vocab], false).map(Some)
-    }
+    Ok(match config.flag("tie_word_embeddings", tied_by_default)? {
+        true => LmHead::Tied,
+        false if is_other => LmHead::None,
+        false => LmHead::Own,
+    })
 }
 
 /// The language-model head of a checkpoint that must have one.

@@ -8,14 +8,15 @@
 
 mod config;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use peft_core::{
     FrozenModel, Head, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Site, StackInput,
     StackOutput, Task, Topology,
 };
 
 use super::{
-    heads::{lm_head, load_classifier, load_lm_head, load_word},
+    heads::{lm_head, lm_head_of, load_classifier, load_lm_head, load_word},
+    outline::{Outline, Parameters},
     single_stack,
 };
 use crate::{
@@ -92,13 +93,7 @@ pub fn load(
     let word = load_word(weights, config, "embed_tokens.weight", [vocab, h], false)?;
     let layout = layout(config.task().unwrap_or(Task::SeqCls));
     let model = Llama {
-        spec: single_stack::spec(
-            config.model_type()?,
-            Topology::DecoderOnly,
-            [h, vocab, read.windows.len(), read.positions],
-            read.heads,
-            weights.dtype(),
-        ),
+        spec: spec(config, &read, weights.dtype())?,
         classifier: load_classifier(weights, layout, h)?,
         head: load_lm_head(weights, config, &word, false)?,
         norm: RmsNorm::load(weights, "norm", h, epsilon)?,
@@ -110,6 +105,48 @@ pub fn load(
     };
     let report = weights.finish(|_| false)?;
     Ok((Box::new(model), report))
+}
+
+fn spec(config: &ModelConfig, read: &LlamaConfig, dtype: DType) -> Result<ModelSpec> {
+    Ok(single_stack::spec(
+        config.model_type()?,
+        Topology::DecoderOnly,
+        [read.hidden_size, read.vocab_size, read.windows.len(), read.positions],
+        read.heads,
+        dtype,
+    ))
+}
+
+/// The sizes of a model of the Llama family.
+pub fn outline(config: &ModelConfig) -> Result<Outline> {
+    let read = LlamaConfig::read(config)?;
+    let LlamaConfig { hidden_size: h, inner_size: inner, vocab_size: vocab, heads, .. } = read;
+    // What no head can be rotated by is refused as when it is loaded.
+    Rotary::from_config(config, heads.size)?;
+    let (queries, keys) = (heads.query * heads.size, heads.key_value * heads.size);
+    let lm_head = lm_head_of(config, false)?;
+    let mut parameters = Parameters::of_embedding([vocab, h]);
+    parameters.vector([1, h]);
+    parameters.repeat(read.windows.len(), |layer| {
+        layer.linear([h, queries], read.input_bias);
+        layer.repeat(2, |key_or_value| key_or_value.linear([h, keys], read.input_bias));
+        layer.linear([queries, h], read.output_bias);
+        layer.repeat(2, |gate_or_up| gate_or_up.linear([h, inner], read.mlp_bias));
+        layer.linear([inner, h], read.mlp_bias);
+        layer.vector([2, h]);
+        layer.vector([if read.head_norms { 2 } else { 0 }, heads.size]);
+    });
+    parameters.lm_head(lm_head, [vocab, h]);
+    Ok(Outline {
+        spec: spec(config, &read, DType::F32)?,
+        inner: [inner; 2],
+        gated: true,
+        windows: read.windows,
+        lm_head,
+        pooler: false,
+        head_layout: layout,
+        parameters,
+    })
 }
 
 impl Layer {

@@ -7,6 +7,7 @@
 //! | `gpt2`, `llama` | decoders; Mistral and Qwen are Llamas with other settings |
 //! | `t5`, `bart` | encoder-decoders |
 //! | `heads` | language-model heads and classifiers of checkpoints |
+//! | `outline` | what a config alone says of a model's sizes |
 //! | `single_stack` | the geometry of encoders and decoders |
 //! | `two_stacks` | what encoder-decoders share: geometry and embedding |
 
@@ -15,10 +16,12 @@ mod bert;
 mod gpt2;
 mod heads;
 mod llama;
+mod outline;
 mod registry;
 mod roberta;
 mod single_stack;
 mod t5;
 mod two_stacks;
 
-pub use registry::{SUPPORTED, check, complete, load};
+pub use outline::{LmHead, Outline, Parameters};
+pub use registry::{SUPPORTED, check, complete, load, outline_of};

@@ -2,7 +2,7 @@
 
 use peft_core::{FrozenModel, Result};
 
-use super::{bart, bert, gpt2, llama, roberta, t5};
+use super::{bart, bert, gpt2, llama, outline::Outline, roberta, t5};
 use crate::{
     config::ModelConfig,
     options::LoadOptions,
@@ -13,21 +13,26 @@ use crate::{
 /// Makes a model of a config and tensors.
 type Loader = fn(&ModelConfig, Weights, LoadOptions) -> Result<(Box<dyn FrozenModel>, LoadReport)>;
 
-/// What loads each `model_type`, in alphabetical order; between them, what the names of its classes in transformers
-/// begin with.
-const FAMILIES: [(&str, &str, Loader); 12] = [
-    ("bart", "Bart", bart::load),
-    ("bert", "Bert", bert::load),
-    ("camembert", "Camembert", roberta::load),
-    ("gpt2", "GPT2", gpt2::load),
-    ("llama", "Llama", llama::load),
-    ("mistral", "Mistral", llama::load),
-    ("mt5", "MT5", t5::load),
-    ("qwen2", "Qwen2", llama::load),
-    ("qwen3", "Qwen3", llama::load),
-    ("roberta", "Roberta", roberta::load),
-    ("t5", "T5", t5::load),
-    ("xlm-roberta", "XLMRoberta", roberta::load),
+/// Reads a model's sizes from its config.
+type Outliner = fn(&ModelConfig) -> Result<Outline>;
+
+/// A family: its `model_type`, what the names of its classes in transformers begin with, and what reads it.
+type Family = (&'static str, &'static str, Loader, Outliner);
+
+/// The families, in alphabetical order.
+const FAMILIES: [Family; 12] = [
+    ("bart", "Bart", bart::load, bart::outline),
+    ("bert", "Bert", bert::load, bert::outline),
+    ("camembert", "Camembert", roberta::load, roberta::outline),
+    ("gpt2", "GPT2", gpt2::load, gpt2::outline),
+    ("llama", "Llama", llama::load, llama::outline),
+    ("mistral", "Mistral", llama::load, llama::outline),
+    ("mt5", "MT5", t5::load, t5::outline),
+    ("qwen2", "Qwen2", llama::load, llama::outline),
+    ("qwen3", "Qwen3", llama::load, llama::outline),
+    ("roberta", "Roberta", roberta::load, roberta::outline),
+    ("t5", "T5", t5::load, t5::outline),
+    ("xlm-roberta", "XLMRoberta", roberta::load, roberta::outline),
 ];
 
 /// Model types that load, in alphabetical order.
@@ -64,14 +69,14 @@ pub fn complete(config: ModelConfig) -> ModelConfig {
             rest.is_some_and(|rest| CLASSES.iter().any(|end| rest.starts_with(end)))
         })
     };
-    match FAMILIES.iter().find(|(_, class, _)| is_named(class)) {
+    match FAMILIES.iter().find(|(_, class, ..)| is_named(class)) {
         Some((model_type, ..)) => config.with_model_type(model_type),
         None => config,
     }
 }
 
-/// What loads the family that the config names.
-fn loader(config: &ModelConfig) -> Result<Loader> {
+/// The family that the config names.
+fn family(config: &ModelConfig) -> Result<&'static Family> {
     let known = SUPPORTED.join(", ");
     if !config.has("model_type") {
         let message = match config.architectures() {
@@ -83,8 +88,7 @@ fn loader(config: &ModelConfig) -> Result<Loader> {
         return Err(config.error("model_type", message));
     }
     let found = config.model_type()?;
-    let family = FAMILIES.iter().find(|(model_type, ..)| *model_type == found);
-    family.map(|(.., load)| *load).ok_or_else(|| {
+    FAMILIES.iter().find(|(model_type, ..)| *model_type == found).ok_or_else(|| {
         let part = match config.text("text_config.model_type", "") {
             Ok(part) if !part.is_empty() => {
                 format!(" (its text part, `text_config`, is a {part:?})")
@@ -101,7 +105,7 @@ fn loader(config: &ModelConfig) -> Result<Loader> {
 ///
 /// [`peft_core::Error::Config`] naming the families that do, or how the weights are quantised.
 pub fn check(config: &ModelConfig) -> Result<()> {
-    loader(config)?;
+    family(config)?;
     quantised::refuse(config)
 }
 
@@ -116,7 +120,22 @@ pub fn load(
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-    loader(config)?(config, weights, options)
+    let (_, _, load, _) = family(config)?;
+    load(config, weights, options)
+}
+
+/// What the config says of the model's sizes, without its weights. A file without `model_type` is told from
+/// `architectures`, as when it is loaded.
+///
+/// # Errors
+///
+/// [`peft_core::Error::Config`] for an unknown family, weights that are quantised, or a setting that is missing, impossible
+/// or not implemented.
+pub fn outline_of(config: &ModelConfig) -> Result<Outline> {
+    let config = complete(config.clone());
+    check(&config)?;
+    let (.., outline) = family(&config)?;
+    outline(&config)
 }
 
 #[cfg(test)]

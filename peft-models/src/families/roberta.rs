@@ -5,7 +5,10 @@
 
 use peft_core::{FrozenModel, HeadLayout, Result, Task};
 
-use super::bert::{Bert, Variant};
+use super::{
+    bert::{Bert, Variant},
+    outline::Outline,
+};
 use crate::{
     config::ModelConfig,
     options::LoadOptions,
@@ -18,16 +21,24 @@ pub fn load(
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
+    Bert::load(config, weights, options, variant(config)?)
+}
+
+/// The sizes of a RoBERTa.
+pub fn outline(config: &ModelConfig) -> Result<Outline> {
+    Bert::outline(config, variant(config)?)
+}
+
+fn variant(config: &ModelConfig) -> Result<Variant> {
     config.check_token_ids("pad_token_id")?;
     let padding = config.token_ids("pad_token_id").first().map_or(1, |id| *id as usize);
-    let variant = Variant {
+    Ok(Variant {
         prefix: "roberta.",
         lm_head: "lm_head.",
         first_position: padding + 1,
         has_pooler: false,
         layout,
-    };
-    Bert::load(config, weights, options, variant)
+    })
 }
 
 /// As RobertaForSequenceClassification, -TokenClassification and -QuestionAnswering have it.

@@ -9,13 +9,16 @@
 //!
 //! A tied head reads hidden states scaled by `H^-0.5`; a head of its own, as in T5 1.1, reads them unscaled.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use peft_core::{
-    FrozenModel, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
+    FrozenModel, HeadLayout, Lanes, ModelSpec, NamedTensors, Result, Side, StackInput, StackOutput,
 };
 use serde_json::json;
 
-use super::two_stacks::{Embedding, StackSize, is_copy, spec};
+use super::{
+    outline::{Outline, Parameters},
+    two_stacks::{Embedding, StackSize, is_copy, lm_head_of, spec},
+};
 use crate::{
     blocks::{
         Activation, AttentionNames, Buckets, Heads, LayerPass, Linear, MultiHeadAttention,
@@ -78,6 +81,9 @@ named_tensors!(Cross { norm, attention });
 struct T5Config {
     hidden_size: usize,
     inner_size: usize,
+    vocab_size: usize,
+    /// Layers of the encoder and of the decoder.
+    num_layers: [usize; 2],
     heads: Heads,
     epsilon: f64,
     gated: bool,
@@ -85,7 +91,12 @@ struct T5Config {
 }
 
 impl T5Config {
-    fn read(config: &ModelConfig, default_forward: &str) -> Result<Self> {
+    fn read(config: &ModelConfig) -> Result<Self> {
+        config.require("is_encoder_decoder", &json!(true))?;
+        let is_mt5 = config.model_type()? == "mt5";
+        let default_forward = if is_mt5 { "gated-gelu" } else { "relu" };
+        let num_layers = config.optional_size("num_layers")?.unwrap_or(6);
+        let decoder_layers = config.optional_size("num_decoder_layers")?.unwrap_or(num_layers);
         let n = config.optional_size("num_heads")?.unwrap_or(8);
         let forward = config.text("feed_forward_proj", default_forward)?;
         let (gated, name) = match forward.split_once('-') {
@@ -101,6 +112,8 @@ impl T5Config {
         Ok(Self {
             hidden_size: config.optional_size("d_model")?.unwrap_or(512),
             inner_size: config.optional_size("d_ff")?.unwrap_or(2048),
+            vocab_size: config.size("vocab_size")?,
+            num_layers: [num_layers, decoder_layers],
             heads: Heads {
                 query: n,
                 key_value: n,
@@ -111,6 +124,47 @@ impl T5Config {
             activation: Activation::from_config(config, "dense_act_fn", name)?,
         })
     }
+
+    /// The encoder and the decoder.
+    fn stacks(&self) -> [StackSize; 2] {
+        self.num_layers.map(|layers| StackSize { layers, heads: self.heads })
+    }
+}
+
+/// The sizes of a T5 or an mT5.
+pub fn outline(config: &ModelConfig) -> Result<Outline> {
+    let read = T5Config::read(config)?;
+    let T5Config { hidden_size: h, inner_size: inner, vocab_size: vocab, heads, .. } = read;
+    let [encoder, decoder] = read.stacks();
+    let width = heads.query * heads.size;
+    let lm_head = lm_head_of(config)?;
+    let mut parameters = Parameters::of_embedding([vocab, h]);
+    for (side, stack, attentions) in [(Side::Encoder, encoder, 1), (Side::Decoder, decoder, 2)] {
+        let buckets = Buckets::from_config(config, side == Side::Encoder)?;
+        parameters.vector([buckets.count(), heads.query]);
+        parameters.vector([1, h]);
+        parameters.repeat(stack.layers, |layer| {
+            layer.repeat(attentions, |attention| {
+                attention.repeat(3, |part| part.linear([h, width], false));
+                attention.linear([width, h], false);
+                attention.vector([1, h]);
+            });
+            layer.repeat(if read.gated { 2 } else { 1 }, |up| up.linear([h, inner], false));
+            layer.linear([inner, h], false);
+            layer.vector([1, h]);
+        });
+    }
+    parameters.lm_head(lm_head, [vocab, h]);
+    Ok(Outline {
+        spec: spec(config.model_type()?, [h, vocab], encoder, decoder, None, DType::F32),
+        inner: [inner; 2],
+        gated: read.gated,
+        windows: Vec::new(),
+        lm_head,
+        pooler: false,
+        head_layout: |_| HeadLayout::linear("classifier", true),
+        parameters,
+    })
 }
 
 /// Loads a T5 or an mT5.
@@ -119,16 +173,11 @@ pub fn load(
     weights: Weights,
     options: LoadOptions,
 ) -> Result<(Box<dyn FrozenModel>, LoadReport)> {
-    config.require("is_encoder_decoder", &json!(true))?;
     let is_mt5 = config.model_type()? == "mt5";
     let weights = &mut weights.with_optional_prefix("transformer.");
-    let read = T5Config::read(config, if is_mt5 { "gated-gelu" } else { "relu" })?;
-    let h = read.hidden_size;
-    let vocab = config.size("vocab_size")?;
-    let num_layers = config.optional_size("num_layers")?.unwrap_or(6);
-    let size = |layers| StackSize { layers, heads: read.heads };
-    let encoder = size(num_layers);
-    let decoder = size(config.optional_size("num_decoder_layers")?.unwrap_or(num_layers));
+    let read = T5Config::read(config)?;
+    let (h, vocab) = (read.hidden_size, read.vocab_size);
+    let [encoder, decoder] = read.stacks();
     let Embedding { word, own_head } = Embedding::load(weights, config, [vocab, h])?;
     // Untied configs of transformers 4 and models with a head of their own are T5 1.1, which does not scale.
     let tied = own_head.is_none() && config.flag("tie_word_embeddings", true)?;

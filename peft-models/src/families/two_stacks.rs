@@ -3,6 +3,7 @@
 use burn::tensor::DType;
 use peft_core::{ModelSpec, Result, Site, SiteSpec, Topology};
 
+use super::outline::LmHead;
 use crate::{
     blocks::{Heads, Linear},
     config::ModelConfig,
@@ -53,6 +54,12 @@ impl Embedding {
             },
         })
     }
+}
+
+/// The language-model head, as the config says.
+pub fn lm_head_of(config: &ModelConfig) -> Result<LmHead> {
+    let tied = config.flag("tie_word_embeddings", true)?;
+    Ok(if tied { LmHead::Tied } else { LmHead::Own })
 }
 
 /// Whether a tensor is a copy of the embedding; loading has compared them.

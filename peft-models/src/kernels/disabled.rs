@@ -42,11 +42,6 @@ pub fn why_no_bf16(device: &Device) -> Option<String> {
     unavailable(device).map(|reason| format!("which only kernels compute; {reason}"))
 }
 
-/// Of how many rows a loss has the logits in memory at a time: of all.
-pub fn logit_rows_at_once(rows: usize, _: usize) -> usize {
-    rows
-}
-
 pub(crate) fn activate<const D: usize>(_: &Tensor<D>, _: Nonlinearity) -> Option<Tensor<D>> {
     None
 }

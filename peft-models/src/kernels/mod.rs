@@ -10,12 +10,14 @@
 //! | `arguments` | what the functions take besides tensors |
 //! | `cpu` | the kernels |
 //! | `disabled` | the same functions without kernels |
+//! | `parts` | into what parts they divide their work |
 
 mod arguments;
 #[cfg(feature = "cpu")]
 mod cpu;
 #[cfg(not(feature = "cpu"))]
 mod disabled;
+pub(crate) mod parts;
 
 #[cfg(feature = "cpu")]
 use cpu as chosen;
@@ -30,4 +32,4 @@ pub(crate) use chosen::{
     linear_onto, lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads,
     unavailable,
 };
-pub use chosen::{compute_on, enabled, logit_rows_at_once, set_enabled, why_no_bf16};
+pub use chosen::{compute_on, enabled, set_enabled, why_no_bf16};

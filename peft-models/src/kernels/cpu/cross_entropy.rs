@@ -15,6 +15,7 @@ use std::ops::Range;
 use burn::{backend::flex::FlexTensor, tensor::Tensor};
 
 use super::{
+    super::parts::{logit_parts, logit_rows_at_once},
     autodiff::{Inputs, Kernel, run},
     block::Block,
     layer_weights::LayerWeights,
@@ -56,23 +57,6 @@ struct CrossEntropy {
     smoothing: f32,
 }
 
-/// About how many logits are in memory at a time: 256 rows of GPT-2's vocabulary, a slice of a batch, are three parts.
-const LOGITS: usize = 9 << 19;
-
-/// The fewest rows that are worth laying out the head for.
-const FEWEST: usize = 32;
-
-/// In how many parts rows are computed, all about as large: the head is laid out for each of them.
-fn parts(rows: usize, classes: usize) -> usize {
-    let by_memory = rows.saturating_mul(classes).div_ceil(LOGITS);
-    by_memory.clamp(1, (rows / FEWEST).max(1))
-}
-
-/// Of how many rows a loss has the logits in memory at a time.
-pub fn logit_rows_at_once(rows: usize, classes: usize) -> usize {
-    rows.div_ceil(parts(rows, classes))
-}
-
 vectorised! {
     /// Replaces logits by `exp(x - max)`; returns the largest logit and the sum of the exponentials.
     fn exponentials<FMA>(x: &mut [f32]) -> [f32; 2] {
@@ -111,7 +95,7 @@ impl Kernel for CrossEntropy {
         let bias = self.bias.as_ref().map(floats);
         let add = |block: &Block| block.start_with(bias, None);
         let add = bias.is_some().then_some(&add as &(dyn Fn(&Block) + Sync));
-        let parts = parts(rows, classes);
+        let parts = logit_parts(rows, classes);
         let mut logits = vec![0.0; logit_rows_at_once(rows, classes) * classes];
         let mut gradient = vec![0.0; if keep { rows * width } else { 0 }];
         let smoothing = self.smoothing;
@@ -171,27 +155,5 @@ impl Kernel for CrossEntropy {
             scaled(&floats(&saved[0])[elements(&range, width)], factor, out);
         });
         vec![Some(tensor(out, [rows, width]))]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_large_enough_and_of_one_size() {
-        assert_eq!(
-            [parts(256, 50257), parts(256, 49152), parts(512, 50257), parts(8, 50257)],
-            [3, 3, 6, 1]
-        );
-        // A large vocabulary takes the memory that the fewest rows need.
-        assert_eq!(
-            [parts(256, 262_144), parts(63, 1 << 30), parts(0, 50257), parts(40, 0)],
-            [8, 1, 1, 1]
-        );
-        assert_eq!(
-            [(256, 50257), (8, 50257), (0, 9)].map(|(m, v)| logit_rows_at_once(m, v)),
-            [86, 8, 0]
-        );
     }
 }

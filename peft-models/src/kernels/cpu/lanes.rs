@@ -9,15 +9,11 @@ use burn::tensor::Device;
 use peft_core::{Lanes, OneLane};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::{entry::unavailable, product::ALIKE_FROM, switch::enabled};
+use super::{super::parts::slices, entry::unavailable, product::ALIKE_FROM, switch::enabled};
 
 /// The threads of rayon's pool that the caller belongs to: all cores, unless a program chose otherwise.
 #[derive(Clone, Copy, Debug)]
 struct Cores;
-
-/// What makes a batch large enough for two slices. There are more, in a power of two, where each has twice as much:
-/// a matrix is laid out, and upcast if it is stored in fewer bits, for each slice anew.
-const POSITIONS: usize = 128;
 
 /// Pools of 1, 2, 4, ... threads, which are kept, since threads have buffers of their own. With N cores there are N / s
 /// pools of s threads at most, N for each s.
@@ -53,11 +49,7 @@ impl Lanes for Cores {
     }
 
     fn slices(&self, positions: usize) -> usize {
-        match positions / POSITIONS {
-            0 => 1,
-            1..8 => 2,
-            larger => 1 << (larger / 2).ilog2(),
-        }
+        slices(positions)
     }
 
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {

@@ -60,7 +60,6 @@ mod transpose;
 mod unwritten;
 mod view;
 
-pub use cross_entropy::logit_rows_at_once;
 pub(crate) use entry::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
     lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,

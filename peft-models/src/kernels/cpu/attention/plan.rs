@@ -6,7 +6,7 @@ use burn::backend::flex::FlexTensor;
 
 use super::{
     super::{
-        super::Heads,
+        super::{Heads, parts::QUERIES},
         destination::Destination,
         product::{product, product_by_tiles},
         tensors::{floats, in_order, sizes},
@@ -16,8 +16,6 @@ use super::{
     layout::HeadLayout,
 };
 
-/// How many queries have their scores in memory at a time.
-const QUERIES: usize = 64;
 /// A block of so many queries ends where the next query sees none of its keys.
 const ENOUGH: usize = 16;
 

@@ -1,0 +1,207 @@
+//! `peft plan`: what a training step would cost, on this machine or another.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use peft_core::{Error, Result};
+use peft_models::Compute;
+
+use super::train::in_config;
+use crate::{
+    device,
+    error::{CliError, CliResult},
+    flags::help::FlagHelp,
+    output::line,
+    plan::{
+        estimate::On,
+        hardware::{self, CPU, Hardware, Kind, NumberType},
+        measure::Measured,
+        planned::Planned,
+        rows::RowArgs,
+        written::Plan,
+    },
+    recipes::layer::{complete, explain},
+    screen::memory,
+    settings::{Settings, file},
+    training::expected_memory::PROGRAM,
+};
+
+/// Says what a training step would cost: memory, operations, seconds, bytes between devices.
+///
+/// It takes the settings of peft train, as flags and in --config, and reads a model's config: no weights and no rows.
+///
+/// Examples:
+///   peft plan --model models/gpt2 --method ptv2 \
+///     --task causal-lm --tokens-per-row 64
+///   peft plan --model models/t5-xxl --method prompt \
+///     --num-virtual-tokens 100 --task seq2seq-lm \
+///     --tokens-per-row 512 --target-tokens-per-row 64 \
+///     --device h100 --dtype bf16 --devices 1,8,64,512
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct PlanArgs {
+    /// TOML file of settings, as of peft train; flags take precedence.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    rows: RowArgs,
+    /// Device to plan for: cpu, this machine, which is measured for about a second; a100-40, a100-80, h100, h200, l4,
+    /// rtx-4090; or one of the file of --hardware.
+    #[arg(long, value_name = "NAME", default_value = CPU, help_heading = "Hardware")]
+    device: String,
+    /// TOML file with more devices and links, see docs/PLAN.md.
+    #[arg(long, value_name = "FILE", help_heading = "Hardware")]
+    hardware: Option<PathBuf>,
+    /// Numbers of devices, each with a replica of the model.
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "1",
+        help_heading = "Hardware"
+    )]
+    devices: Vec<usize>,
+    /// Deal the rows of one batch out to the devices, in place of a batch for each of them.
+    #[arg(long, help_heading = "Hardware")]
+    one_batch: bool,
+    /// What part of the peak products reach, above 0 and up to 1.
+    #[arg(
+        long,
+        value_name = "PART",
+        help_heading = "Hardware",
+        show_default = "that of the device, else 1"
+    )]
+    peak_share: Option<f64>,
+    /// GPU: in which type it multiplies, and keeps the frozen weights. See --compute and --base-weights for the CPU.
+    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Hardware", show_default = "f32")]
+    dtype: Option<NumberType>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// The most devices: a typing error beyond.
+const MOST_DEVICES: usize = 1_000_000;
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Returns an error naming the flag, the file or the key that is wrong.
+pub fn run(mut args: PlanArgs) -> CliResult {
+    let mut given = std::mem::take(&mut args.settings);
+    if let Some(path) = &args.config {
+        given = given.or(file::load(path).map_err(in_config)?);
+    }
+    plan(&args, given.clone()).map_err(|error| explain(error, &given))
+}
+
+fn plan(args: &PlanArgs, given: Settings) -> CliResult {
+    // Before anything is measured.
+    let resident = memory::resident().unwrap_or_default();
+    let left = memory::available().map(|available| resident + available);
+    let hardware = Hardware::read(args.hardware.as_deref())?;
+    let device = hardware.device(&args.device)?;
+    if let Some(count) = args.devices.iter().find(|count| **count > MOST_DEVICES) {
+        let message = format!("found {count}, expected at most {MOST_DEVICES}");
+        return Err(Error::setting("--devices", message).into());
+    }
+    let settings = complete(given)?;
+    require(&settings)?;
+    check_types(&settings, device, args.dtype)?;
+    let planned = Planned::new(settings, &args.rows)?;
+    let share = share(args, device)?;
+    let threads = rayon::current_num_threads();
+    let is_cpu = device.kind == Kind::Cpu;
+    let dtype = args.dtype.unwrap_or_default();
+    let mut on = On {
+        device,
+        cluster: hardware.cluster(device),
+        dtype,
+        products: if planned.compute().is_rounded() { NumberType::Bf16 } else { dtype },
+        measured: None,
+        threads,
+        share,
+        program: if is_cpu { resident + PROGRAM } else { 0 },
+        limit: match device.memory_gb {
+            Some(gb) => Some((1e9 * gb) as u64),
+            None => left.filter(|_| device.is_measured()),
+        },
+        one_batch: args.one_batch,
+    };
+    if device.is_measured() {
+        let backend = device::choose(Some(device::Backend::Cpu))?;
+        check_compute(planned.compute(), &backend)?;
+        let step = planned.step(device, threads, planned.batch.rows);
+        on.measured = Some(Measured::of(&step, planned.compute(), threads, &backend));
+    }
+    let plan = Plan::new(&planned, on, &args.devices)?;
+    match args.json {
+        true => Ok(line(format!("{:#}", plan.json()))?),
+        false => Ok(line(plan.text())?),
+    }
+}
+
+/// Refuses settings that lack what decides a step, with all of it in one message.
+fn require(settings: &Settings) -> CliResult {
+    // Rows and a folder are for training.
+    let needed = settings.missing();
+    let needed: Vec<&str> =
+        needed.into_iter().filter(|flag| !["--train", "--out"].contains(flag)).collect();
+    match needed.as_slice() {
+        [] => Ok(()),
+        [flag] => Err(CliError::Usage(format!("{flag} is required (as a flag or in --config)"))),
+        flags => {
+            let flags = crate::usage::listed(flags, "and");
+            Err(CliError::Usage(format!("{flags} are required (as flags or in --config)")))
+        }
+    }
+}
+
+/// Refuses types that the device does not compute in.
+fn check_types(
+    settings: &Settings,
+    device: &hardware::Device,
+    dtype: Option<NumberType>,
+) -> Result<()> {
+    let given = [
+        ("--compute", settings.compute.is_some_and(Compute::is_rounded)),
+        ("--base-weights", settings.base_weights.is_some_and(|format| format.is_rounded())),
+    ];
+    if device.kind == Kind::Gpu
+        && let Some((flag, _)) = given.into_iter().find(|(_, given)| *given)
+    {
+        let message = format!("not used on {}, it is for the CPU: give --dtype", device.name);
+        return Err(Error::setting(flag, message));
+    }
+    if device.kind == Kind::Cpu && dtype.is_some_and(|dtype| dtype != NumberType::F32) {
+        let message = "not used on a CPU, where --compute and --base-weights choose";
+        return Err(Error::setting("--dtype", message));
+    }
+    Ok(())
+}
+
+/// Refuses products in bf16 where this machine has none, before they are measured.
+fn check_compute(compute: Compute, device: &burn::tensor::Device) -> Result<()> {
+    let reason = compute.is_rounded().then(|| peft_models::kernels::why_no_bf16(device)).flatten();
+    match reason {
+        Some(reason) => {
+            Err(Error::setting("--compute", format!("found {compute}, {reason}; expected f32")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What part of the peak products reach.
+fn share(args: &PlanArgs, device: &hardware::Device) -> Result<f64> {
+    match args.peak_share {
+        Some(share) if !(share > 0.0 && share <= 1.0) => {
+            let message = format!("found {share}, expected a number above 0 and up to 1");
+            Err(Error::setting("--peak-share", message))
+        }
+        Some(share) => Ok(share),
+        None => Ok(device.share.unwrap_or(1.0)),
+    }
+}

@@ -1,0 +1,406 @@
+//! From settings and a config to a step: what would be trained on what, without a weight and without a row.
+
+use std::{fs, path::Path};
+
+use peft_core::{
+    Error, FrozenModel, PrefixPositions, Result, Site, SiteSpec, Task,
+    evaluate::checks::check_topology,
+    formats::gguf::is_gguf,
+    methods::prefix::{Placement, ResolvedPlacement},
+    train::TrainConfig,
+};
+use peft_models::{
+    Compute, LmHead, ModelConfig, Outline, WeightFormat,
+    cost::{Batch, Executor, Method, Placing, Step, StepSize, TrainedHead, weight_bytes},
+    outline_of,
+};
+
+use super::{
+    hardware::{Device, Kind, NumberType},
+    rows::RowArgs,
+    weightless::Weightless,
+};
+use crate::{
+    device,
+    error::CliResult,
+    flags::{field_flags::as_flag, method_name::MethodName},
+    locate,
+    model_dir::ModelDir,
+    settings::{
+        Settings,
+        resolve::{check_uses, resolve},
+        train_config::train_config,
+    },
+    training::method_builder::MethodBuilder,
+};
+
+/// A step that would be made.
+#[derive(Debug)]
+pub struct Planned {
+    /// The settings, defaults filled in.
+    pub settings: Settings,
+    /// The method.
+    pub name: MethodName,
+    /// The task.
+    pub task: Task,
+    /// The model's sizes.
+    pub outline: Outline,
+    /// Bytes of the tensors of a GGUF file, where the model is one.
+    pub gguf: Option<u64>,
+    /// What is trained, and where it enters.
+    pub method: Method,
+    /// The head that is trained with it.
+    pub head: Option<TrainedHead>,
+    /// One batch.
+    pub batch: Batch,
+    /// The settings of the loop.
+    pub config: TrainConfig,
+}
+
+/// The most parameters of a model, and numbers of a step: what is larger is none.
+const MOST_PARAMETERS: f64 = 1e14;
+const MOST_NUMBERS: f64 = 1e17;
+
+impl Planned {
+    /// The step of these settings.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error naming the flag, the file or the key that is wrong, as training would.
+    pub fn new(mut settings: Settings, rows: &RowArgs) -> CliResult<Self> {
+        refuse_unplanned(&settings)?;
+        // Neither is read; training needs both.
+        settings.train.get_or_insert_with(|| vec!["rows".into()]);
+        let settings = resolve(settings)?;
+        let name = *Settings::required(&settings.method, "--method")?;
+        let task = *Settings::required(&settings.task, "--task")?;
+        let config = train_config(&settings, task)?;
+        check_uses(&settings, task)?;
+        let path = locate::model(Settings::required(&settings.model, "--model")?)?;
+        let read = ModelConfig::load(&path)?;
+        let outline = outline_of(&read)?;
+        check_sizes(&outline, read.path())?;
+        check_topology(&outline.spec, task).map_err(|error| match error {
+            Error::Setting { message, .. } => Error::setting("--task", message),
+            other => other,
+        })?;
+        if task.is_language_model() && outline.lm_head == LmHead::None {
+            let name = &outline.spec.model_type;
+            let message = format!("found {task}, but this {name} model has no language-model head");
+            return Err(Error::setting("--task", message).into());
+        }
+        let model = Weightless { outline, device: device::choose(None)? };
+        let dir = ModelDir::from(path);
+        let builder = MethodBuilder {
+            settings: &settings,
+            model: &model,
+            dir: &dir,
+            labels: None,
+            adapter: None,
+            device: model.device(),
+        };
+        let (method, positions) = method_of(&builder, name)?;
+        let predicts_first = name == MethodName::Prompt;
+        let batch = rows.batch(&settings, task, predicts_first)?;
+        let head = rows.classes(&settings, task)?.map(|classes| TrainedHead {
+            classes,
+            hidden: model.head_layout(task).hidden,
+            reads_rows: task == Task::SeqCls,
+        });
+        let outline = model.outline;
+        check_length(&outline, &method, positions, batch)?;
+        check_step(&outline, batch, read.path())?;
+        let gguf = is_gguf(read.path()).then(|| gguf_bytes(read.path())).transpose()?;
+        Ok(Self { name, task, outline, gguf, method, head, batch, config, settings })
+    }
+
+    /// What computes the step on a device.
+    fn executor(&self, device: &Device, threads: usize) -> Executor {
+        match device.kind {
+            Kind::Cpu => Executor::Kernels { threads },
+            Kind::Gpu => Executor::General,
+        }
+    }
+
+    /// The step with `rows` rows in each batch.
+    pub fn step(&self, device: &Device, threads: usize, rows: u64) -> Step<'_> {
+        Step {
+            outline: &self.outline,
+            method: &self.method,
+            head: self.head,
+            batch: self.rows(rows),
+            batches: self.config.accumulation as u64,
+            recompute: self.settings.recompute.unwrap_or_default(),
+            executor: self.executor(device, threads),
+        }
+    }
+
+    /// A batch of so many rows.
+    fn rows(&self, rows: u64) -> Batch {
+        let of_row = self.batch.targets / self.batch.rows.max(1);
+        Batch { rows, targets: rows * of_row, ..self.batch }
+    }
+
+    /// What decides how much memory it takes.
+    pub fn size(
+        &self,
+        device: &Device,
+        threads: usize,
+        dtype: NumberType,
+        rows: u64,
+    ) -> StepSize<'_> {
+        let format = self.settings.base_weights.unwrap_or_default();
+        let narrow = format.is_rounded() || (format == WeightFormat::Auto && self.gguf.is_some());
+        let is_prompt = self.method.placing == Placing::Prompt;
+        let p = self.method.virtual_tokens;
+        let spec = &self.outline.spec;
+        let made = match &self.method.placing {
+            Placing::Prompt if spec.is_causal() => {
+                p * spec.sites.iter().map(|site| site.prefix_width()).sum::<usize>()
+            }
+            Placing::KeyValues(_) if self.method.network > 0 => {
+                p * self.method.width(&self.outline)
+            }
+            _ => 0,
+        };
+        let first = self.method.first_layer(&self.outline);
+        StepSize {
+            outline: &self.outline,
+            parameters: self.outline.parameters.total(),
+            is_language_model: self.task.is_language_model(),
+            batch: self.rows(rows),
+            evaluated: Batch::default(),
+            prompt: if is_prompt { p } else { 0 },
+            // Of an encoder-decoder's layers, only the encoder's may be frozen.
+            first_layer: if spec.is_encoder_decoder() { first.map(|_| 0) } else { first },
+            trained: self.trained(),
+            moments: self.config.optimizer.moments(),
+            made,
+            recompute: self.settings.recompute.unwrap_or_default(),
+            narrow,
+            compute: self.settings.compute.unwrap_or_default(),
+            number: dtype.bytes(),
+            executor: self.executor(device, threads),
+        }
+    }
+
+    /// All parameters that are trained.
+    pub fn trained(&self) -> usize {
+        self.method.trained + self.head.map_or(0, |head| self.of_head(head))
+    }
+
+    /// Parameters of the head, with its biases.
+    fn of_head(&self, head: TrainedHead) -> usize {
+        let h = self.outline.spec.hidden_size;
+        let layout = (self.outline.head_layout)(self.task);
+        let biases = if layout.bias { head.classes } else { 0 };
+        head.matrices(h) + biases + if head.hidden { h } else { 0 }
+    }
+
+    /// Numbers whose gradients devices exchange: of the virtual tokens, whatever makes them, and of the head.
+    pub fn exchanged(&self) -> usize {
+        let virtual_tokens = self.method.virtual_tokens * self.method.width(&self.outline);
+        virtual_tokens + self.head.map_or(0, |head| self.of_head(head))
+    }
+
+    /// Bytes of the frozen weights on a device.
+    pub fn weights(&self, device: &Device, dtype: NumberType) -> u64 {
+        let format = self.settings.base_weights.unwrap_or_default();
+        match (device.kind, self.gguf) {
+            (Kind::Cpu, Some(bytes)) if format == WeightFormat::Auto => bytes,
+            (Kind::Cpu, _) => weight_bytes(&self.outline.parameters, format),
+            (Kind::Gpu, _) => dtype.bytes() * self.outline.parameters.total() as u64,
+        }
+    }
+
+    /// How the frozen weights are kept on a device.
+    pub fn kept_as(&self, device: &Device, dtype: NumberType) -> String {
+        let format = self.settings.base_weights.unwrap_or_default();
+        match (device.kind, self.gguf) {
+            (Kind::Gpu, _) => dtype.to_string(),
+            (Kind::Cpu, Some(_)) if format == WeightFormat::Auto => {
+                "as the GGUF file has them".into()
+            }
+            (Kind::Cpu, _) if format == WeightFormat::Auto => WeightFormat::F32.to_string(),
+            (Kind::Cpu, _) => format.to_string(),
+        }
+    }
+
+    /// In which type the kernels multiply.
+    pub fn compute(&self) -> Compute {
+        self.settings.compute.unwrap_or_default()
+    }
+}
+
+/// Refuses settings of runs that are no single step of one method.
+fn refuse_unplanned(settings: &Settings) -> Result<()> {
+    let given = [
+        (
+            "--tasks",
+            settings.tasks.is_some(),
+            "plan each task by itself: their batches follow each other",
+        ),
+        (
+            "--init-adapter",
+            settings.init_adapter.is_some(),
+            "give --num-virtual-tokens as the adapter has them, and for a prefix --prefix-projection false",
+        ),
+        (
+            "--ensemble",
+            settings.ensemble.is_some(),
+            "its adapters are trained one after another, each like one alone",
+        ),
+    ];
+    match given.into_iter().find(|(_, given, _)| *given) {
+        Some((flag, _, way_on)) => Err(Error::setting(flag, format!("not planned for: {way_on}"))),
+        None => Ok(()),
+    }
+}
+
+/// What a method costs, and where the positions of rows start after it.
+fn method_of(builder: &MethodBuilder<'_>, name: MethodName) -> Result<(Method, PrefixPositions)> {
+    let spec = builder.model.spec();
+    let h = spec.hidden_size;
+    match name {
+        MethodName::Head => {
+            builder.head()?;
+            let method =
+                Method { virtual_tokens: 0, placing: Placing::Nothing, network: 0, trained: 0 };
+            Ok((method, PrefixPositions::Shifted))
+        }
+        MethodName::Prompt => {
+            let config = builder.prompt_config()?;
+            config.validate().map_err(as_flag)?;
+            let network = config.encoder.as_ref().map_or(0, |encoder| encoder.num_params(h));
+            let p = config.num_virtual_tokens;
+            let method = Method {
+                virtual_tokens: p,
+                placing: Placing::Prompt,
+                network,
+                trained: p * h + network,
+            };
+            Ok((method, PrefixPositions::Shifted))
+        }
+        MethodName::Prefix => {
+            let config = builder.prefix_config()?;
+            config.validate().map_err(as_flag)?;
+            let hidden = config.prefix_projection.then_some(config.hidden_size);
+            let placed = (&config.placement, None);
+            key_values(builder, config.num_virtual_tokens, hidden, placed)
+        }
+        MethodName::Ptv2 => {
+            let config = builder.ptv2_config()?;
+            config.validate().map_err(as_flag)?;
+            let hidden = config.prefix_projection.then_some(config.hidden_size);
+            let placed = (&config.placement, config.layers.as_deref());
+            key_values(builder, config.num_virtual_tokens, hidden, placed)
+        }
+    }
+}
+
+/// P virtual tokens in each layer of each site, or in these layers. `hidden`: the width of the MLP that makes them.
+fn key_values(
+    builder: &MethodBuilder<'_>,
+    p: usize,
+    hidden: Option<usize>,
+    (placement, layers): (&Placement, Option<&[usize]>),
+) -> Result<(Method, PrefixPositions)> {
+    let spec = builder.model.spec();
+    let h = spec.hidden_size;
+    let ResolvedPlacement { sites, positions, .. } =
+        placement.resolve(spec, layers).map_err(as_flag)?;
+    let (mut network, mut trained) = (0, 0);
+    for site in &sites {
+        match hidden {
+            // The small matrix, and two layers with their biases.
+            Some(hidden) => {
+                network += hidden * (h + site.width());
+                trained += p * h + hidden * (h + site.width()) + hidden + site.width();
+            }
+            None => trained += p * site.width(),
+        }
+    }
+    let places: Vec<(Site, Vec<usize>)> =
+        sites.into_iter().map(|site| (site.spec.site, site.layers)).collect();
+    let placing = Placing::KeyValues(places);
+    Ok((Method { virtual_tokens: p, placing, network, trained }, positions))
+}
+
+/// Refuses rows that are too long for the model together with the virtual tokens.
+fn check_length(
+    outline: &Outline,
+    method: &Method,
+    positions: PrefixPositions,
+    batch: Batch,
+) -> Result<()> {
+    let spec = &outline.spec;
+    let is_unshifted = positions == PrefixPositions::Unshifted;
+    let taken = match &method.placing {
+        Placing::KeyValues(_) if is_unshifted => 0,
+        _ => method.virtual_tokens,
+    };
+    let on_decoder = if method.placing == Placing::Prompt { 0 } else { taken };
+    for (flag, limit, taken, tokens) in [
+        ("--tokens-per-row", spec.max_positions, taken, batch.tokens),
+        ("--target-tokens-per-row", spec.max_decoder_positions, on_decoder, batch.decoder_tokens),
+    ] {
+        if let Some(limit) =
+            limit.filter(|limit| tokens > 0 && taken as u64 + tokens > *limit as u64)
+        {
+            let message = format!(
+                "found {tokens}, with {taken} virtual tokens; the model has {limit} positions for them and the row"
+            );
+            return Err(Error::setting(flag, message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses sizes that no model has, before they are multiplied with each other.
+fn check_sizes(outline: &Outline, path: &Path) -> Result<()> {
+    let parameters = outline.parameters.total() as f64;
+    match parameters > MOST_PARAMETERS {
+        true => {
+            let message = format!(
+                "describes a model of {parameters:.0e} parameters, more than this version counts: are its sizes right?"
+            );
+            Err(Error::file(path, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Refuses a step with more numbers than are counted.
+fn check_step(outline: &Outline, batch: Batch, path: &Path) -> Result<()> {
+    let spec = &outline.spec;
+    let layers: f64 = spec.sites.iter().map(|site| site.num_layers as f64).sum();
+    let heads = |site: &SiteSpec| (site.num_heads * site.head_dim) as f64;
+    let widest = spec.sites.iter().map(heads).fold(outline.widest() as f64, f64::max);
+    let most_heads = spec.sites.iter().map(|site| site.num_heads).max().unwrap_or(1) as f64;
+    let tokens = (batch.tokens + batch.decoder_tokens + 1) as f64;
+    // General operations keep the scores of all pairs, too.
+    let width = spec.hidden_size as f64 + 4.0 * widest + 2.0 * most_heads * tokens;
+    let most = (batch.rows as f64 * tokens * width * layers)
+        .max(batch.targets as f64 * spec.vocab_size as f64);
+    match most > MOST_NUMBERS {
+        true => {
+            let message = format!(
+                "with such rows a step would have {most:.0e} numbers, more than this version counts: give fewer or shorter \
+                 ones"
+            );
+            Err(Error::file(path, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Bytes of a GGUF file, all parts of a split one.
+fn gguf_bytes(path: &Path) -> Result<u64> {
+    let size =
+        |path: &Path| -> Result<u64> { Ok(fs::metadata(path).map_err(Error::read(path))?.len()) };
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some((before, count)) = name.rsplit_once("-of-") else { return size(path) };
+    let Some(stem) = before.strip_suffix("00001") else { return size(path) };
+    let parts = count.get(..5).and_then(|count| count.parse().ok()).unwrap_or(1u32);
+    (1..=parts).map(|part| size(&path.with_file_name(format!("{stem}{part:05}-of-{count}")))).sum()
+}

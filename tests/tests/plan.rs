@@ -1,0 +1,278 @@
+//! `peft plan`: sizes from configs alone are those of loaded models, what is trained is what training counts, and wrong
+//! flags are told.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use burn::module::Module;
+use peft_models::{ModelConfig, outline_of};
+use peft_tests::device;
+use serde_json::{Value, json};
+
+use crate::support::{peft, root, succeed, tiny_model};
+
+/// A folder with a `config.json` and nothing else.
+fn config_alone(dir: &Path, name: &str, config: &Value) -> PathBuf {
+    let folder = dir.join(name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    folder
+}
+
+fn plan(model: &Path, flags: &[&str]) -> Command {
+    let mut command = peft(&root());
+    command.args(["plan", "--model"]).arg(model).args(flags);
+    command
+}
+
+/// The plan as JSON, on a GPU: nothing is measured.
+fn planned(model: &Path, flags: &[&str]) -> Value {
+    let output = succeed(plan(model, flags).args(["--json", "--device", "h100"]));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The exit code and the message of a plan that is refused.
+fn refused(model: &Path, flags: &[&str]) -> (Option<i32>, String) {
+    let output = plan(model, flags).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn t5_xxl() -> Value {
+    json!({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 4096, "d_kv": 64,
+        "d_ff": 10240, "num_heads": 64, "num_layers": 24, "num_decoder_layers": 24, "vocab_size": 32128,
+        "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false})
+}
+
+fn llama_70b() -> Value {
+    json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8192,
+        "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64,
+        "num_key_value_heads": 8, "vocab_size": 32000, "max_position_embeddings": 4096})
+}
+
+#[test]
+fn sizes_from_a_config_are_those_of_the_loaded_model() {
+    let mut compared = 0;
+    for name in [
+        "bart",
+        "bart-noscale",
+        "bert",
+        "bert-qa",
+        "bert-tok",
+        "gpt2",
+        "gpt2-cls",
+        "gpt2-qa",
+        "llama",
+        "llama-cls",
+        "llama-linear",
+        "llama3",
+        "mistral",
+        "mistral-window",
+        "qwen2",
+        "qwen2-tok",
+        "qwen3",
+        "qwen3-cls",
+        "roberta-cls",
+        "roberta-tok",
+        "smollm",
+        "t5",
+    ] {
+        let dir = root().join(tiny_model(name));
+        let loaded = peft_models::load(&dir, &device()).unwrap();
+        let outline = outline_of(&ModelConfig::load(&dir).unwrap()).unwrap();
+        let head = loaded.model.classifier().map_or(0, Module::num_params);
+        // A bias of the logits, which a config does not tell of.
+        let bias = if name.starts_with("bart") { outline.spec.vocab_size } else { 0 };
+        let expected = loaded.report.num_parameters - head - bias;
+        assert_eq!(outline.parameters.total(), expected, "{name}");
+        assert_eq!(outline.spec, *loaded.model.spec(), "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, 22);
+}
+
+#[test]
+fn models_of_the_papers_are_planned_from_their_config_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let t5 = config_alone(dir.path(), "t5-xxl", &t5_xxl());
+    let flags = [
+        "--method=prompt",
+        "--num-virtual-tokens=100",
+        "--task=seq2seq-lm",
+        "--batch-size=32",
+        "--tokens-per-row=412",
+        "--target-tokens-per-row=16",
+        "--dtype=bf16",
+        "--devices=1,8,64,512",
+    ];
+    let found = planned(&t5, &flags);
+    assert_eq!(found["parameters"], 11_135_332_352u64);
+    assert_eq!(found["trained_parameters"], 409_600);
+    assert_eq!(found["exchanged_numbers"], 409_600);
+    let memory = found["step"]["memory"].as_array().unwrap();
+    assert_eq!(
+        memory[0],
+        json!({"part": "frozen weights", "bytes": 2 * 11_135_332_352u64, "exact": true})
+    );
+    let rows = found["devices"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!((&rows[0]["devices"], &rows[0]["bytes_sent_by_each"]), (&json!(1), &json!(0.0)));
+    // 8 of a node: 2 * 7 / 8 of 4 bytes each.
+    assert_eq!(rows[1]["bytes_sent_by_each"], 2.0 * 7.0 / 8.0 * (4.0 * 409_600.0));
+    let efficiency = |row: &Value| row["efficiency"].as_f64().unwrap();
+    assert!(rows.windows(2).all(|two| efficiency(&two[0]) >= efficiency(&two[1])), "{rows:?}");
+    assert!(efficiency(&rows[0]) == 1.0 && efficiency(&rows[3]) > 0.5, "{rows:?}");
+    // About 2 operations a parameter and position forward, and as many backward; embeddings multiply nothing.
+    let of_encoder = 2.0 * 32.0 * 512.0 * 24.0 * (4.0 + 3.0 * 2.5) * 4096.0 * 4096.0;
+    let flop = |part: &str| {
+        let parts = found["step"]["parts"].as_array().unwrap();
+        parts.iter().find(|own| own["part"] == part).unwrap()["flop"].as_f64().unwrap()
+    };
+    assert!(flop("layers forward") > of_encoder && flop("layers forward") < 1.4 * of_encoder);
+
+    let llama = config_alone(dir.path(), "llama-70b", &llama_70b());
+    let flags = ["--method=ptv2", "--task=causal-lm", "--batch-size=1", "--tokens-per-row=2048"];
+    let found = planned(&llama, &flags);
+    assert_eq!(found["parameters"], 68_976_648_192u64);
+    // P 16, a key and a value of 8 heads of 128 in 80 layers.
+    assert_eq!(found["trained_parameters"], 16 * 80 * 2 * 8 * 128);
+    let text =
+        succeed(plan(&llama, &flags).args(["--device=h100", "--dtype=bf16", "--devices=1,8"]));
+    let text = String::from_utf8(text.stdout).unwrap();
+    for said in [
+        "68 976 648 192 parameters",
+        "It does not fit: the device has 80 GB. The frozen weights alone are more than that.",
+        "at the peak of products",
+        "devices",
+        "layers, backward",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
+fn what_is_trained_is_what_training_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.jsonl");
+    let row = json!({"input_ids": [3, 4, 5, 6, 7, 8], "label": "a"}).to_string();
+    let other = json!({"input_ids": [8, 7, 6, 5, 4, 3], "label": "b"}).to_string();
+    fs::write(&rows, format!("{row}\n{other}\n").repeat(2)).unwrap();
+    let cases: [(&str, &[&str]); 8] = [
+        ("bert", &["--method=prompt"]),
+        ("bert", &["--method=prompt", "--reparameterization=mlp", "--encoder-hidden-size=5"]),
+        ("bert", &["--method=prompt", "--reparameterization=lstm", "--num-virtual-tokens=3"]),
+        ("bert", &["--method=prefix", "--prefix-hidden-size=6"]),
+        ("bert", &["--method=ptv2", "--layers=1"]),
+        ("roberta-cls", &["--method=ptv2", "--prefix-projection"]),
+        ("gpt2-cls", &["--method=ptv2", "--num-virtual-tokens=4"]),
+        ("gpt2-cls", &["--method=head"]),
+    ];
+    for (index, (model, flags)) in cases.into_iter().enumerate() {
+        let model = root().join(tiny_model(model));
+        let out = dir.path().join(index.to_string());
+        let mut train = peft(&root());
+        train.args(["train", "--task=seq-cls", "--steps=1", "--batch-size=2", "--no-report"]);
+        train
+            .arg("--model")
+            .arg(&model)
+            .arg("--train")
+            .arg(&rows)
+            .arg("--out")
+            .arg(&out)
+            .args(flags);
+        succeed(&mut train);
+        let result = fs::read_to_string(out.join("result.json")).unwrap();
+        let result: Value = serde_json::from_str(&result).unwrap();
+        let more = ["--task=seq-cls", "--tokens-per-row=6", "--classes=2"];
+        let found = planned(&model, &[flags, &more].concat());
+        assert_eq!(found["trained_parameters"], result["trained_parameters"], "{flags:?}");
+        // The settings of the run say the same.
+        let config = out.join("run.toml");
+        let by_config = succeed(
+            peft(&root())
+                .args(["plan", "--json", "--device=l4", "--config"])
+                .arg(config)
+                .args(more),
+        );
+        let by_config: Value = serde_json::from_slice(&by_config.stdout).unwrap();
+        assert_eq!(by_config["trained_parameters"], result["trained_parameters"], "{flags:?}");
+    }
+}
+
+#[test]
+#[cfg(feature = "cpu")]
+fn this_machine_is_measured() {
+    let model = root().join(tiny_model("gpt2"));
+    let flags = ["--method=prompt", "--task=causal-lm", "--tokens-per-row=16", "--threads=1"];
+    let output = succeed(plan(&model, &flags).arg("--json"));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let measured = &found["device"]["measured"];
+    assert!(measured["flop_per_second"].as_f64().unwrap() > 1e8, "{found}");
+    assert!(measured["bytes_per_second"].as_f64().unwrap() > 1e8, "{found}");
+    assert!(found["step"]["seconds"].as_f64().unwrap() > 0.0, "{found}");
+    assert_eq!(found["device"]["threads"], 1);
+    let text = succeed(&mut plan(&model, &flags));
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("this machine, 1 thread, measured: "), "{text}");
+    assert!(text.contains("prompt, once for all rows") && text.contains("the program"), "{text}");
+}
+
+/// These flags, and those of a task, its rows and a device.
+fn of<'a>(flags: &[&'a str]) -> Vec<&'a str> {
+    [flags, &["--task=causal-lm", "--tokens-per-row=64", "--device=h100"]].concat()
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_as_in_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let llama = config_alone(dir.path(), "llama", &llama_70b());
+    let mine = dir.path().join("mine.toml");
+    fs::write(&mine, "[devices.mine]\nname = \"mine\"\n").unwrap();
+    let mine = format!("--hardware={}", mine.display());
+    let cases: Vec<(Vec<&str>, &str)> = vec![
+        (of(&["--method=ptv2", "--devices=1,0"]), "--devices: found 0"),
+        (
+            of(&["--method=ptv2", "--devices=64", "--one-batch", "--batch-size=8"]),
+            "one batch has 8 rows",
+        ),
+        (of(&["--method=ptv2", "--sites=encoder"]), "--sites: not used by a llama model"),
+        (of(&["--method=prompt", "--layers=1"]), "--layers: prompt has no such setting"),
+        (of(&["--method=ptv2", "--layers=80"]), "the model has the layers 0 to 79"),
+        (
+            of(&["--method=ptv2", "--num-virtual-tokens=4090"]),
+            "4096 positions for them and the row",
+        ),
+        (of(&["--method=head"]), "head: only classification has a head"),
+        (of(&["--method=ptv2", "--compute=bf16"]), "--compute: not used on NVIDIA H100"),
+        (of(&["--method=ptv2", "--peak-share=1.5"]), "--peak-share: found 1.5"),
+        (of(&["--method=ptv2", "--classes=3"]), "--classes: not used by causal-lm"),
+        (of(&["--method=ptv2", &mine]), "missing field `kind`"),
+        (of(&[]), "--method is required"),
+        (
+            vec!["--method=ptv2", "--task=causal-lm"],
+            "--tokens-per-row: is required, or --max-length",
+        ),
+        (
+            vec!["--method=ptv2", "--task=seq2seq-lm", "--tokens-per-row=9"],
+            "--task: seq2seq-lm needs an encoder-decoder",
+        ),
+        (
+            vec!["--method=ptv2", "--task=causal-lm", "--tokens-per-row=9", "--device=h-100"],
+            "did you mean h100?",
+        ),
+        (
+            vec!["--method=ptv2", "--task=causal-lm", "--tokens-per-row=9", "--dtype=bf16"],
+            "--dtype: not used on a CPU",
+        ),
+    ];
+    for (flags, says) in cases {
+        let (code, said) = refused(&llama, &flags);
+        let expected = if says.starts_with("missing field") { 1 } else { 2 };
+        assert!(said.contains(says), "{flags:?}: {said}");
+        assert_eq!(code, Some(expected), "{flags:?}: {said}");
+    }
+    let (code, said) = refused(&dir.path().join("nothing"), &of(&["--method=ptv2"]));
+    assert!(code == Some(1) && said.contains("config.json"), "{said}");
+}
