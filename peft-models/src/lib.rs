@@ -24,6 +24,7 @@
 //! | `families` | the families, each as short as its mathematics |
 //! | [`generate`] | greedy generation, sampling, beam search |
 //! | `bench` | blocks for the benchmarks of the workspace; not part of the interface |
+//! | `random_model` | small random models of every family, for tests; not part of the interface |
 
 mod adapter_beside;
 #[doc(hidden)]
@@ -40,6 +41,8 @@ mod named_tensors;
 mod not_a_model;
 mod options;
 mod quantised;
+#[doc(hidden)]
+pub mod random_model;
 pub mod weights;
 
 pub use adapter_beside::adapter_beside;

@@ -13,6 +13,7 @@ pub mod man;
 pub mod predict;
 pub mod recipes;
 pub mod score;
+pub mod selftest;
 pub mod similarity;
 pub mod sweep;
 pub mod tasks;

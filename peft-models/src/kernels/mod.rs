@@ -30,4 +30,7 @@ pub(crate) use chosen::{
     linear_onto, lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads,
     unavailable,
 };
-pub use chosen::{compute_on, enabled, logit_rows_at_once, set_enabled, why_no_bf16};
+pub use chosen::{
+    bf16_instructions, compute_on, enabled, instructions, logit_rows_at_once, set_enabled,
+    why_no_bf16,
+};
