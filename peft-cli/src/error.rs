@@ -18,6 +18,12 @@ pub enum CliError {
     /// A model or an adapter of the Hugging Face Hub is not available.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// A device has no memory left.
+    #[error("{0}")]
+    DeviceMemory(String),
+    /// A self-test found what is wrong.
+    #[error("{0}")]
+    Wrong(String),
     /// A signal ended the work, which was saved as the message says.
     #[error("{message}")]
     Interrupted {
@@ -47,7 +53,7 @@ impl From<io::Error> for CliError {
 pub type CliResult<T = ()> = std::result::Result<T, CliError>;
 
 impl CliError {
-    /// The program's exit code: 1 if the work failed or its results cannot be written, 2 if the command line or a
+    /// The program's exit code: 1 if the work failed, a device has no memory left or results cannot be written, 2 if the command line or a
     /// setting is wrong, 128 and its number if a signal ended the work, 0 if nobody reads the results.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -56,7 +62,11 @@ impl CliError {
             Self::Usage(_)
             | Self::Failed(Error::Setting { .. })
             | Self::Hub(HubError::Setting { .. }) => 2,
-            Self::Failed(_) | Self::Hub(_) | Self::Print(_) => 1,
+            Self::Failed(_)
+            | Self::Hub(_)
+            | Self::DeviceMemory(_)
+            | Self::Wrong(_)
+            | Self::Print(_) => 1,
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
+//! | [`selftest`] | whether a device computes what the CPU computes |
 //! | [`mod@compare`] | runs side by side |
 //! | [`analysis`] | what the virtual tokens of adapters are, and how alike they are |
 //! | [`evaluation_folder`] | the folder of an evaluation, beside those of runs |
@@ -38,7 +39,7 @@
 //! | [`shard`] | one of n parts of the rows |
 //! | [`merge`] | parts that were predicted, put together |
 //! | [`scoring`] | predictions of any program, scored against references |
-//! | [`device`] | which of the compiled backends computes |
+//! | [`device`] | which of the compiled backends computes, and on which device |
 //! | [`allocator`] | how freed memory is kept |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
 //! | [`paths`] | paths that lead from one folder to another |
@@ -97,6 +98,7 @@ pub mod report;
 pub mod row_output;
 pub mod scoring;
 pub mod screen;
+pub mod selftest;
 pub mod session;
 pub mod settings;
 pub mod shard;
@@ -123,7 +125,10 @@ use clap::error::ErrorKind;
 pub use error::{CliError, CliResult};
 use peft_core::text::panics_become_errors;
 
-use crate::screen::manners;
+use crate::{
+    device::{memory, panics, runtime_dir},
+    screen::manners,
+};
 
 /// The command line; `None` if it asked for help or for the version, which are printed.
 fn parsed() -> CliResult<Option<program::Program>> {
@@ -152,7 +157,7 @@ fn parsed() -> CliResult<Option<program::Program>> {
 fn keep_quiet_about_panics_that_become_errors() {
     let told = panic::take_hook();
     panic::set_hook(Box::new(move |panicked| {
-        if !panics_become_errors() {
+        if !panics_become_errors() && !panics::heard(panicked) {
             told(panicked);
         }
     }));
@@ -161,12 +166,15 @@ fn keep_quiet_about_panics_that_become_errors() {
 /// Parses the command line, runs the command and gives its exit code: 0, 1 if it failed, 2 for
 /// wrong usage, 130 or 143 if Ctrl-C or `kill` interrupted it.
 pub fn main() -> ExitCode {
+    // SAFETY: the program begins here, and nothing before this line starts a thread.
+    unsafe { runtime_dir::set_if_missing() };
     allocator::keep_freed_memory();
     keep_quiet_about_panics_that_become_errors();
     signals::survive_file_size_limit();
     // A command line that makes no sense is told in the right colours, too.
     manners::set(manners::asked(args_os()), false, false);
-    match parsed().and_then(|program| program.map_or(Ok(()), |program| program.run())) {
+    let run = || parsed().and_then(|program| program.map_or(Ok(()), |program| program.run()));
+    match memory::guarded(run) {
         Ok(()) | Err(CliError::Closed(_)) => ExitCode::SUCCESS,
         Err(error) => {
             output::tell(match &error {

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     commands::{
         compare, completions, convert, demo, eval, forward, generate, info, inspect, man, merge,
-        plan, predict, recipes, score, similarity, sweep, tasks, train,
+        plan, predict, recipes, score, selftest, similarity, sweep, tasks, train,
     },
     error::CliResult,
     flags::everywhere::Everywhere,
@@ -44,6 +44,7 @@ enum Command {
     Sweep(sweep::SweepArgs),
     Convert(convert::ConvertArgs),
     Info(info::InfoArgs),
+    Selftest(selftest::SelftestArgs),
     Recipes(recipes::RecipesArgs),
     Tasks(tasks::TasksArgs),
     Completions(completions::CompletionsArgs),
@@ -102,6 +103,7 @@ impl Program {
             Command::Sweep(args) => sweep::run(&args),
             Command::Convert(args) => convert::run(&args),
             Command::Info(args) => info::run(&args),
+            Command::Selftest(args) => selftest::run(&args),
             Command::Recipes(args) => recipes::run(&args),
             Command::Tasks(args) => tasks::run(&args),
             Command::Completions(args) => completions::run(&args, Self::described()),

@@ -25,6 +25,7 @@
 //! | [`cost`] | what a training step costs, counted from a config |
 //! | [`generate`] | greedy generation, sampling, beam search |
 //! | `bench` | blocks for the benchmarks of the workspace; not part of the interface |
+//! | `random_model` | small random models of every family, for tests; not part of the interface |
 
 mod adapter_beside;
 #[doc(hidden)]
@@ -42,6 +43,8 @@ mod named_tensors;
 mod not_a_model;
 mod options;
 mod quantised;
+#[doc(hidden)]
+pub mod random_model;
 pub mod weights;
 
 pub use adapter_beside::adapter_beside;

@@ -19,7 +19,7 @@ pub mod strategies;
 mod values;
 pub mod virtual_tokens;
 
-pub use family::Family;
+pub use family::{FAMILIES, Family};
 pub use inputs::{example, minilm, shared, smollm2, vectors};
 pub use random_model::{Shape, VOCAB, device, random_model, random_model_on, random_model_with};
 pub use values::random_values;

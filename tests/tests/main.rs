@@ -13,6 +13,7 @@ mod compare;
 mod comparison;
 mod compute;
 mod constant;
+mod device_suite;
 mod encoder_decoder;
 mod ensemble;
 #[cfg(feature = "cpu")]

@@ -13,7 +13,7 @@ use crate::{
         recipe::recipe,
         world,
     },
-    device::{self, Backend},
+    device::{self, DeviceName},
     error::{CliError, CliResult},
     flags::method_name::MethodName,
     output::{self, grouped, line},
@@ -33,9 +33,9 @@ pub struct DemoArgs {
     /// Seed of everything: rows, initial values, order.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Backend to compute with.
-    #[arg(long, value_enum)]
-    device: Option<Backend>,
+    /// Device to compute with.
+    #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
+    device: Option<DeviceName>,
     /// Print JSON: {"base": score, "methods": [{"method", "score", "parameters", "seconds"}]}.
     #[arg(long)]
     json: bool,

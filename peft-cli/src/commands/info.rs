@@ -1,4 +1,4 @@
-//! `peft info`: what a model is, and whether it is supported.
+//! `peft info`: what a model is, and whether it is supported; which devices there are.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,19 +20,24 @@ use crate::{
     output::{self, grouped, line, visible},
 };
 
-/// Describes a model and says whether it is supported.
+/// Describes a model and says whether it is supported; with --devices, lists what --device can choose.
 ///
 /// Examples:
 ///   peft info models/all-MiniLM-L6-v2
 ///   peft info sentence-transformers/all-MiniLM-L6-v2
 ///   peft info models/stories260k \
 ///     --tokenize "Once upon a time"
+///   peft info --devices
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct InfoArgs {
     /// Model: a folder, a GGUF file, or org/name on the Hugging Face Hub.
-    #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    #[arg(value_name = "MODEL", required_unless_present = "devices")]
+    model: Option<PathBuf>,
+    /// List the devices of this machine in place of a model: their names, drivers, memory and types, which backends this
+    /// build has, and how to get the others.
+    #[arg(long, conflicts_with_all = ["model", "tokenize"])]
+    devices: bool,
     /// Print the tokens of a text with their ids, in place of the description.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     tokenize: Option<String>,
@@ -47,8 +52,9 @@ pub struct InfoArgs {
 ///
 /// Returns an error naming the file that cannot be read. That a model is not supported is an answer, not an error.
 pub fn run(args: &InfoArgs) -> CliResult {
+    let Some(model) = &args.model else { return device::report::print(args.json) };
     let device = device::choose(None)?;
-    let dir = locate::model(&args.model)?;
+    let dir = locate::model(model)?;
     if let Some(text) = &args.tokenize {
         return tokenize(&dir, text, args.json);
     }

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod predict;
 pub mod recipes;
 pub mod score;
+pub mod selftest;
 pub mod similarity;
 pub mod sweep;
 pub mod tasks;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::compare::ShownArgs;
 use crate::{
     compare::{compare, find},
-    device::{self, Backend},
+    device::{self, DeviceName},
     error::{CliError, CliResult},
     flags::help::FlagHelp,
     output::{self, quoted, table},
@@ -57,9 +57,9 @@ pub struct SweepArgs {
     /// Print the runs and what is there of each, and make none.
     #[arg(long)]
     dry_run: bool,
-    /// Backend to compute with.
-    #[arg(long, value_enum)]
-    device: Option<Backend>,
+    /// Device to compute with.
+    #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
+    device: Option<DeviceName>,
     /// Seconds between two lines about progress, where stderr is no terminal.
     #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
     log_every: u64,

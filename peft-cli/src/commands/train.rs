@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     commands::recipes,
     constant,
-    device::{self, Backend},
+    device::{self, DeviceName},
     ensemble::train::{self as ensemble, Ensemble},
     error::{CliError, CliResult},
     output,
@@ -70,9 +70,9 @@ pub struct TrainArgs {
     /// Replace the run in --out; its adapter stays until there is a new one.
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Backend to compute with.
-    #[arg(long, value_enum)]
-    device: Option<Backend>,
+    /// Device to compute with.
+    #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
+    device: Option<DeviceName>,
     /// Seconds between two lines about progress, where stderr is no terminal.
     #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
     log_every: u64,

@@ -27,7 +27,7 @@ use crate::{
     adapter_set::AdapterSet,
     class_texts::ranked::RankBy,
     data_files::is_standard_input,
-    device::{self, Backend},
+    device::{self, DeviceName},
     error::{CliError, CliResult, in_adapter},
     flags::choices::PADDING,
     model_dir::ModelDir,
@@ -61,8 +61,8 @@ pub struct Ensemble {
     pub settings: Settings,
     /// Whether one that is there goes on.
     pub resume: bool,
-    /// The backend.
-    pub device: Option<Backend>,
+    /// The device.
+    pub device: Option<DeviceName>,
     /// Time between two lines about progress, without a terminal.
     pub every: Duration,
     /// Whether scores are printed as JSON.

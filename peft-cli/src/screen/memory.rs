@@ -45,16 +45,30 @@ pub fn available() -> Option<u64> {
     Some(machine.min(left_of_group().unwrap_or(u64::MAX)))
 }
 
+/// Bytes of main memory that the machine has, or the group of programs that this one is in.
+pub fn total() -> Option<u64> {
+    let machine = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
+    Some(machine.min(group("memory.max").unwrap_or(u64::MAX)))
+}
+
 /// What the limit of a control group leaves (version 2, as in containers).
 fn left_of_group() -> Option<u64> {
-    let read = |name: &str| fs::read_to_string(Path::new("/sys/fs/cgroup").join(name)).ok();
-    let number = |text: String| text.trim().parse::<u64>().ok();
-    let (limit, used) = (number(read("memory.max")?)?, number(read("memory.current")?)?);
+    let (limit, used) = (group("memory.max")?, group("memory.current")?);
     // Files that were read are dropped where memory is needed.
-    let stat = read("memory.stat").unwrap_or_default();
+    let stat = of_group("memory.stat").unwrap_or_default();
     let files = stat.lines().find_map(|line| line.strip_prefix("inactive_file "));
     let files = files.and_then(|files| files.parse().ok()).unwrap_or(0);
     Some(limit.saturating_sub(used.saturating_sub(files)))
+}
+
+/// A number of the control group; `None` also where there is no limit.
+fn group(name: &str) -> Option<u64> {
+    of_group(name)?.trim().parse().ok()
+}
+
+/// A file of the control group.
+fn of_group(name: &str) -> Option<String> {
+    fs::read_to_string(Path::new("/sys/fs/cgroup").join(name)).ok()
 }
 
 fn status() -> Option<String> {
@@ -78,6 +92,7 @@ mod tests {
         let found = [resident(), own(), peak(), available()].map(Option::unwrap_or_default);
         assert!(found.iter().all(|bytes| *bytes > 1 << 20), "{found:?}");
         assert!(found[1] <= found[0] && found[0] <= found[2], "{found:?}");
+        assert!(total() >= available(), "{:?}", total());
         let program = std::env::current_exe().unwrap_or_default();
         assert!(mapped(&program).is_some_and(|bytes| bytes > 1 << 16));
     }

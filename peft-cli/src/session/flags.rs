@@ -6,7 +6,7 @@ use clap::Args;
 use peft_models::{Compute, WeightFormat};
 
 use crate::{
-    device::Backend,
+    device::{self, DeviceName},
     flags::{choices::parse_value, help::FlagHelp},
 };
 
@@ -22,9 +22,9 @@ pub struct UseArgs {
     /// Use an adapter even if it was trained on another base model of the same shape.
     #[arg(long)]
     pub any_base: bool,
-    /// Backend to compute with.
-    #[arg(long, value_enum)]
-    pub device: Option<Backend>,
+    /// Device to compute with.
+    #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
+    pub device: Option<DeviceName>,
     /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); auto: as a GGUF
     /// file stores them, f32 for other files. CPU only.
     #[arg(long, value_name = "FORMAT", value_parser = parse_value::<WeightFormat>, default_value_t)]

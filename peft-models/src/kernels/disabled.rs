@@ -29,6 +29,16 @@ pub fn compute_on(_: &Device) -> bool {
     false
 }
 
+/// The vector instructions of the kernels: there are none.
+pub fn instructions() -> Option<&'static str> {
+    None
+}
+
+/// The instructions that multiply in bf16: none.
+pub fn bf16_instructions() -> Option<&'static str> {
+    None
+}
+
 pub(crate) fn lanes(_: &Device) -> &'static dyn Lanes {
     &OneLane
 }

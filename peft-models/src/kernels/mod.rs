@@ -32,4 +32,4 @@ pub(crate) use chosen::{
     linear_onto, lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads,
     unavailable,
 };
-pub use chosen::{compute_on, enabled, set_enabled, why_no_bf16};
+pub use chosen::{bf16_instructions, compute_on, enabled, instructions, set_enabled, why_no_bf16};

@@ -12,6 +12,7 @@ use super::{
     gradient_checkpointing,
     layer_weights::{Bf16Copies, LayerWeights},
     linear, norm, rotate,
+    simd::Level,
     switch::enabled,
 };
 use crate::weights::Matrix;
@@ -32,6 +33,16 @@ pub(super) fn supports<const D: usize>(x: &Tensor<D>) -> bool {
         && x.dims().iter().all(|size| *size > 0)
         && enabled()
         && x.device() == Device::flex()
+}
+
+/// The vector instructions that kernels use on this machine; `None` if there are no kernels.
+pub fn instructions() -> Option<&'static str> {
+    Some(Level::of_machine().name())
+}
+
+/// The instructions that multiply in bf16 on this machine, if it has any.
+pub fn bf16_instructions() -> Option<&'static str> {
+    Instructions::of_machine().map(Instructions::name)
 }
 
 /// Why models on `device` cannot multiply in bf16, as the end of a message that begins with what was found; `None` if
@@ -193,6 +204,12 @@ pub(crate) fn checkpointed(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instructions_have_names() {
+        assert!(["AVX-512", "AVX2", "portable"].contains(&instructions().unwrap()));
+        assert_eq!(bf16_instructions().is_some(), Instructions::of_machine().is_some());
+    }
 
     #[test]
     fn what_is_missing_for_bf16_is_said() {

@@ -64,7 +64,7 @@ pub(crate) use entry::{
     activate, apply_linear, attend, attend_joined, checkpointed, gated_silu, linear_onto,
     lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads, unavailable,
 };
-pub use entry::{compute_on, why_no_bf16};
+pub use entry::{bf16_instructions, compute_on, instructions, why_no_bf16};
 pub(crate) use lanes::lanes;
 pub(crate) use layer_weights::Bf16Copies;
 pub use switch::{enabled, set_enabled};

@@ -31,6 +31,17 @@ impl Level {
         Self::Portable
     }
 
+    /// What processors call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "AVX2",
+            Self::Portable => "portable",
+        }
+    }
+
     /// Lowered as far as a test asks for, see [`super::tests`].
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]

@@ -32,6 +32,16 @@ impl Instructions {
         &[]
     }
 
+    /// What processors call them.
+    pub(in super::super) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => "AMX-BF16",
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs => "AVX512-BF16",
+        }
+    }
+
     /// The fastest that the machine has; `None` if it has none.
     pub(in super::super) fn of_machine() -> Option<Self> {
         Self::all_of_machine().first().copied()

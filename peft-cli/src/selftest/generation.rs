@@ -1,0 +1,119 @@
+//! Texts that models continue greedily with a cache, and how far a text is from the one that is expected.
+
+use peft_core::{FrozenModel, Result, VirtualTokens};
+use peft_models::{
+    generate::{GenerateConfig, generate, log_likelihoods},
+    random_model::Family,
+};
+
+use super::{
+    difference::Worst,
+    rows::{ROWS, SEED},
+    trainables::{Method, virtual_tokens},
+};
+
+/// New tokens of each row.
+const NEW_TOKENS: usize = 8;
+
+/// The texts that one kind of virtual tokens leads to, one for each row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts {
+    /// Which virtual tokens.
+    pub at: &'static str,
+    /// Token ids.
+    pub ids: Vec<Vec<u32>>,
+}
+
+/// The virtual tokens whose texts are compared.
+fn each(model: &dyn FrozenModel, family: Family) -> Result<Vec<(&'static str, VirtualTokens)>> {
+    let mut all = vec![("the model alone", VirtualTokens::none())];
+    for method in Method::ALL {
+        all.push((method.name(), virtual_tokens(method, family, model, SEED)?));
+    }
+    Ok(all)
+}
+
+/// A decoder of an encoder-decoder starts from the first token.
+fn config() -> GenerateConfig {
+    GenerateConfig::new(NEW_TOKENS).with_decoder_start(Some(0))
+}
+
+/// Continues all rows, by the model alone and by each method.
+///
+/// # Errors
+///
+/// Those of the model.
+pub fn texts(model: &dyn FrozenModel, family: Family) -> Result<Vec<Texts>> {
+    let of = |(at, virtual_tokens): (&'static str, VirtualTokens)| {
+        let made = generate(model, &ROWS, &virtual_tokens, &config(), &mut ())?;
+        let ids = made.into_iter().flatten().map(|sequence| sequence.ids).collect();
+        Ok(Texts { at, ids })
+    };
+    each(model, family)?.into_iter().map(of).collect()
+}
+
+/// How much less likely, in nats, the first token is in which a text differs from what is expected, by the model that is
+/// the measure: rounding decides only between tokens that are equally likely.
+///
+/// # Errors
+///
+/// Those of the model; a text of another length is infinitely far.
+pub fn worst(
+    measure: &dyn FrozenModel,
+    family: Family,
+    found: &[Texts],
+    expected: &[Texts],
+) -> Result<Worst> {
+    let mut worst = Worst::default();
+    for ((at, virtual_tokens), (found, expected)) in
+        each(measure, family)?.into_iter().zip(found.iter().zip(expected))
+    {
+        for ((row, found), expected) in ROWS.iter().zip(&found.ids).zip(&expected.ids) {
+            let differs =
+                found.iter().zip(expected).position(|(found, expected)| found != expected);
+            let gap = match differs {
+                _ if found.len() != expected.len() => f64::INFINITY,
+                None => 0.0,
+                Some(place) => {
+                    let up_to = |end: u32| [&expected[..place], &[end]].concat();
+                    let both = [up_to(expected[place]), up_to(found[place])];
+                    let likely =
+                        log_likelihoods(measure, &[row], &both, &virtual_tokens, &config())?;
+                    likely.first().map_or(f64::INFINITY, |of_row| of_row[0] - of_row[1])
+                }
+            };
+            worst.take(gap.abs(), at);
+        }
+    }
+    Ok(worst)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Device};
+    use peft_models::{LoadOptions, random_model::random_model};
+
+    use super::*;
+    use crate::selftest::rows::SHAPE;
+
+    #[test]
+    fn another_token_is_as_far_as_it_is_less_likely() {
+        for family in [Family::Llama, Family::T5] {
+            let options = LoadOptions::default();
+            let loaded =
+                random_model(family, SHAPE, SEED, &Device::default(), DType::F32, options).unwrap();
+            let model = loaded.model.as_ref();
+            let expected = texts(model, family).unwrap();
+            let far = |found: &[Texts]| worst(model, family, found, &expected).unwrap();
+            assert_eq!(far(&expected).difference, 0.0);
+            let mut other = expected.clone();
+            let token = &mut other[1].ids[2][4];
+            *token = (*token + 1) % 23;
+            let found = far(&other);
+            assert!(found.difference > 1e-3 && found.at == "prompt", "{family:?}: {found:?}");
+            other[1].ids[2].pop();
+            assert_eq!(far(&other).difference, f64::INFINITY);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What the self-test computes on either side: logits, gradients, losses of a run, a batch of several adapters.
+
+use peft_core::{
+    FrozenModel, Mode, PaddingSide, PeftMethod, Pooling, ProblemType, Result, Task, VirtualTokens,
+    contract::{loss::cross_entropy_sum, params},
+    data::{Example, Target, token_batch},
+    evaluate::{Member, MultiAdapter, Positions, outputs::logits},
+    train::{Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData, train},
+};
+use peft_models::random_model::Family;
+
+use super::{
+    difference::Part,
+    rows::{ROWS, SEED, examples, task_of},
+    trainables::{Method, Visit, head, virtual_tokens, with_trainable},
+};
+
+/// Steps of a run.
+pub const STEPS: usize = 20;
+
+/// Hidden states of all real tokens, or logits where the model is a language model: by the model alone, and by each method.
+///
+/// # Errors
+///
+/// Those of the model.
+pub fn forward(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
+    let mut parts = vec![outputs(model, family, "the model alone", &VirtualTokens::none())?];
+    for method in Method::ALL {
+        let tokens = virtual_tokens(method, family, model, SEED)?;
+        parts.push(outputs(model, family, method.name(), &tokens)?);
+    }
+    Ok(parts)
+}
+
+fn outputs(
+    model: &dyn FrozenModel,
+    family: Family,
+    at: &'static str,
+    virtual_tokens: &VirtualTokens,
+) -> Result<Part> {
+    let examples = examples(family);
+    let batch = token_batch(&examples.iter().collect::<Vec<_>>(), PaddingSide::Left);
+    let hidden = model.forward(&batch, virtual_tokens)?;
+    let states = Positions::all_tokens(&batch).states(model, &batch, &hidden, Pooling::First)?;
+    let found = if model.has_lm_head() { model.lm_logits(states)? } else { states };
+    Ok(Part { at, values: found.into_data().iter().collect() })
+}
+
+/// The gradients of all parameters of each method, and of the head: of the virtual tokens, through an MLP where there is one.
+///
+/// # Errors
+///
+/// Those of the model.
+pub fn gradients(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
+    let of = |method: Method| {
+        let values = with_trainable(method, family, model, SEED, &Gradients(family))?;
+        Ok(Part { at: method.name(), values })
+    };
+    Method::ALL.into_iter().map(of).collect()
+}
+
+struct Gradients(Family);
+
+impl Visit for Gradients {
+    type Found = Vec<f64>;
+
+    fn visit<M: PeftMethod>(
+        &self,
+        model: &dyn FrozenModel,
+        trainable: Trainable<M>,
+    ) -> Result<Vec<f64>> {
+        let (task, examples) = (task_of(self.0), examples(self.0));
+        let examples: Vec<&Example> = examples.iter().collect();
+        let virtual_tokens = model.prefill(&trainable.method.virtual_tokens(Mode::Evaluate))?;
+        let after_prompt = virtual_tokens.last_hidden.is_some();
+        let (positions, targets) = Positions::labelled(task, &examples, after_prompt);
+        let batch = token_batch(&examples, PaddingSide::Right);
+        let hidden = model.forward(&batch, &virtual_tokens)?;
+        let states = positions.states(model, &batch, &hidden, Pooling::First)?;
+        let sum = match task.has_head() {
+            true => {
+                cross_entropy_sum(logits(model, trainable.head.as_ref(), task, states)?, &targets)?
+            }
+            false => model.lm_cross_entropy(states, &targets, 0.0)?,
+        };
+        let mut found = (sum / targets.len() as f64).backward();
+        let mut values = Vec::new();
+        // What has no gradient has none on either side, or the lengths differ.
+        for gradient in params::gradients(&trainable, &mut found).into_iter().flatten() {
+            values.extend(gradient.into_data().iter::<f64>());
+        }
+        Ok(values)
+    }
+}
+
+/// The loss of each step of a run, with each method.
+///
+/// # Errors
+///
+/// Those of the run.
+pub fn training(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
+    let of = |method: Method| {
+        let values = with_trainable(method, family, model, SEED, &Losses(family))?;
+        Ok(Part { at: method.name(), values })
+    };
+    Method::ALL.into_iter().map(of).collect()
+}
+
+struct Losses(Family);
+
+impl Visit for Losses {
+    type Found = Vec<f64>;
+
+    fn visit<M: PeftMethod>(
+        &self,
+        model: &dyn FrozenModel,
+        trainable: Trainable<M>,
+    ) -> Result<Vec<f64>> {
+        struct Read(Vec<f64>);
+        impl Observer for Read {
+            fn step(&mut self, report: &StepReport) -> Flow {
+                self.0.push(report.loss);
+                Flow::Continue
+            }
+        }
+        let config = TrainConfig {
+            steps: Some(STEPS),
+            batch_size: 2,
+            lr: 0.01,
+            seed: SEED,
+            ..TrainConfig::new(task_of(self.0))
+        };
+        let (rows, mut read) = (examples(self.0), Read(Vec::new()));
+        let data = TrainingData { train: &rows, valid: &[] };
+        train(model, trainable, &data, &config, &RunContext::default(), &mut read)?;
+        Ok(read.0)
+    }
+}
+
+/// Rows that each have their own adapter, in one batch: the model alone and all methods where it is classified; where it
+/// has an encoder and a decoder, two prefixes.
+///
+/// # Errors
+///
+/// Those of the model.
+pub fn mixed(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
+    if Family::ENCODER_DECODER.contains(&family) {
+        let of = |seed| virtual_tokens(Method::PTuningV2, family, model, seed);
+        let each = VirtualTokens::per_row(&[of(SEED)?, of(SEED + 1)?], &[0, 1, 1, 0])?;
+        return Ok(vec![outputs(model, family, "two prefixes", &each)?]);
+    }
+    let device = model.device();
+    let member = |virtual_tokens, place| Member {
+        virtual_tokens,
+        head: Some(head(model, place, &device)),
+        pooling: Pooling::First,
+        problem_type: ProblemType::default(),
+    };
+    let mut members = vec![member(VirtualTokens::none(), 0)];
+    for (method, place) in Method::ALL.into_iter().zip(1..) {
+        members.push(member(virtual_tokens(method, family, model, SEED)?, place));
+    }
+    let adapters = MultiAdapter::new(model, Task::SeqCls, members)?;
+    let row = |(row, ids): (usize, &&[u32])| Example::new(ids.to_vec(), Target::None, row + 1);
+    let rows: Vec<Example> = ROWS.iter().enumerate().map(row).collect();
+    let answers = adapters.answer(&rows, &[3, 1, 0, 2])?;
+    let values = answers.into_iter().flatten().flatten().map(f64::from).collect();
+    Ok(vec![Part { at: "probabilities", values }])
+}

@@ -1,0 +1,88 @@
+//! The models and the rows of the self-test. All families have the same sizes and rows, so that a GPU compiles few kernels.
+
+use peft_core::{
+    Task,
+    data::{Example, IGNORE, Target},
+};
+use peft_models::random_model::{Family, Shape, VOCAB};
+
+/// The sizes of the models.
+pub const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 16, positions: 64 };
+
+/// The seed of the weights.
+pub const SEED: u64 = 3;
+
+/// P, the virtual tokens of each method.
+pub const VIRTUAL_TOKENS: usize = 3;
+
+/// C, the classes of heads.
+pub const CLASSES: usize = 3;
+
+/// Longer than the sliding windows of the models, and of unequal lengths.
+pub const ROWS: [&[u32]; 4] = [&[5, 11, 2, 20, 7, 9, 1], &[3, 3, 8], &[12], &[17, 4, 13, 6, 22]];
+
+/// What decoders of encoder-decoders read.
+const DECODER_ROWS: [&[u32]; 4] = [&[0, 6], &[0, 2, 3, 4, 5], &[0, 9, 9], &[0]];
+
+/// All families.
+pub fn families() -> Vec<Family> {
+    [Family::ALL.as_slice(), &Family::ENCODER_DECODER].concat()
+}
+
+/// The task that a family is trained on.
+pub fn task_of(family: Family) -> Task {
+    match family {
+        _ if family.is_causal() => Task::CausalLm,
+        _ if Family::ENCODER_DECODER.contains(&family) => Task::Seq2SeqLm,
+        _ => Task::SeqCls,
+    }
+}
+
+/// The rows with targets for the task of a family.
+pub fn examples(family: Family) -> Vec<Example> {
+    let task = task_of(family);
+    let of_row = |(row, ids): (usize, &&[u32])| {
+        let target = match task {
+            Task::SeqCls => Target::Class(row % CLASSES),
+            Task::Seq2SeqLm => {
+                let next = |id: &u32| i64::from((7 * id + 2) % VOCAB as u32);
+                Target::Tokens(DECODER_ROWS[row].iter().map(next).collect())
+            }
+            // The first token of one row has none.
+            _ => Target::Tokens(
+                ids.iter()
+                    .enumerate()
+                    .map(|(at, id)| if (row, at) == (0, 0) { IGNORE } else { i64::from(*id) })
+                    .collect(),
+            ),
+        };
+        let mut example = Example::new(ids.to_vec(), target, row + 1);
+        if task == Task::Seq2SeqLm {
+            example.decoder_input_ids = Some(DECODER_ROWS[row].to_vec());
+        }
+        example
+    };
+    ROWS.iter().enumerate().map(of_row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_target_and_fits() {
+        for family in families() {
+            for example in examples(family) {
+                assert!(example.labelled() > 0, "{family:?}");
+                let decoder = example.decoder_input_ids.unwrap_or_default();
+                let known = |id: &u32| (*id as usize) < VOCAB;
+                assert!(example.input_ids.iter().chain(&decoder).all(known), "{family:?}");
+                if let Target::Tokens(targets) = &example.target {
+                    let read =
+                        if decoder.is_empty() { example.input_ids.len() } else { decoder.len() };
+                    assert_eq!(targets.len(), read, "{family:?}");
+                }
+            }
+        }
+    }
+}

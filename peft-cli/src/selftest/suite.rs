@@ -1,0 +1,267 @@
+//! All checks of all families, on two sides.
+
+use std::time::Instant;
+
+use burn::tensor::{DType, Device};
+use peft_core::Result;
+use peft_models::{
+    LoadOptions, Loaded, WeightFormat, kernels,
+    random_model::{Family, random_model},
+};
+
+use super::{
+    checks::{Check, How, On},
+    difference::{self, Part, Worst},
+    generation::{self, Texts},
+    measures,
+    rows::{SEED, SHAPE},
+    tolerance,
+};
+use crate::device::panics;
+
+/// A device, with kernels turned on or off where it has any.
+#[derive(Clone, Debug)]
+struct Side {
+    device: Device,
+    kernels: Option<bool>,
+}
+
+/// The device that is tested, and the CPU.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    on: On,
+    reference: Side,
+    tested: Side,
+}
+
+/// What a check found.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The family of the model.
+    pub family: Family,
+    /// The check.
+    pub check: Check,
+    /// How the model computed.
+    pub how: How,
+    /// The largest difference with the one that is allowed, or why there is none.
+    pub found: std::result::Result<(Worst, f64), String>,
+    /// How long both sides took.
+    pub seconds: f64,
+}
+
+impl Row {
+    /// Whether the device is right.
+    pub fn is_right(&self) -> bool {
+        self.found.as_ref().is_ok_and(|(worst, tolerance)| worst.difference <= *tolerance)
+    }
+}
+
+/// What one side computed.
+enum Measured {
+    Numbers(Vec<Part>),
+    Texts(Vec<Texts>),
+}
+
+/// Turns kernels on or off until it is dropped.
+struct Switched(bool);
+
+impl Switched {
+    fn to(wanted: Option<bool>) -> Self {
+        let before = kernels::enabled();
+        kernels::set_enabled(wanted.unwrap_or(before));
+        Self(before)
+    }
+}
+
+impl Drop for Switched {
+    fn drop(&mut self) {
+        kernels::set_enabled(self.0);
+    }
+}
+
+impl Suite {
+    /// Tests `device` against `cpu`. On the CPU itself, kernels are tested against Burn's own operations, and turned on and
+    /// off for the whole process.
+    pub fn new(device: Device, cpu: Device) -> Self {
+        let on = if device == cpu { On::Cpu } else { On::Gpu };
+        let with = |kernels: bool| (on == On::Cpu).then_some(kernels);
+        Self {
+            on,
+            reference: Side { device: cpu, kernels: with(false) },
+            tested: Side { device, kernels: with(true) },
+        }
+    }
+
+    /// What is tested.
+    pub fn on(&self) -> On {
+        self.on
+    }
+
+    /// How models compute on the device.
+    pub fn hows(&self) -> Vec<How> {
+        let bf16 = {
+            let _switched = Switched::to(self.tested.kernels);
+            kernels::why_no_bf16(&self.tested.device).is_none()
+        };
+        let cpu_only = [(How::Recomputed, true), (How::Bf16Products, bf16)];
+        let cpu_only = cpu_only.into_iter().filter(|(_, works)| self.on == On::Cpu && *works);
+        [How::F32].into_iter().chain(cpu_only.map(|(how, _)| how)).collect()
+    }
+
+    /// Makes all checks of some families; tells of each family when it is done.
+    pub fn run(&self, families: &[Family], mut told: impl FnMut(Family, &[Row])) -> Vec<Row> {
+        let (hows, mut all) = (self.hows(), Vec::new());
+        for family in families {
+            let rows = self.of_family(*family, &hows);
+            told(*family, &rows);
+            all.extend(rows);
+        }
+        all
+    }
+
+    fn of_family(&self, family: Family, hows: &[How]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for check in Check::ALL.into_iter().filter(|check| check.concerns(family)) {
+            let begin = Instant::now();
+            let expected = measured(&self.reference, family, check, How::F32.options());
+            let mut seconds = begin.elapsed().as_secs_f64();
+            for how in hows.iter().filter(|how| how.checks().contains(&check)) {
+                let begin = Instant::now();
+                let found = match &expected {
+                    Ok(expected) => self.compared(family, check, *how, expected),
+                    Err(reason) => Err(format!("on the CPU: {reason}")),
+                };
+                seconds += begin.elapsed().as_secs_f64();
+                rows.push(Row { family, check, how: *how, found, seconds });
+                seconds = 0.0;
+            }
+        }
+        rows
+    }
+
+    /// Computes on the device, and compares.
+    fn compared(
+        &self,
+        family: Family,
+        check: Check,
+        how: How,
+        expected: &Measured,
+    ) -> std::result::Result<(Worst, f64), String> {
+        let found = measured(&self.tested, family, check, how.options())?;
+        let worst = self.worst(family, &found, expected)?;
+        let tolerance = match how {
+            How::Bf16Products => {
+                let rounded = LoadOptions { weights: WeightFormat::Bf16, ..LoadOptions::default() };
+                let rounded = measured(&self.reference, family, check, rounded)?;
+                tolerance::TIMES_ROUNDED * self.worst(family, &rounded, expected)?.difference
+            }
+            _ => tolerance::of(check, self.on),
+        };
+        Ok((worst, tolerance))
+    }
+
+    fn worst(
+        &self,
+        family: Family,
+        found: &Measured,
+        expected: &Measured,
+    ) -> std::result::Result<Worst, String> {
+        match (found, expected) {
+            (Measured::Numbers(found), Measured::Numbers(expected)) => {
+                Ok(difference::worst(found, expected))
+            }
+            (Measured::Texts(found), Measured::Texts(expected)) => {
+                self.reference.with_model(family, LoadOptions::default(), |loaded| {
+                    generation::worst(loaded.model.as_ref(), family, found, expected)
+                })
+            }
+            _ => Err("numbers cannot be compared with texts".to_string()),
+        }
+    }
+}
+
+impl Side {
+    /// Does something with a model on this side. A panic becomes an error.
+    fn with_model<T>(
+        &self,
+        family: Family,
+        options: LoadOptions,
+        work: impl FnOnce(&Loaded) -> Result<T>,
+    ) -> std::result::Result<T, String> {
+        let _switched = Switched::to(self.kernels);
+        let run = || {
+            let loaded = random_model(family, SHAPE, SEED, &self.device, DType::F32, options)?;
+            work(&loaded)
+        };
+        panics::caught(run)?.map_err(|error| error.to_string())
+    }
+}
+
+fn measured(
+    side: &Side,
+    family: Family,
+    check: Check,
+    options: LoadOptions,
+) -> std::result::Result<Measured, String> {
+    side.with_model(family, options, |loaded| {
+        let model = loaded.model.as_ref();
+        Ok(match check {
+            Check::Forward => Measured::Numbers(measures::forward(model, family)?),
+            Check::Gradients => Measured::Numbers(measures::gradients(model, family)?),
+            Check::Training => Measured::Numbers(measures::training(model, family)?),
+            Check::Mixed => Measured::Numbers(measures::mixed(model, family)?),
+            Check::Generation => Measured::Texts(generation::texts(model, family)?),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side() -> Side {
+        Side { device: Device::default(), kernels: None }
+    }
+
+    #[test]
+    fn what_fails_is_a_row_and_not_the_end() {
+        let options = LoadOptions::default();
+        let panicked =
+            side().with_model(Family::Gpt2, options, |_| -> Result<u8> { panic!("lost") });
+        assert_eq!(panicked, Err("lost".to_string()));
+        let refused = side().with_model(Family::Gpt2, options, |_| -> Result<u8> {
+            Err(peft_core::Error::Mismatch("refused".into()))
+        });
+        assert_eq!(refused, Err("refused".to_string()));
+        let row = |found| Row {
+            family: Family::Gpt2,
+            check: Check::Forward,
+            how: How::F32,
+            found,
+            seconds: 0.0,
+        };
+        let worst = |difference| Worst { difference, at: "x" };
+        assert!(row(Ok((worst(1e-4), 1e-4))).is_right());
+        assert!(!row(Ok((worst(1.1e-4), 1e-4))).is_right());
+        assert!(!row(Ok((worst(f64::INFINITY), 1e-4))).is_right());
+        assert!(!row(Err("lost".into())).is_right());
+    }
+
+    #[test]
+    fn a_number_that_is_off_is_found() {
+        let suite = Suite::new(Device::default(), Device::default());
+        let numbers =
+            |value: f64| Measured::Numbers(vec![Part { at: "x", values: vec![1.0, value] }]);
+        let worst = |value| suite.worst(Family::Gpt2, &numbers(value), &numbers(0.5));
+        assert_eq!(worst(0.5), Ok(Worst::default()));
+        assert_eq!(worst(0.75), Ok(Worst { difference: 0.25, at: "x" }));
+        assert!(suite.worst(Family::Gpt2, &numbers(0.5), &Measured::Texts(Vec::new())).is_err());
+    }
+
+    #[test]
+    fn kernels_are_as_before() {
+        let before = kernels::enabled();
+        drop(Switched::to(None));
+        assert_eq!(kernels::enabled(), before);
+    }
+}
