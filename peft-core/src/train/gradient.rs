@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use super::{
     batch_loss::{Rows, count_targets, loss_of_rows},
     config::TrainConfig,
+    step_loss::UnreadLoss,
     trainable::Trainable,
 };
 use crate::{
@@ -35,10 +36,8 @@ pub(super) struct Share<'a> {
 
 /// What a step learns from its batches.
 pub(super) struct StepGradient {
-    /// The mean loss over the targets, in nats; over several tasks the sum of their weighted means.
-    pub(super) loss: f64,
-    /// The mean loss of each share with targets that count, by the place of its task.
-    pub(super) of_tasks: Vec<(usize, f64)>,
+    /// The mean loss over the targets, in nats; over several tasks the sum of their weighted means. Nobody has read it.
+    pub(super) loss: UnreadLoss,
     /// The number of targets.
     pub(super) labelled: usize,
     /// The gradient of the loss, by the parameters of the [`Trainable`]; empty if nothing had a target that counts.
@@ -47,7 +46,8 @@ pub(super) struct StepGradient {
 
 /// What one slice adds: its loss, and the gradients of the virtual tokens and of the head.
 struct Part {
-    loss: f64,
+    /// `[1]`, on the plain device.
+    loss: Tensor<1>,
     of_tokens: Flat,
     of_head: Flat,
 }
@@ -69,8 +69,8 @@ pub(super) fn step_gradient<M: PeftMethod>(
     let virtual_tokens = model.prefill(&virtual_tokens.cast(model.spec().dtype))?;
     let (lanes, reader) = (model.lanes(), (model, frozen));
     let heads: Vec<Option<&Head>> = trainable.heads().collect();
-    let (mut loss, mut labelled) = (0.0, 0);
-    let (mut of_tasks, mut of_tokens) = (Vec::new(), Vec::new());
+    let (mut loss, mut labelled) = (UnreadLoss::default(), 0);
+    let mut of_tokens = Vec::new();
     let mut of_heads: Vec<Flat> = vec![Vec::new(); heads.len()];
     for Share { task, config, batches, weight } in shares {
         let (count, total) = count_targets(config, batches, &virtual_tokens)?;
@@ -79,7 +79,7 @@ pub(super) fn step_gradient<M: PeftMethod>(
         if total == 0.0 {
             continue;
         }
-        let (head, mut of_share) = (heads[*task], None);
+        let (head, mut of_slices) = (heads[*task], Vec::new());
         for batch in batches {
             let slices = batch.slices(lanes, virtual_tokens.in_front());
             let part = |rows: Rows<'_>| {
@@ -87,16 +87,15 @@ pub(super) fn step_gradient<M: PeftMethod>(
             };
             for part in side_by_side(lanes, slices, part) {
                 let Some(part) = part? else { continue };
-                *of_share.get_or_insert(0.0) += part.loss;
+                of_slices.push(part.loss);
                 add(&mut of_tokens, part.of_tokens);
                 add(&mut of_heads[*task], part.of_head);
             }
         }
-        loss += of_share.unwrap_or(0.0);
-        of_tasks.extend(of_share.map(|weighted| (*task, weighted / weight)));
+        loss.add(*task, *weight, of_slices);
     }
-    if of_tasks.is_empty() {
-        return Ok(StepGradient { loss, of_tasks, labelled, gradients: Vec::new() });
+    if loss.is_empty() {
+        return Ok(StepGradient { loss, labelled, gradients: Vec::new() });
     }
     let mut gradients = match virtual_tokens.dot(of_tokens) {
         Some(dot) => params::gradients(&trainable.method, &mut dot.backward()),
@@ -110,7 +109,7 @@ pub(super) fn step_gradient<M: PeftMethod>(
             None => gradients.extend(of_head),
         }
     }
-    Ok(StepGradient { loss, of_tasks, labelled, gradients })
+    Ok(StepGradient { loss, labelled, gradients })
 }
 
 /// The sum of the loss over the targets of a slice divided by `total`, and its gradients.
@@ -131,7 +130,7 @@ fn gradient_of_slice(
     let part = sum / total;
     let mut gradients = part.backward();
     Ok(Some(Part {
-        loss: part.into_scalar::<f64>(),
+        loss: part.without_autodiff(),
         of_tokens: virtual_tokens.take_gradients(&mut gradients),
         of_head: head.map_or(Vec::new(), |head| params::gradients(&head, &mut gradients)),
     }))

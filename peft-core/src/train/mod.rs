@@ -20,6 +20,8 @@
 //! | [`checkpoint`] | snapshots as folders that survive kills |
 //! | `batch_loss` | the rows of a batch, what they are to predict, and their loss |
 //! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
+//! | `step_loss` | the loss of a step and the norm of its gradient, read together |
+//! | `unread` | steps whose loss is read when the next one has been given to the device |
 //! | [`trainer`] | the loop |
 //!
 //! A run is a pure function of its settings, its data and its seed: batches and dropout masks
@@ -41,10 +43,12 @@ pub mod observer;
 pub mod run_context;
 pub mod snapshot;
 pub mod state;
+mod step_loss;
 mod task_run;
 pub mod trainable;
 pub mod trainer;
 pub mod training_data;
+mod unread;
 
 #[cfg(test)]
 mod test_model;
