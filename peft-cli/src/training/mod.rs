@@ -11,6 +11,7 @@
 //! | [`head`] | the head it starts with |
 //! | [`started_from`] | the adapter that it started from |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
+//! | `replicas` | the base model on several devices |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
@@ -44,6 +45,7 @@ pub mod opening;
 pub mod overwrite;
 pub mod prepared;
 pub mod progress;
+mod replicas;
 pub mod run_folder;
 pub mod run_numbers;
 pub mod run_result;

@@ -8,7 +8,7 @@ use std::{
 
 use burn::{module::Module, tensor::Device};
 use peft_core::{
-    Adapter, ContextBudget, Mode, PeftMethod, ProblemType, Result, Task,
+    Adapter, ContextBudget, FrozenModel, Mode, PeftMethod, ProblemType, Result, Task,
     adapter::FolderLock,
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
@@ -60,6 +60,8 @@ pub struct PreparedRun {
     /// The names of the classes.
     pub labels: Option<Labels>,
     pub(super) device: Device,
+    /// The base model on further devices.
+    pub(super) replicas: Vec<Arc<dyn FrozenModel>>,
     pub(super) found: FoundFields,
     /// The task in TOML, if there is one.
     pub(super) task_file: Option<TaskFile>,
@@ -201,6 +203,7 @@ impl PreparedRun {
             labels: labels.clone(),
             found: found.clone(),
             device: device.clone(),
+            replicas: Vec::new(),
             dir,
             base_name,
             config,
@@ -242,6 +245,7 @@ impl PreparedRun {
             labels: None,
             found: FoundFields::default(),
             device: device.clone(),
+            replicas: Vec::new(),
             dir: PathBuf::from(BUILT_IN).into(),
             base_name: BUILT_IN.into(),
             train: Arc::new(Encoded { examples: train, ..Encoded::default() }),
@@ -333,6 +337,7 @@ impl PreparedRun {
                 .base_weights
                 .filter(|format| format.is_rounded())
                 .map(|format| format.to_string()),
+            replicas: self.replicas.clone(),
             cache_frozen: self.frozen()?.limit,
             compute: self
                 .settings
@@ -398,13 +403,16 @@ impl PreparedRun {
 
     /// What the run has before it: lines of a name and a text.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
-        if !self.is_joint() {
-            return self.opening().facts();
+        let mut facts = match self.is_joint() {
+            true => self.facts_of_tasks(),
+            false => self.opening().facts(),
+        };
+        if self.is_joint() {
+            let frozen = self.frozen().ok().and_then(|frozen| frozen.fact());
+            facts.extend(frozen.map(|fact| ("frozen", fact)));
+            facts.extend(self.memory().map(|memory| memory.fact()));
         }
-        let mut facts = self.facts_of_tasks();
-        let frozen = self.frozen().ok().and_then(|frozen| frozen.fact());
-        facts.extend(frozen.map(|fact| ("frozen", fact)));
-        facts.extend(self.memory().map(|memory| memory.fact()));
+        facts.extend(self.fact_of_devices());
         facts
     }
 

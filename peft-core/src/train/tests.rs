@@ -3,6 +3,7 @@
 
 mod joint;
 mod late;
+mod replicas;
 
 use std::{fs, path::Path};
 

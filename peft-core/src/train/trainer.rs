@@ -1,6 +1,6 @@
 //! The training loop.
 
-use std::{cell::RefCell, ops::ControlFlow, time::Instant};
+use std::{cell::RefCell, ops::ControlFlow, sync::Arc, thread, time::Instant};
 
 use burn::tensor::Tensor;
 
@@ -20,6 +20,7 @@ use super::{
     snapshot::{Counters, Evaluation},
     state::State,
     task_run::{TaskRows, TaskRun},
+    team::Team,
     trainable::{Trainable, is_head},
     training_data::TrainingData,
     unread::{Timer, Unread},
@@ -102,7 +103,7 @@ pub struct Outcome<M: PeftMethod> {
 /// # Errors
 ///
 /// [`Error::Setting`] for an invalid setting; [`Error::Mismatch`] if model, method, head and data
-/// do not fit together; [`Error::OtherRun`] if a run is resumed with other settings than more steps,
+/// do not fit together; [`Error::Replica`] if one of several devices fails; [`Error::OtherRun`] if a run is resumed with other settings than more steps,
 /// epochs or patience; [`Error::OldCheckpoint`] if the folder has checkpoints and the run is not
 /// resumed; [`Error::InUse`] if another process trains in the folder; [`Error::TooLong`] if a row
 /// does not fit; [`Error::NotFinite`] if the loss is not finite any more (what was stored before is
@@ -144,9 +145,23 @@ pub fn train_joint<M: PeftMethod>(
     run_to_the_end(trainer, trainable, observer)
 }
 
-/// Makes all steps that are left.
+/// Makes all steps that are left, on all devices.
 fn run_to_the_end<M: PeftMethod>(
-    mut trainer: Trainer<'_>,
+    trainer: Trainer<'_>,
+    trainable: Trainable<M>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<M>> {
+    thread::scope(|scope| {
+        let frozen = trainer.frozen[0].clone();
+        let team = Team::new(scope, trainer.model, &trainer.run.replicas, frozen)?;
+        steps(trainer, &team, trainable, observer)
+    })
+}
+
+/// Makes all steps that are left.
+fn steps<'a, M: PeftMethod>(
+    mut trainer: Trainer<'a>,
+    team: &Team<'a>,
     trainable: Trainable<M>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
@@ -173,7 +188,7 @@ fn run_to_the_end<M: PeftMethod>(
             stop |= report.is_some_and(|report| observer.step(&report) == Flow::Stop);
             stop
         };
-        let stops = tell(trainer.step(&mut state)?);
+        let stops = tell(trainer.step(&mut state, team)?);
         let step = state.counters.step;
         let due = |every: Option<usize>| every.is_some_and(|every| step.is_multiple_of(every));
         let evaluates = trainer.has_valid() && (due(config.eval_every) || step == trainer.total);
@@ -228,7 +243,7 @@ struct Trainer<'a> {
     checkpoints: Option<Checkpoints>,
     identity: Identity,
     /// Of the training rows and of the validation rows.
-    frozen: [FrozenStates; 2],
+    frozen: [Arc<FrozenStates>; 2],
     /// The last step, where steps are read one step late.
     unread: Option<Unread>,
     timer: Timer,
@@ -289,7 +304,7 @@ impl<'a> Trainer<'a> {
         let data: Vec<TrainingData<'_>> = tasks.iter().map(|task| task.rows.data).collect();
         let kept =
             KeptStates::of(run.cache_frozen, model.spec(), config, (mixing, &batches), &data);
-        let frozen = [kept.train, kept.valid].map(FrozenStates::new);
+        let frozen = [kept.train, kept.valid].map(|bytes| Arc::new(FrozenStates::new(bytes)));
         Ok(Self {
             model,
             tasks,
@@ -378,7 +393,11 @@ impl<'a> Trainer<'a> {
 
     /// Makes one update; returns what there is to report, of this step or, where reading waits for the device, of the one
     /// before.
-    fn step<M: PeftMethod>(&mut self, state: &mut State<M>) -> Result<Option<StepReport>> {
+    fn step<M: PeftMethod>(
+        &mut self,
+        state: &mut State<M>,
+        team: &Team<'a>,
+    ) -> Result<Option<StepReport>> {
         let start = Instant::now();
         let (config, step) = (self.config, state.counters.step);
         let lr = config.lr_at(step, self.total, self.places_per_epoch);
@@ -388,7 +407,7 @@ impl<'a> Trainer<'a> {
         let batches = shares.iter().flat_map(|share| &share.batches);
         let tokens = batches.map(Rows::num_tokens).sum::<usize>();
         let StepGradient { loss, labelled, gradients: mut grads } =
-            step_gradient(self.model, &self.frozen[0], &state.trainable, &shares, mode)?;
+            step_gradient(team, &state.trainable, &shares, mode)?;
         let loss = loss.with_norm(global_norm(&grads));
         if self.model.reads_wait() {
             if let (Some(limit), Some(norm)) = (config.clip_norm, loss.norm()) {

@@ -1,5 +1,5 @@
 //! Properties of runs on several tasks.
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::{Device, Tensor};
 
@@ -18,6 +18,7 @@ use crate::{
     train::{
         batch_loss::Rows,
         gradient::{Share, step_gradient},
+        team::Team,
         test_model::{Kind, TestMethod, TinyModel, examples, trainable},
         *,
     },
@@ -180,7 +181,7 @@ fn gradients_are_those_of_the_tasks_added_up() {
     let tasks = Tasks::new();
     let config = config(1);
     let joint = tasks.joint(&config, Mixing::All);
-    let frozen = FrozenStates::new(0);
+    let frozen = Arc::new(FrozenStates::new(0));
     let share = |task: usize, weight: f64| Share {
         task,
         config: &joint.tasks[task].config,
@@ -194,7 +195,8 @@ fn gradients_are_those_of_the_tasks_added_up() {
     for kind in KINDS {
         let whole = params::as_leaves(tasks.trainable(kind, 0.0));
         let of = |shares: Vec<Share<'_>>| {
-            step_gradient(&tasks.model, &frozen, &whole, &shares, Mode::Evaluate).unwrap()
+            let team = Team::alone(&tasks.model, frozen.clone());
+            step_gradient(&team, &whole, &shares, Mode::Evaluate).unwrap()
         };
         let both = of(vec![share(0, 1.0), share(1, 0.25)]);
         let (tags, classes) = (of(vec![share(0, 1.0)]), of(vec![share(1, 1.0)]));
