@@ -37,6 +37,9 @@ pub const DEFAULT_MAX_ANSWER_LENGTH: usize = 30;
 /// Maximum number of logits that an evaluation computes at once (a language model has V per token).
 const LOGITS_AT_ONCE: usize = 1 << 24;
 
+/// A slice of a batch, positions of it, and what is answered at each of them.
+type Answered<'s, 'b> = (&'s ReadBatch<'b>, Positions, Vec<Vec<f32>>);
+
 /// A frozen model with virtual tokens, a head and a task: scores, classifies and tags examples.
 ///
 /// # Examples
@@ -386,7 +389,7 @@ impl<'a> Predictor<'a> {
         &self,
         slices: &'s [ReadBatch<'b>],
         positions: impl Fn(&TokenBatch) -> Positions,
-    ) -> Result<Vec<(&'s ReadBatch<'b>, Positions, Vec<Vec<f32>>)>> {
+    ) -> Result<Vec<Answered<'s, 'b>>> {
         let (mut together, mut asked) = (Readback::default(), Vec::new());
         for slice in slices {
             let positions = positions(slice.batch);

@@ -32,7 +32,7 @@ pub(super) struct Part {
 
 impl Part {
     /// The same on another device.
-    pub(super) fn to_device(self, device: &Device) -> Self {
+    pub(super) fn on(self, device: &Device) -> Self {
         let each =
             |flat: Flat| flat.into_iter().map(|own| own.map(|own| to(own, device))).collect();
         Self {

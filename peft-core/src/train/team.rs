@@ -36,8 +36,15 @@ type Answer = Result<Option<Part>>;
 pub(super) struct Team<'a> {
     replicas: Vec<Replica<'a>>,
     frozen: Arc<FrozenStates>,
-    /// The threads of the replicas, where they have threads, and what comes back from all of them.
-    threads: Option<(Vec<Sender<(usize, Job<'a>)>>, Receiver<(usize, Answer)>)>,
+    /// Where devices compute while the host goes on.
+    threads: Option<Threads<'a>>,
+}
+
+/// The threads of the replicas. A slice goes there, and its answer comes back, with its place in the round.
+struct Threads<'a> {
+    /// One for each replica.
+    jobs: Vec<Sender<(usize, Job<'a>)>>,
+    answered: Receiver<(usize, Answer)>,
 }
 
 /// One of them.
@@ -103,7 +110,7 @@ impl<'a> Team<'a> {
                     .map_err(|error| replica.failed(error.to_string()))?;
                 jobs.push(send);
             }
-            team.threads = Some((jobs, answered));
+            team.threads = Some(Threads { jobs, answered });
         }
         Ok(team)
     }
@@ -136,7 +143,7 @@ impl<'a> Team<'a> {
     /// The first error in their order; [`Error::Replica`] where one of several replicas panicked.
     pub(super) fn compute(&self, jobs: Vec<Job<'a>>) -> Result<Vec<Option<Part>>> {
         let answers = match &self.threads {
-            Some((threads, answered)) => self.by_threads(threads, answered, jobs),
+            Some(threads) => self.by_threads(threads, jobs),
             None => {
                 let (replicas, frozen) = (&self.replicas, self.frozen.as_ref());
                 let placed = jobs.into_iter().enumerate().collect();
@@ -148,12 +155,7 @@ impl<'a> Team<'a> {
         answers.into_iter().collect()
     }
 
-    fn by_threads(
-        &self,
-        threads: &[Sender<(usize, Job<'a>)>],
-        answered: &Receiver<(usize, Answer)>,
-        jobs: Vec<Job<'a>>,
-    ) -> Vec<Answer> {
+    fn by_threads(&self, threads: &Threads<'a>, jobs: Vec<Job<'a>>) -> Vec<Answer> {
         // What is never answered was lost with its thread.
         let lost = |place: usize| {
             Err(self.replicas[self.replica_at(place)].failed("its thread has ended".into()))
@@ -161,12 +163,12 @@ impl<'a> Team<'a> {
         let mut answers: Vec<Answer> = (0..jobs.len()).map(lost).collect();
         let mut open = 0;
         for (place, job) in jobs.into_iter().enumerate() {
-            let sent = threads[self.replica_at(place)].send((place, job));
+            let sent = threads.jobs[self.replica_at(place)].send((place, job));
             open += usize::from(sent.is_ok());
         }
         // All of a round, also behind an error: the next round's must not be taken for them.
         while open > 0
-            && let Ok((place, answer)) = answered.recv()
+            && let Ok((place, answer)) = threads.answered.recv()
         {
             answers[place] = answer;
             open -= 1;
@@ -200,7 +202,7 @@ impl Replica<'_> {
     fn answer(&self, frozen: &FrozenStates, job: Job<'_>) -> Answer {
         let compute = || {
             let part = gradient_of_slice((self.model, frozen), job)?;
-            Ok(part.map(|part| part.to_device(&self.home)))
+            Ok(part.map(|part| part.on(&self.home)))
         };
         if self.of == 1 {
             return compute();
