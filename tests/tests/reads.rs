@@ -125,7 +125,7 @@ fn of_evaluation() {
     );
     let several = |_: &[u32], index: usize| Target::Values(vec![(index % 2) as f32, 1.0]);
     of(&encoder, Task::SeqCls, ProblemType::MultiLabel, &rows(several));
-    let numbers = |_: &[u32], index: usize| Target::Values(vec![index as f32, 0.5]);
+    let numbers = |_: &[u32], index: usize| Target::Values(vec![index as f32, (index % 3) as f32]);
     of(&encoder, Task::SeqCls, ProblemType::Regression, &rows(numbers));
 }
 

@@ -29,6 +29,9 @@ use crate::{
     evaluate::frozen_states::FrozenStates,
 };
 
+/// Bytes of a thread's stack: those of the main thread, which would compute otherwise.
+const STACK: usize = 8 << 20;
+
 /// What became of a slice.
 type Answer = Result<Option<Part>>;
 
@@ -104,8 +107,9 @@ impl<'a> Team<'a> {
                         }
                     }
                 };
-                let named = Builder::new().name(format!("replica {}", replica.number));
-                named
+                let thread = Builder::new().name(format!("replica {}", replica.number));
+                thread
+                    .stack_size(STACK)
                     .spawn_scoped(scope, work)
                     .map_err(|error| replica.failed(error.to_string()))?;
                 jobs.push(send);

@@ -41,7 +41,7 @@ fn clipping_by_a_norm_that_nobody_read_is_the_same_but_for_rounding() {
     assert_eq!(late.len(), 10);
     for (late, now) in late.iter().zip(&now) {
         assert!(now.grad_norm.unwrap() > 1e-2);
-        assert!((late.loss - now.loss).abs() < 1e-6 * now.loss, "{} {}", late.loss, now.loss);
+        assert!((late.loss - now.loss).abs() < 1e-5 * now.loss, "{} {}", late.loss, now.loss);
     }
 }
 
