@@ -53,6 +53,10 @@ pub fn of_library(error: &Error) -> String {
             "the loss became {loss} at step {step}: lower the learning rate (--lr, and --head-lr of a head), or clip the \
              gradients (--clip-norm)"
         ),
+        Error::Replica { number, of, device, message } => format!(
+            "replica {number} of {of} (--devices), on {device}, failed: {message}; the checkpoints from before are still \
+             there: --resume goes on from the newest one, with other devices if this one fails again"
+        ),
         long @ (Error::TooLong { .. } | Error::TooWide { .. }) => {
             format!("{long}{}", way_out(long, "--max-length"))
         }

@@ -173,6 +173,21 @@ pub enum Error {
         /// What differs: then and now.
         differing: String,
     },
+    /// One of several devices failed in a step; what was stored before is still there.
+    #[error(
+        "replica {number} of {of}, on {device}, failed: {message}; checkpoints from before are still there: resume the run, on \
+         other devices if this one fails again"
+    )]
+    Replica {
+        /// Which one, counted from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// Its device.
+        device: String,
+        /// What happened.
+        message: String,
+    },
     /// The loss is no longer finite; nothing was written after the last good step.
     #[error("the loss became {loss} at step {step}: lower `lr`, or set `clip_norm`")]
     NotFinite {

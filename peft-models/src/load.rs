@@ -16,8 +16,8 @@ use crate::{
 /// A frozen model with what its folder says about it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The model.
-    pub model: Box<dyn FrozenModel>,
+    /// The model; several may hold it, as replicas of a run do.
+    pub model: Arc<dyn FrozenModel>,
     /// Its `config.json`.
     pub config: ModelConfig,
     /// Which tensors loading used and skipped.
@@ -130,5 +130,5 @@ pub fn build_with(config: ModelConfig, weights: Weights, options: LoadOptions) -
     config.check_token_ids("eos_token_id")?;
     let files = weights.files();
     let (model, report) = families::load(&config, weights.with_options(options), options)?;
-    Ok(Loaded { model, config, report, files })
+    Ok(Loaded { model: Arc::from(model), config, report, files })
 }

@@ -7,6 +7,7 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -54,7 +55,7 @@ fn main() {
     criterion.final_summary();
 }
 
-fn model() -> Box<dyn FrozenModel> {
+fn model() -> Arc<dyn FrozenModel> {
     let config = json!({
         "model_type": "gpt2", "n_embd": 384, "vocab_size": VOCABULARY, "n_positions": 1024, "n_layer": 6,
         "n_head": 6, "architectures": ["GPT2LMHeadModel"],

@@ -17,12 +17,12 @@ use rayon::ThreadPoolBuilder;
 
 use crate::methods::{Check, each_method};
 
-const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 256 };
-const CLASSES: usize = 3;
+pub const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 4, positions: 256 };
+pub const CLASSES: usize = 3;
 const PACKED: usize = 120;
 
 /// Rows of 1 to 103 tokens, so that batches have several slices; the last has no target, where targets are tokens.
-fn rows(task: Task) -> Vec<Example> {
+pub fn rows(task: Task) -> Vec<Example> {
     let row = |index: usize| {
         let ids: Vec<u32> = (0..1 + 6 * (5 * index % 18))
             .map(|at| (7 * at + index) as u32 % VOCAB as u32)
@@ -50,7 +50,7 @@ fn rows(task: Task) -> Vec<Example> {
 }
 
 /// The losses of a run, and the norms of its gradients.
-struct Losses(Vec<f64>);
+pub struct Losses(pub Vec<f64>);
 
 impl Observer for Losses {
     fn step(&mut self, report: &StepReport) -> Flow {

@@ -54,6 +54,8 @@ mod real;
 mod recipes;
 mod recompute;
 mod rename_labels;
+#[cfg(feature = "cpu")]
+mod replicas;
 mod reports;
 mod resume;
 mod run_folder;

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::{Args, ValueEnum};
@@ -166,7 +167,7 @@ fn base(args: &ConvertArgs) -> CliResult<Option<Given>> {
 
 /// A base model to check against.
 struct Given {
-    model: Box<dyn FrozenModel>,
+    model: Arc<dyn FrozenModel>,
     dir: PathBuf,
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use burn::tensor::Device;
 use clap::Args;
 use peft_core::{Error, adapter::FolderLock, train::checkpoint::Checkpoints};
 use serde_json::json;
@@ -73,6 +74,9 @@ pub struct TrainArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    /// Devices that share the batches of each step, with commas between them, such as cpu,cpu; in place of --device.
+    #[arg(long, value_name = "DEVICES", value_delimiter = ',', conflicts_with = "device")]
+    devices: Vec<DeviceName>,
     /// Seconds between two lines about progress, where stderr is no terminal.
     #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
     log_every: u64,
@@ -117,6 +121,11 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         let message = "not used for an ensemble, whose folder holds several runs: remove the folder, or give another --out";
         return Err(Error::setting("--overwrite", message).into());
     }
+    if is_ensemble && !args.devices.is_empty() {
+        let message = "--devices: not used for an ensemble, whose adapters are trained one after another: name one device by \
+                       --device";
+        return Err(CliError::Usage(message.into()));
+    }
     if is_ensemble {
         let (resume, device, json) = (args.resume, args.device, args.json);
         let every = Duration::from_secs(args.log_every);
@@ -158,13 +167,15 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         let may = (continues, args.overwrite);
         run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may)?;
     }
-    let device = device::choose(args.device)?;
+    let devices = devices(args)?;
+    let device = &devices[0];
     let run = match (joint, args.resume) {
-        (Some(joint), false) => PreparedRun::joint(joint, &device)?,
-        (Some(joint), true) => PreparedRun::joint_resumed(joint, &device)?,
-        (None, false) => PreparedRun::new(settings, &device)?,
-        (None, true) => PreparedRun::resumed(settings, &device, &Shared::default())?,
+        (Some(joint), false) => PreparedRun::joint(joint, device)?,
+        (Some(joint), true) => PreparedRun::joint_resumed(joint, device)?,
+        (None, false) => PreparedRun::new(settings, device)?,
+        (None, true) => PreparedRun::resumed(settings, device, &Shared::default())?,
     };
+    let run = run.on_devices(&devices)?;
     // Written when the run begins: settings that cannot start a run must not cost an earlier one.
     let start = match (args.resume, args.overwrite) {
         (true, _) => Start::Resume,
@@ -224,6 +235,14 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     let page = ended::write(&run, &trained, &signals, &out);
     output::next("next: ", &closing::next_command(&run, &trained, &out));
     Ok(page?)
+}
+
+/// The devices that compute, at least one.
+fn devices(args: &TrainArgs) -> CliResult<Vec<Device>> {
+    match args.devices.as_slice() {
+        [] => Ok(vec![device::choose(args.device)?]),
+        several => several.iter().map(|name| device::choose(Some(*name))).collect(),
+    }
 }
 
 /// Prints what a recipe sets, and what is given on top of it.

@@ -101,6 +101,7 @@ impl PreparedRun {
             start_adapter: start,
             labels: None,
             device: device.clone(),
+            replicas: Vec::new(),
             found: FoundFields::default(),
             task_file: None,
             chat_template: None,

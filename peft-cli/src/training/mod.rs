@@ -14,6 +14,7 @@
 //! | [`started_from`] | the adapter that it started from |
 //! | `resumed` | a run that goes on without the folder of that adapter |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
+//! | `replicas` | the base model on several devices |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
@@ -48,6 +49,7 @@ pub mod overwrite;
 pub mod prepared;
 pub mod progress;
 mod remembered;
+mod replicas;
 mod resumed;
 pub mod run_folder;
 pub mod run_numbers;

@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::Device;
 use peft_core::{
-    Adapter, ProblemType, Result, Task,
+    Adapter, FrozenModel, ProblemType, Result, Task,
     data::{Example, Labels},
     evaluate::DEFAULT_NULL_SCORE_DIFF_THRESHOLD,
     text::{Encoded, FoundFields},
@@ -51,6 +51,8 @@ pub struct PreparedRun {
     /// The names of the classes.
     pub labels: Option<Labels>,
     pub(super) device: Device,
+    /// The base model on further devices.
+    pub(super) replicas: Vec<Arc<dyn FrozenModel>>,
     pub(super) found: FoundFields,
     /// The task in TOML, if there is one.
     pub(super) task_file: Option<TaskFile>,
@@ -155,6 +157,7 @@ impl PreparedRun {
             labels: labels.clone(),
             found: found.clone(),
             device: device.clone(),
+            replicas: Vec::new(),
             dir,
             base_name,
             config,
@@ -197,6 +200,7 @@ impl PreparedRun {
             labels: None,
             found: FoundFields::default(),
             device: device.clone(),
+            replicas: Vec::new(),
             dir: PathBuf::from(BUILT_IN).into(),
             base_name: BUILT_IN.into(),
             train: Arc::new(Encoded { examples: train, ..Encoded::default() }),
@@ -245,13 +249,16 @@ impl PreparedRun {
 
     /// What the run has before it: lines of a name and a text.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
-        if !self.is_joint() {
-            return self.opening().facts();
+        let mut facts = match self.is_joint() {
+            true => self.facts_of_tasks(),
+            false => self.opening().facts(),
+        };
+        if self.is_joint() {
+            let frozen = self.frozen().ok().and_then(|frozen| frozen.fact());
+            facts.extend(frozen.map(|fact| ("frozen", fact)));
+            facts.extend(self.memory().map(|memory| memory.fact()));
         }
-        let mut facts = self.facts_of_tasks();
-        let frozen = self.frozen().ok().and_then(|frozen| frozen.fact());
-        facts.extend(frozen.map(|fact| ("frozen", fact)));
-        facts.extend(self.memory().map(|memory| memory.fact()));
+        facts.extend(self.fact_of_devices());
         facts
     }
 

@@ -57,6 +57,7 @@ impl TrainedRun {
         shared.values().chain(own).map(|data| data.num_elements()).sum()
     }
 }
+
 impl PreparedRun {
     /// Trains. `out` is the run's folder, for checkpoints, held by the caller.
     ///
@@ -158,6 +159,7 @@ impl PreparedRun {
                 .base_weights
                 .filter(|format| format.is_rounded())
                 .map(|format| format.to_string()),
+            replicas: self.replicas.clone(),
             cache_frozen: self.frozen()?.limit,
             compute: self
                 .settings

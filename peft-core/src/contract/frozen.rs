@@ -154,6 +154,12 @@ pub trait FrozenModel: Debug + Send + Sync {
         &OneLane
     }
 
+    /// Whether reading a value waits until the device has computed what it was given, as on a GPU. Training then reads the
+    /// loss of a step when the next one has been given to the device. Default no: a CPU has computed already.
+    fn reads_wait(&self) -> bool {
+        false
+    }
+
     /// Returns the hidden states of the real tokens, with `virtual_tokens` before them.
     ///
     /// A causal model prefills an embedding prompt once, whatever B is

@@ -23,6 +23,7 @@
 //! | [`head`] | the task head that is trained beside the virtual tokens |
 //! | [`loss`] | cross entropy, binary cross entropy, squared error |
 //! | [`params`], [`mod@init`], [`rng`] | parameters as a flat list; initial values; random streams |
+//! | [`readback`] | values read from a device, together, and how often |
 //! | [`tensors`] | tensors by name, and selections of their rows |
 
 pub mod attention_probe;
@@ -42,6 +43,7 @@ pub mod method_fields;
 pub mod params;
 pub mod peft_type;
 pub mod problem_type;
+pub mod readback;
 pub mod rng;
 pub mod spec;
 pub mod stack;

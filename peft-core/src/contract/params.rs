@@ -97,6 +97,13 @@ pub fn as_leaves<M: Module>(module: M) -> M {
     replace(module, values)
 }
 
+/// The same module with its parameters as leaves of a graph of their own, on another device with autodiff.
+pub fn on_device<M: Module>(module: M, device: &Device) -> M {
+    let moved = |flat: Flat| flat.values.to_device(device);
+    let values = values(&module).into_iter().map(moved).collect();
+    replace(module, values)
+}
+
 /// Returns the parameter stored under `name`, in its stored type.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use super::{
     spans::{Answer, WindowScores, attempt, best_answers, score, text},
 };
 use crate::{
+    contract::readback::Readback,
     data::Example,
     error::{Error, Result},
     metrics::{Attempt, Metrics, exact_match, squad_v2_scores},
@@ -113,25 +114,33 @@ impl Predictor<'_> {
         count: usize,
     ) -> Result<Vec<WindowScores>> {
         let mut found: Vec<Option<WindowScores>> = vec![None; examples.len()];
-        self.each_batch(examples, |read| {
-            let states = self.states(&Positions::all_tokens(read.batch), read)?;
-            let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
-            let pairs: Vec<f64> = logits.into_data().iter::<f64>().collect();
-            let mut pairs = pairs.chunks_exact(2);
-            for (in_batch, (row, example)) in read.indices.iter().zip(read.examples).enumerate() {
-                let own: Vec<&[f64]> = pairs.by_ref().take(example.input_ids.len()).collect();
-                for pair in &own {
-                    read.check_finite(in_batch, &[pair[0] as f32, pair[1] as f32])?;
+        self.each_batch(examples, |slices| {
+            let mut together = Readback::default();
+            for slice in slices {
+                let states = self.states(&Positions::all_tokens(slice.batch), slice)?;
+                together.add(logits(self.model, self.head.as_ref(), self.task, states)?);
+            }
+            let mut scores = together.read()?;
+            for slice in slices {
+                let pairs = scores.numbers::<f64>()?;
+                let mut pairs = pairs.chunks_exact(2);
+                for (in_slice, (row, example)) in
+                    slice.indices.iter().zip(slice.examples).enumerate()
+                {
+                    let own: Vec<&[f64]> = pairs.by_ref().take(example.input_ids.len()).collect();
+                    for pair in &own {
+                        slice.check_finite(in_slice, &[pair[0] as f32, pair[1] as f32])?;
+                    }
+                    let column = |at: usize| own.iter().map(|pair| pair[at]).collect::<Vec<f64>>();
+                    let (start, end) = (column(0), column(1));
+                    found[*row] = Some(WindowScores::new(
+                        example,
+                        [&start, &end],
+                        self.max_answer_length,
+                        count,
+                        may_be_null,
+                    ));
                 }
-                let column = |at: usize| own.iter().map(|pair| pair[at]).collect::<Vec<f64>>();
-                let (start, end) = (column(0), column(1));
-                found[*row] = Some(WindowScores::new(
-                    example,
-                    [&start, &end],
-                    self.max_answer_length,
-                    count,
-                    may_be_null,
-                ));
             }
             Ok(())
         })?;

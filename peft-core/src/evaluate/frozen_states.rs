@@ -28,6 +28,7 @@ use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
         frozen::{FrozenModel, Hidden},
+        readback,
         spec::{ModelSpec, Site},
         stack::LayerStates,
         virtual_tokens::VirtualTokens,
@@ -193,7 +194,7 @@ impl Pass<'_> {
         let below = self.model.states_below(&batch, &self.virtual_tokens, self.layer)?;
         let Some(below) = below else { return Ok(None) };
         let h = self.model.spec().hidden_size;
-        let data = below.narrow(0, 0, rows.len()).into_data();
+        let data = readback::read(below.narrow(0, 0, rows.len()))?;
         let of_rows = |values: &[f32]| {
             let padded = values.chunks(longest * h).zip(rows);
             padded.map(|(states, row)| Arc::from(&states[..row.input_ids.len() * h])).collect()

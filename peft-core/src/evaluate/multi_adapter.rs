@@ -6,9 +6,11 @@
 
 use std::{cell::Cell, ops::ControlFlow};
 
+use burn::tensor::Tensor;
+
 use super::{
     checks::check_task,
-    outputs::{answers, choose, logits, sequence_states, token_states},
+    outputs::{answers, choose, in_rows, logits, sequence_states, token_states},
     rows::{ReadBatch, RowReader, RowsRead},
 };
 use crate::{
@@ -17,6 +19,7 @@ use crate::{
         frozen::FrozenModel,
         head::{Head, Pooling},
         problem_type::ProblemType,
+        readback::Readback,
         task::Task,
         virtual_tokens::VirtualTokens,
     },
@@ -160,17 +163,28 @@ impl<'a> MultiAdapter<'a> {
             };
             let mut reader: RowReader<'_> = self.reader;
             (reader.batch_size, reader.watch) = (batch_size, Some(RowsRead(&all_groups)));
-            let read = reader.read(&rows, virtual_tokens, |read| {
-                for member in 0..self.members.len() {
-                    let rows: Vec<usize> = (0..read.indices.len())
-                        .filter(|row| member_of(&read.indices[*row]) == member)
-                        .collect();
-                    if rows.is_empty() {
-                        continue;
+            let read = reader.read(&rows, virtual_tokens, |slices| {
+                let (mut together, mut asked) = (Readback::default(), Vec::new());
+                for slice in slices {
+                    for member in 0..self.members.len() {
+                        let rows: Vec<usize> = (0..slice.indices.len())
+                            .filter(|row| member_of(&slice.indices[*row]) == member)
+                            .collect();
+                        if rows.is_empty() {
+                            continue;
+                        }
+                        let (of_rows, counts) = self.heads(member, &rows, slice)?;
+                        asked.push((slice, rows, counts, of_rows.dims()[1]));
+                        together.add(of_rows);
                     }
-                    let of_rows = self.heads(member, &rows, read)?;
-                    for (row, answer) in rows.into_iter().zip(of_rows) {
-                        answers[in_group[read.indices[row]]] = answer;
+                }
+                let mut found = together.read()?;
+                for (slice, rows, counts, width) in asked {
+                    let mut positions = in_rows(found.numbers()?, width).into_iter();
+                    for (row, count) in rows.into_iter().zip(counts) {
+                        let answer: PerPosition = positions.by_ref().take(count).collect();
+                        answer.iter().try_for_each(|scores| slice.check_finite(row, scores))?;
+                        answers[in_group[slice.indices[row]]] = answer;
                     }
                 }
                 Ok(())
@@ -203,13 +217,14 @@ impl<'a> MultiAdapter<'a> {
         VirtualTokens::per_row(&adapters, &of_row)
     }
 
-    /// Applies the head of each member to its rows of a batch.
+    /// Applies the head of a member to its rows of a batch; returns what it says, `[M, C]`, and how many positions of it
+    /// each row has.
     fn heads(
         &self,
         member: usize,
         rows: &[usize],
         read: &ReadBatch<'_>,
-    ) -> Result<Vec<PerPosition>> {
+    ) -> Result<(Tensor<2>, Vec<usize>)> {
         let (batch, hidden) = (read.batch, read.hidden);
         let member = &self.members[member];
         let (states, counts) = if self.task == Task::SeqCls {
@@ -224,13 +239,7 @@ impl<'a> MultiAdapter<'a> {
             (token_states(hidden, batch, &tokens), counts)
         };
         let logits = logits(self.model, member.head.as_ref(), self.task, states)?;
-        let mut positions = answers(member.problem_type, logits).into_iter();
-        let of_row = |(row, count): (&usize, usize)| {
-            let answers: PerPosition = positions.by_ref().take(count).collect();
-            answers.iter().try_for_each(|answer| read.check_finite(*row, answer))?;
-            Ok(answers)
-        };
-        rows.iter().zip(counts).map(of_row).collect()
+        Ok((answers(member.problem_type, logits), counts))
     }
 }
 

@@ -142,16 +142,18 @@ pub fn logits(
 /// # Shapes
 ///
 /// - logits: `[M, C]`
-/// - output: M times C numbers
-pub(crate) fn answers(problem_type: ProblemType, logits: Tensor<2>) -> Vec<Vec<f32>> {
-    let classes = logits.dims()[1];
-    let answers = match problem_type {
+/// - output: `[M, C]`, still on the device
+pub(crate) fn answers(problem_type: ProblemType, logits: Tensor<2>) -> Tensor<2> {
+    match problem_type {
         ProblemType::SingleLabel => softmax(logits, 1),
         ProblemType::MultiLabel => sigmoid(logits),
         ProblemType::Regression => logits,
-    };
-    let data: Vec<f32> = answers.into_data().iter().collect();
-    data.chunks(classes).map(<[f32]>::to_vec).collect()
+    }
+}
+
+/// Numbers that were read of a tensor with `width` columns, row by row.
+pub(crate) fn in_rows(numbers: Vec<f32>, width: usize) -> Vec<Vec<f32>> {
+    numbers.chunks(width.max(1)).map(<[f32]>::to_vec).collect()
 }
 
 /// The loss of logits `[M, C]` against the numbers to predict, summed over both: `[1]`.

@@ -10,18 +10,19 @@ use super::{
     checks::{check_targets, check_task},
     constant::Pairs,
     frozen_states::FrozenStates,
-    outputs::{answers, classifier, logits},
+    outputs::{answers, classifier, in_rows, logits},
     positions::{Positions, after_prompt},
     rows::{ReadBatch, RowReader, RowsRead},
     vote::first_largest,
 };
 use crate::{
     contract::{
-        batch::PaddingSide,
+        batch::{PaddingSide, TokenBatch},
         frozen::FrozenModel,
         head::{Head, Pooling},
         loss::{cross_entropy_sum, predictions},
         problem_type::ProblemType,
+        readback::{Readback, read},
         task::Task,
         virtual_tokens::VirtualTokens,
     },
@@ -35,6 +36,9 @@ pub const DEFAULT_MAX_ANSWER_LENGTH: usize = 30;
 
 /// Maximum number of logits that an evaluation computes at once (a language model has V per token).
 const LOGITS_AT_ONCE: usize = 1 << 24;
+
+/// A slice of a batch, positions of it, and what is answered at each of them.
+type Answered<'s, 'b> = (&'s ReadBatch<'b>, Positions, Vec<Vec<f32>>);
 
 /// A frozen model with virtual tokens, a head and a task: scores, classifies and tags examples.
 ///
@@ -230,38 +234,53 @@ impl<'a> Predictor<'a> {
         let mut loss = 0.0;
         let mut answers: Vec<Pairs> = vec![Vec::new(); examples.len()];
         let mut count = 0;
-        self.each_batch(examples, |read| {
-            let after_prompt = after_prompt(&self.virtual_tokens);
-            let (positions, targets) =
-                Positions::labelled_rows(self.task, read.examples, after_prompt);
-            if positions.is_empty() {
-                return Ok(());
-            }
-            count += targets.len();
-            let states = self.states(&positions, read)?;
-            let mut predicted = Vec::new();
-            let mut rows = positions.rows();
-            for (chunk, targets) in self.chunks(states, &targets)? {
-                let score = |states| logits(self.model, self.head.as_ref(), self.task, states);
-                let logits = score(chunk.clone())?;
-                if self.task != Task::CausalLm {
-                    predicted.extend(predictions(logits.clone()));
+        let score = |states| logits(self.model, self.head.as_ref(), self.task, states);
+        let counts_right = self.task != Task::CausalLm;
+        self.each_batch(examples, |slices| {
+            let (mut together, mut asked) = (Readback::default(), Vec::new());
+            for slice in slices {
+                let after_prompt = after_prompt(&self.virtual_tokens);
+                let (positions, targets) =
+                    Positions::labelled_rows(self.task, slice.examples, after_prompt);
+                if positions.is_empty() {
+                    continue;
                 }
-                let of_chunk = cross_entropy_sum(logits, targets)?.into_scalar::<f64>();
-                let rows: Vec<usize> = rows.by_ref().take(targets.len()).collect();
-                if !of_chunk.is_finite() {
-                    // Computed again, so as not to be kept in memory beside what the loss makes of them.
-                    let logits = score(chunk)?;
-                    let width = logits.dims()[1];
-                    let scores: Vec<f32> = logits.into_data().iter().collect();
-                    rows.iter()
-                        .zip(scores.chunks(width))
-                        .try_for_each(|(row, scores)| read.check_finite(*row, scores))?;
+                count += targets.len();
+                let mut chunks = Vec::new();
+                for (chunk, targets) in self.chunks(self.states(&positions, slice)?, &targets)? {
+                    let logits = score(chunk.clone())?;
+                    if counts_right {
+                        together.add(predictions(logits.clone()));
+                    }
+                    together.add(cross_entropy_sum(logits, targets)?);
+                    chunks.push((chunk, targets.len()));
                 }
-                loss += of_chunk;
+                asked.push((slice, positions, targets, chunks));
             }
-            for ((row, class), target) in positions.rows().zip(predicted).zip(targets) {
-                answers[read.indices[row]].push((class, target));
+            let mut found = together.read()?;
+            for (slice, positions, targets, chunks) in asked {
+                let mut predicted: Vec<i64> = Vec::new();
+                let mut rows = positions.rows();
+                for (chunk, len) in chunks {
+                    if counts_right {
+                        predicted.extend(found.numbers::<i64>()?);
+                    }
+                    let of_chunk = found.numbers::<f64>()?.into_iter().sum::<f64>();
+                    let rows: Vec<usize> = rows.by_ref().take(len).collect();
+                    if !of_chunk.is_finite() {
+                        // Computed again, so as not to be kept in memory beside what the loss makes of them.
+                        let logits = score(chunk)?;
+                        let width = logits.dims()[1];
+                        let scores: Vec<f32> = read(logits)?.iter().collect();
+                        rows.iter()
+                            .zip(scores.chunks(width))
+                            .try_for_each(|(row, scores)| slice.check_finite(*row, scores))?;
+                    }
+                    loss += of_chunk;
+                }
+                for ((row, class), target) in positions.rows().zip(predicted).zip(targets) {
+                    answers[slice.indices[row]].push((class as usize, target));
+                }
             }
             Ok(())
         })?;
@@ -280,10 +299,11 @@ impl<'a> Predictor<'a> {
     /// [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn classify(&self, examples: &[Example]) -> Result<Vec<Vec<f32>>> {
         let mut answers = vec![Vec::new(); examples.len()];
-        self.each_batch(examples, |read| {
-            let probabilities = self.probabilities(&Positions::all_rows(read.batch), read)?;
-            for (row, found) in read.indices.iter().zip(probabilities) {
-                answers[*row] = found;
+        self.each_batch(examples, |slices| {
+            for (slice, _, probabilities) in self.probabilities(slices, Positions::all_rows)? {
+                for (row, found) in slice.indices.iter().zip(probabilities) {
+                    answers[*row] = found;
+                }
             }
             Ok(())
         })?;
@@ -299,12 +319,14 @@ impl<'a> Predictor<'a> {
     /// [`Error::TooLong`] if a row does not fit, [`Error::ScoreNotFinite`] if the model's scores are no numbers.
     pub fn tag(&self, examples: &[Example]) -> Result<Vec<Vec<(usize, f32)>>> {
         let mut answers = vec![Vec::new(); examples.len()];
-        self.each_batch(examples, |read| {
-            let positions = Positions::all_tokens(read.batch);
-            let probabilities = self.probabilities(&positions, read)?;
-            for (row, found) in positions.rows().zip(probabilities) {
-                let class = first_largest(&found);
-                answers[read.indices[row]].extend(found.get(class).map(|found| (class, *found)));
+        self.each_batch(examples, |slices| {
+            let all = self.probabilities(slices, Positions::all_tokens)?;
+            for (slice, positions, probabilities) in all {
+                for (row, found) in positions.rows().zip(probabilities) {
+                    let class = first_largest(&found);
+                    let answer = found.get(class).map(|found| (class, *found));
+                    answers[slice.indices[row]].extend(answer);
+                }
             }
             Ok(())
         })?;
@@ -325,23 +347,32 @@ impl<'a> Predictor<'a> {
     pub fn logits(&self, examples: &[Example]) -> Result<Vec<TensorData>> {
         let mut answers = vec![None; examples.len()];
         let whole_rows = self.task == Task::SeqCls;
-        self.each_batch(examples, |read| {
-            let positions = match whole_rows {
-                true => Positions::all_rows(read.batch),
-                false => Positions::all_tokens(read.batch),
-            };
-            let states = self.states(&positions, read)?;
-            let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
-            let width = logits.dims()[1];
-            let mut counts = vec![0; read.indices.len()];
-            positions.rows().for_each(|row| counts[row] += 1);
-            let mut start = 0;
-            for (index, count) in read.indices.iter().zip(counts) {
-                let own = logits.clone().narrow(0, start, count);
-                start += count;
-                let own =
-                    if whole_rows { own.reshape([width]).into_data() } else { own.into_data() };
-                answers[*index] = Some(own.convert::<f32>());
+        self.each_batch(examples, |slices| {
+            let (mut together, mut asked) = (Readback::default(), Vec::new());
+            for slice in slices {
+                let positions = match whole_rows {
+                    true => Positions::all_rows(slice.batch),
+                    false => Positions::all_tokens(slice.batch),
+                };
+                let states = self.states(&positions, slice)?;
+                let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
+                asked.push((slice, positions, logits.dims()[1]));
+                together.add(logits);
+            }
+            let mut found = together.read()?;
+            for (slice, positions, width) in asked {
+                let mut counts = vec![0; slice.indices.len()];
+                positions.rows().for_each(|row| counts[row] += 1);
+                let numbers = found.numbers::<f32>()?;
+                let mut rest = numbers.as_slice();
+                for (index, count) in slice.indices.iter().zip(counts) {
+                    let (own, others) = rest.split_at(count * width);
+                    rest = others;
+                    answers[*index] = Some(match whole_rows {
+                        true => TensorData::new(own.to_vec(), [width]),
+                        false => TensorData::new(own.to_vec(), [count, width]),
+                    });
+                }
             }
             Ok(())
         })?;
@@ -353,21 +384,35 @@ impl<'a> Predictor<'a> {
         positions.states(self.model, read.batch, read.hidden, self.pooling)
     }
 
-    /// Softmax over the classes, for each position.
-    fn probabilities(&self, positions: &Positions, read: &ReadBatch<'_>) -> Result<Vec<Vec<f32>>> {
-        let states = self.states(positions, read)?;
-        let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
-        let answers = answers(self.problem_type, logits);
-        let mut of_rows = positions.rows().zip(&answers);
-        of_rows.try_for_each(|(row, answer)| read.check_finite(row, answer))?;
-        Ok(answers)
+    /// Softmax over the classes, for each of the `positions` of each slice of a batch.
+    fn probabilities<'s, 'b>(
+        &self,
+        slices: &'s [ReadBatch<'b>],
+        positions: impl Fn(&TokenBatch) -> Positions,
+    ) -> Result<Vec<Answered<'s, 'b>>> {
+        let (mut together, mut asked) = (Readback::default(), Vec::new());
+        for slice in slices {
+            let positions = positions(slice.batch);
+            let states = self.states(&positions, slice)?;
+            let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
+            asked.push((slice, positions, logits.dims()[1]));
+            together.add(answers(self.problem_type, logits));
+        }
+        let mut found = together.read()?;
+        let read = |(slice, positions, width): (&'s ReadBatch<'b>, Positions, usize)| {
+            let answers = in_rows(found.numbers()?, width);
+            let check = |(row, answer): (usize, &Vec<f32>)| slice.check_finite(row, answer);
+            positions.rows().zip(&answers).try_for_each(check)?;
+            Ok((slice, positions, answers))
+        };
+        asked.into_iter().map(read).collect()
     }
 
     /// Runs the model over all examples, see [`RowReader::read`].
     pub(super) fn each_batch(
         &self,
         examples: &[Example],
-        visit: impl FnMut(&ReadBatch<'_>) -> Result<()>,
+        visit: impl FnMut(&[ReadBatch<'_>]) -> Result<()>,
     ) -> Result<()> {
         let examples: Vec<&Example> = examples.iter().collect();
         self.reader.read(&examples, |_| Ok(self.virtual_tokens.clone()), visit)

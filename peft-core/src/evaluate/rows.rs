@@ -77,7 +77,8 @@ impl<'a> RowReader<'a> {
     }
 
     /// Reads all examples. `virtual_tokens` gives the virtual tokens of a batch, from the indices of
-    /// its rows; `visit` gets each batch once it has been read.
+    /// its rows; `visit` gets each batch once it has been read, in its slices, so that what it asks of
+    /// the device can be read together.
     ///
     /// # Errors
     ///
@@ -87,7 +88,7 @@ impl<'a> RowReader<'a> {
         &self,
         examples: &[&Example],
         virtual_tokens: impl Fn(&[usize]) -> Result<VirtualTokens>,
-        mut visit: impl FnMut(&ReadBatch<'_>) -> Result<()>,
+        mut visit: impl FnMut(&[ReadBatch<'_>]) -> Result<()>,
     ) -> Result<()> {
         let lengths: Vec<usize> = examples.iter().map(|example| example.num_tokens()).collect();
         let mut done = 0;
@@ -114,11 +115,18 @@ impl<'a> RowReader<'a> {
                 Ok((indices, chosen, batch, hidden))
             };
             let parts = slices.into_iter().map(slice).collect();
-            for found in side_by_side(lanes, parts, read) {
-                let (indices, chosen, batch, hidden) = found?;
-                let (indices, examples) = (indices.as_slice(), chosen.as_slice());
-                visit(&ReadBatch { indices, examples, batch: &batch, hidden: &hidden })?;
-            }
+            let found = side_by_side(lanes, parts, read);
+            let found = found.into_iter().collect::<Result<Vec<_>>>()?;
+            let slices: Vec<ReadBatch<'_>> = found
+                .iter()
+                .map(|(indices, examples, batch, hidden)| ReadBatch {
+                    indices,
+                    examples,
+                    batch,
+                    hidden,
+                })
+                .collect();
+            visit(&slices)?;
             done += indices.len();
             let of = lengths.len();
             if let Some(RowsRead(tell)) = self.watch

@@ -3,12 +3,13 @@
 use super::{
     assessment::{Assessment, Predicted},
     constant,
-    outputs::{logits, loss_of_values},
+    outputs::{self, in_rows, logits, loss_of_values},
     positions::Positions,
     predictor::Predictor,
+    rows::ReadBatch,
 };
 use crate::{
-    contract::problem_type::ProblemType,
+    contract::{problem_type::ProblemType, readback::Readback},
     data::{Example, Target},
     error::{Error, Result},
     metrics::{Metrics, multi_label_metrics, regression_metrics},
@@ -21,18 +22,39 @@ impl Predictor<'_> {
     /// Scores examples with [`Target::Values`]. The loss is the mean over rows and outputs.
     pub(super) fn evaluate_values(&self, examples: &[Example]) -> Result<Assessment> {
         let mut loss = 0.0;
-        self.each_batch(examples, |read| {
-            let (positions, _) = Positions::labelled(self.task, read.examples, false);
-            if positions.is_empty() {
-                return Ok(());
+        let mut answers = vec![Vec::new(); examples.len()];
+        let score = |positions: &Positions, slice: &ReadBatch<'_>| {
+            let states = self.states(positions, slice)?;
+            logits(self.model, self.head.as_ref(), self.task, states)
+        };
+        self.each_batch(examples, |slices| {
+            let (mut together, mut asked) = (Readback::default(), Vec::new());
+            for slice in slices {
+                let (labelled, _) = Positions::labelled(self.task, slice.examples, false);
+                let all = Positions::all_rows(slice.batch);
+                let logits = score(&all, slice)?;
+                asked.push((slice, logits.dims()[1], !labelled.is_empty()));
+                if !labelled.is_empty() {
+                    let own =
+                        if labelled == all { logits.clone() } else { score(&labelled, slice)? };
+                    let values = Positions::values(slice.examples);
+                    together.add(loss_of_values(self.problem_type, own, &values)?);
+                }
+                together.add(outputs::answers(self.problem_type, logits));
             }
-            let states = self.states(&positions, read)?;
-            let logits = logits(self.model, self.head.as_ref(), self.task, states)?;
-            let values = Positions::values(read.examples);
-            loss += loss_of_values(self.problem_type, logits, &values)?.into_scalar::<f64>();
+            let mut found = together.read()?;
+            for (slice, width, has_loss) in asked {
+                if has_loss {
+                    loss += found.numbers::<f64>()?.into_iter().sum::<f64>();
+                }
+                let of_slice = in_rows(found.numbers()?, width);
+                for (at, (row, answer)) in slice.indices.iter().zip(of_slice).enumerate() {
+                    slice.check_finite(at, &answer)?;
+                    answers[*row] = answer;
+                }
+            }
             Ok(())
         })?;
-        let answers = self.classify(examples)?;
         let of_row = |(at, (example, found)): (usize, (&Example, Vec<f32>))| match &example.target {
             Target::Values(expected) => {
                 Some((at, Predicted::Values { found, expected: expected.clone() }))

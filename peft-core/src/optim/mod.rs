@@ -25,7 +25,7 @@ mod sum;
 
 pub use adafactor::Adafactor;
 pub use adamw::AdamW;
-pub use clip::{clip_global_norm, global_norm};
+pub use clip::{clip_to_norm, clip_to_unread_norm, global_norm};
 pub use optimizer::{Optimizer, OptimizerConfig};
 pub use schedule::Schedule;
 pub use sgd::Sgd;

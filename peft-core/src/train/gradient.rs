@@ -1,27 +1,28 @@
-//! The loss of a step and its gradient: slices of each batch side by side, one sum at the end. Tasks of a joint run add up.
-
-use burn::tensor::Tensor;
+//! The loss of a step and its gradient: slices of its batches side by side, one sum at the end. Tasks of a joint run add up.
+//!
+//! On several devices the slices are dealt out in rounds, in their order, and added up in that order on the first device:
+//! the sum has the same bits as on one device, as long as the slices are the same. Only virtual tokens and heads travel there,
+//! and their gradients back; what makes virtual tokens, such as the MLP of a prefix, runs forward and backward on the first
+//! device alone.
 
 use super::{
-    batch_loss::{Rows, count_targets, loss_of_rows},
+    batch_loss::{Rows, count_targets},
     config::TrainConfig,
+    exchange::{Flat, add},
+    slice_gradient::Job,
+    step_loss::UnreadLoss,
+    team::{AtLeast, Team},
     trainable::Trainable,
 };
 use crate::{
     contract::{
-        frozen::FrozenModel,
         head::Head,
-        lanes::side_by_side,
         method::{Mode, PeftMethod},
         params,
         virtual_tokens::VirtualTokens,
     },
     error::Result,
-    evaluate::frozen_states::FrozenStates,
 };
-
-/// Gradients of some tensors, flat; `None` for one that the loss does not depend on.
-type Flat = Vec<Option<Tensor<1>>>;
 
 /// The batches of one task in a step.
 pub(super) struct Share<'a> {
@@ -35,21 +36,27 @@ pub(super) struct Share<'a> {
 
 /// What a step learns from its batches.
 pub(super) struct StepGradient {
-    /// The mean loss over the targets, in nats; over several tasks the sum of their weighted means.
-    pub(super) loss: f64,
-    /// The mean loss of each share with targets that count, by the place of its task.
-    pub(super) of_tasks: Vec<(usize, f64)>,
+    /// The mean loss over the targets, in nats; over several tasks the sum of their weighted means. Nobody has read it.
+    pub(super) loss: UnreadLoss,
     /// The number of targets.
     pub(super) labelled: usize,
     /// The gradient of the loss, by the parameters of the [`Trainable`]; empty if nothing had a target that counts.
     pub(super) gradients: Flat,
 }
 
-/// What one slice adds: its loss, and the gradients of the virtual tokens and of the head.
-struct Part {
-    loss: f64,
-    of_tokens: Flat,
-    of_head: Flat,
+/// A slice that is to be computed.
+struct Slice<'a> {
+    /// The place of its share.
+    share: usize,
+    /// What its loss is divided by.
+    total: f64,
+    rows: Rows<'a>,
+}
+
+/// What is trained, as a replica has it.
+struct OnDevice {
+    virtual_tokens: VirtualTokens,
+    heads: Vec<Option<Head>>,
 }
 
 /// Computes the mean loss over all targets of a step, and its gradient. Each task of a joint run has a share, with a mean
@@ -58,45 +65,58 @@ struct Part {
 /// The virtual tokens are made, and a causal prompt is prefilled, once for the step. Each slice then computes the
 /// gradient with respect to virtual tokens and a head of its own; the sums, in the order of the slices, go through the
 /// method once.
-pub(super) fn step_gradient<M: PeftMethod>(
-    model: &dyn FrozenModel,
-    frozen: &FrozenStates,
+pub(super) fn step_gradient<'a, M: PeftMethod>(
+    team: &Team<'a>,
     trainable: &Trainable<M>,
-    shares: &[Share<'_>],
+    shares: &[Share<'a>],
     mode: Mode,
 ) -> Result<StepGradient> {
+    let model = team.first();
     let virtual_tokens = trainable.method.virtual_tokens(mode);
     let virtual_tokens = model.prefill(&virtual_tokens.cast(model.spec().dtype))?;
-    let (lanes, reader) = (model.lanes(), (model, frozen));
     let heads: Vec<Option<&Head>> = trainable.heads().collect();
-    let (mut loss, mut labelled) = (0.0, 0);
-    let (mut of_tasks, mut of_tokens) = (Vec::new(), Vec::new());
-    let mut of_heads: Vec<Flat> = vec![Vec::new(); heads.len()];
-    for Share { task, config, batches, weight } in shares {
+    let (mut of_batches, mut labelled) = (Vec::new(), 0);
+    for (share, Share { config, batches, weight, .. }) in shares.iter().enumerate() {
         let (count, total) = count_targets(config, batches, &virtual_tokens)?;
         labelled += count;
-        // Of classes that count nothing.
-        if total == 0.0 {
-            continue;
+        // Otherwise they are of classes that count nothing.
+        if total != 0.0 {
+            of_batches.extend(batches.iter().map(|batch| (share, total / weight, batch)));
         }
-        let (head, mut of_share) = (heads[*task], None);
-        for batch in batches {
-            let slices = batch.slices(lanes, virtual_tokens.in_front());
-            let part = |rows: Rows<'_>| {
-                gradient_of_slice(reader, config, head, &rows, &virtual_tokens, total / weight)
-            };
-            for part in side_by_side(lanes, slices, part) {
-                let Some(part) = part? else { continue };
-                *of_share.get_or_insert(0.0) += part.loss;
-                add(&mut of_tokens, part.of_tokens);
-                add(&mut of_heads[*task], part.of_head);
-            }
-        }
-        loss += of_share.unwrap_or(0.0);
-        of_tasks.extend(of_share.map(|weighted| (*task, weighted / weight)));
     }
-    if of_tasks.is_empty() {
-        return Ok(StepGradient { loss, of_tasks, labelled, gradients: Vec::new() });
+    let copies = copies(team, &virtual_tokens, &heads);
+    let mut of_slices: Vec<Vec<_>> = shares.iter().map(|_| Vec::new()).collect();
+    let (mut of_tokens, mut of_heads) = (Flat::new(), vec![Flat::new(); heads.len()]);
+    for round in rounds(team, &of_batches, virtual_tokens.in_front()) {
+        let places: Vec<usize> = round.iter().map(|slice| slice.share).collect();
+        let job = |(place, slice): (usize, Slice<'a>)| {
+            let (own, share) = (&copies[team.replica_at(place)], &shares[slice.share]);
+            Job {
+                config: share.config,
+                rows: slice.rows,
+                virtual_tokens: own.virtual_tokens.clone(),
+                head: own.heads[share.task].clone(),
+                total: slice.total,
+            }
+        };
+        let answers = team.compute(round.into_iter().enumerate().map(job).collect())?;
+        let mut parts = Vec::with_capacity(answers.len());
+        let mut parts_of_heads: Vec<Vec<Flat>> = heads.iter().map(|_| Vec::new()).collect();
+        for (share, answer) in places.into_iter().zip(answers) {
+            let Some(part) = answer else { continue };
+            of_slices[share].push(part.loss);
+            parts.push(part.of_tokens);
+            parts_of_heads[shares[share].task].push(part.of_head);
+        }
+        add(&mut of_tokens, parts);
+        of_heads.iter_mut().zip(parts_of_heads).for_each(|(sum, parts)| add(sum, parts));
+    }
+    let mut loss = UnreadLoss::default();
+    for (Share { task, weight, .. }, of_slices) in shares.iter().zip(of_slices) {
+        loss.add(*task, *weight, of_slices);
+    }
+    if loss.is_empty() {
+        return Ok(StepGradient { loss, labelled, gradients: Vec::new() });
     }
     let mut gradients = match virtual_tokens.dot(of_tokens) {
         Some(dot) => params::gradients(&trainable.method, &mut dot.backward()),
@@ -110,43 +130,56 @@ pub(super) fn step_gradient<M: PeftMethod>(
             None => gradients.extend(of_head),
         }
     }
-    Ok(StepGradient { loss, of_tasks, labelled, gradients })
+    Ok(StepGradient { loss, labelled, gradients })
 }
 
-/// The sum of the loss over the targets of a slice divided by `total`, and its gradients.
-fn gradient_of_slice(
-    reader: (&dyn FrozenModel, &FrozenStates),
-    config: &TrainConfig,
-    head: Option<&Head>,
-    rows: &Rows<'_>,
-    virtual_tokens: &VirtualTokens,
-    total: f64,
-) -> Result<Option<Part>> {
-    // No two slices share a node of a graph: Burn would make one graph of theirs, and lock it.
-    let virtual_tokens = virtual_tokens.leaves();
-    let head = head.cloned().map(params::as_leaves);
-    let Some(sum) = loss_of_rows(reader, config, head.as_ref(), rows, &virtual_tokens)? else {
-        return Ok(None);
+/// The slices of a step in rounds that are computed together: on one device those of one batch, on several at least as many
+/// as there are devices, where there are so many.
+///
+/// On a CPU, slices depend on the batch alone, not on the number of replicas. Devices that take a batch whole get parts of
+/// it if the step has fewer batches than devices.
+fn rounds<'a>(
+    team: &Team<'a>,
+    batches: &[(usize, f64, &Rows<'a>)],
+    in_front: usize,
+) -> Vec<Vec<Slice<'a>>> {
+    let (model, replicas) = (team.first(), team.len());
+    let least = match model.reads_wait() && !batches.is_empty() {
+        true => replicas.div_ceil(batches.len()),
+        false => 1,
     };
-    let part = sum / total;
-    let mut gradients = part.backward();
-    Ok(Some(Part {
-        loss: part.into_scalar::<f64>(),
-        of_tokens: virtual_tokens.take_gradients(&mut gradients),
-        of_head: head.map_or(Vec::new(), |head| params::gradients(&head, &mut gradients)),
-    }))
+    let lanes = AtLeast(least, model.lanes());
+    let mut rounds: Vec<Vec<Slice<'a>>> = Vec::new();
+    for (share, total, batch) in batches {
+        let slice = |rows| Slice { share: *share, total: *total, rows };
+        let slices = batch.slices(&lanes, in_front).into_iter().map(slice);
+        match rounds.last_mut().filter(|round| round.len() < replicas) {
+            Some(round) => round.extend(slices),
+            None => rounds.push(slices.collect()),
+        }
+    }
+    rounds
 }
 
-/// Adds the gradients of one slice to those of the slices before it.
-fn add(sum: &mut Flat, gradients: Flat) {
-    if sum.is_empty() {
-        *sum = gradients;
-        return;
-    }
-    for (sum, gradient) in sum.iter_mut().zip(gradients) {
-        *sum = match (sum.take(), gradient) {
-            (Some(sum), Some(gradient)) => Some(sum + gradient),
-            (sum, gradient) => sum.or(gradient),
-        };
-    }
+/// What is trained, on each device: the first has it.
+fn copies(
+    team: &Team<'_>,
+    virtual_tokens: &VirtualTokens,
+    heads: &[Option<&Head>],
+) -> Vec<OnDevice> {
+    let home = team.first().device();
+    let copy = |device| match device == home {
+        true => OnDevice {
+            virtual_tokens: virtual_tokens.clone(),
+            heads: heads.iter().map(|head| head.cloned()).collect(),
+        },
+        false => OnDevice {
+            virtual_tokens: virtual_tokens.clone().without_autodiff().to_device(&device),
+            heads: heads
+                .iter()
+                .map(|head| head.map(|head| params::on_device(head.clone(), &device)))
+                .collect(),
+        },
+    };
+    team.devices().map(copy).collect()
 }

@@ -19,7 +19,12 @@
 //! | [`snapshot`] | that state as it is stored |
 //! | [`checkpoint`] | snapshots as folders that survive kills |
 //! | `batch_loss` | the rows of a batch, what they are to predict, and their loss |
+//! | `team` | the frozen model on each device of a run, and who computes with it |
+//! | `slice_gradient` | the gradient of one slice of a batch |
+//! | `exchange` | gradients of several slices and devices, summed |
 //! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
+//! | `step_loss` | the loss of a step and the norm of its gradient, read together |
+//! | `unread` | steps whose loss is read when the next one has been given to the device |
 //! | [`trainer`] | the loop |
 //!
 //! A run is a pure function of its settings, its data and its seed: batches and dropout masks
@@ -30,6 +35,7 @@ pub mod base_sum;
 mod batch_loss;
 pub mod checkpoint;
 pub mod config;
+mod exchange;
 pub mod export;
 mod gradient;
 pub mod identity;
@@ -39,12 +45,16 @@ mod longer;
 pub mod mixing;
 pub mod observer;
 pub mod run_context;
+mod slice_gradient;
 pub mod snapshot;
 pub mod state;
+mod step_loss;
 mod task_run;
+mod team;
 pub mod trainable;
 pub mod trainer;
 pub mod training_data;
+mod unread;
 
 #[cfg(test)]
 mod test_model;

@@ -6,7 +6,10 @@ use std::{path::PathBuf, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{base_sum::BaseSum, config::TrainConfig, export::About};
-use crate::{adapter::FolderLock, data::Labels, error::Result, metrics::Metrics};
+use crate::{
+    adapter::FolderLock, contract::frozen::FrozenModel, data::Labels, error::Result,
+    metrics::Metrics,
+};
 
 /// Where a run is stored, and what its adapter says about it.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,10 @@ pub struct RunContext {
     /// The format in which the base model's matrices are kept, if it differs from that of the
     /// computation.
     pub base_weights: Option<String>,
+    /// The base model on further devices, which compute their part of each step; one may be there several times. Results,
+    /// checkpoints and how a run is resumed do not depend on them, but for rounding where a batch is divided among
+    /// devices that are no CPUs. Evaluations are made on the first device. Default none.
+    pub replicas: Vec<Arc<dyn FrozenModel>>,
     /// How many bytes of memory the run may fill with its rows' hidden states below the first layer that virtual tokens
     /// enter, which it then computes once for each row. It changes no result. Default 0.
     pub cache_frozen: u64,

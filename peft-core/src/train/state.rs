@@ -74,7 +74,7 @@ impl<M: PeftMethod> State<M> {
 
     /// Rejects parameters that are not finite; they must not be stored.
     pub(crate) fn check_finite(&self) -> Result<()> {
-        if all_finite(&self.trainable.parameters()) {
+        if all_finite(&self.trainable.parameters()?) {
             return Ok(());
         }
         Err(Error::NotFinite { step: self.counters.step, loss: f64::NAN })
@@ -86,12 +86,12 @@ impl<M: PeftMethod> State<M> {
         model: &dyn FrozenModel,
         tasks: &[Task],
         identity: Identity,
-    ) -> Snapshot {
+    ) -> Result<Snapshot> {
         let mut tensors = NamedTensors::new();
         let mut put = |prefix: &str, part: NamedTensors| {
             tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
         };
-        put(TRAINABLE, self.trainable.parameters());
+        put(TRAINABLE, self.trainable.parameters()?);
         put(OPTIMIZER, self.optimizer.state());
         if let Some(best) = &self.best {
             put(BEST_METHOD, best.method.state());
@@ -100,7 +100,7 @@ impl<M: PeftMethod> State<M> {
                 put(&best_head(index), state.unwrap_or_default());
             }
         }
-        Snapshot { counters: self.counters.clone(), identity, tensors }
+        Ok(Snapshot { counters: self.counters.clone(), identity, tensors })
     }
 
     /// Continues from what [`store`](Self::store) returned; `path` is where it is stored, for

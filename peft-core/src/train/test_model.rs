@@ -46,6 +46,8 @@ pub(super) struct TinyModel {
     query: Tensor<2>,
     key: Tensor<2>,
     value: Tensor<2>,
+    /// Whether it says that its device is one that computes while the host goes on.
+    pub(super) waits: bool,
 }
 
 impl TinyModel {
@@ -69,6 +71,7 @@ impl TinyModel {
             query: draw(H, N * D),
             key: draw(H, K * D),
             value: draw(H, K * D),
+            waits: false,
             spec: ModelSpec {
                 model_type: "tiny".into(),
                 topology,
@@ -132,6 +135,10 @@ impl FrozenModel for TinyModel {
 
     fn device(&self) -> Device {
         Device::default()
+    }
+
+    fn reads_wait(&self) -> bool {
+        self.waits
     }
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod joint;
+mod late;
+mod replicas;
 
 use std::{fs, path::Path};
 
@@ -179,7 +181,7 @@ fn accumulated_batches_equal_one_large_batch() {
             };
             let mut watch = Watch::default();
             let outcome = case.run(&config, &anywhere(), 0.3, &mut watch).unwrap();
-            (outcome.trainable.parameters(), watch.reports)
+            (outcome.trainable.parameters().unwrap(), watch.reports)
         };
         let (whole, whole_reports) = run(8, 1);
         for (batch_size, accumulation) in [(4, 2), (2, 4), (1, 8)] {
@@ -415,7 +417,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_writes_nothing_more() {
 fn the_head_learns_at_a_rate_of_its_own() {
     let case = Case::new((Task::SeqCls, Topology::EncoderOnly, Kind::Prefix));
     let case = Case { valid: Vec::new(), ..case };
-    let start = case.trainable(0.0).parameters();
+    let start = case.trainable(0.0).parameters().unwrap();
     let moved = |head_lr: Option<f64>| {
         let config = TrainConfig { head_lr, ..config(case.task, 1) };
         let outcome = case.run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
@@ -424,7 +426,7 @@ fn the_head_learns_at_a_rate_of_its_own() {
             let moved = pairs.map(|(now, then)| (now - then).abs()).fold(0.0, f64::max);
             (name, moved)
         };
-        outcome.trainable.parameters().into_iter().map(by).collect::<Vec<_>>()
+        outcome.trainable.parameters().unwrap().into_iter().map(by).collect::<Vec<_>>()
     };
     let same = moved(None);
     assert_eq!(moved(Some(0.05)), same);
@@ -475,10 +477,10 @@ fn clipping_bounds_the_step() {
         ..config(case.task, 1)
     };
     let mut watch = Watch::default();
-    let start = case.trainable(0.0).fold().parameters();
+    let start = case.trainable(0.0).fold().parameters().unwrap();
     let outcome = case.run(&config, &anywhere(), 0.0, &mut watch).unwrap();
     assert!(watch.reports[0].grad_norm.unwrap() > 1e-2);
-    let end = outcome.trainable.parameters();
+    let end = outcome.trainable.parameters().unwrap();
     let moved: f64 = start
         .iter()
         .flat_map(|(name, data)| data.iter::<f64>().zip(end[name].iter::<f64>()))

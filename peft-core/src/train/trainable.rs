@@ -2,7 +2,10 @@
 
 use burn::{module::Module, tensor::Tensor};
 
-use crate::contract::{head::Head, method::PeftMethod, params, tensors::NamedTensors};
+use crate::{
+    contract::{head::Head, method::PeftMethod, params, readback::Readback, tensors::NamedTensors},
+    error,
+};
 
 /// A method and the head that is trained with it.
 #[derive(Module, Debug)]
@@ -47,10 +50,14 @@ impl<M: PeftMethod> Trainable<M> {
         Self { method: method.fold(), head, other_heads }.valid()
     }
 
-    /// All parameters by path, unfolded, with their exact values.
-    pub(crate) fn parameters(&self) -> NamedTensors {
-        let data = |flat: params::Flat| (flat.name, flat.values.into_data());
-        params::values(self).into_iter().map(data).collect()
+    /// All parameters by path, unfolded, with their exact values, read together.
+    pub(crate) fn parameters(&self) -> error::Result<NamedTensors> {
+        let (mut names, mut together) = (Vec::new(), Readback::default());
+        for flat in params::values(self) {
+            names.push(flat.name);
+            together.add(flat.values);
+        }
+        Ok(names.into_iter().zip(together.read()?).collect())
     }
 
     /// Loads what [`parameters`](Self::parameters) returns; `Err` with the name of a parameter that

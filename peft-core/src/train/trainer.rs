@@ -1,6 +1,8 @@
 //! The training loop.
 
-use std::{cell::RefCell, ops::ControlFlow, time::Instant};
+use std::{cell::RefCell, ops::ControlFlow, sync::Arc, thread, time::Instant};
+
+use burn::tensor::Tensor;
 
 use super::{
     batch_loss::Rows,
@@ -18,8 +20,10 @@ use super::{
     snapshot::{Counters, Evaluation},
     state::State,
     task_run::{TaskRows, TaskRun},
+    team::Team,
     trainable::{Trainable, is_head},
     training_data::TrainingData,
+    unread::{Timer, Unread},
 };
 use crate::{
     adapter::FolderLock,
@@ -33,7 +37,7 @@ use crate::{
     error::{Error, Result},
     evaluate::{Assessment, frozen_states::FrozenStates, predictor::Predictor, rows::RowsRead},
     metrics::Metrics,
-    optim::{clip_global_norm, global_norm},
+    optim::{clip_to_norm, clip_to_unread_norm, global_norm},
 };
 
 /// The result of a run.
@@ -99,7 +103,7 @@ pub struct Outcome<M: PeftMethod> {
 /// # Errors
 ///
 /// [`Error::Setting`] for an invalid setting; [`Error::Mismatch`] if model, method, head and data
-/// do not fit together; [`Error::OtherRun`] if a run is resumed with other settings than more steps,
+/// do not fit together; [`Error::Replica`] if one of several devices fails; [`Error::OtherRun`] if a run is resumed with other settings than more steps,
 /// epochs or patience; [`Error::OldCheckpoint`] if the folder has checkpoints and the run is not
 /// resumed; [`Error::InUse`] if another process trains in the folder; [`Error::TooLong`] if a row
 /// does not fit; [`Error::NotFinite`] if the loss is not finite any more (what was stored before is
@@ -141,9 +145,23 @@ pub fn train_joint<M: PeftMethod>(
     run_to_the_end(trainer, trainable, observer)
 }
 
-/// Makes all steps that are left.
+/// Makes all steps that are left, on all devices.
 fn run_to_the_end<M: PeftMethod>(
-    mut trainer: Trainer<'_>,
+    trainer: Trainer<'_>,
+    trainable: Trainable<M>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<M>> {
+    thread::scope(|scope| {
+        let frozen = trainer.frozen[0].clone();
+        let team = Team::new(scope, trainer.model, &trainer.run.replicas, frozen)?;
+        steps(trainer, &team, trainable, observer)
+    })
+}
+
+/// Makes all steps that are left.
+fn steps<'a, M: PeftMethod>(
+    mut trainer: Trainer<'a>,
+    team: &Team<'a>,
     trainable: Trainable<M>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
@@ -165,11 +183,20 @@ fn run_to_the_end<M: PeftMethod>(
     }
     let mut interrupted = false;
     while !trainer.done(&state) && !interrupted {
-        let report = trainer.step(&mut state)?;
-        let stop = observer.step(&report) == Flow::Stop;
+        let mut stop = false;
+        let mut tell = |report: Option<StepReport>| {
+            stop |= report.is_some_and(|report| observer.step(&report) == Flow::Stop);
+            stop
+        };
+        let stops = tell(trainer.step(&mut state, team)?);
         let step = state.counters.step;
         let due = |every: Option<usize>| every.is_some_and(|every| step.is_multiple_of(every));
-        if trainer.has_valid() && (due(config.eval_every) || step == trainer.total) {
+        let evaluates = trainer.has_valid() && (due(config.eval_every) || step == trainer.total);
+        // No step is evaluated, stored or the last one whose loss is not known to be finite.
+        if stops || evaluates || due(config.checkpoint_every) || step == trainer.total {
+            tell(trainer.read_late()?);
+        }
+        if evaluates {
             trainer.evaluate(&mut state, observer)?;
         }
         let done = trainer.done(&state);
@@ -216,7 +243,10 @@ struct Trainer<'a> {
     checkpoints: Option<Checkpoints>,
     identity: Identity,
     /// Of the training rows and of the validation rows.
-    frozen: [FrozenStates; 2],
+    frozen: [Arc<FrozenStates>; 2],
+    /// The last step, where steps are read one step late.
+    unread: Option<Unread>,
+    timer: Timer,
 }
 
 impl<'a> Trainer<'a> {
@@ -274,7 +304,7 @@ impl<'a> Trainer<'a> {
         let data: Vec<TrainingData<'_>> = tasks.iter().map(|task| task.rows.data).collect();
         let kept =
             KeptStates::of(run.cache_frozen, model.spec(), config, (mixing, &batches), &data);
-        let frozen = [kept.train, kept.valid].map(FrozenStates::new);
+        let frozen = [kept.train, kept.valid].map(|bytes| Arc::new(FrozenStates::new(bytes)));
         Ok(Self {
             model,
             tasks,
@@ -288,6 +318,8 @@ impl<'a> Trainer<'a> {
             checkpoints,
             identity,
             frozen,
+            unread: None,
+            timer: Timer::default(),
         })
     }
 
@@ -359,8 +391,13 @@ impl<'a> Trainer<'a> {
         earlier.total_steps(self.places_per_epoch)
     }
 
-    /// Makes one update.
-    fn step<M: PeftMethod>(&mut self, state: &mut State<M>) -> Result<StepReport> {
+    /// Makes one update; returns what there is to report, of this step or, where reading waits for the device, of the one
+    /// before.
+    fn step<M: PeftMethod>(
+        &mut self,
+        state: &mut State<M>,
+        team: &Team<'a>,
+    ) -> Result<Option<StepReport>> {
         let start = Instant::now();
         let (config, step) = (self.config, state.counters.step);
         let lr = config.lr_at(step, self.total, self.places_per_epoch);
@@ -369,38 +406,58 @@ impl<'a> Trainer<'a> {
         let shares = self.shares(step);
         let batches = shares.iter().flat_map(|share| &share.batches);
         let tokens = batches.map(Rows::num_tokens).sum::<usize>();
-        let StepGradient { loss, of_tasks, labelled, gradients: mut grads } =
-            step_gradient(self.model, &self.frozen[0], &state.trainable, &shares, mode)?;
-        if !loss.is_finite() {
-            return Err(Error::NotFinite { step: step + 1, loss });
+        let StepGradient { loss, labelled, gradients: mut grads } =
+            step_gradient(team, &state.trainable, &shares, mode)?;
+        let loss = loss.with_norm(global_norm(&grads));
+        if self.model.reads_wait() {
+            if let (Some(limit), Some(norm)) = (config.clip_norm, loss.norm()) {
+                clip_to_unread_norm(&mut grads, norm, limit);
+            }
+            self.update(state, grads, lr);
+            let made = Unread { step: step + 1, loss, lr, tokens, labelled, start };
+            let before = self.unread.replace(made);
+            return before.map(|before| self.report(before)).transpose();
         }
+        let made = Unread { step: step + 1, loss, lr, tokens, labelled, start };
+        // Before the update: a loss that is not finite changes nothing.
+        let report = made.read(|task| self.name(task))?;
+        if let (Some(limit), Some(norm)) = (config.clip_norm, report.grad_norm) {
+            clip_to_norm(&mut grads, norm, limit);
+        }
+        self.update(state, grads, lr);
+        Ok(Some(self.timer.timed(report, start)))
+    }
 
-        let grad_norm = match config.clip_norm {
-            Some(limit) => clip_global_norm(&mut grads, limit),
-            None => global_norm(&grads),
-        };
+    /// What there is to report of the last step, if that was not read yet.
+    fn read_late(&mut self) -> Result<Option<StepReport>> {
+        let last = self.unread.take();
+        last.map(|last| self.report(last)).transpose()
+    }
+
+    /// Reads a step.
+    fn report(&mut self, made: Unread) -> Result<StepReport> {
+        let start = made.start;
+        let report = made.read(|task| self.name(task))?;
+        Ok(self.timer.timed(report, start))
+    }
+
+    /// The name of a task of a joint run.
+    fn name(&self, task: usize) -> Option<String> {
+        Some(self.tasks[task].rows.name?.to_string())
+    }
+
+    /// Changes what is trained, if anything had a target that counts, and counts the step.
+    fn update<M: PeftMethod>(&self, state: &mut State<M>, grads: Vec<Option<Tensor<1>>>, lr: f64) {
         if !grads.is_empty() {
             let values = params::values(&state.trainable);
             // The schedule is the same for all.
+            let config = self.config;
             let of_head = config.head_lr.map_or(1.0, |head_lr| head_lr / config.lr);
             let lr_of = |name: &str| if is_head(name) { lr * of_head } else { lr };
             let next = state.optimizer.step_each(&values, grads, lr_of);
             state.trainable = params::replace(state.trainable.clone(), next);
         }
         state.counters.step += 1;
-        Ok(StepReport {
-            step: state.counters.step,
-            loss,
-            tasks: of_tasks
-                .into_iter()
-                .filter_map(|(task, loss)| Some((self.tasks[task].rows.name?.to_string(), loss)))
-                .collect(),
-            lr,
-            tokens,
-            tokens_per_second: tokens as f64 / start.elapsed().as_secs_f64().max(1e-9),
-            labelled,
-            grad_norm: Some(grad_norm),
-        })
     }
 
     /// The batches of a step, by task.
@@ -501,7 +558,7 @@ impl<'a> Trainer<'a> {
             }
         };
         let identity = self.identity.clone().with_base_sum(about.base_sha256.as_deref());
-        let stored = state.store(self.model, &self.kinds(), identity);
+        let stored = state.store(self.model, &self.kinds(), identity)?;
         let path = checkpoints.save(&stored, &adapter)?;
         observer.saved(&path);
         Ok(())

@@ -275,6 +275,10 @@ impl FrozenModel for Bert {
         kernels::lanes(&self.device())
     }
 
+    fn reads_wait(&self) -> bool {
+        kernels::unavailable(&self.device()).is_some()
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
     }

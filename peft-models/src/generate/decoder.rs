@@ -1,7 +1,10 @@
 //! A model that reads one token per row after another.
 
 use burn::tensor::{DType, Device, Tensor};
-use peft_core::{Cache, Error, FrozenModel, PaddingSide, Result, TokenBatch, VirtualTokens};
+use peft_core::{
+    Cache, Error, FrozenModel, PaddingSide, Result, TokenBatch, VirtualTokens,
+    contract::readback::Readback,
+};
 
 use crate::kernels;
 
@@ -118,10 +121,7 @@ fn lost() -> Error {
 
 /// Scores `[B, V]` on the host, row by row.
 pub(super) fn read_scores(scores: Tensor<2>) -> Result<Vec<f32>> {
-    scores.cast(DType::F32).try_into_vec_as::<f32>().map_err(unreadable)
-}
-
-/// The error for a device whose values cannot be read.
-pub(super) fn unreadable(error: impl std::fmt::Display) -> Error {
-    Error::Mismatch(format!("cannot read the device: {error}"))
+    let mut alone = Readback::default();
+    alone.add(scores.cast(DType::F32));
+    alone.read()?.numbers()
 }

@@ -1,12 +1,15 @@
 //! One token per sequence after another: the likeliest, or one that is drawn.
 
-use burn::tensor::{Int, Tensor};
-use peft_core::{Result, contract::rng};
+use burn::tensor::Tensor;
+use peft_core::{
+    Result,
+    contract::{readback::Readback, rng},
+};
 
 use super::{
     GenerateConfig, Generated, Sampling, Watcher,
     batch::Batch,
-    decoder::{read_scores, unreadable},
+    decoder::read_scores,
     sample::draw,
     scores::{adjust, adjusts},
 };
@@ -83,16 +86,18 @@ fn choose(
     places: &[usize],
     logits: Tensor<2>,
 ) -> Result<Vec<u32>> {
-    let [rows, vocabulary] = logits.dims();
+    let vocabulary = logits.dims()[1];
     let adjusted = |sequence: &Sequence| {
         !sequence.done && adjusts(config, batch.context(sequence.row, &sequence.new))
     };
     if sampling.is_none() && !sequences.iter().any(adjusted) {
-        let largest = logits.clone().max_dim(1).reshape([rows]).into_data();
-        let best: Tensor<1, Int> = logits.argmax(1).reshape([rows]);
-        let best = best.try_into_vec_as::<i64>().map_err(unreadable)?;
-        let is_number: Vec<bool> = largest.iter::<f32>().map(|score| !score.is_nan()).collect();
-        let lost = sequences.iter().zip(places).find(|(s, place)| !s.done && !is_number[**place]);
+        let mut together = Readback::default();
+        together.add(logits.clone().max_dim(1));
+        together.add(logits.argmax(1));
+        let mut found = together.read()?;
+        let (largest, best) = (found.numbers::<f32>()?, found.numbers::<i64>()?);
+        let is_lost = |place: usize| largest[place].is_nan();
+        let lost = sequences.iter().zip(places).find(|(s, place)| !s.done && is_lost(**place));
         if let Some((sequence, _)) = lost {
             return Err(batch.no_token(sequence.row));
         }

@@ -1,5 +1,5 @@
 //! Rules about what a file may contain: no flags in libraries, no features in formulas, no matches on message
-//! texts, no definitions in a `mod.rs`.
+//! texts, no reads that are not counted, no definitions in a `mod.rs`.
 
 use super::{
     CRATES, LIBRARIES, check,
@@ -88,6 +88,23 @@ fn message_texts(tokens: &[Placed]) -> Vec<(usize, String)> {
     found
 }
 
+/// Values read from a device in another way than by `contract/readback.rs`.
+fn uncounted_reads(tokens: &[Placed]) -> Vec<(usize, String)> {
+    const READ: [&str; 6] = [
+        "into_scalar",
+        "try_into_scalar",
+        "into_data",
+        "try_into_data",
+        "to_data",
+        "into_data_async",
+    ];
+    let read = |placed: &Placed| {
+        let word = placed.word().filter(|word| READ.contains(word))?;
+        Some((placed.line, word.to_string()))
+    };
+    tokens.iter().filter_map(read).collect()
+}
+
 /// What is defined at the top level of a file.
 fn definitions(tokens: &[Placed]) -> Vec<(usize, String)> {
     const KEYWORDS: [&str; 10] = [
@@ -141,6 +158,16 @@ fn nothing_hangs_on_the_text_of_a_message() {
 }
 
 #[test]
+fn steps_batches_and_tokens_are_read_where_reads_are_counted() {
+    let concerns = |file: &str| {
+        let folders = ["train/", "evaluate/", "generate/"];
+        folders.iter().any(|folder| file.starts_with(folder)) || file == "optim/clip.rs"
+    };
+    let found = found(&["peft-core", "peft-models"], concerns, uncounted_reads);
+    check("reads that nobody counts", &found);
+}
+
+#[test]
 fn mod_files_only_declare() {
     let concerns = |file: &str| file.ends_with("mod.rs");
     check("definitions in a mod.rs", &found(&CRATES, concerns, definitions));
@@ -175,6 +202,13 @@ mod tests {
         let expected =
             ["message starts_with", "to_string contains", "setting ends_with", "message =="];
         assert_eq!(told(message_texts, source), expected);
+    }
+
+    #[test]
+    fn reads_are_told() {
+        let source = "x.into_scalar::<f64>(); // y.to_data()\n values.into_data();
+            #[cfg(test)] mod tests { x.into_data() }";
+        assert_eq!(told(uncounted_reads, source), ["into_scalar", "into_data"]);
     }
 
     #[test]

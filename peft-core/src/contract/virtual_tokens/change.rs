@@ -1,6 +1,6 @@
 //! What is done alike to each tensor of virtual tokens.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::{Content, LayerKeyValues, VirtualTokens};
 
@@ -41,6 +41,18 @@ impl VirtualTokens {
             }
         }
         self.changed(&mut Cast(dtype))
+    }
+
+    /// Returns the same virtual tokens on another device.
+    #[must_use]
+    pub fn to_device(self, device: &Device) -> Self {
+        struct Move<'a>(&'a Device);
+        impl Change for Move<'_> {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                tensor.to_device(self.0)
+            }
+        }
+        self.changed(&mut Move(device))
     }
 
     /// Returns the same virtual tokens as constants on the plain device, for evaluation.

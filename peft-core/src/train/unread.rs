@@ -1,0 +1,63 @@
+//! Steps that were made and whose loss nobody has read yet.
+//!
+//! Reading stops a GPU: it would have nothing to do until the host has given it the next step. So there a step is read when
+//! the next one has been given to the device, and where a step is evaluated or stored before that. On a CPU, which
+//! computes at once, it is read before the update.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use super::{observer::StepReport, step_loss::UnreadLoss};
+use crate::error::{Error, Result};
+
+/// A step with its loss still on the device.
+pub(super) struct Unread {
+    /// Counted from 1.
+    pub(super) step: usize,
+    pub(super) loss: UnreadLoss,
+    pub(super) lr: f64,
+    pub(super) tokens: usize,
+    pub(super) labelled: usize,
+    /// When it began.
+    pub(super) start: Instant,
+}
+
+impl Unread {
+    /// Reads what there is to report, but for the time that it took. `name` is that of a task of a joint run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] with this step; and if the device cannot be read.
+    pub(super) fn read(self, name: impl Fn(usize) -> Option<String>) -> Result<StepReport> {
+        let found = self.loss.read()?;
+        if !found.loss.is_finite() {
+            return Err(Error::NotFinite { step: self.step, loss: found.loss });
+        }
+        let named = |(task, loss)| Some((name(task)?, loss));
+        let tasks: BTreeMap<String, f64> = found.of_tasks.into_iter().filter_map(named).collect();
+        Ok(StepReport {
+            step: self.step,
+            loss: found.loss,
+            tasks,
+            lr: self.lr,
+            tokens: self.tokens,
+            tokens_per_second: 0.0,
+            labelled: self.labelled,
+            grad_norm: Some(found.norm),
+        })
+    }
+}
+
+/// The seconds that steps take, each from its beginning or, if that is later, from when the step before was read.
+#[derive(Debug, Default)]
+pub(super) struct Timer(Option<Instant>);
+
+impl Timer {
+    /// The report of a step that began at `start`, with the tokens that it read in a second.
+    pub(super) fn timed(&mut self, mut report: StepReport, start: Instant) -> StepReport {
+        let now = Instant::now();
+        let since = self.0.replace(now).map_or(start, |before| before.max(start));
+        report.tokens_per_second =
+            report.tokens as f64 / now.duration_since(since).as_secs_f64().max(1e-9);
+        report
+    }
+}
