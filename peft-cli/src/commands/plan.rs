@@ -132,7 +132,7 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
         one_batch: args.one_batch,
     };
     if device.is_measured() {
-        let backend = device::choose(Some(device::Backend::Cpu))?;
+        let backend = device::choose(Some(device::DeviceName::best(device::Backend::Cpu)))?;
         check_compute(planned.compute(), &backend)?;
         let step = planned.step(device, threads, planned.batch.rows);
         on.measured = Some(Measured::of(&step, planned.compute(), threads, &backend));
