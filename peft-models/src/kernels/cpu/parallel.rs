@@ -78,9 +78,11 @@ pub(super) fn split(total: usize, parts: usize, work: impl Fn(Range<usize>) + Sy
 
 /// Part `index` of `parts` of `0..total`. Parts that overlapped would be written to by two threads at once.
 pub(super) fn part(total: usize, parts: usize, index: usize) -> Range<usize> {
-    let wide = |number: usize| number as u128;
-    // At most `total`.
-    let start = |index: usize| (wide(total) * wide(index) / wide(parts)) as usize;
+    // At most `total`. Division of wide numbers is slow, and this is asked for each tile.
+    let start = |index: usize| match total.checked_mul(index) {
+        Some(product) => product / parts,
+        None => (total as u128 * index as u128 / parts as u128) as usize,
+    };
     assert!(index < parts, "parts of a range");
     start(index)..start(index + 1)
 }
