@@ -45,6 +45,7 @@ mod padding;
 mod paper_counts;
 mod parity;
 mod parquet;
+#[cfg(feature = "cpu")]
 mod plan;
 mod predictions;
 mod problem_types;

@@ -143,7 +143,7 @@ fn models_of_the_papers_are_planned_from_their_config_alone() {
     let text = String::from_utf8(text.stdout).unwrap();
     for said in [
         "68 976 648 192 parameters",
-        "It does not fit: the device has 80 GB. The frozen weights alone are more than that.",
+        "It does not fit: the device nominally has 80 GB. The frozen weights alone are more than that.",
         "at the peak of products",
         "devices",
         "layers, backward",
@@ -202,7 +202,6 @@ fn what_is_trained_is_what_training_counts() {
 }
 
 #[test]
-#[cfg(feature = "cpu")]
 fn this_machine_is_measured() {
     let model = root().join(tiny_model("gpt2"));
     let flags = ["--method=prompt", "--task=causal-lm", "--tokens-per-row=16", "--threads=1"];
@@ -217,6 +216,15 @@ fn this_machine_is_measured() {
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("this machine, 1 thread, measured: "), "{text}");
     assert!(text.contains("prompt, once for all rows") && text.contains("the program"), "{text}");
+    // General operations keep more.
+    let off = succeed(plan(&model, &flags).arg("--json").env("PEFT_KERNELS", "off"));
+    let off: Value = serde_json::from_slice(&off.stdout).unwrap();
+    let kept = |found: &Value| {
+        let parts = found["step"]["memory"].as_array().unwrap();
+        let kept = parts.iter().find(|own| own["part"] == "kept for the backward pass");
+        kept.unwrap()["bytes"].as_u64().unwrap()
+    };
+    assert!(kept(&off) > kept(&found), "{off}");
 }
 
 /// These flags, and those of a task, its rows and a device.
@@ -248,6 +256,10 @@ fn what_makes_no_sense_is_refused_as_in_training() {
         (of(&["--method=ptv2", "--compute=bf16"]), "--compute: not used on NVIDIA H100"),
         (of(&["--method=ptv2", "--peak-share=1.5"]), "--peak-share: found 1.5"),
         (of(&["--method=ptv2", "--classes=3"]), "--classes: not used by causal-lm"),
+        (
+            vec!["--method=ptv2", "--task=causal-lm", "--max-length=0", "--device=h100"],
+            "--max-length: found 0, expected at least 1",
+        ),
         (of(&["--method=ptv2", &mine]), "missing field `kind`"),
         (of(&[]), "--method is required"),
         (
@@ -273,6 +285,19 @@ fn what_makes_no_sense_is_refused_as_in_training() {
         assert!(said.contains(says), "{flags:?}: {said}");
         assert_eq!(code, Some(expected), "{flags:?}: {said}");
     }
+    // Each row has the prompt, and scores with it: more numbers than fit in an integer.
+    let t5 = config_alone(dir.path(), "t5", &t5_xxl());
+    let flags = [
+        "--method=prompt",
+        "--num-virtual-tokens=350000",
+        "--task=seq2seq-lm",
+        "--batch-size=1000000",
+        "--tokens-per-row=9",
+        "--target-tokens-per-row=9",
+        "--device=h100",
+    ];
+    let (code, said) = refused(&t5, &flags);
+    assert!(code == Some(1) && said.contains("and 350000 virtual tokens a step would"), "{said}");
     let (code, said) = refused(&dir.path().join("nothing"), &of(&["--method=ptv2"]));
     assert!(code == Some(1) && said.contains("config.json"), "{said}");
 }

@@ -93,20 +93,28 @@ pub struct OnDevices {
 }
 
 impl On<'_> {
-    /// What it does in a second.
-    fn machine(&self) -> Result<Machine> {
+    /// What it does in a second with a model.
+    fn machine(&self, planned: &Planned) -> Result<Machine> {
         let number = self.dtype.bytes() as f64;
+        // Products in 16 bits read copies of the matrices in that type, others what is kept, as all weights are on average.
+        let weight = match self.products {
+            NumberType::F32 => {
+                let parameters = planned.outline.parameters.total().max(1);
+                planned.weights(self.device, self.dtype) as f64 / parameters as f64
+            }
+            other => other.bytes() as f64,
+        };
         if let Some(measured) = self.measured {
             let Measured { operations, bytes, .. } = measured;
             let operations = operations * self.share;
-            return Ok(Machine { operations, bytes, weight: number, number });
+            return Ok(Machine { operations, bytes, weight, number });
         }
         let peak = self.device.tflops.of(self.products);
         match (peak, self.device.gb_per_s) {
             (Some(peak), Some(bytes)) => Ok(Machine {
                 operations: 1e12 * peak * self.share,
                 bytes: 1e9 * bytes,
-                weight: number,
+                weight,
                 number,
             }),
             _ => {
@@ -127,7 +135,7 @@ impl On<'_> {
     ///
     /// [`Error::Setting`] if the device has no peak for this type.
     pub fn one_device(&self, planned: &Planned, rows: u64) -> Result<OneDevice> {
-        let machine = self.machine()?;
+        let machine = self.machine(planned)?;
         let step = planned.step(self.device, self.threads, rows);
         let parts = parts_of(&step).into_iter().map(|(part, work)| TimedPart {
             part,

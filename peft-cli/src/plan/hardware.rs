@@ -108,7 +108,7 @@ pub struct Device {
     pub tflops: Peaks,
     /// Its memory's bandwidth, in 10⁹ bytes a second.
     pub gb_per_s: Option<f64>,
-    /// Its memory, in 10⁹ bytes.
+    /// Its memory, in 10⁹ bytes: nominal, as it is sold. Cards report other numbers.
     pub memory_gb: Option<f64>,
     /// What part of the peak products reach.
     pub share: Option<f64>,
@@ -116,7 +116,7 @@ pub struct Device {
     pub per_node: usize,
     /// The link between devices of a node.
     pub link: String,
-    /// That between nodes.
+    /// That between nodes, of each device.
     pub network: String,
     /// Where these figures come from.
     pub source: String,

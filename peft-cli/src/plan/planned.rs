@@ -12,7 +12,7 @@ use peft_core::{
 use peft_models::{
     Compute, LmHead, ModelConfig, Outline, WeightFormat,
     cost::{Batch, Executor, Method, Placing, Step, StepSize, TrainedHead, weight_bytes},
-    outline_of,
+    kernels, outline_of,
 };
 
 use super::{
@@ -21,8 +21,8 @@ use super::{
     weightless::Weightless,
 };
 use crate::{
-    device,
-    error::CliResult,
+    device::{Backend, DeviceName, open::open},
+    error::{CliError, CliResult},
     flags::{field_flags::as_flag, method_name::MethodName},
     locate,
     model_dir::ModelDir,
@@ -89,7 +89,13 @@ impl Planned {
             let message = format!("found {task}, but this {name} model has no language-model head");
             return Err(Error::setting("--task", message).into());
         }
-        let model = Weightless { outline, device: device::choose(None)? };
+        // No other device is opened to plan for one that this machine need not have.
+        let Ok(cpu) = open(DeviceName::best(Backend::Cpu)) else {
+            return Err(CliError::Usage(
+                "plan needs the CPU, which this program was built without: build it with the feature `cpu`, too".to_string(),
+            ));
+        };
+        let model = Weightless { outline, device: cpu.device };
         let dir = ModelDir::from(path);
         let builder = MethodBuilder {
             settings: &settings,
@@ -109,7 +115,7 @@ impl Planned {
         });
         let outline = model.outline;
         check_length(&outline, &method, positions, batch)?;
-        check_step(&outline, batch, read.path())?;
+        check_step(&outline, &method, batch, read.path())?;
         let gguf = is_gguf(read.path()).then(|| gguf_bytes(read.path())).transpose()?;
         Ok(Self { name, task, outline, gguf, method, head, batch, config, settings })
     }
@@ -117,8 +123,8 @@ impl Planned {
     /// What computes the step on a device.
     fn executor(&self, device: &Device, threads: usize) -> Executor {
         match device.kind {
-            Kind::Cpu => Executor::Kernels { threads },
-            Kind::Gpu => Executor::General,
+            Kind::Cpu if kernels::enabled() => Executor::Kernels { threads },
+            Kind::Cpu | Kind::Gpu => Executor::General,
         }
     }
 
@@ -158,11 +164,12 @@ impl Planned {
             Placing::Prompt if spec.is_causal() => {
                 p * spec.sites.iter().map(|site| site.prefix_width()).sum::<usize>()
             }
-            Placing::KeyValues(_) if self.method.network > 0 => {
-                p * self.method.width(&self.outline)
-            }
+            _ if self.method.network > 0 => p * self.method.width(&self.outline),
             _ => 0,
         };
+        // Virtual tokens that nothing makes are trained themselves.
+        let of_tokens = if made == 0 { self.method.trained } else { 0 };
+        let of_head = self.head.map_or(0, |head| self.of_head(head));
         let first = self.method.first_layer(&self.outline);
         StepSize {
             outline: &self.outline,
@@ -171,9 +178,11 @@ impl Planned {
             batch: self.rows(rows),
             evaluated: Batch::default(),
             prompt: if is_prompt { p } else { 0 },
+            virtual_tokens: p,
             // Of an encoder-decoder's layers, only the encoder's may be frozen.
             first_layer: if spec.is_encoder_decoder() { first.map(|_| 0) } else { first },
             trained: self.trained(),
+            in_slices: of_head + of_tokens,
             moments: self.config.optimizer.moments(),
             made,
             recompute: self.settings.recompute.unwrap_or_default(),
@@ -197,7 +206,8 @@ impl Planned {
         head.matrices(h) + biases + if head.hidden { h } else { 0 }
     }
 
-    /// Numbers whose gradients devices exchange: of the virtual tokens, whatever makes them, and of the head.
+    /// Numbers whose gradients replicas add up that each have a batch of their own: of the virtual tokens, whatever makes
+    /// them, and of the head. `peft train --devices` does otherwise (docs/DEVICES.md).
     pub fn exchanged(&self) -> usize {
         let virtual_tokens = self.method.virtual_tokens * self.method.width(&self.outline);
         virtual_tokens + self.head.map_or(0, |head| self.of_head(head))
@@ -211,6 +221,12 @@ impl Planned {
             (Kind::Cpu, _) => weight_bytes(&self.outline.parameters, format),
             (Kind::Gpu, _) => dtype.bytes() * self.outline.parameters.total() as u64,
         }
+    }
+
+    /// Whether those bytes are counted: of a GGUF file it is its size, which has metadata, too, and what is not kept.
+    pub fn weights_are_exact(&self, device: &Device) -> bool {
+        let format = self.settings.base_weights.unwrap_or_default();
+        device.kind == Kind::Gpu || self.gguf.is_none() || format != WeightFormat::Auto
     }
 
     /// How the frozen weights are kept on a device.
@@ -314,10 +330,12 @@ fn key_values(
         match hidden {
             // The small matrix, and two layers with their biases.
             Some(hidden) => {
-                network += hidden * (h + site.width());
-                trained += p * h + hidden * (h + site.width()) + hidden + site.width();
+                let matrices = hidden.saturating_mul(h + site.width());
+                network = matrices.saturating_add(network);
+                let others = p.saturating_mul(h).saturating_add(hidden + site.width());
+                trained = matrices.saturating_add(others).saturating_add(trained);
             }
-            None => trained += p * site.width(),
+            None => trained = p.saturating_mul(site.width()).saturating_add(trained),
         }
     }
     let places: Vec<(Site, Vec<usize>)> =
@@ -371,22 +389,26 @@ fn check_sizes(outline: &Outline, path: &Path) -> Result<()> {
 }
 
 /// Refuses a step with more numbers than are counted.
-fn check_step(outline: &Outline, batch: Batch, path: &Path) -> Result<()> {
+fn check_step(outline: &Outline, method: &Method, batch: Batch, path: &Path) -> Result<()> {
     let spec = &outline.spec;
     let layers: f64 = spec.sites.iter().map(|site| site.num_layers as f64).sum();
     let heads = |site: &SiteSpec| (site.num_heads * site.head_dim) as f64;
     let widest = spec.sites.iter().map(heads).fold(outline.widest() as f64, f64::max);
     let most_heads = spec.sites.iter().map(|site| site.num_heads).max().unwrap_or(1) as f64;
-    let tokens = (batch.tokens + batch.decoder_tokens + 1) as f64;
+    let p = method.virtual_tokens as f64;
+    // Those of a prompt are in each row of an encoder, and all are keys of each position.
+    let tokens = (batch.tokens + batch.decoder_tokens + 1) as f64 + p;
     // General operations keep the scores of all pairs, too.
     let width = spec.hidden_size as f64 + 4.0 * widest + 2.0 * most_heads * tokens;
     let most = (batch.rows as f64 * tokens * width * layers)
-        .max(batch.targets as f64 * spec.vocab_size as f64);
+        .max(batch.targets as f64 * spec.vocab_size as f64)
+        // A slice, of which there are no more than rows, has gradients of what is trained.
+        .max(batch.rows as f64 * method.trained as f64);
     match most > MOST_NUMBERS {
         true => {
             let message = format!(
-                "with such rows a step would have {most:.0e} numbers, more than this version counts: give fewer or shorter \
-                 ones"
+                "with such rows and {p} virtual tokens a step would have {most:.0e} numbers, more than this version counts: \
+                 give fewer or shorter rows, or fewer virtual tokens"
             );
             Err(Error::file(path, message))
         }

@@ -5,6 +5,7 @@ use peft_core::{Error, ProblemType, Result, Task};
 use peft_models::cost::Batch;
 
 use crate::{
+    encoding::parse_labels,
     flags::{choices::at_least_one, help::FlagHelp},
     settings::{Settings, resolve::LARGEST},
 };
@@ -56,9 +57,20 @@ impl RowArgs {
             }
             (_, _) => 0,
         };
-        for (flag, found) in
-            [("--tokens-per-row", tokens), ("--target-tokens-per-row", decoder_tokens)]
-        {
+        // Only settings can be 0: flags begin at 1, and other tasks have no target.
+        for (flag, setting, found, least) in [
+            ("--tokens-per-row", "--max-length", tokens, 1),
+            (
+                "--target-tokens-per-row",
+                "--max-target-length",
+                decoder_tokens,
+                usize::from(task == Task::Seq2SeqLm),
+            ),
+        ] {
+            if found < least {
+                let message = format!("found {found}, expected at least {least}, or {flag}");
+                return Err(Error::setting(setting, message));
+            }
             if found > LARGEST {
                 let message = format!("found {found}, expected at most {LARGEST}");
                 return Err(Error::setting(flag, message));
@@ -114,9 +126,16 @@ impl RowArgs {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a task that has no classes to choose.
+    /// [`Error::Setting`] for a task that has no classes to choose, or names of classes that are none.
     pub fn classes(&self, settings: &Settings, task: Task) -> Result<Option<usize>> {
-        let named = settings.labels.as_ref().map(|names| names.split(',').count());
+        let named =
+            settings.labels.as_deref().map(parse_labels).transpose().map_err(
+                |error| match error {
+                    Error::Setting { message, .. } => Error::setting("--labels", message),
+                    other => other,
+                },
+            )?;
+        let named = named.map(|labels| labels.len());
         let usual = if settings.problem_type == Some(ProblemType::Regression) { 1 } else { 2 };
         match task {
             _ if self.classes.is_some_and(|classes| classes > LARGEST) => {
@@ -164,7 +183,10 @@ mod tests {
         let budget = of("batch_tokens = 400\nmax_target_length = 36");
         let found = batch(rows, &budget, Task::Seq2SeqLm).unwrap();
         assert_eq!(found, Batch { rows: 4, tokens: 64, decoder_tokens: 36, targets: 144 });
-        assert_eq!(rows.classes(&of("labels = \"a,b,c\""), Task::SeqCls).unwrap(), Some(3));
+        for (labels, count) in [("a,b,c", 3), ("[\"a, b\", \"c\"]", 2)] {
+            let named = Settings { labels: Some(labels.into()), ..Settings::default() };
+            assert_eq!(rows.classes(&named, Task::SeqCls).unwrap(), Some(count));
+        }
     }
 
     #[test]
@@ -193,6 +215,23 @@ mod tests {
             let error = batch(args, &settings, task).unwrap_err();
             assert!(error.starts_with(says), "{error}");
         }
+        let of = |text: &str| toml::from_str::<Settings>(text).unwrap();
+        for (text, task, says) in [
+            ("max_length = 0\nbatch_tokens = 100", Task::SeqCls, "--max-length: found 0"),
+            ("max_length = 0", Task::CausalLm, "--max-length: found 0"),
+            (
+                "max_length = 9\nmax_target_length = 0",
+                Task::Seq2SeqLm,
+                "--max-target-length: found 0",
+            ),
+        ] {
+            let error = batch(NONE, &of(text), task).unwrap_err();
+            assert!(error.starts_with(says), "{error}");
+        }
+        let twice = Settings { labels: Some("a,a".into()), ..Settings::default() };
+        assert!(
+            rows.classes(&twice, Task::SeqCls).unwrap_err().to_string().starts_with("--labels: ")
+        );
         let classes = RowArgs { classes: Some(3), ..rows }.classes(&settings, Task::CausalLm);
         assert!(classes.unwrap_err().to_string().starts_with("--classes: not used by causal-lm"));
     }

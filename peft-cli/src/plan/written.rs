@@ -125,7 +125,8 @@ impl<'a> Plan<'a> {
     fn memory(&self) -> String {
         let row =
             |name: &str, size: u64, how: &str| vec![name.to_string(), bytes(size), how.into()];
-        let mut rows = vec![row("frozen weights", self.one.weights, EXACT)];
+        let how = if self.weights_are_exact() { EXACT } else { ESTIMATE };
+        let mut rows = vec![row("frozen weights", self.one.weights, how)];
         for (name, size) in self.one.memory.parts() {
             let how = if EXACT_MEMORY.contains(&name) { EXACT } else { ESTIMATE };
             rows.push(row(name, size, how));
@@ -135,6 +136,10 @@ impl<'a> Plan<'a> {
         }
         rows.push(row("together", self.one.total, ESTIMATE));
         table(&["memory of a device", "bytes", ""], &rows)
+    }
+
+    fn weights_are_exact(&self) -> bool {
+        self.planned.weights_are_exact(self.on.device)
     }
 
     /// Operations and seconds of a step on one device, part by part.
@@ -191,12 +196,17 @@ impl<'a> Plan<'a> {
                     "A smaller --batch-size or --batch-tokens takes less, on a CPU also --recompute."
                 }
             };
-            said.push(format!("It does not fit: the device has {}. {way_on}", bytes(limit)));
+            let has = match self.on.device.memory_gb {
+                // Cards report a little more than that, or less.
+                Some(_) => format!("the device nominally has {}", bytes(limit)),
+                None => format!("the device has {}", bytes(limit)),
+            };
+            said.push(format!("It does not fit: {has}. {way_on}"));
         }
         if self.on.measured.is_none() && self.on.share >= 1.0 {
             said.push(
-                "Seconds are the least there can be, at the peak of products: nobody measured what part of it this device \
-                 reaches here. --peak-share says what to expect."
+                "Seconds are at the peak of products, without TF32 and without overlap of computing and exchange: nobody \
+                 measured what part of it this device reaches here. --peak-share says what to expect."
                     .into(),
             );
         }
@@ -207,6 +217,11 @@ impl<'a> Plan<'a> {
             if self.on.dtype.bytes() == 2 {
                 said.push(format!("{} halves the frozen weights and what is computed; what is trained stays in f32.", self.on.dtype));
             }
+        }
+        let format = self.planned.settings.base_weights.unwrap_or_default();
+        let is_narrow = format.is_rounded() || !self.weights_are_exact();
+        if self.on.measured.is_some() && is_narrow && !self.planned.compute().is_rounded() {
+            said.push("Products were measured with matrices in f32: upcasting those of fewer bits takes time that is not counted.".into());
         }
         if self.planned.config.packing {
             said.push(
@@ -223,7 +238,8 @@ impl<'a> Plan<'a> {
                 self.on.device.per_node, self.on.device.link, self.on.device.network
             );
             said.push(format!(
-                "Devices exchange the gradients of {} numbers, exact; {links}.",
+                "Counted are replicas that each compute alone and all-reduce the gradients of {} numbers; `peft train \
+                 --devices` does otherwise (docs/DEVICES.md). Assumed: {links}.",
                 grouped(self.planned.exchanged())
             ));
         }
@@ -247,7 +263,7 @@ impl<'a> Plan<'a> {
             })
             .collect();
         let mut memory = vec![json!({
-            "part": "frozen weights", "bytes": self.one.weights, "exact": true,
+            "part": "frozen weights", "bytes": self.one.weights, "exact": self.weights_are_exact(),
         })];
         memory.extend(self.one.memory.parts().into_iter().map(
             |(name, size)| json!({"part": name, "bytes": size, "exact": EXACT_MEMORY.contains(&name)}),
@@ -295,7 +311,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Parts of the memory that are counted, not estimated.
-const EXACT_MEMORY: [&str; 4] = ["trained parameters", "gradients", "optimizer", "keys and values"];
+const EXACT_MEMORY: [&str; 2] = ["trained parameters", "optimizer"];
 
 /// A part in words.
 fn described(part: Part, planned: &Planned) -> String {

@@ -41,13 +41,17 @@ pub(super) struct Run<'a> {
     pub recompute: bool,
     /// The virtual tokens that pass through the layers with the rows, or before them: those of a prompt.
     pub prompt: usize,
+    /// P, wherever they enter.
+    pub virtual_tokens: usize,
     /// The first layer that something trained reaches; `None` if there is none, as for a head alone.
     pub first_layer: Option<usize>,
     /// Bytes of the hidden states that enter that layer, as far as they are kept.
     pub kept_states: u64,
     /// The parameters that are trained.
     pub trained: usize,
-    /// Numbers of the keys and values that are made of them, by an MLP or by a decoder's prompt.
+    /// Those whose gradients each slice of a batch has: of a head, and of virtual tokens that nothing makes.
+    pub in_slices: usize,
+    /// Numbers of the virtual tokens that are made of them, by an MLP or LSTM, or as a decoder's prompt.
     pub made: usize,
     /// The number of packed rows and the tokens of the longest, if rows are packed.
     pub packed: Option<(usize, usize)>,
@@ -125,8 +129,10 @@ impl Run<'_> {
             batch: self.training_batch(),
             evaluated: self.batch(self.valid),
             prompt: self.prompt,
+            virtual_tokens: self.virtual_tokens,
             first_layer: self.first_layer,
             trained: self.trained,
+            in_slices: self.in_slices,
             moments: self.config.optimizer.moments(),
             made: self.made,
             recompute: self.recompute,
@@ -228,9 +234,11 @@ mod tests {
             after_loading: AfterLoading::default(),
             recompute: false,
             prompt: 5,
+            virtual_tokens: 5,
             first_layer: Some(0),
             kept_states: 0,
             trained: 7,
+            in_slices: 7,
             made: 0,
             packed: None,
             train,

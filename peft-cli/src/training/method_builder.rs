@@ -69,7 +69,8 @@ impl Trained {
         self.virtual_tokens.saturating_add(self.of_mlp)
     }
 
-    /// Numbers of the keys and values that are made of them once a step: by an MLP, or by a prompt on a decoder.
+    /// Numbers of the virtual tokens that are made of them once a step: by an MLP or an encoder, or keys and values by a
+    /// prompt on a decoder.
     pub(super) fn made(
         self,
         settings: &Settings,
@@ -81,9 +82,15 @@ impl Trained {
             MethodName::Prompt if spec.is_causal() => {
                 spec.sites.iter().map(SiteSpec::prefix_width).sum::<usize>().saturating_mul(p)
             }
+            MethodName::Prompt if self.of_mlp > 0 => self.virtual_tokens,
             _ if settings.has_projection(method) => self.virtual_tokens,
             _ => 0,
         }
+    }
+
+    /// Those whose gradients each slice of a batch has: of virtual tokens that nothing makes.
+    pub(super) fn in_slices(self, made: usize) -> usize {
+        if made == 0 { self.virtual_tokens } else { 0 }
     }
 }
 

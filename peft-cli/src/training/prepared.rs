@@ -314,6 +314,7 @@ impl PreparedRun {
         // Of an encoder-decoder's layers, only the encoder's may be frozen.
         let first = if spec.is_encoder_decoder() { 0 } else { frozen.first_layer };
         let numbers = Trained::of(settings, spec, self.method, p);
+        let made = numbers.made(settings, spec, self.method, p);
         let run = Run {
             base: &self.base,
             config: &self.config,
@@ -322,10 +323,12 @@ impl PreparedRun {
             after_loading: self.after_loading,
             recompute: settings.recompute.unwrap_or_default(),
             prompt: if self.method == MethodName::Prompt { p } else { 0 },
+            virtual_tokens: p,
             first_layer: (self.method != MethodName::Head).then_some(first),
             kept_states: frozen.kept,
             trained: heads + numbers.total(),
-            made: numbers.made(settings, spec, self.method, p),
+            in_slices: heads + numbers.in_slices(made),
+            made,
             packed: self.epoch.packed,
             train: &self.train.examples,
             valid: &self.valid.examples,

@@ -2,8 +2,8 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | parameters, gradients, moments, copies | of what is trained: itself, its gradients (each slice of a batch has its own), what the optimizer remembers, the best step and a copy meanwhile |
-//! | keys and values | of virtual tokens that a prompt or an MLP makes, and their gradients in each slice |
+//! | parameters, gradients, moments, copies | of what is trained: itself, its gradient, that of a head and of virtual tokens that nothing makes in each further slice of a batch, what the optimizer remembers, the best step and a copy meanwhile |
+//! | made virtual tokens | those that an MLP or LSTM makes, or keys and values of a decoder's prompt, and their gradients in each slice |
 //! | kept | what a step keeps for its gradients: `kept` numbers for each layer and token of the batch; with `recompute` the hidden states of each layer, and `kept` of one |
 //! | computed | the feed-forward layer of one layer with its gradients, or the logits that are computed at once |
 //! | evaluated | by how much the logits of an evaluation, three times, are more than all that |
@@ -55,11 +55,15 @@ pub struct StepSize<'a> {
     pub prompt: usize,
     /// The first layer that something trained reaches; `None` if there is none, as for a head alone.
     pub first_layer: Option<usize>,
+    /// P, wherever virtual tokens enter: positions have scores with them.
+    pub virtual_tokens: usize,
     /// The parameters that are trained.
     pub trained: usize,
+    /// Those of them that each slice of a batch has gradients of: of a head, and of virtual tokens that nothing makes.
+    pub in_slices: usize,
     /// Numbers that the optimizer remembers for each of them.
     pub moments: usize,
-    /// Numbers of the keys and values of virtual tokens that are made once a step: by an MLP, or of a decoder's prompt.
+    /// Numbers of the virtual tokens that are made once a step: by an MLP or LSTM, or keys and values of a decoder's prompt.
     pub made: usize,
     /// Whether layers are computed again in the backward pass.
     pub recompute: bool,
@@ -78,14 +82,14 @@ pub struct StepSize<'a> {
 pub struct StepMemory {
     /// What is trained.
     pub parameters: u64,
-    /// Its gradients.
+    /// Its gradients, as far as each slice has them.
     pub gradients: u64,
     /// What the optimizer remembers.
     pub moments: u64,
     /// The best step, and a copy meanwhile.
     pub copies: u64,
-    /// Keys and values that are made of what is trained, with their gradients.
-    pub key_values: u64,
+    /// Virtual tokens that are made of what is trained, with their gradients.
+    pub made: u64,
     /// What is kept for the backward pass.
     pub kept: u64,
     /// Logits with their hidden states, if they are more than what else is computed.
@@ -110,7 +114,7 @@ impl StepMemory {
             ("gradients", self.gradients),
             ("optimizer", self.moments),
             ("best step and a copy", self.copies),
-            ("keys and values", self.key_values),
+            ("made virtual tokens", self.made),
             ("kept for the backward pass", self.kept),
             ("logits", self.logits),
             ("computed meanwhile", self.computed),
@@ -133,7 +137,8 @@ impl StepSize<'_> {
     pub fn memory(&self) -> StepMemory {
         let (train, evaluated) = (self.batch, self.evaluated);
         let vocabulary = self.vocabulary();
-        // Some slices of a batch are computed at a time, each with logits of its own, and each leaves gradients of the virtual tokens.
+        // Some slices of a batch are computed at a time, each with logits of its own, and each leaves gradients of the virtual
+        // tokens and the head. What makes the virtual tokens runs backward once, for their sum.
         let slices = self.slices(train);
         let workers = self.executor.workers().min(slices);
         let of_slices = |numbers: u64| numbers * workers / slices;
@@ -154,10 +159,10 @@ impl StepSize<'_> {
         let trained = F32 * self.trained as u64;
         StepMemory {
             parameters: trained,
-            gradients: trained * slices,
+            gradients: trained + F32 * self.in_slices as u64 * (slices - 1),
             moments: trained * self.moments as u64,
             copies: trained * COPIES,
-            key_values: bytes(self.made as u64) * (1 + slices),
+            made: bytes(self.made as u64) * (1 + slices),
             kept: bytes(kept),
             logits: bytes(logits),
             computed: bytes(computed),
@@ -250,7 +255,8 @@ impl StepSize<'_> {
         let encoded = batch.rows * (batch.tokens + prompt);
         let causal = batch.rows * batch.tokens + prompt;
         let decoded = batch.rows * batch.decoder_tokens;
-        let [tokens, decoder_tokens] = [batch.tokens, batch.decoder_tokens].map(|own| own + prompt);
+        let p = self.virtual_tokens as u64;
+        let [tokens, decoder_tokens] = [batch.tokens, batch.decoder_tokens].map(|own| own + p);
         spec.sites.iter().filter_map(move |site| match (site.site, spec.topology) {
             (Site::EncoderSelf, _) => {
                 Some(Stack { site, positions: encoded, cross: 0, keys: tokens })
@@ -342,8 +348,10 @@ mod tests {
             batch,
             evaluated: Batch::default(),
             prompt: 5,
+            virtual_tokens: 5,
             first_layer: Some(0),
             trained: 7,
+            in_slices: 7,
             moments: 2,
             made: 0,
             recompute: false,
@@ -372,6 +380,10 @@ mod tests {
         assert!(less.memory().total() < total && total > F32 * 3 * of_layer);
         let general = StepSize { executor: Executor::General, ..own };
         assert!(general.memory().kept > own.memory().kept);
+        // Those of keys and values, too, are keys that general operations keep scores with.
+        let placed = StepSize { prompt: 0, ..general };
+        let without = StepSize { virtual_tokens: 0, ..placed };
+        assert_eq!(placed.kept(batch) - without.kept(batch), 3 * (2 * 9) * 2 * 2 * 5);
         let half = StepSize { number: 2, ..general };
         assert_eq!(2 * half.memory().kept, general.memory().kept);
     }
@@ -396,7 +408,8 @@ mod tests {
         let gpt2 = outline_of(&gpt2).unwrap();
         let batch = Batch { rows: 8, tokens: 64, decoder_tokens: 0, targets: 504 };
         let trained = 16 * 12 * 2 * 768;
-        let own = StepSize { prompt: 0, trained, ..step(&gpt2, batch) };
+        let in_slices = trained;
+        let own = StepSize { prompt: 0, trained, in_slices, ..step(&gpt2, batch) };
         let memory = own.memory();
         // 512 positions are two slices.
         assert_eq!(memory.gradients, 2 * memory.parameters);
@@ -406,6 +419,11 @@ mod tests {
         assert_eq!(memory.logits, F32 * (2 * 84 * 50257 + 2 * 504 * 768));
         let sum: u64 = memory.parts().iter().map(|(_, bytes)| bytes).sum();
         assert_eq!(memory.total(), sum);
+        // An MLP has one gradient; the virtual tokens that it makes, and a head of 9 numbers, have one in each slice.
+        let network = trained + 1000;
+        let made = StepSize { trained: network + 9, in_slices: 9, made: trained, ..own }.memory();
+        assert_eq!(made.gradients, F32 * (network + 9 + 9) as u64);
+        assert_eq!(made.made, 3 * memory.parameters);
         // Half of it at a time on one thread.
         let one = StepSize { executor: Executor::Kernels { threads: 1 }, ..own };
         assert_eq!(2 * one.memory().kept, memory.kept);

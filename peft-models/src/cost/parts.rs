@@ -127,6 +127,7 @@ fn passes(step: &Step<'_>) -> (Vec<Tally>, Option<Tally>) {
         past: Past::None,
         read: None,
         tracked: false,
+        output_read: true,
         recompute: step.recompute,
         kernels,
     };
@@ -159,9 +160,13 @@ fn passes(step: &Step<'_>) -> (Vec<Tally>, Option<Tally>) {
                 let queries = batch.tokens as usize;
                 let past = if is_prompt { Past::All(p) } else { past(Site::DecoderSelf) };
                 if is_prompt {
-                    // Run once, and not computed again.
+                    // Run once, and not computed again. A head reads rows alone; the token that follows the prompt is
+                    // predicted from what leaves its last layer.
                     let recompute = false;
-                    let whole = StackPass { rows: 1, queries: p, recompute, ..decoder };
+                    let output_read =
+                        step.head.is_none() && batch.targets >= batch.rows * batch.tokens;
+                    let whole =
+                        StackPass { rows: 1, queries: p, output_read, recompute, ..decoder };
                     prompt = Some(StackPass { tracked: true, ..whole }.tally());
                 }
                 StackPass { queries, past, ..decoder }.tally()
@@ -316,6 +321,15 @@ mod tests {
         let of_layers = 2.0 * 2.0 * 20.0 * (144 * 768 * 768) as f64 / 1e9;
         assert!(short > of_layers && short < 1.05 * of_layers, "{short}");
         assert!(long > 5.0 * short && long < 5.5 * short, "{long}");
+        // Without a loss of the first token, or with a head: of the last layer keys and values alone have gradients,
+        // through the 3 H² of queries, keys and values.
+        let method = prompt(&gpt2, 20);
+        let whole = billions(&step(&gpt2, &method, 512), Part::Prompt);
+        let head = Some(TrainedHead { classes: 2, hidden: false, reads_rows: true });
+        let of_layer = 2.0 * 20.0 * (9 * 768 * 768) as f64 + 2.0 * 768.0 * (5 * 20 * 20) as f64;
+        for own in [step(&gpt2, &method, 504), Step { head, ..step(&gpt2, &method, 8) }] {
+            assert_near(whole - billions(&own, Part::Prompt), of_layer / 1e9, 1e-9);
+        }
         let minilm = minilm();
         let of = |p| {
             let method = prompt(&minilm, p);
@@ -386,6 +400,12 @@ mod tests {
             2.0 * decoded * (2.0 * (6.0 * h2 + 3.0 * hf) - 3.0 * h2) / 1e9,
             1e-12,
         );
+        // Keys and values of that encoder have no gradient. Of general operations: forward 2 products each, backward of
+        // the first layer's own attention 3, of the second's 4, of the two attentions to the encoder 2.
+        let own = Step { batch, executor: Executor::General, ..step(&t5, &prefix, 10) };
+        let attention =
+            2.0 * (2 * 64) as f64 * (5 * (8 * (2 + 3 + 2 + 4) + 10 * 2 * (2 + 2))) as f64;
+        assert_near(billions(&own, Part::Attention), attention / 1e9, 1e-12);
     }
 
     #[test]

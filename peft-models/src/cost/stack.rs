@@ -59,6 +59,8 @@ pub(super) struct StackPass<'a> {
     pub read: Option<Read<'a>>,
     /// Whether what enters the first layer depends on something trained.
     pub tracked: bool,
+    /// Whether what leaves the last layer is read; otherwise only its keys and values are, and have gradients.
+    pub output_read: bool,
     pub recompute: bool,
     /// Whether the kernels compute it.
     pub kernels: bool,
@@ -102,9 +104,10 @@ impl StackPass<'_> {
                 + h * self.site.kv_width() as f64;
             let output = h * (self.site.num_heads * self.site.head_dim) as f64;
             cost.linear(positions, joined, x);
+            let of_key_values = cost.backward;
             let past = self.past.of(layer);
             let own = self.own_scores(self.outline.window(layer));
-            cost.attention(self.site, self.rows as f64, [own, self.pairs(past)], x);
+            cost.attention(self.site, self.rows as f64, [own, self.pairs(past)], [x, x]);
             x |= past > 0;
             cost.linear(positions, output, x);
             if let Some(read) = &self.read {
@@ -113,11 +116,15 @@ impl StackPass<'_> {
                 cost.linear(of_encoder, h * read.site.kv_width() as f64, read.tracked);
                 let past = read.past.of(layer);
                 let pairs = [self.pairs(read.encoded), self.pairs(past)];
-                cost.attention(read.site, self.rows as f64, pairs, x || read.tracked);
+                cost.attention(read.site, self.rows as f64, pairs, [x, read.tracked]);
                 x |= read.tracked || past > 0;
                 cost.linear(positions, output, x);
             }
             cost.linear(positions, forward_matrices, x);
+            if !self.output_read && layer + 1 == self.site.num_layers {
+                cost.backward = of_key_values;
+                cost.attention_backward = Work::default();
+            }
             let moved = PASSES_FORWARD * positions * self.made();
             tally.tracked = x;
             if !x {
@@ -189,22 +196,26 @@ impl Layer {
         }
     }
 
-    /// The attention of `rows` rows, with so many pairs of a query and a key of a row's own and of virtual tokens. `own`:
-    /// whether its own queries, keys and values depend on something trained; virtual ones always do.
-    fn attention(&mut self, site: &SiteSpec, rows: f64, [own, past]: [f64; 2], tracked: bool) {
+    /// The attention of `rows` rows, with so many pairs of a query and a key of a row's own and of virtual tokens.
+    /// `tracked`: whether its queries, and its own keys and values, depend on something trained; virtual ones always do.
+    fn attention(&mut self, site: &SiteSpec, rows: f64, [own, past]: [f64; 2], tracked: [bool; 2]) {
         let unit = 2.0 * rows * (site.num_heads * site.head_dim) as f64;
         let all = own + past;
         // Scores, and their sum over values.
         self.attention_forward += Work::operations(unit * 2.0 * all);
-        let backward = match (self.kernels, tracked) {
-            _ if !tracked && past == 0.0 => 0.0,
-            // Scores again, gradients of the weights, of queries, of keys and of values.
-            (true, true) => 5.0 * all,
+        let [queries, keys] = tracked;
+        let backward = match self.kernels {
+            _ if !queries && !keys && past == 0.0 => 0.0,
+            // Scores again, gradients of the weights, of queries, of keys and of values: all of them, if one is wanted.
+            true if queries || keys => 5.0 * all,
             // Scores again and gradients of the weights; of keys and values the virtual ones alone.
-            (true, false) => 2.0 * all + 2.0 * past,
-            // Weights are kept, and keys and values are one tensor with the virtual ones.
-            (false, true) => 4.0 * all,
-            (false, false) => 3.0 * all,
+            true => 2.0 * all + 2.0 * past,
+            // Weights are kept, and have gradients. Keys and values are one tensor with the virtual ones.
+            false => {
+                let of_queries = if queries { 1.0 } else { 0.0 };
+                let of_keys_and_values = if keys || past > 0.0 { 2.0 } else { 0.0 };
+                (1.0 + of_queries + of_keys_and_values) * all
+            }
         };
         self.attention_backward += Work::operations(unit * backward);
     }
