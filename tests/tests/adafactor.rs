@@ -108,7 +108,7 @@ fn fifty_steps_are_those_of_t5x() {
         }
         println!("P {rows}, scaled {scaled}: within {largest:.1e} after 50 steps");
         // Row and column means, or one moment for each number.
-        let state = optimizer.state();
+        let state = optimizer.state().unwrap();
         let moments: Vec<usize> = ["v", "v_row", "v_col"]
             .iter()
             .map(|moment| {

@@ -2,6 +2,7 @@
 
 use std::{fs, ops::ControlFlow};
 
+use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, FrozenModel, Head, PaddingSide, Pooling, ProblemType, Task, VirtualTokens,
     contract::rng,
@@ -128,6 +129,25 @@ proptest! {
             let (class, mean) = Vote::Mean.choose(&first);
             prop_assert!(mean.iter().all(|p| *p <= mean[class]));
         }
+    }
+}
+
+/// Nothing is computed for gradients, and one batch has rows of both.
+#[test]
+fn a_head_that_is_being_trained_answers_beside_one_that_was_loaded() {
+    let loaded = random_model(Family::Bert, Shape::default(), 1);
+    let model = loaded.model.as_ref();
+    let examples = examples(&[vec![1, 2], vec![3], vec![4, 5, 6], vec![7, 8]]);
+    for task in [Task::SeqCls, Task::TokenCls] {
+        let answers = |of_first: &Device| {
+            let mut made: Vec<Member> =
+                (0..2).map(|index| member(model, Kind::Prefix, 2, [3, index], task)).collect();
+            let layout = model.head_layout(task);
+            made[0].head = Some(Head::init(layout, 3, model.spec().hidden_size, 9, of_first));
+            let adapters = MultiAdapter::new(model, task, made).unwrap();
+            adapters.answer(&examples, &[0, 1, 1, 0]).unwrap()
+        };
+        assert_eq!(answers(&device().autodiff()), answers(&device()));
     }
 }
 

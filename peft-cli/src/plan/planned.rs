@@ -190,6 +190,8 @@ impl Planned {
             compute: self.settings.compute.unwrap_or_default(),
             number: dtype.bytes(),
             executor: self.executor(device, threads),
+            batches: self.config.accumulation,
+            replicas: 1,
         }
     }
 

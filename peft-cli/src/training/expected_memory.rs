@@ -55,6 +55,8 @@ pub(super) struct Run<'a> {
     pub made: usize,
     /// The number of packed rows and the tokens of the longest, if rows are packed.
     pub packed: Option<(usize, usize)>,
+    /// How many replicas on the CPU share a step, the first among them.
+    pub replicas: usize,
     /// The rows.
     pub train: &'a [Example],
     /// The rows to validate on.
@@ -140,6 +142,8 @@ impl Run<'_> {
             compute: self.compute,
             number: F32,
             executor: Executor::Kernels { threads: self.base.model.lanes().workers() },
+            batches: self.config.accumulation,
+            replicas: self.replicas,
         }
     }
 
@@ -241,6 +245,7 @@ mod tests {
             in_slices: 7,
             made: 0,
             packed: None,
+            replicas: 1,
             train,
             valid: &[],
         }
@@ -267,5 +272,12 @@ mod tests {
         assert_eq!(packed, Batch { rows: 1, tokens: 40, decoder_tokens: 0, targets: 40 });
         let budget = TrainConfig { batch_tokens: Some(30), ..config.clone() };
         assert_eq!(run(&llama, &budget, &train).batch(&train).rows, 3);
+        // Replicas have a batch each.
+        let accumulated = TrainConfig { accumulation: 4, ..config.clone() };
+        let gradients = |replicas: usize| {
+            let run = Run { replicas, ..run(&llama, &accumulated, &train) };
+            run.step(&outline).memory().gradients
+        };
+        assert!(gradients(4) > 2 * gradients(1));
     }
 }

@@ -293,13 +293,14 @@ impl PreparedRun {
         let frozen = self.frozen().ok()?;
         let of_adapter = self.start_adapter.as_ref().map(|one| one.config.num_virtual_tokens);
         let p = of_adapter.or(self.settings.num_virtual_tokens).unwrap_or_default();
+        let replicas = 1 + self.replicas.len();
         if self.is_joint() {
             // Their batches follow each other; the states of all of them and their heads stay.
             let heads: usize = self.tasks.iter().map(|task| task.run.head_size()).sum();
-            let of_task = |task: &TaskRun| task.run.memory_with(frozen, p, heads);
+            let of_task = |task: &TaskRun| task.run.memory_with(frozen, p, heads, replicas);
             return self.tasks.iter().filter_map(of_task).max_by_key(|memory| memory.expected);
         }
-        self.memory_with(frozen, p, self.head_size())
+        self.memory_with(frozen, p, self.head_size(), replicas)
     }
 
     /// Parameters of its head, biases left out.
@@ -308,8 +309,15 @@ impl PreparedRun {
         classes * self.base.model.spec().hidden_size
     }
 
-    /// The memory that it takes with these frozen layers, `p` virtual tokens, and heads of so many parameters.
-    fn memory_with(&self, frozen: FrozenLayers, p: usize, heads: usize) -> Option<Memory> {
+    /// The memory that it takes with these frozen layers, `p` virtual tokens, heads of so many parameters, and so many
+    /// replicas.
+    fn memory_with(
+        &self,
+        frozen: FrozenLayers,
+        p: usize,
+        heads: usize,
+        replicas: usize,
+    ) -> Option<Memory> {
         let (settings, spec) = (&self.settings, self.base.model.spec());
         // Of an encoder-decoder's layers, only the encoder's may be frozen.
         let first = if spec.is_encoder_decoder() { 0 } else { frozen.first_layer };
@@ -330,6 +338,7 @@ impl PreparedRun {
             in_slices: heads + numbers.in_slices(made),
             made,
             packed: self.epoch.packed,
+            replicas,
             train: &self.train.examples,
             valid: &self.valid.examples,
         };

@@ -127,3 +127,36 @@ pub fn from_named<const D: usize>(
     }
     Ok(Param::from_tensor(Tensor::from_data(data.clone(), (device, data.dtype()))))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::contract::head::{Head, HeadLayout};
+
+    /// A copy has the values and gets the gradients that the module itself would, which stays as it was.
+    #[test]
+    fn parameters_on_a_device_are_leaves_there() {
+        let device = Device::default();
+        let layout = HeadLayout::with_hidden("classifier");
+        let read = |of: Vec<Option<Tensor<1>>>| -> Vec<Vec<f32>> {
+            of.into_iter().map(|own| own.unwrap().into_data().iter().collect()).collect()
+        };
+        for autodiff in [false, true] {
+            let own = if autodiff { device.clone().autodiff() } else { device.clone() };
+            let head = Head::init(layout, 3, 4, 1, &own);
+            let copy = on_device(head.clone(), &device);
+            let value =
+                |head: &Head| values(head).into_iter().map(|own| Some(own.values)).collect();
+            assert_eq!(read(value(&copy)), read(value(&head)));
+            let gradients_of = |head: Head| {
+                let hidden = Tensor::<2>::from_floats([[0.5, -1.0, 2.0, 0.25]], &device);
+                let logits = head.forward(hidden);
+                read(gradients(&head, &mut (logits.clone() * logits).sum().backward()))
+            };
+            let found = gradients_of(copy);
+            assert_eq!(found, gradients_of(as_leaves(head)));
+            assert!(found.iter().all(|own| own.iter().any(|number| *number != 0.0)));
+        }
+    }
+}

@@ -3,6 +3,10 @@
 //! A GPU computes what it was given while the host gives it more; whoever reads a value waits until all of that is done. So
 //! what a step, a batch of predictions or a new token has to tell is read together, and all of it here, where reads are
 //! counted: [`reads`].
+//!
+//! Only what adapters are made of is read elsewhere, tensor by tensor: the states of methods and heads
+//! ([`PeftMethod::state`](super::method::PeftMethod::state), [`Head::state`](super::head::Head::state)), when a checkpoint or an
+//! adapter is stored.
 
 use std::{
     fmt,

@@ -6,7 +6,7 @@
 
 use std::{cell::Cell, ops::ControlFlow};
 
-use burn::tensor::Tensor;
+use burn::{module::Module, tensor::Tensor};
 
 use super::{
     checks::check_task,
@@ -73,6 +73,8 @@ impl<'a> MultiAdapter<'a> {
             member.virtual_tokens = model.prefill(&member.virtual_tokens)?.without_autodiff();
             // It predicts token 0 of a language model, which is not needed here.
             member.virtual_tokens.last_hidden = None;
+            // Answers of all members are read together, which those of a head that is being trained cannot be beside others.
+            member.head = member.head.take().map(|head| head.valid());
         }
         if members.is_empty() {
             return Err(Error::Mismatch("there is no adapter to answer with".into()));

@@ -12,7 +12,7 @@ use super::{
     sgd::{self, Sgd},
 };
 use crate::{
-    contract::{params::Flat, tensors::NamedTensors},
+    contract::{params::Flat, readback::Readback, tensors::NamedTensors},
     error::{Error, Result},
 };
 
@@ -178,17 +178,24 @@ impl Optimizer {
     }
 
     /// Returns everything needed to continue bit for bit: `PARAMETER/MOMENT`, unchanged, and
-    /// `PARAMETER/steps`, a count as f64 `[1]`.
-    pub fn state(&self) -> NamedTensors {
+    /// `PARAMETER/steps`, a count as f64 `[1]`. All moments are read together.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Readback::read`].
+    pub fn state(&self) -> Result<NamedTensors> {
         let mut tensors = NamedTensors::new();
+        let (mut names, mut together) = (Vec::new(), Readback::default());
         for (name, state) in &self.states {
             let steps = TensorData::new(vec![state.steps as f64], [1]);
             tensors.insert(format!("{name}/{STEPS}"), steps);
             for (moment, values) in &state.moments {
-                tensors.insert(format!("{name}/{moment}"), values.to_data());
+                names.push(format!("{name}/{moment}"));
+                together.add(values.clone());
             }
         }
-        tensors
+        tensors.extend(names.into_iter().zip(together.read()?));
+        Ok(tensors)
     }
 
     /// Loads what [`state`](Self::state) returns to the plain `device`.
@@ -291,8 +298,8 @@ pub(crate) mod tests {
             let mut whole = Optimizer::new(config);
             let two = (0..2).fold(start, |values, step| params(&mut whole, values, step));
             let mut resumed = Optimizer::new(config);
-            resumed.load_state(&whole.state(), &device).unwrap();
-            assert_eq!(resumed.state(), whole.state());
+            resumed.load_state(&whole.state().unwrap(), &device).unwrap();
+            assert_eq!(resumed.state().unwrap(), whole.state().unwrap());
             let bits = |values: Vec<Tensor<1>>| {
                 values.into_iter().map(Tensor::into_data).collect::<Vec<_>>()
             };
@@ -308,7 +315,7 @@ pub(crate) mod tests {
             let param = flat("p", &[2], vec![1.0, 2.0]);
             let next = optimizer.step(&[param], vec![None], 0.1).remove(0);
             assert_eq!(next.into_data().try_to_vec::<f32>().unwrap(), [1.0, 2.0]);
-            assert!(optimizer.state().is_empty());
+            assert!(optimizer.state().unwrap().is_empty());
         }
     }
 

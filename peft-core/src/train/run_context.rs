@@ -34,7 +34,8 @@ pub struct RunContext {
     pub base_weights: Option<String>,
     /// The base model on further devices, which compute their part of each step; one may be there several times. Results,
     /// checkpoints and how a run is resumed do not depend on them, but for rounding where a batch is divided among
-    /// devices that are no CPUs. Evaluations are made on the first device. Default none.
+    /// devices that are no CPUs. Evaluations are made on the first device. Models of other sizes are refused; whether the
+    /// weights are the same is not looked at. Default none.
     pub replicas: Vec<Arc<dyn FrozenModel>>,
     /// How many bytes of memory the run may fill with its rows' hidden states below the first layer that virtual tokens
     /// enter, which it then computes once for each row. It changes no result. Default 0.

@@ -92,7 +92,7 @@ impl<M: PeftMethod> State<M> {
             tensors.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
         };
         put(TRAINABLE, self.trainable.parameters()?);
-        put(OPTIMIZER, self.optimizer.state());
+        put(OPTIMIZER, self.optimizer.state()?);
         if let Some(best) = &self.best {
             put(BEST_METHOD, best.method.state());
             for (index, (head, task)) in best.heads().zip(tasks).enumerate() {

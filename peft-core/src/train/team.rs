@@ -40,14 +40,14 @@ pub(super) struct Team<'a> {
     replicas: Vec<Replica<'a>>,
     frozen: Arc<FrozenStates>,
     /// Where devices compute while the host goes on.
-    threads: Option<Threads<'a>>,
+    threads: Option<Vec<Worker<'a>>>,
 }
 
-/// The threads of the replicas. A slice goes there, and its answer comes back, with its place in the round.
-struct Threads<'a> {
-    /// One for each replica.
-    jobs: Vec<Sender<(usize, Job<'a>)>>,
-    answered: Receiver<(usize, Answer)>,
+/// The thread of a replica: slices go there, and their answers come back in the same order. Its ends of both channels are
+/// gone once it has ended, so that nobody waits for what it was to answer.
+struct Worker<'a> {
+    jobs: Sender<Job<'a>>,
+    answers: Receiver<Answer>,
 }
 
 /// One of them.
@@ -72,7 +72,7 @@ impl<'a> Team<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] for a replica of another model or on another kind of device; [`Error::Replica`] if the system
+    /// [`Error::Mismatch`] for a replica of other sizes or on another kind of device; [`Error::Replica`] if the system
     /// gives no thread.
     pub(super) fn new<'scope>(
         scope: &'scope Scope<'scope, '_>,
@@ -93,16 +93,14 @@ impl<'a> Team<'a> {
         }
         team.replicas[0].of = of;
         if of > 1 && model.reads_wait() {
-            let (answers, answered) = channel();
-            let mut jobs = Vec::with_capacity(of);
+            let mut workers = Vec::with_capacity(of);
             for replica in &team.replicas {
-                let (send, take) = channel::<(usize, Job<'a>)>();
-                let (own, frozen, answers) =
-                    (replica.clone(), team.frozen.clone(), answers.clone());
+                let ((jobs, take), (send, answers)) = (channel::<Job<'a>>(), channel());
+                let (own, frozen) = (replica.clone(), team.frozen.clone());
                 let work = move || {
                     // Ends when the team does.
-                    for (index, job) in take {
-                        if answers.send((index, own.answer(&frozen, job))).is_err() {
+                    for job in take {
+                        if send.send(own.answer(&frozen, job)).is_err() {
                             return;
                         }
                     }
@@ -112,9 +110,9 @@ impl<'a> Team<'a> {
                     .stack_size(STACK)
                     .spawn_scoped(scope, work)
                     .map_err(|error| replica.failed(error.to_string()))?;
-                jobs.push(send);
+                workers.push(Worker { jobs, answers });
             }
-            team.threads = Some(Threads { jobs, answered });
+            team.threads = Some(workers);
         }
         Ok(team)
     }
@@ -147,7 +145,7 @@ impl<'a> Team<'a> {
     /// The first error in their order; [`Error::Replica`] where one of several replicas panicked.
     pub(super) fn compute(&self, jobs: Vec<Job<'a>>) -> Result<Vec<Option<Part>>> {
         let answers = match &self.threads {
-            Some(threads) => self.by_threads(threads, jobs),
+            Some(workers) => self.by_threads(workers, jobs),
             None => {
                 let (replicas, frozen) = (&self.replicas, self.frozen.as_ref());
                 let placed = jobs.into_iter().enumerate().collect();
@@ -159,30 +157,24 @@ impl<'a> Team<'a> {
         answers.into_iter().collect()
     }
 
-    fn by_threads(&self, threads: &Threads<'a>, jobs: Vec<Job<'a>>) -> Vec<Answer> {
-        // What is never answered was lost with its thread.
-        let lost = |place: usize| {
-            Err(self.replicas[self.replica_at(place)].failed("its thread has ended".into()))
-        };
-        let mut answers: Vec<Answer> = (0..jobs.len()).map(lost).collect();
-        let mut open = 0;
-        for (place, job) in jobs.into_iter().enumerate() {
-            let sent = threads.jobs[self.replica_at(place)].send((place, job));
-            open += usize::from(sent.is_ok());
-        }
+    fn by_threads(&self, workers: &[Worker<'a>], jobs: Vec<Job<'a>>) -> Vec<Answer> {
+        let sent: Vec<bool> = jobs
+            .into_iter()
+            .enumerate()
+            .map(|(place, job)| workers[self.replica_at(place)].jobs.send(job).is_ok())
+            .collect();
         // All of a round, also behind an error: the next round's must not be taken for them.
-        while open > 0
-            && let Ok((place, answer)) = threads.answered.recv()
-        {
-            answers[place] = answer;
-            open -= 1;
-        }
-        answers
+        let answer = |(place, sent): (usize, bool)| {
+            let at = self.replica_at(place);
+            let answer = if sent { workers[at].answers.recv().ok() } else { None };
+            answer.unwrap_or_else(|| Err(self.replicas[at].failed("its thread has ended".into())))
+        };
+        sent.into_iter().enumerate().map(answer).collect()
     }
 }
 
 impl Replica<'_> {
-    /// Refuses another model than the first, or another kind of device.
+    /// Refuses a model of other sizes than the first, or another kind of device.
     fn check(&self, first: &dyn FrozenModel) -> Result<()> {
         let Self { model, number, of, home } = self;
         if model.spec() != first.spec() {
@@ -244,5 +236,55 @@ impl Lanes for AtLeast<'_> {
 
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         self.1.run(count, work);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{
+        super::{
+            batch_loss::Rows,
+            config::TrainConfig,
+            test_model::{TinyModel, examples},
+        },
+        *,
+    };
+    use crate::{
+        contract::{spec::Topology, task::Task, virtual_tokens::VirtualTokens},
+        data::Batch,
+    };
+
+    /// Whoever waits for the slices of a thread that has ended is told so, and what others answered is not left for the
+    /// next round.
+    #[test]
+    fn a_thread_that_has_ended_is_an_error_and_nobody_waits_for_it() {
+        let model = TinyModel::new(Topology::DecoderOnly);
+        let config = TrainConfig::new(Task::CausalLm);
+        let rows = examples(2, Task::CausalLm);
+        let job = || Job {
+            config: &config,
+            rows: Rows::new(&rows, Batch { rows: vec![0, 1], packed: None }),
+            virtual_tokens: VirtualTokens::none(),
+            head: None,
+            total: 1.0,
+        };
+        let mut team = Team::alone(&model, Arc::new(FrozenStates::new(0)));
+        let second = Replica { number: 2, of: 2, ..team.replicas[0].clone() };
+        team.replicas.push(second);
+        // The first is alive and has answered; the second has let go of both channels.
+        let ((jobs, _taken), (send, answers)) = (channel(), channel());
+        for _ in 0..2 {
+            send.send(Ok(None)).unwrap();
+        }
+        let alive = Worker { jobs, answers };
+        let ended = Worker { jobs: channel().0, answers: channel().1 };
+        team.threads = Some(vec![alive, ended]);
+        let error = team.compute(vec![job(), job(), job()]).err().unwrap();
+        assert!(
+            matches!(&error, Error::Replica { number: 2, message, .. } if message == "its thread has ended"),
+            "{error}"
+        );
+        assert!(team.threads.unwrap()[0].answers.try_recv().is_err());
     }
 }

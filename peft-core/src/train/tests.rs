@@ -1,6 +1,7 @@
 //! Properties of whole runs.
 #![allow(clippy::unwrap_used)]
 
+mod counted;
 mod joint;
 mod late;
 mod replicas;
@@ -77,6 +78,11 @@ impl Observer for Watch {
     fn note(&mut self, message: &str) {
         self.notes.push(message.into());
     }
+}
+
+/// What a report says, without the time that the step took.
+fn said(reports: &[StepReport]) -> Vec<StepReport> {
+    reports.iter().map(|report| StepReport { tokens_per_second: 0.0, ..report.clone() }).collect()
 }
 
 fn classes(task: Task) -> Option<usize> {

@@ -188,7 +188,15 @@ fn steps<'a, M: PeftMethod>(
             stop |= report.is_some_and(|report| observer.step(&report) == Flow::Stop);
             stop
         };
-        let stops = tell(trainer.step(&mut state, team)?);
+        let made = trainer.step(&mut state, team);
+        if made.as_ref().is_err_and(|error| !matches!(error, Error::NotFinite { .. })) {
+            // Nobody has read the step before yet: if its loss is not finite, that comes first.
+            match trainer.read_late() {
+                Err(late @ Error::NotFinite { .. }) => return Err(late),
+                late => tell(late.ok().flatten()),
+            };
+        }
+        let stops = tell(made?);
         let step = state.counters.step;
         let due = |every: Option<usize>| every.is_some_and(|every| step.is_multiple_of(every));
         let evaluates = trainer.has_valid() && (due(config.eval_every) || step == trainer.total);

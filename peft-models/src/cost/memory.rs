@@ -75,6 +75,10 @@ pub struct StepSize<'a> {
     pub number: u64,
     /// What computes.
     pub executor: Executor,
+    /// How many batches the step has.
+    pub batches: usize,
+    /// How many replicas on these threads share the step; 1 if it is one model.
+    pub replicas: usize,
 }
 
 /// The memory of a step, in bytes.
@@ -139,11 +143,13 @@ impl StepSize<'_> {
         let vocabulary = self.vocabulary();
         // Some slices of a batch are computed at a time, each with logits of its own, and each leaves gradients of the virtual
         // tokens and the head. What makes the virtual tokens runs backward once, for their sum.
-        let slices = self.slices(train);
+        let of_batch = self.slices(train);
+        let slices = self.slices_of_round(of_batch);
         let workers = self.executor.workers().min(slices);
-        let of_slices = |numbers: u64| numbers * workers / slices;
+        let of_slices = |numbers: u64| numbers * workers / of_batch;
         let times = if self.is_general() { GENERAL_COPIES } else { 1 };
-        let at_once = self.logit_rows(train).saturating_mul(workers).min(train.targets) * times;
+        let at_once = self.logit_rows(train).saturating_mul(workers.min(of_batch));
+        let at_once = at_once.min(train.targets) * times;
         let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
         let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
         // A decoder's prompt is computed once, for all of them.
@@ -183,6 +189,13 @@ impl StepSize<'_> {
         let in_front = if is_in_front { self.prompt as u64 } else { 0 };
         let positions = batch.rows * (batch.tokens + batch.decoder_tokens + in_front);
         self.executor.slices(positions, batch.rows)
+    }
+
+    /// How many slices are computed before their gradients are added: those of one batch, or for several replicas of so many
+    /// batches that each has one.
+    fn slices_of_round(&self, of_batch: u64) -> u64 {
+        let batches = (self.replicas as u64).div_ceil(of_batch).min(self.batches as u64);
+        of_batch * batches.max(1)
     }
 
     /// Of how many rows a slice of a batch has the logits in memory at a time.
@@ -359,6 +372,8 @@ mod tests {
             compute: Compute::F32,
             number: F32,
             executor: Executor::Kernels { threads: 2 },
+            batches: 1,
+            replicas: 1,
         }
     }
 
@@ -427,5 +442,21 @@ mod tests {
         // Half of it at a time on one thread.
         let one = StepSize { executor: Executor::Kernels { threads: 1 }, ..own };
         assert_eq!(2 * one.memory().kept, memory.kept);
+    }
+
+    /// Replicas compute slices of several batches together, if a step has so many, on as many threads as there are.
+    #[test]
+    fn replicas_keep_what_each_of_their_slices_needs() {
+        let bert = outline(json!({"model_type": "bert", "architectures": ["BertModel"]}));
+        let batch = Batch { rows: 2, tokens: 9, decoder_tokens: 0, targets: 2 };
+        let own = StepSize { executor: Executor::Kernels { threads: 3 }, ..step(&bert, batch) };
+        let one = own.memory();
+        for (replicas, batches, round, at_once) in
+            [(1, 8, 1, 1), (2, 1, 1, 1), (2, 8, 2, 2), (4, 2, 2, 2), (4, 8, 4, 3)]
+        {
+            let found = StepSize { replicas, batches, ..own }.memory();
+            assert_eq!(found.kept, at_once * one.kept, "{replicas} {batches}");
+            assert_eq!(found.gradients, round * one.gradients, "{replicas} {batches}");
+        }
     }
 }

@@ -67,3 +67,58 @@ impl VirtualTokens {
         self.changed(&mut Plain)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::contract::{
+        spec::Site,
+        virtual_tokens::{SiteKeyValues, VirtualTokens},
+    };
+
+    /// What another device computes with: a copy cut off from what made it, whose leaves get gradients of their own.
+    #[test]
+    fn copies_on_a_device_have_the_same_values_and_gradients() {
+        let device = Device::default();
+        let trained = Tensor::<3>::from_floats([[[1.0, -2.0], [0.5, 4.0]]], &device);
+        let trained = trained.autodiff().require_grad();
+        let key_values = || {
+            let key = trained.clone().unsqueeze::<4>();
+            let layers = vec![None, Some(LayerKeyValues { value: key.clone() * 2.0, key })];
+            VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }])
+        };
+        for made in [VirtualTokens::embeddings(trained.clone() * 3.0), key_values()] {
+            let made = VirtualTokens { last_hidden: Some(trained.clone() * 5.0), ..made };
+            let copy = made.clone().without_autodiff().to_device(&device);
+            assert_eq!((copy.len(), copy.mask()), (made.len(), made.mask()));
+            let gradients = |own: VirtualTokens| -> Vec<Vec<f32>> {
+                let leaves = own.leaves();
+                // Twice its value is the gradient of each number.
+                let mut squares = Squares(None);
+                leaves.clone().changed(&mut squares);
+                let mut gradients = squares.0.unwrap().backward();
+                assert!(trained.grad(&gradients).is_none());
+                let found = leaves.take_gradients(&mut gradients);
+                found.into_iter().map(|own| own.unwrap().into_data().iter().collect()).collect()
+            };
+            let found = gradients(copy);
+            assert_eq!(found, gradients(made));
+            assert_eq!(found.last().unwrap(), &[10.0, -20.0, 5.0, 40.0]);
+        }
+    }
+
+    /// The sum of the squares of all numbers.
+    struct Squares(Option<Tensor<1>>);
+
+    impl Change for Squares {
+        fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+            let own = (tensor.clone() * tensor.clone()).sum();
+            self.0 = Some(match self.0.take() {
+                Some(sum) => sum + own,
+                None => own,
+            });
+            tensor
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! Steps that are read one step late, as on a device that computes while the host goes on.
 
-use super::*;
+use super::{
+    counted::{Counted, Fault},
+    *,
+};
 
 impl Case {
     /// The same case on a device that reading would stop.
@@ -8,11 +11,6 @@ impl Case {
         self.model.waits = true;
         self
     }
-}
-
-/// What a report says, without the time that the step took.
-fn said(reports: &[StepReport]) -> Vec<StepReport> {
-    reports.iter().map(|report| StepReport { tokens_per_second: 0.0, ..report.clone() }).collect()
 }
 
 #[test]
@@ -97,4 +95,27 @@ fn a_loss_that_is_no_number_is_told_with_its_step() {
         assert!(matches!(error, Error::NotFinite { step: found, .. } if found == step), "{error}");
         assert!(!dir.path().join("checkpoints").exists());
     }
+}
+
+/// A step that fails does not hide what is wrong with the one before, which nobody has read.
+#[test]
+fn a_step_that_fails_leaves_the_one_before_to_be_told() {
+    // Of a decoder's prefix, which no pass prefills: one pass a step.
+    let case = Case::new(CASES[1]).late();
+    let config = config(case.task, 8);
+    let data = TrainingData { train: &case.train, valid: &[] };
+    let run = |method: TestMethod| {
+        let model = Case::new(CASES[1]).late().model;
+        let model = Counted::failing(model, Fault::Error, 1);
+        let mut watch = Watch::default();
+        let trainable = Trainable::new(method, None);
+        let error = train(&model, trainable, &data, &config, &anywhere(), &mut watch).unwrap_err();
+        (error, watch.reports.iter().map(|report| report.step).collect::<Vec<_>>())
+    };
+    let method = case.trainable(0.0).method;
+    let (error, told) = run(method.clone());
+    assert_eq!((error.to_string().as_str(), told), ("no such layer", vec![1]));
+    let (error, told) = run(method.with_value(f32::NAN));
+    assert!(matches!(error, Error::NotFinite { step: 1, .. }), "{error}");
+    assert!(told.is_empty());
 }

@@ -1,18 +1,12 @@
 //! Runs on several devices: the same model several times, on the CPU.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use burn::tensor::{Device, Int, Tensor};
-
-use super::*;
-use crate::contract::{
-    frozen::FrozenModel,
-    spec::ModelSpec,
-    stack::{StackInput, StackOutput},
+use super::{
+    counted::{Counted, Fault},
+    *,
 };
+use crate::contract::frozen::FrozenModel;
 
 /// How replicas compute: side by side as slices do, or each in a thread of its own, as on devices that compute while the
 /// host goes on.
@@ -33,11 +27,6 @@ fn case(of: (Task, Topology, Kind), waits: bool) -> Case {
 fn on(run: RunContext, count: usize, topology: Topology, waits: bool) -> RunContext {
     let replica = || Arc::new(model(topology, waits)) as Arc<dyn FrozenModel>;
     RunContext { replicas: (1..count).map(|_| replica()).collect(), ..run }
-}
-
-/// What a report says, without the time that the step took.
-fn said(reports: &[StepReport]) -> Vec<StepReport> {
-    reports.iter().map(|report| StepReport { tokens_per_second: 0.0, ..report.clone() }).collect()
 }
 
 #[test]
@@ -92,6 +81,16 @@ fn a_step_of_one_batch_is_divided_where_devices_take_it_whole() {
                 assert_eq!(found.labelled, expected.labelled);
             }
         }
+        // On the CPU the batch is one slice, which the first has; otherwise others have some of each step.
+        for waits in WAITS {
+            let replicas: Vec<Arc<Counted>> =
+                (1..4).map(|_| Arc::new(Counted::new(model(of.1, waits)))).collect();
+            let others = replicas.iter().map(|own| own.clone() as Arc<dyn FrozenModel>).collect();
+            let run = RunContext { replicas: others, ..anywhere() };
+            case(of, waits).run(&config, &run, 0.2, &mut Watch::default()).unwrap();
+            let passes: usize = replicas.iter().map(|own| own.passes.load(Ordering::Relaxed)).sum();
+            assert!(if waits { passes >= 8 } else { passes == 0 }, "{of:?} {waits}: {passes}");
+        }
     }
 }
 
@@ -116,59 +115,6 @@ fn a_run_is_resumed_on_another_number_of_devices() {
     }
 }
 
-/// How a replica fails.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Panic,
-    Error,
-}
-
-/// A model that fails once it was asked so often.
-#[derive(Debug)]
-struct Faulty {
-    model: TinyModel,
-    fault: Fault,
-    left: AtomicUsize,
-}
-
-impl FrozenModel for Faulty {
-    fn spec(&self) -> &ModelSpec {
-        self.model.spec()
-    }
-
-    fn device(&self) -> Device {
-        self.model.device()
-    }
-
-    fn reads_wait(&self) -> bool {
-        self.model.reads_wait()
-    }
-
-    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.model.embed(ids)
-    }
-
-    fn layers(&self, input: StackInput) -> crate::error::Result<StackOutput> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            match self.fault {
-                Fault::Panic => panic!("out of memory"),
-                Fault::Error => return Err(Error::Mismatch("no such layer".into())),
-            }
-        }
-        self.left.store(left - 1, Ordering::Relaxed);
-        self.model.layers(input)
-    }
-
-    fn has_lm_head(&self) -> bool {
-        true
-    }
-
-    fn lm_logits(&self, hidden: Tensor<2>) -> crate::error::Result<Tensor<2>> {
-        self.model.lm_logits(hidden)
-    }
-}
-
 #[test]
 fn a_replica_that_fails_ends_the_run_and_leaves_what_was_stored() {
     // Of a decoder's prefix, which no pass prefills.
@@ -182,9 +128,9 @@ fn a_replica_that_fails_ends_the_run_and_leaves_what_was_stored() {
     let whole = case(of, false).run(&config, &anywhere(), 0.0, &mut Watch::default()).unwrap();
     for (waits, fault) in WAITS.into_iter().flat_map(|w| [(w, Fault::Panic), (w, Fault::Error)]) {
         let dir = tempfile::tempdir().unwrap();
-        let faulty = |left| {
-            let model = model(of.1, waits);
-            Arc::new(Faulty { model, fault, left: AtomicUsize::new(left) }) as Arc<dyn FrozenModel>
+        let faulty = |after| {
+            let model = Counted::failing(model(of.1, waits), fault, after);
+            Arc::new(model) as Arc<dyn FrozenModel>
         };
         // Two slices of a step are the second replica's, if they have targets: it fails in the fourth step or soon after.
         let run = RunContext { replicas: vec![faulty(7)], ..in_folder(dir.path(), false) };

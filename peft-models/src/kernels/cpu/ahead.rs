@@ -2,7 +2,7 @@
 //! write.
 //!
 //! A core waits for about a dozen lines at a time. Fetched in one go, a panel would keep it from reading anything else; a pair
-//! of lines every few terms does not.
+//! of lines every few terms does not. Where few tiles share a panel, each fetches several pairs at a time.
 
 use super::{panel::WIDTH, parallel::part, view::MatrixView};
 
@@ -12,21 +12,27 @@ pub(super) const TERMS: usize = 16;
 /// Elements of a line of the cache.
 const LINE: usize = 16;
 
-/// Pairs of lines that are fetched one after another.
+/// Pairs of lines that are fetched while a tile passes its terms, some of them at a time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ahead {
+    /// The first pair of the next time.
     lines: [*const f32; 2],
-    /// From one pair to the next.
+    /// From one pair of a time to the next.
     stride: usize,
+    /// From the first pair of a time to that of the next.
+    stride_of_times: usize,
+    /// How many pairs there are at a time.
+    at_once: usize,
     /// How many pairs there are still.
     count: usize,
 }
 
 impl Ahead {
-    pub(super) const NOTHING: Self = Self { lines: [std::ptr::null(); 2], stride: 0, count: 0 };
+    pub(super) const NOTHING: Self =
+        Self { lines: [std::ptr::null(); 2], stride: 0, stride_of_times: 0, at_once: 0, count: 0 };
 
     /// Part `index` of `parts` of the first 32 columns of a matrix, into the second cache: some of their terms if rows are
-    /// stored in order, else up to two of the columns.
+    /// stored in order, else some of the columns. A tile with as many terms as the matrix has rows fetches all of it.
     pub(super) fn part(columns: MatrixView<'_>, parts: usize, index: usize) -> Self {
         let MatrixView { data, rows: depth, row_stride, column_stride, .. } = columns;
         let element =
@@ -34,29 +40,46 @@ impl Ahead {
         if column_stride == 1 {
             let terms = part(depth, parts, index);
             let lines = [0, LINE].map(|column| element(terms.start, column));
-            return Self { lines, stride: row_stride, count: terms.len() };
+            let at_once = terms.len().div_ceil(depth.div_ceil(TERMS).max(1));
+            let stride_of_times = at_once * row_stride;
+            return Self {
+                lines,
+                stride: row_stride,
+                stride_of_times,
+                at_once,
+                count: terms.len(),
+            };
         }
         let own = part(WIDTH.min(columns.columns), parts, index);
-        match own.end.checked_sub(1) {
-            Some(last) if row_stride == 1 && !own.is_empty() => Self {
-                lines: [own.start, last].map(|column| element(0, column)),
-                stride: LINE,
-                count: depth.div_ceil(LINE),
-            },
-            _ => Self::NOTHING,
+        if row_stride != 1 || own.is_empty() {
+            return Self::NOTHING;
+        }
+        // The first half of the columns and the second, which share one if their number is odd: a line of each at a time.
+        let at_once = own.len().div_ceil(2);
+        Self {
+            lines: [own.start, own.end - at_once].map(|column| element(0, column)),
+            stride: column_stride,
+            stride_of_times: LINE,
+            at_once,
+            count: at_once * depth.div_ceil(LINE),
         }
     }
 
-    /// Fetches the next pair.
+    /// Fetches the pairs of the next time.
     #[inline(always)]
     pub(super) fn fetch(&mut self) {
-        if self.count > 0 {
-            self.count -= 1;
-            for line in &mut self.lines {
+        let now = self.at_once.min(self.count);
+        let mut lines = self.lines;
+        for _ in 0..now {
+            for line in &mut lines {
                 prefetch::<false>(*line);
                 *line = line.wrapping_add(self.stride);
             }
         }
+        for line in &mut self.lines {
+            *line = line.wrapping_add(self.stride_of_times);
+        }
+        self.count -= now;
     }
 }
 
@@ -72,6 +95,8 @@ pub(super) fn fetch_soon<const N: usize>(row: *const f32) {
 #[inline(always)]
 #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
 fn prefetch<const FIRST: bool>(line: *const f32) {
+    #[cfg(test)]
+    tests::note::<FIRST>(line);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: this reads nothing.
     unsafe {
@@ -86,38 +111,93 @@ fn prefetch<const FIRST: bool>(line: *const f32) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::cell::RefCell;
 
-    /// The elements of which a line is fetched, by all parts.
-    fn fetched(columns: MatrixView<'_>, parts: usize) -> Vec<usize> {
-        let mut all = Vec::new();
-        for index in 0..parts {
-            let Ahead { lines, stride, count } = Ahead::part(columns, parts, index);
-            for at in 0..count {
-                for line in lines {
-                    let line = line.wrapping_add(at * stride) as usize;
-                    all.push((line - columns.data.as_ptr() as usize) / size_of::<f32>());
-                }
+    use super::{
+        super::{destination::Destination, product::product_by_tiles, tests::LEVELS_DOWN},
+        *,
+    };
+
+    thread_local! {
+        /// The addresses that were fetched into the second cache, while a test looks.
+        static FETCHED: RefCell<Option<Vec<usize>>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn note<const FIRST: bool>(line: *const f32) {
+        FETCHED.with_borrow_mut(|fetched| {
+            if let (Some(fetched), false) = (fetched, FIRST) {
+                fetched.push(line as usize);
             }
+        });
+    }
+
+    /// The elements of `b` of which a line is fetched in a product with `m` rows.
+    fn fetched(m: usize, b: MatrixView<'_>) -> Vec<usize> {
+        let (k, n) = (b.rows, b.columns);
+        let (a, mut to) = (vec![0.5; m * k], vec![0.0; m * n]);
+        FETCHED.set(Some(Vec::new()));
+        // SAFETY: `to` has m rows of n elements.
+        unsafe {
+            let to = Destination::of(&mut to, n, false);
+            product_by_tiles(to, MatrixView::by_rows(&a, m, k, k), b);
         }
+        let place = |line: usize| (line - b.data.as_ptr() as usize) / size_of::<f32>();
+        let mut all: Vec<usize> = FETCHED.take().into_iter().flatten().map(place).collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
+    /// Whatever the number of tiles that share a panel: from two of them on, with all vector instructions.
     #[test]
-    fn all_of_a_panel_is_fetched() {
-        let data = vec![0.0; 256 * 384];
-        let by_rows = MatrixView::by_rows(&data, 256, 384, 384);
-        let expected: Vec<usize> = (0..256).flat_map(|row| [384 * row, 384 * row + LINE]).collect();
-        assert_eq!(fetched(by_rows, 22), expected);
-        let by_columns = MatrixView::by_rows(&data, 256, 384, 384).columns(0..80).transposed();
-        let expected: Vec<usize> =
-            (0..32).flat_map(|column| (0..5).map(move |line| 384 * column + LINE * line)).collect();
-        assert_eq!(fetched(by_columns, 22), expected);
-        // A narrow one, and one of whose parts some are empty.
-        assert_eq!(fetched(by_columns.columns(0..2), 22).len(), 10);
-        let neither = MatrixView::strided(&data, [5, 5], [384, 2]);
-        assert!(fetched(neither, 3).is_empty());
+    fn tiles_fetch_all_of_the_next_panel() {
+        for level in 0..=2 {
+            LEVELS_DOWN.set(level);
+            for k in [5, 100, 300] {
+                let data = vec![0.25; k.max(96) * 400];
+                for m in [13, 37, 180] {
+                    let by_rows = MatrixView::by_rows(&data, k, 96, 400);
+                    let expected: Vec<usize> = (0..k)
+                        .flat_map(|row| (32..96).step_by(LINE).map(move |at| 400 * row + at))
+                        .collect();
+                    assert_eq!(fetched(m, by_rows), expected, "{level} {m} {k}");
+                    let by_columns = MatrixView::by_rows(&data, 96, k, 400).transposed();
+                    let expected: Vec<usize> = (32..96)
+                        .flat_map(|column| (0..k).step_by(LINE).map(move |at| 400 * column + at))
+                        .collect();
+                    assert_eq!(fetched(m, by_columns), expected, "{level} {m} {k}");
+                }
+                // One tile: nothing is laid out twice, and nothing is fetched.
+                assert!(fetched(6, MatrixView::by_rows(&data, k, 96, 400)).is_empty());
+            }
+            LEVELS_DOWN.set(0);
+        }
+    }
+
+    #[test]
+    fn a_narrow_panel_is_fetched_and_one_without_order_is_not() {
+        let data = vec![0.25; 40 * 400];
+        let narrow = MatrixView::by_rows(&data, 35, 50, 400).transposed();
+        let expected: Vec<usize> = (32..35)
+            .flat_map(|column| (0..50).step_by(LINE).map(move |at| 400 * column + at))
+            .collect();
+        for m in [13, 30, 300] {
+            assert_eq!(fetched(m, narrow), expected, "{m}");
+        }
+        assert!(fetched(30, MatrixView::strided(&data, [40, 100], [400, 2])).is_empty());
+    }
+
+    /// Where there are as many tiles as chunks of terms, each fetches a pair of lines at a time.
+    #[test]
+    fn of_many_tiles_each_fetches_little_at_a_time() {
+        let data = vec![0.0; 256 * 96];
+        let by_rows = MatrixView::by_rows(&data, 256, 96, 96);
+        let by_columns = MatrixView::by_rows(&data, 96, 256, 256).transposed();
+        for (parts, expected) in [(2, 8), (4, 4), (8, 2), (16, 1), (22, 1), (64, 1)] {
+            for columns in [by_rows, by_columns] {
+                let most = (0..parts).map(|index| Ahead::part(columns, parts, index).at_once).max();
+                assert_eq!(most, Some(expected), "{parts}");
+            }
+        }
     }
 }

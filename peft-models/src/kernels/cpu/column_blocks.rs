@@ -77,7 +77,8 @@ pub(super) fn product_by_columns(
                 let right = factor.weight.part(rows, of_factor.clone(), &mut scratch);
                 let accumulate = start.is_some() || factor.depth + row > 0;
                 let to = target.destination(first, span([m, end - first], [n, 1]), n, accumulate);
-                // SAFETY: these columns belong to this task alone; `start`, or the products above, initialised them.
+                // SAFETY: these columns belong to this task alone. If the product is added to them, `start` or a product
+                // before has initialised them.
                 unsafe { product(to, left, right) };
             }
         }
@@ -124,7 +125,9 @@ mod tests {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut to = vec![f32::NAN; 2 * n];
                 let left = MatrixView::by_rows(&x, 2, 5, 5);
-                pool.install(|| product_by_columns(again(&mut to), left, &factors, None, None));
+                // SAFETY: a product writes only numbers.
+                let elements = unsafe { again(&mut to) };
+                pool.install(|| product_by_columns(elements, left, &factors, None, None));
                 let mut start = 0;
                 for width in &widths {
                     for (row, column) in (0..2).flat_map(|row| (0..*width).map(move |c| (row, c))) {
@@ -171,7 +174,9 @@ mod tests {
                 let x: Vec<f32> = (0..2 * inner).map(|at| number(at + 17)).collect();
                 let mut to = vec![f32::NAN; 2 * outer];
                 let left = MatrixView::by_rows(&x, 2, inner, inner);
-                product_by_columns(again(&mut to), left, &factors, None, None);
+                // SAFETY: a product writes only numbers.
+                let elements = unsafe { again(&mut to) };
+                product_by_columns(elements, left, &factors, None, None);
                 for (at, found) in to.iter().enumerate() {
                     let (row, column) = (at / outer, at % outer);
                     let term = |i: usize| {

@@ -107,7 +107,8 @@ impl Kernel for CrossEntropy {
             let states = &floats(&hidden)[start * width..(start + count) * width];
             let logits = &mut logits[..count * classes];
             let states = MatrixView::by_rows(states, count, width, width);
-            head.product(again(logits), states, add, None);
+            // SAFETY: a product writes only numbers.
+            head.product(unsafe { again(logits) }, states, add, None);
             // Per row: its loss, and the sum of its exponentials.
             let mut scores = vec![[0.0; 2]; count];
             let targets = &self.targets[start..start + count];
@@ -126,7 +127,8 @@ impl Kernel for CrossEntropy {
             let Some(back) = &back else { continue };
             let gradient = &mut gradient[start * width..(start + count) * width];
             let exponentials = MatrixView::by_rows(logits, count, classes, classes);
-            back.product(again(gradient), exponentials, None, None);
+            // SAFETY: as above.
+            back.product(unsafe { again(gradient) }, exponentials, None, None);
             change_rows(gradient, width, |range, rows| {
                 for (row, to) in range.zip(rows.chunks_exact_mut(width)) {
                     let target = targets[row];

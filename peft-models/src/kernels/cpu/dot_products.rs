@@ -1,12 +1,22 @@
 //! The product of one row with a matrix whose columns are stored one after another, as PyTorch's weights are: dot products
 //! of slices of memory, since laying out a panel would cost more than using it a few times.
 
+use std::mem::MaybeUninit;
+
 use super::simd::{mul_add, vectorised};
 
 /// Columns at a time: each value of the row is read once for all of them.
 const COLUMNS: usize = 3;
 /// Sums of a dot product, which are added up at the end.
 const LANES: usize = 16;
+
+/// Where dot products go, one for each column.
+pub(super) enum Sums<'a> {
+    /// They are written.
+    Written(&'a mut [MaybeUninit<f32>]),
+    /// They are added to what is there.
+    Added(&'a mut [f32]),
+}
 
 /// Tells the machine that a value will be read soon: columns are too short for it to find out itself.
 #[inline(always)]
@@ -22,7 +32,7 @@ fn prefetch(value: &f32) {
 }
 
 vectorised! {
-    /// `out[j] = row · column j`, or `+=`. Columns are `stride` elements apart.
+    /// `to[j] = row · column j`, or `+=`. Columns are `stride` elements apart.
     ///
     /// # Panics
     ///
@@ -31,18 +41,21 @@ vectorised! {
         row: &[f32],
         columns: &[f32],
         stride: usize,
-        out: &mut [f32],
-        accumulate: bool,
+        to: Sums<'_>,
     ) {
+        let mut to = to;
         let depth = row.len();
-        let last = out.len().saturating_sub(1);
+        let count = match &to {
+            Sums::Written(to) => to.len(),
+            Sums::Added(to) => to.len(),
+        };
+        let last = count.saturating_sub(1);
         // The last ones repeat a column rather than have a loop of their own.
         let column = |index: usize| {
             let start = index.min(last) * stride;
             &columns[start..start + depth]
         };
-        for (group, out) in out.chunks_mut(COLUMNS).enumerate() {
-            let first = group * COLUMNS;
+        for first in (0..count).step_by(COLUMNS) {
             let of_group: [&[f32]; COLUMNS] = std::array::from_fn(|i| column(first + i));
             let next: [&[f32]; COLUMNS] = std::array::from_fn(|i| column(first + COLUMNS + i));
             let mut sums = [[0.0f32; LANES]; COLUMNS];
@@ -62,7 +75,8 @@ vectorised! {
                     *sum = mul_add::<FMA>(*a, *b, *sum);
                 }
             }
-            for (out, mut sums) in out.iter_mut().zip(sums) {
+            let mut of_columns = [0.0f32; COLUMNS];
+            for (sum, mut sums) in of_columns.iter_mut().zip(sums) {
                 let mut width = LANES / 2;
                 while width > 0 {
                     for lane in 0..width {
@@ -70,7 +84,19 @@ vectorised! {
                     }
                     width /= 2;
                 }
-                *out = if accumulate { *out + sums[0] } else { sums[0] };
+                *sum = sums[0];
+            }
+            match &mut to {
+                Sums::Written(to) => {
+                    for (to, sum) in to[first..].iter_mut().zip(of_columns) {
+                        to.write(sum);
+                    }
+                }
+                Sums::Added(to) => {
+                    for (to, sum) in to[first..].iter_mut().zip(of_columns) {
+                        *to += sum;
+                    }
+                }
             }
         }
     }

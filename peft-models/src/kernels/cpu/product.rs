@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use super::{
     ahead::Ahead,
     destination::Destination,
-    dot_products::dot_products,
+    dot_products::{Sums, dot_products},
     panel::{Panel, WIDTH},
     parallel::part,
     tile::{MOST_COLUMNS, MOST_ROWS, Tile, Tiles},
@@ -40,21 +40,28 @@ pub(super) const ALIKE_FROM: usize = FEW + 1;
 ///
 /// # Safety
 ///
-/// `to` points to `to.len` initialised elements. Nothing else accesses those of the product
-/// during the call.
+/// `to` points to `to.len` elements, of which those of the product are initialised if it is added to them. Nothing else
+/// accesses these during the call.
 pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
     let in_order = a.column_stride == 1 && b.row_stride == 1;
-    if a.rows > FEW || a.columns == 0 || !in_order {
+    if a.rows > FEW || a.columns == 0 || b.columns == 0 || !in_order {
         // SAFETY: the caller's promise.
         return unsafe { product_by_tiles(to, a, b) };
     }
     check(to, a, b);
     for row in 0..a.rows {
         let terms = &a.data[row * a.row_stride..row * a.row_stride + a.columns];
-        // SAFETY: this row is inside, and the caller promises the rest.
-        let out =
-            unsafe { std::slice::from_raw_parts_mut(to.start.add(row * to.row_stride), b.columns) };
-        dot_products(terms, b.data, b.column_stride, out, to.accumulate);
+        // SAFETY: this row is inside, as was checked; the caller promises that nobody else has it, and that it is
+        // initialised if it is added to.
+        let sums = unsafe {
+            let start = to.start.add(row * to.row_stride);
+            if to.accumulate {
+                Sums::Added(std::slice::from_raw_parts_mut(start, b.columns))
+            } else {
+                Sums::Written(std::slice::from_raw_parts_mut(start.cast(), b.columns))
+            }
+        };
+        dot_products(terms, b.data, b.column_stride, sums);
     }
 }
 
@@ -81,7 +88,7 @@ pub(super) unsafe fn product_by_tiles(to: Destination, a: MatrixView<'_>, b: Mat
             let terms = first..a.columns.min(first + DEPTH);
             let (a, b) = (a.columns(terms.clone()), b.transposed().columns(terms).transposed());
             let to = Destination { accumulate: to.accumulate || first > 0, ..to };
-            // SAFETY: the caller's promise; from the second time on, everything is initialised.
+            // SAFETY: the caller's promise; from the second time on, what the first has written is added to.
             unsafe { add_terms(to, a, b, panel) };
         }
     });
@@ -117,7 +124,7 @@ unsafe fn add_terms(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>, panel
         } else {
             (panel.set(columns), WIDTH)
         };
-        // A part of the next one is fetched with each tile, so that laying it out does not wait for memory.
+        // A part of the next one is fetched with each row of tiles, so that laying it out does not wait for memory.
         let next = (parts > 1 && column + WIDTH < n).then(|| b.columns(column + WIDTH..n));
         for index in 0..parts {
             let rows = part(m, parts, index);

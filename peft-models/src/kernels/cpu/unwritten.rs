@@ -31,10 +31,14 @@ impl Unwritten {
     }
 }
 
-/// Elements that a product writes again. It leaves none of them unwritten, as it must not.
-pub(super) fn again(elements: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+/// Elements that are written once more, by what takes them unwritten.
+///
+/// # Safety
+///
+/// Nothing but numbers is written to them: they are elements with a value afterwards, too.
+pub(super) unsafe fn again(elements: &mut [f32]) -> &mut [MaybeUninit<f32>] {
     let (start, len) = (elements.as_mut_ptr().cast(), elements.len());
-    // SAFETY: the same memory, and products write whole numbers only.
+    // SAFETY: the same memory, for as long; the caller promises that its values stay values.
     unsafe { std::slice::from_raw_parts_mut(start, len) }
 }
 
@@ -53,7 +57,9 @@ mod tests {
         // SAFETY: there is none to write.
         assert!(unsafe { Unwritten::new(0).written() }.is_empty());
         let mut numbers = [1.0, 2.0];
-        again(&mut numbers)[1].write(7.0);
+        // SAFETY: a number is written.
+        let elements = unsafe { again(&mut numbers) };
+        elements[1].write(7.0);
         assert_eq!(numbers, [1.0, 7.0]);
     }
 }

@@ -101,7 +101,8 @@ impl Pass<'_> {
             let value = layout.matrix(data[layout.tensor], at, keys, d);
             let span = output.span(rows, d);
             let to = self.targets.0.destination(start, span, output.row, index > 0);
-            // SAFETY: these queries of this head belong to this task alone.
+            // SAFETY: these queries of this head belong to this task alone, and what the first source has written is
+            // added to from the second on.
             unsafe { product_by_tiles(to, weights, value) };
         }
         if columns == 0 {

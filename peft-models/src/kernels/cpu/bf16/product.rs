@@ -90,10 +90,6 @@ pub(in super::super) fn product(
     if to.is_empty() {
         return;
     }
-    if a.columns == 0 {
-        // There is no piece that would write it.
-        to.fill(MaybeUninit::new(0.0));
-    }
     let target = SharedBuffer::unwritten(to);
     let left = LeftSide::new(a);
     let threads = rayon::current_num_threads();

@@ -87,7 +87,9 @@ fn check(instructions: Instructions, [m, k, n]: [usize; 3]) {
                 // SAFETY: the product wrote them.
                 unsafe { block.each_row(|_, to| to.iter_mut().for_each(|to| *to *= 2.0)) };
             };
-            product(instructions, again(&mut to), a, &packed, start, Some(&finish));
+            // SAFETY: a product writes only numbers.
+            let elements = unsafe { again(&mut to) };
+            product(instructions, elements, a, &packed, start, Some(&finish));
             let step = if m * n * k > 100_000 { 61 } else { 1 };
             for at in (0..m * n).step_by(step) {
                 let (row, column) = (at / n, at % n);
@@ -115,7 +117,8 @@ fn results_depend_on_neither_threads_nor_other_rows() {
         let run = |rows: std::ops::Range<usize>| {
             let mut to = vec![0.0; rows.len() * n];
             let a = MatrixView::by_rows(&a[rows.start * k..], rows.len(), k, k);
-            product(instructions, again(&mut to), a, &packed, None, None);
+            // SAFETY: a product writes only numbers.
+            product(instructions, unsafe { again(&mut to) }, a, &packed, None, None);
             to
         };
         let whole = run(0..m);
@@ -151,8 +154,9 @@ fn sizes_that_do_not_fit_are_refused() {
         for (rows, columns, len) in [(8, 7, 64), (8, 8, 63), (7, 8, 64)] {
             let a = MatrixView::by_rows(&data, rows, columns, columns);
             let mut to = vec![0.0; len];
-            let run =
-                AssertUnwindSafe(|| product(instructions, again(&mut to), a, &packed, None, None));
+            // SAFETY: a product writes only numbers, and one that is refused nothing.
+            let elements = unsafe { again(&mut to) };
+            let run = AssertUnwindSafe(|| product(instructions, elements, a, &packed, None, None));
             assert!(catch_unwind(run).is_err(), "{rows} {columns} {len}");
         }
     }
