@@ -69,16 +69,15 @@ pub fn check_problem_type(task: Task) -> Result<()> {
     }
 }
 
-/// How a list begins that is JSON: names in it may have commas.
-const JSON_LIST: &str = "[\"";
-
 /// The class names of `--labels`: separated by commas, or a JSON list.
 ///
 /// # Errors
 ///
 /// [`Error::Setting`] for an empty name, one given twice, or a JSON list that is none.
 pub fn parse_labels(list: &str) -> Result<Labels> {
-    if !list.trim_start().starts_with(JSON_LIST) {
+    // So begins a list that is JSON: names in it may have commas.
+    let inside = list.trim_start().strip_prefix('[').map(str::trim_start);
+    if !inside.is_some_and(|inside| inside.starts_with('"')) {
         return Labels::from_list(list.split(',').map(|name| name.trim().to_string()).collect());
     }
     let names = serde_json::from_str(list).map_err(|error| {
@@ -250,6 +249,7 @@ mod tests {
             assert_eq!(parse_labels(list).unwrap(), labels);
         }
         assert_eq!(parse_labels(" [\"a\"]").unwrap(), of(&["a"]));
+        assert_eq!(parse_labels("[ \"a, b\", \"c\" ]").unwrap(), of(&["a, b", "c"]));
         let message = parse_labels("[\"a, b\"").unwrap_err().to_string();
         assert!(message.contains("or a JSON list of them"), "{message}");
     }

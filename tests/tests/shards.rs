@@ -236,6 +236,9 @@ fn scores_of_the_parts_together_are_those_of_the_whole() {
     assert_eq!(merged["accuracy"], eval["accuracy"]);
     let part = object(&["eval", "--data=rows.jsonl", &bert, "--shard=2/3"]);
     assert_eq!(part["shard"], "rows 8 to 15 of 23");
+    let lines = run(dir, &["eval", "--data=rows.jsonl", &bert, "--shard=2/3", "--quiet"]).stdout;
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(lines.ends_with("\n\nshard: rows 8 to 15 of 23\n"), "{lines}");
     let all = object(&["eval", "--data=rows.jsonl", &bert, "--shard=1/1"]);
     assert_eq!((&all["loss"], &all["accuracy"]), (&eval["loss"], &eval["accuracy"]));
     // A table is made of all parts, as the whole would make it.
@@ -249,6 +252,147 @@ fn scores_of_the_parts_together_are_those_of_the_whole() {
     fs::write(dir.join("b.jsonl"), second).unwrap();
     let two = ["--output=all.jsonl", "--data=a.jsonl", "--data=b.jsonl"];
     assert_eq!(object(&merge(&files, &two)), scored);
+    // Whatever is written, the predictions are scored.
+    for (output, format) in [("all.csv", "csv"), ("table.jsonl", "csv"), ("all.tsv", "tsv")] {
+        let (output, format) = (format!("--output={output}"), format!("--format={format}"));
+        let more = [&*output, &*format, "--data=rows.jsonl"];
+        assert_eq!(object(&merge(&files, &more)), scored, "{output} {format}");
+    }
+    // A part is not taken for all rows.
+    let says = "part-2.jsonl: holds a part of predictions (field `shard`)";
+    let of_part = ["score", "--metric=accuracy", "--predictions=part-2.jsonl"];
+    assert!(refused(dir, &of_part, 1).contains(says));
+    let compared = ["compare", "--scores", "part-2.jsonl", "whole.jsonl"];
+    assert!(refused(dir, &compared, 1).contains(says));
+}
+
+/// References that are lists, and are one text in the cell of a table.
+#[test]
+fn texts_are_scored_whatever_is_written_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let line = |row: usize| {
+        let mark = json!({"part": format!("{row}/2"), "row": row, "rows": 2, "run": "a"});
+        let references = json!(["no", "yes"]);
+        format!("{{\"shard\":{mark},\"output\":\"yes\",\"references\":{references}}}\n")
+    };
+    let files: Vec<String> = (1..=2).map(|row| format!("part-{row}.jsonl")).collect();
+    (1..).zip(&files).for_each(|(row, name)| fs::write(dir.join(name), line(row)).unwrap());
+    for output in ["--output=all.jsonl", "--output=all.csv", "--output=all.tsv"] {
+        let more = [output, "--metric=exact_match", "--json"];
+        let found: Value = serde_json::from_slice(&run(dir, &merge(&files, &more)).stdout).unwrap();
+        assert_eq!(found["exact_match"], 1.0, "{output}: {found}");
+    }
+}
+
+/// What is right stands beside predictions, and in --data.
+#[test]
+fn other_labels_than_those_beside_the_predictions_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let fields = |row: usize, label: &str| json!({"label": label, "text": format!("{row}")});
+    let line = |row: usize| {
+        let mark = json!({"part": format!("{row}/2"), "row": row, "rows": 2, "run": "a"});
+        let input = fields(row, "0");
+        format!("{{\"shard\":{mark},\"input\":{input},\"label\":\"a\",\"reference\":\"a\"}}\n")
+    };
+    let files: Vec<String> = (1..=2).map(|row| format!("part-{row}.jsonl")).collect();
+    (1..).zip(&files).for_each(|(row, name)| fs::write(dir.join(name), line(row)).unwrap());
+    write(dir, "rows.jsonl", (1..=2).map(|row| fields(row, "0")));
+    write(dir, "others.jsonl", [fields(1, "0"), fields(2, "1")].into_iter());
+    fs::write(dir.join("rows.csv"), "0,1\n0,2\n").unwrap();
+    let scored = |more: &[&str]| -> Value {
+        let more = [&["--output=all.jsonl", "--metric=accuracy", "--json"][..], more].concat();
+        serde_json::from_slice(&run(dir, &merge(&files, &more)).stdout).unwrap()
+    };
+    for more in
+        [&[] as &[&str], &["--data=rows.jsonl"], &["--data=rows.csv", "--columns=label,text"]]
+    {
+        assert_eq!(scored(more)["accuracy"], 1.0, "{more:?}");
+    }
+    fs::remove_file(dir.join("all.jsonl")).unwrap();
+    let of = |data: &str, code| {
+        let data = format!("--data={data}");
+        refused(dir, &merge(&files, &["--output=all.jsonl", "--metric=accuracy", &data]), code)
+    };
+    let said = of("others.jsonl", 1);
+    let says = "others.jsonl, line 2: is not the row that stands beside prediction 2 (`input`)";
+    assert!(said.contains(says), "{said}");
+    let said = of("-", 2);
+    assert!(said.contains("--data: found -, and its rows are read twice"), "{said}");
+    assert!(!dir.join("all.jsonl").exists());
+}
+
+/// The same tokens with other fields beside them, and other batches, are other runs.
+#[test]
+fn what_is_written_beside_predictions_tells_runs_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (bert, gpt2) = (tiny("bert"), tiny("gpt2"));
+    let rows = |name: &str, note: &str| {
+        write(dir, name, (0..5).map(|row| json!({"input_ids": ids(row), "note": note})));
+    };
+    rows("a.jsonl", "a");
+    rows("b.jsonl", "b");
+    let make = |command: &[&str], input: &str, part: usize, more: &[&str]| {
+        let input = format!("--input={input}");
+        let (output, shard) = (format!("--output=part-{part}.jsonl"), format!("--shard={part}/2"));
+        run(dir, &[command, &[&*input, &*output, &*shard], more].concat());
+    };
+    let both = ["merge", "part-1.jsonl", "part-2.jsonl", "--output=all.jsonl"];
+    for command in [&["predict", &*bert][..], &["generate", "--max-new-tokens=2", &*gpt2]] {
+        make(command, "a.jsonl", 1, &[]);
+        for (input, more) in [("b.jsonl", &[] as &[&str]), ("a.jsonl", &["--batch-size=2"])] {
+            make(command, input, 2, more);
+            let said = refused(dir, &both, 1);
+            assert!(said.contains("part-2.jsonl, line 1: is of another run"), "{input}: {said}");
+            fs::remove_file(dir.join("part-2.jsonl")).unwrap();
+        }
+        make(command, "a.jsonl", 2, &[]);
+        run(dir, &both);
+        ["all.jsonl", "part-1.jsonl", "part-2.jsonl"]
+            .iter()
+            .for_each(|name| fs::remove_file(dir.join(name)).unwrap());
+    }
+    let qa = tiny("bert-qa");
+    let question = |row: usize| {
+        let input_ids = [vec![4, 5], ids(row)].concat();
+        json!({"input_ids": input_ids})
+    };
+    write(dir, "a.jsonl", (0..5).map(question));
+    make(&["predict", &qa], "a.jsonl", 1, &[]);
+    make(&["predict", &qa], "a.jsonl", 2, &["--max-answer-length=2"]);
+    assert!(refused(dir, &both, 1).contains("is of another run"));
+}
+
+/// Rows without a label are in no part: parts are of those that are left.
+#[test]
+fn parts_of_a_vote_are_of_the_rows_that_have_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // Two rows of four have a label.
+    let row = |row: usize| match row < 2 {
+        true => json!({"input_ids": ids(row), "label": row}),
+        false => json!({"input_ids": ids(row), "label": null}),
+    };
+    write(dir, "rows.jsonl", (0..4).map(row));
+    let bert = tiny("bert");
+    let at = |name: &str| {
+        let path = root().join(tiny_model("bert")).join(name);
+        format!("--adapter={}", path.display())
+    };
+    let (prompt, keys) = (at("prompt"), at("prefix"));
+    let vote = |shard: &str, more: &[&str]| -> String {
+        let shard = format!("--shard={shard}");
+        let args = ["eval", "--data=rows.jsonl", &bert, &prompt, &keys];
+        let flags = ["--vote=majority", "--skip-unlabelled", &*shard];
+        String::from_utf8(run(dir, &[&args[..], &flags, more].concat()).stdout).unwrap()
+    };
+    for (shard, rows) in [("1/3", "none of 2 rows"), ("2/3", "row 1 of 2"), ("2/2", "row 2 of 2")] {
+        let found: Value = serde_json::from_str(&vote(shard, &["--json"])).unwrap();
+        assert_eq!(found["shard"], rows);
+        assert!(vote(shard, &["--quiet"]).ends_with(&format!("shard: {rows}\n")), "{shard}");
+    }
 }
 
 #[test]
@@ -295,11 +439,23 @@ fn a_launcher_is_asked_where_that_is_said() {
     run(dir, &["merge", "out-2-of-2.jsonl", "out-1-of-2.jsonl", "--output=merged.jsonl"]);
     // Without the flag nothing is left out, and that is said.
     let output = with(&rank("1"), &[]);
+    assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("note: this is one of 2 processes"), "{}", said(&output));
     assert_eq!(read(dir, "out.jsonl"), read(dir, "merged.jsonl"));
     // An interactive allocation of one task is not one of several.
     let alone = [("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1")];
-    assert!(!said(&with(&alone, &[])).contains("processes"));
+    let output = with(&alone, &[]);
+    assert!(output.status.success() && !said(&output).contains("processes"), "{}", said(&output));
+    // The name of a folder would become that of files beside it.
+    fs::create_dir(dir.join("parts")).unwrap();
+    for name in ["parts", "parts/", "others/"] {
+        let flag = format!("--output={name}");
+        let mut command =
+            command(dir, &["predict", "--input=rows.jsonl", &bert, &flag, "--shard=auto"]);
+        let output = command.envs(rank("0")).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("a folder: give the name of a file"), "{}", said(&output));
+    }
     for (variables, says) in [
         (&[("PMI_RANK", "2"), ("PMI_SIZE", "2")][..], "--shard: PMI_RANK is 2"),
         (&[], "--shard: found auto, but no variables of srun"),

@@ -142,6 +142,14 @@ fn parts_on_several_machines_make_one_sweep() {
     assert_eq!(dry["runs"].as_array().unwrap().len(), 6);
     assert_eq!(dry["runs"][0]["settings"]["num_virtual_tokens"], 2);
     assert!(!dir.path().join("nowhere").exists());
+    // More shards than runs: one without any is no failure while the others make theirs.
+    let [from, to] =
+        ["parts", "begun"].map(|out| dir.path().join(out).join("method=prompt,p=2,seed=1"));
+    fs::create_dir_all(&to).unwrap();
+    fs::copy(from.join("run.toml"), to.join("run.toml")).unwrap();
+    let none = succeed(&mut sweep(dir.path(), "begun", &["--shard", "7/7"]));
+    assert!(stderr(&none).contains("note: no run is finished yet"), "{}", stderr(&none));
+    assert_eq!(stdout(&none), "");
 }
 
 #[test]

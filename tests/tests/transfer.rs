@@ -273,11 +273,16 @@ fn a_run_goes_on_without_the_adapter_that_it_started_from() {
         let settings = fs::read_to_string(dir.join("parts/run.toml")).unwrap();
         assert!(settings.contains("init_adapter = \"../start\""), "{settings}");
         // Without a checkpoint it begins anew, for which it needs its start.
-        fs::remove_dir_all(dir.join("parts/checkpoints")).unwrap();
-        let output =
-            train(dir, base, task, &(second("parts", 3) + " --overwrite")).output().unwrap();
+        fs::remove_dir_all(dir.join("parts")).unwrap();
+        fs::create_dir(dir.join("parts")).unwrap();
+        fs::write(dir.join("parts/run.toml"), &settings).unwrap();
+        let output = peft(dir).args(["train", "--resume", "--out=parts"]).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains("start"), "{flags}: {said}");
+        assert!(
+            !output.status.success() && said.contains("start/adapter_config.json"),
+            "{flags}: {said}"
+        );
+        assert!(!dir.join("parts/adapter_config.json").exists());
         for out in ["whole", "parts"] {
             fs::remove_dir_all(dir.join(out)).unwrap();
         }

@@ -12,7 +12,7 @@ use peft_core::{
     text::{Encoded, LabelRenames},
     train::TrainConfig,
 };
-use peft_models::generate::EndTokens;
+use peft_models::generate::{EndTokens, GenerateConfig};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -104,7 +104,7 @@ pub struct EvalArgs {
     /// files, or -. Again for more of them.
     #[arg(long, value_name = "FILE", required = true)]
     data: Vec<PathBuf>,
-    /// Rows per batch; the scores do not depend on it.
+    /// Rows per batch; the scores do not depend on it. All parts of --shard need the same.
     #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
     #[command(flatten)]
@@ -173,7 +173,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
             "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
         return Err(CliError::Usage(message.into()));
     }
-    let taken = args.part.take(args.predictions.as_deref())?;
+    let taken = args.part.take("--predictions", args.predictions.as_deref())?;
     output::check_output("--predictions", taken.output.as_deref(), &args.inputs())?;
     let format = Format::of(None, "--predictions", taken.output.as_deref())?;
     taken.check_format("--predictions", format)?;
@@ -291,6 +291,8 @@ pub fn run(args: &EvalArgs) -> CliResult {
     };
     let mut metrics = found.metrics;
     let mut predictions = None;
+    // How texts were made or read.
+    let mut decoded: Option<GenerateConfig> = None;
     // Which of them these are: those of the rows, or of their inputs.
     let mut predicted = block.clone();
     if let Some(limit) = args.max_new_tokens {
@@ -344,6 +346,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
             let rows = generation_scores::rows(&session, &records, &encoded, &written, &args.text)?;
             predictions = Some(rows);
         }
+        decoded = Some(config);
     }
     if let Some((by, labels)) = to_rank {
         let config = settle(&DecodingArgs::default(), &session.base, &end, Purpose::Scoring)?
@@ -359,11 +362,12 @@ pub fn run(args: &EvalArgs) -> CliResult {
         if args.report {
             report = Some(Report::Classes(ranked.report(labels)?));
         }
+        decoded = Some(config);
     }
     if let (Some(path), Some(rows)) = (&taken.output, &predictions) {
         let run = || {
-            let sum = args.run_sum(std::slice::from_ref(&session));
-            sum.rows(&encoded.examples).finish()
+            let sum = args.run_sum(std::slice::from_ref(&session)).rows(&encoded.examples);
+            sum.records(&records).settings(&decoded).finish()
         };
         args.write_predictions(path, (&taken, format), (predicted, &run), rows.clone())?;
     }
@@ -393,7 +397,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         output::line("")?;
         output::line(shown_report(report, names))?;
     }
-    Ok(())
+    show_part(&taken, &block)
 }
 
 fn report_json(report: &Report, names: Option<&Labels>) -> Value {
@@ -470,11 +474,6 @@ fn by_vote(
         rankable(set.labels(0), &records)?;
     }
     let records = args.rows(&set.sessions[0]).renamed(records, renames)?;
-    let block = taken.block(records.len());
-    if taken.shard.is_some() && block.rows.is_empty() {
-        note_part(&block);
-        return args.write_nothing(taken, &block);
-    }
     let signals = Signals::follow(AFTER_BATCH);
     let scored = asked.score(&set, &records, &signals).map_err(|error| match error {
         CliError::Failed(error @ Error::Stopped { .. }) => interrupted(error, &signals),
@@ -483,6 +482,9 @@ fn by_vote(
     })?;
     if taken.shard.is_some() {
         note_part(&scored.block);
+        if scored.block.rows.is_empty() {
+            return args.write_nothing(taken, &scored.block);
+        }
     }
     if let Some(path) = &taken.output {
         let run = || args.run_sum(&set.sessions).records(&records).finish();
@@ -491,14 +493,15 @@ fn by_vote(
     let report = scored.report.filter(|_| args.report);
     if args.json {
         let report = report.as_ref().map(|report| report_json(report, set.labels(0)));
-        return Ok(output::line(scored.table.json(report.as_ref()))?);
+        let part = taken.shard.map(|_| scored.block.to_string());
+        return Ok(output::line(scored.table.json(report.as_ref(), part.as_deref()))?);
     }
     output::line(scored.table.text())?;
     if let Some(report) = &report {
         output::line("")?;
         output::line(shown_report(report, set.labels(0)))?;
     }
-    Ok(())
+    show_part(taken, &scored.block)
 }
 
 /// What is wrong with `--report` where nothing has classes.
@@ -511,6 +514,14 @@ fn note_part(block: &Block) {
         "note: scores are of {block}; scores of parts have no mean that is that of all: `peft merge` scores their predictions \
          together"
     ));
+}
+
+/// Prints of which rows the scores above are, where these are a part.
+fn show_part(taken: &Taken, block: &Block) -> CliResult {
+    match taken.shard {
+        Some(_) => Ok(output::line(format!("\nshard: {block}"))?),
+        None => Ok(()),
+    }
 }
 
 /// The examples of the rows of a block: of a question all windows.
@@ -529,7 +540,8 @@ fn examples_of<'e>(task: Task, encoded: &'e Encoded, block: &Block) -> &'e [Exam
 impl EvalArgs {
     /// What tells predictions of one run from those of another, but for its rows.
     fn run_sum(&self, sessions: &[Session]) -> RunSum {
-        let sum = sessions.iter().fold(RunSum::of("eval", &self.model), RunSum::session);
+        let sum = RunSum::of("eval", &self.model, self.batch_size);
+        let sum = sessions.iter().fold(sum, RunSum::session);
         sum.settings(&(self.vote, self.rank_classes, self.max_new_tokens, self.num_beams))
     }
 
@@ -555,11 +567,12 @@ impl EvalArgs {
     /// Ends a part without rows: there are no scores, and an empty file of predictions.
     fn write_nothing(&self, taken: &Taken, block: &Block) -> CliResult {
         if let Some(path) = &taken.output {
+            taken.check_replaces()?;
             atomic::write_file(path, b"")?;
         }
         match self.json {
             true => Ok(output::line(output::object(&[("shard", json!(block.to_string()))]))?),
-            false => Ok(()),
+            false => Ok(output::line(format!("shard: {block}"))?),
         }
     }
 

@@ -88,7 +88,7 @@ pub struct GenerateArgs {
     decoding: DecodingArgs,
     #[command(flatten)]
     part: ShardArgs,
-    /// Rows per batch; the output does not depend on it.
+    /// Rows per batch; the output does not depend on it. All parts of --shard need the same.
     #[arg(long, value_name = "B", default_value_t = GenerateConfig::new(1).batch_size)]
     batch_size: usize,
 }
@@ -118,7 +118,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     // A text that goes on from --prompt has no part.
     let taken = match args.prompt {
         Some(_) => Taken::default(),
-        None => args.part.take(args.output.as_deref())?,
+        None => args.part.take("--output", args.output.as_deref())?,
     };
     output::check_output("--output", taken.output.as_deref(), &args.input)?;
     let format = Format::told(args.format, "--output", taken.output.as_deref())?;
@@ -186,8 +186,8 @@ fn continue_file(
         Ok(fields)
     };
     let cut = taken.cut(records.len(), || {
-        let sum = RunSum::of("generate", &args.model).session(session).rows(&encoded.examples);
-        let config = config.clone().with_batch_size(1);
+        let sum = RunSum::of("generate", &args.model, args.batch_size).session(session);
+        let sum = sum.rows(&encoded.examples).records(&records);
         sum.settings(&(config, stops, args.ids, args.omit_input)).finish()
     });
     let size = config.rows_together();

@@ -1,19 +1,22 @@
 //! `peft merge`: parts of predictions as one file.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
-use peft_core::{Error, adapter::atomic};
+use peft_core::{Error, adapter::atomic, text::Record};
 use serde_json::{Map, Value};
 
 use super::score::show;
 use crate::{
-    data_files::DataFiles,
+    data_files::{DataFiles, is_standard_input},
     error::CliResult,
     flags::help::FlagHelp,
     merge::{Whole, check_rows},
     output::{self, grouped},
-    predictions::{Format, REFERENCE},
+    predictions::{Format, INPUT, REFERENCE},
     scoring::{Asked, ClassArgs, FieldArgs, Files},
 };
 
@@ -23,7 +26,9 @@ use crate::{
 /// of different runs are refused, and nothing is written.
 ///
 /// With --data, which are the rows that were predicted, there must be as many, and the predictions are scored against them
-/// as `peft score` does. Predictions of eval have their references beside them: --metric alone scores these.
+/// as `peft score` does. Where references stand beside predictions, as eval writes them, and predict where rows call classes
+/// by number, these are scored: --metric alone does that, and with --data its rows must be those beside the predictions
+/// (`input`), unless --reference-field names a field of them.
 ///
 /// Examples:
 ///   peft merge part-1.jsonl part-2.jsonl \
@@ -50,6 +55,9 @@ pub struct MergeArgs {
     /// The rows that were predicted, with what is right. Again for more of them, in the same order.
     #[arg(long, value_name = "FILE")]
     data: Vec<PathBuf>,
+    /// Names of the columns of --data that is a table without a header, as for predict.
+    #[arg(long, value_name = "LIST", requires = "data")]
+    columns: Option<String>,
     /// A metric of `peft score`, or several with commas between; again for more.
     #[arg(
         long,
@@ -90,11 +98,32 @@ pub fn run(args: &MergeArgs) -> CliResult {
         let message = "scores are of a file: give one, or leave out --data and --metric";
         return Err(Error::setting("--output", message).into());
     }
+    if is_standard_input(&args.data) {
+        let message = "found -, and its rows are read twice: give a file";
+        return Err(Error::setting("--data", message).into());
+    }
     let whole = Whole::read(&args.files)?;
+    let rows = match scores {
+        true => rows_of(&whole, &args.output)?,
+        false => Vec::new(),
+    };
+    // What is right stands beside predictions, by the names that they have for classes.
+    let has_references = rows
+        .iter()
+        .any(|row| [REFERENCE, "references"].iter().any(|name| row.fields.contains_key(*name)));
+    let scores_own = has_references && args.fields.reference_field.is_none();
     if let [first, ..] = args.data.as_slice() {
-        let files = DataFiles::find(&args.data, None, false)?;
-        let count = files.rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
+        let files = DataFiles::find(&args.data, args.columns.as_deref(), false)?;
+        let (mut count, mut alike) = (0, Ok(()));
+        for row in files.rows() {
+            let row = row?;
+            if let Some(predicted) = rows.get(count).filter(|_| scores_own && alike.is_ok()) {
+                alike = check_input(predicted, &row);
+            }
+            count += 1;
+        }
         check_rows(first, count, whole.lines.len())?;
+        alike?;
     }
     let metric = match args.metric.as_slice() {
         [] if scores => args.metrics_of(&whole)?,
@@ -110,8 +139,8 @@ pub fn run(args: &MergeArgs) -> CliResult {
     if !scores {
         return Ok(());
     }
-    let references = match args.fields.reference_field {
-        None if has_references(&whole)? => {
+    let references = match scores_own {
+        true => {
             if !args.data.is_empty() {
                 output::note(
                     "note: scored by the references beside the predictions, which call classes as these do; \
@@ -120,37 +149,55 @@ pub fn run(args: &MergeArgs) -> CliResult {
             }
             &[]
         }
-        _ => args.data.as_slice(),
+        false => args.data.as_slice(),
     };
-    let files = Files::new(&args.output, references, false, &args.fields, &args.classes);
-    show(&files.with_meteor_jar(args.meteor_jar.as_ref()), &metric, args.json)
+    // The lines, not the file: of a table, lists are texts.
+    let files = Files::new(&args.output, references, false, &args.fields, &args.classes)
+        .with_rows(rows)
+        .with_columns(args.columns.as_deref())
+        .with_meteor_jar(args.meteor_jar.as_ref());
+    show(&files, &metric, args.json)
 }
 
 impl MergeArgs {
     /// The metrics where none is asked for.
     fn metrics_of(&self, whole: &Whole) -> CliResult<Vec<Asked>> {
         let first = whole.lines.first().map(|line| fields(line)).transpose()?.unwrap_or_default();
-        let found = whole.said.metrics(&first);
+        let found = whole.said.map(|said| said.metrics(&first)).unwrap_or_default();
         if found.is_empty() {
-            let message = format!(
-                "needed: no metric is usual where a line predicts {} as these do; `peft score --help` lists them",
-                whole.said
-            );
+            let said = match whole.said {
+                Some(said) => format!("a line predicts {said} as these do"),
+                None => "lines predict different things".into(),
+            };
+            let message =
+                format!("needed: no metric is usual where {said}; `peft score --help` lists them");
             return Err(Error::setting("--metric", message).into());
         }
         Ok(found)
     }
 }
 
-/// Whether what is right stands beside predictions, by the names that they have for classes.
-fn has_references(whole: &Whole) -> CliResult<bool> {
-    for line in &whole.lines {
-        let fields = fields(line)?;
-        if fields.contains_key(REFERENCE) || fields.contains_key("references") {
-            return Ok(true);
-        }
+/// All lines as rows of the file that they become.
+fn rows_of(whole: &Whole, output: &Path) -> CliResult<Vec<Record>> {
+    let path: Arc<Path> = Arc::from(output);
+    let row =
+        |(at, line): (usize, &String)| Ok(Record::new(Arc::clone(&path), at + 1, fields(line)?));
+    whole.lines.iter().enumerate().map(row).collect()
+}
+
+/// Refuses a row of --data that is not the one beside its prediction: what is right there would not count.
+fn check_input(predicted: &Record, row: &Record) -> CliResult {
+    match predicted.fields.get(INPUT) {
+        Some(Value::Object(input)) if *input != row.fields => Err(row
+            .error(format!(
+                "is not the row that stands beside prediction {} (`{INPUT}`), whose reference is scored: give the rows that \
+                 were predicted; leave out --data, and name --metric; or score against a field of --data with \
+                 --reference-field",
+                grouped(predicted.line)
+            ))
+            .into()),
+        _ => Ok(()),
     }
-    Ok(false)
 }
 
 /// All lines in a format.

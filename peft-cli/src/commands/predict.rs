@@ -1,6 +1,6 @@
 //! `peft predict`: labels, tags or answers, with their probabilities.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt::Debug, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use peft_core::{
@@ -122,7 +122,7 @@ pub struct PredictArgs {
     omit_input: bool,
     #[command(flatten)]
     part: ShardArgs,
-    /// Rows per batch.
+    /// Rows per batch. All parts of --shard need the same.
     #[arg(long, value_name = "B", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     batch_size: usize,
 }
@@ -138,7 +138,7 @@ pub fn run(args: &PredictArgs) -> CliResult {
     args.part.check_rows("--text", args.asked.text.is_some())?;
     let taken = match args.asked.text {
         Some(_) => Taken { shard: None, output: args.output.clone() },
-        None => args.part.take(args.output.as_deref())?,
+        None => args.part.take("--output", args.output.as_deref())?,
     };
     output::check_output("--output", taken.output.as_deref(), &inputs)?;
     args.shots.check()?;
@@ -263,12 +263,20 @@ impl PredictArgs {
         Shown { top: self.top_k }
     }
 
-    /// The rows that are taken, of `total`, which these `examples` are read as by the adapters of `sessions`.
-    fn cut(&self, taken: &Taken, total: usize, examples: &[Example], sessions: &[Session]) -> Cut {
-        let cut = taken.cut(total, || {
-            let sum = sessions.iter().fold(RunSum::of("predict", &self.model), RunSum::session);
+    /// The rows that are taken of `records`, which these examples are read as by the adapters of `sessions`. Predictions
+    /// follow from `more`, too.
+    fn cut(
+        &self,
+        taken: &Taken,
+        (records, examples): (&[Record], &[Example]),
+        sessions: &[Session],
+        more: &dyn Debug,
+    ) -> Cut {
+        let cut = taken.cut(records.len(), || {
+            let sum = RunSum::of("predict", &self.model, self.batch_size);
+            let sum = sessions.iter().fold(sum, RunSum::session);
             let asked = (self.top_k, self.n_best, self.rank_classes, self.vote, self.omit_input);
-            sum.rows(examples).settings(&asked).finish()
+            sum.rows(examples).records(records).settings(&asked).settings(more).finish()
         });
         cut.block().note_together(together(self.batch_size), Some("a smaller --batch-size"));
         cut
@@ -303,15 +311,17 @@ fn answer(args: &PredictArgs, taken: &Taken, set: AdapterSet) -> CliResult {
     };
     let encoded = session.encode_records(&records, &args.rows, false)?;
     session.check_lengths(&encoded, 0)?;
+    let longest = session.max_answer_length(&args.rows)?;
+    let threshold = session.null_score_diff_threshold(&args.rows)?;
     let predictor = session
         .predictor()?
         .with_batch_size(args.batch_size)
-        .with_max_answer_length(session.max_answer_length(&args.rows)?)
-        .with_null_score_diff_threshold(session.null_score_diff_threshold(&args.rows)?);
+        .with_max_answer_length(longest)
+        .with_null_score_diff_threshold(threshold);
     // A question has a record of its own, whatever the number of its windows.
     let questions = questions(&encoded.examples);
     let own = std::slice::from_ref(&session);
-    let cut = args.cut(taken, records.len(), &encoded.examples, own);
+    let cut = args.cut(taken, (&records, &encoded.examples), own, &(longest, threshold));
     args.write(taken, &cut, own, |output, watch| {
         let predictor = predictor.with_watch(watch);
         for part in cut.block().groups(together(args.batch_size)) {
@@ -360,7 +370,9 @@ fn by_named(args: &PredictArgs, taken: &Taken, set: &AdapterSet) -> CliResult {
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    let cut = args.cut(taken, examples.len(), &examples, &set.sessions);
+    // Where there are several, lines say which of them answered.
+    let named = (set.names.len() > 1).then_some(&set.names);
+    let cut = args.cut(taken, (&rows.given, &examples), &set.sessions, &named);
     args.write(taken, &cut, &set.sessions, |output, watch| {
         let model = model.with_watch(watch);
         for part in cut.block().groups(together(args.batch_size)) {
@@ -391,7 +403,7 @@ fn by_likelihood(args: &PredictArgs, taken: &Taken, set: AdapterSet, by: RankBy)
     let rows = (records.as_slice(), &encoded);
     let ranking = Ranking::new(&session, &labels, rows, &args.rows, (&config, by))?;
     let own = std::slice::from_ref(&session);
-    let cut = args.cut(taken, records.len(), &encoded.examples, own);
+    let cut = args.cut(taken, (&records, &encoded.examples), own, &config);
     args.write(taken, &cut, own, |output, watch| {
         for part in cut.block().groups(together(args.batch_size)) {
             let inputs: Vec<&[u32]> =
@@ -462,7 +474,7 @@ fn by_vote(args: &PredictArgs, taken: &Taken, set: &AdapterSet, vote: Vote) -> C
         args.given().add(&rows.given[row], &mut fields);
         Ok(fields)
     };
-    let cut = args.cut(taken, records.len(), examples, &set.sessions);
+    let cut = args.cut(taken, (&rows.given, examples), &set.sessions, &());
     args.write(taken, &cut, &set.sessions, |output, watch| {
         let voters = voters.with_watch(watch);
         for part in voters.groups(cut.block()) {

@@ -143,9 +143,19 @@ pub fn run(args: &SweepArgs) -> CliResult {
     let compared = match folders.is_empty() {
         // What failed is told below.
         true => Ok(()),
-        false => compare(find(&folders)?, args.shown.metric.as_deref())
-            .map_err(CliError::from)
-            .and_then(|comparison| shown.show(&comparison, None, args.times)),
+        false => {
+            let found = find(&folders)?;
+            match args.shard.is_some() && found.finished.is_empty() {
+                // Other shards make theirs at the same time, or hold all of them.
+                true => {
+                    output::note("note: no run is finished yet, so that there is no table");
+                    Ok(())
+                }
+                false => compare(found, args.shown.metric.as_deref())
+                    .map_err(CliError::from)
+                    .and_then(|comparison| shown.show(&comparison, None, args.times)),
+            }
+        }
     };
     check(&ended, &signals, &command)?;
     compared?;

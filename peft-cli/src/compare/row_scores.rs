@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::{
     data_files::DataFiles,
-    scoring::{check_known, listed_classes},
+    scoring::{check_known, check_whole, listed_classes},
     training::file_names::PREDICTIONS,
 };
 
@@ -66,6 +66,7 @@ impl RowScores {
         let Some(first) = records.first() else {
             return Err(Error::file(path, "holds no rows, expected predictions"));
         };
+        check_whole(path, &records)?;
         let kind = Kind::of(first, fields, records.iter())?;
         for record in &records {
             let score = kind.score(record)?;

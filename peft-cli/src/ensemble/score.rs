@@ -71,6 +71,14 @@ pub struct Scored {
     pub rows: Vec<Map<String, Value>>,
 }
 
+impl Scored {
+    /// That of a part without rows.
+    fn nothing(block: Block) -> Self {
+        let table = Table { members: Vec::new(), votes: Vec::new() };
+        Self { table, report: None, block, rows: Vec::new() }
+    }
+}
+
 impl Asked<'_> {
     /// Refuses an ensemble whose answers cannot be voted on, with the reason.
     ///
@@ -141,6 +149,9 @@ impl Asked<'_> {
         let voters = voters.with_batch_size(self.batch_size).with_padding(self.padding);
         let voters = voters.with_watch(RowsRead(&tell));
         let block = self.block(voters.rows().examples.len());
+        if self.shard.is_some() && block.rows.is_empty() {
+            return Ok(Scored::nothing(block));
+        }
         let total = block.together(together(self.batch_size)).len();
         let done = RowsDone::new("eval", total, &signals.bars());
         let [members, votes] = voters.choose(self.votes, &block, |rows| done.set(rows))?;
@@ -182,6 +193,9 @@ impl Asked<'_> {
             }
             By::Writing(..) => Block::whole(records.len()),
         };
+        if self.shard.is_some() && block.rows.is_empty() {
+            return Ok(Scored::nothing(block));
+        }
         let named: Named = match by {
             By::Rank(by) => {
                 texts::ranked(set, labels, (rows, &block), (&config, by), self.votes, signals)?

@@ -30,6 +30,8 @@ struct Json<'a> {
     votes: Votes<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -96,10 +98,10 @@ impl Table {
         table(&header, &rows.collect::<Vec<Vec<String>>>())
     }
 
-    /// As a JSON object on a line, with a report of the vote class by class if there is one.
-    pub fn json(&self, report: Option<&Value>) -> String {
+    /// As a JSON object on a line, with a report of the vote class by class if there is one, and the rows of a part.
+    pub fn json(&self, report: Option<&Value>, shard: Option<&str>) -> String {
         // Names and numbers always have a JSON form.
-        serde_json::to_string(&self.fields(None, report)).unwrap_or_default()
+        serde_json::to_string(&Json { shard, ..self.fields(None, report) }).unwrap_or_default()
     }
 
     /// As the result of a run that has ended so.
@@ -118,6 +120,7 @@ impl Table {
             best: self.best(),
             votes: Votes { majority: metrics(Vote::Majority), mean: metrics(Vote::Mean) },
             report,
+            shard: None,
         }
     }
 }
@@ -141,7 +144,7 @@ mod tests {
              best member        0.7500   0.2500\nvote: majority     1.0000   0.0000"
         );
         assert_eq!(
-            table.json(None),
+            table.json(None, None),
             "{\"members\":[{\"name\":\"a\",\"metrics\":{\"accuracy\":0.5,\"invalid\":0.25}},\
              {\"name\":\"b\",\"metrics\":{\"accuracy\":0.75,\"invalid\":0.5}}],\
              \"mean\":{\"accuracy\":0.625,\"invalid\":0.375},\"best\":{\"accuracy\":0.75,\"invalid\":0.25},\

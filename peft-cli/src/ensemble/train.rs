@@ -156,7 +156,7 @@ impl Ensemble {
         let text = format!("{}\n", table.result(Ending::Finished));
         atomic::write_file(&out.join(RESULT), text.as_bytes())?;
         match json {
-            true => output::line(table.json(None))?,
+            true => output::line(table.json(None, None))?,
             false => output::line(table.text())?,
         }
         let folders = plan.runs.iter().map(|run| format!(" --adapter {}", quoted(&run.folder)));

@@ -22,8 +22,8 @@ const LISTED: usize = 5;
 pub struct Whole {
     /// The lines as the whole would have been written, without their ends.
     pub lines: Vec<String>,
-    /// What each predicts.
-    pub said: Said,
+    /// What each predicts; `None` where lines differ, as those of adapters of several kinds.
+    pub said: Option<Said>,
 }
 
 impl Whole {
@@ -36,10 +36,12 @@ impl Whole {
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
         let mut rows: BTreeMap<usize, Line> = BTreeMap::new();
         let mut first: Option<Line> = None;
+        let mut is_alike = true;
         for path in paths {
             for line in read(path)? {
                 let first = first.get_or_insert_with(|| line.clone());
-                check_alike(first, &line)?;
+                check_of_run(first, &line)?;
+                is_alike &= line.said == first.said;
                 if let Some(other) = rows.get(&line.mark.row) {
                     let message = format!(
                         "row {} is that of {}, too: each row belongs to one part; give each part once, and parts of one \
@@ -60,7 +62,7 @@ impl Whole {
         };
         check_complete(&rows, first.mark.rows)?;
         let lines = rows.into_values().map(|line| line.text).collect();
-        Ok(Self { lines, said: first.said })
+        Ok(Self { lines, said: is_alike.then_some(first.said) })
     }
 }
 
@@ -69,9 +71,10 @@ fn place(line: &Line) -> String {
 }
 
 /// Refuses a line that is not of the run of the first.
-fn check_alike(first: &Line, line: &Line) -> Result<()> {
+fn check_of_run(first: &Line, line: &Line) -> Result<()> {
     let refuse = |message: String| Err(Error::data(&line.at.0, line.at.1, message));
-    if line.said != first.said {
+    let is_of_run = line.mark.run == first.mark.run;
+    if !is_of_run && line.said != first.said {
         return refuse(format!(
             "predicts {}, where {} predicts {}: they are not parts of one run",
             line.said,
@@ -87,10 +90,10 @@ fn check_alike(first: &Line, line: &Line) -> Result<()> {
             grouped(first.mark.rows)
         ));
     }
-    if line.mark.run != first.mark.run {
+    if !is_of_run {
         return refuse(format!(
-            "is of another run than {}: another model, adapter, data, settings or version of the program; make the part \
-             again as the others were made",
+            "is of another run than {}: another model, adapter, data, settings (--batch-size, too) or version of the program; \
+             make the part again as the others were made",
             place(first)
         ));
     }
@@ -193,8 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_one_run_may_say_different_things() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        fs::write(&path, label(1, 2) + &line(2, 2, "a", json!({"score": 0.5}))).unwrap();
+        assert_eq!(Whole::read(std::slice::from_ref(&path)).unwrap().said, None);
+        fs::write(&path, label(1, 2) + &label(2, 2)).unwrap();
+        assert_eq!(Whole::read(&[path]).unwrap().said, Some(Said::Class));
+    }
+
+    #[test]
     fn what_does_not_make_a_whole_is_refused() {
-        let text = line(2, 2, "a", json!({"output": "x"}));
+        let text = line(2, 2, "b", json!({"output": "x"}));
         let other = line(2, 2, "b", json!({"label": "x"}));
         for (texts, says) in [
             (vec![], "the files hold no predictions"),

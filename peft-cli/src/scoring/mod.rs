@@ -34,3 +34,4 @@ pub use known::{check as check_known, listed as listed_classes};
 pub use metric::{Asked, Kind, Metric};
 pub use report::{of_classes, of_entities, shown_classes, shown_entities};
 pub use scores::{Files, Found, of_texts};
+pub use source::check_whole;

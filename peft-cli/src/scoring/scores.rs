@@ -9,6 +9,7 @@ use std::{
 use peft_core::{
     Error, Result,
     metrics::{self, ClassReport, EntityScores, Metrics, Rouge, Segment},
+    text::Record,
 };
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ use super::{
     answers::{self, Question},
     classes::{self, ClassArgs, Pairs},
     meteor, report,
-    source::Source,
+    source::{Source, check_whole},
     tags, texts,
 };
 
@@ -61,6 +62,10 @@ pub struct Files<'a> {
     pub classes: &'a ClassArgs,
     /// METEOR's program.
     pub meteor_jar: Option<&'a PathBuf>,
+    /// The names of columns of references that are a table without a header.
+    pub columns: Option<&'a str>,
+    /// The predictions, where they are in memory.
+    rows: Option<Vec<Record>>,
     read: Read,
 }
 
@@ -83,8 +88,20 @@ impl<'a> Files<'a> {
         fields: &'a FieldArgs,
         classes: &'a ClassArgs,
     ) -> Self {
-        let (meteor_jar, read) = (None, Read::default());
-        Self { predictions, references, as_lines, fields, classes, meteor_jar, read }
+        let (meteor_jar, columns, rows, read) = (None, None, None, Read::default());
+        Self { predictions, references, as_lines, fields, classes, meteor_jar, columns, rows, read }
+    }
+
+    /// With the rows of the predictions, as they would be read.
+    #[must_use]
+    pub fn with_rows(self, rows: Vec<Record>) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    /// With the names of the columns of references that are tables without a header.
+    #[must_use]
+    pub fn with_columns(self, columns: Option<&'a str>) -> Self {
+        Self { columns, ..self }
     }
 
     /// Sets METEOR's program.
@@ -127,11 +144,15 @@ impl<'a> Files<'a> {
 
     fn sources(&self, kind: Kind) -> Result<(Source, Option<Source>)> {
         let read = |path: &Path| Source::read(path, kind, self.as_lines);
-        let predictions = read(self.predictions)?;
+        let predictions = match &self.rows {
+            Some(rows) => Source::Rows(self.predictions.to_path_buf(), rows.clone()),
+            None => read(self.predictions)?,
+        };
+        check_whole(predictions.path(), predictions.rows().unwrap_or_default())?;
         let references = match self.references {
             [] => None,
-            [one] => Some(read(one)?),
-            several => Some(Source::of_rows(several)?),
+            [one] if self.columns.is_none() => Some(read(one)?),
+            several => Some(Source::of_rows(several, self.columns)?),
         };
         if references.is_none() && predictions.rows().is_none() {
             let path = predictions.path().display();

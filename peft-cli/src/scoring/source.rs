@@ -8,7 +8,7 @@ use peft_core::{
 };
 
 use super::Kind;
-use crate::data_files::DataFiles;
+use crate::{data_files::DataFiles, shard::Mark};
 
 /// What a file of predictions or references holds.
 #[derive(Clone, Debug)]
@@ -50,13 +50,13 @@ impl Source {
         Ok(Self::Rows(path.to_path_buf(), files.rows().collect::<Result<_>>()?))
     }
 
-    /// Reads several files of rows as one, which is called after the first.
+    /// Reads files of rows as one, which is called after the first; `columns` is the value of `--columns`.
     ///
     /// # Errors
     ///
     /// Those of the readers.
-    pub fn of_rows(paths: &[PathBuf]) -> Result<Self> {
-        let rows = DataFiles::find(paths, None, false)?.rows().collect::<Result<_>>()?;
+    pub fn of_rows(paths: &[PathBuf], columns: Option<&str>) -> Result<Self> {
+        let rows = DataFiles::find(paths, columns, false)?.rows().collect::<Result<_>>()?;
         Ok(Self::Rows(paths.first().cloned().unwrap_or_default(), rows))
     }
 
@@ -78,6 +78,22 @@ impl Source {
             Self::Rows(_, rows) => Some(rows),
             Self::Lines(..) => None,
         }
+    }
+}
+
+/// Refuses rows that are a part of a run's predictions: their score is not that of all.
+///
+/// # Errors
+///
+/// [`Error::File`].
+pub fn check_whole(path: &Path, rows: &[Record]) -> Result<()> {
+    match rows.iter().any(|row| Mark::is_in(&row.fields)) {
+        true => Err(Error::file(
+            path,
+            "holds a part of predictions (field `shard`), whose scores are not those of all rows: `peft merge` puts all parts \
+             together, and scores them with --metric",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -85,7 +85,8 @@ pub fn check_replaces(shard: Shard, path: &Path) -> Result<()> {
 /// The part that the first line of a file is of, if it is of one. What cannot be read is told when it is written.
 fn held(path: &Path) -> Option<Shard> {
     let mut line = Vec::new();
-    let file = File::open(path).ok().filter(|_| path.is_file())?;
+    // To open a named pipe is to wait for who writes to it.
+    let file = path.is_file().then(|| File::open(path).ok()).flatten()?;
     BufReader::new(file.take(LOOKED_AT)).read_until(b'\n', &mut line).ok()?;
     let line = String::from_utf8_lossy(&line);
     match Mark::split(line.trim_end()) {
@@ -119,5 +120,16 @@ mod tests {
         assert!(said.contains("holds part 2/2, and this is 1/2: give each"), "{said}");
         fs::write(&path, "{\"label\":\"x\"}\n").unwrap();
         assert!(first.check_replaces(&path).is_ok());
+    }
+
+    /// Which waits for ever where it is opened.
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert!(check_replaces(Shard::WHOLE, &path).is_ok());
     }
 }

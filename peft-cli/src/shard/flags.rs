@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
     str::FromStr,
 };
 
@@ -88,29 +88,33 @@ impl Chosen {
 #[derive(Args, Clone, Debug)]
 pub struct ShardArgs {
     /// Take the i-th of n parts of the rows, such as 2/4: blocks in the order of the rows. Its lines say which rows they
-    /// are of, and `peft merge` puts all parts together, to the bytes of the whole. auto: the part of this process among those of srun, an
-    /// array of sbatch or mpirun; then a file is called after its part, too: out.jsonl becomes out-2-of-4.jsonl.
+    /// are of, and `peft merge` puts all parts together, to the bytes of the whole; all parts need the same settings,
+    /// --batch-size too. auto: the part of this process among those of srun, an array of sbatch or mpirun; then a file is
+    /// called after its part, too: out.jsonl becomes out-2-of-4.jsonl.
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Chosen>,
 }
 
 impl ShardArgs {
-    /// What is asked for, of a command that writes its rows to `output`, if to a file.
+    /// What is asked for, of a command that writes its rows to `output`, the value of `flag`, if to a file.
     ///
     /// # Errors
     ///
-    /// As [`Chosen::settle`]; [`Error::File`] if the file holds another part.
-    pub fn take(&self, output: Option<&Path>) -> Result<Taken> {
+    /// As [`Chosen::settle`]; [`Error::Setting`] for a folder whose name would become that of a file; [`Error::File`] if the
+    /// file holds another part.
+    pub fn take(&self, flag: &str, output: Option<&Path>) -> Result<Taken> {
         let shard = Chosen::settle(self.shard)?;
         let output = match (shard, self.shard, output) {
             // All processes have the same command line.
-            (Some(shard), Some(Chosen::Auto), Some(named)) => Some(file_of(shard, named)),
+            (Some(shard), Some(Chosen::Auto), Some(named)) => {
+                check_file(flag, named)?;
+                Some(file_of(shard, named))
+            }
             (_, _, named) => named.map(Path::to_path_buf),
         };
-        if let (Some(shard), Some(output)) = (shard, &output) {
-            check_replaces(shard, output)?;
-        }
-        Ok(Taken { shard, output })
+        let taken = Taken { shard, output };
+        taken.check_replaces()?;
+        Ok(taken)
     }
 
     /// Refuses it where there is one text, which `flag` gives.
@@ -136,6 +140,18 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Refuses a file that holds another part.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`].
+    pub fn check_replaces(&self) -> Result<()> {
+        match (self.shard, &self.output) {
+            (Some(shard), Some(output)) => check_replaces(shard, output),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a table, whose columns are those of all rows. `flag` names the file.
     ///
     /// # Errors
@@ -163,6 +179,21 @@ impl Taken {
         let block = shard.block(total);
         note(format!("note: part {shard}: {block}"));
         Cut::part(block, shard, run())
+    }
+}
+
+/// Refuses the name of a folder, beside which the files of parts would lie.
+fn check_file(flag: &str, named: &Path) -> Result<()> {
+    match named.to_string_lossy().ends_with(is_separator) || named.is_dir() {
+        true => {
+            let message = format!(
+                "found {}, a folder: give the name of a file, such as {}",
+                named.display(),
+                named.join("out.jsonl").display()
+            );
+            Err(Error::setting(flag, message))
+        }
+        false => Ok(()),
     }
 }
 
@@ -200,6 +231,16 @@ mod tests {
         assert_eq!(of(2, 4, "a/out.jsonl"), Path::new("a/out-2-of-4.jsonl"));
         assert_eq!(of(2, 12, "out"), Path::new("out-02-of-12"));
         assert_eq!(of(1, 2, "/dev/stdout"), Path::new("/dev/stdout"));
+    }
+
+    #[test]
+    fn files_of_parts_are_named_after_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let named = |name: &str| check_file("--output", &dir.path().join(name));
+        assert!(named("out").is_ok() && named("parts/out.jsonl").is_ok());
+        let said = check_file("--output", dir.path()).unwrap_err().to_string();
+        assert!(said.contains("a folder: give the name of a file, such as"), "{said}");
+        assert!(named("parts/").is_err());
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub enum NoMark {
 }
 
 impl Mark {
+    /// Whether a row, as a file holds it, is that of a part.
+    pub fn is_in(fields: &Map<String, Value>) -> bool {
+        fields.get(FIELD).is_some_and(|value| Self::deserialize(value).is_ok())
+    }
+
     /// A line of the whole, with its mark in front; with the end of the line.
     pub fn line(&self, fields: Map<String, Value>) -> String {
         let record = Value::Object(fields).to_string();
@@ -109,6 +114,8 @@ mod tests {
         let line = mark().line(fields(json!({"a": 1, "label": "x"})));
         let expected = "{\"shard\":{\"part\":\"2/4\",\"row\":26,\"rows\":100,\"run\":\"6f1c\"},\"a\":1,\"label\":\"x\"}\n";
         assert_eq!(line, expected);
+        let row = |line: &str| fields(serde_json::from_str(line).unwrap());
+        assert!(Mark::is_in(&row(&line)) && !Mark::is_in(&fields(json!({"shard": 2, "a": 1}))));
         let empty = mark().line(Map::new());
         assert_eq!(Mark::split(empty.trim_end()).unwrap(), (mark(), "{}".to_string()));
         // As Python's json writes it.

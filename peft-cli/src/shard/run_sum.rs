@@ -12,15 +12,16 @@ use crate::session::{Session, UseArgs};
 const SHOWN: usize = 8;
 
 /// A sum over all that predictions follow from: the command, the rows as the model reads them, the model, the adapters, and
-/// the settings. Neither paths, which differ between machines, nor batches, devices and threads are in it.
+/// the settings; also the rows as they are in files, which are written beside the predictions, the version of the program, and the
+/// rows per batch, on which last digits depend. Neither paths, which differ between machines, nor devices and threads are in it.
 #[derive(Clone, Debug)]
 pub struct RunSum(Sha256);
 
 impl RunSum {
-    /// That of a command, with the flags that name its model.
-    pub fn of(command: &str, model: &UseArgs) -> Self {
-        let sum = Self(Sha256::new()).add(command.as_bytes());
-        sum.settings(&(model.base_weights, model.compute))
+    /// That of a command, with the flags that name its model, and its rows per batch.
+    pub fn of(command: &str, model: &UseArgs, batch_size: usize) -> Self {
+        let sum = Self(Sha256::new()).add(env!("CARGO_PKG_VERSION").as_bytes());
+        sum.add(command.as_bytes()).settings(&(model.base_weights, model.compute, batch_size))
     }
 
     /// Adds rows as a model reads them: all, not those of a part.
@@ -69,7 +70,10 @@ impl RunSum {
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
     use peft_core::data::Target;
+    use serde_json::json;
 
     use super::*;
 
@@ -77,8 +81,15 @@ mod tests {
     fn what_differs_has_another_sum() {
         let sum = || RunSum(Sha256::new());
         let rows = |ids: &[u32]| vec![Example::new(ids.to_vec(), Target::None, 1)];
+        let record = |label: &str| {
+            let fields = json!({"input_ids": [1, 2], "label": label});
+            let fields = fields.as_object().cloned().unwrap_or_default();
+            vec![Record::new(Arc::from(Path::new("a")), 1, fields)]
+        };
         let all = [
             sum(),
+            sum().records(&record("a")),
+            sum().records(&record("b")),
             sum().rows(&rows(&[1, 2])),
             sum().rows(&rows(&[1, 3])),
             sum().settings(&("a", "b")),
@@ -91,6 +102,6 @@ mod tests {
             assert_eq!(one.len(), 2 * SHOWN);
             assert!(!all[..at].contains(one), "{at}: {all:?}");
         }
-        assert_eq!(sum().rows(&rows(&[1, 2])).finish(), all[1]);
+        assert_eq!(sum().records(&record("a")).finish(), all[1]);
     }
 }

@@ -178,6 +178,10 @@ impl PreparedRun {
 
     /// Tells if the adapter of --init-adapter was trained on weights that differ where a fingerprint does not show it.
     pub(super) fn note_other_weights(&self, now: Option<&str>) {
+        // A run that goes on holds that of its checkpoint, which has its own check.
+        if self.recorded_start.is_some() {
+            return;
+        }
         let own = self.start_adapter.as_ref().map(|adapter| &adapter.config.own);
         if own.is_some_and(|own| {
             own.base_fingerprint == self.base.report.fingerprint

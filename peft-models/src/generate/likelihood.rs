@@ -63,7 +63,7 @@ pub fn log_likelihoods(
     check_generates(model)?;
     let spec = model.spec();
     let start = config.start(spec)?;
-    check_rows(rows, spec.vocab_size)?;
+    check_rows(rows, config.first_row, spec.vocab_size)?;
     for (index, ids) in continuations.iter().enumerate() {
         if ids.is_empty() || ids.iter().any(|id| *id as usize >= spec.vocab_size) {
             let message = format!(

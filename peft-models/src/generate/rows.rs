@@ -62,7 +62,7 @@ pub fn generate(
     config.validate()?;
     let spec = model.spec();
     let start = config.start(spec)?;
-    check_rows(rows, spec.vocab_size)?;
+    check_rows(rows, config.first_row, spec.vocab_size)?;
     check_scores(config, rows.len(), spec.vocab_size)?;
     virtual_tokens.check(spec, rows.len())?;
     let budget = ContextBudget::new(spec, virtual_tokens);
@@ -209,8 +209,10 @@ fn check_scores(config: &GenerateConfig, rows: usize, vocabulary: usize) -> Resu
     Err(Error::setting(setting, message))
 }
 
-pub(super) fn check_rows(rows: &[&[u32]], vocabulary: usize) -> Result<()> {
+/// Refuses rows without tokens, and with unknown ones, by their numbers among all rows.
+pub(super) fn check_rows(rows: &[&[u32]], first_row: usize, vocabulary: usize) -> Result<()> {
     for (index, row) in rows.iter().enumerate() {
+        let index = first_row.saturating_add(index);
         if row.is_empty() {
             return Err(Error::Mismatch(format!("row {index} has no tokens to continue")));
         }
