@@ -152,7 +152,10 @@ impl FrozenModel for Faulty {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
             match self.fault {
-                Fault::Panic => panic!("out of memory"),
+                Fault::Panic => {
+                    assert!(crate::guard::panics_become_errors(), "a program would print it, too");
+                    panic!("out of memory")
+                }
                 Fault::Error => return Err(Error::Mismatch("no such layer".into())),
             }
         }
