@@ -123,7 +123,7 @@ use std::{
 use clap::error::ErrorKind;
 
 pub use error::{CliError, CliResult};
-use peft_core::text::panics_become_errors;
+use peft_core::panics_become_errors;
 
 use crate::{
     device::{memory, panics, runtime_dir},
@@ -157,7 +157,9 @@ fn parsed() -> CliResult<Option<program::Program>> {
 fn keep_quiet_about_panics_that_become_errors() {
     let told = panic::take_hook();
     panic::set_hook(Box::new(move |panicked| {
-        if !panics_become_errors() && !panics::heard(panicked) {
+        // Heard in any case: what a device says of its memory is told at the end.
+        let heard = panics::heard(panicked);
+        if !heard && !panics_become_errors() {
             told(panicked);
         }
     }));

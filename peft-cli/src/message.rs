@@ -54,8 +54,8 @@ pub fn of_library(error: &Error) -> String {
              gradients (--clip-norm)"
         ),
         Error::Replica { number, of, device, message } => format!(
-            "replica {number} of {of} (--devices), on {device}, failed: {message}; the checkpoints from before are still \
-             there: --resume goes on from the newest one, with other devices if this one fails again"
+            "replica {number} of {of} (--devices), on {device}, failed: {message}; what was stored before is still \
+             there, if anything was: --resume goes on from it, with other devices if this one fails again"
         ),
         long @ (Error::TooLong { .. } | Error::TooWide { .. }) => {
             format!("{long}{}", way_out(long, "--max-length"))

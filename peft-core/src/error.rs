@@ -173,10 +173,10 @@ pub enum Error {
         /// What differs: then and now.
         differing: String,
     },
-    /// One of several devices failed in a step; what was stored before is still there.
+    /// One of several devices failed in a step; what was stored before, if anything was, is still there.
     #[error(
-        "replica {number} of {of}, on {device}, failed: {message}; checkpoints from before are still there: resume the run, on \
-         other devices if this one fails again"
+        "replica {number} of {of}, on {device}, failed: {message}; what was stored before is still there, if anything \
+         was: resume the run, on other devices if this one fails again"
     )]
     Replica {
         /// Which one, counted from 1.

@@ -17,6 +17,7 @@
 //! | [`optim`] | optimizers, gradient clipping, schedules | |
 //! | [`contract`] | what methods and models agree on | |
 //! | [`formats`] | whole files, what `torch.save`, numpy and llama.cpp write, Git LFS pointers | |
+//! | `guard` | panics that become errors | `train` or `text` |
 //! | [`error`] | the one error type | |
 //!
 //! Symbols, here and everywhere: B batch, T tokens in a row, P virtual tokens, H hidden size, L layers,
@@ -30,6 +31,8 @@ pub mod error;
 #[cfg(feature = "train")]
 pub mod evaluate;
 pub mod formats;
+#[cfg(any(feature = "train", feature = "text"))]
+mod guard;
 pub mod methods;
 #[cfg(feature = "train")]
 pub mod metrics;
@@ -64,6 +67,8 @@ pub use contract::{
     visibility::Distances,
 };
 pub use error::{Error, Result};
+#[cfg(any(feature = "train", feature = "text"))]
+pub use guard::panics_become_errors;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -186,8 +186,8 @@ fn what_cannot_be_compared_is_said() {
     fs::write(&metrics, whole.trim_end()).unwrap();
     let (_, said) = told(&mut compare(dir.path(), &["runs/ptv2-1"]));
     for says in [
-        "note: runs/ptv2-1: the last line of metrics.jsonl is cut off, and is not used",
-        "note: runs/ptv2-1: metrics.jsonl has 3 of the 4 steps, so that their seconds are not known",
+        "note: runs/ptv2-1/metrics.jsonl: the last line is cut off, and is not used",
+        "note: runs/ptv2-1/metrics.jsonl: found 3 of the 4 steps, so that their seconds are not known",
     ] {
         assert!(said.contains(says), "{said}");
     }

@@ -60,9 +60,9 @@ pub fn run(args: &SelftestArgs) -> CliResult {
                 .to_string(),
         ));
     };
-    let device = device::choose(args.device)?;
+    let chosen = device::choose::chosen("--device", args.device)?;
     let families = if args.families.is_empty() { families() } else { args.families.clone() };
-    let suite = Suite::new(device, cpu.device);
+    let suite = Suite::new(chosen.device, cpu.device);
     if !args.json {
         line(match suite.on() {
             On::Cpu => {
@@ -83,17 +83,10 @@ pub fn run(args: &SelftestArgs) -> CliResult {
         }
     });
     let seconds = begin.elapsed().as_secs_f64();
-    let backend = match (suite.on(), args.device) {
-        (On::Cpu, _) => Backend::Cpu,
-        (On::Gpu, Some(DeviceName::Of { backend, .. })) => backend,
-        // That which is looked for first.
-        (On::Gpu, _) => Backend::compiled().next().unwrap_or(Backend::Wgpu),
-    };
-    let advice = shown::advice(&rows, suite.on(), backend);
+    let advice = shown::advice(&rows, suite.on(), chosen.backend);
     if args.json {
-        let device = args.device.unwrap_or(DeviceName::best(backend)).to_string();
         let found = json!({
-            "device": device,
+            "device": chosen.name.to_string(),
             "right": advice.is_none(),
             "seconds": seconds,
             "checks": shown::json_of(&rows),

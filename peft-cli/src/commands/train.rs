@@ -241,7 +241,7 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
 fn devices(args: &TrainArgs) -> CliResult<Vec<Device>> {
     match args.devices.as_slice() {
         [] => Ok(vec![device::choose(args.device)?]),
-        several => several.iter().map(|name| device::choose(Some(*name))).collect(),
+        several => device::choose::several(several),
     }
 }
 

@@ -157,18 +157,17 @@ impl Run {
             true => PointLines::read(&metrics)?,
             false => PointLines::default(),
         };
-        let evaluations = PointLines::read(&path.join(EVALUATIONS))?;
+        let evaluations_file = path.join(EVALUATIONS);
+        let evaluations = PointLines::read(&evaluations_file)?;
         let state = state(path, result.as_ref())?;
         let result = result.unwrap_or_default();
         let mut notes = Vec::new();
         // A run that goes on, or was killed, is left out anyway.
         if state == State::Finished {
-            for (lines, name) in [(&steps, METRICS), (&evaluations, EVALUATIONS)] {
+            for (lines, file) in [(&steps, &metrics), (&evaluations, &evaluations_file)] {
                 if lines.is_cut {
-                    let path = path.display();
-                    notes.push(format!(
-                        "{path}: the last line of {name} is cut off, and is not used"
-                    ));
+                    let file = file.display();
+                    notes.push(format!("{file}: the last line is cut off, and is not used"));
                 }
             }
         }
@@ -178,8 +177,8 @@ impl Run {
             || result.last_step.is_none_or(|last| steps.len() == last);
         if !has_all_steps {
             notes.push(format!(
-                "{}: {METRICS} has {} of the {} steps, so that their seconds are not known",
-                path.display(),
+                "{}: found {} of the {} steps, so that their seconds are not known",
+                metrics.display(),
                 steps.len(),
                 result.last_step.unwrap_or_default()
             ));

@@ -15,72 +15,130 @@ use crate::{
     output,
 };
 
-/// The device asked for; otherwise the CPU if it is compiled in, otherwise that of the only backend there is.
+/// The flag that names one device.
+const FLAG: &str = "--device";
+
+/// A device that was chosen, which is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// What `--device` calls it.
+    pub name: DeviceName,
+    /// Its backend.
+    pub backend: Backend,
+    /// The device.
+    pub device: Device,
+}
+
+/// The device asked for by `--device`; otherwise the CPU if it is compiled in, otherwise that of the only backend there is.
 ///
 /// # Errors
 ///
 /// [`CliError::Usage`] if that backend is not compiled in, none is, the machine has no such device, or it cannot be opened.
 pub fn choose(asked: Option<DeviceName>) -> CliResult<Device> {
+    chosen(FLAG, asked).map(|chosen| chosen.device)
+}
+
+/// As for [`choose`], with what was chosen; `flag` is the one that names it.
+///
+/// # Errors
+///
+/// As for [`choose`].
+pub fn chosen(flag: &str, asked: Option<DeviceName>) -> CliResult<Chosen> {
     match asked {
-        Some(DeviceName::Auto) => first_there_is(),
-        Some(DeviceName::Of { backend, index }) => of_backend(backend, index),
+        Some(DeviceName::Auto) => first_there_is(flag),
+        Some(DeviceName::Of { backend, index }) => of_backend(flag, backend, index),
         None => {
             let default = Some(Backend::Cpu).filter(|cpu| cpu.is_compiled());
-            of_backend(default.or(Backend::compiled().next()).unwrap_or(Backend::Cpu), None)
+            of_backend(flag, default.or(Backend::compiled().next()).unwrap_or(Backend::Cpu), None)
         }
     }
 }
 
+/// The devices that `--devices` names.
+///
+/// # Errors
+///
+/// As for [`choose`], and [`CliError::Usage`] for two names that may be of one device.
+pub fn several(names: &[DeviceName]) -> CliResult<Vec<Device>> {
+    const FLAG: &str = "--devices";
+    let all = names.iter().map(|name| chosen(FLAG, Some(*name)));
+    let all = all.collect::<CliResult<Vec<Chosen>>>()?;
+    let names: Vec<DeviceName> = all.iter().map(|chosen| chosen.name).collect();
+    match one_twice(&names) {
+        Some((bare, numbered)) => Err(CliError::Usage(format!(
+            "{FLAG}: found {bare} and {numbered}, which may be one device: number all of them, as `peft info --devices` \
+             counts them"
+        ))),
+        None => Ok(all.into_iter().map(|chosen| chosen.device).collect()),
+    }
+}
+
+/// A backend without a number beside one of its devices: for CubeCL these are two, even where they are one card, which
+/// would then be opened twice.
+fn one_twice(names: &[DeviceName]) -> Option<(DeviceName, DeviceName)> {
+    let bare = names.iter().filter(|name| matches!(name, DeviceName::Of { index: None, .. }));
+    let is_numbered = |bare: &DeviceName, other: &DeviceName| match (bare, other) {
+        (DeviceName::Of { backend, .. }, DeviceName::Of { backend: same, index: Some(_) }) => {
+            backend == same
+        }
+        _ => false,
+    };
+    bare.flat_map(|bare| names.iter().map(move |other| (*bare, *other)))
+        .find(|(bare, other)| is_numbered(bare, other))
+}
+
 /// A device of a backend.
-fn of_backend(backend: Backend, index: Option<usize>) -> CliResult<Device> {
+fn of_backend(flag: &str, backend: Backend, index: Option<usize>) -> CliResult<Chosen> {
     let name = DeviceName::Of { backend, index };
     if !backend.is_compiled() {
-        return Err(not_compiled(name, backend));
+        return Err(not_compiled(flag, name, backend));
     }
+    let chosen = |opened: Opened| Chosen { name, backend, device: opened.device };
     // Everywhere, and opened by the first tensor.
     if backend == Backend::Cpu {
-        return open(name).map(|opened| opened.device).map_err(CliError::Usage);
+        return open(name).map(chosen).map_err(CliError::Usage);
     }
     let found = listed::of(backend);
     if found.is_empty() {
         return Err(CliError::Usage(format!(
-            "--device {name}: no such device was found on this machine, or its driver is missing: it needs {}; \
+            "{flag} {name}: no such device was found on this machine, or its driver is missing: it needs {}; \
              `peft info --devices` lists what there is, --device cpu computes on the processor",
             backend.driver()
         )));
     }
     if let Some(index) = index.filter(|index| *index >= found.len()) {
         return Err(CliError::Usage(format!(
-            "--device {}:{index}: there is no such device, counted from 0; there are {}",
+            "{flag} {}:{index}: there is no such device, counted from 0; there are {}",
             backend.name(),
             in_words(&found)
         )));
     }
-    open(name).map(|opened| opened.device).map_err(|reason| {
+    open(name).map(chosen).map_err(|reason| {
         CliError::Usage(format!(
-            "--device {name}: it cannot be opened: {reason}; there are {}, and --device cpu computes on the processor",
+            "{flag} {name}: it cannot be opened: {reason}; there are {}, and --device cpu computes on the processor",
             in_words(&found)
         ))
     })
 }
 
-fn not_compiled(name: DeviceName, backend: Backend) -> CliError {
+fn not_compiled(flag: &str, name: DeviceName, backend: Backend) -> CliError {
     let compiled: Vec<&str> = Backend::compiled().map(Backend::name).collect();
     CliError::Usage(format!(
-        "--device {name}: this program was built without that backend (built with: {}); build it with `{}`",
+        "{flag} {name}: this program was built without that backend (built with: {}); build it with `{}`",
         if compiled.is_empty() { "none".to_string() } else { compiled.join(", ") },
         backend.build_command()
     ))
 }
 
 /// The first device there is of CUDA, a GPU by wgpu, and the CPU; says which.
-fn first_there_is() -> CliResult<Device> {
+fn first_there_is(flag: &str) -> CliResult<Chosen> {
     let mut refused = Vec::new();
-    for candidate in Backend::ALL.into_iter().filter_map(|backend| best(&listed::of(backend))) {
+    let best_of = |backend| best(&listed::of(backend)).map(|candidate| (backend, candidate));
+    for (backend, candidate) in Backend::ALL.into_iter().filter_map(best_of) {
         match open(candidate.name) {
             Ok(Opened { device, about }) => {
                 output::note(format!("device {}: {}", candidate.name, about.card));
-                return Ok(device);
+                return Ok(Chosen { name: candidate.name, backend, device });
             }
             Err(reason) => {
                 let name = candidate.name;
@@ -93,9 +151,7 @@ fn first_there_is() -> CliResult<Device> {
         [] => "this machine has none that this build can use".to_string(),
         names => format!("{} cannot be opened", names.join(" and ")),
     };
-    Err(CliError::Usage(format!(
-        "--device auto: {tried}; `peft info --devices` lists what there is"
-    )))
+    Err(CliError::Usage(format!("{flag} auto: {tried}; `peft info --devices` lists what there is")))
 }
 
 /// The first device of a backend that is worth taking unasked: a driver that computes on the processor is slower than the
@@ -144,8 +200,33 @@ mod tests {
     }
 
     #[test]
+    fn errors_name_the_flag_that_was_given() {
+        for backend in Backend::ALL.into_iter().filter(|backend| !backend.is_compiled()) {
+            let told = several(&[DeviceName::numbered(backend, 7)]).unwrap_err().to_string();
+            assert!(told.starts_with(&format!("--devices {}", backend.name())), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_device_with_and_without_a_number_may_be_one() {
+        let of = |names: &[&str]| {
+            let names: Vec<DeviceName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            one_twice(&names).map(|(bare, numbered)| format!("{bare} {numbered}"))
+        };
+        assert_eq!(of(&["wgpu:1", "cpu", "wgpu"]).as_deref(), Some("wgpu wgpu:1"));
+        assert_eq!(of(&["cuda", "cuda:0"]).as_deref(), Some("cuda cuda:0"));
+        for fine in
+            [&["wgpu", "wgpu"][..], &["wgpu:0", "wgpu:0"], &["cpu", "cpu"], &["wgpu", "cuda:0"]]
+        {
+            assert_eq!(of(fine), None, "{fine:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "cpu")]
     #[cfg(not(any(feature = "wgpu-plain", feature = "cuda-plain")))]
     fn auto_is_the_only_one() {
-        assert_eq!(choose(Some(DeviceName::Auto)).unwrap(), Device::flex());
+        let auto = chosen(FLAG, Some(DeviceName::Auto)).unwrap();
+        assert_eq!((auto.name.to_string().as_str(), &auto.device), ("cpu", &Device::flex()));
     }
 }

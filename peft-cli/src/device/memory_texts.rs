@@ -1,6 +1,6 @@
-//! What panics say of memory that a device lacks.
+//! What panics and errors say of memory that a device lacks.
 
-/// Whether a panic is about memory that a device lacks. Burn, CubeCL, wgpu and CUDA have no common type for it, and none
+/// Whether a panic or an error is about memory that a device lacks. Burn, CubeCL, wgpu and CUDA have no common type for it, and none
 /// that reaches a caller: only their texts do.
 pub fn is_told_by(panicked: &str) -> bool {
     const TELLS: [&str; 6] = [
@@ -16,6 +16,11 @@ pub fn is_told_by(panicked: &str) -> bool {
         "CUDA_ERROR_OUT_OF_MEMORY",
     ];
     TELLS.into_iter().any(|tells| panicked.contains(tells))
+}
+
+/// Whether a panic says only that CubeCL's thread of a device has ended: why, an earlier one says.
+pub fn ends_a_thread(panicked: &str) -> bool {
+    panicked.contains("device runner channel disconnected")
 }
 
 #[cfg(test)]

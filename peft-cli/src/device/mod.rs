@@ -12,7 +12,7 @@
 //! | [`report`] | the devices as a table and as JSON |
 //! | [`panics`] | panics of a backend as errors |
 //! | [`memory`] | what is said where a device has no memory left |
-//! | `memory_texts` | what panics say of that |
+//! | `memory_texts` | what panics and errors say of that |
 //! | [`kernel_cache`] | compiled and tuned kernels on disk |
 //! | [`runtime_dir`] | a variable without which a driver complains |
 

@@ -44,9 +44,9 @@ pub fn heard(panicked: &PanicHookInfo<'_>) -> bool {
     is_quiet
 }
 
-/// The first panic of which `tells` is true, in one line.
-pub fn first(tells: impl Fn(&str) -> bool) -> Option<String> {
-    said().iter().find(|text| tells(text)).map(|text| in_one_line(text))
+/// The last panic of which `tells` is true, in one line.
+pub fn last(tells: impl Fn(&str) -> bool) -> Option<String> {
+    said().iter().rfind(|text| tells(text)).map(|text| in_one_line(text))
 }
 
 fn said() -> std::sync::MutexGuard<'static, Vec<String>> {
@@ -54,14 +54,14 @@ fn said() -> std::sync::MutexGuard<'static, Vec<String>> {
 }
 
 /// What a panic says.
-fn text_of(payload: &(dyn Any + Send)) -> String {
+pub(super) fn text_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_string())
 }
 
 /// The lines of a text but for empty ones, without a stack trace.
-fn in_one_line(text: &str) -> String {
+pub(super) fn in_one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Backtrace"));
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -57,7 +57,7 @@ pub fn texts(model: &dyn FrozenModel, family: Family) -> Result<Vec<Texts>> {
 ///
 /// # Errors
 ///
-/// Those of the model; a text of another length is infinitely far.
+/// Those of the model; a text of another length, or one that is missing, is infinitely far.
 pub fn worst(
     measure: &dyn FrozenModel,
     family: Family,
@@ -65,8 +65,16 @@ pub fn worst(
     expected: &[Texts],
 ) -> Result<Worst> {
     let mut worst = Worst::default();
+    let each = each(measure, family)?;
+    // What is missing is not looked at below.
+    let is_whole = |texts: &[Texts]| {
+        texts.len() == each.len() && texts.iter().all(|text| text.ids.len() == ROWS.len())
+    };
+    if !is_whole(found) || !is_whole(expected) {
+        worst.take(f64::INFINITY, "the number of texts");
+    }
     for ((at, virtual_tokens), (found, expected)) in
-        each(measure, family)?.into_iter().zip(found.iter().zip(expected))
+        each.into_iter().zip(found.iter().zip(expected))
     {
         for ((row, found), expected) in ROWS.iter().zip(&found.ids).zip(&expected.ids) {
             let differs =
@@ -114,6 +122,12 @@ mod tests {
             assert!(found.difference > 1e-3 && found.at == "prompt", "{family:?}: {found:?}");
             other[1].ids[2].pop();
             assert_eq!(far(&other).difference, f64::INFINITY);
+            let missing = Worst { difference: f64::INFINITY, at: "the number of texts" };
+            assert_eq!(far(&expected[..3]), missing);
+            assert_eq!(far(&[]), missing);
+            let mut short = expected.clone();
+            short[0].ids.pop();
+            assert_eq!(far(&short), missing);
         }
     }
 }

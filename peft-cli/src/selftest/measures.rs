@@ -1,5 +1,6 @@
 //! What the self-test computes on either side: logits, gradients, losses of a run, a batch of several adapters.
 
+use burn::tensor::Tensor;
 use peft_core::{
     FrozenModel, Mode, PaddingSide, PeftMethod, Pooling, ProblemType, Result, Task, VirtualTokens,
     contract::{loss::cross_entropy_sum, params},
@@ -47,28 +48,30 @@ fn outputs(
 }
 
 /// The gradients of all parameters of each method, and of the head: of the virtual tokens, through an MLP where there is one.
+/// Each parameter is a part of its own, as some have gradients that are far smaller than those of others.
 ///
 /// # Errors
 ///
 /// Those of the model.
 pub fn gradients(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
-    let of = |method: Method| {
-        let values = with_trainable(method, family, model, SEED, &Gradients(family))?;
-        Ok(Part { at: method.name(), values })
-    };
-    Method::ALL.into_iter().map(of).collect()
+    let mut parts = Vec::new();
+    for method in Method::ALL {
+        let each = with_trainable(method, family, model, SEED, &Gradients(family))?;
+        parts.extend(each.into_iter().map(|values| Part { at: method.name(), values }));
+    }
+    Ok(parts)
 }
 
 struct Gradients(Family);
 
 impl Visit for Gradients {
-    type Found = Vec<f64>;
+    type Found = Vec<Vec<f64>>;
 
     fn visit<M: PeftMethod>(
         &self,
         model: &dyn FrozenModel,
         trainable: Trainable<M>,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<Vec<Vec<f64>>> {
         let (task, examples) = (task_of(self.0), examples(self.0));
         let examples: Vec<&Example> = examples.iter().collect();
         let virtual_tokens = model.prefill(&trainable.method.virtual_tokens(Mode::Evaluate))?;
@@ -84,12 +87,11 @@ impl Visit for Gradients {
             false => model.lm_cross_entropy(states, &targets, 0.0)?,
         };
         let mut found = (sum / targets.len() as f64).backward();
-        let mut values = Vec::new();
         // What has no gradient has none on either side, or the lengths differ.
-        for gradient in params::gradients(&trainable, &mut found).into_iter().flatten() {
-            values.extend(gradient.into_data().iter::<f64>());
-        }
-        Ok(values)
+        let of = |gradient: Option<Tensor<1>>| {
+            gradient.map_or_else(Vec::new, |gradient| gradient.into_data().iter().collect())
+        };
+        Ok(params::gradients(&trainable, &mut found).into_iter().map(of).collect())
     }
 }
 
@@ -166,4 +168,34 @@ pub fn mixed(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
     let answers = adapters.answer(&rows, &[3, 1, 0, 2])?;
     let values = answers.into_iter().flatten().flatten().map(f64::from).collect();
     Ok(vec![Part { at: "probabilities", values }])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Device};
+    use peft_models::{LoadOptions, random_model::random_model};
+
+    use super::*;
+    use crate::selftest::{
+        difference::{Worst, worst},
+        rows::SHAPE,
+    };
+
+    #[test]
+    fn gradients_that_are_all_zero_are_found_in_every_parameter() {
+        for family in [Family::Roberta, Family::Bart] {
+            let (device, options) = (Device::default(), LoadOptions::default());
+            let loaded = random_model(family, SHAPE, SEED, &device, DType::F32, options).unwrap();
+            let expected = gradients(loaded.model.as_ref(), family).unwrap();
+            // Prompt and P-tuning v2 have one parameter, the prefix those of an MLP, and heads some more.
+            assert!(expected.len() > 6, "{family:?}: {}", expected.len());
+            for place in 0..expected.len() {
+                let mut found = expected.clone();
+                found[place].values.fill(0.0);
+                let lost = Worst { difference: 1.0, at: expected[place].at };
+                assert_eq!(worst(&found, &expected), lost, "{family:?}, parameter {place}");
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! The models and the rows of the self-test. All families have the same sizes and rows, so that a GPU compiles few kernels.
+//! The models and the rows of the self-test. All families have the same sizes and short rows, so that a GPU compiles few
+//! kernels; one has a long row, too.
 
 use peft_core::{
     Task,
@@ -7,7 +8,7 @@ use peft_core::{
 use peft_models::random_model::{Family, Shape, VOCAB};
 
 /// The sizes of the models.
-pub const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 16, positions: 64 };
+pub const SHAPE: Shape = Shape { layers: 2, kv_heads: 2, head_dim: 16, positions: 256 };
 
 /// The seed of the weights.
 pub const SEED: u64 = 3;
@@ -20,6 +21,12 @@ pub const CLASSES: usize = 3;
 
 /// Longer than the sliding windows of the models, and of unequal lengths.
 pub const ROWS: [&[u32]; 4] = [&[5, 11, 2, 20, 7, 9, 1], &[3, 3, 8], &[12], &[17, 4, 13, 6, 22]];
+
+/// The family that has a long row, too.
+const LONG: Family = Family::Llama;
+
+/// T of the long row: attention takes 64 queries at a time, and batches have two slices from 128 positions on.
+const LONG_TOKENS: u32 = 150;
 
 /// What decoders of encoder-decoders read.
 const DECODER_ROWS: [&[u32]; 4] = [&[0, 6], &[0, 2, 3, 4, 5], &[0, 9, 9], &[0]];
@@ -38,10 +45,19 @@ pub fn task_of(family: Family) -> Task {
     }
 }
 
+/// The rows of a family, without what a decoder reads.
+fn rows(family: Family) -> Vec<Vec<u32>> {
+    let mut rows = ROWS.map(<[u32]>::to_vec).to_vec();
+    if family == LONG {
+        rows.push((0..LONG_TOKENS).map(|at| (at * at + 3 * at + 1) % VOCAB as u32).collect());
+    }
+    rows
+}
+
 /// The rows with targets for the task of a family.
 pub fn examples(family: Family) -> Vec<Example> {
     let task = task_of(family);
-    let of_row = |(row, ids): (usize, &&[u32])| {
+    let of_row = |(row, ids): (usize, Vec<u32>)| {
         let target = match task {
             Task::SeqCls => Target::Class(row % CLASSES),
             Task::Seq2SeqLm => {
@@ -56,13 +72,13 @@ pub fn examples(family: Family) -> Vec<Example> {
                     .collect(),
             ),
         };
-        let mut example = Example::new(ids.to_vec(), target, row + 1);
+        let mut example = Example::new(ids, target, row + 1);
         if task == Task::Seq2SeqLm {
             example.decoder_input_ids = Some(DECODER_ROWS[row].to_vec());
         }
         example
     };
-    ROWS.iter().enumerate().map(of_row).collect()
+    rows(family).into_iter().enumerate().map(of_row).collect()
 }
 
 #[cfg(test)]
@@ -70,11 +86,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_family_has_a_row_that_is_divided() {
+        let longest = |family| rows(family).iter().map(Vec::len).max().unwrap_or_default();
+        assert!(longest(LONG) > 128, "{}", longest(LONG));
+        assert!(families().into_iter().all(|family| family == LONG || longest(family) < 64));
+    }
+
+    #[test]
     fn every_row_has_a_target_and_fits() {
         for family in families() {
             for example in examples(family) {
                 assert!(example.labelled() > 0, "{family:?}");
                 let decoder = example.decoder_input_ids.unwrap_or_default();
+                assert!(example.input_ids.len() + VIRTUAL_TOKENS <= SHAPE.positions, "{family:?}");
                 let known = |id: &u32| (*id as usize) < VOCAB;
                 assert!(example.input_ids.iter().chain(&decoder).all(known), "{family:?}");
                 if let Target::Tokens(targets) = &example.target {

@@ -89,28 +89,35 @@ pub fn advice(rows: &[Row], on: On, backend: Backend) -> Option<String> {
         }
         On::Gpu => {
             ways.push("use --device cpu, which this was compared with".to_string());
-            ways.extend(without_a_part(backend));
+            ways.extend(without_a_part(backend, &built_parts()));
         }
     }
     let count = format!("{} of {} checks are wrong", wrong.len(), rows.len());
     Some(format!("{count}: {}. A report with this table helps others", ways.join("; ")))
 }
 
-/// How to build the program without what may be at fault.
-fn without_a_part(backend: Backend) -> Option<String> {
+/// The parts of this build that may be at fault.
+fn built_parts() -> Vec<&'static str> {
     let built = [("fusion", cfg!(feature = "fusion")), ("autotune", cfg!(feature = "autotune"))];
-    let parts: Vec<&str> =
-        built.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
+    built.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+}
+
+/// How to build the program without what may be at fault.
+fn without_a_part(backend: Backend, parts: &[&str]) -> Option<String> {
     let plain = format!("{}-plain", backend.name());
-    let with: Vec<String> =
-        parts.iter().map(|part| format!("`--features {plain},{part}`")).collect();
-    (!parts.is_empty()).then(|| {
-        format!(
-            "or find out whether it is {}: build with `--features {plain}`, which has neither, or with {}, and repeat this",
-            parts.join(" or "),
-            with.join(" or ")
-        )
-    })
+    let which = match parts {
+        [] => return None,
+        [_] => "which lacks it".to_string(),
+        several => {
+            let with: Vec<String> =
+                several.iter().map(|part| format!("`--features {plain},{part}`")).collect();
+            format!("which has neither, or with {}", with.join(" or "))
+        }
+    };
+    Some(format!(
+        "or find out whether it is {}: build with `--features {plain}`, {which}, and repeat this",
+        parts.join(" or ")
+    ))
 }
 
 #[cfg(test)]
@@ -122,6 +129,21 @@ mod tests {
 
     fn row(how: How, found: Result<(Worst, f64), String>) -> Row {
         Row { family: Family::Bart, check: Check::Gradients, how, found, seconds: 0.5 }
+    }
+
+    #[test]
+    fn builds_without_a_part_are_other_builds() {
+        let of = |parts: &[&str]| without_a_part(Backend::Wgpu, parts);
+        assert_eq!(of(&[]), None);
+        let one = of(&["fusion"]).unwrap_or_default();
+        assert!(one.contains("--features wgpu-plain`, which lacks it,"), "{one}");
+        assert!(!one.contains("wgpu-plain,fusion"), "{one}");
+        let both = of(&["fusion", "autotune"]).unwrap_or_default();
+        for says in
+            ["neither", "`--features wgpu-plain,fusion`", "`--features wgpu-plain,autotune`"]
+        {
+            assert!(both.contains(says), "{both}");
+        }
     }
 
     #[test]

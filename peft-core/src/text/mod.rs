@@ -5,7 +5,6 @@
 //! | `read` | [`Records`]: the rows of JSON, CSV and TSV files |
 //! | `squad` | the layout of SQuAD's own files |
 //! | `record` | [`Record`]: one line, with getters that say what is wrong and where |
-//! | `guard` | calls of libraries that may end in a panic |
 //! | `path` | names that reach into objects and lists |
 //! | `fields` | [`FieldNames`]: what the fields of a row are called |
 //! | `detect` | [`find_fields`]: which fields of a file are read |
@@ -22,7 +21,6 @@ mod chat;
 mod detect;
 mod encode;
 mod fields;
-mod guard;
 mod labels;
 mod ordered;
 mod path;
@@ -38,7 +36,6 @@ pub use chat::{ChatSource, Clock};
 pub use detect::{FIRST_ROWS, FoundFields, Wanted, find_fields};
 pub use encode::{Encoded, Encoder, EncoderConfig, Needs, Supplies};
 pub use fields::{FieldNames, Role};
-pub use guard::panics_become_errors;
 pub use labels::{
     LabelRenames, Renamed, are_class_numbers, collect_labels, is_unlabelled, label_text, renumbered,
 };

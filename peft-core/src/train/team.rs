@@ -9,7 +9,6 @@
 
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -27,6 +26,7 @@ use crate::{
     },
     error::{Error, Result},
     evaluate::frozen_states::FrozenStates,
+    guard,
 };
 
 /// Bytes of a thread's stack: those of the main thread, which would compute otherwise.
@@ -204,8 +204,7 @@ impl Replica<'_> {
             return compute();
         }
         // The run ends with the error, so nothing that the panic left half done is looked at again.
-        catch_unwind(AssertUnwindSafe(compute))
-            .unwrap_or_else(|panic| Err(self.failed(said(panic.as_ref()))))
+        guard::caught(compute).unwrap_or_else(|panic| Err(self.failed(said(panic.as_ref()))))
     }
 
     fn failed(&self, message: String) -> Error {

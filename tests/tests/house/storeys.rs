@@ -3,8 +3,9 @@
 use super::{Sources, imports::imports, sources, tree::Tree};
 
 /// The storeys of `peft-core/src`, each with those that it may import.
-const STOREYS: [(&str, &[&str]); 11] = [
+const STOREYS: [(&str, &[&str]); 12] = [
     ("error", &[]),
+    ("guard", &[]),
     ("formats", &["error"]),
     ("contract", &["error"]),
     ("optim", &["error", "contract"]),
@@ -14,8 +15,14 @@ const STOREYS: [(&str, &[&str]); 11] = [
     ("metrics", &["error"]),
     ("evaluate", &["error", "contract", "data", "metrics"]),
     // Not `text`: training on token ids needs no tokenizer.
-    ("train", &["error", "formats", "contract", "optim", "adapter", "data", "metrics", "evaluate"]),
-    ("text", &["error", "formats", "contract", "data"]),
+    (
+        "train",
+        &[
+            "error", "guard", "formats", "contract", "optim", "adapter", "data", "metrics",
+            "evaluate",
+        ],
+    ),
+    ("text", &["error", "guard", "formats", "contract", "data"]),
 ];
 
 /// The storey of a file: its first folder, or its own name.

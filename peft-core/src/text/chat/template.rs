@@ -12,7 +12,7 @@ use super::{
     memory::{self, MOST_BYTES, TOO_LONG},
     methods, operators, print,
 };
-use crate::text::guard::guarded;
+use crate::guard::guarded;
 
 /// Instructions that one rendering may take. Long conversations take a few hundred thousand.
 const FUEL: u64 = 5_000_000;

@@ -2,10 +2,7 @@
 
 use tokenizers::{EncodeInput, Encoding, InputSequence, Tokenizer};
 
-use crate::{
-    error::Result,
-    text::{Record, guard::guarded},
-};
+use crate::{error::Result, guard::guarded, text::Record};
 
 /// The longest text of a row, in bytes. Whatever is kept of it, all of it has to be tokenised, since no token is known
 /// before what follows it; that takes a few hundred times as much memory.

@@ -15,7 +15,7 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-use crate::text::guard::guarded;
+use crate::guard::guarded;
 
 /// The name of standard input where a file is expected.
 pub(super) const STANDARD_INPUT: &str = "-";

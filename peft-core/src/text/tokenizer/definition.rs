@@ -15,7 +15,7 @@ use tokenizers::{
 
 use crate::{
     error::{Error, Result},
-    text::guard,
+    guard,
 };
 
 /// The parts of a tokenizer. Those beside the model are what `tokenizer.json` has under these names;

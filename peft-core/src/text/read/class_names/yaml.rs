@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
 
-use crate::text::guard::guarded;
+use crate::guard::guarded;
 
 /// Objects and lists within each other, at most.
 const DEPTH: usize = 32;

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    guard::guarded,
     text::{
-        guard::guarded,
         ordered::Ordered,
         read::{class_names::of_metadata, options::Notes, source},
         record::{Aside, ClassNames, Record},
