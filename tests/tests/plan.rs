@@ -156,8 +156,8 @@ fn models_of_the_papers_are_planned_from_their_config_alone() {
 fn what_is_trained_is_what_training_counts() {
     let dir = tempfile::tempdir().unwrap();
     let rows = dir.path().join("rows.jsonl");
-    let row = json!({"input_ids": [3, 4, 5, 6, 7, 8], "label": "a"}).to_string();
-    let other = json!({"input_ids": [8, 7, 6, 5, 4, 3], "label": "b"}).to_string();
+    let row = json!({"input_ids": [3, 4, 5, 6, 7, 8], "label": 0}).to_string();
+    let other = json!({"input_ids": [8, 7, 6, 5, 4, 3], "label": 1}).to_string();
     fs::write(&rows, format!("{row}\n{other}\n").repeat(2)).unwrap();
     let cases: [(&str, &[&str]); 8] = [
         ("bert", &["--method=prompt"]),
@@ -249,7 +249,7 @@ fn what_makes_no_sense_is_refused_as_in_training() {
         (of(&["--method=prompt", "--layers=1"]), "--layers: prompt has no such setting"),
         (of(&["--method=ptv2", "--layers=80"]), "the model has the layers 0 to 79"),
         (
-            of(&["--method=ptv2", "--num-virtual-tokens=4090"]),
+            of(&["--method=prompt", "--num-virtual-tokens=4090"]),
             "4096 positions for them and the row",
         ),
         (of(&["--method=head"]), "head: only classification has a head"),

@@ -4,7 +4,7 @@
 //! A core waits for about a dozen lines at a time. Fetched in one go, a panel would keep it from reading anything else; a pair
 //! of lines every few terms does not. Where few tiles share a panel, each fetches several pairs at a time.
 
-use super::{panel::WIDTH, parallel::part, view::MatrixView};
+use super::{parallel::part, view::MatrixView};
 
 /// Terms between one pair of lines and the next.
 pub(super) const TERMS: usize = 16;
@@ -31,7 +31,7 @@ impl Ahead {
     pub(super) const NOTHING: Self =
         Self { lines: [std::ptr::null(); 2], stride: 0, stride_of_times: 0, at_once: 0, count: 0 };
 
-    /// Part `index` of `parts` of the first 32 columns of a matrix, into the second cache: some of their terms if rows are
+    /// Part `index` of `parts` of a matrix of up to 32 columns, into the second cache: some of their terms if rows are
     /// stored in order, else some of the columns. A tile with as many terms as the matrix has rows fetches all of it.
     pub(super) fn part(columns: MatrixView<'_>, parts: usize, index: usize) -> Self {
         let MatrixView { data, rows: depth, row_stride, column_stride, .. } = columns;
@@ -50,7 +50,7 @@ impl Ahead {
                 count: terms.len(),
             };
         }
-        let own = part(WIDTH.min(columns.columns), parts, index);
+        let own = part(columns.columns, parts, index);
         if row_stride != 1 || own.is_empty() {
             return Self::NOTHING;
         }
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn of_many_tiles_each_fetches_little_at_a_time() {
         let data = vec![0.0; 256 * 96];
-        let by_rows = MatrixView::by_rows(&data, 256, 96, 96);
-        let by_columns = MatrixView::by_rows(&data, 96, 256, 256).transposed();
+        let by_rows = MatrixView::by_rows(&data, 256, 32, 96);
+        let by_columns = MatrixView::by_rows(&data, 32, 256, 256).transposed();
         for (parts, expected) in [(2, 8), (4, 4), (8, 2), (16, 1), (22, 1), (64, 1)] {
             for columns in [by_rows, by_columns] {
                 let most = (0..parts).map(|index| Ahead::part(columns, parts, index).at_once).max();

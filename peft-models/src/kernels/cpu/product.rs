@@ -125,7 +125,8 @@ unsafe fn add_terms(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>, panel
             (panel.set(columns), WIDTH)
         };
         // A part of the next one is fetched with each row of tiles, so that laying it out does not wait for memory.
-        let next = (parts > 1 && column + WIDTH < n).then(|| b.columns(column + WIDTH..n));
+        let next = (parts > 1 && column + WIDTH < n)
+            .then(|| b.columns(column + WIDTH..n.min(column + 2 * WIDTH)));
         for index in 0..parts {
             let rows = part(m, parts, index);
             let mut ahead = next.map_or(Ahead::NOTHING, |next| Ahead::part(next, parts, index));
