@@ -191,7 +191,13 @@ mod tests {
             let expected = gradients(loaded.model.as_ref(), family).unwrap();
             // Prompt and P-tuning v2 have one parameter, the prefix those of an MLP, and heads some more.
             assert!(expected.len() > 6, "{family:?}: {}", expected.len());
+            // A tanh at its end has no slope, and what is before it no gradient.
+            let some = |part: &&Part| part.values.iter().any(|value| *value != 0.0);
+            assert!(expected.iter().filter(some).count() > 6, "{family:?}");
             for place in 0..expected.len() {
+                if !some(&&expected[place]) {
+                    continue;
+                }
                 let mut found = expected.clone();
                 found[place].values.fill(0.0);
                 let lost = Worst { difference: 1.0, at: expected[place].at };

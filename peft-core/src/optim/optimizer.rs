@@ -113,6 +113,7 @@ impl OptimizerConfig {
 pub struct Optimizer {
     config: OptimizerConfig,
     states: BTreeMap<String, ParameterState>,
+    on_host: bool,
 }
 
 /// The names of all moments in a stored state.
@@ -129,7 +130,15 @@ const STEPS: &str = "steps";
 impl Optimizer {
     /// Creates an optimizer that has made no steps yet.
     pub fn new(config: OptimizerConfig) -> Self {
-        Self { config, states: BTreeMap::new() }
+        Self { config, states: BTreeMap::new(), on_host: false }
+    }
+
+    /// Tells that tensors are in the memory of the host, as on a CPU. AdamW then passes once over a parameter and its moments,
+    /// with the same bits as by operations of the device, which pass over all of them a dozen times.
+    #[must_use]
+    pub fn on_host(mut self) -> Self {
+        self.on_host = true;
+        self
     }
 
     /// Returns the settings.
@@ -167,6 +176,9 @@ impl Optimizer {
                 let state = self.states.entry(param.name.clone()).or_default();
                 state.steps += 1;
                 match &self.config {
+                    OptimizerConfig::AdamW(rule) if self.on_host => {
+                        rule.update_on_host(state, values, grad, lr)
+                    }
                     OptimizerConfig::AdamW(rule) => rule.update(state, values, grad, lr),
                     OptimizerConfig::Adafactor(rule) => {
                         rule.update(state, &param.shape, values, grad, lr)

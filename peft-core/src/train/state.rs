@@ -17,7 +17,7 @@ use crate::{
     },
     error::{Error, Result},
     metrics::Metrics,
-    optim::{Optimizer, OptimizerConfig},
+    optim::Optimizer,
 };
 
 /// A run at one step.
@@ -47,11 +47,11 @@ fn best_head(task: usize) -> String {
 
 impl<M: PeftMethod> State<M> {
     /// Creates the state before the first step.
-    pub(crate) fn new(trainable: Trainable<M>, optimizer: OptimizerConfig) -> Self {
+    pub(crate) fn new(trainable: Trainable<M>, optimizer: Optimizer) -> Self {
         Self {
             counters: Counters::default(),
             trainable: params::as_leaves(trainable),
-            optimizer: Optimizer::new(optimizer),
+            optimizer,
             best: None,
         }
     }

@@ -37,7 +37,7 @@ use crate::{
     error::{Error, Result},
     evaluate::{Assessment, frozen_states::FrozenStates, predictor::Predictor, rows::RowsRead},
     metrics::Metrics,
-    optim::{clip_to_norm, clip_to_unread_norm, global_norm},
+    optim::{Optimizer, clip_to_norm, clip_to_unread_norm, global_norm},
 };
 
 /// The result of a run.
@@ -173,7 +173,9 @@ fn steps<'a, M: PeftMethod>(
     if let Some(warning) = own_lock.as_ref().and_then(FolderLock::warning) {
         observer.note(&warning);
     }
-    let mut state = State::new(trainable, config.optimizer);
+    let optimizer = Optimizer::new(config.optimizer);
+    let optimizer = if trainer.model.reads_wait() { optimizer } else { optimizer.on_host() };
+    let mut state = State::new(trainable, optimizer);
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
