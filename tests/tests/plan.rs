@@ -156,8 +156,8 @@ fn models_of_the_papers_are_planned_from_their_config_alone() {
 fn what_is_trained_is_what_training_counts() {
     let dir = tempfile::tempdir().unwrap();
     let rows = dir.path().join("rows.jsonl");
-    let row = json!({"input_ids": [3, 4, 5, 6, 7, 8], "label": 0}).to_string();
-    let other = json!({"input_ids": [8, 7, 6, 5, 4, 3], "label": 1}).to_string();
+    let row = json!({"input_ids": [3, 4, 5, 6, 7, 8], "label": "a"}).to_string();
+    let other = json!({"input_ids": [8, 7, 6, 5, 4, 3], "label": "b"}).to_string();
     fs::write(&rows, format!("{row}\n{other}\n").repeat(2)).unwrap();
     let cases: [(&str, &[&str]); 8] = [
         ("bert", &["--method=prompt"]),
@@ -174,6 +174,7 @@ fn what_is_trained_is_what_training_counts() {
         let out = dir.path().join(index.to_string());
         let mut train = peft(&root());
         train.args(["train", "--task=seq-cls", "--steps=1", "--batch-size=2", "--no-report"]);
+        train.arg("--labels=a,b");
         train
             .arg("--model")
             .arg(&model)
@@ -185,7 +186,7 @@ fn what_is_trained_is_what_training_counts() {
         succeed(&mut train);
         let result = fs::read_to_string(out.join("result.json")).unwrap();
         let result: Value = serde_json::from_str(&result).unwrap();
-        let more = ["--task=seq-cls", "--tokens-per-row=6", "--classes=2"];
+        let more = ["--task=seq-cls", "--tokens-per-row=6", "--labels=a,b"];
         let found = planned(&model, &[flags, &more].concat());
         assert_eq!(found["trained_parameters"], result["trained_parameters"], "{flags:?}");
         // The settings of the run say the same.
@@ -289,7 +290,7 @@ fn what_makes_no_sense_is_refused_as_in_training() {
     let t5 = config_alone(dir.path(), "t5", &t5_xxl());
     let flags = [
         "--method=prompt",
-        "--num-virtual-tokens=350000",
+        "--num-virtual-tokens=60000",
         "--task=seq2seq-lm",
         "--batch-size=1000000",
         "--tokens-per-row=9",
@@ -297,7 +298,7 @@ fn what_makes_no_sense_is_refused_as_in_training() {
         "--device=h100",
     ];
     let (code, said) = refused(&t5, &flags);
-    assert!(code == Some(1) && said.contains("and 350000 virtual tokens a step would"), "{said}");
+    assert!(code == Some(1) && said.contains("and 60000 virtual tokens a step would"), "{said}");
     let (code, said) = refused(&dir.path().join("nothing"), &of(&["--method=ptv2"]));
     assert!(code == Some(1) && said.contains("config.json"), "{said}");
 }
