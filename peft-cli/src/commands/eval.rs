@@ -178,8 +178,9 @@ pub fn run(args: &EvalArgs) -> CliResult {
     let format = Format::of(None, "--predictions", taken.output.as_deref())?;
     taken.check_format("--predictions", format)?;
     if taken.shard.is_some() && args.out.is_some() {
-        let message = "an evaluation is of all rows, and --shard takes a part of them: give --predictions, whose parts \
-                       `peft merge` puts together and scores";
+        let message = "an evaluation is of all rows, and --shard takes a part of them: write predictions, of classes and \
+                       answers by `peft predict --shard`, of texts by --predictions, whose parts `peft merge` puts \
+                       together and scores";
         return Err(Error::setting("--out", message).into());
     }
     args.check_metrics()?;
@@ -511,8 +512,8 @@ const NO_CLASSES: &str =
 /// Says of which rows the scores are.
 fn note_part(block: &Block) {
     output::note(format!(
-        "note: scores are of {block}; scores of parts have no mean that is that of all: `peft merge` scores their predictions \
-         together"
+        "note: scores are of {block}; scores of parts have no mean that is that of all: `peft merge` scores predictions \
+         together, those of `peft predict --shard` or of --predictions"
     ));
 }
 

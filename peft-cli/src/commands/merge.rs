@@ -117,8 +117,9 @@ pub fn run(args: &MergeArgs) -> CliResult {
         let (mut count, mut alike) = (0, Ok(()));
         for row in files.rows() {
             let row = row?;
-            if let Some(predicted) = rows.get(count).filter(|_| scores_own && alike.is_ok()) {
-                alike = check_input(predicted, &row);
+            if let Some(predicted) = rows.get(count).filter(|_| alike.is_ok()) {
+                let but = args.fields.reference_field.as_deref();
+                alike = check_input(predicted, &row, scores_own, but);
             }
             count += 1;
         }
@@ -185,19 +186,23 @@ fn rows_of(whole: &Whole, output: &Path) -> CliResult<Vec<Record>> {
     whole.lines.iter().enumerate().map(row).collect()
 }
 
-/// Refuses a row of --data that is not the one beside its prediction: what is right there would not count.
-fn check_input(predicted: &Record, row: &Record) -> CliResult {
-    match predicted.fields.get(INPUT) {
-        Some(Value::Object(input)) if *input != row.fields => Err(row
-            .error(format!(
-                "is not the row that stands beside prediction {} (`{INPUT}`), whose reference is scored: give the rows that \
-                 were predicted; leave out --data, and name --metric; or score against a field of --data with \
-                 --reference-field",
-                grouped(predicted.line)
-            ))
-            .into()),
-        _ => Ok(()),
+/// Refuses a row of --data that is not the one beside its prediction: another row would be scored, or where the prediction has
+/// a reference of its own, what is right in --data would not count. The field that is scored against may differ.
+fn check_input(predicted: &Record, row: &Record, whole: bool, but: Option<&str>) -> CliResult {
+    let Some(Value::Object(input)) = predicted.fields.get(INPUT) else { return Ok(()) };
+    let differs = |(name, value): (&String, &Value)| {
+        but != Some(name.as_str()) && row.fields.get(name).is_some_and(|own| own != value)
+    };
+    if !input.iter().any(differs) && (!whole || *input == row.fields) {
+        return Ok(());
     }
+    Err(row
+        .error(format!(
+            "is not the row that stands beside prediction {} (`{INPUT}`): give the rows that were predicted, in their \
+             order; leave out --data, and name --metric; or score against a field of --data with --reference-field",
+            grouped(predicted.line)
+        ))
+        .into())
 }
 
 /// All lines in a format.

@@ -51,6 +51,11 @@ const EXPECTED: &str =
 
 fn read_line(line: &str, (path, number): (&Path, usize)) -> Result<Line> {
     let refuse = |message: &str| Error::data(path, number, format!("{message}; {EXPECTED}"));
+    if line.ends_with('\r') {
+        return Err(refuse(
+            "ends in a carriage return, which another program has added: copy the file as it is",
+        ));
+    }
     let (mark, text) = Mark::split(line).map_err(|reason| match reason {
         NoMark::NotJson if line.trim().is_empty() => refuse("is empty"),
         NoMark::NotJson => refuse("is no JSON"),

@@ -1,6 +1,11 @@
 //! What tells the parts of one run from those of another: predictions of different models must not become one file.
 
-use std::fmt::Debug;
+use std::{
+    fmt::Debug,
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
 
 use peft_core::{adapter::codec::hex, data::Example, text::Record, train::sum_of_rows};
 use serde_json::Value;
@@ -10,6 +15,29 @@ use crate::session::{Session, UseArgs};
 
 /// Bytes of a sum that lines have.
 const SHOWN: usize = 8;
+
+/// Bytes of a GGUF file, in which its config and tokenizer stand before the weights.
+const START: u64 = 32 << 20;
+
+/// What the outputs of a model follow from, beside its weights.
+const FILES: [&str; 16] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+];
 
 /// A sum over all that predictions follow from: the command, the rows as the model reads them, the model, the adapters, and
 /// the settings; also the rows as they are in files, which are written beside the predictions, the version of the program, and the
@@ -37,16 +65,37 @@ impl RunSum {
         records.iter().fold(self, |sum, record| sum.add(fields(record).as_bytes()))
     }
 
-    /// Adds a model with its adapter.
+    /// Adds a model, with its config and its tokenizer, and its adapter.
     #[must_use]
     pub fn session(mut self, session: &Session) -> Self {
         let fingerprint = session.base.report.fingerprint.as_deref();
-        self = self.add(fingerprint.unwrap_or_default().as_bytes());
+        self = self.add(fingerprint.unwrap_or_default().as_bytes()).model(session.dir.path());
+        if let Some(config) = session.adapter.as_ref().map(|adapter| &adapter.config) {
+            let own = &config.own;
+            self = self.settings(&(
+                (&config.peft_type, config.num_virtual_tokens, &own.layers, &own.sites),
+                (own.prefix_positions, own.relative_bias, own.ignores_token_types, own.pooling),
+            ));
+        }
         for (name, tensor) in session.adapter.iter().flat_map(|adapter| &adapter.tensors) {
             self = self.add(name.as_bytes()).add(tensor.as_bytes());
         }
         let classes = session.labels.as_ref().map(|labels| labels.names());
         self.settings(&(classes, session.problem_type, session.task, &session.source_prefix))
+    }
+
+    /// Adds what a model's folder says beside its weights, or the beginning of a GGUF file, which says it there.
+    fn model(self, path: &Path) -> Self {
+        if path.is_file() {
+            let mut start = Vec::new();
+            // A file that cannot be read is no model, which was loaded before.
+            let read = File::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
+            return self.add(&start).settings(&read.is_ok());
+        }
+        FILES.iter().fold(self, |sum, name| match fs::read(path.join(name)) {
+            Ok(content) => sum.add(name.as_bytes()).add(&content),
+            Err(_) => sum,
+        })
     }
 
     /// Adds settings.
@@ -70,7 +119,7 @@ impl RunSum {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::Arc};
+    use std::sync::Arc;
 
     use peft_core::data::Target;
     use serde_json::json;
@@ -103,5 +152,24 @@ mod tests {
             assert!(!all[..at].contains(one), "{at}: {all:?}");
         }
         assert_eq!(sum().records(&record("a")).finish(), all[1]);
+    }
+
+    #[test]
+    fn another_config_or_tokenizer_is_another_model() {
+        let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let sum = |name: &str, content: &str| {
+            fs::write(dir.path().join(name), content).unwrap_or_else(|error| panic!("{error}"));
+            RunSum(Sha256::new()).model(dir.path()).finish()
+        };
+        let all = [
+            sum("README.md", "1"),
+            sum("config.json", "1"),
+            sum("config.json", "2"),
+            sum("tokenizer.json", "2"),
+            sum("model.gguf", "3"),
+        ];
+        assert!(all[0] != all[1] && all[1] != all[2] && all[2] != all[3] && all[3] == all[4]);
+        let file = |name: &str| RunSum(Sha256::new()).model(&dir.path().join(name)).finish();
+        assert!(file("model.gguf") != file("config.json"));
     }
 }
