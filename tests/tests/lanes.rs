@@ -68,6 +68,20 @@ enum Come {
     OneByOne,
 }
 
+/// What a model is trained for, and the head that takes.
+pub fn task_and_head(model: &dyn FrozenModel) -> (Task, Option<Head>) {
+    let task = match model.spec().topology {
+        Topology::EncoderOnly => Task::SeqCls,
+        Topology::DecoderOnly => Task::CausalLm,
+        Topology::EncoderDecoder => Task::Seq2SeqLm,
+    };
+    let head = task.has_head().then(|| {
+        let device = Device::flex().autodiff();
+        Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
+    });
+    (task, head)
+}
+
 /// What a run of 4 steps on `threads` threads finds: its losses, what it has learnt, and the scores of its rows.
 fn run<M: PeftMethod>(
     threads: usize,
@@ -76,16 +90,8 @@ fn run<M: PeftMethod>(
     packing: bool,
     come: Come,
 ) -> Vec<Vec<f64>> {
-    let task = match model.spec().topology {
-        Topology::EncoderOnly => Task::SeqCls,
-        Topology::DecoderOnly => Task::CausalLm,
-        Topology::EncoderDecoder => Task::Seq2SeqLm,
-    };
+    let (task, head) = task_and_head(model);
     let rows = rows(task);
-    let head = task.has_head().then(|| {
-        let device = Device::flex().autodiff();
-        Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
-    });
     let lengths = rows.iter().map(Example::num_tokens).collect();
     let shuffled = Sampler::new(lengths, 1, 0, Order::Shuffled, false).unwrap();
     let packed = shuffled.with_packing(PACKED).unwrap().packed_rows().unwrap().0;

@@ -12,7 +12,7 @@ use std::{
 
 use burn::tensor::{DType, Device};
 use peft_core::{
-    FrozenModel, Head, PeftMethod, Task, Topology,
+    FrozenModel, PeftMethod,
     contract::params,
     train::{RunContext, TrainConfig, Trainable, TrainingData, train},
 };
@@ -23,7 +23,7 @@ use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use peft_tests::{Family, random_model_with};
 
 use crate::{
-    lanes::{CLASSES, Losses, SHAPE, rows},
+    lanes::{Losses, SHAPE, rows, task_and_head},
     methods::{Check, each_method},
     support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
 };
@@ -39,16 +39,8 @@ fn learnt<M: PeftMethod>(
     replicas: usize,
     steps: usize,
 ) -> Vec<Vec<f64>> {
-    let task = match model.spec().topology {
-        Topology::EncoderOnly => Task::SeqCls,
-        Topology::DecoderOnly => Task::CausalLm,
-        Topology::EncoderDecoder => Task::Seq2SeqLm,
-    };
+    let (task, head) = task_and_head(model.as_ref());
     let rows = rows(task);
-    let head = task.has_head().then(|| {
-        let device = Device::flex().autodiff();
-        Head::init(model.head_layout(task), CLASSES, model.spec().hidden_size, 3, &device)
-    });
     let config = TrainConfig {
         steps: Some(steps),
         batch_size: 5,

@@ -541,8 +541,7 @@ fn examples_of<'e>(task: Task, encoded: &'e Encoded, block: &Block) -> &'e [Exam
 impl EvalArgs {
     /// What tells predictions of one run from those of another, but for its rows.
     fn run_sum(&self, sessions: &[Session]) -> RunSum {
-        let sum = RunSum::of("eval", &self.model, self.batch_size);
-        let sum = sessions.iter().fold(sum, RunSum::session);
+        let sum = RunSum::of("eval", &self.model, self.batch_size).sessions(sessions);
         sum.settings(&(self.vote, self.rank_classes, self.max_new_tokens, self.num_beams))
     }
 

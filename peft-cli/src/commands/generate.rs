@@ -186,7 +186,8 @@ fn continue_file(
         Ok(fields)
     };
     let cut = taken.cut(records.len(), || {
-        let sum = RunSum::of("generate", &args.model, args.batch_size).session(session);
+        let sum = RunSum::of("generate", &args.model, args.batch_size);
+        let sum = sum.sessions(std::slice::from_ref(session));
         let sum = sum.rows(&encoded.examples).records(&records);
         sum.settings(&(config, stops, args.ids, args.omit_input)).finish()
     });

@@ -273,8 +273,7 @@ impl PredictArgs {
         more: &dyn Debug,
     ) -> Cut {
         let cut = taken.cut(records.len(), || {
-            let sum = RunSum::of("predict", &self.model, self.batch_size);
-            let sum = sessions.iter().fold(sum, RunSum::session);
+            let sum = RunSum::of("predict", &self.model, self.batch_size).sessions(sessions);
             let asked = (self.top_k, self.n_best, self.rank_classes, self.vote, self.omit_input);
             sum.rows(examples).records(records).settings(&asked).settings(more).finish()
         });

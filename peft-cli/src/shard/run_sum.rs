@@ -65,11 +65,17 @@ impl RunSum {
         records.iter().fold(self, |sum, record| sum.add(fields(record).as_bytes()))
     }
 
-    /// Adds a model, with its config and its tokenizer, and its adapter.
+    /// Adds a model, with its config and its tokenizer, and the adapters that are on it.
     #[must_use]
-    pub fn session(mut self, session: &Session) -> Self {
-        let fingerprint = session.base.report.fingerprint.as_deref();
-        self = self.add(fingerprint.unwrap_or_default().as_bytes()).model(session.dir.path());
+    pub fn sessions(self, sessions: &[Session]) -> Self {
+        let sum = sessions.first().into_iter().fold(self, |sum, session| {
+            let fingerprint = session.base.report.fingerprint.as_deref();
+            sum.add(fingerprint.unwrap_or_default().as_bytes()).model(session.dir.path())
+        });
+        sessions.iter().fold(sum, Self::adapter)
+    }
+
+    fn adapter(mut self, session: &Session) -> Self {
         if let Some(config) = session.adapter.as_ref().map(|adapter| &adapter.config) {
             let own = &config.own;
             self = self.settings(&(
