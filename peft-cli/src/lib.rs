@@ -124,6 +124,7 @@ use clap::error::ErrorKind;
 
 pub use error::{CliError, CliResult};
 use peft_core::panics_become_errors;
+use peft_models::kernels;
 
 use crate::{
     device::{memory, panics, runtime_dir},
@@ -153,6 +154,14 @@ fn parsed() -> CliResult<Option<program::Program>> {
     }
 }
 
+/// Refuses a value of `PEFT_KERNELS` that means nothing: who gives one wants something else than what would be computed.
+fn environment_is_right() -> CliResult<()> {
+    match kernels::wrong_environment() {
+        Some(wrong) => Err(CliError::Usage(wrong.to_string())),
+        None => Ok(()),
+    }
+}
+
 /// A panic of a library that is turned into an error is told once, as that.
 fn keep_quiet_about_panics_that_become_errors() {
     let told = panic::take_hook();
@@ -175,7 +184,10 @@ pub fn main() -> ExitCode {
     signals::survive_file_size_limit();
     // A command line that makes no sense is told in the right colours, too.
     manners::set(manners::asked(args_os()), false, false);
-    let run = || parsed().and_then(|program| program.map_or(Ok(()), |program| program.run()));
+    let run = || match parsed()? {
+        Some(program) => environment_is_right().and_then(|()| program.run()),
+        None => Ok(()),
+    };
     match memory::guarded(run) {
         Ok(()) | Err(CliError::Closed(_)) => ExitCode::SUCCESS,
         Err(error) => {

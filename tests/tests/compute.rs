@@ -229,5 +229,35 @@ fn it_is_refused_where_it_cannot_be_done() {
     let off = ["--compute", "found bf16", "PEFT_KERNELS is off", "expected f32"];
     let mut command = train(dir.path(), "out", &["--compute", "bf16"]);
     refused(command.env("PEFT_KERNELS", "off"), 2, &off);
+    let fewer = ["--compute", "found bf16", "PEFT_KERNELS leaves out both", "expected f32"];
+    refused(command.env("PEFT_KERNELS", "avx2"), 2, &fewer);
+    let unknown = ["PEFT_KERNELS", "found \"0\", expected off, avx2, portable or on"];
+    refused(command.env("PEFT_KERNELS", "0"), 2, &unknown);
     assert!(!dir.path().join("out").exists());
+}
+
+/// The losses of six steps, with the kernels that the environment asks for.
+fn losses(dir: &Path, kernels: &str) -> Vec<f64> {
+    succeed(train(dir, kernels, &["--lr", "0.1"]).env("PEFT_KERNELS", kernels));
+    let lines = fs::read_to_string(dir.join(kernels).join("metrics.jsonl")).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| line["loss"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn fewer_vector_instructions_compute_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("rows.jsonl"));
+    let expected = losses(dir.path(), "on");
+    assert_eq!(expected.len(), 6);
+    for (kernels, shown) in [("avx2", ["AVX2", "portable"]), ("portable", ["portable"; 2])] {
+        for (found, expected) in losses(dir.path(), kernels).iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-5 * expected, "{kernels}: {found}, {expected}");
+        }
+        let mut info = peft(&root());
+        let told = succeed(info.args(["info", "--devices"]).env("PEFT_KERNELS", kernels)).stdout;
+        let told = String::from_utf8(told).unwrap();
+        let line = told.lines().find(|line| line.starts_with("kernels")).unwrap();
+        assert!(shown.iter().any(|shown| line.contains(shown)), "{line}");
+    }
 }

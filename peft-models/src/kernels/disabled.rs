@@ -29,6 +29,11 @@ pub fn compute_on(_: &Device) -> bool {
     false
 }
 
+/// What is wrong with `PEFT_KERNELS`: it means nothing here.
+pub fn wrong_environment() -> Option<&'static str> {
+    None
+}
+
 /// The vector instructions of the kernels: there are none.
 pub fn instructions() -> Option<&'static str> {
     None

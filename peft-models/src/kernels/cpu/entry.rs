@@ -13,7 +13,7 @@ use super::{
     layer_weights::{Bf16Copies, LayerWeights},
     linear, norm, rotate,
     simd::Level,
-    switch::enabled,
+    switch::{enabled, levels_left_out},
 };
 use crate::weights::Matrix;
 
@@ -58,7 +58,11 @@ fn why_not(device: &Device, enabled: bool, found: Option<Instructions>) -> Optio
     if !enabled {
         return Some("which only kernels compute, and PEFT_KERNELS is off".into());
     }
-    let lacks = "which needs a processor with AMX-BF16 or AVX512-BF16, and this one has neither";
+    let lacks = if levels_left_out() == 0 {
+        "which needs a processor with AMX-BF16 or AVX512-BF16, and this one has neither"
+    } else {
+        "which needs AMX-BF16 or AVX512-BF16, and PEFT_KERNELS leaves out both"
+    };
     found.is_none().then(|| lacks.into())
 }
 
