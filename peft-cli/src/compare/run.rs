@@ -145,9 +145,16 @@ impl Run {
     pub fn read_with_lines(path: &Path) -> Result<(Self, Lines)> {
         let run_file = path.join(RUN_FILE);
         if !run_file.is_file() {
-            let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
-            let message =
-                format!("{what}: expected the folder of a run, as `peft train --out` makes it");
+            let message = match path.parent().filter(|_| path.is_file()) {
+                Some(folder) => format!(
+                    "is a file: expected the folder of a run, or {}, for all runs in it",
+                    folder.display()
+                ),
+                None => {
+                    let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
+                    format!("{what}: expected the folder of a run, as `peft train --out` makes it")
+                }
+            };
             return Err(Error::file(path, message));
         }
         let settings = file::load(&run_file)?;
@@ -399,6 +406,11 @@ mod tests {
         let said = |path: &Path| Run::read(path).unwrap_err().to_string();
         assert!(said(dir.path()).contains("holds no run.toml: expected the folder of a run"));
         assert!(said(&dir.path().join("none")).contains("is no folder"));
+        // As `sweep/*` names it.
+        let page = dir.path().join("report.html");
+        std::fs::write(&page, "").unwrap();
+        let all = format!("is a file: expected the folder of a run, or {}", dir.path().display());
+        assert!(said(&page).contains(&all));
         std::fs::write(dir.path().join(RUN_FILE), "lr = \"x\"").unwrap();
         assert!(said(dir.path()).contains("run.toml"));
     }
