@@ -398,10 +398,12 @@ mod tests {
         assert_eq!(positions, [0, 1, 3, 4, 0, 1, 2, 3]);
         let masked: Vec<bool> = found.masked(None, &device).unwrap().into_data().iter().collect();
         let (t, f) = (true, false);
-        let first = [[t, t, f, t, t, t], [t, t, f, f, t, t], [f, t, f, f, f, t], [f, t, f, f, f, f]];
+        let first =
+            [[t, t, f, t, t, t], [t, t, f, f, t, t], [f, t, f, f, f, t], [f, t, f, f, f, f]];
         assert_eq!(masked[..24], first.concat());
         // As behind a prefix.
-        let front = [[f, t, t, t, t, t], [f, t, t, f, t, t], [f, t, t, f, f, t], [f, t, t, f, f, f]];
+        let front =
+            [[f, t, t, t, t, t], [f, t, t, f, t, t], [f, t, t, f, f, t], [f, t, t, f, f, f]];
         assert_eq!(masked[24..], front.concat());
         // Of the distances, that of the virtual token counts from where it stands.
         assert_eq!(found.distances().values[12], Some(-1));
@@ -444,8 +446,7 @@ mod tests {
                 tokens if tokens < place => tokens,
                 tokens => tokens + counted,
             };
-            let positions: Vec<i64> =
-                found.positions(1, &device).into_data().iter().collect();
+            let positions: Vec<i64> = found.positions(1, &device).into_data().iter().collect();
             let masked = found.masked(None, &device).map(|masked| masked.into_data());
             let masked: Vec<bool> = match &masked {
                 Some(masked) => masked.iter().collect(),
