@@ -1,4 +1,4 @@
-//! Infix tuning (Li & Liang 2021, section 7.2): keys and values between the source and the target of a row. They stand
+//! Infix tuning (Li & Liang 2021, section 7.3): keys and values between the source and the target of a row. They stand
 //! in front of the last token of the source, which predicts the first of the target.
 
 use std::{fs, path::Path};
@@ -86,8 +86,8 @@ fn states(
         .collect()
 }
 
-/// What the definition says of a row alone. What stands in front of the infix is what the base model makes of it. To what
-/// stands behind, its keys and values are those of a prefix that goes on with the infix.
+/// What the definition says of a row alone. What stands in front of the infix is what the base model makes of
+/// it. To what stands behind, its keys and values are those of a prefix that goes on with the infix.
 fn by_definition(model: &dyn FrozenModel, row: &Row, infix: &VirtualTokens) -> Vec<f32> {
     let (last, front) = row.source.split_last().unwrap();
     let behind = [&[*last][..], &row.target].concat();
@@ -173,8 +173,8 @@ proptest! {
         }
     }
 
-    /// In the last layer alone: the layers below have the positions, and nothing else of it. Without windows, from which
-    /// the definition's prefix has another distance in layers that have only a part of it.
+    /// In the last layer alone: the layers below have the positions, and nothing else of it. Without windows: in
+    /// a layer that has only a part of the definition's prefix they would begin elsewhere.
     #[test]
     fn p15_an_infix_of_the_last_layer_is_what_its_definition_says(
         family in select(vec![Family::Gpt2, Family::Llama, Family::Qwen3]), shape in shape(), row in row(),
@@ -342,7 +342,7 @@ fn rows_without_a_place_for_it_are_refused() {
     let batch = plain.clone().with_sources(vec![2]);
     let mut unshifted = own.clone();
     unshifted.positions = peft_core::PrefixPositions::Unshifted;
-    assert!(refused(&batch, &unshifted).contains("shifted, not unshifted"));
+    assert!(refused(&batch, &unshifted).contains("those behind it are shifted, not unshifted"));
     let mut prompt =
         VirtualTokens::embeddings(Tensor::zeros([1, 2, model.spec().hidden_size], &device()));
     prompt.infix = true;

@@ -60,8 +60,9 @@ pub fn run(args: &ForwardArgs) -> CliResult {
     check_name(&args.output)?;
     let session = Session::open(&args.model)?;
     if session.virtual_tokens.infix {
-        let message = "holds an infix, which stands between the source and the target of a row, and these rows do not say \
-                       where that is: peft eval scores rows with targets, peft generate and peft predict continue sources";
+        let message = "holds an infix, which stands between the source and the target of a row, and these \
+                       rows do not say where that is: peft eval scores rows with targets, peft generate and \
+                       peft predict continue sources";
         return Err(Error::setting("--adapter", message).into());
     }
     let (records, encoded) =

@@ -358,7 +358,8 @@ impl MethodBuilder<'_> {
         }
         if let Some(task) = settings.task.filter(|task| *task != Task::CausalLm) {
             return refuse(format!(
-                "an infix stands between the source and the target of a row of {}, and {task} has no such rows: {way_out}",
+                "an infix stands between the source and the target of a row of {}, and {task} has no such rows: \
+                 {way_out}",
                 Task::CausalLm
             ));
         }

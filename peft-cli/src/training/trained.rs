@@ -6,6 +6,7 @@ use burn::module::Module;
 use peft_core::{
     Adapter, ContextBudget, Mode, PeftMethod, Result,
     adapter::FolderLock,
+    evaluate::checks::check_infix,
     metrics::Metrics,
     train::{self, BaseSum, Observer, Outcome, RunContext, Trainable, TrainingData, adapter_of},
 };
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     encoding::{check_lengths, check_sources},
-    flags::method_name::MethodName,
+    flags::{field_flags::as_flag, method_name::MethodName},
     output,
     settings::joint::in_task,
 };
@@ -126,10 +127,8 @@ impl PreparedRun {
         let budget = ContextBudget::new(self.base.model.spec(), &virtual_tokens);
         let of = |run: &Self| {
             [&run.train, &run.valid].into_iter().try_for_each(|rows| {
-                // Rows of another task than of language models are refused as such, by `train`.
-                if run.task.is_language_model() {
-                    check_sources(&virtual_tokens, rows)?;
-                }
+                check_infix(&virtual_tokens, run.task).map_err(as_flag)?;
+                check_sources(&virtual_tokens, rows)?;
                 check_lengths(budget, rows, 0)
             })
         };

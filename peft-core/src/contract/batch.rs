@@ -171,8 +171,8 @@ impl TokenBatch {
         self
     }
 
-    /// Says how many tokens of each row, one number per row, are its source; its target follows them. Only an
-    /// [infix](super::virtual_tokens::VirtualTokens::infix) depends on it.
+    /// Says how many tokens of each row, one number per row, are its source; its target follows them. Only
+    /// an [infix](super::virtual_tokens::VirtualTokens::infix) depends on it.
     #[must_use]
     pub fn with_sources(mut self, tokens: Vec<usize>) -> Self {
         self.sources = Some(tokens);

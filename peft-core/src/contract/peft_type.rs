@@ -16,8 +16,8 @@ pub enum PeftType {
     /// Keys and values for selected attention sites of an encoder-decoder. Our own type: PEFT has
     /// only half of a decoder's.
     PrefixTuningSites,
-    /// Keys and values that stand between the source and the target of a decoder's row, for all layers or some. Our own
-    /// type, as above: PEFT would put them in front of the row.
+    /// Keys and values that stand between the source and the target of a decoder's row, for all layers or
+    /// some. Our own type, as above: PEFT would put them in front of the row.
     InfixTuning,
     /// A prompt whose classifier reads the first real token. Our own type, as above.
     PromptTuningFirstToken,

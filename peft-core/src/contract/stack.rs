@@ -69,8 +69,8 @@ impl StackInput {
         Self::with(Side::Decoder, None, embeddings, past, visibility)
     }
 
-    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past` or, if that is an
-    /// infix, have it among them, where the cache says.
+    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`. If
+    /// that is an infix, it stands among these tokens and the rows, where the cache says.
     pub fn after(
         tokens: TokenCache,
         embeddings: Tensor<3>,

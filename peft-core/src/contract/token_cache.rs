@@ -67,7 +67,8 @@ impl TokenCache {
         self
     }
 
-    /// Says where an infix stands in the rows of the next pass, the first that reads them: behind so many tokens of each.
+    /// Says where an infix stands in the rows of the next pass, the first that reads them: behind so many
+    /// tokens of each.
     #[must_use]
     pub(crate) fn with_infix(mut self, behind: impl IntoIterator<Item = usize>) -> Self {
         self.infix.get_or_insert_default().extend(behind);

@@ -76,11 +76,12 @@ pub struct VirtualTokens {
     pub positions: PrefixPositions,
     /// Whether the relative position bias covers the prefix.
     pub relative_bias: bool,
-    /// Whether keys and values stand in the row of a decoder, in front of the last token of its source, the one that
-    /// predicts the first token of its target: an infix, `[source ; virtual tokens ; target]` (Li & Liang 2021,
-    /// section 7.2, <https://arxiv.org/abs/2101.00190>). What stands in front of them, the rest of the source, neither
-    /// sees them nor is moved by them; what stands behind them sees them as it sees a prefix, and takes positions
-    /// behind theirs. Batches then say where sources end ([`TokenBatch::with_sources`]).
+    /// Whether keys and values are an infix, `[source ; virtual tokens ; target]` (Li & Liang 2021,
+    /// section 7.3, <https://arxiv.org/abs/2101.00190>): they stand in the row of a decoder, in front of
+    /// the last token of its source, the one that predicts the first token of its target. What stands in
+    /// front of them, the rest of the source, neither sees them nor is moved by them; what stands behind
+    /// them sees them as it sees a prefix, and takes positions behind theirs. Batches then say where
+    /// sources end ([`TokenBatch::with_sources`]).
     ///
     /// [`TokenBatch::with_sources`]: super::batch::TokenBatch::with_sources
     pub infix: bool,
@@ -242,8 +243,8 @@ impl VirtualTokens {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming the shape found and the shape expected; for an infix that is no keys and values of a
-    /// decoder.
+    /// [`Error::Mismatch`] naming the shape found and the shape expected; for an infix that is no keys and
+    /// values of a decoder.
     pub fn check(&self, spec: &ModelSpec, rows: usize) -> Result<()> {
         if !serves(self.rows(), rows) {
             return Err(Error::Mismatch(format!(
@@ -259,7 +260,8 @@ impl VirtualTokens {
                 return Err(Error::Mismatch(message.into()));
             }
             if self.positions == PrefixPositions::Unshifted {
-                let message = "an infix takes positions between those of the source and the target: shifted, not unshifted";
+                let message =
+                    "an infix takes positions: those behind it are shifted, not unshifted";
                 return Err(Error::Mismatch(message.into()));
             }
         }
@@ -283,7 +285,8 @@ pub(crate) fn check_has_infix(spec: &ModelSpec) -> Result<()> {
         return Ok(());
     }
     Err(Error::Mismatch(format!(
-        "an infix stands between source and target in the row of a decoder, and a {} model has no such row: give it a prefix",
+        "an infix stands between source and target in the row of a decoder, and a {} model has no such row: \
+         give it a prefix",
         spec.model_type
     )))
 }

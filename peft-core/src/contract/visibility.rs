@@ -32,8 +32,8 @@ pub(crate) struct Visibility {
     causal: bool,
     /// Of packed rows, `[rows, S]`: the first of the row's own columns that an entry sees.
     first_seen: Option<Vec<usize>>,
-    /// Behind an infix, `[rows]`: the first of the row's own columns that sees it; those before it do not. `None` where
-    /// all see the virtual tokens.
+    /// With an infix, `[rows]`: the first of the row's own columns that sees it; those before it do not.
+    /// `None` where all see the virtual tokens.
     behind: Option<Vec<usize>>,
     /// Whether the virtual tokens stand behind tokens of the rows.
     is_infix: bool,
@@ -63,8 +63,8 @@ impl Visibility {
         Self::with(read, mask, (None, None), virtual_tokens, causal)
     }
 
-    /// Of rows of a decoder, with real entries `mask`, that follow the tokens `read`. The virtual tokens stand behind so
-    /// many tokens of each row, `infix` `[B]`, those read before included.
+    /// Of rows of a decoder, with real entries `mask`, that follow the tokens `read`. The virtual tokens
+    /// stand behind so many tokens of each row, `infix` `[B]`, those read before included.
     pub(crate) fn around(
         read: &Mask,
         mask: &Mask,
@@ -229,8 +229,8 @@ impl Visibility {
     pub(crate) fn distances(&self) -> Distances {
         let before = self.before();
         let columns: Vec<i64> = (0..self.columns as i64).collect();
-        // A block of a packed row has all blocks before it between itself and the virtual tokens, and an infix stands among
-        // the tokens.
+        // A block of a packed row has all blocks before it between itself and the virtual tokens, and an
+        // infix stands among the tokens.
         let has_gaps = self.first_seen.is_some() || self.is_infix || self.has_gaps();
         let rows = if has_gaps { self.rows } else { self.rows.min(1) };
         let mut values = Vec::with_capacity(rows * self.queries * self.columns);

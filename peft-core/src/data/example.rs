@@ -86,8 +86,8 @@ impl Example {
         }
     }
 
-    /// The number of tokens in front of the first one that has a target: in a row of a decoder, of its source. All of them
-    /// if none has; `None` if nothing is known of targets of tokens.
+    /// The number of tokens in front of the first one that has a target: in a row of a decoder, of its
+    /// source. All of them if none has; `None` if nothing is known of targets of tokens.
     pub fn source_len(&self) -> Option<usize> {
         let Target::Tokens(targets) = &self.target else { return None };
         Some(targets.iter().position(|target| *target != IGNORE).unwrap_or(targets.len()))

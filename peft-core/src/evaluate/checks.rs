@@ -86,28 +86,28 @@ pub fn check_infix(virtual_tokens: &VirtualTokens, task: Task) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "an infix stands between the source and the target of a row of {}, and {task} has no such rows: leave it out, for a \
-         prefix",
+        "an infix stands between the source and the target of a row of {}, and {task} has no such rows: leave \
+         it out, for a prefix",
         Task::CausalLm
     );
     Err(Error::setting("infix", message))
 }
 
-/// What keeps an infix from having one place in a row, between its source and its target; `None` if nothing does, or the
-/// row has no targets of tokens.
+/// What keeps an infix from having one place in a row, between its source and its target; `None` if nothing
+/// does, or the row has no targets of tokens.
 pub fn infix_fault(row: &Example) -> Option<&'static str> {
     let Target::Tokens(targets) = &row.target else { return None };
     let (source, target) = targets.split_at(row.source_len()?);
     if source.is_empty() {
         return Some(
-            "found no source: the first token has a target. An infix stands between a source and a target: give rows \
-             both, or train a prefix",
+            "found no source: the first token has a target. An infix stands between a source and a target: give \
+             rows both, or train a prefix",
         );
     }
     let mut behind = target.iter().skip_while(|target| **target != IGNORE);
     behind.any(|target| *target != IGNORE).then_some(
-        "found several targets with other tokens between them, as in a conversation of several turns. An infix stands in \
-         front of one target: give each a row of its own, or train a prefix",
+        "found several targets with other tokens between them, as in a conversation of several turns. An infix \
+         stands in front of one target: give each a row of its own, or train a prefix",
     )
 }
 

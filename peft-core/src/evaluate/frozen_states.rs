@@ -68,8 +68,8 @@ pub fn bytes_of_frozen_states(spec: &ModelSpec, row: &Example) -> u64 {
     ENTRY + (numbers * size_of::<f32>()) as u64
 }
 
-/// The token ids of a row and, if it has them, their types; where an infix moves the positions of what is behind the source,
-/// also how long that is.
+/// The token ids of a row and, if it has them, their types; where an infix moves the positions of what is behind
+/// it, also how long the source is.
 fn key(row: &Example, is_infix: bool) -> Box<[u32]> {
     let mut key = row.input_ids.clone();
     if let Some(types) = &row.token_type_ids {

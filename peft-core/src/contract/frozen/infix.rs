@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A cache that knows where an infix stands in the rows of `batch`, which are to follow it: in front of the last token of
-/// their source.
+/// A cache that knows where an infix stands in the rows of `batch`, which are to follow it: in front of the
+/// last token of their source.
 ///
 /// # Errors
 ///
@@ -22,8 +22,8 @@ pub(super) fn placed(
     let refuse = |message: String| Err(Error::Mismatch(message));
     if batch.blocks().is_some() {
         return refuse(
-            "an infix stands between the source and the target of one example, and a packed row has several: give each \
-             example a row of its own"
+            "an infix stands between the source and the target of one example, and a packed row has several: \
+             give each example a row of its own"
                 .into(),
         );
     }
@@ -36,16 +36,20 @@ pub(super) fn placed(
             refuse(format!("found {found} sources for a batch of {} rows", batch.rows()))
         }
         (None, true) => refuse(
-            "the virtual tokens are an infix, between the source and the target of each row, and nothing says where \
-             sources end: rows with targets say it, and so does `TokenBatch::with_sources`"
+            "the virtual tokens are an infix, between the source and the target of each row, and nothing says \
+             where sources end: rows with targets say it, and so does `TokenBatch::with_sources`"
                 .into(),
         ),
         (None, false) if tokens.infix(batch.rows()).is_some() => Ok(tokens),
         (None, false) => refuse(
-            "the virtual tokens are an infix, and the cache was read with others or none: read its tokens again".into(),
+            "the virtual tokens are an infix, and the cache was read with others or none: read its tokens \
+             again"
+                .into(),
         ),
         (Some(_), false) => refuse(
-            "rows that continue a cache belong to the target, behind the infix, and have no source of their own".into(),
+            "rows that continue a cache belong to the target, behind the infix, and have no source of their \
+             own"
+                .into(),
         ),
     }
 }

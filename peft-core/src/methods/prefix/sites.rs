@@ -23,8 +23,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Where a prefix goes: to which sites of an encoder-decoder, or to which place in the row of a decoder. Encoders leave no
-/// choice.
+/// Where a prefix goes: to which sites of an encoder-decoder, or to which place in the row of a decoder.
+/// Encoders leave no choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Placement {
@@ -35,8 +35,8 @@ pub struct Placement {
     pub prefix_positions: Option<PrefixPositions>,
     /// Whether the relative position bias covers the prefix; false if not given.
     pub relative_bias: Option<bool>,
-    /// On a decoder: whether keys and values stand between source and target in place of in front of both, see
-    /// [`VirtualTokens::infix`]; false. The paper finds a prefix better.
+    /// On a decoder: whether keys and values stand between source and target instead of in front of both,
+    /// see [`VirtualTokens::infix`]; false. The paper finds a prefix better.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub infix: bool,
 }
@@ -54,8 +54,8 @@ impl Placement {
         if self.infix && !spec.is_causal() {
             let name = &spec.model_type;
             let message = format!(
-                "found true, and a {name} model has no row of a source and a target, between which an infix stands: leave \
-                 it out, for a prefix"
+                "found true, and a {name} model has no row of a source and a target, between which an infix \
+                 stands: leave it out, for a prefix"
             );
             return refuse("infix", message);
         }
