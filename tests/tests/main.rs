@@ -28,6 +28,7 @@ mod held_out;
 mod help;
 mod house;
 mod hub;
+mod infix;
 mod info;
 mod interchange;
 mod interop;

@@ -16,7 +16,9 @@ use super::Session;
 use crate::{
     data_files::DataFiles,
     encode_rows::{encode, texts},
-    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths, parse_labels},
+    encoding::{
+        ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths, check_sources, parse_labels,
+    },
     fields::{self, ChosenFields},
     scoring::Asked,
     settings::Settings,
@@ -486,12 +488,14 @@ impl Session {
         Ok(threshold)
     }
 
-    /// Checks that rows, and what is to be generated, fit the model's positions.
+    /// Checks that rows, and what is to be generated, fit the model's positions, and that rows with targets have a place for
+    /// an infix, if the adapter is one.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] at the first row that does not.
     pub fn check_lengths(&self, rows: &Encoded, new_tokens: usize) -> Result<()> {
+        check_sources(&self.virtual_tokens, rows)?;
         let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens);
         check_lengths(budget, rows, new_tokens)
     }

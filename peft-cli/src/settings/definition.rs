@@ -219,6 +219,11 @@ settings! {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
         show_default = false)]
     relative_bias: bool,
+    /// Put the virtual tokens between source and target, in front of the last token of the source (infix tuning), not in
+    /// front of the row; for prefix and ptv2 on a decoder, with causal-lm. Worse than a prefix in the paper.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
+        show_default = false)]
+    infix: bool,
     /// Make the prefix with an MLP, which is folded away after training.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
         show_default = MethodName::default_of_each(

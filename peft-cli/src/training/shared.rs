@@ -156,6 +156,7 @@ fn of_rows(settings: &Settings) -> Settings {
         sites: None,
         prefix_positions: None,
         relative_bias: None,
+        infix: None,
         prefix_projection: None,
         prefix_hidden_size: None,
         prefix_dropout: None,

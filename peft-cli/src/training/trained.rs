@@ -6,6 +6,7 @@ use burn::module::Module;
 use peft_core::{
     Adapter, ContextBudget, Mode, PeftMethod, Result,
     adapter::FolderLock,
+    evaluate::checks::check_infix,
     metrics::Metrics,
     train::{self, BaseSum, Observer, Outcome, RunContext, Trainable, TrainingData, adapter_of},
 };
@@ -16,7 +17,10 @@ use super::{
     started_from::{HeadSource, StartedFrom},
 };
 use crate::{
-    encoding::check_lengths, flags::method_name::MethodName, output, settings::joint::in_task,
+    encoding::{check_lengths, check_sources},
+    flags::{field_flags::as_flag, method_name::MethodName},
+    output,
+    settings::joint::in_task,
 };
 
 /// What a run has made.
@@ -94,7 +98,7 @@ impl PreparedRun {
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
-        self.check_lengths(&method)?;
+        self.check_rows(&method)?;
         if self.is_joint() {
             return self.train_tasks(method, out, resume, observer);
         }
@@ -116,12 +120,17 @@ impl PreparedRun {
         Ok(outcome_of(outcome, adapter, started_from, trained_parameters, seconds))
     }
 
-    /// Checks that its rows, those of each task of a joint run, fit the model beside the virtual tokens.
-    fn check_lengths<M: PeftMethod>(&self, method: &M) -> Result<()> {
+    /// Checks that its rows, those of each task of a joint run, fit the model beside the virtual tokens, and have a place for
+    /// an infix.
+    fn check_rows<M: PeftMethod>(&self, method: &M) -> Result<()> {
         let virtual_tokens = method.fold().virtual_tokens(Mode::Evaluate);
         let budget = ContextBudget::new(self.base.model.spec(), &virtual_tokens);
         let of = |run: &Self| {
-            check_lengths(budget, &run.train, 0).and_then(|()| check_lengths(budget, &run.valid, 0))
+            [&run.train, &run.valid].into_iter().try_for_each(|rows| {
+                check_infix(&virtual_tokens, run.task).map_err(as_flag)?;
+                check_sources(&virtual_tokens, rows)?;
+                check_lengths(budget, rows, 0)
+            })
         };
         match self.is_joint() {
             true => {

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+mod infix;
 mod pass;
 
 use pass::{Layers, Reads, embed, kept};

@@ -69,14 +69,18 @@ impl StackInput {
         Self::with(Side::Decoder, None, embeddings, past, visibility)
     }
 
-    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`.
+    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`. If
+    /// that is an infix, it stands among these tokens and the rows, where the cache says.
     pub fn after(
         tokens: TokenCache,
         embeddings: Tensor<3>,
         mask: &Mask,
         past: VirtualTokens,
     ) -> Self {
-        let visibility = Visibility::new(tokens.mask(), mask, &past, true);
+        let visibility = match tokens.infix(mask.rows()).filter(|_| past.infix) {
+            Some(places) => Visibility::around(tokens.mask(), mask, places, &past),
+            None => Visibility::new(tokens.mask(), mask, &past, true),
+        };
         Self::with(Side::Decoder, Some(tokens), embeddings, past, visibility)
     }
 

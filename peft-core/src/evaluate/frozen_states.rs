@@ -41,6 +41,8 @@ use crate::{
 const ENTRY: u64 = 96;
 /// Between the token ids and the token types of a key.
 const TYPES_FOLLOW: u32 = u32::MAX;
+/// In front of the number of tokens of the source.
+const SOURCE_FOLLOWS: u32 = u32::MAX - 1;
 
 /// The states of a run's rows. The virtual tokens of a run enter the same layers from its first step to its last.
 #[derive(Debug)]
@@ -66,12 +68,18 @@ pub fn bytes_of_frozen_states(spec: &ModelSpec, row: &Example) -> u64 {
     ENTRY + (numbers * size_of::<f32>()) as u64
 }
 
-/// The token ids of a row and, if it has them, their types.
-fn key(row: &Example) -> Box<[u32]> {
-    match &row.token_type_ids {
-        None => row.input_ids.as_slice().into(),
-        Some(types) => [&row.input_ids, &[TYPES_FOLLOW][..], types].concat().into(),
+/// The token ids of a row and, if it has them, their types; where an infix moves the positions of what is behind
+/// it, also how long the source is.
+fn key(row: &Example, is_infix: bool) -> Box<[u32]> {
+    let mut key = row.input_ids.clone();
+    if let Some(types) = &row.token_type_ids {
+        key.push(TYPES_FOLLOW);
+        key.extend(types);
     }
+    if let Some(source) = row.source_len().filter(|_| is_infix) {
+        key.extend([SOURCE_FOLLOWS, source as u32]);
+    }
+    key.into()
 }
 
 impl FrozenStates {
@@ -104,8 +112,9 @@ impl FrozenStates {
         virtual_tokens: &VirtualTokens,
     ) -> Result<Option<LayerStates>> {
         let Some(pass) = self.pass(model, virtual_tokens) else { return Ok(None) };
-        let mut found: Vec<Option<Arc<[f32]>>> =
-            examples.iter().map(|row| self.lock().rows.get(&key(row)).cloned()).collect();
+        let is_infix = virtual_tokens.infix;
+        let known = |row: &&Example| self.lock().rows.get(&key(row, is_infix)).cloned();
+        let mut found: Vec<Option<Arc<[f32]>>> = examples.iter().map(known).collect();
         let missing = (0..examples.len())
             .filter(|index| found[*index].is_none() && !examples[*index].input_ids.is_empty());
         // The queries of a row of one token are computed in another way, unless it is padded.
@@ -118,7 +127,7 @@ impl FrozenStates {
                 return Ok(None);
             };
             for (index, own) in indices.into_iter().zip(states) {
-                self.keep(model.spec(), examples[index], &own);
+                self.keep(model.spec(), (examples[index], is_infix), &own);
                 found[index] = Some(own);
             }
         }
@@ -157,12 +166,12 @@ impl FrozenStates {
     }
 
     /// Keeps the states of a row if there is room for them.
-    fn keep(&self, spec: &ModelSpec, row: &Example, states: &Arc<[f32]>) {
+    fn keep(&self, spec: &ModelSpec, (row, is_infix): (&Example, bool), states: &Arc<[f32]>) {
         let bytes = bytes_of_frozen_states(spec, row);
         let mut kept = self.lock();
         // Another slice may have the same row.
         let room = self.limit.saturating_sub(kept.bytes) >= bytes;
-        if room && kept.rows.insert(key(row), states.clone()).is_none() {
+        if room && kept.rows.insert(key(row, is_infix), states.clone()).is_none() {
             kept.bytes += bytes;
         }
     }

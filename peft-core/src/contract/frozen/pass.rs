@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{FrozenModel, Hidden};
+use super::{FrozenModel, Hidden, infix::placed};
 use crate::{
     contract::{
         attention_probe::AttentionProbe,
@@ -96,8 +96,8 @@ pub(super) fn states_below<M: FrozenModel + ?Sized>(
     let taken = virtual_tokens.positions_taken(Side::Decoder, false);
     check_rows(spec.positions(Side::Decoder), &taken, batch.mask())?;
     let rows = embed(model, batch);
-    let mut input =
-        StackInput::after(TokenCache::new(), rows, batch.mask(), virtual_tokens.clone());
+    let tokens = placed(TokenCache::new(), batch, virtual_tokens)?;
+    let mut input = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
     input.tokens = None;
     Ok(run(model, input, Layers::Until(layer))?.below)
 }
@@ -188,6 +188,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     let Cache { mut virtual_tokens, tokens, mut cross } = cache;
     virtual_tokens.check(spec, batch.rows())?;
     tokens.check(batch.rows(), batch.len())?;
+    let tokens = placed(tokens, batch, &virtual_tokens)?;
     let last_virtual = virtual_tokens.last_hidden.take();
     let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
     let rows = rows_of(model, batch, &layers);
