@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    process::Command,
     time::Instant,
 };
 
@@ -14,12 +14,6 @@ use burn::tensor::{DType, Device};
 use peft_models::{LoadOptions, Loaded, ModelConfig, WeightFormat, Weights, build_with, kernels};
 use peft_tests::minilm;
 use serde_json::{Map, Value, json};
-
-/// Whoever measures the process has it alone.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A size in `/proc/self/status`, in bytes; 0 if there is no such file.
 fn status(key: &str) -> u64 {
@@ -280,7 +274,6 @@ fn measure(name: &str, dir: &Path, weights: WeightFormat, limit: f64) {
 
 #[test]
 fn loading_takes_little_memory() {
-    let _alone = alone();
     let (aligned, shifted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_checkpoint(aligned.path(), 0);
     write_checkpoint(shifted.path(), 1);
@@ -295,57 +288,65 @@ fn loading_takes_little_memory() {
     }
 }
 
-/// The kernels off, until it is dropped.
-struct WithoutKernels(bool);
+/// Set in a process of its own: the place of the checkpoint that it measures.
+const PLACE: &str = "PEFT_TESTS_LOAD_PLACE";
 
-impl WithoutKernels {
-    fn new() -> Self {
-        let before = kernels::enabled();
-        kernels::set_enabled(false);
-        Self(before)
-    }
-}
-
-impl Drop for WithoutKernels {
-    fn drop(&mut self) {
-        kernels::set_enabled(self.0);
-    }
-}
+/// What checkpoints hold, and whether `torch.save` wrote them.
+const SHARDED: [(&str, Stored, bool); 4] = [
+    ("safetensors in f32", Stored::F32, false),
+    ("safetensors in bf16", Stored::Bf16, false),
+    ("files of torch in f32", Stored::F32, true),
+    ("files of torch in bf16", Stored::Bf16, true),
+];
 
 /// To another device than the CPU, tensors are copied. Here the CPU stands for it, with Burn's own operations: what is "on the
-/// device" is then memory of the process, too, and what loading took above it is what the host needed.
+/// device" is then memory of the process, too, and what loading took above it is what the host needed. Each checkpoint has a
+/// process of its own: an allocator keeps memory of the one before.
 #[test]
 fn a_checkpoint_goes_to_a_device_shard_by_shard() {
-    let _alone = alone();
-    let _without = WithoutKernels::new();
+    if let Some(place) = std::env::var_os(PLACE) {
+        let place: usize = place.to_str().unwrap().parse().unwrap();
+        return measure_copies(SHARDED[place]);
+    }
+    for (place, (name, ..)) in SHARDED.iter().enumerate() {
+        let this = std::env::current_exe().unwrap();
+        let mut alone = Command::new(this);
+        alone.args(["--exact", "a_checkpoint_goes_to_a_device_shard_by_shard", "--nocapture"]);
+        alone.env(PLACE, place.to_string()).env("PEFT_KERNELS", "off");
+        let output = alone.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{name}: {said}{error}");
+        let told: Vec<&str> = said.lines().filter(|line| line.contains(" at the peak; ")).collect();
+        assert_eq!(told.len(), 1, "{said}");
+        println!("{}", told[0]);
+    }
+}
+
+/// Loads a checkpoint of several files by copies, and checks the peak memory that took.
+fn measure_copies((name, stored, is_torch): (&str, Stored, bool)) {
+    assert!(!kernels::enabled());
     let is_long = std::env::var_os("PEFT_TESTS_LONG").is_some();
     let (sizes, files) = if is_long { (LARGE, 8) } else { (SMALL, 4) };
-    for (name, stored, is_torch) in [
-        ("safetensors in f32", Stored::F32, false),
-        ("safetensors in bf16", Stored::Bf16, false),
-        ("files of torch in f32", Stored::F32, true),
-        ("files of torch in bf16", Stored::Bf16, true),
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let largest = write_shards(dir.path(), &sizes, files, stored, is_torch);
-        let load = || {
-            let config = ModelConfig::load(dir.path()).unwrap();
-            let weights = Weights::open(dir.path(), &Device::flex(), DType::F32).unwrap();
-            build_with(config, weights.copied(), LoadOptions::default()).unwrap()
-        };
-        let (loaded, peak, seconds) = loaded(load);
-        let tensors = 4 * loaded.report.num_parameters as u64;
-        println!(
-            "{name}: {:.1} MB of tensors, {:.1} MB in the largest of {files} files, {:.1} MB at the peak; {seconds:.3} s",
-            tensors as f64 / 1e6,
-            largest as f64 / 1e6,
-            peak as f64 / 1e6,
-        );
-        if status("VmHWM:") > 0 {
-            // That it was copied, and seen.
-            assert!(peak as f64 > 0.9 * tensors as f64, "{name}: {peak} of {tensors}");
-            let above = peak.saturating_sub(tensors) as f64 / largest as f64;
-            assert!(above < 1.3, "{name}: {above:.2} of the largest file");
-        }
+    let dir = tempfile::tempdir().unwrap();
+    let largest = write_shards(dir.path(), &sizes, files, stored, is_torch);
+    let load = || {
+        let config = ModelConfig::load(dir.path()).unwrap();
+        let weights = Weights::open(dir.path(), &Device::flex(), DType::F32).unwrap();
+        build_with(config, weights.copied(), LoadOptions::default()).unwrap()
+    };
+    let (loaded, peak, seconds) = loaded(load);
+    let tensors = 4 * loaded.report.num_parameters as u64;
+    println!(
+        "\n{name}: {:.1} MB of tensors, {:.1} MB in the largest of {files} files, {:.1} MB at the peak; {seconds:.3} s",
+        tensors as f64 / 1e6,
+        largest as f64 / 1e6,
+        peak as f64 / 1e6,
+    );
+    if status("VmHWM:") > 0 {
+        // That it was copied, and seen.
+        assert!(peak as f64 > 0.9 * tensors as f64, "{name}: {peak} of {tensors}");
+        let above = peak.saturating_sub(tensors) as f64 / largest as f64;
+        assert!(above < 1.3, "{name}: {above:.2} of the largest file");
     }
 }
