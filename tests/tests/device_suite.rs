@@ -99,6 +99,26 @@ fn a_device_that_is_not_there_is_refused() {
     }
 }
 
+#[test]
+fn memory_is_given_out_on_gpus_only() {
+    let refused = match cfg!(feature = "wgpu") {
+        true => "it is for GPUs, and the device is cpu",
+        false => "built without a backend for GPUs",
+    };
+    for (device, how, says) in [
+        ("cpu", "adaptive", refused),
+        ("cpu", "slices", "expected adaptive, exclusive, async"),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", "async", "wgpu has adaptive and exclusive"),
+    ] {
+        let args = ["demo", "--device", device, "--device-memory", how];
+        let output = peft(&root()).args(args).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{how}: {told}");
+        assert!(told.contains("--device-memory") && told.contains(says), "{how}: {told}");
+    }
+}
+
 /// One program for both.
 #[cfg(feature = "wgpu")]
 mod wgpu {

@@ -7,7 +7,7 @@ use peft_models::random_model::Family;
 use serde_json::json;
 
 use crate::{
-    device::{self, Backend, DeviceName, open::open},
+    device::{self, Backend, DeviceArgs, DeviceName, open::open},
     error::{CliError, CliResult},
     nearest::{did_you_mean, nearest},
     output::{self, line},
@@ -30,6 +30,8 @@ pub struct SelftestArgs {
     /// Device to test.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    on_device: DeviceArgs,
     /// Family to test: bert, roberta, gpt2, llama, mistral, qwen2, qwen3, t5, t5-gated or bart; again for another one
     /// [default: all].
     #[arg(long = "family", value_name = "FAMILY", value_parser = parse_family)]
@@ -60,6 +62,7 @@ pub fn run(args: &SelftestArgs) -> CliResult {
                 .to_string(),
         ));
     };
+    args.on_device.apply()?;
     let chosen = device::choose::chosen("--device", args.device)?;
     let families = if args.families.is_empty() { families() } else { args.families.clone() };
     let suite = Suite::new(chosen.device, cpu.device);

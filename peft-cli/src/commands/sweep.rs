@@ -9,7 +9,7 @@ use serde_json::json;
 use super::compare::ShownArgs;
 use crate::{
     compare::{compare, find},
-    device::{self, DeviceName},
+    device::{self, DeviceArgs, DeviceName},
     error::{CliError, CliResult},
     flags::help::FlagHelp,
     output::{self, quoted, table},
@@ -60,6 +60,8 @@ pub struct SweepArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    on_device: DeviceArgs,
     /// Seconds between two lines about progress, where stderr is no terminal.
     #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
     log_every: u64,
@@ -119,6 +121,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         };
         output::note(format!("{} runs{of_shard} in {}{ended}", mine.len(), out.display()));
     }
+    args.on_device.apply()?;
     let signals = Signals::follow(AFTER_STEP);
     let work = Work {
         plan: &plan,

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     commands::recipes,
     constant,
-    device::{self, DeviceName},
+    device::{self, DeviceArgs, DeviceName},
     ensemble::train::{self as ensemble, Ensemble},
     error::{CliError, CliResult},
     output,
@@ -74,6 +74,8 @@ pub struct TrainArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    on_device: DeviceArgs,
     /// Devices that share the batches of each step, with commas between them, such as cpu,cpu; in place of --device.
     #[arg(long, value_name = "DEVICES", value_delimiter = ',', conflicts_with = "device")]
     devices: Vec<DeviceName>,
@@ -108,6 +110,7 @@ pub fn run(mut args: TrainArgs) -> CliResult {
 
 /// Trains by the settings that flags and files give.
 fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
+    args.on_device.apply()?;
     if !args.resume {
         // Each task of several is completed by itself.
         if settings.tasks.is_none() {

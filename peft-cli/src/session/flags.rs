@@ -6,7 +6,7 @@ use clap::Args;
 use peft_models::{Compute, WeightFormat};
 
 use crate::{
-    device::{self, DeviceName},
+    device::{self, DeviceArgs, DeviceName},
     flags::{choices::parse_value, help::FlagHelp},
 };
 
@@ -25,6 +25,9 @@ pub struct UseArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     pub device: Option<DeviceName>,
+    /// How it is used.
+    #[command(flatten)]
+    pub on_device: DeviceArgs,
     /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); auto: as a GGUF
     /// file stores them, f32 for other files. CPU only.
     #[arg(long, value_name = "FORMAT", value_parser = parse_value::<WeightFormat>, default_value_t)]

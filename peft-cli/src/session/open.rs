@@ -84,6 +84,7 @@ impl Session {
     ///
     /// Returns an error if the model or an adapter cannot be loaded, or if they do not fit each other.
     pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
+        args.on_device.apply()?;
         let device = device::choose(args.device)?;
         let dir = ModelDir::from(locate::model(&args.model)?);
         let dirs: Vec<Option<PathBuf>> = adapters

@@ -15,6 +15,7 @@ use super::{
     gguf_files::{GgufFiles, StoredRows},
     head_names::is_classifier,
     identity::fingerprint,
+    on_their_way::OnTheirWay,
     source::Source,
     surplus::{self, is_constant, is_other_head},
 };
@@ -32,6 +33,9 @@ pub struct Weights {
     dtype: DType,
     format: WeightFormat,
     compute: Compute,
+    /// Whether tensors may be views of a file.
+    in_place: bool,
+    on_their_way: OnTheirWay,
     /// Prefixes that a checkpoint may put before all names of the backbone: `bert.`.
     prefixes: Vec<&'static str>,
     /// The spellings of the tensors taken, by their canonical names.
@@ -41,10 +45,13 @@ pub struct Weights {
 
 impl Weights {
     fn new(source: Source, path: PathBuf, device: &Device, dtype: DType) -> Self {
+        let device = device.clone().without_autodiff();
         Self {
+            in_place: kernels::unavailable(&device).is_none(),
+            on_their_way: OnTheirWay::new(source.largest_file()),
             source: Arc::new(source),
             path,
-            device: device.clone().without_autodiff(),
+            device,
             dtype,
             format: WeightFormat::default(),
             compute: Compute::default(),
@@ -78,6 +85,13 @@ impl Weights {
     /// Random tensors for tests: each that is asked for, drawn from N(0, std²), and scales of norms from N(1, std²).
     pub fn random(seed: u64, std: f64, device: &Device, dtype: DType) -> Self {
         Self::new(Source::Random { seed, std }, PathBuf::from("(random)"), device, dtype)
+    }
+
+    /// Copies every tensor out of its file, as other devices than the CPU get them, where the CPU would read it in place.
+    #[must_use]
+    pub fn copied(mut self) -> Self {
+        self.in_place = false;
+        self
     }
 
     /// Sets the format in which large matrices are kept, and how they are multiplied.
@@ -141,7 +155,9 @@ impl Weights {
         chosen: &str,
         shape: [usize; 2],
     ) -> Result<Option<Matrix>> {
-        let stays = self.format == WeightFormat::Auto && kernels::reads_stored(&self.device);
+        let stays = self.in_place
+            && self.format == WeightFormat::Auto
+            && kernels::reads_stored(&self.device);
         let Some(spelling) = self.find(chosen).filter(|_| stays) else { return Ok(None) };
         let Some(rows) = self.source.stored_rows(&spelling)? else { return Ok(None) };
         self.check_shape(&spelling, &rows.sizes, &shape)?;
@@ -281,14 +297,24 @@ impl Weights {
         shape: [usize; D],
     ) -> Result<Option<Tensor<D>>> {
         let Some(spelling) = self.find(chosen) else { return Ok(None) };
+        let bytes = shape.iter().product::<usize>().saturating_mul(self.dtype.size());
+        if !self.in_place && self.on_their_way.add(bytes) {
+            self.wait()?;
+        }
         // What is kept in another format is read, used once and dropped.
-        let in_place = !self.format.is_rounded();
+        let in_place = self.in_place && !self.format.is_rounded();
         let data = self.source.read(&spelling, name, &shape, self.dtype, in_place)?;
         self.check_shape(&spelling, data.shape().as_slice(), &shape)?;
         self.check_finite(&spelling, &data)?;
         self.note_use(name, spelling, &shape);
         let tensor = Tensor::from_data(data.convert_dtype(self.dtype), (&self.device, self.dtype));
         Ok(Some(tensor))
+    }
+
+    /// Waits until the device has what it was given, whose copies on the host are then gone.
+    fn wait(&self) -> Result<()> {
+        let unread = |error| Error::Mismatch(format!("cannot copy weights to the device: {error}"));
+        self.device.sync().map_err(unread)
     }
 
     fn check_shape(&self, spelling: &str, found: &[usize], expected: &[usize]) -> Result<()> {

@@ -8,6 +8,7 @@
 //! | `files` | the tensors of these files |
 //! | `shard` | one of them: safetensors, or what `torch.save` wrote |
 //! | `gguf_files` | a GGUF file, under transformers' names |
+//! | `on_their_way` | how much of them a device was given and has not taken yet |
 //! | `mapped` | a file mapped into memory |
 //! | `format` | [`WeightFormat`]: how large matrices are kept |
 //! | `matrix` | a frozen matrix in one of these formats |
@@ -25,6 +26,7 @@ mod head_names;
 mod identity;
 mod mapped;
 mod matrix;
+mod on_their_way;
 mod report;
 mod shard;
 mod source;

@@ -67,6 +67,15 @@ impl Source {
         }
     }
 
+    /// The bytes of the largest file; `None` if there is none.
+    pub fn largest_file(&self) -> Option<usize> {
+        match self {
+            Self::Files(files) => files.largest(),
+            Self::Gguf(files) => files.largest(),
+            Self::Memory(_) | Self::Random { .. } => None,
+        }
+    }
+
     /// How many bytes a tensor of a file is stored in; `None` if there is no file.
     pub fn num_bytes(&self, name: &str) -> Result<Option<usize>> {
         match self {
