@@ -9,7 +9,7 @@ use peft_core::{
         read,
     },
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{gguf, not_a_model::not_a_model};
 
@@ -20,7 +20,23 @@ pub struct ModelConfig {
     fields: Value,
 }
 
+/// Keys that say what a file is, and nothing that outputs follow from. The names of classes are in an adapter.
+const DESCRIPTIVE: [&str; 9] = [
+    "_name_or_path",
+    "_commit_hash",
+    "transformers_version",
+    "transformers.js_config",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "id2label",
+    "label2id",
+];
+
 impl ModelConfig {
+    /// The name of the file in a model's folder.
+    pub const FILE: &str = "config.json";
+
     /// Reads `config.json` of a model folder, or the metadata of a GGUF file, which may be the only one of a folder.
     ///
     /// # Errors
@@ -31,7 +47,7 @@ impl ModelConfig {
         if let Some(path) = gguf_of(dir)? {
             return Self::from_value(gguf::config(&Gguf::open(&path)?)?, &path);
         }
-        let path = dir.join("config.json");
+        let path = dir.join(Self::FILE);
         match read::json(&path) {
             Ok(fields) => Self::from_value(fields, &path),
             // The file is missing: also where the folder is a file.
@@ -55,6 +71,13 @@ impl ModelConfig {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// All keys but those that only describe the file, such as the version of transformers that wrote it.
+    pub fn of_outputs(&self) -> Map<String, Value> {
+        let mut fields = self.fields.as_object().cloned().unwrap_or_default();
+        fields.retain(|key, _| !DESCRIPTIVE.contains(&key.as_str()));
+        fields
     }
 
     /// With this `model_type`, which the file lacks.

@@ -85,6 +85,8 @@ pub struct Run {
     pub train_sha256: Option<String>,
     /// The sum of the weights of its base model.
     pub base_sha256: Option<String>,
+    /// The base model's config as JSON.
+    pub base_config: Option<String>,
     /// The number of validation rows, and their sum.
     pub valid: (Option<usize>, Option<String>),
     /// What it is, if no training run made it.
@@ -220,6 +222,9 @@ impl Run {
             best_step: result.step,
             train_sha256: result.train_sha256,
             base_sha256: own.and_then(|own| own.base_sha256.clone()),
+            base_config: own
+                .filter(|own| !own.base_config.is_empty())
+                .map(|own| Value::from(own.base_config.clone()).to_string()),
             valid: (result.valid_rows, result.valid_sha256.clone()),
             curve,
             is_evaluation: result.scores.is_some()

@@ -29,7 +29,7 @@ use crate::{
     fields::{self, ChosenFields},
     locate,
     model_dir::ModelDir,
-    output,
+    model_files, output,
     screen::memory,
     settings::Settings,
     tasks::task_file::TaskFile,
@@ -104,6 +104,7 @@ pub(super) fn start_adapter(settings: &Settings, base: &Base) -> CliResult<Optio
     if let (Some(adapter), Some(given)) = (&start_adapter, &settings.model) {
         let whose = "the adapter of --init-adapter";
         base_model::note_other_name(adapter, loaded, given, whose, Purpose::Start);
+        model_files::note_other_config(adapter, loaded, whose, Purpose::Start);
     }
     Ok(start_adapter)
 }

@@ -16,7 +16,8 @@ use super::{
     started_from::{HeadSource, StartedFrom},
 };
 use crate::{
-    encoding::check_lengths, flags::method_name::MethodName, output, settings::joint::in_task,
+    encoding::check_lengths, flags::method_name::MethodName, model_files, output,
+    settings::joint::in_task,
 };
 
 /// What a run has made.
@@ -154,6 +155,7 @@ impl PreparedRun {
             base_model: Some(self.base_name.clone()),
             base_fingerprint: self.base.report.fingerprint.clone(),
             base_sum: Some(self.base_sum()),
+            base_files: model_files::of(self.dir.path(), &self.base),
             base_weights: self
                 .settings
                 .base_weights
