@@ -6,8 +6,9 @@ use peft_core::{Adapter, Error, Result, data::Labels, formats::read, train::Best
 use serde_json::{Map, Value};
 
 use crate::{
-    settings::{Settings, file},
+    settings::Settings,
     training::{
+        damaged,
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
         machine::Machine,
         overwrite,
@@ -152,7 +153,7 @@ impl Run {
                 format!("{what}: expected the folder of a run, as `peft train --out` makes it");
             return Err(Error::file(path, message));
         }
-        let settings = file::load(&run_file)?;
+        let settings = damaged::settings(path, || "leave this run out".into())?;
         let result = RunResult::read(path)?;
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
         let steps = match step_lines::is_replaceable(&metrics) {
@@ -186,7 +187,8 @@ impl Run {
             ));
         }
         let has_adapter = state == State::Finished && result.scores.is_none();
-        let adapter = has_adapter.then(|| Adapter::load(path)).transpose()?;
+        let adapter = has_adapter.then(|| Adapter::load(path)).transpose();
+        let adapter = adapter.map_err(|error| damaged::in_run(error, path))?;
         let own = adapter.as_ref().map(|adapter| &adapter.config.own);
         let mut scores = match (&result.scores, own.map(|own| &own.metrics)) {
             (Some(scores), _) | (None, Some(Value::Object(scores))) => scores.clone(),

@@ -41,11 +41,13 @@ use crate::{
     training::{
         PreparedRun,
         closing::resume_command,
+        damaged,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         run_folder,
         run_result::{Ending, RunResult, row_sums},
         shared::Shared,
     },
+    usage::listed,
 };
 
 /// The way out where a member has other classes than the rows give now.
@@ -177,7 +179,17 @@ impl Ensemble {
 fn settings_of(out: &Path) -> CliResult<Settings> {
     let path = out.join(ENSEMBLE);
     if path.exists() {
-        return Ok(file::load(&path)?);
+        let otherwise = "put the file back as it was, or give another --out: its members are adapters of their own";
+        let settings = file::load(&path)
+            .map_err(|error| damaged::with_way_out(error, || otherwise.to_string()))?;
+        return match settings.missing().as_slice() {
+            [] => Ok(settings),
+            lacking => {
+                let lacking = listed(lacking, "and");
+                let message = format!("was cut off: it holds no {lacking}; {otherwise}");
+                Err(Error::file(&path, message).into())
+            }
+        };
     }
     let message = match out.join(RUN_FILE).exists() {
         true => format!(

@@ -45,7 +45,7 @@ pub fn load(path: &Path) -> Result<Settings> {
     };
     let folder = folder.canonicalize().map_err(Error::read(path))?;
     let is_run = path.file_name().is_some_and(|name| name == RUN_FILE);
-    let start = match (text.lines().next() == Some(FROM_FILE), &found.out) {
+    let start = match (starts_from_its_folder(&text), &found.out) {
         (true, _) => Some(folder),
         // A run of an earlier version: its paths start from where it ran, and from there `out` led to this folder.
         (false, Some(out)) if is_run => before(&folder, out),
@@ -55,6 +55,11 @@ pub fn load(path: &Path) -> Result<Settings> {
         Some(start) => from_working_folder(found, &start),
         None => found,
     })
+}
+
+/// Whether the relative paths of a TOML file start from its own folder.
+pub fn starts_from_its_folder(text: &str) -> bool {
+    text.lines().next() == Some(FROM_FILE)
 }
 
 /// Refuses a file with a key that is neither a setting nor one of `others`. What is not TOML is told elsewhere.
