@@ -172,10 +172,14 @@ impl ModelConfig {
     ///
     /// [`Error::Config`] if the value is of another kind.
     pub fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        const LARGEST: u64 = 0xFFFF_FFFF;
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64() {
             // Sizes are multiplied with one another: anything larger is not a model.
-            Some(size @ 1..=0xFFFF_FFFF) => Ok(Some(size as usize)),
+            Some(size @ 1..=LARGEST) => Ok(Some(size as usize)),
+            Some(size) if size > LARGEST => {
+                Err(self.error(key, format!("found {size}, expected at most {LARGEST}")))
+            }
             _ => {
                 Err(self
                     .error(key, format!("expected a whole number of at least 1, found {value}")))

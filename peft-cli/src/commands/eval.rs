@@ -173,7 +173,10 @@ pub fn run(args: &EvalArgs) -> CliResult {
             "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
         return Err(CliError::Usage(message.into()));
     }
-    let taken = args.part.take("--predictions", args.predictions.as_deref())?;
+    // Before the name becomes that of a part: scores are on standard output.
+    let named = args.predictions.as_deref();
+    output::check_output("--predictions", named.filter(|named| output::is_stdout(named)), &[])?;
+    let taken = args.part.take("--predictions", named)?;
     output::check_output("--predictions", taken.output.as_deref(), &args.inputs())?;
     let format = Format::of(None, "--predictions", taken.output.as_deref())?;
     taken.check_format("--predictions", format)?;
@@ -390,7 +393,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let mut all: Vec<(&str, Value)> =
             metrics.iter().map(|(name, value)| (name, json!(value))).collect();
         all.extend(report.as_ref().map(|report| ("report", report_json(report, names))));
-        all.extend(taken.shard.map(|_| ("shard", json!(block.to_string()))));
+        all.extend(taken.shard.map(|shard| ("shard", block.json(shard))));
         return Ok(output::line(output::object(&all))?);
     }
     output::metrics(&metrics)?;
@@ -494,8 +497,8 @@ fn by_vote(
     let report = scored.report.filter(|_| args.report);
     if args.json {
         let report = report.as_ref().map(|report| report_json(report, set.labels(0)));
-        let part = taken.shard.map(|_| scored.block.to_string());
-        return Ok(output::line(scored.table.json(report.as_ref(), part.as_deref()))?);
+        let part = taken.shard.map(|shard| scored.block.json(shard));
+        return Ok(output::line(scored.table.json(report.as_ref(), part.as_ref()))?);
     }
     output::line(scored.table.text())?;
     if let Some(report) = &report {
@@ -570,9 +573,9 @@ impl EvalArgs {
             taken.check_replaces()?;
             atomic::write_file(path, b"")?;
         }
-        match self.json {
-            true => Ok(output::line(output::object(&[("shard", json!(block.to_string()))]))?),
-            false => Ok(output::line(format!("shard: {block}"))?),
+        match taken.shard.filter(|_| self.json) {
+            Some(shard) => Ok(output::line(output::object(&[("shard", block.json(shard))]))?),
+            None => Ok(output::line(format!("shard: {block}"))?),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     device::{self, DeviceName},
     ensemble::train::{self as ensemble, Ensemble},
     error::{CliError, CliResult},
+    flags::given::Given,
     output,
     recipes::{
         layer::{complete, explain, on_file},
@@ -128,8 +129,8 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     }
     if is_ensemble {
         let (resume, device, json) = (args.resume, args.device, args.json);
-        let every = Duration::from_secs(args.log_every);
-        return Ensemble { settings, resume, device, every, json }.train();
+        let (every, again) = (Duration::from_secs(args.log_every), again(args));
+        return Ensemble { settings, resume, device, every, json, again }.train();
     }
     // Held until the adapter is saved: one process at a time.
     let lock = Arc::new(FolderLock::new(&out)?);
@@ -216,7 +217,7 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
                 "interrupted after step {} of {}, which is saved; continue with\n  {}",
                 trained.last_step,
                 trained.total_steps,
-                closing::resume_command(&out)
+                closing::resume_command(&out, &again(args))
             ),
         });
     }
@@ -235,6 +236,17 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     let page = ended::write(&run, &trained, &signals, &out);
     output::next("next: ", &closing::next_command(&run, &trained, &out));
     Ok(page?)
+}
+
+/// The flags that are no settings of the run, for the command that goes on with it.
+fn again(args: &TrainArgs) -> Given {
+    let devices: Vec<String> = args.devices.iter().map(ToString::to_string).collect();
+    let every = args.log_every;
+    Given::everywhere()
+        .value("--device", args.device)
+        .value("--devices", (!devices.is_empty()).then(|| devices.join(",")))
+        .value("--log-every", (every != INTERVAL.as_secs()).then_some(every))
+        .switch("--json", args.json)
 }
 
 /// The devices that compute, at least one.

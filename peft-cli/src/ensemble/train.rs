@@ -29,7 +29,7 @@ use crate::{
     data_files::is_standard_input,
     device::{self, DeviceName},
     error::{CliError, CliResult, in_adapter},
-    flags::choices::PADDING,
+    flags::{choices::PADDING, given::Given},
     model_dir::ModelDir,
     output::{self, quoted},
     screen::{bar::columns, fact::fact, manners::is_watched},
@@ -69,6 +69,8 @@ pub struct Ensemble {
     pub every: Duration,
     /// Whether scores are printed as JSON.
     pub json: bool,
+    /// The flags that are no settings, for the command that goes on.
+    pub again: Given,
 }
 
 /// Whether a folder holds an ensemble.
@@ -84,7 +86,7 @@ impl Ensemble {
     /// Returns an error if the settings, the model or the rows cannot be used, if a member fails or diverges, or a signal
     /// came; what was made is saved then.
     pub fn train(self) -> CliResult {
-        let Self { mut settings, resume, every, json, .. } = self;
+        let Self { mut settings, resume, every, json, again, .. } = self;
         let out = Settings::required(&settings.out, "--out")?.clone();
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
@@ -140,7 +142,7 @@ impl Ensemble {
             shared: &shared,
         };
         let places: Vec<usize> = (0..count).collect();
-        check(&work.run(&places, already), &signals, &resume_command(&out))?;
+        check(&work.run(&places, already), &signals, &resume_command(&out, &again))?;
         for run in &plan.runs {
             check_finished(&run.name, &run.folder)?;
         }
@@ -154,7 +156,7 @@ impl Ensemble {
             Error::Mismatch(format!("{why}; {MADE_ANEW}"))
         })?;
         let valid = settings.valid.clone().unwrap_or_default();
-        let table = scores(&set, &settings, &valid, &signals)?;
+        let table = scores(&set, &settings, &valid, (&signals, &again))?;
         let text = format!("{}\n", table.result(Ending::Finished));
         atomic::write_file(&out.join(RESULT), text.as_bytes())?;
         match json {
@@ -305,7 +307,7 @@ fn scores(
     set: &AdapterSet,
     settings: &Settings,
     valid: &[PathBuf],
-    signals: &Signals,
+    (signals, again): (&Signals, &Given),
 ) -> CliResult<Table> {
     let text = TextArgs::default();
     let records = set.read(valid, &text)?;
@@ -328,7 +330,7 @@ fn scores(
             let out = settings.out.as_deref().unwrap_or(Path::new(""));
             let message = format!(
                 "interrupted while the votes were scored; all members are saved, and this scores them:\n  {}",
-                resume_command(out)
+                resume_command(out, again)
             );
             CliError::Interrupted { signal: signals.number(), message }
         }

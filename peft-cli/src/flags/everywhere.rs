@@ -4,7 +4,7 @@ use clap::Args;
 use peft_core::{Error, Result};
 use rayon::ThreadPoolBuilder;
 
-use super::{choices::at_least_one, help::FlagHelp};
+use super::{choices::at_least_one, given, help::FlagHelp};
 use crate::screen::manners::{self, When};
 
 /// Flags of every command.
@@ -50,6 +50,7 @@ impl Everywhere {
         if threads > MOST_THREADS {
             return refuse(format!("expected at most {MOST_THREADS}"));
         }
+        given::remember_threads(threads);
         match ThreadPoolBuilder::new().num_threads(threads).build_global() {
             Ok(()) => Ok(()),
             Err(error) => refuse(format!("but they cannot be started: {error}")),

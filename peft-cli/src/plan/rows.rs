@@ -150,6 +150,14 @@ impl RowArgs {
             Task::SeqCls | Task::TokenCls => Ok(Some(self.classes.or(named).unwrap_or(usual))),
         }
     }
+
+    /// Whether nothing says how many classes a head has that has as many as there are.
+    pub fn assumes_classes(&self, settings: &Settings, task: Task) -> bool {
+        matches!(task, Task::SeqCls | Task::TokenCls)
+            && settings.problem_type != Some(ProblemType::Regression)
+            && self.classes.is_none()
+            && settings.labels.is_none()
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +194,14 @@ mod tests {
         for (labels, count) in [("a,b,c", 3), ("[\"a, b\", \"c\"]", 2)] {
             let named = Settings { labels: Some(labels.into()), ..Settings::default() };
             assert_eq!(rows.classes(&named, Task::SeqCls).unwrap(), Some(count));
+            assert!(!rows.assumes_classes(&named, Task::SeqCls));
         }
+        let three = RowArgs { classes: Some(3), ..rows };
+        let regression = of("problem_type = \"regression\"");
+        assert!(rows.assumes_classes(&eight, Task::TokenCls));
+        assert!(!three.assumes_classes(&eight, Task::TokenCls));
+        assert!(!rows.assumes_classes(&eight, Task::CausalLm));
+        assert!(!rows.assumes_classes(&regression, Task::SeqCls));
     }
 
     #[test]

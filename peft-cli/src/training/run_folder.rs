@@ -328,6 +328,11 @@ pub fn check_metrics_file(
         let message = format!("found {}, {what}", path.display());
         Err(Error::setting("--metrics-file", message))
     };
+    if output::is_stdout(path) {
+        return refuse(
+            "standard output: give /dev/stdout, or a file (./- is one of that name)".into(),
+        );
+    }
     let evaluations = settings.out.as_deref().map(|out| out.join(EVALUATIONS));
     let run_file = settings.out.as_deref().map(|out| out.join(RUN_FILE));
     for (names, flag) in names_of_rows(settings) {
