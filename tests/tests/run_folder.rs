@@ -297,6 +297,43 @@ fn what_is_read_back_is_summed() {
     assert!(inspect().starts_with(&says), "{}", inspect());
 }
 
+/// A file of settings under another name: from the working folder, or from its own where its first line says so.
+#[test]
+fn paths_of_a_config_start_where_its_first_line_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("sub")).unwrap();
+    copy(&root().join(tiny_model("gpt2")), &at("sub/tiny"));
+    let rows = root().join("tests/vectors/training/gpt2-prompt/rows.jsonl");
+    fs::copy(rows, at("sub/rows.jsonl")).unwrap();
+    let settings = |before: &str| {
+        format!(
+            "model = \"{before}tiny\"\ntrain = \"{before}rows.jsonl\"\nmethod = \"prompt\"\n\
+            task = \"causal-lm\"\nnum_virtual_tokens = 2\nsteps = 1\n"
+        )
+    };
+    let train = |text: &str, out: &str| {
+        fs::write(at("sub/my.toml"), text).unwrap();
+        let mut command = peft(dir.path());
+        command.env("HF_HUB_OFFLINE", "1");
+        command.args(["train", "--config", "sub/my.toml", "--no-report", "--out", out]);
+        command.output().unwrap()
+    };
+    let whole = train(&settings("sub/"), "a");
+    assert!(whole.status.success() && !message(&whole).contains("my.toml"), "{}", message(&whole));
+    let first = "# Relative paths start from the folder of this file.\n";
+    let marked = train(&(first.to_string() + &settings("./")), "b");
+    assert!(marked.status.success(), "{}", message(&marked));
+    assert_eq!(adapter(&at("b"))[2], adapter(&at("a"))[2]);
+    // Meant so, perhaps: it is told how to say it.
+    let unmarked = train(&settings("./"), "c");
+    assert_eq!(unmarked.status.code(), Some(1), "{}", message(&unmarked));
+    let says =
+        "note: sub/my.toml: ./tiny is in the folder of this file, and not in the working folder";
+    assert!(message(&unmarked).contains(says), "{}", message(&unmarked));
+    assert!(message(&unmarked).contains(first.trim_end()), "{}", message(&unmarked));
+}
+
 /// Files that a crash left empty, or cut off: what is refused can be put right as the message says.
 #[test]
 fn files_that_were_cut_off_have_a_way_out() {

@@ -93,7 +93,7 @@ const MOST_DEVICES: usize = 1_000_000;
 pub fn run(mut args: PlanArgs) -> CliResult {
     let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        given = given.or(file::load(path).map_err(in_config)?);
+        given = given.or(file::load_config(path).map_err(in_config)?);
     }
     plan(&args, given.clone()).map_err(|error| explain(error, &given))
 }

@@ -63,7 +63,8 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct TrainArgs {
-    /// TOML file of settings, named like the flags with underscores; flags take precedence.
+    /// TOML file of settings, named like the flags with underscores; flags take precedence. Its relative paths start from
+    /// the working folder, those of a run.toml from its own.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Continue the run in --out from its newest checkpoint, with its settings.
@@ -99,7 +100,7 @@ pub struct TrainArgs {
 pub fn run(mut args: TrainArgs) -> CliResult {
     let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        given = on_file(given, &file::load(path).map_err(in_config)?, path);
+        given = on_file(given, &file::load_config(path).map_err(in_config)?, path);
     }
     if args.print {
         return print_recipe(given, args.json);
