@@ -136,10 +136,10 @@ pub fn run(args: &PredictArgs) -> CliResult {
     let mut inputs = [&args.input[..], &args.shots.shots_from].concat();
     inputs.extend(args.rows.task_file.clone());
     args.part.check_rows("--text", args.asked.text.is_some())?;
-    let named = output::file_of(args.output.as_deref());
+    let file = output::file_of(args.output.as_deref());
     let taken = match args.asked.text {
-        Some(_) => Taken { shard: None, output: named.map(PathBuf::from) },
-        None => args.part.take("--output", named)?,
+        Some(_) => Taken { shard: None, output: file.map(PathBuf::from) },
+        None => args.part.take("--output", file)?,
     };
     output::check_output("--output", taken.output.as_deref(), &inputs)?;
     args.shots.check()?;

@@ -27,7 +27,7 @@ pub struct Everywhere {
         hide_possible_values = true
     )]
     color: When,
-    /// Threads that compute on the CPU. The same bytes come only from the same number of them.
+    /// Threads that compute on the CPU. Any number of them gives the same bytes.
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one,
         show_default = "RAYON_NUM_THREADS, else one for each core")]
     threads: Option<usize>,

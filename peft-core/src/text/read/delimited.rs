@@ -528,11 +528,32 @@ mod tests {
         );
     }
 
+    /// Names for files without a header, of which others have one.
+    #[test]
+    fn names_are_for_a_file_without_a_header() {
+        let usual = ReadOptions {
+            without_header: Some(["source", "label", "", "sentence"].map(str::to_owned).into()),
+            ..ReadOptions::default()
+        };
+        let read = |text: &str| read_with("cola.tsv", text, &usual).unwrap();
+        let rows = read("gj04\t1\t\tthe play was good\ngj04\t0\t*\tthe play good was\n");
+        assert_eq!(lines(&rows), [1, 2]);
+        assert_eq!(rows[0].text("sentence").unwrap(), "the play was good");
+        // A header, be it of other columns or as many.
+        let rows = read("index\tsentence\n0\tthe play was good\n");
+        assert_eq!(
+            (lines(&rows), rows[0].text("sentence").unwrap()),
+            (vec![2], "the play was good")
+        );
+        let rows = read("a\tlabel\tb\tsentence\nx\t1\ty\tthe play\n");
+        assert_eq!((lines(&rows), rows[0].text("a").unwrap()), (vec![2], "x"));
+    }
+
     #[test]
     fn columns_may_be_named() {
         let named = |names: &str| ReadOptions {
-            remembered: false,
             columns: Some(names.split(',').map(str::to_owned).collect()),
+            ..ReadOptions::default()
         };
         let text = "gj04\t1\t\tthe play was good\ngj04\t0\t*\tthe play good was\n";
         let records = read_with("cola.tsv", text, &named("source,label,,sentence")).unwrap();
