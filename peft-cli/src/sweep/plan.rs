@@ -227,7 +227,7 @@ mod tests {
     use peft_core::Task;
 
     use super::*;
-    use crate::flags::method_name::MethodName;
+    use crate::{flags::method_name::MethodName, settings::file};
 
     const FILE: &str = "model = \"m\"\ntask = \"causal-lm\"\ntrain = \"a.jsonl\"\nsteps = 5\nmethod = \"prompt\"\n";
 
