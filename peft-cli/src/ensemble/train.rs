@@ -25,12 +25,14 @@ use super::{
 use crate::{
     adapter_folder,
     adapter_set::AdapterSet,
+    base_model::Purpose,
     class_texts::ranked::RankBy,
     data_files::is_standard_input,
     device::{self, DeviceName},
     error::{CliError, CliResult, in_adapter},
     flags::{choices::PADDING, given::Given},
     model_dir::ModelDir,
+    model_files,
     output::{self, quoted},
     screen::{bar::columns, fact::fact, manners::is_watched},
     session::Session,
@@ -295,6 +297,8 @@ fn members(
 ) -> CliResult<AdapterSet> {
     let session = |folder: &PathBuf| -> CliResult<Session> {
         let adapter = adapter_folder::load(folder, base.config.task())?;
+        let whose = folder.display().to_string();
+        model_files::note_other_config(&adapter, base, &whose, Purpose::Use);
         let session = Session::new(base.clone(), dir.clone(), Some(adapter), device);
         Ok(session.map_err(in_adapter(folder))?)
     };

@@ -139,7 +139,9 @@ impl RowArgs {
         let usual = if settings.problem_type == Some(ProblemType::Regression) { 1 } else { 2 };
         match task {
             _ if self.classes.is_some_and(|classes| classes > LARGEST) => {
-                Err(Error::setting("--classes", format!("expected at most {LARGEST}")))
+                let found = self.classes.unwrap_or_default();
+                let message = format!("found {found}, expected at most {LARGEST}");
+                Err(Error::setting("--classes", message))
             }
             Task::QuestionAns | Task::CausalLm | Task::Seq2SeqLm if self.classes.is_some() => {
                 let message = format!("not used by {task}, which has no classes");
