@@ -13,6 +13,7 @@
 //! | [`plan`] | what a training step would cost |
 //! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
+//! | [`model_files`] | its config and the files of its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`selftest`] | whether a device computes what the CPU computes |
 //! | [`mod@compare`] | runs side by side |
@@ -86,6 +87,7 @@ pub mod locate;
 pub mod merge;
 pub mod message;
 pub mod model_dir;
+pub mod model_files;
 pub mod nearest;
 pub mod output;
 pub mod owned_files;

@@ -4,6 +4,7 @@
 mod adafactor;
 mod analysis;
 mod bad_input;
+mod base_files;
 mod base_models;
 mod base_sum;
 mod cases;

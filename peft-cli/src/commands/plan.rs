@@ -64,7 +64,7 @@ pub struct PlanArgs {
     /// Deal the rows of one batch out to the devices, in place of a batch for each of them.
     #[arg(long, help_heading = "Hardware")]
     one_batch: bool,
-    /// What part of the peak products reach, above 0 and up to 1.
+    /// What part of the peak products reach, from 0.0001 to 1.
     #[arg(
         long,
         value_name = "PART",
@@ -93,7 +93,7 @@ const MOST_DEVICES: usize = 1_000_000;
 pub fn run(mut args: PlanArgs) -> CliResult {
     let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        given = given.or(file::load(path).map_err(in_config)?);
+        given = given.or(file::load_config(path).map_err(in_config)?);
     }
     plan(&args, given.clone()).map_err(|error| explain(error, &given))
 }
@@ -197,8 +197,9 @@ fn check_compute(compute: Compute, device: &burn::tensor::Device) -> Result<()> 
 /// What part of the peak products reach.
 fn share(args: &PlanArgs, device: &hardware::Device) -> Result<f64> {
     match args.peak_share {
-        Some(share) if !(share > 0.0 && share <= 1.0) => {
-            let message = format!("found {share}, expected a number above 0 and up to 1");
+        Some(share) if !(hardware::LEAST_SHARE..=1.0).contains(&share) => {
+            let message =
+                format!("found {share}, expected a number from {} to 1", hardware::LEAST_SHARE);
             Err(Error::setting("--peak-share", message))
         }
         Some(share) => Ok(share),

@@ -107,9 +107,20 @@ pub fn run(args: &SweepArgs) -> CliResult {
         ));
     }
     let there = plan.there()?;
-    let mine = plan.of_shard(Chosen::settle(args.shard)?.unwrap_or(Shard::WHOLE));
+    let shard = Chosen::settle(args.shard)?.unwrap_or(Shard::WHOLE);
+    let mine = plan.of_shard(shard);
+    if mine.is_empty() {
+        // There are more parts than runs: nothing is wrong.
+        output::note(format!(
+            "note: part {shard} of this sweep has no runs: there are {} of them, fewer than parts",
+            plan.runs.len()
+        ));
+    }
     if args.dry_run {
         return dry_run(&plan, &there, &mine, args.shown.is_json());
+    }
+    if mine.is_empty() {
+        return Ok(());
     }
     let has_ended = |place: &&usize| matches!(there[**place], There::Ended(_));
     let already = mine.iter().filter(has_ended).count();
@@ -133,7 +144,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         shared: &Shared::default(),
     };
     let ended = work.run(&mine, already);
-    let command = format!("peft sweep {} --out {}", quoted(&args.file), quoted(&out));
+    let command = output::command_line();
     if ended.interrupted {
         return check(&ended, &signals, &command);
     }

@@ -17,6 +17,7 @@ use crate::{
     device::{self, DeviceArgs, DeviceName},
     ensemble::train::{self as ensemble, Ensemble},
     error::{CliError, CliResult},
+    flags::given::Given,
     output,
     recipes::{
         layer::{complete, explain, on_file},
@@ -62,7 +63,8 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct TrainArgs {
-    /// TOML file of settings, named like the flags with underscores; flags take precedence.
+    /// TOML file of settings, named like the flags with underscores; flags take precedence. Its relative paths start from
+    /// the working folder, those of a run.toml from its own.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Continue the run in --out from its newest checkpoint, with its settings.
@@ -100,7 +102,7 @@ pub struct TrainArgs {
 pub fn run(mut args: TrainArgs) -> CliResult {
     let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        given = on_file(given, &file::load(path).map_err(in_config)?, path);
+        given = on_file(given, &file::load_config(path).map_err(in_config)?, path);
     }
     if args.print {
         return print_recipe(given, args.json);
@@ -131,8 +133,8 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     }
     if is_ensemble {
         let (resume, device, json) = (args.resume, args.device, args.json);
-        let every = Duration::from_secs(args.log_every);
-        return Ensemble { settings, resume, device, every, json }.train();
+        let (every, again) = (Duration::from_secs(args.log_every), again(args));
+        return Ensemble { settings, resume, device, every, json, again }.train();
     }
     // Held until the adapter is saved: one process at a time.
     let lock = Arc::new(FolderLock::new(&out)?);
@@ -219,7 +221,7 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
                 "interrupted after step {} of {}, which is saved; continue with\n  {}",
                 trained.last_step,
                 trained.total_steps,
-                closing::resume_command(&out)
+                closing::resume_command(&out, &again(args))
             ),
         });
     }
@@ -238,6 +240,17 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     let page = ended::write(&run, &trained, &signals, &out);
     output::next("next: ", &closing::next_command(&run, &trained, &out));
     Ok(page?)
+}
+
+/// The flags that are no settings of the run, for the command that goes on with it.
+fn again(args: &TrainArgs) -> Given {
+    let devices: Vec<String> = args.devices.iter().map(ToString::to_string).collect();
+    let every = args.log_every;
+    Given::everywhere()
+        .value("--device", args.device)
+        .value("--devices", (!devices.is_empty()).then(|| devices.join(",")))
+        .value("--log-every", (every != INTERVAL.as_secs()).then_some(every))
+        .switch("--json", args.json)
 }
 
 /// The devices that compute, at least one.

@@ -51,6 +51,8 @@ pub struct Planned {
     pub method: Method,
     /// The head that is trained with it.
     pub head: Option<TrainedHead>,
+    /// Whether nothing says how many classes it has.
+    pub assumes_classes: bool,
     /// One batch.
     pub batch: Batch,
     /// The settings of the loop.
@@ -76,7 +78,7 @@ impl Planned {
         let task = *Settings::required(&settings.task, "--task")?;
         let config = train_config(&settings, task)?;
         check_uses(&settings, task)?;
-        let path = locate::model(Settings::required(&settings.model, "--model")?)?;
+        let path = locate::model_config(Settings::required(&settings.model, "--model")?)?;
         let read = ModelConfig::load(&path)?;
         let outline = outline_of(&read)?;
         check_sizes(&outline, read.path())?;
@@ -113,11 +115,23 @@ impl Planned {
             hidden: model.head_layout(task).hidden,
             reads_rows: task == Task::SeqCls,
         });
+        let assumes_classes = rows.assumes_classes(&settings, task);
         let outline = model.outline;
         check_length(&outline, &method, positions, batch)?;
         check_step(&outline, &method, batch, read.path())?;
         let gguf = is_gguf(read.path()).then(|| gguf_bytes(read.path())).transpose()?;
-        Ok(Self { name, task, outline, gguf, method, head, batch, config, settings })
+        Ok(Self {
+            name,
+            task,
+            outline,
+            gguf,
+            method,
+            head,
+            assumes_classes,
+            batch,
+            config,
+            settings,
+        })
     }
 
     /// What computes the step on a device.
@@ -382,7 +396,7 @@ fn check_sizes(outline: &Outline, path: &Path) -> Result<()> {
     match parameters > MOST_PARAMETERS {
         true => {
             let message = format!(
-                "describes a model of {parameters:.0e} parameters, more than this version counts: are its sizes right?"
+                "describes a model of {parameters:.0e} parameters, expected at most {MOST_PARAMETERS:.0e}: are its sizes right?"
             );
             Err(Error::file(path, message))
         }
@@ -409,7 +423,7 @@ fn check_step(outline: &Outline, method: &Method, batch: Batch, path: &Path) -> 
     match most > MOST_NUMBERS {
         true => {
             let message = format!(
-                "with such rows and {p} virtual tokens a step would have {most:.0e} numbers, more than this version counts: \
+                "with such rows and {p} virtual tokens a step would have {most:.0e} numbers, expected at most {MOST_NUMBERS:.0e}: \
                  give fewer or shorter rows, or fewer virtual tokens"
             );
             Err(Error::file(path, message))

@@ -203,6 +203,12 @@ impl<'a> Plan<'a> {
             };
             said.push(format!("It does not fit: {has}. {way_on}"));
         }
+        if let Some(head) = self.planned.head.filter(|_| self.planned.assumes_classes) {
+            said.push(format!(
+                "A head of {} classes is assumed: --classes says how many there are, or --labels.",
+                head.classes
+            ));
+        }
         if self.on.measured.is_none() && self.on.share >= 1.0 {
             said.push(
                 "Seconds are at the peak of products, without TF32 and without overlap of computing and exchange: nobody \
@@ -287,6 +293,8 @@ impl<'a> Plan<'a> {
             "method": name.name(),
             "task": task.name(),
             "num_virtual_tokens": method.virtual_tokens,
+            "classes": self.planned.head.map(|head| head.classes),
+            "classes_assumed": self.planned.assumes_classes,
             "trained_parameters": self.planned.trained(),
             "exchanged_numbers": self.planned.exchanged(),
             "batch": {

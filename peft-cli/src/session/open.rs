@@ -22,7 +22,7 @@ use crate::{
     error::{CliResult, in_adapter},
     locate,
     model_dir::ModelDir,
-    output,
+    model_files, output,
     training::file_names::TASKS,
 };
 
@@ -113,6 +113,7 @@ impl Session {
                 if let Some(adapter) = session.adapter.as_ref().filter(|_| !args.any_base) {
                     let whose = named.display().to_string();
                     base_model::note_other_name(adapter, &base, &args.model, &whose, Purpose::Use);
+                    model_files::note_other_config(adapter, &base, &whose, Purpose::Use);
                 }
                 if session.base_sha256().is_some() && !args.any_base {
                     let base = base.clone();

@@ -22,7 +22,7 @@ use crate::{
     fields::{self, ChosenFields},
     scoring::Asked,
     settings::Settings,
-    tasks::task_file::{GROUP, METRICS, STEPS, TaskFile, group_of, text_metrics},
+    tasks::task_file::{COLUMNS, GROUP, METRICS, STEPS, TaskFile, group_of, text_metrics},
     text_settings::TextArgs,
 };
 
@@ -97,7 +97,8 @@ impl Session {
     pub fn data_files<P: AsRef<Path>>(&self, names: &[P], text: &TextArgs) -> Result<DataFiles> {
         let columns = self.remembered(&text.columns, "columns");
         let files = DataFiles::find(names, columns.as_deref(), text.columns.is_none())?;
-        Ok(files.with_steps(self.steps(text)?, false))
+        let of_task = self.task_columns(text)?;
+        Ok(files.with_columns_of_task(of_task.as_deref()).with_steps(self.steps(text)?, false))
     }
 
     /// Reads data files as rows to train on, some of which a task may leave out.
@@ -112,6 +113,16 @@ impl Session {
     ) -> Result<Vec<Record>> {
         let files = self.data_files(names, text)?.with_steps(self.steps(text)?, true);
         files.rows().collect()
+    }
+
+    /// The names of the columns of tables without a header: those of the task of the flags, otherwise of that of training.
+    fn task_columns(&self, text: &TextArgs) -> Result<Option<String>> {
+        if let Some(file) = task_file(text)? {
+            return Ok(file.columns);
+        }
+        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        let columns = recipe.and_then(|recipe| recipe.get(COLUMNS)?.as_str());
+        Ok(columns.map(str::to_string))
     }
 
     /// What changes rows: the task of the flags, otherwise that of training.

@@ -12,6 +12,7 @@ use super::{
     file_names::{METRICS, RUN_FILE},
 };
 use crate::{
+    flags::given::Given,
     output::{grouped, quoted, table},
     settings::Settings,
 };
@@ -140,9 +141,9 @@ fn longest_source(rows: &Encoded, max_length: Option<usize>) -> Option<usize> {
     longest.max(max_length.filter(|_| rows.truncated > 0))
 }
 
-/// The command that continues the run in `out`.
-pub fn resume_command(out: &Path) -> String {
-    format!("peft train --out {} --resume", quoted(out))
+/// The command that continues the run in `out` with these flags, which the run does not remember.
+pub fn resume_command(out: &Path, flags: &Given) -> String {
+    format!("peft train --out {} --resume{flags}", quoted(out))
 }
 
 /// What a run that diverged has left: the command that starts from its last checkpoint, at a tenth of its rate.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     encoding::{check_lengths, check_sources},
     flags::{field_flags::as_flag, method_name::MethodName},
-    output,
+    model_files, output,
     settings::joint::in_task,
 };
 
@@ -163,6 +163,7 @@ impl PreparedRun {
             base_model: Some(self.base_name.clone()),
             base_fingerprint: self.base.report.fingerprint.clone(),
             base_sum: Some(self.base_sum()),
+            base_files: model_files::of(self.dir.path(), &self.base),
             base_weights: self
                 .settings
                 .base_weights

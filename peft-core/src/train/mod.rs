@@ -9,6 +9,7 @@
 //! | [`config`] | the settings of a run |
 //! | [`training_data`] | the rows of a run |
 //! | [`run_context`] | where a run is stored, and what its adapter says about it |
+//! | [`base_files`] | what a base model is beside its weights |
 //! | [`base_sum`] | the sum of the base model's weights, computed while training begins |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
@@ -31,6 +32,7 @@
 //! follow from the number of the step, so a resumed run gives, bit for bit, the result of an
 //! uninterrupted one.
 
+pub mod base_files;
 pub mod base_sum;
 mod batch_loss;
 pub mod checkpoint;
@@ -61,6 +63,7 @@ mod test_model;
 #[cfg(test)]
 mod tests;
 
+pub use base_files::{BaseFiles, other_keys};
 pub use base_sum::BaseSum;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};

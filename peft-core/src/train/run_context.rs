@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{base_sum::BaseSum, config::TrainConfig, export::About};
+use super::{base_files::BaseFiles, base_sum::BaseSum, config::TrainConfig, export::About};
 use crate::{
     adapter::FolderLock, contract::frozen::FrozenModel, data::Labels, error::Result,
     metrics::Metrics,
@@ -29,6 +29,8 @@ pub struct RunContext {
     pub base_fingerprint: Option<String>,
     /// SHA-256 of all its weights, which may still be computed while training begins.
     pub base_sum: Option<BaseSum>,
+    /// Its config and its tokenizer, which a run that goes on compares with those of its start. Default none.
+    pub base_files: BaseFiles,
     /// The format in which the base model's matrices are kept, if it differs from that of the
     /// computation.
     pub base_weights: Option<String>,
@@ -73,6 +75,7 @@ impl RunContext {
             base_model: self.base_model.clone(),
             base_fingerprint: self.base_fingerprint.clone(),
             base_sha256: self.base_sha256()?,
+            base_config: self.base_files.config.clone(),
             recipe: self.recipe.clone(),
             metrics: metrics.map_or(Value::Null, |metrics| json!(metrics)),
         })

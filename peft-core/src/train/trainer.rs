@@ -383,6 +383,9 @@ impl<'a> Trainer<'a> {
                 let then = self.total_of(&stored.identity);
                 let now = self.identity.clone().with_base_sum(self.run.base_sha256()?.as_deref());
                 now.check(&stored.identity, self.total >= then, &path)?;
+                if let Some(note) = now.note(&stored.identity) {
+                    observer.note(&note);
+                }
                 if self.total > then {
                     observer.note(&longer::note(self.config, (then, self.total), &stored.counters));
                 }

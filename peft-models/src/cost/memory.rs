@@ -148,16 +148,17 @@ impl StepSize<'_> {
         let workers = self.executor.workers().min(slices);
         let of_slices = |numbers: u64| numbers * workers / of_batch;
         let times = if self.is_general() { GENERAL_COPIES } else { 1 };
-        let at_once = self.logit_rows(train).saturating_mul(workers.min(of_batch));
-        let at_once = at_once.min(train.targets) * times;
-        let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
+        // Each of the slices that are computed at a time has logits of its own.
+        let most = train.targets.saturating_mul(workers).div_ceil(of_batch);
+        let at_once = self.logit_rows(train).saturating_mul(workers).min(most) * times;
+        let of_loss = at_once * vocabulary + of_slices(2 * train.targets * self.hidden());
         let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
         // A decoder's prompt is computed once, for all of them.
         let prompt = self.kept(Batch::default());
         let kept = prompt + of_slices(self.kept(train) - prompt);
-        let (logits, computed) = match (of_loss, self.computed(train)) {
-            (logits, computed) if logits > computed => (of_slices(logits), 0),
-            (_, computed) => (0, of_slices(computed)),
+        let (logits, computed) = match (of_loss, of_slices(self.computed(train))) {
+            (logits, computed) if logits > computed => (logits, 0),
+            (_, computed) => (0, computed),
         };
         let step = kept + logits + computed;
         let more = of_scores.max(self.computed(evaluated)).saturating_sub(step);
@@ -442,6 +443,12 @@ mod tests {
         // Half of it at a time on one thread.
         let one = StepSize { executor: Executor::Kernels { threads: 1 }, ..own };
         assert_eq!(2 * one.memory().kept, memory.kept);
+        assert_eq!(one.memory().logits, F32 * (84 * 50257 + 504 * 768));
+        assert_eq!(2 * one.memory().logits, memory.logits);
+        // Slices of two batches on four threads have twice the logits of those of one on two.
+        let executor = Executor::Kernels { threads: 4 };
+        let rounds = StepSize { executor, replicas: 4, batches: 2, ..own }.memory();
+        assert_eq!((rounds.logits, rounds.kept), (2 * memory.logits, 2 * memory.kept));
     }
 
     /// Replicas compute slices of several batches together, if a step has so many, on as many threads as there are.
