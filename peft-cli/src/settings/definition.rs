@@ -305,11 +305,12 @@ settings! {
     #[arg(long, value_name = "FORMAT", help_heading = "Training", value_parser = parse_value::<WeightFormat>,
         show_default = WeightFormat::default())]
     base_weights: WeightFormat,
-    /// Memory for the hidden states of rows below the first layer with virtual tokens, which are then computed once: 2GB,
-    /// 500MB, 0. For ptv2 with --layers from above 0, and for head; other rows are computed in every epoch, slower. Changes
+    /// Room for the hidden states of rows below the first layer with virtual tokens, which are then computed once: 2GB,
+    /// 500MB, 0. Memory is filled by at most a quarter of what is free; a file in --out, which is gone when the run ends, has
+    /// the rest. For ptv2 with --layers from above 0, and for head; other rows are computed in every epoch, slower. Changes
     /// no result. CPU only.
     #[arg(long, value_name = "SIZE", help_heading = "Training", show_default = format!(
-        "{}, at most a quarter of the free memory", ByteSize(RunContext::DEFAULT_CACHE_FROZEN)))]
+        "{}, at most a quarter of the free memory, no file", ByteSize(RunContext::DEFAULT_CACHE_FROZEN)))]
     cache_frozen: ByteSize,
     /// Multiply with the frozen matrices, forward and backward, in f32, or with both factors rounded to bf16, which is
     /// faster; use the same for eval, predict and generate. bf16 is for processors with AMX-BF16 or AVX512-BF16, and

@@ -333,7 +333,7 @@ impl PreparedRun {
             prompt: if self.method == MethodName::Prompt { p } else { 0 },
             virtual_tokens: p,
             first_layer: (self.method != MethodName::Head).then_some(first),
-            kept_states: frozen.kept,
+            kept_states: frozen.kept.memory,
             trained: heads + numbers.total(),
             in_slices: heads + numbers.in_slices(made),
             made,

@@ -155,6 +155,7 @@ impl PreparedRun {
         resume: bool,
         recipe: serde_json::Value,
     ) -> Result<RunContext> {
+        let room = self.frozen()?.room;
         Ok(RunContext {
             dir: out.map(|lock| lock.dir().to_path_buf()),
             lock: out.cloned(),
@@ -170,7 +171,8 @@ impl PreparedRun {
                 .filter(|format| format.is_rounded())
                 .map(|format| format.to_string()),
             replicas: self.replicas.clone(),
-            cache_frozen: self.frozen()?.limit,
+            cache_frozen: room.memory,
+            cache_frozen_file: room.file,
             compute: self
                 .settings
                 .compute

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{base_files::BaseFiles, base_sum::BaseSum, config::TrainConfig, export::About};
 use crate::{
     adapter::FolderLock, contract::frozen::FrozenModel, data::Labels, error::Result,
-    metrics::Metrics,
+    evaluate::StatesRoom, metrics::Metrics,
 };
 
 /// Where a run is stored, and what its adapter says about it.
@@ -42,6 +42,10 @@ pub struct RunContext {
     /// How many bytes of memory the run may fill with its rows' hidden states below the first layer that virtual tokens
     /// enter, which it then computes once for each row. It changes no result. Default 0.
     pub cache_frozen: u64,
+    /// How many bytes it may keep of those that this memory has no room for, in a file in `dir`, which has no name and is
+    /// gone when the run ends, however it ends. If the file cannot be written or read, the observer is told, and the run goes
+    /// on without it. Default 0, and nothing without `dir`.
+    pub cache_frozen_file: u64,
     /// The type in which products with the base model's matrices are computed, if it is another.
     pub compute: Option<String>,
     /// How the adapter is trained, for the record.
@@ -51,6 +55,12 @@ pub struct RunContext {
 impl RunContext {
     /// The bytes of `cache_frozen` that a program may choose; [`Default`] keeps nothing.
     pub const DEFAULT_CACHE_FROZEN: u64 = 1_000_000_000;
+
+    /// The room for hidden states of its rows.
+    pub fn room_for_states(&self) -> StatesRoom {
+        let file = if self.dir.is_some() { self.cache_frozen_file } else { 0 };
+        StatesRoom { memory: self.cache_frozen, file }
+    }
 
     /// SHA-256 of all weights of the base model, once it is there; `None` if it is not computed.
     ///

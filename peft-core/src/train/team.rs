@@ -252,6 +252,7 @@ mod tests {
     use crate::{
         contract::{spec::Topology, task::Task, virtual_tokens::VirtualTokens},
         data::Batch,
+        evaluate::StatesRoom,
     };
 
     /// Whoever waits for the slices of a thread that has ended is told so, and what others answered is not left for the
@@ -268,7 +269,8 @@ mod tests {
             head: None,
             total: 1.0,
         };
-        let mut team = Team::alone(&model, Arc::new(FrozenStates::new(0)));
+        let mut team =
+            Team::alone(&model, Arc::new(FrozenStates::new(StatesRoom::default(), None)));
         let second = Replica { number: 2, of: 2, ..team.replicas[0].clone() };
         team.replicas.push(second);
         // The first is alive and has answered; the second has let go of both channels.

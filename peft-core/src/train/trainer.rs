@@ -1,6 +1,6 @@
 //! The training loop.
 
-use std::{cell::RefCell, ops::ControlFlow, sync::Arc, thread, time::Instant};
+use std::{cell::RefCell, ops::ControlFlow, thread, time::Instant};
 
 use burn::tensor::Tensor;
 
@@ -12,7 +12,7 @@ use super::{
     gradient::{Share, StepGradient, step_gradient},
     identity::Identity,
     joint::Joint,
-    kept_states::KeptStates,
+    kept_states::{KeptStates, RunStates},
     longer,
     mixing::{Mixing, TaskOrder},
     observer::{Flow, Observer, Plan, StepReport},
@@ -35,7 +35,7 @@ use crate::{
         virtual_tokens::VirtualTokens,
     },
     error::{Error, Result},
-    evaluate::{Assessment, frozen_states::FrozenStates, predictor::Predictor, rows::RowsRead},
+    evaluate::{Assessment, predictor::Predictor, rows::RowsRead},
     metrics::Metrics,
     optim::{Optimizer, clip_to_norm, clip_to_unread_norm, global_norm},
 };
@@ -152,7 +152,7 @@ fn run_to_the_end<M: PeftMethod>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
     thread::scope(|scope| {
-        let frozen = trainer.frozen[0].clone();
+        let frozen = trainer.frozen.train.clone();
         let team = Team::new(scope, trainer.model, &trainer.run.replicas, frozen)?;
         steps(trainer, &team, trainable, observer)
     })
@@ -215,6 +215,9 @@ fn steps<'a, M: PeftMethod>(
         if interrupted || last || due(config.checkpoint_every) {
             trainer.save(&state, observer)?;
         }
+        if let Some(trouble) = trainer.frozen.trouble() {
+            observer.note(&trouble);
+        }
     }
     state.check_finite()?;
     let total_steps = trainer.total;
@@ -252,8 +255,8 @@ struct Trainer<'a> {
     total: usize,
     checkpoints: Option<Checkpoints>,
     identity: Identity,
-    /// Of the training rows and of the validation rows.
-    frozen: [Arc<FrozenStates>; 2],
+    /// The states of its rows that are kept.
+    frozen: RunStates,
     /// The last step, where steps are read one step late.
     unread: Option<Unread>,
     timer: Timer,
@@ -312,9 +315,9 @@ impl<'a> Trainer<'a> {
             None => identity,
         };
         let data: Vec<TrainingData<'_>> = tasks.iter().map(|task| task.rows.data).collect();
-        let kept =
-            KeptStates::of(run.cache_frozen, model.spec(), config, (mixing, &batches), &data);
-        let frozen = [kept.train, kept.valid].map(|bytes| Arc::new(FrozenStates::new(bytes)));
+        let room = run.room_for_states();
+        let kept = KeptStates::of(room, model.spec(), config, (mixing, &batches), &data);
+        let frozen = RunStates::new(kept, run);
         Ok(Self {
             model,
             tasks,
@@ -544,7 +547,7 @@ impl<'a> Trainer<'a> {
             .with_batch_size(config.batch_size)
             .with_max_answer_length(config.max_answer_length)
             .with_null_score_diff_threshold(config.null_score_diff_threshold)
-            .with_frozen_states(&self.frozen[1])
+            .with_frozen_states(&self.frozen.valid)
             .with_watch(RowsRead(&tell))
             .assess(data.valid, labels)
             .map_err(|error| match error {
@@ -572,7 +575,11 @@ impl<'a> Trainer<'a> {
         };
         let identity = self.identity.clone().with_base_sum(about.base_sha256.as_deref());
         let stored = state.store(self.model, &self.kinds(), identity)?;
-        let path = checkpoints.save(&stored, &adapter)?;
+        let path = match checkpoints.save(&stored, &adapter) {
+            // The states of frozen layers can be computed again.
+            Err(error) if self.frozen.give_way(&error) => checkpoints.save(&stored, &adapter)?,
+            saved => saved?,
+        };
         observer.saved(&path);
         Ok(())
     }

@@ -149,9 +149,10 @@ impl StepSize<'_> {
         let of_slices = |numbers: u64| numbers * workers / of_batch;
         let times = if self.is_general() { GENERAL_COPIES } else { 1 };
         // Each of the slices that are computed at a time has logits of its own.
-        let most = train.targets.saturating_mul(workers).div_ceil(of_batch);
-        let at_once = self.logit_rows(train).saturating_mul(workers).min(most) * times;
-        let of_loss = at_once * vocabulary + of_slices(2 * train.targets * self.hidden());
+        let most =
+            train.targets.saturating_mul(workers).div_ceil(of_batch).saturating_mul(vocabulary);
+        let at_once = self.logits(train).saturating_mul(workers).min(most) * times;
+        let of_loss = at_once + of_slices(2 * train.targets * self.hidden());
         let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
         // A decoder's prompt is computed once, for all of them.
         let prompt = self.kept(Batch::default());
@@ -199,10 +200,10 @@ impl StepSize<'_> {
         of_batch * batches.max(1)
     }
 
-    /// Of how many rows a slice of a batch has the logits in memory at a time.
-    fn logit_rows(&self, batch: Batch) -> u64 {
+    /// How many logits a slice of a batch has in memory at a time.
+    fn logits(&self, batch: Batch) -> u64 {
         let rows = batch.targets.div_ceil(self.slices(batch));
-        self.executor.logit_rows(rows, self.vocabulary())
+        self.executor.logits(rows, self.vocabulary(), self.compute.is_rounded())
     }
 
     /// Numbers of weights in fewer bits that all threads have upcast at a time.
@@ -230,7 +231,7 @@ impl StepSize<'_> {
         let directions = if self.first_layer.is_some() { 2 } else { 1 };
         let widest = |stack: Stack<'_>| stack.positions * self.inner(stack.side());
         let inputs = self.stacks(batch).map(widest).max().unwrap_or(0);
-        let logits = self.logit_rows(batch) * self.vocabulary();
+        let logits = self.logits(batch);
         BF16 * (directions * matrices + inputs.max(logits))
     }
 
@@ -431,8 +432,12 @@ mod tests {
         assert_eq!(memory.gradients, 2 * memory.parameters);
         assert_eq!(memory.moments, 2 * memory.parameters);
         assert_eq!(memory.kept, F32 * 512 * 12 * (2 * 768 + 3 * 768 + 3072));
-        // Of 252 rows of a slice 84 have logits at a time, in each of two.
-        assert_eq!(memory.logits, F32 * (2 * 84 * 50257 + 2 * 504 * 768));
+        // Logits are in memory a few outputs at a time, less than a layer computes with.
+        assert_eq!((memory.logits, memory.computed), (0, F32 * 512 * 3 * (768 + 3072)));
+        assert_eq!(own.logits(batch), 252 * 1056);
+        // With a copy in bf16, of 252 rows of a slice 84 have all of theirs, in each of two.
+        let rounded = StepSize { compute: Compute::Bf16, ..own }.memory();
+        assert_eq!(rounded.logits, F32 * (2 * 84 * 50257 + 2 * 504 * 768));
         let sum: u64 = memory.parts().iter().map(|(_, bytes)| bytes).sum();
         assert_eq!(memory.total(), sum);
         // An MLP has one gradient; the virtual tokens that it makes, and a head of 9 numbers, have one in each slice.

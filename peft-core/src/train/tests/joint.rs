@@ -13,7 +13,7 @@ use crate::{
     },
     data::{Batch, Example, Labels},
     error::Result,
-    evaluate::{Assessment, frozen_states::FrozenStates},
+    evaluate::{Assessment, StatesRoom, frozen_states::FrozenStates},
     optim::Schedule,
     train::{
         batch_loss::Rows,
@@ -181,7 +181,7 @@ fn gradients_are_those_of_the_tasks_added_up() {
     let tasks = Tasks::new();
     let config = config(1);
     let joint = tasks.joint(&config, Mixing::All);
-    let frozen = Arc::new(FrozenStates::new(0));
+    let frozen = Arc::new(FrozenStates::new(StatesRoom::default(), None));
     let share = |task: usize, weight: f64| Share {
         task,
         config: &joint.tasks[task].config,
