@@ -157,7 +157,7 @@ impl FrozenStates {
     ) -> Result<Option<LayerStates>> {
         let Some(pass) = self.pass(model, virtual_tokens) else { return Ok(None) };
         let is_infix = virtual_tokens.infix;
-        let known = |row: &Example| self.find(model.spec(), (row, is_infix));
+        let known = |row: &&Example| self.find(model.spec(), (*row, is_infix));
         let mut found: Vec<Option<Arc<[f32]>>> = examples.iter().map(known).collect();
         let missing = (0..examples.len())
             .filter(|index| found[*index].is_none() && !examples[*index].input_ids.is_empty());
