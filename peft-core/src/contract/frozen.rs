@@ -160,6 +160,12 @@ pub trait FrozenModel: Debug + Send + Sync {
         false
     }
 
+    /// Whether gradients pass through f16 on their way back, in which small ones become zero. Training then scales the loss
+    /// (Micikevicius et al. 2018, arXiv 1710.03740). Default no.
+    fn scales_loss(&self) -> bool {
+        false
+    }
+
     /// Returns the hidden states of the real tokens, with `virtual_tokens` before them.
     ///
     /// A causal model prefills an embedding prompt once, whatever B is

@@ -21,9 +21,12 @@ pub(super) struct Job<'a> {
     pub(super) head: Option<Head>,
     /// What the loss of its targets is divided by.
     pub(super) total: f64,
+    /// The factor of the loss whose gradients are computed.
+    pub(super) loss_scale: Option<f64>,
 }
 
-/// What a slice adds: its loss, `[1]`, and the gradients of the virtual tokens and of the head, on the plain device.
+/// What a slice adds: its loss, `[1]`, and the gradients of the virtual tokens and of the head, on the plain device. These
+/// have the factor of the loss.
 pub(super) struct Part {
     pub(super) loss: Tensor<1>,
     pub(super) of_tokens: Flat,
@@ -54,7 +57,10 @@ pub(super) fn gradient_of_slice(
     let sum = loss_of_rows(reader, job.config, head.as_ref(), &job.rows, &virtual_tokens)?;
     let Some(sum) = sum else { return Ok(None) };
     let part = sum / job.total;
-    let mut gradients = part.backward();
+    let mut gradients = match job.loss_scale {
+        Some(factor) => (part.clone() * factor).backward(),
+        None => part.backward(),
+    };
     Ok(Some(Part {
         loss: part.without_autodiff(),
         of_tokens: virtual_tokens.take_gradients(&mut gradients),

@@ -295,7 +295,8 @@ fn attention_weights(query: Tensor<4>, key: Tensor<4>, scores: &Scores) -> Tenso
     }
     if let Some(hidden) = &scores.hidden {
         let hidden = hidden.clone().expand([b, n, s, columns]);
-        products = products.mask_fill(hidden, Scores::HIDDEN);
+        let score = Scores::hidden_in(products.dtype());
+        products = products.mask_fill(hidden, score);
     }
     softmax(products, 3)
 }

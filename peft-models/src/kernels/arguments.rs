@@ -2,7 +2,7 @@
 //!
 //! Blocks and families use these types too. They stand here because blocks call kernels, and kernels know no blocks.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 use peft_core::LayerKeyValues;
 
 /// The sizes of an attention block.
@@ -54,6 +54,13 @@ pub struct Scores {
 impl Scores {
     /// The score of a hidden key, in place of minus infinity: a query that sees nothing (padding) gives no NaN.
     pub const HIDDEN: f64 = -1e9;
+    /// The same in f16, which has no smaller number.
+    const HIDDEN_F16: f64 = -65504.0;
+
+    /// The score of a hidden key in a type, finite in it.
+    pub fn hidden_in(dtype: DType) -> f64 {
+        if dtype == DType::F16 { Self::HIDDEN_F16 } else { Self::HIDDEN }
+    }
 }
 
 /// An activation function that has a kernel.
