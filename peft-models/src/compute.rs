@@ -46,6 +46,14 @@ impl Compute {
         }
     }
 
+    /// Bytes of a number.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 | Self::F16 => 2,
+        }
+    }
+
     /// The name in settings.
     pub const fn name(self) -> &'static str {
         match self {
