@@ -263,7 +263,8 @@ impl Visit for Run {
 
 #[test]
 fn losses_fall_as_in_f32() {
-    for (family, method) in families().flat_map(|family| Method::ALL.map(|method| (family, method))) {
+    for (family, method) in families().flat_map(|family| Method::ALL.map(|method| (family, method)))
+    {
         let run = |options, steps: usize| {
             // The sizes of the rows' models.
             kernels::set_enabled(false);
@@ -281,7 +282,9 @@ fn losses_fall_as_in_f32() {
             assert!(skipped == 0 || compute == Compute::F16 && skipped < 16, "{skipped}");
             let (losses, _) = run(in_type(compute), 20 + skipped);
             let ratio = fallen(&losses) / fallen(&exact);
-            println!("{family:?} {method:?} {compute}: falls by {ratio:.2} of f32, {skipped} left out");
+            println!(
+                "{family:?} {method:?} {compute}: falls by {ratio:.2} of f32, {skipped} left out"
+            );
             assert!((0.5..2.0).contains(&ratio), "{family:?} {method:?} {compute}: {ratio}");
         }
     }
@@ -343,15 +346,12 @@ fn a_checkpoint_in_16_bits_is_used_as_it_is() {
     let word = |dtype: Dtype, bytes: &[u8], compute: Compute| -> TensorData {
         let dir = tempfile::tempdir().unwrap();
         write_model(dir.path(), dtype, bytes);
-        let loaded =
-            peft_models::load_with(dir.path(), &Device::flex(), in_type(compute)).unwrap();
+        let loaded = peft_models::load_with(dir.path(), &Device::flex(), in_type(compute)).unwrap();
         loaded.model.tensors().remove("word").unwrap()
     };
     let same = |found: TensorData, expected: TensorData| assert_eq!(found, expected);
-    let [bf16_data, f16_data] = [
-        TensorData::new(in_bf16, [11, 8]),
-        TensorData::new(in_f16.clone(), [11, 8]),
-    ];
+    let [bf16_data, f16_data] =
+        [TensorData::new(in_bf16, [11, 8]), TensorData::new(in_f16.clone(), [11, 8])];
     same(word(Dtype::BF16, &bytes_of_bf16, Compute::Bf16), bf16_data.clone());
     same(word(Dtype::F16, &bytes_of_f16, Compute::F16), f16_data.clone());
     same(word(Dtype::F32, &bytes_of_f32, Compute::Bf16), bf16_data);
@@ -368,9 +368,7 @@ fn numbers_that_f16_does_not_have_are_refused_with_their_tensor() {
         let mut numbers = vec![0.5f32; 88];
         numbers[70] = value;
         let bytes: Vec<u8> = match dtype {
-            Dtype::BF16 => {
-                numbers.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect()
-            }
+            Dtype::BF16 => numbers.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
             _ => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
         };
         write_model(dir.path(), dtype, &bytes);
@@ -379,7 +377,9 @@ fn numbers_that_f16_does_not_have_are_refused_with_their_tensor() {
     };
     for dtype in [Dtype::F32, Dtype::BF16] {
         let error = refused(dtype, 131_072.0, Compute::F16);
-        for part in ["model.safetensors", "`wte.weight`", "holds 131072, which f16 has no number for"] {
+        for part in
+            ["model.safetensors", "`wte.weight`", "holds 131072, which f16 has no number for"]
+        {
             assert!(error.contains(part), "{dtype:?}: {error}");
         }
         for compute in TYPES {
@@ -427,8 +427,7 @@ fn settings_that_contradict_each_other_are_refused() {
 fn masks_are_finite_in_f16() {
     kernels::set_enabled(false);
     let options = LoadOptions::default();
-    let loaded =
-        random_model_with(Family::Llama, SHAPE, 3, &Device::flex(), DType::F16, options);
+    let loaded = random_model_with(Family::Llama, SHAPE, 3, &Device::flex(), DType::F16, options);
     let batch = TokenBatch::new(&ROWS, PaddingSide::Left);
     let hidden = loaded.model.forward(&batch, &VirtualTokens::none()).unwrap().tokens;
     assert_eq!(hidden.dtype(), DType::F16);
