@@ -10,8 +10,9 @@ use crate::{compute::Compute, kernels, weights::WeightFormat};
 pub struct LoadOptions {
     /// Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): a forward pass with gradients keeps only the inputs
     /// of each layer, and the backward pass runs the layer again. It takes the memory of one layer's activations
-    /// instead of all layers', and one more forward pass. Works for all families and methods, on the CPU (flex) only.
-    /// The results are the same, up to the rounding of sums if the layers of a decoder read an encoder.
+    /// instead of all layers', and one more forward pass. Works for all families and methods. The results are the same, up to
+    /// the rounding of sums if the layers of a decoder read an encoder. On the CPU (flex) any backward pass does it, on
+    /// other devices one that goes through a [`LayerTape`](peft_core::LayerTape), as training does.
     pub recompute: bool,
     /// How the large matrices are kept in memory. Formats of fewer bits are for the CPU (flex) only, too.
     pub weights: WeightFormat,
@@ -40,10 +41,6 @@ impl LoadOptions {
             return Err(Error::setting("base_weights", message));
         }
         let Some(reason) = kernels::unavailable(device) else { return Ok(()) };
-        if self.recompute {
-            let message = format!("gradient checkpointing needs the CPU backend, flex; {reason}");
-            return Err(Error::setting("recompute", message));
-        }
         if self.weights.is_rounded() && !self.compute.is_rounded() {
             let message = format!(
                 "found {}, which only the CPU backend, flex, supports; {reason}; set `dtype` to bf16 or f16 to keep matrices in \

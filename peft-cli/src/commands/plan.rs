@@ -175,7 +175,7 @@ fn check_compute(compute: Compute, device: &burn::tensor::Device) -> Result<()> 
     let reason = compute.is_rounded().then(|| kernels::why_no_bf16(device)).flatten();
     match reason {
         Some(reason) => {
-            let message = format!("found {compute}, {reason}, which is not measured; expected f32");
+            let message = format!("found {compute}, {reason}; expected f32");
             Err(Error::setting("--dtype", message))
         }
         None => Ok(()),

@@ -193,7 +193,7 @@ impl<'a> Plan<'a> {
             let way_on = match self.one.weights > limit {
                 true => "The frozen weights alone are more than that.",
                 false => {
-                    "A smaller --batch-size or --batch-tokens takes less, on a CPU also --recompute."
+                    "A smaller --batch-size or --batch-tokens takes less, and so does --recompute."
                 }
             };
             let has = match self.on.device.memory_gb {

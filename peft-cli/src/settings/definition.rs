@@ -296,7 +296,7 @@ settings! {
         show_default = defaults().label_smoothing)]
     label_smoothing: f64,
     /// Gradient checkpointing: keep only the input of each layer and run the layer again in the backward pass.
-    /// Saves most of the memory of activations and makes steps slower, see docs/PERFORMANCE.md. CPU only.
+    /// Saves most of the memory of activations and makes steps slower, see docs/PERFORMANCE.md.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training",
         show_default = LoadOptions::default().recompute)]
     recompute: bool,

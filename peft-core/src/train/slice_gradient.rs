@@ -5,10 +5,13 @@ use burn::tensor::{Device, Tensor};
 use super::{
     batch_loss::{Rows, loss_of_rows},
     config::TrainConfig,
-    exchange::{Flat, to},
+    exchange::{Flat, add, to},
 };
 use crate::{
-    contract::{frozen::FrozenModel, head::Head, params, virtual_tokens::VirtualTokens},
+    contract::{
+        frozen::FrozenModel, head::Head, layer_tape::LayerTape, params,
+        virtual_tokens::VirtualTokens,
+    },
     error::Result,
     evaluate::frozen_states::FrozenStates,
 };
@@ -54,16 +57,22 @@ pub(super) fn gradient_of_slice(
     // No two slices share a node of a graph: Burn would make one graph of theirs, and lock it.
     let virtual_tokens = job.virtual_tokens.leaves();
     let head = job.head.map(params::as_leaves);
-    let sum = loss_of_rows(reader, job.config, head.as_ref(), &job.rows, &virtual_tokens)?;
+    let tape = reader.0.recomputes().then(LayerTape::default);
+    let sum =
+        loss_of_rows(reader, tape.as_ref(), job.config, head.as_ref(), &job.rows, &virtual_tokens)?;
     let Some(sum) = sum else { return Ok(None) };
     let part = sum / job.total;
-    let mut gradients = match job.loss_scale {
-        Some(factor) => (part.clone() * factor).backward(),
-        None => part.backward(),
+    let scaled = job.loss_scale.map_or_else(|| part.clone(), |factor| part.clone() * factor);
+    let mut all = match &tape {
+        Some(tape) => tape.backward(&scaled),
+        None => vec![scaled.backward()],
     };
-    Ok(Some(Part {
-        loss: part.without_autodiff(),
-        of_tokens: virtual_tokens.take_gradients(&mut gradients),
-        of_head: head.map_or(Vec::new(), |head| params::gradients(&head, &mut gradients)),
-    }))
+    let (mut of_tokens, mut of_head) = (Flat::new(), Flat::new());
+    for gradients in &mut all {
+        add(&mut of_tokens, vec![virtual_tokens.clone().take_gradients(gradients)]);
+        if let Some(head) = &head {
+            add(&mut of_head, vec![params::gradients(head, gradients)]);
+        }
+    }
+    Ok(Some(Part { loss: part.without_autodiff(), of_tokens, of_head }))
 }

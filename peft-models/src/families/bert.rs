@@ -283,6 +283,10 @@ impl FrozenModel for Bert {
         self.word.scales_loss()
     }
 
+    fn recomputes(&self) -> bool {
+        self.recompute && kernels::unavailable(&self.device()).is_some()
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
     }

@@ -317,6 +317,10 @@ impl FrozenModel for T5 {
         self.word.scales_loss()
     }
 
+    fn recomputes(&self) -> bool {
+        self.recompute && kernels::unavailable(&self.device()).is_some()
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
     }

@@ -87,6 +87,33 @@ pub struct LayerInputs {
     pub encoded: Option<Encoded>,
 }
 
+impl LayerInputs {
+    /// Whether one of them has a gradient.
+    pub fn need_gradient(&self) -> bool {
+        let of_past = |past: &Option<LayerKeyValues>| {
+            past.as_ref().is_some_and(|past| past.key.is_tracked() || past.value.is_tracked())
+        };
+        let of_encoded = |encoded: &Encoded| encoded.hidden.is_tracked() || of_past(&encoded.past);
+        self.x.is_tracked() || of_past(&self.past) || self.encoded.as_ref().is_some_and(of_encoded)
+    }
+
+    /// The same values as constants.
+    pub fn without_autodiff(self) -> Self {
+        let of_past = |past: LayerKeyValues| LayerKeyValues {
+            key: past.key.without_autodiff(),
+            value: past.value.without_autodiff(),
+        };
+        Self {
+            x: self.x.without_autodiff(),
+            past: self.past.map(of_past),
+            encoded: self.encoded.map(|Encoded { hidden, past }| Encoded {
+                hidden: hidden.without_autodiff(),
+                past: past.map(of_past),
+            }),
+        }
+    }
+}
+
 /// What a decoder layer reads from the encoder.
 #[derive(Clone, Debug)]
 pub struct Encoded {

@@ -191,14 +191,10 @@ pub(crate) fn checkpointed(
     inputs: LayerInputs,
     body: impl Fn(LayerInputs) -> Tensor<3> + Send + Sync + 'static,
 ) -> Tensor<3> {
-    let is_tracked = |past: &Option<LayerKeyValues>| {
-        past.as_ref().is_some_and(|past| past.key.is_tracked() || past.value.is_tracked())
-    };
-    let encoded = inputs.encoded.as_ref();
-    let needs_gradient = inputs.x.is_tracked()
-        || is_tracked(&inputs.past)
-        || encoded.is_some_and(|encoded| encoded.hidden.is_tracked() || is_tracked(&encoded.past));
-    if needs_gradient { gradient_checkpointing::checkpointed(inputs, body) } else { body(inputs) }
+    match inputs.need_gradient() {
+        true => gradient_checkpointing::checkpointed(inputs, body),
+        false => body(inputs),
+    }
 }
 
 #[cfg(test)]
