@@ -243,8 +243,10 @@ fn runs_without_kernels_go_on_in_their_type() {
     for dtype in ["bf16", "f16"] {
         let flags = [&steps[..], &["--dtype", dtype]].concat();
         off(&mut train(path, dtype, &flags));
+        // A step of f16 that is left out puts those behind it off.
+        let limit = if dtype == "f16" { 0.1 } else { 0.02 };
         for (found, exact) in losses(dtype).iter().zip(losses("f32")) {
-            assert!((found - exact).abs() < 0.02 * exact, "{dtype}: {found} {exact}");
+            assert!((found - exact).abs() < limit * exact, "{dtype}: {found} {exact}");
         }
         assert_ne!(losses(dtype), losses("f32"));
         let scaled = lines(dtype).iter().any(|line| line["loss_scale"].is_number());
