@@ -139,7 +139,7 @@ class Race:
             arguments = (*arguments, "--compile")
         flags = ["--out", out, "--metrics-file", metrics, *(["--json"] if side == OURS else [])]
         if self.args.compute == "bf16":
-            flags += ["--compute", "bf16"] if side == OURS else ["--autocast"]
+            flags += ["--dtype", "bf16"] if side == OURS else ["--autocast"]
         found = run("train", *arguments, *flags, watch=metrics)
         measures = {
             **measured(found),

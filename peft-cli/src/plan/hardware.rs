@@ -1,9 +1,12 @@
 //! Devices and the links between them, by name: those that come with the program, and those of a file.
 
-use std::{collections::BTreeMap, fmt, ops::RangeInclusive, path::Path};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
 use peft_core::{Error, Result, formats::read};
-use peft_models::cost::{Cluster, Link};
+use peft_models::{
+    Compute,
+    cost::{Cluster, Link},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::nearest::{did_you_mean, nearest};
@@ -13,43 +16,6 @@ const SHIPPED: &str = include_str!("hardware.toml");
 
 /// The name of the machine that the program runs on.
 pub const CPU: &str = "cpu";
-
-/// Of which type the numbers are that products multiply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum NumberType {
-    /// 4 bytes.
-    #[default]
-    F32,
-    /// 2 bytes, with the exponents of f32.
-    Bf16,
-    /// 2 bytes, with three more digits.
-    F16,
-}
-
-impl NumberType {
-    /// The name in flags and files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::F16 => "f16",
-        }
-    }
-
-    /// Bytes of a number.
-    pub const fn bytes(self) -> u64 {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 | Self::F16 => 2,
-        }
-    }
-}
-
-impl fmt::Display for NumberType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// What computes: it decides which operations there are, and what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,17 +41,13 @@ pub struct Peaks {
 
 impl Peaks {
     /// Those that are there.
-    fn each(&self) -> impl Iterator<Item = (NumberType, f64)> {
-        let all = [
-            (NumberType::F32, self.f32),
-            (NumberType::Bf16, self.bf16),
-            (NumberType::F16, self.f16),
-        ];
+    fn each(&self) -> impl Iterator<Item = (Compute, f64)> {
+        let all = [(Compute::F32, self.f32), (Compute::Bf16, self.bf16), (Compute::F16, self.f16)];
         all.into_iter().filter_map(|(kind, peak)| Some((kind, peak?)))
     }
 
     /// That of a type.
-    pub fn of(&self, wanted: NumberType) -> Option<f64> {
+    pub fn of(&self, wanted: Compute) -> Option<f64> {
         self.each().find(|(kind, _)| *kind == wanted).map(|(_, peak)| peak)
     }
 
@@ -311,7 +273,7 @@ mod tests {
             gb_per_s = 100\nper_node = 4\nlink = \"pcie-5\"\nnetwork = \"mine\"\nsource = \"me\"\n";
         let link = "[links.mine]\ngb_per_s = 1\nlatency_us = 0\nsource = \"me\"\n";
         let found = read(&format!("{device}{link}")).unwrap();
-        assert_eq!(found.device("mine").unwrap().tflops.of(NumberType::F32), Some(2.0));
+        assert_eq!(found.device("mine").unwrap().tflops.of(Compute::F32), Some(2.0));
         assert!(found.device("l4").is_ok());
         for (text, says) in [
             (String::new(), "holds no hardware"),

@@ -16,7 +16,7 @@ use peft_models::{
 };
 
 use super::{
-    hardware::{Device, Kind, NumberType},
+    hardware::{Device, Kind},
     rows::RowArgs,
     weightless::Weightless,
 };
@@ -162,13 +162,7 @@ impl Planned {
     }
 
     /// What decides how much memory it takes.
-    pub fn size(
-        &self,
-        device: &Device,
-        threads: usize,
-        dtype: NumberType,
-        rows: u64,
-    ) -> StepSize<'_> {
+    pub fn size(&self, device: &Device, threads: usize, rows: u64) -> StepSize<'_> {
         let format = self.settings.base_weights.unwrap_or_default();
         let narrow = format.is_rounded() || (format == WeightFormat::Auto && self.gguf.is_some());
         let is_prompt = self.method.placing == Placing::Prompt;
@@ -201,8 +195,7 @@ impl Planned {
             made,
             recompute: self.settings.recompute.unwrap_or_default(),
             narrow,
-            compute: self.settings.compute.unwrap_or_default(),
-            number: dtype.bytes(),
+            compute: self.compute(),
             executor: self.executor(device, threads),
             batches: self.config.accumulation,
             replicas: 1,
@@ -230,26 +223,37 @@ impl Planned {
     }
 
     /// Bytes of the frozen weights on a device.
-    pub fn weights(&self, device: &Device, dtype: NumberType) -> u64 {
+    pub fn weights(&self, device: &Device) -> u64 {
         let format = self.settings.base_weights.unwrap_or_default();
         match (device.kind, self.gguf) {
+            // Either type has 16 bits.
+            _ if self.is_reduced(device) => {
+                weight_bytes(&self.outline.parameters, WeightFormat::Bf16)
+            }
             (Kind::Cpu, Some(bytes)) if format == WeightFormat::Auto => bytes,
             (Kind::Cpu, _) => weight_bytes(&self.outline.parameters, format),
-            (Kind::Gpu, _) => dtype.bytes() * self.outline.parameters.total() as u64,
+            (Kind::Gpu, _) => weight_bytes(&self.outline.parameters, WeightFormat::F32),
         }
+    }
+
+    /// Whether the matrices themselves are kept in the 16 bits of products: kernels make copies.
+    fn is_reduced(&self, device: &Device) -> bool {
+        self.compute().is_rounded() && self.executor(device, 1) == Executor::General
     }
 
     /// Whether those bytes are counted: of a GGUF file it is its size, which has metadata, too, and what is not kept.
     pub fn weights_are_exact(&self, device: &Device) -> bool {
         let format = self.settings.base_weights.unwrap_or_default();
-        device.kind == Kind::Gpu || self.gguf.is_none() || format != WeightFormat::Auto
+        let is_converted = device.kind == Kind::Gpu || self.is_reduced(device);
+        is_converted || self.gguf.is_none() || format != WeightFormat::Auto
     }
 
     /// How the frozen weights are kept on a device.
-    pub fn kept_as(&self, device: &Device, dtype: NumberType) -> String {
+    pub fn kept_as(&self, device: &Device) -> String {
         let format = self.settings.base_weights.unwrap_or_default();
         match (device.kind, self.gguf) {
-            (Kind::Gpu, _) => dtype.to_string(),
+            _ if self.is_reduced(device) => self.compute().to_string(),
+            (Kind::Gpu, _) => WeightFormat::F32.to_string(),
             (Kind::Cpu, Some(_)) if format == WeightFormat::Auto => {
                 "as the GGUF file has them".into()
             }
@@ -258,9 +262,9 @@ impl Planned {
         }
     }
 
-    /// In which type the kernels multiply.
+    /// In which type products are.
     pub fn compute(&self) -> Compute {
-        self.settings.compute.unwrap_or_default()
+        self.settings.dtype.unwrap_or_default()
     }
 }
 

@@ -93,7 +93,7 @@ impl Session {
             .collect::<std::result::Result<_, _>>()?;
         let options = LoadOptions {
             weights: args.base_weights,
-            compute: args.compute,
+            compute: args.dtype,
             ..LoadOptions::default()
         };
         let base = Arc::new(base_model::load(dir.path(), &device, options)?);

@@ -115,7 +115,7 @@ pub fn refuse_unknown(text: &str, path: &Path, others: &[&str]) -> Result<()> {
         .get_ref()
         .keys()
         .map(|key| (key.span().start, key.get_ref().as_ref()))
-        .filter(|(_, key)| !Settings::NAMES.contains(key) && !others.contains(key))
+        .filter(|(_, key)| !Settings::is_name(key) && !others.contains(key))
         .collect();
     unknown.sort_unstable();
     let Some((at, key)) = unknown.first() else { return Ok(()) };

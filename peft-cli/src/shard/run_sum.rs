@@ -27,7 +27,7 @@ impl RunSum {
     /// That of a command, with the flags that name its model, and its rows per batch.
     pub fn of(command: &str, model: &UseArgs, batch_size: usize) -> Self {
         let sum = Self(Sha256::new()).add(env!("CARGO_PKG_VERSION").as_bytes());
-        sum.add(command.as_bytes()).settings(&(model.base_weights, model.compute, batch_size))
+        sum.add(command.as_bytes()).settings(&(model.base_weights, model.dtype, batch_size))
     }
 
     /// Adds rows as a model reads them: all, not those of a part.

@@ -199,8 +199,8 @@ fn checked(settings: Settings) -> Result<Settings> {
 
 /// The settings by which a model is loaded.
 fn of_model(settings: &Settings) -> Settings {
-    let Settings { model, base_weights, compute, recompute, .. } = settings.clone();
-    Settings { model, base_weights, compute, recompute, ..Settings::default() }
+    let Settings { model, base_weights, dtype, recompute, .. } = settings.clone();
+    Settings { model, base_weights, dtype, recompute, ..Settings::default() }
 }
 
 /// The settings by which the run that is there differs.

@@ -100,13 +100,11 @@ pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> Stri
     let rows = rows.map_or_else(|| "ROWS.jsonl".into(), |path| quoted(path));
     let weights = settings.base_weights.filter(|format| format.is_rounded());
     let weights = weights.map_or_else(String::new, |format| format!(" --base-weights {format}"));
-    let compute = settings.compute.filter(|compute| compute.is_rounded());
-    let compute = compute.map_or_else(String::new, |compute| format!(" --compute {compute}"));
+    let dtype = settings.dtype.filter(|dtype| dtype.is_rounded());
+    let dtype = dtype.map_or_else(String::new, |dtype| format!(" --dtype {dtype}"));
     let model = settings.model.as_deref().map(quoted).unwrap_or_default();
     let out = quoted(out);
-    format!(
-        "peft {command} --model {model} --adapter {out}{weights}{compute} --input {rows}{limit}"
-    )
+    format!("peft {command} --model {model} --adapter {out}{weights}{dtype} --input {rows}{limit}")
 }
 
 /// As many new tokens as the longest target has; rows that are learnt as a whole set no limit.

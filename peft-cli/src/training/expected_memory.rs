@@ -140,7 +140,6 @@ impl Run<'_> {
             recompute: self.recompute,
             narrow: is_narrow(self.base, self.format),
             compute: self.compute,
-            number: F32,
             executor: Executor::Kernels { threads: self.base.model.lanes().workers() },
             batches: self.config.accumulation,
             replicas: self.replicas,

@@ -55,7 +55,7 @@ impl Base {
         LoadOptions {
             recompute: settings.recompute.unwrap_or(defaults.recompute),
             weights: settings.base_weights.unwrap_or(defaults.weights),
-            compute: settings.compute.unwrap_or(defaults.compute),
+            compute: settings.dtype.unwrap_or(defaults.compute),
         }
     }
 

@@ -327,7 +327,7 @@ impl PreparedRun {
             base: &self.base,
             config: &self.config,
             format: settings.base_weights.unwrap_or_default(),
-            compute: settings.compute.unwrap_or_default(),
+            compute: settings.dtype.unwrap_or_default(),
             after_loading: self.after_loading,
             recompute: settings.recompute.unwrap_or_default(),
             prompt: if self.method == MethodName::Prompt { p } else { 0 },

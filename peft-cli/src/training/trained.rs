@@ -175,9 +175,9 @@ impl PreparedRun {
             cache_frozen_file: room.file,
             compute: self
                 .settings
-                .compute
-                .filter(|compute| compute.is_rounded())
-                .map(|compute| compute.to_string()),
+                .dtype
+                .filter(|dtype| dtype.is_rounded())
+                .map(|dtype| dtype.to_string()),
             recipe,
         })
     }

@@ -8,6 +8,7 @@ use super::{
     batch::Mask,
     block::Block,
     cross_input::CrossInput,
+    layer_tape::LayerTape,
     spec::{Side, Site},
     token_cache::TokenCache,
     virtual_tokens::{LayerKeyValues, VirtualTokens},
@@ -40,6 +41,9 @@ pub struct StackInput {
     pub until: Option<usize>,
     /// Records what the layers attend to. Optional: a model that never uses it cannot be asked.
     pub probe: Option<PassProbe>,
+    /// Cuts the graph behind each layer. Optional: a model that never uses it records its layers. Not together with
+    /// [`tokens`](Self::tokens).
+    pub tape: Option<LayerTape>,
     visibility: Visibility,
     /// Which keys are masked, `true` = hidden from the query: `[B or 1, 1, S, P + T + S]`; `None` if
     /// none are.
@@ -100,6 +104,7 @@ impl StackInput {
             from: None,
             until: None,
             probe: None,
+            tape: None,
             masked: visibility.masked(None, &device),
             embeddings,
             past,

@@ -30,6 +30,7 @@ use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
         frozen::{FrozenModel, Hidden},
+        layer_tape::LayerTape,
         readback,
         spec::{ModelSpec, Site},
         stack::LayerStates,
@@ -133,17 +134,19 @@ impl FrozenStates {
     }
 
     /// As [`FrozenModel::forward`], with the states of the examples where there are any. `batch` holds these examples in
-    /// this order, padded or packed.
+    /// this order, padded or packed. With a tape all layers of a batch run, cut from each other, where there are none.
     pub(crate) fn forward(
         &self,
         model: &dyn FrozenModel,
         examples: &[&Example],
         batch: &TokenBatch,
         virtual_tokens: &VirtualTokens,
+        tape: Option<&LayerTape>,
     ) -> Result<Hidden> {
-        match self.of_batch(model, examples, batch, virtual_tokens)? {
-            Some(from) => model.forward_from(batch, virtual_tokens, from),
-            None => model.forward(batch, virtual_tokens),
+        match (self.of_batch(model, examples, batch, virtual_tokens)?, tape) {
+            (Some(from), _) => model.forward_from(batch, virtual_tokens, from),
+            (None, Some(tape)) => model.forward_taped(batch, virtual_tokens, tape),
+            (None, None) => model.forward(batch, virtual_tokens),
         }
     }
 

@@ -64,12 +64,14 @@ struct OnDevice {
 ///
 /// The virtual tokens are made, and a causal prompt is prefilled, once for the step. Each slice then computes the
 /// gradient with respect to virtual tokens and a head of its own; the sums, in the order of the slices, go through the
-/// method once.
+/// method once. With `loss_scale`, all that passes through the model is multiplied by it, and the gradient divided by it
+/// at the end.
 pub(super) fn step_gradient<'a, M: PeftMethod>(
     team: &Team<'a>,
     trainable: &Trainable<M>,
     shares: &[Share<'a>],
     mode: Mode,
+    loss_scale: Option<f64>,
 ) -> Result<StepGradient> {
     let model = team.first();
     let virtual_tokens = trainable.method.virtual_tokens(mode);
@@ -97,6 +99,7 @@ pub(super) fn step_gradient<'a, M: PeftMethod>(
                 virtual_tokens: own.virtual_tokens.clone(),
                 head: own.heads[share.task].clone(),
                 total: slice.total,
+                loss_scale,
             }
         };
         let answers = team.compute(round.into_iter().enumerate().map(job).collect())?;
@@ -128,6 +131,11 @@ pub(super) fn step_gradient<'a, M: PeftMethod>(
             // A task without a batch in this step.
             Some(head) => gradients.extend(vec![None; params::values(head).len()]),
             None => gradients.extend(of_head),
+        }
+    }
+    if let Some(factor) = loss_scale {
+        for gradient in gradients.iter_mut().flatten() {
+            *gradient = gradient.clone() / factor;
         }
     }
     Ok(StepGradient { loss, labelled, gradients })

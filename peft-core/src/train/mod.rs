@@ -24,6 +24,7 @@
 //! | `slice_gradient` | the gradient of one slice of a batch |
 //! | `exchange` | gradients of several slices and devices, summed |
 //! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
+//! | [`loss_scale`] | the factor of the loss where gradients pass through f16 |
 //! | `step_loss` | the loss of a step and the norm of its gradient, read together |
 //! | `unread` | steps whose loss is read when the next one has been given to the device |
 //! | [`trainer`] | the loop |
@@ -44,6 +45,7 @@ pub mod identity;
 pub mod joint;
 pub mod kept_states;
 mod longer;
+pub mod loss_scale;
 pub mod mixing;
 pub mod observer;
 pub mod run_context;
@@ -70,6 +72,7 @@ pub use export::{About, adapter_of};
 pub use identity::sum_of_rows;
 pub use joint::{Joint, JointAdapters, JointTask};
 pub use kept_states::KeptStates;
+pub use loss_scale::LossScale;
 pub use mixing::Mixing;
 pub use observer::{Flow, Observer, Plan, Silent, StepReport};
 pub use run_context::RunContext;

@@ -184,6 +184,11 @@ impl Replica<'_> {
                  {other}"
             )));
         }
+        if model.scales_loss() != first.scales_loss() {
+            return Err(Error::Mismatch(format!(
+                "replica {number} of {of} multiplies in another type than the first: expected all or none of them in f16"
+            )));
+        }
         if model.reads_wait() != first.reads_wait() {
             return Err(Error::Mismatch(format!(
                 "replica {number} of {of} is on {:?} and the first on {home:?}: expected devices of one kind, only \
@@ -268,6 +273,7 @@ mod tests {
             virtual_tokens: VirtualTokens::none(),
             head: None,
             total: 1.0,
+            loss_scale: None,
         };
         let mut team =
             Team::alone(&model, Arc::new(FrozenStates::new(StatesRoom::default(), None)));

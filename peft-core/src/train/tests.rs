@@ -5,6 +5,7 @@ mod counted;
 mod joint;
 mod late;
 mod replicas;
+mod scaled;
 
 use std::{fs, path::Path};
 

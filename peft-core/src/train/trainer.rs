@@ -14,6 +14,7 @@ use super::{
     joint::Joint,
     kept_states::{KeptStates, RunStates},
     longer,
+    loss_scale::LossScale,
     mixing::{Mixing, TaskOrder},
     observer::{Flow, Observer, Plan, StepReport},
     run_context::RunContext,
@@ -179,18 +180,27 @@ fn steps<'a, M: PeftMethod>(
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
+    let scales = trainer.model.scales_loss();
+    let known = state.counters.loss_scale.filter(|_| scales);
+    state.counters.loss_scale = known.or(scales.then(LossScale::default));
     observer.started(&trainer.plan(&state.counters))?;
     if !run.resume {
         trainer.refuse_old_checkpoints()?;
     }
     let mut interrupted = false;
     while !trainer.done(&state) && !interrupted {
+        let made = trainer.step(&mut state, team);
+        if scales && matches!(made, Err(Error::NotFinite { .. })) {
+            observer.note(
+                "the model multiplies in f16, whose largest number is 65504: in bf16, which has the range of f32, the loss \
+                 may stay finite",
+            );
+        }
         let mut stop = false;
         let mut tell = |report: Option<StepReport>| {
             stop |= report.is_some_and(|report| observer.step(&report) == Flow::Stop);
             stop
         };
-        let made = trainer.step(&mut state, team);
         if made.as_ref().is_err_and(|error| !matches!(error, Error::NotFinite { .. })) {
             // Nobody has read the step before yet: if its loss is not finite, that comes first.
             match trainer.read_late() {
@@ -220,6 +230,13 @@ fn steps<'a, M: PeftMethod>(
         }
     }
     state.check_finite()?;
+    if let Some(scale) = state.counters.loss_scale.filter(|scale| scale.skipped > 0) {
+        observer.note(&format!(
+            "{} of {} steps changed nothing: a gradient of the scaled loss was too large for f16, and the scale, now {}, was \
+             halved",
+            scale.skipped, state.counters.step, scale.factor
+        ));
+    }
     let total_steps = trainer.total;
     let stopped_early = !interrupted && state.counters.step < total_steps;
     let (best_step, trainable) = match (state.counters.best, state.best) {
@@ -422,21 +439,35 @@ impl<'a> Trainer<'a> {
         let shares = self.shares(step);
         let batches = shares.iter().flat_map(|share| &share.batches);
         let tokens = batches.map(Rows::num_tokens).sum::<usize>();
+        let loss_scale = state.counters.loss_scale.map(|scale| scale.factor);
         let StepGradient { loss, labelled, gradients: mut grads } =
-            step_gradient(team, &state.trainable, &shares, mode)?;
+            step_gradient(team, &state.trainable, &shares, mode, loss_scale)?;
         let loss = loss.with_norm(global_norm(&grads));
-        if self.model.reads_wait() {
+        // With a scaled loss, only the norm tells whether there is an update.
+        if self.model.reads_wait() && loss_scale.is_none() {
             if let (Some(limit), Some(norm)) = (config.clip_norm, loss.norm()) {
                 clip_to_unread_norm(&mut grads, norm, limit);
             }
             self.update(state, grads, lr);
-            let made = Unread { step: step + 1, loss, lr, tokens, labelled, start };
+            let made = Unread { step: step + 1, loss, lr, tokens, labelled, loss_scale, start };
             let before = self.unread.replace(made);
             return before.map(|before| self.report(before)).transpose();
         }
-        let made = Unread { step: step + 1, loss, lr, tokens, labelled, start };
+        let made = Unread { step: step + 1, loss, lr, tokens, labelled, loss_scale, start };
         // Before the update: a loss that is not finite changes nothing.
-        let report = made.read(|task| self.name(task))?;
+        let mut report = made.read(|task| self.name(task))?;
+        if let Some(scale) = &mut state.counters.loss_scale {
+            report.skipped = !report.grad_norm.is_none_or(f64::is_finite);
+            scale.count(!report.skipped);
+            if scale.is_exhausted() {
+                return Err(Error::NotFinite { step: step + 1, loss: f64::NAN });
+            }
+            if report.skipped {
+                report.grad_norm = None;
+                state.counters.step += 1;
+                return Ok(Some(self.timer.timed(report, start)));
+            }
+        }
         if let (Some(limit), Some(norm)) = (config.clip_norm, report.grad_norm) {
             clip_to_norm(&mut grads, norm, limit);
         }

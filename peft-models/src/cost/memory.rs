@@ -9,7 +9,7 @@
 //! | evaluated | by how much the logits of an evaluation, three times, are more than all that |
 //! | between | what lies between tensors, and small ones: a fifth of these three |
 //! | upcast | of weights in fewer bits what each thread has upcast |
-//! | rounded | of products in bf16 the copies of the matrices, one for each direction, and the largest left side |
+//! | rounded | of products in 16 bits the largest left side; with kernels copies of the matrices, one for each direction, else the result beside it, before it is cast to f32 |
 //!
 //! `kept`, as the CPU kernels keep it, is `2 H + (N + 2 K) D + F` numbers a token, with a gated feed-forward layer
 //! `2 H + (N + 2 K) D + 2 F`: the inputs of both norms, queries, keys and values, and the input of the activation. Burn's
@@ -24,7 +24,7 @@ use crate::{compute::Compute, families::Outline};
 
 /// Bytes of a number.
 const F32: u64 = 4;
-const BF16: u64 = 2;
+const TWO_BYTES: u64 = 2;
 /// Numbers for each trained parameter beside its gradients and the moments: its value, the best step, and a copy meanwhile.
 const COPIES: u64 = 2;
 /// The most logits that an evaluation computes at once, and how often it has them in memory.
@@ -69,10 +69,8 @@ pub struct StepSize<'a> {
     pub recompute: bool,
     /// Whether frozen matrices have fewer bits in memory than f32, and are upcast for products.
     pub narrow: bool,
-    /// In which type the kernels multiply.
+    /// In which type products with frozen matrices are.
     pub compute: Compute,
-    /// Bytes of a number that is kept or computed.
-    pub number: u64,
     /// What computes.
     pub executor: Executor,
     /// How many batches the step has.
@@ -125,7 +123,7 @@ impl StepMemory {
             ("more in an evaluation", self.evaluated),
             ("between tensors", self.between),
             ("upcast weights", self.upcast),
-            ("copies in bf16", self.rounded),
+            ("copies in 16 bits", self.rounded),
         ];
         parts.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
     }
@@ -163,7 +161,7 @@ impl StepSize<'_> {
         };
         let step = kept + logits + computed;
         let more = of_scores.max(self.computed(evaluated)).saturating_sub(step);
-        let bytes = |numbers: u64| self.number * numbers;
+        let bytes = |numbers: u64| F32 * numbers;
         let trained = F32 * self.trained as u64;
         StepMemory {
             parameters: trained,
@@ -218,7 +216,7 @@ impl StepSize<'_> {
 
     /// Bytes of matrices and of inputs that are rounded for products.
     fn rounded(&self, batch: Batch) -> u64 {
-        if !self.compute.is_rounded() || self.is_general() {
+        if !self.compute.is_rounded() {
             return 0;
         }
         let spec = &self.outline.spec;
@@ -231,8 +229,11 @@ impl StepSize<'_> {
         let directions = if self.first_layer.is_some() { 2 } else { 1 };
         let widest = |stack: Stack<'_>| stack.positions * self.inner(stack.side());
         let inputs = self.stacks(batch).map(widest).max().unwrap_or(0);
-        let logits = self.logits(batch);
-        BF16 * (directions * matrices + inputs.max(logits))
+        let both_sides = inputs.max(self.logits(batch));
+        match self.is_general() {
+            true => TWO_BYTES * both_sides,
+            false => TWO_BYTES * (directions * matrices + both_sides),
+        }
     }
 
     /// The size of the vocabulary, if logits of it are computed.
@@ -372,7 +373,6 @@ mod tests {
             recompute: false,
             narrow: false,
             compute: Compute::F32,
-            number: F32,
             executor: Executor::Kernels { threads: 2 },
             batches: 1,
             replicas: 1,
@@ -401,8 +401,11 @@ mod tests {
         let placed = StepSize { prompt: 0, ..general };
         let without = StepSize { virtual_tokens: 0, ..placed };
         assert_eq!(placed.kept(batch) - without.kept(batch), 3 * (2 * 9) * 2 * 2 * 5);
-        let half = StepSize { number: 2, ..general };
-        assert_eq!(2 * half.memory().kept, general.memory().kept);
+        // What is kept stays in f32; of products in 16 bits, one factor and the result are there beside it.
+        let reduced = StepSize { compute: Compute::F16, ..general };
+        assert_eq!(reduced.memory().kept, general.memory().kept);
+        // The logits are larger than what a layer multiplies.
+        assert_eq!((general.memory().rounded, reduced.memory().rounded), (0, 2 * 18 * 40));
     }
 
     #[test]

@@ -116,6 +116,11 @@ impl Files {
         Ok(self.entry(name)?.1.bytes)
     }
 
+    /// Whether a tensor is stored in this type.
+    pub fn is_stored_as(&self, name: &str, dtype: DType) -> bool {
+        self.entry(name).is_ok_and(|(_, entry)| entry.stored == Stored::Float(dtype))
+    }
+
     /// Reads bytes of a tensor, as they are stored, from its byte `start` on.
     pub fn fill(&self, name: &str, start: usize, into: &mut [u8]) -> Result<()> {
         let (shard, entry) = self.entry(name)?;

@@ -12,6 +12,7 @@
 //! | `mapped` | a file mapped into memory |
 //! | `format` | [`WeightFormat`]: how large matrices are kept |
 //! | `matrix` | a frozen matrix in one of these formats |
+//! | `narrow` | floats in 16 bits |
 //! | `head_names` | what heads are called in checkpoints |
 //! | `surplus` | what checkpoints hold beside a model |
 //! | `report` | [`LoadReport`]: what loading found |
@@ -26,6 +27,7 @@ mod head_names;
 mod identity;
 mod mapped;
 mod matrix;
+mod narrow;
 mod on_their_way;
 mod report;
 mod shard;

@@ -85,6 +85,11 @@ impl Source {
         }
     }
 
+    /// Whether files store a tensor in this type.
+    pub fn is_stored_as(&self, name: &str, dtype: DType) -> bool {
+        matches!(self, Self::Files(files) if files.is_stored_as(name, dtype))
+    }
+
     /// Reads bytes of a tensor of a file, as they are stored, from its byte `start` on; nothing if there is no file.
     pub fn fill(&self, name: &str, start: usize, into: &mut [u8]) -> Result<()> {
         match self {

@@ -11,6 +11,7 @@ use crate::{
         cache::Cache,
         context_budget::check_length,
         cross_input::CrossInput,
+        layer_tape::LayerTape,
         spec::{ModelSpec, Side, Site, Topology},
         stack::{LayerStates, StackInput, StackOutput},
         tensors::{pick_columns, repeat_rows, upload},
@@ -28,6 +29,8 @@ pub(super) enum Layers {
     All,
     /// All of them, recording what they attend to.
     Probed(AttentionProbe),
+    /// All of them, cutting the graph behind each.
+    Taped(LayerTape),
     /// From one on, with what enters it.
     From(LayerStates),
     /// Those below one.
@@ -44,7 +47,8 @@ pub(super) enum Reads {
     Nothing(Layers),
 }
 
-/// See [`FrozenModel::forward`], [`FrozenModel::forward_from`] and [`FrozenModel::forward_probed`].
+/// See [`FrozenModel::forward`], [`FrozenModel::forward_from`], [`FrozenModel::forward_probed`] and
+/// [`FrozenModel::forward_taped`].
 pub(super) fn forward<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
@@ -73,6 +77,7 @@ pub(super) fn forward<M: FrozenModel + ?Sized>(
             })?;
             let of_decoder = match &layers {
                 Layers::Probed(probe) => Layers::Probed(probe.clone()),
+                Layers::Taped(tape) => Layers::Taped(tape.clone()),
                 _ => Layers::All,
             };
             let encoded = begin_from(model, batch, virtual_tokens, layers)?;
@@ -112,6 +117,7 @@ fn run<M: FrozenModel + ?Sized>(
     let all = model.spec().site(site).map(|site| site.num_layers);
     match layers {
         Layers::All | Layers::Probed(_) => {}
+        Layers::Taped(tape) => input.tape = Some(tape),
         // What leaves the last layer.
         Layers::From(LayerStates { layer, states }) if all == Some(layer) => {
             return Ok(StackOutput {

@@ -196,7 +196,7 @@ fn gradients_are_those_of_the_tasks_added_up() {
         let whole = params::as_leaves(tasks.trainable(kind, 0.0));
         let of = |shares: Vec<Share<'_>>| {
             let team = Team::alone(&tasks.model, frozen.clone());
-            step_gradient(&team, &whole, &shares, Mode::Evaluate).unwrap()
+            step_gradient(&team, &whole, &shares, Mode::Evaluate, None).unwrap()
         };
         let both = of(vec![share(0, 1.0), share(1, 0.25)]);
         let (tags, classes) = (of(vec![share(0, 1.0)]), of(vec![share(1, 1.0)]));

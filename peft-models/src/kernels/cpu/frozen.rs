@@ -35,6 +35,8 @@ impl Frozen {
     pub(super) fn of(matrix: &Matrix) -> Option<Self> {
         match matrix {
             Matrix::Floats(tensor) => Self::floats(tensor),
+            // Products are in 16 bits, which kernels make of copies.
+            Matrix::Reduced(_) => None,
             Matrix::Int8 { values, scale } => Self::int8(values, scale),
             Matrix::Stored { kind, sizes, bytes, .. } => {
                 Some(Self::Stored { kind: *kind, sizes: *sizes, bytes: bytes.clone() })
