@@ -91,6 +91,15 @@ impl Identity {
         self
     }
 
+    /// With the kind of device that computes, which processes of a run have in common, and nobody who resumes it needs to.
+    #[must_use]
+    pub(super) fn with_device(mut self, computes_on: bool) -> Self {
+        let kind =
+            if computes_on { "one that computes while the host goes on" } else { "the processor" };
+        self.0.insert("device".into(), kind.into());
+        self
+    }
+
     /// `steps` and `epochs` of the run.
     pub fn length(&self) -> (Option<usize>, Option<usize>) {
         let of = |key: &str| self.number(key).and_then(|number| usize::try_from(number).ok());
@@ -99,6 +108,22 @@ impl Identity {
 
     fn number(&self, key: &str) -> Option<u64> {
         self.0.get(key).and_then(Value::as_u64)
+    }
+
+    /// What differs from that of the first of several processes that are to make one run; `None` if nothing does.
+    pub(super) fn differing(&self, first: &Self) -> Option<String> {
+        let keys: BTreeSet<&String> = self.0.keys().chain(first.0.keys()).collect();
+        let of = |parts: &Self, key: &String| parts.0.get(key).cloned().unwrap_or_default();
+        let differing: Vec<String> = keys
+            .into_iter()
+            .map(|key| (key, of(self, key), of(first, key)))
+            .filter(|(_, own, first)| own != first)
+            .map(|(key, own, first)| match key.ends_with("rows") {
+                true => format!("{key} (other content)"),
+                false => format!("{key} ({own}, on rank 0 {first})"),
+            })
+            .collect();
+        (!differing.is_empty()).then(|| differing.join(", "))
     }
 
     /// Checks that this run is the one stored in `path`, or one that goes on with it: `is_longer` says that it has at

@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::{observer::StepReport, step_loss::UnreadLoss};
+use super::{
+    observer::{Exchanged, StepReport},
+    step_loss::UnreadLoss,
+};
 use crate::error::{Error, Result};
 
 /// A step with its loss still on the device.
@@ -19,6 +22,7 @@ pub(super) struct Unread {
     pub(super) labelled: usize,
     /// When it began.
     pub(super) start: Instant,
+    pub(super) exchanged: Option<Exchanged>,
 }
 
 impl Unread {
@@ -43,6 +47,7 @@ impl Unread {
             tokens_per_second: 0.0,
             labelled: self.labelled,
             grad_norm: Some(found.norm),
+            exchanged: self.exchanged,
         })
     }
 }

@@ -102,6 +102,11 @@ mod tests {
                 let found = leaves.take_gradients(&mut gradients);
                 found.into_iter().map(|own| own.unwrap().into_data().iter().collect()).collect()
             };
+            // So has one that was taken apart, and put together from other values of these sizes.
+            let other =
+                copy.clone().with_values(copy.values().into_iter().map(|v| v * 0.0).collect());
+            assert!(gradients(other.clone()).concat().iter().all(|number| *number == 0.0));
+            assert_eq!(gradients(other.with_values(made.values())), gradients(made.clone()));
             let found = gradients(copy);
             assert_eq!(found, gradients(made));
             assert_eq!(found.last().unwrap(), &[10.0, -20.0, 5.0, 40.0]);
