@@ -17,10 +17,10 @@ use crate::session::{Session, UseArgs};
 const SHOWN: usize = 8;
 
 /// Bytes of a GGUF file, in which its config and tokenizer stand before the weights.
-const START: u64 = 32 << 20;
+pub(crate) const START: u64 = 32 << 20;
 
 /// What the outputs of a model follow from, beside its weights.
-const FILES: [&str; 16] = [
+pub(crate) const FILES: [&str; 16] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",

@@ -188,6 +188,7 @@ mod tests {
                 tokens_per_second: 8123.4,
                 labelled: 32,
                 grad_norm: None,
+                exchanged: None,
             });
         }
         numbers
