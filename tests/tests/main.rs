@@ -49,6 +49,8 @@ mod parquet;
 mod plan;
 mod predictions;
 mod problem_types;
+#[cfg(feature = "cpu")]
+mod processes;
 mod progress;
 mod questions;
 mod real;
