@@ -80,8 +80,8 @@ impl Member {
         let (used, there_are) = (Cores::of_all(&all)?, Cores::of_launcher()?);
         (used < there_are).then(|| {
             format!(
-                "the launcher lets the {} processes on {} use {used} of {there_are} cores: mpirun --bind-to none lets them \
-                 use all",
+                "the launcher lets the {} processes on {} use {used} of {there_are} cores: mpirun --bind-to none, or srun \
+                 --cpu-bind=none, lets them use all",
                 all.len(),
                 self.places[self.rank()].host
             )
