@@ -4,9 +4,13 @@
     python peer.py train    --model M --task causal-lm --method prompt --num-virtual-tokens 20 --train rows.jsonl --out DIR ...
     python peer.py generate --model M --adapter DIR --input rows.jsonl --output out.jsonl --max-new-tokens 64
     python peer.py predict  --model M --adapter DIR --input texts.jsonl --output out.jsonl
+    python peer.py about    --device cuda
+    python peer.py peak     --device cuda --size 8192
 
 f32 (or `torch.autocast` in bf16), transformers' default attention (sdpa), AdamW on the trained parameters only, gradients set to None. The frozen base is in
 evaluation mode, as it is in `peft`: without dropout both do the same work, and the peer is faster for it.
+
+`train --device cuda` trains on a card, with the frozen base in `--dtype`; products in f32 may then be in TF32.
 """
 
 import argparse
@@ -24,23 +28,28 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import torch  # noqa: E402
 from rows import IGNORE, read_jsonl, write_jsonl  # noqa: E402
 
-TASK_TYPES = {"causal-lm": "CAUSAL_LM", "seq-cls": "SEQ_CLS"}
+TASK_TYPES = {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM", "seq-cls": "SEQ_CLS"}
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 # Models and adapters
 
 
-def load_base(folder, task, classes=None):
+def load_base(folder, task, classes=None, dtype=torch.float32):
     """A model folder, or a GGUF file, whose matrices are widened."""
     if task == "causal-lm":
         from transformers import AutoModelForCausalLM
 
         path = Path(folder)
         place = {"gguf_file": path.name} if path.is_file() else {}
-        return AutoModelForCausalLM.from_pretrained(path.parent if path.is_file() else path, dtype=torch.float32, **place)
+        return AutoModelForCausalLM.from_pretrained(path.parent if path.is_file() else path, dtype=dtype, **place)
+    if task == "seq2seq-lm":
+        from transformers import AutoModelForSeq2SeqLM
+
+        return AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=dtype)
     from transformers import AutoModelForSequenceClassification
 
-    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, num_labels=classes)
+    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, num_labels=classes)
 
 
 def new_adapter(base, args):
@@ -49,6 +58,9 @@ def new_adapter(base, args):
 
     torch.manual_seed(args.seed)
     common = {"task_type": TASK_TYPES[args.task], "num_virtual_tokens": args.num_virtual_tokens}
+    if args.task == "seq2seq-lm":
+        # The encoder's: PEFT stores as many again for the decoder, and reads them nowhere.
+        common["num_transformer_submodules"] = 1
     if args.method == "prompt":
         config = PromptTuningConfig(**common)
     elif args.method == "prefix":
@@ -90,19 +102,19 @@ def load_rows(path, args, classes=None):
 
 def collate(rows):
     """Pads on the right to the longest row of the batch, as transformers' collators do."""
-    longest = max(len(row["input_ids"]) for row in rows)
 
-    def pad(values, fill):
-        return values + [fill] * (longest - len(values))
+    def padded(lists, fill):
+        longest = max(map(len, lists))
+        return torch.tensor([values + [fill] * (longest - len(values)) for values in lists])
 
     batch = {
-        "input_ids": torch.tensor([pad(row["input_ids"], 0) for row in rows]),
-        "attention_mask": torch.tensor([pad([1] * len(row["input_ids"]), 0) for row in rows]),
+        "input_ids": padded([row["input_ids"] for row in rows], 0),
+        "attention_mask": padded([[1] * len(row["input_ids"]) for row in rows], 0),
     }
     if "label" in rows[0]:
         batch["labels"] = torch.tensor([row["label"] for row in rows])
     elif "labels" in rows[0]:
-        batch["labels"] = torch.tensor([pad(row["labels"], IGNORE) for row in rows])
+        batch["labels"] = padded([row["labels"] for row in rows], IGNORE)
     return batch
 
 
@@ -133,9 +145,14 @@ def make_adapter(args):
 
 def train(args):
     rows, classes = load_rows(args.train, args)
-    model = new_adapter(load_base(args.model, args.task, classes and len(classes)), args).eval()
+    on_card = args.device != "cpu"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    model = new_adapter(load_base(args.model, args.task, classes and len(classes), DTYPES[args.dtype]), args).eval()
     if args.init_adapter:
         start_from(model, args.init_adapter)
+    if args.save_start:
+        save_adapter(model, args.save_start)
+    model.to(args.device)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=args.lr, weight_decay=0.0)
     supply = batches(rows, args)
@@ -146,13 +163,15 @@ def train(args):
             start = time.perf_counter()
             if args.schedule == "linear":
                 optimizer.param_groups[0]["lr"] = args.lr * (1 - step / args.steps)
-            batch = next(supply)
-            with torch.autocast("cpu", torch.bfloat16, enabled=args.autocast):
+            batch = {name: values.to(args.device) for name, values in next(supply).items()}
+            with torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.autocast):
                 loss = forward(**batch).loss
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             line = {"step": step + 1, "loss": loss.item(), "seconds": time.perf_counter() - start}
+            if on_card:
+                line["allocated_mb"] = torch.cuda.max_memory_allocated(args.device) / 1e6
             metrics.write(json.dumps(line) + "\n")
             metrics.flush()
     result = {"trained_parameters": sum(p.numel() for p in trained)}
@@ -160,6 +179,37 @@ def train(args):
         result["accuracy"] = accuracy(model, load_rows(args.valid, args, classes)[0], args.batch_size)
     save_adapter(model, args.out)
     print(json.dumps(result))
+
+
+def about(args):
+    """What there is of the peer, and on what it would compute."""
+    import peft
+    import transformers
+
+    found = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    if args.device != "cpu":
+        # An error here is the answer: torch has no such device.
+        torch.zeros(1, device=args.device)
+        found |= {"card": torch.cuda.get_device_name(args.device), "cuda": torch.version.cuda}
+    print(json.dumps(found))
+
+
+def peak(args):
+    """Operations a second that a product of two square matrices reaches, by the type: the best of some."""
+    on_card = args.device != "cpu"
+    found = {}
+    for name, dtype, tf32 in (("f32", torch.float32, False), ("tf32", torch.float32, True), ("bf16", torch.bfloat16, False)):
+        if name == "tf32" and not on_card:
+            continue
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        a, b = (torch.randn(args.size, args.size, device=args.device).to(dtype) for _ in range(2))
+        seconds = []
+        for _ in range(args.repeats):
+            start = time.perf_counter()
+            (a @ b).flatten()[0].item()
+            seconds.append(time.perf_counter() - start)
+        found[name] = 2 * args.size**3 / min(seconds)
+    print(json.dumps(found))
 
 
 @torch.inference_mode()
@@ -217,10 +267,11 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
 
-    def command(name, run):
+    def command(name, run, uses_model=True):
         found = commands.add_parser(name)
         found.set_defaults(run=run)
-        found.add_argument("--model", required=True)
+        if uses_model:
+            found.add_argument("--model", required=True)
         found.add_argument("--threads", type=int, default=1)
         return found
 
@@ -241,6 +292,9 @@ def arguments():
     training.add_argument("--train", required=True)
     training.add_argument("--valid")
     training.add_argument("--init-adapter")
+    training.add_argument("--save-start", metavar="DIR", help="write the adapter before the first step, for another to start from")
+    training.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    training.add_argument("--dtype", choices=DTYPES, default="f32", help="of the frozen base")
     training.add_argument("--metrics-file", required=True)
     training.add_argument("--steps", type=int, required=True)
     training.add_argument("--batch-size", type=int, required=True)
@@ -251,6 +305,13 @@ def arguments():
     order.add_argument("--group-by-length", action="store_true", help="as transformers' Trainer does")
     training.add_argument("--compile", action="store_true", help="torch.compile")
     training.add_argument("--autocast", action="store_true", help="compute in bf16 what PyTorch deems safe")
+
+    for name, run in (("about", about), ("peak", peak)):
+        use = command(name, run, uses_model=False)
+        use.add_argument("--device", default="cpu")
+        if name == "peak":
+            use.add_argument("--size", type=int, required=True)
+            use.add_argument("--repeats", type=int, default=10)
 
     for name, run in (("generate", generate), ("predict", predict)):
         use = command(name, run)

@@ -7,6 +7,24 @@ import time
 from dataclasses import dataclass
 
 POLL_SECONDS = 0.001
+# Where only the end is waited for.
+SLOW_POLL_SECONDS = 0.02
+
+
+class Failed(RuntimeError):
+    """A program that said it failed."""
+
+    def __init__(self, message, stdout):
+        super().__init__(message)
+        self.stdout = stdout
+
+
+class TooLong(RuntimeError):
+    """A program that was ended, since it had taken as long as it might; with the seconds until its first line."""
+
+    def __init__(self, message, first_line):
+        super().__init__(message)
+        self.first_line = first_line
 
 
 @dataclass
@@ -33,8 +51,8 @@ def busy_seconds():
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def run(command, threads, watch=None):
-    """Runs to the end; `watch` is a file, not yet there, that the program writes lines to.
+def run(command, threads, watch=None, limit=None):
+    """Runs to the end; `watch` is a file, not yet there, that the program writes lines to; `limit` are seconds after which it is ended.
 
     The kernel counts this process's own memory as the child's until the child is loaded, so this one has to stay small: it never
     imports torch.
@@ -43,12 +61,17 @@ def run(command, threads, watch=None):
         start, busy = time.perf_counter(), busy_seconds()
         child = subprocess.Popen([str(part) for part in command], env=environment(threads), stdout=stdout, stderr=stderr)
         first_line = usage = None
-        while watch and not first_line and not usage:
-            time.sleep(POLL_SECONDS)
-            if watch.exists() and watch.stat().st_size:
+        is_late = False
+        while not usage and not is_late and (limit or (watch and not first_line)):
+            awaits_line = watch and not first_line
+            time.sleep(POLL_SECONDS if awaits_line else SLOW_POLL_SECONDS)
+            if awaits_line and watch.exists() and watch.stat().st_size:
                 first_line = time.perf_counter() - start
             ended, status, found = os.wait4(child.pid, os.WNOHANG)
             usage = found if ended else None
+            is_late = not usage and limit is not None and time.perf_counter() - start > limit
+        if is_late:
+            child.kill()
         if not usage:
             _, status, usage = os.wait4(child.pid, 0)
         seconds, busy = time.perf_counter() - start, busy_seconds() - busy
@@ -57,8 +80,10 @@ def run(command, threads, watch=None):
         for file in (stdout, stderr):
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
+    if is_late:
+        raise TooLong(f"ended after {limit:.0f} s", first_line)
     if child.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}\nfailed with {child.returncode}:\n{texts[1][-3000:]}")
+        raise Failed(f"{' '.join(map(str, command))}\nfailed with {child.returncode}:\n{texts[1][-3000:]}", texts[0])
     cpu_seconds = usage.ru_utime + usage.ru_stime
     others = max(0.0, busy - cpu_seconds) / seconds
     return Run(seconds, cpu_seconds, others, usage.ru_maxrss * 1024 / 1e6, first_line, texts[0])

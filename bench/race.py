@@ -8,6 +8,7 @@ Cases (bench/README.md says more): a training steps, b whole runs, c generation,
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -55,6 +56,8 @@ class Race:
         self.work = args.work.resolve()
         self.work.mkdir(parents=True, exist_ok=True)
         self.results = []
+        # Of the peer; this one, unless another is named.
+        self.interpreter = vars(args).get("python") or sys.executable
         # Races during which other programs were busy.
         self.disturbed = []
 
@@ -63,12 +66,17 @@ class Race:
     def python(self, script, *arguments):
         return process.run([sys.executable, HERE / script, *arguments], self.args.threads)
 
+    def our_command(self, *arguments):
+        return [self.args.peft_binary, *arguments]
+
+    def peer_command(self, *arguments):
+        return [self.interpreter, HERE / "peer.py", *arguments, "--threads", self.args.threads]
+
     def ours(self, *arguments, watch=None):
-        return process.run([self.args.peft_binary, *arguments], self.args.threads, watch)
+        return process.run(self.our_command(*arguments), self.args.threads, watch)
 
     def peer(self, *arguments, watch=None):
-        command = [sys.executable, HERE / "peer.py", *arguments, "--threads", self.args.threads]
-        return process.run(command, self.args.threads, watch)
+        return process.run(self.peer_command(*arguments), self.args.threads, watch)
 
     def wanted(self, name):
         return self.args.only in name
@@ -131,7 +139,7 @@ class Race:
             arguments = (*arguments, "--compile")
         flags = ["--out", out, "--metrics-file", metrics, *(["--json"] if side == OURS else [])]
         if self.args.compute == "bf16":
-            flags += ["--compute", "bf16"] if side == OURS else ["--autocast"]
+            flags += ["--dtype", "bf16"] if side == OURS else ["--autocast"]
         found = run("train", *arguments, *flags, watch=metrics)
         measures = {
             **measured(found),
@@ -378,17 +386,29 @@ def machine():
     flags = fields.get("flags", "").split()
 
     def git(*arguments):
-        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True).stdout.strip()
+        try:
+            return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True).stdout.strip()
+        except FileNotFoundError:
+            return ""
 
     return {
         "cpu": fields.get("model name", "unknown"),
         "kind": "-".join(fields.get(key, "unknown") for key in ("vendor_id", "cpu family", "model")),
         "cores": os.cpu_count(),
         "vectors": next((name for name in ("avx512f", "avx2") if name in flags), "unknown"),
-        "commit": git("rev-parse", "--short", "HEAD") + (", changed" if git("status", "--porcelain", "--", "..") else ""),
+        "commit": (git("rev-parse", "--short", "HEAD") or "unknown") + (", changed" if git("status", "--porcelain", "--", "..") else ""),
         "python": sys.version.split()[0],
-        **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
+        **versions(),
     }
+
+
+def versions():
+    """Of the peer's libraries, as far as they are installed."""
+    found = {}
+    for name in ("torch", "transformers", "peft"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def built():

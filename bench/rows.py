@@ -30,6 +30,12 @@ def causal_rows(count, length, vocabulary, targets_only=False):
     return rows
 
 
+def seq2seq_rows(count, length, target, vocabulary):
+    """Rows of one length, each with a target of another."""
+    rng = random.Random(0)
+    return [{"input_ids": random_ids(rng, vocabulary, length), "labels": random_ids(rng, vocabulary, target)} for _ in range(count)]
+
+
 def class_rows(count, length, vocabulary, classes):
     """Rows of one length with a class each; every class appears among the first."""
     rng = random.Random(0)

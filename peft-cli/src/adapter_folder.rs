@@ -10,7 +10,7 @@ use peft_core::{
 
 use crate::{
     output::{self, quoted},
-    training::file_names::RUN_FILE,
+    training::{damaged, file_names::RUN_FILE},
 };
 
 /// Reads an adapter, for a `task` if one is known. A config that was edited is used as it stands, and said.
@@ -42,7 +42,7 @@ pub fn load(dir: &Path, task: Option<Task>) -> Result<Adapter> {
         );
         return Err(Error::file(dir, message));
     }
-    let adapter = Adapter::load(dir)?;
+    let adapter = Adapter::load(dir).map_err(|error| damaged::in_run(error, dir))?;
     if config_sum::is_changed(dir)? {
         output::note(format!(
             "note: {} was changed after it was saved: it is used as it stands",

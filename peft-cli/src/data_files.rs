@@ -42,7 +42,8 @@ impl DataFiles {
         remembered: bool,
     ) -> Result<Self> {
         let split = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect();
-        let options = ReadOptions { columns: columns.map(split), remembered };
+        let options =
+            ReadOptions { columns: columns.map(split), remembered, ..ReadOptions::default() };
         let names: Vec<PathBuf> = names.iter().map(|name| name.as_ref().to_path_buf()).collect();
         let FoundFiles { files, notes } = find_files(&names)?;
         // Before anything else is read: a typing error should not cost a minute.
@@ -56,6 +57,15 @@ impl DataFiles {
             output::note(format!("note: {count} files of rows, from {first} to {last}"));
         }
         Ok(Self { files, options, steps: Default::default(), said: RefCell::default() })
+    }
+
+    /// With the names of the columns of tables without a header, where `--columns` gives none: those of a task, separated
+    /// by commas.
+    #[must_use]
+    pub fn with_columns_of_task(mut self, columns: Option<&str>) -> Self {
+        let split = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect();
+        self.options.without_header = columns.map(split);
+        self
     }
 
     /// With rows that are changed as they are read. Some steps are for rows to train on alone.

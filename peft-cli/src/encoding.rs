@@ -4,9 +4,10 @@ use std::path::Path;
 
 use clap::Args;
 use peft_core::{
-    Adapter, ContextBudget, ProblemType, Result, Task,
+    Adapter, ContextBudget, ProblemType, Result, Task, VirtualTokens,
     data::Labels,
     error::Error,
+    evaluate::checks::infix_fault,
     formats::read,
     text::{ChatSource, Clock, Encoded, FieldNames, Template},
 };
@@ -216,6 +217,24 @@ pub fn check_lengths(budget: ContextBudget, rows: &Encoded, new_tokens: usize) -
             let path = rows.file_of(index).unwrap_or(Path::new(""));
             Error::data(path, row.line, format!("{error}{}", way_out(&error, flag)))
         })
+    })
+}
+
+/// Checks that an infix has one place in each row, if the virtual tokens are one.
+///
+/// # Errors
+///
+/// [`Error::Data`] at the first row in which it has none, or several.
+pub fn check_sources(virtual_tokens: &VirtualTokens, rows: &Encoded) -> Result<()> {
+    if !virtual_tokens.infix {
+        return Ok(());
+    }
+    rows.examples.iter().enumerate().try_for_each(|(index, row)| match infix_fault(row) {
+        Some(fault) => {
+            let path = rows.file_of(index).unwrap_or(Path::new(""));
+            Err(Error::data(path, row.line, fault))
+        }
+        None => Ok(()),
     })
 }
 

@@ -256,7 +256,7 @@ impl Evaluated<'_> {
 
     /// The settings that the flags are, as those of a run.
     fn settings(&self) -> Result<Settings> {
-        let UseArgs { model, base_weights, compute, .. } = self.model;
+        let UseArgs { model, base_weights, dtype, .. } = self.model;
         let (text, fields) = (self.text, &self.text.fields);
         let names = self.session.labels.as_ref().map(label_list);
         let mut settings = Settings {
@@ -275,7 +275,7 @@ impl Evaluated<'_> {
             max_target_length: text.max_target_length,
             doc_stride: text.doc_stride,
             base_weights: Some(*base_weights).filter(|own| *own != WeightFormat::default()),
-            compute: Some(*compute).filter(|own| *own != Compute::default()),
+            dtype: Some(*dtype).filter(|own| *own != Compute::default()),
             labels: names,
             text_field: fields.text_field.clone(),
             text_pair_field: fields.text_pair_field.clone(),

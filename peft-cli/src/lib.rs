@@ -13,6 +13,7 @@
 //! | [`plan`] | what a training step would cost |
 //! | [`base_model`] | loading a base model, and what is told of its files |
 //! | [`model_dir`] | the folder of a base model, with its tokenizer |
+//! | [`model_files`] | its config and the files of its tokenizer |
 //! | [`session`] | a base model with the adapter to use on it |
 //! | [`selftest`] | whether a device computes what the CPU computes |
 //! | [`mod@compare`] | runs side by side |
@@ -87,6 +88,7 @@ pub mod locate;
 pub mod merge;
 pub mod message;
 pub mod model_dir;
+pub mod model_files;
 pub mod nearest;
 pub mod output;
 pub mod owned_files;
@@ -126,6 +128,7 @@ use clap::error::ErrorKind;
 
 pub use error::{CliError, CliResult};
 use peft_core::{Error, panics_become_errors};
+use peft_models::kernels;
 
 use crate::{
     device::{memory, panics, runtime_dir},
@@ -156,6 +159,14 @@ fn parsed() -> CliResult<Option<program::Program>> {
     }
 }
 
+/// Refuses a value of `PEFT_KERNELS` that means nothing: who gives one wants something else than what would be computed.
+fn environment_is_right() -> CliResult<()> {
+    match kernels::wrong_environment() {
+        Some(wrong) => Err(CliError::Usage(wrong.to_string())),
+        None => Ok(()),
+    }
+}
+
 /// A panic of a library that is turned into an error is told once, as that.
 fn keep_quiet_about_panics_that_become_errors() {
     let told = panic::take_hook();
@@ -178,7 +189,10 @@ pub fn main() -> ExitCode {
     signals::survive_file_size_limit();
     // A command line that makes no sense is told in the right colours, too.
     manners::set(manners::asked(args_os()), false, false);
-    let run = || parsed().and_then(|program| program.map_or(Ok(()), |program| program.run()));
+    let run = || match parsed()? {
+        Some(program) => environment_is_right().and_then(|()| program.run()),
+        None => Ok(()),
+    };
     let code = match memory::guarded(run) {
         Ok(()) | Err(CliError::Closed(_)) => 0,
         Err(error) => {

@@ -28,6 +28,15 @@ pub fn model(given: &Path) -> Result<PathBuf, HubError> {
     hub::model(given, &Stderr).inspect_err(|_| note_meant(given))
 }
 
+/// As [`hub::model_config`].
+///
+/// # Errors
+///
+/// Returns a [`HubError`], which says what to do.
+pub fn model_config(given: &Path) -> Result<PathBuf, HubError> {
+    hub::model_config(given, &Stderr).inspect_err(|_| note_meant(given))
+}
+
 /// As [`hub::adapter`].
 ///
 /// # Errors

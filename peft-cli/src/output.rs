@@ -1,7 +1,9 @@
 //! What goes to the terminal: results on stdout, everything else on stderr.
 
 use std::{
+    env::args_os,
     io::{self, IsTerminal, Write, stderr, stdout},
+    iter::once,
     path::{Path, PathBuf, is_separator},
 };
 
@@ -74,6 +76,19 @@ pub fn metrics(metrics: &Metrics) -> io::Result<()> {
     metrics.iter().try_for_each(|(name, value)| line(format!("{name:<width$} {value:>9.4}")))
 }
 
+/// What stands for standard output in place of a file.
+const STDOUT: &str = "-";
+
+/// Whether this stands for standard output.
+pub fn is_stdout(output: &Path) -> bool {
+    output == Path::new(STDOUT)
+}
+
+/// The file that a flag names, unless it stands for standard output, where lines go without the flag.
+pub fn file_of(output: Option<&Path>) -> Option<&Path> {
+    output.filter(|output| !is_stdout(output))
+}
+
 /// Refuses a file for results, before the work that they take, that cannot be written, is one of the files they come from, or
 /// one that an adapter, a run or a model consists of.
 ///
@@ -82,6 +97,11 @@ pub fn metrics(metrics: &Metrics) -> io::Result<()> {
 /// [`Error::Setting`] naming `flag`, [`Error::Write`].
 pub fn check_output(flag: &str, output: Option<&Path>, inputs: &[PathBuf]) -> Result<()> {
     let Some(output) = output else { return Ok(()) };
+    if is_stdout(output) {
+        let message =
+            "found -, standard output, where this cannot go: give a file (./- is one of that name)";
+        return Err(Error::setting(flag, message));
+    }
     if output.to_string_lossy().ends_with(is_separator) {
         let message = format!("found {}, the name of a folder: give a file", output.display());
         return Err(Error::setting(flag, message));
@@ -117,6 +137,12 @@ pub fn quoted(path: &Path) -> String {
         true => text,
         false => in_quotes(&text),
     }
+}
+
+/// The command line of this process, as a shell takes it.
+pub fn command_line() -> String {
+    let words = args_os().skip(1).map(|word| quoted(Path::new(&word)));
+    once("peft".to_string()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// A text in quotes, as a shell takes it, whatever it is.
@@ -214,9 +240,13 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Bytes in two digits, as people read them.
 pub fn bytes(count: u64) -> String {
-    let mb = count as f64 / 1e6;
+    let (kb, mb) = (count as f64 / 1e3, count as f64 / 1e6);
     match mb {
-        ..95.0 => format!("{:.0} MB", mb.max(1.0)),
+        ..0.001 => format!("{count} B"),
+        ..0.00995 => format!("{kb:.1} kB"),
+        ..0.095 => format!("{kb:.0} kB"),
+        ..0.95 => format!("{:.0} kB", 10.0 * (kb / 10.0).round()),
+        ..95.0 => format!("{mb:.0} MB"),
         ..950.0 => format!("{:.0} MB", 10.0 * (mb / 10.0).round()),
         ..9950.0 => format!("{:.1} GB", mb / 1e3),
         _ => format!("{:.0} GB", mb / 1e3),
@@ -255,6 +285,19 @@ mod tests {
         assert_eq!(visible("a\u{1b}[31m\u{9b}é\nb\t", &['\n', '\t']), "a\\u{1b}[31m\\u{9b}é\nb\t");
         assert_eq!(visible("a\nb", &[]), "a\\nb");
         assert_eq!(table(&["n"], &[vec!["a\nb".into()]]), "n\na\\nb");
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_fits() {
+        let of = [0, 999, 1_000, 9_940, 49_200, 123_456, 949_999, 950_000, 5_400_000, 123_000_000];
+        assert_eq!(
+            of.map(bytes),
+            [
+                "0 B", "999 B", "1.0 kB", "9.9 kB", "49 kB", "120 kB", "950 kB", "1 MB", "5 MB",
+                "120 MB"
+            ]
+        );
+        assert_eq!([1_200_000_000, 23_400_000_000].map(bytes), ["1.2 GB", "23 GB"]);
     }
 
     #[test]

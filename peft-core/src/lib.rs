@@ -53,6 +53,7 @@ pub use contract::{
     frozen::{FrozenModel, Hidden},
     head::{Head, HeadLayout, Pooling},
     lanes::{Lanes, OneLane},
+    layer_tape::LayerTape,
     layout::PROMPT_EMBEDDINGS,
     method::{Mode, PeftMethod},
     method_fields::{MethodFields, StoredSites},

@@ -19,7 +19,7 @@ pub fn linear(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
 pub struct Product(Linear);
 
 impl Product {
-    /// With W as `[in, out]`, in whatever order it lies in memory, multiplied in a type.
+    /// With W as `[in, out]`, in whatever order it lies in memory, multiplied in a type: of 16 bits, as kernels do.
     pub fn new(weight: &Tensor<2>, compute: Compute) -> Self {
         let weight = Matrix::new(weight.clone().transpose(), WeightFormat::F32);
         Self(Linear::tied(weight, compute))

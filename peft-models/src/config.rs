@@ -9,7 +9,7 @@ use peft_core::{
         read,
     },
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{gguf, not_a_model::not_a_model};
 
@@ -20,7 +20,23 @@ pub struct ModelConfig {
     fields: Value,
 }
 
+/// Keys that say what a file is, and nothing that outputs follow from. The names of classes are in an adapter.
+const DESCRIPTIVE: [&str; 9] = [
+    "_name_or_path",
+    "_commit_hash",
+    "transformers_version",
+    "transformers.js_config",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "id2label",
+    "label2id",
+];
+
 impl ModelConfig {
+    /// The name of the file in a model's folder.
+    pub const FILE: &str = "config.json";
+
     /// Reads `config.json` of a model folder, or the metadata of a GGUF file, which may be the only one of a folder.
     ///
     /// # Errors
@@ -31,7 +47,7 @@ impl ModelConfig {
         if let Some(path) = gguf_of(dir)? {
             return Self::from_value(gguf::config(&Gguf::open(&path)?)?, &path);
         }
-        let path = dir.join("config.json");
+        let path = dir.join(Self::FILE);
         match read::json(&path) {
             Ok(fields) => Self::from_value(fields, &path),
             // The file is missing: also where the folder is a file.
@@ -55,6 +71,13 @@ impl ModelConfig {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// All keys but those that only describe the file, such as the version of transformers that wrote it.
+    pub fn of_outputs(&self) -> Map<String, Value> {
+        let mut fields = self.fields.as_object().cloned().unwrap_or_default();
+        fields.retain(|key, _| !DESCRIPTIVE.contains(&key.as_str()));
+        fields
     }
 
     /// With this `model_type`, which the file lacks.
@@ -149,10 +172,14 @@ impl ModelConfig {
     ///
     /// [`Error::Config`] if the value is of another kind.
     pub fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        const LARGEST: u64 = 0xFFFF_FFFF;
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_u64() {
             // Sizes are multiplied with one another: anything larger is not a model.
-            Some(size @ 1..=0xFFFF_FFFF) => Ok(Some(size as usize)),
+            Some(size @ 1..=LARGEST) => Ok(Some(size as usize)),
+            Some(size) if size > LARGEST => {
+                Err(self.error(key, format!("found {size}, expected at most {LARGEST}")))
+            }
             _ => {
                 Err(self
                     .error(key, format!("expected a whole number of at least 1, found {value}")))

@@ -45,7 +45,7 @@ impl Loaded {
 /// Loads a Hugging Face model folder, or a GGUF file, which may be the only one of a folder, onto a device. It computes
 /// in f32.
 ///
-/// On the CPU, tensors that the file holds in f32, and the matrices of a GGUF file in whatever type, are views of it
+/// On the CPU, with the feature `cpu`, tensors that the file holds in f32, and the matrices of a GGUF file in whatever type, are views of it
 /// and are read when they are first used. Do not change or truncate the file while the model is in use; to replace it,
 /// rename another file over it.
 ///

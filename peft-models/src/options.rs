@@ -10,13 +10,13 @@ use crate::{compute::Compute, kernels, weights::WeightFormat};
 pub struct LoadOptions {
     /// Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): a forward pass with gradients keeps only the inputs
     /// of each layer, and the backward pass runs the layer again. It takes the memory of one layer's activations
-    /// instead of all layers', and one more forward pass. Works for all families and methods, on the CPU (flex) only.
-    /// The results are the same, up to the rounding of sums if the layers of a decoder read an encoder.
+    /// instead of all layers', and one more forward pass. Works for all families and methods. The results are the same, up to
+    /// the rounding of sums if the layers of a decoder read an encoder. On the CPU (flex) any backward pass does it, on
+    /// other devices one that goes through a [`LayerTape`](peft_core::LayerTape), as training does.
     pub recompute: bool,
     /// How the large matrices are kept in memory. Formats of fewer bits are for the CPU (flex) only, too.
     pub weights: WeightFormat,
-    /// In which type it multiplies with them. [`Compute::Bf16`] is for the CPU (flex) with its kernels only, for models in
-    /// f32.
+    /// In which type it multiplies with them, for models in f32; other devices also keep them in it.
     pub compute: Compute,
 }
 
@@ -27,28 +27,100 @@ impl LoadOptions {
     ///
     /// [`Error::Setting`] naming the option that it does not support.
     pub(crate) fn check(&self, device: &Device, dtype: DType) -> Result<()> {
-        if self.compute.is_rounded() {
-            let other_type = || {
-                let message = format!("which is for models in f32; this one is in {dtype:?}");
-                (dtype != DType::F32).then_some(message)
-            };
-            if let Some(reason) = kernels::why_no_bf16(device).or_else(other_type) {
-                let message = format!("found {}, {reason}; expected f32", self.compute);
-                return Err(Error::setting("compute", message));
-            }
+        if self.compute.is_rounded()
+            && let Some(reason) = self.why_no_products(device, dtype)
+        {
+            return Err(Error::setting("dtype", format!("found {}, {reason}", self.compute)));
+        }
+        if self.kept_in(device).is_some() && !self.weights_fit() {
+            let message = format!(
+                "found {}, and {} for `dtype`: without the kernels of the CPU, matrices are kept in the type that they are \
+                 multiplied in; leave one of the two out",
+                self.weights, self.compute
+            );
+            return Err(Error::setting("base_weights", message));
         }
         let Some(reason) = kernels::unavailable(device) else { return Ok(()) };
-        if self.recompute {
-            let message = format!("gradient checkpointing needs the CPU backend, flex; {reason}");
-            return Err(Error::setting("recompute", message));
-        }
-        if self.weights.is_rounded() {
+        if self.weights.is_rounded() && !self.compute.is_rounded() {
             let message = format!(
-                "found {}, which only the CPU backend, flex, supports; {reason}",
+                "found {}, which only the CPU backend, flex, supports; {reason}; set `dtype` to bf16 or f16 to keep matrices in \
+                 2 bytes per parameter",
                 self.weights
             );
             return Err(Error::setting("base_weights", message));
         }
         Ok(())
+    }
+
+    /// The type of 16 bits that large matrices are kept in, because products are in it; `None` if they are kept in
+    /// another format, of which kernels make copies, or products are in f32.
+    pub(crate) fn kept_in(&self, device: &Device) -> Option<DType> {
+        let has_copies = kernels::compute_on(device);
+        (self.compute.is_rounded() && !has_copies).then(|| self.compute.dtype())
+    }
+
+    /// Whether matrices that are kept in the type of products are in the format that was asked for.
+    fn weights_fit(&self) -> bool {
+        match self.weights {
+            WeightFormat::Auto => true,
+            WeightFormat::Bf16 => self.compute == Compute::Bf16,
+            WeightFormat::F32 | WeightFormat::Int8 => false,
+        }
+    }
+
+    /// Why products cannot be in the chosen type, as the end of a message that begins with what was found, with what there
+    /// is.
+    fn why_no_products(&self, device: &Device, dtype: DType) -> Option<String> {
+        if dtype != DType::F32 {
+            let reason = "which is for models in f32; this one is in";
+            return Some(format!("{reason} {dtype:?}; expected f32"));
+        }
+        if kernels::compute_on(device) {
+            return match self.compute {
+                Compute::F16 => Some(
+                    "which the kernels of the CPU do not multiply in; expected f32 or bf16, or PEFT_KERNELS=off in the \
+                     environment, with which Burn's own operations compute, slower"
+                        .into(),
+                ),
+                _ => kernels::why_no_bf16(device).map(|reason| {
+                    format!(
+                        "{reason}; expected f32, with `base_weights` in bf16 to save memory alone"
+                    )
+                }),
+            };
+        }
+        let computes_in = |compute: &Compute| device.supports_dtype(compute.dtype());
+        if computes_in(&self.compute) {
+            return None;
+        }
+        let others: Vec<_> =
+            Compute::ALL.into_iter().filter(computes_in).map(Compute::name).collect();
+        Some(format!("which {device:?} does not compute in; expected {}", others.join(" or ")))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_for_models_in_f32() {
+        let options = LoadOptions { compute: Compute::F16, ..LoadOptions::default() };
+        let error = options.check(&Device::default(), DType::F64).unwrap_err().to_string();
+        assert!(error.contains("dtype") && error.contains("this one is in F64"), "{error}");
+        assert!(error.contains("found f16") && error.contains("expected f32"), "{error}");
+    }
+
+    #[test]
+    fn formats_that_are_not_the_type_of_products_do_not_fit() {
+        let fits = |weights, compute| {
+            LoadOptions { weights, compute, ..LoadOptions::default() }.weights_fit()
+        };
+        for compute in [Compute::Bf16, Compute::F16] {
+            assert!(fits(WeightFormat::Auto, compute));
+            assert!(!fits(WeightFormat::F32, compute) && !fits(WeightFormat::Int8, compute));
+        }
+        assert!(fits(WeightFormat::Bf16, Compute::Bf16) && !fits(WeightFormat::Bf16, Compute::F16));
     }
 }

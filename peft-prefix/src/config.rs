@@ -22,7 +22,7 @@ pub struct PrefixConfig {
     /// Dropout rate of the prefix's keys and values; 0, as in the paper.
     pub dropout: f64,
     /// On an encoder-decoder: the attention sites that get a prefix, all three as in the paper, and which
-    /// positions follow it.
+    /// positions follow it. On a decoder: whether it is an infix.
     #[serde(flatten)]
     pub placement: Placement,
 }
@@ -92,7 +92,7 @@ impl PrefixConfig {
         self
     }
 
-    /// Sets where the prefix goes on an encoder-decoder.
+    /// Sets where the prefix goes on an encoder-decoder, or in the row of a decoder.
     #[must_use]
     pub fn with_placement(mut self, placement: Placement) -> Self {
         self.placement = placement;

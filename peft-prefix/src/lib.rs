@@ -26,6 +26,10 @@
 //! Virtual keys already are in the space of projected keys: no projection, no norm and no rotation is
 //! applied to them.
 //!
+//! As an infix (section 7.3; [`Placement::infix`](peft_core::methods::prefix::Placement::infix)) they stand in the row of
+//! a decoder, in front of the last token of its source: `[keys in front ; prefix keys ; keys behind]`, where what is in
+//! front does not see them.
+//!
 //! # Where the equation is computed
 //!
 //! The methods that train keys and values share their parameters, so the equation is in `peft-core`:

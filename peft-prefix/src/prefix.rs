@@ -76,7 +76,8 @@ impl PeftMethod for PrefixTuning {
         &self.config
     }
 
-    /// A key and a value `[1, K, P, D]` for every layer of every chosen site, shared by all rows of a batch.
+    /// A key and a value `[1, K, P, D]` for every layer of every chosen site, shared by all rows of a batch; in front
+    /// of each row, or as an infix in it ([`VirtualTokens::infix`]).
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens {
         self.prefixes.virtual_tokens(mode, self.config.dropout, "prefix.dropout")
     }

@@ -24,7 +24,7 @@ pub struct PTuningV2Config {
     /// M: width of the MLP's hidden layer; 512.
     pub hidden_size: usize,
     /// On an encoder-decoder: the attention sites that get virtual tokens, all three, and which positions
-    /// follow them.
+    /// follow them. On a decoder: whether they are an infix.
     #[serde(flatten)]
     pub placement: Placement,
 }
@@ -94,7 +94,7 @@ impl PTuningV2Config {
         self
     }
 
-    /// Sets where the virtual tokens go on an encoder-decoder.
+    /// Sets where the virtual tokens go on an encoder-decoder, or in the row of a decoder.
     #[must_use]
     pub fn with_placement(mut self, placement: Placement) -> Self {
         self.placement = placement;

@@ -73,7 +73,7 @@ impl PeftMethod for PTuningV2 {
     }
 
     /// A key and a value `[1, K, P, D]` for each chosen layer of each chosen site, shared by all rows of a
-    /// batch.
+    /// batch; in front of each row, or as an infix in it ([`VirtualTokens::infix`]).
     fn virtual_tokens(&self, mode: Mode) -> VirtualTokens {
         self.prefixes.virtual_tokens(mode, self.config.dropout, "ptv2.dropout")
     }
@@ -102,7 +102,7 @@ impl PeftMethod for PTuningV2 {
     }
 
     /// PEFT's `PREFIX_TUNING` where all layers of the only site have virtual tokens; otherwise a type of our
-    /// own, because PEFT has none that skips layers or reaches three sites. `prefix_projection` is false
+    /// own, because PEFT has none that skips layers, reaches three sites or is an infix. `prefix_projection` is false
     /// whatever made the virtual tokens: the adapter file holds the folded tensor.
     fn fields(&self, _spec: &ModelSpec) -> MethodFields {
         MethodFields {

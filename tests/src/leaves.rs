@@ -74,6 +74,24 @@ impl Leaves {
         VirtualTokens::key_values(sites)
     }
 
+    /// The gradients of all leaves, in the order in which they were drawn, each the sum of those of several backward
+    /// passes.
+    ///
+    /// # Panics
+    ///
+    /// If a leaf has none.
+    pub fn sums(&self, all: &[Gradients]) -> Vec<Vec<f64>> {
+        let of_leaf = |leaf: &GradientOf| {
+            let parts =
+                all.iter().filter_map(leaf).map(|data| data.iter::<f64>().collect::<Vec<_>>());
+            let add = |sum: Vec<f64>, part: Vec<f64>| {
+                sum.into_iter().zip(part).map(|(sum, part)| sum + part).collect()
+            };
+            parts.reduce(add).expect("every leaf has a gradient")
+        };
+        self.all.iter().map(of_leaf).collect()
+    }
+
     /// The gradients of all leaves, in the order in which they were drawn.
     ///
     /// # Panics

@@ -140,7 +140,7 @@ fn models_in_other_types_refuse_it() {
     let config = peft_models::ModelConfig::from_value(config, Path::new("config.json")).unwrap();
     let weights = peft_models::Weights::random(1, 0.1, &Device::flex(), DType::F64);
     let error = peft_models::build_with(config, weights, options).unwrap_err().to_string();
-    assert!(error.contains("compute") && error.contains("expected f32"), "{error}");
+    assert!(error.contains("dtype") && error.contains("expected f32"), "{error}");
     assert!(!is_possible() || error.contains("F64"), "{error}");
 }
 
@@ -170,7 +170,7 @@ fn train(dir: &Path, out: &str, more: &[&str]) -> Command {
 fn loss(dir: &Path, adapter: &str, compute: &str) -> f64 {
     let mut command = peft(&root());
     command
-        .args(["eval", "--json", "--model", &tiny_model("gpt2"), "--compute", compute, "--data"])
+        .args(["eval", "--json", "--model", &tiny_model("gpt2"), "--dtype", compute, "--data"])
         .arg(dir.join("rows.jsonl"))
         .arg("--adapter")
         .arg(dir.join(adapter));
@@ -196,38 +196,121 @@ fn a_run_in_bf16_says_so_and_goes_on_in_it() {
     let path = dir.path();
     write_rows(&path.join("rows.jsonl"));
     succeed(&mut train(path, "f32", &[]));
-    let said = succeed(&mut train(path, "bf16", &["--compute", "bf16"]));
+    let said = succeed(&mut train(path, "bf16", &["--dtype", "bf16"]));
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.contains(" --compute bf16"), "{said}");
+    assert!(said.contains(" --dtype bf16"), "{said}");
     let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
-    assert!(read("bf16/run.toml").contains("compute = \"bf16\""));
+    assert!(read("bf16/run.toml").contains("dtype = \"bf16\""));
     let own: Value = serde_json::from_str(&read("bf16/burn_peft.json")).unwrap();
-    assert_eq!(own["recipe"]["compute"], "bf16", "{own}");
+    assert_eq!(own["recipe"]["dtype"], "bf16", "{own}");
     let exact = loss(path, "f32", "f32");
     for [adapter, compute] in [["f32", "bf16"], ["bf16", "bf16"], ["bf16", "f32"]] {
         let found = loss(path, adapter, compute);
         assert!(found != exact && (found - exact).abs() < 0.02, "{adapter} {compute}: {found}");
     }
+    // By its earlier name, as a flag and in a run's file.
     succeed(&mut train(path, "again", &["--compute", "bf16"]));
+    let file = path.join("again/run.toml");
+    let earlier = fs::read_to_string(&file).unwrap().replace("dtype =", "compute =");
+    fs::write(&file, earlier).unwrap();
+    succeed(peft(&root()).args(["train", "--resume", "--out"]).arg(path.join("again")));
     let adapter = |out: &str| fs::read(path.join(out).join("adapter_model.safetensors")).unwrap();
     assert!(adapter("bf16") == adapter("again"));
     refused(
-        peft(&root())
-            .args(["train", "--resume", "--compute", "f32", "--out"])
-            .arg(path.join("bf16")),
+        peft(&root()).args(["train", "--resume", "--dtype", "f32", "--out"]).arg(path.join("bf16")),
         1,
         &["compute (then \"bf16\", now null)"],
     );
+}
+
+/// Without kernels, as on a GPU: Burn's own operations, in f16 with a scaled loss whose factor is stored.
+#[test]
+fn runs_without_kernels_go_on_in_their_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    write_rows(&path.join("rows.jsonl"));
+    let steps = ["--checkpoint-every", "2"];
+    let off = |command: &mut Command| succeed(command.env("PEFT_KERNELS", "off"));
+    off(&mut train(path, "f32", &steps));
+    let lines = |out: &str| -> Vec<Value> {
+        let text = fs::read_to_string(path.join(out).join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let losses = |out: &str| -> Vec<f64> {
+        lines(out).iter().filter_map(|line| line["loss"].as_f64()).collect()
+    };
+    let adapter = |out: &str| fs::read(path.join(out).join("adapter_model.safetensors")).unwrap();
+    for dtype in ["bf16", "f16"] {
+        let flags = [&steps[..], &["--dtype", dtype]].concat();
+        off(&mut train(path, dtype, &flags));
+        // A step of f16 that is left out puts those behind it off.
+        let limit = if dtype == "f16" { 0.1 } else { 0.02 };
+        for (found, exact) in losses(dtype).iter().zip(losses("f32")) {
+            assert!((found - exact).abs() < limit * exact, "{dtype}: {found} {exact}");
+        }
+        assert_ne!(losses(dtype), losses("f32"));
+        let scaled = lines(dtype).iter().any(|line| line["loss_scale"].is_number());
+        assert_eq!(scaled, dtype == "f16");
+        // As if it had been killed before its last checkpoint.
+        let cut = format!("{dtype}-cut");
+        off(&mut train(path, &cut, &flags));
+        let mut checkpoints: Vec<_> = fs::read_dir(path.join(&cut).join("checkpoints"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        checkpoints.sort();
+        assert!(checkpoints.len() > 1, "{checkpoints:?}");
+        fs::remove_dir_all(checkpoints.pop().unwrap()).unwrap();
+        let state = fs::read_to_string(checkpoints[0].join("state.json")).unwrap();
+        let state: Value = serde_json::from_str(&state).unwrap();
+        let factor = &state["progress"]["loss_scale"]["factor"];
+        assert_eq!(factor.is_number(), dtype == "f16", "{state}");
+        off(peft(&root()).args(["train", "--resume", "--out"]).arg(path.join(&cut)));
+        assert!(adapter(&cut) == adapter(dtype), "{dtype}");
+    }
 }
 
 #[test]
 fn it_is_refused_where_it_cannot_be_done() {
     let dir = tempfile::tempdir().unwrap();
     write_rows(&dir.path().join("rows.jsonl"));
-    let unknown = ["found \"fp8\", expected f32, bf16"];
-    refused(&mut train(dir.path(), "out", &["--compute", "fp8"]), 2, &unknown);
-    let off = ["--compute", "found bf16", "PEFT_KERNELS is off", "expected f32"];
-    let mut command = train(dir.path(), "out", &["--compute", "bf16"]);
-    refused(command.env("PEFT_KERNELS", "off"), 2, &off);
+    let unknown = ["found \"fp8\", expected f32, bf16, f16"];
+    refused(&mut train(dir.path(), "out", &["--dtype", "fp8"]), 2, &unknown);
+    let f16 = ["--dtype: found f16", "the kernels of the CPU do not", "PEFT_KERNELS=off"];
+    refused(&mut train(dir.path(), "out", &["--dtype", "f16"]), 2, &f16);
+    let mut both = train(dir.path(), "out", &["--dtype", "bf16", "--base-weights", "int8"]);
+    let twice = ["--base-weights: found int8, and bf16 for --dtype", "leave one of the two out"];
+    refused(both.env("PEFT_KERNELS", "off"), 2, &twice);
+    let fewer = ["--dtype", "found bf16", "PEFT_KERNELS leaves out both"];
+    let mut command = train(dir.path(), "out", &["--dtype", "bf16"]);
+    refused(command.env("PEFT_KERNELS", "avx2"), 2, &fewer);
+    let unknown = ["PEFT_KERNELS", "found \"0\", expected off, avx2, portable or on"];
+    refused(command.env("PEFT_KERNELS", "0"), 2, &unknown);
     assert!(!dir.path().join("out").exists());
+}
+
+/// The losses of six steps, with the kernels that the environment asks for.
+fn losses(dir: &Path, kernels: &str) -> Vec<f64> {
+    succeed(train(dir, kernels, &["--lr", "0.1"]).env("PEFT_KERNELS", kernels));
+    let lines = fs::read_to_string(dir.join(kernels).join("metrics.jsonl")).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| line["loss"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn fewer_vector_instructions_compute_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    write_rows(&dir.path().join("rows.jsonl"));
+    let expected = losses(dir.path(), "on");
+    assert_eq!(expected.len(), 6);
+    for (kernels, shown) in [("avx2", ["AVX2", "portable"]), ("portable", ["portable"; 2])] {
+        for (found, expected) in losses(dir.path(), kernels).iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-5 * expected, "{kernels}: {found}, {expected}");
+        }
+        let mut info = peft(&root());
+        let told = succeed(info.args(["info", "--devices"]).env("PEFT_KERNELS", kernels)).stdout;
+        let told = String::from_utf8(told).unwrap();
+        let line = told.lines().find(|line| line.starts_with("kernels")).unwrap();
+        assert!(shown.iter().any(|shown| line.contains(shown)), "{line}");
+    }
 }

@@ -41,6 +41,26 @@ fn the_kernels_of_this_processor_are_right() {
     assert!(found["checks"].as_array().unwrap().iter().any(recomputed));
 }
 
+/// Burn's own operations with frozen matrices in 16 bits, as on a GPU.
+#[test]
+fn matrices_in_16_bits_are_right() {
+    let found =
+        printed(&["selftest", "--device", "cpu", "--dtype", "bf16", "--dtype", "f16", "--json"]);
+    assert!(wrong(&found).is_empty(), "{:#?}", wrong(&found));
+    for (dtype, checks) in [("bf16", 3), ("f16", 2)] {
+        let of_type = |check: &&Value| check["computed_in"] == dtype;
+        let made: Vec<&Value> =
+            found["checks"].as_array().unwrap().iter().filter(of_type).collect();
+        let differs = |check: &Value| check["difference"].as_f64().is_some_and(|off| off > 0.0);
+        assert!(made.iter().all(|check| differs(check)), "{made:#?}");
+        let names: BTreeSet<&str> =
+            made.iter().filter_map(|check| check["check"].as_str()).collect();
+        assert_eq!(names.len(), checks, "{names:?}");
+        // Some of the small random models are too rough a measure.
+        assert!(made.len() > 5 * checks, "{dtype}: {}", made.len());
+    }
+}
+
 #[test]
 fn families_are_chosen_and_the_table_says_what_is_right() {
     let output = succeed(peft(&root()).args(["selftest", "--family", "gpt2", "--family", "t5"]));
@@ -96,6 +116,26 @@ fn a_device_that_is_not_there_is_refused() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{device}: {told}");
         assert!(told.contains("--device") && told.contains(says), "{device}: {told}");
+    }
+}
+
+#[test]
+fn memory_is_given_out_on_gpus_only() {
+    let refused = match cfg!(feature = "wgpu") {
+        true => "it is for GPUs, and the device is cpu",
+        false => "built without a backend for GPUs",
+    };
+    for (device, how, says) in [
+        ("cpu", "adaptive", refused),
+        ("cpu", "slices", "expected adaptive, exclusive, async"),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", "async", "wgpu has adaptive and exclusive"),
+    ] {
+        let args = ["demo", "--device", device, "--device-memory", how];
+        let output = peft(&root()).args(args).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{how}: {told}");
+        assert!(told.contains("--device-memory") && told.contains(says), "{how}: {told}");
     }
 }
 

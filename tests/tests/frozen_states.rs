@@ -1,11 +1,12 @@
 //! Hidden states below the first layer with virtual tokens are computed once for each row, and it does not matter
-//! whether they are kept: all numbers of a run are the same, bit for bit.
+//! whether they are kept, and where: all numbers of a run are the same, bit for bit.
 #![cfg(feature = "cpu")]
 
 use std::{
     collections::HashSet,
-    fs,
+    env, fs,
     path::Path,
+    process::Command,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -25,6 +26,7 @@ use peft_core::{
 use peft_models::{LoadOptions, Loaded, WeightFormat};
 use peft_ptv2::{PTuningV2, PTuningV2Config, PTuningV2Init};
 use peft_tests::{Family, Shape, VOCAB, random_model_with};
+use proptest::prelude::*;
 
 use crate::support::{ADAPTER_FILES, peft, root, succeed, tiny_model};
 
@@ -127,13 +129,29 @@ impl FrozenModel for Counted<'_> {
     }
 }
 
-struct Losses(Vec<f64>);
+#[derive(Default)]
+struct Told {
+    losses: Vec<f64>,
+    notes: Vec<String>,
+}
 
-impl Observer for Losses {
+impl Observer for Told {
     fn step(&mut self, report: &StepReport) -> Flow {
-        self.0.extend([report.loss, report.grad_norm.unwrap()]);
+        self.losses.extend([report.loss, report.grad_norm.unwrap()]);
         Flow::Continue
     }
+    fn note(&mut self, message: &str) {
+        self.notes.push(message.to_string());
+    }
+}
+
+/// What a run has found.
+struct Made {
+    /// Its losses, the scores of its evaluations and what it has learnt.
+    numbers: Vec<Vec<f64>>,
+    /// Of how many rows it has computed the states.
+    computed: usize,
+    notes: Vec<String>,
 }
 
 /// A run of several epochs.
@@ -149,14 +167,13 @@ impl Run {
         Self { task, packing: false, padding: PaddingSide::Right }
     }
 
-    /// What it finds with `cache` bytes of memory for states: its losses, the scores of its evaluations and what it has
-    /// learnt; and of how many rows it has computed the states.
+    /// What it finds with so many bytes of memory and of a file for states.
     fn make<M: PeftMethod>(
         &self,
         model: &dyn FrozenModel,
         method: &M,
-        cache: u64,
-    ) -> (Vec<Vec<f64>>, usize) {
+        [memory, file]: [u64; 2],
+    ) -> Made {
         let (task, rows) = (self.task, rows(self.task));
         let head = task.has_head().then(|| {
             let device = Device::flex().autodiff();
@@ -174,12 +191,23 @@ impl Run {
             ..TrainConfig::new(task)
         };
         let counted = Counted { model, rows: AtomicUsize::new(0) };
-        let mut losses = Losses(Vec::new());
+        let mut told = Told::default();
         let (train_rows, valid) = rows.split_at(ROWS - 3);
         let data = TrainingData { train: train_rows, valid };
-        let context = RunContext { cache_frozen: cache, ..RunContext::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let context = RunContext {
+            dir: Some(dir.path().to_path_buf()),
+            cache_frozen: memory,
+            cache_frozen_file: file,
+            ..RunContext::default()
+        };
         let trainable = Trainable::new(method.clone(), head);
-        let found = train(&counted, trainable, &data, &config, &context, &mut losses).unwrap();
+        let found = train(&counted, trainable, &data, &config, &context, &mut told).unwrap();
+        // The file is gone.
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.ends_with(".tmp"), "{name}");
+        }
         let scores = |evaluation: &Evaluation| -> Vec<f64> {
             evaluation.metrics.iter().map(|(_, score)| score).collect()
         };
@@ -187,23 +215,40 @@ impl Run {
         let numbers = |data: TensorData| data.iter::<f64>().collect();
         let values = params::values(&found.trainable).into_iter();
         let learnt: Vec<Vec<f64>> = values.map(|flat| numbers(flat.values.into_data())).collect();
-        ([vec![losses.0, scores], learnt].concat(), counted.rows.into_inner())
+        Made {
+            numbers: [vec![told.losses, scores], learnt].concat(),
+            computed: counted.rows.into_inner(),
+            notes: told.notes,
+        }
     }
 
-    /// All, some and none of the states kept.
+    /// The bytes that the states of all rows take.
+    fn bytes(&self, model: &dyn FrozenModel) -> u64 {
+        rows(self.task).iter().map(|row| bytes_of_frozen_states(model.spec(), row)).sum()
+    }
+
+    /// All, some and none of the states kept, in memory and in a file.
     fn check<M: PeftMethod>(&self, model: &dyn FrozenModel, method: &M) {
-        let rows = rows(self.task);
-        let sum = |rows: &[Example]| -> u64 {
-            rows.iter().map(|row| bytes_of_frozen_states(model.spec(), row)).sum()
-        };
-        let (kept, computed) = self.make(model, method, sum(&rows));
-        assert_eq!(computed, ROWS, "{self:?}: each row once");
-        let (anew, computed_anew) = self.make(model, method, 0);
-        assert!(computed_anew > 2 * ROWS, "{self:?}: {computed_anew} rows");
-        assert_eq!(kept, anew, "{self:?}");
-        let (partly, computed_partly) = self.make(model, method, sum(&rows) / 2);
-        assert!((computed + 1..computed_anew).contains(&computed_partly), "{computed_partly}");
-        assert_eq!(kept, partly, "{self:?}");
+        let all = self.bytes(model);
+        let anew = self.make(model, method, [0, 0]);
+        let most = anew.computed;
+        assert!(most > 2 * ROWS, "{self:?}: {most} rows");
+        for (room, all_fit) in [
+            ([all, 0], true),
+            ([0, all], true),
+            ([all / 2, all - all / 2], true),
+            ([all / 2, 0], false),
+            ([0, all / 2], false),
+            ([all / 4, all / 3], false),
+        ] {
+            let Made { numbers, computed, notes } = self.make(model, method, room);
+            assert_eq!(numbers, anew.numbers, "{self:?}, {room:?}");
+            match all_fit {
+                true => assert_eq!(computed, ROWS, "{self:?}, {room:?}: each row once"),
+                false => assert!((ROWS + 1..most).contains(&computed), "{room:?}: {computed}"),
+            }
+            assert!(notes.is_empty(), "{notes:?}");
+        }
     }
 }
 
@@ -253,15 +298,85 @@ fn nor_those_of_an_encoder_that_no_virtual_token_enters() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Memory ends within a batch, and so does the file; both may have room for nothing.
+    #[test]
+    fn whatever_room_there_is(parts in [0.0f64..1.1, 0.0..1.1], causal in any::<bool>()) {
+        let loaded = model(if causal { Family::Gpt2 } else { Family::Bert }, false);
+        let model = loaded.model.as_ref();
+        let method = ptv2(model, Some(vec![1, 2]), None);
+        let run = Run { packing: causal, ..Run::new(task_of(model)) };
+        let all = run.bytes(model) as f64;
+        let anew = run.make(model, &method, [0, 0]);
+        let found = run.make(model, &method, parts.map(|part| (part * all) as u64));
+        prop_assert_eq!(found.numbers, anew.numbers);
+        prop_assert!((ROWS..=anew.computed).contains(&found.computed));
+        prop_assert!(parts[0] + parts[1] < 1.01 || found.computed == ROWS);
+    }
+}
+
+/// Set in the process that may write no large file.
+#[cfg(unix)]
+const LIMITED: &str = "PEFT_TESTS_LIMITED";
+
+/// Where a file may have so many bytes and no more, as on a full disk.
+#[test]
+#[cfg(unix)]
+fn a_run_goes_on_where_its_file_finds_no_room() {
+    if env::var_os(LIMITED).is_none() {
+        // Without the signal, a write beyond the limit is an error.
+        let script = "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\"";
+        let name = "frozen_states::a_run_goes_on_where_its_file_finds_no_room";
+        let output = Command::new("sh")
+            .args(["-c", script])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(LIMITED, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+        return;
+    }
+    for family in [Family::Bert, Family::Gpt2] {
+        let loaded = model(family, false);
+        let model = loaded.model.as_ref();
+        let method = ptv2(model, Some(vec![2]), None);
+        let run = Run::new(task_of(model));
+        let all = run.bytes(model);
+        let anew = run.make(model, &method, [0, 0]);
+        for memory in [0, all / 4] {
+            let Made { numbers, computed, notes } = run.make(model, &method, [memory, all]);
+            assert_eq!(numbers, anew.numbers, "{family:?}");
+            // Once, however many rows find no room.
+            assert_eq!(notes.len(), 1, "{notes:?}");
+            assert!(notes[0].contains("File too large"), "{notes:?}");
+            assert!(computed > 2 * ROWS && computed <= anew.computed, "{computed}");
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_folder_has_no_file() {
+    let context =
+        RunContext { cache_frozen: 7, cache_frozen_file: 1 << 30, ..RunContext::default() };
+    let room = context.room_for_states();
+    assert_eq!((room.memory, room.file), (7, 0));
+    let context = RunContext { dir: Some("run".into()), ..context };
+    assert_eq!(context.room_for_states().total(), 7 + (1 << 30));
+}
+
 #[test]
 fn where_virtual_tokens_enter_the_first_layer_nothing_is_kept() {
     for family in [Family::Bert, Family::Gpt2, Family::T5] {
         let loaded = model(family, false);
         let model = loaded.model.as_ref();
         let sites = model.spec().is_encoder_decoder().then(|| vec![Site::EncoderSelf]);
-        let (_, computed) =
-            Run::new(task_of(model)).make(model, &ptv2(model, Some(vec![0, 2]), sites), 1 << 30);
-        assert_eq!(computed, 0);
+        let method = ptv2(model, Some(vec![0, 2]), sites);
+        let made = Run::new(task_of(model)).make(model, &method, [1 << 30, 1 << 30]);
+        assert_eq!(made.computed, 0);
     }
 }
 

@@ -14,6 +14,7 @@ use peft_core::{
     contract::{loss::cross_entropy_sum, params, rng},
     data::{Example, IGNORE, Target, token_batch},
     evaluate::{Positions, outputs::logits},
+    methods::prefix::Placement,
     train::Trainable,
 };
 use peft_models::Loaded;
@@ -36,9 +37,11 @@ enum Kind {
     PrefixMlp,
     Ptv2,
     Ptv2Layers,
+    /// P-tuning v2 between source and target.
+    Infix,
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::Prompt,
     Kind::PromptMlp,
     Kind::PromptLstm,
@@ -46,6 +49,7 @@ const KINDS: [Kind; 7] = [
     Kind::PrefixMlp,
     Kind::Ptv2,
     Kind::Ptv2Layers,
+    Kind::Infix,
 ];
 
 /// The tasks of a family, each with its own path from hidden states to the loss.
@@ -227,10 +231,14 @@ fn with_trainable(kind: Kind, model: &dyn FrozenModel, task: Task, visit: &mut i
             let method = PrefixTuning::from_state(config, spec, &state, &device).unwrap();
             visit.visit(model, Trainable::new(method, head), &what, task);
         }
-        Kind::Ptv2 | Kind::Ptv2Layers => {
+        // Only rows of a language model have a place for it.
+        Kind::Infix if task != Task::CausalLm => {}
+        Kind::Ptv2 | Kind::Ptv2Layers | Kind::Infix => {
             let layers = matches!(kind, Kind::Ptv2Layers).then(|| vec![1, 2]);
             let width = layers.as_ref().map_or(width, |layers| layers.len() * site.kv_width());
-            let config = PTuningV2Config::new(P).with_layers(layers);
+            let infix = matches!(kind, Kind::Infix);
+            let placement = Placement { infix, ..Placement::default() };
+            let config = PTuningV2Config::new(P).with_layers(layers).with_placement(placement);
             let method = PTuningV2::from_state(config, spec, &direct(width, 0.7), &device).unwrap();
             visit.visit(model, Trainable::new(method, head), &what, task);
         }

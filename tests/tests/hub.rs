@@ -131,6 +131,25 @@ fn the_first_use_downloads_and_the_second_asks_nothing() {
     assert_eq!(place.hub.requests().len(), asked);
 }
 
+/// A plan needs sizes alone. Training downloads the rest, as if nothing were there.
+#[test]
+fn a_plan_downloads_the_config_alone() {
+    let place = Place::new("bert");
+    let plan = "plan --model org/tiny --method ptv2 --task seq-cls --tokens-per-row 8 --classes 2 --device h100 --json";
+    let first = succeed(&mut place.peft(plan));
+    assert_eq!(place.blobs(), [git_name(&bytes_of("bert", "config.json"))]);
+    assert!(place.hub.downloads(WEIGHTS).is_empty());
+    assert!(!place.cache("refs/main").exists(), "a ref promises a complete snapshot");
+    let missing = place.failure(place.peft(plan).env("HF_HUB_OFFLINE", "1"), 1);
+    assert_says(&missing, &["org/tiny", "config.json"]);
+    succeed(&mut place.peft("info org/tiny --json"));
+    assert_eq!(place.hub.downloads(WEIGHTS).len(), 1);
+    // What is whole needs no Hub.
+    let asked = place.hub.requests().len();
+    let second = succeed(place.peft(plan).env("HF_HUB_OFFLINE", "1"));
+    assert_eq!((json_of(&second), place.hub.requests().len()), (json_of(&first), asked));
+}
+
 #[test]
 fn other_folders_for_the_cache() {
     let place = Place::new("bert");

@@ -4,6 +4,7 @@
 mod adafactor;
 mod analysis;
 mod bad_input;
+mod base_files;
 mod base_models;
 mod base_sum;
 mod cases;
@@ -28,6 +29,7 @@ mod held_out;
 mod help;
 mod house;
 mod hub;
+mod infix;
 mod info;
 mod interchange;
 mod interop;

@@ -22,7 +22,7 @@ use peft_tests::{
     virtual_tokens::prompt_of,
 };
 use proptest::{collection::vec, prelude::*};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::support::{ADAPTER_FILES, slices};
 
@@ -75,6 +75,7 @@ fn about(task: Task) -> About {
         base_model: None,
         base_fingerprint: None,
         base_sha256: None,
+        base_config: Map::new(),
         recipe: Value::Null,
         metrics: Value::Null,
     }

@@ -112,9 +112,11 @@ fn models_of_the_papers_are_planned_from_their_config_alone() {
     assert_eq!(found["trained_parameters"], 409_600);
     assert_eq!(found["exchanged_numbers"], 409_600);
     let memory = found["step"]["memory"].as_array().unwrap();
+    let of_vectors = 2 * 32 * 64 + 2 * 4096 + 24 * (2 + 3) * 4096u64;
     assert_eq!(
         memory[0],
-        json!({"part": "frozen weights", "bytes": 2 * 11_135_332_352u64, "exact": true})
+        // Norms and the two tables of relative positions are in f32.
+        json!({"part": "frozen weights", "bytes": 2 * 11_135_332_352u64 + 2 * of_vectors, "exact": true})
     );
     let rows = found["devices"].as_array().unwrap();
     assert_eq!(rows.len(), 4);
@@ -228,6 +230,34 @@ fn this_machine_is_measured() {
     assert!(kept(&off) > kept(&found), "{off}");
 }
 
+/// Without rows nobody knows the classes, and a small part of the memory is no megabyte.
+#[test]
+fn what_is_assumed_and_what_is_small_is_told_as_it_is() {
+    let model = root().join(tiny_model("bert"));
+    let flags = ["--method=ptv2", "--task=seq-cls", "--tokens-per-row=9", "--device=h100"];
+    let text = |more: &[&str]| {
+        let output = succeed(plan(&model, &flags).args(more));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let assumed = "A head of 2 classes is assumed: --classes says how many there are, or --labels.";
+    assert!(text(&[]).contains(assumed), "{}", text(&[]));
+    for named in ["--classes=3", "--labels=a,b"] {
+        assert!(!text(&[named]).contains("is assumed:"), "{}", text(&[named]));
+    }
+    let found = planned(&model, &flags[..3]);
+    assert_eq!((&found["classes"], &found["classes_assumed"]), (&json!(2), &json!(true)));
+    let of_part = |name: &str| {
+        let parts = found["step"]["memory"].as_array().unwrap();
+        parts.iter().find(|own| own["part"] == name).unwrap()["bytes"].as_u64().unwrap()
+    };
+    // P-tuning v2 on a tiny model trains a few kilobytes.
+    let trained = of_part("trained parameters");
+    assert!((1_000..950_000).contains(&trained), "{trained}");
+    let line =
+        text(&[]).lines().find(|line| line.starts_with("trained parameters")).map(String::from);
+    assert!(line.as_ref().is_some_and(|line| line.contains(" kB")), "{line:?}");
+}
+
 /// These flags, and those of a task, its rows and a device.
 fn of<'a>(flags: &[&'a str]) -> Vec<&'a str> {
     [flags, &["--task=causal-lm", "--tokens-per-row=64", "--device=h100"]].concat()
@@ -254,8 +284,11 @@ fn what_makes_no_sense_is_refused_as_in_training() {
             "4096 positions for them and the row",
         ),
         (of(&["--method=head"]), "head: only classification has a head"),
-        (of(&["--method=ptv2", "--compute=bf16"]), "--compute: not used on NVIDIA H100"),
+        (of(&["--method=ptv2", "--base-weights=bf16"]), "--base-weights: not used on NVIDIA H100"),
         (of(&["--method=ptv2", "--peak-share=1.5"]), "--peak-share: found 1.5"),
+        (of(&["--method=ptv2", "--peak-share=0"]), "--peak-share: found 0"),
+        (of(&["--method=ptv2", "--peak-share=NaN"]), "--peak-share: found NaN"),
+        (of(&["--method=ptv2", "--peak-share=1e-30"]), "expected a number from 0.0001 to 1"),
         (of(&["--method=ptv2", "--classes=3"]), "--classes: not used by causal-lm"),
         (
             vec!["--method=ptv2", "--task=causal-lm", "--max-length=0", "--device=h100"],
@@ -276,8 +309,8 @@ fn what_makes_no_sense_is_refused_as_in_training() {
             "did you mean h100?",
         ),
         (
-            vec!["--method=ptv2", "--task=causal-lm", "--tokens-per-row=9", "--dtype=bf16"],
-            "--dtype: not used on a CPU",
+            vec!["--method=ptv2", "--task=causal-lm", "--tokens-per-row=9", "--dtype=f16"],
+            "--dtype: found f16, which the kernels of the CPU do not multiply in",
         ),
     ];
     for (flags, says) in cases {
@@ -299,6 +332,19 @@ fn what_makes_no_sense_is_refused_as_in_training() {
     ];
     let (code, said) = refused(&t5, &flags);
     assert!(code == Some(1) && said.contains("and 60000 virtual tokens a step would"), "{said}");
+    // More than any model has, of each key and of all together.
+    let with = |name: &str, key: &str, size: u64| {
+        let mut config = llama_70b();
+        config[key] = size.into();
+        config_alone(dir.path(), name, &config)
+    };
+    let wide = with("wide", "vocab_size", 5_000_000_000);
+    let (code, said) = refused(&wide, &of(&["--method=ptv2"]));
+    let says = "key `vocab_size`: found 5000000000, expected at most 4294967295";
+    assert!(code == Some(1) && said.contains(says), "{said}");
+    let large = with("large", "intermediate_size", 4_000_000_000);
+    let (code, said) = refused(&large, &of(&["--method=ptv2"]));
+    assert!(code == Some(1) && said.contains("parameters, expected at most 1e14"), "{said}");
     let (code, said) = refused(&dir.path().join("nothing"), &of(&["--method=ptv2"]));
     assert!(code == Some(1) && said.contains("config.json"), "{said}");
 }

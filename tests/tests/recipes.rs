@@ -46,6 +46,7 @@ fn recipes_are_listed_and_printed() {
         "li2021-table",
         "li2021-summary",
         "li2021-low-data",
+        "li2021-low-data-summary",
         "liu2022-superglue",
         "liu2022-tagging",
         "liu2022-qa",

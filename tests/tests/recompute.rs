@@ -3,10 +3,22 @@
 //! program.
 #![cfg(feature = "cpu")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use burn::tensor::{DType, Device, TensorData};
-use peft_core::{PaddingSide, Site, TokenBatch, Topology};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use peft_cli::selftest::{
+    rows::{examples, task_of},
+    trainables::{Method, Visit, with_trainable},
+};
+use peft_core::{
+    FrozenModel, HeadLayout, LayerTape, ModelSpec, PaddingSide, PeftMethod, Result, Site,
+    StackInput, StackOutput, Task, TokenBatch, Topology,
+    optim::{OptimizerConfig, Sgd},
+    train::{
+        Flow, Observer, RunContext, StepReport, TrainConfig, Trainable, TrainingData,
+        train as train_model,
+    },
+};
 use peft_models::LoadOptions;
 use peft_tests::{
     Family, Shape,
@@ -126,11 +138,190 @@ fn a_run_may_be_resumed_with_checkpointing() {
     }
 }
 
+/// A pass that is cut behind each layer, as on devices other than the CPU; with a tape it is so here, too.
+#[test]
+fn a_tape_gives_the_gradients_of_a_recorded_pass() {
+    for family in Family::ALL.into_iter().chain(Family::ENCODER_DECODER) {
+        let b = ROWS.len();
+        let mut kinds = vec![
+            Kind::Prompt(1),
+            Kind::Prompt(b),
+            Kind::Prefix(1),
+            Kind::Prefix(b),
+            Kind::LastLayer,
+        ];
+        if Family::ENCODER_DECODER.contains(&family) {
+            kinds.extend([Site::EncoderSelf, Site::DecoderSelf, Site::Cross].map(Kind::OneSite));
+        }
+        for kind in kinds {
+            let pass = |is_taped: bool| {
+                let options = LoadOptions::default();
+                let loaded =
+                    random_model_with(family, SHAPE, 3, &Device::flex(), DType::F64, options);
+                let model = loaded.model.as_ref();
+                let mut batch = TokenBatch::new(&ROWS, PaddingSide::Left);
+                if model.spec().topology == Topology::EncoderDecoder {
+                    batch = batch.with_decoder(TokenBatch::new(&DECODER_ROWS, PaddingSide::Right));
+                }
+                let mut leaves = Leaves::new(Device::flex().autodiff(), DType::F64);
+                let mut virtual_tokens = leaves.virtual_tokens(model, kind, P);
+                // As training does: a decoder's prompt is prefilled, and what is read of it has a graph of its own.
+                let is_causal_prompt = family.is_causal() && matches!(kind, Kind::Prompt(_));
+                let made = is_causal_prompt.then(|| model.prefill(&virtual_tokens).unwrap());
+                if let Some(made) = &made {
+                    virtual_tokens = made.leaves();
+                }
+                let tape = LayerTape::default();
+                let hidden = match is_taped {
+                    true => model.forward_taped(&batch, &virtual_tokens, &tape).unwrap(),
+                    false => model.forward(&batch, &virtual_tokens).unwrap(),
+                };
+                assert_eq!(tape.is_empty(), !is_taped, "{family:?} {kind:?}");
+                let hidden = hidden.tokens;
+                let loss = (hidden.clone() * hidden.add_scalar(1.0).square()).sum();
+                let mut all = if is_taped { tape.backward(&loss) } else { vec![loss.backward()] };
+                assert!(tape.is_empty() && (all.len() > 1) == is_taped);
+                match made {
+                    Some(_) => {
+                        let mut sum: Vec<Vec<f64>> = Vec::new();
+                        for gradients in &mut all {
+                            let parts = virtual_tokens.clone().take_gradients(gradients);
+                            sum.resize(parts.len(), Vec::new());
+                            for (sum, part) in sum.iter_mut().zip(parts) {
+                                let Some(part) = part else { continue };
+                                let part: Vec<f64> = part.into_data().iter().collect();
+                                sum.resize(part.len(), 0.0);
+                                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                            }
+                        }
+                        sum
+                    }
+                    None => leaves.sums(&all),
+                }
+            };
+            let (recorded, taped) = (pass(false), pass(true));
+            assert_eq!(recorded.len(), taped.len());
+            for (at, (recorded, taped)) in recorded.iter().zip(&taped).enumerate() {
+                assert_eq!(recorded.len(), taped.len(), "{family:?} {kind:?} {at}");
+                let largest = recorded.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+                for (expected, found) in recorded.iter().zip(taped) {
+                    let off = (found - expected).abs();
+                    assert!(off <= 1e-10 * largest, "{family:?} {kind:?} {at}: {found} {expected}");
+                }
+            }
+        }
+    }
+}
+
+/// Virtual tokens whose graph is their own are recorded with the layers: it could not be gone through for each.
+#[test]
+fn virtual_tokens_with_a_graph_are_recorded() {
+    let options = LoadOptions::default();
+    let device = Device::flex();
+    let loaded = random_model_with(Family::Gpt2, SHAPE, 3, &device, DType::F32, options);
+    let mut leaves = Leaves::new(device.autodiff(), DType::F32);
+    let made = leaves.virtual_tokens(loaded.model.as_ref(), Kind::Prompt(1), P);
+    let made = loaded.model.prefill(&made).unwrap();
+    assert!(!made.are_leaves() && made.leaves().are_leaves());
+    let tape = LayerTape::default();
+    let batch = TokenBatch::new(&ROWS, PaddingSide::Right);
+    let hidden = loaded.model.forward_taped(&batch, &made, &tape).unwrap().tokens;
+    assert!(tape.is_empty());
+    leaves.gradients(&hidden.square().sum().backward());
+}
+
+/// A model on which training is told to use a tape.
+#[derive(Debug)]
+struct Taped(Arc<dyn FrozenModel>);
+
+impl FrozenModel for Taped {
+    fn spec(&self) -> &ModelSpec {
+        self.0.spec()
+    }
+    fn device(&self) -> Device {
+        self.0.device()
+    }
+    fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.0.embed(ids)
+    }
+    fn layers(&self, input: StackInput) -> Result<StackOutput> {
+        self.0.layers(input)
+    }
+    fn has_lm_head(&self) -> bool {
+        self.0.has_lm_head()
+    }
+    fn lm_logits(&self, hidden: Tensor<2>) -> Result<Tensor<2>> {
+        self.0.lm_logits(hidden)
+    }
+    fn pool(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.0.pool(hidden)
+    }
+    fn head_layout(&self, task: Task) -> HeadLayout {
+        self.0.head_layout(task)
+    }
+    fn recomputes(&self) -> bool {
+        true
+    }
+}
+
+/// The losses of a run of a method.
+struct Losses(Family);
+
+impl Visit for Losses {
+    type Found = Vec<f64>;
+
+    fn visit<M: PeftMethod>(
+        &self,
+        model: &dyn FrozenModel,
+        trainable: Trainable<M>,
+    ) -> Result<Vec<f64>> {
+        struct Read(Vec<f64>);
+        impl Observer for Read {
+            fn step(&mut self, report: &StepReport) -> Flow {
+                self.0.extend([report.loss, report.grad_norm.unwrap()]);
+                Flow::Continue
+            }
+        }
+        let rows = examples(self.0);
+        let config = TrainConfig {
+            steps: Some(8),
+            batch_size: 2,
+            lr: 0.01,
+            optimizer: OptimizerConfig::Sgd(Sgd { momentum: 0.0, weight_decay: 0.0 }),
+            ..TrainConfig::new(task_of(self.0))
+        };
+        let data = TrainingData { train: &rows, valid: &[] };
+        let mut read = Read(Vec::new());
+        train_model(model, trainable, &data, &config, &RunContext::default(), &mut read)?;
+        Ok(read.0)
+    }
+}
+
+#[test]
+fn training_by_a_tape_is_training() {
+    for family in Family::ALL.into_iter().chain(Family::ENCODER_DECODER) {
+        for method in Method::ALL {
+            let options = LoadOptions::default();
+            let shape = peft_cli::selftest::rows::SHAPE;
+            let loaded = random_model_with(family, shape, 3, &Device::flex(), DType::F32, options);
+            let run = |model: &dyn FrozenModel| {
+                with_trainable(method, family, model, 3, &Losses(family)).unwrap()
+            };
+            let (recorded, taped) = (run(loaded.model.as_ref()), run(&Taped(loaded.model.clone())));
+            assert_eq!(recorded.len(), 16);
+            for (recorded, taped) in recorded.iter().zip(&taped) {
+                let off = (recorded - taped).abs();
+                assert!(off < 1e-3 * recorded, "{family:?} {method:?}: {taped} {recorded}");
+            }
+        }
+    }
+}
+
 #[cfg(feature = "wgpu")]
 #[test]
-fn other_backends_refuse_it() {
+fn other_backends_do_it_by_a_tape() {
     let options = LoadOptions { recompute: true, ..LoadOptions::default() };
     let model = root().join(tiny_model("gpt2"));
-    let error = peft_models::load_with(&model, &peft_tests::device(), options).unwrap_err();
-    assert!(error.to_string().contains("recompute"), "{error}");
+    let loaded = peft_models::load_with(&model, &peft_tests::device(), options).unwrap();
+    assert!(loaded.model.recomputes());
 }

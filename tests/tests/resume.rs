@@ -253,7 +253,9 @@ fn an_interrupted_run_is_saved_and_says_how_to_resume() {
 
 fn interrupted_and_resumed(broken: &Path, whole: &Path, (signal, code): (&str, i32)) {
     let (case, steps) = (&CASES[1], 150);
-    let mut child = case.start(broken, steps, 1000).spawn().unwrap();
+    // Neither is a setting of the run: the command that goes on gives them again.
+    let flags = ["--threads=2", "--devices=cpu,cpu", "--log-every=7"];
+    let mut child = case.start(broken, steps, 1000).args(flags).spawn().unwrap();
     assert!(wait_for_step(&mut child, broken, 4));
     let signal =
         Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
@@ -261,7 +263,8 @@ fn interrupted_and_resumed(broken: &Path, whole: &Path, (signal, code): (&str, i
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(code), "{:?}", output.status);
     let message = String::from_utf8(output.stderr).unwrap();
-    let how = format!("peft train --out {} --resume", broken.display());
+    let flags = "--threads 2 --devices cpu,cpu --log-every 7";
+    let how = format!("peft train --out {} --resume {flags}\n", broken.display());
     assert!(message.contains("stopping after this step; a second signal ends it at once\n"));
     assert!(message.contains("\ninterrupted after step"), "{message}");
     assert!(message.contains(&how), "{message}");

@@ -297,6 +297,123 @@ fn what_is_read_back_is_summed() {
     assert!(inspect().starts_with(&says), "{}", inspect());
 }
 
+/// A file of settings under another name: from the working folder, or from its own where its first line says so.
+#[test]
+fn paths_of_a_config_start_where_its_first_line_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("sub")).unwrap();
+    copy(&root().join(tiny_model("gpt2")), &at("sub/tiny"));
+    let rows = root().join("tests/vectors/training/gpt2-prompt/rows.jsonl");
+    fs::copy(rows, at("sub/rows.jsonl")).unwrap();
+    let settings = |before: &str| {
+        format!(
+            "model = \"{before}tiny\"\ntrain = \"{before}rows.jsonl\"\nmethod = \"prompt\"\n\
+            task = \"causal-lm\"\nnum_virtual_tokens = 2\nsteps = 1\n"
+        )
+    };
+    let train = |text: &str, out: &str| {
+        fs::write(at("sub/my.toml"), text).unwrap();
+        let mut command = peft(dir.path());
+        command.env("HF_HUB_OFFLINE", "1");
+        command.args(["train", "--config", "sub/my.toml", "--no-report", "--out", out]);
+        command.output().unwrap()
+    };
+    let whole = train(&settings("sub/"), "a");
+    assert!(whole.status.success() && !message(&whole).contains("my.toml"), "{}", message(&whole));
+    let first = "# Relative paths start from the folder of this file.\n";
+    let marked = train(&(first.to_string() + &settings("./")), "b");
+    assert!(marked.status.success(), "{}", message(&marked));
+    assert_eq!(adapter(&at("b"))[2], adapter(&at("a"))[2]);
+    // Meant so, perhaps: it is told how to say it.
+    let unmarked = train(&settings("./"), "c");
+    assert_eq!(unmarked.status.code(), Some(1), "{}", message(&unmarked));
+    let says =
+        "note: sub/my.toml: ./tiny is in the folder of this file, and not in the working folder";
+    assert!(message(&unmarked).contains(says), "{}", message(&unmarked));
+    assert!(message(&unmarked).contains(first.trim_end()), "{}", message(&unmarked));
+}
+
+/// Files that a crash left empty, or cut off: what is refused can be put right as the message says.
+#[test]
+fn files_that_were_cut_off_have_a_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, out) = (dir.path().join("whole"), dir.path().join("out"));
+    succeed(&mut train(&whole, 4, &[]));
+    let compare = || {
+        let mut command = peft(dir.path());
+        command.args(["compare", "out"]);
+        command
+    };
+    let inspect = || {
+        let mut command = peft(dir.path());
+        command.args(["inspect", "out"]);
+        command
+    };
+    let refused = |mut command: Command, says: &[&str]| {
+        let output = command.output().unwrap();
+        let said = message(&output);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        for part in says {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    };
+    for half in [false, true] {
+        let cut = |name: &str| {
+            if out.exists() {
+                fs::remove_dir_all(&out).unwrap();
+            }
+            copy(&whole, &out);
+            let path = out.join(name);
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, if half { &bytes[..bytes.len() / 2] } else { &[] }).unwrap();
+        };
+        cut("result.json");
+        for command in [compare(), resume(&out)] {
+            refused(command, &["out/result.json: not the result of a run", "; remove this file"]);
+        }
+        fs::remove_file(out.join("result.json")).unwrap();
+        succeed(&mut compare());
+        succeed(&mut resume(&out));
+        assert_eq!(adapter(&out), adapter(&whole));
+
+        cut("run.toml");
+        let way_out = "put the file back as it was, or start another run";
+        refused(resume(&out), &["out/run.toml: ", way_out, "--init-adapter ", "step-000004"]);
+        let newest = out.join("checkpoints/step-000004");
+        let mut again = peft(&root());
+        again.args(["train", "--overwrite", "--model", &tiny_model("gpt2"), "--method=prompt"]);
+        again.args(["--train", "tests/vectors/training/gpt2-prompt/rows.jsonl", "--steps=1"]);
+        again.arg("--task=causal-lm").arg("--init-adapter").arg(newest);
+        succeed(again.arg("--out").arg(dir.path().join("again")));
+
+        cut("adapter_model.safetensors");
+        let says =
+            ["out/adapter_model.safetensors: ", "`peft train --resume --out ", "step-000004"];
+        for command in [compare(), inspect()] {
+            refused(command, &says);
+        }
+        succeed(&mut resume(&out));
+        assert_eq!(adapter(&out), adapter(&whole));
+
+        // Its lines are counted, and none is needed to go on.
+        cut("metrics.jsonl");
+        succeed(&mut compare());
+        succeed(&mut resume(&out));
+        assert_eq!(adapter(&out), adapter(&whole));
+    }
+    // Settings alone, without what was learnt: they are given once more.
+    fs::remove_dir_all(&out).unwrap();
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("run.toml"), "").unwrap();
+    refused(
+        resume(&out),
+        &["was cut off: it holds no --model, --method", "--overwrite to start it anew"],
+    );
+    succeed(train(&out, 4, &[]).arg("--overwrite"));
+    assert_eq!(adapter(&out), adapter(&whole));
+}
+
 /// `run.toml` has relative paths: from another folder, after a move, and as earlier versions wrote them.
 #[test]
 fn a_run_goes_on_wherever_it_is_resumed_from() {

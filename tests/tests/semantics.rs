@@ -67,7 +67,7 @@ fn states(
         .collect()
 }
 
-fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) -> Result<(), TestCaseError> {
+pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) -> Result<(), TestCaseError> {
     prop_assert_eq!(found.len(), expected.len());
     for (a, b) in found.iter().zip(expected) {
         prop_assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "{} is not {}", a, b);

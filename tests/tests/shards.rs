@@ -235,7 +235,8 @@ fn scores_of_the_parts_together_are_those_of_the_whole() {
     let eval = object(&["eval", "--data=rows.jsonl", &bert]);
     assert_eq!(merged["accuracy"], eval["accuracy"]);
     let part = object(&["eval", "--data=rows.jsonl", &bert, "--shard=2/3"]);
-    assert_eq!(part["shard"], "rows 8 to 15 of 23");
+    let of_part = json!({"part": "2/3", "first_row": 8, "last_row": 15, "rows": 23});
+    assert_eq!(part["shard"], of_part);
     let lines = run(dir, &["eval", "--data=rows.jsonl", &bert, "--shard=2/3", "--quiet"]).stdout;
     let lines = String::from_utf8(lines).unwrap();
     assert!(lines.ends_with("\n\nshard: rows 8 to 15 of 23\n"), "{lines}");
@@ -388,11 +389,38 @@ fn parts_of_a_vote_are_of_the_rows_that_have_labels() {
         let flags = ["--vote=majority", "--skip-unlabelled", &*shard];
         String::from_utf8(run(dir, &[&args[..], &flags, more].concat()).stdout).unwrap()
     };
-    for (shard, rows) in [("1/3", "none of 2 rows"), ("2/3", "row 1 of 2"), ("2/2", "row 2 of 2")] {
+    for (shard, row, rows) in [
+        ("1/3", None, "none of 2 rows"),
+        ("2/3", Some(1), "row 1 of 2"),
+        ("2/2", Some(2), "row 2 of 2"),
+    ] {
         let found: Value = serde_json::from_str(&vote(shard, &["--json"])).unwrap();
-        assert_eq!(found["shard"], rows);
+        let of_part = json!({"part": shard, "first_row": row, "last_row": row, "rows": 2});
+        assert_eq!(found["shard"], of_part);
         assert!(vote(shard, &["--quiet"]).ends_with(&format!("shard: {rows}\n")), "{shard}");
     }
+}
+
+/// `-` is standard output, of a part too, and nothing else is there.
+#[test]
+fn lines_go_to_standard_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    classes(dir);
+    let bert = tiny("bert");
+    let args = ["predict", "--input=rows.jsonl", &bert];
+    let stdout = |more: &[&str]| run(dir, &[&args[..], more].concat()).stdout;
+    let whole = stdout(&[]);
+    assert!(!whole.is_empty());
+    assert_eq!(stdout(&["--output", "-"]), whole);
+    fs::write(dir.join("1.jsonl"), stdout(&["--shard=1/2", "--output=-"])).unwrap();
+    fs::write(dir.join("2.jsonl"), stdout(&["--shard=2/2", "--output=-"])).unwrap();
+    assert_eq!(run(dir, &["merge", "1.jsonl", "2.jsonl", "--output", "-"]).stdout, whole);
+    let gpt2 = tiny("gpt2");
+    let args = ["generate", "--input=rows.jsonl", &gpt2, "--max-new-tokens=2", "--batch-size=1"];
+    let made = run(dir, &args).stdout;
+    assert_eq!(run(dir, &[&args[..], &["--output=-"]].concat()).stdout, made);
+    assert!(!dir.join("-").exists());
 }
 
 #[test]

@@ -93,6 +93,153 @@ fn fewglue_is_read_as_t5_reads_superglue() {
     assert_eq!(copa, [json!({"source": source, "target": "choice1"})]);
 }
 
+/// As GLUE's archives and Microsoft's files have them: no header, other names, and quotes that are no CSV.
+#[test]
+fn glues_own_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let cases: [(&str, &str, &str, [Value; 2]); 10] = [
+        (
+            "cola",
+            "train.tsv",
+            "xx01\t1\t\tThe dog \"barked.\nxx02\t0\t*\t\"Barked the dog.\n",
+            [
+                json!({"source": "sentence: The dog \"barked.", "target": "acceptable"}),
+                json!({"source": "sentence: \"Barked the dog.", "target": "unacceptable"}),
+            ],
+        ),
+        (
+            "sst2",
+            "train.tsv",
+            "sentence\tlabel\na dull \"film \t0\nwarm \t1\n",
+            [
+                json!({"source": "sentence: a dull \"film ", "target": "negative"}),
+                json!({"source": "sentence: warm ", "target": "positive"}),
+            ],
+        ),
+        (
+            "mrpc",
+            "train.tsv",
+            "\u{feff}Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n1\t7\t8\tShe said \"it rains.\tIt rains.\r\n\
+             0\t9\t10\t\"No\" was all.\tYes.\r\n",
+            [
+                json!({"source": "sentence1: She said \"it rains. sentence2: It rains.", "target": "equivalent"}),
+                json!({"source": "sentence1: \"No\" was all. sentence2: Yes.", "target": "not_equivalent"}),
+            ],
+        ),
+        (
+            "mrpc",
+            "msr_paraphrase_train.txt",
+            "\u{feff}Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n1\t7\t8\tA.\tB.\r\n0\t9\t10\tC.\tD.\r\n",
+            [
+                json!({"source": "sentence1: A. sentence2: B.", "target": "equivalent"}),
+                json!({"source": "sentence1: C. sentence2: D.", "target": "not_equivalent"}),
+            ],
+        ),
+        (
+            "stsb",
+            "train.tsv",
+            "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n\
+             0\tmade\tup\t2012\t1\tnone\tnone\tA boat.\tA \"boat\" there.\t5.000\n\
+             1\tmade\tup\t2012\t2\tnone\tnone\tA man.\tA dog.\t0.6\n",
+            [
+                json!({"text": "A boat.", "text_pair": "A \"boat\" there.", "label": "5.000"}),
+                json!({"text": "A man.", "text_pair": "A dog.", "label": "0.6"}),
+            ],
+        ),
+        (
+            "qqp",
+            "train.tsv",
+            "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\tWhat is \"up?\tHow is it?\t0\n\
+             1\t3\t4\tWho?\tWho is it?\t1\n",
+            [
+                json!({"source": "question1: What is \"up? question2: How is it?", "target": "not_duplicate"}),
+                json!({"source": "question1: Who? question2: Who is it?", "target": "duplicate"}),
+            ],
+        ),
+        (
+            "mnli",
+            "dev_matched.tsv",
+            "index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\tsentence1_parse\t\
+             sentence2_parse\tsentence1\tsentence2\tlabel1\tgold_label\n\
+             0\t1\t1n\tmade\t( a b )\t( c )\t(S a b)\t(S c)\tIt \"rained.\tIt snowed.\tneutral\tneutral\n\
+             1\t1\t1e\tmade\t( a b )\t( c )\t(S a b)\t(S c)\tIt rained.\tIt was wet.\tneutral\tentailment\n",
+            [
+                json!({"source": "hypothesis: It snowed. premise: It \"rained.", "target": "neutral"}),
+                json!({"source": "hypothesis: It was wet. premise: It rained.", "target": "entailment"}),
+            ],
+        ),
+        (
+            "qnli",
+            "train.tsv",
+            "index\tquestion\tsentence\tlabel\n0\tWho came?\tIt was \"Ann.\tentailment\n1\tWhy?\tNo.\tnot_entailment\n",
+            [
+                json!({"source": "question: Who came? sentence: It was \"Ann.", "target": "entailment"}),
+                json!({"source": "question: Why? sentence: No.", "target": "not_entailment"}),
+            ],
+        ),
+        (
+            "rte",
+            "train.tsv",
+            "index\tsentence1\tsentence2\tlabel\n0\tNo \"boats.\tBoats.\tnot_entailment\n1\tIt rains.\tIt is wet.\tentailment\n",
+            [
+                json!({"source": "sentence1: No \"boats. sentence2: Boats.", "target": "not_entailment"}),
+                json!({"source": "sentence1: It rains. sentence2: It is wet.", "target": "entailment"}),
+            ],
+        ),
+        (
+            "wnli",
+            "train.tsv",
+            "index\tsentence1\tsentence2\tlabel\n0\tThe box hit the cup, and it broke.\tThe cup broke.\t1\n\
+             1\tThe box hit the cup, and it broke.\tThe box broke.\t0\n",
+            [
+                json!({"source": "sentence1: The box hit the cup, and it broke. sentence2: The cup broke.", "target": "entailment"}),
+                json!({"source": "sentence1: The box hit the cup, and it broke. sentence2: The box broke.", "target": "not_entailment"}),
+            ],
+        ),
+    ];
+    for (task, name, text, expected) in cases {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        assert_eq!(shown(&format!("glue-{task}"), &path, &[]), expected, "{task} {name}");
+    }
+    // Other layouts of a task whose files have no header: with one, and as objects.
+    let path = dir.path().join("other.tsv");
+    fs::write(&path, "index\tsentence\n0\tThe dog barked.\n").unwrap();
+    assert_eq!(shown("glue-cola", &path, &[]), [json!({"source": "sentence: The dog barked."})]);
+    let row = json!({"sentence": "The dog barked.", "label": 1});
+    let expected = [json!({"source": "sentence: The dog barked.", "target": "acceptable"})];
+    assert_eq!(of("glue-cola", &[row], &[]), expected);
+}
+
+/// Names of columns that a task gives are remembered with it.
+#[test]
+fn files_without_a_header_are_scored_as_they_were_learnt() {
+    let Some(model) = shared("models/stories260k") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let rows = "xx01\t1\t\tThe dog barked.\nxx02\t0\t*\tBarked the dog did.\n".repeat(3);
+    fs::write(dir.path().join("rows.tsv"), rows).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = peft(dir.path());
+        command.args(args).arg("--model").arg(&model);
+        succeed(&mut command)
+    };
+    run(&[
+        "train",
+        "--task-file=glue-cola",
+        "--task=causal-lm",
+        "--method=prompt",
+        "--train=rows.tsv",
+        "--out=out",
+        "--steps=2",
+        "--batch-size=2",
+        "--num-virtual-tokens=2",
+    ]);
+    let found =
+        run(&["eval", "--adapter=out", "--data=rows.tsv", "--rank-classes", "--json"]).stdout;
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    assert!(found["accuracy"].is_f64(), "{found}");
+}
+
 #[test]
 fn paragraphs_with_answers_become_rows_in_either_layout() {
     let nested = json!({"idx": 7, "passage": {"text": "<b>Sent 1: </b>A cat.<br>", "questions": [
@@ -221,7 +368,8 @@ fn records_become_lines_as_li_and_liang_write_them() {
         ["Mars Hill College", "JOINED", "1973"],
         ["Mars Hill College", "LOCATION", "Mars Hill"]
     ]);
-    let line = "Mars Hill College : JOINED : 1973 | Mars Hill College : LOCATION : Mars Hill\n";
+    // Relations in lower case, as the code of Li & Liang writes them.
+    let line = "Mars Hill College : joined : 1973 | Mars Hill College : location : Mars Hill\n";
     let expected = ["One.", "Two."].map(|text| json!({"source": line, "target": text}));
     let rows = json!({"tripleset": triples, "annotations": [{"source": "a", "text": "One."}, {"source": "b", "text": "Two."}]});
     assert_eq!(of("dart", &[rows], &[]), expected);

@@ -36,8 +36,8 @@ pub fn rows(session: &Session, files: &[PathBuf]) -> Result<Encoded> {
     }
     match session.encode(files, &text, true) {
         Ok(found) => Ok(found),
-        // The decoder of an encoder-decoder reads targets.
-        Err(error) if task == Task::Seq2SeqLm => Err(error),
+        // The decoder of an encoder-decoder reads targets, and an infix stands in front of one.
+        Err(error) if task == Task::Seq2SeqLm || session.virtual_tokens.infix => Err(error),
         Err(error) => {
             let found = session.encode(files, &text, false).map_err(|_| error)?;
             output::note(

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Settings that the start depends on, and that both the run and its adapter remember.
-const REMEMBERED: [&str; 14] = [
+const REMEMBERED: [&str; 15] = [
     "seed",
     "num_virtual_tokens",
     "init",
@@ -37,6 +37,7 @@ const REMEMBERED: [&str; 14] = [
     "prefix_hidden_size",
     "prefix_positions",
     "relative_bias",
+    "infix",
     "reparameterization",
     "encoder_hidden_size",
     "encoder_num_layers",

@@ -13,7 +13,7 @@ use crate::{
         recipe::recipe,
         world,
     },
-    device::{self, DeviceName},
+    device::{self, DeviceArgs, DeviceName},
     error::{CliError, CliResult},
     flags::method_name::MethodName,
     output::{self, grouped, line},
@@ -36,6 +36,8 @@ pub struct DemoArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    on_device: DeviceArgs,
     /// Print JSON: {"base": score, "methods": [{"method", "score", "parameters", "seconds"}]}.
     #[arg(long)]
     json: bool,
@@ -71,6 +73,7 @@ pub fn run(args: &DemoArgs) -> CliResult {
         line(format!("wrote {folder}/model, {folder}/train.jsonl and {folder}/test.jsonl"))?;
         return Ok(());
     }
+    args.on_device.apply()?;
     let device = device::choose(args.device)?;
     let builtin = Builtin::load(args.seed, &device)?;
     let base = score(&builtin, &builtin.test, &VirtualTokens::none())?;

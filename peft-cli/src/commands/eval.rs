@@ -1,49 +1,53 @@
 //! `peft eval`: metrics of an adapter, or of the base model, on a file.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `eval/scored.rs` | what a model finds of the targets of rows |
+//! | `eval/generated.rs` | texts that a language model writes for them |
+//! | `eval/ranked.rs` | classes that it ranks for them |
+//! | `eval/voted.rs` | several adapters and their vote |
+//! | `eval/reports.rs` | scores class by class |
+//! | `eval/part.rs` | of which rows scores and predictions are |
 
-use std::path::{Path, PathBuf};
+mod generated;
+mod part;
+mod ranked;
+mod reports;
+mod scored;
+mod voted;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{
-    Error, PaddingSide, ProblemType, Task,
-    adapter::atomic,
-    data::{Example, Labels},
-    evaluate::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, Report, RowsRead, questions},
-    metrics::ClassReport,
-    text::{Encoded, LabelRenames},
+    Error, ProblemType, Task,
+    text::{Encoded, LabelRenames, Record},
     train::TrainConfig,
 };
 use peft_models::generate::{EndTokens, GenerateConfig};
 use serde_json::{Map, Value, json};
 
+use self::{
+    part::{note_part, show_part},
+    reports::{report_json, shown_report},
+};
 use crate::{
-    adapter_set::{AdapterSet, VoteName},
-    class_texts::{
-        ranked::{RankBy, rank, rankable},
-        referents::of_referents,
-        written::of_written,
-    },
-    constant, decoder_start,
-    decoding::{Purpose, settle},
+    adapter_set::VoteName,
+    class_texts::ranked::{RankBy, rankable},
     end_token,
-    ensemble::score::{self, By},
     error::{CliError, CliResult},
     evaluation_folder::{Evaluated, EvaluationFolder},
     flags::{
         choices::{PADDING, at_least_one, parse_value},
-        decoding::DecodingArgs,
         help::FlagHelp,
     },
-    generation_scores,
     label_renames::{RenameArgs, ScoredRows},
     output::{self, grouped},
     predictions::Format,
-    scoring::{
-        Asked, Kind, Metric, of_classes, of_entities, of_texts, shown_classes, shown_entities,
-    },
-    screen::rows::RowsDone,
+    scoring::{Asked, Kind, Metric},
     session::{Session, UseArgs},
-    shard::{Block, Cut, RunSum, ShardArgs, Taken},
-    shots::{self, ShotArgs},
+    shard::{Block, RunSum, ShardArgs},
+    shots::{self, Shot, ShotArgs},
     signals::{AFTER_BATCH, Signals},
     tasks::task_file::TaskFile,
     text_settings::TextArgs,
@@ -173,7 +177,10 @@ pub fn run(args: &EvalArgs) -> CliResult {
             "--predictions: needs --max-new-tokens or --rank-classes, whose results it is for";
         return Err(CliError::Usage(message.into()));
     }
-    let taken = args.part.take("--predictions", args.predictions.as_deref())?;
+    // Before the name becomes that of a part: scores are on standard output.
+    let named = args.predictions.as_deref();
+    output::check_output("--predictions", named.filter(|named| output::is_stdout(named)), &[])?;
+    let taken = args.part.take("--predictions", named)?;
     output::check_output("--predictions", taken.output.as_deref(), &args.inputs())?;
     let format = Format::of(None, "--predictions", taken.output.as_deref())?;
     taken.check_format("--predictions", format)?;
@@ -187,7 +194,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
     args.shots.check()?;
     let renames = args.renames()?;
     if args.vote.is_some() || args.model.adapters.len() > 1 {
-        return by_vote(args, side, (&taken, format), &renames);
+        return voted::by_vote(args, side, (&taken, format), &renames);
     }
     let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
     let out = out.transpose()?;
@@ -215,22 +222,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         || args.shots.count() > 0
         || out.is_some()
         || !renames.is_empty();
-    let (records, encoded, shots) = match keeps_rows {
-        true => {
-            let records = session.read(&args.data, &args.text)?;
-            let records = args.rows(&session).renamed(records, &renames)?;
-            let how = (true, args.max_new_tokens.unwrap_or(0));
-            let encoded = shots::encode(&mut session, &records, &args.text, how, &args.shots);
-            let (encoded, shots) =
-                encoded.map_err(|error| args.rows(&session).with_way_out(error, &records))?;
-            (records, encoded, shots)
-        }
-        false => {
-            let encoded = session.encode(&args.data, &args.text, true);
-            let encoded = encoded.map_err(|error| args.rows(&session).with_way_out(error, &[]))?;
-            (Vec::new(), encoded, Vec::new())
-        }
-    };
+    let (records, encoded, shots) = args.read(&mut session, &renames, keeps_rows)?;
     let block = taken.block(encoded.records());
     if taken.shard.is_some() {
         note_part(&block);
@@ -238,7 +230,6 @@ pub fn run(args: &EvalArgs) -> CliResult {
             return args.write_nothing(&taken, &block);
         }
     }
-    let examples = examples_of(task, &encoded, &block);
     // What cannot be made is refused before the model reads all rows.
     let to_rank = match args.rank_classes {
         Some(by) => Some((by, rankable(classes.as_ref(), &records)?)),
@@ -251,38 +242,16 @@ pub fn run(args: &EvalArgs) -> CliResult {
             end_token::note(&end, &session.dir);
         }
     }
-    let threshold = session.null_score_diff_threshold(&args.text)?;
-    if threshold.is_none() && encoded.examples.iter().any(Example::is_unanswerable) {
-        output::note(format!(
-            "note: --null-score-diff-threshold is {DEFAULT_NULL_SCORE_DIFF_THRESHOLD} here; give it to predict, \
-             which otherwise answers every question"
-        ));
-    }
     let signals = Signals::follow(AFTER_BATCH);
-    let done = RowsDone::new("eval", examples.len(), &signals.bars());
-    let tell = |rows, _| {
-        done.set(rows);
-        signals.flow()
+    let rows = ReadRows {
+        session: &session,
+        records: &records,
+        encoded: &encoded,
+        block: &block,
+        end: &end,
+        signals: &signals,
     };
-    let found = session
-        .predictor()?
-        .with_max_answer_length(session.max_answer_length(&args.text)?)
-        .with_null_score_diff_threshold(threshold)
-        .with_padding(side)
-        .with_batch_size(args.batch_size)
-        .with_watch(RowsRead(&tell))
-        .assess(examples, session.labels.as_ref());
-    drop(done);
-    let found = found.map_err(|error| match error {
-        Error::Mismatch(message) => Error::file(&args.data[0], message).into(),
-        other => interrupted(other, &signals),
-    })?;
-    session.check_base_sum()?;
-    if let Some(constant) = &found.constant {
-        let recipe = session.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
-        let has_head_lr = recipe.is_some_and(|recipe| recipe.get("head_lr").is_some());
-        constant::warn(constant, session.labels.as_ref(), has_head_lr);
-    }
+    let found = scored::assess(args, side, &rows)?;
     let mut report = match (args.report, found.report) {
         // Ranked below.
         (true, None) if to_rank.is_some() => None,
@@ -297,73 +266,17 @@ pub fn run(args: &EvalArgs) -> CliResult {
     // Which of them these are: those of the rows, or of their inputs.
     let mut predicted = block.clone();
     if let Some(limit) = args.max_new_tokens {
-        let decoding = DecodingArgs {
-            max_new_tokens: Some(limit),
-            num_beams: args.num_beams,
-            ..DecodingArgs::default()
-        };
-        let config = settle(&decoding, &session.base, &end, Purpose::Scoring)?
-            .with_batch_size(args.batch_size);
-        decoder_start::note(&session.base);
-        let (written, inputs) =
-            generation_scores::write(&session, &encoded, &block, &config, &signals)
-                .map_err(|error| interrupted(error, &signals))?;
-        if inputs.total < encoded.examples.len() {
-            output::note(format!(
-                "note: {} rows have {} inputs: each is generated once, and the closest of its targets counts",
-                encoded.examples.len(),
-                inputs.total
-            ));
-        }
-        if written.is_empty() {
-            output::note(
-                "note: nothing is generated here: other parts have rows with the same inputs before these",
-            );
-        }
-        predicted = inputs;
-        let is_any = !written.is_empty();
-        if is_any {
-            metrics.extend(generation_scores::score(&written).iter());
-        }
-        let of_text = records.iter().all(|record| !record.is_ids());
-        if let Some(labels) = classes.as_ref().filter(|_| of_text && is_any) {
-            let groups = session.groups(&records, &args.text)?;
-            let groups = groups.as_deref();
-            let found = of_written(&session, labels, &encoded, &written, &config, groups)?;
-            metrics.extend(found.iter());
-        }
-        if let Some(label) = session.referent(&args.text)?.filter(|_| is_any) {
-            let rows = (records.as_slice(), &encoded);
-            metrics.extend(of_referents(&session, rows, &written, &config, &label)?.iter());
-        }
-        if !metric.is_empty() && is_any {
-            let segments =
-                generation_scores::segments(&session, &records, &encoded, &written, &args.text)?;
-            for asked in &metric {
-                metrics.insert(asked.name.clone(), of_texts(asked.metric, &segments)?);
-            }
-        }
-        if taken.output.is_some() || out.is_some() {
-            let rows = generation_scores::rows(&session, &records, &encoded, &written, &args.text)?;
-            predictions = Some(rows);
-        }
-        decoded = Some(config);
+        let of_texts = (classes.as_ref(), metric.as_slice());
+        let keeps = taken.output.is_some() || out.is_some();
+        let made = generated::generate(args, limit, &rows, of_texts, keeps)?;
+        metrics.extend(made.metrics.iter());
+        (predictions, decoded, predicted) = (made.rows, Some(made.config), made.inputs);
     }
-    if let Some((by, labels)) = to_rank {
-        let config = settle(&DecodingArgs::default(), &session.base, &end, Purpose::Scoring)?
-            .with_batch_size(args.batch_size);
-        decoder_start::note(&session.base);
-        let groups = session.groups(&records, &args.text)?;
-        let rows = (records.as_slice(), &encoded);
-        let of_block = (groups.as_deref(), &block);
-        let ranked = rank(&session, labels, rows, &args.text, (&config, by), of_block, &signals)
-            .map_err(|error| interrupted(error, &signals))?;
-        metrics.extend(ranked.metrics.iter());
-        predictions = Some(ranked.rows(&records[block.rows.clone()], labels));
-        if args.report {
-            report = Some(Report::Classes(ranked.report(labels)?));
-        }
-        decoded = Some(config);
+    if let Some(how) = to_rank {
+        let made = ranked::rank(args, how, &rows)?;
+        metrics.extend(made.metrics.iter());
+        (predictions, decoded) = (Some(made.rows), Some(made.config));
+        report = made.report.or(report);
     }
     if let (Some(path), Some(rows)) = (&taken.output, &predictions) {
         let run = || {
@@ -390,7 +303,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
         let mut all: Vec<(&str, Value)> =
             metrics.iter().map(|(name, value)| (name, json!(value))).collect();
         all.extend(report.as_ref().map(|report| ("report", report_json(report, names))));
-        all.extend(taken.shard.map(|_| ("shard", json!(block.to_string()))));
+        all.extend(taken.shard.map(|shard| ("shard", block.json(shard))));
         return Ok(output::line(output::object(&all))?);
     }
     output::metrics(&metrics)?;
@@ -401,179 +314,51 @@ pub fn run(args: &EvalArgs) -> CliResult {
     show_part(&taken, &block)
 }
 
-fn report_json(report: &Report, names: Option<&Labels>) -> Value {
-    match report {
-        Report::Classes(report) => of_classes(report, &class_names(report, names)),
-        Report::Entities(scores) => of_entities(scores),
-    }
-}
-
-fn shown_report(report: &Report, names: Option<&Labels>) -> String {
-    match report {
-        Report::Classes(report) => shown_classes(report, &class_names(report, names)),
-        Report::Entities(scores) => shown_entities(scores),
-    }
-}
-
-/// Scores several adapters, and their vote.
-fn by_vote(
-    args: &EvalArgs,
-    side: PaddingSide,
-    (taken, format): (&Taken, Format),
-    renames: &LabelRenames,
-) -> CliResult {
-    let Some(vote) = args.vote else {
-        let message = format!(
-            "found {} of them: give --vote majority or --vote mean, by which they choose a class together",
-            args.model.adapters.len()
-        );
-        return Err(Error::setting("--adapter", message).into());
-    };
-    for (flag, given) in [("--shots", args.shots.count() > 0), ("--out", args.out.is_some())] {
-        if given {
-            let message = "is for one adapter or the base model alone, without --vote";
-            return Err(Error::setting(flag, message).into());
-        }
-    }
-    let mut set = AdapterSet::open(&args.model)?;
-    if set.names.is_empty() {
-        return Err(Error::setting("--vote", "needs adapters that vote (--adapter)").into());
-    }
-    // Each head has an order of its own, which one list cannot name; words have none.
-    let has_heads = !set.task()?.is_language_model();
-    if has_heads {
-        set = set.with_labels(args.labels.as_deref())?.with_problem_type(args.problem_type)?;
-    }
-    let AdapterSet { names, sessions } = set;
-    let complete = |session: Session| match has_heads {
-        true => args.with_task(session, renames),
-        false => args.completed(session, renames),
-    };
-    let sessions = sessions.into_iter().map(complete).collect::<CliResult<Vec<Session>>>()?;
-    let set = AdapterSet { names, sessions };
-    args.check_task(set.task()?)?;
-    if !args.metric.is_empty() {
-        let message = "scores texts, and a vote chooses a class: score each adapter by itself";
-        return Err(Error::setting("--metric", message).into());
-    }
-    let by = match (args.rank_classes, args.max_new_tokens) {
-        (Some(by), _) => Some(By::Rank(by)),
-        (None, Some(limit)) => Some(By::Writing(limit, args.num_beams)),
-        (None, None) => None,
-    };
-    let asked = score::Asked {
-        text: &args.text,
-        votes: &[vote.into()],
-        by,
-        batch_size: args.batch_size,
-        padding: side,
-        shard: taken.shard,
-    };
-    asked.check(&set)?;
-    let records = set.read(&args.data, &args.text)?;
-    if args.rank_classes.is_some() {
-        rankable(set.labels(0), &records)?;
-    }
-    let records = args.rows(&set.sessions[0]).renamed(records, renames)?;
-    let signals = Signals::follow(AFTER_BATCH);
-    let scored = asked.score(&set, &records, &signals).map_err(|error| match error {
-        CliError::Failed(error @ Error::Stopped { .. }) => interrupted(error, &signals),
-        CliError::Failed(error) => args.rows(&set.sessions[0]).with_way_out(error, &records).into(),
-        other => other,
-    })?;
-    if taken.shard.is_some() {
-        note_part(&scored.block);
-        if scored.block.rows.is_empty() {
-            return args.write_nothing(taken, &scored.block);
-        }
-    }
-    if let Some(path) = &taken.output {
-        let run = || args.run_sum(&set.sessions).records(&records).finish();
-        args.write_predictions(path, (taken, format), (scored.block.clone(), &run), scored.rows)?;
-    }
-    let report = scored.report.filter(|_| args.report);
-    if args.json {
-        let report = report.as_ref().map(|report| report_json(report, set.labels(0)));
-        let part = taken.shard.map(|_| scored.block.to_string());
-        return Ok(output::line(scored.table.json(report.as_ref(), part.as_deref()))?);
-    }
-    output::line(scored.table.text())?;
-    if let Some(report) = &report {
-        output::line("")?;
-        output::line(shown_report(report, set.labels(0)))?;
-    }
-    show_part(taken, &scored.block)
-}
-
 /// What is wrong with `--report` where nothing has classes.
 const NO_CLASSES: &str =
     "is for tasks that give each row or word one class, or with --rank-classes";
 
-/// Says of which rows the scores are.
-fn note_part(block: &Block) {
-    output::note(format!(
-        "note: scores are of {block}; scores of parts have no mean that is that of all: `peft merge` scores predictions \
-         together, those of `peft predict --shard` or of --predictions"
-    ));
-}
-
-/// Prints of which rows the scores above are, where these are a part.
-fn show_part(taken: &Taken, block: &Block) -> CliResult {
-    match taken.shard {
-        Some(_) => Ok(output::line(format!("\nshard: {block}"))?),
-        None => Ok(()),
-    }
-}
-
-/// The examples of the rows of a block: of a question all windows.
-fn examples_of<'e>(task: Task, encoded: &'e Encoded, block: &Block) -> &'e [Example] {
-    if task != Task::QuestionAns {
-        return &encoded.examples[block.rows.clone()];
-    }
-    let questions = questions(&encoded.examples);
-    let of_block = &questions[block.rows.clone()];
-    match (of_block.first(), of_block.last()) {
-        (Some(first), Some(last)) => &encoded.examples[first.start..last.end],
-        _ => &[],
-    }
+/// Rows that are scored, as a session reads them.
+#[derive(Clone, Copy)]
+struct ReadRows<'a> {
+    session: &'a Session,
+    /// As they are in files, where they are kept.
+    records: &'a [Record],
+    /// As the model reads them.
+    encoded: &'a Encoded,
+    /// Those that are scored.
+    block: &'a Block,
+    /// What ends a text.
+    end: &'a EndTokens,
+    signals: &'a Signals,
 }
 
 impl EvalArgs {
+    /// Reads the rows, and keeps them as they are in files if `keeps`; with the examples in front of each.
+    fn read(
+        &self,
+        session: &mut Session,
+        renames: &LabelRenames,
+        keeps: bool,
+    ) -> CliResult<(Vec<Record>, Encoded, Vec<Shot>)> {
+        if !keeps {
+            let encoded = session.encode(&self.data, &self.text, true);
+            let encoded = encoded.map_err(|error| self.rows(session).with_way_out(error, &[]))?;
+            return Ok((Vec::new(), encoded, Vec::new()));
+        }
+        let records = session.read(&self.data, &self.text)?;
+        let records = self.rows(session).renamed(records, renames)?;
+        let how = (true, self.max_new_tokens.unwrap_or(0));
+        let encoded = shots::encode(session, &records, &self.text, how, &self.shots);
+        let (encoded, shots) =
+            encoded.map_err(|error| self.rows(session).with_way_out(error, &records))?;
+        Ok((records, encoded, shots))
+    }
+
     /// What tells predictions of one run from those of another, but for its rows.
     fn run_sum(&self, sessions: &[Session]) -> RunSum {
         let sum = RunSum::of("eval", &self.model, self.batch_size).sessions(sessions);
         sum.settings(&(self.vote, self.rank_classes, self.max_new_tokens, self.num_beams))
-    }
-
-    /// Writes the predictions of a block of a run.
-    fn write_predictions(
-        &self,
-        path: &Path,
-        (taken, format): (&Taken, Format),
-        (block, run): (Block, &dyn Fn() -> String),
-        rows: Vec<Map<String, Value>>,
-    ) -> CliResult {
-        let text = match taken.shard {
-            None => format.text(rows),
-            Some(shard) => {
-                let cut = Cut::part(block, shard, run());
-                cut.check_replaces(path)?;
-                rows.into_iter().enumerate().map(|(place, row)| cut.line(place, row)).collect()
-            }
-        };
-        Ok(atomic::write_file(path, text.as_bytes())?)
-    }
-
-    /// Ends a part without rows: there are no scores, and an empty file of predictions.
-    fn write_nothing(&self, taken: &Taken, block: &Block) -> CliResult {
-        if let Some(path) = &taken.output {
-            taken.check_replaces()?;
-            atomic::write_file(path, b"")?;
-        }
-        match self.json {
-            true => Ok(output::line(output::object(&[("shard", json!(block.to_string()))]))?),
-            false => Ok(output::line(format!("shard: {block}"))?),
-        }
     }
 
     /// The files that are read beside the model and its adapters.
@@ -666,13 +451,6 @@ impl EvalArgs {
             None => Ok(()),
         }
     }
-}
-
-/// The names of all classes of a report; those without one are called by their numbers.
-fn class_names(report: &ClassReport, labels: Option<&Labels>) -> Vec<String> {
-    let name = |class| labels.and_then(|labels| labels.name(class)).map(str::to_owned);
-    let classes = 0..report.classes.len();
-    classes.map(|class| name(class).unwrap_or_else(|| class.to_string())).collect()
 }
 
 /// What a signal left of a loop that it ended.

@@ -59,6 +59,12 @@ pub fn run(args: &ForwardArgs) -> CliResult {
     output::check_output("--output", Some(&args.output), &args.input)?;
     check_name(&args.output)?;
     let session = Session::open(&args.model)?;
+    if session.virtual_tokens.infix {
+        let message = "holds an infix, which stands between the source and the target of a row, and these \
+                       rows do not say where that is: peft eval scores rows with targets, peft generate and \
+                       peft predict continue sources";
+        return Err(Error::setting("--adapter", message).into());
+    }
     let (records, encoded) =
         session.read_and_encode(&args.input, &TextArgs::default(), &ChatArgs::default())?;
     if session.task()? == Task::Seq2SeqLm {

@@ -66,7 +66,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "FILE")]
     input: Vec<PathBuf>,
     /// File for the rows, each with its `id` and fields (`input`) and what was written, `output`. That of a `text`
-    /// goes on with it; that of a `source` stands alone, as its target would.
+    /// goes on with it; that of a `source` stands alone, as its target would. - is standard output.
     #[arg(long, value_name = "FILE", requires = "input", show_default = "stdout")]
     output: Option<PathBuf>,
     /// How they are written: JSON Lines as they are made, a table at the end. Of a table, lists are JSON in a cell.
@@ -118,7 +118,7 @@ pub fn run(args: &GenerateArgs) -> CliResult {
     // A text that goes on from --prompt has no part.
     let taken = match args.prompt {
         Some(_) => Taken::default(),
-        None => args.part.take("--output", args.output.as_deref())?,
+        None => args.part.take("--output", output::file_of(args.output.as_deref()))?,
     };
     output::check_output("--output", taken.output.as_deref(), &args.input)?;
     let format = Format::told(args.format, "--output", taken.output.as_deref())?;

@@ -242,8 +242,9 @@ fn analyse(args: &InspectArgs, dir: &Path, adapter: &Adapter) -> CliResult<Analy
         adapters: vec![args.adapter.clone()],
         any_base: args.analysis.any_base,
         device: None,
+        on_device: device::DeviceArgs::default(),
         base_weights: known.and_then(|known| known.base_weights).unwrap_or_default(),
-        compute: known.and_then(|known| known.compute).unwrap_or_default(),
+        dtype: known.and_then(|known| known.dtype).unwrap_or_default(),
     })?;
     let question = Question {
         name: &args.adapter,

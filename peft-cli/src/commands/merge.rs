@@ -17,7 +17,7 @@ use crate::{
     merge::{Whole, check_rows},
     output::{self, grouped},
     predictions::{Format, INPUT, REFERENCE},
-    scoring::{Asked, ClassArgs, FieldArgs, Files},
+    scoring::{Asked, ClassArgs, FieldArgs, Files, MeteorArgs},
 };
 
 /// Puts together what predict, generate or eval wrote with --shard, by the rows that the lines say they are of.
@@ -41,7 +41,7 @@ pub struct MergeArgs {
     /// Files of predictions with --shard, in any order.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// File for all predictions.
+    /// File for all predictions; - is standard output.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// How they are written. Of a table, lists are JSON in a cell.
@@ -70,9 +70,8 @@ pub struct MergeArgs {
     fields: FieldArgs,
     #[command(flatten)]
     classes: ClassArgs,
-    /// For meteor: its own program, meteor-1.5.jar, with its folder `data` beside it. Java runs it.
-    #[arg(long, value_name = "FILE")]
-    meteor_jar: Option<PathBuf>,
+    #[command(flatten)]
+    meteor: MeteorArgs,
     /// Print the scores as a JSON object keyed by metric name.
     #[arg(long)]
     json: bool,
@@ -87,14 +86,15 @@ pub struct MergeArgs {
 pub fn run(args: &MergeArgs) -> CliResult {
     let inputs: Vec<PathBuf> =
         args.files.iter().chain(&args.data).chain(&args.classes.groups).cloned().collect();
-    output::check_output("--output", Some(&args.output), &inputs)?;
-    let format = Format::told(args.format, "--output", Some(&args.output))?;
+    let named = output::file_of(Some(&args.output));
+    output::check_output("--output", named, &inputs)?;
+    let format = Format::told(args.format, "--output", named)?;
     let scores = !args.data.is_empty() || !args.metric.is_empty();
     if args.json && !scores {
         let message = "prints scores: give --data with the rows, or --metric";
         return Err(Error::setting("--json", message).into());
     }
-    if scores && atomic::is_stream(&args.output) {
+    if scores && named.is_none_or(atomic::is_stream) {
         let message = "scores are of a file: give one, or leave out --data and --metric";
         return Err(Error::setting("--output", message).into());
     }
@@ -130,12 +130,21 @@ pub fn run(args: &MergeArgs) -> CliResult {
         [] if scores => args.metrics_of(&whole)?,
         asked => asked.to_vec(),
     };
-    atomic::write_file(&args.output, text(&whole, format)?.as_bytes())?;
+    let text = text(&whole, format)?;
+    let place = match named {
+        Some(path) => {
+            atomic::write_file(path, text.as_bytes())?;
+            format!("in {}", path.display())
+        }
+        None => {
+            output::piece(&text)?;
+            "on standard output".to_string()
+        }
+    };
     output::note(format!(
-        "note: {} predictions of {} files in {}",
+        "note: {} predictions of {} files {place}",
         grouped(whole.lines.len()),
-        grouped(args.files.len()),
-        args.output.display()
+        grouped(args.files.len())
     ));
     if !scores {
         return Ok(());
@@ -156,7 +165,7 @@ pub fn run(args: &MergeArgs) -> CliResult {
     let files = Files::new(&args.output, references, false, &args.fields, &args.classes)
         .with_rows(rows)
         .with_columns(args.columns.as_deref())
-        .with_meteor_jar(args.meteor_jar.as_ref());
+        .with_meteor_jar(args.meteor.meteor_jar.as_ref());
     show(&files, &metric, args.json)
 }
 

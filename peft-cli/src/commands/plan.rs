@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{Error, Result};
-use peft_models::Compute;
+use peft_models::{Compute, kernels};
 
 use super::train::in_config;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     output::line,
     plan::{
         estimate::On,
-        hardware::{self, CPU, Hardware, Kind, NumberType},
+        hardware::{self, CPU, Hardware, Kind},
         measure::Measured,
         planned::Planned,
         rows::RowArgs,
@@ -64,7 +64,7 @@ pub struct PlanArgs {
     /// Deal the rows of one batch out to the devices, in place of a batch for each of them.
     #[arg(long, help_heading = "Hardware")]
     one_batch: bool,
-    /// What part of the peak products reach, above 0 and up to 1.
+    /// What part of the peak products reach, from 0.0001 to 1.
     #[arg(
         long,
         value_name = "PART",
@@ -72,9 +72,6 @@ pub struct PlanArgs {
         show_default = "that of the device, else 1"
     )]
     peak_share: Option<f64>,
-    /// GPU: in which type it multiplies, and keeps the frozen weights. See --compute and --base-weights for the CPU.
-    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Hardware", show_default = "f32")]
-    dtype: Option<NumberType>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -93,7 +90,7 @@ const MOST_DEVICES: usize = 1_000_000;
 pub fn run(mut args: PlanArgs) -> CliResult {
     let mut given = std::mem::take(&mut args.settings);
     if let Some(path) = &args.config {
-        given = given.or(file::load(path).map_err(in_config)?);
+        given = given.or(file::load_config(path).map_err(in_config)?);
     }
     plan(&args, given.clone()).map_err(|error| explain(error, &given))
 }
@@ -110,17 +107,15 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
     }
     let settings = complete(given)?;
     require(&settings)?;
-    check_types(&settings, device, args.dtype)?;
+    check_types(&settings, device)?;
     let planned = Planned::new(settings, &args.rows)?;
     let share = share(args, device)?;
     let threads = rayon::current_num_threads();
     let is_cpu = device.kind == Kind::Cpu;
-    let dtype = args.dtype.unwrap_or_default();
     let mut on = On {
         device,
         cluster: hardware.cluster(device),
-        dtype,
-        products: if planned.compute().is_rounded() { NumberType::Bf16 } else { dtype },
+        products: planned.compute(),
         measured: None,
         threads,
         share,
@@ -161,34 +156,27 @@ fn require(settings: &Settings) -> CliResult {
 }
 
 /// Refuses types that the device does not compute in.
-fn check_types(
-    settings: &Settings,
-    device: &hardware::Device,
-    dtype: Option<NumberType>,
-) -> Result<()> {
-    let given = [
-        ("--compute", settings.compute.is_some_and(Compute::is_rounded)),
-        ("--base-weights", settings.base_weights.is_some_and(|format| format.is_rounded())),
-    ];
-    if device.kind == Kind::Gpu
-        && let Some((flag, _)) = given.into_iter().find(|(_, given)| *given)
-    {
+fn check_types(settings: &Settings, device: &hardware::Device) -> Result<()> {
+    let is_narrow = settings.base_weights.is_some_and(|format| format.is_rounded());
+    if device.kind == Kind::Gpu && is_narrow {
         let message = format!("not used on {}, it is for the CPU: give --dtype", device.name);
-        return Err(Error::setting(flag, message));
+        return Err(Error::setting("--base-weights", message));
     }
-    if device.kind == Kind::Cpu && dtype.is_some_and(|dtype| dtype != NumberType::F32) {
-        let message = "not used on a CPU, where --compute and --base-weights choose";
+    if device.kind == Kind::Cpu && kernels::enabled() && settings.dtype == Some(Compute::F16) {
+        let message =
+            "found f16, which the kernels of the CPU do not multiply in; expected f32 or bf16";
         return Err(Error::setting("--dtype", message));
     }
     Ok(())
 }
 
-/// Refuses products in bf16 where this machine has none, before they are measured.
+/// Refuses products in 16 bits where this machine's kernels have none, before they are measured.
 fn check_compute(compute: Compute, device: &burn::tensor::Device) -> Result<()> {
-    let reason = compute.is_rounded().then(|| peft_models::kernels::why_no_bf16(device)).flatten();
+    let reason = compute.is_rounded().then(|| kernels::why_no_bf16(device)).flatten();
     match reason {
         Some(reason) => {
-            Err(Error::setting("--compute", format!("found {compute}, {reason}; expected f32")))
+            let message = format!("found {compute}, {reason}; expected f32");
+            Err(Error::setting("--dtype", message))
         }
         None => Ok(()),
     }
@@ -197,8 +185,9 @@ fn check_compute(compute: Compute, device: &burn::tensor::Device) -> Result<()> 
 /// What part of the peak products reach.
 fn share(args: &PlanArgs, device: &hardware::Device) -> Result<f64> {
     match args.peak_share {
-        Some(share) if !(share > 0.0 && share <= 1.0) => {
-            let message = format!("found {share}, expected a number above 0 and up to 1");
+        Some(share) if !(hardware::LEAST_SHARE..=1.0).contains(&share) => {
+            let message =
+                format!("found {share}, expected a number from {} to 1", hardware::LEAST_SHARE);
             Err(Error::setting("--peak-share", message))
         }
         Some(share) => Ok(share),

@@ -93,7 +93,7 @@ pub struct PredictArgs {
     input: Vec<PathBuf>,
     #[command(flatten)]
     asked: Asked,
-    /// File for the predictions.
+    /// File for the predictions; - is standard output.
     #[arg(long, value_name = "FILE", show_default = "stdout")]
     output: Option<PathBuf>,
     /// How they are written: JSON Lines as they are made, a table at the end. Of a table, lists are JSON in a cell.
@@ -136,9 +136,10 @@ pub fn run(args: &PredictArgs) -> CliResult {
     let mut inputs = [&args.input[..], &args.shots.shots_from].concat();
     inputs.extend(args.rows.task_file.clone());
     args.part.check_rows("--text", args.asked.text.is_some())?;
+    let file = output::file_of(args.output.as_deref());
     let taken = match args.asked.text {
-        Some(_) => Taken { shard: None, output: args.output.clone() },
-        None => args.part.take("--output", args.output.as_deref())?,
+        Some(_) => Taken { shard: None, output: file.map(PathBuf::from) },
+        None => args.part.take("--output", file)?,
     };
     output::check_output("--output", taken.output.as_deref(), &inputs)?;
     args.shots.check()?;

@@ -10,7 +10,9 @@ use crate::{
     data_files::is_standard_input,
     error::{CliError, CliResult},
     output,
-    scoring::{Asked, ClassArgs, FieldArgs, Files, Found, shown_classes, shown_entities},
+    scoring::{
+        Asked, ClassArgs, FieldArgs, Files, Found, MeteorArgs, shown_classes, shown_entities,
+    },
 };
 
 /// Scores predictions against references, in files of any program.
@@ -48,9 +50,8 @@ pub struct ScoreArgs {
     fields: FieldArgs,
     #[command(flatten)]
     classes: ClassArgs,
-    /// For meteor: its own program, meteor-1.5.jar, with its folder `data` beside it. Java runs it.
-    #[arg(long, value_name = "FILE")]
-    meteor_jar: Option<PathBuf>,
+    #[command(flatten)]
+    meteor: MeteorArgs,
     /// Read both files line by line, even if the lines look like JSON or a table.
     #[arg(long)]
     as_lines: bool,
@@ -78,7 +79,7 @@ pub fn run(args: &ScoreArgs) -> CliResult {
         &args.fields,
         &args.classes,
     )
-    .with_meteor_jar(args.meteor_jar.as_ref());
+    .with_meteor_jar(args.meteor.meteor_jar.as_ref());
     show(&files, &args.metric, args.json)
 }
 

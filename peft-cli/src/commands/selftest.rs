@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use clap::Args;
-use peft_models::random_model::Family;
+use peft_models::{Compute, random_model::Family};
 use serde_json::json;
 
 use crate::{
-    device::{self, Backend, DeviceName, open::open},
+    device::{self, Backend, DeviceArgs, DeviceName, open::open},
     error::{CliError, CliResult},
+    flags::choices::parse_value,
     nearest::{did_you_mean, nearest},
     output::{self, line},
     screen::manners::is_watched,
@@ -19,21 +20,28 @@ use crate::{
 ///
 /// On the CPU, the kernels are compared with Burn's own operations. Logits, gradients, the losses of 20 training steps,
 /// generated texts and a batch of several adapters: what is further off than its tolerance is wrong, and the exit code 1.
+/// With --dtype, also what frozen matrices in 16 bits do to logits, gradients and losses, with Burn's own operations.
 /// Needs no files and no network. A GPU compiles and tunes its kernels in the first run, which takes longer.
 ///
 /// Examples:
 ///   peft selftest
 ///   peft selftest --device wgpu --family llama --family bert
+///   peft selftest --device cuda --dtype bf16 --dtype f16
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct SelftestArgs {
     /// Device to test.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    on_device: DeviceArgs,
     /// Family to test: bert, roberta, gpt2, llama, mistral, qwen2, qwen3, t5, t5-gated or bart; again for another one
     /// [default: all].
     #[arg(long = "family", value_name = "FAMILY", value_parser = parse_family)]
     families: Vec<Family>,
+    /// Type of frozen matrices to test beside f32: bf16 or f16; again for the other one.
+    #[arg(long = "dtype", value_name = "TYPE", value_parser = parse_value::<Compute>)]
+    dtypes: Vec<Compute>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -60,9 +68,18 @@ pub fn run(args: &SelftestArgs) -> CliResult {
                 .to_string(),
         ));
     };
+    args.on_device.apply()?;
     let chosen = device::choose::chosen("--device", args.device)?;
     let families = if args.families.is_empty() { families() } else { args.families.clone() };
-    let suite = Suite::new(chosen.device, cpu.device);
+    for dtype in &args.dtypes {
+        if !chosen.device.supports_dtype(dtype.dtype()) {
+            return Err(CliError::Usage(format!(
+                "--dtype: found {dtype}, which {} does not compute in: peft info --devices lists the types",
+                chosen.name
+            )));
+        }
+    }
+    let suite = Suite::new(chosen.device, cpu.device).with_dtypes(&args.dtypes);
     if !args.json {
         line(match suite.on() {
             On::Cpu => {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::compare::ShownArgs;
 use crate::{
     compare::{compare, find},
-    device::{self, DeviceName},
+    device::{self, DeviceArgs, DeviceName},
     error::{CliError, CliResult},
     flags::help::FlagHelp,
     output::{self, quoted, table},
@@ -60,6 +60,8 @@ pub struct SweepArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    on_device: DeviceArgs,
     /// Seconds between two lines about progress, where stderr is no terminal.
     #[arg(long, value_name = "S", default_value_t = INTERVAL.as_secs())]
     log_every: u64,
@@ -105,9 +107,20 @@ pub fn run(args: &SweepArgs) -> CliResult {
         ));
     }
     let there = plan.there()?;
-    let mine = plan.of_shard(Chosen::settle(args.shard)?.unwrap_or(Shard::WHOLE));
+    let shard = Chosen::settle(args.shard)?.unwrap_or(Shard::WHOLE);
+    let mine = plan.of_shard(shard);
+    if mine.is_empty() {
+        // There are more parts than runs: nothing is wrong.
+        output::note(format!(
+            "note: part {shard} of this sweep has no runs: there are {} of them, fewer than parts",
+            plan.runs.len()
+        ));
+    }
     if args.dry_run {
         return dry_run(&plan, &there, &mine, args.shown.is_json());
+    }
+    if mine.is_empty() {
+        return Ok(());
     }
     let has_ended = |place: &&usize| matches!(there[**place], There::Ended(_));
     let already = mine.iter().filter(has_ended).count();
@@ -119,6 +132,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         };
         output::note(format!("{} runs{of_shard} in {}{ended}", mine.len(), out.display()));
     }
+    args.on_device.apply()?;
     let signals = Signals::follow(AFTER_STEP);
     let work = Work {
         plan: &plan,
@@ -130,7 +144,7 @@ pub fn run(args: &SweepArgs) -> CliResult {
         shared: &Shared::default(),
     };
     let ended = work.run(&mine, already);
-    let command = format!("peft sweep {} --out {}", quoted(&args.file), quoted(&out));
+    let command = output::command_line();
     if ended.interrupted {
         return check(&ended, &signals, &command);
     }

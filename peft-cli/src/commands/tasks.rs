@@ -104,8 +104,9 @@ fn as_json(task: &TaskFile) -> Value {
 fn show(task: &TaskFile, args: &TasksArgs) -> CliResult {
     let kind = args.kind.unwrap_or(task.usual());
     let settings = task.settings(kind)?;
-    let files =
-        DataFiles::find(&args.data, None, false)?.with_steps(task.steps.clone(), args.training);
+    let files = DataFiles::find(&args.data, None, false)?
+        .with_columns_of_task(task.columns.as_deref())
+        .with_steps(task.steps.clone(), args.training);
     let template = |text: &Option<String>, name: &str| {
         text.as_deref().map(|text| Template::parse(text, name)).transpose()
     };

@@ -15,9 +15,10 @@ use crate::{
     commands::recipes,
     constant,
     data_files::is_standard_input,
-    device::{self, DeviceName},
+    device::{self, DeviceArgs, DeviceName},
     ensemble::train::{self as ensemble, Ensemble},
     error::{CliError, CliResult},
+    flags::given::Given,
     output,
     processes::{Member, files::Sums, join::join, together},
     recipes::{
@@ -64,7 +65,8 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct TrainArgs {
-    /// TOML file of settings, named like the flags with underscores; flags take precedence.
+    /// TOML file of settings, named like the flags with underscores; flags take precedence. Its relative paths start from
+    /// the working folder, those of a run.toml from its own.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Continue the run in --out from its newest checkpoint, with its settings.
@@ -76,6 +78,8 @@ pub struct TrainArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     device: Option<DeviceName>,
+    #[command(flatten)]
+    on_device: DeviceArgs,
     /// Devices that share the batches of each step, with commas between them, such as cpu,cpu; in place of --device.
     #[arg(long, value_name = "DEVICES", value_delimiter = ',', conflicts_with = "device")]
     devices: Vec<DeviceName>,
@@ -118,7 +122,7 @@ pub fn run(mut args: TrainArgs) -> CliResult {
 fn given(args: &mut TrainArgs) -> CliResult<Settings> {
     let given = std::mem::take(&mut args.settings);
     Ok(match &args.config {
-        Some(path) => on_file(given, &file::load(path).map_err(in_config)?, path),
+        Some(path) => on_file(given, &file::load_config(path).map_err(in_config)?, path),
         None => given,
     })
 }
@@ -158,14 +162,15 @@ impl Resolved {
 
 /// Trains by the settings that flags and files give, alone or as the first of several processes.
 fn train(args: &TrainArgs, settings: Settings, member: Option<&Arc<Member>>) -> CliResult {
-    let settings = completed(args, settings);
+    let settings = args.on_device.apply().and_then(|()| completed(args, settings));
     if member.is_none()
         && let Ok(settings) = &settings
         && is_ensemble(args, settings)?
     {
-        let (settings, every) = (settings.clone(), Duration::from_secs(args.log_every));
+        let (settings, again) = (settings.clone(), again(args));
         let (resume, device, json) = (args.resume, args.device, args.json);
-        return Ensemble { settings, resume, device, every, json }.train();
+        let every = Duration::from_secs(args.log_every);
+        return Ensemble { settings, resume, device, every, json, again }.train();
     }
     let own = member.map(Arc::as_ref);
     let planned = settings.and_then(|settings| plan(args, settings, own));
@@ -178,8 +183,8 @@ fn train(args: &TrainArgs, settings: Settings, member: Option<&Arc<Member>>) -> 
 fn assist(args: &TrainArgs, member: &Arc<Member>) -> CliResult {
     let settings = together::settings_of_leader(member)?;
     // The folder, and a checkpoint to go on from, are those of rank 0.
-    let run =
-        Resolved::of(settings).and_then(|resolved| prepared(args, resolved, false, Some(member)));
+    let run = args.on_device.apply().and_then(|()| Resolved::of(settings));
+    let run = run.and_then(|resolved| prepared(args, resolved, false, Some(member)));
     let run = together::ready(Some(member), run, sums)?;
     member.follow(Signals::follow(AFTER_STEP));
     Ok(run.assist()?)
@@ -344,7 +349,7 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
                 "interrupted after step {} of {}, which is saved; continue with\n  {}",
                 trained.last_step,
                 trained.total_steps,
-                closing::resume_command(out)
+                closing::resume_command(out, &again(args))
             ),
         });
     }
@@ -363,6 +368,17 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
     let page = ended::write(&run, &trained, &signals, out);
     output::next("next: ", &closing::next_command(&run, &trained, out));
     Ok(page?)
+}
+
+/// The flags that are no settings of the run, for the command that goes on with it.
+fn again(args: &TrainArgs) -> Given {
+    let devices: Vec<String> = args.devices.iter().map(ToString::to_string).collect();
+    let every = args.log_every;
+    Given::everywhere()
+        .value("--device", args.device)
+        .value("--devices", (!devices.is_empty()).then(|| devices.join(",")))
+        .value("--log-every", (every != INTERVAL.as_secs()).then_some(every))
+        .switch("--json", args.json)
 }
 
 /// The devices that compute, at least one.

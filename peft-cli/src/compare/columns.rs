@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::identity::{Named, shown};
 
 /// Settings in the order of their columns; others follow by name.
-const FIRST: [&str; 24] = [
+const FIRST: [&str; 25] = [
     "model",
     "task",
     "method",
@@ -17,6 +17,7 @@ const FIRST: [&str; 24] = [
     "num_virtual_tokens",
     "layers",
     "sites",
+    "infix",
     "init",
     "init_text",
     "init_adapter",

@@ -132,7 +132,11 @@ pub fn compare(found: Found, metric: Option<&str>) -> Result<Comparison> {
     notes.extend(changed(&systems, "training rows", of_learnt_rows, |run| {
         run.train_sha256.as_ref()
     }));
-    notes.extend(changed(&systems, "base model", of_base, |run| run.base_sha256.as_ref()));
+    let of_model = |sum: fn(&Run) -> Option<&String>| changed(&systems, "base model", of_base, sum);
+    notes.extend(
+        of_model(|run| run.base_sha256.as_ref())
+            .or_else(|| of_model(|run| run.base_config.as_ref())),
+    );
     Ok(Comparison { metric, systems, columns, others, notes })
 }
 
@@ -241,17 +245,28 @@ mod tests {
 
     #[test]
     fn changed_files_are_told() {
-        let notes = |train: [&str; 2], base: [&str; 2]| {
+        let notes = |train: [&str; 2], base: [&str; 2], config: [Option<&str>; 2]| {
             let of = |place: usize| Run {
                 train_sha256: Some(train[place].to_string()),
                 base_sha256: Some(base[place].to_string()),
+                base_config: config[place].map(str::to_string),
                 ..run(place as u64, 5, &[])
             };
             let found = Found { finished: vec![of(0), of(1)], others: Vec::new() };
             compare(found, None).unwrap().notes.join("\n")
         };
-        assert_eq!(notes(["a", "a"], ["b", "b"]), "");
-        assert!(notes(["a", "c"], ["b", "b"]).contains("files of the training rows were changed"));
-        assert!(notes(["a", "a"], ["b", "c"]).contains("files of the base model were changed"));
+        let unknown = [None, None];
+        assert_eq!(notes(["a", "a"], ["b", "b"], unknown), "");
+        assert_eq!(notes(["a", "a"], ["b", "b"], [Some("{}"), None]), "");
+        let of_rows = notes(["a", "c"], ["b", "b"], unknown);
+        assert!(of_rows.contains("files of the training rows were changed"), "{of_rows}");
+        for (base, config) in [(["b", "c"], unknown), (["b", "b"], [Some("{}"), Some("{1}")])] {
+            let of_base = notes(["a", "a"], base, config);
+            assert_eq!(
+                of_base.matches("files of the base model were changed").count(),
+                1,
+                "{of_base}"
+            );
+        }
     }
 }

@@ -101,7 +101,7 @@ pub fn of_learnt_rows(settings: &Settings) -> Named {
 /// What decides the weights of the base model, as long as its files stay the same.
 pub fn of_base(settings: &Settings) -> Named {
     let mut named = of_system(settings);
-    named.retain(|name, _| ["model", "task", "base_weights", "compute"].contains(&name.as_str()));
+    named.retain(|name, _| ["model", "task", "base_weights", "dtype"].contains(&name.as_str()));
     named
 }
 

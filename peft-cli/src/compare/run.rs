@@ -6,8 +6,9 @@ use peft_core::{Adapter, Error, Result, data::Labels, formats::read, train::Best
 use serde_json::{Map, Value};
 
 use crate::{
-    settings::{Settings, file},
+    settings::Settings,
     training::{
+        damaged,
         file_names::{EVALUATIONS, METRICS, RUN_FILE},
         machine::Machine,
         overwrite,
@@ -85,6 +86,8 @@ pub struct Run {
     pub train_sha256: Option<String>,
     /// The sum of the weights of its base model.
     pub base_sha256: Option<String>,
+    /// The base model's config as JSON.
+    pub base_config: Option<String>,
     /// The number of validation rows, and their sum.
     pub valid: (Option<usize>, Option<String>),
     /// What it is, if no training run made it.
@@ -145,12 +148,19 @@ impl Run {
     pub fn read_with_lines(path: &Path) -> Result<(Self, Lines)> {
         let run_file = path.join(RUN_FILE);
         if !run_file.is_file() {
-            let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
-            let message =
-                format!("{what}: expected the folder of a run, as `peft train --out` makes it");
+            let message = match path.parent().filter(|_| path.is_file()) {
+                Some(folder) => format!(
+                    "is a file: expected the folder of a run, or {}, for all runs in it",
+                    folder.display()
+                ),
+                None => {
+                    let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
+                    format!("{what}: expected the folder of a run, as `peft train --out` makes it")
+                }
+            };
             return Err(Error::file(path, message));
         }
-        let settings = file::load(&run_file)?;
+        let settings = damaged::settings(path, || "leave this run out".into())?;
         let result = RunResult::read(path)?;
         let metrics = settings.metrics_file.clone().unwrap_or_else(|| path.join(METRICS));
         let steps = match step_lines::is_replaceable(&metrics) {
@@ -184,7 +194,8 @@ impl Run {
             ));
         }
         let has_adapter = state == State::Finished && result.scores.is_none();
-        let adapter = has_adapter.then(|| Adapter::load(path)).transpose()?;
+        let adapter = has_adapter.then(|| Adapter::load(path)).transpose();
+        let adapter = adapter.map_err(|error| damaged::in_run(error, path))?;
         let own = adapter.as_ref().map(|adapter| &adapter.config.own);
         let mut scores = match (&result.scores, own.map(|own| &own.metrics)) {
             (Some(scores), _) | (None, Some(Value::Object(scores))) => scores.clone(),
@@ -220,6 +231,9 @@ impl Run {
             best_step: result.step,
             train_sha256: result.train_sha256,
             base_sha256: own.and_then(|own| own.base_sha256.clone()),
+            base_config: own
+                .filter(|own| !own.base_config.is_empty())
+                .map(|own| Value::from(own.base_config.clone()).to_string()),
             valid: (result.valid_rows, result.valid_sha256.clone()),
             curve,
             is_evaluation: result.scores.is_some()
@@ -399,6 +413,11 @@ mod tests {
         let said = |path: &Path| Run::read(path).unwrap_err().to_string();
         assert!(said(dir.path()).contains("holds no run.toml: expected the folder of a run"));
         assert!(said(&dir.path().join("none")).contains("is no folder"));
+        // As `sweep/*` names it.
+        let page = dir.path().join("report.html");
+        std::fs::write(&page, "").unwrap();
+        let all = format!("is a file: expected the folder of a run, or {}", dir.path().display());
+        assert!(said(&page).contains(&all));
         std::fs::write(dir.path().join(RUN_FILE), "lr = \"x\"").unwrap();
         assert!(said(dir.path()).contains("run.toml"));
     }

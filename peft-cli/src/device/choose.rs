@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 
 use super::{
+    allocation,
     backend::Backend,
     kind::Kind,
     listed::{self, Listed, in_words},
@@ -109,6 +110,7 @@ fn of_backend(flag: &str, backend: Backend, index: Option<usize>) -> CliResult<C
     if !backend.is_compiled() {
         return Err(not_compiled(flag, name, backend));
     }
+    allocation::check(name, backend)?;
     let chosen = |opened: Opened| Chosen { name, backend, device: opened.device };
     // Everywhere, and opened by the first tensor.
     if backend == Backend::Cpu {
@@ -151,6 +153,7 @@ fn first_there_is(flag: &str) -> CliResult<Chosen> {
     let mut refused = Vec::new();
     let best_of = |backend| best(&listed::of(backend)).map(|candidate| (backend, candidate));
     for (backend, candidate) in Backend::ALL.into_iter().filter_map(best_of) {
+        allocation::check(candidate.name, backend)?;
         match open(candidate.name) {
             Ok(Opened { device, about }) => {
                 output::note(format!("device {}: {}", candidate.name, about.card));

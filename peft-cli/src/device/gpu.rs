@@ -8,11 +8,17 @@ use cubecl::device::CudaDevice;
 #[cfg(feature = "wgpu-plain")]
 use cubecl::{
     device::{WgpuDevice, WgpuDeviceKind},
-    wgpu::{AutoGraphicsApi, RuntimeOptions, WgpuInitError, WgpuSetup, try_init_setup},
+    wgpu::{
+        AutoGraphicsApi, MemoryConfiguration, RuntimeOptions, WgpuInitError, WgpuSetup,
+        try_init_setup,
+    },
 };
 
 #[cfg(feature = "wgpu-plain")]
-use super::kind::Kind;
+use super::{
+    allocation::{self, Allocation},
+    kind::Kind,
+};
 use super::{
     kernel_cache,
     opened::{About, Opened},
@@ -81,11 +87,19 @@ pub(super) fn open_adapter(index: Option<usize>) -> Result<Opened, String> {
         }
     };
     open(cubecl::Device::Wgpu(device.clone()), || {
-        let options = RuntimeOptions::try_default().map_err(|error| error.to_string())?;
+        let mut options = RuntimeOptions::try_default().map_err(|error| error.to_string())?;
+        let asked = allocation::asked();
+        match asked {
+            Some(Allocation::Exclusive) => {
+                options.memory_config = MemoryConfiguration::ExclusivePages;
+            }
+            Some(Allocation::Adaptive) => options.memory_config = MemoryConfiguration::Adaptive,
+            Some(Allocation::Async) | None => {}
+        }
         match try_init_setup::<AutoGraphicsApi>(&device, options) {
             Ok(setup) => Ok(driver_of(&setup)),
-            // Something of this process opened it before.
-            Err(WgpuInitError::Registration { .. }) => Ok(None),
+            // Something of this process opened it before, with CubeCL's choice.
+            Err(WgpuInitError::Registration { .. }) if asked.is_none() => Ok(None),
             Err(refused) => Err(refused.to_string()),
         }
     })

@@ -34,6 +34,7 @@ pub fn prepare() {
             }
         }
         config.compilation.cache = true;
+        super::allocation::configure(&mut config);
         // Where something read the settings before, they stay as they were.
         CubeClRuntimeConfig::try_set(config);
     });

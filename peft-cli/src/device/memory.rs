@@ -57,13 +57,14 @@ fn lack(result: &std::thread::Result<CliResult>, before: Option<&str>) -> Option
     is_told_by(&said).then(|| in_one_line(&format!("{place}{said}")))
 }
 
-/// What is said of it. `--recompute` and matrices in fewer bits would help, but a GPU has neither.
+/// What is said of it.
 fn way_out(said: &str) -> String {
     format!(
         "the device has no memory left ({said}); smaller batches take less: in training --batch-tokens, or a smaller \
-         --batch-size with a larger --accumulation, and shorter rows (--max-length); elsewhere a smaller --batch-size. \
-         What a run had saved is still there, and --resume goes on from it. --device cpu has the memory of the machine, \
-         and --recompute and --base-weights, which take less of it"
+         --batch-size with a larger --accumulation, shorter rows (--max-length), and --recompute; elsewhere a smaller --batch-size. \
+         --dtype bf16 keeps the frozen matrices in half the memory. What a run had saved is still there, and --resume \
+         goes on from it, with the same --dtype. --device cpu has the memory of the machine, and --base-weights, which takes \
+         less of it"
     )
 }
 

@@ -8,6 +8,7 @@
 //! | [`listed`] | the devices of this machine, by the names that `--device` takes |
 //! | [`open`], [`opened`] | opening a device, and what is known of one that is open |
 //! | `gpu` | the devices of wgpu and CUDA, as CubeCL has them |
+//! | [`allocation`] | how the memory of a GPU is given out |
 //! | [`mod@choose`] | the device that is asked for |
 //! | [`report`] | the devices as a table and as JSON |
 //! | [`panics`] | panics of a backend as errors |
@@ -16,6 +17,7 @@
 //! | [`kernel_cache`] | compiled and tuned kernels on disk |
 //! | [`runtime_dir`] | a variable without which a driver complains |
 
+pub mod allocation;
 pub mod backend;
 pub mod choose;
 #[cfg(any(feature = "wgpu-plain", feature = "cuda-plain"))]
@@ -32,6 +34,7 @@ pub mod panics;
 pub mod report;
 pub mod runtime_dir;
 
+pub use allocation::DeviceArgs;
 pub use backend::Backend;
 pub use choose::choose;
 pub use name::DeviceName;

@@ -120,16 +120,16 @@ fn kernels_told() -> String {
     }
 }
 
-/// Whether `--compute bf16` works on the processor.
+/// Whether the kernels multiply in bf16 on the processor.
 fn bf16_told() -> String {
     match (kernels::bf16_instructions(), why_no_bf16()) {
-        (Some(instructions), None) => format!("yes, {instructions} (--compute bf16)"),
+        (Some(instructions), None) => format!("yes, {instructions} (--dtype bf16)"),
         (_, Some(reason)) => format!("no bf16, {reason}"),
         (None, None) => "no".to_string(),
     }
 }
 
-/// Why `--compute bf16` does not work on the processor.
+/// Why they do not.
 fn why_no_bf16() -> Option<String> {
     let cpu = open(DeviceName::best(Backend::Cpu)).ok()?;
     kernels::why_no_bf16(&cpu.device)

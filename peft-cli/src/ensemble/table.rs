@@ -31,7 +31,7 @@ struct Json<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    shard: Option<&'a str>,
+    shard: Option<&'a Value>,
 }
 
 #[derive(Serialize)]
@@ -99,7 +99,7 @@ impl Table {
     }
 
     /// As a JSON object on a line, with a report of the vote class by class if there is one, and the rows of a part.
-    pub fn json(&self, report: Option<&Value>, shard: Option<&str>) -> String {
+    pub fn json(&self, report: Option<&Value>, shard: Option<&Value>) -> String {
         // Names and numbers always have a JSON form.
         serde_json::to_string(&Json { shard, ..self.fields(None, report) }).unwrap_or_default()
     }

@@ -25,12 +25,14 @@ use super::{
 use crate::{
     adapter_folder,
     adapter_set::AdapterSet,
+    base_model::Purpose,
     class_texts::ranked::RankBy,
     data_files::is_standard_input,
     device::{self, DeviceName},
     error::{CliError, CliResult, in_adapter},
-    flags::choices::PADDING,
+    flags::{choices::PADDING, given::Given},
     model_dir::ModelDir,
+    model_files,
     output::{self, quoted},
     screen::{bar::columns, fact::fact, manners::is_watched},
     session::Session,
@@ -41,11 +43,13 @@ use crate::{
     training::{
         PreparedRun,
         closing::resume_command,
+        damaged,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         run_folder,
         run_result::{Ending, RunResult, row_sums},
         shared::Shared,
     },
+    usage::listed,
 };
 
 /// The way out where a member has other classes than the rows give now.
@@ -67,6 +71,8 @@ pub struct Ensemble {
     pub every: Duration,
     /// Whether scores are printed as JSON.
     pub json: bool,
+    /// The flags that are no settings, for the command that goes on.
+    pub again: Given,
 }
 
 /// Whether a folder holds an ensemble.
@@ -82,7 +88,7 @@ impl Ensemble {
     /// Returns an error if the settings, the model or the rows cannot be used, if a member fails or diverges, or a signal
     /// came; what was made is saved then.
     pub fn train(self) -> CliResult {
-        let Self { mut settings, resume, every, json, .. } = self;
+        let Self { mut settings, resume, every, json, again, .. } = self;
         let out = Settings::required(&settings.out, "--out")?.clone();
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
@@ -138,7 +144,7 @@ impl Ensemble {
             shared: &shared,
         };
         let places: Vec<usize> = (0..count).collect();
-        check(&work.run(&places, already), &signals, &resume_command(&out))?;
+        check(&work.run(&places, already), &signals, &resume_command(&out, &again))?;
         for run in &plan.runs {
             check_finished(&run.name, &run.folder)?;
         }
@@ -152,7 +158,7 @@ impl Ensemble {
             Error::Mismatch(format!("{why}; {MADE_ANEW}"))
         })?;
         let valid = settings.valid.clone().unwrap_or_default();
-        let table = scores(&set, &settings, &valid, &signals)?;
+        let table = scores(&set, &settings, &valid, (&signals, &again))?;
         let text = format!("{}\n", table.result(Ending::Finished));
         atomic::write_file(&out.join(RESULT), text.as_bytes())?;
         match json {
@@ -177,7 +183,17 @@ impl Ensemble {
 fn settings_of(out: &Path) -> CliResult<Settings> {
     let path = out.join(ENSEMBLE);
     if path.exists() {
-        return Ok(file::load(&path)?);
+        let otherwise = "put the file back as it was, or give another --out: its members are adapters of their own";
+        let settings = file::load(&path)
+            .map_err(|error| damaged::with_way_out(error, || otherwise.to_string()))?;
+        return match settings.missing().as_slice() {
+            [] => Ok(settings),
+            lacking => {
+                let lacking = listed(lacking, "and");
+                let message = format!("was cut off: it holds no {lacking}; {otherwise}");
+                Err(Error::file(&path, message).into())
+            }
+        };
     }
     let message = match out.join(RUN_FILE).exists() {
         true => format!(
@@ -281,6 +297,8 @@ fn members(
 ) -> CliResult<AdapterSet> {
     let session = |folder: &PathBuf| -> CliResult<Session> {
         let adapter = adapter_folder::load(folder, base.config.task())?;
+        let whose = folder.display().to_string();
+        model_files::note_other_config(&adapter, base, &whose, Purpose::Use);
         let session = Session::new(base.clone(), dir.clone(), Some(adapter), device);
         Ok(session.map_err(in_adapter(folder))?)
     };
@@ -293,7 +311,7 @@ fn scores(
     set: &AdapterSet,
     settings: &Settings,
     valid: &[PathBuf],
-    signals: &Signals,
+    (signals, again): (&Signals, &Given),
 ) -> CliResult<Table> {
     let text = TextArgs::default();
     let records = set.read(valid, &text)?;
@@ -316,7 +334,7 @@ fn scores(
             let out = settings.out.as_deref().unwrap_or(Path::new(""));
             let message = format!(
                 "interrupted while the votes were scored; all members are saved, and this scores them:\n  {}",
-                resume_command(out)
+                resume_command(out, again)
             );
             CliError::Interrupted { signal: signals.number(), message }
         }

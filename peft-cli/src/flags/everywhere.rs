@@ -4,7 +4,7 @@ use clap::Args;
 use peft_core::{Error, Result};
 use rayon::ThreadPoolBuilder;
 
-use super::{choices::at_least_one, help::FlagHelp};
+use super::{choices::at_least_one, given, help::FlagHelp};
 use crate::screen::manners::{self, When};
 
 /// Flags of every command.
@@ -27,7 +27,7 @@ pub struct Everywhere {
         hide_possible_values = true
     )]
     color: When,
-    /// Threads that compute on the CPU. The same bytes come only from the same number of them.
+    /// Threads that compute on the CPU. Any number of them gives the same bytes.
     #[arg(long, global = true, value_name = "N", value_parser = at_least_one,
         show_default = "RAYON_NUM_THREADS, else one for each core")]
     threads: Option<usize>,
@@ -50,6 +50,7 @@ impl Everywhere {
         if threads > MOST_THREADS {
             return refuse(format!("expected at most {MOST_THREADS}"));
         }
+        given::remember_threads(threads);
         match ThreadPoolBuilder::new().num_threads(threads).build_global() {
             Ok(()) => Ok(()),
             Err(error) => refuse(format!("but they cannot be started: {error}")),

@@ -3,9 +3,10 @@
 use peft_core::Error;
 
 /// Each field with its flag.
-const FLAGS: [(&str, &str); 5] = [
+const FLAGS: [(&str, &str); 6] = [
     ("hidden_size", "--prefix-hidden-size"),
     ("dropout", "--prefix-dropout"),
+    ("infix", "--infix"),
     ("encoder_hidden_size", "--encoder-hidden-size"),
     ("encoder_num_layers", "--encoder-num-layers"),
     ("encoder_dropout", "--encoder-dropout"),

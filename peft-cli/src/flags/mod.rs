@@ -7,6 +7,7 @@
 //! | [`byte_size`] | numbers of bytes |
 //! | [`choices`] | values that are chosen by name |
 //! | [`everywhere`] | the flags of every command |
+//! | [`given`] | flags that are no settings, for a command that goes on |
 //! | [`decoding`] | the flags of generation |
 //! | [`field_flags`] | fields of configs that are flags of another name |
 //! | [`help`] | defaults and names in help texts |
@@ -16,6 +17,7 @@ pub mod choices;
 pub mod decoding;
 pub mod everywhere;
 pub mod field_flags;
+pub mod given;
 pub mod help;
 pub mod method_name;
 pub mod reparameterization;

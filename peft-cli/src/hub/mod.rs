@@ -32,4 +32,4 @@ pub mod url;
 pub use error::HubError;
 pub use name::RepoName;
 pub use report::{Download, Progress, Report};
-pub use resolve::{adapter, base_name, is_name, model};
+pub use resolve::{adapter, base_name, is_name, model, model_config};

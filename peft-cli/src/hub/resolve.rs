@@ -30,6 +30,18 @@ pub fn model(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
     resolve(given, Kind::Model, report)
 }
 
+/// As [`model`], for its sizes alone: of the Hub's models the folder may hold its config and nothing else.
+///
+/// # Errors
+///
+/// Returns a [`HubError`], which says what to do.
+pub fn model_config(given: &Path, report: &dyn Report) -> Result<PathBuf, HubError> {
+    let kind = Kind::Model;
+    let Some(name) = hub_name(given) else { return resolve(given, kind, report) };
+    let config = HubConfig::from_env()?;
+    Repository { config: &config, name: &name, kind, report }.folder_with_config()
+}
+
 /// As [`model`], for an adapter.
 ///
 /// # Errors
@@ -112,6 +124,32 @@ impl Repository<'_> {
             }),
             _ => self.download(name.revision(), &cache),
         }
+    }
+
+    /// Its folder in the cache with its config, which is downloaded if it is not there. A ref, which promises a complete
+    /// snapshot, is not written.
+    fn folder_with_config(&self) -> Result<PathBuf, HubError> {
+        let Self { config, name, kind, report } = *self;
+        let (cache, file) = (RepoCache::new(config, name), kind.config());
+        let known = cache.commit().map(|commit| cache.snapshot(&commit));
+        if let Some(snapshot) = known.filter(|snapshot| snapshot.join(file).is_file()) {
+            return Ok(snapshot);
+        }
+        if config.offline {
+            return Err(HubError::Offline {
+                name: name.to_string(),
+                kind: kind.name(),
+                file: file.into(),
+                cache: config.cache.clone(),
+            });
+        }
+        let client = Client::new(config, name)?;
+        let listing = client.listing(name.revision())?;
+        if !listing.files.iter().any(|listed| listed == file) {
+            return Err(HubError::NoFile { name: name.to_string(), file: file.into() });
+        }
+        transfer::fetch(&client, &cache, &listing.commit, file, report)?;
+        Ok(cache.snapshot(&listing.commit))
     }
 
     /// Downloads the files of a revision that are needed, and returns its snapshot.

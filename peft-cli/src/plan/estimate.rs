@@ -1,15 +1,14 @@
 //! Memory, seconds and bytes of a step on a device, and on many of them.
 
 use peft_core::{Error, Result};
-use peft_models::cost::{Cluster, Exchange, Machine, Part, StepMemory, Work, parts_of};
-
-use super::{
-    hardware::{Device, NumberType},
-    measure::Measured,
-    planned::Planned,
+use peft_models::{
+    Compute,
+    cost::{Cluster, Exchange, Machine, Part, StepMemory, Work, parts_of},
 };
 
-/// Bytes of a gradient that is exchanged.
+use super::{hardware::Device, measure::Measured, planned::Planned};
+
+/// Bytes of a gradient that is exchanged, and of all numbers but those of matrices.
 const F32: f64 = 4.0;
 
 /// What a step is planned on.
@@ -19,10 +18,8 @@ pub struct On<'a> {
     pub device: &'a Device,
     /// How it is connected to others.
     pub cluster: Cluster,
-    /// The type of what it keeps and computes.
-    pub dtype: NumberType,
     /// The type that its products multiply in.
-    pub products: NumberType,
+    pub products: Compute,
     /// What it does in a second, where that was measured.
     pub measured: Option<Measured>,
     /// Its threads, if it is a CPU.
@@ -95,12 +92,12 @@ pub struct OnDevices {
 impl On<'_> {
     /// What it does in a second with a model.
     fn machine(&self, planned: &Planned) -> Result<Machine> {
-        let number = self.dtype.bytes() as f64;
-        // Products in 16 bits read copies of the matrices in that type, others what is kept, as all weights are on average.
+        let number = F32;
+        // Products in 16 bits read matrices in that type, others what is kept, as all weights are on average.
         let weight = match self.products {
-            NumberType::F32 => {
+            Compute::F32 => {
                 let parameters = planned.outline.parameters.total().max(1);
-                planned.weights(self.device, self.dtype) as f64 / parameters as f64
+                planned.weights(self.device) as f64 / parameters as f64
             }
             other => other.bytes() as f64,
         };
@@ -123,8 +120,7 @@ impl On<'_> {
                     "found {}, of which {} has no peak: expected one of {known}",
                     self.products, self.device.name
                 );
-                let flag = if self.products == self.dtype { "--dtype" } else { "--compute" };
-                Err(Error::setting(flag, message))
+                Err(Error::setting("--dtype", message))
             }
         }
     }
@@ -142,8 +138,8 @@ impl On<'_> {
             work,
             seconds: machine.seconds(&work),
         });
-        let weights = planned.weights(self.device, self.dtype);
-        let memory = planned.size(self.device, self.threads, self.dtype, rows).memory();
+        let weights = planned.weights(self.device);
+        let memory = planned.size(self.device, self.threads, rows).memory();
         let total = weights.saturating_add(memory.total()).saturating_add(self.program);
         Ok(OneDevice { parts: parts.collect(), weights, memory, total })
     }

@@ -1,9 +1,12 @@
 //! Devices and the links between them, by name: those that come with the program, and those of a file.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
 use peft_core::{Error, Result, formats::read};
-use peft_models::cost::{Cluster, Link};
+use peft_models::{
+    Compute,
+    cost::{Cluster, Link},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::nearest::{did_you_mean, nearest};
@@ -13,43 +16,6 @@ const SHIPPED: &str = include_str!("hardware.toml");
 
 /// The name of the machine that the program runs on.
 pub const CPU: &str = "cpu";
-
-/// Of which type the numbers are that products multiply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum NumberType {
-    /// 4 bytes.
-    #[default]
-    F32,
-    /// 2 bytes, with the exponents of f32.
-    Bf16,
-    /// 2 bytes, with three more digits.
-    F16,
-}
-
-impl NumberType {
-    /// The name in flags and files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::F16 => "f16",
-        }
-    }
-
-    /// Bytes of a number.
-    pub const fn bytes(self) -> u64 {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 | Self::F16 => 2,
-        }
-    }
-}
-
-impl fmt::Display for NumberType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// What computes: it decides which operations there are, and what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,17 +41,13 @@ pub struct Peaks {
 
 impl Peaks {
     /// Those that are there.
-    fn each(&self) -> impl Iterator<Item = (NumberType, f64)> {
-        let all = [
-            (NumberType::F32, self.f32),
-            (NumberType::Bf16, self.bf16),
-            (NumberType::F16, self.f16),
-        ];
+    fn each(&self) -> impl Iterator<Item = (Compute, f64)> {
+        let all = [(Compute::F32, self.f32), (Compute::Bf16, self.bf16), (Compute::F16, self.f16)];
         all.into_iter().filter_map(|(kind, peak)| Some((kind, peak?)))
     }
 
     /// That of a type.
-    pub fn of(&self, wanted: NumberType) -> Option<f64> {
+    pub fn of(&self, wanted: Compute) -> Option<f64> {
         self.each().find(|(kind, _)| *kind == wanted).map(|(_, peak)| peak)
     }
 
@@ -140,6 +102,15 @@ pub struct LinkFigures {
     /// Where these figures come from.
     pub source: String,
 }
+
+/// Figures of hardware, in the units of their keys: typing errors beyond.
+const FIGURES: RangeInclusive<f64> = 1e-6..=1e9;
+
+/// The most devices of a node.
+const MOST_PER_NODE: usize = 1_000_000;
+
+/// The smallest part of the peak: with less, seconds mean nothing.
+pub const LEAST_SHARE: f64 = 1e-4;
 
 /// Devices and links by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -208,19 +179,23 @@ impl Hardware {
 
     /// Refuses figures that no hardware has, and links without a name.
     fn check(&self) -> std::result::Result<(), String> {
-        let positive = |place: String, key: &str, value: f64| match value.is_finite() && value > 0.0
-        {
+        let positive = |place: String, key: &str, value: f64| match FIGURES.contains(&value) {
             true => Ok(()),
-            false => Err(format!("[{place}]: `{key}`: found {value}, expected a number above 0")),
+            false => Err(format!(
+                "[{place}]: `{key}`: found {value}, expected a number from {} to {}",
+                FIGURES.start(),
+                FIGURES.end()
+            )),
         };
         for (name, link) in &self.links {
             let place = || format!("links.{name}");
             positive(place(), "gb_per_s", link.gb_per_s)?;
-            if !(0.0..=1e9).contains(&link.latency_us) {
+            if !(0.0..=*FIGURES.end()).contains(&link.latency_us) {
                 let found = link.latency_us;
                 return Err(format!(
-                    "[{}]: `latency_us`: found {found}, expected 0 or more",
-                    place()
+                    "[{}]: `latency_us`: found {found}, expected a number from 0 to {}",
+                    place(),
+                    FIGURES.end()
                 ));
             }
         }
@@ -229,22 +204,22 @@ impl Hardware {
             for (kind, value) in device.tflops.each() {
                 positive(place(), &format!("tflops.{kind}"), value)?;
             }
-            let figures = [
-                ("gb_per_s", device.gb_per_s),
-                ("memory_gb", device.memory_gb),
-                ("share", device.share),
-            ];
+            let figures = [("gb_per_s", device.gb_per_s), ("memory_gb", device.memory_gb)];
             for (key, value) in figures {
                 value.map_or(Ok(()), |value| positive(place(), key, value))?;
             }
-            if device.share.is_some_and(|share| share > 1.0) {
+            if let Some(share) = device.share.filter(|share| !(LEAST_SHARE..=1.0).contains(share)) {
                 return Err(format!(
-                    "[{}]: `share`: expected a part of the peak, up to 1",
+                    "[{}]: `share`: found {share}, expected a part of the peak from {LEAST_SHARE} to 1",
                     place()
                 ));
             }
-            if device.per_node == 0 {
-                return Err(format!("[{}]: `per_node`: found 0, expected at least 1", place()));
+            if !(1..=MOST_PER_NODE).contains(&device.per_node) {
+                return Err(format!(
+                    "[{}]: `per_node`: found {}, expected 1 to {MOST_PER_NODE}",
+                    place(),
+                    device.per_node
+                ));
             }
             let has_figures = !device.tflops.names().is_empty() && device.gb_per_s.is_some();
             if !has_figures && !device.is_measured() {
@@ -298,7 +273,7 @@ mod tests {
             gb_per_s = 100\nper_node = 4\nlink = \"pcie-5\"\nnetwork = \"mine\"\nsource = \"me\"\n";
         let link = "[links.mine]\ngb_per_s = 1\nlatency_us = 0\nsource = \"me\"\n";
         let found = read(&format!("{device}{link}")).unwrap();
-        assert_eq!(found.device("mine").unwrap().tflops.of(NumberType::F32), Some(2.0));
+        assert_eq!(found.device("mine").unwrap().tflops.of(Compute::F32), Some(2.0));
         assert!(found.device("l4").is_ok());
         for (text, says) in [
             (String::new(), "holds no hardware"),
@@ -306,7 +281,17 @@ mod tests {
             (format!("{device}{link}").replace("per_node = 4", "per_node = 0"), "`per_node`"),
             (format!("{device}{link}").replace("f32 = 2", "f32 = -2"), "`tflops.f32`: found -2"),
             (format!("{device}{link}").replace("f32 = 2", ""), "expected `tflops`"),
-            (format!("{device}share = 2\n{link}"), "`share`"),
+            (format!("{device}share = 2\n{link}"), "`share`: found 2"),
+            (format!("{device}share = 1e-9\n{link}"), "from 0.0001 to 1"),
+            (format!("{device}memory_gb = nan\n{link}"), "`memory_gb`: found NaN"),
+            (format!("{device}memory_gb = inf\n{link}"), "`memory_gb`: found inf"),
+            (format!("{device}{link}").replace("gb_per_s = 100", "gb_per_s = 0"), "`gb_per_s`"),
+            (format!("{device}{link}").replace("f32 = 2", "f32 = 1e-300"), "`tflops.f32`"),
+            (
+                format!("{device}{link}").replace("per_node = 4", "per_node = 9000000"),
+                "1 to 1000000",
+            ),
+            (link.replace("latency_us = 0", "latency_us = 1e300"), "`latency_us`"),
             (format!("{device}speed = 2\n{link}"), "unknown field `speed`"),
             (link.replace("latency_us = 0", "latency_us = -1"), "`latency_us`"),
         ] {

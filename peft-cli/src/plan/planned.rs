@@ -16,7 +16,7 @@ use peft_models::{
 };
 
 use super::{
-    hardware::{Device, Kind, NumberType},
+    hardware::{Device, Kind},
     rows::RowArgs,
     weightless::Weightless,
 };
@@ -51,6 +51,8 @@ pub struct Planned {
     pub method: Method,
     /// The head that is trained with it.
     pub head: Option<TrainedHead>,
+    /// Whether nothing says how many classes it has.
+    pub assumes_classes: bool,
     /// One batch.
     pub batch: Batch,
     /// The settings of the loop.
@@ -76,7 +78,7 @@ impl Planned {
         let task = *Settings::required(&settings.task, "--task")?;
         let config = train_config(&settings, task)?;
         check_uses(&settings, task)?;
-        let path = locate::model(Settings::required(&settings.model, "--model")?)?;
+        let path = locate::model_config(Settings::required(&settings.model, "--model")?)?;
         let read = ModelConfig::load(&path)?;
         let outline = outline_of(&read)?;
         check_sizes(&outline, read.path())?;
@@ -113,11 +115,23 @@ impl Planned {
             hidden: model.head_layout(task).hidden,
             reads_rows: task == Task::SeqCls,
         });
+        let assumes_classes = rows.assumes_classes(&settings, task);
         let outline = model.outline;
         check_length(&outline, &method, positions, batch)?;
         check_step(&outline, &method, batch, read.path())?;
         let gguf = is_gguf(read.path()).then(|| gguf_bytes(read.path())).transpose()?;
-        Ok(Self { name, task, outline, gguf, method, head, batch, config, settings })
+        Ok(Self {
+            name,
+            task,
+            outline,
+            gguf,
+            method,
+            head,
+            assumes_classes,
+            batch,
+            config,
+            settings,
+        })
     }
 
     /// What computes the step on a device.
@@ -148,13 +162,7 @@ impl Planned {
     }
 
     /// What decides how much memory it takes.
-    pub fn size(
-        &self,
-        device: &Device,
-        threads: usize,
-        dtype: NumberType,
-        rows: u64,
-    ) -> StepSize<'_> {
+    pub fn size(&self, device: &Device, threads: usize, rows: u64) -> StepSize<'_> {
         let format = self.settings.base_weights.unwrap_or_default();
         let narrow = format.is_rounded() || (format == WeightFormat::Auto && self.gguf.is_some());
         let is_prompt = self.method.placing == Placing::Prompt;
@@ -187,8 +195,7 @@ impl Planned {
             made,
             recompute: self.settings.recompute.unwrap_or_default(),
             narrow,
-            compute: self.settings.compute.unwrap_or_default(),
-            number: dtype.bytes(),
+            compute: self.compute(),
             executor: self.executor(device, threads),
             batches: self.config.accumulation,
             replicas: 1,
@@ -216,26 +223,37 @@ impl Planned {
     }
 
     /// Bytes of the frozen weights on a device.
-    pub fn weights(&self, device: &Device, dtype: NumberType) -> u64 {
+    pub fn weights(&self, device: &Device) -> u64 {
         let format = self.settings.base_weights.unwrap_or_default();
         match (device.kind, self.gguf) {
+            // Either type has 16 bits.
+            _ if self.is_reduced(device) => {
+                weight_bytes(&self.outline.parameters, WeightFormat::Bf16)
+            }
             (Kind::Cpu, Some(bytes)) if format == WeightFormat::Auto => bytes,
             (Kind::Cpu, _) => weight_bytes(&self.outline.parameters, format),
-            (Kind::Gpu, _) => dtype.bytes() * self.outline.parameters.total() as u64,
+            (Kind::Gpu, _) => weight_bytes(&self.outline.parameters, WeightFormat::F32),
         }
+    }
+
+    /// Whether the matrices themselves are kept in the 16 bits of products: kernels make copies.
+    fn is_reduced(&self, device: &Device) -> bool {
+        self.compute().is_rounded() && self.executor(device, 1) == Executor::General
     }
 
     /// Whether those bytes are counted: of a GGUF file it is its size, which has metadata, too, and what is not kept.
     pub fn weights_are_exact(&self, device: &Device) -> bool {
         let format = self.settings.base_weights.unwrap_or_default();
-        device.kind == Kind::Gpu || self.gguf.is_none() || format != WeightFormat::Auto
+        let is_converted = device.kind == Kind::Gpu || self.is_reduced(device);
+        is_converted || self.gguf.is_none() || format != WeightFormat::Auto
     }
 
     /// How the frozen weights are kept on a device.
-    pub fn kept_as(&self, device: &Device, dtype: NumberType) -> String {
+    pub fn kept_as(&self, device: &Device) -> String {
         let format = self.settings.base_weights.unwrap_or_default();
         match (device.kind, self.gguf) {
-            (Kind::Gpu, _) => dtype.to_string(),
+            _ if self.is_reduced(device) => self.compute().to_string(),
+            (Kind::Gpu, _) => WeightFormat::F32.to_string(),
             (Kind::Cpu, Some(_)) if format == WeightFormat::Auto => {
                 "as the GGUF file has them".into()
             }
@@ -244,9 +262,9 @@ impl Planned {
         }
     }
 
-    /// In which type the kernels multiply.
+    /// In which type products are.
     pub fn compute(&self) -> Compute {
-        self.settings.compute.unwrap_or_default()
+        self.settings.dtype.unwrap_or_default()
     }
 }
 
@@ -382,7 +400,7 @@ fn check_sizes(outline: &Outline, path: &Path) -> Result<()> {
     match parameters > MOST_PARAMETERS {
         true => {
             let message = format!(
-                "describes a model of {parameters:.0e} parameters, more than this version counts: are its sizes right?"
+                "describes a model of {parameters:.0e} parameters, expected at most {MOST_PARAMETERS:.0e}: are its sizes right?"
             );
             Err(Error::file(path, message))
         }
@@ -409,7 +427,7 @@ fn check_step(outline: &Outline, method: &Method, batch: Batch, path: &Path) -> 
     match most > MOST_NUMBERS {
         true => {
             let message = format!(
-                "with such rows and {p} virtual tokens a step would have {most:.0e} numbers, more than this version counts: \
+                "with such rows and {p} virtual tokens a step would have {most:.0e} numbers, expected at most {MOST_NUMBERS:.0e}: \
                  give fewer or shorter rows, or fewer virtual tokens"
             );
             Err(Error::file(path, message))

@@ -139,7 +139,9 @@ impl RowArgs {
         let usual = if settings.problem_type == Some(ProblemType::Regression) { 1 } else { 2 };
         match task {
             _ if self.classes.is_some_and(|classes| classes > LARGEST) => {
-                Err(Error::setting("--classes", format!("expected at most {LARGEST}")))
+                let found = self.classes.unwrap_or_default();
+                let message = format!("found {found}, expected at most {LARGEST}");
+                Err(Error::setting("--classes", message))
             }
             Task::QuestionAns | Task::CausalLm | Task::Seq2SeqLm if self.classes.is_some() => {
                 let message = format!("not used by {task}, which has no classes");
@@ -149,6 +151,14 @@ impl RowArgs {
             Task::QuestionAns => Ok(Some(2)),
             Task::SeqCls | Task::TokenCls => Ok(Some(self.classes.or(named).unwrap_or(usual))),
         }
+    }
+
+    /// Whether nothing says how many classes a head has that has as many as there are.
+    pub fn assumes_classes(&self, settings: &Settings, task: Task) -> bool {
+        matches!(task, Task::SeqCls | Task::TokenCls)
+            && settings.problem_type != Some(ProblemType::Regression)
+            && self.classes.is_none()
+            && settings.labels.is_none()
     }
 }
 
@@ -186,7 +196,14 @@ mod tests {
         for (labels, count) in [("a,b,c", 3), ("[\"a, b\", \"c\"]", 2)] {
             let named = Settings { labels: Some(labels.into()), ..Settings::default() };
             assert_eq!(rows.classes(&named, Task::SeqCls).unwrap(), Some(count));
+            assert!(!rows.assumes_classes(&named, Task::SeqCls));
         }
+        let three = RowArgs { classes: Some(3), ..rows };
+        let regression = of("problem_type = \"regression\"");
+        assert!(rows.assumes_classes(&eight, Task::TokenCls));
+        assert!(!three.assumes_classes(&eight, Task::TokenCls));
+        assert!(!rows.assumes_classes(&eight, Task::CausalLm));
+        assert!(!rows.assumes_classes(&regression, Task::SeqCls));
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl<'a> Plan<'a> {
             true => ", layers computed again",
             false => "",
         };
-        let kept = self.planned.kept_as(self.on.device, self.on.dtype);
+        let kept = self.planned.kept_as(self.on.device);
         let lines = [
             (
                 "model",
@@ -193,7 +193,7 @@ impl<'a> Plan<'a> {
             let way_on = match self.one.weights > limit {
                 true => "The frozen weights alone are more than that.",
                 false => {
-                    "A smaller --batch-size or --batch-tokens takes less, on a CPU also --recompute."
+                    "A smaller --batch-size or --batch-tokens takes less, and so does --recompute."
                 }
             };
             let has = match self.on.device.memory_gb {
@@ -202,6 +202,12 @@ impl<'a> Plan<'a> {
                 None => format!("the device has {}", bytes(limit)),
             };
             said.push(format!("It does not fit: {has}. {way_on}"));
+        }
+        if let Some(head) = self.planned.head.filter(|_| self.planned.assumes_classes) {
+            said.push(format!(
+                "A head of {} classes is assumed: --classes says how many there are, or --labels.",
+                head.classes
+            ));
         }
         if self.on.measured.is_none() && self.on.share >= 1.0 {
             said.push(
@@ -214,8 +220,11 @@ impl<'a> Plan<'a> {
             said.push(
                 "On a GPU nothing was compared with a run: neither memory nor seconds.".into(),
             );
-            if self.on.dtype.bytes() == 2 {
-                said.push(format!("{} halves the frozen weights and what is computed; what is trained stays in f32.", self.on.dtype));
+            if self.on.products.is_rounded() {
+                said.push(format!(
+                    "{} halves the frozen matrices; all other numbers stay in f32.",
+                    self.on.products
+                ));
             }
         }
         let format = self.planned.settings.base_weights.unwrap_or_default();
@@ -250,7 +259,7 @@ impl<'a> Plan<'a> {
     /// As JSON.
     pub fn json(&self) -> Value {
         let Planned { name, task, outline, method, batch, config, .. } = self.planned;
-        let On { device, measured, dtype, share, threads, .. } = &self.on;
+        let On { device, measured, products, share, threads, .. } = &self.on;
         let parts: Vec<Value> = self
             .one
             .parts
@@ -287,6 +296,8 @@ impl<'a> Plan<'a> {
             "method": name.name(),
             "task": task.name(),
             "num_virtual_tokens": method.virtual_tokens,
+            "classes": self.planned.head.map(|head| head.classes),
+            "classes_assumed": self.planned.assumes_classes,
             "trained_parameters": self.planned.trained(),
             "exchanged_numbers": self.planned.exchanged(),
             "batch": {
@@ -295,7 +306,7 @@ impl<'a> Plan<'a> {
                 "batches": config.accumulation,
             },
             "device": {
-                "name": device.name, "figures": device, "dtype": dtype.name(), "share": share,
+                "name": device.name, "figures": device, "dtype": products.name(), "share": share,
                 "threads": (device.kind == Kind::Cpu).then_some(threads),
                 "measured": measured.map(|measured| json!({
                     "flop_per_second": measured.operations, "bytes_per_second": measured.bytes,

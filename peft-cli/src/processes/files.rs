@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    model_files::{FILES, START},
     settings::Settings,
-    shard::run_sum::{FILES, START},
     training::run_folder::names_of_rows,
 };
 

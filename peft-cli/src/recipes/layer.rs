@@ -101,6 +101,9 @@ fn unused(settings: &Settings, layer: &Settings) -> Vec<(&'static str, String)> 
     }
     if let Some(task) = settings.task {
         let why = format!("{task} has no such setting");
+        if task != Task::CausalLm {
+            add(&["infix"], why.clone());
+        }
         if task != Task::Seq2SeqLm {
             add(&["max_target_length"], why.clone());
         }
@@ -138,7 +141,7 @@ fn unused(settings: &Settings, layer: &Settings) -> Vec<(&'static str, String)> 
         add(&["layers"], why.clone());
     }
     if !method.can_project() {
-        add(&["sites", "prefix_positions", "relative_bias"], why.clone());
+        add(&["sites", "prefix_positions", "relative_bias", "infix"], why.clone());
     }
     if method == MethodName::Head {
         add(&["num_virtual_tokens", "init", "init_text", "head_lr"], why);

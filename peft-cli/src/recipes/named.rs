@@ -40,12 +40,13 @@ const LIU: &str = "Liu et al. 2022, arXiv 2110.07602";
 
 impl Recipe {
     /// All recipes, in the order of the papers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         recipe!("lester2021", LESTER, "text to text on T5, a whole training set"),
         recipe!("lester2021-fewshot", LESTER, "text to text on T5, some 32 rows a class"),
         recipe!("li2021-table", LI, "text from tables and records on GPT-2: E2E, WebNLG, DART"),
         recipe!("li2021-summary", LI, "summaries on BART: XSUM"),
         recipe!("li2021-low-data", LI, "text from tables on GPT-2, 50 to 500 rows"),
+        recipe!("li2021-low-data-summary", LI, "summaries on BART, 50 to 500 rows: XSUM"),
         recipe!("liu2022-superglue", LIU, "classification on BERT and RoBERTa"),
         recipe!("liu2022-tagging", LIU, "tagging words on BERT and RoBERTa: entities, roles"),
         recipe!("liu2022-qa", LIU, "extractive answers on RoBERTa: SQuAD"),
@@ -151,6 +152,11 @@ mod tests {
                 summary.prefix_hidden_size
             ),
             (Some(100), Some(30), Some(14), Some(800))
+        );
+        let few = of("li2021-low-data-summary");
+        assert_eq!(
+            (few.task, few.num_virtual_tokens, few.epochs, few.batch_size, few.warmup_steps),
+            (Some(Task::Seq2SeqLm), Some(1), Some(20), Some(5), Some(100))
         );
         let tagging = of("liu2022-tagging");
         assert_eq!(

@@ -9,6 +9,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
+use clap::Args;
 use peft_core::{
     Error, Result,
     metrics::{Segment, caption_tokens},
@@ -17,6 +18,14 @@ use peft_core::{
 /// What is missing where no program is named.
 const WAY_OUT: &str = "needs METEOR's own program, whose synonyms and paraphrases nothing else has: name meteor-1.5.jar, with its folder \
      `data` beside it (both are in the Python package pycocoevalcap, or at https://www.cs.cmu.edu/~alavie/METEOR); Java runs it";
+
+/// The flag that names it.
+#[derive(Args, Clone, Debug)]
+pub struct MeteorArgs {
+    /// For meteor: its own program, meteor-1.5.jar, with its folder `data` beside it. Java runs it.
+    #[arg(long, value_name = "FILE")]
+    pub meteor_jar: Option<PathBuf>,
+}
 
 /// METEOR's program, if it was named.
 ///

@@ -31,6 +31,7 @@ mod texts;
 pub use classes::ClassArgs;
 pub use fields::FieldArgs;
 pub use known::{check as check_known, listed as listed_classes};
+pub use meteor::MeteorArgs;
 pub use metric::{Asked, Kind, Metric};
 pub use report::{of_classes, of_entities, shown_classes, shown_entities};
 pub use scores::{Files, Found, of_texts};

@@ -47,8 +47,10 @@ pub enum How {
     F32,
     /// In f32, with gradient checkpointing.
     Recomputed,
-    /// In f32, with products in bf16.
+    /// In f32, with products in bf16 by kernels.
     Bf16Products,
+    /// In f32, with frozen matrices that are kept and multiplied in 16 bits, by Burn's own operations.
+    Reduced(Compute),
 }
 
 impl How {
@@ -58,6 +60,7 @@ impl How {
             Self::F32 => "f32",
             Self::Recomputed => "f32, recomputed",
             Self::Bf16Products => "bf16 products",
+            Self::Reduced(compute) => compute.name(),
         }
     }
 
@@ -65,8 +68,22 @@ impl How {
     pub fn options(self) -> LoadOptions {
         LoadOptions {
             recompute: self == Self::Recomputed,
-            compute: if self == Self::Bf16Products { Compute::Bf16 } else { Compute::F32 },
+            compute: match self {
+                Self::F32 | Self::Recomputed => Compute::F32,
+                Self::Bf16Products => Compute::Bf16,
+                Self::Reduced(compute) => compute,
+            },
             ..LoadOptions::default()
+        }
+    }
+
+    /// How much smaller what rounding does is than in bf16, where factors are rounded: f16 has three bits more. `None` where
+    /// none are.
+    pub fn rounding(self) -> Option<f64> {
+        match self {
+            Self::F32 | Self::Recomputed | Self::Reduced(Compute::F32) => None,
+            Self::Bf16Products | Self::Reduced(Compute::Bf16) => Some(1.0),
+            Self::Reduced(Compute::F16) => Some(1.0 / 8.0),
         }
     }
 
@@ -76,6 +93,9 @@ impl How {
             Self::F32 => &Check::ALL,
             Self::Recomputed => &[Check::Gradients],
             Self::Bf16Products => &[Check::Forward, Check::Gradients],
+            // The first steps of a run in f16 may be left out, until its loss is scaled as it has to be.
+            Self::Reduced(Compute::F16) => &[Check::Forward, Check::Gradients],
+            Self::Reduced(_) => &[Check::Forward, Check::Gradients, Check::Training],
         }
     }
 }
@@ -92,6 +112,16 @@ pub enum On {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matrices_in_16_bits_are_a_way_to_compute() {
+        for compute in [Compute::Bf16, Compute::F16] {
+            let how = How::Reduced(compute);
+            assert_eq!((how.options().compute, how.name()), (compute, compute.name()));
+            assert!(how.rounding().is_some() && how.checks().contains(&Check::Gradients));
+        }
+        assert_eq!(How::F32.rounding(), None);
+    }
 
     #[test]
     fn encoders_generate_nothing() {

@@ -18,6 +18,8 @@ use super::{
 
 /// Steps of a run.
 pub const STEPS: usize = 20;
+/// The factor of a loss whose gradients pass through f16.
+const LOSS_SCALE: f64 = 256.0;
 
 /// Hidden states of all real tokens, or logits where the model is a language model: by the model alone, and by each method.
 ///
@@ -86,10 +88,14 @@ impl Visit for Gradients {
             }
             false => model.lm_cross_entropy(states, &targets, 0.0)?,
         };
-        let mut found = (sum / targets.len() as f64).backward();
+        // In f16 small gradients would be zero; these are not so large that a factor like this makes them infinite.
+        let scale = if model.scales_loss() { LOSS_SCALE } else { 1.0 };
+        let mut found = (sum * (scale / targets.len() as f64)).backward();
         // What has no gradient has none on either side, or the lengths differ.
-        let of = |gradient: Option<Tensor<1>>| {
-            gradient.map_or_else(Vec::new, |gradient| gradient.into_data().iter().collect())
+        let of = |gradient: Option<Tensor<1>>| -> Vec<f64> {
+            let values =
+                gradient.map_or_else(Vec::new, |gradient| gradient.into_data().iter().collect());
+            values.into_iter().map(|value: f64| value / scale).collect()
         };
         Ok(params::gradients(&trainable, &mut found).into_iter().map(of).collect())
     }

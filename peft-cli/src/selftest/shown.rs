@@ -1,5 +1,6 @@
 //! The table of a self-test, and what to do about what is wrong.
 
+use peft_models::Compute;
 use serde_json::{Value, json};
 
 use super::{
@@ -72,6 +73,11 @@ pub fn advice(rows: &[Row], on: On, backend: Backend) -> Option<String> {
     }
     let is_wrong = |how: How| wrong.iter().any(|row| row.how == how);
     let mut ways = Vec::new();
+    for compute in Compute::ALL.into_iter().filter(|compute| is_wrong(How::Reduced(*compute))) {
+        ways.push(format!("do without --dtype {compute} there"));
+    }
+    // What else is wrong.
+    let is_other = wrong.iter().any(|row| !matches!(row.how, How::Reduced(_)));
     match on {
         On::Cpu => {
             if is_wrong(How::F32) {
@@ -84,13 +90,14 @@ pub fn advice(rows: &[Row], on: On, backend: Backend) -> Option<String> {
                 ways.push("do without --recompute".to_string());
             }
             if is_wrong(How::Bf16Products) {
-                ways.push("do without --compute bf16".to_string());
+                ways.push("do without --dtype bf16".to_string());
             }
         }
-        On::Gpu => {
+        On::Gpu if is_other => {
             ways.push("use --device cpu, which this was compared with".to_string());
             ways.extend(without_a_part(backend, &built_parts()));
         }
+        On::Gpu => {}
     }
     let count = format!("{} of {} checks are wrong", wrong.len(), rows.len());
     Some(format!("{count}: {}. A report with this table helps others", ways.join("; ")))
@@ -163,10 +170,13 @@ mod tests {
         assert!(text.contains("2.0e-6") && text.contains("inf"), "{text}");
         assert_eq!(failures(&rows), ["bart, gradients: lost the device"]);
         let told = advice(&rows, On::Cpu, Backend::Cpu).unwrap_or_default();
-        assert!(told.starts_with("2 of 3 checks") && told.contains("--compute bf16"), "{told}");
+        assert!(told.starts_with("2 of 3 checks") && told.contains("--dtype bf16"), "{told}");
         assert!(told.contains("--recompute") && !told.contains("PEFT_KERNELS"), "{told}");
         let told = advice(&rows, On::Gpu, Backend::Wgpu).unwrap_or_default();
         assert!(told.contains("--device cpu"), "{told}");
+        let reduced = [row(How::Reduced(Compute::F16), Ok((worst(0.5), 0.1)))];
+        let told = advice(&reduced, On::Gpu, Backend::Wgpu).unwrap_or_default();
+        assert!(told.contains("--dtype f16") && !told.contains("--device cpu"), "{told}");
         let json = json_of(&rows);
         assert_eq!([&json[0]["right"], &json[1]["difference"]], [&json!(true), &Value::Null]);
         assert_eq!(json[2]["error"], "lost the device");

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::{DType, Device};
 use peft_core::Result;
 use peft_models::{
-    LoadOptions, Loaded, WeightFormat, kernels,
+    Compute, LoadOptions, Loaded, WeightFormat, kernels,
     random_model::{Family, random_model},
 };
 
@@ -32,6 +32,10 @@ pub struct Suite {
     on: On,
     reference: Side,
     tested: Side,
+    /// The device that is tested, with Burn's own operations.
+    general: Side,
+    /// The types of 16 bits that it is tested in, too.
+    dtypes: Vec<Compute>,
 }
 
 /// What a check found.
@@ -88,8 +92,18 @@ impl Suite {
         Self {
             on,
             reference: Side { device: cpu, kernels: with(false) },
+            general: Side { device: device.clone(), kernels: with(false) },
             tested: Side { device, kernels: with(true) },
+            dtypes: Vec::new(),
         }
+    }
+
+    /// The same, also with frozen matrices that are kept and multiplied in each of these types, by Burn's own operations.
+    #[must_use]
+    pub fn with_dtypes(mut self, dtypes: &[Compute]) -> Self {
+        self.dtypes = Compute::ALL.into_iter().filter(|one| one.is_rounded()).collect();
+        self.dtypes.retain(|one| dtypes.contains(one));
+        self
     }
 
     /// What is tested.
@@ -105,7 +119,8 @@ impl Suite {
         };
         let cpu_only = [(How::Recomputed, true), (How::Bf16Products, bf16)];
         let cpu_only = cpu_only.into_iter().filter(|(_, works)| self.on == On::Cpu && *works);
-        [How::F32].into_iter().chain(cpu_only.map(|(how, _)| how)).collect()
+        let reduced = self.dtypes.iter().copied().map(How::Reduced);
+        [How::F32].into_iter().chain(cpu_only.map(|(how, _)| how)).chain(reduced).collect()
     }
 
     /// Makes all checks of some families; tells of each family when it is done.
@@ -150,15 +165,17 @@ impl Suite {
         how: How,
         expected: &Measured,
     ) -> std::result::Result<(Worst, f64), String> {
-        let found = measured(&self.tested, family, check, how.options())?;
+        let side = if matches!(how, How::Reduced(_)) { &self.general } else { &self.tested };
+        let found = measured(side, family, check, how.options())?;
         let worst = self.worst(family, &found, expected)?;
-        let tolerance = match how {
-            How::Bf16Products => {
+        let tolerance = match how.rounding() {
+            Some(rounding) => {
                 let rounded = LoadOptions { weights: WeightFormat::Bf16, ..LoadOptions::default() };
                 let rounded = measured(&self.reference, family, check, rounded)?;
-                tolerance::TIMES_ROUNDED * self.worst(family, &rounded, expected)?.difference
+                let of_matrices = self.worst(family, &rounded, expected)?.difference;
+                tolerance::TIMES_ROUNDED * rounding * of_matrices
             }
-            _ => tolerance::of(check, self.on),
+            None => tolerance::of(check, self.on),
         };
         Ok((worst, tolerance))
     }
@@ -259,6 +276,15 @@ mod tests {
         assert_eq!(worst(0.5), Ok(Worst::default()));
         assert_eq!(worst(0.75), Ok(Worst { difference: 0.25, at: "x" }));
         assert!(suite.worst(Family::Gpt2, &numbers(0.5), &Measured::Texts(Vec::new())).is_err());
+    }
+
+    #[test]
+    fn types_that_are_asked_for_are_added() {
+        let suite = Suite::new(Device::default(), Device::default());
+        let all = suite.clone().with_dtypes(&[Compute::F16, Compute::F32, Compute::Bf16]);
+        let reduced = [How::Reduced(Compute::Bf16), How::Reduced(Compute::F16)];
+        assert!(all.dtypes.iter().copied().map(How::Reduced).eq(reduced));
+        assert!(suite.dtypes.is_empty());
     }
 
     #[test]

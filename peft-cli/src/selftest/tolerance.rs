@@ -16,9 +16,9 @@ pub fn of(check: Check, on: On) -> f64 {
     }
 }
 
-/// Products in bf16 may be so many times further than what rounding the matrices alone does, which depends on the model.
+/// Products in 16 bits may be so many times further than what rounding the matrices alone does, which depends on the model.
 pub const TIMES_ROUNDED: f64 = 10.0;
 
 /// With a tolerance beyond this a check could not fail, not even of zeros, and is left out: so far do small random models
-/// take products in bf16 in some families.
+/// take products in 16 bits in some families.
 pub const MOST: f64 = 0.5;

@@ -6,7 +6,7 @@ use clap::Args;
 use peft_models::{Compute, WeightFormat};
 
 use crate::{
-    device::{self, DeviceName},
+    device::{self, DeviceArgs, DeviceName},
     flags::{choices::parse_value, help::FlagHelp},
 };
 
@@ -25,12 +25,16 @@ pub struct UseArgs {
     /// Device to compute with.
     #[arg(long, value_name = "DEVICE", help = device::name::HELP)]
     pub device: Option<DeviceName>,
+    /// How it is used.
+    #[command(flatten)]
+    pub on_device: DeviceArgs,
     /// Keep the frozen matrices of the base model in f32, bf16 (half the memory) or int8 (a quarter); auto: as a GGUF
     /// file stores them, f32 for other files. CPU only.
     #[arg(long, value_name = "FORMAT", value_parser = parse_value::<WeightFormat>, default_value_t)]
     pub base_weights: WeightFormat,
-    /// Multiply with the frozen matrices in f32, or with both factors rounded to bf16, which is faster. bf16 is for
-    /// processors with AMX-BF16 or AVX512-BF16, and takes memory for copies of the matrices.
-    #[arg(long, value_name = "TYPE", value_parser = parse_value::<Compute>, default_value_t)]
-    pub compute: Compute,
+    /// Multiply with the frozen matrices in f32, bf16 or f16, of which both factors are; everything else stays in f32. A
+    /// GPU also keeps the matrices in this type. On the CPU, bf16 is for processors with AMX-BF16 or AVX512-BF16, and takes
+    /// memory for copies of the matrices; f16 is for GPUs.
+    #[arg(long, alias = "compute", value_name = "TYPE", value_parser = parse_value::<Compute>, default_value_t)]
+    pub dtype: Compute,
 }

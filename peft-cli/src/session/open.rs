@@ -22,7 +22,7 @@ use crate::{
     error::{CliResult, in_adapter},
     locate,
     model_dir::ModelDir,
-    output,
+    model_files, output,
     training::file_names::TASKS,
 };
 
@@ -84,6 +84,7 @@ impl Session {
     ///
     /// Returns an error if the model or an adapter cannot be loaded, or if they do not fit each other.
     pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
+        args.on_device.apply()?;
         let device = device::choose(args.device)?;
         let dir = ModelDir::from(locate::model(&args.model)?);
         let dirs: Vec<Option<PathBuf>> = adapters
@@ -92,7 +93,7 @@ impl Session {
             .collect::<std::result::Result<_, _>>()?;
         let options = LoadOptions {
             weights: args.base_weights,
-            compute: args.compute,
+            compute: args.dtype,
             ..LoadOptions::default()
         };
         let base = Arc::new(base_model::load(dir.path(), &device, options)?);
@@ -112,6 +113,7 @@ impl Session {
                 if let Some(adapter) = session.adapter.as_ref().filter(|_| !args.any_base) {
                     let whose = named.display().to_string();
                     base_model::note_other_name(adapter, &base, &args.model, &whose, Purpose::Use);
+                    model_files::note_other_config(adapter, &base, &whose, Purpose::Use);
                 }
                 if session.base_sha256().is_some() && !args.any_base {
                     let base = base.clone();

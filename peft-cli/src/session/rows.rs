@@ -16,11 +16,13 @@ use super::Session;
 use crate::{
     data_files::DataFiles,
     encode_rows::{encode, texts},
-    encoding::{ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths, parse_labels},
+    encoding::{
+        ChatArgs, ChatSettings, EncodeSettings, Lengths, check_lengths, check_sources, parse_labels,
+    },
     fields::{self, ChosenFields},
     scoring::Asked,
     settings::Settings,
-    tasks::task_file::{GROUP, METRICS, STEPS, TaskFile, group_of, text_metrics},
+    tasks::task_file::{COLUMNS, GROUP, METRICS, STEPS, TaskFile, group_of, text_metrics},
     text_settings::TextArgs,
 };
 
@@ -95,7 +97,8 @@ impl Session {
     pub fn data_files<P: AsRef<Path>>(&self, names: &[P], text: &TextArgs) -> Result<DataFiles> {
         let columns = self.remembered(&text.columns, "columns");
         let files = DataFiles::find(names, columns.as_deref(), text.columns.is_none())?;
-        Ok(files.with_steps(self.steps(text)?, false))
+        let of_task = self.task_columns(text)?;
+        Ok(files.with_columns_of_task(of_task.as_deref()).with_steps(self.steps(text)?, false))
     }
 
     /// Reads data files as rows to train on, some of which a task may leave out.
@@ -110,6 +113,16 @@ impl Session {
     ) -> Result<Vec<Record>> {
         let files = self.data_files(names, text)?.with_steps(self.steps(text)?, true);
         files.rows().collect()
+    }
+
+    /// The names of the columns of tables without a header: those of the task of the flags, otherwise of that of training.
+    fn task_columns(&self, text: &TextArgs) -> Result<Option<String>> {
+        if let Some(file) = task_file(text)? {
+            return Ok(file.columns);
+        }
+        let recipe = self.adapter.as_ref().map(|adapter| &adapter.config.own.recipe);
+        let columns = recipe.and_then(|recipe| recipe.get(COLUMNS)?.as_str());
+        Ok(columns.map(str::to_string))
     }
 
     /// What changes rows: the task of the flags, otherwise that of training.
@@ -486,12 +499,14 @@ impl Session {
         Ok(threshold)
     }
 
-    /// Checks that rows, and what is to be generated, fit the model's positions.
+    /// Checks that rows, and what is to be generated, fit the model's positions, and that rows with targets have a place for
+    /// an infix, if the adapter is one.
     ///
     /// # Errors
     ///
     /// [`Error::Data`] at the first row that does not.
     pub fn check_lengths(&self, rows: &Encoded, new_tokens: usize) -> Result<()> {
+        check_sources(&self.virtual_tokens, rows)?;
         let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens);
         check_lengths(budget, rows, new_tokens)
     }

@@ -46,6 +46,11 @@ macro_rules! settings {
             /// Their names.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
+            /// Whether a file may name a setting so: by its name, or by one that it had before.
+            pub fn is_name(name: &str) -> bool {
+                Self::NAMES.contains(&name) || name == "compute"
+            }
+
             /// The names of those that are given.
             pub fn names(&self) -> impl Iterator<Item = &'static str> {
                 Self::NAMES.iter().copied().filter(|name| self.has(name))
@@ -219,6 +224,11 @@ settings! {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
         show_default = false)]
     relative_bias: bool,
+    /// Put the virtual tokens between source and target, in front of the last token of the source (infix tuning), not in
+    /// front of the row; for prefix and ptv2 on a decoder, with causal-lm. Worse than a prefix in the paper.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
+        show_default = false)]
+    infix: bool,
     /// Make the prefix with an MLP, which is folded away after training.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Method",
         show_default = MethodName::default_of_each(
@@ -291,7 +301,7 @@ settings! {
         show_default = defaults().label_smoothing)]
     label_smoothing: f64,
     /// Gradient checkpointing: keep only the input of each layer and run the layer again in the backward pass.
-    /// Saves most of the memory of activations and makes steps slower, see docs/PERFORMANCE.md. CPU only.
+    /// Saves most of the memory of activations and makes steps slower, see docs/PERFORMANCE.md.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Training",
         show_default = LoadOptions::default().recompute)]
     recompute: bool,
@@ -300,18 +310,21 @@ settings! {
     #[arg(long, value_name = "FORMAT", help_heading = "Training", value_parser = parse_value::<WeightFormat>,
         show_default = WeightFormat::default())]
     base_weights: WeightFormat,
-    /// Memory for the hidden states of rows below the first layer with virtual tokens, which are then computed once: 2GB,
-    /// 500MB, 0. For ptv2 with --layers from above 0, and for head; other rows are computed in every epoch, slower. Changes
+    /// Room for the hidden states of rows below the first layer with virtual tokens, which are then computed once: 2GB,
+    /// 500MB, 0. Memory is filled by at most a quarter of what is free; a file in --out, which is gone when the run ends, has
+    /// the rest. For ptv2 with --layers from above 0, and for head; other rows are computed in every epoch, slower. Changes
     /// no result. CPU only.
     #[arg(long, value_name = "SIZE", help_heading = "Training", show_default = format!(
-        "{}, at most a quarter of the free memory", ByteSize(RunContext::DEFAULT_CACHE_FROZEN)))]
+        "{}, at most a quarter of the free memory, no file", ByteSize(RunContext::DEFAULT_CACHE_FROZEN)))]
     cache_frozen: ByteSize,
-    /// Multiply with the frozen matrices, forward and backward, in f32, or with both factors rounded to bf16, which is
-    /// faster; use the same for eval, predict and generate. bf16 is for processors with AMX-BF16 or AVX512-BF16, and
-    /// takes memory for copies of the matrices, also of those in fewer bits, see docs/PERFORMANCE.md.
-    #[arg(long, value_name = "TYPE", help_heading = "Training", value_parser = parse_value::<Compute>,
+    /// Multiply with the frozen matrices, forward and backward, in f32, bf16 or f16, of which both factors are; everything
+    /// else stays in f32. Use the same for eval, predict and generate. A GPU also keeps the matrices in this type. On the CPU,
+    /// bf16 is for processors with AMX-BF16 or AVX512-BF16, and takes memory for copies of the matrices; f16 is for GPUs,
+    /// and scales the loss. See docs/DEVICES.md.
+    #[arg(long, alias = "compute", value_name = "TYPE", help_heading = "Training", value_parser = parse_value::<Compute>,
         show_default = Compute::default())]
-    compute: Compute,
+    #[serde(alias = "compute")]
+    dtype: Compute,
     /// The one seed of the run.
     #[arg(long, value_name = "N", help_heading = "Training", show_default = defaults().seed)]
     seed: u64,

@@ -1,10 +1,14 @@
 //! TOML files of settings. The paths of `run.toml` start from its own folder: a run goes on wherever it is resumed from,
-//! and after its folder was moved together with what it reads.
+//! and after its folder was moved together with what it reads. Those of other files start from the working folder, as
+//! paths in flags and in the file of a sweep do, unless their first line is that of `run.toml`.
 //!
 //! What was given as an absolute path stays one. Names on the Hub, and `-`, are no paths. In `run.toml` a relative path
 //! begins with `.`, which no name on the Hub does.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use peft_core::{Error, Result, formats::read};
 
@@ -14,6 +18,7 @@ use super::Settings;
 use crate::{
     hub,
     nearest::{did_you_mean, nearest},
+    output,
     paths::{absolute, before, from_here, relative},
     tasks::task_file::is_file,
     training::{class_weights::BALANCED, file_names::RUN_FILE},
@@ -45,7 +50,7 @@ pub fn load(path: &Path) -> Result<Settings> {
     };
     let folder = folder.canonicalize().map_err(Error::read(path))?;
     let is_run = path.file_name().is_some_and(|name| name == RUN_FILE);
-    let start = match (text.lines().next() == Some(FROM_FILE), &found.out) {
+    let start = match (starts_from_its_folder(&text), &found.out) {
         (true, _) => Some(folder),
         // A run of an earlier version: its paths start from where it ran, and from there `out` led to this folder.
         (false, Some(out)) if is_run => before(&folder, out),
@@ -55,6 +60,48 @@ pub fn load(path: &Path) -> Result<Settings> {
         Some(start) => from_working_folder(found, &start),
         None => found,
     })
+}
+
+/// As [`load`], for `--config`. Where a path leads to nothing from the working folder, and to something from the folder of
+/// the file, that is told.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_config(path: &Path) -> Result<Settings> {
+    let found = load(path)?;
+    let is_marked = || read::text(path).is_ok_and(|text| starts_from_its_folder(&text));
+    if let Some(named) =
+        path.parent().and_then(|folder| elsewhere(&found, folder)).filter(|_| !is_marked())
+    {
+        output::note(format!(
+            "note: {}: {} is in the folder of this file, and not in the working folder, from which its paths start: with \
+             the first line `{FROM_FILE}` they start from its own folder",
+            path.display(),
+            named.display()
+        ));
+    }
+    Ok(found)
+}
+
+/// A path that is read, and that is not in the working folder, but in `folder`.
+fn elsewhere(settings: &Settings, folder: &Path) -> Option<PathBuf> {
+    let is_there = |path: &Path| !path.exists() && folder.join(path).exists();
+    let named = RefCell::new(None);
+    // What is written need not be there.
+    let mut read = Settings { out: None, metrics_file: None, ..settings.clone() };
+    change(&mut read, &is_there, &|path: &Path, _| {
+        if is_there(path) {
+            named.borrow_mut().get_or_insert_with(|| path.to_path_buf());
+        }
+        None
+    });
+    named.into_inner()
+}
+
+/// Whether the relative paths of a TOML file start from its own folder.
+pub fn starts_from_its_folder(text: &str) -> bool {
+    text.lines().next() == Some(FROM_FILE)
 }
 
 /// Refuses a file with a key that is neither a setting nor one of `others`. What is not TOML is told elsewhere.
@@ -68,7 +115,7 @@ pub fn refuse_unknown(text: &str, path: &Path, others: &[&str]) -> Result<()> {
         .get_ref()
         .keys()
         .map(|key| (key.span().start, key.get_ref().as_ref()))
-        .filter(|(_, key)| !Settings::NAMES.contains(key) && !others.contains(key))
+        .filter(|(_, key)| !Settings::is_name(key) && !others.contains(key))
         .collect();
     unknown.sort_unstable();
     let Some((at, key)) = unknown.first() else { return Ok(()) };
@@ -202,5 +249,13 @@ mod tests {
         ] {
             assert_eq!(absolute(Path::new(""), &read(name, &text)), Some(expected), "{text}");
         }
+        // What is beside the file alone was meant there, perhaps.
+        let named = |text: &str| elsewhere(&toml::from_str(text).unwrap(), &run);
+        fs::write(run.join("rows-beside-the-file.jsonl"), "").unwrap();
+        assert_eq!(
+            named("train = \"rows-beside-the-file.jsonl\"\nmodel = \"org/name\"").unwrap(),
+            Path::new("rows-beside-the-file.jsonl")
+        );
+        assert_eq!(named("out = \"rows-beside-the-file.jsonl\"\ntrain = \"nowhere.jsonl\""), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Range};
 
+use serde_json::{Value, json};
+
 use crate::output::{grouped, note};
 
 /// Neighbouring rows, of all rows of some files.
@@ -22,6 +24,14 @@ impl Block {
     /// Whether a row is one of these.
     pub fn contains(&self, row: usize) -> bool {
         self.rows.contains(&row)
+    }
+
+    /// Which part these are, in JSON, with its first row and its last one, counted from 1 as in the marks of lines; they are
+    /// null where there are none.
+    pub fn json(&self, part: impl fmt::Display) -> Value {
+        let Range { start, end } = self.rows;
+        let row = |row: usize| (start < end).then_some(row);
+        json!({"part": part.to_string(), "first_row": row(start + 1), "last_row": row(end), "rows": self.total})
     }
 
     /// Where all rows are computed `size` at a time: the rows of those groups that have some of these. Numbers depend in
@@ -86,6 +96,14 @@ mod tests {
         let of = |rows| Block { rows, total: 1200 }.to_string();
         assert_eq!(of(0..1200), "rows 1 to 1 200 of 1 200");
         assert_eq!([of(4..5), of(7..7)], ["row 5 of 1 200", "none of 1 200 rows"]);
+        assert_eq!(
+            Block { rows: 7..15, total: 23 }.json("2/3"),
+            json!({"part": "2/3", "first_row": 8, "last_row": 15, "rows": 23})
+        );
+        assert_eq!(
+            Block { rows: 7..7, total: 23 }.json("2/3"),
+            json!({"part": "2/3", "first_row": null, "last_row": null, "rows": 23})
+        );
     }
 
     proptest! {

@@ -1,43 +1,18 @@
 //! What tells the parts of one run from those of another: predictions of different models must not become one file.
 
-use std::{
-    fmt::Debug,
-    fs::{self, File},
-    io::Read,
-    path::Path,
-};
+use std::{fmt::Debug, fs::File, io::Read, path::Path};
 
 use peft_core::{adapter::codec::hex, data::Example, text::Record, train::sum_of_rows};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::session::{Session, UseArgs};
+use crate::{
+    model_files,
+    session::{Session, UseArgs},
+};
 
 /// Bytes of a sum that lines have.
 const SHOWN: usize = 8;
-
-/// Bytes of a GGUF file, in which its config and tokenizer stand before the weights.
-pub(crate) const START: u64 = 32 << 20;
-
-/// What the outputs of a model follow from, beside its weights.
-pub(crate) const FILES: [&str; 16] = [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "sentencepiece.model",
-    "modules.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-];
 
 /// A sum over all that predictions follow from: the command, the rows as the model reads them, the model, the adapters, and
 /// the settings; also the rows as they are in files, which are written beside the predictions, the version of the program, and the
@@ -49,7 +24,7 @@ impl RunSum {
     /// That of a command, with the flags that name its model, and its rows per batch.
     pub fn of(command: &str, model: &UseArgs, batch_size: usize) -> Self {
         let sum = Self(Sha256::new()).add(env!("CARGO_PKG_VERSION").as_bytes());
-        sum.add(command.as_bytes()).settings(&(model.base_weights, model.compute, batch_size))
+        sum.add(command.as_bytes()).settings(&(model.base_weights, model.dtype, batch_size))
     }
 
     /// Adds rows as a model reads them: all, not those of a part.
@@ -95,13 +70,12 @@ impl RunSum {
         if path.is_file() {
             let mut start = Vec::new();
             // A file that cannot be read is no model, which was loaded before.
-            let read = File::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
+            let read = File::open(path)
+                .and_then(|file| file.take(model_files::START).read_to_end(&mut start));
             return self.add(&start).settings(&read.is_ok());
         }
-        FILES.iter().fold(self, |sum, name| match fs::read(path.join(name)) {
-            Ok(content) => sum.add(name.as_bytes()).add(&content),
-            Err(_) => sum,
-        })
+        model_files::read(path)
+            .fold(self, |sum, (name, content)| sum.add(name.as_bytes()).add(&content))
     }
 
     /// Adds settings.
@@ -125,7 +99,7 @@ impl RunSum {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{fs, sync::Arc};
 
     use peft_core::data::Target;
     use serde_json::json;

@@ -4,7 +4,7 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use peft_core::{
     FrozenModel, Result, VirtualTokens,
-    data::{Example, IGNORE, Target},
+    data::{Example, Target},
 };
 
 /// Takes the tokens that all rows begin with out of the rows: what they are as virtual tokens of a decoder, prefilled, and
@@ -46,15 +46,13 @@ fn in_common(rows: &[Example]) -> usize {
 
 /// The number of tokens in front of the target.
 pub fn of_input(row: &Example) -> usize {
-    let known = |targets: &Vec<i64>| targets.iter().position(|target| *target != IGNORE);
-    match &row.target {
-        Target::Tokens(targets) => known(targets).unwrap_or(row.input_ids.len()),
-        _ => row.input_ids.len(),
-    }
+    row.source_len().unwrap_or(row.input_ids.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use peft_core::data::IGNORE;
+
     use super::*;
 
     fn row(ids: &[u32], of_target: usize) -> Example {

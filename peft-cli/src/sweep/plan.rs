@@ -13,12 +13,13 @@ use crate::{
     message,
     recipes::layer::complete,
     settings::{
-        Settings, file,
+        Settings,
         resolve::{check_uses, resolve},
         train_config::train_config,
     },
     shard::Shard,
     training::{
+        damaged,
         file_names::RUN_FILE,
         run_result::{Ending, RunResult},
     },
@@ -149,7 +150,8 @@ impl Plan {
                 found.push(There::Nothing);
                 continue;
             }
-            let differing = differing(&run.settings, &file::load(&run_file)?);
+            let otherwise = || "remove this folder to have the run made anew".to_string();
+            let differing = differing(&run.settings, &damaged::settings(&run.folder, otherwise)?);
             if !differing.is_empty() {
                 others.push(format!("{}: {}", run.folder.display(), differing.join(", ")));
             }
@@ -197,8 +199,8 @@ fn checked(settings: Settings) -> Result<Settings> {
 
 /// The settings by which a model is loaded.
 fn of_model(settings: &Settings) -> Settings {
-    let Settings { model, base_weights, compute, recompute, .. } = settings.clone();
-    Settings { model, base_weights, compute, recompute, ..Settings::default() }
+    let Settings { model, base_weights, dtype, recompute, .. } = settings.clone();
+    Settings { model, base_weights, dtype, recompute, ..Settings::default() }
 }
 
 /// The settings by which the run that is there differs.
@@ -225,7 +227,7 @@ mod tests {
     use peft_core::Task;
 
     use super::*;
-    use crate::flags::method_name::MethodName;
+    use crate::{flags::method_name::MethodName, settings::file};
 
     const FILE: &str = "model = \"m\"\ntask = \"causal-lm\"\ntrain = \"a.jsonl\"\nsteps = 5\nmethod = \"prompt\"\n";
 

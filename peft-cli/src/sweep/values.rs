@@ -22,7 +22,7 @@ pub(super) fn check_name(name: &str, place: &str) -> std::result::Result<(), Str
     if ITS_OWN.contains(&name) {
         return Err(format!("`{name}` in {place}: a sweep chooses it itself"));
     }
-    if !Settings::NAMES.contains(&name) {
+    if !Settings::is_name(name) {
         let meant = nearest(name, Settings::NAMES.iter().copied());
         let meant = did_you_mean(meant.map(|known| format!("`{known}`")));
         return Err(format!("`{name}` in {place} is no setting{meant}"));

@@ -20,6 +20,7 @@ shipped![
     "glue-rte",
     "glue-sst2",
     "glue-stsb",
+    "glue-wnli",
     "snips-intent",
     "squad",
     "squad-v2",

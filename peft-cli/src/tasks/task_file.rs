@@ -26,6 +26,9 @@ const FLAG: &str = "--task-file";
 /// Under what an adapter's recipe remembers the steps of the task that it was trained on.
 pub const STEPS: &str = "task_steps";
 
+/// Under what it remembers the names of the columns of tables without a header, separated by commas.
+pub const COLUMNS: &str = "task_columns";
+
 /// Under what it remembers the metrics of texts, separated by commas.
 pub const METRICS: &str = "task_metrics";
 
@@ -54,6 +57,8 @@ pub struct TaskFile {
     pub metrics: Vec<Asked>,
     /// The field that says whether the words of a row's target are what a pronoun stands for, if they need not be.
     pub referent: Option<String>,
+    /// The names of the columns of its tables that have no header, separated by commas.
+    pub columns: Option<String>,
     /// What changes its rows.
     pub steps: Steps,
     /// Templates of what rows that belong together share: the first whose fields a row has counts.
@@ -75,6 +80,7 @@ struct Raw {
     rename_labels: Option<Pairs>,
     metric: Option<String>,
     referent: Option<String>,
+    columns: Option<String>,
     #[serde(default)]
     group: Vec<String>,
     #[serde(default)]
@@ -185,6 +191,7 @@ impl TaskFile {
             rename_labels: raw.rename_labels,
             metrics: metrics.unwrap_or_default(),
             referent: raw.referent,
+            columns: raw.columns,
             steps,
             group: group.map_err(|error| wrong(error.to_string()))?,
             kinds,

@@ -12,6 +12,7 @@ use super::{
     file_names::{METRICS, RUN_FILE},
 };
 use crate::{
+    flags::given::Given,
     output::{grouped, quoted, table},
     settings::Settings,
 };
@@ -99,13 +100,11 @@ pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> Stri
     let rows = rows.map_or_else(|| "ROWS.jsonl".into(), |path| quoted(path));
     let weights = settings.base_weights.filter(|format| format.is_rounded());
     let weights = weights.map_or_else(String::new, |format| format!(" --base-weights {format}"));
-    let compute = settings.compute.filter(|compute| compute.is_rounded());
-    let compute = compute.map_or_else(String::new, |compute| format!(" --compute {compute}"));
+    let dtype = settings.dtype.filter(|dtype| dtype.is_rounded());
+    let dtype = dtype.map_or_else(String::new, |dtype| format!(" --dtype {dtype}"));
     let model = settings.model.as_deref().map(quoted).unwrap_or_default();
     let out = quoted(out);
-    format!(
-        "peft {command} --model {model} --adapter {out}{weights}{compute} --input {rows}{limit}"
-    )
+    format!("peft {command} --model {model} --adapter {out}{weights}{dtype} --input {rows}{limit}")
 }
 
 /// As many new tokens as the longest target has; rows that are learnt as a whole set no limit.
@@ -140,9 +139,9 @@ fn longest_source(rows: &Encoded, max_length: Option<usize>) -> Option<usize> {
     longest.max(max_length.filter(|_| rows.truncated > 0))
 }
 
-/// The command that continues the run in `out`.
-pub fn resume_command(out: &Path) -> String {
-    format!("peft train --out {} --resume", quoted(out))
+/// The command that continues the run in `out` with these flags, which the run does not remember.
+pub fn resume_command(out: &Path, flags: &Given) -> String {
+    format!("peft train --out {} --resume{flags}", quoted(out))
 }
 
 /// What a run that diverged has left: the command that starts from its last checkpoint, at a tenth of its rate.

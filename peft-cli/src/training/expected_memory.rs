@@ -3,7 +3,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | what is there already | the program's memory, half of what was freed since left out, and the model's file, if steps read it there |
-//! | what is kept of frozen layers | the states that enter the first layer with virtual tokens, of each row (`--cache-frozen`) |
+//! | what is kept of frozen layers | the states that enter the first layer with virtual tokens, of each row, as far as memory has them (`--cache-frozen`) |
 //! | the step itself | see `peft_models::cost::StepSize`, which `peft plan` asks too |
 //!
 //! docs/PERFORMANCE.md compares the sum with what runs took.
@@ -45,7 +45,7 @@ pub(super) struct Run<'a> {
     pub virtual_tokens: usize,
     /// The first layer that something trained reaches; `None` if there is none, as for a head alone.
     pub first_layer: Option<usize>,
-    /// Bytes of the hidden states that enter that layer, as far as they are kept.
+    /// Bytes of the hidden states that enter that layer, as far as they are kept in memory.
     pub kept_states: u64,
     /// The parameters that are trained.
     pub trained: usize,
@@ -140,7 +140,6 @@ impl Run<'_> {
             recompute: self.recompute,
             narrow: is_narrow(self.base, self.format),
             compute: self.compute,
-            number: F32,
             executor: Executor::Kernels { threads: self.base.model.lanes().workers() },
             batches: self.config.accumulation,
             replicas: self.replicas,

@@ -2,6 +2,7 @@
 
 use peft_core::{
     Adapter, FrozenModel, Result, Site,
+    evaluate::StatesRoom,
     train::{KeptStates, Mixing, RunContext, TrainConfig, TrainingData},
 };
 use peft_models::kernels;
@@ -18,7 +19,7 @@ use crate::{
 
 /// To which sizes that are advised are rounded.
 const TEN_MB: u64 = 10_000_000;
-/// What part of the free memory may be filled where nobody says how much.
+/// What part of the free memory may be filled.
 const PART: u64 = 4;
 
 /// The layers of the stack that reads rows which nothing trained reaches.
@@ -28,10 +29,10 @@ pub(super) struct FrozenLayers {
     pub first_layer: usize,
     /// How many layers the stack has.
     pub num_layers: usize,
-    /// Bytes that may be kept of them.
-    pub limit: u64,
-    /// Bytes that will be.
-    pub kept: u64,
+    /// How much of them may be kept.
+    pub room: StatesRoom,
+    /// How much will be.
+    pub kept: StatesRoom,
     /// Bytes that would be with more room.
     all: u64,
     /// Whether somebody asked for it.
@@ -67,22 +68,18 @@ impl FrozenLayers {
             _ if sites.is_some_and(|sites| !sites.contains(&site)) => num_layers,
             _ => layers.and_then(|layers| layers.into_iter().min()).unwrap_or(0),
         };
-        let limit = settings.cache_frozen.map_or_else(default_limit, |size| size.0);
+        let room = room(settings.cache_frozen.map(|size| size.0), memory::available());
         let on_cpu = kernels::compute_on(&model.device());
-        let kept = |limit| match on_cpu && first_layer > 0 {
-            true => {
-                let KeptStates { train, valid } =
-                    KeptStates::of(limit, spec, config, (mixing, batches), data);
-                train + valid
-            }
-            false => 0,
+        let kept = |room| match on_cpu && first_layer > 0 {
+            true => KeptStates::of(room, spec, config, (mixing, batches), data).sum(),
+            false => StatesRoom::default(),
         };
         Ok(Self {
             first_layer,
             num_layers,
-            limit,
-            kept: kept(limit),
-            all: kept(u64::MAX),
+            room,
+            kept: kept(room),
+            all: kept(StatesRoom { memory: u64::MAX, file: 0 }).memory,
             asked: settings.cache_frozen.is_some_and(|size| size.0 > 0),
             on_cpu,
         })
@@ -90,7 +87,7 @@ impl FrozenLayers {
 
     /// Why nothing is kept although somebody asked for it.
     pub(super) fn warning(&self) -> Option<String> {
-        if !self.asked || self.kept > 0 {
+        if !self.asked || self.kept.total() > 0 {
             return None;
         }
         let reason = match (self.first_layer, self.on_cpu) {
@@ -103,7 +100,8 @@ impl FrozenLayers {
 
     /// What is said of them; nothing if nothing is kept.
     pub(super) fn fact(&self) -> Option<String> {
-        if self.kept == 0 {
+        let kept = self.kept.total();
+        if kept == 0 {
             return None;
         }
         let layers = match self.first_layer {
@@ -111,20 +109,32 @@ impl FrozenLayers {
             1 => "layer 0".to_string(),
             first => format!("layers 0 to {}", first - 1),
         };
-        let kept = bytes(self.kept);
-        Some(match self.kept < self.all {
+        let there = match self.kept {
+            StatesRoom { memory, file: 0 } => bytes(memory),
+            StatesRoom { memory: 0, file } => format!("a file of {}", bytes(file)),
+            StatesRoom { memory, file } => {
+                format!("{} of memory and a file of {}", bytes(memory), bytes(file))
+            }
+        };
+        Some(match kept < self.all {
             true => format!(
-                "{layers}, kept for {kept} of rows; --cache-frozen {} is room for all rows",
+                "{layers}, kept for {} of rows{}; --cache-frozen {} is room for all rows",
+                bytes(kept),
+                if self.kept.file > 0 { format!(", in {there}") } else { String::new() },
                 ByteSize(self.all.next_multiple_of(TEN_MB))
             ),
-            false => format!("{layers}, computed once for each row and kept in {kept}"),
+            false => format!("{layers}, computed once for each row and kept in {there}"),
         })
     }
 }
 
-fn default_limit() -> u64 {
-    let free = memory::available().unwrap_or(u64::MAX);
-    RunContext::DEFAULT_CACHE_FROZEN.min(free / PART)
+/// How much is kept where somebody asked for so many bytes or nobody did, and so many bytes of memory are free: memory is
+/// filled by a quarter of these at most. A file has the rest, if it was asked for.
+fn room(asked: Option<u64>, free: Option<u64>) -> StatesRoom {
+    let memory = free.map_or(u64::MAX, |free| free / PART);
+    let all = StatesRoom { memory, file: u64::MAX }
+        .at_most(asked.unwrap_or(RunContext::DEFAULT_CACHE_FROZEN));
+    StatesRoom { file: if asked.is_some() { all.file } else { 0 }, ..all }
 }
 
 #[cfg(test)]
@@ -132,12 +142,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_is_filled_first_and_a_file_only_where_it_was_asked_for() {
+        let of = |asked, free| {
+            let StatesRoom { memory, file } = room(asked, free);
+            [memory, file]
+        };
+        assert_eq!(of(Some(900), Some(4000)), [900, 0]);
+        assert_eq!(of(Some(1500), Some(4000)), [1000, 500]);
+        assert_eq!(of(Some(0), Some(4000)), [0, 0]);
+        assert_eq!(of(Some(1500), None), [1500, 0]);
+        assert_eq!(of(None, Some(4000)), [1000, 0]);
+        assert_eq!(of(None, None), [RunContext::DEFAULT_CACHE_FROZEN, 0]);
+    }
+
+    #[test]
     fn what_is_kept_is_said() {
         let whole = FrozenLayers {
             first_layer: 3,
             num_layers: 6,
-            limit: 1_000_000_000,
-            kept: 254_000_000,
+            room: StatesRoom { memory: 1_000_000_000, file: 0 },
+            kept: StatesRoom { memory: 254_000_000, file: 0 },
             all: 254_000_000,
             asked: true,
             on_cpu: true,
@@ -147,12 +171,23 @@ mod tests {
         assert_eq!(whole.warning(), None);
         let head = FrozenLayers { first_layer: 6, ..whole };
         assert!(fact(head).starts_with("all layers, "));
-        let part = FrozenLayers { first_layer: 1, kept: 100_000_000, ..whole };
+        let kept = |memory, file| StatesRoom { memory, file };
+        let part = FrozenLayers { first_layer: 1, kept: kept(100_000_000, 0), ..whole };
         assert_eq!(
             fact(part),
             "layer 0, kept for 100 MB of rows; --cache-frozen 260MB is room for all rows"
         );
-        let nothing = FrozenLayers { kept: 0, all: 0, ..whole };
+        let both = FrozenLayers { kept: kept(100_000_000, 154_000_000), ..whole };
+        assert_eq!(
+            fact(both),
+            "layers 0 to 2, computed once for each row and kept in 100 MB of memory and a file of 150 MB"
+        );
+        assert_eq!(
+            fact(FrozenLayers { kept: kept(100_000_000, 50_000_000), ..whole }),
+            "layers 0 to 2, kept for 150 MB of rows, in 100 MB of memory and a file of 50 MB; \
+             --cache-frozen 260MB is room for all rows"
+        );
+        let nothing = FrozenLayers { kept: kept(0, 0), all: 0, ..whole };
         assert_eq!(nothing.fact(), None);
         assert!(nothing.warning().is_some_and(|warning| warning.ends_with("no row is read twice")));
         let first = FrozenLayers { first_layer: 0, ..nothing };

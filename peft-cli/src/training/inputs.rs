@@ -29,7 +29,7 @@ use crate::{
     fields::{self, ChosenFields},
     locate,
     model_dir::ModelDir,
-    output,
+    model_files, output,
     screen::memory,
     settings::Settings,
     tasks::task_file::TaskFile,
@@ -55,7 +55,7 @@ impl Base {
         LoadOptions {
             recompute: settings.recompute.unwrap_or(defaults.recompute),
             weights: settings.base_weights.unwrap_or(defaults.weights),
-            compute: settings.compute.unwrap_or(defaults.compute),
+            compute: settings.dtype.unwrap_or(defaults.compute),
         }
     }
 
@@ -104,6 +104,7 @@ pub(super) fn start_adapter(settings: &Settings, base: &Base) -> CliResult<Optio
     if let (Some(adapter), Some(given)) = (&start_adapter, &settings.model) {
         let whose = "the adapter of --init-adapter";
         base_model::note_other_name(adapter, loaded, given, whose, Purpose::Start);
+        model_files::note_other_config(adapter, loaded, whose, Purpose::Start);
     }
     Ok(start_adapter)
 }
@@ -134,7 +135,9 @@ impl Inputs {
         let task_file = settings.task_file.as_deref().map(TaskFile::open).transpose()?;
         let rows = |names: &[PathBuf], training| -> Result<DataFiles> {
             let steps = task_file.as_ref().map_or_else(Steps::default, |file| file.steps.clone());
-            Ok(DataFiles::find(names, columns, false)?.with_steps(steps, training))
+            let of_task = task_file.as_ref().and_then(|file| file.columns.as_deref());
+            let files = DataFiles::find(names, columns, false)?.with_columns_of_task(of_task);
+            Ok(files.with_steps(steps, training))
         };
         let train = rows(Settings::required(&settings.train, "--train")?, true)?;
         let valid = settings.valid.as_deref().map(|names| rows(names, false)).transpose()?;

@@ -233,7 +233,7 @@ impl MethodBuilder<'_> {
     fn check_uses(&self, method: MethodName) -> Result<()> {
         use MethodName::{Prefix, Prompt, Ptv2};
         let settings = self.settings;
-        let given: [(&str, bool, &[MethodName]); 14] = [
+        let given: [(&str, bool, &[MethodName]); 15] = [
             (
                 "--num-virtual-tokens",
                 settings.num_virtual_tokens.is_some(),
@@ -252,6 +252,7 @@ impl MethodBuilder<'_> {
             ("--sites", settings.sites.is_some(), &[Prefix, Ptv2]),
             ("--prefix-positions", settings.prefix_positions.is_some(), &[Prefix, Ptv2]),
             ("--relative-bias", settings.relative_bias.is_some(), &[Prefix, Ptv2]),
+            ("--infix", settings.infix.is_some(), &[Prefix, Ptv2]),
         ];
         match given.iter().find(|(_, given, users)| *given && !users.contains(&method)) {
             Some((flag, ..)) => {
@@ -330,7 +331,47 @@ impl MethodBuilder<'_> {
         }
     }
 
-    /// Where a prefix goes on an encoder-decoder: as the adapter to start from has it, otherwise as set.
+    /// Whether virtual tokens stand between source and target: as in the adapter to start from, otherwise as set.
+    fn infix(&self) -> Result<bool> {
+        let (settings, spec) = (self.settings, self.model.spec());
+        let refuse = |message: String| Err(Error::setting("--infix", message));
+        let of_adapter =
+            self.adapter.map(|adapter| adapter.config.peft_type == PeftType::InfixTuning);
+        match (of_adapter, settings.infix) {
+            (Some(true), Some(false)) => {
+                return refuse("found false, the adapter of --init-adapter is an infix".into());
+            }
+            (Some(false), Some(true)) => {
+                return refuse("found true, the adapter of --init-adapter is a prefix".into());
+            }
+            _ => {}
+        }
+        if !of_adapter.or(settings.infix).unwrap_or_default() {
+            return Ok(false);
+        }
+        let way_out = "leave it out, for a prefix";
+        if !spec.is_causal() {
+            let name = &spec.model_type;
+            return refuse(format!(
+                "an infix stands in the row of a decoder, and a {name} model has none: {way_out}"
+            ));
+        }
+        if let Some(task) = settings.task.filter(|task| *task != Task::CausalLm) {
+            return refuse(format!(
+                "an infix stands between the source and the target of a row of {}, and {task} has no such rows: \
+                 {way_out}",
+                Task::CausalLm
+            ));
+        }
+        if settings.packing == Some(true) {
+            let message =
+                "not with an infix, which has one place in a row: leave out it, or --infix";
+            return Err(Error::setting("--packing", message));
+        }
+        Ok(true)
+    }
+
+    /// Where a prefix goes on an encoder-decoder or a decoder: as the adapter to start from has it, otherwise as set.
     fn placement(&self) -> Result<Placement> {
         let settings = self.settings;
         let positions = settings.prefix_positions.as_deref();
@@ -338,6 +379,7 @@ impl MethodBuilder<'_> {
             sites: settings.sites.as_deref().map(parse_sites).transpose()?,
             prefix_positions: positions.map(|name| PREFIX_POSITIONS.parse(name)).transpose()?,
             relative_bias: settings.relative_bias,
+            infix: self.infix()?,
         };
         let given = [
             ("--sites", asked.sites.is_some()),
@@ -347,7 +389,7 @@ impl MethodBuilder<'_> {
         let spec = self.model.spec();
         let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) else {
             let of_adapter = |adapter: &Adapter| adapter.placement(spec);
-            return Ok(self.adapter.map(of_adapter).unwrap_or_default());
+            return Ok(self.adapter.map(of_adapter).unwrap_or(asked));
         };
         if self.adapter.is_some() {
             let message = "not used with --init-adapter, whose adapter has its own";

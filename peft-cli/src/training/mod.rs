@@ -17,6 +17,7 @@
 //! | `replicas` | the base model on several devices |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
+//! | `damaged` | files of that folder that were cut off, and the way out |
 //! | [`run_result`] | how a run ended, for whoever compares runs |
 //! | [`validation`] | what its best step predicts for the validation rows |
 //! | [`samples`] | texts that a language model writes with its adapter |
@@ -34,6 +35,7 @@
 pub mod class_names;
 pub(crate) mod class_weights;
 pub mod closing;
+pub(crate) mod damaged;
 pub(crate) mod expected_memory;
 pub(crate) mod file_names;
 mod frozen_layers;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     encoding::SORTED_LABELS,
-    tasks::task_file::{GROUP, METRICS, STEPS},
+    tasks::task_file::{COLUMNS, GROUP, METRICS, STEPS},
 };
 
 impl PreparedRun {
@@ -32,6 +32,9 @@ impl PreparedRun {
             if let Some(file) = &self.task_file {
                 fields.insert("task_file".into(), file.name.as_str().into());
                 fields.insert(STEPS.into(), file.steps.to_json());
+                if let Some(columns) = &file.columns {
+                    fields.insert(COLUMNS.into(), columns.as_str().into());
+                }
                 if !file.group.is_empty() {
                     let group: Vec<&str> = file.group.iter().map(Template::as_str).collect();
                     fields.insert(GROUP.into(), json!(group));

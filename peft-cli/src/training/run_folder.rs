@@ -14,6 +14,7 @@ use peft_core::{
 };
 
 use super::{
+    damaged,
     file_names::{
         CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, OF_RUN, REPORT, RESULT, RUN_FILE, TENSORBOARD,
         VALIDATION,
@@ -27,6 +28,7 @@ use crate::{
     output,
     settings::{Settings, file},
     tensorboard::EventWriter,
+    usage::listed,
 };
 
 /// Begins the last line of `run.toml`, a comment.
@@ -239,13 +241,26 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
             out.display()
         )));
     }
-    let settings = file::load(&path)?;
-    if is_changed(&path)? {
-        output::note(format!(
-            "note: {} was changed after the run wrote it: its settings are used as they stand",
-            path.display()
-        ));
+    let otherwise = || damaged::without_settings(out);
+    let settings = damaged::settings(out, otherwise)?;
+    let text = read::text(&path)?;
+    let lacking = settings.missing();
+    if is_cut(&text) && !lacking.is_empty() {
+        let message = format!(
+            "was cut off: it holds no {}; put the file back as it was, or {}",
+            listed(&lacking, "and"),
+            otherwise()
+        );
+        return Err(Error::file(&path, message).into());
     }
+    let says = match (is_edited(&text), is_cut(&text)) {
+        (true, _) => "was changed after the run wrote it",
+        (_, true) => {
+            "was cut off or changed after the run wrote it: its last line, a comment, is missing"
+        }
+        _ => return Ok(settings),
+    };
+    output::note(format!("note: {} {says}: its settings are used as they stand", path.display()));
     Ok(settings)
 }
 
@@ -266,6 +281,12 @@ fn with_sum(text: &str) -> String {
 /// Whether a text was changed after the sum was added. One of an earlier version has none.
 fn is_edited(text: &str) -> bool {
     text.rsplit_once(SUM).is_some_and(|(above, sum)| sha256(above.as_bytes()) != sum.trim_end())
+}
+
+/// Whether a text lacks the last line of what this version writes.
+fn is_cut(text: &str) -> bool {
+    let is_of_this_version = text.trim().is_empty() || file::starts_from_its_folder(text);
+    is_of_this_version && !text.contains(SUM)
 }
 
 /// Refuses to continue a run that left results but no complete checkpoint, since it would start over. A
@@ -307,6 +328,11 @@ pub fn check_metrics_file(
         let message = format!("found {}, {what}", path.display());
         Err(Error::setting("--metrics-file", message))
     };
+    if output::is_stdout(path) {
+        return refuse(
+            "standard output: give /dev/stdout, or a file (./- is one of that name)".into(),
+        );
+    }
     let evaluations = settings.out.as_deref().map(|out| out.join(EVALUATIONS));
     let run_file = settings.out.as_deref().map(|out| out.join(RUN_FILE));
     for (names, flag) in names_of_rows(settings) {
@@ -351,7 +377,19 @@ mod tests {
         let text = with_sum("lr = 0.1\nsteps = 7\n");
         assert!(!is_edited(&text) && !is_edited("lr = 0.1\n"));
         for edited in [text.replace('7', "8"), format!("{text}epochs = 1\n"), format!("a{text}")] {
-            assert!(is_edited(&edited), "{edited}");
+            assert!(is_edited(&edited) && !is_cut(&edited), "{edited}");
         }
+    }
+
+    #[test]
+    fn settings_without_their_end_are_told() {
+        let text = with_sum(&file::to_run_file(&Settings::default(), Path::new("")));
+        assert!(!is_cut(&text) && is_cut(""));
+        for end in [1, 20, text.find(SUM).unwrap_or_default()] {
+            let cut = &text[..end];
+            assert_eq!(is_cut(cut), cut.contains('\n'), "{cut}");
+        }
+        // One of an earlier version has neither line.
+        assert!(!is_cut("lr = 0.1\n"));
     }
 }

@@ -188,6 +188,8 @@ mod tests {
                 tokens_per_second: 8123.4,
                 labelled: 32,
                 grad_norm: None,
+                loss_scale: None,
+                skipped: false,
                 exchanged: None,
             });
         }

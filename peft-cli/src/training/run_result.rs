@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    PreparedRun, TrainedRun,
+    PreparedRun, TrainedRun, damaged,
     file_names::{PREDICTIONS, RESULT, RUN_FILE, TASK_NAME, TASKS},
     machine::Machine,
     overwrite,
@@ -212,8 +212,10 @@ impl RunResult {
         }
         let bytes = read::bytes(&path)?;
         let found = serde_json::from_slice(&bytes);
-        let found = found
-            .map_err(|error| Error::file(&path, format!("not the result of a run: {error}")))?;
+        let found = found.map_err(|error| {
+            let way_out = damaged::without_result(folder);
+            Error::file(&path, format!("not the result of a run: {error}; {way_out}"))
+        })?;
         Ok(Some(found))
     }
 

@@ -134,8 +134,8 @@ impl ReadRows {
 
 /// The settings that a base model depends on.
 fn of_base(settings: &Settings) -> Settings {
-    let Settings { model, recompute, base_weights, compute, .. } = settings.clone();
-    Settings { model, recompute, base_weights, compute, ..Settings::default() }
+    let Settings { model, recompute, base_weights, dtype, .. } = settings.clone();
+    Settings { model, recompute, base_weights, dtype, ..Settings::default() }
 }
 
 /// The settings that rows depend on: all but those that are known not to change them.
@@ -156,6 +156,7 @@ fn of_rows(settings: &Settings) -> Settings {
         sites: None,
         prefix_positions: None,
         relative_bias: None,
+        infix: None,
         prefix_projection: None,
         prefix_hidden_size: None,
         prefix_dropout: None,
@@ -181,7 +182,7 @@ fn of_rows(settings: &Settings) -> Settings {
         recompute: None,
         base_weights: None,
         cache_frozen: None,
-        compute: None,
+        dtype: None,
         // Rows that are held out are chosen by it.
         seed: settings.seed.filter(|_| settings.valid_split.is_some()),
         eval_every: None,

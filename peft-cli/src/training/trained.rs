@@ -6,6 +6,7 @@ use burn::module::Module;
 use peft_core::{
     Adapter, ContextBudget, Mode, PeftMethod, Result,
     adapter::FolderLock,
+    evaluate::checks::check_infix,
     metrics::Metrics,
     train::{
         self, BaseSum, Observer, Outcome, Peers, RunContext, Trainable, TrainingData, adapter_of,
@@ -18,7 +19,10 @@ use super::{
     started_from::{HeadSource, StartedFrom},
 };
 use crate::{
-    encoding::check_lengths, flags::method_name::MethodName, output, settings::joint::in_task,
+    encoding::{check_lengths, check_sources},
+    flags::{field_flags::as_flag, method_name::MethodName},
+    model_files, output,
+    settings::joint::in_task,
 };
 
 /// What a run has made.
@@ -108,7 +112,7 @@ impl PreparedRun {
         train::assist(model, &Trainable::new(method, head), &data, &self.config, &run)
     }
 
-    /// Checks that the method can be made, and that the rows fit beside it, before processes begin together.
+    /// Checks that the method can be made, and that the rows have a place for it, before processes begin together.
     ///
     /// # Errors
     ///
@@ -116,10 +120,10 @@ impl PreparedRun {
     pub fn check_method(&self) -> Result<()> {
         let builder = self.builder();
         match self.method {
-            MethodName::Prompt => self.check_lengths(&builder.prompt()?),
-            MethodName::Prefix => self.check_lengths(&builder.prefix()?),
-            MethodName::Ptv2 => self.check_lengths(&builder.ptv2()?),
-            MethodName::Head => self.check_lengths(&builder.head()?),
+            MethodName::Prompt => self.check_rows(&builder.prompt()?),
+            MethodName::Prefix => self.check_rows(&builder.prefix()?),
+            MethodName::Ptv2 => self.check_rows(&builder.ptv2()?),
+            MethodName::Head => self.check_rows(&builder.head()?),
         }
     }
 
@@ -141,7 +145,7 @@ impl PreparedRun {
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
-        self.check_lengths(&method)?;
+        self.check_rows(&method)?;
         if self.is_joint() {
             return self.train_tasks(method, out, resume, observer);
         }
@@ -163,12 +167,17 @@ impl PreparedRun {
         Ok(outcome_of(outcome, adapter, started_from, trained_parameters, seconds))
     }
 
-    /// Checks that its rows, those of each task of a joint run, fit the model beside the virtual tokens.
-    fn check_lengths<M: PeftMethod>(&self, method: &M) -> Result<()> {
+    /// Checks that its rows, those of each task of a joint run, fit the model beside the virtual tokens, and have a place for
+    /// an infix.
+    fn check_rows<M: PeftMethod>(&self, method: &M) -> Result<()> {
         let virtual_tokens = method.fold().virtual_tokens(Mode::Evaluate);
         let budget = ContextBudget::new(self.base.model.spec(), &virtual_tokens);
         let of = |run: &Self| {
-            check_lengths(budget, &run.train, 0).and_then(|()| check_lengths(budget, &run.valid, 0))
+            [&run.train, &run.valid].into_iter().try_for_each(|rows| {
+                check_infix(&virtual_tokens, run.task).map_err(as_flag)?;
+                check_sources(&virtual_tokens, rows)?;
+                check_lengths(budget, rows, 0)
+            })
         };
         match self.is_joint() {
             true => {
@@ -193,6 +202,7 @@ impl PreparedRun {
         resume: bool,
         recipe: serde_json::Value,
     ) -> Result<RunContext> {
+        let room = self.frozen()?.room;
         Ok(RunContext {
             dir: out.map(|lock| lock.dir().to_path_buf()),
             lock: out.cloned(),
@@ -201,6 +211,7 @@ impl PreparedRun {
             base_model: Some(self.base_name.clone()),
             base_fingerprint: self.base.report.fingerprint.clone(),
             base_sum: Some(self.base_sum()),
+            base_files: model_files::of(self.dir.path(), &self.base),
             base_weights: self
                 .settings
                 .base_weights
@@ -208,12 +219,13 @@ impl PreparedRun {
                 .map(|format| format.to_string()),
             replicas: self.replicas.clone(),
             peers: self.member.clone().map(|member| member as Arc<dyn Peers>),
-            cache_frozen: self.frozen()?.limit,
+            cache_frozen: room.memory,
+            cache_frozen_file: room.file,
             compute: self
                 .settings
-                .compute
-                .filter(|compute| compute.is_rounded())
-                .map(|compute| compute.to_string()),
+                .dtype
+                .filter(|dtype| dtype.is_rounded())
+                .map(|dtype| dtype.to_string()),
             recipe,
         })
     }

@@ -76,6 +76,9 @@ pub struct OwnFields {
     /// SHA-256 of all its weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_sha256: Option<String>,
+    /// Its config, as far as outputs follow from it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub base_config: Map<String, Value>,
     /// SHA-256 of `adapter_model.safetensors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tensors_sha256: Option<String>,

@@ -14,7 +14,7 @@ use crate::{
         spec::{ModelSpec, Site, SiteSpec},
         task::Task,
         tensors::NamedTensors,
-        virtual_tokens::{Content, PrefixPositions, SiteKeyValues, VirtualTokens},
+        virtual_tokens::{Content, PrefixPositions, SiteKeyValues, VirtualTokens, check_has_infix},
     },
     error::{Error, Result},
     methods::prefix::Placement,
@@ -51,6 +51,10 @@ impl Adapter {
             }
             return Ok(VirtualTokens::embeddings(upload(data, device).unsqueeze()));
         }
+        let infix = self.config.peft_type == PeftType::InfixTuning;
+        if infix {
+            check_has_infix(spec)?;
+        }
         if spec.is_encoder_decoder() {
             let site = decoder_site(spec)?;
             let made = peft_decoder_prefix(upload(data, device), site, &self.config.num_layers)?;
@@ -60,7 +64,9 @@ impl Adapter {
         let layers = self.layers(site.num_layers)?;
         self.check_width(data, spec, site, layers.len())?;
         let flat = upload(data, device);
-        Ok(VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]))
+        let mut made = VirtualTokens::key_values(vec![layout::to_key_values(flat, site, &layers)]);
+        made.infix = infix;
+        Ok(made)
     }
 
     /// Returns the tensors from which a method continues to train this adapter:
@@ -89,7 +95,8 @@ impl Adapter {
     /// Where the prefix goes: as the adapter says or, if PEFT made it, as PEFT computes it.
     pub fn placement(&self, spec: &ModelSpec) -> Placement {
         if !spec.is_encoder_decoder() || self.config.peft_type.is_prompt() {
-            return Placement::default();
+            let infix = self.config.peft_type == PeftType::InfixTuning;
+            return Placement { infix, ..Placement::default() };
         }
         let own = &self.config.own;
         match self.config.peft_type {
@@ -97,11 +104,13 @@ impl Adapter {
                 sites: own.sites.clone(),
                 prefix_positions: own.prefix_positions,
                 relative_bias: own.relative_bias,
+                infix: false,
             },
             _ => Placement {
                 sites: Some(vec![Site::DecoderSelf]),
                 prefix_positions: Some(PrefixPositions::Shifted),
                 relative_bias: Some(true),
+                infix: false,
             },
         }
     }
@@ -166,7 +175,10 @@ impl Adapter {
     /// ascending order.
     pub fn layers(&self, num_layers: usize) -> Result<Vec<usize>> {
         match (&self.config.own.layers, self.config.peft_type) {
-            (Some(layers), PeftType::PrefixTuningLayers | PeftType::PrefixTuningSites) => {
+            (
+                Some(layers),
+                PeftType::PrefixTuningLayers | PeftType::PrefixTuningSites | PeftType::InfixTuning,
+            ) => {
                 if layers.is_empty() || !layers.is_sorted_by(|a, b| a < b) {
                     return Err(Error::Mismatch(format!(
                         "the adapter has virtual tokens for the layers {layers:?}, expected at least one, \

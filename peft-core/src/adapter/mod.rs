@@ -15,6 +15,7 @@
 //! | `elsewhere` | a path that is no adapter folder: where the adapter is |
 //! | [`atomic`] | writing a file or folder so that no kill leaves half of it |
 //! | [`growing`] | a file that grows by whole lines before it takes its place |
+//! | [`scratch`] | a file without a name, for what can be computed again |
 //! | `temporary` | what is written before it has its name, and what kills left of it |
 //! | [`lock`] | a folder that one process at a time writes |
 
@@ -30,6 +31,7 @@ pub mod growing;
 pub mod lock;
 pub mod own_file;
 pub mod prompt_file;
+pub mod scratch;
 pub mod stored;
 mod temporary;
 

@@ -60,13 +60,31 @@ impl Temporary {
             only_for(permissions, &mut options);
             options.open(path).map(Some)
         })?;
-        // A file has just been opened.
-        let held = temporary.held.as_ref().ok_or(io::ErrorKind::Other)?;
+        let file = temporary.opened()?;
         if let Some(permissions) = permissions {
-            held.set_permissions(permissions.clone())?;
+            file.set_permissions(permissions.clone())?;
         }
-        let file = held.try_clone()?;
         Ok((temporary, file))
+    }
+
+    /// A new file in `dir` for its maker alone, to be written and read. It loses its name at once, so that nothing is left
+    /// of it whatever ends the process; where an open file keeps its name, that goes when this is dropped.
+    pub(super) fn without_name(dir: &Path) -> io::Result<(Self, File)> {
+        let mut temporary = Self::make(dir, |path| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true);
+            only_for_owner(&mut options);
+            options.open(path).map(Some)
+        })?;
+        let file = temporary.opened()?;
+        // As if under another name: it is not there to be removed.
+        temporary.renamed = fs::remove_file(&temporary.path).is_ok();
+        Ok((temporary, file))
+    }
+
+    /// Its file, which has just been opened.
+    fn opened(&self) -> io::Result<File> {
+        self.held.as_ref().ok_or(io::ErrorKind::Other)?.try_clone()
     }
 
     /// A new folder in `dir`.
@@ -131,6 +149,15 @@ pub(super) fn only_for(permissions: Option<&Permissions>, options: &mut OpenOpti
 
 #[cfg(not(unix))]
 pub(super) fn only_for(_: Option<&Permissions>, _: &mut OpenOptions) {}
+
+/// Files are made readable by their owner alone.
+#[cfg(unix)]
+fn only_for_owner(options: &mut OpenOptions) {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+}
+
+#[cfg(not(unix))]
+fn only_for_owner(_: &mut OpenOptions) {}
 
 /// Whether `path` still leads to an open file.
 #[cfg(unix)]

@@ -122,6 +122,8 @@ pub struct TokenBatch {
     side: PaddingSide,
     /// In order, if rows are packed; otherwise each row is one.
     blocks: Option<Vec<Block>>,
+    /// The number of tokens of each row that are its source.
+    sources: Option<Vec<usize>>,
     decoder: Option<Box<TokenBatch>>,
 }
 
@@ -137,7 +139,7 @@ impl TokenBatch {
             real[start..start + row.len()].fill(true);
         }
         let mask = Mask { rows: rows.len(), len, real };
-        Self { ids, token_types: None, mask, side, blocks: None, decoder: None }
+        Self { ids, token_types: None, mask, side, blocks: None, sources: None, decoder: None }
     }
 
     /// As [`new`](Self::new), for packed rows: each is several examples, one after another. They
@@ -169,6 +171,14 @@ impl TokenBatch {
         self
     }
 
+    /// Says how many tokens of each row, one number per row, are its source; its target follows them. Only
+    /// an [infix](super::virtual_tokens::VirtualTokens::infix) depends on it.
+    #[must_use]
+    pub fn with_sources(mut self, tokens: Vec<usize>) -> Self {
+        self.sources = Some(tokens);
+        self
+    }
+
     /// Adds the decoder's rows, for encoder-decoders.
     pub fn with_decoder(mut self, decoder: TokenBatch) -> Self {
         self.decoder = Some(Box::new(decoder));
@@ -184,12 +194,14 @@ impl TokenBatch {
             let chosen = blocks.iter().filter(|block| rows.contains(&block.row));
             chosen.map(|block| Block { row: block.row - rows.start, ..*block }).collect()
         };
+        let of_rows = |tokens: &Vec<usize>| tokens.get(rows.clone()).unwrap_or_default().to_vec();
         Self {
             ids: self.ids[places.clone()].to_vec(),
             token_types: self.token_types.as_ref().map(|types| types[places].to_vec()),
             mask: Mask { rows: rows.len(), len: self.len(), real },
             side: self.side,
             blocks: self.blocks.as_ref().map(of_part),
+            sources: self.sources.as_ref().map(of_rows),
             decoder: self.decoder.as_ref().map(|decoder| Box::new(decoder.part(rows))),
         }
     }
@@ -249,6 +261,11 @@ impl TokenBatch {
         self.blocks.as_deref()
     }
 
+    /// The number of tokens of each row that are its source, if that is known.
+    pub fn sources(&self) -> Option<&[usize]> {
+        self.sources.as_deref()
+    }
+
     /// Which entries are real tokens.
     pub fn mask(&self) -> &Mask {
         &self.mask
@@ -292,8 +309,9 @@ mod tests {
         assert_eq!(left.token_types(), Some([0, 1, 1, 0, 0, 1].as_slice()));
         assert_eq!(left.column(1, 0), 2);
         assert_eq!((left.row_len(1), left.num_tokens()), (1, 4));
-        let part = left.part(1..2);
+        let part = left.with_sources(vec![2, 1]).part(1..2);
         assert_eq!((part.ids(), part.rows(), part.column(0, 0)), ([0, 0, 8].as_slice(), 1, 2));
+        assert_eq!((part.sources(), right.sources()), (Some([1].as_slice()), None));
         assert_eq!(part.token_types(), Some([0, 0, 1].as_slice()));
     }
 

@@ -12,6 +12,7 @@ use super::{
     context_budget::check_length,
     head::{Head, HeadLayout},
     lanes::{Lanes, OneLane},
+    layer_tape::LayerTape,
     loss::{at_least_f32, smoothed_cross_entropy_sum},
     spec::{ModelSpec, Side, Site},
     stack::{LayerStates, StackInput, StackOutput},
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+mod infix;
 mod pass;
 
 use pass::{Layers, Reads, embed, kept};
@@ -160,6 +162,18 @@ pub trait FrozenModel: Debug + Send + Sync {
         false
     }
 
+    /// Whether gradients pass through f16 on their way back, in which small ones become zero. Training then scales the loss
+    /// (Micikevicius et al. 2018, arXiv 1710.03740). Default no.
+    fn scales_loss(&self) -> bool {
+        false
+    }
+
+    /// Whether training is to run layers again in the backward pass, with [`forward_taped`](Self::forward_taped). Default
+    /// no; neither do models need it that do so by themselves.
+    fn recomputes(&self) -> bool {
+        false
+    }
+
     /// Returns the hidden states of the real tokens, with `virtual_tokens` before them.
     ///
     /// A causal model prefills an embedding prompt once, whatever B is
@@ -202,6 +216,26 @@ pub trait FrozenModel: Debug + Send + Sync {
         probe: &AttentionProbe,
     ) -> Result<Hidden> {
         pass::forward(self, batch, virtual_tokens, Layers::Probed(probe.clone()))
+    }
+
+    /// As [`forward`](Self::forward), with the graph cut behind each layer: gradients are those of
+    /// [`LayerTape::backward`]. Without effect on a model whose layers ask for no [`StackInput::tape`], and for virtual
+    /// tokens with a graph of their own, which are no leaves.
+    ///
+    /// # Errors
+    ///
+    /// As for [`forward`](Self::forward).
+    fn forward_taped(
+        &self,
+        batch: &TokenBatch,
+        virtual_tokens: &VirtualTokens,
+        tape: &LayerTape,
+    ) -> Result<Hidden> {
+        let layers = match virtual_tokens.are_leaves() {
+            true => Layers::Taped(tape.clone()),
+            false => Layers::All,
+        };
+        pass::forward(self, batch, virtual_tokens, layers)
     }
 
     /// Returns what enters `layer` of the stack that reads `batch`, `[B, T, H]`; with the number of layers, what leaves

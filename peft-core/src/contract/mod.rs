@@ -14,6 +14,7 @@
 //! | [`cross_input`] | what the decoder of an encoder-decoder attends to |
 //! | [`cache`] | what generation continues from |
 //! | [`attention_probe`] | how much real tokens attend to virtual tokens |
+//! | [`layer_tape`] | layers that run again in the backward pass |
 //! | [`stack`] | input and output of one pass through a stack of layers |
 //! | [`frozen`] | the model's side, with everything that is the same for all models |
 //! | [`lanes`] | slices of a batch, computed side by side |
@@ -36,6 +37,7 @@ pub mod frozen;
 pub mod head;
 pub mod init;
 pub mod lanes;
+pub mod layer_tape;
 pub mod layout;
 pub mod loss;
 pub mod method;

@@ -16,6 +16,9 @@ pub enum PeftType {
     /// Keys and values for selected attention sites of an encoder-decoder. Our own type: PEFT has
     /// only half of a decoder's.
     PrefixTuningSites,
+    /// Keys and values that stand between the source and the target of a decoder's row, for all layers or
+    /// some. Our own type, as above: PEFT would put them in front of the row.
+    InfixTuning,
     /// A prompt whose classifier reads the first real token. Our own type, as above.
     PromptTuningFirstToken,
     /// No virtual tokens, only a head: the baseline. Our own type.
@@ -23,12 +26,13 @@ pub enum PeftType {
 }
 
 impl PeftType {
-    const ALL: [(Self, &str); 7] = [
+    const ALL: [(Self, &str); 8] = [
         (Self::PromptTuning, "PROMPT_TUNING"),
         (Self::PrefixTuning, "PREFIX_TUNING"),
         (Self::PTuning, "P_TUNING"),
         (Self::PrefixTuningLayers, "BURN_PEFT_PREFIX_TUNING_LAYERS"),
         (Self::PrefixTuningSites, "BURN_PEFT_PREFIX_TUNING_SITES"),
+        (Self::InfixTuning, "BURN_PEFT_INFIX_TUNING"),
         (Self::PromptTuningFirstToken, "BURN_PEFT_PROMPT_TUNING_FIRST_TOKEN"),
         (Self::HeadOnly, "BURN_PEFT_HEAD_ONLY"),
     ];

@@ -8,6 +8,7 @@ use super::{
     batch::Mask,
     block::Block,
     cross_input::CrossInput,
+    layer_tape::LayerTape,
     spec::{Side, Site},
     token_cache::TokenCache,
     virtual_tokens::{LayerKeyValues, VirtualTokens},
@@ -40,6 +41,9 @@ pub struct StackInput {
     pub until: Option<usize>,
     /// Records what the layers attend to. Optional: a model that never uses it cannot be asked.
     pub probe: Option<PassProbe>,
+    /// Cuts the graph behind each layer. Optional: a model that never uses it records its layers. Not together with
+    /// [`tokens`](Self::tokens).
+    pub tape: Option<LayerTape>,
     visibility: Visibility,
     /// Which keys are masked, `true` = hidden from the query: `[B or 1, 1, S, P + T + S]`; `None` if
     /// none are.
@@ -69,14 +73,18 @@ impl StackInput {
         Self::with(Side::Decoder, None, embeddings, past, visibility)
     }
 
-    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`.
+    /// Creates the input from rows of a decoder that follow the tokens of a cache, which follow `past`. If
+    /// that is an infix, it stands among these tokens and the rows, where the cache says.
     pub fn after(
         tokens: TokenCache,
         embeddings: Tensor<3>,
         mask: &Mask,
         past: VirtualTokens,
     ) -> Self {
-        let visibility = Visibility::new(tokens.mask(), mask, &past, true);
+        let visibility = match tokens.infix(mask.rows()).filter(|_| past.infix) {
+            Some(places) => Visibility::around(tokens.mask(), mask, places, &past),
+            None => Visibility::new(tokens.mask(), mask, &past, true),
+        };
         Self::with(Side::Decoder, Some(tokens), embeddings, past, visibility)
     }
 
@@ -96,6 +104,7 @@ impl StackInput {
             from: None,
             until: None,
             probe: None,
+            tape: None,
             masked: visibility.masked(None, &device),
             embeddings,
             past,

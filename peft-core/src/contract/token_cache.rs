@@ -18,6 +18,8 @@ pub struct TokenCache {
     expected: usize,
     /// The rows read so far, while the first pass comes in chunks.
     chunks: Option<Chunks>,
+    /// Where an infix stands in each row, those of the pass that goes on included.
+    infix: Option<Vec<usize>>,
 }
 
 /// See [`TokenCache::in_chunks`].
@@ -39,7 +41,7 @@ struct Layer {
 
 impl Default for TokenCache {
     fn default() -> Self {
-        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0, chunks: None }
+        Self { layers: Vec::new(), mask: Mask::full(1, 0), expected: 0, chunks: None, infix: None }
     }
 }
 
@@ -63,6 +65,21 @@ impl TokenCache {
     pub fn in_chunks(mut self, rows: usize) -> Self {
         self.chunks = Some(Chunks { rows, read: Mask::full(0, 0) });
         self
+    }
+
+    /// Says where an infix stands in the rows of the next pass, the first that reads them: behind so many
+    /// tokens of each.
+    #[must_use]
+    pub(crate) fn with_infix(mut self, behind: impl IntoIterator<Item = usize>) -> Self {
+        self.infix.get_or_insert_default().extend(behind);
+        self
+    }
+
+    /// Where an infix stands in the `rows` rows of a pass, if that is known.
+    pub(crate) fn infix(&self, rows: usize) -> Option<&[usize]> {
+        let all = self.infix.as_deref()?;
+        // In chunks of the first pass, the rows of those before come first.
+        all.get(all.len().checked_sub(rows)?..)
     }
 
     /// The number of tokens read, T, padding included.
@@ -195,6 +212,7 @@ impl TokenCache {
             mask: self.mask.select_rows(rows),
             expected: self.expected,
             chunks: self.chunks.clone(),
+            infix: self.infix.as_ref().map(|all| rows.iter().map(|row| all[*row]).collect()),
         }
     }
 }
@@ -280,6 +298,16 @@ mod tests {
             key: Tensor::cat(vec![old.key.clone(), new.key], 2),
             value: Tensor::cat(vec![old.value.clone(), new.value], 2),
         }
+    }
+
+    #[test]
+    fn rows_keep_the_place_of_their_infix() {
+        let cache = TokenCache::new().with_infix([4, 0, 7]);
+        assert_eq!(cache.infix(3), Some([4, 0, 7].as_slice()));
+        assert_eq!(cache.select_rows(&[2, 2, 0]).infix(3), Some([7, 7, 4].as_slice()));
+        // The next chunk of the first pass.
+        assert_eq!(cache.clone().with_infix([5]).infix(1), Some([5].as_slice()));
+        assert_eq!((cache.infix(4), TokenCache::new().infix(0)), (None, None));
     }
 
     proptest! {

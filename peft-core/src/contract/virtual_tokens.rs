@@ -76,6 +76,15 @@ pub struct VirtualTokens {
     pub positions: PrefixPositions,
     /// Whether the relative position bias covers the prefix.
     pub relative_bias: bool,
+    /// Whether keys and values are an infix, `[source ; virtual tokens ; target]` (Li & Liang 2021,
+    /// section 7.3, <https://arxiv.org/abs/2101.00190>): they stand in the row of a decoder, in front of
+    /// the last token of its source, the one that predicts the first token of its target. What stands in
+    /// front of them, the rest of the source, neither sees them nor is moved by them; what stands behind
+    /// them sees them as it sees a prefix, and takes positions behind theirs. Batches then say where
+    /// sources end ([`TokenBatch::with_sources`]).
+    ///
+    /// [`TokenBatch::with_sources`]: super::batch::TokenBatch::with_sources
+    pub infix: bool,
     /// Whether an encoder gives every token type 0 whatever the rows say, as PEFT does in question
     /// answering.
     pub ignores_token_types: bool,
@@ -90,6 +99,7 @@ impl VirtualTokens {
             last_hidden: None,
             positions: PrefixPositions::Shifted,
             relative_bias: true,
+            infix: false,
             ignores_token_types: false,
         }
     }
@@ -233,13 +243,27 @@ impl VirtualTokens {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] naming the shape found and the shape expected.
+    /// [`Error::Mismatch`] naming the shape found and the shape expected; for an infix that is no keys and
+    /// values of a decoder.
     pub fn check(&self, spec: &ModelSpec, rows: usize) -> Result<()> {
         if !serves(self.rows(), rows) {
             return Err(Error::Mismatch(format!(
                 "virtual tokens for {} rows cannot serve a batch of {rows} rows",
                 self.rows()
             )));
+        }
+        if self.infix {
+            check_has_infix(spec)?;
+            if matches!(self.content, Content::Embeddings(_)) {
+                let message =
+                    "an infix is made of keys and values, and these virtual tokens are a prompt";
+                return Err(Error::Mismatch(message.into()));
+            }
+            if self.positions == PrefixPositions::Unshifted {
+                let message =
+                    "an infix takes positions: those behind it are shifted, not unshifted";
+                return Err(Error::Mismatch(message.into()));
+            }
         }
         match &self.content {
             Content::None => Ok(()),
@@ -249,6 +273,22 @@ impl VirtualTokens {
             }
         }
     }
+}
+
+/// Checks that rows of a model have a place for an infix.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] for a model that is not a decoder alone.
+pub(crate) fn check_has_infix(spec: &ModelSpec) -> Result<()> {
+    if spec.is_causal() {
+        return Ok(());
+    }
+    Err(Error::Mismatch(format!(
+        "an infix stands between source and target in the row of a decoder, and a {} model has no such row: \
+         give it a prefix",
+        spec.model_type
+    )))
 }
 
 /// Whether virtual tokens of `r` rows can serve a batch of `rows` rows.

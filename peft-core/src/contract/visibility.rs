@@ -21,6 +21,8 @@ pub(crate) struct Visibility {
     queries: usize,
     /// The number of keys, P + T + S.
     columns: usize,
+    /// The number of leading columns that are virtual tokens, P.
+    virtual_tokens: usize,
     /// The number of leading columns that a relative position bias does not cover.
     unbiased: usize,
     /// `[rows, columns]`; 0 where padded.
@@ -30,6 +32,11 @@ pub(crate) struct Visibility {
     causal: bool,
     /// Of packed rows, `[rows, S]`: the first of the row's own columns that an entry sees.
     first_seen: Option<Vec<usize>>,
+    /// With an infix, `[rows]`: the first of the row's own columns that sees it; those before it do not.
+    /// `None` where all see the virtual tokens.
+    behind: Option<Vec<usize>>,
+    /// Whether the virtual tokens stand behind tokens of the rows.
+    is_infix: bool,
 }
 
 /// The distance of each key from each query, from which a relative position bias is computed.
@@ -53,25 +60,38 @@ impl Visibility {
         virtual_tokens: &VirtualTokens,
         causal: bool,
     ) -> Self {
-        Self::with(read, mask, None, virtual_tokens, causal)
+        Self::with(read, mask, (None, None), virtual_tokens, causal)
+    }
+
+    /// Of rows of a decoder, with real entries `mask`, that follow the tokens `read`. The virtual tokens
+    /// stand behind so many tokens of each row, `infix` `[B]`, those read before included.
+    pub(crate) fn around(
+        read: &Mask,
+        mask: &Mask,
+        infix: &[usize],
+        virtual_tokens: &VirtualTokens,
+    ) -> Self {
+        Self::with(read, mask, (None, Some(infix)), virtual_tokens, true)
     }
 
     /// Of packed rows of a decoder, with real entries `mask`: each of their `blocks` sees the
     /// virtual tokens and itself, and its positions follow those of the virtual tokens.
     pub(crate) fn packed(mask: &Mask, blocks: &[Block], virtual_tokens: &VirtualTokens) -> Self {
-        Self::with(&Mask::full(1, 0), mask, Some(blocks), virtual_tokens, true)
+        Self::with(&Mask::full(1, 0), mask, (Some(blocks), None), virtual_tokens, true)
     }
 
     fn with(
         read: &Mask,
         mask: &Mask,
-        blocks: Option<&[Block]>,
+        (blocks, infix): (Option<&[Block]>, Option<&[usize]>),
         virtual_tokens: &VirtualTokens,
         causal: bool,
     ) -> Self {
         let virtual_mask = virtual_tokens.mask();
         let padded = !(mask.all() && read.all() && virtual_mask.all());
-        let differ = padded || blocks.is_some();
+        let places_differ =
+            infix.is_some_and(|places| places.windows(2).any(|pair| pair[0] != pair[1]));
+        let differ = padded || blocks.is_some() || places_differ;
         let rows = if differ { mask.rows() } else { mask.rows().min(1) };
         let columns = virtual_mask.len() + read.len() + mask.len();
         let mask_of_row =
@@ -85,27 +105,54 @@ impl Visibility {
         };
         let mut positions = Vec::with_capacity(rows * columns);
         let mut real = Vec::with_capacity(rows * columns);
+        let mut behind = vec![queries; rows];
         for row in 0..rows {
-            let front = mask_of_row(&virtual_mask, row);
+            let own = mask_of_row(&virtual_mask, row);
             // Unshifted virtual tokens are before position 0.
-            let before = front.iter().filter(|real| **real).count() as i64;
-            let mut next = match virtual_tokens.positions {
+            let count = own.iter().filter(|real| **real).count() as i64;
+            let start = match virtual_tokens.positions {
                 PrefixPositions::Shifted => 0,
-                PrefixPositions::Unshifted => -before,
+                PrefixPositions::Unshifted => -count,
             };
-            let after_front = next + before;
-            let rest = [mask_of_row(read, row), mask_of_row(mask, row)].concat();
-            for (column, is_real) in front.into_iter().chain(rest).enumerate() {
-                if begins(row, column) {
-                    next = after_front;
-                }
+            // The tokens in front of the virtual ones.
+            let ahead = infix.map_or(0, |places| places[row] as i64);
+            let mut next = start + ahead;
+            for is_real in own {
                 positions.push(if is_real { next } else { 0 });
                 next += i64::from(is_real);
                 real.push(is_real);
             }
+            let mut tokens = 0;
+            let rest = [mask_of_row(read, row), mask_of_row(mask, row)].concat();
+            for (column, is_real) in rest.into_iter().enumerate() {
+                if begins(row, virtual_mask.len() + column) {
+                    tokens = 0;
+                }
+                let is_behind = tokens >= ahead;
+                if let Some(own) = column.checked_sub(read.len()).filter(|_| is_behind) {
+                    behind[row] = behind[row].min(own);
+                }
+                let position = start + tokens + if is_behind { count } else { 0 };
+                positions.push(if is_real { position } else { 0 });
+                tokens += i64::from(is_real);
+                real.push(is_real);
+            }
         }
-        let unbiased = if virtual_tokens.relative_bias { 0 } else { virtual_tokens.len() };
-        Self { rows, queries, columns, unbiased, positions, real, causal, first_seen }
+        let p = virtual_tokens.len();
+        let unbiased = if virtual_tokens.relative_bias { 0 } else { p };
+        Self {
+            rows,
+            queries,
+            columns,
+            virtual_tokens: p,
+            unbiased,
+            positions,
+            real,
+            causal,
+            first_seen,
+            behind: Some(behind).filter(|behind| behind.iter().any(|first| *first > 0)),
+            is_infix: infix.is_some(),
+        }
     }
 
     /// The number of keys: virtual tokens, tokens read before, and the rows' own.
@@ -137,7 +184,8 @@ impl Visibility {
         let window = window.filter(|window| *window < self.columns as i64);
         let all_real = self.real.iter().all(|real| *real);
         let few = !self.causal || self.queries <= 1;
-        if all_real && window.is_none() && few && self.first_seen.is_none() {
+        let all_see = self.first_seen.is_none() && self.behind.is_none();
+        if all_real && window.is_none() && few && all_see {
             return None;
         }
         let before = self.before();
@@ -152,8 +200,15 @@ impl Visibility {
                 if real[before + query] {
                     position = positions[before + query];
                 }
+                // Those of an infix that stands behind the query.
+                let later = match &self.behind {
+                    Some(behind) if query < behind[row] => self.virtual_tokens,
+                    _ => 0,
+                };
                 let hidden = |key: usize| {
-                    !real[key] || window.is_some_and(|window| position - positions[key] >= window)
+                    !real[key]
+                        || key < later
+                        || window.is_some_and(|window| position - positions[key] >= window)
                 };
                 let seen = &self.first_seen;
                 let first = seen.as_ref().map_or(0, |seen| seen[row * self.queries + query]);
@@ -174,8 +229,9 @@ impl Visibility {
     pub(crate) fn distances(&self) -> Distances {
         let before = self.before();
         let columns: Vec<i64> = (0..self.columns as i64).collect();
-        // A block of a packed row has all blocks before it between itself and the virtual tokens.
-        let has_gaps = self.first_seen.is_some() || self.has_gaps();
+        // A block of a packed row has all blocks before it between itself and the virtual tokens, and an
+        // infix stands among the tokens.
+        let has_gaps = self.first_seen.is_some() || self.is_infix || self.has_gaps();
         let rows = if has_gaps { self.rows } else { self.rows.min(1) };
         let mut values = Vec::with_capacity(rows * self.queries * self.columns);
         for row in 0..rows {
@@ -323,6 +379,95 @@ mod tests {
             let in_window: Vec<bool> =
                 found.masked(Some(1), &device).unwrap().into_data().iter().collect();
             assert_eq!(in_window[15..20], [t, t, t, t, f]);
+        }
+    }
+
+    fn infix(mask: &[bool]) -> VirtualTokens {
+        let mut made = prefix(mask.len());
+        made.infix = true;
+        made.with_mask(Mask::new(1, mask.len(), mask.to_vec()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_infix_is_seen_by_what_stands_behind_it() {
+        let device = Device::flex();
+        // Tokens of the rows: x is padding. The first has two in front of the infix, the second none.
+        let mask = Mask::new(2, 4, vec![true, true, true, true, false, true, true, true]).unwrap();
+        let found = Visibility::around(&nothing(), &mask, &[2, 0], &infix(&[true, false]));
+        let positions: Vec<i64> = found.positions(2, &device).into_data().iter().collect();
+        assert_eq!(positions, [0, 1, 3, 4, 0, 1, 2, 3]);
+        let masked: Vec<bool> = found.masked(None, &device).unwrap().into_data().iter().collect();
+        let (t, f) = (true, false);
+        let first =
+            [[t, t, f, t, t, t], [t, t, f, f, t, t], [f, t, f, f, f, t], [f, t, f, f, f, f]];
+        assert_eq!(masked[..24], first.concat());
+        // As behind a prefix.
+        let front =
+            [[f, t, t, t, t, t], [f, t, t, f, t, t], [f, t, t, f, f, t], [f, t, t, f, f, f]];
+        assert_eq!(masked[24..], front.concat());
+        // Of the distances, that of the virtual token counts from where it stands.
+        assert_eq!(found.distances().values[12], Some(-1));
+        let in_window: Vec<bool> =
+            found.masked(Some(2), &device).unwrap().into_data().iter().collect();
+        assert_eq!(in_window[12..24], [[f, t, t, t, f, t], [t, t, t, t, f, f]].concat());
+    }
+
+    /// What follows the tokens that were read: all of it is behind the infix, whose place the window counts from.
+    #[test]
+    fn an_infix_among_tokens_that_were_read_is_seen_by_all() {
+        let device = Device::flex();
+        let next = Mask::full(1, 1);
+        let found = Visibility::around(&Mask::full(1, 3), &next, &[2], &infix(&[true, true]));
+        assert_eq!(found.positions(1, &device).into_data().iter::<i64>().next(), Some(5));
+        assert!(found.masked(None, &device).is_none());
+        let masked = found.masked(Some(3), &device).unwrap().into_data();
+        let (t, f) = (true, false);
+        assert_eq!(masked.iter::<bool>().collect::<Vec<_>>(), [t, f, t, t, f, f]);
+    }
+
+    /// By loops over positions and tokens, whatever is padded, masked or read before.
+    #[test]
+    fn an_infix_is_masked_as_its_definition_says() {
+        let device = Device::flex();
+        for case in 0u32..400 {
+            let bit = |at: u32| case.wrapping_mul(2_654_435_761).rotate_left(at * 3) & 4 == 0;
+            let (p, t, place) = (case % 3 + 1, case / 3 % 4 + 1, case as usize / 7 % 4);
+            let of_virtual: Vec<bool> = (0..p).map(|at| at == 0 || bit(at)).collect();
+            let read: Vec<bool> = (0..case / 11 % 3).map(|at| bit(at + 5)).collect();
+            let own: Vec<bool> = (0..t).map(|at| bit(at + 9)).collect();
+            let [read_mask, own_mask] =
+                [&read, &own].map(|mask| Mask::new(1, mask.len(), mask.clone()).unwrap());
+            let virtual_tokens = infix(&of_virtual);
+            let found = Visibility::around(&read_mask, &own_mask, &[place], &virtual_tokens);
+            let counted = of_virtual.iter().filter(|real| **real).count();
+            let all = [read.clone(), own.clone()].concat();
+            let before = |at: usize| all[..at].iter().filter(|real| **real).count();
+            let position = |at: usize| match before(at) {
+                tokens if tokens < place => tokens,
+                tokens => tokens + counted,
+            };
+            let positions: Vec<i64> = found.positions(1, &device).into_data().iter().collect();
+            let masked = found.masked(None, &device).map(|masked| masked.into_data());
+            let masked: Vec<bool> = match &masked {
+                Some(masked) => masked.iter().collect(),
+                None => vec![false; own.len() * (of_virtual.len() + all.len())],
+            };
+            let rows = masked.chunks(of_virtual.len() + all.len());
+            for ((query, is_real), masked) in own.iter().enumerate().zip(rows) {
+                let at = read.len() + query;
+                if !is_real {
+                    continue;
+                }
+                assert_eq!(positions[query] as usize, position(at), "{case}");
+                for (key, is_real) in of_virtual.iter().enumerate() {
+                    let sees = *is_real && before(at) >= place;
+                    assert_eq!(masked[key], !sees, "{case}: virtual token {key} from {query}");
+                }
+                for (key, is_real) in all.iter().enumerate() {
+                    let sees = *is_real && key <= at;
+                    assert_eq!(masked[of_virtual.len() + key], !sees, "{case}: {key} from {query}");
+                }
+            }
         }
     }
 

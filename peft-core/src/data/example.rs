@@ -86,6 +86,13 @@ impl Example {
         }
     }
 
+    /// The number of tokens in front of the first one that has a target: in a row of a decoder, of its
+    /// source. All of them if none has; `None` if nothing is known of targets of tokens.
+    pub fn source_len(&self) -> Option<usize> {
+        let Target::Tokens(targets) = &self.target else { return None };
+        Some(targets.iter().position(|target| *target != IGNORE).unwrap_or(targets.len()))
+    }
+
     /// The number of decoder tokens; 0 if there are no decoder inputs.
     pub fn decoder_len(&self) -> usize {
         self.decoder_input_ids.as_ref().map_or(0, Vec::len)
@@ -123,6 +130,15 @@ mod tests {
         assert_eq!(labelled(Target::Tokens(vec![IGNORE, 0, 5])), 2);
         assert_eq!(labelled(Target::Tokens(vec![IGNORE; 3])), 0);
         assert_eq!(labelled(Target::Span { start: 1, end: 1 }), 2);
+    }
+
+    #[test]
+    fn a_source_ends_where_the_first_target_is() {
+        let source = |target| Example::new(vec![1, 2, 3], target, 1).source_len();
+        assert_eq!(source(Target::Tokens(vec![IGNORE, IGNORE, 5])), Some(2));
+        assert_eq!(source(Target::Tokens(vec![4, IGNORE, 5])), Some(0));
+        assert_eq!(source(Target::Tokens(vec![IGNORE; 3])), Some(3));
+        assert_eq!((source(Target::None), source(Target::Class(0))), (None, None));
     }
 
     #[test]

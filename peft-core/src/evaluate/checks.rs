@@ -6,7 +6,7 @@ use crate::{
         context_budget::ContextBudget, frozen::FrozenModel, head::Head, problem_type::ProblemType,
         spec::ModelSpec, task::Task, virtual_tokens::VirtualTokens,
     },
-    data::{Example, Target},
+    data::{Example, IGNORE, Target},
     error::{Error, Result},
 };
 
@@ -76,6 +76,59 @@ pub fn check_lengths<'a>(
         .try_for_each(|example| budget.check(example.input_ids.len(), example.decoder_len(), 0))
 }
 
+/// Checks that rows of a task have a source and a target, if virtual tokens are an infix, which stands between them.
+///
+/// # Errors
+///
+/// [`Error::Setting`] for another task than [`Task::CausalLm`].
+pub fn check_infix(virtual_tokens: &VirtualTokens, task: Task) -> Result<()> {
+    if !virtual_tokens.infix || task == Task::CausalLm {
+        return Ok(());
+    }
+    let message = format!(
+        "an infix stands between the source and the target of a row of {}, and {task} has no such rows: leave \
+         it out, for a prefix",
+        Task::CausalLm
+    );
+    Err(Error::setting("infix", message))
+}
+
+/// What keeps an infix from having one place in a row, between its source and its target; `None` if nothing
+/// does, or the row has no targets of tokens.
+pub fn infix_fault(row: &Example) -> Option<&'static str> {
+    let Target::Tokens(targets) = &row.target else { return None };
+    let (source, target) = targets.split_at(row.source_len()?);
+    if source.is_empty() {
+        return Some(
+            "found no source: the first token has a target. An infix stands between a source and a target: give \
+             rows both, or train a prefix",
+        );
+    }
+    let mut behind = target.iter().skip_while(|target| **target != IGNORE);
+    behind.any(|target| *target != IGNORE).then_some(
+        "found several targets with other tokens between them, as in a conversation of several turns. An infix \
+         stands in front of one target: give each a row of its own, or train a prefix",
+    )
+}
+
+/// Checks that an infix has one place in each example, if virtual tokens are one.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] naming the line of an example in which it has none, or several.
+pub fn check_sources<'a>(
+    virtual_tokens: &VirtualTokens,
+    examples: impl IntoIterator<Item = &'a Example>,
+) -> Result<()> {
+    if !virtual_tokens.infix {
+        return Ok(());
+    }
+    examples.into_iter().try_for_each(|example| match infix_fault(example) {
+        Some(fault) => Err(Error::Mismatch(format!("the row of line {}: {fault}", example.line))),
+        None => Ok(()),
+    })
+}
+
 /// Checks that examples have targets of the kind that the task learns, or none.
 ///
 /// # Errors
@@ -125,6 +178,31 @@ mod tests {
 
     fn example(target: Target) -> Example {
         Example::new(vec![1; 3], target, 1)
+    }
+
+    #[test]
+    fn an_infix_needs_a_source_and_one_target() {
+        let row = |targets: &[i64]| example(Target::Tokens(targets.to_vec()));
+        let mut infix = VirtualTokens::none();
+        infix.infix = true;
+        let checked = |targets: &[i64]| check_sources(&infix, [&row(targets)]);
+        for fits in [[IGNORE, 5, 6], [IGNORE, IGNORE, 6], [IGNORE; 3], [IGNORE, 5, IGNORE]] {
+            assert!(checked(&fits).is_ok(), "{fits:?}");
+        }
+        for (refused, reason) in
+            [([4, 5, 6], "line 1: found no source"), ([4, IGNORE, 6], "line 1: found no source")]
+        {
+            let error = checked(&refused).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|error| error.contains(reason)), "{refused:?}");
+        }
+        let turns = example(Target::Tokens(vec![IGNORE, 5, IGNORE, 7]));
+        let error = check_sources(&infix, [&turns]).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.contains("line 1: found several targets")));
+        assert!(check_sources(&VirtualTokens::none(), [&turns, &row(&[4, 5, 6])]).is_ok());
+        assert!(check_infix(&infix, Task::CausalLm).is_ok());
+        assert!(check_infix(&VirtualTokens::none(), Task::SeqCls).is_ok());
+        let error = check_infix(&infix, Task::TokenCls).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.starts_with("infix: an infix stands between")));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Hidden states below the first layer that virtual tokens enter. Nothing that is trained reaches them, so they are the same
-//! in every epoch and evaluation of a run: they are computed once for each row, as far as memory allows.
+//! in every epoch and evaluation of a run: they are computed once for each row, as far as there is room for them, in memory
+//! first and then in a file.
 //!
 //! | what is trained | what is kept of each row |
 //! |---|---|
@@ -24,10 +25,12 @@ use std::{
 
 use burn::tensor::{DType, Tensor, TensorData};
 
+use super::states_file::{Place, StatesFile};
 use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
         frozen::{FrozenModel, Hidden},
+        layer_tape::LayerTape,
         readback,
         spec::{ModelSpec, Site},
         stack::LayerStates,
@@ -41,13 +44,46 @@ use crate::{
 const ENTRY: u64 = 96;
 /// Between the token ids and the token types of a key.
 const TYPES_FOLLOW: u32 = u32::MAX;
+/// In front of the number of tokens of the source.
+const SOURCE_FOLLOWS: u32 = u32::MAX - 1;
+
+/// How many bytes of states are kept at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatesRoom {
+    /// In memory, which is filled first.
+    pub memory: u64,
+    /// In a file. What rows are found by counts here, too, but is in memory: about a part in H.
+    pub file: u64,
+}
+
+impl StatesRoom {
+    /// Both together.
+    pub fn total(self) -> u64 {
+        self.memory.saturating_add(self.file)
+    }
+
+    /// As much of it as `bytes` need.
+    #[must_use]
+    pub fn at_most(self, bytes: u64) -> Self {
+        let memory = self.memory.min(bytes);
+        Self { memory, file: self.file.min(bytes - memory) }
+    }
+
+    /// What is left of it.
+    #[must_use]
+    pub fn without(self, used: Self) -> Self {
+        let [memory, file] = [self.memory - used.memory, self.file - used.file];
+        Self { memory, file }
+    }
+}
 
 /// The states of a run's rows. The virtual tokens of a run enter the same layers from its first step to its last.
 #[derive(Debug)]
 pub(crate) struct FrozenStates {
-    /// Bytes at most.
-    limit: u64,
+    room: StatesRoom,
     kept: Mutex<Kept>,
+    /// Where memory has no room for them.
+    file: Option<Arc<StatesFile>>,
     /// Whether the model turned out not to stop before a layer.
     cannot_stop: AtomicBool,
 }
@@ -55,8 +91,18 @@ pub(crate) struct FrozenStates {
 #[derive(Debug, Default)]
 struct Kept {
     /// By what the model reads of a row.
-    rows: HashMap<Box<[u32]>, Arc<[f32]>>,
-    bytes: u64,
+    rows: HashMap<Box<[u32]>, Stored>,
+    in_memory: u64,
+    in_file: u64,
+}
+
+/// Where the states of a row are.
+#[derive(Debug)]
+enum Stored {
+    Memory(Arc<[f32]>),
+    File(Place),
+    /// Being written to the file: they cannot be read yet, and are not to be written twice.
+    OnTheWay,
 }
 
 /// The bytes that the states of a row take, and what they are found by.
@@ -66,32 +112,41 @@ pub fn bytes_of_frozen_states(spec: &ModelSpec, row: &Example) -> u64 {
     ENTRY + (numbers * size_of::<f32>()) as u64
 }
 
-/// The token ids of a row and, if it has them, their types.
-fn key(row: &Example) -> Box<[u32]> {
-    match &row.token_type_ids {
-        None => row.input_ids.as_slice().into(),
-        Some(types) => [&row.input_ids, &[TYPES_FOLLOW][..], types].concat().into(),
+/// The token ids of a row and, if it has them, their types; where an infix moves the positions of what is behind
+/// it, also how long the source is.
+fn key(row: &Example, is_infix: bool) -> Box<[u32]> {
+    let mut key = row.input_ids.clone();
+    if let Some(types) = &row.token_type_ids {
+        key.push(TYPES_FOLLOW);
+        key.extend(types);
     }
+    if let Some(source) = row.source_len().filter(|_| is_infix) {
+        key.extend([SOURCE_FOLLOWS, source as u32]);
+    }
+    key.into()
 }
 
 impl FrozenStates {
-    /// Keeps states of `limit` bytes at most.
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, kept: Mutex::default(), cannot_stop: AtomicBool::new(false) }
+    /// Keeps states of so many bytes at most; nothing in a file if there is none.
+    pub(crate) fn new(room: StatesRoom, file: Option<Arc<StatesFile>>) -> Self {
+        let (kept, cannot_stop) = (Mutex::default(), AtomicBool::new(false));
+        Self { room, kept, file, cannot_stop }
     }
 
     /// As [`FrozenModel::forward`], with the states of the examples where there are any. `batch` holds these examples in
-    /// this order, padded or packed.
+    /// this order, padded or packed. With a tape all layers of a batch run, cut from each other, where there are none.
     pub(crate) fn forward(
         &self,
         model: &dyn FrozenModel,
         examples: &[&Example],
         batch: &TokenBatch,
         virtual_tokens: &VirtualTokens,
+        tape: Option<&LayerTape>,
     ) -> Result<Hidden> {
-        match self.of_batch(model, examples, batch, virtual_tokens)? {
-            Some(from) => model.forward_from(batch, virtual_tokens, from),
-            None => model.forward(batch, virtual_tokens),
+        match (self.of_batch(model, examples, batch, virtual_tokens)?, tape) {
+            (Some(from), _) => model.forward_from(batch, virtual_tokens, from),
+            (None, Some(tape)) => model.forward_taped(batch, virtual_tokens, tape),
+            (None, None) => model.forward(batch, virtual_tokens),
         }
     }
 
@@ -104,8 +159,9 @@ impl FrozenStates {
         virtual_tokens: &VirtualTokens,
     ) -> Result<Option<LayerStates>> {
         let Some(pass) = self.pass(model, virtual_tokens) else { return Ok(None) };
-        let mut found: Vec<Option<Arc<[f32]>>> =
-            examples.iter().map(|row| self.lock().rows.get(&key(row)).cloned()).collect();
+        let is_infix = virtual_tokens.infix;
+        let known = |row: &&Example| self.find(model.spec(), (*row, is_infix));
+        let mut found: Vec<Option<Arc<[f32]>>> = examples.iter().map(known).collect();
         let missing = (0..examples.len())
             .filter(|index| found[*index].is_none() && !examples[*index].input_ids.is_empty());
         // The queries of a row of one token are computed in another way, unless it is padded.
@@ -118,7 +174,7 @@ impl FrozenStates {
                 return Ok(None);
             };
             for (index, own) in indices.into_iter().zip(states) {
-                self.keep(model.spec(), examples[index], &own);
+                self.keep(model.spec(), (examples[index], is_infix), &own);
                 found[index] = Some(own);
             }
         }
@@ -156,19 +212,71 @@ impl FrozenStates {
         Some(Pass { model, virtual_tokens, layer, positions })
     }
 
+    /// The states of a row, if they are kept; with an infix they depend on where its source ends.
+    pub(crate) fn find(
+        &self,
+        spec: &ModelSpec,
+        (row, is_infix): (&Example, bool),
+    ) -> Option<Arc<[f32]>> {
+        let key = key(row, is_infix);
+        let place = match self.lock().rows.get(&key)? {
+            Stored::Memory(states) => return Some(states.clone()),
+            Stored::File(place) => *place,
+            Stored::OnTheWay => return None,
+        };
+        let states = self.file.as_ref()?.read(place);
+        if states.is_none() {
+            let mut kept = self.lock();
+            // Another slice may have found out, and kept them elsewhere.
+            if matches!(kept.rows.get(&key), Some(Stored::File(there)) if *there == place) {
+                kept.rows.remove(&key);
+                kept.in_file -= bytes_of_frozen_states(spec, row);
+            }
+        }
+        states
+    }
+
     /// Keeps the states of a row if there is room for them.
-    fn keep(&self, spec: &ModelSpec, row: &Example, states: &Arc<[f32]>) {
-        let bytes = bytes_of_frozen_states(spec, row);
+    pub(crate) fn keep(
+        &self,
+        spec: &ModelSpec,
+        (row, is_infix): (&Example, bool),
+        states: &Arc<[f32]>,
+    ) {
+        let (key, bytes) = (key(row, is_infix), bytes_of_frozen_states(spec, row));
+        let file = {
+            let mut kept = self.lock();
+            // Another slice may have the same row.
+            if kept.rows.contains_key(&key) {
+                return;
+            }
+            if self.room.memory.saturating_sub(kept.in_memory) >= bytes {
+                kept.rows.insert(key, Stored::Memory(states.clone()));
+                kept.in_memory += bytes;
+                return;
+            }
+            let Some(file) = self.file.as_ref().filter(|file| file.is_in_use()) else { return };
+            // What memory was too small for is left to the file.
+            if self.room.total().saturating_sub(kept.in_memory + kept.in_file) < bytes {
+                return;
+            }
+            kept.rows.insert(key.clone(), Stored::OnTheWay);
+            kept.in_file += bytes;
+            file
+        };
+        let place = file.write(states);
         let mut kept = self.lock();
-        // Another slice may have the same row.
-        let room = self.limit.saturating_sub(kept.bytes) >= bytes;
-        if room && kept.rows.insert(key(row), states.clone()).is_none() {
-            kept.bytes += bytes;
+        match place {
+            Some(place) => _ = kept.rows.insert(key, Stored::File(place)),
+            None => {
+                kept.rows.remove(&key);
+                kept.in_file -= bytes;
+            }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        // Each change is one insertion: what a panic leaves is whole.
+        // What a panic leaves is whole: at worst, a row on its way never arrives and is computed each time.
         self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -6,6 +6,7 @@
 //! | `assessment` | what an evaluation finds |
 //! | `constant` | predictions that are the same for all rows |
 //! | `frozen_states` | hidden states below the first layer that virtual tokens enter, kept |
+//! | `states_file` | the same in a file, where memory has no room for them |
 //! | [`checks`] | whether a model, a head, a task and rows fit together |
 //! | [`outputs`] | from hidden states to logits, at chosen positions |
 //! | [`positions`] | which positions are read, and what is to be predicted there |
@@ -28,13 +29,14 @@ pub mod positions;
 pub mod predictor;
 pub mod rows;
 mod spans;
+pub(crate) mod states_file;
 mod values;
 pub mod vote;
 
 pub use answers::{DEFAULT_NULL_SCORE_DIFF_THRESHOLD, check_threshold};
 pub use assessment::{Assessment, Predicted, Report};
 pub use constant::Constant;
-pub use frozen_states::bytes_of_frozen_states;
+pub use frozen_states::{StatesRoom, bytes_of_frozen_states};
 pub use multi_adapter::{Member, MultiAdapter};
 pub use positions::Positions;
 pub use predictor::Predictor;

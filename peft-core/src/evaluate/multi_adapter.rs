@@ -9,7 +9,7 @@ use std::{cell::Cell, ops::ControlFlow};
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    checks::check_task,
+    checks::{check_infix, check_task},
     outputs::{answers, choose, in_rows, logits, sequence_states, token_states},
     rows::{ReadBatch, RowReader, RowsRead},
 };
@@ -69,6 +69,7 @@ impl<'a> MultiAdapter<'a> {
         }
         for member in &mut members {
             check_task(model, member.head.as_ref(), task)?;
+            check_infix(&member.virtual_tokens, task)?;
             member.virtual_tokens.check(model.spec(), 1)?;
             member.virtual_tokens = model.prefill(&member.virtual_tokens)?.without_autodiff();
             // It predicts token 0 of a language model, which is not needed here.

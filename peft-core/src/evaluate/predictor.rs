@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     assessment::Assessment,
-    checks::{check_targets, check_task},
+    checks::{check_infix, check_sources, check_targets, check_task},
     constant::Pairs,
     frozen_states::FrozenStates,
     outputs::{answers, classifier, in_rows, logits},
@@ -91,6 +91,7 @@ impl<'a> Predictor<'a> {
         task: Task,
     ) -> Result<Self> {
         check_task(model, head, task)?;
+        check_infix(virtual_tokens, task)?;
         if virtual_tokens.rows() != 1 {
             return Err(Error::Mismatch(format!(
                 "found virtual tokens for {} rows, expected virtual tokens shared by all rows",
@@ -225,6 +226,7 @@ impl<'a> Predictor<'a> {
     /// As for [`evaluate`](Self::evaluate).
     pub fn assess(&self, examples: &[Example], labels: Option<&Labels>) -> Result<Assessment> {
         check_targets(self.task, self.problem_type, examples)?;
+        check_sources(&self.virtual_tokens, examples)?;
         if self.problem_type.has_values() {
             return self.evaluate_values(examples);
         }

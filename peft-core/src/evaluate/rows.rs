@@ -109,7 +109,9 @@ impl<'a> RowReader<'a> {
                 let chosen: Vec<&Example> = indices.iter().map(|index| examples[*index]).collect();
                 let batch = token_batch(&chosen, padding);
                 let hidden = match frozen {
-                    Some(frozen) => frozen.forward(model, &chosen, &batch, &virtual_tokens)?,
+                    Some(frozen) => {
+                        frozen.forward(model, &chosen, &batch, &virtual_tokens, None)?
+                    }
                     None => model.forward(&batch, &virtual_tokens)?,
                 };
                 Ok((indices, chosen, batch, hidden))

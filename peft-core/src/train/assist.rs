@@ -70,11 +70,11 @@ fn follow<'a, M: PeftMethod>(
         Ok((identity, (sizes(model, trainable)?, trainer)))
     });
     let (own, mut trainer) = group.agree(own)?;
-    let team = Team::alone(model, trainer.frozen[0].clone());
+    let team = Team::alone(model, trainer.frozen.train.clone());
     loop {
         match group.hear()? {
-            (Command::Step(step), numbers) => {
-                let told = as_told(&own, numbers)?;
+            (Command::Step { step, loss_scale }, numbers) => {
+                let told = as_told(&own, numbers, loss_scale)?;
                 let shares = trainer.shares(step);
                 shared_sums(&group, &team, &shares, &told)?;
             }
@@ -84,12 +84,13 @@ fn follow<'a, M: PeftMethod>(
     }
 }
 
-/// Virtual tokens and heads as they are in every step, but for their values.
+/// Virtual tokens and heads as they are in every step, but for their values and the factor of the loss.
 fn sizes<M: PeftMethod>(model: &dyn FrozenModel, trainable: &Trainable<M>) -> Result<OnDevice> {
     let virtual_tokens = trainable.method.virtual_tokens(Mode::Evaluate);
     let virtual_tokens = model.prefill(&virtual_tokens.cast(model.spec().dtype))?;
     Ok(OnDevice {
         virtual_tokens: virtual_tokens.without_autodiff(),
         heads: trainable.heads().map(|head| head.cloned()).collect(),
+        loss_scale: None,
     })
 }

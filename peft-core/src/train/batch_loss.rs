@@ -8,6 +8,7 @@ use crate::{
         frozen::FrozenModel,
         head::Head,
         lanes::Lanes,
+        layer_tape::LayerTape,
         loss::{smoothed_cross_entropy_sum, weight_of_targets},
         virtual_tokens::VirtualTokens,
     },
@@ -81,9 +82,10 @@ pub(super) fn count_targets(
     Ok((count, weight))
 }
 
-/// The loss of rows, summed over their targets; `None` if they have none.
+/// The loss of rows, summed over their targets; `None` if they have none. With a tape, layers are cut from each other.
 pub(super) fn loss_of_rows(
     (model, frozen): (&dyn FrozenModel, &FrozenStates),
+    tape: Option<&LayerTape>,
     config: &TrainConfig,
     head: Option<&Head>,
     rows: &Rows<'_>,
@@ -99,7 +101,7 @@ pub(super) fn loss_of_rows(
         Some(counts) => packed_batch(examples, counts, config.padding),
         None => token_batch(examples, config.padding),
     };
-    let hidden = frozen.forward(model, examples, &batch, virtual_tokens)?;
+    let hidden = frozen.forward(model, examples, &batch, virtual_tokens, tape)?;
     let states = positions.states(model, &batch, &hidden, config.pooling)?;
     if !config.task.has_head() {
         return Ok(Some(model.lm_cross_entropy(states, &targets, config.label_smoothing)?));

@@ -1,6 +1,6 @@
 //! Turns what was trained into what is deployed.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::trainable::Trainable;
 use crate::{
@@ -30,6 +30,8 @@ pub struct About {
     pub base_fingerprint: Option<String>,
     /// SHA-256 of all its weights.
     pub base_sha256: Option<String>,
+    /// Its config, as far as outputs follow from it.
+    pub base_config: Map<String, Value>,
     /// How it was trained.
     pub recipe: Value,
     /// Its scores.
@@ -55,6 +57,7 @@ pub fn adapter_of<M: PeftMethod>(
     config.own.labels = about.labels.as_ref().map(|labels| labels.names().to_vec());
     config.own.base_fingerprint.clone_from(&about.base_fingerprint);
     config.own.base_sha256.clone_from(&about.base_sha256);
+    config.own.base_config.clone_from(&about.base_config);
     config.own.recipe.clone_from(&about.recipe);
     config.own.metrics.clone_from(&about.metrics);
     let mut tensors = folded.method.state();

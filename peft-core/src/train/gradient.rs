@@ -35,19 +35,21 @@ pub(super) struct StepGradient {
 ///
 /// The virtual tokens are made, and a causal prompt is prefilled, once for the step. Each slice then computes the
 /// gradient with respect to virtual tokens and a head of its own; the sums, in the order of the slices, go through the
-/// method once.
+/// method once. With `loss_scale`, all that passes through the model is multiplied by it, and the gradient divided by it
+/// at the end.
 pub(super) fn step_gradient<'a, M: PeftMethod>(
     team: &Team<'a>,
     group: Option<&Group<'_>>,
     trainable: &Trainable<M>,
     shares: &[Share<'a>],
     (mode, step): (Mode, usize),
+    loss_scale: Option<f64>,
 ) -> Result<StepGradient> {
     let model = team.first();
     let virtual_tokens = trainable.method.virtual_tokens(mode);
     let virtual_tokens = model.prefill(&virtual_tokens.cast(model.spec().dtype))?;
-    let own =
-        OnDevice { virtual_tokens, heads: trainable.heads().map(|head| head.cloned()).collect() };
+    let heads = trainable.heads().map(|head| head.cloned()).collect();
+    let own = OnDevice { virtual_tokens, heads, loss_scale };
     let Sums { labelled, of_slices, of_tokens, of_heads } = match group {
         None => sums(team, shares, &own)?,
         Some(group) => {
@@ -72,6 +74,11 @@ pub(super) fn step_gradient<'a, M: PeftMethod>(
             // A task without a batch in this step.
             Some(head) => gradients.extend(vec![None; params::values(head).len()]),
             None => gradients.extend(of_head),
+        }
+    }
+    if let Some(factor) = loss_scale {
+        for gradient in gradients.iter_mut().flatten() {
+            *gradient = gradient.clone() / factor;
         }
     }
     Ok(StepGradient { loss, labelled, gradients })

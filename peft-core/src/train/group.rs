@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! all      compare what the run follows from
-//! rank 0   Step(n), virtual tokens, heads       once per step
+//! rank 0   Step, virtual tokens, heads          once per step
 //! all      slices of the step                   `shared_sums`
 //! rank 0   End, with what went wrong            once
 //! ```
@@ -23,8 +23,13 @@ use crate::error::{Error, Result};
 /// What rank 0 tells the others.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Command {
-    /// Compute your slices of the step, counted from 0. Its numbers are the virtual tokens and the heads.
-    Step(usize),
+    /// Compute your slices of a step. Its numbers are the virtual tokens and the heads.
+    Step {
+        /// Counted from 0.
+        step: usize,
+        /// The factor of the loss whose gradients are computed.
+        loss_scale: Option<f64>,
+    },
     /// The run has ended: as it should, or with this error.
     End(Option<String>),
 }
@@ -233,9 +238,10 @@ mod tests {
 
     #[test]
     fn all_hear_what_rank_0_tells_and_how_it_ends() {
+        let step = || Command::Step { step: 7, loss_scale: Some(f64::exp2(-16.0)) };
         let heard = with(3, |group| {
             if group.rank() == 0 {
-                group.tell(&Command::Step(7), &[1.5, -0.0]).unwrap();
+                group.tell(&step(), &[1.5, -0.0]).unwrap();
                 let sent = group.take_exchanged();
                 assert!(sent.sent > 2 * 8 && sent.received == 0, "{sent:?}");
                 let ended: Result<()> = group.end(Err(Error::Mismatch("no disk".into())));
@@ -244,7 +250,7 @@ mod tests {
                 return group.end(Ok(Vec::new())).unwrap();
             }
             let (command, numbers) = group.hear().unwrap();
-            assert_eq!((command, numbers), (Command::Step(7), vec![1.5, -0.0]));
+            assert_eq!((command, numbers), (step(), vec![1.5, -0.0]));
             let (command, _) = group.hear().unwrap();
             vec![command]
         });
@@ -271,11 +277,18 @@ mod tests {
         let said = with(3, |group| {
             let rows = if group.rank() == 2 { "b" } else { "a" };
             let seed = if group.rank() == 2 { 4 } else { 3 };
-            let own = serde_json::json!({"seed": seed, "lr": 0.5, "training rows": rows});
+            let base = serde_json::json!({
+                "config_file": "config.json", "config": {"rope_theta": seed},
+                "tokenizer": {"tokenizer.json": rows},
+            });
+            let own = serde_json::json!({
+                "seed": seed, "lr": 0.5, "training rows": rows, "files of the base model": base,
+            });
             let own = serde_json::from_value(own).unwrap();
             group.agree(Ok((own, ()))).unwrap_err().to_string()
         });
-        let expected = "seed (4, on rank 0 3), training rows (other content)";
+        let expected = "seed (4, on rank 0 3), training rows (other content), config.json of the base model: rope_theta \
+                        (4, on rank 0 3), tokenizer.json of the base model (other content)";
         assert!(
             said.iter().all(|said| said.contains("rank 2") && said.contains(expected)),
             "{said:?}"

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
+    base_files::{BaseFiles, differing_keys},
     config::TrainConfig,
     joint::{Joint, is_of_task, own},
     run_context::RunContext,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     adapter::codec::hex,
-    contract::method_fields::MethodFields,
+    contract::{frozen::FrozenModel, method_fields::MethodFields},
     data::{Example, Target},
     error::{Error, Result},
 };
@@ -26,8 +27,14 @@ const MAY_CHANGE: [&str; 2] = ["checkpoint_every", "keep_checkpoints"];
 const LENGTH: [&str; 2] = ["steps", "epochs"];
 const PATIENCE: &str = "patience";
 
+/// What is said of rows and files that differ.
+const OTHER_CONTENT: &str = " (other content)";
+
 /// Known only once the run has begun, and not by every version.
 const BASE_SUM: &str = "weights of the base model";
+
+/// What the base model is beside them; not known by every version.
+const BASE_FILES: &str = "files of the base model";
 
 /// Settings, method, base model and data of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +64,9 @@ impl Identity {
         parts.insert("labels".into(), json!(run.labels));
         parts.insert("training rows".into(), sum_of_rows(data.train).into());
         parts.insert("validation rows".into(), sum_of_rows(data.valid).into());
+        if !run.base_files.is_empty() {
+            parts.insert(BASE_FILES.into(), json!(run.base_files));
+        }
         Self(parts)
     }
 
@@ -91,12 +101,16 @@ impl Identity {
         self
     }
 
-    /// With the kind of device that computes, which processes of a run have in common, and nobody who resumes it needs to.
+    /// With the kind of device that computes, and whether gradients pass through f16 there, which processes of a run have in
+    /// common, and nobody who resumes it needs to.
     #[must_use]
-    pub(super) fn with_device(mut self, computes_on: bool) -> Self {
-        let kind =
-            if computes_on { "one that computes while the host goes on" } else { "the processor" };
+    pub(super) fn with_device(mut self, model: &dyn FrozenModel) -> Self {
+        let kind = match model.reads_wait() {
+            true => "one that computes while the host goes on",
+            false => "the processor",
+        };
         self.0.insert("device".into(), kind.into());
+        self.0.insert("gradients in f16".into(), model.scales_loss().into());
         self
     }
 
@@ -114,16 +128,48 @@ impl Identity {
     pub(super) fn differing(&self, first: &Self) -> Option<String> {
         let keys: BTreeSet<&String> = self.0.keys().chain(first.0.keys()).collect();
         let of = |parts: &Self, key: &String| parts.0.get(key).cloned().unwrap_or_default();
-        let differing: Vec<String> = keys
+        let mut differing: Vec<String> = keys
             .into_iter()
+            .filter(|key| *key != BASE_FILES)
             .map(|key| (key, of(self, key), of(first, key)))
             .filter(|(_, own, first)| own != first)
             .map(|(key, own, first)| match key.ends_with("rows") {
-                true => format!("{key} (other content)"),
+                true => format!("{key}{OTHER_CONTENT}"),
                 false => format!("{key} ({own}, on rank 0 {first})"),
             })
             .collect();
+        let has_other_rows = differing.iter().any(|one| one.ends_with(OTHER_CONTENT));
+        let on_rank_0 = |first: &str, own: &str| format!("{own}, on rank 0 {first}");
+        let of_base = self.other_base(first, has_other_rows, on_rank_0);
+        differing.extend(of_base.iter().map(of_the_base));
+        if self.base_files().is_some() != first.base_files().is_some() {
+            differing.push(format!("{BASE_FILES} (known to one of both alone)"));
+        }
         (!differing.is_empty()).then(|| differing.join(", "))
+    }
+
+    /// What the base model is beside its weights, if the run knows it.
+    fn base_files(&self) -> Option<BaseFiles> {
+        serde_json::from_value(self.0.get(BASE_FILES)?.clone()).ok()
+    }
+
+    /// What a person should know of a base model that is not, or may not be, as when the stored run began, although
+    /// [`check`](Self::check) finds nothing that differs.
+    pub fn note(&self, stored: &Self) -> Option<String> {
+        let now = self.base_files()?;
+        let Some(then) = stored.base_files() else {
+            return Some(
+                "the run was begun by an earlier version, which did not keep the config of the base model: whether it is \
+                 as it was then is not known"
+                    .into(),
+            );
+        };
+        let files = now.other_tokenizer_files(&then).join(", ");
+        (!files.is_empty()).then(|| {
+            format!(
+                "{files} of the base model: not as when the run began, but the rows have the same tokens, so that it goes on"
+            )
+        })
     }
 
     /// Checks that this run is the one stored in `path`, or one that goes on with it: `is_longer` says that it has at
@@ -142,21 +188,58 @@ impl Identity {
         // Settings that say nothing are left out, on either side.
         let keys: BTreeSet<&String> = self.0.keys().chain(stored.0.keys()).collect();
         let of = |parts: &Self, key: &String| parts.0.get(key).cloned().unwrap_or_default();
-        let differing: Vec<String> = keys
+        let mut differing: Vec<String> = keys
             .into_iter()
+            .filter(|key| *key != BASE_FILES)
             .map(|key| (key, of(stored, key), of(self, key)))
             .filter(|(key, then, now)| then != now && !may_differ(key.as_str()))
             .filter(|(key, then, now)| *key != BASE_SUM || !(then.is_null() || now.is_null()))
             .map(|(key, then, now)| match key.ends_with("rows") {
-                true => format!("{key} (other content)"),
+                true => format!("{key}{OTHER_CONTENT}"),
                 false => format!("{key} (then {then}, now {now})"),
             })
             .collect();
+        let has_other_rows = differing.iter().any(|one| one.ends_with(OTHER_CONTENT));
+        let then_and_now = |then: &str, now: &str| format!("then {then}, now {now}");
+        let of_base = self.other_base(stored, has_other_rows, then_and_now);
+        differing.extend(of_base.iter().map(of_the_base));
         if differing.is_empty() {
             return Ok(());
         }
+        if !of_base.is_empty() {
+            let files: Vec<&str> = of_base.iter().map(|(file, _)| file.as_str()).collect();
+            let way_out =
+                format!("; put {} back as it was to go on with this run", files.join(", "));
+            if let Some(last) = differing.last_mut() {
+                last.push_str(&way_out);
+            }
+        }
         Err(Error::OtherRun { path: path.to_path_buf(), differing: differing.join(", ") })
     }
+
+    /// The files of the base model that are not as they were, each with what differs in it; those of the tokenizer only
+    /// where rows differ, since they change nothing else. `both` says two values of a key of the config, that of `other` first.
+    fn other_base(
+        &self,
+        other: &Self,
+        has_other_rows: bool,
+        both: impl Fn(&str, &str) -> String,
+    ) -> Vec<(String, String)> {
+        let (Some(now), Some(then)) = (self.base_files(), other.base_files()) else {
+            return Vec::new();
+        };
+        let keys = differing_keys(&then.config, &now.config, both);
+        let config =
+            (!keys.is_empty()).then(|| (now.config_file.clone(), format!(": {}", keys.join(", "))));
+        let tokenizer = now.other_tokenizer_files(&then).into_iter().filter(|_| has_other_rows);
+        let tokenizer = tokenizer.map(|file| (file.to_string(), OTHER_CONTENT.to_string()));
+        config.into_iter().chain(tokenizer).collect()
+    }
+}
+
+/// A file of the base model, and what differs in it.
+fn of_the_base((file, what): &(String, String)) -> String {
+    format!("{file} of the base model{what}")
 }
 
 /// SHA-256 of everything in the examples that affects training: token ids, types and targets.

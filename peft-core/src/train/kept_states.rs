@@ -1,22 +1,36 @@
-//! How much a run keeps of its rows' hidden states below the first layer that virtual tokens enter.
+//! How much a run keeps of its rows' hidden states below the first layer that virtual tokens enter, and where.
 
-use super::{config::TrainConfig, mixing::Mixing, training_data::TrainingData};
-use crate::{contract::spec::ModelSpec, data::Example, evaluate::bytes_of_frozen_states};
+use std::{io, path::Path, sync::Arc};
+
+use super::{
+    config::TrainConfig, mixing::Mixing, run_context::RunContext, training_data::TrainingData,
+};
+use crate::{
+    adapter::scratch::ScratchFile,
+    contract::spec::ModelSpec,
+    data::Example,
+    error::Error,
+    evaluate::{
+        StatesRoom, bytes_of_frozen_states,
+        frozen_states::FrozenStates,
+        states_file::{StatesFile, Storage},
+    },
+};
 
 /// Bytes of states that a run keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeptStates {
     /// Of the training rows: none in a run that reads each of them once at most.
-    pub train: u64,
+    pub train: StatesRoom,
     /// Of the validation rows: none if they are evaluated once.
-    pub valid: u64,
+    pub valid: StatesRoom,
 }
 
 impl KeptStates {
-    /// Those of a run that may keep `limit` bytes, whose tasks have so many batches in an epoch of theirs; the training rows
+    /// Those of a run that has so much room for them, whose tasks have so many batches in an epoch of theirs; the training rows
     /// of all tasks come first. They are kept if those of any task are read again.
     pub fn of(
-        limit: u64,
+        room: StatesRoom,
         spec: &ModelSpec,
         config: &TrainConfig,
         (mixing, batches): (Mixing, &[usize]),
@@ -33,13 +47,66 @@ impl KeptStates {
         };
         let of_train = data.iter().map(|data| bytes(data.train)).sum();
         let of_valid = data.iter().map(|data| bytes(data.valid)).sum();
-        let train = if again { limit.min(of_train) } else { 0 };
-        let valid = if evaluated_again { (limit - train).min(of_valid) } else { 0 };
+        let train = room.at_most(if again { of_train } else { 0 });
+        let valid = room.without(train).at_most(if evaluated_again { of_valid } else { 0 });
         Self { train, valid }
+    }
+
+    /// Both together.
+    pub fn sum(self) -> StatesRoom {
+        let Self { train, valid } = self;
+        StatesRoom { memory: train.memory + valid.memory, file: train.file + valid.file }
+    }
+}
+
+impl Storage for ScratchFile {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        ScratchFile::write_all_at(self, bytes, offset)
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        ScratchFile::read_exact_at(self, bytes, offset)
+    }
+}
+
+/// The states that a run keeps.
+#[derive(Debug)]
+pub(super) struct RunStates {
+    /// Those of the training rows.
+    pub(super) train: Arc<FrozenStates>,
+    /// Those of the validation rows.
+    pub(super) valid: Arc<FrozenStates>,
+    /// What both have of the run's folder.
+    file: Option<Arc<StatesFile>>,
+}
+
+impl RunStates {
+    /// None yet, with room for so many.
+    pub(super) fn new(kept: KeptStates, run: &RunContext) -> Self {
+        let make =
+            |dir: &Path| -> io::Result<Arc<dyn Storage>> { Ok(Arc::new(ScratchFile::new(dir)?)) };
+        let dir = run.dir.as_deref().filter(|_| kept.sum().file > 0);
+        let file = dir.map(|dir| Arc::new(StatesFile::new(dir, make)));
+        let of = |room| Arc::new(FrozenStates::new(room, file.clone()));
+        Self { train: of(kept.train), valid: of(kept.valid), file }
+    }
+
+    /// Why no file is used any more, once.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.file.as_ref()?.trouble()
+    }
+
+    /// Gives up their file for something that found no room to be written; whether there is more room now.
+    pub(super) fn give_way(&self, to: &Error) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        let full = matches!(to, Error::Write { source, .. }
+            if matches!(source.kind(), StorageFull | QuotaExceeded));
+        full && self.file.as_ref().is_some_and(|file| file.give_way())
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::{
@@ -57,12 +124,16 @@ mod tests {
             rows.iter().map(|row| bytes_of_frozen_states(model.spec(), row)).sum()
         };
         let data = TrainingData { train: &rows[..3], valid: &rows[3..] };
-        let kept = |limit, steps, eval_every| {
+        let of = |room, steps, eval_every| {
             let config =
                 TrainConfig { steps: Some(steps), eval_every, ..TrainConfig::new(Task::SeqCls) };
+            KeptStates::of(room, model.spec(), &config, (Mixing::All, &[3]), &[data])
+        };
+        let kept = |limit, steps, eval_every| {
             let KeptStates { train, valid } =
-                KeptStates::of(limit, model.spec(), &config, (Mixing::All, &[3]), &[data]);
-            [train, valid]
+                of(StatesRoom { memory: limit, file: 0 }, steps, eval_every);
+            assert_eq!([train.file, valid.file], [0, 0]);
+            [train.memory, valid.memory]
         };
         let [train, valid] = [sum(data.train), sum(data.valid)];
         assert_eq!(kept(u64::MAX, 4, Some(2)), [train, valid]);
@@ -71,12 +142,50 @@ mod tests {
         assert_eq!(kept(train + 1, 4, Some(2)), [train, 1]);
         assert_eq!(kept(7, 4, Some(2)), [7, 0]);
         assert_eq!(kept(0, 4, Some(2)), [0, 0]);
+        // The file has what memory has no room for.
+        let split = |memory, file| {
+            let kept = of(StatesRoom { memory, file }, 4, Some(2));
+            assert_eq!(kept.sum().total(), (train + valid).min(memory + file));
+            [kept.train, kept.valid].map(|room| [room.memory, room.file])
+        };
+        assert_eq!(split(train + valid, 99), [[train, 0], [valid, 0]]);
+        assert_eq!(split(train + 1, 99), [[train, 0], [1, valid.saturating_sub(1).min(99)]]);
+        assert_eq!(split(5, train), [[5, train - 5], [0, 5]]);
+        assert_eq!(split(0, 1 << 40), [[0, train], [0, valid]]);
         // A small task begins again while a large one goes through its rows for the first time.
         let config = TrainConfig { steps: Some(3), ..TrainConfig::new(Task::SeqCls) };
         let of = |batches: &[usize]| {
             let both = [data, TrainingData { train: &rows[3..], valid: &[] }];
-            KeptStates::of(u64::MAX, model.spec(), &config, (Mixing::All, batches), &both).train
+            let room = StatesRoom { memory: u64::MAX, file: 0 };
+            KeptStates::of(room, model.spec(), &config, (Mixing::All, batches), &both).train.memory
         };
         assert_eq!((of(&[3, 3]), of(&[3, 1])), (0, sum(&rows)));
+    }
+
+    #[test]
+    fn only_a_full_disk_takes_the_room_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = StatesRoom { memory: 0, file: 1000 };
+        let kept = KeptStates { train: room, valid: StatesRoom::default() };
+        let error = |kind: io::ErrorKind| Error::write(Path::new("x"))(kind.into());
+        for run in [None, Some(dir.path().to_path_buf())] {
+            let run = RunContext { dir: run, ..RunContext::default() };
+            let states = RunStates::new(kept, &run);
+            assert_eq!(states.file.is_some(), run.dir.is_some());
+            // Nothing was written.
+            assert!(!states.give_way(&error(io::ErrorKind::StorageFull)));
+            assert!(RunStates::new(KeptStates::default(), &run).file.is_none());
+        }
+        let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
+        let states = RunStates::new(kept, &run);
+        let model = TinyModel::new(Topology::DecoderOnly);
+        let row = Example::new(vec![1, 2], Target::Class(0), 1);
+        let numbers: Arc<[f32]> = vec![1.5; 2 * model.spec().hidden_size].into();
+        states.train.keep(model.spec(), (&row, false), &numbers);
+        assert_eq!(states.train.find(model.spec(), (&row, false)), Some(numbers));
+        assert!(!states.give_way(&error(io::ErrorKind::PermissionDenied)));
+        assert!(states.give_way(&error(io::ErrorKind::StorageFull)));
+        assert_eq!(states.train.find(model.spec(), (&row, false)), None);
+        assert!(states.trouble().is_some() && states.trouble().is_none());
     }
 }

@@ -9,6 +9,7 @@
 //! | [`config`] | the settings of a run |
 //! | [`training_data`] | the rows of a run |
 //! | [`run_context`] | where a run is stored, and what its adapter says about it |
+//! | [`base_files`] | what a base model is beside its weights |
 //! | [`base_sum`] | the sum of the base model's weights, computed while training begins |
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
@@ -30,6 +31,7 @@
 //! | `exchange` | gradients of several slices and devices, summed |
 //! | `step_slices` | the slices of a step, and the sums over them in one process |
 //! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
+//! | [`loss_scale`] | the factor of the loss where gradients pass through f16 |
 //! | `step_loss` | the loss of a step and the norm of its gradient, read together |
 //! | `unread` | steps whose loss is read when the next one has been given to the device |
 //! | [`trainer`] | the loop |
@@ -39,6 +41,7 @@
 //! uninterrupted one.
 
 mod assist;
+pub mod base_files;
 pub mod base_sum;
 mod batch_loss;
 pub mod checkpoint;
@@ -52,6 +55,7 @@ pub mod in_threads;
 pub mod joint;
 pub mod kept_states;
 mod longer;
+pub mod loss_scale;
 pub mod mixing;
 pub mod observer;
 mod packet;
@@ -76,6 +80,7 @@ mod test_model;
 mod tests;
 
 pub use assist::{assist, assist_joint};
+pub use base_files::{BaseFiles, other_keys};
 pub use base_sum::BaseSum;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
@@ -83,6 +88,7 @@ pub use identity::sum_of_rows;
 pub use in_threads::{InThreads, in_threads};
 pub use joint::{Joint, JointAdapters, JointTask};
 pub use kept_states::KeptStates;
+pub use loss_scale::LossScale;
 pub use mixing::Mixing;
 pub use observer::{Exchanged, Flow, Observer, Plan, Silent, StepReport};
 pub use peers::Peers;

@@ -31,6 +31,12 @@ pub struct StepReport {
     /// Norm of all gradients before clipping, if they are known.
     #[serde(skip)]
     pub grad_norm: Option<f64>,
+    /// By what the loss was multiplied before the backward pass, where gradients pass through f16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
+    /// Whether the step changed nothing, because a gradient was too large for f16.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// What rank 0 exchanged with the other processes, in a run on several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exchanged: Option<Exchanged>,

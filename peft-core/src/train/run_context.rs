@@ -5,10 +5,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{base_sum::BaseSum, config::TrainConfig, export::About, peers::Peers};
+use super::{
+    base_files::BaseFiles, base_sum::BaseSum, config::TrainConfig, export::About, peers::Peers,
+};
 use crate::{
     adapter::FolderLock, contract::frozen::FrozenModel, data::Labels, error::Result,
-    metrics::Metrics,
+    evaluate::StatesRoom, metrics::Metrics,
 };
 
 /// Where a run is stored, and what its adapter says about it.
@@ -29,6 +31,8 @@ pub struct RunContext {
     pub base_fingerprint: Option<String>,
     /// SHA-256 of all its weights, which may still be computed while training begins.
     pub base_sum: Option<BaseSum>,
+    /// Its config and its tokenizer, which a run that goes on compares with those of its start. Default none.
+    pub base_files: BaseFiles,
     /// The format in which the base model's matrices are kept, if it differs from that of the
     /// computation.
     pub base_weights: Option<String>,
@@ -43,6 +47,10 @@ pub struct RunContext {
     /// How many bytes of memory the run may fill with its rows' hidden states below the first layer that virtual tokens
     /// enter, which it then computes once for each row. It changes no result. Default 0.
     pub cache_frozen: u64,
+    /// How many bytes it may keep of those that this memory has no room for, in a file in `dir`, which has no name and is
+    /// gone when the run ends, however it ends. If the file cannot be written or read, the observer is told, and the run goes
+    /// on without it. Default 0, and nothing without `dir`.
+    pub cache_frozen_file: u64,
     /// The type in which products with the base model's matrices are computed, if it is another.
     pub compute: Option<String>,
     /// How the adapter is trained, for the record.
@@ -52,6 +60,12 @@ pub struct RunContext {
 impl RunContext {
     /// The bytes of `cache_frozen` that a program may choose; [`Default`] keeps nothing.
     pub const DEFAULT_CACHE_FROZEN: u64 = 1_000_000_000;
+
+    /// The room for hidden states of its rows.
+    pub fn room_for_states(&self) -> StatesRoom {
+        let file = if self.dir.is_some() { self.cache_frozen_file } else { 0 };
+        StatesRoom { memory: self.cache_frozen, file }
+    }
 
     /// SHA-256 of all weights of the base model, once it is there; `None` if it is not computed.
     ///
@@ -76,6 +90,7 @@ impl RunContext {
             base_model: self.base_model.clone(),
             base_fingerprint: self.base_fingerprint.clone(),
             base_sha256: self.base_sha256()?,
+            base_config: self.base_files.config.clone(),
             recipe: self.recipe.clone(),
             metrics: metrics.map_or(Value::Null, |metrics| json!(metrics)),
         })

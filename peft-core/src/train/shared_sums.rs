@@ -79,15 +79,19 @@ pub(super) fn lead_step(group: &Group<'_>, step: usize, own: &OnDevice) -> Resul
     for _ in 0..count {
         numbers.extend(found.numbers::<f32>()?);
     }
-    group.tell(&Command::Step(step), &numbers)
+    group.tell(&Command::Step { step, loss_scale: own.loss_scale }, &numbers)
 }
 
-/// With what rank 0 told, in place of the values of `own`.
+/// With what rank 0 told, in place of the values of `own`: these numbers, and the factor of the loss.
 ///
 /// # Errors
 ///
 /// [`Error::Mismatch`] if these are other tensors.
-pub(super) fn as_told(own: &OnDevice, numbers: Vec<f32>) -> Result<OnDevice> {
+pub(super) fn as_told(
+    own: &OnDevice,
+    numbers: Vec<f32>,
+    loss_scale: Option<f64>,
+) -> Result<OnDevice> {
     let expected: Vec<Tensor<1>> = values(own).collect();
     let count: usize = expected.iter().map(|values| values.dims()[0]).sum();
     if numbers.len() != count {
@@ -109,7 +113,8 @@ pub(super) fn as_told(own: &OnDevice, numbers: Vec<f32>) -> Result<OnDevice> {
         params::replace(head.clone(), told.by_ref().take(count).collect())
     };
     let heads = own.heads.iter().map(|own| own.as_ref().map(&mut head)).collect();
-    Ok(OnDevice { virtual_tokens: own.virtual_tokens.clone().with_values(tokens), heads })
+    let virtual_tokens = own.virtual_tokens.clone().with_values(tokens);
+    Ok(OnDevice { virtual_tokens, heads, loss_scale })
 }
 
 /// Computes this process's slices of a step and adds up its section of all; rank 0 has the whole sums, the others have none.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::Identity;
+use super::{identity::Identity, loss_scale::LossScale};
 use crate::{contract::tensors::NamedTensors, metrics::Metrics};
 
 /// Scores on the validation rows after a step.
@@ -25,6 +25,9 @@ pub struct Counters {
     pub without_improvement: usize,
     /// All evaluations.
     pub history: Vec<Evaluation>,
+    /// The factor of the loss, of a model that needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
 }
 
 /// The stored state of a run.

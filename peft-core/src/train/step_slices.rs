@@ -27,12 +27,14 @@ pub(super) struct Share<'a> {
     pub(super) weight: f64,
 }
 
-/// What is trained, as a replica or another process has it.
+/// What a step is computed with, as a replica or another process has it.
 #[derive(Clone)]
 pub(super) struct OnDevice {
     pub(super) virtual_tokens: VirtualTokens,
     /// By task.
     pub(super) heads: Vec<Option<Head>>,
+    /// The factor of the loss whose gradients are computed.
+    pub(super) loss_scale: Option<f64>,
 }
 
 /// What the slices of a step add up to, on the first device.
@@ -41,7 +43,7 @@ pub(super) struct Sums {
     pub(super) labelled: usize,
     /// The losses of the slices, `[1]` each, in their order, by share.
     pub(super) of_slices: Vec<Vec<Tensor<1>>>,
-    /// The gradients of the virtual tokens.
+    /// The gradients of the virtual tokens; these and those of the heads have the factor of the loss.
     pub(super) of_tokens: Flat,
     /// Those of the heads, by task; empty for a task without a slice that has targets.
     pub(super) of_heads: Vec<Flat>,
@@ -57,7 +59,7 @@ pub(super) struct Slice<'a> {
 }
 
 impl<'a> Slice<'a> {
-    /// What computes it, with what is trained.
+    /// What is to be done for it, with what is trained.
     pub(super) fn job(self, shares: &[Share<'a>], own: &OnDevice) -> Job<'a> {
         let share = &shares[self.share];
         Job {
@@ -66,6 +68,7 @@ impl<'a> Slice<'a> {
             virtual_tokens: own.virtual_tokens.clone(),
             head: own.heads[share.task].clone(),
             total: self.total,
+            loss_scale: own.loss_scale,
         }
     }
 }
@@ -152,6 +155,7 @@ fn copies(team: &Team<'_>, own: &OnDevice) -> Vec<OnDevice> {
                 .iter()
                 .map(|head| head.clone().map(|head| params::on_device(head, &device)))
                 .collect(),
+            loss_scale: own.loss_scale,
         },
     };
     team.devices().map(copy).collect()

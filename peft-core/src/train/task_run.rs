@@ -9,7 +9,7 @@ use crate::{
     data::{Example, Labels, Sampler},
     error::{Error, Result},
     evaluate::{
-        checks::{check_lengths, check_targets, check_task},
+        checks::{check_infix, check_lengths, check_sources, check_targets, check_task},
         positions::Positions,
         predictor::Predictor,
     },
@@ -75,9 +75,15 @@ impl<'a> TaskRun<'a> {
     ) -> Result<Self> {
         let (config, data, spec) = (rows.config, rows.data, model.spec());
         check_task(model, head, config.task)?;
+        check_infix(virtual_tokens, config.task)?;
+        if virtual_tokens.infix && config.packing {
+            let message = "not with an infix, which has one place in a row: a packed row has several sources and targets";
+            return Err(Error::setting("packing", message));
+        }
         let examples = data.train.iter().chain(data.valid);
         check_lengths(spec, virtual_tokens, examples.clone())?;
-        check_targets(config.task, config.problem_type, examples)?;
+        check_targets(config.task, config.problem_type, examples.clone())?;
+        check_sources(virtual_tokens, examples)?;
         rows.check_best_metric()?;
         // Nothing predicts token 0 without a prompt before it.
         let num_targets =

@@ -183,6 +183,11 @@ impl Replica<'_> {
                  {other}"
             )));
         }
+        if model.scales_loss() != first.scales_loss() {
+            return Err(Error::Mismatch(format!(
+                "replica {number} of {of} multiplies in another type than the first: expected all or none of them in f16"
+            )));
+        }
         if model.reads_wait() != first.reads_wait() {
             return Err(Error::Mismatch(format!(
                 "replica {number} of {of} is on {:?} and the first on {home:?}: expected devices of one kind, only \
@@ -244,6 +249,7 @@ mod tests {
     use crate::{
         contract::{spec::Topology, task::Task, virtual_tokens::VirtualTokens},
         data::Batch,
+        evaluate::StatesRoom,
     };
 
     /// Whoever waits for the slices of a thread that has ended is told so, and what others answered is not left for the
@@ -259,8 +265,10 @@ mod tests {
             virtual_tokens: VirtualTokens::none(),
             head: None,
             total: 1.0,
+            loss_scale: None,
         };
-        let mut team = Team::alone(&model, Arc::new(FrozenStates::new(0)));
+        let mut team =
+            Team::alone(&model, Arc::new(FrozenStates::new(StatesRoom::default(), None)));
         let second = Replica { number: 2, of: 2, ..team.replicas[0].clone() };
         team.replicas.push(second);
         // The first is alive and has answered; the second has let go of both channels.

@@ -48,6 +48,8 @@ pub(super) struct TinyModel {
     value: Tensor<2>,
     /// Whether it says that its device is one that computes while the host goes on.
     pub(super) waits: bool,
+    /// Whether its hidden states pass through f16, divided by so much, so that their gradients are there times as large.
+    pub(super) half: Option<f64>,
 }
 
 impl TinyModel {
@@ -72,6 +74,7 @@ impl TinyModel {
             key: draw(H, K * D),
             value: draw(H, K * D),
             waits: false,
+            half: None,
             spec: ModelSpec {
                 model_type: "tiny".into(),
                 topology,
@@ -141,6 +144,10 @@ impl FrozenModel for TinyModel {
         self.waits
     }
 
+    fn scales_loss(&self) -> bool {
+        self.half.is_some()
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [b, t] = ids.dims();
         self.tokens.clone().select(0, ids.reshape([b * t])).reshape([b, t, H])
@@ -164,6 +171,9 @@ impl FrozenModel for TinyModel {
                 self.attend(&hidden, &read, cross.past(0), |columns| cross.hidden_keys(columns));
             hidden = (hidden + mixed).tanh();
             cross_key_values.push(read);
+        }
+        if let Some(gain) = self.half {
+            hidden = (hidden / gain).cast(DType::F16).cast(DType::F32) * gain;
         }
         Ok(StackOutput { hidden, tokens: input.tokens, cross_key_values, below: None })
     }

@@ -6,6 +6,7 @@ mod joint;
 mod late;
 mod processes;
 mod replicas;
+mod scaled;
 
 use std::{fs, path::Path};
 
@@ -383,12 +384,52 @@ fn a_run_with_other_settings_or_data_is_not_resumed() {
     assert!(error.contains("base weights (then null, now \"int8\")"), "{error}");
     let error = refused(&case, &config, &other_type);
     assert!(error.contains("compute (then null, now \"bf16\")"), "{error}");
+    assert!(!refused(&case, &TrainConfig { seed: 9, ..config.clone() }, &run).contains("put "));
     let mut other = Case::new(CASES[2]);
     other.train[0].input_ids[0] += 1;
     assert!(refused(&other, &config, &run).contains("training rows (other content)"));
     let storing = TrainConfig { checkpoint_every: Some(4), keep_checkpoints: 1, ..config };
     case.run(&storing, &run, 0.0, &mut Watch::default()).unwrap();
     assert_eq!(Checkpoints::new(dir.path(), 1).list().unwrap().len(), 1);
+}
+
+/// With the same weights, another config is another model; another tokenizer is where it gives other tokens.
+#[test]
+fn a_run_with_another_config_of_the_base_is_not_resumed() {
+    let case = Case::new(CASES[2]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(case.task, 8);
+    let files = |theta: f64, tokenizer: &str| BaseFiles {
+        config_file: "config.json".into(),
+        config: serde_json::Map::from_iter([("rope_theta".to_string(), theta.into())]),
+        tokenizer: [("tokenizer.json".to_string(), tokenizer.to_string())].into(),
+    };
+    let on =
+        |base_files: BaseFiles, resume| RunContext { base_files, ..in_folder(dir.path(), resume) };
+    let mut watch = Watch { stop_at: Some(3), ..Watch::default() };
+    case.run(&config, &on(files(1e4, "a"), false), 0.0, &mut watch).unwrap();
+    let refused = |case: &Case, files: BaseFiles| {
+        case.run(&config, &on(files, true), 0.0, &mut Watch::default()).unwrap_err().to_string()
+    };
+    let error = refused(&case, files(5e5, "b"));
+    let differs = "config.json of the base model: rope_theta (then 10000.0, now 500000.0); put config.json back";
+    assert!(error.contains(differs) && !error.contains("tokenizer.json"), "{error}");
+    let mut other = Case::new(CASES[2]);
+    other.train[0].input_ids[0] += 1;
+    let error = refused(&other, files(1e4, "b"));
+    let differs = "training rows (other content), tokenizer.json of the base model (other content); put tokenizer.json";
+    assert!(error.contains(differs), "{error}");
+    let mut watch = Watch { stop_at: Some(4), ..Watch::default() };
+    case.run(&config, &on(files(1e4, "b"), true), 0.0, &mut watch).unwrap();
+    assert!(
+        watch.notes.len() == 1 && watch.notes[0].starts_with("tokenizer.json"),
+        "{:?}",
+        watch.notes
+    );
+    // It is the tokenizer of the newest checkpoint that counts.
+    let mut watch = Watch { stop_at: Some(5), ..Watch::default() };
+    case.run(&config, &on(files(1e4, "b"), true), 0.0, &mut watch).unwrap();
+    assert_eq!(watch.notes, [""; 0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The training loop.
 
-use std::{cell::RefCell, ops::ControlFlow, sync::Arc, thread, time::Instant};
+use std::{cell::RefCell, ops::ControlFlow, thread, time::Instant};
 
 use burn::tensor::{DType, Tensor};
 
@@ -13,8 +13,9 @@ use super::{
     group::Group,
     identity::Identity,
     joint::Joint,
-    kept_states::KeptStates,
+    kept_states::{KeptStates, RunStates},
     longer,
+    loss_scale::LossScale,
     mixing::{Mixing, TaskOrder},
     observer::{Flow, Observer, Plan, StepReport},
     run_context::RunContext,
@@ -37,7 +38,7 @@ use crate::{
         virtual_tokens::VirtualTokens,
     },
     error::{Error, Result},
-    evaluate::{Assessment, frozen_states::FrozenStates, predictor::Predictor, rows::RowsRead},
+    evaluate::{Assessment, predictor::Predictor, rows::RowsRead},
     metrics::Metrics,
     optim::{Optimizer, clip_to_norm, clip_to_unread_norm, global_norm},
 };
@@ -168,7 +169,7 @@ fn on_devices<M: PeftMethod>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
     thread::scope(|scope| {
-        let frozen = trainer.frozen[0].clone();
+        let frozen = trainer.frozen.train.clone();
         let team = Team::new(scope, trainer.model, &trainer.run.replicas, frozen)?;
         steps(trainer, &team, group, trainable, observer)
     })
@@ -196,18 +197,27 @@ fn steps<'a, M: PeftMethod>(
     if run.resume {
         trainer.resume(&mut state, observer)?;
     }
+    let scales = trainer.model.scales_loss();
+    let known = state.counters.loss_scale.filter(|_| scales);
+    state.counters.loss_scale = known.or(scales.then(LossScale::default));
     observer.started(&trainer.plan(&state.counters))?;
     if !run.resume {
         trainer.refuse_old_checkpoints()?;
     }
     let mut interrupted = false;
     while !trainer.done(&state) && !interrupted {
+        let made = trainer.step(&mut state, team, group);
+        if scales && matches!(made, Err(Error::NotFinite { .. })) {
+            observer.note(
+                "the model multiplies in f16, whose largest number is 65504: in bf16, which has the range of f32, the loss \
+                 may stay finite",
+            );
+        }
         let mut stop = false;
         let mut tell = |report: Option<StepReport>| {
             stop |= report.is_some_and(|report| observer.step(&report) == Flow::Stop);
             stop
         };
-        let made = trainer.step(&mut state, team, group);
         if made.as_ref().is_err_and(|error| !matches!(error, Error::NotFinite { .. })) {
             // Nobody has read the step before yet: if its loss is not finite, that comes first.
             match trainer.read_late() {
@@ -233,8 +243,18 @@ fn steps<'a, M: PeftMethod>(
         if interrupted || last || due(config.checkpoint_every) {
             trainer.save(&state, observer)?;
         }
+        if let Some(trouble) = trainer.frozen.trouble() {
+            observer.note(&trouble);
+        }
     }
     state.check_finite()?;
+    if let Some(scale) = state.counters.loss_scale.filter(|scale| scale.skipped > 0) {
+        observer.note(&format!(
+            "{} of {} steps changed nothing: a gradient of the scaled loss was too large for f16, and the scale, now {}, was \
+             halved",
+            scale.skipped, state.counters.step, scale.factor
+        ));
+    }
     let total_steps = trainer.total;
     let stopped_early = !interrupted && state.counters.step < total_steps;
     let (best_step, trainable) = match (state.counters.best, state.best) {
@@ -270,8 +290,8 @@ pub(super) struct Trainer<'a> {
     total: usize,
     checkpoints: Option<Checkpoints>,
     identity: Identity,
-    /// Of the training rows and of the validation rows.
-    pub(super) frozen: [Arc<FrozenStates>; 2],
+    /// The states of its rows that are kept.
+    pub(super) frozen: RunStates,
     /// The last step, where steps are read one step late.
     unread: Option<Unread>,
     timer: Timer,
@@ -367,9 +387,9 @@ impl<'a> Trainer<'a> {
             None => identity,
         };
         let data: Vec<TrainingData<'_>> = tasks.iter().map(|task| task.rows.data).collect();
-        let kept =
-            KeptStates::of(run.cache_frozen, model.spec(), config, (mixing, &batches), &data);
-        let frozen = [kept.train, kept.valid].map(|bytes| Arc::new(FrozenStates::new(bytes)));
+        let room = run.room_for_states();
+        let kept = KeptStates::of(room, model.spec(), config, (mixing, &batches), &data);
+        let frozen = RunStates::new(kept, run);
         Ok(Self {
             model,
             tasks,
@@ -388,11 +408,11 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// All that the run follows from, with the weights of the base model and whether the device computes while the host goes
-    /// on: what processes that make it together have to have in common.
+    /// All that the run follows from, with the weights of the base model, whether the device computes while the host goes on,
+    /// and whether gradients pass through f16: what processes that make it together have to have in common.
     pub(super) fn identity_with_weights(&self) -> Result<Identity> {
         let sum = self.run.base_sha256()?;
-        Ok(self.identity.clone().with_base_sum(sum.as_deref()).with_device(self.model.reads_wait()))
+        Ok(self.identity.clone().with_base_sum(sum.as_deref()).with_device(self.model))
     }
 
     /// What is to be done after the steps that were made.
@@ -445,6 +465,9 @@ impl<'a> Trainer<'a> {
                 let then = self.total_of(&stored.identity);
                 let now = self.identity.clone().with_base_sum(self.run.base_sha256()?.as_deref());
                 now.check(&stored.identity, self.total >= then, &path)?;
+                if let Some(note) = now.note(&stored.identity) {
+                    observer.note(&note);
+                }
                 if self.total > then {
                     observer.note(&longer::note(self.config, (then, self.total), &stored.counters));
                 }
@@ -479,22 +502,39 @@ impl<'a> Trainer<'a> {
         let shares = self.shares(step);
         let batches = shares.iter().flat_map(|share| &share.batches);
         let tokens = batches.map(Rows::num_tokens).sum::<usize>();
+        let loss_scale = state.counters.loss_scale.map(|scale| scale.factor);
         let StepGradient { loss, labelled, gradients: mut grads } =
-            step_gradient(team, group, &state.trainable, &shares, (mode, step))?;
+            step_gradient(team, group, &state.trainable, &shares, (mode, step), loss_scale)?;
         let exchanged = group.map(Group::take_exchanged);
         let loss = loss.with_norm(global_norm(&grads));
-        if self.model.reads_wait() {
+        let made = |loss| {
+            let step = step + 1;
+            Unread { step, loss, lr, tokens, labelled, loss_scale, start, exchanged }
+        };
+        // With a scaled loss, only the norm tells whether there is an update.
+        if self.model.reads_wait() && loss_scale.is_none() {
             if let (Some(limit), Some(norm)) = (config.clip_norm, loss.norm()) {
                 clip_to_unread_norm(&mut grads, norm, limit);
             }
             self.update(state, grads, lr);
-            let made = Unread { step: step + 1, loss, lr, tokens, labelled, start, exchanged };
-            let before = self.unread.replace(made);
+            let before = self.unread.replace(made(loss));
             return before.map(|before| self.report(before)).transpose();
         }
-        let made = Unread { step: step + 1, loss, lr, tokens, labelled, start, exchanged };
+        let made = made(loss);
         // Before the update: a loss that is not finite changes nothing.
-        let report = made.read(|task| self.name(task))?;
+        let mut report = made.read(|task| self.name(task))?;
+        if let Some(scale) = &mut state.counters.loss_scale {
+            report.skipped = !report.grad_norm.is_none_or(f64::is_finite);
+            scale.count(!report.skipped);
+            if scale.is_exhausted() {
+                return Err(Error::NotFinite { step: step + 1, loss: f64::NAN });
+            }
+            if report.skipped {
+                report.grad_norm = None;
+                state.counters.step += 1;
+                return Ok(Some(self.timer.timed(report, start)));
+            }
+        }
         if let (Some(limit), Some(norm)) = (config.clip_norm, report.grad_norm) {
             clip_to_norm(&mut grads, norm, limit);
         }
@@ -605,7 +645,7 @@ impl<'a> Trainer<'a> {
             .with_batch_size(config.batch_size)
             .with_max_answer_length(config.max_answer_length)
             .with_null_score_diff_threshold(config.null_score_diff_threshold)
-            .with_frozen_states(&self.frozen[1])
+            .with_frozen_states(&self.frozen.valid)
             .with_watch(RowsRead(&tell))
             .assess(data.valid, labels)
             .map_err(|error| match error {
@@ -633,7 +673,11 @@ impl<'a> Trainer<'a> {
         };
         let identity = self.identity.clone().with_base_sum(about.base_sha256.as_deref());
         let stored = state.store(self.model, &self.kinds(), identity)?;
-        let path = checkpoints.save(&stored, &adapter)?;
+        let path = match checkpoints.save(&stored, &adapter) {
+            // The states of frozen layers can be computed again.
+            Err(error) if self.frozen.give_way(&error) => checkpoints.save(&stored, &adapter)?,
+            saved => saved?,
+        };
         observer.saved(&path);
         Ok(())
     }

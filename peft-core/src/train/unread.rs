@@ -20,6 +20,8 @@ pub(super) struct Unread {
     pub(super) lr: f64,
     pub(super) tokens: usize,
     pub(super) labelled: usize,
+    /// The factor of the loss.
+    pub(super) loss_scale: Option<f64>,
     /// When it began.
     pub(super) start: Instant,
     pub(super) exchanged: Option<Exchanged>,
@@ -47,6 +49,8 @@ impl Unread {
             tokens_per_second: 0.0,
             labelled: self.labelled,
             grad_norm: Some(found.norm),
+            loss_scale: self.loss_scale,
+            skipped: false,
             exchanged: self.exchanged,
         })
     }

@@ -14,7 +14,7 @@ use peft_core::{
     LayerKeyValues, LayerProbe, LayerStates, PassProbe, Site, StackInput, StackOutput, TokenCache,
 };
 
-use super::layer::run_layer;
+use super::layer::{Recompute, run_layer};
 use crate::kernels::{self, Heads, LayerInputs, Scores};
 
 /// The self-attention of one pass through a stack, layer after layer.
@@ -22,7 +22,7 @@ use crate::kernels::{self, Heads, LayerInputs, Scores};
 pub struct SelfAttention<'a> {
     input: &'a StackInput,
     site: Site,
-    recompute: bool,
+    recompute: Recompute,
     /// The cache of earlier tokens, if the caller of the pass wants it back with the rows appended.
     tokens: Option<TokenCache>,
     /// A window, and its mask in layers with all columns. Models have at most one window.
@@ -36,11 +36,12 @@ pub struct SelfAttention<'a> {
 }
 
 impl<'a> SelfAttention<'a> {
-    /// A pass of `input` at `site`. With `recompute`, by gradient checkpointing, see [`run_layer`].
+    /// A pass of `input` at `site`. With `recompute`, or a tape, by gradient checkpointing, see [`Recompute`].
     pub fn new(input: &'a mut StackInput, site: Site, recompute: bool) -> Self {
         let tokens = input.tokens.take();
         let from = input.from.take();
         let probe = input.probe.take();
+        let recompute = Recompute::new(recompute, input.tape.take(), &input.embeddings);
         Self { input, site, recompute, tokens, windowed: None, from, below: None, probe }
     }
 
@@ -65,7 +66,7 @@ impl<'a> SelfAttention<'a> {
         }
         let LayerAttention { past, hidden, probe, .. } = attention;
         let inputs = LayerInputs { x, past, encoded: None };
-        run_layer(inputs, self.recompute, move |inputs| {
+        run_layer(inputs, &self.recompute, move |inputs| {
             let (hidden, probe) = (hidden.clone(), probe.clone());
             body(inputs.x, &mut LayerAttention::new(inputs.past, hidden, probe))
         })
@@ -105,6 +106,11 @@ impl<'a> SelfAttention<'a> {
         };
         let probe = self.probe_at(self.site, index);
         LayerAttention { tokens: tokens.map(|tokens| (index, tokens)), past, hidden, probe }
+    }
+
+    /// Whether layers run again in the backward pass.
+    pub(super) fn recompute(&self) -> &Recompute {
+        &self.recompute
     }
 
     /// What records the attention of one layer of one site, if something does.
@@ -295,7 +301,8 @@ fn attention_weights(query: Tensor<4>, key: Tensor<4>, scores: &Scores) -> Tenso
     }
     if let Some(hidden) = &scores.hidden {
         let hidden = hidden.clone().expand([b, n, s, columns]);
-        products = products.mask_fill(hidden, Scores::HIDDEN);
+        let score = Scores::hidden_in(products.dtype());
+        products = products.mask_fill(hidden, score);
     }
     softmax(products, 3)
 }

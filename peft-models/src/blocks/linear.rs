@@ -1,6 +1,6 @@
 //! A frozen linear layer.
 
-use burn::tensor::{Tensor, module::linear};
+use burn::tensor::Tensor;
 use peft_core::{
     Result,
     contract::loss::{at_least_f32, check_classes, smoothed_cross_entropy_sum},
@@ -23,9 +23,9 @@ pub struct Linear {
     copies: Option<Bf16Copies>,
 }
 
-/// The place of copies, for products in this type.
+/// The place of copies, for products in this type; kernels that cannot read the matrices use none.
 fn copies(compute: Compute) -> Option<Bf16Copies> {
-    compute.is_rounded().then(Bf16Copies::new).flatten()
+    (compute == Compute::Bf16).then(Bf16Copies::new).flatten()
 }
 
 named_tensors!(Linear { weights, bias });
@@ -96,13 +96,11 @@ impl Linear {
         if let Some(y) = self.by_kernel(&x, None) {
             return y;
         }
-        let product =
-            |weight: &Matrix, bias| linear(x.clone(), weight.full(x.dtype()).transpose(), bias);
         if let [weight] = self.weights.as_slice() {
-            return product(weight, self.bias.clone());
+            return weight.linear(x, self.bias.clone());
         }
-        let y =
-            Tensor::cat(self.weights.iter().map(|weight| product(weight, None)).collect(), D - 1);
+        let each = self.weights.iter().map(|weight| weight.linear(x.clone(), None));
+        let y = Tensor::cat(each.collect(), D - 1);
         match &self.bias {
             Some(bias) => y + bias.clone().unsqueeze(),
             None => y,

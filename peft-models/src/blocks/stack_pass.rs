@@ -7,7 +7,11 @@ use peft_core::{
     CrossInput, Error, LayerKeyValues, LayerProbe, Result, Side, Site, StackInput, StackOutput,
 };
 
-use super::{LayerAttention, Linear, SelfAttention, attention::attention, layer::run_layer};
+use super::{
+    LayerAttention, Linear, SelfAttention,
+    attention::attention,
+    layer::{Recompute, run_layer},
+};
 use crate::{
     kernels::{Encoded, Heads, LayerInputs},
     named_tensors::named_tensors,
@@ -83,14 +87,13 @@ impl MultiHeadAttention {
 pub struct StackPass<'a> {
     /// What a decoder reads from the encoder.
     cross: Option<CrossInput>,
-    recompute: bool,
     own: SelfAttention<'a>,
     cross_key_values: Vec<LayerKeyValues>,
 }
 
 impl<'a> StackPass<'a> {
-    /// A pass of `input` through the stack that it names. With `recompute`, by gradient checkpointing, see
-    /// [`run_layer`].
+    /// A pass of `input` through the stack that it names. With `recompute`, or a tape, by gradient checkpointing, see
+    /// [`Recompute`].
     ///
     /// # Errors
     ///
@@ -104,9 +107,13 @@ impl<'a> StackPass<'a> {
                 return Err(Error::Mismatch(message.into()));
             }
         };
-        let cross = input.cross.take().filter(|_| input.side == Side::Decoder);
+        let mut cross = input.cross.take().filter(|_| input.side == Side::Decoder);
         let own = SelfAttention::new(input, site, recompute);
-        Ok(Self { cross, recompute, own, cross_key_values: Vec::new() })
+        if let (Some(cross), Recompute::Taped(tape)) = (&mut cross, own.recompute()) {
+            // Every layer reads it, and its graph is gone through once.
+            cross.hidden = tape.cut(cross.hidden.clone());
+        }
+        Ok(Self { cross, own, cross_key_values: Vec::new() })
     }
 
     /// Runs one layer, `body`, on rows `[B, S, H]`.
@@ -152,7 +159,7 @@ impl<'a> StackPass<'a> {
         let (past, hidden, probe) = own.into_parts();
         run_layer(
             LayerInputs { x, past, encoded },
-            self.recompute,
+            self.own.recompute(),
             move |LayerInputs { x, past, encoded }| {
                 let own = LayerAttention::new(past, hidden.clone(), probe.clone());
                 let cross = encoded.map(|encoded| EncoderAttention {

@@ -9,7 +9,7 @@
 //! | evaluated | by how much the logits of an evaluation, three times, are more than all that |
 //! | between | what lies between tensors, and small ones: a fifth of these three |
 //! | upcast | of weights in fewer bits what each thread has upcast |
-//! | rounded | of products in bf16 the copies of the matrices, one for each direction, and the largest left side |
+//! | rounded | of products in 16 bits the largest left side; with kernels copies of the matrices, one for each direction, else the result beside it, before it is cast to f32 |
 //!
 //! `kept`, as the CPU kernels keep it, is `2 H + (N + 2 K) D + F` numbers a token, with a gated feed-forward layer
 //! `2 H + (N + 2 K) D + 2 F`: the inputs of both norms, queries, keys and values, and the input of the activation. Burn's
@@ -24,7 +24,7 @@ use crate::{compute::Compute, families::Outline};
 
 /// Bytes of a number.
 const F32: u64 = 4;
-const BF16: u64 = 2;
+const TWO_BYTES: u64 = 2;
 /// Numbers for each trained parameter beside its gradients and the moments: its value, the best step, and a copy meanwhile.
 const COPIES: u64 = 2;
 /// The most logits that an evaluation computes at once, and how often it has them in memory.
@@ -69,10 +69,8 @@ pub struct StepSize<'a> {
     pub recompute: bool,
     /// Whether frozen matrices have fewer bits in memory than f32, and are upcast for products.
     pub narrow: bool,
-    /// In which type the kernels multiply.
+    /// In which type products with frozen matrices are.
     pub compute: Compute,
-    /// Bytes of a number that is kept or computed.
-    pub number: u64,
     /// What computes.
     pub executor: Executor,
     /// How many batches the step has.
@@ -125,7 +123,7 @@ impl StepMemory {
             ("more in an evaluation", self.evaluated),
             ("between tensors", self.between),
             ("upcast weights", self.upcast),
-            ("copies in bf16", self.rounded),
+            ("copies in 16 bits", self.rounded),
         ];
         parts.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
     }
@@ -148,20 +146,22 @@ impl StepSize<'_> {
         let workers = self.executor.workers().min(slices);
         let of_slices = |numbers: u64| numbers * workers / of_batch;
         let times = if self.is_general() { GENERAL_COPIES } else { 1 };
-        let at_once = self.logit_rows(train).saturating_mul(workers.min(of_batch));
-        let at_once = at_once.min(train.targets) * times;
-        let of_loss = at_once * vocabulary + 2 * train.targets * self.hidden();
+        // Each of the slices that are computed at a time has logits of its own.
+        let most =
+            train.targets.saturating_mul(workers).div_ceil(of_batch).saturating_mul(vocabulary);
+        let at_once = self.logits(train).saturating_mul(workers).min(most) * times;
+        let of_loss = at_once + of_slices(2 * train.targets * self.hidden());
         let of_scores = EVALUATED.min(evaluated.targets * vocabulary) * EVALUATED_COPIES;
         // A decoder's prompt is computed once, for all of them.
         let prompt = self.kept(Batch::default());
         let kept = prompt + of_slices(self.kept(train) - prompt);
-        let (logits, computed) = match (of_loss, self.computed(train)) {
-            (logits, computed) if logits > computed => (of_slices(logits), 0),
-            (_, computed) => (0, of_slices(computed)),
+        let (logits, computed) = match (of_loss, of_slices(self.computed(train))) {
+            (logits, computed) if logits > computed => (logits, 0),
+            (_, computed) => (0, computed),
         };
         let step = kept + logits + computed;
         let more = of_scores.max(self.computed(evaluated)).saturating_sub(step);
-        let bytes = |numbers: u64| self.number * numbers;
+        let bytes = |numbers: u64| F32 * numbers;
         let trained = F32 * self.trained as u64;
         StepMemory {
             parameters: trained,
@@ -198,10 +198,10 @@ impl StepSize<'_> {
         of_batch * batches.max(1)
     }
 
-    /// Of how many rows a slice of a batch has the logits in memory at a time.
-    fn logit_rows(&self, batch: Batch) -> u64 {
+    /// How many logits a slice of a batch has in memory at a time.
+    fn logits(&self, batch: Batch) -> u64 {
         let rows = batch.targets.div_ceil(self.slices(batch));
-        self.executor.logit_rows(rows, self.vocabulary())
+        self.executor.logits(rows, self.vocabulary(), self.compute.is_rounded())
     }
 
     /// Numbers of weights in fewer bits that all threads have upcast at a time.
@@ -216,7 +216,7 @@ impl StepSize<'_> {
 
     /// Bytes of matrices and of inputs that are rounded for products.
     fn rounded(&self, batch: Batch) -> u64 {
-        if !self.compute.is_rounded() || self.is_general() {
+        if !self.compute.is_rounded() {
             return 0;
         }
         let spec = &self.outline.spec;
@@ -229,8 +229,11 @@ impl StepSize<'_> {
         let directions = if self.first_layer.is_some() { 2 } else { 1 };
         let widest = |stack: Stack<'_>| stack.positions * self.inner(stack.side());
         let inputs = self.stacks(batch).map(widest).max().unwrap_or(0);
-        let logits = self.logit_rows(batch) * self.vocabulary();
-        BF16 * (directions * matrices + inputs.max(logits))
+        let both_sides = inputs.max(self.logits(batch));
+        match self.is_general() {
+            true => TWO_BYTES * both_sides,
+            false => TWO_BYTES * (directions * matrices + both_sides),
+        }
     }
 
     /// The size of the vocabulary, if logits of it are computed.
@@ -370,7 +373,6 @@ mod tests {
             recompute: false,
             narrow: false,
             compute: Compute::F32,
-            number: F32,
             executor: Executor::Kernels { threads: 2 },
             batches: 1,
             replicas: 1,
@@ -399,8 +401,11 @@ mod tests {
         let placed = StepSize { prompt: 0, ..general };
         let without = StepSize { virtual_tokens: 0, ..placed };
         assert_eq!(placed.kept(batch) - without.kept(batch), 3 * (2 * 9) * 2 * 2 * 5);
-        let half = StepSize { number: 2, ..general };
-        assert_eq!(2 * half.memory().kept, general.memory().kept);
+        // What is kept stays in f32; of products in 16 bits, one factor and the result are there beside it.
+        let reduced = StepSize { compute: Compute::F16, ..general };
+        assert_eq!(reduced.memory().kept, general.memory().kept);
+        // The logits are larger than what a layer multiplies.
+        assert_eq!((general.memory().rounded, reduced.memory().rounded), (0, 2 * 18 * 40));
     }
 
     #[test]
@@ -430,8 +435,12 @@ mod tests {
         assert_eq!(memory.gradients, 2 * memory.parameters);
         assert_eq!(memory.moments, 2 * memory.parameters);
         assert_eq!(memory.kept, F32 * 512 * 12 * (2 * 768 + 3 * 768 + 3072));
-        // Of 252 rows of a slice 84 have logits at a time, in each of two.
-        assert_eq!(memory.logits, F32 * (2 * 84 * 50257 + 2 * 504 * 768));
+        // Logits are in memory a few outputs at a time, less than a layer computes with.
+        assert_eq!((memory.logits, memory.computed), (0, F32 * 512 * 3 * (768 + 3072)));
+        assert_eq!(own.logits(batch), 252 * 1056);
+        // With a copy in bf16, of 252 rows of a slice 84 have all of theirs, in each of two.
+        let rounded = StepSize { compute: Compute::Bf16, ..own }.memory();
+        assert_eq!(rounded.logits, F32 * (2 * 84 * 50257 + 2 * 504 * 768));
         let sum: u64 = memory.parts().iter().map(|(_, bytes)| bytes).sum();
         assert_eq!(memory.total(), sum);
         // An MLP has one gradient; the virtual tokens that it makes, and a head of 9 numbers, have one in each slice.
@@ -442,6 +451,12 @@ mod tests {
         // Half of it at a time on one thread.
         let one = StepSize { executor: Executor::Kernels { threads: 1 }, ..own };
         assert_eq!(2 * one.memory().kept, memory.kept);
+        assert_eq!(one.memory().logits, F32 * (84 * 50257 + 504 * 768));
+        assert_eq!(2 * one.memory().logits, memory.logits);
+        // Slices of two batches on four threads have twice the logits of those of one on two.
+        let executor = Executor::Kernels { threads: 4 };
+        let rounds = StepSize { executor, replicas: 4, batches: 2, ..own }.memory();
+        assert_eq!((rounds.logits, rounds.kept), (2 * memory.logits, 2 * memory.kept));
     }
 
     /// Replicas compute slices of several batches together, if a step has so many, on as many threads as there are.

@@ -129,13 +129,16 @@ impl Executor {
         }
     }
 
-    /// Of how many rows the logits are in memory at a time.
-    pub(super) fn logit_rows(self, rows: u64, vocabulary: u64) -> u64 {
+    /// How many logits of rows are in memory at a time, with a head that is multiplied in f32 or as a copy in bf16.
+    pub(super) fn logits(self, rows: u64, vocabulary: u64, in_bf16: bool) -> u64 {
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        match self {
-            Self::Kernels { .. } => parts::logit_rows_at_once(size(rows), size(vocabulary)) as u64,
-            Self::General => rows,
-        }
+        let (own_rows, classes) = (size(rows), size(vocabulary));
+        let parts = match (self, in_bf16) {
+            (Self::General, _) => return rows.saturating_mul(vocabulary),
+            (Self::Kernels { .. }, false) => parts::logit_parts(own_rows, classes),
+            (Self::Kernels { .. }, true) => parts::logit_parts_bf16(own_rows, classes),
+        };
+        parts.at_once(own_rows, classes) as u64
     }
 }
 

@@ -296,6 +296,14 @@ impl FrozenModel for Bart {
         kernels::unavailable(&self.device()).is_some()
     }
 
+    fn scales_loss(&self) -> bool {
+        self.word.scales_loss()
+    }
+
+    fn recomputes(&self) -> bool {
+        self.recompute && kernels::unavailable(&self.device()).is_some()
+    }
+
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype).mul_scalar(self.word_scale)
     }

@@ -30,6 +30,8 @@ impl<'a> Decoder<'a> {
     ) -> Result<(Self, Tensor<2>)> {
         // Left padding: every row's next token is in the last column.
         let input = TokenBatch::new(rows, PaddingSide::Left);
+        // What is generated is the target.
+        let input = input.with_sources(rows.iter().map(|row| row.len()).collect());
         let mut cache = model.begin(&input, virtual_tokens)?;
         let read = start.map_or(input.len(), |_| 1);
         // The last new token is never read.

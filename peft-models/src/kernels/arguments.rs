@@ -2,7 +2,7 @@
 //!
 //! Blocks and families use these types too. They stand here because blocks call kernels, and kernels know no blocks.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 use peft_core::LayerKeyValues;
 
 /// The sizes of an attention block.
@@ -54,6 +54,13 @@ pub struct Scores {
 impl Scores {
     /// The score of a hidden key, in place of minus infinity: a query that sees nothing (padding) gives no NaN.
     pub const HIDDEN: f64 = -1e9;
+    /// The same in f16, which has no smaller number.
+    const HIDDEN_F16: f64 = -65504.0;
+
+    /// The score of a hidden key in a type, finite in it.
+    pub fn hidden_in(dtype: DType) -> f64 {
+        if dtype == DType::F16 { Self::HIDDEN_F16 } else { Self::HIDDEN }
+    }
 }
 
 /// An activation function that has a kernel.
@@ -78,6 +85,33 @@ pub struct LayerInputs {
     pub past: Option<LayerKeyValues>,
     /// What a decoder layer reads from the encoder.
     pub encoded: Option<Encoded>,
+}
+
+impl LayerInputs {
+    /// Whether one of them has a gradient.
+    pub fn need_gradient(&self) -> bool {
+        let of_past = |past: &Option<LayerKeyValues>| {
+            past.as_ref().is_some_and(|past| past.key.is_tracked() || past.value.is_tracked())
+        };
+        let of_encoded = |encoded: &Encoded| encoded.hidden.is_tracked() || of_past(&encoded.past);
+        self.x.is_tracked() || of_past(&self.past) || self.encoded.as_ref().is_some_and(of_encoded)
+    }
+
+    /// The same values as constants.
+    pub fn without_autodiff(self) -> Self {
+        let of_past = |past: LayerKeyValues| LayerKeyValues {
+            key: past.key.without_autodiff(),
+            value: past.value.without_autodiff(),
+        };
+        Self {
+            x: self.x.without_autodiff(),
+            past: self.past.map(of_past),
+            encoded: self.encoded.map(|Encoded { hidden, past }| Encoded {
+                hidden: hidden.without_autodiff(),
+                past: past.map(of_past),
+            }),
+        }
+    }
 }
 
 /// What a decoder layer reads from the encoder.

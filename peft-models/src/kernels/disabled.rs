@@ -29,6 +29,11 @@ pub fn compute_on(_: &Device) -> bool {
     false
 }
 
+/// What is wrong with `PEFT_KERNELS`: it means nothing here.
+pub fn wrong_environment() -> Option<&'static str> {
+    None
+}
+
 /// The vector instructions of the kernels: there are none.
 pub fn instructions() -> Option<&'static str> {
     None
@@ -47,9 +52,9 @@ pub(crate) fn unavailable(_: &Device) -> Option<String> {
     Some("this program was built without the feature `cpu`".to_string())
 }
 
-/// Why models cannot multiply in bf16: there are no kernels.
+/// Why kernels cannot multiply in bf16: there are none.
 pub fn why_no_bf16(device: &Device) -> Option<String> {
-    unavailable(device).map(|reason| format!("which only kernels compute; {reason}"))
+    unavailable(device).map(|reason| format!("which kernels multiply in; {reason}"))
 }
 
 pub(crate) fn activate<const D: usize>(_: &Tensor<D>, _: Nonlinearity) -> Option<Tensor<D>> {

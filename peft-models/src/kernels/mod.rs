@@ -3,7 +3,7 @@
 //! The blocks call the functions of this module first, and compute with Burn's own operations if they return `None`.
 //! There are two sets of these functions: `cpu`, with the Cargo feature `cpu`, and `disabled`, without it. Kernels
 //! compute with f32 tensors on Burn's CPU backend, flex. `PEFT_KERNELS=off` turns them off for a process, and
-//! [`set_enabled`] does so for a test.
+//! [`set_enabled`] does so for a test; `PEFT_KERNELS=avx2` and `portable` leave out the wider vector instructions.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -32,4 +32,7 @@ pub(crate) use chosen::{
     linear_onto, lm_cross_entropy, normalize, reads_in_place, reads_stored, rotate_heads,
     unavailable,
 };
-pub use chosen::{bf16_instructions, compute_on, enabled, instructions, set_enabled, why_no_bf16};
+pub use chosen::{
+    bf16_instructions, compute_on, enabled, instructions, set_enabled, why_no_bf16,
+    wrong_environment,
+};

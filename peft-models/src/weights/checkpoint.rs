@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use burn::tensor::{AllocationProperty, DType, Device, Tensor, TensorData};
+use burn::tensor::{AllocationProperty, DType, Device, Element, Tensor, TensorData, bf16, f16};
 use peft_core::{Error, NamedTensors, Result, formats::gguf::gguf_of};
 
 use super::{
@@ -15,6 +15,8 @@ use super::{
     gguf_files::{GgufFiles, StoredRows},
     head_names::is_classifier,
     identity::fingerprint,
+    narrow::narrowed,
+    on_their_way::OnTheirWay,
     source::Source,
     surplus::{self, is_constant, is_other_head},
 };
@@ -32,6 +34,11 @@ pub struct Weights {
     dtype: DType,
     format: WeightFormat,
     compute: Compute,
+    /// Whether tensors may be views of a file.
+    in_place: bool,
+    on_their_way: OnTheirWay,
+    /// The type of 16 bits that large matrices are kept in for products.
+    reduced: Option<DType>,
     /// Prefixes that a checkpoint may put before all names of the backbone: `bert.`.
     prefixes: Vec<&'static str>,
     /// The spellings of the tensors taken, by their canonical names.
@@ -41,13 +48,17 @@ pub struct Weights {
 
 impl Weights {
     fn new(source: Source, path: PathBuf, device: &Device, dtype: DType) -> Self {
+        let device = device.clone().without_autodiff();
         Self {
+            in_place: kernels::unavailable(&device).is_none(),
+            on_their_way: OnTheirWay::new(source.largest_file()),
             source: Arc::new(source),
             path,
-            device: device.clone().without_autodiff(),
+            device,
             dtype,
             format: WeightFormat::default(),
             compute: Compute::default(),
+            reduced: None,
             prefixes: Vec::new(),
             used: BTreeMap::new(),
             parameters: 0,
@@ -80,10 +91,18 @@ impl Weights {
         Self::new(Source::Random { seed, std }, PathBuf::from("(random)"), device, dtype)
     }
 
+    /// Copies every tensor out of its file, as other devices than the CPU get them, where the CPU would read it in place.
+    #[must_use]
+    pub fn copied(mut self) -> Self {
+        self.in_place = false;
+        self
+    }
+
     /// Sets the format in which large matrices are kept, and how they are multiplied.
     #[must_use]
     pub(crate) fn with_options(mut self, options: LoadOptions) -> Self {
         (self.format, self.compute) = (options.weights, options.compute);
+        self.reduced = options.kept_in(&self.device);
         self
     }
 
@@ -100,7 +119,11 @@ impl Weights {
     pub(crate) fn take_matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix> {
         match self.take_stored(name, name, shape)? {
             Some(matrix) => Ok(matrix),
-            None => Ok(Matrix::new(self.take(name, shape)?, self.format)),
+            None => {
+                let found = self.take_as(name, name, shape, self.of_matrices())?;
+                let tensor = found.ok_or_else(|| self.missing(name, &shape))?;
+                Ok(self.matrix(tensor))
+            }
         }
     }
 
@@ -117,7 +140,10 @@ impl Weights {
         if self.find(name).is_some_and(|spelling| self.source.is_transposed(&spelling)) {
             return self.take_matrix(name, [rows, columns]);
         }
-        Ok(Matrix::new(self.take(name, [columns, rows])?.transpose(), self.format))
+        let shape = [columns, rows];
+        let found = self.take_as(name, name, shape, self.of_matrices())?;
+        let tensor = found.ok_or_else(|| self.missing(name, &shape))?;
+        Ok(self.matrix(tensor.transpose()))
     }
 
     /// As [`take_matrix`](Self::take_matrix), of a matrix with one of several names, as in
@@ -130,7 +156,24 @@ impl Weights {
         let chosen = self.one_of(names)?;
         match self.take_stored(names[0], chosen, shape)? {
             Some(matrix) => Ok(matrix),
-            None => Ok(Matrix::new(self.take_one_of(names, shape)?, self.format)),
+            None => {
+                let found = self.take_as(names[0], chosen, shape, self.of_matrices())?;
+                let tensor = found.ok_or_else(|| self.missing(chosen, &shape))?;
+                Ok(self.matrix(tensor))
+            }
+        }
+    }
+
+    /// The type in which large matrices are read.
+    fn of_matrices(&self) -> DType {
+        self.reduced.unwrap_or(self.dtype)
+    }
+
+    /// A large matrix that was read in that type, as it is kept.
+    fn matrix(&self, tensor: Tensor<2>) -> Matrix {
+        match self.reduced {
+            Some(_) => Matrix::Reduced(tensor),
+            None => Matrix::new(tensor, self.format),
         }
     }
 
@@ -141,7 +184,9 @@ impl Weights {
         chosen: &str,
         shape: [usize; 2],
     ) -> Result<Option<Matrix>> {
-        let stays = self.format == WeightFormat::Auto && kernels::reads_stored(&self.device);
+        let stays = self.in_place
+            && self.format == WeightFormat::Auto
+            && kernels::reads_stored(&self.device);
         let Some(spelling) = self.find(chosen).filter(|_| stays) else { return Ok(None) };
         let Some(rows) = self.source.stored_rows(&spelling)? else { return Ok(None) };
         self.check_shape(&spelling, &rows.sizes, &shape)?;
@@ -210,12 +255,12 @@ impl Weights {
     pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>> {
         match self.take_optional(name, shape)? {
             Some(tensor) => Ok(tensor),
-            None => Err(Error::tensor(
-                &self.path,
-                name,
-                format!("is missing, expected the shape {shape:?}"),
-            )),
+            None => Err(self.missing(name, &shape)),
         }
+    }
+
+    fn missing(&self, name: &str, shape: &[usize]) -> Error {
+        Error::tensor(&self.path, name, format!("is missing, expected the shape {shape:?}"))
     }
 
     /// A tensor that may be missing, such as a head.
@@ -228,7 +273,7 @@ impl Weights {
         name: &str,
         shape: [usize; D],
     ) -> Result<Option<Tensor<D>>> {
-        self.take_spelled(name, name, shape)
+        self.take_as(name, name, shape, self.dtype)
     }
 
     /// A tensor that must be there, under one of several names of which the first is the usual one. If several are
@@ -243,7 +288,7 @@ impl Weights {
         shape: [usize; D],
     ) -> Result<Tensor<D>> {
         let chosen = self.one_of(names)?;
-        match self.take_spelled(names[0], chosen, shape)? {
+        match self.take_as(names[0], chosen, shape, self.dtype)? {
             Some(tensor) => Ok(tensor),
             None => self.take(chosen, shape),
         }
@@ -273,22 +318,51 @@ impl Weights {
         self.source.are_equal(&one, &other)
     }
 
-    /// The tensor `name`, which the source has under the name `chosen`.
-    fn take_spelled<const D: usize>(
+    /// The tensor `name`, which the source has under the name `chosen`, in a type.
+    fn take_as<const D: usize>(
         &mut self,
         name: &str,
         chosen: &str,
         shape: [usize; D],
+        dtype: DType,
     ) -> Result<Option<Tensor<D>>> {
         let Some(spelling) = self.find(chosen) else { return Ok(None) };
+        let bytes = shape.iter().product::<usize>().saturating_mul(dtype.size());
+        if !self.in_place && self.on_their_way.add(bytes) {
+            self.wait()?;
+        }
         // What is kept in another format is read, used once and dropped.
-        let in_place = !self.format.is_rounded();
-        let data = self.source.read(&spelling, name, &shape, self.dtype, in_place)?;
+        let in_place = self.in_place && !self.format.is_rounded();
+        // In 16 bits, numbers are used as they are stored, or rounded once.
+        let is_rounded = dtype != self.dtype && !self.source.is_stored_as(&spelling, dtype);
+        let as_read = if is_rounded { self.dtype } else { dtype };
+        let data = self.source.read(&spelling, name, &shape, as_read, in_place)?;
         self.check_shape(&spelling, data.shape().as_slice(), &shape)?;
         self.check_finite(&spelling, &data)?;
+        let data = self.narrowed(&spelling, data, dtype)?;
         self.note_use(name, spelling, &shape);
-        let tensor = Tensor::from_data(data.convert_dtype(self.dtype), (&self.device, self.dtype));
-        Ok(Some(tensor))
+        Ok(Some(Tensor::from_data(data, (&self.device, dtype))))
+    }
+
+    /// In a type; refuses numbers of a file that are not finite in it.
+    fn narrowed(&self, spelling: &str, data: TensorData, dtype: DType) -> Result<TensorData> {
+        narrowed(data, dtype).map_err(|found| {
+            let path = self.source.file_of(spelling).unwrap_or(&self.path);
+            if !found.is_finite() {
+                return self.not_finite(spelling, found);
+            }
+            let message = format!(
+                "holds {found}, which {} has no number for: choose another `dtype`",
+                dtype.name()
+            );
+            Error::tensor(path, spelling, message)
+        })
+    }
+
+    /// Waits until the device has what it was given, whose copies on the host are then gone.
+    fn wait(&self) -> Result<()> {
+        let unread = |error| Error::Mismatch(format!("cannot copy weights to the device: {error}"));
+        self.device.sync().map_err(unread)
     }
 
     fn check_shape(&self, spelling: &str, found: &[usize], expected: &[usize]) -> Result<()> {
@@ -312,26 +386,21 @@ impl Weights {
         if !is_file || !is_read {
             return Ok(());
         }
-        let bad = match data.as_slice::<f32>() {
-            // Without an end in the middle of a part, the compiler makes vectors of it.
-            Ok(values) => {
-                let mut parts = values.chunks(1 << 12);
-                let part = parts.find(|part| !part.iter().fold(true, |good, x| good & is_good(*x)));
-                part.and_then(|part| part.iter().copied().find(|x| !is_good(*x)))
-            }
-            Err(_) => data.iter::<f32>().find(|x| !is_good(*x)),
+        let bad = match data.dtype() {
+            DType::F32 => first_bad(&data, is_good),
+            DType::BF16 => first_bad(&data, |x: bf16| is_good(x.to_f32())).map(bf16::to_f32),
+            DType::F16 => first_bad(&data, |x: f16| is_good(x.to_f32())).map(f16::to_f32),
+            _ => data.iter::<f32>().find(|x| !is_good(*x)),
         };
+        bad.map_or(Ok(()), |found| Err(self.not_finite(spelling, found)))
+    }
+
+    fn not_finite(&self, spelling: &str, found: f32) -> Error {
         let path = self.source.file_of(spelling).unwrap_or(&self.path);
-        match bad {
-            Some(found) => {
-                let message = format!(
-                    "holds {found}, which no score can be computed with: the file is damaged, or the training that wrote it \
-                     diverged"
-                );
-                Err(Error::tensor(path, spelling, message))
-            }
-            None => Ok(()),
-        }
+        let message = format!(
+            "holds {found}, which no score can be computed with: the file is damaged, or the training that wrote it diverged"
+        );
+        Error::tensor(path, spelling, message)
     }
 
     /// What describes the model.
@@ -421,4 +490,12 @@ impl Weights {
             tensors: self.used.clone(),
         })
     }
+}
+
+/// The first number of these data that is not good.
+fn first_bad<T: Element>(data: &TensorData, is_good: impl Fn(T) -> bool) -> Option<T> {
+    // Without an end in the middle of a part, the compiler makes vectors of it.
+    let mut parts = data.as_slice::<T>().unwrap_or_default().chunks(1 << 12);
+    let part = parts.find(|part| !part.iter().fold(true, |good, x| good & is_good(*x)));
+    part.and_then(|part| part.iter().copied().find(|x| !is_good(*x)))
 }

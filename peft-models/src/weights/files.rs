@@ -99,6 +99,11 @@ impl Files {
         self.entry(name).ok().map(|(shard, _)| shard.path())
     }
 
+    /// The bytes of the largest file.
+    pub fn largest(&self) -> Option<usize> {
+        self.shards.iter().map(Shard::len).max()
+    }
+
     fn entry(&self, name: &str) -> Result<(&Shard, &Entry)> {
         match self.entries.get(name) {
             Some((shard, entry)) => Ok((&self.shards[*shard], entry)),
@@ -109,6 +114,11 @@ impl Files {
     /// How many bytes a tensor is stored in.
     pub fn num_bytes(&self, name: &str) -> Result<usize> {
         Ok(self.entry(name)?.1.bytes)
+    }
+
+    /// Whether a tensor is stored in this type.
+    pub fn is_stored_as(&self, name: &str, dtype: DType) -> bool {
+        self.entry(name).is_ok_and(|(_, entry)| entry.stored == Stored::Float(dtype))
     }
 
     /// Reads bytes of a tensor, as they are stored, from its byte `start` on.
@@ -146,26 +156,26 @@ impl Files {
                 return Err(Error::tensor(shard.path(), name, message));
             }
         };
+        // Whole at once: chunk by chunk, all that lies between its values would be read each time.
+        let is_scattered = entry.scattered.is_some();
         match (stored, dtype) {
             // Some writers do not align tensors; what is not aligned cannot be read in place.
             (DType::F32, DType::F32)
-                if in_place
-                    && entry.scattered.is_none()
-                    && entry.offset.is_multiple_of(align_of::<f32>()) =>
+                if in_place && !is_scattered && entry.offset.is_multiple_of(align_of::<f32>()) =>
             {
                 let view = shard.view(entry);
                 let bytes = Bytes::from_shared(view, AllocationProperty::File);
                 Ok(TensorData::from_bytes(bytes, shape, stored))
             }
-            (DType::F32, DType::F32) => {
+            (DType::F32, DType::F32) if !is_scattered => {
                 let mut values = vec![0f32; entry.bytes / size_of::<f32>()];
                 shard.fill(entry, 0, bytemuck::cast_slice_mut(&mut values))?;
                 Ok(TensorData::new(values, shape))
             }
-            (DType::F16, DType::F32) => {
+            (DType::F16, DType::F32) if !is_scattered => {
                 upcast(shard, entry, |bytes| f16::from_le_bytes(bytes).to_f32())
             }
-            (DType::BF16, DType::F32) => {
+            (DType::BF16, DType::F32) if !is_scattered => {
                 upcast(shard, entry, |bytes| bf16::from_le_bytes(bytes).to_f32())
             }
             _ => {

@@ -80,6 +80,11 @@ impl GgufFiles {
         self.entries.get(name).is_some_and(|entry| entry.change == Change::Transposed)
     }
 
+    /// The bytes of the largest file.
+    pub fn largest(&self) -> Option<usize> {
+        self.parts.iter().map(|part| part.map().len()).max()
+    }
+
     fn entry(&self, name: &str) -> Result<&Entry> {
         let path = self.parts[0].path();
         self.entries.get(name).ok_or_else(|| Error::tensor(path, name, "is missing"))

@@ -1,6 +1,9 @@
 //! A frozen matrix in one of the formats.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, bf16, module::embedding};
+use burn::tensor::{
+    DType, Device, Int, Tensor, TensorData, bf16,
+    module::{embedding, linear},
+};
 use bytes::Bytes;
 use peft_core::{
     NamedTensors,
@@ -18,8 +21,10 @@ use crate::named_tensors::{CollectTensors, join};
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Matrix {
-    /// Floats, `[rows, columns]`.
+    /// Floats, `[rows, columns]`; of 16 bits, they are upcast for products.
     Floats(Tensor<2>),
+    /// Floats of 16 bits that products are made in, `[rows, columns]`.
+    Reduced(Tensor<2>),
     /// Eight bits.
     Int8 {
         /// q, `[rows, columns]`.
@@ -78,10 +83,12 @@ impl Matrix {
     /// The rows of several matrices in one, all in one format; as they are if they are stored in blocks, whose views of
     /// the file a copy would give up.
     pub fn concatenate(matrices: Vec<Self>) -> Vec<Self> {
-        let (mut floats, mut values, mut scales) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut floats, mut reduced) = (Vec::new(), Vec::new());
+        let (mut values, mut scales) = (Vec::new(), Vec::new());
         for matrix in &matrices {
             match matrix {
                 Self::Floats(tensor) => floats.push(tensor.clone()),
+                Self::Reduced(tensor) => reduced.push(tensor.clone()),
                 Self::Int8 { values: quantised, scale } => {
                     values.push(quantised.clone());
                     scales.push(scale.clone());
@@ -90,16 +97,19 @@ impl Matrix {
             }
         }
         drop(matrices);
-        vec![match values.is_empty() {
-            true => Self::Floats(Tensor::cat(floats, 0)),
-            false => Self::Int8 { values: Tensor::cat(values, 0), scale: Tensor::cat(scales, 0) },
+        vec![match (values.is_empty(), reduced.is_empty()) {
+            (false, _) => {
+                Self::Int8 { values: Tensor::cat(values, 0), scale: Tensor::cat(scales, 0) }
+            }
+            (true, false) => Self::Reduced(Tensor::cat(reduced, 0)),
+            (true, true) => Self::Floats(Tensor::cat(floats, 0)),
         }]
     }
 
     /// `[rows, columns]`.
     pub fn dims(&self) -> [usize; 2] {
         match self {
-            Self::Floats(tensor) => tensor.dims(),
+            Self::Floats(tensor) | Self::Reduced(tensor) => tensor.dims(),
             Self::Int8 { values, .. } => values.dims(),
             Self::Stored { sizes, .. } => *sizes,
         }
@@ -108,17 +118,37 @@ impl Matrix {
     /// The device it is on.
     pub fn device(&self) -> Device {
         match self {
-            Self::Floats(tensor) => tensor.device(),
+            Self::Floats(tensor) | Self::Reduced(tensor) => tensor.device(),
             Self::Int8 { values, .. } => values.device(),
             Self::Stored { device, .. } => device.clone(),
+        }
+    }
+
+    /// Whether gradients pass through f16, in which small ones are zero.
+    pub fn scales_loss(&self) -> bool {
+        matches!(self, Self::Reduced(tensor) if tensor.dtype() == DType::F16)
+    }
+
+    /// `x Wᵀ + b`: `[.., columns]` to `[.., rows]`, in the type of `x`.
+    pub fn linear<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
+        let dtype = x.dtype();
+        let Self::Reduced(weight) = self else {
+            return linear(x, self.full(dtype).transpose(), bias);
+        };
+        let product = linear(x.cast(weight.dtype()), weight.clone().transpose(), None).cast(dtype);
+        match bias {
+            Some(bias) => product + bias.unsqueeze(),
+            None => product,
         }
     }
 
     /// The whole matrix, in the type of a computation.
     pub fn full(&self, dtype: DType) -> Tensor<2> {
         match self {
-            Self::Floats(tensor) if tensor.dtype() == dtype => tensor.clone(),
-            Self::Floats(tensor) => tensor.clone().cast(dtype),
+            Self::Floats(tensor) | Self::Reduced(tensor) if tensor.dtype() == dtype => {
+                tensor.clone()
+            }
+            Self::Floats(tensor) | Self::Reduced(tensor) => tensor.clone().cast(dtype),
             Self::Int8 { values, scale } => {
                 let scale = scale.clone().cast(dtype).unsqueeze_dim::<2>(1);
                 values.clone().float().cast(dtype) * scale
@@ -141,7 +171,7 @@ impl Matrix {
     pub fn rows(&self, rows: Tensor<2, Int>, dtype: DType) -> Tensor<3> {
         let [b, t] = rows.dims();
         match self {
-            Self::Floats(tensor) => {
+            Self::Floats(tensor) | Self::Reduced(tensor) => {
                 let chosen = embedding(tensor.clone(), rows);
                 if chosen.dtype() == dtype { chosen } else { chosen.cast(dtype) }
             }
@@ -171,7 +201,7 @@ impl Matrix {
 impl CollectTensors for Matrix {
     fn collect(&self, name: &str, into: &mut NamedTensors) {
         match self {
-            Self::Floats(tensor) => tensor.collect(name, into),
+            Self::Floats(tensor) | Self::Reduced(tensor) => tensor.collect(name, into),
             Self::Int8 { values, scale } => {
                 into.insert(name.to_string(), values.to_data());
                 scale.collect(&join(name, "scale"), into);

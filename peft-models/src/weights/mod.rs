@@ -8,9 +8,11 @@
 //! | `files` | the tensors of these files |
 //! | `shard` | one of them: safetensors, or what `torch.save` wrote |
 //! | `gguf_files` | a GGUF file, under transformers' names |
+//! | `on_their_way` | how much of them a device was given and has not taken yet |
 //! | `mapped` | a file mapped into memory |
 //! | `format` | [`WeightFormat`]: how large matrices are kept |
 //! | `matrix` | a frozen matrix in one of these formats |
+//! | `narrow` | floats in 16 bits |
 //! | `head_names` | what heads are called in checkpoints |
 //! | `surplus` | what checkpoints hold beside a model |
 //! | `report` | [`LoadReport`]: what loading found |
@@ -25,6 +27,8 @@ mod head_names;
 mod identity;
 mod mapped;
 mod matrix;
+mod narrow;
+mod on_their_way;
 mod report;
 mod shard;
 mod source;

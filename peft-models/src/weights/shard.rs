@@ -14,6 +14,9 @@ use peft_core::{
 
 use super::mapped::Mapped;
 
+/// A tensor whose values lie further apart, a few of a large storage, is read through the mapping.
+const MOST_BETWEEN: usize = 4;
+
 /// A file of tensors.
 #[derive(Debug)]
 pub struct Shard {
@@ -64,6 +67,16 @@ impl Shard {
     /// Reads bytes of a tensor, from its byte `start` on.
     pub fn fill(&self, entry: &Entry, start: usize, into: &mut [u8]) -> Result<()> {
         if let Some(place) = &entry.scattered {
+            let (is_whole, span) = (start == 0 && into.len() == entry.bytes, place.span());
+            if is_whole && span / MOST_BETWEEN <= entry.bytes {
+                // Past the mapping, whose pages would stay in memory.
+                let mut values = vec![0; span];
+                self.mapped.fill(place.offset as u64, &mut values)?;
+                let mut place = place.clone();
+                place.offset = 0;
+                place.copy(&values, 0, into);
+                return Ok(());
+            }
             let width = place.dtype.size();
             if start.is_multiple_of(width) && into.len().is_multiple_of(width) {
                 place.copy(self.mapped.map(), start / width, into);
@@ -85,6 +98,11 @@ impl Shard {
 
     pub fn path(&self) -> &Path {
         self.mapped.path()
+    }
+
+    /// Its bytes.
+    pub fn len(&self) -> usize {
+        self.mapped.map().len()
     }
 }
 

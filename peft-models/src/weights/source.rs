@@ -67,6 +67,15 @@ impl Source {
         }
     }
 
+    /// The bytes of the largest file; `None` if there is none.
+    pub fn largest_file(&self) -> Option<usize> {
+        match self {
+            Self::Files(files) => files.largest(),
+            Self::Gguf(files) => files.largest(),
+            Self::Memory(_) | Self::Random { .. } => None,
+        }
+    }
+
     /// How many bytes a tensor of a file is stored in; `None` if there is no file.
     pub fn num_bytes(&self, name: &str) -> Result<Option<usize>> {
         match self {
@@ -74,6 +83,11 @@ impl Source {
             Self::Gguf(files) => files.num_bytes(name).map(Some),
             Self::Memory(_) | Self::Random { .. } => Ok(None),
         }
+    }
+
+    /// Whether files store a tensor in this type.
+    pub fn is_stored_as(&self, name: &str, dtype: DType) -> bool {
+        matches!(self, Self::Files(files) if files.is_stored_as(name, dtype))
     }
 
     /// Reads bytes of a tensor of a file, as they are stored, from its byte `start` on; nothing if there is no file.

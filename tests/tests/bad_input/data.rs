@@ -33,6 +33,49 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "an infix in rows without a source",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--infix")
+        },
+        says: &[
+            "rows.jsonl, line 1: found no source: the first token has a target. An infix stands between",
+            "give rows both, or train a prefix",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "an infix in rows of several turns",
+        build: |dir| {
+            model(dir, "gpt2");
+            let good = r#"{"input_ids": [3, 4, 5, 6], "labels": [-100, -100, 5, 6]}"#;
+            let turns = r#"{"input_ids": [3, 4, 5, 6], "labels": [-100, 4, -100, 6]}"#;
+            rows(dir, &format!("{good}\n{turns}\n"));
+            train("--infix --valid rows.jsonl")
+        },
+        says: &[
+            "rows.jsonl, line 2: found several targets with other tokens between them",
+            "give each a row of its own, or train a prefix",
+        ],
+        ..CASE
+    },
+    Case {
+        name: "logits of rows that do not say where an infix stands",
+        build: |dir| {
+            model(dir, "gpt2");
+            rows(dir, &"{\"input_ids\": [3, 4, 5], \"labels\": [-100, 4, 5]}\n".repeat(4));
+            must(dir, &train("--infix --out adapter"));
+            words(
+                "forward --model model --adapter adapter --input rows.jsonl --output out.safetensors",
+            )
+        },
+        says: &[
+            "--adapter: holds an infix",
+            "these rows do not say where that is: peft eval scores",
+        ],
+        ..USAGE
+    },
+    Case {
         name: "a conversation that is not a list of messages",
         build: |dir| chat(dir, r#"{"messages": "hello"}"#, "{{ messages }}"),
         says: &[

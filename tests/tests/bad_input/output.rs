@@ -357,6 +357,39 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "--predictions on standard output, where scores are",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("eval --model model --data rows.jsonl --max-new-tokens 2 --predictions -")
+        },
+        says: &["--predictions: found -, standard output", "./-"],
+        ..USAGE
+    },
+    Case {
+        name: "--output of tensors on standard output",
+        build: |dir| {
+            model(dir, "gpt2");
+            words("forward --model model --input rows.jsonl --output -")
+        },
+        says: &["--output: found -, standard output"],
+        ..USAGE
+    },
+    Case {
+        name: "--metrics-file on standard output",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--metrics-file -")
+        },
+        says: &["--metrics-file: found -, standard output: give /dev/stdout"],
+        ..USAGE
+    },
+    Case {
+        name: "scores of what merge writes to standard output",
+        build: |_| words("merge a.jsonl --output - --metric accuracy"),
+        says: &["--output: scores are of a file"],
+        ..USAGE
+    },
+    Case {
         name: "disk full under forward",
         build: |dir| {
             model(dir, "gpt2");

@@ -349,6 +349,70 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "an infix for a method without",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--method prompt --infix")
+        },
+        says: &["--infix: prompt has no such setting"],
+        ..USAGE
+    },
+    Case {
+        name: "an infix in the row of an encoder",
+        build: |dir| {
+            model(dir, "bert");
+            classify("--infix")
+        },
+        says: &[
+            "--infix: an infix stands in the row of a decoder, and a bert model has none: leave it out",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "an infix in the row of an encoder-decoder",
+        build: |dir| {
+            model(dir, "t5");
+            train("--task seq2seq-lm --infix")
+        },
+        says: &["--infix: an infix stands in the row of a decoder, and a t5 model has none"],
+        ..USAGE
+    },
+    Case {
+        name: "an infix in rows that are classified",
+        build: |dir| {
+            model(dir, "gpt2-cls");
+            classify("--infix")
+        },
+        says: &[
+            "--infix: an infix stands between the source and the target of a row",
+            "and seq-cls has no",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "an infix in packed rows",
+        build: |dir| {
+            model(dir, "gpt2");
+            train("--infix --packing")
+        },
+        says: &[
+            "--packing: not with an infix, which has one place in a row: leave out it, or --infix",
+        ],
+        ..USAGE
+    },
+    Case {
+        name: "an infix from a prefix",
+        build: |dir| {
+            pair(dir, "gpt2");
+            words(
+                "train --infix --init-adapter adapter --model model --method ptv2 --task causal-lm --train rows.jsonl \
+                 --out out",
+            )
+        },
+        says: &["--infix: found true, the adapter of --init-adapter is a prefix"],
+        ..USAGE
+    },
+    Case {
         name: "unknown best metric",
         build: |dir| {
             model(dir, "gpt2");

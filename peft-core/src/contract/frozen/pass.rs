@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{FrozenModel, Hidden};
+use super::{FrozenModel, Hidden, infix::placed};
 use crate::{
     contract::{
         attention_probe::AttentionProbe,
@@ -11,6 +11,7 @@ use crate::{
         cache::Cache,
         context_budget::check_length,
         cross_input::CrossInput,
+        layer_tape::LayerTape,
         spec::{ModelSpec, Side, Site, Topology},
         stack::{LayerStates, StackInput, StackOutput},
         tensors::{pick_columns, repeat_rows, upload},
@@ -28,6 +29,8 @@ pub(super) enum Layers {
     All,
     /// All of them, recording what they attend to.
     Probed(AttentionProbe),
+    /// All of them, cutting the graph behind each.
+    Taped(LayerTape),
     /// From one on, with what enters it.
     From(LayerStates),
     /// Those below one.
@@ -44,7 +47,8 @@ pub(super) enum Reads {
     Nothing(Layers),
 }
 
-/// See [`FrozenModel::forward`], [`FrozenModel::forward_from`] and [`FrozenModel::forward_probed`].
+/// See [`FrozenModel::forward`], [`FrozenModel::forward_from`], [`FrozenModel::forward_probed`] and
+/// [`FrozenModel::forward_taped`].
 pub(super) fn forward<M: FrozenModel + ?Sized>(
     model: &M,
     batch: &TokenBatch,
@@ -73,6 +77,7 @@ pub(super) fn forward<M: FrozenModel + ?Sized>(
             })?;
             let of_decoder = match &layers {
                 Layers::Probed(probe) => Layers::Probed(probe.clone()),
+                Layers::Taped(tape) => Layers::Taped(tape.clone()),
                 _ => Layers::All,
             };
             let encoded = begin_from(model, batch, virtual_tokens, layers)?;
@@ -96,8 +101,8 @@ pub(super) fn states_below<M: FrozenModel + ?Sized>(
     let taken = virtual_tokens.positions_taken(Side::Decoder, false);
     check_rows(spec.positions(Side::Decoder), &taken, batch.mask())?;
     let rows = embed(model, batch);
-    let mut input =
-        StackInput::after(TokenCache::new(), rows, batch.mask(), virtual_tokens.clone());
+    let tokens = placed(TokenCache::new(), batch, virtual_tokens)?;
+    let mut input = StackInput::after(tokens, rows, batch.mask(), virtual_tokens.clone());
     input.tokens = None;
     Ok(run(model, input, Layers::Until(layer))?.below)
 }
@@ -112,6 +117,7 @@ fn run<M: FrozenModel + ?Sized>(
     let all = model.spec().site(site).map(|site| site.num_layers);
     match layers {
         Layers::All | Layers::Probed(_) => {}
+        Layers::Taped(tape) => input.tape = Some(tape),
         // What leaves the last layer.
         Layers::From(LayerStates { layer, states }) if all == Some(layer) => {
             return Ok(StackOutput {
@@ -188,6 +194,7 @@ pub(super) fn decode<M: FrozenModel + ?Sized>(
     let Cache { mut virtual_tokens, tokens, mut cross } = cache;
     virtual_tokens.check(spec, batch.rows())?;
     tokens.check(batch.rows(), batch.len())?;
+    let tokens = placed(tokens, batch, &virtual_tokens)?;
     let last_virtual = virtual_tokens.last_hidden.take();
     let taken = virtual_tokens.positions_taken(Side::Decoder, spec.is_encoder_decoder());
     let rows = rows_of(model, batch, &layers);

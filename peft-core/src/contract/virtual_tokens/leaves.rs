@@ -22,6 +22,20 @@ impl VirtualTokens {
         self.clone().changed(&mut Leaf)
     }
 
+    /// Whether no tensor has a graph: each is a leaf or a constant.
+    pub fn are_leaves(&self) -> bool {
+        struct AllLeaves(bool);
+        impl Change for AllLeaves {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                self.0 &= !tensor.is_tracked() || tensor.is_require_grad();
+                tensor
+            }
+        }
+        let mut all = AllLeaves(true);
+        self.clone().changed(&mut all);
+        all.0
+    }
+
     /// Takes the gradients of [`leaves`](Self::leaves), flat, on the plain device, in f32 where the values have fewer bits, so
     /// that many can be added; `None` for what a loss does not depend on.
     pub fn take_gradients(self, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {

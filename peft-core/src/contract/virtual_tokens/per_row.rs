@@ -32,7 +32,7 @@ impl VirtualTokens {
     /// # Errors
     ///
     /// [`Error::Mismatch`] for adapters that cannot share a pass: prompts that were not prefilled
-    /// beside keys and values, different layers, different positions.
+    /// beside keys and values, different layers, different positions, a prefix beside an infix.
     pub fn per_row(adapters: &[Self], of_row: &[usize]) -> Result<Self> {
         if let [only] = adapters {
             return Ok(only.clone());
@@ -52,6 +52,9 @@ impl VirtualTokens {
             if (adapter.positions, adapter.relative_bias) != (first.positions, first.relative_bias)
             {
                 return refuse("prefix positions");
+            }
+            if adapter.infix != first.infix {
+                return refuse("places (prefix and infix)");
             }
             if adapter.ignores_token_types != first.ignores_token_types {
                 return refuse("use of token types");

@@ -68,6 +68,15 @@ impl Place {
         self.shape.iter().product()
     }
 
+    /// The bytes from the first value to the last, with what lies between.
+    pub fn span(&self) -> usize {
+        if self.count() == 0 {
+            return 0;
+        }
+        let ends = self.shape.iter().zip(&self.strides).map(|(size, stride)| (size - 1) * stride);
+        (ends.sum::<usize>() + 1) * self.dtype.size()
+    }
+
     /// Whether the values follow one another in the file, in the order of the shape.
     pub fn is_contiguous(&self) -> bool {
         let mut step = 1;

@@ -150,6 +150,30 @@ fn plain_and_other_views_are_read() {
     assert_eq!(bare(&view(6, 1, &[3, 1], &[0, 1], 6)).unwrap().1, [1.0, 1.0, 1.0]);
 }
 
+/// A file that is read from the first value to the last, as loaders do, instead of being mapped, has the same values.
+#[test]
+fn the_span_of_a_view_holds_its_values() {
+    for (offset, shape, strides, span) in [
+        (0, vec![2, 3], vec![3, 1], 6),
+        (0, vec![3, 2], vec![1, 3], 6),
+        (1, vec![2, 2], vec![3, 1], 5),
+        (2, vec![1, 2], vec![99, 1], 2),
+        (4, vec![], vec![], 1),
+        (6, vec![0, 9], vec![9, 1], 0),
+        (1, vec![3, 1], vec![0, 1], 1),
+    ] {
+        let pickle = Pickle::new().raw(b"}(").text("a");
+        let pickle = pickle.tensor("FloatStorage", 6, offset, &shape, &strides).raw(b"u");
+        let file = pickle.file(&numbers(6));
+        let place = state(&file, Path::new("m.bin"), false).unwrap().remove("a").unwrap();
+        assert_eq!(place.span(), 4 * span, "{shape:?} {strides:?}");
+        let part = &file[place.offset..place.offset + place.span()];
+        let mut alone = place.clone();
+        alone.offset = 0;
+        assert_eq!(alone.data(part), place.data(&file), "{shape:?} {strides:?}");
+    }
+}
+
 #[test]
 fn all_floats_and_numbers_of_64_bits_are_read() {
     for (kind, one) in [

@@ -23,7 +23,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Settings of a prefix on an encoder-decoder; other models leave no choice.
+/// Where a prefix goes: to which sites of an encoder-decoder, or to which place in the row of a decoder.
+/// Encoders leave no choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Placement {
@@ -34,6 +35,10 @@ pub struct Placement {
     pub prefix_positions: Option<PrefixPositions>,
     /// Whether the relative position bias covers the prefix; false if not given.
     pub relative_bias: Option<bool>,
+    /// On a decoder: whether keys and values stand between source and target instead of in front of both,
+    /// see [`VirtualTokens::infix`]; false. The paper finds a prefix better.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub infix: bool,
 }
 
 impl Placement {
@@ -46,6 +51,14 @@ impl Placement {
     pub fn resolve(&self, spec: &ModelSpec, layers: Option<&[usize]>) -> Result<ResolvedPlacement> {
         let refuse = |setting: &str, message: String| Err(Error::setting(setting, message));
         let two_sides = spec.is_encoder_decoder();
+        if self.infix && !spec.is_causal() {
+            let name = &spec.model_type;
+            let message = format!(
+                "found true, and a {name} model has no row of a source and a target, between which an infix \
+                 stands: leave it out, for a prefix"
+            );
+            return refuse("infix", message);
+        }
         let asked = match &self.sites {
             None => spec.sites.iter().map(|site| site.site).collect(),
             Some(sites) if sites.is_empty() => {
@@ -83,6 +96,7 @@ impl Placement {
             sites: resolved,
             positions: self.prefix_positions.unwrap_or(default),
             relative_bias: self.relative_bias.unwrap_or(!two_sides),
+            infix: self.infix,
         })
     }
 }
@@ -139,6 +153,8 @@ pub struct ResolvedPlacement {
     pub positions: PrefixPositions,
     /// Whether the relative position bias covers the prefix.
     pub relative_bias: bool,
+    /// Whether it is an infix.
+    pub infix: bool,
 }
 
 /// A prefix for every selected attention site of a model, each with its own parameters.
@@ -188,6 +204,7 @@ impl SitePrefixes {
         let mut virtual_tokens = VirtualTokens::key_values(sites.collect());
         virtual_tokens.positions = self.placement.positions;
         virtual_tokens.relative_bias = self.placement.relative_bias;
+        virtual_tokens.infix = self.placement.infix;
         virtual_tokens
     }
 
@@ -233,7 +250,9 @@ impl SitePrefixes {
 
     /// What an adapter of these stores.
     pub fn peft_type(&self) -> PeftType {
-        if self.stored().is_some() {
+        if self.placement.infix {
+            PeftType::InfixTuning
+        } else if self.stored().is_some() {
             PeftType::PrefixTuningSites
         } else if self.chosen_layers().is_some() {
             PeftType::PrefixTuningLayers

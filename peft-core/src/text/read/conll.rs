@@ -536,8 +536,8 @@ mod tests {
     #[test]
     fn columns_may_be_named() {
         let options = |names: &str| ReadOptions {
-            remembered: false,
             columns: Some(names.split(',').map(str::to_owned).collect()),
+            ..ReadOptions::default()
         };
         let records = read_with("a.conll", CONLL, &options("tokens,tags,,ner")).unwrap();
         assert_eq!(records[0].strings("tags").unwrap(), ["NNP", "VBZ"]);

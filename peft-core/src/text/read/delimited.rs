@@ -158,10 +158,17 @@ impl DelimitedRecords {
             return Ok(Self { rows, header: None, waiting, own_header: None });
         };
         let next = rows.next(notes)?;
-        let header = match &options.columns {
+        let is_headless = |names: &&Vec<String>| {
+            let next = next.as_ref().map(|(_, row)| row);
+            names.len() == first.len() && looks_like_data(&first, next).is_some()
+        };
+        let usual = || options.without_header.as_ref().filter(is_headless);
+        let columns = options.columns.as_ref().or_else(usual);
+        let is_remembered = options.remembered && options.columns.is_some();
+        let header = match columns {
             Some(columns) if columns.len() != first.len() => {
                 let (found, expected) = (first.len(), columns.len());
-                let (names, whose) = match options.remembered {
+                let (names, whose) = match is_remembered {
                     true => ("names of training", "; give those of this file"),
                     false => ("names", ""),
                 };
@@ -183,7 +190,7 @@ impl DelimitedRecords {
         };
         let mut waiting: VecDeque<_> = next.into_iter().collect();
         // Columns may be named as the file's own header names them, in other letters, or but for those without a name.
-        if let Some(names) = &options.columns {
+        if let Some(names) = columns {
             let is_named = |(cell, name): (&String, &String)| {
                 name.is_empty() || cell.trim().to_lowercase() == name.to_lowercase()
             };
@@ -198,10 +205,8 @@ impl DelimitedRecords {
                     first.join(", ")
                 );
                 return Err(Error::setting("columns", message));
-            } else if let Some(why) = options
-                .remembered
-                .then(|| is_other_header(&first, waiting.front(), names))
-                .flatten()
+            } else if let Some(why) =
+                is_remembered.then(|| is_other_header(&first, waiting.front(), names)).flatten()
             {
                 let message = format!(
                     "line {line} of {} ({}) looks like a header: {why}, and training had {}; give the names of this \
@@ -221,7 +226,7 @@ impl DelimitedRecords {
                 waiting.push_front((line, first));
             } else {
                 options.say_remembered(&path, notes);
-                if options.remembered {
+                if is_remembered {
                     notes.say(format!(
                         "line {line} of {} is read as a row: {}",
                         path.display(),
@@ -231,7 +236,7 @@ impl DelimitedRecords {
                 waiting.push_front((line, first));
             }
         }
-        let own_header = options.columns.is_none().then_some(line);
+        let own_header = columns.is_none().then_some(line);
         Ok(Self { rows, header: Some(header), waiting, own_header })
     }
 
@@ -523,11 +528,32 @@ mod tests {
         );
     }
 
+    /// Names for files without a header, of which others have one.
+    #[test]
+    fn names_are_for_a_file_without_a_header() {
+        let usual = ReadOptions {
+            without_header: Some(["source", "label", "", "sentence"].map(str::to_owned).into()),
+            ..ReadOptions::default()
+        };
+        let read = |text: &str| read_with("cola.tsv", text, &usual).unwrap();
+        let rows = read("gj04\t1\t\tthe play was good\ngj04\t0\t*\tthe play good was\n");
+        assert_eq!(lines(&rows), [1, 2]);
+        assert_eq!(rows[0].text("sentence").unwrap(), "the play was good");
+        // A header, be it of other columns or as many.
+        let rows = read("index\tsentence\n0\tthe play was good\n");
+        assert_eq!(
+            (lines(&rows), rows[0].text("sentence").unwrap()),
+            (vec![2], "the play was good")
+        );
+        let rows = read("a\tlabel\tb\tsentence\nx\t1\ty\tthe play\n");
+        assert_eq!((lines(&rows), rows[0].text("a").unwrap()), (vec![2], "x"));
+    }
+
     #[test]
     fn columns_may_be_named() {
         let named = |names: &str| ReadOptions {
-            remembered: false,
             columns: Some(names.split(',').map(str::to_owned).collect()),
+            ..ReadOptions::default()
         };
         let text = "gj04\t1\t\tthe play was good\ngj04\t0\t*\tthe play good was\n";
         let records = read_with("cola.tsv", text, &named("source,label,,sentence")).unwrap();

@@ -340,7 +340,7 @@ mod tests {
             assert_eq!(found(name, "__label__a , x\n__label__b , y\n"), Format::FastText);
         }
         assert_ne!(found("a.csv", "__label__a,x\n"), Format::FastText);
-        let mut named = ReadOptions { columns: Some(Vec::new()), remembered: false };
+        let mut named = ReadOptions { columns: Some(Vec::new()), ..ReadOptions::default() };
         let of_named = |options: &ReadOptions, head: &[u8]| of(Path::new("a.txt"), head, options);
         assert!(matches!(of_named(&named, b"the sea, it is\n").unwrap(), Format::Delimited(_)));
         named.remembered = true;

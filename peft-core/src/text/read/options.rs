@@ -8,7 +8,10 @@ pub struct ReadOptions {
     /// The names of the columns of CSV and TSV files that have no header, and of CoNLL files; a column with an
     /// empty name is not read.
     pub columns: Option<Vec<String>>,
-    /// Whether these names were remembered, not given for these files: it is then said where they are used.
+    /// The names of the columns of CSV and TSV files without a header, where nothing else names them: used where the first
+    /// row has as many columns and looks like data.
+    pub without_header: Option<Vec<String>>,
+    /// Whether `columns` were remembered, not given for these files: it is then said where they are used.
     pub remembered: bool,
 }
 

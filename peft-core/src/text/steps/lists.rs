@@ -100,9 +100,24 @@ pub struct Join {
     /// The template of an element, which is `{item}`. Default that.
     #[serde(default = "own_item")]
     item: String,
+    /// Parts of an element that are written in lower case: an index or a key, with dots for nesting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lower: Vec<String>,
     /// What is replaced in the text of an element, and by what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     replace: Vec<[String; 2]>,
+}
+
+/// An element with the texts at these places in lower case.
+fn lowered(element: &Value, places: &[String]) -> Value {
+    let mut element = element.clone();
+    for place in places {
+        let place = format!("/{}", place.replace('.', "/"));
+        if let Some(Value::String(text)) = element.pointer_mut(&place) {
+            *text = text.to_lowercase();
+        }
+    }
+    element
 }
 
 fn own_item() -> String {
@@ -118,7 +133,8 @@ impl Join {
         let Some(value) = row.optional(&self.list) else { return Ok(row) };
         let template = Template::parse(&self.item, "item")?;
         let text = |element: &Value| -> Result<String> {
-            Ok(replaced(&template.render(&as_item(&row, element))?, &self.replace))
+            let element = lowered(element, &self.lower);
+            Ok(replaced(&template.render(&as_item(&row, &element))?, &self.replace))
         };
         let texts =
             elements(&row, &self.list, value)?.iter().map(text).collect::<Result<Vec<_>>>()?;
@@ -287,6 +303,10 @@ mod tests {
         let triples = json!([{"join": {"list": "t", "item": "{item.0} : {item.1} : {item.2}", "with": " | ", "as": "s"}}]);
         let row = json!({"t": [["a", "b", "c"], ["d", "e", 1]]});
         assert_eq!(rows(triples, row)[0]["s"], "a : b : c | d : e : 1");
+        let lower = json!([{"join": {"list": "t", "item": "{item.a} {item.b.0} {item.b.1}", "with": " ", "as": "s",
+            "lower": ["a", "b.1", "c"]}}]);
+        let row = json!({"t": [{"a": "ÄB", "b": ["C", "D"]}, {"a": 7, "b": ["E", "F"]}]});
+        assert_eq!(rows(lower, row)[0]["s"], "äb C d 7 E f");
         let lines = json!([{"join": {"list": "t.0", "with": "; ", "as": "s", "replace": [[" | ", " : "]]}}]);
         assert_eq!(rows(lines, json!({"t": [["a | b", "c | d"]]}))[0]["s"], "a : b; c : d");
         let none = json!([{"join": {"list": "t", "with": ", ", "as": "s"}}]);

@@ -13,7 +13,7 @@ use crate::{
     },
     data::{Batch, Example, Labels},
     error::Result,
-    evaluate::{Assessment, frozen_states::FrozenStates},
+    evaluate::{Assessment, StatesRoom, frozen_states::FrozenStates},
     optim::Schedule,
     train::{
         batch_loss::Rows,
@@ -182,7 +182,7 @@ fn gradients_are_those_of_the_tasks_added_up() {
     let tasks = Tasks::new();
     let config = config(1);
     let joint = tasks.joint(&config, Mixing::All);
-    let frozen = Arc::new(FrozenStates::new(0));
+    let frozen = Arc::new(FrozenStates::new(StatesRoom::default(), None));
     let share = |task: usize, weight: f64| Share {
         task,
         config: &joint.tasks[task].config,
@@ -197,7 +197,7 @@ fn gradients_are_those_of_the_tasks_added_up() {
         let whole = params::as_leaves(tasks.trainable(kind, 0.0));
         let of = |shares: Vec<Share<'_>>| {
             let team = Team::alone(&tasks.model, frozen.clone());
-            step_gradient(&team, None, &whole, &shares, (Mode::Evaluate, 0)).unwrap()
+            step_gradient(&team, None, &whole, &shares, (Mode::Evaluate, 0), None).unwrap()
         };
         let both = of(vec![share(0, 1.0), share(1, 0.25)]);
         let (tags, classes) = (of(vec![share(0, 1.0)]), of(vec![share(1, 1.0)]));

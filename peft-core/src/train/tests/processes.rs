@@ -122,6 +122,38 @@ fn a_run_goes_on_with_another_number_of_processes() {
     }
 }
 
+/// The factor of the loss reaches the slices of all processes: with it, gradients that f16 would make zero are there, and steps
+/// in which a slice anywhere overflows are left out.
+#[test]
+fn the_factor_of_the_loss_holds_in_all_processes() {
+    for (of, gain) in [(CASES[1], 1e-4), (CASES[0], 1000.0), (CASES[1], 1000.0), (CASES[6], 1000.0)]
+    {
+        let config = several(of.0, 20);
+        let half = || Case::new(of).half(gain);
+        let assist = |_: &Case, run: RunContext| {
+            let case = half();
+            let data = TrainingData { train: &case.train, valid: &case.valid };
+            assist(&case.model, &case.trainable(0.2), &data, &config, &run)
+        };
+        let lead =
+            |_: &Case, run: RunContext, watch: &mut Watch| half().run(&config, &run, 0.2, watch);
+        let mut watch = Watch::default();
+        let alone = half().run(&config, &anywhere(), 0.2, &mut watch).unwrap();
+        assert!(watch.reports.iter().all(|report| report.loss_scale.is_some()));
+        assert_eq!(watch.reports.iter().any(|report| report.skipped), gain > 1.0, "{of:?}");
+        let said = |watch: Watch| (compared(&watch.reports), watch.evaluated, watch.notes);
+        let expected = (bytes(&half().model, &alone.trainable), said(watch));
+        for count in [1, 2, 3] {
+            let mut watch = Watch::default();
+            let (led, assisted) = together_with(count, &mut watch, lead, (of, anywhere(), assist));
+            assert!(watch.reports.iter().all(|report| report.exchanged.is_some()));
+            let found = bytes(&half().model, &led.unwrap().trainable);
+            assert_eq!((found, said(watch)), expected, "{of:?} {gain} on {count}");
+            assert!(assisted.iter().all(Result::is_ok));
+        }
+    }
+}
+
 /// A signal that reaches one process stops all of them, in order.
 #[test]
 fn a_process_that_is_asked_to_stop_stops_all() {
@@ -240,6 +272,27 @@ fn processes_that_would_make_other_runs_are_refused_by_name() {
         assert_eq!(assisted[0].as_ref().unwrap_err().to_string(), told);
         assert!(watch.started.is_none());
     }
+}
+
+/// As where one of them has kernels, and another has not.
+#[test]
+fn a_process_whose_gradients_do_not_pass_through_f16_is_refused() {
+    let of = CASES[1];
+    let config = config(of.0, 3);
+    let assist = |case: &Case, run: RunContext| {
+        let data = TrainingData { train: &case.train, valid: &case.valid };
+        assist(&case.model, &case.trainable(0.2), &data, &config, &run)
+    };
+    let lead = |_: &Case, run: RunContext, watch: &mut Watch| {
+        Case::new(of).half(1.0).run(&config, &run, 0.2, watch)
+    };
+    let mut watch = Watch::default();
+    let (led, assisted) = together_with(2, &mut watch, lead, (of, anywhere(), assist));
+    let told = led.unwrap_err().to_string();
+    let expected = "gradients in f16 (false, on rank 0 true)";
+    assert!(told.contains("rank 1") && told.contains(expected), "{told}");
+    assert_eq!(assisted[0].as_ref().unwrap_err().to_string(), told);
+    assert!(watch.started.is_none());
 }
 
 #[test]

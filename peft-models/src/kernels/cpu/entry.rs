@@ -13,7 +13,7 @@ use super::{
     layer_weights::{Bf16Copies, LayerWeights},
     linear, norm, rotate,
     simd::Level,
-    switch::enabled,
+    switch::{enabled, levels_left_out},
 };
 use crate::weights::Matrix;
 
@@ -45,20 +45,25 @@ pub fn bf16_instructions() -> Option<&'static str> {
     Instructions::of_machine().map(Instructions::name)
 }
 
-/// Why models on `device` cannot multiply in bf16, as the end of a message that begins with what was found; `None` if
-/// they can.
+/// Why kernels cannot multiply in bf16 for models on `device`, as the end of a message that begins with what was found;
+/// `None` if they can.
 pub fn why_no_bf16(device: &Device) -> Option<String> {
     why_not(device, enabled(), Instructions::of_machine())
 }
 
 fn why_not(device: &Device, enabled: bool, found: Option<Instructions>) -> Option<String> {
     if let Some(reason) = unavailable(device) {
-        return Some(format!("which only the CPU backend, flex, supports; {reason}"));
+        return Some(format!("which kernels multiply in on the CPU backend, flex; {reason}"));
     }
     if !enabled {
-        return Some("which only kernels compute, and PEFT_KERNELS is off".into());
+        let reason = "which the kernels multiply in, and PEFT_KERNELS is off: Burn's own operations do, slower";
+        return Some(reason.into());
     }
-    let lacks = "which needs a processor with AMX-BF16 or AVX512-BF16, and this one has neither";
+    let lacks = if levels_left_out() == 0 {
+        "which needs a processor with AMX-BF16 or AVX512-BF16, and this one has neither"
+    } else {
+        "which needs AMX-BF16 or AVX512-BF16, and PEFT_KERNELS leaves out both"
+    };
     found.is_none().then(|| lacks.into())
 }
 
@@ -190,14 +195,10 @@ pub(crate) fn checkpointed(
     inputs: LayerInputs,
     body: impl Fn(LayerInputs) -> Tensor<3> + Send + Sync + 'static,
 ) -> Tensor<3> {
-    let is_tracked = |past: &Option<LayerKeyValues>| {
-        past.as_ref().is_some_and(|past| past.key.is_tracked() || past.value.is_tracked())
-    };
-    let encoded = inputs.encoded.as_ref();
-    let needs_gradient = inputs.x.is_tracked()
-        || is_tracked(&inputs.past)
-        || encoded.is_some_and(|encoded| encoded.hidden.is_tracked() || is_tracked(&encoded.past));
-    if needs_gradient { gradient_checkpointing::checkpointed(inputs, body) } else { body(inputs) }
+    match inputs.need_gradient() {
+        true => gradient_checkpointing::checkpointed(inputs, body),
+        false => body(inputs),
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ impl Frozen {
     pub(super) fn of(matrix: &Matrix) -> Option<Self> {
         match matrix {
             Matrix::Floats(tensor) => Self::floats(tensor),
+            // Products are in 16 bits, which kernels make of copies.
+            Matrix::Reduced(_) => None,
             Matrix::Int8 { values, scale } => Self::int8(values, scale),
             Matrix::Stored { kind, sizes, bytes, .. } => {
                 Some(Self::Stored { kind: *kind, sizes: *sizes, bytes: bytes.clone() })
@@ -120,6 +122,13 @@ pub(super) fn backward_factors(weights: &[Frozen]) -> Vec<Factor<'_>> {
     factors.collect()
 }
 
+/// Some rows of a weight `[out, in]`, in both directions: the right side of the outputs that they give, and of the gradient
+/// of these outputs alone.
+pub(super) fn factors_of_outputs(weight: &Frozen, outputs: Range<usize>) -> [Factor<'_>; 2] {
+    let own = weight.weight().channels(outputs);
+    [own.transposed(), own].map(|weight| Factor { weight, depth: 0, column: 0 })
+}
+
 /// Whether no stride is negative and, of types that are upcast line by line, rows or columns have no gaps.
 fn is_readable(tensor: &FlexTensor) -> bool {
     let strides = tensor.layout().strides();
@@ -171,6 +180,22 @@ vectorised! {
 }
 
 impl<'a> Weight<'a> {
+    /// Some rows of a matrix whose rows are channels.
+    fn channels(self, rows: Range<usize>) -> Self {
+        let skipped = count(rows.start.checked_mul(self.strides[0]));
+        let elements = match self.elements {
+            Elements::F32(elements) => Elements::F32(&elements[skipped..]),
+            Elements::Bf16(elements) => Elements::Bf16(&elements[skipped..]),
+            Elements::Int8(elements) => Elements::Int8(&elements[skipped..]),
+            // A row is a number of whole blocks.
+            Elements::Stored(kind, bytes) => {
+                Elements::Stored(kind, &bytes[kind.bytes_of(skipped)..])
+            }
+        };
+        let scale = self.scale.map(|scale| &scale[rows.clone()]);
+        Self { elements, sizes: [rows.len(), self.sizes[1]], scale, ..self }
+    }
+
     fn transposed(self) -> Self {
         let ([rows, columns], [row_stride, column_stride]) = (self.sizes, self.strides);
         Self {

@@ -2,6 +2,7 @@
 
 use std::{
     mem::MaybeUninit,
+    ops::Range,
     sync::{Arc, OnceLock},
 };
 
@@ -9,7 +10,7 @@ use super::{
     bf16::{self, Instructions, RightSide},
     block::Block,
     column_blocks::product_by_columns,
-    frozen::{Factor, Frozen, backward_factors, forward_factors},
+    frozen::{Factor, Frozen, backward_factors, factors_of_outputs, forward_factors},
     unwritten::Unwritten,
     view::MatrixView,
 };
@@ -65,6 +66,32 @@ impl LayerWeights {
     pub(super) fn backward(&self) -> Multiplier<'_> {
         let factors = || backward_factors(&self.matrices);
         self.multiplier(factors, |copies| &copies.backward)
+    }
+
+    /// The right sides of some of the outputs of a single matrix, forward and, if it is needed, backward. A copy in bf16 is
+    /// there for all of them.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are several matrices, or some of the outputs are asked of a copy.
+    pub(super) fn outputs(
+        &self,
+        outputs: Range<usize>,
+        backward: bool,
+    ) -> (Multiplier<'_>, Option<Multiplier<'_>>) {
+        let [matrix] = self.matrices.as_slice() else { panic!("outputs of several matrices") };
+        if self.copies.is_some() {
+            assert_eq!(outputs, 0..self.num_outputs(), "outputs of a copy");
+            return (self.forward(), backward.then(|| self.backward()));
+        }
+        let [of_inputs, of_gradient] =
+            factors_of_outputs(matrix, outputs).map(|factor| Multiplier::InPlace(vec![factor]));
+        (of_inputs, backward.then_some(of_gradient))
+    }
+
+    /// Whether products are made with copies in bf16.
+    pub(super) fn in_bf16(&self) -> bool {
+        self.copies.is_some()
     }
 
     fn multiplier<'a>(

@@ -5,7 +5,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `entry` | the functions that the blocks call |
-//! | `switch` | whether kernels are turned on |
+//! | `switch` | whether kernels are turned on, and with which instructions |
 //! | `linear` | linear layers, with an activation or onto a residual |
 //! | `activation` | GELU, SiLU, ReLU, the product of SwiGLU |
 //! | `norm` | LayerNorm and RMSNorm |
@@ -67,4 +67,4 @@ pub(crate) use entry::{
 pub use entry::{bf16_instructions, compute_on, instructions, why_no_bf16};
 pub(crate) use lanes::lanes;
 pub(crate) use layer_weights::Bf16Copies;
-pub use switch::{enabled, set_enabled};
+pub use switch::{enabled, set_enabled, wrong_environment};

@@ -3,6 +3,9 @@
 //!
 //! `exp` is accurate to 2 units in the last place, `tanh` to 1.5e-7 and `Φ` to 2e-7. NaN stays NaN.
 
+#[cfg(target_arch = "x86_64")]
+use super::switch::levels_left_out;
+
 /// Vector instructions of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
@@ -17,7 +20,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// The best that the machine has. The standard library caches the answer, so asking costs nothing.
+    /// The best that the machine has and `PEFT_KERNELS` allows. Both answers are kept, so asking costs nothing.
     pub(super) fn of_machine() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -25,7 +28,7 @@ impl Level {
             if has!("avx2") && has!("fma") {
                 let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq");
                 let best = if wide && has!("avx512vl") { Self::Avx512 } else { Self::Avx2 };
-                return best.of_test();
+                return best.lowered();
             }
         }
         Self::Portable
@@ -42,17 +45,18 @@ impl Level {
         }
     }
 
-    /// Lowered as far as a test asks for, see [`super::tests`].
+    /// Lowered as far as the environment asks for, or a test, see [`super::tests`].
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn of_test(self) -> Self {
+    fn lowered(self) -> Self {
+        let down = levels_left_out();
         #[cfg(test)]
-        match (self, super::tests::LEVELS_DOWN.get()) {
-            (_, 0) => {}
-            (Self::Avx512, 1) => return Self::Avx2,
-            _ => return Self::Portable,
+        let down = down.max(super::tests::LEVELS_DOWN.get());
+        match (self, down) {
+            (_, 0) => self,
+            (Self::Avx512 | Self::Avx2, 1) => Self::Avx2,
+            _ => Self::Portable,
         }
-        self
     }
 }
 

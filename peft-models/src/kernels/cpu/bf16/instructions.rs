@@ -1,5 +1,8 @@
 //! Instructions that multiply bf16 and add in f32.
 
+#[cfg(target_arch = "x86_64")]
+use super::super::switch::levels_left_out;
+
 /// How products of bf16 are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Instructions {
@@ -12,14 +15,15 @@ pub(in super::super) enum Instructions {
 }
 
 impl Instructions {
-    /// All that the machine has and the system grants, the fastest first.
+    /// All that the machine has, and that the system and `PEFT_KERNELS` grant, the fastest first.
     pub(in super::super) fn all_of_machine() -> &'static [Self] {
         #[cfg(target_arch = "x86_64")]
         {
             use std::{is_x86_feature_detected as has, sync::LazyLock};
             static FOUND: LazyLock<Vec<Instructions>> = LazyLock::new(|| {
                 let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq");
-                if !(wide && has!("avx512vl") && has!("avx512bf16")) {
+                let allowed = levels_left_out() == 0;
+                if !(allowed && wide && has!("avx512vl") && has!("avx512bf16")) {
                     return Vec::new();
                 }
                 let tiles = has_tiles() && system_grants_tiles();

@@ -85,9 +85,20 @@ fn configs() -> Vec<Value> {
     ]
 }
 
+/// How the rows of a batch are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// Each behind the virtual tokens.
+    Plain,
+    /// The first two are one.
+    Packed,
+    /// Each has the virtual tokens in it.
+    Infix,
+}
+
 /// Hidden states of a ragged batch, the loss of a language model if it is one, and the gradients of trained
-/// keys and values that precede it in every layer. With `packed`, its first two rows are one.
-fn pass(Loaded { model, .. }: &Loaded, packed: bool) -> Vec<Vec<f64>> {
+/// keys and values that precede it in every layer, or stand in it.
+fn pass(Loaded { model, .. }: &Loaded, how: Rows) -> Vec<Vec<f64>> {
     let spec = model.spec();
     let mut trained = Vec::new();
     let mut leaf = |shape: [usize; 4]| {
@@ -105,15 +116,20 @@ fn pass(Loaded { model, .. }: &Loaded, packed: bool) -> Vec<Vec<f64>> {
         sites.push(SiteKeyValues { site: site.site, layers });
     }
     let rows: [&[u32]; 3] = [&[5, 11, 2, 30, 7, 9, 1], &[3, 3, 8], &[12]];
-    let mut batch = match packed {
-        true => TokenBatch::packed(&[rows[..2].to_vec(), rows[2..].to_vec()], PaddingSide::Right),
-        false => TokenBatch::new(&rows, PaddingSide::Right),
+    let mut batch = match how {
+        Rows::Packed => {
+            TokenBatch::packed(&[rows[..2].to_vec(), rows[2..].to_vec()], PaddingSide::Right)
+        }
+        Rows::Plain => TokenBatch::new(&rows, PaddingSide::Right),
+        Rows::Infix => TokenBatch::new(&rows, PaddingSide::Left).with_sources(vec![4, 3, 1]),
     };
     if spec.topology == Topology::EncoderDecoder {
         let rows: [&[u32]; 3] = [&[4, 6], &[1, 2, 3, 4, 5], &[9, 9, 9]];
         batch = batch.with_decoder(TokenBatch::new(&rows, PaddingSide::Right));
     }
-    let hidden = model.forward(&batch, &VirtualTokens::key_values(sites)).unwrap().tokens;
+    let mut virtual_tokens = VirtualTokens::key_values(sites);
+    virtual_tokens.infix = how == Rows::Infix;
+    let hidden = model.forward(&batch, &virtual_tokens).unwrap().tokens;
     // Padded columns hold nothing of meaning.
     let mask = batch.output_rows().mask();
     let real = (0..mask.rows()).flat_map(|row| mask.row(row)).enumerate();
@@ -143,9 +159,9 @@ fn models_compute_the_same_with_kernels_and_without() {
         let name = format!("{} in {format}", config["model_type"]);
         let model = model(config, format);
         set_enabled(true);
-        let with = pass(&model, false);
+        let with = pass(&model, Rows::Plain);
         set_enabled(false);
-        let without = pass(&model, false);
+        let without = pass(&model, Rows::Plain);
         assert_eq!(with.len(), without.len());
         for (with, without) in with.iter().zip(&without) {
             assert_close(&name, with, without);
@@ -157,11 +173,19 @@ fn models_compute_the_same_with_kernels_and_without() {
         }
         for enabled in [true, false] {
             set_enabled(enabled);
-            let packed = pass(&model, true);
+            let packed = pass(&model, Rows::Packed);
             assert_eq!(packed.len(), without.len());
             for (packed, without) in packed.iter().zip(&without) {
                 assert_close(&format!("{name}, packed"), packed, without);
             }
+        }
+        let [with, without] = [true, false].map(|enabled| {
+            set_enabled(enabled);
+            pass(&model, Rows::Infix)
+        });
+        assert_ne!(with, without, "{name}, infix");
+        for (with, without) in with.iter().zip(&without) {
+            assert_close(&format!("{name}, infix"), with, without);
         }
     }
 }

@@ -1,0 +1,88 @@
+//! Dynamic loss scaling (Micikevicius et al. 2018, arXiv 1710.03740): where gradients pass through f16, those below
+//! 6e-8 would become zero there, so the loss is multiplied before the backward pass and the gradients are divided by the same
+//! factor, in f32, after it.
+//!
+//! ```text
+//! g = ∂(s loss) / ∂θ / s
+//! ```
+//!
+//! The factor is a power of two, so that it changes no digit. It changes as that of torch's `GradScaler` does: where a
+//! gradient is too large for f16 the step is left out and s is halved; after 2000 steps without one it is doubled.
+
+use serde::{Deserialize, Serialize};
+
+/// The factor of the loss, and what became of it so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossScale {
+    /// s.
+    pub factor: f64,
+    /// Steps since it was changed, all of them with finite gradients.
+    pub good_steps: usize,
+    /// Steps that changed nothing, because a gradient was not finite.
+    pub skipped: usize,
+}
+
+impl Default for LossScale {
+    fn default() -> Self {
+        Self { factor: Self::START, good_steps: 0, skipped: 0 }
+    }
+}
+
+impl LossScale {
+    /// The factor of the first step.
+    pub const START: f64 = 65536.0;
+    /// Steps with finite gradients after which it is doubled.
+    pub const GROWTH_INTERVAL: usize = 2000;
+    /// The smallest factor: gradients that are too large with it do not fit in f16 at all.
+    pub const LEAST: f64 = 1.0 / 65536.0;
+
+    /// Counts a step whose gradients were finite, or were not: then it is left out.
+    pub(super) fn count(&mut self, is_finite: bool) {
+        if !is_finite {
+            self.factor /= 2.0;
+            self.good_steps = 0;
+            self.skipped += 1;
+            return;
+        }
+        self.good_steps += 1;
+        if self.good_steps == Self::GROWTH_INTERVAL {
+            self.factor *= 2.0;
+            self.good_steps = 0;
+        }
+    }
+
+    /// Whether a factor so small helps no more.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.factor < Self::LEAST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_factor_is_halved_by_a_step_that_is_left_out_and_doubled_after_2000_good_ones() {
+        let mut scale = LossScale::default();
+        assert_eq!(scale, LossScale { factor: 65536.0, good_steps: 0, skipped: 0 });
+        (0..1999).for_each(|_| scale.count(true));
+        assert_eq!(scale, LossScale { factor: 65536.0, good_steps: 1999, skipped: 0 });
+        scale.count(false);
+        assert_eq!(scale, LossScale { factor: 32768.0, good_steps: 0, skipped: 1 });
+        (0..2000).for_each(|_| scale.count(true));
+        assert_eq!(scale, LossScale { factor: 65536.0, good_steps: 0, skipped: 1 });
+        (0..2001).for_each(|_| scale.count(true));
+        assert_eq!(scale, LossScale { factor: 131_072.0, good_steps: 1, skipped: 1 });
+    }
+
+    #[test]
+    fn it_ends_where_a_smaller_factor_helps_no_more() {
+        let mut scale = LossScale::default();
+        let mut steps = 0;
+        while !scale.is_exhausted() {
+            scale.count(false);
+            steps += 1;
+        }
+        assert_eq!((steps, scale.skipped), (33, 33));
+    }
+}
