@@ -402,7 +402,7 @@ fn saved<M: PeftMethod>(model: &dyn FrozenModel, method: &M, layers: &[usize]) -
         problem_type: peft_core::ProblemType::default(),
         labels: None,
         base_model: None,
-        base_config: None,
+        base_config: serde_json::Map::new(),
         base_fingerprint: None,
         base_sha256: None,
         recipe: Value::Null,
