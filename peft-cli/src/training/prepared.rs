@@ -357,8 +357,9 @@ impl PreparedRun {
             true => self.tasks.iter().map(|task| task.run.epoch.batches).collect(),
             false => vec![self.epoch.batches],
         };
+        let processes = self.member.as_ref().map_or(1, |member| member.local_place().1);
         FrozenLayers::of(
-            &self.settings,
+            (&self.settings, processes),
             (self.method, self.start_adapter.as_ref()),
             self.base.model.as_ref(),
             (&self.config, self.mixing, &batches),
