@@ -32,6 +32,9 @@ pub enum CliError {
         /// What is left to do.
         message: String,
     },
+    /// What ended the work is said by another process of the run, with this exit code.
+    #[error("another process of the run says what ended it")]
+    Told(u8),
     /// Nobody reads the results any more, as under `| head`: nothing went wrong.
     #[error("stdout is closed: {0}")]
     Closed(io::Error),
@@ -58,6 +61,7 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Closed(_) => 0,
+            Self::Told(code) => *code,
             Self::Interrupted { signal, .. } => exit_code(*signal),
             Self::Usage(_)
             | Self::Failed(Error::Setting { .. })

@@ -40,6 +40,7 @@
 //! | [`shard`] | one of n parts of the rows |
 //! | [`merge`] | parts that were predicted, put together |
 //! | [`scoring`] | predictions of any program, scored against references |
+//! | [`processes`] | one training run on several processes |
 //! | [`device`] | which of the compiled backends computes, and on which device |
 //! | [`allocator`] | how freed memory is kept |
 //! | [`hub`] | models and adapters of the Hugging Face Hub |
@@ -94,6 +95,7 @@ pub mod owned_files;
 pub mod paths;
 pub mod plan;
 pub mod predictions;
+pub mod processes;
 pub mod program;
 pub mod recipes;
 pub mod report;
@@ -125,11 +127,12 @@ use std::{
 use clap::error::ErrorKind;
 
 pub use error::{CliError, CliResult};
-use peft_core::panics_become_errors;
+use peft_core::{Error, panics_become_errors};
 use peft_models::kernels;
 
 use crate::{
     device::{memory, panics, runtime_dir},
+    processes::join::{leave, member},
     screen::manners,
 };
 
@@ -190,14 +193,28 @@ pub fn main() -> ExitCode {
         Some(program) => environment_is_right().and_then(|()| program.run()),
         None => Ok(()),
     };
-    match memory::guarded(run) {
-        Ok(()) | Err(CliError::Closed(_)) => ExitCode::SUCCESS,
+    let code = match memory::guarded(run) {
+        Ok(()) | Err(CliError::Closed(_)) => 0,
         Err(error) => {
-            output::tell(match &error {
-                CliError::Interrupted { message, .. } => message.clone(),
-                failed => format!("error: {}", message::of(failed)),
-            });
-            ExitCode::from(error.exit_code())
+            if let Some(message) = said(&error) {
+                output::error(message);
+            }
+            error.exit_code()
+        }
+    };
+    ExitCode::from(leave(code))
+}
+
+/// What is said of what ended the program; of several processes that make a run, that of rank 0 says what all know.
+fn said(error: &CliError) -> Option<String> {
+    let other = member().filter(|member| !member.leads());
+    match (error, other) {
+        (CliError::Told(_), _) => None,
+        (CliError::Failed(Error::Peer { .. } | Error::OtherPeer { .. }), Some(_)) => None,
+        (CliError::Interrupted { message, .. }, _) => Some(message.clone()),
+        (failed, None) => Some(format!("error: {}", message::of(failed))),
+        (failed, Some(member)) => {
+            Some(format!("error: {}: {}", member.own_name(), message::of(failed)))
         }
     }
 }

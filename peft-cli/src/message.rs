@@ -57,6 +57,10 @@ pub fn of_library(error: &Error) -> String {
             "replica {number} of {of} (--devices), on {device}, failed: {message}; what was stored before is still \
              there, if anything was: --resume goes on from it, with other devices if this one fails again"
         ),
+        Error::Peer { name, message } => format!(
+            "{name} failed: {message}; what was stored before is still there, if anything was: --resume goes on from it, without \
+             that process if it fails again"
+        ),
         long @ (Error::TooLong { .. } | Error::TooWide { .. }) => {
             format!("{long}{}", way_out(long, "--max-length"))
         }

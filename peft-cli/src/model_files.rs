@@ -11,8 +11,11 @@ use peft_models::{Loaded, ModelConfig};
 
 use crate::{base_model::Purpose, output};
 
+/// Bytes of a GGUF file, in which its config and tokenizer stand before the weights.
+pub const START: u64 = 32 << 20;
+
 /// The files of a model's folder that say what it is.
-const FILES: [&str; 16] = [
+pub const FILES: [&str; 16] = [
     ModelConfig::FILE,
     "tokenizer.json",
     "tokenizer_config.json",

@@ -17,7 +17,7 @@ use crate::{
     screen::{
         bar::columns as columns_of_terminal,
         fact::{command, sentences},
-        manners::{Tone, is_quiet, paint},
+        manners::{Tone, is_quiet, is_silent, paint},
     },
 };
 
@@ -162,8 +162,15 @@ pub fn note(text: impl AsRef<str>) {
     }
 }
 
-/// Prints something on stderr that nobody should miss: an error or a warning.
+/// Prints something on stderr that nobody should miss: a warning, or what is to be done.
 pub fn tell(text: impl AsRef<str>) {
+    if !is_silent() {
+        error(text);
+    }
+}
+
+/// Prints on stderr what ends the program.
+pub fn error(text: impl AsRef<str>) {
     let text = visible(text.as_ref(), &['\n', '\t']);
     let mark = MARKS.into_iter().find(|(mark, _)| text.starts_with(mark));
     // Colours have no width.

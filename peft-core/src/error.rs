@@ -188,6 +188,25 @@ pub enum Error {
         /// What happened.
         message: String,
     },
+    /// One of several processes that make a run failed; what was stored before, if anything was, is still there.
+    #[error(
+        "{name} failed: {message}; what was stored before is still there, if anything was: resume the run, without that process \
+         if it fails again"
+    )]
+    Peer {
+        /// Which one: its rank, and where it is, if that is known.
+        name: String,
+        /// What happened.
+        message: String,
+    },
+    /// One of several processes that are to make a run would make another than the first.
+    #[error("{name} would make another run than rank 0: give all processes the same {differing}")]
+    OtherPeer {
+        /// Which one: its rank, and where it is, if that is known.
+        name: String,
+        /// What differs: there, and on the first.
+        differing: String,
+    },
     /// The loss is no longer finite; nothing was written after the last good step.
     #[error("the loss became {loss} at step {step}: lower `lr`, or set `clip_norm`")]
     NotFinite {

@@ -1,6 +1,7 @@
 //! Panics that become errors.
 
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -19,6 +20,13 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> thread::Result<T> {
     let result = catch_unwind(AssertUnwindSafe(run));
     UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
     result
+}
+
+/// The message of a panic.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it panicked".into())
 }
 
 /// Runs a piece of a library, which ends in a panic where it meets what its own checks should have refused. As for

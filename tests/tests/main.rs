@@ -51,6 +51,8 @@ mod parquet;
 mod plan;
 mod predictions;
 mod problem_types;
+#[cfg(feature = "cpu")]
+mod processes;
 mod progress;
 mod questions;
 mod real;

@@ -28,12 +28,12 @@ use crate::{
     support::{ADAPTER_FILES, peft, root, succeed, tiny_model},
 };
 
-fn model(family: Family) -> Arc<dyn FrozenModel> {
+pub fn model(family: Family) -> Arc<dyn FrozenModel> {
     random_model_with(family, SHAPE, 3, &Device::flex(), DType::F32, LoadOptions::default()).model
 }
 
 /// The losses and the norms of a run on as many replicas, and what it has learnt.
-fn learnt<M: PeftMethod>(
+pub fn learnt<M: PeftMethod>(
     model: &Arc<dyn FrozenModel>,
     method: &M,
     replicas: usize,
@@ -100,7 +100,7 @@ fn replicas_follow_one_device_for_fifty_steps() {
 }
 
 /// A run of the program with an MLP and dropout, two batches a step.
-fn start(out: &Path, flags: &[&str]) -> Command {
+pub fn start(out: &Path, flags: &[&str]) -> Command {
     let rows = "tests/vectors/training/llama-prefix/rows.jsonl";
     let mut command = peft(&root());
     command.args(["train", "--model", &tiny_model("llama"), "--method=prefix"]);

@@ -14,11 +14,13 @@ use serde_json::json;
 use crate::{
     commands::recipes,
     constant,
+    data_files::is_standard_input,
     device::{self, DeviceArgs, DeviceName},
     ensemble::train::{self as ensemble, Ensemble},
     error::{CliError, CliResult},
     flags::given::Given,
     output,
+    processes::{Member, files::Sums, join::join, together},
     recipes::{
         layer::{complete, explain, on_file},
         named::Recipe,
@@ -27,7 +29,7 @@ use crate::{
     screen::{bar::columns, fact::fact, manners::is_watched, rows::INTERVAL},
     settings::{
         Settings, file,
-        joint::resolve_joint,
+        joint::{JointSettings, resolve_joint},
         resolve::{resolve, with_head_lr_of_before},
     },
     signals::{AFTER_STEP, Signals},
@@ -100,19 +102,101 @@ pub struct TrainArgs {
 ///
 /// Returns an error if the settings, the model or the rows cannot be used, or if the loss is no longer finite.
 pub fn run(mut args: TrainArgs) -> CliResult {
-    let mut given = std::mem::take(&mut args.settings);
-    if let Some(path) = &args.config {
-        given = on_file(given, &file::load_config(path).map_err(in_config)?, path);
-    }
     if args.print {
-        return print_recipe(given, args.json);
+        return print_recipe(given(&mut args)?, args.json);
     }
-    train(&args, given.clone()).map_err(|error| explain(error, &given))
+    let member = join()?;
+    if let Some(member) = member.as_ref().filter(|member| !member.leads()) {
+        return assist(&args, member);
+    }
+    let given = match given(&mut args) {
+        Ok(given) => given,
+        Err(error) => {
+            return together::planned(member.as_deref(), Err(error), settings_of).map(drop);
+        }
+    };
+    train(&args, given.clone(), member.as_ref()).map_err(|error| explain(error, &given))
 }
 
-/// Trains by the settings that flags and files give.
-fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
-    args.on_device.apply()?;
+/// The settings that flags and the file of `--config` give.
+fn given(args: &mut TrainArgs) -> CliResult<Settings> {
+    let given = std::mem::take(&mut args.settings);
+    Ok(match &args.config {
+        Some(path) => on_file(given, &file::load_config(path).map_err(in_config)?, path),
+        None => given,
+    })
+}
+
+/// A run of which nothing in its folder keeps it from beginning.
+struct Planned {
+    out: PathBuf,
+    /// Held until the adapter is saved: one process at a time.
+    lock: Arc<FolderLock>,
+    /// The settings that flags, files and the run that goes on give.
+    settings: Settings,
+    /// With their defaults.
+    resolved: Resolved,
+}
+
+fn settings_of(planned: &Planned) -> &Settings {
+    &planned.settings
+}
+
+/// Settings with their defaults, those of the whole and, of a joint run, those of its tasks.
+struct Resolved {
+    run: Settings,
+    joint: Option<JointSettings>,
+}
+
+impl Resolved {
+    fn of(settings: Settings) -> CliResult<Self> {
+        Ok(match settings.tasks {
+            Some(_) => {
+                let joint = resolve_joint(settings)?;
+                Self { run: joint.run.clone(), joint: Some(joint) }
+            }
+            None => Self { run: resolve(settings)?, joint: None },
+        })
+    }
+}
+
+/// Trains by the settings that flags and files give, alone or as the first of several processes.
+fn train(args: &TrainArgs, settings: Settings, member: Option<&Arc<Member>>) -> CliResult {
+    let settings = args.on_device.apply().and_then(|()| completed(args, settings));
+    if member.is_none()
+        && let Ok(settings) = &settings
+        && is_ensemble(args, settings)?
+    {
+        let (settings, again) = (settings.clone(), again(args));
+        let (resume, device, json) = (args.resume, args.device, args.json);
+        let every = Duration::from_secs(args.log_every);
+        return Ensemble { settings, resume, device, every, json, again }.train();
+    }
+    let own = member.map(Arc::as_ref);
+    let planned = settings.and_then(|settings| plan(args, settings, own));
+    let Planned { out, lock, resolved, .. } = together::planned(own, planned, settings_of)?;
+    let run = together::ready(own, prepared(args, resolved, args.resume, member), sums)?;
+    lead(args, run, &out, &lock)
+}
+
+/// Assists the run that the process of rank 0 leads, by the settings that it gives.
+fn assist(args: &TrainArgs, member: &Arc<Member>) -> CliResult {
+    let settings = together::settings_of_leader(member)?;
+    // The folder, and a checkpoint to go on from, are those of rank 0.
+    let run = args.on_device.apply().and_then(|()| Resolved::of(settings));
+    let run = run.and_then(|resolved| prepared(args, resolved, false, Some(member)));
+    let run = together::ready(Some(member), run, sums)?;
+    member.follow(Signals::follow(AFTER_STEP));
+    Ok(run.assist()?)
+}
+
+/// The files that all processes of a run must have alike.
+fn sums(run: &PreparedRun) -> CliResult<Sums> {
+    Ok(Sums::of(&run.settings, run.model_path())?)
+}
+
+/// Settings that have all that is required.
+fn completed(args: &TrainArgs, mut settings: Settings) -> CliResult<Settings> {
     if !args.resume {
         // Each task of several is completed by itself.
         if settings.tasks.is_none() {
@@ -120,9 +204,14 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         }
         check_required(&settings)?;
     }
-    let out = Settings::required(&settings.out, "--out")?.clone();
-    let is_ensemble = settings.ensemble.is_some() || (args.resume && ensemble::is_there(&out));
-    if args.overwrite && (is_ensemble || ensemble::is_there(&out)) {
+    Ok(settings)
+}
+
+/// Whether an ensemble is to be trained. What it does not take is refused.
+fn is_ensemble(args: &TrainArgs, settings: &Settings) -> CliResult<bool> {
+    let out = Settings::required(&settings.out, "--out")?;
+    let is_ensemble = settings.ensemble.is_some() || (args.resume && ensemble::is_there(out));
+    if args.overwrite && (is_ensemble || ensemble::is_there(out)) {
         let message = "not used for an ensemble, whose folder holds several runs: remove the folder, or give another --out";
         return Err(Error::setting("--overwrite", message).into());
     }
@@ -131,12 +220,38 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
                        --device";
         return Err(CliError::Usage(message.into()));
     }
-    if is_ensemble {
-        let (resume, device, json) = (args.resume, args.device, args.json);
-        let (every, again) = (Duration::from_secs(args.log_every), again(args));
-        return Ensemble { settings, resume, device, every, json, again }.train();
+    Ok(is_ensemble)
+}
+
+/// Refuses what several processes do not make together.
+fn refuse_among_processes(args: &TrainArgs, settings: &Settings) -> CliResult {
+    const ONE: &str = "one process trains an ensemble, without a launcher of MPI in front of it";
+    if is_ensemble(args, settings)? {
+        return Err(CliError::Usage(format!("--ensemble: {ONE}")));
     }
-    // Held until the adapter is saved: one process at a time.
+    if !args.devices.is_empty() {
+        return Err(CliError::Usage(
+            "--devices: not used where several processes make a run, each of them on one device: name it by --device, and \
+             start as many processes as there are devices"
+                .into(),
+        ));
+    }
+    for (names, flag) in [(&settings.train, "--train"), (&settings.valid, "--valid")] {
+        if names.as_deref().is_some_and(is_standard_input) {
+            return Err(CliError::Usage(format!(
+                "{flag} -: standard input reaches one process, and several read the rows: give a file that all of them have"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Plans a run in its folder, of which this process has all that one process may have.
+fn plan(args: &TrainArgs, mut settings: Settings, member: Option<&Member>) -> CliResult<Planned> {
+    let out = Settings::required(&settings.out, "--out")?.clone();
+    if member.is_some() {
+        refuse_among_processes(args, &settings)?;
+    }
     let lock = Arc::new(FolderLock::new(&out)?);
     if let Some(warning) = lock.warning() {
         output::note(format!("note: {warning}"));
@@ -158,36 +273,49 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     } else if !args.overwrite {
         run_folder::refuse_existing(&out)?;
     }
-    let (settings, joint) = match settings.tasks {
-        Some(_) => {
-            let joint = resolve_joint(settings)?;
-            (joint.run.clone(), Some(joint))
-        }
-        None => (resolve(settings)?, None),
-    };
-    run_folder::check_inputs(&out, &settings)?;
-    if let Some(path) = &settings.metrics_file {
+    let resolved = Resolved::of(settings.clone())?;
+    run_folder::check_inputs(&out, &resolved.run)?;
+    if let Some(path) = &resolved.run.metrics_file {
         let continues = args.resume
             && earlier_metrics.is_some_and(|earlier| output::is_same_file(path, &earlier));
         let may = (continues, args.overwrite);
-        run_folder::check_metrics_file(path, &settings, args.config.as_deref(), may)?;
+        run_folder::check_metrics_file(path, &resolved.run, args.config.as_deref(), may)?;
     }
-    let devices = devices(args)?;
+    Ok(Planned { out, lock, settings, resolved })
+}
+
+/// Reads and checks everything that the settings name.
+fn prepared(
+    args: &TrainArgs,
+    settings: Resolved,
+    resume: bool,
+    member: Option<&Arc<Member>>,
+) -> CliResult<PreparedRun> {
+    let devices = devices(args, member.map(Arc::as_ref))?;
     let device = &devices[0];
-    let run = match (joint, args.resume) {
+    let run = match (settings.joint, resume) {
         (Some(joint), false) => PreparedRun::joint(joint, device)?,
         (Some(joint), true) => PreparedRun::joint_resumed(joint, device)?,
-        (None, false) => PreparedRun::new(settings, device)?,
-        (None, true) => PreparedRun::resumed(settings, device, &Shared::default())?,
+        (None, false) => PreparedRun::new(settings.run, device)?,
+        (None, true) => PreparedRun::resumed(settings.run, device, &Shared::default())?,
     };
-    let run = run.on_devices(&devices)?;
+    let run = run.on_devices(&devices)?.with_member(member.cloned());
+    if member.is_some() {
+        // What it says is said once, while all still listen.
+        run.check_method()?;
+    }
+    Ok(run)
+}
+
+/// Trains, and says how it ended.
+fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) -> CliResult {
     // Written when the run begins: settings that cannot start a run must not cost an earlier one.
     let start = match (args.resume, args.overwrite) {
         (true, _) => Start::Resume,
         (_, true) => Start::Replace,
         _ => Start::New,
     };
-    let folder = RunFolder::new(&out, &run.settings, start).with_derived(&run.derived);
+    let folder = RunFolder::new(out, &run.settings, start).with_derived(&run.derived);
     let columns = is_watched().then(columns);
     let facts = run.facts().into_iter().map(|(name, text)| fact(name, &text, columns));
     let signals = Signals::follow(AFTER_STEP);
@@ -196,7 +324,7 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         .with_opening(facts.collect(), run.warnings())
         .with_head_lr(run.settings.head_lr)
         .with_recorder(Recorder::of(&run));
-    let trained = run.train(Some(&lock), args.resume, &mut progress);
+    let trained = run.train(Some(lock), args.resume, &mut progress);
     progress.finish();
     if let Some(error) = progress.failure.take() {
         return Err(error.into());
@@ -204,11 +332,11 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
     let trained = match trained {
         Ok(trained) => trained,
         Err(error) => {
-            if let Some(way_on) = closing::way_on(&run, &error, &out) {
+            if let Some(way_on) = closing::way_on(&run, &error, out) {
                 output::tell(way_on);
             }
-            run_result::diverged(&run, &error, &out)?;
-            if let Err(failed) = ended::write_diverged(&run, &error, &out) {
+            run_result::diverged(&run, &error, out)?;
+            if let Err(failed) = ended::write_diverged(&run, &error, out) {
                 output::note(format!("note: the page about the run is not of its end: {failed}"));
             }
             return Err(error.into());
@@ -221,12 +349,12 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
                 "interrupted after step {} of {}, which is saved; continue with\n  {}",
                 trained.last_step,
                 trained.total_steps,
-                closing::resume_command(&out, &again(args))
+                closing::resume_command(out, &again(args))
             ),
         });
     }
     let train_loss = progress.train_loss().map(|(loss, _)| loss);
-    run_result::save(&trained, &RunResult::finished(&run, &trained, train_loss), &out)?;
+    run_result::save(&trained, &RunResult::finished(&run, &trained, train_loss), out)?;
     if let Some(message) = progress.loss_at_end() {
         output::tell(format!("warning: {message}"));
     }
@@ -234,11 +362,11 @@ fn train(args: &TrainArgs, mut settings: Settings) -> CliResult {
         constant::warn(constant, run.labels.as_ref(), run.settings.head_lr.is_some());
     }
     if args.resume && progress.steps == 0 {
-        output::note(closing::had_ended(&trained, &out));
+        output::note(closing::had_ended(&trained, out));
     }
-    close(&run, &trained, progress.train_loss(), &out, args.json)?;
-    let page = ended::write(&run, &trained, &signals, &out);
-    output::next("next: ", &closing::next_command(&run, &trained, &out));
+    close(&run, &trained, progress.train_loss(), out, args.json)?;
+    let page = ended::write(&run, &trained, &signals, out);
+    output::next("next: ", &closing::next_command(&run, &trained, out));
     Ok(page?)
 }
 
@@ -254,9 +382,13 @@ fn again(args: &TrainArgs) -> Given {
 }
 
 /// The devices that compute, at least one.
-fn devices(args: &TrainArgs) -> CliResult<Vec<Device>> {
+fn devices(args: &TrainArgs, member: Option<&Member>) -> CliResult<Vec<Device>> {
     match args.devices.as_slice() {
-        [] => Ok(vec![device::choose(args.device)?]),
+        [] => {
+            let own =
+                |member: &Member| device::choose::of_process(args.device, member.local_place());
+            Ok(vec![device::choose(member.map_or(args.device, own))?])
+        }
         several => device::choose::several(several),
     }
 }

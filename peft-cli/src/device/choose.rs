@@ -39,6 +39,22 @@ pub fn choose(asked: Option<DeviceName>) -> CliResult<Device> {
     chosen(FLAG, asked).map(|chosen| chosen.device)
 }
 
+/// The device of one of several processes on a machine, with its place among them and their number: each has the card of CUDA of
+/// its place, where none is numbered and the process sees more than one.
+pub fn of_process(asked: Option<DeviceName>, (place, of): (usize, usize)) -> Option<DeviceName> {
+    match asked {
+        Some(DeviceName::Of { backend: Backend::Cuda, index: None }) if of > 1 => {
+            card_of(place, listed::of(Backend::Cuda).len()).or(asked)
+        }
+        asked => asked,
+    }
+}
+
+/// The card of a place, of so many that a process sees. A launcher may show each process one of its own.
+fn card_of(place: usize, cards: usize) -> Option<DeviceName> {
+    (cards > 1).then(|| DeviceName::numbered(Backend::Cuda, place))
+}
+
 /// As for [`choose`], with what was chosen; `flag` is the one that names it.
 ///
 /// # Errors
@@ -167,6 +183,19 @@ fn best(devices: &[Listed]) -> Option<Listed> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_of_a_machine_have_a_card_each() {
+        assert_eq!([0, 1].map(|cards| card_of(1, cards)), [None; 2]);
+        // A place without a card is refused where the card is opened.
+        let numbered = |place| Some(DeviceName::numbered(Backend::Cuda, place));
+        assert_eq!([0, 1, 3].map(|place| card_of(place, 2)), [0, 1, 3].map(numbered));
+        for asked in
+            [None, Some(DeviceName::Auto), numbered(2), Some(DeviceName::best(Backend::Cpu))]
+        {
+            assert_eq!(of_process(asked, (1, 4)), asked);
+        }
+    }
 
     #[test]
     fn software_is_not_taken_unasked() {

@@ -44,6 +44,9 @@ fn lack(result: &std::thread::Result<CliResult>, before: Option<&str>) -> Option
         Ok(Err(CliError::Failed(Error::Replica { number, of, device, message }))) => {
             (format!("replica {number} of {of}, on {device}: "), message.clone())
         }
+        Ok(Err(CliError::Failed(Error::Peer { name, message }))) => {
+            (format!("{name}: "), message.clone())
+        }
         Ok(_) => return None,
         Err(payload) => (String::new(), text_of(payload.as_ref())),
     };

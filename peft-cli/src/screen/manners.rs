@@ -15,6 +15,7 @@ use clap::{
 static COLOURS: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
+static SILENT: AtomicBool = AtomicBool::new(false);
 
 /// The value of `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -80,7 +81,17 @@ fn are_wanted(when: When, variable: impl Fn(&str) -> Option<OsString>, is_termin
 
 /// Whether notes and progress are left out.
 pub fn is_quiet() -> bool {
-    QUIET.load(Ordering::Relaxed)
+    QUIET.load(Ordering::Relaxed) || is_silent()
+}
+
+/// Says nothing but errors from now on: another process of the same run says the rest.
+pub fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Whether warnings are left out, too.
+pub fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
 }
 
 /// Whether every step is told.

@@ -46,31 +46,8 @@ type Place = (usize, usize);
 ///
 /// What is wrong with a variable, and what to do instead.
 pub fn find(get: impl Fn(&str) -> Option<String>) -> Result<Option<Found>, String> {
-    let number = |name: &str| -> Result<Option<usize>, String> {
-        let Some(text) = get(name).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-        let number = text.trim().parse();
-        number.map(Some).map_err(|_| {
-            format!("{name} is `{text}`, expected a whole number: give --shard i/n instead")
-        })
-    };
-    let array = array(&number)?;
-    let mut rank: Option<(Place, String, bool)> = None;
-    for (of_rank, of_size) in RANKS {
-        if rank.is_some() {
-            break;
-        }
-        if let (Some(place), Some(of)) = (number(of_rank)?, number(of_size)?) {
-            if place >= of {
-                return Err(format!(
-                    "{of_rank} is {place}, expected less than {of}, which {of_size} is: give --shard i/n instead"
-                ));
-            }
-            // A batch script has the rank 0, too.
-            let is_certain = of_size != ALLOCATED || place > 0;
-            rank = Some(((place, of), format!("{of_rank} and {of_size}"), is_certain));
-        }
-    }
-    Ok(match (array, rank) {
+    let number = |name: &str| number(&get, name);
+    Ok(match (array(&number)?, of_ranks(&number)?) {
         (None, None) => None,
         (Some((place, by)), None) => Some(found(place, by, true)),
         (None, Some((place, by, is_certain))) => Some(found(place, by, is_certain)),
@@ -83,6 +60,44 @@ pub fn find(get: impl Fn(&str) -> Option<String>) -> Result<Option<Found>, Strin
             Some(found((task.0 * of + place, all), by, is_certain))
         }
     })
+}
+
+/// As for [`find`], by the ranks of processes that were started together: the tasks of an array are not.
+///
+/// # Errors
+///
+/// As for [`find`].
+pub fn rank(get: impl Fn(&str) -> Option<String>) -> Result<Option<Found>, String> {
+    let rank = of_ranks(&|name: &str| number(&get, name))?;
+    Ok(rank.map(|(place, by, is_certain)| found(place, by, is_certain)))
+}
+
+/// The number in a variable.
+fn number(get: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<usize>, String> {
+    let Some(text) = get(name).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let number = text.trim().parse();
+    number.map(Some).map_err(|_| {
+        format!("{name} is `{text}`, expected a whole number: give --shard i/n instead")
+    })
+}
+
+/// The place of a process by its rank, the variables that say it, and whether the others are there for sure.
+fn of_ranks(
+    number: &impl Fn(&str) -> Result<Option<usize>, String>,
+) -> Result<Option<(Place, String, bool)>, String> {
+    for (of_rank, of_size) in RANKS {
+        if let (Some(place), Some(of)) = (number(of_rank)?, number(of_size)?) {
+            if place >= of {
+                return Err(format!(
+                    "{of_rank} is {place}, expected less than {of}, which {of_size} is: give --shard i/n instead"
+                ));
+            }
+            // A batch script has the rank 0, too.
+            let is_certain = of_size != ALLOCATED || place > 0;
+            return Ok(Some(((place, of), format!("{of_rank} and {of_size}"), is_certain)));
+        }
+    }
+    Ok(None)
 }
 
 fn found((place, of): Place, by: String, is_certain: bool) -> Found {

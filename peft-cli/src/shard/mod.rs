@@ -18,10 +18,10 @@
 mod block;
 mod cut;
 mod flags;
-mod launcher;
+pub(crate) mod launcher;
 mod mark;
 mod part;
-mod run_sum;
+pub(crate) mod run_sum;
 
 pub use block::Block;
 pub use cut::Cut;

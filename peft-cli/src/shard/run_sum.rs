@@ -14,9 +14,6 @@ use crate::{
 /// Bytes of a sum that lines have.
 const SHOWN: usize = 8;
 
-/// Bytes of a GGUF file, in which its config and tokenizer stand before the weights.
-const START: u64 = 32 << 20;
-
 /// A sum over all that predictions follow from: the command, the rows as the model reads them, the model, the adapters, and
 /// the settings; also the rows as they are in files, which are written beside the predictions, the version of the program, and the
 /// rows per batch, on which last digits depend. Neither paths, which differ between machines, nor devices and threads are in it.
@@ -73,7 +70,8 @@ impl RunSum {
         if path.is_file() {
             let mut start = Vec::new();
             // A file that cannot be read is no model, which was loaded before.
-            let read = File::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
+            let read = File::open(path)
+                .and_then(|file| file.take(model_files::START).read_to_end(&mut start));
             return self.add(&start).settings(&read.is_ok());
         }
         model_files::read(path)

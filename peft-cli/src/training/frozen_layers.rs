@@ -42,9 +42,9 @@ pub(super) struct FrozenLayers {
 }
 
 impl FrozenLayers {
-    /// Those of a run whose tasks have so many batches in an epoch of theirs.
+    /// Those of a run whose tasks have so many batches in an epoch of theirs. So many processes share this machine's memory.
     pub(super) fn of(
-        settings: &Settings,
+        (settings, processes): (&Settings, usize),
         (method, start): (MethodName, Option<&Adapter>),
         model: &dyn FrozenModel,
         (config, mixing, batches): (&TrainConfig, Mixing, &[usize]),
@@ -68,7 +68,8 @@ impl FrozenLayers {
             _ if sites.is_some_and(|sites| !sites.contains(&site)) => num_layers,
             _ => layers.and_then(|layers| layers.into_iter().min()).unwrap_or(0),
         };
-        let room = room(settings.cache_frozen.map(|size| size.0), memory::available());
+        let free = memory::available().map(|free| free / processes.max(1) as u64);
+        let room = room(settings.cache_frozen.map(|size| size.0), free);
         let on_cpu = kernels::compute_on(&model.device());
         let kept = |room| match on_cpu && first_layer > 0 {
             true => KeptStates::of(room, spec, config, (mixing, batches), data).sum(),

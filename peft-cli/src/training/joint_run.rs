@@ -12,7 +12,7 @@ use peft_core::{
     Head, PeftMethod, Result,
     adapter::FolderLock,
     text::FoundFields,
-    train::{self, Joint, Mixing, Observer, Trainable, train_joint},
+    train::{self, Joint, Mixing, Observer, Trainable, assist_joint, train_joint},
 };
 use serde_json::{Value, json};
 
@@ -102,6 +102,7 @@ impl PreparedRun {
             labels: None,
             device: device.clone(),
             replicas: Vec::new(),
+            member: None,
             found: FoundFields::default(),
             task_file: None,
             chat_template: None,
@@ -129,12 +130,7 @@ impl PreparedRun {
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
         let model = self.base.model.as_ref();
-        let head = |task: &TaskRun| -> Result<Option<Head>> {
-            let head = task.run.head().map_err(|error| in_task(&task.name, error))?;
-            Ok(head.map(|(head, _)| head))
-        };
-        let heads = self.tasks.iter().map(head).collect::<Result<Vec<_>>>()?;
-        let trainable = Trainable::joint(method, heads);
+        let trainable = Trainable::joint(method, self.heads()?);
         let trained_parameters = trainable.num_params();
         let context = self.context(out, resume, self.recipe_of_tasks(trained_parameters))?;
         let of_tasks = self.joint_tasks(trained_parameters);
@@ -149,6 +145,23 @@ impl PreparedRun {
         let started_from = self.started_from(None);
         let trained = outcome_of(outcome, made.shared, started_from, trained_parameters, seconds);
         Ok(TrainedRun { tasks: names.zip(made.tasks).collect(), ..trained })
+    }
+
+    /// The head of each task that has one.
+    fn heads(&self) -> Result<Vec<Option<Head>>> {
+        let head = |task: &TaskRun| -> Result<Option<Head>> {
+            let head = task.run.head().map_err(|error| in_task(&task.name, error))?;
+            Ok(head.map(|(head, _)| head))
+        };
+        self.tasks.iter().map(head).collect()
+    }
+
+    /// Assists a joint run that the process of rank 0 leads.
+    pub(super) fn assist_tasks<M: PeftMethod>(&self, method: M) -> Result<()> {
+        let trainable = Trainable::joint(method, self.heads()?);
+        let context = self.context(None, false, Value::Null)?;
+        let of_tasks = self.joint_tasks(trainable.num_params());
+        assist_joint(self.base.model.as_ref(), &trainable, &of_tasks, &context)
     }
 
     /// What the shared virtual tokens remember of their training.

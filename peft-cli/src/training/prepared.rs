@@ -30,6 +30,7 @@ use crate::{
     flags::method_name::MethodName,
     hub,
     model_dir::ModelDir,
+    processes::Member,
     settings::{Settings, resolve::check_uses, train_config::train_config},
     tasks::task_file::TaskFile,
 };
@@ -53,6 +54,8 @@ pub struct PreparedRun {
     pub(super) device: Device,
     /// The base model on further devices.
     pub(super) replicas: Vec<Arc<dyn FrozenModel>>,
+    /// This process among those that make the run together.
+    pub(super) member: Option<Arc<Member>>,
     pub(super) found: FoundFields,
     /// The task in TOML, if there is one.
     pub(super) task_file: Option<TaskFile>,
@@ -158,6 +161,7 @@ impl PreparedRun {
             found: found.clone(),
             device: device.clone(),
             replicas: Vec::new(),
+            member: None,
             dir,
             base_name,
             config,
@@ -201,6 +205,7 @@ impl PreparedRun {
             found: FoundFields::default(),
             device: device.clone(),
             replicas: Vec::new(),
+            member: None,
             dir: PathBuf::from(BUILT_IN).into(),
             base_name: BUILT_IN.into(),
             train: Arc::new(Encoded { examples: train, ..Encoded::default() }),
@@ -259,6 +264,7 @@ impl PreparedRun {
             facts.extend(self.memory().map(|memory| memory.fact()));
         }
         facts.extend(self.fact_of_devices());
+        facts.extend(self.fact_of_processes());
         facts
     }
 
@@ -351,8 +357,9 @@ impl PreparedRun {
             true => self.tasks.iter().map(|task| task.run.epoch.batches).collect(),
             false => vec![self.epoch.batches],
         };
+        let processes = self.member.as_ref().map_or(1, |member| member.local_place().1);
         FrozenLayers::of(
-            &self.settings,
+            (&self.settings, processes),
             (self.method, self.start_adapter.as_ref()),
             self.base.model.as_ref(),
             (&self.config, self.mixing, &batches),

@@ -1,14 +1,16 @@
-//! The base model on several devices.
+//! The base model on several devices, and in several processes.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use peft_core::{FrozenModel, Result};
 
 use super::{PreparedRun, inputs::Base};
+use crate::processes::Member;
 
-/// The name of the line that says how many devices share a run.
+/// The names of the lines that say how many devices share a run, and how many processes.
 const FACT: &str = "devices";
+const PROCESSES: &str = "processes";
 
 impl PreparedRun {
     /// Puts the base model on all of `devices`, of which the first is the run's own. Where a device is named again, the
@@ -34,6 +36,22 @@ impl PreparedRun {
         }
         self.replicas = models.into_iter().skip(1).map(|(_, model)| model).collect();
         Ok(self)
+    }
+
+    /// Of a run that this process makes together with others, if there are any.
+    #[must_use]
+    pub fn with_member(self, member: Option<Arc<Member>>) -> Self {
+        Self { member, ..self }
+    }
+
+    /// The processes that share the run, if it is not one.
+    pub(super) fn fact_of_processes(&self) -> Option<(&'static str, String)> {
+        self.member.as_ref().map(|member| (PROCESSES, member.shown()))
+    }
+
+    /// The folder or file of the base model.
+    pub fn model_path(&self) -> &Path {
+        self.dir.path()
     }
 
     /// How many devices share the run, if it is not one.

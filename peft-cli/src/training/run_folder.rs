@@ -211,7 +211,7 @@ pub fn check_inputs(out: &Path, settings: &Settings) -> Result<()> {
 }
 
 /// The names of the files of rows that a run is given, of each of its tasks, with their flags.
-fn names_of_rows(settings: &Settings) -> Vec<(Vec<PathBuf>, &'static str)> {
+pub(crate) fn names_of_rows(settings: &Settings) -> Vec<(Vec<PathBuf>, &'static str)> {
     let of_tasks = settings.tasks.iter().flat_map(|tasks| &tasks.0);
     let of_tasks = of_tasks.filter_map(|task| Settings::of_fields(task.own.clone()).ok());
     let all = of_tasks.chain([settings.clone()]);

@@ -190,6 +190,7 @@ mod tests {
                 grad_norm: None,
                 loss_scale: None,
                 skipped: false,
+                exchanged: None,
             });
         }
         numbers

@@ -8,7 +8,9 @@ use peft_core::{
     adapter::FolderLock,
     evaluate::checks::check_infix,
     metrics::Metrics,
-    train::{self, BaseSum, Observer, Outcome, RunContext, Trainable, TrainingData, adapter_of},
+    train::{
+        self, BaseSum, Observer, Outcome, Peers, RunContext, Trainable, TrainingData, adapter_of,
+    },
 };
 
 use super::{
@@ -75,19 +77,64 @@ impl PreparedRun {
         resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<TrainedRun> {
-        let builder = MethodBuilder {
+        let builder = self.builder();
+        match self.method {
+            MethodName::Prompt => self.train_with(builder.prompt()?, out, resume, observer),
+            MethodName::Prefix => self.train_with(builder.prefix()?, out, resume, observer),
+            MethodName::Ptv2 => self.train_with(builder.ptv2()?, out, resume, observer),
+            MethodName::Head => self.train_with(builder.head()?, out, resume, observer),
+        }
+    }
+
+    /// Assists a run that the process of rank 0 leads, until that has ended.
+    ///
+    /// # Errors
+    ///
+    /// As for [`train`](Self::train); [`Error::Peer`](peft_core::Error::Peer) for an error of another process.
+    pub fn assist(&self) -> Result<()> {
+        let builder = self.builder();
+        match self.method {
+            MethodName::Prompt => self.assist_with(builder.prompt()?),
+            MethodName::Prefix => self.assist_with(builder.prefix()?),
+            MethodName::Ptv2 => self.assist_with(builder.ptv2()?),
+            MethodName::Head => self.assist_with(builder.head()?),
+        }
+    }
+
+    fn assist_with<M: PeftMethod>(&self, method: M) -> Result<()> {
+        if self.is_joint() {
+            return self.assist_tasks(method);
+        }
+        let head = self.head()?.map(|(head, _)| head);
+        let run = self.context(None, false, serde_json::Value::Null)?;
+        let data = TrainingData { train: &self.train.examples, valid: &self.valid.examples };
+        let model = self.base.model.as_ref();
+        train::assist(model, &Trainable::new(method, head), &data, &self.config, &run)
+    }
+
+    /// Checks that the method can be made, and that the rows have a place for it, before processes begin together.
+    ///
+    /// # Errors
+    ///
+    /// As for [`train`](Self::train).
+    pub fn check_method(&self) -> Result<()> {
+        let builder = self.builder();
+        match self.method {
+            MethodName::Prompt => self.check_rows(&builder.prompt()?),
+            MethodName::Prefix => self.check_rows(&builder.prefix()?),
+            MethodName::Ptv2 => self.check_rows(&builder.ptv2()?),
+            MethodName::Head => self.check_rows(&builder.head()?),
+        }
+    }
+
+    fn builder(&self) -> MethodBuilder<'_> {
+        MethodBuilder {
             settings: &self.settings,
             model: self.base.model.as_ref(),
             dir: &self.dir,
             labels: self.labels.as_ref(),
             adapter: self.start_adapter.as_ref(),
             device: self.device.clone().autodiff(),
-        };
-        match self.method {
-            MethodName::Prompt => self.train_with(builder.prompt()?, out, resume, observer),
-            MethodName::Prefix => self.train_with(builder.prefix()?, out, resume, observer),
-            MethodName::Ptv2 => self.train_with(builder.ptv2()?, out, resume, observer),
-            MethodName::Head => self.train_with(builder.head()?, out, resume, observer),
         }
     }
 
@@ -171,6 +218,7 @@ impl PreparedRun {
                 .filter(|format| format.is_rounded())
                 .map(|format| format.to_string()),
             replicas: self.replicas.clone(),
+            peers: self.member.clone().map(|member| member as Arc<dyn Peers>),
             cache_frozen: room.memory,
             cache_frozen_file: room.file,
             compute: self

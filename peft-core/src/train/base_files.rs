@@ -37,6 +37,15 @@ impl BaseFiles {
 
 /// The keys of a config that are not as they were `then`, each with both values where they are short.
 pub fn other_keys(then: &Map<String, Value>, now: &Map<String, Value>) -> Vec<String> {
+    differing_keys(then, now, |then, now| format!("then {then}, now {now}"))
+}
+
+/// The keys that are not in both with the same value, each with what `both` says of the two values where they are short.
+pub(super) fn differing_keys(
+    then: &Map<String, Value>,
+    now: &Map<String, Value>,
+    both: impl Fn(&str, &str) -> String,
+) -> Vec<String> {
     let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     // Missing and null are not the same for every key.
     let shown = |value: Option<&Value>| value.map_or("missing".to_string(), Value::to_string);
@@ -48,7 +57,7 @@ pub fn other_keys(then: &Map<String, Value>, now: &Map<String, Value>) -> Vec<St
         let (then, now) = (shown(then), shown(now));
         Some(match then.len().max(now.len()) > LONGEST {
             true => key.clone(),
-            false => format!("{key} (then {then}, now {now})"),
+            false => format!("{key} ({})", both(&then, &now)),
         })
     };
     keys.into_iter().filter_map(of_key).collect()

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    base_files::{BaseFiles, other_keys},
+    base_files::{BaseFiles, differing_keys},
     config::TrainConfig,
     joint::{Joint, is_of_task, own},
     run_context::RunContext,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     adapter::codec::hex,
-    contract::method_fields::MethodFields,
+    contract::{frozen::FrozenModel, method_fields::MethodFields},
     data::{Example, Target},
     error::{Error, Result},
 };
@@ -101,6 +101,19 @@ impl Identity {
         self
     }
 
+    /// With the kind of device that computes, and whether gradients pass through f16 there, which processes of a run have in
+    /// common, and nobody who resumes it needs to.
+    #[must_use]
+    pub(super) fn with_device(mut self, model: &dyn FrozenModel) -> Self {
+        let kind = match model.reads_wait() {
+            true => "one that computes while the host goes on",
+            false => "the processor",
+        };
+        self.0.insert("device".into(), kind.into());
+        self.0.insert("gradients in f16".into(), model.scales_loss().into());
+        self
+    }
+
     /// `steps` and `epochs` of the run.
     pub fn length(&self) -> (Option<usize>, Option<usize>) {
         let of = |key: &str| self.number(key).and_then(|number| usize::try_from(number).ok());
@@ -109,6 +122,30 @@ impl Identity {
 
     fn number(&self, key: &str) -> Option<u64> {
         self.0.get(key).and_then(Value::as_u64)
+    }
+
+    /// What differs from that of the first of several processes that are to make one run; `None` if nothing does.
+    pub(super) fn differing(&self, first: &Self) -> Option<String> {
+        let keys: BTreeSet<&String> = self.0.keys().chain(first.0.keys()).collect();
+        let of = |parts: &Self, key: &String| parts.0.get(key).cloned().unwrap_or_default();
+        let mut differing: Vec<String> = keys
+            .into_iter()
+            .filter(|key| *key != BASE_FILES)
+            .map(|key| (key, of(self, key), of(first, key)))
+            .filter(|(_, own, first)| own != first)
+            .map(|(key, own, first)| match key.ends_with("rows") {
+                true => format!("{key}{OTHER_CONTENT}"),
+                false => format!("{key} ({own}, on rank 0 {first})"),
+            })
+            .collect();
+        let has_other_rows = differing.iter().any(|one| one.ends_with(OTHER_CONTENT));
+        let on_rank_0 = |first: &str, own: &str| format!("{own}, on rank 0 {first}");
+        let of_base = self.other_base(first, has_other_rows, on_rank_0);
+        differing.extend(of_base.iter().map(of_the_base));
+        if self.base_files().is_some() != first.base_files().is_some() {
+            differing.push(format!("{BASE_FILES} (known to one of both alone)"));
+        }
+        (!differing.is_empty()).then(|| differing.join(", "))
     }
 
     /// What the base model is beside its weights, if the run knows it.
@@ -163,9 +200,9 @@ impl Identity {
             })
             .collect();
         let has_other_rows = differing.iter().any(|one| one.ends_with(OTHER_CONTENT));
-        let of_base = self.other_base(stored, has_other_rows);
-        differing
-            .extend(of_base.iter().map(|(file, what)| format!("{file} of the base model{what}")));
+        let then_and_now = |then: &str, now: &str| format!("then {then}, now {now}");
+        let of_base = self.other_base(stored, has_other_rows, then_and_now);
+        differing.extend(of_base.iter().map(of_the_base));
         if differing.is_empty() {
             return Ok(());
         }
@@ -181,18 +218,28 @@ impl Identity {
     }
 
     /// The files of the base model that are not as they were, each with what differs in it; those of the tokenizer only
-    /// where rows differ, since they change nothing else.
-    fn other_base(&self, stored: &Self, has_other_rows: bool) -> Vec<(String, String)> {
-        let (Some(now), Some(then)) = (self.base_files(), stored.base_files()) else {
+    /// where rows differ, since they change nothing else. `both` says two values of a key of the config, that of `other` first.
+    fn other_base(
+        &self,
+        other: &Self,
+        has_other_rows: bool,
+        both: impl Fn(&str, &str) -> String,
+    ) -> Vec<(String, String)> {
+        let (Some(now), Some(then)) = (self.base_files(), other.base_files()) else {
             return Vec::new();
         };
-        let keys = other_keys(&then.config, &now.config);
+        let keys = differing_keys(&then.config, &now.config, both);
         let config =
             (!keys.is_empty()).then(|| (now.config_file.clone(), format!(": {}", keys.join(", "))));
         let tokenizer = now.other_tokenizer_files(&then).into_iter().filter(|_| has_other_rows);
         let tokenizer = tokenizer.map(|file| (file.to_string(), OTHER_CONTENT.to_string()));
         config.into_iter().chain(tokenizer).collect()
     }
+}
+
+/// A file of the base model, and what differs in it.
+fn of_the_base((file, what): &(String, String)) -> String {
+    format!("{file} of the base model{what}")
 }
 
 /// SHA-256 of everything in the examples that affects training: token ids, types and targets.

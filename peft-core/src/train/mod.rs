@@ -20,9 +20,16 @@
 //! | [`snapshot`] | that state as it is stored |
 //! | [`checkpoint`] | snapshots as folders that survive kills |
 //! | `batch_loss` | the rows of a batch, what they are to predict, and their loss |
+//! | [`peers`] | several processes that make one run, and what they need to exchange bytes |
+//! | [`mod@in_threads`] | processes that are threads of one |
+//! | `packet` | what processes send each other, as bytes |
+//! | `group` | what the processes of a run agree on, and what rank 0 tells the others |
+//! | `shared_sums` | the sums over the slices of a step, of which each process computes some |
+//! | `assist` | the part of a process that does not lead |
 //! | `team` | the frozen model on each device of a run, and who computes with it |
 //! | `slice_gradient` | the gradient of one slice of a batch |
 //! | `exchange` | gradients of several slices and devices, summed |
+//! | `step_slices` | the slices of a step, and the sums over them in one process |
 //! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
 //! | [`loss_scale`] | the factor of the loss where gradients pass through f16 |
 //! | `step_loss` | the loss of a step and the norm of its gradient, read together |
@@ -33,6 +40,7 @@
 //! follow from the number of the step, so a resumed run gives, bit for bit, the result of an
 //! uninterrupted one.
 
+mod assist;
 pub mod base_files;
 pub mod base_sum;
 mod batch_loss;
@@ -41,18 +49,24 @@ pub mod config;
 mod exchange;
 pub mod export;
 mod gradient;
+mod group;
 pub mod identity;
+pub mod in_threads;
 pub mod joint;
 pub mod kept_states;
 mod longer;
 pub mod loss_scale;
 pub mod mixing;
 pub mod observer;
+mod packet;
+pub mod peers;
 pub mod run_context;
+mod shared_sums;
 mod slice_gradient;
 pub mod snapshot;
 pub mod state;
 mod step_loss;
+mod step_slices;
 mod task_run;
 mod team;
 pub mod trainable;
@@ -65,16 +79,19 @@ mod test_model;
 #[cfg(test)]
 mod tests;
 
+pub use assist::{assist, assist_joint};
 pub use base_files::{BaseFiles, other_keys};
 pub use base_sum::BaseSum;
 pub use config::{BestMetric, TrainConfig};
 pub use export::{About, adapter_of};
 pub use identity::sum_of_rows;
+pub use in_threads::{InThreads, in_threads};
 pub use joint::{Joint, JointAdapters, JointTask};
 pub use kept_states::KeptStates;
 pub use loss_scale::LossScale;
 pub use mixing::Mixing;
-pub use observer::{Flow, Observer, Plan, Silent, StepReport};
+pub use observer::{Exchanged, Flow, Observer, Plan, Silent, StepReport};
+pub use peers::Peers;
 pub use run_context::RunContext;
 pub use snapshot::Evaluation;
 pub use trainable::Trainable;

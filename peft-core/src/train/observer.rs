@@ -37,6 +37,20 @@ pub struct StepReport {
     /// Whether the step changed nothing, because a gradient was too large for f16.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
+    /// What rank 0 exchanged with the other processes, in a run on several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchanged: Option<Exchanged>,
+}
+
+/// What a process exchanged with others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Exchanged {
+    /// Bytes that it gave to others.
+    pub sent: u64,
+    /// Bytes that it got from others.
+    pub received: u64,
+    /// The time that this took, in which it also waited for those that were not as far.
+    pub microseconds: u64,
 }
 
 /// What a run is going to do.

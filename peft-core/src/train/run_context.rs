@@ -5,7 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{base_files::BaseFiles, base_sum::BaseSum, config::TrainConfig, export::About};
+use super::{
+    base_files::BaseFiles, base_sum::BaseSum, config::TrainConfig, export::About, peers::Peers,
+};
 use crate::{
     adapter::FolderLock, contract::frozen::FrozenModel, data::Labels, error::Result,
     evaluate::StatesRoom, metrics::Metrics,
@@ -39,6 +41,9 @@ pub struct RunContext {
     /// devices that are no CPUs. Evaluations are made on the first device. Models of other sizes are refused; whether the
     /// weights are the same is not looked at. Default none.
     pub replicas: Vec<Arc<dyn FrozenModel>>,
+    /// The processes that make the run together, each with the same settings, rows and base model on one device. Results,
+    /// checkpoints and how a run is resumed do not depend on them, where all are on CPUs of one kind. Default: this one alone.
+    pub peers: Option<Arc<dyn Peers>>,
     /// How many bytes of memory the run may fill with its rows' hidden states below the first layer that virtual tokens
     /// enter, which it then computes once for each row. It changes no result. Default 0.
     pub cache_frozen: u64,

@@ -8,7 +8,6 @@
 //! panic is an answer like any other, and ends the run.
 
 use std::{
-    any::Any,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -209,20 +208,13 @@ impl Replica<'_> {
             return compute();
         }
         // The run ends with the error, so nothing that the panic left half done is looked at again.
-        guard::caught(compute).unwrap_or_else(|panic| Err(self.failed(said(panic.as_ref()))))
+        guard::caught(compute).unwrap_or_else(|panic| Err(self.failed(guard::said(panic.as_ref()))))
     }
 
     fn failed(&self, message: String) -> Error {
         let device = format!("{:?}", self.model.device());
         Error::Replica { number: self.number, of: self.of, device, message }
     }
-}
-
-/// The message of a panic.
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it panicked".into())
 }
 
 /// Lanes that divide a batch into at least so many slices.

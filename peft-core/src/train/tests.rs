@@ -4,6 +4,7 @@
 mod counted;
 mod joint;
 mod late;
+mod processes;
 mod replicas;
 mod scaled;
 

@@ -2,14 +2,15 @@
 
 use std::{cell::RefCell, ops::ControlFlow, thread, time::Instant};
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::{
     batch_loss::Rows,
     checkpoint::Checkpoints,
     config::{BestMetric, TrainConfig},
     export::adapter_of,
-    gradient::{Share, StepGradient, step_gradient},
+    gradient::{StepGradient, step_gradient},
+    group::Group,
     identity::Identity,
     joint::Joint,
     kept_states::{KeptStates, RunStates},
@@ -20,6 +21,7 @@ use super::{
     run_context::RunContext,
     snapshot::{Counters, Evaluation},
     state::State,
+    step_slices::Share,
     task_run::{TaskRows, TaskRun},
     team::Team,
     trainable::{Trainable, is_head},
@@ -104,7 +106,8 @@ pub struct Outcome<M: PeftMethod> {
 /// # Errors
 ///
 /// [`Error::Setting`] for an invalid setting; [`Error::Mismatch`] if model, method, head and data
-/// do not fit together; [`Error::Replica`] if one of several devices fails; [`Error::OtherRun`] if a run is resumed with other settings than more steps,
+/// do not fit together; [`Error::Replica`] if one of several devices fails; [`Error::Peer`] if one of several processes does, and
+/// [`Error::OtherPeer`] if one would make another run; [`Error::OtherRun`] if a run is resumed with other settings than more steps,
 /// epochs or patience; [`Error::OldCheckpoint`] if the folder has checkpoints and the run is not
 /// resumed; [`Error::InUse`] if another process trains in the folder; [`Error::TooLong`] if a row
 /// does not fit; [`Error::NotFinite`] if the loss is not finite any more (what was stored before is
@@ -117,11 +120,8 @@ pub fn train<M: PeftMethod>(
     run: &RunContext,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
-    config.validate()?;
-    let labels = run.labels.as_ref();
-    let task = TaskRows { name: None, config, labels, weight: 1.0, data: *data };
-    let trainer = Trainer::new(model, &trainable, &[task], None, run)?;
-    run_to_the_end(trainer, trainable, observer)
+    let trainer = Trainer::of_one(model, &trainable, data, config, run);
+    run_to_the_end(trainer, run, trainable, observer)
 }
 
 /// Trains the virtual tokens of a method on several tasks at once, with a head for each ([`Trainable::joint`]).
@@ -139,23 +139,39 @@ pub fn train_joint<M: PeftMethod>(
     run: &RunContext,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
-    joint.check()?;
-    joint.tasks.iter().try_for_each(|task| task.config.validate())?;
-    let tasks: Vec<TaskRows<'_>> = joint.tasks.iter().map(TaskRows::from).collect();
-    let trainer = Trainer::new(model, &trainable, &tasks, Some(joint), run)?;
-    run_to_the_end(trainer, trainable, observer)
+    let trainer = Trainer::of_several(model, &trainable, joint, run);
+    run_to_the_end(trainer, run, trainable, observer)
+}
+
+/// Makes all steps that are left, on all devices and with all processes.
+fn run_to_the_end<M: PeftMethod>(
+    trainer: Result<Trainer<'_>>,
+    run: &RunContext,
+    trainable: Trainable<M>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<M>> {
+    let group = run.peers.as_deref().map(Group::new);
+    let Some(group) = &group else { return on_devices(trainer?, None, trainable, observer) };
+    if group.rank() > 0 {
+        let message = format!("found rank {}, which assists: rank 0 leads the run", group.rank());
+        return Err(Error::setting("peers", message));
+    }
+    let own = trainer.and_then(|trainer| Ok((trainer.identity_with_weights()?, trainer)));
+    let trainer = group.agree(own)?;
+    group.end(on_devices(trainer, Some(group), trainable, observer))
 }
 
 /// Makes all steps that are left, on all devices.
-fn run_to_the_end<M: PeftMethod>(
+fn on_devices<M: PeftMethod>(
     trainer: Trainer<'_>,
+    group: Option<&Group<'_>>,
     trainable: Trainable<M>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
     thread::scope(|scope| {
         let frozen = trainer.frozen.train.clone();
         let team = Team::new(scope, trainer.model, &trainer.run.replicas, frozen)?;
-        steps(trainer, &team, trainable, observer)
+        steps(trainer, &team, group, trainable, observer)
     })
 }
 
@@ -163,6 +179,7 @@ fn run_to_the_end<M: PeftMethod>(
 fn steps<'a, M: PeftMethod>(
     mut trainer: Trainer<'a>,
     team: &Team<'a>,
+    group: Option<&Group<'_>>,
     trainable: Trainable<M>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
@@ -189,7 +206,7 @@ fn steps<'a, M: PeftMethod>(
     }
     let mut interrupted = false;
     while !trainer.done(&state) && !interrupted {
-        let made = trainer.step(&mut state, team);
+        let made = trainer.step(&mut state, team, group);
         if scales && matches!(made, Err(Error::NotFinite { .. })) {
             observer.note(
                 "the model multiplies in f16, whose largest number is 65504: in bf16, which has the range of f32, the loss \
@@ -208,7 +225,8 @@ fn steps<'a, M: PeftMethod>(
                 late => tell(late.ok().flatten()),
             };
         }
-        let stops = tell(made?);
+        let asked = group.is_some_and(Group::stops);
+        let stops = tell(made?) || asked;
         let step = state.counters.step;
         let due = |every: Option<usize>| every.is_some_and(|every| step.is_multiple_of(every));
         let evaluates = trainer.has_valid() && (due(config.eval_every) || step == trainer.total);
@@ -220,7 +238,7 @@ fn steps<'a, M: PeftMethod>(
             trainer.evaluate(&mut state, observer)?;
         }
         let done = trainer.done(&state);
-        interrupted = stop && !done;
+        interrupted = (stop || asked) && !done;
         let last = done && config.checkpoint_every.is_some();
         if interrupted || last || due(config.checkpoint_every) {
             trainer.save(&state, observer)?;
@@ -257,8 +275,8 @@ fn steps<'a, M: PeftMethod>(
 }
 
 /// What stays the same during a run.
-struct Trainer<'a> {
-    model: &'a dyn FrozenModel,
+pub(super) struct Trainer<'a> {
+    pub(super) model: &'a dyn FrozenModel,
     /// One, or those of a joint run.
     tasks: Vec<TaskRun<'a>>,
     joint: Option<&'a Joint<'a>>,
@@ -273,13 +291,40 @@ struct Trainer<'a> {
     checkpoints: Option<Checkpoints>,
     identity: Identity,
     /// The states of its rows that are kept.
-    frozen: RunStates,
+    pub(super) frozen: RunStates,
     /// The last step, where steps are read one step late.
     unread: Option<Unread>,
     timer: Timer,
 }
 
 impl<'a> Trainer<'a> {
+    /// That of a run on one task. Checks everything.
+    pub(super) fn of_one<M: PeftMethod>(
+        model: &'a dyn FrozenModel,
+        trainable: &Trainable<M>,
+        data: &TrainingData<'a>,
+        config: &'a TrainConfig,
+        run: &'a RunContext,
+    ) -> Result<Self> {
+        config.validate()?;
+        let labels = run.labels.as_ref();
+        let task = TaskRows { name: None, config, labels, weight: 1.0, data: *data };
+        Self::new(model, trainable, &[task], None, run)
+    }
+
+    /// That of a joint run. Checks everything.
+    pub(super) fn of_several<M: PeftMethod>(
+        model: &'a dyn FrozenModel,
+        trainable: &Trainable<M>,
+        joint: &'a Joint<'a>,
+        run: &'a RunContext,
+    ) -> Result<Self> {
+        joint.check()?;
+        joint.tasks.iter().try_for_each(|task| task.config.validate())?;
+        let tasks: Vec<TaskRows<'_>> = joint.tasks.iter().map(TaskRows::from).collect();
+        Self::new(model, trainable, &tasks, Some(joint), run)
+    }
+
     /// Checks everything. There is at least one task.
     fn new<M: PeftMethod>(
         model: &'a dyn FrozenModel,
@@ -324,6 +369,16 @@ impl<'a> Trainer<'a> {
             let message = format!("found {}, the run has {total} steps", config.warmup_steps);
             return Err(Error::setting("warmup_steps", message));
         }
+        if run.peers.is_some() && !run.replicas.is_empty() {
+            let message =
+                "not used where several processes make the run, each of them on one device";
+            return Err(Error::setting("replicas", message));
+        }
+        // What travels is in f32.
+        if run.peers.is_some() && model.spec().dtype == DType::F64 {
+            let message = "several processes make a run in f32 or fewer bits, found a model in f64";
+            return Err(Error::Mismatch(message.into()));
+        }
         let checkpoints =
             run.dir.as_deref().map(|dir| Checkpoints::new(dir, config.keep_checkpoints));
         let identity = Identity::new(config, &fields, run, &first.data);
@@ -351,6 +406,13 @@ impl<'a> Trainer<'a> {
             unread: None,
             timer: Timer::default(),
         })
+    }
+
+    /// All that the run follows from, with the weights of the base model, whether the device computes while the host goes on,
+    /// and whether gradients pass through f16: what processes that make it together have to have in common.
+    pub(super) fn identity_with_weights(&self) -> Result<Identity> {
+        let sum = self.run.base_sha256()?;
+        Ok(self.identity.clone().with_base_sum(sum.as_deref()).with_device(self.model))
     }
 
     /// What is to be done after the steps that were made.
@@ -430,6 +492,7 @@ impl<'a> Trainer<'a> {
         &mut self,
         state: &mut State<M>,
         team: &Team<'a>,
+        group: Option<&Group<'_>>,
     ) -> Result<Option<StepReport>> {
         let start = Instant::now();
         let (config, step) = (self.config, state.counters.step);
@@ -441,19 +504,23 @@ impl<'a> Trainer<'a> {
         let tokens = batches.map(Rows::num_tokens).sum::<usize>();
         let loss_scale = state.counters.loss_scale.map(|scale| scale.factor);
         let StepGradient { loss, labelled, gradients: mut grads } =
-            step_gradient(team, &state.trainable, &shares, mode, loss_scale)?;
+            step_gradient(team, group, &state.trainable, &shares, (mode, step), loss_scale)?;
+        let exchanged = group.map(Group::take_exchanged);
         let loss = loss.with_norm(global_norm(&grads));
+        let made = |loss| {
+            let step = step + 1;
+            Unread { step, loss, lr, tokens, labelled, loss_scale, start, exchanged }
+        };
         // With a scaled loss, only the norm tells whether there is an update.
         if self.model.reads_wait() && loss_scale.is_none() {
             if let (Some(limit), Some(norm)) = (config.clip_norm, loss.norm()) {
                 clip_to_unread_norm(&mut grads, norm, limit);
             }
             self.update(state, grads, lr);
-            let made = Unread { step: step + 1, loss, lr, tokens, labelled, loss_scale, start };
-            let before = self.unread.replace(made);
+            let before = self.unread.replace(made(loss));
             return before.map(|before| self.report(before)).transpose();
         }
-        let made = Unread { step: step + 1, loss, lr, tokens, labelled, loss_scale, start };
+        let made = made(loss);
         // Before the update: a loss that is not finite changes nothing.
         let mut report = made.read(|task| self.name(task))?;
         if let Some(scale) = &mut state.counters.loss_scale {
@@ -508,7 +575,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The batches of a step, by task.
-    fn shares(&mut self, step: usize) -> Vec<Share<'a>> {
+    pub(super) fn shares(&mut self, step: usize) -> Vec<Share<'a>> {
         let k = self.config.accumulation;
         let mut batches: Vec<Vec<Rows<'a>>> = self.tasks.iter().map(|_| Vec::new()).collect();
         for place in step.saturating_mul(k)..(step + 1).saturating_mul(k) {

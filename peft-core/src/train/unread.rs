@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::{observer::StepReport, step_loss::UnreadLoss};
+use super::{
+    observer::{Exchanged, StepReport},
+    step_loss::UnreadLoss,
+};
 use crate::error::{Error, Result};
 
 /// A step with its loss still on the device.
@@ -21,6 +24,7 @@ pub(super) struct Unread {
     pub(super) loss_scale: Option<f64>,
     /// When it began.
     pub(super) start: Instant,
+    pub(super) exchanged: Option<Exchanged>,
 }
 
 impl Unread {
@@ -47,6 +51,7 @@ impl Unread {
             grad_norm: Some(found.norm),
             loss_scale: self.loss_scale,
             skipped: false,
+            exchanged: self.exchanged,
         })
     }
 }

@@ -89,7 +89,8 @@ mod tests {
             VirtualTokens::key_values(vec![SiteKeyValues { site: Site::DecoderSelf, layers }])
         };
         for made in [VirtualTokens::embeddings(trained.clone() * 3.0), key_values()] {
-            let made = VirtualTokens { last_hidden: Some(trained.clone() * 5.0), ..made };
+            let last_hidden = Some(trained.clone() * 5.0);
+            let made = VirtualTokens { last_hidden, infix: true, relative_bias: false, ..made };
             let copy = made.clone().without_autodiff().to_device(&device);
             assert_eq!((copy.len(), copy.mask()), (made.len(), made.mask()));
             let gradients = |own: VirtualTokens| -> Vec<Vec<f32>> {
@@ -102,6 +103,13 @@ mod tests {
                 let found = leaves.take_gradients(&mut gradients);
                 found.into_iter().map(|own| own.unwrap().into_data().iter().collect()).collect()
             };
+            // So has one that was taken apart, and put together from other values of these sizes.
+            let other =
+                copy.clone().with_values(copy.values().into_iter().map(|v| v * 0.0).collect());
+            assert!(gradients(other.clone()).concat().iter().all(|number| *number == 0.0));
+            assert!(other.infix && !other.relative_bias);
+            assert!(!made.are_leaves() && other.are_leaves() && other.leaves().are_leaves());
+            assert_eq!(gradients(other.with_values(made.values())), gradients(made.clone()));
             let found = gradients(copy);
             assert_eq!(found, gradients(made));
             assert_eq!(found.last().unwrap(), &[10.0, -20.0, 5.0, 40.0]);

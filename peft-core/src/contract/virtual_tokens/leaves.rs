@@ -53,6 +53,37 @@ impl VirtualTokens {
         take.0
     }
 
+    /// The values of all tensors, flat, on the plain device, in the order of [`take_gradients`](Self::take_gradients).
+    pub fn values(&self) -> Vec<Tensor<1>> {
+        struct Values(Vec<Tensor<1>>);
+        impl Change for Values {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                let count = tensor.dims().iter().product::<usize>();
+                self.0.push(tensor.clone().without_autodiff().reshape([count]));
+                tensor
+            }
+        }
+        let mut values = Values(Vec::new());
+        self.clone().changed(&mut values);
+        values.0
+    }
+
+    /// The same virtual tokens with other values, in the order of [`values`](Self::values) and of the same sizes: constants on
+    /// the plain device.
+    #[must_use]
+    pub fn with_values(self, values: Vec<Tensor<1>>) -> Self {
+        struct Replace(std::vec::IntoIter<Tensor<1>>);
+        impl Change for Replace {
+            fn change<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
+                match self.0.next() {
+                    Some(values) => values.reshape(tensor.dims()),
+                    None => tensor.without_autodiff(),
+                }
+            }
+        }
+        self.changed(&mut Replace(values.into_iter()))
+    }
+
     /// `Σ v · g` over all tensors v and their gradients g, `[1]`: its gradient with respect to v is g. `None` if there are
     /// no gradients.
     ///

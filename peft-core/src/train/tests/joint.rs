@@ -17,7 +17,8 @@ use crate::{
     optim::Schedule,
     train::{
         batch_loss::Rows,
-        gradient::{Share, step_gradient},
+        gradient::step_gradient,
+        step_slices::Share,
         team::Team,
         test_model::{Kind, TestMethod, TinyModel, examples, trainable},
         *,
@@ -196,7 +197,7 @@ fn gradients_are_those_of_the_tasks_added_up() {
         let whole = params::as_leaves(tasks.trainable(kind, 0.0));
         let of = |shares: Vec<Share<'_>>| {
             let team = Team::alone(&tasks.model, frozen.clone());
-            step_gradient(&team, &whole, &shares, Mode::Evaluate, None).unwrap()
+            step_gradient(&team, None, &whole, &shares, (Mode::Evaluate, 0), None).unwrap()
         };
         let both = of(vec![share(0, 1.0), share(1, 0.25)]);
         let (tags, classes) = (of(vec![share(0, 1.0)]), of(vec![share(1, 1.0)]));

@@ -5,7 +5,7 @@ use super::*;
 
 impl Case {
     /// The same case on a model whose gradients pass through f16, there `gain` times as large as elsewhere.
-    fn half(mut self, gain: f64) -> Self {
+    pub(super) fn half(mut self, gain: f64) -> Self {
         self.model.half = Some(gain);
         self
     }

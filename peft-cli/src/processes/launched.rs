@@ -1,0 +1,100 @@
+//! Whether a launcher has started several processes of one command.
+
+use crate::{error::CliError, shard::launcher};
+
+/// Processes that a launcher has started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// How many.
+    pub count: usize,
+    /// The variables that say so.
+    pub by: String,
+}
+
+/// Looks at variables of the environment; `None` where this process is alone for all that they say. What is no number is
+/// nothing that a launcher left. The tasks of an array of jobs are alone: each has a job of its own.
+pub fn find(get: impl Fn(&str) -> Option<String>) -> Option<Launched> {
+    let found = launcher::rank(get).ok().flatten()?;
+    found.is_certain.then(|| Launched { count: found.shard.of, by: found.by })
+}
+
+impl Launched {
+    /// Begins what is said where these processes cannot make a run.
+    fn told(&self) -> String {
+        format!(
+            "peft train: this is one of {} processes ({}), all of which would write one run",
+            self.count, self.by
+        )
+    }
+
+    /// What leads to a run in each process, with which these would not be one.
+    fn alone(&self) -> String {
+        let names = self.by.split(" and ").map(|name| format!("-u {name}"));
+        format!(
+            "for a run in each process, with an --out of its own, put `env {}` in front of peft; predict, generate, eval and \
+             sweep take a part of their work in each process by --shard auto",
+            names.collect::<Vec<_>>().join(" ")
+        )
+    }
+
+    /// For a program that knows no MPI.
+    pub fn without_mpi(&self) -> CliError {
+        CliError::Usage(format!(
+            "{}: to make one run together, they need a program that was built with `cargo build --release -p peft-cli --features \
+             mpi`; {}",
+            self.told(),
+            self.alone()
+        ))
+    }
+
+    /// For processes of which MPI knows another number.
+    pub fn unknown_to_mpi(&self, size: usize) -> CliError {
+        CliError::Usage(format!(
+            "{}, but MPI knows of {size}: start them by the mpirun of the MPI that this program was built with, or by srun \
+             --mpi=pmix (`srun --mpi=list` says what there is); {}",
+            self.told(),
+            self.alone()
+        ))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Option<Launched> {
+        find(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_string())
+        })
+    }
+
+    #[test]
+    fn processes_of_one_command_are_told_from_those_of_others() {
+        let ompi = [("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "4")];
+        let found = of(&ompi).unwrap();
+        assert_eq!(found.count, 4);
+        let refused = found.without_mpi().to_string();
+        assert!(
+            refused.contains("--features mpi") && refused.contains("--shard auto"),
+            "{refused}"
+        );
+        let alone = "env -u OMPI_COMM_WORLD_RANK -u OMPI_COMM_WORLD_SIZE";
+        assert!(refused.contains(alone), "{refused}");
+        assert!(found.unknown_to_mpi(1).to_string().contains("knows of 1"));
+        assert_eq!(found.without_mpi().exit_code(), 2);
+        let step = [("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "2"), ("SLURM_NTASKS", "2")];
+        assert_eq!(of(&step).unwrap().count, 2);
+        for alone in [
+            &[][..],
+            &[("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")],
+            // The script of a batch job, which is one process.
+            &[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")],
+            &[("SLURM_ARRAY_TASK_ID", "2"), ("SLURM_ARRAY_TASK_COUNT", "9")],
+            &[("PMI_RANK", "x"), ("PMI_SIZE", "2")],
+        ] {
+            assert_eq!(of(alone), None, "{alone:?}");
+        }
+    }
+}
