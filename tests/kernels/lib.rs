@@ -14,6 +14,7 @@ pub mod kernels {
         mod parallel;
         mod product;
         mod simd;
+        mod switch;
         mod tile;
         #[cfg(target_arch = "x86_64")]
         mod transpose;
@@ -23,7 +24,7 @@ pub mod kernels {
         #[cfg(test)]
         mod tests {
             thread_local! {
-                pub static LEVELS_DOWN: std::cell::Cell<u8> = const { std::cell::Cell::new(0) };
+                pub static LEVELS_DOWN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
             }
         }
     }

@@ -451,12 +451,13 @@ mod tests {
         // Half of it at a time on one thread.
         let one = StepSize { executor: Executor::Kernels { threads: 1 }, ..own };
         assert_eq!(2 * one.memory().kept, memory.kept);
-        assert_eq!(one.memory().logits, F32 * (84 * 50257 + 504 * 768));
-        assert_eq!(2 * one.memory().logits, memory.logits);
+        let one = StepSize { compute: Compute::Bf16, ..one }.memory();
+        assert_eq!(one.logits, F32 * (84 * 50257 + 504 * 768));
+        assert_eq!(2 * one.logits, rounded.logits);
         // Slices of two batches on four threads have twice the logits of those of one on two.
-        let executor = Executor::Kernels { threads: 4 };
-        let rounds = StepSize { executor, replicas: 4, batches: 2, ..own }.memory();
-        assert_eq!((rounds.logits, rounds.kept), (2 * memory.logits, 2 * memory.kept));
+        let (compute, executor) = (Compute::Bf16, Executor::Kernels { threads: 4 });
+        let rounds = StepSize { compute, executor, replicas: 4, batches: 2, ..own }.memory();
+        assert_eq!((rounds.logits, rounds.kept), (2 * rounded.logits, 2 * rounded.kept));
     }
 
     /// Replicas compute slices of several batches together, if a step has so many, on as many threads as there are.

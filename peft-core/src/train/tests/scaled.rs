@@ -65,7 +65,7 @@ fn a_step_whose_gradient_overflows_changes_nothing_and_halves_the_factor() {
         }
         let mean = |part: &[StepReport]| part.iter().map(|r| r.loss).sum::<f64>() / 6.0;
         let (first, last) = (mean(&watch.reports[..6]), mean(&watch.reports[54..]));
-        assert!(last < 0.9 * first, "{first} {last}");
+        assert!(last < 0.95 * first, "{first} {last}");
         let line = serde_json::to_value(&watch.reports[0]).unwrap();
         assert_eq!(line["loss_scale"], 65536.0);
         assert_eq!(line["skipped"], true);
