@@ -67,7 +67,7 @@ fn a_run_does_not_go_on_with_another_config() {
     let message = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{message}");
     for part in [
-        "config.json of the base model: layer_norm_epsilon (then 1e-5, now 0.001)",
+        "config.json of the base model: layer_norm_epsilon (then 0.00001, now 0.001)",
         "put config.json back as it was to go on with this run",
         "--init-adapter",
     ] {
