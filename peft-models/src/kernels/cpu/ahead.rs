@@ -39,7 +39,11 @@ impl Ahead {
             |row, column| data.as_ptr().wrapping_add(row * row_stride + column * column_stride);
         if column_stride == 1 {
             let terms = part(depth, parts, index);
-            let lines = [0, LINE].map(|column| element(terms.start, column));
+            // A row that begins within a line, as those of most files do, lies in three: the first also has the last of the columns
+            // before, so that it is there already.
+            let is_aligned = element(terms.start, 0).addr().is_multiple_of(LINE * size_of::<f32>());
+            let columns = if is_aligned { [0, LINE] } else { [LINE, 2 * LINE - 1] };
+            let lines = columns.map(|column| element(terms.start, column));
             let at_once = terms.len().div_ceil(depth.div_ceil(TERMS).max(1));
             let stride_of_times = at_once * row_stride;
             return Self {
@@ -148,19 +152,28 @@ mod tests {
         all
     }
 
+    /// Numbers that begin where a line of the cache does, or elsewhere.
+    fn at_line(data: &[f32], is_aligned: bool) -> &[f32] {
+        let begins = |at: &usize| data[*at..].as_ptr().addr().is_multiple_of(64) == is_aligned;
+        &data[(0..LINE).find(begins).unwrap()..]
+    }
+
     /// Whatever the number of tiles that share a panel: from two of them on, with all vector instructions.
     #[test]
     fn tiles_fetch_all_of_the_next_panel() {
         for level in 0..=2 {
             LEVELS_DOWN.set(level);
             for k in [5, 100, 300] {
-                let data = vec![0.25; k.max(96) * 400];
+                let data = vec![0.25; k.max(96) * 400 + 16];
                 for m in [13, 37, 180] {
-                    let by_rows = MatrixView::by_rows(&data, k, 96, 400);
-                    let expected: Vec<usize> = (0..k)
-                        .flat_map(|row| (32..96).step_by(LINE).map(move |at| 400 * row + at))
-                        .collect();
-                    assert_eq!(fetched(m, by_rows), expected, "{level} {m} {k}");
+                    for (is_aligned, columns) in
+                        [(true, [32, 48, 64, 80]), (false, [48, 63, 80, 95])]
+                    {
+                        let by_rows = MatrixView::by_rows(at_line(&data, is_aligned), k, 96, 400);
+                        let expected: Vec<usize> =
+                            (0..k).flat_map(|row| columns.map(|at| 400 * row + at)).collect();
+                        assert_eq!(fetched(m, by_rows), expected, "{level} {m} {k} {is_aligned}");
+                    }
                     let by_columns = MatrixView::by_rows(&data, 96, k, 400).transposed();
                     let expected: Vec<usize> = (32..96)
                         .flat_map(|column| (0..k).step_by(LINE).map(move |at| 400 * column + at))
