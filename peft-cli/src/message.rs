@@ -49,6 +49,10 @@ pub fn of_library(error: &Error) -> String {
         other @ Error::OtherRun { path, .. } => {
             format!("{other}, for --init-adapter {} and another --out", path.display())
         }
+        Error::NotFinite { step, loss } if loss.is_finite() => format!(
+            "the gradients of step {step} do not fit in f16, whatever the loss is multiplied by: --dtype bf16 has the range \
+             of f32"
+        ),
         Error::NotFinite { step, loss } => format!(
             "the loss became {loss} at step {step}: lower the learning rate (--lr, and --head-lr of a head), or clip the \
              gradients (--clip-norm)"
@@ -179,6 +183,8 @@ mod tests {
     fn a_way_out_is_a_flag() {
         let lost = of(&CliError::Failed(Error::NotFinite { step: 3, loss: f64::NAN }));
         assert!(lost.contains("step 3") && lost.contains("--clip-norm"), "{lost}");
+        let too_large = of(&CliError::Failed(Error::NotFinite { step: 3, loss: 0.5 }));
+        assert!(too_large.contains("step 3") && too_large.contains("--dtype bf16"), "{too_large}");
         let old = of(&CliError::Failed(Error::OldCheckpoint { path: "out/step-1".into() }));
         assert!(old.starts_with("out/step-1 is a checkpoint") && old.contains("--resume"), "{old}");
     }

@@ -207,14 +207,23 @@ pub enum Error {
         /// What differs: there, and on the first.
         differing: String,
     },
-    /// The loss is no longer finite; nothing was written after the last good step.
-    #[error("the loss became {loss} at step {step}: lower `lr`, or set `clip_norm`")]
+    /// The loss, or its gradient, is no longer finite; nothing was written after the last good step.
+    #[error("{}", not_finite(*step, *loss))]
     NotFinite {
         /// The step with this loss, counted from 1.
         step: usize,
-        /// The loss.
+        /// The loss; if it is finite, its gradient does not fit in f16 by any factor.
         loss: f64,
     },
+}
+
+fn not_finite(step: usize, loss: f64) -> String {
+    match loss.is_finite() {
+        true => format!(
+            "the gradients of step {step} do not fit in f16, whatever the loss is multiplied by: set `dtype` to bf16 or f32"
+        ),
+        false => format!("the loss became {loss} at step {step}: lower `lr`, or set `clip_norm`"),
+    }
 }
 
 /// Bytes in units of 10^9.

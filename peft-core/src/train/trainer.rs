@@ -207,7 +207,7 @@ fn steps<'a, M: PeftMethod>(
     let mut interrupted = false;
     while !trainer.done(&state) && !interrupted {
         let made = trainer.step(&mut state, team, group);
-        if scales && matches!(made, Err(Error::NotFinite { .. })) {
+        if scales && matches!(made, Err(Error::NotFinite { loss, .. }) if !loss.is_finite()) {
             observer.note(
                 "the model multiplies in f16, whose largest number is 65504: in bf16, which has the range of f32, the loss \
                  may stay finite",
@@ -527,7 +527,7 @@ impl<'a> Trainer<'a> {
             report.skipped = !report.grad_norm.is_none_or(f64::is_finite);
             scale.count(!report.skipped);
             if scale.is_exhausted() {
-                return Err(Error::NotFinite { step: step + 1, loss: f64::NAN });
+                return Err(Error::NotFinite { step: step + 1, loss: report.loss });
             }
             if report.skipped {
                 report.grad_norm = None;

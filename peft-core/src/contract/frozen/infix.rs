@@ -27,6 +27,19 @@ pub(super) fn placed(
                 .into(),
         );
     }
+    if let (Some(sources), true) = (batch.sources(), tokens.is_empty()) {
+        let fits = |(row, source): (usize, &usize)| {
+            let tokens = batch.row_len(row);
+            *source <= tokens && (*source > 0 || tokens == 0)
+        };
+        let rows = sources.iter().enumerate().take(batch.rows());
+        if let Some((row, source)) = rows.into_iter().find(|row| !fits(*row)) {
+            return refuse(format!(
+                "row {row} has {} tokens, and {source} of them are its source: expected at least one, and no more than all",
+                batch.row_len(row)
+            ));
+        }
+    }
     match (batch.sources(), tokens.is_empty()) {
         (Some(sources), true) if sources.len() == batch.rows() => {
             Ok(tokens.with_infix(sources.iter().map(|tokens| tokens.saturating_sub(1))))
