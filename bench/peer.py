@@ -24,7 +24,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import torch  # noqa: E402
 from rows import IGNORE, read_jsonl, write_jsonl  # noqa: E402
 
-TASK_TYPES = {"causal-lm": "CAUSAL_LM", "seq-cls": "SEQ_CLS"}
+TASK_TYPES = {"causal-lm": "CAUSAL_LM", "seq-cls": "SEQ_CLS", "token-cls": "TOKEN_CLS"}
 
 
 # Models and adapters
@@ -38,9 +38,10 @@ def load_base(folder, task, classes=None):
         path = Path(folder)
         place = {"gguf_file": path.name} if path.is_file() else {}
         return AutoModelForCausalLM.from_pretrained(path.parent if path.is_file() else path, dtype=torch.float32, **place)
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, num_labels=classes)
+    kind = AutoModelForTokenClassification if task == "token-cls" else AutoModelForSequenceClassification
+    return kind.from_pretrained(folder, dtype=torch.float32, num_labels=classes)
 
 
 def new_adapter(base, args):
