@@ -28,7 +28,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import torch  # noqa: E402
 from rows import IGNORE, read_jsonl, write_jsonl  # noqa: E402
 
-TASK_TYPES = {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM", "seq-cls": "SEQ_CLS"}
+TASK_TYPES = {"causal-lm": "CAUSAL_LM", "seq2seq-lm": "SEQ_2_SEQ_LM", "seq-cls": "SEQ_CLS", "token-cls": "TOKEN_CLS"}
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -47,9 +47,10 @@ def load_base(folder, task, classes=None, dtype=torch.float32):
         from transformers import AutoModelForSeq2SeqLM
 
         return AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=dtype)
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, num_labels=classes)
+    kind = AutoModelForTokenClassification if task == "token-cls" else AutoModelForSequenceClassification
+    return kind.from_pretrained(folder, dtype=dtype, num_labels=classes)
 
 
 def new_adapter(base, args):

@@ -2,6 +2,11 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, slice};
 
+use peft_core::{
+    Task,
+    data::Target,
+    text::{EncoderConfig, Template, load_tokenizer, read_records},
+};
 use peft_tests::shared;
 use serde_json::{Value, json};
 
@@ -581,4 +586,37 @@ fn a_run_by_a_task_is_evaluated_by_it() {
     );
     assert_eq!(code, Some(2), "{message}");
     assert!(message.contains("--rank-classes: needs the classes"), "{message}");
+}
+
+/// A sentinel before the target, for a T5 that only filled in spans before (Lester et al. 2021, section 2.2): a token of what is learnt, with
+/// the ids of transformers 5.23, and no part of what is compared or ranked.
+#[test]
+fn a_sentinel_before_the_target_is_learnt_and_not_compared() {
+    let Some(model) = shared("models/tiny-t5") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.jsonl");
+    let lines =
+        [json!({"source": "good?", "target": "yes"}), json!({"source": "bad?", "target": "no"})];
+    fs::write(&rows, format!("{}\n{}\n", lines[0], lines[1])).unwrap();
+    let template = "<extra_id_0> {target}";
+    let mut config = EncoderConfig::new(Task::Seq2SeqLm, 1302);
+    config.target_template = Some(Template::parse(template, "--target-template").unwrap());
+    let encoder = config.init(Some(load_tokenizer(&model).unwrap())).unwrap();
+    let encoded = encoder.encode(&read_records(&rows).unwrap()).unwrap();
+    assert_eq!(encoded.examples[0].target, Target::Tokens(vec![102, 103, 118, 159, 1]));
+
+    let run = dir.path().join("run");
+    let mut train = peft(&root());
+    train.args(["train", "--method=prompt", "--task=seq2seq-lm", "--labels=yes,no", "--steps=1"]);
+    train.args(["--num-virtual-tokens=2", &format!("--target-template={template}"), "--model"]);
+    succeed(train.arg(&model).arg("--train").arg(&rows).arg("--out").arg(&run));
+    let scored = |flags: &[&str], field: &str| -> Vec<Value> {
+        let found = dir.path().join("found.jsonl");
+        let mut eval = peft(&root());
+        eval.arg("eval").arg("--model").arg(&model).arg("--adapter").arg(&run).arg("--data");
+        succeed(eval.arg(&rows).args(flags).arg("--predictions").arg(&found));
+        read_lines(&found).into_iter().map(|mut row| row[field].take()).collect()
+    };
+    assert_eq!(scored(&["--max-new-tokens=2"], "references"), [json!(["yes"]), json!(["no"])]);
+    assert_eq!(scored(&["--rank-classes"], "reference"), [json!("yes"), json!("no")]);
 }
