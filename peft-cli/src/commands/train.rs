@@ -377,6 +377,7 @@ fn again(args: &TrainArgs) -> Given {
     Given::everywhere()
         .value("--device", args.device)
         .value("--devices", (!devices.is_empty()).then(|| devices.join(",")))
+        .value("--device-memory", args.on_device.device_memory)
         .value("--log-every", (every != INTERVAL.as_secs()).then_some(every))
         .switch("--json", args.json)
 }
@@ -529,5 +530,13 @@ mod tests {
         assert_eq!(found(&several), " --device cuda:1 --device-memory async");
         #[cfg(feature = "cpu")]
         assert_eq!(found(&["--device=cpu"]) + &found(&["--devices=cpu,cpu"]), "");
+    }
+
+    #[test]
+    fn a_run_goes_on_with_the_flags_that_it_does_not_remember() {
+        let flags = ["--device=cuda", "--device-memory=async", "--json", "--log-every=7"];
+        let found = again(&given(&flags)).to_string();
+        let expected = " --device cuda --device-memory async --log-every 7 --json";
+        assert!(found.ends_with(expected), "{found}");
     }
 }
