@@ -219,7 +219,7 @@ fn a_run_in_bf16_says_so_and_goes_on_in_it() {
     refused(
         peft(&root()).args(["train", "--resume", "--dtype", "f32", "--out"]).arg(path.join("bf16")),
         1,
-        &["compute (then \"bf16\", now null)"],
+        &["dtype (then \"bf16\", now \"f32\")"],
     );
 }
 
