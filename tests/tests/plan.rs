@@ -228,6 +228,15 @@ fn this_machine_is_measured() {
         kept.unwrap()["bytes"].as_u64().unwrap()
     };
     assert!(kept(&off) > kept(&found), "{off}");
+    // Training multiplies with them in either type.
+    for dtype in ["bf16", "f16"] {
+        let off = succeed(plan(&model, &flags).args(["--dtype", dtype]).env("PEFT_KERNELS", "off"));
+        let off = String::from_utf8(off.stdout).unwrap();
+        let says =
+            ["Products were measured in f32: PEFT_KERNELS is off", &format!(" in {dtype} was")];
+        let text = off.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(says.iter().all(|says| text.contains(says)), "{off}");
+    }
 }
 
 /// Without rows nobody knows the classes, and a small part of the memory is no megabyte.

@@ -128,9 +128,11 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
     };
     if device.is_measured() {
         let backend = device::choose(Some(device::DeviceName::best(device::Backend::Cpu)))?;
-        check_compute(planned.compute(), &backend)?;
+        // Without kernels training multiplies in any type, by operations that are not measured here.
+        let compute = if kernels::enabled() { planned.compute() } else { Compute::F32 };
+        check_compute(compute, &backend)?;
         let step = planned.step(device, threads, planned.batch.rows);
-        on.measured = Some(Measured::of(&step, planned.compute(), threads, &backend));
+        on.measured = Some(Measured::of(&step, compute, threads, &backend));
     }
     let plan = Plan::new(&planned, on, &args.devices)?;
     match args.json {
