@@ -59,8 +59,9 @@ impl LoadOptions {
         (self.compute.is_rounded() && !has_copies).then(|| self.compute.dtype())
     }
 
-    /// Whether matrices that are kept in the type of products are in the format that was asked for.
-    fn weights_fit(&self) -> bool {
+    /// Whether matrices that are kept in the type of products, as they are without kernels, are in the format that was asked
+    /// for.
+    pub fn weights_fit(&self) -> bool {
         match self.weights {
             WeightFormat::Auto => true,
             WeightFormat::Bf16 => self.compute == Compute::Bf16,

@@ -219,7 +219,7 @@ fn a_run_in_bf16_says_so_and_goes_on_in_it() {
     refused(
         peft(&root()).args(["train", "--resume", "--dtype", "f32", "--out"]).arg(path.join("bf16")),
         1,
-        &["compute (then \"bf16\", now null)"],
+        &["dtype (then \"bf16\", now \"f32\")"],
     );
 }
 
@@ -267,6 +267,12 @@ fn runs_without_kernels_go_on_in_their_type() {
         assert_eq!(factor.is_number(), dtype == "f16", "{state}");
         off(peft(&root()).args(["train", "--resume", "--out"]).arg(path.join(&cut)));
         assert!(adapter(&cut) == adapter(dtype), "{dtype}");
+        // Analysed where kernels multiply in neither.
+        let mut inspect = peft(&root());
+        inspect.arg("inspect").arg(path.join(dtype)).args(["--analyse", "--model"]);
+        inspect.arg(tiny_model("gpt2")).env("PEFT_KERNELS", "avx2");
+        let said = String::from_utf8(succeed(&mut inspect).stderr).unwrap();
+        assert!(said.contains(&format!("note: the run was in {dtype}, which ")), "{said}");
     }
 }
 

@@ -228,6 +228,15 @@ fn this_machine_is_measured() {
         kept.unwrap()["bytes"].as_u64().unwrap()
     };
     assert!(kept(&off) > kept(&found), "{off}");
+    // Training multiplies with them in either type.
+    for dtype in ["bf16", "f16"] {
+        let off = succeed(plan(&model, &flags).args(["--dtype", dtype]).env("PEFT_KERNELS", "off"));
+        let off = String::from_utf8(off.stdout).unwrap();
+        let says =
+            ["Products were measured in f32: PEFT_KERNELS is off", &format!(" in {dtype} was")];
+        let text = off.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(says.iter().all(|says| text.contains(says)), "{off}");
+    }
 }
 
 /// Without rows nobody knows the classes, and a small part of the memory is no megabyte.
@@ -263,6 +272,15 @@ fn of<'a>(flags: &[&'a str]) -> Vec<&'a str> {
     [flags, &["--task=causal-lm", "--tokens-per-row=64", "--device=h100"]].concat()
 }
 
+/// On a GPU the type of products is the one that matrices are kept in: to say both changes nothing.
+#[test]
+fn matrices_may_be_kept_in_the_type_of_products() {
+    let model = root().join(tiny_model("gpt2"));
+    let flags = ["--method=ptv2", "--task=causal-lm", "--tokens-per-row=16", "--dtype=bf16"];
+    let both = [&flags[..], &["--base-weights=bf16"]].concat();
+    assert_eq!(planned(&model, &both)["step"], planned(&model, &flags)["step"]);
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_as_in_training() {
     let dir = tempfile::tempdir().unwrap();
@@ -285,6 +303,14 @@ fn what_makes_no_sense_is_refused_as_in_training() {
         ),
         (of(&["--method=head"]), "head: only classification has a head"),
         (of(&["--method=ptv2", "--base-weights=bf16"]), "--base-weights: not used on NVIDIA H100"),
+        (
+            of(&["--method=ptv2", "--base-weights=bf16", "--dtype=f16"]),
+            "--base-weights: found bf16, and f16 for --dtype",
+        ),
+        (
+            of(&["--method=ptv2", "--base-weights=f32", "--dtype=bf16"]),
+            "--base-weights: found f32, and bf16 for --dtype",
+        ),
         (of(&["--method=ptv2", "--peak-share=1.5"]), "--peak-share: found 1.5"),
         (of(&["--method=ptv2", "--peak-share=0"]), "--peak-share: found 0"),
         (of(&["--method=ptv2", "--peak-share=NaN"]), "--peak-share: found NaN"),

@@ -8,6 +8,7 @@ use peft_core::{
     Adapter, AdapterConfig, Content, Error, Task, adapter::stored, contract::layout::is_virtual,
     text::load_tokenizer,
 };
+use peft_models::{Compute, kernels};
 use serde_json::{Value, json};
 
 use crate::{
@@ -237,14 +238,21 @@ fn analyse(args: &InspectArgs, dir: &Path, adapter: &Adapter) -> CliResult<Analy
     let settings = start::settings(dir, adapter)?;
     // The start is that of the weights as the run had them.
     let known = settings.as_ref().ok();
+    let chosen = device::choose::chosen("--device", None)?;
+    let dtype = known.and_then(|known| known.dtype).unwrap_or_default();
+    let (dtype, note) = analysed_in(dtype, kernels::why_no_bf16(&chosen.device));
+    // A GPU keeps matrices in the type that they are multiplied in.
+    let is_kept_otherwise = note.is_some() && chosen.backend != device::Backend::Cpu;
+    let of_run = known.filter(|_| !is_kept_otherwise);
+    note.into_iter().for_each(output::note);
     let session = Session::open(&UseArgs {
         model,
         adapters: vec![args.adapter.clone()],
         any_base: args.analysis.any_base,
         device: None,
         on_device: device::DeviceArgs::default(),
-        base_weights: known.and_then(|known| known.base_weights).unwrap_or_default(),
-        dtype: known.and_then(|known| known.dtype).unwrap_or_default(),
+        base_weights: of_run.and_then(|run| run.base_weights).unwrap_or_default(),
+        dtype,
     })?;
     let question = Question {
         name: &args.adapter,
@@ -262,6 +270,23 @@ fn analyse(args: &InspectArgs, dir: &Path, adapter: &Adapter) -> CliResult<Analy
     Ok(found)
 }
 
+/// The type that the base model of a run in `dtype` is analysed in, with a note if it is another; `why_no_bf16` is why
+/// products here cannot be in bf16.
+fn analysed_in(dtype: Compute, why_no_bf16: Option<String>) -> (Compute, Option<String>) {
+    let reason = match dtype {
+        Compute::F32 => None,
+        Compute::Bf16 => why_no_bf16,
+        Compute::F16 => Some("which the kernels of the CPU do not multiply in".into()),
+    };
+    let note = reason.map(|reason| {
+        format!(
+            "note: the run was in {dtype}, {reason}: here products with its base model are in f32, and figures that depend on \
+             them differ as rounding does"
+        )
+    });
+    (if note.is_some() { Compute::F32 } else { dtype }, note)
+}
+
 impl AnalysisArgs {
     /// The words that the classes are called by, if they are given.
     fn class_words(&self) -> CliResult<Option<Vec<String>>> {
@@ -271,6 +296,24 @@ impl AnalysisArgs {
         match words.is_empty() {
             true => Err(Error::setting("--class-words", "found no word").into()),
             false => Ok(Some(words)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_analysed_in_its_type_where_there_are_products_in_it() {
+        let lacks = || Some("which nothing here multiplies in".to_string());
+        for (dtype, lacks) in [(Compute::F32, lacks()), (Compute::Bf16, None)] {
+            assert_eq!(analysed_in(dtype, lacks), (dtype, None));
+        }
+        for (dtype, lacks) in [(Compute::Bf16, lacks()), (Compute::F16, None)] {
+            let (found, note) = analysed_in(dtype, lacks);
+            let says = format!("the run was in {dtype}, which ");
+            assert!(found == Compute::F32 && note.is_some_and(|note| note.contains(&says)));
         }
     }
 }

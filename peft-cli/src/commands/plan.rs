@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use peft_core::{Error, Result};
-use peft_models::{Compute, kernels};
+use peft_models::{Compute, LoadOptions, kernels};
 
 use super::train::in_config;
 use crate::{
@@ -128,9 +128,11 @@ fn plan(args: &PlanArgs, given: Settings) -> CliResult {
     };
     if device.is_measured() {
         let backend = device::choose(Some(device::DeviceName::best(device::Backend::Cpu)))?;
-        check_compute(planned.compute(), &backend)?;
+        // Without kernels training multiplies in any type, by operations that are not measured here.
+        let compute = if kernels::enabled() { planned.compute() } else { Compute::F32 };
+        check_compute(compute, &backend)?;
         let step = planned.step(device, threads, planned.batch.rows);
-        on.measured = Some(Measured::of(&step, planned.compute(), threads, &backend));
+        on.measured = Some(Measured::of(&step, compute, threads, &backend));
     }
     let plan = Plan::new(&planned, on, &args.devices)?;
     match args.json {
@@ -157,12 +159,22 @@ fn require(settings: &Settings) -> CliResult {
 
 /// Refuses types that the device does not compute in.
 fn check_types(settings: &Settings, device: &hardware::Device) -> Result<()> {
-    let is_narrow = settings.base_weights.is_some_and(|format| format.is_rounded());
-    if device.kind == Kind::Gpu && is_narrow {
+    let (weights, compute) =
+        (settings.base_weights.unwrap_or_default(), settings.dtype.unwrap_or_default());
+    let has_kernels = device.kind == Kind::Cpu && kernels::enabled();
+    let options = LoadOptions { weights, compute, ..LoadOptions::default() };
+    if compute.is_rounded() && !has_kernels && !options.weights_fit() {
+        let message = format!(
+            "found {weights}, and {compute} for --dtype: without the kernels of the CPU, matrices are kept in the type that \
+             they are multiplied in; leave one of the two out"
+        );
+        return Err(Error::setting("--base-weights", message));
+    }
+    if device.kind == Kind::Gpu && weights.is_rounded() && !compute.is_rounded() {
         let message = format!("not used on {}, it is for the CPU: give --dtype", device.name);
         return Err(Error::setting("--base-weights", message));
     }
-    if device.kind == Kind::Cpu && kernels::enabled() && settings.dtype == Some(Compute::F16) {
+    if has_kernels && compute == Compute::F16 {
         let message =
             "found f16, which the kernels of the CPU do not multiply in; expected f32 or bf16";
         return Err(Error::setting("--dtype", message));

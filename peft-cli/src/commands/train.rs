@@ -366,7 +366,7 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
     }
     close(&run, &trained, progress.train_loss(), out, args.json)?;
     let page = ended::write(&run, &trained, &signals, out);
-    output::next("next: ", &closing::next_command(&run, &trained, out));
+    output::next("next: ", &closing::next_command(&run, &trained, out, &same_device(args)));
     Ok(page?)
 }
 
@@ -377,8 +377,17 @@ fn again(args: &TrainArgs) -> Given {
     Given::everywhere()
         .value("--device", args.device)
         .value("--devices", (!devices.is_empty()).then(|| devices.join(",")))
+        .value("--device-memory", args.on_device.device_memory)
         .value("--log-every", (every != INTERVAL.as_secs()).then_some(every))
         .switch("--json", args.json)
+}
+
+/// The flags with which another command computes on the device of this one, the first of several.
+fn same_device(args: &TrainArgs) -> Given {
+    let device = args.device.or(args.devices.first().copied());
+    Given::default()
+        .value("--device", device.filter(|name| !device::choose::is_default(*name)))
+        .value("--device-memory", args.on_device.device_memory)
 }
 
 /// The devices that compute, at least one.
@@ -492,5 +501,42 @@ pub(super) fn in_config(error: Error) -> CliError {
     match error {
         Error::File { .. } => CliError::Usage(error.to_string()),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: TrainArgs,
+    }
+
+    fn given(flags: &[&str]) -> TrainArgs {
+        Line::try_parse_from([&["train"], flags].concat()).unwrap().args
+    }
+
+    #[test]
+    fn another_command_computes_on_the_same_device() {
+        let found = |flags: &[&str]| same_device(&given(flags)).to_string();
+        assert_eq!(found(&[]), "");
+        assert_eq!(found(&["--device=wgpu:1"]), " --device wgpu:1");
+        let several = ["--devices=cuda:1,cuda:0", "--device-memory=async"];
+        assert_eq!(found(&several), " --device cuda:1 --device-memory async");
+        #[cfg(feature = "cpu")]
+        assert_eq!(found(&["--device=cpu"]) + &found(&["--devices=cpu,cpu"]), "");
+    }
+
+    #[test]
+    fn a_run_goes_on_with_the_flags_that_it_does_not_remember() {
+        let flags = ["--device=cuda", "--device-memory=async", "--json", "--log-every=7"];
+        let found = again(&given(&flags)).to_string();
+        let expected = " --device cuda --device-memory async --log-every 7 --json";
+        assert!(found.ends_with(expected), "{found}");
     }
 }

@@ -151,7 +151,7 @@ impl Run {
             let message = match path.parent().filter(|_| path.is_file()) {
                 Some(folder) => format!(
                     "is a file: expected the folder of a run, or {}, for all runs in it",
-                    folder.display()
+                    named(folder).display()
                 ),
                 None => {
                     let what = if path.is_dir() { "holds no run.toml" } else { "is no folder" };
@@ -267,6 +267,11 @@ impl Run {
 
 /// The score of a run without validation rows.
 pub const TRAIN_LOSS: &str = "train_loss";
+
+/// A folder by a name that can be given: that of a file without one is empty.
+fn named(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
 
 fn state(path: &Path, result: Option<&RunResult>) -> Result<State> {
     Ok(match result.map(|result| result.ending) {
@@ -413,6 +418,10 @@ mod tests {
         let said = |path: &Path| Run::read(path).unwrap_err().to_string();
         assert!(said(dir.path()).contains("holds no run.toml: expected the folder of a run"));
         assert!(said(&dir.path().join("none")).contains("is no folder"));
+        assert_eq!(
+            ["", "sweep"].map(|folder| named(Path::new(folder))),
+            [".", "sweep"].map(Path::new)
+        );
         // As `sweep/*` names it.
         let page = dir.path().join("report.html");
         std::fs::write(&page, "").unwrap();

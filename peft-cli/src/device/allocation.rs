@@ -84,7 +84,7 @@ pub struct DeviceArgs {
     /// async, by CUDA's own allocator (cuda) [default: adaptive].
     // A build without GPUs has no use for it, and says so.
     #[arg(long, value_name = "HOW", value_parser = parse_value::<Allocation>, hide = !has_gpus())]
-    device_memory: Option<Allocation>,
+    pub device_memory: Option<Allocation>,
 }
 
 impl DeviceArgs {

@@ -64,11 +64,19 @@ pub fn chosen(flag: &str, asked: Option<DeviceName>) -> CliResult<Chosen> {
     match asked {
         Some(DeviceName::Auto) => first_there_is(flag),
         Some(DeviceName::Of { backend, index }) => of_backend(flag, backend, index),
-        None => {
-            let default = Some(Backend::Cpu).filter(|cpu| cpu.is_compiled());
-            of_backend(flag, default.or(Backend::compiled().next()).unwrap_or(Backend::Cpu), None)
-        }
+        None => of_backend(flag, default(), None),
     }
+}
+
+/// The backend that computes where no device is asked for.
+fn default() -> Backend {
+    let cpu = Some(Backend::Cpu).filter(|cpu| cpu.is_compiled());
+    cpu.or(Backend::compiled().next()).unwrap_or(Backend::Cpu)
+}
+
+/// Whether this is the device that computes where none is asked for.
+pub fn is_default(name: DeviceName) -> bool {
+    name == DeviceName::best(default())
 }
 
 /// The devices that `--devices` names.

@@ -1,7 +1,7 @@
 //! A plan as text or JSON.
 
 use peft_core::Result;
-use peft_models::cost::Part;
+use peft_models::{cost::Part, kernels};
 use serde_json::{Value, json};
 
 use super::{
@@ -231,6 +231,14 @@ impl<'a> Plan<'a> {
         let is_narrow = format.is_rounded() || !self.weights_are_exact();
         if self.on.measured.is_some() && is_narrow && !self.planned.compute().is_rounded() {
             said.push("Products were measured with matrices in f32: upcasting those of fewer bits takes time that is not counted.".into());
+        }
+        // Only without kernels: with them products were measured in their type.
+        if self.on.measured.is_some() && self.on.products.is_rounded() && !kernels::enabled() {
+            said.push(format!(
+                "Products were measured in f32: PEFT_KERNELS is off, and how long Burn's own operations take in {} was \
+                 not measured.",
+                self.on.products
+            ));
         }
         if self.planned.config.packing {
             said.push(

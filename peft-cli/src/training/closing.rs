@@ -81,10 +81,10 @@ pub fn had_ended(trained: &TrainedRun, out: &Path) -> String {
 }
 
 /// The command that uses the adapter in `out`, as a shell takes it: on the validation rows where there is a file of them.
-/// Those that were held out stand among the training rows, which are no test.
-pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> String {
+/// Those that were held out stand among the training rows, which are no test. `device` are the flags that name its device.
+pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path, device: &Given) -> String {
     if let Some(task) = run.tasks.first() {
-        return next_command(&task.run, trained, &task.folder(out));
+        return next_command(&task.run, trained, &task.folder(out), device);
     }
     let settings = &run.settings;
     let (command, limit) = match run.task.is_language_model() {
@@ -104,7 +104,9 @@ pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path) -> Stri
     let dtype = dtype.map_or_else(String::new, |dtype| format!(" --dtype {dtype}"));
     let model = settings.model.as_deref().map(quoted).unwrap_or_default();
     let out = quoted(out);
-    format!("peft {command} --model {model} --adapter {out}{weights}{dtype} --input {rows}{limit}")
+    format!(
+        "peft {command} --model {model} --adapter {out}{weights}{dtype}{device} --input {rows}{limit}"
+    )
 }
 
 /// As many new tokens as the longest target has; rows that are learnt as a whole set no limit.

@@ -33,6 +33,9 @@ const OTHER_CONTENT: &str = " (other content)";
 /// Known only once the run has begun, and not by every version.
 const BASE_SUM: &str = "weights of the base model";
 
+/// The type of products, by its earlier name, under which runs store it; nothing is f32.
+const DTYPE: &str = "compute";
+
 /// What the base model is beside them; not known by every version.
 const BASE_FILES: &str = "files of the base model";
 
@@ -60,7 +63,7 @@ impl Identity {
         parts.insert("layers".into(), json!(method.layers));
         parts.insert("base model".into(), json!(run.base_fingerprint));
         parts.insert("base weights".into(), json!(run.base_weights));
-        parts.insert("compute".into(), json!(run.compute));
+        parts.insert(DTYPE.into(), json!(run.compute));
         parts.insert("labels".into(), json!(run.labels));
         parts.insert("training rows".into(), sum_of_rows(data.train).into());
         parts.insert("validation rows".into(), sum_of_rows(data.valid).into());
@@ -135,7 +138,7 @@ impl Identity {
             .filter(|(_, own, first)| own != first)
             .map(|(key, own, first)| match key.ends_with("rows") {
                 true => format!("{key}{OTHER_CONTENT}"),
-                false => format!("{key} ({own}, on rank 0 {first})"),
+                false => told(key, (own, first), |own, first| format!("{own}, on rank 0 {first}")),
             })
             .collect();
         let has_other_rows = differing.iter().any(|one| one.ends_with(OTHER_CONTENT));
@@ -196,7 +199,7 @@ impl Identity {
             .filter(|(key, then, now)| *key != BASE_SUM || !(then.is_null() || now.is_null()))
             .map(|(key, then, now)| match key.ends_with("rows") {
                 true => format!("{key}{OTHER_CONTENT}"),
-                false => format!("{key} (then {then}, now {now})"),
+                false => told(key, (then, now), |then, now| format!("then {then}, now {now}")),
             })
             .collect();
         let has_other_rows = differing.iter().any(|one| one.ends_with(OTHER_CONTENT));
@@ -235,6 +238,19 @@ impl Identity {
         let tokenizer = tokenizer.map(|file| (file.to_string(), OTHER_CONTENT.to_string()));
         config.into_iter().chain(tokenizer).collect()
     }
+}
+
+/// A setting that differs, with `both` of its values, by the name and the values that a person gives.
+fn told(
+    key: &str,
+    (one, other): (Value, Value),
+    both: impl Fn(&Value, &Value) -> String,
+) -> String {
+    if key != DTYPE {
+        return format!("{key} ({})", both(&one, &other));
+    }
+    let [one, other] = [one, other].map(|value| if value.is_null() { "f32".into() } else { value });
+    format!("dtype ({})", both(&one, &other))
 }
 
 /// A file of the base model, and what differs in it.

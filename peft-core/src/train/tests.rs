@@ -383,7 +383,7 @@ fn a_run_with_other_settings_or_data_is_not_resumed() {
     let error = refused(&case, &config, &other_format);
     assert!(error.contains("base weights (then null, now \"int8\")"), "{error}");
     let error = refused(&case, &config, &other_type);
-    assert!(error.contains("compute (then null, now \"bf16\")"), "{error}");
+    assert!(error.contains("dtype (then \"f32\", now \"bf16\")"), "{error}");
     assert!(!refused(&case, &TrainConfig { seed: 9, ..config.clone() }, &run).contains("put "));
     let mut other = Case::new(CASES[2]);
     other.train[0].input_ids[0] += 1;
