@@ -337,6 +337,8 @@ fn rows_without_a_place_for_it_are_refused() {
     assert!(refused(&plain, &own).contains("nothing says where sources end"));
     let two = plain.clone().with_sources(vec![1, 1]);
     assert!(refused(&two, &own).contains("found 2 sources for a batch of 1 rows"));
+    let long = plain.clone().with_sources(vec![4]);
+    assert!(refused(&long, &own).contains("has 3 tokens, and its source would have 4"));
     let packed = TokenBatch::packed(&[vec![&[1, 2], &[3]]], PaddingSide::Right);
     assert!(refused(&packed, &own).contains("a packed row has several"));
     let batch = plain.clone().with_sources(vec![2]);

@@ -601,6 +601,7 @@ fn a_sentinel_before_the_target_is_learnt_and_not_compared() {
     let template = "<extra_id_0> {target}";
     let mut config = EncoderConfig::new(Task::Seq2SeqLm, 1302);
     config.target_template = Some(Template::parse(template, "--target-template").unwrap());
+    config.decoder_start = Some(0);
     let encoder = config.init(Some(load_tokenizer(&model).unwrap())).unwrap();
     let encoded = encoder.encode(&read_records(&rows).unwrap()).unwrap();
     assert_eq!(encoded.examples[0].target, Target::Tokens(vec![102, 103, 118, 159, 1]));

@@ -13,7 +13,7 @@ pub fn packed_batch(examples: &[&Example], counts: &[usize], side: PaddingSide) 
 }
 
 /// Pads examples to one batch, on both sides if they have two. Of a model with one stack it says where
-/// their sources end, if none of them has targets of another kind than tokens.
+/// their sources end, if all of them have targets of tokens.
 pub fn token_batch(examples: &[&Example], side: PaddingSide) -> TokenBatch {
     let rows: Vec<&[u32]> = examples.iter().map(|example| example.input_ids.as_slice()).collect();
     let mut batch = TokenBatch::new(&rows, side);

@@ -87,15 +87,10 @@ impl Example {
     }
 
     /// The number of tokens in front of the first one that has a target: in a row of a decoder, of its
-    /// source. All of them if none has; `None` if the row has targets of another kind.
+    /// source. All of them if none has; `None` if nothing is known of targets of tokens.
     pub fn source_len(&self) -> Option<usize> {
-        match &self.target {
-            Target::None => Some(self.input_ids.len()),
-            Target::Tokens(targets) => {
-                Some(targets.iter().position(|target| *target != IGNORE).unwrap_or(targets.len()))
-            }
-            Target::Class(_) | Target::Values(_) | Target::Span { .. } => None,
-        }
+        let Target::Tokens(targets) = &self.target else { return None };
+        Some(targets.iter().position(|target| *target != IGNORE).unwrap_or(targets.len()))
     }
 
     /// The number of decoder tokens; 0 if there are no decoder inputs.
@@ -143,7 +138,7 @@ mod tests {
         assert_eq!(source(Target::Tokens(vec![IGNORE, IGNORE, 5])), Some(2));
         assert_eq!(source(Target::Tokens(vec![4, IGNORE, 5])), Some(0));
         assert_eq!(source(Target::Tokens(vec![IGNORE; 3])), Some(3));
-        assert_eq!((source(Target::None), source(Target::Class(0))), (Some(3), None));
+        assert_eq!((source(Target::None), source(Target::Class(0))), (None, None));
     }
 
     #[test]
