@@ -15,13 +15,16 @@ use crate::{base_model::Purpose, output};
 pub const START: u64 = 32 << 20;
 
 /// The files of a model's folder that say what it is.
-pub const FILES: [&str; 16] = [
+pub const FILES: [&str; 18] = [
     ModelConfig::FILE,
+    // The token that ends a text is one of its tokens.
+    "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    "chat_template.json",
     "vocab.json",
     "vocab.txt",
     "merges.txt",
@@ -43,13 +46,7 @@ pub fn read(folder: &Path) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
 /// config alone.
 pub fn of(path: &Path, loaded: &Loaded) -> BaseFiles {
     let file = loaded.config.path().file_name().unwrap_or_default();
-    let tokenizer: BTreeMap<String, String> = match path.is_dir() {
-        true => read(path)
-            .filter(|(name, _)| *name != ModelConfig::FILE)
-            .map(|(name, content)| (name.to_string(), sha256(&content)))
-            .collect(),
-        false => BTreeMap::new(),
-    };
+    let tokenizer = if path.is_dir() { tokenizer_of(path) } else { BTreeMap::new() };
     BaseFiles {
         config_file: file.to_string_lossy().into_owned(),
         config: loaded.config.of_outputs(),
@@ -57,12 +54,33 @@ pub fn of(path: &Path, loaded: &Loaded) -> BaseFiles {
     }
 }
 
-/// Tells that the config of a model, with the same weights, is not as an adapter remembers it: `whose` is the adapter.
+/// The sums of the files by which texts become tokens.
+fn tokenizer_of(folder: &Path) -> BTreeMap<String, String> {
+    let files = read(folder).filter(|(name, _)| *name != ModelConfig::FILE);
+    files.map(|(name, content)| (name.to_string(), sha256(&content))).collect()
+}
+
+/// Tells that the config of a model, with the same weights, or a file of its tokenizer is not as an adapter remembers it:
+/// `whose` is the adapter.
 pub fn note_other_config(adapter: &Adapter, loaded: &Loaded, whose: &str, purpose: Purpose) {
     let own = &adapter.config.own;
     // Of other weights, more is said elsewhere.
     if own.base_config.is_empty() || own.base_fingerprint != loaded.report.fingerprint {
         return;
+    }
+    let config = loaded.config.path();
+    let folder = config.parent().filter(|_| config.ends_with(ModelConfig::FILE));
+    if let Some(folder) = folder.filter(|_| !own.base_tokenizer.is_empty()) {
+        let then = BaseFiles { tokenizer: own.base_tokenizer.clone(), ..BaseFiles::default() };
+        let now = BaseFiles { tokenizer: tokenizer_of(folder), ..BaseFiles::default() };
+        let files = now.other_tokenizer_files(&then).join(", ");
+        if !files.is_empty() {
+            output::note(format!(
+                "note: {files} of {} is not as it was where {whose} was trained: if texts become other tokens with it, results \
+                 are others, too",
+                folder.display()
+            ));
+        }
     }
     let keys = other_keys(&own.base_config, &loaded.config.of_outputs());
     if keys.is_empty() {

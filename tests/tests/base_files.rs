@@ -110,6 +110,19 @@ fn another_file_of_the_tokenizer_is_told() {
     let went_on = said(&mut resume(dir, "6"));
     let told = format!("note: {TOKENIZER_FILE} of the base model: not as when the run began");
     assert!(went_on.contains(&told), "{went_on}");
+    // Where the adapter is used, too; and the token that ends a text is one of the tokens.
+    fs::write(base.join("generation_config.json"), "{\"eos_token_id\": 3}").unwrap();
+    succeed(&mut train(dir, &["--num-virtual-tokens=2", "--steps=4", "--out=other"]));
+    let generate = || {
+        let mut command = peft(dir);
+        command.args(["generate", "--model=model", "--adapter=other", "--input=rows.jsonl"]);
+        said(command.arg("--max-new-tokens=2"))
+    };
+    fs::write(dir.join("rows.jsonl"), "{\"input_ids\": [3, 4, 5]}\n").unwrap();
+    assert!(!generate().contains("is not as it was"), "{}", generate());
+    fs::write(base.join("generation_config.json"), "{\"eos_token_id\": 4}").unwrap();
+    let told = "generation_config.json of model is not as it was where other was trained";
+    assert!(generate().contains(told), "{}", generate());
 }
 
 /// A run folder of an earlier version says nothing of the base model's config.

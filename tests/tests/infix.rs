@@ -1,7 +1,7 @@
 //! Infix tuning (Li & Liang 2021, section 7.3): keys and values between the source and the target of a row. They stand
 //! in front of the last token of the source, which predicts the first of the target.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use burn::tensor::{Tensor, activation::log_softmax};
 use peft_core::{
@@ -405,6 +405,7 @@ fn saved<M: PeftMethod>(model: &dyn FrozenModel, method: &M, layers: &[usize]) -
         labels: None,
         base_model: None,
         base_config: serde_json::Map::new(),
+        base_tokenizer: BTreeMap::new(),
         base_fingerprint: None,
         base_sha256: None,
         recipe: Value::Null,

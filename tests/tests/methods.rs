@@ -2,7 +2,7 @@
 //!
 //! The numbers in the names are those of docs/SEMANTICS.md.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use burn::tensor::{TensorData, activation::log_softmax};
 use peft_core::{
@@ -76,6 +76,7 @@ fn about(task: Task) -> About {
         base_fingerprint: None,
         base_sha256: None,
         base_config: Map::new(),
+        base_tokenizer: BTreeMap::new(),
         recipe: Value::Null,
         metrics: Value::Null,
     }

@@ -15,7 +15,7 @@ pub struct Launched {
 /// nothing that a launcher left. The tasks of an array of jobs are alone: each has a job of its own.
 pub fn find(get: impl Fn(&str) -> Option<String>) -> Option<Launched> {
     let found = launcher::rank(get).ok().flatten()?;
-    found.is_certain.then(|| Launched { count: found.shard.of, by: found.by })
+    found.is_certain.then_some(Launched { count: found.shard.of, by: found.by })
 }
 
 impl Launched {

@@ -1,6 +1,6 @@
 //! The fields of `adapter_config.json`.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -79,6 +79,9 @@ pub struct OwnFields {
     /// Its config, as far as outputs follow from it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub base_config: Map<String, Value>,
+    /// SHA-256 of its files by which texts become tokens, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub base_tokenizer: BTreeMap<String, String>,
     /// SHA-256 of `adapter_model.safetensors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tensors_sha256: Option<String>,

@@ -1,5 +1,7 @@
 //! Turns what was trained into what is deployed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::trainable::Trainable;
@@ -32,6 +34,8 @@ pub struct About {
     pub base_sha256: Option<String>,
     /// Its config, as far as outputs follow from it.
     pub base_config: Map<String, Value>,
+    /// SHA-256 of its files by which texts become tokens, by name.
+    pub base_tokenizer: BTreeMap<String, String>,
     /// How it was trained.
     pub recipe: Value,
     /// Its scores.
@@ -58,6 +62,7 @@ pub fn adapter_of<M: PeftMethod>(
     config.own.base_fingerprint.clone_from(&about.base_fingerprint);
     config.own.base_sha256.clone_from(&about.base_sha256);
     config.own.base_config.clone_from(&about.base_config);
+    config.own.base_tokenizer.clone_from(&about.base_tokenizer);
     config.own.recipe.clone_from(&about.recipe);
     config.own.metrics.clone_from(&about.metrics);
     let mut tensors = folded.method.state();

@@ -91,6 +91,7 @@ impl RunContext {
             base_fingerprint: self.base_fingerprint.clone(),
             base_sha256: self.base_sha256()?,
             base_config: self.base_files.config.clone(),
+            base_tokenizer: self.base_files.tokenizer.clone(),
             recipe: self.recipe.clone(),
             metrics: metrics.map_or(Value::Null, |metrics| json!(metrics)),
         })

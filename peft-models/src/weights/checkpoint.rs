@@ -387,9 +387,9 @@ impl Weights {
             return Ok(());
         }
         let bad = match data.dtype() {
-            DType::F32 => first_bad(&data, is_good),
-            DType::BF16 => first_bad(&data, |x: bf16| is_good(x.to_f32())).map(bf16::to_f32),
-            DType::F16 => first_bad(&data, |x: f16| is_good(x.to_f32())).map(f16::to_f32),
+            DType::F32 => first_bad(data, is_good),
+            DType::BF16 => first_bad(data, |x: bf16| is_good(x.to_f32())).map(bf16::to_f32),
+            DType::F16 => first_bad(data, |x: f16| is_good(x.to_f32())).map(f16::to_f32),
             _ => data.iter::<f32>().find(|x| !is_good(*x)),
         };
         bad.map_or(Ok(()), |found| Err(self.not_finite(spelling, found)))

@@ -114,6 +114,7 @@ fn prefetch<const FIRST: bool>(line: *const f32) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::cell::RefCell;
 

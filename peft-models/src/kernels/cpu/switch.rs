@@ -70,6 +70,7 @@ pub(super) fn levels_left_out() -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
