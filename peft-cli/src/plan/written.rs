@@ -98,8 +98,14 @@ impl<'a> Plan<'a> {
     /// The device with its figures and where they come from.
     fn device(&self) -> String {
         let On { device, measured, products, share, .. } = &self.on;
+        let percent = 100.0 * share;
+        let places = match percent {
+            little if little < 1.0 => 2,
+            edge if edge < 10.0 || (99.0..100.0).contains(&edge) => 1,
+            _ => 0,
+        };
         let part = match device.share.is_some() || *share < 1.0 {
-            true => format!(" at {:.0} % of the peak", 100.0 * share),
+            true => format!(" at {percent:.places$} % of the peak"),
             false => String::new(),
         };
         match measured {
