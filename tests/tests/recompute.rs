@@ -56,21 +56,21 @@ fn pass(family: Family, kind: Kind, dtype: DType, recompute: bool) -> Vec<Tensor
     found
 }
 
+/// What virtual tokens a family takes.
+fn kinds(family: Family) -> Vec<Kind> {
+    let b = ROWS.len();
+    let mut kinds =
+        vec![Kind::Prompt(1), Kind::Prompt(b), Kind::Prefix(1), Kind::Prefix(b), Kind::LastLayer];
+    if Family::ENCODER_DECODER.contains(&family) {
+        kinds.extend([Site::EncoderSelf, Site::DecoderSelf, Site::Cross].map(Kind::OneSite));
+    }
+    kinds
+}
+
 #[test]
 fn numbers_are_the_same() {
     for family in Family::ALL.into_iter().chain(Family::ENCODER_DECODER) {
-        let b = ROWS.len();
-        let mut kinds = vec![
-            Kind::Prompt(1),
-            Kind::Prompt(b),
-            Kind::Prefix(1),
-            Kind::Prefix(b),
-            Kind::LastLayer,
-        ];
-        if Family::ENCODER_DECODER.contains(&family) {
-            kinds.extend([Site::EncoderSelf, Site::DecoderSelf, Site::Cross].map(Kind::OneSite));
-        }
-        for kind in kinds {
+        for kind in kinds(family) {
             for dtype in [DType::F32, DType::F64] {
                 let plain = pass(family, kind, dtype, false);
                 let again = pass(family, kind, dtype, true);
@@ -142,18 +142,7 @@ fn a_run_may_be_resumed_with_checkpointing() {
 #[test]
 fn a_tape_gives_the_gradients_of_a_recorded_pass() {
     for family in Family::ALL.into_iter().chain(Family::ENCODER_DECODER) {
-        let b = ROWS.len();
-        let mut kinds = vec![
-            Kind::Prompt(1),
-            Kind::Prompt(b),
-            Kind::Prefix(1),
-            Kind::Prefix(b),
-            Kind::LastLayer,
-        ];
-        if Family::ENCODER_DECODER.contains(&family) {
-            kinds.extend([Site::EncoderSelf, Site::DecoderSelf, Site::Cross].map(Kind::OneSite));
-        }
-        for kind in kinds {
+        for kind in kinds(family) {
             let pass = |is_taped: bool| {
                 let options = LoadOptions::default();
                 let loaded =
