@@ -14,6 +14,7 @@ use peft_core::{
     Adapter, Error, Result,
     adapter::{FolderLock, atomic},
     evaluate::Vote,
+    formats::read,
     train::TrainConfig,
 };
 use peft_models::Loaded;
@@ -187,7 +188,10 @@ fn settings_of(out: &Path) -> CliResult<Settings> {
         let settings = file::load(&path)
             .map_err(|error| damaged::with_way_out(error, || otherwise.to_string()))?;
         return match settings.missing().as_slice() {
-            [] => Ok(settings),
+            [] => {
+                run_folder::note_changes(&path, &read::text(&path)?);
+                Ok(settings)
+            }
             lacking => {
                 let lacking = listed(lacking, "and");
                 let message = format!("was cut off: it holds no {lacking}; {otherwise}");

@@ -14,7 +14,7 @@ use peft_core::{Error, Result, formats::read};
 
 use toml::de::DeTable;
 
-use super::Settings;
+use super::{Settings, whole};
 use crate::{
     hub,
     nearest::{did_you_mean, nearest},
@@ -26,7 +26,7 @@ use crate::{
 
 /// The first line of a TOML file whose relative paths start from its folder, a comment. Those of others start from the
 /// working folder.
-const FROM_FILE: &str = "# Relative paths start from the folder of this file.";
+pub(super) const FROM_FILE: &str = "# Relative paths start from the folder of this file.";
 
 /// Standard input.
 const STANDARD_INPUT: &str = "-";
@@ -67,8 +67,9 @@ pub fn load(path: &Path) -> Result<Settings> {
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// As [`load`]; [`Error::File`] for a file of the program whose end is missing.
 pub fn load_config(path: &Path) -> Result<Settings> {
+    whole::refuse_cut(&read::text(path)?, path)?;
     let found = load(path)?;
     let is_marked = || read::text(path).is_ok_and(|text| starts_from_its_folder(&text));
     if let Some(named) =
@@ -139,7 +140,7 @@ pub fn to_run_file(settings: &Settings, folder: &Path) -> String {
             found.to_str().is_some().then_some(found)
         });
     }
-    format!("{FROM_FILE}\n{}", settings.to_toml())
+    whole::written(&settings.to_toml())
 }
 
 /// Settings whose paths start from the folder `start`, with paths from the working folder.
