@@ -460,8 +460,33 @@ fn rows_are_alike_in_every_pass_of_enough_positions() {
     }
 }
 
-fn train_process(out: &Path, args: &[&str]) {
-    succeed(peft(&root()).arg("train").arg("--out").arg(out).args(args));
+fn train_process(out: &Path, args: &[&str]) -> String {
+    let output = succeed(peft(&root()).arg("train").arg("--out").arg(out).args(args));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Room for less than a row is none, and the room that is told is enough for one.
+#[test]
+fn room_for_less_than_a_row_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = "tests/vectors/training/bert-prefix/rows.jsonl";
+    let model = tiny_model("bert");
+    let train = |size: &str| {
+        let size = format!("--cache-frozen={size}");
+        let flags = ["--model", &model, "--train", rows, "--task=seq-cls", "--method=ptv2"];
+        let more = ["--layers=1", "--epochs=3", "--no-report", "--overwrite", &size];
+        train_process(&dir.path().join("out"), &[&flags[..], &more].concat())
+    };
+    let said = train("100B");
+    let says = "--cache-frozen keeps nothing: 100B is less than one row takes; ";
+    assert!(said.contains(says) && !said.contains("kept for"), "{said}");
+    let rest = said.split(says).nth(1).unwrap();
+    let enough = rest.split(' ').next().unwrap();
+    let said = train(enough);
+    assert!(!said.contains("keeps nothing") && said.contains("kept for "), "{said}");
+    let all = rest.split("shortest, ").nth(1).unwrap().split(' ').next().unwrap();
+    let said = train(all);
+    assert!(said.contains("computed once for each row"), "{said}");
 }
 
 /// A run without the cache that goes on with it ends as if it had never been stopped.
