@@ -276,6 +276,34 @@ fn runs_without_kernels_go_on_in_their_type() {
     }
 }
 
+/// A run that goes on with other kernels than it began with: told, as long as it makes steps.
+#[test]
+fn other_kernels_on_resuming_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    write_rows(&dir.path().join("rows.jsonl"));
+    succeed(&mut train(dir.path(), "out", &["--checkpoint-every", "2"]));
+    let resume = |kernels: &str, cut: bool| {
+        if cut {
+            let checkpoints = fs::read_dir(out.join("checkpoints")).unwrap();
+            let last = checkpoints.map(|entry| entry.unwrap().path()).max().unwrap();
+            fs::remove_dir_all(last).unwrap();
+        }
+        let mut command = peft(&root());
+        command.args(["train", "--resume", "--out"]).arg(&out).env("PEFT_KERNELS", kernels);
+        String::from_utf8(succeed(&mut command).stderr).unwrap()
+    };
+    assert!(!resume("on", true).contains("this run began with"));
+    assert!(!resume("off", false).contains("this run began with"), "no step is made");
+    // Also once more: it is no run of one kind any more.
+    for _ in 0..2 {
+        let said = resume("off", true);
+        assert!(said.contains("note: this run began with the kernels for "), "{said}");
+        assert!(said.contains(" and goes on with Burn's operations on the CPU: "), "{said}");
+    }
+    assert!(!resume("on", true).contains("this run began with"));
+}
+
 #[test]
 fn it_is_refused_where_it_cannot_be_done() {
     let dir = tempfile::tempdir().unwrap();

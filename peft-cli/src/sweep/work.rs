@@ -212,7 +212,9 @@ impl Work<'_> {
             false => PreparedRun::sharing(settings, &self.device, shared)?,
         };
         let start = if resume { Start::Resume } else { Start::New };
-        let folder = RunFolder::new(out, &run.settings, start).with_derived(&run.derived);
+        let folder = RunFolder::new(out, &run.settings, start)
+            .with_derived(&run.derived)
+            .with_device(&run.device);
         let warnings = screen.new_warnings(run.warnings());
         let progress =
             Progress::new(run.method.name(), self.every, Some(folder), self.signals.clone())

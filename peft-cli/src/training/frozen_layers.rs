@@ -79,7 +79,8 @@ impl FrozenLayers {
             false => KeptStates::default(),
         };
         let all = kept(StatesRoom { memory: u64::MAX, file: 0 });
-        let of_all = data.iter().flat_map(|data| [(data.train, all.train), (data.valid, all.valid)]);
+        let of_all =
+            data.iter().flat_map(|data| [(data.train, all.train), (data.valid, all.valid)]);
         let rows = of_all.filter(|(_, room)| room.total() > 0).flat_map(|(rows, _)| rows);
         let rows = rows.filter(|row| !row.input_ids.is_empty());
         let least = rows.map(|row| bytes_of_frozen_states(spec, row)).min();

@@ -2,6 +2,8 @@
 
 use std::{env::consts, fs, thread};
 
+use burn::tensor::Device;
+use peft_models::kernels;
 use serde::{Deserialize, Serialize};
 
 /// What is known of a machine.
@@ -37,6 +39,25 @@ impl Machine {
         let threads_of = if *threads == 1 { "thread" } else { "threads" };
         format!("{processor}, {cores} {cores_of}, {threads} {threads_of}, {system}")
     }
+}
+
+/// What computes on a device, as far as it decides the last bits of results.
+pub fn computes_by(device: &Device) -> String {
+    match kernels::instructions().filter(|_| kernels::compute_on(device)) {
+        Some(instructions) => format!("the kernels for {instructions}"),
+        None if is_cpu(device) => "Burn's operations on the CPU".to_string(),
+        None => "Burn's operations on a GPU".to_string(),
+    }
+}
+
+#[cfg(feature = "cpu")]
+fn is_cpu(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+#[cfg(not(feature = "cpu"))]
+fn is_cpu(_: &Device) -> bool {
+    false
 }
 
 /// The name of the processor in `/proc/cpuinfo`.

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, Result,
     adapter::atomic,
@@ -19,6 +20,7 @@ use super::{
         CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, OF_RUN, REPORT, RESULT, RUN_FILE, TENSORBOARD,
         VALIDATION,
     },
+    machine::computes_by,
     overwrite,
     run_result::RunResult,
     step_lines,
@@ -39,6 +41,8 @@ pub struct RunFolder {
     metrics: PathBuf,
     start: Start,
     derived: Vec<String>,
+    /// What computes.
+    computed_by: Option<String>,
     /// Whether event files are written.
     tensorboard: bool,
 }
@@ -78,6 +82,7 @@ impl RunFolder {
             metrics,
             start,
             derived: Vec::new(),
+            computed_by: None,
             tensorboard: settings.tensorboard.unwrap_or_default(),
         }
     }
@@ -86,6 +91,12 @@ impl RunFolder {
     #[must_use]
     pub fn with_derived(self, derived: &[String]) -> Self {
         Self { derived: derived.to_vec(), ..self }
+    }
+
+    /// Of a run that this device computes.
+    #[must_use]
+    pub fn with_device(self, device: &Device) -> Self {
+        Self { computed_by: Some(computes_by(device)), ..self }
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
@@ -112,8 +123,21 @@ impl RunFolder {
             Start::Resume => RunResult::read(&self.path)?,
             Start::New | Start::Replace => None,
         };
+        // One without a step begins anew.
+        let begun = earlier.as_ref().filter(|_| plan.after_step > 0);
+        let before = begun.and_then(|earlier| earlier.computed_by.clone());
+        if let (Some(before), Some(now)) = (&before, &self.computed_by)
+            && before != now
+            && plan.after_step < plan.total_steps
+        {
+            notes.push(format!(
+                "this run began with {before} and goes on with {now}: in its last bits it ends otherwise than one that goes \
+                 on as it began"
+            ));
+        }
+        let computed_by = before.or_else(|| self.computed_by.clone());
         let derived = earlier.map_or_else(|| self.derived.clone(), |earlier| earlier.derived);
-        let result = RunResult { derived, ..RunResult::begun(plan) };
+        let result = RunResult { derived, computed_by, ..RunResult::begun(plan) };
         if self.start == Start::Replace {
             overwrite::replace(&self.path, &self.run_toml)?;
             result.write(&self.path)?;
