@@ -65,6 +65,45 @@ fn a_base_in_fewer_bits_is_nearly_the_same() {
     }
 }
 
+/// An adapter on a base in other numbers than its run had: told, with both, and remembered with the scores.
+#[test]
+fn other_numbers_than_those_of_the_run_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_rows(&at("rows.jsonl"));
+    succeed(&mut train(dir.path(), "f32", &["--steps", "2"]));
+    succeed(&mut train(dir.path(), "int8", &["--steps", "2", "--base-weights", "int8"]));
+    let said = |command: &str, adapter: &str, flags: &[&str]| {
+        let mut command_line = peft(&root());
+        command_line.args([command, "--model", &tiny_model("gpt2"), "--adapter"]).arg(at(adapter));
+        let rows = if command == "eval" { "--data" } else { "--input" };
+        command_line.arg(rows).arg(at("rows.jsonl")).args(flags);
+        if command == "generate" {
+            command_line.arg("--max-new-tokens=1");
+        }
+        String::from_utf8(succeed(&mut command_line).stderr).unwrap()
+    };
+    for command in ["eval", "generate"] {
+        let found = said(command, "int8", &[]);
+        let says = format!(
+            "note: {} was trained with --base-weights int8, and is used with --base-weights auto: results differ",
+            at("int8").display()
+        );
+        assert!(found.contains(&says), "{found}");
+        let found = said(command, "f32", &["--base-weights=bf16"]);
+        assert!(found.contains("with --base-weights auto, and is used with --base-weights bf16"));
+        for (adapter, format) in [("f32", "auto"), ("f32", "f32"), ("int8", "int8")] {
+            let found = said(command, adapter, &["--base-weights", format]);
+            assert!(!found.contains("was trained with"), "{found}");
+        }
+    }
+    let out = at("scores");
+    said("eval", "int8", &["--out", out.to_str().unwrap()]);
+    let result: Value =
+        serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+    assert_eq!(result["evaluation"]["base_weights"], "auto", "{result}");
+}
+
 #[test]
 fn a_run_is_resumed_in_the_format_it_began_in() {
     let dir = tempfile::tempdir().unwrap();

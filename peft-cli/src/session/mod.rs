@@ -3,10 +3,12 @@
 //! | file | contents |
 //! |---|---|
 //! | `flags` | [`UseArgs`]: the flags that name model and adapters |
+//! | [`numbers`] | in which numbers an adapter's run had the base model |
 //! | `open` | [`Session`]: loaded and checked |
 //! | `rows` | how a session reads rows and prompts |
 
 mod flags;
+pub mod numbers;
 mod open;
 mod rows;
 
