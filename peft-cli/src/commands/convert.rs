@@ -93,6 +93,7 @@ impl Format {
 /// Returns an error if the source is not valid or lacks something, or if the target cannot be written or holds
 /// something else.
 pub fn run(args: &ConvertArgs) -> CliResult {
+    output::check_folder("--to", &args.to)?;
     let by_name = match args.to.extension().is_some_and(|extension| extension == "npy") {
         true => Format::Npy,
         false => Format::Peft,

@@ -196,6 +196,7 @@ pub fn run(args: &EvalArgs) -> CliResult {
     if args.vote.is_some() || args.model.adapters.len() > 1 {
         return voted::by_vote(args, side, (&taken, format), &renames);
     }
+    args.out.as_deref().map_or(Ok(()), |out| output::check_folder("--out", out))?;
     let out = args.out.as_deref().map(|out| EvaluationFolder::open(out, args.overwrite));
     let out = out.transpose()?;
     if let Some(out) = &out {

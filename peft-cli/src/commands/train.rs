@@ -197,6 +197,7 @@ fn sums(run: &PreparedRun) -> CliResult<Sums> {
 
 /// Settings that have all that is required.
 fn completed(args: &TrainArgs, mut settings: Settings) -> CliResult<Settings> {
+    settings.out.as_deref().map_or(Ok(()), |out| output::check_folder("--out", out))?;
     if !args.resume {
         // Each task of several is completed by itself.
         if settings.tasks.is_none() {

@@ -37,9 +37,13 @@ const STANDARD_INPUT: &str = "-";
 ///
 /// [`Error::Read`] or [`Error::File`]; the latter names line, key and what was expected.
 pub fn load(path: &Path) -> Result<Settings> {
-    let text = read::text(path)?;
-    refuse_unknown(&text, path, &[])?;
-    let found: Settings = toml::from_str(&text)
+    parse(&read::text(path)?, path)
+}
+
+/// As [`load`], of the text that a file holds.
+fn parse(text: &str, path: &Path) -> Result<Settings> {
+    refuse_unknown(text, path, &[])?;
+    let found: Settings = toml::from_str(text)
         .map_err(|error| Error::file(path, error.to_string().trim().to_string()))?;
     if found.steps.is_some() && found.epochs.is_some() {
         return Err(Error::file(path, "holds both `steps` and `epochs`, expected one of them"));
@@ -50,7 +54,7 @@ pub fn load(path: &Path) -> Result<Settings> {
     };
     let folder = folder.canonicalize().map_err(Error::read(path))?;
     let is_run = path.file_name().is_some_and(|name| name == RUN_FILE);
-    let start = match (starts_from_its_folder(&text), &found.out) {
+    let start = match (starts_from_its_folder(text), &found.out) {
         (true, _) => Some(folder),
         // A run of an earlier version: its paths start from where it ran, and from there `out` led to this folder.
         (false, Some(out)) if is_run => before(&folder, out),
@@ -69,11 +73,13 @@ pub fn load(path: &Path) -> Result<Settings> {
 ///
 /// As [`load`]; [`Error::File`] for a file of the program whose end is missing.
 pub fn load_config(path: &Path) -> Result<Settings> {
-    whole::refuse_cut(&read::text(path)?, path)?;
-    let found = load(path)?;
-    let is_marked = || read::text(path).is_ok_and(|text| starts_from_its_folder(&text));
+    // Once: it may be a pipe.
+    let text = read::text(path)?;
+    whole::refuse_cut(&text, path)?;
+    let found = parse(&text, path)?;
+    let is_marked = starts_from_its_folder(&text);
     if let Some(named) =
-        path.parent().and_then(|folder| elsewhere(&found, folder)).filter(|_| !is_marked())
+        path.parent().and_then(|folder| elsewhere(&found, folder)).filter(|_| !is_marked)
     {
         output::note(format!(
             "note: {}: {} is in the folder of this file, and not in the working folder, from which its paths start: with \
