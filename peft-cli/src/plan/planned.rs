@@ -1,4 +1,4 @@
-//! From settings and a config to a step: what would be trained on what, without a weight and without a row.
+//! From settings and a config to a step: what would be trained on what, without a weight and without the text of a row.
 
 use std::{fs, path::Path};
 
@@ -31,7 +31,7 @@ use crate::{
         resolve::{check_uses, resolve},
         train_config::train_config,
     },
-    training::method_builder::MethodBuilder,
+    training::{class_count, method_builder::MethodBuilder},
 };
 
 /// A step that would be made.
@@ -71,7 +71,8 @@ impl Planned {
     /// Returns an error naming the flag, the file or the key that is wrong, as training would.
     pub fn new(mut settings: Settings, rows: &RowArgs) -> CliResult<Self> {
         refuse_unplanned(&settings)?;
-        // Neither is read; training needs both.
+        // Training needs rows; here they may be missing.
+        let named = settings.train.clone();
         settings.train.get_or_insert_with(|| vec!["rows".into()]);
         let settings = resolve(settings)?;
         let name = *Settings::required(&settings.method, "--method")?;
@@ -110,12 +111,20 @@ impl Planned {
         let (method, positions) = method_of(&builder, name)?;
         let predicts_first = name == MethodName::Prompt;
         let batch = rows.batch(&settings, task, predicts_first)?;
-        let head = rows.classes(&settings, task)?.map(|classes| TrainedHead {
-            classes,
+        let classes = rows.classes(&settings, task)?;
+        let in_rows = match rows.assumes_classes(&settings, task) {
+            true => {
+                let settings = Settings { train: named, ..settings.clone() };
+                class_count::of_rows(&settings, task, &read)?
+            }
+            false => None,
+        };
+        let head = classes.map(|assumed| TrainedHead {
+            classes: in_rows.unwrap_or(assumed),
             hidden: model.head_layout(task).hidden,
             reads_rows: task == Task::SeqCls,
         });
-        let assumes_classes = rows.assumes_classes(&settings, task);
+        let assumes_classes = in_rows.is_none() && rows.assumes_classes(&settings, task);
         let outline = model.outline;
         check_length(&outline, &method, positions, batch)?;
         check_step(&outline, &method, batch, read.path())?;

@@ -1,3 +1,4 @@
+    let collect = || collected(train, fields, (task, problem_type), skip_unlabelled);
 //! The classes of a run: given, remembered by an adapter, or found in the rows.
 
 use std::collections::BTreeMap;
@@ -52,14 +53,7 @@ pub fn of_run(
     // One for another task knows nothing of these classes.
     let start_adapter = start_adapter.filter(|adapter| is_for(adapter, task));
     let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
-    let is_read = |record: &Result<Record>| {
-        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
-        !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
-    };
-    let collect = || match problem_type {
-        ProblemType::MultiLabel => collect_classes(train.rows().filter(is_read), fields),
-        _ => collect_labels(train.rows().filter(is_read), task, fields),
-    };
+    let collect = || collected(train, fields, (task, problem_type), skip_unlabelled);
     if let Some(labels) = start_adapter.map(adapter_labels).transpose()?.flatten() {
         // What is wrong with a row is told where it is read.
         let others = collect().ok().filter(|found| are_others(found, &labels));
@@ -104,6 +98,28 @@ pub fn of_run(
         // The base model's own order, which is that of its head.
         Some(own) if start_adapter.is_none() => Ok(Some(stored_labels(own, "base model")?)),
         _ => Ok(Some(found)),
+    }
+}
+
+/// The classes of rows, of which those without a label may be skipped.
+///
+/// # Errors
+///
+/// Returns an error naming the line of a record.
+pub(super) fn collected(
+    train: &DataFiles,
+    fields: &FieldNames,
+    (task, problem_type): (Task, ProblemType),
+    skip_unlabelled: bool,
+) -> Result<Labels> {
+    let key = fields.name(if task == Task::TokenCls { Role::Tags } else { Role::Label });
+    let is_read = |record: &Result<Record>| {
+        let unlabelled = |record: &Record| is_unlabelled(record, key, problem_type, None);
+        !(skip_unlabelled && record.as_ref().is_ok_and(unlabelled))
+    };
+    match problem_type {
+        ProblemType::MultiLabel => collect_classes(train.rows().filter(is_read), fields),
+        _ => collect_labels(train.rows().filter(is_read), task, fields),
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`inputs`] | what a run reads: base model, adapter to start from, rows |
 //! | [`shared`] | what runs of one program share: a base model and rows |
 //! | [`class_names`] | the classes of a run |
+//! | [`class_count`] | how many its rows have, for a plan |
 //! | `class_weights` | how much each class counts in the loss |
 //! | [`head`] | the head it starts with |
 //! | [`started_from`] | the adapter that it started from |
@@ -32,6 +33,7 @@
 //! | [`loss_watch`] | whether its loss falls |
 //! | [`closing`] | what is said when it has ended |
 
+pub mod class_count;
 pub mod class_names;
 pub(crate) mod class_weights;
 pub mod closing;
