@@ -33,7 +33,9 @@ pub fn of_library(error: &Error) -> String {
         Error::Read { path, source }
             if source.kind() == ErrorKind::NotFound && path == Path::new("-") =>
         {
-            format!("{error}; - stands for standard input where rows are read, not here: give a file")
+            format!(
+                "{error}; - stands for standard input where rows are read, not here: give a file"
+            )
         }
         Error::Read { path, source } if source.kind() == ErrorKind::NotFound => {
             let meant = nearest_path(path);

@@ -297,8 +297,12 @@ mod tests {
 
     #[test]
     fn no_folder_is_called_as_standard_output() {
-        let said = |name: &str| check_folder("--out", Path::new(name)).map_err(|error| error.to_string());
-        assert!(said("-").is_err_and(|said| said.starts_with("--out: found -, ") && said.contains("./-")));
+        let said =
+            |name: &str| check_folder("--out", Path::new(name)).map_err(|error| error.to_string());
+        assert!(
+            said("-")
+                .is_err_and(|said| said.starts_with("--out: found -, ") && said.contains("./-"))
+        );
         assert!(["./-", "a/-", "--", "out"].into_iter().all(|name| said(name).is_ok()));
     }
 

@@ -47,6 +47,18 @@ fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+/// The command that is told scores in the numbers of the run.
+#[test]
+fn the_next_command_has_the_numbers_of_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["--ensemble=2", "--steps=3", "--out=many", "--base-weights=int8"];
+    let output = succeed(&mut train(dir.path(), &flags));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let next = said.lines().find(|line| line.starts_with("next: ")).unwrap();
+    let says = " --adapter many/seed=1 --base-weights int8 --vote majority --data ROWS.jsonl";
+    assert!(next.starts_with("next: peft eval --model ") && next.ends_with(says), "{next}");
+}
+
 #[test]
 fn members_are_the_runs_of_their_seeds() {
     let dir = tempfile::tempdir().unwrap();

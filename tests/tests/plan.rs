@@ -272,7 +272,10 @@ fn the_classes_are_those_of_the_rows() {
     let missing = ["--train", "none.jsonl"];
     let output = succeed(plan(&model, &[&seq_cls[..], &missing].concat()).arg("--device=h100"));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("note: the classes of --train are not known here: cannot read"), "{said}");
+    assert!(
+        said.contains("note: the classes of --train are not known here: cannot read"),
+        "{said}"
+    );
     assert!(said.contains("none.jsonl") && said.contains("--classes says"), "{said}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("A head of 2 classes is assumed"), "{text}");

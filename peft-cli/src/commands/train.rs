@@ -170,7 +170,8 @@ fn train(args: &TrainArgs, settings: Settings, member: Option<&Arc<Member>>) -> 
         let (settings, again) = (settings.clone(), again(args));
         let (resume, device, json) = (args.resume, args.device, args.json);
         let every = Duration::from_secs(args.log_every);
-        return Ensemble { settings, resume, device, every, json, again }.train();
+        let same_device = same_device(args);
+        return Ensemble { settings, resume, device, every, json, again, same_device }.train();
     }
     let own = member.map(Arc::as_ref);
     let planned = settings.and_then(|settings| plan(args, settings, own));
@@ -335,7 +336,7 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
     let trained = match trained {
         Ok(trained) => trained,
         Err(error) => {
-            if let Some(way_on) = closing::way_on(&run, &error, out) {
+            if let Some(way_on) = closing::way_on(&run, &error, out, &again(args)) {
                 output::tell(way_on);
             }
             run_result::diverged(&run, &error, out)?;
@@ -367,10 +368,12 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
     if args.resume && progress.steps == 0 {
         output::note(closing::had_ended(&trained, out));
     }
-    close(&run, &trained, progress.train_loss(), out, args.json)?;
+    // Nobody may read what is printed; what is written does not depend on that.
+    let printed = close(&run, &trained, progress.train_loss(), out, args.json);
     let page = ended::write(&run, &trained, &signals, out);
     output::next("next: ", &closing::next_command(&run, &trained, out, &same_device(args)));
-    Ok(page?)
+    page?;
+    printed
 }
 
 /// The flags that are no settings of the run, for the command that goes on with it.

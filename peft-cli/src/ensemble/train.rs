@@ -43,7 +43,7 @@ use crate::{
     text_settings::TextArgs,
     training::{
         PreparedRun,
-        closing::resume_command,
+        closing::{numbers, resume_command},
         damaged,
         file_names::{ENSEMBLE, RESULT, RUN_FILE},
         run_folder,
@@ -74,6 +74,8 @@ pub struct Ensemble {
     pub json: bool,
     /// The flags that are no settings, for the command that goes on.
     pub again: Given,
+    /// The flags by which another command computes on this device.
+    pub same_device: Given,
 }
 
 /// Whether a folder holds an ensemble.
@@ -89,7 +91,7 @@ impl Ensemble {
     /// Returns an error if the settings, the model or the rows cannot be used, if a member fails or diverges, or a signal
     /// came; what was made is saved then.
     pub fn train(self) -> CliResult {
-        let Self { mut settings, resume, every, json, again, .. } = self;
+        let Self { mut settings, resume, every, json, again, same_device, .. } = self;
         let out = Settings::required(&settings.out, "--out")?.clone();
         let lock = FolderLock::new(&out)?;
         if let Some(warning) = lock.warning() {
@@ -162,21 +164,23 @@ impl Ensemble {
         let table = scores(&set, &settings, &valid, (&signals, &again))?;
         let text = format!("{}\n", table.result(Ending::Finished));
         atomic::write_file(&out.join(RESULT), text.as_bytes())?;
-        match json {
-            true => output::line(table.json(None, None))?,
-            false => output::line(table.text())?,
-        }
+        // Whoever reads what is printed, what is to be done next is told.
+        let printed = match json {
+            true => output::line(table.json(None, None)),
+            false => output::line(table.text()),
+        };
         let folders = plan.runs.iter().map(|run| format!(" --adapter {}", quoted(&run.folder)));
         let model = settings.model.as_deref().map(quoted).unwrap_or_default();
         let by = if set.task()?.is_language_model() { " --rank-classes" } else { "" };
         output::next(
             "next: ",
             &format!(
-                "peft eval --model {model}{} --vote majority{by} --data ROWS.jsonl",
-                folders.collect::<String>()
+                "peft eval --model {model}{}{}{same_device} --vote majority{by} --data ROWS.jsonl",
+                folders.collect::<String>(),
+                numbers(&settings)
             ),
         );
-        Ok(())
+        Ok(printed?)
     }
 }
 

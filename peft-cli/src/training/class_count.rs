@@ -9,10 +9,7 @@ use peft_models::ModelConfig;
 
 use super::{class_names, inputs};
 use crate::{
-    data_files::is_standard_input,
-    fields, output,
-    settings::Settings,
-    tasks::task_file::TaskFile,
+    data_files::is_standard_input, fields, output, settings::Settings, tasks::task_file::TaskFile,
 };
 
 /// The classes of the head of a run with these settings, which name none, on a model of this config: those of its rows.

@@ -1,4 +1,3 @@
-    let collect = || collected(train, fields, (task, problem_type), skip_unlabelled);
 //! The classes of a run: given, remembered by an adapter, or found in the rows.
 
 use std::collections::BTreeMap;

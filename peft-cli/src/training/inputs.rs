@@ -149,7 +149,8 @@ impl Inputs {
     pub(super) fn read(settings: &Settings, base: Base) -> CliResult<Self> {
         let start_adapter = start_adapter(settings, &base)?;
         let task_file = settings.task_file.as_deref().map(TaskFile::open).transpose()?;
-        let rows = |names: &[PathBuf], training| rows(settings, task_file.as_ref(), names, training);
+        let rows =
+            |names: &[PathBuf], training| rows(settings, task_file.as_ref(), names, training);
         let train = rows(Settings::required(&settings.train, "--train")?, true)?;
         let valid = settings.valid.as_deref().map(|names| rows(names, false)).transpose()?;
         Ok(Self { base, start_adapter, task_file, train, valid })
