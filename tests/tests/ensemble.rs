@@ -51,7 +51,7 @@ fn parsed(text: &str) -> Value {
 #[test]
 fn the_next_command_has_the_numbers_of_the_run() {
     let dir = tempfile::tempdir().unwrap();
-    let flags = ["--ensemble=2", "--steps=3", "--out=many", "--base-weights=int8"];
+    let flags = ["--ensemble=2", "--out=many", "--base-weights=int8"];
     let output = succeed(&mut train(dir.path(), &flags));
     let said = String::from_utf8(output.stderr).unwrap();
     let next = said.lines().find(|line| line.starts_with("next: ")).unwrap();

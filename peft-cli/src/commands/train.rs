@@ -317,9 +317,7 @@ fn lead(args: &TrainArgs, run: PreparedRun, out: &Path, lock: &Arc<FolderLock>) 
         (_, true) => Start::Replace,
         _ => Start::New,
     };
-    let folder = RunFolder::new(out, &run.settings, start)
-        .with_derived(&run.derived)
-        .with_device(&run.device);
+    let folder = RunFolder::new(out, &run.settings, start).with_run(&run);
     let columns = is_watched().then(columns);
     let facts = run.facts().into_iter().map(|(name, text)| fact(name, &text, columns));
     let signals = Signals::follow(AFTER_STEP);

@@ -212,9 +212,7 @@ impl Work<'_> {
             false => PreparedRun::sharing(settings, &self.device, shared)?,
         };
         let start = if resume { Start::Resume } else { Start::New };
-        let folder = RunFolder::new(out, &run.settings, start)
-            .with_derived(&run.derived)
-            .with_device(&run.device);
+        let folder = RunFolder::new(out, &run.settings, start).with_run(&run);
         let warnings = screen.new_warnings(run.warnings());
         let progress =
             Progress::new(run.method.name(), self.every, Some(folder), self.signals.clone())

@@ -101,9 +101,7 @@ pub fn next_command(run: &PreparedRun, trained: &TrainedRun, out: &Path, device:
     let numbers = numbers(settings);
     let model = settings.model.as_deref().map(quoted).unwrap_or_default();
     let out = quoted(out);
-    format!(
-        "peft {command} --model {model} --adapter {out}{numbers}{device} --input {rows}{limit}"
-    )
+    format!("peft {command} --model {model} --adapter {out}{numbers}{device} --input {rows}{limit}")
 }
 
 /// The flags by which another command has the base model in the numbers of a run with these settings.
@@ -152,12 +150,7 @@ pub fn resume_command(out: &Path, flags: &Given) -> String {
 
 /// What a run that diverged has left: the command that starts from its last checkpoint, at a tenth of its rate.
 /// `flags` are those that a run does not remember.
-pub fn way_on(
-    run: &PreparedRun,
-    error: &Error,
-    out: &Path,
-    flags: &Given,
-) -> Option<String> {
+pub fn way_on(run: &PreparedRun, error: &Error, out: &Path, flags: &Given) -> Option<String> {
     let Error::NotFinite { step, .. } = error else { return None };
     let (stored, path) = Checkpoints::new(out, 1).list().ok()?.into_iter().next()?;
     Some(format!(

@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::Device;
 use peft_core::{
     Adapter, Error, Result,
     adapter::atomic,
@@ -15,7 +14,7 @@ use peft_core::{
 };
 
 use super::{
-    damaged,
+    PreparedRun, damaged,
     file_names::{
         CHECKPOINTS, ENSEMBLE, EVALUATIONS, METRICS, OF_RUN, REPORT, RESULT, RUN_FILE, TENSORBOARD,
         VALIDATION,
@@ -87,16 +86,11 @@ impl RunFolder {
         }
     }
 
-    /// Of whose settings these were not given.
+    /// Which knows what computes the run, and which of its settings were not given.
     #[must_use]
-    pub fn with_derived(self, derived: &[String]) -> Self {
-        Self { derived: derived.to_vec(), ..self }
-    }
-
-    /// Of a run that this device computes.
-    #[must_use]
-    pub fn with_device(self, device: &Device) -> Self {
-        Self { computed_by: Some(computes_by(device)), ..self }
+    pub fn with_run(self, run: &PreparedRun) -> Self {
+        let computed_by = Some(computes_by(&run.device));
+        Self { derived: run.derived.clone(), computed_by, ..self }
     }
 
     /// Puts `run.toml` into the folder, which the caller has locked, in place of what an earlier run left. The files of
