@@ -14,7 +14,10 @@ use peft_core::{Error, Result, formats::read};
 
 use toml::de::DeTable;
 
-use super::{Settings, whole};
+use super::{
+    Settings,
+    whole::{self, FROM_FILE, starts_from_its_folder},
+};
 use crate::{
     hub,
     nearest::{did_you_mean, nearest},
@@ -23,10 +26,6 @@ use crate::{
     tasks::task_file::is_file,
     training::{class_weights::BALANCED, file_names::RUN_FILE},
 };
-
-/// The first line of a TOML file whose relative paths start from its folder, a comment. Those of others start from the
-/// working folder.
-pub(super) const FROM_FILE: &str = "# Relative paths start from the folder of this file.";
 
 /// Standard input.
 const STANDARD_INPUT: &str = "-";
@@ -104,11 +103,6 @@ fn elsewhere(settings: &Settings, folder: &Path) -> Option<PathBuf> {
         None
     });
     named.into_inner()
-}
-
-/// Whether the relative paths of a TOML file start from its own folder.
-pub fn starts_from_its_folder(text: &str) -> bool {
-    text.lines().next() == Some(FROM_FILE)
 }
 
 /// Refuses a file with a key that is neither a setting nor one of `others`. What is not TOML is told elsewhere.

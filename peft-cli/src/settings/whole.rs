@@ -1,5 +1,6 @@
-//! Whether a file of settings that the program wrote is whole: its second line says that its last one is the sum of those
-//! above. Without that end, settings would silently get their defaults: each line that is left is one that could be meant.
+//! The comments of files of settings: where their paths start from, and whether a file that the program wrote is whole. Its
+//! second line says that its last one is the sum of those above. Without that end, settings would silently get their
+//! defaults: each line that is left is one that could be meant.
 //!
 //! A file with the first of these lines alone, or with neither, was written by somebody else, and has no sum.
 
@@ -7,8 +8,11 @@ use std::path::Path;
 
 use peft_core::{Error, Result, adapter::codec::sha256, formats::read};
 
-use super::file::{FROM_FILE, starts_from_its_folder};
 use crate::training::file_names::{ENSEMBLE, RUN_FILE};
+
+/// The first line of a TOML file whose relative paths start from its folder, a comment. Those of others start from the
+/// working folder.
+pub const FROM_FILE: &str = "# Relative paths start from the folder of this file.";
 
 /// The second line, a comment.
 const WRITTEN: &str =
@@ -16,6 +20,11 @@ const WRITTEN: &str =
 
 /// Begins the last line, a comment.
 const SUM: &str = "# SHA-256 of the lines above: ";
+
+/// Whether the relative paths of a TOML file start from its own folder.
+pub fn starts_from_its_folder(text: &str) -> bool {
+    text.lines().next() == Some(FROM_FILE)
+}
 
 /// The text of a file with these settings in TOML, as the program writes it.
 pub fn written(toml: &str) -> String {
