@@ -2,8 +2,8 @@
 //! exit code, name the place on stderr (file, line, key, tensor or flag; what was found and what was
 //! expected), print nothing on stdout, and leave every file as it was.
 //!
-//! The cases stand in files by what is wrong: `model`, `adapter`, `settings`, `output`, and of rows `files`, `fields`,
-//! `labels`, `tokens`, `tokenizers`, `conversations` and `questions`. `fixture` lays out their folders.
+//! The cases stand in files by what is wrong: `model`, `adapter`, `usage`, `tasks`, `methods`, `settings`, `output`, and of rows
+//! `files`, `fields`, `labels`, `tokens`, `tokenizers`, `conversations` and `questions`. `fixture` lays out their folders.
 
 mod adapter;
 mod conversations;
@@ -11,12 +11,15 @@ mod fields;
 mod files;
 mod fixture;
 mod labels;
+mod methods;
 mod model;
 mod output;
 mod questions;
 mod settings;
+mod tasks;
 mod tokenizers;
 mod tokens;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -156,6 +159,9 @@ fn bad_input_is_told_and_leaves_nothing_behind() {
     let groups = [
         model::CASES,
         adapter::CASES,
+        usage::CASES,
+        tasks::CASES,
+        methods::CASES,
         settings::CASES,
         output::CASES,
         files::CASES,
