@@ -18,11 +18,7 @@ use crate::{
     class_texts::ranked::RankBy,
     ensemble::{heads::together, score::cannot_vote},
     error::CliResult,
-    flags::{
-        choices::at_least_one,
-        help::FlagHelp,
-        outputs::OutputArgs,
-    },
+    flags::{choices::at_least_one, help::FlagHelp, outputs::OutputArgs},
     output,
     predictions::{Asked, Format, Given, References, Shown, named},
     row_output::RowOutput,
