@@ -15,7 +15,7 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ADAPTER_FILES, parse_lines, peft, read_lines, root, session, succeed, tiny_model,
+    ADAPTER_FILES, parse_lines, peft, read_lines, refused, root, session, succeed, tiny_model,
 };
 
 /// The rows of a tiny model.
@@ -38,11 +38,6 @@ fn stdout(command: &mut Command) -> String {
 }
 
 /// What is said of a command that is refused, with its exit code.
-fn refused(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }

@@ -1,14 +1,14 @@
 //! Base models in fewer bits and batches sized by tokens, through the program.
 #![cfg(feature = "cpu")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
 use crate::support::{peft, root, succeed, tiny_model};
 
 /// Rows of 1 to 12 tokens, each of which is a target.
-fn write_rows(path: &Path) {
+pub fn write_rows(path: &Path) {
     let rows: String = (0..40u32)
         .map(|row| {
             let ids: Vec<u32> = (0..1 + row % 12).map(|i| (row * 5 + i * 3) % 20 + 1).collect();
@@ -18,7 +18,8 @@ fn write_rows(path: &Path) {
     fs::write(path, rows).unwrap();
 }
 
-fn train(dir: &Path, out: &str, more: &[&str]) -> std::process::Command {
+/// A run of P-tuning v2 on a tiny GPT-2 in `dir/out`.
+pub fn train(dir: &Path, out: &str, more: &[&str]) -> Command {
     let mut command = peft(&root());
     command
         .args(["train", "--method", "ptv2", "--task", "causal-lm", "--num-virtual-tokens", "3"])
@@ -30,18 +31,13 @@ fn train(dir: &Path, out: &str, more: &[&str]) -> std::process::Command {
     command
 }
 
-fn loss(dir: &Path, adapter: &str, format: &str) -> f64 {
+/// The loss of an adapter on its rows, with the base model as `flags` say.
+pub fn loss(dir: &Path, adapter: &str, flags: [&str; 2]) -> f64 {
     let mut command = peft(&root());
     command
-        .args([
-            "eval",
-            "--json",
-            "--model",
-            &tiny_model("gpt2"),
-            "--base-weights",
-            format,
-            "--data",
-        ])
+        .args(["eval", "--json", "--model", &tiny_model("gpt2")])
+        .args(flags)
+        .arg("--data")
         .arg(dir.join("rows.jsonl"))
         .arg("--adapter")
         .arg(dir.join(adapter));
@@ -54,13 +50,14 @@ fn a_base_in_fewer_bits_is_nearly_the_same() {
     let dir = tempfile::tempdir().unwrap();
     write_rows(&dir.path().join("rows.jsonl"));
     succeed(&mut train(dir.path(), "f32", &["--steps", "4"]));
-    let exact = loss(dir.path(), "f32", "f32");
+    let loss = |adapter, format| loss(dir.path(), adapter, ["--base-weights", format]);
+    let exact = loss("f32", "f32");
     for (format, limit) in [("bf16", 0.02), ("int8", 0.05)] {
-        let found = loss(dir.path(), "f32", format);
+        let found = loss("f32", format);
         assert!(found != exact && (found - exact).abs() < limit, "{format}: {found} {exact}");
         // An adapter trained on such a base fits it.
         succeed(&mut train(dir.path(), format, &["--steps", "4", "--base-weights", format]));
-        let found = loss(dir.path(), format, format);
+        let found = loss(format, format);
         assert!((found - exact).abs() < limit, "{format}: {found} {exact}");
     }
 }

@@ -67,6 +67,8 @@ mod run_folder;
 mod scores;
 mod semantics;
 mod shards;
+#[cfg(feature = "cpu")]
+mod sharing;
 mod shots;
 mod support;
 mod sweep;

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use peft_tests::vectors;
 use serde_json::Value;
 
-use crate::support::{peft, root, succeed, tiny_model};
+use crate::support::{copy_model, peft, root, succeed, tiny_model};
 
 fn notes(command: &mut Command) -> String {
     String::from_utf8(succeed(command).stderr).unwrap()
@@ -15,14 +15,6 @@ fn notes(command: &mut Command) -> String {
 fn refused(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// A tiny model under another name.
-fn copy_model(name: &str, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(vectors("logits").join(name).join(file), to.join(file)).unwrap();
-    }
 }
 
 #[test]

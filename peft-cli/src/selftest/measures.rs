@@ -107,42 +107,55 @@ impl Visit for Gradients {
 ///
 /// Those of the run.
 pub fn training(model: &dyn FrozenModel, family: Family) -> Result<Vec<Part>> {
+    let config = TrainConfig {
+        steps: Some(STEPS),
+        batch_size: 2,
+        // Small: Adam makes steps of one size even of gradients that are nothing but rounding.
+        lr: 0.001,
+        seed: SEED,
+        ..TrainConfig::new(task_of(family))
+    };
+    let run = Run { family, config };
     let of = |method: Method| {
-        let values = with_trainable(method, family, model, SEED, &Losses(family))?;
+        let reports = with_trainable(method, family, model, SEED, &run)?;
+        let values = reports.iter().map(|report| report.loss).collect();
         Ok(Part { at: method.name(), values })
     };
     Method::ALL.into_iter().map(of).collect()
 }
 
-struct Losses(Family);
+/// A run on the rows of a family: what each of its steps reports.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Whose rows are learnt.
+    pub family: Family,
+    /// How.
+    pub config: TrainConfig,
+}
 
-impl Visit for Losses {
-    type Found = Vec<f64>;
+impl Visit for Run {
+    type Found = Vec<StepReport>;
 
     fn visit<M: PeftMethod>(
         &self,
         model: &dyn FrozenModel,
         trainable: Trainable<M>,
-    ) -> Result<Vec<f64>> {
-        struct Read(Vec<f64>);
-        impl Observer for Read {
-            fn step(&mut self, report: &StepReport) -> Flow {
-                self.0.push(report.loss);
-                Flow::Continue
-            }
-        }
-        let config = TrainConfig {
-            steps: Some(STEPS),
-            batch_size: 2,
-            // Small: Adam makes steps of one size even of gradients that are nothing but rounding.
-            lr: 0.001,
-            seed: SEED,
-            ..TrainConfig::new(task_of(self.0))
-        };
-        let (rows, mut read) = (examples(self.0), Read(Vec::new()));
+    ) -> Result<Vec<StepReport>> {
+        let (rows, mut found) = (examples(self.family), Reports::default());
         let data = TrainingData { train: &rows, valid: &[] };
-        train(model, trainable, &data, &config, &RunContext::default(), &mut read)?;
-        Ok(read.0)
+        train(model, trainable, &data, &self.config, &RunContext::default(), &mut found)?;
+        Ok(found.0)
+    }
+}
+
+/// An observer that keeps what each step reports.
+#[derive(Clone, Debug, Default)]
+pub struct Reports(pub Vec<StepReport>);
+
+impl Observer for Reports {
+    fn step(&mut self, report: &StepReport) -> Flow {
+        self.0.push(report.clone());
+        Flow::Continue
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`started_from`] | the adapter that it started from |
 //! | `resumed` | a run that goes on without the folder of that adapter |
 //! | [`method_builder`], [`initial_values`] | from settings to a method, and what its virtual tokens start from |
+//! | `trained_numbers` | how many numbers a method trains |
 //! | `replicas` | the base model on several devices |
 //! | [`run_folder`] | what is on disk before and after a run begins |
 //! | `file_names` | what the files of that folder are called |
@@ -64,6 +65,7 @@ pub mod shared;
 pub mod started_from;
 pub mod step_lines;
 pub mod trained;
+mod trained_numbers;
 pub mod validation;
 
 pub use prepared::PreparedRun;

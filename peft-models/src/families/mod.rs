@@ -6,11 +6,13 @@
 //! | `bert`, `roberta` | encoders |
 //! | `gpt2`, `llama` | decoders; Mistral and Qwen are Llamas with other settings |
 //! | `t5`, `bart` | encoder-decoders |
+//! | `answers` | what a model of any family answers in the same way |
 //! | `heads` | language-model heads and classifiers of checkpoints |
 //! | `outline` | what a config alone says of a model's sizes |
 //! | `single_stack` | the geometry of encoders and decoders |
 //! | `two_stacks` | what encoder-decoders share: geometry and embedding |
 
+mod answers;
 mod bart;
 mod bert;
 mod gpt2;

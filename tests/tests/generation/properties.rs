@@ -12,6 +12,7 @@ use peft_tests::{
 };
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 
+use super::sequences;
 use crate::support::{session, slices};
 
 /// With a fixed seed: where two scores differ by rounding alone, batching could decide between them.
@@ -45,16 +46,6 @@ fn virtual_tokens(model: &dyn FrozenModel, words: &[u32], prefilled: bool) -> Vi
         _ if prefilled => activations(model, words).unwrap(),
         _ => prompt_of(model, words),
     }
-}
-
-fn sequences(
-    model: &dyn FrozenModel,
-    rows: &[&[u32]],
-    virtual_tokens: &VirtualTokens,
-    config: &GenerateConfig,
-) -> Vec<Vec<Vec<u32>>> {
-    let made = generate(model, rows, virtual_tokens, config, &mut ()).unwrap();
-    made.into_iter().map(|row| row.into_iter().map(|sequence| sequence.ids).collect()).collect()
 }
 
 proptest! {
