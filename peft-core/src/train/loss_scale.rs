@@ -11,6 +11,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::observer::StepReport;
+use crate::{
+    contract::frozen::FrozenModel,
+    error::{Error, Result},
+};
+
 /// The factor of the loss, and what became of it so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossScale {
@@ -36,8 +42,49 @@ impl LossScale {
     /// The smallest factor: gradients that are too large with it do not fit in f16 at all.
     pub const LEAST: f64 = 1.0 / 65536.0;
 
+    /// That of a run on a model, which goes on with a stored one; `None` if gradients do not pass through f16.
+    pub(super) fn of_run(model: &dyn FrozenModel, stored: Option<Self>) -> Option<Self> {
+        model.scales_loss().then(|| stored.unwrap_or_default())
+    }
+
+    /// Judges a step that was read, before its update: it is skipped if its gradients are not finite, and then has no norm.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] if they are not and no smaller factor helps.
+    pub(super) fn judge(&mut self, report: &mut StepReport) -> Result<()> {
+        report.skipped = !report.grad_norm.is_none_or(f64::is_finite);
+        self.count(!report.skipped);
+        if self.is_exhausted() {
+            return Err(Error::NotFinite { step: report.step, loss: report.loss });
+        }
+        if report.skipped {
+            report.grad_norm = None;
+        }
+        Ok(())
+    }
+
+    /// What there is to say at the end of a run of so many steps.
+    pub(super) fn note(&self, steps: usize) -> Option<String> {
+        (self.skipped > 0).then(|| {
+            format!(
+                "{} of {steps} steps changed nothing: a gradient of the scaled loss was too large for f16, and the scale, now {}, \
+                 was halved",
+                self.skipped, self.factor
+            )
+        })
+    }
+
+    /// What there is to say beside an error of a step.
+    pub(super) fn advice(error: &Error) -> Option<&'static str> {
+        matches!(error, Error::NotFinite { loss, .. } if !loss.is_finite()).then_some(
+            "the model multiplies in f16, whose largest number is 65504: in bf16, which has the range of f32, the loss may stay \
+             finite",
+        )
+    }
+
     /// Counts a step whose gradients were finite, or were not: then it is left out.
-    pub(super) fn count(&mut self, is_finite: bool) {
+    fn count(&mut self, is_finite: bool) {
         if !is_finite {
             self.factor /= 2.0;
             self.good_steps = 0;
@@ -52,7 +99,7 @@ impl LossScale {
     }
 
     /// Whether a factor so small helps no more.
-    pub(super) fn is_exhausted(&self) -> bool {
+    fn is_exhausted(&self) -> bool {
         self.factor < Self::LEAST
     }
 }

@@ -33,7 +33,8 @@
 //! | `gradient` | the gradient of a step: slices of its batches side by side, one sum at the end |
 //! | [`loss_scale`] | the factor of the loss where gradients pass through f16 |
 //! | `step_loss` | the loss of a step and the norm of its gradient, read together |
-//! | `unread` | steps whose loss is read when the next one has been given to the device |
+//! | `unread` | steps whose loss nobody has read yet |
+//! | `reading` | when they are read: at once, or when the next one has been given to the device |
 //! | [`trainer`] | the loop |
 //!
 //! A run is a pure function of its settings, its data and its seed: batches and dropout masks
@@ -60,6 +61,7 @@ pub mod mixing;
 pub mod observer;
 mod packet;
 pub mod peers;
+mod reading;
 pub mod run_context;
 mod shared_sums;
 mod slice_gradient;
