@@ -26,11 +26,20 @@ pub struct LossScale {
     pub good_steps: usize,
     /// Steps that changed nothing, because a gradient was not finite.
     pub skipped: usize,
+    /// Whether a step since the last evaluation changed anything. Otherwise what is trained scores as it did, which is no
+    /// failure to improve.
+    #[serde(default = "changed")]
+    pub has_changed: bool,
+}
+
+/// Of a checkpoint of a version that did not store it.
+fn changed() -> bool {
+    true
 }
 
 impl Default for LossScale {
     fn default() -> Self {
-        Self { factor: Self::START, good_steps: 0, skipped: 0 }
+        Self { factor: Self::START, good_steps: 0, skipped: 0, has_changed: false }
     }
 }
 
@@ -64,6 +73,11 @@ impl LossScale {
         Ok(())
     }
 
+    /// Begins to count anew after an evaluation; whether anything had changed since the one before.
+    pub(super) fn evaluated(&mut self) -> bool {
+        std::mem::replace(&mut self.has_changed, false)
+    }
+
     /// What there is to say at the end of a run of so many steps.
     pub(super) fn note(&self, steps: usize) -> Option<String> {
         (self.skipped > 0).then(|| {
@@ -91,6 +105,7 @@ impl LossScale {
             self.skipped += 1;
             return;
         }
+        self.has_changed = true;
         self.good_steps += 1;
         if self.good_steps == Self::GROWTH_INTERVAL {
             self.factor *= 2.0;
@@ -110,16 +125,36 @@ mod tests {
 
     #[test]
     fn the_factor_is_halved_by_a_step_that_is_left_out_and_doubled_after_2000_good_ones() {
+        let is = |factor, good_steps, skipped| LossScale {
+            factor,
+            good_steps,
+            skipped,
+            has_changed: good_steps > 0 || skipped > 0,
+        };
         let mut scale = LossScale::default();
-        assert_eq!(scale, LossScale { factor: 65536.0, good_steps: 0, skipped: 0 });
+        assert_eq!(scale, is(65536.0, 0, 0));
         (0..1999).for_each(|_| scale.count(true));
-        assert_eq!(scale, LossScale { factor: 65536.0, good_steps: 1999, skipped: 0 });
+        assert_eq!(scale, is(65536.0, 1999, 0));
         scale.count(false);
-        assert_eq!(scale, LossScale { factor: 32768.0, good_steps: 0, skipped: 1 });
+        assert_eq!(scale, is(32768.0, 0, 1));
         (0..2000).for_each(|_| scale.count(true));
-        assert_eq!(scale, LossScale { factor: 65536.0, good_steps: 0, skipped: 1 });
+        assert_eq!(scale, is(65536.0, 0, 1));
         (0..2001).for_each(|_| scale.count(true));
-        assert_eq!(scale, LossScale { factor: 131_072.0, good_steps: 1, skipped: 1 });
+        assert_eq!(scale, is(131_072.0, 1, 1));
+    }
+
+    #[test]
+    fn an_evaluation_knows_whether_anything_changed_since_the_one_before() {
+        let mut scale = LossScale::default();
+        scale.count(false);
+        assert!(!scale.evaluated());
+        scale.count(true);
+        scale.count(false);
+        assert!(scale.evaluated() && !scale.evaluated());
+        // Earlier versions took each evaluation for one of something else.
+        let stored = r#"{"factor": 2.0, "good_steps": 3, "skipped": 4}"#;
+        let mut stored: LossScale = serde_json::from_str(stored).unwrap_or_default();
+        assert!(stored.skipped == 4 && stored.evaluated());
     }
 
     #[test]
