@@ -14,6 +14,7 @@
 //! | [`observer`] | how a caller follows a run and stops it |
 //! | [`identity`] | what must be the same when a run is resumed |
 //! | [`kept_states`] | how much a run keeps of its rows' hidden states below the first layer that virtual tokens enter |
+//! | [`spare_room`] | the room of these states on a full disk, which checkpoints and metrics may take |
 //! | `longer` | what there is to know of a run that goes on for more steps |
 //! | [`export`] | from what is trained to an adapter |
 //! | [`state`] | everything that a run is at one step |
@@ -66,6 +67,7 @@ pub mod run_context;
 mod shared_sums;
 mod slice_gradient;
 pub mod snapshot;
+pub mod spare_room;
 pub mod state;
 mod step_loss;
 mod step_slices;
@@ -96,6 +98,7 @@ pub use observer::{Exchanged, Flow, Observer, Plan, Silent, StepReport};
 pub use peers::Peers;
 pub use run_context::RunContext;
 pub use snapshot::Evaluation;
+pub use spare_room::SpareRoom;
 pub use trainable::Trainable;
 pub use trainer::{Outcome, train, train_joint};
 pub use training_data::TrainingData;

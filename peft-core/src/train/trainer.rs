@@ -190,10 +190,7 @@ fn steps<'a, M: PeftMethod>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome<M>> {
     let (config, run) = (trainer.config, trainer.run);
-    let own_lock = match (&run.dir, &run.lock) {
-        (Some(dir), None) => Some(FolderLock::new(dir)?),
-        _ => None,
-    };
+    let own_lock = run.own_lock()?;
     if let Some(warning) = own_lock.as_ref().and_then(FolderLock::warning) {
         observer.note(&warning);
     }
@@ -204,6 +201,7 @@ fn steps<'a, M: PeftMethod>(
         trainer.resume(&mut state, observer)?;
     }
     state.counters.loss_scale = LossScale::of_run(trainer.model, state.counters.loss_scale);
+    observer.spare_room(trainer.frozen.spare_room());
     observer.started(&trainer.plan(&state.counters))?;
     if !run.resume {
         trainer.refuse_old_checkpoints()?;
@@ -254,8 +252,6 @@ fn steps<'a, M: PeftMethod>(
     if let Some(note) = scale.and_then(|scale| scale.note(state.counters.step)) {
         observer.note(&note);
     }
-    let total_steps = trainer.total;
-    let stopped_early = !interrupted && state.counters.step < total_steps;
     let (best_step, trainable) = match (state.counters.best, state.best) {
         (Some((step, _)), Some(best)) => (step, best),
         _ => (state.counters.step, state.trainable.fold()),
@@ -266,10 +262,10 @@ fn steps<'a, M: PeftMethod>(
         step: best_step,
         metrics: best.map(|evaluation| evaluation.metrics.clone()),
         last_step: state.counters.step,
-        total_steps,
+        total_steps: trainer.total,
         history: state.counters.history,
         interrupted,
-        stopped_early,
+        stopped_early: !interrupted && state.counters.step < trainer.total,
     })
 }
 

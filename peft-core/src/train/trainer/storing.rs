@@ -81,11 +81,8 @@ impl Trainer<'_> {
         };
         let identity = self.identity.clone().with_base_sum(about.base_sha256.as_deref());
         let stored = state.store(self.model, &self.kinds(), identity)?;
-        let path = match checkpoints.save(&stored, &adapter) {
-            // The states of frozen layers can be computed again.
-            Err(error) if self.frozen.give_way(&error) => checkpoints.save(&stored, &adapter)?,
-            saved => saved?,
-        };
+        // The states of frozen layers can be computed again.
+        let path = self.frozen.spare_room().retry(|| checkpoints.save(&stored, &adapter))?;
         observer.saved(&path);
         Ok(())
     }
