@@ -107,7 +107,7 @@ fn number(
 fn of_ranks(
     get: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<(Place, String, bool)>, Nonsense> {
-    // Which of several has no other in its place is not known before all were looked at.
+    // A rank without a number counts where no launcher says more.
     let mut alone = None;
     for (of_rank, of_size) in RANKS {
         let names = vec![of_rank, of_size];
