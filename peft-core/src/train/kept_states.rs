@@ -3,13 +3,13 @@
 use std::{io, path::Path, sync::Arc};
 
 use super::{
-    config::TrainConfig, mixing::Mixing, run_context::RunContext, training_data::TrainingData,
+    config::TrainConfig, mixing::Mixing, run_context::RunContext, spare_room::SpareRoom,
+    training_data::TrainingData,
 };
 use crate::{
     adapter::scratch::ScratchFile,
     contract::spec::ModelSpec,
     data::Example,
-    error::Error,
     evaluate::{
         StatesRoom, bytes_of_frozen_states,
         frozen_states::FrozenStates,
@@ -107,12 +107,9 @@ impl RunStates {
         self.file.as_ref()?.trouble()
     }
 
-    /// Gives up their file for something that found no room to be written; whether there is more room now.
-    pub(super) fn give_way(&self, to: &Error) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        let full = matches!(to, Error::Write { source, .. }
-            if matches!(source.kind(), StorageFull | QuotaExceeded));
-        full && self.file.as_ref().is_some_and(|file| file.give_way())
+    /// The room of their file, for what finds none.
+    pub(super) fn spare_room(&self) -> SpareRoom {
+        SpareRoom::of(self.file.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 }
 
@@ -123,6 +120,7 @@ mod tests {
     use crate::{
         contract::{frozen::FrozenModel, spec::Topology, task::Task},
         data::Target,
+        error::Error,
         train::test_model::TinyModel,
     };
 
@@ -183,13 +181,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let room = StatesRoom { memory: 0, file: 1000 };
         let kept = KeptStates { train: room, valid: StatesRoom::default() };
-        let error = |kind: io::ErrorKind| Error::write(Path::new("x"))(kind.into());
+        // Whether something that ends so once is done the second time.
+        let is_done = |states: &RunStates, kind: io::ErrorKind| {
+            let mut error = Some(Error::write(Path::new("x"))(kind.into()));
+            states.spare_room().retry(|| error.take().map_or(Ok(()), Err)).is_ok()
+        };
         for run in [None, Some(dir.path().to_path_buf())] {
             let run = RunContext { dir: run, ..RunContext::default() };
             let states = RunStates::new(kept, &run);
             assert_eq!(states.file.is_some(), run.dir.is_some());
             // Nothing was written.
-            assert!(!states.give_way(&error(io::ErrorKind::StorageFull)));
+            assert!(!is_done(&states, io::ErrorKind::StorageFull));
             assert!(RunStates::new(KeptStates::default(), &run).file.is_none());
         }
         let run = RunContext { dir: Some(dir.path().to_path_buf()), ..RunContext::default() };
@@ -199,8 +201,8 @@ mod tests {
         let numbers: Arc<[f32]> = vec![1.5; 2 * model.spec().hidden_size].into();
         states.train.keep(model.spec(), (&row, false), &numbers);
         assert_eq!(states.train.find(model.spec(), (&row, false)), Some(numbers));
-        assert!(!states.give_way(&error(io::ErrorKind::PermissionDenied)));
-        assert!(states.give_way(&error(io::ErrorKind::StorageFull)));
+        assert!(!is_done(&states, io::ErrorKind::PermissionDenied));
+        assert!(is_done(&states, io::ErrorKind::StorageFull));
         assert_eq!(states.train.find(model.spec(), (&row, false)), None);
         assert!(states.trouble().is_some() && states.trouble().is_none());
     }
