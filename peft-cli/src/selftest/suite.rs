@@ -117,10 +117,11 @@ impl Suite {
             let _switched = Switched::to(self.tested.kernels);
             kernels::why_no_bf16(&self.tested.device).is_none()
         };
-        let cpu_only = [(How::Recomputed, true), (How::Bf16Products, bf16)];
+        let cpu_only = [(How::Taped, true), (How::Bf16Products, bf16)];
         let cpu_only = cpu_only.into_iter().filter(|(_, works)| self.on == On::Cpu && *works);
         let reduced = self.dtypes.iter().copied().map(How::Reduced);
-        [How::F32].into_iter().chain(cpu_only.map(|(how, _)| how)).chain(reduced).collect()
+        let all = [How::F32, How::Recomputed].into_iter();
+        all.chain(cpu_only.map(|(how, _)| how)).chain(reduced).collect()
     }
 
     /// Makes all checks of some families; tells of each family when it is done.
@@ -147,7 +148,7 @@ impl Suite {
                     Err(reason) => Err(format!("on the CPU: {reason}")),
                 };
                 seconds += begin.elapsed().as_secs_f64();
-                if found.as_ref().is_ok_and(|(_, tolerance)| *tolerance > tolerance::MOST) {
+                if found.as_ref().is_ok_and(|(_, tolerance)| *tolerance > tolerance::most(check)) {
                     continue;
                 }
                 rows.push(Row { family, check, how: *how, found, seconds });
@@ -165,19 +166,41 @@ impl Suite {
         how: How,
         expected: &Measured,
     ) -> std::result::Result<(Worst, f64), String> {
-        let side = if matches!(how, How::Reduced(_)) { &self.general } else { &self.tested };
+        let side = if how.is_general() { &self.general } else { &self.tested };
         let found = measured(side, family, check, how.options())?;
         let worst = self.worst(family, &found, expected)?;
         let tolerance = match how.rounding() {
             Some(rounding) => {
                 let rounded = LoadOptions { weights: WeightFormat::Bf16, ..LoadOptions::default() };
-                let rounded = measured(&self.reference, family, check, rounded)?;
-                let of_matrices = self.worst(family, &rounded, expected)?.difference;
+                let of_matrices = match expected {
+                    Measured::Texts(texts) => self.likelihoods_moved(family, rounded, texts)?,
+                    Measured::Numbers(_) => {
+                        let rounded = measured(&self.reference, family, check, rounded)?;
+                        self.worst(family, &rounded, expected)?.difference
+                    }
+                };
                 tolerance::TIMES_ROUNDED * rounding * of_matrices
             }
             None => tolerance::of(check, self.on),
         };
         Ok((worst, tolerance))
+    }
+
+    /// How much likelier or less likely the texts of the CPU are with other options.
+    fn likelihoods_moved(
+        &self,
+        family: Family,
+        options: LoadOptions,
+        texts: &[Texts],
+    ) -> std::result::Result<f64, String> {
+        let (side, exact) = (&self.reference, LoadOptions::default());
+        let both = |exact: &Loaded| {
+            let moved = |other: &Loaded| {
+                generation::moved([exact.model.as_ref(), other.model.as_ref()], family, texts)
+            };
+            side.with_model(family, options, moved).map_err(peft_core::Error::Mismatch)
+        };
+        side.with_model(family, exact, both)
     }
 
     fn worst(

@@ -156,7 +156,7 @@ impl Files {
                 return Err(Error::tensor(shard.path(), name, message));
             }
         };
-        // Whole at once: chunk by chunk, all that lies between its values would be read each time.
+        // Whole at once: chunk by chunk, the values of a chunk lie further apart.
         let is_scattered = entry.scattered.is_some();
         match (stored, dtype) {
             // Some writers do not align tensors; what is not aligned cannot be read in place.
@@ -167,7 +167,7 @@ impl Files {
                 let bytes = Bytes::from_shared(view, AllocationProperty::File);
                 Ok(TensorData::from_bytes(bytes, shape, stored))
             }
-            (DType::F32, DType::F32) if !is_scattered => {
+            (DType::F32, DType::F32) => {
                 let mut values = vec![0f32; entry.bytes / size_of::<f32>()];
                 shard.fill(entry, 0, bytemuck::cast_slice_mut(&mut values))?;
                 Ok(TensorData::new(values, shape))
