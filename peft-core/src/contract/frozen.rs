@@ -32,7 +32,9 @@ use pass::{Layers, Reads, embed, kept};
 #[derive(Clone, Debug)]
 pub struct Hidden {
     /// `[B, T, H]`: column i belongs to column i of the batch (of its decoder's rows for an
-    /// encoder-decoder). Padded columns are undefined.
+    /// encoder-decoder). Padded columns are undefined. Of a batch
+    /// [for a classifier](TokenBatch::for_classifier) of whole rows it may be `[B, 1, H]`, the
+    /// position that this reads.
     pub tokens: Tensor<3>,
     /// `[B, 1, H]`, the first position of an encoder's sequence: a virtual token under prompt
     /// tuning, else the first real token. An encoder's pooler reads it.

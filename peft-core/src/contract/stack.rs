@@ -1,6 +1,8 @@
 //! One pass through a stack of layers: embedded rows, their positions, and which keys each query
 //! sees.
 
+use std::ops::Range;
+
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::{
@@ -39,6 +41,9 @@ pub struct StackInput {
     /// The layer that is not to run any more, nor those above it: a model that stops there returns what enters it as
     /// [`StackOutput::below`]. Not together with [`tokens`](Self::tokens).
     pub until: Option<usize>,
+    /// The columns of the rows whose output is read, if not all are. Optional: a model that never uses it returns all of
+    /// them, and one that does `[B, read.len(), H]`. Not together with [`tokens`](Self::tokens).
+    pub read: Option<Range<usize>>,
     /// Records what the layers attend to. Optional: a model that never uses it cannot be asked.
     pub probe: Option<PassProbe>,
     /// Cuts the graph behind each layer. Optional: a model that never uses it records its layers. Not together with
@@ -103,6 +108,7 @@ impl StackInput {
             cross: None,
             from: None,
             until: None,
+            read: None,
             probe: None,
             tape: None,
             masked: visibility.masked(None, &device),
@@ -167,7 +173,7 @@ pub struct LayerStates {
 /// The output of a stack of layers.
 #[derive(Clone, Debug)]
 pub struct StackOutput {
-    /// Final hidden states `[B, S, H]`, after the last norm.
+    /// Final hidden states `[B, S, H]`, after the last norm; of a model that uses [`StackInput::read`] only those columns.
     pub hidden: Tensor<3>,
     /// The tokens of the input followed by the rows, if they were requested.
     pub tokens: Option<TokenCache>,

@@ -417,7 +417,9 @@ impl<'a> Predictor<'a> {
         visit: impl FnMut(&[ReadBatch<'_>]) -> Result<()>,
     ) -> Result<()> {
         let examples: Vec<&Example> = examples.iter().collect();
-        self.reader.read(&examples, |_| Ok(self.virtual_tokens.clone()), visit)
+        let mut reader = self.reader;
+        reader.pooling = (self.task == Task::SeqCls).then_some(self.pooling);
+        reader.read(&examples, |_| Ok(self.virtual_tokens.clone()), visit)
     }
 
     /// Splits states `[M, H]` and their targets so that the logits of each part fit in memory.

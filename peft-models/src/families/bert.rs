@@ -255,7 +255,7 @@ impl Layer {
     fn forward(&self, x: Tensor<3>, attention: &mut LayerAttention) -> Tensor<3> {
         let joined = self.query_key_value.forward(x.clone());
         let attended = attention.attend_joined(joined, self.heads, self.heads.scale());
-        let x = self.attention_norm.forward(self.output.onto(x, attended));
+        let x = self.attention_norm.forward(self.output.onto(attention.read_of(x), attended));
         let inner = self.up.activated(x.clone(), self.activation);
         self.norm.forward(self.down.onto(x, inner))
     }
@@ -276,7 +276,8 @@ impl FrozenModel for Bert {
         let rows = input.positions.clone().add_scalar(self.variant.first_position as i64);
         let positions = embedding(self.position.clone(), rows);
         let mut x = self.norm.forward(input.embeddings.clone() + positions + segments);
-        let mut attention = SelfAttention::new(&mut input, Site::EncoderSelf, self.recompute);
+        let mut attention = SelfAttention::new(&mut input, Site::EncoderSelf, self.recompute)
+            .of_layers(self.layers.len());
         for (index, layer) in self.layers.iter().cloned().enumerate() {
             let body = move |x, attention: &mut _| layer.forward(x, attention);
             x = attention.layer(index, x, None, body);
