@@ -259,6 +259,29 @@ mod tests {
         }
     }
 
+    /// All but the terms that come first, each as one run of lines, and whatever the number of tiles that share them.
+    #[test]
+    fn tiles_of_few_rows_fetch_the_terms_after_theirs() {
+        const STRIDE: usize = 800;
+        let data = vec![0.25; 100 * STRIDE + 16];
+        for level in 0..=2 {
+            LEVELS_DOWN.set(level);
+            for (is_aligned, n) in [(true, 700), (false, 700), (true, 736)] {
+                let b = MatrixView::by_rows(at_line(&data, is_aligned), 100, n, STRIDE);
+                let before = b.data.as_ptr().addr() / 4 % LINE;
+                let lines = 2 * (before + n).div_ceil(2 * LINE);
+                let expected: Vec<usize> = (32..100)
+                    .flat_map(|row| (0..lines).map(move |line| row * STRIDE + line * LINE))
+                    .collect();
+                for m in [9, 32, 40] {
+                    let found = fetched_by(few_rows::product, m, b);
+                    assert!(found == expected, "{level} {m} {n} {is_aligned}");
+                }
+            }
+            LEVELS_DOWN.set(0);
+        }
+    }
+
     #[test]
     fn a_narrow_panel_is_fetched_and_one_without_order_is_not() {
         let data = vec![0.25; 40 * 400];

@@ -18,7 +18,7 @@
 //! | `view` | a matrix inside a slice |
 //! | `product`, `destination` | the product of two views, on one core, and where it goes |
 //! | `tile`, `panel`, `transpose`, `ahead` | what it multiplies at a time, how that is laid out and fetched |
-//! | `few_rows` | the product of some ten rows to 64 with a matrix as PyTorch stores it |
+//! | `few_rows` | products of up to 64 rows, as a step of generation makes them |
 //! | `dot_products` | the product of a row alone |
 //! | `column_blocks` | products with frozen matrices, on all cores |
 //! | `block` | a block of such a product |

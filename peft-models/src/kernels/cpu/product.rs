@@ -31,9 +31,12 @@ pub(super) const DEPTH: usize = 256;
 /// panel would cost more than using it so few times.
 const FEW: usize = 3;
 
-/// From so many rows on, up to [`few_rows::MOST`], the rows are laid out in place of a matrix whose columns are stored in
-/// order.
-const ROWS_LAID_OUT: usize = 9;
+/// From so many rows on they are few, see [`is_of_few_rows`]: where columns of the right side are stored one after another,
+/// and where rows are.
+const FEWEST: [usize; 2] = [9, 2];
+
+/// The most terms of few rows, all of which are laid out: 2 MB for 32 of them.
+const MOST_TERMS: usize = 1 << 14;
 
 /// From so many rows on, each row of a product is the same, bit for bit, however many there are.
 pub(super) const ALIKE_FROM: usize = FEW + 1;
@@ -50,12 +53,11 @@ pub(super) const ALIKE_FROM: usize = FEW + 1;
 /// accesses these during the call.
 pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
     check(to, a, b);
-    let columns_in_order = b.row_stride == 1;
-    if columns_in_order && (ROWS_LAID_OUT..=few_rows::MOST).contains(&a.rows) {
+    if is_of_few_rows(a, b) {
         // SAFETY: the caller's promise.
         return unsafe { few_rows::product(to, a, b) };
     }
-    let in_order = a.column_stride == 1 && columns_in_order;
+    let in_order = a.column_stride == 1 && b.row_stride == 1;
     if a.rows > FEW || a.columns == 0 || b.columns == 0 || !in_order {
         // SAFETY: the caller's promise.
         return unsafe { product_by_tiles(to, a, b) };
@@ -74,6 +76,16 @@ pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'
         };
         dot_products(terms, b.data, b.column_stride, sums);
     }
+}
+
+/// Whether rows are laid out in place of the matrix on the right side: where panels of that would be used too few times.
+fn is_of_few_rows(a: MatrixView<'_>, b: MatrixView<'_>) -> bool {
+    let fewest = match (b.row_stride, b.column_stride) {
+        (1, _) => FEWEST[0],
+        (_, 1) => FEWEST[1],
+        _ => return false,
+    };
+    (fewest..=few_rows::MOST).contains(&a.rows) && a.columns <= MOST_TERMS
 }
 
 /// A [`product`] whose rows are the same, bit for bit, however many there are.

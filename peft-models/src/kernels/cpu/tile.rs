@@ -89,9 +89,7 @@ impl Tiles {
 ///
 /// As [`Tiles::multiply`].
 #[inline(always)]
-unsafe fn multiply<const FMA: bool, const M: usize, const N: usize, const COPY: bool>(
-    tile: &Tile,
-) {
+unsafe fn multiply<const FMA: bool, const M: usize, const N: usize, const COPY: bool>(tile: &Tile) {
     let [row, term] = tile.left_strides;
     let mut sums = [[0.0f32; N]; M];
     if tile.resume {

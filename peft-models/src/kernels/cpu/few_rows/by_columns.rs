@@ -29,12 +29,7 @@ const COLUMNS: usize = 48;
 /// # Safety
 ///
 /// As there; the panels have all terms of the rows.
-pub(super) unsafe fn product(
-    to: Destination,
-    panels: &mut [Rows],
-    rows: usize,
-    b: MatrixView<'_>,
-) {
+pub(super) unsafe fn product(to: Destination, panels: &mut [Rows], rows: usize, b: MatrixView<'_>) {
     for first in (0..b.columns).step_by(COLUMNS) {
         let columns = first..b.columns.min(first + COLUMNS);
         for (index, panel) in panels.iter_mut().enumerate() {

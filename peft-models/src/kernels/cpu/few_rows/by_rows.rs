@@ -34,12 +34,7 @@ const TERMS: usize = 32;
 /// # Safety
 ///
 /// As there; the panels have all terms of the rows.
-pub(super) unsafe fn product(
-    to: Destination,
-    panels: &mut [Rows],
-    rows: usize,
-    b: MatrixView<'_>,
-) {
+pub(super) unsafe fn product(to: Destination, panels: &mut [Rows], rows: usize, b: MatrixView<'_>) {
     let mut laid_out = Panel::default();
     laid_out.reserve(TERMS);
     for first in (0..b.columns).step_by(COLUMNS) {

@@ -115,7 +115,9 @@ mod tests {
                 let by = |product: unsafe fn(Destination, MatrixView<'_>, MatrixView<'_>)| {
                     let mut to: Vec<f32> = (0..m * to_stride).map(|at| number(at + 5)).collect();
                     // SAFETY: `to` has m rows of n elements.
-                    unsafe { product(Destination::of(&mut to, to_stride, accumulate), left, right) };
+                    unsafe {
+                        product(Destination::of(&mut to, to_stride, accumulate), left, right)
+                    };
                     to
                 };
                 let (found, expected) = (by(product), by(product_by_tiles));
