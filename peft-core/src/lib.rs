@@ -60,7 +60,7 @@ pub use contract::{
     peft_type::PeftType,
     problem_type::ProblemType,
     spec::{ModelSpec, Side, Site, SiteSpec, Topology},
-    stack::{LayerStates, StackInput, StackOutput},
+    stack::{LayerStates, READ_COLUMNS, StackInput, StackOutput},
     task::Task,
     tensors::NamedTensors,
     token_cache::TokenCache,

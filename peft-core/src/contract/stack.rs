@@ -17,6 +17,10 @@ use super::{
     visibility::{Distances, Visibility, rightmost},
 };
 
+/// The columns of each row that the last layer of an encoder computes where a classifier of whole rows reads one of them. They
+/// are a few: where a matrix has fewer rows, a product may add in another order.
+pub const READ_COLUMNS: usize = 4;
+
 /// The input of one stack of layers: embedded rows.
 #[derive(Clone, Debug)]
 pub struct StackInput {

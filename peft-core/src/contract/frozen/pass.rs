@@ -16,7 +16,7 @@ use crate::{
         head::Pooling,
         layer_tape::LayerTape,
         spec::{ModelSpec, Side, Site, Topology},
-        stack::{LayerStates, StackInput, StackOutput},
+        stack::{LayerStates, READ_COLUMNS, StackInput, StackOutput},
         tensors::{pick_columns, repeat_rows, upload},
         token_cache::TokenCache,
         virtual_tokens::{Content, VirtualTokens},
@@ -260,9 +260,8 @@ pub(super) fn kept(
 }
 
 /// The column that a classifier of whole rows reads, if nothing else is read and it is the same in all rows, and the columns
-/// that the last layer computes for it. They are a few: where a matrix has fewer rows, a product may add in another order.
+/// that the last layer computes for it.
 fn column_read(batch: &TokenBatch, mask: &Mask, in_front: usize) -> Option<(usize, Range<usize>)> {
-    const COMPUTED: usize = 4;
     let pooling = batch.pooling()?;
     let column = |row: usize| match pooling {
         Pooling::First => mask.row(row).iter().position(|real| *real),
@@ -271,8 +270,8 @@ fn column_read(batch: &TokenBatch, mask: &Mask, in_front: usize) -> Option<(usiz
     };
     let first = column(0)?;
     let is_shared = (1..batch.rows()).all(|row| column(row) == Some(first));
-    let start = first.min(mask.len().checked_sub(COMPUTED)?);
-    (is_shared && mask.len() > COMPUTED).then(|| (first, start..start + COMPUTED))
+    let start = first.min(mask.len().checked_sub(READ_COLUMNS)?);
+    (is_shared && mask.len() > READ_COLUMNS).then(|| (first, start..start + READ_COLUMNS))
 }
 
 /// Runs the encoder: returns its output, the number of prompt rows before the tokens, and its mask.
