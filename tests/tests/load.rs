@@ -122,9 +122,11 @@ fn write_safetensors(path: &Path, tensors: &[(String, Vec<usize>)], stored: Stor
     file.flush().unwrap();
 }
 
-/// Writes what `torch.save` writes of a dict of tensors: a zip archive of a pickle and a storage for each tensor. Square
-/// matrices are views with rows and columns swapped.
+/// Writes what `torch.save` writes of a dict of tensors: a zip archive of a pickle and a storage for each tensor, each at a
+/// multiple of 64 bytes. Square matrices are views with rows and columns swapped.
 fn write_torch(path: &Path, tensors: &[(String, Vec<usize>)], stored: Stored) {
+    /// Without the name.
+    const LOCAL_HEADER: usize = 30;
     let kind = if matches!(stored, Stored::F32) { "FloatStorage" } else { "BFloat16Storage" };
     let mut pickle = b"\x80\x02}(".to_vec();
     let text = |pickle: &mut Vec<u8>, text: &str| {
@@ -170,7 +172,11 @@ fn write_torch(path: &Path, tensors: &[(String, Vec<usize>)], stored: Stored) {
         let mut about = vec![0; 12];
         about.extend([size as u32, size as u32].into_iter().flat_map(u32::to_le_bytes));
         about.extend((name.len() as u16).to_le_bytes());
-        let local = [&b"PK\x03\x04\0\0"[..], &about[..], &[0; 2], name.as_bytes()].concat();
+        let named = at + LOCAL_HEADER + name.len();
+        let padding = vec![0; named.next_multiple_of(64) - named];
+        let extra = (padding.len() as u16).to_le_bytes();
+        let local =
+            [&b"PK\x03\x04\0\0"[..], &about[..], &extra, name.as_bytes(), &padding].concat();
         let start = (at as u32).to_le_bytes();
         records.push(
             [&b"PK\x01\x02\0\0\0\0"[..], &about[..], &[0; 12], &start, name.as_bytes()].concat(),
@@ -381,6 +387,8 @@ fn measure_shards(checkpoint: &Checkpoint) {
         // That it was read, and seen.
         assert!(peak as f64 > 0.9 * tensors as f64, "{name}: {peak} of {tensors}");
         let of_file = above as f64 / largest as f64;
-        assert!(of_file < 1.3, "{name}: {of_file:.2} of the largest file");
+        // Of small files, what the process itself takes is a large part.
+        let limit = if is_long { 0.3 } else { 1.3 };
+        assert!(of_file < limit, "{name}: {of_file:.2} of the largest file");
     }
 }
