@@ -121,6 +121,19 @@ pub const CASES: &[Case] = &[
         ..USAGE
     },
     Case {
+        name: "a number as target",
+        build: |dir| {
+            model(dir, "gpt2");
+            tokenizer(dir);
+            rows(dir, "{\"source\": \"the\", \"target\": 5}\n");
+            train("")
+        },
+        says: &[
+            "rows.jsonl, line 1: field `target`: found the number 5, expected a string; set --target-template to \"{target}\"",
+        ],
+        ..CASE
+    },
+    Case {
         name: "a field beside a template",
         build: |dir| {
             model(dir, "gpt2");
