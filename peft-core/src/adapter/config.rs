@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        head::{HeadLayout, Pooling},
+        head::HeadLayout,
         method_fields::MethodFields,
         peft_type::PeftType,
+        pooling::Pooling,
         problem_type::ProblemType,
         spec::{ModelSpec, Site, Topology},
         task::Task,

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{block::Block, head::Pooling};
+use super::{block::Block, pooling::Pooling};
 
 /// Which entries of a `[rows, len]` array are real.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -73,8 +73,9 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// tokens; [`StackInput::keep`] takes the rows' own keys and values and returns them after those
     /// of the tokens read before. Every layer must call `keep`, and the input's `tokens` must be
     /// returned in the [`StackOutput`]: otherwise neither prompts can be prefilled nor text
-    /// generated, and an error says so. Optional: to stop before a layer ([`StackInput::until`]) and to
-    /// begin at one ([`StackInput::from`]).
+    /// generated, and an error says so. Optional: to stop before a layer ([`StackInput::until`]), to
+    /// begin at one ([`StackInput::from`]), and to compute only what is read in the last
+    /// ([`StackInput::read`]).
     ///
     /// # Errors
     ///

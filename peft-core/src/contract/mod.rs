@@ -44,6 +44,7 @@ pub mod method;
 pub mod method_fields;
 pub mod params;
 pub mod peft_type;
+pub mod pooling;
 pub mod problem_type;
 pub mod readback;
 pub mod rng;

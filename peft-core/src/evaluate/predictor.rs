@@ -19,8 +19,9 @@ use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
         frozen::FrozenModel,
-        head::{Head, Pooling},
+        head::Head,
         loss::{cross_entropy_sum, predictions},
+        pooling::Pooling,
         problem_type::ProblemType,
         readback::{Readback, read},
         task::Task,

@@ -7,8 +7,8 @@ use crate::{
     contract::{
         batch::{PaddingSide, TokenBatch},
         frozen::{FrozenModel, Hidden},
-        head::Pooling,
         lanes::side_by_side,
+        pooling::Pooling,
         virtual_tokens::VirtualTokens,
     },
     data::{DEFAULT_BATCH_SIZE, Example, eval_batches, slices, token_batch},

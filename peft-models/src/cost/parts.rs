@@ -143,7 +143,10 @@ fn passes(step: &Step<'_>) -> (Vec<Tally>, Option<Tally>) {
         let past = past(Site::EncoderSelf);
         let whole_rows = step.head.is_some_and(|head| head.reads_rows);
         let computed = match spec.topology {
-            Topology::EncoderOnly if whole_rows => queries.min(READ_COLUMNS),
+            // The states that a head alone reads are kept for all positions.
+            Topology::EncoderOnly if whole_rows && method.placing != Placing::Nothing => {
+                queries.min(READ_COLUMNS)
+            }
             _ => queries,
         };
         let encoder = pass(Side::Encoder, site);

@@ -13,8 +13,8 @@ use crate::{
         cache::Cache,
         context_budget::check_length,
         cross_input::CrossInput,
-        head::Pooling,
         layer_tape::LayerTape,
+        pooling::Pooling,
         spec::{ModelSpec, Side, Site, Topology},
         stack::{LayerStates, READ_COLUMNS, StackInput, StackOutput},
         tensors::{pick_columns, repeat_rows, upload},
@@ -66,7 +66,7 @@ pub(super) fn forward<M: FrozenModel + ?Sized>(
                 && total < mask.len()
             {
                 let only = output.hidden.narrow(1, column - read.start, 1);
-                let first = Some(only.clone());
+                let first = (batch.pooling() == Some(Pooling::First)).then(|| only.clone());
                 return Ok(Hidden { first, last_virtual: None, tokens: only, cache: None });
             }
             let first =

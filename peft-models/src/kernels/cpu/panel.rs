@@ -78,6 +78,33 @@ impl Panel {
         }
     }
 
+    /// Reads what [`write_transposed`](Self::write_transposed) writes: element i of line j becomes element j of row i.
+    ///
+    /// # Safety
+    ///
+    /// `from` points to so many rows of `lines` initialised elements, `row_stride` apart, which nobody writes meanwhile;
+    /// what lies between them may be anybody's. There are so many lines.
+    pub(super) unsafe fn read_transposed(
+        &mut self,
+        rows: usize,
+        lines: usize,
+        from: *const f32,
+        row_stride: usize,
+    ) {
+        let own = &mut self.lines[..lines];
+        // SAFETY: the machine was asked, and the caller promises the rest.
+        #[cfg(target_arch = "x86_64")]
+        if Level::of_machine() == Level::Avx512 {
+            return unsafe { read_by_squares(own, rows, from, row_stride) };
+        }
+        for (column, line) in own.iter_mut().enumerate() {
+            for (row, value) in line.0[..rows].iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *value = unsafe { from.add(row * row_stride + column).read() };
+            }
+        }
+    }
+
     /// From rows that are stored in order.
     fn set_by_rows(&mut self, columns: MatrixView<'_>) {
         let MatrixView { data, columns: len, row_stride, .. } = columns;
@@ -193,6 +220,28 @@ impl Panel {
                 for column in first..end {
                     line.0[column] = data[row * row_stride + column * column_stride];
                 }
+            }
+        }
+    }
+}
+
+/// See [`Panel::read_transposed`].
+///
+/// # Safety
+///
+/// As there, on a machine that has AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn read_by_squares(lines: &mut [Line], rows: usize, from: *const f32, row_stride: usize) {
+    let count = lines.len();
+    let to: *mut f32 = lines.as_mut_ptr().cast();
+    for line in (0..count).step_by(LANES) {
+        for row in (0..rows).step_by(LANES) {
+            let sizes = [LANES.min(rows - row), LANES.min(count - line)];
+            // SAFETY: both squares are inside: the caller's promise.
+            unsafe {
+                let from = from.add(row * row_stride + line);
+                square(from, row_stride, to.add(line * WIDTH + row), WIDTH, sizes);
             }
         }
     }

@@ -6,7 +6,7 @@
 //!         for up to 12 rows of the left side at a time (6 without AVX-512), where they lie: a tile
 //! ```
 //!
-//! A panel stays in the first cache of a core while the rows pass. Of a few rows, these are laid out instead, see
+//! A panel stays in the first cache of a core while the rows pass. Few rows are laid out in place of the matrix, see
 //! [`few_rows`]. Every sum adds its terms in order, 256 at a time, so that
 //! an element of the result has the same bits whatever else is computed with it, and zeros behind its terms change nothing.
 //! Only products of three rows at most are made of dot products, which add in another order.
@@ -288,7 +288,9 @@ mod tests {
                     let b: Vec<f32> = (0..n * k).map(|at| number(at + 17)).collect();
                     let right = MatrixView::by_rows(&b, n, k, k).transposed();
                     let across = MatrixView::by_rows(&b, k, n, n);
-                    for (right, accumulate) in [(right, false), (right, true), (across, true)] {
+                    for (right, accumulate) in
+                        [(right, false), (right, true), (across, false), (across, true)]
+                    {
                         let rows = |m: usize| {
                             let mut to = vec![0.25f32; m * n];
                             let left = MatrixView::by_rows(&a[..m * k], m, k, k);
@@ -299,7 +301,9 @@ mod tests {
                             to
                         };
                         let all = rows(MOST);
-                        for m in [ALIKE_FROM, ALIKE_FROM + 1, 13, 96, 127, MOST - 1] {
+                        for m in
+                            [ALIKE_FROM, ALIKE_FROM + 1, 8, 9, 13, 63, 64, 65, 96, 127, MOST - 1]
+                        {
                             assert!(
                                 rows(m) == all[..m * n],
                                 "{level}: {m} rows of {k}, {n} columns"

@@ -75,7 +75,8 @@ impl Tiles {
     /// # Safety
     ///
     /// All of its rows, columns and terms are in memory, those of the result are accessed by nobody else meanwhile, and
-    /// they are initialised if they are added to.
+    /// they are initialised if they are added to or resumed. Where terms are copied, there is room for `depth` lines of 32
+    /// that overlap nothing else.
     pub(super) unsafe fn multiply(&self, rows: usize, tile: &Tile) {
         assert!((1..=self.rows).contains(&rows), "rows of a tile");
         // SAFETY: the machine was asked where this was made; the rest is the caller's promise.

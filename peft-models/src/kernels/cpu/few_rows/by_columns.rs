@@ -16,9 +16,9 @@ use super::{
         panel::WIDTH,
         product::DEPTH,
         tile::{Tile, Tiles},
-        view::{MatrixView, span},
+        view::MatrixView,
     },
-    Rows, of_panel,
+    rows::{Rows, of_panel},
 };
 
 /// Columns whose sums are in the cache: whole tiles, and whole lines of the result.
@@ -36,11 +36,11 @@ pub(super) unsafe fn product(to: Destination, panels: &mut [Rows], rows: usize, 
             let own = of_panel(index, rows);
             panel.sums.reserve(columns.len());
             if to.accumulate {
-                let (sizes, strides) = ([columns.len(), own.len()], [1, to.row_stride]);
                 let start = to.start.wrapping_add(own.start * to.row_stride + first);
-                // SAFETY: these columns of these rows are inside, and initialised.
-                let there = unsafe { std::slice::from_raw_parts(start, span(sizes, strides)) };
-                panel.sums.set(MatrixView::strided(there, sizes, strides));
+                // SAFETY: these columns of these rows are inside and initialised, and nobody else has them.
+                unsafe {
+                    panel.sums.read_transposed(own.len(), columns.len(), start, to.row_stride);
+                }
             }
         }
         for term in (0..b.rows.max(1)).step_by(DEPTH) {

@@ -20,7 +20,7 @@ use super::{
         tile::{Tile, Tiles},
         view::MatrixView,
     },
-    Rows, of_panel,
+    rows::{Rows, of_panel},
 };
 
 /// Columns whose sums are in the second cache.

@@ -8,123 +8,13 @@
 //! |---|---|
 //! | `by_columns` | those whose columns are stored one after another, as PyTorch's weights are |
 //! | `by_rows` | those whose rows are, as GPT-2's weights are, and all in the backward pass |
+//!
+//! [`rows`] lays the rows out, and [`product`] chooses.
 
 mod by_columns;
 mod by_rows;
+mod product;
+mod rows;
 
-use std::{cell::RefCell, ops::Range};
-
-use super::{
-    destination::Destination,
-    panel::{Panel, WIDTH},
-    view::MatrixView,
-};
-
-/// Panels of rows.
-const PANELS: usize = 2;
-
-/// The most rows.
-pub(super) const MOST: usize = PANELS * WIDTH;
-
-/// Rows that share a panel.
-#[derive(Debug, Default)]
-struct Rows {
-    terms: Panel,
-    /// Their sums with some of the columns.
-    sums: Panel,
-}
-
-/// `to = a b`, or `to += a b`, of up to [`MOST`] rows, and a matrix whose columns or rows are stored in order.
-///
-/// # Panics
-///
-/// Panics if there are more rows, or no order.
-///
-/// # Safety
-///
-/// As [`product`](super::product::product), which has checked the sizes.
-pub(super) unsafe fn product(to: Destination, a: MatrixView<'_>, b: MatrixView<'_>) {
-    thread_local! {
-        static ROWS: RefCell<[Rows; PANELS]> = RefCell::default();
-    }
-    assert!((1..=MOST).contains(&a.rows), "few rows");
-    assert!(b.row_stride == 1 || b.column_stride == 1, "rows or columns in order");
-    ROWS.with_borrow_mut(|rows| {
-        let panels = &mut rows[..a.rows.div_ceil(WIDTH)];
-        for (index, rows) in panels.iter_mut().enumerate() {
-            rows.terms.set(a.transposed().columns(of_panel(index, a.rows)));
-        }
-        // SAFETY: the panels have all rows; the rest is the caller's promise.
-        unsafe {
-            match b.row_stride {
-                1 => by_columns::product(to, panels, a.rows, b),
-                _ => by_rows::product(to, panels, a.rows, b),
-            }
-        }
-    });
-}
-
-/// The rows in a panel, of so many.
-fn of_panel(index: usize, rows: usize) -> Range<usize> {
-    index * WIDTH..rows.min((index + 1) * WIDTH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        super::{product::product_by_tiles, tests::LEVELS_DOWN},
-        *,
-    };
-
-    fn number(at: usize) -> f32 {
-        ((at * 7919) % 1009) as f32 / 1009.0 - 0.5
-    }
-
-    /// With all vector instructions, whatever the sizes and the strides.
-    #[test]
-    fn the_bits_are_those_of_tiles() {
-        for level in 0..=2 {
-            LEVELS_DOWN.set(level);
-            for m in [1, 9, 16, 17, 32, 33, 48, 49, MOST] {
-                for k in [0, 1, 31, 255, 257, 600] {
-                    for n in [1, 11, 48, 49, 100] {
-                        check([m, k, n]);
-                    }
-                }
-            }
-            // More columns than have their sums in the cache.
-            check([5, 40, 2100]);
-            LEVELS_DOWN.set(0);
-        }
-    }
-
-    fn check([m, k, n]: [usize; 3]) {
-        let (a_stride, b_stride, to_stride) = (k.max(m) + 2, k.max(n) + 3, n + 5);
-        let a: Vec<f32> = (0..k.max(m) * a_stride).map(number).collect();
-        let b: Vec<f32> = (0..k.max(n) * b_stride).map(|at| number(at + 17)).collect();
-        let lefts = [
-            MatrixView::by_rows(&a, m, k, a_stride),
-            MatrixView::by_rows(&a, k, m, a_stride).transposed(),
-        ];
-        let rights = [
-            MatrixView::by_rows(&b, k, n, b_stride),
-            MatrixView::by_rows(&b, n, k, b_stride).transposed(),
-        ];
-        for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
-            for accumulate in [false, true] {
-                let by = |product: unsafe fn(Destination, MatrixView<'_>, MatrixView<'_>)| {
-                    let mut to: Vec<f32> = (0..m * to_stride).map(|at| number(at + 5)).collect();
-                    // SAFETY: `to` has m rows of n elements.
-                    unsafe {
-                        product(Destination::of(&mut to, to_stride, accumulate), left, right)
-                    };
-                    to
-                };
-                let (found, expected) = (by(product), by(product_by_tiles));
-                assert!(found == expected, "{m} {k} {n}, added {accumulate}");
-                let mut between = (0..found.len()).filter(|at| at % to_stride >= n);
-                assert!(between.all(|at| found[at] == number(at + 5)));
-            }
-        }
-    }
-}
+pub(super) use product::product;
+pub(super) use rows::MOST;
