@@ -6,7 +6,6 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{
     init::{Distribution, tensor},
