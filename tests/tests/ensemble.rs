@@ -51,6 +51,15 @@ fn the_next_command_has_the_numbers_of_the_run() {
     let said = String::from_utf8(output.stderr).unwrap();
     let next = said.lines().find(|line| line.starts_with("next: ")).unwrap();
     let says = " --adapter many/seed=1 --base-weights int8 --vote majority --data ROWS.jsonl";
+    // Without them it is told, once for all that differ in the same.
+    let mut eval = peft(dir.path());
+    eval.args(["eval", "--vote=majority", "--data", &rows("bert-prompt"), "--model"]);
+    eval.arg(root().join(tiny_model("bert")));
+    eval.args(["--adapter=many/seed=0", "--adapter=many/seed=1"]);
+    let said = String::from_utf8(succeed(&mut eval).stderr).unwrap();
+    let says =
+        "many/seed=0 and many/seed=1 were trained with --base-weights int8, and are used with";
+    assert!(said.contains(says) && said.matches("trained with").count() == 1, "{said}");
     assert!(next.starts_with("next: peft eval --model ") && next.ends_with(says), "{next}");
 }
 

@@ -89,7 +89,7 @@ impl RunFolder {
     /// Which knows what computes the run, and which of its settings were not given.
     #[must_use]
     pub fn with_run(self, run: &PreparedRun) -> Self {
-        let computed_by = Some(computes_by(&run.device));
+        let computed_by = Some(computes_by(&run.device, run.settings.dtype.unwrap_or_default()));
         Self { derived: run.derived.clone(), computed_by, ..self }
     }
 
@@ -129,7 +129,8 @@ impl RunFolder {
                  on as it began"
             ));
         }
-        let computed_by = before.or_else(|| self.computed_by.clone());
+        // What an earlier version's run began with is not known; this machine did not make its first step.
+        let computed_by = if begun.is_some() { before } else { self.computed_by.clone() };
         let derived = earlier.map_or_else(|| self.derived.clone(), |earlier| earlier.derived);
         let result = RunResult { derived, computed_by, ..RunResult::begun(plan) };
         if self.start == Start::Replace {
