@@ -269,18 +269,15 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
         );
         return Err(Error::file(&path, message).into());
     }
-    note_changes(&path, &text);
+    if let Some(says) = whole::says(&text) {
+        note_changes(&path, says);
+    }
     Ok(settings)
 }
 
-/// Tells of a file of settings in the folder of a run that goes on, if it is not as the run wrote it.
-pub(crate) fn note_changes(path: &Path, text: &str) {
-    if let Some(says) = whole::says(text) {
-        output::note(format!(
-            "note: {} {says}: its settings are used as they stand",
-            path.display()
-        ));
-    }
+/// Tells of a file of settings in a folder that goes on, which `says` how it is not as it was written.
+pub(crate) fn note_changes(path: &Path, says: &str) {
+    output::note(format!("note: {} {says}: its settings are used as they stand", path.display()));
 }
 
 /// Refuses to continue a run that left results but no complete checkpoint, since it would start over. A
