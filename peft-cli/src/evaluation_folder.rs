@@ -242,10 +242,10 @@ impl Evaluated<'_> {
                 evaluation: self.asked.clone(),
                 ..result
             };
-            // Its scores are those of the numbers here.
+            // Its scores are those of the numbers here. How it was trained stands among the settings, under the plain names.
             let adapter = self.session.adapter.iter();
             for (name, _, now) in adapter.flat_map(|one| numbers::differing(one, self.model)) {
-                result.evaluation.insert(name.into(), now.into());
+                result.evaluation.insert(format!("scored_{name}"), now.into());
             }
             return Ok((settings, result));
         }

@@ -240,6 +240,17 @@ fn other_kernels_on_resuming_are_told() {
         assert!(said.contains(" and goes on with Burn's operations on the CPU: "), "{said}");
     }
     assert!(!resume("on", true).contains("this run began with"));
+    // An earlier version did not say what it began with: nobody is taken for that.
+    let result = out.join("result.json");
+    let read = || serde_json::from_slice::<Value>(&fs::read(&result).unwrap()).unwrap();
+    let mut earlier = read();
+    let before = earlier.as_object_mut().unwrap().remove("computed_by");
+    assert!(before.is_some_and(|before| before.is_string()));
+    fs::write(&result, earlier.to_string()).unwrap();
+    for kernels in ["off", "on"] {
+        assert!(!resume(kernels, true).contains("this run began with"));
+        assert!(read()["computed_by"].is_null(), "{}", read());
+    }
 }
 
 #[test]

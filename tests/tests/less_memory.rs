@@ -98,7 +98,33 @@ fn other_numbers_than_those_of_the_run_are_told() {
     said("eval", "int8", &["--out", out.to_str().unwrap()]);
     let result: Value =
         serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
-    assert_eq!(result["evaluation"]["base_weights"], "auto", "{result}");
+    assert_eq!(result["evaluation"]["scored_base_weights"], "auto", "{result}");
+}
+
+/// How an adapter was trained and what it was scored with are told apart: neither makes one system of two.
+#[test]
+fn evaluations_in_other_numbers_are_systems_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_rows(&at("rows.jsonl"));
+    for format in ["auto", "int8"] {
+        succeed(&mut train(dir.path(), format, &["--steps", "2", "--base-weights", format]));
+    }
+    let eval = |adapter: &str, format: &str, out: &str| {
+        let mut command = peft(&root());
+        command.args(["eval", "--model", &tiny_model("gpt2"), "--base-weights", format]);
+        command.arg("--adapter").arg(at(adapter)).arg("--data").arg(at("rows.jsonl"));
+        succeed(command.arg("--out").arg(at(out)));
+    };
+    eval("auto", "int8", "auto-as-int8");
+    eval("int8", "int8", "int8-as-int8");
+    eval("int8", "auto", "int8-as-auto");
+    for pair in [["auto-as-int8", "int8-as-int8"], ["int8-as-int8", "int8-as-auto"]] {
+        let mut compare = peft(dir.path());
+        compare.args(["compare", "--json"]).args(pair);
+        let found: Value = serde_json::from_slice(&succeed(&mut compare).stdout).unwrap();
+        assert_eq!(found["systems"].as_array().map(Vec::len), Some(2), "{pair:?}: {found}");
+    }
 }
 
 #[test]

@@ -271,7 +271,7 @@ fn what_is_read_back_is_summed() {
     edit(&out.join("run.toml"), at("whole").to_str().unwrap(), out.to_str().unwrap());
     let said = message(&succeed(&mut resume(&out)));
     assert!(said.contains("step-000008 is damaged and was skipped"), "{said}");
-    assert!(said.contains("run.toml was changed after the run wrote it"), "{said}");
+    assert!(said.contains("run.toml was changed after peft wrote it"), "{said}");
     assert_eq!(adapter(&out), adapter(&at("whole")));
     let said = message(&succeed(&mut resume(&out)));
     assert!(!said.contains("damaged") && !said.contains("changed"), "{said}");
@@ -360,7 +360,7 @@ fn settings_that_were_cut_off_start_no_other_run() {
             let output = again(&config);
             let said = message(&output);
             assert_eq!(output.status.code(), Some(2), "{folder}, {count} lines: {said}");
-            assert!(said.contains("copy.toml: was cut off "), "{count} lines: {said}");
+            assert!(said.contains("copy.toml: lacks its last line"), "{count} lines: {said}");
             assert!(said.contains("get the whole file"), "{said}");
         }
         assert!(!at("again").exists());
@@ -371,7 +371,7 @@ fn settings_that_were_cut_off_start_no_other_run() {
         assert!(message(&again(&config)).contains(&says), "{}", message(&again(&config)));
         let sweep = peft(&root()).arg("sweep").arg(&config).args(["--out", "none"]).output();
         let said = message(&sweep.unwrap());
-        assert!(said.contains("copy.toml: was cut off behind line"), "{said}");
+        assert!(said.contains("it was cut off behind line"), "{said}");
     }
     // The way out that is told.
     let text = fs::read_to_string(at("whole/run.toml")).unwrap();

@@ -93,12 +93,18 @@ impl Format {
 /// Returns an error if the source is not valid or lacks something, or if the target cannot be written or holds
 /// something else.
 pub fn run(args: &ConvertArgs) -> CliResult {
-    output::check_folder("--to", &args.to)?;
     let by_name = match args.to.extension().is_some_and(|extension| extension == "npy") {
         true => Format::Npy,
         false => Format::Peft,
     };
     let format = args.format.unwrap_or(by_name);
+    match format {
+        Format::Peft => output::check_folder("--to", &args.to)?,
+        Format::Npy => {
+            let to = Some(args.to.as_path()).filter(|to| output::is_stdout(to));
+            output::check_output("--to", to, &[])?;
+        }
+    }
     let base = base(args)?;
     let read = read(args, format, base.as_ref())?;
     let adapter = &read.adapter;

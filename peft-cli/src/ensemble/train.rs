@@ -37,7 +37,7 @@ use crate::{
     output::{self, quoted},
     screen::{bar::columns, fact::fact, manners::is_watched},
     session::Session,
-    settings::{Settings, file},
+    settings::{Settings, file, whole},
     signals::{AFTER_STEP, Signals},
     sweep::{Plan, There, Work, check},
     text_settings::TextArgs,
@@ -191,17 +191,22 @@ fn settings_of(out: &Path) -> CliResult<Settings> {
         let otherwise = "put the file back as it was, or give another --out: its members are adapters of their own";
         let settings = file::load(&path)
             .map_err(|error| damaged::with_way_out(error, || otherwise.to_string()))?;
-        return match settings.missing().as_slice() {
-            [] => {
-                run_folder::note_changes(&path, &read::text(&path)?);
-                Ok(settings)
-            }
-            lacking => {
-                let lacking = listed(lacking, "and");
-                let message = format!("was cut off: it holds no {lacking}; {otherwise}");
-                Err(Error::file(&path, message).into())
-            }
-        };
+        let lacking = settings.missing();
+        if !lacking.is_empty() {
+            let lacking = listed(&lacking, "and");
+            let message = format!("was cut off: it holds no {lacking}; {otherwise}");
+            return Err(Error::file(&path, message).into());
+        }
+        let text = read::text(&path)?;
+        // With defaults for what is missing it would be another ensemble.
+        whole::refuse_cut(&text, &path).map_err(|error| {
+            let way_out = "or give another --out: its members are adapters of their own";
+            damaged::with_way_out(error, || way_out.to_string())
+        })?;
+        if let Some(says) = whole::says_of_edited(&text) {
+            run_folder::note_changes(&path, says);
+        }
+        return Ok(settings);
     }
     let message = match out.join(RUN_FILE).exists() {
         true => format!(

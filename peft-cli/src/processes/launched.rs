@@ -19,13 +19,13 @@ pub struct Launched {
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`] for variables that no launcher leaves so: whether there are others is not known, and all of them
+/// [`CliError::Usage`] for variables that no launcher sets like this: whether there are others is not known, and all of them
 /// would write one run.
 pub fn find(get: impl Fn(&str) -> Option<String>) -> CliResult<Option<Launched>> {
     let found = launcher::rank(get).map_err(|Nonsense { what, names }| {
         CliError::Usage(format!(
-            "peft train: {what}: which of the processes of a launcher this is does not follow; for a run in this one alone, \
-             put `{}` in front of peft",
+            "peft train: {what}, so peft cannot tell which process of a launcher this is; for a run in this one alone, put \
+             `{}` in front of peft",
             without(&names)
         ))
     })?;
@@ -119,14 +119,23 @@ mod tests {
     }
 
     #[test]
-    fn what_no_launcher_leaves_is_refused() {
+    fn what_no_launcher_sets_is_refused() {
         for (variables, says, way_out) in [
             (
                 &[("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_SIZE", "2")][..],
                 "OMPI_COMM_WORLD_RANK is 2, expected less than 2",
                 "`env -u OMPI_COMM_WORLD_RANK -u OMPI_COMM_WORLD_SIZE` in front of peft",
             ),
-            (&[("PMI_RANK", "x"), ("PMI_SIZE", "2")], "PMI_RANK is `x`", "`env -u PMI_RANK`"),
+            (
+                &[("PMI_RANK", "x"), ("PMI_SIZE", "2")],
+                "PMI_RANK is `x`, expected a whole number, so peft cannot tell which process",
+                "`env -u PMI_RANK -u PMI_SIZE`",
+            ),
+            (
+                &[("PMI_RANK", "0"), ("PMI_SIZE", "x")],
+                "PMI_SIZE is `x`",
+                "`env -u PMI_RANK -u PMI_SIZE`",
+            ),
             (
                 &[("SLURM_PROCID", "3")],
                 "SLURM_PROCID is 3, and no SLURM_STEP_NUM_TASKS",

@@ -5,6 +5,7 @@ use peft_models::{Compute, WeightFormat};
 use serde::de::DeserializeOwned;
 
 use super::UseArgs;
+use crate::usage::listed;
 
 /// What differs, of an adapter that remembers its run: the name of a setting, the run's value, and the one here. How a
 /// file stores its matrices, `auto`, loses nothing against f32.
@@ -30,16 +31,21 @@ pub fn differing(adapter: &Adapter, args: &UseArgs) -> Vec<(&'static str, String
     found
 }
 
-/// What is said of them; `whose` is the adapter.
-pub fn note(differing: &[(&str, String, String)], whose: &str) -> Option<String> {
+/// What is said of them; `whose` are the adapters of which they are true.
+pub fn note(differing: &[(&str, String, String)], whose: &[String]) -> Option<String> {
     let flags = |value: fn(&(&str, String, String)) -> String| {
         let flag = |one: &(&str, String, String)| format!(" --{} {}", one_flag(one), value(one));
         differing.iter().map(flag).collect::<String>()
     };
     let [then, now] = [flags(|one| one.1.clone()), flags(|one| one.2.clone())];
+    let (was, is, of_run) = match whose {
+        [_] => ("was", "is", "its run"),
+        _ => ("were", "are", "their runs"),
+    };
+    let whose = listed(whose, "and");
     (!differing.is_empty()).then(|| {
         format!(
-            "note: {whose} was trained with{then}, and is used with{now}: results differ from those of its run"
+            "note: {whose} {was} trained with{then}, and {is} used with{now}: results differ from those of {of_run}"
         )
     })
 }
@@ -56,12 +62,20 @@ mod tests {
     fn both_are_named() {
         let of = |name, then: &str, now: &str| (name, then.to_string(), now.to_string());
         let found = [of("dtype", "bf16", "f32"), of("base_weights", "auto", "int8")];
-        assert_eq!(note(&[], "a"), None);
+        let whose = ["a", "b"].map(String::from);
+        assert_eq!(note(&[], &whose), None);
         assert_eq!(
-            note(&found, "a").as_deref(),
+            note(&found, &whose[..1]).as_deref(),
             Some(
                 "note: a was trained with --dtype bf16 --base-weights auto, and is used with --dtype f32 --base-weights int8: \
                  results differ from those of its run"
+            )
+        );
+        assert_eq!(
+            note(&found[1..], &whose).as_deref(),
+            Some(
+                "note: a and b were trained with --base-weights auto, and are used with --base-weights int8: results differ \
+                 from those of their runs"
             )
         );
     }

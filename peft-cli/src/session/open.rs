@@ -85,12 +85,19 @@ impl Session {
     /// Returns an error if the model or an adapter cannot be loaded, or if they do not fit each other.
     pub fn open_each(args: &UseArgs, adapters: &[Option<&Path>]) -> CliResult<Vec<Self>> {
         let sessions = Self::open_in_any_numbers(args, adapters)?;
+        // Members of a vote mostly differ in the same.
+        let mut found: Vec<(_, Vec<String>)> = Vec::new();
         for (named, session) in adapters.iter().zip(&sessions) {
             let (Some(named), Some(adapter)) = (named, &session.adapter) else { continue };
-            let differing = numbers::differing(adapter, args);
-            numbers::note(&differing, &named.display().to_string())
-                .into_iter()
-                .for_each(output::note);
+            let (differing, named) =
+                (numbers::differing(adapter, args), named.display().to_string());
+            match found.iter_mut().find(|(known, _)| *known == differing) {
+                Some((_, whose)) => whose.push(named),
+                None => found.push((differing, vec![named])),
+            }
+        }
+        for (differing, whose) in found {
+            numbers::note(&differing, &whose).into_iter().for_each(output::note);
         }
         Ok(sessions)
     }

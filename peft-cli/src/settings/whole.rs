@@ -43,19 +43,25 @@ pub fn is_cut(text: &str) -> bool {
     is_begun || (text.lines().nth(1) == Some(WRITTEN) && !text.contains(SUM))
 }
 
-/// Whether a text in the folder of a run lacks its end. One of an earlier version has another head.
+/// Whether the text of a run's own file lacks its end: of an earlier version, it has another head. Those of ensembles and of
+/// `peft eval --out` had the first line before they had a sum.
 pub fn lacks_end(text: &str) -> bool {
     is_cut(text) || (starts_from_its_folder(text) && !text.contains(SUM))
 }
 
-/// What is to be said of the file of settings in the folder of a run that is not as the program wrote it.
+/// What is to be said of a file with a sum that was changed since.
+pub fn says_of_edited(text: &str) -> Option<&'static str> {
+    is_edited(text).then_some("was changed after peft wrote it")
+}
+
+/// What is to be said of a run's own file that is not as the program wrote it.
 pub fn says(text: &str) -> Option<&'static str> {
-    if is_edited(text) {
-        return Some("was changed after the run wrote it");
-    }
-    lacks_end(text).then_some(
-        "was cut off or changed after the run wrote it: its last line, a comment, is missing",
-    )
+    let lacking = || {
+        lacks_end(text).then_some(
+            "was cut off or changed after peft wrote it: its last line, a comment, is missing",
+        )
+    };
+    says_of_edited(text).or_else(lacking)
 }
 
 /// The same of a file; nothing of one that is as it was written.
@@ -95,8 +101,8 @@ pub fn refuse_cut(text: &str, path: &Path) -> Result<()> {
     Err(Error::file(
         path,
         format!(
-            "was cut off {after}: its last line, a comment with the sum of the others, is missing, and perhaps settings in \
-             front of it; get the whole file{as_it_stands}"
+            "lacks its last line, a comment with the sum of the others: it was cut off {after}, or that line was removed; get \
+             the whole file{as_it_stands}"
         ),
     ))
 }
@@ -111,8 +117,11 @@ mod tests {
         assert!(says(&text).is_none() && says("lr = 0.1\n").is_none());
         for edited in [text.replace('7', "8"), format!("{text}epochs = 1\n"), format!("a{text}")] {
             assert!(is_edited(&edited) && !is_cut(&edited), "{edited}");
-            assert_eq!(says(&edited), Some("was changed after the run wrote it"));
+            assert_eq!(says(&edited), Some("was changed after peft wrote it"));
+            assert_eq!(says_of_edited(&edited), says(&edited));
         }
+        // Of an ensemble of an earlier version.
+        assert_eq!(says_of_edited(&format!("{FROM_FILE}\nlr = 0.1\n")), None);
     }
 
     /// Wherever it was cut in front of its last line, it is refused; what somebody else wrote is not.
@@ -124,12 +133,13 @@ mod tests {
         for cut in 0..end + SUM.len() {
             let error = refused(&text[..cut], "run.toml").map(|error| error.to_string());
             let said = error.unwrap_or_default();
-            assert!(said.starts_with("run.toml: was cut off "), "{cut}: {said}");
+            assert!(said.starts_with("run.toml: lacks its last line"), "{cut}: {said}");
+            assert!(said.contains("it was cut off be"), "{cut}: {said}");
             assert!(says(&text[..cut]).is_some(), "{cut}");
         }
         let said = refused(&text[..end], "a/b.toml").map(|error| error.to_string());
         let said = said.unwrap_or_default();
-        assert!(said.contains("b.toml: was cut off behind line 4, `steps`: "), "{said}");
+        assert!(said.contains(": it was cut off behind line 4, `steps`, or"), "{said}");
         assert!(said.contains("remove its second line"), "{said}");
         let own = text[..end].replace(&format!("{WRITTEN}\n"), "");
         let earlier = format!("{FROM_FILE}\nlr = 0.1\n");

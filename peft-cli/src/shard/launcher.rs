@@ -37,12 +37,12 @@ pub struct Found {
     pub is_certain: bool,
 }
 
-/// Variables that no launcher leaves so.
+/// Variables that no launcher sets like this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nonsense {
     /// What is wrong with them.
     pub what: String,
-    /// Their names.
+    /// Their names, without which they say nothing.
     pub names: Vec<&'static str>,
 }
 
@@ -111,23 +111,27 @@ fn of_ranks(
     let mut alone = None;
     for (of_rank, of_size) in RANKS {
         let names = vec![of_rank, of_size];
-        match (number(get, of_rank)?, number(get, of_size)?) {
-            (Some(place), Some(of)) if place >= of => {
+        // A process with either of the two alone would be told of the other next.
+        let both = |found: Nonsense| Nonsense { names: vec![of_rank, of_size], ..found };
+        // A number of processes alone says nothing of this one.
+        let Some(place) = number(get, of_rank).map_err(both)? else { continue };
+        match number(get, of_size).map_err(both)? {
+            Some(of) if place >= of => {
                 let what =
                     format!("{of_rank} is {place}, expected less than {of}, which {of_size} is");
                 return Err(Nonsense { what, names });
             }
-            (Some(place), Some(of)) => {
+            Some(of) => {
                 // A batch script has the rank 0, too.
                 let is_certain = of_size != ALLOCATED || place > 0;
                 return Ok(Some(((place, of), format!("{of_rank} and {of_size}"), is_certain)));
             }
             // There are others, however many.
-            (Some(place), None) if place > 0 => {
+            None if place > 0 => {
                 let what = format!("{of_rank} is {place}, and no {of_size} says of how many");
                 alone.get_or_insert(Nonsense { what, names });
             }
-            _ => {}
+            None => {}
         }
     }
     alone.map_or(Ok(None), Err)
@@ -247,5 +251,10 @@ mod tests {
         let step = [("SLURM_PROCID", "1"), ("SLURM_STEP_NUM_TASKS", "2")];
         assert_eq!(shard(&[&[("PMI_RANK", "1")][..], &step].concat()), ("2/2".into(), true));
         assert_eq!(of(&[("PMI_RANK", "0")]).unwrap(), None);
+        // A number of processes without a rank says nothing.
+        assert_eq!(of(&[("PMI_SIZE", "x")]).unwrap(), None);
+        assert_eq!(shard(&[&[("PMI_SIZE", "x")][..], &step].concat()), ("2/2".into(), true));
+        let said = of(&[("PMI_RANK", "0"), ("PMI_SIZE", "x")]).unwrap_err();
+        assert!(said.contains("PMI_SIZE is `x`, expected a whole number"), "{said}");
     }
 }

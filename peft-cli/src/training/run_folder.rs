@@ -89,7 +89,7 @@ impl RunFolder {
     /// Which knows what computes the run, and which of its settings were not given.
     #[must_use]
     pub fn with_run(self, run: &PreparedRun) -> Self {
-        let computed_by = Some(computes_by(&run.device));
+        let computed_by = Some(computes_by(&run.device, run.settings.dtype.unwrap_or_default()));
         Self { derived: run.derived.clone(), computed_by, ..self }
     }
 
@@ -129,7 +129,8 @@ impl RunFolder {
                  on as it began"
             ));
         }
-        let computed_by = before.or_else(|| self.computed_by.clone());
+        // What an earlier version's run began with is not known; this machine did not make its first step.
+        let computed_by = if begun.is_some() { before } else { self.computed_by.clone() };
         let derived = earlier.map_or_else(|| self.derived.clone(), |earlier| earlier.derived);
         let result = RunResult { derived, computed_by, ..RunResult::begun(plan) };
         if self.start == Start::Replace {
@@ -268,18 +269,15 @@ pub fn settings_of(out: &Path) -> CliResult<Settings> {
         );
         return Err(Error::file(&path, message).into());
     }
-    note_changes(&path, &text);
+    if let Some(says) = whole::says(&text) {
+        note_changes(&path, says);
+    }
     Ok(settings)
 }
 
-/// Tells of a file of settings in the folder of a run that goes on, if it is not as the run wrote it.
-pub(crate) fn note_changes(path: &Path, text: &str) {
-    if let Some(says) = whole::says(text) {
-        output::note(format!(
-            "note: {} {says}: its settings are used as they stand",
-            path.display()
-        ));
-    }
+/// Tells of a file of settings in a folder that goes on, which `says` how it is not as it was written.
+pub(crate) fn note_changes(path: &Path, says: &str) {
+    output::note(format!("note: {} {says}: its settings are used as they stand", path.display()));
 }
 
 /// Refuses to continue a run that left results but no complete checkpoint, since it would start over. A

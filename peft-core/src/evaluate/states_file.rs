@@ -133,8 +133,13 @@ impl StatesFile {
             state.end > 0 && !state.given_up
         };
         if takes_room {
-            let name = to.file_name().unwrap_or(to.as_os_str());
-            self.give_up(&format!("{} needed its room", name.to_string_lossy()));
+            let last = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_owned();
+            let of_checkpoint = |folder: &Path| last(folder).to_string_lossy().starts_with("step-");
+            let name = match to.parent().filter(|folder| of_checkpoint(folder)) {
+                Some(folder) => Path::new(&last(folder)).join(last(to)),
+                None => last(to).into(),
+            };
+            self.give_up(&format!("{} needed its room", name.display()));
         }
         takes_room
     }
@@ -289,5 +294,11 @@ pub(super) mod tests {
         assert!(file.give_way(to) && !file.give_way(to));
         assert_eq!(file.read(place), None);
         assert!(file.trouble().unwrap().contains(": metrics.jsonl needed its room;"));
+        // All checkpoints have files of the same names.
+        let file = file_on(&Disk::of(1000));
+        file.write(&[1.0]).unwrap();
+        assert!(file.give_way(Path::new("run/checkpoints/step-000004/state.json")));
+        let told = file.trouble().unwrap();
+        assert!(told.contains(": step-000004/state.json needed its room;"), "{told}");
     }
 }

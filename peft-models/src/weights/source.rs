@@ -16,6 +16,9 @@ use super::{
     gguf_files::{GgufFiles, StoredRows},
 };
 
+/// How many bytes that follow one another are read at once, to be summed or compared.
+pub const PIECE: usize = 1 << 18;
+
 /// Where tensors are read from.
 #[derive(Debug)]
 pub enum Source {
@@ -96,6 +99,14 @@ impl Source {
             Self::Files(files) => files.fill(name, start, into),
             Self::Gguf(files) => files.fill_stored(name, start, into),
             Self::Memory(_) | Self::Random { .. } => Ok(()),
+        }
+    }
+
+    /// How many bytes of a tensor are best read at once, at least 1.
+    pub fn piece(&self, name: &str) -> usize {
+        match self {
+            Self::Files(files) => files.piece(name),
+            _ => PIECE,
         }
     }
 

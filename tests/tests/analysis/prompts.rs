@@ -175,7 +175,7 @@ fn a_run_that_moves_by_nothing_has_not_drifted() {
     let text = fs::read_to_string(&run_file).unwrap();
     fs::write(&run_file, text.replace("seed = 8", "seed = 9")).unwrap();
     let found = analysis(dir, &["first", "--model=model"]);
-    assert!(start(&found).contains("was changed after the run wrote it"), "{}", start(&found));
+    assert!(start(&found).contains("was changed after peft wrote it"), "{}", start(&found));
     fs::remove_file(&run_file).unwrap();
     let found = analysis(dir, &["first", "--model=model"]);
     assert!(start(&found).starts_with("unknown: there is no run.toml"), "{}", start(&found));
