@@ -72,6 +72,23 @@ fn every_family_head_and_method_equals_its_reference() {
     assert!(count >= 187, "{count} vectors");
 }
 
+/// Rows with the padding token inside: it takes no position where transformers sees the ids, but behind PEFT's prompt it does.
+#[test]
+fn padding_inside_a_row_takes_the_position_that_transformers_gives_it() {
+    let mut report = Report::default();
+    for name in ["roberta-cls", "roberta-tok"] {
+        let dir = vectors(&format!("inner_padding/{name}"));
+        let model = vectors(&format!("logits/{name}"));
+        for kind in ["base", "prompt", "prefix"] {
+            let adapter = (kind != "base").then(|| model.join(kind));
+            let expected = dir.join(format!("{kind}.safetensors"));
+            let found = check(&model, adapter.as_deref(), &dir.join("rows.jsonl"), &expected);
+            report.note(name, kind, found);
+        }
+    }
+    assert_eq!(report.finish(), 6);
+}
+
 /// Rows that end in the padding token, which transformers passes over: with its own classifier and PEFT's prefix, which
 /// see the ids, but not with PEFT's prompt, which does not.
 #[test]

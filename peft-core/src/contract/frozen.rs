@@ -82,6 +82,12 @@ pub trait FrozenModel: Debug + Send + Sync {
     /// [`Error::Mismatch`] for a stack that the model does not have.
     fn layers(&self, input: StackInput) -> Result<StackOutput>;
 
+    /// The token that takes no position in a row of an encoder, if there is one: it is at position -1, and the tokens behind
+    /// it count on without it. Behind a prompt, which makes rows of embeddings, it counts as any other, as in transformers.
+    fn uncounted_token(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether the checkpoint has a language-model head. Override it together with
     /// [`lm_logits`](Self::lm_logits), which applies the head.
     fn has_lm_head(&self) -> bool {
@@ -334,6 +340,9 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     let side = if spec.is_causal() { Side::Decoder } else { Side::Encoder };
     let mut input =
         StackInput::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
+    if let Some(token) = model.uncounted_token() {
+        input.leave_uncounted(token, &batch);
+    }
     input.tokens = Some(TokenCache::new());
     let layers = layers_of(kept(model.layers(input)?.tokens, batch.mask(), spec, site)?);
     Ok(VirtualTokens::key_values(vec![SiteKeyValues { site, layers }]))

@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::{
     attention_probe::PassProbe,
-    batch::Mask,
+    batch::{Mask, TokenBatch},
     block::Block,
     cross_input::CrossInput,
     layer_tape::LayerTape,
@@ -28,7 +28,8 @@ pub struct StackInput {
     pub side: Side,
     /// Embedded rows `[B, S, H]`, without position or segment embeddings.
     pub embeddings: Tensor<3>,
-    /// The position of each entry `[B, S]`, virtual tokens counted; 0 where padded.
+    /// The position of each entry `[B, S]`, virtual tokens counted; 0 where padded, and -1 at a model's
+    /// [`uncounted_token`](super::frozen::FrozenModel::uncounted_token).
     pub positions: Tensor<2, Int>,
     /// Segment ids `[B, S]`, if the batch has them.
     pub token_types: Option<Tensor<2, Int>>,
@@ -121,6 +122,15 @@ impl StackInput {
             tokens,
             visibility,
             device,
+        }
+    }
+
+    /// Takes a token out of the count of positions, wherever it stands in `batch`, whose rows these are.
+    pub(crate) fn leave_uncounted(&mut self, token: u32, batch: &TokenBatch) {
+        if batch.ids().contains(&token) {
+            let uncounted: Vec<bool> = batch.ids().iter().map(|id| *id == token).collect();
+            self.positions =
+                self.visibility.positions_without(&uncounted, batch.rows(), &self.device);
         }
     }
 

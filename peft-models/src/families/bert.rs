@@ -50,7 +50,7 @@ pub struct Variant {
     pub prefix: &'static str,
     /// The prefix of the names of the language-model head, which no task here uses.
     pub lm_head: &'static str,
-    /// The row of the position table of the first token.
+    /// The row of the position table of the first token: 0, or the id of the padding token and 1.
     pub first_position: usize,
     /// Whether classifiers of whole rows read the pooler's output.
     pub has_pooler: bool,
@@ -266,6 +266,11 @@ impl FrozenModel for Bert {
 
     fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         self.word.rows(ids, self.spec.dtype)
+    }
+
+    /// Where positions count from the padding token, it has the row before the first.
+    fn uncounted_token(&self) -> Option<u32> {
+        self.variant.first_position.checked_sub(1).and_then(|id| u32::try_from(id).ok())
     }
 
     fn layers(&self, mut input: StackInput) -> Result<StackOutput> {
