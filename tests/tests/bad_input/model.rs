@@ -221,6 +221,20 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "config.json with a number that Python alone reads",
+        build: |dir| {
+            model(dir, "gpt2");
+            fs::write(dir.join("model/config.json"), "{\n  \"attn_pdrop\": NaN}").unwrap();
+            forward()
+        },
+        says: &[
+            "model/config.json: not JSON",
+            "line 2 column 17 (NaN, which Python writes",
+            "put a finite number in its place, or null",
+        ],
+        ..CASE
+    },
+    Case {
         name: "config.json with a comment",
         build: |dir| {
             model(dir, "gpt2");
