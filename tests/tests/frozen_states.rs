@@ -98,6 +98,9 @@ impl FrozenModel for Counted<'_> {
     fn layers(&self, input: StackInput) -> Result<StackOutput> {
         self.model.layers(input)
     }
+    fn uncounted_token(&self) -> Option<u32> {
+        self.model.uncounted_token()
+    }
     fn has_lm_head(&self) -> bool {
         self.model.has_lm_head()
     }

@@ -227,6 +227,9 @@ impl FrozenModel for Taped {
     fn layers(&self, input: StackInput) -> Result<StackOutput> {
         self.0.layers(input)
     }
+    fn uncounted_token(&self) -> Option<u32> {
+        self.0.uncounted_token()
+    }
     fn has_lm_head(&self) -> bool {
         self.0.has_lm_head()
     }

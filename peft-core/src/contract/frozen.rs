@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::{
     attention_probe::AttentionProbe,
-    batch::{PaddingSide, TokenBatch},
+    batch::{Mask, PaddingSide, TokenBatch},
     cache::Cache,
     context_budget::check_length,
     head::{Head, HeadLayout},
@@ -341,7 +341,7 @@ pub fn activations<M: FrozenModel + ?Sized>(model: &M, ids: &[u32]) -> Result<Vi
     let mut input =
         StackInput::new(side, embed(model, &batch), batch.mask(), VirtualTokens::none());
     if let Some(token) = model.uncounted_token() {
-        input.leave_uncounted(token, &batch);
+        input.leave_uncounted(token, &batch, &Mask::full(1, 0));
     }
     input.tokens = Some(TokenCache::new());
     let layers = layers_of(kept(model.layers(input)?.tokens, batch.mask(), spec, site)?);

@@ -125,13 +125,20 @@ impl StackInput {
         }
     }
 
-    /// Takes a token out of the count of positions, wherever it stands in `batch`, whose rows these are.
-    pub(crate) fn leave_uncounted(&mut self, token: u32, batch: &TokenBatch) {
-        if batch.ids().contains(&token) {
-            let uncounted: Vec<bool> = batch.ids().iter().map(|id| *id == token).collect();
-            self.positions =
-                self.visibility.positions_without(&uncounted, batch.rows(), &self.device);
+    /// Takes a token out of the count of positions in the rows of `batch` that have no prompt in front; `prompt` `[1 or B, P]`
+    /// tells which rows of it are real.
+    pub(crate) fn leave_uncounted(&mut self, token: u32, batch: &TokenBatch, prompt: &Mask) {
+        if !batch.ids().contains(&token) {
+            return;
         }
+        let mut uncounted = Vec::with_capacity(batch.rows() * (prompt.len() + batch.len()));
+        for row in 0..batch.rows() {
+            let has_prompt = prompt.count(if prompt.rows() == 1 { 0 } else { row }) > 0;
+            let ids = &batch.ids()[row * batch.len()..(row + 1) * batch.len()];
+            uncounted.resize(uncounted.len() + prompt.len(), false);
+            uncounted.extend(ids.iter().map(|id| *id == token && !has_prompt));
+        }
+        self.positions = self.visibility.positions_without(&uncounted, batch.rows(), &self.device);
     }
 
     /// P + T + S: the number of keys of a layer with virtual tokens.

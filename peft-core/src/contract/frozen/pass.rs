@@ -303,8 +303,9 @@ fn encode<M: FrozenModel + ?Sized>(
         _ => (tokens, 0, batch.mask().clone(), own),
     };
     let mut input = StackInput::new(Side::Encoder, rows, &mask, past);
-    if let Some(token) = model.uncounted_token().filter(|_| in_front == 0) {
-        input.leave_uncounted(token, batch);
+    if let Some(token) = model.uncounted_token() {
+        let prompt = if in_front > 0 { virtual_mask } else { Mask::full(1, 0) };
+        input.leave_uncounted(token, batch, &prompt);
     }
     if let Layers::Probed(probe) = &layers {
         // The rows of a prompt are no real tokens.
