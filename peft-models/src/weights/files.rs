@@ -16,8 +16,7 @@ use peft_core::{Error, Result};
 
 use super::{
     folder::WeightFiles,
-    shard::{Entry, Shard, Stored},
-    source::PIECE,
+    shard::{Entry, PIECE, Shard, Stored},
 };
 
 /// How many values are upcast at once.

@@ -14,6 +14,9 @@ use peft_core::{
 
 use super::mapped::Mapped;
 
+/// How many bytes that follow one another are read at once, to be summed or compared.
+pub const PIECE: usize = 1 << 18;
+
 /// A file of tensors.
 #[derive(Debug)]
 pub struct Shard {

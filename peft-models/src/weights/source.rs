@@ -14,10 +14,8 @@ use peft_core::{
 use super::{
     files::Files,
     gguf_files::{GgufFiles, StoredRows},
+    shard::PIECE,
 };
-
-/// How many bytes that follow one another are read at once, to be summed or compared.
-pub const PIECE: usize = 1 << 18;
 
 /// Where tensors are read from.
 #[derive(Debug)]

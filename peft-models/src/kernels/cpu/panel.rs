@@ -13,6 +13,9 @@ use super::{
 /// Columns of a panel.
 pub(super) const WIDTH: usize = MOST_COLUMNS;
 
+/// Terms that are added at a time: 32 KB of a panel.
+pub(super) const DEPTH: usize = 256;
+
 /// One term of all columns of a panel.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(128))]

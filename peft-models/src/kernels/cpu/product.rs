@@ -18,14 +18,11 @@ use super::{
     destination::Destination,
     dot_products::{Sums, dot_products},
     few_rows,
-    panel::{Panel, WIDTH},
+    panel::{DEPTH, Panel, WIDTH},
     parallel::part,
     tile::{MOST_COLUMNS, MOST_ROWS, Tile, Tiles},
     view::{MatrixView, span},
 };
-
-/// Terms that are added at a time: 32 KB of a panel.
-pub(super) const DEPTH: usize = 256;
 
 /// Up to so many rows are made of dot products, where columns of the right side are stored one after another: laying out a
 /// panel would cost more than using it so few times.

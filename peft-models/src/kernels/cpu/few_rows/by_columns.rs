@@ -13,8 +13,7 @@ use super::{
     super::{
         ahead::Ahead,
         destination::Destination,
-        panel::WIDTH,
-        product::DEPTH,
+        panel::{DEPTH, WIDTH},
         tile::{Tile, Tiles},
         view::MatrixView,
     },

@@ -14,9 +14,8 @@ use super::{
     super::{
         ahead::Ahead,
         destination::Destination,
-        panel::{Panel, WIDTH},
+        panel::{DEPTH, Panel, WIDTH},
         parallel::part,
-        product::DEPTH,
         tile::{Tile, Tiles},
         view::MatrixView,
     },

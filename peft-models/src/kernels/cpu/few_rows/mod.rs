@@ -4,12 +4,12 @@
 //! Panels of the matrix, as in [`product_by_tiles`](super::product::product_by_tiles), would be used by two or three tiles
 //! only, and lines of it would be asked for one by one. The order of additions is the same, and so are all bits.
 //!
-//! | file | of what matrices |
+//! | file | what it is |
 //! |---|---|
-//! | `by_columns` | those whose columns are stored one after another, as PyTorch's weights are |
-//! | `by_rows` | those whose rows are, as GPT-2's weights are, and all in the backward pass |
-//!
-//! [`rows`] lays the rows out, and [`product`] chooses.
+//! | `rows` | the rows, laid out |
+//! | `product` | which way a product goes |
+//! | `by_columns` | of matrices whose columns are stored one after another, as PyTorch's weights are |
+//! | `by_rows` | of those whose rows are, as GPT-2's weights are, and all in the backward pass |
 
 mod by_columns;
 mod by_rows;
