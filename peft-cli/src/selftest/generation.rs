@@ -109,7 +109,8 @@ pub fn moved([one, other]: [&dyn FrozenModel; 2], family: Family, made: &[Texts]
     {
         for (row, ids) in ROWS.iter().zip(&texts.ids) {
             let of = |model: &dyn FrozenModel, tokens: &VirtualTokens| -> Result<f64> {
-                let likely = log_likelihoods(model, &[row], &[ids.clone()], tokens, &config())?;
+                let likely =
+                    log_likelihoods(model, &[row], std::slice::from_ref(ids), tokens, &config())?;
                 Ok(likely.first().and_then(|of_row| of_row.first()).copied().unwrap_or(f64::NAN))
             };
             let off = of(one, &tokens)? - of(other, &of_other)?;

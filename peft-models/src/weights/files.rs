@@ -250,7 +250,7 @@ mod tests {
         const MOST: usize = 16 << 20;
         assert_eq!([0, 1 << 14, MOST, MOST + 4].map(band), [MOST; 4]);
         let found = band(12_000);
-        assert!(found % 12_000 == 0 && MOST - found < 12_000, "{found}");
+        assert!(found.is_multiple_of(12_000) && MOST - found < 12_000, "{found}");
     }
 
     #[test]
