@@ -46,7 +46,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] if a head is missing.
+    /// [`Error::Mismatch`](peft_core::Error::Mismatch) if a head is missing.
     pub fn predictor(&self) -> Result<Predictor<'_>> {
         let (task, head) = (self.task()?, self.head.as_ref());
         let predictor = Predictor::new(self.model(), &self.virtual_tokens, head, task)?;
@@ -234,7 +234,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] if it has no tokens, [`Error::TokenId`] if it has one that the model does not
+    /// [`Error::Data`](peft_core::Error::Data) if it has no tokens,
+    /// [`Error::TokenId`](peft_core::Error::TokenId) if it has one that the model does not
     /// know; also if it is asked, and the model has no chat template, or its template refuses it.
     pub fn encode_prompt(
         &self,
@@ -275,7 +276,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] at the first row that does not.
+    /// [`Error::Data`](peft_core::Error::Data) at the first row that does not.
     pub fn check_lengths(&self, rows: &Encoded, new_tokens: usize) -> Result<()> {
         check_sources(&self.virtual_tokens, rows)?;
         let budget = ContextBudget::new(self.model().spec(), &self.virtual_tokens);
